@@ -1,0 +1,17 @@
+//! Compiles `proto/` with protox, so that no protoc is needed.
+
+use std::path::PathBuf;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    let files = ["tollgate/v1/charging.proto", "tollgate/v1/account.proto"];
+    let descriptors = protox::compile(files, ["proto"])?;
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    tonic_prost_build::configure()
+        .file_descriptor_set_path(out.join("tollgate.v1.bin"))
+        .extern_path(".google.rpc.Status", "::tonic_types::Status")
+        .btree_map(".")
+        .compile_fds(descriptors.clone())?;
+    std::fs::write(out.join("tollgate.v1.bin"), prost::Message::encode_to_vec(&descriptors))?;
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! The ledger's one clock, and the calendar of billing periods.
+//!
+//! The time is the store's: a monotonic clock of this process, set by what the store says. Everything that needs the time is handed a
+//! [`Clock`]; nothing else reads the system's. A test clock stands still until it is moved.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::domain::account::Millis;
+
+/// A clock, cheap to clone; all clones tell the same time.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    source: Arc<Source>,
+    calendar: Arc<Calendar>,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// The monotonic clock, and what to add to it.
+    Running { started: Instant, epoch_at_start: AtomicI64 },
+    /// What it was last set to.
+    Standing(AtomicI64),
+}
+
+/// A time zone whose calendar months are the billing periods.
+#[derive(Debug)]
+struct Calendar {
+    zone: TimeZone,
+    /// The last answer: the two next boundaries after `from`, valid until the first of them.
+    from: AtomicI64,
+    ends: [AtomicI64; 2],
+}
+
+impl Clock {
+    /// The running clock of this machine, until [`Clock::set`] says otherwise.
+    #[must_use]
+    pub fn running(zone: TimeZone) -> Self {
+        let source = Source::Running { started: Instant::now(), epoch_at_start: AtomicI64::new(system_now()) };
+        Self { source: Arc::new(source), calendar: Arc::new(Calendar::new(zone)) }
+    }
+
+    /// A clock that stands at `now` until it is set.
+    #[must_use]
+    pub fn standing(now: Millis, zone: TimeZone) -> Self {
+        Self { source: Arc::new(Source::Standing(AtomicI64::new(now))), calendar: Arc::new(Calendar::new(zone)) }
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        match &*self.source {
+            Source::Running { started, epoch_at_start } => epoch_at_start.load(Ordering::Relaxed) + elapsed_millis(*started),
+            Source::Standing(now) => now.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Says what time it is.
+    pub fn set(&self, now: Millis) {
+        match &*self.source {
+            Source::Running { started, epoch_at_start } => epoch_at_start.store(now - elapsed_millis(*started), Ordering::Relaxed),
+            Source::Standing(standing) => standing.store(now, Ordering::Relaxed),
+        }
+    }
+
+    /// Whether it stands until it is set: a test clock.
+    #[must_use]
+    pub fn is_test_clock(&self) -> bool {
+        matches!(&*self.source, Source::Standing(_))
+    }
+
+    /// The next two ends of billing periods after `now`.
+    #[must_use]
+    pub fn period_ends(&self, now: Millis) -> [Millis; 2] {
+        self.calendar.ends(now)
+    }
+}
+
+/// The system's clock: only to start from, and to hold against the store's.
+#[must_use]
+#[allow(clippy::disallowed_methods, reason = "the one place that reads it")]
+pub fn system_now() -> Millis {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn elapsed_millis(started: Instant) -> Millis {
+    i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Calendar {
+    fn new(zone: TimeZone) -> Self {
+        Self { zone, from: AtomicI64::new(i64::MAX), ends: [AtomicI64::new(0), AtomicI64::new(0)] }
+    }
+
+    fn ends(&self, now: Millis) -> [Millis; 2] {
+        // A racing writer may mix two answers, but only ones of neighbouring months, and each is checked against `now`.
+        let [first, second] = [self.ends[0].load(Ordering::Relaxed), self.ends[1].load(Ordering::Relaxed)];
+        if self.from.load(Ordering::Acquire) <= now && now < first && first < second {
+            return [first, second];
+        }
+        let first = self.next_month(now);
+        let second = self.next_month(first);
+        self.from.store(i64::MAX, Ordering::Release);
+        self.ends[0].store(first, Ordering::Relaxed);
+        self.ends[1].store(second, Ordering::Relaxed);
+        self.from.store(now, Ordering::Release);
+        [first, second]
+    }
+
+    /// The first instant of the calendar month after the one that `now` lies in.
+    fn next_month(&self, now: Millis) -> Millis {
+        let next = || {
+            let date = Timestamp::from_millisecond(now).ok()?.to_zoned(self.zone.clone()).date();
+            let first = date.first_of_month().checked_add(jiff::Span::new().months(1)).ok()?;
+            Some(first.to_zoned(self.zone.clone()).ok()?.timestamp().as_millisecond())
+        };
+        next().unwrap_or(i64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn millis(text: &str) -> Millis {
+        text.parse::<Timestamp>().unwrap().as_millisecond()
+    }
+
+    #[test]
+    fn a_billing_period_is_a_calendar_month_of_the_zone() {
+        let clock = Clock::standing(millis("2026-10-31T23:30:00Z"), TimeZone::get("Europe/Berlin").unwrap());
+        // In Berlin it is November already.
+        assert_eq!(clock.period_ends(clock.now()), [millis("2026-11-30T23:00:00Z"), millis("2026-12-31T23:00:00Z")]);
+        let utc = Clock::standing(0, TimeZone::UTC);
+        assert_eq!(utc.period_ends(millis("2026-10-31T23:59:59.999Z"))[0], millis("2026-11-01T00:00:00Z"));
+        assert_eq!(utc.period_ends(millis("2026-11-01T00:00:00Z"))[0], millis("2026-12-01T00:00:00Z"));
+        assert_eq!(utc.period_ends(millis("2026-10-01T00:00:00Z"))[0], millis("2026-11-01T00:00:00Z"));
+    }
+}

@@ -1,0 +1,273 @@
+//! What is kept of an account, and what follows from it: the formulas of usable credit.
+
+use super::money::MAX_COMMANDED_UNITS;
+
+/// A point in time: milliseconds since the Unix epoch, of the ledger's one clock.
+pub type Millis = i64;
+
+/// Who pays when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Mode {
+    /// Credit is bought in advance and charged in real time.
+    Prepaid = 1,
+    /// Charges are billed once a month, within a credit limit.
+    Postpaid = 2,
+}
+
+/// What an account lets happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Status {
+    /// Everything.
+    Active = 1,
+    /// Nothing new; what is under way may settle, and credits pass.
+    Suspended = 2,
+    /// Nothing any more.
+    Closed = 3,
+}
+
+/// How subscriptions, hardware and services of a postpaid account are billed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum NonUsageBilling {
+    /// On the monthly bill, with everything else.
+    Consolidated = 1,
+    /// Each is its own bill, in the step that charges it.
+    OneByOne = 2,
+}
+
+/// What a charge is for. Only [`Category::Usage`] is always on the monthly bill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Category {
+    /// Calls, messages, data, API calls.
+    Usage = 1,
+    /// A recurring fee.
+    Subscription = 2,
+    /// Goods.
+    Hardware = 3,
+    /// Work done.
+    Service = 4,
+}
+
+/// An ISO 4217 alphabetic code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Currency(pub [u8; 3]);
+
+impl Currency {
+    /// The three letters.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("XXX")
+    }
+
+    /// The letters as one number, for stores that keep numbers.
+    #[must_use]
+    pub fn to_number(self) -> u32 {
+        u32::from_be_bytes([0, self.0[0], self.0[1], self.0[2]])
+    }
+
+    /// The inverse of [`Currency::to_number`].
+    #[must_use]
+    pub fn from_number(number: u32) -> Self {
+        let [_, a, b, c] = number.to_be_bytes();
+        Self([a, b, c])
+    }
+}
+
+/// The hot record of an account: all that a charge must see. Amounts are in units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Whether it takes commands.
+    pub status: Status,
+    /// Who pays when.
+    pub mode: Mode,
+    /// How charges other than usage are billed.
+    pub non_usage_billing: NonUsageBilling,
+    /// Digits behind the point of one unit.
+    pub decimals: u8,
+    /// Digits behind the point of the currency's minor unit (ISO 4217).
+    pub minor_digits: u8,
+    /// The currency of all its amounts.
+    pub currency: Currency,
+    /// Prepaid: money left. Postpaid: minus the amount due.
+    pub balance: i64,
+    /// Postpaid charges since the last bill.
+    pub unbilled: i64,
+    /// The sum of open reservations.
+    pub reserved: i64,
+    /// The permanent credit limit.
+    pub permanent_limit: i64,
+    /// The temporary credit limit; counts while `temporary_until` lies ahead.
+    pub temporary_limit: i64,
+    /// From this instant on the temporary limit counts for nothing; 0: there is none.
+    pub temporary_until: Millis,
+    /// The number of the last money entry.
+    pub sequence: u64,
+    /// The number of the bill that is open now.
+    pub open_bill: u32,
+    /// The highest number given to a bill, open or cut.
+    pub last_bill: u32,
+    /// When the open bill is to be closed; 0: it has no money entries, so nothing is to be closed.
+    pub period_end: Millis,
+    /// How many reservations are open.
+    pub open_reservations: u32,
+}
+
+impl Account {
+    /// How far the account may borrow at `now`: the larger of the permanent limit and the temporary one while it runs.
+    #[must_use]
+    pub fn credit_limit(&self, now: Millis) -> i64 {
+        if now < self.temporary_until { self.permanent_limit.max(self.temporary_limit) } else { self.permanent_limit }
+    }
+
+    /// What the next transaction may cost at most.
+    ///
+    /// Prepaid: `balance + limit - reserved`. Postpaid: `limit + max(0, balance) - unbilled - reserved`, so that an unpaid invoice
+    /// (a balance below zero) never reduces it.
+    #[must_use]
+    pub fn usable_credit(&self, now: Millis) -> i64 {
+        match self.mode {
+            Mode::Prepaid => self.balance + self.credit_limit(now) - self.reserved,
+            Mode::Postpaid => self.credit_limit(now) + self.balance.max(0) - self.unbilled - self.reserved,
+        }
+    }
+
+    /// The account's net position with its provider.
+    #[must_use]
+    pub fn current_balance(&self) -> i64 {
+        self.balance - self.unbilled
+    }
+
+    /// What was billed and not yet paid.
+    #[must_use]
+    pub fn amount_due(&self) -> i64 {
+        match self.mode {
+            Mode::Prepaid => 0,
+            Mode::Postpaid => (-self.balance).max(0),
+        }
+    }
+
+    /// The customer's own money: what a withdrawal may take.
+    #[must_use]
+    pub fn withdrawable(&self) -> i64 {
+        (self.balance - self.unbilled - self.reserved).max(0)
+    }
+
+    /// Whether a postpaid account could make no transaction at all: no limit and no overpayment.
+    #[must_use]
+    pub fn is_unusable_postpaid(&self, now: Millis) -> bool {
+        self.mode == Mode::Postpaid && self.credit_limit(now) == 0 && self.balance <= 0
+    }
+
+    /// Whether a charge of this category is a bill of its own.
+    #[must_use]
+    pub fn bills_on_its_own(&self, category: Category) -> bool {
+        self.mode == Mode::Postpaid && self.non_usage_billing == NonUsageBilling::OneByOne && category != Category::Usage
+    }
+
+    /// Whether every amount is within what commands may reach, so that closing the bill stays within what can be kept.
+    #[must_use]
+    pub fn is_within_range(&self) -> bool {
+        let within = |units: i64| (-MAX_COMMANDED_UNITS..=MAX_COMMANDED_UNITS).contains(&units);
+        within(self.balance) && within(self.unbilled) && within(self.reserved) && within(self.balance - self.unbilled)
+    }
+}
+
+/// What is kept apart from the hot record, because no charge needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// What people call the customer.
+    pub name: String,
+    /// Below this usable credit, watchers are told that credit is low; units. None: never.
+    pub low_credit_threshold: Option<i64>,
+    /// When the account was created.
+    pub created_at: Millis,
+}
+
+/// An amount set aside for a transaction under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// The account that it belongs to.
+    pub account: String,
+    /// The `request_id` of the Authorize that made it: its name.
+    pub request_id: String,
+    /// What is left of it, in units.
+    pub amount: i64,
+    /// When the client must report.
+    pub report_by: Millis,
+    /// From this instant on it is gone.
+    pub expires_at: Millis,
+}
+
+#[cfg(test)]
+pub(crate) fn sample_account(mode: Mode) -> Account {
+    Account {
+        status: Status::Active,
+        mode,
+        non_usage_billing: NonUsageBilling::Consolidated,
+        decimals: 6,
+        minor_digits: 2,
+        currency: Currency(*b"USD"),
+        balance: 0,
+        unbilled: 0,
+        reserved: 0,
+        permanent_limit: 0,
+        temporary_limit: 0,
+        temporary_until: 0,
+        sequence: 0,
+        open_bill: 1,
+        last_bill: 1,
+        period_end: 0,
+        open_reservations: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNIT: i64 = 1_000_000;
+
+    #[test]
+    fn a_prepaid_customer_can_use_balance_and_limit() {
+        let account = Account { balance: 86_101_480, permanent_limit: 2000 * UNIT, ..sample_account(Mode::Prepaid) };
+        assert_eq!(account.usable_credit(0), 2_086_101_480);
+    }
+
+    #[test]
+    fn a_prepaid_customer_below_zero_lives_on_the_limit() {
+        let account = Account { balance: -8_670_000, permanent_limit: 100 * UNIT, ..sample_account(Mode::Prepaid) };
+        assert_eq!(account.usable_credit(0), 91_330_000);
+    }
+
+    #[test]
+    fn an_unpaid_invoice_costs_a_postpaid_customer_nothing() {
+        let account = Account { balance: -1200 * UNIT, permanent_limit: 1000 * UNIT, ..sample_account(Mode::Postpaid) };
+        assert_eq!((account.usable_credit(0), account.amount_due()), (1000 * UNIT, 1200 * UNIT));
+    }
+
+    #[test]
+    fn an_overpayment_raises_usable_credit() {
+        let account = Account { balance: 424 * UNIT, permanent_limit: 2400 * UNIT, ..sample_account(Mode::Postpaid) };
+        assert_eq!(account.usable_credit(0), 2824 * UNIT);
+        let used = Account { unbilled: 500 * UNIT, ..account };
+        assert_eq!(used.usable_credit(0), 2324 * UNIT);
+        let closed = Account { balance: -76 * UNIT, unbilled: 0, ..account };
+        assert_eq!((closed.usable_credit(0), closed.amount_due()), (2400 * UNIT, 76 * UNIT));
+    }
+
+    #[test]
+    fn a_temporary_limit_counts_for_nothing_from_its_end_on() {
+        let account = Account { permanent_limit: 10, temporary_limit: 30, temporary_until: 1000, ..sample_account(Mode::Prepaid) };
+        assert_eq!(account.credit_limit(999), 30);
+        assert_eq!(account.credit_limit(1000), 10);
+    }
+
+    #[test]
+    fn a_temporary_limit_below_the_permanent_one_takes_nothing_away() {
+        let account = Account { permanent_limit: 50, temporary_limit: 30, temporary_until: 1000, ..sample_account(Mode::Prepaid) };
+        assert_eq!(account.credit_limit(0), 50);
+    }
+}

@@ -1,0 +1,363 @@
+//! What can be asked of the ledger: one account, one action.
+//!
+//! Everything here was checked for its shape at the edge. What needs the account (decimals, currency, state, credit) is checked by
+//! [`super::rules`].
+
+use super::account::{Category, Currency, Millis, Mode, NonUsageBilling};
+use super::money::Quote;
+
+/// A command, as the ledger takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The id of the account that it concerns.
+    pub account: String,
+    /// The caller's name for this mutation; empty for a read.
+    pub request_id: String,
+    /// When the caller first sent it, if it said so: a guard against retries that come after the id was forgotten.
+    pub first_sent_at: Option<Millis>,
+    /// The currency that the caller believes the account to have, if it said so.
+    pub currency: Option<Currency>,
+    /// What to do.
+    pub action: Action,
+    /// What the caller sent along, for the journal. The rules never look into it.
+    pub note: Note,
+}
+
+/// What a bill, a fraud desk or an auditor needs to know of a change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Note {
+    /// What was sold.
+    pub item: String,
+    /// For people.
+    pub description: String,
+    /// How much of it, as a decimal; empty: not said.
+    pub quantity: String,
+    /// Of what (second, byte, message); empty: not said.
+    pub unit: String,
+    /// When it happened; information only.
+    pub occurred_at: Option<Millis>,
+    /// Anything else, in the caller's order.
+    pub attributes: Vec<(String, String)>,
+    /// Who changed it (operators' commands).
+    pub actor: String,
+    /// Why (operators' commands).
+    pub reason: String,
+}
+
+/// What to do with the account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Look at its credit. Changes nothing.
+    Observe {
+        /// Whether to have changes of the account announced for a while.
+        watch: bool,
+    },
+    /// Set an amount aside.
+    Authorize(Reserve),
+    /// Charge, directly or against a reservation.
+    Debit(Debit),
+    /// Give a reservation back.
+    Release {
+        /// The reservation's name.
+        reservation: String,
+    },
+    /// Give a charge back, whole or in part.
+    Refund(Undo),
+    /// Change the payment mode.
+    Convert {
+        /// The mode to have afterwards.
+        mode: Mode,
+        /// A limit to set in the same step.
+        limit: LimitChange,
+        /// Whether a postpaid account may be left without limit and overpayment.
+        allow_unusable: bool,
+    },
+    /// Open the account.
+    Create(Create),
+    /// Change settings; what is None stays.
+    Update {
+        /// The name.
+        name: Option<String>,
+        /// The low-credit threshold; `Some(None)` removes it.
+        low_credit_threshold: Option<Option<Quote>>,
+        /// How charges other than usage are billed.
+        non_usage_billing: Option<NonUsageBilling>,
+    },
+    /// Add money that the customer paid.
+    TopUp {
+        /// How much.
+        amount: Quote,
+    },
+    /// Take back a top-up that bounced or was charged back.
+    ReversePayment(Undo),
+    /// Pay out the customer's own money.
+    Withdraw {
+        /// How much.
+        amount: Quote,
+    },
+    /// Correct the balance, up or down.
+    Adjust {
+        /// By how much; signed, not zero.
+        amount: Quote,
+    },
+    /// Change the credit limit.
+    SetCreditLimit {
+        /// To what.
+        limit: LimitChange,
+        /// Whether a postpaid account may be left without limit and overpayment.
+        allow_unusable: bool,
+    },
+    /// Let nothing new happen.
+    Suspend,
+    /// Let it happen again.
+    Resume,
+    /// Let nothing happen any more.
+    Close,
+}
+
+/// An amount to set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reserve {
+    /// How much.
+    pub amount: Quote,
+    /// The least that is of use, if less than the amount is.
+    pub minimum: Option<Quote>,
+    /// How long until the client must report.
+    pub validity: Millis,
+    /// How long the reservation outlives that.
+    pub grace: Millis,
+}
+
+/// A charge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Debit {
+    /// How much; may be zero.
+    pub amount: Quote,
+    /// What for.
+    pub category: Category,
+    /// The reservation to charge against; None: a direct charge.
+    pub reservation: Option<String>,
+    /// What is left of the reservation afterwards.
+    pub then: Then,
+    /// Whether the amount beyond the reservation must be within usable credit.
+    pub excess: Excess,
+}
+
+/// What happens with the rest of a reservation after a debit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// It is given back, and the reservation is settled.
+    Settle,
+    /// It stays reserved.
+    Keep,
+    /// It is given back, and a new amount is reserved under the same name.
+    Reserve(Reserve),
+}
+
+/// What may be charged beyond a reservation (or without one).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Excess {
+    /// At most the usable credit; else the debit is declined.
+    WithinUsableCredit = 1,
+    /// Everything: it was consumed already, and an overdraft is marked.
+    AlreadyConsumed = 2,
+}
+
+/// Giving back what an earlier entry took or gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undo {
+    /// The `request_id` of the earlier command.
+    pub original: String,
+    /// How much; None: all that is left of it.
+    pub amount: Option<Quote>,
+    /// What the journal says of the earlier entry; it never changes, so it may be read before the step.
+    pub facts: Facts,
+}
+
+/// The immutable facts of an earlier entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// What it took or gave, in units.
+    pub amount: i64,
+    /// The mode that it was charged in.
+    pub mode: Mode,
+    /// The bill that it fell into.
+    pub bill: u32,
+}
+
+/// The settings of a new account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Create {
+    /// What people call the customer.
+    pub name: String,
+    /// Of all its amounts.
+    pub currency: Currency,
+    /// Digits behind the point of the currency's minor unit.
+    pub minor_digits: u8,
+    /// Digits behind the point of a unit.
+    pub decimals: u8,
+    /// Who pays when.
+    pub mode: Mode,
+    /// The limit to begin with.
+    pub limit: LimitChange,
+    /// Below this, credit is low.
+    pub low_credit_threshold: Option<Quote>,
+    /// How charges other than usage are billed.
+    pub non_usage_billing: NonUsageBilling,
+    /// Whether a postpaid account may start without a limit.
+    pub allow_unusable: bool,
+}
+
+/// A change of the credit limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LimitChange {
+    /// The permanent limit to set; None: it stays.
+    pub permanent: Option<Quote>,
+    /// What to do with the temporary one.
+    pub temporary: TemporaryChange,
+}
+
+impl LimitChange {
+    /// Whether there is nothing to change.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.permanent.is_none() && self.temporary == TemporaryChange::Keep
+    }
+}
+
+/// A change of the temporary credit limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TemporaryChange {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// It ends now.
+    Remove,
+    /// It is replaced.
+    Set {
+        /// How far the account may borrow while it runs.
+        amount: Quote,
+        /// Until when.
+        until: Until,
+    },
+}
+
+/// An end in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// At an instant.
+    Instant(Millis),
+    /// So long after the step that accepts it.
+    After(Millis),
+}
+
+impl Action {
+    /// The action's number in stores and fingerprints, and its name in metrics. The Lua script uses the same numbers.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Observe { .. } => Kind::Observe,
+            Self::Authorize(_) => Kind::Authorize,
+            Self::Debit(_) => Kind::Debit,
+            Self::Release { .. } => Kind::Release,
+            Self::Refund(_) => Kind::Refund,
+            Self::Convert { .. } => Kind::Convert,
+            Self::Create(_) => Kind::Create,
+            Self::Update { .. } => Kind::Update,
+            Self::TopUp { .. } => Kind::TopUp,
+            Self::ReversePayment(_) => Kind::ReversePayment,
+            Self::Withdraw { .. } => Kind::Withdraw,
+            Self::Adjust { .. } => Kind::Adjust,
+            Self::SetCreditLimit { .. } => Kind::SetCreditLimit,
+            Self::Suspend => Kind::Suspend,
+            Self::Resume => Kind::Resume,
+            Self::Close => Kind::Close,
+        }
+    }
+
+    /// The earlier command that this one refers to, and that must be loaded beside the account.
+    #[must_use]
+    pub fn refers_to(&self) -> Option<&str> {
+        match self {
+            Self::Debit(debit) => debit.reservation.as_deref(),
+            Self::Release { reservation } => Some(reservation),
+            Self::Refund(undo) | Self::ReversePayment(undo) => Some(&undo.original),
+            _ => None,
+        }
+    }
+}
+
+/// The kinds of command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+#[allow(missing_docs, reason = "named after the actions")]
+pub enum Kind {
+    Observe = 1,
+    Authorize = 2,
+    Debit = 3,
+    Release = 4,
+    Refund = 5,
+    Convert = 6,
+    Create = 7,
+    Update = 8,
+    TopUp = 9,
+    ReversePayment = 10,
+    Withdraw = 11,
+    Adjust = 12,
+    SetCreditLimit = 13,
+    Suspend = 14,
+    Resume = 15,
+    Close = 16,
+}
+
+impl Kind {
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [Kind; 16] = [
+        Kind::Observe,
+        Kind::Authorize,
+        Kind::Debit,
+        Kind::Release,
+        Kind::Refund,
+        Kind::Convert,
+        Kind::Create,
+        Kind::Update,
+        Kind::TopUp,
+        Kind::ReversePayment,
+        Kind::Withdraw,
+        Kind::Adjust,
+        Kind::SetCreditLimit,
+        Kind::Suspend,
+        Kind::Resume,
+        Kind::Close,
+    ];
+
+    /// The kind with that number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
+
+    /// The name in metrics and logs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Observe => "observe",
+            Kind::Authorize => "authorize",
+            Kind::Debit => "debit",
+            Kind::Release => "release",
+            Kind::Refund => "refund",
+            Kind::Convert => "convert",
+            Kind::Create => "create",
+            Kind::Update => "update",
+            Kind::TopUp => "top_up",
+            Kind::ReversePayment => "reverse_payment",
+            Kind::Withdraw => "withdraw",
+            Kind::Adjust => "adjust",
+            Kind::SetCreditLimit => "set_credit_limit",
+            Kind::Suspend => "suspend",
+            Kind::Resume => "resume",
+            Kind::Close => "close",
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What is recorded: one journal entry for each accepted change.
+
+use super::account::{Currency, NonUsageBilling};
+use super::account::{Millis, Mode};
+use super::command::{Action, Note};
+use super::money::Quote;
+
+/// The record of one accepted change of one account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What changed.
+    pub kind: EntryKind,
+    /// The account.
+    pub account: String,
+    /// The `request_id` of the command; empty for a period close and its rounding.
+    pub request_id: String,
+    /// The account's own number of this entry. Entries that move no money have none: 0.
+    pub account_sequence: u64,
+    /// When the ledger accepted it; of a period close: the boundary.
+    pub time: Millis,
+    /// The mode that it was accepted in; of a conversion: the new one.
+    pub mode: Mode,
+    /// The bill that it falls into; of a close: the bill that it cuts.
+    pub bill: u32,
+    /// How much, in units; see [`EntryKind`].
+    pub amount: i64,
+    /// The balance after it.
+    pub balance: i64,
+    /// The unbilled amount after it.
+    pub unbilled: i64,
+    /// What is reserved after it.
+    pub reserved: i64,
+    /// Two more numbers; see [`EntryKind`].
+    pub details: [i64; 2],
+    /// What the caller sent along, and what the entry refers to.
+    pub note: Note,
+    /// The `request_id` of the earlier command that this one refers to; else empty.
+    pub refers_to: String,
+    /// The settings that it made, of [`EntryKind::Created`] and [`EntryKind::Updated`].
+    pub settings: Settings,
+}
+
+/// The settings of an account that a command sets, as sent; what is None was not set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The name.
+    pub name: Option<String>,
+    /// The low-credit threshold; `Some(None)`: removed.
+    pub low_credit_threshold: Option<Option<Quote>>,
+    /// How charges other than usage are billed.
+    pub non_usage_billing: Option<NonUsageBilling>,
+    /// Currency, decimals and minor digits: only at creation.
+    pub denomination: Option<(Currency, u8, u8)>,
+}
+
+impl Settings {
+    /// The settings that a command sets.
+    #[must_use]
+    pub fn of(action: &Action) -> Self {
+        match action {
+            Action::Create(create) => Self {
+                name: Some(create.name.clone()),
+                low_credit_threshold: Some(create.low_credit_threshold),
+                non_usage_billing: Some(create.non_usage_billing),
+                denomination: Some((create.currency, create.decimals, create.minor_digits)),
+            },
+            Action::Update { name, low_credit_threshold, non_usage_billing } => Self {
+                name: name.clone(),
+                low_credit_threshold: *low_credit_threshold,
+                non_usage_billing: *non_usage_billing,
+                denomination: None,
+            },
+            _ => Self::default(),
+        }
+    }
+}
+
+/// The kinds of entry. `amount` and `details` mean, in this order:
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum EntryKind {
+    /// The account was created. amount: permanent limit; details: temporary limit, its end.
+    Created = 1,
+    /// Settings changed. amount: 0.
+    Updated = 2,
+    /// Usage, prepaid: taken from the balance. amount: the charge; details: left in the reservation (-1: none is open), overdraft.
+    ChargedBalance = 3,
+    /// Usage, postpaid: added to the unbilled amount. As above.
+    ChargedUnbilled = 4,
+    /// A charge that is its own bill: taken from the balance. As above.
+    ChargedOwnBill = 5,
+    /// A refund to the balance. amount: the refund; details: refunded of the charge so far, the charge's bill.
+    RefundedBalance = 6,
+    /// A refund that lowers the unbilled amount. As above.
+    RefundedUnbilled = 7,
+    /// A top-up. amount: added to the balance.
+    ToppedUp = 8,
+    /// A top-up taken back. amount: taken from the balance; details: reversed of the top-up so far.
+    PaymentReversed = 9,
+    /// A withdrawal. amount: taken from the balance.
+    Withdrawn = 10,
+    /// A correction. amount: added to the balance, signed.
+    Adjusted = 11,
+    /// The credit limit changed. amount: permanent limit; details: temporary limit, its end.
+    LimitSet = 12,
+    /// The mode changed. amount: 0.
+    Converted = 13,
+    /// The period ended. amount: what moved from unbilled to balance.
+    PeriodClosed = 14,
+    /// A conversion to prepaid cut the final bill. amount: what moved from unbilled to balance.
+    FinalBilled = 15,
+    /// A bill was rounded to the minor unit. amount: added to the balance, signed.
+    Rounded = 16,
+    /// The account was suspended. amount: 0.
+    Suspended = 17,
+    /// The account was resumed. amount: 0.
+    Resumed = 18,
+    /// The account was closed. amount: 0.
+    Closed = 19,
+    /// An amount was reserved. amount: what is reserved; details: report by, expires at.
+    Reserved = 20,
+    /// A reservation was replaced by a new amount under the same name. As above.
+    ReservationExtended = 21,
+    /// A reservation was released. amount: what was given back.
+    Released = 22,
+}
+
+impl EntryKind {
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [EntryKind; 22] = [
+        EntryKind::Created,
+        EntryKind::Updated,
+        EntryKind::ChargedBalance,
+        EntryKind::ChargedUnbilled,
+        EntryKind::ChargedOwnBill,
+        EntryKind::RefundedBalance,
+        EntryKind::RefundedUnbilled,
+        EntryKind::ToppedUp,
+        EntryKind::PaymentReversed,
+        EntryKind::Withdrawn,
+        EntryKind::Adjusted,
+        EntryKind::LimitSet,
+        EntryKind::Converted,
+        EntryKind::PeriodClosed,
+        EntryKind::FinalBilled,
+        EntryKind::Rounded,
+        EntryKind::Suspended,
+        EntryKind::Resumed,
+        EntryKind::Closed,
+        EntryKind::Reserved,
+        EntryKind::ReservationExtended,
+        EntryKind::Released,
+    ];
+
+    /// The kind with that number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
+
+    /// Whether it is the record of a charge: a usage record.
+    #[must_use]
+    pub fn is_charge(self) -> bool {
+        matches!(self, Self::ChargedBalance | Self::ChargedUnbilled | Self::ChargedOwnBill)
+    }
+
+    /// Whether it moves money, and so carries a number of the account's own.
+    #[must_use]
+    pub fn moves_money(self) -> bool {
+        (Self::ChargedBalance as u8..=Self::Adjusted as u8).contains(&(self as u8))
+            || matches!(self, Self::PeriodClosed | Self::FinalBilled | Self::Rounded)
+    }
+}
+
+impl Entry {
+    /// What it did to the balance and to the unbilled amount.
+    #[must_use]
+    pub fn effect(&self) -> (i64, i64) {
+        match self.kind {
+            EntryKind::ChargedBalance | EntryKind::ChargedOwnBill | EntryKind::PaymentReversed | EntryKind::Withdrawn => (-self.amount, 0),
+            EntryKind::RefundedBalance | EntryKind::ToppedUp | EntryKind::Adjusted | EntryKind::Rounded => (self.amount, 0),
+            EntryKind::ChargedUnbilled => (0, self.amount),
+            EntryKind::RefundedUnbilled => (0, -self.amount),
+            EntryKind::PeriodClosed | EntryKind::FinalBilled => (-self.amount, -self.amount),
+            _ => (0, 0),
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The rules of charging, pure: no I/O, no clock, no async, no float.
+//!
+//! This is the specification. The in-memory model and the embedded engine run it as it stands; Redis runs the same rules as Lua,
+//! and a property test holds the two against each other.
+//!
+//! Order of reading: [`money`] (what an amount is), [`account`] (what is kept of an account and what follows from it),
+//! [`command`] (what can be asked), [`outcome`] (what can be answered), [`entry`] (what is recorded), [`rules`] (what happens).
+
+pub mod account;
+pub mod command;
+pub mod entry;
+pub mod money;
+pub mod outcome;
+pub mod rules;

@@ -1,0 +1,192 @@
+//! Amounts: decimals as a caller sends them, and integers ("units") as an account keeps them.
+//!
+//! An account chooses its decimals when it is created; one unit is `10^-decimals` of its currency. Units stay within
+//! [`MAX_UNITS`], so that every sum of four of them is exact in the doubles that Lua computes with.
+
+use std::fmt;
+
+use rust_decimal::Decimal;
+
+/// The most decimals that an account can have.
+pub const MAX_DECIMALS: u8 = 6;
+
+/// Balance, unbilled, reserved and limit each stay within plus and minus this many units.
+pub const MAX_UNITS: i64 = 1 << 51;
+
+/// What commands may use of [`MAX_UNITS`]: the rest is kept for rounding entries, which cannot be refused.
+pub const MAX_COMMANDED_UNITS: i64 = MAX_UNITS - (1 << 20);
+
+/// A decimal as it was sent: `mantissa * 10^-scale`, without trailing zeros, so that equal amounts are equal values.
+///
+/// It becomes units only inside the ledger's step, where the account's decimals are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Quote {
+    mantissa: i64,
+    scale: u8,
+}
+
+/// Why a text is not an amount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAnAmount {
+    /// The text is not of the form `-?digits(.digits)?`.
+    #[error("must be a plain decimal such as \"12.3456\": digits, at most one point, no exponent, no spaces")]
+    Malformed,
+    /// More digits behind the point than any account keeps.
+    #[error("must have at most {MAX_DECIMALS} decimals")]
+    TooManyDecimals,
+    /// Larger than any account can hold.
+    #[error("is out of range: at most 2^51 of an account's smallest units")]
+    OutOfRange,
+}
+
+impl Quote {
+    /// The longest text that is looked at.
+    pub const MAX_TEXT_BYTES: usize = 32;
+
+    /// Zero.
+    pub const ZERO: Quote = Quote { mantissa: 0, scale: 0 };
+
+    /// Makes the quote `mantissa * 10^-scale`.
+    #[must_use]
+    pub fn new(mantissa: i64, scale: u8) -> Self {
+        let (mut mantissa, mut scale) = (mantissa, scale);
+        while scale > 0 && mantissa % 10 == 0 {
+            mantissa /= 10;
+            scale -= 1;
+        }
+        Self { mantissa, scale }
+    }
+
+    /// Reads `-?digits(.digits)?`, and nothing else.
+    pub fn parse(text: &str) -> Result<Self, NotAnAmount> {
+        if text.is_empty() || text.len() > Self::MAX_TEXT_BYTES {
+            return Err(NotAnAmount::Malformed);
+        }
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+        let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        if !plain(whole) || !plain(fraction) {
+            return Err(NotAnAmount::Malformed);
+        }
+        if fraction.trim_end_matches('0').len() > usize::from(MAX_DECIMALS) {
+            return Err(NotAnAmount::TooManyDecimals);
+        }
+        let decimal = Decimal::from_str_exact(text).map_err(|_| NotAnAmount::OutOfRange)?.normalize();
+        let mantissa = i64::try_from(decimal.mantissa()).map_err(|_| NotAnAmount::OutOfRange)?;
+        let scale = u8::try_from(decimal.scale()).map_err(|_| NotAnAmount::TooManyDecimals)?;
+        if mantissa.abs() > MAX_UNITS {
+            return Err(NotAnAmount::OutOfRange);
+        }
+        Ok(Self { mantissa, scale })
+    }
+
+    /// The digits as an integer.
+    #[must_use]
+    pub fn mantissa(self) -> i64 {
+        self.mantissa
+    }
+
+    /// How many of those digits stand behind the point.
+    #[must_use]
+    pub fn scale(self) -> u8 {
+        self.scale
+    }
+
+    /// Whether it is below zero.
+    #[must_use]
+    pub fn is_negative(self) -> bool {
+        self.mantissa < 0
+    }
+
+    /// Whether it is zero.
+    #[must_use]
+    pub fn is_zero(self) -> bool {
+        self.mantissa == 0
+    }
+
+    /// Whether it is larger than `other`.
+    #[must_use]
+    pub fn exceeds(self, other: Quote) -> bool {
+        let at_full_scale = |quote: Quote| i128::from(quote.mantissa) * 10_i128.pow(u32::from(MAX_DECIMALS.saturating_sub(quote.scale)));
+        at_full_scale(self) > at_full_scale(other)
+    }
+
+    /// In units of an account with that many decimals; nothing is rounded.
+    pub fn to_units(self, decimals: u8) -> Result<i64, NotAnAmount> {
+        let shift = decimals.checked_sub(self.scale).ok_or(NotAnAmount::TooManyDecimals)?;
+        let units = self.mantissa.checked_mul(10_i64.pow(u32::from(shift))).ok_or(NotAnAmount::OutOfRange)?;
+        if units.abs() > MAX_UNITS { Err(NotAnAmount::OutOfRange) } else { Ok(units) }
+    }
+}
+
+impl fmt::Display for Quote {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Decimal::new(self.mantissa, u32::from(self.scale)).fmt(formatter)
+    }
+}
+
+/// Units as a decimal text with all of the account's decimals but trailing zeros beyond the currency's minor unit.
+#[must_use]
+pub fn format_units(units: i64, decimals: u8, minor_digits: u8) -> String {
+    let mut decimal = Decimal::new(units, u32::from(decimals)).normalize();
+    if decimal.scale() < u32::from(minor_digits) {
+        decimal.rescale(u32::from(minor_digits));
+    }
+    decimal.to_string()
+}
+
+/// The amount rounded half-up to the currency's minor unit, in units. Amounts below zero do not occur where bills are cut.
+#[must_use]
+pub fn round_half_up(units: i64, decimals: u8, minor_digits: u8) -> i64 {
+    let step = 10_i64.pow(u32::from(decimals.saturating_sub(minor_digits)));
+    let remainder = units.rem_euclid(step);
+    if remainder * 2 >= step && remainder != 0 { units - remainder + step } else { units - remainder }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_decimal_is_an_amount() {
+        assert_eq!(Quote::parse("12.3456"), Ok(Quote::new(123_456, 4)));
+        assert_eq!(Quote::parse("-0.50"), Ok(Quote::new(-5, 1)));
+        assert_eq!(Quote::parse("1.00000000"), Ok(Quote::new(1, 0)));
+        assert_eq!(Quote::parse("0"), Ok(Quote::ZERO));
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in ["", " 1", "1 ", "1e3", "1,5", "NaN", "+1", "1.", ".5", "1_000", "--1", "-", "0x1", "١", "1.2.3", "inf"] {
+            assert_eq!(Quote::parse(text), Err(NotAnAmount::Malformed), "{text:?}");
+        }
+        assert_eq!(Quote::parse("0.1234567"), Err(NotAnAmount::TooManyDecimals));
+        assert_eq!(Quote::parse("99999999999999999999999999"), Err(NotAnAmount::OutOfRange));
+        assert_eq!(Quote::parse("2251799813685249"), Err(NotAnAmount::OutOfRange));
+        assert!(Quote::parse("2251799813685248").is_ok());
+    }
+
+    #[test]
+    fn nothing_is_rounded_on_the_way_to_units() {
+        assert_eq!(Quote::new(125, 2).to_units(4), Ok(12_500));
+        assert_eq!(Quote::new(125, 3).to_units(2), Err(NotAnAmount::TooManyDecimals));
+        assert_eq!(Quote::new(MAX_UNITS, 0).to_units(1), Err(NotAnAmount::OutOfRange));
+    }
+
+    #[test]
+    fn a_bill_is_rounded_half_up_to_the_minor_unit() {
+        assert_eq!(round_half_up(12_349, 4, 2), 12_300);
+        assert_eq!(round_half_up(12_350, 4, 2), 12_400);
+        assert_eq!(round_half_up(12_300, 4, 2), 12_300);
+        assert_eq!(round_half_up(12_301, 2, 2), 12_301);
+        assert_eq!(round_half_up(15_000, 4, 0), 20_000);
+    }
+
+    #[test]
+    fn units_are_shown_with_at_least_the_minor_unit() {
+        assert_eq!(format_units(20_861_014_800, 7, 2), "2086.10148");
+        assert_eq!(format_units(1_000_000, 6, 2), "1.00");
+        assert_eq!(format_units(-86_700, 4, 2), "-8.67");
+        assert_eq!(format_units(0, 4, 0), "0");
+    }
+}

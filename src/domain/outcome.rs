@@ -1,0 +1,187 @@
+//! What can be answered: a decision that is remembered, or a refusal that is not.
+
+use super::account::{Account, Millis};
+use super::command::Kind;
+
+/// A decision on a command: remembered under its request id, and given again to whoever repeats it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The command's kind.
+    pub kind: Kind,
+    /// Whether it was done.
+    pub verdict: Verdict,
+    /// What was charged, granted, released, refunded, credited, taken, in units. Of a decline: what was missing.
+    pub amount: i64,
+    /// By how much an already consumed charge went beyond usable credit.
+    pub overdraft: i64,
+    /// The reservation as it stands after the command, if it is open.
+    pub reservation: Option<Grant>,
+    /// What became of the amount to reserve after a report.
+    pub reserve: ReserveVerdict,
+    /// The partition's sequence of the first entry that it wrote; 0: none.
+    pub sequence: u64,
+}
+
+/// Whether a command was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Verdict {
+    /// It was.
+    Done = 1,
+    /// There is not enough credit (or own money, for a withdrawal). Nothing changed.
+    Declined = 2,
+    /// It was so already. Nothing changed.
+    Unchanged = 3,
+}
+
+/// An open reservation, as the client needs to know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// What is reserved.
+    pub amount: i64,
+    /// When the client must report.
+    pub report_by: Millis,
+    /// From this instant on it is gone.
+    pub expires_at: Millis,
+    /// Whether it is all that there was: less than what was asked for.
+    pub is_final_unit: bool,
+}
+
+/// The second outcome of a report-and-reserve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReserveVerdict {
+    /// None was asked for.
+    NotAsked,
+    /// The new amount is reserved.
+    Granted,
+    /// There is not enough credit; the reservation is settled.
+    Declined {
+        /// What is missing, in units.
+        shortfall: i64,
+    },
+    /// The account is suspended; the reservation is settled.
+    Suspended,
+}
+
+/// Why a command was refused. Nothing changed, and its request id is free.
+///
+/// In the order of precedence: of several reasons, the first is given. The rules, the script and the tests keep the same order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u16)]
+pub enum Refusal {
+    /// The request id was used for something else.
+    RequestIdReused = 401,
+    /// `first_sent_at` is older than the window in which ids are remembered.
+    RequestTooOld = 402,
+    /// The account to create exists.
+    AccountExists = 403,
+    /// There is no such account.
+    AccountNotFound = 404,
+    /// The account is in another currency.
+    CurrencyMismatch = 405,
+    /// An amount has more decimals than the account.
+    TooManyDecimals = 406,
+    /// An amount is larger than an account can hold.
+    AmountOutOfRange = 407,
+    /// The account is closed.
+    AccountClosed = 408,
+    /// The account is suspended.
+    AccountSuspended = 409,
+    /// There is no such reservation.
+    ReservationNotFound = 410,
+    /// The reservation was settled by a final debit.
+    ReservationSettled = 411,
+    /// The reservation was released.
+    ReservationReleased = 412,
+    /// The reservation has expired.
+    ReservationExpired = 413,
+    /// The account has as many open reservations as it may.
+    TooManyReservations = 414,
+    /// More than what is left of the charge (or payment).
+    ExceedsOriginal = 415,
+    /// A temporary limit would end before it begins.
+    LimitEndsInPast = 416,
+    /// A postpaid account would be left without limit and overpayment.
+    WouldBeUnusable = 417,
+    /// The account to close has a balance, or an unbilled amount.
+    AccountNotEmpty = 418,
+    /// The account to close has open reservations.
+    ReservationsOpen = 419,
+    /// An amount of the account would leave the range that is kept exactly.
+    BalanceOutOfRange = 420,
+}
+
+impl Refusal {
+    /// All refusals, in the order of precedence.
+    pub const ALL: [Refusal; 20] = [
+        Refusal::RequestIdReused,
+        Refusal::RequestTooOld,
+        Refusal::AccountExists,
+        Refusal::AccountNotFound,
+        Refusal::CurrencyMismatch,
+        Refusal::TooManyDecimals,
+        Refusal::AmountOutOfRange,
+        Refusal::AccountClosed,
+        Refusal::AccountSuspended,
+        Refusal::ReservationNotFound,
+        Refusal::ReservationSettled,
+        Refusal::ReservationReleased,
+        Refusal::ReservationExpired,
+        Refusal::TooManyReservations,
+        Refusal::ExceedsOriginal,
+        Refusal::LimitEndsInPast,
+        Refusal::WouldBeUnusable,
+        Refusal::AccountNotEmpty,
+        Refusal::ReservationsOpen,
+        Refusal::BalanceOutOfRange,
+    ];
+
+    /// The refusal with that number.
+    #[must_use]
+    pub fn from_number(number: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|refusal| *refusal as u16 == number)
+    }
+
+    /// The reason in error details, metrics and logs.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Refusal::RequestIdReused => "REQUEST_ID_REUSED",
+            Refusal::RequestTooOld => "REQUEST_TOO_OLD",
+            Refusal::AccountExists => "ACCOUNT_EXISTS",
+            Refusal::AccountNotFound => "ACCOUNT_NOT_FOUND",
+            Refusal::CurrencyMismatch => "CURRENCY_MISMATCH",
+            Refusal::TooManyDecimals => "TOO_MANY_DECIMALS",
+            Refusal::AmountOutOfRange => "AMOUNT_OUT_OF_RANGE",
+            Refusal::AccountClosed => "ACCOUNT_CLOSED",
+            Refusal::AccountSuspended => "ACCOUNT_SUSPENDED",
+            Refusal::ReservationNotFound => "RESERVATION_NOT_FOUND",
+            Refusal::ReservationSettled => "RESERVATION_SETTLED",
+            Refusal::ReservationReleased => "RESERVATION_RELEASED",
+            Refusal::ReservationExpired => "RESERVATION_EXPIRED",
+            Refusal::TooManyReservations => "TOO_MANY_RESERVATIONS",
+            Refusal::ExceedsOriginal => "EXCEEDS_ORIGINAL",
+            Refusal::LimitEndsInPast => "LIMIT_ENDS_IN_PAST",
+            Refusal::WouldBeUnusable => "WOULD_BE_UNUSABLE",
+            Refusal::AccountNotEmpty => "ACCOUNT_NOT_EMPTY",
+            Refusal::ReservationsOpen => "RESERVATIONS_OPEN",
+            Refusal::BalanceOutOfRange => "BALANCE_OUT_OF_RANGE",
+        }
+    }
+}
+
+/// The ledger's answer to a command that it did not refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What was decided. None: the command was a read.
+    pub decision: Option<Decision>,
+    /// Whether it was decided before, and is only told again.
+    pub replayed: bool,
+    /// The account as it stands after the command (of a replay: now), due events applied.
+    pub account: Account,
+    /// Before the command, due events applied: what it could use. Of a replay: now.
+    pub usable_before: i64,
+}
+
+/// What the ledger answers to a command.
+pub type Answer = Result<Outcome, Refusal>;

@@ -1,0 +1,225 @@
+//! What a transaction asks: authorize, debit, release, refund.
+
+use super::{Desk, Ended, MAX_OPEN_RESERVATIONS, ReservationChange, Step};
+use crate::domain::account::{Mode, Reservation, Status};
+use crate::domain::command::{Debit, Excess, Facts, Kind, Reserve, Then, Undo};
+use crate::domain::entry::{Entry, EntryKind};
+use crate::domain::money::round_half_up;
+use crate::domain::outcome::{Grant, Refusal, ReserveVerdict, Verdict};
+
+/// An amount to reserve, in units.
+struct Wanted {
+    amount: i64,
+    minimum: Option<i64>,
+    report_after: i64,
+    expires_after: i64,
+}
+
+impl Wanted {
+    fn of(reserve: &Reserve, desk: &Desk<'_>) -> Result<Self, Refusal> {
+        Ok(Self {
+            amount: desk.units(reserve.amount)?,
+            minimum: reserve.minimum.map(|minimum| desk.units(minimum)).transpose()?,
+            report_after: reserve.validity,
+            expires_after: reserve.validity + reserve.grace,
+        })
+    }
+
+    /// All of it, or what there is down to the minimum; else what is missing.
+    fn grant(&self, usable: i64, now: i64) -> Result<Grant, i64> {
+        let amount = match self.minimum {
+            _ if usable >= self.amount => self.amount,
+            Some(minimum) if usable >= minimum => usable,
+            minimum => return Err(minimum.unwrap_or(self.amount) - usable),
+        };
+        Ok(Grant { amount, report_by: now + self.report_after, expires_at: now + self.expires_after, is_final_unit: amount < self.amount })
+    }
+}
+
+/// Sets an amount aside under the command's own name.
+pub(super) fn authorize(mut desk: Desk<'_>, reserve: &Reserve) -> Result<Step, Refusal> {
+    let wanted = Wanted::of(reserve, &desk)?;
+    desk.refuse_closed()?;
+    desk.refuse_suspended()?;
+    if desk.account.open_reservations >= MAX_OPEN_RESERVATIONS {
+        return Err(Refusal::TooManyReservations);
+    }
+    let grant = match wanted.grant(desk.usable(), desk.now()) {
+        Ok(grant) => grant,
+        Err(shortfall) => return Ok(desk.leave(Verdict::Declined, shortfall)),
+    };
+    desk.account.reserved += grant.amount;
+    desk.account.open_reservations += 1;
+    desk.refuse_out_of_range()?;
+    desk.record(EntryKind::Reserved, grant.amount, [grant.report_by, grant.expires_at]);
+    let mut decision = desk.decision(Verdict::Done, grant.amount);
+    decision.reservation = Some(grant);
+    let name = desk.command.request_id.clone();
+    let made = reservation(&desk, name, &grant);
+    Ok(desk.accept(decision).with(|change| change.reservation = ReservationChange::Put(made)))
+}
+
+fn reservation(desk: &Desk<'_>, request_id: String, grant: &Grant) -> Reservation {
+    Reservation {
+        account: desk.command.account.clone(),
+        request_id,
+        amount: grant.amount,
+        report_by: grant.report_by,
+        expires_at: grant.expires_at,
+    }
+}
+
+/// Why there is no open reservation of the name that the command gives.
+fn gone(desk: &Desk<'_>) -> Refusal {
+    match desk.touched.original {
+        Some(original) if original.decision.kind == Kind::Authorize && original.decision.verdict == Verdict::Done => match original.ended {
+            Ended::Settled => Refusal::ReservationSettled,
+            Ended::Released => Refusal::ReservationReleased,
+            Ended::Not => Refusal::ReservationExpired,
+        },
+        _ => Refusal::ReservationNotFound,
+    }
+}
+
+/// Charges, directly or against a reservation.
+pub(super) fn debit(mut desk: Desk<'_>, debit: &Debit) -> Result<Step, Refusal> {
+    let amount = desk.units(debit.amount)?;
+    let wanted = match &debit.then {
+        Then::Reserve(reserve) => Some(Wanted::of(reserve, &desk)?),
+        Then::Settle | Then::Keep => None,
+    };
+    desk.refuse_closed()?;
+    let is_consumed = debit.excess == Excess::AlreadyConsumed;
+    if debit.reservation.is_none() && !is_consumed {
+        desk.refuse_suspended()?;
+    }
+    let open = debit.reservation.as_ref().and(desk.touched.reservation);
+    if debit.reservation.is_some() && open.is_none() {
+        let reason = gone(&desk);
+        if !is_consumed || reason == Refusal::ReservationNotFound {
+            return Err(reason);
+        }
+    }
+    let held = open.map_or(0, |reservation| reservation.amount);
+    let is_own_bill = desk.account.bills_on_its_own(debit.category);
+    let price = if is_own_bill { amount.max(round_half_up(amount, desk.account.decimals, desk.account.minor_digits)) } else { amount };
+    let excess = (price - held).max(0);
+    let usable = desk.usable();
+    let mut overdraft = 0;
+    if excess > 0 && usable < excess {
+        if !is_consumed {
+            return Ok(desk.leave(Verdict::Declined, excess - usable));
+        }
+        overdraft = excess - usable.max(0);
+    }
+
+    let kept = (held - amount).max(0);
+    let keeps = open.is_some() && debit.then == Then::Keep;
+    desk.account.reserved -= if keeps { held - kept } else { held };
+    if open.is_some() && !keeps {
+        desk.account.open_reservations -= 1;
+    }
+    charge(&mut desk, amount, is_own_bill, [if keeps { kept } else { -1 }, overdraft]);
+    desk.refuse_out_of_range()?;
+
+    let mut decision = desk.decision(Verdict::Done, amount);
+    decision.overdraft = overdraft;
+    let name = debit.reservation.clone().unwrap_or_default();
+    let reservation_change = match (open, wanted) {
+        (Some(open), None) if keeps => {
+            let grant = Grant { amount: kept, report_by: open.report_by, expires_at: open.expires_at, is_final_unit: false };
+            decision.reservation = Some(grant);
+            ReservationChange::Put(reservation(&desk, name, &grant))
+        }
+        (_, Some(wanted)) => match reserve_again(&mut desk, &wanted)? {
+            Ok(grant) => {
+                decision.reserve = ReserveVerdict::Granted;
+                decision.reservation = Some(grant);
+                ReservationChange::Put(reservation(&desk, name, &grant))
+            }
+            Err(verdict) => {
+                decision.reserve = verdict;
+                ReservationChange::End(Ended::Settled)
+            }
+        },
+        (Some(_), None) => ReservationChange::End(Ended::Settled),
+        (None, None) => ReservationChange::Keep,
+    };
+    Ok(desk.accept(decision).with(|change| change.reservation = reservation_change))
+}
+
+/// Takes the amount where the mode says, and records it; a bill of its own is rounded in the same step.
+fn charge(desk: &mut Desk<'_>, amount: i64, is_own_bill: bool, details: [i64; 2]) {
+    if is_own_bill {
+        desk.account.balance -= amount;
+        desk.account.last_bill += 1;
+        let bill = desk.account.last_bill;
+        desk.push(Entry { kind: EntryKind::ChargedOwnBill, amount, details, bill, ..desk.blank() });
+        let rounding = amount - round_half_up(amount, desk.account.decimals, desk.account.minor_digits);
+        if rounding != 0 {
+            desk.account.balance += rounding;
+            desk.push(Entry { kind: EntryKind::Rounded, amount: rounding, bill, ..desk.blank() });
+        }
+    } else if desk.account.mode == Mode::Postpaid {
+        desk.account.unbilled += amount;
+        desk.record(EntryKind::ChargedUnbilled, amount, details);
+    } else {
+        desk.account.balance -= amount;
+        desk.record(EntryKind::ChargedBalance, amount, details);
+    }
+}
+
+/// Reserves anew after a report, under the same name: it replaces, never adds. The report stands whatever comes of it.
+fn reserve_again(desk: &mut Desk<'_>, wanted: &Wanted) -> Result<Result<Grant, ReserveVerdict>, Refusal> {
+    if desk.account.status == Status::Suspended {
+        return Ok(Err(ReserveVerdict::Suspended));
+    }
+    match wanted.grant(desk.usable(), desk.now()) {
+        Err(shortfall) => Ok(Err(ReserveVerdict::Declined { shortfall })),
+        Ok(grant) => {
+            desk.account.reserved += grant.amount;
+            desk.account.open_reservations += 1;
+            desk.refuse_out_of_range()?;
+            desk.record(EntryKind::ReservationExtended, grant.amount, [grant.report_by, grant.expires_at]);
+            Ok(Ok(grant))
+        }
+    }
+}
+
+/// Gives a reservation back.
+pub(super) fn release(mut desk: Desk<'_>) -> Result<Step, Refusal> {
+    desk.refuse_closed()?;
+    let Some(open) = desk.touched.reservation else { return Err(gone(&desk)) };
+    desk.account.reserved -= open.amount;
+    desk.account.open_reservations -= 1;
+    desk.record(EntryKind::Released, open.amount, [0, 0]);
+    let decision = desk.decision(Verdict::Done, open.amount);
+    Ok(desk.accept(decision).with(|change| change.reservation = ReservationChange::End(Ended::Released)))
+}
+
+/// How much of an earlier entry is given back now: never more than is left of it.
+pub(super) fn undo_amount(desk: &Desk<'_>, undo: &Undo) -> Result<i64, Refusal> {
+    let left = undo.facts.amount - desk.touched.undone;
+    let asked = undo.amount.map(|amount| desk.units(amount)).transpose()?;
+    desk.refuse_closed()?;
+    let amount = asked.unwrap_or(left);
+    if amount > left || amount == 0 { Err(Refusal::ExceedsOriginal) } else { Ok(amount) }
+}
+
+/// Gives a charge back: off the unbilled amount while its bill is open, else to the balance.
+pub(super) fn refund(mut desk: Desk<'_>, undo: &Undo) -> Result<Step, Refusal> {
+    let amount = undo_amount(&desk, undo)?;
+    let undone = desk.touched.undone + amount;
+    let Facts { mode, bill, .. } = undo.facts;
+    let kind = if mode == Mode::Postpaid && bill == desk.account.open_bill {
+        desk.account.unbilled -= amount;
+        EntryKind::RefundedUnbilled
+    } else {
+        desk.account.balance += amount;
+        EntryKind::RefundedBalance
+    };
+    desk.refuse_out_of_range()?;
+    desk.record(kind, amount, [undone, i64::from(bill)]);
+    let decision = desk.decision(Verdict::Done, amount);
+    Ok(desk.accept(decision).with(|change| change.undone = Some(undone)))
+}

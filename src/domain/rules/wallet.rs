@@ -1,0 +1,223 @@
+//! What an operator does: open, change, fund, limit, convert, suspend and close an account.
+
+use super::charging::undo_amount;
+use super::{Desk, Moment, Step, Touched, units};
+use crate::domain::account::{Account, Millis, Mode, Profile, Status};
+use crate::domain::command::{Action, Command, Create, LimitChange, TemporaryChange, Undo, Until};
+use crate::domain::entry::EntryKind;
+use crate::domain::money::Quote;
+use crate::domain::outcome::{Refusal, Verdict};
+
+/// Opens an account, empty.
+pub(super) fn create(create: &Create, touched: &Touched<'_>, command: &Command, moment: &Moment) -> Result<Step, Refusal> {
+    let blank = Account {
+        status: Status::Active,
+        mode: create.mode,
+        non_usage_billing: create.non_usage_billing,
+        decimals: create.decimals,
+        minor_digits: create.minor_digits,
+        currency: create.currency,
+        balance: 0,
+        unbilled: 0,
+        reserved: 0,
+        permanent_limit: 0,
+        temporary_limit: 0,
+        temporary_until: 0,
+        sequence: 0,
+        open_bill: 1,
+        last_bill: 1,
+        period_end: 0,
+        open_reservations: 0,
+    };
+    let mut desk = Desk::open(blank, touched, command, moment);
+    let limit = Limit::of(&create.limit, &desk)?;
+    let low_credit_threshold = create.low_credit_threshold.map(|threshold| desk.units(threshold)).transpose()?;
+    limit.set(&mut desk)?;
+    refuse_unusable(&desk, create.allow_unusable)?;
+    let Account { permanent_limit, temporary_limit, temporary_until, .. } = desk.account;
+    desk.record(EntryKind::Created, permanent_limit, [temporary_limit, temporary_until]);
+    let profile = Profile { name: create.name.clone(), low_credit_threshold, created_at: desk.now() };
+    let decision = desk.decision(Verdict::Done, 0);
+    Ok(desk.accept(decision).with(|change| change.profile = Some(profile)))
+}
+
+/// A change of limit, in units.
+struct Limit {
+    permanent: Option<i64>,
+    temporary: Option<(i64, Option<Until>)>,
+}
+
+impl Limit {
+    fn of(change: &LimitChange, desk: &Desk<'_>) -> Result<Self, Refusal> {
+        Ok(Self {
+            permanent: change.permanent.map(|amount| desk.units(amount)).transpose()?,
+            temporary: match change.temporary {
+                TemporaryChange::Keep => None,
+                TemporaryChange::Remove => Some((0, None)),
+                TemporaryChange::Set { amount, until } => Some((desk.units(amount)?, Some(until))),
+            },
+        })
+    }
+
+    fn set(&self, desk: &mut Desk<'_>) -> Result<(), Refusal> {
+        if let Some(permanent) = self.permanent {
+            desk.account.permanent_limit = permanent;
+        }
+        if let Some((temporary, until)) = self.temporary {
+            let ends: Millis = match until {
+                None => 0,
+                Some(Until::Instant(instant)) if instant <= desk.now() => return Err(Refusal::LimitEndsInPast),
+                Some(Until::Instant(instant)) => instant,
+                Some(Until::After(duration)) => desk.now() + duration,
+            };
+            desk.account.temporary_limit = temporary;
+            desk.account.temporary_until = ends;
+        }
+        Ok(())
+    }
+}
+
+fn refuse_unusable(desk: &Desk<'_>, is_allowed: bool) -> Result<(), Refusal> {
+    if !is_allowed && desk.account.is_unusable_postpaid(desk.now()) { Err(Refusal::WouldBeUnusable) } else { Ok(()) }
+}
+
+/// Sets or removes the credit limit.
+pub(super) fn set_credit_limit(mut desk: Desk<'_>, change: &LimitChange, allow_unusable: bool) -> Result<Step, Refusal> {
+    let limit = Limit::of(change, &desk)?;
+    desk.refuse_closed()?;
+    limit.set(&mut desk)?;
+    refuse_unusable(&desk, allow_unusable)?;
+    record_limit(&mut desk);
+    let decision = desk.decision(Verdict::Done, 0);
+    Ok(desk.accept(decision))
+}
+
+fn record_limit(desk: &mut Desk<'_>) {
+    let Account { permanent_limit, temporary_limit, temporary_until, .. } = desk.account;
+    desk.record(EntryKind::LimitSet, permanent_limit, [temporary_limit, temporary_until]);
+}
+
+/// Changes the payment mode, in one step, with transactions in flight: open reservations stay open and settle under the new mode.
+///
+/// To postpaid, nothing is cut: what was left is an overpayment, a debt an amount due. To prepaid, the final bill is cut at once.
+pub(super) fn convert(mut desk: Desk<'_>, mode: Mode, change: &LimitChange, allow_unusable: bool) -> Result<Step, Refusal> {
+    let limit = Limit::of(change, &desk)?;
+    desk.refuse_closed()?;
+    if desk.account.mode == mode {
+        return Ok(desk.leave(Verdict::Unchanged, 0));
+    }
+    if mode == Mode::Prepaid && desk.account.period_end != 0 {
+        desk.cut_final_bill();
+    }
+    desk.account.mode = mode;
+    desk.record(EntryKind::Converted, 0, [0, 0]);
+    limit.set(&mut desk)?;
+    if !change.is_none() {
+        record_limit(&mut desk);
+    }
+    refuse_unusable(&desk, allow_unusable)?;
+    let decision = desk.decision(Verdict::Done, 0);
+    Ok(desk.accept(decision))
+}
+
+/// Changes the name, the low-credit threshold, the billing of charges other than usage.
+pub(super) fn update(mut desk: Desk<'_>) -> Result<Step, Refusal> {
+    let Action::Update { name, low_credit_threshold, non_usage_billing } = &desk.command.action else {
+        return Err(Refusal::AccountNotFound);
+    };
+    let threshold = match low_credit_threshold {
+        Some(Some(threshold)) => Some(Some(desk.units(*threshold)?)),
+        Some(None) => Some(None),
+        None => None,
+    };
+    desk.refuse_closed()?;
+    let Some(before) = desk.touched.profile else { return Err(Refusal::AccountNotFound) };
+    let profile = Profile {
+        name: name.clone().unwrap_or_else(|| before.name.clone()),
+        low_credit_threshold: threshold.unwrap_or(before.low_credit_threshold),
+        created_at: before.created_at,
+    };
+    desk.account.non_usage_billing = non_usage_billing.unwrap_or(desk.account.non_usage_billing);
+    desk.record(EntryKind::Updated, 0, [0, 0]);
+    let decision = desk.decision(Verdict::Done, 0);
+    Ok(desk.accept(decision).with(|change| change.profile = Some(profile)))
+}
+
+/// Adds money that the customer paid. A debt is cleared by arithmetic alone.
+pub(super) fn top_up(desk: Desk<'_>, amount: Quote) -> Result<Step, Refusal> {
+    let amount = units(amount, desk.account.decimals)?;
+    desk.refuse_closed()?;
+    move_balance(desk, EntryKind::ToppedUp, amount, amount)
+}
+
+/// Corrects the balance.
+pub(super) fn adjust(desk: Desk<'_>, amount: Quote) -> Result<Step, Refusal> {
+    let amount = units(amount, desk.account.decimals)?;
+    desk.refuse_closed()?;
+    move_balance(desk, EntryKind::Adjusted, amount, amount)
+}
+
+/// Pays out the customer's own money, never the limit.
+pub(super) fn withdraw(desk: Desk<'_>, amount: Quote) -> Result<Step, Refusal> {
+    let amount = units(amount, desk.account.decimals)?;
+    desk.refuse_closed()?;
+    desk.refuse_suspended()?;
+    let own = desk.account.withdrawable();
+    if amount > own {
+        return Ok(desk.leave(Verdict::Declined, amount - own));
+    }
+    move_balance(desk, EntryKind::Withdrawn, amount, -amount)
+}
+
+fn move_balance(mut desk: Desk<'_>, kind: EntryKind, amount: i64, change: i64) -> Result<Step, Refusal> {
+    desk.account.balance += change;
+    desk.refuse_out_of_range()?;
+    desk.record(kind, amount, [0, 0]);
+    let decision = desk.decision(Verdict::Done, amount);
+    Ok(desk.accept(decision))
+}
+
+/// Takes back a payment that bounced or was charged back; the balance may fall below zero.
+pub(super) fn reverse_payment(mut desk: Desk<'_>, undo: &Undo) -> Result<Step, Refusal> {
+    let amount = undo_amount(&desk, undo)?;
+    let undone = desk.touched.undone + amount;
+    desk.account.balance -= amount;
+    desk.refuse_out_of_range()?;
+    desk.record(EntryKind::PaymentReversed, amount, [undone, 0]);
+    let decision = desk.decision(Verdict::Done, amount);
+    Ok(desk.accept(decision).with(|change| change.undone = Some(undone)))
+}
+
+/// Lets nothing new happen.
+pub(super) fn suspend(desk: Desk<'_>) -> Result<Step, Refusal> {
+    desk.refuse_closed()?;
+    set_status(desk, Status::Suspended, EntryKind::Suspended)
+}
+
+/// Lets it happen again.
+pub(super) fn resume(desk: Desk<'_>) -> Result<Step, Refusal> {
+    desk.refuse_closed()?;
+    set_status(desk, Status::Active, EntryKind::Resumed)
+}
+
+/// Ends the account: it must hold no money, owe none, and have nothing under way.
+pub(super) fn close(desk: Desk<'_>) -> Result<Step, Refusal> {
+    desk.refuse_closed()?;
+    if desk.account.balance != 0 || desk.account.unbilled != 0 {
+        return Err(Refusal::AccountNotEmpty);
+    }
+    if desk.account.open_reservations > 0 {
+        return Err(Refusal::ReservationsOpen);
+    }
+    set_status(desk, Status::Closed, EntryKind::Closed)
+}
+
+fn set_status(mut desk: Desk<'_>, status: Status, kind: EntryKind) -> Result<Step, Refusal> {
+    if desk.account.status == status {
+        return Ok(desk.leave(Verdict::Unchanged, 0));
+    }
+    desk.account.status = status;
+    desk.record(kind, 0, [0, 0]);
+    let decision = desk.decision(Verdict::Done, 0);
+    Ok(desk.accept(decision))
+}

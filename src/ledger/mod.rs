@@ -1,0 +1,384 @@
+//! The ledger: where commands are decided, atomically, and journaled in the same step.
+//!
+//! [`Ledger`] is what the service talks to: it routes a command to its partition, where a [`batcher`] sends what has gathered to the
+//! [`Engine`] in one step. Two engines keep the same promises: [`embedded`] (the pure rules in memory, SQLite below) and
+//! [`redis`] (the same rules as Lua beside the data). [`model`] is the engine without a store, and the measure of both.
+//!
+//! Bounds: a batch has at most [`MAX_BATCH`] commands, a partition's queue [`batcher::QUEUE_COMMANDS`].
+
+pub mod batcher;
+// pub mod codec;
+// pub mod embedded;
+// pub mod model;
+pub mod order;
+// pub mod redis;
+pub mod watch;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::clock::Clock;
+use crate::domain::account::{Account, Millis, Mode, Profile, Reservation};
+use crate::domain::command::{Action, Command, Facts, Note};
+use crate::domain::entry::{Entry, EntryKind};
+use crate::domain::outcome::{Answer, Outcome, Refusal, Verdict};
+use crate::domain::rules::Remembered;
+pub use batcher::Pending;
+pub use order::{Order, RequestKey};
+use watch::{Watch, Watchers};
+
+/// The most commands in one step.
+pub const MAX_BATCH: usize = 512;
+
+/// How many journal entries one search or one page may look at.
+pub const MAX_SCANNED_ENTRIES: usize = 20_000;
+
+/// Why the ledger gave no answer. What was asked may or may not have happened; repeating it with its request id is safe.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The store does not answer. Nothing is known of what was sent.
+    #[error("the ledger's store is unavailable: {0}")]
+    Unavailable(Arc<str>),
+    /// Too much is waiting. The command was not sent.
+    #[error("too many commands are waiting")]
+    Busy,
+    /// What the store holds, or answered, makes no sense to this version.
+    #[error("the ledger's store holds what this version cannot read: {0}")]
+    Corrupt(Arc<str>),
+}
+
+impl LedgerError {
+    /// The store does not answer.
+    pub fn unavailable(reason: impl std::fmt::Display) -> Self {
+        Self::Unavailable(reason.to_string().into())
+    }
+
+    /// The store's content makes no sense.
+    pub fn corrupt(reason: impl std::fmt::Display) -> Self {
+        Self::Corrupt(reason.to_string().into())
+    }
+}
+
+/// What an engine answers to a batch.
+#[derive(Clone, Debug, Default)]
+pub struct BatchAnswer {
+    /// One for each command, in their order.
+    pub answers: Vec<Answer>,
+    /// More reservations were due than one step expires: no command was decided, and the batch must be sent again.
+    pub must_repeat: bool,
+}
+
+/// A block of journal entries: what one step wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// The partition's sequence of its first entry; the others follow without a gap.
+    pub first_sequence: u64,
+    /// Its random id.
+    pub id: [u8; 16],
+    /// The id of the block before it.
+    pub previous: [u8; 16],
+    /// The entries.
+    pub entries: Vec<Entry>,
+}
+
+/// Where accounts are kept, and commands decided.
+pub trait Engine: Send + Sync + 'static {
+    /// How many partitions there are.
+    fn partitions(&self) -> u16;
+    /// Decides on the commands of one partition, in order, and journals what they change. At most [`MAX_BATCH`]; none: only expires what is due.
+    fn apply(&self, partition: u16, orders: Arc<[Order]>) -> BoxFuture<'_, Result<BatchAnswer, LedgerError>>;
+    /// Accounts and profiles, as stored.
+    fn load(&self, partition: u16, accounts: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<(Account, Profile)>>, LedgerError>>;
+    /// Ids of accounts in the order of (folded name, id), after the given place, while the folded name begins with the prefix.
+    fn names(
+        &self,
+        partition: u16,
+        prefix: String,
+        after: Option<NamePlace>,
+        count: usize,
+    ) -> BoxFuture<'_, Result<Vec<NamePlace>, LedgerError>>;
+    /// Open reservations of an account after the given key, in the order of their keys.
+    fn reservations(
+        &self,
+        partition: u16,
+        account: String,
+        after: Option<RequestKey>,
+        count: usize,
+    ) -> BoxFuture<'_, Result<Vec<(RequestKey, Reservation)>, LedgerError>>;
+    /// What is remembered of a request id.
+    fn remembered(&self, partition: u16, key: RequestKey) -> BoxFuture<'_, Result<Option<Remembered>, LedgerError>>;
+    /// The blocks that begin below the sequence (None: the newest), newest first.
+    fn blocks_before(&self, partition: u16, before: Option<u64>, count: usize) -> BoxFuture<'_, Result<Vec<Block>, LedgerError>>;
+    /// Whether the store answers and agrees on the time; else what is wrong, for people.
+    fn check(&self) -> BoxFuture<'_, Result<(), String>>;
+}
+
+/// A place in the list of accounts by name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NamePlace {
+    /// The name, folded to lower case.
+    pub folded_name: String,
+    /// The account's id.
+    pub account: String,
+}
+
+/// A page of accounts.
+#[derive(Clone, Debug, Default)]
+pub struct AccountPage {
+    /// The accounts, with due closes applied.
+    pub accounts: Vec<(String, Account, Profile)>,
+    /// Where to go on; None: there are no more.
+    pub next: Option<NamePlace>,
+}
+
+/// A page of an account's journal.
+#[derive(Clone, Debug, Default)]
+pub struct EntryPage {
+    /// Partition sequence and entry, newest first.
+    pub entries: Vec<(u64, Entry)>,
+    /// Go on below this sequence; None: there are no more.
+    pub next_before: Option<u64>,
+}
+
+/// What is known of an earlier charge or payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Original {
+    /// These facts.
+    Known(Facts),
+    /// There never was one.
+    NeverWas,
+    /// It was not found as far back as the journal may be searched.
+    NoLongerKnown,
+}
+
+/// The ledger, as the service talks to it. Cheap to clone.
+#[derive(Clone)]
+pub struct Ledger {
+    engine: Arc<dyn Engine>,
+    batchers: Arc<[batcher::Batcher]>,
+    watchers: Watchers,
+    clock: Clock,
+}
+
+impl Ledger {
+    /// Starts a batcher for each partition on the current runtime.
+    #[must_use]
+    pub fn start(engine: Arc<dyn Engine>, watchers: Watchers, clock: Clock) -> Self {
+        let batchers = (0..engine.partitions()).map(|partition| batcher::Batcher::start(Arc::clone(&engine), partition)).collect();
+        Self { engine, batchers, watchers, clock }
+    }
+
+    /// The ledger's clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Whether the store answers and agrees on the time; else what is wrong, for people.
+    pub async fn check(&self) -> Result<(), String> {
+        self.engine.check().await
+    }
+
+    /// The partition of an account: decided by the part of its id before the first `/`.
+    #[must_use]
+    pub fn partition_of(&self, account: &str) -> u16 {
+        order::partition_of(account, self.engine.partitions())
+    }
+
+    /// Puts a command in its partition's queue. Commands put in one after another are decided in that order, if on one account.
+    /// A command whose [`Pending`] is dropped before it was sent is not sent; one that was sent is decided and recorded.
+    pub fn enqueue(&self, command: Command) -> Result<Pending, LedgerError> {
+        let partition = self.partition_of(&command.account);
+        match self.batchers.get(usize::from(partition)) {
+            Some(batcher) => batcher.enqueue(Order::new(command)),
+            None => Err(LedgerError::corrupt("no such partition")),
+        }
+    }
+
+    /// Decides on a command.
+    pub async fn submit(&self, command: Command) -> Result<Answer, LedgerError> {
+        self.enqueue(command)?.await
+    }
+
+    /// Looks at an account's credit, due events applied.
+    pub async fn observe(&self, account: &str, watch: bool) -> Result<Result<Outcome, Refusal>, LedgerError> {
+        self.submit(Command {
+            account: account.to_owned(),
+            request_id: String::new(),
+            first_sent_at: None,
+            currency: None,
+            action: Action::Observe { watch },
+            note: Note::default(),
+        })
+        .await
+    }
+
+    /// An account's settings.
+    pub async fn profile(&self, account: &str) -> Result<Option<Profile>, LedgerError> {
+        let found = self.engine.load(self.partition_of(account), vec![account.to_owned()]).await?;
+        Ok(found.into_iter().next().flatten().map(|(_, profile)| profile))
+    }
+
+    /// Accounts by name over all partitions.
+    pub async fn accounts(
+        &self,
+        prefix: &str,
+        mode: Option<Mode>,
+        after: Option<NamePlace>,
+        count: usize,
+    ) -> Result<AccountPage, LedgerError> {
+        let prefix = fold_name(prefix);
+        let now = self.clock.now();
+        let mut page = AccountPage { accounts: Vec::new(), next: after };
+        // A filter by mode may leave little of a round, so a page takes a few rounds at most, and may be short.
+        for _ in 0..8 {
+            let wanted = count - page.accounts.len() + 1;
+            let mut places = Vec::new();
+            for partition in 0..self.engine.partitions() {
+                let found = self.engine.names(partition, prefix.clone(), page.next.clone(), wanted).await?;
+                places.extend(found.into_iter().map(|place| (place, partition)));
+            }
+            places.sort();
+            let is_last = places.len() < wanted;
+            for (place, partition) in places.into_iter().take(wanted) {
+                if page.accounts.len() == count {
+                    return Ok(page);
+                }
+                let loaded = self.engine.load(partition, vec![place.account.clone()]).await?.into_iter().next().flatten();
+                if let Some((account, profile)) = loaded
+                    && mode.is_none_or(|mode| mode == account.mode)
+                {
+                    let account = crate::domain::rules::apply_due_close(account, now);
+                    page.accounts.push((place.account.clone(), account, profile));
+                }
+                page.next = Some(place);
+            }
+            if is_last {
+                page.next = None;
+                break;
+            }
+        }
+        Ok(page)
+    }
+
+    /// Open reservations of an account, in pages.
+    pub async fn reservations(
+        &self,
+        account: &str,
+        after: Option<RequestKey>,
+        count: usize,
+    ) -> Result<Vec<(RequestKey, Reservation)>, LedgerError> {
+        let now = self.clock.now();
+        let mut found = self.engine.reservations(self.partition_of(account), account.to_owned(), after, count).await?;
+        found.retain(|(_, reservation)| reservation.expires_at > now);
+        Ok(found)
+    }
+
+    /// An account's entries below a sequence, newest first.
+    pub async fn entries(&self, account: &str, before: Option<u64>, count: usize) -> Result<EntryPage, LedgerError> {
+        let mut page = EntryPage::default();
+        let is_exhausted = self
+            .scan(account, before, |sequence, entry| {
+                if page.entries.len() == count {
+                    return false;
+                }
+                page.next_before = Some(sequence);
+                if entry.account == account {
+                    page.entries.push((sequence, entry));
+                }
+                true
+            })
+            .await?;
+        if is_exhausted {
+            page.next_before = None;
+        }
+        Ok(page)
+    }
+
+    /// The facts of an earlier charge or payment: by its remembered place in the journal, else by a bounded search.
+    pub async fn original(&self, account: &str, request_id: &str, is_wanted: fn(EntryKind) -> bool) -> Result<Original, LedgerError> {
+        let partition = self.partition_of(account);
+        let remembered = self.engine.remembered(partition, RequestKey::of(account, request_id)).await?;
+        let before = match remembered {
+            Some(remembered) if remembered.decision.verdict != Verdict::Done => return Ok(Original::NeverWas),
+            Some(remembered) => Some(remembered.decision.sequence + 1),
+            None => None,
+        };
+        let mut found = None;
+        let mut oldest = u64::MAX;
+        let is_exhausted = self
+            .scan(account, before, |sequence, entry| {
+                oldest = sequence;
+                if entry.account == account && entry.request_id == request_id && is_wanted(entry.kind) {
+                    found = Some(Facts { amount: entry.amount, mode: entry.mode, bill: entry.bill });
+                }
+                found.is_none() && before.is_none_or(|before| sequence + 1 >= before)
+            })
+            .await?;
+        Ok(match found {
+            Some(facts) => Original::Known(facts),
+            None if before.is_some() && oldest != u64::MAX => Original::NeverWas,
+            None if is_exhausted && oldest <= 1 => Original::NeverWas,
+            None if is_exhausted && oldest == u64::MAX && before.is_none() => Original::NeverWas,
+            None => Original::NoLongerKnown,
+        })
+    }
+
+    /// Shows the entries of the account's partition below a sequence, newest first, until `visit` says stop or the bound is reached.
+    /// Answers whether the journal's beginning was reached.
+    async fn scan(&self, account: &str, before: Option<u64>, mut visit: impl FnMut(u64, Entry) -> bool) -> Result<bool, LedgerError> {
+        let partition = self.partition_of(account);
+        let (mut before, mut scanned) = (before, 0);
+        while scanned < MAX_SCANNED_ENTRIES {
+            let count = if scanned == 0 { 1 } else { 32 };
+            let blocks = self.engine.blocks_before(partition, before, count).await?;
+            if blocks.is_empty() {
+                return Ok(true);
+            }
+            for block in blocks {
+                let first_sequence = block.first_sequence;
+                scanned += block.entries.len().max(1);
+                for (offset, entry) in block.entries.into_iter().enumerate().rev() {
+                    let sequence = first_sequence + offset as u64;
+                    if before.is_none_or(|before| sequence < before) && !visit(sequence, entry) {
+                        return Ok(false);
+                    }
+                }
+                before = Some(first_sequence);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Waits for changes of an account.
+    #[must_use]
+    pub fn watch(&self, account: &str) -> Watch {
+        self.watchers.watch(account)
+    }
+
+    /// Expires what is due in every partition.
+    pub async fn sweep(&self) -> Result<(), LedgerError> {
+        for partition in 0..self.engine.partitions() {
+            while self.engine.apply(partition, Arc::from([])).await?.must_repeat {}
+        }
+        Ok(())
+    }
+}
+
+/// A name as it is sorted and searched.
+#[must_use]
+pub fn fold_name(name: &str) -> String {
+    name.to_lowercase()
+}
+
+/// How the store was set up; fixed when it is initialized, and checked at each start.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct StoreSettings {
+    /// How many partitions there are.
+    pub partitions: u16,
+    /// The IANA name of the time zone whose months are the billing periods.
+    pub billing_time_zone: String,
+    /// How long request ids are remembered at least, in milliseconds.
+    pub window: Millis,
+}
