@@ -61,12 +61,17 @@ fn invalid_because(reason: &str, metadata: HashMap<String, String>, mut violatio
     }
     let message = match violations.as_slice() {
         [] => "the request is invalid".to_owned(),
-        [one] => format!("{} {}", one.field, one.description),
-        [one, others @ ..] => format!("{} {} (and {} more)", one.field, one.description, others.len()),
+        [one] => format!("{} {}", shown(&one.field), one.description),
+        [one, others @ ..] => format!("{} {} (and {} more)", shown(&one.field), one.description, others.len()),
     };
     let mut details = info(reason, metadata);
     details.set_bad_request(violations);
     Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
+/// The name of a field; the request itself has none.
+fn shown(field: &str) -> &str {
+    if field.is_empty() { "the request" } else { field }
 }
 
 /// A command was refused.

@@ -9,6 +9,8 @@ pub mod limits;
 pub mod listing;
 pub mod reader;
 pub mod render;
+#[cfg(test)]
+mod tests;
 
 use crate::domain::account::Millis;
 use crate::domain::command::{Action, Command, LimitChange, Reserve, TemporaryChange, Then};
