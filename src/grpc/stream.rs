@@ -109,11 +109,11 @@ impl Charges {
                 let violation = FieldViolation::new(format!("commands[{index}].command"), "must be given");
                 return Err(status::invalid(vec![violation], ""));
             }
-            Some(Asked::Authorize(request)) => (place("authorize"), front.read(request, &place("authorize"), read::authorize)?),
-            Some(Asked::Debit(request)) => (place("debit"), front.read(request, &place("debit"), read::debit)?),
-            Some(Asked::Release(request)) => (place("release"), front.read(request, &place("release"), read::release)?),
-            Some(Asked::Refund(request)) => (place("refund"), front.read(request, &place("refund"), read::refund)?),
-            Some(Asked::Convert(request)) => (place("convert"), front.read(request, &place("convert"), read::convert)?),
+            Some(Asked::Authorize(request)) => taken(front, request, place("authorize"), read::authorize)?,
+            Some(Asked::Debit(request)) => taken(front, request, place("debit"), read::debit)?,
+            Some(Asked::Release(request)) => taken(front, request, place("release"), read::release)?,
+            Some(Asked::Refund(request)) => taken(front, request, place("refund"), read::refund)?,
+            Some(Asked::Convert(request)) => taken(front, request, place("convert"), read::convert)?,
             Some(Asked::GetUsableCredit(request)) => {
                 let prefix = place("get_usable_credit");
                 let account = front.read(request.account_id, &prefix, Reader::account_id)?;
@@ -157,6 +157,12 @@ impl Slot {
             }
         }
     }
+}
+
+/// Reads a request of a batch; its place goes along.
+fn taken<Q>(front: &Front, request: Q, prefix: String, read: fn(&mut Reader, Q) -> Command) -> Result<(String, Command), Status> {
+    let command = front.read(request, &prefix, read)?;
+    Ok((prefix, command))
 }
 
 fn told_error(status: &Status) -> Slot {
