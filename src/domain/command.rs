@@ -26,6 +26,8 @@ pub struct Command {
 /// What a bill, a fraud desk or an auditor needs to know of a change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Note {
+    /// What it is for.
+    pub category: Option<Category>,
     /// What was sold.
     pub item: String,
     /// For people.

@@ -86,7 +86,19 @@ impl Front {
             Action::ReversePayment(undo) => (undo, |kind| kind == EntryKind::ToppedUp),
             _ => return Ok(()),
         };
-        undo.facts = self.facts(subject, &undo.original, is_wanted).await?;
+        match self.facts(subject, &undo.original, is_wanted).await {
+            Ok(facts) => undo.facts = facts,
+            // A repetition is answered as the first time, though the original may be out of reach by now; without facts, nothing of it
+            // can be given back once more.
+            Err(status) => {
+                let ledger = &self.ledger;
+                let is_known =
+                    ledger.is_remembered(&command.account, &command.request_id).await.map_err(|error| status::no_answer(&error))?;
+                if !is_known {
+                    return Err(status);
+                }
+            }
+        }
         Ok(())
     }
 

@@ -8,7 +8,7 @@ pub mod journal;
 use bytes::{Buf, BufMut};
 
 use super::NamePlace;
-use crate::domain::account::{Account, Currency, Mode, NonUsageBilling, Profile, Reservation, Status};
+use crate::domain::account::{Account, Category, Currency, Mode, NonUsageBilling, Profile, Reservation, Status};
 use crate::domain::command::Kind;
 use crate::domain::outcome::{Decision, Grant, ReserveVerdict, Verdict};
 use crate::domain::rules::{Ended, Remembered};
@@ -89,6 +89,10 @@ pub(crate) fn mode(number: u8) -> Option<Mode> {
 
 pub(crate) fn non_usage_billing(number: u8) -> Option<NonUsageBilling> {
     [NonUsageBilling::Consolidated, NonUsageBilling::OneByOne].into_iter().find(|billing| *billing as u8 == number)
+}
+
+pub(crate) fn category(number: u8) -> Option<Category> {
+    [Category::Usage, Category::Subscription, Category::Hardware, Category::Service].into_iter().find(|category| *category as u8 == number)
 }
 
 fn decimals(number: u8) -> Option<u8> {

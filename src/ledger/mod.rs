@@ -296,6 +296,12 @@ impl Ledger {
         Ok(page)
     }
 
+    /// Whether a request id was used.
+    pub async fn is_remembered(&self, account: &str, request_id: &str) -> Result<bool, LedgerError> {
+        let remembered = self.engine.remembered(self.partition_of(account), RequestKey::of(account, request_id)).await?;
+        Ok(remembered.is_some())
+    }
+
     /// The facts of an earlier charge or payment: by its remembered place in the journal, else by a bounded search.
     pub async fn original(&self, account: &str, request_id: &str, is_wanted: fn(EntryKind) -> bool) -> Result<Original, LedgerError> {
         let partition = self.partition_of(account);

@@ -73,6 +73,7 @@ fn fingerprint(command: &Command) -> Fingerprint {
     digest.text(command.currency.as_ref().map_or("", |currency| currency.code()));
     digest.action(&command.action);
     let note = &command.note;
+    digest.number(note.category.map_or(0, |category| category as i64));
     for text in [&note.item, &note.description, &note.quantity, &note.unit, &note.actor, &note.reason] {
         digest.text(text);
     }

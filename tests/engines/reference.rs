@@ -274,6 +274,7 @@ impl Reference {
             What::Authorize(spec) => Action::Authorize(self.reserve(id, spec)),
             What::Debit { amount, reservation, category, consumed, then } => {
                 note.item = "call".into();
+                note.category = Some(*category);
                 note.attributes = vec![("cell".into(), "17".into())];
                 Action::Debit(Debit {
                     amount: self.quote(id, amount),

@@ -203,7 +203,7 @@ pub(super) fn undo_amount(desk: &Desk<'_>, undo: &Undo) -> Result<i64, Refusal> 
     let asked = undo.amount.map(|amount| desk.units(amount)).transpose()?;
     desk.refuse_closed()?;
     let amount = asked.unwrap_or(left);
-    if amount > left || amount == 0 { Err(Refusal::ExceedsOriginal) } else { Ok(amount) }
+    if amount > left || amount <= 0 { Err(Refusal::ExceedsOriginal) } else { Ok(amount) }
 }
 
 /// Gives a charge back: off the unbilled amount while its bill is open, else to the balance.

@@ -115,6 +115,7 @@ fn usage(reader: &mut Reader, usage: Option<v1::Usage>) -> (Note, Category) {
             Some(v1::ChargeCategory::Service) => Category::Service,
         };
         let note = Note {
+            category: Some(category),
             item: reader.word("item", usage.item, 64),
             description: reader.text("description", usage.description, 0..=256),
             quantity: reader.quantity("quantity", usage.quantity),

@@ -1,7 +1,7 @@
 //! Writes what is listed: accounts, reservations, journal entries.
 
 use super::render::{credit, instant, mode, money};
-use crate::domain::account::{Account, Millis, NonUsageBilling, Profile, Reservation};
+use crate::domain::account::{Account, Category, Millis, NonUsageBilling, Profile, Reservation};
 use crate::domain::entry::{Entry, EntryKind};
 use crate::grpc::v1;
 
@@ -76,10 +76,20 @@ pub fn entry(account: &Account, partition: u16, sequence: u64, entry: Entry) -> 
             description: note.description,
             quantity: note.quantity,
             unit: note.unit,
-            category: v1::ChargeCategory::Unspecified.into(),
+            category: category(note.category).into(),
             occurred_at: note.occurred_at.map(instant),
             attributes: note.attributes.into_iter().collect(),
         }),
+    }
+}
+
+fn category(category: Option<Category>) -> v1::ChargeCategory {
+    match category {
+        None => v1::ChargeCategory::Unspecified,
+        Some(Category::Usage) => v1::ChargeCategory::Usage,
+        Some(Category::Subscription) => v1::ChargeCategory::Subscription,
+        Some(Category::Hardware) => v1::ChargeCategory::Hardware,
+        Some(Category::Service) => v1::ChargeCategory::Service,
     }
 }
 

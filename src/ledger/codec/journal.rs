@@ -7,9 +7,9 @@
 
 use bytes::{Buf, BufMut};
 use prost::Message;
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, int64};
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, int64, uint32};
 
-use super::{Undecodable, mode, non_usage_billing};
+use super::{Undecodable, category, mode, non_usage_billing};
 use crate::domain::account::Currency;
 use crate::domain::command::{Command, Note};
 use crate::domain::entry::{Entry, EntryKind, Settings};
@@ -47,6 +47,8 @@ struct Rest {
     reason: String,
     #[prost(message, optional, tag = "11")]
     settings: Option<StoredSettings>,
+    #[prost(uint32, tag = "12")]
+    category: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -103,6 +105,9 @@ fn encode(request_id: &str, refers_to: &str, note: &Note, settings: &Settings) -
     }
     put_string(&mut bytes, 9, &note.actor);
     put_string(&mut bytes, 10, &note.reason);
+    if let Some(category) = note.category {
+        uint32::encode(12, &(category as u32), &mut bytes);
+    }
     if *settings != Settings::default() {
         prost::encoding::message::encode(11, &store_settings(settings), &mut bytes);
     }
@@ -231,6 +236,10 @@ fn read_entry(bytes: &mut &[u8]) -> Option<Entry> {
         reserved,
         details: [first_detail, second_detail],
         note: Note {
+            category: match rest.category {
+                0 => None,
+                number => Some(category(u8::try_from(number).ok()?)?),
+            },
             item: rest.item,
             description: rest.description,
             quantity: rest.quantity,
@@ -248,7 +257,7 @@ fn read_entry(bytes: &mut &[u8]) -> Option<Entry> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::account::{Mode, NonUsageBilling};
+    use crate::domain::account::{Category, Mode, NonUsageBilling};
 
     #[test]
     fn a_block_comes_back_as_it_was_stored() {
@@ -266,6 +275,7 @@ mod tests {
             reserved: 4,
             details: [-1, 7],
             note: Note {
+                category: Some(Category::Hardware),
                 item: "sms".into(),
                 description: "Grüße".into(),
                 quantity: "1.5".into(),

@@ -437,7 +437,7 @@ local function undo_amount(account, j, original_amount)
   if account[STATUS] == CLOSED then return nil, ACCOUNT_CLOSED end
   local left = original_amount - undone[commands[j + ORIGINAL]]
   local amount = asked or left
-  if amount > left or amount == 0 then return nil, EXCEEDS_ORIGINAL end
+  if amount > left or amount <= 0 then return nil, EXCEEDS_ORIGINAL end
   return amount
 end
 
