@@ -1,0 +1,267 @@
+//! What the Redis engine does when Redis is not as it should be: refuses it at the start, and never gives a wrong answer later.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
+mod support;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::tz::TimeZone;
+use support::{RedisServer, unique_name};
+use tollgate::clock::{Clock, system_now};
+use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
+use tollgate::domain::command::{Action, Command, Create, Debit, Excess, LimitChange, Note, Then};
+use tollgate::domain::money::Quote;
+use tollgate::domain::outcome::{Outcome, Verdict};
+use tollgate::ledger::redis::{RedisEngine, RedisOptions, announce};
+use tollgate::ledger::watch::Watchers;
+use tollgate::ledger::{Engine, Ledger, LedgerError, Order, StoreSettings};
+
+fn settings() -> StoreSettings {
+    StoreSettings { partitions: 4, billing_time_zone: "UTC".into(), window: 86_400_000 }
+}
+
+fn options(server: &RedisServer) -> RedisOptions {
+    RedisOptions { url: server.url(), store_name: unique_name(), response_timeout: Duration::from_millis(500) }
+}
+
+fn command(account: &str, request_id: &str, action: Action) -> Command {
+    Command { account: account.into(), request_id: request_id.into(), first_sent_at: None, currency: None, action, note: Note::default() }
+}
+
+fn create(account: &str) -> Command {
+    let create = Create {
+        name: format!("Customer {account}"),
+        currency: Currency(*b"EUR"),
+        minor_digits: 2,
+        decimals: 6,
+        mode: Mode::Prepaid,
+        limit: LimitChange::default(),
+        low_credit_threshold: None,
+        non_usage_billing: NonUsageBilling::Consolidated,
+        allow_unusable: false,
+    };
+    command(account, "create", Action::Create(create))
+}
+
+fn top_up(account: &str, request_id: &str, amount: i64) -> Command {
+    command(account, request_id, Action::TopUp { amount: Quote::new(amount, 0) })
+}
+
+fn debit(account: &str, request_id: &str, amount: i64) -> Command {
+    let debit = Debit {
+        amount: Quote::new(amount, 0),
+        category: Category::Usage,
+        reservation: None,
+        then: Then::Settle,
+        excess: Excess::WithinUsableCredit,
+    };
+    command(account, request_id, Action::Debit(debit))
+}
+
+async fn ledger(options: &RedisOptions) -> Ledger {
+    let clock = Clock::running(TimeZone::UTC);
+    let engine = RedisEngine::connect(options.clone(), settings(), clock.clone()).await.unwrap();
+    Ledger::start(Arc::new(engine), Watchers::default(), clock)
+}
+
+/// Repeats a command until the store answers again, as a client does that was told UNAVAILABLE.
+async fn until_answered(ledger: &Ledger, command: Command) -> Outcome {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        match ledger.submit(command.clone()).await {
+            Ok(answer) => return answer.unwrap(),
+            Err(LedgerError::Unavailable(_)) => assert!(Instant::now() < deadline, "Redis never came back"),
+            Err(error) => panic!("{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_may_evict_is_refused() {
+    let server = RedisServer::start(Path::new("redis-server"), &["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"]);
+    let error = RedisEngine::connect(options(&server), settings(), Clock::running(TimeZone::UTC)).await.unwrap_err();
+    assert!(format!("{error:#}").contains("allkeys-lru"), "{error:#}");
+    server.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    RedisEngine::connect(options(&server), settings(), Clock::running(TimeZone::UTC)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_that_was_initialized_otherwise_is_refused() {
+    let server = RedisServer::redis();
+    let options = options(&server);
+    RedisEngine::connect(options.clone(), settings(), Clock::running(TimeZone::UTC)).await.unwrap();
+    for other in [
+        StoreSettings { partitions: 8, ..settings() },
+        StoreSettings { billing_time_zone: "Asia/Hanoi".into(), ..settings() },
+        StoreSettings { window: 1, ..settings() },
+    ] {
+        let error = RedisEngine::connect(options.clone(), other, Clock::running(TimeZone::UTC)).await.unwrap_err();
+        assert!(format!("{error:#}").contains("other settings"), "{error:#}");
+    }
+    RedisEngine::connect(options.clone(), settings(), Clock::running(TimeZone::UTC)).await.unwrap();
+
+    let key = format!("{}:settings", options.store_name);
+    let stored = server.command(&["GET", &key]).replace("\"format_version\":1", "\"format_version\":2");
+    server.command(&["SET", &key, stored.trim()]);
+    let error = RedisEngine::connect(options, settings(), Clock::running(TimeZone::UTC)).await.unwrap_err();
+    assert!(format!("{error:#}").contains("version 2"), "{error:#}");
+}
+
+#[tokio::test]
+async fn a_redis_that_forgot_the_script_is_given_it_again() {
+    let server = RedisServer::redis();
+    let options = options(&server);
+    let ledger = ledger(&options).await;
+    ledger.submit(create("acme")).await.unwrap().unwrap();
+    server.command(&["SCRIPT", "FLUSH"]);
+    let outcome = ledger.submit(top_up("acme", "t1", 5)).await.unwrap().unwrap();
+    assert_eq!(outcome.account.balance, 5_000_000);
+}
+
+#[tokio::test]
+async fn a_restart_of_redis_charges_nobody_twice() {
+    let mut server = RedisServer::redis();
+    let options = options(&server);
+    let ledger = ledger(&options).await;
+    ledger.submit(create("acme")).await.unwrap().unwrap();
+    ledger.submit(top_up("acme", "t1", 100)).await.unwrap().unwrap();
+    ledger.submit(debit("acme", "d1", 30)).await.unwrap().unwrap();
+    server.shut_down();
+    assert!(matches!(ledger.submit(debit("acme", "d2", 30)).await, Err(LedgerError::Unavailable(_))), "never an approval");
+    server.start_again();
+    let repeated = until_answered(&ledger, debit("acme", "d1", 30)).await;
+    assert!(repeated.replayed);
+    assert_eq!(repeated.account.balance, 70_000_000);
+    assert_eq!(until_answered(&ledger, debit("acme", "d2", 30)).await.account.balance, 40_000_000);
+}
+
+#[tokio::test]
+async fn a_redis_that_came_back_empty_is_not_taken_for_the_store() {
+    let mut server = RedisServer::redis();
+    let options = options(&server);
+    let ledger = ledger(&options).await;
+    ledger.submit(create("acme")).await.unwrap().unwrap();
+    server.kill();
+    server.start_again();
+    // Long enough for the link to have tried again.
+    for _ in 0..40 {
+        match ledger.submit(top_up("acme", "t1", 5)).await {
+            Err(LedgerError::Unavailable(_)) => {}
+            other => panic!("an empty Redis gave {other:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let why = ledger.submit(top_up("acme", "t1", 5)).await.unwrap_err().to_string();
+    assert!(why.contains("lost the store"), "{why}");
+}
+
+#[tokio::test]
+async fn a_redis_that_hangs_is_unavailable_and_what_was_sent_happens_once() {
+    let server = RedisServer::redis();
+    let options = options(&server);
+    let ledger = ledger(&options).await;
+    ledger.submit(create("acme")).await.unwrap().unwrap();
+    ledger.submit(top_up("acme", "t1", 100)).await.unwrap().unwrap();
+    server.signal("STOP");
+    let started = Instant::now();
+    assert!(matches!(ledger.submit(debit("acme", "d1", 30)).await, Err(LedgerError::Unavailable(_))));
+    assert!(started.elapsed() < Duration::from_secs(5), "it is given up, not waited for");
+    server.signal("CONT");
+    // It was sent, so Redis decides it when it wakes up; asking again tells what was decided, or decides it now: once.
+    let outcome = until_answered(&ledger, debit("acme", "d1", 30)).await;
+    assert_eq!(outcome.decision.unwrap().verdict, Verdict::Done);
+    assert_eq!(until_answered(&ledger, command("acme", "", Action::Observe { watch: false })).await.account.balance, 70_000_000);
+}
+
+#[tokio::test]
+async fn a_sender_whose_clock_is_ahead_is_refused() {
+    let server = RedisServer::redis();
+    let clock = Clock::running(TimeZone::UTC);
+    let engine = RedisEngine::connect(options(&server), settings(), clock.clone()).await.unwrap();
+    clock.set(system_now() + 10_000);
+    let order: Arc<[Order]> = Arc::new([Order::new(create("acme"))]);
+    let error = engine.apply(0, Arc::clone(&order)).await.unwrap_err();
+    assert!(error.to_string().contains("ahead"), "{error}");
+    // The next look at Redis's time sets the clock right.
+    engine.check().await.unwrap();
+    engine.apply(0, order).await.unwrap().answers[0].unwrap();
+}
+
+#[tokio::test]
+async fn changes_made_by_another_process_are_announced_while_somebody_watches() {
+    let server = RedisServer::redis();
+    let options = options(&server);
+    let watchers = Watchers::default();
+    let listener = tokio::spawn(announce::listen(options.clone(), settings().partitions, watchers.clone()));
+    let (watching, other) = (ledger(&options).await, ledger(&options).await);
+    other.submit(create("acme")).await.unwrap().unwrap();
+    let mut watch = watchers.watch("acme");
+    watching.observe("acme", true).await.unwrap().unwrap();
+    let mut number = 0;
+    // The listener may still be on its way to Redis; once it is there, each change is heard.
+    tokio::time::timeout(Duration::from_secs(20), async {
+        while !has_heard(&mut watch).await {
+            number += 1;
+            other.submit(top_up("acme", &format!("t{number}"), 1)).await.unwrap().unwrap();
+        }
+    })
+    .await
+    .unwrap();
+    while has_heard(&mut watch).await {}
+    other.submit(top_up("acme", "last", 1)).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(20), watch.changed()).await.unwrap();
+    listener.abort();
+}
+
+async fn has_heard(watch: &mut tollgate::ledger::watch::Watch) -> bool {
+    tokio::time::timeout(Duration::from_millis(50), watch.changed()).await.is_ok()
+}
+
+#[tokio::test]
+async fn accounts_of_all_partitions_are_listed_by_name() {
+    let server = RedisServer::redis();
+    let ledger = ledger(&options(&server)).await;
+    for number in 0..30 {
+        ledger.submit(create(&format!("account-{number:02}"))).await.unwrap().unwrap();
+    }
+    let mut names = Vec::new();
+    let mut next = None;
+    loop {
+        let page = ledger.accounts("customer ACC", None, next, 7).await.unwrap();
+        assert!(page.accounts.len() <= 7);
+        names.extend(page.accounts.into_iter().map(|(id, ..)| id));
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    assert_eq!(names, (0..30).map(|number| format!("account-{number:02}")).collect::<Vec<_>>());
+    assert!(ledger.accounts("nobody", None, None, 10).await.unwrap().accounts.is_empty());
+}
+
+#[tokio::test]
+async fn due_reservations_are_expired_by_the_sweep_and_more_than_a_step_takes_are_all_gone() {
+    use tollgate::domain::command::Reserve;
+    let server = RedisServer::redis();
+    let clock = Clock::standing(1_769_731_200_000, TimeZone::UTC);
+    let engine = RedisEngine::connect(options(&server), settings(), clock.clone()).await.unwrap();
+    let ledger = Ledger::start(Arc::new(engine), Watchers::default(), clock.clone());
+    ledger.submit(create("acme")).await.unwrap().unwrap();
+    ledger.submit(top_up("acme", "t1", 10_000)).await.unwrap().unwrap();
+    let reserve = Reserve { amount: Quote::new(1, 0), minimum: None, validity: 1_000, grace: 1_000 };
+    let pending: Vec<_> =
+        (0..2_500).map(|number| ledger.enqueue(command("acme", &format!("r{number}"), Action::Authorize(reserve))).unwrap()).collect();
+    for pending in pending {
+        assert_eq!(pending.await.unwrap().unwrap().decision.unwrap().verdict, Verdict::Done);
+    }
+    let before = ledger.observe("acme", false).await.unwrap().unwrap().account;
+    assert_eq!((before.reserved, before.open_reservations), (2_500_000_000, 2_500));
+    clock.set(clock.now() + 2_000);
+    let after = ledger.observe("acme", false).await.unwrap().unwrap().account;
+    assert_eq!((after.reserved, after.open_reservations), (0, 0), "a read sees none that is due, however many there are");
+    ledger.sweep().await.unwrap();
+    assert!(ledger.reservations("acme", None, 10).await.unwrap().is_empty());
+}
