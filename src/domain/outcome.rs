@@ -10,7 +10,8 @@ pub struct Decision {
     pub kind: Kind,
     /// Whether it was done.
     pub verdict: Verdict,
-    /// What was charged, granted, released, refunded, credited, taken, in units. Of a decline: what was missing.
+    /// What was charged, granted, released, refunded, credited, taken, in units. Of a decline: what was missing. Of a conversion: the
+    /// usable credit before it.
     pub amount: i64,
     /// By how much an already consumed charge went beyond usable credit.
     pub overdraft: i64,
@@ -179,8 +180,6 @@ pub struct Outcome {
     pub replayed: bool,
     /// The account as it stands after the command (of a replay: now), due events applied.
     pub account: Account,
-    /// Before the command, due events applied: what it could use. Of a replay: now.
-    pub usable_before: i64,
 }
 
 /// What the ledger answers to a command.

@@ -204,7 +204,6 @@ struct Desk<'a> {
     command: &'a Command,
     moment: &'a Moment,
     account: Account,
-    usable_before: i64,
     entries: Vec<Entry>,
     /// The number of the command's own first entry.
     sequence: u64,
@@ -213,11 +212,10 @@ struct Desk<'a> {
 impl<'a> Desk<'a> {
     /// Takes the account, with the events applied that are due.
     fn open(account: Account, touched: &'a Touched<'a>, command: &'a Command, moment: &'a Moment) -> Self {
-        let mut desk = Self { touched, command, moment, account, usable_before: 0, entries: Vec::new(), sequence: 0 };
+        let mut desk = Self { touched, command, moment, account, entries: Vec::new(), sequence: 0 };
         if is_close_due(&account, moment.now) {
             desk.close_period();
         }
-        desk.usable_before = desk.account.usable_credit(moment.now);
         desk.sequence = touched.next_sequence + desk.entries.len() as u64;
         desk
     }
@@ -320,7 +318,7 @@ impl<'a> Desk<'a> {
 
     /// Answers, and writes nothing.
     fn tell(self, decision: Option<Decision>, replayed: bool) -> Step {
-        let outcome = Outcome { decision, replayed, account: self.account, usable_before: self.usable_before };
+        let outcome = Outcome { decision, replayed, account: self.account };
         Step { answer: Ok(outcome), change: None }
     }
 
@@ -353,7 +351,7 @@ impl<'a> Desk<'a> {
 
     /// Accepts: the account is written as it has become.
     fn accept(self, decision: Decision) -> Step {
-        let outcome = Outcome { decision: Some(decision), replayed: false, account: self.account, usable_before: self.usable_before };
+        let outcome = Outcome { decision: Some(decision), replayed: false, account: self.account };
         let change = Change {
             decision,
             account: Some(self.account),

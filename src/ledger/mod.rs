@@ -7,9 +7,9 @@
 //! Bounds: a batch has at most [`MAX_BATCH`] commands, a partition's queue [`batcher::QUEUE_COMMANDS`].
 
 pub mod batcher;
-// pub mod codec;
+pub mod codec;
 // pub mod embedded;
-// pub mod model;
+pub mod model;
 pub mod order;
 // pub mod redis;
 pub mod watch;

@@ -103,8 +103,9 @@ fn record_limit(desk: &mut Desk<'_>) {
 pub(super) fn convert(mut desk: Desk<'_>, mode: Mode, change: &LimitChange, allow_unusable: bool) -> Result<Step, Refusal> {
     let limit = Limit::of(change, &desk)?;
     desk.refuse_closed()?;
+    let usable_before = desk.usable();
     if desk.account.mode == mode {
-        return Ok(desk.leave(Verdict::Unchanged, 0));
+        return Ok(desk.leave(Verdict::Unchanged, usable_before));
     }
     if mode == Mode::Prepaid && desk.account.period_end != 0 {
         desk.cut_final_bill();
@@ -116,7 +117,7 @@ pub(super) fn convert(mut desk: Desk<'_>, mode: Mode, change: &LimitChange, allo
         record_limit(&mut desk);
     }
     refuse_unusable(&desk, allow_unusable)?;
-    let decision = desk.decision(Verdict::Done, 0);
+    let decision = desk.decision(Verdict::Done, usable_before);
     Ok(desk.accept(decision))
 }
 

@@ -1,0 +1,307 @@
+//! Stored records, as bytes: the same in Redis (where Lua packs and unpacks them with `struct`) and in SQLite.
+//!
+//! Integers are little-endian. Whatever was stored, decoding answers or fails; it never panics.
+//! [`journal`] holds blocks and entries.
+
+pub mod journal;
+
+use bytes::{Buf, BufMut};
+
+use super::NamePlace;
+use crate::domain::account::{Account, Currency, Mode, NonUsageBilling, Profile, Reservation, Status};
+use crate::domain::command::Kind;
+use crate::domain::outcome::{Decision, Grant, ReserveVerdict, Verdict};
+use crate::domain::rules::{Ended, Remembered};
+
+/// Bytes that are not a record of the kind that was looked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a stored {0}")]
+pub struct Undecodable(pub &'static str);
+
+/// The flags of a remembered decision.
+mod flag {
+    pub const RESERVATION: u8 = 1;
+    pub const FINAL_UNIT: u8 = 2;
+    pub const RESERVE_GRANTED: u8 = 4;
+    pub const RESERVE_DECLINED: u8 = 8;
+    pub const RESERVE_SUSPENDED: u8 = 16;
+}
+
+/// `struct` format of an account in the script: `<BBBBBI4i8i8i8i8i8i8i8I4I4i8I4`.
+#[must_use]
+pub fn encode_account(account: &Account) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(85);
+    bytes.put_u8(account.status as u8);
+    bytes.put_u8(account.mode as u8);
+    bytes.put_u8(account.non_usage_billing as u8);
+    bytes.put_u8(account.decimals);
+    bytes.put_u8(account.minor_digits);
+    bytes.put_u32_le(account.currency.to_number());
+    bytes.put_i64_le(account.balance);
+    bytes.put_i64_le(account.unbilled);
+    bytes.put_i64_le(account.reserved);
+    bytes.put_i64_le(account.permanent_limit);
+    bytes.put_i64_le(account.temporary_limit);
+    bytes.put_i64_le(account.temporary_until);
+    bytes.put_u64_le(account.sequence);
+    bytes.put_u32_le(account.open_bill);
+    bytes.put_u32_le(account.last_bill);
+    bytes.put_i64_le(account.period_end);
+    bytes.put_u32_le(account.open_reservations);
+    bytes
+}
+
+/// The inverse of [`encode_account`].
+pub fn decode_account(bytes: &[u8]) -> Result<Account, Undecodable> {
+    read_account(bytes).ok_or(Undecodable("account"))
+}
+
+fn read_account(mut bytes: &[u8]) -> Option<Account> {
+    let account = Account {
+        status: status(bytes.try_get_u8().ok()?)?,
+        mode: mode(bytes.try_get_u8().ok()?)?,
+        non_usage_billing: non_usage_billing(bytes.try_get_u8().ok()?)?,
+        decimals: decimals(bytes.try_get_u8().ok()?)?,
+        minor_digits: decimals(bytes.try_get_u8().ok()?)?,
+        currency: Currency::from_number(bytes.try_get_u32_le().ok()?),
+        balance: bytes.try_get_i64_le().ok()?,
+        unbilled: bytes.try_get_i64_le().ok()?,
+        reserved: bytes.try_get_i64_le().ok()?,
+        permanent_limit: bytes.try_get_i64_le().ok()?,
+        temporary_limit: bytes.try_get_i64_le().ok()?,
+        temporary_until: bytes.try_get_i64_le().ok()?,
+        sequence: bytes.try_get_u64_le().ok()?,
+        open_bill: bytes.try_get_u32_le().ok()?,
+        last_bill: bytes.try_get_u32_le().ok()?,
+        period_end: bytes.try_get_i64_le().ok()?,
+        open_reservations: bytes.try_get_u32_le().ok()?,
+    };
+    bytes.is_empty().then_some(account)
+}
+
+pub(crate) fn status(number: u8) -> Option<Status> {
+    [Status::Active, Status::Suspended, Status::Closed].into_iter().find(|status| *status as u8 == number)
+}
+
+pub(crate) fn mode(number: u8) -> Option<Mode> {
+    [Mode::Prepaid, Mode::Postpaid].into_iter().find(|mode| *mode as u8 == number)
+}
+
+pub(crate) fn non_usage_billing(number: u8) -> Option<NonUsageBilling> {
+    [NonUsageBilling::Consolidated, NonUsageBilling::OneByOne].into_iter().find(|billing| *billing as u8 == number)
+}
+
+fn decimals(number: u8) -> Option<u8> {
+    (number <= crate::domain::money::MAX_DECIMALS).then_some(number)
+}
+
+/// `<i8i8i8I2c0` and the rest: amount, report by, expires at, account, request id.
+#[must_use]
+pub fn encode_reservation(reservation: &Reservation) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(26 + reservation.account.len() + reservation.request_id.len());
+    bytes.put_i64_le(reservation.amount);
+    bytes.put_i64_le(reservation.report_by);
+    bytes.put_i64_le(reservation.expires_at);
+    put_text(&mut bytes, &reservation.account);
+    bytes.put_slice(reservation.request_id.as_bytes());
+    bytes
+}
+
+/// The inverse of [`encode_reservation`].
+pub fn decode_reservation(bytes: &[u8]) -> Result<Reservation, Undecodable> {
+    read_reservation(bytes).ok_or(Undecodable("reservation"))
+}
+
+fn read_reservation(mut bytes: &[u8]) -> Option<Reservation> {
+    Some(Reservation {
+        amount: bytes.try_get_i64_le().ok()?,
+        report_by: bytes.try_get_i64_le().ok()?,
+        expires_at: bytes.try_get_i64_le().ok()?,
+        account: get_text(&mut bytes)?,
+        request_id: String::from_utf8(bytes.to_vec()).ok()?,
+    })
+}
+
+/// `<c8BBBBi8i8i8`: fingerprint, kind, verdict, flags, how the reservation ended, amount, overdraft, sequence; and, if there is a
+/// reservation or a declined reserve, `<i8i8i8`: its amount (or the shortfall), report by, expires at.
+#[must_use]
+pub fn encode_remembered(remembered: &Remembered) -> Vec<u8> {
+    let decision = &remembered.decision;
+    let mut flags = match decision.reserve {
+        ReserveVerdict::NotAsked => 0,
+        ReserveVerdict::Granted => flag::RESERVE_GRANTED,
+        ReserveVerdict::Declined { .. } => flag::RESERVE_DECLINED,
+        ReserveVerdict::Suspended => flag::RESERVE_SUSPENDED,
+    };
+    if let Some(grant) = &decision.reservation {
+        flags |= flag::RESERVATION | if grant.is_final_unit { flag::FINAL_UNIT } else { 0 };
+    }
+    let mut bytes = Vec::with_capacity(60);
+    bytes.put_slice(&remembered.fingerprint);
+    bytes.put_u8(decision.kind as u8);
+    bytes.put_u8(decision.verdict as u8);
+    bytes.put_u8(flags);
+    bytes.put_u8(remembered.ended as u8);
+    bytes.put_i64_le(decision.amount);
+    bytes.put_i64_le(decision.overdraft);
+    bytes.put_u64_le(decision.sequence);
+    let slot = match (&decision.reservation, decision.reserve) {
+        (Some(grant), _) => Some([grant.amount, grant.report_by, grant.expires_at]),
+        (None, ReserveVerdict::Declined { shortfall }) => Some([shortfall, 0, 0]),
+        (None, _) => None,
+    };
+    for number in slot.into_iter().flatten() {
+        bytes.put_i64_le(number);
+    }
+    bytes
+}
+
+/// The inverse of [`encode_remembered`].
+pub fn decode_remembered(bytes: &[u8]) -> Result<Remembered, Undecodable> {
+    read_remembered(bytes).ok_or(Undecodable("request"))
+}
+
+fn read_remembered(mut bytes: &[u8]) -> Option<Remembered> {
+    let mut fingerprint = [0; 8];
+    bytes.try_copy_to_slice(&mut fingerprint).ok()?;
+    let kind = bytes.try_get_u8().ok()?;
+    let verdict = bytes.try_get_u8().ok()?;
+    let flags = bytes.try_get_u8().ok()?;
+    let ended = bytes.try_get_u8().ok()?;
+    let amount = bytes.try_get_i64_le().ok()?;
+    let overdraft = bytes.try_get_i64_le().ok()?;
+    let sequence = bytes.try_get_i64_le().ok()?;
+    let slot = if flags & (flag::RESERVATION | flag::RESERVE_DECLINED) == 0 {
+        [0; 3]
+    } else {
+        [bytes.try_get_i64_le().ok()?, bytes.try_get_i64_le().ok()?, bytes.try_get_i64_le().ok()?]
+    };
+    let ended = [Ended::Not, Ended::Settled, Ended::Released].into_iter().find(|known| *known as u8 == ended)?;
+    let decision = decision(kind, verdict, flags, [amount, overdraft, sequence], slot)?;
+    bytes.is_empty().then_some(Remembered { fingerprint, decision, ended })
+}
+
+/// A decision out of its numbers, as the script keeps and answers them.
+pub(crate) fn decision(kind: u8, verdict: u8, flags: u8, numbers: [i64; 3], slot: [i64; 3]) -> Option<Decision> {
+    let [amount, overdraft, sequence] = numbers;
+    let [slot_amount, report_by, expires_at] = slot;
+    let has = |bit: u8| flags & bit != 0;
+    Some(Decision {
+        kind: Kind::from_number(kind)?,
+        verdict: [Verdict::Done, Verdict::Declined, Verdict::Unchanged].into_iter().find(|known| *known as u8 == verdict)?,
+        amount,
+        overdraft,
+        reservation: has(flag::RESERVATION).then_some(Grant {
+            amount: slot_amount,
+            report_by,
+            expires_at,
+            is_final_unit: has(flag::FINAL_UNIT),
+        }),
+        reserve: if has(flag::RESERVE_GRANTED) {
+            ReserveVerdict::Granted
+        } else if has(flag::RESERVE_DECLINED) {
+            ReserveVerdict::Declined { shortfall: slot_amount }
+        } else if has(flag::RESERVE_SUSPENDED) {
+            ReserveVerdict::Suspended
+        } else {
+            ReserveVerdict::NotAsked
+        },
+        sequence: u64::try_from(sequence).ok()?,
+    })
+}
+
+/// `<i8i8I2c0` and the rest: low-credit threshold (-1: none), created at, place in the list of names, name.
+#[must_use]
+pub fn encode_profile(account: &str, profile: &Profile) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(64);
+    bytes.put_i64_le(profile.low_credit_threshold.unwrap_or(-1));
+    bytes.put_i64_le(profile.created_at);
+    put_text(&mut bytes, &encode_place(&NamePlace { folded_name: super::fold_name(&profile.name), account: account.to_owned() }));
+    bytes.put_slice(profile.name.as_bytes());
+    bytes
+}
+
+/// The inverse of [`encode_profile`].
+pub fn decode_profile(bytes: &[u8]) -> Result<Profile, Undecodable> {
+    read_profile(bytes).ok_or(Undecodable("profile"))
+}
+
+fn read_profile(mut bytes: &[u8]) -> Option<Profile> {
+    let threshold = bytes.try_get_i64_le().ok()?;
+    let created_at = bytes.try_get_i64_le().ok()?;
+    get_text(&mut bytes)?;
+    Some(Profile { name: String::from_utf8(bytes.to_vec()).ok()?, low_credit_threshold: (threshold >= 0).then_some(threshold), created_at })
+}
+
+/// A place in the list of names: folded name, NUL, account. Names hold no control characters, so the order of bytes is the list's.
+#[must_use]
+pub fn encode_place(place: &NamePlace) -> String {
+    format!("{}\0{}", place.folded_name, place.account)
+}
+
+/// The inverse of [`encode_place`].
+pub fn decode_place(bytes: &[u8]) -> Result<NamePlace, Undecodable> {
+    let place = || {
+        let (folded_name, account) = std::str::from_utf8(bytes).ok()?.split_once('\0')?;
+        Some(NamePlace { folded_name: folded_name.to_owned(), account: account.to_owned() })
+    };
+    place().ok_or(Undecodable("place in the list of names"))
+}
+
+pub(super) fn put_text(bytes: &mut Vec<u8>, text: &str) {
+    bytes.put_u16_le(u16::try_from(text.len()).unwrap_or(u16::MAX));
+    bytes.put_slice(text.as_bytes());
+}
+
+pub(super) fn get_text(bytes: &mut &[u8]) -> Option<String> {
+    let length = usize::from(bytes.try_get_u16_le().ok()?);
+    let (text, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    String::from_utf8(text.to_vec()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::account::sample_account;
+
+    #[test]
+    fn what_was_stored_comes_back() {
+        let account = Account { balance: -5, sequence: 7, temporary_until: 1 << 41, ..sample_account(Mode::Postpaid) };
+        assert_eq!(decode_account(&encode_account(&account)), Ok(account));
+        let reservation = Reservation { account: "a/b".into(), request_id: "r-1".into(), amount: 3, report_by: 4, expires_at: 5 };
+        assert_eq!(decode_reservation(&encode_reservation(&reservation)), Ok(reservation));
+        let profile = Profile { name: "Ärzte GmbH".into(), low_credit_threshold: None, created_at: 9 };
+        assert_eq!(decode_profile(&encode_profile("a", &profile)), Ok(profile));
+        for reserve in
+            [ReserveVerdict::NotAsked, ReserveVerdict::Granted, ReserveVerdict::Declined { shortfall: 12 }, ReserveVerdict::Suspended]
+        {
+            let grant = Grant { amount: 1, report_by: 2, expires_at: 3, is_final_unit: true };
+            let decision = Decision {
+                kind: Kind::Debit,
+                verdict: Verdict::Done,
+                amount: 10,
+                overdraft: 2,
+                reservation: (reserve == ReserveVerdict::Granted).then_some(grant),
+                reserve,
+                sequence: 99,
+            };
+            let remembered = Remembered { fingerprint: *b"12345678", decision, ended: Ended::Settled };
+            assert_eq!(decode_remembered(&encode_remembered(&remembered)), Ok(remembered));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_reach_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode_account(&bytes);
+            let _ = decode_reservation(&bytes);
+            let _ = decode_remembered(&bytes);
+            let _ = decode_profile(&bytes);
+            let _ = decode_place(&bytes);
+            let _ = journal::decode_block(&bytes);
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Blocks of journal entries, as bytes.
+//!
+//! A block is `<i8I4c16c16` (first sequence, count, id, id of the block before) and its entries. An entry is
+//! `<BBI4i8i8i8i8i8i8i8i8I2I4` (kind, mode, bill, account sequence, time, amount, balance, unbilled, reserved, two details, length of
+//! the account id, length of the rest), the account id, and the rest: a protobuf message of what the caller sent, packed before the
+//! step, so that the step only copies it.
+
+use bytes::{Buf, BufMut};
+use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, int64};
+
+use super::{Undecodable, mode, non_usage_billing};
+use crate::domain::account::Currency;
+use crate::domain::command::{Command, Note};
+use crate::domain::entry::{Entry, EntryKind, Settings};
+use crate::domain::money::Quote;
+use crate::ledger::Block;
+
+/// Bytes of a block before its first entry.
+const BLOCK_HEADER_BYTES: usize = 44;
+
+/// Bytes of an entry before the account id.
+const ENTRY_HEADER_BYTES: usize = 76;
+
+/// What the caller sent along, as stored.
+#[derive(Clone, PartialEq, Message)]
+struct Rest {
+    #[prost(string, tag = "1")]
+    request_id: String,
+    #[prost(string, tag = "2")]
+    refers_to: String,
+    #[prost(string, tag = "3")]
+    item: String,
+    #[prost(string, tag = "4")]
+    description: String,
+    #[prost(string, tag = "5")]
+    quantity: String,
+    #[prost(string, tag = "6")]
+    unit: String,
+    #[prost(int64, optional, tag = "7")]
+    occurred_at: Option<i64>,
+    #[prost(message, repeated, tag = "8")]
+    attributes: Vec<Attribute>,
+    #[prost(string, tag = "9")]
+    actor: String,
+    #[prost(string, tag = "10")]
+    reason: String,
+    #[prost(message, optional, tag = "11")]
+    settings: Option<StoredSettings>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Attribute {
+    #[prost(string, tag = "1")]
+    key: String,
+    #[prost(string, tag = "2")]
+    value: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StoredSettings {
+    #[prost(string, optional, tag = "1")]
+    name: Option<String>,
+    /// A decimal; empty: removed.
+    #[prost(string, optional, tag = "2")]
+    low_credit_threshold: Option<String>,
+    #[prost(uint32, tag = "3")]
+    non_usage_billing: u32,
+    /// 0: not set. Else the three below are.
+    #[prost(uint32, tag = "4")]
+    currency: u32,
+    #[prost(uint32, tag = "5")]
+    decimals: u32,
+    #[prost(uint32, tag = "6")]
+    minor_digits: u32,
+}
+
+/// Packs what a command's entries have in common. Written field by field, because it is done for every charge, and a [`Rest`] would
+/// need a copy of each text.
+#[must_use]
+pub fn encode_rest(command: &Command) -> Vec<u8> {
+    let note = &command.note;
+    encode(&command.request_id, command.action.refers_to().unwrap_or_default(), note, &Settings::of(&command.action))
+}
+
+fn encode(request_id: &str, refers_to: &str, note: &Note, settings: &Settings) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(64 + request_id.len() + note.item.len() + note.description.len());
+    put_string(&mut bytes, 1, request_id);
+    put_string(&mut bytes, 2, refers_to);
+    put_string(&mut bytes, 3, &note.item);
+    put_string(&mut bytes, 4, &note.description);
+    put_string(&mut bytes, 5, &note.quantity);
+    put_string(&mut bytes, 6, &note.unit);
+    if let Some(occurred_at) = note.occurred_at {
+        int64::encode(7, &occurred_at, &mut bytes);
+    }
+    for (key, value) in &note.attributes {
+        let attribute_bytes = string_bytes(key) + string_bytes(value);
+        encode_key(8, WireType::LengthDelimited, &mut bytes);
+        encode_varint(attribute_bytes as u64, &mut bytes);
+        put_string(&mut bytes, 1, key);
+        put_string(&mut bytes, 2, value);
+    }
+    put_string(&mut bytes, 9, &note.actor);
+    put_string(&mut bytes, 10, &note.reason);
+    if *settings != Settings::default() {
+        prost::encoding::message::encode(11, &store_settings(settings), &mut bytes);
+    }
+    bytes
+}
+
+fn put_string(bytes: &mut Vec<u8>, tag: u32, text: &str) {
+    if !text.is_empty() {
+        encode_key(tag, WireType::LengthDelimited, bytes);
+        encode_varint(text.len() as u64, bytes);
+        bytes.put_slice(text.as_bytes());
+    }
+}
+
+/// The bytes of a text field with a tag below 16.
+fn string_bytes(text: &str) -> usize {
+    if text.is_empty() { 0 } else { 1 + encoded_len_varint(text.len() as u64) + text.len() }
+}
+
+fn store_settings(settings: &Settings) -> StoredSettings {
+    let (currency, decimals, minor_digits) = settings
+        .denomination
+        .map_or((0, 0, 0), |(currency, decimals, minor_digits)| (currency.to_number(), u32::from(decimals), u32::from(minor_digits)));
+    StoredSettings {
+        name: settings.name.clone(),
+        low_credit_threshold: settings.low_credit_threshold.map(|threshold| threshold.map_or(String::new(), |quote| quote.to_string())),
+        non_usage_billing: settings.non_usage_billing.map_or(0, |billing| billing as u32),
+        currency,
+        decimals,
+        minor_digits,
+    }
+}
+
+fn restore_settings(stored: StoredSettings) -> Option<Settings> {
+    let threshold = |text: String| if text.is_empty() { Some(None) } else { Quote::parse(&text).ok().map(Some) };
+    Some(Settings {
+        name: stored.name,
+        low_credit_threshold: match stored.low_credit_threshold {
+            None => None,
+            Some(text) => Some(threshold(text)?),
+        },
+        non_usage_billing: match stored.non_usage_billing {
+            0 => None,
+            number => Some(non_usage_billing(u8::try_from(number).ok()?)?),
+        },
+        denomination: match stored.currency {
+            0 => None,
+            number => Some((Currency::from_number(number), u8::try_from(stored.decimals).ok()?, u8::try_from(stored.minor_digits).ok()?)),
+        },
+    })
+}
+
+/// Packs a block.
+#[must_use]
+pub fn encode_block(block: &Block) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(BLOCK_HEADER_BYTES + block.entries.len() * 160);
+    bytes.put_u64_le(block.first_sequence);
+    bytes.put_u32_le(u32::try_from(block.entries.len()).unwrap_or(u32::MAX));
+    bytes.put_slice(&block.id);
+    bytes.put_slice(&block.previous);
+    for entry in &block.entries {
+        let rest = encode(&entry.request_id, &entry.refers_to, &entry.note, &entry.settings);
+        bytes.put_u8(entry.kind as u8);
+        bytes.put_u8(entry.mode as u8);
+        bytes.put_u32_le(entry.bill);
+        bytes.put_u64_le(entry.account_sequence);
+        for number in [entry.time, entry.amount, entry.balance, entry.unbilled, entry.reserved].into_iter().chain(entry.details) {
+            bytes.put_i64_le(number);
+        }
+        bytes.put_u16_le(u16::try_from(entry.account.len()).unwrap_or(u16::MAX));
+        bytes.put_u32_le(u32::try_from(rest.len()).unwrap_or(u32::MAX));
+        bytes.put_slice(entry.account.as_bytes());
+        bytes.put_slice(&rest);
+    }
+    bytes
+}
+
+/// The inverse of [`encode_block`].
+pub fn decode_block(bytes: &[u8]) -> Result<Block, Undecodable> {
+    read_block(bytes).ok_or(Undecodable("block of the journal"))
+}
+
+fn read_block(mut bytes: &[u8]) -> Option<Block> {
+    let first_sequence = bytes.try_get_u64_le().ok()?;
+    let count = bytes.try_get_u32_le().ok()? as usize;
+    let (mut id, mut previous) = ([0; 16], [0; 16]);
+    bytes.try_copy_to_slice(&mut id).ok()?;
+    bytes.try_copy_to_slice(&mut previous).ok()?;
+    if bytes.remaining() < count.checked_mul(ENTRY_HEADER_BYTES)? {
+        return None;
+    }
+    let mut entries = Vec::with_capacity(count);
+    for _ in 0..count {
+        entries.push(read_entry(&mut bytes)?);
+    }
+    bytes.is_empty().then_some(Block { first_sequence, id, previous, entries })
+}
+
+fn read_entry(bytes: &mut &[u8]) -> Option<Entry> {
+    let kind = EntryKind::from_number(bytes.try_get_u8().ok()?)?;
+    let mode = mode(bytes.try_get_u8().ok()?)?;
+    let bill = bytes.try_get_u32_le().ok()?;
+    let account_sequence = bytes.try_get_u64_le().ok()?;
+    let mut numbers = [0; 7];
+    for number in &mut numbers {
+        *number = bytes.try_get_i64_le().ok()?;
+    }
+    let [time, amount, balance, unbilled, reserved, first_detail, second_detail] = numbers;
+    let account_bytes = usize::from(bytes.try_get_u16_le().ok()?);
+    let rest_bytes = bytes.try_get_u32_le().ok()? as usize;
+    let (account, after) = bytes.split_at_checked(account_bytes)?;
+    let (rest, after) = after.split_at_checked(rest_bytes)?;
+    *bytes = after;
+    let rest = Rest::decode(rest).ok()?;
+    Some(Entry {
+        kind,
+        account: String::from_utf8(account.to_vec()).ok()?,
+        request_id: rest.request_id,
+        account_sequence,
+        time,
+        mode,
+        bill,
+        amount,
+        balance,
+        unbilled,
+        reserved,
+        details: [first_detail, second_detail],
+        note: Note {
+            item: rest.item,
+            description: rest.description,
+            quantity: rest.quantity,
+            unit: rest.unit,
+            occurred_at: rest.occurred_at,
+            attributes: rest.attributes.into_iter().map(|attribute| (attribute.key, attribute.value)).collect(),
+            actor: rest.actor,
+            reason: rest.reason,
+        },
+        refers_to: rest.refers_to,
+        settings: rest.settings.map_or(Some(Settings::default()), restore_settings)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::account::{Mode, NonUsageBilling};
+
+    #[test]
+    fn a_block_comes_back_as_it_was_stored() {
+        let entry = Entry {
+            kind: EntryKind::Created,
+            account: "acme/7".into(),
+            request_id: "r-1".into(),
+            account_sequence: 3,
+            time: 1_700_000_000_000,
+            mode: Mode::Postpaid,
+            bill: 9,
+            amount: -12,
+            balance: -(1 << 51),
+            unbilled: 1 << 51,
+            reserved: 4,
+            details: [-1, 7],
+            note: Note {
+                item: "sms".into(),
+                description: "Grüße".into(),
+                quantity: "1.5".into(),
+                unit: "message".into(),
+                occurred_at: Some(-1),
+                attributes: vec![("a".into(), "b".into()), ("long".into(), "x".repeat(300))],
+                actor: "eve".into(),
+                reason: "goodwill".into(),
+            },
+            refers_to: "r-0".into(),
+            settings: Settings {
+                name: Some("Acme".into()),
+                low_credit_threshold: Some(Some(Quote::new(15, 1))),
+                non_usage_billing: Some(NonUsageBilling::OneByOne),
+                denomination: Some((Currency(*b"EUR"), 6, 2)),
+            },
+        };
+        let removed = Entry {
+            settings: Settings { low_credit_threshold: Some(None), ..Settings::default() },
+            kind: EntryKind::Updated,
+            note: Note::default(),
+            ..entry.clone()
+        };
+        let block = Block { first_sequence: 5, id: [1; 16], previous: [2; 16], entries: vec![entry, removed] };
+        assert_eq!(decode_block(&encode_block(&block)), Ok(block));
+    }
+}

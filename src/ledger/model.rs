@@ -1,0 +1,339 @@
+//! One partition in memory: the pure rules, plain maps, and nothing else.
+//!
+//! It is what the other engines are measured by, what the embedded engine decides with, and, as [`ModelEngine`], an engine of its own
+//! for tests. One step: rotate the request ids if their window is over, expire what is due (bounded), then decide command by command.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::watch::Watchers;
+use super::{BatchAnswer, Block, Engine, LedgerError, NamePlace, Order, RequestKey, fold_name};
+use crate::clock::Clock;
+use crate::domain::account::{Account, Millis, Profile, Reservation};
+use crate::domain::command::Action;
+use crate::domain::rules::{Ended, Moment, Remembered, ReservationChange, Touched, decide};
+
+/// The most reservations that one step expires.
+pub const MAX_EXPIRIES: usize = 1_000;
+
+/// One partition.
+#[derive(Clone, Debug, Default)]
+pub struct Book {
+    pub(super) accounts: HashMap<String, Account>,
+    pub(super) profiles: HashMap<String, Profile>,
+    pub(super) reservations: HashMap<RequestKey, Reservation>,
+    pub(super) expiries: BTreeSet<(Millis, RequestKey)>,
+    pub(super) by_account: BTreeSet<(String, RequestKey)>,
+    pub(super) requests: HashMap<RequestKey, Remembered>,
+    pub(super) older_requests: HashMap<RequestKey, Remembered>,
+    pub(super) undone: HashMap<RequestKey, i64>,
+    pub(super) names: BTreeSet<NamePlace>,
+    pub(super) state: State,
+}
+
+/// What a partition knows of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// The number of the last journal entry.
+    pub sequence: u64,
+    /// The id of the last block.
+    pub last_block: [u8; 16],
+    /// The latest time at which something was written.
+    pub now: Millis,
+    /// When the request ids were rotated last.
+    pub rotated_at: Millis,
+}
+
+/// What a step changed, for whoever has to store it.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// Accounts to write again.
+    pub accounts: BTreeSet<String>,
+    /// Profiles to write again, and the places in the list of names that they had before.
+    pub profiles: BTreeSet<String>,
+    /// Reservations to write again, or to remove.
+    pub reservations: BTreeSet<RequestKey>,
+    /// Requests to write again.
+    pub requests: BTreeSet<RequestKey>,
+    /// Whether the younger requests became the older ones, and the older ones went.
+    pub is_rotated: bool,
+    /// Sums of what was given back, to write again.
+    pub undone: BTreeSet<RequestKey>,
+    /// The block to append.
+    pub block: Option<Block>,
+}
+
+impl Changes {
+    fn is_empty(&self) -> bool {
+        self.accounts.is_empty() && self.requests.is_empty() && !self.is_rotated
+    }
+}
+
+/// When a step happens.
+#[derive(Clone, Copy, Debug)]
+pub struct StepTime {
+    /// The clock's time.
+    pub now: Millis,
+    /// The next two ends of billing periods after it.
+    pub period_ends: [Millis; 2],
+    /// How long request ids are remembered at least.
+    pub window: Millis,
+}
+
+impl StepTime {
+    /// The time that a clock tells.
+    #[must_use]
+    pub fn of(clock: &Clock, window: Millis) -> Self {
+        let now = clock.now();
+        Self { now, period_ends: clock.period_ends(now), window }
+    }
+}
+
+impl Book {
+    /// Decides on a batch.
+    pub fn apply(&mut self, orders: &[Order], time: &StepTime, block_id: [u8; 16]) -> (BatchAnswer, Changes) {
+        let now = time.now.max(self.state.now);
+        let [this_end, next_end] = time.period_ends;
+        let moment = Moment { now, period_end: if this_end > now { this_end } else { next_end }, window: time.window };
+        let mut changes = Changes::default();
+        if now - self.state.rotated_at >= time.window {
+            self.older_requests = std::mem::take(&mut self.requests);
+            self.state.rotated_at = now;
+            changes.is_rotated = true;
+        }
+        let must_repeat = self.expire(now, &mut changes);
+        let mut entries = Vec::new();
+        let mut answers = Vec::with_capacity(orders.len());
+        if !must_repeat {
+            for order in orders {
+                answers.push(self.decide(order, &moment, &mut entries, &mut changes));
+            }
+        }
+        if !changes.is_empty() {
+            self.state.now = now;
+        }
+        if !entries.is_empty() {
+            changes.block = Some(Block { first_sequence: self.state.sequence + 1, id: block_id, previous: self.state.last_block, entries });
+            let count = changes.block.as_ref().map_or(0, |block| block.entries.len());
+            self.state.sequence += count as u64;
+            self.state.last_block = block_id;
+        }
+        (BatchAnswer { answers, must_repeat }, changes)
+    }
+
+    /// Takes off what has expired; answers whether more is due than one step may take.
+    fn expire(&mut self, now: Millis, changes: &mut Changes) -> bool {
+        let due: Vec<_> = self.expiries.iter().take_while(|(at, _)| *at <= now).take(MAX_EXPIRIES).copied().collect();
+        for (at, key) in due {
+            self.expiries.remove(&(at, key));
+            if let Some(reservation) = self.reservations.remove(&key) {
+                if let Some(account) = self.accounts.get_mut(&reservation.account) {
+                    account.reserved -= reservation.amount;
+                    account.open_reservations -= 1;
+                }
+                self.by_account.remove(&(reservation.account.clone(), key));
+                changes.accounts.insert(reservation.account);
+            }
+            changes.reservations.insert(key);
+        }
+        self.expiries.first().is_some_and(|(at, _)| *at <= now)
+    }
+
+    fn decide(
+        &mut self,
+        order: &Order,
+        moment: &Moment,
+        entries: &mut Vec<crate::domain::entry::Entry>,
+        changes: &mut Changes,
+    ) -> crate::domain::outcome::Answer {
+        let id = &order.command.account;
+        let reservation_key = if matches!(order.command.action, Action::Authorize(_)) { Some(order.key) } else { order.original };
+        let touched = Touched {
+            account: self.accounts.get(id).copied(),
+            profile: self.profiles.get(id),
+            request: self.remembered(order.key),
+            reservation: reservation_key.and_then(|key| self.reservations.get(&key)),
+            original: order.original.and_then(|key| self.remembered(key)),
+            undone: order.original.and_then(|key| self.undone.get(&key)).copied().unwrap_or(0),
+            next_sequence: self.state.sequence + entries.len() as u64 + 1,
+        };
+        let step = decide(&touched, &order.command, &order.fingerprint, moment);
+        let Some(change) = step.change else { return step.answer };
+        if let Some(account) = change.account {
+            self.accounts.insert(id.clone(), account);
+            changes.accounts.insert(id.clone());
+        }
+        if let Some(profile) = change.profile {
+            self.put_profile(id, profile);
+            changes.profiles.insert(id.clone());
+        }
+        if let Some(key) = reservation_key {
+            self.change_reservation(key, change.reservation, changes);
+        }
+        if let (Some(key), Some(undone)) = (order.original, change.undone) {
+            self.undone.insert(key, undone);
+            changes.undone.insert(key);
+        }
+        entries.extend(change.entries);
+        self.requests.insert(order.key, Remembered { fingerprint: order.fingerprint, decision: change.decision, ended: Ended::Not });
+        changes.requests.insert(order.key);
+        step.answer
+    }
+
+    pub(super) fn remembered(&self, key: RequestKey) -> Option<&Remembered> {
+        self.requests.get(&key).or_else(|| self.older_requests.get(&key))
+    }
+
+    fn put_profile(&mut self, id: &str, profile: Profile) {
+        let place = |profile: &Profile| NamePlace { folded_name: fold_name(&profile.name), account: id.to_owned() };
+        self.names.insert(place(&profile));
+        if let Some(before) = self.profiles.insert(id.to_owned(), profile) {
+            let before = place(&before);
+            if self.profiles.get(id).map(place) != Some(before.clone()) {
+                self.names.remove(&before);
+            }
+        }
+    }
+
+    fn change_reservation(&mut self, key: RequestKey, change: ReservationChange, changes: &mut Changes) {
+        let ended = match change {
+            ReservationChange::Keep => return,
+            ReservationChange::Put(reservation) => {
+                self.remove_reservation(key);
+                self.expiries.insert((reservation.expires_at, key));
+                self.by_account.insert((reservation.account.clone(), key));
+                self.reservations.insert(key, reservation);
+                Ended::Not
+            }
+            ReservationChange::End(ended) => {
+                self.remove_reservation(key);
+                ended
+            }
+        };
+        changes.reservations.insert(key);
+        // The request that made it remembers how it ended; marking it also makes it young again.
+        if let Some(remembered) = self.remembered(key).copied()
+            && remembered.ended != ended
+        {
+            self.requests.insert(key, Remembered { ended, ..remembered });
+            changes.requests.insert(key);
+        }
+    }
+
+    fn remove_reservation(&mut self, key: RequestKey) {
+        if let Some(before) = self.reservations.remove(&key) {
+            self.expiries.remove(&(before.expires_at, key));
+            self.by_account.remove(&(before.account, key));
+        }
+    }
+
+    /// Accounts and profiles.
+    #[must_use]
+    pub fn load(&self, accounts: &[String]) -> Vec<Option<(Account, Profile)>> {
+        accounts.iter().map(|id| Some((*self.accounts.get(id)?, self.profiles.get(id)?.clone()))).collect()
+    }
+
+    /// Places in the list of names; see [`Engine::names`].
+    #[must_use]
+    pub fn names(&self, prefix: &str, after: Option<&NamePlace>, count: usize) -> Vec<NamePlace> {
+        let start = NamePlace { folded_name: prefix.to_owned(), account: String::new() };
+        self.names
+            .range(after.map_or(&start, |after| after.max(&start))..)
+            .filter(|place| Some(*place) != after)
+            .take_while(|place| place.folded_name.starts_with(prefix))
+            .take(count)
+            .cloned()
+            .collect()
+    }
+
+    /// Open reservations of an account; see [`Engine::reservations`].
+    #[must_use]
+    pub fn reservations(&self, account: &str, after: Option<RequestKey>, count: usize) -> Vec<(RequestKey, Reservation)> {
+        let start = (account.to_owned(), after.unwrap_or(RequestKey([0; 16])));
+        self.by_account
+            .range(start..)
+            .take_while(|(owner, _)| owner == account)
+            .filter(|(_, key)| Some(*key) != after)
+            .filter_map(|(_, key)| Some((*key, self.reservations.get(key)?.clone())))
+            .take(count)
+            .collect()
+    }
+}
+
+/// The model as an engine: one partition, in memory only.
+#[derive(Debug)]
+pub struct ModelEngine {
+    inner: Mutex<(Book, Vec<Block>)>,
+    clock: Clock,
+    window: Millis,
+    watchers: Watchers,
+}
+
+impl ModelEngine {
+    /// An empty one.
+    #[must_use]
+    pub fn new(clock: Clock, window: Millis, watchers: Watchers) -> Self {
+        Self { inner: Mutex::default(), clock, window, watchers }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, (Book, Vec<Block>)> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Engine for ModelEngine {
+    fn partitions(&self) -> u16 {
+        1
+    }
+
+    fn apply(&self, _partition: u16, orders: Arc<[Order]>) -> BoxFuture<'_, Result<BatchAnswer, LedgerError>> {
+        let mut inner = self.inner();
+        let (book, journal) = &mut *inner;
+        let (answer, changes) = book.apply(&orders, &StepTime::of(&self.clock, self.window), rand::random());
+        changes.accounts.iter().for_each(|account| self.watchers.announce(account));
+        journal.extend(changes.block);
+        futures_util::future::ready(Ok(answer)).boxed()
+    }
+
+    fn load(&self, _partition: u16, accounts: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<(Account, Profile)>>, LedgerError>> {
+        futures_util::future::ready(Ok(self.inner().0.load(&accounts))).boxed()
+    }
+
+    fn names(
+        &self,
+        _partition: u16,
+        prefix: String,
+        after: Option<NamePlace>,
+        count: usize,
+    ) -> BoxFuture<'_, Result<Vec<NamePlace>, LedgerError>> {
+        futures_util::future::ready(Ok(self.inner().0.names(&prefix, after.as_ref(), count))).boxed()
+    }
+
+    fn reservations(
+        &self,
+        _partition: u16,
+        account: String,
+        after: Option<RequestKey>,
+        count: usize,
+    ) -> BoxFuture<'_, Result<Vec<(RequestKey, Reservation)>, LedgerError>> {
+        futures_util::future::ready(Ok(self.inner().0.reservations(&account, after, count))).boxed()
+    }
+
+    fn remembered(&self, _partition: u16, key: RequestKey) -> BoxFuture<'_, Result<Option<Remembered>, LedgerError>> {
+        futures_util::future::ready(Ok(self.inner().0.remembered(key).copied())).boxed()
+    }
+
+    fn blocks_before(&self, _partition: u16, before: Option<u64>, count: usize) -> BoxFuture<'_, Result<Vec<Block>, LedgerError>> {
+        let inner = self.inner();
+        let below = |block: &&Block| before.is_none_or(|before| block.first_sequence < before);
+        let blocks = inner.1.iter().rev().filter(below).take(count).cloned().collect();
+        futures_util::future::ready(Ok(blocks)).boxed()
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<(), String>> {
+        futures_util::future::ready(Ok(())).boxed()
+    }
+}
