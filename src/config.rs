@@ -124,12 +124,7 @@ pub struct TelemetryOptions {
 
 impl Default for NetworkOptions {
     fn default() -> Self {
-        Self {
-            listen: DEFAULT_LISTEN,
-            metrics_listen: MetricsListen::default(),
-            insecure: false,
-            shutdown_grace: Duration::from_secs(10),
-        }
+        Self { listen: DEFAULT_LISTEN, metrics_listen: MetricsListen::default(), insecure: false, shutdown_grace: Duration::from_secs(10) }
     }
 }
 

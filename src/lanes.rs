@@ -53,8 +53,11 @@ impl Lane {
         Ok(Self { name, sockets, thread, ended })
     }
 
-    /// Waits until the lane's thread ends. Safe to be dropped and called again.
+    /// Waits until the lane's thread ends.
     pub async fn ended(&mut self) {
+        if self.ended.is_terminated() {
+            return;
+        }
         let _ = (&mut self.ended).await;
     }
 
@@ -68,10 +71,7 @@ impl Lane {
 }
 
 /// Starts a thread that runs one future on a runtime of its own, and drops what the future left behind without waiting.
-pub fn start_thread<Work>(
-    name: &str,
-    work: impl FnOnce() -> Work + Send + 'static,
-) -> anyhow::Result<JoinHandle<anyhow::Result<()>>>
+pub fn start_thread<Work>(name: &str, work: impl FnOnce() -> Work + Send + 'static) -> anyhow::Result<JoinHandle<anyhow::Result<()>>>
 where
     Work: Future<Output = anyhow::Result<()>>,
 {

@@ -2,6 +2,8 @@
 //!
 //! Imports point only downwards in this list; a test keeps it so.
 
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;

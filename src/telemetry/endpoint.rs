@@ -1,6 +1,5 @@
 //! The HTTP endpoint for machines that watch: `GET /metrics` (OpenMetrics text), `GET /healthz` (200 while the store is up, else 503).
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,10 +16,10 @@ use super::metrics::metrics;
 /// Whether the service can serve; set by whoever checks.
 pub type IsServing = Arc<AtomicBool>;
 
-/// Serves the endpoint until `stop`.
-pub async fn serve(listener: TcpListener, is_serving: IsServing, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+/// Serves the endpoint. Runs until dropped.
+pub async fn serve(listener: TcpListener, is_serving: IsServing) -> std::io::Result<()> {
     let router = Router::new().route("/metrics", get(show_metrics)).route("/healthz", get(show_health)).with_state(is_serving);
-    axum::serve(listener, router).with_graceful_shutdown(stop).await
+    axum::serve(listener, router).await
 }
 
 async fn show_metrics() -> Response {
