@@ -18,8 +18,8 @@ use crate::domain::rules::{Ended, Remembered};
 #[error("not a stored {0}")]
 pub struct Undecodable(pub &'static str);
 
-/// The flags of a remembered decision.
-mod flag {
+/// The flags of a remembered decision. The script uses the same.
+pub(crate) mod flag {
     pub const RESERVATION: u8 = 1;
     pub const FINAL_UNIT: u8 = 2;
     pub const RESERVE_GRANTED: u8 = 4;

@@ -8,10 +8,10 @@
 
 pub mod batcher;
 pub mod codec;
-// pub mod embedded;
+pub mod embedded;
 pub mod model;
 pub mod order;
-// pub mod redis;
+pub mod redis;
 pub mod watch;
 
 use std::sync::Arc;

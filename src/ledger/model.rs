@@ -67,7 +67,9 @@ pub struct Changes {
 }
 
 impl Changes {
-    fn is_empty(&self) -> bool {
+    /// Whether there is nothing to store.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.accounts.is_empty() && self.requests.is_empty() && !self.is_rotated
     }
 }

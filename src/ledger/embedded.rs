@@ -1,0 +1,204 @@
+//! The embedded ledger: one partition, decided in memory by the pure rules, kept in SQLite.
+//!
+//! One thread owns both. It takes what batches are waiting, decides them in order, writes what changed and their journal blocks in one
+//! transaction, and answers after the COMMIT that SQLite has synced to disk. If the commit fails, memory is dropped and read again.
+//!
+//! All accounts, open reservations and remembered request ids are in memory; the journal is not. [`store`] holds the SQL.
+
+mod store;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+
+use super::model::{Book, StepTime};
+use super::watch::Watchers;
+use super::{BatchAnswer, Block, Engine, LedgerError, NamePlace, Order, RequestKey, StoreSettings};
+use crate::clock::Clock;
+use crate::domain::account::{Account, Millis, Profile, Reservation};
+use crate::domain::rules::Remembered;
+use store::Store;
+
+/// The most batches in one transaction.
+const MAX_GROUP: usize = 64;
+
+/// What the thread is asked for.
+enum Job {
+    Apply(Arc<[Order]>, oneshot::Sender<Result<BatchAnswer, LedgerError>>),
+    Read(Box<dyn FnOnce(Result<(&Book, &Store), LedgerError>) + Send>),
+}
+
+/// The embedded ledger.
+#[derive(Debug)]
+pub struct EmbeddedEngine {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl EmbeddedEngine {
+    /// Opens the store, or makes it; refuses one that another process uses, or that was made with other settings.
+    pub fn open(path: &Path, settings: &StoreSettings, clock: Clock, watchers: Watchers) -> anyhow::Result<Self> {
+        let store = Store::open(path, settings)?;
+        let book = store.load()?;
+        let (jobs, inbox) = mpsc::channel();
+        let desk = Desk { store, book: Some(book), clock, window: settings.window, watchers };
+        thread::Builder::new().name("ledger".into()).spawn(move || desk.work(&inbox))?;
+        Ok(Self { jobs })
+    }
+
+    fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Book, &Store) -> Result<T, LedgerError> + Send + 'static,
+    ) -> BoxFuture<'_, Result<T, LedgerError>> {
+        let (answer, pending) = oneshot::channel();
+        let job = Job::Read(Box::new(move |state| {
+            let _ = answer.send(state.and_then(|(book, store)| read(book, store)));
+        }));
+        self.ask(job, pending)
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        job: Job,
+        pending: oneshot::Receiver<Result<T, LedgerError>>,
+    ) -> BoxFuture<'_, Result<T, LedgerError>> {
+        let is_sent = self.jobs.send(job).is_ok();
+        async move {
+            let ended = || LedgerError::unavailable("the ledger's thread has ended");
+            if is_sent { pending.await.map_err(|_| ended())? } else { Err(ended()) }
+        }
+        .boxed()
+    }
+}
+
+/// What the thread owns.
+struct Desk {
+    store: Store,
+    /// None: what is in memory is not what is on disk, and must be read again.
+    book: Option<Book>,
+    clock: Clock,
+    window: Millis,
+    watchers: Watchers,
+}
+
+impl Desk {
+    fn work(mut self, inbox: &mpsc::Receiver<Job>) {
+        while let Ok(first) = inbox.recv() {
+            let mut batches = Vec::new();
+            let mut reads = Vec::new();
+            for job in std::iter::once(first).chain(inbox.try_iter()).take(MAX_GROUP) {
+                match job {
+                    Job::Apply(orders, answer) => batches.push((orders, answer)),
+                    Job::Read(read) => reads.push(read),
+                }
+            }
+            self.apply(batches);
+            for read in reads {
+                match self.book() {
+                    Ok(()) => {}
+                    Err(error) => {
+                        read(Err(error));
+                        continue;
+                    }
+                }
+                read(self.book.as_ref().map(|book| (book, &self.store)).ok_or_else(|| LedgerError::unavailable("the store is not loaded")));
+            }
+        }
+    }
+
+    /// Makes sure that memory holds what the disk holds.
+    fn book(&mut self) -> Result<(), LedgerError> {
+        if self.book.is_none() {
+            self.book = Some(self.store.load().map_err(|error| LedgerError::unavailable(format!("{error:#}")))?);
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, batches: Vec<(Arc<[Order]>, oneshot::Sender<Result<BatchAnswer, LedgerError>>)>) {
+        let result = self.book().and_then(|()| self.decide(&batches));
+        match result {
+            Ok(answers) => batches.into_iter().zip(answers).for_each(|((_, caller), answer)| {
+                let _ = caller.send(Ok(answer));
+            }),
+            Err(error) => batches.into_iter().for_each(|(_, caller)| {
+                let _ = caller.send(Err(error.clone()));
+            }),
+        }
+    }
+
+    fn decide(
+        &mut self,
+        batches: &[(Arc<[Order]>, oneshot::Sender<Result<BatchAnswer, LedgerError>>)],
+    ) -> Result<Vec<BatchAnswer>, LedgerError> {
+        let Some(book) = &mut self.book else { return Err(LedgerError::unavailable("the store is not loaded")) };
+        let mut answers = Vec::with_capacity(batches.len());
+        let mut all_changes = Vec::with_capacity(batches.len());
+        for (orders, _) in batches {
+            let (answer, changes) = book.apply(orders, &StepTime::of(&self.clock, self.window), rand::random());
+            answers.push(answer);
+            all_changes.push(changes);
+        }
+        if let Err(error) = self.store.write(book, &all_changes) {
+            tracing::error!(%error, "the ledger's store did not take a batch");
+            self.book = None;
+            return Err(LedgerError::unavailable(error));
+        }
+        if !self.watchers.is_empty() {
+            for account in all_changes.iter().flat_map(|changes| &changes.accounts) {
+                self.watchers.announce(account);
+            }
+        }
+        Ok(answers)
+    }
+}
+
+impl Engine for EmbeddedEngine {
+    fn partitions(&self) -> u16 {
+        1
+    }
+
+    fn apply(&self, _partition: u16, orders: Arc<[Order]>) -> BoxFuture<'_, Result<BatchAnswer, LedgerError>> {
+        let (answer, pending) = oneshot::channel();
+        self.ask(Job::Apply(orders, answer), pending)
+    }
+
+    fn load(&self, _partition: u16, accounts: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<(Account, Profile)>>, LedgerError>> {
+        self.read(move |book, _| Ok(book.load(&accounts)))
+    }
+
+    fn names(
+        &self,
+        _partition: u16,
+        prefix: String,
+        after: Option<NamePlace>,
+        count: usize,
+    ) -> BoxFuture<'_, Result<Vec<NamePlace>, LedgerError>> {
+        self.read(move |book, _| Ok(book.names(&prefix, after.as_ref(), count)))
+    }
+
+    fn reservations(
+        &self,
+        _partition: u16,
+        account: String,
+        after: Option<RequestKey>,
+        count: usize,
+    ) -> BoxFuture<'_, Result<Vec<(RequestKey, Reservation)>, LedgerError>> {
+        self.read(move |book, _| Ok(book.reservations(&account, after, count)))
+    }
+
+    fn remembered(&self, _partition: u16, key: RequestKey) -> BoxFuture<'_, Result<Option<Remembered>, LedgerError>> {
+        self.read(move |book, _| Ok(book.remembered(key).copied()))
+    }
+
+    fn blocks_before(&self, _partition: u16, before: Option<u64>, count: usize) -> BoxFuture<'_, Result<Vec<Block>, LedgerError>> {
+        self.read(move |_, store| store.blocks_before(before, count).map_err(|error| LedgerError::unavailable(format!("{error:#}"))))
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<(), String>> {
+        self.read(|_, _| Ok(())).map(|result| result.map_err(|error| error.to_string())).boxed()
+    }
+}

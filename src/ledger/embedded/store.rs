@@ -1,0 +1,228 @@
+//! The SQL of the embedded ledger.
+//!
+//! Accounts, profiles, reservations and sums given back are rows that are written over. Request ids are random keys, which a table
+//! would scatter over all its pages; so each batch appends its own as one row to a log, and the log is read back into memory at start.
+//! There are two logs, one window long each: when the window is over, the older is dropped and the younger takes its place.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use rusqlite::{Connection, Transaction, params};
+
+use crate::domain::rules::Remembered;
+use crate::ledger::codec::journal::{decode_block, encode_block};
+use crate::ledger::codec::{
+    decode_account, decode_profile, decode_remembered, decode_reservation, encode_account, encode_profile, encode_remembered,
+    encode_reservation,
+};
+use crate::ledger::model::{Book, Changes, State};
+use crate::ledger::{Block, NamePlace, RequestKey, StoreSettings, fold_name};
+
+/// The version of tables and records. A store of another version is refused.
+const FORMAT_VERSION: i64 = 1;
+
+const TABLES: &str = "
+    CREATE TABLE settings (settings TEXT NOT NULL);
+    CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 0), sequence INTEGER NOT NULL, last_block BLOB NOT NULL,
+                        now INTEGER NOT NULL, rotated_at INTEGER NOT NULL);
+    CREATE TABLE accounts (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE profiles (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE reservations (key BLOB PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE requests (id INTEGER PRIMARY KEY, records BLOB NOT NULL);
+    CREATE TABLE older_requests (id INTEGER PRIMARY KEY, records BLOB NOT NULL);
+    CREATE TABLE undone (key BLOB PRIMARY KEY, amount INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE journal (first_sequence INTEGER PRIMARY KEY, block BLOB NOT NULL);
+    INSERT INTO state VALUES (0, 0, zeroblob(16), 0, 0);
+";
+
+const ROTATE: &str = "
+    DROP TABLE older_requests;
+    ALTER TABLE requests RENAME TO older_requests;
+    CREATE TABLE requests (id INTEGER PRIMARY KEY, records BLOB NOT NULL);
+";
+
+/// The file.
+#[derive(Debug)]
+pub(super) struct Store {
+    connection: Connection,
+}
+
+impl Store {
+    /// Opens it, or makes it.
+    pub(super) fn open(path: &Path, settings: &StoreSettings) -> anyhow::Result<Self> {
+        let mut connection = Connection::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        let in_use = || format!("cannot use {}: is another tollgate running on it?", path.display());
+        connection.busy_timeout(std::time::Duration::from_millis(200))?;
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        connection.pragma_update(None, "journal_mode", "WAL").with_context(in_use)?;
+        // The journal and the balances are what was acknowledged: they are on disk before the answer goes out.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.set_prepared_statement_cache_capacity(32);
+        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).with_context(in_use)?;
+        match version {
+            0 => {
+                let transaction = connection.transaction().with_context(in_use)?;
+                transaction.execute_batch(TABLES).with_context(|| format!("{} is not a store of tollgate", path.display()))?;
+                transaction.execute("INSERT INTO settings VALUES (?1)", [serde_json::to_string(settings)?])?;
+                transaction.pragma_update(None, "user_version", FORMAT_VERSION)?;
+                transaction.commit()?;
+            }
+            FORMAT_VERSION => {
+                let stored: String = connection.query_row("SELECT settings FROM settings", [], |row| row.get(0))?;
+                let stored: StoreSettings = serde_json::from_str(&stored)?;
+                if stored != *settings {
+                    bail!("{} was made with other settings: {stored:?}; this tollgate was started with {settings:?}", path.display());
+                }
+            }
+            other => bail!("{} has format version {other}, and this is a tollgate for version {FORMAT_VERSION}", path.display()),
+        }
+        Ok(Self { connection })
+    }
+
+    /// Reads everything but the journal.
+    pub(super) fn load(&self) -> anyhow::Result<Book> {
+        let connection = &self.connection;
+        let mut book = Book {
+            state: connection.query_row("SELECT sequence, last_block, now, rotated_at FROM state", [], |row| {
+                Ok(State { sequence: row.get(0)?, last_block: row.get(1)?, now: row.get(2)?, rotated_at: row.get(3)? })
+            })?,
+            ..Book::default()
+        };
+        each(connection, "SELECT id, record FROM accounts", |id: String, record| {
+            book.accounts.insert(id, decode_account(record)?);
+            Ok(())
+        })?;
+        each(connection, "SELECT id, record FROM profiles", |id: String, record| {
+            let profile = decode_profile(record)?;
+            book.names.insert(NamePlace { folded_name: fold_name(&profile.name), account: id.clone() });
+            book.profiles.insert(id, profile);
+            Ok(())
+        })?;
+        each(connection, "SELECT key, record FROM reservations", |key: [u8; 16], record| {
+            let (key, reservation) = (RequestKey(key), decode_reservation(record)?);
+            book.expiries.insert((reservation.expires_at, key));
+            book.by_account.insert((reservation.account.clone(), key));
+            book.reservations.insert(key, reservation);
+            Ok(())
+        })?;
+        for (table, requests) in [("requests", &mut book.requests), ("older_requests", &mut book.older_requests)] {
+            each(connection, &format!("SELECT id, records FROM {table} ORDER BY id"), |_: i64, records| {
+                read_requests(records, |key, remembered| {
+                    requests.insert(key, remembered);
+                })
+            })?;
+        }
+        let mut statement = connection.prepare("SELECT key, amount FROM undone")?;
+        for row in statement.query_map([], |row| Ok((RequestKey(row.get(0)?), row.get(1)?)))? {
+            let (key, amount) = row?;
+            book.undone.insert(key, amount);
+        }
+        Ok(book)
+    }
+
+    /// Writes what steps have changed, in one transaction.
+    pub(super) fn write(&mut self, book: &Book, all_changes: &[Changes]) -> rusqlite::Result<()> {
+        if all_changes.iter().all(Changes::is_empty) {
+            return Ok(());
+        }
+        let transaction = self.connection.transaction()?;
+        for changes in all_changes {
+            write_changes(&transaction, book, changes)?;
+        }
+        let State { sequence, last_block, now, rotated_at } = book.state;
+        transaction
+            .prepare_cached("UPDATE state SET sequence = ?1, last_block = ?2, now = ?3, rotated_at = ?4")?
+            .execute(params![sequence, last_block, now, rotated_at])?;
+        transaction.commit()
+    }
+
+    /// See [`crate::ledger::Engine::blocks_before`].
+    pub(super) fn blocks_before(&self, before: Option<u64>, count: usize) -> anyhow::Result<Vec<Block>> {
+        let before = before.and_then(|before| i64::try_from(before).ok()).unwrap_or(i64::MAX);
+        let mut statement =
+            self.connection.prepare_cached("SELECT block FROM journal WHERE first_sequence < ?1 ORDER BY first_sequence DESC LIMIT ?2")?;
+        let mut rows = statement.query(params![before, i64::try_from(count).unwrap_or(i64::MAX)])?;
+        let mut blocks = Vec::new();
+        while let Some(row) = rows.next()? {
+            blocks.push(decode_block(row.get_ref(0)?.as_blob()?)?);
+        }
+        Ok(blocks)
+    }
+}
+
+fn write_changes(transaction: &Transaction<'_>, book: &Book, changes: &Changes) -> rusqlite::Result<()> {
+    if changes.is_rotated {
+        transaction.execute_batch(ROTATE)?;
+    }
+    for id in &changes.accounts {
+        if let Some(account) = book.accounts.get(id) {
+            transaction
+                .prepare_cached("INSERT INTO accounts VALUES (?1, ?2) ON CONFLICT DO UPDATE SET record = excluded.record")?
+                .execute(params![id, encode_account(account)])?;
+        }
+    }
+    for id in &changes.profiles {
+        if let Some(profile) = book.profiles.get(id) {
+            transaction
+                .prepare_cached("INSERT INTO profiles VALUES (?1, ?2) ON CONFLICT DO UPDATE SET record = excluded.record")?
+                .execute(params![id, encode_profile(id, profile)])?;
+        }
+    }
+    for key in &changes.reservations {
+        match book.reservations.get(key) {
+            Some(reservation) => transaction
+                .prepare_cached("INSERT INTO reservations VALUES (?1, ?2) ON CONFLICT DO UPDATE SET record = excluded.record")?
+                .execute(params![key.0, encode_reservation(reservation)])?,
+            None => transaction.prepare_cached("DELETE FROM reservations WHERE key = ?1")?.execute([key.0])?,
+        };
+    }
+    let mut records = Vec::with_capacity(changes.requests.len() * 56);
+    for key in &changes.requests {
+        if let Some(remembered) = book.remembered(*key) {
+            write_request(&mut records, *key, remembered);
+        }
+    }
+    if !records.is_empty() {
+        transaction.prepare_cached("INSERT INTO requests (records) VALUES (?1)")?.execute([records])?;
+    }
+    for key in &changes.undone {
+        transaction
+            .prepare_cached("INSERT INTO undone VALUES (?1, ?2) ON CONFLICT DO UPDATE SET amount = excluded.amount")?
+            .execute(params![key.0, book.undone.get(key).copied().unwrap_or(0)])?;
+    }
+    if let Some(block) = &changes.block {
+        transaction.prepare_cached("INSERT INTO journal VALUES (?1, ?2)")?.execute(params![block.first_sequence, encode_block(block)])?;
+    }
+    Ok(())
+}
+
+/// A request in the log: its key, the length of its record, its record.
+fn write_request(records: &mut Vec<u8>, key: RequestKey, remembered: &Remembered) {
+    let record = encode_remembered(remembered);
+    records.extend_from_slice(&key.0);
+    records.push(u8::try_from(record.len()).unwrap_or(u8::MAX));
+    records.extend_from_slice(&record);
+}
+
+fn read_requests(mut records: &[u8], mut take: impl FnMut(RequestKey, Remembered)) -> anyhow::Result<()> {
+    while let Some((key, rest)) = records.split_first_chunk::<16>() {
+        let (length, rest) = rest.split_first().context("a log of requests is cut short")?;
+        let (record, rest) = rest.split_at_checked(usize::from(*length)).context("a log of requests is cut short")?;
+        take(RequestKey(*key), decode_remembered(record)?);
+        records = rest;
+    }
+    if records.is_empty() { Ok(()) } else { bail!("a log of requests is cut short") }
+}
+
+fn each<K: rusqlite::types::FromSql>(
+    connection: &Connection,
+    sql: &str,
+    mut take: impl FnMut(K, &[u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        take(row.get(0)?, row.get_ref(1)?.as_blob()?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! The keys of a partition: a fixed, declared list under one hash tag, all of which always exist.
+//!
+//! Tags are chosen so that the slots of the partitions are spread evenly over a Cluster's 16,384.
+
+use crc::{CRC_16_XMODEM, Crc};
+
+/// A Cluster's hash slots.
+const SLOTS: u32 = 16_384;
+
+const SLOT_OF: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);
+
+/// The names of the keys, in the order in which the script gets them.
+const NAMES: [&str; 11] = [
+    "state",
+    "accounts",
+    "profiles",
+    "reservations",
+    "expiries",
+    "reservations-by-account",
+    "requests",
+    "requests:old",
+    "undone",
+    "journal",
+    "names",
+];
+
+/// The keys of one partition.
+#[derive(Clone, Debug)]
+pub struct PartitionKeys {
+    /// All of them, in the order in which the script gets them.
+    pub all: [String; 11],
+    /// The sharded channel on which changes are announced.
+    pub channel: String,
+}
+
+impl PartitionKeys {
+    /// The keys of a partition of a store.
+    #[must_use]
+    pub fn new(store: &str, partition: u16, partitions: u16) -> Self {
+        let tag = tag(partition, partitions);
+        let key = |name: &str| format!("{store}:{{{tag}}}:{name}");
+        Self { all: NAMES.map(key), channel: key("changes") }
+    }
+
+    fn named(&self, name: &str) -> &str {
+        NAMES.iter().zip(&self.all).find(|(known, _)| **known == name).map_or("", |(_, key)| key)
+    }
+
+    /// The hash of accounts.
+    #[must_use]
+    pub fn accounts(&self) -> &str {
+        self.named("accounts")
+    }
+
+    /// The hash of profiles.
+    #[must_use]
+    pub fn profiles(&self) -> &str {
+        self.named("profiles")
+    }
+
+    /// The hash of reservations.
+    #[must_use]
+    pub fn reservations(&self) -> &str {
+        self.named("reservations")
+    }
+
+    /// The sorted set of reservations by account.
+    #[must_use]
+    pub fn reservations_by_account(&self) -> &str {
+        self.named("reservations-by-account")
+    }
+
+    /// The two generations of requests, younger first.
+    #[must_use]
+    pub fn requests(&self) -> [&str; 2] {
+        [self.named("requests"), self.named("requests:old")]
+    }
+
+    /// The stream of blocks.
+    #[must_use]
+    pub fn journal(&self) -> &str {
+        self.named("journal")
+    }
+
+    /// The sorted set of names.
+    #[must_use]
+    pub fn names(&self) -> &str {
+        self.named("names")
+    }
+}
+
+/// The key of a store's settings.
+#[must_use]
+pub fn settings_key(store: &str) -> String {
+    format!("{store}:settings")
+}
+
+/// The first tag of the form `partition` or `partition-n` whose slot lies in the partition's share.
+fn tag(partition: u16, partitions: u16) -> String {
+    let share = |tag: &str| u32::from(SLOT_OF.checksum(tag.as_bytes())) % SLOTS * u32::from(partitions.max(1)) / SLOTS;
+    let candidates = std::iter::once(partition.to_string()).chain((0..1_000_000).map(|number| format!("{partition}-{number}")));
+    candidates.into_iter().find(|tag| share(tag) == u32::from(partition)).unwrap_or_else(|| partition.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slots_of_the_partitions_are_spread_evenly() {
+        for partitions in [1_u16, 4, 64] {
+            for partition in 0..partitions {
+                let slot = u32::from(SLOT_OF.checksum(tag(partition, partitions).as_bytes())) % SLOTS;
+                assert_eq!(slot * u32::from(partitions) / SLOTS, u32::from(partition));
+            }
+        }
+    }
+
+    #[test]
+    fn the_slot_is_the_one_that_redis_computes() {
+        // The check value of CRC-16/XMODEM, which the Cluster specification names.
+        assert_eq!(SLOT_OF.checksum(b"123456789"), 0x31C3);
+    }
+}

@@ -1,0 +1,242 @@
+//! The ledger in Redis (7.0 or newer, or Valkey): the rules as Lua, beside the data.
+//!
+//! [`keys`] says what is kept where, [`script`] and `lua/batch.lua` what happens to it, [`batch`] how a batch travels, [`link`] how the
+//! connection is kept, [`prepare`] what a store must be like, [`announce`] how changes made by other processes become known.
+//!
+//! A batch is sent once. If its answer does not come, its callers are told so, and repeat it with their request ids if they want to.
+
+pub mod announce;
+pub mod batch;
+pub mod keys;
+pub mod link;
+pub mod prepare;
+pub mod script;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use redis::{ConnectionInfo, FromRedisValue, IntoConnectionInfo, Value};
+
+use super::codec::{decode_account, decode_place, decode_profile, decode_remembered, decode_reservation, journal::decode_block};
+use super::model::StepTime;
+use super::{BatchAnswer, Block, Engine, LedgerError, NamePlace, Order, RequestKey, StoreSettings};
+use crate::clock::{Clock, system_now};
+use crate::domain::account::{Account, Millis, Profile, Reservation};
+use crate::domain::rules::Remembered;
+use keys::PartitionKeys;
+use link::Link;
+
+/// How far ahead of Redis a step may be, and this machine's clock off.
+pub const MAX_CLOCK_DIFFERENCE: Millis = 2_000;
+
+/// Where Redis is, and how long to wait for it.
+#[derive(Clone)]
+pub struct RedisOptions {
+    /// `redis://…` or `redis+unix://…`.
+    pub url: String,
+    /// The first part of all keys.
+    pub store_name: String,
+    /// A connection that gave no answer for so long is given up.
+    pub response_timeout: Duration,
+}
+
+impl std::fmt::Debug for RedisOptions {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The URL may hold a password.
+        formatter.debug_struct("RedisOptions").field("store_name", &self.store_name).finish_non_exhaustive()
+    }
+}
+
+impl RedisOptions {
+    fn connection_info(&self) -> anyhow::Result<ConnectionInfo> {
+        let info = self.url.as_str().into_connection_info()?;
+        let settings = info.tcp_settings().clone().set_nodelay(true);
+        Ok(info.set_tcp_settings(settings))
+    }
+}
+
+/// The ledger in Redis, over one connection.
+#[derive(Debug)]
+pub struct RedisEngine {
+    link: Arc<Link>,
+    partitions: Vec<PartitionKeys>,
+    clock: Clock,
+    window: Millis,
+}
+
+impl RedisEngine {
+    /// Connects, initializes an empty store, and refuses one that is not as it should be.
+    pub async fn connect(options: RedisOptions, settings: StoreSettings, clock: Clock) -> anyhow::Result<Self> {
+        let partitions: Vec<_> =
+            (0..settings.partitions).map(|partition| PartitionKeys::new(&options.store_name, partition, settings.partitions)).collect();
+        let expected = prepare::Expected::new(&options.store_name, &settings, &partitions);
+        prepare::initialize(&options, &expected).await?;
+        let link = Link::open(options, move |connection| prepare::check(connection, expected.clone())).await?;
+        Ok(Self { link, partitions, clock, window: settings.window })
+    }
+
+    fn keys(&self, partition: u16) -> Result<&PartitionKeys, LedgerError> {
+        self.partitions.get(usize::from(partition)).ok_or_else(|| LedgerError::corrupt("no such partition"))
+    }
+
+    async fn query<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, LedgerError> {
+        let value = self.link.send(command).await?;
+        T::from_redis_value(value).map_err(LedgerError::corrupt)
+    }
+
+    /// Sets the clock by Redis's, and says if this machine's own is off.
+    async fn synchronize(&self) -> Result<(), String> {
+        let sent_at = self.clock.now();
+        let (seconds, micros): (i64, i64) = self.query(&redis::cmd("TIME")).await.map_err(|error| error.to_string())?;
+        let store_now = seconds * 1000 + micros / 1000;
+        if self.clock.is_test_clock() {
+            return Ok(());
+        }
+        let received_at = self.clock.now();
+        let difference = store_now - (sent_at + received_at) / 2;
+        // Less than the journey may have taken says nothing.
+        if difference.abs() > 5 + (received_at - sent_at) {
+            self.clock.set(self.clock.now() + difference);
+        }
+        let machine_difference = system_now() - store_now;
+        if machine_difference.abs() > MAX_CLOCK_DIFFERENCE {
+            return Err(format!("this machine's clock and Redis's differ by {machine_difference} ms"));
+        }
+        Ok(())
+    }
+}
+
+impl Engine for RedisEngine {
+    fn partitions(&self) -> u16 {
+        u16::try_from(self.partitions.len()).unwrap_or(u16::MAX)
+    }
+
+    fn apply(&self, partition: u16, orders: Arc<[Order]>) -> BoxFuture<'_, Result<BatchAnswer, LedgerError>> {
+        async move {
+            let keys = self.keys(partition)?;
+            let max_ahead = if self.clock.is_test_clock() { -1 } else { MAX_CLOCK_DIFFERENCE };
+            let packed = batch::encode(&orders, &StepTime::of(&self.clock, self.window), max_ahead, rand::random());
+            batch::decode(self.link.run(&script::BATCH, &keys.all, &[&packed, keys.channel.as_bytes()]).await?)
+        }
+        .boxed()
+    }
+
+    fn load(&self, partition: u16, accounts: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<(Account, Profile)>>, LedgerError>> {
+        async move {
+            if accounts.is_empty() {
+                return Ok(Vec::new());
+            }
+            let keys = self.keys(partition)?;
+            let stored: Vec<Option<Vec<u8>>> = self.query(redis::cmd("HMGET").arg(keys.accounts()).arg(&accounts)).await?;
+            let profiles: Vec<Option<Vec<u8>>> = self.query(redis::cmd("HMGET").arg(keys.profiles()).arg(&accounts)).await?;
+            let pairs = stored.into_iter().zip(profiles).map(|pair| match pair {
+                (Some(account), Some(profile)) => Ok(Some((
+                    decode_account(&account).map_err(LedgerError::corrupt)?,
+                    decode_profile(&profile).map_err(LedgerError::corrupt)?,
+                ))),
+                _ => Ok(None),
+            });
+            pairs.collect()
+        }
+        .boxed()
+    }
+
+    fn names(
+        &self,
+        partition: u16,
+        prefix: String,
+        after: Option<NamePlace>,
+        count: usize,
+    ) -> BoxFuture<'_, Result<Vec<NamePlace>, LedgerError>> {
+        async move {
+            let keys = self.keys(partition)?;
+            // The sentinel is the empty member; every name is above it.
+            let from_prefix = if prefix.is_empty() { "(".to_owned() } else { format!("[{prefix}") };
+            let start = match after.filter(|after| after.folded_name >= prefix) {
+                Some(after) => format!("({}", super::codec::encode_place(&after)),
+                None => from_prefix,
+            };
+            let mut end = b"(".to_vec();
+            end.extend_from_slice(prefix.as_bytes());
+            end.push(0xff);
+            let members: Vec<Vec<u8>> =
+                self.query(redis::cmd("ZRANGEBYLEX").arg(keys.names()).arg(start).arg(end).arg("LIMIT").arg(0).arg(count)).await?;
+            members.iter().map(|member| decode_place(member).map_err(LedgerError::corrupt)).collect()
+        }
+        .boxed()
+    }
+
+    fn reservations(
+        &self,
+        partition: u16,
+        account: String,
+        after: Option<RequestKey>,
+        count: usize,
+    ) -> BoxFuture<'_, Result<Vec<(RequestKey, Reservation)>, LedgerError>> {
+        async move {
+            let keys = self.keys(partition)?;
+            let mut start = format!("{}{account}\0", if after.is_some() { '(' } else { '[' }).into_bytes();
+            start.extend(after.map(|after| after.0).into_iter().flatten());
+            let end = format!("({account}\u{1}");
+            let by_account = keys.reservations_by_account();
+            let members: Vec<Vec<u8>> =
+                self.query(redis::cmd("ZRANGEBYLEX").arg(by_account).arg(start).arg(end).arg("LIMIT").arg(0).arg(count)).await?;
+            let found: Vec<RequestKey> =
+                members.iter().filter_map(|member| member.get(account.len() + 1..)?.try_into().ok().map(RequestKey)).collect();
+            if found.is_empty() {
+                return Ok(Vec::new());
+            }
+            let mut command = redis::cmd("HMGET");
+            command.arg(keys.reservations());
+            found.iter().for_each(|key| {
+                command.arg(&key.0);
+            });
+            let stored: Vec<Option<Vec<u8>>> = self.query(&command).await?;
+            let open = found.into_iter().zip(stored).filter_map(|(key, stored)| Some((key, stored?)));
+            open.map(|(key, stored)| Ok((key, decode_reservation(&stored).map_err(LedgerError::corrupt)?))).collect()
+        }
+        .boxed()
+    }
+
+    fn remembered(&self, partition: u16, key: RequestKey) -> BoxFuture<'_, Result<Option<Remembered>, LedgerError>> {
+        async move {
+            for generation in self.keys(partition)?.requests() {
+                let stored: Option<Vec<u8>> = self.query(redis::cmd("HGET").arg(generation).arg(&key.0)).await?;
+                if let Some(stored) = stored {
+                    return decode_remembered(&stored).map(Some).map_err(LedgerError::corrupt);
+                }
+            }
+            Ok(None)
+        }
+        .boxed()
+    }
+
+    fn blocks_before(&self, partition: u16, before: Option<u64>, count: usize) -> BoxFuture<'_, Result<Vec<Block>, LedgerError>> {
+        async move {
+            let keys = self.keys(partition)?;
+            let newest = before.map_or_else(|| "+".to_owned(), |before| format!("({before}-0"));
+            // The stream begins with a sentinel, 0-1.
+            let mut command = redis::cmd("XREVRANGE");
+            command.arg(keys.journal()).arg(newest).arg("1-0").arg("COUNT").arg(count);
+            let found: Vec<(String, Vec<(String, Vec<u8>)>)> = self.query(&command).await?;
+            let blocks = found.into_iter().filter_map(|(_, fields)| fields.into_iter().next());
+            blocks.map(|(_, stored)| decode_block(&stored).map_err(LedgerError::corrupt)).collect()
+        }
+        .boxed()
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<(), String>> {
+        self.synchronize().boxed()
+    }
+}
+
+/// A bulk string of an answer, whatever its dress.
+pub(crate) fn bytes_of(value: &Value) -> Option<&[u8]> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        Value::SimpleString(text) => Some(text.as_bytes()),
+        _ => None,
+    }
+}

@@ -1,0 +1,238 @@
+//! The batch script, with its constants put in.
+//!
+//! The numbers of commands, refusals, entries and so on come from the Rust types, so that the script cannot disagree with them.
+
+use std::sync::LazyLock;
+
+use crate::domain::account::{Category, Mode, NonUsageBilling, Status};
+use crate::domain::command::Kind;
+use crate::domain::entry::EntryKind;
+use crate::domain::money::{MAX_COMMANDED_UNITS, MAX_UNITS};
+use crate::domain::outcome::{Refusal, Verdict};
+use crate::domain::rules::{Ended, MAX_OPEN_RESERVATIONS};
+use crate::ledger::codec::flag;
+use crate::ledger::model::MAX_EXPIRIES;
+
+/// The version of keys and records. A store of another version is refused.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The score of the sentinel among the expiries: later than any.
+pub const NEVER: i64 = (1 << 53) - 1;
+
+/// A script as Redis gets it, hashed once.
+pub struct Script {
+    /// Its text.
+    pub text: String,
+    /// The SHA-1 of its text, as EVALSHA takes it.
+    pub hash: String,
+}
+
+impl Script {
+    fn of(template: &str) -> Self {
+        let text = put_in_constants(template);
+        let hash = redis::Script::new(&text).get_hash().to_owned();
+        Self { text, hash }
+    }
+}
+
+/// Decides on a batch.
+pub static BATCH: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/batch.lua")));
+
+/// Makes the keys of a partition, if there are none.
+pub static INITIALIZE: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/initialize.lua")));
+
+/// Keys, by their place in `KEYS`; see [`super::keys`].
+const KEYS: [&str; 11] =
+    ["STATE", "ACCOUNTS", "PROFILES", "RESERVATIONS", "EXPIRIES", "BY_ACCOUNT", "REQUESTS", "OLDER_REQUESTS", "UNDONE", "JOURNAL", "NAMES"];
+
+/// Stored records; [`crate::ledger::codec`] packs and unpacks the same.
+const FORMATS: [(&str, &str); 6] = [
+    ("STATE_FORMAT", "<I4i8i8i8i8i8c16"),
+    ("ACCOUNT_FORMAT", "<BBBBBI4i8i8i8i8i8i8i8I4I4i8I4"),
+    ("RESERVATION_FORMAT", "<i8i8i8"),
+    ("REMEMBERED_FORMAT", "<c8BBBBi8i8i8"),
+    ("REMEMBERED_LONG_FORMAT", "<c8BBBBi8i8i8i8i8i8"),
+    ("ENTRY_FORMAT", "<BBI4i8i8i8i8i8i8i8i8I2I4"),
+];
+
+/// Places of an account's fields in its record.
+const ACCOUNT_FIELDS: [&str; 17] = [
+    "STATUS",
+    "MODE",
+    "NON_USAGE",
+    "DECIMALS",
+    "MINOR_DIGITS",
+    "CURRENCY",
+    "BALANCE",
+    "UNBILLED",
+    "RESERVED",
+    "PERMANENT",
+    "TEMPORARY",
+    "TEMPORARY_UNTIL",
+    "SEQUENCE",
+    "OPEN_BILL",
+    "LAST_BILL",
+    "PERIOD_END",
+    "OPEN_RESERVATIONS",
+];
+
+/// Columns of a command; [`super::batch`] writes them.
+const COLUMNS: [&str; 12] = [
+    "KIND",
+    "ACCOUNT",
+    "REQUEST",
+    "ORIGINAL",
+    "FINGERPRINT",
+    "FIRST_SENT_AT",
+    "SENT_CURRENCY",
+    "MANTISSA",
+    "SCALE",
+    "OPTION",
+    "EXTRA",
+    "REST",
+];
+
+/// Everything that is a plain number.
+fn numbers() -> Vec<(&'static str, i64)> {
+    let mut numbers = vec![
+        ("FORMAT_VERSION", i64::from(FORMAT_VERSION)),
+        ("NEVER", NEVER),
+        ("MAX_UNITS", MAX_UNITS),
+        ("MAX_COMMANDED_UNITS", MAX_COMMANDED_UNITS),
+        ("MAX_EXPIRIES", MAX_EXPIRIES as i64),
+        ("MAX_OPEN_RESERVATIONS", i64::from(MAX_OPEN_RESERVATIONS)),
+        ("ACCOUNT_FIELDS", ACCOUNT_FIELDS.len() as i64),
+        ("COLUMNS", COLUMNS.len() as i64),
+        ("ACTIVE", Status::Active as i64),
+        ("SUSPENDED", Status::Suspended as i64),
+        ("CLOSED", Status::Closed as i64),
+        ("PREPAID", Mode::Prepaid as i64),
+        ("POSTPAID", Mode::Postpaid as i64),
+        ("ONE_BY_ONE", NonUsageBilling::OneByOne as i64),
+        ("USAGE", Category::Usage as i64),
+        ("DONE", Verdict::Done as i64),
+        ("DECLINED", Verdict::Declined as i64),
+        ("UNCHANGED", Verdict::Unchanged as i64),
+        ("HAS_RESERVATION", i64::from(flag::RESERVATION)),
+        ("FINAL_UNIT", i64::from(flag::FINAL_UNIT)),
+        ("RESERVE_GRANTED", i64::from(flag::RESERVE_GRANTED)),
+        ("RESERVE_DECLINED", i64::from(flag::RESERVE_DECLINED)),
+        ("RESERVE_SUSPENDED", i64::from(flag::RESERVE_SUSPENDED)),
+        ("SETTLED", Ended::Settled as i64),
+        ("RELEASED", Ended::Released as i64),
+        ("OBSERVE", Kind::Observe as i64),
+        ("AUTHORIZE", Kind::Authorize as i64),
+        ("DEBIT", Kind::Debit as i64),
+        ("RELEASE", Kind::Release as i64),
+        ("REFUND", Kind::Refund as i64),
+        ("CONVERT", Kind::Convert as i64),
+        ("CREATE", Kind::Create as i64),
+        ("UPDATE", Kind::Update as i64),
+        ("TOP_UP", Kind::TopUp as i64),
+        ("REVERSE_PAYMENT", Kind::ReversePayment as i64),
+        ("WITHDRAW", Kind::Withdraw as i64),
+        ("ADJUST", Kind::Adjust as i64),
+        ("SET_CREDIT_LIMIT", Kind::SetCreditLimit as i64),
+        ("SUSPEND", Kind::Suspend as i64),
+        ("RESUME", Kind::Resume as i64),
+        ("CLOSE", Kind::Close as i64),
+        ("CREATED", EntryKind::Created as i64),
+        ("UPDATED", EntryKind::Updated as i64),
+        ("CHARGED_BALANCE", EntryKind::ChargedBalance as i64),
+        ("CHARGED_UNBILLED", EntryKind::ChargedUnbilled as i64),
+        ("CHARGED_OWN_BILL", EntryKind::ChargedOwnBill as i64),
+        ("REFUNDED_BALANCE", EntryKind::RefundedBalance as i64),
+        ("REFUNDED_UNBILLED", EntryKind::RefundedUnbilled as i64),
+        ("TOPPED_UP", EntryKind::ToppedUp as i64),
+        ("PAYMENT_REVERSED", EntryKind::PaymentReversed as i64),
+        ("WITHDRAWN", EntryKind::Withdrawn as i64),
+        ("ADJUSTED", EntryKind::Adjusted as i64),
+        ("LIMIT_SET", EntryKind::LimitSet as i64),
+        ("CONVERTED", EntryKind::Converted as i64),
+        ("PERIOD_CLOSED", EntryKind::PeriodClosed as i64),
+        ("FINAL_BILLED", EntryKind::FinalBilled as i64),
+        ("ROUNDED", EntryKind::Rounded as i64),
+        ("WAS_SUSPENDED", EntryKind::Suspended as i64),
+        ("WAS_RESUMED", EntryKind::Resumed as i64),
+        ("WAS_CLOSED", EntryKind::Closed as i64),
+        ("WAS_RESERVED", EntryKind::Reserved as i64),
+        ("EXTENDED", EntryKind::ReservationExtended as i64),
+        ("WAS_RELEASED", EntryKind::Released as i64),
+    ];
+    numbers.extend(Refusal::ALL.iter().map(|refusal| (refusal.reason(), *refusal as i64)));
+    numbers.extend((1..).zip(ACCOUNT_FIELDS).map(|(place, name)| (name, place)));
+    numbers.extend((1..).zip(COLUMNS).map(|(place, name)| (name, place)));
+    numbers
+}
+
+/// What a name in capitals stands for; None: it is not a constant of ours.
+fn constant(name: &str) -> Option<String> {
+    if let Some(place) = KEYS.iter().position(|key| *key == name) {
+        return Some(format!("KEYS[{}]", place + 1));
+    }
+    if let Some((_, format)) = FORMATS.iter().find(|(format, _)| *format == name) {
+        return Some(format!("'{format}'"));
+    }
+    numbers().into_iter().find(|(number, _)| *number == name).map(|(_, value)| value.to_string())
+}
+
+/// Replaces each constant's name outside of quotes and comments.
+fn put_in_constants(template: &str) -> String {
+    let mut script = String::with_capacity(template.len());
+    for line in template.lines() {
+        let code = line.split("--").next().unwrap_or(line);
+        // Every other part stands between quotes.
+        for (part, text) in code.trim_end().split('\'').enumerate() {
+            if part > 0 {
+                script.push('\'');
+            }
+            if part % 2 == 1 {
+                script.push_str(text);
+            } else {
+                put_in(text, &mut script);
+            }
+        }
+        script.push('\n');
+    }
+    script
+}
+
+fn put_in(text: &str, script: &mut String) {
+    let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    let mut rest = text;
+    while let Some(start) = rest.find(is_name) {
+        let (before, from) = rest.split_at(start);
+        let (name, after) = from.split_at(from.find(|character| !is_name(character)).unwrap_or(from.len()));
+        script.push_str(before);
+        match constant(name) {
+            Some(value) => script.push_str(&value),
+            None => script.push_str(name),
+        }
+        rest = after;
+    }
+    script.push_str(rest);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_in_capitals_is_a_constant() {
+        let script = put_in_constants(include_str!("lua/batch.lua"));
+        let code: String = script.split('\'').step_by(2).collect();
+        for name in code.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_')) {
+            let is_capital = name.len() > 1 && name.starts_with(|first: char| first.is_ascii_uppercase()) && name == name.to_uppercase();
+            assert!(!is_capital || ["KEYS", "ARGV"].contains(&name), "{name} has no value");
+        }
+    }
+
+    #[test]
+    fn no_name_stands_for_two_things() {
+        let mut names: Vec<_> = numbers().into_iter().map(|(name, _)| name).chain(KEYS).chain(FORMATS.map(|(name, _)| name)).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}
