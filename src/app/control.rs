@@ -66,6 +66,7 @@ impl Control {
             () = until(&mut stopped) => Ok(()),
             () = lanes::deal(&listener, &ends) => Err(anyhow::anyhow!("there are no lanes")),
             () = tick(&self.plan, &ledger, &is_serving, self.test_clock.as_ref()) => Ok(()),
+            () = self.plan.store.listen() => Ok(()),
             result = metrics => result.context("the metrics endpoint failed").and_then(|()| Err(anyhow::anyhow!("the metrics endpoint ended"))),
             _ = select_all(self.lanes.iter_mut().map(|lane| Box::pin(lane.ended()))) => Err(anyhow::anyhow!("a lane ended")),
         }

@@ -1,10 +1,14 @@
-//! The store behind the ledger: one embedded engine shared by all lanes, or a connection to Redis for each.
+//! The store behind the ledger: one embedded engine that all lanes share, or a connection to Redis for each.
 
 use std::sync::Arc;
 
+use anyhow::Context;
+
 use crate::clock::Clock;
-use crate::config::StoreOptions;
+use crate::config::{RedisUrl, StoreOptions};
 use crate::domain::account::Millis;
+use crate::ledger::embedded::EmbeddedEngine;
+use crate::ledger::redis::{RedisEngine, RedisOptions, announce};
 use crate::ledger::watch::Watchers;
 use crate::ledger::{Engine, StoreSettings};
 
@@ -14,22 +18,56 @@ pub struct Store {
     pub clock: Clock,
     /// Who waits for changes, in this process.
     pub watchers: Watchers,
-    engine: Arc<dyn Engine>,
+    settings: StoreSettings,
+    kind: Kind,
+}
+
+enum Kind {
+    Embedded(Arc<dyn Engine>),
+    Redis { url: RedisUrl, options: RedisOptions },
 }
 
 impl Store {
-    /// Opens it.
+    /// Opens an embedded store; one in Redis is opened by whoever wants an engine.
     pub fn open(options: &StoreOptions, clock: Clock) -> anyhow::Result<Self> {
         let watchers = Watchers::default();
         let settings = settings(options);
-        let engine = crate::ledger::model::ModelEngine::new(clock.clone(), settings.window, watchers.clone());
-        Ok(Self { clock, watchers, engine: Arc::new(engine) })
+        let kind = match &options.redis {
+            Some(url) => Kind::Redis { url: url.clone(), options: redis_options(options, url) },
+            None => {
+                let path = options.path();
+                let engine = EmbeddedEngine::open(&path, &settings, clock.clone(), watchers.clone())
+                    .with_context(|| format!("cannot open the store {}", path.display()))?;
+                Kind::Embedded(Arc::new(engine))
+            }
+        };
+        Ok(Self { clock, watchers, settings, kind })
     }
 
     /// An engine for the current thread.
     pub async fn engine(&self) -> anyhow::Result<Arc<dyn Engine>> {
-        Ok(Arc::clone(&self.engine))
+        match &self.kind {
+            Kind::Embedded(engine) => Ok(Arc::clone(engine)),
+            Kind::Redis { url, options } => {
+                let engine = RedisEngine::connect(options.clone(), self.settings.clone(), self.clock.clone())
+                    .await
+                    .with_context(|| format!("cannot use the store in the {url}"))?;
+                Ok(Arc::new(engine))
+            }
+        }
     }
+
+    /// Passes changes made by other processes on to the watchers of this one, for ever.
+    pub async fn listen(&self) {
+        match &self.kind {
+            Kind::Embedded(_) => std::future::pending().await,
+            Kind::Redis { options, .. } => announce::listen(options.clone(), self.settings.partitions, self.watchers.clone()).await,
+        }
+    }
+}
+
+fn redis_options(options: &StoreOptions, url: &RedisUrl) -> RedisOptions {
+    RedisOptions { url: url.reveal().to_owned(), store_name: options.store_name.clone(), response_timeout: options.redis_timeout }
 }
 
 fn settings(options: &StoreOptions) -> StoreSettings {
