@@ -168,7 +168,8 @@ fn try_decide(touched: &Touched<'_>, command: &Command, fingerprint: &Fingerprin
 #[must_use]
 pub fn apply_due_close(mut account: Account, now: Millis) -> Account {
     if is_close_due(&account, now) {
-        cut_bill(&mut account);
+        let cut = cut_bill(&mut account);
+        account.sequence += if cut.rounding == 0 { 1 } else { 2 };
     }
     account
 }

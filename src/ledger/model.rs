@@ -232,6 +232,12 @@ impl Book {
         }
     }
 
+    /// The latest time at which something was written: no later step happens before it.
+    #[must_use]
+    pub fn last_written_at(&self) -> Millis {
+        self.state.now
+    }
+
     /// Accounts and profiles.
     #[must_use]
     pub fn load(&self, accounts: &[String]) -> Vec<Option<(Account, Profile)>> {

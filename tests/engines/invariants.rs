@@ -1,0 +1,130 @@
+//! The invariants of the design, checked after every step of the reference.
+
+use tollgate::domain::account::Account;
+use tollgate::domain::command::{Action, Excess};
+use tollgate::domain::entry::{Entry, EntryKind};
+use tollgate::domain::outcome::{Answer, Verdict};
+use tollgate::ledger::Order;
+use tollgate::ledger::model::{Book, StepTime};
+
+/// What was so before a step, with everything due applied.
+pub struct Before {
+    now: i64,
+    stored: Option<Account>,
+    account: Option<Account>,
+}
+
+impl Before {
+    /// Looks at a copy.
+    pub fn of(book: &Book, order: &Order, time: &StepTime) -> Self {
+        let mut copy = book.clone();
+        copy.apply(&[], time, [0; 16]);
+        let stored = account_of(&copy, &order.command.account);
+        let now = time.now.max(book.last_written_at());
+        Self { now, stored, account: stored.map(|account| tollgate::domain::rules::apply_due_close(account, now)) }
+    }
+
+    pub fn check(&self, book: &Book, order: &Order, answer: &Answer, entries: &[Entry], all_entries: &[Entry]) {
+        let id = &order.command.account;
+        let after = account_of(book, id);
+        if let (Some(before), Some(after)) = (self.account, after) {
+            let after = tollgate::domain::rules::apply_due_close(after, self.now);
+            self.credit_was_not_exceeded(&before, &after, order, answer);
+            self.nothing_was_lost_or_made(&before, &after, order, answer, entries);
+        }
+        if let Some(account) = after {
+            reserved_is_the_sum_of_open_reservations(book, id, &account, self.now);
+            entries_add_up(id, &account, all_entries);
+            assert!(account.unbilled >= 0, "unbilled is never negative");
+        }
+        if !matches!(answer, Ok(outcome) if !outcome.replayed && outcome.decision.is_some_and(|decision| decision.verdict == Verdict::Done))
+        {
+            assert!(entries.is_empty(), "what was not accepted is not journaled");
+            assert_eq!(after, self.stored, "what was not accepted changes nothing");
+        }
+        if let Ok(outcome) = answer
+            && let Some(account) = after
+        {
+            assert_eq!(
+                outcome.account,
+                tollgate::domain::rules::apply_due_close(account, self.now),
+                "the answer shows the account as it is"
+            );
+        }
+    }
+
+    /// 1. No authorization, debit or withdrawal leaves usable credit below min(0, what it was before).
+    fn credit_was_not_exceeded(&self, before: &Account, after: &Account, order: &Order, answer: &Answer) {
+        let is_checked = match &order.command.action {
+            Action::Authorize(_) | Action::Withdraw { .. } => true,
+            Action::Debit(debit) => debit.excess == Excess::WithinUsableCredit,
+            _ => false,
+        };
+        let accepted = matches!(answer, Ok(outcome) if !outcome.replayed);
+        if is_checked && accepted {
+            let (was, is) = (before.usable_credit(self.now), after.usable_credit(self.now));
+            assert!(is >= was.min(0), "usable credit fell from {was} to {is} by {:?}", order.command.action);
+        }
+    }
+
+    /// 4. Convert and period close leave the current balance as it was, but for the rounding; a close never lowers usable credit.
+    fn nothing_was_lost_or_made(&self, before: &Account, after: &Account, order: &Order, answer: &Answer, entries: &[Entry]) {
+        let Some(stored) = self.stored else { return };
+        let rounding =
+            |entries: &[Entry]| -> i64 { entries.iter().filter(|entry| entry.kind == EntryKind::Rounded).map(|entry| entry.amount).sum() };
+        if stored != *before {
+            let difference = before.current_balance() - stored.current_balance();
+            assert!(
+                difference.abs() * 2 <= 10_i64.pow(u32::from(stored.decimals - stored.minor_digits)),
+                "a close rounds to the minor unit"
+            );
+            assert!(
+                before.usable_credit(self.now) - difference.min(0) >= stored.usable_credit(self.now),
+                "a close never lowers usable credit"
+            );
+            let growth_of_due = before.amount_due() - stored.amount_due();
+            let growth_of_usable = before.usable_credit(self.now) - stored.usable_credit(self.now);
+            assert!(
+                (growth_of_due - growth_of_usable).abs() <= difference.abs(),
+                "a close raises usable credit by the growth of the amount due"
+            );
+        }
+        if matches!(order.command.action, Action::Convert { .. }) && matches!(answer, Ok(outcome) if !outcome.replayed) {
+            let of_conversion =
+                entries.iter().position(|entry| entry.kind != EntryKind::PeriodClosed && entry.request_id == order.command.request_id);
+            let own = of_conversion.map_or(&[][..], |first| &entries[first..]);
+            assert_eq!(after.current_balance() - rounding(own), before.current_balance(), "a conversion moves no money");
+            assert_eq!(after.reserved, before.reserved, "a conversion touches no reservation");
+        }
+    }
+}
+
+fn account_of(book: &Book, id: &str) -> Option<Account> {
+    book.load(&[id.to_owned()]).into_iter().next().flatten().map(|(account, _)| account)
+}
+
+/// 2. `reserved` equals the sum of open reservations; none outlives its expiry.
+fn reserved_is_the_sum_of_open_reservations(book: &Book, id: &str, account: &Account, now: i64) {
+    let open = book.reservations(id, None, usize::MAX);
+    assert_eq!(account.reserved, open.iter().map(|(_, reservation)| reservation.amount).sum::<i64>());
+    assert_eq!(account.open_reservations as usize, open.len());
+    assert!(open.iter().all(|(_, reservation)| reservation.expires_at > now));
+}
+
+/// 3. The sums of an account's entries equal its balance and its unbilled amount; no sequence has a gap.
+fn entries_add_up(id: &str, account: &Account, all_entries: &[Entry]) {
+    let (mut balance, mut unbilled, mut sequence) = (0, 0, 0);
+    for entry in all_entries.iter().filter(|entry| entry.account == id) {
+        let (balance_change, unbilled_change) = entry.effect();
+        balance += balance_change;
+        unbilled += unbilled_change;
+        assert_eq!((entry.balance, entry.unbilled), (balance, unbilled), "an entry shows the account after it: {entry:?}");
+        if entry.kind.moves_money() {
+            sequence += 1;
+            assert_eq!(entry.account_sequence, sequence);
+        } else {
+            assert_eq!(entry.account_sequence, 0);
+        }
+    }
+    assert_eq!((account.balance, account.unbilled, account.sequence), (balance, unbilled, sequence));
+}

@@ -1,0 +1,137 @@
+//! The engines are one: random commands have the same answers, accounts, reservations and journal on the pure rules, on SQLite, on
+//! Redis and on Valkey, one by one and in batches of every size; and the invariants hold after every step.
+//!
+//! A failing sequence is shrunk, printed, and kept in `proptest-regressions/`.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod commands;
+mod invariants;
+mod reference;
+
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
+use tollgate::clock::Clock;
+use tollgate::ledger::embedded::EmbeddedEngine;
+use tollgate::ledger::redis::{RedisEngine, RedisOptions};
+use tollgate::ledger::watch::Watchers;
+use tollgate::ledger::{Engine, MAX_BATCH, Order, StoreSettings};
+
+use commands::{Event, START, events};
+use reference::{Instant, Reference, Snapshot};
+use support::{RedisServer, temporary_folder, unique_name};
+
+/// How long request ids are remembered in these tests: short, so that they are forgotten within a sequence.
+pub const WINDOW: i64 = 3_600_000;
+
+fn settings() -> StoreSettings {
+    StoreSettings { partitions: 1, billing_time_zone: "UTC".into(), window: WINDOW }
+}
+
+fn runner(name: &'static str, cases: u32) -> TestRunner {
+    TestRunner::new(Config {
+        cases,
+        max_shrink_iters: 2_000,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(name))),
+        ..Config::default()
+    })
+}
+
+/// Runs the same instants on an engine, in batches of the given sizes, and compares everything.
+async fn compare(engine: &dyn Engine, clock: &Clock, reference: &[Instant], sizes: &[usize], name: &str) {
+    let mut sizes = sizes.iter().copied().cycle();
+    for (number, instant) in reference.iter().enumerate() {
+        clock.set(instant.now);
+        let mut rest = &instant.orders[..];
+        let mut answers = Vec::new();
+        while !rest.is_empty() {
+            let (batch, after) = rest.split_at(rest.len().min(sizes.next().unwrap()).min(MAX_BATCH));
+            rest = after;
+            let batch: Arc<[Order]> = batch.into();
+            let answer = engine.apply(0, batch).await.unwrap_or_else(|error| panic!("{name}, instant {number}: {error}"));
+            assert!(!answer.must_repeat);
+            answers.extend(answer.answers);
+        }
+        for (at, (answer, expected)) in answers.iter().zip(&instant.answers).enumerate() {
+            assert_eq!(answer, expected, "{name}: the answer to {:#?}", instant.orders[at]);
+        }
+        assert_eq!(answers.len(), instant.answers.len());
+    }
+    let expected = &reference.last().unwrap().snapshot;
+    assert_eq!(&Snapshot::of(engine).await, expected.as_ref().unwrap(), "{name}");
+}
+
+fn run_everywhere(server: &RedisServer, name: &str, events: &[Event], sizes: &[usize]) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let reference = Reference::run(events).await;
+        if reference.is_empty() {
+            return;
+        }
+        let clock = || Clock::standing(START, TimeZone::UTC);
+
+        let folder = temporary_folder();
+        let (path, embedded_clock) = (folder.path().join("ledger.db"), clock());
+        let embedded = EmbeddedEngine::open(&path, &settings(), embedded_clock.clone(), Watchers::default()).unwrap();
+        compare(&embedded, &embedded_clock, &reference, sizes, "embedded").await;
+        drop(embedded);
+        // What was stored is what was answered: read again from disk, everything is the same.
+        let mut reopened = EmbeddedEngine::open(&path, &settings(), embedded_clock.clone(), Watchers::default());
+        for _ in 0..100 {
+            // The thread of the first engine may still hold the file for a moment.
+            if reopened.is_ok() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            reopened = EmbeddedEngine::open(&path, &settings(), embedded_clock.clone(), Watchers::default());
+        }
+        assert_eq!(&Snapshot::of(&reopened.unwrap()).await, reference.last().unwrap().snapshot.as_ref().unwrap(), "embedded, reopened");
+
+        let redis_clock = clock();
+        let options = RedisOptions { url: server.url(), store_name: unique_name(), response_timeout: std::time::Duration::from_secs(30) };
+        let engine = RedisEngine::connect(options, settings(), redis_clock.clone()).await.unwrap();
+        compare(&engine, &redis_clock, &reference, sizes, name).await;
+        server.command(&["FLUSHALL"]);
+    });
+}
+
+fn sizes() -> impl Strategy<Value = Vec<usize>> {
+    prop_oneof![
+        Just(vec![1]),
+        Just(vec![MAX_BATCH]),
+        proptest::collection::vec(1_usize..8, 1..6),
+        proptest::collection::vec(1_usize..200, 1..6),
+    ]
+}
+
+fn cases(default: u32) -> u32 {
+    std::env::var("TOLLGATE_TEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default)
+}
+
+#[test]
+fn a_hundred_thousand_commands_are_decided_alike_on_the_rules_on_sqlite_and_on_redis() {
+    let server = RedisServer::redis();
+    runner(concat!(env!("CARGO_MANIFEST_DIR"), "/proptest-regressions/engines.txt"), cases(400))
+        .run(&(events(250..400), sizes()), |(events, sizes)| {
+            run_everywhere(&server, "Redis", &events, &sizes);
+            Ok(())
+        })
+        .unwrap_or_else(|error| panic!("{error}"));
+    println!("{}", reference::statistics());
+}
+
+#[test]
+fn commands_are_decided_alike_on_the_rules_and_on_valkey() {
+    let server = RedisServer::valkey();
+    runner(concat!(env!("CARGO_MANIFEST_DIR"), "/proptest-regressions/engines.txt"), cases(40))
+        .run(&(events(250..400), sizes()), |(events, sizes)| {
+            run_everywhere(&server, "Valkey", &events, &sizes);
+            Ok(())
+        })
+        .unwrap_or_else(|error| panic!("{error}"));
+}

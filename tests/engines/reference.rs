@@ -1,0 +1,317 @@
+//! The pure rules, run one command at a time: what every engine must agree with.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::tz::TimeZone;
+use tollgate::clock::Clock;
+use tollgate::domain::account::{Account, Currency, Mode, Profile, Reservation};
+use tollgate::domain::command::{
+    Action, Command, Create, Debit, Excess, Facts, LimitChange, Note, Reserve, TemporaryChange, Then, Undo, Until,
+};
+use tollgate::domain::entry::{Entry, EntryKind};
+use tollgate::domain::money::Quote;
+use tollgate::domain::outcome::{Answer, Verdict};
+use tollgate::ledger::model::{Book, StepTime};
+use tollgate::ledger::{Engine, Order, RequestKey};
+
+use super::WINDOW;
+use super::commands::{Amount, Ask, COMMANDED, Event, LimitSpec, MAXIMUM, Next, ReserveSpec, START, Step, What};
+use super::invariants;
+
+pub const ACCOUNTS: [&str; 4] = ["alpha", "beta", "partner/1", "partner/2"];
+
+/// Currency, minor digits, decimals.
+const DENOMINATIONS: [(&[u8; 3], u8, u8); 4] = [(b"USD", 2, 6), (b"JPY", 0, 4), (b"USD", 2, 2), (b"KWD", 3, 6)];
+
+/// What was asked at one instant, and what the rules answered.
+pub struct Instant {
+    pub now: i64,
+    pub orders: Vec<Order>,
+    pub answers: Vec<Answer>,
+    /// After the last instant only.
+    pub snapshot: Option<Snapshot>,
+}
+
+/// Everything that an engine shows.
+#[derive(Debug, PartialEq)]
+pub struct Snapshot {
+    accounts: Vec<Option<(Account, Profile)>>,
+    reservations: Vec<Vec<(RequestKey, Reservation)>>,
+    names: Vec<String>,
+    entries: Vec<Entry>,
+}
+
+impl Snapshot {
+    pub async fn of(engine: &dyn Engine) -> Self {
+        let ids: Vec<String> = ACCOUNTS.iter().map(ToString::to_string).collect();
+        let mut reservations = Vec::new();
+        for id in &ids {
+            reservations.push(engine.reservations(0, id.clone(), None, 10_000).await.unwrap());
+        }
+        let mut blocks = engine.blocks_before(0, None, 1_000_000).await.unwrap();
+        blocks.reverse();
+        let mut sequence = 0;
+        let mut previous = [0; 16];
+        for block in &blocks {
+            assert_eq!(block.first_sequence, sequence + 1, "no sequence has a gap");
+            assert_eq!(block.previous, previous, "each block names the one before");
+            sequence += block.entries.len() as u64;
+            previous = block.id;
+        }
+        let mut names: Vec<_> = engine.names(0, String::new(), None, 1_000).await.unwrap();
+        let middle = names.get(names.len() / 2).cloned();
+        let after = engine.names(0, String::new(), middle, 1_000).await.unwrap();
+        assert_eq!(after, names.get(names.len() / 2 + 1..).unwrap_or_default(), "a page begins after its token");
+        let names = names.drain(..).map(|place| format!("{}|{}", place.folded_name, place.account)).collect();
+        Self {
+            accounts: engine.load(0, ids).await.unwrap(),
+            reservations,
+            names,
+            entries: blocks.into_iter().flat_map(|block| block.entries).collect(),
+        }
+    }
+}
+
+pub struct Reference {
+    book: Book,
+    entries: Vec<Entry>,
+    clock: Clock,
+    sent: HashMap<(usize, usize), Command>,
+}
+
+static COMMANDS: AtomicU64 = AtomicU64::new(0);
+static ACCEPTED: AtomicU64 = AtomicU64::new(0);
+static DECLINED: AtomicU64 = AtomicU64::new(0);
+static REPLAYED: AtomicU64 = AtomicU64::new(0);
+static REFUSED: AtomicU64 = AtomicU64::new(0);
+
+pub fn statistics() -> String {
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    format!(
+        "{} commands: {} accepted, {} declined, {} replayed, {} refused",
+        count(&COMMANDS),
+        count(&ACCEPTED),
+        count(&DECLINED),
+        count(&REPLAYED),
+        count(&REFUSED)
+    )
+}
+
+impl Reference {
+    pub async fn run(events: &[Event]) -> Vec<Instant> {
+        let mut reference =
+            Self { book: Book::default(), entries: Vec::new(), clock: Clock::standing(START, TimeZone::UTC), sent: HashMap::new() };
+        let mut instants = vec![Instant { now: START, orders: Vec::new(), answers: Vec::new(), snapshot: None }];
+        for event in events {
+            match event {
+                Event::Move(step) => {
+                    let now = reference.clock.now();
+                    let next = match step {
+                        Step::By(difference) => now + difference,
+                        Step::MonthEnd(after) => reference.clock.period_ends(now)[0] + after,
+                    };
+                    reference.clock.set(next);
+                    instants.push(Instant { now: next, orders: Vec::new(), answers: Vec::new(), snapshot: None });
+                }
+                Event::Ask(ask) => {
+                    if let Some(command) = reference.command(ask) {
+                        let order = Order::new(command);
+                        let answer = reference.step(&order);
+                        let instant = instants.last_mut().unwrap();
+                        instant.orders.push(order);
+                        instant.answers.push(answer);
+                    }
+                }
+            }
+        }
+        instants.last_mut().unwrap().snapshot = Some(reference.snapshot());
+        instants
+    }
+
+    fn time(&self) -> StepTime {
+        StepTime::of(&self.clock, WINDOW)
+    }
+
+    fn step(&mut self, order: &Order) -> Answer {
+        // An empty step first, so that "before" has all that is due taken off. Engines do it in the command's own step.
+        let before = invariants::Before::of(&self.book, order, &self.time());
+        let (answer, changes) = self.book.apply(std::slice::from_ref(order), &self.time(), rand::random());
+        let answer = answer.answers.into_iter().next().unwrap();
+        let entries = changes.block.map(|block| block.entries).unwrap_or_default();
+        COMMANDS.fetch_add(1, Ordering::Relaxed);
+        match &answer {
+            Err(_) => &REFUSED,
+            Ok(outcome) if outcome.replayed => &REPLAYED,
+            Ok(outcome) if outcome.decision.is_some_and(|decision| decision.verdict == Verdict::Declined) => &DECLINED,
+            Ok(_) => &ACCEPTED,
+        }
+        .fetch_add(1, Ordering::Relaxed);
+        self.entries.extend(entries.iter().cloned());
+        before.check(&self.book, order, &answer, &entries, &self.entries);
+        answer
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let ids: Vec<String> = ACCOUNTS.iter().map(ToString::to_string).collect();
+        Snapshot {
+            accounts: self.book.load(&ids),
+            reservations: ids.iter().map(|id| self.book.reservations(id, None, 10_000)).collect(),
+            names: self.book.names("", None, 1_000).into_iter().map(|place| format!("{}|{}", place.folded_name, place.account)).collect(),
+            entries: self.entries.clone(),
+        }
+    }
+
+    fn account(&self, id: &str) -> Option<Account> {
+        self.book.load(&[id.to_owned()]).into_iter().next().flatten().map(|(account, _)| account)
+    }
+
+    fn quote(&self, id: &str, amount: &Amount) -> Quote {
+        let account = self.account(id);
+        let decimals = account.map_or(2, |account| account.decimals);
+        let now = self.clock.now();
+        match amount {
+            Amount::Units(units) => Quote::new(*units, decimals),
+            Amount::Usable(above) => {
+                Quote::new((account.map_or(0, |account| account.usable_credit(now)) + above).clamp(0, MAXIMUM), decimals)
+            }
+            Amount::Balance(above) => Quote::new((account.map_or(0, |account| account.balance) + above).clamp(0, MAXIMUM), decimals),
+            Amount::Fine(units) => Quote::new(*units, 6),
+            Amount::NearMaximum(below) => Quote::new(MAXIMUM - below, decimals),
+            Amount::NearCommanded(below) => Quote::new(COMMANDED - below, decimals),
+            Amount::Huge => Quote::new(MAXIMUM, 0),
+        }
+    }
+
+    /// As the edge would let it pass: above zero.
+    fn positive(&self, id: &str, amount: &Amount) -> Quote {
+        let quote = self.quote(id, amount);
+        if quote.is_zero() { Quote::new(1, 0) } else { quote }
+    }
+
+    fn reserve(&self, id: &str, spec: &ReserveSpec) -> Reserve {
+        let amount = self.positive(id, &spec.amount);
+        let minimum = spec.minimum.as_ref().map(|minimum| self.positive(id, minimum)).filter(|minimum| !minimum.exceeds(amount));
+        Reserve { amount, minimum, validity: spec.validity, grace: spec.grace }
+    }
+
+    fn limit(&self, id: &str, spec: &LimitSpec) -> LimitChange {
+        LimitChange {
+            permanent: spec.permanent.as_ref().map(|amount| self.quote(id, amount)),
+            temporary: match &spec.temporary {
+                None => TemporaryChange::Keep,
+                Some(None) => TemporaryChange::Remove,
+                Some(Some((amount, end, is_instant))) => TemporaryChange::Set {
+                    amount: self.quote(id, amount),
+                    until: if *is_instant { Until::Instant(self.clock.now() + end) } else { Until::After((*end).max(1)) },
+                },
+            },
+        }
+    }
+
+    fn facts(&self, id: &str, request: &str, is_wanted: fn(EntryKind) -> bool) -> Option<Facts> {
+        self.entries
+            .iter()
+            .rev()
+            .find(|entry| entry.account == id && entry.request_id == request && is_wanted(entry.kind))
+            .map(|entry| Facts { amount: entry.amount, mode: entry.mode, bill: entry.bill })
+    }
+
+    /// The command that is asked for, as the edge would build it; None: the edge would not let it pass.
+    fn command(&mut self, ask: &Ask) -> Option<Command> {
+        let id = ACCOUNTS[ask.account];
+        let name = |request: usize| format!("request-{request}");
+        if ask.repeat
+            && let Some(sent) = self.sent.get(&(ask.account, ask.request))
+        {
+            return Some(sent.clone());
+        }
+        let mut note = Note { actor: "tester".into(), ..Note::default() };
+        let action = match &ask.what {
+            What::Observe => Action::Observe { watch: false },
+            What::Authorize(spec) => Action::Authorize(self.reserve(id, spec)),
+            What::Debit { amount, reservation, category, consumed, then } => {
+                note.item = "call".into();
+                note.attributes = vec![("cell".into(), "17".into())];
+                Action::Debit(Debit {
+                    amount: self.quote(id, amount),
+                    category: *category,
+                    reservation: reservation.map(name),
+                    then: match then {
+                        Next::Keep if reservation.is_some() => Then::Keep,
+                        Next::Reserve(spec) if reservation.is_some() => Then::Reserve(self.reserve(id, spec)),
+                        _ => Then::Settle,
+                    },
+                    excess: if *consumed { Excess::AlreadyConsumed } else { Excess::WithinUsableCredit },
+                })
+            }
+            What::Release { reservation } => Action::Release { reservation: name(*reservation) },
+            What::Refund { charge, amount } => Action::Refund(Undo {
+                original: name(*charge),
+                amount: amount.as_ref().map(|amount| self.positive(id, amount)),
+                facts: self.facts(id, &name(*charge), EntryKind::is_charge)?,
+            }),
+            What::ReversePayment { payment, amount } => Action::ReversePayment(Undo {
+                original: name(*payment),
+                amount: amount.as_ref().map(|amount| self.positive(id, amount)),
+                facts: self.facts(id, &name(*payment), |kind| kind == EntryKind::ToppedUp)?,
+            }),
+            What::Convert { mode, limit, allow } => Action::Convert { mode: *mode, limit: self.limit(id, limit), allow_unusable: *allow },
+            What::Create { mode, limit, allow, billing, denomination, threshold } => {
+                let (currency, minor_digits, decimals) = DENOMINATIONS[*denomination];
+                Action::Create(Create {
+                    name: format!("Customer {denomination}"),
+                    currency: Currency(*currency),
+                    minor_digits,
+                    decimals,
+                    mode: *mode,
+                    limit: self.limit(id, limit),
+                    low_credit_threshold: threshold.as_ref().map(|amount| self.quote(id, amount)),
+                    non_usage_billing: *billing,
+                    allow_unusable: *allow,
+                })
+            }
+            What::Update { name, threshold, billing } => Action::Update {
+                name: name.clone(),
+                low_credit_threshold: threshold.as_ref().map(|threshold| threshold.as_ref().map(|amount| self.quote(id, amount))),
+                non_usage_billing: *billing,
+            },
+            What::TopUp(amount) => Action::TopUp { amount: self.positive(id, amount) },
+            What::Withdraw(amount) => Action::Withdraw { amount: self.positive(id, amount) },
+            What::Adjust { amount, down } => {
+                let amount = self.positive(id, amount);
+                Action::Adjust { amount: if *down { Quote::new(-amount.mantissa(), amount.scale()) } else { amount } }
+            }
+            What::SetCreditLimit { limit, allow } => {
+                let limit = self.limit(id, limit);
+                if limit.is_none() {
+                    return None;
+                }
+                Action::SetCreditLimit { limit, allow_unusable: *allow }
+            }
+            What::Suspend => Action::Suspend,
+            What::Resume => Action::Resume,
+            What::Empty => {
+                let account = self.account(id)?;
+                if account.balance == 0 || account.mode == Mode::Postpaid {
+                    return None;
+                }
+                Action::Adjust { amount: Quote::new(-account.balance, account.decimals) }
+            }
+            What::Close => Action::Close,
+        };
+        let is_read = matches!(action, Action::Observe { .. });
+        let command = Command {
+            account: id.to_owned(),
+            request_id: if is_read { String::new() } else { name(ask.request) },
+            first_sent_at: ask.first_sent_ago.filter(|_| !is_read).map(|ago| self.clock.now() - ago),
+            currency: ask.currency.filter(|_| !is_read),
+            action,
+            note,
+        };
+        if !is_read {
+            self.sent.entry((ask.account, ask.request)).or_insert_with(|| command.clone());
+        }
+        Some(command)
+    }
+}
