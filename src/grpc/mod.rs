@@ -1,7 +1,93 @@
-//! The gRPC services.
+//! The gRPC services: the edge of the process.
+//!
+//! A request is read within its bounds ([`wire`]), decided by the ledger ([`front`]), and answered, or refused with details
+//! ([`status`]). [`charging`] and [`accounts`] are the services, [`stream`] and [`watch`] the streams of the first. [`gate`] and
+//! [`deadline`] bound how much and how long. Nothing here decides on money.
+
+pub mod accounts;
+pub mod advice;
+pub mod charging;
+pub mod deadline;
+pub mod front;
+pub mod gate;
+pub mod health;
+pub mod page_token;
+pub mod status;
+pub mod stream;
+pub mod watch;
+pub mod wire;
 
 /// The messages and services of `proto/tollgate/v1`.
 #[allow(missing_docs, clippy::all, reason = "generated")]
 pub mod v1 {
     tonic::include_proto!("tollgate.v1");
+
+    /// The files of the API and all that they import, for reflection.
+    pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("tollgate.v1");
+}
+
+use axum::middleware::map_response;
+use axum::response::Response;
+use tonic::service::Routes;
+use tonic::{Code, Status};
+use tonic_reflection::server::Builder;
+
+use crate::ledger::Ledger;
+use accounts::Accounts;
+use charging::Charging;
+use front::Front;
+use gate::Gate;
+pub use health::Health;
+use v1::account_service_server::AccountServiceServer;
+use v1::charging_service_server::ChargingServiceServer;
+
+/// How much is taken at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest message.
+    pub max_message_bytes: usize,
+    /// The most unary requests under way.
+    pub max_concurrent_requests: usize,
+    /// The most watches open.
+    pub max_watches: usize,
+    /// The most `Charge` streams open.
+    pub max_streams: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_message_bytes: 1 << 20, max_concurrent_requests: 8192, max_watches: 10_000, max_streams: 1024 }
+    }
+}
+
+/// All services of this process, on a ledger.
+#[must_use]
+pub fn routes(ledger: Ledger, limits: Limits, health: Health) -> Routes {
+    let most = limits.max_message_bytes;
+    let front = Front { ledger, gate: Gate::new(&limits) };
+    let charging = ChargingServiceServer::new(Charging::new(front.clone(), most)).max_decoding_message_size(most);
+    let accounts = AccountServiceServer::new(Accounts::new(front)).max_decoding_message_size(most);
+    let mut routes = Routes::new(charging).add_service(accounts).add_service(health.service());
+    match reflection().build_v1() {
+        Ok(service) => routes = routes.add_service(service),
+        Err(error) => tracing::error!(%error, "there is no reflection"),
+    }
+    match reflection().build_v1alpha() {
+        Ok(service) => routes = routes.add_service(service),
+        Err(error) => tracing::error!(%error, "there is no reflection of the older kind"),
+    }
+    let router = routes.into_axum_router().layer(map_response(move |response| async move { tell_too_large(response, most) }));
+    Routes::from(router).prepare()
+}
+
+fn reflection() -> Builder<'static> {
+    Builder::configure()
+        .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+}
+
+/// tonic says OUT_OF_RANGE of a message that is too large, and these services never do; gRPC's own word is RESOURCE_EXHAUSTED.
+fn tell_too_large(response: Response, most: usize) -> Response {
+    let is_too_large = Status::from_header_map(response.headers()).is_some_and(|status| status.code() == Code::OutOfRange);
+    if is_too_large { status::message_too_large(most).into_http() } else { response }
 }

@@ -1,0 +1,192 @@
+//! AccountService: changes are read, decided, answered; lists are read in pages.
+
+use tonic::{Request, Response, Status};
+
+use super::front::Front;
+use super::page_token::{self, Place};
+use super::v1::account_service_server::AccountService;
+use super::wire::reader::Reader;
+use super::wire::{accounts as read, listing, render};
+use super::{status, v1};
+use crate::domain::account::{Account, Mode, Profile};
+use crate::ledger::LedgerError;
+
+/// The service.
+#[derive(Clone)]
+pub struct Accounts {
+    front: Front,
+}
+
+impl Accounts {
+    /// The service on a ledger.
+    #[must_use]
+    pub fn new(front: Front) -> Self {
+        Self { front }
+    }
+
+    /// An account with its settings. Credit and settings are two reads: one may be newer than the other.
+    async fn show(&self, id: &str, account: &Account) -> Result<v1::Account, Status> {
+        let profile: Profile = match self.front.ledger.profile(id).await {
+            Ok(Some(profile)) => profile,
+            Ok(None) => return Err(status::no_answer(&LedgerError::corrupt("an account has no profile"))),
+            Err(error) => return Err(status::no_answer(&error)),
+        };
+        Ok(listing::account(id, account, &profile, self.front.ledger.clock().now()))
+    }
+}
+
+/// The place that a token names; `None` for the start.
+fn place<P: Place>(reader: &mut Reader, query: &[&str], token: &str) -> Option<P> {
+    if token.is_empty() {
+        return None;
+    }
+    let place = page_token::decode(query, token);
+    if place.is_none() {
+        reader.refuse("page_token", "must be the next_page_token of the same query, or empty");
+    }
+    place
+}
+
+#[tonic::async_trait]
+impl AccountService for Accounts {
+    async fn create_account(&self, request: Request<v1::CreateAccountRequest>) -> Result<Response<v1::CreateAccountResponse>, Status> {
+        let front = &self.front;
+        front
+            .bounded(request, async |request| {
+                let decided = front.decide(front.read(request, "", read::create)?, "").await?;
+                let account = self.show(&decided.subject.account, &decided.outcome.account).await?;
+                Ok(v1::CreateAccountResponse { account: Some(account), replayed: decided.outcome.replayed })
+            })
+            .await
+    }
+
+    async fn get_account(&self, request: Request<v1::GetAccountRequest>) -> Result<Response<v1::GetAccountResponse>, Status> {
+        let front = &self.front;
+        front
+            .bounded(request, async |request| {
+                let id = front.read(request.account_id, "", Reader::account_id)?;
+                let outcome = front.observe(&id, false).await?;
+                Ok(v1::GetAccountResponse { account: Some(self.show(&id, &outcome.account).await?) })
+            })
+            .await
+    }
+
+    async fn list_accounts(&self, request: Request<v1::ListAccountsRequest>) -> Result<Response<v1::ListAccountsResponse>, Status> {
+        let front = &self.front;
+        front
+            .bounded(request, async |request| {
+                let v1::ListAccountsRequest { name_prefix, mode, page_size, page_token } = request;
+                let mode_text = mode.to_string();
+                let query = ["accounts", name_prefix.as_str(), mode_text.as_str()];
+                let (mode, count, after) = front.read((), "", |reader, ()| {
+                    reader.text("name_prefix", name_prefix.clone(), 0..=200);
+                    let mode = match reader.choice("mode", mode) {
+                        Some(v1::PaymentMode::Prepaid) => Some(Mode::Prepaid),
+                        Some(v1::PaymentMode::Postpaid) => Some(Mode::Postpaid),
+                        Some(v1::PaymentMode::Unspecified) | None => None,
+                    };
+                    (mode, reader.page_size(page_size), place(reader, &query, &page_token))
+                })?;
+                let page = front.ledger.accounts(&name_prefix, mode, after, count).await.map_err(|error| status::no_answer(&error))?;
+                let now = front.ledger.clock().now();
+                let accounts = page.accounts.iter().map(|(id, account, profile)| listing::account(id, account, profile, now));
+                Ok(v1::ListAccountsResponse {
+                    accounts: accounts.collect(),
+                    next_page_token: page.next.map(|next| page_token::encode(&query, &next)).unwrap_or_default(),
+                })
+            })
+            .await
+    }
+
+    async fn update_account(&self, request: Request<v1::UpdateAccountRequest>) -> Result<Response<v1::UpdateAccountResponse>, Status> {
+        let front = &self.front;
+        front
+            .bounded(request, async |request| {
+                let decided = front.decide(front.read(request, "", read::update)?, "").await?;
+                let account = self.show(&decided.subject.account, &decided.outcome.account).await?;
+                Ok(v1::UpdateAccountResponse { account: Some(account), replayed: decided.outcome.replayed })
+            })
+            .await
+    }
+
+    async fn top_up(&self, request: Request<v1::TopUpRequest>) -> Result<Response<v1::TopUpResponse>, Status> {
+        self.front.answer(request, read::top_up, render::top_up).await
+    }
+
+    async fn reverse_payment(&self, request: Request<v1::ReversePaymentRequest>) -> Result<Response<v1::ReversePaymentResponse>, Status> {
+        self.front.answer(request, read::reverse_payment, render::reverse_payment).await
+    }
+
+    async fn withdraw(&self, request: Request<v1::WithdrawRequest>) -> Result<Response<v1::WithdrawResponse>, Status> {
+        self.front.answer(request, read::withdraw, render::withdraw).await
+    }
+
+    async fn adjust_balance(&self, request: Request<v1::AdjustBalanceRequest>) -> Result<Response<v1::AdjustBalanceResponse>, Status> {
+        self.front.answer(request, read::adjust, render::adjust).await
+    }
+
+    async fn set_credit_limit(&self, request: Request<v1::SetCreditLimitRequest>) -> Result<Response<v1::SetCreditLimitResponse>, Status> {
+        self.front.answer(request, read::set_credit_limit, render::set_credit_limit).await
+    }
+
+    async fn suspend_account(&self, request: Request<v1::SuspendAccountRequest>) -> Result<Response<v1::SuspendAccountResponse>, Status> {
+        self.front.answer(request, read::suspend, render::suspend).await
+    }
+
+    async fn resume_account(&self, request: Request<v1::ResumeAccountRequest>) -> Result<Response<v1::ResumeAccountResponse>, Status> {
+        self.front.answer(request, read::resume, render::resume).await
+    }
+
+    async fn close_account(&self, request: Request<v1::CloseAccountRequest>) -> Result<Response<v1::CloseAccountResponse>, Status> {
+        self.front.answer(request, read::close, render::close).await
+    }
+
+    async fn list_reservations(
+        &self,
+        request: Request<v1::ListReservationsRequest>,
+    ) -> Result<Response<v1::ListReservationsResponse>, Status> {
+        let front = &self.front;
+        front
+            .bounded(request, async |request| {
+                let v1::ListReservationsRequest { account_id: id, page_size, page_token } = request;
+                let query = ["reservations", id.as_str()];
+                let (count, after) = front.read((), "", |reader, ()| {
+                    reader.account_id(id.clone());
+                    (reader.page_size(page_size), place(reader, &query, &page_token))
+                })?;
+                // This also expires what is due, so that a page is short only if it is the last.
+                let outcome = front.observe(&id, false).await?;
+                let found = front.ledger.reservations(&id, after, count + 1).await.map_err(|error| status::no_answer(&error))?;
+                let has_more = found.len() > count;
+                let page = found.get(..count).unwrap_or(&found);
+                let next = page.last().filter(|_| has_more).map(|(key, _)| page_token::encode(&query, key));
+                Ok(v1::ListReservationsResponse {
+                    reservations: page.iter().map(|(_, reservation)| listing::reservation(&outcome.account, reservation)).collect(),
+                    next_page_token: next.unwrap_or_default(),
+                })
+            })
+            .await
+    }
+
+    async fn list_entries(&self, request: Request<v1::ListEntriesRequest>) -> Result<Response<v1::ListEntriesResponse>, Status> {
+        let front = &self.front;
+        front
+            .bounded(request, async |request| {
+                let v1::ListEntriesRequest { account_id: id, page_size, page_token } = request;
+                let query = ["entries", id.as_str()];
+                let (count, before) = front.read((), "", |reader, ()| {
+                    reader.account_id(id.clone());
+                    (reader.page_size(page_size), place(reader, &query, &page_token))
+                })?;
+                let account = front.observe(&id, false).await?.account;
+                let page = front.ledger.entries(&id, before, count).await.map_err(|error| status::no_answer(&error))?;
+                let partition = front.ledger.partition_of(&id);
+                let entries = page.entries.into_iter().map(|(sequence, entry)| listing::entry(&account, partition, sequence, entry));
+                Ok(v1::ListEntriesResponse {
+                    entries: entries.collect(),
+                    next_page_token: page.next_before.map(|next| page_token::encode(&query, &next)).unwrap_or_default(),
+                })
+            })
+            .await
+    }
+}

@@ -1,0 +1,122 @@
+//! What both services share: a request is read, decided by the ledger, and answered.
+//!
+//! Dropping one of these futures is harmless: a command that was sent is decided and recorded all the same.
+
+use tonic::{Request, Response, Status};
+
+use super::gate::Gate;
+use super::status::Missing;
+use super::wire::reader::Reader;
+use super::wire::{Decided, Subject};
+use super::{deadline, status};
+use crate::domain::command::{Action, Command, Facts, Note};
+use crate::domain::entry::EntryKind;
+use crate::domain::outcome::{Answer, Outcome};
+use crate::ledger::{Ledger, LedgerError, Original};
+
+/// The ledger, and the bounds of what is let in to it. Cheap to clone.
+#[derive(Clone)]
+pub struct Front {
+    /// Where commands are decided.
+    pub ledger: Ledger,
+    /// How much is let in.
+    pub gate: Gate,
+}
+
+impl Front {
+    /// Reads a request, has it decided, and writes the answer, within the bounds and the caller's deadline.
+    pub async fn answer<Q, A>(
+        &self,
+        request: Request<Q>,
+        read: fn(&mut Reader, Q) -> Command,
+        write: fn(&Decided) -> A,
+    ) -> Result<Response<A>, Status> {
+        self.bounded(request, async |request| {
+            let command = self.read(request, "", read)?;
+            Ok(write(&self.decide(command, "").await?))
+        })
+        .await
+    }
+
+    /// Handles a request within the bounds and the caller's deadline.
+    pub async fn bounded<Q, A>(
+        &self,
+        request: Request<Q>,
+        handle: impl AsyncFnOnce(Q) -> Result<A, Status>,
+    ) -> Result<Response<A>, Status> {
+        let _permit = self.gate.request()?;
+        let patience = deadline::patience(request.metadata());
+        deadline::within(patience, handle(request.into_inner())).await.map(Response::new)
+    }
+
+    /// Reads a request; `prefix` is its place in a batch.
+    pub fn read<Q, T>(&self, request: Q, prefix: &str, read: impl FnOnce(&mut Reader, Q) -> T) -> Result<T, Status> {
+        let mut reader = Reader::new(self.ledger.clock().now());
+        let value = read(&mut reader, request);
+        reader.finish(value).map_err(|violations| status::invalid(violations, prefix))
+    }
+
+    /// Has a command decided.
+    pub async fn decide(&self, mut command: Command, prefix: &str) -> Result<Decided, Status> {
+        let subject = Subject::of(&command, prefix);
+        self.complete(&mut command, &subject).await?;
+        let answer = self.ledger.submit(command).await;
+        self.decided(subject, answer)
+    }
+
+    /// What the ledger decided, or why it did not.
+    pub fn decided(&self, subject: Subject, answer: Result<Answer, LedgerError>) -> Result<Decided, Status> {
+        let outcome = outcome(&subject, answer)?;
+        let Some(decision) = outcome.decision else {
+            return Err(status::no_answer(&LedgerError::corrupt("a command was answered without a decision")));
+        };
+        Ok(Decided { subject, outcome, decision, now: self.ledger.clock().now() })
+    }
+
+    /// An account's credit, due events applied.
+    pub async fn observe(&self, account: &str, watch: bool) -> Result<Outcome, Status> {
+        let answer = self.ledger.observe(account, watch).await;
+        outcome(&Subject::of(&observation(account.to_owned()), ""), answer)
+    }
+
+    /// Looks up what a refund or a reversal refers to. What is found never changes, so it may be read before the step.
+    pub async fn complete(&self, command: &mut Command, subject: &Subject) -> Result<(), Status> {
+        let (undo, is_wanted): (_, fn(EntryKind) -> bool) = match &mut command.action {
+            Action::Refund(undo) => (undo, EntryKind::is_charge),
+            Action::ReversePayment(undo) => (undo, |kind| kind == EntryKind::ToppedUp),
+            _ => return Ok(()),
+        };
+        undo.facts = self.facts(subject, &undo.original, is_wanted).await?;
+        Ok(())
+    }
+
+    async fn facts(&self, subject: &Subject, original: &str, is_wanted: fn(EntryKind) -> bool) -> Result<Facts, Status> {
+        let found = self.ledger.original(&subject.account, original, is_wanted).await.map_err(|error| status::no_answer(&error))?;
+        let missing = match found {
+            Original::Known(facts) => return Ok(facts),
+            Original::NeverWas => Missing::NeverWas,
+            Original::NoLongerKnown => Missing::NoLongerKnown,
+        };
+        // Of an account that there is not, that is what the caller should hear.
+        self.observe(&subject.account, false).await?;
+        Err(status::missing_original(missing, subject))
+    }
+}
+
+/// A look at an account's credit.
+#[must_use]
+pub fn observation(account: String) -> Command {
+    Command {
+        account,
+        request_id: String::new(),
+        first_sent_at: None,
+        currency: None,
+        action: Action::Observe { watch: false },
+        note: Note::default(),
+    }
+}
+
+/// What the ledger said to a command, or the status of why it did not.
+pub fn outcome(subject: &Subject, answer: Result<Answer, LedgerError>) -> Result<Outcome, Status> {
+    answer.map_err(|error| status::no_answer(&error))?.map_err(|refusal| status::refused(refusal, subject))
+}

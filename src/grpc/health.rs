@@ -1,0 +1,48 @@
+//! Whether this process serves, as `grpc.health.v1` tells it: not, until it is said.
+
+use futures_util::FutureExt;
+use tonic::server::NamedService;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+
+use super::accounts::Accounts;
+use super::charging::Charging;
+use super::v1::account_service_server::AccountServiceServer;
+use super::v1::charging_service_server::ChargingServiceServer;
+
+/// What health is told of: the process as a whole, and each service.
+const NAMES: [&str; 3] = ["", <ChargingServiceServer<Charging>>::NAME, <AccountServiceServer<Accounts>>::NAME];
+
+/// The health of this process. Cheap to clone; all clones are one.
+#[derive(Clone, Debug)]
+pub struct Health(HealthReporter);
+
+impl Health {
+    /// Not serving yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let health = Self(HealthReporter::new());
+        // Nobody else holds the reporter yet, so this never waits.
+        let _ = health.set_serving(false).now_or_never();
+        health
+    }
+
+    /// Says whether this process serves.
+    pub async fn set_serving(&self, is_serving: bool) {
+        let status = if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+        for name in NAMES {
+            self.0.set_service_status(name, status).await;
+        }
+    }
+
+    pub(super) fn service(&self) -> HealthServer<HealthService> {
+        HealthServer::new(HealthService::from_health_reporter(self.0.clone()))
+    }
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,133 @@
+//! Page tokens: opaque to callers, bound to the query that they continue.
+//!
+//! A token is the hexadecimal form of a version, a digest of the query, and a place. Anything else is refused, whatever it is.
+
+use std::fmt::Write;
+
+use crate::ledger::{NamePlace, RequestKey};
+
+const VERSION: u8 = 1;
+const DIGEST_BYTES: usize = 8;
+/// The longest token that is looked at; names and ids are far shorter.
+const MAX_TOKEN_BYTES: usize = 8192;
+
+/// Where a list goes on.
+pub trait Place: Sized {
+    /// As bytes.
+    fn to_bytes(&self) -> Vec<u8>;
+    /// Of bytes, if they are ones of this kind of place.
+    fn from_bytes(bytes: &[u8]) -> Option<Self>;
+}
+
+/// The token of a place in the answer to a query.
+#[must_use]
+pub fn encode<P: Place>(query: &[&str], place: &P) -> String {
+    let mut bytes = vec![VERSION];
+    bytes.extend_from_slice(&digest(query));
+    bytes.extend(place.to_bytes());
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The place of a token; `None` if it is not a token of that query.
+#[must_use]
+pub fn decode<P: Place>(query: &[&str], token: &str) -> Option<P> {
+    if token.len() > MAX_TOKEN_BYTES {
+        return None;
+    }
+    let bytes = from_hexadecimal(token)?;
+    let (version, rest) = bytes.split_first()?;
+    let (found, place) = rest.split_at_checked(DIGEST_BYTES)?;
+    if *version != VERSION || found != digest(query) {
+        return None;
+    }
+    P::from_bytes(place)
+}
+
+fn digest(query: &[&str]) -> [u8; DIGEST_BYTES] {
+    let mut hasher = blake3::Hasher::new();
+    for part in query {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    let mut digest = [0; DIGEST_BYTES];
+    hasher.finalize_xof().fill(&mut digest);
+    digest
+}
+
+fn from_hexadecimal(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
+    pairs.iter().map(|[high, low]| u8::try_from(digit(high)? * 16 + digit(low)?).ok()).collect()
+}
+
+impl Place for NamePlace {
+    fn to_bytes(&self) -> Vec<u8> {
+        // An account id holds no zero byte.
+        [self.account.as_bytes(), &[0], self.folded_name.as_bytes()].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (account, folded_name) = std::str::from_utf8(bytes).ok()?.split_once('\0')?;
+        Some(Self { folded_name: folded_name.to_owned(), account: account.to_owned() })
+    }
+}
+
+impl Place for RequestKey {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.0.to_vec()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+}
+
+impl Place for u64 {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.to_be_bytes().to_vec()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self::from_be_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_token_leads_back_to_its_place_but_only_for_its_query() {
+        let place = NamePlace { folded_name: "ácme ltd".into(), account: "acme/1".into() };
+        let token = encode(&["accounts", "ac"], &place);
+        assert_eq!(decode(&["accounts", "ac"], &token), Some(place));
+        assert_eq!(decode::<NamePlace>(&["accounts", "a"], &token), None);
+        assert_eq!(decode::<NamePlace>(&["accountsac"], &token), None);
+        let token = encode(&["entries"], &77_u64);
+        assert_eq!(decode(&["entries"], &token), Some(77_u64));
+        assert_eq!(decode::<RequestKey>(&["entries"], &token), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_a_token_panic(text in ".*", tail in "[0-9a-f]*") {
+            prop_assert_eq!(decode::<u64>(&["entries"], &text), None);
+            let valid_head = encode(&["names"], &0_u64).chars().take(18).collect::<String>();
+            let _ = decode::<NamePlace>(&["names"], &format!("{valid_head}{tail}"));
+            let _ = decode::<RequestKey>(&["names"], &format!("{valid_head}{tail}{text}"));
+        }
+
+        #[test]
+        fn every_place_comes_back(sequence: u64, key: [u8; 16], name in "[^\0]*", account in "[a-z/]+") {
+            prop_assert_eq!(decode(&["a"], &encode(&["a"], &sequence)), Some(sequence));
+            prop_assert_eq!(decode(&["a"], &encode(&["a"], &RequestKey(key))), Some(RequestKey(key)));
+            let place = NamePlace { folded_name: name, account };
+            prop_assert_eq!(decode(&["a"], &encode(&["a"], &place)), Some(place));
+        }
+    }
+}

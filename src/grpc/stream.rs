@@ -1,0 +1,184 @@
+//! The `Charge` stream: batches of commands, each with an outcome, in order.
+//!
+//! Commands are queued in the order of the stream, so those on one account keep it. Up to [`MAX_BATCHES`] batches are under way, and
+//! are answered in their order. A refund (whose charge may be on the stream before it) waits for all earlier outcomes; what follows it
+//! waits for it to be queued. A client that goes leaves nothing half done: a command was queued or it was not.
+
+use std::sync::Arc;
+
+use futures_util::{Stream, StreamExt, stream};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, RwLock};
+use tonic::{Code, Status, Streaming};
+use tonic_types::FieldViolation;
+
+use super::front::{Front, observation, outcome};
+use super::v1::charge_command::Command as Asked;
+use super::v1::charge_outcome::Outcome as Told;
+use super::wire::reader::Reader;
+use super::wire::{Subject, charging as read, render};
+use super::{status, v1};
+use crate::domain::command::{Action, Command};
+use crate::ledger::{MAX_BATCH, Pending};
+
+/// How many batches of a stream are under way at once.
+pub const MAX_BATCHES: usize = 16;
+
+/// One stream.
+struct Charges {
+    front: Front,
+    incoming: Streaming<v1::ChargeRequest>,
+    /// Each batch under way holds it for reading; whoever can write, waits for nobody.
+    under_way: Arc<RwLock<()>>,
+    max_message_bytes: usize,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// A batch whose commands are queued.
+struct Batch {
+    slots: Vec<Slot>,
+    front: Front,
+    _under_way: OwnedRwLockReadGuard<()>,
+}
+
+/// One command of a batch.
+enum Slot {
+    /// It has its outcome.
+    Told(Told),
+    /// It waits for the ledger.
+    Waiting(Subject, Pending),
+}
+
+/// Answers a stream of batches.
+pub fn charge(
+    front: Front,
+    incoming: Streaming<v1::ChargeRequest>,
+    max_message_bytes: usize,
+) -> Result<impl Stream<Item = Result<v1::ChargeResponse, Status>> + Send + use<>, Status> {
+    let permit = front.gate.stream()?;
+    let charges = Charges { front, incoming, under_way: Arc::default(), max_message_bytes, _permit: permit };
+    let batches = stream::unfold(Some(charges), |charges| async move {
+        let mut charges = charges?;
+        match charges.next().await.transpose()? {
+            Ok(batch) => Some((Ok(batch), Some(charges))),
+            Err(status) => Some((Err(status), None)),
+        }
+    });
+    let answers = batches.map(|batch| async move {
+        match batch {
+            Ok(batch) => Ok(batch.answer().await),
+            Err(status) => Err(status),
+        }
+    });
+    Ok(answers.buffered(MAX_BATCHES))
+}
+
+impl Charges {
+    /// Takes the next batch, and queues its commands.
+    async fn next(&mut self) -> Result<Option<Batch>, Status> {
+        let Some(request) = self.incoming.message().await.map_err(|status| self.broken(status))? else { return Ok(None) };
+        let count = request.commands.len();
+        if count > MAX_BATCH {
+            return Err(status::batch_too_large(MAX_BATCH));
+        }
+        if count == 0 {
+            return Err(status::invalid(vec![FieldViolation::new("commands", format!("must be 1 to {MAX_BATCH}"))], ""));
+        }
+        let mut slots = Vec::with_capacity(count);
+        for (index, command) in request.commands.into_iter().enumerate() {
+            let slot = match self.read(index, command) {
+                Ok((subject, command)) => self.queue(subject, command, &mut slots).await,
+                Err(status) => Err(status),
+            };
+            slots.push(slot.unwrap_or_else(|status| told_error(&status)));
+        }
+        let under_way = Arc::clone(&self.under_way).read_owned().await;
+        Ok(Some(Batch { slots, front: self.front.clone(), _under_way: under_way }))
+    }
+
+    /// Why the stream cannot be read on.
+    fn broken(&self, status: Status) -> Status {
+        if status.code() == Code::OutOfRange { status::message_too_large(self.max_message_bytes) } else { status }
+    }
+
+    fn read(&self, index: usize, command: v1::ChargeCommand) -> Result<(Subject, Command), Status> {
+        let place = |name: &str| format!("commands[{index}].{name}.");
+        let front = &self.front;
+        let (prefix, command) = match command.command {
+            None => {
+                let violation = FieldViolation::new(format!("commands[{index}].command"), "must be given");
+                return Err(status::invalid(vec![violation], ""));
+            }
+            Some(Asked::Authorize(request)) => (place("authorize"), front.read(request, &place("authorize"), read::authorize)?),
+            Some(Asked::Debit(request)) => (place("debit"), front.read(request, &place("debit"), read::debit)?),
+            Some(Asked::Release(request)) => (place("release"), front.read(request, &place("release"), read::release)?),
+            Some(Asked::Refund(request)) => (place("refund"), front.read(request, &place("refund"), read::refund)?),
+            Some(Asked::Convert(request)) => (place("convert"), front.read(request, &place("convert"), read::convert)?),
+            Some(Asked::GetUsableCredit(request)) => {
+                let prefix = place("get_usable_credit");
+                let account = front.read(request.account_id, &prefix, Reader::account_id)?;
+                (prefix, observation(account))
+            }
+        };
+        Ok((Subject::of(&command, &prefix), command))
+    }
+
+    /// Queues a command; a refund only once everything before it is decided.
+    async fn queue(&self, subject: Subject, mut command: Command, slots: &mut Vec<Slot>) -> Result<Slot, Status> {
+        if matches!(command.action, Action::Refund(_)) {
+            for slot in slots.iter_mut() {
+                slot.settle(&self.front).await;
+            }
+            drop(self.under_way.write().await);
+            self.front.complete(&mut command, &subject).await?;
+        }
+        let pending = self.front.ledger.enqueue(command).map_err(|error| status::no_answer(&error))?;
+        Ok(Slot::Waiting(subject, pending))
+    }
+}
+
+impl Batch {
+    async fn answer(mut self) -> v1::ChargeResponse {
+        for slot in &mut self.slots {
+            slot.settle(&self.front).await;
+        }
+        let told = self.slots.into_iter().map(|slot| match slot {
+            Slot::Told(told) => v1::ChargeOutcome { outcome: Some(told) },
+            Slot::Waiting(..) => v1::ChargeOutcome { outcome: None },
+        });
+        v1::ChargeResponse { outcomes: told.collect() }
+    }
+}
+
+impl Slot {
+    /// Waits for the ledger.
+    async fn settle(&mut self, front: &Front) {
+        if let Self::Waiting(subject, pending) = self {
+            let answer = pending.await;
+            let told = tell(front, subject.clone(), answer).unwrap_or_else(|status| Told::Error(status::as_outcome(&status)));
+            *self = Self::Told(told);
+        }
+    }
+}
+
+fn told_error(status: &Status) -> Slot {
+    Slot::Told(Told::Error(status::as_outcome(status)))
+}
+
+fn tell(
+    front: &Front,
+    subject: Subject,
+    answer: Result<crate::domain::outcome::Answer, crate::ledger::LedgerError>,
+) -> Result<Told, Status> {
+    if matches!(subject.action, Action::Observe { .. }) {
+        let outcome = outcome(&subject, answer)?;
+        return Ok(Told::GetUsableCredit(render::usable_credit(&outcome, front.ledger.clock().now())));
+    }
+    let decided = front.decided(subject, answer)?;
+    Ok(match decided.subject.action {
+        Action::Authorize(_) => Told::Authorize(render::authorize(&decided)),
+        Action::Debit(_) => Told::Debit(render::debit(&decided)),
+        Action::Release { .. } => Told::Release(render::release(&decided)),
+        Action::Refund(_) => Told::Refund(render::refund(&decided)),
+        _ => Told::Convert(render::convert(&decided)),
+    })
+}

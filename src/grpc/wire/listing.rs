@@ -1,0 +1,111 @@
+//! Writes what is listed: accounts, reservations, journal entries.
+
+use super::render::{credit, instant, mode, money};
+use crate::domain::account::{Account, Millis, NonUsageBilling, Profile, Reservation};
+use crate::domain::entry::{Entry, EntryKind};
+use crate::grpc::v1;
+
+/// A number for people. Bills and reservations are far fewer than an `i32` counts.
+fn count(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// An account, with its settings and its credit at `now`.
+#[must_use]
+pub fn account(id: &str, account: &Account, profile: &Profile, now: Millis) -> v1::Account {
+    let non_usage_billing = match account.non_usage_billing {
+        NonUsageBilling::Consolidated => v1::NonUsageBilling::Consolidated,
+        NonUsageBilling::OneByOne => v1::NonUsageBilling::OneByOne,
+    };
+    let is_temporary_running = now < account.temporary_until;
+    v1::Account {
+        account_id: id.to_owned(),
+        name: profile.name.clone(),
+        decimals: i32::from(account.decimals),
+        non_usage_billing: non_usage_billing.into(),
+        low_credit_threshold: profile.low_credit_threshold.map(|threshold| money(account, threshold)),
+        permanent_limit: Some(money(account, account.permanent_limit)),
+        temporary_limit: is_temporary_running.then(|| money(account, account.temporary_limit)),
+        temporary_limit_expires_at: is_temporary_running.then(|| instant(account.temporary_until)),
+        open_reservations: count(account.open_reservations),
+        bill_number: count(account.open_bill),
+        sequence: i64::try_from(account.sequence).unwrap_or(i64::MAX),
+        created_at: Some(instant(profile.created_at)),
+        credit: Some(credit(account, now)),
+    }
+}
+
+/// An open reservation.
+#[must_use]
+pub fn reservation(account: &Account, reservation: &Reservation) -> v1::Reservation {
+    v1::Reservation {
+        reservation_id: reservation.request_id.clone(),
+        amount: Some(money(account, reservation.amount)),
+        report_by: Some(instant(reservation.report_by)),
+        expires_at: Some(instant(reservation.expires_at)),
+        final_unit: false,
+    }
+}
+
+/// A journal entry of a partition.
+#[must_use]
+pub fn entry(account: &Account, partition: u16, sequence: u64, entry: Entry) -> v1::Entry {
+    let (balance_effect, unbilled_effect) = entry.effect();
+    let money = |units| Some(money(account, units));
+    let is_by_hand = !entry.note.actor.is_empty() || !entry.note.reason.is_empty();
+    let is_usage = entry.kind.is_charge() || matches!(entry.kind, EntryKind::Reserved);
+    let note = entry.note;
+    v1::Entry {
+        entry_id: format!("{partition}-{sequence}"),
+        kind: kind(entry.kind).into(),
+        request_id: entry.request_id,
+        account_sequence: i64::try_from(entry.account_sequence).unwrap_or(i64::MAX),
+        accepted_at: Some(instant(entry.time)),
+        mode: mode(entry.mode).into(),
+        bill_number: count(entry.bill),
+        amount: money(entry.amount),
+        balance_before: money(entry.balance - balance_effect),
+        balance_after: money(entry.balance),
+        unbilled_before: money(entry.unbilled - unbilled_effect),
+        unbilled_after: money(entry.unbilled),
+        reserved_after: money(entry.reserved),
+        refers_to: entry.refers_to,
+        operator: is_by_hand.then_some(v1::Operator { actor: note.actor, reason: note.reason }),
+        usage: is_usage.then_some(v1::Usage {
+            item: note.item,
+            description: note.description,
+            quantity: note.quantity,
+            unit: note.unit,
+            category: v1::ChargeCategory::Unspecified.into(),
+            occurred_at: note.occurred_at.map(instant),
+            attributes: note.attributes.into_iter().collect(),
+        }),
+    }
+}
+
+fn kind(kind: EntryKind) -> v1::EntryKind {
+    match kind {
+        EntryKind::Created => v1::EntryKind::Created,
+        EntryKind::Updated => v1::EntryKind::Updated,
+        EntryKind::ChargedBalance => v1::EntryKind::ChargedBalance,
+        EntryKind::ChargedUnbilled => v1::EntryKind::ChargedUnbilled,
+        EntryKind::ChargedOwnBill => v1::EntryKind::ChargedOwnBill,
+        EntryKind::RefundedBalance => v1::EntryKind::RefundedBalance,
+        EntryKind::RefundedUnbilled => v1::EntryKind::RefundedUnbilled,
+        EntryKind::ToppedUp => v1::EntryKind::ToppedUp,
+        EntryKind::PaymentReversed => v1::EntryKind::PaymentReversed,
+        EntryKind::Withdrawn => v1::EntryKind::Withdrawn,
+        EntryKind::Adjusted => v1::EntryKind::Adjusted,
+        EntryKind::LimitSet => v1::EntryKind::LimitSet,
+        EntryKind::Converted => v1::EntryKind::Converted,
+        EntryKind::PeriodClosed => v1::EntryKind::PeriodClosed,
+        EntryKind::FinalBilled => v1::EntryKind::FinalBilled,
+        EntryKind::Rounded => v1::EntryKind::Rounded,
+        EntryKind::Suspended => v1::EntryKind::Suspended,
+        EntryKind::Resumed => v1::EntryKind::Resumed,
+        EntryKind::Closed => v1::EntryKind::Closed,
+        EntryKind::Reserved => v1::EntryKind::Reserved,
+        EntryKind::ReservationExtended => v1::EntryKind::ReservationExtended,
+        EntryKind::Released => v1::EntryKind::Released,
+    }
+}

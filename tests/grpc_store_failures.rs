@@ -1,0 +1,128 @@
+//! What callers hear when the store is silent, gone, or makes no sense.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, pending, ready};
+use jiff::tz::TimeZone;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tollgate::clock::Clock;
+use tollgate::domain::account::{Account, Profile, Reservation};
+use tollgate::domain::rules::Remembered;
+use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
+use tollgate::grpc::{Health, Limits, routes, v1};
+use tollgate::ledger::watch::Watchers;
+use tollgate::ledger::{BatchAnswer, Block, Engine, Ledger, LedgerError, NamePlace, Order, RequestKey};
+use tonic::transport::{Channel, Server};
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt;
+
+/// A store that fails always in the same way; without an error, it never answers.
+struct FailingEngine(Option<LedgerError>);
+
+impl FailingEngine {
+    fn fail<T: Send + 'static>(&self) -> BoxFuture<'_, Result<T, LedgerError>> {
+        match &self.0 {
+            Some(error) => ready(Err(error.clone())).boxed(),
+            None => pending().boxed(),
+        }
+    }
+}
+
+impl Engine for FailingEngine {
+    fn partitions(&self) -> u16 {
+        1
+    }
+
+    fn apply(&self, _: u16, _: Arc<[Order]>) -> BoxFuture<'_, Result<BatchAnswer, LedgerError>> {
+        self.fail()
+    }
+
+    fn load(&self, _: u16, _: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<(Account, Profile)>>, LedgerError>> {
+        self.fail()
+    }
+
+    fn names(&self, _: u16, _: String, _: Option<NamePlace>, _: usize) -> BoxFuture<'_, Result<Vec<NamePlace>, LedgerError>> {
+        self.fail()
+    }
+
+    fn reservations(
+        &self,
+        _: u16,
+        _: String,
+        _: Option<RequestKey>,
+        _: usize,
+    ) -> BoxFuture<'_, Result<Vec<(RequestKey, Reservation)>, LedgerError>> {
+        self.fail()
+    }
+
+    fn remembered(&self, _: u16, _: RequestKey) -> BoxFuture<'_, Result<Option<Remembered>, LedgerError>> {
+        self.fail()
+    }
+
+    fn blocks_before(&self, _: u16, _: Option<u64>, _: usize) -> BoxFuture<'_, Result<Vec<Block>, LedgerError>> {
+        self.fail()
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<(), String>> {
+        ready(Ok(())).boxed()
+    }
+}
+
+async fn client(error: Option<LedgerError>) -> ChargingServiceClient<Channel> {
+    let clock = Clock::standing(0, TimeZone::UTC);
+    let ledger = Ledger::start(Arc::new(FailingEngine(error)), Watchers::default(), clock);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let routes = routes(ledger, Limits::default(), Health::new());
+    tokio::spawn(Server::builder().add_routes(routes).serve_with_incoming(TcpListenerStream::new(listener)));
+    ChargingServiceClient::connect(format!("http://{address}")).await.unwrap()
+}
+
+fn debit() -> v1::DebitRequest {
+    let amount = Some(v1::Money { amount: "1".into(), currency_code: String::new() });
+    v1::DebitRequest { account_id: "acme".into(), request_id: "d1".into(), amount, ..Default::default() }
+}
+
+fn reason(status: &Status) -> (Code, String) {
+    (status.code(), status.get_details_error_info().unwrap().reason)
+}
+
+#[tokio::test]
+async fn a_store_that_is_gone_approves_nothing_and_says_when_to_try_again() {
+    let error = client(Some(LedgerError::unavailable("10.0.0.7 refused"))).await.debit(debit()).await.unwrap_err();
+    assert_eq!(reason(&error), (Code::Unavailable, "STORE_UNAVAILABLE".into()));
+    assert!(error.get_details_retry_info().unwrap().retry_delay.is_some());
+    assert!(!error.message().contains("10.0.0.7"));
+}
+
+#[tokio::test]
+async fn a_store_that_makes_no_sense_is_an_internal_error_that_tells_nothing_of_it() {
+    let error = client(Some(LedgerError::corrupt("secret bytes"))).await.debit(debit()).await.unwrap_err();
+    assert_eq!(reason(&error), (Code::Internal, "STORE_CORRUPT".into()));
+    assert!(!error.message().contains("secret"));
+}
+
+#[tokio::test]
+async fn a_store_that_is_silent_is_answered_for_before_the_deadline() {
+    let mut request = Request::new(debit());
+    request.set_timeout(Duration::from_secs(2));
+    let error = client(None).await.debit(request).await.unwrap_err();
+    assert_eq!(reason(&error), (Code::Unavailable, "OUTCOME_UNKNOWN".into()));
+}
+
+#[tokio::test]
+async fn a_stream_carries_the_failure_of_the_store_as_the_outcome_of_each_command() {
+    let command = v1::ChargeCommand { command: Some(v1::charge_command::Command::Debit(debit())) };
+    let mut client = client(Some(LedgerError::unavailable("gone"))).await;
+    let batches = tokio_stream::iter([v1::ChargeRequest { commands: vec![command.clone(), command] }]);
+    let mut answers = client.charge(batches).await.unwrap().into_inner();
+    let outcomes = answers.message().await.unwrap().unwrap().outcomes;
+    assert_eq!(outcomes.len(), 2);
+    for outcome in outcomes {
+        let Some(v1::charge_outcome::Outcome::Error(error)) = outcome.outcome else { panic!("not an error") };
+        assert_eq!((error.code, error.details.is_empty()), (i32::from(Code::Unavailable), false));
+    }
+}
