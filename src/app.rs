@@ -7,7 +7,6 @@
 mod control;
 mod lane;
 mod store;
-mod stub;
 mod test_clock;
 
 use std::net::{SocketAddr, TcpListener};
@@ -19,11 +18,11 @@ use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::config::ServeOptions;
+use crate::grpc::Health;
 use crate::lanes::{Lane, start_thread};
 use control::Control;
 use lane::LanePlan;
 use store::Store;
-use stub::Health;
 
 /// A service that runs within this process. Dropped, it stops.
 pub struct App {
@@ -139,4 +138,90 @@ fn listen(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
 /// Waits until the service is to stop; whoever could say so being gone says so, too.
 async fn until(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tonic::Code;
+
+    use super::*;
+    use crate::config::{LoadOptions, MetricsListen, NetworkOptions, StoreOptions};
+    use crate::grpc::v1::charging_service_client::ChargingServiceClient;
+    use crate::grpc::v1::{GetUsableCreditRequest, WatchUsableCreditRequest};
+
+    fn options(directory: &tempfile::TempDir) -> ServeOptions {
+        let any_port: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        ServeOptions {
+            network: NetworkOptions {
+                listen: any_port,
+                metrics_listen: MetricsListen(Some(any_port)),
+                shutdown_grace: Duration::from_millis(300),
+                ..Default::default()
+            },
+            store: StoreOptions { store: Some(directory.path().join("ledger.db")), ..Default::default() },
+            load: LoadOptions { lanes: std::num::NonZeroUsize::new(2), ..Default::default() },
+            ..Default::default()
+        }
+    }
+
+    async fn get(address: SocketAddr, path: &str) -> String {
+        let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+        socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn it_serves_calls_and_metrics_and_stops_within_its_grace() {
+        let directory = tempfile::tempdir().unwrap();
+        let app = App::start(options(&directory)).unwrap();
+        let mut client = ChargingServiceClient::connect(format!("http://{}", app.address())).await.unwrap();
+        let request = GetUsableCreditRequest { account_id: "nobody".into() };
+        assert_eq!(client.get_usable_credit(request).await.unwrap_err().code(), Code::NotFound);
+        let metrics = get(app.metrics_address().unwrap(), "/metrics").await;
+        assert!(
+            metrics.contains(r#"rpc_method="tollgate.v1.ChargingService/GetUsableCredit",rpc_grpc_status_code="NOT_FOUND""#),
+            "{metrics}"
+        );
+        assert!(metrics.contains(r#"command="observe",outcome="refused:ACCOUNT_NOT_FOUND""#), "{metrics}");
+        let stopping = Instant::now();
+        app.stop().await.unwrap();
+        assert!(stopping.elapsed() < Duration::from_secs(2));
+    }
+
+    #[tokio::test]
+    async fn calls_that_do_not_end_are_cut_off() {
+        use crate::grpc::v1::account_service_client::AccountServiceClient;
+        use crate::grpc::v1::{CreateAccountRequest, Operator, PaymentMode};
+
+        let directory = tempfile::tempdir().unwrap();
+        let app = App::start(options(&directory)).unwrap();
+        let server = format!("http://{}", app.address());
+        let create = CreateAccountRequest {
+            account_id: "acme".into(),
+            request_id: "r1".into(),
+            name: "Acme".into(),
+            currency_code: "USD".into(),
+            mode: PaymentMode::Prepaid.into(),
+            operator: Some(Operator { actor: "test".into(), reason: "test".into() }),
+            ..Default::default()
+        };
+        AccountServiceClient::connect(server.clone()).await.unwrap().create_account(create).await.unwrap();
+        let mut client = ChargingServiceClient::connect(server).await.unwrap();
+        let watch = client.watch_usable_credit(WatchUsableCreditRequest { account_id: "acme".into() }).await.unwrap();
+        let mut messages = watch.into_inner();
+        assert!(messages.message().await.unwrap().is_some());
+        let stopping = Instant::now();
+        app.stop().await.unwrap();
+        assert!(stopping.elapsed() < Duration::from_secs(2));
+        // What was kept is there again.
+        let app = App::start(options(&directory)).unwrap();
+        let mut client = ChargingServiceClient::connect(format!("http://{}", app.address())).await.unwrap();
+        client.get_usable_credit(GetUsableCreditRequest { account_id: "acme".into() }).await.unwrap();
+        app.stop().await.unwrap();
+    }
 }

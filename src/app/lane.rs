@@ -12,9 +12,9 @@ use tonic::transport::Server;
 use tower::Layer;
 
 use super::store::Store;
-use super::stub::{self as grpc, Health, Limits};
 use super::until;
 use crate::config::ServeOptions;
+use crate::grpc::{self, Health, Limits};
 use crate::lanes;
 use crate::ledger::Ledger;
 use crate::telemetry::rpc::RpcLayer;
@@ -52,7 +52,7 @@ impl LanePlan {
     /// Serves the sockets dealt to a lane, until the service stops; calls under way may then take the grace to end.
     pub async fn serve(self: Arc<Self>, dealt: mpsc::Receiver<std::net::TcpStream>, ready: Sender<()>) -> anyhow::Result<()> {
         let ledger = self.ledger().await?;
-        let service = RpcLayer.layer(grpc::routes(ledger, self.limits.clone(), self.health.clone()).prepare());
+        let service = RpcLayer.layer(grpc::routes(ledger, self.limits, self.health.clone()).prepare());
         let mut stopped = self.stopped.clone();
         let serving = server().serve_with_incoming_shutdown(service, lanes::sockets(dealt), async move { until(&mut stopped).await });
         let mut stopped = self.stopped.clone();
@@ -89,6 +89,8 @@ fn server() -> Server {
         .http2_max_header_list_size(HEADER_BYTES)
 }
 
-fn limits(_options: &ServeOptions) -> Limits {
-    Limits::default()
+/// Each lane has its part of what the process takes at once.
+fn limits(options: &ServeOptions) -> Limits {
+    let load = &options.load;
+    Limits { max_concurrent_requests: load.max_concurrent_requests.get().div_ceil(load.lanes()), ..Limits::default() }
 }

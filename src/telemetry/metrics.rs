@@ -212,12 +212,14 @@ mod tests {
 
     #[test]
     fn what_is_counted_is_shown() {
-        metrics().rpc(Method::of_path("/tollgate.v1.ChargingService/Debit"), Code::Ok, Duration::from_millis(2));
-        metrics().rpc(Method::of_path("/nobody/Knows"), Code::Unimplemented, Duration::ZERO);
-        metrics().decision(Kind::Debit, Some(&Err(Refusal::AccountSuspended)));
-        metrics().decision(Kind::Close, None);
-        metrics().start_batch(3).finish(true);
-        let text = metrics().encode().unwrap();
+        // One of its own: other tests of this process count in the global one.
+        let metrics = Metrics::new();
+        metrics.rpc(Method::of_path("/tollgate.v1.ChargingService/Debit"), Code::Ok, Duration::from_millis(2));
+        metrics.rpc(Method::of_path("/nobody/Knows"), Code::Unimplemented, Duration::ZERO);
+        metrics.decision(Kind::Debit, Some(&Err(Refusal::AccountSuspended)));
+        metrics.decision(Kind::Close, None);
+        metrics.start_batch(3).finish(true);
+        let text = metrics.encode().unwrap();
         for line in [
             r#"rpc_server_call_duration_seconds_count{rpc_method="tollgate.v1.ChargingService/Debit",rpc_grpc_status_code="OK"} 1"#,
             r#"rpc_server_call_duration_seconds_count{rpc_method="other",rpc_grpc_status_code="UNIMPLEMENTED"} 1"#,

@@ -2,17 +2,19 @@
 //!
 //! The figures checked on the way are those that were published of the platform whose rules this service follows.
 
+use std::sync::Arc;
+
 use rust_decimal::Decimal;
 use rust_decimal::dec;
 
-use super::customer::{permanent, reserve};
+use super::customer::{Customer, permanent, reserve};
 use super::stage::Stage;
 use super::tally::{amount_of, money};
 use super::traffic;
 use crate::grpc::v1::credit_limit_change::Temporary;
 use crate::grpc::v1::temporary_credit_limit::End;
 use crate::grpc::v1::{
-    AdviceTopic, ConvertResponse, CreditLimitChange, DebitRequest, ExcessPolicy, PaymentMode, TemporaryCreditLimit, debit_request,
+    AdviceTopic, ConvertResponse, Credit, CreditLimitChange, DebitRequest, ExcessPolicy, PaymentMode, TemporaryCreditLimit, debit_request,
 };
 
 /// Plays it all.
@@ -26,7 +28,12 @@ pub async fn play(stage: &mut Stage) -> anyhow::Result<()> {
     there_and_back(stage).await?;
     stage.go_to_next_month()?;
     month.end(stage).await?;
-    crowd.after_the_bill(stage).await
+    crowd.after_the_bill(stage).await?;
+    // A read applies a month's end to a copy; an accepted command, were it for nothing, writes it into the journal.
+    for customer in &stage.customers {
+        customer.debit(customer.direct_debit(Decimal::ZERO)).await?;
+    }
+    Ok(())
 }
 
 /// Prepaid: the limit lets the balance go below zero.
@@ -45,8 +52,8 @@ async fn living_on_the_limit(stage: &mut Stage) -> anyhow::Result<()> {
 
 /// Postpaid: two customers whose month will end.
 struct Month {
-    unpaid: std::sync::Arc<super::customer::Customer>,
-    overpaid: std::sync::Arc<super::customer::Customer>,
+    unpaid: Arc<Customer>,
+    overpaid: Arc<Customer>,
 }
 
 impl Month {
@@ -168,7 +175,7 @@ async fn there_and_back(stage: &mut Stage) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn pair(credit: &crate::grpc::v1::Credit) -> String {
+fn pair(credit: &Credit) -> String {
     format!("{} {}", credit.current_balance, credit.reserved)
 }
 
