@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::config::ServeOptions;
 use crate::grpc::Health;
 use crate::lanes::{Lane, start_thread};
-use control::Control;
+use control::{Control, Doors};
 use lane::LanePlan;
 use store::Store;
 
@@ -53,17 +53,18 @@ impl App {
         let metrics_address = metrics_listener.as_ref().map(TcpListener::local_addr).transpose().context("the listener has no address")?;
 
         let (stop, stopped) = watch::channel(false);
+        let (drain, draining) = watch::channel(false);
         let health = Health::new();
         let store = Store::open(&options.store, clock.clone())?;
-        let plan = Arc::new(LanePlan::new(&options, store, health, stopped.clone()));
+        let plan = Arc::new(LanePlan::new(&options, store, health, draining));
         let started = (0..options.load.lanes()).map(|number| start_lane(number, &plan)).collect::<anyhow::Result<Vec<_>>>()?;
         let lanes = started.into_iter().map(when_ready).collect::<anyhow::Result<Vec<_>>>()?;
 
         let (end, ended) = oneshot::channel();
-        let control = Control { plan, lanes, listener, metrics_listener, test_clock: options.store.test_clock, stopped };
-        let lanes_stop = stop.clone();
+        let control = Control { plan, lanes, test_clock: options.store.test_clock, stopped, drain };
+        let doors = Doors { calls: listener, metrics: metrics_listener };
         start_thread("control", move || async move {
-            let result = control.run(&lanes_stop).await;
+            let result = control.run(doors).await;
             let _ = end.send(result);
             Ok(())
         })?;

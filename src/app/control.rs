@@ -24,29 +24,35 @@ const TICK: Duration = Duration::from_millis(250);
 /// How long the store may take for one tick, before it counts as down.
 const TICK_LIMIT: Duration = Duration::from_secs(3);
 
+/// Where others come in. Dropped, they are closed, so that whoever still comes is refused at once and goes elsewhere.
+pub struct Doors {
+    /// For calls.
+    pub calls: StdListener,
+    /// For metrics.
+    pub metrics: Option<StdListener>,
+}
+
 /// What the control thread works with.
 pub struct Control {
     /// What it shares with the lanes.
     pub plan: Arc<LanePlan>,
     /// The lanes.
     pub lanes: Vec<Lane>,
-    /// Where calls come in.
-    pub listener: StdListener,
-    /// Where metrics are asked for.
-    pub metrics_listener: Option<StdListener>,
     /// The file that says the time.
     pub test_clock: Option<PathBuf>,
     /// Says when to stop.
     pub stopped: watch::Receiver<bool>,
+    /// Tells the lanes to end, once no more sockets are accepted.
+    pub drain: watch::Sender<bool>,
 }
 
 impl Control {
     /// Runs until the service is to stop, or something in it fails; then stops the lanes, and waits for them.
-    pub async fn run(mut self, stop: &watch::Sender<bool>) -> anyhow::Result<()> {
-        let result = self.work().await;
-        self.plan.health.set_serving(false).await;
-        stop.send_replace(true);
+    pub async fn run(mut self, doors: Doors) -> anyhow::Result<()> {
+        let result = self.work(doors).await;
         tracing::info!("stopping");
+        self.plan.health.set_serving(false).await;
+        self.drain.send_replace(true);
         for lane in &mut self.lanes {
             lane.ended().await;
         }
@@ -55,11 +61,11 @@ impl Control {
         ends.into_iter().collect::<anyhow::Result<()>>().and(result)
     }
 
-    async fn work(&mut self) -> anyhow::Result<()> {
-        let listener = TcpListener::from_std(self.listener.try_clone()?).context("cannot accept connections")?;
+    async fn work(&mut self, doors: Doors) -> anyhow::Result<()> {
+        let listener = TcpListener::from_std(doors.calls).context("cannot accept connections")?;
         let ledger = self.plan.ledger().await?;
         let is_serving = endpoint::IsServing::default();
-        let metrics = serve_metrics(self.metrics_listener.take(), Arc::clone(&is_serving));
+        let metrics = serve_metrics(doors.metrics, Arc::clone(&is_serving));
         let ends = lanes::dealt_to(&self.lanes);
         let mut stopped = self.stopped.clone();
         tokio::select! {

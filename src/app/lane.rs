@@ -39,26 +39,26 @@ pub struct LanePlan {
     pub health: Health,
     limits: Limits,
     grace: Duration,
-    stopped: watch::Receiver<bool>,
+    draining: watch::Receiver<bool>,
 }
 
 impl LanePlan {
     /// The plan for all lanes of a service.
-    pub fn new(options: &ServeOptions, store: Store, health: Health, stopped: watch::Receiver<bool>) -> Self {
+    pub fn new(options: &ServeOptions, store: Store, health: Health, draining: watch::Receiver<bool>) -> Self {
         let limits = limits(options);
-        Self { store, health, limits, grace: options.network.shutdown_grace, stopped }
+        Self { store, health, limits, grace: options.network.shutdown_grace, draining }
     }
 
     /// Serves the sockets dealt to a lane, until the service stops; calls under way may then take the grace to end.
     pub async fn serve(self: Arc<Self>, dealt: mpsc::Receiver<std::net::TcpStream>, ready: Sender<()>) -> anyhow::Result<()> {
         let ledger = self.ledger().await?;
         let service = RpcLayer.layer(grpc::routes(ledger, self.limits, self.health.clone()).prepare());
-        let mut stopped = self.stopped.clone();
-        let serving = server().serve_with_incoming_shutdown(service, lanes::sockets(dealt), async move { until(&mut stopped).await });
-        let mut stopped = self.stopped.clone();
+        let mut draining = self.draining.clone();
+        let serving = server().serve_with_incoming_shutdown(service, lanes::sockets(dealt), async move { until(&mut draining).await });
+        let mut draining = self.draining.clone();
         // tonic waits for streams without bound.
         let grace_over = async {
-            until(&mut stopped).await;
+            until(&mut draining).await;
             tokio::time::sleep(self.grace).await;
         };
         let _ = ready.send(());
