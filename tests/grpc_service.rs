@@ -1,5 +1,7 @@
 //! The services over the wire: a real server and a real client in one process, on the in-memory model and a clock that stands still.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
+
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -566,5 +568,23 @@ async fn health_is_not_serving_until_it_is_said() {
             assert_eq!(response.status() == ServingStatus::Serving, is_serving, "{name}");
         }
         service.health.set_serving(!is_serving).await;
+    }
+}
+
+#[tokio::test]
+async fn reflection_names_the_services() {
+    use tonic_reflection::pb::v1::ServerReflectionRequest;
+    use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+    use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+    use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+    let service = service().await;
+    let request = ServerReflectionRequest { host: String::new(), message_request: Some(MessageRequest::ListServices(String::new())) };
+    let mut client = ServerReflectionClient::new(service.channel.clone());
+    let mut answers = client.server_reflection_info(tokio_stream::iter([request])).await.unwrap().into_inner();
+    let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
+    let MessageResponse::ListServicesResponse(list) = answer else { panic!("another answer") };
+    let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
+    for name in ["tollgate.v1.ChargingService", "tollgate.v1.AccountService", "grpc.health.v1.Health"] {
+        assert!(names.iter().any(|found| found == name), "{names:?}");
     }
 }

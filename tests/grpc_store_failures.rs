@@ -1,5 +1,7 @@
 //! What callers hear when the store is silent, gone, or makes no sense.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +50,7 @@ impl Engine for FailingEngine {
         self.fail()
     }
 
+    #[allow(clippy::type_complexity, reason = "as the trait has it")]
     fn reservations(
         &self,
         _: u16,

@@ -18,7 +18,8 @@ use super::wire::reader::Reader;
 use super::wire::{Subject, charging as read, render};
 use super::{status, v1};
 use crate::domain::command::{Action, Command};
-use crate::ledger::{MAX_BATCH, Pending};
+use crate::domain::outcome::Answer;
+use crate::ledger::{LedgerError, MAX_BATCH, Pending};
 
 /// How many batches of a stream are under way at once.
 pub const MAX_BATCHES: usize = 16;
@@ -43,7 +44,7 @@ struct Batch {
 /// One command of a batch.
 enum Slot {
     /// It has its outcome.
-    Told(Told),
+    Told(Box<Told>),
     /// It waits for the ledger.
     Waiting(Subject, Pending),
 }
@@ -108,11 +109,11 @@ impl Charges {
                 let violation = FieldViolation::new(format!("commands[{index}].command"), "must be given");
                 return Err(status::invalid(vec![violation], ""));
             }
-            Some(Asked::Authorize(request)) => (place("authorize"), front.read(request, &place("authorize"), read::authorize)?),
-            Some(Asked::Debit(request)) => (place("debit"), front.read(request, &place("debit"), read::debit)?),
-            Some(Asked::Release(request)) => (place("release"), front.read(request, &place("release"), read::release)?),
-            Some(Asked::Refund(request)) => (place("refund"), front.read(request, &place("refund"), read::refund)?),
-            Some(Asked::Convert(request)) => (place("convert"), front.read(request, &place("convert"), read::convert)?),
+            Some(Asked::Authorize(request)) => taken(front, request, place("authorize"), read::authorize)?,
+            Some(Asked::Debit(request)) => taken(front, request, place("debit"), read::debit)?,
+            Some(Asked::Release(request)) => taken(front, request, place("release"), read::release)?,
+            Some(Asked::Refund(request)) => taken(front, request, place("refund"), read::refund)?,
+            Some(Asked::Convert(request)) => taken(front, request, place("convert"), read::convert)?,
             Some(Asked::GetUsableCredit(request)) => {
                 let prefix = place("get_usable_credit");
                 let account = front.read(request.account_id, &prefix, Reader::account_id)?;
@@ -125,8 +126,8 @@ impl Charges {
     /// Queues a command; a refund only once everything before it is decided.
     async fn queue(&self, subject: Subject, mut command: Command, slots: &mut Vec<Slot>) -> Result<Slot, Status> {
         if matches!(command.action, Action::Refund(_)) {
-            for slot in slots.iter_mut() {
-                slot.settle(&self.front).await;
+            for slot in std::mem::take(slots) {
+                slots.push(Slot::Told(Box::new(slot.settle(&self.front).await)));
             }
             drop(self.under_way.write().await);
             self.front.complete(&mut command, &subject).await?;
@@ -137,38 +138,38 @@ impl Charges {
 }
 
 impl Batch {
-    async fn answer(mut self) -> v1::ChargeResponse {
-        for slot in &mut self.slots {
-            slot.settle(&self.front).await;
+    async fn answer(self) -> v1::ChargeResponse {
+        let mut outcomes = Vec::with_capacity(self.slots.len());
+        for slot in self.slots {
+            outcomes.push(v1::ChargeOutcome { outcome: Some(slot.settle(&self.front).await) });
         }
-        let told = self.slots.into_iter().map(|slot| match slot {
-            Slot::Told(told) => v1::ChargeOutcome { outcome: Some(told) },
-            Slot::Waiting(..) => v1::ChargeOutcome { outcome: None },
-        });
-        v1::ChargeResponse { outcomes: told.collect() }
+        v1::ChargeResponse { outcomes }
     }
 }
 
 impl Slot {
-    /// Waits for the ledger.
-    async fn settle(&mut self, front: &Front) {
-        if let Self::Waiting(subject, pending) = self {
-            let answer = pending.await;
-            let told = tell(front, subject.clone(), answer).unwrap_or_else(|status| Told::Error(status::as_outcome(&status)));
-            *self = Self::Told(told);
+    /// The command's outcome, when the ledger has said it.
+    async fn settle(self, front: &Front) -> Told {
+        match self {
+            Self::Told(told) => *told,
+            Self::Waiting(subject, pending) => {
+                tell(front, subject, pending.await).unwrap_or_else(|status| Told::Error(status::as_outcome(&status)))
+            }
         }
     }
 }
 
-fn told_error(status: &Status) -> Slot {
-    Slot::Told(Told::Error(status::as_outcome(status)))
+/// Reads a request of a batch; its place goes along.
+fn taken<Q>(front: &Front, request: Q, prefix: String, read: fn(&mut Reader, Q) -> Command) -> Result<(String, Command), Status> {
+    let command = front.read(request, &prefix, read)?;
+    Ok((prefix, command))
 }
 
-fn tell(
-    front: &Front,
-    subject: Subject,
-    answer: Result<crate::domain::outcome::Answer, crate::ledger::LedgerError>,
-) -> Result<Told, Status> {
+fn told_error(status: &Status) -> Slot {
+    Slot::Told(Box::new(Told::Error(status::as_outcome(status))))
+}
+
+fn tell(front: &Front, subject: Subject, answer: Result<Answer, LedgerError>) -> Result<Told, Status> {
     if matches!(subject.action, Action::Observe { .. }) {
         let outcome = outcome(&subject, answer)?;
         return Ok(Told::GetUsableCredit(render::usable_credit(&outcome, front.ledger.clock().now())));

@@ -180,7 +180,7 @@ fn next() -> impl Strategy<Value = Next> {
     prop_oneof![3 => Just(Next::Settle), 3 => Just(Next::Keep), 3 => reserve().prop_map(Next::Reserve)]
 }
 
-const REQUESTS: usize = 60;
+const REQUESTS: usize = 400;
 
 fn what() -> impl Strategy<Value = What> {
     let name = prop_oneof![Just("Acme".to_owned()), Just("acme".to_owned()), Just("Ärger & Söhne".to_owned()), "[a-zA-Z ]{1,12}"];
@@ -220,7 +220,7 @@ fn ask() -> impl Strategy<Value = Ask> {
         1 => Just(Some(1_000_i64)),
         1 => (super::WINDOW - 2..super::WINDOW + 3).prop_map(Some),
     ];
-    (0_usize..4, 0..REQUESTS, proptest::bool::weighted(0.12), sent, currency, what()).prop_map(
+    (0_usize..4, 0..REQUESTS, proptest::bool::weighted(0.08), sent, currency, what()).prop_map(
         |(account, request, repeat, first_sent_ago, currency, what)| Ask { account, request, repeat, first_sent_ago, currency, what },
     )
 }

@@ -1,17 +1,18 @@
 //! The pure rules, run one command at a time: what every engine must agree with.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::tz::TimeZone;
 use tollgate::clock::Clock;
 use tollgate::domain::account::{Account, Currency, Mode, Profile, Reservation};
 use tollgate::domain::command::{
-    Action, Command, Create, Debit, Excess, Facts, LimitChange, Note, Reserve, TemporaryChange, Then, Undo, Until,
+    Action, Command, Create, Debit, Excess, Facts, Kind, LimitChange, Note, Reserve, TemporaryChange, Then, Undo, Until,
 };
 use tollgate::domain::entry::{Entry, EntryKind};
 use tollgate::domain::money::Quote;
-use tollgate::domain::outcome::{Answer, Verdict};
+use tollgate::domain::outcome::{Answer, Refusal, Verdict};
 use tollgate::ledger::model::{Book, StepTime};
 use tollgate::ledger::{Engine, Order, RequestKey};
 
@@ -77,7 +78,10 @@ pub struct Reference {
     book: Book,
     entries: Vec<Entry>,
     clock: Clock,
-    sent: HashMap<(usize, usize), Command>,
+    /// The last commands, the newest first: what a caller who lost an answer sends again.
+    last_sent: VecDeque<Command>,
+    /// What was accepted, in order: account, kind, request id.
+    history: Vec<(String, Kind, String)>,
 }
 
 static COMMANDS: AtomicU64 = AtomicU64::new(0);
@@ -85,23 +89,38 @@ static ACCEPTED: AtomicU64 = AtomicU64::new(0);
 static DECLINED: AtomicU64 = AtomicU64::new(0);
 static REPLAYED: AtomicU64 = AtomicU64::new(0);
 static REFUSED: AtomicU64 = AtomicU64::new(0);
+static REASONS: Mutex<BTreeMap<&'static str, u64>> = Mutex::new(BTreeMap::new());
+
+/// Refusals that no sequence has met yet.
+pub fn refusals_not_met() -> Vec<&'static str> {
+    let reasons = REASONS.lock().unwrap();
+    // Ten thousand open reservations are another test's.
+    let expected = Refusal::ALL.iter().filter(|refusal| **refusal != Refusal::TooManyReservations).map(|refusal| refusal.reason());
+    expected.filter(|reason| !reasons.contains_key(reason)).collect()
+}
 
 pub fn statistics() -> String {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     format!(
-        "{} commands: {} accepted, {} declined, {} replayed, {} refused",
+        "{} commands: {} accepted, {} declined, {} replayed, {} refused {:?}",
         count(&COMMANDS),
         count(&ACCEPTED),
         count(&DECLINED),
         count(&REPLAYED),
-        count(&REFUSED)
+        count(&REFUSED),
+        REASONS.lock().unwrap()
     )
 }
 
 impl Reference {
     pub async fn run(events: &[Event]) -> Vec<Instant> {
-        let mut reference =
-            Self { book: Book::default(), entries: Vec::new(), clock: Clock::standing(START, TimeZone::UTC), sent: HashMap::new() };
+        let mut reference = Self {
+            book: Book::default(),
+            entries: Vec::new(),
+            clock: Clock::standing(START, TimeZone::UTC),
+            last_sent: VecDeque::new(),
+            history: Vec::new(),
+        };
         let mut instants = vec![Instant { now: START, orders: Vec::new(), answers: Vec::new(), snapshot: None }];
         for event in events {
             match event {
@@ -138,8 +157,15 @@ impl Reference {
         let before = invariants::Before::of(&self.book, order, &self.time());
         let (answer, changes) = self.book.apply(std::slice::from_ref(order), &self.time(), rand::random());
         let answer = answer.answers.into_iter().next().unwrap();
+        if changes.block.is_some() {
+            let command = &order.command;
+            self.history.push((command.account.clone(), command.action.kind(), command.request_id.clone()));
+        }
         let entries = changes.block.map(|block| block.entries).unwrap_or_default();
         COMMANDS.fetch_add(1, Ordering::Relaxed);
+        if let Err(refusal) = &answer {
+            *REASONS.lock().unwrap().entry(refusal.reason()).or_default() += 1;
+        }
         match &answer {
             Err(_) => &REFUSED,
             Ok(outcome) if outcome.replayed => &REPLAYED,
@@ -217,12 +243,28 @@ impl Reference {
             .map(|entry| Facts { amount: entry.amount, mode: entry.mode, bill: entry.bill })
     }
 
+    /// A reference to an earlier command: mostly one of the last of that kind, sometimes any request id.
+    fn earlier(&self, account: &str, reference: usize, kind: Kind) -> String {
+        let recent: Vec<&String> = self
+            .history
+            .iter()
+            .rev()
+            .filter(|(owner, sent, _)| owner == account && *sent == kind)
+            .map(|(_, _, name)| name)
+            .take(5)
+            .collect();
+        match recent.len() {
+            count if count > 0 && reference % 10 != 0 => recent[reference % count].clone(),
+            _ => format!("request-{reference}"),
+        }
+    }
+
     /// The command that is asked for, as the edge would build it; None: the edge would not let it pass.
     fn command(&mut self, ask: &Ask) -> Option<Command> {
         let id = ACCOUNTS[ask.account];
         let name = |request: usize| format!("request-{request}");
         if ask.repeat
-            && let Some(sent) = self.sent.get(&(ask.account, ask.request))
+            && let Some(sent) = self.last_sent.get(ask.request % 12)
         {
             return Some(sent.clone());
         }
@@ -236,7 +278,7 @@ impl Reference {
                 Action::Debit(Debit {
                     amount: self.quote(id, amount),
                     category: *category,
-                    reservation: reservation.map(name),
+                    reservation: reservation.map(|reference| self.earlier(id, reference, Kind::Authorize)),
                     then: match then {
                         Next::Keep if reservation.is_some() => Then::Keep,
                         Next::Reserve(spec) if reservation.is_some() => Then::Reserve(self.reserve(id, spec)),
@@ -245,17 +287,17 @@ impl Reference {
                     excess: if *consumed { Excess::AlreadyConsumed } else { Excess::WithinUsableCredit },
                 })
             }
-            What::Release { reservation } => Action::Release { reservation: name(*reservation) },
-            What::Refund { charge, amount } => Action::Refund(Undo {
-                original: name(*charge),
-                amount: amount.as_ref().map(|amount| self.positive(id, amount)),
-                facts: self.facts(id, &name(*charge), EntryKind::is_charge)?,
-            }),
-            What::ReversePayment { payment, amount } => Action::ReversePayment(Undo {
-                original: name(*payment),
-                amount: amount.as_ref().map(|amount| self.positive(id, amount)),
-                facts: self.facts(id, &name(*payment), |kind| kind == EntryKind::ToppedUp)?,
-            }),
+            What::Release { reservation } => Action::Release { reservation: self.earlier(id, *reservation, Kind::Authorize) },
+            What::Refund { charge, amount } => {
+                let original = self.earlier(id, *charge, Kind::Debit);
+                let facts = self.facts(id, &original, EntryKind::is_charge)?;
+                Action::Refund(Undo { original, amount: amount.as_ref().map(|amount| self.positive(id, amount)), facts })
+            }
+            What::ReversePayment { payment, amount } => {
+                let original = self.earlier(id, *payment, Kind::TopUp);
+                let facts = self.facts(id, &original, |kind| kind == EntryKind::ToppedUp)?;
+                Action::ReversePayment(Undo { original, amount: amount.as_ref().map(|amount| self.positive(id, amount)), facts })
+            }
             What::Convert { mode, limit, allow } => Action::Convert { mode: *mode, limit: self.limit(id, limit), allow_unusable: *allow },
             What::Create { mode, limit, allow, billing, denomination, threshold } => {
                 let (currency, minor_digits, decimals) = DENOMINATIONS[*denomination];
@@ -310,7 +352,8 @@ impl Reference {
             note,
         };
         if !is_read {
-            self.sent.entry((ask.account, ask.request)).or_insert_with(|| command.clone());
+            self.last_sent.push_front(command.clone());
+            self.last_sent.truncate(12);
         }
         Some(command)
     }
