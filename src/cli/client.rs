@@ -47,5 +47,5 @@ impl Client {
 
 /// A status, for people.
 pub fn explain(status: Status) -> anyhow::Error {
-    anyhow::anyhow!("{}: {}", status.code(), status.message())
+    anyhow::anyhow!("{} ({:?})", status.message(), status.code())
 }
