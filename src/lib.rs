@@ -2,8 +2,12 @@
 //!
 //! Imports point only downwards in this list; a test keeps it so.
 
+pub mod app;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod grpc;
+pub mod lanes;
 pub mod ledger;
 pub mod telemetry;

@@ -55,7 +55,10 @@ impl Batcher {
     pub fn enqueue(&self, order: Order) -> Result<Pending, LedgerError> {
         let (answer, pending) = oneshot::channel();
         match self.queue.try_send(Waiting { order, answer }) {
-            Ok(()) => Ok(Pending(pending)),
+            Ok(()) => {
+                metrics().add_waiting(1);
+                Ok(Pending(pending))
+            }
             Err(mpsc::error::TrySendError::Full(_)) => Err(LedgerError::Busy),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(LedgerError::unavailable("the service is shutting down")),
         }
@@ -65,6 +68,7 @@ impl Batcher {
 async fn run(engine: Arc<dyn Engine>, partition: u16, mut waiting: mpsc::Receiver<Waiting>) {
     let mut gathered = Vec::with_capacity(MAX_BATCH);
     while waiting.recv_many(&mut gathered, MAX_BATCH).await > 0 {
+        metrics().add_waiting(-i64::try_from(gathered.len()).unwrap_or_default());
         let mut orders = Vec::with_capacity(gathered.len());
         let mut callers = Vec::with_capacity(gathered.len());
         for Waiting { order, answer } in gathered.drain(..) {
@@ -79,8 +83,12 @@ async fn run(engine: Arc<dyn Engine>, partition: u16, mut waiting: mpsc::Receive
         }
         let span = tracing::debug_span!("batch", partition, commands = orders.len());
         let timer = metrics().start_batch(orders.len());
-        let answers = decide(&*engine, partition, orders.into()).instrument(span).await;
+        let orders: Arc<[Order]> = orders.into();
+        let answers = decide(&*engine, partition, Arc::clone(&orders)).instrument(span).await;
         timer.finish(answers.is_ok());
+        for (place, order) in orders.iter().enumerate() {
+            metrics().decision(order.command.action.kind(), answers.as_ref().ok().and_then(|answers| answers.get(place)));
+        }
         match answers {
             Ok(answers) => {
                 for (caller, answer) in callers.into_iter().zip(answers) {

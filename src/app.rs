@@ -1,0 +1,228 @@
+//! The running service: built from its settings, run until it is told to stop, then drained.
+//!
+//! Threads: one control thread ([`control`]) accepts sockets, watches the store and serves metrics; each lane ([`lane`]) serves calls.
+//! A lane that ends by itself ends the whole service with an error: whoever started it starts it again.
+//! The order of stopping: health says so, no socket is accepted, calls under way end, at most for the grace; then all threads end.
+
+mod control;
+mod lane;
+mod store;
+mod test_clock;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+
+use anyhow::Context;
+use tokio::sync::{oneshot, watch};
+
+use crate::clock::Clock;
+use crate::config::ServeOptions;
+use crate::grpc::Health;
+use crate::lanes::{Lane, start_thread};
+use control::{Control, Doors};
+use lane::LanePlan;
+use store::Store;
+
+/// A service that runs within this process. Dropped, it stops.
+pub struct App {
+    address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
+    clock: Clock,
+    stop: watch::Sender<bool>,
+    ended: oneshot::Receiver<anyhow::Result<()>>,
+}
+
+impl App {
+    /// Starts the service. When this returns, it takes calls. Blocks until then.
+    pub fn start(options: ServeOptions) -> anyhow::Result<Self> {
+        let zone = options.store.billing_time_zone.clone();
+        let clock = match &options.store.test_clock {
+            Some(path) => Clock::standing(test_clock::read(path)?, zone),
+            None => Clock::running(zone),
+        };
+        Self::start_at(options, clock)
+    }
+
+    /// Starts the service by a clock that the caller moves, or lets run.
+    pub fn start_at(options: ServeOptions, clock: Clock) -> anyhow::Result<Self> {
+        options.validate()?;
+        let listener = listen(options.network.listen, "--listen")?;
+        let address = listener.local_addr().context("the listener has no address")?;
+        let metrics_listener = options.network.metrics_listen.0.map(|address| listen(address, "--metrics-listen")).transpose()?;
+        let metrics_address = metrics_listener.as_ref().map(TcpListener::local_addr).transpose().context("the listener has no address")?;
+
+        let (stop, stopped) = watch::channel(false);
+        let (drain, draining) = watch::channel(false);
+        let health = Health::new();
+        let store = Store::open(&options.store, clock.clone())?;
+        let plan = Arc::new(LanePlan::new(&options, store, health, draining));
+        let started = (0..options.load.lanes()).map(|number| start_lane(number, &plan)).collect::<anyhow::Result<Vec<_>>>()?;
+        let lanes = started.into_iter().map(when_ready).collect::<anyhow::Result<Vec<_>>>()?;
+
+        let (end, ended) = oneshot::channel();
+        let control = Control { plan, lanes, test_clock: options.store.test_clock, stopped, drain };
+        let doors = Doors { calls: listener, metrics: metrics_listener };
+        start_thread("control", move || async move {
+            let result = control.run(doors).await;
+            let _ = end.send(result);
+            Ok(())
+        })?;
+        tracing::info!(%address, metrics = %options.network.metrics_listen, lanes = options.load.lanes(), "serving");
+        Ok(Self { address, metrics_address, clock, stop, ended })
+    }
+
+    /// Where it serves gRPC.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where it serves metrics, if it does.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
+    }
+
+    /// The clock it runs by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Asks it to stop. It ends when the calls under way have, at the latest after the grace.
+    pub fn request_stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Waits until it has ended: after it was asked to, or because something in it failed.
+    pub async fn ended(&mut self) -> anyhow::Result<()> {
+        if self.ended.is_terminated() {
+            return Ok(());
+        }
+        (&mut self.ended).await.unwrap_or_else(|_| Err(anyhow::anyhow!("the control thread panicked")))
+    }
+
+    /// Stops it, and waits until it has ended.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.request_stop();
+        self.ended().await
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.request_stop();
+    }
+}
+
+fn start_lane(number: usize, plan: &Arc<LanePlan>) -> anyhow::Result<(Lane, Receiver<()>)> {
+    let (ready, is_ready) = channel();
+    let plan = Arc::clone(plan);
+    let lane = Lane::start(format!("lane-{number}"), move |dealt| async move { plan.serve(dealt, ready).await })?;
+    Ok((lane, is_ready))
+}
+
+fn when_ready((lane, is_ready): (Lane, Receiver<()>)) -> anyhow::Result<Lane> {
+    match is_ready.recv() {
+        Ok(()) => Ok(lane),
+        Err(_) => Err(lane.join().err().unwrap_or_else(|| anyhow::anyhow!("a lane ended at once"))),
+    }
+}
+
+fn listen(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {option} {address}"))?;
+    listener.set_nonblocking(true).with_context(|| format!("cannot listen on {option} {address}"))?;
+    Ok(listener)
+}
+
+/// Waits until the service is to stop; whoever could say so being gone says so, too.
+async fn until(stopped: &mut watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tonic::Code;
+
+    use super::*;
+    use crate::config::{LoadOptions, MetricsListen, NetworkOptions, StoreOptions};
+    use crate::grpc::v1::charging_service_client::ChargingServiceClient;
+    use crate::grpc::v1::{GetUsableCreditRequest, WatchUsableCreditRequest};
+
+    fn options(directory: &tempfile::TempDir) -> ServeOptions {
+        let any_port: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        ServeOptions {
+            network: NetworkOptions {
+                listen: any_port,
+                metrics_listen: MetricsListen(Some(any_port)),
+                shutdown_grace: Duration::from_millis(300),
+                ..Default::default()
+            },
+            store: StoreOptions { store: Some(directory.path().join("ledger.db")), ..Default::default() },
+            load: LoadOptions { lanes: std::num::NonZeroUsize::new(2), ..Default::default() },
+            ..Default::default()
+        }
+    }
+
+    async fn get(address: SocketAddr, path: &str) -> String {
+        let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+        socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn it_serves_calls_and_metrics_and_stops_within_its_grace() {
+        let directory = tempfile::tempdir().unwrap();
+        let app = App::start(options(&directory)).unwrap();
+        let mut client = ChargingServiceClient::connect(format!("http://{}", app.address())).await.unwrap();
+        let request = GetUsableCreditRequest { account_id: "nobody".into() };
+        assert_eq!(client.get_usable_credit(request).await.unwrap_err().code(), Code::NotFound);
+        let metrics = get(app.metrics_address().unwrap(), "/metrics").await;
+        assert!(
+            metrics.contains(r#"rpc_method="tollgate.v1.ChargingService/GetUsableCredit",rpc_grpc_status_code="NOT_FOUND""#),
+            "{metrics}"
+        );
+        assert!(metrics.contains(r#"command="observe",outcome="refused:ACCOUNT_NOT_FOUND""#), "{metrics}");
+        let stopping = Instant::now();
+        app.stop().await.unwrap();
+        assert!(stopping.elapsed() < Duration::from_secs(2));
+    }
+
+    #[tokio::test]
+    async fn calls_that_do_not_end_are_cut_off() {
+        use crate::grpc::v1::account_service_client::AccountServiceClient;
+        use crate::grpc::v1::{CreateAccountRequest, Operator, PaymentMode};
+
+        let directory = tempfile::tempdir().unwrap();
+        let app = App::start(options(&directory)).unwrap();
+        let server = format!("http://{}", app.address());
+        let create = CreateAccountRequest {
+            account_id: "acme".into(),
+            request_id: "r1".into(),
+            name: "Acme".into(),
+            currency_code: "USD".into(),
+            mode: PaymentMode::Prepaid.into(),
+            operator: Some(Operator { actor: "test".into(), reason: "test".into() }),
+            ..Default::default()
+        };
+        AccountServiceClient::connect(server.clone()).await.unwrap().create_account(create).await.unwrap();
+        let mut client = ChargingServiceClient::connect(server).await.unwrap();
+        let watch = client.watch_usable_credit(WatchUsableCreditRequest { account_id: "acme".into() }).await.unwrap();
+        let mut messages = watch.into_inner();
+        assert!(messages.message().await.unwrap().is_some());
+        let stopping = Instant::now();
+        app.stop().await.unwrap();
+        assert!(stopping.elapsed() < Duration::from_secs(2));
+        // What was kept is there again.
+        let app = App::start(options(&directory)).unwrap();
+        let mut client = ChargingServiceClient::connect(format!("http://{}", app.address())).await.unwrap();
+        client.get_usable_credit(GetUsableCreditRequest { account_id: "acme".into() }).await.unwrap();
+        app.stop().await.unwrap();
+    }
+}

@@ -1,0 +1,116 @@
+//! The control thread: accepts sockets, looks after the store, serves metrics, and ends it all.
+
+use std::net::TcpListener as StdListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use futures_util::future::select_all;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::lane::LanePlan;
+use super::{test_clock, until};
+use crate::lanes::{self, Lane};
+use crate::ledger::Ledger;
+use crate::telemetry::{endpoint, metrics};
+
+/// How often the store is checked, and due reservations are expired.
+const TICK: Duration = Duration::from_millis(250);
+
+/// How long the store may take for one tick, before it counts as down.
+const TICK_LIMIT: Duration = Duration::from_secs(3);
+
+/// Where others come in. Dropped, they are closed, so that whoever still comes is refused at once and goes elsewhere.
+pub struct Doors {
+    /// For calls.
+    pub calls: StdListener,
+    /// For metrics.
+    pub metrics: Option<StdListener>,
+}
+
+/// What the control thread works with.
+pub struct Control {
+    /// What it shares with the lanes.
+    pub plan: Arc<LanePlan>,
+    /// The lanes.
+    pub lanes: Vec<Lane>,
+    /// The file that says the time.
+    pub test_clock: Option<PathBuf>,
+    /// Says when to stop.
+    pub stopped: watch::Receiver<bool>,
+    /// Tells the lanes to end, once no more sockets are accepted.
+    pub drain: watch::Sender<bool>,
+}
+
+impl Control {
+    /// Runs until the service is to stop, or something in it fails; then stops the lanes, and waits for them.
+    pub async fn run(mut self, doors: Doors) -> anyhow::Result<()> {
+        let result = self.work(doors).await;
+        tracing::info!("stopping");
+        self.plan.health.set_serving(false).await;
+        self.drain.send_replace(true);
+        for lane in &mut self.lanes {
+            lane.ended().await;
+        }
+        // The first reason is the one that tells; a lane's own is better than that it ended.
+        let ends: Vec<_> = self.lanes.into_iter().map(Lane::join).collect();
+        ends.into_iter().collect::<anyhow::Result<()>>().and(result)
+    }
+
+    async fn work(&mut self, doors: Doors) -> anyhow::Result<()> {
+        let listener = TcpListener::from_std(doors.calls).context("cannot accept connections")?;
+        let ledger = self.plan.ledger().await?;
+        let is_serving = endpoint::IsServing::default();
+        let metrics = serve_metrics(doors.metrics, Arc::clone(&is_serving));
+        let ends = lanes::dealt_to(&self.lanes);
+        let mut stopped = self.stopped.clone();
+        tokio::select! {
+            () = until(&mut stopped) => Ok(()),
+            () = lanes::deal(&listener, &ends) => Err(anyhow::anyhow!("there are no lanes")),
+            () = tick(&self.plan, &ledger, &is_serving, self.test_clock.as_ref()) => Ok(()),
+            () = self.plan.store.listen() => Ok(()),
+            result = metrics => result.context("the metrics endpoint failed").and_then(|()| Err(anyhow::anyhow!("the metrics endpoint ended"))),
+            _ = select_all(self.lanes.iter_mut().map(|lane| Box::pin(lane.ended()))) => Err(anyhow::anyhow!("a lane ended")),
+        }
+    }
+}
+
+async fn serve_metrics(listener: Option<StdListener>, is_serving: Arc<AtomicBool>) -> anyhow::Result<()> {
+    match listener {
+        Some(listener) => Ok(endpoint::serve(TcpListener::from_std(listener)?, is_serving).await?),
+        None => std::future::pending().await,
+    }
+}
+
+/// Looks after the store, for ever: tells health and metrics whether it can serve, and expires what is due.
+async fn tick(plan: &LanePlan, ledger: &Ledger, is_serving: &AtomicBool, test_clock: Option<&PathBuf>) {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut was_up = None;
+    loop {
+        ticks.tick().await;
+        if let Some(path) = test_clock {
+            test_clock::follow(path, ledger.clock());
+        }
+        let state = timeout(TICK_LIMIT, look_after(ledger)).await.unwrap_or_else(|_| Err("it does not answer".to_owned()));
+        let is_up = state.is_ok();
+        if was_up.replace(is_up) != Some(is_up) {
+            match state {
+                Ok(()) => tracing::info!("the store is up"),
+                Err(reason) => tracing::error!(reason, "the store is down"),
+            }
+            metrics().set_store_up(is_up);
+            is_serving.store(is_up, Ordering::Relaxed);
+            plan.health.set_serving(is_up).await;
+        }
+    }
+}
+
+async fn look_after(ledger: &Ledger) -> Result<(), String> {
+    ledger.check().await?;
+    ledger.sweep().await.map_err(|error| error.to_string())
+}

@@ -1,0 +1,96 @@
+//! What one lane does: a connection to the store, a ledger, and a gRPC server of its own.
+//!
+//! The server's limits are here: whatever a peer can make grow has one.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::sync::{mpsc, watch};
+use tonic::transport::Server;
+use tower::Layer;
+
+use super::store::Store;
+use super::until;
+use crate::config::ServeOptions;
+use crate::grpc::{self, Health, Limits};
+use crate::lanes;
+use crate::ledger::Ledger;
+use crate::telemetry::rpc::RpcLayer;
+
+/// How many calls one connection may have open.
+const STREAMS_PER_CONNECTION: u32 = 1024;
+
+/// How many streams a peer may open and reset at once, or break by its own errors, before its connection is closed.
+const RESET_STREAMS: usize = 64;
+
+/// How large the headers of a call may be.
+const HEADER_BYTES: u32 = 16 * 1024;
+
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What all lanes have in common.
+pub struct LanePlan {
+    /// Where the ledger is kept.
+    pub store: Store,
+    /// What health checks are told.
+    pub health: Health,
+    limits: Limits,
+    grace: Duration,
+    draining: watch::Receiver<bool>,
+}
+
+impl LanePlan {
+    /// The plan for all lanes of a service.
+    pub fn new(options: &ServeOptions, store: Store, health: Health, draining: watch::Receiver<bool>) -> Self {
+        let limits = limits(options);
+        Self { store, health, limits, grace: options.network.shutdown_grace, draining }
+    }
+
+    /// Serves the sockets dealt to a lane, until the service stops; calls under way may then take the grace to end.
+    pub async fn serve(self: Arc<Self>, dealt: mpsc::Receiver<std::net::TcpStream>, ready: Sender<()>) -> anyhow::Result<()> {
+        let ledger = self.ledger().await?;
+        let service = RpcLayer.layer(grpc::routes(ledger, self.limits, self.health.clone()).prepare());
+        let mut draining = self.draining.clone();
+        let serving = server().serve_with_incoming_shutdown(service, lanes::sockets(dealt), async move { until(&mut draining).await });
+        let mut draining = self.draining.clone();
+        // tonic waits for streams without bound.
+        let grace_over = async {
+            until(&mut draining).await;
+            tokio::time::sleep(self.grace).await;
+        };
+        let _ = ready.send(());
+        tokio::select! {
+            served = serving => served.context("the gRPC server failed"),
+            () = grace_over => {
+                tracing::warn!(grace = ?self.grace, "calls that were still under way are cut off");
+                Ok(())
+            }
+        }
+    }
+
+    /// A ledger for the current thread.
+    pub async fn ledger(&self) -> anyhow::Result<Ledger> {
+        let engine = self.store.engine().await?;
+        Ok(Ledger::start(engine, self.store.watchers.clone(), self.store.clock.clone()))
+    }
+}
+
+fn server() -> Server {
+    // No max_connection_age_grace: it cuts connections without a word.
+    Server::builder()
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .http2_max_pending_accept_reset_streams(Some(RESET_STREAMS))
+        .http2_max_local_error_reset_streams(Some(RESET_STREAMS))
+        .http2_max_header_list_size(HEADER_BYTES)
+}
+
+/// Each lane has its part of what the process takes at once.
+fn limits(options: &ServeOptions) -> Limits {
+    let load = &options.load;
+    Limits { max_concurrent_requests: load.max_concurrent_requests.get().div_ceil(load.lanes()), ..Limits::default() }
+}

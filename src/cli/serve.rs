@@ -1,0 +1,83 @@
+//! `tollgate serve`: runs the service until SIGINT or SIGTERM; a second one ends it at once.
+//!
+//! A panic anywhere ends the process: what charges money does not go on after a bug. Clients repeat what they had no answer to.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::block_on;
+use crate::app::App;
+use crate::config::ServeOptions;
+use crate::telemetry;
+
+/// What a process exits with that was ended by a panic.
+const PANICKED: i32 = 101;
+
+/// What a process exits with that was interrupted.
+const INTERRUPTED: i32 = 130;
+
+/// Runs the service.
+pub fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
+    let telemetry = telemetry::start(&options.telemetry)?;
+    exit_on_panic();
+    if let Some(path) = &options.store.test_clock {
+        tracing::warn!(path = %path.display(), "THE TIME IS A TEST'S: it is what a file says. Charge nobody by it");
+    }
+    if options.network.insecure {
+        tracing::warn!("there is no access control: whoever reaches the service may charge any account");
+    }
+    let result = block_on(async {
+        let signals = Signals::listen()?;
+        until_stopped(App::start(options)?, signals).await
+    });
+    telemetry.stop();
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+/// Runs a service until it ends, or a signal asks it to.
+pub async fn until_stopped(mut app: App, mut signals: Signals) -> anyhow::Result<()> {
+    tokio::select! {
+        ended = app.ended() => return ended,
+        () = signals.next() => app.request_stop(),
+    }
+    tokio::select! {
+        ended = app.ended() => ended,
+        () = signals.next() => {
+            tracing::warn!("stopped at once");
+            std::process::exit(INTERRUPTED)
+        }
+    }
+}
+
+/// SIGINT and SIGTERM.
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// From now on, they no longer end the process by themselves.
+    pub fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+fn exit_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tracing::error!(location = panic.location().map(tracing::field::display), "a bug: the process ends");
+        report(panic);
+        std::process::exit(PANICKED);
+    }));
+}

@@ -1,0 +1,384 @@
+//! What can be configured: one struct for each concern, from the command line or `TOLLGATE_*` in the environment.
+//!
+//! [`ServeOptions::default`] is what an empty command line gives (a test keeps it so), so whoever runs the service within its own
+//! process starts from there. [`ServeOptions::validate`] says what does not go together. Nothing here opens or connects anything.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use jiff::tz::TimeZone;
+
+/// Where the embedded engine keeps its store, unless told otherwise.
+pub const DEFAULT_STORE: &str = "tollgate.db";
+
+/// How many partitions a store in Redis has, unless told otherwise.
+pub const DEFAULT_PARTITIONS: u16 = 4;
+
+const MAX_PARTITIONS: u16 = 1024;
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7600);
+const DEFAULT_METRICS_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7601);
+const DAY: Duration = Duration::from_hours(24);
+const REQUEST_WINDOWS: std::ops::RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from_hours(24 * 31);
+
+/// All that the service needs to know to run.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+pub struct ServeOptions {
+    /// Where it listens.
+    #[command(flatten)]
+    pub network: NetworkOptions,
+    /// Where the ledger is kept.
+    #[command(flatten)]
+    pub store: StoreOptions,
+    /// How much it does at once.
+    #[command(flatten)]
+    pub load: LoadOptions,
+    /// What it tells of itself.
+    #[command(flatten)]
+    pub telemetry: TelemetryOptions,
+}
+
+/// Where the service listens, and how it stops.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(next_help_heading = "Network")]
+pub struct NetworkOptions {
+    /// Where to serve gRPC.
+    #[arg(long, env = "TOLLGATE_LISTEN", default_value_t = DEFAULT_LISTEN, value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Where to serve /metrics and /healthz over HTTP; "off": nowhere.
+    #[arg(long, env = "TOLLGATE_METRICS_LISTEN", default_value_t = MetricsListen::default(), value_name = "ADDRESS|off")]
+    pub metrics_listen: MetricsListen,
+    /// Listen beyond this machine, though anyone who reaches the address may then charge any account.
+    #[arg(long, env = "TOLLGATE_INSECURE")]
+    pub insecure: bool,
+    /// How long calls under way may take to end when the service stops.
+    #[arg(long, env = "TOLLGATE_SHUTDOWN_GRACE", value_parser = humantime::parse_duration, default_value = "10s", value_name = "DURATION")]
+    pub shutdown_grace: Duration,
+}
+
+/// Where the ledger is kept, and how a new store is set up.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(next_help_heading = "Store")]
+pub struct StoreOptions {
+    /// Keep the ledger in Redis: redis://[user:password@]host[:port][/database], or redis+unix:///path. Put a password into the
+    /// environment, not on the command line.
+    #[arg(long, env = "TOLLGATE_REDIS", hide_env_values = true, value_name = "URL", conflicts_with = "store")]
+    pub redis: Option<RedisUrl>,
+    /// Keep the ledger in this file, by the embedded engine [default: tollgate.db, unless --redis is given]
+    #[arg(long, env = "TOLLGATE_STORE", value_name = "PATH")]
+    pub store: Option<PathBuf>,
+    /// What the store's keys in Redis begin with.
+    #[arg(long, env = "TOLLGATE_STORE_NAME", default_value = "tollgate", value_name = "NAME")]
+    pub store_name: String,
+    /// How many partitions the store in Redis has; fixed when it is initialized [default: 4]
+    #[arg(long, env = "TOLLGATE_PARTITIONS", value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_PARTITIONS)))]
+    pub partitions: Option<u16>,
+    /// The IANA time zone whose calendar months are the billing periods; fixed when the store is initialized.
+    #[arg(long, env = "TOLLGATE_BILLING_TIME_ZONE", default_value = "UTC", value_parser = parse_time_zone, value_name = "ZONE")]
+    pub billing_time_zone: TimeZone,
+    /// How long request ids are remembered at least, 1m to 31d; fixed when the store is initialized.
+    #[arg(long, env = "TOLLGATE_REQUEST_WINDOW", default_value = "24h", value_parser = parse_request_window, value_name = "DURATION")]
+    pub request_window: Duration,
+    /// How long Redis may take to answer.
+    #[arg(long, env = "TOLLGATE_REDIS_TIMEOUT", value_parser = humantime::parse_duration, default_value = "1s", value_name = "DURATION")]
+    pub redis_timeout: Duration,
+    /// For tests, on loopback only: the time is what this file says (RFC 3339), read again a few times a second.
+    #[arg(long, env = "TOLLGATE_TEST_CLOCK", value_name = "PATH")]
+    pub test_clock: Option<PathBuf>,
+}
+
+/// How much the service does at once.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(next_help_heading = "Load")]
+pub struct LoadOptions {
+    /// How many threads serve calls [default: half of the cores]
+    #[arg(long, env = "TOLLGATE_LANES", value_name = "COUNT")]
+    pub lanes: Option<NonZeroUsize>,
+    /// How many calls may wait for their answer, over all lanes; more are refused at once (RESOURCE_EXHAUSTED).
+    #[arg(long, env = "TOLLGATE_MAX_CONCURRENT_REQUESTS", default_value = "10000", value_name = "COUNT")]
+    pub max_concurrent_requests: NonZeroUsize,
+}
+
+/// What the service tells of itself.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(next_help_heading = "Telemetry")]
+pub struct TelemetryOptions {
+    /// What is logged to stderr: a level, or directives such as "info,tollgate=debug".
+    #[arg(long, env = "TOLLGATE_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+    /// How: text for people, JSON for machines; auto: text on a terminal, JSON elsewhere.
+    #[arg(long, env = "TOLLGATE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Auto, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+    /// Send traces here by OTLP over gRPC, for instance http://localhost:4317.
+    #[arg(long, env = "TOLLGATE_OTLP_ENDPOINT", hide_env_values = true, value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+    /// Which part of the calls is traced, 0 to 1, where the caller did not decide.
+    #[arg(long, env = "TOLLGATE_TRACE_RATIO", default_value_t = 0.01, value_parser = parse_ratio, value_name = "RATIO")]
+    pub trace_ratio: f64,
+}
+
+impl Default for NetworkOptions {
+    fn default() -> Self {
+        Self { listen: DEFAULT_LISTEN, metrics_listen: MetricsListen::default(), insecure: false, shutdown_grace: Duration::from_secs(10) }
+    }
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            redis: None,
+            store: None,
+            store_name: "tollgate".to_owned(),
+            partitions: None,
+            billing_time_zone: TimeZone::UTC,
+            request_window: DAY,
+            redis_timeout: Duration::from_secs(1),
+            test_clock: None,
+        }
+    }
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self { lanes: None, max_concurrent_requests: NonZeroUsize::MIN.saturating_add(9_999) }
+    }
+}
+
+impl Default for TelemetryOptions {
+    fn default() -> Self {
+        Self { log: "info".to_owned(), log_format: LogFormat::Auto, otlp_endpoint: None, trace_ratio: 0.01 }
+    }
+}
+
+impl ServeOptions {
+    /// Says what does not go together, before anything is opened.
+    pub fn validate(&self) -> anyhow::Result<()> {
+        let NetworkOptions { listen, metrics_listen, insecure, .. } = &self.network;
+        let is_loopback = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
+        for (option, address) in [("--listen", Some(*listen)), ("--metrics-listen", metrics_listen.0)] {
+            let Some(address) = address.filter(|address| !is_loopback(address)) else { continue };
+            anyhow::ensure!(
+                *insecure,
+                "{option} {address} can be reached from other machines, and there is no access control yet: anyone who reaches it may \
+                 charge any account. Listen on 127.0.0.1, or pass --insecure if the network keeps others out"
+            );
+            anyhow::ensure!(
+                self.store.test_clock.is_none(),
+                "--test-clock is for tests on one machine: it cannot be used with {option} {address}"
+            );
+        }
+        self.store.validate()
+    }
+}
+
+impl StoreOptions {
+    /// The store's number of partitions.
+    #[must_use]
+    pub fn partitions(&self) -> u16 {
+        if self.redis.is_some() { self.partitions.unwrap_or(DEFAULT_PARTITIONS) } else { 1 }
+    }
+
+    /// The file of the embedded engine.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.store.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_STORE))
+    }
+
+    /// The name of the billing time zone.
+    #[must_use]
+    pub fn billing_time_zone_name(&self) -> &str {
+        self.billing_time_zone.iana_name().unwrap_or("UTC")
+    }
+
+    fn validate(&self) -> anyhow::Result<()> {
+        match &self.redis {
+            Some(url) => url.validate(),
+            None => {
+                anyhow::ensure!(
+                    self.partitions.is_none_or(|count| count == 1),
+                    "--partitions is for a store in Redis: the embedded engine has one partition"
+                );
+                Ok(())
+            }
+        }
+    }
+}
+
+impl LoadOptions {
+    /// How many lanes to run.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        self.lanes.map_or((cores / 2).max(1), NonZeroUsize::get)
+    }
+}
+
+/// Where to serve metrics, if anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricsListen(pub Option<SocketAddr>);
+
+impl Default for MetricsListen {
+    fn default() -> Self {
+        Self(Some(DEFAULT_METRICS_LISTEN))
+    }
+}
+
+impl FromStr for MetricsListen {
+    type Err = std::net::AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" { Ok(Self(None)) } else { text.parse().map(|address| Self(Some(address))) }
+    }
+}
+
+impl fmt::Display for MetricsListen {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(formatter),
+            None => formatter.write_str("off"),
+        }
+    }
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The URL of a Redis, which may hold a password: shown without it.
+///
+/// Anything parses, because clap repeats what does not parse in its message; [`ServeOptions::validate`] refuses what is no such URL.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisUrl(String);
+
+impl RedisUrl {
+    /// The URL with its secrets: for whoever connects, not for logs.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    fn validate(&self) -> anyhow::Result<()> {
+        let scheme = self.0.split("://").next().unwrap_or_default();
+        anyhow::ensure!(scheme != "rediss", "--redis rediss://: TLS to Redis is not supported yet; use redis:// or redis+unix://");
+        anyhow::ensure!(
+            self.connection_info().is_some() && ["redis", "redis+unix"].contains(&scheme),
+            "--redis takes redis://[user:password@]host[:port][/database] or redis+unix:///path"
+        );
+        Ok(())
+    }
+
+    fn connection_info(&self) -> Option<redis::ConnectionInfo> {
+        redis::IntoConnectionInfo::into_connection_info(self.0.as_str()).ok()
+    }
+}
+
+impl FromStr for RedisUrl {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for RedisUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.connection_info() {
+            Some(connection) => write!(formatter, "Redis at {}, database {}", connection.addr(), connection.redis_settings().db()),
+            None => formatter.write_str("a Redis"),
+        }
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "RedisUrl({self})")
+    }
+}
+
+fn parse_time_zone(text: &str) -> Result<TimeZone, String> {
+    let zone = TimeZone::get(text).map_err(|_| "not the name of an IANA time zone, such as Europe/Berlin".to_owned())?;
+    if zone.iana_name().is_some() { Ok(zone) } else { Err("a time zone without a name cannot be kept in the store".to_owned()) }
+}
+
+fn parse_request_window(text: &str) -> Result<Duration, String> {
+    let window = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if REQUEST_WINDOWS.contains(&window) { Ok(window) } else { Err("not within 1m and 31d".to_owned()) }
+}
+
+fn parse_ratio(text: &str) -> Result<f64, String> {
+    let ratio: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&ratio) { Ok(ratio) } else { Err("not within 0 and 1".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        options: ServeOptions,
+    }
+
+    fn parse(arguments: &[&str]) -> Result<ServeOptions, clap::Error> {
+        CommandLine::try_parse_from(std::iter::once(&"tollgate").chain(arguments)).map(|line| line.options)
+    }
+
+    #[test]
+    fn an_empty_command_line_gives_the_defaults() {
+        assert_eq!(parse(&[]).unwrap(), ServeOptions::default());
+    }
+
+    #[test]
+    fn beyond_this_machine_only_on_purpose() {
+        for option in ["--listen", "--metrics-listen"] {
+            assert!(parse(&[option, "0.0.0.0:7600"]).unwrap().validate().is_err());
+            assert!(parse(&[option, "0.0.0.0:7600", "--insecure"]).unwrap().validate().is_ok());
+            assert!(parse(&[option, "0.0.0.0:7600", "--insecure", "--test-clock", "now"]).unwrap().validate().is_err());
+            assert!(parse(&[option, "[::1]:7600"]).unwrap().validate().is_ok());
+        }
+        assert_eq!(parse(&["--metrics-listen", "off"]).unwrap().network.metrics_listen.0, None);
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for url in ["redis://user:hunter2@host:6380/3", "redis+unix:///run/redis.sock?pass=hunter2", "rediss://:hunter2@host", "hunter2"] {
+            let options = parse(&["--redis", url]).unwrap();
+            let shown = format!("{options:?} {} {:?}", options.store.redis.as_ref().unwrap(), options.validate());
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+        assert_eq!(RedisUrl("redis://user:hunter2@host:6380/3".into()).to_string(), "Redis at host:6380, database 3");
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        for arguments in [
+            ["--request-window", "59s"],
+            ["--request-window", "32d"],
+            ["--billing-time-zone", "Mars/Olympus"],
+            ["--trace-ratio", "1.1"],
+            ["--lanes", "0"],
+            ["--partitions", "0"],
+        ] {
+            assert!(parse(&arguments).is_err(), "{arguments:?}");
+        }
+        assert!(parse(&["--redis", "redis://host", "--store", "file"]).is_err());
+        for arguments in [["--redis", "rediss://host"], ["--redis", "http://host"], ["--partitions", "4"]] {
+            assert!(parse(&arguments).unwrap().validate().is_err(), "{arguments:?}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Lanes: threads that serve side by side, each with a runtime, sockets and tasks of its own, so that nothing is shared between them.
+//!
+//! One listener accepts for all and deals sockets in turn, so lanes are loaded evenly (SO_REUSEPORT is not even). What a lane does with
+//! its sockets is its caller's concern. Bounds: at most [`WAITING_SOCKETS`] sockets wait for a lane that does not come to take them.
+
+use std::future::Future;
+use std::io;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures_util::{Stream, StreamExt};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
+
+/// How many accepted sockets may wait for one lane.
+pub const WAITING_SOCKETS: usize = 256;
+
+/// After how much silence a peer is asked whether it is still there.
+const KEEPALIVE_AFTER: Duration = Duration::from_mins(1);
+
+/// How long to wait when no socket can be accepted, for instance because there are no file descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A lane that runs.
+pub struct Lane {
+    /// Its name, in logs.
+    pub name: String,
+    sockets: mpsc::Sender<std::net::TcpStream>,
+    thread: JoinHandle<anyhow::Result<()>>,
+    ended: oneshot::Receiver<()>,
+}
+
+impl Lane {
+    /// Starts a lane. It ends when `serve`, given its sockets, does.
+    pub fn start<Served>(
+        name: String,
+        serve: impl FnOnce(mpsc::Receiver<std::net::TcpStream>) -> Served + Send + 'static,
+    ) -> anyhow::Result<Self>
+    where
+        Served: Future<Output = anyhow::Result<()>>,
+    {
+        let (sockets, dealt) = mpsc::channel(WAITING_SOCKETS);
+        let (is_running, ended) = oneshot::channel();
+        let thread = start_thread(&name, move || async move {
+            // Dropped at the end, however that comes.
+            let _is_running: oneshot::Sender<()> = is_running;
+            serve(dealt).await
+        })?;
+        Ok(Self { name, sockets, thread, ended })
+    }
+
+    /// Waits until the lane's thread ends.
+    pub async fn ended(&mut self) {
+        if self.ended.is_terminated() {
+            return;
+        }
+        let _ = (&mut self.ended).await;
+    }
+
+    /// What the lane ended with. Blocks until it has ended.
+    pub fn join(self) -> anyhow::Result<()> {
+        match self.thread.join() {
+            Ok(result) => result.with_context(|| format!("{} failed", self.name)),
+            Err(_) => Err(anyhow::anyhow!("{} panicked", self.name)),
+        }
+    }
+}
+
+/// Starts a thread that runs one future on a runtime of its own, and drops what the future left behind without waiting.
+pub fn start_thread<Work>(name: &str, work: impl FnOnce() -> Work + Send + 'static) -> anyhow::Result<JoinHandle<anyhow::Result<()>>>
+where
+    Work: Future<Output = anyhow::Result<()>>,
+{
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
+    let run = move || {
+        let result = runtime.block_on(async move { work().await });
+        runtime.shutdown_background();
+        result
+    };
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).with_context(|| format!("cannot start the thread {name}"))
+}
+
+/// The sockets dealt to a lane, registered with the runtime that polls this.
+pub fn sockets(dealt: mpsc::Receiver<std::net::TcpStream>) -> impl Stream<Item = io::Result<TcpStream>> {
+    ReceiverStream::new(dealt).map(TcpStream::from_std)
+}
+
+/// Accepts sockets, and deals them to the lanes in turn. Runs until dropped.
+pub async fn deal(listener: &TcpListener, lanes: &[mpsc::Sender<std::net::TcpStream>]) {
+    for lane in lanes.iter().cycle() {
+        let socket = loop {
+            match accept(listener).await {
+                Ok(socket) => break socket,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        };
+        if lane.try_send(socket).is_err() {
+            tracing::warn!("a connection was dropped: its lane does not take any");
+        }
+    }
+}
+
+/// The lanes' ends that sockets are dealt to.
+#[must_use]
+pub fn dealt_to(lanes: &[Lane]) -> Vec<mpsc::Sender<std::net::TcpStream>> {
+    lanes.iter().map(|lane| lane.sockets.clone()).collect()
+}
+
+async fn accept(listener: &TcpListener) -> io::Result<std::net::TcpStream> {
+    let (socket, _) = listener.accept().await?;
+    socket.set_nodelay(true)?;
+    SockRef::from(&socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_AFTER))?;
+    // A socket belongs to the runtime that accepted it until it is taken out of it.
+    socket.into_std()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn sockets_are_dealt_in_turn() {
+        let lanes: Vec<Lane> = (0..3_u8)
+            .map(|number| {
+                let serve = move |dealt| async move {
+                    let mut sockets = std::pin::pin!(sockets(dealt));
+                    while let Some(socket) = sockets.next().await {
+                        socket?.write_all(&[number]).await?;
+                    }
+                    Ok(())
+                };
+                Lane::start(format!("lane-{number}"), serve).unwrap()
+            })
+            .collect();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let ends = dealt_to(&lanes);
+        let dealing = tokio::spawn(async move { deal(&listener, &ends).await });
+        let mut served_by = Vec::new();
+        for _ in 0..6 {
+            served_by.push(TcpStream::connect(address).await.unwrap().read_u8().await.unwrap());
+        }
+        assert_eq!(served_by, [0, 1, 2, 0, 1, 2]);
+        dealing.abort();
+        let _ = dealing.await;
+        for lane in lanes {
+            let Lane { sockets, thread, .. } = lane;
+            drop(sockets);
+            thread.join().unwrap().unwrap();
+        }
+    }
+}

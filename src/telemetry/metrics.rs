@@ -1,0 +1,245 @@
+//! The metrics of this process, as handles that cost an index to find.
+//!
+//! Nothing on the way of a request hashes or allocates: each series is made when it is first needed, and kept in a table. All labels
+//! are from closed sets, so no caller can make series grow.
+
+use std::sync::{LazyLock, OnceLock};
+use std::time::{Duration, Instant};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use tonic::Code;
+
+use super::rpc::Method;
+use crate::domain::command::Kind;
+use crate::domain::outcome::{Answer, Refusal, Verdict};
+
+const SECONDS: [f64; 15] = [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+const COMMANDS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+
+/// The names of gRPC codes, by their numbers.
+const CODES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+/// What can become of a command, but for refusals, which follow by their reason.
+const OUTCOMES: [&str; 5] = ["done", "declined", "unchanged", "replayed", "unavailable"];
+
+/// The metrics of this process.
+#[must_use]
+pub fn metrics() -> &'static Metrics {
+    static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
+    &METRICS
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RpcLabels {
+    rpc_method: &'static str,
+    rpc_grpc_status_code: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DecisionLabels {
+    command: &'static str,
+    outcome: String,
+}
+
+/// The metrics of this process.
+pub struct Metrics {
+    registry: Registry,
+    rpc_durations: Family<RpcLabels, Histogram>,
+    rpc_table: Table<Histogram>,
+    decisions: Family<DecisionLabels, Counter>,
+    decision_table: Table<Counter>,
+    batch_commands: Histogram,
+    batch_seconds: Histogram,
+    store_up: Gauge,
+    waiting: Gauge,
+}
+
+impl Metrics {
+    fn new() -> Self {
+        let metrics = Self {
+            registry: Registry::default(),
+            rpc_durations: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            rpc_table: Table::new(Method::count(), CODES.len()),
+            decisions: Family::default(),
+            decision_table: Table::new(Kind::ALL.len(), OUTCOMES.len() + Refusal::ALL.len()),
+            batch_commands: Histogram::new(COMMANDS),
+            batch_seconds: Histogram::new(SECONDS),
+            store_up: Gauge::default(),
+            waiting: Gauge::default(),
+        };
+        metrics.register()
+    }
+
+    fn register(mut self) -> Self {
+        let registry = &mut self.registry;
+        registry.register("tollgate_build", "What runs", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        let durations = self.rpc_durations.clone();
+        registry.register_with_unit("rpc_server_call_duration", "Calls, until their last byte", Unit::Seconds, durations);
+        registry.register("tollgate_decisions", "Commands, by what became of them", self.decisions.clone());
+        registry.register("tollgate_batch_commands", "Commands in a batch", self.batch_commands.clone());
+        registry.register_with_unit("tollgate_batch_duration", "Batches, until their answer", Unit::Seconds, self.batch_seconds.clone());
+        registry.register("tollgate_store_up", "Whether the store answers and agrees on the time", self.store_up.clone());
+        registry.register("tollgate_commands_waiting", "Commands that wait for their batch to leave", self.waiting.clone());
+        self
+    }
+
+    /// All metrics, as OpenMetrics text.
+    pub fn encode(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+
+    /// A call has ended.
+    pub fn rpc(&self, method: Method, code: Code, duration: Duration) {
+        let code = code as usize;
+        let histogram = self.rpc_table.get(method.index(), code, || {
+            let rpc_grpc_status_code = CODES.get(code).copied().unwrap_or("UNKNOWN");
+            self.rpc_durations.get_or_create_owned(&RpcLabels { rpc_method: method.full_name(), rpc_grpc_status_code })
+        });
+        if let Some(histogram) = histogram {
+            histogram.observe(duration.as_secs_f64());
+        }
+    }
+
+    /// A command was decided; None: the ledger gave no answer.
+    pub fn decision(&self, kind: Kind, answer: Option<&Answer>) {
+        let outcome = outcome_index(answer);
+        let counter = self.decision_table.get(kind as usize - 1, outcome, || {
+            self.decisions.get_or_create_owned(&DecisionLabels { command: kind.name(), outcome: outcome_name(outcome) })
+        });
+        if let Some(counter) = counter {
+            counter.inc();
+        }
+    }
+
+    /// A batch goes out.
+    pub fn start_batch(&self, commands: usize) -> BatchTimer {
+        self.batch_commands.observe(commands as f64);
+        BatchTimer { started: Instant::now() }
+    }
+
+    /// So many commands more wait, or less.
+    pub fn add_waiting(&self, commands: i64) {
+        self.waiting.inc_by(commands);
+    }
+
+    /// Whether the store answers and agrees on the time.
+    pub fn set_store_up(&self, is_up: bool) {
+        self.store_up.set(i64::from(is_up));
+    }
+}
+
+/// Times one batch.
+pub struct BatchTimer {
+    started: Instant,
+}
+
+impl BatchTimer {
+    /// It came back. One without an answer says nothing of the store's speed, and is not counted.
+    pub fn finish(self, is_answered: bool) {
+        if is_answered {
+            metrics().batch_seconds.observe(self.started.elapsed().as_secs_f64());
+        }
+    }
+}
+
+fn outcome_index(answer: Option<&Answer>) -> usize {
+    match answer {
+        None => 4,
+        Some(Ok(outcome)) if outcome.replayed => 3,
+        Some(Ok(outcome)) => match outcome.decision.map(|decision| decision.verdict) {
+            None | Some(Verdict::Done) => 0,
+            Some(Verdict::Declined) => 1,
+            Some(Verdict::Unchanged) => 2,
+        },
+        Some(Err(refusal)) => OUTCOMES.len() + Refusal::ALL.iter().position(|other| other == refusal).unwrap_or_default(),
+    }
+}
+
+fn outcome_name(index: usize) -> String {
+    match (OUTCOMES.get(index), index.checked_sub(OUTCOMES.len()).and_then(|index| Refusal::ALL.get(index))) {
+        (Some(name), _) => (*name).to_owned(),
+        (None, Some(refusal)) => format!("refused:{}", refusal.reason()),
+        (None, None) => "unknown".to_owned(),
+    }
+}
+
+/// Handles by two indices, made when they are first needed.
+struct Table<T> {
+    columns: usize,
+    handles: Vec<OnceLock<T>>,
+}
+
+impl<T> Table<T> {
+    fn new(rows: usize, columns: usize) -> Self {
+        Self { columns, handles: (0..rows * columns).map(|_| OnceLock::new()).collect() }
+    }
+
+    fn get(&self, row: usize, column: usize, make: impl FnOnce() -> T) -> Option<&T> {
+        self.handles.get(row * self.columns + column).map(|handle| handle.get_or_init(make))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_shown() {
+        // One of its own: other tests of this process count in the global one.
+        let metrics = Metrics::new();
+        metrics.rpc(Method::of_path("/tollgate.v1.ChargingService/Debit"), Code::Ok, Duration::from_millis(2));
+        metrics.rpc(Method::of_path("/nobody/Knows"), Code::Unimplemented, Duration::ZERO);
+        metrics.decision(Kind::Debit, Some(&Err(Refusal::AccountSuspended)));
+        metrics.decision(Kind::Close, None);
+        metrics.start_batch(3).finish(true);
+        let text = metrics.encode().unwrap();
+        for line in [
+            r#"rpc_server_call_duration_seconds_count{rpc_method="tollgate.v1.ChargingService/Debit",rpc_grpc_status_code="OK"} 1"#,
+            r#"rpc_server_call_duration_seconds_count{rpc_method="other",rpc_grpc_status_code="UNIMPLEMENTED"} 1"#,
+            r#"tollgate_decisions_total{command="debit",outcome="refused:ACCOUNT_SUSPENDED"} 1"#,
+            r#"tollgate_decisions_total{command="close",outcome="unavailable"} 1"#,
+            r#"tollgate_build_info{version=""#,
+            "tollgate_batch_duration_seconds_count",
+            "tollgate_batch_commands_bucket",
+            "tollgate_store_up 0",
+        ] {
+            assert!(text.contains(line), "{line} is not in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn every_code_has_its_name() {
+        for (number, name) in CODES.iter().enumerate() {
+            let code = format!("{:?}", Code::from_i32(i32::try_from(number).unwrap()));
+            let name = name.replace('_', "").to_lowercase();
+            assert_eq!(code.to_lowercase(), name);
+        }
+    }
+}

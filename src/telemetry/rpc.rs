@@ -1,0 +1,273 @@
+//! One span and one measurement for each call: from its first byte until the last byte of its answer.
+//!
+//! The span takes its parent from the caller's `traceparent`. Where nobody listens (the usual case: its level is debug), it costs a look
+//! at a flag. The code is found in the trailers, or in the headers of an answer without a body; a call whose answer was dropped before
+//! that was cancelled.
+
+use std::pin::Pin;
+use std::sync::LazyLock;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body::{Frame, SizeHint};
+use opentelemetry::propagation::Extractor;
+use pin_project_lite::pin_project;
+use prost::Message;
+use prost_types::FileDescriptorSet;
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use super::metrics::metrics;
+
+/// The RPCs of this service, in the order of its protos; then one for all else.
+static METHODS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let descriptors = FileDescriptorSet::decode(&include_bytes!(concat!(env!("OUT_DIR"), "/tollgate.v1.bin"))[..]).unwrap_or_default();
+    let mut methods = Vec::new();
+    for file in &descriptors.file {
+        for service in &file.service {
+            let name = |method: &str| format!("{}.{}/{method}", file.package(), service.name());
+            methods.extend(service.method.iter().map(|method| name(method.name())));
+        }
+    }
+    methods.push("other".to_owned());
+    methods
+});
+
+/// An RPC of this service, or any other that somebody tried to call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Method(usize);
+
+impl Method {
+    /// How many there are.
+    #[must_use]
+    pub fn count() -> usize {
+        METHODS.len()
+    }
+
+    /// The RPC of a request's path.
+    #[must_use]
+    pub fn of_path(path: &str) -> Self {
+        let full_name = path.strip_prefix('/').unwrap_or(path);
+        Self(METHODS.iter().position(|method| method == full_name).unwrap_or(METHODS.len() - 1))
+    }
+
+    /// Its place among all.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0
+    }
+
+    /// Its name: "tollgate.v1.ChargingService/Debit".
+    #[must_use]
+    pub fn full_name(self) -> &'static str {
+        METHODS.get(self.0).map_or("other", String::as_str)
+    }
+}
+
+/// Measures the calls of the service below it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RpcLayer;
+
+impl<S> Layer<S> for RpcLayer {
+    type Service = RpcService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RpcService { inner }
+    }
+}
+
+/// A service whose calls are measured.
+#[derive(Clone, Debug)]
+pub struct RpcService<S> {
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for RpcService<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+{
+    type Response = Response<RpcBody>;
+    type Error = S::Error;
+    type Future = RpcFuture<tracing::instrument::Instrumented<S::Future>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let call = Call::start(Method::of_path(request.uri().path()), request.headers());
+        let inner = self.inner.call(request).instrument(call.span.clone());
+        RpcFuture { inner, call: Some(call) }
+    }
+}
+
+/// A call under way. Dropped before its code was found, it was cancelled.
+struct Call {
+    method: Method,
+    started: Instant,
+    span: Span,
+    is_recorded: bool,
+}
+
+impl Call {
+    fn start(method: Method, headers: &HeaderMap) -> Self {
+        let name = method.full_name();
+        let (service, short) = name.split_once('/').unwrap_or(("other", "other"));
+        let span = tracing::debug_span!(
+            "rpc",
+            otel.kind = "server",
+            otel.name = name,
+            otel.status_code = Empty,
+            rpc.system = "grpc",
+            rpc.service = service,
+            rpc.method = short,
+            rpc.grpc.status_code = Empty,
+        );
+        if !span.is_disabled() {
+            let parent = opentelemetry::global::get_text_map_propagator(|propagator| propagator.extract(&Carrier(headers)));
+            // It fails where spans are only logged; then there is no parent to take.
+            let _ = span.set_parent(parent);
+        }
+        Self { method, started: Instant::now(), span, is_recorded: false }
+    }
+
+    fn record(&mut self, code: Code) {
+        if self.is_recorded {
+            return;
+        }
+        self.is_recorded = true;
+        metrics().rpc(self.method, code, self.started.elapsed());
+        if !self.span.is_disabled() {
+            self.span.record("rpc.grpc.status_code", code as i64);
+            if is_server_error(code) {
+                self.span.record("otel.status_code", "ERROR");
+            }
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.record(Code::Cancelled);
+    }
+}
+
+/// The codes that the semantic conventions of OpenTelemetry take as a server's error; the others are its answers.
+fn is_server_error(code: Code) -> bool {
+    use Code::{DataLoss, DeadlineExceeded, Internal, Unavailable, Unimplemented, Unknown};
+    matches!(code, Unknown | DeadlineExceeded | Unimplemented | Internal | Unavailable | DataLoss)
+}
+
+fn code_of(headers: &HeaderMap) -> Option<Code> {
+    headers.get(Status::GRPC_STATUS).map(|value: &HeaderValue| Code::from_bytes(value.as_bytes()))
+}
+
+pin_project! {
+    /// The answer to come of a measured call.
+    pub struct RpcFuture<F> {
+        #[pin]
+        inner: F,
+        call: Option<Call>,
+    }
+}
+
+impl<F, E> Future for RpcFuture<F>
+where
+    F: Future<Output = Result<Response<Body>, E>>,
+{
+    type Output = Result<Response<RpcBody>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = ready!(this.inner.poll(context));
+        let mut call = this.call.take();
+        if let Some(call) = &mut call {
+            match &result {
+                Ok(response) => {
+                    if let Some(code) = code_of(response.headers()) {
+                        call.record(code);
+                    }
+                }
+                Err(_) => call.record(Code::Unknown),
+            }
+        }
+        Poll::Ready(result.map(|response| response.map(|body| RpcBody { body, call })))
+    }
+}
+
+/// The body of a measured call's answer.
+pub struct RpcBody {
+    body: Body,
+    call: Option<Call>,
+}
+
+impl http_body::Body for RpcBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        let frame = match &this.call {
+            Some(call) => call.span.in_scope(|| Pin::new(&mut this.body).poll_frame(context)),
+            None => Pin::new(&mut this.body).poll_frame(context),
+        };
+        let frame = ready!(frame);
+        let code = match &frame {
+            Some(Ok(frame)) => frame.trailers_ref().and_then(code_of),
+            Some(Err(status)) => Some(status.code()),
+            None => Some(Code::Unknown),
+        };
+        if let (Some(code), Some(mut call)) = (code, this.call.take_if(|_| code.is_some())) {
+            call.record(code);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The headers of a request, as a carrier of its trace.
+struct Carrier<'a>(&'a HeaderMap);
+
+impl Extractor for Carrier<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).and_then(|value| value.to_str().ok())
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(http::HeaderName::as_str).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_are_those_of_the_protos() {
+        let debit = Method::of_path("/tollgate.v1.ChargingService/Debit");
+        assert_eq!(debit.full_name(), "tollgate.v1.ChargingService/Debit");
+        assert_eq!(Method::of_path("/tollgate.v1.AccountService/ListEntries").full_name(), "tollgate.v1.AccountService/ListEntries");
+        assert_eq!(Method::of_path("/grpc.health.v1.Health/Check").full_name(), "other");
+    }
+
+    #[test]
+    fn the_code_is_read_from_headers_or_trailers() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(code_of(&headers), None);
+        headers.insert("grpc-status", HeaderValue::from_static("14"));
+        assert_eq!(code_of(&headers), Some(Code::Unavailable));
+    }
+}
