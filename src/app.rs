@@ -1,6 +1,6 @@
 //! The running service: built from its settings, run until it is told to stop, then drained.
 //!
-//! Threads: one control thread ([`control`]) accepts sockets, watches the store and serves metrics; each lane ([`lane`]) serves calls.
+//! Threads: one control thread (`control`) accepts sockets, watches the store and serves metrics; each lane (`lane`) serves calls.
 //! A lane that ends by itself ends the whole service with an error: whoever started it starts it again.
 //! The order of stopping: health says so, no socket is accepted, calls under way end, at most for the grace; then all threads end.
 

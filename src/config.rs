@@ -65,7 +65,7 @@ pub struct NetworkOptions {
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Store")]
 pub struct StoreOptions {
-    /// Keep the ledger in Redis: redis://[user:password@]host[:port][/database], or redis+unix:///path. Put a password into the
+    /// Keep the ledger in Redis: `redis://[user:password@]host[:port][/database]`, or `redis+unix:///path`. Put a password into the
     /// environment, not on the command line.
     #[arg(long, env = "TOLLGATE_REDIS", hide_env_values = true, value_name = "URL", conflicts_with = "store")]
     pub redis: Option<RedisUrl>,

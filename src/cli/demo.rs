@@ -1,6 +1,6 @@
 //! `tollgate demo`: the real service on the embedded engine, sample customers that call it over gRPC, and what became of them.
 //!
-//! The service runs within this process, by a clock that the [`scenario`] moves; afterwards the clock runs on from there. Each run
+//! The service runs within this process, by a clock that the `scenario` moves; afterwards the clock runs on from there. Each run
 //! gives its accounts ids of their own, so a store may be used again.
 
 mod customer;

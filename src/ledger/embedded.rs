@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::model::{Book, StepTime};
 use super::watch::Watchers;
-use super::{BatchAnswer, Block, Engine, LedgerError, NamePlace, Order, RequestKey, StoreSettings};
+use super::{Answering, BatchAnswer, Block, Engine, LedgerError, NamePlace, Order, RequestKey, StoreSettings};
 use crate::clock::Clock;
 use crate::domain::account::{Account, Millis, Profile, Reservation};
 use crate::domain::rules::Remembered;
@@ -29,9 +29,18 @@ const MAX_GROUP: usize = 64;
 
 /// What the thread is asked for.
 enum Job {
-    Apply(Arc<[Order]>, oneshot::Sender<Result<BatchAnswer, LedgerError>>),
-    Read(Box<dyn FnOnce(Result<(&Book, &Store), LedgerError>) + Send>),
+    Apply(Batch),
+    Read(Read),
 }
+
+/// A batch, and who waits for its answer.
+struct Batch {
+    orders: Arc<[Order]>,
+    caller: oneshot::Sender<Result<BatchAnswer, LedgerError>>,
+}
+
+/// Looks at what there is, or is told why it cannot.
+type Read = Box<dyn FnOnce(Result<(&Book, &Store), LedgerError>) + Send>;
 
 /// The embedded ledger.
 #[derive(Debug)]
@@ -50,10 +59,7 @@ impl EmbeddedEngine {
         Ok(Self { jobs })
     }
 
-    fn read<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Book, &Store) -> Result<T, LedgerError> + Send + 'static,
-    ) -> BoxFuture<'_, Result<T, LedgerError>> {
+    fn read<T: Send + 'static>(&self, read: impl FnOnce(&Book, &Store) -> Result<T, LedgerError> + Send + 'static) -> Answering<'_, T> {
         let (answer, pending) = oneshot::channel();
         let job = Job::Read(Box::new(move |state| {
             let _ = answer.send(state.and_then(|(book, store)| read(book, store)));
@@ -61,11 +67,7 @@ impl EmbeddedEngine {
         self.ask(job, pending)
     }
 
-    fn ask<T: Send + 'static>(
-        &self,
-        job: Job,
-        pending: oneshot::Receiver<Result<T, LedgerError>>,
-    ) -> BoxFuture<'_, Result<T, LedgerError>> {
+    fn ask<T: Send + 'static>(&self, job: Job, pending: oneshot::Receiver<Result<T, LedgerError>>) -> Answering<'_, T> {
         let is_sent = self.jobs.send(job).is_ok();
         async move {
             let ended = || LedgerError::unavailable("the ledger's thread has ended");
@@ -92,7 +94,7 @@ impl Desk {
             let mut reads = Vec::new();
             for job in std::iter::once(first).chain(inbox.try_iter()).take(MAX_GROUP) {
                 match job {
-                    Job::Apply(orders, answer) => batches.push((orders, answer)),
+                    Job::Apply(batch) => batches.push(batch),
                     Job::Read(read) => reads.push(read),
                 }
             }
@@ -118,26 +120,23 @@ impl Desk {
         Ok(())
     }
 
-    fn apply(&mut self, batches: Vec<(Arc<[Order]>, oneshot::Sender<Result<BatchAnswer, LedgerError>>)>) {
+    fn apply(&mut self, batches: Vec<Batch>) {
         let result = self.book().and_then(|()| self.decide(&batches));
         match result {
-            Ok(answers) => batches.into_iter().zip(answers).for_each(|((_, caller), answer)| {
-                let _ = caller.send(Ok(answer));
+            Ok(answers) => batches.into_iter().zip(answers).for_each(|(batch, answer)| {
+                let _ = batch.caller.send(Ok(answer));
             }),
-            Err(error) => batches.into_iter().for_each(|(_, caller)| {
-                let _ = caller.send(Err(error.clone()));
+            Err(error) => batches.into_iter().for_each(|batch| {
+                let _ = batch.caller.send(Err(error.clone()));
             }),
         }
     }
 
-    fn decide(
-        &mut self,
-        batches: &[(Arc<[Order]>, oneshot::Sender<Result<BatchAnswer, LedgerError>>)],
-    ) -> Result<Vec<BatchAnswer>, LedgerError> {
+    fn decide(&mut self, batches: &[Batch]) -> Result<Vec<BatchAnswer>, LedgerError> {
         let Some(book) = &mut self.book else { return Err(LedgerError::unavailable("the store is not loaded")) };
         let mut answers = Vec::with_capacity(batches.len());
         let mut all_changes = Vec::with_capacity(batches.len());
-        for (orders, _) in batches {
+        for Batch { orders, .. } in batches {
             let (answer, changes) = book.apply(orders, &StepTime::of(&self.clock, self.window), rand::random());
             answers.push(answer);
             all_changes.push(changes);
@@ -161,22 +160,16 @@ impl Engine for EmbeddedEngine {
         1
     }
 
-    fn apply(&self, _partition: u16, orders: Arc<[Order]>) -> BoxFuture<'_, Result<BatchAnswer, LedgerError>> {
-        let (answer, pending) = oneshot::channel();
-        self.ask(Job::Apply(orders, answer), pending)
+    fn apply(&self, _partition: u16, orders: Arc<[Order]>) -> Answering<'_, BatchAnswer> {
+        let (caller, pending) = oneshot::channel();
+        self.ask(Job::Apply(Batch { orders, caller }), pending)
     }
 
-    fn load(&self, _partition: u16, accounts: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<(Account, Profile)>>, LedgerError>> {
+    fn load(&self, _partition: u16, accounts: Vec<String>) -> Answering<'_, Vec<Option<(Account, Profile)>>> {
         self.read(move |book, _| Ok(book.load(&accounts)))
     }
 
-    fn names(
-        &self,
-        _partition: u16,
-        prefix: String,
-        after: Option<NamePlace>,
-        count: usize,
-    ) -> BoxFuture<'_, Result<Vec<NamePlace>, LedgerError>> {
+    fn names(&self, _partition: u16, prefix: String, after: Option<NamePlace>, count: usize) -> Answering<'_, Vec<NamePlace>> {
         self.read(move |book, _| Ok(book.names(&prefix, after.as_ref(), count)))
     }
 
@@ -186,15 +179,15 @@ impl Engine for EmbeddedEngine {
         account: String,
         after: Option<RequestKey>,
         count: usize,
-    ) -> BoxFuture<'_, Result<Vec<(RequestKey, Reservation)>, LedgerError>> {
+    ) -> Answering<'_, Vec<(RequestKey, Reservation)>> {
         self.read(move |book, _| Ok(book.reservations(&account, after, count)))
     }
 
-    fn remembered(&self, _partition: u16, key: RequestKey) -> BoxFuture<'_, Result<Option<Remembered>, LedgerError>> {
+    fn remembered(&self, _partition: u16, key: RequestKey) -> Answering<'_, Option<Remembered>> {
         self.read(move |book, _| Ok(book.remembered(key).copied()))
     }
 
-    fn blocks_before(&self, _partition: u16, before: Option<u64>, count: usize) -> BoxFuture<'_, Result<Vec<Block>, LedgerError>> {
+    fn blocks_before(&self, _partition: u16, before: Option<u64>, count: usize) -> Answering<'_, Vec<Block>> {
         self.read(move |_, store| store.blocks_before(before, count).map_err(|error| LedgerError::unavailable(format!("{error:#}"))))
     }
 

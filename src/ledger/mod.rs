@@ -82,22 +82,22 @@ pub struct Block {
     pub entries: Vec<Entry>,
 }
 
+/// An account and its profile.
+pub type StoredAccount = (Account, Profile);
+
+/// An engine's answer to come.
+pub type Answering<'a, T> = BoxFuture<'a, Result<T, LedgerError>>;
+
 /// Where accounts are kept, and commands decided.
 pub trait Engine: Send + Sync + 'static {
     /// How many partitions there are.
     fn partitions(&self) -> u16;
     /// Decides on the commands of one partition, in order, and journals what they change. At most [`MAX_BATCH`]; none: only expires what is due.
-    fn apply(&self, partition: u16, orders: Arc<[Order]>) -> BoxFuture<'_, Result<BatchAnswer, LedgerError>>;
+    fn apply(&self, partition: u16, orders: Arc<[Order]>) -> Answering<'_, BatchAnswer>;
     /// Accounts and profiles, as stored.
-    fn load(&self, partition: u16, accounts: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<(Account, Profile)>>, LedgerError>>;
+    fn load(&self, partition: u16, accounts: Vec<String>) -> Answering<'_, Vec<Option<StoredAccount>>>;
     /// Ids of accounts in the order of (folded name, id), after the given place, while the folded name begins with the prefix.
-    fn names(
-        &self,
-        partition: u16,
-        prefix: String,
-        after: Option<NamePlace>,
-        count: usize,
-    ) -> BoxFuture<'_, Result<Vec<NamePlace>, LedgerError>>;
+    fn names(&self, partition: u16, prefix: String, after: Option<NamePlace>, count: usize) -> Answering<'_, Vec<NamePlace>>;
     /// Open reservations of an account after the given key, in the order of their keys.
     fn reservations(
         &self,
@@ -105,11 +105,11 @@ pub trait Engine: Send + Sync + 'static {
         account: String,
         after: Option<RequestKey>,
         count: usize,
-    ) -> BoxFuture<'_, Result<Vec<(RequestKey, Reservation)>, LedgerError>>;
+    ) -> Answering<'_, Vec<(RequestKey, Reservation)>>;
     /// What is remembered of a request id.
-    fn remembered(&self, partition: u16, key: RequestKey) -> BoxFuture<'_, Result<Option<Remembered>, LedgerError>>;
+    fn remembered(&self, partition: u16, key: RequestKey) -> Answering<'_, Option<Remembered>>;
     /// The blocks that begin below the sequence (None: the newest), newest first.
-    fn blocks_before(&self, partition: u16, before: Option<u64>, count: usize) -> BoxFuture<'_, Result<Vec<Block>, LedgerError>>;
+    fn blocks_before(&self, partition: u16, before: Option<u64>, count: usize) -> Answering<'_, Vec<Block>>;
     /// Whether the store answers and agrees on the time; else what is wrong, for people.
     fn check(&self) -> BoxFuture<'_, Result<(), String>>;
 }

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::watch::Watchers;
-use super::{BatchAnswer, Block, Engine, LedgerError, NamePlace, Order, RequestKey, fold_name};
+use super::{Answering, BatchAnswer, Block, Engine, NamePlace, Order, RequestKey, fold_name};
 use crate::clock::Clock;
 use crate::domain::account::{Account, Millis, Profile, Reservation};
 use crate::domain::command::Action;
@@ -297,7 +297,7 @@ impl Engine for ModelEngine {
         1
     }
 
-    fn apply(&self, _partition: u16, orders: Arc<[Order]>) -> BoxFuture<'_, Result<BatchAnswer, LedgerError>> {
+    fn apply(&self, _partition: u16, orders: Arc<[Order]>) -> Answering<'_, BatchAnswer> {
         let mut inner = self.inner();
         let (book, journal) = &mut *inner;
         let (answer, changes) = book.apply(&orders, &StepTime::of(&self.clock, self.window), rand::random());
@@ -306,17 +306,11 @@ impl Engine for ModelEngine {
         futures_util::future::ready(Ok(answer)).boxed()
     }
 
-    fn load(&self, _partition: u16, accounts: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<(Account, Profile)>>, LedgerError>> {
+    fn load(&self, _partition: u16, accounts: Vec<String>) -> Answering<'_, Vec<Option<(Account, Profile)>>> {
         futures_util::future::ready(Ok(self.inner().0.load(&accounts))).boxed()
     }
 
-    fn names(
-        &self,
-        _partition: u16,
-        prefix: String,
-        after: Option<NamePlace>,
-        count: usize,
-    ) -> BoxFuture<'_, Result<Vec<NamePlace>, LedgerError>> {
+    fn names(&self, _partition: u16, prefix: String, after: Option<NamePlace>, count: usize) -> Answering<'_, Vec<NamePlace>> {
         futures_util::future::ready(Ok(self.inner().0.names(&prefix, after.as_ref(), count))).boxed()
     }
 
@@ -326,15 +320,15 @@ impl Engine for ModelEngine {
         account: String,
         after: Option<RequestKey>,
         count: usize,
-    ) -> BoxFuture<'_, Result<Vec<(RequestKey, Reservation)>, LedgerError>> {
+    ) -> Answering<'_, Vec<(RequestKey, Reservation)>> {
         futures_util::future::ready(Ok(self.inner().0.reservations(&account, after, count))).boxed()
     }
 
-    fn remembered(&self, _partition: u16, key: RequestKey) -> BoxFuture<'_, Result<Option<Remembered>, LedgerError>> {
+    fn remembered(&self, _partition: u16, key: RequestKey) -> Answering<'_, Option<Remembered>> {
         futures_util::future::ready(Ok(self.inner().0.remembered(key).copied())).boxed()
     }
 
-    fn blocks_before(&self, _partition: u16, before: Option<u64>, count: usize) -> BoxFuture<'_, Result<Vec<Block>, LedgerError>> {
+    fn blocks_before(&self, _partition: u16, before: Option<u64>, count: usize) -> Answering<'_, Vec<Block>> {
         let inner = self.inner();
         let below = |block: &&Block| before.is_none_or(|before| block.first_sequence < before);
         let blocks = inner.1.iter().rev().filter(below).take(count).cloned().collect();

@@ -109,6 +109,7 @@ fn sizes() -> impl Strategy<Value = Vec<usize>> {
     ]
 }
 
+#[allow(clippy::disallowed_methods, reason = "how long to search is the environment's to say")]
 fn cases(default: u32) -> u32 {
     std::env::var("TOLLGATE_TEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default)
 }

@@ -254,7 +254,7 @@ impl Reference {
             .take(5)
             .collect();
         match recent.len() {
-            count if count > 0 && reference % 10 != 0 => recent[reference % count].clone(),
+            count if count > 0 && !reference.is_multiple_of(10) => recent[reference % count].clone(),
             _ => format!("request-{reference}"),
         }
     }

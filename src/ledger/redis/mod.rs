@@ -21,7 +21,7 @@ use redis::{ConnectionInfo, FromRedisValue, IntoConnectionInfo, Value};
 
 use super::codec::{decode_account, decode_place, decode_profile, decode_remembered, decode_reservation, journal::decode_block};
 use super::model::StepTime;
-use super::{BatchAnswer, Block, Engine, LedgerError, NamePlace, Order, RequestKey, StoreSettings};
+use super::{Answering, BatchAnswer, Block, Engine, LedgerError, NamePlace, Order, RequestKey, StoreSettings};
 use crate::clock::{Clock, system_now};
 use crate::domain::account::{Account, Millis, Profile, Reservation};
 use crate::domain::rules::Remembered;
@@ -113,7 +113,7 @@ impl Engine for RedisEngine {
         u16::try_from(self.partitions.len()).unwrap_or(u16::MAX)
     }
 
-    fn apply(&self, partition: u16, orders: Arc<[Order]>) -> BoxFuture<'_, Result<BatchAnswer, LedgerError>> {
+    fn apply(&self, partition: u16, orders: Arc<[Order]>) -> Answering<'_, BatchAnswer> {
         async move {
             let keys = self.keys(partition)?;
             let max_ahead = if self.clock.is_test_clock() { -1 } else { MAX_CLOCK_DIFFERENCE };
@@ -123,7 +123,7 @@ impl Engine for RedisEngine {
         .boxed()
     }
 
-    fn load(&self, partition: u16, accounts: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<(Account, Profile)>>, LedgerError>> {
+    fn load(&self, partition: u16, accounts: Vec<String>) -> Answering<'_, Vec<Option<(Account, Profile)>>> {
         async move {
             if accounts.is_empty() {
                 return Ok(Vec::new());
@@ -143,13 +143,7 @@ impl Engine for RedisEngine {
         .boxed()
     }
 
-    fn names(
-        &self,
-        partition: u16,
-        prefix: String,
-        after: Option<NamePlace>,
-        count: usize,
-    ) -> BoxFuture<'_, Result<Vec<NamePlace>, LedgerError>> {
+    fn names(&self, partition: u16, prefix: String, after: Option<NamePlace>, count: usize) -> Answering<'_, Vec<NamePlace>> {
         async move {
             let keys = self.keys(partition)?;
             // The sentinel is the empty member; every name is above it.
@@ -174,7 +168,7 @@ impl Engine for RedisEngine {
         account: String,
         after: Option<RequestKey>,
         count: usize,
-    ) -> BoxFuture<'_, Result<Vec<(RequestKey, Reservation)>, LedgerError>> {
+    ) -> Answering<'_, Vec<(RequestKey, Reservation)>> {
         async move {
             let keys = self.keys(partition)?;
             let mut start = format!("{}{account}\0", if after.is_some() { '(' } else { '[' }).into_bytes();
@@ -200,7 +194,7 @@ impl Engine for RedisEngine {
         .boxed()
     }
 
-    fn remembered(&self, partition: u16, key: RequestKey) -> BoxFuture<'_, Result<Option<Remembered>, LedgerError>> {
+    fn remembered(&self, partition: u16, key: RequestKey) -> Answering<'_, Option<Remembered>> {
         async move {
             for generation in self.keys(partition)?.requests() {
                 let stored: Option<Vec<u8>> = self.query(redis::cmd("HGET").arg(generation).arg(&key.0)).await?;
@@ -213,14 +207,14 @@ impl Engine for RedisEngine {
         .boxed()
     }
 
-    fn blocks_before(&self, partition: u16, before: Option<u64>, count: usize) -> BoxFuture<'_, Result<Vec<Block>, LedgerError>> {
+    fn blocks_before(&self, partition: u16, before: Option<u64>, count: usize) -> Answering<'_, Vec<Block>> {
         async move {
             let keys = self.keys(partition)?;
             let newest = before.map_or_else(|| "+".to_owned(), |before| format!("({before}-0"));
             // The stream begins with a sentinel, 0-1.
             let mut command = redis::cmd("XREVRANGE");
             command.arg(keys.journal()).arg(newest).arg("1-0").arg("COUNT").arg(count);
-            let found: Vec<(String, Vec<(String, Vec<u8>)>)> = self.query(&command).await?;
+            let found: Vec<StreamEntry> = self.query(&command).await?;
             let blocks = found.into_iter().filter_map(|(_, fields)| fields.into_iter().next());
             blocks.map(|(_, stored)| decode_block(&stored).map_err(LedgerError::corrupt)).collect()
         }
@@ -231,6 +225,9 @@ impl Engine for RedisEngine {
         self.synchronize().boxed()
     }
 }
+
+/// What a stream holds: an id, and fields.
+type StreamEntry = (String, Vec<(String, Vec<u8>)>);
 
 /// A bulk string of an answer, whatever its dress.
 pub(crate) fn bytes_of(value: &Value) -> Option<&[u8]> {
