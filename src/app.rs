@@ -22,6 +22,7 @@ use crate::grpc::Health;
 use crate::lanes::{Lane, start_thread};
 use control::{Control, Doors};
 use lane::LanePlan;
+pub use lane::server as grpc_server;
 use store::Store;
 
 /// A service that runs within this process. Dropped, it stops.

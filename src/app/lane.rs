@@ -78,7 +78,8 @@ impl LanePlan {
     }
 }
 
-fn server() -> Server {
+/// A gRPC server with the limits of this service.
+pub fn server() -> Server {
     // No max_connection_age_grace: it cuts connections without a word.
     Server::builder()
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
