@@ -1,8 +1,9 @@
 //! The roles of the binary, one module each.
 //!
-//! [`serve`] runs the service, [`demo`] shows it; the others are operators' commands, which call a running service by the one gRPC
+//! [`serve`] runs the service, [`demo`] shows it, [`bench`] measures it; the others are operators' commands, which call a running service by the one gRPC
 //! [`client`].
 
+pub mod bench;
 pub mod client;
 pub mod credit;
 pub mod demo;
@@ -32,6 +33,8 @@ enum Role {
     Serve(Box<ServeOptions>),
     /// Start the service, drive a few thousand calls of sample customers through it, show and check what happened.
     Demo(demo::DemoOptions),
+    /// Generate load against a running service, measure it, and check the books afterwards.
+    Bench(Box<bench::BenchOptions>),
     /// Show what an account can use.
     Credit(credit::CreditOptions),
 }
@@ -47,6 +50,10 @@ impl CommandLine {
             Role::Demo(options) => {
                 refuse_usage(options.validate());
                 demo::run(options)
+            }
+            Role::Bench(options) => {
+                refuse_usage(options.validate());
+                bench::run(*options)
             }
             Role::Credit(options) => block_on(credit::run(options)),
         }

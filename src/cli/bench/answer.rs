@@ -1,0 +1,145 @@
+//! What the service said to an operation: an outcome, a refusal, or nothing that tells whether it was done.
+
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+use tonic::{Code, Status};
+use tonic_types::{RpcStatusExt, StatusExt};
+
+use super::mix::Kind;
+use crate::grpc::v1::charge_outcome::Outcome as Told;
+use crate::grpc::v1::{AuthorizeResponse, ConvertResponse, DebitResponse, Money, authorize_response, debit_response};
+
+/// Millionths: what amounts are added up in.
+pub type Units = i64;
+
+/// An outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// So much was charged.
+    Charged(Units),
+    /// So much was reserved.
+    Reserved(Units),
+    /// The mode was changed.
+    Converted,
+    /// The mode was that already.
+    Unchanged,
+    /// There was not enough credit.
+    Declined,
+}
+
+impl Outcome {
+    /// For people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Charged(_) => "charged",
+            Self::Reserved(_) => "reserved",
+            Self::Converted => "converted",
+            Self::Unchanged => "unchanged",
+            Self::Declined => "declined",
+        }
+    }
+}
+
+/// No outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind of failure: code and reason.
+    pub kind: String,
+    /// Whether the operation may have been done all the same.
+    pub is_unknown: bool,
+}
+
+impl Failure {
+    /// No answer came in time.
+    pub fn timeout() -> Self {
+        Self { kind: "no answer in time".to_owned(), is_unknown: true }
+    }
+
+    /// An answer that makes no sense.
+    pub fn nonsense() -> Self {
+        Self { kind: "an answer without an outcome".to_owned(), is_unknown: false }
+    }
+
+    fn of(code: Code, reason: Option<String>) -> Self {
+        let kind = reason.map_or_else(|| format!("{code:?}"), |reason| format!("{code:?} {reason}"));
+        Self { kind, is_unknown: leaves_unknown(code) }
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        Self::of(status.code(), status.get_details_error_info().map(|info| info.reason))
+    }
+}
+
+/// Whether a call that ended so may have had its effect.
+fn leaves_unknown(code: Code) -> bool {
+    matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown | Code::Internal | Code::DataLoss)
+}
+
+/// The outcome of a debit.
+pub fn debit(answer: &DebitResponse) -> Result<Outcome, Failure> {
+    match &answer.outcome {
+        Some(debit_response::Outcome::Charged(charged)) => Ok(Outcome::Charged(units(charged.amount.as_ref())?)),
+        Some(debit_response::Outcome::Declined(_)) => Ok(Outcome::Declined),
+        None => Err(Failure::nonsense()),
+    }
+}
+
+/// The outcome of an authorize.
+pub fn authorize(answer: &AuthorizeResponse) -> Result<Outcome, Failure> {
+    match &answer.outcome {
+        Some(authorize_response::Outcome::Granted(granted)) => Ok(Outcome::Reserved(units(granted.amount.as_ref())?)),
+        Some(authorize_response::Outcome::Declined(_)) => Ok(Outcome::Declined),
+        None => Err(Failure::nonsense()),
+    }
+}
+
+/// The outcome of a convert.
+pub fn convert(answer: &ConvertResponse) -> Outcome {
+    if answer.converted { Outcome::Converted } else { Outcome::Unchanged }
+}
+
+/// The outcome of one command of a stream.
+pub fn streamed(kind: Kind, told: Option<&Told>) -> Result<Outcome, Failure> {
+    match (kind, told) {
+        (Kind::Debit | Kind::Settle | Kind::Decline, Some(Told::Debit(answer))) => debit(answer),
+        (Kind::Authorize, Some(Told::Authorize(answer))) => authorize(answer),
+        (Kind::Convert, Some(Told::Convert(answer))) => Ok(convert(answer)),
+        (_, Some(Told::Error(status))) => {
+            Err(Failure::of(Code::from_i32(status.code), status.get_details_error_info().map(|info| info.reason)))
+        }
+        _ => Err(Failure::nonsense()),
+    }
+}
+
+/// An amount of an answer.
+pub fn units(money: Option<&Money>) -> Result<Units, Failure> {
+    units_of(money.map_or("", |money| &money.amount)).ok_or_else(Failure::nonsense)
+}
+
+/// A decimal, in millionths; None: it is no decimal, or has more decimals than the service keeps.
+pub fn units_of(text: &str) -> Option<Units> {
+    let units = Decimal::from_str_exact(text).ok()?.checked_mul(Decimal::from(1_000_000))?;
+    units.fract().is_zero().then(|| units.to_i64()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_read_exactly() {
+        for (text, units) in [("0.37", Some(370_000)), ("-12.000001", Some(-12_000_001)), ("0.0000001", None), ("", None), ("1e3", None)] {
+            assert_eq!(units_of(text), units, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_an_answer_that_says_so_is_a_refusal() {
+        assert!(Failure::from(Status::unavailable("gone")).is_unknown);
+        assert!(Failure::from(Status::deadline_exceeded("late")).is_unknown);
+        assert!(!Failure::from(Status::resource_exhausted("busy")).is_unknown);
+        assert!(!Failure::from(Status::not_found("who?")).is_unknown);
+    }
+}

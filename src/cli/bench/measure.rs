@@ -1,0 +1,162 @@
+//! What is measured of a trial: latencies, and how often what came out.
+//!
+//! Latencies are those of calls that began (or, in the open loop, should have begun) within the measured time; the rate is that of calls
+//! that ended within it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use hdrhistogram::Histogram;
+
+use super::answer::{Failure, Outcome};
+use super::mix::Kind;
+
+/// The longest latency that is told from longer ones, in nanoseconds.
+const LONGEST: u64 = 3_600_000_000_000;
+
+/// The measured time. Without an end, it ends with the last answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// When the warm-up is over.
+    pub begin: Instant,
+    /// When no more is sent.
+    pub end: Option<Instant>,
+}
+
+impl Window {
+    fn holds(&self, instant: Instant) -> bool {
+        instant >= self.begin && self.end.is_none_or(|end| instant <= end)
+    }
+}
+
+/// How often each kind had each outcome, by their names.
+pub type Outcomes = BTreeMap<(Kind, &'static str), u64>;
+
+/// The measurements of one thread, or of all.
+#[derive(Clone, Debug)]
+pub struct Measure {
+    window: Window,
+    latencies: Histogram<u64>,
+    finished: u64,
+    last_finished: Instant,
+    /// How often what came out, the warm-up included.
+    pub outcomes: Outcomes,
+    /// How often which error came, the warm-up included.
+    pub errors: BTreeMap<String, u64>,
+    /// How many were due in the open loop, and never sent.
+    pub not_sent: u64,
+}
+
+impl Measure {
+    /// Nothing measured yet.
+    pub fn new(window: Window) -> anyhow::Result<Self> {
+        Ok(Self {
+            window,
+            latencies: Histogram::new_with_bounds(1, LONGEST, 3).context("cannot make a histogram")?,
+            finished: 0,
+            last_finished: window.begin,
+            outcomes: BTreeMap::new(),
+            errors: BTreeMap::new(),
+            not_sent: 0,
+        })
+    }
+
+    /// `count` operations that began together were answered together. Failures have no part in this: they would make the service look
+    /// fast.
+    pub fn time(&mut self, began: Instant, ended: Instant, count: u64) {
+        if self.window.holds(began) {
+            let nanos = u64::try_from(ended.saturating_duration_since(began).as_nanos()).unwrap_or(u64::MAX);
+            self.latencies.saturating_record_n(nanos, count);
+        }
+        if self.window.holds(ended) {
+            self.finished += count;
+            self.last_finished = self.last_finished.max(ended);
+        }
+    }
+
+    /// What came out of one.
+    pub fn count(&mut self, kind: Kind, answer: &Result<Outcome, Failure>) {
+        match answer {
+            Ok(outcome) => *self.outcomes.entry((kind, outcome.name())).or_default() += 1,
+            Err(failure) => self.fail(failure),
+        }
+    }
+
+    /// Something failed.
+    pub fn fail(&mut self, failure: &Failure) {
+        match self.errors.get_mut(&failure.kind) {
+            Some(count) => *count += 1,
+            None => {
+                self.errors.insert(failure.kind.clone(), 1);
+            }
+        }
+    }
+
+    /// Adds another thread's.
+    pub fn merge(&mut self, other: &Self) -> anyhow::Result<()> {
+        self.latencies.add(&other.latencies).context("histograms differ")?;
+        self.finished += other.finished;
+        self.last_finished = self.last_finished.max(other.last_finished);
+        self.not_sent += other.not_sent;
+        for (key, count) in &other.outcomes {
+            *self.outcomes.entry(*key).or_default() += count;
+        }
+        for (kind, count) in &other.errors {
+            *self.errors.entry(kind.clone()).or_default() += count;
+        }
+        Ok(())
+    }
+
+    /// How many were answered within the measured time.
+    pub fn finished(&self) -> u64 {
+        self.finished
+    }
+
+    /// How long the measured time was.
+    pub fn seconds(&self) -> f64 {
+        let end = self.window.end.unwrap_or(self.last_finished);
+        end.saturating_duration_since(self.window.begin).as_secs_f64()
+    }
+
+    /// How many were answered a second.
+    pub fn rate(&self) -> f64 {
+        let seconds = self.seconds();
+        if seconds > 0.0 { self.finished as f64 / seconds } else { 0.0 }
+    }
+
+    /// The latency that this part of all, 0 to 1, did not exceed.
+    pub fn latency(&self, quantile: f64) -> Duration {
+        Duration::from_nanos(self.latencies.value_at_quantile(quantile))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_measured_time_counts_and_a_stall_is_not_hidden() {
+        let begin = Instant::now() + Duration::from_secs(10);
+        let at = |millis: u64| begin + Duration::from_millis(millis);
+        let mut measure = Measure::new(Window { begin, end: Some(at(1000)) }).unwrap();
+        measure.time(begin - Duration::from_secs(1), begin - Duration::from_millis(1), 5);
+        measure.time(begin - Duration::from_millis(1), at(1), 1);
+        (0..98).for_each(|call| measure.time(at(call), at(call + 1), 1));
+        // Due within the time, answered long after: it has no part in the rate, and all of its latency.
+        measure.time(at(999), at(4999), 2);
+        assert_eq!(measure.finished(), 99);
+        assert!((measure.rate() - 99.0).abs() < 1e-9);
+        assert_eq!(measure.latency(0.5).as_millis(), 1);
+        assert_eq!(measure.latency(0.99).as_millis() / 10, 400);
+        assert_eq!(measure.latency(1.0).as_millis() / 10, 400);
+    }
+
+    #[test]
+    fn without_an_end_the_last_answer_is_the_end() {
+        let begin = Instant::now();
+        let mut measure = Measure::new(Window { begin, end: None }).unwrap();
+        measure.time(begin, begin + Duration::from_secs(2), 64);
+        assert!((measure.rate() - 32.0).abs() < 1e-9);
+    }
+}
