@@ -104,7 +104,7 @@ pub fn convert(answer: &ConvertResponse) -> Outcome {
 pub fn streamed(kind: Kind, told: Option<&Told>) -> Result<Outcome, Failure> {
     match (kind, told) {
         (Kind::Debit | Kind::Settle | Kind::Decline, Some(Told::Debit(answer))) => debit(answer),
-        (Kind::Authorize, Some(Told::Authorize(answer))) => authorize(answer),
+        (Kind::Authorize | Kind::Reserve, Some(Told::Authorize(answer))) => authorize(answer),
         (Kind::Convert, Some(Told::Convert(answer))) => Ok(convert(answer)),
         (_, Some(Told::Error(status))) => {
             Err(Failure::of(Code::from_i32(status.code), status.get_details_error_info().map(|info| info.reason)))

@@ -11,10 +11,12 @@ use rand::{Rng, RngExt};
 pub enum Kind {
     /// A direct debit.
     Debit,
-    /// A reservation.
+    /// A reservation, and then its final debit.
     Authorize,
     /// The final debit on that reservation; comes by itself after each [`Kind::Authorize`].
     Settle,
+    /// A reservation that is left open.
+    Reserve,
     /// A debit of more than the account can pay.
     Decline,
     /// A change of the payment mode, there and back.
@@ -23,7 +25,7 @@ pub enum Kind {
 
 impl Kind {
     /// Those that can be asked for.
-    const SHARED: [Self; 4] = [Self::Debit, Self::Authorize, Self::Decline, Self::Convert];
+    const SHARED: [Self; 5] = [Self::Debit, Self::Authorize, Self::Reserve, Self::Decline, Self::Convert];
 
     /// As it is written.
     pub fn name(self) -> &'static str {
@@ -31,6 +33,7 @@ impl Kind {
             Self::Debit => "debit",
             Self::Authorize => "authorize",
             Self::Settle => "settle",
+            Self::Reserve => "reserve",
             Self::Decline => "decline",
             Self::Convert => "convert",
         }
@@ -74,7 +77,7 @@ impl FromStr for Mix {
         for part in text.split(',') {
             let (name, share) = part.split_once('=').context("takes shares such as debit=80,authorize=20")?;
             let kind = Kind::SHARED.into_iter().find(|kind| kind.name() == name.trim());
-            let kind = kind.with_context(|| format!("{name:?} is none of debit, authorize, decline, convert"))?;
+            let kind = kind.with_context(|| format!("{name:?} is none of debit, authorize, reserve, decline, convert"))?;
             let share: u16 = share.trim().parse().context("a share is a whole number up to 65535")?;
             ensure!(shares.iter().all(|(other, _)| *other != kind), "{name} is there twice");
             if share > 0 {

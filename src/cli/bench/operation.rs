@@ -107,7 +107,7 @@ impl Writer {
     pub fn command(&self, operation: &Operation) -> ChargeCommand {
         let command = match operation.kind {
             Kind::Debit | Kind::Settle | Kind::Decline => Command::Debit(self.debit(operation)),
-            Kind::Authorize => Command::Authorize(self.authorize(operation)),
+            Kind::Authorize | Kind::Reserve => Command::Authorize(self.authorize(operation)),
             Kind::Convert => Command::Convert(self.convert(operation)),
         };
         ChargeCommand { command: Some(command) }

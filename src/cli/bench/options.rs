@@ -43,7 +43,7 @@ pub struct LoadOptions {
     /// Batches under way at a time in each stream.
     #[arg(long, default_value = "4", value_name = "COUNT", help_heading = "Load")]
     pub in_flight: NonZeroUsize,
-    /// Shares of debit, authorize (each followed by its final debit), decline and convert.
+    /// Shares of debit, authorize (each followed by its final debit), reserve (left open), decline and convert.
     #[arg(long, default_value = "debit=100", value_name = "KIND=SHARE,…", help_heading = "Load")]
     pub mix: Mix,
     /// How long each trial is measured.

@@ -37,7 +37,7 @@ pub async fn send(
     let call = async {
         match operation.kind {
             Kind::Debit | Kind::Settle | Kind::Decline => answer::debit(client.debit(writer.debit(operation)).await?.get_ref()),
-            Kind::Authorize => answer::authorize(client.authorize(writer.authorize(operation)).await?.get_ref()),
+            Kind::Authorize | Kind::Reserve => answer::authorize(client.authorize(writer.authorize(operation)).await?.get_ref()),
             Kind::Convert => Ok(answer::convert(client.convert(writer.convert(operation)).await?.get_ref())),
         }
     };
@@ -107,7 +107,7 @@ async fn perform(worker: &Worker, client: &mut ChargingServiceClient<Channel>, o
     let answer = send(client, writer, &operation, patience).await;
     worker.note(&operation, began, &answer);
     match answer {
-        Ok(Outcome::Reserved(_)) => {
+        Ok(Outcome::Reserved(_)) if operation.kind == Kind::Authorize => {
             let settlement = operation.settlement(worker.number());
             let began = Instant::now();
             let answer = send(client, writer, &settlement, patience).await;
