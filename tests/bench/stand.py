@@ -1,0 +1,177 @@
+"""The servers that the measurements need, each its own, in one temporary folder, ended with it.
+
+Redis and PostgreSQL listen on Unix sockets only. Everything that syncs does so on the same disk: that of --folder.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+POSTGRES = "/usr/lib/postgresql/15/bin"
+START_SECONDS = 30
+
+
+class Stand:
+    """A folder, and the servers in it."""
+
+    def __init__(self, binary, folder=None):
+        self.binary = str(binary)
+        if not os.access(self.binary, os.X_OK):
+            raise SystemExit(f"there is no {self.binary}: cargo build --release")
+        # Short: a Unix socket's path has at most 107 bytes.
+        self.folder = Path(tempfile.mkdtemp(prefix="tg", dir=folder))
+        self.folder.chmod(0o711)
+        self.running = []
+        self.mismatches = 0
+        self.problems = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for server in reversed(self.running):
+            server.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def start(self, command, is_up, **options):
+        server = Server(command, is_up, self.folder / f"log{len(self.running)}", **options)
+        self.running.append(server)
+        return server
+
+    def stop(self, *servers):
+        for server in servers:
+            server.stop()
+            self.running.remove(server)
+
+    def redis(self, name, appendfsync=None):
+        """A Redis; without appendfsync it keeps nothing on the disk. It never rewrites its AOF: that would fall on one side or the other."""
+        install("redis-server", ["redis-server", "redis-tools"])
+        folder = self.folder / name
+        folder.mkdir()
+        path = folder / "s"
+        command = ["redis-server", "--port", "0", "--unixsocket", path, "--dir", folder, "--save", "", "--auto-aof-rewrite-percentage", "0"]
+        command += ["--appendonly", "yes", "--appendfsync", appendfsync] if appendfsync else ["--appendonly", "no"]
+        server = self.start(command, lambda: ask_redis(path, "PING") == "PONG")
+        server.path, server.url = path, f"redis+unix://{path}"
+        return server
+
+    def tollgate(self, *store):
+        """The service as its users run it: everything on."""
+        return self._listening([self.binary, "serve", *store, "--metrics-listen", f"127.0.0.1:{free_port()}", "--log", "warn"])
+
+    def empty_server(self):
+        """The same stack, doing nothing."""
+        return self._listening([self.binary, "bench", "empty-server"])
+
+    def _listening(self, command):
+        port = free_port()
+        server = self.start([*command, "--listen", f"127.0.0.1:{port}"], lambda: can_connect(port))
+        server.url = f"http://127.0.0.1:{port}"
+        return server
+
+    def postgres(self):
+        """A PostgreSQL 15 with synchronous commit."""
+        install(f"{POSTGRES}/initdb", ["postgresql-15"])
+        folder = self.folder / "pg"
+        folder.mkdir()
+        as_postgres = []
+        if os.getuid() == 0:
+            shutil.chown(folder, "postgres", "postgres")
+            as_postgres = ["runuser", "-u", "postgres", "--"]
+        data = folder / "data"
+        subprocess.run([*as_postgres, f"{POSTGRES}/initdb", "-D", data, "-A", "trust", "-U", "postgres"], check=True, stdout=subprocess.DEVNULL)
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": folder,
+            "max_connections": 100,
+            "shared_buffers": "1GB",
+            "max_wal_size": "8GB",
+            "synchronous_commit": "on",
+            "fsync": "on",
+        }
+        arguments = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        psql = ["psql", "-h", str(folder), "-U", "postgres", "-qAt", "-c"]
+        is_up = lambda: subprocess.run([*psql, "SELECT 1"], capture_output=True, check=False).returncode == 0
+        server = self.start([*as_postgres, f"{POSTGRES}/postgres", "-D", data, *arguments], is_up)
+        server.folder, server.psql = folder, psql
+        return server
+
+    def bench(self, server, *arguments):
+        """Runs `tollgate bench` once; its books must agree."""
+        command = [self.binary, "bench", "--server", server.url, "--output", "json", "--trials", "1", *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        try:
+            told = json.loads(done.stdout)
+        except ValueError:
+            raise SystemExit(f"{' '.join(command)}\n{done.stderr}") from None
+        self.mismatches += told["mismatches"] or 0
+        if done.returncode != 0:
+            self.problems += [f"{told['load']}: {what}" for what in (told["books"] or {}).get("mismatches", [])[:3]]
+        if told["result"] and told["result"]["errors"]:
+            self.problems.append(f"{told['load']}: {told['result']['errors']}")
+        return told["result"]
+
+    def ceiling(self, *arguments):
+        """Measures one of the ceilings that the binary knows."""
+        command = [self.binary, "bench", "ceiling", *map(str, arguments)]
+        return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["result"]
+
+
+class Server:
+    """A process that serves."""
+
+    def __init__(self, command, is_up, log, **options):
+        with open(log, "w") as out:
+            self.process = subprocess.Popen([str(word) for word in command], stdout=out, stderr=out, **options)
+        deadline = time.monotonic() + START_SECONDS
+        while not is_up():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.process.kill()
+                raise SystemExit(f"{command[0]} does not start:\n{Path(log).read_text()[-2000:]}")
+            time.sleep(0.05)
+
+    def stop(self):
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(60)
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def ask_redis(path, *words):
+    done = subprocess.run(["redis-cli", "-s", str(path), *map(str, words)], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def can_connect(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def install(program, packages):
+    """Debian's packages, if the program is not there. They must not start servers of their own."""
+    if shutil.which(program):
+        return
+    as_root = [] if os.getuid() == 0 else ["sudo"]
+    print(f"installing {' '.join(packages)}", flush=True)
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    if any(package.startswith("postgresql") for package in packages):
+        subprocess.run([*as_root, "apt-get", "install", "-y", "-qq", "postgresql-common"], check=True, env=env, stdout=subprocess.DEVNULL)
+        setting = "create_main_cluster = false\n"
+        subprocess.run([*as_root, "tee", "-a", "/etc/postgresql-common/createcluster.conf"], input=setting, text=True, check=True, stdout=subprocess.DEVNULL)
+    install_command = [*as_root, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
+    subprocess.run(install_command, check=True, env=env, stdout=subprocess.DEVNULL)
