@@ -159,9 +159,21 @@ pub fn out_of_time() -> Status {
     retry(Code::Unavailable, "OUTCOME_UNKNOWN", text, RETRY_OVERLOAD)
 }
 
-/// A message is larger than is taken.
+/// What is told instead, if tonic could not take a message: too large, or not one at all.
 #[must_use]
-pub fn message_too_large(most: usize) -> Status {
+pub fn of_message(status: &Status, most: usize) -> Option<Status> {
+    match status.code() {
+        Code::OutOfRange => Some(message_too_large(most)),
+        Code::Internal if status.details().is_empty() => {
+            let text = "the message is not one of this call";
+            Some(plain(Code::InvalidArgument, "MALFORMED_MESSAGE", HashMap::new(), text))
+        }
+        _ => None,
+    }
+}
+
+/// A message is larger than is taken.
+fn message_too_large(most: usize) -> Status {
     plain(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", HashMap::new(), &format!("a message must have at most {most} bytes"))
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, RwLock};
-use tonic::{Code, Status, Streaming};
+use tonic::{Status, Streaming};
 use tonic_types::FieldViolation;
 
 use super::front::{Front, observation, outcome};
@@ -98,7 +98,7 @@ impl Charges {
 
     /// Why the stream cannot be read on.
     fn broken(&self, status: Status) -> Status {
-        if status.code() == Code::OutOfRange { status::message_too_large(self.max_message_bytes) } else { status }
+        status::of_message(&status, self.max_message_bytes).unwrap_or(status)
     }
 
     fn read(&self, index: usize, command: v1::ChargeCommand) -> Result<(Subject, Command), Status> {
