@@ -21,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tollgate::grpc::v1::debit_response::Outcome;
 use tollgate::grpc::v1::{self, EntryKind, PaymentMode};
 use tonic::Request;
+use tonic_types::StatusExt;
 
 fn decimal(text: &str) -> Decimal {
     text.parse().unwrap()
@@ -178,8 +179,8 @@ struct Sent {
     answer: Option<v1::DebitResponse>,
 }
 
-/// Debits one after another until the service is gone.
-async fn load(mut client: Client, mut random: StdRng, name: String) -> Vec<Sent> {
+/// Debits one after another until the service is gone. Counts what was acknowledged.
+async fn load(mut client: Client, mut random: StdRng, name: String, acknowledged: Arc<AtomicUsize>) -> Vec<Sent> {
     let mut sent = Vec::new();
     loop {
         let (account, ..) = ACCOUNTS[random.random_range(0..ACCOUNTS.len())];
@@ -187,6 +188,7 @@ async fn load(mut client: Client, mut random: StdRng, name: String) -> Vec<Sent>
         let request = debit(account, &format!("{name}-{}", sent.len()), &format!("{}.{:04}", cents / 10_000, cents % 10_000));
         let answer = client.charging.debit(request.clone()).await.ok().map(tonic::Response::into_inner);
         let is_over = answer.is_none();
+        acknowledged.fetch_add(usize::from(!is_over), Ordering::Relaxed);
         sent.push(Sent { request, answer });
         if is_over {
             return sent;
@@ -205,11 +207,13 @@ async fn kill_under_load(place: &Place) {
     let mut all = Vec::new();
     for round in 0..4 {
         let mut tasks = tokio::task::JoinSet::new();
+        let acknowledged = Arc::new(AtomicUsize::new(0));
         for task in 0..8 {
             let name = format!("{round}-{task}");
-            tasks.spawn(load(service.client().await, StdRng::seed_from_u64(random.random()), name));
+            tasks.spawn(load(service.client().await, StdRng::seed_from_u64(random.random()), name, Arc::clone(&acknowledged)));
         }
-        tokio::time::sleep(Duration::from_millis(random.random_range(50..600))).await;
+        until("there is a load", async || (acknowledged.load(Ordering::Relaxed) > 0).then_some(())).await;
+        tokio::time::sleep(Duration::from_millis(random.random_range(0..500))).await;
         service.kill();
         let sent: Vec<Sent> = tasks.join_all().await.into_iter().flatten().collect();
         service = place.start();
@@ -230,7 +234,6 @@ async fn kill_under_load(place: &Place) {
             }
         }
         println!("round {round}: {} acknowledged, {unknown} unknown", sent.len() - unknown);
-        assert!(sent.len() > unknown, "seed {seed}: nothing was acknowledged, so nothing was tested");
         all.extend(sent);
     }
     let mut client = service.client().await;
@@ -292,11 +295,13 @@ async fn a_service_that_is_asked_to_stop_loses_nothing_and_waits_for_nobody_who_
         client.open(id, mode, limit, top_up).await;
     }
     let seed = seed();
+    let acknowledged = Arc::new(AtomicUsize::new(0));
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..4 {
-        tasks.spawn(load(service.client().await, StdRng::seed_from_u64(seed.wrapping_add(task)), format!("{task}")));
+        let random = StdRng::seed_from_u64(seed.wrapping_add(task));
+        tasks.spawn(load(service.client().await, random, format!("{task}"), Arc::clone(&acknowledged)));
     }
-    until("there is a load", async || (client.clone().credit("rich").await.balance != "100000.00").then_some(())).await;
+    until("there is a load", async || (acknowledged.load(Ordering::Relaxed) > 100).then_some(())).await;
     let stopping = std::time::Instant::now();
     assert!(service.stopped().await.success());
     assert!(stopping.elapsed() < Duration::from_secs(5), "it waited for its grace of 10 s to end");
@@ -387,23 +392,21 @@ async fn a_caller_who_gives_up_leaves_nothing_half_done_on_redis() {
 #[tokio::test]
 async fn a_call_that_a_silent_redis_leaves_open_is_answered_within_its_deadline_and_charged_once() {
     let redis = RedisServer::redis();
-    let service = Service::redis(&redis.url());
+    let service = Service::start(&["--redis", &redis.url(), "--redis-timeout", "20s"], &[]);
     let mut client = service.client().await;
     client.open("acme", PaymentMode::Prepaid, "0", "10").await;
     redis.signal("STOP");
-    let started = std::time::Instant::now();
     let mut request = Request::new(debit("acme", "d1", "4"));
-    request.set_timeout(Duration::from_millis(600));
+    request.set_timeout(Duration::from_secs(3));
+    // The service's answer, not that of this client's own timer.
     let error = client.charging.debit(request).await.unwrap_err();
     assert_eq!(error.code(), tonic::Code::Unavailable, "{error}");
-    assert!(started.elapsed() < Duration::from_millis(700), "the answer came after the deadline");
+    assert_eq!(error.get_details_error_info().unwrap().reason, "OUTCOME_UNKNOWN");
     redis.signal("CONT");
-    let again = until("Redis answers again", async || {
-        let mut client = client.clone();
-        client.charging.debit(debit("acme", "d1", "4")).await.ok().map(tonic::Response::into_inner)
-    });
-    let again = again.await;
-    assert_eq!((charged(&again), again.credit.unwrap().balance.as_str()), (Some(decimal("4")), "6.00"));
+    // It was sent, so it was charged, though nobody waited any more.
+    let again = client.charging.debit(debit("acme", "d1", "4")).await.unwrap().into_inner();
+    assert_eq!((again.replayed, charged(&again)), (true, Some(decimal("4"))));
+    assert_eq!(again.credit.unwrap().balance, "6.00");
 }
 
 /// The next message of a watch, which must come soon.
