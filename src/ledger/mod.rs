@@ -78,6 +78,8 @@ pub struct Block {
     pub id: [u8; 16],
     /// The id of the block before it.
     pub previous: [u8; 16],
+    /// When it was written.
+    pub time: Millis,
     /// The entries.
     pub entries: Vec<Entry>,
 }
