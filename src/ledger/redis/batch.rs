@@ -17,7 +17,6 @@ use crate::domain::account::Category;
 use crate::domain::command::{Action, Debit, Excess, LimitChange, Reserve, TemporaryChange, Then, Until};
 use crate::domain::money::Quote;
 use crate::domain::outcome::{Answer, Outcome, Refusal};
-use crate::ledger::codec::journal::encode_ending;
 use crate::ledger::codec::{decode_account, decode_remembered, encode_place};
 use crate::ledger::model::StepTime;
 use crate::ledger::{BatchAnswer, LedgerError, NamePlace, Order, RequestKey, fold_name};
@@ -116,9 +115,8 @@ pub fn encode(orders: &[Order], time: &StepTime, max_ahead: i64, block_id: [u8; 
         let extra = extra(order, original);
         commands.put_u16_le(u16::try_from(extra.len()).unwrap_or(u16::MAX));
         commands.put_slice(&extra);
-        let ending = encode_ending(command);
-        commands.put_u32_le(u32::try_from(ending.len()).unwrap_or(u32::MAX));
-        commands.put_slice(&ending);
+        commands.put_u32_le(u32::try_from(order.ending.len()).unwrap_or(u32::MAX));
+        commands.put_slice(&order.ending);
     }
     for list in [&mut with_reservation, &mut with_undone, &mut with_profile] {
         list.sort_unstable();
