@@ -17,7 +17,7 @@ use anyhow::Context;
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
-use crate::config::ServeOptions;
+use crate::config::{MetricsListen, ServeOptions};
 use crate::grpc::Health;
 use crate::lanes::{Lane, start_thread};
 use control::{Control, Doors};
@@ -69,7 +69,7 @@ impl App {
             let _ = end.send(result);
             Ok(())
         })?;
-        tracing::info!(%address, metrics = %options.network.metrics_listen, lanes = options.load.lanes(), "serving");
+        tracing::info!(%address, metrics = %MetricsListen(metrics_address), lanes = options.load.lanes(), "serving");
         Ok(Self { address, metrics_address, clock, stop, ended })
     }
 
@@ -150,7 +150,7 @@ mod tests {
     use tonic::Code;
 
     use super::*;
-    use crate::config::{LoadOptions, MetricsListen, NetworkOptions, StoreOptions};
+    use crate::config::{LoadOptions, NetworkOptions, StoreOptions};
     use crate::grpc::v1::charging_service_client::ChargingServiceClient;
     use crate::grpc::v1::{GetUsableCreditRequest, WatchUsableCreditRequest};
 

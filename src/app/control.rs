@@ -93,8 +93,9 @@ async fn tick(plan: &LanePlan, ledger: &Ledger, is_serving: &AtomicBool, test_cl
     let mut was_up = None;
     loop {
         ticks.tick().await;
-        if let Some(path) = test_clock {
-            test_clock::follow(path, ledger.clock());
+        if test_clock.is_some_and(|path| test_clock::follow(path, ledger.clock())) {
+            // Watchers wait by the machine's clock, which knows nothing of it.
+            plan.store.watchers.announce_all();
         }
         let state = timeout(TICK_LIMIT, look_after(ledger)).await.unwrap_or_else(|_| Err("it does not answer".to_owned()));
         let is_up = state.is_ok();

@@ -15,14 +15,18 @@ pub fn read(path: &Path) -> anyhow::Result<Millis> {
     Ok(instant.as_millisecond())
 }
 
-/// Sets the clock to what the file says. A file that is being written, or gone, leaves it where it is.
-pub fn follow(path: &Path, clock: &Clock) {
+/// Sets the clock to what the file says, and tells whether that moved it. A file that is being written, or gone, leaves it where it is.
+pub fn follow(path: &Path, clock: &Clock) -> bool {
     match read(path) {
         Ok(now) if now != clock.now() => {
             clock.set(now);
             tracing::debug!(now, "the test clock was moved");
+            true
         }
-        Ok(_) => {}
-        Err(error) => tracing::debug!("the test clock stays: {error:#}"),
+        Ok(_) => false,
+        Err(error) => {
+            tracing::debug!("the test clock stays: {error:#}");
+            false
+        }
     }
 }

@@ -83,7 +83,7 @@ pub enum EntryKind {
     Created = 1,
     /// Settings changed. amount: 0.
     Updated = 2,
-    /// Usage, prepaid: taken from the balance. amount: the charge; details: left in the reservation (-1: none is open), overdraft.
+    /// Usage, prepaid: taken from the balance. amount: the charge; details: one more than is left in the reservation (0: none is open), overdraft.
     ChargedBalance = 3,
     /// Usage, postpaid: added to the unbilled amount. As above.
     ChargedUnbilled = 4,

@@ -5,6 +5,7 @@ use tonic::{Request, Response, Status};
 use super::front::Front;
 use super::page_token::{self, Place};
 use super::v1::account_service_server::AccountService;
+use super::wire::Position;
 use super::wire::reader::Reader;
 use super::wire::{accounts as read, listing, render};
 use super::{status, v1};
@@ -53,8 +54,8 @@ impl AccountService for Accounts {
         let front = &self.front;
         front
             .bounded(request, async |request| {
-                let decided = front.decide(front.read(request, "", read::create)?, "").await?;
-                let account = self.show(&decided.subject.account, &decided.outcome.account).await?;
+                let decided = front.decide(front.read(request, Position::default(), read::create)?).await?;
+                let account = self.show(&decided.subject.command.account, &decided.outcome.account).await?;
                 Ok(v1::CreateAccountResponse { account: Some(account), replayed: decided.outcome.replayed })
             })
             .await
@@ -64,7 +65,7 @@ impl AccountService for Accounts {
         let front = &self.front;
         front
             .bounded(request, async |request| {
-                let id = front.read(request.account_id, "", Reader::account_id)?;
+                let id = front.read(request.account_id, Position::default(), Reader::account_id)?;
                 let outcome = front.observe(&id, false).await?;
                 Ok(v1::GetAccountResponse { account: Some(self.show(&id, &outcome.account).await?) })
             })
@@ -78,7 +79,7 @@ impl AccountService for Accounts {
                 let v1::ListAccountsRequest { name_prefix, mode, page_size, page_token } = request;
                 let mode_text = mode.to_string();
                 let query = ["accounts", name_prefix.as_str(), mode_text.as_str()];
-                let (mode, count, after) = front.read((), "", |reader, ()| {
+                let (mode, count, after) = front.read((), Position::default(), |reader, ()| {
                     reader.text("name_prefix", name_prefix.clone(), 0..=200);
                     let mode = match reader.choice("mode", mode) {
                         Some(v1::PaymentMode::Prepaid) => Some(Mode::Prepaid),
@@ -102,8 +103,8 @@ impl AccountService for Accounts {
         let front = &self.front;
         front
             .bounded(request, async |request| {
-                let decided = front.decide(front.read(request, "", read::update)?, "").await?;
-                let account = self.show(&decided.subject.account, &decided.outcome.account).await?;
+                let decided = front.decide(front.read(request, Position::default(), read::update)?).await?;
+                let account = self.show(&decided.subject.command.account, &decided.outcome.account).await?;
                 Ok(v1::UpdateAccountResponse { account: Some(account), replayed: decided.outcome.replayed })
             })
             .await
@@ -150,7 +151,7 @@ impl AccountService for Accounts {
             .bounded(request, async |request| {
                 let v1::ListReservationsRequest { account_id: id, page_size, page_token } = request;
                 let query = ["reservations", id.as_str()];
-                let (count, after) = front.read((), "", |reader, ()| {
+                let (count, after) = front.read((), Position::default(), |reader, ()| {
                     reader.account_id(id.clone());
                     (reader.page_size(page_size), place(reader, &query, &page_token))
                 })?;
@@ -174,7 +175,7 @@ impl AccountService for Accounts {
             .bounded(request, async |request| {
                 let v1::ListEntriesRequest { account_id: id, page_size, page_token } = request;
                 let query = ["entries", id.as_str()];
-                let (count, before) = front.read((), "", |reader, ()| {
+                let (count, before) = front.read((), Position::default(), |reader, ()| {
                     reader.account_id(id.clone());
                     (reader.page_size(page_size), place(reader, &query, &page_token))
                 })?;

@@ -12,7 +12,7 @@ use crate::domain::command::Action;
 #[must_use]
 pub fn after_conversion(decided: &Decided) -> Vec<Advice> {
     let account = &decided.outcome.account;
-    match decided.subject.action {
+    match decided.subject.command.action {
         Action::Convert { mode: Mode::Postpaid, .. } => to_postpaid(account, decided.now),
         Action::Convert { mode: Mode::Prepaid, .. } => to_prepaid(account, decided.now),
         _ => Vec::new(),

@@ -7,6 +7,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::front::Front;
 use super::v1::charging_service_server::ChargingService;
+use super::wire::Position;
 use super::wire::reader::Reader;
 use super::wire::{charging as read, render};
 use super::{stream, v1, watch};
@@ -58,7 +59,7 @@ impl ChargingService for Charging {
         let front = &self.front;
         front
             .bounded(request, async |request| {
-                let account = front.read(request.account_id, "", Reader::account_id)?;
+                let account = front.read(request.account_id, Position::default(), Reader::account_id)?;
                 let outcome = front.observe(&account, false).await?;
                 Ok(render::usable_credit(&outcome, front.ledger.clock().now()))
             })
@@ -71,7 +72,7 @@ impl ChargingService for Charging {
         &self,
         request: Request<v1::WatchUsableCreditRequest>,
     ) -> Result<Response<Self::WatchUsableCreditStream>, Status> {
-        let account = self.front.read(request.into_inner().account_id, "", Reader::account_id)?;
+        let account = self.front.read(request.into_inner().account_id, Position::default(), Reader::account_id)?;
         Ok(Response::new(Box::pin(watch::watch(self.front.clone(), account).await?)))
     }
 

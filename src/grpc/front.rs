@@ -2,12 +2,14 @@
 //!
 //! Dropping one of these futures is harmless: a command that was sent is decided and recorded all the same.
 
+use std::sync::Arc;
+
 use tonic::{Request, Response, Status};
 
 use super::gate::Gate;
 use super::status::Missing;
 use super::wire::reader::Reader;
-use super::wire::{Decided, Subject};
+use super::wire::{Decided, Position, Subject};
 use super::{deadline, status};
 use crate::domain::command::{Action, Command, Facts, Note};
 use crate::domain::entry::EntryKind;
@@ -32,8 +34,8 @@ impl Front {
         write: fn(&Decided) -> A,
     ) -> Result<Response<A>, Status> {
         self.bounded(request, async |request| {
-            let command = self.read(request, "", read)?;
-            Ok(write(&self.decide(command, "").await?))
+            let command = self.read(request, Position::default(), read)?;
+            Ok(write(&self.decide(command).await?))
         })
         .await
     }
@@ -49,18 +51,18 @@ impl Front {
         deadline::within(patience, handle(request.into_inner())).await.map(Response::new)
     }
 
-    /// Reads a request; `prefix` is its place in a batch.
-    pub fn read<Q, T>(&self, request: Q, prefix: &str, read: impl FnOnce(&mut Reader, Q) -> T) -> Result<T, Status> {
+    /// Reads a request.
+    pub fn read<Q, T>(&self, request: Q, place: Position, read: impl FnOnce(&mut Reader, Q) -> T) -> Result<T, Status> {
         let mut reader = Reader::new(self.ledger.clock().now());
         let value = read(&mut reader, request);
-        reader.finish(value).map_err(|violations| status::invalid(violations, prefix))
+        reader.finish(value).map_err(|violations| status::invalid(violations, place))
     }
 
     /// Has a command decided.
-    pub async fn decide(&self, mut command: Command, prefix: &str) -> Result<Decided, Status> {
-        let subject = Subject::of(&command, prefix);
-        self.complete(&mut command, &subject).await?;
-        let answer = self.ledger.submit(command).await;
+    pub async fn decide(&self, command: Command) -> Result<Decided, Status> {
+        let mut subject = Subject::new(command, Position::default());
+        self.complete(&mut subject).await?;
+        let answer = self.ledger.submit(Arc::clone(&subject.command)).await;
         self.decided(subject, answer)
     }
 
@@ -76,41 +78,41 @@ impl Front {
     /// An account's credit, due events applied.
     pub async fn observe(&self, account: &str, watch: bool) -> Result<Outcome, Status> {
         let answer = self.ledger.observe(account, watch).await;
-        outcome(&Subject::of(&observation(account.to_owned()), ""), answer)
+        outcome(&Subject::new(observation(account.to_owned()), Position::default()), answer)
     }
 
     /// Looks up what a refund or a reversal refers to. What is found never changes, so it may be read before the step.
-    pub async fn complete(&self, command: &mut Command, subject: &Subject) -> Result<(), Status> {
-        let (undo, is_wanted): (_, fn(EntryKind) -> bool) = match &mut command.action {
-            Action::Refund(undo) => (undo, EntryKind::is_charge),
-            Action::ReversePayment(undo) => (undo, |kind| kind == EntryKind::ToppedUp),
+    pub async fn complete(&self, subject: &mut Subject) -> Result<(), Status> {
+        let Command { account, request_id, action, .. } = &*subject.command;
+        let (original, is_wanted): (_, fn(EntryKind) -> bool) = match action {
+            Action::Refund(undo) => (&undo.original, EntryKind::is_charge),
+            Action::ReversePayment(undo) => (&undo.original, |kind| kind == EntryKind::ToppedUp),
             _ => return Ok(()),
         };
-        match self.facts(subject, &undo.original, is_wanted).await {
-            Ok(facts) => undo.facts = facts,
+        let found = match self.facts(subject, original, is_wanted).await {
+            Ok(facts) => facts,
             // A repetition is answered as the first time, though the original may be out of reach by now; without facts, nothing of it
             // can be given back once more.
             Err(status) => {
-                let ledger = &self.ledger;
-                let is_known =
-                    ledger.is_remembered(&command.account, &command.request_id).await.map_err(|error| status::no_answer(&error))?;
-                if !is_known {
-                    return Err(status);
-                }
+                let is_known = self.ledger.is_remembered(account, request_id).await.map_err(|error| status::no_answer(&error))?;
+                return if is_known { Ok(()) } else { Err(status) };
             }
+        };
+        if let Action::Refund(undo) | Action::ReversePayment(undo) = &mut Arc::make_mut(&mut subject.command).action {
+            undo.facts = found;
         }
         Ok(())
     }
 
     async fn facts(&self, subject: &Subject, original: &str, is_wanted: fn(EntryKind) -> bool) -> Result<Facts, Status> {
-        let found = self.ledger.original(&subject.account, original, is_wanted).await.map_err(|error| status::no_answer(&error))?;
+        let found = self.ledger.original(&subject.command.account, original, is_wanted).await.map_err(|error| status::no_answer(&error))?;
         let missing = match found {
             Original::Known(facts) => return Ok(facts),
             Original::NeverWas => Missing::NeverWas,
             Original::NoLongerKnown => Missing::NoLongerKnown,
         };
         // Of an account that there is not, that is what the caller should hear.
-        self.observe(&subject.account, false).await?;
+        self.observe(&subject.command.account, false).await?;
         Err(status::missing_original(missing, subject))
     }
 }

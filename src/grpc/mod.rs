@@ -28,8 +28,8 @@ pub mod v1 {
 
 use axum::middleware::map_response;
 use axum::response::Response;
+use tonic::Status;
 use tonic::service::Routes;
-use tonic::{Code, Status};
 use tonic_reflection::server::Builder;
 
 use crate::ledger::Ledger;
@@ -76,7 +76,7 @@ pub fn routes(ledger: Ledger, limits: Limits, health: Health) -> Routes {
         Ok(service) => routes = routes.add_service(service),
         Err(error) => tracing::error!(%error, "there is no reflection of the older kind"),
     }
-    let router = routes.into_axum_router().layer(map_response(move |response| async move { tell_too_large(response, most) }));
+    let router = routes.into_axum_router().layer(map_response(move |response| async move { tell_of_message(response, most) }));
     Routes::from(router).prepare()
 }
 
@@ -86,8 +86,11 @@ fn reflection() -> Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
-/// tonic says OUT_OF_RANGE of a message that is too large, and these services never do; gRPC's own word is RESOURCE_EXHAUSTED.
-fn tell_too_large(response: Response, most: usize) -> Response {
-    let is_too_large = Status::from_header_map(response.headers()).is_some_and(|status| status.code() == Code::OutOfRange);
-    if is_too_large { status::message_too_large(most).into_http() } else { response }
+/// tonic says OUT_OF_RANGE of a message that is too large, and INTERNAL, without details, of one that cannot be decoded. These services
+/// never say the one, nor the other without details; both are the caller's to mend, and are told as such.
+fn tell_of_message(response: Response, most: usize) -> Response {
+    match Status::from_header_map(response.headers()) {
+        Some(status) => status::of_message(&status, most).map_or(response, Status::into_http),
+        None => response,
+    }
 }

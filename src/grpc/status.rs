@@ -10,7 +10,7 @@ use prost::Message;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
-use super::wire::Subject;
+use super::wire::{Position, Subject};
 use crate::domain::command::Action;
 use crate::domain::outcome::Refusal;
 use crate::ledger::LedgerError;
@@ -51,13 +51,13 @@ pub enum Missing {
 
 /// The fields of a request that are wrong.
 #[must_use]
-pub fn invalid(violations: Vec<FieldViolation>, prefix: &str) -> Status {
-    invalid_because("INVALID_REQUEST", HashMap::new(), violations, prefix)
+pub fn invalid(violations: Vec<FieldViolation>, place: Position) -> Status {
+    invalid_because("INVALID_REQUEST", HashMap::new(), violations, place)
 }
 
-fn invalid_because(reason: &str, metadata: HashMap<String, String>, mut violations: Vec<FieldViolation>, prefix: &str) -> Status {
+fn invalid_because(reason: &str, metadata: HashMap<String, String>, mut violations: Vec<FieldViolation>, place: Position) -> Status {
     for violation in &mut violations {
-        violation.field.insert_str(0, prefix);
+        violation.field.insert_str(0, &place.to_string());
     }
     let message = match violations.as_slice() {
         [] => "the request is invalid".to_owned(),
@@ -81,24 +81,24 @@ pub fn refused(refusal: Refusal, subject: &Subject) -> Status {
     let reason = refusal.reason();
     match refusal {
         Refusal::AccountNotFound => {
-            resource(Code::NotFound, reason, metadata, Resource::Account, &subject.account, "there is no such account")
+            resource(Code::NotFound, reason, metadata, Resource::Account, &subject.command.account, "there is no such account")
         }
         Refusal::AccountExists => {
-            resource(Code::AlreadyExists, reason, metadata, Resource::Account, &subject.account, "the account exists")
+            resource(Code::AlreadyExists, reason, metadata, Resource::Account, &subject.command.account, "the account exists")
         }
         Refusal::ReservationNotFound => {
-            let name = subject.action.refers_to().unwrap_or_default();
+            let name = subject.command.action.refers_to().unwrap_or_default();
             resource(Code::NotFound, reason, metadata, Resource::Reservation, name, "there is no such reservation")
         }
         Refusal::RequestIdReused => plain(Code::Aborted, reason, metadata, text_of(refusal)),
         Refusal::TooManyReservations => plain(Code::ResourceExhausted, reason, metadata, text_of(refusal)),
         Refusal::TooManyDecimals => {
-            invalid_because(reason, metadata, amounts_with(subject, |scale| scale > 0, text_of(refusal)), &subject.prefix)
+            invalid_because(reason, metadata, amounts_with(subject, |scale| scale > 0, text_of(refusal)), subject.place)
         }
-        Refusal::AmountOutOfRange => invalid_because(reason, metadata, amounts_with(subject, |_| true, text_of(refusal)), &subject.prefix),
+        Refusal::AmountOutOfRange => invalid_because(reason, metadata, amounts_with(subject, |_| true, text_of(refusal)), subject.place),
         _ => {
             let mut details = info(reason, metadata);
-            details.add_precondition_failure_violation(reason, format!("accounts/{}", subject.account), text_of(refusal));
+            details.add_precondition_failure_violation(reason, format!("accounts/{}", subject.command.account), text_of(refusal));
             Status::with_error_details(Code::FailedPrecondition, text_of(refusal), details)
         }
     }
@@ -107,9 +107,9 @@ pub fn refused(refusal: Refusal, subject: &Subject) -> Status {
 /// The original of a refund, or of a reversal, is not there.
 #[must_use]
 pub fn missing_original(missing: Missing, subject: &Subject) -> Status {
-    let name = subject.action.refers_to().unwrap_or_default();
+    let name = subject.command.action.refers_to().unwrap_or_default();
     let metadata = metadata_of(subject);
-    let is_payment = matches!(subject.action, Action::ReversePayment(_));
+    let is_payment = matches!(subject.command.action, Action::ReversePayment(_));
     match (missing, is_payment) {
         (Missing::NeverWas, true) => {
             resource(Code::NotFound, "PAYMENT_NOT_FOUND", metadata, Resource::Payment, name, "the account has no such payment")
@@ -122,7 +122,7 @@ pub fn missing_original(missing: Missing, subject: &Subject) -> Status {
                 if is_payment { ("PAYMENT_NO_LONGER_KNOWN", Resource::Payment) } else { ("CHARGE_NO_LONGER_KNOWN", Resource::Charge) };
             let text = format!("the {} was not found as far back as the journal is searched", resource.name());
             let mut details = info(reason, metadata);
-            details.add_precondition_failure_violation(reason, format!("accounts/{}", subject.account), text.clone());
+            details.add_precondition_failure_violation(reason, format!("accounts/{}", subject.command.account), text.clone());
             Status::with_error_details(Code::FailedPrecondition, text, details)
         }
     }
@@ -159,9 +159,21 @@ pub fn out_of_time() -> Status {
     retry(Code::Unavailable, "OUTCOME_UNKNOWN", text, RETRY_OVERLOAD)
 }
 
-/// A message is larger than is taken.
+/// What is told instead, if tonic could not take a message: too large, or not one at all.
 #[must_use]
-pub fn message_too_large(most: usize) -> Status {
+pub fn of_message(status: &Status, most: usize) -> Option<Status> {
+    match status.code() {
+        Code::OutOfRange => Some(message_too_large(most)),
+        Code::Internal if status.details().is_empty() => {
+            let text = "the message is not one of this call";
+            Some(plain(Code::InvalidArgument, "MALFORMED_MESSAGE", HashMap::new(), text))
+        }
+        _ => None,
+    }
+}
+
+/// A message is larger than is taken.
+fn message_too_large(most: usize) -> Status {
     plain(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", HashMap::new(), &format!("a message must have at most {most} bytes"))
 }
 
@@ -182,16 +194,16 @@ pub fn as_outcome(status: &Status) -> tonic_types::Status {
 }
 
 fn metadata_of(subject: &Subject) -> HashMap<String, String> {
-    let mut metadata = HashMap::from([("account_id".to_owned(), subject.account.clone())]);
-    if !subject.request_id.is_empty() {
-        metadata.insert("request_id".to_owned(), subject.request_id.clone());
+    let mut metadata = HashMap::from([("account_id".to_owned(), subject.command.account.clone())]);
+    if !subject.command.request_id.is_empty() {
+        metadata.insert("request_id".to_owned(), subject.command.request_id.clone());
     }
-    let key = match subject.action {
+    let key = match subject.command.action {
         Action::Refund(_) => "charge_id",
         Action::ReversePayment(_) => "payment_id",
         _ => "reservation_id",
     };
-    if let Some(original) = subject.action.refers_to() {
+    if let Some(original) = subject.command.action.refers_to() {
         metadata.insert(key.to_owned(), original.to_owned());
     }
     metadata

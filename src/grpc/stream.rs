@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, RwLock};
-use tonic::{Code, Status, Streaming};
+use tonic::{Status, Streaming};
 use tonic_types::FieldViolation;
 
 use super::front::{Front, observation, outcome};
 use super::v1::charge_command::Command as Asked;
 use super::v1::charge_outcome::Outcome as Told;
 use super::wire::reader::Reader;
-use super::wire::{Subject, charging as read, render};
+use super::wire::{Position, Subject, charging as read, render};
 use super::{status, v1};
 use crate::domain::command::{Action, Command};
 use crate::domain::outcome::Answer;
@@ -82,12 +82,12 @@ impl Charges {
             return Err(status::batch_too_large(MAX_BATCH));
         }
         if count == 0 {
-            return Err(status::invalid(vec![FieldViolation::new("commands", format!("must be 1 to {MAX_BATCH}"))], ""));
+            return Err(status::invalid(vec![FieldViolation::new("commands", format!("must be 1 to {MAX_BATCH}"))], Position::default()));
         }
         let mut slots = Vec::with_capacity(count);
         for (index, command) in request.commands.into_iter().enumerate() {
             let slot = match self.read(index, command) {
-                Ok((subject, command)) => self.queue(subject, command, &mut slots).await,
+                Ok(subject) => self.queue(subject, &mut slots).await,
                 Err(status) => Err(status),
             };
             slots.push(slot.unwrap_or_else(|status| told_error(&status)));
@@ -98,41 +98,39 @@ impl Charges {
 
     /// Why the stream cannot be read on.
     fn broken(&self, status: Status) -> Status {
-        if status.code() == Code::OutOfRange { status::message_too_large(self.max_message_bytes) } else { status }
+        status::of_message(&status, self.max_message_bytes).unwrap_or(status)
     }
 
-    fn read(&self, index: usize, command: v1::ChargeCommand) -> Result<(Subject, Command), Status> {
-        let place = |name: &str| format!("commands[{index}].{name}.");
+    fn read(&self, index: usize, command: v1::ChargeCommand) -> Result<Subject, Status> {
         let front = &self.front;
-        let (prefix, command) = match command.command {
+        match command.command {
             None => {
                 let violation = FieldViolation::new(format!("commands[{index}].command"), "must be given");
-                return Err(status::invalid(vec![violation], ""));
+                Err(status::invalid(vec![violation], Position::default()))
             }
-            Some(Asked::Authorize(request)) => taken(front, request, place("authorize"), read::authorize)?,
-            Some(Asked::Debit(request)) => taken(front, request, place("debit"), read::debit)?,
-            Some(Asked::Release(request)) => taken(front, request, place("release"), read::release)?,
-            Some(Asked::Refund(request)) => taken(front, request, place("refund"), read::refund)?,
-            Some(Asked::Convert(request)) => taken(front, request, place("convert"), read::convert)?,
+            Some(Asked::Authorize(request)) => taken(front, request, Position::in_batch(index, "authorize"), read::authorize),
+            Some(Asked::Debit(request)) => taken(front, request, Position::in_batch(index, "debit"), read::debit),
+            Some(Asked::Release(request)) => taken(front, request, Position::in_batch(index, "release"), read::release),
+            Some(Asked::Refund(request)) => taken(front, request, Position::in_batch(index, "refund"), read::refund),
+            Some(Asked::Convert(request)) => taken(front, request, Position::in_batch(index, "convert"), read::convert),
             Some(Asked::GetUsableCredit(request)) => {
-                let prefix = place("get_usable_credit");
-                let account = front.read(request.account_id, &prefix, Reader::account_id)?;
-                (prefix, observation(account))
+                taken(front, request.account_id, Position::in_batch(index, "get_usable_credit"), |reader, account| {
+                    observation(reader.account_id(account))
+                })
             }
-        };
-        Ok((Subject::of(&command, &prefix), command))
+        }
     }
 
     /// Queues a command; a refund only once everything before it is decided.
-    async fn queue(&self, subject: Subject, mut command: Command, slots: &mut Vec<Slot>) -> Result<Slot, Status> {
-        if matches!(command.action, Action::Refund(_)) {
+    async fn queue(&self, mut subject: Subject, slots: &mut Vec<Slot>) -> Result<Slot, Status> {
+        if matches!(subject.command.action, Action::Refund(_)) {
             for slot in std::mem::take(slots) {
                 slots.push(Slot::Told(Box::new(slot.settle(&self.front).await)));
             }
             drop(self.under_way.write().await);
-            self.front.complete(&mut command, &subject).await?;
+            self.front.complete(&mut subject).await?;
         }
-        let pending = self.front.ledger.enqueue(command).map_err(|error| status::no_answer(&error))?;
+        let pending = self.front.ledger.enqueue(Arc::clone(&subject.command)).map_err(|error| status::no_answer(&error))?;
         Ok(Slot::Waiting(subject, pending))
     }
 }
@@ -159,10 +157,9 @@ impl Slot {
     }
 }
 
-/// Reads a request of a batch; its place goes along.
-fn taken<Q>(front: &Front, request: Q, prefix: String, read: fn(&mut Reader, Q) -> Command) -> Result<(String, Command), Status> {
-    let command = front.read(request, &prefix, read)?;
-    Ok((prefix, command))
+/// Reads a request of a batch.
+fn taken<Q>(front: &Front, request: Q, place: Position, read: fn(&mut Reader, Q) -> Command) -> Result<Subject, Status> {
+    Ok(Subject::new(front.read(request, place, read)?, place))
 }
 
 fn told_error(status: &Status) -> Slot {
@@ -170,12 +167,12 @@ fn told_error(status: &Status) -> Slot {
 }
 
 fn tell(front: &Front, subject: Subject, answer: Result<Answer, LedgerError>) -> Result<Told, Status> {
-    if matches!(subject.action, Action::Observe { .. }) {
+    if matches!(subject.command.action, Action::Observe { .. }) {
         let outcome = outcome(&subject, answer)?;
         return Ok(Told::GetUsableCredit(render::usable_credit(&outcome, front.ledger.clock().now())));
     }
     let decided = front.decided(subject, answer)?;
-    Ok(match decided.subject.action {
+    Ok(match decided.subject.command.action {
         Action::Authorize(_) => Told::Authorize(render::authorize(&decided)),
         Action::Debit(_) => Told::Debit(render::debit(&decided)),
         Action::Release { .. } => Told::Release(render::release(&decided)),

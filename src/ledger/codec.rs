@@ -27,23 +27,23 @@ pub(crate) mod flag {
     pub const RESERVE_SUSPENDED: u8 = 16;
 }
 
-/// `struct` format of an account in the script: `<BBBBBI4i8i8i8i8i8i8i8I4I4i8I4`.
+/// `struct` format of an account in the script: `<i8i8i8i8BBBBBI4i8i8i8I4I4i8I4`; what most charges move comes first.
 #[must_use]
 pub fn encode_account(account: &Account) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(85);
+    bytes.put_i64_le(account.balance);
+    bytes.put_i64_le(account.unbilled);
+    bytes.put_i64_le(account.reserved);
+    bytes.put_u64_le(account.sequence);
     bytes.put_u8(account.status as u8);
     bytes.put_u8(account.mode as u8);
     bytes.put_u8(account.non_usage_billing as u8);
     bytes.put_u8(account.decimals);
     bytes.put_u8(account.minor_digits);
     bytes.put_u32_le(account.currency.to_number());
-    bytes.put_i64_le(account.balance);
-    bytes.put_i64_le(account.unbilled);
-    bytes.put_i64_le(account.reserved);
     bytes.put_i64_le(account.permanent_limit);
     bytes.put_i64_le(account.temporary_limit);
     bytes.put_i64_le(account.temporary_until);
-    bytes.put_u64_le(account.sequence);
     bytes.put_u32_le(account.open_bill);
     bytes.put_u32_le(account.last_bill);
     bytes.put_i64_le(account.period_end);
@@ -58,19 +58,19 @@ pub fn decode_account(bytes: &[u8]) -> Result<Account, Undecodable> {
 
 fn read_account(mut bytes: &[u8]) -> Option<Account> {
     let account = Account {
+        balance: bytes.try_get_i64_le().ok()?,
+        unbilled: bytes.try_get_i64_le().ok()?,
+        reserved: bytes.try_get_i64_le().ok()?,
+        sequence: bytes.try_get_u64_le().ok()?,
         status: status(bytes.try_get_u8().ok()?)?,
         mode: mode(bytes.try_get_u8().ok()?)?,
         non_usage_billing: non_usage_billing(bytes.try_get_u8().ok()?)?,
         decimals: decimals(bytes.try_get_u8().ok()?)?,
         minor_digits: decimals(bytes.try_get_u8().ok()?)?,
         currency: Currency::from_number(bytes.try_get_u32_le().ok()?),
-        balance: bytes.try_get_i64_le().ok()?,
-        unbilled: bytes.try_get_i64_le().ok()?,
-        reserved: bytes.try_get_i64_le().ok()?,
         permanent_limit: bytes.try_get_i64_le().ok()?,
         temporary_limit: bytes.try_get_i64_le().ok()?,
         temporary_until: bytes.try_get_i64_le().ok()?,
-        sequence: bytes.try_get_u64_le().ok()?,
         open_bill: bytes.try_get_u32_le().ok()?,
         last_bill: bytes.try_get_u32_le().ok()?,
         period_end: bytes.try_get_i64_le().ok()?,

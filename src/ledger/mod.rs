@@ -78,6 +78,8 @@ pub struct Block {
     pub id: [u8; 16],
     /// The id of the block before it.
     pub previous: [u8; 16],
+    /// When it was written.
+    pub time: Millis,
     /// The entries.
     pub entries: Vec<Entry>,
 }
@@ -188,7 +190,8 @@ impl Ledger {
 
     /// Puts a command in its partition's queue. Commands put in one after another are decided in that order, if on one account.
     /// A command whose [`Pending`] is dropped before it was sent is not sent; one that was sent is decided and recorded.
-    pub fn enqueue(&self, command: Command) -> Result<Pending, LedgerError> {
+    pub fn enqueue(&self, command: impl Into<Arc<Command>>) -> Result<Pending, LedgerError> {
+        let command = command.into();
         let partition = self.partition_of(&command.account);
         match self.batchers.get(usize::from(partition)) {
             Some(batcher) => batcher.enqueue(Order::new(command)),
@@ -197,7 +200,7 @@ impl Ledger {
     }
 
     /// Decides on a command.
-    pub async fn submit(&self, command: Command) -> Result<Answer, LedgerError> {
+    pub async fn submit(&self, command: impl Into<Arc<Command>>) -> Result<Answer, LedgerError> {
         self.enqueue(command)?.await
     }
 

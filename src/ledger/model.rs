@@ -118,7 +118,8 @@ impl Book {
             self.state.now = now;
         }
         if !entries.is_empty() {
-            changes.block = Some(Block { first_sequence: self.state.sequence + 1, id: block_id, previous: self.state.last_block, entries });
+            changes.block =
+                Some(Block { first_sequence: self.state.sequence + 1, id: block_id, previous: self.state.last_block, time: now, entries });
             let count = changes.block.as_ref().map_or(0, |block| block.entries.len());
             self.state.sequence += count as u64;
             self.state.last_block = block_id;

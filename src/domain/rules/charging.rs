@@ -119,7 +119,7 @@ pub(super) fn debit(mut desk: Desk<'_>, debit: &Debit) -> Result<Step, Refusal> 
     if open.is_some() && !keeps {
         desk.account.open_reservations -= 1;
     }
-    charge(&mut desk, amount, is_own_bill, [if keeps { kept } else { -1 }, overdraft]);
+    charge(&mut desk, amount, is_own_bill, [if keeps { kept + 1 } else { 0 }, overdraft]);
     desk.refuse_out_of_range()?;
 
     let mut decision = desk.decision(Verdict::Done, amount);

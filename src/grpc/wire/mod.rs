@@ -12,41 +12,56 @@ pub mod render;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+use std::sync::Arc;
+
 use crate::domain::account::Millis;
 use crate::domain::command::{Action, Command, LimitChange, Reserve, TemporaryChange, Then};
 use crate::domain::money::Quote;
 use crate::domain::outcome::{Decision, Outcome};
 
-/// What was asked, as far as its answer needs it.
+/// Where a request stands: on its own, or in a batch. What comes of it names its fields so.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Position(Option<(usize, &'static str)>);
+
+impl Position {
+    /// The command of that number and name in a batch.
+    #[must_use]
+    pub fn in_batch(index: usize, name: &'static str) -> Self {
+        Self(Some((index, name)))
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some((index, name)) => write!(formatter, "commands[{index}].{name}."),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What was asked, and where it stood.
 #[derive(Clone, Debug)]
 pub struct Subject {
-    /// The account.
-    pub account: String,
-    /// The caller's name for the request.
-    pub request_id: String,
-    /// What to do.
-    pub action: Action,
-    /// What stands before the names of the request's fields: empty, or its place in a batch.
-    pub prefix: String,
+    /// What was asked; the ledger holds it too.
+    pub command: Arc<Command>,
+    /// Where it stood.
+    pub place: Position,
 }
 
 impl Subject {
-    /// Keeps what the answer needs of a command.
+    /// A command and its place.
     #[must_use]
-    pub fn of(command: &Command, prefix: &str) -> Self {
-        Self {
-            account: command.account.clone(),
-            request_id: command.request_id.clone(),
-            action: command.action.clone(),
-            prefix: prefix.to_owned(),
-        }
+    pub fn new(command: Command, place: Position) -> Self {
+        Self { command: Arc::new(command), place }
     }
 
     /// The amounts of the request, each with its field.
     #[must_use]
     pub fn amounts(&self) -> Vec<(&'static str, Quote)> {
         let mut amounts = Vec::new();
-        match &self.action {
+        match &self.command.action {
             Action::Authorize(reserve) => add_reserve(&mut amounts, reserve),
             Action::Debit(debit) => {
                 amounts.push(("amount.amount", debit.amount));

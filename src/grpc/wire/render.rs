@@ -99,7 +99,7 @@ impl Decided {
 pub fn authorize(decided: &Decided) -> v1::AuthorizeResponse {
     use v1::authorize_response::Outcome;
     let outcome = match &decided.decision.reservation {
-        Some(grant) => Outcome::Granted(decided.reservation(&decided.subject.request_id, grant)),
+        Some(grant) => Outcome::Granted(decided.reservation(&decided.subject.command.request_id, grant)),
         None => Outcome::Declined(decided.no_credit(decided.decision.amount)),
     };
     v1::AuthorizeResponse { outcome: Some(outcome), credit: decided.credit(), replayed: decided.outcome.replayed }
@@ -119,7 +119,7 @@ pub fn debit(decided: &Decided) -> v1::DebitResponse {
 fn charged(decided: &Decided) -> v1::Charged {
     use v1::charged::ReserveRefused;
     let decision = &decided.decision;
-    let (name, is_reserving) = match &decided.subject.action {
+    let (name, is_reserving) = match &decided.subject.command.action {
         Action::Debit(debit) => (debit.reservation.as_deref().unwrap_or_default(), matches!(debit.then, Then::Reserve(_))),
         _ => ("", false),
     };

@@ -1,15 +1,15 @@
 //! Blocks of journal entries, as bytes.
 //!
-//! A block is `<i8I4c16c16` (first sequence, count, id, id of the block before) and its entries. An entry is
-//! `<BBI4i8i8i8i8i8i8i8i8I2I4` (kind, mode, bill, account sequence, time, amount, balance, unbilled, reserved, two details, length of
-//! the account id, length of the rest), the account id, and the rest: a protobuf message of what the caller sent, packed before the
-//! step, so that the step only copies it.
+//! A block is `<i8I4i8c16c16` (first sequence, count, time, id, id of the block before) and its entries. An entry is
+//! `<BBI4i8i8i8i8i8` (kind, mode, bill, account sequence, amount, balance, unbilled, reserved); if it has a time other than the block's,
+//! `<i8`; if it has details, `<i8i8`; and an ending: `<I2c0I4c0`, the account id and a protobuf message of what the caller sent. The
+//! ending is packed before the step, so that the step only copies it. Flags in the kind's byte say what is there.
 
 use bytes::{Buf, BufMut};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, int64, uint32};
 
-use super::{Undecodable, category, mode, non_usage_billing};
+use super::{Undecodable, category, get_text, mode, non_usage_billing, put_text};
 use crate::domain::account::Currency;
 use crate::domain::command::{Command, Note};
 use crate::domain::entry::{Entry, EntryKind, Settings};
@@ -17,10 +17,18 @@ use crate::domain::money::Quote;
 use crate::ledger::Block;
 
 /// Bytes of a block before its first entry.
-const BLOCK_HEADER_BYTES: usize = 44;
+const BLOCK_HEADER_BYTES: usize = 52;
 
-/// Bytes of an entry before the account id.
-const ENTRY_HEADER_BYTES: usize = 76;
+/// The least bytes of an entry.
+const ENTRY_HEADER_BYTES: usize = 52;
+
+/// Flags in the byte of an entry's kind. The script uses the same.
+pub(crate) mod entry_flag {
+    /// A time other than the block's follows.
+    pub const OWN_TIME: u8 = 64;
+    /// Two details follow.
+    pub const DETAILS: u8 = 128;
+}
 
 /// What the caller sent along, as stored.
 #[derive(Clone, PartialEq, Message)]
@@ -77,41 +85,52 @@ struct StoredSettings {
     minor_digits: u32,
 }
 
-/// Packs what a command's entries have in common. Written field by field, because it is done for every charge, and a [`Rest`] would
+/// Packs what a command's entries end with. Written field by field, because it is done for every charge, and a [`Rest`] would
 /// need a copy of each text.
 #[must_use]
-pub fn encode_rest(command: &Command) -> Vec<u8> {
-    let note = &command.note;
-    encode(&command.request_id, command.action.refers_to().unwrap_or_default(), note, &Settings::of(&command.action))
+pub fn encode_ending(command: &Command) -> Vec<u8> {
+    let refers_to = command.action.refers_to().unwrap_or_default();
+    let mut bytes = Vec::with_capacity(96);
+    put_ending(&mut bytes, &command.account, &command.request_id, refers_to, &command.note, &Settings::of(&command.action));
+    bytes
 }
 
-fn encode(request_id: &str, refers_to: &str, note: &Note, settings: &Settings) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(64 + request_id.len() + note.item.len() + note.description.len());
-    put_string(&mut bytes, 1, request_id);
-    put_string(&mut bytes, 2, refers_to);
-    put_string(&mut bytes, 3, &note.item);
-    put_string(&mut bytes, 4, &note.description);
-    put_string(&mut bytes, 5, &note.quantity);
-    put_string(&mut bytes, 6, &note.unit);
+fn put_ending(bytes: &mut Vec<u8>, account: &str, request_id: &str, refers_to: &str, note: &Note, settings: &Settings) {
+    put_text(bytes, account);
+    let length_at = bytes.len();
+    bytes.put_u32_le(0);
+    put_rest(bytes, request_id, refers_to, note, settings);
+    let length = u32::try_from(bytes.len() - length_at - 4).unwrap_or(u32::MAX);
+    if let Some(place) = bytes.get_mut(length_at..length_at + 4) {
+        place.copy_from_slice(&length.to_le_bytes());
+    }
+}
+
+fn put_rest(bytes: &mut Vec<u8>, request_id: &str, refers_to: &str, note: &Note, settings: &Settings) {
+    put_string(bytes, 1, request_id);
+    put_string(bytes, 2, refers_to);
+    put_string(bytes, 3, &note.item);
+    put_string(bytes, 4, &note.description);
+    put_string(bytes, 5, &note.quantity);
+    put_string(bytes, 6, &note.unit);
     if let Some(occurred_at) = note.occurred_at {
-        int64::encode(7, &occurred_at, &mut bytes);
+        int64::encode(7, &occurred_at, bytes);
     }
     for (key, value) in &note.attributes {
         let attribute_bytes = string_bytes(key) + string_bytes(value);
-        encode_key(8, WireType::LengthDelimited, &mut bytes);
-        encode_varint(attribute_bytes as u64, &mut bytes);
-        put_string(&mut bytes, 1, key);
-        put_string(&mut bytes, 2, value);
+        encode_key(8, WireType::LengthDelimited, bytes);
+        encode_varint(attribute_bytes as u64, bytes);
+        put_string(bytes, 1, key);
+        put_string(bytes, 2, value);
     }
-    put_string(&mut bytes, 9, &note.actor);
-    put_string(&mut bytes, 10, &note.reason);
+    put_string(bytes, 9, &note.actor);
+    put_string(bytes, 10, &note.reason);
     if let Some(category) = note.category {
-        uint32::encode(12, &(category as u32), &mut bytes);
+        uint32::encode(12, &(category as u32), bytes);
     }
     if *settings != Settings::default() {
-        prost::encoding::message::encode(11, &store_settings(settings), &mut bytes);
+        prost::encoding::message::encode(11, &store_settings(settings), bytes);
     }
-    bytes
 }
 
 fn put_string(bytes: &mut Vec<u8>, tag: u32, text: &str) {
@@ -163,24 +182,30 @@ fn restore_settings(stored: StoredSettings) -> Option<Settings> {
 /// Packs a block.
 #[must_use]
 pub fn encode_block(block: &Block) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(BLOCK_HEADER_BYTES + block.entries.len() * 160);
+    let mut bytes = Vec::with_capacity(BLOCK_HEADER_BYTES + block.entries.len() * 140);
     bytes.put_u64_le(block.first_sequence);
     bytes.put_u32_le(u32::try_from(block.entries.len()).unwrap_or(u32::MAX));
+    bytes.put_i64_le(block.time);
     bytes.put_slice(&block.id);
     bytes.put_slice(&block.previous);
     for entry in &block.entries {
-        let rest = encode(&entry.request_id, &entry.refers_to, &entry.note, &entry.settings);
-        bytes.put_u8(entry.kind as u8);
+        let has_own_time = entry.time != block.time;
+        let has_details = entry.details != [0, 0];
+        let flags = if has_own_time { entry_flag::OWN_TIME } else { 0 } | if has_details { entry_flag::DETAILS } else { 0 };
+        bytes.put_u8(entry.kind as u8 | flags);
         bytes.put_u8(entry.mode as u8);
         bytes.put_u32_le(entry.bill);
         bytes.put_u64_le(entry.account_sequence);
-        for number in [entry.time, entry.amount, entry.balance, entry.unbilled, entry.reserved].into_iter().chain(entry.details) {
+        for number in [entry.amount, entry.balance, entry.unbilled, entry.reserved] {
             bytes.put_i64_le(number);
         }
-        bytes.put_u16_le(u16::try_from(entry.account.len()).unwrap_or(u16::MAX));
-        bytes.put_u32_le(u32::try_from(rest.len()).unwrap_or(u32::MAX));
-        bytes.put_slice(entry.account.as_bytes());
-        bytes.put_slice(&rest);
+        if has_own_time {
+            bytes.put_i64_le(entry.time);
+        }
+        if has_details {
+            entry.details.iter().for_each(|detail| bytes.put_i64_le(*detail));
+        }
+        put_ending(&mut bytes, &entry.account, &entry.request_id, &entry.refers_to, &entry.note, &entry.settings);
     }
     bytes
 }
@@ -193,6 +218,7 @@ pub fn decode_block(bytes: &[u8]) -> Result<Block, Undecodable> {
 fn read_block(mut bytes: &[u8]) -> Option<Block> {
     let first_sequence = bytes.try_get_u64_le().ok()?;
     let count = bytes.try_get_u32_le().ok()? as usize;
+    let time = bytes.try_get_i64_le().ok()?;
     let (mut id, mut previous) = ([0; 16], [0; 16]);
     bytes.try_copy_to_slice(&mut id).ok()?;
     bytes.try_copy_to_slice(&mut previous).ok()?;
@@ -201,30 +227,32 @@ fn read_block(mut bytes: &[u8]) -> Option<Block> {
     }
     let mut entries = Vec::with_capacity(count);
     for _ in 0..count {
-        entries.push(read_entry(&mut bytes)?);
+        entries.push(read_entry(&mut bytes, time)?);
     }
-    bytes.is_empty().then_some(Block { first_sequence, id, previous, entries })
+    bytes.is_empty().then_some(Block { first_sequence, id, previous, time, entries })
 }
 
-fn read_entry(bytes: &mut &[u8]) -> Option<Entry> {
-    let kind = EntryKind::from_number(bytes.try_get_u8().ok()?)?;
+fn read_entry(bytes: &mut &[u8], block_time: i64) -> Option<Entry> {
+    let flagged_kind = bytes.try_get_u8().ok()?;
+    let kind = EntryKind::from_number(flagged_kind & !(entry_flag::OWN_TIME | entry_flag::DETAILS))?;
     let mode = mode(bytes.try_get_u8().ok()?)?;
     let bill = bytes.try_get_u32_le().ok()?;
     let account_sequence = bytes.try_get_u64_le().ok()?;
-    let mut numbers = [0; 7];
-    for number in &mut numbers {
-        *number = bytes.try_get_i64_le().ok()?;
-    }
-    let [time, amount, balance, unbilled, reserved, first_detail, second_detail] = numbers;
-    let account_bytes = usize::from(bytes.try_get_u16_le().ok()?);
+    let amount = bytes.try_get_i64_le().ok()?;
+    let balance = bytes.try_get_i64_le().ok()?;
+    let unbilled = bytes.try_get_i64_le().ok()?;
+    let reserved = bytes.try_get_i64_le().ok()?;
+    let time = if flagged_kind & entry_flag::OWN_TIME == 0 { block_time } else { bytes.try_get_i64_le().ok()? };
+    let details =
+        if flagged_kind & entry_flag::DETAILS == 0 { [0, 0] } else { [bytes.try_get_i64_le().ok()?, bytes.try_get_i64_le().ok()?] };
+    let account = get_text(bytes)?;
     let rest_bytes = bytes.try_get_u32_le().ok()? as usize;
-    let (account, after) = bytes.split_at_checked(account_bytes)?;
-    let (rest, after) = after.split_at_checked(rest_bytes)?;
+    let (rest, after) = bytes.split_at_checked(rest_bytes)?;
     *bytes = after;
     let rest = Rest::decode(rest).ok()?;
     Some(Entry {
         kind,
-        account: String::from_utf8(account.to_vec()).ok()?,
+        account,
         request_id: rest.request_id,
         account_sequence,
         time,
@@ -234,7 +262,7 @@ fn read_entry(bytes: &mut &[u8]) -> Option<Entry> {
         balance,
         unbilled,
         reserved,
-        details: [first_detail, second_detail],
+        details,
         note: Note {
             category: match rest.category {
                 0 => None,
@@ -299,7 +327,7 @@ mod tests {
             note: Note::default(),
             ..entry.clone()
         };
-        let block = Block { first_sequence: 5, id: [1; 16], previous: [2; 16], entries: vec![entry, removed] };
+        let block = Block { first_sequence: 5, id: [1; 16], previous: [2; 16], time: 1_700_000_000_001, entries: vec![entry, removed] };
         assert_eq!(decode_block(&encode_block(&block)), Ok(block));
     }
 }

@@ -1,19 +1,22 @@
-//! A batch on its way to the script and back: MessagePack there, numbers and stored records back.
+//! A batch on its way to the script and back: packed numbers there, numbers and stored records back.
 //!
-//! The batch is one array: now, how far ahead of Redis it may be, two ends of billing periods, window, block id; the ids of the accounts
-//! and the keys of the requests that it touches, each once; which of the requests may have a reservation, or a sum given back; which of
-//! the accounts need their profile; and the commands, twelve columns each (the names are in `script.rs`), as one flat array.
+//! In the formats of `struct` (their names are in `script.rs`): `BATCH_FORMAT`, which holds now, how far ahead of Redis it may be, two
+//! ends of billing periods, window, block id, and how many accounts, requests and commands follow; the ids of the accounts and the keys
+//! of the requests that it touches, each once; which of the requests may have a reservation, or a sum given back, and which of the
+//! accounts need their profile; and each command in `COMMAND_FORMAT`: kind, account, request, fingerprint, mantissa, scale, option,
+//! extra, ending. What few commands have is in the extra: MessagePack of [original, first sent at, currency, detail], or empty.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use bytes::BufMut;
 use redis::Value;
 use rmp::encode::{write_array_len, write_sint, write_str_len};
 
-use crate::domain::command::{Action, Debit, LimitChange, Reserve, TemporaryChange, Then, Undo, Until};
+use crate::domain::account::Category;
+use crate::domain::command::{Action, Debit, Excess, LimitChange, Reserve, TemporaryChange, Then, Until};
 use crate::domain::money::Quote;
 use crate::domain::outcome::{Answer, Outcome, Refusal};
-use crate::ledger::codec::journal::encode_rest;
 use crate::ledger::codec::{decode_account, decode_remembered, encode_place};
 use crate::ledger::model::StepTime;
 use crate::ledger::{BatchAnswer, LedgerError, NamePlace, Order, RequestKey, fold_name};
@@ -21,11 +24,12 @@ use crate::ledger::{BatchAnswer, LedgerError, NamePlace, Order, RequestKey, fold
 /// How long the announcements of changes go on after somebody has said that they watch.
 pub const WATCH_LEASE_MILLIS: i64 = 60_000;
 
-const COLUMNS: usize = 12;
+/// The option of a direct debit of usage within usable credit.
+pub const PLAIN_DEBIT: i64 = debit_option(Category::Usage, Excess::WithinUsableCredit, 0);
 
 /// Things that are named once, and referred to by their place, from 1 on.
 struct Places<T> {
-    places: HashMap<T, i64>,
+    places: HashMap<T, u16>,
 }
 
 impl<T: Eq + Hash> Places<T> {
@@ -34,8 +38,8 @@ impl<T: Eq + Hash> Places<T> {
     }
 
     /// The place of a thing, and whether it is new.
-    fn of(&mut self, thing: T) -> (i64, bool) {
-        let next = self.places.len() as i64 + 1;
+    fn of(&mut self, thing: T) -> (u16, bool) {
+        let next = u16::try_from(self.places.len() + 1).unwrap_or(u16::MAX);
         let place = *self.places.entry(thing).or_insert(next);
         (place, place == next)
     }
@@ -75,19 +79,19 @@ impl Packed {
 #[must_use]
 pub fn encode(orders: &[Order], time: &StepTime, max_ahead: i64, block_id: [u8; 16]) -> Vec<u8> {
     let (mut account_places, mut request_places) = (Places::new(orders.len()), Places::new(orders.len() * 2));
-    let (mut ids, mut keys, mut commands) = (Packed::default(), Packed::default(), Packed::default());
+    let (mut ids, mut keys, mut commands) = (Vec::new(), Vec::new(), Vec::with_capacity(orders.len() * 128));
     let (mut with_reservation, mut with_undone, mut with_profile) = (Vec::new(), Vec::new(), Vec::new());
-    commands.0.reserve(orders.len() * 160);
     for order in orders {
         let command = &order.command;
         let (account, is_new) = account_places.of(command.account.as_str());
         if is_new {
-            ids.bytes(command.account.as_bytes());
+            ids.put_u8(u8::try_from(command.account.len()).unwrap_or(u8::MAX));
+            ids.put_slice(command.account.as_bytes());
         }
         let mut place_of = |key: &RequestKey| {
             let (place, is_new) = request_places.of(*key);
             if is_new {
-                keys.bytes(&key.0);
+                keys.put_slice(&key.0);
             }
             place
         };
@@ -100,68 +104,97 @@ pub fn encode(orders: &[Order], time: &StepTime, max_ahead: i64, block_id: [u8; 
             Action::Update { .. } => with_profile.push(account),
             _ => {}
         }
-        commands.number(command.action.kind() as i64);
-        commands.number(account);
-        commands.number(request);
-        commands.number(original);
-        commands.bytes(&order.fingerprint);
-        commands.number(command.first_sent_at.unwrap_or(0));
-        commands.number(command.currency.map_or(0, |currency| i64::from(currency.to_number())));
-        put_action(&mut commands, order);
-        commands.bytes(&encode_rest(command));
+        let (amount, option) = amount_and_option(&command.action);
+        commands.put_u8(command.action.kind() as u8);
+        commands.put_u16_le(account);
+        commands.put_u16_le(request);
+        commands.put_slice(&order.fingerprint);
+        commands.put_i64_le(amount.map_or(0, Quote::mantissa));
+        commands.put_i8(amount.map_or(-1, |amount| i8::try_from(amount.scale()).unwrap_or(i8::MAX)));
+        commands.put_u16_le(u16::try_from(option).unwrap_or(u16::MAX));
+        let extra = extra(order, original);
+        commands.put_u16_le(u16::try_from(extra.len()).unwrap_or(u16::MAX));
+        commands.put_slice(&extra);
+        commands.put_u32_le(u32::try_from(order.ending.len()).unwrap_or(u32::MAX));
+        commands.put_slice(&order.ending);
     }
     for list in [&mut with_reservation, &mut with_undone, &mut with_profile] {
         list.sort_unstable();
         list.dedup();
     }
 
-    let mut batch = Packed(Vec::with_capacity(128 + ids.0.len() + keys.0.len() + commands.0.len()));
+    let mut batch = Vec::with_capacity(80 + ids.len() + keys.len() + commands.len() + 2 * with_reservation.len());
     let [this_end, next_end] = time.period_ends;
-    batch.array(12);
     for number in [time.now, max_ahead, this_end, next_end, time.window] {
-        batch.number(number);
+        batch.put_i64_le(number);
     }
-    batch.bytes(&block_id);
-    batch.array(account_places.places.len());
-    batch.0.append(&mut ids.0);
-    batch.array(request_places.places.len());
-    batch.0.append(&mut keys.0);
-    batch.numbers(&with_reservation);
-    batch.numbers(&with_undone);
-    batch.numbers(&with_profile);
-    batch.array(orders.len() * COLUMNS);
-    batch.0.append(&mut commands.0);
-    batch.0
+    batch.put_slice(&block_id);
+    for count in [account_places.places.len(), request_places.places.len(), orders.len()] {
+        batch.put_u16_le(u16::try_from(count).unwrap_or(u16::MAX));
+    }
+    batch.append(&mut ids);
+    batch.append(&mut keys);
+    let lists = [with_reservation, with_undone, with_profile];
+    lists.iter().for_each(|list| batch.put_u16_le(u16::try_from(list.len()).unwrap_or(u16::MAX)));
+    lists.iter().flatten().for_each(|place| batch.put_u16_le(*place));
+    batch.append(&mut commands);
+    batch
 }
 
-/// Mantissa, scale, option, extra.
-fn put_action(packed: &mut Packed, order: &Order) {
+/// The amount that most commands have one of, and a number for what they have to choose.
+fn amount_and_option(action: &Action) -> (Option<Quote>, i64) {
+    match action {
+        Action::Observe { watch } => (None, i64::from(*watch)),
+        Action::TopUp { amount } | Action::Withdraw { amount } | Action::Adjust { amount } => (Some(*amount), 0),
+        Action::Debit(debit) => {
+            let afterwards = match debit.then {
+                Then::Settle => 0,
+                Then::Keep => 1,
+                Then::Reserve(_) => 2,
+            };
+            (Some(debit.amount), debit_option(debit.category, debit.excess, afterwards))
+        }
+        Action::Refund(undo) | Action::ReversePayment(undo) => (undo.amount, 0),
+        Action::Convert { mode, allow_unusable, .. } => (None, *mode as i64 * 10 + i64::from(*allow_unusable)),
+        Action::SetCreditLimit { allow_unusable, .. } => (None, i64::from(*allow_unusable)),
+        Action::Create(create) => (None, i64::from(create.allow_unusable)),
+        _ => (None, 0),
+    }
+}
+
+const fn debit_option(category: Category, excess: Excess, afterwards: i64) -> i64 {
+    category as i64 * 100 + excess as i64 * 10 + afterwards
+}
+
+/// What few commands have. Empty: this one has nothing of it.
+fn extra(order: &Order, original: u16) -> Vec<u8> {
+    let command = &order.command;
+    let mut packed = Packed::default();
+    let has_detail = put_detail(&mut packed, order);
+    if !has_detail && original == 0 && command.first_sent_at.is_none() && command.currency.is_none() {
+        return Vec::new();
+    }
+    let mut extra = Packed::default();
+    extra.array(if has_detail { 4 } else { 3 });
+    extra.number(i64::from(original));
+    extra.number(command.first_sent_at.unwrap_or(0));
+    extra.number(command.currency.map_or(0, |currency| i64::from(currency.to_number())));
+    extra.0.append(&mut packed.0);
+    extra.0
+}
+
+/// What only commands of this kind have; answers whether there is something.
+fn put_detail(packed: &mut Packed, order: &Order) -> bool {
     match &order.command.action {
-        Action::Observe { watch } => {
-            plain(packed, None, if *watch { WATCH_LEASE_MILLIS } else { 0 });
+        Action::Authorize(reserve) => put_reserve(packed, reserve, order, &order.command.request_id),
+        Action::Debit(Debit { then: Then::Reserve(reserve), reservation, .. }) => {
+            put_reserve(packed, reserve, order, reservation.as_deref().unwrap_or_default());
         }
-        Action::Suspend | Action::Resume | Action::Close | Action::Release { .. } => plain(packed, None, 0),
-        Action::TopUp { amount } | Action::Withdraw { amount } | Action::Adjust { amount } => plain(packed, Some(*amount), 0),
-        Action::Authorize(reserve) => {
-            packed.quote(None);
-            packed.number(0);
-            put_reserve(packed, reserve, order, &order.command.request_id);
+        Action::Refund(undo) | Action::ReversePayment(undo) => {
+            packed.numbers(&[undo.facts.amount, undo.facts.mode as i64, i64::from(undo.facts.bill)]);
         }
-        Action::Debit(debit) => put_debit(packed, debit, order),
-        Action::Refund(undo) | Action::ReversePayment(undo) => put_undo(packed, undo),
-        Action::Convert { mode, limit, allow_unusable } => {
-            packed.quote(None);
-            packed.number(*mode as i64 * 10 + i64::from(*allow_unusable));
-            put_limit(packed, limit);
-        }
-        Action::SetCreditLimit { limit, allow_unusable } => {
-            packed.quote(None);
-            packed.number(i64::from(*allow_unusable));
-            put_limit(packed, limit);
-        }
+        Action::Convert { limit, .. } | Action::SetCreditLimit { limit, .. } => put_limit(packed, limit),
         Action::Create(create) => {
-            packed.quote(None);
-            packed.number(i64::from(create.allow_unusable));
             packed.array(10);
             packed.number(create.mode as i64);
             packed.number(create.non_usage_billing as i64);
@@ -174,8 +207,6 @@ fn put_action(packed: &mut Packed, order: &Order) {
             put_limit(packed, &create.limit);
         }
         Action::Update { name, low_credit_threshold, non_usage_billing } => {
-            packed.quote(None);
-            packed.number(0);
             packed.array(6);
             packed.number(match low_credit_threshold {
                 None => 0,
@@ -187,31 +218,13 @@ fn put_action(packed: &mut Packed, order: &Order) {
             packed.bytes(name.as_ref().map_or_else(String::new, |name| place(name, &order.command.account)).as_bytes());
             packed.bytes(name.as_deref().unwrap_or_default().as_bytes());
         }
+        _ => return false,
     }
-}
-
-fn plain(packed: &mut Packed, amount: Option<Quote>, option: i64) {
-    packed.quote(amount);
-    packed.number(option);
-    packed.number(0);
+    true
 }
 
 fn place(name: &str, account: &str) -> String {
     encode_place(&NamePlace { folded_name: fold_name(name), account: account.to_owned() })
-}
-
-fn put_debit(packed: &mut Packed, debit: &Debit, order: &Order) {
-    let (afterwards, reserve) = match &debit.then {
-        Then::Settle => (0, None),
-        Then::Keep => (1, None),
-        Then::Reserve(reserve) => (2, Some(reserve)),
-    };
-    packed.quote(Some(debit.amount));
-    packed.number(debit.category as i64 * 100 + debit.excess as i64 * 10 + afterwards);
-    match reserve {
-        Some(reserve) => put_reserve(packed, reserve, order, debit.reservation.as_deref().unwrap_or_default()),
-        None => packed.number(0),
-    }
 }
 
 /// Amount, minimum, validity, how long until it expires, and the part of its record that never changes.
@@ -227,12 +240,6 @@ fn put_reserve(packed: &mut Packed, reserve: &Reserve, order: &Order, name: &str
     tail.extend_from_slice(account);
     tail.extend_from_slice(name.as_bytes());
     packed.bytes(&tail);
-}
-
-fn put_undo(packed: &mut Packed, undo: &Undo) {
-    packed.quote(undo.amount);
-    packed.number(0);
-    packed.numbers(&[undo.facts.amount, undo.facts.mode as i64, i64::from(undo.facts.bill)]);
 }
 
 /// Permanent limit; what to do with the temporary one (0 keep, 1 remove, 2 until an instant, 3 for so long); it, and its end.

@@ -11,6 +11,7 @@ use crate::domain::money::{MAX_COMMANDED_UNITS, MAX_UNITS};
 use crate::domain::outcome::{Refusal, Verdict};
 use crate::domain::rules::{Ended, MAX_OPEN_RESERVATIONS};
 use crate::ledger::codec::flag;
+use crate::ledger::codec::journal::entry_flag;
 use crate::ledger::model::MAX_EXPIRIES;
 
 /// The version of keys and records. A store of another version is refused.
@@ -18,6 +19,16 @@ pub const FORMAT_VERSION: u32 = 1;
 
 /// The score of the sentinel among the expiries: later than any.
 pub const NEVER: i64 = (1 << 53) - 1;
+
+/// The parts of the batch script, in their order.
+const BATCH_FILES: &str = concat!(
+    include_str!("lua/load.lua"),
+    include_str!("lua/formulas.lua"),
+    include_str!("lua/charging.lua"),
+    include_str!("lua/wallet.lua"),
+    include_str!("lua/step.lua"),
+    include_str!("lua/write.lua"),
+);
 
 /// A script as Redis gets it, hashed once.
 pub struct Script {
@@ -36,7 +47,7 @@ impl Script {
 }
 
 /// Decides on a batch.
-pub static BATCH: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/batch.lua")));
+pub static BATCH: LazyLock<Script> = LazyLock::new(|| Script::of(BATCH_FILES));
 
 /// Makes the keys of a partition, if there are none.
 pub static INITIALIZE: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/initialize.lua")));
@@ -45,51 +56,39 @@ pub static INITIALIZE: LazyLock<Script> = LazyLock::new(|| Script::of(include_st
 const KEYS: [&str; 11] =
     ["STATE", "ACCOUNTS", "PROFILES", "RESERVATIONS", "EXPIRIES", "BY_ACCOUNT", "REQUESTS", "OLDER_REQUESTS", "UNDONE", "JOURNAL", "NAMES"];
 
-/// Stored records; [`crate::ledger::codec`] packs and unpacks the same.
-const FORMATS: [(&str, &str); 6] = [
+/// Stored records, which [`crate::ledger::codec`] packs and unpacks too, and the batch, which [`super::batch`] packs.
+const FORMATS: [(&str, &str); 10] = [
     ("STATE_FORMAT", "<I4i8i8i8i8i8c16"),
-    ("ACCOUNT_FORMAT", "<BBBBBI4i8i8i8i8i8i8i8I4I4i8I4"),
+    ("ACCOUNT_FORMAT", "<i8i8i8i8BBBBBI4i8i8i8I4I4i8I4"),
+    ("MOVING_FORMAT", "<i8i8i8i8"),
     ("RESERVATION_FORMAT", "<i8i8i8"),
     ("REMEMBERED_FORMAT", "<c8BBBBi8i8i8"),
     ("REMEMBERED_LONG_FORMAT", "<c8BBBBi8i8i8i8i8i8"),
-    ("ENTRY_FORMAT", "<BBI4i8i8i8i8i8i8i8i8I2I4"),
+    ("BLOCK_FORMAT", "<i8I4i8c16c16"),
+    ("ENTRY_FORMAT", "<BBI4i8i8i8i8i8"),
+    ("BATCH_FORMAT", "<i8i8i8i8i8c16I2I2I2"),
+    ("COMMAND_FORMAT", "<BI2I2c8i8bI2I2c0I4c0"),
 ];
 
-/// Places of an account's fields in its record.
+/// Places of an account's fields in its record. The first four are all that most charges move; the rest is left packed by them.
 const ACCOUNT_FIELDS: [&str; 17] = [
+    "BALANCE",
+    "UNBILLED",
+    "RESERVED",
+    "SEQUENCE",
     "STATUS",
     "MODE",
     "NON_USAGE",
     "DECIMALS",
     "MINOR_DIGITS",
     "CURRENCY",
-    "BALANCE",
-    "UNBILLED",
-    "RESERVED",
     "PERMANENT",
     "TEMPORARY",
     "TEMPORARY_UNTIL",
-    "SEQUENCE",
     "OPEN_BILL",
     "LAST_BILL",
     "PERIOD_END",
     "OPEN_RESERVATIONS",
-];
-
-/// Columns of a command; [`super::batch`] writes them.
-const COLUMNS: [&str; 12] = [
-    "KIND",
-    "ACCOUNT",
-    "REQUEST",
-    "ORIGINAL",
-    "FINGERPRINT",
-    "FIRST_SENT_AT",
-    "SENT_CURRENCY",
-    "MANTISSA",
-    "SCALE",
-    "OPTION",
-    "EXTRA",
-    "REST",
 ];
 
 /// Everything that is a plain number.
@@ -102,7 +101,11 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("MAX_EXPIRIES", MAX_EXPIRIES as i64),
         ("MAX_OPEN_RESERVATIONS", i64::from(MAX_OPEN_RESERVATIONS)),
         ("ACCOUNT_FIELDS", ACCOUNT_FIELDS.len() as i64),
-        ("COLUMNS", COLUMNS.len() as i64),
+        ("MOVING_BYTES", 4 * 8),
+        ("WATCH_LEASE", super::batch::WATCH_LEASE_MILLIS),
+        ("PLAIN_DEBIT", super::batch::PLAIN_DEBIT),
+        ("OWN_TIME", i64::from(entry_flag::OWN_TIME)),
+        ("DETAILS", i64::from(entry_flag::DETAILS)),
         ("ACTIVE", Status::Active as i64),
         ("SUSPENDED", Status::Suspended as i64),
         ("CLOSED", Status::Closed as i64),
@@ -161,7 +164,6 @@ fn numbers() -> Vec<(&'static str, i64)> {
     ];
     numbers.extend(Refusal::ALL.iter().map(|refusal| (refusal.reason(), *refusal as i64)));
     numbers.extend((1..).zip(ACCOUNT_FIELDS).map(|(place, name)| (name, place)));
-    numbers.extend((1..).zip(COLUMNS).map(|(place, name)| (name, place)));
     numbers
 }
 
@@ -219,7 +221,7 @@ mod tests {
 
     #[test]
     fn every_name_in_capitals_is_a_constant() {
-        let script = put_in_constants(include_str!("lua/batch.lua"));
+        let script = put_in_constants(BATCH_FILES);
         let code: String = script.split('\'').step_by(2).collect();
         for name in code.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_')) {
             let is_capital = name.len() > 1 && name.starts_with(|first: char| first.is_ascii_uppercase()) && name == name.to_uppercase();

@@ -1,0 +1,147 @@
+-- Formulas, and what the rules have in common.
+
+local function credit_limit(account)
+  local limit = account[PERMANENT]
+  if now < account[TEMPORARY_UNTIL] and account[TEMPORARY] > limit then return account[TEMPORARY] end
+  return limit
+end
+
+local function usable_of(account, balance, unbilled, reserved)
+  if account[MODE] == PREPAID then return balance + credit_limit(account) - reserved end
+  if balance < 0 then balance = 0 end
+  return credit_limit(account) + balance - unbilled - reserved
+end
+
+local function usable(account) return usable_of(account, account[BALANCE], account[UNBILLED], account[RESERVED]) end
+
+-- An amount as sent, in units; else nothing, and why.
+local function units(mantissa, scale, decimals)
+  local shift = decimals - scale
+  if shift < 0 then return nil, TOO_MANY_DECIMALS end
+  local amount = mantissa * powers[shift]
+  if amount > MAX_UNITS or amount < -MAX_UNITS then return nil, AMOUNT_OUT_OF_RANGE end
+  return amount
+end
+
+local function round_half_up(amount, account)
+  local step = powers[account[DECIMALS] - account[MINOR_DIGITS]]
+  local remainder = amount % step
+  if remainder * 2 >= step and remainder ~= 0 then return amount - remainder + step end
+  return amount - remainder
+end
+
+-- Unbilled and reserved are never negative.
+local function is_within_range(balance, unbilled, reserved)
+  local current = balance - unbilled
+  return balance <= MAX_COMMANDED_UNITS and unbilled <= MAX_COMMANDED_UNITS and reserved <= MAX_COMMANDED_UNITS
+    and balance >= -MAX_COMMANDED_UNITS and current >= -MAX_COMMANDED_UNITS and current <= MAX_COMMANDED_UNITS
+end
+
+local moves_money = {
+  [CHARGED_BALANCE] = true, [CHARGED_UNBILLED] = true, [CHARGED_OWN_BILL] = true, [REFUNDED_BALANCE] = true,
+  [REFUNDED_UNBILLED] = true, [TOPPED_UP] = true, [PAYMENT_REVERSED] = true, [WITHDRAWN] = true, [ADJUSTED] = true,
+  [PERIOD_CLOSED] = true, [FINAL_BILLED] = true, [ROUNDED] = true,
+}
+
+-- The command that is being decided: its columns. `rest` is what its entries end with, packed by the sender.
+local kind, request, fingerprint, mantissa, scale, option, original, detail, rest
+
+-- Numbers an entry, and appends it. Most need neither details nor a time of their own.
+local function push(entry_kind, account, bill, amount, balance, first_detail, second_detail, ending, time)
+  sequence = sequence + 1
+  local own = 0
+  if moves_money[entry_kind] then
+    own = account[SEQUENCE] + 1
+    account[SEQUENCE] = own
+  end
+  local more = ''
+  if time then
+    entry_kind, more = entry_kind + OWN_TIME, pack('<i8', time)
+  end
+  if first_detail ~= 0 or second_detail ~= 0 then
+    entry_kind, more = entry_kind + DETAILS, more .. pack('<i8i8', first_detail, second_detail)
+  end
+  entries[entry_count + 1] = pack(ENTRY_FORMAT, entry_kind, account[MODE], bill, own, amount, balance, account[UNBILLED], account[RESERVED])
+  entries[entry_count + 2], entries[entry_count + 3] = more, ending
+  entry_count = entry_count + 3
+end
+
+-- Records an entry of the command in the open bill. The account must already be as it is after it.
+local function record(entry_kind, account, amount, first_detail, second_detail)
+  if moves_money[entry_kind] and account[PERIOD_END] == 0 then account[PERIOD_END] = period_end end
+  push(entry_kind, account, account[OPEN_BILL], amount, account[BALANCE], first_detail, second_detail, rest)
+end
+
+-- Cuts the open bill: what is unbilled moves to the balance, and the sum is rounded to the minor unit by an entry of its own.
+local function cut_bill(entry_kind, account, ending, time)
+  local bill, billed = account[OPEN_BILL], account[UNBILLED]
+  local rounding = billed - round_half_up(billed, account)
+  account[BALANCE] = account[BALANCE] + rounding - billed
+  account[UNBILLED] = 0
+  account[LAST_BILL] = account[LAST_BILL] + 1
+  account[OPEN_BILL] = account[LAST_BILL]
+  account[PERIOD_END] = 0
+  push(entry_kind, account, bill, billed, account[BALANCE] - rounding, 0, 0, ending, time)
+  if rounding ~= 0 then push(ROUNDED, account, bill, rounding, account[BALANCE], 0, 0, ending, time) end
+end
+
+-- The decision that is being made. A handler sets it, and answers a refusal or nothing.
+local verdict, amount_decided, overdraft, flags, slot_amount, slot_report_by, slot_expires_at
+
+local function decide(new_verdict, amount) verdict, amount_decided = new_verdict, amount end
+
+local function show_reservation(amount, report_by, expires_at, more_flags)
+  flags = flags + HAS_RESERVATION + more_flags
+  slot_amount, slot_report_by, slot_expires_at = amount, report_by, expires_at
+end
+
+-- All of an amount, or what there is down to the minimum (-1: all or nothing); else nothing, and what is missing.
+local function grant(amount, minimum, usable_credit)
+  if usable_credit >= amount then return amount end
+  if minimum >= 0 then
+    if usable_credit >= minimum then return usable_credit end
+    return nil, minimum - usable_credit
+  end
+  return nil, amount - usable_credit
+end
+
+local function put_reservation(q, amount, report_by, expires_at, tail)
+  reservations[q] = { amount, report_by, expires_at, tail }
+  dirty_reservations[q], moved[q] = true, true
+end
+
+-- The request that made a reservation remembers how it ended; marking it also makes it young again.
+local function mark_ended(q, ended)
+  local remembered = requests[q]
+  if remembered and byte(remembered, 12) ~= ended then
+    requests[q] = sub(remembered, 1, 11) .. char(ended) .. sub(remembered, 13)
+    dirty_requests[q] = true
+  end
+end
+
+local function end_reservation(q, ended)
+  reservations[q] = nil
+  dirty_reservations[q] = true
+  mark_ended(q, ended)
+end
+
+-- Why there is no open reservation of that name.
+local function gone(q)
+  local remembered = requests[q]
+  if not remembered or byte(remembered, 9) ~= AUTHORIZE or byte(remembered, 10) ~= DONE then return RESERVATION_NOT_FOUND end
+  local ended = byte(remembered, 12)
+  if ended == SETTLED then return RESERVATION_SETTLED end
+  if ended == RELEASED then return RESERVATION_RELEASED end
+  return RESERVATION_EXPIRED
+end
+
+-- Amount and minimum (-1: none) to reserve, in units; else nothing, nothing, and why.
+local function wanted(reserve, decimals)
+  local amount, refused = units(reserve[1], reserve[2], decimals)
+  if refused then return nil, nil, refused end
+  if reserve[4] < 0 then return amount, -1 end
+  local minimum
+  minimum, refused = units(reserve[3], reserve[4], decimals)
+  if refused then return nil, nil, refused end
+  return amount, minimum
+end

@@ -1,0 +1,181 @@
+#!lua
+-- One step of one partition: a batch of commands of any kind, decided in order, each seeing the one before.
+--
+-- The script is these files, one after another: load (the batch, what is due, what the batch touches), formulas, charging and wallet
+-- (the rules, as in src/domain/rules: names, order of checks and numbers are the same, and a property test holds the two against
+-- each other), step (command by command), write. Everything is loaded in a few calls, decided in tables, and written in a few calls
+-- behind the marked point of no return: a script is isolated, but not rolled back.
+--
+-- KEYS: see src/ledger/redis/keys.rs. ARGV: the batch (see src/ledger/redis/batch.rs), and the channel for changes.
+-- Answers a flat array: whether the batch must be sent again, then for each command a code (0: decided, 1: decided before, else a
+-- refusal), the remembered decision, the account. All amounts are integers below 2^53, which doubles hold exactly.
+--
+-- Names in capitals are constants, and keys: src/ledger/redis/script.rs puts in their values, most of them from the Rust types that
+-- they belong to. So the two cannot differ, no name is looked up, and Lua's limit of 200 locals is far away.
+--
+-- What a command costs is mostly Lua itself: each packed field about 30 ns, each call 50, each element that cmsgpack unpacks 100. So
+-- batches are unpacked by `struct`, into locals; accounts are arrays; and the rare parts of records are left packed.
+
+local call, pack, unpack_struct, unpack, format, sub, byte, char, floor, concat, rep =
+  redis.call, struct.pack, struct.unpack, unpack, string.format, string.sub, string.byte, string.char, math.floor, table.concat, string.rep
+
+local powers = { [0] = 1, 10, 100, 1000, 10000, 100000, 1000000 }
+
+-- ---------------------------------------------------------------------------------------------------------------- the batch
+
+local batch = ARGV[1]
+local now, max_ahead, this_period_end, next_period_end, window, block_id, account_count, request_count, command_count, batch_at =
+  unpack_struct(BATCH_FORMAT, batch)
+
+if max_ahead >= 0 then
+  local time = call('TIME')
+  local ahead = now - (time[1] * 1000 + floor(time[2] / 1000))
+  if ahead > max_ahead then return { err = format('CLOCKAHEAD the clock of the sender is %.0f ms ahead', ahead) } end
+end
+
+local version, sequence, last_now, next_expiry, rotated_at, watched_until, last_block = unpack_struct(STATE_FORMAT, call('GET', STATE))
+if version ~= FORMAT_VERSION then return { err = 'BADSTORE unknown format version' } end
+if now < last_now then now = last_now end
+local period_end = this_period_end
+if period_end <= now then period_end = next_period_end end
+local first_sequence, state_now, is_state_dirty = sequence + 1, last_now, false
+local changed, changed_count = {}, 0
+
+-- So many fields of a format, as an array; and where they end.
+local function unpack_list(field, count)
+  if count == 0 then return {} end
+  local list = { unpack_struct('<' .. rep(field, count), batch, batch_at) }
+  batch_at = list[count + 1]
+  list[count + 1] = nil
+  return list
+end
+
+local account_ids = unpack_list('Bc0', account_count)
+local request_keys = unpack_list('c16', request_count)
+local reservation_requests, undone_requests, profile_accounts
+do
+  local reservation_count, undone_count, profile_count
+  reservation_count, undone_count, profile_count, batch_at = unpack_struct('<I2I2I2', batch, batch_at)
+  reservation_requests = unpack_list('I2', reservation_count)
+  undone_requests = unpack_list('I2', undone_count)
+  profile_accounts = unpack_list('I2', profile_count)
+end
+
+-- ------------------------------------------------------------------------- what is due in the partition, each step whole by itself
+
+-- The older ids go, the younger ones become the older. Freed before the rename, which would free them in place; nothing in them is
+-- needed any more, so whatever happens in between is harmless.
+if now - rotated_at >= window then
+  call('UNLINK', OLDER_REQUESTS)
+  call('RENAME', REQUESTS, OLDER_REQUESTS)
+  call('HSET', REQUESTS, '', '')
+  rotated_at, state_now, is_state_dirty = now, now, true
+end
+
+local must_repeat = 0
+if next_expiry <= now then
+  local due = call('ZRANGEBYSCORE', EXPIRIES, '-inf', format('%.0f', now), 'LIMIT', 0, MAX_EXPIRIES)
+  if #due > 0 then
+    local packed = call('HMGET', RESERVATIONS, unpack(due))
+    local ids, accounts, places, count = {}, {}, {}, 0
+    local index, index_count = {}, 0
+    for i = 1, #due do
+      if packed[i] then
+        local amount, _, _, id = unpack_struct('<i8i8i8I2c0', packed[i])
+        if not places[id] then
+          count = count + 1
+          ids[count], places[id] = id, { 0, 0 }
+        end
+        local place = places[id]
+        place[1], place[2] = place[1] + amount, place[2] + 1
+        index_count = index_count + 1
+        index[index_count] = id .. '\0' .. due[i]
+      end
+    end
+    local writes, w = {}, 0
+    if count > 0 then
+      local stored = call('HMGET', ACCOUNTS, unpack(ids))
+      for i = 1, count do
+        if stored[i] then
+          local account = { unpack_struct(ACCOUNT_FORMAT, stored[i]) }
+          account[RESERVED] = account[RESERVED] - places[ids[i]][1]
+          account[OPEN_RESERVATIONS] = account[OPEN_RESERVATIONS] - places[ids[i]][2]
+          writes[w + 1], writes[w + 2] = ids[i], pack(ACCOUNT_FORMAT, unpack(account, 1, ACCOUNT_FIELDS))
+          w = w + 2
+          changed_count = changed_count + 1
+          changed[changed_count] = ids[i]
+        end
+      end
+    end
+    if w > 0 then call('HSET', ACCOUNTS, unpack(writes)) end
+    call('HDEL', RESERVATIONS, unpack(due))
+    call('ZREM', EXPIRIES, unpack(due))
+    if index_count > 0 then call('ZREM', BY_ACCOUNT, unpack(index)) end
+    state_now, is_state_dirty = now, true
+  end
+  next_expiry = tonumber(call('ZRANGE', EXPIRIES, 0, 0, 'WITHSCORES')[2])
+  if next_expiry <= now then must_repeat = 1 end
+end
+
+-- ----------------------------------------------------------------------------------------------- load all that the batch touches
+
+local accounts, stored_accounts, dirty_accounts = {}, {}, {}
+local settings = {} -- of each account, the part of its record that charges leave alone
+local requests, dirty_requests = {}, {}
+local reservations, was_open, moved, dirty_reservations = {}, {}, {}, {}
+local undone, dirty_undone = {}, {}
+local profiles, dirty_profiles = {}, {}
+local entries, entry_count = {}, 0
+local out = { must_repeat }
+
+if must_repeat == 1 then
+  command_count = 0
+elseif command_count > 0 then
+  stored_accounts = call('HMGET', ACCOUNTS, unpack(account_ids))
+  for i = 1, #account_ids do
+    local stored = stored_accounts[i]
+    if stored then
+      accounts[i] = { unpack_struct(ACCOUNT_FORMAT, stored) }
+      settings[i] = sub(stored, MOVING_BYTES + 1)
+    end
+  end
+  if #request_keys > 0 then
+    requests = call('HMGET', REQUESTS, unpack(request_keys))
+    local older = call('HMGET', OLDER_REQUESTS, unpack(request_keys))
+    for i = 1, #request_keys do
+      if not requests[i] then requests[i] = older[i] end
+    end
+  end
+  if #reservation_requests > 0 then
+    local keys = {}
+    for i = 1, #reservation_requests do keys[i] = request_keys[reservation_requests[i]] end
+    local stored = call('HMGET', RESERVATIONS, unpack(keys))
+    for i = 1, #reservation_requests do
+      if stored[i] then
+        local amount, report_by, expires_at, at = unpack_struct(RESERVATION_FORMAT, stored[i])
+        local q = reservation_requests[i]
+        reservations[q] = { amount, report_by, expires_at, sub(stored[i], at) }
+        was_open[q] = reservations[q][4]
+      end
+    end
+  end
+  if #undone_requests > 0 then
+    local keys = {}
+    for i = 1, #undone_requests do keys[i] = request_keys[undone_requests[i]] end
+    local stored = call('HMGET', UNDONE, unpack(keys))
+    for i = 1, #undone_requests do
+      undone[undone_requests[i]] = stored[i] and unpack_struct('<i8', stored[i]) or 0
+    end
+  end
+  if #profile_accounts > 0 then
+    local ids = {}
+    for i = 1, #profile_accounts do ids[i] = account_ids[profile_accounts[i]] end
+    local stored = call('HMGET', PROFILES, unpack(ids))
+    for i = 1, #profile_accounts do
+      if stored[i] then
+        local threshold, created_at, place, at = unpack_struct('<i8i8I2c0', stored[i])
+        profiles[profile_accounts[i]] = { threshold, created_at, place, sub(stored[i], at), place }
+      end
+    end
+  end
+end

@@ -1,0 +1,196 @@
+//! The binary as its own process: started on free ports, watched by its log, ended with this value.
+#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support; each test uses a part")]
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tollgate::grpc::v1::account_service_client::AccountServiceClient;
+use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
+use tollgate::grpc::v1::{self, PaymentMode};
+use tonic::transport::{Channel, Endpoint};
+
+/// How long anything may take before a test gives up on it.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// `tollgate serve`, running.
+pub struct Service {
+    child: Child,
+    pub address: SocketAddr,
+    pub metrics: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Service {
+    /// On the embedded engine, with its store in this folder.
+    pub fn embedded(folder: &Path) -> Self {
+        Self::start(&["--store", folder.join("ledger.db").to_str().unwrap()], &[])
+    }
+
+    /// On a Redis.
+    pub fn redis(url: &str) -> Self {
+        Self::start(&["--redis", url], &[])
+    }
+
+    /// Starts it, and waits until it says where it serves: in its log, which is JSON here.
+    pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"])
+            .args(arguments)
+            .env_clear()
+            .envs(environment.iter().copied())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (found, serving) = channel();
+        let (stderr, kept) = (child.stderr.take().unwrap(), Arc::clone(&log));
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+                if event["message"] == "serving" {
+                    let address = |name: &str| event[name].as_str().unwrap().parse::<SocketAddr>().unwrap();
+                    let _ = found.send((address("address"), address("metrics")));
+                }
+                kept.lock().unwrap().push(line);
+            }
+        });
+        match serving.recv_timeout(PATIENCE) {
+            Ok((address, metrics)) => Self { child, address, metrics, log },
+            Err(error) => {
+                // A sender that is gone means that the process has ended.
+                let ended = (error == RecvTimeoutError::Disconnected).then(|| child.wait());
+                panic!("tollgate does not serve ({ended:?}): {:#?}", log.lock().unwrap())
+            }
+        }
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Ends it as a crash would: SIGKILL.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to stop (SIGTERM), and waits until it has.
+    pub fn stop(mut self) -> ExitStatus {
+        assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
+        self.child.wait().unwrap()
+    }
+
+    /// Does the same without holding up clients on this runtime, which must hear of it.
+    pub async fn stopped(self) -> ExitStatus {
+        tokio::task::spawn_blocking(|| self.stop()).await.unwrap()
+    }
+
+    /// A connection of its own.
+    pub async fn client(&self) -> Client {
+        Client::connect(self.address).await
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("tollgate's log:\n{}", self.log.lock().unwrap().join("\n"));
+        }
+    }
+}
+
+/// Both services, over one connection.
+#[derive(Clone)]
+pub struct Client {
+    pub charging: ChargingServiceClient<Channel>,
+    pub accounts: AccountServiceClient<Channel>,
+}
+
+impl Client {
+    pub async fn connect(address: SocketAddr) -> Self {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap().tcp_nodelay(true);
+        let channel = endpoint.connect_timeout(PATIENCE).connect().await.unwrap();
+        Self { charging: ChargingServiceClient::new(channel.clone()), accounts: AccountServiceClient::new(channel) }
+    }
+
+    /// Opens an account with a limit, and money in it.
+    pub async fn open(&mut self, id: &str, mode: PaymentMode, limit: &str, top_up: &str) {
+        let request = v1::CreateAccountRequest {
+            account_id: id.into(),
+            request_id: "create".into(),
+            name: format!("Customer {id}"),
+            currency_code: "EUR".into(),
+            mode: mode.into(),
+            credit_limit: Some(v1::CreditLimitChange { permanent: money(limit), temporary: None }),
+            allow_unusable: true,
+            ..Default::default()
+        };
+        self.accounts.create_account(request).await.unwrap();
+        if top_up != "0" {
+            let (account_id, request_id) = (id.into(), "top-up".into());
+            let request = v1::TopUpRequest { account_id, request_id, amount: money(top_up), ..Default::default() };
+            self.accounts.top_up(request).await.unwrap();
+        }
+    }
+
+    pub async fn credit(&mut self, id: &str) -> v1::Credit {
+        let request = v1::GetUsableCreditRequest { account_id: id.into() };
+        self.charging.get_usable_credit(request).await.unwrap().into_inner().credit.unwrap()
+    }
+
+    /// All of an account's journal, oldest entry first.
+    pub async fn journal(&mut self, id: &str) -> Vec<v1::Entry> {
+        let mut request = v1::ListEntriesRequest { account_id: id.into(), page_size: 1000, ..Default::default() };
+        let mut entries = Vec::new();
+        loop {
+            let page = self.accounts.list_entries(request.clone()).await.unwrap().into_inner();
+            entries.extend(page.entries);
+            request.page_token = page.next_page_token;
+            if request.page_token.is_empty() {
+                entries.reverse();
+                return entries;
+            }
+        }
+    }
+}
+
+pub fn money(amount: &str) -> Option<v1::Money> {
+    Some(v1::Money { amount: amount.into(), currency_code: String::new() })
+}
+
+pub fn debit(account: &str, request_id: &str, amount: &str) -> v1::DebitRequest {
+    v1::DebitRequest { account_id: account.into(), request_id: request_id.into(), amount: money(amount), ..Default::default() }
+}
+
+/// A seed for a test's random choices: printed, and taken from TOLLGATE_TEST_SEED if that is set.
+pub fn seed() -> u64 {
+    let given = std::env::var_os("TOLLGATE_TEST_SEED").map(|text| text.to_str().unwrap().parse().unwrap());
+    let seed = given.unwrap_or_else(rand::random);
+    println!("TOLLGATE_TEST_SEED={seed}");
+    seed
+}
+
+/// Asks again and again until there is an answer, for so long as a test has patience.
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
