@@ -1,6 +1,6 @@
 //! The roles of the binary, one module each.
 //!
-//! [`serve`] runs the service, [`demo`] shows it, [`bench`] measures it; the others are operators' commands, which call a running service by the one gRPC
+//! [`serve`] runs the service, [`demo`] shows it, [`mod@bench`] measures it; the others are operators' commands, which call a running service by the one gRPC
 //! [`client`].
 
 pub mod bench;

@@ -9,6 +9,8 @@ class Row:
     def __init__(self, what, least, aim, at_most=False):
         self.what, self.least, self.aim, self.at_most = what, least, aim, at_most
         self.pairs = []
+        # Why the two sides cannot be compared, if so. Such a row is neither met nor missed.
+        self.flaws = []
 
     def measure(self, ours, theirs, trials):
         """Measures both sides as often as there are trials. The order changes each time: no side always comes first."""
@@ -20,7 +22,7 @@ class Row:
                 left = ours()
                 right = theirs()
             self.pairs.append((left, right))
-        print(f"  {self.what}: {self.median:.2f}", flush=True)
+        print(f"  {self.what}: {self.median:.2f}{' (not comparable)' if self.flaws else ''}", flush=True)
         return self
 
     @property
@@ -33,7 +35,7 @@ class Row:
 
     @property
     def is_met(self):
-        if self.least is None:
+        if self.least is None or self.flaws:
             return None
         return self.median <= self.least if self.at_most else self.median >= self.least
 
@@ -41,7 +43,7 @@ class Row:
         bound = "at most " if self.at_most else ""
         figure = lambda value: "" if value is None else f"{bound}{value:g}"
         ratios = self.ratios
-        mark = {None: "", True: "✓", False: "✗"}[self.is_met]
+        mark = {None: "not comparable" if self.flaws else "", True: "✓", False: "✗"}[self.is_met]
         return [self.what, figure(self.least), figure(self.aim), f"{self.median:.2f}", f"{min(ratios):.2f} to {max(ratios):.2f}", mark]
 
     def as_json(self):
@@ -52,6 +54,7 @@ class Row:
             "aim": self.aim,
             "ratio": {"median": self.median, "min": min(self.ratios), "max": max(self.ratios)},
             "is_met": self.is_met,
+            "flaws": self.flaws,
             "ours": statistics.median(left),
             "theirs": statistics.median(right),
         }
