@@ -100,28 +100,22 @@ impl Desk {
             }
             self.apply(batches);
             for read in reads {
-                match self.book() {
-                    Ok(()) => {}
-                    Err(error) => {
-                        read(Err(error));
-                        continue;
-                    }
-                }
-                read(self.book.as_ref().map(|book| (book, &self.store)).ok_or_else(|| LedgerError::unavailable("the store is not loaded")));
+                read(self.state());
             }
         }
     }
 
-    /// Makes sure that memory holds what the disk holds.
-    fn book(&mut self) -> Result<(), LedgerError> {
+    /// Memory, which holds what the disk holds, and the disk.
+    fn state(&mut self) -> Result<(&Book, &Store), LedgerError> {
         if self.book.is_none() {
             self.book = Some(self.store.load().map_err(|error| LedgerError::unavailable(format!("{error:#}")))?);
         }
-        Ok(())
+        let book = self.book.as_ref().ok_or_else(|| LedgerError::unavailable("the store is not loaded"))?;
+        Ok((book, &self.store))
     }
 
     fn apply(&mut self, batches: Vec<Batch>) {
-        let result = self.book().and_then(|()| self.decide(&batches));
+        let result = self.state().map(|_| ()).and_then(|()| self.decide(&batches));
         match result {
             Ok(answers) => batches.into_iter().zip(answers).for_each(|(batch, answer)| {
                 let _ = batch.caller.send(Ok(answer));

@@ -1,7 +1,7 @@
 //! The engines are one: random commands have the same answers, accounts, reservations and journal on the pure rules, on SQLite, on
 //! Redis and on Valkey, one by one and in batches of every size; and the invariants hold after every step.
 //!
-//! A failing sequence is shrunk, printed, and kept in `proptest-regressions/`.
+//! A failing sequence is shrunk, printed, and kept in `regressions.txt`.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 #[path = "../support/mod.rs"]
@@ -117,7 +117,7 @@ fn cases(default: u32) -> u32 {
 #[test]
 fn a_hundred_thousand_commands_are_decided_alike_on_the_rules_on_sqlite_and_on_redis() {
     let server = RedisServer::redis();
-    runner(concat!(env!("CARGO_MANIFEST_DIR"), "/proptest-regressions/engines.txt"), cases(400))
+    runner(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/engines/regressions.txt"), cases(400))
         .run(&(events(250..400), sizes()), |(events, sizes)| {
             run_everywhere(&server, "Redis", &events, &sizes);
             Ok(())
@@ -130,7 +130,7 @@ fn a_hundred_thousand_commands_are_decided_alike_on_the_rules_on_sqlite_and_on_r
 #[test]
 fn commands_are_decided_alike_on_the_rules_and_on_valkey() {
     let server = RedisServer::valkey();
-    runner(concat!(env!("CARGO_MANIFEST_DIR"), "/proptest-regressions/engines.txt"), cases(40))
+    runner(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/engines/regressions.txt"), cases(40))
         .run(&(events(250..400), sizes()), |(events, sizes)| {
             run_everywhere(&server, "Valkey", &events, &sizes);
             Ok(())

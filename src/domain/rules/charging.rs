@@ -113,7 +113,7 @@ pub(super) fn debit(mut desk: Desk<'_>, debit: &Debit) -> Result<Step, Refusal> 
         overdraft = excess - usable.max(0);
     }
 
-    let kept = (held - amount).max(0);
+    let kept = (held - price).max(0);
     let keeps = open.is_some() && debit.then == Then::Keep;
     desk.account.reserved -= if keeps { held - kept } else { held };
     if open.is_some() && !keeps {

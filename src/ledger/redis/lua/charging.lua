@@ -58,7 +58,7 @@ handlers[DEBIT] = function(account, n)
     end
   end
 
-  local kept = held - amount
+  local kept = held - price
   if kept < 0 then kept = 0 end
   local keeps = open and afterwards == 1
   local balance, unbilled, reserved = account[BALANCE], account[UNBILLED], account[RESERVED] - held

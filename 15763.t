@@ -1,0 +1,1 @@
+client cpu 0.21+0.05 s
