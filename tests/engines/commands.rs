@@ -204,7 +204,7 @@ fn what() -> impl Strategy<Value = What> {
         6 => (limit(), any::<bool>()).prop_map(|(limit, allow)| What::SetCreditLimit { limit, allow }),
         1 => Just(What::Suspend),
         3 => Just(What::Resume),
-        1 => Just(What::Empty),
+        3 => Just(What::Empty),
         1 => Just(What::Close),
     ]
 }

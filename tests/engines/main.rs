@@ -124,7 +124,9 @@ fn a_hundred_thousand_commands_are_decided_alike_on_the_rules_on_sqlite_and_on_r
         })
         .unwrap_or_else(|error| panic!("{error}"));
     println!("{}", reference::statistics());
-    assert_eq!(reference::refusals_not_met(), [""; 0], "the sequences are wide enough to meet every refusal");
+    if cases(400) >= 400 {
+        assert_eq!(reference::refusals_not_met(), [""; 0], "the sequences are wide enough to meet every refusal");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Blocks of journal entries, as bytes.
 //!
 //! A block is `<i8I4i8c16c16` (first sequence, count, time, id, id of the block before) and its entries. An entry is
-//! `<BBI4i8i8i8i8i8` (kind, mode, bill, account sequence, amount, balance, unbilled, reserved); if it has a time other than the block's,
+//! `<BBI4i8i8i8i8i8` (kind, mode, bill, amount, balance, unbilled, reserved, account sequence); if it has a time other than the block's,
 //! `<i8`; if it has details, `<i8i8`; and an ending: `<I2c0I4c0`, the account id and a protobuf message of what the caller sent. The
 //! ending is packed before the step, so that the step only copies it. Flags in the kind's byte say what is there.
 
@@ -195,10 +195,10 @@ pub fn encode_block(block: &Block) -> Vec<u8> {
         bytes.put_u8(entry.kind as u8 | flags);
         bytes.put_u8(entry.mode as u8);
         bytes.put_u32_le(entry.bill);
-        bytes.put_u64_le(entry.account_sequence);
         for number in [entry.amount, entry.balance, entry.unbilled, entry.reserved] {
             bytes.put_i64_le(number);
         }
+        bytes.put_u64_le(entry.account_sequence);
         if has_own_time {
             bytes.put_i64_le(entry.time);
         }
@@ -237,11 +237,11 @@ fn read_entry(bytes: &mut &[u8], block_time: i64) -> Option<Entry> {
     let kind = EntryKind::from_number(flagged_kind & !(entry_flag::OWN_TIME | entry_flag::DETAILS))?;
     let mode = mode(bytes.try_get_u8().ok()?)?;
     let bill = bytes.try_get_u32_le().ok()?;
-    let account_sequence = bytes.try_get_u64_le().ok()?;
     let amount = bytes.try_get_i64_le().ok()?;
     let balance = bytes.try_get_i64_le().ok()?;
     let unbilled = bytes.try_get_i64_le().ok()?;
     let reserved = bytes.try_get_i64_le().ok()?;
+    let account_sequence = bytes.try_get_u64_le().ok()?;
     let time = if flagged_kind & entry_flag::OWN_TIME == 0 { block_time } else { bytes.try_get_i64_le().ok()? };
     let details =
         if flagged_kind & entry_flag::DETAILS == 0 { [0, 0] } else { [bytes.try_get_i64_le().ok()?, bytes.try_get_i64_le().ok()?] };

@@ -57,7 +57,7 @@ const KEYS: [&str; 11] =
     ["STATE", "ACCOUNTS", "PROFILES", "RESERVATIONS", "EXPIRIES", "BY_ACCOUNT", "REQUESTS", "OLDER_REQUESTS", "UNDONE", "JOURNAL", "NAMES"];
 
 /// Stored records, which [`crate::ledger::codec`] packs and unpacks too, and the batch, which [`super::batch`] packs.
-const FORMATS: [(&str, &str); 10] = [
+const FORMATS: [(&str, &str); 11] = [
     ("STATE_FORMAT", "<I4i8i8i8i8i8c16"),
     ("ACCOUNT_FORMAT", "<i8i8i8i8BBBBBI4i8i8i8I4I4i8I4"),
     ("MOVING_FORMAT", "<i8i8i8i8"),
@@ -66,6 +66,7 @@ const FORMATS: [(&str, &str); 10] = [
     ("REMEMBERED_LONG_FORMAT", "<c8BBBBi8i8i8i8i8i8"),
     ("BLOCK_FORMAT", "<i8I4i8c16c16"),
     ("ENTRY_FORMAT", "<BBI4i8i8i8i8i8"),
+    ("ENTRY_HEAD_FORMAT", "<BBI4i8"),
     ("BATCH_FORMAT", "<i8i8i8i8i8c16I2I2I2"),
     ("COMMAND_FORMAT", "<BI2I2c8i8bI2I2c0I4c0"),
 ];

@@ -61,7 +61,7 @@ local function push(entry_kind, account, bill, amount, balance, first_detail, se
   if first_detail ~= 0 or second_detail ~= 0 then
     entry_kind, more = entry_kind + DETAILS, more .. pack('<i8i8', first_detail, second_detail)
   end
-  entries[entry_count + 1] = pack(ENTRY_FORMAT, entry_kind, account[MODE], bill, own, amount, balance, account[UNBILLED], account[RESERVED])
+  entries[entry_count + 1] = pack(ENTRY_FORMAT, entry_kind, account[MODE], bill, amount, balance, account[UNBILLED], account[RESERVED], own)
   entries[entry_count + 2], entries[entry_count + 3] = more, ending
   entry_count = entry_count + 3
 end

@@ -119,8 +119,8 @@ end
 
 -- ----------------------------------------------------------------------------------------------- load all that the batch touches
 
-local accounts, stored_accounts, dirty_accounts = {}, {}, {}
-local settings = {} -- of each account, the part of its record that charges leave alone
+-- Accounts stay packed: each command unpacks its own copy, and an accepted one packs it again.
+local accounts, dirty_accounts = {}, {}
 local requests, dirty_requests = {}, {}
 local reservations, was_open, moved, dirty_reservations = {}, {}, {}, {}
 local undone, dirty_undone = {}, {}
@@ -131,14 +131,7 @@ local out = { must_repeat }
 if must_repeat == 1 then
   command_count = 0
 elseif command_count > 0 then
-  stored_accounts = call('HMGET', ACCOUNTS, unpack(account_ids))
-  for i = 1, #account_ids do
-    local stored = stored_accounts[i]
-    if stored then
-      accounts[i] = { unpack_struct(ACCOUNT_FORMAT, stored) }
-      settings[i] = sub(stored, MOVING_BYTES + 1)
-    end
-  end
+  accounts = call('HMGET', ACCOUNTS, unpack(account_ids))
   if #request_keys > 0 then
     requests = call('HMGET', REQUESTS, unpack(request_keys))
     local older = call('HMGET', OLDER_REQUESTS, unpack(request_keys))

@@ -2,7 +2,8 @@
 
 -- Decides on the current command. Answers the code, the remembered decision, the account to show.
 local function step(n, extra)
-  local account, remembered = accounts[n], request > 0 and requests[request]
+  local stored, remembered = accounts[n], request > 0 and requests[request]
+  local account = stored and { unpack_struct(ACCOUNT_FORMAT, stored) }
   local first_sent_at, sent_currency
   original, first_sent_at, sent_currency, detail = 0, 0, 0, nil
   if extra ~= '' then
@@ -18,11 +19,11 @@ local function step(n, extra)
   if not account and (remembered or kind ~= CREATE) then return ACCOUNT_NOT_FOUND end
   if not remembered and account and sent_currency > 0 and sent_currency ~= account[CURRENCY] then return CURRENCY_MISMATCH end
 
-  -- A close that is due is applied to a copy, which only an accepted command makes real.
-  local entries_before, sequence_before, is_copy = entry_count, sequence, false
+  -- A close that is due becomes real only with an accepted command.
+  local entries_before, sequence_before, is_closed = entry_count, sequence, false
   if account and account[PERIOD_END] ~= 0 and account[PERIOD_END] <= now then
-    account, is_copy = { unpack(account, 1, ACCOUNT_FIELDS) }, true
     local id = account_ids[n]
+    is_closed = true
     cut_bill(PERIOD_CLOSED, account, pack('<I2c0I4', #id, id, 0), account[PERIOD_END])
   end
 
@@ -44,19 +45,10 @@ local function step(n, extra)
     -- Nothing happened: what was due is still due.
     entry_count, sequence = entries_before, sequence_before
     if refused then return refused end
-  else
-    accounts[n] = account
   end
-  local packed
-  if verdict ~= DONE and not is_copy then
-    packed = stored_accounts[n]
-  else
-    packed = pack(ACCOUNT_FORMAT, unpack(account, 1, ACCOUNT_FIELDS))
-  end
-  if verdict == DONE then
-    stored_accounts[n], settings[n] = packed, sub(packed, MOVING_BYTES + 1)
-    dirty_accounts[n] = true
-  end
+  local packed = stored
+  if verdict == DONE or is_closed then packed = pack(ACCOUNT_FORMAT, unpack(account, 1, ACCOUNT_FIELDS)) end
+  if verdict == DONE then accounts[n], dirty_accounts[n] = packed, true end
   if not remembered then
     if flags % 2 == 1 or floor(flags / RESERVE_DECLINED) % 2 == 1 then
       remembered = pack(REMEMBERED_LONG_FORMAT, fingerprint, kind, verdict, flags, 0, amount_decided, overdraft,
@@ -74,35 +66,37 @@ end
 local o, n, extra = 1, nil, nil
 for _ = 1, command_count do
   kind, n, request, fingerprint, mantissa, scale, option, extra, rest, batch_at = unpack_struct(COMMAND_FORMAT, batch, batch_at)
-  local account, is_decided = accounts[n], false
+  local stored, is_decided = accounts[n], false
   -- The straight way of the most frequent command by far: a direct charge of usage, within usable credit, on an active account whose
   -- bill is open and not due. It is the same decision as in charging.lua; whatever is unusual goes there.
-  if kind == DEBIT and option == PLAIN_DEBIT and extra == '' and account and not requests[request] and account[STATUS] == ACTIVE
-    and account[PERIOD_END] > now and scale <= account[DECIMALS] then
-    local amount = mantissa * powers[account[DECIMALS] - scale]
-    local balance, unbilled, reserved, limit = account[BALANCE], account[UNBILLED], account[RESERVED], account[PERMANENT]
-    if now < account[TEMPORARY_UNTIL] and account[TEMPORARY] > limit then limit = account[TEMPORARY] end
-    local mode, entry_kind, usable_credit = account[MODE], CHARGED_BALANCE, nil
-    if mode == PREPAID then
-      usable_credit = balance + limit - reserved
-      balance = balance - amount
-    else
-      usable_credit = limit + (balance > 0 and balance or 0) - unbilled - reserved
-      entry_kind, unbilled = CHARGED_UNBILLED, unbilled + amount
-    end
-    if amount <= usable_credit and amount <= MAX_UNITS and is_within_range(balance, unbilled, reserved) then
-      sequence = sequence + 1
-      local own = account[SEQUENCE] + 1
-      account[BALANCE], account[UNBILLED], account[SEQUENCE] = balance, unbilled, own
-      entries[entry_count + 1] = pack(ENTRY_FORMAT, entry_kind, mode, account[OPEN_BILL], own, amount, balance, unbilled, reserved)
-      entries[entry_count + 2] = rest
-      entry_count = entry_count + 2
-      local remembered = pack(REMEMBERED_FORMAT, fingerprint, DEBIT, DONE, 0, 0, amount, 0, sequence)
-      local packed = pack(MOVING_FORMAT, balance, unbilled, reserved, own) .. settings[n]
-      requests[request], dirty_requests[request] = remembered, true
-      stored_accounts[n], dirty_accounts[n] = packed, true
-      out[o + 1], out[o + 2], out[o + 3] = 0, remembered, packed
-      is_decided = true
+  if kind == DEBIT and option == PLAIN_DEBIT and extra == '' and stored and not requests[request] then
+    local balance, unbilled, reserved, own, status, mode, _, decimals, _, _, limit, temporary, temporary_until, bill, _, ends =
+      unpack_struct(ACCOUNT_FORMAT, stored)
+    if status == ACTIVE and ends > now and scale <= decimals then
+      local amount = mantissa * powers[decimals - scale]
+      if now < temporary_until and temporary > limit then limit = temporary end
+      local entry_kind, usable_credit = CHARGED_BALANCE, nil
+      if mode == PREPAID then
+        usable_credit = balance + limit - reserved
+        balance = balance - amount
+      else
+        usable_credit = limit + (balance > 0 and balance or 0) - unbilled - reserved
+        entry_kind, unbilled = CHARGED_UNBILLED, unbilled + amount
+      end
+      if amount <= usable_credit and amount <= MAX_UNITS and is_within_range(balance, unbilled, reserved) then
+        sequence = sequence + 1
+        -- What a charge moves stands together in the account's record and in the entry's, and is packed once for both.
+        local moving = pack(MOVING_FORMAT, balance, unbilled, reserved, own + 1)
+        local packed = moving .. sub(stored, MOVING_BYTES + 1)
+        local remembered = pack(REMEMBERED_FORMAT, fingerprint, DEBIT, DONE, 0, 0, amount, 0, sequence)
+        entries[entry_count + 1] = pack(ENTRY_HEAD_FORMAT, entry_kind, mode, bill, amount)
+        entries[entry_count + 2], entries[entry_count + 3] = moving, rest
+        entry_count = entry_count + 3
+        requests[request], dirty_requests[request] = remembered, true
+        accounts[n], dirty_accounts[n] = packed, true
+        out[o + 1], out[o + 2], out[o + 3] = 0, remembered, packed
+        is_decided = true
+      end
     end
   end
   if not is_decided then

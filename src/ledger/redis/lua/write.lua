@@ -2,7 +2,7 @@
 
 local writes, w = {}, 0
 for n in pairs(dirty_accounts) do
-  writes[w + 1], writes[w + 2] = account_ids[n], stored_accounts[n]
+  writes[w + 1], writes[w + 2] = account_ids[n], accounts[n]
   w = w + 2
   changed_count = changed_count + 1
   changed[changed_count] = account_ids[n]
