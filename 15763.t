@@ -1,1 +1,0 @@
-client cpu 0.21+0.05 s
