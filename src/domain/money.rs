@@ -127,7 +127,7 @@ impl fmt::Display for Quote {
 
 /// Units as a decimal text, without trailing zeros beyond the currency's minor unit.
 ///
-/// Every answer carries about ten of these, so it is done on integers: a `Decimal` costs several times as much.
+/// Every answer carries about ten of these, so it is done on integers, without a `Decimal` in between.
 #[must_use]
 pub fn format_units(units: i64, decimals: u8, minor_digits: u8) -> String {
     let (mut digits, mut scale) = (units.unsigned_abs(), decimals);

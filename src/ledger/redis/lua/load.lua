@@ -13,8 +13,8 @@
 -- Names in capitals are constants, and keys: src/ledger/redis/script.rs puts in their values, most of them from the Rust types that
 -- they belong to. So the two cannot differ, no name is looked up, and Lua's limit of 200 locals is far away.
 --
--- What a command costs is mostly Lua itself: each packed field about 30 ns, each call 50, each element that cmsgpack unpacks 100. So
--- batches are unpacked by `struct`, into locals; accounts are arrays; and the rare parts of records are left packed.
+-- What a command costs is mostly Lua itself. Measured on one 2.4 GHz core: a field packed about 45 ns, unpacked 25, a call 40, an element
+-- of cmsgpack 150. So batches are unpacked by `struct`, into locals, and the rare parts of records are left packed.
 
 local call, pack, unpack_struct, unpack, format, sub, byte, char, floor, concat, rep =
   redis.call, struct.pack, struct.unpack, unpack, string.format, string.sub, string.byte, string.char, math.floor, table.concat, string.rep
