@@ -3,6 +3,7 @@
 //! Imports point only downwards in this list; a test keeps it so.
 
 pub mod app;
+pub mod billing;
 pub mod cli;
 pub mod clock;
 pub mod config;

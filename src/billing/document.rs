@@ -1,0 +1,154 @@
+//! A document of a bill: what a customer gets to see, and a finance department keeps.
+//!
+//! All amounts are in units of the account (see [`Document::decimals`]). A document is worked out when its bill is cut; it gets number,
+//! date and the names of both parties when it is issued, and never changes from then on.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::account::Millis;
+
+/// What kind of document it is. Each kind has a series of numbers of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DocumentKind {
+    /// Lists what the customer used and now has to buy: an amount to pay, a due date.
+    Invoice,
+    /// Summarizes what was deducted from a prepaid account: nothing to pay.
+    Statement,
+    /// Documents a refund of what was already invoiced. It moves no money: the refund did.
+    CreditNote,
+}
+
+/// What cut the bill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The billing period ended.
+    PeriodEnd,
+    /// The account was converted to prepaid: its final bill.
+    Conversion,
+    /// A charge that is its own bill.
+    SingleCharge,
+    /// A refund of what an earlier document billed.
+    Refund,
+}
+
+/// Who issues a document, or whom it is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Party {
+    /// The name.
+    pub name: String,
+    /// The lines of the postal address.
+    pub address: Vec<String>,
+    /// The tax id; empty: none.
+    pub tax_id: String,
+    /// Where to write to; empty: nowhere.
+    pub email: String,
+}
+
+/// One line: everything of one item within the bill.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// "usage", "subscription", "hardware", "service".
+    pub category: String,
+    /// What was sold; empty: not said.
+    pub item: String,
+    /// For people; empty: the item speaks for itself.
+    pub description: String,
+    /// How much of it, as a decimal; empty: not said.
+    pub quantity: String,
+    /// Of what; empty: not said.
+    pub unit: String,
+    /// How many charges (or refunds) it sums up.
+    pub count: i64,
+    /// What it costs; negative: given back.
+    pub amount: i64,
+    /// When the first of them was accepted.
+    pub first_use: Millis,
+    /// When the last of them was accepted.
+    pub last_use: Millis,
+}
+
+/// What moved the balance within the bill. `opening + all the others = closing`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wallet {
+    /// The balance before the bill's first entry.
+    pub opening: i64,
+    /// Top-ups and payments.
+    pub paid_in: i64,
+    /// Payments that were taken back: zero or negative.
+    pub reversed: i64,
+    /// Charges: zero or negative.
+    pub charged: i64,
+    /// Refunds to the balance.
+    pub refunded: i64,
+    /// Withdrawals: zero or negative.
+    pub withdrawn: i64,
+    /// Corrections by hand, signed.
+    pub adjusted: i64,
+    /// Rounding to the minor unit, signed.
+    pub rounded: i64,
+    /// The balance after the bill's last entry, before what the bill itself moves.
+    pub closing: i64,
+}
+
+/// A document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document {
+    /// What kind of document it is.
+    pub kind: DocumentKind,
+    /// Its number, unique and gapless in its series; empty: not issued yet.
+    pub number: String,
+    /// What cut the bill.
+    pub cause: Cause,
+    /// The account.
+    pub account: String,
+    /// The account's number of the bill.
+    pub bill: u32,
+    /// Who issues it.
+    pub issuer: Party,
+    /// Whom it is for.
+    pub customer: Party,
+    /// ISO 4217.
+    pub currency: String,
+    /// Digits behind the point of one unit.
+    pub decimals: u8,
+    /// Digits behind the point of the currency's minor unit.
+    pub minor_digits: u8,
+    /// The IANA name of the time zone in which dates are shown.
+    pub time_zone: String,
+    /// When the bill's first entry was accepted.
+    pub period_from: Millis,
+    /// When the bill was cut.
+    pub period_to: Millis,
+    /// When the document was issued; 0: not yet.
+    pub issued_at: Millis,
+    /// When it is to be paid; None: there is nothing to pay.
+    pub due_at: Option<Millis>,
+    /// What there is to buy (of a credit note: what is given back), by item.
+    pub items: Vec<Item>,
+    /// What was already deducted from a prepaid balance, by item; information.
+    pub deducted: Vec<Item>,
+    /// What moved the balance, of a bill with a prepaid part.
+    pub wallet: Option<Wallet>,
+    /// The sum of `items`: what the ledger closed.
+    pub items_total: i64,
+    /// What rounding to the minor unit adds to that; signed.
+    pub rounding: i64,
+    /// A debt from before, that no earlier invoice holds.
+    pub brought_forward: i64,
+    /// `items_total + rounding + brought_forward`.
+    pub total: i64,
+    /// The tax rate in percent, as a decimal; empty: no tax is shown.
+    pub tax_rate: String,
+    /// The tax contained in what was charged (items and rounding; of a statement: the deducted items).
+    pub tax_contained: i64,
+    /// What an overpayment from before has already paid of the total.
+    pub credit_applied: i64,
+    /// `total - credit_applied`.
+    pub amount_to_pay: i64,
+    /// Of a credit note: the number of the invoice that billed the charge.
+    pub refers_to: String,
+    /// Of a credit note: why.
+    pub reason: String,
+}
