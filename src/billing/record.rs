@@ -186,7 +186,11 @@ fn json_text(value: &impl serde::Serialize, is_empty: bool) -> String {
 
 fn from_json<T: serde::de::DeserializeOwned + Default>(row: &AnyRow, column: &str) -> Result<T, BillingError> {
     let text: String = row.try_get(column)?;
-    if text.is_empty() { Ok(T::default()) } else { serde_json::from_str(&text).map_err(|_| BillingError::corrupt(format!("{column} {text:?}"))) }
+    if text.is_empty() {
+        Ok(T::default())
+    } else {
+        serde_json::from_str(&text).map_err(|_| BillingError::corrupt(format!("{column} {text:?}")))
+    }
 }
 
 fn settings_text(settings: &Settings) -> String {

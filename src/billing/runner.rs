@@ -120,7 +120,8 @@ impl Aggregator {
 
     async fn keep_claims(&self, works: &mut BTreeMap<u16, Work>, stopped: &mut watch::Receiver<bool>) -> Result<(), BillingError> {
         loop {
-            let kept = timeout(CLAIM_LIMIT, self.keep(works)).await.unwrap_or_else(|_| Err(BillingError::unavailable("it does not answer")));
+            let kept =
+                timeout(CLAIM_LIMIT, self.keep(works)).await.unwrap_or_else(|_| Err(BillingError::unavailable("it does not answer")));
             match kept {
                 Ok(()) => self.shared.status.set_store(Ok(())),
                 Err(BillingError::Unavailable(reason)) => self.shared.status.set_store(Err(reason.to_string())),

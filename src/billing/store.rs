@@ -121,8 +121,10 @@ impl Store {
             sqlx::query("SELECT CAST(pg_advisory_xact_lock($1) AS TEXT)").bind(MIGRATION_LOCK).execute(&mut *connection).await?;
         }
         connection.execute("CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY)").await?;
-        let done: i64 =
-            sqlx::query("SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT) FROM migrations").fetch_one(&mut *connection).await?.try_get(0)?;
+        let done: i64 = sqlx::query("SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT) FROM migrations")
+            .fetch_one(&mut *connection)
+            .await?
+            .try_get(0)?;
         let done = usize::try_from(done).unwrap_or(usize::MAX);
         if done > MIGRATIONS.len() {
             return Err(BillingError::corrupt(format!(

@@ -129,7 +129,11 @@ impl Metrics {
         registry.register("tollgate_aggregation_lag_entries", "Journal entries that are not committed yet", entries);
         registry.register_with_unit("tollgate_aggregation_lag", "How old the first of them is", Unit::Seconds, seconds);
         let (stopped, owned) = (self.stopped.clone(), self.owned.clone());
-        registry.register("tollgate_aggregation_stopped", "Whether a partition's aggregation stands still until an operator looks", stopped);
+        registry.register(
+            "tollgate_aggregation_stopped",
+            "Whether a partition's aggregation stands still until an operator looks",
+            stopped,
+        );
         registry.register("tollgate_aggregation_owned", "Whether this process aggregates the partition", owned);
         self
     }

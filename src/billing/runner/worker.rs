@@ -9,10 +9,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::{Shared, pause};
+use crate::billing::BillingError;
 use crate::billing::aggregate::step::{StepError, commit};
 use crate::billing::aggregate::{Break, follow};
 use crate::billing::partitions::{self, Claim};
-use crate::billing::BillingError;
 use crate::ledger::{Block, LedgerError};
 
 /// About how many entries one step takes.

@@ -73,7 +73,8 @@ impl Table {
     pub async fn insert(&self, connection: &mut AnyConnection, dialect: Dialect, rows: &[Vec<Value<'_>>]) -> Result<(), BillingError> {
         let names: Vec<&str> = self.columns.iter().map(|(name, _)| *name).collect();
         for chunk in rows.chunks(rows_at_once(dialect)) {
-            let sql = format!("INSERT INTO {} ({}) {} {}", self.name, names.join(", "), self.rows_sql(dialect, chunk.len()), self.on_conflict);
+            let sql =
+                format!("INSERT INTO {} ({}) {} {}", self.name, names.join(", "), self.rows_sql(dialect, chunk.len()), self.on_conflict);
             self.bind(dialect, sqlx::query(AssertSqlSafe(sql)), chunk).execute(&mut *connection).await?;
         }
         Ok(())
