@@ -11,6 +11,7 @@ pub mod codec;
 pub mod embedded;
 pub mod model;
 pub mod order;
+pub mod rebuild;
 pub mod redis;
 pub mod watch;
 
