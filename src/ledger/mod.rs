@@ -12,6 +12,7 @@ pub mod embedded;
 pub mod gate;
 pub mod model;
 pub mod order;
+pub mod rebuild;
 pub mod redis;
 pub mod watch;
 
