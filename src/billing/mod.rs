@@ -15,6 +15,7 @@ pub mod runner;
 pub mod settings;
 pub mod status;
 pub mod store;
+pub mod verify;
 
 use std::sync::Arc;
 

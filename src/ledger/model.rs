@@ -250,6 +250,12 @@ impl Book {
         accounts.iter().map(|id| Some((*self.accounts.get(id)?, self.profiles.get(id)?.clone()))).collect()
     }
 
+    /// The ids of all accounts, in no order.
+    #[must_use]
+    pub fn account_ids(&self) -> Vec<String> {
+        self.accounts.keys().cloned().collect()
+    }
+
     /// Places in the list of names; see [`Engine::names`].
     #[must_use]
     pub fn names(&self, prefix: &str, after: Option<&NamePlace>, count: usize) -> Vec<NamePlace> {
