@@ -3,10 +3,15 @@
 //! [`serve`] runs the service, [`demo`] shows it, [`mod@bench`] measures it; the others are operators' commands, which call a running service by the one gRPC
 //! [`client`].
 
+pub mod account;
 pub mod bench;
 pub mod client;
+pub mod completions;
 pub mod credit;
 pub mod demo;
+pub mod failure;
+mod operator;
+mod output;
 pub mod serve;
 mod table;
 
@@ -37,6 +42,10 @@ enum Role {
     Bench(Box<bench::BenchOptions>),
     /// Show what an account can use.
     Credit(credit::CreditOptions),
+    /// Open, find, fund, limit, convert, suspend and close accounts.
+    Account(Box<account::AccountOptions>),
+    /// Print the script by which a shell completes this command line.
+    Completions(completions::CompletionsOptions),
 }
 
 impl CommandLine {
@@ -56,6 +65,8 @@ impl CommandLine {
                 bench::run(*options)
             }
             Role::Credit(options) => block_on(credit::run(options)),
+            Role::Account(options) => block_on(account::run(*options)),
+            Role::Completions(options) => completions::run(options),
         }
     }
 }
