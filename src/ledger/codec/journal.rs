@@ -57,6 +57,8 @@ struct Rest {
     settings: Option<StoredSettings>,
     #[prost(uint32, tag = "12")]
     category: u32,
+    #[prost(string, repeated, tag = "13")]
+    invoices: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -91,15 +93,19 @@ struct StoredSettings {
 pub fn encode_ending(command: &Command) -> Vec<u8> {
     let refers_to = command.action.refers_to().unwrap_or_default();
     let mut bytes = Vec::with_capacity(96);
-    put_ending(&mut bytes, &command.account, &command.request_id, refers_to, &command.note, &Settings::of(&command.action));
+    let settings = Settings::of(&command.action);
+    put_ending(&mut bytes, &command.account, |bytes| {
+        put_rest(bytes, &command.request_id, refers_to, &command.note, &settings);
+        put_invoices(bytes, command.action.invoices());
+    });
     bytes
 }
 
-fn put_ending(bytes: &mut Vec<u8>, account: &str, request_id: &str, refers_to: &str, note: &Note, settings: &Settings) {
+fn put_ending(bytes: &mut Vec<u8>, account: &str, put_rest: impl FnOnce(&mut Vec<u8>)) {
     put_text(bytes, account);
     let length_at = bytes.len();
     bytes.put_u32_le(0);
-    put_rest(bytes, request_id, refers_to, note, settings);
+    put_rest(bytes);
     let length = u32::try_from(bytes.len() - length_at - 4).unwrap_or(u32::MAX);
     if let Some(place) = bytes.get_mut(length_at..length_at + 4) {
         place.copy_from_slice(&length.to_le_bytes());
@@ -131,6 +137,10 @@ fn put_rest(bytes: &mut Vec<u8>, request_id: &str, refers_to: &str, note: &Note,
     if *settings != Settings::default() {
         prost::encoding::message::encode(11, &store_settings(settings), bytes);
     }
+}
+
+fn put_invoices(bytes: &mut Vec<u8>, invoices: &[String]) {
+    invoices.iter().for_each(|invoice| put_string(bytes, 13, invoice));
 }
 
 fn put_string(bytes: &mut Vec<u8>, tag: u32, text: &str) {
@@ -205,7 +215,10 @@ pub fn encode_block(block: &Block) -> Vec<u8> {
         if has_details {
             entry.details.iter().for_each(|detail| bytes.put_i64_le(*detail));
         }
-        put_ending(&mut bytes, &entry.account, &entry.request_id, &entry.refers_to, &entry.note, &entry.settings);
+        put_ending(&mut bytes, &entry.account, |bytes| {
+            put_rest(bytes, &entry.request_id, &entry.refers_to, &entry.note, &entry.settings);
+            put_invoices(bytes, &entry.note.invoices);
+        });
     }
     bytes
 }
@@ -276,6 +289,7 @@ fn read_entry(bytes: &mut &[u8], block_time: i64) -> Option<Entry> {
             attributes: rest.attributes.into_iter().map(|attribute| (attribute.key, attribute.value)).collect(),
             actor: rest.actor,
             reason: rest.reason,
+            invoices: rest.invoices,
         },
         refers_to: rest.refers_to,
         settings: rest.settings.map_or(Some(Settings::default()), restore_settings)?,
@@ -312,6 +326,7 @@ mod tests {
                 attributes: vec![("a".into(), "b".into()), ("long".into(), "x".repeat(300))],
                 actor: "eve".into(),
                 reason: "goodwill".into(),
+                invoices: vec!["INV-1".into(), "INV-2".into()],
             },
             refers_to: "r-0".into(),
             settings: Settings {
