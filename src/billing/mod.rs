@@ -2,6 +2,7 @@
 
 pub mod document;
 pub mod error;
+pub mod settings;
 pub mod stub;
 pub mod suggestion;
 

@@ -44,6 +44,8 @@ pub struct Note {
     pub actor: String,
     /// Why (operators' commands).
     pub reason: String,
+    /// The invoices that a recorded payment names, as its entry keeps them. A command carries them in its action.
+    pub invoices: Vec<String>,
 }
 
 /// What to do with the account.
@@ -90,7 +92,14 @@ pub enum Action {
         /// How much.
         amount: Quote,
     },
-    /// Take back a top-up that bounced or was charged back.
+    /// Add money that the customer paid, on invoices.
+    RecordPayment {
+        /// How much.
+        amount: Quote,
+        /// The numbers of the invoices that it pays; none: the oldest first.
+        invoices: Vec<String>,
+    },
+    /// Take back a top-up or a payment that bounced or was charged back.
     ReversePayment(Undo),
     /// Pay out the customer's own money.
     Withdraw {
@@ -115,6 +124,8 @@ pub enum Action {
     Resume,
     /// Let nothing happen any more.
     Close,
+    /// Write the close of the billing period, if it is due. It has no request id: repeated, it changes nothing.
+    ClosePeriod,
 }
 
 /// An amount to set aside.
@@ -268,6 +279,7 @@ impl Action {
             Self::Create(_) => Kind::Create,
             Self::Update { .. } => Kind::Update,
             Self::TopUp { .. } => Kind::TopUp,
+            Self::RecordPayment { .. } => Kind::RecordPayment,
             Self::ReversePayment(_) => Kind::ReversePayment,
             Self::Withdraw { .. } => Kind::Withdraw,
             Self::Adjust { .. } => Kind::Adjust,
@@ -275,6 +287,22 @@ impl Action {
             Self::Suspend => Kind::Suspend,
             Self::Resume => Kind::Resume,
             Self::Close => Kind::Close,
+            Self::ClosePeriod => Kind::ClosePeriod,
+        }
+    }
+
+    /// Whether it has a request id, under which its decision is remembered.
+    #[must_use]
+    pub fn has_request_id(&self) -> bool {
+        !matches!(self, Self::Observe { .. } | Self::ClosePeriod)
+    }
+
+    /// The invoices that it names.
+    #[must_use]
+    pub fn invoices(&self) -> &[String] {
+        match self {
+            Self::RecordPayment { invoices, .. } => invoices,
+            _ => &[],
         }
     }
 
@@ -311,11 +339,13 @@ pub enum Kind {
     Suspend = 14,
     Resume = 15,
     Close = 16,
+    RecordPayment = 17,
+    ClosePeriod = 18,
 }
 
 impl Kind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Kind; 16] = [
+    pub const ALL: [Kind; 18] = [
         Kind::Observe,
         Kind::Authorize,
         Kind::Debit,
@@ -332,6 +362,8 @@ impl Kind {
         Kind::Suspend,
         Kind::Resume,
         Kind::Close,
+        Kind::RecordPayment,
+        Kind::ClosePeriod,
     ];
 
     /// The kind with that number.
@@ -360,6 +392,8 @@ impl Kind {
             Kind::Suspend => "suspend",
             Kind::Resume => "resume",
             Kind::Close => "close",
+            Kind::RecordPayment => "record_payment",
+            Kind::ClosePeriod => "close_period",
         }
     }
 }

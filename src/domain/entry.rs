@@ -98,7 +98,7 @@ pub enum EntryKind {
     RefundedUnbilled = 7,
     /// A top-up. amount: added to the balance.
     ToppedUp = 8,
-    /// A top-up taken back. amount: taken from the balance; details: reversed of the top-up so far.
+    /// A top-up or a payment taken back. amount: taken from the balance; details: reversed of it so far.
     PaymentReversed = 9,
     /// A withdrawal. amount: taken from the balance.
     Withdrawn = 10,
@@ -126,11 +126,13 @@ pub enum EntryKind {
     ReservationExtended = 21,
     /// A reservation was released. amount: what was given back.
     Released = 22,
+    /// A payment of invoices. amount: added to the balance.
+    PaymentRecorded = 23,
 }
 
 impl EntryKind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [EntryKind; 22] = [
+    pub const ALL: [EntryKind; 23] = [
         EntryKind::Created,
         EntryKind::Updated,
         EntryKind::ChargedBalance,
@@ -153,6 +155,7 @@ impl EntryKind {
         EntryKind::Reserved,
         EntryKind::ReservationExtended,
         EntryKind::Released,
+        EntryKind::PaymentRecorded,
     ];
 
     /// The kind with that number.
@@ -167,11 +170,17 @@ impl EntryKind {
         matches!(self, Self::ChargedBalance | Self::ChargedUnbilled | Self::ChargedOwnBill)
     }
 
+    /// Whether it is money that came in, and that can be reversed.
+    #[must_use]
+    pub fn is_payment(self) -> bool {
+        matches!(self, Self::ToppedUp | Self::PaymentRecorded)
+    }
+
     /// Whether it moves money, and so carries a number of the account's own.
     #[must_use]
     pub fn moves_money(self) -> bool {
         (Self::ChargedBalance as u8..=Self::Adjusted as u8).contains(&(self as u8))
-            || matches!(self, Self::PeriodClosed | Self::FinalBilled | Self::Rounded)
+            || matches!(self, Self::PeriodClosed | Self::FinalBilled | Self::Rounded | Self::PaymentRecorded)
     }
 }
 
@@ -181,7 +190,11 @@ impl Entry {
     pub fn effect(&self) -> (i64, i64) {
         match self.kind {
             EntryKind::ChargedBalance | EntryKind::ChargedOwnBill | EntryKind::PaymentReversed | EntryKind::Withdrawn => (-self.amount, 0),
-            EntryKind::RefundedBalance | EntryKind::ToppedUp | EntryKind::Adjusted | EntryKind::Rounded => (self.amount, 0),
+            EntryKind::RefundedBalance
+            | EntryKind::ToppedUp
+            | EntryKind::PaymentRecorded
+            | EntryKind::Adjusted
+            | EntryKind::Rounded => (self.amount, 0),
             EntryKind::ChargedUnbilled => (0, self.amount),
             EntryKind::RefundedUnbilled => (0, -self.amount),
             EntryKind::PeriodClosed | EntryKind::FinalBilled => (-self.amount, -self.amount),

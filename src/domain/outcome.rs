@@ -174,7 +174,7 @@ impl Refusal {
 /// The ledger's answer to a command that it did not refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// What was decided. None: the command was a read.
+    /// What was decided. None: the command has no request id, as a look at the credit has none.
     pub decision: Option<Decision>,
     /// Whether it was decided before, and is only told again.
     pub replayed: bool,

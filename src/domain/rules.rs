@@ -85,8 +85,8 @@ pub struct Step {
 /// What an accepted or declined command writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// The decision, to be remembered under the request id.
-    pub decision: Decision,
+    /// The decision, to be remembered under the request id. None: the command has none.
+    pub decision: Option<Decision>,
     /// The account after it; None: a decline, or nothing to change.
     pub account: Option<Account>,
     /// The profile after it, if that changed.
@@ -120,9 +120,8 @@ pub fn decide(touched: &Touched<'_>, command: &Command, fingerprint: &Fingerprin
 }
 
 fn try_decide(touched: &Touched<'_>, command: &Command, fingerprint: &Fingerprint, moment: &Moment) -> Result<Step, Refusal> {
-    let is_read = matches!(command.action, Action::Observe { .. });
     if let Some(remembered) = touched.request
-        && !is_read
+        && command.action.has_request_id()
     {
         if remembered.fingerprint != *fingerprint {
             return Err(Refusal::RequestIdReused);
@@ -156,7 +155,8 @@ fn try_decide(touched: &Touched<'_>, command: &Command, fingerprint: &Fingerprin
         Action::Refund(undo) => charging::refund(desk, undo),
         Action::Convert { mode, limit, allow_unusable } => wallet::convert(desk, *mode, limit, *allow_unusable),
         Action::Update { .. } => wallet::update(desk),
-        Action::TopUp { amount } => wallet::top_up(desk, *amount),
+        Action::TopUp { amount } => wallet::top_up(desk, *amount, EntryKind::ToppedUp),
+        Action::RecordPayment { amount, .. } => wallet::top_up(desk, *amount, EntryKind::PaymentRecorded),
         Action::ReversePayment(undo) => wallet::reverse_payment(desk, undo),
         Action::Withdraw { amount } => wallet::withdraw(desk, *amount),
         Action::Adjust { amount } => wallet::adjust(desk, *amount),
@@ -164,6 +164,7 @@ fn try_decide(touched: &Touched<'_>, command: &Command, fingerprint: &Fingerprin
         Action::Suspend => wallet::suspend(desk),
         Action::Resume => wallet::resume(desk),
         Action::Close => wallet::close(desk),
+        Action::ClosePeriod => Ok(desk.write_due()),
         Action::Create(_) => Err(Refusal::AccountExists),
     }
 }
@@ -178,7 +179,9 @@ pub fn apply_due_close(mut account: Account, now: Millis) -> Account {
     account
 }
 
-fn is_close_due(account: &Account, now: Millis) -> bool {
+/// Whether the account's period is over, and its close not written yet.
+#[must_use]
+pub fn is_close_due(account: &Account, now: Millis) -> bool {
     account.period_end != 0 && account.period_end <= now
 }
 
@@ -273,7 +276,7 @@ impl<'a> Desk<'a> {
         Entry {
             request_id: self.command.request_id.clone(),
             fingerprint: *self.fingerprint,
-            note: self.command.note.clone(),
+            note: Note { invoices: action.invoices().to_vec(), ..self.command.note.clone() },
             refers_to: action.refers_to().unwrap_or_default().to_owned(),
             settings: Settings::of(action),
             ..self.blank_of_boundary(self.moment.now)
@@ -347,7 +350,7 @@ impl<'a> Desk<'a> {
         let decision = self.decision(verdict, amount);
         let mut step = self.tell(Some(decision), false);
         step.change = Some(Change {
-            decision,
+            decision: Some(decision),
             account: None,
             profile: None,
             reservation: ReservationChange::Keep,
@@ -359,7 +362,16 @@ impl<'a> Desk<'a> {
 
     /// Accepts: the account is written as it has become.
     fn accept(self, decision: Decision) -> Step {
-        let outcome = Outcome { decision: Some(decision), replayed: false, account: self.account };
+        self.write(Some(decision))
+    }
+
+    /// Writes what is due, if anything is, and nothing else.
+    fn write_due(self) -> Step {
+        if self.entries.is_empty() { self.tell(None, false) } else { self.write(None) }
+    }
+
+    fn write(self, decision: Option<Decision>) -> Step {
+        let outcome = Outcome { decision, replayed: false, account: self.account };
         let change = Change {
             decision,
             account: Some(self.account),

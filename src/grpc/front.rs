@@ -86,7 +86,7 @@ impl Front {
         let Command { account, request_id, action, .. } = &*subject.command;
         let (original, is_wanted): (_, fn(EntryKind) -> bool) = match action {
             Action::Refund(undo) => (&undo.original, EntryKind::is_charge),
-            Action::ReversePayment(undo) => (&undo.original, |kind| kind == EntryKind::ToppedUp),
+            Action::ReversePayment(undo) => (&undo.original, EntryKind::is_payment),
             _ => return Ok(()),
         };
         let found = match self.facts(subject, original, is_wanted).await {

@@ -16,9 +16,10 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
+use super::codec::journal::decode_block;
 use super::model::{Book, StepTime};
 use super::watch::Watchers;
-use super::{Answering, BatchAnswer, Block, Engine, LedgerError, NamePlace, Order, RequestKey, StoreSettings};
+use super::{Answering, BatchAnswer, Block, DuePage, Engine, JournalSpan, LedgerError, NamePlace, Order, RequestKey, StoreSettings};
 use crate::clock::Clock;
 use crate::domain::account::{Account, Millis, Profile, Reservation};
 use crate::domain::rules::Remembered;
@@ -183,6 +184,27 @@ impl Engine for EmbeddedEngine {
 
     fn blocks_before(&self, _partition: u16, before: Option<u64>, count: usize) -> Answering<'_, Vec<Block>> {
         self.read(move |_, store| store.blocks_before(before, count).map_err(|error| LedgerError::unavailable(format!("{error:#}"))))
+    }
+
+    fn blocks_after(&self, _partition: u16, after: u64, count: usize) -> Answering<'_, Vec<Block>> {
+        let stored = self.read(move |_, store| store.blocks_after(after, count).map_err(LedgerError::unavailable));
+        async move { stored.await?.iter().map(|block| decode_block(block).map_err(LedgerError::corrupt)).collect() }.boxed()
+    }
+
+    fn trim(&self, _partition: u16, below: u64) -> Answering<'_, ()> {
+        self.read(move |_, store| store.trim(below).map_err(LedgerError::unavailable))
+    }
+
+    fn journal_span(&self, _partition: u16) -> Answering<'_, JournalSpan> {
+        self.read(move |book, store| {
+            let next = book.next_sequence();
+            let first = store.first_sequence().map_err(LedgerError::unavailable)?;
+            Ok(JournalSpan { first: first.unwrap_or(next), next })
+        })
+    }
+
+    fn due_accounts(&self, _partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage> {
+        self.read(move |book, _| Ok(book.due_page(cursor.as_deref(), count, now)))
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), String>> {

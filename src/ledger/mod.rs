@@ -84,6 +84,32 @@ pub struct Block {
     pub entries: Vec<Entry>,
 }
 
+impl Block {
+    /// The sequence after its last entry.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.first_sequence + self.entries.len() as u64
+    }
+}
+
+/// Which part of its journal a partition still has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalSpan {
+    /// The sequence of the first entry that is kept; of an empty journal: the next one.
+    pub first: u64,
+    /// The sequence that the next entry will have.
+    pub next: u64,
+}
+
+/// A page of accounts whose billing period is over, and whose close is not written yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DuePage {
+    /// Their ids.
+    pub accounts: Vec<String>,
+    /// Where to go on; None: there are no more. Only the engine that made it can read it.
+    pub next: Option<String>,
+}
+
 /// An account and its profile.
 pub type StoredAccount = (Account, Profile);
 
@@ -112,6 +138,16 @@ pub trait Engine: Send + Sync + 'static {
     fn remembered(&self, partition: u16, key: RequestKey) -> Answering<'_, Option<Remembered>>;
     /// The blocks that begin below the sequence (None: the newest), newest first.
     fn blocks_before(&self, partition: u16, before: Option<u64>, count: usize) -> Answering<'_, Vec<Block>>;
+    /// The blocks that begin above the sequence, oldest first.
+    fn blocks_after(&self, partition: u16, after: u64, count: usize) -> Answering<'_, Vec<Block>>;
+    /// Drops whole blocks of entries below the sequence. The newest of them stays, so that a reader can still see, by its id, that this is
+    /// the journal that it knows.
+    fn trim(&self, partition: u16, below: u64) -> Answering<'_, ()>;
+    /// Which part of the journal there still is.
+    fn journal_span(&self, partition: u16) -> Answering<'_, JournalSpan>;
+    /// Looks through about so many accounts for those whose billing period is over at `now`. Every account that is due from the first page
+    /// to the last is on one of them.
+    fn due_accounts(&self, partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage>;
     /// Whether the store answers and agrees on the time; else what is wrong, for people.
     fn check(&self) -> BoxFuture<'_, Result<(), String>>;
 }

@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use super::codec::{decode_place, encode_place};
 use super::watch::Watchers;
-use super::{Answering, BatchAnswer, Block, Engine, NamePlace, Order, RequestKey, fold_name};
+use super::{Answering, BatchAnswer, Block, DuePage, Engine, JournalSpan, NamePlace, Order, RequestKey, fold_name};
 use crate::clock::Clock;
 use crate::domain::account::{Account, Millis, Profile, Reservation};
 use crate::domain::command::Action;
-use crate::domain::rules::{Ended, Moment, Remembered, ReservationChange, Touched, decide};
+use crate::domain::rules::{Ended, Moment, Remembered, ReservationChange, Touched, decide, is_close_due};
 
 /// The most reservations that one step expires.
 pub const MAX_EXPIRIES: usize = 1_000;
@@ -181,8 +182,10 @@ impl Book {
             changes.undone.insert(key);
         }
         entries.extend(change.entries);
-        self.requests.insert(order.key, Remembered { fingerprint: order.fingerprint, decision: change.decision, ended: Ended::Not });
-        changes.requests.insert(order.key);
+        if let Some(decision) = change.decision {
+            self.requests.insert(order.key, Remembered { fingerprint: order.fingerprint, decision, ended: Ended::Not });
+            changes.requests.insert(order.key);
+        }
         step.answer
     }
 
@@ -256,6 +259,24 @@ impl Book {
             .take(count)
             .cloned()
             .collect()
+    }
+
+    /// Accounts whose close is due, in the order of the list of names; see [`Engine::due_accounts`].
+    ///
+    /// An account that is renamed meanwhile changes its place; but then the command that renamed it has written the close.
+    #[must_use]
+    pub fn due_page(&self, cursor: Option<&str>, count: usize, now: Millis) -> DuePage {
+        let after = cursor.and_then(|cursor| decode_place(cursor.as_bytes()).ok());
+        let places = self.names("", after.as_ref(), count);
+        let next = if places.len() < count { None } else { places.last().map(encode_place) };
+        let is_due = |id: &String| self.accounts.get(id).is_some_and(|account| is_close_due(account, now));
+        DuePage { accounts: places.into_iter().map(|place| place.account).filter(is_due).collect(), next }
+    }
+
+    /// The number that the next journal entry will have.
+    #[must_use]
+    pub fn next_sequence(&self) -> u64 {
+        self.state.sequence + 1
     }
 
     /// Open reservations of an account; see [`Engine::reservations`].
@@ -334,6 +355,30 @@ impl Engine for ModelEngine {
         let below = |block: &&Block| before.is_none_or(|before| block.first_sequence < before);
         let blocks = inner.1.iter().rev().filter(below).take(count).cloned().collect();
         futures_util::future::ready(Ok(blocks)).boxed()
+    }
+
+    fn blocks_after(&self, _partition: u16, after: u64, count: usize) -> Answering<'_, Vec<Block>> {
+        let inner = self.inner();
+        let blocks = inner.1.iter().filter(|block| block.first_sequence > after).take(count).cloned().collect();
+        futures_util::future::ready(Ok(blocks)).boxed()
+    }
+
+    fn trim(&self, _partition: u16, below: u64) -> Answering<'_, ()> {
+        let mut inner = self.inner();
+        let kept = inner.1.iter().rev().map(|block| block.first_sequence).find(|first| *first < below).unwrap_or(0);
+        inner.1.retain(|block| block.first_sequence >= kept);
+        futures_util::future::ready(Ok(())).boxed()
+    }
+
+    fn journal_span(&self, _partition: u16) -> Answering<'_, JournalSpan> {
+        let inner = self.inner();
+        let next = inner.0.next_sequence();
+        let first = inner.1.first().map_or(next, |block| block.first_sequence);
+        futures_util::future::ready(Ok(JournalSpan { first, next })).boxed()
+    }
+
+    fn due_accounts(&self, _partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage> {
+        futures_util::future::ready(Ok(self.inner().0.due_page(cursor.as_deref(), count, now))).boxed()
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), String>> {

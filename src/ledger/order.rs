@@ -155,7 +155,7 @@ impl Digest {
 
     fn action(&mut self, action: &Action) {
         match action {
-            Action::Observe { .. } | Action::Suspend | Action::Resume | Action::Close => {}
+            Action::Observe { .. } | Action::Suspend | Action::Resume | Action::Close | Action::ClosePeriod => {}
             Action::Authorize(reserve) => self.reserve(reserve),
             Action::Debit(debit) => self.debit(debit),
             Action::Release { reservation } => self.text(reservation),
@@ -180,7 +180,11 @@ impl Digest {
                 self.option(*low_credit_threshold, |digest, threshold| digest.option(threshold, Self::quote));
                 self.number(non_usage_billing.map_or(0, |billing| billing as i64));
             }
-            Action::TopUp { amount } | Action::Withdraw { amount } | Action::Adjust { amount } => self.quote(*amount),
+            // The invoices that a payment names are in the ending.
+            Action::TopUp { amount }
+            | Action::RecordPayment { amount, .. }
+            | Action::Withdraw { amount }
+            | Action::Adjust { amount } => self.quote(*amount),
             Action::SetCreditLimit { limit, allow_unusable } => {
                 self.limit(limit);
                 self.number(i64::from(*allow_unusable));

@@ -76,6 +76,11 @@ pub enum What {
         billing: Option<NonUsageBilling>,
     },
     TopUp(Amount),
+    RecordPayment {
+        amount: Amount,
+        invoices: usize,
+    },
+    ClosePeriod,
     Withdraw(Amount),
     Adjust {
         amount: Amount,
@@ -198,7 +203,9 @@ fn what() -> impl Strategy<Value = What> {
         ),
         2 => (proptest::option::of(name), proptest::option::of(proptest::option::of(amount())), proptest::option::of(billing()))
             .prop_map(|(name, threshold, billing)| What::Update { name, threshold, billing }),
-        14 => amount().prop_map(What::TopUp),
+        10 => amount().prop_map(What::TopUp),
+        5 => (amount(), 0_usize..3).prop_map(|(amount, invoices)| What::RecordPayment { amount, invoices }),
+        4 => Just(What::ClosePeriod),
         4 => amount().prop_map(What::Withdraw),
         4 => (amount(), any::<bool>()).prop_map(|(amount, down)| What::Adjust { amount, down }),
         6 => (limit(), any::<bool>()).prop_map(|(limit, allow)| What::SetCreditLimit { limit, allow }),

@@ -37,7 +37,10 @@ impl Before {
             entries_add_up(id, &account, all_entries);
             assert!(account.unbilled >= 0, "unbilled is never negative");
         }
-        if !matches!(answer, Ok(outcome) if !outcome.replayed && outcome.decision.is_some_and(|decision| decision.verdict == Verdict::Done))
+        if order.command.action == Action::ClosePeriod && answer.is_ok() {
+            assert_eq!(after, self.account, "closing the period writes what is due, and nothing else");
+            assert!(entries.iter().all(|entry| matches!(entry.kind, EntryKind::PeriodClosed | EntryKind::Rounded)));
+        } else if !matches!(answer, Ok(outcome) if !outcome.replayed && outcome.decision.is_some_and(|decision| decision.verdict == Verdict::Done))
         {
             assert!(entries.is_empty(), "what was not accepted is not journaled");
             assert_eq!(after, self.stored, "what was not accepted changes nothing");

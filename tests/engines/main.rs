@@ -90,14 +90,30 @@ fn run_everywhere(server: &RedisServer, name: &str, events: &[Event], sizes: &[u
             std::thread::sleep(std::time::Duration::from_millis(5));
             reopened = EmbeddedEngine::open(&path, &settings(), embedded_clock.clone(), Watchers::default());
         }
-        assert_eq!(&Snapshot::of(&reopened.unwrap()).await, reference.last().unwrap().snapshot.as_ref().unwrap(), "embedded, reopened");
+        let reopened = reopened.unwrap();
+        assert_eq!(&Snapshot::of(&reopened).await, reference.last().unwrap().snapshot.as_ref().unwrap(), "embedded, reopened");
+        trim_keeps_what_it_should(&reopened).await;
 
         let redis_clock = clock();
         let options = RedisOptions { url: server.url(), store_name: unique_name(), response_timeout: std::time::Duration::from_secs(30) };
         let engine = RedisEngine::connect(options, settings(), redis_clock.clone()).await.unwrap();
         compare(&engine, &redis_clock, &reference, sizes, name).await;
+        trim_keeps_what_it_should(&engine).await;
         server.command(&["FLUSHALL"]);
     });
+}
+
+/// Trimming drops nothing at or above the sequence, and keeps one block below it.
+async fn trim_keeps_what_it_should(engine: &dyn Engine) {
+    let blocks = engine.blocks_after(0, 0, 1_000_000).await.unwrap();
+    let Some(middle) = blocks.get(blocks.len() / 2).map(|block| block.first_sequence + 1) else { return };
+    engine.trim(0, middle).await.unwrap();
+    let expected = blocks.get(blocks.len() / 2..).unwrap();
+    assert_eq!(engine.blocks_after(0, 0, 1_000_000).await.unwrap(), expected);
+    let span = engine.journal_span(0).await.unwrap();
+    assert_eq!((span.first, span.next), (expected[0].first_sequence, blocks.last().unwrap().end()));
+    engine.trim(0, span.next).await.unwrap();
+    assert_eq!(engine.blocks_after(0, 0, 1_000_000).await.unwrap(), blocks[blocks.len() - 1..]);
 }
 
 fn sizes() -> impl Strategy<Value = Vec<usize>> {

@@ -1,6 +1,6 @@
 //! The pure rules, run one command at a time: what every engine must agree with.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,7 +14,8 @@ use tollgate::domain::entry::{Entry, EntryKind};
 use tollgate::domain::money::Quote;
 use tollgate::domain::outcome::{Answer, Refusal, Verdict};
 use tollgate::ledger::model::{Book, StepTime};
-use tollgate::ledger::{Engine, Order, RequestKey};
+use tollgate::domain::rules::is_close_due;
+use tollgate::ledger::{Block, Engine, Order, RequestKey};
 
 use super::WINDOW;
 use super::commands::{Amount, Ask, COMMANDED, Event, LimitSpec, MAXIMUM, Next, ReserveSpec, START, Step, What};
@@ -60,6 +61,8 @@ impl Snapshot {
             sequence += block.entries.len() as u64;
             previous = block.id;
         }
+        journal_reads_alike_from_both_ends(engine, &blocks).await;
+        due_pages_are_whole(engine, &ids).await;
         let mut names: Vec<_> = engine.names(0, String::new(), None, 1_000).await.unwrap();
         let middle = names.get(names.len() / 2).cloned();
         let after = engine.names(0, String::new(), middle, 1_000).await.unwrap();
@@ -72,6 +75,35 @@ impl Snapshot {
             entries: blocks.into_iter().flat_map(|block| block.entries).collect(),
         }
     }
+}
+
+/// What is read from the oldest block on is what is read from the newest on back, wherever it begins.
+async fn journal_reads_alike_from_both_ends(engine: &dyn Engine, blocks: &[Block]) {
+    let span = engine.journal_span(0).await.unwrap();
+    let next = blocks.last().map_or(1, Block::end);
+    assert_eq!((span.first, span.next), (blocks.first().map_or(next, |block| block.first_sequence), next));
+    assert_eq!(engine.blocks_after(0, 0, 1_000_000).await.unwrap(), blocks);
+    let after = next / 2;
+    let expected: Vec<_> = blocks.iter().filter(|block| block.first_sequence > after).take(3).cloned().collect();
+    assert_eq!(engine.blocks_after(0, after, 3).await.unwrap(), expected);
+}
+
+/// Paged or not, the accounts that are due at the end of the next month are those that say so.
+async fn due_pages_are_whole(engine: &dyn Engine, ids: &[String]) {
+    let later = START + 500 * 86_400_000;
+    let stored = engine.load(0, ids.to_vec()).await.unwrap();
+    let is_due = |stored: &Option<(Account, Profile)>| stored.as_ref().is_some_and(|(account, _)| is_close_due(account, later));
+    let expected: BTreeSet<_> = ids.iter().zip(&stored).filter(|(_, stored)| is_due(stored)).map(|(id, _)| id.clone()).collect();
+    let (mut found, mut cursor) = (BTreeSet::new(), None);
+    loop {
+        let page = engine.due_accounts(0, cursor, 2, later).await.unwrap();
+        found.extend(page.accounts);
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, expected);
 }
 
 pub struct Reference {
@@ -295,8 +327,9 @@ impl Reference {
                 Action::Refund(Undo { original, amount: amount.as_ref().map(|amount| self.positive(id, amount)), facts })
             }
             What::ReversePayment { payment, amount } => {
-                let original = self.earlier(id, *payment, Kind::TopUp);
-                let facts = self.facts(id, &original, |kind| kind == EntryKind::ToppedUp)?;
+                let kind = if payment.is_multiple_of(2) { Kind::TopUp } else { Kind::RecordPayment };
+                let original = self.earlier(id, *payment, kind);
+                let facts = self.facts(id, &original, EntryKind::is_payment)?;
                 Action::ReversePayment(Undo { original, amount: amount.as_ref().map(|amount| self.positive(id, amount)), facts })
             }
             What::Convert { mode, limit, allow } => Action::Convert { mode: *mode, limit: self.limit(id, limit), allow_unusable: *allow },
@@ -320,6 +353,11 @@ impl Reference {
                 non_usage_billing: *billing,
             },
             What::TopUp(amount) => Action::TopUp { amount: self.positive(id, amount) },
+            What::RecordPayment { amount, invoices } => Action::RecordPayment {
+                amount: self.positive(id, amount),
+                invoices: (0..*invoices).map(|number| format!("INV-{number}")).collect(),
+            },
+            What::ClosePeriod => Action::ClosePeriod,
             What::Withdraw(amount) => Action::Withdraw { amount: self.positive(id, amount) },
             What::Adjust { amount, down } => {
                 let amount = self.positive(id, amount);
@@ -343,16 +381,16 @@ impl Reference {
             }
             What::Close => Action::Close,
         };
-        let is_read = matches!(action, Action::Observe { .. });
+        let has_request_id = action.has_request_id();
         let command = Command {
             account: id.to_owned(),
-            request_id: if is_read { String::new() } else { name(ask.request) },
-            first_sent_at: ask.first_sent_ago.filter(|_| !is_read).map(|ago| self.clock.now() - ago),
-            currency: ask.currency.filter(|_| !is_read),
+            request_id: if has_request_id { name(ask.request) } else { String::new() },
+            first_sent_at: ask.first_sent_ago.filter(|_| has_request_id).map(|ago| self.clock.now() - ago),
+            currency: ask.currency.filter(|_| has_request_id),
             action,
             note,
         };
-        if !is_read {
+        if has_request_id {
             self.last_sent.push_front(command.clone());
             self.last_sent.truncate(12);
         }

@@ -150,11 +150,11 @@ pub(super) fn update(mut desk: Desk<'_>) -> Result<Step, Refusal> {
     Ok(desk.accept(decision).with(|change| change.profile = Some(profile)))
 }
 
-/// Adds money that the customer paid. A debt is cleared by arithmetic alone.
-pub(super) fn top_up(desk: Desk<'_>, amount: Quote) -> Result<Step, Refusal> {
+/// Adds money that the customer paid, in advance or on invoices. A debt is cleared by arithmetic alone.
+pub(super) fn top_up(desk: Desk<'_>, amount: Quote, kind: EntryKind) -> Result<Step, Refusal> {
     let amount = units(amount, desk.account.decimals)?;
     desk.refuse_closed()?;
-    move_balance(desk, EntryKind::ToppedUp, amount, amount)
+    move_balance(desk, kind, amount, amount)
 }
 
 /// Corrects the balance.

@@ -117,5 +117,6 @@ fn kind(kind: EntryKind) -> v1::EntryKind {
         EntryKind::Reserved => v1::EntryKind::Reserved,
         EntryKind::ReservationExtended => v1::EntryKind::ReservationExtended,
         EntryKind::Released => v1::EntryKind::Released,
+        EntryKind::PaymentRecorded => v1::EntryKind::PaymentRecorded,
     }
 }

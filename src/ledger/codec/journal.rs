@@ -60,6 +60,8 @@ struct Rest {
     category: u32,
     #[prost(fixed64, tag = "13")]
     fingerprint: u64,
+    #[prost(string, repeated, tag = "14")]
+    invoices: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -97,6 +99,7 @@ pub fn encode_ending(command: &Command) -> Vec<u8> {
     put_text(&mut bytes, &command.account);
     put_rest(&mut bytes, |bytes| {
         put_rest_fields(bytes, &command.request_id, refers_to, &command.note, &Settings::of(&command.action));
+        put_invoices(bytes, command.action.invoices());
     });
     bytes
 }
@@ -154,6 +157,10 @@ fn put_rest_fields(bytes: &mut Vec<u8>, request_id: &str, refers_to: &str, note:
     if *settings != Settings::default() {
         prost::encoding::message::encode(11, &store_settings(settings), bytes);
     }
+}
+
+fn put_invoices(bytes: &mut Vec<u8>, invoices: &[String]) {
+    invoices.iter().for_each(|invoice| put_string(bytes, 14, invoice));
 }
 
 fn put_string(bytes: &mut Vec<u8>, tag: u32, text: &str) {
@@ -231,6 +238,7 @@ pub fn encode_block(block: &Block) -> Vec<u8> {
         put_text(&mut bytes, &entry.account);
         put_rest(&mut bytes, |bytes| {
             put_rest_fields(bytes, &entry.request_id, &entry.refers_to, &entry.note, &entry.settings);
+            put_invoices(bytes, &entry.note.invoices);
             put_fingerprint(bytes, &entry.fingerprint);
         });
     }
@@ -304,6 +312,7 @@ fn read_entry(bytes: &mut &[u8], block_time: i64) -> Option<Entry> {
             attributes: rest.attributes.into_iter().map(|attribute| (attribute.key, attribute.value)).collect(),
             actor: rest.actor,
             reason: rest.reason,
+            invoices: rest.invoices,
         },
         refers_to: rest.refers_to,
         settings: rest.settings.map_or(Some(Settings::default()), restore_settings)?,
@@ -341,6 +350,7 @@ mod tests {
                 attributes: vec![("a".into(), "b".into()), ("long".into(), "x".repeat(300))],
                 actor: "eve".into(),
                 reason: "goodwill".into(),
+                invoices: vec!["INV-1".into(), "INV-2".into()],
             },
             refers_to: "r-0".into(),
             settings: Settings {

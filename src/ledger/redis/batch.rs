@@ -95,7 +95,7 @@ pub fn encode(orders: &[Order], time: &StepTime, max_ahead: i64, block_id: [u8; 
             }
             place
         };
-        let request = if matches!(command.action, Action::Observe { .. }) { 0 } else { place_of(&order.key) };
+        let request = if command.action.has_request_id() { place_of(&order.key) } else { 0 };
         let original = order.original.as_ref().map_or(0, place_of);
         match &command.action {
             Action::Authorize(_) => with_reservation.push(request),
@@ -145,7 +145,10 @@ pub fn encode(orders: &[Order], time: &StepTime, max_ahead: i64, block_id: [u8; 
 fn amount_and_option(action: &Action) -> (Option<Quote>, i64) {
     match action {
         Action::Observe { watch } => (None, i64::from(*watch)),
-        Action::TopUp { amount } | Action::Withdraw { amount } | Action::Adjust { amount } => (Some(*amount), 0),
+        Action::TopUp { amount }
+        | Action::RecordPayment { amount, .. }
+        | Action::Withdraw { amount }
+        | Action::Adjust { amount } => (Some(*amount), 0),
         Action::Debit(debit) => {
             let afterwards = match debit.then {
                 Then::Settle => 0,

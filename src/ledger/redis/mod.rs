@@ -21,10 +21,10 @@ use redis::{ConnectionInfo, FromRedisValue, IntoConnectionInfo, Value};
 
 use super::codec::{decode_account, decode_place, decode_profile, decode_remembered, decode_reservation, journal::decode_block};
 use super::model::StepTime;
-use super::{Answering, BatchAnswer, Block, Engine, LedgerError, NamePlace, Order, RequestKey, StoreSettings};
+use super::{Answering, BatchAnswer, Block, DuePage, Engine, JournalSpan, LedgerError, NamePlace, Order, RequestKey, StoreSettings};
 use crate::clock::{Clock, system_now};
 use crate::domain::account::{Account, Millis, Profile, Reservation};
-use crate::domain::rules::Remembered;
+use crate::domain::rules::{Remembered, is_close_due};
 use keys::PartitionKeys;
 use link::Link;
 
@@ -84,6 +84,13 @@ impl RedisEngine {
     async fn query<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, LedgerError> {
         let value = self.link.send(command).await?;
         T::from_redis_value(value).map_err(LedgerError::corrupt)
+    }
+
+    /// The blocks that a command of streams finds.
+    async fn blocks(&self, command: &redis::Cmd) -> Result<Vec<Block>, LedgerError> {
+        let found: Vec<StreamEntry> = self.query(command).await?;
+        let blocks = found.into_iter().filter_map(|(_, fields)| fields.into_iter().next());
+        blocks.map(|(_, stored)| decode_block(&stored).map_err(LedgerError::corrupt)).collect()
     }
 
     /// Sets the clock by Redis's, and says if this machine's own is off.
@@ -214,9 +221,57 @@ impl Engine for RedisEngine {
             // The stream begins with a sentinel, 0-1.
             let mut command = redis::cmd("XREVRANGE");
             command.arg(keys.journal()).arg(newest).arg("1-0").arg("COUNT").arg(count);
-            let found: Vec<StreamEntry> = self.query(&command).await?;
-            let blocks = found.into_iter().filter_map(|(_, fields)| fields.into_iter().next());
-            blocks.map(|(_, stored)| decode_block(&stored).map_err(LedgerError::corrupt)).collect()
+            self.blocks(&command).await
+        }
+        .boxed()
+    }
+
+    fn blocks_after(&self, partition: u16, after: u64, count: usize) -> Answering<'_, Vec<Block>> {
+        async move {
+            let keys = self.keys(partition)?;
+            let mut command = redis::cmd("XRANGE");
+            command.arg(keys.journal()).arg(format!("{}-0", after.saturating_add(1))).arg("+").arg("COUNT").arg(count);
+            self.blocks(&command).await
+        }
+        .boxed()
+    }
+
+    fn trim(&self, partition: u16, below: u64) -> Answering<'_, ()> {
+        async move {
+            let keys = self.keys(partition)?;
+            // A block's id begins with its first sequence.
+            let Some(kept) = self.blocks_before(partition, Some(below), 1).await?.pop() else { return Ok(()) };
+            let mut command = redis::cmd("XTRIM");
+            command.arg(keys.journal()).arg("MINID").arg(format!("{}-0", kept.first_sequence));
+            self.query::<i64>(&command).await.map(|_| ())
+        }
+        .boxed()
+    }
+
+    fn journal_span(&self, partition: u16) -> Answering<'_, JournalSpan> {
+        async move {
+            let keys = self.keys(partition)?;
+            let span = self.link.run(&script::SPAN, &keys.all, &[]).await?;
+            let (first, next) = FromRedisValue::from_redis_value(span).map_err(LedgerError::corrupt)?;
+            Ok(JournalSpan { first, next })
+        }
+        .boxed()
+    }
+
+    fn due_accounts(&self, partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage> {
+        async move {
+            let keys = self.keys(partition)?;
+            let mut command = redis::cmd("HSCAN");
+            command.arg(keys.accounts()).arg(cursor.as_deref().unwrap_or("0")).arg("COUNT").arg(count);
+            let (next, found): (String, Vec<(String, Vec<u8>)>) = self.query(&command).await?;
+            let mut accounts = Vec::new();
+            // The sentinel has no name.
+            for (id, stored) in found.into_iter().filter(|(id, _)| !id.is_empty()) {
+                if is_close_due(&decode_account(&stored).map_err(LedgerError::corrupt)?, now) {
+                    accounts.push(id);
+                }
+            }
+            Ok(DuePage { accounts, next: (next != "0").then_some(next) })
         }
         .boxed()
     }

@@ -52,6 +52,9 @@ pub static BATCH: LazyLock<Script> = LazyLock::new(|| Script::of(BATCH_FILES));
 /// Makes the keys of a partition, if there are none.
 pub static INITIALIZE: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/initialize.lua")));
 
+/// Tells which part of its journal a partition still has.
+pub static SPAN: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/span.lua")));
+
 /// Keys, by their place in `KEYS`; see [`super::keys`].
 const KEYS: [&str; 11] =
     ["STATE", "ACCOUNTS", "PROFILES", "RESERVATIONS", "EXPIRIES", "BY_ACCOUNT", "REQUESTS", "OLDER_REQUESTS", "UNDONE", "JOURNAL", "NAMES"];
@@ -140,6 +143,8 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("SUSPEND", Kind::Suspend as i64),
         ("RESUME", Kind::Resume as i64),
         ("CLOSE", Kind::Close as i64),
+        ("RECORD_PAYMENT", Kind::RecordPayment as i64),
+        ("CLOSE_PERIOD", Kind::ClosePeriod as i64),
         ("CREATED", EntryKind::Created as i64),
         ("UPDATED", EntryKind::Updated as i64),
         ("CHARGED_BALANCE", EntryKind::ChargedBalance as i64),
@@ -148,6 +153,7 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("REFUNDED_BALANCE", EntryKind::RefundedBalance as i64),
         ("REFUNDED_UNBILLED", EntryKind::RefundedUnbilled as i64),
         ("TOPPED_UP", EntryKind::ToppedUp as i64),
+        ("PAYMENT_RECORDED", EntryKind::PaymentRecorded as i64),
         ("PAYMENT_REVERSED", EntryKind::PaymentReversed as i64),
         ("WITHDRAWN", EntryKind::Withdrawn as i64),
         ("ADJUSTED", EntryKind::Adjusted as i64),

@@ -40,7 +40,7 @@ end
 local moves_money = {
   [CHARGED_BALANCE] = true, [CHARGED_UNBILLED] = true, [CHARGED_OWN_BILL] = true, [REFUNDED_BALANCE] = true,
   [REFUNDED_UNBILLED] = true, [TOPPED_UP] = true, [PAYMENT_REVERSED] = true, [WITHDRAWN] = true, [ADJUSTED] = true,
-  [PERIOD_CLOSED] = true, [FINAL_BILLED] = true, [ROUNDED] = true,
+  [PERIOD_CLOSED] = true, [FINAL_BILLED] = true, [ROUNDED] = true, [PAYMENT_RECORDED] = true,
 }
 
 -- The command that is being decided: its columns. `rest` is what its entries end with, packed by the sender.

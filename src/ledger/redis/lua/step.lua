@@ -35,6 +35,9 @@ local function step(n, extra)
   elseif kind == OBSERVE then
     if option > 0 and now + WATCH_LEASE > watched_until then watched_until, is_state_dirty = now + WATCH_LEASE, true end
     remembered = ''
+  elseif kind == CLOSE_PERIOD then
+    if is_closed then verdict = DONE end
+    remembered = ''
   elseif kind == CREATE then
     account, refused = create(n)
   else

@@ -115,6 +115,13 @@ handlers[TOP_UP] = function(account, n)
   return move_balance(account, TOPPED_UP, amount, amount)
 end
 
+handlers[RECORD_PAYMENT] = function(account, n)
+  local amount, refused = units(mantissa, scale, account[DECIMALS])
+  if refused then return refused end
+  if account[STATUS] == CLOSED then return ACCOUNT_CLOSED end
+  return move_balance(account, PAYMENT_RECORDED, amount, amount)
+end
+
 handlers[ADJUST] = function(account, n)
   local amount, refused = units(mantissa, scale, account[DECIMALS])
   if refused then return refused end
