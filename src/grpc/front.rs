@@ -1,4 +1,4 @@
-//! What both services share: a request is read, decided by the ledger, and answered.
+//! What all services share: a request is read, decided by the ledger, and answered.
 //!
 //! Dropping one of these futures is harmless: a command that was sent is decided and recorded all the same.
 
@@ -11,6 +11,7 @@ use super::status::Missing;
 use super::wire::reader::Reader;
 use super::wire::{Decided, Position, Subject};
 use super::{deadline, status};
+use crate::billing::Billing;
 use crate::domain::command::{Action, Command, Facts, Note};
 use crate::domain::entry::EntryKind;
 use crate::domain::outcome::{Answer, Outcome};
@@ -23,6 +24,8 @@ pub struct Front {
     pub ledger: Ledger,
     /// How much is let in.
     pub gate: Gate,
+    /// What became of the charges; none: this service runs without.
+    pub billing: Option<Billing>,
 }
 
 impl Front {
@@ -56,6 +59,11 @@ impl Front {
         let mut reader = Reader::new(self.ledger.clock().now());
         let value = read(&mut reader, request);
         reader.finish(value).map_err(|violations| status::invalid(violations, place))
+    }
+
+    /// The billing store, if there is one.
+    pub fn billing(&self) -> Result<&Billing, Status> {
+        self.billing.as_ref().ok_or_else(status::billing_not_configured)
     }
 
     /// Has a command decided.
