@@ -1,20 +1,9 @@
 //! A stand-in for the handle.
 #![allow(missing_docs, clippy::unused_async)]
 
-use super::BillingError;
 use super::document::{Document, DocumentKind, Party};
+use super::{Billing, BillingError};
 use crate::domain::account::Millis;
-use crate::domain::entry::Entry;
-
-#[derive(Clone, Debug)]
-pub struct Billing;
-
-#[derive(Clone, Debug)]
-pub struct Record {
-    pub partition: u16,
-    pub sequence: u64,
-    pub entry: Entry,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DocumentState {
@@ -64,16 +53,6 @@ pub struct MonthOfCharges {
     pub by_category: [i64; 4],
 }
 
-#[derive(Clone, Debug)]
-pub struct PartitionLag {
-    pub partition: u16,
-    pub is_stopped: bool,
-    pub reason: String,
-    pub next_sequence: u64,
-    pub entries: u64,
-    pub seconds: i64,
-}
-
 fn gone<T>() -> Result<T, BillingError> {
     Err(BillingError::unavailable("a stand-in"))
 }
@@ -103,26 +82,10 @@ impl Billing {
     pub async fn set_customer(&self, _: &str, _: Party) -> Result<(), BillingError> {
         gone()
     }
-    pub async fn usage(
-        &self,
-        _: Option<&str>,
-        _: Option<Millis>,
-        _: Option<Millis>,
-        _: Option<(u16, u64)>,
-        _: usize,
-    ) -> Result<Vec<Record>, BillingError> {
-        gone()
-    }
-    pub async fn entry_of_request(&self, _: &str, _: &str) -> Result<Option<Record>, BillingError> {
-        gone()
-    }
     pub async fn history(&self, _: &str) -> Result<Vec<MonthOfCharges>, BillingError> {
         gone()
     }
     pub async fn month_is_billed(&self, _: &str, _: Millis) -> Result<Option<bool>, BillingError> {
-        gone()
-    }
-    pub async fn lag(&self) -> Result<Vec<PartitionLag>, BillingError> {
         gone()
     }
 }

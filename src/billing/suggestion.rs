@@ -83,10 +83,14 @@ mod tests {
 
     #[test]
     fn the_largest_of_the_last_three_months_counts_rounded_up() {
-        let history = vec![month(1, [999_000, 0, 0, 0]), month(4, [12_001, 500, 0, 0]), month(2, [11_000, 0, 0, 0]), month(3, [0, 0, 0, 0])];
+        let history =
+            vec![month(1, [999_000, 0, 0, 0]), month(4, [12_001, 500, 0, 0]), month(2, [11_000, 0, 0, 0]), month(3, [0, 0, 0, 0])];
         let all = suggest(history.clone(), NonUsageBilling::Consolidated, 2);
         assert_eq!((all.limit, all.basis), (Some(12_600), Basis::AllTransactions));
-        assert_eq!(all.months.iter().map(|(month, counted)| (month.from, *counted)).collect::<Vec<_>>(), [(4, 12_501), (3, 0), (2, 11_000)]);
+        assert_eq!(
+            all.months.iter().map(|(month, counted)| (month.from, *counted)).collect::<Vec<_>>(),
+            [(4, 12_501), (3, 0), (2, 11_000)]
+        );
         let usage = suggest(history, NonUsageBilling::OneByOne, 2);
         assert_eq!((usage.limit, usage.basis), (Some(12_100), Basis::Usage));
     }

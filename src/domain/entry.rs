@@ -190,11 +190,9 @@ impl Entry {
     pub fn effect(&self) -> (i64, i64) {
         match self.kind {
             EntryKind::ChargedBalance | EntryKind::ChargedOwnBill | EntryKind::PaymentReversed | EntryKind::Withdrawn => (-self.amount, 0),
-            EntryKind::RefundedBalance
-            | EntryKind::ToppedUp
-            | EntryKind::PaymentRecorded
-            | EntryKind::Adjusted
-            | EntryKind::Rounded => (self.amount, 0),
+            EntryKind::RefundedBalance | EntryKind::ToppedUp | EntryKind::PaymentRecorded | EntryKind::Adjusted | EntryKind::Rounded => {
+                (self.amount, 0)
+            }
             EntryKind::ChargedUnbilled => (0, self.amount),
             EntryKind::RefundedUnbilled => (0, -self.amount),
             EntryKind::PeriodClosed | EntryKind::FinalBilled => (-self.amount, -self.amount),

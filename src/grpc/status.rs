@@ -99,9 +99,7 @@ pub fn refused(refusal: Refusal, subject: &Subject) -> Status {
             invalid_because(reason, metadata, amounts_with(subject, |scale| scale > 0, text_of(refusal)), subject.place)
         }
         Refusal::AmountOutOfRange => invalid_because(reason, metadata, amounts_with(subject, |_| true, text_of(refusal)), subject.place),
-        _ => {
-            precondition(reason, metadata, &format!("accounts/{}", subject.command.account), text_of(refusal))
-        }
+        _ => precondition(reason, metadata, &format!("accounts/{}", subject.command.account), text_of(refusal)),
     }
 }
 

@@ -213,6 +213,18 @@ impl Ledger {
         &self.clock
     }
 
+    /// The engine, for whoever reads the journal.
+    #[must_use]
+    pub fn engine(&self) -> &Arc<dyn Engine> {
+        &self.engine
+    }
+
+    /// How many partitions there are.
+    #[must_use]
+    pub fn partitions(&self) -> u16 {
+        self.engine.partitions()
+    }
+
     /// Whether the store answers and agrees on the time; else what is wrong, for people.
     pub async fn check(&self) -> Result<(), String> {
         self.engine.check().await
@@ -333,6 +345,16 @@ impl Ledger {
             page.next_before = None;
         }
         Ok(page)
+    }
+
+    /// How much of a partition's journal comes at or after a sequence: how many entries, and when the first of them was written.
+    pub async fn journal_after(&self, partition: u16, next: u64) -> Result<(u64, Option<Millis>), LedgerError> {
+        let span = self.engine.journal_span(partition).await?;
+        if span.next <= next {
+            return Ok((0, None));
+        }
+        let blocks = self.engine.blocks_after(partition, next.saturating_sub(1), 1).await?;
+        Ok((span.next - next, blocks.first().map(|block| block.time)))
     }
 
     /// Whether a request id was used.

@@ -181,10 +181,9 @@ impl Digest {
                 self.number(non_usage_billing.map_or(0, |billing| billing as i64));
             }
             // The invoices that a payment names are in the ending.
-            Action::TopUp { amount }
-            | Action::RecordPayment { amount, .. }
-            | Action::Withdraw { amount }
-            | Action::Adjust { amount } => self.quote(*amount),
+            Action::TopUp { amount } | Action::RecordPayment { amount, .. } | Action::Withdraw { amount } | Action::Adjust { amount } => {
+                self.quote(*amount)
+            }
             Action::SetCreditLimit { limit, allow_unusable } => {
                 self.limit(limit);
                 self.number(i64::from(*allow_unusable));

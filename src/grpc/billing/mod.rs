@@ -82,10 +82,7 @@ impl BillingService for Bills {
 
     type GetInvoiceFileStream = Answers<v1::GetInvoiceFileResponse>;
 
-    async fn get_invoice_file(
-        &self,
-        request: Request<v1::GetInvoiceFileRequest>,
-    ) -> Result<Response<Self::GetInvoiceFileStream>, Status> {
+    async fn get_invoice_file(&self, request: Request<v1::GetInvoiceFileRequest>) -> Result<Response<Self::GetInvoiceFileStream>, Status> {
         let front = &self.front;
         let file = front.bounded(request, async |request| file::write(front, request).await).await?.into_inner();
         Ok(Response::new(Box::pin(file.into_parts())))
@@ -185,8 +182,15 @@ impl BillingService for Bills {
         let front = &self.front;
         front
             .bounded(request, async |_| {
-                let partitions = front.billing()?.lag().await.map_err(|error| status::no_bills(&error, ""))?;
-                Ok(v1::GetAggregationResponse { partitions: partitions.into_iter().map(render::partition).collect() })
+                let found = front.billing()?.partitions().await.map_err(|error| status::no_bills(&error, ""))?;
+                let now = front.ledger.clock().now();
+                let mut partitions = Vec::with_capacity(found.len());
+                for partition in found {
+                    let rest = front.ledger.journal_after(partition.partition, partition.position.next_sequence).await;
+                    let (entries, since) = rest.map_err(|error| status::no_answer(&error))?;
+                    partitions.push(render::partition(partition, entries, since.map_or(0, |since| now - since)));
+                }
+                Ok(v1::GetAggregationResponse { partitions })
             })
             .await
     }

@@ -1,8 +1,9 @@
 //! Writes the answers of BillingService.
 
 use crate::billing::document::{Cause, Document, DocumentKind, Item, Party, Wallet};
+use crate::billing::partitions::Partition;
 use crate::billing::suggestion::{Basis, Suggestion, of_category};
-use crate::billing::{AccountReceivables, DocumentState, MonthOfCharges, PartitionLag, Record, StoredDocument};
+use crate::billing::{AccountReceivables, DocumentState, MonthOfCharges, Record, StoredDocument};
 use crate::domain::account::{Account, Category, Millis};
 use crate::domain::money::format_units;
 use crate::grpc::v1;
@@ -187,16 +188,16 @@ pub fn usage_record(record: Record, account: &Account) -> v1::UsageRecord {
     }
 }
 
-/// How far the billing store has followed a partition.
+/// How far the billing store has followed a partition: what it lacks of the journal, and for how long that has been waiting.
 #[must_use]
-pub fn partition(lag: PartitionLag) -> v1::PartitionAggregation {
-    let state = if lag.is_stopped { v1::AggregationState::Stopped } else { v1::AggregationState::Running };
+pub fn partition(partition: Partition, lag_entries: u64, lag_millis: Millis) -> v1::PartitionAggregation {
+    let state = if partition.stopped.is_some() { v1::AggregationState::Stopped } else { v1::AggregationState::Running };
     v1::PartitionAggregation {
-        partition: i32::from(lag.partition),
+        partition: i32::from(partition.partition),
         state: state.into(),
-        reason: lag.reason,
-        next_sequence: number(lag.next_sequence),
-        lag_entries: number(lag.entries),
-        lag_seconds: lag.seconds,
+        reason: partition.stopped.map(|stopped| stopped.reason).unwrap_or_default(),
+        next_sequence: number(partition.position.next_sequence),
+        lag_entries: number(lag_entries),
+        lag_seconds: lag_millis.max(0) / 1000,
     }
 }
