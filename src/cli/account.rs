@@ -1,9 +1,10 @@
 //! `tollgate account ...`: what an operator does with accounts.
 
 mod change;
-mod limit;
-mod list;
-mod show;
+mod details;
+pub mod limit;
+pub mod list;
+pub mod show;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,8 @@ enum AccountCommand {
     Limit(limit::LimitOptions),
     /// Change the payment mode.
     Convert(limit::ConvertOptions),
+    /// Show whom documents are for, or change it.
+    Details(details::DetailsOptions),
     /// Refuse new authorizations, direct debits and withdrawals from now on.
     Suspend(change::StateOptions),
     /// Let them happen again.
@@ -60,6 +63,7 @@ pub async fn run(options: AccountOptions) -> anyhow::Result<ExitCode> {
         AccountCommand::Withdraw(options) => change::withdraw(&mut client, options, output).await,
         AccountCommand::Limit(options) => limit::limit(&mut client, options, output).await,
         AccountCommand::Convert(options) => limit::convert(&mut client, options, output).await,
+        AccountCommand::Details(options) => details::run(&mut client, options, output).await,
         AccountCommand::Suspend(options) => change::suspend(&mut client, options, output).await,
         AccountCommand::Resume(options) => change::resume(&mut client, options, output).await,
         AccountCommand::Close(options) => change::close(&mut client, options, output).await,

@@ -9,6 +9,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::failure::Failure;
 use crate::grpc::v1::account_service_client::AccountServiceClient;
+use crate::grpc::v1::billing_service_client::BillingServiceClient;
 use crate::grpc::v1::charging_service_client::ChargingServiceClient;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -29,6 +30,8 @@ pub struct Client {
     pub charging: ChargingServiceClient<Channel>,
     /// Accounts.
     pub accounts: AccountServiceClient<Channel>,
+    /// Bills.
+    pub billing: BillingServiceClient<Channel>,
 }
 
 impl Client {
@@ -42,7 +45,11 @@ impl Client {
             .connect()
             .await
             .map_err(|error| Failure::unavailable(format!("no service answers at {server}: {error}")))?;
-        Ok(Self { charging: ChargingServiceClient::new(channel.clone()), accounts: AccountServiceClient::new(channel) })
+        Ok(Self {
+            charging: ChargingServiceClient::new(channel.clone()),
+            accounts: AccountServiceClient::new(channel.clone()),
+            billing: BillingServiceClient::new(channel),
+        })
     }
 }
 

@@ -36,3 +36,15 @@ pub fn instant_json(at: Option<prost_types::Timestamp>) -> Value {
 pub fn instant_text(at: Option<prost_types::Timestamp>) -> String {
     instant(at).map_or_else(String::new, |at| at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%MZ").to_string())
 }
+
+/// The day of an instant, for people, in UTC.
+#[must_use]
+pub fn day_text(at: Option<prost_types::Timestamp>) -> String {
+    instant(at).map_or_else(String::new, |at| at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d").to_string())
+}
+
+/// An instant as a message has it.
+#[must_use]
+pub fn to_message(at: Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() }
+}

@@ -108,7 +108,7 @@ pub fn convert(
     let queue = Queue { front: front.clone(), source, page, places, after, is_exhausted, done, query, _permit: permit };
     let plan = Arc::new(plan);
     let targets = stream::try_unfold(queue, |mut queue| async move { Ok(queue.next().await?.map(|target| (target, queue))) });
-    let answers = targets.map(move |target| {
+    let answers = targets.map(move |target: Result<Target, Status>| {
         let (front, plan) = (front.clone(), Arc::clone(&plan));
         async move { answer(&front, &plan, target?).await }
     });
