@@ -5,9 +5,11 @@
 
 pub mod account;
 pub mod aggregate;
+pub mod aggregation;
 pub mod bench;
 pub mod client;
 pub mod completions;
+pub mod convert_all;
 pub mod credit;
 pub mod demo;
 pub mod export;
@@ -62,6 +64,10 @@ enum Role {
     SuggestLimit(suggest_limit::SuggestLimitOptions),
     /// Write usage records as NDJSON or CSV, for whoever bills elsewhere.
     Export(Box<export::ExportOptions>),
+    /// Convert many accounts: a list, or all that match.
+    ConvertAll(Box<convert_all::ConvertAllOptions>),
+    /// Show how far the billing store has followed the ledger.
+    Aggregation(aggregation::AggregationOptions),
     /// Print the script by which a shell completes this command line.
     Completions(completions::CompletionsOptions),
 }
@@ -96,6 +102,8 @@ impl CommandLine {
                 refuse_usage(options.validate());
                 block_on(export::run(*options))
             }
+            Role::ConvertAll(options) => block_on(convert_all::run(*options)),
+            Role::Aggregation(options) => block_on(aggregation::run(options)),
             Role::Completions(options) => completions::run(options),
         }
     }

@@ -48,6 +48,39 @@ pub struct ByHandWithReason {
     reason: String,
 }
 
+/// A batch by hand: its name, by whom, and why.
+#[derive(Args, Clone, Debug)]
+pub struct ByHandOfBatch {
+    /// The name of this batch. The batch may be repeated with the same name and content: what was done stays done. [default: a new one,
+    /// shown on stderr before anything is sent]
+    #[arg(long, value_name = "ID")]
+    batch_id: Option<String>,
+    /// Who does this.
+    #[arg(long, env = "USER", hide_env_values = true, value_name = "NAME")]
+    actor: String,
+    /// Why, for whoever reads the journal.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+impl ByHandOfBatch {
+    /// The name that was given, or a new one, which is told first.
+    #[must_use]
+    pub fn batch_id(&self) -> String {
+        self.batch_id.clone().unwrap_or_else(|| {
+            let made = uuid::Uuid::new_v4().to_string();
+            eprintln!("--batch-id {made}");
+            made
+        })
+    }
+
+    /// Who, and why.
+    #[must_use]
+    pub fn operator(&self) -> Option<Operator> {
+        Some(Operator { actor: self.actor.clone(), reason: self.reason.clone() })
+    }
+}
+
 impl ByHand {
     /// The name of the request.
     #[must_use]
