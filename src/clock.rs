@@ -73,6 +73,12 @@ impl Clock {
         matches!(&*self.source, Source::Standing(_))
     }
 
+    /// The begin of the billing period that `now` lies in, which is the end of the one before.
+    #[must_use]
+    pub fn period_start(&self, now: Millis) -> Millis {
+        self.calendar.this_month(now)
+    }
+
     /// The next two ends of billing periods after `now`.
     #[must_use]
     pub fn period_ends(&self, now: Millis) -> [Millis; 2] {
@@ -111,6 +117,15 @@ impl Calendar {
         [first, second]
     }
 
+    /// The first instant of the calendar month that `now` lies in.
+    fn this_month(&self, now: Millis) -> Millis {
+        let first = || {
+            let date = Timestamp::from_millisecond(now).ok()?.to_zoned(self.zone.clone()).date().first_of_month();
+            Some(date.to_zoned(self.zone.clone()).ok()?.timestamp().as_millisecond())
+        };
+        first().unwrap_or(0)
+    }
+
     /// The first instant of the calendar month after the one that `now` lies in.
     fn next_month(&self, now: Millis) -> Millis {
         let next = || {
@@ -139,5 +154,8 @@ mod tests {
         assert_eq!(utc.period_ends(millis("2026-10-31T23:59:59.999Z"))[0], millis("2026-11-01T00:00:00Z"));
         assert_eq!(utc.period_ends(millis("2026-11-01T00:00:00Z"))[0], millis("2026-12-01T00:00:00Z"));
         assert_eq!(utc.period_ends(millis("2026-10-01T00:00:00Z"))[0], millis("2026-11-01T00:00:00Z"));
+        assert_eq!(clock.period_start(clock.now()), millis("2026-10-31T23:00:00Z"));
+        assert_eq!(utc.period_start(millis("2026-11-01T00:00:00Z")), millis("2026-11-01T00:00:00Z"));
+        assert_eq!(utc.period_start(millis("2026-10-31T23:59:59.999Z")), millis("2026-10-01T00:00:00Z"));
     }
 }

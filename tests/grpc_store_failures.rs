@@ -16,7 +16,7 @@ use tollgate::domain::rules::Remembered;
 use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
 use tollgate::grpc::{Health, Limits, routes, v1};
 use tollgate::ledger::watch::Watchers;
-use tollgate::ledger::{BatchAnswer, Block, Engine, Ledger, LedgerError, NamePlace, Order, RequestKey};
+use tollgate::ledger::{BatchAnswer, Block, DuePage, Engine, JournalSpan, Ledger, LedgerError, NamePlace, Order, RequestKey};
 use tonic::transport::{Channel, Server};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
@@ -66,6 +66,22 @@ impl Engine for FailingEngine {
     }
 
     fn blocks_before(&self, _: u16, _: Option<u64>, _: usize) -> BoxFuture<'_, Result<Vec<Block>, LedgerError>> {
+        self.fail()
+    }
+
+    fn blocks_after(&self, _: u16, _: u64, _: usize) -> BoxFuture<'_, Result<Vec<Block>, LedgerError>> {
+        self.fail()
+    }
+
+    fn trim(&self, _: u16, _: u64) -> BoxFuture<'_, Result<(), LedgerError>> {
+        self.fail()
+    }
+
+    fn journal_span(&self, _: u16) -> BoxFuture<'_, Result<JournalSpan, LedgerError>> {
+        self.fail()
+    }
+
+    fn due_accounts(&self, _: u16, _: Option<String>, _: usize, _: i64) -> BoxFuture<'_, Result<DuePage, LedgerError>> {
         self.fail()
     }
 

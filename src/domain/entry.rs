@@ -4,6 +4,7 @@ use super::account::{Currency, NonUsageBilling};
 use super::account::{Millis, Mode};
 use super::command::{Action, Note};
 use super::money::Quote;
+use super::rules::Fingerprint;
 
 /// The record of one accepted change of one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct Entry {
     pub reserved: i64,
     /// Two more numbers; see [`EntryKind`].
     pub details: [i64; 2],
+    /// The digest of what was sent; zero for a period close and its rounding. With it, a restored store knows a repetition from a reuse.
+    pub fingerprint: Fingerprint,
     /// What the caller sent along, and what the entry refers to.
     pub note: Note,
     /// The `request_id` of the earlier command that this one refers to; else empty.
@@ -187,11 +190,9 @@ impl Entry {
     pub fn effect(&self) -> (i64, i64) {
         match self.kind {
             EntryKind::ChargedBalance | EntryKind::ChargedOwnBill | EntryKind::PaymentReversed | EntryKind::Withdrawn => (-self.amount, 0),
-            EntryKind::RefundedBalance
-            | EntryKind::ToppedUp
-            | EntryKind::PaymentRecorded
-            | EntryKind::Adjusted
-            | EntryKind::Rounded => (self.amount, 0),
+            EntryKind::RefundedBalance | EntryKind::ToppedUp | EntryKind::PaymentRecorded | EntryKind::Adjusted | EntryKind::Rounded => {
+                (self.amount, 0)
+            }
             EntryKind::ChargedUnbilled => (0, self.amount),
             EntryKind::RefundedUnbilled => (0, -self.amount),
             EntryKind::PeriodClosed | EntryKind::FinalBilled => (-self.amount, -self.amount),

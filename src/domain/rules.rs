@@ -126,7 +126,7 @@ fn try_decide(touched: &Touched<'_>, command: &Command, fingerprint: &Fingerprin
         if remembered.fingerprint != *fingerprint {
             return Err(Refusal::RequestIdReused);
         }
-        let desk = Desk::open(touched.account.ok_or(Refusal::AccountNotFound)?, touched, command, moment);
+        let desk = Desk::open(touched.account.ok_or(Refusal::AccountNotFound)?, touched, command, fingerprint, moment);
         return Ok(desk.tell(Some(remembered.decision), true));
     }
     if matches!(command.action, Action::Authorize(_)) && touched.reservation.is_some() {
@@ -136,13 +136,17 @@ fn try_decide(touched: &Touched<'_>, command: &Command, fingerprint: &Fingerprin
         return Err(Refusal::RequestTooOld);
     }
     if let Action::Create(create) = &command.action {
-        return if touched.account.is_some() { Err(Refusal::AccountExists) } else { wallet::create(create, touched, command, moment) };
+        return if touched.account.is_some() {
+            Err(Refusal::AccountExists)
+        } else {
+            wallet::create(create, touched, command, fingerprint, moment)
+        };
     }
     let account = touched.account.ok_or(Refusal::AccountNotFound)?;
     if command.currency.is_some_and(|currency| currency != account.currency) {
         return Err(Refusal::CurrencyMismatch);
     }
-    let desk = Desk::open(account, touched, command, moment);
+    let desk = Desk::open(account, touched, command, fingerprint, moment);
     match &command.action {
         Action::Observe { .. } => Ok(desk.tell(None, false)),
         Action::Authorize(reserve) => charging::authorize(desk, reserve),
@@ -206,6 +210,7 @@ fn cut_bill(account: &mut Account) -> Cut {
 struct Desk<'a> {
     touched: &'a Touched<'a>,
     command: &'a Command,
+    fingerprint: &'a Fingerprint,
     moment: &'a Moment,
     account: Account,
     entries: Vec<Entry>,
@@ -215,8 +220,8 @@ struct Desk<'a> {
 
 impl<'a> Desk<'a> {
     /// Takes the account, with the events applied that are due.
-    fn open(account: Account, touched: &'a Touched<'a>, command: &'a Command, moment: &'a Moment) -> Self {
-        let mut desk = Self { touched, command, moment, account, entries: Vec::new(), sequence: 0 };
+    fn open(account: Account, touched: &'a Touched<'a>, command: &'a Command, fingerprint: &'a Fingerprint, moment: &'a Moment) -> Self {
+        let mut desk = Self { touched, command, fingerprint, moment, account, entries: Vec::new(), sequence: 0 };
         if is_close_due(&account, moment.now) {
             desk.close_period();
         }
@@ -270,6 +275,7 @@ impl<'a> Desk<'a> {
         let action = &self.command.action;
         Entry {
             request_id: self.command.request_id.clone(),
+            fingerprint: *self.fingerprint,
             note: Note { invoices: action.invoices().to_vec(), ..self.command.note.clone() },
             refers_to: action.refers_to().unwrap_or_default().to_owned(),
             settings: Settings::of(action),
@@ -292,6 +298,7 @@ impl<'a> Desk<'a> {
             unbilled: self.account.unbilled,
             reserved: self.account.reserved,
             details: [0, 0],
+            fingerprint: Fingerprint::default(),
             note: Note::default(),
             refers_to: String::new(),
             settings: Settings::default(),

@@ -213,6 +213,18 @@ impl Ledger {
         &self.clock
     }
 
+    /// The engine, for whoever reads the journal.
+    #[must_use]
+    pub fn engine(&self) -> &Arc<dyn Engine> {
+        &self.engine
+    }
+
+    /// How many partitions there are.
+    #[must_use]
+    pub fn partitions(&self) -> u16 {
+        self.engine.partitions()
+    }
+
     /// Whether the store answers and agrees on the time; else what is wrong, for people.
     pub async fn check(&self) -> Result<(), String> {
         self.engine.check().await

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::domain::command::{Action, Command, Debit, LimitChange, Reserve, TemporaryChange, Then, Undo, Until};
 use crate::domain::money::Quote;
 use crate::domain::rules::Fingerprint;
-use crate::ledger::codec::journal::encode_ending;
+use crate::ledger::codec::journal::{encode_ending, seal_ending};
 
 /// The digest of (account, request id) under which a request, and a reservation, is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,8 +51,9 @@ impl Order {
         let command = command.into();
         let key = RequestKey::of(&command.account, &command.request_id);
         let original = command.action.refers_to().map(|id| RequestKey::of(&command.account, id));
-        let ending = encode_ending(&command);
+        let mut ending = encode_ending(&command);
         let fingerprint = fingerprint(&command, &ending);
+        seal_ending(&mut ending, &command.account, &fingerprint);
         Self { command, key, fingerprint, original, ending }
     }
 }
@@ -180,10 +181,9 @@ impl Digest {
                 self.number(non_usage_billing.map_or(0, |billing| billing as i64));
             }
             // The invoices that a payment names are in the ending.
-            Action::TopUp { amount }
-            | Action::RecordPayment { amount, .. }
-            | Action::Withdraw { amount }
-            | Action::Adjust { amount } => self.quote(*amount),
+            Action::TopUp { amount } | Action::RecordPayment { amount, .. } | Action::Withdraw { amount } | Action::Adjust { amount } => {
+                self.quote(*amount)
+            }
             Action::SetCreditLimit { limit, allow_unusable } => {
                 self.limit(limit);
                 self.number(i64::from(*allow_unusable));

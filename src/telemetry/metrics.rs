@@ -3,6 +3,7 @@
 //! Nothing on the way of a request hashes or allocates: each series is made when it is first needed, and kept in a table. All labels
 //! are from closed sets, so no caller can make series grow.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -66,6 +67,11 @@ struct DecisionLabels {
     outcome: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PartitionLabels {
+    partition: u16,
+}
+
 /// The metrics of this process.
 pub struct Metrics {
     registry: Registry,
@@ -77,6 +83,12 @@ pub struct Metrics {
     batch_seconds: Histogram,
     store_up: Gauge,
     waiting: Gauge,
+    aggregated: Counter,
+    billing_store_up: Gauge,
+    lag_entries: Family<PartitionLabels, Gauge>,
+    lag_seconds: Family<PartitionLabels, Gauge<f64, AtomicU64>>,
+    stopped: Family<PartitionLabels, Gauge>,
+    owned: Family<PartitionLabels, Gauge>,
 }
 
 impl Metrics {
@@ -91,6 +103,12 @@ impl Metrics {
             batch_seconds: Histogram::new(SECONDS),
             store_up: Gauge::default(),
             waiting: Gauge::default(),
+            aggregated: Counter::default(),
+            billing_store_up: Gauge::default(),
+            lag_entries: Family::default(),
+            lag_seconds: Family::default(),
+            stopped: Family::default(),
+            owned: Family::default(),
         };
         metrics.register()
     }
@@ -105,6 +123,18 @@ impl Metrics {
         registry.register_with_unit("tollgate_batch_duration", "Batches, until their answer", Unit::Seconds, self.batch_seconds.clone());
         registry.register("tollgate_store_up", "Whether the store answers and agrees on the time", self.store_up.clone());
         registry.register("tollgate_commands_waiting", "Commands that wait for their batch to leave", self.waiting.clone());
+        registry.register("tollgate_aggregated_entries", "Journal entries committed to the billing store", self.aggregated.clone());
+        registry.register("tollgate_billing_store_up", "Whether the billing store answers", self.billing_store_up.clone());
+        let (entries, seconds) = (self.lag_entries.clone(), self.lag_seconds.clone());
+        registry.register("tollgate_aggregation_lag_entries", "Journal entries that are not committed yet", entries);
+        registry.register_with_unit("tollgate_aggregation_lag", "How old the first of them is", Unit::Seconds, seconds);
+        let (stopped, owned) = (self.stopped.clone(), self.owned.clone());
+        registry.register(
+            "tollgate_aggregation_stopped",
+            "Whether a partition's aggregation stands still until an operator looks",
+            stopped,
+        );
+        registry.register("tollgate_aggregation_owned", "Whether this process aggregates the partition", owned);
         self
     }
 
@@ -147,6 +177,25 @@ impl Metrics {
     /// So many commands more wait, or less.
     pub fn add_waiting(&self, commands: i64) {
         self.waiting.inc_by(commands);
+    }
+
+    /// So many journal entries were committed to the billing store.
+    pub fn add_aggregated(&self, entries: usize) {
+        self.aggregated.inc_by(entries as u64);
+    }
+
+    /// Whether the billing store answers.
+    pub fn set_billing_store_up(&self, is_up: bool) {
+        self.billing_store_up.set(i64::from(is_up));
+    }
+
+    /// How far the aggregation of a partition has come.
+    pub fn set_aggregation(&self, partition: u16, lag_entries: u64, lag_millis: i64, is_stopped: bool, is_owned: bool) {
+        let labels = PartitionLabels { partition };
+        self.lag_entries.get_or_create_owned(&labels).set(i64::try_from(lag_entries).unwrap_or(i64::MAX));
+        self.lag_seconds.get_or_create_owned(&labels).set(lag_millis as f64 / 1000.0);
+        self.stopped.get_or_create_owned(&labels).set(i64::from(is_stopped));
+        self.owned.get_or_create_owned(&labels).set(i64::from(is_owned));
     }
 
     /// Whether the store answers and agrees on the time.

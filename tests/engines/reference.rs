@@ -13,8 +13,8 @@ use tollgate::domain::command::{
 use tollgate::domain::entry::{Entry, EntryKind};
 use tollgate::domain::money::Quote;
 use tollgate::domain::outcome::{Answer, Refusal, Verdict};
-use tollgate::ledger::model::{Book, StepTime};
 use tollgate::domain::rules::is_close_due;
+use tollgate::ledger::model::{Book, StepTime};
 use tollgate::ledger::{Block, Engine, Order, RequestKey};
 
 use super::WINDOW;

@@ -1,7 +1,7 @@
 //! What an operator does: open, change, fund, limit, convert, suspend and close an account.
 
 use super::charging::undo_amount;
-use super::{Desk, Moment, Step, Touched, units};
+use super::{Desk, Fingerprint, Moment, Step, Touched, units};
 use crate::domain::account::{Account, Millis, Mode, Profile, Status};
 use crate::domain::command::{Action, Command, Create, LimitChange, TemporaryChange, Undo, Until};
 use crate::domain::entry::EntryKind;
@@ -9,7 +9,13 @@ use crate::domain::money::Quote;
 use crate::domain::outcome::{Refusal, Verdict};
 
 /// Opens an account, empty.
-pub(super) fn create(create: &Create, touched: &Touched<'_>, command: &Command, moment: &Moment) -> Result<Step, Refusal> {
+pub(super) fn create(
+    create: &Create,
+    touched: &Touched<'_>,
+    command: &Command,
+    fingerprint: &Fingerprint,
+    moment: &Moment,
+) -> Result<Step, Refusal> {
     let blank = Account {
         status: Status::Active,
         mode: create.mode,
@@ -29,7 +35,7 @@ pub(super) fn create(create: &Create, touched: &Touched<'_>, command: &Command, 
         period_end: 0,
         open_reservations: 0,
     };
-    let mut desk = Desk::open(blank, touched, command, moment);
+    let mut desk = Desk::open(blank, touched, command, fingerprint, moment);
     let limit = Limit::of(&create.limit, &desk)?;
     let low_credit_threshold = create.low_credit_threshold.map(|threshold| desk.units(threshold)).transpose()?;
     limit.set(&mut desk)?;

@@ -70,10 +70,9 @@ impl Subject {
                 }
             }
             Action::Refund(undo) | Action::ReversePayment(undo) => amounts.extend(undo.amount.map(|amount| ("amount.amount", amount))),
-            Action::TopUp { amount }
-            | Action::RecordPayment { amount, .. }
-            | Action::Withdraw { amount }
-            | Action::Adjust { amount } => amounts.push(("amount.amount", *amount)),
+            Action::TopUp { amount } | Action::RecordPayment { amount, .. } | Action::Withdraw { amount } | Action::Adjust { amount } => {
+                amounts.push(("amount.amount", *amount))
+            }
             Action::Convert { limit, .. } | Action::SetCreditLimit { limit, .. } => add_limit(&mut amounts, limit),
             Action::Create(create) => {
                 add_limit(&mut amounts, &create.limit);
@@ -82,12 +81,7 @@ impl Subject {
             Action::Update { low_credit_threshold, .. } => {
                 amounts.extend(low_credit_threshold.flatten().map(|amount| ("low_credit_threshold.amount", amount)));
             }
-            Action::Observe { .. }
-            | Action::Release { .. }
-            | Action::Suspend
-            | Action::Resume
-            | Action::Close
-            | Action::ClosePeriod => {}
+            Action::Observe { .. } | Action::Release { .. } | Action::Suspend | Action::Resume | Action::Close | Action::ClosePeriod => {}
         }
         amounts
     }

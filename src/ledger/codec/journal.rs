@@ -7,13 +7,14 @@
 
 use bytes::{Buf, BufMut};
 use prost::Message;
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, int64, uint32};
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, fixed64, int64, uint32};
 
 use super::{Undecodable, category, get_text, mode, non_usage_billing, put_text};
 use crate::domain::account::Currency;
 use crate::domain::command::{Command, Note};
 use crate::domain::entry::{Entry, EntryKind, Settings};
 use crate::domain::money::Quote;
+use crate::domain::rules::Fingerprint;
 use crate::ledger::Block;
 
 /// Bytes of a block before its first entry.
@@ -57,7 +58,9 @@ struct Rest {
     settings: Option<StoredSettings>,
     #[prost(uint32, tag = "12")]
     category: u32,
-    #[prost(string, repeated, tag = "13")]
+    #[prost(fixed64, tag = "13")]
+    fingerprint: u64,
+    #[prost(string, repeated, tag = "14")]
     invoices: Vec<String>,
 }
 
@@ -87,32 +90,49 @@ struct StoredSettings {
     minor_digits: u32,
 }
 
-/// Packs what a command's entries end with. Written field by field, because it is done for every charge, and a [`Rest`] would
+/// Packs what a command's entries end with, but for the fingerprint; see [`seal_ending`]. Written field by field, because it is done for every charge, and a [`Rest`] would
 /// need a copy of each text.
 #[must_use]
 pub fn encode_ending(command: &Command) -> Vec<u8> {
     let refers_to = command.action.refers_to().unwrap_or_default();
     let mut bytes = Vec::with_capacity(96);
-    let settings = Settings::of(&command.action);
-    put_ending(&mut bytes, &command.account, |bytes| {
-        put_rest(bytes, &command.request_id, refers_to, &command.note, &settings);
+    put_text(&mut bytes, &command.account);
+    put_rest(&mut bytes, |bytes| {
+        put_rest_fields(bytes, &command.request_id, refers_to, &command.note, &Settings::of(&command.action));
         put_invoices(bytes, command.action.invoices());
     });
     bytes
 }
 
-fn put_ending(bytes: &mut Vec<u8>, account: &str, put_rest: impl FnOnce(&mut Vec<u8>)) {
-    put_text(bytes, account);
+/// Completes an ending with the fingerprint, which is a digest of the ending, too.
+pub fn seal_ending(ending: &mut Vec<u8>, account: &str, fingerprint: &Fingerprint) {
+    put_fingerprint(ending, fingerprint);
+    put_length(ending, 2 + account.len());
+}
+
+/// What is packed by `put`, after its length.
+fn put_rest(bytes: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
     let length_at = bytes.len();
     bytes.put_u32_le(0);
-    put_rest(bytes);
+    put(bytes);
+    put_length(bytes, length_at);
+}
+
+/// Writes at a place how many bytes follow it.
+fn put_length(bytes: &mut [u8], length_at: usize) {
     let length = u32::try_from(bytes.len() - length_at - 4).unwrap_or(u32::MAX);
     if let Some(place) = bytes.get_mut(length_at..length_at + 4) {
         place.copy_from_slice(&length.to_le_bytes());
     }
 }
 
-fn put_rest(bytes: &mut Vec<u8>, request_id: &str, refers_to: &str, note: &Note, settings: &Settings) {
+fn put_fingerprint(bytes: &mut Vec<u8>, fingerprint: &Fingerprint) {
+    if *fingerprint != Fingerprint::default() {
+        fixed64::encode(13, &u64::from_le_bytes(*fingerprint), bytes);
+    }
+}
+
+fn put_rest_fields(bytes: &mut Vec<u8>, request_id: &str, refers_to: &str, note: &Note, settings: &Settings) {
     put_string(bytes, 1, request_id);
     put_string(bytes, 2, refers_to);
     put_string(bytes, 3, &note.item);
@@ -140,7 +160,7 @@ fn put_rest(bytes: &mut Vec<u8>, request_id: &str, refers_to: &str, note: &Note,
 }
 
 fn put_invoices(bytes: &mut Vec<u8>, invoices: &[String]) {
-    invoices.iter().for_each(|invoice| put_string(bytes, 13, invoice));
+    invoices.iter().for_each(|invoice| put_string(bytes, 14, invoice));
 }
 
 fn put_string(bytes: &mut Vec<u8>, tag: u32, text: &str) {
@@ -215,9 +235,11 @@ pub fn encode_block(block: &Block) -> Vec<u8> {
         if has_details {
             entry.details.iter().for_each(|detail| bytes.put_i64_le(*detail));
         }
-        put_ending(&mut bytes, &entry.account, |bytes| {
-            put_rest(bytes, &entry.request_id, &entry.refers_to, &entry.note, &entry.settings);
+        put_text(&mut bytes, &entry.account);
+        put_rest(&mut bytes, |bytes| {
+            put_rest_fields(bytes, &entry.request_id, &entry.refers_to, &entry.note, &entry.settings);
             put_invoices(bytes, &entry.note.invoices);
+            put_fingerprint(bytes, &entry.fingerprint);
         });
     }
     bytes
@@ -276,6 +298,7 @@ fn read_entry(bytes: &mut &[u8], block_time: i64) -> Option<Entry> {
         unbilled,
         reserved,
         details,
+        fingerprint: rest.fingerprint.to_le_bytes(),
         note: Note {
             category: match rest.category {
                 0 => None,
@@ -316,6 +339,7 @@ mod tests {
             unbilled: 1 << 51,
             reserved: 4,
             details: [-1, 7],
+            fingerprint: *b"12345678",
             note: Note {
                 category: Some(Category::Hardware),
                 item: "sms".into(),

@@ -145,10 +145,9 @@ pub fn encode(orders: &[Order], time: &StepTime, max_ahead: i64, block_id: [u8; 
 fn amount_and_option(action: &Action) -> (Option<Quote>, i64) {
     match action {
         Action::Observe { watch } => (None, i64::from(*watch)),
-        Action::TopUp { amount }
-        | Action::RecordPayment { amount, .. }
-        | Action::Withdraw { amount }
-        | Action::Adjust { amount } => (Some(*amount), 0),
+        Action::TopUp { amount } | Action::RecordPayment { amount, .. } | Action::Withdraw { amount } | Action::Adjust { amount } => {
+            (Some(*amount), 0)
+        }
         Action::Debit(debit) => {
             let afterwards = match debit.then {
                 Then::Settle => 0,

@@ -1,0 +1,274 @@
+//! One step: a run of records, their totals, their accounts, the bills that they cut, and the new position, in one transaction.
+//!
+//! Its first statement moves the position, under the fence that the partition was claimed with: a process that has lost the partition
+//! writes nothing, and a step that was committed, though nobody heard of it, is not done twice.
+
+use std::collections::BTreeSet;
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
+
+use super::{AccountState, Books, Break, Position, Total, TotalKey, touched};
+use crate::billing::record::{ENTRIES, Record, coded, narrow, number};
+use crate::billing::store::rows::{Table, Type, Value};
+use crate::billing::store::{Dialect, Store};
+use crate::billing::{BillingError, bills};
+use crate::domain::account::Currency;
+use crate::domain::entry::EntryKind;
+use crate::ledger::codec;
+
+/// Why a step was not done.
+#[derive(Debug)]
+pub enum StepError {
+    /// The partition is somebody else's by now, or the position is another one.
+    Lost,
+    /// The records do not follow from what is known.
+    Broken(Break),
+    /// The store.
+    Billing(BillingError),
+}
+
+impl From<BillingError> for StepError {
+    fn from(error: BillingError) -> Self {
+        Self::Billing(error)
+    }
+}
+
+impl From<sqlx::Error> for StepError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Billing(error.into())
+    }
+}
+
+/// Commits a run of records, which leads from one position to the next.
+pub async fn commit(
+    store: &Store,
+    partition: u16,
+    fence: i64,
+    from: &Position,
+    to: &Position,
+    records: &[Record],
+) -> Result<(), StepError> {
+    let dialect = store.dialect();
+    let mut transaction = store.begin().await?;
+    let connection = &mut *transaction;
+    advance(connection, partition, fence, from, to).await?;
+    let mut books = load(connection, dialect, records).await?;
+    let changed = books.take(records).map_err(StepError::Broken)?;
+    let rows: Vec<_> = records.iter().map(Record::to_row).collect();
+    ENTRIES.insert(connection, dialect, &rows).await?;
+    let rows: Vec<_> = changed.iter().filter_map(|key| Some(total_row(key, books.totals.get(key)?))).collect();
+    TOTALS.insert(connection, dialect, &rows).await?;
+    let rows: Vec<_> = books.accounts.iter().map(|(id, account)| account_row(id, account)).collect();
+    ACCOUNTS.insert(connection, dialect, &rows).await?;
+    bills::apply(connection, records).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn advance(connection: &mut AnyConnection, partition: u16, fence: i64, from: &Position, to: &Position) -> Result<(), StepError> {
+    let done = sqlx::query(
+        "UPDATE partitions SET next_sequence = $1, last_block = $2, last_time = $3 \
+         WHERE partition = $4 AND fence = $5 AND next_sequence = $6 AND last_block = $7 AND state = 'RUNNING'",
+    )
+    .bind(number(to.next_sequence))
+    .bind(hex(&to.last_block))
+    .bind(to.last_time)
+    .bind(i64::from(partition))
+    .bind(fence)
+    .bind(number(from.next_sequence))
+    .bind(hex(&from.last_block))
+    .execute(connection)
+    .await?;
+    if done.rows_affected() == 1 { Ok(()) } else { Err(StepError::Lost) }
+}
+
+/// Loads what the records touch.
+async fn load(connection: &mut AnyConnection, dialect: Dialect, records: &[Record]) -> Result<Books, BillingError> {
+    let (accounts, bills) = touched(records);
+    let mut books = Books::default();
+    let keys: Vec<_> = accounts.into_iter().map(|account| vec![account.into()]).collect();
+    for row in ACCOUNT_KEYS.find(connection, dialect, "*", &keys).await? {
+        books.accounts.insert(row.try_get("account")?, read_account(&row)?);
+    }
+    let keys: Vec<_> = bills.into_iter().map(|(account, bill)| vec![account.into(), i64::from(bill).into()]).collect();
+    for row in TOTAL_KEYS.find(connection, dialect, "*", &keys).await? {
+        let (key, total) = read_total(&row)?;
+        books.totals.insert(key, total);
+    }
+    Ok(books)
+}
+
+/// The totals of bills.
+pub async fn totals_of(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    bills: &BTreeSet<(&str, u32)>,
+) -> Result<Vec<(TotalKey, Total)>, BillingError> {
+    let keys: Vec<_> = bills.iter().map(|(account, bill)| vec![(*account).into(), i64::from(*bill).into()]).collect();
+    TOTAL_KEYS.find(connection, dialect, "*", &keys).await?.iter().map(read_total).collect()
+}
+
+const TOTALS: Table = Table {
+    name: "totals",
+    columns: &[
+        ("account", Type::Text),
+        ("bill", Type::Number),
+        ("kind", Type::Number),
+        ("category", Type::Number),
+        ("item", Type::Text),
+        ("unit", Type::Text),
+        ("amount", Type::Number),
+        ("quantity", Type::Text),
+        ("count", Type::Number),
+        ("first_at", Type::Number),
+        ("last_at", Type::Number),
+    ],
+    on_conflict: "ON CONFLICT (account, bill, kind, category, item, unit) DO UPDATE SET amount = excluded.amount, \
+                  quantity = excluded.quantity, count = excluded.count, first_at = excluded.first_at, last_at = excluded.last_at",
+};
+
+const TOTAL_KEYS: Table = Table { name: "totals", columns: &[("account", Type::Text), ("bill", Type::Number)], on_conflict: "" };
+
+fn total_row<'a>(key: &'a TotalKey, total: &Total) -> Vec<Value<'a>> {
+    vec![
+        key.account.as_str().into(),
+        i64::from(key.bill).into(),
+        (key.kind as i64).into(),
+        i64::from(key.category).into(),
+        key.item.as_str().into(),
+        key.unit.as_str().into(),
+        total.amount.into(),
+        total.quantity.map_or_else(String::new, |quantity| quantity.normalize().to_string()).into(),
+        total.count.into(),
+        total.first_at.into(),
+        total.last_at.into(),
+    ]
+}
+
+/// Reads a row of all columns of the totals.
+pub fn read_total(row: &AnyRow) -> Result<(TotalKey, Total), BillingError> {
+    let quantity: String = row.try_get("quantity")?;
+    let key = TotalKey {
+        account: row.try_get("account")?,
+        bill: narrow(row, "bill")?,
+        kind: coded(row, "kind", EntryKind::from_number)?,
+        category: narrow(row, "category")?,
+        item: row.try_get("item")?,
+        unit: row.try_get("unit")?,
+    };
+    let total = Total {
+        amount: row.try_get("amount")?,
+        quantity: match quantity.as_str() {
+            "" => None,
+            text => Some(text.parse().map_err(|_| BillingError::corrupt(format!("quantity {text:?}")))?),
+        },
+        count: row.try_get("count")?,
+        first_at: row.try_get("first_at")?,
+        last_at: row.try_get("last_at")?,
+    };
+    Ok((key, total))
+}
+
+const ACCOUNT_KEYS: Table = Table { name: "accounts", columns: &[("account", Type::Text)], on_conflict: "" };
+
+const ACCOUNTS: Table = Table {
+    name: "accounts",
+    columns: &[
+        ("account", Type::Text),
+        ("partition", Type::Number),
+        ("name", Type::Text),
+        ("currency", Type::Text),
+        ("decimals", Type::Number),
+        ("minor_digits", Type::Number),
+        ("mode", Type::Number),
+        ("status", Type::Number),
+        ("non_usage_billing", Type::Number),
+        ("permanent_limit", Type::Number),
+        ("temporary_limit", Type::Number),
+        ("temporary_until", Type::Number),
+        ("balance", Type::Number),
+        ("unbilled", Type::Number),
+        ("reserved", Type::Number),
+        ("account_sequence", Type::Number),
+        ("bill", Type::Number),
+        ("last_bill", Type::Number),
+        ("low_credit_threshold", Type::Number),
+        ("created_at", Type::Number),
+        ("last_sequence", Type::Number),
+    ],
+    on_conflict: "ON CONFLICT (account) DO UPDATE SET name = excluded.name, mode = excluded.mode, status = excluded.status, \
+                  non_usage_billing = excluded.non_usage_billing, permanent_limit = excluded.permanent_limit, \
+                  temporary_limit = excluded.temporary_limit, temporary_until = excluded.temporary_until, balance = excluded.balance, \
+                  unbilled = excluded.unbilled, reserved = excluded.reserved, account_sequence = excluded.account_sequence, \
+                  bill = excluded.bill, last_bill = excluded.last_bill, low_credit_threshold = excluded.low_credit_threshold, \
+                  last_sequence = excluded.last_sequence",
+};
+
+fn account_row<'a>(id: &'a str, account: &'a AccountState) -> Vec<Value<'a>> {
+    vec![
+        id.into(),
+        i64::from(account.partition).into(),
+        account.name.as_str().into(),
+        account.currency.code().into(),
+        i64::from(account.decimals).into(),
+        i64::from(account.minor_digits).into(),
+        (account.mode as i64).into(),
+        (account.status as i64).into(),
+        (account.non_usage_billing as i64).into(),
+        account.permanent_limit.into(),
+        account.temporary_limit.into(),
+        account.temporary_until.into(),
+        account.balance.into(),
+        account.unbilled.into(),
+        account.reserved.into(),
+        number(account.account_sequence).into(),
+        i64::from(account.bill).into(),
+        i64::from(account.last_bill).into(),
+        account.low_credit_threshold.unwrap_or(-1).into(),
+        account.created_at.into(),
+        number(account.last_sequence).into(),
+    ]
+}
+
+/// Reads a row of all columns of the accounts.
+pub fn read_account(row: &AnyRow) -> Result<AccountState, BillingError> {
+    let currency: String = row.try_get("currency")?;
+    let code: [u8; 3] = currency.as_bytes().try_into().map_err(|_| BillingError::corrupt(format!("currency {currency:?}")))?;
+    let threshold: i64 = row.try_get("low_credit_threshold")?;
+    Ok(AccountState {
+        partition: narrow(row, "partition")?,
+        name: row.try_get("name")?,
+        currency: Currency(code),
+        decimals: narrow(row, "decimals")?,
+        minor_digits: narrow(row, "minor_digits")?,
+        mode: coded(row, "mode", codec::mode)?,
+        status: coded(row, "status", codec::status)?,
+        non_usage_billing: coded(row, "non_usage_billing", codec::non_usage_billing)?,
+        permanent_limit: row.try_get("permanent_limit")?,
+        temporary_limit: row.try_get("temporary_limit")?,
+        temporary_until: row.try_get("temporary_until")?,
+        balance: row.try_get("balance")?,
+        unbilled: row.try_get("unbilled")?,
+        reserved: row.try_get("reserved")?,
+        account_sequence: narrow(row, "account_sequence")?,
+        bill: narrow(row, "bill")?,
+        last_bill: narrow(row, "last_bill")?,
+        low_credit_threshold: (threshold >= 0).then_some(threshold),
+        created_at: row.try_get("created_at")?,
+        last_sequence: narrow(row, "last_sequence")?,
+    })
+}
+
+/// A block's id, as text.
+#[must_use]
+pub fn hex(id: &[u8; 16]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The inverse of [`hex`].
+#[must_use]
+pub fn unhex(text: &str) -> Option<[u8; 16]> {
+    let number = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32)?;
+    Some(number.to_be_bytes())
+}

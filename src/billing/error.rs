@@ -1,0 +1,53 @@
+//! Why billing gave no answer.
+
+use std::sync::Arc;
+
+/// Why the billing store gave no answer, or no good one.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum BillingError {
+    /// The store does not answer. What was written may or may not be kept; a step is repeated without harm.
+    #[error("the billing store is unavailable: {0}")]
+    Unavailable(Arc<str>),
+    /// There is no such thing.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// A field of what was asked for is wrong.
+    #[error("{field} {problem}")]
+    Invalid {
+        /// Which.
+        field: &'static str,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// What the store holds makes no sense to this version.
+    #[error("the billing store holds what this version cannot read: {0}")]
+    Corrupt(Arc<str>),
+}
+
+impl BillingError {
+    /// The store does not answer.
+    pub fn unavailable(reason: impl std::fmt::Display) -> Self {
+        Self::Unavailable(reason.to_string().into())
+    }
+
+    /// The store's content makes no sense.
+    pub fn corrupt(reason: impl std::fmt::Display) -> Self {
+        Self::Corrupt(reason.to_string().into())
+    }
+}
+
+impl From<sqlx::Error> for BillingError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::ColumnNotFound(_)
+            | sqlx::Error::ColumnDecode { .. }
+            | sqlx::Error::ColumnIndexOutOfBounds { .. }
+            | sqlx::Error::Decode(_)
+            | sqlx::Error::RowNotFound
+            | sqlx::Error::TypeNotFound { .. } => Self::corrupt(error),
+            // What may not be there twice, or must be there, or must be so, is not.
+            sqlx::Error::Database(database) if database.kind() != sqlx::error::ErrorKind::Other => Self::corrupt(error),
+            _ => Self::unavailable(error),
+        }
+    }
+}

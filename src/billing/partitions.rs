@@ -1,0 +1,199 @@
+//! Who works on which partition: claims, leases, and what stands in the way.
+//!
+//! Leases are measured by the database's time, and only say who may be asked to work; it is the fence, which each claim raises, that
+//! keeps a process from writing that has lost its claim without knowing.
+
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
+
+use super::BillingError;
+use super::aggregate::Position;
+use super::aggregate::step::{hex, unhex};
+use super::record::{narrow, number};
+use super::store::Store;
+use crate::domain::account::Millis;
+
+/// A partition as the store has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    /// Its number.
+    pub partition: u16,
+    /// How often it was claimed.
+    pub fence: i64,
+    /// Up to where its journal is committed.
+    pub position: Position,
+    /// Why it does not go on; None: it does.
+    pub stopped: Option<Stopped>,
+    /// Who works on it; empty: nobody.
+    pub owner: String,
+    /// Whether the owner's lease runs.
+    pub is_leased: bool,
+    /// Up to this end of a billing period, closes of idle accounts were asked for.
+    pub closed_until: Millis,
+}
+
+/// Why a partition's aggregation stands still.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// What differs.
+    pub reason: String,
+    /// Since when.
+    pub at: Millis,
+}
+
+/// A claimed partition: the fence to write under, and where to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The partition.
+    pub partition: u16,
+    /// The fence.
+    pub fence: i64,
+    /// Where to go on.
+    pub position: Position,
+    /// See [`Partition::closed_until`].
+    pub closed_until: Millis,
+}
+
+/// Makes the rows of the partitions, where there are none.
+pub async fn initialize(store: &Store, partitions: u16) -> Result<(), BillingError> {
+    let mut transaction = store.begin().await?;
+    for partition in 0..partitions {
+        sqlx::query(
+            "INSERT INTO partitions (partition, fence, next_sequence, last_block, last_time, state, reason, stopped_at, owner, \
+             lease_until, closed_until) VALUES ($1, 0, 1, $2, 0, 'RUNNING', '', 0, '', 0, 0) ON CONFLICT (partition) DO NOTHING",
+        )
+        .bind(i64::from(partition))
+        .bind(hex(&[0; 16]))
+        .execute(&mut *transaction)
+        .await?;
+    }
+    let rows = sqlx::query("SELECT CAST(COUNT(*) AS BIGINT) FROM partitions").fetch_one(&mut *transaction).await?;
+    let found: i64 = rows.try_get(0)?;
+    if found != i64::from(partitions) {
+        let problem = format!("was filled from a ledger of {found} partitions, and this one has {partitions}: it is another ledger's");
+        return Err(BillingError::Invalid { field: "--billing", problem });
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// All partitions.
+pub async fn all(store: &Store) -> Result<Vec<Partition>, BillingError> {
+    let sql = format!("SELECT partitions.*, {} AS now FROM partitions ORDER BY partition", store.now_sql());
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(store.pool()).await?;
+    rows.iter().map(read).collect()
+}
+
+fn read(row: &AnyRow) -> Result<Partition, BillingError> {
+    let state: String = row.try_get("state")?;
+    let (lease_until, now): (Millis, Millis) = (row.try_get("lease_until")?, row.try_get("now")?);
+    let owner: String = row.try_get("owner")?;
+    Ok(Partition {
+        partition: narrow(row, "partition")?,
+        fence: row.try_get("fence")?,
+        position: read_position(row)?,
+        stopped: match state.as_str() {
+            "RUNNING" => None,
+            _ => Some(Stopped { reason: row.try_get("reason")?, at: row.try_get("stopped_at")? }),
+        },
+        is_leased: !owner.is_empty() && lease_until > now,
+        owner,
+        closed_until: row.try_get("closed_until")?,
+    })
+}
+
+fn read_position(row: &AnyRow) -> Result<Position, BillingError> {
+    let last_block: String = row.try_get("last_block")?;
+    Ok(Position {
+        next_sequence: narrow(row, "next_sequence")?,
+        last_block: unhex(&last_block).ok_or_else(|| BillingError::corrupt(format!("last_block {last_block:?}")))?,
+        last_time: row.try_get("last_time")?,
+    })
+}
+
+/// Says that a process is there, and learns who else is: all of them, in an order that is the same for all.
+pub async fn be_alive(store: &Store, owner: &str, lease: Millis) -> Result<Vec<String>, BillingError> {
+    let now = store.now_sql();
+    let mut transaction = store.begin().await?;
+    let sql = format!(
+        "INSERT INTO workers (owner, alive_until) VALUES ($1, {now} + $2) ON CONFLICT (owner) DO UPDATE SET alive_until = excluded.alive_until"
+    );
+    sqlx::query(AssertSqlSafe(sql)).bind(owner).bind(lease).execute(&mut *transaction).await?;
+    sqlx::query(AssertSqlSafe(format!("DELETE FROM workers WHERE alive_until < {now}"))).execute(&mut *transaction).await?;
+    let rows = sqlx::query("SELECT owner FROM workers ORDER BY owner").fetch_all(&mut *transaction).await?;
+    transaction.commit().await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// Says that a process goes: its partitions are free at once.
+pub async fn leave(store: &Store, owner: &str) -> Result<(), BillingError> {
+    let mut transaction = store.begin().await?;
+    sqlx::query("DELETE FROM workers WHERE owner = $1").bind(owner).execute(&mut *transaction).await?;
+    sqlx::query("UPDATE partitions SET owner = '', lease_until = 0 WHERE owner = $1").bind(owner).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Prolongs a process's leases; answers the partitions and fences that are still its own.
+pub async fn renew(store: &Store, owner: &str, lease: Millis) -> Result<Vec<(u16, i64)>, BillingError> {
+    let sql = format!("UPDATE partitions SET lease_until = {} + $1 WHERE owner = $2 RETURNING partition, fence", store.now_sql());
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(lease).bind(owner).fetch_all(store.pool()).await?;
+    rows.iter().map(|row| Ok((narrow(row, "partition")?, row.try_get("fence")?))).collect()
+}
+
+/// Claims a partition that is nobody's any more, and not stopped; None: there is none, or others were faster.
+pub async fn claim(store: &Store, owner: &str, lease: Millis) -> Result<Option<Claim>, BillingError> {
+    let now = store.now_sql();
+    let free = format!("state = 'RUNNING' AND (owner = '' OR lease_until < {now})");
+    let sql = format!(
+        "UPDATE partitions SET fence = fence + 1, owner = $1, lease_until = {now} + $2 \
+         WHERE partition = (SELECT MIN(partition) FROM partitions WHERE {free}) AND {free} \
+         RETURNING partition, fence, next_sequence, last_block, last_time, closed_until"
+    );
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(owner).bind(lease).fetch_optional(store.pool()).await?;
+    let claim = |row: &AnyRow| -> Result<Claim, BillingError> {
+        Ok(Claim {
+            partition: narrow(row, "partition")?,
+            fence: row.try_get("fence")?,
+            position: read_position(row)?,
+            closed_until: row.try_get("closed_until")?,
+        })
+    };
+    row.as_ref().map(claim).transpose()
+}
+
+/// Gives a partition back.
+pub async fn release(store: &Store, partition: u16, fence: i64) -> Result<(), BillingError> {
+    let sql = "UPDATE partitions SET owner = '', lease_until = 0 WHERE partition = $1 AND fence = $2";
+    sqlx::query(sql).bind(i64::from(partition)).bind(fence).execute(store.pool()).await?;
+    Ok(())
+}
+
+/// Up to where a claimed partition is committed; None: the claim is lost.
+pub async fn position(store: &Store, claim: &Claim) -> Result<Option<Position>, BillingError> {
+    let sql = "SELECT next_sequence, last_block, last_time FROM partitions WHERE partition = $1 AND fence = $2 AND state = 'RUNNING'";
+    let row = sqlx::query(sql).bind(i64::from(claim.partition)).bind(claim.fence).fetch_optional(store.pool()).await?;
+    row.as_ref().map(read_position).transpose()
+}
+
+/// Stops a partition, for everybody, until an operator has it go on. Answers whether it was the claimant's to stop.
+pub async fn stop(store: &Store, claim: &Claim, reason: &str, now: Millis) -> Result<bool, BillingError> {
+    let done = sqlx::query(
+        "UPDATE partitions SET state = 'STOPPED', reason = $1, stopped_at = $2 WHERE partition = $3 AND fence = $4 AND next_sequence = $5",
+    )
+    .bind(reason)
+    .bind(now)
+    .bind(i64::from(claim.partition))
+    .bind(claim.fence)
+    .bind(number(claim.position.next_sequence))
+    .execute(store.pool())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Remembers that the closes up to the end of a billing period were asked for.
+pub async fn set_closed_until(store: &Store, claim: &Claim, boundary: Millis) -> Result<(), BillingError> {
+    let sql = "UPDATE partitions SET closed_until = $1 WHERE partition = $2 AND fence = $3";
+    sqlx::query(sql).bind(boundary).bind(i64::from(claim.partition)).bind(claim.fence).execute(store.pool()).await?;
+    Ok(())
+}

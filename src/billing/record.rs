@@ -1,0 +1,309 @@
+//! A journal entry with its place: what billing reads, and keeps in SQL.
+
+use serde_json::{Value as Json, json};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::BillingError;
+use super::store::rows::{Table, Type, Value};
+use crate::domain::account::{Currency, NonUsageBilling};
+use crate::domain::command::Note;
+use crate::domain::entry::{Entry, EntryKind, Settings};
+use crate::domain::money::Quote;
+use crate::ledger::codec;
+
+/// An entry, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The partition of its account.
+    pub partition: u16,
+    /// The partition's number of it.
+    pub sequence: u64,
+    /// The entry.
+    pub entry: Entry,
+}
+
+/// The entries' table.
+pub const ENTRIES: Table = Table {
+    name: "entries",
+    columns: &[
+        ("partition", Type::Number),
+        ("sequence", Type::Number),
+        ("account", Type::Text),
+        ("account_sequence", Type::Number),
+        ("kind", Type::Number),
+        ("time", Type::Number),
+        ("mode", Type::Number),
+        ("bill", Type::Number),
+        ("amount", Type::Number),
+        ("balance", Type::Number),
+        ("unbilled", Type::Number),
+        ("reserved", Type::Number),
+        ("detail_1", Type::Number),
+        ("detail_2", Type::Number),
+        ("category", Type::Number),
+        ("item", Type::Text),
+        ("description", Type::Text),
+        ("quantity", Type::Text),
+        ("unit", Type::Text),
+        ("occurred_at", Type::Number),
+        ("attributes", Type::Text),
+        ("request_id", Type::Text),
+        ("fingerprint", Type::Number),
+        ("refers_to", Type::Text),
+        ("actor", Type::Text),
+        ("reason", Type::Text),
+        ("invoices", Type::Text),
+        ("settings", Type::Text),
+    ],
+    on_conflict: "",
+};
+
+/// All columns of an entry, for a SELECT.
+pub const COLUMNS: &str = "partition, sequence, account, account_sequence, kind, time, mode, bill, amount, balance, unbilled, reserved, \
+                           detail_1, detail_2, category, item, description, quantity, unit, occurred_at, attributes, request_id, \
+                           fingerprint, refers_to, actor, reason, invoices, settings";
+
+impl Record {
+    /// The entry's id in the API: unique in the store, and the same for ever.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{}-{}", self.partition, self.sequence)
+    }
+
+    /// Whether a document may follow from it.
+    #[must_use]
+    pub fn may_draft(&self) -> bool {
+        use EntryKind::{ChargedOwnBill, FinalBilled, PeriodClosed, RefundedBalance};
+        matches!(self.entry.kind, PeriodClosed | FinalBilled | ChargedOwnBill | RefundedBalance)
+    }
+
+    /// The record as a row of [`ENTRIES`].
+    #[must_use]
+    pub fn to_row(&self) -> Vec<Value<'_>> {
+        let Entry { note, details, .. } = &self.entry;
+        let entry = &self.entry;
+        vec![
+            i64::from(self.partition).into(),
+            number(self.sequence).into(),
+            entry.account.as_str().into(),
+            number(entry.account_sequence).into(),
+            (entry.kind as i64).into(),
+            entry.time.into(),
+            (entry.mode as i64).into(),
+            i64::from(entry.bill).into(),
+            entry.amount.into(),
+            entry.balance.into(),
+            entry.unbilled.into(),
+            entry.reserved.into(),
+            details[0].into(),
+            details[1].into(),
+            note.category.map_or(0, |category| category as i64).into(),
+            note.item.as_str().into(),
+            note.description.as_str().into(),
+            note.quantity.as_str().into(),
+            note.unit.as_str().into(),
+            Value::Optional(note.occurred_at),
+            json_text(&note.attributes, note.attributes.is_empty()).into(),
+            entry.request_id.as_str().into(),
+            i64::from_le_bytes(entry.fingerprint).into(),
+            entry.refers_to.as_str().into(),
+            note.actor.as_str().into(),
+            note.reason.as_str().into(),
+            json_text(&note.invoices, note.invoices.is_empty()).into(),
+            settings_text(&entry.settings).into(),
+        ]
+    }
+
+    /// The record of a row with all [`COLUMNS`].
+    pub fn from_row(row: &AnyRow) -> Result<Self, BillingError> {
+        let kind = row.try_get::<i64, _>("kind")?;
+        let settings: String = row.try_get("settings")?;
+        Ok(Self {
+            partition: narrow(row, "partition")?,
+            sequence: narrow(row, "sequence")?,
+            entry: Entry {
+                kind: u8::try_from(kind).ok().and_then(EntryKind::from_number).ok_or_else(|| unknown("kind", kind))?,
+                account: row.try_get("account")?,
+                request_id: row.try_get("request_id")?,
+                fingerprint: row.try_get::<i64, _>("fingerprint")?.to_le_bytes(),
+                account_sequence: narrow(row, "account_sequence")?,
+                time: row.try_get("time")?,
+                mode: coded(row, "mode", codec::mode)?,
+                bill: narrow(row, "bill")?,
+                amount: row.try_get("amount")?,
+                balance: row.try_get("balance")?,
+                unbilled: row.try_get("unbilled")?,
+                reserved: row.try_get("reserved")?,
+                details: [row.try_get("detail_1")?, row.try_get("detail_2")?],
+                note: Note {
+                    category: match row.try_get::<i64, _>("category")? {
+                        0 => None,
+                        _ => Some(coded(row, "category", codec::category)?),
+                    },
+                    item: row.try_get("item")?,
+                    description: row.try_get("description")?,
+                    quantity: row.try_get("quantity")?,
+                    unit: row.try_get("unit")?,
+                    occurred_at: row.try_get("occurred_at")?,
+                    attributes: from_json(row, "attributes")?,
+                    actor: row.try_get("actor")?,
+                    reason: row.try_get("reason")?,
+                    invoices: from_json(row, "invoices")?,
+                },
+                refers_to: row.try_get("refers_to")?,
+                settings: read_settings(&settings).ok_or_else(|| BillingError::corrupt(format!("settings {settings:?}")))?,
+            },
+        })
+    }
+}
+
+/// A number of a column that is never negative.
+pub fn narrow<T: TryFrom<i64>>(row: &AnyRow, column: &str) -> Result<T, BillingError> {
+    let number: i64 = row.try_get(column)?;
+    T::try_from(number).map_err(|_| unknown(column, number))
+}
+
+/// A value of a column that is kept by its number.
+pub fn coded<T>(row: &AnyRow, column: &str, decode: impl Fn(u8) -> Option<T>) -> Result<T, BillingError> {
+    let number: i64 = row.try_get(column)?;
+    u8::try_from(number).ok().and_then(decode).ok_or_else(|| unknown(column, number))
+}
+
+fn unknown(column: &str, number: i64) -> BillingError {
+    BillingError::corrupt(format!("{column} {number}"))
+}
+
+/// Sequences stay far below 2^63.
+#[must_use]
+pub fn number(sequence: u64) -> i64 {
+    i64::try_from(sequence).unwrap_or(i64::MAX)
+}
+
+fn json_text(value: &impl serde::Serialize, is_empty: bool) -> String {
+    if is_empty { String::new() } else { serde_json::to_string(value).unwrap_or_default() }
+}
+
+fn from_json<T: serde::de::DeserializeOwned + Default>(row: &AnyRow, column: &str) -> Result<T, BillingError> {
+    let text: String = row.try_get(column)?;
+    if text.is_empty() {
+        Ok(T::default())
+    } else {
+        serde_json::from_str(&text).map_err(|_| BillingError::corrupt(format!("{column} {text:?}")))
+    }
+}
+
+fn settings_text(settings: &Settings) -> String {
+    if *settings == Settings::default() {
+        return String::new();
+    }
+    let mut object = serde_json::Map::new();
+    if let Some(name) = &settings.name {
+        object.insert("name".into(), json!(name));
+    }
+    if let Some(threshold) = settings.low_credit_threshold {
+        object.insert("low_credit_threshold".into(), threshold.map_or(Json::Null, |quote| json!(quote.to_string())));
+    }
+    if let Some(billing) = settings.non_usage_billing {
+        object.insert("non_usage_billing".into(), json!(billing as u8));
+    }
+    if let Some((currency, decimals, minor_digits)) = settings.denomination {
+        object.insert("currency".into(), json!(currency.code()));
+        object.insert("decimals".into(), json!(decimals));
+        object.insert("minor_digits".into(), json!(minor_digits));
+    }
+    Json::Object(object).to_string()
+}
+
+fn read_settings(text: &str) -> Option<Settings> {
+    if text.is_empty() {
+        return Some(Settings::default());
+    }
+    let object: serde_json::Map<String, Json> = serde_json::from_str(text).ok()?;
+    let small = |name: &str| object.get(name).and_then(Json::as_u64).and_then(|number| u8::try_from(number).ok());
+    Some(Settings {
+        name: object.get("name").map(|name| name.as_str().map(str::to_owned)).map_or(Some(None), |name| name.map(Some))?,
+        low_credit_threshold: match object.get("low_credit_threshold") {
+            None => None,
+            Some(Json::Null) => Some(None),
+            Some(threshold) => Some(Some(Quote::parse(threshold.as_str()?).ok()?)),
+        },
+        non_usage_billing: match object.get("non_usage_billing") {
+            None => None,
+            Some(_) => Some(small("non_usage_billing").and_then(codec::non_usage_billing)?) as Option<NonUsageBilling>,
+        },
+        denomination: match object.get("currency") {
+            None => None,
+            Some(currency) => {
+                let code: [u8; 3] = currency.as_str()?.as_bytes().try_into().ok()?;
+                Some((Currency(code), small("decimals")?, small("minor_digits")?))
+            }
+        },
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::billing::store::{Store, sqlite_url};
+    use crate::domain::account::{Category, Mode};
+
+    /// A record with something in each field.
+    pub(crate) fn full_record() -> Record {
+        Record {
+            partition: 3,
+            sequence: 17,
+            entry: Entry {
+                kind: EntryKind::Created,
+                account: "acme/7".into(),
+                request_id: "r-1".into(),
+                fingerprint: [0xff, 1, 2, 3, 4, 5, 6, 0xfe],
+                account_sequence: 3,
+                time: 1_700_000_000_000,
+                mode: Mode::Postpaid,
+                bill: 9,
+                amount: -12,
+                balance: -(1 << 51),
+                unbilled: 1 << 51,
+                reserved: 4,
+                details: [-1, 7],
+                note: Note {
+                    category: Some(Category::Hardware),
+                    item: "sms".into(),
+                    description: "Grüße \"an\" {alle}, \\ NULL".into(),
+                    quantity: "1.5".into(),
+                    unit: "message".into(),
+                    occurred_at: Some(-1),
+                    attributes: vec![("b".into(), "1".into()), ("a".into(), "\"".into())],
+                    actor: "eve".into(),
+                    reason: "goodwill".into(),
+                    invoices: vec!["INV-1".into(), "INV-2".into()],
+                },
+                refers_to: "r-0".into(),
+                settings: Settings {
+                    name: Some("Acme".into()),
+                    low_credit_threshold: Some(Some(Quote::new(15, 1))),
+                    non_usage_billing: Some(NonUsageBilling::OneByOne),
+                    denomination: Some((Currency(*b"EUR"), 6, 2)),
+                },
+            },
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_stored_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&sqlite_url(&folder.path().join("billing.db"))).await.unwrap();
+        let full = full_record();
+        let mut plain = full.clone();
+        plain.sequence = 18;
+        plain.entry.settings = Settings { low_credit_threshold: Some(None), ..Settings::default() };
+        plain.entry.note = Note::default();
+        let mut connection = store.pool().acquire().await.unwrap();
+        ENTRIES.insert(&mut connection, store.dialect(), &[full.to_row(), plain.to_row()]).await.unwrap();
+        let sql = format!("SELECT {COLUMNS} FROM entries ORDER BY partition, sequence");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(store.pool()).await.unwrap();
+        let read: Vec<_> = rows.iter().map(|row| Record::from_row(row).unwrap()).collect();
+        assert_eq!(read, [full, plain]);
+    }
+}

@@ -1,0 +1,254 @@
+//! The aggregator: shares the partitions with other processes, reads the journal of its own, and commits it step by step.
+//!
+//! One task ([`worker`]) for each claimed partition; one that keeps the claims, here. Every process gets its share; a process that has
+//! too many gives one back, one that has too few takes what is free; what a dead one held is free when its lease is over. A partition
+//! whose journal does not go on as it must is stopped for everybody, and the others go on.
+
+mod closer;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::partitions::{self, Claim};
+use super::status::{PartitionStatus, Status};
+use super::store::Store;
+use super::{BillingError, bills};
+use crate::domain::account::Millis;
+use crate::ledger::Ledger;
+
+/// How long a statement that keeps claims may take.
+const CLAIM_LIMIT: Duration = Duration::from_secs(20);
+
+/// How often good drafts are looked for that nobody told of.
+const ISSUE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How the aggregator works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AggregatorOptions {
+    /// For how long a claim holds without a sign of life.
+    pub lease: Duration,
+    /// How many committed entries stay in the journal of each partition.
+    pub journal_tail: u64,
+    /// How many idle accounts a partition may have closed in a second.
+    pub closes_per_second: u32,
+}
+
+impl Default for AggregatorOptions {
+    fn default() -> Self {
+        Self { lease: Duration::from_secs(10), journal_tail: 20_000, closes_per_second: 2_000 }
+    }
+}
+
+/// The aggregator of one process.
+pub struct Aggregator {
+    shared: Arc<Shared>,
+    owner: String,
+}
+
+/// What all tasks of an aggregator have in common.
+pub(super) struct Shared {
+    pub ledger: Ledger,
+    pub store: Store,
+    pub options: AggregatorOptions,
+    pub status: Status,
+    /// Told when a step may have drafted documents.
+    pub drafted: Notify,
+}
+
+/// A task that works on a partition.
+struct Work {
+    claim: Claim,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Aggregator {
+    /// An aggregator, which does nothing until it is run.
+    #[must_use]
+    pub fn new(ledger: Ledger, store: Store, options: AggregatorOptions) -> Self {
+        let shared = Shared { ledger, store, options, status: Status::default(), drafted: Notify::new() };
+        Self { shared: Arc::new(shared), owner: uuid::Uuid::new_v4().to_string() }
+    }
+
+    /// How far it has come.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.shared.status.clone()
+    }
+
+    /// Works until it is told to stop, or there is no use in going on: the billing store is another ledger's, or of another version.
+    pub async fn run(self, mut stopped: watch::Receiver<bool>) -> Result<(), BillingError> {
+        let mut works = BTreeMap::new();
+        let issuing = tokio::spawn(issue(Arc::clone(&self.shared), stopped.clone()));
+        let result = loop {
+            match self.prepare().await {
+                Ok(()) => break self.keep_claims(&mut works, &mut stopped).await,
+                Err(BillingError::Unavailable(reason)) => self.shared.status.set_store(Err(reason.to_string())),
+                Err(error) => break Err(error),
+            }
+            if pause(self.round(), &mut stopped).await {
+                break Ok(());
+            }
+        };
+        for work in works.values() {
+            work.stop.send_replace(true);
+        }
+        for (_, work) in works {
+            let _ = work.task.await;
+        }
+        issuing.abort();
+        // Whoever stops in good order leaves its partitions free; else they are when the lease is over.
+        let _ = timeout(CLAIM_LIMIT, partitions::leave(&self.shared.store, &self.owner)).await;
+        result
+    }
+
+    /// How long from one look at the claims to the next.
+    fn round(&self) -> Duration {
+        (self.shared.options.lease / 5).clamp(Duration::from_millis(50), Duration::from_secs(2))
+    }
+
+    async fn prepare(&self) -> Result<(), BillingError> {
+        self.shared.store.migrate().await?;
+        partitions::initialize(&self.shared.store, self.shared.ledger.partitions()).await
+    }
+
+    async fn keep_claims(&self, works: &mut BTreeMap<u16, Work>, stopped: &mut watch::Receiver<bool>) -> Result<(), BillingError> {
+        loop {
+            let kept =
+                timeout(CLAIM_LIMIT, self.keep(works)).await.unwrap_or_else(|_| Err(BillingError::unavailable("it does not answer")));
+            match kept {
+                Ok(()) => self.shared.status.set_store(Ok(())),
+                Err(BillingError::Unavailable(reason)) => self.shared.status.set_store(Err(reason.to_string())),
+                Err(error) => return Err(error),
+            }
+            if pause(self.round(), stopped).await {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One round: says that it is alive, keeps what it has, takes or gives one partition, and looks how far all are behind.
+    async fn keep(&self, works: &mut BTreeMap<u16, Work>) -> Result<(), BillingError> {
+        let Shared { store, options, .. } = &*self.shared;
+        let lease = Millis::try_from(options.lease.as_millis()).unwrap_or(Millis::MAX);
+        let workers = partitions::be_alive(store, &self.owner, lease).await?;
+        let own = partitions::renew(store, &self.owner, lease).await?;
+        works.retain(|partition, work| {
+            let is_kept = own.contains(&(*partition, work.claim.fence)) && !work.task.is_finished();
+            if !is_kept {
+                work.stop.send_replace(true);
+            }
+            is_kept
+        });
+        // What it holds by a claim that no task works under any more (it ended by itself) is given back, to be claimed anew.
+        for (partition, fence) in &own {
+            if works.get(partition).is_none_or(|work| work.claim.fence != *fence) {
+                partitions::release(store, *partition, *fence).await?;
+            }
+        }
+        let share = share(&workers, &self.owner, usize::from(self.shared.ledger.partitions()));
+        while works.len() < share {
+            let Some(claim) = partitions::claim(store, &self.owner, lease).await? else { break };
+            works.insert(claim.partition, self.start(claim));
+        }
+        if works.len() > share
+            && let Some((_, work)) = works.pop_last()
+        {
+            work.stop.send_replace(true);
+            let _ = work.task.await;
+            partitions::release(store, work.claim.partition, work.claim.fence).await?;
+        }
+        self.look(works).await
+    }
+
+    fn start(&self, claim: Claim) -> Work {
+        tracing::info!(partition = claim.partition, fence = claim.fence, next = claim.position.next_sequence, "aggregating a partition");
+        let (stop, stopped) = watch::channel(false);
+        let shared = Arc::clone(&self.shared);
+        let task = tokio::spawn(async move {
+            let closing = closer::run(&shared, claim);
+            tokio::select! {
+                () = worker::Worker::new(&shared, claim).run(stopped) => {}
+                () = closing => {}
+            }
+        });
+        Work { claim, stop, task }
+    }
+
+    /// Looks how far all partitions are behind, whoever works on them.
+    async fn look(&self, works: &BTreeMap<u16, Work>) -> Result<(), BillingError> {
+        let Shared { ledger, store, status, .. } = &*self.shared;
+        for partition in partitions::all(store).await? {
+            let number = partition.partition;
+            let committed = partition.position.next_sequence.saturating_sub(1);
+            let Ok(span) = ledger.engine().journal_span(number).await else { continue };
+            let lag_entries = span.next.saturating_sub(partition.position.next_sequence);
+            let mut lag_millis = 0;
+            if lag_entries > 0
+                && let Ok(blocks) = ledger.engine().blocks_after(number, committed, 1).await
+                && let Some(block) = blocks.first()
+            {
+                lag_millis = (ledger.clock().now() - block.time).max(0);
+            }
+            let stopped = partition.stopped.map(|stopped| stopped.reason);
+            status.set(number, PartitionStatus { lag_entries, lag_millis, committed, is_own: works.contains_key(&number), stopped });
+        }
+        Ok(())
+    }
+}
+
+/// How many partitions a process is to work on, so that all are shared as evenly as they can be, and everybody agrees.
+fn share(workers: &[String], own: &str, partitions: usize) -> usize {
+    let rank = workers.iter().position(|worker| worker == own).unwrap_or(0);
+    let count = workers.len().max(1);
+    partitions / count + usize::from(rank < partitions % count)
+}
+
+/// Issues what was drafted, when it was, and from time to time, for ever.
+async fn issue(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = shared.drafted.notified() => {}
+            () = sleep(ISSUE_INTERVAL) => {}
+            _ = stopped.wait_for(|is_stopped| *is_stopped) => return,
+        }
+        match bills::issue(&shared.store, shared.ledger.clock().now()).await {
+            Ok(0) => {}
+            Ok(issued) => tracing::info!(issued, "documents were issued"),
+            // Whether the store is away is told elsewhere.
+            Err(BillingError::Unavailable(reason)) => tracing::debug!(%reason, "no documents were issued"),
+            Err(error) => tracing::error!(%error, "documents cannot be issued"),
+        }
+    }
+}
+
+/// Waits; answers whether it was told to stop.
+async fn pause(duration: Duration, stopped: &mut watch::Receiver<bool>) -> bool {
+    tokio::select! {
+        () = sleep(duration) => *stopped.borrow(),
+        _ = stopped.wait_for(|is_stopped| *is_stopped) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_partition_is_in_exactly_one_share() {
+        for count in 1..7 {
+            let workers: Vec<String> = (0..count).map(|number| format!("worker-{number}")).collect();
+            for partitions in [1, 4, 5, 64] {
+                let shares: Vec<_> = workers.iter().map(|worker| share(&workers, worker, partitions)).collect();
+                assert_eq!(shares.iter().sum::<usize>(), partitions);
+                assert!(shares.iter().max().unwrap() - shares.iter().min().unwrap() <= 1);
+            }
+        }
+    }
+}

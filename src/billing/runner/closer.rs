@@ -1,0 +1,92 @@
+//! Closes the periods of accounts that nobody has touched in the new month, so that they get their bills too.
+//!
+//! A paced scan of the partition, after each end of a billing period; it pauses while the journal is behind, so that it never slows
+//! what it feeds. Done twice, it finds nothing: a close is written once.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use tokio::time::sleep;
+
+use super::Shared;
+use crate::billing::partitions::{self, Claim};
+use crate::domain::account::Millis;
+use crate::domain::command::{Action, Command, Note};
+use crate::ledger::LedgerError;
+use crate::ledger::redis::MAX_CLOCK_DIFFERENCE;
+
+/// How often the calendar is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How many accounts are looked at in one page.
+const PAGE: usize = 500;
+
+/// How many closes are under way at once.
+const AT_ONCE: usize = 64;
+
+/// Above so many entries that are not committed yet, the scan waits.
+const MOST_LAG: u64 = 50_000;
+
+/// Scans after each end of a billing period. Runs until dropped.
+pub(super) async fn run(shared: &Shared, mut claim: Claim) {
+    loop {
+        let boundary = due_boundary(shared);
+        if boundary > claim.closed_until {
+            match scan(shared, &claim).await {
+                Ok(closed) => {
+                    tracing::info!(partition = claim.partition, closed, "the period of idle accounts was closed");
+                    match partitions::set_closed_until(&shared.store, &claim, boundary).await {
+                        Ok(()) => claim.closed_until = boundary,
+                        Err(error) => tracing::warn!(partition = claim.partition, %error, "a finished scan was not written down"),
+                    }
+                }
+                Err(error) => tracing::warn!(partition = claim.partition, %error, "the scan for idle accounts begins anew"),
+            }
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// The last end of a billing period that is so long ago that no process's clock is still before it.
+fn due_boundary(shared: &Shared) -> Millis {
+    let clock = shared.ledger.clock();
+    let grace = if clock.is_test_clock() { 0 } else { 2 * MAX_CLOCK_DIFFERENCE };
+    clock.period_start(clock.now() - grace)
+}
+
+/// Has every account closed whose period is over.
+async fn scan(shared: &Shared, claim: &Claim) -> Result<usize, LedgerError> {
+    let Shared { ledger, options, status, .. } = shared;
+    let (mut cursor, mut closed) = (None, 0);
+    loop {
+        while status.lag_of(claim.partition) > MOST_LAG {
+            sleep(LOOK).await;
+        }
+        let page = ledger.engine().due_accounts(claim.partition, cursor, PAGE, ledger.clock().now()).await?;
+        let count = page.accounts.len();
+        let mut closing = stream::iter(page.accounts).map(|account| close(shared, account)).buffer_unordered(AT_ONCE);
+        while let Some(result) = closing.next().await {
+            result?;
+            closed += 1;
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(closed);
+        }
+        // Looking is cheap, closing is what is paced; but nobody scans a million accounts in one go either.
+        sleep(Duration::from_millis(2) + Duration::from_secs_f64(count as f64 / f64::from(options.closes_per_second.max(1)))).await;
+    }
+}
+
+async fn close(shared: &Shared, account: String) -> Result<(), LedgerError> {
+    let command = Command {
+        account,
+        request_id: String::new(),
+        first_sent_at: None,
+        currency: None,
+        action: Action::ClosePeriod,
+        note: Note::default(),
+    };
+    // A refusal means that there is no such account (any more).
+    shared.ledger.submit(command).await.map(|_| ())
+}

@@ -1,0 +1,255 @@
+//! What is done with one claimed partition: read what comes next, see that it follows, commit it, trim behind it. For ever.
+//!
+//! While one run of blocks is being committed, the next is read. Whatever fails is tried again, from where the store says that it is;
+//! only a journal that does not go on as it must is an end.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::{Shared, pause};
+use crate::billing::BillingError;
+use crate::billing::aggregate::step::{StepError, commit};
+use crate::billing::aggregate::{Break, follow};
+use crate::billing::partitions::{self, Claim};
+use crate::ledger::{Block, LedgerError};
+
+/// About how many entries one step takes.
+const STEP_ENTRIES: usize = 8_192;
+
+/// The most blocks in one step.
+const STEP_BLOCKS: usize = 4_096;
+
+/// How long to wait where there is nothing to read.
+const IDLE: Duration = Duration::from_millis(50);
+
+/// How long a step may take, before its outcome counts as unknown.
+const STEP_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often the end of the journal is held against what was committed.
+const ANCHOR_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often the journal is trimmed at most.
+const TRIM_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long to wait after failures: longer and longer.
+const RETRY: [Duration; 4] = [Duration::from_millis(50), Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(3)];
+
+/// The work on one partition.
+pub(super) struct Worker<'a> {
+    shared: &'a Shared,
+    claim: Claim,
+    /// What was read already, to be committed next.
+    ahead: Option<Vec<Block>>,
+    /// How many blocks to read at once.
+    blocks: usize,
+    anchored_at: Option<Instant>,
+    trimmed_at: Option<Instant>,
+    /// Whether a step's outcome is unknown.
+    is_uncertain: bool,
+    /// How many rounds have failed, one after another.
+    failures: usize,
+}
+
+/// What a round came to.
+enum Round {
+    /// Something was committed.
+    Done,
+    /// There was nothing to commit.
+    Idle,
+}
+
+/// Why a round came to nothing.
+enum Failed {
+    /// The partition is somebody else's.
+    Lost,
+    /// The journal does not go on as it must.
+    Broken(Break),
+    /// What the stores hold makes no sense.
+    Corrupt(String),
+    /// Something is away.
+    Away(String),
+}
+
+impl From<LedgerError> for Failed {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Corrupt(_) => Self::Corrupt(error.to_string()),
+            LedgerError::Unavailable(_) | LedgerError::Busy => Self::Away(error.to_string()),
+        }
+    }
+}
+
+impl From<BillingError> for Failed {
+    fn from(error: BillingError) -> Self {
+        match error {
+            BillingError::Unavailable(_) => Self::Away(error.to_string()),
+            _ => Self::Corrupt(error.to_string()),
+        }
+    }
+}
+
+impl From<StepError> for Failed {
+    fn from(error: StepError) -> Self {
+        match error {
+            StepError::Lost => Self::Lost,
+            StepError::Broken(broken) => Self::Broken(broken),
+            StepError::Billing(error) => error.into(),
+        }
+    }
+}
+
+impl<'a> Worker<'a> {
+    pub(super) fn new(shared: &'a Shared, claim: Claim) -> Self {
+        Self { shared, claim, ahead: None, blocks: 64, anchored_at: None, trimmed_at: None, is_uncertain: false, failures: 0 }
+    }
+
+    /// After a failure: what was read is forgotten, and the next try comes later and later.
+    fn back_off(&mut self) -> Duration {
+        self.ahead = None;
+        self.failures += 1;
+        RETRY.get(self.failures - 1).copied().unwrap_or(Duration::from_secs(5))
+    }
+
+    /// Works until it is told to stop, or the partition is lost or stopped.
+    pub(super) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+        let partition = self.claim.partition;
+        while !*stopped.borrow() {
+            let wait = match self.round().await {
+                Ok(Round::Done) => {
+                    self.failures = 0;
+                    continue;
+                }
+                Ok(Round::Idle) => {
+                    self.failures = 0;
+                    IDLE
+                }
+                Err(Failed::Lost) => {
+                    tracing::warn!(partition, fence = self.claim.fence, "the partition is another process's now");
+                    return;
+                }
+                Err(Failed::Broken(broken)) => match self.stop(broken.name(), &broken.to_string()).await {
+                    true => return,
+                    false => self.back_off(),
+                },
+                Err(Failed::Corrupt(reason)) => match self.stop("corrupt", &reason).await {
+                    true => return,
+                    false => self.back_off(),
+                },
+                Err(Failed::Away(reason)) => {
+                    tracing::warn!(partition, reason, "a step of the aggregation failed, and is tried again");
+                    self.back_off()
+                }
+            };
+            if pause(wait, &mut stopped).await {
+                return;
+            }
+        }
+    }
+
+    /// Reads, checks, commits.
+    async fn round(&mut self) -> Result<Round, Failed> {
+        let Shared { ledger, store, status, .. } = self.shared;
+        let partition = self.claim.partition;
+        if self.is_uncertain {
+            self.claim.position = partitions::position(store, &self.claim).await?.ok_or(Failed::Lost)?;
+            self.is_uncertain = false;
+        }
+        let from = self.claim.position;
+        if self.anchored_at.is_none() {
+            self.check_anchor().await?;
+        }
+        let blocks = match self.ahead.take() {
+            Some(blocks) => blocks,
+            None => ledger.engine().blocks_after(partition, from.next_sequence - 1, self.blocks).await?,
+        };
+        if blocks.is_empty() {
+            if self.anchored_at.is_none_or(|at| at.elapsed() >= ANCHOR_INTERVAL) {
+                self.check_anchor().await?;
+            }
+            self.trim().await;
+            return Ok(Round::Idle);
+        }
+        let block_count = blocks.len();
+        let (records, to) = follow(partition, from, blocks).map_err(Failed::Broken)?;
+        self.blocks = (block_count * STEP_ENTRIES / records.len().max(1)).clamp(1, STEP_BLOCKS);
+        self.is_uncertain = true;
+        let commit = timeout(STEP_LIMIT, commit(store, partition, self.claim.fence, &from, &to, &records));
+        let ahead = ledger.engine().blocks_after(partition, to.next_sequence - 1, self.blocks);
+        let (committed, ahead) = tokio::join!(commit, ahead);
+        match committed {
+            Ok(Err(StepError::Lost)) => {
+                // It may be this process's own earlier step, of which the answer was lost; the store knows.
+                let stored = partitions::position(store, &self.claim).await?.ok_or(Failed::Lost)?;
+                self.is_uncertain = false;
+                if stored == from {
+                    return Err(Failed::Lost);
+                }
+                self.claim.position = stored;
+                return Ok(Round::Done);
+            }
+            Ok(committed) => committed?,
+            Err(_) => return Err(Failed::Away("a step took too long".to_owned())),
+        }
+        self.is_uncertain = false;
+        self.claim.position = to;
+        self.ahead = ahead.ok();
+        status.committed(partition, records.len(), to.next_sequence - 1);
+        if records.iter().any(|record| record.may_draft()) {
+            self.shared.drafted.notify_one();
+        }
+        if self.trimmed_at.is_none_or(|at| at.elapsed() >= TRIM_INTERVAL) {
+            self.trim().await;
+        }
+        Ok(Round::Done)
+    }
+
+    /// The journal must hold, or go on from, the block that was committed last: else it is another, or has lost its tail.
+    async fn check_anchor(&mut self) -> Result<(), Failed> {
+        let engine = self.shared.ledger.engine();
+        let (partition, position) = (self.claim.partition, self.claim.position);
+        let span = engine.journal_span(partition).await?;
+        if span.next < position.next_sequence {
+            return Err(Failed::Broken(Break::LostTail { expected: position.next_sequence, found: span.next }));
+        }
+        if let Some(block) = engine.blocks_before(partition, Some(position.next_sequence), 1).await?.first() {
+            if block.end() != position.next_sequence {
+                return Err(Failed::Broken(Break::Fork { sequence: block.first_sequence }));
+            }
+            if block.id != position.last_block {
+                return Err(Failed::Broken(Break::Fork { sequence: position.next_sequence }));
+            }
+        }
+        self.anchored_at = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Drops what is committed and not to be kept. What that does not reach now, it will reach later.
+    async fn trim(&mut self) {
+        let below = self.claim.position.next_sequence.saturating_sub(self.shared.options.journal_tail);
+        if below > 1 && self.trimmed_at.is_none_or(|at| at.elapsed() >= TRIM_INTERVAL) {
+            self.trimmed_at = Some(Instant::now());
+            if let Err(error) = self.shared.ledger.engine().trim(self.claim.partition, below).await {
+                tracing::warn!(partition = self.claim.partition, %error, "the journal was not trimmed");
+            }
+        }
+    }
+
+    /// Stops the partition, for everybody. If that cannot be written down now (false), the next round finds the same again.
+    async fn stop(&mut self, what: &str, reason: &str) -> bool {
+        let partition = self.claim.partition;
+        tracing::error!(partition, what, reason, "the aggregation of a partition stands still");
+        self.anchored_at = None;
+        match partitions::stop(&self.shared.store, &self.claim, reason, self.shared.ledger.clock().now()).await {
+            Ok(_) => {
+                self.shared.status.stopped(partition, reason);
+                true
+            }
+            Err(error) => {
+                tracing::error!(partition, %error, "that it stands still could not be written down");
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! How far aggregation has come, as this process sees it: for metrics, health and progress bars.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::domain::account::Millis;
+use crate::telemetry::metrics;
+
+/// What is known of one partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PartitionStatus {
+    /// Entries that are journaled and not committed yet.
+    pub lag_entries: u64,
+    /// How old the first of them is.
+    pub lag_millis: Millis,
+    /// The sequence up to which all is committed.
+    pub committed: u64,
+    /// Whether this process works on it.
+    pub is_own: bool,
+    /// Why it stands still; None: it does not.
+    pub stopped: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    partitions: BTreeMap<u16, PartitionStatus>,
+    store_error: Option<String>,
+}
+
+/// What is known of all partitions. Cheap to clone; all clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct Status(Arc<Mutex<State>>);
+
+impl Status {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All partitions that were looked at.
+    #[must_use]
+    pub fn partitions(&self) -> BTreeMap<u16, PartitionStatus> {
+        self.state().partitions.clone()
+    }
+
+    /// Entries that are journaled and not committed yet, in all partitions.
+    #[must_use]
+    pub fn lag_entries(&self) -> u64 {
+        self.state().partitions.values().map(|partition| partition.lag_entries).sum()
+    }
+
+    /// How far a partition is behind.
+    #[must_use]
+    pub fn lag_of(&self, partition: u16) -> u64 {
+        self.state().partitions.get(&partition).map_or(0, |status| status.lag_entries)
+    }
+
+    /// Why aggregation does not go on somewhere; None: it does, everywhere.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        let state = self.state();
+        let stopped = state.partitions.iter().find_map(|(number, status)| Some((number, status.stopped.as_ref()?)));
+        match (&state.store_error, stopped) {
+            (Some(error), _) => Some(error.clone()),
+            (None, Some((number, reason))) => Some(format!("partition {number} stands still: {reason}")),
+            (None, None) => None,
+        }
+    }
+
+    /// What a look at a partition has found.
+    pub(super) fn set(&self, partition: u16, status: PartitionStatus) {
+        metrics().set_aggregation(partition, status.lag_entries, status.lag_millis, status.stopped.is_some(), status.is_own);
+        self.state().partitions.insert(partition, status);
+    }
+
+    /// So much was committed.
+    pub(super) fn committed(&self, partition: u16, entries: usize, committed: u64) {
+        metrics().add_aggregated(entries);
+        let mut state = self.state();
+        let status = state.partitions.entry(partition).or_default();
+        status.committed = committed;
+        status.lag_entries = status.lag_entries.saturating_sub(entries as u64);
+    }
+
+    /// A partition stands still.
+    pub(super) fn stopped(&self, partition: u16, reason: &str) {
+        let mut status = self.state().partitions.get(&partition).cloned().unwrap_or_default();
+        status.stopped = Some(reason.to_owned());
+        self.set(partition, status);
+    }
+
+    /// Whether the billing store answers; else what it says. Logged when that changes.
+    pub(super) fn set_store(&self, result: Result<(), String>) {
+        let is_up = result.is_ok();
+        metrics().set_billing_store_up(is_up);
+        let error = result.err();
+        let mut state = self.state();
+        match (&state.store_error, &error) {
+            (None, Some(error)) => tracing::error!(error, "the billing store is away: aggregation waits"),
+            (Some(_), None) => tracing::info!("the billing store is there again"),
+            _ => {}
+        }
+        state.store_error = error;
+    }
+}

@@ -1,0 +1,225 @@
+//! The billing store: PostgreSQL, or SQLite for the embedded default; and the little in which the two differ.
+//!
+//! All goes through sqlx's `Any`, within what both understand alike: BIGINT and TEXT, parameters numbered by hand, casts around SUM, no
+//! FOR UPDATE. [`rows`] writes and looks up many rows at once.
+
+pub mod rows;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Once;
+use std::time::Duration;
+
+use sqlx::any::AnyPoolOptions;
+use sqlx::{Any, AnyConnection, AnyPool, Executor, Row, Transaction};
+
+use super::BillingError;
+use crate::domain::account::Millis;
+
+/// The migrations, in their order. Their place in the list, from 1 on, is their number, so that none may be moved or changed later.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_entries.sql")];
+
+/// How many connections one process opens.
+const MAX_CONNECTIONS: u32 = 8;
+
+/// How long to wait for a connection, and in SQLite for another writer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What PostgreSQL knows the migrations' lock by.
+const MIGRATION_LOCK: i64 = 0x746f_6c6c_6761_7465;
+
+/// Which database it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// PostgreSQL.
+    Postgres,
+    /// SQLite.
+    Sqlite,
+}
+
+/// The billing store. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pool: AnyPool,
+    dialect: Dialect,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The pool's options hold the password.
+        formatter.debug_struct("Store").field("dialect", &self.dialect).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Connects to `postgres://…`, or opens or makes `sqlite://path`, and brings the tables up to date. Several processes may do so at once.
+    pub async fn open(url: &str) -> Result<Self, BillingError> {
+        let store = Self::connect_lazily(url)?;
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// The store, without a look at it: connections are made when they are needed, and tables are taken to be there.
+    pub fn connect_lazily(url: &str) -> Result<Self, BillingError> {
+        static DRIVERS: Once = Once::new();
+        DRIVERS.call_once(sqlx::any::install_default_drivers);
+        let (dialect, url) = read_url(url)?;
+        let pool = AnyPoolOptions::new()
+            .max_connections(MAX_CONNECTIONS)
+            .acquire_timeout(PATIENCE)
+            .after_connect(move |connection, _| Box::pin(prepare(connection, dialect)))
+            .connect_lazy(&url)
+            .map_err(|error| BillingError::Invalid { field: "--billing", problem: format!("is not a URL that can be used: {error}") })?;
+        Ok(Self { pool, dialect })
+    }
+
+    /// Which database it is.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// For reading, and for single statements.
+    #[must_use]
+    pub fn pool(&self) -> &AnyPool {
+        &self.pool
+    }
+
+    /// Begins a transaction that will write. In SQLite it waits here for its turn, not in its middle, where waiting is no use.
+    pub async fn begin(&self) -> Result<Transaction<'static, Any>, BillingError> {
+        Ok(match self.dialect {
+            Dialect::Postgres => self.pool.begin().await?,
+            Dialect::Sqlite => self.pool.begin_with("BEGIN IMMEDIATE").await?,
+        })
+    }
+
+    /// An expression for the database's own time, in milliseconds: what leases are measured by, because all processes share it.
+    #[must_use]
+    pub fn now_sql(&self) -> &'static str {
+        match self.dialect {
+            Dialect::Postgres => "CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT)",
+            Dialect::Sqlite => "CAST((julianday('now') - 2440587.5) * 86400000 AS BIGINT)",
+        }
+    }
+
+    /// The database's own time.
+    pub async fn now(&self) -> Result<Millis, BillingError> {
+        let sql = format!("SELECT {}", self.now_sql());
+        Ok(sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_one(&self.pool).await?.try_get(0)?)
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// Brings the tables up to date.
+    pub async fn migrate(&self) -> Result<(), BillingError> {
+        let mut transaction = self.begin().await?;
+        let connection = &mut *transaction;
+        if self.dialect == Dialect::Postgres {
+            sqlx::query("SELECT CAST(pg_advisory_xact_lock($1) AS TEXT)").bind(MIGRATION_LOCK).execute(&mut *connection).await?;
+        }
+        connection.execute("CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY)").await?;
+        let done: i64 = sqlx::query("SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT) FROM migrations")
+            .fetch_one(&mut *connection)
+            .await?
+            .try_get(0)?;
+        let done = usize::try_from(done).unwrap_or(usize::MAX);
+        if done > MIGRATIONS.len() {
+            return Err(BillingError::corrupt(format!(
+                "its tables have version {done}, and this tollgate knows them up to version {}",
+                MIGRATIONS.len()
+            )));
+        }
+        for (number, migration) in (1_i64..).zip(MIGRATIONS.iter().copied()).skip(done) {
+            sqlx::raw_sql(migration).execute(&mut *connection).await?;
+            sqlx::query("INSERT INTO migrations (version) VALUES ($1)").bind(number).execute(&mut *connection).await?;
+            tracing::info!(number, "the billing store's tables were brought up to date");
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+/// The URL of a billing store in a file.
+#[must_use]
+pub fn sqlite_url(path: &Path) -> String {
+    format!("sqlite://{}", path.display())
+}
+
+/// Which database a URL means, and the URL as the driver takes it.
+fn read_url(url: &str) -> Result<(Dialect, String), BillingError> {
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Ok((Dialect::Postgres, url.to_owned()));
+    }
+    let Some(path) = url.strip_prefix("sqlite://").filter(|path| !path.is_empty()) else {
+        let problem = "must be postgres://[user[:password]@]host[:port]/database or sqlite://path".to_owned();
+        return Err(BillingError::Invalid { field: "--billing", problem });
+    };
+    // A relative path would be taken for a host by whoever reads URLs.
+    let path = std::path::absolute(path).map_err(BillingError::unavailable)?;
+    let mut encoded = String::new();
+    for byte in path.display().to_string().bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    Ok((Dialect::Sqlite, format!("sqlite://{encoded}?mode=rwc")))
+}
+
+async fn prepare(connection: &mut AnyConnection, dialect: Dialect) -> sqlx::Result<()> {
+    match dialect {
+        // A process that hangs must not keep rows locked for ever.
+        Dialect::Postgres => {
+            connection.execute("SET idle_in_transaction_session_timeout = '60s'").await?;
+        }
+        Dialect::Sqlite => {
+            let wait = format!("PRAGMA busy_timeout = {}", PATIENCE.as_millis());
+            connection.execute(sqlx::AssertSqlSafe(wait)).await?;
+            connection.execute("PRAGMA journal_mode = WAL").await?;
+            // The journal is trimmed behind what is committed here, so it must be on disk.
+            connection.execute("PRAGMA synchronous = FULL").await?;
+            connection.execute("PRAGMA foreign_keys = ON").await?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn tables_are_made_once_however_many_ask_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = sqlite_url(&folder.path().join("with space & more?.db"));
+        let opened = futures_util::future::join_all((0..4).map(|_| Store::open(&url))).await;
+        for store in opened {
+            let store = store.unwrap();
+            let rows = sqlx::query("SELECT version FROM migrations").fetch_all(store.pool()).await.unwrap();
+            assert_eq!(rows.len(), MIGRATIONS.len());
+            assert!((store.now().await.unwrap() - crate::clock::system_now()).abs() < 10_000);
+        }
+        assert!(folder.path().join("with space & more?.db").exists());
+    }
+
+    #[tokio::test]
+    async fn tables_of_a_later_version_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = sqlite_url(&folder.path().join("later.db"));
+        let store = Store::open(&url).await.unwrap();
+        sqlx::query("INSERT INTO migrations (version) VALUES (99)").execute(store.pool()).await.unwrap();
+        assert!(matches!(Store::open(&url).await, Err(BillingError::Corrupt(_))));
+    }
+
+    #[test]
+    fn only_urls_of_the_two_are_taken() {
+        for url in ["mysql://a/b", "sqlite:", "sqlite://", "tollgate.db", ""] {
+            assert!(matches!(read_url(url), Err(BillingError::Invalid { .. })), "{url}");
+        }
+        assert_eq!(read_url("sqlite:///tmp/a b").unwrap(), (Dialect::Sqlite, "sqlite:///tmp/a%20b?mode=rwc".to_owned()));
+    }
+}
