@@ -1,9 +1,12 @@
 //! The running service: built from its settings, run until it is told to stop, then drained.
 //!
-//! Threads: one control thread (`control`) accepts sockets, watches the store and serves metrics; each lane (`lane`) serves calls.
+//! Threads: one control thread (`control`) accepts sockets, watches the store and serves metrics; each lane (`lane`) serves calls; where
+//! this process aggregates, it does so in one more (`aggregation`).
 //! A lane that ends by itself ends the whole service with an error: whoever started it starts it again.
 //! The order of stopping: health says so, no socket is accepted, calls under way end, at most for the grace; then all threads end.
 
+mod aggregation;
+mod aggregator;
 mod control;
 mod lane;
 mod store;
@@ -20,6 +23,8 @@ use crate::clock::Clock;
 use crate::config::{MetricsListen, ServeOptions};
 use crate::grpc::Health;
 use crate::lanes::{Lane, start_thread};
+use aggregation::Aggregation;
+pub use aggregator::aggregate;
 use control::{Control, Doors};
 use lane::LanePlan;
 pub use lane::server as grpc_server;
@@ -57,12 +62,19 @@ impl App {
         let (drain, draining) = watch::channel(false);
         let health = Health::new();
         let store = Store::open(&options.store, clock.clone())?;
-        let plan = Arc::new(LanePlan::new(&options, store, health, draining));
+        let time_zone = options.store.billing_time_zone_name();
+        let billing = aggregation::billing(options.billing_url(), &options.billing, time_zone)?;
+        let plan = Arc::new(LanePlan::new(&options, store, billing.clone(), health, draining));
         let started = (0..options.load.lanes()).map(|number| start_lane(number, &plan)).collect::<anyhow::Result<Vec<_>>>()?;
         let lanes = started.into_iter().map(when_ready).collect::<anyhow::Result<Vec<_>>>()?;
 
+        let aggregation = match billing.filter(|_| options.aggregates()) {
+            Some(billing) => Some(Aggregation::start(&plan, billing, aggregation::aggregator_options(&options.billing))?),
+            None => None,
+        };
+
         let (end, ended) = oneshot::channel();
-        let control = Control { plan, lanes, test_clock: options.store.test_clock, stopped, drain };
+        let control = Control { plan, lanes, aggregation, test_clock: options.store.test_clock, stopped, drain };
         let doors = Doors { calls: listener, metrics: metrics_listener };
         start_thread("control", move || async move {
             let result = control.run(doors).await;

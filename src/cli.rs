@@ -1,8 +1,9 @@
 //! The roles of the binary, one module each.
 //!
-//! [`serve`] runs the service, [`demo`] shows it, [`mod@bench`] measures it; the others are operators' commands, which call a running service by the one gRPC
+//! [`serve`] runs the service, [`aggregate`] takes its journal into the billing store, [`demo`] shows it, [`mod@bench`] measures it; the others are operators' commands, which call a running service by the one gRPC
 //! [`client`].
 
+pub mod aggregate;
 pub mod bench;
 pub mod client;
 pub mod credit;
@@ -17,7 +18,7 @@ use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::ServeOptions;
+use crate::config::{AggregateOptions, ServeOptions};
 
 /// Real-time charging: prepaid and postpaid credit, authorized and debited atomically, over gRPC.
 #[derive(Debug, Parser)]
@@ -31,6 +32,8 @@ pub struct CommandLine {
 enum Role {
     /// Run the service.
     Serve(Box<ServeOptions>),
+    /// Take the journal into the billing store.
+    Aggregate(Box<AggregateOptions>),
     /// Start the service, drive a few thousand calls of sample customers through it, show and check what happened.
     Demo(demo::DemoOptions),
     /// Generate load against a running service, measure it, and check the books afterwards.
@@ -46,6 +49,10 @@ impl CommandLine {
             Role::Serve(options) => {
                 refuse_usage(options.validate());
                 serve::run(*options)
+            }
+            Role::Aggregate(options) => {
+                refuse_usage(options.validate());
+                aggregate::run(&options)
             }
             Role::Demo(options) => {
                 refuse_usage(options.validate());

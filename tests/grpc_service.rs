@@ -40,7 +40,7 @@ async fn service_within(limits: Limits) -> Service {
     let watchers = Watchers::default();
     let engine = Arc::new(ModelEngine::new(clock.clone(), DAY, watchers.clone()));
     let health = Health::new();
-    let routes = routes(Ledger::start(engine, watchers, clock.clone()), limits, health.clone());
+    let routes = routes(Ledger::start(engine, watchers, clock.clone()), None, limits, health.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(Server::builder().add_routes(routes).serve_with_incoming(TcpListenerStream::new(listener)));

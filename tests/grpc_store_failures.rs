@@ -95,7 +95,7 @@ async fn client(error: Option<LedgerError>) -> ChargingServiceClient<Channel> {
     let ledger = Ledger::start(Arc::new(FailingEngine(error)), Watchers::default(), clock);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let routes = routes(ledger, Limits::default(), Health::new());
+    let routes = routes(ledger, None, Limits::default(), Health::new());
     tokio::spawn(Server::builder().add_routes(routes).serve_with_incoming(TcpListenerStream::new(listener)));
     ChargingServiceClient::connect(format!("http://{address}")).await.unwrap()
 }

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use super::aggregation::Aggregation;
 use super::lane::LanePlan;
 use super::{test_clock, until};
 use crate::lanes::{self, Lane};
@@ -23,6 +24,9 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// How long the store may take for one tick, before it counts as down.
 const TICK_LIMIT: Duration = Duration::from_secs(3);
+
+/// How often the journals are looked at.
+const JOURNAL_LOOK: Duration = Duration::from_secs(1);
 
 /// Where others come in. Dropped, they are closed, so that whoever still comes is refused at once and goes elsewhere.
 pub struct Doors {
@@ -38,6 +42,8 @@ pub struct Control {
     pub plan: Arc<LanePlan>,
     /// The lanes.
     pub lanes: Vec<Lane>,
+    /// The aggregation, if this process does that.
+    pub aggregation: Option<Aggregation>,
     /// The file that says the time.
     pub test_clock: Option<PathBuf>,
     /// Says when to stop.
@@ -56,9 +62,13 @@ impl Control {
         for lane in &mut self.lanes {
             lane.ended().await;
         }
+        let aggregated = match self.aggregation {
+            Some(aggregation) => aggregation.stop().await,
+            None => Ok(()),
+        };
         // The first reason is the one that tells; a lane's own is better than that it ended.
         let ends: Vec<_> = self.lanes.into_iter().map(Lane::join).collect();
-        ends.into_iter().collect::<anyhow::Result<()>>().and(result)
+        ends.into_iter().collect::<anyhow::Result<()>>().and(result).and(aggregated)
     }
 
     async fn work(&mut self, doors: Doors) -> anyhow::Result<()> {
@@ -72,6 +82,7 @@ impl Control {
             () = until(&mut stopped) => Ok(()),
             () = lanes::deal(&listener, &ends) => Err(anyhow::anyhow!("there are no lanes")),
             () = tick(&self.plan, &ledger, &is_serving, self.test_clock.as_ref()) => Ok(()),
+            () = watch_journal(&self.plan, &ledger, self.aggregation.as_ref()) => Ok(()),
             () = self.plan.store.listen() => Ok(()),
             result = metrics => result.context("the metrics endpoint failed").and_then(|()| Err(anyhow::anyhow!("the metrics endpoint ended"))),
             _ = select_all(self.lanes.iter_mut().map(|lane| Box::pin(lane.ended()))) => Err(anyhow::anyhow!("a lane ended")),
@@ -107,6 +118,19 @@ async fn tick(plan: &LanePlan, ledger: &Ledger, is_serving: &AtomicBool, test_cl
             metrics().set_store_up(is_up);
             is_serving.store(is_up, Ordering::Relaxed);
             plan.health.set_serving(is_up).await;
+        }
+    }
+}
+
+/// Looks how full the journals are, and whether they are aggregated, for ever.
+async fn watch_journal(plan: &LanePlan, ledger: &Ledger, aggregation: Option<&Aggregation>) {
+    let mut looks = interval(JOURNAL_LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        plan.gate.look(ledger.engine().as_ref()).await;
+        if let Some(aggregation) = aggregation {
+            plan.health.set_aggregating(aggregation.status.problem().is_none()).await;
         }
     }
 }

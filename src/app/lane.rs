@@ -13,10 +13,11 @@ use tower::Layer;
 
 use super::store::Store;
 use super::until;
+use crate::billing::Billing;
 use crate::config::ServeOptions;
 use crate::grpc::{self, Health, Limits};
 use crate::lanes;
-use crate::ledger::Ledger;
+use crate::ledger::{JournalGate, Ledger};
 use crate::telemetry::rpc::RpcLayer;
 
 /// How many calls one connection may have open.
@@ -37,6 +38,10 @@ pub struct LanePlan {
     pub store: Store,
     /// What health checks are told.
     pub health: Health,
+    /// What becomes of the charges; none: this service runs without.
+    pub billing: Option<Billing>,
+    /// Which journals are full.
+    pub gate: JournalGate,
     limits: Limits,
     grace: Duration,
     draining: watch::Receiver<bool>,
@@ -44,15 +49,19 @@ pub struct LanePlan {
 
 impl LanePlan {
     /// The plan for all lanes of a service.
-    pub fn new(options: &ServeOptions, store: Store, health: Health, draining: watch::Receiver<bool>) -> Self {
+    pub fn new(options: &ServeOptions, store: Store, billing: Option<Billing>, health: Health, draining: watch::Receiver<bool>) -> Self {
         let limits = limits(options);
-        Self { store, health, limits, grace: options.network.shutdown_grace, draining }
+        // Of an embedded store without billing, nobody reads the journal, and it is on disk: it may grow.
+        let is_read = options.store.redis.is_some() || billing.is_some();
+        let most = options.journal.journal_high_water.0.filter(|_| is_read);
+        let gate = JournalGate::new(options.store.partitions(), most);
+        Self { store, health, billing, gate, limits, grace: options.network.shutdown_grace, draining }
     }
 
     /// Serves the sockets dealt to a lane, until the service stops; calls under way may then take the grace to end.
     pub async fn serve(self: Arc<Self>, dealt: mpsc::Receiver<std::net::TcpStream>, ready: Sender<()>) -> anyhow::Result<()> {
         let ledger = self.ledger().await?;
-        let service = RpcLayer.layer(grpc::routes(ledger, self.limits, self.health.clone()).prepare());
+        let service = RpcLayer.layer(grpc::routes(ledger, self.billing.clone(), self.limits, self.health.clone()).prepare());
         let mut draining = self.draining.clone();
         let serving = server().serve_with_incoming_shutdown(service, lanes::sockets(dealt), async move { until(&mut draining).await });
         let mut draining = self.draining.clone();
@@ -74,7 +83,7 @@ impl LanePlan {
     /// A ledger for the current thread.
     pub async fn ledger(&self) -> anyhow::Result<Ledger> {
         let engine = self.store.engine().await?;
-        Ok(Ledger::start(engine, self.store.watchers.clone(), self.store.clock.clone()))
+        Ok(Ledger::start(engine, self.store.watchers.clone(), self.store.clock.clone()).behind(self.gate.clone()))
     }
 }
 

@@ -17,8 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::partitions::{self, Claim};
 use super::status::{PartitionStatus, Status};
-use super::store::Store;
-use super::{BillingError, bills};
+use super::{Billing, BillingError, bills};
 use crate::domain::account::Millis;
 use crate::ledger::Ledger;
 
@@ -54,7 +53,7 @@ pub struct Aggregator {
 /// What all tasks of an aggregator have in common.
 pub(super) struct Shared {
     pub ledger: Ledger,
-    pub store: Store,
+    pub billing: Billing,
     pub options: AggregatorOptions,
     pub status: Status,
     /// Told when a step may have drafted documents.
@@ -71,8 +70,8 @@ struct Work {
 impl Aggregator {
     /// An aggregator, which does nothing until it is run.
     #[must_use]
-    pub fn new(ledger: Ledger, store: Store, options: AggregatorOptions) -> Self {
-        let shared = Shared { ledger, store, options, status: Status::default(), drafted: Notify::new() };
+    pub fn new(ledger: Ledger, billing: Billing, options: AggregatorOptions) -> Self {
+        let shared = Shared { ledger, billing, options, status: Status::default(), drafted: Notify::new() };
         Self { shared: Arc::new(shared), owner: uuid::Uuid::new_v4().to_string() }
     }
 
@@ -104,7 +103,7 @@ impl Aggregator {
         }
         issuing.abort();
         // Whoever stops in good order leaves its partitions free; else they are when the lease is over.
-        let _ = timeout(CLAIM_LIMIT, partitions::leave(&self.shared.store, &self.owner)).await;
+        let _ = timeout(CLAIM_LIMIT, partitions::leave(self.shared.billing.store(), &self.owner)).await;
         result
     }
 
@@ -114,8 +113,8 @@ impl Aggregator {
     }
 
     async fn prepare(&self) -> Result<(), BillingError> {
-        self.shared.store.migrate().await?;
-        partitions::initialize(&self.shared.store, self.shared.ledger.partitions()).await
+        self.shared.billing.store().migrate().await?;
+        partitions::initialize(self.shared.billing.store(), self.shared.ledger.partitions()).await
     }
 
     async fn keep_claims(&self, works: &mut BTreeMap<u16, Work>, stopped: &mut watch::Receiver<bool>) -> Result<(), BillingError> {
@@ -135,7 +134,8 @@ impl Aggregator {
 
     /// One round: says that it is alive, keeps what it has, takes or gives one partition, and looks how far all are behind.
     async fn keep(&self, works: &mut BTreeMap<u16, Work>) -> Result<(), BillingError> {
-        let Shared { store, options, .. } = &*self.shared;
+        let Shared { billing, options, .. } = &*self.shared;
+        let store = billing.store();
         let lease = Millis::try_from(options.lease.as_millis()).unwrap_or(Millis::MAX);
         let workers = partitions::be_alive(store, &self.owner, lease).await?;
         let own = partitions::renew(store, &self.owner, lease).await?;
@@ -183,8 +183,8 @@ impl Aggregator {
 
     /// Looks how far all partitions are behind, whoever works on them.
     async fn look(&self, works: &BTreeMap<u16, Work>) -> Result<(), BillingError> {
-        let Shared { ledger, store, status, .. } = &*self.shared;
-        for partition in partitions::all(store).await? {
+        let Shared { ledger, billing, status, .. } = &*self.shared;
+        for partition in partitions::all(billing.store()).await? {
             let number = partition.partition;
             let committed = partition.position.next_sequence.saturating_sub(1);
             let Ok(span) = ledger.engine().journal_span(number).await else { continue };
@@ -218,7 +218,7 @@ async fn issue(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
             () = sleep(ISSUE_INTERVAL) => {}
             _ = stopped.wait_for(|is_stopped| *is_stopped) => return,
         }
-        match bills::issue(&shared.store, shared.ledger.clock().now()).await {
+        match bills::issue(shared.billing.store(), shared.ledger.clock().now()).await {
             Ok(0) => {}
             Ok(issued) => tracing::info!(issued, "documents were issued"),
             // Whether the store is away is told elsewhere.
@@ -231,7 +231,7 @@ async fn issue(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
 /// Waits; answers whether it was told to stop.
 async fn pause(duration: Duration, stopped: &mut watch::Receiver<bool>) -> bool {
     tokio::select! {
-        () = sleep(duration) => *stopped.borrow(),
+        () = sleep(duration) => false,
         _ = stopped.wait_for(|is_stopped| *is_stopped) => true,
     }
 }

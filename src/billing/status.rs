@@ -25,6 +25,7 @@ pub struct PartitionStatus {
 struct State {
     partitions: BTreeMap<u16, PartitionStatus>,
     store_error: Option<String>,
+    committed_entries: u64,
 }
 
 /// What is known of all partitions. Cheap to clone; all clones are one.
@@ -46,6 +47,12 @@ impl Status {
     #[must_use]
     pub fn lag_entries(&self) -> u64 {
         self.state().partitions.values().map(|partition| partition.lag_entries).sum()
+    }
+
+    /// How many entries this process has committed.
+    #[must_use]
+    pub fn committed_entries(&self) -> u64 {
+        self.state().committed_entries
     }
 
     /// How far a partition is behind.
@@ -76,6 +83,7 @@ impl Status {
     pub(super) fn committed(&self, partition: u16, entries: usize, committed: u64) {
         metrics().add_aggregated(entries);
         let mut state = self.state();
+        state.committed_entries += entries as u64;
         let status = state.partitions.entry(partition).or_default();
         status.committed = committed;
         status.lag_entries = status.lag_entries.saturating_sub(entries as u64);
@@ -86,6 +94,11 @@ impl Status {
         let mut status = self.state().partitions.get(&partition).cloned().unwrap_or_default();
         status.stopped = Some(reason.to_owned());
         self.set(partition, status);
+    }
+
+    /// Aggregation has ended, and nobody goes on with it here.
+    pub fn fail(&self, problem: &str) {
+        self.state().store_error = Some(problem.to_owned());
     }
 
     /// Whether the billing store answers; else what it says. Logged when that changes.

@@ -16,7 +16,7 @@ use crate::telemetry;
 const PANICKED: i32 = 101;
 
 /// What a process exits with that was interrupted.
-const INTERRUPTED: i32 = 130;
+pub(super) const INTERRUPTED: i32 = 130;
 
 /// Runs the service.
 pub fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
@@ -73,7 +73,8 @@ impl Signals {
     }
 }
 
-fn exit_on_panic() {
+/// Ends the process when anything in it panics.
+pub(super) fn exit_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         tracing::error!(location = panic.location().map(tracing::field::display), "a bug: the process ends");

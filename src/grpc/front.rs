@@ -11,6 +11,7 @@ use super::status::Missing;
 use super::wire::reader::Reader;
 use super::wire::{Decided, Position, Subject};
 use super::{deadline, status};
+use crate::billing::Billing;
 use crate::domain::command::{Action, Command, Facts, Note};
 use crate::domain::entry::EntryKind;
 use crate::domain::outcome::{Answer, Outcome};
@@ -23,6 +24,8 @@ pub struct Front {
     pub ledger: Ledger,
     /// How much is let in.
     pub gate: Gate,
+    /// What became of the charges; none: this service runs without.
+    pub billing: Option<Billing>,
 }
 
 impl Front {
@@ -104,12 +107,24 @@ impl Front {
         Ok(())
     }
 
+    /// What the billing store knows of it, which forgets nothing.
+    async fn billed_facts(&self, subject: &Subject, original: &str, is_wanted: fn(EntryKind) -> bool) -> Result<Option<Facts>, Status> {
+        let Some(billing) = &self.billing else { return Ok(None) };
+        let found = billing.entry_of_request(&subject.command.account, original).await;
+        let found = found.map_err(|error| status::no_answer(&LedgerError::unavailable(error)))?;
+        let entry = found.map(|record| record.entry).filter(|entry| is_wanted(entry.kind));
+        Ok(entry.map(|entry| Facts { amount: entry.amount, mode: entry.mode, bill: entry.bill }))
+    }
+
     async fn facts(&self, subject: &Subject, original: &str, is_wanted: fn(EntryKind) -> bool) -> Result<Facts, Status> {
         let found = self.ledger.original(&subject.command.account, original, is_wanted).await.map_err(|error| status::no_answer(&error))?;
         let missing = match found {
             Original::Known(facts) => return Ok(facts),
             Original::NeverWas => Missing::NeverWas,
-            Original::NoLongerKnown => Missing::NoLongerKnown,
+            Original::NoLongerKnown => match self.billed_facts(subject, original, is_wanted).await? {
+                Some(facts) => return Ok(facts),
+                None => Missing::NoLongerKnown,
+            },
         };
         // Of an account that there is not, that is what the caller should hear.
         self.observe(&subject.command.account, false).await?;

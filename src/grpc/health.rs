@@ -14,6 +14,9 @@ use super::v1::charging_service_server::ChargingServiceServer;
 /// What health is told of: the process as a whole, and each service.
 const NAMES: [&str; 3] = ["", <ChargingServiceServer<Charging>>::NAME, <AccountServiceServer<Accounts>>::NAME];
 
+/// The name under which health tells of the aggregation in this process.
+pub const AGGREGATION: &str = "tollgate.aggregation";
+
 /// The health of this process. Cheap to clone; all clones are one.
 #[derive(Clone, Debug)]
 pub struct Health(HealthReporter);
@@ -34,6 +37,12 @@ impl Health {
         for name in NAMES {
             self.0.set_service_status(name, status).await;
         }
+    }
+
+    /// Says whether the aggregation in this process goes on everywhere.
+    pub async fn set_aggregating(&self, is_aggregating: bool) {
+        let status = if is_aggregating { ServingStatus::Serving } else { ServingStatus::NotServing };
+        self.0.set_service_status(AGGREGATION, status).await;
     }
 
     pub(super) fn service(&self) -> HealthServer<HealthService> {

@@ -32,6 +32,7 @@ use tonic::Status;
 use tonic::service::Routes;
 use tonic_reflection::server::Builder;
 
+use crate::billing::Billing;
 use crate::ledger::Ledger;
 use accounts::Accounts;
 use charging::Charging;
@@ -60,11 +61,11 @@ impl Default for Limits {
     }
 }
 
-/// All services of this process, on a ledger.
+/// All services of this process, on a ledger, and on a billing store if there is one.
 #[must_use]
-pub fn routes(ledger: Ledger, limits: Limits, health: Health) -> Routes {
+pub fn routes(ledger: Ledger, billing: Option<Billing>, limits: Limits, health: Health) -> Routes {
     let most = limits.max_message_bytes;
-    let front = Front { ledger, gate: Gate::new(&limits) };
+    let front = Front { ledger, gate: Gate::new(&limits), billing };
     let charging = ChargingServiceServer::new(Charging::new(front.clone(), most)).max_decoding_message_size(most);
     let accounts = AccountServiceServer::new(Accounts::new(front)).max_decoding_message_size(most);
     let mut routes = Routes::new(charging).add_service(accounts).add_service(health.service());

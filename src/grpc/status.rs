@@ -18,6 +18,7 @@ use crate::ledger::LedgerError;
 /// The domain of every ErrorInfo.
 pub const DOMAIN: &str = "tollgate";
 const RETRY_STORE: Duration = Duration::from_millis(500);
+const RETRY_JOURNAL: Duration = Duration::from_secs(5);
 const RETRY_OVERLOAD: Duration = Duration::from_millis(100);
 
 /// What kind of thing is missing, or there already.
@@ -138,6 +139,11 @@ pub fn no_answer(error: &LedgerError) -> Status {
             retry(Code::Unavailable, "STORE_UNAVAILABLE", text, RETRY_STORE)
         }
         LedgerError::Busy => overloaded("too many commands are waiting"),
+        LedgerError::JournalFull => {
+            let text = "the journal is full, because the billing store has not taken it in: nothing new is approved until it has; what is \
+                        under way may be settled";
+            retry(Code::Unavailable, "JOURNAL_FULL", text, RETRY_JOURNAL)
+        }
         LedgerError::Corrupt(reason) => {
             tracing::error!(%reason, "the store holds what this version cannot read");
             plain(Code::Internal, "STORE_CORRUPT", HashMap::new(), "the store holds what this version cannot read; nothing was approved")

@@ -9,6 +9,7 @@
 pub mod batcher;
 pub mod codec;
 pub mod embedded;
+pub mod gate;
 pub mod model;
 pub mod order;
 pub mod redis;
@@ -25,6 +26,7 @@ use crate::domain::entry::{Entry, EntryKind};
 use crate::domain::outcome::{Answer, Outcome, Refusal, Verdict};
 use crate::domain::rules::Remembered;
 pub use batcher::Pending;
+pub use gate::JournalGate;
 pub use order::{Order, RequestKey};
 use watch::{Watch, Watchers};
 
@@ -43,6 +45,9 @@ pub enum LedgerError {
     /// Too much is waiting. The command was not sent.
     #[error("too many commands are waiting")]
     Busy,
+    /// The journal is full, because nobody aggregates it. The command was not sent.
+    #[error("the journal is full")]
+    JournalFull,
     /// What the store holds, or answered, makes no sense to this version.
     #[error("the ledger's store holds what this version cannot read: {0}")]
     Corrupt(Arc<str>),
@@ -197,6 +202,7 @@ pub struct Ledger {
     batchers: Arc<[batcher::Batcher]>,
     watchers: Watchers,
     clock: Clock,
+    gate: JournalGate,
 }
 
 impl Ledger {
@@ -204,7 +210,13 @@ impl Ledger {
     #[must_use]
     pub fn start(engine: Arc<dyn Engine>, watchers: Watchers, clock: Clock) -> Self {
         let batchers = (0..engine.partitions()).map(|partition| batcher::Batcher::start(Arc::clone(&engine), partition)).collect();
-        Self { engine, batchers, watchers, clock }
+        Self { engine, batchers, watchers, clock, gate: JournalGate::default() }
+    }
+
+    /// The same ledger, which begins nothing new where the gate is closed.
+    #[must_use]
+    pub fn behind(self, gate: JournalGate) -> Self {
+        Self { gate, ..self }
     }
 
     /// The ledger's clock.
@@ -241,6 +253,9 @@ impl Ledger {
     pub fn enqueue(&self, command: impl Into<Arc<Command>>) -> Result<Pending, LedgerError> {
         let command = command.into();
         let partition = self.partition_of(&command.account);
+        if self.gate.refuses(partition, &command) {
+            return Err(LedgerError::JournalFull);
+        }
         match self.batchers.get(usize::from(partition)) {
             Some(batcher) => batcher.enqueue(Order::new(command)),
             None => Err(LedgerError::corrupt("no such partition")),

@@ -89,6 +89,7 @@ pub struct Metrics {
     lag_seconds: Family<PartitionLabels, Gauge<f64, AtomicU64>>,
     stopped: Family<PartitionLabels, Gauge>,
     owned: Family<PartitionLabels, Gauge>,
+    journal: Family<PartitionLabels, Gauge>,
 }
 
 impl Metrics {
@@ -109,6 +110,7 @@ impl Metrics {
             lag_seconds: Family::default(),
             stopped: Family::default(),
             owned: Family::default(),
+            journal: Family::default(),
         };
         metrics.register()
     }
@@ -128,6 +130,7 @@ impl Metrics {
         let (entries, seconds) = (self.lag_entries.clone(), self.lag_seconds.clone());
         registry.register("tollgate_aggregation_lag_entries", "Journal entries that are not committed yet", entries);
         registry.register_with_unit("tollgate_aggregation_lag", "How old the first of them is", Unit::Seconds, seconds);
+        registry.register("tollgate_journal_entries", "Entries that the journal of a partition holds", self.journal.clone());
         let (stopped, owned) = (self.stopped.clone(), self.owned.clone());
         registry.register(
             "tollgate_aggregation_stopped",
@@ -182,6 +185,11 @@ impl Metrics {
     /// So many journal entries were committed to the billing store.
     pub fn add_aggregated(&self, entries: usize) {
         self.aggregated.inc_by(entries as u64);
+    }
+
+    /// So many entries the journal of a partition holds.
+    pub fn set_journal_entries(&self, partition: u16, entries: u64) {
+        self.journal.get_or_create_owned(&PartitionLabels { partition }).set(i64::try_from(entries).unwrap_or(i64::MAX));
     }
 
     /// Whether the billing store answers.

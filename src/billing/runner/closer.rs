@@ -35,7 +35,7 @@ pub(super) async fn run(shared: &Shared, mut claim: Claim) {
             match scan(shared, &claim).await {
                 Ok(closed) => {
                     tracing::info!(partition = claim.partition, closed, "the period of idle accounts was closed");
-                    match partitions::set_closed_until(&shared.store, &claim, boundary).await {
+                    match partitions::set_closed_until(shared.billing.store(), &claim, boundary).await {
                         Ok(()) => claim.closed_until = boundary,
                         Err(error) => tracing::warn!(partition = claim.partition, %error, "a finished scan was not written down"),
                     }

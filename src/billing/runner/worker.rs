@@ -76,7 +76,7 @@ impl From<LedgerError> for Failed {
     fn from(error: LedgerError) -> Self {
         match error {
             LedgerError::Corrupt(_) => Self::Corrupt(error.to_string()),
-            LedgerError::Unavailable(_) | LedgerError::Busy => Self::Away(error.to_string()),
+            LedgerError::Unavailable(_) | LedgerError::Busy | LedgerError::JournalFull => Self::Away(error.to_string()),
         }
     }
 }
@@ -150,7 +150,8 @@ impl<'a> Worker<'a> {
 
     /// Reads, checks, commits.
     async fn round(&mut self) -> Result<Round, Failed> {
-        let Shared { ledger, store, status, .. } = self.shared;
+        let Shared { ledger, billing, status, .. } = self.shared;
+        let store = billing.store();
         let partition = self.claim.partition;
         if self.is_uncertain {
             self.claim.position = partitions::position(store, &self.claim).await?.ok_or(Failed::Lost)?;
@@ -241,7 +242,7 @@ impl<'a> Worker<'a> {
         let partition = self.claim.partition;
         tracing::error!(partition, what, reason, "the aggregation of a partition stands still");
         self.anchored_at = None;
-        match partitions::stop(&self.shared.store, &self.claim, reason, self.shared.ledger.clock().now()).await {
+        match partitions::stop(self.shared.billing.store(), &self.claim, reason, self.shared.ledger.clock().now()).await {
             Ok(_) => {
                 self.shared.status.stopped(partition, reason);
                 true

@@ -1,0 +1,99 @@
+//! The aggregator within this process: a thread of its own, so that it never holds up a lane.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use anyhow::Context;
+use tokio::sync::{oneshot, watch};
+
+use super::lane::LanePlan;
+use crate::billing::Billing;
+use crate::billing::document::Party;
+use crate::billing::runner::{Aggregator, AggregatorOptions};
+use crate::billing::settings::{BillingSettings, NumberPrefixes, TaxRate};
+use crate::billing::status::Status;
+use crate::config::{BillingOptions, IssuerOptions};
+use crate::lanes::start_thread;
+
+/// The billing store of these options, if there is to be one. It is not looked at: charging does not wait for it.
+pub fn billing(url: Option<String>, options: &BillingOptions, time_zone: &str) -> anyhow::Result<Option<Billing>> {
+    let settings = settings(&options.issuer, time_zone)?;
+    url.map(|url| Billing::connect_lazily(&url, settings).context("cannot use the billing store")).transpose()
+}
+
+/// How the aggregator works.
+pub fn aggregator_options(options: &BillingOptions) -> AggregatorOptions {
+    AggregatorOptions {
+        lease: options.aggregation_lease,
+        journal_tail: options.journal_tail,
+        closes_per_second: options.closes_per_second.get(),
+    }
+}
+
+fn settings(options: &IssuerOptions, time_zone: &str) -> anyhow::Result<BillingSettings> {
+    let lines = options.issuer_address.split(';').map(str::trim).filter(|line| !line.is_empty());
+    let prefixes = NumberPrefixes {
+        invoice: options.invoice_prefix.clone(),
+        statement: options.statement_prefix.clone(),
+        credit_note: options.credit_note_prefix.clone(),
+    };
+    prefixes.check().map_err(|problem| anyhow::anyhow!("--invoice-prefix, --statement-prefix, --credit-note-prefix: {problem}"))?;
+    let tax_rate: TaxRate = options.tax_rate.parse().with_context(|| format!("--tax-rate {:?}", options.tax_rate))?;
+    Ok(BillingSettings {
+        issuer: Party {
+            name: options.issuer_name.clone(),
+            address: lines.map(str::to_owned).collect(),
+            tax_id: options.issuer_tax_id.clone(),
+            email: options.issuer_email.clone(),
+        },
+        tax_rate,
+        due_days: options.due_days,
+        prefixes,
+        time_zone: time_zone.to_owned(),
+    })
+}
+
+/// An aggregator that runs.
+pub struct Aggregation {
+    /// How far it has come.
+    pub status: Status,
+    stop: watch::Sender<bool>,
+    ended: oneshot::Receiver<()>,
+    thread: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Aggregation {
+    /// Starts it. Blocks until it has the ledger.
+    pub fn start(plan: &Arc<LanePlan>, billing: Billing, options: AggregatorOptions) -> anyhow::Result<Self> {
+        let (stop, stopped) = watch::channel(false);
+        let (is_running, ended) = oneshot::channel::<()>();
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let plan = Arc::clone(plan);
+        let thread = start_thread("aggregation", move || async move {
+            let _is_running = is_running;
+            let aggregator = Aggregator::new(plan.ledger().await?, billing, options);
+            let status = aggregator.status();
+            let _ = ready.send(status.clone());
+            // Charging goes on without it: what it ends with is told by health and metrics.
+            if let Err(error) = aggregator.run(stopped).await {
+                tracing::error!(%error, "there is no aggregation");
+                status.fail(&error.to_string());
+            }
+            Ok(())
+        })?;
+        match is_ready.recv() {
+            Ok(status) => Ok(Self { status, stop, ended, thread }),
+            Err(_) => Err(match thread.join() {
+                Ok(Err(error)) => error,
+                _ => anyhow::anyhow!("the aggregation ended at once"),
+            }),
+        }
+    }
+
+    /// Has it finish its step and give its partitions back.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.stop.send_replace(true);
+        let _ = self.ended.await;
+        self.thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the aggregation panicked")))
+    }
+}

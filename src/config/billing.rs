@@ -1,0 +1,233 @@
+//! What can be configured of billing: where its store is, how it is filled, and what stands on every document.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+
+/// How many committed entries stay in the journal of each partition, unless told otherwise.
+const DEFAULT_TAIL: u64 = 20_000;
+
+/// How many entries the journal of a partition may hold, unless told otherwise.
+const DEFAULT_HIGH_WATER: u64 = 2_500_000;
+
+const LEASES: std::ops::RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_mins(10);
+
+/// The billing store, and how the journal gets there.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(next_help_heading = "Billing")]
+pub struct BillingOptions {
+    /// Where usage records, invoices and payments are kept: `postgres://[user[:password]@]host[:port]/database` or `sqlite://path`; "off":
+    /// nowhere. Put a password into the environment, not on the command line [default: a file beside the store of the embedded engine;
+    /// off with --redis]
+    #[arg(long, env = "TOLLGATE_BILLING", hide_env_values = true, value_name = "URL|off")]
+    pub billing: Option<BillingUrl>,
+    /// For how long a partition stays claimed by an aggregator that gives no sign of life, 500ms to 10m.
+    #[arg(long, env = "TOLLGATE_AGGREGATION_LEASE", default_value = "10s", value_parser = parse_lease, value_name = "DURATION")]
+    pub aggregation_lease: Duration,
+    /// How many committed entries stay in the journal of each partition.
+    #[arg(long, env = "TOLLGATE_JOURNAL_TAIL", default_value_t = DEFAULT_TAIL, value_name = "COUNT")]
+    pub journal_tail: u64,
+    /// How many idle accounts a partition may have closed in a second, after the end of a month.
+    #[arg(long, env = "TOLLGATE_CLOSES_PER_SECOND", default_value = "2000", value_name = "COUNT")]
+    pub closes_per_second: NonZeroU32,
+    /// Who issues the documents.
+    #[command(flatten)]
+    pub issuer: IssuerOptions,
+}
+
+/// What stands on every document, from now on.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[command(next_help_heading = "Documents")]
+pub struct IssuerOptions {
+    /// The name of who issues invoices.
+    #[arg(long, env = "TOLLGATE_ISSUER_NAME", default_value = "", hide_default_value = true, value_name = "NAME")]
+    pub issuer_name: String,
+    /// The lines of its address, separated by ";".
+    #[arg(long, env = "TOLLGATE_ISSUER_ADDRESS", default_value = "", hide_default_value = true, value_name = "LINES")]
+    pub issuer_address: String,
+    /// Its tax id.
+    #[arg(long, env = "TOLLGATE_ISSUER_TAX_ID", default_value = "", hide_default_value = true, value_name = "ID")]
+    pub issuer_tax_id: String,
+    /// Where to write to it.
+    #[arg(long, env = "TOLLGATE_ISSUER_EMAIL", default_value = "", hide_default_value = true, value_name = "ADDRESS")]
+    pub issuer_email: String,
+    /// How much tax amounts include, in percent; empty: no tax is shown.
+    #[arg(long, env = "TOLLGATE_TAX_RATE", default_value = "", hide_default_value = true, value_name = "PERCENT")]
+    pub tax_rate: String,
+    /// In how many days an invoice is to be paid.
+    #[arg(long, env = "TOLLGATE_DUE_DAYS", default_value_t = 14, value_name = "DAYS")]
+    pub due_days: u16,
+    /// What the numbers of invoices begin with.
+    #[arg(long, env = "TOLLGATE_INVOICE_PREFIX", default_value = "INV-", value_name = "TEXT")]
+    pub invoice_prefix: String,
+    /// What the numbers of statements begin with.
+    #[arg(long, env = "TOLLGATE_STATEMENT_PREFIX", default_value = "STM-", value_name = "TEXT")]
+    pub statement_prefix: String,
+    /// What the numbers of credit notes begin with.
+    #[arg(long, env = "TOLLGATE_CREDIT_NOTE_PREFIX", default_value = "CRN-", value_name = "TEXT")]
+    pub credit_note_prefix: String,
+}
+
+impl Default for BillingOptions {
+    fn default() -> Self {
+        Self {
+            billing: None,
+            aggregation_lease: Duration::from_secs(10),
+            journal_tail: DEFAULT_TAIL,
+            closes_per_second: NonZeroU32::MIN.saturating_add(1_999),
+            issuer: IssuerOptions::default(),
+        }
+    }
+}
+
+impl Default for IssuerOptions {
+    fn default() -> Self {
+        Self {
+            issuer_name: String::new(),
+            issuer_address: String::new(),
+            issuer_tax_id: String::new(),
+            issuer_email: String::new(),
+            tax_rate: String::new(),
+            due_days: 14,
+            invoice_prefix: "INV-".to_owned(),
+            statement_prefix: "STM-".to_owned(),
+            credit_note_prefix: "CRN-".to_owned(),
+        }
+    }
+}
+
+impl BillingOptions {
+    /// The URL of the billing store, if there is to be one: by default a file beside that of the embedded engine.
+    #[must_use]
+    pub fn url(&self, embedded: Option<&Path>) -> Option<String> {
+        match &self.billing {
+            Some(url) if url.is_off() => None,
+            Some(url) => Some(url.reveal().to_owned()),
+            None => embedded.map(|path| format!("sqlite://{}", path.with_extension("billing.db").display())),
+        }
+    }
+
+    pub(super) fn validate(&self) -> anyhow::Result<()> {
+        if let Some(url) = &self.billing {
+            url.validate()?;
+        }
+        Ok(())
+    }
+}
+
+/// How many entries the journal of a partition may hold before new charges are refused; none: any number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HighWater(pub Option<u64>);
+
+impl Default for HighWater {
+    fn default() -> Self {
+        Self(Some(DEFAULT_HIGH_WATER))
+    }
+}
+
+impl FromStr for HighWater {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" { Ok(Self(None)) } else { text.parse().map(|entries| Self(Some(entries))) }
+    }
+}
+
+impl fmt::Display for HighWater {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(entries) => entries.fmt(formatter),
+            None => formatter.write_str("off"),
+        }
+    }
+}
+
+/// The URL of a billing store, which may hold a password: shown without it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BillingUrl(String);
+
+impl BillingUrl {
+    /// The URL with its secrets: for whoever connects, not for logs.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is to be none.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.0 == "off"
+    }
+
+    fn validate(&self) -> anyhow::Result<()> {
+        let is_known = ["postgres://", "postgresql://", "sqlite://"].iter().any(|scheme| self.0.starts_with(scheme));
+        anyhow::ensure!(
+            is_known || self.is_off(),
+            "--billing takes postgres://[user[:password]@]host[:port]/database, sqlite://path, or off"
+        );
+        Ok(())
+    }
+}
+
+impl FromStr for BillingUrl {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for BillingUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.split_once("://") {
+            Some(("sqlite", path)) => write!(formatter, "SQLite in {path}"),
+            Some((_, rest)) => {
+                // The part behind the last @ of the authority names host and database; parameters may hold secrets, too.
+                let rest = rest.split('?').next().unwrap_or_default();
+                write!(formatter, "PostgreSQL at {}", rest.rsplit('@').next().unwrap_or_default())
+            }
+            None => formatter.write_str(if self.is_off() { "off" } else { "a billing store" }),
+        }
+    }
+}
+
+impl fmt::Debug for BillingUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "BillingUrl({self})")
+    }
+}
+
+fn parse_lease(text: &str) -> Result<Duration, String> {
+    let lease = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if LEASES.contains(&lease) { Ok(lease) } else { Err("not within 500ms and 10m".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for text in ["postgres://user:hunter2@host:5432/billing?password=hunter2", "mysql://a:hunter2@b/c", "hunter2"] {
+            let url: BillingUrl = text.parse().unwrap();
+            let shown = format!("{url} {url:?} {:?}", url.validate());
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+        let url: BillingUrl = "postgres://user:p%40ss@host/billing".parse().unwrap();
+        assert_eq!(url.to_string(), "PostgreSQL at host/billing");
+    }
+
+    #[test]
+    fn the_default_is_a_file_beside_the_embedded_store() {
+        let options = BillingOptions::default();
+        assert_eq!(options.url(Some(Path::new("/data/tollgate.db"))).unwrap(), "sqlite:///data/tollgate.billing.db");
+        assert_eq!(options.url(None), None);
+        let off = BillingOptions { billing: Some("off".parse().unwrap()), ..BillingOptions::default() };
+        assert_eq!(off.url(Some(Path::new("tollgate.db"))), None);
+    }
+}
