@@ -19,6 +19,21 @@ pub enum DocumentKind {
     CreditNote,
 }
 
+impl DocumentKind {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Invoice, Self::Statement, Self::CreditNote];
+
+    /// Its name in stores and in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Invoice => "invoice",
+            Self::Statement => "statement",
+            Self::CreditNote => "credit_note",
+        }
+    }
+}
+
 /// What cut the bill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -31,6 +46,19 @@ pub enum Cause {
     SingleCharge,
     /// A refund of what an earlier document billed.
     Refund,
+}
+
+impl Cause {
+    /// Its name in stores and in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PeriodEnd => "period_end",
+            Self::Conversion => "conversion",
+            Self::SingleCharge => "single_charge",
+            Self::Refund => "refund",
+        }
+    }
 }
 
 /// Who issues a document, or whom it is for.
