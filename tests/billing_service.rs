@@ -331,3 +331,132 @@ async fn a_conversion_to_prepaid_tells_of_the_final_bill() {
     assert!(told.text.contains("an invoice of 12.34 EUR"), "{}", told.text);
     assert!(service.stopped().await.success());
 }
+
+/// One document of each kind, paid, bounced, and overdue: by commands alone.
+async fn a_month_is_billed_and_paid(store: &[&str]) {
+    let folder = temporary_folder();
+    let clock = folder.path().join("clock");
+    std::fs::write(&clock, "2026-11-20T12:00:00Z").unwrap();
+    let issuer = ["--issuer-name", "Tollgate Telecom", "--tax-rate", "19", "--test-clock", clock.to_str().unwrap()];
+    let service = Service::start(&[store, &issuer].concat(), &[]);
+    let mut client = service.client().await;
+    client.open("cedar", PaymentMode::Postpaid, "1200", "0").await;
+    client.open("elm", PaymentMode::Prepaid, "0", "10").await;
+    let usage = Some(v1::Usage { item: "call".into(), quantity: "60".into(), unit: "second".into(), ..Default::default() });
+    for number in 1..=3 {
+        let request = v1::DebitRequest { usage: usage.clone(), ..debit("cedar", &format!("call-{number}"), "400") };
+        client.charging.debit(request).await.unwrap();
+    }
+    client.charging.debit(v1::DebitRequest { usage, ..debit("elm", "call-1", "3") }).await.unwrap();
+    let operator = Operator::of(&service);
+    let address = service.address;
+    on_a_thread(move || {
+        operator.run_words(&[
+            "account",
+            "details",
+            "cedar",
+            "--name",
+            "Cedar Clinics Ltd",
+            "--address",
+            "1 Main Street",
+            "--tax-id",
+            "DE1",
+        ]);
+        assert_eq!(operator.json("account details cedar")["address"][0], "1 Main Street");
+        std::fs::write(&clock, "2026-12-02T09:00:00Z").unwrap();
+        let wait = |line: &str, count: usize| {
+            let deadline = Instant::now() + service::PATIENCE;
+            loop {
+                let found = operator.json(line);
+                if found.as_array().unwrap().len() == count {
+                    return found;
+                }
+                assert!(Instant::now() < deadline, "{line}: {found:#}");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        };
+        // Nobody touched the accounts in the new month: they are closed all the same.
+        let issued = wait("invoice list --state issued", 2);
+        let of_kind = |kind: &str| issued.as_array().unwrap().iter().find(|invoice| invoice["kind"] == kind).unwrap().clone();
+        let number = of_kind("invoice")["number"].as_str().unwrap().to_owned();
+        let invoice = operator.json(&format!("invoice show {number}"));
+        assert_eq!((invoice["account_id"].as_str(), invoice["amount_to_pay"].as_str()), (Some("cedar"), Some("1200.00")));
+        assert_eq!(
+            (invoice["customer"]["name"].as_str(), invoice["issuer"]["name"].as_str()),
+            (Some("Cedar Clinics Ltd"), Some("Tollgate Telecom"))
+        );
+        let line = &invoice["items"][0];
+        assert_eq!((line["item"].as_str(), line["count"].as_i64(), line["quantity"].as_str()), (Some("call"), Some(3), Some("180")));
+        assert!(invoice["due_at"].is_string());
+        let statement = operator.json(&format!("invoice show {}", of_kind("statement")["number"].as_str().unwrap()));
+        assert_eq!((statement["wallet"]["charged"].as_str(), statement["wallet"]["closing"].as_str()), (Some("-3.00"), Some("7.00")));
+        assert_eq!(statement["amount_to_pay"], "0.00");
+        let page = operator.run(&format!("invoice show {number}"));
+        assert!(page.status.success() && page.output.contains("Cedar Clinics Ltd") && page.output.contains("1200.00"), "{}", page.output);
+
+        // A refund of what was invoiced is a credit note, and pays.
+        let refund = v1::RefundRequest {
+            account_id: "cedar".into(),
+            request_id: "back".into(),
+            charge_id: "call-1".into(),
+            amount: money("25"),
+            reason: "bad line".into(),
+            ..Default::default()
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { Client::connect(address).await.charging.refund(refund).await.unwrap() });
+        let notes = wait("invoice list --kind credit-note --state issued", 1);
+        assert_eq!((notes[0]["refers_to"].as_str(), notes[0]["account_id"].as_str()), (Some(number.as_str()), Some("cedar")));
+        let owed = operator.json("receivables");
+        assert_eq!((owed[0]["current"].as_str(), owed[0]["total"].as_str()), (Some("1175.00"), Some("1175.00")));
+
+        // A payment is allocated to the invoice, bounces, and is open again.
+        let paid = operator.json(&format!("payment record cedar 1175 --invoice {number} --request-id bank-1"));
+        assert_eq!(paid["credit"]["amount_due"], "0.00");
+        wait("receivables", 0);
+        let again = operator.json(&format!("payment record cedar 1175 --invoice {number} --request-id bank-1"));
+        assert_eq!((again["replayed"].as_bool(), again["allocations_known"].as_bool()), (Some(true), Some(true)));
+        assert_eq!(
+            (again["allocations"][0]["invoice_number"].as_str(), again["allocations"][0]["amount"].as_str()),
+            (Some(number.as_str()), Some("1175.00"))
+        );
+        assert!(operator.json("invoice list --unpaid").as_array().unwrap().is_empty());
+        operator.json("payment reverse cedar bank-1 --reason bounced");
+        let open = wait("invoice list --unpaid", 1);
+        assert_eq!(open[0]["open_amount"], "1175.00");
+
+        // The history suggests a limit, and the advice on a conversion knows it.
+        let suggested = operator.json("suggest-limit cedar");
+        assert_eq!((suggested["suggested_limit"].as_str(), suggested["basis"].as_str()), (Some("1200.00"), Some("ALL_TRANSACTIONS")));
+        let converted = operator.json("account convert elm postpaid --limit 1");
+        let advice = converted["advice"].as_array().unwrap();
+        let of_topic = |topic: &str| advice.iter().find(|advice| advice["topic"] == topic).unwrap()["text"].as_str().unwrap().to_owned();
+        assert!(of_topic("LOW_LIMIT").contains("suggest 3.00 EUR"), "{advice:?}");
+        assert!(of_topic("TIMING").contains("last month's was issued, and today lies within"), "{advice:?}");
+
+        // Seven weeks later it is overdue, and being unpaid costs nothing.
+        std::fs::write(&clock, "2027-01-20T12:00:00Z").unwrap();
+        let deadline = Instant::now() + service::PATIENCE;
+        while operator.json("receivables cedar")[0]["overdue_31_to_60"] != "1175.00" {
+            assert!(Instant::now() < deadline, "{:#}", operator.json("receivables cedar"));
+        }
+        assert_eq!(operator.json("credit cedar")["usable"], "1200.00");
+        assert!(operator.run("receivables").output.contains("31-60 days"));
+        operator.json("payment write-off cedar 1175 --reason insolvent");
+        wait("receivables cedar", 0);
+    })
+    .await;
+    assert!(service.stopped().await.success());
+}
+
+#[tokio::test]
+async fn a_month_is_billed_and_paid_on_sqlite() {
+    let folder = temporary_folder();
+    a_month_is_billed_and_paid(&["--store", folder.path().join("ledger.db").to_str().unwrap()]).await;
+}
+
+#[tokio::test]
+async fn a_month_is_billed_and_paid_on_postgresql() {
+    let (redis, postgres) = (RedisServer::redis(), PostgresServer::shared());
+    a_month_is_billed_and_paid(&["--redis", &redis.url(), "--aggregate", "--billing", &postgres.database()]).await;
+}

@@ -15,16 +15,17 @@ pub mod runner;
 pub mod settings;
 pub mod status;
 pub mod store;
-pub mod stub;
 pub mod suggestion;
 
 use std::sync::Arc;
 
+pub use bills::documents::{DocumentFilter, DocumentState, StoredDocument};
+pub use bills::history::MonthOfCharges;
+pub use bills::receivables::{AccountReceivables, Allocation};
 pub use error::BillingError;
 pub use record::Record;
 use settings::BillingSettings;
 use store::Store;
-pub use stub::*;
 
 /// The billing store, as the services and commands talk to it. Cheap to clone.
 #[derive(Clone, Debug)]

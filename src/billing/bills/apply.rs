@@ -243,12 +243,15 @@ impl Desk {
         self.refunds.entry(key).or_default().push(refund.clone());
         let (account, sequence) = (entry.account.clone(), number(entry.account_sequence));
         self.made_refunds.push(MadeRefund { account, bill: entry.bill, sequence, refund: refund.clone() });
-        let Some(charge) = charge.filter(|charge| entry.kind == EntryKind::RefundedBalance && charge.kind != EntryKind::ChargedBalance) else {
+        let Some(charge) = charge.filter(|charge| entry.kind == EntryKind::RefundedBalance && charge.kind != EntryKind::ChargedBalance)
+        else {
             return Ok(());
         };
         let Some(refers_to) = self.documents.get(&(entry.account.clone(), bill)).copied() else {
             let account = &entry.account;
-            return Err(BillingError::corrupt(format!("bill {bill} of account {account} has no document, though a charge of it was refunded")));
+            return Err(BillingError::corrupt(format!(
+                "bill {bill} of account {account} has no document, though a charge of it was refunded"
+            )));
         };
         let note = CreditNote {
             account: entry.account.clone(),
@@ -334,4 +337,3 @@ fn subject_of(entry: &Entry) -> Subject {
         description: note.description.clone(),
     }
 }
-

@@ -143,6 +143,7 @@ pub fn as_json(invoice: &Invoice) -> Value {
         "total": invoice.total,
         "tax_rate": invoice.tax_rate,
         "tax_contained": invoice.tax_contained,
+        "tax_on_deducted": invoice.tax_on_deducted,
         "credit_applied": invoice.credit_applied,
         "amount_to_pay": invoice.amount_to_pay,
         "open_amount": invoice.open_amount,

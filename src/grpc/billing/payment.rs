@@ -72,7 +72,7 @@ async fn paid(billing: &Billing, command: &Command) -> Option<Vec<(String, i64)>
             sleep(PAUSE).await;
         }
         let found = billing.allocations(&command.account, ALLOCATIONS).await.ok()?;
-        let own = found.into_iter().filter(|allocation| allocation.credit == command.request_id);
+        let own = found.into_iter().filter(|allocation| allocation.credit == command.request_id && allocation.amount > 0);
         Some(own.map(|allocation| (allocation.invoice, allocation.amount)).collect())
     };
     tokio::time::timeout_at(deadline, known).await.ok().flatten()

@@ -65,6 +65,7 @@ pub fn invoice(stored: StoredDocument) -> v1::Invoice {
         brought_forward: amount(document.brought_forward),
         total: amount(document.total),
         tax_contained: amount(document.tax_contained),
+        tax_on_deducted: amount(document.tax_on_deducted),
         credit_applied: amount(document.credit_applied),
         amount_to_pay: amount(document.amount_to_pay),
         open_amount: amount(open_amount),

@@ -44,8 +44,7 @@ const CREDITS_LEFT: Table = Table {
 const CREDITS_BY_REQUEST: Table =
     Table { name: "credits", columns: &[("account", Type::Text), ("request_id", Type::Text)], on_conflict: "" };
 
-const ALLOCATIONS: Table =
-    Table { name: "allocations", columns: &[("account", Type::Text), ("credit", Type::Number)], on_conflict: "" };
+const ALLOCATIONS: Table = Table { name: "allocations", columns: &[("account", Type::Text), ("credit", Type::Number)], on_conflict: "" };
 
 const REFUNDS: Table = Table { name: "refunds", columns: &[("account", Type::Text), ("bill", Type::Number)], on_conflict: "" };
 
@@ -87,7 +86,8 @@ pub(super) async fn load(connection: &mut AnyConnection, dialect: Dialect, wante
             quantity: total.quantity.map(|quantity| quantity.normalize().to_string()).unwrap_or_default(),
             description: String::new(),
         };
-        let total = Total { kind: key.kind, subject, amount: total.amount, count: total.count, first_at: total.first_at, last_at: total.last_at };
+        let total =
+            Total { kind: key.kind, subject, amount: total.amount, count: total.count, first_at: total.first_at, last_at: total.last_at };
         desk.totals.entry((key.account, key.bill)).or_default().push(total);
     }
     load_refunds(connection, dialect, wanted, &mut desk).await?;
@@ -145,12 +145,16 @@ async fn load_receivables(
 }
 
 /// What the payments have paid that are reversed, and those invoices.
-async fn load_paid(connection: &mut AnyConnection, dialect: Dialect, credits: &[Vec<Value<'_>>], desk: &mut Desk) -> Result<(), BillingError> {
+async fn load_paid(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    credits: &[Vec<Value<'_>>],
+    desk: &mut Desk,
+) -> Result<(), BillingError> {
     let mut documents: HashMap<i64, String> = HashMap::new();
     for row in ALLOCATIONS.find(connection, dialect, "*", credits).await? {
         let account: String = row.try_get("account")?;
-        let allocation =
-            Allocation { credit: row.try_get("credit")?, document: row.try_get("document")?, amount: row.try_get("amount")? };
+        let allocation = Allocation { credit: row.try_get("credit")?, document: row.try_get("document")?, amount: row.try_get("amount")? };
         documents.insert(allocation.document, account.clone());
         desk.accounts.entry(account).or_default().receivables.paid.push(allocation);
     }
