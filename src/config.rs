@@ -16,7 +16,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use jiff::tz::TimeZone;
 
-pub use billing::{BillingOptions, BillingUrl, HighWater, IssuerOptions};
+pub use billing::{AggregateOptions, BillingOptions, BillingUrl, HighWater, IssuerOptions, JournalOptions};
 
 /// Where the embedded engine keeps its store, unless told otherwise.
 pub const DEFAULT_STORE: &str = "tollgate.db";
@@ -100,39 +100,6 @@ pub struct StoreOptions {
     /// For tests, on loopback only: the time is what this file says (RFC 3339), read again a few times a second.
     #[arg(long, env = "TOLLGATE_TEST_CLOCK", value_name = "PATH")]
     pub test_clock: Option<PathBuf>,
-}
-
-/// What the service does with the journal.
-#[derive(Args, Clone, Debug, Default, PartialEq)]
-#[command(next_help_heading = "Billing")]
-pub struct JournalOptions {
-    /// With --redis: aggregate the journal in this process, too. The embedded engine's is aggregated wherever there is a billing store.
-    #[arg(long, env = "TOLLGATE_AGGREGATE")]
-    pub aggregate: bool,
-    /// How many entries the journal of a partition may hold, before new authorizations and direct debits are refused (JOURNAL_FULL); "off":
-    /// any number.
-    #[arg(long, env = "TOLLGATE_JOURNAL_HIGH_WATER", default_value_t = HighWater::default(), value_name = "COUNT|off")]
-    pub journal_high_water: HighWater,
-}
-
-/// All that an aggregator needs to know to run.
-#[derive(Args, Clone, Debug, PartialEq)]
-pub struct AggregateOptions {
-    /// Where to serve /metrics and /healthz over HTTP; "off": nowhere.
-    #[arg(long, env = "TOLLGATE_METRICS_LISTEN", default_value = "127.0.0.1:7602", value_name = "ADDRESS|off")]
-    pub metrics_listen: MetricsListen,
-    /// Serve metrics beyond this machine.
-    #[arg(long, env = "TOLLGATE_INSECURE")]
-    pub insecure: bool,
-    /// Where the ledger is kept.
-    #[command(flatten)]
-    pub store: StoreOptions,
-    /// Where billing is kept.
-    #[command(flatten)]
-    pub billing: BillingOptions,
-    /// What it tells of itself.
-    #[command(flatten)]
-    pub telemetry: TelemetryOptions,
 }
 
 /// How much the service does at once.
@@ -238,27 +205,6 @@ impl ServeOptions {
     #[must_use]
     pub fn aggregates(&self) -> bool {
         self.billing_url().is_some() && (self.store.redis.is_none() || self.journal.aggregate)
-    }
-}
-
-impl AggregateOptions {
-    /// Says what does not go together, before anything is opened.
-    pub fn validate(&self) -> anyhow::Result<()> {
-        if let Some(address) = self.metrics_listen.0.filter(|address| !address.ip().to_canonical().is_loopback()) {
-            anyhow::ensure!(
-                self.insecure,
-                "--metrics-listen {address} can be reached from other machines: pass --insecure if that is meant"
-            );
-        }
-        anyhow::ensure!(self.billing_url().is_some(), "there is nothing to aggregate to: give --billing postgres://...");
-        self.store.validate()?;
-        self.billing.validate()
-    }
-
-    /// The URL of the billing store, if there is to be one.
-    #[must_use]
-    pub fn billing_url(&self) -> Option<String> {
-        self.billing.url(self.store.embedded_path().as_deref())
     }
 }
 

@@ -31,20 +31,20 @@ pub fn aggregator_options(options: &BillingOptions) -> AggregatorOptions {
 }
 
 fn settings(options: &IssuerOptions, time_zone: &str) -> anyhow::Result<BillingSettings> {
-    let lines = options.issuer_address.split(';').map(str::trim).filter(|line| !line.is_empty());
+    let lines = options.issuer_address.iter().flat_map(|address| address.split(';')).map(str::trim).filter(|line| !line.is_empty());
     let prefixes = NumberPrefixes {
         invoice: options.invoice_prefix.clone(),
         statement: options.statement_prefix.clone(),
         credit_note: options.credit_note_prefix.clone(),
     };
     prefixes.check().map_err(|problem| anyhow::anyhow!("--invoice-prefix, --statement-prefix, --credit-note-prefix: {problem}"))?;
-    let tax_rate: TaxRate = options.tax_rate.parse().with_context(|| format!("--tax-rate {:?}", options.tax_rate))?;
+    let tax_rate: TaxRate = options.tax_rate.as_deref().unwrap_or_default().parse().context("--tax-rate")?;
     Ok(BillingSettings {
         issuer: Party {
-            name: options.issuer_name.clone(),
+            name: options.issuer_name.clone().unwrap_or_default(),
             address: lines.map(str::to_owned).collect(),
-            tax_id: options.issuer_tax_id.clone(),
-            email: options.issuer_email.clone(),
+            tax_id: options.issuer_tax_id.clone().unwrap_or_default(),
+            email: options.issuer_email.clone().unwrap_or_default(),
         },
         tax_rate,
         due_days: options.due_days,

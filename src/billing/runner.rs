@@ -24,6 +24,9 @@ use crate::ledger::Ledger;
 /// How long a statement that keeps claims may take.
 const CLAIM_LIMIT: Duration = Duration::from_secs(20);
 
+/// How long a step under way may take to end when the aggregator stops.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
 /// How often good drafts are looked for that nobody told of.
 const ISSUE_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -99,11 +102,15 @@ impl Aggregator {
             work.stop.send_replace(true);
         }
         for (_, work) in works {
-            let _ = work.task.await;
+            let abort = work.task.abort_handle();
+            if timeout(STOP_LIMIT, work.task).await.is_err() {
+                // What it had not committed is rolled back.
+                abort.abort();
+            }
         }
         issuing.abort();
         // Whoever stops in good order leaves its partitions free; else they are when the lease is over.
-        let _ = timeout(CLAIM_LIMIT, partitions::leave(self.shared.billing.store(), &self.owner)).await;
+        let _ = timeout(STOP_LIMIT, partitions::leave(self.shared.billing.store(), &self.owner)).await;
         result
     }
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::{MetricsListen, StoreOptions, TelemetryOptions};
+
 /// How many committed entries stay in the journal of each partition, unless told otherwise.
 const DEFAULT_TAIL: u64 = 20_000;
 
@@ -45,20 +47,20 @@ pub struct BillingOptions {
 #[command(next_help_heading = "Documents")]
 pub struct IssuerOptions {
     /// The name of who issues invoices.
-    #[arg(long, env = "TOLLGATE_ISSUER_NAME", default_value = "", hide_default_value = true, value_name = "NAME")]
-    pub issuer_name: String,
+    #[arg(long, env = "TOLLGATE_ISSUER_NAME", value_name = "NAME")]
+    pub issuer_name: Option<String>,
     /// The lines of its address, separated by ";".
-    #[arg(long, env = "TOLLGATE_ISSUER_ADDRESS", default_value = "", hide_default_value = true, value_name = "LINES")]
-    pub issuer_address: String,
+    #[arg(long, env = "TOLLGATE_ISSUER_ADDRESS", value_name = "LINES")]
+    pub issuer_address: Option<String>,
     /// Its tax id.
-    #[arg(long, env = "TOLLGATE_ISSUER_TAX_ID", default_value = "", hide_default_value = true, value_name = "ID")]
-    pub issuer_tax_id: String,
+    #[arg(long, env = "TOLLGATE_ISSUER_TAX_ID", value_name = "ID")]
+    pub issuer_tax_id: Option<String>,
     /// Where to write to it.
-    #[arg(long, env = "TOLLGATE_ISSUER_EMAIL", default_value = "", hide_default_value = true, value_name = "ADDRESS")]
-    pub issuer_email: String,
+    #[arg(long, env = "TOLLGATE_ISSUER_EMAIL", value_name = "ADDRESS")]
+    pub issuer_email: Option<String>,
     /// How much tax amounts include, in percent; empty: no tax is shown.
-    #[arg(long, env = "TOLLGATE_TAX_RATE", default_value = "", hide_default_value = true, value_name = "PERCENT")]
-    pub tax_rate: String,
+    #[arg(long, env = "TOLLGATE_TAX_RATE", value_name = "PERCENT")]
+    pub tax_rate: Option<String>,
     /// In how many days an invoice is to be paid.
     #[arg(long, env = "TOLLGATE_DUE_DAYS", default_value_t = 14, value_name = "DAYS")]
     pub due_days: u16,
@@ -71,6 +73,39 @@ pub struct IssuerOptions {
     /// What the numbers of credit notes begin with.
     #[arg(long, env = "TOLLGATE_CREDIT_NOTE_PREFIX", default_value = "CRN-", value_name = "TEXT")]
     pub credit_note_prefix: String,
+}
+
+/// What the service does with the journal.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(next_help_heading = "Billing")]
+pub struct JournalOptions {
+    /// With --redis: aggregate the journal in this process, too. The embedded engine's is aggregated wherever there is a billing store.
+    #[arg(long, env = "TOLLGATE_AGGREGATE")]
+    pub aggregate: bool,
+    /// How many entries the journal of a partition may hold, before new authorizations and direct debits are refused (JOURNAL_FULL); "off":
+    /// any number.
+    #[arg(long, env = "TOLLGATE_JOURNAL_HIGH_WATER", default_value_t = HighWater::default(), value_name = "COUNT|off")]
+    pub journal_high_water: HighWater,
+}
+
+/// All that an aggregator needs to know to run.
+#[derive(Args, Clone, Debug, PartialEq)]
+pub struct AggregateOptions {
+    /// Where to serve /metrics and /healthz over HTTP; "off": nowhere.
+    #[arg(long, env = "TOLLGATE_METRICS_LISTEN", default_value = "127.0.0.1:7602", value_name = "ADDRESS|off")]
+    pub metrics_listen: MetricsListen,
+    /// Serve metrics beyond this machine.
+    #[arg(long, env = "TOLLGATE_INSECURE")]
+    pub insecure: bool,
+    /// Where the ledger is kept.
+    #[command(flatten)]
+    pub store: StoreOptions,
+    /// Where billing is kept.
+    #[command(flatten)]
+    pub billing: BillingOptions,
+    /// What it tells of itself.
+    #[command(flatten)]
+    pub telemetry: TelemetryOptions,
 }
 
 impl Default for BillingOptions {
@@ -88,11 +123,11 @@ impl Default for BillingOptions {
 impl Default for IssuerOptions {
     fn default() -> Self {
         Self {
-            issuer_name: String::new(),
-            issuer_address: String::new(),
-            issuer_tax_id: String::new(),
-            issuer_email: String::new(),
-            tax_rate: String::new(),
+            issuer_name: None,
+            issuer_address: None,
+            issuer_tax_id: None,
+            issuer_email: None,
+            tax_rate: None,
             due_days: 14,
             invoice_prefix: "INV-".to_owned(),
             statement_prefix: "STM-".to_owned(),
@@ -117,6 +152,27 @@ impl BillingOptions {
             url.validate()?;
         }
         Ok(())
+    }
+}
+
+impl AggregateOptions {
+    /// Says what does not go together, before anything is opened.
+    pub fn validate(&self) -> anyhow::Result<()> {
+        if let Some(address) = self.metrics_listen.0.filter(|address| !address.ip().to_canonical().is_loopback()) {
+            anyhow::ensure!(
+                self.insecure,
+                "--metrics-listen {address} can be reached from other machines: pass --insecure if that is meant"
+            );
+        }
+        anyhow::ensure!(self.billing_url().is_some(), "there is nothing to aggregate to: give --billing postgres://...");
+        self.store.validate()?;
+        self.billing.validate()
+    }
+
+    /// The URL of the billing store, if there is to be one.
+    #[must_use]
+    pub fn billing_url(&self) -> Option<String> {
+        self.billing.url(self.store.embedded_path().as_deref())
     }
 }
 

@@ -168,7 +168,7 @@ impl AccountService for Accounts {
                     (reader.page_size(page_size), page_token::read(reader, "page_token", &query, &page_token))
                 })?;
                 let account = front.observe(&id, false).await?.account;
-                let page = front.ledger.entries(&id, before, count).await.map_err(|error| status::no_answer(&error))?;
+                let page = front.entries(&id, before, count).await?;
                 let partition = front.ledger.partition_of(&id);
                 let entries = page.entries.into_iter().map(|(sequence, entry)| listing::entry(&account, partition, sequence, entry));
                 Ok(v1::ListEntriesResponse {

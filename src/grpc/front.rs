@@ -15,7 +15,7 @@ use crate::billing::Billing;
 use crate::domain::command::{Action, Command, Facts, Note};
 use crate::domain::entry::EntryKind;
 use crate::domain::outcome::{Answer, Outcome};
-use crate::ledger::{Ledger, LedgerError, Original};
+use crate::ledger::{EntryPage, Ledger, LedgerError, Original};
 
 /// The ledger, and the bounds of what is let in to it. Cheap to clone.
 #[derive(Clone)]
@@ -110,6 +110,23 @@ impl Front {
             undo.facts = found;
         }
         Ok(())
+    }
+
+    /// An account's entries below a sequence, newest first: out of the journal, and where that was trimmed, out of the billing store.
+    pub async fn entries(&self, account: &str, before: Option<u64>, count: usize) -> Result<EntryPage, Status> {
+        let mut page = self.ledger.entries(account, before, count).await.map_err(|error| status::no_answer(&error))?;
+        if let (Some(billing), None, missing @ 1..) = (&self.billing, page.next_before, count - page.entries.len()) {
+            let span = self.ledger.engine().journal_span(self.ledger.partition_of(account)).await;
+            if span.map_err(|error| status::no_answer(&error))?.first <= 1 {
+                return Ok(page);
+            }
+            let below = page.entries.last().map(|(sequence, _)| *sequence).or(before);
+            let found = billing.entries(account, below, missing).await;
+            let found = found.map_err(|error| status::no_answer(&LedgerError::unavailable(error)))?;
+            page.next_before = found.last().filter(|_| found.len() == missing).map(|record| record.sequence);
+            page.entries.extend(found.into_iter().map(|record| (record.sequence, record.entry)));
+        }
+        Ok(page)
     }
 
     /// What the billing store knows of it, which forgets nothing.

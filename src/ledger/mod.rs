@@ -10,8 +10,10 @@ pub mod batcher;
 pub mod codec;
 pub mod embedded;
 pub mod gate;
+mod journal;
 pub mod model;
 pub mod order;
+pub mod rebuild;
 pub mod redis;
 pub mod watch;
 
@@ -27,6 +29,7 @@ use crate::domain::outcome::{Answer, Outcome, Refusal, Verdict};
 use crate::domain::rules::Remembered;
 pub use batcher::Pending;
 pub use gate::JournalGate;
+pub use journal::{Block, DuePage, JournalSpan};
 pub use order::{Order, RequestKey};
 use watch::{Watch, Watchers};
 
@@ -72,47 +75,6 @@ pub struct BatchAnswer {
     pub answers: Vec<Answer>,
     /// More reservations were due than one step expires: no command was decided, and the batch must be sent again.
     pub must_repeat: bool,
-}
-
-/// A block of journal entries: what one step wrote.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Block {
-    /// The partition's sequence of its first entry; the others follow without a gap.
-    pub first_sequence: u64,
-    /// Its random id.
-    pub id: [u8; 16],
-    /// The id of the block before it.
-    pub previous: [u8; 16],
-    /// When it was written.
-    pub time: Millis,
-    /// The entries.
-    pub entries: Vec<Entry>,
-}
-
-impl Block {
-    /// The sequence after its last entry.
-    #[must_use]
-    pub fn end(&self) -> u64 {
-        self.first_sequence + self.entries.len() as u64
-    }
-}
-
-/// Which part of its journal a partition still has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JournalSpan {
-    /// The sequence of the first entry that is kept; of an empty journal: the next one.
-    pub first: u64,
-    /// The sequence that the next entry will have.
-    pub next: u64,
-}
-
-/// A page of accounts whose billing period is over, and whose close is not written yet.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DuePage {
-    /// Their ids.
-    pub accounts: Vec<String>,
-    /// Where to go on; None: there are no more. Only the engine that made it can read it.
-    pub next: Option<String>,
 }
 
 /// An account and its profile.

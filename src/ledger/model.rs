@@ -129,7 +129,7 @@ impl Book {
     }
 
     /// Takes off what has expired; answers whether more is due than one step may take.
-    fn expire(&mut self, now: Millis, changes: &mut Changes) -> bool {
+    pub(super) fn expire(&mut self, now: Millis, changes: &mut Changes) -> bool {
         let due: Vec<_> = self.expiries.iter().take_while(|(at, _)| *at <= now).take(MAX_EXPIRIES).copied().collect();
         for (at, key) in due {
             self.expiries.remove(&(at, key));
@@ -189,11 +189,13 @@ impl Book {
         step.answer
     }
 
-    pub(super) fn remembered(&self, key: RequestKey) -> Option<&Remembered> {
+    /// What is remembered of a request id.
+    #[must_use]
+    pub fn remembered(&self, key: RequestKey) -> Option<&Remembered> {
         self.requests.get(&key).or_else(|| self.older_requests.get(&key))
     }
 
-    fn put_profile(&mut self, id: &str, profile: Profile) {
+    pub(super) fn put_profile(&mut self, id: &str, profile: Profile) {
         let place = |profile: &Profile| NamePlace { folded_name: fold_name(&profile.name), account: id.to_owned() };
         self.names.insert(place(&profile));
         if let Some(before) = self.profiles.insert(id.to_owned(), profile) {
@@ -204,7 +206,7 @@ impl Book {
         }
     }
 
-    fn change_reservation(&mut self, key: RequestKey, change: ReservationChange, changes: &mut Changes) {
+    pub(super) fn change_reservation(&mut self, key: RequestKey, change: ReservationChange, changes: &mut Changes) {
         let ended = match change {
             ReservationChange::Keep => return,
             ReservationChange::Put(reservation) => {

@@ -4,23 +4,18 @@
 
 #[path = "../support/postgres.rs"]
 mod postgres;
+#[path = "../support/service.rs"]
+mod service;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod check;
+mod full;
 mod idle;
 mod kills;
 mod load;
 mod process;
 mod stops;
 
-// The folders of the tests' servers are made by the shared support.
+use service::seed;
 use support::{temporary_folder, unique_name};
-
-/// A seed for a test's random choices: printed, and taken from TOLLGATE_TEST_SEED if that is set.
-fn seed() -> u64 {
-    let given = std::env::var_os("TOLLGATE_TEST_SEED").map(|text| text.to_str().unwrap().parse().unwrap());
-    let seed = given.unwrap_or_else(rand::random);
-    println!("TOLLGATE_TEST_SEED={seed}");
-    seed
-}

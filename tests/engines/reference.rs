@@ -12,9 +12,10 @@ use tollgate::domain::command::{
 };
 use tollgate::domain::entry::{Entry, EntryKind};
 use tollgate::domain::money::Quote;
-use tollgate::domain::outcome::{Answer, Refusal, Verdict};
-use tollgate::domain::rules::is_close_due;
+use tollgate::domain::outcome::{Answer, Refusal, ReserveVerdict, Verdict};
+use tollgate::domain::rules::{Remembered, is_close_due};
 use tollgate::ledger::model::{Book, StepTime};
+use tollgate::ledger::rebuild::Rebuild;
 use tollgate::ledger::{Block, Engine, Order, RequestKey};
 
 use super::WINDOW;
@@ -45,6 +46,16 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    fn of_book(book: &Book, entries: &[Entry]) -> Self {
+        let ids: Vec<String> = ACCOUNTS.iter().map(ToString::to_string).collect();
+        Self {
+            accounts: book.load(&ids),
+            reservations: ids.iter().map(|id| book.reservations(id, None, 10_000)).collect(),
+            names: book.names("", None, 1_000).into_iter().map(|place| format!("{}|{}", place.folded_name, place.account)).collect(),
+            entries: entries.to_vec(),
+        }
+    }
+
     pub async fn of(engine: &dyn Engine) -> Self {
         let ids: Vec<String> = ACCOUNTS.iter().map(ToString::to_string).collect();
         let mut reservations = Vec::new();
@@ -104,6 +115,18 @@ async fn due_pages_are_whole(engine: &dyn Engine, ids: &[String]) {
         }
     }
     assert_eq!(found, expected);
+}
+
+/// Entries do not tell whether a grant was the final unit, nor why a new reservation was refused.
+fn as_far_as_entries_tell(mut remembered: Remembered) -> Remembered {
+    let decision = &mut remembered.decision;
+    if let Some(grant) = &mut decision.reservation {
+        grant.is_final_unit = false;
+    }
+    if decision.reserve != ReserveVerdict::Granted {
+        decision.reserve = ReserveVerdict::NotAsked;
+    }
+    remembered
 }
 
 pub struct Reference {
@@ -176,7 +199,8 @@ impl Reference {
                 }
             }
         }
-        instants.last_mut().unwrap().snapshot = Some(reference.snapshot());
+        instants.last_mut().unwrap().snapshot = Some(Snapshot::of_book(&reference.book, &reference.entries));
+        reference.the_journal_alone_rebuilds_the_book();
         instants
     }
 
@@ -210,13 +234,20 @@ impl Reference {
         answer
     }
 
-    fn snapshot(&self) -> Snapshot {
-        let ids: Vec<String> = ACCOUNTS.iter().map(ToString::to_string).collect();
-        Snapshot {
-            accounts: self.book.load(&ids),
-            reservations: ids.iter().map(|id| self.book.reservations(id, None, 10_000)).collect(),
-            names: self.book.names("", None, 1_000).into_iter().map(|place| format!("{}|{}", place.folded_name, place.account)).collect(),
-            entries: self.entries.clone(),
+    /// What `verify` and `restore` rest on.
+    fn the_journal_alone_rebuilds_the_book(&mut self) {
+        let mut rebuild = Rebuild::new(self.clock.clone(), WINDOW);
+        for (sequence, entry) in (1..).zip(&self.entries) {
+            assert_eq!(rebuild.replay(sequence, entry), [], "the journal contradicts itself");
+        }
+        let rebuilt = rebuild.finish(self.clock.now(), [0; 16]);
+        self.book.apply(&[], &self.time(), rand::random());
+        assert_eq!(Snapshot::of_book(&rebuilt, &self.entries), Snapshot::of_book(&self.book, &self.entries));
+        for (account, _, request_id) in &self.history {
+            let key = RequestKey::of(account, request_id);
+            if let (Some(rebuilt), Some(remembered)) = (rebuilt.remembered(key), self.book.remembered(key)) {
+                assert_eq!(*rebuilt, as_far_as_entries_tell(*remembered), "{account} {request_id}");
+            }
         }
     }
 

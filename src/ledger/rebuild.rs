@@ -1,0 +1,333 @@
+//! A partition rebuilt from its journal: what its entries, read from the first on, say that it must hold.
+//!
+//! It is the opposite of the rules, and their witness: what does not follow from what came before is a [`Contradiction`]. `verify` holds
+//! the result against the ledger, `restore` makes a new ledger of it.
+//!
+//! What entries do not tell is not rebuilt: requests that were declined or changed nothing (their ids are free again), whether a grant
+//! was the final unit, and why a report's new reservation was refused.
+
+use crate::clock::Clock;
+use crate::domain::account::{Account, Millis, Profile, Reservation, Status};
+use crate::domain::command::Kind;
+use crate::domain::entry::{Entry, EntryKind};
+use crate::domain::outcome::{Decision, Grant, ReserveVerdict, Verdict};
+use crate::domain::rules::{Ended, Remembered, ReservationChange};
+use crate::ledger::RequestKey;
+use crate::ledger::model::{Book, Changes};
+
+/// What an entry says does not follow from those before it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("entry {sequence} of account {account:?}: {what}")]
+pub struct Contradiction {
+    /// The partition's sequence of the entry.
+    pub sequence: u64,
+    /// The account.
+    pub account: String,
+    /// What differs, for people.
+    pub what: String,
+}
+
+/// A partition that is being rebuilt.
+#[derive(Debug)]
+pub struct Rebuild {
+    book: Book,
+    clock: Clock,
+    window: Millis,
+    /// The command whose entries are being read: it may have written several.
+    command: Option<RequestKey>,
+}
+
+impl Rebuild {
+    /// An empty partition. Of the clock, only the calendar is asked; the window is the store's.
+    #[must_use]
+    pub fn new(clock: Clock, window: Millis) -> Self {
+        Self { book: Book::default(), clock, window, command: None }
+    }
+
+    /// Takes the partition's next entry. What it contradicts is told, and the entry believed, so that reading can go on.
+    pub fn replay(&mut self, sequence: u64, entry: &Entry) -> Vec<Contradiction> {
+        let mut doubts = Doubts { sequence, account: &entry.account, found: Vec::new() };
+        doubts.unless_equal("the sequence", self.book.state.sequence + 1, sequence);
+        self.book.state.sequence = sequence;
+        // A close bears the time of its boundary, which may lie before what was written already.
+        let is_of_boundary = entry.request_id.is_empty();
+        if !is_of_boundary {
+            self.advance(entry.time);
+        }
+        let before = match (entry.kind, self.book.accounts.get(&entry.account)) {
+            (EntryKind::Created, None) => created(entry),
+            (EntryKind::Created, Some(_)) => None,
+            (_, account) => account.copied(),
+        };
+        let Some(before) = before else {
+            doubts.add("the account was created twice, or never");
+            return doubts.found;
+        };
+        let after = self.follow(before, entry);
+        let moves_money = entry.kind.moves_money();
+        doubts.unless_equal("the account's sequence", if moves_money { after.sequence } else { 0 }, entry.account_sequence);
+        match entry.kind {
+            EntryKind::Rounded => {}
+            EntryKind::PeriodClosed | EntryKind::FinalBilled => doubts.unless_equal("the bill", before.open_bill, entry.bill),
+            EntryKind::ChargedOwnBill => doubts.unless_equal("the bill", after.last_bill, entry.bill),
+            _ => doubts.unless_equal("the bill", after.open_bill, entry.bill),
+        }
+        doubts.unless_equal("the balance", after.balance, entry.balance);
+        doubts.unless_equal("the unbilled amount", after.unbilled, entry.unbilled);
+        if !is_of_boundary {
+            doubts.unless_equal("what is reserved", after.reserved, entry.reserved);
+        }
+        let Entry { balance, unbilled, .. } = *entry;
+        self.book.accounts.insert(entry.account.clone(), Account { balance, unbilled, ..after });
+        if !is_of_boundary {
+            self.remember(sequence, entry, before.usable_credit(entry.time));
+        }
+        doubts.found
+    }
+
+    /// The rebuilt partition at a time: what had expired by then is gone, and so are request ids whose window is over.
+    #[must_use]
+    pub fn finish(mut self, now: Millis, last_block: [u8; 16]) -> Book {
+        let written_at = self.book.state.now;
+        self.advance(now);
+        self.book.state.now = written_at;
+        self.book.state.last_block = last_block;
+        self.book
+    }
+
+    /// How far it has come.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.book.state.sequence
+    }
+
+    fn advance(&mut self, time: Millis) {
+        let state = &mut self.book.state;
+        state.now = state.now.max(time);
+        let now = state.now;
+        if now - state.rotated_at >= self.window {
+            let is_forgotten = now - state.rotated_at >= 2 * self.window;
+            state.rotated_at = now;
+            self.book.older_requests = std::mem::take(&mut self.book.requests);
+            if is_forgotten {
+                self.book.older_requests.clear();
+            }
+        }
+        while self.book.expire(now, &mut Changes::default()) {}
+    }
+
+    /// The account as the entry leaves it, by the rules; and the reservation, the profile and the sums of what was given back.
+    fn follow(&mut self, mut account: Account, entry: &Entry) -> Account {
+        let (to_balance, to_unbilled) = entry.effect();
+        account.balance += to_balance;
+        account.unbilled += to_unbilled;
+        if entry.kind.moves_money() {
+            account.sequence += 1;
+        }
+        let joins_the_open_bill = entry.kind.moves_money()
+            && !matches!(entry.kind, EntryKind::ChargedOwnBill | EntryKind::Rounded | EntryKind::PeriodClosed | EntryKind::FinalBilled);
+        if joins_the_open_bill && account.period_end == 0 {
+            account.period_end = self.clock.period_ends(self.book.state.now)[0];
+        }
+        match entry.kind {
+            EntryKind::Created | EntryKind::Updated => self.take_settings(&mut account, entry),
+            EntryKind::LimitSet => take_limits(&mut account, entry),
+            EntryKind::Converted => account.mode = entry.mode,
+            EntryKind::Suspended => account.status = Status::Suspended,
+            EntryKind::Resumed => account.status = Status::Active,
+            EntryKind::Closed => account.status = Status::Closed,
+            EntryKind::PeriodClosed | EntryKind::FinalBilled => {
+                account.last_bill += 1;
+                account.open_bill = account.last_bill;
+                account.period_end = 0;
+            }
+            EntryKind::ChargedOwnBill => {
+                account.last_bill += 1;
+                self.settle(&mut account, entry);
+            }
+            EntryKind::ChargedBalance | EntryKind::ChargedUnbilled => self.settle(&mut account, entry),
+            EntryKind::Reserved => self.reserve(&mut account, entry, &entry.request_id),
+            EntryKind::ReservationExtended => self.reserve(&mut account, entry, &entry.refers_to),
+            EntryKind::Released => self.end(&mut account, entry, Ended::Released),
+            EntryKind::RefundedBalance | EntryKind::RefundedUnbilled | EntryKind::PaymentReversed => {
+                let [given_back, _] = entry.details;
+                self.book.undone.insert(RequestKey::of(&entry.account, &entry.refers_to), given_back);
+            }
+            EntryKind::ToppedUp | EntryKind::PaymentRecorded | EntryKind::Withdrawn | EntryKind::Adjusted | EntryKind::Rounded => {}
+        }
+        account
+    }
+
+    fn take_settings(&mut self, account: &mut Account, entry: &Entry) {
+        let settings = &entry.settings;
+        account.non_usage_billing = settings.non_usage_billing.unwrap_or(account.non_usage_billing);
+        let before = self.book.profiles.get(&entry.account);
+        let threshold = match settings.low_credit_threshold {
+            Some(threshold) => threshold.and_then(|threshold| threshold.to_units(account.decimals).ok()),
+            None => before.and_then(|before| before.low_credit_threshold),
+        };
+        let profile = Profile {
+            name: settings.name.clone().or_else(|| before.map(|before| before.name.clone())).unwrap_or_default(),
+            low_credit_threshold: threshold,
+            created_at: before.map_or(entry.time, |before| before.created_at),
+        };
+        self.book.put_profile(&entry.account, profile);
+    }
+
+    /// A charge against a reservation takes from it, or ends it.
+    fn settle(&mut self, account: &mut Account, entry: &Entry) {
+        let [left_and_one, _] = entry.details;
+        if left_and_one == 0 {
+            self.end(account, entry, Ended::Settled);
+        } else if let Some(open) = self.open(entry) {
+            account.reserved += left_and_one - 1 - open.amount;
+            self.put(&entry.account, &entry.refers_to, Reservation { amount: left_and_one - 1, ..open });
+        }
+    }
+
+    fn reserve(&mut self, account: &mut Account, entry: &Entry, name: &str) {
+        let [report_by, expires_at] = entry.details;
+        account.reserved += entry.amount;
+        account.open_reservations += 1;
+        let (account, request_id) = (entry.account.clone(), name.to_owned());
+        self.put(&entry.account, name, Reservation { account, request_id, amount: entry.amount, report_by, expires_at });
+    }
+
+    fn end(&mut self, account: &mut Account, entry: &Entry, ended: Ended) {
+        if let Some(open) = self.open(entry) {
+            account.reserved -= open.amount;
+            account.open_reservations -= 1;
+            let key = RequestKey::of(&entry.account, &entry.refers_to);
+            self.book.change_reservation(key, ReservationChange::End(ended), &mut Changes::default());
+        }
+    }
+
+    fn open(&self, entry: &Entry) -> Option<Reservation> {
+        self.book.reservations.get(&RequestKey::of(&entry.account, &entry.refers_to)).cloned()
+    }
+
+    fn put(&mut self, account: &str, name: &str, reservation: Reservation) {
+        let key = RequestKey::of(account, name);
+        self.book.change_reservation(key, ReservationChange::Put(reservation), &mut Changes::default());
+    }
+
+    /// Remembers the decision that the entry tells of. Of a command's several entries, the first makes it and the others add to it.
+    fn remember(&mut self, sequence: u64, entry: &Entry, usable_before: i64) {
+        let key = RequestKey::of(&entry.account, &entry.request_id);
+        if self.command == Some(key)
+            && let Some(remembered) = self.book.requests.get_mut(&key)
+            && remembered.fingerprint == entry.fingerprint
+        {
+            if entry.kind == EntryKind::ReservationExtended {
+                remembered.decision.reserve = ReserveVerdict::Granted;
+                remembered.decision.reservation = Some(grant(entry));
+            }
+            return;
+        }
+        self.command = Some(key);
+        let Some(kind) = command_of(entry.kind) else { return };
+        let [left_and_one, overdraft] = entry.details;
+        let is_charge = entry.kind.is_charge();
+        let decision = Decision {
+            kind,
+            verdict: Verdict::Done,
+            amount: match kind {
+                Kind::Convert => usable_before,
+                Kind::Create | Kind::Update | Kind::SetCreditLimit => 0,
+                _ => entry.amount,
+            },
+            overdraft: if is_charge { overdraft } else { 0 },
+            reservation: match entry.kind {
+                EntryKind::Reserved => Some(grant(entry)),
+                _ if is_charge && left_and_one > 0 => self.open(entry).map(|open| Grant {
+                    amount: open.amount,
+                    report_by: open.report_by,
+                    expires_at: open.expires_at,
+                    is_final_unit: false,
+                }),
+                _ => None,
+            },
+            reserve: ReserveVerdict::NotAsked,
+            sequence,
+        };
+        self.book.requests.insert(key, Remembered { fingerprint: entry.fingerprint, decision, ended: Ended::Not });
+    }
+}
+
+/// What contradicts, gathered.
+struct Doubts<'a> {
+    sequence: u64,
+    account: &'a str,
+    found: Vec<Contradiction>,
+}
+
+impl Doubts<'_> {
+    fn add(&mut self, what: impl Into<String>) {
+        self.found.push(Contradiction { sequence: self.sequence, account: self.account.to_owned(), what: what.into() });
+    }
+
+    fn unless_equal<T: PartialEq + std::fmt::Display>(&mut self, what: &str, expected: T, found: T) {
+        if expected != found {
+            self.add(format!("{what} is {found}, and should be {expected}"));
+        }
+    }
+}
+
+fn grant(entry: &Entry) -> Grant {
+    let [report_by, expires_at] = entry.details;
+    Grant { amount: entry.amount, report_by, expires_at, is_final_unit: false }
+}
+
+/// The account that an entry creates.
+fn created(entry: &Entry) -> Option<Account> {
+    let (currency, decimals, minor_digits) = entry.settings.denomination?;
+    let mut account = Account {
+        status: Status::Active,
+        mode: entry.mode,
+        non_usage_billing: entry.settings.non_usage_billing?,
+        decimals,
+        minor_digits,
+        currency,
+        balance: 0,
+        unbilled: 0,
+        reserved: 0,
+        permanent_limit: 0,
+        temporary_limit: 0,
+        temporary_until: 0,
+        sequence: 0,
+        open_bill: 1,
+        last_bill: 1,
+        period_end: 0,
+        open_reservations: 0,
+    };
+    take_limits(&mut account, entry);
+    Some(account)
+}
+
+fn take_limits(account: &mut Account, entry: &Entry) {
+    account.permanent_limit = entry.amount;
+    [account.temporary_limit, account.temporary_until] = entry.details;
+}
+
+/// The kind of the command whose first entry is of this kind.
+fn command_of(kind: EntryKind) -> Option<Kind> {
+    Some(match kind {
+        EntryKind::Created => Kind::Create,
+        EntryKind::Updated => Kind::Update,
+        EntryKind::ChargedBalance | EntryKind::ChargedUnbilled | EntryKind::ChargedOwnBill => Kind::Debit,
+        EntryKind::RefundedBalance | EntryKind::RefundedUnbilled => Kind::Refund,
+        EntryKind::ToppedUp => Kind::TopUp,
+        EntryKind::PaymentRecorded => Kind::RecordPayment,
+        EntryKind::PaymentReversed => Kind::ReversePayment,
+        EntryKind::Withdrawn => Kind::Withdraw,
+        EntryKind::Adjusted => Kind::Adjust,
+        EntryKind::LimitSet => Kind::SetCreditLimit,
+        EntryKind::Converted | EntryKind::FinalBilled => Kind::Convert,
+        EntryKind::Suspended => Kind::Suspend,
+        EntryKind::Resumed => Kind::Resume,
+        EntryKind::Closed => Kind::Close,
+        EntryKind::Reserved => Kind::Authorize,
+        EntryKind::Released => Kind::Release,
+        EntryKind::PeriodClosed | EntryKind::Rounded | EntryKind::ReservationExtended => return None,
+    })
+}
