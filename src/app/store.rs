@@ -44,6 +44,11 @@ impl Store {
         Ok(Self { clock, watchers, settings, kind })
     }
 
+    /// How the ledger's store was set up.
+    pub fn settings(&self) -> &StoreSettings {
+        &self.settings
+    }
+
     /// An engine for the current thread.
     pub async fn engine(&self) -> anyhow::Result<Arc<dyn Engine>> {
         match &self.kind {

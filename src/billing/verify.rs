@@ -4,6 +4,8 @@
 //! the journal holds beyond them is replayed on top; then every account of the ledger is held against its rebuilt self. Charging goes on
 //! meanwhile: an account that moves is looked at again, a few times, with what the journal has got since.
 
+mod documents;
+
 use std::collections::BTreeSet;
 
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Row, Transaction};
@@ -14,7 +16,6 @@ use super::record::{COLUMNS, Record, number};
 use super::store::Dialect;
 use super::{Billing, BillingError, partitions};
 use crate::domain::account::{Account, Millis, Profile, Reservation};
-use crate::domain::entry::EntryKind;
 use crate::ledger::model::Book;
 use crate::ledger::rebuild::Rebuild;
 use crate::ledger::{Ledger, LedgerError, RequestKey};
@@ -52,8 +53,8 @@ pub enum Place {
 pub struct Difference {
     /// Where.
     pub place: Place,
-    /// In which partition.
-    pub partition: u16,
+    /// In which partition; None: in none of them.
+    pub partition: Option<u16>,
     /// Of which account, document or entry.
     pub subject: String,
     /// What differs, for people.
@@ -82,7 +83,7 @@ pub struct Findings {
 }
 
 impl Findings {
-    fn add(&mut self, place: Place, partition: u16, subject: impl Into<String>, what: impl Into<String>) {
+    fn add(&mut self, place: Place, partition: Option<u16>, subject: impl Into<String>, what: impl Into<String>) {
         self.count += 1;
         if self.differences.len() < MOST_TOLD {
             self.differences.push(Difference { place, partition, subject: subject.into(), what: what.into() });
@@ -126,13 +127,13 @@ pub async fn verify(billing: &Billing, ledger: &Ledger, window: Millis, seen: im
                 after = last.sequence;
                 check.replay(&mut rebuild, &records);
                 if let Err(broken) = books.take(&records) {
-                    check.findings.add(Place::Journal, partition, format!("{partition}-{after}"), broken.to_string());
+                    check.add(Place::Journal, format!("{partition}-{after}"), broken.to_string());
                 }
                 seen(check.findings.entries, expected.max(check.findings.entries));
             }
             if after + 1 != position.next_sequence {
                 let what = format!("SQL's entries end with {after}, and its position says {}", position.next_sequence);
-                check.findings.add(Place::Journal, partition, "position", what);
+                check.add(Place::Journal, "position", what);
             }
             check.accounts(&mut snapshot, &books).await?;
             check.totals(&mut snapshot, books).await?;
@@ -140,6 +141,7 @@ pub async fn verify(billing: &Billing, ledger: &Ledger, window: Millis, seen: im
         };
         check.ledger(rebuild, position).await?;
     }
+    documents::compare(&mut *snapshot(billing).await?, billing.settings(), &mut findings).await?;
     Ok(findings)
 }
 
@@ -172,7 +174,7 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn add(&mut self, place: Place, subject: impl Into<String>, what: impl Into<String>) {
-        self.findings.add(place, self.partition, subject, what);
+        self.findings.add(place, Some(self.partition), subject, what);
     }
 
     fn replay(&mut self, rebuild: &mut Rebuild, records: &[Record]) {
