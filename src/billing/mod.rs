@@ -11,6 +11,7 @@ mod error;
 pub mod partitions;
 mod queries;
 pub mod record;
+pub mod restore;
 pub mod runner;
 pub mod settings;
 pub mod status;

@@ -48,6 +48,20 @@ pub enum Place {
     Documents,
 }
 
+impl Place {
+    /// Its name, for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Journal => "journal",
+            Self::Ledger => "ledger",
+            Self::Accounts => "accounts in SQL",
+            Self::Totals => "totals",
+            Self::Documents => "documents",
+        }
+    }
+}
+
 /// Something that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Difference {
@@ -70,6 +84,8 @@ pub struct Findings {
     pub entries_beyond_sql: u64,
     /// Accounts compared.
     pub accounts: u64,
+    /// Accounts in SQL compared.
+    pub accounts_in_sql: u64,
     /// Running totals compared.
     pub totals: u64,
     /// Bills whose documents were compared.
@@ -83,6 +99,12 @@ pub struct Findings {
 }
 
 impl Findings {
+    /// How many of the differences that are told are of one place.
+    #[must_use]
+    pub fn count_of(&self, place: Place) -> usize {
+        self.differences.iter().filter(|difference| difference.place == place).count()
+    }
+
     fn add(&mut self, place: Place, partition: Option<u16>, subject: impl Into<String>, what: impl Into<String>) {
         self.count += 1;
         if self.differences.len() < MOST_TOLD {
@@ -199,6 +221,7 @@ impl Check<'_> {
             for row in &rows {
                 let id: String = row.try_get("account")?;
                 seen += 1;
+                self.findings.accounts_in_sql += 1;
                 match books.accounts.get(&id) {
                     None => self.add(Place::Accounts, id, "no entry creates it"),
                     Some(expected) if *expected != read_account(row)? => {

@@ -108,7 +108,8 @@ async fn payments_are_what_was_allocated(connection: &mut AnyConnection, finding
 }
 
 async fn numbers_have_no_gaps(connection: &mut AnyConnection, prefix: &str, findings: &mut Findings) -> Result<(), VerifyError> {
-    let row = sqlx::query("SELECT last_place FROM series WHERE prefix = $1").bind(prefix.to_owned()).fetch_optional(&mut *connection).await?;
+    let row =
+        sqlx::query("SELECT last_place FROM series WHERE prefix = $1").bind(prefix.to_owned()).fetch_optional(&mut *connection).await?;
     let last: i64 = row.map_or(Ok(0), |row| row.try_get(0))?;
     let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM issued WHERE substr(number, 1, $1) = $2";
     let length = i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX);
