@@ -118,7 +118,8 @@ impl Engine for RedisEngine {
             let keys = self.keys(partition)?;
             let max_ahead = if self.clock.is_test_clock() { -1 } else { MAX_CLOCK_DIFFERENCE };
             let packed = batch::encode(&orders, &StepTime::of(&self.clock, self.window), max_ahead, rand::random());
-            batch::decode(self.link.run(&script::BATCH, &keys.all, &[&packed, keys.channel.as_bytes()]).await?)
+            let arguments: [&[u8]; 4] = [&packed.commands, &packed.ids, &packed.endings, keys.channel.as_bytes()];
+            batch::decode(self.link.run(&script::BATCH, &keys.all, &arguments).await?, &orders)
         }
         .boxed()
     }
