@@ -53,12 +53,12 @@ pub static BATCH: LazyLock<Script> = LazyLock::new(|| Script::of(BATCH_FILES));
 pub static INITIALIZE: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/initialize.lua")));
 
 /// Keys, by their place in `KEYS`; see [`super::keys`].
-const KEYS: [&str; 11] =
-    ["STATE", "ACCOUNTS", "PROFILES", "RESERVATIONS", "EXPIRIES", "BY_ACCOUNT", "REQUESTS", "OLDER_REQUESTS", "UNDONE", "JOURNAL", "NAMES"];
+const KEYS: [&str; 10] =
+    ["ACCOUNTS", "PROFILES", "RESERVATIONS", "EXPIRIES", "BY_ACCOUNT", "REQUESTS", "OLDER_REQUESTS", "UNDONE", "JOURNAL", "NAMES"];
 
 /// Stored records, which [`crate::ledger::codec`] packs and unpacks too, and the batch, which [`super::batch`] packs.
 const FORMATS: [(&str, &str); 15] = [
-    ("STATE_FORMAT", "<I4i8i8i8i8i8c16"),
+    ("STATE_FORMAT", "<I4i8i8i8i8i8Bi8c16"),
     ("ACCOUNT_FORMAT", "<i7i7i7i7i7i7i7I4BBBBBI4i7I4I4"),
     ("STRAIGHT_FORMAT", "<i7i7i7i7i7i7i7I4BBB"),
     ("MOVING_FORMAT", "<i7i7i7i7"),

@@ -1,18 +1,15 @@
 -- ------------------------------------------------------------------- the point of no return: below are only writes that cannot fail
 
-local writes, w = {}, 0
+local account_writes, account_write_count = {}, 0
 for n = 1, account_count do
   if dirty_accounts[n] then
-    writes[w + 1], writes[w + 2] = account_ids[n], accounts[n]
-    w = w + 2
+    account_writes[account_write_count + 1], account_writes[account_write_count + 2] = account_ids[n], accounts[n]
+    account_write_count = account_write_count + 2
     changed_count = changed_count + 1
     changed[changed_count] = account_ids[n]
   end
 end
-if w > 0 then
-  call('HSET', ACCOUNTS, unpack(writes))
-  state_now, is_state_dirty = now, true
-end
+if account_write_count > 0 then state_now, is_state_dirty = now, true end
 
 for q in pairs(dirty_requests) do
   request_writes[request_write_count + 1], request_writes[request_write_count + 2] = request_keys[q], requests[q]
@@ -56,7 +53,7 @@ if next(dirty_reservations) then
   end
 end
 
-writes, w = {}, 0
+local writes, w = {}, 0
 for q in pairs(dirty_undone) do
   writes[w + 1], writes[w + 2] = request_keys[q], pack('<i8', undone[q])
   w = w + 2
@@ -93,7 +90,10 @@ if entry_count > 0 then
 end
 
 if is_state_dirty then
-  call('SET', STATE, pack(STATE_FORMAT, FORMAT_VERSION, sequence, state_now, next_expiry, rotated_at, watched_until, last_block))
+  local packed =
+    pack(STATE_FORMAT, FORMAT_VERSION, sequence, state_now, checked_at, next_expiry, rotated_at, has_older, watched_until, last_block)
+  account_writes[account_write_count + 1], account_writes[account_write_count + 2] = '', packed
+  call('HSET', ACCOUNTS, unpack(account_writes))
 end
 
 if changed_count > 0 and now < watched_until then call('SPUBLISH', ARGV[4], cmsgpack.pack(changed)) end
