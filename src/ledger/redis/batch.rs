@@ -1,11 +1,14 @@
 //! A batch on its way to the script and back: packed numbers there, numbers and stored records back.
 //!
 //! In the formats of `struct` (their names are in `script.rs`): `BATCH_FORMAT`, which holds now, how far ahead of Redis it may be, two
-//! ends of billing periods, window, block id, and how many accounts, requests and commands follow; the ids of the accounts and the keys
-//! of the requests that it touches, each once; which of the requests may have a reservation, or a sum given back, and which of the
-//! accounts need their profile; and each command in `COMMAND_FORMAT`: kind, account, request, fingerprint, mantissa, scale, option. What
-//! few commands have follows as an extra: MessagePack of [original, first sent at, currency, detail]; then [`HAS_EXTRA`] is added to
-//! the option. Apart from that go the ids, and what the entries end with, as the journal keeps them.
+//! ends of billing periods, window, block id, and how many accounts, requests and commands there are; the keys of the requests that it
+//! touches, each once; which of the requests may have a reservation, or a sum given back, and which of the accounts need their profile;
+//! and each command in `COMMAND_FORMAT`: kind, account, request, fingerprint, mantissa, scale, option. What few commands have follows as
+//! an extra: MessagePack of [original, first sent at, currency, detail]; then [`HAS_EXTRA`] is added to the option.
+//!
+//! Apart from that go the ids of the accounts that it touches, each once, and what the entries end with, both as the journal keeps them.
+//! Of plain debits, the answer holds only the entries and, for each run of them on one account, the rest of the account's record: what
+//! there is to say of them is read out of these.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -1,6 +1,6 @@
 //! The ledger in Redis (7.0 or newer, or Valkey): the rules as Lua, beside the data.
 //!
-//! [`keys`] says what is kept where, [`script`] and `lua/batch.lua` what happens to it, [`batch`] how a batch travels, [`link`] how the
+//! [`keys`] says what is kept where, [`script`] and `lua/load.lua` what happens to it, [`batch`] how a batch travels, [`link`] how the
 //! connection is kept, [`prepare`] what a store must be like, [`announce`] how changes made by other processes become known.
 //!
 //! A batch is sent once. If its answer does not come, its callers are told so, and repeat it with their request ids if they want to.
