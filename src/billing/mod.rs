@@ -10,6 +10,7 @@ pub mod document;
 mod error;
 pub mod partitions;
 mod queries;
+pub mod reconcile;
 pub mod record;
 pub mod restore;
 pub mod runner;
