@@ -340,11 +340,11 @@ impl Books {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::billing::record::tests::full_record;
+    use crate::billing::record::sample_record;
     use crate::domain::command::Note;
 
     fn block(first_sequence: u64, id: u8, previous: u8, count: usize) -> Block {
-        let entries = vec![full_record().entry; count];
+        let entries = vec![sample_record().entry; count];
         Block { first_sequence, id: [id; 16], previous: [previous; 16], time: 7, entries }
     }
 
@@ -365,7 +365,7 @@ mod tests {
 
     /// Entries of an account, each following from the one before.
     fn record(sequence: u64, kind: EntryKind, account_sequence: u64, amount: i64, after: (i64, i64), bill: u32) -> Record {
-        let full = full_record();
+        let full = sample_record();
         let is_creation = kind == EntryKind::Created;
         let settings = if is_creation { full.entry.settings } else { Default::default() };
         let note = Note { quantity: "1.50".into(), ..full.entry.note };

@@ -79,7 +79,7 @@ async fn a_stalled_aggregator_that_wakes_up_cannot_write() {
     let mut load = Load::open(ledger(&redis.url()).await, 20, seed(), folder.path()).await;
     let first = start(&redis, &billing, &load);
     let store = Store::open(&billing).await.unwrap();
-    for round in 0..6 {
+    for round in 0..4 {
         load.send(200).await;
         until_caught_up(&store, &load.ledger).await;
         // Stalled in the middle of work.
