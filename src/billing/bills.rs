@@ -4,6 +4,7 @@ use sqlx::AnyConnection;
 
 use super::BillingError;
 use super::record::Record;
+use super::settings::BillingSettings;
 use super::store::Store;
 use crate::domain::account::Millis;
 
@@ -13,6 +14,6 @@ pub async fn apply(_connection: &mut AnyConnection, _records: &[Record]) -> Resu
 }
 
 /// Numbers the drafts that are good; answers how many it issued.
-pub async fn issue(_store: &Store, _now: Millis) -> Result<usize, BillingError> {
+pub async fn issue(_store: &Store, _settings: &BillingSettings, _now: Millis) -> Result<usize, BillingError> {
     Ok(0)
 }

@@ -225,7 +225,7 @@ async fn issue(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
             () = sleep(ISSUE_INTERVAL) => {}
             _ = stopped.wait_for(|is_stopped| *is_stopped) => return,
         }
-        match bills::issue(shared.billing.store(), shared.ledger.clock().now()).await {
+        match bills::issue(shared.billing.store(), shared.billing.settings(), shared.ledger.clock().now()).await {
             Ok(0) => {}
             Ok(issued) => tracing::info!(issued, "documents were issued"),
             // Whether the store is away is told elsewhere.
