@@ -3,13 +3,27 @@
 //! [`serve`] runs the service, [`aggregate`] takes its journal into the billing store, [`demo`] shows it, [`mod@bench`] measures it; the others are operators' commands, which call a running service by the one gRPC
 //! [`client`].
 
+pub mod account;
 pub mod aggregate;
+pub mod aggregation;
 pub mod bench;
 pub mod client;
+pub mod completions;
+pub mod convert_all;
 pub mod credit;
 pub mod demo;
+pub mod export;
+pub mod failure;
+pub mod invoice;
+mod operator;
+mod output;
+pub mod payment;
+pub mod receivables;
+pub mod restore;
 pub mod serve;
+pub mod suggest_limit;
 mod table;
+pub mod verify;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -40,6 +54,28 @@ enum Role {
     Bench(Box<bench::BenchOptions>),
     /// Show what an account can use.
     Credit(credit::CreditOptions),
+    /// Open, find, fund, limit, convert, suspend and close accounts.
+    Account(Box<account::AccountOptions>),
+    /// List and show invoices, statements and credit notes; write them as files.
+    Invoice(Box<invoice::InvoiceOptions>),
+    /// Record payments, take them back, give debts up.
+    Payment(Box<payment::PaymentOptions>),
+    /// Show what is not yet paid, by account and by how long it is overdue.
+    Receivables(receivables::ReceivablesOptions),
+    /// Estimate the credit limit that an account would need in postpaid.
+    SuggestLimit(suggest_limit::SuggestLimitOptions),
+    /// Write usage records as NDJSON or CSV, for whoever bills elsewhere.
+    Export(Box<export::ExportOptions>),
+    /// Convert many accounts: a list, or all that match.
+    ConvertAll(Box<convert_all::ConvertAllOptions>),
+    /// Hold ledger, journal, totals and documents against each other.
+    Verify(Box<verify::VerifyOptions>),
+    /// Make an empty ledger what the billing store says it was.
+    Restore(Box<restore::RestoreOptions>),
+    /// Show how far the billing store has followed the ledger.
+    Aggregation(aggregation::AggregationOptions),
+    /// Print the script by which a shell completes this command line.
+    Completions(completions::CompletionsOptions),
 }
 
 impl CommandLine {
@@ -63,6 +99,26 @@ impl CommandLine {
                 bench::run(*options)
             }
             Role::Credit(options) => block_on(credit::run(options)),
+            Role::Account(options) => block_on(account::run(*options)),
+            Role::Invoice(options) => block_on(invoice::run(*options)),
+            Role::Payment(options) => block_on(payment::run(*options)),
+            Role::Receivables(options) => block_on(receivables::run(options)),
+            Role::SuggestLimit(options) => block_on(suggest_limit::run(options)),
+            Role::Export(options) => {
+                refuse_usage(options.validate());
+                block_on(export::run(*options))
+            }
+            Role::ConvertAll(options) => block_on(convert_all::run(*options)),
+            Role::Aggregation(options) => block_on(aggregation::run(options)),
+            Role::Verify(options) => {
+                refuse_usage(options.books.validate());
+                block_on(verify::run(*options))
+            }
+            Role::Restore(options) => {
+                refuse_usage(options.books.validate());
+                block_on(restore::run(*options))
+            }
+            Role::Completions(options) => completions::run(options),
         }
     }
 }

@@ -50,6 +50,12 @@ impl Clock {
         Self { source: Arc::new(Source::Standing(AtomicI64::new(now))), calendar: Arc::new(Calendar::new(zone)) }
     }
 
+    /// Which day of its month an instant is, in the billing time zone: from 1 on.
+    #[must_use]
+    pub fn day_of_month(&self, at: Millis) -> i8 {
+        Timestamp::from_millisecond(at).map_or(1, |at| at.to_zoned(self.calendar.zone.clone()).day())
+    }
+
     /// The time.
     #[must_use]
     pub fn now(&self) -> Millis {

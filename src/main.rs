@@ -1,9 +1,10 @@
-//! The command line: parse it, do what it says, exit. 0: done; 1: failed, and stderr says why; 2: no such command line.
+//! The command line: parse it, do what it says, exit. 0: done; 1: refused or failed, and stderr says why; 2: no such command line;
+//! 3: no answer from the service.
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use tollgate::cli::CommandLine;
+use tollgate::cli::{CommandLine, failure};
 
 // A call allocates many small pieces. What this gains over the system's allocator has not been measured yet.
 #[global_allocator]
@@ -14,7 +15,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("tollgate: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(failure::exit_code(&error))
         }
     }
 }

@@ -194,6 +194,13 @@ fn a_client_without_stubs_charges_by_reflection() {
 }
 
 #[test]
+fn payments_exports_and_batches_can_be_called_from_python() {
+    let running = on_embedded();
+    call(&running, "billing.py");
+    stop(running);
+}
+
+#[test]
 fn a_stream_of_batches_is_answered_in_order() {
     for running in [on_embedded(), on_redis()] {
         call(&running, "stream.py");

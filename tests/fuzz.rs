@@ -100,7 +100,7 @@ impl Api {
                 }));
             }
         }
-        assert!(rpcs.len() >= 22, "the services were not found");
+        assert!(rpcs.len() >= 35, "the services were not found");
         Self { rpcs, messages }
     }
 
@@ -200,8 +200,11 @@ fn text(name: &str, is_tame: bool, random: &mut StdRng) -> String {
         }
         "currency_code" if is_tame => "EUR".to_owned(),
         "currency_code" => pick(&["", "", "", "EUR", "USD", "XXX"], random).to_owned(),
-        "page_token" if is_tame => String::new(),
-        "page_token" => pick(&["", "", "00", "01aabbccddeeff0011"], random).to_owned(),
+        "page_token" | "resume_token" if is_tame => String::new(),
+        "page_token" | "resume_token" => pick(&["", "", "00", "01aabbccddeeff0011"], random).to_owned(),
+        "number" | "invoice_numbers" => pick(&["INV-000001", "STM-000001", "CRN-000001", "INV-999999"], random).to_owned(),
+        "batch_id" => format!("b{}", random.random_range(0..20)),
+        "name_prefix" => pick(&["Customer acme", "Customer m", "Customer"], random).to_owned(),
         "item" | "unit" | "key" => "word".to_owned(),
         _ => pick(&["Some text", "word"], random).to_owned(),
     }
@@ -293,7 +296,7 @@ async fn bother(mut service: Service) {
     assert!(codes.len() >= 5 && codes["Ok"] > 50, "seed {seed}: the messages do not get far: {codes:?}");
     assert!(service.is_running(), "seed {seed}: it has ended: {:#?}", service.log());
     // It serves, it was not charged for anything, and it stops in good order.
-    assert_eq!(client.credit("canary").await.usable, "100.00");
+    assert_eq!(client.credit("canary").await.balance, "100.00");
     client.charging.debit(debit("canary", "last", "1")).await.unwrap();
     for id in ["acme", "monthly"] {
         client.journal(id).await;

@@ -1,19 +1,17 @@
-//! The bills that entries cut.
+//! The bills that entries cut: drafted in the step that takes the entries in, numbered in a step of its own.
+//!
+//! [`draft`] and [`allocate`] are the rules, without a store. [`apply`](apply()) runs them on a run of records, in the aggregator's
+//! transaction; [`issue`](issue()) gives numbers to what is good. What is asked of the bills, is asked of
+//! [`Billing`](super::Billing): [`documents`], [`receivables`], [`customers`], [`history`].
 
-use sqlx::AnyConnection;
+pub mod allocate;
+mod apply;
+pub mod customers;
+pub mod documents;
+pub mod draft;
+pub mod history;
+mod issue;
+pub mod receivables;
 
-use super::BillingError;
-use super::record::Record;
-use super::settings::BillingSettings;
-use super::store::Store;
-use crate::domain::account::Millis;
-
-/// Takes in records, in journal order, after their entries, totals and accounts were written in the same transaction.
-pub async fn apply(_connection: &mut AnyConnection, _records: &[Record]) -> Result<(), BillingError> {
-    Ok(())
-}
-
-/// Numbers the drafts that are good; answers how many it issued.
-pub async fn issue(_store: &Store, _settings: &BillingSettings, _now: Millis) -> Result<usize, BillingError> {
-    Ok(0)
-}
+pub use apply::apply;
+pub use issue::issue;

@@ -19,6 +19,21 @@ pub enum DocumentKind {
     CreditNote,
 }
 
+impl DocumentKind {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Invoice, Self::Statement, Self::CreditNote];
+
+    /// Its name in stores and in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Invoice => "invoice",
+            Self::Statement => "statement",
+            Self::CreditNote => "credit_note",
+        }
+    }
+}
+
 /// What cut the bill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -31,6 +46,19 @@ pub enum Cause {
     SingleCharge,
     /// A refund of what an earlier document billed.
     Refund,
+}
+
+impl Cause {
+    /// Its name in stores and in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PeriodEnd => "period_end",
+            Self::Conversion => "conversion",
+            Self::SingleCharge => "single_charge",
+            Self::Refund => "refund",
+        }
+    }
 }
 
 /// Who issues a document, or whom it is for.
@@ -69,10 +97,10 @@ pub struct Item {
     pub last_use: Millis,
 }
 
-/// What moved the balance within the bill. `opening + all the others = closing`.
+/// What moved the balance from one bill's end to the next. `opening + all the others = closing`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wallet {
-    /// The balance before the bill's first entry.
+    /// The balance after the bill before.
     pub opening: i64,
     /// Top-ups and payments.
     pub paid_in: i64,
@@ -86,7 +114,9 @@ pub struct Wallet {
     pub withdrawn: i64,
     /// Corrections by hand, signed.
     pub adjusted: i64,
-    /// Rounding to the minor unit, signed.
+    /// Single charges that were bills of their own meanwhile: zero or negative. Each has an invoice of its own.
+    pub invoiced: i64,
+    /// Rounding of those to the minor unit, signed.
     pub rounded: i64,
     /// The balance after the bill's last entry, before what the bill itself moves.
     pub closing: i64,
@@ -143,6 +173,8 @@ pub struct Document {
     pub tax_rate: String,
     /// The tax contained in what was charged (items and rounding; of a statement: the deducted items).
     pub tax_contained: i64,
+    /// Of an invoice with a prepaid part: the tax contained in the deducted items.
+    pub tax_on_deducted: i64,
     /// What an overpayment from before has already paid of the total.
     pub credit_applied: i64,
     /// `total - credit_applied`.

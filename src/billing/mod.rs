@@ -11,15 +11,22 @@ mod error;
 pub mod partitions;
 mod queries;
 pub mod record;
+pub mod restore;
 pub mod runner;
 pub mod settings;
 pub mod status;
 pub mod store;
+pub mod suggestion;
+pub mod verify;
 
 use std::sync::Arc;
 
+pub use bills::documents::{DocumentFilter, DocumentState, StoredDocument};
+pub use bills::history::MonthOfCharges;
+pub use bills::receivables::{AccountReceivables, Allocation};
 pub use error::BillingError;
-use settings::BillingSettings;
+pub use record::Record;
+pub use settings::BillingSettings;
 use store::Store;
 
 /// The billing store, as the services and commands talk to it. Cheap to clone.

@@ -7,7 +7,9 @@ use clap::Args;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
+use super::failure::Failure;
 use crate::grpc::v1::account_service_client::AccountServiceClient;
+use crate::grpc::v1::billing_service_client::BillingServiceClient;
 use crate::grpc::v1::charging_service_client::ChargingServiceClient;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -17,7 +19,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Args, Clone, Debug)]
 pub struct ServerOptions {
     /// The service to call.
-    #[arg(long, env = "TOLLGATE_SERVER", default_value = "http://127.0.0.1:7600", value_name = "URL")]
+    #[arg(long, env = "TOLLGATE_SERVER", default_value = "http://127.0.0.1:7600", value_name = "URL", global = true)]
     pub server: String,
 }
 
@@ -28,6 +30,8 @@ pub struct Client {
     pub charging: ChargingServiceClient<Channel>,
     /// Accounts.
     pub accounts: AccountServiceClient<Channel>,
+    /// Bills.
+    pub billing: BillingServiceClient<Channel>,
 }
 
 impl Client {
@@ -40,12 +44,16 @@ impl Client {
             .tcp_nodelay(true)
             .connect()
             .await
-            .with_context(|| format!("no service answers at {server}"))?;
-        Ok(Self { charging: ChargingServiceClient::new(channel.clone()), accounts: AccountServiceClient::new(channel) })
+            .map_err(|error| Failure::unavailable(format!("no service answers at {server}: {error}")))?;
+        Ok(Self {
+            charging: ChargingServiceClient::new(channel.clone()),
+            accounts: AccountServiceClient::new(channel.clone()),
+            billing: BillingServiceClient::new(channel),
+        })
     }
 }
 
 /// A status, for people.
 pub fn explain(status: Status) -> anyhow::Error {
-    anyhow::anyhow!("{} ({:?})", status.message(), status.code())
+    Failure::of_call(&status).into()
 }

@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
-use jiff::Timestamp;
-use serde_json::json;
+use clap::Args;
+use serde_json::{Map, Value, json};
 
 use super::client::{Client, ServerOptions, explain};
-use super::table::table;
+use super::output::{Output, instant, instant_json, print_json};
+use super::table::{self, table};
 use crate::grpc::v1::{AccountStatus, Credit, GetUsableCreditRequest, PaymentMode};
 
 /// Which account, and how to show it.
@@ -22,14 +22,6 @@ pub struct CreditOptions {
     server: ServerOptions,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Output {
-    /// For people.
-    Table,
-    /// For programs.
-    Json,
-}
-
 /// Asks, and prints.
 pub async fn run(options: CreditOptions) -> anyhow::Result<ExitCode> {
     let mut client = Client::connect(&options.server.server).await?;
@@ -38,28 +30,37 @@ pub async fn run(options: CreditOptions) -> anyhow::Result<ExitCode> {
     let credit = response.credit.unwrap_or_default();
     match options.output {
         Output::Table => println!("{}", as_table(&options.account, &credit)),
-        Output::Json => println!("{:#}", as_json(&options.account, &credit)),
+        Output::Json => print_json(&Value::Object(as_json(&options.account, &credit))),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_table(account: &str, credit: &Credit) -> comfy_table::Table {
+/// An account's credit, for people.
+pub fn as_table(account: &str, credit: &Credit) -> comfy_table::Table {
     let mut table = table([account, &credit.currency_code], 1);
-    let limit_name = limit_end(credit).map_or_else(|| "credit limit".to_owned(), |end| format!("credit limit, until {end}"));
-    table.add_row(["payment mode", mode_name(credit.mode())]).add_row(["status", status_name(credit.status())]).add_rows([
-        ["balance", &credit.balance],
-        ["unbilled", &credit.unbilled],
-        ["amount due", &credit.amount_due],
-        ["reserved", &credit.reserved],
-        [&limit_name, &credit.credit_limit],
-        ["current balance", &credit.current_balance],
-        ["usable credit", &credit.usable],
-    ]);
+    let limit_name =
+        instant(credit.credit_limit_expires_at).map_or_else(|| "credit limit".to_owned(), |end| format!("credit limit, until {end}"));
+    table
+        .add_row(["payment mode", mode_name(credit.mode())])
+        .add_row(vec!["status".into(), table::unless("active", status_name(credit.status()))]);
+    let amounts = [
+        ("balance", &credit.balance),
+        ("unbilled", &credit.unbilled),
+        ("amount due", &credit.amount_due),
+        ("reserved", &credit.reserved),
+        (limit_name.as_str(), &credit.credit_limit),
+        ("current balance", &credit.current_balance),
+        ("usable credit", &credit.usable),
+    ];
+    for (name, amount) in amounts {
+        table.add_row(vec![name.into(), table::amount(amount)]);
+    }
     table
 }
 
-fn as_json(account: &str, credit: &Credit) -> serde_json::Value {
-    json!({
+/// An account's credit, for programs.
+pub fn as_json(account: &str, credit: &Credit) -> Map<String, Value> {
+    let fields = json!({
         "account_id": account,
         "mode": mode_name(credit.mode()),
         "status": status_name(credit.status()),
@@ -69,14 +70,14 @@ fn as_json(account: &str, credit: &Credit) -> serde_json::Value {
         "amount_due": credit.amount_due,
         "reserved": credit.reserved,
         "credit_limit": credit.credit_limit,
-        "credit_limit_expires_at": limit_end(credit).map(|end| end.to_string()),
+        "credit_limit_expires_at": instant_json(credit.credit_limit_expires_at),
         "current_balance": credit.current_balance,
         "usable": credit.usable,
-    })
-}
-
-fn limit_end(credit: &Credit) -> Option<Timestamp> {
-    credit.credit_limit_expires_at.and_then(|end| Timestamp::new(end.seconds, end.nanos).ok())
+    });
+    match fields {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
 }
 
 /// A payment mode, for people.
@@ -88,7 +89,8 @@ pub fn mode_name(mode: PaymentMode) -> &'static str {
     }
 }
 
-fn status_name(status: AccountStatus) -> &'static str {
+/// What an account lets happen, for people.
+pub fn status_name(status: AccountStatus) -> &'static str {
     match status {
         AccountStatus::Unspecified => "unknown",
         AccountStatus::Active => "active",

@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::front::Front;
-use super::page_token::{self, Place};
+use super::page_token;
 use super::v1::account_service_server::AccountService;
 use super::wire::Position;
 use super::wire::reader::Reader;
@@ -34,18 +34,6 @@ impl Accounts {
         };
         Ok(listing::account(id, account, &profile, self.front.ledger.clock().now()))
     }
-}
-
-/// The place that a token names; `None` for the start.
-fn place<P: Place>(reader: &mut Reader, query: &[&str], token: &str) -> Option<P> {
-    if token.is_empty() {
-        return None;
-    }
-    let place = page_token::decode(query, token);
-    if place.is_none() {
-        reader.refuse("page_token", "must be the next_page_token of the same query, or empty");
-    }
-    place
 }
 
 #[tonic::async_trait]
@@ -86,7 +74,7 @@ impl AccountService for Accounts {
                         Some(v1::PaymentMode::Postpaid) => Some(Mode::Postpaid),
                         Some(v1::PaymentMode::Unspecified) | None => None,
                     };
-                    (mode, reader.page_size(page_size), place(reader, &query, &page_token))
+                    (mode, reader.page_size(page_size), page_token::read(reader, "page_token", &query, &page_token))
                 })?;
                 let page = front.ledger.accounts(&name_prefix, mode, after, count).await.map_err(|error| status::no_answer(&error))?;
                 let now = front.ledger.clock().now();
@@ -153,7 +141,7 @@ impl AccountService for Accounts {
                 let query = ["reservations", id.as_str()];
                 let (count, after) = front.read((), Position::default(), |reader, ()| {
                     reader.account_id(id.clone());
-                    (reader.page_size(page_size), place(reader, &query, &page_token))
+                    (reader.page_size(page_size), page_token::read(reader, "page_token", &query, &page_token))
                 })?;
                 // This also expires what is due, so that a page is short only if it is the last.
                 let outcome = front.observe(&id, false).await?;
@@ -177,7 +165,7 @@ impl AccountService for Accounts {
                 let query = ["entries", id.as_str()];
                 let (count, before) = front.read((), Position::default(), |reader, ()| {
                     reader.account_id(id.clone());
-                    (reader.page_size(page_size), place(reader, &query, &page_token))
+                    (reader.page_size(page_size), page_token::read(reader, "page_token", &query, &page_token))
                 })?;
                 let account = front.observe(&id, false).await?.account;
                 let page = front.entries(&id, before, count).await?;

@@ -1,52 +1,170 @@
-//! What to consider after a conversion, in the order of importance. At most three pieces; none if nothing was converted.
+//! What to consider after a conversion, in the order of importance. None if nothing was converted.
+//!
+//! What the account's history and its bills say is asked of the billing store, but only for a moment: "unknown" is an answer, and a
+//! conversion never fails or waits for it.
 
-use jiff::Timestamp;
+use std::time::Duration;
 
+use super::front::Front;
 use super::v1::{Advice, AdviceTopic};
 use super::wire::Decided;
 use super::wire::render::amount;
-use crate::domain::account::{Account, Millis, Mode};
+use crate::billing::Billing;
+use crate::billing::suggestion::{Suggestion, suggest};
+use crate::domain::account::{Account, Mode};
 use crate::domain::command::Action;
+use crate::domain::entry::EntryKind;
+use crate::domain::outcome::Verdict;
+
+/// How long the billing store, and the journal, may take to answer.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How many entries are read to find the final bill: a conversion writes at most four.
+const ENTRIES: usize = 6;
+
+/// What is known besides the decision.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// Which day of the month it is, in the billing time zone.
+    day: i8,
+    /// Whether the bill of the month before was issued; unknown, if the billing store does not say.
+    month_is_billed: Option<bool>,
+    /// The limit that the account's history suggests.
+    suggestion: Option<Suggestion>,
+    /// What the final bill came to.
+    final_bill: Option<i64>,
+}
+
+impl Known {
+    /// What is known without asking anyone.
+    #[must_use]
+    pub fn nothing(front: &Front) -> Self {
+        let clock = front.ledger.clock();
+        Self { day: clock.day_of_month(clock.now()), ..Self::default() }
+    }
+}
+
+/// What can be learned at once.
+pub async fn known(front: &Front, decided: &Decided) -> Known {
+    let mut known = Known::nothing(front);
+    if decided.decision.verdict != Verdict::Done {
+        return known;
+    }
+    match &decided.subject.command.action {
+        Action::Convert { mode: Mode::Postpaid, .. } => {
+            if let Some(billing) = &front.billing {
+                let asked = tokio::time::timeout(PATIENCE, ask(billing, decided)).await;
+                (known.month_is_billed, known.suggestion) = asked.unwrap_or_default();
+            }
+        }
+        Action::Convert { mode: Mode::Prepaid, .. } => {
+            known.final_bill = tokio::time::timeout(PATIENCE, final_bill(front, decided)).await.ok().flatten();
+        }
+        _ => {}
+    }
+    known
+}
+
+async fn ask(billing: &Billing, decided: &Decided) -> (Option<bool>, Option<Suggestion>) {
+    let (id, account) = (&decided.subject.command.account, &decided.outcome.account);
+    let (month, history) = futures_util::future::join(billing.month_is_billed(id, decided.now), billing.history(id)).await;
+    let suggestion = history.ok().map(|history| suggest(history, account.non_usage_billing, account.decimals));
+    (month.ok().flatten(), suggestion)
+}
+
+/// What the final bill came to, rounding included; none, if there was nothing to bill.
+async fn final_bill(front: &Front, decided: &Decided) -> Option<i64> {
+    let page = front.ledger.entries(&decided.subject.command.account, None, ENTRIES).await.ok()?;
+    // Newest first: what the conversion wrote before its own entry.
+    let mut entries = page.entries.into_iter().map(|(_, entry)| entry);
+    entries.find(|entry| entry.kind == EntryKind::Converted && entry.request_id == decided.subject.command.request_id)?;
+    let mut rounding = 0;
+    for entry in entries {
+        match entry.kind {
+            EntryKind::Rounded => rounding = entry.amount,
+            EntryKind::FinalBilled => return Some(entry.amount - rounding),
+            _ => return None,
+        }
+    }
+    None
+}
 
 /// The advice on a conversion that was done.
 #[must_use]
-pub fn after_conversion(decided: &Decided) -> Vec<Advice> {
-    let account = &decided.outcome.account;
+pub fn after_conversion(decided: &Decided, known: &Known) -> Vec<Advice> {
     match decided.subject.command.action {
-        Action::Convert { mode: Mode::Postpaid, .. } => to_postpaid(account, decided.now),
-        Action::Convert { mode: Mode::Prepaid, .. } => to_prepaid(account, decided.now),
+        Action::Convert { mode: Mode::Postpaid, .. } => to_postpaid(decided, known),
+        Action::Convert { mode: Mode::Prepaid, .. } => to_prepaid(decided, known),
         _ => Vec::new(),
     }
 }
 
-fn to_postpaid(account: &Account, now: Millis) -> Vec<Advice> {
+fn to_postpaid(decided: &Decided, known: &Known) -> Vec<Advice> {
+    let account = &decided.outcome.account;
     let mut advice = Vec::new();
-    let limit = account.credit_limit(now);
+    let limit = account.credit_limit(decided.now);
+    let suggested = known.suggestion.as_ref().and_then(|suggestion| Some((suggestion.limit?, suggestion.months.len())));
     let code = account.currency.code();
-    if limit == 0 {
-        let text = "There is no credit limit, so the account can make no more transactions than an overpayment covers. Set a limit that \
-                    covers the charges of a month.";
-        advice.push(piece(AdviceTopic::LowLimit, text));
-    } else if limit < account.balance.abs() {
-        let (limit, balance) = (amount(account, limit), amount(account, account.balance));
-        let text = format!(
-            "The credit limit of {limit} {code} is low beside the balance of {balance} {code} that the account came with. Set a limit \
-             that covers the charges of a month."
-        );
+    if let Some(text) = low_limit(account, limit, suggested.map(|(suggested, _)| suggested)) {
         advice.push(piece(AdviceTopic::LowLimit, text));
     }
-    let best = "A conversion to postpaid is best done after the monthly invoice was generated and sent, normally within the first week of \
-                the month";
-    let today = if is_first_week(now) {
-        "today lies within it: make sure that last month's invoice was sent."
-    } else {
-        "today does not: the next invoice will hold both what was deducted as prepaid and the items to buy."
-    };
-    advice.push(piece(AdviceTopic::Timing, format!("{best}; {today}")));
+    advice.push(piece(AdviceTopic::Timing, timing(known)));
+    if let Some((suggested, months)) = suggested {
+        let suggested = amount(account, suggested);
+        let text = format!(
+            "A credit limit of {suggested} {code} is estimated from the account's own charges: the largest of its last closed months \
+             ({months} of at most 3), rounded up."
+        );
+        advice.push(piece(AdviceTopic::EstimatedLimit, text));
+    }
     advice
 }
 
-fn to_prepaid(account: &Account, now: Millis) -> Vec<Advice> {
+fn low_limit(account: &Account, limit: i64, suggested: Option<i64>) -> Option<String> {
+    let code = account.currency.code();
+    let shown = amount(account, limit);
+    if limit == 0 {
+        return Some(
+            "There is no credit limit, so the account can make no more transactions than an overpayment covers. Set a limit that covers \
+             the charges of a month."
+                .to_owned(),
+        );
+    }
+    if let Some(suggested) = suggested.filter(|suggested| limit < *suggested) {
+        let suggested = amount(account, suggested);
+        return Some(format!(
+            "The credit limit of {shown} {code} is low beside recent charges, which suggest {suggested} {code}. Set a limit that covers \
+             the charges of a month."
+        ));
+    }
+    (suggested.is_none() && limit < account.balance.abs()).then(|| {
+        let balance = amount(account, account.balance);
+        format!(
+            "The credit limit of {shown} {code} is low beside the balance of {balance} {code} that the account came with. Set a limit \
+             that covers the charges of a month."
+        )
+    })
+}
+
+fn timing(known: &Known) -> String {
+    let best = "A conversion to postpaid is best done after the monthly invoice was generated and sent, normally within the first week of \
+                the month";
+    let is_first_week = known.day <= 7;
+    let today = match (known.month_is_billed, is_first_week) {
+        (Some(true), true) => "last month's was issued, and today lies within that week.",
+        (Some(true), false) => {
+            "last month's was issued, but that week is over: the next invoice will hold both what was deducted as prepaid and the items to \
+             buy."
+        }
+        (Some(false), _) => "last month's has not been issued yet.",
+        (None, true) => "today lies within it: make sure that last month's invoice was sent.",
+        (None, false) => "today does not: the next invoice will hold both what was deducted as prepaid and the items to buy.",
+    };
+    format!("{best}; {today}")
+}
+
+fn to_prepaid(decided: &Decided, known: &Known) -> Vec<Advice> {
+    let account = &decided.outcome.account;
     let mut advice = Vec::new();
     let code = account.currency.code();
     if account.balance < 0 {
@@ -54,7 +172,15 @@ fn to_prepaid(account: &Account, now: Millis) -> Vec<Advice> {
         let text = format!("{due} {code} are due; until they are paid they lower the usable credit, which may be negative.");
         advice.push(piece(AdviceTopic::AmountDue, text));
     }
-    let limit = account.credit_limit(now);
+    if let Some(billed) = known.final_bill.filter(|billed| *billed != 0) {
+        let billed = amount(account, billed);
+        let text = format!(
+            "The final bill was cut at once: an invoice of {billed} {code} for what was used since the last one. The statement at the end of \
+             the month holds only what comes after."
+        );
+        advice.push(piece(AdviceTopic::FinalBill, text));
+    }
+    let limit = account.credit_limit(decided.now);
     if limit > 0 {
         let limit = amount(account, limit);
         let text = format!("The credit limit of {limit} {code} is still there; consider removing it, so that only paid money is used.");
@@ -69,19 +195,17 @@ fn piece(topic: AdviceTopic, text: impl Into<String>) -> Advice {
     Advice { topic: topic.into(), text: text.into() }
 }
 
-/// Whether `now` lies in the first week of its month (UTC).
-fn is_first_week(now: Millis) -> bool {
-    Timestamp::from_millisecond(now).is_ok_and(|now| now.to_zoned(jiff::tz::TimeZone::UTC).day() <= 7)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_first_week_has_seven_days() {
-        let at = |text: &str| text.parse::<Timestamp>().unwrap().as_millisecond();
-        assert!(is_first_week(at("2026-11-07T23:59:59Z")));
-        assert!(!is_first_week(at("2026-11-08T00:00:00Z")));
+    fn what_is_not_known_is_not_claimed() {
+        let known = |day, month_is_billed| timing(&Known { day, month_is_billed, ..Known::default() });
+        assert!(known(7, None).contains("today lies within it: make sure"));
+        assert!(known(8, None).contains("today does not"));
+        assert!(known(3, Some(true)).contains("last month's was issued, and today lies within"));
+        assert!(known(20, Some(true)).contains("that week is over"));
+        assert!(known(3, Some(false)).contains("has not been issued yet"));
     }
 }

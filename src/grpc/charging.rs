@@ -10,7 +10,7 @@ use super::v1::charging_service_server::ChargingService;
 use super::wire::Position;
 use super::wire::reader::Reader;
 use super::wire::{charging as read, render};
-use super::{stream, v1, watch};
+use super::{advice, stream, v1, watch};
 
 /// A stream of answers.
 pub type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -49,7 +49,14 @@ impl ChargingService for Charging {
     }
 
     async fn convert(&self, request: Request<v1::ConvertRequest>) -> Result<Response<v1::ConvertResponse>, Status> {
-        self.front.answer(request, read::convert, render::convert).await
+        let front = &self.front;
+        front
+            .bounded(request, async |request| {
+                let decided = front.decide(front.read(request, Position::default(), read::convert)?).await?;
+                let known = advice::known(front, &decided).await;
+                Ok(render::convert(&decided, &known))
+            })
+            .await
     }
 
     async fn get_usable_credit(

@@ -1,4 +1,4 @@
-//! What both services share: a request is read, decided by the ledger, and answered.
+//! What all services share: a request is read, decided by the ledger, and answered.
 //!
 //! Dropping one of these futures is harmless: a command that was sent is decided and recorded all the same.
 
@@ -59,6 +59,11 @@ impl Front {
         let mut reader = Reader::new(self.ledger.clock().now());
         let value = read(&mut reader, request);
         reader.finish(value).map_err(|violations| status::invalid(violations, place))
+    }
+
+    /// The billing store, if there is one.
+    pub fn billing(&self) -> Result<&Billing, Status> {
+        self.billing.as_ref().ok_or_else(status::billing_not_configured)
     }
 
     /// Has a command decided.

@@ -1,11 +1,12 @@
 //! The gRPC services: the edge of the process.
 //!
 //! A request is read within its bounds ([`wire`]), decided by the ledger ([`front`]), and answered, or refused with details
-//! ([`status`]). [`charging`] and [`accounts`] are the services, [`stream`] and [`watch`] the streams of the first. [`gate`] and
+//! ([`status`]). [`charging`], [`accounts`] and [`billing`] are the services, [`stream`] and [`watch`] the streams of the first. [`gate`] and
 //! [`deadline`] bound how much and how long. Nothing here decides on money.
 
 pub mod accounts;
 pub mod advice;
+pub mod billing;
 pub mod charging;
 pub mod deadline;
 pub mod front;
@@ -35,11 +36,13 @@ use tonic_reflection::server::Builder;
 use crate::billing::Billing;
 use crate::ledger::Ledger;
 use accounts::Accounts;
+use billing::Bills;
 use charging::Charging;
 use front::Front;
 use gate::Gate;
 pub use health::Health;
 use v1::account_service_server::AccountServiceServer;
+use v1::billing_service_server::BillingServiceServer;
 use v1::charging_service_server::ChargingServiceServer;
 
 /// How much is taken at once.
@@ -67,8 +70,9 @@ pub fn routes(ledger: Ledger, billing: Option<Billing>, limits: Limits, health: 
     let most = limits.max_message_bytes;
     let front = Front { ledger, gate: Gate::new(&limits), billing };
     let charging = ChargingServiceServer::new(Charging::new(front.clone(), most)).max_decoding_message_size(most);
-    let accounts = AccountServiceServer::new(Accounts::new(front)).max_decoding_message_size(most);
-    let mut routes = Routes::new(charging).add_service(accounts).add_service(health.service());
+    let accounts = AccountServiceServer::new(Accounts::new(front.clone())).max_decoding_message_size(most);
+    let bills = BillingServiceServer::new(Bills::new(front)).max_decoding_message_size(most);
+    let mut routes = Routes::new(charging).add_service(accounts).add_service(bills).add_service(health.service());
     match reflection().build_v1() {
         Ok(service) => routes = routes.add_service(service),
         Err(error) => tracing::error!(%error, "there is no reflection"),

@@ -4,12 +4,25 @@
 
 use std::fmt::Write;
 
+use super::wire::reader::Reader;
 use crate::ledger::{NamePlace, RequestKey};
 
 const VERSION: u8 = 1;
 const DIGEST_BYTES: usize = 8;
 /// The longest token that is looked at; names and ids are far shorter.
 const MAX_TOKEN_BYTES: usize = 8192;
+
+/// The place that a token names; `None` for the start. A token that is none is refused.
+pub fn read<P: Place>(reader: &mut Reader, field: &str, query: &[&str], token: &str) -> Option<P> {
+    if token.is_empty() {
+        return None;
+    }
+    let place = decode(query, token);
+    if place.is_none() {
+        reader.refuse(field, "must come from an answer to the same query, or be empty");
+    }
+    place
+}
 
 /// Where a list goes on.
 pub trait Place: Sized {
@@ -92,6 +105,28 @@ impl Place for u64 {
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self::from_be_bytes)
+    }
+}
+
+impl Place for String {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.as_bytes().to_vec()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        String::from_utf8(bytes.to_vec()).ok()
+    }
+}
+
+/// Two places, one after the other.
+impl<P: Place> Place for (u64, P) {
+    fn to_bytes(&self) -> Vec<u8> {
+        [self.0.to_bytes(), self.1.to_bytes()].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (first, second) = bytes.split_at_checked(size_of::<u64>())?;
+        Some((u64::from_bytes(first)?, P::from_bytes(second)?))
     }
 }
 

@@ -11,6 +11,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use super::wire::{Position, Subject};
+use crate::billing::BillingError;
 use crate::domain::command::Action;
 use crate::domain::outcome::Refusal;
 use crate::ledger::LedgerError;
@@ -28,6 +29,7 @@ enum Resource {
     Reservation,
     Charge,
     Payment,
+    Invoice,
 }
 
 impl Resource {
@@ -37,6 +39,7 @@ impl Resource {
             Self::Reservation => "reservation",
             Self::Charge => "charge",
             Self::Payment => "payment",
+            Self::Invoice => "invoice",
         }
     }
 }
@@ -97,11 +100,7 @@ pub fn refused(refusal: Refusal, subject: &Subject) -> Status {
             invalid_because(reason, metadata, amounts_with(subject, |scale| scale > 0, text_of(refusal)), subject.place)
         }
         Refusal::AmountOutOfRange => invalid_because(reason, metadata, amounts_with(subject, |_| true, text_of(refusal)), subject.place),
-        _ => {
-            let mut details = info(reason, metadata);
-            details.add_precondition_failure_violation(reason, format!("accounts/{}", subject.command.account), text_of(refusal));
-            Status::with_error_details(Code::FailedPrecondition, text_of(refusal), details)
-        }
+        _ => precondition(reason, metadata, &format!("accounts/{}", subject.command.account), text_of(refusal)),
     }
 }
 
@@ -122,9 +121,7 @@ pub fn missing_original(missing: Missing, subject: &Subject) -> Status {
             let (reason, resource) =
                 if is_payment { ("PAYMENT_NO_LONGER_KNOWN", Resource::Payment) } else { ("CHARGE_NO_LONGER_KNOWN", Resource::Charge) };
             let text = format!("the {} was not found as far back as the journal is searched", resource.name());
-            let mut details = info(reason, metadata);
-            details.add_precondition_failure_violation(reason, format!("accounts/{}", subject.command.account), text.clone());
-            Status::with_error_details(Code::FailedPrecondition, text, details)
+            precondition(reason, metadata, &format!("accounts/{}", subject.command.account), &text)
         }
     }
 }
@@ -149,6 +146,60 @@ pub fn no_answer(error: &LedgerError) -> Status {
             plain(Code::Internal, "STORE_CORRUPT", HashMap::new(), "the store holds what this version cannot read; nothing was approved")
         }
     }
+}
+
+/// The billing store gave no answer to what was asked of an account, an invoice, or nothing in particular.
+#[must_use]
+pub fn no_bills(error: &BillingError, name: &str) -> Status {
+    match error {
+        BillingError::Unavailable(reason) => {
+            tracing::warn!(%reason, "the billing store is unavailable");
+            let text = "the billing store is unavailable; charging goes on, and repeating the request is safe";
+            retry(Code::Unavailable, "BILLING_UNAVAILABLE", text, RETRY_STORE)
+        }
+        BillingError::NotFound(_) => invoice_not_found(name),
+        BillingError::Invalid { field, problem } => invalid(vec![FieldViolation::new(*field, problem)], Position::default()),
+        BillingError::Corrupt(reason) => {
+            tracing::error!(%reason, "the billing store holds what this version cannot read");
+            plain(Code::Internal, "BILLING_CORRUPT", HashMap::new(), "the billing store holds what this version cannot read")
+        }
+    }
+}
+
+/// This service runs without a billing store.
+#[must_use]
+pub fn billing_not_configured() -> Status {
+    precondition("BILLING_NOT_CONFIGURED", HashMap::new(), "billing", "this service runs without a billing store")
+}
+
+/// There is no such document, or, of a payment, the account has no such invoice.
+#[must_use]
+pub fn invoice_not_found(number: &str) -> Status {
+    let metadata = HashMap::from([("number".to_owned(), number.to_owned())]);
+    resource(Code::NotFound, "INVOICE_NOT_FOUND", metadata, Resource::Invoice, number, "there is no such invoice")
+}
+
+/// More is to be written off than is due.
+#[must_use]
+pub fn exceeds_amount_due(account: &str, due: &str) -> Status {
+    let metadata = HashMap::from([("account_id".to_owned(), account.to_owned()), ("amount_due".to_owned(), due.to_owned())]);
+    let text = format!("no more can be written off than is due: {due}");
+    precondition("EXCEEDS_AMOUNT_DUE", metadata, &format!("accounts/{account}"), &text)
+}
+
+/// There is no closed month to tell a credit limit from.
+#[must_use]
+pub fn no_history(account: &str) -> Status {
+    let metadata = HashMap::from([("account_id".to_owned(), account.to_owned())]);
+    let text = "there is no closed month of charges to estimate a limit from; name a limit";
+    precondition("NO_HISTORY", metadata, &format!("accounts/{account}"), text)
+}
+
+/// A document cannot be written in the form that was asked for.
+#[must_use]
+pub fn no_form(reason: &dyn std::fmt::Display) -> Status {
+    tracing::error!(%reason, "a document cannot be written");
+    plain(Code::Internal, "FORM_FAILED", HashMap::new(), "the document cannot be written in this form")
 }
 
 /// A bound of this process is reached.
@@ -226,6 +277,12 @@ fn info(reason: &str, metadata: HashMap<String, String>) -> ErrorDetails {
 
 fn plain(code: Code, reason: &str, metadata: HashMap<String, String>, text: &str) -> Status {
     Status::with_error_details(code, text, info(reason, metadata))
+}
+
+fn precondition(reason: &str, metadata: HashMap<String, String>, subject: &str, text: &str) -> Status {
+    let mut details = info(reason, metadata);
+    details.add_precondition_failure_violation(reason, subject, text);
+    Status::with_error_details(Code::FailedPrecondition, text, details)
 }
 
 fn retry(code: Code, reason: &str, text: &str, after: Duration) -> Status {

@@ -16,7 +16,7 @@ use super::v1::charge_command::Command as Asked;
 use super::v1::charge_outcome::Outcome as Told;
 use super::wire::reader::Reader;
 use super::wire::{Position, Subject, charging as read, render};
-use super::{status, v1};
+use super::{advice, status, v1};
 use crate::domain::command::{Action, Command};
 use crate::domain::outcome::Answer;
 use crate::ledger::{LedgerError, MAX_BATCH, Pending};
@@ -177,6 +177,6 @@ fn tell(front: &Front, subject: Subject, answer: Result<Answer, LedgerError>) ->
         Action::Debit(_) => Told::Debit(render::debit(&decided)),
         Action::Release { .. } => Told::Release(render::release(&decided)),
         Action::Refund(_) => Told::Refund(render::refund(&decided)),
-        _ => Told::Convert(render::convert(&decided)),
+        _ => Told::Convert(render::convert(&decided, &advice::Known::nothing(front))),
     })
 }

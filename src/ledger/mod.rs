@@ -324,6 +324,16 @@ impl Ledger {
         Ok(page)
     }
 
+    /// How much of a partition's journal comes at or after a sequence: how many entries, and when the first of them was written.
+    pub async fn journal_after(&self, partition: u16, next: u64) -> Result<(u64, Option<Millis>), LedgerError> {
+        let span = self.engine.journal_span(partition).await?;
+        if span.next <= next {
+            return Ok((0, None));
+        }
+        let blocks = self.engine.blocks_after(partition, next.saturating_sub(1), 1).await?;
+        Ok((span.next - next, blocks.first().map(|block| block.time)))
+    }
+
     /// Whether a request id was used.
     pub async fn is_remembered(&self, account: &str, request_id: &str) -> Result<bool, LedgerError> {
         let remembered = self.engine.remembered(self.partition_of(account), RequestKey::of(account, request_id)).await?;

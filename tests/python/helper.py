@@ -8,7 +8,8 @@ import time
 import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
-from tollgate.v1 import account_pb2, account_pb2_grpc, charging_pb2, charging_pb2_grpc, common_pb2
+from tollgate.v1 import (
+    account_pb2, account_pb2_grpc, billing_pb2_grpc, charging_pb2, charging_pb2_grpc, common_pb2)
 
 PREPAID, POSTPAID = common_pb2.PAYMENT_MODE_PREPAID, common_pb2.PAYMENT_MODE_POSTPAID
 PATIENCE = 30
@@ -30,13 +31,14 @@ def operator():
 
 
 class Client:
-    """Both services at one address."""
+    """All services at one address."""
 
     def __init__(self, address):
         # Without this, channels of one process to one address would share a connection.
         self.channel = grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
         self.charging = charging_pb2_grpc.ChargingServiceStub(self.channel)
         self.accounts = account_pb2_grpc.AccountServiceStub(self.channel)
+        self.billing = billing_pb2_grpc.BillingServiceStub(self.channel)
 
     def open(self, mode, limit="0", balance="0", **settings):
         """A new account, with a limit and a balance."""

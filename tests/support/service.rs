@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tollgate::grpc::v1::account_service_client::AccountServiceClient;
+use tollgate::grpc::v1::billing_service_client::BillingServiceClient;
 use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
 use tollgate::grpc::v1::{self, PaymentMode};
 use tonic::transport::{Channel, Endpoint};
@@ -112,18 +113,23 @@ impl Drop for Service {
     }
 }
 
-/// Both services, over one connection.
+/// All services, over one connection.
 #[derive(Clone)]
 pub struct Client {
     pub charging: ChargingServiceClient<Channel>,
     pub accounts: AccountServiceClient<Channel>,
+    pub billing: BillingServiceClient<Channel>,
 }
 
 impl Client {
     pub async fn connect(address: SocketAddr) -> Self {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap().tcp_nodelay(true);
         let channel = endpoint.connect_timeout(PATIENCE).connect().await.unwrap();
-        Self { charging: ChargingServiceClient::new(channel.clone()), accounts: AccountServiceClient::new(channel) }
+        Self {
+            charging: ChargingServiceClient::new(channel.clone()),
+            accounts: AccountServiceClient::new(channel.clone()),
+            billing: BillingServiceClient::new(channel),
+        }
     }
 
     /// Opens an account with a limit, and money in it.

@@ -149,12 +149,12 @@ pub fn refund(decided: &Decided) -> v1::RefundResponse {
     v1::RefundResponse { refunded: decided.money(decided.decision.amount), credit: decided.credit(), replayed: decided.outcome.replayed }
 }
 
-/// The answer to a Convert.
+/// The answer to a Convert, with advice by what is known besides.
 #[must_use]
-pub fn convert(decided: &Decided) -> v1::ConvertResponse {
+pub fn convert(decided: &Decided, known: &advice::Known) -> v1::ConvertResponse {
     let converted = decided.decision.verdict == Verdict::Done;
     let after = decided.account().usable_credit(decided.now);
-    let advice = if converted { advice::after_conversion(decided) } else { Vec::new() };
+    let advice = if converted { advice::after_conversion(decided, known) } else { Vec::new() };
     v1::ConvertResponse {
         converted,
         usable_before: decided.money(decided.decision.amount),

@@ -1,0 +1,193 @@
+//! What pays what: the open invoices of one account, and the credits that pay them. Pure.
+//!
+//! At every instant `balance = unallocated - open`: what was paid in beyond all invoices, less what the invoices lack. A debt that no
+//! invoice holds (a prepaid account living on its limit) makes `unallocated` negative. Nothing is unallocated while an invoice is open.
+
+use crate::domain::account::Millis;
+
+/// A credit that stands for what was paid in before anything was known of credits.
+pub const UNKNOWN_CREDIT: i64 = 0;
+
+/// An invoice, with what it lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payable {
+    /// The document.
+    pub document: i64,
+    /// Its number, if it has one by now.
+    pub number: String,
+    /// When its bill was cut: older ones are paid first.
+    pub cut_at: Millis,
+    /// What there was to pay.
+    pub total: i64,
+    /// What is not paid yet.
+    pub open: i64,
+    /// What the store has as not paid yet; None: nothing at all.
+    pub stored: Option<i64>,
+}
+
+/// A credit: a payment, a top-up, a refund, a correction in the customer's favour.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Credit {
+    /// The account's number of its entry.
+    pub sequence: i64,
+    /// Its request id.
+    pub request_id: String,
+    /// When it was accepted.
+    pub time: Millis,
+    /// How much it is.
+    pub amount: i64,
+    /// What of it has paid invoices.
+    pub allocated: i64,
+    /// What of it was taken back.
+    pub reversed: i64,
+    /// Whether the store does not have it so yet.
+    pub is_changed: bool,
+}
+
+impl Credit {
+    /// What of it has paid nothing yet.
+    #[must_use]
+    pub fn rest(&self) -> i64 {
+        self.amount - self.allocated - self.reversed
+    }
+}
+
+/// A part of a credit that pays an invoice; negative: no longer pays it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allocation {
+    /// The credit's number.
+    pub credit: i64,
+    /// The invoice.
+    pub document: i64,
+    /// How much.
+    pub amount: i64,
+}
+
+/// The invoices and credits of one account, as far as they matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receivables {
+    /// Invoices: all open ones, and those that a credit to be reversed has paid.
+    pub invoices: Vec<Payable>,
+    /// Credits with something left, and those to be reversed; oldest first.
+    pub credits: Vec<Credit>,
+    /// What each credit has paid so far, of those to be reversed, and of all that happens here.
+    pub paid: Vec<Allocation>,
+}
+
+impl Receivables {
+    /// What all invoices lack.
+    #[must_use]
+    pub fn open(&self) -> i64 {
+        self.invoices.iter().map(|invoice| invoice.open).sum()
+    }
+
+    /// Takes in a credit: it pays the named invoices first, then the oldest.
+    pub fn credit(&mut self, credit: Credit, named: &[String]) -> Vec<Allocation> {
+        let mut order: Vec<usize> = Vec::new();
+        for number in named.iter().filter(|number| !number.is_empty()) {
+            order.extend(self.invoices.iter().position(|invoice| invoice.number == *number));
+        }
+        order.extend(self.oldest_first());
+        let mut left = credit.amount;
+        self.credits.push(Credit { is_changed: true, ..credit });
+        let place = self.credits.len() - 1;
+        let mut allocations = Vec::new();
+        for invoice in order {
+            allocations.extend(self.pay(place, invoice, &mut left));
+        }
+        allocations
+    }
+
+    /// Takes back a part of a payment: first what has paid nothing, then what has paid the newest invoices. `balance` is what is left
+    /// after it. A payment that nothing is known of has paid nothing.
+    pub fn reverse(&mut self, request_id: &str, amount: i64, balance: i64) -> Vec<Allocation> {
+        let mut allocations = Vec::new();
+        if let Some(credit) = self.credits.iter_mut().rev().find(|credit| credit.request_id == request_id) {
+            let sequence = credit.sequence;
+            let mut left = amount - credit.rest().clamp(0, amount);
+            credit.reversed += amount;
+            credit.is_changed = true;
+            for place in self.oldest_first().into_iter().rev() {
+                let Some(invoice) = self.invoices.get_mut(place) else { continue };
+                let of_both = |paid: &&Allocation| paid.credit == sequence && paid.document == invoice.document;
+                let paid: i64 = self.paid.iter().filter(of_both).map(|paid| paid.amount).sum();
+                let reopened = paid.min(left);
+                if reopened > 0 {
+                    left -= reopened;
+                    invoice.open += reopened;
+                    allocations.push(Allocation { credit: sequence, document: invoice.document, amount: -reopened });
+                }
+            }
+            let reopened: i64 = allocations.iter().map(|allocation| allocation.amount).sum();
+            if let Some(credit) = self.credits.iter_mut().find(|credit| credit.sequence == sequence) {
+                credit.allocated += reopened;
+            }
+            self.paid.extend_from_slice(&allocations);
+        }
+        allocations.extend(self.settle(balance));
+        allocations
+    }
+
+    /// Takes in an invoice. Of its total, `credit_applied` is paid by the newest credits that have something left: older ones may be
+    /// spent, in prepaid, which nobody keeps track of.
+    pub fn invoice(&mut self, document: i64, cut_at: Millis, total: i64, credit_applied: i64) -> Vec<Allocation> {
+        self.invoices.push(Payable { document, number: String::new(), cut_at, total, open: total, stored: None });
+        self.pay_by_rests(self.invoices.len() - 1, credit_applied)
+    }
+
+    /// What is unallocated pays what is open, if there is both.
+    fn settle(&mut self, balance: i64) -> Vec<Allocation> {
+        let mut allocations = Vec::new();
+        for place in self.oldest_first() {
+            let unallocated = balance + self.open();
+            let open = self.invoices.get(place).map_or(0, |invoice| invoice.open);
+            if unallocated > 0 && open > 0 {
+                allocations.extend(self.pay_by_rests(place, unallocated.min(open)));
+            }
+        }
+        allocations
+    }
+
+    fn pay_by_rests(&mut self, invoice: usize, amount: i64) -> Vec<Allocation> {
+        let mut allocations = Vec::new();
+        let mut left = amount;
+        for place in (0..self.credits.len()).rev() {
+            allocations.extend(self.pay(place, invoice, &mut left));
+        }
+        if let Some(invoice) = self.invoices.get_mut(invoice)
+            && left > 0
+        {
+            invoice.open -= left;
+            let allocation = Allocation { credit: UNKNOWN_CREDIT, document: invoice.document, amount: left };
+            self.paid.push(allocation);
+            allocations.push(allocation);
+        }
+        allocations
+    }
+
+    /// Pays an invoice by a credit: as much as the credit has, the invoice lacks, and `left` says.
+    fn pay(&mut self, credit: usize, invoice: usize, left: &mut i64) -> Option<Allocation> {
+        let (credit, invoice) = (self.credits.get_mut(credit)?, self.invoices.get_mut(invoice)?);
+        let amount = credit.rest().min(invoice.open).min(*left);
+        if amount <= 0 {
+            return None;
+        }
+        *left -= amount;
+        credit.allocated += amount;
+        credit.is_changed = true;
+        invoice.open -= amount;
+        let allocation = Allocation { credit: credit.sequence, document: invoice.document, amount };
+        self.paid.push(allocation);
+        Some(allocation)
+    }
+
+    fn oldest_first(&self) -> Vec<usize> {
+        let mut order: Vec<(Millis, i64, usize)> =
+            self.invoices.iter().enumerate().map(|(place, invoice)| (invoice.cut_at, invoice.document, place)).collect();
+        order.sort_unstable();
+        order.into_iter().map(|(_, _, place)| place).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

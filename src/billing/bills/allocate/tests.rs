@@ -1,0 +1,148 @@
+//! The allocation, by itself: by example, and by random histories of an account.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn credit(sequence: i64, amount: i64) -> Credit {
+    Credit { sequence, request_id: format!("p{sequence}"), amount, ..Credit::default() }
+}
+
+/// Two open invoices: 1 of 100, 2 of 50, numbered "A" and "B".
+fn two_invoices() -> Receivables {
+    let mut receivables = Receivables::default();
+    assert!(receivables.invoice(1, 10, 100, 0).is_empty());
+    assert!(receivables.invoice(2, 20, 50, 0).is_empty());
+    receivables.invoices[0].number = "A".to_owned();
+    receivables.invoices[1].number = "B".to_owned();
+    receivables
+}
+
+fn allocation(credit: i64, document: i64, amount: i64) -> Allocation {
+    Allocation { credit, document, amount }
+}
+
+#[test]
+fn a_credit_pays_the_oldest_first() {
+    let mut receivables = two_invoices();
+    assert_eq!(receivables.credit(credit(1, 120), &[]), [allocation(1, 1, 100), allocation(1, 2, 20)]);
+    assert_eq!(receivables.open(), 30);
+}
+
+#[test]
+fn a_payment_pays_the_invoices_it_names_and_the_others_with_what_is_left() {
+    let mut receivables = two_invoices();
+    assert_eq!(receivables.credit(credit(1, 120), &["B".to_owned(), "no such".to_owned()]), [allocation(1, 2, 50), allocation(1, 1, 70)]);
+}
+
+#[test]
+fn an_overpayment_pays_the_next_invoice() {
+    let mut receivables = two_invoices();
+    receivables.credit(credit(1, 574), &[]);
+    assert_eq!((receivables.open(), receivables.credits[0].rest()), (0, 424));
+    assert_eq!(receivables.invoice(3, 30, 500, 424), [allocation(1, 3, 424)]);
+    assert_eq!(receivables.open(), 76);
+}
+
+#[test]
+fn a_bounced_payment_reopens_what_it_paid_newest_first() {
+    let mut receivables = two_invoices();
+    receivables.credit(credit(1, 160), &[]);
+    // 10 of it had paid nothing; then the newest invoice, then a part of the oldest.
+    assert_eq!(receivables.reverse("p1", 10, 0), []);
+    assert_eq!(receivables.reverse("p1", 70, -70), [allocation(1, 2, -50), allocation(1, 1, -20)]);
+    assert_eq!(receivables.open(), 70);
+    assert_eq!(receivables.reverse("p1", 80, -150), [allocation(1, 1, -80)]);
+    assert_eq!(receivables.open(), 150);
+    assert_eq!(receivables.credits[0], Credit { allocated: 0, reversed: 160, is_changed: true, ..credit(1, 160) });
+}
+
+#[test]
+fn what_another_payment_left_over_pays_what_was_reopened() {
+    let mut receivables = two_invoices();
+    receivables.credit(credit(1, 150), &[]);
+    receivables.credit(credit(2, 60), &[]);
+    assert_eq!(receivables.reverse("p1", 150, -90), [allocation(1, 2, -50), allocation(1, 1, -100), allocation(2, 1, 60)]);
+    assert_eq!(receivables.open(), 90);
+}
+
+/// What may happen to an account.
+#[derive(Clone, Debug)]
+enum Event {
+    Credit(i64, Option<usize>),
+    Debit(i64),
+    Bill(i64),
+    Reverse(usize, i64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        (1_i64..200, proptest::option::of(0_usize..8)).prop_map(|(amount, named)| Event::Credit(amount, named)),
+        (1_i64..100).prop_map(Event::Debit),
+        (0_i64..150).prop_map(Event::Bill),
+        (0_usize..8, 1_i64..200).prop_map(|(payment, amount)| Event::Reverse(payment, amount)),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn the_balance_is_what_is_unallocated_less_what_is_open(events in proptest::collection::vec(event(), 1..60)) {
+        let mut receivables = Receivables::default();
+        // The account, and what is unallocated, kept apart from what is under test.
+        let (mut balance, mut unallocated, mut number) = (0_i64, 0_i64, 0_i64);
+        let mut all = Vec::new();
+        for event in events {
+            number += 1;
+            let made = match event {
+                Event::Credit(amount, named) => {
+                    balance += amount;
+                    unallocated += amount;
+                    let named: Vec<String> = named.and_then(|place| receivables.invoices.get(place)).map(|one| one.number.clone()).into_iter().collect();
+                    receivables.credit(credit(number, amount), &named)
+                }
+                Event::Debit(amount) => {
+                    balance -= amount;
+                    unallocated -= amount;
+                    Vec::new()
+                }
+                Event::Bill(amount) => {
+                    prop_assert_eq!(unallocated, balance + receivables.open());
+                    let brought_forward = (-unallocated).max(0);
+                    let total = amount + brought_forward;
+                    let applied = unallocated.clamp(0, total);
+                    balance -= amount;
+                    unallocated += brought_forward;
+                    let made = receivables.invoice(number, number, total, applied);
+                    receivables.invoices.last_mut().unwrap().number = format!("N{number}");
+                    prop_assert_eq!(made.iter().map(|one| one.amount).sum::<i64>(), applied);
+                    made
+                }
+                Event::Reverse(place, amount) => {
+                    let Some(original) = receivables.credits.get(place).cloned() else { continue };
+                    let amount = amount.min(original.amount - original.reversed);
+                    if amount == 0 {
+                        continue;
+                    }
+                    balance -= amount;
+                    unallocated -= amount;
+                    receivables.reverse(&original.request_id, amount, balance)
+                }
+            };
+            unallocated -= made.iter().map(|one| one.amount).sum::<i64>();
+            all.extend(made);
+            prop_assert_eq!(balance, unallocated - receivables.open());
+            prop_assert!(unallocated <= 0 || receivables.open() == 0, "nothing is unallocated while an invoice is open");
+            for invoice in &receivables.invoices {
+                let paid: i64 = all.iter().filter(|one| one.document == invoice.document).map(|one| one.amount).sum();
+                prop_assert_eq!(invoice.open, invoice.total - paid);
+                prop_assert!((0..=invoice.total).contains(&invoice.open));
+            }
+            for credit in &receivables.credits {
+                let paid: i64 = all.iter().filter(|one| one.credit == credit.sequence).map(|one| one.amount).sum();
+                prop_assert_eq!(credit.allocated, paid);
+                prop_assert!(credit.rest() >= 0 && paid >= 0);
+            }
+            prop_assert!(all.iter().all(|one| one.credit != UNKNOWN_CREDIT));
+        }
+    }
+}

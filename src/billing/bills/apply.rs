@@ -1,0 +1,339 @@
+//! The step that takes in a run of records: what they cut is drafted, what they credit is allocated. Within the aggregator's
+//! transaction, so exactly once.
+//!
+//! Most records are charges and reservations, which need nothing here. What the others need is loaded for all of them at once
+//! ([`load`]), worked out in memory, in journal order, here, and written for all at once ([`write`]).
+
+mod load;
+mod write;
+
+use std::collections::{BTreeSet, HashMap};
+
+use sqlx::AnyConnection;
+
+use super::allocate::{Allocation, Credit, Receivables};
+use super::draft::{CreditNote, CutBill, Denomination, Draft, Refund, SingleCharge, Subject, Total};
+use crate::billing::BillingError;
+use crate::billing::document::{Cause, DocumentKind};
+use crate::billing::record::{Record, number};
+use crate::billing::store::Dialect;
+use crate::domain::account::{Millis, Mode};
+use crate::domain::entry::{Entry, EntryKind};
+
+/// Takes in records, in journal order, after their entries, totals and accounts were written in the same transaction. The records of
+/// one command must come together: a cut and the rounding that belongs to it.
+pub async fn apply(connection: &mut AnyConnection, records: &[Record]) -> Result<(), BillingError> {
+    let wanted = Wanted::of(records);
+    if wanted.accounts.is_empty() {
+        return Ok(());
+    }
+    let dialect = if connection.backend_name() == "PostgreSQL" { Dialect::Postgres } else { Dialect::Sqlite };
+    let mut desk = load::load(connection, dialect, &wanted).await?;
+    for (place, record) in records.iter().enumerate() {
+        let rounding = records.get(place + 1).map_or(0, |next| rounding_of(&record.entry, &next.entry));
+        desk.take(record, rounding)?;
+    }
+    write::write(connection, dialect, &desk).await
+}
+
+/// What the next entry rounds of a bill that this entry cuts.
+fn rounding_of(entry: &Entry, next: &Entry) -> i64 {
+    let belongs = next.kind == EntryKind::Rounded && next.account == entry.account && next.bill == entry.bill;
+    if belongs { next.amount } else { 0 }
+}
+
+/// What is to be loaded for a run of records.
+#[derive(Debug, Default)]
+struct Wanted<'a> {
+    /// Accounts that anything is to be done for.
+    accounts: BTreeSet<&'a str>,
+    /// Bills that are cut at a period's end or by a conversion.
+    bills: BTreeSet<(&'a str, u32)>,
+    /// Accounts whose invoices may be paid by what was paid in before, or by what is left when a payment is reversed.
+    payers: BTreeSet<&'a str>,
+    /// Accounts with drafts to be made.
+    drafted: BTreeSet<&'a str>,
+    /// Payments that are reversed.
+    reversed: BTreeSet<(&'a str, &'a str)>,
+    /// Charges that are refunded: account, request id.
+    refunded: BTreeSet<(&'a str, &'a str)>,
+    /// Bills whose charges are refunded to the balance.
+    credited: BTreeSet<(&'a str, u32)>,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(records: &'a [Record]) -> Self {
+        let mut wanted = Self::default();
+        for Record { entry, .. } in records {
+            let account = entry.account.as_str();
+            match entry.kind {
+                EntryKind::ToppedUp | EntryKind::PaymentRecorded => {}
+                EntryKind::Adjusted if entry.amount > 0 => {}
+                EntryKind::Converted if entry.mode == Mode::Postpaid => {}
+                EntryKind::PaymentReversed => {
+                    wanted.reversed.insert((account, &entry.refers_to));
+                    wanted.payers.insert(account);
+                }
+                EntryKind::RefundedBalance | EntryKind::RefundedUnbilled => {
+                    wanted.refunded.insert((account, &entry.refers_to));
+                    if entry.kind == EntryKind::RefundedBalance {
+                        wanted.credited.insert((account, bill_of_charge(entry)));
+                        wanted.drafted.insert(account);
+                    }
+                }
+                EntryKind::PeriodClosed | EntryKind::FinalBilled | EntryKind::ChargedOwnBill => {
+                    if entry.kind != EntryKind::ChargedOwnBill {
+                        wanted.bills.insert((account, entry.bill));
+                    }
+                    if entry.mode == Mode::Postpaid && entry.balance + entry.amount > 0 {
+                        wanted.payers.insert(account);
+                    }
+                    wanted.drafted.insert(account);
+                }
+                _ => continue,
+            }
+            wanted.accounts.insert(account);
+        }
+        wanted
+    }
+}
+
+/// The bill that the charge fell into that a refund gives back.
+fn bill_of_charge(entry: &Entry) -> u32 {
+    u32::try_from(entry.details[1]).unwrap_or(0)
+}
+
+/// What is known of a charge that is refunded.
+#[derive(Clone, Debug)]
+struct Charge {
+    kind: EntryKind,
+    subject: Subject,
+    time: Millis,
+}
+
+/// Where an account's bills have come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct BillEnd {
+    /// The balance after the last bill that a period's end or a conversion cut.
+    balance: i64,
+    /// The bill within which the account was converted to postpaid; 0: none.
+    converted_bill: u32,
+    /// What bills of single charges have moved since: charges, rounding.
+    single: [i64; 2],
+    is_changed: bool,
+}
+
+/// One account, as far as it matters.
+#[derive(Debug, Default)]
+struct Ledger {
+    denomination: Denomination,
+    end: BillEnd,
+    receivables: Receivables,
+}
+
+/// A document to be written.
+#[derive(Debug)]
+struct Made {
+    id: i64,
+    /// The document that it refers to; 0: none.
+    refers_to: i64,
+    draft: Draft,
+}
+
+/// A refund to be written: its account, bill and number there, and itself.
+#[derive(Debug)]
+struct MadeRefund {
+    account: String,
+    bill: u32,
+    sequence: i64,
+    refund: Refund,
+}
+
+/// An allocation to be written: its account, the number of the entry that led to it, when, and itself.
+#[derive(Debug)]
+struct MadeAllocation {
+    account: String,
+    sequence: i64,
+    time: Millis,
+    allocation: Allocation,
+}
+
+/// All that is worked on at once.
+#[derive(Debug, Default)]
+struct Desk {
+    accounts: HashMap<String, Ledger>,
+    totals: HashMap<(String, u32), Vec<Total>>,
+    refunds: HashMap<(String, u32), Vec<Refund>>,
+    /// By account, request id and bill.
+    charges: HashMap<(String, String, u32), Charge>,
+    /// The documents of bills.
+    documents: HashMap<(String, u32), i64>,
+    made: Vec<Made>,
+    made_refunds: Vec<MadeRefund>,
+    made_allocations: Vec<MadeAllocation>,
+}
+
+/// The id of the document that an entry cuts.
+fn document_id(record: &Record) -> i64 {
+    (number(record.sequence) << 16) | i64::from(record.partition)
+}
+
+impl Desk {
+    /// Takes in one record, with what the entry behind it rounds.
+    fn take(&mut self, record: &Record, rounding: i64) -> Result<(), BillingError> {
+        let entry = &record.entry;
+        match entry.kind {
+            EntryKind::ToppedUp | EntryKind::PaymentRecorded => self.credit(entry),
+            EntryKind::Adjusted if entry.amount > 0 => self.credit(entry),
+            EntryKind::RefundedBalance => {
+                self.refund(record)?;
+                self.credit(entry);
+            }
+            EntryKind::RefundedUnbilled => self.refund(record)?,
+            EntryKind::PaymentReversed => {
+                let receivables = &mut self.account(entry).receivables;
+                let allocations = receivables.reverse(&entry.refers_to, entry.amount, entry.balance);
+                self.allocated(entry, allocations);
+            }
+            EntryKind::Converted if entry.mode == Mode::Postpaid => {
+                let end = &mut self.account(entry).end;
+                (end.converted_bill, end.is_changed) = (entry.bill, true);
+            }
+            EntryKind::PeriodClosed | EntryKind::FinalBilled => self.cut(record, rounding),
+            EntryKind::ChargedOwnBill => self.single_charge(record, rounding),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn account(&mut self, entry: &Entry) -> &mut Ledger {
+        self.accounts.entry(entry.account.clone()).or_default()
+    }
+
+    fn allocated(&mut self, entry: &Entry, allocations: Vec<Allocation>) {
+        let (sequence, time) = (number(entry.account_sequence), entry.time);
+        let made = allocations.into_iter().map(|allocation| MadeAllocation { account: entry.account.clone(), sequence, time, allocation });
+        self.made_allocations.extend(made);
+    }
+
+    fn credit(&mut self, entry: &Entry) {
+        let credit = Credit {
+            sequence: number(entry.account_sequence),
+            request_id: entry.request_id.clone(),
+            time: entry.time,
+            amount: entry.amount,
+            ..Credit::default()
+        };
+        let allocations = self.account(entry).receivables.credit(credit, &entry.note.invoices);
+        self.allocated(entry, allocations);
+    }
+
+    /// Keeps a refund for the lines of its bill; of what an earlier invoice billed, drafts a credit note.
+    fn refund(&mut self, record: &Record) -> Result<(), BillingError> {
+        let entry = &record.entry;
+        let bill = bill_of_charge(entry);
+        let charge = self.charges.get(&(entry.account.clone(), entry.refers_to.clone(), bill)).cloned();
+        let subject = match &charge {
+            Some(charge) => Subject { quantity: entry.note.quantity.clone(), ..charge.subject.clone() },
+            None => subject_of(entry),
+        };
+        let kind = charge.as_ref().map(|charge| charge.kind);
+        let refund = Refund { kind: entry.kind, charge: kind, subject, amount: entry.amount, time: entry.time };
+        let key = (entry.account.clone(), entry.bill);
+        self.refunds.entry(key).or_default().push(refund.clone());
+        let (account, sequence) = (entry.account.clone(), number(entry.account_sequence));
+        self.made_refunds.push(MadeRefund { account, bill: entry.bill, sequence, refund: refund.clone() });
+        let Some(charge) = charge.filter(|charge| entry.kind == EntryKind::RefundedBalance && charge.kind != EntryKind::ChargedBalance)
+        else {
+            return Ok(());
+        };
+        let Some(refers_to) = self.documents.get(&(entry.account.clone(), bill)).copied() else {
+            let account = &entry.account;
+            return Err(BillingError::corrupt(format!(
+                "bill {bill} of account {account} has no document, though a charge of it was refunded"
+            )));
+        };
+        let note = CreditNote {
+            account: entry.account.clone(),
+            denomination: self.account(entry).denomination.clone(),
+            bill,
+            charged_at: charge.time,
+            refund,
+            reason: entry.note.reason.clone(),
+        };
+        self.made.push(Made { id: document_id(record), refers_to, draft: note.draft() });
+        Ok(())
+    }
+
+    /// Drafts the bill that an entry has cut.
+    fn cut(&mut self, record: &Record, rounding: i64) {
+        let entry = &record.entry;
+        let key = (entry.account.clone(), entry.bill);
+        let (totals, refunds) = (self.totals.get(&key).cloned().unwrap_or_default(), self.refunds.get(&key).cloned().unwrap_or_default());
+        let account = self.account(entry);
+        let cut = CutBill {
+            account: entry.account.clone(),
+            denomination: account.denomination.clone(),
+            bill: entry.bill,
+            cause: if entry.kind == EntryKind::FinalBilled { Cause::Conversion } else { Cause::PeriodEnd },
+            mode: entry.mode,
+            cut_at: entry.time,
+            closed: entry.amount,
+            rounding,
+            balance: entry.balance + entry.amount,
+            opening: account.end.balance,
+            single: account.end.single,
+            was_converted: account.end.converted_bill == entry.bill,
+            open: account.receivables.open(),
+            totals,
+            refunds,
+        };
+        account.end = BillEnd { balance: entry.balance + rounding, is_changed: true, ..BillEnd::default() };
+        self.draft(record, cut.draft());
+    }
+
+    fn single_charge(&mut self, record: &Record, rounding: i64) {
+        let entry = &record.entry;
+        let account = self.account(entry);
+        account.end.single = [account.end.single[0] - entry.amount, account.end.single[1] + rounding];
+        account.end.is_changed = true;
+        let charge = SingleCharge {
+            account: entry.account.clone(),
+            denomination: account.denomination.clone(),
+            bill: entry.bill,
+            time: entry.time,
+            subject: subject_of(entry),
+            amount: entry.amount,
+            rounding,
+            balance: entry.balance + entry.amount,
+            open: account.receivables.open(),
+        };
+        self.draft(record, charge.draft());
+    }
+
+    /// Keeps a draft, and what is to be paid of it.
+    fn draft(&mut self, record: &Record, draft: Draft) {
+        let entry = &record.entry;
+        let id = document_id(record);
+        let document = &draft.document;
+        if document.kind == DocumentKind::Invoice && document.total > 0 {
+            let (total, applied) = (document.total, document.credit_applied);
+            let allocations = self.account(entry).receivables.invoice(id, entry.time, total, applied);
+            self.allocated(entry, allocations);
+        }
+        self.documents.insert((entry.account.clone(), entry.bill), id);
+        self.made.push(Made { id, refers_to: 0, draft });
+    }
+}
+
+/// What an entry says of its subject.
+fn subject_of(entry: &Entry) -> Subject {
+    let note = &entry.note;
+    Subject {
+        category: note.category,
+        item: note.item.clone(),
+        unit: note.unit.clone(),
+        quantity: note.quantity.clone(),
+        description: note.description.clone(),
+    }
+}

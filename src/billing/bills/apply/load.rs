@@ -1,0 +1,245 @@
+//! Loads what a run of records needs, for all of them at once.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
+
+use super::super::allocate::{Allocation, Credit, Payable};
+use super::super::draft::{Denomination, Refund, Subject, Total};
+use super::{BillEnd, Charge, Desk, Wanted};
+use crate::billing::BillingError;
+use crate::billing::aggregate::step::totals_of;
+use crate::billing::record::{coded, narrow};
+use crate::billing::store::Dialect;
+use crate::billing::store::rows::{Table, Type, Value};
+use crate::domain::account::Category;
+use crate::domain::entry::EntryKind;
+use crate::ledger::codec;
+
+const ACCOUNTS: Table = Table { name: "accounts", columns: &[("account", Type::Text)], on_conflict: "" };
+
+const BILL_ENDS: Table = Table { name: "bill_ends", columns: &[("account", Type::Text)], on_conflict: "" };
+
+const OPEN_PAYABLES: Table = Table {
+    name: "(SELECT payables.*, COALESCE(issued.number, '') AS number FROM payables \
+           LEFT JOIN issued ON issued.document = payables.document WHERE open_amount > 0) AS open_ones",
+    columns: &[("account", Type::Text)],
+    on_conflict: "",
+};
+
+const PAYABLES: Table = Table {
+    name: "(SELECT payables.*, COALESCE(issued.number, '') AS number FROM payables \
+           LEFT JOIN issued ON issued.document = payables.document) AS payable_ones",
+    columns: &[("document", Type::Number)],
+    on_conflict: "",
+};
+
+const CREDITS_LEFT: Table = Table {
+    name: "(SELECT * FROM credits WHERE amount > allocated + reversed) AS credits_left",
+    columns: &[("account", Type::Text)],
+    on_conflict: "",
+};
+
+const CREDITS_BY_REQUEST: Table =
+    Table { name: "credits", columns: &[("account", Type::Text), ("request_id", Type::Text)], on_conflict: "" };
+
+const ALLOCATIONS: Table = Table { name: "allocations", columns: &[("account", Type::Text), ("credit", Type::Number)], on_conflict: "" };
+
+const REFUNDS: Table = Table { name: "refunds", columns: &[("account", Type::Text), ("bill", Type::Number)], on_conflict: "" };
+
+// The kinds are those of the index.
+const CHARGES: Table = Table {
+    name: "(SELECT account, request_id, bill, kind, category, item, unit, description, time FROM entries \
+           WHERE kind IN (3, 4, 5, 8, 23)) AS charges",
+    columns: &[("account", Type::Text), ("request_id", Type::Text)],
+    on_conflict: "",
+};
+
+const DOCUMENTS: Table = Table {
+    name: "(SELECT id, account, bill FROM documents WHERE kind <> 'credit_note') AS bill_documents",
+    columns: &[("account", Type::Text), ("bill", Type::Number)],
+    on_conflict: "",
+};
+
+fn names<'a>(accounts: &BTreeSet<&'a str>) -> Vec<Vec<Value<'a>>> {
+    accounts.iter().map(|account| vec![(*account).into()]).collect()
+}
+
+fn pairs<'a>(bills: &BTreeSet<(&'a str, u32)>) -> Vec<Vec<Value<'a>>> {
+    bills.iter().map(|(account, bill)| vec![(*account).into(), i64::from(*bill).into()]).collect()
+}
+
+fn named<'a>(requests: &BTreeSet<(&'a str, &'a str)>) -> Vec<Vec<Value<'a>>> {
+    requests.iter().map(|(account, request_id)| vec![(*account).into(), (*request_id).into()]).collect()
+}
+
+pub(super) async fn load(connection: &mut AnyConnection, dialect: Dialect, wanted: &Wanted<'_>) -> Result<Desk, BillingError> {
+    let mut desk = Desk::default();
+    load_accounts(connection, dialect, wanted, &mut desk).await?;
+    load_receivables(connection, dialect, wanted, &mut desk).await?;
+    for (key, total) in totals_of(connection, dialect, &wanted.bills).await? {
+        let subject = Subject {
+            category: codec::category(key.category),
+            item: key.item,
+            unit: key.unit,
+            quantity: total.quantity.map(|quantity| quantity.normalize().to_string()).unwrap_or_default(),
+            description: String::new(),
+        };
+        let total =
+            Total { kind: key.kind, subject, amount: total.amount, count: total.count, first_at: total.first_at, last_at: total.last_at };
+        desk.totals.entry((key.account, key.bill)).or_default().push(total);
+    }
+    load_refunds(connection, dialect, wanted, &mut desk).await?;
+    Ok(desk)
+}
+
+async fn load_accounts(connection: &mut AnyConnection, dialect: Dialect, wanted: &Wanted<'_>, desk: &mut Desk) -> Result<(), BillingError> {
+    let drafted = names(&wanted.drafted);
+    for row in ACCOUNTS.find(connection, dialect, "account, currency, decimals, minor_digits", &drafted).await? {
+        let account: String = row.try_get("account")?;
+        desk.accounts.entry(account).or_default().denomination = Denomination {
+            currency: row.try_get("currency")?,
+            decimals: narrow(&row, "decimals")?,
+            minor_digits: narrow(&row, "minor_digits")?,
+        };
+    }
+    // A conversion changes its row, too.
+    for row in BILL_ENDS.find(connection, dialect, "*", &names(&wanted.accounts)).await? {
+        let account: String = row.try_get("account")?;
+        desk.accounts.entry(account).or_default().end = BillEnd {
+            balance: row.try_get("balance")?,
+            converted_bill: narrow(&row, "converted_bill")?,
+            single: [row.try_get("single_charged")?, row.try_get("single_rounded")?],
+            is_changed: false,
+        };
+    }
+    Ok(())
+}
+
+async fn load_receivables(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    wanted: &Wanted<'_>,
+    desk: &mut Desk,
+) -> Result<(), BillingError> {
+    for row in OPEN_PAYABLES.find(connection, dialect, "*", &names(&wanted.accounts)).await? {
+        let account: String = row.try_get("account")?;
+        desk.accounts.entry(account).or_default().receivables.invoices.push(payable(&row)?);
+    }
+    let reversed = CREDITS_BY_REQUEST.find(connection, dialect, "*", &named(&wanted.reversed)).await?;
+    let keys = reversed.iter().map(|row| Ok(vec![row.try_get::<String, _>("account")?.into(), row.try_get::<i64, _>("sequence")?.into()]));
+    let keys: Vec<Vec<Value<'_>>> = keys.collect::<Result<_, sqlx::Error>>()?;
+    let mut credits = CREDITS_LEFT.find(connection, dialect, "*", &names(&wanted.payers)).await?;
+    credits.extend(reversed);
+    for row in credits {
+        let account: String = row.try_get("account")?;
+        let credits = &mut desk.accounts.entry(account).or_default().receivables.credits;
+        credits.push(credit(&row)?);
+    }
+    for ledger in desk.accounts.values_mut() {
+        ledger.receivables.credits.sort_by_key(|credit| credit.sequence);
+        ledger.receivables.credits.dedup_by_key(|credit| credit.sequence);
+    }
+    load_paid(connection, dialect, &keys, desk).await
+}
+
+/// What the payments have paid that are reversed, and those invoices.
+async fn load_paid(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    credits: &[Vec<Value<'_>>],
+    desk: &mut Desk,
+) -> Result<(), BillingError> {
+    let mut documents: HashMap<i64, String> = HashMap::new();
+    for row in ALLOCATIONS.find(connection, dialect, "*", credits).await? {
+        let account: String = row.try_get("account")?;
+        let allocation = Allocation { credit: row.try_get("credit")?, document: row.try_get("document")?, amount: row.try_get("amount")? };
+        documents.insert(allocation.document, account.clone());
+        desk.accounts.entry(account).or_default().receivables.paid.push(allocation);
+    }
+    let keys: Vec<_> = documents.keys().map(|document| vec![(*document).into()]).collect();
+    for row in PAYABLES.find(connection, dialect, "*", &keys).await? {
+        let account: String = row.try_get("account")?;
+        let invoices = &mut desk.accounts.entry(account).or_default().receivables.invoices;
+        let payable = payable(&row)?;
+        if invoices.iter().all(|invoice| invoice.document != payable.document) {
+            invoices.push(payable);
+        }
+    }
+    Ok(())
+}
+
+fn payable(row: &AnyRow) -> Result<Payable, BillingError> {
+    let open: i64 = row.try_get("open_amount")?;
+    Ok(Payable {
+        document: row.try_get("document")?,
+        number: row.try_get("number")?,
+        cut_at: row.try_get("cut_at")?,
+        total: row.try_get("total")?,
+        open,
+        stored: Some(open),
+    })
+}
+
+fn credit(row: &AnyRow) -> Result<Credit, BillingError> {
+    Ok(Credit {
+        sequence: row.try_get("sequence")?,
+        request_id: row.try_get("request_id")?,
+        time: row.try_get("time")?,
+        amount: row.try_get("amount")?,
+        allocated: row.try_get("allocated")?,
+        reversed: row.try_get("reversed")?,
+        is_changed: false,
+    })
+}
+
+async fn load_refunds(connection: &mut AnyConnection, dialect: Dialect, wanted: &Wanted<'_>, desk: &mut Desk) -> Result<(), BillingError> {
+    let is_refund = |total: &Total| matches!(total.kind, EntryKind::RefundedBalance | EntryKind::RefundedUnbilled);
+    let with_refunds = desk.totals.iter().filter(|(_, totals)| totals.iter().any(is_refund));
+    let keys: Vec<Vec<Value<'_>>> =
+        with_refunds.map(|((account, bill), _)| vec![account.clone().into(), i64::from(*bill).into()]).collect();
+    for row in REFUNDS.find(connection, dialect, "*", &keys).await? {
+        let key = (row.try_get("account")?, narrow(&row, "bill")?);
+        desk.refunds.entry(key).or_default().push(refund(&row)?);
+    }
+    for row in CHARGES.find(connection, dialect, "*", &named(&wanted.refunded)).await? {
+        let kind: EntryKind = coded(&row, "kind", EntryKind::from_number)?;
+        if kind.is_charge() {
+            let key = (row.try_get("account")?, row.try_get("request_id")?, narrow(&row, "bill")?);
+            let subject = Subject {
+                category: category(&row)?,
+                item: row.try_get("item")?,
+                unit: row.try_get("unit")?,
+                quantity: String::new(),
+                description: row.try_get("description")?,
+            };
+            desk.charges.insert(key, Charge { kind, subject, time: row.try_get("time")? });
+        }
+    }
+    for row in DOCUMENTS.find(connection, dialect, "*", &pairs(&wanted.credited)).await? {
+        desk.documents.insert((row.try_get("account")?, narrow(&row, "bill")?), row.try_get("id")?);
+    }
+    Ok(())
+}
+
+fn category(row: &AnyRow) -> Result<Option<Category>, BillingError> {
+    Ok(codec::category(narrow(row, "category")?))
+}
+
+fn refund(row: &AnyRow) -> Result<Refund, BillingError> {
+    let charge: u8 = narrow(row, "charge_kind")?;
+    Ok(Refund {
+        kind: coded(row, "kind", EntryKind::from_number)?,
+        charge: EntryKind::from_number(charge),
+        subject: Subject {
+            category: category(row)?,
+            item: row.try_get("item")?,
+            unit: row.try_get("unit")?,
+            quantity: row.try_get("quantity")?,
+            description: row.try_get("description")?,
+        },
+        amount: row.try_get("amount")?,
+        time: row.try_get("time")?,
+    })
+}

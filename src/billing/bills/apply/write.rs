@@ -1,0 +1,204 @@
+//! Writes what a run of records has led to, for all of them at once.
+
+use sqlx::AnyConnection;
+
+use super::{Desk, Made};
+use crate::billing::BillingError;
+use crate::billing::document::{Document, DocumentKind};
+use crate::billing::store::Dialect;
+use crate::billing::store::rows::{Table, Type, Value};
+
+const DOCUMENTS: Table = Table {
+    name: "documents",
+    columns: &[
+        ("id", Type::Number),
+        ("account", Type::Text),
+        ("bill", Type::Number),
+        ("kind", Type::Text),
+        ("cause", Type::Text),
+        ("cut_at", Type::Number),
+        ("held_reason", Type::Text),
+        ("total", Type::Number),
+        ("amount_to_pay", Type::Number),
+        ("refers_to", Type::Number),
+        ("content", Type::Text),
+    ],
+    on_conflict: "",
+};
+
+const DRAFTS: Table =
+    Table { name: "drafts", columns: &[("kind", Type::Text), ("cut_at", Type::Number), ("document", Type::Number)], on_conflict: "" };
+
+const PAYABLES: Table = Table {
+    name: "payables",
+    columns: &[
+        ("document", Type::Number),
+        ("account", Type::Text),
+        ("cut_at", Type::Number),
+        ("total", Type::Number),
+        ("open_amount", Type::Number),
+    ],
+    on_conflict: "ON CONFLICT (document) DO UPDATE SET open_amount = excluded.open_amount",
+};
+
+const CREDITS: Table = Table {
+    name: "credits",
+    columns: &[
+        ("account", Type::Text),
+        ("sequence", Type::Number),
+        ("request_id", Type::Text),
+        ("time", Type::Number),
+        ("amount", Type::Number),
+        ("allocated", Type::Number),
+        ("reversed", Type::Number),
+    ],
+    on_conflict: "ON CONFLICT (account, sequence) DO UPDATE SET allocated = excluded.allocated, reversed = excluded.reversed",
+};
+
+const ALLOCATIONS: Table = Table {
+    name: "allocations",
+    columns: &[
+        ("account", Type::Text),
+        ("sequence", Type::Number),
+        ("credit", Type::Number),
+        ("document", Type::Number),
+        ("time", Type::Number),
+        ("amount", Type::Number),
+    ],
+    on_conflict: "",
+};
+
+const REFUNDS: Table = Table {
+    name: "refunds",
+    columns: &[
+        ("account", Type::Text),
+        ("bill", Type::Number),
+        ("sequence", Type::Number),
+        ("kind", Type::Number),
+        ("charge_kind", Type::Number),
+        ("category", Type::Number),
+        ("item", Type::Text),
+        ("unit", Type::Text),
+        ("quantity", Type::Text),
+        ("description", Type::Text),
+        ("amount", Type::Number),
+        ("time", Type::Number),
+    ],
+    on_conflict: "",
+};
+
+const BILL_ENDS: Table = Table {
+    name: "bill_ends",
+    columns: &[
+        ("account", Type::Text),
+        ("balance", Type::Number),
+        ("converted_bill", Type::Number),
+        ("single_charged", Type::Number),
+        ("single_rounded", Type::Number),
+    ],
+    on_conflict: "ON CONFLICT (account) DO UPDATE SET balance = excluded.balance, converted_bill = excluded.converted_bill, \
+                  single_charged = excluded.single_charged, single_rounded = excluded.single_rounded",
+};
+
+pub(super) async fn write(connection: &mut AnyConnection, dialect: Dialect, desk: &Desk) -> Result<(), BillingError> {
+    let rows = desk.made.iter().map(document_row).collect::<Result<Vec<_>, _>>()?;
+    DOCUMENTS.insert(connection, dialect, &rows).await?;
+    let drafts: Vec<_> = desk.made.iter().filter(|made| made.draft.held_reason.is_empty()).map(draft_row).collect();
+    DRAFTS.insert(connection, dialect, &drafts).await?;
+    for made in desk.made.iter().filter(|made| !made.draft.held_reason.is_empty()) {
+        let Document { account, bill, .. } = &made.draft.document;
+        tracing::error!(%account, bill, reason = %made.draft.held_reason, "a document is held back: it does not add up");
+    }
+    write_receivables(connection, dialect, desk).await?;
+    let refunds = desk.made_refunds.iter().map(|made| {
+        let subject = &made.refund.subject;
+        vec![
+            made.account.as_str().into(),
+            i64::from(made.bill).into(),
+            made.sequence.into(),
+            (made.refund.kind as i64).into(),
+            made.refund.charge.map_or(0, |kind| kind as i64).into(),
+            subject.category.map_or(0, |category| category as i64).into(),
+            subject.item.as_str().into(),
+            subject.unit.as_str().into(),
+            subject.quantity.as_str().into(),
+            subject.description.as_str().into(),
+            made.refund.amount.into(),
+            made.refund.time.into(),
+        ]
+    });
+    REFUNDS.insert(connection, dialect, &refunds.collect::<Vec<_>>()).await?;
+    let ends = desk.accounts.iter().filter(|(_, ledger)| ledger.end.is_changed).map(|(account, ledger)| {
+        vec![
+            account.as_str().into(),
+            ledger.end.balance.into(),
+            i64::from(ledger.end.converted_bill).into(),
+            ledger.end.single[0].into(),
+            ledger.end.single[1].into(),
+        ]
+    });
+    BILL_ENDS.insert(connection, dialect, &ends.collect::<Vec<_>>()).await
+}
+
+async fn write_receivables(connection: &mut AnyConnection, dialect: Dialect, desk: &Desk) -> Result<(), BillingError> {
+    let (mut payables, mut credits) = (Vec::new(), Vec::new());
+    for (account, ledger) in &desk.accounts {
+        for invoice in ledger.receivables.invoices.iter().filter(|invoice| invoice.stored != Some(invoice.open)) {
+            payables.push(vec![
+                invoice.document.into(),
+                account.as_str().into(),
+                invoice.cut_at.into(),
+                invoice.total.into(),
+                invoice.open.into(),
+            ]);
+        }
+        for credit in ledger.receivables.credits.iter().filter(|credit| credit.is_changed) {
+            credits.push(vec![
+                account.as_str().into(),
+                credit.sequence.into(),
+                credit.request_id.as_str().into(),
+                credit.time.into(),
+                credit.amount.into(),
+                credit.allocated.into(),
+                credit.reversed.into(),
+            ]);
+        }
+    }
+    PAYABLES.insert(connection, dialect, &payables).await?;
+    CREDITS.insert(connection, dialect, &credits).await?;
+    let allocations = desk.made_allocations.iter().map(|made| {
+        vec![
+            made.account.as_str().into(),
+            made.sequence.into(),
+            made.allocation.credit.into(),
+            made.allocation.document.into(),
+            made.time.into(),
+            made.allocation.amount.into(),
+        ]
+    });
+    ALLOCATIONS.insert(connection, dialect, &allocations.collect::<Vec<_>>()).await
+}
+
+fn document_row(made: &Made) -> Result<Vec<Value<'_>>, BillingError> {
+    let document = &made.draft.document;
+    let content = serde_json::to_string(document).map_err(BillingError::corrupt)?;
+    Ok(vec![
+        made.id.into(),
+        document.account.as_str().into(),
+        i64::from(document.bill).into(),
+        document.kind.name().into(),
+        document.cause.name().into(),
+        document.period_to.into(),
+        made.draft.held_reason.as_str().into(),
+        document.total.into(),
+        document.amount_to_pay.into(),
+        made.refers_to.into(),
+        content.into(),
+    ])
+}
+
+/// A place in the queue of those that wait for a number. A credit note's comes behind that of its invoice.
+fn draft_row(made: &Made) -> Vec<Value<'_>> {
+    let kind: DocumentKind = made.draft.document.kind;
+    vec![kind.name().into(), made.draft.document.period_to.into(), made.id.into()]
+}

@@ -1,0 +1,73 @@
+//! Billing details of customers. A document shows them as they were when it was issued.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use crate::billing::document::Party;
+use crate::billing::{Billing, BillingError};
+
+/// The longest detail that is kept, in bytes, and the most lines of an address.
+const MAX_BYTES: usize = 200;
+const MAX_LINES: usize = 10;
+
+impl Billing {
+    /// The billing details of an account's customer. Where none were set, the name is the account's.
+    pub async fn customer(&self, account: &str) -> Result<Party, BillingError> {
+        let sql = "SELECT accounts.name AS account_name, COALESCE(customers.name, '') AS name, \
+                          COALESCE(customers.address, '[]') AS address, COALESCE(customers.tax_id, '') AS tax_id, \
+                          COALESCE(customers.email, '') AS email \
+                   FROM accounts LEFT JOIN customers ON customers.account = accounts.account WHERE accounts.account = $1";
+        let row = sqlx::query(sql).bind(account.to_owned()).fetch_optional(self.store().pool()).await?;
+        let row = row.ok_or(BillingError::NotFound("account"))?;
+        let mut customer = read(&row)?;
+        if customer.name.is_empty() {
+            customer.name = row.try_get("account_name")?;
+        }
+        Ok(customer)
+    }
+
+    /// Sets the billing details of an account's customer, for documents issued from now on. An empty name: the account's.
+    pub async fn set_customer(&self, account: &str, customer: Party) -> Result<(), BillingError> {
+        check(&customer)?;
+        let address = serde_json::to_string(&customer.address).map_err(BillingError::corrupt)?;
+        // The account may not have been aggregated yet, so it is not looked for.
+        sqlx::query(
+            "INSERT INTO customers (account, name, address, tax_id, email) VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (account) DO UPDATE SET name = excluded.name, address = excluded.address, tax_id = excluded.tax_id, \
+             email = excluded.email",
+        )
+        .bind(account.to_owned())
+        .bind(customer.name)
+        .bind(address)
+        .bind(customer.tax_id)
+        .bind(customer.email)
+        .execute(self.store().pool())
+        .await?;
+        Ok(())
+    }
+}
+
+fn check(customer: &Party) -> Result<(), BillingError> {
+    let Party { name, address, tax_id, email } = customer;
+    let invalid = |field, problem: String| Err(BillingError::Invalid { field, problem });
+    for (field, text) in [("name", name), ("tax_id", tax_id), ("email", email)] {
+        if text.len() > MAX_BYTES || text.contains(char::is_control) {
+            return invalid(field, format!("must have at most {MAX_BYTES} bytes, and no control characters"));
+        }
+    }
+    if address.len() > MAX_LINES || address.iter().any(|line| line.len() > MAX_BYTES || line.contains(char::is_control)) {
+        return invalid("address", format!("must have at most {MAX_LINES} lines of {MAX_BYTES} bytes, without control characters"));
+    }
+    Ok(())
+}
+
+/// Reads the columns of a customer.
+pub(super) fn read(row: &AnyRow) -> Result<Party, BillingError> {
+    let address: String = row.try_get("address")?;
+    Ok(Party {
+        name: row.try_get("name")?,
+        address: serde_json::from_str(&address).map_err(|_| BillingError::corrupt(format!("address {address:?}")))?,
+        tax_id: row.try_get("tax_id")?,
+        email: row.try_get("email")?,
+    })
+}

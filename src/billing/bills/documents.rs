@@ -1,0 +1,129 @@
+//! What is asked of documents.
+
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
+
+use super::issue::Frozen;
+use crate::billing::document::{Document, DocumentKind};
+use crate::billing::{Billing, BillingError};
+
+/// Where a document stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DocumentState {
+    /// It is good, and waits for its number.
+    Draft,
+    /// It has its number, and never changes any more.
+    Issued,
+    /// It does not add up; it takes no number until somebody has found out why.
+    Held,
+}
+
+/// Which documents to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DocumentFilter {
+    /// Of this account; None: of all.
+    pub account: Option<String>,
+    /// Of this kind; None: of all.
+    pub kind: Option<DocumentKind>,
+    /// In this state; None: in any.
+    pub state: Option<DocumentState>,
+    /// Only what is not fully paid.
+    pub unpaid_only: bool,
+}
+
+/// A document as the store has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredDocument {
+    /// Its place: unique, and the same for ever.
+    pub id: i64,
+    /// Where it stands.
+    pub state: DocumentState,
+    /// Why it is held back; empty: it is not.
+    pub held_reason: String,
+    /// The document.
+    pub document: Document,
+    /// What is not paid of it.
+    pub open_amount: i64,
+}
+
+const SELECT: &str = "SELECT documents.id, documents.held_reason, documents.content, COALESCE(issued.number, '') AS number, \
+                             COALESCE(issued.issued_at, 0) AS issued_at, COALESCE(issued.due_at, 0) AS due_at, \
+                             COALESCE(issued.tax_contained, 0) AS tax_contained, COALESCE(issued.tax_on_deducted, 0) AS tax_on_deducted, \
+                             COALESCE(issued.frozen, '') AS frozen, COALESCE(payables.open_amount, 0) AS open_amount \
+                      FROM documents LEFT JOIN issued ON issued.document = documents.id \
+                      LEFT JOIN payables ON payables.document = documents.id";
+
+impl Billing {
+    /// Documents, those cut last first, after the one with the given id.
+    pub async fn documents(&self, filter: DocumentFilter, after: Option<i64>, count: usize) -> Result<Vec<StoredDocument>, BillingError> {
+        let mut conditions = vec!["1 = 1".to_owned()];
+        let mut texts = Vec::new();
+        if let Some(account) = filter.account {
+            texts.push(account);
+            conditions.push(format!("documents.account = ${}", texts.len()));
+        }
+        if let Some(kind) = filter.kind {
+            texts.push(kind.name().to_owned());
+            conditions.push(format!("documents.kind = ${}", texts.len()));
+        }
+        conditions.extend(filter.state.map(|state| {
+            match state {
+                DocumentState::Draft => "documents.held_reason = '' AND issued.document IS NULL",
+                DocumentState::Issued => "issued.document IS NOT NULL",
+                DocumentState::Held => "documents.held_reason <> ''",
+            }
+            .to_owned()
+        }));
+        if filter.unpaid_only {
+            conditions.push("payables.open_amount > 0".to_owned());
+        }
+        if after.is_some() {
+            let place = texts.len() + 1;
+            conditions.push(format!("(documents.cut_at, documents.id) < (SELECT cut_at, id FROM documents WHERE id = ${place})"));
+        }
+        let limit = texts.len() + 1 + usize::from(after.is_some());
+        let sql = format!("{SELECT} WHERE {} ORDER BY documents.cut_at DESC, documents.id DESC LIMIT ${limit}", conditions.join(" AND "));
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for text in texts {
+            query = query.bind(text);
+        }
+        if let Some(after) = after {
+            query = query.bind(after);
+        }
+        let query = query.bind(i64::try_from(count).unwrap_or(i64::MAX));
+        query.fetch_all(self.store().pool()).await?.iter().map(stored).collect()
+    }
+
+    /// The document with that number.
+    pub async fn document(&self, number: &str) -> Result<StoredDocument, BillingError> {
+        let sql = format!("{SELECT} WHERE issued.number = $1");
+        let row = sqlx::query(AssertSqlSafe(sql)).bind(number.to_owned()).fetch_optional(self.store().pool()).await?;
+        row.as_ref().map_or(Err(BillingError::NotFound("document")), stored)
+    }
+}
+
+fn stored(row: &AnyRow) -> Result<StoredDocument, BillingError> {
+    let (content, frozen): (String, String) = (row.try_get("content")?, row.try_get("frozen")?);
+    let mut document: Document = serde_json::from_str(&content).map_err(BillingError::corrupt)?;
+    let held_reason: String = row.try_get("held_reason")?;
+    let is_issued = !frozen.is_empty();
+    if is_issued {
+        let frozen: Frozen = serde_json::from_str(&frozen).map_err(BillingError::corrupt)?;
+        document.number = row.try_get("number")?;
+        document.issued_at = row.try_get("issued_at")?;
+        document.due_at = Some(row.try_get("due_at")?).filter(|due_at| *due_at != 0);
+        document.tax_contained = row.try_get("tax_contained")?;
+        document.tax_on_deducted = row.try_get("tax_on_deducted")?;
+        document.issuer = frozen.issuer;
+        document.customer = frozen.customer;
+        document.tax_rate = frozen.tax_rate;
+        document.time_zone = frozen.time_zone;
+        document.refers_to = frozen.refers_to;
+    }
+    let state = match (is_issued, held_reason.is_empty()) {
+        (true, _) => DocumentState::Issued,
+        (false, true) => DocumentState::Draft,
+        (false, false) => DocumentState::Held,
+    };
+    Ok(StoredDocument { id: row.try_get("id")?, state, held_reason, document, open_amount: row.try_get("open_amount")? })
+}

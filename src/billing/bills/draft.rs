@@ -1,0 +1,396 @@
+//! Works a document out of what the ledger closed. Pure: no store, no settings; what depends on those is added when it is issued.
+//!
+//! Two things must agree, or the draft is held back with the difference named: the items with what the ledger closed, and what moved
+//! the balance since the bill before with the balance that the ledger closed at.
+
+use crate::billing::document::{Cause, Document, DocumentKind, Item, Party, Wallet};
+use crate::domain::account::{Category, Millis, Mode};
+use crate::domain::entry::EntryKind;
+use crate::domain::money::format_units;
+
+/// In what an account's amounts are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Denomination {
+    /// ISO 4217.
+    pub currency: String,
+    /// Digits behind the point of a unit.
+    pub decimals: u8,
+    /// Digits behind the point of the currency's minor unit.
+    pub minor_digits: u8,
+}
+
+/// A running total of a bill: all its entries of one kind and one item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Total {
+    /// The kind of the entries.
+    pub kind: EntryKind,
+    /// What was charged.
+    pub subject: Subject,
+    /// The sum of their amounts.
+    pub amount: i64,
+    /// How many they are.
+    pub count: i64,
+    /// When the first was accepted.
+    pub first_at: Millis,
+    /// When the last was accepted.
+    pub last_at: Millis,
+}
+
+/// What is charged or refunded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// What for; None: not said.
+    pub category: Option<Category>,
+    /// What was sold; empty: not said.
+    pub item: String,
+    /// Of what the quantity is; empty: not said.
+    pub unit: String,
+    /// How much, as a decimal; empty: not said.
+    pub quantity: String,
+    /// For people.
+    pub description: String,
+}
+
+/// A refund, with what is known of the charge that it gives back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refund {
+    /// To the balance, or off the unbilled amount.
+    pub kind: EntryKind,
+    /// How the charge was made; None: the charge is not known.
+    pub charge: Option<EntryKind>,
+    /// What had been charged, and how much of it is given back.
+    pub subject: Subject,
+    /// How much is given back.
+    pub amount: i64,
+    /// When.
+    pub time: Millis,
+}
+
+/// A bill that a period's end or a conversion has cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CutBill {
+    /// The account.
+    pub account: String,
+    /// In what it is kept.
+    pub denomination: Denomination,
+    /// The bill's number.
+    pub bill: u32,
+    /// What cut it.
+    pub cause: Cause,
+    /// The mode that it was cut in.
+    pub mode: Mode,
+    /// When.
+    pub cut_at: Millis,
+    /// What moved from unbilled to the balance: what there is to buy.
+    pub closed: i64,
+    /// What rounding it to the minor unit added to the balance.
+    pub rounding: i64,
+    /// The balance before it was cut.
+    pub balance: i64,
+    /// The balance after the bill before.
+    pub opening: i64,
+    /// What bills of single charges have moved since then: charges (zero or negative), rounding.
+    pub single: [i64; 2],
+    /// Whether the account was converted to postpaid within it.
+    pub was_converted: bool,
+    /// What is open of earlier invoices.
+    pub open: i64,
+    /// The totals of its entries.
+    pub totals: Vec<Total>,
+    /// Its refunds.
+    pub refunds: Vec<Refund>,
+}
+
+/// A document without number, date and parties.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// The document.
+    pub document: Document,
+    /// Why it is held back; empty: it is not.
+    pub held_reason: String,
+}
+
+impl Denomination {
+    /// A document of an account, with nothing in it.
+    fn blank(&self, kind: DocumentKind, cause: Cause, account: &str, bill: u32, period: [Millis; 2]) -> Document {
+        Document {
+            kind,
+            number: String::new(),
+            cause,
+            account: account.to_owned(),
+            bill,
+            issuer: Party::default(),
+            customer: Party::default(),
+            currency: self.currency.clone(),
+            decimals: self.decimals,
+            minor_digits: self.minor_digits,
+            time_zone: String::new(),
+            period_from: period[0],
+            period_to: period[1],
+            issued_at: 0,
+            due_at: None,
+            items: Vec::new(),
+            deducted: Vec::new(),
+            wallet: None,
+            items_total: 0,
+            rounding: 0,
+            brought_forward: 0,
+            total: 0,
+            tax_rate: String::new(),
+            tax_contained: 0,
+            tax_on_deducted: 0,
+            credit_applied: 0,
+            amount_to_pay: 0,
+            refers_to: String::new(),
+            reason: String::new(),
+        }
+    }
+
+    fn show(&self, units: i64) -> String {
+        format!("{} {}", format_units(units, self.decimals, self.minor_digits), self.currency)
+    }
+}
+
+/// Sums an invoice up. What is paid in and belongs to no invoice pays it at once; a debt that no invoice holds is added to it.
+fn sum_up(document: &mut Document, closed: i64, rounding: i64, unallocated: i64) {
+    document.items_total = closed;
+    document.rounding = rounding;
+    document.brought_forward = (-unallocated).max(0);
+    document.total = closed + rounding + document.brought_forward;
+    document.credit_applied = unallocated.clamp(0, document.total.max(0));
+    document.amount_to_pay = document.total - document.credit_applied;
+}
+
+impl CutBill {
+    /// The document of the bill: an invoice of a postpaid account, a statement of a prepaid one.
+    #[must_use]
+    pub fn draft(&self) -> Draft {
+        let first = self.totals.iter().map(|total| total.first_at).min().unwrap_or(self.cut_at);
+        let kind = if self.mode == Mode::Postpaid { DocumentKind::Invoice } else { DocumentKind::Statement };
+        let mut document = self.denomination.blank(kind, self.cause, &self.account, self.bill, [first.min(self.cut_at), self.cut_at]);
+        document.items = self.lines(EntryKind::ChargedUnbilled, EntryKind::RefundedUnbilled);
+        document.deducted = self.lines(EntryKind::ChargedBalance, EntryKind::RefundedBalance);
+        let wallet = self.wallet();
+        if kind == DocumentKind::Statement || self.has_prepaid_part(&document, &wallet) {
+            document.wallet = Some(wallet);
+        }
+        if kind == DocumentKind::Invoice {
+            sum_up(&mut document, self.closed, self.rounding, self.balance + self.open);
+        } else {
+            document.items_total = self.closed;
+        }
+        let held_reason = self.differences(&document, &wallet);
+        Draft { document, held_reason }
+    }
+
+    /// After a conversion within the bill, or when a prepaid charge or its refund fell into it, the customer sees the wallet too.
+    fn has_prepaid_part(&self, document: &Document, wallet: &Wallet) -> bool {
+        let has_moved =
+            [wallet.opening, wallet.closing, wallet.paid_in, wallet.adjusted, wallet.refunded].iter().any(|amount| *amount != 0);
+        !document.deducted.is_empty() || (self.was_converted && has_moved)
+    }
+
+    /// The charges of a kind by item, and behind each what was refunded of it.
+    fn lines(&self, charged: EntryKind, refunded: EntryKind) -> Vec<Item> {
+        let charges = self.totals.iter().filter(|total| total.kind == charged).map(Total::line);
+        let mut lines: Vec<Item> = charges.collect();
+        let is_of_charge = |refund: &&Refund| refund.kind == refunded && refund.charge.is_none_or(|kind| kind == charged);
+        for refund in self.refunds.iter().filter(is_of_charge) {
+            merge(&mut lines, refund.line());
+        }
+        lines.sort_by(|left, right| place(left).cmp(&place(right)));
+        lines
+    }
+
+    fn wallet(&self) -> Wallet {
+        let sum =
+            |kinds: &[EntryKind]| self.totals.iter().filter(|total| kinds.contains(&total.kind)).map(|total| total.amount).sum::<i64>();
+        Wallet {
+            opening: self.opening,
+            paid_in: sum(&[EntryKind::ToppedUp, EntryKind::PaymentRecorded]),
+            reversed: -sum(&[EntryKind::PaymentReversed]),
+            charged: -sum(&[EntryKind::ChargedBalance]),
+            refunded: sum(&[EntryKind::RefundedBalance]),
+            withdrawn: -sum(&[EntryKind::Withdrawn]),
+            adjusted: sum(&[EntryKind::Adjusted]),
+            invoiced: self.single[0],
+            rounded: self.single[1],
+            closing: self.balance,
+        }
+    }
+
+    /// What does not add up; empty: everything does.
+    fn differences(&self, document: &Document, wallet: &Wallet) -> String {
+        let show = |units| self.denomination.show(units);
+        let mut differences = Vec::new();
+        let items: i64 = document.items.iter().map(|item| item.amount).sum();
+        if items != self.closed {
+            let (sum, closed, difference) = (show(items), show(self.closed), show(items - self.closed));
+            differences.push(format!("the items add up to {sum}, but the ledger closed {closed}: a difference of {difference}"));
+        }
+        let Wallet { opening, paid_in, reversed, charged, refunded, withdrawn, adjusted, invoiced, rounded, closing } = *wallet;
+        let moved = opening + paid_in + reversed + charged + refunded + withdrawn + adjusted + invoiced + rounded;
+        if moved != closing {
+            let (sum, closed, difference) = (show(moved), show(closing), show(moved - closing));
+            differences.push(format!("the balance adds up to {sum}, but the ledger closed at {closed}: a difference of {difference}"));
+        }
+        differences.join("; ")
+    }
+}
+
+impl Total {
+    fn line(&self) -> Item {
+        let Subject { category, item, unit, quantity, description } = self.subject.clone();
+        Item {
+            category: category_name(category).to_owned(),
+            item,
+            description,
+            quantity,
+            unit,
+            count: self.count,
+            amount: self.amount,
+            first_use: self.first_at,
+            last_use: self.last_at,
+        }
+    }
+}
+
+impl Refund {
+    fn line(&self) -> Item {
+        let Subject { category, item, unit, quantity, .. } = self.subject.clone();
+        let quantity = if quantity.is_empty() || quantity == "0" { quantity } else { format!("-{quantity}") };
+        Item {
+            category: category_name(category).to_owned(),
+            item,
+            description: "refunded".to_owned(),
+            quantity,
+            unit,
+            count: 1,
+            amount: -self.amount,
+            first_use: self.time,
+            last_use: self.time,
+        }
+    }
+}
+
+/// Adds a refund to the line of the refunds of its item.
+fn merge(lines: &mut Vec<Item>, refund: Item) {
+    let is_same = |line: &&mut Item| line.amount < 0 && place(line) == place(&refund);
+    match lines.iter_mut().find(is_same) {
+        Some(line) => {
+            line.count += refund.count;
+            line.amount += refund.amount;
+            line.first_use = line.first_use.min(refund.first_use);
+            line.last_use = line.last_use.max(refund.last_use);
+            line.quantity = add_quantities(&line.quantity, &refund.quantity);
+        }
+        None => lines.push(refund),
+    }
+}
+
+/// The sum of two decimals; empty counts as nothing. What is no decimal, or too large to add, is not said.
+#[must_use]
+pub fn add_quantities(left: &str, right: &str) -> String {
+    if left.is_empty() || right.is_empty() {
+        return if left.is_empty() { right.to_owned() } else { left.to_owned() };
+    }
+    let parse = |text: &str| rust_decimal::Decimal::from_str_exact(text).ok();
+    let sum = parse(left).zip(parse(right)).and_then(|(left, right)| left.checked_add(right));
+    sum.map(|sum| sum.normalize().to_string()).unwrap_or_default()
+}
+
+/// Where a line stands on the page: by category, item and unit, refunds behind charges.
+fn place(item: &Item) -> (usize, &str, &str, bool) {
+    let category = CATEGORIES.iter().position(|name| *name == item.category).unwrap_or(CATEGORIES.len());
+    (category, &item.item, &item.unit, item.description == "refunded")
+}
+
+/// The names of the categories, in the order of their numbers.
+pub const CATEGORIES: [&str; 4] = ["usage", "subscription", "hardware", "service"];
+
+/// The name of a category on a document; what was not said is usage.
+#[must_use]
+pub fn category_name(category: Option<Category>) -> &'static str {
+    match category {
+        None | Some(Category::Usage) => "usage",
+        Some(Category::Subscription) => "subscription",
+        Some(Category::Hardware) => "hardware",
+        Some(Category::Service) => "service",
+    }
+}
+
+/// A charge that is a bill of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SingleCharge {
+    /// The account.
+    pub account: String,
+    /// In what it is kept.
+    pub denomination: Denomination,
+    /// The bill's number.
+    pub bill: u32,
+    /// When it was charged.
+    pub time: Millis,
+    /// What was charged.
+    pub subject: Subject,
+    /// How much.
+    pub amount: i64,
+    /// What rounding it to the minor unit added to the balance.
+    pub rounding: i64,
+    /// The balance before it.
+    pub balance: i64,
+    /// What is open of earlier invoices.
+    pub open: i64,
+}
+
+impl SingleCharge {
+    /// Its invoice.
+    #[must_use]
+    pub fn draft(&self) -> Draft {
+        let Self { denomination, account, bill, time, amount, .. } = self;
+        let mut document = denomination.blank(DocumentKind::Invoice, Cause::SingleCharge, account, *bill, [*time, *time]);
+        let subject = self.subject.clone();
+        let total = Total { kind: EntryKind::ChargedOwnBill, subject, amount: *amount, count: 1, first_at: *time, last_at: *time };
+        document.items = vec![total.line()];
+        // A debt of before stays for the monthly bill: a single charge is billed for itself.
+        sum_up(&mut document, *amount, self.rounding, (self.balance + self.open).max(0));
+        Draft { document, held_reason: String::new() }
+    }
+}
+
+/// A refund of what an earlier invoice billed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreditNote {
+    /// The account.
+    pub account: String,
+    /// In what it is kept.
+    pub denomination: Denomination,
+    /// The bill that holds the charge.
+    pub bill: u32,
+    /// When the charge was made.
+    pub charged_at: Millis,
+    /// The refund.
+    pub refund: Refund,
+    /// Why.
+    pub reason: String,
+}
+
+impl CreditNote {
+    /// Its document: what is given back, and nothing to pay.
+    #[must_use]
+    pub fn draft(&self) -> Draft {
+        let Self { denomination, account, bill, refund, .. } = self;
+        let period = [self.charged_at.min(refund.time), refund.time];
+        let mut document = denomination.blank(DocumentKind::CreditNote, Cause::Refund, account, *bill, period);
+        let subject = refund.subject.clone();
+        let (amount, time) = (refund.amount, refund.time);
+        let total = Total { kind: refund.kind, subject, amount, count: 1, first_at: time, last_at: time };
+        document.items = vec![total.line()];
+        document.items_total = amount;
+        document.total = amount;
+        document.reason.clone_from(&self.reason);
+        Draft { document, held_reason: String::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

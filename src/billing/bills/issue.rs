@@ -1,0 +1,223 @@
+//! Gives good drafts their numbers: a step of its own, so that nothing that cuts a bill waits for it.
+//!
+//! A series' row is locked by the transaction's first statement, so one process numbers a series at a time, and is changed by its last:
+//! numbers and documents are committed together, or not at all. So there is no gap and no number twice, whoever is killed when.
+//! Everything is frozen here that is not the ledger's: issuer, customer, tax, dates. Rows of `issued` never change.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
+
+use super::customers;
+use crate::billing::BillingError;
+use crate::billing::document::{Document, DocumentKind, Party};
+use crate::billing::settings::BillingSettings;
+use crate::billing::store::Store;
+use crate::billing::store::rows::{Table, Type, Value};
+use crate::domain::account::Millis;
+
+/// How many documents one transaction issues.
+const BATCH: i64 = 200;
+
+/// What is frozen in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Frozen {
+    pub issuer: Party,
+    pub customer: Party,
+    pub tax_rate: String,
+    pub time_zone: String,
+    /// The number of the invoice that a credit note refers to.
+    pub refers_to: String,
+}
+
+const ISSUED: Table = Table {
+    name: "issued",
+    columns: &[
+        ("document", Type::Number),
+        ("number", Type::Text),
+        ("issued_at", Type::Number),
+        ("due_at", Type::Number),
+        ("tax_contained", Type::Number),
+        ("tax_on_deducted", Type::Number),
+        ("frozen", Type::Text),
+    ],
+    on_conflict: "",
+};
+
+/// Numbers all drafts that are good, each series in the order in which its bills were cut; answers how many it issued.
+pub async fn issue(store: &Store, settings: &BillingSettings, now: Millis) -> Result<usize, BillingError> {
+    let mut issued = 0;
+    // Credit notes last: they name their invoices by number.
+    for kind in DocumentKind::ALL {
+        while is_any_ready(store, kind).await? {
+            match issue_batch(store, settings, kind, now).await? {
+                0 => break,
+                count => issued += count,
+            }
+        }
+    }
+    Ok(issued)
+}
+
+/// Whether there is anything to do: asked first, since a look locks nothing.
+async fn is_any_ready(store: &Store, kind: DocumentKind) -> Result<bool, BillingError> {
+    let found = sqlx::query("SELECT document FROM drafts WHERE kind = $1 LIMIT 1").bind(kind.name()).fetch_optional(store.pool()).await?;
+    Ok(found.is_some())
+}
+
+async fn issue_batch(store: &Store, settings: &BillingSettings, kind: DocumentKind, now: Millis) -> Result<usize, BillingError> {
+    let prefix = settings.prefixes.of(kind);
+    let mut transaction = store.begin().await?;
+    let connection = &mut *transaction;
+    let last_place = lock_series(connection, prefix).await?;
+    let drafts = drafts(connection, kind).await?;
+    let Some((cut_at, document)) = drafts.last().map(|draft| (draft.cut_at, draft.id)) else { return Ok(0) };
+    let mut place = last_place;
+    let mut rows = Vec::with_capacity(drafts.len());
+    for draft in &drafts {
+        place += 1;
+        rows.push(issued_row(draft, settings, settings.prefixes.number(kind, place), now)?);
+    }
+    ISSUED.insert(connection, store.dialect(), &rows).await?;
+    sqlx::query(
+        "DELETE FROM drafts WHERE kind = $1 AND (cut_at < $2 OR (cut_at = $2 AND document <= $3)) \
+         AND EXISTS (SELECT 1 FROM issued WHERE issued.document = drafts.document)",
+    )
+    .bind(kind.name())
+    .bind(cut_at)
+    .bind(document)
+    .execute(&mut *connection)
+    .await?;
+    let done = sqlx::query("UPDATE series SET last_place = $1 WHERE prefix = $2 AND last_place = $3")
+        .bind(place)
+        .bind(prefix.to_owned())
+        .bind(last_place)
+        .execute(&mut *connection)
+        .await?;
+    if done.rows_affected() != 1 {
+        // The transaction is dropped, and with it all that it wrote.
+        return Err(BillingError::unavailable("another process has numbered the series"));
+    }
+    transaction.commit().await?;
+    Ok(rows.len())
+}
+
+/// Makes whoever else numbers the series wait, and answers the last place that was given in it.
+async fn lock_series(connection: &mut AnyConnection, prefix: &str) -> Result<i64, BillingError> {
+    let touch = "UPDATE series SET last_place = last_place WHERE prefix = $1";
+    if sqlx::query(touch).bind(prefix.to_owned()).execute(&mut *connection).await?.rows_affected() == 0 {
+        let begin = "INSERT INTO series (prefix, last_place) VALUES ($1, 0) ON CONFLICT (prefix) DO NOTHING";
+        sqlx::query(begin).bind(prefix.to_owned()).execute(&mut *connection).await?;
+        sqlx::query(touch).bind(prefix.to_owned()).execute(&mut *connection).await?;
+    }
+    let row = sqlx::query("SELECT last_place FROM series WHERE prefix = $1").bind(prefix.to_owned()).fetch_one(connection).await?;
+    Ok(row.try_get("last_place")?)
+}
+
+/// A draft that can be issued.
+struct Ready {
+    id: i64,
+    cut_at: Millis,
+    document: Document,
+    customer: Party,
+    refers_to: String,
+}
+
+async fn drafts(connection: &mut AnyConnection, kind: DocumentKind) -> Result<Vec<Ready>, BillingError> {
+    // A credit note waits until its invoice has a number.
+    let rows = sqlx::query(
+        "SELECT documents.id, drafts.cut_at, documents.content, COALESCE(original.number, '') AS refers_to, \
+                COALESCE(accounts.name, '') AS account_name, COALESCE(customers.name, '') AS name, \
+                COALESCE(customers.address, '[]') AS address, COALESCE(customers.tax_id, '') AS tax_id, \
+                COALESCE(customers.email, '') AS email \
+         FROM drafts JOIN documents ON documents.id = drafts.document \
+         LEFT JOIN issued AS original ON original.document = documents.refers_to \
+         LEFT JOIN accounts ON accounts.account = documents.account \
+         LEFT JOIN customers ON customers.account = documents.account \
+         WHERE drafts.kind = $1 AND (documents.refers_to = 0 OR original.document IS NOT NULL) \
+         ORDER BY drafts.cut_at, drafts.document LIMIT $2",
+    )
+    .bind(kind.name())
+    .bind(BATCH)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(ready).collect()
+}
+
+fn ready(row: &AnyRow) -> Result<Ready, BillingError> {
+    let content: String = row.try_get("content")?;
+    let mut customer = customers::read(row)?;
+    if customer.name.is_empty() {
+        customer.name = row.try_get("account_name")?;
+    }
+    Ok(Ready {
+        id: row.try_get("id")?,
+        cut_at: row.try_get("cut_at")?,
+        document: serde_json::from_str(&content).map_err(BillingError::corrupt)?,
+        customer,
+        refers_to: row.try_get("refers_to")?,
+    })
+}
+
+fn issued_row<'a>(draft: &Ready, settings: &BillingSettings, number: String, now: Millis) -> Result<Vec<Value<'a>>, BillingError> {
+    let document = &draft.document;
+    // No document is issued before its bill was cut, though clocks may differ by a little.
+    let issued_at = now.max(draft.cut_at);
+    let [tax_contained, tax_on_deducted] = taxes(document, settings);
+    let frozen = Frozen {
+        issuer: settings.issuer.clone(),
+        customer: draft.customer.clone(),
+        tax_rate: settings.tax_rate.to_string(),
+        time_zone: settings.time_zone.clone(),
+        refers_to: draft.refers_to.clone(),
+    };
+    let is_payable = document.kind == DocumentKind::Invoice && document.amount_to_pay > 0;
+    Ok(vec![
+        draft.id.into(),
+        number.into(),
+        issued_at.into(),
+        if is_payable { due_at(issued_at, settings)? } else { 0 }.into(),
+        tax_contained.into(),
+        tax_on_deducted.into(),
+        serde_json::to_string(&frozen).map_err(BillingError::corrupt)?.into(),
+    ])
+}
+
+/// The tax contained in what the document charges, and in what was deducted beside it.
+fn taxes(document: &Document, settings: &BillingSettings) -> [i64; 2] {
+    let tax = |amount| settings.tax_rate.contained(amount, document.decimals, document.minor_digits);
+    let deducted = tax(document.deducted.iter().map(|item| item.amount).sum());
+    match document.kind {
+        DocumentKind::Statement => [deducted, 0],
+        DocumentKind::Invoice | DocumentKind::CreditNote => [tax(document.items_total + document.rounding), deducted],
+    }
+}
+
+/// The last instant of the day by which an invoice is to be paid.
+fn due_at(issued_at: Millis, settings: &BillingSettings) -> Result<Millis, BillingError> {
+    let zone = TimeZone::get(&settings.time_zone)
+        .map_err(|error| BillingError::Invalid { field: "time_zone", problem: format!("is not known: {error}") })?;
+    let end = || {
+        let issued = Timestamp::from_millisecond(issued_at)?.to_zoned(zone.clone()).date();
+        let after = issued.checked_add(jiff::Span::new().days(i64::from(settings.due_days) + 1))?;
+        Ok::<_, jiff::Error>(after.to_zoned(zone)?.timestamp().as_millisecond() - 1)
+    };
+    end().map_err(BillingError::corrupt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invoice_is_due_at_the_end_of_a_day_of_the_zone() {
+        let settings = BillingSettings { time_zone: "Europe/Berlin".to_owned(), due_days: 14, ..BillingSettings::default() };
+        let at = |text: &str| text.parse::<Timestamp>().unwrap().as_millisecond();
+        // Issued in Berlin on 18 October, in summer; due to the end of 1 November, in winter.
+        assert_eq!(due_at(at("2026-10-17T22:30:00Z"), &settings).unwrap(), at("2026-11-01T22:59:59.999Z"));
+        let same_day = BillingSettings { due_days: 0, ..BillingSettings::default() };
+        assert_eq!(due_at(at("2026-10-17T00:00:00Z"), &same_day).unwrap(), at("2026-10-17T23:59:59.999Z"));
+    }
+}

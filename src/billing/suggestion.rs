@@ -1,0 +1,109 @@
+//! The credit limit that an account would need in postpaid, from its own history: the published guideline.
+//!
+//! The largest of the last three closed months, rounded up to whole units of the currency. What counts is what is unbilled until the
+//! month ends: with separate invoices for subscriptions, hardware and services, usage alone; else all transactions.
+
+use super::MonthOfCharges;
+use crate::domain::account::{Category, NonUsageBilling};
+
+/// How many closed months are looked at.
+const MONTHS: usize = 3;
+
+/// Which charges count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// Usage alone.
+    Usage,
+    /// All of them.
+    AllTransactions,
+}
+
+/// An estimate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suggestion {
+    /// The limit, in units; none without history.
+    pub limit: Option<i64>,
+    /// Which charges counted.
+    pub basis: Basis,
+    /// The months that it was told from, the newest first, and what counted of each.
+    pub months: Vec<(MonthOfCharges, i64)>,
+}
+
+/// Estimates the limit of an account that keeps so many decimals.
+#[must_use]
+pub fn suggest(mut history: Vec<MonthOfCharges>, non_usage_billing: NonUsageBilling, decimals: u8) -> Suggestion {
+    let basis = match non_usage_billing {
+        NonUsageBilling::Consolidated => Basis::AllTransactions,
+        NonUsageBilling::OneByOne => Basis::Usage,
+    };
+    history.sort_by_key(|month| std::cmp::Reverse(month.from));
+    history.truncate(MONTHS);
+    let months: Vec<_> = history
+        .into_iter()
+        .map(|month| {
+            let counted = match basis {
+                Basis::Usage => of_category(&month, Category::Usage),
+                Basis::AllTransactions => month.by_category.iter().sum(),
+            };
+            (month, counted)
+        })
+        .collect();
+    let limit = months.iter().map(|(_, counted)| *counted).max().filter(|largest| *largest > 0).map(|largest| round_up(largest, decimals));
+    Suggestion { limit, basis, months }
+}
+
+/// What a month's charges of one category came to.
+#[must_use]
+pub fn of_category(month: &MonthOfCharges, category: Category) -> i64 {
+    let [usage, subscription, hardware, service] = month.by_category;
+    match category {
+        Category::Usage => usage,
+        Category::Subscription => subscription,
+        Category::Hardware => hardware,
+        Category::Service => service,
+    }
+}
+
+/// Rounds a positive amount up to a whole unit of the currency.
+fn round_up(units: i64, decimals: u8) -> i64 {
+    let whole = 10_i64.pow(u32::from(decimals));
+    match units.rem_euclid(whole) {
+        0 => units,
+        rest => units - rest + whole,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn month(from: i64, by_category: [i64; 4]) -> MonthOfCharges {
+        MonthOfCharges { from, to: from + 1, by_category }
+    }
+
+    #[test]
+    fn the_largest_of_the_last_three_months_counts_rounded_up() {
+        let history =
+            vec![month(1, [999_000, 0, 0, 0]), month(4, [12_001, 500, 0, 0]), month(2, [11_000, 0, 0, 0]), month(3, [0, 0, 0, 0])];
+        let all = suggest(history.clone(), NonUsageBilling::Consolidated, 2);
+        assert_eq!((all.limit, all.basis), (Some(12_600), Basis::AllTransactions));
+        assert_eq!(
+            all.months.iter().map(|(month, counted)| (month.from, *counted)).collect::<Vec<_>>(),
+            [(4, 12_501), (3, 0), (2, 11_000)]
+        );
+        let usage = suggest(history, NonUsageBilling::OneByOne, 2);
+        assert_eq!((usage.limit, usage.basis), (Some(12_100), Basis::Usage));
+    }
+
+    #[test]
+    fn without_history_there_is_no_suggestion() {
+        assert_eq!(suggest(Vec::new(), NonUsageBilling::Consolidated, 2).limit, None);
+        assert_eq!(suggest(vec![month(1, [-5, 0, 0, 0])], NonUsageBilling::Consolidated, 2).limit, None);
+    }
+
+    #[test]
+    fn a_whole_amount_stays() {
+        assert_eq!(suggest(vec![month(1, [500_000_000, 0, 0, 0])], NonUsageBilling::Consolidated, 6).limit, Some(500_000_000));
+        assert_eq!(suggest(vec![month(1, [7, 0, 0, 0])], NonUsageBilling::Consolidated, 0).limit, Some(7));
+    }
+}

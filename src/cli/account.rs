@@ -1,0 +1,71 @@
+//! `tollgate account ...`: what an operator does with accounts.
+
+mod change;
+mod details;
+pub mod limit;
+pub mod list;
+pub mod show;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use super::client::{Client, ServerOptions};
+use super::output::Output;
+
+/// What to do, and how to show what came of it.
+#[derive(Args, Debug)]
+pub struct AccountOptions {
+    #[command(subcommand)]
+    command: AccountCommand,
+    /// How to show what came of it.
+    #[arg(long, value_enum, default_value_t = Output::Table, global = true)]
+    output: Output,
+    #[command(flatten)]
+    server: ServerOptions,
+}
+
+#[derive(Debug, Subcommand)]
+enum AccountCommand {
+    /// Open an account.
+    Create(change::CreateOptions),
+    /// Find an account by its id, or by how its name begins.
+    Show(list::ShowOptions),
+    /// List accounts, one in a row, in the order of their names.
+    List(list::ListOptions),
+    /// Add money that the customer paid.
+    TopUp(change::TopUpOptions),
+    /// Pay out the customer's own money.
+    Withdraw(change::WithdrawOptions),
+    /// Set or remove the permanent or the temporary credit limit.
+    Limit(limit::LimitOptions),
+    /// Change the payment mode.
+    Convert(limit::ConvertOptions),
+    /// Show whom documents are for, or change it.
+    Details(details::DetailsOptions),
+    /// Refuse new authorizations, direct debits and withdrawals from now on.
+    Suspend(change::StateOptions),
+    /// Let them happen again.
+    Resume(change::StateOptions),
+    /// End the account; it must be empty.
+    Close(change::StateOptions),
+}
+
+/// Does it.
+pub async fn run(options: AccountOptions) -> anyhow::Result<ExitCode> {
+    let AccountOptions { command, output, server } = options;
+    let mut client = Client::connect(&server.server).await?;
+    match command {
+        AccountCommand::Create(options) => change::create(&mut client, options, output).await,
+        AccountCommand::Show(options) => list::show(&mut client, options, output).await,
+        AccountCommand::List(options) => list::list(&mut client, options, output).await,
+        AccountCommand::TopUp(options) => change::top_up(&mut client, options, output).await,
+        AccountCommand::Withdraw(options) => change::withdraw(&mut client, options, output).await,
+        AccountCommand::Limit(options) => limit::limit(&mut client, options, output).await,
+        AccountCommand::Convert(options) => limit::convert(&mut client, options, output).await,
+        AccountCommand::Details(options) => details::run(&mut client, options, output).await,
+        AccountCommand::Suspend(options) => change::suspend(&mut client, options, output).await,
+        AccountCommand::Resume(options) => change::resume(&mut client, options, output).await,
+        AccountCommand::Close(options) => change::close(&mut client, options, output).await,
+    }
+}

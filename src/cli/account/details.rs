@@ -1,0 +1,60 @@
+//! `tollgate account details`: whom an account's documents are for.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::cli::client::{Client, explain};
+use crate::cli::invoice::party_json;
+use crate::cli::output::{Output, print_json};
+use crate::cli::table::table;
+use crate::grpc::v1::{GetBillingDetailsRequest, Party, SetBillingDetailsRequest};
+
+/// Of which account, and what is to change.
+#[derive(Args, Debug)]
+pub struct DetailsOptions {
+    /// The account's id.
+    account: String,
+    /// The name on documents; empty: the account's.
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
+    /// A line of the postal address; may be given several times, and replaces all that were there.
+    #[arg(long, value_name = "LINE")]
+    address: Option<Vec<String>>,
+    /// The tax id.
+    #[arg(long, value_name = "TEXT")]
+    tax_id: Option<String>,
+    /// Where to write to.
+    #[arg(long, value_name = "ADDRESS")]
+    email: Option<String>,
+}
+
+/// Changes what is given, and shows what is there then.
+pub async fn run(client: &mut Client, options: DetailsOptions, output: Output) -> anyhow::Result<ExitCode> {
+    let request = GetBillingDetailsRequest { account_id: options.account.clone() };
+    let before = client.billing.get_billing_details(request).await.map_err(explain)?.into_inner().customer.unwrap_or_default();
+    let customer = Party {
+        name: options.name.unwrap_or_else(|| before.name.clone()),
+        address: options.address.unwrap_or_else(|| before.address.clone()),
+        tax_id: options.tax_id.unwrap_or_else(|| before.tax_id.clone()),
+        email: options.email.unwrap_or_else(|| before.email.clone()),
+    };
+    if customer != before {
+        let request = SetBillingDetailsRequest { account_id: options.account.clone(), customer: Some(customer.clone()) };
+        client.billing.set_billing_details(request).await.map_err(explain)?;
+    }
+    match output {
+        Output::Table => {
+            let mut table = table([&options.account, ""], 2);
+            table.add_rows([
+                ["name", &customer.name],
+                ["address", &customer.address.join("\n")],
+                ["tax id", &customer.tax_id],
+                ["email", &customer.email],
+            ]);
+            println!("{table}");
+        }
+        Output::Json => print_json(&party_json(&customer)),
+    }
+    Ok(ExitCode::SUCCESS)
+}

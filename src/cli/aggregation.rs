@@ -1,0 +1,67 @@
+//! `tollgate aggregation`: how far the billing store has followed the ledger.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::client::{Client, ServerOptions, explain};
+use super::output::{Output, print_json};
+use super::table::{self, table_of};
+use crate::grpc::v1::{AggregationState, GetAggregationRequest, PartitionAggregation};
+
+/// How to show it.
+#[derive(Args, Debug)]
+pub struct AggregationOptions {
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    #[command(flatten)]
+    server: ServerOptions,
+}
+
+/// Asks, and prints.
+pub async fn run(options: AggregationOptions) -> anyhow::Result<ExitCode> {
+    let mut client = Client::connect(&options.server.server).await?;
+    let found = client.billing.get_aggregation(GetAggregationRequest {}).await.map_err(explain)?.into_inner().partitions;
+    match options.output {
+        Output::Table => println!("{}", as_table(&found)),
+        Output::Json => print_json(&found.iter().map(as_json).collect::<Value>()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_table(found: &[PartitionAggregation]) -> comfy_table::Table {
+    let header = ["partition", "state", "next entry", "entries behind", "seconds behind"];
+    let mut table = table_of(&header, 2..header.len());
+    for of in found {
+        let state = if of.reason.is_empty() { state_name(of.state()).to_owned() } else { format!("stopped: {}", of.reason) };
+        table.add_row(vec![
+            of.partition.to_string().into(),
+            table::unless("running", &state),
+            of.next_sequence.to_string().into(),
+            of.lag_entries.to_string().into(),
+            of.lag_seconds.to_string().into(),
+        ]);
+    }
+    table
+}
+
+fn as_json(of: &PartitionAggregation) -> Value {
+    json!({
+        "partition": of.partition,
+        "state": state_name(of.state()),
+        "reason": of.reason,
+        "next_sequence": of.next_sequence,
+        "lag_entries": of.lag_entries,
+        "lag_seconds": of.lag_seconds,
+    })
+}
+
+fn state_name(state: AggregationState) -> &'static str {
+    match state {
+        AggregationState::Unspecified => "unknown",
+        AggregationState::Running => "running",
+        AggregationState::Stopped => "stopped",
+    }
+}

@@ -1,0 +1,99 @@
+//! Why a command did not do what it was told, and what the process exits with.
+//!
+//! | exit code | what it means |
+//! | --- | --- |
+//! | 0 | done; also: it was so already, or was done by an earlier request of the same id |
+//! | 1 | refused or declined, and nothing was changed; stderr says why |
+//! | 2 | no such command line |
+//! | 3 | no answer: the service is not there, or cannot reach its store; repeating with the same `--request-id` is safe |
+
+use std::fmt;
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+/// What the process exits with, if it was told no.
+pub const REFUSED: u8 = 1;
+
+/// What the process exits with, if there was no answer.
+pub const UNAVAILABLE: u8 = 3;
+
+/// Why a command did not do what it was told.
+#[derive(Debug)]
+pub struct Failure {
+    exit_code: u8,
+    text: String,
+}
+
+impl Failure {
+    /// The answer was no.
+    #[must_use]
+    pub fn refused(text: impl Into<String>) -> Self {
+        Self { exit_code: REFUSED, text: text.into() }
+    }
+
+    /// There was no answer.
+    #[must_use]
+    pub fn unavailable(text: impl Into<String>) -> Self {
+        Self { exit_code: UNAVAILABLE, text: text.into() }
+    }
+
+    /// What a call ended with.
+    #[must_use]
+    pub fn of_call(status: &Status) -> Self {
+        let details = status.get_error_details();
+        let reason = details.error_info().map(|info| info.reason.as_str());
+        let mut text = status.message().to_owned();
+        if let Some(resource) = details.resource_info().filter(|resource| !resource.resource_name.is_empty()) {
+            text += &format!(": {}", resource.resource_name);
+        }
+        text += &match reason {
+            Some(reason) => format!(" ({reason})"),
+            None => format!(" ({:?})", status.code()),
+        };
+        for violation in details.bad_request().into_iter().flat_map(|request| &request.field_violations) {
+            text += &format!("\n  {} {}", violation.field, violation.description);
+        }
+        Self { exit_code: if is_no_answer(status.code(), reason) { UNAVAILABLE } else { REFUSED }, text }
+    }
+}
+
+/// Whether a status says that nothing was decided. The service gives each of its errors a reason; what has none comes from the
+/// connection.
+fn is_no_answer(code: Code, reason: Option<&str>) -> bool {
+    match reason {
+        Some(reason) => code == Code::Unavailable || reason == "OVERLOADED",
+        None => {
+            matches!(code, Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded | Code::Internal | Code::Aborted)
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// What the process exits with because of an error.
+#[must_use]
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map_or(REFUSED, |failure| failure.exit_code)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn no_answer_is_told_from_a_refusal() {
+        let gone: anyhow::Result<()> = Err(Failure::of_call(&Status::unavailable("transport error")).into());
+        assert_eq!(exit_code(&gone.context("while asking").unwrap_err()), UNAVAILABLE);
+        assert_eq!(exit_code(&Failure::of_call(&Status::not_found("there is no such account")).into()), REFUSED);
+        assert_eq!(exit_code(&anyhow::anyhow!("a file cannot be read")), REFUSED);
+    }
+}

@@ -1,0 +1,184 @@
+//! `tollgate invoice ...`: documents, as tables, JSON, and files.
+
+mod show;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::Value;
+
+use super::client::{Client, ServerOptions, explain};
+use super::failure::Failure;
+use super::output::{Output, print_json};
+use crate::grpc::v1::{GetInvoiceFileRequest, GetInvoiceRequest, Invoice, InvoiceForm, InvoiceKind, InvoiceState, ListInvoicesRequest};
+pub use show::{category_name, party_json};
+
+/// How many documents a page has.
+const PAGE: i32 = 500;
+
+/// What to do, and how to show it.
+#[derive(Args, Debug)]
+pub struct InvoiceOptions {
+    #[command(subcommand)]
+    command: InvoiceCommand,
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t = Output::Table, global = true)]
+    output: Output,
+    #[command(flatten)]
+    server: ServerOptions,
+}
+
+#[derive(Debug, Subcommand)]
+enum InvoiceCommand {
+    /// List invoices, statements and credit notes, the newest first.
+    List(ListOptions),
+    /// Show one, with its lines.
+    Show(NumberOptions),
+    /// Write it as PDF.
+    Pdf(FileOptions),
+    /// Write it as a page for the browser and the printer.
+    Html(FileOptions),
+    /// Write the usage records that it bills as CSV.
+    Csv(FileOptions),
+}
+
+#[derive(Args, Debug)]
+struct ListOptions {
+    /// Only of this account.
+    #[arg(long, value_name = "ID")]
+    account: Option<String>,
+    /// Only of this kind.
+    #[arg(long, value_enum)]
+    kind: Option<Kind>,
+    /// Only in this state.
+    #[arg(long, value_enum)]
+    state: Option<State>,
+    /// Only what is not yet paid in full.
+    #[arg(long)]
+    unpaid: bool,
+    /// At most so many [default: all]
+    #[arg(long, value_name = "NUMBER")]
+    count: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Kind {
+    /// Has an amount to pay.
+    Invoice,
+    /// Summarizes what was deducted from a prepaid account.
+    Statement,
+    /// Documents a refund of what was invoiced.
+    CreditNote,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum State {
+    /// Its bill is cut; it has no number yet.
+    Draft,
+    /// It has a number.
+    Issued,
+    /// Held back: its lines do not add up.
+    Held,
+}
+
+#[derive(Args, Debug)]
+struct NumberOptions {
+    /// The document's number.
+    number: String,
+}
+
+#[derive(Args, Debug)]
+struct FileOptions {
+    /// The document's number.
+    number: String,
+    /// Write to this file; "-": to the standard output [default: named by the number, in the current folder]
+    #[arg(long, value_name = "PATH")]
+    file: Option<PathBuf>,
+}
+
+/// Does it.
+pub async fn run(options: InvoiceOptions) -> anyhow::Result<ExitCode> {
+    let InvoiceOptions { command, output, server } = options;
+    let mut client = Client::connect(&server.server).await?;
+    match command {
+        InvoiceCommand::List(options) => list(&mut client, options, output).await?,
+        InvoiceCommand::Show(NumberOptions { number }) => {
+            let found = client.billing.get_invoice(GetInvoiceRequest { number }).await.map_err(explain)?.into_inner();
+            let invoice = found.invoice.unwrap_or_default();
+            match output {
+                Output::Table => println!("{}", show::in_full(&invoice)),
+                Output::Json => print_json(&show::as_json(&invoice)),
+            }
+        }
+        InvoiceCommand::Pdf(options) => write(&mut client, options, InvoiceForm::Pdf).await?,
+        InvoiceCommand::Html(options) => write(&mut client, options, InvoiceForm::Html).await?,
+        InvoiceCommand::Csv(options) => write(&mut client, options, InvoiceForm::Csv).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(client: &mut Client, options: ListOptions, output: Output) -> anyhow::Result<()> {
+    let kind = match options.kind {
+        None => InvoiceKind::Unspecified,
+        Some(Kind::Invoice) => InvoiceKind::Invoice,
+        Some(Kind::Statement) => InvoiceKind::Statement,
+        Some(Kind::CreditNote) => InvoiceKind::CreditNote,
+    };
+    let state = match options.state {
+        None => InvoiceState::Unspecified,
+        Some(State::Draft) => InvoiceState::Draft,
+        Some(State::Issued) => InvoiceState::Issued,
+        Some(State::Held) => InvoiceState::Held,
+    };
+    let mut request = ListInvoicesRequest {
+        account_id: options.account.unwrap_or_default(),
+        kind: kind.into(),
+        state: state.into(),
+        unpaid_only: options.unpaid,
+        page_size: PAGE,
+        page_token: String::new(),
+    };
+    let count = options.count.unwrap_or(usize::MAX);
+    let mut found: Vec<Invoice> = Vec::new();
+    loop {
+        let page = client.billing.list_invoices(request.clone()).await.map_err(explain)?.into_inner();
+        found.extend(page.invoices);
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() || found.len() >= count {
+            break;
+        }
+    }
+    found.truncate(count);
+    match output {
+        Output::Table => println!("{}", show::in_rows(&found)),
+        Output::Json => print_json(&found.iter().map(show::as_json).collect::<Value>()),
+    }
+    Ok(())
+}
+
+/// Fetches a file, all of it before anything is written.
+async fn write(client: &mut Client, options: FileOptions, form: InvoiceForm) -> anyhow::Result<()> {
+    let request = GetInvoiceFileRequest { number: options.number, form: form.into() };
+    let mut parts = client.billing.get_invoice_file(request).await.map_err(explain)?.into_inner();
+    let (mut name, mut content) = (String::new(), Vec::new());
+    while let Some(part) = parts.message().await.map_err(explain)? {
+        if name.is_empty() {
+            name = part.file_name;
+        }
+        content.extend(part.content);
+    }
+    let path = match options.file {
+        Some(path) if path == Path::new("-") => {
+            return std::io::stdout().write_all(&content).context("cannot write to the standard output");
+        }
+        Some(path) => path,
+        // The service's word is not taken for a place elsewhere.
+        None => PathBuf::from(Path::new(&name).file_name().ok_or_else(|| Failure::refused("the service has not named the file"))?),
+    };
+    std::fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
+    println!("{}", path.display());
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! How documents are shown.
+
+use serde_json::{Value, json};
+
+use crate::cli::output::{day_text, instant_json};
+use crate::cli::table::{self, table, table_of};
+use crate::grpc::v1::{ChargeCategory, Invoice, InvoiceCause, InvoiceItem, InvoiceKind, InvoiceState, Party};
+
+/// Documents, one in a row.
+pub fn in_rows(invoices: &[Invoice]) -> comfy_table::Table {
+    let header = ["number", "kind", "state", "account", "period", "issued", "due", "", "total", "to pay", "open"];
+    let mut table = table_of(&header, 8..header.len());
+    for invoice in invoices {
+        table.add_row(vec![
+            invoice.number.clone().into(),
+            kind_name(invoice.kind()).into(),
+            table::unless("issued", state_name(invoice.state())),
+            invoice.account_id.clone().into(),
+            format!("{} to {}", day_text(invoice.period_from), day_text(invoice.period_to)).into(),
+            day_text(invoice.issued_at).into(),
+            day_text(invoice.due_at).into(),
+            invoice.currency_code.clone().into(),
+            table::amount(&invoice.total),
+            table::amount(&invoice.amount_to_pay),
+            table::amount(&invoice.open_amount),
+        ]);
+    }
+    table
+}
+
+/// One document, with its lines.
+pub fn in_full(invoice: &Invoice) -> String {
+    let customer = invoice.customer.clone().unwrap_or_default();
+    let number = if invoice.number.is_empty() { "(no number yet)" } else { &invoice.number };
+    let mut text = format!("{} {number}, {}", kind_name(invoice.kind()), state_name(invoice.state()));
+    if !invoice.held_reason.is_empty() {
+        text += &format!("\nheld back: {}", invoice.held_reason);
+    }
+    text += &format!("\nfor {} ({}), {}", customer.name, invoice.account_id, cause_name(invoice.cause()));
+    text += &format!("\nperiod {} to {} ({})", day_text(invoice.period_from), day_text(invoice.period_to), invoice.time_zone);
+    if !invoice.refers_to.is_empty() {
+        text += &format!("\nrefers to {}: {}", invoice.refers_to, invoice.reason);
+    }
+    if !invoice.items.is_empty() {
+        text += &format!("\n{}", items_table(&invoice.items, &invoice.currency_code));
+    }
+    if !invoice.deducted.is_empty() {
+        text += &format!("\nalready deducted from the balance:\n{}", items_table(&invoice.deducted, &invoice.currency_code));
+    }
+    if let Some(wallet) = &invoice.wallet {
+        let mut moved = table(["balance", &invoice.currency_code], 1);
+        let rows = [
+            ("opening", &wallet.opening),
+            ("paid in", &wallet.paid_in),
+            ("taken back", &wallet.reversed),
+            ("charged", &wallet.charged),
+            ("refunded", &wallet.refunded),
+            ("paid out", &wallet.withdrawn),
+            ("corrected", &wallet.adjusted),
+            ("invoiced one by one", &wallet.invoiced),
+            ("rounded", &wallet.rounded),
+            ("closing", &wallet.closing),
+        ];
+        add_amounts(&mut moved, &rows);
+        text += &format!("\n{moved}");
+    }
+    let mut sums = table(["sum", &invoice.currency_code], 1);
+    let tax_name = if invoice.tax_rate.is_empty() { "tax contained".to_owned() } else { format!("tax contained, {} %", invoice.tax_rate) };
+    let rows = [
+        ("items", &invoice.items_total),
+        ("rounding", &invoice.rounding),
+        ("brought forward", &invoice.brought_forward),
+        ("total", &invoice.total),
+        (tax_name.as_str(), &invoice.tax_contained),
+        ("paid by an overpayment", &invoice.credit_applied),
+        ("to pay", &invoice.amount_to_pay),
+        ("still open", &invoice.open_amount),
+    ];
+    add_amounts(&mut sums, &rows);
+    text += &format!("\n{sums}");
+    if invoice.due_at.is_some() {
+        text += &format!("\nto be paid by {}", day_text(invoice.due_at));
+    }
+    text
+}
+
+fn add_amounts(table: &mut comfy_table::Table, rows: &[(&str, &String)]) {
+    for (name, amount) in rows {
+        table.add_row(vec![(*name).into(), table::amount(amount)]);
+    }
+}
+
+fn items_table(items: &[InvoiceItem], currency: &str) -> comfy_table::Table {
+    let header = ["category", "item", "description", "first", "last", "charges", "quantity", "unit", currency];
+    let mut table = table_of(&header, 5..header.len());
+    for item in items {
+        table.add_row(vec![
+            category_name(item.category()).into(),
+            item.item.clone().into(),
+            item.description.clone().into(),
+            day_text(item.first_use).into(),
+            day_text(item.last_use).into(),
+            item.count.to_string().into(),
+            item.quantity.clone().into(),
+            item.unit.clone().into(),
+            table::amount(&item.amount),
+        ]);
+    }
+    table
+}
+
+/// A document, for programs.
+pub fn as_json(invoice: &Invoice) -> Value {
+    let wallet = invoice.wallet.as_ref().map(|wallet| {
+        json!({
+            "opening": wallet.opening, "paid_in": wallet.paid_in, "reversed": wallet.reversed, "charged": wallet.charged,
+            "refunded": wallet.refunded, "withdrawn": wallet.withdrawn, "adjusted": wallet.adjusted, "invoiced": wallet.invoiced,
+            "rounded": wallet.rounded, "closing": wallet.closing,
+        })
+    });
+    json!({
+        "number": invoice.number,
+        "kind": kind_name(invoice.kind()),
+        "state": state_name(invoice.state()),
+        "held_reason": invoice.held_reason,
+        "cause": cause_name(invoice.cause()),
+        "account_id": invoice.account_id,
+        "bill_number": invoice.bill_number,
+        "currency_code": invoice.currency_code,
+        "issuer": invoice.issuer.as_ref().map(party_json),
+        "customer": invoice.customer.as_ref().map(party_json),
+        "period_from": instant_json(invoice.period_from),
+        "period_to": instant_json(invoice.period_to),
+        "issued_at": instant_json(invoice.issued_at),
+        "due_at": instant_json(invoice.due_at),
+        "time_zone": invoice.time_zone,
+        "items": invoice.items.iter().map(item_json).collect::<Value>(),
+        "deducted": invoice.deducted.iter().map(item_json).collect::<Value>(),
+        "wallet": wallet,
+        "items_total": invoice.items_total,
+        "rounding": invoice.rounding,
+        "brought_forward": invoice.brought_forward,
+        "total": invoice.total,
+        "tax_rate": invoice.tax_rate,
+        "tax_contained": invoice.tax_contained,
+        "tax_on_deducted": invoice.tax_on_deducted,
+        "credit_applied": invoice.credit_applied,
+        "amount_to_pay": invoice.amount_to_pay,
+        "open_amount": invoice.open_amount,
+        "refers_to": invoice.refers_to,
+        "reason": invoice.reason,
+    })
+}
+
+/// Who issues a document, or whom it is for, for programs.
+pub fn party_json(party: &Party) -> Value {
+    json!({ "name": party.name, "address": party.address, "tax_id": party.tax_id, "email": party.email })
+}
+
+fn item_json(item: &InvoiceItem) -> Value {
+    json!({
+        "category": category_name(item.category()),
+        "item": item.item,
+        "description": item.description,
+        "quantity": item.quantity,
+        "unit": item.unit,
+        "count": item.count,
+        "amount": item.amount,
+        "first_use": instant_json(item.first_use),
+        "last_use": instant_json(item.last_use),
+    })
+}
+
+/// What a charge is for.
+pub fn category_name(category: ChargeCategory) -> &'static str {
+    match category {
+        ChargeCategory::Unspecified => "",
+        ChargeCategory::Usage => "usage",
+        ChargeCategory::Subscription => "subscription",
+        ChargeCategory::Hardware => "hardware",
+        ChargeCategory::Service => "service",
+    }
+}
+
+fn kind_name(kind: InvoiceKind) -> &'static str {
+    match kind {
+        InvoiceKind::Unspecified => "unknown",
+        InvoiceKind::Invoice => "invoice",
+        InvoiceKind::Statement => "statement",
+        InvoiceKind::CreditNote => "credit note",
+    }
+}
+
+fn state_name(state: InvoiceState) -> &'static str {
+    match state {
+        InvoiceState::Unspecified => "unknown",
+        InvoiceState::Draft => "draft",
+        InvoiceState::Issued => "issued",
+        InvoiceState::Held => "held",
+    }
+}
+
+fn cause_name(cause: InvoiceCause) -> &'static str {
+    match cause {
+        InvoiceCause::Unspecified => "unknown",
+        InvoiceCause::PeriodEnd => "the period ended",
+        InvoiceCause::Conversion => "converted to prepaid",
+        InvoiceCause::SingleCharge => "a single charge",
+        InvoiceCause::Refund => "a refund",
+    }
+}

@@ -1,0 +1,144 @@
+//! `tollgate payment ...`: payments, payments taken back, debts given up.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::account::limit::money;
+use super::account::show::{Done, amount_of};
+use super::client::{Client, ServerOptions, explain};
+use super::operator::{ByHand, ByHandWithReason};
+use super::output::Output;
+use crate::grpc::v1::{RecordPaymentRequest, ReversePaymentRequest, WriteOffRequest};
+
+/// What to do, and how to show what came of it.
+#[derive(Args, Debug)]
+pub struct PaymentOptions {
+    #[command(subcommand)]
+    command: PaymentCommand,
+    /// How to show what came of it.
+    #[arg(long, value_enum, default_value_t = Output::Table, global = true)]
+    output: Output,
+    #[command(flatten)]
+    server: ServerOptions,
+}
+
+#[derive(Debug, Subcommand)]
+enum PaymentCommand {
+    /// Record what a customer paid. It pays the oldest invoices first, or those that are named.
+    Record(RecordOptions),
+    /// Take back a payment that bounced or was charged back.
+    Reverse(ReverseOptions),
+    /// Give a debt up.
+    WriteOff(WriteOffOptions),
+}
+
+#[derive(Args, Debug)]
+struct RecordOptions {
+    /// The account's id.
+    account: String,
+    /// How much was paid.
+    amount: String,
+    /// The number of an invoice that it pays; may be given several times.
+    #[arg(long, value_name = "NUMBER")]
+    invoice: Vec<String>,
+    #[command(flatten)]
+    by_hand: ByHand,
+}
+
+#[derive(Args, Debug)]
+struct ReverseOptions {
+    /// The account's id.
+    account: String,
+    /// The payment: the request id under which it was recorded, or topped up.
+    payment: String,
+    /// How much of it [default: all that is left]
+    #[arg(long, value_name = "AMOUNT")]
+    amount: Option<String>,
+    #[command(flatten)]
+    by_hand: ByHandWithReason,
+}
+
+#[derive(Args, Debug)]
+struct WriteOffOptions {
+    /// The account's id.
+    account: String,
+    /// How much; at most what is due.
+    amount: String,
+    #[command(flatten)]
+    by_hand: ByHandWithReason,
+}
+
+/// Does it.
+pub async fn run(options: PaymentOptions) -> anyhow::Result<ExitCode> {
+    let PaymentOptions { command, output, server } = options;
+    let mut client = Client::connect(&server.server).await?;
+    match command {
+        PaymentCommand::Record(options) => record(&mut client, options, output).await?,
+        PaymentCommand::Reverse(options) => reverse(&mut client, options, output).await?,
+        PaymentCommand::WriteOff(options) => write_off(&mut client, options, output).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn record(client: &mut Client, options: RecordOptions, output: Output) -> anyhow::Result<()> {
+    let request_id = options.by_hand.request_id();
+    let request = RecordPaymentRequest {
+        account_id: options.account.clone(),
+        request_id: request_id.clone(),
+        amount: Some(money(&options.amount)),
+        invoice_numbers: options.invoice,
+        first_sent_at: None,
+        operator: options.by_hand.operator(),
+    };
+    let answer = client.billing.record_payment(request).await.map_err(explain)?.into_inner();
+    let mut text = format!("Recorded a payment of {}: {request_id}.", options.amount);
+    for allocation in &answer.allocations {
+        let amount = allocation.amount.clone().unwrap_or_default();
+        text += &format!("\n- {} {} for {}", amount.amount, amount.currency_code, allocation.invoice_number);
+    }
+    if !answer.allocations_known {
+        text += "\nWhat it pays is not known yet.";
+    }
+    let told = |allocation: &crate::grpc::v1::Allocation| json!({ "invoice_number": allocation.invoice_number, "amount": amount_of(allocation.amount.as_ref()) });
+    let mut more = Map::new();
+    more.insert("allocations".into(), answer.allocations.iter().map(told).collect::<Value>());
+    more.insert("allocations_known".into(), answer.allocations_known.into());
+    let (account, replayed, credit) = (&options.account, answer.replayed, answer.credit);
+    Done { account, request_id: &request_id, text, replayed, credit, more }.print(output);
+    Ok(())
+}
+
+async fn reverse(client: &mut Client, options: ReverseOptions, output: Output) -> anyhow::Result<()> {
+    let request_id = options.by_hand.request_id();
+    let request = ReversePaymentRequest {
+        account_id: options.account.clone(),
+        request_id: request_id.clone(),
+        payment_id: options.payment,
+        amount: options.amount.as_deref().map(money),
+        operator: options.by_hand.operator(),
+    };
+    let answer = client.accounts.reverse_payment(request).await.map_err(explain)?.into_inner();
+    let mut more = Map::new();
+    more.insert("reversed".into(), amount_of(answer.reversed.as_ref()));
+    let text = format!("Taken back: {}.", answer.reversed.clone().unwrap_or_default().amount);
+    let (account, replayed, credit) = (&options.account, answer.replayed, answer.credit);
+    Done { account, request_id: &request_id, text, replayed, credit, more }.print(output);
+    Ok(())
+}
+
+async fn write_off(client: &mut Client, options: WriteOffOptions, output: Output) -> anyhow::Result<()> {
+    let request_id = options.by_hand.request_id();
+    let request = WriteOffRequest {
+        account_id: options.account.clone(),
+        request_id: request_id.clone(),
+        amount: Some(money(&options.amount)),
+        operator: options.by_hand.operator(),
+    };
+    let answer = client.billing.write_off(request).await.map_err(explain)?.into_inner();
+    let text = format!("Written off: {}.", options.amount);
+    let (account, replayed, credit) = (&options.account, answer.replayed, answer.credit);
+    Done { account, request_id: &request_id, text, replayed, credit, more: Map::new() }.print(output);
+    Ok(())
+}

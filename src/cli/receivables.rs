@@ -1,0 +1,80 @@
+//! `tollgate receivables`: what is not yet paid, by account and by how long it is overdue.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::client::{Client, ServerOptions, explain};
+use super::output::{Output, print_json};
+use super::table::{self, table_of};
+use crate::grpc::v1::{ListReceivablesRequest, Receivables};
+
+/// How many accounts a page has.
+const PAGE: i32 = 500;
+
+/// Whose, and how to show it.
+#[derive(Args, Debug)]
+pub struct ReceivablesOptions {
+    /// Only of this account.
+    account: Option<String>,
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    #[command(flatten)]
+    server: ServerOptions,
+}
+
+/// Lists them.
+pub async fn run(options: ReceivablesOptions) -> anyhow::Result<ExitCode> {
+    let mut client = Client::connect(&options.server.server).await?;
+    let account_id = options.account.unwrap_or_default();
+    let mut request = ListReceivablesRequest { account_id, page_size: PAGE, page_token: String::new() };
+    let mut found = Vec::new();
+    loop {
+        let page = client.billing.list_receivables(request.clone()).await.map_err(explain)?.into_inner();
+        found.extend(page.receivables);
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            break;
+        }
+    }
+    match options.output {
+        Output::Table => println!("{}", as_table(&found)),
+        Output::Json => print_json(&found.iter().map(as_json).collect::<Value>()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_table(found: &[Receivables]) -> comfy_table::Table {
+    let header = ["account", "name", "", "not yet due", "1-30 days", "31-60 days", "61-90 days", "over 90 days", "total"];
+    let mut table = table_of(&header, 3..header.len());
+    for of in found {
+        table.add_row(vec![
+            of.account_id.clone().into(),
+            of.name.clone().into(),
+            of.currency_code.clone().into(),
+            table::amount(&of.current),
+            table::amount(&of.overdue_1_to_30),
+            table::amount(&of.overdue_31_to_60),
+            table::amount(&of.overdue_61_to_90),
+            table::amount(&of.overdue_over_90),
+            table::amount(&of.total),
+        ]);
+    }
+    table
+}
+
+fn as_json(of: &Receivables) -> Value {
+    json!({
+        "account_id": of.account_id,
+        "name": of.name,
+        "currency_code": of.currency_code,
+        "current": of.current,
+        "overdue_1_to_30": of.overdue_1_to_30,
+        "overdue_31_to_60": of.overdue_31_to_60,
+        "overdue_61_to_90": of.overdue_61_to_90,
+        "overdue_over_90": of.overdue_over_90,
+        "total": of.total,
+    })
+}

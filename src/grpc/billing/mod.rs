@@ -1,0 +1,197 @@
+//! BillingService: what became of the charges, payments, and the way out for whoever bills elsewhere.
+//!
+//! What changes money goes through the ledger like any other command; what is read comes from the billing store. [`read`] reads requests,
+//! [`render`] writes answers; [`payment`], [`batch`] and [`export`] hold what takes more than that.
+
+pub mod batch;
+pub mod export;
+pub mod file;
+pub mod payment;
+pub mod read;
+pub mod render;
+
+use tonic::{Request, Response, Status};
+
+use super::charging::Answers;
+use super::front::Front;
+use super::v1::billing_service_server::BillingService;
+use super::wire::Position;
+use super::wire::reader::Reader;
+use super::{page_token, status, v1};
+use crate::billing::suggestion::{Suggestion, suggest};
+use crate::domain::account::Account;
+
+/// The service.
+#[derive(Clone)]
+pub struct Bills {
+    front: Front,
+}
+
+impl Bills {
+    /// The service on a ledger, and the billing store if there is one.
+    #[must_use]
+    pub fn new(front: Front) -> Self {
+        Self { front }
+    }
+}
+
+/// The account that a request names, as it is now.
+async fn named(front: &Front, id: String) -> Result<(String, Account), Status> {
+    let id = front.read(id, Position::default(), Reader::account_id)?;
+    let account = front.observe(&id, false).await?.account;
+    Ok((id, account))
+}
+
+/// The credit limit that an account would need in postpaid.
+pub async fn estimate(front: &Front, id: &str, account: &Account) -> Result<Suggestion, Status> {
+    let history = front.billing()?.history(id).await.map_err(|error| status::no_bills(&error, ""))?;
+    Ok(suggest(history, account.non_usage_billing, account.decimals))
+}
+
+#[tonic::async_trait]
+impl BillingService for Bills {
+    async fn list_invoices(&self, request: Request<v1::ListInvoicesRequest>) -> Result<Response<v1::ListInvoicesResponse>, Status> {
+        let front = &self.front;
+        front
+            .bounded(request, async |request| {
+                let listing = front.read(request, Position::default(), read::invoices)?;
+                let found = front.billing()?.documents(listing.filter, listing.after, listing.count + 1).await;
+                let mut found = found.map_err(|error| status::no_bills(&error, ""))?;
+                let has_more = found.len() > listing.count;
+                found.truncate(listing.count);
+                let next = found.last().filter(|_| has_more).and_then(|last| u64::try_from(last.id).ok());
+                let query: Vec<_> = listing.query.iter().map(String::as_str).collect();
+                Ok(v1::ListInvoicesResponse {
+                    next_page_token: next.map(|place| page_token::encode(&query, &place)).unwrap_or_default(),
+                    invoices: found.into_iter().map(render::without_lines).map(render::invoice).collect(),
+                })
+            })
+            .await
+    }
+
+    async fn get_invoice(&self, request: Request<v1::GetInvoiceRequest>) -> Result<Response<v1::GetInvoiceResponse>, Status> {
+        let front = &self.front;
+        front
+            .bounded(request, async |request| {
+                let number = front.read(request.number, Position::default(), read::number)?;
+                let found = front.billing()?.document(&number).await.map_err(|error| status::no_bills(&error, &number))?;
+                Ok(v1::GetInvoiceResponse { invoice: Some(render::invoice(found)) })
+            })
+            .await
+    }
+
+    type GetInvoiceFileStream = Answers<v1::GetInvoiceFileResponse>;
+
+    async fn get_invoice_file(&self, request: Request<v1::GetInvoiceFileRequest>) -> Result<Response<Self::GetInvoiceFileStream>, Status> {
+        let front = &self.front;
+        let file = front.bounded(request, async |request| file::write(front, request).await).await?.into_inner();
+        Ok(Response::new(Box::pin(file.into_parts())))
+    }
+
+    async fn record_payment(&self, request: Request<v1::RecordPaymentRequest>) -> Result<Response<v1::RecordPaymentResponse>, Status> {
+        let front = &self.front;
+        front.bounded(request, async |request| payment::record(front, request).await).await
+    }
+
+    async fn write_off(&self, request: Request<v1::WriteOffRequest>) -> Result<Response<v1::WriteOffResponse>, Status> {
+        let front = &self.front;
+        front.bounded(request, async |request| payment::write_off(front, request).await).await
+    }
+
+    async fn list_receivables(
+        &self,
+        request: Request<v1::ListReceivablesRequest>,
+    ) -> Result<Response<v1::ListReceivablesResponse>, Status> {
+        let front = &self.front;
+        front
+            .bounded(request, async |request| {
+                let (account, count, after) = front.read(request, Position::default(), read::receivables)?;
+                let now = front.ledger.clock().now();
+                let found = front.billing()?.receivables(now, account.as_deref(), after.as_deref(), count + 1).await;
+                let mut found = found.map_err(|error| status::no_bills(&error, ""))?;
+                let has_more = found.len() > count;
+                found.truncate(count);
+                let query = read::receivables_query(account.as_deref().unwrap_or_default());
+                let next = found.last().filter(|_| has_more).map(|last| page_token::encode(&query, &last.account));
+                Ok(v1::ListReceivablesResponse {
+                    receivables: found.into_iter().map(render::receivables).collect(),
+                    next_page_token: next.unwrap_or_default(),
+                })
+            })
+            .await
+    }
+
+    async fn get_billing_details(
+        &self,
+        request: Request<v1::GetBillingDetailsRequest>,
+    ) -> Result<Response<v1::GetBillingDetailsResponse>, Status> {
+        let front = &self.front;
+        front
+            .bounded(request, async |request| {
+                let (id, _) = named(front, request.account_id).await?;
+                let customer = front.billing()?.customer(&id).await.map_err(|error| status::no_bills(&error, ""))?;
+                Ok(v1::GetBillingDetailsResponse { customer: Some(render::party(customer)) })
+            })
+            .await
+    }
+
+    async fn set_billing_details(
+        &self,
+        request: Request<v1::SetBillingDetailsRequest>,
+    ) -> Result<Response<v1::SetBillingDetailsResponse>, Status> {
+        let front = &self.front;
+        front
+            .bounded(request, async |request| {
+                let v1::SetBillingDetailsRequest { account_id, customer } = request;
+                let customer = front.read(customer, Position::default(), read::customer)?;
+                let (id, _) = named(front, account_id).await?;
+                let set = front.billing()?.set_customer(&id, customer.clone()).await;
+                set.map_err(|error| status::no_bills(&error, ""))?;
+                Ok(v1::SetBillingDetailsResponse { customer: Some(render::party(customer)) })
+            })
+            .await
+    }
+
+    async fn suggest_credit_limit(
+        &self,
+        request: Request<v1::SuggestCreditLimitRequest>,
+    ) -> Result<Response<v1::SuggestCreditLimitResponse>, Status> {
+        let front = &self.front;
+        front
+            .bounded(request, async |request| {
+                let (id, account) = named(front, request.account_id).await?;
+                let suggestion = estimate(front, &id, &account).await?;
+                Ok(render::suggestion(&suggestion, &account, front.ledger.clock().now()))
+            })
+            .await
+    }
+
+    type BatchConvertStream = Answers<v1::BatchConvertResponse>;
+
+    async fn batch_convert(&self, request: Request<v1::BatchConvertRequest>) -> Result<Response<Self::BatchConvertStream>, Status> {
+        Ok(Response::new(Box::pin(batch::convert(self.front.clone(), request.into_inner())?)))
+    }
+
+    type ExportUsageStream = Answers<v1::ExportUsageResponse>;
+
+    async fn export_usage(&self, request: Request<v1::ExportUsageRequest>) -> Result<Response<Self::ExportUsageStream>, Status> {
+        Ok(Response::new(Box::pin(export::usage(self.front.clone(), request.into_inner())?)))
+    }
+
+    async fn get_aggregation(&self, request: Request<v1::GetAggregationRequest>) -> Result<Response<v1::GetAggregationResponse>, Status> {
+        let front = &self.front;
+        front
+            .bounded(request, async |_| {
+                let found = front.billing()?.partitions().await.map_err(|error| status::no_bills(&error, ""))?;
+                let now = front.ledger.clock().now();
+                let mut partitions = Vec::with_capacity(found.len());
+                for partition in found {
+                    let rest = front.ledger.journal_after(partition.partition, partition.position.next_sequence).await;
+                    let (entries, since) = rest.map_err(|error| status::no_answer(&error))?;
+                    partitions.push(render::partition(partition, entries, since.map_or(0, |since| now - since)));
+                }
+                Ok(v1::GetAggregationResponse { partitions })
+            })
+            .await
+    }
+}

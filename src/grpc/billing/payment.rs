@@ -1,0 +1,96 @@
+//! Payments and debts that are given up: both go through the ledger, so that usable credit and the amount due change in one step.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tonic::Status;
+
+use super::read;
+use crate::billing::document::DocumentKind;
+use crate::billing::{Billing, DocumentState};
+use crate::domain::command::{Action, Command};
+use crate::grpc::front::Front;
+use crate::grpc::wire::Position;
+use crate::grpc::wire::render::{amount, money};
+use crate::grpc::{status, v1};
+
+/// How long to wait for the billing store to have a payment.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// How often to look whether it has.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// How many of an account's allocations are looked through.
+const ALLOCATIONS: usize = 200;
+
+/// Records a payment, and tells what it has paid, if that is known soon.
+pub async fn record(front: &Front, request: v1::RecordPaymentRequest) -> Result<v1::RecordPaymentResponse, Status> {
+    let command = front.read(request, Position::default(), read::payment)?;
+    if !command.action.invoices().is_empty() && !is_repeated(front, &command).await? {
+        check_invoices(front.billing()?, &command).await?;
+    }
+    let decided = front.decide(command).await?;
+    let allocations = match &front.billing {
+        Some(billing) => paid(billing, &decided.subject.command).await,
+        None => None,
+    };
+    let account = &decided.outcome.account;
+    let told = |(invoice_number, units)| v1::Allocation { invoice_number, amount: Some(money(account, units)) };
+    Ok(v1::RecordPaymentResponse {
+        credit: decided.credit(),
+        allocations_known: allocations.is_some(),
+        allocations: allocations.unwrap_or_default().into_iter().map(told).collect(),
+        replayed: decided.outcome.replayed,
+    })
+}
+
+/// A repetition is answered as the first time, whatever has become of what it refers to.
+async fn is_repeated(front: &Front, command: &Command) -> Result<bool, Status> {
+    front.ledger.is_remembered(&command.account, &command.request_id).await.map_err(|error| status::no_answer(&error))
+}
+
+/// The invoices that a payment names must be ones of the account.
+async fn check_invoices(billing: &Billing, command: &Command) -> Result<(), Status> {
+    for number in command.action.invoices() {
+        let found = billing.document(number).await.map_err(|error| status::no_bills(&error, number))?;
+        let is_invoice = found.document.kind == DocumentKind::Invoice && found.state == DocumentState::Issued;
+        if !is_invoice || found.document.account != command.account {
+            return Err(status::invoice_not_found(number));
+        }
+    }
+    Ok(())
+}
+
+/// What a payment has paid: invoices and amounts; none, if the billing store does not have it soon.
+async fn paid(billing: &Billing, command: &Command) -> Option<Vec<(String, i64)>> {
+    let deadline = Instant::now() + PATIENCE;
+    let known = async {
+        while billing.entry_of_request(&command.account, &command.request_id).await.ok()?.is_none() {
+            if Instant::now() >= deadline {
+                return None;
+            }
+            sleep(PAUSE).await;
+        }
+        let found = billing.allocations(&command.account, ALLOCATIONS).await.ok()?;
+        let own = found.into_iter().filter(|allocation| allocation.credit == command.request_id && allocation.amount > 0);
+        Some(own.map(|allocation| (allocation.invoice, allocation.amount)).collect())
+    };
+    tokio::time::timeout_at(deadline, known).await.ok().flatten()
+}
+
+/// Gives a debt up, but no more than there is.
+pub async fn write_off(front: &Front, request: v1::WriteOffRequest) -> Result<v1::WriteOffResponse, Status> {
+    let command = front.read(request, Position::default(), read::write_off)?;
+    if !is_repeated(front, &command).await? {
+        let account = front.observe(&command.account, false).await?.account;
+        let due = (-account.balance).max(0);
+        if let Action::Adjust { amount: wanted } = &command.action
+            && wanted.to_units(account.decimals).is_ok_and(|units| units > due)
+        {
+            let due = format!("{} {}", amount(&account, due), account.currency.code());
+            return Err(status::exceeds_amount_due(&command.account, &due));
+        }
+    }
+    let decided = front.decide(command).await?;
+    Ok(v1::WriteOffResponse { credit: decided.credit(), replayed: decided.outcome.replayed })
+}

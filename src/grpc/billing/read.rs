@@ -1,0 +1,122 @@
+//! Reads the requests of BillingService.
+
+use crate::billing::document::{DocumentKind, Party};
+use crate::billing::{DocumentFilter, DocumentState};
+use crate::domain::command::{Action, Command, Note};
+use crate::grpc::wire::reader::{MAX_ID_CHARACTERS, Reader, Sign};
+use crate::grpc::{page_token, v1};
+
+/// How many invoices a payment may name.
+const MAX_NAMED: usize = 100;
+
+/// Which documents to list.
+pub struct Listing {
+    /// Which.
+    pub filter: DocumentFilter,
+    /// How many.
+    pub count: usize,
+    /// After which.
+    pub after: Option<i64>,
+    /// What page tokens are bound to.
+    pub query: Vec<String>,
+}
+
+/// Reads a ListInvoicesRequest.
+pub fn invoices(reader: &mut Reader, request: v1::ListInvoicesRequest) -> Listing {
+    let v1::ListInvoicesRequest { account_id, kind, state, unpaid_only, page_size, page_token } = request;
+    let query = vec!["invoices".to_owned(), account_id.clone(), kind.to_string(), state.to_string(), unpaid_only.to_string()];
+    let words: Vec<_> = query.iter().map(String::as_str).collect();
+    let after = page_token::read::<u64>(reader, "page_token", &words, &page_token).and_then(|id| i64::try_from(id).ok());
+    let filter = DocumentFilter {
+        account: optional_account(reader, account_id),
+        kind: reader.choice("kind", kind).and_then(document_kind),
+        state: reader.choice("state", state).and_then(document_state),
+        unpaid_only,
+    };
+    Listing { filter, count: reader.page_size(page_size), after, query }
+}
+
+/// An account to which a list is limited, if it is.
+pub fn optional_account(reader: &mut Reader, id: String) -> Option<String> {
+    (!id.is_empty()).then(|| reader.account_id(id))
+}
+
+fn document_kind(kind: v1::InvoiceKind) -> Option<DocumentKind> {
+    match kind {
+        v1::InvoiceKind::Unspecified => None,
+        v1::InvoiceKind::Invoice => Some(DocumentKind::Invoice),
+        v1::InvoiceKind::Statement => Some(DocumentKind::Statement),
+        v1::InvoiceKind::CreditNote => Some(DocumentKind::CreditNote),
+    }
+}
+
+fn document_state(state: v1::InvoiceState) -> Option<DocumentState> {
+    match state {
+        v1::InvoiceState::Unspecified => None,
+        v1::InvoiceState::Draft => Some(DocumentState::Draft),
+        v1::InvoiceState::Issued => Some(DocumentState::Issued),
+        v1::InvoiceState::Held => Some(DocumentState::Held),
+    }
+}
+
+/// The number of a document.
+pub fn number(reader: &mut Reader, number: String) -> String {
+    reader.request_id("number", number)
+}
+
+/// What page tokens of receivables are bound to.
+#[must_use]
+pub fn receivables_query(account: &str) -> [&str; 2] {
+    ["receivables", account]
+}
+
+/// Reads a ListReceivablesRequest: the account, how many, after which.
+pub fn receivables(reader: &mut Reader, request: v1::ListReceivablesRequest) -> (Option<String>, usize, Option<String>) {
+    let after = page_token::read(reader, "page_token", &receivables_query(&request.account_id), &request.page_token);
+    (optional_account(reader, request.account_id), reader.page_size(request.page_size), after)
+}
+
+/// Reads whom documents are for.
+pub fn customer(reader: &mut Reader, party: Option<v1::Party>) -> Party {
+    let Some(party) = party else {
+        reader.refuse("customer", "must be given");
+        return Party::default();
+    };
+    reader.within("customer", |reader| {
+        if party.address.len() > 8 {
+            reader.refuse("address", "must be at most 8 lines");
+        }
+        Party {
+            name: reader.text("name", party.name, 0..=200),
+            address: party.address.into_iter().take(8).map(|line| reader.text("address", line, 0..=200)).collect(),
+            tax_id: reader.text("tax_id", party.tax_id, 0..=64),
+            email: reader.text("email", party.email, 0..=254),
+        }
+    })
+}
+
+/// Reads a RecordPaymentRequest.
+pub fn payment(reader: &mut Reader, request: v1::RecordPaymentRequest) -> Command {
+    let amount = reader.amount("amount", request.amount, Sign::Positive);
+    let invoices = request.invoice_numbers;
+    if invoices.len() > MAX_NAMED {
+        reader.refuse("invoice_numbers", format!("must be at most {MAX_NAMED}"));
+    }
+    let is_number = |number: &String| (1..=MAX_ID_CHARACTERS).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_graphic());
+    if !invoices.iter().take(MAX_NAMED).all(is_number) {
+        reader.refuse("invoice_numbers", "must each be 1 to 128 visible ASCII characters");
+    }
+    let first_sent_at = reader.instant("first_sent_at", request.first_sent_at);
+    let mut note = Note::default();
+    reader.operator(request.operator, false, &mut note);
+    let action = Action::RecordPayment { amount, invoices };
+    Command { first_sent_at, note, ..reader.command(request.account_id, request.request_id, action) }
+}
+
+/// Reads a WriteOffRequest.
+pub fn write_off(reader: &mut Reader, request: v1::WriteOffRequest) -> Command {
+    let amount = reader.amount("amount", request.amount, Sign::Positive);
+    let mut note = Note::default();
+    reader.operator(request.operator, true, &mut note);
+    Command { note, ..reader.command(request.account_id, request.request_id, Action::Adjust { amount }) }
+}

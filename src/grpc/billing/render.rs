@@ -1,0 +1,204 @@
+//! Writes the answers of BillingService.
+
+use crate::billing::document::{Cause, Document, DocumentKind, Item, Party, Wallet};
+use crate::billing::partitions::Partition;
+use crate::billing::suggestion::{Basis, Suggestion, of_category};
+use crate::billing::{AccountReceivables, DocumentState, MonthOfCharges, Record, StoredDocument};
+use crate::domain::account::{Account, Category, Millis};
+use crate::domain::money::format_units;
+use crate::grpc::v1;
+use crate::grpc::wire::listing;
+use crate::grpc::wire::render::{instant, money};
+
+/// A number for people, which are far below what an `i64` counts.
+fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A document as a list shows it.
+#[must_use]
+pub fn without_lines(mut stored: StoredDocument) -> StoredDocument {
+    stored.document.items.clear();
+    stored.document.deducted.clear();
+    stored
+}
+
+/// A document.
+#[must_use]
+pub fn invoice(stored: StoredDocument) -> v1::Invoice {
+    let StoredDocument { state, held_reason, document, open_amount, .. } = stored;
+    let (decimals, minor_digits) = (document.decimals, document.minor_digits);
+    let amount = |units: i64| format_units(units, decimals, minor_digits);
+    let lines = |items: &[Item]| items.iter().map(|line| item(line, decimals, minor_digits)).collect();
+    let Document { kind, cause, .. } = document;
+    v1::Invoice {
+        kind: match kind {
+            DocumentKind::Invoice => v1::InvoiceKind::Invoice,
+            DocumentKind::Statement => v1::InvoiceKind::Statement,
+            DocumentKind::CreditNote => v1::InvoiceKind::CreditNote,
+        }
+        .into(),
+        state: match state {
+            DocumentState::Draft => v1::InvoiceState::Draft,
+            DocumentState::Issued => v1::InvoiceState::Issued,
+            DocumentState::Held => v1::InvoiceState::Held,
+        }
+        .into(),
+        held_reason,
+        cause: match cause {
+            Cause::PeriodEnd => v1::InvoiceCause::PeriodEnd,
+            Cause::Conversion => v1::InvoiceCause::Conversion,
+            Cause::SingleCharge => v1::InvoiceCause::SingleCharge,
+            Cause::Refund => v1::InvoiceCause::Refund,
+        }
+        .into(),
+        bill_number: i32::try_from(document.bill).unwrap_or(i32::MAX),
+        period_from: Some(instant(document.period_from)),
+        period_to: Some(instant(document.period_to)),
+        issued_at: (document.issued_at != 0).then(|| instant(document.issued_at)),
+        due_at: document.due_at.map(instant),
+        items: lines(&document.items),
+        deducted: lines(&document.deducted),
+        wallet: document.wallet.map(|moved| wallet(&moved, decimals, minor_digits)),
+        items_total: amount(document.items_total),
+        rounding: amount(document.rounding),
+        brought_forward: amount(document.brought_forward),
+        total: amount(document.total),
+        tax_contained: amount(document.tax_contained),
+        tax_on_deducted: amount(document.tax_on_deducted),
+        credit_applied: amount(document.credit_applied),
+        amount_to_pay: amount(document.amount_to_pay),
+        open_amount: amount(open_amount),
+        number: document.number,
+        account_id: document.account,
+        currency_code: document.currency,
+        issuer: Some(party(document.issuer)),
+        customer: Some(party(document.customer)),
+        time_zone: document.time_zone,
+        tax_rate: document.tax_rate,
+        refers_to: document.refers_to,
+        reason: document.reason,
+    }
+}
+
+/// Who issues a document, or whom it is for.
+#[must_use]
+pub fn party(party: Party) -> v1::Party {
+    v1::Party { name: party.name, address: party.address, tax_id: party.tax_id, email: party.email }
+}
+
+fn item(item: &Item, decimals: u8, minor_digits: u8) -> v1::InvoiceItem {
+    let category = match item.category.as_str() {
+        "usage" => v1::ChargeCategory::Usage,
+        "subscription" => v1::ChargeCategory::Subscription,
+        "hardware" => v1::ChargeCategory::Hardware,
+        "service" => v1::ChargeCategory::Service,
+        _ => v1::ChargeCategory::Unspecified,
+    };
+    v1::InvoiceItem {
+        category: category.into(),
+        item: item.item.clone(),
+        description: item.description.clone(),
+        quantity: item.quantity.clone(),
+        unit: item.unit.clone(),
+        count: item.count,
+        amount: format_units(item.amount, decimals, minor_digits),
+        first_use: Some(instant(item.first_use)),
+        last_use: Some(instant(item.last_use)),
+    }
+}
+
+fn wallet(wallet: &Wallet, decimals: u8, minor_digits: u8) -> v1::InvoiceWallet {
+    let amount = |units: i64| format_units(units, decimals, minor_digits);
+    v1::InvoiceWallet {
+        opening: amount(wallet.opening),
+        paid_in: amount(wallet.paid_in),
+        reversed: amount(wallet.reversed),
+        charged: amount(wallet.charged),
+        refunded: amount(wallet.refunded),
+        withdrawn: amount(wallet.withdrawn),
+        adjusted: amount(wallet.adjusted),
+        invoiced: amount(wallet.invoiced),
+        rounded: amount(wallet.rounded),
+        closing: amount(wallet.closing),
+    }
+}
+
+/// What an account has not yet paid.
+#[must_use]
+pub fn receivables(found: AccountReceivables) -> v1::Receivables {
+    let amount = |units: i64| format_units(units, found.decimals, found.minor_digits);
+    let [current, thirty, sixty, ninety, older] = found.buckets;
+    v1::Receivables {
+        current: amount(current),
+        overdue_1_to_30: amount(thirty),
+        overdue_31_to_60: amount(sixty),
+        overdue_61_to_90: amount(ninety),
+        overdue_over_90: amount(older),
+        total: amount(found.buckets.iter().sum()),
+        account_id: found.account,
+        name: found.name,
+        currency_code: found.currency,
+    }
+}
+
+/// An estimated limit.
+#[must_use]
+pub fn suggestion(suggestion: &Suggestion, account: &Account, now: Millis) -> v1::SuggestCreditLimitResponse {
+    let basis = match suggestion.basis {
+        Basis::Usage => v1::SuggestionBasis::Usage,
+        Basis::AllTransactions => v1::SuggestionBasis::AllTransactions,
+    };
+    v1::SuggestCreditLimitResponse {
+        suggested_limit: suggestion.limit.map(|limit| money(account, limit)),
+        basis: basis.into(),
+        months: suggestion.months.iter().map(|(of, counted)| month(of, *counted, account)).collect(),
+        current_limit: Some(money(account, account.credit_limit(now))),
+    }
+}
+
+fn month(month: &MonthOfCharges, counted: i64, account: &Account) -> v1::MonthOfCharges {
+    let of = |category| Some(money(account, of_category(month, category)));
+    v1::MonthOfCharges {
+        from: Some(instant(month.from)),
+        to: Some(instant(month.to)),
+        usage: of(Category::Usage),
+        subscription: of(Category::Subscription),
+        hardware: of(Category::Hardware),
+        service: of(Category::Service),
+        counted: Some(money(account, counted)),
+    }
+}
+
+/// A usage record of an account.
+#[must_use]
+pub fn usage_record(record: Record, account: &Account) -> v1::UsageRecord {
+    let account_id = record.entry.account.clone();
+    let entry = listing::entry(account, record.partition, record.sequence, record.entry);
+    v1::UsageRecord {
+        record_id: entry.entry_id,
+        account_id,
+        kind: entry.kind,
+        request_id: entry.request_id,
+        accepted_at: entry.accepted_at,
+        mode: entry.mode,
+        bill_number: entry.bill_number,
+        amount: entry.amount,
+        refers_to: entry.refers_to,
+        usage: entry.usage,
+    }
+}
+
+/// How far the billing store has followed a partition: what it lacks of the journal, and for how long that has been waiting.
+#[must_use]
+pub fn partition(partition: Partition, lag_entries: u64, lag_millis: Millis) -> v1::PartitionAggregation {
+    let state = if partition.stopped.is_some() { v1::AggregationState::Stopped } else { v1::AggregationState::Running };
+    v1::PartitionAggregation {
+        partition: i32::from(partition.partition),
+        state: state.into(),
+        reason: partition.stopped.map(|stopped| stopped.reason).unwrap_or_default(),
+        next_sequence: number(partition.position.next_sequence),
+        lag_entries: number(lag_entries),
+        lag_seconds: lag_millis.max(0) / 1000,
+    }
+}

@@ -1,0 +1,134 @@
+//! Operators' commands: the real binary, as a person or a script calls it, against the running service.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
+#[path = "support/command.rs"]
+mod command;
+#[path = "support/service.rs"]
+mod service;
+mod support;
+
+use command::Operator;
+use service::Service;
+use support::{RedisServer, temporary_folder};
+
+/// A customer's life, by commands alone; the numbers are the published ones.
+fn lead_an_account_through_its_life(service: &Service) {
+    let operator = Operator::of(service);
+    let created = operator.json("account create acme --name Acme --currency EUR --mode prepaid --limit 2000 --request-id create");
+    assert_eq!((created["replayed"].as_bool(), created["account"]["permanent_limit"].as_str()), (Some(false), Some("2000.00")));
+    let topped_up = operator.json("account top-up acme 86.10148 --request-id payment-1");
+    assert_eq!(topped_up["credit"]["usable"], "2086.10148");
+    // The same again, as someone does who had no answer.
+    let again = operator.json("account top-up acme 86.10148 --request-id payment-1");
+    assert_eq!((again["replayed"].as_bool(), again["credit"]["balance"].as_str()), (Some(true), Some("86.10148")));
+
+    let limited = operator.json("account limit acme --temporary 3000 --temporary-increase-days 7 --reason trust");
+    assert_eq!((limited["credit"]["credit_limit"].as_str(), limited["credit"]["usable"].as_str()), (Some("3000.00"), Some("3086.10148")));
+    operator.json("account limit acme --remove-temporary --reason enough");
+
+    let converted = operator.json("account convert acme postpaid");
+    assert_eq!((converted["converted"].as_bool(), converted["usable_after"].as_str()), (Some(true), Some("2086.10148")));
+    assert_eq!(converted["advice"][0]["topic"], "TIMING");
+    let again = operator.json("account convert acme postpaid");
+    assert_eq!(again["converted"], false);
+    operator.json("account convert acme prepaid --limit 0");
+
+    operator.json("account suspend acme --reason fraud");
+    let refused = operator.run("account withdraw acme 1 --reason asked");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(refused.error.contains("ACCOUNT_SUSPENDED"), "{}", refused.error);
+    assert_eq!(operator.json("account resume acme --reason cleared")["changed"], true);
+    let declined = operator.run("account withdraw acme 100 --reason asked");
+    assert_eq!(declined.status.code(), Some(1));
+    assert!(declined.error.contains("86.10148 EUR can be paid out, 13.89852 too little (INSUFFICIENT_FUNDS)"), "{}", declined.error);
+    let paid = operator.json("account withdraw acme 86.10148 --reason asked");
+    assert_eq!(paid["withdrawn"], "86.10148");
+    assert_eq!(operator.json("account close acme --reason left")["credit"]["status"], "closed");
+}
+
+#[test]
+fn an_account_is_led_through_its_life_on_the_embedded_engine() {
+    let folder = temporary_folder();
+    let service = Service::embedded(folder.path());
+    lead_an_account_through_its_life(&service);
+    assert!(service.stop().success());
+}
+
+#[test]
+fn an_account_is_led_through_its_life_on_redis() {
+    let redis = RedisServer::redis();
+    let service = Service::redis(&redis.url());
+    lead_an_account_through_its_life(&service);
+    assert!(service.stop().success());
+}
+
+#[test]
+fn accounts_are_found_by_id_or_by_how_their_names_begin() {
+    let folder = temporary_folder();
+    let service = Service::embedded(folder.path());
+    let operator = Operator::of(&service);
+    operator.json("account create a-1 --name Acme --currency EUR --mode prepaid");
+    operator.json("account create a-2 --name Acorn --currency USD --mode postpaid --limit 50");
+    operator.json("account create b --name Beta --currency EUR --mode prepaid");
+    assert_eq!(operator.json("account show a-2")["name"], "Acorn");
+    assert_eq!(operator.json("account show ACM")["account_id"], "a-1");
+    assert_eq!(operator.json("account show ac").as_array().unwrap().len(), 2);
+    let names = |found: serde_json::Value| -> Vec<String> {
+        found.as_array().unwrap().iter().map(|account| account["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(operator.json("account list")), ["Acme", "Acorn", "Beta"]);
+    assert_eq!(names(operator.json("account list --mode prepaid --count 1")), ["Acme"]);
+    let nobody = operator.run("account show nobody");
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(nobody.output.is_empty());
+
+    // For people: one account in a row, with its mode, balance, limit and usable credit; no colours where no terminal is.
+    let table = operator.run("account list");
+    assert!(table.status.success());
+    let row = table.output.lines().find(|line| line.contains("Acorn")).unwrap();
+    let cells: Vec<_> = row.trim_matches('│').split('┆').map(str::trim).collect();
+    assert_eq!(cells, ["a-2", "Acorn", "postpaid", "active", "USD", "0.00", "0.00", "0.00", "50.00", "50.00"]);
+    let widths: Vec<_> = table.output.lines().map(|line| line.chars().count()).collect();
+    assert!(widths.iter().all(|width| *width == widths[0]), "{}", table.output);
+    assert!(!table.output.contains('\u{1b}'));
+    assert!(service.stop().success());
+}
+
+#[test]
+fn what_a_script_may_trust_is_the_exit_code() {
+    let folder = temporary_folder();
+    let service = Service::embedded(folder.path());
+    let operator = Operator::of(&service);
+    let code = |line: &str| operator.run(line).status.code();
+    assert_eq!(code("account create acme --name Acme --currency EUR --mode prepaid"), Some(0));
+    assert_eq!(code("account create acme --name Other --currency EUR --mode prepaid"), Some(1));
+    assert_eq!(code("account top-up nobody 1"), Some(1));
+    assert_eq!(code("account top-up acme -- -1"), Some(1));
+    assert_eq!(code("account limit acme --reason why"), Some(2));
+    assert_eq!(code("account limit acme --days 3 --reason why"), Some(2));
+    assert_eq!(code("account suspend acme"), Some(2));
+    assert_eq!(code("account nonsense"), Some(2));
+    let wrong = operator.run("account top-up acme one");
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(wrong.error.contains("INVALID_REQUEST") && wrong.error.contains("amount.amount"), "{}", wrong.error);
+    // A name is made, and told before the request is sent, so that the request can be repeated.
+    let told = operator.run("account top-up acme 1");
+    let told = told.error.trim().to_owned();
+    assert!(told.starts_with("--request-id "), "{told}");
+    assert_eq!(operator.json(&format!("account top-up acme 1 {told}"))["replayed"], true);
+    assert!(service.stop().success());
+    let gone = operator.run("account show acme");
+    assert_eq!(gone.status.code(), Some(3));
+    assert!(gone.error.contains("no service answers"), "{}", gone.error);
+}
+
+#[test]
+fn shells_can_complete_the_commands() {
+    for (shell, word) in
+        [("bash", "tollgate__subcmd__account__subcmd__top"), ("zsh", "#compdef tollgate"), ("fish", "complete -c tollgate")]
+    {
+        let script = Operator::nowhere().run(&format!("completions {shell}"));
+        assert!(script.status.success());
+        assert!(script.output.contains(word), "{}", script.output);
+    }
+}

@@ -1,0 +1,52 @@
+//! Commands of the binary, run to their end.
+#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support; each test uses a part")]
+
+use std::process::{Command, ExitStatus};
+
+use crate::service::Service;
+
+/// Someone at a terminal, or a script.
+pub struct Operator {
+    server: String,
+}
+
+/// What a command left behind.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    pub output: String,
+    pub error: String,
+}
+
+impl Operator {
+    /// Calls this service.
+    pub fn of(service: &Service) -> Self {
+        Self { server: format!("http://{}", service.address) }
+    }
+
+    /// Calls nobody.
+    pub fn nowhere() -> Self {
+        Self { server: "http://127.0.0.1:1".into() }
+    }
+
+    /// Runs a command line of words without spaces.
+    pub fn run(&self, line: &str) -> Ended {
+        self.run_words(&line.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// Runs a command line.
+    pub fn run_words(&self, words: &[&str]) -> Ended {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        command.args(words).env_clear().env("USER", "tester").env("TOLLGATE_SERVER", &self.server);
+        let output = command.output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Ended { status: output.status, output: text(output.stdout), error: text(output.stderr) }
+    }
+
+    /// Runs a command line that must succeed, and reads what it says as JSON.
+    pub fn json(&self, line: &str) -> serde_json::Value {
+        let ended = self.run(&format!("{line} --output json"));
+        assert!(ended.status.success(), "{line}: {ended:?}");
+        serde_json::from_str(&ended.output).unwrap_or_else(|error| panic!("{line}: {error}: {}", ended.output))
+    }
+}
