@@ -392,7 +392,7 @@ mod tests {
         assert_eq!(changed.len(), 4);
         let charged = books.totals.iter().find(|(key, _)| key.kind == EntryKind::ChargedUnbilled).unwrap().1;
         assert_eq!((charged.amount, charged.count, charged.quantity), (42, 2, Some(Decimal::new(3, 0))));
-        let account = &books.accounts["acme/7"];
+        let account = books.accounts.get("acme/7").unwrap();
         assert_eq!((account.balance, account.unbilled, account.account_sequence, account.last_sequence), (0, 0, 5, 7));
         assert_eq!((account.bill, account.last_bill, account.status, account.permanent_limit), (3, 3, Status::Suspended, 500));
         assert_eq!((account.name.as_str(), account.low_credit_threshold), ("Acme", Some(1_500_000)));

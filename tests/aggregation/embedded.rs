@@ -6,7 +6,8 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use sqlx::Row;
-use tollgate::billing::store::{Store, sqlite_url};
+use tollgate::billing::store::sqlite_url;
+use tollgate::billing::{Billing, BillingSettings};
 use tollgate::grpc::v1::PaymentMode;
 
 use crate::check::records;
@@ -34,9 +35,10 @@ async fn each_acknowledged_charge_is_in_the_file_beside_the_store_once_though_th
     }
     let service = Service::embedded(folder.path());
     let credit = service.client().await.credit("acme").await;
-    let store = Store::open(&sqlite_url(&folder.path().join("ledger.billing.db"))).await.unwrap();
+    let url = sqlite_url(&folder.path().join("ledger.billing.db"));
+    let store = Billing::open(&url, BillingSettings::default()).await.unwrap();
     until("all charges are committed", || async {
-        let row = sqlx::query("SELECT CAST(COUNT(*) AS BIGINT) FROM entries WHERE kind = 4").fetch_one(store.pool()).await.unwrap();
+        let row = sqlx::query("SELECT CAST(COUNT(*) AS BIGINT) FROM entries WHERE kind = 4").fetch_one(store.store().pool()).await.unwrap();
         (row.get::<i64, _>(0) >= i64::try_from(charged.len()).unwrap()).then_some(())
     })
     .await;
@@ -45,8 +47,10 @@ async fn each_acknowledged_charge_is_in_the_file_beside_the_store_once_though_th
         records(&store).await.into_iter().filter(|record| record.entry.kind.is_charge()).map(|record| record.entry.request_id).collect();
     assert_eq!(found.len(), charged.len(), "each once");
     assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), charged);
-    let row =
-        sqlx::query("SELECT CAST(SUM(amount) AS BIGINT), CAST(SUM(count) AS BIGINT) FROM totals").fetch_one(store.pool()).await.unwrap();
+    let row = sqlx::query("SELECT CAST(SUM(amount) AS BIGINT), CAST(SUM(count) AS BIGINT) FROM totals")
+        .fetch_one(store.store().pool())
+        .await
+        .unwrap();
     let count = i64::try_from(charged.len()).unwrap();
     assert_eq!((row.get::<i64, _>(0), row.get::<i64, _>(1)), (count * 250_000, count));
     assert_eq!(credit.unbilled.parse::<f64>().unwrap(), count as f64 * 0.25);

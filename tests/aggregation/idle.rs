@@ -8,8 +8,8 @@ use jiff::tz::TimeZone;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tollgate::billing::Billing;
+use tollgate::billing::BillingSettings;
 use tollgate::billing::runner::{Aggregator, AggregatorOptions};
-use tollgate::billing::settings::BillingSettings;
 use tollgate::billing::store::sqlite_url;
 use tollgate::clock::Clock;
 use tollgate::domain::entry::EntryKind;
@@ -28,7 +28,7 @@ async fn idle_accounts_are_closed_after_the_end_of_each_month_and_the_journal_is
     let engine = ModelEngine::new(clock.clone(), 86_400_000, Watchers::default());
     let ledger = Ledger::start(Arc::new(engine), Watchers::default(), clock.clone());
     let billing = Billing::open(&sqlite_url(&folder.path().join("billing.db")), BillingSettings::default()).await.unwrap();
-    let store = billing.store().clone();
+    let store = billing.clone();
     let mut load = Load::open(ledger.clone(), 1_200, seed(), folder.path()).await;
     let options = AggregatorOptions { lease: Duration::from_secs(1), journal_tail: 50, closes_per_second: 100_000 };
     let (stop, stopped) = watch::channel(false);
