@@ -17,7 +17,7 @@ use command::Operator;
 use postgres::PostgresServer;
 use serde_json::Value;
 use service::{Client, Service, debit, money, until};
-use support::{RedisServer, temporary_folder};
+use support::{RedisServer, temporary_folder, unique_name};
 use tollgate::grpc::v1::{self, PaymentMode};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
