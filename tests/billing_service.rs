@@ -147,6 +147,7 @@ async fn a_payment_is_recorded_once_and_can_be_taken_back() {
     assert!(first.allocations.is_empty());
     let again = client.billing.record_payment(payment.clone()).await.unwrap().into_inner();
     assert_eq!((again.credit.unwrap().usable.as_str(), again.replayed), ("1424.00", true));
+    all_is_aggregated(&client).await;
     let other = v1::RecordPaymentRequest { amount: money("425"), ..payment.clone() };
     assert_eq!(reason(&client.billing.record_payment(other).await.unwrap_err()), "REQUEST_ID_REUSED");
     let named = v1::RecordPaymentRequest { request_id: "bank-2".into(), invoice_numbers: vec!["INV-999999".into()], ..payment.clone() };

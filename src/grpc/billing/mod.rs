@@ -10,6 +10,9 @@ pub mod payment;
 pub mod read;
 pub mod render;
 
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 use tonic::{Request, Response, Status};
 
 use super::charging::Answers;
@@ -18,8 +21,15 @@ use super::v1::billing_service_server::BillingService;
 use super::wire::Position;
 use super::wire::reader::Reader;
 use super::{page_token, status, v1};
+use crate::billing::BillingError;
 use crate::billing::suggestion::{Suggestion, suggest};
 use crate::domain::account::Account;
+
+/// How long the billing store may take to have an account that the ledger has.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often to look whether it has.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The service.
 #[derive(Clone)]
@@ -40,6 +50,21 @@ async fn named(front: &Front, id: String) -> Result<(String, Account), Status> {
     let id = front.read(id, Position::default(), Reader::account_id)?;
     let account = front.observe(&id, false).await?.account;
     Ok((id, account))
+}
+
+/// Asks the billing store of an account that the ledger has. It follows within moments: they are waited for.
+async fn when_taken_in<T>(ask: impl AsyncFn() -> Result<T, BillingError>) -> Result<T, Status> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match ask().await {
+            Err(BillingError::NotFound(_)) if Instant::now() < deadline => sleep(PAUSE).await,
+            Err(BillingError::NotFound(_)) => {
+                let behind = BillingError::unavailable("it has not taken in the account yet");
+                return Err(status::no_bills(&behind, ""));
+            }
+            answer => return answer.map_err(|error| status::no_bills(&error, "")),
+        }
+    }
 }
 
 /// The credit limit that an account would need in postpaid.
@@ -129,7 +154,8 @@ impl BillingService for Bills {
         front
             .bounded(request, async |request| {
                 let (id, _) = named(front, request.account_id).await?;
-                let customer = front.billing()?.customer(&id).await.map_err(|error| status::no_bills(&error, ""))?;
+                let billing = front.billing()?;
+                let customer = when_taken_in(async || billing.customer(&id).await).await?;
                 Ok(v1::GetBillingDetailsResponse { customer: Some(render::party(customer)) })
             })
             .await
@@ -145,8 +171,8 @@ impl BillingService for Bills {
                 let v1::SetBillingDetailsRequest { account_id, customer } = request;
                 let customer = front.read(customer, Position::default(), read::customer)?;
                 let (id, _) = named(front, account_id).await?;
-                let set = front.billing()?.set_customer(&id, customer.clone()).await;
-                set.map_err(|error| status::no_bills(&error, ""))?;
+                let billing = front.billing()?;
+                when_taken_in(async || billing.set_customer(&id, customer.clone()).await).await?;
                 Ok(v1::SetBillingDetailsResponse { customer: Some(render::party(customer)) })
             })
             .await
