@@ -44,7 +44,7 @@ pub async fn run(client: &mut Client, options: DetailsOptions, output: Output) -
         email: options.email.unwrap_or_else(|| before.email.clone()),
     };
     let is_changed = |name: &str| name != before.name && !(name.is_empty() && before.name == account.name);
-    if is_changed(&customer.name) || Party { name: before.name.clone(), ..customer.clone() } != before {
+    if is_changed(&customer.name) || (Party { name: before.name.clone(), ..customer.clone() }) != before {
         let request = SetBillingDetailsRequest { account_id: options.account.clone(), customer: Some(customer.clone()) };
         client.billing.set_billing_details(request).await.map_err(explain)?;
     }
