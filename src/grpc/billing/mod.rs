@@ -21,8 +21,9 @@ use super::v1::billing_service_server::BillingService;
 use super::wire::Position;
 use super::wire::reader::Reader;
 use super::{page_token, status, v1};
-use crate::billing::BillingError;
+use crate::billing::document::Party;
 use crate::billing::suggestion::{Suggestion, suggest};
+use crate::billing::{Billing, BillingError};
 use crate::domain::account::Account;
 
 /// How long the billing store may take to have an account that the ledger has.
@@ -52,15 +53,14 @@ async fn named(front: &Front, id: String) -> Result<(String, Account), Status> {
     Ok((id, account))
 }
 
-/// Asks the billing store of an account that the ledger has. It follows within moments: they are waited for.
-async fn when_taken_in<T>(ask: impl AsyncFn() -> Result<T, BillingError>) -> Result<T, Status> {
+/// Whom documents of an account are for. The billing store follows the ledger within moments: they are waited for.
+async fn customer(billing: &Billing, id: &str) -> Result<Party, Status> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match ask().await {
+        match billing.customer(id).await {
             Err(BillingError::NotFound(_)) if Instant::now() < deadline => sleep(PAUSE).await,
             Err(BillingError::NotFound(_)) => {
-                let behind = BillingError::unavailable("it has not taken in the account yet");
-                return Err(status::no_bills(&behind, ""));
+                return Err(status::no_bills(&BillingError::unavailable("it has not taken in the account yet"), ""));
             }
             answer => return answer.map_err(|error| status::no_bills(&error, "")),
         }
@@ -154,8 +154,7 @@ impl BillingService for Bills {
         front
             .bounded(request, async |request| {
                 let (id, _) = named(front, request.account_id).await?;
-                let billing = front.billing()?;
-                let customer = when_taken_in(async || billing.customer(&id).await).await?;
+                let customer = customer(front.billing()?, &id).await?;
                 Ok(v1::GetBillingDetailsResponse { customer: Some(render::party(customer)) })
             })
             .await
@@ -171,8 +170,8 @@ impl BillingService for Bills {
                 let v1::SetBillingDetailsRequest { account_id, customer } = request;
                 let customer = front.read(customer, Position::default(), read::customer)?;
                 let (id, _) = named(front, account_id).await?;
-                let billing = front.billing()?;
-                when_taken_in(async || billing.set_customer(&id, customer.clone()).await).await?;
+                let set = front.billing()?.set_customer(&id, customer.clone()).await;
+                set.map_err(|error| status::no_bills(&error, ""))?;
                 Ok(v1::SetBillingDetailsResponse { customer: Some(render::party(customer)) })
             })
             .await
