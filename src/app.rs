@@ -7,6 +7,7 @@
 
 mod aggregation;
 mod aggregator;
+mod books;
 mod control;
 mod lane;
 mod store;
@@ -25,6 +26,7 @@ use crate::grpc::Health;
 use crate::lanes::{Lane, start_thread};
 use aggregation::Aggregation;
 pub use aggregator::aggregate;
+pub use books::{Books, Restored, restore};
 use control::{Control, Doors};
 use lane::LanePlan;
 pub use lane::server as grpc_server;

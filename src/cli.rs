@@ -19,9 +19,11 @@ mod operator;
 mod output;
 pub mod payment;
 pub mod receivables;
+pub mod restore;
 pub mod serve;
 pub mod suggest_limit;
 mod table;
+pub mod verify;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -66,6 +68,10 @@ enum Role {
     Export(Box<export::ExportOptions>),
     /// Convert many accounts: a list, or all that match.
     ConvertAll(Box<convert_all::ConvertAllOptions>),
+    /// Hold ledger, journal, totals and documents against each other.
+    Verify(Box<verify::VerifyOptions>),
+    /// Make an empty ledger what the billing store says it was.
+    Restore(Box<restore::RestoreOptions>),
     /// Show how far the billing store has followed the ledger.
     Aggregation(aggregation::AggregationOptions),
     /// Print the script by which a shell completes this command line.
@@ -104,6 +110,14 @@ impl CommandLine {
             }
             Role::ConvertAll(options) => block_on(convert_all::run(*options)),
             Role::Aggregation(options) => block_on(aggregation::run(options)),
+            Role::Verify(options) => {
+                refuse_usage(options.books.validate());
+                block_on(verify::run(*options))
+            }
+            Role::Restore(options) => {
+                refuse_usage(options.books.validate());
+                block_on(restore::run(*options))
+            }
             Role::Completions(options) => completions::run(options),
         }
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use jiff::tz::TimeZone;
 
-pub use billing::{AggregateOptions, BillingOptions, BillingUrl, HighWater, IssuerOptions, JournalOptions};
+pub use billing::{AggregateOptions, BillingOptions, BillingUrl, BooksOptions, HighWater, IssuerOptions, JournalOptions};
 
 /// Where the embedded engine keeps its store, unless told otherwise.
 pub const DEFAULT_STORE: &str = "tollgate.db";

@@ -44,6 +44,11 @@ impl Store {
         Ok(Self { clock, watchers, settings, kind })
     }
 
+    /// How the ledger's store was set up.
+    pub fn settings(&self) -> &StoreSettings {
+        &self.settings
+    }
+
     /// An engine for the current thread.
     pub async fn engine(&self) -> anyhow::Result<Arc<dyn Engine>> {
         match &self.kind {
@@ -66,11 +71,11 @@ impl Store {
     }
 }
 
-fn redis_options(options: &StoreOptions, url: &RedisUrl) -> RedisOptions {
+pub(super) fn redis_options(options: &StoreOptions, url: &RedisUrl) -> RedisOptions {
     RedisOptions { url: url.reveal().to_owned(), store_name: options.store_name.clone(), response_timeout: options.redis_timeout }
 }
 
-fn settings(options: &StoreOptions) -> StoreSettings {
+pub(super) fn settings(options: &StoreOptions) -> StoreSettings {
     StoreSettings {
         partitions: options.partitions(),
         billing_time_zone: options.billing_time_zone_name().to_owned(),

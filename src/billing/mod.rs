@@ -11,11 +11,13 @@ mod error;
 pub mod partitions;
 mod queries;
 pub mod record;
+pub mod restore;
 pub mod runner;
 pub mod settings;
 pub mod status;
 pub mod store;
 pub mod suggestion;
+pub mod verify;
 
 use std::sync::Arc;
 
@@ -24,7 +26,7 @@ pub use bills::history::MonthOfCharges;
 pub use bills::receivables::{AccountReceivables, Allocation};
 pub use error::BillingError;
 pub use record::Record;
-use settings::BillingSettings;
+pub use settings::BillingSettings;
 use store::Store;
 
 /// The billing store, as the services and commands talk to it. Cheap to clone.

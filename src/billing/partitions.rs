@@ -102,7 +102,7 @@ fn read(row: &AnyRow) -> Result<Partition, BillingError> {
     })
 }
 
-fn read_position(row: &AnyRow) -> Result<Position, BillingError> {
+pub(super) fn read_position(row: &AnyRow) -> Result<Position, BillingError> {
     let last_block: String = row.try_get("last_block")?;
     Ok(Position {
         next_sequence: narrow(row, "next_sequence")?,

@@ -88,6 +88,17 @@ pub struct JournalOptions {
     pub journal_high_water: HighWater,
 }
 
+/// Where the ledger and the billing store are, for whoever holds the one against the other.
+#[derive(Args, Clone, Debug, PartialEq)]
+pub struct BooksOptions {
+    /// Where the ledger is kept.
+    #[command(flatten)]
+    pub store: StoreOptions,
+    /// Where billing is kept.
+    #[command(flatten)]
+    pub billing: BillingOptions,
+}
+
 /// All that an aggregator needs to know to run.
 #[derive(Args, Clone, Debug, PartialEq)]
 pub struct AggregateOptions {
@@ -152,6 +163,21 @@ impl BillingOptions {
             url.validate()?;
         }
         Ok(())
+    }
+}
+
+impl BooksOptions {
+    /// Says what does not go together, before anything is opened.
+    pub fn validate(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(self.billing_url().is_some(), "there is no billing store: give --billing postgres://...");
+        self.store.validate()?;
+        self.billing.validate()
+    }
+
+    /// The URL of the billing store, if there is one.
+    #[must_use]
+    pub fn billing_url(&self) -> Option<String> {
+        self.billing.url(self.store.embedded_path().as_deref())
     }
 }
 

@@ -78,6 +78,14 @@ impl EmbeddedEngine {
     }
 }
 
+/// Puts a rebuilt partition into an empty store; see `restore`.
+pub fn install(path: &Path, settings: &StoreSettings, book: &Book) -> anyhow::Result<()> {
+    let mut store = Store::open(path, settings)?;
+    anyhow::ensure!(store.load()?.sizes() == [0; 3], "{} is not empty: a ledger is only restored into an empty one", path.display());
+    store.write(book, &[book.everything()])?;
+    Ok(())
+}
+
 /// What the thread owns.
 struct Desk {
     store: Store,

@@ -250,6 +250,32 @@ impl Book {
         accounts.iter().map(|id| Some((*self.accounts.get(id)?, self.profiles.get(id)?.clone()))).collect()
     }
 
+    /// All of it, as changes to an empty book. Of two generations of requests, the older becomes young again: it is kept longer, which
+    /// harms nobody.
+    #[must_use]
+    pub fn everything(&self) -> Changes {
+        Changes {
+            accounts: self.accounts.keys().cloned().collect(),
+            profiles: self.profiles.keys().cloned().collect(),
+            reservations: self.reservations.keys().copied().collect(),
+            requests: self.requests.keys().chain(self.older_requests.keys()).copied().collect(),
+            undone: self.undone.keys().copied().collect(),
+            ..Changes::default()
+        }
+    }
+
+    /// How many accounts, open reservations and remembered request ids there are.
+    #[must_use]
+    pub fn sizes(&self) -> [usize; 3] {
+        [self.accounts.len(), self.reservations.len(), self.requests.len() + self.older_requests.len()]
+    }
+
+    /// The ids of all accounts, in no order.
+    #[must_use]
+    pub fn account_ids(&self) -> Vec<String> {
+        self.accounts.keys().cloned().collect()
+    }
+
     /// Places in the list of names; see [`Engine::names`].
     #[must_use]
     pub fn names(&self, prefix: &str, after: Option<&NamePlace>, count: usize) -> Vec<NamePlace> {

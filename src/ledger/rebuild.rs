@@ -95,13 +95,20 @@ impl Rebuild {
         self.book
     }
 
+    /// What it has come to.
+    #[must_use]
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
     /// How far it has come.
     #[must_use]
     pub fn sequence(&self) -> u64 {
         self.book.state.sequence
     }
 
-    fn advance(&mut self, time: Millis) {
+    /// Lets happen what is due at a time: request ids are forgotten, reservations expire.
+    pub fn advance(&mut self, time: Millis) {
         let state = &mut self.book.state;
         state.now = state.now.max(time);
         let now = state.now;

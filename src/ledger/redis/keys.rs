@@ -46,6 +46,24 @@ impl PartitionKeys {
         NAMES.iter().zip(&self.all).find(|(known, _)| **known == name).map_or("", |(_, key)| key)
     }
 
+    /// What the partition knows of itself.
+    #[must_use]
+    pub fn state(&self) -> &str {
+        self.named("state")
+    }
+
+    /// The sorted set of reservations by expiry.
+    #[must_use]
+    pub fn expiries(&self) -> &str {
+        self.named("expiries")
+    }
+
+    /// The hash of sums that were given back.
+    #[must_use]
+    pub fn undone(&self) -> &str {
+        self.named("undone")
+    }
+
     /// The hash of accounts.
     #[must_use]
     pub fn accounts(&self) -> &str {

@@ -7,6 +7,7 @@
 
 pub mod announce;
 pub mod batch;
+pub mod install;
 pub mod keys;
 pub mod link;
 pub mod prepare;

@@ -24,10 +24,13 @@ pub struct Expected {
 
 /// The settings as stored.
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-struct Stored {
-    format_version: u32,
+pub(super) struct Stored {
+    pub(super) format_version: u32,
+    /// Whether a restoration is under way: parts of the store are missing.
+    #[serde(default)]
+    pub(super) is_being_restored: bool,
     #[serde(flatten)]
-    settings: StoreSettings,
+    pub(super) settings: StoreSettings,
 }
 
 impl Expected {
@@ -56,7 +59,8 @@ pub async fn initialize(options: &RedisOptions, expected: &Expected) -> anyhow::
         command.exec_async(&mut connection).await.context("cannot initialize the store")?;
     }
     // Last, so that a store with settings is whole. Whoever initializes at the same time writes the same, or is told by the check.
-    let stored = serde_json::to_string(&Stored { format_version: FORMAT_VERSION, settings: expected.settings.clone() })?;
+    let stored =
+        serde_json::to_string(&Stored { format_version: FORMAT_VERSION, is_being_restored: false, settings: expected.settings.clone() })?;
     redis::cmd("SET").arg(&expected.settings_key).arg(stored).arg("NX").exec_async(&mut connection).await?;
     tracing::info!(settings = ?expected.settings, "initialized an empty store in Redis");
     Ok(())
@@ -71,6 +75,9 @@ pub async fn check(mut connection: MultiplexedConnection, expected: Expected) ->
         serde_json::from_str(&text).with_context(|| format!("{} holds what this version cannot read", expected.settings_key))?;
     if stored.format_version != FORMAT_VERSION {
         bail!("the store has format version {}, and this is a tollgate for version {FORMAT_VERSION}", stored.format_version);
+    }
+    if stored.is_being_restored {
+        bail!("the store is being restored; if nobody does, that was interrupted: run tollgate restore again");
     }
     if stored.settings != expected.settings {
         bail!(
@@ -88,7 +95,7 @@ pub async fn check(mut connection: MultiplexedConnection, expected: Expected) ->
     Ok(())
 }
 
-async fn check_server(connection: &mut MultiplexedConnection) -> anyhow::Result<()> {
+pub(super) async fn check_server(connection: &mut MultiplexedConnection) -> anyhow::Result<()> {
     let memory: String = redis::cmd("INFO").arg("memory").query_async(connection).await?;
     let server: String = redis::cmd("INFO").arg("server").query_async(connection).await?;
     if let Some(policy) = field(&memory, "maxmemory_policy")

@@ -1,0 +1,108 @@
+//! Ledger and billing store side by side, for whoever holds the one against the other.
+
+use anyhow::{Context, bail};
+
+use super::aggregation::billing;
+use super::store::{Store, redis_options, settings};
+use super::test_clock;
+use crate::billing::Billing;
+use crate::clock::Clock;
+use crate::config::BooksOptions;
+use crate::domain::account::Millis;
+use crate::ledger::redis::install::Installation;
+use crate::ledger::{Ledger, StoreSettings, embedded};
+
+/// Ledger and billing store.
+pub struct Books {
+    /// The ledger.
+    pub ledger: Ledger,
+    /// The billing store, its tables up to date.
+    pub billing: Billing,
+    /// How the ledger's store was set up.
+    pub settings: StoreSettings,
+}
+
+impl Books {
+    /// Opens both. An embedded store must not be in use by a service.
+    pub async fn open(options: &BooksOptions) -> anyhow::Result<Self> {
+        let clock = clock(options)?;
+        let store = Store::open(&options.store, clock.clone())?;
+        let ledger = Ledger::start(store.engine().await?, store.watchers.clone(), clock);
+        ledger.check().await.map_err(anyhow::Error::msg).context("the ledger's store cannot be used")?;
+        Ok(Self { ledger, billing: open_billing(options).await?, settings: store.settings().clone() })
+    }
+
+    /// How long request ids are remembered.
+    #[must_use]
+    pub fn window(&self) -> Millis {
+        self.settings.window
+    }
+}
+
+/// What a restoration brought back of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Restored {
+    /// Its number.
+    pub partition: u16,
+    /// Entries that were read.
+    pub entries: u64,
+    /// Accounts.
+    pub accounts: usize,
+    /// Open reservations.
+    pub reservations: usize,
+    /// Remembered request ids.
+    pub request_ids: usize,
+}
+
+/// Makes an empty ledger what the billing store says. `seen` is told the partition, and how many of its entries were read.
+///
+/// Done again after it was interrupted, it begins anew. Nothing may use the ledger meanwhile: services refuse to.
+pub async fn restore(options: &BooksOptions, seen: impl Fn(u16, u64)) -> anyhow::Result<Vec<Restored>> {
+    let (clock, billing, settings) = (clock(options)?, open_billing(options).await?, settings(&options.store));
+    let mut target = match &options.store.redis {
+        Some(url) => Target::Redis(Installation::begin(&redis_options(&options.store, url), &settings).await?),
+        None => Target::Embedded,
+    };
+    let (mut restored, mut chains) = (Vec::new(), Vec::new());
+    for partition in 0..settings.partitions {
+        let rebuilt = billing.rebuild(partition, &clock, settings.window, |entries| seen(partition, entries)).await?;
+        if let Some(first) = rebuilt.contradictions.first() {
+            bail!("the billing store contradicts itself, so nothing can be restored from it: {first} (tollgate verify tells more)");
+        }
+        match &mut target {
+            Target::Redis(installation) => installation.install(partition, &rebuilt.book).await?,
+            Target::Embedded => embedded::install(&options.store.path(), &settings, &rebuilt.book)?,
+        }
+        let [accounts, reservations, request_ids] = rebuilt.book.sizes();
+        restored.push(Restored { partition, entries: rebuilt.entries, accounts, reservations, request_ids });
+        chains.push((partition, rebuilt.entries, rebuilt.chain));
+    }
+    billing.begin_chains(&chains).await?;
+    if let Target::Redis(installation) = target {
+        installation.finish().await?;
+    }
+    Ok(restored)
+}
+
+/// The ledger that is being restored.
+enum Target {
+    Redis(Installation),
+    Embedded,
+}
+
+/// The clock that the ledger runs by.
+fn clock(options: &BooksOptions) -> anyhow::Result<Clock> {
+    let zone = options.store.billing_time_zone.clone();
+    Ok(match &options.store.test_clock {
+        Some(path) => Clock::standing(test_clock::read(path)?, zone),
+        None => Clock::running(zone),
+    })
+}
+
+/// The billing store alone, its tables up to date.
+async fn open_billing(options: &BooksOptions) -> anyhow::Result<Billing> {
+    let url = options.billing_url();
+    let billing = billing(url, &options.billing, options.store.billing_time_zone_name())?.context("there is no billing store")?;
+    billing.store().migrate().await.context("cannot use the billing store")?;
+    Ok(billing)
+}

@@ -1,0 +1,394 @@
+//! Whether ledger, journal, totals, accounts and documents say the same: every entry is read again, from the first on.
+//!
+//! Partition by partition: the entries in SQL are replayed by [`Rebuild`] and folded by [`Books`], from one snapshot of the store; what
+//! the journal holds beyond them is replayed on top; then every account of the ledger is held against its rebuilt self. Charging goes on
+//! meanwhile: an account that moves is looked at again, a few times, with what the journal has got since.
+
+mod documents;
+
+use std::collections::BTreeSet;
+
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Row, Transaction};
+
+use super::aggregate::step::{read_account, read_total};
+use super::aggregate::{Books, Position, Total, TotalKey, follow};
+use super::record::{COLUMNS, Record, number};
+use super::store::Dialect;
+use super::{Billing, BillingError, partitions};
+use crate::domain::account::{Account, Millis, Profile, Reservation};
+use crate::ledger::model::Book;
+use crate::ledger::rebuild::Rebuild;
+use crate::ledger::{Ledger, LedgerError, RequestKey};
+
+/// How many rows are read at once.
+const PAGE: i64 = 5_000;
+
+/// How many accounts are loaded from the ledger at once.
+const ACCOUNTS_AT_ONCE: usize = 500;
+
+/// How often a moving account is looked at again.
+const LOOKS: usize = 8;
+
+/// The most differences that are told one by one.
+const MOST_TOLD: usize = 1_000;
+
+/// What is held against what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// The entries, by themselves.
+    Journal,
+    /// The ledger, against the entries.
+    Ledger,
+    /// The accounts in SQL, against the entries.
+    Accounts,
+    /// The running totals in SQL, against the entries.
+    Totals,
+    /// The documents, against what the ledger closed.
+    Documents,
+}
+
+impl Place {
+    /// Its name, for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Journal => "journal",
+            Self::Ledger => "ledger",
+            Self::Accounts => "accounts in SQL",
+            Self::Totals => "totals",
+            Self::Documents => "documents",
+        }
+    }
+}
+
+/// Something that is not as it must be.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Difference {
+    /// Where.
+    pub place: Place,
+    /// In which partition; None: in none of them.
+    pub partition: Option<u16>,
+    /// Of which account, document or entry.
+    pub subject: String,
+    /// What differs, for people.
+    pub what: String,
+}
+
+/// What was looked at, and what was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Findings {
+    /// Entries replayed.
+    pub entries: u64,
+    /// Of these, entries that SQL does not have yet.
+    pub entries_beyond_sql: u64,
+    /// Accounts compared.
+    pub accounts: u64,
+    /// Accounts in SQL compared.
+    pub accounts_in_sql: u64,
+    /// Running totals compared.
+    pub totals: u64,
+    /// Bills whose documents were compared.
+    pub bills: u64,
+    /// Accounts that moved so often that they could not be compared.
+    pub moving: Vec<String>,
+    /// What differs; the first thousand.
+    pub differences: Vec<Difference>,
+    /// How much differs.
+    pub count: u64,
+}
+
+impl Findings {
+    /// How many of the differences that are told are of one place.
+    #[must_use]
+    pub fn count_of(&self, place: Place) -> usize {
+        self.differences.iter().filter(|difference| difference.place == place).count()
+    }
+
+    fn add(&mut self, place: Place, partition: Option<u16>, subject: impl Into<String>, what: impl Into<String>) {
+        self.count += 1;
+        if self.differences.len() < MOST_TOLD {
+            self.differences.push(Difference { place, partition, subject: subject.into(), what: what.into() });
+        }
+    }
+}
+
+/// Why nothing can be said.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The billing store.
+    #[error(transparent)]
+    Billing(#[from] BillingError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl From<sqlx::Error> for VerifyError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Billing(error.into())
+    }
+}
+
+/// Compares everything. `seen` is told how many entries were replayed, of how many.
+pub async fn verify(billing: &Billing, ledger: &Ledger, window: Millis, seen: impl Fn(u64, u64)) -> Result<Findings, VerifyError> {
+    let mut findings = Findings::default();
+    let positions = partitions::all(billing.store()).await?;
+    let expected: u64 = positions.iter().map(|partition| partition.position.next_sequence - 1).sum();
+    for partition in 0..ledger.partitions() {
+        let mut check = Check { ledger, partition, findings: &mut findings };
+        let mut rebuild = Rebuild::new(ledger.clock().clone(), window);
+        let position = {
+            let mut snapshot = snapshot(billing).await?;
+            let position = position(&mut snapshot, partition).await?;
+            let mut books = Books::default();
+            let mut after = 0;
+            loop {
+                let records = page(&mut snapshot, partition, after).await?;
+                let Some(last) = records.last() else { break };
+                after = last.sequence;
+                check.replay(&mut rebuild, &records);
+                if let Err(broken) = books.take(&records) {
+                    check.add(Place::Journal, format!("{partition}-{after}"), broken.to_string());
+                }
+                seen(check.findings.entries, expected.max(check.findings.entries));
+            }
+            if after + 1 != position.next_sequence {
+                let what = format!("SQL's entries end with {after}, and its position says {}", position.next_sequence);
+                check.add(Place::Journal, "position", what);
+            }
+            check.accounts(&mut snapshot, &books).await?;
+            check.totals(&mut snapshot, books).await?;
+            position
+        };
+        check.ledger(rebuild, position).await?;
+    }
+    documents::compare(&mut *snapshot(billing).await?, billing.settings(), &mut findings).await?;
+    Ok(findings)
+}
+
+/// A view of the store that does not move.
+async fn snapshot(billing: &Billing) -> Result<Transaction<'static, Any>, VerifyError> {
+    Ok(match billing.store().dialect() {
+        Dialect::Postgres => billing.store().pool().begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
+        Dialect::Sqlite => billing.store().pool().begin_with("BEGIN").await?,
+    })
+}
+
+async fn position(connection: &mut AnyConnection, partition: u16) -> Result<Position, VerifyError> {
+    let sql = "SELECT next_sequence, last_block, last_time FROM partitions WHERE partition = $1";
+    let row = sqlx::query(sql).bind(i64::from(partition)).fetch_optional(connection).await?;
+    Ok(row.as_ref().map(partitions::read_position).transpose()?.unwrap_or(Position::BEGINNING))
+}
+
+async fn page(connection: &mut AnyConnection, partition: u16, after: u64) -> Result<Vec<Record>, VerifyError> {
+    let sql = format!("SELECT {COLUMNS} FROM entries WHERE partition = $1 AND sequence > $2 ORDER BY sequence LIMIT $3");
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(i64::from(partition)).bind(number(after)).bind(PAGE);
+    Ok(query.fetch_all(connection).await?.iter().map(Record::from_row).collect::<Result<_, _>>()?)
+}
+
+/// One partition being compared.
+struct Check<'a> {
+    ledger: &'a Ledger,
+    partition: u16,
+    findings: &'a mut Findings,
+}
+
+impl Check<'_> {
+    fn add(&mut self, place: Place, subject: impl Into<String>, what: impl Into<String>) {
+        self.findings.add(place, Some(self.partition), subject, what);
+    }
+
+    fn replay(&mut self, rebuild: &mut Rebuild, records: &[Record]) {
+        for record in records {
+            self.findings.entries += 1;
+            for contradiction in rebuild.replay(record.sequence, &record.entry) {
+                self.add(Place::Journal, record.id(), format!("account {}: {}", contradiction.account, contradiction.what));
+            }
+        }
+    }
+
+    /// The accounts' rows. What is reserved is left out: what expires has no entry.
+    async fn accounts(&mut self, connection: &mut AnyConnection, books: &Books) -> Result<(), VerifyError> {
+        let mut seen = 0;
+        let mut after = String::new();
+        loop {
+            let sql = "SELECT * FROM accounts WHERE partition = $1 AND account > $2 ORDER BY account LIMIT $3";
+            let query = sqlx::query(sql).bind(i64::from(self.partition)).bind(after.clone()).bind(PAGE);
+            let rows = query.fetch_all(&mut *connection).await?;
+            let Some(last) = rows.last() else { break };
+            after = last.try_get("account")?;
+            for row in &rows {
+                let id: String = row.try_get("account")?;
+                seen += 1;
+                self.findings.accounts_in_sql += 1;
+                match books.accounts.get(&id) {
+                    None => self.add(Place::Accounts, id, "no entry creates it"),
+                    Some(expected) if *expected != read_account(row)? => {
+                        let what = format!("is {:?}, and should be {expected:?}", read_account(row)?);
+                        self.add(Place::Accounts, id, what);
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        if seen != books.accounts.len() {
+            self.add(Place::Accounts, "rows", format!("there are {seen}, and there should be {}", books.accounts.len()));
+        }
+        Ok(())
+    }
+
+    async fn totals(&mut self, connection: &mut AnyConnection, books: Books) -> Result<(), VerifyError> {
+        let mut expected = books.totals;
+        self.findings.totals += expected.len() as u64;
+        let mut after = (String::new(), 0_i64);
+        loop {
+            // A page ends with a bill, so that the next can begin behind it.
+            let bills = "SELECT DISTINCT totals.account, totals.bill FROM totals JOIN accounts ON accounts.account = totals.account \
+                         WHERE accounts.partition = $1 AND (totals.account > $2 OR (totals.account = $2 AND totals.bill > $3)) \
+                         ORDER BY totals.account, totals.bill LIMIT $4";
+            let sql = format!(
+                "SELECT totals.* FROM totals JOIN ({bills}) bills ON bills.account = totals.account AND bills.bill = totals.bill \
+                 ORDER BY totals.account, totals.bill"
+            );
+            let query = sqlx::query(AssertSqlSafe(sql)).bind(i64::from(self.partition)).bind(after.0.clone()).bind(after.1).bind(PAGE);
+            let rows = query.fetch_all(&mut *connection).await?;
+            let Some(last) = rows.last() else { break };
+            after = (last.try_get("account")?, last.try_get("bill")?);
+            for row in &rows {
+                let (key, found) = read_total(row)?;
+                match expected.remove(&key) {
+                    Some(total) if total == found => {}
+                    Some(total) => self.add(Place::Totals, name_of(&key), format!("is {found:?}, and should be {total:?}")),
+                    None => self.add(Place::Totals, name_of(&key), "no entry makes it"),
+                }
+            }
+        }
+        for (key, Total { amount, .. }) in expected {
+            self.add(Place::Totals, name_of(&key), format!("is missing, and should be {amount}"));
+        }
+        Ok(())
+    }
+
+    /// The ledger against what entries in SQL, and then in the journal, make of it.
+    async fn ledger(&mut self, mut rebuild: Rebuild, mut position: Position) -> Result<(), VerifyError> {
+        self.read_on(&mut rebuild, &mut position).await?;
+        let mut waiting: Vec<String> = rebuild.book().account_ids();
+        self.findings.accounts += waiting.len() as u64;
+        self.find_strangers(&waiting).await?;
+        for look in 1..=LOOKS {
+            let mut differing = Vec::new();
+            for ids in waiting.chunks(ACCOUNTS_AT_ONCE) {
+                for (id, what) in self.compare(rebuild.book(), ids).await? {
+                    differing.push((id, what));
+                }
+            }
+            if differing.is_empty() {
+                return Ok(());
+            }
+            let before = rebuild.sequence();
+            self.read_on(&mut rebuild, &mut position).await?;
+            let has_moved = rebuild.sequence() != before;
+            if look == LOOKS || !has_moved && look > 2 {
+                for (id, what) in differing {
+                    if has_moved {
+                        self.findings.moving.push(id);
+                    } else {
+                        self.add(Place::Ledger, id, what);
+                    }
+                }
+                return Ok(());
+            }
+            waiting = differing.into_iter().map(|(id, _)| id).collect();
+        }
+        Ok(())
+    }
+
+    /// Replays what the journal has got since, and lets expire what is due, here and in the ledger.
+    async fn read_on(&mut self, rebuild: &mut Rebuild, position: &mut Position) -> Result<(), VerifyError> {
+        let engine = self.ledger.engine();
+        while engine.apply(self.partition, [].into()).await?.must_repeat {}
+        loop {
+            let blocks = engine.blocks_after(self.partition, position.next_sequence - 1, 1_000).await?;
+            if blocks.is_empty() {
+                break;
+            }
+            match follow(self.partition, *position, blocks) {
+                Ok((records, next)) => {
+                    self.findings.entries_beyond_sql += records.len() as u64;
+                    self.replay(rebuild, &records);
+                    *position = next;
+                }
+                Err(broken) => {
+                    self.add(Place::Journal, "chain", broken.to_string());
+                    break;
+                }
+            }
+        }
+        let span = engine.journal_span(self.partition).await?;
+        if span.next < position.next_sequence {
+            let what = format!("the ledger goes on with entry {}, and SQL has entries up to {}", span.next, position.next_sequence - 1);
+            self.add(Place::Journal, "chain", what);
+        }
+        rebuild.advance(self.ledger.clock().now());
+        Ok(())
+    }
+
+    /// Accounts of the ledger that no entry creates.
+    async fn find_strangers(&mut self, known: &[String]) -> Result<(), VerifyError> {
+        let known: BTreeSet<&str> = known.iter().map(String::as_str).collect();
+        let mut after = None;
+        loop {
+            let places = self.ledger.engine().names(self.partition, String::new(), after.take(), ACCOUNTS_AT_ONCE).await?;
+            let Some(last) = places.last() else { return Ok(()) };
+            after = Some(last.clone());
+            for place in places.iter().filter(|place| !known.contains(place.account.as_str())) {
+                self.add(Place::Ledger, place.account.clone(), "no entry creates it");
+            }
+        }
+    }
+
+    /// The accounts that differ, and how.
+    async fn compare(&self, book: &Book, ids: &[String]) -> Result<Vec<(String, String)>, VerifyError> {
+        let engine = self.ledger.engine();
+        let stored = engine.load(self.partition, ids.to_vec()).await?;
+        let mut differing = Vec::new();
+        for ((id, found), expected) in ids.iter().zip(stored).zip(book.load(ids)) {
+            let what = match (found, expected) {
+                (None, _) => Some("is not there".to_owned()),
+                (Some(found), Some(expected)) => describe(&found, &expected),
+                (Some(_), None) => Some("no entry creates it".to_owned()),
+            };
+            let what = match what {
+                Some(what) => Some(what),
+                None => self.compare_reservations(book, id).await?,
+            };
+            if let Some(what) = what {
+                differing.push((id.clone(), what));
+            }
+        }
+        Ok(differing)
+    }
+
+    async fn compare_reservations(&self, book: &Book, id: &str) -> Result<Option<String>, VerifyError> {
+        let Some(Some((account, _))) = book.load(&[id.to_owned()]).into_iter().next() else { return Ok(None) };
+        if account.open_reservations == 0 {
+            return Ok(None);
+        }
+        let most = crate::domain::rules::MAX_OPEN_RESERVATIONS as usize;
+        let found: Vec<(RequestKey, Reservation)> = self.ledger.engine().reservations(self.partition, id.to_owned(), None, most).await?;
+        let expected = book.reservations(id, None, most);
+        Ok((found != expected).then(|| format!("has the reservations {found:?}, and should have {expected:?}")))
+    }
+}
+
+fn name_of(key: &TotalKey) -> String {
+    format!("{} bill {} {:?} {} {}", key.account, key.bill, key.kind, key.item, key.unit)
+}
+
+fn describe(found: &(Account, Profile), expected: &(Account, Profile)) -> Option<String> {
+    if found.0 != expected.0 {
+        return Some(format!("is {:?}, and should be {:?}", found.0, expected.0));
+    }
+    (found.1 != expected.1).then(|| format!("has the settings {:?}, and should have {:?}", found.1, expected.1))
+}

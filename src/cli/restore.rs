@@ -1,0 +1,43 @@
+//! `tollgate restore`: makes an empty ledger what the billing store says it was, and verifies the result.
+
+use std::cell::Cell;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::output::Output;
+use super::table::table;
+use super::verify::{self, VerifyOptions, progress};
+use crate::app;
+use crate::config::BooksOptions;
+
+/// What to restore.
+#[derive(Args, Debug)]
+pub struct RestoreOptions {
+    /// Where the empty ledger and the billing store are.
+    #[command(flatten)]
+    pub books: BooksOptions,
+}
+
+/// Restores, and verifies.
+pub async fn run(options: RestoreOptions) -> anyhow::Result<ExitCode> {
+    let bar = progress("entries read");
+    let (current, before) = (Cell::new((0, 0)), Cell::new(0));
+    let restored = app::restore(&options.books, |partition, entries| {
+        let (last_partition, last_entries) = current.replace((partition, entries));
+        if last_partition != partition {
+            before.set(before.get() + last_entries);
+        }
+        bar.set_length(before.get() + entries);
+        bar.set_position(before.get() + entries);
+    })
+    .await?;
+    bar.finish_and_clear();
+    let mut shown = table(["partition", "entries", "accounts", "open reservations", "request ids"], 0);
+    for row in &restored {
+        let cells = [u64::from(row.partition), row.entries, row.accounts as u64, row.reservations as u64, row.request_ids as u64];
+        shown.add_row(cells.map(|cell| cell.to_string()));
+    }
+    println!("{shown}");
+    verify::run(VerifyOptions { books: options.books, output: Output::Table }).await
+}

@@ -1,0 +1,84 @@
+//! `tollgate verify`: holds ledger, journal, totals and documents against each other, entry by entry.
+//!
+//! Exit codes: 0, all agree; 1, something differs (or an account moved too fast to be compared); 3, a store did not answer.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::failure::{Failure, REFUSED};
+use super::output::Output;
+use super::table::table;
+use crate::app::Books;
+use crate::billing::verify::{Findings, Place, verify};
+use crate::config::BooksOptions;
+
+/// What to compare.
+#[derive(Args, Debug)]
+pub struct VerifyOptions {
+    /// Where ledger and billing store are.
+    #[command(flatten)]
+    pub books: BooksOptions,
+    /// How to show what was found.
+    #[arg(long, value_enum, default_value = "table", value_name = "FORM")]
+    pub output: Output,
+}
+
+/// Compares, and says what differs.
+pub async fn run(options: VerifyOptions) -> anyhow::Result<ExitCode> {
+    let books = Books::open(&options.books).await.map_err(|error| Failure::unavailable(format!("{error:#}")))?;
+    let bar = progress("entries replayed");
+    let findings = verify(&books.billing, &books.ledger, books.window(), |done, expected| {
+        bar.set_length(expected);
+        bar.set_position(done);
+    })
+    .await
+    .map_err(|error| Failure::unavailable(error.to_string()))?;
+    bar.finish_and_clear();
+    match options.output {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&findings).context("the findings are no JSON")?),
+        Output::Table => show(&findings),
+    }
+    let agrees = findings.count == 0 && findings.moving.is_empty();
+    Ok(if agrees { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
+}
+
+/// A bar on a terminal; nothing elsewhere.
+pub(super) fn progress(what: &str) -> ProgressBar {
+    let bar = ProgressBar::new(0);
+    let style = format!("{{spinner}} {{human_pos}} of {{human_len}} {what}  {{wide_bar}}  {{per_sec}}  {{eta}} left");
+    bar.set_style(ProgressStyle::with_template(&style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+fn show(findings: &Findings) {
+    let mut compared = table(["compared", "how many", "differ"], 1);
+    let rows = [
+        ("entries of the journal", findings.entries, Place::Journal),
+        ("accounts of the ledger", findings.accounts, Place::Ledger),
+        ("accounts in SQL", findings.accounts_in_sql, Place::Accounts),
+        ("running totals", findings.totals, Place::Totals),
+        ("bills and their documents", findings.bills, Place::Documents),
+    ];
+    for (what, count, place) in rows {
+        compared.add_row([what.to_owned(), count.to_string(), findings.count_of(place).to_string()]);
+    }
+    println!("{compared}");
+    if !findings.differences.is_empty() {
+        let mut differing = table(["where", "what", "how"], 3);
+        for difference in &findings.differences {
+            differing.add_row([difference.place.name(), &difference.subject, &difference.what]);
+        }
+        println!("{differing}");
+    }
+    for account in &findings.moving {
+        println!("account {account} moves too fast to be compared: look again when there is less traffic");
+    }
+    match findings.count {
+        0 if findings.moving.is_empty() => println!("all agree"),
+        0 => println!("what could be compared agrees"),
+        count => println!("{count} differ"),
+    }
+}
