@@ -343,6 +343,7 @@ async fn a_month_is_billed_and_paid(store: &[&str]) {
     let mut client = service.client().await;
     client.open("cedar", PaymentMode::Postpaid, "1200", "0").await;
     client.open("elm", PaymentMode::Prepaid, "0", "10").await;
+    client.open("zeta", PaymentMode::Prepaid, "0", "0").await;
     let usage = Some(v1::Usage { item: "call".into(), quantity: "60".into(), unit: "second".into(), ..Default::default() });
     for number in 1..=3 {
         let request = v1::DebitRequest { usage: usage.clone(), ..debit("cedar", &format!("call-{number}"), "400") };
@@ -429,6 +430,11 @@ async fn a_month_is_billed_and_paid(store: &[&str]) {
         // The history suggests a limit, and the advice on a conversion knows it.
         let suggested = operator.json("suggest-limit cedar");
         assert_eq!((suggested["suggested_limit"].as_str(), suggested["basis"].as_str()), (Some("1200.00"), Some("ALL_TRANSACTIONS")));
+        let batch = operator.run("convert-all postpaid --all --suggested --limit-if-unchanged --dry-run --reason try --output json");
+        let told = lines(&batch.output);
+        assert_eq!((told[0]["account_id"].as_str(), told[0]["outcome"].as_str()), (Some("cedar"), Some("unchanged")));
+        assert_eq!((told[1]["credit_limit"].as_str(), told[1]["usable_after"].as_str()), (Some("3.00"), Some("10.00")));
+        assert!(told[2]["error"].as_str().unwrap().contains("NO_HISTORY") && batch.status.code() == Some(1), "{batch:?}");
         let converted = operator.json("account convert elm postpaid --limit 1");
         let advice = converted["advice"].as_array().unwrap();
         let of_topic = |topic: &str| advice.iter().find(|advice| advice["topic"] == topic).unwrap()["text"].as_str().unwrap().to_owned();
