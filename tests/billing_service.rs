@@ -351,7 +351,7 @@ async fn a_month_is_billed_and_paid(store: &[&str]) {
     }
     client.charging.debit(v1::DebitRequest { usage, ..debit("elm", "call-1", "3") }).await.unwrap();
     let operator = Operator::of(&service);
-    let address = service.address;
+    let (address, files) = (service.address, folder.path().to_owned());
     on_a_thread(move || {
         operator.run_words(&[
             "account",
@@ -395,6 +395,16 @@ async fn a_month_is_billed_and_paid(store: &[&str]) {
         assert_eq!(statement["amount_to_pay"], "0.00");
         let page = operator.run(&format!("invoice show {number}"));
         assert!(page.status.success() && page.output.contains("Cedar Clinics Ltd") && page.output.contains("1200.00"), "{}", page.output);
+
+        for (form, begins) in [("pdf", "%PDF-1."), ("html", "<!doctype html"), ("csv", "id,account,")] {
+            let path = files.join(format!("invoice.{form}"));
+            let written = operator.run_words(&["invoice", form, &number, "--file", path.to_str().unwrap()]);
+            assert!(written.status.success(), "{written:?}");
+            let bytes = std::fs::read(&path).unwrap();
+            assert!(bytes.to_ascii_lowercase().starts_with(begins.to_ascii_lowercase().as_bytes()), "{form}");
+        }
+        let billed = operator.run(&format!("invoice csv {number} --file -")).output;
+        assert_eq!(billed.lines().count(), 4, "{billed}");
 
         // A refund of what was invoiced is a credit note, and pays.
         let refund = v1::RefundRequest {
