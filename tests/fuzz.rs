@@ -100,7 +100,7 @@ impl Api {
                 }));
             }
         }
-        assert!(rpcs.len() >= 35, "the services were not found");
+        assert!(rpcs.len() >= 34, "the services were not found");
         Self { rpcs, messages }
     }
 
