@@ -8,6 +8,7 @@ pub mod aggregate;
 pub mod bills;
 pub mod document;
 mod error;
+pub mod forms;
 pub mod partitions;
 mod queries;
 pub mod reconcile;
