@@ -3,7 +3,8 @@
 use std::process::{Command, Output};
 
 use sqlx::Row;
-use tollgate::billing::store::Store;
+use tollgate::billing::Billing;
+use tollgate::billing::settings::BillingSettings;
 use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{self, Action, Create, Debit, Excess, LimitChange, Note, Then, Undo};
 use tollgate::domain::entry::EntryKind;
@@ -120,7 +121,7 @@ async fn what_only_sql_has_is_taken_out_or_applied_again_and_all_agrees_afterwar
         let after = money(&load.ledger).await;
         assert_ne!(before, after);
         let aggregator = start(&redis, &billing, &load);
-        let store = Store::open(&billing).await.unwrap();
+        let store = Billing::open(&billing, BillingSettings::default()).await.unwrap();
         until_caught_up(&store, &load.ledger).await;
         aggregator.kill();
 
@@ -141,7 +142,7 @@ async fn what_only_sql_has_is_taken_out_or_applied_again_and_all_agrees_afterwar
         assert_eq!(money(&load.ledger).await, if reapply { after } else { before });
         until_caught_up(&store, &load.ledger).await;
         assert_all_agrees(&redis, &billing, load.clock_file());
-        let rows = sqlx::query("SELECT actor, reason, action FROM reconciliations").fetch_all(store.pool()).await.unwrap();
+        let rows = sqlx::query("SELECT actor, reason, action FROM reconciliations").fetch_all(store.store().pool()).await.unwrap();
         assert_eq!(rows.len(), usize::from(PARTITIONS));
         for row in rows {
             let found: [String; 3] = [row.get(0), row.get(1), row.get(2)];
@@ -169,7 +170,7 @@ async fn an_empty_redis_is_made_whole_and_the_one_from_before_is_refused() {
     }
     open_accounts_late(&load.ledger).await;
     let aggregator = start(&redis, &billing, &load);
-    let store = Store::open(&billing).await.unwrap();
+    let store = Billing::open(&billing, BillingSettings::default()).await.unwrap();
     until_caught_up(&store, &load.ledger).await;
     aggregator.kill();
 
@@ -236,7 +237,7 @@ async fn what_was_tampered_with_is_found() {
         charge(&load.ledger, &account(number), "february", 55).await;
     }
     let aggregator = start(&redis, &billing, &load);
-    let store = Store::open(&billing).await.unwrap();
+    let store = Billing::open(&billing, BillingSettings::default()).await.unwrap();
     until_caught_up(&store, &load.ledger).await;
     let _: Aggregator = aggregator;
     assert_all_agrees(&redis, &billing, load.clock_file());
@@ -247,7 +248,7 @@ async fn what_was_tampered_with_is_found() {
         ("DELETE FROM documents WHERE account = 'account-3'", "documents"),
     ];
     for (sql, place) in tamperings {
-        sqlx::query(sql).execute(store.pool()).await.unwrap();
+        sqlx::query(sql).execute(store.store().pool()).await.unwrap();
         let output = tollgate("verify", &redis, &billing, load.clock_file(), &[]);
         assert_eq!(output.status.code(), Some(1), "{sql}: {}", text(&output));
         assert!(text(&output).contains(place), "{sql}: {}", text(&output));
