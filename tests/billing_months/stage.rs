@@ -1,0 +1,271 @@
+//! A ledger and its aggregator in this process, by a clock that stands until it is moved.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use sqlx::Row;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tollgate::billing::document::{Document, Item, Party};
+use tollgate::billing::runner::{Aggregator, AggregatorOptions};
+use tollgate::billing::store::sqlite_url;
+use tollgate::billing::{Billing, BillingError, BillingSettings, DocumentFilter, StoredDocument, bills};
+use tollgate::clock::Clock;
+use tollgate::domain::account::{Account, Category, Currency, Mode, NonUsageBilling};
+use tollgate::domain::command::{Action, Command, Create, Debit, Excess, Facts, LimitChange, Note, Reserve, Then, Undo};
+use tollgate::domain::money::Quote;
+use tollgate::domain::outcome::Outcome;
+use tollgate::ledger::embedded::EmbeddedEngine;
+use tollgate::ledger::redis::{RedisEngine, RedisOptions};
+use tollgate::ledger::watch::Watchers;
+use tollgate::ledger::{Engine, Ledger, StoreSettings};
+
+use crate::postgres::PostgresServer;
+use crate::support::{RedisServer, temporary_folder, unique_name};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The decimals of all accounts here.
+pub const DECIMALS: u8 = 6;
+
+pub struct Stage {
+    pub ledger: Ledger,
+    pub billing: Billing,
+    clock: Clock,
+    stop: watch::Sender<bool>,
+    running: JoinHandle<Result<(), BillingError>>,
+    _servers: Box<dyn std::any::Any>,
+}
+
+pub fn millis(text: &str) -> i64 {
+    text.parse::<Timestamp>().unwrap().as_millisecond()
+}
+
+/// An amount as the accounts here keep it.
+pub fn units(text: &str) -> i64 {
+    quote(text).to_units(DECIMALS).unwrap()
+}
+
+pub fn quote(text: &str) -> Quote {
+    Quote::parse(text).unwrap()
+}
+
+fn settings() -> BillingSettings {
+    BillingSettings {
+        issuer: Party { name: "Tollgate Ltd".into(), tax_id: "DE1".into(), ..Party::default() },
+        tax_rate: "19".parse().unwrap(),
+        ..BillingSettings::default()
+    }
+}
+
+fn store_settings(partitions: u16) -> StoreSettings {
+    StoreSettings { partitions, billing_time_zone: "UTC".into(), window: 86_400_000 }
+}
+
+impl Stage {
+    pub async fn embedded(start: &str) -> Self {
+        let folder = temporary_folder();
+        let clock = Clock::standing(millis(start), TimeZone::UTC);
+        let path = folder.path().join("ledger.db");
+        let engine = EmbeddedEngine::open(&path, &store_settings(1), clock.clone(), Watchers::default()).unwrap();
+        let billing = Billing::open(&sqlite_url(&folder.path().join("billing.db")), settings()).await.unwrap();
+        Self::start(Arc::new(engine), billing, clock, Box::new(folder))
+    }
+
+    pub async fn redis_and_postgres(start: &str) -> Self {
+        let (redis, postgres) = (RedisServer::redis(), PostgresServer::shared());
+        let clock = Clock::standing(millis(start), TimeZone::UTC);
+        let options = RedisOptions { url: redis.url(), store_name: unique_name(), response_timeout: Duration::from_secs(30) };
+        let engine = RedisEngine::connect(options, store_settings(4), clock.clone()).await.unwrap();
+        let billing = Billing::open(&postgres.database(), settings()).await.unwrap();
+        Self::start(Arc::new(engine), billing, clock, Box::new((redis, postgres)))
+    }
+
+    fn start(engine: Arc<dyn Engine>, billing: Billing, clock: Clock, servers: Box<dyn std::any::Any>) -> Self {
+        let ledger = Ledger::start(engine, Watchers::default(), clock.clone());
+        let (stop, stopped) = watch::channel(false);
+        let options = AggregatorOptions { lease: Duration::from_secs(5), ..AggregatorOptions::default() };
+        let running = tokio::spawn(Aggregator::new(ledger.clone(), billing.clone(), options).run(stopped));
+        Self { ledger, billing, clock, stop, running, _servers: servers }
+    }
+
+    pub async fn end(self) {
+        self.stop.send_replace(true);
+        self.running.await.unwrap().unwrap();
+    }
+
+    pub fn at(&self, time: &str) {
+        self.clock.set(millis(time));
+    }
+
+    pub async fn act(&self, account: &str, request_id: &str, action: Action, note: Note) -> Outcome {
+        let (account, request_id) = (account.to_owned(), request_id.to_owned());
+        let command = Command { account, request_id: request_id.clone(), first_sent_at: None, currency: None, action, note };
+        let outcome = self.ledger.submit(command).await.unwrap().unwrap_or_else(|refusal| panic!("{request_id}: {refusal:?}"));
+        assert_eq!(outcome.decision.unwrap().verdict, tollgate::domain::outcome::Verdict::Done, "{request_id}");
+        outcome
+    }
+
+    pub async fn open(&self, account: &str, mode: Mode, limit: &str, non_usage_billing: NonUsageBilling) {
+        let create = Create {
+            name: format!("Customer {account}"),
+            currency: Currency(*b"EUR"),
+            minor_digits: 2,
+            decimals: DECIMALS,
+            mode,
+            limit: limit_of(limit),
+            low_credit_threshold: None,
+            non_usage_billing,
+            allow_unusable: true,
+        };
+        self.act(account, "create", Action::Create(create), Note::default()).await;
+    }
+
+    /// A direct charge, or the last one of a reservation: of so much of an item.
+    pub async fn charge(&self, account: &str, request_id: &str, amount: &str, item: &str, quantity: &str, reservation: Option<&str>) {
+        let category = match item {
+            "plan" => Category::Subscription,
+            "router" => Category::Hardware,
+            _ => Category::Usage,
+        };
+        let (amount, reservation) = (quote(amount), reservation.map(str::to_owned));
+        let debit = Debit { amount, category, reservation, then: Then::Settle, excess: Excess::WithinUsableCredit };
+        let note = Note { category: Some(category), item: item.into(), quantity: quantity.into(), unit: "piece".into(), ..Note::default() };
+        self.act(account, request_id, Action::Debit(debit), note).await;
+    }
+
+    pub async fn authorize(&self, account: &str, request_id: &str, amount: &str) {
+        let day = 86_400_000;
+        let reserve = Reserve { amount: quote(amount), minimum: None, validity: 20 * day, grace: day };
+        self.act(account, request_id, Action::Authorize(reserve), Note::default()).await;
+    }
+
+    pub async fn pay(&self, account: &str, request_id: &str, amount: &str, invoices: &[&str]) {
+        let invoices = invoices.iter().map(ToString::to_string).collect();
+        self.act(account, request_id, Action::RecordPayment { amount: quote(amount), invoices }, Note::default()).await;
+    }
+
+    pub async fn top_up(&self, account: &str, request_id: &str, amount: &str) {
+        self.act(account, request_id, Action::TopUp { amount: quote(amount) }, Note::default()).await;
+    }
+
+    pub async fn adjust(&self, account: &str, request_id: &str, amount: &str, reason: &str) {
+        let note = Note { reason: reason.into(), actor: "eve".into(), ..Note::default() };
+        self.act(account, request_id, Action::Adjust { amount: quote(amount) }, note).await;
+    }
+
+    pub async fn convert(&self, account: &str, request_id: &str, mode: Mode, limit: &str) {
+        let action = Action::Convert { mode, limit: limit_of(limit), allow_unusable: false };
+        self.act(account, request_id, action, Note::default()).await;
+    }
+
+    pub async fn refund(&self, account: &str, request_id: &str, original: &str, amount: &str) {
+        let undo = self.undo(account, original, amount).await;
+        let note = Note { reason: "complaint".into(), ..Note::default() };
+        self.act(account, request_id, Action::Refund(undo), note).await;
+    }
+
+    pub async fn reverse(&self, account: &str, request_id: &str, original: &str, amount: &str) {
+        let undo = self.undo(account, original, amount).await;
+        self.act(account, request_id, Action::ReversePayment(undo), Note::default()).await;
+    }
+
+    /// The facts come from the billing store, where they stay for ever.
+    async fn undo(&self, account: &str, original: &str, amount: &str) -> Undo {
+        self.caught_up().await;
+        let entry = self.billing.entry_of_request(account, original).await.unwrap().unwrap().entry;
+        let facts = Facts { amount: entry.amount, mode: entry.mode, bill: entry.bill };
+        Undo { original: original.into(), amount: Some(quote(amount)), facts }
+    }
+
+    pub async fn account(&self, account: &str) -> Account {
+        self.ledger.observe(account, false).await.unwrap().unwrap().account
+    }
+
+    pub async fn usable(&self, account: &str) -> i64 {
+        self.account(account).await.usable_credit(self.clock.now())
+    }
+
+    /// Waits until all that is journaled is aggregated, and all that is good is issued.
+    pub async fn caught_up(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut journaled = 0;
+            for partition in 0..self.ledger.partitions() {
+                journaled += self.ledger.engine().journal_span(partition).await.unwrap().next as i64;
+            }
+            if self.number("SELECT CAST(COALESCE(SUM(next_sequence), 0) AS BIGINT) FROM partitions").await == journaled {
+                break;
+            }
+            assert!(Instant::now() < deadline, "the aggregator does not catch up");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        while self.number("SELECT CAST(COUNT(*) AS BIGINT) FROM drafts").await > 0 {
+            bills::issue(self.billing.store(), self.billing.settings(), self.clock.now()).await.unwrap();
+            assert!(Instant::now() < deadline, "drafts are not issued");
+        }
+    }
+
+    pub async fn number(&self, sql: &'static str) -> i64 {
+        sqlx::query(sql).fetch_one(self.billing.store().pool()).await.unwrap().try_get(0).unwrap()
+    }
+
+    /// Passes the end of a month, and waits until all these are billed: most by the scan, since nobody touches them.
+    pub async fn month_ends(&self, now: &str, accounts: &[&str]) {
+        self.caught_up().await;
+        self.at(now);
+        let deadline = Instant::now() + PATIENCE;
+        for account in accounts {
+            while self.billing.month_is_billed(account, self.clock.now()).await.unwrap() != Some(true) {
+                assert!(Instant::now() < deadline, "{account} is not billed");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        self.caught_up().await;
+    }
+
+    /// The account's documents, oldest first.
+    pub async fn documents(&self, account: &str) -> Vec<StoredDocument> {
+        let filter = DocumentFilter { account: Some(account.into()), ..DocumentFilter::default() };
+        let mut documents = self.billing.documents(filter, None, 100).await.unwrap();
+        documents.reverse();
+        documents
+    }
+
+    /// What is open of each of the account's invoices, oldest first, in whole numbers of `units`.
+    pub async fn open_amounts(&self, account: &str) -> Vec<i64> {
+        self.caught_up().await;
+        let documents = self.documents(account).await;
+        let open: Vec<i64> =
+            documents.iter().filter(|one| one.document.amount_to_pay > 0 || one.open_amount > 0).map(|one| one.open_amount).collect();
+        // What is open is the negative balance, but for what no invoice holds.
+        let balance = self.account(account).await.balance;
+        let unallocated = balance + open.iter().sum::<i64>();
+        assert!(unallocated <= 0 || open.iter().all(|open| *open == 0), "{account}: {unallocated} is unallocated, and {open:?} open");
+        open
+    }
+}
+
+fn limit_of(limit: &str) -> LimitChange {
+    LimitChange { permanent: Some(quote(limit)), ..LimitChange::default() }
+}
+
+/// Items and amounts.
+pub fn lines(items: &[Item]) -> Vec<(&str, &str, i64)> {
+    items.iter().map(|item| (item.item.as_str(), item.quantity.as_str(), item.amount)).collect()
+}
+
+/// Items, rounding, brought forward, total, credit applied, to pay, tax contained.
+pub fn sums(document: &Document) -> [i64; 7] {
+    [
+        document.items_total,
+        document.rounding,
+        document.brought_forward,
+        document.total,
+        document.credit_applied,
+        document.amount_to_pay,
+        document.tax_contained,
+    ]
+}
