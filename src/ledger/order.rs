@@ -60,7 +60,7 @@ impl Order {
     }
 }
 
-/// What spreads accounts over partitions. It guards nothing, is taken of each command, and costs a third of BLAKE3 on so short a text.
+/// What spreads accounts over partitions. It guards nothing and is taken of each command, so it need not be a strong digest.
 const SPREAD: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 
 /// The partition of an account.

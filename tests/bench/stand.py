@@ -94,8 +94,9 @@ class Stand:
                 raise SystemExit(f"cannot copy accounts: {failed}")
 
     def empty_server(self):
-        """The same stack, doing nothing."""
-        return self._listening([self.binary, "bench", "empty-server"])
+        """The same stack on as many lanes, doing nothing."""
+        lanes = os.environ.get("TOLLGATE_LANES")
+        return self._listening([self.binary, "bench", "empty-server", *(["--lanes", lanes] if lanes else [])])
 
     def _listening(self, command):
         port = free_port()

@@ -24,8 +24,7 @@ use crate::ledger::{Block, NamePlace, RequestKey, StoreSettings, fold_name};
 /// The version of tables and records. A store of another version is refused.
 const FORMAT_VERSION: i64 = 2;
 
-/// How many records the log of accounts may hold. The more, the fewer rows are written, and the longer it takes when they are: a
-/// transaction of so many rows is some 60 ms.
+/// How many records the log of accounts may hold. The more, the fewer rows are written, and the longer a step waits when they are.
 const MAX_LOGGED: usize = 32_768;
 
 const TABLES: &str = "

@@ -1,7 +1,6 @@
 -- Formulas, and what the rules have in common.
 
--- The rules, up to `step`, are one function that makes the others: a batch that goes the straight way throughout does not need them, and
--- making them takes as long as a few commands.
+-- The rules, up to `step`, are one function that makes the others: a batch that goes the straight way throughout does not need them.
 local function make_rules()
 
 local function credit_limit(account)
