@@ -17,7 +17,7 @@ use command::Operator;
 use postgres::PostgresServer;
 use serde_json::Value;
 use service::{Client, Service, debit, money, until};
-use support::{RedisServer, temporary_folder};
+use support::{RedisServer, temporary_folder, unique_name};
 use tollgate::grpc::v1::{self, PaymentMode};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -147,6 +147,7 @@ async fn a_payment_is_recorded_once_and_can_be_taken_back() {
     assert!(first.allocations.is_empty());
     let again = client.billing.record_payment(payment.clone()).await.unwrap().into_inner();
     assert_eq!((again.credit.unwrap().usable.as_str(), again.replayed), ("1424.00", true));
+    all_is_aggregated(&client).await;
     let other = v1::RecordPaymentRequest { amount: money("425"), ..payment.clone() };
     assert_eq!(reason(&client.billing.record_payment(other).await.unwrap_err()), "REQUEST_ID_REUSED");
     let named = v1::RecordPaymentRequest { request_id: "bank-2".into(), invoice_numbers: vec!["INV-999999".into()], ..payment.clone() };
@@ -342,6 +343,7 @@ async fn a_month_is_billed_and_paid(store: &[&str]) {
     let mut client = service.client().await;
     client.open("cedar", PaymentMode::Postpaid, "1200", "0").await;
     client.open("elm", PaymentMode::Prepaid, "0", "10").await;
+    client.open("zeta", PaymentMode::Prepaid, "0", "0").await;
     let usage = Some(v1::Usage { item: "call".into(), quantity: "60".into(), unit: "second".into(), ..Default::default() });
     for number in 1..=3 {
         let request = v1::DebitRequest { usage: usage.clone(), ..debit("cedar", &format!("call-{number}"), "400") };
@@ -349,7 +351,7 @@ async fn a_month_is_billed_and_paid(store: &[&str]) {
     }
     client.charging.debit(v1::DebitRequest { usage, ..debit("elm", "call-1", "3") }).await.unwrap();
     let operator = Operator::of(&service);
-    let address = service.address;
+    let (address, files) = (service.address, folder.path().to_owned());
     on_a_thread(move || {
         operator.run_words(&[
             "account",
@@ -394,6 +396,16 @@ async fn a_month_is_billed_and_paid(store: &[&str]) {
         let page = operator.run(&format!("invoice show {number}"));
         assert!(page.status.success() && page.output.contains("Cedar Clinics Ltd") && page.output.contains("1200.00"), "{}", page.output);
 
+        for (form, begins) in [("pdf", "%PDF-1."), ("html", "<!doctype html"), ("csv", "id,account,")] {
+            let path = files.join(format!("invoice.{form}"));
+            let written = operator.run_words(&["invoice", form, &number, "--file", path.to_str().unwrap()]);
+            assert!(written.status.success(), "{written:?}");
+            let bytes = std::fs::read(&path).unwrap();
+            assert!(bytes.to_ascii_lowercase().starts_with(begins.to_ascii_lowercase().as_bytes()), "{form}");
+        }
+        let billed = operator.run(&format!("invoice csv {number} --file -")).output;
+        assert_eq!(billed.lines().count(), 4, "{billed}");
+
         // A refund of what was invoiced is a credit note, and pays.
         let refund = v1::RefundRequest {
             account_id: "cedar".into(),
@@ -428,6 +440,11 @@ async fn a_month_is_billed_and_paid(store: &[&str]) {
         // The history suggests a limit, and the advice on a conversion knows it.
         let suggested = operator.json("suggest-limit cedar");
         assert_eq!((suggested["suggested_limit"].as_str(), suggested["basis"].as_str()), (Some("1200.00"), Some("ALL_TRANSACTIONS")));
+        let batch = operator.run("convert-all postpaid --all --suggested --limit-if-unchanged --dry-run --reason try --output json");
+        let told = lines(&batch.output);
+        assert_eq!((told[0]["account_id"].as_str(), told[0]["outcome"].as_str()), (Some("cedar"), Some("unchanged")));
+        assert_eq!((told[1]["credit_limit"].as_str(), told[1]["usable_after"].as_str()), (Some("3.00"), Some("10.00")));
+        assert!(told[2]["error"].as_str().unwrap().contains("NO_HISTORY") && batch.status.code() == Some(1), "{batch:?}");
         let converted = operator.json("account convert elm postpaid --limit 1");
         let advice = converted["advice"].as_array().unwrap();
         let of_topic = |topic: &str| advice.iter().find(|advice| advice["topic"] == topic).unwrap()["text"].as_str().unwrap().to_owned();

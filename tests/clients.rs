@@ -150,7 +150,7 @@ fn the_grpcurl_lines_of_the_readme_are_calls_that_work() {
         }
         calls += 1;
     }
-    assert_eq!(calls, 4);
+    assert_eq!(calls, 5);
     stop(running);
 }
 

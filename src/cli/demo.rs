@@ -3,6 +3,7 @@
 //! The service runs within this process, by a clock that the `scenario` moves; afterwards the clock runs on from there. Each run
 //! gives its accounts ids of their own, so a store may be used again.
 
+mod bills;
 mod customer;
 mod report;
 mod scenario;
@@ -100,7 +101,9 @@ async fn play(app: App, clock: Clock, options: &DemoOptions) -> anyhow::Result<E
     scenario::play(&mut stage).await?;
     verify::verify(&mut stage).await?;
     stage.log.finish();
-    let is_right = report::print(&stage, started.elapsed()).await?;
+    let took = started.elapsed();
+    let documents = bills::close_the_month(&mut stage).await?;
+    let is_right = report::print(&stage, took, &documents).await?;
     let code = if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if options.once {
         app.stop().await?;
@@ -141,6 +144,7 @@ fn invite(stage: &Stage, app: &App) -> anyhow::Result<()> {
     let account = stage.customers.last().map_or("", |customer| &customer.id);
     println!("\nThe service goes on until Ctrl-C; its clock runs on from {:.0}. From another terminal:\n", stage.now()?);
     println!("  tollgate credit {account} --server http://{address}");
+    println!("  tollgate invoice list --server http://{address}");
     println!("  grpcurl -plaintext -d '{{\"account_id\": \"{account}\"}}' {address} tollgate.v1.ChargingService/GetUsableCredit");
     println!(
         "  grpcurl -plaintext -d '{{\"account_id\": \"{account}\", \"request_id\": \"mine-1\", \"amount\": {{\"amount\": \"1.5\"}}}}' {address} \

@@ -14,7 +14,7 @@ use super::client::{Client, ServerOptions, explain};
 use super::failure::Failure;
 use super::output::{Output, print_json};
 use crate::grpc::v1::{GetInvoiceFileRequest, GetInvoiceRequest, Invoice, InvoiceForm, InvoiceKind, InvoiceState, ListInvoicesRequest};
-pub use show::{category_name, party_json};
+pub use show::{category_name, in_full, party_json};
 
 /// How many documents a page has.
 const PAGE: i32 = 500;

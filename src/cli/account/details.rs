@@ -8,7 +8,7 @@ use crate::cli::client::{Client, explain};
 use crate::cli::invoice::party_json;
 use crate::cli::output::{Output, print_json};
 use crate::cli::table::table;
-use crate::grpc::v1::{GetBillingDetailsRequest, Party, SetBillingDetailsRequest};
+use crate::grpc::v1::{GetAccountRequest, GetBillingDetailsRequest, Party, SetBillingDetailsRequest};
 
 /// Of which account, and what is to change.
 #[derive(Args, Debug)]
@@ -33,15 +33,23 @@ pub struct DetailsOptions {
 pub async fn run(client: &mut Client, options: DetailsOptions, output: Output) -> anyhow::Result<ExitCode> {
     let request = GetBillingDetailsRequest { account_id: options.account.clone() };
     let before = client.billing.get_billing_details(request).await.map_err(explain)?.into_inner().customer.unwrap_or_default();
-    let customer = Party {
-        name: options.name.unwrap_or_else(|| before.name.clone()),
+    let request = GetAccountRequest { account_id: options.account.clone() };
+    let account = client.accounts.get_account(request).await.map_err(explain)?.into_inner().account.unwrap_or_default();
+    // The account's own name is not written down, so that documents follow when that changes.
+    let own_name = if before.name == account.name { String::new() } else { before.name.clone() };
+    let mut customer = Party {
+        name: options.name.unwrap_or(own_name),
         address: options.address.unwrap_or_else(|| before.address.clone()),
         tax_id: options.tax_id.unwrap_or_else(|| before.tax_id.clone()),
         email: options.email.unwrap_or_else(|| before.email.clone()),
     };
-    if customer != before {
+    let is_changed = |name: &str| name != before.name && !(name.is_empty() && before.name == account.name);
+    if is_changed(&customer.name) || (Party { name: before.name.clone(), ..customer.clone() }) != before {
         let request = SetBillingDetailsRequest { account_id: options.account.clone(), customer: Some(customer.clone()) };
         client.billing.set_billing_details(request).await.map_err(explain)?;
+    }
+    if customer.name.is_empty() {
+        customer.name = account.name;
     }
     match output {
         Output::Table => {

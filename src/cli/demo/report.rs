@@ -9,7 +9,7 @@ use crate::cli::credit::mode_name;
 use crate::cli::table::table;
 
 /// Prints everything; answers whether all checks were met.
-pub async fn print(stage: &Stage, took: Duration) -> anyhow::Result<bool> {
+pub async fn print(stage: &Stage, took: Duration, documents: &[String]) -> anyhow::Result<bool> {
     println!("\nWhat happened (amounts in USD)\n{}", events(stage));
     println!("\nThe customers now\n{}", customers(stage).await?);
     println!("\nWhat the service advised on the conversions");
@@ -18,6 +18,10 @@ pub async fn print(stage: &Stage, took: Duration) -> anyhow::Result<bool> {
     }
     let total: u64 = stage.log.counts().values().sum();
     println!("\nThe calls: {total} in {:.1} s, many at a time (those within streams counted singly)\n{}", took.as_secs_f64(), calls(stage));
+    println!("\nAnother month ended, and the bills were issued. One document of each kind:");
+    for document in documents {
+        println!("\n{document}");
+    }
     println!("\nThe checks\n{}", checks(&stage.checks));
     let failed = stage.checks.iter().filter(|check| !check.is_met()).count();
     match failed {

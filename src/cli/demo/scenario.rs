@@ -53,14 +53,18 @@ async fn living_on_the_limit(stage: &mut Stage) -> anyhow::Result<()> {
 /// Postpaid: two customers whose month will end.
 struct Month {
     unpaid: Arc<Customer>,
+    /// The first charge of the one that does not pay.
+    charge: String,
     overpaid: Arc<Customer>,
 }
 
 impl Month {
     async fn begin(stage: &mut Stage) -> anyhow::Result<Self> {
         let unpaid = stage.open("cedar", "Cedar Clinics", PaymentMode::Postpaid, dec!(1200)).await?;
-        for _ in 0..3 {
-            unpaid.debit(unpaid.direct_debit(dec!(400))).await?;
+        let first = unpaid.direct_debit(dec!(400));
+        let charge = first.request_id.clone();
+        for debit in [first, unpaid.direct_debit(dec!(400)), unpaid.direct_debit(dec!(400))] {
+            unpaid.debit(debit).await?;
         }
         stage.tell(&unpaid, "postpaid, limit 1200, used 3 x 400").await?;
         let declined = unpaid.debit(unpaid.direct_debit(dec!(0.01))).await?.is_none();
@@ -73,7 +77,7 @@ impl Month {
         overpaid.debit(overpaid.direct_debit(dec!(500))).await?;
         let credit = stage.tell(&overpaid, "used 500").await?;
         stage.check_amount("then 500 used", dec!(2324), &credit.usable)?;
-        Ok(Self { unpaid, overpaid })
+        Ok(Self { unpaid, charge, overpaid })
     }
 
     async fn end(&self, stage: &mut Stage) -> anyhow::Result<()> {
@@ -91,6 +95,9 @@ impl Month {
         stage.check_amount("postpaid: 1200 due, limit 1000: due", dec!(1200), &credit.amount_due)?;
         self.unpaid.debit(self.unpaid.direct_debit(dec!(10))).await?;
         stage.tell(&self.unpaid, "used 10: being unpaid costs nothing").await?;
+        self.unpaid.refund(&self.charge, Some(dec!(25))).await?;
+        let credit = stage.tell(&self.unpaid, "25 of what was invoiced is refunded: a credit note, and less is due").await?;
+        stage.check_amount("25 of what was billed is refunded: due", dec!(1175), &credit.amount_due)?;
         Ok(())
     }
 }

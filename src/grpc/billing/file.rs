@@ -5,9 +5,15 @@ use futures_util::{Stream, stream};
 use tonic::Status;
 
 use super::read;
+use crate::billing::document::Document;
+use crate::billing::forms::{self, Denomination, UsageWriter};
+use crate::billing::{Billing, Record};
 use crate::grpc::front::Front;
 use crate::grpc::wire::Position;
 use crate::grpc::{status, v1};
+
+/// How many usage records are read at once.
+const RECORDS: usize = 1000;
 
 /// How large a part is.
 const PART_BYTES: usize = 64 * 1024;
@@ -29,15 +35,36 @@ pub async fn write(front: &Front, request: v1::GetInvoiceFileRequest) -> Result<
         }
         (read::number(reader, request.number), form)
     })?;
-    let stored = front.billing()?.document(&number).await.map_err(|error| status::no_bills(&error, &number))?;
-    let _ = stored;
-    let (content_type, ending, content): (_, _, Vec<u8>) = match form {
-        v1::InvoiceForm::Json | v1::InvoiceForm::Unspecified => ("application/json", "json", Vec::new()),
-        v1::InvoiceForm::Csv => ("text/csv; charset=utf-8", "csv", Vec::new()),
-        v1::InvoiceForm::Html => ("text/html; charset=utf-8", "html", Vec::new()),
-        v1::InvoiceForm::Pdf => ("application/pdf", "pdf", Vec::new()),
+    let billing = front.billing()?;
+    let stored = billing.document(&number).await.map_err(|error| status::no_bills(&error, &number))?;
+    let document = &stored.document;
+    let (content_type, ending, content) = match form {
+        v1::InvoiceForm::Json | v1::InvoiceForm::Unspecified => ("application/json", "json", forms::json(document).map(String::into_bytes)),
+        v1::InvoiceForm::Csv => ("text/csv; charset=utf-8", "csv", Ok(usage(billing, document).await?)),
+        v1::InvoiceForm::Html => ("text/html; charset=utf-8", "html", forms::html(document).map(String::into_bytes)),
+        v1::InvoiceForm::Pdf => ("application/pdf", "pdf", forms::pdf(document)),
     };
-    Ok(File { content_type, name: format!("{number}.{ending}"), content: content.into() })
+    let content = content.map_err(|error| status::no_form(&error))?.into();
+    Ok(File { content_type, name: format!("{number}.{ending}"), content })
+}
+
+/// The usage records that a document bills.
+async fn usage(billing: &Billing, document: &Document) -> Result<Vec<u8>, Status> {
+    let Document { currency, decimals, minor_digits, .. } = document;
+    let denomination = Denomination { currency: currency.clone(), decimals: *decimals, minor_digits: *minor_digits };
+    let mut rows = UsageWriter::new(Vec::new()).map_err(|error| status::no_form(&error))?;
+    let mut after = None;
+    loop {
+        // The bill's last entry may have been accepted at the very instant of its cut.
+        let found = billing.usage(Some(&document.account), document.period_from, document.period_to + 1, after, RECORDS).await;
+        let records = found.map_err(|error| status::no_bills(&error, ""))?;
+        let Some(last) = records.last() else { break };
+        after = Some((last.partition, last.sequence));
+        for Record { partition, sequence, entry } in records.iter().filter(|record| record.entry.bill == document.bill) {
+            rows.write(*partition, *sequence, entry, &denomination).map_err(|error| status::no_form(&error))?;
+        }
+    }
+    rows.finish().map_err(|error| status::no_form(&error))
 }
 
 impl File {

@@ -10,6 +10,9 @@ pub mod payment;
 pub mod read;
 pub mod render;
 
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 use tonic::{Request, Response, Status};
 
 use super::charging::Answers;
@@ -18,8 +21,16 @@ use super::v1::billing_service_server::BillingService;
 use super::wire::Position;
 use super::wire::reader::Reader;
 use super::{page_token, status, v1};
+use crate::billing::document::Party;
 use crate::billing::suggestion::{Suggestion, suggest};
+use crate::billing::{Billing, BillingError};
 use crate::domain::account::Account;
+
+/// How long the billing store may take to have an account that the ledger has.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often to look whether it has.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The service.
 #[derive(Clone)]
@@ -40,6 +51,20 @@ async fn named(front: &Front, id: String) -> Result<(String, Account), Status> {
     let id = front.read(id, Position::default(), Reader::account_id)?;
     let account = front.observe(&id, false).await?.account;
     Ok((id, account))
+}
+
+/// Whom documents of an account are for. The billing store follows the ledger within moments: they are waited for.
+async fn customer(billing: &Billing, id: &str) -> Result<Party, Status> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match billing.customer(id).await {
+            Err(BillingError::NotFound(_)) if Instant::now() < deadline => sleep(PAUSE).await,
+            Err(BillingError::NotFound(_)) => {
+                return Err(status::no_bills(&BillingError::unavailable("it has not taken in the account yet"), ""));
+            }
+            answer => return answer.map_err(|error| status::no_bills(&error, "")),
+        }
+    }
 }
 
 /// The credit limit that an account would need in postpaid.
@@ -129,7 +154,7 @@ impl BillingService for Bills {
         front
             .bounded(request, async |request| {
                 let (id, _) = named(front, request.account_id).await?;
-                let customer = front.billing()?.customer(&id).await.map_err(|error| status::no_bills(&error, ""))?;
+                let customer = customer(front.billing()?, &id).await?;
                 Ok(v1::GetBillingDetailsResponse { customer: Some(render::party(customer)) })
             })
             .await

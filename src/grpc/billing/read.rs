@@ -90,7 +90,7 @@ pub fn customer(reader: &mut Reader, party: Option<v1::Party>) -> Party {
             name: reader.text("name", party.name, 0..=200),
             address: party.address.into_iter().take(8).map(|line| reader.text("address", line, 0..=200)).collect(),
             tax_id: reader.text("tax_id", party.tax_id, 0..=64),
-            email: reader.text("email", party.email, 0..=254),
+            email: reader.text("email", party.email, 0..=200),
         }
     })
 }

@@ -1,0 +1,206 @@
+//! The tables of a sheet: items by category, and the sums below them.
+
+use super::compose::clean;
+use super::dates::Dates;
+use super::figure::{Denomination, grouped};
+use super::sheet::{Group, Line, Part, Sum, Table, Weight};
+use crate::billing::document::{Document, DocumentKind, Item, Wallet};
+
+/// Sets items and sums of one document.
+pub(super) struct Charges<'a> {
+    pub(super) document: &'a Document,
+    pub(super) money: &'a Denomination,
+    pub(super) dates: &'a Dates,
+}
+
+impl Charges<'_> {
+    /// What there is to buy, and what follows from it.
+    pub(super) fn to_pay(&self, heading: &str) -> Part {
+        let document = self.document;
+        let column = self.money.digits_for(document.items.iter().map(|item| item.amount).chain([
+            document.items_total,
+            document.rounding,
+            document.brought_forward,
+        ]));
+        let table = self.table(&document.items, column, |amount| amount);
+        self.part(heading, "", table, self.sums_to_pay(column))
+    }
+
+    fn sums_to_pay(&self, column: usize) -> Vec<Sum> {
+        let document = self.document;
+        let charged = document.items_total.saturating_add(document.rounding);
+        let mut sums = Vec::new();
+        if document.rounding != 0 {
+            let minor_unit = 10_i64.pow(u32::from(document.decimals.saturating_sub(document.minor_digits)));
+            let label = format!("Rounding to {}", self.money.shown(minor_unit));
+            sums.push(Sum {
+                label: "Sum of the items".to_owned(),
+                amount: self.money.line(document.items_total, column),
+                weight: Weight::Plain,
+            });
+            sums.push(Sum { label, amount: self.money.line(document.rounding, column), weight: Weight::Plain });
+        }
+        if document.brought_forward == 0 {
+            sums.push(self.total("Total", document.total, column, Weight::Strong));
+            sums.extend(self.tax(charged, column));
+        } else {
+            sums.push(self.total("Charges of this bill", charged, column, Weight::Plain));
+            sums.extend(self.tax(charged, column));
+            sums.push(self.total("Brought forward: owed from before", document.brought_forward, column, Weight::Plain));
+            sums.push(self.total("Total", document.total, column, Weight::Strong));
+        }
+        if document.credit_applied != 0 {
+            sums.push(self.total("Already paid by your credit from before", -document.credit_applied, column, Weight::Plain));
+        }
+        sums.push(self.total("Amount to pay", document.amount_to_pay, column, Weight::Strong));
+        sums
+    }
+
+    /// What is given back. A credit note says how much is credited, whichever sign the items have.
+    pub(super) fn credited(&self, heading: &str) -> Part {
+        let document = self.document;
+        let sign = if document.total < 0 { -1 } else { 1 };
+        let column = self.money.digits_for(document.items.iter().map(|item| item.amount).chain([document.total]));
+        let table = self.table(&document.items, column, |amount| sign * amount);
+        let mut sums = Vec::new();
+        if document.rounding != 0 {
+            sums.push(Sum {
+                label: "Rounding".to_owned(),
+                amount: self.money.line(sign * document.rounding, column),
+                weight: Weight::Plain,
+            });
+        }
+        sums.push(self.total("Total credited", sign * document.total, column, Weight::Strong));
+        sums.extend(self.tax(document.total, column));
+        self.part(heading, "", table, sums)
+    }
+
+    /// What was already taken from the balance.
+    pub(super) fn deducted(&self, heading: &str, introduction: &str) -> Part {
+        let items = &self.document.deducted;
+        let sum = items.iter().fold(0_i64, |sum, item| sum.saturating_add(item.amount));
+        let column = self.money.digits_for(items.iter().map(|item| item.amount).chain([sum]));
+        let mut sums = vec![self.total("Total deducted", sum, column, Weight::Strong)];
+        if self.document.kind == DocumentKind::Statement {
+            sums.extend(self.tax(sum, column));
+        }
+        self.part(heading, introduction, self.table(items, column, |amount| amount), sums)
+    }
+
+    /// How the balance moved.
+    pub(super) fn wallet(&self, heading: &str, introduction: &str, wallet: &Wallet) -> Part {
+        let closing = if self.document.kind == DocumentKind::Statement { "Closing balance" } else { "Balance before this bill" };
+        let moves = [
+            ("Opening balance", wallet.opening, true),
+            ("Top-ups and payments", wallet.paid_in, true),
+            ("Payments taken back", wallet.reversed, false),
+            ("Charges", wallet.charged, true),
+            ("Refunds", wallet.refunded, false),
+            ("Withdrawals", wallet.withdrawn, false),
+            ("Corrections", wallet.adjusted, false),
+            ("Charges invoiced one by one", wallet.invoiced, false),
+            ("Rounding", wallet.rounded, false),
+        ];
+        let column = self.money.digits_for(moves.iter().map(|(_, amount, _)| *amount).chain([wallet.closing]));
+        let sum = |label: &str, amount, weight| Sum { label: label.to_owned(), amount: self.money.line(amount, column), weight };
+        let shown = moves.into_iter().filter(|(_, amount, always)| *always || *amount != 0);
+        let mut sums: Vec<Sum> = shown.map(|(label, amount, _)| sum(label, amount, Weight::Plain)).collect();
+        sums.push(sum(closing, wallet.closing, Weight::Strong));
+        self.part(heading, introduction, None, sums)
+    }
+
+    fn part(&self, heading: &str, introduction: &str, table: Option<Table>, sums: Vec<Sum>) -> Part {
+        Part {
+            heading: heading.to_owned(),
+            introduction: introduction.to_owned(),
+            table,
+            amount_heading: format!("Amount ({})", self.money.currency),
+            sums,
+        }
+    }
+
+    /// A sum with no more digits than it needs: what was rounded is shown so.
+    fn total(&self, label: &str, amount: i64, column: usize, weight: Weight) -> Sum {
+        Sum { label: label.to_owned(), amount: self.money.total(amount, column), weight }
+    }
+
+    /// The tax that is contained in what was charged.
+    fn tax(&self, charged: i64, column: usize) -> Vec<Sum> {
+        let document = self.document;
+        if document.tax_rate.is_empty() {
+            return Vec::new();
+        }
+        let (charged, tax) = (charged.saturating_abs(), document.tax_contained.saturating_abs());
+        let label = format!("of this, tax contained ({}%)", clean(&document.tax_rate));
+        vec![
+            self.total("of this, net of tax", charged.saturating_sub(tax), column, Weight::Aside),
+            self.total(&label, tax, column, Weight::Aside),
+        ]
+    }
+
+    /// The items by category, in the order in which the categories first appear; None: there are no items.
+    fn table(&self, items: &[Item], column: usize, shown: impl Fn(i64) -> i64) -> Option<Table> {
+        let with_year = !self.dates.is_of_one_year(self.document.period_from, self.document.period_to);
+        let mut categories: Vec<(&str, Vec<&Item>)> = Vec::new();
+        for item in items {
+            match categories.iter_mut().find(|(category, _)| *category == item.category) {
+                Some((_, of_category)) => of_category.push(item),
+                None => categories.push((&item.category, vec![item])),
+            }
+        }
+        let is_single = categories.len() == 1;
+        let groups: Vec<Group> = categories
+            .into_iter()
+            .map(|(category, items)| {
+                let heading = category_heading(category);
+                let sum = items.iter().fold(0_i64, |sum, item| sum.saturating_add(shown(item.amount)));
+                let lines = items.into_iter().map(|item| self.line(item, &heading, column, shown(item.amount), with_year)).collect();
+                if is_single {
+                    return Group { heading: String::new(), lines, subtotal: None };
+                }
+                let subtotal = Sum { label: format!("{heading}, subtotal"), amount: self.money.line(sum, column), weight: Weight::Plain };
+                Group { heading, lines, subtotal: Some(subtotal) }
+            })
+            .collect();
+        let has_counts = items.iter().any(|item| item.count > 1);
+        let has_quantities = items.iter().any(|item| !item.quantity.is_empty() || !item.unit.is_empty());
+        (!groups.is_empty()).then_some(Table { has_counts, has_quantities, groups })
+    }
+
+    fn line(&self, item: &Item, category: &str, column: usize, amount: i64, with_year: bool) -> Line {
+        let (mut name, mut description) = (clean(&item.item), clean(&item.description));
+        if name.is_empty() {
+            name = std::mem::take(&mut description);
+        }
+        if name.is_empty() {
+            category.clone_into(&mut name);
+        }
+        if name == description {
+            description.clear();
+        }
+        if amount < 0 {
+            name.insert_str(0, "Refund: ");
+        }
+        Line {
+            name,
+            description,
+            used: self.dates.uses(item.first_use, item.last_use, with_year),
+            count: grouped(&item.count.to_string()),
+            quantity: grouped(&clean(&item.quantity)),
+            unit: clean(&item.unit),
+            amount: self.money.line(amount, column),
+        }
+    }
+}
+
+/// "usage" is "Usage"; a category that nobody knows is shown as it is.
+fn category_heading(category: &str) -> String {
+    match category {
+        "usage" => "Usage".to_owned(),
+        "subscription" => "Subscriptions".to_owned(),
+        "hardware" => "Hardware".to_owned(),
+        "service" => "Services".to_owned(),
+        "" => "Other".to_owned(),
+        other => clean(other),
+    }
+}

@@ -1,0 +1,207 @@
+//! Usage records as CSV.
+//!
+//! Every value is written as it is, so that an importer gets back what was recorded: text that a spreadsheet would take for a formula is
+//! not changed. Charges are positive and refunds negative, so that the column of amounts adds up to the items of the bill.
+
+use std::io::Write;
+
+use serde::Serializer;
+use serde::ser::SerializeMap;
+
+use super::dates::timestamp;
+use super::{Denomination, FormError};
+use crate::domain::account::Category;
+use crate::domain::entry::{Entry, EntryKind};
+
+/// The columns. `id` is "partition-sequence": unique, and the same in every export, so that an importer can tell what it has already.
+const COLUMNS: [&str; 13] = [
+    "id",
+    "account",
+    "time",
+    "kind",
+    "category",
+    "item",
+    "description",
+    "quantity",
+    "unit",
+    "amount",
+    "currency",
+    "request_id",
+    "attributes",
+];
+
+/// Writes usage records (charges and refunds) as CSV with a header, RFC 4180 with line feeds.
+#[derive(Debug)]
+pub struct UsageWriter<W: Write> {
+    rows: csv::Writer<W>,
+}
+
+impl<W: Write> UsageWriter<W> {
+    /// Writes the header.
+    ///
+    /// # Errors
+    /// If `output` cannot be written to.
+    pub fn new(output: W) -> Result<Self, FormError> {
+        let mut rows = csv::Writer::from_writer(output);
+        rows.write_record(COLUMNS)?;
+        Ok(Self { rows })
+    }
+
+    /// Writes one record: the entry with that sequence number in the journal of that partition.
+    ///
+    /// # Errors
+    /// If the output cannot be written to.
+    pub fn write(&mut self, partition: u16, sequence: u64, entry: &Entry, denomination: &Denomination) -> Result<(), FormError> {
+        let note = &entry.note;
+        let (id, time) = (format!("{partition}-{sequence}"), timestamp(entry.time).to_string());
+        let (amount, attributes) = (denomination.plain(signed_amount(entry)), attributes(&note.attributes)?);
+        let row: [&str; COLUMNS.len()] = [
+            &id,
+            &entry.account,
+            &time,
+            kind(entry.kind),
+            note.category.map_or("", category),
+            &note.item,
+            &note.description,
+            &note.quantity,
+            &note.unit,
+            &amount,
+            &denomination.currency,
+            &entry.request_id,
+            &attributes,
+        ];
+        self.rows.write_record(row)?;
+        Ok(())
+    }
+
+    /// Ends the file, and gives back what it was written to.
+    ///
+    /// # Errors
+    /// If what was buffered cannot be written.
+    pub fn finish(self) -> Result<W, FormError> {
+        self.rows.into_inner().map_err(|error| FormError::Csv(error.into_error().into()))
+    }
+}
+
+/// What the record adds to its bill.
+fn signed_amount(entry: &Entry) -> i64 {
+    match entry.kind {
+        EntryKind::RefundedBalance | EntryKind::RefundedUnbilled => -entry.amount,
+        _ => entry.amount,
+    }
+}
+
+/// A refund is one, whatever it was taken from; so is a charge.
+fn kind(kind: EntryKind) -> &'static str {
+    match kind {
+        EntryKind::ChargedBalance | EntryKind::ChargedUnbilled | EntryKind::ChargedOwnBill => "charge",
+        EntryKind::RefundedBalance | EntryKind::RefundedUnbilled => "refund",
+        _ => "other",
+    }
+}
+
+fn category(category: Category) -> &'static str {
+    match category {
+        Category::Usage => "usage",
+        Category::Subscription => "subscription",
+        Category::Hardware => "hardware",
+        Category::Service => "service",
+    }
+}
+
+/// A JSON object, in the caller's order.
+fn attributes(pairs: &[(String, String)]) -> Result<String, FormError> {
+    let mut text = Vec::new();
+    let mut serializer = serde_json::Serializer::new(&mut text);
+    let mut object = serializer.serialize_map(Some(pairs.len()))?;
+    for (name, value) in pairs {
+        object.serialize_entry(name, value)?;
+    }
+    object.end()?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::account::Mode;
+    use crate::domain::command::Note;
+    use crate::domain::entry::Settings;
+
+    fn charge() -> Entry {
+        Entry {
+            kind: EntryKind::ChargedUnbilled,
+            account: "acme/berlin".to_owned(),
+            request_id: "call-1".to_owned(),
+            account_sequence: 4,
+            time: 1_793_692_800_125,
+            mode: Mode::Postpaid,
+            bill: 7,
+            amount: 148,
+            balance: 0,
+            unbilled: 148,
+            reserved: 0,
+            details: [0, 0],
+            fingerprint: Default::default(),
+            note: Note {
+                category: Some(Category::Usage),
+                item: "Voice, \"national\"".to_owned(),
+                description: "=1+1".to_owned(),
+                quantity: "2.5".to_owned(),
+                unit: "minute".to_owned(),
+                attributes: vec![("to".to_owned(), "+49 30".to_owned()), ("cell".to_owned(), "a\"b".to_owned())],
+                ..Note::default()
+            },
+            refers_to: String::new(),
+            settings: Settings::default(),
+        }
+    }
+
+    fn written(entries: &[Entry]) -> String {
+        let euros = Denomination { currency: "EUR".to_owned(), decimals: 5, minor_digits: 2 };
+        let mut writer = UsageWriter::new(Vec::new()).unwrap();
+        for (sequence, entry) in (17..).zip(entries) {
+            writer.write(3, sequence, entry, &euros).unwrap();
+        }
+        String::from_utf8(writer.finish().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_record_is_written_as_it_was_recorded() {
+        let text = written(&[charge()]);
+        let mut rows = csv::Reader::from_reader(text.as_bytes());
+        assert_eq!(rows.headers().unwrap().iter().collect::<Vec<_>>(), COLUMNS);
+        let row = rows.records().next().unwrap().unwrap();
+        let expected = [
+            "3-17",
+            "acme/berlin",
+            "2026-11-03T08:00:00.125Z",
+            "charge",
+            "usage",
+            "Voice, \"national\"",
+            "=1+1",
+            "2.5",
+            "minute",
+            "0.00148",
+            "EUR",
+            "call-1",
+            r#"{"to":"+49 30","cell":"a\"b"}"#,
+        ];
+        let found: Vec<&str> = row.iter().collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn refunds_are_negative_so_that_the_column_adds_up() {
+        let refund = Entry { kind: EntryKind::RefundedUnbilled, amount: 100, ..charge() };
+        let text = written(&[charge(), refund]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines[2].contains(",refund,") && lines[2].contains(",-0.001,"), "{}", lines[2]);
+    }
+
+    #[test]
+    fn no_records_are_a_header() {
+        assert_eq!(written(&[]).trim_end(), COLUMNS.join(","));
+    }
+}

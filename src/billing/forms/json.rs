@@ -1,0 +1,187 @@
+//! A document for machines.
+//!
+//! Fields come in the order below, and all of them always: what is not said is `null`. Amounts are decimal texts in `currency`, with at
+//! least the digits of its minor unit; instants are RFC 3339, in UTC. New fields may be added; a change of what is there changes `format`.
+
+use serde::Serialize;
+
+use super::dates::timestamp;
+use super::{Denomination, FormError};
+use crate::billing::document::{Cause, Document, DocumentKind, Item, Party, Wallet};
+use crate::domain::account::Millis;
+
+/// The name of this layout.
+const FORMAT: &str = "tollgate.document/1";
+
+/// The document.
+#[derive(Serialize)]
+struct DocumentForm<'a> {
+    /// "tollgate.document/1".
+    format: &'static str,
+    /// "invoice", "statement" or "credit_note".
+    kind: DocumentKind,
+    /// null: not issued yet.
+    number: Option<&'a str>,
+    /// "period_end", "conversion", "single_charge" or "refund".
+    cause: Cause,
+    account: &'a str,
+    /// The account's number of the bill.
+    bill: u32,
+    issuer: PartyForm<'a>,
+    customer: PartyForm<'a>,
+    /// ISO 4217.
+    currency: &'a str,
+    /// IANA; the period is one of its calendar.
+    time_zone: &'a str,
+    period_from: String,
+    /// The first instant that is not part of it.
+    period_to: String,
+    issued_at: Option<String>,
+    /// null: there is nothing to pay.
+    due_at: Option<String>,
+    /// What there is to buy; of a credit note: what is given back.
+    items: Vec<ItemForm<'a>>,
+    /// What was already deducted from a prepaid balance.
+    deducted: Vec<ItemForm<'a>>,
+    /// What moved the balance, of a bill with a prepaid part.
+    wallet: Option<WalletForm>,
+    /// The sum of `items`.
+    items_total: String,
+    /// What rounding to the minor unit adds.
+    rounding: String,
+    /// A debt from before that no earlier invoice holds.
+    brought_forward: String,
+    /// `items_total + rounding + brought_forward`.
+    total: String,
+    /// null: no tax is shown.
+    tax_rate_percent: Option<&'a str>,
+    /// Contained in `items_total + rounding`; of a statement: in `deducted`.
+    tax_contained: String,
+    /// Of an invoice with a prepaid part: contained in `deducted`.
+    tax_on_deducted: String,
+    /// Already paid by an overpayment from before.
+    credit_applied: String,
+    /// `total - credit_applied`.
+    amount_to_pay: String,
+    /// Of a credit note: the number of the invoice.
+    refers_to: Option<&'a str>,
+    /// Of a credit note: why.
+    reason: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct PartyForm<'a> {
+    name: &'a str,
+    address: &'a [String],
+    tax_id: Option<&'a str>,
+    email: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct ItemForm<'a> {
+    category: &'a str,
+    item: Option<&'a str>,
+    description: Option<&'a str>,
+    quantity: Option<&'a str>,
+    unit: Option<&'a str>,
+    count: i64,
+    amount: String,
+    first_use: String,
+    last_use: String,
+}
+
+#[derive(Serialize)]
+struct WalletForm {
+    opening: String,
+    paid_in: String,
+    reversed: String,
+    charged: String,
+    refunded: String,
+    withdrawn: String,
+    adjusted: String,
+    invoiced: String,
+    rounded: String,
+    closing: String,
+}
+
+/// Writes the document, indented, with a line break at the end.
+pub(super) fn write(document: &Document) -> Result<String, FormError> {
+    let mut text = serde_json::to_string_pretty(&document_form(document))?;
+    text.push('\n');
+    Ok(text)
+}
+
+fn document_form(document: &Document) -> DocumentForm<'_> {
+    let money = Denomination::of(document);
+    DocumentForm {
+        format: FORMAT,
+        kind: document.kind,
+        number: said(&document.number),
+        cause: document.cause,
+        account: &document.account,
+        bill: document.bill,
+        issuer: party_form(&document.issuer),
+        customer: party_form(&document.customer),
+        currency: &document.currency,
+        time_zone: &document.time_zone,
+        period_from: instant(document.period_from),
+        period_to: instant(document.period_to),
+        issued_at: (document.issued_at != 0).then(|| instant(document.issued_at)),
+        due_at: document.due_at.map(instant),
+        items: document.items.iter().map(|item| item_form(item, &money)).collect(),
+        deducted: document.deducted.iter().map(|item| item_form(item, &money)).collect(),
+        wallet: document.wallet.as_ref().map(|wallet| wallet_form(wallet, &money)),
+        items_total: money.plain(document.items_total),
+        rounding: money.plain(document.rounding),
+        brought_forward: money.plain(document.brought_forward),
+        total: money.plain(document.total),
+        tax_rate_percent: said(&document.tax_rate),
+        tax_contained: money.plain(document.tax_contained),
+        tax_on_deducted: money.plain(document.tax_on_deducted),
+        credit_applied: money.plain(document.credit_applied),
+        amount_to_pay: money.plain(document.amount_to_pay),
+        refers_to: said(&document.refers_to),
+        reason: said(&document.reason),
+    }
+}
+
+fn party_form(party: &Party) -> PartyForm<'_> {
+    PartyForm { name: &party.name, address: &party.address, tax_id: said(&party.tax_id), email: said(&party.email) }
+}
+
+fn item_form<'a>(item: &'a Item, money: &Denomination) -> ItemForm<'a> {
+    ItemForm {
+        category: &item.category,
+        item: said(&item.item),
+        description: said(&item.description),
+        quantity: said(&item.quantity),
+        unit: said(&item.unit),
+        count: item.count,
+        amount: money.plain(item.amount),
+        first_use: instant(item.first_use),
+        last_use: instant(item.last_use),
+    }
+}
+
+fn wallet_form(wallet: &Wallet, money: &Denomination) -> WalletForm {
+    WalletForm {
+        opening: money.plain(wallet.opening),
+        paid_in: money.plain(wallet.paid_in),
+        reversed: money.plain(wallet.reversed),
+        charged: money.plain(wallet.charged),
+        refunded: money.plain(wallet.refunded),
+        withdrawn: money.plain(wallet.withdrawn),
+        adjusted: money.plain(wallet.adjusted),
+        invoiced: money.plain(wallet.invoiced),
+        rounded: money.plain(wallet.rounded),
+        closing: money.plain(wallet.closing),
+    }
+}
+
+fn instant(at: Millis) -> String {
+    timestamp(at).to_string()
+}
+
+fn said(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
+}

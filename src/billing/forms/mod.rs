@@ -1,0 +1,67 @@
+//! The forms of a [`Document`]: JSON for machines, CSV of its usage records, a page for the browser and the printer, and a PDF.
+//!
+//! [`sheet`] says what stands on the paper, and is all that page and PDF know of a document: lines, sums, labels and their order are
+//! worked out once, for both. A form is made of the document alone, so that the same document always gives the same bytes.
+
+mod charges;
+mod compose;
+mod csv;
+mod dates;
+mod figure;
+mod html;
+mod json;
+mod pdf;
+pub mod sheet;
+#[cfg(test)]
+mod tests;
+
+pub use self::csv::UsageWriter;
+pub use self::figure::Denomination;
+
+use super::document::Document;
+
+/// Why a document could not be brought into a form.
+#[derive(Debug, thiserror::Error)]
+pub enum FormError {
+    /// Dates cannot be shown.
+    #[error("time_zone {0:?} is not known here: it must be the IANA name of a time zone, such as \"Europe/Berlin\"")]
+    TimeZone(String),
+    /// The page could not be written.
+    #[error("the page could not be written: {0}")]
+    Html(#[from] askama::Error),
+    /// The JSON could not be written.
+    #[error("the JSON could not be written: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A usage record could not be written.
+    #[error("the CSV could not be written: {0}")]
+    Csv(#[from] ::csv::Error),
+    /// The PDF could not be written.
+    #[error("the PDF could not be written: {0}")]
+    Pdf(String),
+}
+
+/// The document for machines; the README lists its fields.
+///
+/// Amounts are decimal texts, instants RFC 3339 in UTC, what is not said is `null`; the fields always come in the same order.
+///
+/// # Errors
+/// Only if JSON itself fails.
+pub fn json(document: &Document) -> Result<String, FormError> {
+    json::write(document)
+}
+
+/// The document as an HTML page of its own: styles inside, no scripts, nothing that is fetched; made to be printed, too.
+///
+/// # Errors
+/// If the document's time zone is not known.
+pub fn html(document: &Document) -> Result<String, FormError> {
+    html::write(&sheet::Sheet::of(document)?)
+}
+
+/// The document as PDF/A-2b, A4.
+///
+/// # Errors
+/// If the document's time zone is not known.
+pub fn pdf(document: &Document) -> Result<Vec<u8>, FormError> {
+    pdf::write(&sheet::Sheet::of(document)?, document)
+}

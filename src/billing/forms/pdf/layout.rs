@@ -1,0 +1,205 @@
+//! Where everything of a sheet stands on A4 pages.
+
+use super::super::sheet::{PartyBlock, Sheet, Summary};
+use super::flow::{Flow, Ink, Mark};
+use super::letters::{Face, Letters};
+use super::table;
+
+/// A4, in points.
+pub(super) const PAGE_WIDTH: f32 = 595.28;
+pub(super) const PAGE_HEIGHT: f32 = 841.89;
+
+pub(super) const LEFT: f32 = 56.7;
+pub(super) const RIGHT: f32 = PAGE_WIDTH - LEFT;
+const TOP: f32 = 72.0;
+const BOTTOM: f32 = PAGE_HEIGHT - 66.0;
+
+/// How a line of text is set.
+#[derive(Clone, Copy)]
+pub(super) struct Style {
+    pub(super) face: Face,
+    pub(super) size: f32,
+    pub(super) ink: Ink,
+}
+
+impl Style {
+    pub(super) const fn new(face: Face, size: f32, ink: Ink) -> Self {
+        Self { face, size, ink }
+    }
+
+    /// From one line to the next.
+    pub(super) fn leading(self) -> f32 {
+        self.size * 1.36
+    }
+}
+
+pub(super) const TEXT: Style = Style::new(Face::Regular, 9.0, Ink::Black);
+const STRONG: Style = Style::new(Face::Bold, 9.0, Ink::Black);
+const SMALL: Style = Style::new(Face::Regular, 7.5, Ink::Quiet);
+const HEADING: Style = Style::new(Face::Bold, 10.5, Ink::Accent);
+
+/// Sets a sheet.
+pub(super) struct Setter<'a> {
+    pub(super) letters: &'a Letters,
+    pub(super) flow: Flow,
+}
+
+/// The pages of a sheet.
+pub(super) fn set(sheet: &Sheet, letters: &Letters) -> Vec<Vec<Mark>> {
+    let mut setter = Setter { letters, flow: Flow::new(TOP, BOTTOM) };
+    setter.letterhead(&sheet.issuer);
+    setter.parties(sheet);
+    setter.title(sheet);
+    setter.summary(&sheet.summary);
+    for part in &sheet.parts {
+        // A heading does not stand at the foot of a page without what it is about.
+        setter.flow.need(90.0);
+        setter.flow.skip(20.0);
+        setter.paragraph(&part.heading, HEADING, LEFT, RIGHT);
+        if !part.introduction.is_empty() {
+            setter.flow.skip(2.0);
+            setter.paragraph(&part.introduction, TEXT, LEFT, RIGHT);
+        }
+        setter.flow.skip(4.0);
+        table::set(&mut setter, part);
+    }
+    setter.notes(&sheet.notes);
+    let mut pages = setter.flow.into_pages();
+    running_lines(&mut pages, sheet, letters);
+    pages
+}
+
+impl Setter<'_> {
+    /// Sets lines that begin at `x`, below what is there.
+    pub(super) fn paragraph(&mut self, text: &str, style: Style, left: f32, right: f32) {
+        for words in self.letters.wrap(style.face, text, style.size, right - left) {
+            self.flow.need(style.leading());
+            let baseline = self.flow.y() + style.size;
+            self.flow.put(Mark::Words { x: left, baseline, size: style.size, ink: style.ink, words });
+            self.flow.skip(style.leading());
+        }
+    }
+
+    /// Sets lines that end at `right`, below what is there.
+    fn paragraph_to_the_right(&mut self, text: &str, style: Style, left: f32, right: f32) {
+        for words in self.letters.wrap(style.face, text, style.size, right - left) {
+            self.flow.need(style.leading());
+            let baseline = self.flow.y() + style.size;
+            self.flow.put(Mark::Words { x: right - words.width(style.size), baseline, size: style.size, ink: style.ink, words });
+            self.flow.skip(style.leading());
+        }
+    }
+
+    fn letterhead(&mut self, issuer: &PartyBlock) {
+        let (top, middle) = (48.0, 330.0);
+        self.flow.go_to(top);
+        self.paragraph(&issuer.name, Style::new(Face::Bold, 14.0, Ink::Accent), LEFT, middle - 20.0);
+        let name_end = self.flow.y();
+        self.flow.go_to(top);
+        for line in &issuer.address {
+            self.paragraph_to_the_right(line, Style { ink: Ink::Black, ..SMALL }, middle, RIGHT);
+        }
+        for line in &issuer.details {
+            self.paragraph_to_the_right(line, SMALL, middle, RIGHT);
+        }
+        let y = name_end.max(self.flow.y()) + 8.0;
+        self.flow.put(Mark::Area { x: LEFT, y, width: RIGHT - LEFT, height: 1.4, ink: Ink::Accent });
+        self.flow.go_to((y + 26.0).max(128.0));
+    }
+
+    /// Whom it is for on the left, what there is to look up on the right.
+    fn parties(&mut self, sheet: &Sheet) {
+        let (top, middle) = (self.flow.y(), 318.0);
+        self.paragraph("To", SMALL, LEFT, middle - 20.0);
+        self.flow.skip(2.0);
+        self.paragraph(&sheet.customer.name, Style { size: 10.0, ..STRONG }, LEFT, middle - 20.0);
+        for line in &sheet.customer.address {
+            self.paragraph(line, Style { size: 9.5, ..TEXT }, LEFT, middle - 20.0);
+        }
+        for line in &sheet.customer.details {
+            self.paragraph(line, Style { size: 8.5, ..SMALL }, LEFT, middle - 20.0);
+        }
+        let left_end = self.flow.y();
+        self.flow.go_to(top);
+        let style = Style { size: 8.5, ..TEXT };
+        let widest = sheet.facts.iter().map(|fact| self.letters.ems(style.face, fact.label)).fold(0.0, f32::max);
+        let values = middle + widest * style.size + 12.0;
+        for fact in &sheet.facts {
+            let y = self.flow.y();
+            self.paragraph(fact.label, Style { ink: Ink::Quiet, ..style }, middle, RIGHT);
+            self.flow.go_to(y);
+            self.paragraph(&fact.value, style, values, RIGHT);
+            self.flow.skip(1.6);
+        }
+        self.flow.go_to(left_end.max(self.flow.y()).max(top + 96.0) + 14.0);
+    }
+
+    fn title(&mut self, sheet: &Sheet) {
+        if sheet.number.is_empty() {
+            self.paragraph("DRAFT: not issued", Style::new(Face::Bold, 9.0, Ink::Warning), LEFT, RIGHT);
+            self.flow.skip(2.0);
+        }
+        let title = if sheet.number.is_empty() { sheet.title.clone() } else { sheet.name() };
+        self.paragraph(&title, Style::new(Face::Bold, 18.0, Ink::Black), LEFT, RIGHT);
+        if !sheet.subtitle.is_empty() {
+            self.paragraph(&sheet.subtitle, Style { ink: Ink::Quiet, ..TEXT }, LEFT, RIGHT);
+        }
+        self.flow.skip(10.0);
+    }
+
+    /// The box: what is to be paid, and until when.
+    fn summary(&mut self, summary: &Summary) {
+        let height = 48.0;
+        self.flow.need(height);
+        let y = self.flow.y();
+        self.flow.put(Mark::Area { x: LEFT, y, width: RIGHT - LEFT, height, ink: Ink::Tint });
+        self.flow.put(Mark::Area { x: LEFT, y, width: 3.0, height, ink: Ink::Accent });
+        let label_baseline = if summary.note.is_empty() { y + 28.0 } else { y + 21.0 };
+        let label = self.letters.words(Face::Bold, summary.label);
+        self.flow.put(Mark::Words { x: LEFT + 15.0, baseline: label_baseline, size: 10.5, ink: Ink::Black, words: label });
+        let note = self.letters.words(Face::Regular, &summary.note);
+        self.flow.put(Mark::Words { x: LEFT + 15.0, baseline: y + 35.5, size: 9.0, ink: Ink::Black, words: note });
+        let (amount, size) = (self.letters.words(Face::Bold, &summary.amount), 17.0);
+        self.flow.put(Mark::Words { x: RIGHT - 14.0 - amount.width(size), baseline: y + 30.0, size, ink: Ink::Black, words: amount });
+        self.flow.skip(height);
+    }
+
+    fn notes(&mut self, notes: &[String]) {
+        self.flow.need(20.0 + 24.0 * notes.len() as f32);
+        self.flow.skip(24.0);
+        let y = self.flow.y();
+        self.flow.put(Mark::Area { x: LEFT, y, width: RIGHT - LEFT, height: 0.5, ink: Ink::Rule });
+        self.flow.skip(7.0);
+        for note in notes {
+            self.paragraph(note, Style { size: 8.0, ..TEXT }, LEFT, RIGHT);
+            self.flow.skip(2.5);
+        }
+    }
+}
+
+/// At the foot of each page who issued it and which page it is; at the head of each but the first what it is.
+fn running_lines(pages: &mut [Vec<Mark>], sheet: &Sheet, letters: &Letters) {
+    let count = pages.len();
+    let one_line = |text: &str, width: f32| letters.wrap(Face::Regular, text, SMALL.size, width).into_iter().next();
+    for (index, page) in pages.iter_mut().enumerate() {
+        let mut put = |x, baseline, words| page.push(Mark::Words { x, baseline, size: SMALL.size, ink: SMALL.ink, words });
+        let foot = PAGE_HEIGHT - 36.0;
+        let number = letters.words(Face::Regular, &format!("page {} of {count}", index + 1));
+        put(RIGHT - number.width(SMALL.size), foot, number);
+        let issuer: Vec<&str> =
+            std::iter::once(&sheet.issuer.name).chain(&sheet.issuer.details).map(String::as_str).filter(|text| !text.is_empty()).collect();
+        if let Some(words) = one_line(&issuer.join(" \u{b7} "), RIGHT - LEFT - 90.0) {
+            put(LEFT, foot, words);
+        }
+        if index > 0 {
+            if let Some(words) = one_line(&sheet.name(), 240.0) {
+                put(LEFT, 46.0, words);
+            }
+            if let Some(words) = one_line(&sheet.customer.name, 220.0) {
+                put(RIGHT - words.width(SMALL.size), 46.0, words);
+            }
+            page.push(Mark::Area { x: LEFT, y: 52.0, width: RIGHT - LEFT, height: 0.5, ink: Ink::Rule });
+        }
+        page.push(Mark::Area { x: LEFT, y: foot - 13.0, width: RIGHT - LEFT, height: 0.5, ink: Ink::Rule });
+    }
+}

@@ -1,0 +1,101 @@
+//! The sheet as a PDF for archives (PDF/A-2b): A4, with the letters that it uses embedded.
+//!
+//! [`letters`] knows the fonts, [`flow`] breaks pages, [`layout`] sets the sheet, and here the pages are written.
+
+mod flow;
+mod layout;
+mod letters;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use jiff::tz::TimeZone;
+use krilla::SerializeSettings;
+use krilla::color::rgb;
+use krilla::configure::{Archival, ConfigurationBuilder};
+use krilla::geom::{PathBuilder, Point, Rect};
+use krilla::metadata::{DateTime, Metadata};
+use krilla::page::PageSettings;
+use krilla::paint::Fill;
+use krilla::surface::Surface;
+
+use self::flow::{Ink, Mark};
+use self::letters::Letters;
+use super::FormError;
+use super::dates::timestamp;
+use super::sheet::Sheet;
+use crate::billing::document::Document;
+
+/// Writes the PDF.
+pub(super) fn write(sheet: &Sheet, document: &Document) -> Result<Vec<u8>, FormError> {
+    let letters = Letters::load()?;
+    let pages = layout::set(sheet, &letters);
+    let archival = ConfigurationBuilder::new().with_archival_validator(Archival::A2_B).finish();
+    let archival = archival.map_err(|error| FormError::Pdf(format!("{error:?}")))?;
+    let mut pdf = krilla::Document::new_with(SerializeSettings { configuration: archival, ..SerializeSettings::default() });
+    for marks in &pages {
+        let size = PageSettings::from_wh(layout::PAGE_WIDTH, layout::PAGE_HEIGHT);
+        let mut page = pdf.start_page_with(size.ok_or_else(|| FormError::Pdf("the page has no size".to_owned()))?);
+        let mut surface = page.surface();
+        for mark in marks {
+            draw(&mut surface, mark, &letters);
+        }
+        surface.finish();
+        page.finish();
+    }
+    pdf.set_metadata(metadata(sheet, document));
+    pdf.finish().map_err(|error| FormError::Pdf(format!("{error:?}")))
+}
+
+/// Of the document alone, so that the same document always gives the same bytes.
+fn metadata(sheet: &Sheet, document: &Document) -> Metadata {
+    let at = if document.issued_at == 0 { document.period_to } else { document.issued_at };
+    let at = timestamp(at).to_zoned(TimeZone::UTC);
+    let part = |value: i8| u8::try_from(value).unwrap_or_default();
+    let date = DateTime::new(u16::try_from(at.year()).unwrap_or_default())
+        .month(part(at.month()))
+        .day(part(at.day()))
+        .hour(part(at.hour()))
+        .minute(part(at.minute()))
+        .second(part(at.second()))
+        .utc_offset_hour(0);
+    let metadata =
+        Metadata::new().title(sheet.name()).creation_date(date).language(sheet.language.to_owned()).creator("tollgate".to_owned());
+    if sheet.issuer.name.is_empty() { metadata } else { metadata.authors(vec![sheet.issuer.name.clone()]) }
+}
+
+fn draw(surface: &mut Surface<'_>, mark: &Mark, letters: &Letters) {
+    match mark {
+        Mark::Words { x, baseline, size, ink, words } => {
+            surface.set_fill(Some(fill(*ink)));
+            let mut x = *x;
+            for run in words.runs() {
+                let start = Point::from_xy(x, *baseline);
+                surface.draw_glyphs(start, run, letters.font(words.face()).clone(), words.text(), *size, false);
+                x += run.iter().map(|glyph| glyph.x_advance).sum::<f32>() * size;
+            }
+        }
+        Mark::Area { x, y, width, height, ink } => {
+            let mut path = PathBuilder::new();
+            if let Some(area) = Rect::from_xywh(*x, *y, *width, *height) {
+                path.push_rect(area);
+            }
+            if let Some(path) = path.finish() {
+                surface.set_fill(Some(fill(*ink)));
+                surface.draw_path(&path);
+            }
+        }
+    }
+}
+
+fn fill(ink: Ink) -> Fill {
+    let (red, green, blue) = match ink {
+        Ink::Black => (0x1c, 0x25, 0x30),
+        Ink::Quiet => (0x5a, 0x66, 0x75),
+        Ink::Accent => (0x1f, 0x4e, 0x79),
+        Ink::Tint => (0xee, 0xf3, 0xf8),
+        Ink::Rule => (0xd5, 0xdc, 0xe4),
+        Ink::Warning => (0xa3, 0x34, 0x1f),
+    };
+    Fill { paint: rgb::Color::new(red, green, blue).into(), ..Fill::default() }
+}

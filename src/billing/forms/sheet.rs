@@ -1,0 +1,155 @@
+//! What stands on the paper of a document: pure text and figures, in the order in which they are read.
+//!
+//! The page and the PDF are two ways to set a [`Sheet`]. Neither adds up, rounds, or decides what is shown.
+
+pub use super::figure::Figure;
+
+/// A document, ready to be set. All texts are single lines without control characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sheet {
+    /// The language of its words.
+    pub language: &'static str,
+    /// "Invoice".
+    pub title: String,
+    /// Its number; empty: it is a draft.
+    pub number: String,
+    /// What cut the bill, if it was not the end of the period; else empty.
+    pub subtitle: String,
+    /// Who issues it.
+    pub issuer: PartyBlock,
+    /// Whom it is for.
+    pub customer: PartyBlock,
+    /// Number, dates and what else there is to look up.
+    pub facts: Vec<Fact>,
+    /// What most people look for first.
+    pub summary: Summary,
+    /// The tables.
+    pub parts: Vec<Part>,
+    /// Sentences at the end.
+    pub notes: Vec<String>,
+}
+
+/// A name with an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartyBlock {
+    /// The name.
+    pub name: String,
+    /// The postal address.
+    pub address: Vec<String>,
+    /// Tax id and e-mail, as far as they are known.
+    pub details: Vec<String>,
+}
+
+/// One thing to look up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// "Due date".
+    pub label: &'static str,
+    /// "14 December 2026".
+    pub value: String,
+}
+
+/// The box.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// "Amount to pay".
+    pub label: &'static str,
+    /// "EUR 76.00".
+    pub amount: String,
+    /// "due by 14 December 2026".
+    pub note: String,
+}
+
+/// A table and its sums, or sums alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What it is.
+    pub heading: String,
+    /// A sentence about it; may be empty.
+    pub introduction: String,
+    /// The items.
+    pub table: Option<Table>,
+    /// "Amount (EUR)".
+    pub amount_heading: String,
+    /// The sums below the items, in the same column.
+    pub sums: Vec<Sum>,
+}
+
+/// The items, in groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Whether any line sums up more than one charge.
+    pub has_counts: bool,
+    /// Whether any line says how much it is of.
+    pub has_quantities: bool,
+    /// The groups: one for each category.
+    pub groups: Vec<Group>,
+}
+
+/// The items of one category.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// "Usage"; empty if it is the only group.
+    pub heading: String,
+    /// The items.
+    pub lines: Vec<Line>,
+    /// Their sum, unless it is the only group.
+    pub subtotal: Option<Sum>,
+}
+
+/// One item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// What was sold.
+    pub name: String,
+    /// More about it; may be empty.
+    pub description: String,
+    /// First and last use: "03 Nov – 28 Nov".
+    pub used: String,
+    /// How many charges it sums up.
+    pub count: String,
+    /// How much; may be empty.
+    pub quantity: String,
+    /// Of what; may be empty.
+    pub unit: String,
+    /// What it costs.
+    pub amount: Figure,
+}
+
+/// A sum.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sum {
+    /// "Total".
+    pub label: String,
+    /// How much.
+    pub amount: Figure,
+    /// How it is set.
+    pub weight: Weight,
+}
+
+/// How important a sum is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// It says what another one contains.
+    Aside,
+    /// It is part of a calculation.
+    Plain,
+    /// It is the result of one.
+    Strong,
+}
+
+impl Table {
+    /// How many columns it has before the amount.
+    #[must_use]
+    pub fn columns_before_amount(&self) -> usize {
+        2 + usize::from(self.has_counts) + 2 * usize::from(self.has_quantities)
+    }
+}
+
+impl Sheet {
+    /// "Invoice INV-2026-000123".
+    #[must_use]
+    pub fn name(&self) -> String {
+        if self.number.is_empty() { format!("{} (draft)", self.title) } else { format!("{} {}", self.title, self.number) }
+    }
+}

@@ -1,0 +1,260 @@
+//! What stands on the paper of each sample, and where.
+
+use super::sheet::{Sheet, Sum, Weight};
+use super::*;
+use crate::billing::document::{Cause, Document, DocumentKind, Item, Party, Wallet};
+use crate::domain::account::Millis;
+
+#[path = "../../../tests/support/documents.rs"]
+mod documents;
+
+fn sheet(document: &Document) -> Sheet {
+    Sheet::of(document).unwrap()
+}
+
+/// "Total: 640.14" of all sums of a part.
+fn sums(sheet: &Sheet, part: usize) -> Vec<String> {
+    sheet.parts[part].sums.iter().map(|Sum { label, amount, .. }| format!("{label}: {}", amount.text)).collect()
+}
+
+/// "Voice, national: 124.31000" of all items of a part.
+fn lines(sheet: &Sheet, part: usize) -> Vec<String> {
+    let groups = &sheet.parts[part].table.as_ref().unwrap().groups;
+    groups.iter().flat_map(|group| &group.lines).map(|line| format!("{}: {}", line.name, line.amount.text)).collect()
+}
+
+fn fact<'a>(sheet: &'a Sheet, label: &str) -> &'a str {
+    &sheet.facts.iter().find(|fact| fact.label == label).unwrap_or_else(|| panic!("no {label}")).value
+}
+
+#[test]
+fn an_invoice_lists_its_items_and_how_they_became_the_amount_to_pay() {
+    let sheet = sheet(&documents::invoice());
+    assert_eq!(sheet.name(), "Invoice INV-2026-000123");
+    assert_eq!(fact(&sheet, "Issue date"), "1 December 2026");
+    assert_eq!(fact(&sheet, "Billing period"), "3 November 2026 to 30 November 2026");
+    assert_eq!(fact(&sheet, "Due date"), "15 December 2026");
+    assert_eq!((sheet.summary.label, sheet.summary.amount.as_str()), ("Amount to pay", "EUR 640.14"));
+    assert_eq!(sheet.summary.note, "due by 15 December 2026");
+    let lines = lines(&sheet, 0);
+    assert_eq!(lines[1], "Voice, international: 86.10148");
+    assert_eq!(lines[4], "Refund: Voice, international: \u{2212}3.20000");
+    assert_eq!(
+        sums(&sheet, 0),
+        [
+            "Sum of the items: 640.14048",
+            "Rounding to EUR 0.01: \u{2212}0.00048",
+            "Total: 640.14",
+            "of this, net of tax: 537.93",
+            "of this, tax contained (19%): 102.21",
+            "Amount to pay: 640.14",
+        ]
+    );
+    let table = sheet.parts[0].table.as_ref().unwrap();
+    let subtotals: Vec<&str> = table.groups.iter().map(|group| group.subtotal.as_ref().unwrap().amount.text.as_str()).collect();
+    assert_eq!(subtotals, ["382.34048", "59.80000", "119.00000", "79.00000"]);
+}
+
+#[test]
+fn an_overpayment_of_424_leaves_76_of_500_to_pay() {
+    let sheet = sheet(&documents::overpaid_invoice());
+    let sums = sums(&sheet, 0);
+    assert_eq!(sums[0], "Total: 500.00");
+    assert_eq!(sums[3..], ["Already paid by your credit from before: \u{2212}424.00", "Amount to pay: 76.00"]);
+    assert_eq!(sheet.summary.amount, "EUR 76.00");
+    assert!(sheet.parts[0].table.as_ref().unwrap().groups[0].heading.is_empty(), "one category needs no heading");
+}
+
+#[test]
+fn a_debt_from_before_is_brought_forward_and_contains_no_tax() {
+    let expected = [
+        "Charges of this bill: 41.33",
+        "of this, net of tax: 34.73",
+        "of this, tax contained (19%): 6.60",
+        "Brought forward: owed from before: 8.67",
+        "Total: 50.00",
+        "Amount to pay: 50.00",
+    ];
+    assert_eq!(sums(&sheet(&documents::invoice_with_a_debt()), 0), expected);
+}
+
+#[test]
+fn a_statement_says_how_the_balance_moved_and_that_there_is_nothing_to_pay() {
+    let sheet = sheet(&documents::statement());
+    assert_eq!((sheet.summary.label, sheet.summary.amount.as_str()), ("Closing balance", "EUR 86.10148"));
+    assert_eq!(
+        sums(&sheet, 0),
+        [
+            "Opening balance: 20.00000",
+            "Top-ups and payments: 150.00000",
+            "Charges: \u{2212}81.39852",
+            "Refunds: 2.50000",
+            "Withdrawals: \u{2212}10.00000",
+            "Corrections: 5.00000",
+            "Closing balance: 86.10148",
+        ]
+    );
+    assert_eq!(lines(&sheet, 1).last().unwrap(), "Refund: SMS: \u{2212}2.50000");
+    assert_eq!(sums(&sheet, 1)[0], "Total deducted: 78.89852");
+    assert!(sheet.notes[0].starts_with("There is nothing to pay"), "{:?}", sheet.notes);
+    assert!(!sheet.facts.iter().any(|fact| fact.label == "Due date"));
+}
+
+#[test]
+fn a_customer_who_lives_on_the_limit_is_told_so() {
+    let mut document = documents::statement();
+    document.wallet.as_mut().unwrap().closing = documents::euros("-8.67");
+    let sheet = sheet(&document);
+    assert_eq!(sheet.summary.amount, "EUR \u{2212}8.67");
+    assert!(sheet.notes[1].contains("below zero"));
+}
+
+#[test]
+fn the_bill_after_a_conversion_has_both_parts() {
+    let sheet = sheet(&documents::bill_with_both_parts());
+    let headings: Vec<&str> = sheet.parts.iter().map(|part| part.heading.as_str()).collect();
+    assert_eq!(headings, ["Part 1: to pay", "Part 2: already deducted from your prepaid balance", "Charges, already deducted"]);
+    assert_eq!(sums(&sheet, 0).last().unwrap(), "Amount to pay: 82.50");
+    assert_eq!(
+        sums(&sheet, 1),
+        ["Opening balance: 30.00", "Top-ups and payments: 0.00", "Charges: \u{2212}12.50", "Balance before this bill: 17.50"]
+    );
+    assert_eq!(sums(&sheet, 2), ["Total deducted: 12.50"]);
+}
+
+#[test]
+fn a_credit_note_names_its_invoice_and_moves_no_money() {
+    let mut document = documents::credit_note();
+    let as_given = sheet(&document);
+    assert_eq!(fact(&as_given, "For invoice"), "INV-2026-000123");
+    assert_eq!(fact(&as_given, "Reason"), "The phone was returned");
+    assert_eq!((as_given.summary.label, as_given.summary.amount.as_str()), ("Amount credited", "EUR 119.00"));
+    assert!(as_given.notes[0].contains("INV-2026-000123") && as_given.notes[0].contains("already credited"));
+    assert_eq!(sums(&as_given, 0), ["Total credited: 119.00", "of this, net of tax: 100.00", "of this, tax contained (19%): 19.00"]);
+    // With negative items it says the same.
+    document.items[0].amount = -document.items[0].amount;
+    (document.items_total, document.total, document.tax_contained) = (-document.items_total, -document.total, -document.tax_contained);
+    assert_eq!(sheet(&document), as_given);
+}
+
+#[test]
+fn other_causes_are_said() {
+    assert!(sheet(&documents::final_invoice()).subtitle.contains("converted to prepaid"));
+    let single = sheet(&documents::single_charge());
+    assert_eq!(fact(&single, "Date of the charge"), "12 November 2026");
+    assert_eq!(single.summary.amount, "EUR 2,086.10");
+    let draft = sheet(&documents::draft());
+    assert_eq!(fact(&draft, "Number"), "not issued yet");
+    assert!(draft.notes.iter().any(|note| note.contains("draft")));
+    assert_eq!(draft.customer.name, "acme/berlin", "an account without a customer's name goes by its id");
+}
+
+#[test]
+fn no_sum_is_lost_between_document_and_sheet() {
+    for (name, document) in documents::all() {
+        let money = Denomination::of(&document);
+        let sheet = sheet(&document);
+        let strong: Vec<&str> = sheet
+            .parts
+            .iter()
+            .flat_map(|part| &part.sums)
+            .filter(|sum| sum.weight == Weight::Strong)
+            .map(|sum| sum.amount.text.as_str())
+            .collect();
+        if document.kind == DocumentKind::Invoice {
+            assert!(strong.contains(&figure::grouped(&money.plain(document.amount_to_pay)).as_str()), "{name}: {strong:?}");
+        }
+        let shown: usize =
+            sheet.parts.iter().filter_map(|part| part.table.as_ref()).flat_map(|table| &table.groups).map(|group| group.lines.len()).sum();
+        assert_eq!(shown, document.items.len() + document.deducted.len(), "{name}");
+    }
+}
+
+#[test]
+fn an_unknown_time_zone_is_refused_where_dates_are_shown() {
+    let document = Document { time_zone: "Mars/Olympus".to_owned(), ..documents::invoice() };
+    assert!(matches!(html(&document), Err(FormError::TimeZone(_))) && matches!(pdf(&document), Err(FormError::TimeZone(_))));
+    assert!(json(&document).is_ok());
+}
+
+#[test]
+fn json_has_decimals_as_texts_and_null_for_what_is_not_said() {
+    let text = json(&documents::bill_with_both_parts()).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for (field, expected) in [
+        ("format", "tollgate.document/1"),
+        ("kind", "invoice"),
+        ("cause", "period_end"),
+        ("total", "100.00"),
+        ("credit_applied", "17.50"),
+        ("amount_to_pay", "82.50"),
+    ] {
+        assert_eq!(value[field], expected, "{field}");
+    }
+    assert_eq!(value["period_to"], "2026-11-30T23:00:00Z");
+    assert_eq!(value["due_at"], "2026-12-15T11:00:00Z");
+    assert_eq!(value["wallet"]["closing"], "17.50");
+    assert_eq!(value["deducted"][0]["amount"], "12.50");
+    assert_eq!(value["items"][0]["description"], serde_json::Value::Null);
+    assert_eq!(value["refers_to"], serde_json::Value::Null);
+    let order = [
+        "format",
+        "kind",
+        "number",
+        "issuer",
+        "customer",
+        "currency",
+        "period_from",
+        "items\"",
+        "deducted",
+        "wallet",
+        "items_total",
+        "amount_to_pay",
+    ];
+    let places: Vec<usize> = order.iter().map(|field| text.find(&format!("\n  \"{}", field.trim_end_matches('"'))).unwrap()).collect();
+    assert!(places.is_sorted(), "{places:?}");
+    let draft: serde_json::Value = serde_json::from_str(&json(&documents::draft()).unwrap()).unwrap();
+    assert!(draft["number"].is_null() && draft["issued_at"].is_null());
+}
+
+#[test]
+fn a_page_escapes_whatever_it_is_given() {
+    let page = html(&documents::strange_names()).unwrap();
+    for harm in ["<script", "<img", "<b>", "<Söhne>", "onerror=alert(1)>"] {
+        assert!(!page.contains(harm), "{harm}");
+    }
+    assert_eq!(page.matches("</style>").count(), 1);
+    assert!(page.contains("&#60;script&#62;") && page.contains("東京の通話") && page.contains("مكالمات"));
+    assert!(page.contains("right\u{202e}tfel") && page.contains("<bdi>"), "what turns the direction stays within its cell");
+}
+
+#[test]
+fn a_page_stands_alone_and_can_be_read_aloud_and_printed() {
+    for (name, document) in documents::all() {
+        let page = html(&document).unwrap();
+        assert!(page.starts_with("<!DOCTYPE html>\n<html lang=\"en\">"), "{name}");
+        for part in [
+            "<meta charset=\"utf-8\">",
+            "<title>",
+            "<caption>",
+            "scope=\"col\"",
+            "scope=\"row\"",
+            "@page",
+            "@media print",
+            "counter(pages)",
+        ] {
+            assert!(page.contains(part), "{name}: no {part}");
+        }
+        let outside = ["<script", "src=", "<link", "url(", "@import", "http://", "https://"];
+        // The strange names contain some of these as text.
+        assert!(name == "strange" || outside.iter().all(|part| !page.contains(part)), "{name}");
+        assert!(!page.contains("{{") && !page.contains("{%"), "{name}");
+        for element in ["table", "tbody", "tr", "td", "th", "bdi", "section", "main", "span", "div"] {
+            let (begun, ended) = (
+                page.matches(&format!("<{element}>")).count() + page.matches(&format!("<{element} ")).count(),
+                page.matches(&format!("</{element}>")).count(),
+            );
+            assert_eq!(begun, ended, "{name}: {element}");
+        }
+    }
+}
