@@ -26,8 +26,11 @@ const MIGRATIONS: &[&str] = &[
 /// How many connections one process opens.
 const MAX_CONNECTIONS: u32 = 8;
 
-/// How long to wait for a connection, and in SQLite for another writer.
+/// How long to wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long to wait in SQLite for other writers: it serves them in no order, so one may be passed over for a while.
+const WRITER_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What PostgreSQL knows the migrations' lock by.
 const MIGRATION_LOCK: i64 = 0x746f_6c6c_6761_7465;
@@ -181,7 +184,7 @@ async fn prepare(connection: &mut AnyConnection, dialect: Dialect) -> sqlx::Resu
             connection.execute("SET idle_in_transaction_session_timeout = '10s'").await?;
         }
         Dialect::Sqlite => {
-            let wait = format!("PRAGMA busy_timeout = {}", PATIENCE.as_millis());
+            let wait = format!("PRAGMA busy_timeout = {}", WRITER_PATIENCE.as_millis());
             connection.execute(sqlx::AssertSqlSafe(wait)).await?;
             connection.execute("PRAGMA journal_mode = WAL").await?;
             // The journal is trimmed behind what is committed here, so it must be on disk.
