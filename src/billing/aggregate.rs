@@ -340,11 +340,11 @@ impl Books {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::billing::record::tests::full_record;
+    use crate::billing::record::sample_record;
     use crate::domain::command::Note;
 
     fn block(first_sequence: u64, id: u8, previous: u8, count: usize) -> Block {
-        let entries = vec![full_record().entry; count];
+        let entries = vec![sample_record().entry; count];
         Block { first_sequence, id: [id; 16], previous: [previous; 16], time: 7, entries }
     }
 
@@ -365,7 +365,7 @@ mod tests {
 
     /// Entries of an account, each following from the one before.
     fn record(sequence: u64, kind: EntryKind, account_sequence: u64, amount: i64, after: (i64, i64), bill: u32) -> Record {
-        let full = full_record();
+        let full = sample_record();
         let is_creation = kind == EntryKind::Created;
         let settings = if is_creation { full.entry.settings } else { Default::default() };
         let note = Note { quantity: "1.50".into(), ..full.entry.note };
@@ -392,7 +392,7 @@ mod tests {
         assert_eq!(changed.len(), 4);
         let charged = books.totals.iter().find(|(key, _)| key.kind == EntryKind::ChargedUnbilled).unwrap().1;
         assert_eq!((charged.amount, charged.count, charged.quantity), (42, 2, Some(Decimal::new(3, 0))));
-        let account = &books.accounts["acme/7"];
+        let account = books.accounts.get("acme/7").unwrap();
         assert_eq!((account.balance, account.unbilled, account.account_sequence, account.last_sequence), (0, 0, 5, 7));
         assert_eq!((account.bill, account.last_bill, account.status, account.permanent_limit), (3, 3, Status::Suspended, 500));
         assert_eq!((account.name.as_str(), account.low_credit_threshold), ("Acme", Some(1_500_000)));

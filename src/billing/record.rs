@@ -242,59 +242,61 @@ fn read_settings(text: &str) -> Option<Settings> {
     })
 }
 
+/// A record with something in each field.
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use crate::billing::store::{Store, sqlite_url};
+pub(crate) fn sample_record() -> Record {
     use crate::domain::account::{Category, Mode};
 
-    /// A record with something in each field.
-    pub(crate) fn full_record() -> Record {
-        Record {
-            partition: 3,
-            sequence: 17,
-            entry: Entry {
-                kind: EntryKind::Created,
-                account: "acme/7".into(),
-                request_id: "r-1".into(),
-                fingerprint: [0xff, 1, 2, 3, 4, 5, 6, 0xfe],
-                account_sequence: 3,
-                time: 1_700_000_000_000,
-                mode: Mode::Postpaid,
-                bill: 9,
-                amount: -12,
-                balance: -(1 << 51),
-                unbilled: 1 << 51,
-                reserved: 4,
-                details: [-1, 7],
-                note: Note {
-                    category: Some(Category::Hardware),
-                    item: "sms".into(),
-                    description: "Grüße \"an\" {alle}, \\ NULL".into(),
-                    quantity: "1.5".into(),
-                    unit: "message".into(),
-                    occurred_at: Some(-1),
-                    attributes: vec![("b".into(), "1".into()), ("a".into(), "\"".into())],
-                    actor: "eve".into(),
-                    reason: "goodwill".into(),
-                    invoices: vec!["INV-1".into(), "INV-2".into()],
-                },
-                refers_to: "r-0".into(),
-                settings: Settings {
-                    name: Some("Acme".into()),
-                    low_credit_threshold: Some(Some(Quote::new(15, 1))),
-                    non_usage_billing: Some(NonUsageBilling::OneByOne),
-                    denomination: Some((Currency(*b"EUR"), 6, 2)),
-                },
+    Record {
+        partition: 3,
+        sequence: 17,
+        entry: Entry {
+            kind: EntryKind::Created,
+            account: "acme/7".into(),
+            request_id: "r-1".into(),
+            fingerprint: [0xff, 1, 2, 3, 4, 5, 6, 0xfe],
+            account_sequence: 3,
+            time: 1_700_000_000_000,
+            mode: Mode::Postpaid,
+            bill: 9,
+            amount: -12,
+            balance: -(1 << 51),
+            unbilled: 1 << 51,
+            reserved: 4,
+            details: [-1, 7],
+            note: Note {
+                category: Some(Category::Hardware),
+                item: "sms".into(),
+                description: "Grüße \"an\" {alle}, \\ NULL".into(),
+                quantity: "1.5".into(),
+                unit: "message".into(),
+                occurred_at: Some(-1),
+                attributes: vec![("b".into(), "1".into()), ("a".into(), "\"".into())],
+                actor: "eve".into(),
+                reason: "goodwill".into(),
+                invoices: vec!["INV-1".into(), "INV-2".into()],
             },
-        }
+            refers_to: "r-0".into(),
+            settings: Settings {
+                name: Some("Acme".into()),
+                low_credit_threshold: Some(Some(Quote::new(15, 1))),
+                non_usage_billing: Some(NonUsageBilling::OneByOne),
+                denomination: Some((Currency(*b"EUR"), 6, 2)),
+            },
+        },
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::billing::store::{Store, sqlite_url};
 
     #[tokio::test]
     async fn what_was_stored_comes_back() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&sqlite_url(&folder.path().join("billing.db"))).await.unwrap();
-        let full = full_record();
+        let full = sample_record();
         let mut plain = full.clone();
         plain.sequence = 18;
         plain.entry.settings = Settings { low_credit_threshold: Some(None), ..Settings::default() };

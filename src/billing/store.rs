@@ -172,9 +172,9 @@ fn read_url(url: &str) -> Result<(Dialect, String), BillingError> {
 
 async fn prepare(connection: &mut AnyConnection, dialect: Dialect) -> sqlx::Result<()> {
     match dialect {
-        // A process that hangs must not keep rows locked for ever.
+        // A process that stalls in the middle of a transaction must not keep others from what it has locked.
         Dialect::Postgres => {
-            connection.execute("SET idle_in_transaction_session_timeout = '60s'").await?;
+            connection.execute("SET idle_in_transaction_session_timeout = '10s'").await?;
         }
         Dialect::Sqlite => {
             let wait = format!("PRAGMA busy_timeout = {}", PATIENCE.as_millis());

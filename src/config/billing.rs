@@ -103,7 +103,7 @@ pub struct BooksOptions {
 #[derive(Args, Clone, Debug, PartialEq)]
 pub struct AggregateOptions {
     /// Where to serve /metrics and /healthz over HTTP; "off": nowhere.
-    #[arg(long, env = "TOLLGATE_METRICS_LISTEN", default_value = "127.0.0.1:7602", value_name = "ADDRESS|off")]
+    #[arg(long, env = "TOLLGATE_AGGREGATE_METRICS_LISTEN", default_value = "127.0.0.1:7602", value_name = "ADDRESS|off")]
     pub metrics_listen: MetricsListen,
     /// Serve metrics beyond this machine.
     #[arg(long, env = "TOLLGATE_INSECURE")]

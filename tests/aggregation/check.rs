@@ -1,18 +1,24 @@
 //! What SQL holds is what the journal says, exactly: entries, totals, accounts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use rust_decimal::Decimal;
 use sqlx::Row;
 use tollgate::billing::aggregate::step::{read_account, read_total};
+use tollgate::billing::bills::issue;
+use tollgate::billing::document::DocumentKind;
 use tollgate::billing::record::{COLUMNS, Record};
-use tollgate::billing::store::Store;
+use tollgate::billing::verify::verify;
+use tollgate::billing::{Billing, DocumentFilter, DocumentState, StoredDocument};
 use tollgate::domain::entry::EntryKind;
 use tollgate::ledger::Ledger;
 
+/// When the documents that nobody has issued yet are: 2100-01-01.
+const LATER: i64 = 4_102_444_800_000;
+
 /// Waits until everything that is journaled is committed.
-pub async fn until_caught_up(store: &Store, ledger: &Ledger) {
+pub async fn until_caught_up(billing: &Billing, ledger: &Ledger) {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let mut left = 0;
@@ -20,7 +26,7 @@ pub async fn until_caught_up(store: &Store, ledger: &Ledger) {
             left += ledger.engine().journal_span(partition).await.unwrap().next;
         }
         // While the database is away, nothing is known.
-        if let Ok(row) = sqlx::query("SELECT CAST(SUM(next_sequence) AS BIGINT) FROM partitions").fetch_one(store.pool()).await
+        if let Ok(row) = sqlx::query("SELECT CAST(SUM(next_sequence) AS BIGINT) FROM partitions").fetch_one(billing.store().pool()).await
             && row.try_get::<i64, _>(0).unwrap_or(0) as u64 == left
         {
             return;
@@ -30,15 +36,15 @@ pub async fn until_caught_up(store: &Store, ledger: &Ledger) {
     }
 }
 
-pub async fn records(store: &Store) -> Vec<Record> {
+pub async fn records(billing: &Billing) -> Vec<Record> {
     let sql = format!("SELECT {COLUMNS} FROM entries ORDER BY partition, sequence");
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(store.pool()).await.unwrap();
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(billing.store().pool()).await.unwrap();
     rows.iter().map(|row| Record::from_row(row).unwrap()).collect()
 }
 
 /// Holds everything in SQL against the ledger; answers how many entries that were. The journal must not have been trimmed.
-pub async fn everything_agrees(store: &Store, ledger: &Ledger) -> usize {
-    let records = records(store).await;
+pub async fn everything_agrees(billing: &Billing, ledger: &Ledger) -> usize {
+    let records = records(billing).await;
     let mut journal = Vec::new();
     for partition in 0..ledger.partitions() {
         for block in ledger.engine().blocks_after(partition, 0, 10_000_000).await.unwrap() {
@@ -50,12 +56,54 @@ pub async fn everything_agrees(store: &Store, ledger: &Ledger) -> usize {
     for (record, journaled) in records.iter().zip(&journal) {
         assert_eq!(record, journaled);
     }
-    totals_and_accounts_agree(store, ledger, &records).await;
+    totals_and_accounts_agree(billing, ledger, &records).await;
+    each_charge_is_on_one_line(billing, &records).await;
+    let findings = verify(billing, ledger, 86_400_000, |_, _| {}).await.unwrap();
+    assert_eq!(findings.differences, [], "verify agrees");
     records.len()
 }
 
+/// Every bill that was cut has one document, every charge of it is on exactly one of its lines, and no number is skipped or used twice.
+pub async fn each_charge_is_on_one_line(billing: &Billing, records: &[Record]) {
+    while issue(billing.store(), billing.settings(), LATER).await.unwrap() > 0 {}
+    let mut charges: BTreeMap<(String, u32), (i64, i64)> = BTreeMap::new();
+    for Record { entry, .. } in records.iter().filter(|record| record.entry.kind.is_charge()) {
+        let (count, amount) = charges.entry((entry.account.clone(), entry.bill)).or_default();
+        *count += 1;
+        *amount += entry.amount;
+    }
+    let cut = |kind| matches!(kind, EntryKind::PeriodClosed | EntryKind::FinalBilled | EntryKind::ChargedOwnBill);
+    let mut bills: BTreeSet<_> =
+        records.iter().filter(|record| cut(record.entry.kind)).map(|record| (record.entry.account.clone(), record.entry.bill)).collect();
+    let (mut after, mut numbers) = (None, BTreeSet::new());
+    loop {
+        let page = billing.documents(DocumentFilter::default(), after, 500).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        for StoredDocument { state, held_reason, document, .. } in page {
+            assert_eq!((state, held_reason.as_str()), (DocumentState::Issued, ""), "{document:?}");
+            assert!(numbers.insert(document.number.clone()), "{} is used twice", document.number);
+            if document.kind == DocumentKind::CreditNote {
+                continue;
+            }
+            let bill = (document.account.clone(), document.bill);
+            assert!(bills.remove(&bill), "{bill:?} was cut, and billed once");
+            let lines = document.items.iter().chain(&document.deducted).filter(|line| line.amount > 0);
+            let on_lines = lines.fold((0, 0), |(count, amount), line| (count + line.count, amount + line.amount));
+            assert_eq!(on_lines, charges.get(&bill).copied().unwrap_or_default(), "{bill:?}: each charge is on one line");
+        }
+    }
+    assert!(bills.is_empty(), "{bills:?} were cut, and have no document");
+    for prefix in ["INV-", "STM-", "CRN-"] {
+        let places: Vec<u64> =
+            numbers.iter().filter_map(|number| number.strip_prefix(prefix)).map(|place| place.parse().unwrap()).collect();
+        assert_eq!(places, (1..=places.len() as u64).collect::<Vec<_>>(), "no number of {prefix} is skipped");
+    }
+    println!("{} documents", numbers.len());
+}
+
 /// Totals are the sums of the entries, accounts are as the ledger has them.
-pub async fn totals_and_accounts_agree(store: &Store, ledger: &Ledger, records: &[Record]) {
+pub async fn totals_and_accounts_agree(billing: &Billing, ledger: &Ledger, records: &[Record]) {
     let mut expected: BTreeMap<_, (i64, Option<Decimal>, i64)> = BTreeMap::new();
     for Record { entry, .. } in records.iter().filter(|record| record.entry.kind.moves_money()) {
         let category = entry.note.category.map_or(0, |category| category as u8);
@@ -67,7 +115,7 @@ pub async fn totals_and_accounts_agree(store: &Store, ledger: &Ledger, records: 
         }
         total.2 += 1;
     }
-    let rows = sqlx::query("SELECT * FROM totals").fetch_all(store.pool()).await.unwrap();
+    let rows = sqlx::query("SELECT * FROM totals").fetch_all(billing.store().pool()).await.unwrap();
     let found: BTreeMap<_, _> = rows
         .iter()
         .map(|row| {
@@ -77,7 +125,7 @@ pub async fn totals_and_accounts_agree(store: &Store, ledger: &Ledger, records: 
         .collect();
     assert_eq!(found, expected, "totals are the sums of the entries");
 
-    let rows = sqlx::query("SELECT * FROM accounts").fetch_all(store.pool()).await.unwrap();
+    let rows = sqlx::query("SELECT * FROM accounts").fetch_all(billing.store().pool()).await.unwrap();
     for row in &rows {
         let id: String = row.try_get("account").unwrap();
         let kept = read_account(row).unwrap();

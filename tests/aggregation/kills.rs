@@ -7,9 +7,9 @@ use rand::{RngExt, SeedableRng};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tollgate::billing::Billing;
+use tollgate::billing::BillingSettings;
 use tollgate::billing::runner::{Aggregator as Runner, AggregatorOptions};
-use tollgate::billing::settings::BillingSettings;
-use tollgate::billing::store::{Store, sqlite_url};
+use tollgate::billing::store::sqlite_url;
 
 use crate::check::{everything_agrees, until_caught_up};
 use crate::load::{Load, ledger};
@@ -41,7 +41,7 @@ async fn totals_are_exact_though_the_aggregator_is_killed_two_hundred_times_whil
         }
         std::mem::replace(&mut running[kill % 2], start(&redis, &billing, &load)).kill();
     }
-    let store = Store::open(&billing).await.unwrap();
+    let store = Billing::open(&billing, BillingSettings::default()).await.unwrap();
     until_caught_up(&store, &load.ledger).await;
     let entries = everything_agrees(&store, &load.ledger).await;
     println!("{entries} entries");
@@ -54,7 +54,7 @@ async fn totals_are_exact_though_postgresql_is_killed_thirty_times_while_charges
     let (billing, mut random) = (postgres.database(), StdRng::seed_from_u64(seed));
     let mut load = Load::open(ledger(&redis.url()).await, 40, seed, folder.path()).await;
     let aggregator = start(&redis, &billing, &load);
-    let store = Store::open(&billing).await.unwrap();
+    let store = Billing::open(&billing, BillingSettings::default()).await.unwrap();
     for _ in 0..30 {
         let until = Instant::now() + Duration::from_millis(random.random_range(0..600));
         while Instant::now() < until {
@@ -78,8 +78,8 @@ async fn a_stalled_aggregator_that_wakes_up_cannot_write() {
     let billing = postgres.database();
     let mut load = Load::open(ledger(&redis.url()).await, 20, seed(), folder.path()).await;
     let first = start(&redis, &billing, &load);
-    let store = Store::open(&billing).await.unwrap();
-    for round in 0..6 {
+    let store = Billing::open(&billing, BillingSettings::default()).await.unwrap();
+    for round in 0..4 {
         load.send(200).await;
         until_caught_up(&store, &load.ledger).await;
         // Stalled in the middle of work.
@@ -106,11 +106,11 @@ async fn several_aggregators_share_the_partitions_and_take_over_from_the_dead() 
     let billing = postgres.database();
     let mut load = Load::open(ledger(&redis.url()).await, 20, seed(), folder.path()).await;
     let owners = async |count: i64, most: i64| {
-        let store = Store::open(&billing).await.unwrap();
+        let store = Billing::open(&billing, BillingSettings::default()).await.unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             let sql = "SELECT owner, COUNT(*) FROM partitions WHERE owner <> '' GROUP BY owner";
-            let rows = sqlx::query_as::<_, (String, i64)>(sql).fetch_all(store.pool()).await.unwrap();
+            let rows = sqlx::query_as::<_, (String, i64)>(sql).fetch_all(store.store().pool()).await.unwrap();
             let shares: Vec<i64> = rows.iter().map(|(_, count)| *count).collect();
             if shares.len() as i64 == count && shares.iter().sum::<i64>() == 4 && shares.iter().all(|share| *share <= most) {
                 return;
@@ -130,7 +130,7 @@ async fn several_aggregators_share_the_partitions_and_take_over_from_the_dead() 
     assert!(second.stop().success());
     owners(1, 4).await;
     load.send(500).await;
-    let store = Store::open(&billing).await.unwrap();
+    let store = Billing::open(&billing, BillingSettings::default()).await.unwrap();
     until_caught_up(&store, &load.ledger).await;
     everything_agrees(&store, &load.ledger).await;
     drop(third);
@@ -142,7 +142,7 @@ async fn on_sqlite_an_aggregator_may_be_dropped_at_any_instant() {
     let mut random = StdRng::seed_from_u64(seed);
     let mut load = Load::open(ledger(&redis.url()).await, 20, seed, folder.path()).await;
     let url = sqlite_url(&folder.path().join("billing.db"));
-    let store = Store::open(&url).await.unwrap();
+    let store = Billing::open(&url, BillingSettings::default()).await.unwrap();
     let options = AggregatorOptions { lease: Duration::from_millis(10), journal_tail: u64::MAX, ..AggregatorOptions::default() };
     for _ in 0..300 {
         let billing = Billing::open(&url, BillingSettings::default()).await.unwrap();

@@ -10,6 +10,7 @@ mod service;
 mod support;
 
 mod check;
+mod embedded;
 mod full;
 mod idle;
 mod kills;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 use tollgate::billing::partitions;
-use tollgate::billing::store::Store;
+use tollgate::billing::{Billing, BillingSettings};
 
 use crate::check::until_caught_up;
 use crate::load::{Load, PARTITIONS, ledger};
@@ -25,10 +25,10 @@ fn journals(redis: &RedisServer) -> Vec<String> {
 }
 
 /// Waits until a partition stands still, and answers which, and why.
-async fn stopped(store: &Store) -> Vec<(u16, String)> {
+async fn stopped(store: &Billing) -> Vec<(u16, String)> {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        let all = partitions::all(store).await.unwrap();
+        let all = partitions::all(store.store()).await.unwrap();
         let stopped: Vec<_> = all.into_iter().filter_map(|partition| Some((partition.partition, partition.stopped?.reason))).collect();
         if !stopped.is_empty() {
             return stopped;
@@ -53,7 +53,7 @@ async fn a_gap_stops_its_partition_visibly_and_the_others_go_on() {
     assert_eq!(redis.command(&["XDEL", &journal, &id]).trim(), "1");
 
     let aggregator = start(&redis, &billing, &load);
-    let store = Store::open(&billing).await.unwrap();
+    let store = Billing::open(&billing, BillingSettings::default()).await.unwrap();
     let broken = stopped(&store).await;
     assert_eq!(broken.len(), 1);
     assert!(broken[0].1.starts_with("gap: entry "), "{broken:?}");
@@ -63,7 +63,7 @@ async fn a_gap_stops_its_partition_visibly_and_the_others_go_on() {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let mut behind = Vec::new();
-        for partition in partitions::all(&store).await.unwrap() {
+        for partition in partitions::all(store.store()).await.unwrap() {
             let span = load.ledger.engine().journal_span(partition.partition).await.unwrap();
             if span.next != partition.position.next_sequence {
                 behind.push(partition.partition);
@@ -104,7 +104,7 @@ async fn a_ledger_that_lost_its_tail_is_found_out_before_it_has_grown_again_and_
         redis.command(&["SAVE"]);
         load.send(200).await;
         let aggregator = start(&redis, &billing, &load);
-        let store = Store::open(&billing).await.unwrap();
+        let store = Billing::open(&billing, BillingSettings::default()).await.unwrap();
         until_caught_up(&store, &load.ledger).await;
         if has_grown {
             aggregator.kill();

@@ -18,8 +18,8 @@ use crate::ledger::{Block, LedgerError};
 /// About how many entries one step takes.
 const STEP_ENTRIES: usize = 8_192;
 
-/// The most blocks in one step.
-const STEP_BLOCKS: usize = 4_096;
+/// The most blocks in one step: each may hold hundreds of entries, though those before it held one.
+const STEP_BLOCKS: usize = 1_024;
 
 /// How long to wait where there is nothing to read.
 const IDLE: Duration = Duration::from_millis(50);
@@ -108,6 +108,8 @@ impl<'a> Worker<'a> {
     /// After a failure: what was read is forgotten, and the next try comes later and later.
     fn back_off(&mut self) -> Duration {
         self.ahead = None;
+        // It may have been too much at once.
+        self.blocks = (self.blocks / 4).max(1);
         self.failures += 1;
         RETRY.get(self.failures - 1).copied().unwrap_or(Duration::from_secs(5))
     }

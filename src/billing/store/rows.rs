@@ -108,16 +108,10 @@ impl Table {
                 });
                 format!("SELECT * FROM unnest({})", arrays.collect::<Vec<_>>().join(", "))
             }
+            // Without numbers: SQLite looks for the name of each numbered one among all others, whenever one is bound.
             Dialect::Sqlite => {
-                let mut number = 0;
-                let mut row = || {
-                    let parameters = self.columns.iter().map(|_| {
-                        number += 1;
-                        format!("${number}")
-                    });
-                    format!("({})", parameters.collect::<Vec<_>>().join(", "))
-                };
-                format!("VALUES {}", (0..rows).map(|_| row()).collect::<Vec<_>>().join(", "))
+                let row = format!("({})", vec!["?"; self.columns.len()].join(", "));
+                format!("VALUES {}", vec![row; rows].join(", "))
             }
         }
     }

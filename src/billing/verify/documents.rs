@@ -111,7 +111,7 @@ async fn numbers_have_no_gaps(connection: &mut AnyConnection, prefix: &str, find
     let row =
         sqlx::query("SELECT last_place FROM series WHERE prefix = $1").bind(prefix.to_owned()).fetch_optional(&mut *connection).await?;
     let last: i64 = row.map_or(Ok(0), |row| row.try_get(0))?;
-    let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM issued WHERE substr(number, 1, $1) = $2";
+    let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM issued WHERE substr(number, 1, CAST($1 AS INTEGER)) = $2";
     let length = i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX);
     let issued: i64 = sqlx::query(sql).bind(length).bind(prefix.to_owned()).fetch_one(connection).await?.try_get(0)?;
     if issued != last {

@@ -1,4 +1,5 @@
 //! Drafts by example. Amounts in cents of an account with two decimals, unless it says otherwise.
+#![allow(clippy::indexing_slicing, reason = "a test may fail")]
 
 use super::*;
 
