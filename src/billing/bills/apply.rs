@@ -36,7 +36,7 @@ pub async fn apply(connection: &mut AnyConnection, records: &[Record]) -> Result
     write::write(connection, dialect, &desk).await
 }
 
-/// What the next entry rounds of a bill that this entry cuts.
+/// What the next entry, which rounds the bill that this entry cuts, adds to the balance: the less there is to pay.
 fn rounding_of(entry: &Entry, next: &Entry) -> i64 {
     let belongs = next.kind == EntryKind::Rounded && next.account == entry.account && next.bill == entry.bill;
     if belongs { next.amount } else { 0 }
@@ -279,7 +279,7 @@ impl Desk {
             mode: entry.mode,
             cut_at: entry.time,
             closed: entry.amount,
-            rounding,
+            rounding: -rounding,
             balance: entry.balance + entry.amount,
             opening: account.end.balance,
             single: account.end.single,
@@ -304,7 +304,7 @@ impl Desk {
             time: entry.time,
             subject: subject_of(entry),
             amount: entry.amount,
-            rounding,
+            rounding: -rounding,
             balance: entry.balance + entry.amount,
             open: account.receivables.open(),
         };

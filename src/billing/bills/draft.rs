@@ -83,7 +83,7 @@ pub struct CutBill {
     pub cut_at: Millis,
     /// What moved from unbilled to the balance: what there is to buy.
     pub closed: i64,
-    /// What rounding it to the minor unit added to the balance.
+    /// What rounding to the minor unit adds to the total; the balance moves the other way.
     pub rounding: i64,
     /// The balance before it was cut.
     pub balance: i64,
@@ -334,7 +334,7 @@ pub struct SingleCharge {
     pub subject: Subject,
     /// How much.
     pub amount: i64,
-    /// What rounding it to the minor unit added to the balance.
+    /// What rounding to the minor unit adds to the total; the balance moves the other way.
     pub rounding: i64,
     /// The balance before it.
     pub balance: i64,
