@@ -19,6 +19,7 @@ mod operator;
 mod output;
 pub mod payment;
 pub mod receivables;
+pub mod reconcile;
 pub mod restore;
 pub mod serve;
 pub mod suggest_limit;
@@ -70,6 +71,8 @@ enum Role {
     ConvertAll(Box<convert_all::ConvertAllOptions>),
     /// Hold ledger, journal, totals and documents against each other.
     Verify(Box<verify::VerifyOptions>),
+    /// Show where ledger and billing store differ, and have them go on together.
+    Reconcile(Box<reconcile::ReconcileOptions>),
     /// Make an empty ledger what the billing store says it was.
     Restore(Box<restore::RestoreOptions>),
     /// Show how far the billing store has followed the ledger.
@@ -113,6 +116,10 @@ impl CommandLine {
             Role::Verify(options) => {
                 refuse_usage(options.books.validate());
                 block_on(verify::run(*options))
+            }
+            Role::Reconcile(options) => {
+                refuse_usage(options.books.validate());
+                block_on(reconcile::run(*options))
             }
             Role::Restore(options) => {
                 refuse_usage(options.books.validate());

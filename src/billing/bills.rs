@@ -9,9 +9,11 @@ mod apply;
 pub mod customers;
 pub mod documents;
 pub mod draft;
+mod forget;
 pub mod history;
 mod issue;
 pub mod receivables;
 
 pub use apply::apply;
+pub use forget::{end_again, forget, issued_of};
 pub use issue::issue;

@@ -11,6 +11,7 @@ mod error;
 pub mod forms;
 pub mod partitions;
 mod queries;
+pub mod reconcile;
 pub mod record;
 pub mod restore;
 pub mod runner;

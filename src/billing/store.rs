@@ -17,7 +17,11 @@ use super::BillingError;
 use crate::domain::account::Millis;
 
 /// The migrations, in their order. Their place in the list, from 1 on, is their number, so that none may be moved or changed later.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_entries.sql"), include_str!("migrations/0002_bills.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_entries.sql"),
+    include_str!("migrations/0002_bills.sql"),
+    include_str!("migrations/0003_reconciliations.sql"),
+];
 
 /// How many connections one process opens.
 const MAX_CONNECTIONS: u32 = 8;

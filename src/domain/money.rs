@@ -3,7 +3,7 @@
 //! An account chooses its decimals when it is created; one unit is `10^-decimals` of its currency. Units stay within
 //! [`MAX_UNITS`], so that every sum of four of them is exact in the doubles that Lua computes with.
 
-use std::fmt::{self, Write};
+use std::fmt;
 
 use rust_decimal::Decimal;
 
@@ -135,15 +135,39 @@ pub fn format_units(units: i64, decimals: u8, minor_digits: u8) -> String {
         digits /= 10;
         scale -= 1;
     }
-    let whole = 10_u64.pow(u32::from(scale));
-    let mut text = String::with_capacity(24);
-    // Writing to a String cannot fail.
-    let _ = write!(text, "{}{}", if units < 0 { "-" } else { "" }, digits / whole);
-    if scale > 0 {
-        let _ = write!(text, ".{:0width$}", digits % whole, width = usize::from(scale));
+    // Digit by digit from behind: with `write!`, formatting was 9 % of the service's time in a profile of streamed debits.
+    let mut text = [b'0'; LONGEST_AMOUNT];
+    let mut places = text.iter_mut().rev();
+    let mut length = 0;
+    let mut put = |byte: u8| {
+        if let Some(place) = places.next() {
+            *place = byte;
+            length += 1;
+        }
+    };
+    let mut behind_the_point = scale;
+    loop {
+        put(b'0' + u8::try_from(digits % 10).unwrap_or(0));
+        digits /= 10;
+        match behind_the_point {
+            0 if digits == 0 => break,
+            0 => {}
+            1 => {
+                put(b'.');
+                behind_the_point = 0;
+            }
+            _ => behind_the_point -= 1,
+        }
     }
-    text
+    if units < 0 {
+        put(b'-');
+    }
+    let text = text.get(LONGEST_AMOUNT - length..).unwrap_or_default();
+    std::str::from_utf8(text).unwrap_or_default().to_owned()
 }
+
+/// The bytes of the longest amount: a sign, 19 digits, a point, a zero before it.
+const LONGEST_AMOUNT: usize = 32;
 
 /// The amount rounded half-up to the currency's minor unit, in units. Amounts below zero do not occur where bills are cut.
 #[must_use]

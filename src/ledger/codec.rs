@@ -1,6 +1,7 @@
 //! Stored records, as bytes: the same in Redis (where Lua packs and unpacks them with `struct`) and in SQLite.
 //!
-//! Integers are little-endian. Whatever was stored, decoding answers or fails; it never panics.
+//! Integers are little-endian. Amounts and times have 7 bytes, which is more than they can need: each byte less is time saved in the
+//! script, which copies records byte by byte. Whatever was stored, decoding answers or fails; it never panics.
 //! [`journal`] holds blocks and entries.
 
 pub mod journal;
@@ -25,28 +26,51 @@ pub(crate) mod flag {
     pub const RESERVE_GRANTED: u8 = 4;
     pub const RESERVE_DECLINED: u8 = 8;
     pub const RESERVE_SUSPENDED: u8 = 16;
+    pub const OVERDRAFT: u8 = 32;
 }
 
-/// `struct` format of an account in the script: `<i8i8i8i8BBBBBI4i8i8i8I4I4i8I4`; what most charges move comes first.
+/// The bytes of an amount, or of a time.
+const NUMBER_BYTES: usize = 7;
+
+/// The bytes at the start of an account's record that charges move, and that an entry repeats.
+pub(crate) const MOVING_BYTES: usize = 4 * NUMBER_BYTES;
+
+fn put_number(bytes: &mut Vec<u8>, number: i64) {
+    bytes.put_int_le(number, NUMBER_BYTES);
+}
+
+fn get_number(bytes: &mut &[u8]) -> Option<i64> {
+    bytes.try_get_int_le(NUMBER_BYTES).ok()
+}
+
+fn put_sequence(bytes: &mut Vec<u8>, sequence: u64) {
+    bytes.put_uint_le(sequence, NUMBER_BYTES);
+}
+
+fn get_sequence(bytes: &mut &[u8]) -> Option<u64> {
+    bytes.try_get_uint_le(NUMBER_BYTES).ok()
+}
+
+/// `struct` format of an account in the script: `<i7i7i7i7i7i7i7I4BBBBBI4i7I4I4`; what most charges move comes first, then what they look at.
 #[must_use]
 pub fn encode_account(account: &Account) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(85);
-    bytes.put_i64_le(account.balance);
-    bytes.put_i64_le(account.unbilled);
-    bytes.put_i64_le(account.reserved);
-    bytes.put_u64_le(account.sequence);
+    let mut bytes = Vec::with_capacity(80);
+    put_number(&mut bytes, account.balance);
+    put_number(&mut bytes, account.unbilled);
+    put_number(&mut bytes, account.reserved);
+    put_sequence(&mut bytes, account.sequence);
+    put_number(&mut bytes, account.permanent_limit);
+    put_number(&mut bytes, account.temporary_until);
+    put_number(&mut bytes, account.period_end);
+    bytes.put_u32_le(account.open_bill);
     bytes.put_u8(account.status as u8);
     bytes.put_u8(account.mode as u8);
-    bytes.put_u8(account.non_usage_billing as u8);
     bytes.put_u8(account.decimals);
+    bytes.put_u8(account.non_usage_billing as u8);
     bytes.put_u8(account.minor_digits);
     bytes.put_u32_le(account.currency.to_number());
-    bytes.put_i64_le(account.permanent_limit);
-    bytes.put_i64_le(account.temporary_limit);
-    bytes.put_i64_le(account.temporary_until);
-    bytes.put_u32_le(account.open_bill);
+    put_number(&mut bytes, account.temporary_limit);
     bytes.put_u32_le(account.last_bill);
-    bytes.put_i64_le(account.period_end);
     bytes.put_u32_le(account.open_reservations);
     bytes
 }
@@ -57,26 +81,59 @@ pub fn decode_account(bytes: &[u8]) -> Result<Account, Undecodable> {
 }
 
 fn read_account(mut bytes: &[u8]) -> Option<Account> {
-    let account = Account {
-        balance: bytes.try_get_i64_le().ok()?,
-        unbilled: bytes.try_get_i64_le().ok()?,
-        reserved: bytes.try_get_i64_le().ok()?,
-        sequence: bytes.try_get_u64_le().ok()?,
+    let moving = Moving::read(&mut bytes)?;
+    let account = read_tail(&mut bytes, moving)?;
+    bytes.is_empty().then_some(account)
+}
+
+/// What charges move.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moving {
+    pub balance: i64,
+    pub unbilled: i64,
+    pub reserved: i64,
+    pub sequence: u64,
+}
+
+impl Moving {
+    /// The account, moved.
+    pub(crate) fn of(self, account: Account) -> Account {
+        let Self { balance, unbilled, reserved, sequence } = self;
+        Account { balance, unbilled, reserved, sequence, ..account }
+    }
+
+    pub(crate) fn read(bytes: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            balance: get_number(bytes)?,
+            unbilled: get_number(bytes)?,
+            reserved: get_number(bytes)?,
+            sequence: get_sequence(bytes)?,
+        })
+    }
+}
+
+/// An account out of what moves, and the rest of its record.
+pub(crate) fn read_tail(bytes: &mut &[u8], moving: Moving) -> Option<Account> {
+    let Moving { balance, unbilled, reserved, sequence } = moving;
+    Some(Account {
+        balance,
+        unbilled,
+        reserved,
+        sequence,
+        permanent_limit: get_number(bytes)?,
+        temporary_until: get_number(bytes)?,
+        period_end: get_number(bytes)?,
+        open_bill: bytes.try_get_u32_le().ok()?,
         status: status(bytes.try_get_u8().ok()?)?,
         mode: mode(bytes.try_get_u8().ok()?)?,
-        non_usage_billing: non_usage_billing(bytes.try_get_u8().ok()?)?,
         decimals: decimals(bytes.try_get_u8().ok()?)?,
+        non_usage_billing: non_usage_billing(bytes.try_get_u8().ok()?)?,
         minor_digits: decimals(bytes.try_get_u8().ok()?)?,
         currency: Currency::from_number(bytes.try_get_u32_le().ok()?),
-        permanent_limit: bytes.try_get_i64_le().ok()?,
-        temporary_limit: bytes.try_get_i64_le().ok()?,
-        temporary_until: bytes.try_get_i64_le().ok()?,
-        open_bill: bytes.try_get_u32_le().ok()?,
+        temporary_limit: get_number(bytes)?,
         last_bill: bytes.try_get_u32_le().ok()?,
-        period_end: bytes.try_get_i64_le().ok()?,
         open_reservations: bytes.try_get_u32_le().ok()?,
-    };
-    bytes.is_empty().then_some(account)
+    })
 }
 
 pub(crate) fn status(number: u8) -> Option<Status> {
@@ -99,13 +156,13 @@ fn decimals(number: u8) -> Option<u8> {
     (number <= crate::domain::money::MAX_DECIMALS).then_some(number)
 }
 
-/// `<i8i8i8I2c0` and the rest: amount, report by, expires at, account, request id.
+/// `<i7i7i7I2c0` and the rest: amount, report by, expires at, account, request id.
 #[must_use]
 pub fn encode_reservation(reservation: &Reservation) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(26 + reservation.account.len() + reservation.request_id.len());
-    bytes.put_i64_le(reservation.amount);
-    bytes.put_i64_le(reservation.report_by);
-    bytes.put_i64_le(reservation.expires_at);
+    put_number(&mut bytes, reservation.amount);
+    put_number(&mut bytes, reservation.report_by);
+    put_number(&mut bytes, reservation.expires_at);
     put_text(&mut bytes, &reservation.account);
     bytes.put_slice(reservation.request_id.as_bytes());
     bytes
@@ -118,16 +175,16 @@ pub fn decode_reservation(bytes: &[u8]) -> Result<Reservation, Undecodable> {
 
 fn read_reservation(mut bytes: &[u8]) -> Option<Reservation> {
     Some(Reservation {
-        amount: bytes.try_get_i64_le().ok()?,
-        report_by: bytes.try_get_i64_le().ok()?,
-        expires_at: bytes.try_get_i64_le().ok()?,
+        amount: get_number(&mut bytes)?,
+        report_by: get_number(&mut bytes)?,
+        expires_at: get_number(&mut bytes)?,
         account: get_text(&mut bytes)?,
         request_id: String::from_utf8(bytes.to_vec()).ok()?,
     })
 }
 
-/// `<c8BBBBi8i8i8`: fingerprint, kind, verdict, flags, how the reservation ended, amount, overdraft, sequence; and, if there is a
-/// reservation or a declined reserve, `<i8i8i8`: its amount (or the shortfall), report by, expires at.
+/// `<c8BBBBi7i7`: fingerprint, kind, verdict, flags, how the reservation ended, amount, sequence; if there is an overdraft, `<i7`; and, if
+/// there is a reservation or a declined reserve, `<i7i7i7`: its amount (or the shortfall), report by, expires at.
 #[must_use]
 pub fn encode_remembered(remembered: &Remembered) -> Vec<u8> {
     let decision = &remembered.decision;
@@ -140,22 +197,27 @@ pub fn encode_remembered(remembered: &Remembered) -> Vec<u8> {
     if let Some(grant) = &decision.reservation {
         flags |= flag::RESERVATION | if grant.is_final_unit { flag::FINAL_UNIT } else { 0 };
     }
+    if decision.overdraft > 0 {
+        flags |= flag::OVERDRAFT;
+    }
     let mut bytes = Vec::with_capacity(60);
     bytes.put_slice(&remembered.fingerprint);
     bytes.put_u8(decision.kind as u8);
     bytes.put_u8(decision.verdict as u8);
     bytes.put_u8(flags);
     bytes.put_u8(remembered.ended as u8);
-    bytes.put_i64_le(decision.amount);
-    bytes.put_i64_le(decision.overdraft);
-    bytes.put_u64_le(decision.sequence);
+    put_number(&mut bytes, decision.amount);
+    put_sequence(&mut bytes, decision.sequence);
+    if decision.overdraft > 0 {
+        put_number(&mut bytes, decision.overdraft);
+    }
     let slot = match (&decision.reservation, decision.reserve) {
         (Some(grant), _) => Some([grant.amount, grant.report_by, grant.expires_at]),
         (None, ReserveVerdict::Declined { shortfall }) => Some([shortfall, 0, 0]),
         (None, _) => None,
     };
     for number in slot.into_iter().flatten() {
-        bytes.put_i64_le(number);
+        put_number(&mut bytes, number);
     }
     bytes
 }
@@ -172,13 +234,13 @@ fn read_remembered(mut bytes: &[u8]) -> Option<Remembered> {
     let verdict = bytes.try_get_u8().ok()?;
     let flags = bytes.try_get_u8().ok()?;
     let ended = bytes.try_get_u8().ok()?;
-    let amount = bytes.try_get_i64_le().ok()?;
-    let overdraft = bytes.try_get_i64_le().ok()?;
-    let sequence = bytes.try_get_i64_le().ok()?;
+    let amount = get_number(&mut bytes)?;
+    let sequence = get_number(&mut bytes)?;
+    let overdraft = if flags & flag::OVERDRAFT == 0 { 0 } else { get_number(&mut bytes)? };
     let slot = if flags & (flag::RESERVATION | flag::RESERVE_DECLINED) == 0 {
         [0; 3]
     } else {
-        [bytes.try_get_i64_le().ok()?, bytes.try_get_i64_le().ok()?, bytes.try_get_i64_le().ok()?]
+        [get_number(&mut bytes)?, get_number(&mut bytes)?, get_number(&mut bytes)?]
     };
     let ended = [Ended::Not, Ended::Settled, Ended::Released].into_iter().find(|known| *known as u8 == ended)?;
     let decision = decision(kind, verdict, flags, [amount, overdraft, sequence], slot)?;

@@ -52,7 +52,7 @@ pub struct EmbeddedEngine {
 impl EmbeddedEngine {
     /// Opens the store, or makes it; refuses one that another process uses, or that was made with other settings.
     pub fn open(path: &Path, settings: &StoreSettings, clock: Clock, watchers: Watchers) -> anyhow::Result<Self> {
-        let store = Store::open(path, settings)?;
+        let mut store = Store::open(path, settings)?;
         let book = store.load()?;
         let (jobs, inbox) = mpsc::channel();
         let desk = Desk { store, book: Some(book), clock, window: settings.window, watchers };

@@ -48,21 +48,21 @@ pub struct State {
     pub rotated_at: Millis,
 }
 
-/// What a step changed, for whoever has to store it.
+/// What a step changed, for whoever has to store it. What changed more than once is named more than once: that costs less than a set.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     /// Accounts to write again.
-    pub accounts: BTreeSet<String>,
+    pub accounts: Vec<String>,
     /// Profiles to write again, and the places in the list of names that they had before.
-    pub profiles: BTreeSet<String>,
+    pub profiles: Vec<String>,
     /// Reservations to write again, or to remove.
-    pub reservations: BTreeSet<RequestKey>,
+    pub reservations: Vec<RequestKey>,
     /// Requests to write again.
-    pub requests: BTreeSet<RequestKey>,
+    pub requests: Vec<RequestKey>,
     /// Whether the younger requests became the older ones, and the older ones went.
     pub is_rotated: bool,
     /// Sums of what was given back, to write again.
-    pub undone: BTreeSet<RequestKey>,
+    pub undone: Vec<RequestKey>,
     /// The block to append.
     pub block: Option<Block>,
 }
@@ -108,7 +108,7 @@ impl Book {
             changes.is_rotated = true;
         }
         let must_repeat = self.expire(now, &mut changes);
-        let mut entries = Vec::new();
+        let mut entries = Vec::with_capacity(orders.len());
         let mut answers = Vec::with_capacity(orders.len());
         if !must_repeat {
             for order in orders {
@@ -139,9 +139,9 @@ impl Book {
                     account.open_reservations -= 1;
                 }
                 self.by_account.remove(&(reservation.account.clone(), key));
-                changes.accounts.insert(reservation.account);
+                changes.accounts.push(reservation.account);
             }
-            changes.reservations.insert(key);
+            changes.reservations.push(key);
         }
         self.expiries.first().is_some_and(|(at, _)| *at <= now)
     }
@@ -167,24 +167,27 @@ impl Book {
         let step = decide(&touched, &order.command, &order.fingerprint, moment);
         let Some(change) = step.change else { return step.answer };
         if let Some(account) = change.account {
-            self.accounts.insert(id.clone(), account);
-            changes.accounts.insert(id.clone());
+            match self.accounts.get_mut(id) {
+                Some(place) => *place = account,
+                None => drop(self.accounts.insert(id.clone(), account)),
+            }
+            changes.accounts.push(id.clone());
         }
         if let Some(profile) = change.profile {
             self.put_profile(id, profile);
-            changes.profiles.insert(id.clone());
+            changes.profiles.push(id.clone());
         }
         if let Some(key) = reservation_key {
             self.change_reservation(key, change.reservation, changes);
         }
         if let (Some(key), Some(undone)) = (order.original, change.undone) {
             self.undone.insert(key, undone);
-            changes.undone.insert(key);
+            changes.undone.push(key);
         }
         entries.extend(change.entries);
         if let Some(decision) = change.decision {
             self.requests.insert(order.key, Remembered { fingerprint: order.fingerprint, decision, ended: Ended::Not });
-            changes.requests.insert(order.key);
+            changes.requests.push(order.key);
         }
         step.answer
     }
@@ -221,13 +224,13 @@ impl Book {
                 ended
             }
         };
-        changes.reservations.insert(key);
+        changes.reservations.push(key);
         // The request that made it remembers how it ended; marking it also makes it young again.
         if let Some(remembered) = self.remembered(key).copied()
             && remembered.ended != ended
         {
             self.requests.insert(key, Remembered { ended, ..remembered });
-            changes.requests.insert(key);
+            changes.requests.push(key);
         }
     }
 

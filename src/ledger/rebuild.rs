@@ -4,7 +4,7 @@
 //! the result against the ledger, `restore` makes a new ledger of it.
 //!
 //! What entries do not tell is not rebuilt: requests that were declined or changed nothing (their ids are free again), whether a grant
-//! was the final unit, and why a report's new reservation was refused.
+//! was the final unit, and why a report's new reservation was refused (nor that such a report settled one that had ended before).
 
 use crate::clock::Clock;
 use crate::domain::account::{Account, Millis, Profile, Reservation, Status};

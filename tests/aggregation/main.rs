@@ -16,6 +16,7 @@ mod idle;
 mod kills;
 mod load;
 mod process;
+mod recovery;
 mod stops;
 
 use service::seed;

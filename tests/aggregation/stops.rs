@@ -13,7 +13,7 @@ use crate::process::Aggregator;
 use crate::support::RedisServer;
 use crate::{seed, temporary_folder};
 
-fn start(redis: &RedisServer, billing: &str, load: &Load) -> Aggregator {
+pub fn start(redis: &RedisServer, billing: &str, load: &Load) -> Aggregator {
     Aggregator::start(&redis.url(), billing, &["--test-clock", load.clock_file()])
 }
 
@@ -25,7 +25,7 @@ fn journals(redis: &RedisServer) -> Vec<String> {
 }
 
 /// Waits until a partition stands still, and answers which, and why.
-async fn stopped(store: &Billing) -> Vec<(u16, String)> {
+pub async fn stopped(store: &Billing) -> Vec<(u16, String)> {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let all = partitions::all(store.store()).await.unwrap();

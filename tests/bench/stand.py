@@ -17,6 +17,23 @@ ROOT = Path(__file__).resolve().parents[2]
 POSTGRES = "/usr/lib/postgresql/15/bin"
 START_SECONDS = 30
 
+# How many accounts one call copies.
+COPIES = 5_000
+
+# Copies an account of a store with one partition: its record, its profile, its place in the list of names.
+COPY = """
+local prefix, record = ARGV[1], redis.call('HGET', KEYS[1], ARGV[1] .. '-0')
+local threshold, created_at, place, at = struct.unpack('<i8i8I2c0', redis.call('HGET', KEYS[2], ARGV[1] .. '-0'))
+local folded, name = string.match(place, '^(%Z*)'), string.sub(redis.call('HGET', KEYS[2], ARGV[1] .. '-0'), at)
+for number = tonumber(ARGV[2]), tonumber(ARGV[3]) do
+  local id = prefix .. '-' .. string.format('%.0f', number)
+  place = folded .. '\\0' .. id
+  redis.call('HSET', KEYS[1], id, record)
+  redis.call('HSET', KEYS[2], id, struct.pack('<i8i8I2c0', threshold, created_at, #place, place) .. name)
+  redis.call('ZADD', KEYS[3], '0', place)
+end
+"""
+
 
 class Stand:
     """A folder, and the servers in it."""
@@ -65,6 +82,16 @@ class Stand:
     def tollgate(self, *store):
         """The service as its users run it: everything on."""
         return self._listening([self.binary, "serve", *store, "--metrics-listen", f"127.0.0.1:{free_port()}", "--log", "warn"])
+
+    def fill(self, redis, service, prefix, count):
+        """Many accounts, all copies of the first, past the service: ten million calls would take longer than all that is measured."""
+        self.bench(service, "--prefix", prefix, "--accounts", 1, "--calls", 1, "--warm-up", "0s", "--check-books", "none")
+        keys = {key.rsplit(":", 1)[1]: key for key in ask_redis(redis.path, "--scan").split()}
+        words = ["EVAL", COPY, 3, keys["accounts"], keys["profiles"], keys["names"], prefix]
+        for first in range(1, count, COPIES):
+            failed = ask_redis(redis.path, *words, first, min(first + COPIES, count) - 1)
+            if failed:
+                raise SystemExit(f"cannot copy accounts: {failed}")
 
     def empty_server(self):
         """The same stack, doing nothing."""

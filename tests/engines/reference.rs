@@ -13,7 +13,7 @@ use tollgate::domain::command::{
 use tollgate::domain::entry::{Entry, EntryKind};
 use tollgate::domain::money::Quote;
 use tollgate::domain::outcome::{Answer, Refusal, ReserveVerdict, Verdict};
-use tollgate::domain::rules::{Remembered, is_close_due};
+use tollgate::domain::rules::{Ended, Remembered, is_close_due};
 use tollgate::ledger::model::{Book, StepTime};
 use tollgate::ledger::rebuild::Rebuild;
 use tollgate::ledger::{Block, Engine, Order, RequestKey};
@@ -117,8 +117,12 @@ async fn due_pages_are_whole(engine: &dyn Engine, ids: &[String]) {
     assert_eq!(found, expected);
 }
 
-/// Entries do not tell whether a grant was the final unit, nor why a new reservation was refused.
-fn as_far_as_entries_tell(mut remembered: Remembered) -> Remembered {
+/// Entries do not tell whether a grant was the final unit, nor why a new reservation was refused; and so not that a late report, which
+/// asked for one, has settled a reservation that had expired, or was released.
+fn as_far_as_entries_tell(mut remembered: Remembered, rebuilt: &Remembered) -> Remembered {
+    if remembered.ended == Ended::Settled {
+        remembered.ended = rebuilt.ended;
+    }
     let decision = &mut remembered.decision;
     if let Some(grant) = &mut decision.reservation {
         grant.is_final_unit = false;
@@ -246,7 +250,7 @@ impl Reference {
         for (account, _, request_id) in &self.history {
             let key = RequestKey::of(account, request_id);
             if let (Some(rebuilt), Some(remembered)) = (rebuilt.remembered(key), self.book.remembered(key)) {
-                assert_eq!(*rebuilt, as_far_as_entries_tell(*remembered), "{account} {request_id}");
+                assert_eq!(*rebuilt, as_far_as_entries_tell(*remembered, rebuilt), "{account} {request_id}");
             }
         }
     }

@@ -57,13 +57,19 @@ pub async fn commit(
     let changed = books.take(records).map_err(StepError::Broken)?;
     let rows: Vec<_> = records.iter().map(Record::to_row).collect();
     ENTRIES.insert(connection, dialect, &rows).await?;
-    let rows: Vec<_> = changed.iter().filter_map(|key| Some(total_row(key, books.totals.get(key)?))).collect();
-    TOTALS.insert(connection, dialect, &rows).await?;
-    let rows: Vec<_> = books.accounts.iter().map(|(id, account)| account_row(id, account)).collect();
-    ACCOUNTS.insert(connection, dialect, &rows).await?;
+    books.totals.retain(|key, _| changed.contains(key));
+    write_books(connection, dialect, &books).await?;
     bills::apply(connection, records).await?;
     transaction.commit().await?;
     Ok(())
+}
+
+/// Writes accounts and totals.
+pub async fn write_books(connection: &mut AnyConnection, dialect: Dialect, books: &Books) -> Result<(), BillingError> {
+    let rows: Vec<_> = books.totals.iter().map(|(key, total)| total_row(key, total)).collect();
+    TOTALS.insert(connection, dialect, &rows).await?;
+    let rows: Vec<_> = books.accounts.iter().map(|(id, account)| account_row(id, account)).collect();
+    ACCOUNTS.insert(connection, dialect, &rows).await
 }
 
 async fn advance(connection: &mut AnyConnection, partition: u16, fence: i64, from: &Position, to: &Position) -> Result<(), StepError> {

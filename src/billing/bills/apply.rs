@@ -174,7 +174,7 @@ struct Desk {
 }
 
 /// The id of the document that an entry cuts.
-fn document_id(record: &Record) -> i64 {
+pub(super) fn document_id(record: &Record) -> i64 {
     (number(record.sequence) << 16) | i64::from(record.partition)
 }
 

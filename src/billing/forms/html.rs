@@ -6,7 +6,7 @@ use super::FormError;
 use super::sheet::{Sheet, Sum, Weight};
 
 #[derive(Template)]
-#[template(path = "document.html")]
+#[template(path = "document.html", config = "src/billing/forms/askama.toml")]
 struct Page<'a> {
     sheet: &'a Sheet,
     /// The name of the document, as the inside of a CSS string.

@@ -1,16 +1,17 @@
 //! Blocks of journal entries, as bytes.
 //!
-//! A block is `<i8I4i8c16c16` (first sequence, count, time, id, id of the block before) and its entries. An entry is
-//! `<BBI4i8i8i8i8i8` (kind, mode, bill, amount, balance, unbilled, reserved, account sequence); if it has a time other than the block's,
-//! `<i8`; if it has details, `<i8i8`; and an ending: `<I2c0I4c0`, the account id and a protobuf message of what the caller sent. The
-//! ending is packed before the step, so that the step only copies it. Flags in the kind's byte say what is there.
+//! A block is `<i8I4i8c16c16I2I2` (first sequence, count, time, id, id of the block before, count of accounts, count of endings), the ids of
+//! the accounts (`<Bc0`), the endings, and the entries. An ending is what a command's entries have in common: `<I2I4c0`, the place of its
+//! account, from 1 on, and a protobuf message of what the caller sent. Ids and endings are packed before the step, which copies them as
+//! they are. An entry is `<BBI2I4i7i7i7i7i7` (kind, mode, ending, bill, amount, balance, unbilled, reserved, account sequence); if it has
+//! a time other than the block's, `<i7`; and if it has details, `<i7i7`. Flags in the kind's byte say what is there.
 
 use bytes::{Buf, BufMut};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, fixed64, int64, uint32};
 
-use super::{Undecodable, category, get_text, mode, non_usage_billing, put_text};
-use crate::domain::account::Currency;
+use super::{Moving, Undecodable, category, get_number, mode, non_usage_billing, put_number, put_sequence};
+use crate::domain::account::{Currency, Mode};
 use crate::domain::command::{Command, Note};
 use crate::domain::entry::{Entry, EntryKind, Settings};
 use crate::domain::money::Quote;
@@ -18,10 +19,10 @@ use crate::domain::rules::Fingerprint;
 use crate::ledger::Block;
 
 /// Bytes of a block before its first entry.
-const BLOCK_HEADER_BYTES: usize = 52;
+const BLOCK_HEADER_BYTES: usize = 56;
 
 /// The least bytes of an entry.
-const ENTRY_HEADER_BYTES: usize = 52;
+const ENTRY_BYTES: usize = 43;
 
 /// Flags in the byte of an entry's kind. The script uses the same.
 pub(crate) mod entry_flag {
@@ -30,6 +31,9 @@ pub(crate) mod entry_flag {
     /// Two details follow.
     pub const DETAILS: u8 = 128;
 }
+
+/// In the place of an entry's ending: only the account is meant. So it is with what was due by itself.
+pub(crate) const ACCOUNT_ONLY: u16 = 1 << 15;
 
 /// What the caller sent along, as stored.
 #[derive(Clone, PartialEq, Message)]
@@ -90,49 +94,39 @@ struct StoredSettings {
     minor_digits: u32,
 }
 
-/// Packs what a command's entries end with, but for the fingerprint; see [`seal_ending`]. Written field by field, because it is done for every charge, and a [`Rest`] would
-/// need a copy of each text.
+/// Packs what a command's entries repeat of it, but for its account and its fingerprint; see
+/// [`put_fingerprint`]. Written field by field, because it is done for every charge, and a
+/// [`Rest`] would need a copy of each text.
 #[must_use]
-pub fn encode_ending(command: &Command) -> Vec<u8> {
+pub fn encode_rest(command: &Command) -> Vec<u8> {
     let refers_to = command.action.refers_to().unwrap_or_default();
-    let mut bytes = Vec::with_capacity(96);
-    put_text(&mut bytes, &command.account);
-    put_rest(&mut bytes, |bytes| {
-        put_rest_fields(bytes, &command.request_id, refers_to, &command.note, &Settings::of(&command.action));
-        put_invoices(bytes, command.action.invoices());
-    });
+    let mut bytes = Vec::with_capacity(80);
+    put_rest(&mut bytes, &command.request_id, refers_to, &command.note, &Settings::of(&command.action));
+    put_invoices(&mut bytes, command.action.invoices());
     bytes
 }
 
-/// Completes an ending with the fingerprint, which is a digest of the ending, too.
-pub fn seal_ending(ending: &mut Vec<u8>, account: &str, fingerprint: &Fingerprint) {
-    put_fingerprint(ending, fingerprint);
-    put_length(ending, 2 + account.len());
+/// Appends the id of an account to a block's.
+pub(crate) fn put_account(bytes: &mut Vec<u8>, account: &str) {
+    bytes.put_u8(u8::try_from(account.len()).unwrap_or(u8::MAX));
+    bytes.put_slice(account.as_bytes());
 }
 
-/// What is packed by `put`, after its length.
-fn put_rest(bytes: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
-    let length_at = bytes.len();
-    bytes.put_u32_le(0);
-    put(bytes);
-    put_length(bytes, length_at);
+/// Appends an ending to a block's.
+pub(crate) fn put_ending(bytes: &mut Vec<u8>, account_place: u16, rest: &[u8]) {
+    bytes.put_u16_le(account_place);
+    bytes.put_u32_le(u32::try_from(rest.len()).unwrap_or(u32::MAX));
+    bytes.put_slice(rest);
 }
 
-/// Writes at a place how many bytes follow it.
-fn put_length(bytes: &mut [u8], length_at: usize) {
-    let length = u32::try_from(bytes.len() - length_at - 4).unwrap_or(u32::MAX);
-    if let Some(place) = bytes.get_mut(length_at..length_at + 4) {
-        place.copy_from_slice(&length.to_le_bytes());
-    }
-}
-
-fn put_fingerprint(bytes: &mut Vec<u8>, fingerprint: &Fingerprint) {
+/// Completes what a command's entries repeat of it by the fingerprint, which is a digest of it, too.
+pub(crate) fn put_fingerprint(bytes: &mut Vec<u8>, fingerprint: &Fingerprint) {
     if *fingerprint != Fingerprint::default() {
         fixed64::encode(13, &u64::from_le_bytes(*fingerprint), bytes);
     }
 }
 
-fn put_rest_fields(bytes: &mut Vec<u8>, request_id: &str, refers_to: &str, note: &Note, settings: &Settings) {
+fn put_rest(bytes: &mut Vec<u8>, request_id: &str, refers_to: &str, note: &Note, settings: &Settings) {
     put_string(bytes, 1, request_id);
     put_string(bytes, 2, refers_to);
     put_string(bytes, 3, &note.item);
@@ -209,40 +203,58 @@ fn restore_settings(stored: StoredSettings) -> Option<Settings> {
     })
 }
 
-/// Packs a block.
+/// Packs a block. Each entry gets an ending of its own.
 #[must_use]
 pub fn encode_block(block: &Block) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(BLOCK_HEADER_BYTES + block.entries.len() * 140);
+    let count = block.entries.len();
+    let (mut accounts, mut endings, mut entries) = (Vec::new(), Vec::new(), Vec::with_capacity(count * 60));
+    let (mut account_count, mut last_account) = (0_u16, None);
+    let mut rest = Vec::new();
+    for (ending, entry) in (0_u16..).zip(&block.entries) {
+        if last_account != Some(&entry.account) {
+            put_account(&mut accounts, &entry.account);
+            last_account = Some(&entry.account);
+            account_count += 1;
+        }
+        rest.clear();
+        put_rest(&mut rest, &entry.request_id, &entry.refers_to, &entry.note, &entry.settings);
+        put_invoices(&mut rest, &entry.note.invoices);
+        put_fingerprint(&mut rest, &entry.fingerprint);
+        put_ending(&mut endings, account_count, &rest);
+        put_entry(&mut entries, entry, ending, block.time);
+    }
+    let mut bytes = Vec::with_capacity(BLOCK_HEADER_BYTES + accounts.len() + endings.len() + entries.len());
     bytes.put_u64_le(block.first_sequence);
-    bytes.put_u32_le(u32::try_from(block.entries.len()).unwrap_or(u32::MAX));
+    bytes.put_u32_le(u32::try_from(count).unwrap_or(u32::MAX));
     bytes.put_i64_le(block.time);
     bytes.put_slice(&block.id);
     bytes.put_slice(&block.previous);
-    for entry in &block.entries {
-        let has_own_time = entry.time != block.time;
-        let has_details = entry.details != [0, 0];
-        let flags = if has_own_time { entry_flag::OWN_TIME } else { 0 } | if has_details { entry_flag::DETAILS } else { 0 };
-        bytes.put_u8(entry.kind as u8 | flags);
-        bytes.put_u8(entry.mode as u8);
-        bytes.put_u32_le(entry.bill);
-        for number in [entry.amount, entry.balance, entry.unbilled, entry.reserved] {
-            bytes.put_i64_le(number);
-        }
-        bytes.put_u64_le(entry.account_sequence);
-        if has_own_time {
-            bytes.put_i64_le(entry.time);
-        }
-        if has_details {
-            entry.details.iter().for_each(|detail| bytes.put_i64_le(*detail));
-        }
-        put_text(&mut bytes, &entry.account);
-        put_rest(&mut bytes, |bytes| {
-            put_rest_fields(bytes, &entry.request_id, &entry.refers_to, &entry.note, &entry.settings);
-            put_invoices(bytes, &entry.note.invoices);
-            put_fingerprint(bytes, &entry.fingerprint);
-        });
+    bytes.put_u16_le(account_count);
+    bytes.put_u16_le(u16::try_from(count).unwrap_or(u16::MAX));
+    for part in [accounts, endings, entries] {
+        bytes.put_slice(&part);
     }
     bytes
+}
+
+fn put_entry(bytes: &mut Vec<u8>, entry: &Entry, ending: u16, block_time: i64) {
+    let has_own_time = entry.time != block_time;
+    let has_details = entry.details != [0, 0];
+    let flags = if has_own_time { entry_flag::OWN_TIME } else { 0 } | if has_details { entry_flag::DETAILS } else { 0 };
+    bytes.put_u8(entry.kind as u8 | flags);
+    bytes.put_u8(entry.mode as u8);
+    bytes.put_u16_le(ending);
+    bytes.put_u32_le(entry.bill);
+    for number in [entry.amount, entry.balance, entry.unbilled, entry.reserved] {
+        put_number(bytes, number);
+    }
+    put_sequence(bytes, entry.account_sequence);
+    if has_own_time {
+        put_number(bytes, entry.time);
+    }
+    if has_details {
+        entry.details.iter().for_each(|detail| put_number(bytes, *detail));
+    }
 }
 
 /// The inverse of [`encode_block`].
@@ -257,72 +269,118 @@ fn read_block(mut bytes: &[u8]) -> Option<Block> {
     let (mut id, mut previous) = ([0; 16], [0; 16]);
     bytes.try_copy_to_slice(&mut id).ok()?;
     bytes.try_copy_to_slice(&mut previous).ok()?;
-    if bytes.remaining() < count.checked_mul(ENTRY_HEADER_BYTES)? {
+    let (account_count, ending_count) = (bytes.try_get_u16_le().ok()?, bytes.try_get_u16_le().ok()?);
+    let accounts: Vec<&str> = (0..account_count).map(|_| read_account(&mut bytes)).collect::<Option<_>>()?;
+    let endings: Vec<Ending<'_>> = (0..ending_count).map(|_| Ending::read(&mut bytes, &accounts)).collect::<Option<_>>()?;
+    if bytes.remaining() < count.checked_mul(ENTRY_BYTES)? {
         return None;
     }
     let mut entries = Vec::with_capacity(count);
     for _ in 0..count {
-        entries.push(read_entry(&mut bytes, time)?);
+        let packed = PackedEntry::read(&mut bytes)?;
+        entries.push(packed.with(endings.get(usize::from(packed.ending & !ACCOUNT_ONLY))?, time)?);
     }
     bytes.is_empty().then_some(Block { first_sequence, id, previous, time, entries })
 }
 
-fn read_entry(bytes: &mut &[u8], block_time: i64) -> Option<Entry> {
-    let flagged_kind = bytes.try_get_u8().ok()?;
-    let kind = EntryKind::from_number(flagged_kind & !(entry_flag::OWN_TIME | entry_flag::DETAILS))?;
-    let mode = mode(bytes.try_get_u8().ok()?)?;
-    let bill = bytes.try_get_u32_le().ok()?;
-    let amount = bytes.try_get_i64_le().ok()?;
-    let balance = bytes.try_get_i64_le().ok()?;
-    let unbilled = bytes.try_get_i64_le().ok()?;
-    let reserved = bytes.try_get_i64_le().ok()?;
-    let account_sequence = bytes.try_get_u64_le().ok()?;
-    let time = if flagged_kind & entry_flag::OWN_TIME == 0 { block_time } else { bytes.try_get_i64_le().ok()? };
-    let details =
-        if flagged_kind & entry_flag::DETAILS == 0 { [0, 0] } else { [bytes.try_get_i64_le().ok()?, bytes.try_get_i64_le().ok()?] };
-    let account = get_text(bytes)?;
-    let rest_bytes = bytes.try_get_u32_le().ok()? as usize;
-    let (rest, after) = bytes.split_at_checked(rest_bytes)?;
+fn read_account<'a>(bytes: &mut &'a [u8]) -> Option<&'a str> {
+    let length = usize::from(bytes.try_get_u8().ok()?);
+    std::str::from_utf8(take(bytes, length)?).ok()
+}
+
+fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+    let (taken, after) = bytes.split_at_checked(length)?;
     *bytes = after;
-    let rest = Rest::decode(rest).ok()?;
-    Some(Entry {
-        kind,
-        account,
-        request_id: rest.request_id,
-        account_sequence,
-        time,
-        mode,
-        bill,
-        amount,
-        balance,
-        unbilled,
-        reserved,
-        details,
-        fingerprint: rest.fingerprint.to_le_bytes(),
-        note: Note {
-            category: match rest.category {
-                0 => None,
-                number => Some(category(u8::try_from(number).ok()?)?),
+    Some(taken)
+}
+
+/// What a command's entries have in common.
+struct Ending<'a> {
+    account: &'a str,
+    rest: &'a [u8],
+}
+
+impl<'a> Ending<'a> {
+    fn read(bytes: &mut &'a [u8], accounts: &[&'a str]) -> Option<Self> {
+        let place = usize::from(bytes.try_get_u16_le().ok()?).checked_sub(1)?;
+        let length = bytes.try_get_u32_le().ok()? as usize;
+        Some(Self { account: accounts.get(place)?, rest: take(bytes, length)? })
+    }
+}
+
+/// An entry as it is stored, without its ending.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PackedEntry {
+    /// Where its ending is, and perhaps [`ACCOUNT_ONLY`].
+    pub ending: u16,
+    /// Its amount.
+    pub amount: i64,
+    /// What the account had after it.
+    pub moving: Moving,
+    kind: EntryKind,
+    mode: Mode,
+    bill: u32,
+    own_time: Option<i64>,
+    details: [i64; 2],
+}
+
+impl PackedEntry {
+    pub(crate) fn read(bytes: &mut &[u8]) -> Option<Self> {
+        let flagged_kind = bytes.try_get_u8().ok()?;
+        let has = |flag: u8| flagged_kind & flag != 0;
+        let kind = EntryKind::from_number(flagged_kind & !(entry_flag::OWN_TIME | entry_flag::DETAILS))?;
+        let mode = mode(bytes.try_get_u8().ok()?)?;
+        let ending = bytes.try_get_u16_le().ok()?;
+        let bill = bytes.try_get_u32_le().ok()?;
+        let amount = get_number(bytes)?;
+        let moving = Moving::read(bytes)?;
+        let own_time = if has(entry_flag::OWN_TIME) { Some(get_number(bytes)?) } else { None };
+        let details = if has(entry_flag::DETAILS) { [get_number(bytes)?, get_number(bytes)?] } else { [0, 0] };
+        Some(Self { ending, amount, moving, kind, mode, bill, own_time, details })
+    }
+
+    fn with(self, ending: &Ending<'_>, block_time: i64) -> Option<Entry> {
+        let rest = Rest::decode(if self.ending & ACCOUNT_ONLY == 0 { ending.rest } else { &[] }).ok()?;
+        let Moving { balance, unbilled, reserved, sequence: account_sequence } = self.moving;
+        Some(Entry {
+            kind: self.kind,
+            account: ending.account.to_owned(),
+            request_id: rest.request_id,
+            account_sequence,
+            time: self.own_time.unwrap_or(block_time),
+            mode: self.mode,
+            bill: self.bill,
+            amount: self.amount,
+            balance,
+            unbilled,
+            reserved,
+            details: self.details,
+            fingerprint: rest.fingerprint.to_le_bytes(),
+            note: Note {
+                category: match rest.category {
+                    0 => None,
+                    number => Some(category(u8::try_from(number).ok()?)?),
+                },
+                item: rest.item,
+                description: rest.description,
+                quantity: rest.quantity,
+                unit: rest.unit,
+                occurred_at: rest.occurred_at,
+                attributes: rest.attributes.into_iter().map(|attribute| (attribute.key, attribute.value)).collect(),
+                actor: rest.actor,
+                reason: rest.reason,
+                invoices: rest.invoices,
             },
-            item: rest.item,
-            description: rest.description,
-            quantity: rest.quantity,
-            unit: rest.unit,
-            occurred_at: rest.occurred_at,
-            attributes: rest.attributes.into_iter().map(|attribute| (attribute.key, attribute.value)).collect(),
-            actor: rest.actor,
-            reason: rest.reason,
-            invoices: rest.invoices,
-        },
-        refers_to: rest.refers_to,
-        settings: rest.settings.map_or(Some(Settings::default()), restore_settings)?,
-    })
+            refers_to: rest.refers_to,
+            settings: rest.settings.map_or(Some(Settings::default()), restore_settings)?,
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::account::{Category, Mode, NonUsageBilling};
+    use crate::domain::account::{Category, NonUsageBilling};
 
     #[test]
     fn a_block_comes_back_as_it_was_stored() {

@@ -1,9 +1,12 @@
 //! The SQL of the embedded ledger.
 //!
-//! Accounts, profiles, reservations and sums given back are rows that are written over. Request ids are random keys, which a table
-//! would scatter over all its pages; so each batch appends its own as one row to a log, and the log is read back into memory at start.
-//! There are two logs, one window long each: when the window is over, the older is dropped and the younger takes its place.
+//! Profiles, reservations and sums given back are rows that are written over. Request ids are random keys, and the accounts of a batch lie
+//! anywhere: tables would scatter them over all their pages, and each page touched is written whole. So each batch appends its own as one
+//! row to a log, and the logs are read back into memory at start. Of request ids there are two logs, one window long each: when the
+//! window is over, the older is dropped and the younger takes its place. The log of accounts is short: when it has [`MAX_LOGGED`] records,
+//! what is in it goes to the rows of the accounts, each once, and it begins anew.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -19,13 +22,18 @@ use crate::ledger::model::{Book, Changes, State};
 use crate::ledger::{Block, NamePlace, RequestKey, StoreSettings, fold_name};
 
 /// The version of tables and records. A store of another version is refused.
-const FORMAT_VERSION: i64 = 1;
+const FORMAT_VERSION: i64 = 2;
+
+/// How many records the log of accounts may hold. The more, the fewer rows are written, and the longer it takes when they are: a
+/// transaction of so many rows is some 60 ms.
+const MAX_LOGGED: usize = 32_768;
 
 const TABLES: &str = "
     CREATE TABLE settings (settings TEXT NOT NULL);
     CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 0), sequence INTEGER NOT NULL, last_block BLOB NOT NULL,
                         now INTEGER NOT NULL, rotated_at INTEGER NOT NULL);
     CREATE TABLE accounts (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE changed_accounts (id INTEGER PRIMARY KEY, records BLOB NOT NULL);
     CREATE TABLE profiles (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE reservations (key BLOB PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE requests (id INTEGER PRIMARY KEY, records BLOB NOT NULL);
@@ -45,6 +53,9 @@ const ROTATE: &str = "
 #[derive(Debug)]
 pub(super) struct Store {
     connection: Connection,
+    /// How many records the log of accounts holds, and of which accounts.
+    logged: usize,
+    changed: HashSet<String>,
 }
 
 impl Store {
@@ -76,12 +87,13 @@ impl Store {
             }
             other => bail!("{} has format version {other}, and this is a tollgate for version {FORMAT_VERSION}", path.display()),
         }
-        Ok(Self { connection })
+        Ok(Self { connection, logged: 0, changed: HashSet::new() })
     }
 
     /// Reads everything but the journal.
-    pub(super) fn load(&self) -> anyhow::Result<Book> {
-        let connection = &self.connection;
+    pub(super) fn load(&mut self) -> anyhow::Result<Book> {
+        let Self { connection, logged, changed } = self;
+        (*logged, *changed) = (0, HashSet::new());
         let mut book = Book {
             state: connection.query_row("SELECT sequence, last_block, now, rotated_at FROM state", [], |row| {
                 Ok(State { sequence: row.get(0)?, last_block: row.get(1)?, now: row.get(2)?, rotated_at: row.get(3)? })
@@ -91,6 +103,14 @@ impl Store {
         each(connection, "SELECT id, record FROM accounts", |id: String, record| {
             book.accounts.insert(id, decode_account(record)?);
             Ok(())
+        })?;
+        each(connection, "SELECT id, records FROM changed_accounts ORDER BY id", |_: i64, records| {
+            read_accounts(records, |id, record| {
+                *logged += 1;
+                changed.insert(id.to_owned());
+                book.accounts.insert(id.to_owned(), decode_account(record)?);
+                Ok(())
+            })
         })?;
         each(connection, "SELECT id, record FROM profiles", |id: String, record| {
             let profile = decode_profile(record)?;
@@ -128,6 +148,20 @@ impl Store {
         let transaction = self.connection.transaction()?;
         for changes in all_changes {
             write_changes(&transaction, book, changes)?;
+        }
+        let accounts: HashSet<&str> = all_changes.iter().flat_map(|changes| &changes.accounts).map(String::as_str).collect();
+        if !accounts.is_empty() {
+            log_accounts(&transaction, book, &accounts)?;
+            self.logged += accounts.len();
+            for id in accounts {
+                if !self.changed.contains(id) {
+                    self.changed.insert(id.to_owned());
+                }
+            }
+        }
+        if self.logged > MAX_LOGGED {
+            write_accounts(&transaction, book, &self.changed)?;
+            (self.logged, self.changed) = (0, HashSet::new());
         }
         let State { sequence, last_block, now, rotated_at } = book.state;
         transaction
@@ -175,13 +209,6 @@ fn write_changes(transaction: &Transaction<'_>, book: &Book, changes: &Changes) 
     if changes.is_rotated {
         transaction.execute_batch(ROTATE)?;
     }
-    for id in &changes.accounts {
-        if let Some(account) = book.accounts.get(id) {
-            transaction
-                .prepare_cached("INSERT INTO accounts VALUES (?1, ?2) ON CONFLICT DO UPDATE SET record = excluded.record")?
-                .execute(params![id, encode_account(account)])?;
-        }
-    }
     for id in &changes.profiles {
         if let Some(profile) = book.profiles.get(id) {
             transaction
@@ -215,6 +242,49 @@ fn write_changes(transaction: &Transaction<'_>, book: &Book, changes: &Changes) 
         transaction.prepare_cached("INSERT INTO journal VALUES (?1, ?2)")?.execute(params![block.first_sequence, encode_block(block)])?;
     }
     Ok(())
+}
+
+/// Appends the accounts to their log, as they are now.
+fn log_accounts(transaction: &Transaction<'_>, book: &Book, ids: &HashSet<&str>) -> rusqlite::Result<()> {
+    let mut records = Vec::with_capacity(ids.len() * 96);
+    for id in ids {
+        if let Some(account) = book.accounts.get(*id) {
+            for part in [id.as_bytes(), &encode_account(account)] {
+                records.push(u8::try_from(part.len()).unwrap_or(u8::MAX));
+                records.extend_from_slice(part);
+            }
+        }
+    }
+    transaction.prepare_cached("INSERT INTO changed_accounts (records) VALUES (?1)")?.execute([records])?;
+    Ok(())
+}
+
+/// Writes the accounts to their rows, and empties their log.
+fn write_accounts(transaction: &Transaction<'_>, book: &Book, ids: &HashSet<String>) -> rusqlite::Result<()> {
+    let mut put = transaction.prepare_cached("INSERT INTO accounts VALUES (?1, ?2) ON CONFLICT DO UPDATE SET record = excluded.record")?;
+    for id in ids {
+        if let Some(account) = book.accounts.get(id) {
+            put.execute(params![id, encode_account(account)])?;
+        }
+    }
+    transaction.execute("DELETE FROM changed_accounts", [])?;
+    Ok(())
+}
+
+/// An account in the log: the length of its id, its id, the length of its record, its record.
+fn read_accounts(mut records: &[u8], mut take: impl FnMut(&str, &[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    while !records.is_empty() {
+        let id = next_part(&mut records)?;
+        take(std::str::from_utf8(id)?, next_part(&mut records)?)?;
+    }
+    Ok(())
+}
+
+fn next_part<'a>(records: &mut &'a [u8]) -> anyhow::Result<&'a [u8]> {
+    let (length, rest) = records.split_first().context("a log of accounts is cut short")?;
+    let (part, rest) = rest.split_at_checked(usize::from(*length)).context("a log of accounts is cut short")?;
+    *records = rest;
+    Ok(part)
 }
 
 /// A request in the log: its key, the length of its record, its record.

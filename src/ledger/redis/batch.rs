@@ -1,10 +1,14 @@
 //! A batch on its way to the script and back: packed numbers there, numbers and stored records back.
 //!
 //! In the formats of `struct` (their names are in `script.rs`): `BATCH_FORMAT`, which holds now, how far ahead of Redis it may be, two
-//! ends of billing periods, window, block id, and how many accounts, requests and commands follow; the ids of the accounts and the keys
-//! of the requests that it touches, each once; which of the requests may have a reservation, or a sum given back, and which of the
-//! accounts need their profile; and each command in `COMMAND_FORMAT`: kind, account, request, fingerprint, mantissa, scale, option,
-//! extra, ending. What few commands have is in the extra: MessagePack of [original, first sent at, currency, detail], or empty.
+//! ends of billing periods, window, block id, and how many accounts, requests and commands there are; the keys of the requests that it
+//! touches, each once; which of the requests may have a reservation, or a sum given back, and which of the accounts need their profile;
+//! and each command in `COMMAND_FORMAT`: kind, account, request, fingerprint, mantissa, scale, option. What few commands have follows as
+//! an extra: MessagePack of [original, first sent at, currency, detail]; then [`HAS_EXTRA`] is added to the option.
+//!
+//! Apart from that go the ids of the accounts that it touches, each once, and what the entries end with, both as the journal keeps them.
+//! Of plain debits, the answer holds only the entries and, for each run of them on one account, the rest of the account's record: what
+//! there is to say of them is read out of these.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -13,11 +17,12 @@ use bytes::BufMut;
 use redis::Value;
 use rmp::encode::{write_array_len, write_sint, write_str_len};
 
-use crate::domain::account::Category;
-use crate::domain::command::{Action, Debit, Excess, LimitChange, Reserve, TemporaryChange, Then, Until};
+use crate::domain::account::{Account, Category};
+use crate::domain::command::{Action, Debit, Excess, Kind, LimitChange, Reserve, TemporaryChange, Then, Until};
 use crate::domain::money::Quote;
-use crate::domain::outcome::{Answer, Outcome, Refusal};
-use crate::ledger::codec::{decode_account, decode_remembered, encode_place};
+use crate::domain::outcome::{Answer, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
+use crate::ledger::codec::journal::{PackedEntry, put_account, put_ending};
+use crate::ledger::codec::{decode_account, decode_remembered, encode_place, read_tail};
 use crate::ledger::model::StepTime;
 use crate::ledger::{BatchAnswer, LedgerError, NamePlace, Order, RequestKey, fold_name};
 
@@ -26,6 +31,9 @@ pub const WATCH_LEASE_MILLIS: i64 = 60_000;
 
 /// The option of a direct debit of usage within usable credit.
 pub const PLAIN_DEBIT: i64 = debit_option(Category::Usage, Excess::WithinUsableCredit, 0);
+
+/// Added to the option of a command that has an extra.
+pub const HAS_EXTRA: i64 = 1_000;
 
 /// Things that are named once, and referred to by their place, from 1 on.
 struct Places<T> {
@@ -75,18 +83,29 @@ impl Packed {
     }
 }
 
+/// A packed batch: the arguments of the script.
+#[derive(Debug)]
+pub struct PackedBatch {
+    /// What it asks.
+    pub commands: Vec<u8>,
+    /// The ids of the accounts.
+    pub ids: Vec<u8>,
+    /// What the entries end with.
+    pub endings: Vec<u8>,
+}
+
 /// Packs a batch.
 #[must_use]
-pub fn encode(orders: &[Order], time: &StepTime, max_ahead: i64, block_id: [u8; 16]) -> Vec<u8> {
+pub fn encode(orders: &[Order], time: &StepTime, max_ahead: i64, block_id: [u8; 16]) -> PackedBatch {
     let (mut account_places, mut request_places) = (Places::new(orders.len()), Places::new(orders.len() * 2));
-    let (mut ids, mut keys, mut commands) = (Vec::new(), Vec::new(), Vec::with_capacity(orders.len() * 128));
+    let (mut ids, mut endings) = (Vec::with_capacity(orders.len() * 16), Vec::with_capacity(orders.len() * 80));
+    let (mut keys, mut commands) = (Vec::with_capacity(orders.len() * 16), Vec::with_capacity(orders.len() * 40));
     let (mut with_reservation, mut with_undone, mut with_profile) = (Vec::new(), Vec::new(), Vec::new());
     for order in orders {
         let command = &order.command;
         let (account, is_new) = account_places.of(command.account.as_str());
         if is_new {
-            ids.put_u8(u8::try_from(command.account.len()).unwrap_or(u8::MAX));
-            ids.put_slice(command.account.as_bytes());
+            put_account(&mut ids, &command.account);
         }
         let mut place_of = |key: &RequestKey| {
             let (place, is_new) = request_places.of(*key);
@@ -111,19 +130,21 @@ pub fn encode(orders: &[Order], time: &StepTime, max_ahead: i64, block_id: [u8; 
         commands.put_slice(&order.fingerprint);
         commands.put_i64_le(amount.map_or(0, Quote::mantissa));
         commands.put_i8(amount.map_or(-1, |amount| i8::try_from(amount.scale()).unwrap_or(i8::MAX)));
-        commands.put_u16_le(u16::try_from(option).unwrap_or(u16::MAX));
         let extra = extra(order, original);
-        commands.put_u16_le(u16::try_from(extra.len()).unwrap_or(u16::MAX));
-        commands.put_slice(&extra);
-        commands.put_u32_le(u32::try_from(order.ending.len()).unwrap_or(u32::MAX));
-        commands.put_slice(&order.ending);
+        let option = if extra.is_empty() { option } else { option + HAS_EXTRA };
+        commands.put_u16_le(u16::try_from(option).unwrap_or(u16::MAX));
+        if !extra.is_empty() {
+            commands.put_u16_le(u16::try_from(extra.len()).unwrap_or(u16::MAX));
+            commands.put_slice(&extra);
+        }
+        put_ending(&mut endings, account, &order.rest);
     }
     for list in [&mut with_reservation, &mut with_undone, &mut with_profile] {
         list.sort_unstable();
         list.dedup();
     }
 
-    let mut batch = Vec::with_capacity(80 + ids.len() + keys.len() + commands.len() + 2 * with_reservation.len());
+    let mut batch = Vec::with_capacity(80 + keys.len() + commands.len() + 2 * with_reservation.len());
     let [this_end, next_end] = time.period_ends;
     for number in [time.now, max_ahead, this_end, next_end, time.window] {
         batch.put_i64_le(number);
@@ -132,13 +153,12 @@ pub fn encode(orders: &[Order], time: &StepTime, max_ahead: i64, block_id: [u8; 
     for count in [account_places.places.len(), request_places.places.len(), orders.len()] {
         batch.put_u16_le(u16::try_from(count).unwrap_or(u16::MAX));
     }
-    batch.append(&mut ids);
     batch.append(&mut keys);
     let lists = [with_reservation, with_undone, with_profile];
     lists.iter().for_each(|list| batch.put_u16_le(u16::try_from(list.len()).unwrap_or(u16::MAX)));
     lists.iter().flatten().for_each(|place| batch.put_u16_le(*place));
     batch.append(&mut commands);
-    batch
+    PackedBatch { commands: batch, ids, endings }
 }
 
 /// The amount that most commands have one of, and a number for what they have to choose.
@@ -259,21 +279,81 @@ fn put_limit(packed: &mut Packed, limit: &LimitChange) {
     packed.number(end);
 }
 
-/// Reads the script's answer.
-pub fn decode(value: Value) -> Result<BatchAnswer, LedgerError> {
-    let Value::Array(values) = value else { return Err(LedgerError::corrupt("the script's answer is no array")) };
+/// Reads the script's answer to these commands.
+pub fn decode(value: Value, orders: &[Order]) -> Result<BatchAnswer, LedgerError> {
+    let strange = || LedgerError::corrupt("the script's answer has other values than expected");
+    let Value::Array(values) = value else { return Err(strange()) };
     let mut values = values.into_iter();
-    let must_repeat = matches!(values.next(), Some(Value::Int(1)));
-    let mut answers = Vec::with_capacity(values.len() / 3);
-    while let Some(code) = values.next() {
-        let (Value::Int(code), Some(Value::BulkString(remembered)), Some(Value::BulkString(account))) =
-            (code, values.next(), values.next())
-        else {
-            return Err(LedgerError::corrupt("the script's answer has other values than expected"));
-        };
-        answers.push(answer(code, &remembered, &account)?);
+    let (Some(Value::Int(must_repeat)), Some(Value::Int(first_sequence)), Some(Value::BulkString(entries)), Some(Value::BulkString(runs))) =
+        (values.next(), values.next(), values.next(), values.next())
+    else {
+        return Err(strange());
+    };
+    let first_sequence = u64::try_from(first_sequence).map_err(|_| strange())?;
+    if must_repeat == 1 {
+        return Ok(BatchAnswer { answers: Vec::new(), must_repeat: true });
     }
-    Ok(BatchAnswer { answers, must_repeat })
+    let mut straight = Straight { entries: &entries, next_sequence: first_sequence, runs: &runs, run: None };
+    let mut answers = Vec::with_capacity(orders.len());
+    while let Some(place) = values.next() {
+        let (Value::Int(place), Some(Value::Int(code)), Some(Value::BulkString(remembered)), Some(Value::BulkString(account))) =
+            (place, values.next(), values.next(), values.next())
+        else {
+            return Err(strange());
+        };
+        let place = usize::try_from(place).map_err(|_| strange())?;
+        straight.answer_until(place, orders, &mut answers).ok_or_else(strange)?;
+        answers.push(answer(code, &remembered, &account)?);
+        straight.run = None;
+    }
+    straight.answer_until(orders.len(), orders, &mut answers).ok_or_else(strange)?;
+    Ok(BatchAnswer { answers, must_repeat: false })
+}
+
+/// What went the straight way, and was not answered one by one: the journal entries of the batch, and the rest of the account's record
+/// for each run of commands on one account.
+struct Straight<'a> {
+    entries: &'a [u8],
+    next_sequence: u64,
+    runs: &'a [u8],
+    /// The account of the run, as it was after its last command; None: another command came between.
+    run: Option<(&'a str, Account)>,
+}
+
+impl<'a> Straight<'a> {
+    /// Answers the commands up to that place.
+    fn answer_until(&mut self, end: usize, orders: &'a [Order], answers: &mut Vec<Answer>) -> Option<()> {
+        while answers.len() < end {
+            let id = orders.get(answers.len())?.command.account.as_str();
+            let (sequence, entry) = self.entry_of(answers.len())?;
+            let account = match self.run {
+                Some((running, account)) if running == id => entry.moving.of(account),
+                _ => read_tail(&mut self.runs, entry.moving)?,
+            };
+            self.run = Some((id, account));
+            let decision = Decision {
+                kind: Kind::Debit,
+                verdict: Verdict::Done,
+                amount: entry.amount,
+                overdraft: 0,
+                reservation: None,
+                reserve: ReserveVerdict::NotAsked,
+                sequence,
+            };
+            answers.push(Ok(Outcome { decision: Some(decision), replayed: false, account }));
+        }
+        Some(())
+    }
+
+    fn entry_of(&mut self, place: usize) -> Option<(u64, PackedEntry)> {
+        loop {
+            let (sequence, entry) = (self.next_sequence, PackedEntry::read(&mut self.entries)?);
+            self.next_sequence += 1;
+            if usize::from(entry.ending) == place {
+                return Some((sequence, entry));
+            }
+        }
+    }
 }
 
 fn answer(code: i64, remembered: &[u8], account: &[u8]) -> Result<Answer, LedgerError> {

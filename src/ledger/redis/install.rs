@@ -83,7 +83,7 @@ impl Installation {
         });
         self.rank(keys.reservations_by_account(), by_account).await?;
         self.rank(keys.names(), book.names.iter().map(|place| (0, encode_place(place).into_bytes()))).await?;
-        redis::cmd("SET").arg(keys.state()).arg(encode_state(book)).exec_async(&mut self.connection).await?;
+        redis::cmd("HSET").arg(keys.accounts()).arg("").arg(encode_state(book)).exec_async(&mut self.connection).await?;
         Ok(())
     }
 
@@ -127,15 +127,19 @@ impl Installation {
     }
 }
 
-/// The script's `STATE_FORMAT`.
+/// The script's `STATE_FORMAT`: the state of a partition, which is the field of the accounts that has no name.
 fn encode_state(book: &Book) -> Vec<u8> {
     let State { sequence, last_block, now, rotated_at } = book.state;
     let next_expiry = book.expiries.first().map_or(NEVER, |(at, _)| *at);
     let mut bytes = FORMAT_VERSION.to_le_bytes().to_vec();
     bytes.extend(sequence.to_le_bytes());
-    for number in [now, next_expiry, rotated_at, 0] {
+    let never_checked = 0_i64;
+    for number in [now, never_checked, next_expiry, rotated_at] {
         bytes.extend(number.to_le_bytes());
     }
+    bytes.push(u8::from(!book.older_requests.is_empty()));
+    let watched_until = 0_i64;
+    bytes.extend(watched_until.to_le_bytes());
     bytes.extend(last_block);
     bytes
 }

@@ -9,9 +9,8 @@ const SLOTS: u32 = 16_384;
 
 const SLOT_OF: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);
 
-/// The names of the keys, in the order in which the script gets them.
-const NAMES: [&str; 11] = [
-    "state",
+/// The names of the keys, in the order in which the script gets them. The state of the partition is a field of the accounts: the empty id.
+const NAMES: [&str; 10] = [
     "accounts",
     "profiles",
     "reservations",
@@ -28,7 +27,7 @@ const NAMES: [&str; 11] = [
 #[derive(Clone, Debug)]
 pub struct PartitionKeys {
     /// All of them, in the order in which the script gets them.
-    pub all: [String; 11],
+    pub all: [String; 10],
     /// The sharded channel on which changes are announced.
     pub channel: String,
 }
@@ -44,12 +43,6 @@ impl PartitionKeys {
 
     fn named(&self, name: &str) -> &str {
         NAMES.iter().zip(&self.all).find(|(known, _)| **known == name).map_or("", |(_, key)| key)
-    }
-
-    /// What the partition knows of itself.
-    #[must_use]
-    pub fn state(&self) -> &str {
-        self.named("state")
     }
 
     /// The sorted set of reservations by expiry.

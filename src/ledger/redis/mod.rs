@@ -1,6 +1,6 @@
 //! The ledger in Redis (7.0 or newer, or Valkey): the rules as Lua, beside the data.
 //!
-//! [`keys`] says what is kept where, [`script`] and `lua/batch.lua` what happens to it, [`batch`] how a batch travels, [`link`] how the
+//! [`keys`] says what is kept where, [`script`] and `lua/load.lua` what happens to it, [`batch`] how a batch travels, [`link`] how the
 //! connection is kept, [`prepare`] what a store must be like, [`announce`] how changes made by other processes become known.
 //!
 //! A batch is sent once. If its answer does not come, its callers are told so, and repeat it with their request ids if they want to.
@@ -126,7 +126,8 @@ impl Engine for RedisEngine {
             let keys = self.keys(partition)?;
             let max_ahead = if self.clock.is_test_clock() { -1 } else { MAX_CLOCK_DIFFERENCE };
             let packed = batch::encode(&orders, &StepTime::of(&self.clock, self.window), max_ahead, rand::random());
-            batch::decode(self.link.run(&script::BATCH, &keys.all, &[&packed, keys.channel.as_bytes()]).await?)
+            let arguments: [&[u8]; 4] = [&packed.commands, &packed.ids, &packed.endings, keys.channel.as_bytes()];
+            batch::decode(self.link.run(&script::BATCH, &keys.all, &arguments).await?, &orders)
         }
         .boxed()
     }

@@ -10,12 +10,12 @@ use crate::domain::entry::EntryKind;
 use crate::domain::money::{MAX_COMMANDED_UNITS, MAX_UNITS};
 use crate::domain::outcome::{Refusal, Verdict};
 use crate::domain::rules::{Ended, MAX_OPEN_RESERVATIONS};
-use crate::ledger::codec::flag;
-use crate::ledger::codec::journal::entry_flag;
+use crate::ledger::codec::journal::{ACCOUNT_ONLY, entry_flag};
+use crate::ledger::codec::{MOVING_BYTES, flag};
 use crate::ledger::model::MAX_EXPIRIES;
 
 /// The version of keys and records. A store of another version is refused.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// The score of the sentinel among the expiries: later than any.
 pub const NEVER: i64 = (1 << 53) - 1;
@@ -56,42 +56,47 @@ pub static INITIALIZE: LazyLock<Script> = LazyLock::new(|| Script::of(include_st
 pub static SPAN: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/span.lua")));
 
 /// Keys, by their place in `KEYS`; see [`super::keys`].
-const KEYS: [&str; 11] =
-    ["STATE", "ACCOUNTS", "PROFILES", "RESERVATIONS", "EXPIRIES", "BY_ACCOUNT", "REQUESTS", "OLDER_REQUESTS", "UNDONE", "JOURNAL", "NAMES"];
+const KEYS: [&str; 10] =
+    ["ACCOUNTS", "PROFILES", "RESERVATIONS", "EXPIRIES", "BY_ACCOUNT", "REQUESTS", "OLDER_REQUESTS", "UNDONE", "JOURNAL", "NAMES"];
 
 /// Stored records, which [`crate::ledger::codec`] packs and unpacks too, and the batch, which [`super::batch`] packs.
-const FORMATS: [(&str, &str); 11] = [
-    ("STATE_FORMAT", "<I4i8i8i8i8i8c16"),
-    ("ACCOUNT_FORMAT", "<i8i8i8i8BBBBBI4i8i8i8I4I4i8I4"),
-    ("MOVING_FORMAT", "<i8i8i8i8"),
-    ("RESERVATION_FORMAT", "<i8i8i8"),
-    ("REMEMBERED_FORMAT", "<c8BBBBi8i8i8"),
-    ("REMEMBERED_LONG_FORMAT", "<c8BBBBi8i8i8i8i8i8"),
-    ("BLOCK_FORMAT", "<i8I4i8c16c16"),
-    ("ENTRY_FORMAT", "<BBI4i8i8i8i8i8"),
-    ("ENTRY_HEAD_FORMAT", "<BBI4i8"),
+const FORMATS: [(&str, &str); 15] = [
+    ("STATE_FORMAT", "<I4i8i8i8i8i8Bi8c16"),
+    ("ACCOUNT_FORMAT", "<i7i7i7i7i7i7i7I4BBBBBI4i7I4I4"),
+    ("STRAIGHT_FORMAT", "<i7i7i7i7i7i7i7I4BBB"),
+    ("MOVING_FORMAT", "<i7i7i7i7"),
+    ("RESERVATION_FORMAT", "<i7i7i7"),
+    ("RESERVATION_ID_FORMAT", "<i7i7i7I2c0"),
+    ("REMEMBERED_FORMAT", "<c8BBBBi7i7"),
+    ("PLAIN_FORMAT", "<c8c4i7i7"),
+    ("BLOCK_FORMAT", "<i8I4i8c16c16I2I2"),
+    ("ENTRY_FORMAT", "<BBI2I4i7i7i7i7i7"),
+    ("ENTRY_HEAD_FORMAT", "<I2I2I4i7"),
+    ("ENDING_FORMAT", "<I2I4c0"),
     ("BATCH_FORMAT", "<i8i8i8i8i8c16I2I2I2"),
-    ("COMMAND_FORMAT", "<BI2I2c8i8bI2I2c0I4c0"),
+    ("COMMAND_FORMAT", "<BI2I2c8i8bI2"),
+    ("PROFILE_FORMAT", "<i8i8I2c0"),
 ];
 
-/// Places of an account's fields in its record. The first four are all that most charges move; the rest is left packed by them.
+/// Places of an account's fields in its record. The first four are all that most charges move, up to decimals is what they look at; the
+/// rest is left packed by them.
 const ACCOUNT_FIELDS: [&str; 17] = [
     "BALANCE",
     "UNBILLED",
     "RESERVED",
     "SEQUENCE",
+    "PERMANENT",
+    "TEMPORARY_UNTIL",
+    "PERIOD_END",
+    "OPEN_BILL",
     "STATUS",
     "MODE",
-    "NON_USAGE",
     "DECIMALS",
+    "NON_USAGE",
     "MINOR_DIGITS",
     "CURRENCY",
-    "PERMANENT",
     "TEMPORARY",
-    "TEMPORARY_UNTIL",
-    "OPEN_BILL",
     "LAST_BILL",
-    "PERIOD_END",
     "OPEN_RESERVATIONS",
 ];
 
@@ -105,9 +110,17 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("MAX_EXPIRIES", MAX_EXPIRIES as i64),
         ("MAX_OPEN_RESERVATIONS", i64::from(MAX_OPEN_RESERVATIONS)),
         ("ACCOUNT_FIELDS", ACCOUNT_FIELDS.len() as i64),
-        ("MOVING_BYTES", 4 * 8),
+        ("MOVING_BYTES", MOVING_BYTES as i64),
+        // Before the end of the period, in what does not move: permanent limit and end of the temporary one.
+        ("PERIOD_END_AT", 2 * 7),
+        ("FAR", MAX_COMMANDED_UNITS / 2),
         ("WATCH_LEASE", super::batch::WATCH_LEASE_MILLIS),
         ("PLAIN_DEBIT", super::batch::PLAIN_DEBIT),
+        ("HAS_EXTRA", super::batch::HAS_EXTRA),
+        // Kind and mode of an entry, as one number of two bytes.
+        ("PREPAID_CHARGE", EntryKind::ChargedBalance as i64 + 256 * Mode::Prepaid as i64),
+        ("POSTPAID_CHARGE", EntryKind::ChargedUnbilled as i64 + 256 * Mode::Postpaid as i64),
+        ("ACCOUNT_ONLY", i64::from(ACCOUNT_ONLY)),
         ("OWN_TIME", i64::from(entry_flag::OWN_TIME)),
         ("DETAILS", i64::from(entry_flag::DETAILS)),
         ("ACTIVE", Status::Active as i64),
@@ -124,6 +137,7 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("FINAL_UNIT", i64::from(flag::FINAL_UNIT)),
         ("RESERVE_GRANTED", i64::from(flag::RESERVE_GRANTED)),
         ("RESERVE_DECLINED", i64::from(flag::RESERVE_DECLINED)),
+        ("OVERDRAFT", i64::from(flag::OVERDRAFT)),
         ("RESERVE_SUSPENDED", i64::from(flag::RESERVE_SUSPENDED)),
         ("SETTLED", Ended::Settled as i64),
         ("RELEASED", Ended::Released as i64),

@@ -83,8 +83,8 @@ handlers[DEBIT] = function(account, n)
   if is_own_bill then
     account[LAST_BILL] = account[LAST_BILL] + 1
     local bill = account[LAST_BILL]
-    push(CHARGED_OWN_BILL, account, bill, amount, balance - rounding, left, over, rest)
-    if rounding ~= 0 then push(ROUNDED, account, bill, rounding, balance, 0, 0, rest) end
+    push(CHARGED_OWN_BILL, account, bill, amount, balance - rounding, left, over)
+    if rounding ~= 0 then push(ROUNDED, account, bill, rounding, balance, 0, 0) end
   else
     record(account[MODE] == POSTPAID and CHARGED_UNBILLED or CHARGED_BALANCE, account, amount, left, over)
   end

@@ -1,5 +1,9 @@
 -- Formulas, and what the rules have in common.
 
+-- The rules, up to `step`, are one function that makes the others: a batch that goes the straight way throughout does not need them, and
+-- making them takes as long as a few commands.
+local function make_rules()
+
 local function credit_limit(account)
   local limit = account[PERMANENT]
   if now < account[TEMPORARY_UNTIL] and account[TEMPORARY] > limit then return account[TEMPORARY] end
@@ -43,37 +47,36 @@ local moves_money = {
   [PERIOD_CLOSED] = true, [FINAL_BILLED] = true, [ROUNDED] = true, [PAYMENT_RECORDED] = true,
 }
 
--- The command that is being decided: its columns. `rest` is what its entries end with, packed by the sender.
-local kind, request, fingerprint, mantissa, scale, option, original, detail, rest
-
--- Numbers an entry, and appends it. Most need neither details nor a time of their own.
-local function push(entry_kind, account, bill, amount, balance, first_detail, second_detail, ending, time)
+-- Numbers an entry, and appends it. Most need neither details nor a time of their own. What was due by itself has the latter, and of the
+-- command's ending only the account.
+local function push(entry_kind, account, bill, amount, balance, first_detail, second_detail, time)
   sequence = sequence + 1
   local own = 0
   if moves_money[entry_kind] then
     own = account[SEQUENCE] + 1
     account[SEQUENCE] = own
   end
-  local more = ''
+  local more, ending = '', place
   if time then
-    entry_kind, more = entry_kind + OWN_TIME, pack('<i8', time)
+    entry_kind, more, ending = entry_kind + OWN_TIME, pack('<i7', time), ending + ACCOUNT_ONLY
   end
   if first_detail ~= 0 or second_detail ~= 0 then
-    entry_kind, more = entry_kind + DETAILS, more .. pack('<i8i8', first_detail, second_detail)
+    entry_kind, more = entry_kind + DETAILS, more .. pack('<i7i7', first_detail, second_detail)
   end
-  entries[entry_count + 1] = pack(ENTRY_FORMAT, entry_kind, account[MODE], bill, amount, balance, account[UNBILLED], account[RESERVED], own)
-  entries[entry_count + 2], entries[entry_count + 3] = more, ending
-  entry_count = entry_count + 3
+  entries[entry_count + 1] =
+    pack(ENTRY_FORMAT, entry_kind, account[MODE], ending, bill, amount, balance, account[UNBILLED], account[RESERVED], own)
+  entries[entry_count + 2] = more
+  entry_count = entry_count + 2
 end
 
 -- Records an entry of the command in the open bill. The account must already be as it is after it.
 local function record(entry_kind, account, amount, first_detail, second_detail)
   if moves_money[entry_kind] and account[PERIOD_END] == 0 then account[PERIOD_END] = period_end end
-  push(entry_kind, account, account[OPEN_BILL], amount, account[BALANCE], first_detail, second_detail, rest)
+  push(entry_kind, account, account[OPEN_BILL], amount, account[BALANCE], first_detail, second_detail)
 end
 
 -- Cuts the open bill: what is unbilled moves to the balance, and the sum is rounded to the minor unit by an entry of its own.
-local function cut_bill(entry_kind, account, ending, time)
+local function cut_bill(entry_kind, account, time)
   local bill, billed = account[OPEN_BILL], account[UNBILLED]
   local rounding = billed - round_half_up(billed, account)
   account[BALANCE] = account[BALANCE] + rounding - billed
@@ -81,8 +84,8 @@ local function cut_bill(entry_kind, account, ending, time)
   account[LAST_BILL] = account[LAST_BILL] + 1
   account[OPEN_BILL] = account[LAST_BILL]
   account[PERIOD_END] = 0
-  push(entry_kind, account, bill, billed, account[BALANCE] - rounding, 0, 0, ending, time)
-  if rounding ~= 0 then push(ROUNDED, account, bill, rounding, account[BALANCE], 0, 0, ending, time) end
+  push(entry_kind, account, bill, billed, account[BALANCE] - rounding, 0, 0, time)
+  if rounding ~= 0 then push(ROUNDED, account, bill, rounding, account[BALANCE], 0, 0, time) end
 end
 
 -- The decision that is being made. A handler sets it, and answers a refusal or nothing.

@@ -38,7 +38,7 @@ handlers[CONVERT] = function(account, n)
   if ends_in_past(change) then return LIMIT_ENDS_IN_PAST end
   -- Only a prepaid account can come to be unusable this way, and converting it moves no money.
   if not is_allowed and is_unusable(mode, account[BALANCE], permanent, temporary, ends) then return WOULD_BE_UNUSABLE end
-  if mode == PREPAID and account[PERIOD_END] ~= 0 then cut_bill(FINAL_BILLED, account, rest) end
+  if mode == PREPAID and account[PERIOD_END] ~= 0 then cut_bill(FINAL_BILLED, account) end
   account[MODE] = mode
   record(CONVERTED, account, 0, 0, 0)
   account[PERMANENT], account[TEMPORARY], account[TEMPORARY_UNTIL] = permanent, temporary, ends
@@ -64,7 +64,7 @@ end
 local function create(n)
   local extra = detail
   local mode, non_usage, decimals, minor_digits, currency, change = extra[1], extra[2], extra[3], extra[4], extra[5], extra[10]
-  local account = { 0, 0, 0, 0, ACTIVE, mode, non_usage, decimals, minor_digits, currency, 0, 0, 0, 1, 1, 0, 0 }
+  local account = { 0, 0, 0, 0, 0, 0, 0, 1, ACTIVE, mode, decimals, non_usage, minor_digits, currency, 0, 1, 0 }
   local permanent, temporary, ends, refused = limit_after(account, change)
   if refused then return nil, refused end
   local threshold = -1

@@ -1,24 +1,22 @@
 -- ------------------------------------------------------------------- the point of no return: below are only writes that cannot fail
 
-local writes, w = {}, 0
-for n in pairs(dirty_accounts) do
-  writes[w + 1], writes[w + 2] = account_ids[n], accounts[n]
-  w = w + 2
-  changed_count = changed_count + 1
-  changed[changed_count] = account_ids[n]
+local account_writes, account_write_count = {}, 0
+for n = 1, account_count do
+  if dirty_accounts[n] then
+    account_writes[account_write_count + 1], account_writes[account_write_count + 2] = account_ids[n], accounts[n]
+    account_write_count = account_write_count + 2
+    changed_count = changed_count + 1
+    changed[changed_count] = account_ids[n]
+  end
 end
-if w > 0 then
-  call('HSET', ACCOUNTS, unpack(writes))
-  state_now, is_state_dirty = now, true
-end
+if account_write_count > 0 then state_now, is_state_dirty = now, true end
 
-writes, w = {}, 0
 for q in pairs(dirty_requests) do
-  writes[w + 1], writes[w + 2] = request_keys[q], requests[q]
-  w = w + 2
+  request_writes[request_write_count + 1], request_writes[request_write_count + 2] = request_keys[q], requests[q]
+  request_write_count = request_write_count + 2
 end
-if w > 0 then
-  call('HSET', REQUESTS, unpack(writes))
+if request_write_count > 0 then
+  call('HSET', REQUESTS, unpack(request_writes))
   state_now, is_state_dirty = now, true
 end
 
@@ -55,7 +53,7 @@ if next(dirty_reservations) then
   end
 end
 
-writes, w = {}, 0
+local writes, w = {}, 0
 for q in pairs(dirty_undone) do
   writes[w + 1], writes[w + 2] = request_keys[q], pack('<i8', undone[q])
   w = w + 2
@@ -64,7 +62,7 @@ if w > 0 then call('HSET', UNDONE, unpack(writes)) end
 
 for n in pairs(dirty_profiles) do
   local profile = profiles[n]
-  call('HSET', PROFILES, account_ids[n], pack('<i8i8I2c0', profile[1], profile[2], #profile[3], profile[3]) .. profile[4])
+  call('HSET', PROFILES, account_ids[n], pack(PROFILE_FORMAT, profile[1], profile[2], #profile[3], profile[3]) .. profile[4])
   if profile[5] ~= profile[3] then
     if profile[5] ~= '' then call('ZREM', NAMES, profile[5]) end
     call('ZADD', NAMES, '0', profile[3])
@@ -72,16 +70,32 @@ for n in pairs(dirty_profiles) do
 end
 
 if entry_count > 0 then
+  -- What came with commands that left no entry is not kept.
+  if idle_count > 0 then
+    local kept, at = {}, 1
+    for i = 1, command_count do
+      local n, rest
+      n, rest, at = unpack_struct(ENDING_FORMAT, endings, at)
+      if idle[i] then rest = '' end
+      kept[i] = pack(ENDING_FORMAT, n, #rest, rest)
+    end
+    endings = concat(kept)
+  end
   local count = sequence - first_sequence + 1
-  entries[0] = pack(BLOCK_FORMAT, first_sequence, count, now, block_id, last_block)
-  call('XADD', JOURNAL, format('%.0f-0', first_sequence), 'b', concat(entries, '', 0, entry_count))
+  local header = pack(BLOCK_FORMAT, first_sequence, count, now, block_id, last_block, account_count, command_count)
+  local packed = concat(entries, '', 1, entry_count)
+  call('XADD', JOURNAL, format('%.0f-0', first_sequence), 'b', header .. ids .. endings .. packed)
+  if run_count > 0 then out[3], out[4] = packed, concat(runs) end
   last_block = block_id
 end
 
 if is_state_dirty then
-  call('SET', STATE, pack(STATE_FORMAT, FORMAT_VERSION, sequence, state_now, next_expiry, rotated_at, watched_until, last_block))
+  local packed =
+    pack(STATE_FORMAT, FORMAT_VERSION, sequence, state_now, checked_at, next_expiry, rotated_at, has_older, watched_until, last_block)
+  account_writes[account_write_count + 1], account_writes[account_write_count + 2] = '', packed
+  call('HSET', ACCOUNTS, unpack(account_writes))
 end
 
-if changed_count > 0 and now < watched_until then call('SPUBLISH', ARGV[2], cmsgpack.pack(changed)) end
+if changed_count > 0 and now < watched_until then call('SPUBLISH', ARGV[4], cmsgpack.pack(changed)) end
 
 return out

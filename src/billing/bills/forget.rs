@@ -1,0 +1,115 @@
+//! Undoes what a record led to: for entries that the ledger has lost. What was issued stays for ever, so it is asked for first.
+
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
+
+use super::apply::document_id;
+use crate::billing::BillingError;
+use crate::billing::record::{COLUMNS, Record, number};
+use crate::domain::account::Mode;
+use crate::domain::entry::{Entry, EntryKind};
+
+/// The numbers of documents that were issued because of these records.
+pub async fn issued_of(connection: &mut AnyConnection, records: &[Record]) -> Result<Vec<String>, BillingError> {
+    let mut numbers = Vec::new();
+    for record in records.iter().filter(|record| record.may_draft()) {
+        let query = sqlx::query("SELECT number FROM issued WHERE document = $1").bind(document_id(record));
+        numbers.extend(query.fetch_optional(&mut *connection).await?.map(|row| row.try_get::<String, _>(0)).transpose()?);
+    }
+    Ok(numbers)
+}
+
+/// Undoes what one record led to. Of several, the last comes first.
+pub async fn forget(connection: &mut AnyConnection, record: &Record) -> Result<(), BillingError> {
+    let entry = &record.entry;
+    if !entry.kind.moves_money() {
+        return Ok(());
+    }
+    let (account, sequence) = (entry.account.as_str(), number(entry.account_sequence));
+    let rows = sqlx::query("SELECT credit, document, amount FROM allocations WHERE account = $1 AND sequence = $2")
+        .bind(account.to_owned())
+        .bind(sequence)
+        .fetch_all(&mut *connection)
+        .await?;
+    for row in rows {
+        let (credit, document, amount): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let sql = "UPDATE payables SET open_amount = open_amount + $1 WHERE document = $2";
+        sqlx::query(sql).bind(amount).bind(document).execute(&mut *connection).await?;
+        let sql = "UPDATE credits SET allocated = allocated - $1 WHERE account = $2 AND sequence = $3";
+        sqlx::query(sql).bind(amount).bind(account.to_owned()).bind(credit).execute(&mut *connection).await?;
+    }
+    if entry.kind == EntryKind::PaymentReversed {
+        let last = "SELECT MAX(sequence) FROM credits WHERE account = $2 AND request_id = $3";
+        let sql = format!("UPDATE credits SET reversed = reversed - $1 WHERE account = $2 AND sequence = ({last})");
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(entry.amount).bind(account.to_owned()).bind(entry.refers_to.clone());
+        query.execute(&mut *connection).await?;
+    }
+    for table in ["allocations", "credits", "refunds"] {
+        let sql = format!("DELETE FROM {table} WHERE account = $1 AND sequence = $2");
+        sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).bind(sequence).execute(&mut *connection).await?;
+    }
+    if record.may_draft() {
+        for (table, column) in [("drafts", "document"), ("payables", "document"), ("documents", "id")] {
+            let sql = format!("DELETE FROM {table} WHERE {column} = $1");
+            sqlx::query(AssertSqlSafe(sql)).bind(document_id(record)).execute(&mut *connection).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Works out again where an account's bills have come to, from the entries that it still has.
+pub async fn end_again(connection: &mut AnyConnection, account: &str) -> Result<(), BillingError> {
+    let sql = "DELETE FROM bill_ends WHERE account = $1";
+    sqlx::query(sql).bind(account.to_owned()).execute(&mut *connection).await?;
+    let kinds = [EntryKind::ChargedOwnBill, EntryKind::Converted, EntryKind::PeriodClosed, EntryKind::FinalBilled, EntryKind::Rounded];
+    let kinds = kinds.map(|kind| (kind as i64).to_string()).join(", ");
+    let sql = format!("SELECT {COLUMNS} FROM entries WHERE account = $1 AND kind IN ({kinds}) ORDER BY sequence");
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).fetch_all(&mut *connection).await?;
+    let entries = rows.iter().map(|row| Ok(Record::from_row(row)?.entry)).collect::<Result<Vec<Entry>, BillingError>>()?;
+    let Some(End { balance, converted_bill, single_charged, single_rounded }) = End::of(&entries) else { return Ok(()) };
+    sqlx::query("INSERT INTO bill_ends (account, balance, converted_bill, single_charged, single_rounded) VALUES ($1, $2, $3, $4, $5)")
+        .bind(account.to_owned())
+        .bind(balance)
+        .bind(i64::from(converted_bill))
+        .bind(single_charged)
+        .bind(single_rounded)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Where an account's bills have come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct End {
+    balance: i64,
+    converted_bill: u32,
+    single_charged: i64,
+    single_rounded: i64,
+}
+
+impl End {
+    /// None: no entry says anything of it.
+    fn of(entries: &[Entry]) -> Option<Self> {
+        let mut end = None;
+        let mut cut_single = false;
+        for entry in entries {
+            let known: &mut Self = match entry.kind {
+                EntryKind::Converted if entry.mode == Mode::Prepaid => continue,
+                _ => end.get_or_insert_default(),
+            };
+            match entry.kind {
+                EntryKind::PeriodClosed | EntryKind::FinalBilled => {
+                    *known = Self { balance: entry.balance, ..Self::default() };
+                    cut_single = false;
+                }
+                EntryKind::ChargedOwnBill => {
+                    known.single_charged -= entry.amount;
+                    cut_single = true;
+                }
+                EntryKind::Rounded if cut_single => known.single_rounded += entry.amount,
+                EntryKind::Rounded => known.balance += entry.amount,
+                _ => known.converted_bill = entry.bill,
+            }
+        }
+        end
+    }
+}

@@ -1,0 +1,223 @@
+//! Where ledger and billing store have come to differ: what differs, and what an operator can do about it.
+//!
+//! A partition stops when its journal does not go on as it must, which happens when the ledger has lost its end (a failover to a replica
+//! that was behind, a file system that lied). [`Billing::inspect`] finds the last entry that both have. [`Billing::accept`] takes out of SQL
+//! what only SQL has, and goes on from there; [`reapply`](reapply::reapply) asks the ledger for the same again, by the same request ids.
+//! Each is recorded, with who did it and why.
+
+pub mod reapply;
+mod undo;
+
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
+
+use super::aggregate::step::hex;
+use super::partitions::{self, Partition};
+use super::record::{COLUMNS, Record, number};
+use super::{Billing, BillingError};
+use crate::domain::account::Millis;
+use crate::ledger::{Block, Ledger, LedgerError};
+
+/// How many blocks are compared at once.
+const BLOCKS: usize = 64;
+
+/// What differs in a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The partition.
+    pub partition: u16,
+    /// Why it is stopped; None: it is not.
+    pub stopped: Option<String>,
+    /// The fence that it was claimed by last.
+    fence: i64,
+    /// The sequence that SQL waits for.
+    pub next_in_sql: u64,
+    /// The sequence that the ledger's next entry will have.
+    pub next_in_ledger: u64,
+    /// The last entry that both have, and the block that it ends; None: the journal does not reach back so far.
+    pub common: Option<Common>,
+}
+
+/// Up to where ledger and SQL are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Common {
+    /// The last entry.
+    pub sequence: u64,
+    /// The block that it ends.
+    pub block: [u8; 16],
+    /// When that was written.
+    pub time: Millis,
+}
+
+impl Difference {
+    /// How many entries only SQL has; None: nobody can say.
+    #[must_use]
+    pub fn only_in_sql(&self) -> Option<u64> {
+        self.common.map(|common| self.next_in_sql - 1 - common.sequence)
+    }
+
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.stopped.is_none() && self.only_in_sql() == Some(0)
+    }
+}
+
+/// Who reconciles, why, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Who.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Millis,
+    /// Whether what only SQL has is to be applied again.
+    pub reapply: bool,
+}
+
+/// Why it cannot be reconciled so.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// The billing store.
+    #[error(transparent)]
+    Billing(#[from] BillingError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// There is no way on from here, but restoring the ledger.
+    #[error("{0}; the way on is an empty ledger, made whole by tollgate restore")]
+    OnlyRestore(String),
+    /// Somebody else has done something meanwhile.
+    #[error("partition {0} has changed meanwhile: look again")]
+    Changed(u16),
+}
+
+impl From<sqlx::Error> for ReconcileError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Billing(error.into())
+    }
+}
+
+impl Billing {
+    /// Looks what differs in each partition.
+    pub async fn inspect(&self, ledger: &Ledger) -> Result<Vec<Difference>, ReconcileError> {
+        let mut differences = Vec::new();
+        for partition in partitions::all(self.store()).await? {
+            differences.push(self.inspect_partition(ledger, partition).await?);
+        }
+        Ok(differences)
+    }
+
+    async fn inspect_partition(&self, ledger: &Ledger, stored: Partition) -> Result<Difference, ReconcileError> {
+        let engine = ledger.engine();
+        let Partition { partition, position, .. } = stored;
+        let span = engine.journal_span(partition).await?;
+        let mut difference = Difference {
+            partition,
+            stopped: stored.stopped.map(|stopped| stopped.reason),
+            fence: stored.fence,
+            next_in_sql: position.next_sequence,
+            next_in_ledger: span.next,
+            common: None,
+        };
+        let beginning = Common { sequence: 0, block: [0; 16], time: 0 };
+        let (mut before, mut oldest) = (Some(position.next_sequence), None);
+        loop {
+            let blocks = engine.blocks_before(partition, before, BLOCKS).await?;
+            if blocks.is_empty() {
+                break;
+            }
+            for block in blocks {
+                if block.end() <= position.next_sequence && self.has(partition, &block).await? {
+                    difference.common = Some(Common { sequence: block.end() - 1, block: block.id, time: block.time });
+                    return Ok(difference);
+                }
+                before = Some(block.first_sequence);
+                oldest = Some(block);
+            }
+        }
+        // A journal that is there from its first block on differs from the first on; one that was restored has no block yet.
+        difference.common = match oldest {
+            Some(first) if first.first_sequence == 1 => Some(beginning),
+            Some(first) if first.first_sequence == position.next_sequence && first.previous == position.last_block => {
+                Some(Common { sequence: position.next_sequence - 1, block: position.last_block, time: position.last_time })
+            }
+            None if span.next == 1 => Some(beginning),
+            None if span.next == position.next_sequence => {
+                Some(Common { sequence: span.next - 1, block: position.last_block, time: position.last_time })
+            }
+            _ => None,
+        };
+        Ok(difference)
+    }
+
+    /// Whether SQL has a block's entries, as they are.
+    async fn has(&self, partition: u16, block: &Block) -> Result<bool, BillingError> {
+        let sql = format!("SELECT {COLUMNS} FROM entries WHERE partition = $1 AND sequence >= $2 AND sequence < $3 ORDER BY sequence");
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(i64::from(partition)).bind(number(block.first_sequence)).bind(number(block.end()));
+        let rows = query.fetch_all(self.store().pool()).await?;
+        let stored = rows.iter().map(Record::from_row).collect::<Result<Vec<_>, _>>()?;
+        Ok(stored.iter().map(|record| &record.entry).eq(&block.entries))
+    }
+
+    /// Takes out of SQL what only SQL has, has the partition go on, and records it. Answers how many entries were taken out.
+    pub async fn accept(&self, difference: &Difference, decision: &Decision) -> Result<u64, ReconcileError> {
+        let partition = difference.partition;
+        let Some(common) = difference.common else {
+            let next = difference.next_in_sql;
+            return Err(ReconcileError::OnlyRestore(format!("the journal of partition {partition} no longer has entry {next}")));
+        };
+        let mut transaction = self.store().begin().await?;
+        let connection = &mut *transaction;
+        let done = sqlx::query(
+            "UPDATE partitions SET fence = fence + 1, next_sequence = $1, last_block = $2, last_time = $3, state = 'RUNNING', reason = '', \
+             stopped_at = 0, owner = '', lease_until = 0 WHERE partition = $4 AND fence = $5 AND next_sequence = $6",
+        )
+        .bind(number(common.sequence + 1))
+        .bind(hex(&common.block))
+        .bind(common.time)
+        .bind(i64::from(partition))
+        .bind(difference.fence)
+        .bind(number(difference.next_in_sql))
+        .execute(&mut *connection)
+        .await?;
+        if done.rows_affected() != 1 {
+            return Err(ReconcileError::Changed(partition));
+        }
+        let id = record(connection, difference, common, decision).await?;
+        let lost = difference.next_in_sql - 1 - common.sequence;
+        if lost > 0 {
+            undo::take_out(connection, self.store().dialect(), partition, common.sequence, id, decision.reapply).await?;
+        }
+        transaction.commit().await?;
+        Ok(lost)
+    }
+}
+
+async fn record(
+    connection: &mut AnyConnection,
+    difference: &Difference,
+    common: Common,
+    decision: &Decision,
+) -> Result<i64, ReconcileError> {
+    let row = sqlx::query("SELECT CAST(COALESCE(MAX(id), 0) + 1 AS BIGINT) FROM reconciliations").fetch_one(&mut *connection).await?;
+    let id: i64 = row.try_get(0)?;
+    let action = match difference.only_in_sql() {
+        Some(0) => "RESUMED",
+        _ if decision.reapply => "REAPPLIED",
+        _ => "LOSS_ACCEPTED",
+    };
+    sqlx::query("INSERT INTO reconciliations VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
+        .bind(id)
+        .bind(i64::from(difference.partition))
+        .bind(decision.at)
+        .bind(decision.actor.clone())
+        .bind(decision.reason.clone())
+        .bind(difference.stopped.clone().unwrap_or_default())
+        .bind(action)
+        .bind(number(common.sequence))
+        .bind(number(difference.next_in_sql - 1))
+        .execute(connection)
+        .await?;
+    Ok(id)
+}

@@ -1,0 +1,169 @@
+//! Asks the ledger again for what only SQL had: the same changes, by the same request ids, as far as an entry tells what was asked.
+//!
+//! Each is done at most once, however often it is tried: the ledger remembers the request ids. What cannot be asked for again is said:
+//! reservations (they have expired, or will be made again), and closes of periods (the ledger writes them by itself).
+
+use sqlx::{AssertSqlSafe, Row};
+
+use super::ReconcileError;
+use crate::billing::record::{COLUMNS, Record, number};
+use crate::billing::{Billing, BillingError};
+use crate::domain::command::{Action, Command, Create, Debit, Excess, Facts, LimitChange, TemporaryChange, Then, Undo, Until};
+use crate::domain::entry::{Entry, EntryKind};
+use crate::domain::money::Quote;
+use crate::ledger::{Ledger, Original};
+
+/// What became of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reapplied {
+    /// The entry.
+    pub id: String,
+    /// Its account.
+    pub account: String,
+    /// What it was.
+    pub kind: EntryKind,
+    /// What came of it, for people.
+    pub outcome: String,
+}
+
+/// Applies again what waits for it. Stopped in the middle, it goes on where it was.
+pub async fn reapply(billing: &Billing, ledger: &Ledger) -> Result<Vec<Reapplied>, ReconcileError> {
+    let sql = format!(
+        "SELECT reconciliation, {COLUMNS} FROM lost_entries WHERE outcome = 'WAITING' ORDER BY reconciliation, partition, sequence"
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(billing.store().pool()).await?;
+    let mut done = Vec::new();
+    for row in &rows {
+        let record = Record::from_row(row)?;
+        let decimals = decimals(billing, &record.entry).await?;
+        let outcome = match command(billing, ledger, &record.entry, decimals).await? {
+            Err(reason) => reason.to_owned(),
+            Ok(command) => match ledger.submit(command).await? {
+                Ok(outcome) if outcome.replayed => "applied already".to_owned(),
+                Ok(_) => "applied".to_owned(),
+                Err(refusal) => format!("refused: {}", refusal.reason()),
+            },
+        };
+        let sql = "UPDATE lost_entries SET outcome = $1 WHERE reconciliation = $2 AND partition = $3 AND sequence = $4";
+        sqlx::query(sql)
+            .bind(outcome.clone())
+            .bind(row.try_get::<i64, _>("reconciliation")?)
+            .bind(i64::from(record.partition))
+            .bind(number(record.sequence))
+            .execute(billing.store().pool())
+            .await?;
+        done.push(Reapplied { id: record.id(), account: record.entry.account.clone(), kind: record.entry.kind, outcome });
+    }
+    Ok(done)
+}
+
+/// How many decimals the account's amounts have: its creation says so, which may be lost, too.
+async fn decimals(billing: &Billing, entry: &Entry) -> Result<u8, BillingError> {
+    if let Some((_, decimals, _)) = entry.settings.denomination {
+        return Ok(decimals);
+    }
+    for table in ["entries", "lost_entries"] {
+        let sql = format!("SELECT {COLUMNS} FROM {table} WHERE account = $1 AND kind = $2 ORDER BY sequence DESC LIMIT 1");
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(entry.account.clone()).bind(EntryKind::Created as i64);
+        let created = query.fetch_optional(billing.store().pool()).await?.as_ref().map(Record::from_row).transpose()?;
+        if let Some((_, decimals, _)) = created.and_then(|created| created.entry.settings.denomination) {
+            return Ok(decimals);
+        }
+    }
+    Err(BillingError::corrupt(format!("account {} was never created", entry.account)))
+}
+
+/// The command that asks for what an entry records; else why there is none.
+async fn command(billing: &Billing, ledger: &Ledger, entry: &Entry, decimals: u8) -> Result<Result<Command, &'static str>, ReconcileError> {
+    let quote = Quote::new(entry.amount, decimals);
+    let action = match entry.kind {
+        EntryKind::ChargedBalance | EntryKind::ChargedUnbilled | EntryKind::ChargedOwnBill => {
+            let category = entry.note.category.unwrap_or(crate::domain::account::Category::Usage);
+            Action::Debit(Debit { amount: quote, category, reservation: None, then: Then::Settle, excess: Excess::AlreadyConsumed })
+        }
+        EntryKind::ToppedUp => Action::TopUp { amount: quote },
+        EntryKind::PaymentRecorded => Action::RecordPayment { amount: quote, invoices: entry.note.invoices.clone() },
+        // The money was paid out: whether the customer still has so much is not asked again.
+        EntryKind::Withdrawn => Action::Adjust { amount: Quote::new(-entry.amount, decimals) },
+        EntryKind::Adjusted => Action::Adjust { amount: quote },
+        EntryKind::RefundedBalance | EntryKind::RefundedUnbilled => {
+            match undo(billing, ledger, entry, quote, EntryKind::is_charge).await? {
+                Some(undo) => Action::Refund(undo),
+                None => return Ok(Err("not applied: the charge is not known")),
+            }
+        }
+        EntryKind::PaymentReversed => match undo(billing, ledger, entry, quote, EntryKind::is_payment).await? {
+            Some(undo) => Action::ReversePayment(undo),
+            None => return Ok(Err("not applied: the payment is not known")),
+        },
+        EntryKind::LimitSet => Action::SetCreditLimit { limit: limit(entry, decimals), allow_unusable: true },
+        EntryKind::Converted => Action::Convert { mode: entry.mode, limit: LimitChange::default(), allow_unusable: true },
+        EntryKind::Created => match create(entry, decimals) {
+            Some(create) => Action::Create(create),
+            None => return Ok(Err("not applied: it does not say in which currency")),
+        },
+        EntryKind::Updated => Action::Update {
+            name: entry.settings.name.clone(),
+            low_credit_threshold: entry.settings.low_credit_threshold,
+            non_usage_billing: entry.settings.non_usage_billing,
+        },
+        EntryKind::Suspended => Action::Suspend,
+        EntryKind::Resumed => Action::Resume,
+        EntryKind::Closed => Action::Close,
+        EntryKind::Reserved | EntryKind::ReservationExtended | EntryKind::Released => return Ok(Err("not applied: reservations pass")),
+        EntryKind::PeriodClosed | EntryKind::FinalBilled | EntryKind::Rounded => {
+            return Ok(Err("not applied: the ledger closes bills by itself"));
+        }
+    };
+    let mut note = entry.note.clone();
+    note.invoices = Vec::new();
+    let (account, request_id) = (entry.account.clone(), entry.request_id.clone());
+    Ok(Ok(Command { account, request_id, first_sent_at: None, currency: None, action, note }))
+}
+
+async fn undo(
+    billing: &Billing,
+    ledger: &Ledger,
+    entry: &Entry,
+    amount: Quote,
+    is_wanted: fn(EntryKind) -> bool,
+) -> Result<Option<Undo>, ReconcileError> {
+    let original = entry.refers_to.clone();
+    let known = match ledger.original(&entry.account, &original, is_wanted).await? {
+        Original::Known(facts) => Some(facts),
+        Original::NeverWas => None,
+        Original::NoLongerKnown => billing.entry_of_request(&entry.account, &original).await?.map(|record| Facts {
+            amount: record.entry.amount,
+            mode: record.entry.mode,
+            bill: record.entry.bill,
+        }),
+    };
+    Ok(known.map(|facts| Undo { original, amount: Some(amount), facts }))
+}
+
+fn limit(entry: &Entry, decimals: u8) -> LimitChange {
+    let [temporary, until] = entry.details;
+    LimitChange {
+        permanent: Some(Quote::new(entry.amount, decimals)),
+        temporary: if until > entry.time {
+            TemporaryChange::Set { amount: Quote::new(temporary, decimals), until: Until::Instant(until) }
+        } else {
+            TemporaryChange::Keep
+        },
+    }
+}
+
+fn create(entry: &Entry, decimals: u8) -> Option<Create> {
+    let (currency, _, minor_digits) = entry.settings.denomination?;
+    Some(Create {
+        name: entry.settings.name.clone()?,
+        currency,
+        minor_digits,
+        decimals,
+        mode: entry.mode,
+        limit: limit(entry, decimals),
+        low_credit_threshold: entry.settings.low_credit_threshold.flatten(),
+        non_usage_billing: entry.settings.non_usage_billing?,
+        allow_unusable: true,
+    })
+}

@@ -1,0 +1,95 @@
+//! `tollgate reconcile`: shows where ledger and billing store differ, and, if told to, has them go on together.
+//!
+//! Exit codes: 0, nothing differs, or it was reconciled; 1, something differs, or cannot be reconciled so; 3, a store did not answer.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::failure::{Failure, REFUSED};
+use super::table::table;
+use crate::app::Books;
+use crate::billing::Billing;
+use crate::billing::reconcile::reapply::reapply;
+use crate::billing::reconcile::{Decision, Difference};
+use crate::config::BooksOptions;
+use crate::ledger::Ledger;
+
+/// What to do about it.
+#[derive(Args, Debug)]
+pub struct ReconcileOptions {
+    /// Where ledger and billing store are.
+    #[command(flatten)]
+    pub books: BooksOptions,
+    /// Only this partition.
+    #[arg(long, value_name = "NUMBER")]
+    pub partition: Option<u16>,
+    /// Ask the ledger again for what only the billing store has, by the same request ids, and go on.
+    #[arg(long, conflicts_with = "accept_loss", requires = "actor", requires = "reason")]
+    pub reapply: bool,
+    /// Take what only the billing store has out of it, and go on.
+    #[arg(long, requires = "actor", requires = "reason")]
+    pub accept_loss: bool,
+    /// Who decides so; recorded.
+    #[arg(long, env = "TOLLGATE_ACTOR", value_name = "NAME")]
+    pub actor: Option<String>,
+    /// Why; recorded.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// Shows what differs, and reconciles it.
+pub async fn run(options: ReconcileOptions) -> anyhow::Result<ExitCode> {
+    let Books { billing, ledger, .. } = Books::open(&options.books).await.map_err(|error| Failure::unavailable(format!("{error:#}")))?;
+    let mut differences = billing.inspect(&ledger).await?;
+    differences.retain(|difference| options.partition.is_none_or(|partition| partition == difference.partition));
+    show(&differences);
+    differences.retain(|difference| !difference.is_none());
+    if differences.is_empty() && !options.reapply {
+        println!("nothing differs");
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !options.reapply && !options.accept_loss {
+        println!(
+            "to go on: --reapply asks the ledger again for what only the billing store has; --accept-loss takes it out of the billing store"
+        );
+        return Ok(ExitCode::from(REFUSED));
+    }
+    let decision = Decision {
+        actor: options.actor.unwrap_or_default(),
+        reason: options.reason.unwrap_or_default(),
+        at: ledger.clock().now(),
+        reapply: options.reapply,
+    };
+    reconcile(&billing, &ledger, &differences, &decision).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn reconcile(billing: &Billing, ledger: &Ledger, differences: &[Difference], decision: &Decision) -> anyhow::Result<()> {
+    for difference in differences {
+        let lost = billing.accept(difference, decision).await?;
+        println!("partition {}: {lost} entries were taken out of the billing store; it goes on", difference.partition);
+    }
+    if decision.reapply {
+        let mut done = table(["entry", "account", "what", "outcome"], 4);
+        for reapplied in reapply(billing, ledger).await? {
+            done.add_row([reapplied.id, reapplied.account, format!("{:?}", reapplied.kind), reapplied.outcome]);
+        }
+        println!("{done}");
+    }
+    Ok(())
+}
+
+fn show(differences: &[Difference]) {
+    let mut shown = table(["partition", "ledger goes on with", "SQL waits for", "only in SQL", "stopped because"], 0);
+    for difference in differences {
+        shown.add_row([
+            difference.partition.to_string(),
+            difference.next_in_ledger.to_string(),
+            difference.next_in_sql.to_string(),
+            difference.only_in_sql().map_or_else(|| "unknown".to_owned(), |count| count.to_string()),
+            difference.stopped.clone().unwrap_or_default(),
+        ]);
+    }
+    println!("{shown}");
+}
