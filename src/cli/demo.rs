@@ -74,9 +74,9 @@ impl DemoOptions {
 /// Who issues the documents of the demo.
 fn issuer() -> IssuerOptions {
     IssuerOptions {
-        issuer_name: "Tollgate Demo Telecom".to_owned(),
-        issuer_address: "1 Turnpike Road; Springfield".to_owned(),
-        tax_rate: "19".to_owned(),
+        issuer_name: Some("Tollgate Demo Telecom".to_owned()),
+        issuer_address: Some("1 Turnpike Road; Springfield".to_owned()),
+        tax_rate: Some("19".to_owned()),
         ..Default::default()
     }
 }
