@@ -28,7 +28,7 @@ use super::client::{Client, explain};
 use super::serve::{Signals, until_stopped};
 use crate::app::App;
 use crate::clock::{Clock, system_now};
-use crate::config::{MetricsListen, NetworkOptions, ServeOptions, StoreOptions, TelemetryOptions};
+use crate::config::{BillingOptions, IssuerOptions, MetricsListen, NetworkOptions, ServeOptions, StoreOptions, TelemetryOptions};
 use crate::grpc::v1::{GetAccountRequest, PaymentMode};
 use crate::telemetry;
 use customer::CallLog;
@@ -64,9 +64,20 @@ impl DemoOptions {
         ServeOptions {
             network: NetworkOptions { listen: self.listen, metrics_listen: MetricsListen(None), ..Default::default() },
             store: StoreOptions { store: Some(store), ..Default::default() },
+            billing: BillingOptions { issuer: issuer(), ..Default::default() },
             telemetry: TelemetryOptions { log: self.log.clone(), ..Default::default() },
             ..Default::default()
         }
+    }
+}
+
+/// Who issues the documents of the demo.
+fn issuer() -> IssuerOptions {
+    IssuerOptions {
+        issuer_name: Some("Tollgate Demo Telecom".to_owned()),
+        issuer_address: Some("1 Turnpike Road; Springfield".to_owned()),
+        tax_rate: Some("19".to_owned()),
+        ..Default::default()
     }
 }
 

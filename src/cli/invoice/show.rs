@@ -1,8 +1,10 @@
 //! How documents are shown.
 
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use crate::cli::output::{day_text, instant_json};
+use crate::cli::output::{day_text, instant, instant_json, to_message};
 use crate::cli::table::{self, table, table_of};
 use crate::grpc::v1::{ChargeCategory, Invoice, InvoiceCause, InvoiceItem, InvoiceKind, InvoiceState, Party};
 
@@ -16,9 +18,9 @@ pub fn in_rows(invoices: &[Invoice]) -> comfy_table::Table {
             kind_name(invoice.kind()).into(),
             table::unless("issued", state_name(invoice.state())),
             invoice.account_id.clone().into(),
-            format!("{} to {}", day_text(invoice.period_from), day_text(invoice.period_to)).into(),
-            day_text(invoice.issued_at).into(),
-            day_text(invoice.due_at).into(),
+            format!("{} to {}", day(invoice, invoice.period_from), last_day(invoice)).into(),
+            day(invoice, invoice.issued_at).into(),
+            day(invoice, invoice.due_at).into(),
             invoice.currency_code.clone().into(),
             table::amount(&invoice.total),
             table::amount(&invoice.amount_to_pay),
@@ -37,7 +39,7 @@ pub fn in_full(invoice: &Invoice) -> String {
         text += &format!("\nheld back: {}", invoice.held_reason);
     }
     text += &format!("\nfor {} ({}), {}", customer.name, invoice.account_id, cause_name(invoice.cause()));
-    text += &format!("\nperiod {} to {} ({})", day_text(invoice.period_from), day_text(invoice.period_to), invoice.time_zone);
+    text += &format!("\n{} to {} ({})", day(invoice, invoice.period_from), last_day(invoice), invoice.time_zone);
     if !invoice.refers_to.is_empty() {
         text += &format!("\nrefers to {}: {}", invoice.refers_to, invoice.reason);
     }
@@ -50,7 +52,6 @@ pub fn in_full(invoice: &Invoice) -> String {
     if let Some(wallet) = &invoice.wallet {
         let mut moved = table(["balance", &invoice.currency_code], 1);
         let rows = [
-            ("opening", &wallet.opening),
             ("paid in", &wallet.paid_in),
             ("taken back", &wallet.reversed),
             ("charged", &wallet.charged),
@@ -59,35 +60,62 @@ pub fn in_full(invoice: &Invoice) -> String {
             ("corrected", &wallet.adjusted),
             ("invoiced one by one", &wallet.invoiced),
             ("rounded", &wallet.rounded),
-            ("closing", &wallet.closing),
         ];
+        moved.add_row(vec!["opening".into(), table::amount(&wallet.opening)]);
         add_amounts(&mut moved, &rows);
+        moved.add_row(vec!["closing".into(), table::amount(&wallet.closing)]);
         text += &format!("\n{moved}");
     }
-    let mut sums = table(["sum", &invoice.currency_code], 1);
-    let tax_name = if invoice.tax_rate.is_empty() { "tax contained".to_owned() } else { format!("tax contained, {} %", invoice.tax_rate) };
-    let rows = [
-        ("items", &invoice.items_total),
-        ("rounding", &invoice.rounding),
-        ("brought forward", &invoice.brought_forward),
-        ("total", &invoice.total),
-        (tax_name.as_str(), &invoice.tax_contained),
-        ("paid by an overpayment", &invoice.credit_applied),
-        ("to pay", &invoice.amount_to_pay),
-        ("still open", &invoice.open_amount),
-    ];
-    add_amounts(&mut sums, &rows);
-    text += &format!("\n{sums}");
+    text += &format!("\n{}", sums_table(invoice));
     if invoice.due_at.is_some() {
-        text += &format!("\nto be paid by {}", day_text(invoice.due_at));
+        text += &format!("\nto be paid by {}", day(invoice, invoice.due_at));
     }
     text
 }
 
+fn sums_table(invoice: &Invoice) -> comfy_table::Table {
+    let mut sums = table(["sum", &invoice.currency_code], 1);
+    let tax_name = format!("tax contained, {} %", invoice.tax_rate);
+    let rows = [
+        ("items", &invoice.items_total),
+        ("rounding", &invoice.rounding),
+        ("brought forward", &invoice.brought_forward),
+        (if invoice.kind() == InvoiceKind::CreditNote { "credited" } else { "total" }, &invoice.total),
+        (tax_name.as_str(), &invoice.tax_contained),
+        ("paid by an overpayment", &invoice.credit_applied),
+    ];
+    add_amounts(&mut sums, &rows);
+    match invoice.kind() {
+        InvoiceKind::Invoice => {
+            for (name, amount) in [("to pay", &invoice.amount_to_pay), ("still open", &invoice.open_amount)] {
+                sums.add_row(vec![name.into(), table::amount(amount)]);
+            }
+        }
+        InvoiceKind::CreditNote => {}
+        _ => {
+            sums.add_row(["to pay", "nothing"]);
+        }
+    }
+    sums
+}
+
+/// Adds what is not zero.
 fn add_amounts(table: &mut comfy_table::Table, rows: &[(&str, &String)]) {
-    for (name, amount) in rows {
+    for (name, amount) in rows.iter().filter(|(_, amount)| amount.contains(|letter: char| ('1'..='9').contains(&letter))) {
         table.add_row(vec![(*name).into(), table::amount(amount)]);
     }
+}
+
+/// A day in the time zone of the document.
+fn day(invoice: &Invoice, at: Option<prost_types::Timestamp>) -> String {
+    let zone = TimeZone::get(&invoice.time_zone).unwrap_or(TimeZone::UTC);
+    instant(at).map_or_else(String::new, |at| at.to_zoned(zone).strftime("%Y-%m-%d").to_string())
+}
+
+/// The last day that a document is about: it ends before the instant at which its bill was cut.
+fn last_day(invoice: &Invoice) -> String {
+    let before = invoice.period_to.and_then(|to| instant(Some(to))?.checked_sub(SignedDuration::from_millis(1)).ok());
+    day(invoice, before.map(to_message))
 }
 
 fn items_table(items: &[InvoiceItem], currency: &str) -> comfy_table::Table {
