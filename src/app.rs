@@ -42,7 +42,8 @@ pub struct App {
 }
 
 impl App {
-    /// Starts the service. When this returns, it takes calls. Blocks until then.
+    /// Starts the service. When this returns, it takes calls. Blocks until then. To be called within a Tokio runtime that lives as long: it
+    /// looks after the billing store's connections.
     pub fn start(options: ServeOptions) -> anyhow::Result<Self> {
         let zone = options.store.billing_time_zone.clone();
         let clock = match &options.store.test_clock {

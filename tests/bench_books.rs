@@ -37,8 +37,8 @@ fn told(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-#[test]
-fn after_every_kind_of_load_the_books_agree() {
+#[tokio::test(flavor = "multi_thread")]
+async fn after_every_kind_of_load_the_books_agree() {
     let folder = temporary_folder();
     let app = start(&folder);
     let loads: [&[&str]; 4] = [
@@ -58,8 +58,8 @@ fn after_every_kind_of_load_the_books_agree() {
     }
 }
 
-#[test]
-fn accounts_of_an_earlier_run_may_be_used_again_and_missing_ones_are_said() {
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_of_an_earlier_run_may_be_used_again_and_missing_ones_are_said() {
     let folder = temporary_folder();
     let app = start(&folder);
     let again = ["--accounts", "5", "--calls", "50", "--prefix", "again"];

@@ -320,7 +320,7 @@ async fn a_conversion_to_prepaid_bills_at_once_and_advises_on_debt_and_limit() {
     assert_eq!((before.current_balance, before.reserved), (after.current_balance.clone(), after.reserved.clone()));
     assert_eq!((after.balance.as_str(), after.unbilled.as_str(), after.usable.as_str()), ("-40.00", "0.00", "50.00"));
     assert_eq!((text(response.usable_before.clone()), text(response.usable_after.clone())), ("50.00".into(), "50.00".into()));
-    assert_eq!(topics(&response), [AdviceTopic::AmountDue, AdviceTopic::RemoveLimit, AdviceTopic::RenewedLimit]);
+    assert_eq!(topics(&response), [AdviceTopic::AmountDue, AdviceTopic::FinalBill, AdviceTopic::RemoveLimit, AdviceTopic::RenewedLimit]);
     assert!(response.advice[0].text.contains("40.00 USD"));
     let back = service.convert(v1::ConvertRequest { credit_limit: permanent("500"), ..convert("c2", PaymentMode::Postpaid) }).await;
     assert_eq!(topics(&back), [AdviceTopic::Timing]);
