@@ -80,8 +80,9 @@ class Stand:
         return server
 
     def tollgate(self, *store):
-        """The service as its users run it: everything on."""
-        return self._listening([self.binary, "serve", *store, "--metrics-listen", f"127.0.0.1:{free_port()}", "--log", "warn"])
+        """The service as its users run it: everything on. But nobody trims the journal, so it may grow."""
+        command = [self.binary, "serve", *store, "--metrics-listen", f"127.0.0.1:{free_port()}", "--log", "warn"]
+        return self._listening([*command, "--journal-high-water", "off"])
 
     def fill(self, redis, service, prefix, count):
         """Many accounts, all copies of the first, past the service: ten million calls would take longer than all that is measured."""
