@@ -160,6 +160,15 @@ impl Billing {
         Ok(stored.iter().map(|record| &record.entry).eq(&block.entries))
     }
 
+    /// What only SQL has: the first so many.
+    pub async fn entries_only_in_sql(&self, difference: &Difference, count: usize) -> Result<Vec<Record>, BillingError> {
+        let Some(common) = difference.common else { return Ok(Vec::new()) };
+        let sql = format!("SELECT {COLUMNS} FROM entries WHERE partition = $1 AND sequence > $2 ORDER BY sequence LIMIT $3");
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(i64::from(difference.partition)).bind(number(common.sequence));
+        let rows = query.bind(i64::try_from(count).unwrap_or(i64::MAX)).fetch_all(self.store().pool()).await?;
+        rows.iter().map(Record::from_row).collect()
+    }
+
     /// Takes out of SQL what only SQL has, has the partition go on, and records it. Answers how many entries were taken out.
     pub async fn accept(&self, difference: &Difference, decision: &Decision) -> Result<u64, ReconcileError> {
         let partition = difference.partition;

@@ -9,9 +9,9 @@ use clap::Args;
 use super::failure::{Failure, REFUSED};
 use super::table::table;
 use crate::app::Books;
-use crate::billing::Billing;
 use crate::billing::reconcile::reapply::reapply;
 use crate::billing::reconcile::{Decision, Difference};
+use crate::billing::{Billing, Record};
 use crate::config::BooksOptions;
 use crate::ledger::Ledger;
 
@@ -38,12 +38,16 @@ pub struct ReconcileOptions {
     pub reason: Option<String>,
 }
 
+/// How many entries of a partition are shown.
+const MOST_SHOWN: usize = 50;
+
 /// Shows what differs, and reconciles it.
 pub async fn run(options: ReconcileOptions) -> anyhow::Result<ExitCode> {
     let Books { billing, ledger, .. } = Books::open(&options.books).await.map_err(|error| Failure::unavailable(format!("{error:#}")))?;
     let mut differences = billing.inspect(&ledger).await?;
     differences.retain(|difference| options.partition.is_none_or(|partition| partition == difference.partition));
     show(&differences);
+    show_entries(&billing, &differences).await?;
     differences.retain(|difference| !difference.is_none());
     if differences.is_empty() && !options.reapply {
         println!("nothing differs");
@@ -92,4 +96,19 @@ fn show(differences: &[Difference]) {
         ]);
     }
     println!("{shown}");
+}
+
+/// Shows what only the billing store has, with amounts in the account's smallest units.
+async fn show_entries(billing: &Billing, differences: &[Difference]) -> anyhow::Result<()> {
+    let mut shown = table(["only in SQL", "account", "what", "units", "request id"], 3);
+    for difference in differences {
+        for Record { entry, sequence, partition } in billing.entries_only_in_sql(difference, MOST_SHOWN).await? {
+            let what = format!("{:?}", entry.kind);
+            shown.add_row([format!("{partition}-{sequence}"), entry.account, what, entry.amount.to_string(), entry.request_id]);
+        }
+    }
+    if shown.row_count() > 0 {
+        println!("{shown}");
+    }
+    Ok(())
 }

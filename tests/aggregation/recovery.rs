@@ -134,7 +134,7 @@ async fn what_only_sql_has_is_taken_out_or_applied_again_and_all_agrees_afterwar
         while stopped(&store).await.len() < usize::from(PARTITIONS) {}
         let shown = tollgate("reconcile", &redis, &billing, load.clock_file(), &[]);
         assert_eq!(shown.status.code(), Some(1), "{}", text(&shown));
-        assert!(text(&shown).contains("lost tail: "), "{}", text(&shown));
+        assert!(text(&shown).contains("lost tail: ") && text(&shown).contains("payment"), "{}", text(&shown));
 
         let how = if reapply { "--reapply" } else { "--accept-loss" };
         let done = tollgate("reconcile", &redis, &billing, load.clock_file(), &[how, "--actor", "eve", "--reason", "failover"]);

@@ -6,7 +6,7 @@ use crate::billing::document::{Cause, Document, DocumentKind, Item, Party, Walle
 use crate::domain::account::Millis;
 
 #[path = "../../../tests/support/documents.rs"]
-mod documents;
+pub(super) mod documents;
 
 fn sheet(document: &Document) -> Sheet {
     Sheet::of(document).unwrap()

@@ -2,11 +2,8 @@
 
 use super::layout::{LEFT, PAGE_HEIGHT, PAGE_WIDTH, RIGHT};
 use super::*;
-use crate::billing::document::{Cause, Document, DocumentKind, Item, Party, Wallet};
-use crate::domain::account::Millis;
-
-#[path = "../../../../tests/support/documents.rs"]
-mod documents;
+use crate::billing::document::Document;
+use crate::billing::forms::tests::documents;
 
 /// A line of text where it stands: left, baseline, width, text.
 type Place = (f32, f32, f32, String);
@@ -41,7 +38,6 @@ fn everything_stands_within_the_page_and_nothing_on_anything_else() {
             }
         }
     }
-    assert!(PAGE_WIDTH < PAGE_HEIGHT);
 }
 
 #[test]
