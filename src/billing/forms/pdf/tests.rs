@@ -1,6 +1,6 @@
 //! Where things stand on the pages of the samples.
 
-use super::layout::{LEFT, PAGE_HEIGHT, PAGE_WIDTH, RIGHT};
+use super::layout::{LEFT, PAGE_HEIGHT, RIGHT};
 use super::*;
 use crate::billing::document::Document;
 use crate::billing::forms::tests::documents;
