@@ -22,7 +22,7 @@ fn full() -> (Code, String) {
 }
 
 fn authorize(account: &str, request_id: &str) -> v1::AuthorizeRequest {
-    let reserve = v1::Reserve { amount: money("1"), ..Default::default() };
+    let reserve = Some(v1::Reserve { amount: money("1"), ..Default::default() });
     v1::AuthorizeRequest { account_id: account.into(), request_id: request_id.into(), reserve, ..Default::default() }
 }
 
