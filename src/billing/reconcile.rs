@@ -12,7 +12,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::aggregate::step::hex;
 use super::partitions::{self, Partition};
-use super::record::{COLUMNS, Record, number};
+use super::record::{COLUMNS, Record, behind, number};
 use super::{Billing, BillingError};
 use crate::domain::account::Millis;
 use crate::ledger::{Block, Ledger, LedgerError};
@@ -163,10 +163,7 @@ impl Billing {
     /// What only SQL has: the first so many.
     pub async fn entries_only_in_sql(&self, difference: &Difference, count: usize) -> Result<Vec<Record>, BillingError> {
         let Some(common) = difference.common else { return Ok(Vec::new()) };
-        let sql = format!("SELECT {COLUMNS} FROM entries WHERE partition = $1 AND sequence > $2 ORDER BY sequence LIMIT $3");
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(i64::from(difference.partition)).bind(number(common.sequence));
-        let rows = query.bind(i64::try_from(count).unwrap_or(i64::MAX)).fetch_all(self.store().pool()).await?;
-        rows.iter().map(Record::from_row).collect()
+        behind(self.store().pool(), difference.partition, common.sequence, i64::try_from(count).unwrap_or(i64::MAX)).await
     }
 
     /// Takes out of SQL what only SQL has, has the partition go on, and records it. Answers how many entries were taken out.

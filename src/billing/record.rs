@@ -64,6 +64,18 @@ pub const COLUMNS: &str = "partition, sequence, account, account_sequence, kind,
                            detail_1, detail_2, category, item, description, quantity, unit, occurred_at, attributes, request_id, \
                            fingerprint, refers_to, actor, reason, invoices, settings";
 
+/// A partition's records behind a sequence, in their order: at most so many.
+pub async fn behind<'e>(
+    executor: impl sqlx::Executor<'e, Database = sqlx::Any>,
+    partition: u16,
+    after: u64,
+    count: i64,
+) -> Result<Vec<Record>, BillingError> {
+    let sql = format!("SELECT {COLUMNS} FROM entries WHERE partition = $1 AND sequence > $2 ORDER BY sequence LIMIT $3");
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(i64::from(partition)).bind(number(after)).bind(count);
+    query.fetch_all(executor).await?.iter().map(Record::from_row).collect()
+}
+
 impl Record {
     /// The entry's id in the API: unique in the store, and the same for ever.
     #[must_use]

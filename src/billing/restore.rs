@@ -1,9 +1,7 @@
 //! A partition of the ledger rebuilt from the billing store, and the new chain that its journal begins.
 
-use sqlx::AssertSqlSafe;
-
 use super::aggregate::step::hex;
-use super::record::{COLUMNS, Record, number};
+use super::record::{behind, number};
 use super::{Billing, BillingError};
 use crate::clock::Clock;
 use crate::domain::account::Millis;
@@ -36,15 +34,12 @@ impl Billing {
     pub async fn rebuild(&self, partition: u16, clock: &Clock, window: Millis, seen: impl Fn(u64)) -> Result<Rebuilt, BillingError> {
         let mut rebuild = Rebuild::new(clock.clone(), window);
         let mut contradictions = Vec::new();
-        let sql = format!("SELECT {COLUMNS} FROM entries WHERE partition = $1 AND sequence > $2 ORDER BY sequence LIMIT $3");
         loop {
-            let query = sqlx::query(AssertSqlSafe(sql.clone())).bind(i64::from(partition)).bind(number(rebuild.sequence())).bind(PAGE);
-            let rows = query.fetch_all(self.store().pool()).await?;
-            if rows.is_empty() {
+            let records = behind(self.store().pool(), partition, rebuild.sequence(), PAGE).await?;
+            if records.is_empty() {
                 break;
             }
-            for row in &rows {
-                let record = Record::from_row(row)?;
+            for record in &records {
                 contradictions.extend(rebuild.replay(record.sequence, &record.entry));
                 contradictions.truncate(MOST_TOLD);
             }

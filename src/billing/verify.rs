@@ -12,7 +12,7 @@ use sqlx::{Any, AnyConnection, AssertSqlSafe, Row, Transaction};
 
 use super::aggregate::step::{read_account, read_total};
 use super::aggregate::{Books, Position, Total, TotalKey, follow};
-use super::record::{COLUMNS, Record, number};
+use super::record::{Record, behind};
 use super::store::Dialect;
 use super::{Billing, BillingError, partitions};
 use crate::domain::account::{Account, Millis, Profile, Reservation};
@@ -144,7 +144,7 @@ pub async fn verify(billing: &Billing, ledger: &Ledger, window: Millis, seen: im
             let mut books = Books::default();
             let mut after = 0;
             loop {
-                let records = page(&mut snapshot, partition, after).await?;
+                let records = behind(&mut *snapshot, partition, after, PAGE).await?;
                 let Some(last) = records.last() else { break };
                 after = last.sequence;
                 check.replay(&mut rebuild, &records);
@@ -179,12 +179,6 @@ async fn position(connection: &mut AnyConnection, partition: u16) -> Result<Posi
     let sql = "SELECT next_sequence, last_block, last_time FROM partitions WHERE partition = $1";
     let row = sqlx::query(sql).bind(i64::from(partition)).fetch_optional(connection).await?;
     Ok(row.as_ref().map(partitions::read_position).transpose()?.unwrap_or(Position::BEGINNING))
-}
-
-async fn page(connection: &mut AnyConnection, partition: u16, after: u64) -> Result<Vec<Record>, VerifyError> {
-    let sql = format!("SELECT {COLUMNS} FROM entries WHERE partition = $1 AND sequence > $2 ORDER BY sequence LIMIT $3");
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(i64::from(partition)).bind(number(after)).bind(PAGE);
-    Ok(query.fetch_all(connection).await?.iter().map(Record::from_row).collect::<Result<_, _>>()?)
 }
 
 /// One partition being compared.

@@ -116,6 +116,31 @@ pub struct Account {
 }
 
 impl Account {
+    /// A new account, empty and without a limit. Of the denomination: currency, decimals, minor digits.
+    #[must_use]
+    pub fn opened(mode: Mode, non_usage_billing: NonUsageBilling, denomination: (Currency, u8, u8)) -> Self {
+        let (currency, decimals, minor_digits) = denomination;
+        Self {
+            status: Status::Active,
+            mode,
+            non_usage_billing,
+            decimals,
+            minor_digits,
+            currency,
+            balance: 0,
+            unbilled: 0,
+            reserved: 0,
+            permanent_limit: 0,
+            temporary_limit: 0,
+            temporary_until: 0,
+            sequence: 0,
+            open_bill: 1,
+            last_bill: 1,
+            period_end: 0,
+            open_reservations: 0,
+        }
+    }
+
     /// How far the account may borrow at `now`: the larger of the permanent limit and the temporary one while it runs.
     #[must_use]
     pub fn credit_limit(&self, now: Millis) -> i64 {
@@ -203,25 +228,7 @@ pub struct Reservation {
 
 #[cfg(test)]
 pub(crate) fn sample_account(mode: Mode) -> Account {
-    Account {
-        status: Status::Active,
-        mode,
-        non_usage_billing: NonUsageBilling::Consolidated,
-        decimals: 6,
-        minor_digits: 2,
-        currency: Currency(*b"USD"),
-        balance: 0,
-        unbilled: 0,
-        reserved: 0,
-        permanent_limit: 0,
-        temporary_limit: 0,
-        temporary_until: 0,
-        sequence: 0,
-        open_bill: 1,
-        last_bill: 1,
-        period_end: 0,
-        open_reservations: 0,
-    }
+    Account::opened(mode, NonUsageBilling::Consolidated, (Currency(*b"USD"), 6, 2))
 }
 
 #[cfg(test)]

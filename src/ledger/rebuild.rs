@@ -287,26 +287,8 @@ fn grant(entry: &Entry) -> Grant {
 
 /// The account that an entry creates.
 fn created(entry: &Entry) -> Option<Account> {
-    let (currency, decimals, minor_digits) = entry.settings.denomination?;
-    let mut account = Account {
-        status: Status::Active,
-        mode: entry.mode,
-        non_usage_billing: entry.settings.non_usage_billing?,
-        decimals,
-        minor_digits,
-        currency,
-        balance: 0,
-        unbilled: 0,
-        reserved: 0,
-        permanent_limit: 0,
-        temporary_limit: 0,
-        temporary_until: 0,
-        sequence: 0,
-        open_bill: 1,
-        last_bill: 1,
-        period_end: 0,
-        open_reservations: 0,
-    };
+    let settings = &entry.settings;
+    let mut account = Account::opened(entry.mode, settings.non_usage_billing?, settings.denomination?);
     take_limits(&mut account, entry);
     Some(account)
 }

@@ -7,7 +7,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use super::ReconcileError;
 use crate::billing::aggregate::Books;
 use crate::billing::aggregate::step::write_books;
-use crate::billing::record::{COLUMNS, Record, number};
+use crate::billing::record::{COLUMNS, Record, behind, number};
 use crate::billing::store::Dialect;
 use crate::billing::{BillingError, bills};
 
@@ -23,9 +23,7 @@ pub(super) async fn take_out(
     reconciliation: i64,
     reapply: bool,
 ) -> Result<(), ReconcileError> {
-    let sql = format!("SELECT {COLUMNS} FROM entries WHERE partition = $1 AND sequence > $2 ORDER BY sequence");
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(i64::from(partition)).bind(number(after));
-    let lost = query.fetch_all(&mut *connection).await?.iter().map(Record::from_row).collect::<Result<Vec<_>, _>>()?;
+    let lost = behind(&mut *connection, partition, after, i64::MAX).await?;
     let issued = bills::issued_of(connection, &lost).await?;
     if !issued.is_empty() {
         let numbers = issued.join(", ");

@@ -16,25 +16,7 @@ pub(super) fn create(
     fingerprint: &Fingerprint,
     moment: &Moment,
 ) -> Result<Step, Refusal> {
-    let blank = Account {
-        status: Status::Active,
-        mode: create.mode,
-        non_usage_billing: create.non_usage_billing,
-        decimals: create.decimals,
-        minor_digits: create.minor_digits,
-        currency: create.currency,
-        balance: 0,
-        unbilled: 0,
-        reserved: 0,
-        permanent_limit: 0,
-        temporary_limit: 0,
-        temporary_until: 0,
-        sequence: 0,
-        open_bill: 1,
-        last_bill: 1,
-        period_end: 0,
-        open_reservations: 0,
-    };
+    let blank = Account::opened(create.mode, create.non_usage_billing, (create.currency, create.decimals, create.minor_digits));
     let mut desk = Desk::open(blank, touched, command, fingerprint, moment);
     let limit = Limit::of(&create.limit, &desk)?;
     let low_credit_threshold = create.low_credit_threshold.map(|threshold| desk.units(threshold)).transpose()?;
