@@ -314,7 +314,7 @@ mod tests {
         plain.entry.settings = Settings { low_credit_threshold: Some(None), ..Settings::default() };
         plain.entry.note = Note::default();
         let mut connection = store.pool().acquire().await.unwrap();
-        ENTRIES.insert(&mut connection, store.dialect(), &[full.to_row(), plain.to_row()]).await.unwrap();
+        ENTRIES.insert(&mut connection, store.dialect(), [full.to_row(), plain.to_row()].into_iter()).await.unwrap();
         let sql = format!("SELECT {COLUMNS} FROM entries ORDER BY partition, sequence");
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(store.pool()).await.unwrap();
         let read: Vec<_> = rows.iter().map(|row| Record::from_row(row).unwrap()).collect();

@@ -55,8 +55,7 @@ pub async fn commit(
     advance(connection, partition, fence, from, to).await?;
     let mut books = load(connection, dialect, records).await?;
     let changed = books.take(records).map_err(StepError::Broken)?;
-    let rows: Vec<_> = records.iter().map(Record::to_row).collect();
-    ENTRIES.insert(connection, dialect, &rows).await?;
+    ENTRIES.insert(connection, dialect, records.iter().map(Record::to_row)).await?;
     books.totals.retain(|key, _| changed.contains(key));
     write_books(connection, dialect, &books).await?;
     bills::apply(connection, records).await?;
@@ -66,10 +65,8 @@ pub async fn commit(
 
 /// Writes accounts and totals.
 pub async fn write_books(connection: &mut AnyConnection, dialect: Dialect, books: &Books) -> Result<(), BillingError> {
-    let rows: Vec<_> = books.totals.iter().map(|(key, total)| total_row(key, total)).collect();
-    TOTALS.insert(connection, dialect, &rows).await?;
-    let rows: Vec<_> = books.accounts.iter().map(|(id, account)| account_row(id, account)).collect();
-    ACCOUNTS.insert(connection, dialect, &rows).await
+    TOTALS.insert(connection, dialect, books.totals.iter().map(|(key, total)| total_row(key, total))).await?;
+    ACCOUNTS.insert(connection, dialect, books.accounts.iter().map(|(id, account)| account_row(id, account))).await
 }
 
 async fn advance(connection: &mut AnyConnection, partition: u16, fence: i64, from: &Position, to: &Position) -> Result<(), StepError> {

@@ -80,7 +80,7 @@ async fn issue_batch(store: &Store, settings: &BillingSettings, kind: DocumentKi
         place += 1;
         rows.push(issued_row(draft, settings, settings.prefixes.number(kind, place), now)?);
     }
-    ISSUED.insert(connection, store.dialect(), &rows).await?;
+    ISSUED.insert(connection, store.dialect(), rows.into_iter()).await?;
     sqlx::query(
         "DELETE FROM drafts WHERE kind = $1 AND (cut_at < $2 OR (cut_at = $2 AND document <= $3)) \
          AND EXISTS (SELECT 1 FROM issued WHERE issued.document = drafts.document)",
@@ -101,7 +101,7 @@ async fn issue_batch(store: &Store, settings: &BillingSettings, kind: DocumentKi
         return Err(BillingError::unavailable("another process has numbered the series"));
     }
     transaction.commit().await?;
-    Ok(rows.len())
+    Ok(drafts.len())
 }
 
 /// Makes whoever else numbers the series wait, and answers the last place that was given in it.

@@ -15,8 +15,8 @@ use crate::billing::aggregate::{Break, follow};
 use crate::billing::partitions::{self, Claim};
 use crate::ledger::{Block, LedgerError};
 
-/// About how many entries one step takes.
-const STEP_ENTRIES: usize = 8_192;
+/// About how many entries one step takes: with more of them, more come to one change of an account and of a total.
+const STEP_ENTRIES: usize = 32_768;
 
 /// The most blocks in one step: each may hold hundreds of entries, though those before it held one.
 const STEP_BLOCKS: usize = 1_024;
@@ -41,7 +41,7 @@ pub(super) struct Worker<'a> {
     shared: &'a Shared,
     claim: Claim,
     /// What was read already, to be committed next.
-    ahead: Option<Vec<Block>>,
+    ahead: Vec<Block>,
     /// How many blocks to read at once.
     blocks: usize,
     anchored_at: Option<Instant>,
@@ -102,12 +102,12 @@ impl From<StepError> for Failed {
 
 impl<'a> Worker<'a> {
     pub(super) fn new(shared: &'a Shared, claim: Claim) -> Self {
-        Self { shared, claim, ahead: None, blocks: 64, anchored_at: None, trimmed_at: None, is_uncertain: false, failures: 0 }
+        Self { shared, claim, ahead: Vec::new(), blocks: 64, anchored_at: None, trimmed_at: None, is_uncertain: false, failures: 0 }
     }
 
     /// After a failure: what was read is forgotten, and the next try comes later and later.
     fn back_off(&mut self) -> Duration {
-        self.ahead = None;
+        self.ahead.clear();
         // It may have been too much at once.
         self.blocks = (self.blocks / 4).max(1);
         self.failures += 1;
@@ -163,10 +163,10 @@ impl<'a> Worker<'a> {
         if self.anchored_at.is_none() {
             self.check_anchor().await?;
         }
-        let blocks = match self.ahead.take() {
-            Some(blocks) => blocks,
-            None => ledger.engine().blocks_after(partition, from.next_sequence - 1, self.blocks).await?,
-        };
+        let mut blocks = std::mem::take(&mut self.ahead);
+        if blocks.is_empty() {
+            blocks = ledger.engine().blocks_after(partition, from.next_sequence - 1, self.blocks).await?;
+        }
         if blocks.is_empty() {
             if self.anchored_at.is_none_or(|at| at.elapsed() >= ANCHOR_INTERVAL) {
                 self.check_anchor().await?;
@@ -174,12 +174,19 @@ impl<'a> Worker<'a> {
             self.trim().await;
             return Ok(Round::Idle);
         }
+        let mut rest = blocks.split_off(blocks_of_step(&blocks));
         let block_count = blocks.len();
         let (records, to) = follow(partition, from, blocks).map_err(Failed::Broken)?;
         self.blocks = (block_count * STEP_ENTRIES / records.len().max(1)).clamp(1, STEP_BLOCKS);
         self.is_uncertain = true;
         let commit = timeout(STEP_LIMIT, commit(store, partition, self.claim.fence, &from, &to, &records));
-        let ahead = ledger.engine().blocks_after(partition, to.next_sequence - 1, self.blocks);
+        let ahead = async {
+            if blocks_of_step(&rest) == rest.len() {
+                let end = rest.last().map_or(to.next_sequence, Block::end);
+                rest.extend(ledger.engine().blocks_after(partition, end - 1, self.blocks).await.unwrap_or_default());
+            }
+            rest
+        };
         let (committed, ahead) = tokio::join!(commit, ahead);
         match committed {
             Ok(Err(StepError::Lost)) => {
@@ -197,7 +204,7 @@ impl<'a> Worker<'a> {
         }
         self.is_uncertain = false;
         self.claim.position = to;
-        self.ahead = ahead.ok();
+        self.ahead = ahead;
         status.committed(partition, records.len(), to.next_sequence - 1);
         if records.iter().any(|record| record.may_draft()) {
             self.shared.drafted.notify_one();
@@ -255,4 +262,10 @@ impl<'a> Worker<'a> {
             }
         }
     }
+}
+
+/// How many of the blocks one step takes.
+fn blocks_of_step(blocks: &[Block]) -> usize {
+    let before = blocks.iter().scan(0, |entries, block| Some(std::mem::replace(entries, *entries + block.entries.len())));
+    before.take_while(|entries| *entries < STEP_ENTRIES).count()
 }

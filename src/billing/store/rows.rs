@@ -1,7 +1,8 @@
 //! Many rows at once: in one statement each, of the same text however many there are.
 //!
 //! PostgreSQL takes a column as one array, written as text and cast; so a statement is parsed and planned once, and has one parameter
-//! for each column. SQLite takes rows of parameters.
+//! for each column. A column that says the same in each row is sent once: most columns of most entries are empty. SQLite takes rows of
+//! parameters.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -14,7 +15,7 @@ use super::Dialect;
 use crate::billing::BillingError;
 
 /// The most rows in one statement to PostgreSQL.
-const POSTGRES_ROWS: usize = 1_000;
+const POSTGRES_ROWS: usize = 4_096;
 
 /// The most rows in one statement to SQLite.
 const SQLITE_ROWS: usize = 64;
@@ -37,6 +38,16 @@ pub enum Value<'a> {
     Optional(Option<i64>),
     /// TEXT.
     Text(Cow<'a, str>),
+}
+
+impl Value<'_> {
+    fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Number(number) => Value::Number(number),
+            Self::Optional(number) => Value::Optional(number),
+            Self::Text(text) => Value::Text(text.into_owned().into()),
+        }
+    }
 }
 
 impl From<i64> for Value<'_> {
@@ -70,14 +81,22 @@ pub struct Table {
 
 impl Table {
     /// Inserts rows.
-    pub async fn insert(&self, connection: &mut AnyConnection, dialect: Dialect, rows: &[Vec<Value<'_>>]) -> Result<(), BillingError> {
+    pub async fn insert<'a>(
+        &self,
+        connection: &mut AnyConnection,
+        dialect: Dialect,
+        mut rows: impl Iterator<Item = Vec<Value<'a>>>,
+    ) -> Result<(), BillingError> {
         let names: Vec<&str> = self.columns.iter().map(|(name, _)| *name).collect();
-        for chunk in rows.chunks(rows_at_once(dialect)) {
-            let sql =
-                format!("INSERT INTO {} ({}) {} {}", self.name, names.join(", "), self.rows_sql(dialect, chunk.len()), self.on_conflict);
-            self.bind(dialect, sqlx::query(AssertSqlSafe(sql)), chunk).execute(&mut *connection).await?;
+        loop {
+            let chunk: Vec<_> = rows.by_ref().take(rows_at_once(dialect)).collect();
+            if chunk.is_empty() {
+                return Ok(());
+            }
+            let rows = self.rows(dialect, &chunk);
+            let sql = format!("INSERT INTO {} ({}) {} {}", self.name, names.join(", "), rows.sql, self.on_conflict);
+            rows.bind(sqlx::query(AssertSqlSafe(sql))).execute(&mut *connection).await?;
         }
-        Ok(())
     }
 
     /// The rows whose columns of this table are among the given: `selected` names what to show of them.
@@ -91,52 +110,65 @@ impl Table {
         let names: Vec<&str> = self.columns.iter().map(|(name, _)| *name).collect();
         let mut found = Vec::new();
         for chunk in keys.chunks(rows_at_once(dialect)) {
-            let rows = self.rows_sql(dialect, chunk.len());
-            let sql = format!("SELECT {selected} FROM {} WHERE ({}) IN ({rows})", self.name, names.join(", "));
-            found.extend(self.bind(dialect, sqlx::query(AssertSqlSafe(sql)), chunk).fetch_all(&mut *connection).await?);
+            let rows = self.rows(dialect, chunk);
+            let sql = format!("SELECT {selected} FROM {} WHERE ({}) IN ({})", self.name, names.join(", "), rows.sql);
+            found.extend(rows.bind(sqlx::query(AssertSqlSafe(sql))).fetch_all(&mut *connection).await?);
         }
         Ok(found)
     }
 
-    /// Rows of parameters.
-    fn rows_sql(&self, dialect: Dialect, rows: usize) -> String {
+    fn rows(&self, dialect: Dialect, rows: &[Vec<Value<'_>>]) -> Rows {
         match dialect {
-            Dialect::Postgres => {
-                let arrays = (1..).zip(self.columns).map(|(number, (_, kind))| match kind {
-                    Type::Number => format!("CAST(${number} AS BIGINT[])"),
-                    Type::Text => format!("CAST(${number} AS TEXT[])"),
-                });
-                format!("SELECT * FROM unnest({})", arrays.collect::<Vec<_>>().join(", "))
-            }
-            // Without numbers: SQLite looks for the name of each numbered one among all others, whenever one is bound.
-            Dialect::Sqlite => {
-                let row = format!("({})", vec!["?"; self.columns.len()].join(", "));
-                format!("VALUES {}", vec![row; rows].join(", "))
-            }
+            Dialect::Postgres => self.columns_of(rows),
+            Dialect::Sqlite => self.values_of(rows),
         }
     }
 
-    fn bind<'q>(
-        &self,
-        dialect: Dialect,
-        mut query: Query<'q, Any, sqlx::any::AnyArguments>,
-        rows: &[Vec<Value<'_>>],
-    ) -> Query<'q, Any, sqlx::any::AnyArguments> {
-        match dialect {
-            Dialect::Postgres => {
-                for place in 0..self.columns.len() {
-                    query = query.bind(array(rows.iter().filter_map(|row| row.get(place))));
-                }
-            }
-            Dialect::Sqlite => {
-                for value in rows.iter().flatten() {
-                    query = match value {
-                        Value::Number(number) => query.bind(*number),
-                        Value::Optional(number) => query.bind(*number),
-                        Value::Text(text) => query.bind(text.as_ref().to_owned()),
-                    };
-                }
-            }
+    fn columns_of(&self, rows: &[Vec<Value<'_>>]) -> Rows {
+        let values = |place: usize| rows.iter().filter_map(move |row| row.get(place));
+        let mut is_same: Vec<bool> =
+            (0..self.columns.len()).map(|place| values(place).all(|value| Some(value) == values(place).next())).collect();
+        if rows.len() > 1 && is_same.iter().all(|same| *same) {
+            // One array has to say how many rows there are.
+            is_same[..1].fill(false);
+        }
+        let columns = (1..).zip(self.columns).zip(&is_same).map(|((number, (_, kind)), is_same)| match (kind, is_same) {
+            (Type::Number, true) => format!("CAST(${number} AS BIGINT)"),
+            (Type::Text, true) => format!("CAST(${number} AS TEXT)"),
+            (Type::Number, false) => format!("unnest(CAST(${number} AS BIGINT[]))"),
+            (Type::Text, false) => format!("unnest(CAST(${number} AS TEXT[]))"),
+        });
+        let parameters = is_same.iter().enumerate().map(|(place, is_same)| match values(place).next() {
+            Some(value) if *is_same => value.clone().into_owned(),
+            _ => array(values(place)).into(),
+        });
+        Rows { sql: format!("SELECT {}", columns.collect::<Vec<_>>().join(", ")), parameters: parameters.collect() }
+    }
+
+    fn values_of(&self, rows: &[Vec<Value<'_>>]) -> Rows {
+        // Without numbers: SQLite looks for the name of each numbered one among all others, whenever one is bound.
+        let row = format!("({})", vec!["?"; self.columns.len()].join(", "));
+        Rows {
+            sql: format!("VALUES {}", vec![row; rows.len()].join(", ")),
+            parameters: rows.iter().flatten().map(|value| value.clone().into_owned()).collect(),
+        }
+    }
+}
+
+/// Rows of a statement.
+struct Rows {
+    sql: String,
+    parameters: Vec<Value<'static>>,
+}
+
+impl Rows {
+    fn bind<'q>(self, mut query: Query<'q, Any, sqlx::any::AnyArguments>) -> Query<'q, Any, sqlx::any::AnyArguments> {
+        for value in self.parameters {
+            query = match value {
+                Value::Number(number) => query.bind(number),
+                Value::Optional(number) => query.bind(number),
+                Value::Text(text) => query.bind(text.into_owned()),
+            };
         }
         query
     }

@@ -102,9 +102,9 @@ const BILL_ENDS: Table = Table {
 
 pub(super) async fn write(connection: &mut AnyConnection, dialect: Dialect, desk: &Desk) -> Result<(), BillingError> {
     let rows = desk.made.iter().map(document_row).collect::<Result<Vec<_>, _>>()?;
-    DOCUMENTS.insert(connection, dialect, &rows).await?;
-    let drafts: Vec<_> = desk.made.iter().filter(|made| made.draft.held_reason.is_empty()).map(draft_row).collect();
-    DRAFTS.insert(connection, dialect, &drafts).await?;
+    DOCUMENTS.insert(connection, dialect, rows.into_iter()).await?;
+    let drafts = desk.made.iter().filter(|made| made.draft.held_reason.is_empty()).map(draft_row);
+    DRAFTS.insert(connection, dialect, drafts).await?;
     for made in desk.made.iter().filter(|made| !made.draft.held_reason.is_empty()) {
         let Document { account, bill, .. } = &made.draft.document;
         tracing::error!(%account, bill, reason = %made.draft.held_reason, "a document is held back: it does not add up");
@@ -127,7 +127,7 @@ pub(super) async fn write(connection: &mut AnyConnection, dialect: Dialect, desk
             made.refund.time.into(),
         ]
     });
-    REFUNDS.insert(connection, dialect, &refunds.collect::<Vec<_>>()).await?;
+    REFUNDS.insert(connection, dialect, refunds).await?;
     let ends = desk.accounts.iter().filter(|(_, ledger)| ledger.end.is_changed).map(|(account, ledger)| {
         vec![
             account.as_str().into(),
@@ -137,7 +137,7 @@ pub(super) async fn write(connection: &mut AnyConnection, dialect: Dialect, desk
             ledger.end.single[1].into(),
         ]
     });
-    BILL_ENDS.insert(connection, dialect, &ends.collect::<Vec<_>>()).await
+    BILL_ENDS.insert(connection, dialect, ends).await
 }
 
 async fn write_receivables(connection: &mut AnyConnection, dialect: Dialect, desk: &Desk) -> Result<(), BillingError> {
@@ -164,8 +164,8 @@ async fn write_receivables(connection: &mut AnyConnection, dialect: Dialect, des
             ]);
         }
     }
-    PAYABLES.insert(connection, dialect, &payables).await?;
-    CREDITS.insert(connection, dialect, &credits).await?;
+    PAYABLES.insert(connection, dialect, payables.into_iter()).await?;
+    CREDITS.insert(connection, dialect, credits.into_iter()).await?;
     let allocations = desk.made_allocations.iter().map(|made| {
         vec![
             made.account.as_str().into(),
@@ -176,7 +176,7 @@ async fn write_receivables(connection: &mut AnyConnection, dialect: Dialect, des
             made.allocation.amount.into(),
         ]
     });
-    ALLOCATIONS.insert(connection, dialect, &allocations.collect::<Vec<_>>()).await
+    ALLOCATIONS.insert(connection, dialect, allocations).await
 }
 
 fn document_row(made: &Made) -> Result<Vec<Value<'_>>, BillingError> {
