@@ -3,7 +3,7 @@
 use sqlx::AssertSqlSafe;
 
 use super::partitions::{self, Partition};
-use super::record::{COLUMNS, Record, number};
+use super::record::{COLUMNS, Record, number, request_key};
 use super::{Billing, BillingError};
 use crate::domain::account::Millis;
 
@@ -42,9 +42,11 @@ impl Billing {
     pub async fn entry_of_request(&self, account: &str, request_id: &str) -> Result<Option<Record>, BillingError> {
         // An id may be used again when it was forgotten; the last one is meant.
         let sql = format!(
-            "SELECT {COLUMNS} FROM entries WHERE account = $1 AND request_id = $2 AND kind IN (3, 4, 5, 8, 23) ORDER BY sequence DESC LIMIT 1"
+            "SELECT {COLUMNS} FROM entries WHERE request_key = $1 AND account = $2 AND request_id = $3 \
+             AND kind IN (3, 4, 5, 8, 23) ORDER BY sequence DESC LIMIT 1"
         );
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).bind(request_id.to_owned());
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(request_key(account, request_id));
+        let query = query.bind(account.to_owned()).bind(request_id.to_owned());
         query.fetch_optional(self.store.pool()).await?.as_ref().map(Record::from_row).transpose()
     }
 

@@ -10,7 +10,7 @@ use crate::domain::account::{Currency, NonUsageBilling};
 use crate::domain::command::Note;
 use crate::domain::entry::{Entry, EntryKind, Settings};
 use crate::domain::money::Quote;
-use crate::ledger::codec;
+use crate::ledger::{RequestKey, codec};
 
 /// An entry, and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +49,7 @@ pub const ENTRIES: Table = Table {
         ("occurred_at", Type::Number),
         ("attributes", Type::Text),
         ("request_id", Type::Text),
+        ("request_key", Type::Number),
         ("fingerprint", Type::Number),
         ("refers_to", Type::Text),
         ("actor", Type::Text),
@@ -74,6 +75,13 @@ pub async fn behind<'e>(
     let sql = format!("SELECT {COLUMNS} FROM entries WHERE partition = $1 AND sequence > $2 ORDER BY sequence LIMIT $3");
     let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(i64::from(partition)).bind(number(after)).bind(count);
     query.fetch_all(executor).await?.iter().map(Record::from_row).collect()
+}
+
+/// What an account's request is looked up by; another may have the same.
+#[must_use]
+pub fn request_key(account: &str, request_id: &str) -> i64 {
+    let RequestKey([a, b, c, d, e, f, g, h, ..]) = RequestKey::of(account, request_id);
+    i64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
 impl Record {
@@ -118,6 +126,7 @@ impl Record {
             Value::Optional(note.occurred_at),
             json_text(&note.attributes, note.attributes.is_empty()).into(),
             entry.request_id.as_str().into(),
+            request_key(&entry.account, &entry.request_id).into(),
             i64::from_le_bytes(entry.fingerprint).into(),
             entry.refers_to.as_str().into(),
             note.actor.as_str().into(),

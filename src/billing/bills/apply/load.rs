@@ -10,7 +10,7 @@ use super::super::draft::{Denomination, Refund, Subject, Total};
 use super::{BillEnd, Charge, Desk, Wanted};
 use crate::billing::BillingError;
 use crate::billing::aggregate::step::totals_of;
-use crate::billing::record::{coded, narrow};
+use crate::billing::record::{coded, narrow, request_key};
 use crate::billing::store::Dialect;
 use crate::billing::store::rows::{Table, Type, Value};
 use crate::domain::account::Category;
@@ -50,9 +50,9 @@ const REFUNDS: Table = Table { name: "refunds", columns: &[("account", Type::Tex
 
 // The kinds are those of the index.
 const CHARGES: Table = Table {
-    name: "(SELECT account, request_id, bill, kind, category, item, unit, description, time FROM entries \
+    name: "(SELECT account, request_id, request_key, bill, kind, category, item, unit, description, time FROM entries \
            WHERE kind IN (3, 4, 5, 8, 23)) AS charges",
-    columns: &[("account", Type::Text), ("request_id", Type::Text)],
+    columns: &[("request_key", Type::Number)],
     on_conflict: "",
 };
 
@@ -203,7 +203,8 @@ async fn load_refunds(connection: &mut AnyConnection, dialect: Dialect, wanted: 
         let key = (row.try_get("account")?, narrow(&row, "bill")?);
         desk.refunds.entry(key).or_default().push(refund(&row)?);
     }
-    for row in CHARGES.find(connection, dialect, "*", &named(&wanted.refunded)).await? {
+    let keys: Vec<_> = wanted.refunded.iter().map(|(account, request_id)| vec![request_key(account, request_id).into()]).collect();
+    for row in CHARGES.find(connection, dialect, "*", &keys).await? {
         let kind: EntryKind = coded(&row, "kind", EntryKind::from_number)?;
         if kind.is_charge() {
             let key = (row.try_get("account")?, row.try_get("request_id")?, narrow(&row, "bill")?);
