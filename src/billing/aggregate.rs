@@ -4,7 +4,7 @@
 
 pub mod step;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use rust_decimal::Decimal;
@@ -117,7 +117,7 @@ pub fn follow(partition: u16, mut position: Position, blocks: Vec<Block>) -> Res
             return Err(Break::Fork { sequence: expected });
         }
         position = Position { next_sequence: block.end(), last_block: block.id, last_time: block.time };
-        records.extend((found..).zip(block.entries).map(|(sequence, entry)| Record { partition, sequence, entry }));
+        records.extend((found..).zip(block.entries).map(|(sequence, entry)| Record { partition, sequence, previous: None, entry }));
     }
     Ok((records, position))
 }
@@ -182,7 +182,11 @@ impl AccountState {
     }
 
     /// Takes in the next entry; answers what does not follow.
-    fn take(&mut self, sequence: u64, entry: &Entry) -> Result<(), String> {
+    fn take(&mut self, record: &Record) -> Result<(), String> {
+        let entry = &record.entry;
+        if record.previous.is_some_and(|previous| previous != self.last_sequence) {
+            return Err(format!("it follows on entry {}, and does not say so", self.last_sequence));
+        }
         let (balance_change, unbilled_change) = entry.effect();
         let (balance, unbilled) = (self.balance + balance_change, self.unbilled + unbilled_change);
         if (entry.balance, entry.unbilled) != (balance, unbilled) {
@@ -200,7 +204,7 @@ impl AccountState {
         }
         (self.balance, self.unbilled, self.reserved) = (balance, unbilled, entry.reserved);
         self.mode = entry.mode;
-        self.last_sequence = sequence;
+        self.last_sequence = record.sequence;
         self.last_bill = self.last_bill.max(entry.bill);
         match entry.kind {
             EntryKind::Created | EntryKind::LimitSet => {
@@ -313,6 +317,20 @@ pub fn touched(records: &[Record]) -> (BTreeSet<&str>, BTreeSet<(&str, u32)>) {
 }
 
 impl Books {
+    /// Has each record name the one before it of its account.
+    pub fn link(&self, records: &mut [Record]) {
+        let mut last: HashMap<String, u64> = HashMap::with_capacity(self.accounts.len());
+        for record in records {
+            let account = &record.entry.account;
+            let known = last.get(account).copied().or_else(|| Some(self.accounts.get(account)?.last_sequence));
+            record.previous = Some(known.unwrap_or(0));
+            match last.get_mut(account) {
+                Some(sequence) => *sequence = record.sequence,
+                None => drop(last.insert(account.clone(), record.sequence)),
+            }
+        }
+    }
+
     /// Takes in records, in journal order; answers the totals that changed.
     pub fn take(&mut self, records: &[Record]) -> Result<BTreeSet<TotalKey>, Break> {
         let mut changed = BTreeSet::new();
@@ -324,7 +342,7 @@ impl Books {
                 self.accounts.insert(entry.account.clone(), created);
             }
             if let Some(account) = self.accounts.get_mut(&entry.account) {
-                account.take(record.sequence, entry).map_err(broken)?;
+                account.take(record).map_err(broken)?;
             }
             let Some(key) = TotalKey::of(entry) else { continue };
             match self.totals.get_mut(&key) {
@@ -373,7 +391,7 @@ mod tests {
         let details = [0, 0];
         let mode = Mode::Postpaid;
         let entry = Entry { kind, account_sequence, amount, balance, unbilled, bill, settings, note, details, mode, ..full.entry };
-        Record { partition: 3, sequence, entry }
+        Record { partition: 3, sequence, previous: None, entry }
     }
 
     #[test]

@@ -15,5 +15,5 @@ mod issue;
 pub mod receivables;
 
 pub use apply::apply;
-pub use forget::{end_again, forget, issued_of};
+pub use forget::{end_again, forget, is_of_end, issued_of};
 pub use issue::issue;

@@ -6,6 +6,7 @@
 
 pub mod aggregate;
 pub mod bills;
+mod chain;
 pub mod document;
 mod error;
 pub mod forms;
@@ -27,6 +28,7 @@ pub use bills::documents::{DocumentFilter, DocumentState, StoredDocument};
 pub use bills::history::MonthOfCharges;
 pub use bills::receivables::{AccountReceivables, Allocation};
 pub use error::BillingError;
+pub use queries::Places;
 pub use record::Record;
 pub use settings::BillingSettings;
 use store::Store;

@@ -1,11 +1,15 @@
 //! What is asked of entries and partitions.
 
+use std::collections::VecDeque;
+
 use sqlx::AssertSqlSafe;
 
+use super::chain;
 use super::partitions::{self, Partition};
 use super::record::{COLUMNS, Record, number, request_key};
 use super::{Billing, BillingError};
 use crate::domain::account::Millis;
+use crate::domain::entry::EntryKind;
 
 impl Billing {
     /// How far the aggregation of each partition has come, and who works on it.
@@ -13,29 +17,32 @@ impl Billing {
         partitions::all(&self.store).await
     }
 
-    /// Charges and refunds, in journal order, accepted in `from..to`, after the given place; of one account, or of all.
-    pub async fn usage(
-        &self,
-        account: Option<&str>,
-        from: Millis,
-        to: Millis,
-        after: Option<(u16, u64)>,
-        count: usize,
-    ) -> Result<Vec<Record>, BillingError> {
+    /// Charges and refunds, in journal order, accepted in `from..to`, after the given place.
+    pub async fn usage(&self, from: Millis, to: Millis, after: Option<(u16, u64)>, count: usize) -> Result<Vec<Record>, BillingError> {
         let (partition, sequence) = after.map_or((-1, 0), |(partition, sequence)| (i64::from(partition), number(sequence)));
-        let kinds = "kind IN (3, 4, 5, 6, 7)";
-        let place = "(partition > $1 OR (partition = $1 AND sequence > $2))";
-        let of_account = if account.is_some() { "AND account = $6" } else { "" };
         let sql = format!(
-            "SELECT {COLUMNS} FROM entries WHERE {place} AND time >= $3 AND time < $4 AND {kinds} {of_account} \
-             ORDER BY partition, sequence LIMIT $5"
+            "SELECT {COLUMNS} FROM entries WHERE (partition > $1 OR (partition = $1 AND sequence > $2)) AND time >= $3 AND time < $4 \
+             AND kind IN (3, 4, 5, 6, 7) ORDER BY partition, sequence LIMIT $5"
         );
-        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(partition).bind(sequence).bind(from).bind(to);
-        query = query.bind(i64::try_from(count).unwrap_or(i64::MAX));
-        if let Some(account) = account {
-            query = query.bind(account.to_owned());
-        }
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(partition).bind(sequence).bind(from).bind(to);
+        let query = query.bind(i64::try_from(count).unwrap_or(i64::MAX));
         query.fetch_all(self.store.pool()).await?.iter().map(Record::from_row).collect()
+    }
+
+    /// Where the charges and refunds of one account are that were accepted in `from..to`, in journal order.
+    pub async fn usage_of(&self, account: &str, from: Millis, to: Millis) -> Result<Places, BillingError> {
+        let mut connection = self.store.pool().acquire().await?;
+        let Some((partition, last)) = chain::end(&mut *connection, account).await? else { return Ok(Places::default()) };
+        let is_usage = |kind: EntryKind| kind.is_charge() || matches!(kind, EntryKind::RefundedBalance | EntryKind::RefundedUnbilled);
+        let sequences = chain::sequences(&mut connection, partition, last, (from, to), is_usage).await?;
+        Ok(Places { partition, sequences: sequences.into() })
+    }
+
+    /// The records at the next places.
+    pub async fn records(&self, places: &mut Places, count: usize) -> Result<Vec<Record>, BillingError> {
+        let next: Vec<i64> = places.sequences.drain(..count.min(places.sequences.len())).collect();
+        let mut connection = self.store.pool().acquire().await?;
+        chain::at(&mut connection, self.store.dialect(), places.partition, &next).await
     }
 
     /// The charge or payment of that request id, however long ago it was: what a late refund or reversal refers to.
@@ -52,9 +59,27 @@ impl Billing {
 
     /// An account's entries below a sequence, newest first.
     pub async fn entries(&self, account: &str, before: Option<u64>, count: usize) -> Result<Vec<Record>, BillingError> {
-        let sql = format!("SELECT {COLUMNS} FROM entries WHERE account = $1 AND sequence < $2 ORDER BY sequence DESC LIMIT $3");
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).bind(before.map_or(i64::MAX, number));
-        let query = query.bind(i64::try_from(count).unwrap_or(i64::MAX));
-        query.fetch_all(self.store.pool()).await?.iter().map(Record::from_row).collect()
+        let mut connection = self.store.pool().acquire().await?;
+        let Some(end) = chain::end(&mut *connection, account).await? else { return Ok(Vec::new()) };
+        let from = match before {
+            None => end.1,
+            Some(before) => chain::below(&mut connection, account, end, before).await?,
+        };
+        chain::back(&mut *connection, end.0, from, count).await
+    }
+}
+
+/// Places in the journal of one account's records, in their order.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    partition: u16,
+    sequences: VecDeque<i64>,
+}
+
+impl Places {
+    /// Leaves out what is not after a place.
+    pub fn skip_to(&mut self, (partition, sequence): (u16, u64)) {
+        let behind = self.sequences.partition_point(|place| (self.partition, *place) <= (partition, number(sequence)));
+        self.sequences.drain(..behind);
     }
 }

@@ -19,6 +19,8 @@ pub struct Record {
     pub partition: u16,
     /// The partition's number of it.
     pub sequence: u64,
+    /// The sequence of the account's entry before it; 0: it is its first. The journal does not say: None.
+    pub previous: Option<u64>,
     /// The entry.
     pub entry: Entry,
 }
@@ -31,6 +33,7 @@ pub const ENTRIES: Table = Table {
         ("sequence", Type::Number),
         ("account", Type::Text),
         ("account_sequence", Type::Number),
+        ("previous", Type::Number),
         ("kind", Type::Number),
         ("time", Type::Number),
         ("mode", Type::Number),
@@ -61,7 +64,7 @@ pub const ENTRIES: Table = Table {
 };
 
 /// All columns of an entry, for a SELECT.
-pub const COLUMNS: &str = "partition, sequence, account, account_sequence, kind, time, mode, bill, amount, balance, unbilled, reserved, \
+pub const COLUMNS: &str = "partition, sequence, account, account_sequence, previous, kind, time, mode, bill, amount, balance, unbilled, reserved, \
                            detail_1, detail_2, category, item, description, quantity, unit, occurred_at, attributes, request_id, \
                            fingerprint, refers_to, actor, reason, invoices, settings";
 
@@ -108,6 +111,7 @@ impl Record {
             number(self.sequence).into(),
             entry.account.as_str().into(),
             number(entry.account_sequence).into(),
+            number(self.previous.unwrap_or(0)).into(),
             (entry.kind as i64).into(),
             entry.time.into(),
             (entry.mode as i64).into(),
@@ -143,6 +147,7 @@ impl Record {
         Ok(Self {
             partition: narrow(row, "partition")?,
             sequence: narrow(row, "sequence")?,
+            previous: Some(narrow(row, "previous")?),
             entry: Entry {
                 kind: u8::try_from(kind).ok().and_then(EntryKind::from_number).ok_or_else(|| unknown("kind", kind))?,
                 account: row.try_get("account")?,
@@ -271,6 +276,7 @@ pub(crate) fn sample_record() -> Record {
     Record {
         partition: 3,
         sequence: 17,
+        previous: Some(5),
         entry: Entry {
             kind: EntryKind::Created,
             account: "acme/7".into(),

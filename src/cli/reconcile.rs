@@ -102,7 +102,7 @@ fn show(differences: &[Difference]) {
 async fn show_entries(billing: &Billing, differences: &[Difference]) -> anyhow::Result<()> {
     let mut shown = table(["only in SQL", "account", "what", "units", "request id"], 3);
     for difference in differences {
-        for Record { entry, sequence, partition } in billing.entries_only_in_sql(difference, MOST_SHOWN).await? {
+        for Record { entry, sequence, partition, .. } in billing.entries_only_in_sql(difference, MOST_SHOWN).await? {
             let what = format!("{:?}", entry.kind);
             shown.add_row([format!("{partition}-{sequence}"), entry.account, what, entry.amount.to_string(), entry.request_id]);
         }

@@ -49,18 +49,33 @@ pub async fn everything_agrees(billing: &Billing, ledger: &Ledger) -> usize {
     for partition in 0..ledger.partitions() {
         for block in ledger.engine().blocks_after(partition, 0, 10_000_000).await.unwrap() {
             let entries = (block.first_sequence..).zip(block.entries);
-            journal.extend(entries.map(|(sequence, entry)| Record { partition, sequence, entry }));
+            journal.extend(entries.map(|(sequence, entry)| Record { partition, sequence, previous: None, entry }));
         }
     }
     assert_eq!(records.len(), journal.len(), "as many entries in SQL as in the journal");
     for (record, journaled) in records.iter().zip(&journal) {
-        assert_eq!(record, journaled);
+        assert_eq!(Record { previous: None, ..record.clone() }, *journaled);
     }
+    each_entry_follows_its_accounts_last(billing, &records).await;
     totals_and_accounts_agree(billing, ledger, &records).await;
     each_charge_is_on_one_line(billing, &records).await;
     let findings = verify(billing, ledger, 86_400_000, |_, _| {}).await.unwrap();
     assert_eq!(findings.differences, [], "verify agrees");
     records.len()
+}
+
+/// An account's entries are found along their chain.
+async fn each_entry_follows_its_accounts_last(billing: &Billing, records: &[Record]) {
+    let mut accounts: BTreeMap<&str, Vec<Record>> = BTreeMap::new();
+    for record in records {
+        accounts.entry(&record.entry.account).or_default().push(record.clone());
+    }
+    for (account, mut newest_first) in accounts {
+        newest_first.reverse();
+        assert_eq!(billing.entries(account, None, 1_000_000).await.unwrap(), newest_first);
+        let before = newest_first.get(1).map(|record| record.sequence);
+        assert_eq!(billing.entries(account, before, 3).await.unwrap(), newest_first.iter().skip(2).take(3).cloned().collect::<Vec<_>>());
+    }
 }
 
 /// Every bill that was cut has one document, every charge of it is on exactly one of its lines, and no number is skipped or used twice.

@@ -47,13 +47,14 @@ pub async fn commit(
     fence: i64,
     from: &Position,
     to: &Position,
-    records: &[Record],
+    records: &mut [Record],
 ) -> Result<(), StepError> {
     let dialect = store.dialect();
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
     advance(connection, partition, fence, from, to).await?;
     let mut books = load(connection, dialect, records).await?;
+    books.link(records);
     let changed = books.take(records).map_err(StepError::Broken)?;
     ENTRIES.insert(connection, dialect, records.iter().map(Record::to_row)).await?;
     books.totals.retain(|key, _| changed.contains(key));

@@ -4,7 +4,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::apply::document_id;
 use crate::billing::BillingError;
-use crate::billing::record::{COLUMNS, Record, number};
+use crate::billing::record::{Record, number};
 use crate::domain::account::Mode;
 use crate::domain::entry::{Entry, EntryKind};
 
@@ -56,16 +56,18 @@ pub async fn forget(connection: &mut AnyConnection, record: &Record) -> Result<(
     Ok(())
 }
 
-/// Works out again where an account's bills have come to, from the entries that it still has.
-pub async fn end_again(connection: &mut AnyConnection, account: &str) -> Result<(), BillingError> {
+/// Whether an entry says where its account's bills have come to.
+#[must_use]
+pub fn is_of_end(kind: EntryKind) -> bool {
+    use EntryKind::{ChargedOwnBill, Converted, FinalBilled, PeriodClosed, Rounded};
+    matches!(kind, ChargedOwnBill | Converted | PeriodClosed | FinalBilled | Rounded)
+}
+
+/// Writes again where an account's bills have come to, by those of the entries that it still has which say so.
+pub async fn end_again(connection: &mut AnyConnection, account: &str, entries: &[Entry]) -> Result<(), BillingError> {
     let sql = "DELETE FROM bill_ends WHERE account = $1";
     sqlx::query(sql).bind(account.to_owned()).execute(&mut *connection).await?;
-    let kinds = [EntryKind::ChargedOwnBill, EntryKind::Converted, EntryKind::PeriodClosed, EntryKind::FinalBilled, EntryKind::Rounded];
-    let kinds = kinds.map(|kind| (kind as i64).to_string()).join(", ");
-    let sql = format!("SELECT {COLUMNS} FROM entries WHERE account = $1 AND kind IN ({kinds}) ORDER BY sequence");
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).fetch_all(&mut *connection).await?;
-    let entries = rows.iter().map(|row| Ok(Record::from_row(row)?.entry)).collect::<Result<Vec<Entry>, BillingError>>()?;
-    let Some(End { balance, converted_bill, single_charged, single_rounded }) = End::of(&entries) else { return Ok(()) };
+    let Some(End { balance, converted_bill, single_charged, single_rounded }) = End::of(entries) else { return Ok(()) };
     sqlx::query("INSERT INTO bill_ends (account, balance, converted_bill, single_charged, single_rounded) VALUES ($1, $2, $3, $4, $5)")
         .bind(account.to_owned())
         .bind(balance)

@@ -33,6 +33,8 @@ CREATE TABLE entries (
     sequence BIGINT NOT NULL,
     account TEXT NOT NULL,
     account_sequence BIGINT NOT NULL,
+    -- The sequence of the account's entry before it; 0: it is its first.
+    previous BIGINT NOT NULL,
     kind BIGINT NOT NULL,
     time BIGINT NOT NULL,
     mode BIGINT NOT NULL,
@@ -61,8 +63,6 @@ CREATE TABLE entries (
     settings TEXT NOT NULL,
     PRIMARY KEY (partition, sequence)
 );
-
-CREATE INDEX entries_of_account ON entries (account, sequence);
 
 -- What a late refund or reversal refers to.
 CREATE INDEX entries_by_request ON entries (request_key) WHERE kind IN (3, 4, 5, 8, 23);

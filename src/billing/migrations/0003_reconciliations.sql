@@ -21,6 +21,7 @@ CREATE TABLE lost_entries (
     sequence BIGINT NOT NULL,
     account TEXT NOT NULL,
     account_sequence BIGINT NOT NULL,
+    previous BIGINT NOT NULL,
     kind BIGINT NOT NULL,
     time BIGINT NOT NULL,
     mode BIGINT NOT NULL,

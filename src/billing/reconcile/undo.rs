@@ -1,18 +1,19 @@
 //! Takes entries out of SQL as if they had never come: themselves, what they paid, the drafts that they cut, the totals.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::ReconcileError;
 use crate::billing::aggregate::Books;
 use crate::billing::aggregate::step::write_books;
-use crate::billing::record::{COLUMNS, Record, behind, number};
+use crate::billing::record::{COLUMNS, behind, number};
 use crate::billing::store::Dialect;
-use crate::billing::{BillingError, bills};
+use crate::billing::{BillingError, bills, chain};
+use crate::domain::account::Millis;
 
 /// How many entries are read at once.
-const PAGE: i64 = 5_000;
+const PAGE: usize = 5_000;
 
 /// Takes out the entries of a partition behind a sequence.
 pub(super) async fn take_out(
@@ -42,30 +43,36 @@ pub(super) async fn take_out(
     query.execute(&mut *connection).await?;
     let sql = "DELETE FROM entries WHERE partition = $1 AND sequence > $2";
     sqlx::query(sql).bind(i64::from(partition)).bind(number(after)).execute(&mut *connection).await?;
-    let accounts: BTreeSet<&str> = lost.iter().map(|record| record.entry.account.as_str()).collect();
-    for account in accounts {
-        fold_again(connection, dialect, partition, account).await?;
+    // What is left of each account's entries ends before the first that is taken out.
+    let mut left = BTreeMap::new();
+    for record in &lost {
+        left.entry(record.entry.account.as_str()).or_insert(record.previous.unwrap_or(0));
+    }
+    for (account, last) in left {
+        fold_again(connection, dialect, (partition, number(last)), account).await?;
     }
     Ok(())
 }
 
-/// Works an account's row and totals out again, from the entries that it still has.
-async fn fold_again(connection: &mut AnyConnection, dialect: Dialect, partition: u16, account: &str) -> Result<(), ReconcileError> {
+/// Works an account's row and totals out again, from the entries that it still has, up to the last of them.
+async fn fold_again(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    (partition, last): (u16, i64),
+    account: &str,
+) -> Result<(), ReconcileError> {
     for table in ["totals", "accounts"] {
         let sql = format!("DELETE FROM {table} WHERE account = $1");
         sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).execute(&mut *connection).await?;
     }
-    let sql = format!("SELECT {COLUMNS} FROM entries WHERE account = $1 AND sequence > $2 AND partition = $3 ORDER BY sequence LIMIT $4");
-    let (mut books, mut after) = (Books::default(), 0_i64);
-    loop {
-        let query = sqlx::query(AssertSqlSafe(sql.clone())).bind(account.to_owned()).bind(after).bind(i64::from(partition)).bind(PAGE);
-        let rows = query.fetch_all(&mut *connection).await?;
-        let Some(last) = rows.last() else { break };
-        after = last.try_get("sequence")?;
-        let records = rows.iter().map(Record::from_row).collect::<Result<Vec<_>, _>>()?;
+    let (mut books, mut ends) = (Books::default(), Vec::new());
+    let left = chain::sequences(connection, partition, last, (Millis::MIN, Millis::MAX), |_| true).await?;
+    for page in left.chunks(PAGE) {
+        let records = chain::at(connection, dialect, partition, page).await?;
         books.take(&records).map_err(|broken| BillingError::corrupt(broken.to_string()))?;
+        ends.extend(records.into_iter().map(|record| record.entry).filter(|entry| bills::is_of_end(entry.kind)));
     }
-    bills::end_again(connection, account).await?;
+    bills::end_again(connection, account, &ends).await?;
     write_books(connection, dialect, &books).await?;
     Ok(())
 }

@@ -176,10 +176,10 @@ impl<'a> Worker<'a> {
         }
         let mut rest = blocks.split_off(blocks_of_step(&blocks));
         let block_count = blocks.len();
-        let (records, to) = follow(partition, from, blocks).map_err(Failed::Broken)?;
+        let (mut records, to) = follow(partition, from, blocks).map_err(Failed::Broken)?;
         self.blocks = (block_count * STEP_ENTRIES / records.len().max(1)).clamp(1, STEP_BLOCKS);
         self.is_uncertain = true;
-        let commit = timeout(STEP_LIMIT, commit(store, partition, self.claim.fence, &from, &to, &records));
+        let commit = timeout(STEP_LIMIT, commit(store, partition, self.claim.fence, &from, &to, &mut records));
         let ahead = async {
             if blocks_of_step(&rest) == rest.len() {
                 let end = rest.last().map_or(to.next_sequence, Block::end);

@@ -46,8 +46,8 @@ async fn every_document_adds_up(connection: &mut AnyConnection, findings: &mut F
     let mut after = i64::MIN;
     let sql = format!(
         "SELECT documents.id, documents.account, documents.bill, documents.held_reason, documents.content, entries.amount AS closed \
-         FROM documents LEFT JOIN entries ON entries.account = documents.account AND entries.bill = documents.bill \
-         AND entries.kind IN ({}) WHERE documents.kind <> 'credit_note' AND documents.id > $1 ORDER BY documents.id LIMIT $2",
+         FROM documents LEFT JOIN entries ON entries.partition = documents.id % 65536 AND entries.sequence = documents.id / 65536 \
+         AND entries.account = documents.account AND entries.bill = documents.bill AND entries.kind IN ({}) WHERE documents.kind <> 'credit_note' AND documents.id > $1 ORDER BY documents.id LIMIT $2",
         cuts()
     );
     loop {

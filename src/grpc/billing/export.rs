@@ -8,7 +8,7 @@ use tonic::Status;
 
 use super::read::optional_account;
 use super::render;
-use crate::billing::{Billing, Record};
+use crate::billing::{Billing, BillingError, Places, Record};
 use crate::domain::account::{Account, Millis};
 use crate::grpc::front::Front;
 use crate::grpc::wire::Position;
@@ -31,6 +31,8 @@ struct Export {
     from: Millis,
     to: Millis,
     after: Option<(u16, u64)>,
+    /// Of one account: where its records are, once they were looked for.
+    places: Option<Places>,
     accounts: HashMap<String, Account>,
     _permit: OwnedSemaphorePermit,
 }
@@ -52,15 +54,14 @@ pub fn usage(
     })?;
     let after = after.map(|(partition, sequence)| (u16::try_from(partition).unwrap_or(u16::MAX), sequence));
     let billing = front.billing()?.clone();
-    let export = Export { front, billing, account, from, to, after, accounts: HashMap::new(), _permit: permit };
+    let export = Export { front, billing, account, from, to, after, places: None, accounts: HashMap::new(), _permit: permit };
     Ok(stream::try_unfold(export, |mut export| async move { Ok(export.next().await?.map(|message| (message, export))) }).into_stream())
 }
 
 impl Export {
     /// The next records; none: that was all.
     async fn next(&mut self) -> Result<Option<v1::ExportUsageResponse>, Status> {
-        let found = self.billing.usage(self.account.as_deref(), self.from, self.to, self.after, RECORDS).await;
-        let records = found.map_err(|error| status::no_bills(&error, ""))?;
+        let records = self.records().await.map_err(|error| status::no_bills(&error, ""))?;
         let Some(last) = records.last() else { return Ok(None) };
         let place = (last.partition, last.sequence);
         self.after = Some(place);
@@ -72,6 +73,19 @@ impl Export {
             message.records.push(self.write(record).await?);
         }
         Ok(Some(message))
+    }
+
+    async fn records(&mut self) -> Result<Vec<Record>, BillingError> {
+        let Some(account) = &self.account else { return self.billing.usage(self.from, self.to, self.after, RECORDS).await };
+        if self.places.is_none() {
+            let mut places = self.billing.usage_of(account, self.from, self.to).await?;
+            places.skip_to(self.after.unwrap_or_default());
+            self.places = Some(places);
+        }
+        match &mut self.places {
+            Some(places) => self.billing.records(places, RECORDS).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     async fn write(&mut self, record: Record) -> Result<v1::UsageRecord, Status> {

@@ -53,14 +53,15 @@ async fn usage(billing: &Billing, document: &Document) -> Result<Vec<u8>, Status
     let Document { currency, decimals, minor_digits, .. } = document;
     let denomination = Denomination { currency: currency.clone(), decimals: *decimals, minor_digits: *minor_digits };
     let mut rows = UsageWriter::new(Vec::new()).map_err(|error| status::no_form(&error))?;
-    let mut after = None;
+    // The bill's last entry may have been accepted at the very instant of its cut.
+    let found = billing.usage_of(&document.account, document.period_from, document.period_to + 1).await;
+    let mut places = found.map_err(|error| status::no_bills(&error, ""))?;
     loop {
-        // The bill's last entry may have been accepted at the very instant of its cut.
-        let found = billing.usage(Some(&document.account), document.period_from, document.period_to + 1, after, RECORDS).await;
-        let records = found.map_err(|error| status::no_bills(&error, ""))?;
-        let Some(last) = records.last() else { break };
-        after = Some((last.partition, last.sequence));
-        for Record { partition, sequence, entry } in records.iter().filter(|record| record.entry.bill == document.bill) {
+        let records = billing.records(&mut places, RECORDS).await.map_err(|error| status::no_bills(&error, ""))?;
+        if records.is_empty() {
+            break;
+        }
+        for Record { partition, sequence, entry, .. } in records.iter().filter(|record| record.entry.bill == document.bill) {
             rows.write(*partition, *sequence, entry, &denomination).map_err(|error| status::no_form(&error))?;
         }
     }
