@@ -95,6 +95,11 @@ async fn change_accounts(ledger: &Ledger) {
         submit(ledger, &id, "payment", Action::RecordPayment { amount: Quote::new(7, 0), invoices: Vec::new() }).await;
         let limit = LimitChange { permanent: Some(Quote::new(600, 0)), ..LimitChange::default() };
         submit(ledger, &id, "limit", Action::SetCreditLimit { limit, allow_unusable: false }).await;
+        let account = ledger.observe(&id, false).await.unwrap().unwrap().account;
+        if account.mode == Mode::Prepaid {
+            let limit = LimitChange { permanent: Some(Quote::new(700, 0)), ..LimitChange::default() };
+            submit(ledger, &id, "convert", Action::Convert { mode: Mode::Postpaid, limit, allow_unusable: false }).await;
+        }
     }
 }
 
@@ -243,6 +248,7 @@ async fn what_was_tampered_with_is_found() {
     assert_all_agrees(&redis, &billing, load.clock_file());
     let tamperings = [
         ("UPDATE entries SET amount = amount + 1 WHERE account = 'account-1' AND kind = 4", "journal"),
+        ("UPDATE entries SET previous = previous - 1 WHERE account = 'account-4' AND previous > 0", "does not say so"),
         ("UPDATE totals SET amount = amount + 1 WHERE account = 'account-1' AND kind = 4", "totals"),
         ("UPDATE accounts SET balance = balance + 1 WHERE account = 'account-2'", "accounts in SQL"),
         ("DELETE FROM documents WHERE account = 'account-3'", "documents"),

@@ -6,7 +6,7 @@
 use sqlx::{AssertSqlSafe, Row};
 
 use super::ReconcileError;
-use crate::billing::record::{COLUMNS, Record, number};
+use crate::billing::record::{COLUMNS, Record, narrow, number};
 use crate::billing::{Billing, BillingError};
 use crate::domain::command::{Action, Command, Create, Debit, Excess, Facts, LimitChange, TemporaryChange, Then, Undo, Until};
 use crate::domain::entry::{Entry, EntryKind};
@@ -32,11 +32,17 @@ pub async fn reapply(billing: &Billing, ledger: &Ledger) -> Result<Vec<Reapplied
         "SELECT reconciliation, {COLUMNS} FROM lost_entries WHERE outcome = 'WAITING' ORDER BY reconciliation, partition, sequence"
     );
     let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(billing.store().pool()).await?;
-    let mut done = Vec::new();
+    let mut waiting = Vec::with_capacity(rows.len());
     for row in &rows {
-        let record = Record::from_row(row)?;
+        waiting.push((row.try_get::<i64, _>("reconciliation")?, Record::from_row(row)?));
+    }
+    let mut done = Vec::new();
+    let mut waiting = waiting.iter().peekable();
+    while let Some((reconciliation, record)) = waiting.next() {
+        // A conversion that set a limit has left two entries, and is one command.
+        let limit = waiting.next_if(|(_, next)| is_limit_of(record, next)).map(|(_, next)| next);
         let decimals = decimals(billing, &record.entry).await?;
-        let outcome = match command(billing, ledger, &record.entry, decimals).await? {
+        let outcome = match command(billing, ledger, &record.entry, limit.map(|next| &next.entry), decimals).await? {
             Err(reason) => reason.to_owned(),
             Ok(command) => match ledger.submit(command).await? {
                 Ok(outcome) if outcome.replayed => "applied already".to_owned(),
@@ -44,37 +50,55 @@ pub async fn reapply(billing: &Billing, ledger: &Ledger) -> Result<Vec<Reapplied
                 Err(refusal) => format!("refused: {}", refusal.reason()),
             },
         };
-        let sql = "UPDATE lost_entries SET outcome = $1 WHERE reconciliation = $2 AND partition = $3 AND sequence = $4";
+        let sql = "UPDATE lost_entries SET outcome = $1 WHERE reconciliation = $2 AND partition = $3 AND sequence BETWEEN $4 AND $5";
         sqlx::query(sql)
             .bind(outcome.clone())
-            .bind(row.try_get::<i64, _>("reconciliation")?)
+            .bind(*reconciliation)
             .bind(i64::from(record.partition))
             .bind(number(record.sequence))
+            .bind(number(limit.unwrap_or(record).sequence))
             .execute(billing.store().pool())
             .await?;
-        done.push(Reapplied { id: record.id(), account: record.entry.account.clone(), kind: record.entry.kind, outcome });
+        for record in [Some(record), limit].into_iter().flatten() {
+            let (account, kind) = (record.entry.account.clone(), record.entry.kind);
+            done.push(Reapplied { id: record.id(), account, kind, outcome: outcome.clone() });
+        }
     }
     Ok(done)
 }
 
-/// How many decimals the account's amounts have: its creation says so, which may be lost, too.
+/// Whether an entry is the limit that came with a conversion.
+fn is_limit_of(conversion: &Record, next: &Record) -> bool {
+    let (entry, limit) = (&conversion.entry, &next.entry);
+    (entry.kind, limit.kind) == (EntryKind::Converted, EntryKind::LimitSet)
+        && (&entry.account, &entry.request_id) == (&limit.account, &limit.request_id)
+}
+
+/// How many decimals the account's amounts have: if nothing is left of it, its creation was lost, too, and says so.
 async fn decimals(billing: &Billing, entry: &Entry) -> Result<u8, BillingError> {
     if let Some((_, decimals, _)) = entry.settings.denomination {
         return Ok(decimals);
     }
-    for table in ["entries", "lost_entries"] {
-        let sql = format!("SELECT {COLUMNS} FROM {table} WHERE account = $1 AND kind = $2 ORDER BY sequence DESC LIMIT 1");
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(entry.account.clone()).bind(EntryKind::Created as i64);
-        let created = query.fetch_optional(billing.store().pool()).await?.as_ref().map(Record::from_row).transpose()?;
-        if let Some((_, decimals, _)) = created.and_then(|created| created.entry.settings.denomination) {
-            return Ok(decimals);
-        }
+    let sql = "SELECT decimals FROM accounts WHERE account = $1";
+    if let Some(row) = sqlx::query(sql).bind(entry.account.clone()).fetch_optional(billing.store().pool()).await? {
+        return narrow(&row, "decimals");
     }
-    Err(BillingError::corrupt(format!("account {} was never created", entry.account)))
+    let sql = format!("SELECT {COLUMNS} FROM lost_entries WHERE account = $1 AND kind = $2 ORDER BY reconciliation DESC LIMIT 1");
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(entry.account.clone()).bind(EntryKind::Created as i64);
+    let created = query.fetch_optional(billing.store().pool()).await?.as_ref().map(Record::from_row).transpose()?;
+    let denomination = created.and_then(|created| created.entry.settings.denomination);
+    let (_, decimals, _) = denomination.ok_or_else(|| BillingError::corrupt(format!("account {} was never created", entry.account)))?;
+    Ok(decimals)
 }
 
-/// The command that asks for what an entry records; else why there is none.
-async fn command(billing: &Billing, ledger: &Ledger, entry: &Entry, decimals: u8) -> Result<Result<Command, &'static str>, ReconcileError> {
+/// The command that asks for what an entry records, and the limit that it set besides; else why there is none.
+async fn command(
+    billing: &Billing,
+    ledger: &Ledger,
+    entry: &Entry,
+    set_limit: Option<&Entry>,
+    decimals: u8,
+) -> Result<Result<Command, &'static str>, ReconcileError> {
     let quote = Quote::new(entry.amount, decimals);
     let action = match entry.kind {
         EntryKind::ChargedBalance | EntryKind::ChargedUnbilled | EntryKind::ChargedOwnBill => {
@@ -97,7 +121,10 @@ async fn command(billing: &Billing, ledger: &Ledger, entry: &Entry, decimals: u8
             None => return Ok(Err("not applied: the payment is not known")),
         },
         EntryKind::LimitSet => Action::SetCreditLimit { limit: limit(entry, decimals), allow_unusable: true },
-        EntryKind::Converted => Action::Convert { mode: entry.mode, limit: LimitChange::default(), allow_unusable: true },
+        EntryKind::Converted => {
+            let limit = set_limit.map(|set_limit| limit(set_limit, decimals)).unwrap_or_default();
+            Action::Convert { mode: entry.mode, limit, allow_unusable: true }
+        }
         EntryKind::Created => match create(entry, decimals) {
             Some(create) => Action::Create(create),
             None => return Ok(Err("not applied: it does not say in which currency")),
