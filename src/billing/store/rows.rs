@@ -128,9 +128,10 @@ impl Table {
         let values = |place: usize| rows.iter().filter_map(move |row| row.get(place));
         let mut is_same: Vec<bool> =
             (0..self.columns.len()).map(|place| values(place).all(|value| Some(value) == values(place).next())).collect();
-        if rows.len() > 1 && is_same.iter().all(|same| *same) {
+        let is_counted = rows.len() == 1 || is_same.contains(&false);
+        if let (false, Some(first)) = (is_counted, is_same.first_mut()) {
             // One array has to say how many rows there are.
-            is_same[..1].fill(false);
+            *first = false;
         }
         let columns = (1..).zip(self.columns).zip(&is_same).map(|((number, (_, kind)), is_same)| match (kind, is_same) {
             (Type::Number, true) => format!("CAST(${number} AS BIGINT)"),
@@ -211,6 +212,19 @@ fn array<'a>(values: impl Iterator<Item = &'a Value<'a>>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_column_that_is_alike_in_all_rows_is_sent_once() {
+        let table = Table { name: "t", columns: &[("a", Type::Number), ("b", Type::Text), ("c", Type::Number)], on_conflict: "" };
+        let row = |a: i64, b: &'static str| vec![a.into(), b.into(), Value::Optional(None)];
+        let rows = table.columns_of(&[row(1, "x"), row(2, "x")]);
+        assert_eq!(rows.sql, "SELECT unnest(CAST($1 AS BIGINT[])), CAST($2 AS TEXT), CAST($3 AS BIGINT)");
+        assert_eq!(rows.parameters, [Value::from("{1,2}"), Value::from("x"), Value::Optional(None)]);
+        let same = table.columns_of(&[row(1, "x"), row(1, "x")]);
+        assert_eq!(same.parameters, [Value::from("{1,1}"), Value::from("x"), Value::Optional(None)]);
+        let one = table.columns_of(&[row(1, "x")]);
+        assert_eq!(one.sql, "SELECT CAST($1 AS BIGINT), CAST($2 AS TEXT), CAST($3 AS BIGINT)");
+    }
 
     #[test]
     fn texts_of_an_array_are_quoted() {
