@@ -43,7 +43,7 @@ pub struct AggregatorOptions {
 
 impl Default for AggregatorOptions {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(10), journal_tail: 20_000, closes_per_second: 2_000 }
+        Self { lease: Duration::from_secs(10), journal_tail: 20_000, closes_per_second: 500 }
     }
 }
 

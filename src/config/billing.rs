@@ -35,7 +35,7 @@ pub struct BillingOptions {
     #[arg(long, env = "TOLLGATE_JOURNAL_TAIL", default_value_t = DEFAULT_TAIL, value_name = "COUNT")]
     pub journal_tail: u64,
     /// How many idle accounts a partition may have closed in a second, after the end of a month.
-    #[arg(long, env = "TOLLGATE_CLOSES_PER_SECOND", default_value = "2000", value_name = "COUNT")]
+    #[arg(long, env = "TOLLGATE_CLOSES_PER_SECOND", default_value = "500", value_name = "COUNT")]
     pub closes_per_second: NonZeroU32,
     /// Who issues the documents.
     #[command(flatten)]
@@ -125,7 +125,7 @@ impl Default for BillingOptions {
             billing: None,
             aggregation_lease: Duration::from_secs(10),
             journal_tail: DEFAULT_TAIL,
-            closes_per_second: NonZeroU32::MIN.saturating_add(1_999),
+            closes_per_second: NonZeroU32::MIN.saturating_add(499),
             issuer: IssuerOptions::default(),
         }
     }

@@ -19,10 +19,10 @@ use crate::ledger::redis::MAX_CLOCK_DIFFERENCE;
 const LOOK: Duration = Duration::from_millis(500);
 
 /// How many accounts are looked at in one page.
-const PAGE: usize = 500;
+const PAGE: usize = 100;
 
 /// How many closes are under way at once.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 16;
 
 /// Above so many entries that are not committed yet, the scan waits.
 const MOST_LAG: u64 = 50_000;

@@ -1,6 +1,6 @@
 //! What is done with one claimed partition: read what comes next, see that it follows, commit it, trim behind it. For ever.
 //!
-//! While one run of blocks is being committed, the next is read. Whatever fails is tried again, from where the store says that it is;
+//! While there is a backlog, the next run of blocks is read as one is being committed. Whatever fails is tried again, from where the store says that it is;
 //! only a journal that does not go on as it must is an end.
 
 use std::time::{Duration, Instant};
@@ -18,10 +18,14 @@ use crate::ledger::{Block, LedgerError};
 /// About how many entries one step takes: with more of them, more come to one change of an account and of a total.
 const STEP_ENTRIES: usize = 32_768;
 
+/// A step of fewer entries says that there is no backlog. The next one waits a little, so that a steady trickle is not committed entry by
+/// entry: each commit costs the store a sync, and the machine what charging may need.
+const FEW_ENTRIES: usize = 1_024;
+
 /// The most blocks in one step: each may hold hundreds of entries, though those before it held one.
 const STEP_BLOCKS: usize = 1_024;
 
-/// How long to wait where there is nothing to read.
+/// How long to wait where there is nothing to read, or was little.
 const IDLE: Duration = Duration::from_millis(50);
 
 /// How long a step may take, before its outcome counts as unknown.
@@ -54,9 +58,9 @@ pub(super) struct Worker<'a> {
 
 /// What a round came to.
 enum Round {
-    /// Something was committed.
+    /// Something was committed, and there is more.
     Done,
-    /// There was nothing to commit.
+    /// There was little to commit, or nothing.
     Idle,
 }
 
@@ -179,9 +183,10 @@ impl<'a> Worker<'a> {
         let (mut records, to) = follow(partition, from, blocks).map_err(Failed::Broken)?;
         self.blocks = (block_count * STEP_ENTRIES / records.len().max(1)).clamp(1, STEP_BLOCKS);
         self.is_uncertain = true;
+        let is_behind = records.len() >= FEW_ENTRIES;
         let commit = timeout(STEP_LIMIT, commit(store, partition, self.claim.fence, &from, &to, &mut records));
         let ahead = async {
-            if blocks_of_step(&rest) == rest.len() {
+            if is_behind && blocks_of_step(&rest) == rest.len() {
                 let end = rest.last().map_or(to.next_sequence, Block::end);
                 rest.extend(ledger.engine().blocks_after(partition, end - 1, self.blocks).await.unwrap_or_default());
             }
@@ -212,7 +217,7 @@ impl<'a> Worker<'a> {
         if self.trimmed_at.is_none_or(|at| at.elapsed() >= TRIM_INTERVAL) {
             self.trim().await;
         }
-        Ok(Round::Done)
+        Ok(if is_behind { Round::Done } else { Round::Idle })
     }
 
     /// The journal must hold, or go on from, the block that was committed last: else it is another, or has lost its tail.
