@@ -4,7 +4,7 @@
 
 pub mod step;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use rust_decimal::Decimal;
@@ -181,12 +181,12 @@ impl AccountState {
         })
     }
 
-    /// Takes in the next entry; answers what does not follow.
-    fn take(&mut self, record: &Record) -> Result<(), String> {
-        let entry = &record.entry;
-        if record.previous.is_some_and(|previous| previous != self.last_sequence) {
+    /// Takes in the next entry, and has it name the one before it; answers what does not follow.
+    fn take(&mut self, record: &mut Record) -> Result<(), String> {
+        if *record.previous.get_or_insert(self.last_sequence) != self.last_sequence {
             return Err(format!("it follows on entry {}, and does not say so", self.last_sequence));
         }
+        let entry = &record.entry;
         let (balance_change, unbilled_change) = entry.effect();
         let (balance, unbilled) = (self.balance + balance_change, self.unbilled + unbilled_change);
         if (entry.balance, entry.unbilled) != (balance, unbilled) {
@@ -317,33 +317,14 @@ pub fn touched(records: &[Record]) -> (BTreeSet<&str>, BTreeSet<(&str, u32)>) {
 }
 
 impl Books {
-    /// Has each record name the one before it of its account.
-    pub fn link(&self, records: &mut [Record]) {
-        let mut last: HashMap<String, u64> = HashMap::with_capacity(self.accounts.len());
-        for record in records {
-            let account = &record.entry.account;
-            let known = last.get(account).copied().or_else(|| Some(self.accounts.get(account)?.last_sequence));
-            record.previous = Some(known.unwrap_or(0));
-            match last.get_mut(account) {
-                Some(sequence) => *sequence = record.sequence,
-                None => drop(last.insert(account.clone(), record.sequence)),
-            }
-        }
-    }
-
-    /// Takes in records, in journal order; answers the totals that changed.
-    pub fn take(&mut self, records: &[Record]) -> Result<BTreeSet<TotalKey>, Break> {
+    /// Takes in records, in journal order, and has each name the one before it of its account; answers the totals that changed.
+    pub fn take(&mut self, records: &mut [Record]) -> Result<BTreeSet<TotalKey>, Break> {
         let mut changed = BTreeSet::new();
         for record in records {
+            if let Err(problem) = self.account_of(record).and_then(|account| account.take(record)) {
+                return Err(Break::Account { account: record.entry.account.clone(), sequence: record.sequence, problem });
+            }
             let entry = &record.entry;
-            let broken = |problem: String| Break::Account { account: entry.account.clone(), sequence: record.sequence, problem };
-            if !self.accounts.contains_key(&entry.account) {
-                let created = AccountState::created(record).ok_or_else(|| broken("the account was never created".to_owned()))?;
-                self.accounts.insert(entry.account.clone(), created);
-            }
-            if let Some(account) = self.accounts.get_mut(&entry.account) {
-                account.take(record).map_err(broken)?;
-            }
             let Some(key) = TotalKey::of(entry) else { continue };
             match self.totals.get_mut(&key) {
                 Some(total) => total.add(entry),
@@ -352,6 +333,16 @@ impl Books {
             changed.insert(key);
         }
         Ok(changed)
+    }
+
+    /// The account of a record, which may create it.
+    fn account_of(&mut self, record: &Record) -> Result<&mut AccountState, String> {
+        let id = &record.entry.account;
+        let created = if self.accounts.contains_key(id) { None } else { AccountState::created(record) };
+        if let Some(created) = created {
+            self.accounts.insert(id.clone(), created);
+        }
+        self.accounts.get_mut(id).ok_or_else(|| "the account was never created".to_owned())
     }
 }
 
@@ -397,7 +388,7 @@ mod tests {
     #[test]
     fn totals_and_accounts_follow_from_the_entries() {
         let mut books = Books::default();
-        let records = [
+        let mut records = [
             record(1, EntryKind::Created, 0, 500, (0, 0), 1),
             record(2, EntryKind::ChargedUnbilled, 1, 30, (0, 30), 1),
             record(3, EntryKind::ChargedUnbilled, 2, 12, (0, 42), 1),
@@ -406,8 +397,9 @@ mod tests {
             record(6, EntryKind::PaymentRecorded, 5, 50, (0, 0), 3),
             record(7, EntryKind::Suspended, 0, 0, (0, 0), 3),
         ];
-        let changed = books.take(&records).unwrap();
+        let changed = books.take(&mut records).unwrap();
         assert_eq!(changed.len(), 4);
+        assert_eq!(records.map(|record| record.previous), [0, 1, 2, 3, 4, 5, 6].map(Some));
         let charged = books.totals.iter().find(|(key, _)| key.kind == EntryKind::ChargedUnbilled).unwrap().1;
         assert_eq!((charged.amount, charged.count, charged.quantity), (42, 2, Some(Decimal::new(3, 0))));
         let account = books.accounts.get("acme/7").unwrap();
@@ -424,10 +416,10 @@ mod tests {
             record(2, EntryKind::ChargedUnbilled, 1, 30, (0, 31), 1),
             record(2, EntryKind::ChargedUnbilled, 1, 30, (-30, 0), 1),
         ] {
-            let broken = Books::default().take(&[created.clone(), wrong]).unwrap_err();
+            let broken = Books::default().take(&mut [created.clone(), wrong]).unwrap_err();
             assert!(matches!(broken, Break::Account { sequence: 2, .. }), "{broken}");
         }
-        let unknown = Books::default().take(&[record(1, EntryKind::ToppedUp, 1, 5, (5, 0), 1)]).unwrap_err();
+        let unknown = Books::default().take(&mut [record(1, EntryKind::ToppedUp, 1, 5, (5, 0), 1)]).unwrap_err();
         assert!(unknown.to_string().contains("never created"));
     }
 }

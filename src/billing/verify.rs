@@ -144,11 +144,11 @@ pub async fn verify(billing: &Billing, ledger: &Ledger, window: Millis, seen: im
             let (mut books, mut contradicted) = (Books::default(), HashSet::new());
             let mut after = 0;
             loop {
-                let records = behind(&mut *snapshot, partition, after, PAGE).await?;
+                let mut records = behind(&mut *snapshot, partition, after, PAGE).await?;
                 let Some(last) = records.last() else { break };
                 after = last.sequence;
                 check.replay(&mut rebuild, &records);
-                check.fold(&mut books, &mut contradicted, &records);
+                check.fold(&mut books, &mut contradicted, &mut records);
                 seen(check.findings.entries, expected.max(check.findings.entries));
             }
             if after + 1 != position.next_sequence {
@@ -192,15 +192,14 @@ impl Check<'_> {
     }
 
     /// Takes in each record; where one does not follow, what follows on it is told nothing about.
-    fn fold(&mut self, books: &mut Books, contradicted: &mut HashSet<String>, records: &[Record]) {
+    fn fold(&mut self, books: &mut Books, contradicted: &mut HashSet<String>, records: &mut [Record]) {
         for record in records {
-            let account = &record.entry.account;
-            if contradicted.contains(account) {
+            if contradicted.contains(&record.entry.account) {
                 continue;
             }
-            if let Err(broken) = books.take(std::slice::from_ref(record)) {
+            if let Err(broken) = books.take(std::slice::from_mut(record)) {
                 self.add(Place::Journal, record.id(), broken.to_string());
-                contradicted.insert(account.clone());
+                contradicted.insert(record.entry.account.clone());
             }
         }
     }

@@ -54,7 +54,6 @@ pub async fn commit(
     let connection = &mut *transaction;
     advance(connection, partition, fence, from, to).await?;
     let mut books = load(connection, dialect, records).await?;
-    books.link(records);
     let changed = books.take(records).map_err(StepError::Broken)?;
     ENTRIES.insert(connection, dialect, records.iter().map(Record::to_row)).await?;
     books.totals.retain(|key, _| changed.contains(key));

@@ -68,8 +68,8 @@ async fn fold_again(
     let (mut books, mut ends) = (Books::default(), Vec::new());
     let left = chain::sequences(connection, partition, last, (Millis::MIN, Millis::MAX), |_| true).await?;
     for page in left.chunks(PAGE) {
-        let records = chain::at(connection, dialect, partition, page).await?;
-        books.take(&records).map_err(|broken| BillingError::corrupt(broken.to_string()))?;
+        let mut records = chain::at(connection, dialect, partition, page).await?;
+        books.take(&mut records).map_err(|broken| BillingError::corrupt(broken.to_string()))?;
         ends.extend(records.into_iter().map(|record| record.entry).filter(|entry| bills::is_of_end(entry.kind)));
     }
     bills::end_again(connection, account, &ends).await?;

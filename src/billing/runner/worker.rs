@@ -1,7 +1,7 @@
 //! What is done with one claimed partition: read what comes next, see that it follows, commit it, trim behind it. For ever.
 //!
-//! While there is a backlog, the next run of blocks is read as one is being committed. Whatever fails is tried again, from where the store says that it is;
-//! only a journal that does not go on as it must is an end.
+//! While there is a backlog, the next run of blocks is read as one is being committed. Whatever fails is tried again, from where the store
+//! says that it is; only a journal that does not go on as it must is an end.
 
 use std::time::{Duration, Instant};
 
@@ -59,9 +59,9 @@ pub(super) struct Worker<'a> {
 /// What a round came to.
 enum Round {
     /// Something was committed, and there is more.
-    Done,
+    Behind,
     /// There was little to commit, or nothing.
-    Idle,
+    CaughtUp,
 }
 
 /// Why a round came to nothing.
@@ -123,11 +123,11 @@ impl<'a> Worker<'a> {
         let partition = self.claim.partition;
         while !*stopped.borrow() {
             let wait = match self.round().await {
-                Ok(Round::Done) => {
+                Ok(Round::Behind) => {
                     self.failures = 0;
                     continue;
                 }
-                Ok(Round::Idle) => {
+                Ok(Round::CaughtUp) => {
                     self.failures = 0;
                     IDLE
                 }
@@ -176,7 +176,7 @@ impl<'a> Worker<'a> {
                 self.check_anchor().await?;
             }
             self.trim().await;
-            return Ok(Round::Idle);
+            return Ok(Round::CaughtUp);
         }
         let mut rest = blocks.split_off(blocks_of_step(&blocks));
         let block_count = blocks.len();
@@ -202,7 +202,7 @@ impl<'a> Worker<'a> {
                     return Err(Failed::Lost);
                 }
                 self.claim.position = stored;
-                return Ok(Round::Done);
+                return Ok(Round::Behind);
             }
             Ok(committed) => committed?,
             Err(_) => return Err(Failed::Away("a step took too long".to_owned())),
@@ -217,7 +217,7 @@ impl<'a> Worker<'a> {
         if self.trimmed_at.is_none_or(|at| at.elapsed() >= TRIM_INTERVAL) {
             self.trim().await;
         }
-        Ok(if is_behind { Round::Done } else { Round::Idle })
+        Ok(if is_behind { Round::Behind } else { Round::CaughtUp })
     }
 
     /// The journal must hold, or go on from, the block that was committed last: else it is another, or has lost its tail.

@@ -1,8 +1,8 @@
-//! Many rows at once: in one statement each, of the same text however many there are.
+//! Many rows at once: in one statement each.
 //!
-//! PostgreSQL takes a column as one array, written as text and cast; so a statement is parsed and planned once, and has one parameter
-//! for each column. A column that says the same in each row is sent once: most columns of most entries are empty. SQLite takes rows of
-//! parameters.
+//! PostgreSQL takes a column as one array, written as text and cast, and a column that says the same in each row as one value: most
+//! columns of most entries are empty. So a statement has one parameter for each column, its text says only which of them are alike, and
+//! it is parsed and planned once however many rows there are. SQLite takes rows of parameters.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -124,6 +124,7 @@ impl Table {
         }
     }
 
+    /// For PostgreSQL: column by column, as arrays that run alongside each other.
     fn columns_of(&self, rows: &[Vec<Value<'_>>]) -> Rows {
         let values = |place: usize| rows.iter().filter_map(move |row| row.get(place));
         let mut is_same: Vec<bool> =
@@ -146,6 +147,7 @@ impl Table {
         Rows { sql: format!("SELECT {}", columns.collect::<Vec<_>>().join(", ")), parameters: parameters.collect() }
     }
 
+    /// For SQLite: row by row.
     fn values_of(&self, rows: &[Vec<Value<'_>>]) -> Rows {
         // Without numbers: SQLite looks for the name of each numbered one among all others, whenever one is bound.
         let row = format!("({})", vec!["?"; self.columns.len()].join(", "));

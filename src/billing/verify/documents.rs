@@ -44,10 +44,12 @@ async fn every_bill_has_its_document(connection: &mut AnyConnection, findings: &
 
 async fn every_document_adds_up(connection: &mut AnyConnection, findings: &mut Findings) -> Result<(), VerifyError> {
     let mut after = i64::MIN;
+    // A document's id is the place of the entry that cut its bill: sequence and partition.
     let sql = format!(
         "SELECT documents.id, documents.account, documents.bill, documents.held_reason, documents.content, entries.amount AS closed \
          FROM documents LEFT JOIN entries ON entries.partition = documents.id % 65536 AND entries.sequence = documents.id / 65536 \
-         AND entries.account = documents.account AND entries.bill = documents.bill AND entries.kind IN ({}) WHERE documents.kind <> 'credit_note' AND documents.id > $1 ORDER BY documents.id LIMIT $2",
+         AND entries.account = documents.account AND entries.bill = documents.bill AND entries.kind IN ({}) \
+         WHERE documents.kind <> 'credit_note' AND documents.id > $1 ORDER BY documents.id LIMIT $2",
         cuts()
     );
     loop {
