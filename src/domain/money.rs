@@ -131,6 +131,11 @@ impl fmt::Display for Quote {
 #[must_use]
 pub fn format_units(units: i64, decimals: u8, minor_digits: u8) -> String {
     let (mut digits, mut scale) = (units.unsigned_abs(), decimals);
+    let minor_unit = 10_u64.checked_pow(u32::from(decimals.saturating_sub(minor_digits)));
+    if let Some(minor_unit) = minor_unit.filter(|minor_unit| digits.is_multiple_of(*minor_unit)) {
+        // At once: most amounts are whole minor units.
+        (digits, scale) = (digits / minor_unit, decimals.min(minor_digits));
+    }
     while scale > minor_digits && digits.is_multiple_of(10) {
         digits /= 10;
         scale -= 1;

@@ -90,8 +90,8 @@ impl RedisEngine {
     /// The blocks that a command of streams finds.
     async fn blocks(&self, command: &redis::Cmd) -> Result<Vec<Block>, LedgerError> {
         let found: Vec<StreamEntry> = self.query(command).await?;
-        let blocks = found.into_iter().filter_map(|(_, fields)| fields.into_iter().next());
-        blocks.map(|(_, stored)| decode_block(&stored).map_err(LedgerError::corrupt)).collect()
+        let blocks = found.into_iter().map(|(_, parts)| parts.into_iter().flat_map(|(_, part)| part).collect::<Vec<_>>());
+        blocks.map(|stored| decode_block(&stored).map_err(LedgerError::corrupt)).collect()
     }
 
     /// Sets the clock by Redis's, and says if this machine's own is off.
@@ -283,7 +283,7 @@ impl Engine for RedisEngine {
     }
 }
 
-/// What a stream holds: an id, and fields.
+/// What a stream holds: an id, and fields. Those of the journal are the parts of a block, in their order.
 type StreamEntry = (String, Vec<(String, Vec<u8>)>);
 
 /// A bulk string of an answer, whatever its dress.

@@ -23,10 +23,12 @@ pub const NEVER: i64 = (1 << 53) - 1;
 /// The parts of the batch script, in their order.
 const BATCH_FILES: &str = concat!(
     include_str!("lua/load.lua"),
+    include_str!("lua/held.lua"),
     include_str!("lua/formulas.lua"),
     include_str!("lua/charging.lua"),
     include_str!("lua/wallet.lua"),
     include_str!("lua/step.lua"),
+    include_str!("lua/straight.lua"),
     include_str!("lua/write.lua"),
 );
 
@@ -60,18 +62,17 @@ const KEYS: [&str; 10] =
     ["ACCOUNTS", "PROFILES", "RESERVATIONS", "EXPIRIES", "BY_ACCOUNT", "REQUESTS", "OLDER_REQUESTS", "UNDONE", "JOURNAL", "NAMES"];
 
 /// Stored records, which [`crate::ledger::codec`] packs and unpacks too, and the batch, which [`super::batch`] packs.
-const FORMATS: [(&str, &str); 15] = [
+const FORMATS: [(&str, &str); 14] = [
     ("STATE_FORMAT", "<I4i8i8i8i8i8Bi8c16"),
     ("ACCOUNT_FORMAT", "<i7i7i7i7i7i7i7I4BBBBBI4i7I4I4"),
     ("STRAIGHT_FORMAT", "<i7i7i7i7i7i7i7I4BBB"),
-    ("MOVING_FORMAT", "<i7i7i7i7"),
     ("RESERVATION_FORMAT", "<i7i7i7"),
     ("RESERVATION_ID_FORMAT", "<i7i7i7I2c0"),
     ("REMEMBERED_FORMAT", "<c8BBBBi7i7"),
     ("PLAIN_FORMAT", "<c8c4i7i7"),
     ("BLOCK_FORMAT", "<i8I4i8c16c16I2I2"),
     ("ENTRY_FORMAT", "<BBI2I4i7i7i7i7i7"),
-    ("ENTRY_HEAD_FORMAT", "<I2I2I4i7"),
+    ("PLAIN_ENTRY_FORMAT", "<I2I2I4i7i7i7i7i7"),
     ("ENDING_FORMAT", "<I2I4c0"),
     ("BATCH_FORMAT", "<i8i8i8i8i8c16I2I2I2"),
     ("COMMAND_FORMAT", "<BI2I2c8i8bI2"),

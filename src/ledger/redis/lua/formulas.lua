@@ -1,8 +1,5 @@
 -- Formulas, and what the rules have in common.
 
--- The rules, up to `step`, are one function that makes the others: a batch that goes the straight way throughout does not need them.
-local function make_rules()
-
 local function credit_limit(account)
   local limit = account[PERMANENT]
   if now < account[TEMPORARY_UNTIL] and account[TEMPORARY] > limit then return account[TEMPORARY] end

@@ -1,0 +1,102 @@
+-- What few commands touch: reservations, sums that were given back, profiles.
+
+-- All up to the end of step.lua is one function that makes the others: a batch that goes the straight way throughout needs none of it.
+local function make_rules()
+
+-- The command's columns that few commands have.
+local original, detail
+
+local reservations, was_open, moved, dirty_reservations = {}, {}, {}, {}
+local undone, dirty_undone = {}, {}
+local profiles, dirty_profiles = {}, {}
+local dirty_requests = {}
+
+if reservation_count > 0 then
+  local places, keys = unpack_list('I2', reservation_count, batch, held_at), {}
+  for i = 1, reservation_count do keys[i] = request_keys[places[i]] end
+  local stored = call('HMGET', RESERVATIONS, unpack(keys))
+  for i = 1, reservation_count do
+    if stored[i] then
+      local amount, report_by, expires_at, at = unpack_struct(RESERVATION_FORMAT, stored[i])
+      local q = places[i]
+      reservations[q] = { amount, report_by, expires_at, sub(stored[i], at) }
+      was_open[q] = reservations[q][4]
+    end
+  end
+end
+if undone_count > 0 then
+  local places, keys = unpack_list('I2', undone_count, batch, held_at + 2 * reservation_count), {}
+  for i = 1, undone_count do keys[i] = request_keys[places[i]] end
+  local stored = call('HMGET', UNDONE, unpack(keys))
+  for i = 1, undone_count do
+    undone[places[i]] = stored[i] and unpack_struct('<i8', stored[i]) or 0
+  end
+end
+if profile_count > 0 then
+  local places, ids = unpack_list('I2', profile_count, batch, held_at + 2 * (reservation_count + undone_count)), {}
+  for i = 1, profile_count do ids[i] = account_ids[places[i]] end
+  local stored = call('HMGET', PROFILES, unpack(ids))
+  for i = 1, profile_count do
+    if stored[i] then
+      local threshold, created_at, place, at = unpack_struct(PROFILE_FORMAT, stored[i])
+      profiles[places[i]] = { threshold, created_at, place, sub(stored[i], at), place }
+    end
+  end
+end
+
+-- Writes what has changed of it: only behind the point of no return.
+local function write_held()
+  for q in pairs(dirty_requests) do
+    request_writes[request_write_count + 1], request_writes[request_write_count + 2] = request_keys[q], requests[q]
+    request_write_count = request_write_count + 2
+  end
+
+  if next(dirty_reservations) then
+    local put, put_count, gone_keys, gone_count = {}, 0, {}, 0
+    local expiries, expiry_count, index, index_count, gone_index = {}, 0, {}, 0, {}
+    for q in pairs(dirty_reservations) do
+      local key, open = request_keys[q], reservations[q]
+      if open then
+        put[put_count + 1], put[put_count + 2] = key, pack(RESERVATION_FORMAT, open[1], open[2], open[3]) .. open[4]
+        put_count = put_count + 2
+        if moved[q] then
+          expiries[expiry_count + 1], expiries[expiry_count + 2] = format('%.0f', open[3]), key
+          expiry_count = expiry_count + 2
+          if open[3] < next_expiry then next_expiry = open[3] end
+        end
+        if not was_open[q] then
+          local id = unpack_struct('<I2c0', open[4])
+          index[index_count + 1], index[index_count + 2] = '0', id .. '\0' .. key
+          index_count = index_count + 2
+        end
+      elseif was_open[q] then
+        gone_count = gone_count + 1
+        gone_keys[gone_count], gone_index[gone_count] = key, (unpack_struct('<I2c0', was_open[q])) .. '\0' .. key
+      end
+    end
+    if put_count > 0 then call('HSET', RESERVATIONS, unpack(put)) end
+    if expiry_count > 0 then call('ZADD', EXPIRIES, unpack(expiries)) end
+    if index_count > 0 then call('ZADD', BY_ACCOUNT, unpack(index)) end
+    if gone_count > 0 then
+      call('HDEL', RESERVATIONS, unpack(gone_keys))
+      call('ZREM', EXPIRIES, unpack(gone_keys))
+      call('ZREM', BY_ACCOUNT, unpack(gone_index))
+    end
+  end
+
+  local writes, w = {}, 0
+  for q in pairs(dirty_undone) do
+    writes[w + 1], writes[w + 2] = request_keys[q], pack('<i8', undone[q])
+    w = w + 2
+  end
+  if w > 0 then call('HSET', UNDONE, unpack(writes)) end
+
+  for n in pairs(dirty_profiles) do
+    local profile = profiles[n]
+    call('HSET', PROFILES, account_ids[n], pack(PROFILE_FORMAT, profile[1], profile[2], #profile[3], profile[3]) .. profile[4])
+    if profile[5] ~= profile[3] then
+      if profile[5] ~= '' then call('ZREM', NAMES, profile[5]) end
+      call('ZADD', NAMES, '0', profile[3])
+    end
+  end
+end
