@@ -16,7 +16,7 @@
 -- Names in capitals are constants, and keys: src/ledger/redis/script.rs puts in their values, most of them from the Rust types that
 -- they belong to. So the two cannot differ, no name is looked up, and Lua's limit of 200 locals is far away.
 --
--- Each call into Redis costs some 8 µs, whatever it does, so a step has five of them: the state of the partition is a field of the hash of
+-- Each call into Redis costs 2 to 8 µs, whatever it does, so a step has five of them: the state of the partition is a field of the hash of
 -- accounts, read and written with them; the clock is looked at four times a second; of older ids, the state says whether there are any.
 -- A local that a function refers to costs the step 0.1 µs, so what only the rules use is theirs, and made with them.
 --
