@@ -7,11 +7,13 @@ pub mod rows;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyConnection, AnyPool, Executor, Row, Transaction};
+use tokio::time::{Instant, sleep};
 
 use super::BillingError;
 use crate::domain::account::Millis;
@@ -28,6 +30,12 @@ const MAX_CONNECTIONS: u32 = 8;
 
 /// How long to wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long whoever asks waits for the tables to be made.
+const TABLES_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often to look whether they are.
+const TABLES_PAUSE: Duration = Duration::from_millis(20);
 
 /// How long to wait in SQLite for other writers: it serves them in no order, so one may be passed over for a while.
 const WRITER_PATIENCE: Duration = Duration::from_secs(30);
@@ -49,6 +57,8 @@ pub enum Dialect {
 pub struct Store {
     pool: AnyPool,
     dialect: Dialect,
+    /// Once the tables were seen to be up to date.
+    is_ready: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for Store {
@@ -77,7 +87,7 @@ impl Store {
             .after_connect(move |connection, _| Box::pin(prepare(connection, dialect)))
             .connect_lazy(&url)
             .map_err(|error| BillingError::Invalid { field: "--billing", problem: format!("is not a URL that can be used: {error}") })?;
-        Ok(Self { pool, dialect })
+        Ok(Self { pool, dialect, is_ready: Arc::default() })
     }
 
     /// Which database it is.
@@ -128,17 +138,7 @@ impl Store {
             sqlx::query("SELECT CAST(pg_advisory_xact_lock($1) AS TEXT)").bind(MIGRATION_LOCK).execute(&mut *connection).await?;
         }
         connection.execute("CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY)").await?;
-        let done: i64 = sqlx::query("SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT) FROM migrations")
-            .fetch_one(&mut *connection)
-            .await?
-            .try_get(0)?;
-        let done = usize::try_from(done).unwrap_or(usize::MAX);
-        if done > MIGRATIONS.len() {
-            return Err(BillingError::corrupt(format!(
-                "its tables have version {done}, and this tollgate knows them up to version {}",
-                MIGRATIONS.len()
-            )));
-        }
+        let done = version(&mut *connection).await?;
         for (number, migration) in (1_i64..).zip(MIGRATIONS.iter().copied()).skip(done) {
             sqlx::raw_sql(migration).execute(&mut *connection).await?;
             sqlx::query("INSERT INTO migrations (version) VALUES ($1)").bind(number).execute(&mut *connection).await?;
@@ -147,6 +147,35 @@ impl Store {
         transaction.commit().await?;
         Ok(())
     }
+
+    /// Waits for a moment until the tables are up to date: a service may be asked before an aggregator has made them.
+    pub async fn ready(&self) -> Result<(), BillingError> {
+        let deadline = Instant::now() + TABLES_PATIENCE;
+        while !self.is_ready.load(Ordering::Relaxed) {
+            // The connection is not kept while it waits: whoever makes the tables needs one.
+            let found = version(&mut *self.pool.acquire().await?).await;
+            match found {
+                Ok(version) if version == MIGRATIONS.len() => self.is_ready.store(true, Ordering::Relaxed),
+                Ok(_) | Err(BillingError::Unavailable(_)) if Instant::now() < deadline => sleep(TABLES_PAUSE).await,
+                Ok(_) => return Err(BillingError::unavailable("no aggregator has brought its tables up to date yet")),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many migrations the tables have seen.
+async fn version(connection: &mut AnyConnection) -> Result<usize, BillingError> {
+    let row = sqlx::query("SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT) FROM migrations").fetch_one(connection).await?;
+    let version = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or(usize::MAX);
+    let known = MIGRATIONS.len();
+    if version > known {
+        return Err(BillingError::corrupt(format!(
+            "its tables have version {version}, and this tollgate knows them up to version {known}"
+        )));
+    }
+    Ok(version)
 }
 
 /// The URL of a billing store in a file.
@@ -220,6 +249,26 @@ mod tests {
         let store = Store::open(&url).await.unwrap();
         sqlx::query("INSERT INTO migrations (version) VALUES (99)").execute(store.pool()).await.unwrap();
         assert!(matches!(Store::open(&url).await, Err(BillingError::Corrupt(_))));
+        assert!(matches!(Store::connect_lazily(&url).unwrap().ready().await, Err(BillingError::Corrupt(_))));
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_before_the_tables_are_made_waits_for_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = sqlite_url(&folder.path().join("early.db"));
+        let early = Store::connect_lazily(&url).unwrap();
+        let mut ready = std::pin::pin!(early.ready());
+        assert!(futures_util::poll!(ready.as_mut()).is_pending());
+        let (is_ready, opened) = tokio::join!(ready, Store::open(&url));
+        assert_eq!((is_ready.is_ok(), opened.is_ok()), (true, true));
+        sqlx::query("SELECT kind FROM entries").fetch_all(early.pool()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_tables_in_vain_is_told_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::connect_lazily(&sqlite_url(&folder.path().join("empty.db"))).unwrap();
+        assert!(matches!(store.ready().await, Err(BillingError::Unavailable(_))));
     }
 
     #[test]

@@ -61,9 +61,11 @@ impl Front {
         reader.finish(value).map_err(|violations| status::invalid(violations, place))
     }
 
-    /// The billing store, if there is one.
-    pub fn billing(&self) -> Result<&Billing, Status> {
-        self.billing.as_ref().ok_or_else(status::billing_not_configured)
+    /// The billing store, if there is one. Its tables, which an aggregator makes, are waited for.
+    pub async fn billing(&self) -> Result<&Billing, Status> {
+        let billing = self.billing.as_ref().ok_or_else(status::billing_not_configured)?;
+        billing.store().ready().await.map_err(|error| status::no_bills(&error, ""))?;
+        Ok(billing)
     }
 
     /// Has a command decided.

@@ -88,7 +88,7 @@ struct Target {
 }
 
 /// Converts accounts. Fails at once if the request is none.
-pub fn convert(
+pub async fn convert(
     front: Front,
     request: v1::BatchConvertRequest,
 ) -> Result<impl Stream<Item = Result<v1::BatchConvertResponse, Status>> + Send + use<>, Status> {
@@ -100,7 +100,7 @@ pub fn convert(
         (plan, source, place)
     })?;
     if plan.is_suggested {
-        front.billing()?;
+        front.billing().await?;
     }
     let (done, after) = place.map_or((0, None), |(done, name)| (done, name_place(&name)));
     let is_exhausted = false;

@@ -38,7 +38,7 @@ struct Export {
 }
 
 /// Exports usage records. Fails at once if the request is none, or there is no billing store.
-pub fn usage(
+pub async fn usage(
     front: Front,
     request: v1::ExportUsageRequest,
 ) -> Result<impl Stream<Item = Result<v1::ExportUsageResponse, Status>> + Send + use<>, Status> {
@@ -53,7 +53,7 @@ pub fn usage(
         (optional_account(reader, request.account_id), from, to, after)
     })?;
     let after = after.map(|(partition, sequence)| (u16::try_from(partition).unwrap_or(u16::MAX), sequence));
-    let billing = front.billing()?.clone();
+    let billing = front.billing().await?.clone();
     let export = Export { front, billing, account, from, to, after, places: None, accounts: HashMap::new(), _permit: permit };
     Ok(stream::try_unfold(export, |mut export| async move { Ok(export.next().await?.map(|message| (message, export))) }).into_stream())
 }

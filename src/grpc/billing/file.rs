@@ -35,7 +35,7 @@ pub async fn write(front: &Front, request: v1::GetInvoiceFileRequest) -> Result<
         }
         (read::number(reader, request.number), form)
     })?;
-    let billing = front.billing()?;
+    let billing = front.billing().await?;
     let stored = billing.document(&number).await.map_err(|error| status::no_bills(&error, &number))?;
     let document = &stored.document;
     let (content_type, ending, content) = match form {

@@ -69,7 +69,7 @@ async fn customer(billing: &Billing, id: &str) -> Result<Party, Status> {
 
 /// The credit limit that an account would need in postpaid.
 pub async fn estimate(front: &Front, id: &str, account: &Account) -> Result<Suggestion, Status> {
-    let history = front.billing()?.history(id).await.map_err(|error| status::no_bills(&error, ""))?;
+    let history = front.billing().await?.history(id).await.map_err(|error| status::no_bills(&error, ""))?;
     Ok(suggest(history, account.non_usage_billing, account.decimals))
 }
 
@@ -80,7 +80,7 @@ impl BillingService for Bills {
         front
             .bounded(request, async |request| {
                 let listing = front.read(request, Position::default(), read::invoices)?;
-                let found = front.billing()?.documents(listing.filter, listing.after, listing.count + 1).await;
+                let found = front.billing().await?.documents(listing.filter, listing.after, listing.count + 1).await;
                 let mut found = found.map_err(|error| status::no_bills(&error, ""))?;
                 let has_more = found.len() > listing.count;
                 found.truncate(listing.count);
@@ -99,7 +99,7 @@ impl BillingService for Bills {
         front
             .bounded(request, async |request| {
                 let number = front.read(request.number, Position::default(), read::number)?;
-                let found = front.billing()?.document(&number).await.map_err(|error| status::no_bills(&error, &number))?;
+                let found = front.billing().await?.document(&number).await.map_err(|error| status::no_bills(&error, &number))?;
                 Ok(v1::GetInvoiceResponse { invoice: Some(render::invoice(found)) })
             })
             .await
@@ -132,7 +132,7 @@ impl BillingService for Bills {
             .bounded(request, async |request| {
                 let (account, count, after) = front.read(request, Position::default(), read::receivables)?;
                 let now = front.ledger.clock().now();
-                let found = front.billing()?.receivables(now, account.as_deref(), after.as_deref(), count + 1).await;
+                let found = front.billing().await?.receivables(now, account.as_deref(), after.as_deref(), count + 1).await;
                 let mut found = found.map_err(|error| status::no_bills(&error, ""))?;
                 let has_more = found.len() > count;
                 found.truncate(count);
@@ -154,7 +154,7 @@ impl BillingService for Bills {
         front
             .bounded(request, async |request| {
                 let (id, _) = named(front, request.account_id).await?;
-                let customer = customer(front.billing()?, &id).await?;
+                let customer = customer(front.billing().await?, &id).await?;
                 Ok(v1::GetBillingDetailsResponse { customer: Some(render::party(customer)) })
             })
             .await
@@ -170,7 +170,7 @@ impl BillingService for Bills {
                 let v1::SetBillingDetailsRequest { account_id, customer } = request;
                 let customer = front.read(customer, Position::default(), read::customer)?;
                 let (id, _) = named(front, account_id).await?;
-                let set = front.billing()?.set_customer(&id, customer.clone()).await;
+                let set = front.billing().await?.set_customer(&id, customer.clone()).await;
                 set.map_err(|error| status::no_bills(&error, ""))?;
                 Ok(v1::SetBillingDetailsResponse { customer: Some(render::party(customer)) })
             })
@@ -194,20 +194,20 @@ impl BillingService for Bills {
     type BatchConvertStream = Answers<v1::BatchConvertResponse>;
 
     async fn batch_convert(&self, request: Request<v1::BatchConvertRequest>) -> Result<Response<Self::BatchConvertStream>, Status> {
-        Ok(Response::new(Box::pin(batch::convert(self.front.clone(), request.into_inner())?)))
+        Ok(Response::new(Box::pin(batch::convert(self.front.clone(), request.into_inner()).await?)))
     }
 
     type ExportUsageStream = Answers<v1::ExportUsageResponse>;
 
     async fn export_usage(&self, request: Request<v1::ExportUsageRequest>) -> Result<Response<Self::ExportUsageStream>, Status> {
-        Ok(Response::new(Box::pin(export::usage(self.front.clone(), request.into_inner())?)))
+        Ok(Response::new(Box::pin(export::usage(self.front.clone(), request.into_inner()).await?)))
     }
 
     async fn get_aggregation(&self, request: Request<v1::GetAggregationRequest>) -> Result<Response<v1::GetAggregationResponse>, Status> {
         let front = &self.front;
         front
             .bounded(request, async |_| {
-                let found = front.billing()?.partitions().await.map_err(|error| status::no_bills(&error, ""))?;
+                let found = front.billing().await?.partitions().await.map_err(|error| status::no_bills(&error, ""))?;
                 let now = front.ledger.clock().now();
                 let mut partitions = Vec::with_capacity(found.len());
                 for partition in found {

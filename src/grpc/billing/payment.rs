@@ -27,7 +27,7 @@ const ALLOCATIONS: usize = 200;
 pub async fn record(front: &Front, request: v1::RecordPaymentRequest) -> Result<v1::RecordPaymentResponse, Status> {
     let command = front.read(request, Position::default(), read::payment)?;
     if !command.action.invoices().is_empty() && !is_repeated(front, &command).await? {
-        check_invoices(front.billing()?, &command).await?;
+        check_invoices(front.billing().await?, &command).await?;
     }
     let decided = front.decide(command).await?;
     let allocations = match &front.billing {
