@@ -23,7 +23,12 @@ fn settings() -> StoreSettings {
 }
 
 fn options(server: &RedisServer) -> RedisOptions {
-    RedisOptions { url: server.url(), store_name: unique_name(), response_timeout: Duration::from_millis(500) }
+    RedisOptions {
+        url: server.url(),
+        store_name: unique_name(),
+        response_timeout: Duration::from_millis(500),
+        busy_poll: Default::default(),
+    }
 }
 
 fn command(account: &str, request_id: &str, action: Action) -> Command {
@@ -181,13 +186,14 @@ async fn a_sender_whose_clock_is_ahead_is_refused() {
     let server = RedisServer::redis();
     let clock = Clock::running(TimeZone::UTC);
     let engine = RedisEngine::connect(options(&server), settings(), clock.clone()).await.unwrap();
+    tokio::spawn(engine.work());
     clock.set(system_now() + 10_000);
     let order: Arc<[Order]> = Arc::new([Order::new(create("acme"))]);
     let error = engine.apply(0, Arc::clone(&order)).await.unwrap_err();
     assert!(error.to_string().contains("ahead"), "{error}");
     // The next look at Redis's time sets the clock right.
     engine.check().await.unwrap();
-    engine.apply(0, order).await.unwrap().answers[0].unwrap();
+    engine.apply(0, order).await.unwrap().answers.read().unwrap()[0].unwrap();
 }
 
 #[tokio::test]

@@ -72,7 +72,12 @@ impl Store {
 }
 
 pub(super) fn redis_options(options: &StoreOptions, url: &RedisUrl) -> RedisOptions {
-    RedisOptions { url: url.reveal().to_owned(), store_name: options.store_name.clone(), response_timeout: options.redis_timeout }
+    RedisOptions {
+        url: url.reveal().to_owned(),
+        store_name: options.store_name.clone(),
+        response_timeout: options.redis_timeout,
+        busy_poll: options.redis_busy_poll,
+    }
 }
 
 pub(super) fn settings(options: &StoreOptions) -> StoreSettings {

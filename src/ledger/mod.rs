@@ -1,7 +1,7 @@
 //! The ledger: where commands are decided, atomically, and journaled in the same step.
 //!
-//! [`Ledger`] is what the service talks to: it routes a command to its partition, where a [`batcher`] sends what has gathered to the
-//! [`Engine`] in one step. Two engines keep the same promises: [`embedded`] (the pure rules in memory, SQLite below) and
+//! [`Ledger`] is what the service talks to: it routes a command to its partition, and the [`batcher`] sends what has gathered there to
+//! the [`Engine`] in one step. Two engines keep the same promises: [`embedded`] (the pure rules in memory, SQLite below) and
 //! [`redis`] (the same rules as Lua beside the data). [`model`] is the engine without a store, and the measure of both.
 //!
 //! Bounds: a batch has at most [`MAX_BATCH`] commands, a partition's queue [`batcher::QUEUE_COMMANDS`].
@@ -18,8 +18,10 @@ pub mod redis;
 pub mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, pending};
 
 use crate::clock::Clock;
 use crate::domain::account::{Account, Millis, Mode, Profile, Reservation};
@@ -69,12 +71,39 @@ impl LedgerError {
 }
 
 /// What an engine answers to a batch.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 pub struct BatchAnswer {
-    /// One for each command, in their order.
-    pub answers: Vec<Answer>,
+    /// One for each command.
+    pub answers: Answers,
     /// More reservations were due than one step expires: no command was decided, and the batch must be sent again.
     pub must_repeat: bool,
+}
+
+/// Answers as they came, to be read when there is time for it.
+pub struct Answers(Box<dyn FnOnce() -> Result<Vec<Answer>, LedgerError> + Send>);
+
+impl Answers {
+    /// Answers that this reads.
+    pub fn new(read: impl FnOnce() -> Result<Vec<Answer>, LedgerError> + Send + 'static) -> Self {
+        Self(Box::new(read))
+    }
+
+    /// One for each command, in their order.
+    pub fn read(self) -> Result<Vec<Answer>, LedgerError> {
+        self.0()
+    }
+}
+
+impl From<Vec<Answer>> for Answers {
+    fn from(answers: Vec<Answer>) -> Self {
+        Self::new(|| Ok(answers))
+    }
+}
+
+impl std::fmt::Debug for Answers {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Answers").finish_non_exhaustive()
+    }
 }
 
 /// An account and its profile.
@@ -117,6 +146,14 @@ pub trait Engine: Send + Sync + 'static {
     fn due_accounts(&self, partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage>;
     /// Whether the store answers and agrees on the time; else what is wrong, for people.
     fn check(&self) -> BoxFuture<'_, Result<(), String>>;
+    /// What must be polled for answers to come, if that is not a thread's own business. Whoever asks first has it; a [`Ledger`] does.
+    fn work(&self) -> BoxFuture<'static, ()> {
+        pending().boxed()
+    }
+    /// For how long a thread that waits for the answer to a lonely command had better not sleep.
+    fn lookout(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// A place in the list of accounts by name.
@@ -161,18 +198,18 @@ pub enum Original {
 #[derive(Clone)]
 pub struct Ledger {
     engine: Arc<dyn Engine>,
-    batchers: Arc<[batcher::Batcher]>,
+    batcher: batcher::Batcher,
     watchers: Watchers,
     clock: Clock,
     gate: JournalGate,
 }
 
 impl Ledger {
-    /// Starts a batcher for each partition on the current runtime.
+    /// Starts the batches on the current runtime.
     #[must_use]
     pub fn start(engine: Arc<dyn Engine>, watchers: Watchers, clock: Clock) -> Self {
-        let batchers = (0..engine.partitions()).map(|partition| batcher::Batcher::start(Arc::clone(&engine), partition)).collect();
-        Self { engine, batchers, watchers, clock, gate: JournalGate::default() }
+        let batcher = batcher::Batcher::start(Arc::clone(&engine));
+        Self { engine, batcher, watchers, clock, gate: JournalGate::default() }
     }
 
     /// The same ledger, which begins nothing new where the gate is closed.
@@ -218,10 +255,7 @@ impl Ledger {
         if self.gate.refuses(partition, &command) {
             return Err(LedgerError::JournalFull);
         }
-        match self.batchers.get(usize::from(partition)) {
-            Some(batcher) => batcher.enqueue(Order::new(command)),
-            None => Err(LedgerError::corrupt("no such partition")),
-        }
+        self.batcher.enqueue(partition, Order::new(command))
     }
 
     /// Decides on a command.

@@ -125,7 +125,7 @@ impl Book {
             self.state.sequence += count as u64;
             self.state.last_block = block_id;
         }
-        (BatchAnswer { answers, must_repeat }, changes)
+        (BatchAnswer { answers: answers.into(), must_repeat }, changes)
     }
 
     /// Takes off what has expired; answers whether more is due than one step may take.

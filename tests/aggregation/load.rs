@@ -36,7 +36,12 @@ pub struct Load {
 
 /// A ledger on a Redis, by a clock that stands until it is moved.
 pub async fn ledger(url: &str) -> Ledger {
-    let options = RedisOptions { url: url.to_owned(), store_name: "tollgate".into(), response_timeout: Duration::from_secs(10) };
+    let options = RedisOptions {
+        url: url.to_owned(),
+        store_name: "tollgate".into(),
+        response_timeout: Duration::from_secs(10),
+        busy_poll: Default::default(),
+    };
     let settings = StoreSettings { partitions: PARTITIONS, billing_time_zone: "UTC".into(), window: 86_400_000 };
     let clock = Clock::standing(START, TimeZone::UTC);
     let engine = RedisEngine::connect(options, settings, clock.clone()).await.unwrap();

@@ -77,7 +77,12 @@ impl Stage {
     pub async fn redis_and_postgres(start: &str) -> Self {
         let (redis, postgres) = (RedisServer::redis(), PostgresServer::shared());
         let clock = Clock::standing(millis(start), TimeZone::UTC);
-        let options = RedisOptions { url: redis.url(), store_name: unique_name(), response_timeout: Duration::from_secs(30) };
+        let options = RedisOptions {
+            url: redis.url(),
+            store_name: unique_name(),
+            response_timeout: Duration::from_secs(30),
+            busy_poll: Default::default(),
+        };
         let engine = RedisEngine::connect(options, store_settings(4), clock.clone()).await.unwrap();
         let billing = Billing::open(&postgres.database(), settings()).await.unwrap();
         Self::start(Arc::new(engine), billing, clock, Box::new((redis, postgres)))

@@ -55,7 +55,7 @@ async fn compare(engine: &dyn Engine, clock: &Clock, reference: &[Instant], size
             let batch: Arc<[Order]> = batch.into();
             let answer = engine.apply(0, batch).await.unwrap_or_else(|error| panic!("{name}, instant {number}: {error}"));
             assert!(!answer.must_repeat);
-            answers.extend(answer.answers);
+            answers.extend(answer.answers.read().unwrap_or_else(|error| panic!("{name}, instant {number}: {error}")));
         }
         for (at, (answer, expected)) in answers.iter().zip(&instant.answers).enumerate() {
             assert_eq!(answer, expected, "{name}: the answer to {:#?}", instant.orders[at]);
@@ -95,10 +95,17 @@ fn run_everywhere(server: &RedisServer, name: &str, events: &[Event], sizes: &[u
         trim_keeps_what_it_should(&reopened).await;
 
         let redis_clock = clock();
-        let options = RedisOptions { url: server.url(), store_name: unique_name(), response_timeout: std::time::Duration::from_secs(30) };
+        let options = RedisOptions {
+            url: server.url(),
+            store_name: unique_name(),
+            response_timeout: std::time::Duration::from_secs(30),
+            busy_poll: Default::default(),
+        };
         let engine = RedisEngine::connect(options, settings(), redis_clock.clone()).await.unwrap();
+        let work = tokio::spawn(engine.work());
         compare(&engine, &redis_clock, &reference, sizes, name).await;
         trim_keeps_what_it_should(&engine).await;
+        work.abort();
         server.command(&["FLUSHALL"]);
     });
 }

@@ -216,7 +216,7 @@ impl Reference {
         // An empty step first, so that "before" has all that is due taken off. Engines do it in the command's own step.
         let before = invariants::Before::of(&self.book, order, &self.time());
         let (answer, changes) = self.book.apply(std::slice::from_ref(order), &self.time(), rand::random());
-        let answer = answer.answers.into_iter().next().unwrap();
+        let answer = answer.answers.read().unwrap().into_iter().next().unwrap();
         if changes.block.is_some() {
             let command = &order.command;
             self.history.push((command.account.clone(), command.action.kind(), command.request_id.clone()));

@@ -11,7 +11,8 @@
 //! there is to say of them is read out of these.
 
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
+use std::sync::Arc;
 
 use bytes::BufMut;
 use redis::Value;
@@ -24,7 +25,7 @@ use crate::domain::outcome::{Answer, Decision, Outcome, Refusal, ReserveVerdict,
 use crate::ledger::codec::journal::{PackedEntry, put_account, put_ending};
 use crate::ledger::codec::{decode_account, decode_remembered, encode_place, read_tail};
 use crate::ledger::model::StepTime;
-use crate::ledger::{BatchAnswer, LedgerError, NamePlace, Order, RequestKey, fold_name};
+use crate::ledger::{Answers, BatchAnswer, LedgerError, NamePlace, Order, RequestKey, fold_name};
 
 /// How long the announcements of changes go on after somebody has said that they watch.
 pub const WATCH_LEASE_MILLIS: i64 = 60_000;
@@ -36,13 +37,31 @@ pub const PLAIN_DEBIT: i64 = debit_option(Category::Usage, Excess::WithinUsableC
 pub const HAS_EXTRA: i64 = 1_000;
 
 /// Things that are named once, and referred to by their place, from 1 on.
-struct Places<T> {
-    places: HashMap<T, u16>,
+struct Places<T, S = RandomState> {
+    places: HashMap<T, u16, S>,
 }
 
-impl<T: Eq + Hash> Places<T> {
+/// Takes what is a digest already for its hash.
+#[derive(Default)]
+struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    fn write_u64(&mut self, digest: u64) {
+        self.0 = digest;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+impl<T: Eq + Hash, S: BuildHasher + Default> Places<T, S> {
     fn new(capacity: usize) -> Self {
-        Self { places: HashMap::with_capacity(capacity) }
+        Self { places: HashMap::with_capacity_and_hasher(capacity, S::default()) }
     }
 
     /// The place of a thing, and whether it is new.
@@ -97,7 +116,8 @@ pub struct PackedBatch {
 /// Packs a batch.
 #[must_use]
 pub fn encode(orders: &[Order], time: &StepTime, max_ahead: i64, block_id: [u8; 16]) -> PackedBatch {
-    let (mut account_places, mut request_places) = (Places::new(orders.len()), Places::new(orders.len() * 2));
+    let mut account_places = Places::<&str>::new(orders.len());
+    let mut request_places = Places::<RequestKey, BuildHasherDefault<DigestHasher>>::new(orders.len());
     let (mut ids, mut endings) = (Vec::with_capacity(orders.len() * 16), Vec::with_capacity(orders.len() * 80));
     let (mut keys, mut commands) = (Vec::with_capacity(orders.len() * 16), Vec::with_capacity(orders.len() * 40));
     let (mut with_reservation, mut with_undone, mut with_profile) = (Vec::new(), Vec::new(), Vec::new());
@@ -279,20 +299,29 @@ fn put_limit(packed: &mut Packed, limit: &LimitChange) {
     packed.number(end);
 }
 
-/// Reads the script's answer to these commands.
-pub fn decode(value: Value, orders: &[Order]) -> Result<BatchAnswer, LedgerError> {
-    let strange = || LedgerError::corrupt("the script's answer has other values than expected");
+/// The script's answer to these commands; they are read later.
+pub fn decode(value: Value, orders: Arc<[Order]>) -> Result<BatchAnswer, LedgerError> {
     let Value::Array(values) = value else { return Err(strange()) };
-    let mut values = values.into_iter();
-    let (Some(Value::Int(must_repeat)), Some(Value::Int(first_sequence)), Some(Value::BulkString(entries)), Some(Value::BulkString(runs))) =
-        (values.next(), values.next(), values.next(), values.next())
+    match values.first() {
+        Some(Value::Int(must_repeat)) => {
+            Ok(BatchAnswer { must_repeat: *must_repeat == 1, answers: Answers::new(move || read_answers(values, &orders)) })
+        }
+        _ => Err(strange()),
+    }
+}
+
+fn strange() -> LedgerError {
+    LedgerError::corrupt("the script's answer has other values than expected")
+}
+
+fn read_answers(values: Vec<Value>, orders: &[Order]) -> Result<Vec<Answer>, LedgerError> {
+    let mut values = values.into_iter().skip(1);
+    let (Some(Value::Int(first_sequence)), Some(Value::BulkString(entries)), Some(Value::BulkString(runs))) =
+        (values.next(), values.next(), values.next())
     else {
         return Err(strange());
     };
     let first_sequence = u64::try_from(first_sequence).map_err(|_| strange())?;
-    if must_repeat == 1 {
-        return Ok(BatchAnswer { answers: Vec::new(), must_repeat: true });
-    }
     let mut straight = Straight { entries: &entries, next_sequence: first_sequence, runs: &runs, run: None };
     let mut answers = Vec::with_capacity(orders.len());
     while let Some(place) = values.next() {
@@ -307,7 +336,7 @@ pub fn decode(value: Value, orders: &[Order]) -> Result<BatchAnswer, LedgerError
         straight.run = None;
     }
     straight.answer_until(orders.len(), orders, &mut answers).ok_or_else(strange)?;
-    Ok(BatchAnswer { answers, must_repeat: false })
+    Ok(answers)
 }
 
 /// What went the straight way, and was not answered one by one: the journal entries of the batch, and the rest of the account's record

@@ -1,15 +1,21 @@
-//! One connection to Redis, kept by a task of its own.
+//! One connection to Redis, kept up by the link's work, which somebody must poll.
 //!
 //! What needs the connection never waits for it: while there is none, it fails at once. A connection that answered too late, was
-//! dropped, or leads to a server that is no primary any more, is given up; the task makes a new one, and has it checked before anybody
+//! dropped, or leads to a server that is no primary any more, is given up; the work makes a new one, and has it checked before anybody
 //! gets it.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use anyhow::bail;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, RedisError, ServerErrorKind, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, RedisError, ServerErrorKind, Value};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
 
 use super::RedisOptions;
 use super::script::Script;
@@ -24,11 +30,15 @@ const RETRY: [Duration; 5] = [
     Duration::from_millis(500),
 ];
 
+/// What must be polled for anything to be sent and answered. It ends when there is nothing more to do.
+pub type Work = BoxFuture<'static, ()>;
+
 /// A connection that is replaced when it fails.
 #[derive(Debug)]
 pub struct Link {
     state: Mutex<State>,
-    is_needed: Notify,
+    /// Told when the connection is given up.
+    given_up: Arc<Notify>,
     client: Client,
     options: RedisOptions,
 }
@@ -42,38 +52,60 @@ struct State {
 }
 
 impl Link {
-    /// Connects once, checked by `check`; then keeps the connection until the link is dropped.
-    pub async fn open<C, F>(options: RedisOptions, check: C) -> anyhow::Result<Arc<Self>>
+    /// Connects once, checked by `check`. The second is the link's work: while it is polled, answers come, and a connection that failed
+    /// is replaced.
+    pub async fn open<C, F>(options: RedisOptions, check: C) -> anyhow::Result<(Arc<Self>, Work)>
     where
         C: Fn(MultiplexedConnection) -> F + Send + Sync + 'static,
         F: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
         let client = Client::open(options.connection_info()?)?;
-        let link = Self {
+        let link = Arc::new(Self {
             state: Mutex::new(State { connection: None, generation: 0, last_error: "not connected yet".into() }),
-            is_needed: Notify::new(),
+            given_up: Arc::default(),
             client,
             options,
-        };
-        let connection = link.connect().await?;
-        check(connection.clone()).await?;
-        link.put(connection);
-        let link = Arc::new(link);
-        tokio::spawn(keep(Arc::downgrade(&link), check));
-        Ok(link)
+        });
+        let driver = link.connect(&check).await?;
+        let work = keep(Arc::downgrade(&link), driver, check).boxed();
+        Ok((link, work))
     }
 
-    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.options.response_timeout))
-            .set_response_timeout(Some(self.options.response_timeout));
-        self.client.get_multiplexed_async_connection_with_config(&config).await
-    }
-
-    fn put(&self, connection: MultiplexedConnection) {
+    /// A new connection for all who need one, and what drives it.
+    async fn connect<C, F>(&self, check: &C) -> anyhow::Result<Work>
+    where
+        C: Fn(MultiplexedConnection) -> F,
+        F: Future<Output = anyhow::Result<()>>,
+    {
+        let (connection, mut driver) = timeout(self.options.response_timeout, self.connect_to_server()).await??;
+        tokio::select! {
+            checked = check(connection.clone()) => checked?,
+            () = &mut driver => bail!("Redis closed the connection"),
+        }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.connection = Some(connection);
         state.generation += 1;
+        Ok(driver)
+    }
+
+    /// The client's own way spawns what drives the connection; here it is to be polled together with what waits for it.
+    async fn connect_to_server(&self) -> anyhow::Result<(MultiplexedConnection, Work)> {
+        match self.client.get_connection_info().addr() {
+            ConnectionAddr::Tcp(host, port) => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                stream.set_nodelay(true)?;
+                self.begin(stream).await
+            }
+            ConnectionAddr::Unix(path) => self.begin(UnixStream::connect(path).await?).await,
+            other => bail!("{other} is no address that tollgate can connect to"),
+        }
+    }
+
+    async fn begin(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> anyhow::Result<(MultiplexedConnection, Work)> {
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(self.options.response_timeout));
+        let settings = self.client.get_connection_info().redis_settings();
+        let (connection, driver) = MultiplexedConnection::new_with_config(settings, stream, config).await?;
+        Ok((connection, driver.boxed()))
     }
 
     fn current(&self) -> Result<(MultiplexedConnection, u64), LedgerError> {
@@ -85,12 +117,20 @@ impl Link {
     }
 
     fn give_up(&self, generation: u64, error: &RedisError) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.generation == generation && state.connection.take().is_some() {
-            tracing::warn!(%error, "lost the connection to Redis");
-            state.last_error = error.to_string().into();
-            self.is_needed.notify_one();
+        if self.lose(error, |state| state.generation == generation) {
+            self.given_up.notify_one();
         }
+    }
+
+    /// Forgets the connection, if there is one and this is it.
+    fn lose(&self, reason: &impl std::fmt::Display, is_it: impl FnOnce(&State) -> bool) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_lost = is_it(&state) && state.connection.take().is_some();
+        if is_lost {
+            tracing::warn!(error = %reason, "lost the connection to Redis");
+            state.last_error = reason.to_string().into();
+        }
+        is_lost
     }
 
     /// Sends a command.
@@ -126,40 +166,37 @@ impl Link {
     }
 }
 
-async fn keep<C, F>(link: Weak<Link>, check: C)
+async fn keep<C, F>(link: Weak<Link>, mut driver: Work, check: C)
 where
-    C: Fn(MultiplexedConnection) -> F + Send + Sync + 'static,
-    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    C: Fn(MultiplexedConnection) -> F + Sync,
+    F: Future<Output = anyhow::Result<()>> + Send,
 {
+    let Some(given_up) = link.upgrade().map(|link| Arc::clone(&link.given_up)) else { return };
     loop {
-        let Some(strong) = link.upgrade() else { return };
-        let is_needed = strong.state.lock().unwrap_or_else(PoisonError::into_inner).connection.is_none();
-        if !is_needed {
-            // Woken by a failure; looks up from time to time, to end with the link.
-            let _ = tokio::time::timeout(Duration::from_secs(1), strong.is_needed.notified()).await;
-            continue;
-        }
-        let mut attempts = RETRY.iter().copied().chain(std::iter::repeat(Duration::from_secs(1)));
-        loop {
-            let made = async {
-                let connection = strong.connect().await?;
-                check(connection.clone()).await?;
-                anyhow::Ok(connection)
-            };
-            match made.await {
-                Ok(connection) => {
-                    strong.put(connection);
-                    tracing::info!("connected to Redis again");
-                    break;
-                }
-                Err(error) => {
-                    strong.state.lock().unwrap_or_else(PoisonError::into_inner).last_error = format!("{error:#}").into();
-                }
+        let is_closed = tokio::select! {
+            biased;
+            () = &mut driver => true,
+            () = given_up.notified() => false,
+        };
+        {
+            let Some(link) = link.upgrade() else { return };
+            if is_closed {
+                link.lose(&"Redis closed the connection", |_| true);
+            } else if link.current().is_ok() {
+                // Told of a connection that was replaced already.
+                continue;
             }
-            if Arc::strong_count(&strong) == 1 {
-                return;
-            }
-            tokio::time::sleep(attempts.next().unwrap_or(Duration::from_secs(1))).await;
         }
+        let mut pauses = RETRY.iter().copied().chain(std::iter::repeat(Duration::from_secs(1)));
+        driver = loop {
+            let Some(link) = link.upgrade() else { return };
+            match link.connect(&check).await {
+                Ok(driver) => break driver,
+                Err(error) => link.state.lock().unwrap_or_else(PoisonError::into_inner).last_error = format!("{error:#}").into(),
+            }
+            drop(link);
+            sleep(pauses.next().unwrap_or(Duration::from_secs(1))).await;
+        };
+        tracing::info!("connected to Redis again");
     }
 }

@@ -13,11 +13,11 @@ pub mod link;
 pub mod prepare;
 pub mod script;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, pending};
 use redis::{ConnectionInfo, FromRedisValue, IntoConnectionInfo, Value};
 
 use super::codec::{decode_account, decode_place, decode_profile, decode_remembered, decode_reservation, journal::decode_block};
@@ -27,7 +27,7 @@ use crate::clock::{Clock, system_now};
 use crate::domain::account::{Account, Millis, Profile, Reservation};
 use crate::domain::rules::{Remembered, is_close_due};
 use keys::PartitionKeys;
-use link::Link;
+use link::{Link, Work};
 
 /// How far ahead of Redis a step may be, and this machine's clock off.
 pub const MAX_CLOCK_DIFFERENCE: Millis = 2_000;
@@ -41,6 +41,8 @@ pub struct RedisOptions {
     pub store_name: String,
     /// A connection that gave no answer for so long is given up.
     pub response_timeout: Duration,
+    /// For how long a thread looks out for the answer to a lonely command before it sleeps.
+    pub busy_poll: Duration,
 }
 
 impl std::fmt::Debug for RedisOptions {
@@ -59,12 +61,19 @@ impl RedisOptions {
 }
 
 /// The ledger in Redis, over one connection.
-#[derive(Debug)]
 pub struct RedisEngine {
     link: Arc<Link>,
+    work: Mutex<Option<Work>>,
     partitions: Vec<PartitionKeys>,
     clock: Clock,
     window: Millis,
+    busy_poll: Duration,
+}
+
+impl std::fmt::Debug for RedisEngine {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("RedisEngine").field("link", &self.link).field("partitions", &self.partitions).finish_non_exhaustive()
+    }
 }
 
 impl RedisEngine {
@@ -74,8 +83,9 @@ impl RedisEngine {
             (0..settings.partitions).map(|partition| PartitionKeys::new(&options.store_name, partition, settings.partitions)).collect();
         let expected = prepare::Expected::new(&options.store_name, &settings, &partitions);
         prepare::initialize(&options, &expected).await?;
-        let link = Link::open(options, move |connection| prepare::check(connection, expected.clone())).await?;
-        Ok(Self { link, partitions, clock, window: settings.window })
+        let busy_poll = options.busy_poll;
+        let (link, work) = Link::open(options, move |connection| prepare::check(connection, expected.clone())).await?;
+        Ok(Self { link, work: Mutex::new(Some(work)), partitions, clock, window: settings.window, busy_poll })
     }
 
     fn keys(&self, partition: u16) -> Result<&PartitionKeys, LedgerError> {
@@ -127,7 +137,7 @@ impl Engine for RedisEngine {
             let max_ahead = if self.clock.is_test_clock() { -1 } else { MAX_CLOCK_DIFFERENCE };
             let packed = batch::encode(&orders, &StepTime::of(&self.clock, self.window), max_ahead, rand::random());
             let arguments: [&[u8]; 4] = [&packed.commands, &packed.ids, &packed.endings, keys.channel.as_bytes()];
-            batch::decode(self.link.run(&script::BATCH, &keys.all, &arguments).await?, &orders)
+            batch::decode(self.link.run(&script::BATCH, &keys.all, &arguments).await?, orders)
         }
         .boxed()
     }
@@ -280,6 +290,15 @@ impl Engine for RedisEngine {
 
     fn check(&self) -> BoxFuture<'_, Result<(), String>> {
         self.synchronize().boxed()
+    }
+
+    fn work(&self) -> BoxFuture<'static, ()> {
+        let work = self.work.lock().unwrap_or_else(PoisonError::into_inner).take();
+        work.unwrap_or_else(|| pending().boxed())
+    }
+
+    fn lookout(&self) -> Duration {
+        self.busy_poll
     }
 }
 
