@@ -12,6 +12,7 @@ mod answer;
 mod audit;
 mod books;
 mod ceiling;
+mod checked;
 mod empty_server;
 mod journal;
 mod measure;

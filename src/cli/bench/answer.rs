@@ -1,12 +1,11 @@
 //! What the service said to an operation: an outcome, a refusal, or nothing that tells whether it was done.
 
 use rust_decimal::Decimal;
-use rust_decimal::prelude::ToPrimitive;
 use tonic::{Code, Status};
 use tonic_types::{RpcStatusExt, StatusExt};
 
+use super::checked::{Amount, Told};
 use super::mix::Kind;
-use crate::grpc::v1::charge_outcome::Outcome as Told;
 use crate::grpc::v1::{AuthorizeResponse, ConvertResponse, DebitResponse, Money, authorize_response, debit_response};
 
 /// Millionths: what amounts are added up in.
@@ -102,10 +101,19 @@ pub fn convert(answer: &ConvertResponse) -> Outcome {
 
 /// The outcome of one command of a stream.
 pub fn streamed(kind: Kind, told: Option<&Told>) -> Result<Outcome, Failure> {
+    let amount = |amount: &Option<Amount>| units_of(amount.as_ref().map_or("", |amount| &amount.amount)).ok_or_else(Failure::nonsense);
     match (kind, told) {
-        (Kind::Debit | Kind::Settle | Kind::Decline, Some(Told::Debit(answer))) => debit(answer),
-        (Kind::Authorize | Kind::Reserve, Some(Told::Authorize(answer))) => authorize(answer),
-        (Kind::Convert, Some(Told::Convert(answer))) => Ok(convert(answer)),
+        (Kind::Debit | Kind::Settle | Kind::Decline, Some(Told::Debit(answer))) => match (&answer.charged, &answer.declined) {
+            (Some(charged), None) => Ok(Outcome::Charged(amount(&charged.amount)?)),
+            (None, Some(_)) => Ok(Outcome::Declined),
+            _ => Err(Failure::nonsense()),
+        },
+        (Kind::Authorize | Kind::Reserve, Some(Told::Authorize(answer))) => match (&answer.granted, &answer.declined) {
+            (Some(granted), None) => Ok(Outcome::Reserved(amount(&granted.amount)?)),
+            (None, Some(_)) => Ok(Outcome::Declined),
+            _ => Err(Failure::nonsense()),
+        },
+        (Kind::Convert, Some(Told::Convert(answer))) => Ok(if answer.converted { Outcome::Converted } else { Outcome::Unchanged }),
         (_, Some(Told::Error(status))) => {
             Err(Failure::of(Code::from_i32(status.code), status.get_details_error_info().map(|info| info.reason)))
         }
@@ -120,8 +128,9 @@ pub fn units(money: Option<&Money>) -> Result<Units, Failure> {
 
 /// A decimal, in millionths; None: it is no decimal, or has more decimals than the service keeps.
 pub fn units_of(text: &str) -> Option<Units> {
-    let units = Decimal::from_str_exact(text).ok()?.checked_mul(Decimal::from(1_000_000))?;
-    units.fract().is_zero().then(|| units.to_i64()).flatten()
+    let decimal = Decimal::from_str_exact(text).ok()?;
+    let missing = 6_u32.checked_sub(decimal.scale())?;
+    i64::try_from(decimal.mantissa().checked_mul(10_i128.pow(missing))?).ok()
 }
 
 #[cfg(test)]

@@ -16,12 +16,12 @@ use tonic::Streaming;
 use tonic::transport::Channel;
 
 use super::answer::{Failure, streamed};
+use super::checked::{Answers, charge};
 use super::mix::Kind;
 use super::operation::Operation;
 use super::schedule::{Schedule, Timer};
 use super::worker::Worker;
-use crate::grpc::v1::charging_service_client::ChargingServiceClient;
-use crate::grpc::v1::{ChargeRequest, ChargeResponse};
+use crate::grpc::v1::ChargeRequest;
 
 /// How long after its end the open loop goes on to send what was due before.
 const LATENESS: Duration = Duration::from_secs(10);
@@ -35,7 +35,7 @@ const MAX_BREAKS: u32 = 400;
 /// One stream, and what is under way in it.
 struct Stream {
     worker: Arc<Worker>,
-    client: ChargingServiceClient<Channel>,
+    channel: Channel,
     schedule: Option<Schedule>,
     timer: Timer,
     under_way: VecDeque<(Instant, Vec<Operation>)>,
@@ -53,7 +53,7 @@ pub async fn run(worker: Arc<Worker>, place: f64, channels: Vec<Channel>) -> any
         let schedule = worker.schedule(batch, (f64::from(number) + place) / count as f64);
         let stream = Stream {
             worker: Arc::clone(&worker),
-            client: ChargingServiceClient::new(channel),
+            channel,
             schedule,
             timer: Timer::new()?,
             under_way: VecDeque::new(),
@@ -86,9 +86,9 @@ impl Stream {
         let most = self.worker.shared.options.in_flight.get();
         let patience = self.worker.shared.options.timeout;
         let (sender, receiver) = mpsc::channel(most);
-        let opening = timeout(patience, self.client.charge(ReceiverStream::new(receiver))).await;
+        let opening = timeout(patience, charge(&self.channel, ReceiverStream::new(receiver))).await;
         let mut answers = match opening {
-            Ok(Ok(response)) => response.into_inner(),
+            Ok(Ok(answers)) => answers,
             Ok(Err(status)) => return Ok(Err(status.into())),
             Err(_) => return Ok(Err(Failure::timeout())),
         };
@@ -169,14 +169,14 @@ impl Stream {
         Some(ChargeRequest { commands })
     }
 
-    fn note(&mut self, answer: &ChargeResponse) {
+    fn note(&mut self, answer: &Answers) {
         let Some((began, operations)) = self.under_way.pop_front() else { return };
         let ended = Instant::now();
         self.breaks = 0;
         let mut notes = self.worker.notes();
         let mut failed = 0;
         for (place, operation) in operations.iter().enumerate() {
-            let outcome = streamed(operation.kind, answer.outcomes.get(place).and_then(|outcome| outcome.outcome.as_ref()));
+            let outcome = streamed(operation.kind, answer.outcomes.get(place).and_then(|outcome| outcome.told.as_ref()));
             failed += u64::from(outcome.is_err());
             notes.enter(operation, &outcome);
         }
@@ -201,7 +201,7 @@ impl Stream {
     }
 }
 
-async fn next_answer(answers: &mut Streaming<ChargeResponse>, patience: Duration) -> Result<ChargeResponse, Failure> {
+async fn next_answer(answers: &mut Streaming<Answers>, patience: Duration) -> Result<Answers, Failure> {
     match timeout(patience, answers.message()).await {
         Ok(Ok(Some(answer))) => Ok(answer),
         Ok(Ok(None)) => Err(Failure { kind: "the stream ended".to_owned(), is_unknown: true }),
