@@ -12,6 +12,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .file_descriptor_set_path(out.join("tollgate.v1.bin"))
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
         .btree_map(".")
+        // Large and rare: what a debit mostly is, is moved about a lot.
+        .boxed(".tollgate.v1.DebitRequest.remainder.reserve")
+        .boxed(".tollgate.v1.Charged.reservation")
+        .boxed(".tollgate.v1.Charged.reserve_refused.reserve_declined")
         .compile_fds(descriptors.clone())?;
     std::fs::write(out.join("tollgate.v1.bin"), prost::Message::encode_to_vec(&descriptors))?;
     Ok(())

@@ -206,7 +206,7 @@ async fn a_report_and_reserve_replaces_the_reservation_and_stands_even_if_the_ne
     service.authorize(authorize("a1", "60")).await;
     let report = |id: &str, amount: &str, next: &str| v1::DebitRequest {
         reservation_id: "a1".into(),
-        remainder: Some(v1::debit_request::Remainder::Reserve(v1::Reserve { amount: money(next), ..Default::default() })),
+        remainder: Some(v1::debit_request::Remainder::Reserve(Box::new(v1::Reserve { amount: money(next), ..Default::default() }))),
         ..debit(id, amount)
     };
     let first = charged(service.debit(report("d1", "50", "40")).await);

@@ -60,7 +60,7 @@ async fn a_full_journal_refuses_what_is_new_until_it_is_aggregated_and_nothing_i
     assert!(refused.get_details_retry_info().unwrap().retry_delay.is_some());
     let report = |hold: &str| v1::DebitRequest { reservation_id: hold.into(), ..debit("acme", &format!("report-{hold}"), "0.5") };
     let reserve = v1::Reserve { amount: money("1"), ..Default::default() };
-    let again = v1::DebitRequest { remainder: Some(v1::debit_request::Remainder::Reserve(reserve)), ..report("hold-1") };
+    let again = v1::DebitRequest { remainder: Some(v1::debit_request::Remainder::Reserve(Box::new(reserve))), ..report("hold-1") };
     assert_eq!(reason(&client.charging.debit(again).await.unwrap_err()), full());
     // Settling, releasing, refunds, credits, and every other partition go on.
     client.charging.debit(report("hold-1")).await.unwrap();

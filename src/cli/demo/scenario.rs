@@ -110,7 +110,7 @@ async fn a_long_call(stage: &mut Stage) -> anyhow::Result<()> {
     stage.tell(&elm, "a call begins: 4 reserved").await?;
     let report = |used, next: Option<Decimal>| DebitRequest {
         reservation_id: first.reservation_id.clone(),
-        remainder: next.map(|next| debit_request::Remainder::Reserve(reserve(next, Some(dec!(0.5))))),
+        remainder: next.map(|next| debit_request::Remainder::Reserve(Box::new(reserve(next, Some(dec!(0.5)))))),
         ..elm.direct_debit(used)
     };
     elm.debit(report(dec!(3), Some(dec!(4)))).await?;

@@ -49,7 +49,7 @@ pub fn debit(reader: &mut Reader, request: v1::DebitRequest) -> Command {
             reader.refuse("keep", "must be true, or absent");
             Then::Keep
         }
-        Some(Remainder::Reserve(wanted)) => Then::Reserve(reserve(reader, wanted)),
+        Some(Remainder::Reserve(wanted)) => Then::Reserve(reserve(reader, *wanted)),
     };
     let excess = match reader.choice("excess_policy", request.excess_policy) {
         Some(v1::ExcessPolicy::AlreadyConsumed) => Excess::AlreadyConsumed,

@@ -126,13 +126,13 @@ fn charged(decided: &Decided) -> v1::Charged {
     let reserve_refused = match decision.reserve {
         _ if !is_reserving => None,
         ReserveVerdict::NotAsked | ReserveVerdict::Granted => None,
-        ReserveVerdict::Declined { shortfall } => Some(ReserveRefused::ReserveDeclined(decided.no_credit(shortfall))),
+        ReserveVerdict::Declined { shortfall } => Some(ReserveRefused::ReserveDeclined(Box::new(decided.no_credit(shortfall)))),
         ReserveVerdict::Suspended => Some(ReserveRefused::ReserveSuspended(true)),
     };
     v1::Charged {
         amount: decided.money(decision.amount),
         overdraft: decided.money(decision.overdraft),
-        reservation: decision.reservation.as_ref().map(|grant| decided.reservation(name, grant)),
+        reservation: decision.reservation.as_ref().map(|grant| Box::new(decided.reservation(name, grant))),
         reserve_refused,
     }
 }

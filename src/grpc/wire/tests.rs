@@ -134,7 +134,7 @@ fn a_debit_is_held_to_its_bounds() {
         (v1::DebitRequest { amount: None, ..debit() }, "amount"),
         (v1::DebitRequest { remainder: Some(Remainder::Keep(true)), ..debit() }, "reservation_id"),
         (v1::DebitRequest { remainder: Some(Remainder::Keep(false)), ..named.clone() }, "keep"),
-        (v1::DebitRequest { remainder: Some(Remainder::Reserve(v1::Reserve::default())), ..named.clone() }, "reserve.amount"),
+        (v1::DebitRequest { remainder: Some(Remainder::Reserve(Box::default())), ..named.clone() }, "reserve.amount"),
         (v1::DebitRequest { excess_policy: 9, ..debit() }, "excess_policy"),
         (v1::DebitRequest { reservation_id: "a 1".into(), ..debit() }, "reservation_id"),
         (v1::DebitRequest { first_sent_at: Some(Timestamp { seconds: -1, nanos: 0 }), ..debit() }, "first_sent_at"),
