@@ -9,6 +9,7 @@
 pub mod batcher;
 pub mod codec;
 pub mod embedded;
+mod engine;
 pub mod gate;
 mod journal;
 pub mod model;
@@ -18,18 +19,14 @@ pub mod redis;
 pub mod watch;
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, pending};
 
 use crate::clock::Clock;
 use crate::domain::account::{Account, Millis, Mode, Profile, Reservation};
 use crate::domain::command::{Action, Command, Facts, Note};
 use crate::domain::entry::{Entry, EntryKind};
 use crate::domain::outcome::{Answer, Outcome, Refusal, Verdict};
-use crate::domain::rules::Remembered;
 pub use batcher::Pending;
+pub use engine::{Answering, Answers, BatchAnswer, Engine, StoredAccount};
 pub use gate::JournalGate;
 pub use journal::{Block, DuePage, JournalSpan};
 pub use order::{Order, RequestKey};
@@ -67,92 +64,6 @@ impl LedgerError {
     /// The store's content makes no sense.
     pub fn corrupt(reason: impl std::fmt::Display) -> Self {
         Self::Corrupt(reason.to_string().into())
-    }
-}
-
-/// What an engine answers to a batch.
-#[derive(Debug)]
-pub struct BatchAnswer {
-    /// One for each command.
-    pub answers: Answers,
-    /// More reservations were due than one step expires: no command was decided, and the batch must be sent again.
-    pub must_repeat: bool,
-}
-
-/// Answers as they came, to be read when there is time for it.
-pub struct Answers(Box<dyn FnOnce() -> Result<Vec<Answer>, LedgerError> + Send>);
-
-impl Answers {
-    /// Answers that this reads.
-    pub fn new(read: impl FnOnce() -> Result<Vec<Answer>, LedgerError> + Send + 'static) -> Self {
-        Self(Box::new(read))
-    }
-
-    /// One for each command, in their order.
-    pub fn read(self) -> Result<Vec<Answer>, LedgerError> {
-        self.0()
-    }
-}
-
-impl From<Vec<Answer>> for Answers {
-    fn from(answers: Vec<Answer>) -> Self {
-        Self::new(|| Ok(answers))
-    }
-}
-
-impl std::fmt::Debug for Answers {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Answers").finish_non_exhaustive()
-    }
-}
-
-/// An account and its profile.
-pub type StoredAccount = (Account, Profile);
-
-/// An engine's answer to come.
-pub type Answering<'a, T> = BoxFuture<'a, Result<T, LedgerError>>;
-
-/// Where accounts are kept, and commands decided.
-pub trait Engine: Send + Sync + 'static {
-    /// How many partitions there are.
-    fn partitions(&self) -> u16;
-    /// Decides on the commands of one partition, in order, and journals what they change. At most [`MAX_BATCH`]; none: only expires what is due.
-    fn apply(&self, partition: u16, orders: Arc<[Order]>) -> Answering<'_, BatchAnswer>;
-    /// Accounts and profiles, as stored.
-    fn load(&self, partition: u16, accounts: Vec<String>) -> Answering<'_, Vec<Option<StoredAccount>>>;
-    /// Ids of accounts in the order of (folded name, id), after the given place, while the folded name begins with the prefix.
-    fn names(&self, partition: u16, prefix: String, after: Option<NamePlace>, count: usize) -> Answering<'_, Vec<NamePlace>>;
-    /// Open reservations of an account after the given key, in the order of their keys.
-    fn reservations(
-        &self,
-        partition: u16,
-        account: String,
-        after: Option<RequestKey>,
-        count: usize,
-    ) -> Answering<'_, Vec<(RequestKey, Reservation)>>;
-    /// What is remembered of a request id.
-    fn remembered(&self, partition: u16, key: RequestKey) -> Answering<'_, Option<Remembered>>;
-    /// The blocks that begin below the sequence (None: the newest), newest first.
-    fn blocks_before(&self, partition: u16, before: Option<u64>, count: usize) -> Answering<'_, Vec<Block>>;
-    /// The blocks that begin above the sequence, oldest first.
-    fn blocks_after(&self, partition: u16, after: u64, count: usize) -> Answering<'_, Vec<Block>>;
-    /// Drops whole blocks of entries below the sequence. The newest of them stays, so that a reader can still see, by its id, that this is
-    /// the journal that it knows.
-    fn trim(&self, partition: u16, below: u64) -> Answering<'_, ()>;
-    /// Which part of the journal there still is.
-    fn journal_span(&self, partition: u16) -> Answering<'_, JournalSpan>;
-    /// Looks through about so many accounts for those whose billing period is over at `now`. Every account that is due from the first page
-    /// to the last is on one of them.
-    fn due_accounts(&self, partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage>;
-    /// Whether the store answers and agrees on the time; else what is wrong, for people.
-    fn check(&self) -> BoxFuture<'_, Result<(), String>>;
-    /// What must be polled for answers to come, if that is not a thread's own business. Whoever asks first has it; a [`Ledger`] does.
-    fn work(&self) -> BoxFuture<'static, ()> {
-        pending().boxed()
-    }
-    /// For how long a thread that waits for the answer to a lonely command had better not sleep.
-    fn lookout(&self) -> Duration {
-        Duration::ZERO
     }
 }
 
