@@ -2,97 +2,28 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
 
+#[path = "support/stand_in.rs"]
+mod stand_in;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, pending, ready};
 use jiff::tz::TimeZone;
+use stand_in::StandIn;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tollgate::clock::Clock;
-use tollgate::domain::account::{Account, Profile, Reservation};
-use tollgate::domain::rules::Remembered;
 use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
 use tollgate::grpc::{Health, Limits, routes, v1};
 use tollgate::ledger::watch::Watchers;
-use tollgate::ledger::{BatchAnswer, Block, DuePage, Engine, JournalSpan, Ledger, LedgerError, NamePlace, Order, RequestKey};
+use tollgate::ledger::{Ledger, LedgerError};
 use tonic::transport::{Channel, Server};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
-/// A store that fails always in the same way; without an error, it never answers.
-struct FailingEngine(Option<LedgerError>);
-
-impl FailingEngine {
-    fn fail<T: Send + 'static>(&self) -> BoxFuture<'_, Result<T, LedgerError>> {
-        match &self.0 {
-            Some(error) => ready(Err(error.clone())).boxed(),
-            None => pending().boxed(),
-        }
-    }
-}
-
-impl Engine for FailingEngine {
-    fn partitions(&self) -> u16 {
-        1
-    }
-
-    fn apply(&self, _: u16, _: Arc<[Order]>) -> BoxFuture<'_, Result<BatchAnswer, LedgerError>> {
-        self.fail()
-    }
-
-    fn load(&self, _: u16, _: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<(Account, Profile)>>, LedgerError>> {
-        self.fail()
-    }
-
-    fn names(&self, _: u16, _: String, _: Option<NamePlace>, _: usize) -> BoxFuture<'_, Result<Vec<NamePlace>, LedgerError>> {
-        self.fail()
-    }
-
-    #[allow(clippy::type_complexity, reason = "as the trait has it")]
-    fn reservations(
-        &self,
-        _: u16,
-        _: String,
-        _: Option<RequestKey>,
-        _: usize,
-    ) -> BoxFuture<'_, Result<Vec<(RequestKey, Reservation)>, LedgerError>> {
-        self.fail()
-    }
-
-    fn remembered(&self, _: u16, _: RequestKey) -> BoxFuture<'_, Result<Option<Remembered>, LedgerError>> {
-        self.fail()
-    }
-
-    fn blocks_before(&self, _: u16, _: Option<u64>, _: usize) -> BoxFuture<'_, Result<Vec<Block>, LedgerError>> {
-        self.fail()
-    }
-
-    fn blocks_after(&self, _: u16, _: u64, _: usize) -> BoxFuture<'_, Result<Vec<Block>, LedgerError>> {
-        self.fail()
-    }
-
-    fn trim(&self, _: u16, _: u64) -> BoxFuture<'_, Result<(), LedgerError>> {
-        self.fail()
-    }
-
-    fn journal_span(&self, _: u16) -> BoxFuture<'_, Result<JournalSpan, LedgerError>> {
-        self.fail()
-    }
-
-    fn due_accounts(&self, _: u16, _: Option<String>, _: usize, _: i64) -> BoxFuture<'_, Result<DuePage, LedgerError>> {
-        self.fail()
-    }
-
-    fn check(&self) -> BoxFuture<'_, Result<(), String>> {
-        ready(Ok(())).boxed()
-    }
-}
-
 async fn client(error: Option<LedgerError>) -> ChargingServiceClient<Channel> {
     let clock = Clock::standing(0, TimeZone::UTC);
-    let ledger = Ledger::start(Arc::new(FailingEngine(error)), Watchers::default(), clock);
+    let ledger = Ledger::start(Arc::new(StandIn::failing(error)), Watchers::default(), clock);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let routes = routes(ledger, None, Limits::default(), Health::new());

@@ -1,0 +1,146 @@
+//! When batches leave, what is in them, and in which order it is told.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
+
+#[path = "support/stand_in.rs"]
+mod stand_in;
+
+use std::sync::{Arc, Mutex};
+
+use futures_util::FutureExt;
+use jiff::tz::TimeZone;
+use stand_in::StandIn;
+use tokio::sync::Semaphore;
+use tollgate::clock::Clock;
+use tollgate::domain::command::{Action, Command, Note};
+use tollgate::domain::outcome::{Answer, Refusal};
+use tollgate::ledger::batcher::QUEUE_COMMANDS;
+use tollgate::ledger::watch::Watchers;
+use tollgate::ledger::{Answers, BatchAnswer, Ledger, LedgerError, MAX_BATCH, Pending};
+
+/// A ledger whose batches return when they may, and what happened in it.
+struct Held {
+    ledger: Ledger,
+    may_return: Arc<Semaphore>,
+    events: Arc<Mutex<Vec<String>>>,
+}
+
+fn held(partitions: u16) -> Held {
+    let (may_return, events) = (Arc::new(Semaphore::new(0)), Arc::new(Mutex::new(Vec::new())));
+    let (permits, log) = (Arc::clone(&may_return), Arc::clone(&events));
+    let engine = StandIn::new(partitions, move |partition, orders| {
+        let (permits, log, count) = (Arc::clone(&permits), Arc::clone(&log), orders.len());
+        async move {
+            log.lock().unwrap().push(format!("{count} sent to {partition}"));
+            permits.acquire().await.unwrap().forget();
+            let read = move || {
+                log.lock().unwrap().push(format!("{count} read"));
+                Ok(vec![Err(Refusal::AccountNotFound); count])
+            };
+            Ok(BatchAnswer { answers: Answers::new(read), must_repeat: false })
+        }
+        .boxed()
+    });
+    let ledger = Ledger::start(Arc::new(engine), Watchers::default(), Clock::standing(0, TimeZone::UTC));
+    Held { ledger, may_return, events }
+}
+
+impl Held {
+    fn ask(&self, account: &str) -> Result<Pending, LedgerError> {
+        self.ledger.enqueue(Command {
+            account: account.to_owned(),
+            request_id: String::new(),
+            first_sent_at: None,
+            currency: None,
+            action: Action::Observe { watch: false },
+            note: Note::default(),
+        })
+    }
+
+    /// Waits until so much has happened.
+    async fn happened(&self, count: usize) -> Vec<String> {
+        loop {
+            let events = self.events.lock().unwrap().clone();
+            if events.len() >= count {
+                return events;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// An account of that partition.
+    fn account_in(&self, partition: u16) -> String {
+        (0..).map(|number| format!("account-{number}")).find(|account| self.ledger.partition_of(account) == partition).unwrap()
+    }
+}
+
+async fn answered(pending: Pending) -> Answer {
+    pending.await.unwrap()
+}
+
+#[tokio::test]
+async fn commands_gather_while_a_batch_is_under_way_and_leave_together_before_its_answers_are_read() {
+    let held = held(1);
+    let first = held.ask("a").unwrap();
+    held.happened(1).await;
+    let others: Vec<_> = ["a", "b", "c"].iter().map(|account| held.ask(account).unwrap()).collect();
+    held.may_return.add_permits(1);
+    assert_eq!(answered(first).await, Err(Refusal::AccountNotFound));
+    held.may_return.add_permits(1);
+    for other in others {
+        assert_eq!(answered(other).await, Err(Refusal::AccountNotFound));
+    }
+    assert_eq!(held.happened(4).await, ["1 sent to 0", "3 sent to 0", "1 read", "3 read"]);
+}
+
+#[tokio::test]
+async fn partitions_do_not_wait_for_one_another() {
+    let held = held(2);
+    let _first = held.ask(&held.account_in(0)).unwrap();
+    assert_eq!(held.happened(1).await, ["1 sent to 0"]);
+    let _second = held.ask(&held.account_in(1)).unwrap();
+    assert_eq!(held.happened(2).await, ["1 sent to 0", "1 sent to 1"]);
+}
+
+#[tokio::test]
+async fn a_command_that_nobody_waits_for_any_more_is_not_sent() {
+    let held = held(1);
+    let first = held.ask("a").unwrap();
+    held.happened(1).await;
+    let (given_up, last) = (held.ask("b").unwrap(), held.ask("c").unwrap());
+    drop(given_up);
+    held.may_return.add_permits(2);
+    for pending in [first, last] {
+        assert_eq!(answered(pending).await, Err(Refusal::AccountNotFound));
+    }
+    assert_eq!(held.happened(4).await, ["1 sent to 0", "1 sent to 0", "1 read", "1 read"]);
+}
+
+#[tokio::test]
+async fn a_full_queue_takes_no_more_and_the_next_partition_does() {
+    let held = held(2);
+    let (full, free) = (held.account_in(0), held.account_in(1));
+    let _under_way = held.ask(&full).unwrap();
+    held.happened(1).await;
+    let waiting: Vec<_> = (0..QUEUE_COMMANDS).map(|_| held.ask(&full).unwrap()).collect();
+    assert!(matches!(held.ask(&full), Err(LedgerError::Busy)));
+    let _free = held.ask(&free).unwrap();
+    assert_eq!(held.happened(2).await, ["1 sent to 0", "1 sent to 1"]);
+    // Once a batch has left, there is room again for as many.
+    held.may_return.add_permits(1);
+    held.happened(3).await;
+    for _ in 0..MAX_BATCH {
+        held.ask(&full).unwrap();
+    }
+    assert!(matches!(held.ask(&full), Err(LedgerError::Busy)));
+    drop(waiting);
+}
+
+#[tokio::test]
+async fn all_is_answered_after_the_last_handle_is_gone() {
+    let held = held(1);
+    let (first, second) = (held.ask("a").unwrap(), held.ask("b").unwrap());
+    held.may_return.add_permits(2);
+    drop(held.ledger);
+    assert_eq!((answered(first).await, answered(second).await), (Err(Refusal::AccountNotFound), Err(Refusal::AccountNotFound)));
+}

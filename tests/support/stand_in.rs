@@ -1,0 +1,100 @@
+//! An engine whose steps a test decides on, and which fails in everything else.
+#![allow(dead_code, missing_docs, reason = "test support; each test uses a part")]
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, pending, ready};
+use tollgate::domain::account::{Account, Profile, Reservation};
+use tollgate::domain::rules::Remembered;
+use tollgate::ledger::{BatchAnswer, Block, DuePage, Engine, JournalSpan, LedgerError, NamePlace, Order, RequestKey};
+
+type Step = Box<dyn Fn(u16, Arc<[Order]>) -> BoxFuture<'static, Result<BatchAnswer, LedgerError>> + Send + Sync>;
+
+pub struct StandIn {
+    partitions: u16,
+    step: Step,
+    /// None: it never answers.
+    error: Option<LedgerError>,
+}
+
+impl StandIn {
+    /// Takes steps as told.
+    pub fn new(
+        partitions: u16,
+        step: impl Fn(u16, Arc<[Order]>) -> BoxFuture<'static, Result<BatchAnswer, LedgerError>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { partitions, step: Box::new(step), error: None }
+    }
+
+    /// Fails always in the same way; without an error, it never answers.
+    pub fn failing(error: Option<LedgerError>) -> Self {
+        let of_step = error.clone();
+        let step = Box::new(move |_, _| of_step.clone().map_or_else(|| pending().boxed(), |error| ready(Err(error)).boxed()));
+        Self { partitions: 1, step, error }
+    }
+
+    fn fail<T: Send + 'static>(&self) -> BoxFuture<'_, Result<T, LedgerError>> {
+        match &self.error {
+            Some(error) => ready(Err(error.clone())).boxed(),
+            None => pending().boxed(),
+        }
+    }
+}
+
+impl Engine for StandIn {
+    fn partitions(&self) -> u16 {
+        self.partitions
+    }
+
+    fn apply(&self, partition: u16, orders: Arc<[Order]>) -> BoxFuture<'_, Result<BatchAnswer, LedgerError>> {
+        (self.step)(partition, orders)
+    }
+
+    fn load(&self, _: u16, _: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<(Account, Profile)>>, LedgerError>> {
+        self.fail()
+    }
+
+    fn names(&self, _: u16, _: String, _: Option<NamePlace>, _: usize) -> BoxFuture<'_, Result<Vec<NamePlace>, LedgerError>> {
+        self.fail()
+    }
+
+    #[allow(clippy::type_complexity, reason = "as the trait has it")]
+    fn reservations(
+        &self,
+        _: u16,
+        _: String,
+        _: Option<RequestKey>,
+        _: usize,
+    ) -> BoxFuture<'_, Result<Vec<(RequestKey, Reservation)>, LedgerError>> {
+        self.fail()
+    }
+
+    fn remembered(&self, _: u16, _: RequestKey) -> BoxFuture<'_, Result<Option<Remembered>, LedgerError>> {
+        self.fail()
+    }
+
+    fn blocks_before(&self, _: u16, _: Option<u64>, _: usize) -> BoxFuture<'_, Result<Vec<Block>, LedgerError>> {
+        self.fail()
+    }
+
+    fn blocks_after(&self, _: u16, _: u64, _: usize) -> BoxFuture<'_, Result<Vec<Block>, LedgerError>> {
+        self.fail()
+    }
+
+    fn trim(&self, _: u16, _: u64) -> BoxFuture<'_, Result<(), LedgerError>> {
+        self.fail()
+    }
+
+    fn journal_span(&self, _: u16) -> BoxFuture<'_, Result<JournalSpan, LedgerError>> {
+        self.fail()
+    }
+
+    fn due_accounts(&self, _: u16, _: Option<String>, _: usize, _: i64) -> BoxFuture<'_, Result<DuePage, LedgerError>> {
+        self.fail()
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<(), String>> {
+        ready(Ok(())).boxed()
+    }
+}
