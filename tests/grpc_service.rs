@@ -11,7 +11,7 @@ use tollgate::clock::Clock;
 use tollgate::grpc::v1::account_service_client::AccountServiceClient;
 use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
 use tollgate::grpc::v1::{self, AdviceTopic, DeclineReason, PaymentMode, ThresholdCrossing};
-use tollgate::grpc::{Health, Limits, routes};
+use tollgate::grpc::{Health, Limits, services};
 use tollgate::ledger::Ledger;
 use tollgate::ledger::model::ModelEngine;
 use tollgate::ledger::watch::Watchers;
@@ -40,10 +40,10 @@ async fn service_within(limits: Limits) -> Service {
     let watchers = Watchers::default();
     let engine = Arc::new(ModelEngine::new(clock.clone(), DAY, watchers.clone()));
     let health = Health::new();
-    let routes = routes(Ledger::start(engine, watchers, clock.clone()), None, limits, health.clone());
+    let services = services(Ledger::start(engine, watchers, clock.clone()), None, limits, health.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(Server::builder().add_routes(routes).serve_with_incoming(TcpListenerStream::new(listener)));
+    tokio::spawn(Server::builder().serve_with_incoming(services, TcpListenerStream::new(listener)));
     let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
     let (charging, accounts) = (ChargingServiceClient::new(channel.clone()), AccountServiceClient::new(channel.clone()));
     Service { charging, accounts, channel, clock, health }

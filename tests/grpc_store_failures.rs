@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tollgate::clock::Clock;
 use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
-use tollgate::grpc::{Health, Limits, routes, v1};
+use tollgate::grpc::{Health, Limits, services, v1};
 use tollgate::ledger::watch::Watchers;
 use tollgate::ledger::{Ledger, LedgerError};
 use tonic::transport::{Channel, Server};
@@ -26,8 +26,8 @@ async fn client(error: Option<LedgerError>) -> ChargingServiceClient<Channel> {
     let ledger = Ledger::start(Arc::new(StandIn::failing(error)), Watchers::default(), clock);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let routes = routes(ledger, None, Limits::default(), Health::new());
-    tokio::spawn(Server::builder().add_routes(routes).serve_with_incoming(TcpListenerStream::new(listener)));
+    let services = services(ledger, None, Limits::default(), Health::new());
+    tokio::spawn(Server::builder().serve_with_incoming(services, TcpListenerStream::new(listener)));
     ChargingServiceClient::connect(format!("http://{address}")).await.unwrap()
 }
 

@@ -61,7 +61,7 @@ impl LanePlan {
     /// Serves the sockets dealt to a lane, until the service stops; calls under way may then take the grace to end.
     pub async fn serve(self: Arc<Self>, dealt: mpsc::Receiver<std::net::TcpStream>, ready: Sender<()>) -> anyhow::Result<()> {
         let ledger = self.ledger().await?;
-        let service = RpcLayer.layer(grpc::routes(ledger, self.billing.clone(), self.limits, self.health.clone()).prepare());
+        let service = RpcLayer.layer(grpc::services(ledger, self.billing.clone(), self.limits, self.health.clone()));
         let mut draining = self.draining.clone();
         let serving = server().serve_with_incoming_shutdown(service, lanes::sockets(dealt), async move { until(&mut draining).await });
         let mut draining = self.draining.clone();

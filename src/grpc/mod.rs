@@ -1,14 +1,15 @@
 //! The gRPC services: the edge of the process.
 //!
 //! A request is read within its bounds ([`wire`]), decided by the ledger ([`front`]), and answered, or refused with details
-//! ([`status`]). [`charging`], [`accounts`] and [`billing`] are the services, [`stream`] and [`watch`] the streams of the first. [`gate`] and
-//! [`deadline`] bound how much and how long. Nothing here decides on money.
+//! ([`status`]). [`charging`], [`accounts`] and [`billing`] are the services, [`stream`] and [`watch`] the streams of the first;
+//! [`dispatch`] finds them. [`gate`] and [`deadline`] bound how much and how long. Nothing here decides on money.
 
 pub mod accounts;
 pub mod advice;
 pub mod billing;
 pub mod charging;
 pub mod deadline;
+pub mod dispatch;
 pub mod front;
 pub mod gate;
 pub mod health;
@@ -27,17 +28,21 @@ pub mod v1 {
     pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("tollgate.v1");
 }
 
-use axum::middleware::map_response;
-use axum::response::Response;
+use std::convert::Infallible;
+
+use http::{Request, Response};
 use tonic::Status;
+use tonic::body::Body;
 use tonic::service::Routes;
 use tonic_reflection::server::Builder;
+use tower::{Service, ServiceBuilder};
 
 use crate::billing::Billing;
 use crate::ledger::Ledger;
 use accounts::Accounts;
 use billing::Bills;
 use charging::Charging;
+use dispatch::Dispatch;
 use front::Front;
 use gate::Gate;
 pub use health::Health;
@@ -66,23 +71,28 @@ impl Default for Limits {
 
 /// All services of this process, on a ledger, and on a billing store if there is one.
 #[must_use]
-pub fn routes(ledger: Ledger, billing: Option<Billing>, limits: Limits, health: Health) -> Routes {
+pub fn services(
+    ledger: Ledger,
+    billing: Option<Billing>,
+    limits: Limits,
+    health: Health,
+) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + use<> {
     let most = limits.max_message_bytes;
     let front = Front { ledger, gate: Gate::new(&limits), billing };
     let charging = ChargingServiceServer::new(Charging::new(front.clone(), most)).max_decoding_message_size(most);
     let accounts = AccountServiceServer::new(Accounts::new(front.clone())).max_decoding_message_size(most);
     let bills = BillingServiceServer::new(Bills::new(front)).max_decoding_message_size(most);
-    let mut routes = Routes::new(charging).add_service(accounts).add_service(bills).add_service(health.service());
+    let mut others = Routes::new(accounts).add_service(bills).add_service(health.service());
     match reflection().build_v1() {
-        Ok(service) => routes = routes.add_service(service),
+        Ok(service) => others = others.add_service(service),
         Err(error) => tracing::error!(%error, "there is no reflection"),
     }
     match reflection().build_v1alpha() {
-        Ok(service) => routes = routes.add_service(service),
+        Ok(service) => others = others.add_service(service),
         Err(error) => tracing::error!(%error, "there is no reflection of the older kind"),
     }
-    let router = routes.into_axum_router().layer(map_response(move |response| async move { tell_of_message(response, most) }));
-    Routes::from(router).prepare()
+    let dispatch = Dispatch { charging, others: others.prepare() };
+    ServiceBuilder::new().map_response(move |response| tell_of_message(response, most)).service(dispatch)
 }
 
 fn reflection() -> Builder<'static> {
@@ -93,7 +103,7 @@ fn reflection() -> Builder<'static> {
 
 /// tonic says OUT_OF_RANGE of a message that is too large, and INTERNAL, without details, of one that cannot be decoded. These services
 /// never say the one, nor the other without details; both are the caller's to mend, and are told as such.
-fn tell_of_message(response: Response, most: usize) -> Response {
+fn tell_of_message(response: Response<Body>, most: usize) -> Response<Body> {
     match Status::from_header_map(response.headers()) {
         Some(status) => status::of_message(&status, most).map_or(response, Status::into_http),
         None => response,
