@@ -5,6 +5,7 @@
 #[path = "support/stand_in.rs"]
 mod stand_in;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
@@ -23,6 +24,7 @@ struct Held {
     ledger: Ledger,
     may_return: Arc<Semaphore>,
     events: Arc<Mutex<Vec<String>>>,
+    looks: Arc<AtomicUsize>,
 }
 
 fn held(partitions: u16) -> Held {
@@ -41,8 +43,9 @@ fn held(partitions: u16) -> Held {
         }
         .boxed()
     });
+    let looks = Arc::clone(&engine.looks);
     let ledger = Ledger::start(Arc::new(engine), Watchers::default(), Clock::standing(0, TimeZone::UTC));
-    Held { ledger, may_return, events }
+    Held { ledger, may_return, events, looks }
 }
 
 impl Held {
@@ -100,6 +103,31 @@ async fn partitions_do_not_wait_for_one_another() {
     assert_eq!(held.happened(1).await, ["1 sent to 0"]);
     let _second = held.ask(&held.account_in(1)).unwrap();
     assert_eq!(held.happened(2).await, ["1 sent to 0", "1 sent to 1"]);
+}
+
+#[tokio::test]
+async fn an_answer_is_looked_out_for_only_where_lonely_commands_follow_one_another() {
+    let held = held(2);
+    let (account, elsewhere) = (held.account_in(0), held.account_in(1));
+    let mut is_looked_out_for = Vec::new();
+    for number in 0..12 {
+        let pending = held.ask(&account).unwrap();
+        // The seventh has company.
+        let company = (number == 6).then(|| held.ask(&elsewhere).unwrap());
+        let commands = 1 + usize::from(company.is_some());
+        let sent_before = held.events.lock().unwrap().len();
+        held.happened(sent_before + commands).await;
+        let looks = held.looks.load(Ordering::Relaxed);
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        is_looked_out_for.push(held.looks.load(Ordering::Relaxed) - looks > 10);
+        held.may_return.add_permits(commands);
+        for pending in [Some(pending), company].into_iter().flatten() {
+            assert_eq!(answered(pending).await, Err(Refusal::AccountNotFound));
+        }
+    }
+    assert_eq!(is_looked_out_for, [false, false, false, false, true, true, false, false, false, false, false, true]);
 }
 
 #[tokio::test]

@@ -4,8 +4,10 @@
 //!
 //! One task does it for all partitions, and polls the engine's own work with it, in this order: what the engine answers is taken in; all
 //! others have a turn; the next batches go out; then those who waited are told. So the store has work again before answers are unpacked,
-//! and no batch stands in the thread's queue behind what these answers set off. A lonely answer is looked out for: waking up can take
-//! longer than it does.
+//! and no batch stands in the thread's queue behind what these answers set off.
+//!
+//! Where one lonely command follows another, the answer is looked out for: waking up can take longer than it does. Among others it is not:
+//! they need the processor more.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -29,6 +31,9 @@ use crate::telemetry::metrics;
 
 /// How many commands may wait for one partition.
 pub const QUEUE_COMMANDS: usize = 16_384;
+
+/// After how many lonely commands in a row the answer to the next is looked out for.
+const LONELY_IN_A_ROW: u32 = 4;
 
 /// A command in a queue, and who waits for it.
 struct Waiting {
@@ -76,6 +81,7 @@ impl Batcher {
             under_way: FuturesUnordered::new(),
             returned: Vec::new(),
             has_yielded: false,
+            lonely_in_a_row: 0,
             lookout_until: None,
         };
         // Unconstrained: a batch is not to be cut short because the task has had its share of messages.
@@ -113,6 +119,8 @@ struct Dispatch {
     returned: Vec<Batch>,
     /// Everything else had its turn since something returned.
     has_yielded: bool,
+    /// How many of the last commands went alone, while nothing else was under way.
+    lonely_in_a_row: u32,
     /// Until when the answer to a lonely command is looked out for.
     lookout_until: Option<Instant>,
 }
@@ -208,7 +216,8 @@ impl Dispatch {
             self.under_way.push(decide(Arc::clone(&self.engine), partition, orders.into(), callers).boxed());
         }
         if is_any {
-            self.lookout_until = lonely.then(|| Instant::now() + self.engine.lookout());
+            self.lonely_in_a_row = if lonely { self.lonely_in_a_row.saturating_add(1) } else { 0 };
+            self.lookout_until = (self.lonely_in_a_row > LONELY_IN_A_ROW).then(|| Instant::now() + self.engine.lookout());
         } else if self.under_way.is_empty() {
             self.lookout_until = None;
         }

@@ -1,7 +1,11 @@
 //! An engine whose steps a test decides on, and which fails in everything else.
 #![allow(dead_code, missing_docs, reason = "test support; each test uses a part")]
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending, ready};
@@ -16,6 +20,8 @@ pub struct StandIn {
     step: Step,
     /// None: it never answers.
     error: Option<LedgerError>,
+    /// How often its work was looked at.
+    pub looks: Arc<AtomicUsize>,
 }
 
 impl StandIn {
@@ -24,14 +30,14 @@ impl StandIn {
         partitions: u16,
         step: impl Fn(u16, Arc<[Order]>) -> BoxFuture<'static, Result<BatchAnswer, LedgerError>> + Send + Sync + 'static,
     ) -> Self {
-        Self { partitions, step: Box::new(step), error: None }
+        Self { partitions, step: Box::new(step), error: None, looks: Arc::default() }
     }
 
     /// Fails always in the same way; without an error, it never answers.
     pub fn failing(error: Option<LedgerError>) -> Self {
         let of_step = error.clone();
         let step = Box::new(move |_, _| of_step.clone().map_or_else(|| pending().boxed(), |error| ready(Err(error)).boxed()));
-        Self { partitions: 1, step, error }
+        Self { partitions: 1, step, error, looks: Arc::default() }
     }
 
     fn fail<T: Send + 'static>(&self) -> BoxFuture<'_, Result<T, LedgerError>> {
@@ -96,5 +102,19 @@ impl Engine for StandIn {
 
     fn check(&self) -> BoxFuture<'_, Result<(), String>> {
         ready(Ok(())).boxed()
+    }
+
+    fn work(&self) -> BoxFuture<'static, ()> {
+        let looks = Arc::clone(&self.looks);
+        let look = move |_: &mut Context<'_>| {
+            looks.fetch_add(1, Ordering::Relaxed);
+            Poll::Pending
+        };
+        poll_fn(look).boxed()
+    }
+
+    /// Longer than any test.
+    fn lookout(&self) -> Duration {
+        Duration::from_hours(1)
     }
 }
