@@ -97,7 +97,8 @@ pub struct StoreOptions {
     /// How long Redis may take to answer.
     #[arg(long, env = "TOLLGATE_REDIS_TIMEOUT", value_parser = humantime::parse_duration, default_value = "1s", value_name = "DURATION")]
     pub redis_timeout: Duration,
-    /// For how long to look out for the answer to a lonely command without sleep; 0s: never. Waking up can take longer than an answer.
+    /// Where one lonely command follows another: for how long to look out for its answer without sleep; 0s: never. Waking up can take
+    /// longer than an answer.
     #[arg(long, env = "TOLLGATE_REDIS_BUSY_POLL", value_parser = humantime::parse_duration, default_value = "250us", value_name = "DURATION")]
     pub redis_busy_poll: Duration,
     /// For tests, on loopback only: the time is what this file says (RFC 3339), read again a few times a second.

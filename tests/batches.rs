@@ -1,6 +1,6 @@
 //! When batches leave, what is in them, and in which order it is told.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 #[path = "support/stand_in.rs"]
 mod stand_in;

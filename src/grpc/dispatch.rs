@@ -18,14 +18,14 @@ use super::v1::charging_service_server::ChargingServiceServer;
 
 /// All services.
 #[derive(Clone)]
-pub struct Dispatch {
+pub struct Services {
     /// What most calls are for.
     pub charging: ChargingServiceServer<Charging>,
     /// All else; what does not exist is refused by it.
     pub others: Routes,
 }
 
-impl Service<Request<Body>> for Dispatch {
+impl Service<Request<Body>> for Services {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Either<BoxFuture<'static, Result<Response<Body>, Infallible>>, <Routes as Service<Request<Body>>>::Future>;

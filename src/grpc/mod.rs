@@ -42,7 +42,7 @@ use crate::ledger::Ledger;
 use accounts::Accounts;
 use billing::Bills;
 use charging::Charging;
-use dispatch::Dispatch;
+use dispatch::Services;
 use front::Front;
 use gate::Gate;
 pub use health::Health;
@@ -91,8 +91,8 @@ pub fn services(
         Ok(service) => others = others.add_service(service),
         Err(error) => tracing::error!(%error, "there is no reflection of the older kind"),
     }
-    let dispatch = Dispatch { charging, others: others.prepare() };
-    ServiceBuilder::new().map_response(move |response| tell_of_message(response, most)).service(dispatch)
+    let services = Services { charging, others: others.prepare() };
+    ServiceBuilder::new().map_response(move |response| tell_of_message(response, most)).service(services)
 }
 
 fn reflection() -> Builder<'static> {

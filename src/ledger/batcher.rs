@@ -217,7 +217,9 @@ impl Dispatch {
         }
         if is_any {
             self.lonely_in_a_row = if lonely { self.lonely_in_a_row.saturating_add(1) } else { 0 };
-            self.lookout_until = (self.lonely_in_a_row > LONELY_IN_A_ROW).then(|| Instant::now() + self.engine.lookout());
+            let is_looked_out_for = self.lonely_in_a_row > LONELY_IN_A_ROW;
+            // None, too, where a setting leads past the end of time.
+            self.lookout_until = if is_looked_out_for { Instant::now().checked_add(self.engine.lookout()) } else { None };
         } else if self.under_way.is_empty() {
             self.lookout_until = None;
         }

@@ -41,7 +41,7 @@ pub struct RedisOptions {
     pub store_name: String,
     /// A connection that gave no answer for so long is given up.
     pub response_timeout: Duration,
-    /// For how long a thread looks out for the answer to a lonely command before it sleeps.
+    /// Where one lonely command follows another: for how long a thread looks out for its answer before it sleeps.
     pub busy_poll: Duration,
 }
 
