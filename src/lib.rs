@@ -11,4 +11,5 @@ pub mod domain;
 pub mod grpc;
 pub mod lanes;
 pub mod ledger;
+pub mod service;
 pub mod telemetry;

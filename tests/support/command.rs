@@ -3,7 +3,7 @@
 
 use std::process::{Command, ExitStatus};
 
-use crate::service::Service;
+use crate::service::{Service, binary};
 
 /// Someone at a terminal, or a script.
 pub struct Operator {
@@ -36,7 +36,7 @@ impl Operator {
 
     /// Runs a command line.
     pub fn run_words(&self, words: &[&str]) -> Ended {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        let mut command = Command::new(binary());
         command.args(words).env_clear().env("USER", "tester").env("TOLLGATE_SERVER", &self.server);
         let output = command.output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();

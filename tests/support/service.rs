@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
@@ -17,6 +17,11 @@ use tonic::transport::{Channel, Endpoint};
 
 /// How long anything may take before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The binary under test: this build's, or the one that TOLLGATE_BINARY names.
+pub fn binary() -> PathBuf {
+    std::env::var_os("TOLLGATE_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_tollgate").into(), PathBuf::from)
+}
 
 /// `tollgate serve`, running.
 pub struct Service {
@@ -39,7 +44,7 @@ impl Service {
 
     /// Starts it, and waits until it says where it serves: in its log, which is JSON here.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+        let mut child = Command::new(binary())
             .args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"])
             .args(arguments)
             .env_clear()

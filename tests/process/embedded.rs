@@ -1,0 +1,1 @@
+//! The embedded store: stopped, copied, full, and on a clock that moves.

@@ -1,0 +1,1 @@
+//! A billing store that lost what the ledger has.

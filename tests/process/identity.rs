@@ -1,0 +1,1 @@
+//! A ledger is never taken for another one.

@@ -1,0 +1,1 @@
+//! One customer never stops another.

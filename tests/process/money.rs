@@ -1,0 +1,1 @@
+//! The charge is right: what the rules decide, through the running service.

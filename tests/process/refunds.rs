@@ -1,0 +1,1 @@
+//! What is given back: refunds, reversals, and what is remembered for them.
