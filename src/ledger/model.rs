@@ -1,7 +1,8 @@
 //! One partition in memory: the pure rules, plain maps, and nothing else.
 //!
 //! It is what the other engines are measured by, what the embedded engine decides with, and, as [`ModelEngine`], an engine of its own
-//! for tests. One step: rotate the request ids if their window is over, expire what is due (bounded), then decide command by command.
+//! for tests. One step: expire what is due (bounded), then decide command by command. A step without commands is the sweep: it also rotates
+//! the request ids, if their window is over.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +16,7 @@ use super::{Answering, BatchAnswer, Block, DuePage, Engine, JournalSpan, NamePla
 use crate::clock::Clock;
 use crate::domain::account::{Account, Millis, Profile, Reservation};
 use crate::domain::command::Action;
-use crate::domain::rules::{Ended, Moment, Remembered, ReservationChange, Touched, decide, is_close_due};
+use crate::domain::rules::{Ended, Fingerprint, Moment, Remembered, ReservationChange, Touched, decide, is_close_due};
 
 /// The most reservations that one step expires.
 pub const MAX_EXPIRIES: usize = 1_000;
@@ -46,6 +47,8 @@ pub struct State {
     pub now: Millis,
     /// When the request ids were rotated last.
     pub rotated_at: Millis,
+    /// Until then, ids may be remembered with the fingerprint of format version 2; 0: there are none.
+    pub legacy_until: Millis,
 }
 
 /// What a step changed, for whoever has to store it. What changed more than once is named more than once: that costs less than a set.
@@ -102,7 +105,7 @@ impl Book {
         let [this_end, next_end] = time.period_ends;
         let moment = Moment { now, period_end: if this_end > now { this_end } else { next_end }, window: time.window };
         let mut changes = Changes::default();
-        if now - self.state.rotated_at >= time.window {
+        if orders.is_empty() && now - self.state.rotated_at >= time.window {
             self.older_requests = std::mem::take(&mut self.requests);
             self.state.rotated_at = now;
             changes.is_rotated = true;
@@ -164,7 +167,8 @@ impl Book {
             undone: order.original.and_then(|key| self.undone.get(&key)).copied().unwrap_or(0),
             next_sequence: self.state.sequence + entries.len() as u64 + 1,
         };
-        let step = decide(&touched, &order.command, &order.fingerprint, moment);
+        let fingerprint = self.fingerprint_of(order, touched.request, moment.now);
+        let step = decide(&touched, &order.command, &fingerprint, moment);
         let Some(change) = step.change else { return step.answer };
         if let Some(account) = change.account {
             match self.accounts.get_mut(id) {
@@ -190,6 +194,17 @@ impl Book {
             changes.requests.push(order.key);
         }
         step.answer
+    }
+
+    /// The fingerprint to compare with what is remembered: after a migration, for a while, what version 2 made of the same command.
+    fn fingerprint_of(&self, order: &Order, remembered: Option<&Remembered>, now: Millis) -> Fingerprint {
+        match remembered {
+            Some(remembered) if remembered.fingerprint != order.fingerprint && now < self.state.legacy_until => {
+                let legacy = order.legacy_fingerprint();
+                if remembered.fingerprint == legacy { legacy } else { order.fingerprint }
+            }
+            _ => order.fingerprint,
+        }
     }
 
     /// What is remembered of a request id.

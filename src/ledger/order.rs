@@ -69,6 +69,14 @@ impl Order {
     }
 }
 
+impl Order {
+    /// The fingerprint that format version 2 made of the same command: remembered ones are compared with it until their window is over.
+    #[must_use]
+    pub fn legacy_fingerprint(&self) -> Fingerprint {
+        legacy_fingerprint(&self.command, &encode_rest(&self.command))
+    }
+}
+
 /// What spreads accounts over partitions. It guards nothing and is taken of each command, so it need not be a strong digest.
 const SPREAD: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 
@@ -84,6 +92,16 @@ pub fn partition_of(account: &str, partitions: u16) -> u16 {
 
 /// Digests all that was sent but what only guards the request: amounts normalized, relative times as sent.
 fn fingerprint(command: &Command, rest: &[u8]) -> Fingerprint {
+    digested(|digest| {
+        digest.number(command.action.kind() as i64);
+        digest.number(command.currency.map_or(0, |currency| i64::from(currency.to_number())));
+        digest.action(&command.action);
+        digest.0.extend_from_slice(rest);
+    })
+}
+
+/// As version 2 did it: who asked and why is in the rest.
+fn legacy_fingerprint(command: &Command, rest: &[u8]) -> Fingerprint {
     digested(|digest| {
         digest.number(command.action.kind() as i64);
         digest.number(command.currency.map_or(0, |currency| i64::from(currency.to_number())));

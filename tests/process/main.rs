@@ -20,3 +20,5 @@ mod isolation;
 mod money;
 mod refunds;
 mod step;
+
+use support::{temporary_folder, unique_name};

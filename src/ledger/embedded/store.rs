@@ -22,7 +22,7 @@ use crate::ledger::model::{Book, Changes, State};
 use crate::ledger::{Block, NamePlace, RequestKey, StoreSettings, fold_name};
 
 /// The version of tables and records. A store of another version is refused.
-const FORMAT_VERSION: i64 = 2;
+const FORMAT_VERSION: i64 = 3;
 
 /// How many records the log of accounts may hold. The more, the fewer rows are written, and the longer a step waits when they are.
 const MAX_LOGGED: usize = 32_768;
@@ -30,7 +30,7 @@ const MAX_LOGGED: usize = 32_768;
 const TABLES: &str = "
     CREATE TABLE settings (settings TEXT NOT NULL);
     CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 0), sequence INTEGER NOT NULL, last_block BLOB NOT NULL,
-                        now INTEGER NOT NULL, rotated_at INTEGER NOT NULL);
+                        now INTEGER NOT NULL, rotated_at INTEGER NOT NULL, legacy_until INTEGER NOT NULL);
     CREATE TABLE accounts (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE changed_accounts (id INTEGER PRIMARY KEY, records BLOB NOT NULL);
     CREATE TABLE profiles (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
@@ -39,7 +39,7 @@ const TABLES: &str = "
     CREATE TABLE older_requests (id INTEGER PRIMARY KEY, records BLOB NOT NULL);
     CREATE TABLE undone (key BLOB PRIMARY KEY, amount INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE journal (first_sequence INTEGER PRIMARY KEY, block BLOB NOT NULL);
-    INSERT INTO state VALUES (0, 0, zeroblob(16), 0, 0);
+    INSERT INTO state VALUES (0, 0, zeroblob(16), 0, 0, 0);
 ";
 
 const ROTATE: &str = "
@@ -94,8 +94,9 @@ impl Store {
         let Self { connection, logged, changed } = self;
         (*logged, *changed) = (0, HashSet::new());
         let mut book = Book {
-            state: connection.query_row("SELECT sequence, last_block, now, rotated_at FROM state", [], |row| {
-                Ok(State { sequence: row.get(0)?, last_block: row.get(1)?, now: row.get(2)?, rotated_at: row.get(3)? })
+            state: connection.query_row("SELECT sequence, last_block, now, rotated_at, legacy_until FROM state", [], |row| {
+                let [now, rotated_at, legacy_until] = [row.get(2)?, row.get(3)?, row.get(4)?];
+                Ok(State { sequence: row.get(0)?, last_block: row.get(1)?, now, rotated_at, legacy_until })
             })?,
             ..Book::default()
         };
@@ -162,10 +163,10 @@ impl Store {
             write_accounts(&transaction, book, &self.changed)?;
             (self.logged, self.changed) = (0, HashSet::new());
         }
-        let State { sequence, last_block, now, rotated_at } = book.state;
+        let State { sequence, last_block, now, rotated_at, legacy_until } = book.state;
         transaction
-            .prepare_cached("UPDATE state SET sequence = ?1, last_block = ?2, now = ?3, rotated_at = ?4")?
-            .execute(params![sequence, last_block, now, rotated_at])?;
+            .prepare_cached("UPDATE state SET sequence = ?1, last_block = ?2, now = ?3, rotated_at = ?4, legacy_until = ?5")?
+            .execute(params![sequence, last_block, now, rotated_at, legacy_until])?;
         transaction.commit()
     }
 

@@ -65,17 +65,17 @@ impl Installation {
         let keys = self.partitions.get(usize::from(partition)).cloned().context("there is no such partition")?;
         redis::cmd("UNLINK").arg(&keys.all).exec_async(&mut self.connection).await?;
         redis::cmd("EVAL").arg(&INITIALIZE.text).arg(keys.all.len()).arg(&keys.all).exec_async(&mut self.connection).await?;
-        let [young, old] = keys.requests();
+        let [younger, older] = keys.requests();
         let accounts = book.accounts.iter().map(|(id, account)| (id.as_bytes().to_vec(), encode_account(account)));
         self.put(keys.accounts(), accounts).await?;
         let profiles = book.profiles.iter().map(|(id, profile)| (id.as_bytes().to_vec(), encode_profile(id, profile)));
         self.put(keys.profiles(), profiles).await?;
         let reservations = book.reservations.iter().map(|(key, reservation)| (key.0.to_vec(), encode_reservation(reservation)));
         self.put(keys.reservations(), reservations).await?;
-        for (key, requests) in [(young, &book.requests), (old, &book.older_requests)] {
+        for (key, requests) in [(younger, &book.requests), (older, &book.older_requests)] {
             self.put(key, requests.iter().map(|(key, remembered)| (key.0.to_vec(), encode_remembered(remembered)))).await?;
         }
-        self.put(keys.undone(), book.undone.iter().map(|(key, amount)| (key.0.to_vec(), amount.to_le_bytes().to_vec()))).await?;
+        self.put(keys.refunds(), book.undone.iter().map(|(key, amount)| (key.0.to_vec(), amount.to_le_bytes().to_vec()))).await?;
         self.rank(keys.expiries(), book.expiries.iter().map(|(at, key)| (*at, key.0.to_vec()))).await?;
         let by_account = book.reservations.iter().map(|(key, reservation)| {
             let place = [reservation.account.as_bytes(), b"\0", &key.0].concat();
@@ -129,7 +129,7 @@ impl Installation {
 
 /// The script's `STATE_FORMAT`: the state of a partition, which is the field of the accounts that has no name.
 fn encode_state(book: &Book) -> Vec<u8> {
-    let State { sequence, last_block, now, rotated_at } = book.state;
+    let State { sequence, last_block, now, rotated_at, legacy_until } = book.state;
     let next_expiry = book.expiries.first().map_or(NEVER, |(at, _)| *at);
     let mut bytes = FORMAT_VERSION.to_le_bytes().to_vec();
     bytes.extend(sequence.to_le_bytes());
@@ -141,5 +141,8 @@ fn encode_state(book: &Book) -> Vec<u8> {
     let watched_until = 0_i64;
     bytes.extend(watched_until.to_le_bytes());
     bytes.extend(last_block);
+    let generation = 0_u32;
+    bytes.extend(generation.to_le_bytes());
+    bytes.extend(legacy_until.to_le_bytes());
     bytes
 }

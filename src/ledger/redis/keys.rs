@@ -16,9 +16,9 @@ const NAMES: [&str; 10] = [
     "reservations",
     "expiries",
     "reservations-by-account",
-    "requests",
-    "requests:old",
-    "undone",
+    "requests:0",
+    "requests:1",
+    "refunds",
     "journal",
     "names",
 ];
@@ -53,8 +53,8 @@ impl PartitionKeys {
 
     /// The hash of sums that were given back.
     #[must_use]
-    pub fn undone(&self) -> &str {
-        self.named("undone")
+    pub fn refunds(&self) -> &str {
+        self.named("refunds")
     }
 
     /// The hash of accounts.
@@ -81,10 +81,10 @@ impl PartitionKeys {
         self.named("reservations-by-account")
     }
 
-    /// The two generations of requests, younger first.
+    /// The two generations of requests. The parity of a number in the state says which is the younger.
     #[must_use]
     pub fn requests(&self) -> [&str; 2] {
-        [self.named("requests"), self.named("requests:old")]
+        [self.named("requests:0"), self.named("requests:1")]
     }
 
     /// The stream of blocks.

@@ -15,7 +15,7 @@ use crate::ledger::codec::{MOVING_BYTES, flag};
 use crate::ledger::model::MAX_EXPIRIES;
 
 /// The version of keys and records. A store of another version is refused.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// The score of the sentinel among the expiries: later than any.
 pub const NEVER: i64 = (1 << 53) - 1;
@@ -59,11 +59,11 @@ pub static SPAN: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lu
 
 /// Keys, by their place in `KEYS`; see [`super::keys`].
 const KEYS: [&str; 10] =
-    ["ACCOUNTS", "PROFILES", "RESERVATIONS", "EXPIRIES", "BY_ACCOUNT", "REQUESTS", "OLDER_REQUESTS", "UNDONE", "JOURNAL", "NAMES"];
+    ["ACCOUNTS", "PROFILES", "RESERVATIONS", "EXPIRIES", "BY_ACCOUNT", "REQUESTS_0", "REQUESTS_1", "REFUNDS", "JOURNAL", "NAMES"];
 
 /// Stored records, which [`crate::ledger::codec`] packs and unpacks too, and the batch, which [`super::batch`] packs.
 const FORMATS: [(&str, &str); 14] = [
-    ("STATE_FORMAT", "<I4i8i8i8i8i8Bi8c16"),
+    ("STATE_FORMAT", "<I4i8i8i8i8i8Bi8c16I4i8"),
     ("ACCOUNT_FORMAT", "<i7i7i7i7i7i7i7I4BBBBBI4i7I4I4"),
     ("STRAIGHT_FORMAT", "<i7i7i7i7i7i7i7I4BBB"),
     ("RESERVATION_FORMAT", "<i7i7i7"),

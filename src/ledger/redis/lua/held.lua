@@ -27,7 +27,7 @@ end
 if undone_count > 0 then
   local places, keys = unpack_list('I2', undone_count, batch, held_at + 2 * reservation_count), {}
   for i = 1, undone_count do keys[i] = request_keys[places[i]] end
-  local stored = call('HMGET', UNDONE, unpack(keys))
+  local stored = call('HMGET', REFUNDS, unpack(keys))
   for i = 1, undone_count do
     undone[places[i]] = stored[i] and unpack_struct('<i8', stored[i]) or 0
   end
@@ -89,7 +89,7 @@ local function write_held()
     writes[w + 1], writes[w + 2] = request_keys[q], pack('<i8', undone[q])
     w = w + 2
   end
-  if w > 0 then call('HSET', UNDONE, unpack(writes)) end
+  if w > 0 then call('HSET', REFUNDS, unpack(writes)) end
 
   for n in pairs(dirty_profiles) do
     local profile = profiles[n]

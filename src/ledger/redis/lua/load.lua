@@ -54,7 +54,7 @@ local reservation_count, undone_count, profile_count, held_at = unpack_struct('<
 batch_at = held_at + 2 * (reservation_count + undone_count + profile_count)
 
 local accounts = call('HMGET', ACCOUNTS, unpack(account_ids))
-local version, sequence, last_now, checked_at, next_expiry, rotated_at, has_older, watched_until, last_block =
+local version, sequence, last_now, checked_at, next_expiry, rotated_at, has_older, watched_until, last_block, generation, legacy_until =
   unpack_struct(STATE_FORMAT, accounts[account_count + 1])
 if version ~= FORMAT_VERSION then return { err = 'BADSTORE unknown format version' } end
 local first_sequence, state_now, is_state_dirty = sequence + 1, last_now, false
@@ -74,13 +74,15 @@ if period_end <= now then period_end = next_period_end end
 
 -- ------------------------------------------------------------------------- what is due in the partition, each step whole by itself
 
--- The older ids go, the younger ones become the older. Freed before the rename, which would free them in place; nothing in them is
--- needed any more, so whatever happens in between is harmless.
-if now - rotated_at >= window then
-  has_older = call('HLEN', REQUESTS) > 1 and 1 or 0
-  call('UNLINK', OLDER_REQUESTS)
-  call('RENAME', REQUESTS, OLDER_REQUESTS)
-  call('HSET', REQUESTS, '', '')
+-- The two generations of request ids are two keys, whose roles swap by a number in the state. The sweep, a step without commands, swaps
+-- them: what was the older is cleared, and takes the ids to come. Nothing in it is needed any more, so a clear without the swap is harmless.
+local younger_requests, older_requests = REQUESTS_0, REQUESTS_1
+if generation % 2 == 1 then younger_requests, older_requests = REQUESTS_1, REQUESTS_0 end
+if command_count == 0 and now - rotated_at >= window then
+  has_older = call('HLEN', younger_requests) > 1 and 1 or 0
+  call('UNLINK', older_requests)
+  call('HSET', older_requests, '', '')
+  younger_requests, older_requests, generation = older_requests, younger_requests, generation + 1
   rotated_at, state_now, is_state_dirty = now, now, true
 end
 
@@ -144,9 +146,9 @@ local out = { must_repeat, first_sequence, '', '' }
 if must_repeat == 1 then
   command_count = 0
 elseif request_count > 0 then
-  requests = call('HMGET', REQUESTS, unpack(request_keys))
+  requests = call('HMGET', younger_requests, unpack(request_keys))
   if has_older == 1 then
-    local older = call('HMGET', OLDER_REQUESTS, unpack(request_keys))
+    local older = call('HMGET', older_requests, unpack(request_keys))
     for i = 1, request_count do
       if not requests[i] then requests[i] = older[i] end
     end

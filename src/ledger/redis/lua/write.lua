@@ -11,7 +11,7 @@ if account_write_count > 0 then state_now, is_state_dirty = now, true end
 
 if write_held then write_held() end
 if request_write_count > 0 then
-  call('HSET', REQUESTS, unpack(request_writes))
+  call('HSET', younger_requests, unpack(request_writes))
   state_now, is_state_dirty = now, true
 end
 
@@ -38,7 +38,7 @@ end
 
 if is_state_dirty then
   local packed =
-    pack(STATE_FORMAT, FORMAT_VERSION, sequence, state_now, checked_at, next_expiry, rotated_at, has_older, watched_until, last_block)
+    pack(STATE_FORMAT, FORMAT_VERSION, sequence, state_now, checked_at, next_expiry, rotated_at, has_older, watched_until, last_block, generation, legacy_until)
   account_writes[account_write_count + 1], account_writes[account_write_count + 2] = '', packed
   call('HSET', ACCOUNTS, unpack(account_writes))
 end
