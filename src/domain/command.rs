@@ -341,11 +341,14 @@ pub enum Kind {
     Close = 16,
     RecordPayment = 17,
     ClosePeriod = 18,
+    WriteOff = 19,
+    ReverseWriteOff = 20,
+    Reopen = 21,
 }
 
 impl Kind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Kind; 18] = [
+    pub const ALL: [Kind; 21] = [
         Kind::Observe,
         Kind::Authorize,
         Kind::Debit,
@@ -364,6 +367,9 @@ impl Kind {
         Kind::Close,
         Kind::RecordPayment,
         Kind::ClosePeriod,
+        Kind::WriteOff,
+        Kind::ReverseWriteOff,
+        Kind::Reopen,
     ];
 
     /// The kind with that number.
@@ -394,6 +400,9 @@ impl Kind {
             Kind::Close => "close",
             Kind::RecordPayment => "record_payment",
             Kind::ClosePeriod => "close_period",
+            Kind::WriteOff => "write_off",
+            Kind::ReverseWriteOff => "reverse_write_off",
+            Kind::Reopen => "reopen",
         }
     }
 }

@@ -128,11 +128,20 @@ pub enum EntryKind {
     Released = 22,
     /// A payment of invoices. amount: added to the balance.
     PaymentRecorded = 23,
+    /// A debt was given up. amount: added to the balance.
+    WrittenOff = 24,
+    /// A write-off was taken back. amount: taken from the balance; details: reversed of it so far.
+    WriteOffReversed = 25,
+    /// What is due after a cut was rounded to the minor unit, or what was left below one at the closing of the account was rounded off.
+    /// amount: added to the balance, signed.
+    AmountDueRounded = 26,
+    /// A closed account was opened again. amount: 0.
+    Reopened = 27,
 }
 
 impl EntryKind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [EntryKind; 23] = [
+    pub const ALL: [EntryKind; 27] = [
         EntryKind::Created,
         EntryKind::Updated,
         EntryKind::ChargedBalance,
@@ -156,6 +165,10 @@ impl EntryKind {
         EntryKind::ReservationExtended,
         EntryKind::Released,
         EntryKind::PaymentRecorded,
+        EntryKind::WrittenOff,
+        EntryKind::WriteOffReversed,
+        EntryKind::AmountDueRounded,
+        EntryKind::Reopened,
     ];
 
     /// The kind with that number.
@@ -181,6 +194,7 @@ impl EntryKind {
     pub fn moves_money(self) -> bool {
         (Self::ChargedBalance as u8..=Self::Adjusted as u8).contains(&(self as u8))
             || matches!(self, Self::PeriodClosed | Self::FinalBilled | Self::Rounded | Self::PaymentRecorded)
+            || matches!(self, Self::WrittenOff | Self::WriteOffReversed | Self::AmountDueRounded)
     }
 }
 
@@ -189,10 +203,18 @@ impl Entry {
     #[must_use]
     pub fn effect(&self) -> (i64, i64) {
         match self.kind {
-            EntryKind::ChargedBalance | EntryKind::ChargedOwnBill | EntryKind::PaymentReversed | EntryKind::Withdrawn => (-self.amount, 0),
-            EntryKind::RefundedBalance | EntryKind::ToppedUp | EntryKind::PaymentRecorded | EntryKind::Adjusted | EntryKind::Rounded => {
-                (self.amount, 0)
-            }
+            EntryKind::ChargedBalance
+            | EntryKind::ChargedOwnBill
+            | EntryKind::PaymentReversed
+            | EntryKind::Withdrawn
+            | EntryKind::WriteOffReversed => (-self.amount, 0),
+            EntryKind::RefundedBalance
+            | EntryKind::ToppedUp
+            | EntryKind::PaymentRecorded
+            | EntryKind::Adjusted
+            | EntryKind::Rounded
+            | EntryKind::WrittenOff
+            | EntryKind::AmountDueRounded => (self.amount, 0),
             EntryKind::ChargedUnbilled => (0, self.amount),
             EntryKind::RefundedUnbilled => (0, -self.amount),
             EntryKind::PeriodClosed | EntryKind::FinalBilled => (-self.amount, -self.amount),

@@ -110,26 +110,50 @@ pub enum Refusal {
     ReservationsOpen = 419,
     /// An amount of the account would leave the range that is kept exactly.
     BalanceOutOfRange = 420,
+    /// More is to be written off than is due.
+    ExceedsAmountDue = 421,
+    /// An amount of money that is paid in, paid out or given up has a fraction of the currency's minor unit.
+    NotInMinorUnits = 422,
+    /// `first_sent_at` is ahead of the clock.
+    SentInFuture = 423,
+    /// What is stored of the account, or of what the command names, cannot be read.
+    StoreCorrupt = 424,
+    /// The step must be given the facts of the charge or payment that the command refers to. The service looks them up and asks again.
+    OriginalNeeded = 425,
+    /// The step must be given the sums of the bill that the charge fell into. The service looks them up and asks again.
+    BillNeeded = 426,
+    /// The account has no such charge, or payment.
+    ChargeNotFound = 427,
+    /// The account to open again is not closed.
+    AccountNotClosed = 428,
 }
 
 impl Refusal {
     /// All refusals, in the order of precedence.
-    pub const ALL: [Refusal; 20] = [
+    pub const ALL: [Refusal; 28] = [
+        Refusal::StoreCorrupt,
         Refusal::RequestIdReused,
         Refusal::RequestTooOld,
+        Refusal::SentInFuture,
         Refusal::AccountExists,
         Refusal::AccountNotFound,
         Refusal::CurrencyMismatch,
         Refusal::TooManyDecimals,
         Refusal::AmountOutOfRange,
+        Refusal::NotInMinorUnits,
         Refusal::AccountClosed,
+        Refusal::AccountNotClosed,
         Refusal::AccountSuspended,
         Refusal::ReservationNotFound,
         Refusal::ReservationSettled,
         Refusal::ReservationReleased,
         Refusal::ReservationExpired,
         Refusal::TooManyReservations,
+        Refusal::OriginalNeeded,
+        Refusal::ChargeNotFound,
+        Refusal::BillNeeded,
         Refusal::ExceedsOriginal,
+        Refusal::ExceedsAmountDue,
         Refusal::LimitEndsInPast,
         Refusal::WouldBeUnusable,
         Refusal::AccountNotEmpty,
@@ -167,7 +191,21 @@ impl Refusal {
             Refusal::AccountNotEmpty => "ACCOUNT_NOT_EMPTY",
             Refusal::ReservationsOpen => "RESERVATIONS_OPEN",
             Refusal::BalanceOutOfRange => "BALANCE_OUT_OF_RANGE",
+            Refusal::ExceedsAmountDue => "EXCEEDS_AMOUNT_DUE",
+            Refusal::NotInMinorUnits => "NOT_IN_MINOR_UNITS",
+            Refusal::SentInFuture => "SENT_IN_FUTURE",
+            Refusal::StoreCorrupt => "STORE_CORRUPT",
+            Refusal::OriginalNeeded => "ORIGINAL_NEEDED",
+            Refusal::BillNeeded => "BILL_NEEDED",
+            Refusal::ChargeNotFound => "CHARGE_NOT_FOUND",
+            Refusal::AccountNotClosed => "ACCOUNT_NOT_CLOSED",
         }
+    }
+
+    /// Whether it only asks the service for facts, and so never reaches a caller.
+    #[must_use]
+    pub fn is_internal(self) -> bool {
+        matches!(self, Refusal::OriginalNeeded | Refusal::BillNeeded)
     }
 }
 

@@ -100,6 +100,9 @@ pub fn refused(refusal: Refusal, subject: &Subject) -> Status {
             invalid_because(reason, metadata, amounts_with(subject, |scale| scale > 0, text_of(refusal)), subject.place)
         }
         Refusal::AmountOutOfRange => invalid_because(reason, metadata, amounts_with(subject, |_| true, text_of(refusal)), subject.place),
+        Refusal::NotInMinorUnits => invalid_because(reason, metadata, amounts_with(subject, |_| true, text_of(refusal)), subject.place),
+        Refusal::ChargeNotFound => missing_original(Missing::NeverWas, subject),
+        Refusal::StoreCorrupt | Refusal::OriginalNeeded | Refusal::BillNeeded => plain(Code::Internal, reason, metadata, text_of(refusal)),
         _ => precondition(reason, metadata, &format!("accounts/{}", subject.command.account), text_of(refusal)),
     }
 }
@@ -322,5 +325,13 @@ fn text_of(refusal: Refusal) -> &'static str {
         Refusal::AccountNotEmpty => "the account has a balance or an unbilled amount",
         Refusal::ReservationsOpen => "the account has open reservations",
         Refusal::BalanceOutOfRange => "an amount of the account would leave the range that is kept exactly",
+        Refusal::ExceedsAmountDue => "no more can be written off than is due",
+        Refusal::NotInMinorUnits => "must be a whole number of the currency's minor units",
+        Refusal::SentInFuture => "first_sent_at is ahead of the service's clock",
+        Refusal::StoreCorrupt => "the store holds what this version cannot read; nothing was done",
+        Refusal::OriginalNeeded => "the service did not look up what the request refers to; nothing was done",
+        Refusal::BillNeeded => "the service did not look up the bill of the charge; nothing was done",
+        Refusal::ChargeNotFound => "the account has no such charge",
+        Refusal::AccountNotClosed => "the account is not closed",
     }
 }

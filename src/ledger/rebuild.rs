@@ -143,6 +143,7 @@ impl Rebuild {
             EntryKind::Suspended => account.status = Status::Suspended,
             EntryKind::Resumed => account.status = Status::Active,
             EntryKind::Closed => account.status = Status::Closed,
+            EntryKind::Reopened => account.status = Status::Active,
             EntryKind::PeriodClosed | EntryKind::FinalBilled => {
                 account.last_bill += 1;
                 account.open_bill = account.last_bill;
@@ -156,11 +157,17 @@ impl Rebuild {
             EntryKind::Reserved => self.reserve(&mut account, entry, &entry.request_id),
             EntryKind::ReservationExtended => self.reserve(&mut account, entry, &entry.refers_to),
             EntryKind::Released => self.end(&mut account, entry, Ended::Released),
-            EntryKind::RefundedBalance | EntryKind::RefundedUnbilled | EntryKind::PaymentReversed => {
+            EntryKind::RefundedBalance | EntryKind::RefundedUnbilled | EntryKind::PaymentReversed | EntryKind::WriteOffReversed => {
                 let [given_back, _] = entry.details;
                 self.book.undone.insert(RequestKey::of(&entry.account, &entry.refers_to), given_back);
             }
-            EntryKind::ToppedUp | EntryKind::PaymentRecorded | EntryKind::Withdrawn | EntryKind::Adjusted | EntryKind::Rounded => {}
+            EntryKind::ToppedUp
+            | EntryKind::PaymentRecorded
+            | EntryKind::Withdrawn
+            | EntryKind::Adjusted
+            | EntryKind::WrittenOff
+            | EntryKind::Rounded
+            | EntryKind::AmountDueRounded => {}
         }
         account
     }
@@ -315,8 +322,11 @@ fn command_of(kind: EntryKind) -> Option<Kind> {
         EntryKind::Suspended => Kind::Suspend,
         EntryKind::Resumed => Kind::Resume,
         EntryKind::Closed => Kind::Close,
+        EntryKind::Reopened => Kind::Reopen,
+        EntryKind::WrittenOff => Kind::WriteOff,
+        EntryKind::WriteOffReversed => Kind::ReverseWriteOff,
         EntryKind::Reserved => Kind::Authorize,
         EntryKind::Released => Kind::Release,
-        EntryKind::PeriodClosed | EntryKind::Rounded | EntryKind::ReservationExtended => return None,
+        EntryKind::PeriodClosed | EntryKind::Rounded | EntryKind::AmountDueRounded | EntryKind::ReservationExtended => return None,
     })
 }

@@ -138,7 +138,8 @@ async fn command(
         EntryKind::Resumed => Action::Resume,
         EntryKind::Closed => Action::Close,
         EntryKind::Reserved | EntryKind::ReservationExtended | EntryKind::Released => return Ok(Err("not applied: reservations pass")),
-        EntryKind::PeriodClosed | EntryKind::FinalBilled | EntryKind::Rounded => {
+        EntryKind::WrittenOff | EntryKind::WriteOffReversed | EntryKind::Reopened => return Ok(Err("not applied: not known yet")),
+        EntryKind::PeriodClosed | EntryKind::FinalBilled | EntryKind::Rounded | EntryKind::AmountDueRounded => {
             return Ok(Err("not applied: the ledger closes bills by itself"));
         }
     };

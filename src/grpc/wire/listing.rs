@@ -118,5 +118,9 @@ fn kind(kind: EntryKind) -> v1::EntryKind {
         EntryKind::ReservationExtended => v1::EntryKind::ReservationExtended,
         EntryKind::Released => v1::EntryKind::Released,
         EntryKind::PaymentRecorded => v1::EntryKind::PaymentRecorded,
+        EntryKind::WrittenOff => v1::EntryKind::WrittenOff,
+        EntryKind::WriteOffReversed => v1::EntryKind::WriteOffReversed,
+        EntryKind::AmountDueRounded => v1::EntryKind::AmountDueRounded,
+        EntryKind::Reopened => v1::EntryKind::Reopened,
     }
 }
