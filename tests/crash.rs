@@ -264,7 +264,7 @@ async fn check_books(client: &mut Client, id: &str, mode: PaymentMode, top_up: D
     for request in sent {
         let again = client.charging.debit(debit(id, request, "0")).await;
         // Every one of them was decided, so another content is refused.
-        assert_eq!(again.unwrap_err().code(), tonic::Code::Aborted, "{id}: {request}");
+        assert_eq!(again.unwrap_err().code(), tonic::Code::FailedPrecondition, "{id}: {request}");
     }
     let total: Decimal = charges.values().sum();
     let credit = client.credit(id).await;

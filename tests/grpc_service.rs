@@ -244,7 +244,7 @@ async fn a_repetition_is_answered_again_and_a_reuse_is_aborted() {
     assert!(again.replayed);
     assert_eq!(again.credit.unwrap().balance, "90.00");
     let error = service.charging.debit(debit("d1", "11")).await.unwrap_err();
-    assert_eq!(reason(&error), (Code::Aborted, "REQUEST_ID_REUSED".into()));
+    assert_eq!(reason(&error), (Code::FailedPrecondition, "REQUEST_ID_REUSED".into()));
     assert_eq!(error.get_details_error_info().unwrap().metadata["request_id"], "d1");
     let once = service.charging.refund(refund("u1", "d1")).await.unwrap().into_inner();
     let twice = service.charging.refund(refund("u1", "d1")).await.unwrap().into_inner();
@@ -265,7 +265,7 @@ async fn errors_say_what_is_missing_and_which_fields_are_wrong() {
     assert_eq!(reason(&error), (Code::NotFound, "ACCOUNT_NOT_FOUND".into()));
     service.open(PaymentMode::Prepaid, "0", "10").await;
     let error = service.accounts.create_account(account("acme", PaymentMode::Postpaid, "1")).await.unwrap_err();
-    assert_eq!(reason(&error), (Code::Aborted, "REQUEST_ID_REUSED".into()));
+    assert_eq!(reason(&error), (Code::FailedPrecondition, "REQUEST_ID_REUSED".into()));
     let other = v1::CreateAccountRequest { request_id: "another".into(), ..account("acme", PaymentMode::Prepaid, "1") };
     let error = service.accounts.create_account(other).await.unwrap_err();
     assert_eq!(reason(&error), (Code::AlreadyExists, "ACCOUNT_EXISTS".into()));

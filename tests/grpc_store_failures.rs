@@ -42,10 +42,22 @@ fn reason(status: &Status) -> (Code, String) {
 
 #[tokio::test]
 async fn a_store_that_is_gone_approves_nothing_and_says_when_to_try_again() {
-    let error = client(Some(LedgerError::unavailable("10.0.0.7 refused"))).await.debit(debit()).await.unwrap_err();
+    let error = client(Some(LedgerError::not_done("10.0.0.7 refused"))).await.debit(debit()).await.unwrap_err();
     assert_eq!(reason(&error), (Code::Unavailable, "STORE_UNAVAILABLE".into()));
     assert!(error.get_details_retry_info().unwrap().retry_delay.is_some());
     assert!(!error.message().contains("10.0.0.7"));
+    assert_eq!(error.metadata().get("grpc-retry-pushback-ms").unwrap(), "500");
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_not_called_nothing_done() {
+    let error = client(Some(LedgerError::unknown("timed out"))).await.debit(debit()).await.unwrap_err();
+    assert_eq!(reason(&error), (Code::Unavailable, "OUTCOME_UNKNOWN".into()));
+    assert!(!error.message().contains("nothing was done"));
+    // Of a read, nobody needs to be told so.
+    let request = v1::GetUsableCreditRequest { account_id: "acme".into() };
+    let error = client(Some(LedgerError::unknown("timed out"))).await.get_usable_credit(request).await.unwrap_err();
+    assert_eq!(reason(&error), (Code::Unavailable, "STORE_UNAVAILABLE".into()));
 }
 
 #[tokio::test]
@@ -66,7 +78,7 @@ async fn a_store_that_is_silent_is_answered_for_before_the_deadline() {
 #[tokio::test]
 async fn a_stream_carries_the_failure_of_the_store_as_the_outcome_of_each_command() {
     let command = v1::ChargeCommand { command: Some(v1::charge_command::Command::Debit(debit())) };
-    let mut client = client(Some(LedgerError::unavailable("gone"))).await;
+    let mut client = client(Some(LedgerError::not_done("gone"))).await;
     let batches = tokio_stream::iter([v1::ChargeRequest { commands: vec![command.clone(), command] }]);
     let mut answers = client.charge(batches).await.unwrap().into_inner();
     let outcomes = answers.message().await.unwrap().unwrap().outcomes;

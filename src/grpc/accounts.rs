@@ -5,11 +5,11 @@ use tonic::{Request, Response, Status};
 use super::front::Front;
 use super::page_token;
 use super::v1::account_service_server::AccountService;
-use super::wire::Position;
 use super::wire::reader::Reader;
+use super::wire::{Decided, Position};
 use super::wire::{accounts as read, listing, render};
 use super::{status, v1};
-use crate::domain::account::{Account, Mode, Profile};
+use crate::domain::account::{Account, Mode};
 use crate::ledger::LedgerError;
 
 /// The service.
@@ -26,13 +26,15 @@ impl Accounts {
     }
 
     /// An account with its settings. Credit and settings are two reads: one may be newer than the other.
-    async fn show(&self, id: &str, account: &Account) -> Result<v1::Account, Status> {
-        let profile: Profile = match self.front.ledger.profile(id).await {
-            Ok(Some(profile)) => profile,
-            Ok(None) => return Err(status::no_answer(&LedgerError::corrupt("an account has no profile"))),
-            Err(error) => return Err(status::no_answer(&error)),
-        };
+    async fn show(&self, id: &str, account: &Account) -> Result<v1::Account, LedgerError> {
+        let profile = self.front.ledger.profile(id).await?.ok_or_else(|| LedgerError::corrupt("an account has no profile"))?;
         Ok(listing::account(id, account, &profile, self.front.ledger.clock().now()))
+    }
+
+    /// The account that a command has changed. That it was decided is known: if it cannot be shown, a repetition shows it.
+    async fn show_decided(&self, decided: &Decided) -> Result<v1::Account, Status> {
+        let shown = self.show(&decided.subject.command.account, &decided.outcome.account).await;
+        shown.map_err(|error| status::no_answer(&error.after_step()))
     }
 }
 
@@ -43,7 +45,7 @@ impl AccountService for Accounts {
         front
             .bounded(request, async |request| {
                 let decided = front.decide(front.read(request, Position::default(), read::create)?).await?;
-                let account = self.show(&decided.subject.command.account, &decided.outcome.account).await?;
+                let account = self.show_decided(&decided).await?;
                 Ok(v1::CreateAccountResponse { account: Some(account), replayed: decided.outcome.replayed })
             })
             .await
@@ -55,7 +57,8 @@ impl AccountService for Accounts {
             .bounded(request, async |request| {
                 let id = front.read(request.account_id, Position::default(), Reader::account_id)?;
                 let outcome = front.observe(&id, false).await?;
-                Ok(v1::GetAccountResponse { account: Some(self.show(&id, &outcome.account).await?) })
+                let account = self.show(&id, &outcome.account).await.map_err(|error| status::no_answer(&error))?;
+                Ok(v1::GetAccountResponse { account: Some(account) })
             })
             .await
     }
@@ -92,7 +95,7 @@ impl AccountService for Accounts {
         front
             .bounded(request, async |request| {
                 let decided = front.decide(front.read(request, Position::default(), read::update)?).await?;
-                let account = self.show(&decided.subject.command.account, &decided.outcome.account).await?;
+                let account = self.show_decided(&decided).await?;
                 Ok(v1::UpdateAccountResponse { account: Some(account), replayed: decided.outcome.replayed })
             })
             .await

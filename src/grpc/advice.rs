@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::deadline;
 use super::front::Front;
 use super::v1::{Advice, AdviceTopic};
 use super::wire::Decided;
@@ -53,12 +54,12 @@ pub async fn known(front: &Front, decided: &Decided) -> Known {
     match &decided.subject.command.action {
         Action::Convert { mode: Mode::Postpaid, .. } => {
             if let Some(billing) = &front.billing {
-                let asked = tokio::time::timeout(PATIENCE, ask(billing, decided)).await;
+                let asked = deadline::addition(PATIENCE, ask(billing, decided)).await;
                 (known.month_is_billed, known.suggestion) = asked.unwrap_or_default();
             }
         }
         Action::Convert { mode: Mode::Prepaid, .. } => {
-            known.final_bill = tokio::time::timeout(PATIENCE, final_bill(front, decided)).await.ok().flatten();
+            known.final_bill = deadline::addition(PATIENCE, final_bill(front, decided)).await.flatten();
         }
         _ => {}
     }

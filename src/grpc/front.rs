@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::deadline::{self, Stage};
 use super::gate::Gate;
-use super::status::Missing;
+use super::status;
 use super::wire::reader::Reader;
 use super::wire::{Decided, Position, Subject};
-use super::{deadline, status};
 use crate::billing::Billing;
 use crate::domain::command::{Action, Command, Facts, Note};
 use crate::domain::entry::EntryKind;
 use crate::domain::outcome::{Answer, Outcome};
 use crate::ledger::{EntryPage, Ledger, LedgerError, Original};
+use crate::service::error::Missing;
 
 /// The ledger, and the bounds of what is let in to it. Cheap to clone.
 #[derive(Clone)]
@@ -50,8 +51,8 @@ impl Front {
         handle: impl AsyncFnOnce(Q) -> Result<A, Status>,
     ) -> Result<Response<A>, Status> {
         let _permit = self.gate.request()?;
-        let patience = deadline::patience(request.metadata());
-        deadline::within(patience, handle(request.into_inner())).await.map(Response::new)
+        let given = deadline::given(request.metadata());
+        deadline::within(given, handle(request.into_inner())).await.map(Response::new)
     }
 
     /// Reads a request.
@@ -64,6 +65,7 @@ impl Front {
     /// The billing store, if there is one. Its tables, which an aggregator makes, are waited for.
     pub async fn billing(&self) -> Result<&Billing, Status> {
         let billing = self.billing.as_ref().ok_or_else(status::billing_not_configured)?;
+        deadline::reached(Stage::AskingBilling);
         billing.store().ready().await.map_err(|error| status::no_bills(&error, ""))?;
         Ok(billing)
     }
@@ -72,6 +74,7 @@ impl Front {
     pub async fn decide(&self, command: Command) -> Result<Decided, Status> {
         let mut subject = Subject::new(command, Position::default());
         self.complete(&mut subject).await?;
+        deadline::reached(Stage::Sent);
         let answer = self.ledger.submit(Arc::clone(&subject.command)).await;
         self.decided(subject, answer)
     }
@@ -80,7 +83,7 @@ impl Front {
     pub fn decided(&self, subject: Subject, answer: Result<Answer, LedgerError>) -> Result<Decided, Status> {
         let outcome = outcome(&subject, answer)?;
         let Some(decision) = outcome.decision else {
-            return Err(status::no_answer(&LedgerError::corrupt("a command was answered without a decision")));
+            return Err(status::no_answer(&LedgerError::unknown("a command was answered without a decision")));
         };
         Ok(Decided { subject, outcome, decision, now: self.ledger.clock().now() })
     }
@@ -124,7 +127,7 @@ impl Front {
             }
             let below = page.entries.last().map(|(sequence, _)| *sequence).or(before);
             let found = billing.entries(account, below, missing).await;
-            let found = found.map_err(|error| status::no_answer(&LedgerError::unavailable(error)))?;
+            let found = found.map_err(|error| status::no_answer(&LedgerError::not_done(error)))?;
             page.next_before = found.last().filter(|_| found.len() == missing).map(|record| record.sequence);
             page.entries.extend(found.into_iter().map(|record| (record.sequence, record.entry)));
         }
@@ -135,7 +138,7 @@ impl Front {
     async fn billed_facts(&self, subject: &Subject, original: &str, is_wanted: fn(EntryKind) -> bool) -> Result<Option<Facts>, Status> {
         let Some(billing) = &self.billing else { return Ok(None) };
         let found = billing.entry_of_request(&subject.command.account, original).await;
-        let found = found.map_err(|error| status::no_answer(&LedgerError::unavailable(error)))?;
+        let found = found.map_err(|error| status::no_answer(&LedgerError::not_done(error)))?;
         let entry = found.map(|record| record.entry).filter(|entry| is_wanted(entry.kind));
         Ok(entry.map(|entry| Facts { amount: entry.amount, mode: entry.mode, bill: entry.bill }))
     }

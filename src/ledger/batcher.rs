@@ -54,7 +54,7 @@ impl Future for Pending {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.0)
             .poll(context)
-            .map(|answer| answer.unwrap_or_else(|_| Err(LedgerError::unavailable("the service is shutting down"))))
+            .map(|answer| answer.unwrap_or_else(|_| Err(LedgerError::unknown("the service is shutting down"))))
     }
 }
 
@@ -102,7 +102,7 @@ impl Batcher {
                 metrics().add_waiting(1);
                 Ok(Pending(pending))
             }
-            Err(_) => Err(LedgerError::unavailable("the service is shutting down")),
+            Err(_) => Err(LedgerError::not_done("the service is shutting down")),
         }
     }
 }
@@ -247,9 +247,13 @@ async fn decide(engine: Arc<dyn Engine>, partition: u16, orders: Arc<[Order]>, c
 impl Batch {
     /// Tells everybody who waited.
     fn tell(self) {
-        let answers = self.answers.and_then(Answers::read).and_then(|answers| match answers.len() == self.orders.len() {
-            true => Ok(answers),
-            false => Err(LedgerError::corrupt("the engine gave another number of answers than there were commands")),
+        let answers = self.answers.and_then(|answers| {
+            // The step was taken: an answer that makes no sense does not say what became of its command.
+            let answers = answers.read().map_err(LedgerError::after_step)?;
+            match answers.len() == self.orders.len() {
+                true => Ok(answers),
+                false => Err(LedgerError::unknown("the engine gave another number of answers than there were commands")),
+            }
         });
         for (place, order) in self.orders.iter().enumerate() {
             metrics().decision(order.command.action.kind(), answers.as_ref().ok().and_then(|answers| answers.get(place)));

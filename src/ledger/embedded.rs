@@ -65,14 +65,14 @@ impl EmbeddedEngine {
         let job = Job::Read(Box::new(move |state| {
             let _ = answer.send(state.and_then(|(book, store)| read(book, store)));
         }));
-        self.ask(job, pending)
+        self.ask(job, pending).map(|answer| answer.map_err(LedgerError::of_read)).boxed()
     }
 
     fn ask<T: Send + 'static>(&self, job: Job, pending: oneshot::Receiver<Result<T, LedgerError>>) -> Answering<'_, T> {
         let is_sent = self.jobs.send(job).is_ok();
         async move {
-            let ended = || LedgerError::unavailable("the ledger's thread has ended");
-            if is_sent { pending.await.map_err(|_| ended())? } else { Err(ended()) }
+            let ended = "the ledger's thread has ended";
+            if is_sent { pending.await.map_err(|_| LedgerError::unknown(ended))? } else { Err(LedgerError::not_done(ended)) }
         }
         .boxed()
     }
@@ -117,9 +117,9 @@ impl Desk {
     /// Memory, which holds what the disk holds, and the disk.
     fn state(&mut self) -> Result<(&Book, &Store), LedgerError> {
         if self.book.is_none() {
-            self.book = Some(self.store.load().map_err(|error| LedgerError::unavailable(format!("{error:#}")))?);
+            self.book = Some(self.store.load().map_err(|error| LedgerError::not_done(format!("{error:#}")))?);
         }
-        let book = self.book.as_ref().ok_or_else(|| LedgerError::unavailable("the store is not loaded"))?;
+        let book = self.book.as_ref().ok_or_else(|| LedgerError::not_done("the store is not loaded"))?;
         Ok((book, &self.store))
     }
 
@@ -136,7 +136,7 @@ impl Desk {
     }
 
     fn decide(&mut self, batches: &[Batch]) -> Result<Vec<BatchAnswer>, LedgerError> {
-        let Some(book) = &mut self.book else { return Err(LedgerError::unavailable("the store is not loaded")) };
+        let Some(book) = &mut self.book else { return Err(LedgerError::not_done("the store is not loaded")) };
         let mut answers = Vec::with_capacity(batches.len());
         let mut all_changes = Vec::with_capacity(batches.len());
         for Batch { orders, .. } in batches {
@@ -147,7 +147,7 @@ impl Desk {
         if let Err(error) = self.store.write(book, &all_changes) {
             tracing::error!(%error, "the ledger's store did not take a batch");
             self.book = None;
-            return Err(LedgerError::unavailable(error));
+            return Err(error);
         }
         if !self.watchers.is_empty() {
             for account in all_changes.iter().flat_map(|changes| &changes.accounts) {
@@ -191,22 +191,22 @@ impl Engine for EmbeddedEngine {
     }
 
     fn blocks_before(&self, _partition: u16, before: Option<u64>, count: usize) -> Answering<'_, Vec<Block>> {
-        self.read(move |_, store| store.blocks_before(before, count).map_err(|error| LedgerError::unavailable(format!("{error:#}"))))
+        self.read(move |_, store| store.blocks_before(before, count).map_err(|error| LedgerError::not_done(format!("{error:#}"))))
     }
 
     fn blocks_after(&self, _partition: u16, after: u64, count: usize) -> Answering<'_, Vec<Block>> {
-        let stored = self.read(move |_, store| store.blocks_after(after, count).map_err(LedgerError::unavailable));
+        let stored = self.read(move |_, store| store.blocks_after(after, count).map_err(LedgerError::not_done));
         async move { stored.await?.iter().map(|block| decode_block(block).map_err(LedgerError::corrupt)).collect() }.boxed()
     }
 
     fn trim(&self, _partition: u16, below: u64) -> Answering<'_, ()> {
-        self.read(move |_, store| store.trim(below).map_err(LedgerError::unavailable))
+        self.read(move |_, store| store.trim(below).map_err(LedgerError::not_done))
     }
 
     fn journal_span(&self, _partition: u16) -> Answering<'_, JournalSpan> {
         self.read(move |book, store| {
             let next = book.next_sequence();
-            let first = store.first_sequence().map_err(LedgerError::unavailable)?;
+            let first = store.first_sequence().map_err(LedgerError::not_done)?;
             Ok(JournalSpan { first: first.unwrap_or(next), next })
         })
     }

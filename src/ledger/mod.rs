@@ -10,6 +10,7 @@ pub mod batcher;
 pub mod codec;
 pub mod embedded;
 mod engine;
+mod error;
 pub mod gate;
 mod journal;
 pub mod model;
@@ -27,6 +28,7 @@ use crate::domain::entry::{Entry, EntryKind};
 use crate::domain::outcome::{Answer, Outcome, Refusal, Verdict};
 pub use batcher::Pending;
 pub use engine::{Answering, Answers, BatchAnswer, Engine, StoredAccount};
+pub use error::LedgerError;
 pub use gate::JournalGate;
 pub use journal::{Block, DuePage, JournalSpan};
 pub use order::{Order, RequestKey};
@@ -37,35 +39,6 @@ pub const MAX_BATCH: usize = 512;
 
 /// How many journal entries one search or one page may look at.
 pub const MAX_SCANNED_ENTRIES: usize = 20_000;
-
-/// Why the ledger gave no answer. What was asked may or may not have happened; repeating it with its request id is safe.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum LedgerError {
-    /// The store does not answer. Nothing is known of what was sent.
-    #[error("the ledger's store is unavailable: {0}")]
-    Unavailable(Arc<str>),
-    /// Too much is waiting. The command was not sent.
-    #[error("too many commands are waiting")]
-    Busy,
-    /// The journal is full, because nobody aggregates it. The command was not sent.
-    #[error("the journal is full")]
-    JournalFull,
-    /// What the store holds, or answered, makes no sense to this version.
-    #[error("the ledger's store holds what this version cannot read: {0}")]
-    Corrupt(Arc<str>),
-}
-
-impl LedgerError {
-    /// The store does not answer.
-    pub fn unavailable(reason: impl std::fmt::Display) -> Self {
-        Self::Unavailable(reason.to_string().into())
-    }
-
-    /// The store's content makes no sense.
-    pub fn corrupt(reason: impl std::fmt::Display) -> Self {
-        Self::Corrupt(reason.to_string().into())
-    }
-}
 
 /// A place in the list of accounts by name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -185,6 +158,7 @@ impl Ledger {
             note: Note::default(),
         })
         .await
+        .map_err(LedgerError::of_read)
     }
 
     /// An account's settings.

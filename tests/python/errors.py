@@ -56,7 +56,7 @@ equal(found["ResourceInfo"].resource_type, "tollgate.v1/charge")
 first = client.debit(account, "1", "once")
 again = client.debit(account, "1.00", "once")
 equal((first.replayed, again.replayed, again.credit.balance), (False, True, "9.00"))
-found = refused(lambda: client.debit(account, "2", "once"), StatusCode.ABORTED, "REQUEST_ID_REUSED")
+found = refused(lambda: client.debit(account, "2", "once"), StatusCode.FAILED_PRECONDITION, "REQUEST_ID_REUSED")
 equal(found["ErrorInfo"].metadata["request_id"], "once")
 create = account_pb2.CreateAccountRequest(
     account_id=account, request_id=fresh(), name="Other", currency_code="USD", mode=PREPAID)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tonic::Status;
 
 use super::read;
@@ -12,7 +12,7 @@ use crate::domain::command::{Action, Command};
 use crate::grpc::front::Front;
 use crate::grpc::wire::Position;
 use crate::grpc::wire::render::{amount, money};
-use crate::grpc::{status, v1};
+use crate::grpc::{deadline, status, v1};
 
 /// How long to wait for the billing store to have a payment.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -63,19 +63,15 @@ async fn check_invoices(billing: &Billing, command: &Command) -> Result<(), Stat
 
 /// What a payment has paid: invoices and amounts; none, if the billing store does not have it soon.
 async fn paid(billing: &Billing, command: &Command) -> Option<Vec<(String, i64)>> {
-    let deadline = Instant::now() + PATIENCE;
     let known = async {
         while billing.entry_of_request(&command.account, &command.request_id).await.ok()?.is_none() {
-            if Instant::now() >= deadline {
-                return None;
-            }
             sleep(PAUSE).await;
         }
         let found = billing.allocations(&command.account, ALLOCATIONS).await.ok()?;
         let own = found.into_iter().filter(|allocation| allocation.credit == command.request_id && allocation.amount > 0);
         Some(own.map(|allocation| (allocation.invoice, allocation.amount)).collect())
     };
-    tokio::time::timeout_at(deadline, known).await.ok().flatten()
+    deadline::addition(PATIENCE, known).await.flatten()
 }
 
 /// Gives a debt up, but no more than there is.

@@ -19,7 +19,7 @@ use crate::ledger::codec::{
     encode_reservation,
 };
 use crate::ledger::model::{Book, Changes, State};
-use crate::ledger::{Block, NamePlace, RequestKey, StoreSettings, fold_name};
+use crate::ledger::{Block, LedgerError, NamePlace, RequestKey, StoreSettings, fold_name};
 
 /// The version of tables and records. A store of another version is refused.
 const FORMAT_VERSION: i64 = 3;
@@ -141,10 +141,21 @@ impl Store {
     }
 
     /// Writes what steps have changed, in one transaction.
-    pub(super) fn write(&mut self, book: &Book, all_changes: &[Changes]) -> rusqlite::Result<()> {
+    pub(super) fn write(&mut self, book: &Book, all_changes: &[Changes]) -> Result<(), LedgerError> {
         if all_changes.iter().all(Changes::is_empty) {
             return Ok(());
         }
+        let transaction = self.fill(book, all_changes).map_err(LedgerError::not_done)?;
+        transaction.commit().map_err(|error| match error.sqlite_error_code() {
+            // The commit mark is what comes last, so it was not written.
+            Some(rusqlite::ErrorCode::DiskFull) => LedgerError::not_done(error),
+            // It may have been, and be found after a crash.
+            _ => LedgerError::unknown(error),
+        })
+    }
+
+    /// A transaction with what steps have changed. Dropped, it is rolled back.
+    fn fill(&mut self, book: &Book, all_changes: &[Changes]) -> rusqlite::Result<Transaction<'_>> {
         let transaction = self.connection.transaction()?;
         for changes in all_changes {
             write_changes(&transaction, book, changes)?;
@@ -167,7 +178,7 @@ impl Store {
         transaction
             .prepare_cached("UPDATE state SET sequence = ?1, last_block = ?2, now = ?3, rotated_at = ?4, legacy_until = ?5")?
             .execute(params![sequence, last_block, now, rotated_at, legacy_until])?;
-        transaction.commit()
+        Ok(transaction)
     }
 
     /// See [`crate::ledger::Engine::blocks_before`].

@@ -17,8 +17,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use super::RedisOptions;
 use super::script::Script;
+use super::{RedisOptions, failure};
 use crate::ledger::LedgerError;
 
 /// How long to wait between attempts to connect.
@@ -112,7 +112,7 @@ impl Link {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match &state.connection {
             Some(connection) => Ok((connection.clone(), state.generation)),
-            None => Err(LedgerError::Unavailable(Arc::clone(&state.last_error))),
+            None => Err(LedgerError::NotDone(Arc::clone(&state.last_error))),
         }
     }
 
@@ -133,10 +133,14 @@ impl Link {
         is_lost
     }
 
-    /// Sends a command.
+    /// Sends a command that reads, or that may as well be sent twice.
     pub async fn send(&self, command: &Cmd) -> Result<Value, LedgerError> {
         let (mut connection, generation) = self.current()?;
-        connection.send_packed_command(command).await.and_then(Value::extract_error).map_err(|error| self.failed(generation, &error))
+        let answer = connection.send_packed_command(command).await.and_then(Value::extract_error);
+        answer.map_err(|error| {
+            self.look_at(generation, &error);
+            LedgerError::not_done(error)
+        })
     }
 
     /// Runs a script by its hash. A Redis that does not know it is given its text: nothing was run, so that is safe.
@@ -154,15 +158,18 @@ impl Link {
             }
             answer => answer,
         };
-        answer.map_err(|error| self.failed(generation, &error))
+        answer.map_err(|error| {
+            self.look_at(generation, &error);
+            failure::of_script(&error, script)
+        })
     }
 
-    fn failed(&self, generation: u64, error: &RedisError) -> LedgerError {
+    /// Gives the connection up if the error says that it is of no more use.
+    fn look_at(&self, generation: u64, error: &RedisError) {
         let is_demoted = error.kind() == ServerErrorKind::ReadOnly.into();
         if error.is_io_error() || error.is_timeout() || error.is_unrecoverable_error() || is_demoted {
             self.give_up(generation, error);
         }
-        LedgerError::unavailable(error)
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub mod announce;
 pub mod batch;
+mod failure;
 pub mod install;
 pub mod keys;
 pub mod link;
@@ -137,7 +138,8 @@ impl Engine for RedisEngine {
             let max_ahead = if self.clock.is_test_clock() { -1 } else { MAX_CLOCK_DIFFERENCE };
             let packed = batch::encode(&orders, &StepTime::of(&self.clock, self.window), max_ahead, rand::random());
             let arguments: [&[u8]; 4] = [&packed.commands, &packed.ids, &packed.endings, keys.channel.as_bytes()];
-            batch::decode(self.link.run(&script::BATCH, &keys.all, &arguments).await?, orders)
+            let answer = self.link.run(&script::BATCH, &keys.all, &arguments).await?;
+            batch::decode(answer, orders).map_err(LedgerError::after_step)
         }
         .boxed()
     }
@@ -263,7 +265,7 @@ impl Engine for RedisEngine {
     fn journal_span(&self, partition: u16) -> Answering<'_, JournalSpan> {
         async move {
             let keys = self.keys(partition)?;
-            let span = self.link.run(&script::SPAN, &keys.all, &[]).await?;
+            let span = self.link.run(&script::SPAN, &keys.all, &[]).await.map_err(LedgerError::of_read)?;
             let (first, next) = FromRedisValue::from_redis_value(span).map_err(LedgerError::corrupt)?;
             Ok(JournalSpan { first, next })
         }

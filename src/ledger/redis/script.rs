@@ -2,6 +2,7 @@
 //!
 //! The numbers of commands, refusals, entries and so on come from the Rust types, so that the script cannot disagree with them.
 
+use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
 use crate::domain::account::{Category, Mode, NonUsageBilling, Status};
@@ -38,14 +39,38 @@ pub struct Script {
     pub text: String,
     /// The SHA-1 of its text, as EVALSHA takes it.
     pub hash: String,
+    /// The lines, counted from 1, that run behind the point of no return: an error there leaves a step half written, or only unanswered.
+    late: Vec<RangeInclusive<usize>>,
 }
 
 impl Script {
     fn of(template: &str) -> Self {
         let text = put_in_constants(template);
         let hash = redis::Script::new(&text).get_hash().to_owned();
-        Self { text, hash }
+        Self { text, hash, late: late_lines(template) }
     }
+
+    /// Whether an error on that line comes before all writes of a step's commands.
+    #[must_use]
+    pub fn is_before_writes(&self, line: usize) -> bool {
+        !self.late.iter().any(|lines| lines.contains(&line))
+    }
+}
+
+/// What follows on "the point of no return: below", and functions that a comment says are called "behind the point of no return".
+fn late_lines(template: &str) -> Vec<RangeInclusive<usize>> {
+    let lines = || (1..).zip(template.lines());
+    let is_comment = |line: &str| line.trim_start().starts_with("--");
+    let mut late = Vec::new();
+    for (number, line) in lines().filter(|(_, line)| is_comment(line)) {
+        if line.contains("the point of no return: below") {
+            late.push(number..=usize::MAX);
+        } else if line.contains("behind the point of no return") && line.contains(":") {
+            let end = lines().find(|(other, line)| *other > number && *line == "end").map_or(usize::MAX, |(end, _)| end);
+            late.push(number..=end);
+        }
+    }
+    late
 }
 
 /// Decides on a batch.
@@ -249,6 +274,17 @@ mod tests {
             let is_capital = name.len() > 1 && name.starts_with(|first: char| first.is_ascii_uppercase()) && name == name.to_uppercase();
             assert!(!is_capital || ["KEYS", "ARGV"].contains(&name), "{name} has no value");
         }
+    }
+
+    #[test]
+    fn an_error_at_a_write_is_not_taken_for_one_before_it() {
+        let is_late = |part: &str| {
+            let (line, _) = (1..).zip(BATCH_FILES.lines()).find(|(_, line)| line.contains(part)).unwrap();
+            !BATCH.is_before_writes(line)
+        };
+        let writes = ["'HSET', RESERVATIONS", "'HSET', UNDONE", "'ZREM', NAMES", "younger_requests, unpack", "'XADD'", "'SPUBLISH'"];
+        assert!(writes.into_iter().all(is_late));
+        assert!(!["'HMGET', ACCOUNTS", "'HMGET', RESERVATIONS, unpack(keys)", "local function step(n)"].into_iter().any(is_late));
     }
 
     #[test]
