@@ -67,7 +67,7 @@ impl App {
         let store = Store::open(&options.store, clock.clone())?;
         let time_zone = options.store.billing_time_zone_name();
         let billing = aggregation::billing(options.billing_url(), &options.billing, time_zone)?;
-        let plan = Arc::new(LanePlan::new(&options, store, billing.clone(), health, draining));
+        let plan = Arc::new(LanePlan::new(&options, store, billing.clone(), health, draining)?);
         let started = (0..options.load.lanes()).map(|number| start_lane(number, &plan)).collect::<anyhow::Result<Vec<_>>>()?;
         let lanes = started.into_iter().map(when_ready).collect::<anyhow::Result<Vec<_>>>()?;
 

@@ -2,6 +2,12 @@
 //!
 //! One listener accepts for all and deals sockets in turn, so lanes are loaded evenly (SO_REUSEPORT is not even). What a lane does with
 //! its sockets is its caller's concern. Bounds: at most [`WAITING_SOCKETS`] sockets wait for a lane that does not come to take them.
+//!
+//! A lane does only what is short. [`offload`] has threads for the rest; [`fair`] queues work by its [`source`].
+
+pub mod fair;
+pub mod offload;
+pub mod source;
 
 use std::future::Future;
 use std::io;

@@ -12,6 +12,7 @@ use tollgate::grpc::v1::account_service_client::AccountServiceClient;
 use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
 use tollgate::grpc::v1::{self, AdviceTopic, DeclineReason, PaymentMode, ThresholdCrossing};
 use tollgate::grpc::{Health, Limits, services};
+use tollgate::lanes::offload::Offload;
 use tollgate::ledger::Ledger;
 use tollgate::ledger::model::ModelEngine;
 use tollgate::ledger::watch::Watchers;
@@ -40,7 +41,7 @@ async fn service_within(limits: Limits) -> Service {
     let watchers = Watchers::default();
     let engine = Arc::new(ModelEngine::new(clock.clone(), DAY, watchers.clone()));
     let health = Health::new();
-    let services = services(Ledger::start(engine, watchers, clock.clone()), None, limits, health.clone());
+    let services = services(Ledger::start(engine, watchers, clock.clone()), None, Offload::start().unwrap(), limits, health.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(Server::builder().serve_with_incoming(services, TcpListenerStream::new(listener)));

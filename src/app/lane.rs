@@ -16,7 +16,7 @@ use super::until;
 use crate::billing::Billing;
 use crate::config::ServeOptions;
 use crate::grpc::{self, Health, Limits};
-use crate::lanes;
+use crate::lanes::{self, offload::Offload};
 use crate::ledger::{JournalGate, Ledger};
 use crate::telemetry::rpc::RpcLayer;
 
@@ -42,6 +42,8 @@ pub struct LanePlan {
     pub billing: Option<Billing>,
     /// Which journals are full.
     pub gate: JournalGate,
+    /// Threads for what is not short.
+    pub offload: Offload,
     limits: Limits,
     grace: Duration,
     draining: watch::Receiver<bool>,
@@ -49,19 +51,26 @@ pub struct LanePlan {
 
 impl LanePlan {
     /// The plan for all lanes of a service.
-    pub fn new(options: &ServeOptions, store: Store, billing: Option<Billing>, health: Health, draining: watch::Receiver<bool>) -> Self {
+    pub fn new(
+        options: &ServeOptions,
+        store: Store,
+        billing: Option<Billing>,
+        health: Health,
+        draining: watch::Receiver<bool>,
+    ) -> anyhow::Result<Self> {
         let limits = limits(options);
         // Of an embedded store without billing, nobody reads the journal, and it is on disk: it may grow.
         let is_read = options.store.redis.is_some() || billing.is_some();
         let most = options.journal.journal_high_water.0.filter(|_| is_read);
         let gate = JournalGate::new(options.store.partitions(), most);
-        Self { store, health, billing, gate, limits, grace: options.network.shutdown_grace, draining }
+        let (offload, grace) = (Offload::start()?, options.network.shutdown_grace);
+        Ok(Self { store, health, billing, gate, offload, limits, grace, draining })
     }
 
     /// Serves the sockets dealt to a lane, until the service stops; calls under way may then take the grace to end.
     pub async fn serve(self: Arc<Self>, dealt: mpsc::Receiver<std::net::TcpStream>, ready: Sender<()>) -> anyhow::Result<()> {
         let ledger = self.ledger().await?;
-        let service = RpcLayer.layer(grpc::services(ledger, self.billing.clone(), self.limits, self.health.clone()));
+        let service = RpcLayer.layer(grpc::services(ledger, self.billing.clone(), self.offload.clone(), self.limits, self.health.clone()));
         let mut draining = self.draining.clone();
         let serving = server().serve_with_incoming_shutdown(service, lanes::sockets(dealt), async move { until(&mut draining).await });
         let mut draining = self.draining.clone();

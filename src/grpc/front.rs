@@ -15,8 +15,9 @@ use crate::billing::Billing;
 use crate::domain::command::{Action, Command, Facts, Note};
 use crate::domain::entry::EntryKind;
 use crate::domain::outcome::{Answer, Outcome};
+use crate::lanes::offload::Offload;
 use crate::ledger::{EntryPage, Ledger, LedgerError, Original};
-use crate::service::error::Missing;
+use crate::service::error::{Error, Missing};
 
 /// The ledger, and the bounds of what is let in to it. Cheap to clone.
 #[derive(Clone)]
@@ -27,6 +28,8 @@ pub struct Front {
     pub gate: Gate,
     /// What became of the charges; none: this service runs without.
     pub billing: Option<Billing>,
+    /// Threads for what is not short: nothing of unknown length runs on a lane.
+    pub offload: Offload,
 }
 
 impl Front {
@@ -68,6 +71,11 @@ impl Front {
         deadline::reached(Stage::AskingBilling);
         billing.store().ready().await.map_err(|error| status::no_bills(&error, ""))?;
         Ok(billing)
+    }
+
+    /// Does some work of unknown length on threads of its own.
+    pub async fn offloaded<T: Send + 'static>(&self, work: impl Future<Output = Result<T, Status>> + Send + 'static) -> Result<T, Status> {
+        self.offload.run(work).await.unwrap_or_else(|not_run| Err(Error::from(not_run).into()))
     }
 
     /// Has a command decided.

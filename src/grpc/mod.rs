@@ -38,6 +38,7 @@ use tonic_reflection::server::Builder;
 use tower::{Service, ServiceBuilder};
 
 use crate::billing::Billing;
+use crate::lanes::offload::Offload;
 use crate::ledger::Ledger;
 use accounts::Accounts;
 use billing::Bills;
@@ -74,11 +75,12 @@ impl Default for Limits {
 pub fn services(
     ledger: Ledger,
     billing: Option<Billing>,
+    offload: Offload,
     limits: Limits,
     health: Health,
 ) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + use<> {
     let most = limits.max_message_bytes;
-    let front = Front { ledger, gate: Gate::new(&limits), billing };
+    let front = Front { ledger, gate: Gate::new(&limits), billing, offload };
     let charging = ChargingServiceServer::new(Charging::new(front.clone(), most)).max_decoding_message_size(most);
     let accounts = AccountServiceServer::new(Accounts::new(front.clone())).max_decoding_message_size(most);
     let bills = BillingServiceServer::new(Bills::new(front)).max_decoding_message_size(most);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::billing::BillingError;
 use crate::domain::command::{Action, Command};
 use crate::domain::outcome::Refusal;
+use crate::lanes::offload::NotRun;
 use crate::ledger::LedgerError;
 
 const RETRY_STORE: Duration = Duration::from_millis(500);
@@ -258,6 +259,15 @@ impl From<&BillingError> for Error {
                 tracing::error!(%reason, "the billing store holds what this version cannot read");
                 Self::new(Kind::Internal, "BILLING_CORRUPT", "the billing store holds what this version cannot read")
             }
+        }
+    }
+}
+
+impl From<NotRun> for Error {
+    fn from(reason: NotRun) -> Self {
+        match reason {
+            NotRun::Overloaded => Self::overloaded("too much work of this kind is waiting"),
+            NotRun::GivenUp => Self::outcome_unknown(),
         }
     }
 }
