@@ -62,6 +62,8 @@ pub enum ReserveVerdict {
     },
     /// The account is suspended; the reservation is settled.
     Suspended,
+    /// The account has as many open reservations as it may; the reservation is settled.
+    TooMany,
 }
 
 /// Why a command was refused. Nothing changed, and its request id is free.

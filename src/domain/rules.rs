@@ -17,7 +17,10 @@ use super::outcome::{Answer, Decision, Outcome, Refusal, ReserveVerdict, Verdict
 /// How many reservations an account may have open.
 pub const MAX_OPEN_RESERVATIONS: u32 = 10_000;
 
-/// A digest of all that the caller sent, to tell a repetition from a reuse of its request id.
+/// How far `first_sent_at` may be ahead of the ledger's time: clocks differ.
+pub const MAX_SENT_AHEAD: Millis = 5_000;
+
+/// A digest of what the caller asked for, to tell a repetition from a reuse of its request id.
 pub type Fingerprint = [u8; 8];
 
 /// When, and what the calendar says of it.
@@ -132,8 +135,11 @@ fn try_decide(touched: &Touched<'_>, command: &Command, fingerprint: &Fingerprin
     if matches!(command.action, Action::Authorize(_)) && touched.reservation.is_some() {
         return Err(Refusal::RequestIdReused);
     }
-    if command.first_sent_at.is_some_and(|sent| moment.now - sent > moment.window) {
+    if command.first_sent_at.is_some_and(|sent| moment.now.saturating_sub(sent) > moment.window) {
         return Err(Refusal::RequestTooOld);
+    }
+    if command.first_sent_at.is_some_and(|sent| sent.saturating_sub(moment.now) > MAX_SENT_AHEAD) {
+        return Err(Refusal::SentInFuture);
     }
     if let Action::Create(create) = &command.action {
         return if touched.account.is_some() {
@@ -155,15 +161,18 @@ fn try_decide(touched: &Touched<'_>, command: &Command, fingerprint: &Fingerprin
         Action::Refund(undo) => charging::refund(desk, undo),
         Action::Convert { mode, limit, allow_unusable } => wallet::convert(desk, *mode, limit, *allow_unusable),
         Action::Update { .. } => wallet::update(desk),
-        Action::TopUp { amount } => wallet::top_up(desk, *amount, EntryKind::ToppedUp),
-        Action::RecordPayment { amount, .. } => wallet::top_up(desk, *amount, EntryKind::PaymentRecorded),
-        Action::ReversePayment(undo) => wallet::reverse_payment(desk, undo),
+        Action::TopUp { amount } => wallet::top_up(desk, *amount),
+        Action::RecordPayment { amount, .. } => wallet::record_payment(desk, *amount),
+        Action::ReversePayment(undo) => wallet::reverse(desk, undo, EntryKind::PaymentReversed),
+        Action::WriteOff { amount } => wallet::write_off(desk, *amount),
+        Action::ReverseWriteOff(undo) => wallet::reverse(desk, undo, EntryKind::WriteOffReversed),
         Action::Withdraw { amount } => wallet::withdraw(desk, *amount),
         Action::Adjust { amount } => wallet::adjust(desk, *amount),
         Action::SetCreditLimit { limit, allow_unusable } => wallet::set_credit_limit(desk, limit, *allow_unusable),
         Action::Suspend => wallet::suspend(desk),
         Action::Resume => wallet::resume(desk),
         Action::Close => wallet::close(desk),
+        Action::Reopen => wallet::reopen(desk),
         Action::ClosePeriod => Ok(desk.write_due()),
         Action::Create(_) => Err(Refusal::AccountExists),
     }
@@ -239,6 +248,12 @@ impl<'a> Desk<'a> {
 
     fn units(&self, quote: Quote) -> Result<i64, Refusal> {
         units(quote, self.account.decimals)
+    }
+
+    /// An amount that must be a whole number of the currency's minor units: money that is paid in, paid out or given up.
+    fn minor_units(&self, quote: Quote) -> Result<i64, Refusal> {
+        let amount = self.units(quote)?;
+        if amount % self.account.minor_unit() == 0 { Ok(amount) } else { Err(Refusal::NotInMinorUnits) }
     }
 
     fn refuse_closed(&self) -> Result<(), Refusal> {
@@ -391,6 +406,11 @@ impl Step {
         }
         self
     }
+}
+
+/// A sum that stays within what can be counted. What it is of is held to its range afterwards.
+fn plus(left: i64, right: i64) -> Result<i64, Refusal> {
+    left.checked_add(right).ok_or(Refusal::BalanceOutOfRange)
 }
 
 fn units(quote: Quote, decimals: u8) -> Result<i64, Refusal> {

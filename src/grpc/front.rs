@@ -108,6 +108,7 @@ impl Front {
         let (original, is_wanted): (_, fn(EntryKind) -> bool) = match action {
             Action::Refund(undo) => (&undo.original, EntryKind::is_charge),
             Action::ReversePayment(undo) => (&undo.original, EntryKind::is_payment),
+            Action::ReverseWriteOff(undo) => (&undo.original, EntryKind::is_write_off),
             _ => return Ok(()),
         };
         let found = match self.facts(subject, original, is_wanted).await {
@@ -119,7 +120,7 @@ impl Front {
                 return if is_known { Ok(()) } else { Err(status) };
             }
         };
-        if let Action::Refund(undo) | Action::ReversePayment(undo) = &mut Arc::make_mut(&mut subject.command).action {
+        if let Action::Refund(undo) | Action::ReversePayment(undo) | Action::ReverseWriteOff(undo) = &mut Arc::make_mut(&mut subject.command).action {
             undo.facts = found;
         }
         Ok(())

@@ -27,6 +27,7 @@ pub(crate) mod flag {
     pub const RESERVE_DECLINED: u8 = 8;
     pub const RESERVE_SUSPENDED: u8 = 16;
     pub const OVERDRAFT: u8 = 32;
+    pub const RESERVE_TOO_MANY: u8 = 64;
 }
 
 /// The bytes of an amount, or of a time.
@@ -193,6 +194,7 @@ pub fn encode_remembered(remembered: &Remembered) -> Vec<u8> {
         ReserveVerdict::Granted => flag::RESERVE_GRANTED,
         ReserveVerdict::Declined { .. } => flag::RESERVE_DECLINED,
         ReserveVerdict::Suspended => flag::RESERVE_SUSPENDED,
+        ReserveVerdict::TooMany => flag::RESERVE_TOO_MANY,
     };
     if let Some(grant) = &decision.reservation {
         flags |= flag::RESERVATION | if grant.is_final_unit { flag::FINAL_UNIT } else { 0 };
@@ -269,6 +271,8 @@ pub(crate) fn decision(kind: u8, verdict: u8, flags: u8, numbers: [i64; 3], slot
             ReserveVerdict::Declined { shortfall: slot_amount }
         } else if has(flag::RESERVE_SUSPENDED) {
             ReserveVerdict::Suspended
+        } else if has(flag::RESERVE_TOO_MANY) {
+            ReserveVerdict::TooMany
         } else {
             ReserveVerdict::NotAsked
         },
@@ -342,7 +346,7 @@ mod tests {
         let profile = Profile { name: "Ärzte GmbH".into(), low_credit_threshold: None, created_at: 9 };
         assert_eq!(decode_profile(&encode_profile("a", &profile)), Ok(profile));
         for reserve in
-            [ReserveVerdict::NotAsked, ReserveVerdict::Granted, ReserveVerdict::Declined { shortfall: 12 }, ReserveVerdict::Suspended]
+            [ReserveVerdict::NotAsked, ReserveVerdict::Granted, ReserveVerdict::Declined { shortfall: 12 }, ReserveVerdict::Suspended, ReserveVerdict::TooMany]
         {
             let grant = Grant { amount: 1, report_by: 2, expires_at: 3, is_final_unit: true };
             let decision = Decision {

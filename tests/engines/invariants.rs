@@ -1,6 +1,8 @@
 //! The invariants of the design, checked after every step of the reference.
 
-use tollgate::domain::account::Account;
+use std::collections::HashMap;
+
+use tollgate::domain::account::{Account, Status};
 use tollgate::domain::command::{Action, Excess};
 use tollgate::domain::entry::{Entry, EntryKind};
 use tollgate::domain::outcome::{Answer, Verdict};
@@ -36,6 +38,10 @@ impl Before {
             reserved_is_the_sum_of_open_reservations(book, id, &account, self.now);
             entries_add_up(id, &account, all_entries);
             assert!(account.unbilled >= 0, "unbilled is never negative");
+            write_offs_are_of_debts_only(id, all_entries);
+            if account.status == Status::Closed {
+                assert_eq!((account.balance, account.unbilled, account.open_reservations), (0, 0, 0), "what is closed is empty");
+            }
         }
         if order.command.action == Action::ClosePeriod && answer.is_ok() {
             assert_eq!(after, self.account, "closing the period writes what is due, and nothing else");
@@ -130,4 +136,23 @@ fn entries_add_up(id: &str, account: &Account, all_entries: &[Entry]) {
         }
     }
     assert_eq!((account.balance, account.unbilled, account.sequence), (balance, unbilled, sequence));
+}
+
+/// No write-off gives up more than is due, and no more of one is taken back than it gave up.
+fn write_offs_are_of_debts_only(id: &str, all_entries: &[Entry]) {
+    let mut left = HashMap::new();
+    for entry in all_entries.iter().filter(|entry| entry.account == id) {
+        match entry.kind {
+            EntryKind::WrittenOff => {
+                assert!(entry.amount > 0 && entry.balance <= 0, "more was given up than was due: {entry:?}");
+                left.insert(entry.request_id.clone(), entry.amount);
+            }
+            EntryKind::WriteOffReversed => {
+                let left = left.get_mut(&entry.refers_to).unwrap();
+                *left -= entry.amount;
+                assert!(entry.amount > 0 && *left >= 0, "more was taken back than was given up: {entry:?}");
+            }
+            _ => {}
+        }
+    }
 }

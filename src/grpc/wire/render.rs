@@ -128,6 +128,7 @@ fn charged(decided: &Decided) -> v1::Charged {
         ReserveVerdict::NotAsked | ReserveVerdict::Granted => None,
         ReserveVerdict::Declined { shortfall } => Some(ReserveRefused::ReserveDeclined(Box::new(decided.no_credit(shortfall)))),
         ReserveVerdict::Suspended => Some(ReserveRefused::ReserveSuspended(true)),
+        ReserveVerdict::TooMany => Some(ReserveRefused::ReserveTooMany(true)),
     };
     v1::Charged {
         amount: decided.money(decision.amount),

@@ -10,7 +10,7 @@ use crate::domain::command::Kind;
 use crate::domain::entry::EntryKind;
 use crate::domain::money::{MAX_COMMANDED_UNITS, MAX_UNITS};
 use crate::domain::outcome::{Refusal, Verdict};
-use crate::domain::rules::{Ended, MAX_OPEN_RESERVATIONS};
+use crate::domain::rules::{Ended, MAX_OPEN_RESERVATIONS, MAX_SENT_AHEAD};
 use crate::ledger::codec::journal::{ACCOUNT_ONLY, entry_flag};
 use crate::ledger::codec::{MOVING_BYTES, flag};
 use crate::ledger::model::MAX_EXPIRIES;
@@ -135,6 +135,7 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("MAX_COMMANDED_UNITS", MAX_COMMANDED_UNITS),
         ("MAX_EXPIRIES", MAX_EXPIRIES as i64),
         ("MAX_OPEN_RESERVATIONS", i64::from(MAX_OPEN_RESERVATIONS)),
+        ("MAX_SENT_AHEAD", MAX_SENT_AHEAD),
         ("ACCOUNT_FIELDS", ACCOUNT_FIELDS.len() as i64),
         ("MOVING_BYTES", MOVING_BYTES as i64),
         // Before the end of the period, in what does not move: permanent limit and end of the temporary one.
@@ -165,6 +166,7 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("RESERVE_DECLINED", i64::from(flag::RESERVE_DECLINED)),
         ("OVERDRAFT", i64::from(flag::OVERDRAFT)),
         ("RESERVE_SUSPENDED", i64::from(flag::RESERVE_SUSPENDED)),
+        ("RESERVE_TOO_MANY", i64::from(flag::RESERVE_TOO_MANY)),
         ("SETTLED", Ended::Settled as i64),
         ("RELEASED", Ended::Released as i64),
         ("OBSERVE", Kind::Observe as i64),
@@ -185,6 +187,9 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("CLOSE", Kind::Close as i64),
         ("RECORD_PAYMENT", Kind::RecordPayment as i64),
         ("CLOSE_PERIOD", Kind::ClosePeriod as i64),
+        ("WRITE_OFF", Kind::WriteOff as i64),
+        ("REVERSE_WRITE_OFF", Kind::ReverseWriteOff as i64),
+        ("REOPEN", Kind::Reopen as i64),
         ("CREATED", EntryKind::Created as i64),
         ("UPDATED", EntryKind::Updated as i64),
         ("CHARGED_BALANCE", EntryKind::ChargedBalance as i64),
@@ -208,6 +213,10 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("WAS_RESERVED", EntryKind::Reserved as i64),
         ("EXTENDED", EntryKind::ReservationExtended as i64),
         ("WAS_RELEASED", EntryKind::Released as i64),
+        ("WRITTEN_OFF", EntryKind::WrittenOff as i64),
+        ("WRITE_OFF_REVERSED", EntryKind::WriteOffReversed as i64),
+        ("AMOUNT_DUE_ROUNDED", EntryKind::AmountDueRounded as i64),
+        ("WAS_REOPENED", EntryKind::Reopened as i64),
     ];
     numbers.extend(Refusal::ALL.iter().map(|refusal| (refusal.reason(), *refusal as i64)));
     numbers.extend((1..).zip(ACCOUNT_FIELDS).map(|(place, name)| (name, place)));

@@ -23,8 +23,18 @@ local function units(mantissa, scale, decimals)
   return amount
 end
 
+local function minor_unit(account) return powers[account[DECIMALS] - account[MINOR_DIGITS]] end
+
+-- An amount that must be a whole number of minor units, in units; else nothing, and why.
+local function minor_units(mantissa, scale, account)
+  local amount, refused = units(mantissa, scale, account[DECIMALS])
+  if refused then return nil, refused end
+  if amount % minor_unit(account) ~= 0 then return nil, NOT_IN_MINOR_UNITS end
+  return amount
+end
+
 local function round_half_up(amount, account)
-  local step = powers[account[DECIMALS] - account[MINOR_DIGITS]]
+  local step = minor_unit(account)
   local remainder = amount % step
   if remainder * 2 >= step and remainder ~= 0 then return amount - remainder + step end
   return amount - remainder
@@ -41,6 +51,7 @@ local moves_money = {
   [CHARGED_BALANCE] = true, [CHARGED_UNBILLED] = true, [CHARGED_OWN_BILL] = true, [REFUNDED_BALANCE] = true,
   [REFUNDED_UNBILLED] = true, [TOPPED_UP] = true, [PAYMENT_REVERSED] = true, [WITHDRAWN] = true, [ADJUSTED] = true,
   [PERIOD_CLOSED] = true, [FINAL_BILLED] = true, [ROUNDED] = true, [PAYMENT_RECORDED] = true,
+  [WRITTEN_OFF] = true, [WRITE_OFF_REVERSED] = true, [AMOUNT_DUE_ROUNDED] = true,
 }
 
 -- Numbers an entry, and appends it. Most need neither details nor a time of their own. What was due by itself has the latter, and of the

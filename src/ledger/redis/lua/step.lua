@@ -17,6 +17,7 @@ local function step(n)
   if not remembered then
     if kind == AUTHORIZE and reservations[request] then return REQUEST_ID_REUSED end
     if first_sent_at > 0 and now - first_sent_at > window then return REQUEST_TOO_OLD end
+    if first_sent_at - now > MAX_SENT_AHEAD then return SENT_IN_FUTURE end
     if kind == CREATE and account then return ACCOUNT_EXISTS end
   end
   if not account and (remembered or kind ~= CREATE) then return ACCOUNT_NOT_FOUND end
