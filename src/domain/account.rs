@@ -155,11 +155,9 @@ impl Account {
     pub fn usable_credit(&self, now: Millis) -> i64 {
         match self.mode {
             Mode::Prepaid => self.balance.saturating_add(self.credit_limit(now)).saturating_sub(self.reserved),
-            Mode::Postpaid => self
-                .credit_limit(now)
-                .saturating_add(self.balance.max(0))
-                .saturating_sub(self.unbilled)
-                .saturating_sub(self.reserved),
+            Mode::Postpaid => {
+                self.credit_limit(now).saturating_add(self.balance.max(0)).saturating_sub(self.unbilled).saturating_sub(self.reserved)
+            }
         }
     }
 

@@ -120,7 +120,9 @@ impl Front {
                 return if is_known { Ok(()) } else { Err(status) };
             }
         };
-        if let Action::Refund(undo) | Action::ReversePayment(undo) | Action::ReverseWriteOff(undo) = &mut Arc::make_mut(&mut subject.command).action {
+        if let Action::Refund(undo) | Action::ReversePayment(undo) | Action::ReverseWriteOff(undo) =
+            &mut Arc::make_mut(&mut subject.command).action
+        {
             undo.facts = found;
         }
         Ok(())

@@ -345,9 +345,13 @@ mod tests {
         assert_eq!(decode_reservation(&encode_reservation(&reservation)), Ok(reservation));
         let profile = Profile { name: "Ärzte GmbH".into(), low_credit_threshold: None, created_at: 9 };
         assert_eq!(decode_profile(&encode_profile("a", &profile)), Ok(profile));
-        for reserve in
-            [ReserveVerdict::NotAsked, ReserveVerdict::Granted, ReserveVerdict::Declined { shortfall: 12 }, ReserveVerdict::Suspended, ReserveVerdict::TooMany]
-        {
+        for reserve in [
+            ReserveVerdict::NotAsked,
+            ReserveVerdict::Granted,
+            ReserveVerdict::Declined { shortfall: 12 },
+            ReserveVerdict::Suspended,
+            ReserveVerdict::TooMany,
+        ] {
             let grant = Grant { amount: 1, report_by: 2, expires_at: 3, is_final_unit: true };
             let decision = Decision {
                 kind: Kind::Debit,

@@ -154,13 +154,8 @@ static REASONS: Mutex<BTreeMap<&'static str, u64>> = Mutex::new(BTreeMap::new())
 pub fn refusals_not_met() -> Vec<&'static str> {
     let reasons = REASONS.lock().unwrap();
     // Ten thousand open reservations and damaged records are other tests'; the rest needs facts that are always given here.
-    let elsewhere = [
-        Refusal::TooManyReservations,
-        Refusal::StoreCorrupt,
-        Refusal::OriginalNeeded,
-        Refusal::BillNeeded,
-        Refusal::ChargeNotFound,
-    ];
+    let elsewhere =
+        [Refusal::TooManyReservations, Refusal::StoreCorrupt, Refusal::OriginalNeeded, Refusal::BillNeeded, Refusal::ChargeNotFound];
     let expected = Refusal::ALL.iter().filter(|refusal| !elsewhere.contains(refusal)).map(|refusal| refusal.reason());
     expected.filter(|reason| !reasons.contains_key(reason)).collect()
 }

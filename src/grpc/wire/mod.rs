@@ -84,7 +84,13 @@ impl Subject {
             Action::Update { low_credit_threshold, .. } => {
                 amounts.extend(low_credit_threshold.flatten().map(|amount| ("low_credit_threshold.amount", amount)));
             }
-            Action::Observe { .. } | Action::Release { .. } | Action::Suspend | Action::Resume | Action::Close | Action::Reopen | Action::ClosePeriod => {}
+            Action::Observe { .. }
+            | Action::Release { .. }
+            | Action::Suspend
+            | Action::Resume
+            | Action::Close
+            | Action::Reopen
+            | Action::ClosePeriod => {}
         }
         amounts
     }
