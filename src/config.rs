@@ -116,6 +116,9 @@ pub struct LoadOptions {
     /// How many calls may wait for their answer, over all lanes; more are refused at once (RESOURCE_EXHAUSTED).
     #[arg(long, env = "TOLLGATE_MAX_CONCURRENT_REQUESTS", default_value = "10000", value_name = "COUNT")]
     pub max_concurrent_requests: NonZeroUsize,
+    /// How many connections may be open; more are closed at once.
+    #[arg(long, env = "TOLLGATE_MAX_CONNECTIONS", default_value = "4096", value_name = "COUNT")]
+    pub max_connections: NonZeroUsize,
 }
 
 /// What the service tells of itself.
@@ -160,7 +163,8 @@ impl Default for StoreOptions {
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { lanes: None, max_concurrent_requests: NonZeroUsize::MIN.saturating_add(9_999) }
+        let count = |count| NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
+        Self { lanes: None, max_concurrent_requests: count(10_000), max_connections: count(4096) }
     }
 }
 

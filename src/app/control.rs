@@ -80,7 +80,7 @@ impl Control {
         let mut stopped = self.stopped.clone();
         tokio::select! {
             () = until(&mut stopped) => Ok(()),
-            () = lanes::deal(&listener, &ends) => Err(anyhow::anyhow!("there are no lanes")),
+            () = lanes::deal(&listener, &ends, self.plan.max_connections) => Err(anyhow::anyhow!("there are no lanes")),
             () = tick(&self.plan, &ledger, &is_serving, self.test_clock.as_ref()) => Ok(()),
             () = watch_journal(&self.plan, &ledger, self.aggregation.as_ref()) => Ok(()),
             () = self.plan.store.listen() => Ok(()),

@@ -16,7 +16,9 @@ use super::until;
 use crate::billing::Billing;
 use crate::config::ServeOptions;
 use crate::grpc::{self, Health, Limits};
-use crate::lanes::{self, offload::Offload};
+use crate::lanes;
+use crate::lanes::offload::Offload;
+use crate::lanes::socket::Dealt;
 use crate::ledger::{JournalGate, Ledger};
 use crate::telemetry::rpc::RpcLayer;
 
@@ -28,6 +30,10 @@ const RESET_STREAMS: usize = 64;
 
 /// How large the headers of a call may be.
 const HEADER_BYTES: u32 = 16 * 1024;
+
+/// How much a peer may send of a stream, and of all streams of a connection, before it is read.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,6 +50,8 @@ pub struct LanePlan {
     pub gate: JournalGate,
     /// Threads for what is not short.
     pub offload: Offload,
+    /// How many connections there may be.
+    pub max_connections: usize,
     limits: Limits,
     grace: Duration,
     draining: watch::Receiver<bool>,
@@ -64,11 +72,12 @@ impl LanePlan {
         let most = options.journal.journal_high_water.0.filter(|_| is_read);
         let gate = JournalGate::new(options.store.partitions(), most);
         let (offload, grace) = (Offload::start()?, options.network.shutdown_grace);
-        Ok(Self { store, health, billing, gate, offload, limits, grace, draining })
+        let max_connections = options.load.max_connections.get();
+        Ok(Self { store, health, billing, gate, offload, max_connections, limits, grace, draining })
     }
 
     /// Serves the sockets dealt to a lane, until the service stops; calls under way may then take the grace to end.
-    pub async fn serve(self: Arc<Self>, dealt: mpsc::Receiver<std::net::TcpStream>, ready: Sender<()>) -> anyhow::Result<()> {
+    pub async fn serve(self: Arc<Self>, dealt: mpsc::Receiver<Dealt>, ready: Sender<()>) -> anyhow::Result<()> {
         let ledger = self.ledger().await?;
         let service = RpcLayer.layer(grpc::services(ledger, self.billing.clone(), self.offload.clone(), self.limits, self.health.clone()));
         let mut draining = self.draining.clone();
@@ -101,6 +110,8 @@ pub fn server() -> Server {
     // No max_connection_age_grace: it cuts connections without a word.
     Server::builder()
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .http2_max_pending_accept_reset_streams(Some(RESET_STREAMS))
