@@ -14,6 +14,7 @@ pub mod credit;
 pub mod demo;
 pub mod export;
 pub mod failure;
+pub mod init;
 pub mod invoice;
 mod operator;
 mod output;
@@ -47,6 +48,8 @@ pub struct CommandLine {
 enum Role {
     /// Run the service.
     Serve(Box<ServeOptions>),
+    /// Create a ledger. Nothing else does, unless told to.
+    Init(Box<init::InitOptions>),
     /// Take the journal into the billing store.
     Aggregate(Box<AggregateOptions>),
     /// Start the service, drive a few thousand calls of sample customers through it, show and check what happened.
@@ -88,6 +91,10 @@ impl CommandLine {
             Role::Serve(options) => {
                 refuse_usage(options.validate());
                 serve::run(*options)
+            }
+            Role::Init(options) => {
+                refuse_usage(options.books.store.validate());
+                block_on(init::run(*options))
             }
             Role::Aggregate(options) => {
                 refuse_usage(options.validate());

@@ -30,7 +30,8 @@ pub fn aggregator_options(options: &BillingOptions) -> AggregatorOptions {
     }
 }
 
-fn settings(options: &IssuerOptions, time_zone: &str) -> anyhow::Result<BillingSettings> {
+/// What stands on every document.
+pub fn settings(options: &IssuerOptions, time_zone: &str) -> anyhow::Result<BillingSettings> {
     let lines = options.issuer_address.iter().flat_map(|address| address.split(';')).map(str::trim).filter(|line| !line.is_empty());
     let prefixes = NumberPrefixes {
         invoice: options.invoice_prefix.clone(),

@@ -234,6 +234,12 @@ impl fmt::Display for HighWater {
 pub struct BillingUrl(String);
 
 impl BillingUrl {
+    /// This URL.
+    #[must_use]
+    pub fn of(url: &str) -> Self {
+        Self(url.to_owned())
+    }
+
     /// The URL with its secrets: for whoever connects, not for logs.
     #[must_use]
     pub fn reveal(&self) -> &str {

@@ -69,7 +69,7 @@ impl Front {
     pub async fn billing(&self) -> Result<&Billing, Status> {
         let billing = self.billing.as_ref().ok_or_else(status::billing_not_configured)?;
         deadline::reached(Stage::AskingBilling);
-        billing.store().ready().await.map_err(|error| status::no_bills(&error, ""))?;
+        billing.ready().await.map_err(|error| status::no_bills(&error, ""))?;
         Ok(billing)
     }
 

@@ -19,7 +19,10 @@ use tokio::sync::oneshot;
 use super::codec::journal::decode_block;
 use super::model::{Book, StepTime};
 use super::watch::Watchers;
-use super::{Answering, BatchAnswer, Block, DuePage, Engine, JournalSpan, LedgerError, NamePlace, Order, RequestKey, StoreSettings};
+use super::{
+    Answering, BatchAnswer, Block, DuePage, Engine, Found, Identity, JournalSpan, LedgerError, LedgerId, NamePlace, Opening, Order, Purpose,
+    RequestKey, StoreSettings,
+};
 use crate::clock::Clock;
 use crate::domain::account::{Account, Millis, Profile, Reservation};
 use crate::domain::rules::Remembered;
@@ -46,18 +49,20 @@ type Read = Box<dyn FnOnce(Result<(&Book, &Store), LedgerError>) + Send>;
 /// The embedded ledger.
 #[derive(Debug)]
 pub struct EmbeddedEngine {
+    identity: Identity,
     jobs: mpsc::Sender<Job>,
 }
 
 impl EmbeddedEngine {
-    /// Opens the store, or makes it; refuses one that another process uses, or that was made with other settings.
-    pub fn open(path: &Path, settings: &StoreSettings, clock: Clock, watchers: Watchers) -> anyhow::Result<Self> {
-        let mut store = Store::open(path, settings)?;
+    /// Opens the store, and creates it only if `opening` says so; refuses one that another process uses, or that was made with other
+    /// settings.
+    pub fn open(path: &Path, settings: &StoreSettings, opening: Opening, clock: Clock, watchers: Watchers) -> anyhow::Result<Self> {
+        let (mut store, identity) = Store::open(path, settings, opening)?;
         let book = store.load()?;
         let (jobs, inbox) = mpsc::channel();
         let desk = Desk { store, book: Some(book), clock, window: settings.window, watchers };
         thread::Builder::new().name("ledger".into()).spawn(move || desk.work(&inbox))?;
-        Ok(Self { jobs })
+        Ok(Self { identity, jobs })
     }
 
     fn read<T: Send + 'static>(&self, read: impl FnOnce(&Book, &Store) -> Result<T, LedgerError> + Send + 'static) -> Answering<'_, T> {
@@ -78,10 +83,16 @@ impl EmbeddedEngine {
     }
 }
 
+/// The ledger that a file holds.
+pub fn find(path: &Path) -> anyhow::Result<Found> {
+    store::find(path)
+}
+
 /// Puts a rebuilt partition into an empty store; see `restore`.
-pub fn install(path: &Path, settings: &StoreSettings, book: &Book) -> anyhow::Result<()> {
-    let mut store = Store::open(path, settings)?;
-    anyhow::ensure!(store.load()?.sizes() == [0; 3], "{} is not empty: a ledger is only restored into an empty one", path.display());
+pub fn install(path: &Path, settings: &StoreSettings, id: LedgerId, book: &Book) -> anyhow::Result<()> {
+    let (mut store, found) = Store::open(path, settings, Opening::Creating(Purpose::default()))?;
+    anyhow::ensure!(store.load()?.sizes() == [0; 3], "{found} is not empty: a ledger is only restored into an empty store");
+    store.set_id(id)?;
     store.write(book, &[book.everything()])?;
     Ok(())
 }
@@ -159,6 +170,10 @@ impl Desk {
 }
 
 impl Engine for EmbeddedEngine {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     fn partitions(&self) -> u16 {
         1
     }

@@ -12,6 +12,7 @@ pub mod embedded;
 mod engine;
 mod error;
 pub mod gate;
+mod identity;
 mod journal;
 pub mod model;
 pub mod order;
@@ -22,6 +23,7 @@ pub mod watch;
 use std::sync::Arc;
 
 use crate::clock::Clock;
+pub use crate::config::Purpose;
 use crate::domain::account::{Account, Millis, Mode, Profile, Reservation};
 use crate::domain::command::{Action, Command, Facts, Note};
 use crate::domain::entry::{Entry, EntryKind};
@@ -30,6 +32,7 @@ pub use batcher::Pending;
 pub use engine::{Answering, Answers, BatchAnswer, Engine, StoredAccount};
 pub use error::LedgerError;
 pub use gate::JournalGate;
+pub use identity::{Found, Identity, LedgerId, Opening};
 pub use journal::{Block, DuePage, JournalSpan};
 pub use order::{Order, RequestKey};
 use watch::{Watch, Watchers};
@@ -112,6 +115,12 @@ impl Ledger {
     #[must_use]
     pub fn engine(&self) -> &Arc<dyn Engine> {
         &self.engine
+    }
+
+    /// Which ledger it is, and where it was found.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        self.engine.identity()
     }
 
     /// How many partitions there are.

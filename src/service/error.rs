@@ -255,6 +255,10 @@ impl From<&BillingError> for Error {
             BillingError::Invalid { field, problem } => {
                 Self::invalid(vec![Violation { field: (*field).to_owned(), rule: problem.clone() }])
             }
+            BillingError::Foreign(reason) => {
+                tracing::error!(%reason, "the billing store is another ledger's");
+                Self::precondition("BILLING_OF_ANOTHER_LEDGER", "billing", "the billing store is another ledger's; charging goes on")
+            }
             BillingError::Corrupt(reason) => {
                 tracing::error!(%reason, "the billing store holds what this version cannot read");
                 Self::new(Kind::Internal, "BILLING_CORRUPT", "the billing store holds what this version cannot read")

@@ -18,9 +18,9 @@ use tollgate::domain::command::{Action, Command, Create, Debit, Excess, Facts, L
 use tollgate::domain::money::Quote;
 use tollgate::domain::outcome::Outcome;
 use tollgate::ledger::embedded::EmbeddedEngine;
-use tollgate::ledger::redis::{RedisEngine, RedisOptions};
+use tollgate::ledger::redis::RedisOptions;
 use tollgate::ledger::watch::Watchers;
-use tollgate::ledger::{Engine, Ledger, StoreSettings};
+use tollgate::ledger::{Engine, Ledger, Opening, Purpose, StoreSettings};
 
 use crate::postgres::PostgresServer;
 use crate::support::{RedisServer, temporary_folder, unique_name};
@@ -69,7 +69,7 @@ impl Stage {
         let folder = temporary_folder();
         let clock = Clock::standing(millis(start), TimeZone::UTC);
         let path = folder.path().join("ledger.db");
-        let engine = EmbeddedEngine::open(&path, &store_settings(1), clock.clone(), Watchers::default()).unwrap();
+        let engine = EmbeddedEngine::open(&path, &store_settings(1), Opening::Creating(Purpose::Charging), clock.clone(), Watchers::default()).unwrap();
         let billing = Billing::open(&sqlite_url(&folder.path().join("billing.db")), settings()).await.unwrap();
         Self::start(Arc::new(engine), billing, clock, Box::new(folder))
     }
@@ -83,7 +83,7 @@ impl Stage {
             response_timeout: Duration::from_secs(30),
             busy_poll: Default::default(),
         };
-        let engine = RedisEngine::connect(options, store_settings(4), clock.clone()).await.unwrap();
+        let engine = crate::support::connect(options, store_settings(4), clock.clone()).await.unwrap();
         let billing = Billing::open(&postgres.database(), settings()).await.unwrap();
         Self::start(Arc::new(engine), billing, clock, Box::new((redis, postgres)))
     }
