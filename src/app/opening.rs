@@ -14,8 +14,8 @@ use super::store::{Store, redis_options};
 use crate::billing::{Billing, BillingError};
 use crate::clock::Clock;
 use crate::config::{BillingOptions, BooksOptions, CreateOptions, Purpose, ServeOptions, StoreOptions};
-use crate::ledger::{Identity, Opening};
 use crate::ledger::redis::opening;
+use crate::ledger::{Identity, Opening};
 
 /// How long a service waits for its billing store at the start. Charging does not need it.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -77,7 +77,9 @@ pub async fn create(options: &BooksOptions, purpose: Purpose) -> anyhow::Result<
 
 async fn is_there(store: &StoreOptions) -> anyhow::Result<bool> {
     match &store.redis {
-        Some(url) => Ok(opening::find(&redis_options(store, url)).await.with_context(|| format!("cannot use the store in the {url}"))?.is_some()),
+        Some(url) => {
+            Ok(opening::find(&redis_options(store, url)).await.with_context(|| format!("cannot use the store in the {url}"))?.is_some())
+        }
         None => Ok(store.path().exists()),
     }
 }

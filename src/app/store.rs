@@ -67,8 +67,7 @@ impl Store {
         match &self.kind {
             Kind::Embedded(engine) => Ok(Arc::clone(engine)),
             Kind::Redis { url, ledger } => {
-                let engine =
-                    ledger.connect(self.clock.clone()).await.with_context(|| format!("cannot use the store in the {url}"))?;
+                let engine = ledger.connect(self.clock.clone()).await.with_context(|| format!("cannot use the store in the {url}"))?;
                 Ok(Arc::new(engine))
             }
         }

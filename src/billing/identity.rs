@@ -49,7 +49,9 @@ impl Billing {
     }
 
     fn foreign(&self, what: &str, ledger: &Identity) -> BillingError {
-        BillingError::Foreign(format!("the billing store in {} {what}, and this is {ledger}: they do not belong together", self.place()).into())
+        BillingError::Foreign(
+            format!("the billing store in {} {what}, and this is {ledger}: they do not belong together", self.place()).into(),
+        )
     }
 }
 

@@ -20,8 +20,8 @@ use super::codec::journal::decode_block;
 use super::model::{Book, StepTime};
 use super::watch::Watchers;
 use super::{
-    Answering, BatchAnswer, Block, DuePage, Engine, Found, Identity, JournalSpan, LedgerError, LedgerId, NamePlace, Opening, Order, Purpose,
-    RequestKey, StoreSettings,
+    Answering, BatchAnswer, Block, DuePage, Engine, Found, Identity, JournalSpan, LedgerError, LedgerId, NamePlace, Opening, Order,
+    Purpose, RequestKey, StoreSettings,
 };
 use crate::clock::Clock;
 use crate::domain::account::{Account, Millis, Profile, Reservation};

@@ -69,7 +69,9 @@ impl Stage {
         let folder = temporary_folder();
         let clock = Clock::standing(millis(start), TimeZone::UTC);
         let path = folder.path().join("ledger.db");
-        let engine = EmbeddedEngine::open(&path, &store_settings(1), Opening::Creating(Purpose::Charging), clock.clone(), Watchers::default()).unwrap();
+        let engine =
+            EmbeddedEngine::open(&path, &store_settings(1), Opening::Creating(Purpose::Charging), clock.clone(), Watchers::default())
+                .unwrap();
         let billing = Billing::open(&sqlite_url(&folder.path().join("billing.db")), settings()).await.unwrap();
         Self::start(Arc::new(engine), billing, clock, Box::new(folder))
     }

@@ -77,18 +77,22 @@ fn run_everywhere(server: &RedisServer, name: &str, events: &[Event], sizes: &[u
 
         let folder = temporary_folder();
         let (path, embedded_clock) = (folder.path().join("ledger.db"), clock());
-        let embedded = EmbeddedEngine::open(&path, &settings(), Opening::Creating(Purpose::Charging), embedded_clock.clone(), Watchers::default()).unwrap();
+        let embedded =
+            EmbeddedEngine::open(&path, &settings(), Opening::Creating(Purpose::Charging), embedded_clock.clone(), Watchers::default())
+                .unwrap();
         compare(&embedded, &embedded_clock, &reference, sizes, "embedded").await;
         drop(embedded);
         // What was stored is what was answered: read again from disk, everything is the same.
-        let mut reopened = EmbeddedEngine::open(&path, &settings(), Opening::Creating(Purpose::Charging), embedded_clock.clone(), Watchers::default());
+        let mut reopened =
+            EmbeddedEngine::open(&path, &settings(), Opening::Creating(Purpose::Charging), embedded_clock.clone(), Watchers::default());
         for _ in 0..100 {
             // The thread of the first engine may still hold the file for a moment.
             if reopened.is_ok() {
                 break;
             }
             std::thread::sleep(std::time::Duration::from_millis(5));
-            reopened = EmbeddedEngine::open(&path, &settings(), Opening::Creating(Purpose::Charging), embedded_clock.clone(), Watchers::default());
+            reopened =
+                EmbeddedEngine::open(&path, &settings(), Opening::Creating(Purpose::Charging), embedded_clock.clone(), Watchers::default());
         }
         let reopened = reopened.unwrap();
         assert_eq!(&Snapshot::of(&reopened).await, reference.last().unwrap().snapshot.as_ref().unwrap(), "embedded, reopened");

@@ -64,7 +64,8 @@ struct Stored {
 pub(super) fn find(path: &Path) -> anyhow::Result<Found> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     let stored = connection.query_row("SELECT settings FROM settings", [], |row| row.get::<_, String>(0));
-    let stored: Stored = serde_json::from_str(&stored.with_context(|| format!("{} holds no ledger that can be read now", path.display()))?)?;
+    let stored: Stored =
+        serde_json::from_str(&stored.with_context(|| format!("{} holds no ledger that can be read now", path.display()))?)?;
     Ok(Found { id: stored.ledger, purpose: stored.purpose })
 }
 

@@ -27,7 +27,8 @@ use redis::{ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, Value}
 use super::codec::{decode_account, decode_place, decode_profile, decode_remembered, decode_reservation, journal::decode_block};
 use super::model::StepTime;
 use super::{
-    Answering, BatchAnswer, Block, DuePage, Engine, Identity, JournalSpan, LedgerError, NamePlace, Opening, Order, RequestKey, StoreSettings,
+    Answering, BatchAnswer, Block, DuePage, Engine, Identity, JournalSpan, LedgerError, NamePlace, Opening, Order, RequestKey,
+    StoreSettings,
 };
 use crate::clock::{Clock, system_now};
 use crate::domain::account::{Account, Millis, Profile, Reservation};

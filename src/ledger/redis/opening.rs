@@ -76,12 +76,7 @@ async fn create(
 }
 
 /// Gives a ledger of an earlier version its id. The first partition's copy decides whose id it gets, should several processes do so.
-async fn give_id(
-    connection: &mut MultiplexedConnection,
-    places: &Places,
-    stored: &Stored,
-    id: LedgerId,
-) -> anyhow::Result<LedgerId> {
+async fn give_id(connection: &mut MultiplexedConnection, places: &Places, stored: &Stored, id: LedgerId) -> anyhow::Result<LedgerId> {
     let [first, ..] = places.partitions.as_slice() else { bail!("the store has no partitions") };
     let offered = serde_json::to_string(&Stored { ledger: Some(id), ..stored.clone() })?;
     redis::cmd("SET").arg(&first.settings).arg(offered).arg("NX").exec_async(connection).await?;
