@@ -20,6 +20,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use anyhow::Context;
 use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::{MetricsListen, ServeOptions};
@@ -64,7 +65,8 @@ impl App {
         let metrics_address = metrics_listener.as_ref().map(TcpListener::local_addr).transpose().context("the listener has no address")?;
 
         let (stop, stopped) = watch::channel(false);
-        let (drain, draining) = watch::channel(false);
+        let draining = CancellationToken::new();
+        let drain = draining.clone().drop_guard();
         let health = Health::new();
         let store = open(&options, &clock)?;
         let time_zone = options.store.billing_time_zone_name();

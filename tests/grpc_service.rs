@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
 use tollgate::clock::Clock;
 use tollgate::grpc::v1::account_service_client::AccountServiceClient;
 use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
@@ -41,7 +42,8 @@ async fn service_within(limits: Limits) -> Service {
     let watchers = Watchers::default();
     let engine = Arc::new(ModelEngine::new(clock.clone(), DAY, watchers.clone()));
     let health = Health::new();
-    let services = services(Ledger::start(engine, watchers, clock.clone()), None, Offload::start().unwrap(), limits, health.clone());
+    let ledger = Ledger::start(engine, watchers, clock.clone());
+    let services = services(ledger, None, Offload::start().unwrap(), limits, health.clone(), CancellationToken::new());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(Server::builder().serve_with_incoming(services, TcpListenerStream::new(listener)));

@@ -272,5 +272,5 @@ async fn due_reservations_are_expired_by_the_sweep_and_more_than_a_step_takes_ar
     let after = ledger.observe("acme", false).await.unwrap().unwrap().account;
     assert_eq!((after.reserved, after.open_reservations), (0, 0), "a read sees none that is due, however many there are");
     ledger.sweep().await.unwrap();
-    assert!(ledger.reservations("acme", None, 10).await.unwrap().is_empty());
+    assert!(ledger.reservations("acme", None, 10).await.unwrap().reservations.is_empty());
 }

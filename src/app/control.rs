@@ -10,6 +10,7 @@ use futures_util::future::select_all;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::DropGuard;
 
 use super::aggregation::Aggregation;
 use super::lane::LanePlan;
@@ -47,8 +48,8 @@ pub struct Control {
     pub test_clock: Option<PathBuf>,
     /// Says when to stop.
     pub stopped: watch::Receiver<bool>,
-    /// Tells the lanes to end, once no more sockets are accepted.
-    pub drain: watch::Sender<bool>,
+    /// Dropped once no more sockets are accepted: then the lanes end.
+    pub drain: DropGuard,
 }
 
 impl Control {
@@ -57,7 +58,7 @@ impl Control {
         let result = self.work(doors).await;
         tracing::info!("stopping");
         self.plan.health.set_serving(false).await;
-        self.drain.send_replace(true);
+        drop(self.drain);
         for lane in &mut self.lanes {
             lane.ended().await;
         }

@@ -7,12 +7,12 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tower::Layer;
 
 use super::store::Store;
-use super::until;
 use crate::billing::Billing;
 use crate::config::ServeOptions;
 use crate::grpc::{self, Health, Limits};
@@ -54,7 +54,7 @@ pub struct LanePlan {
     pub max_connections: usize,
     limits: Limits,
     grace: Duration,
-    draining: watch::Receiver<bool>,
+    draining: CancellationToken,
 }
 
 impl LanePlan {
@@ -64,7 +64,7 @@ impl LanePlan {
         store: Store,
         billing: Option<Billing>,
         health: Health,
-        draining: watch::Receiver<bool>,
+        draining: CancellationToken,
     ) -> anyhow::Result<Self> {
         let limits = limits(options);
         // Of an embedded store without billing, nobody reads the journal, and it is on disk: it may grow.
@@ -79,13 +79,13 @@ impl LanePlan {
     /// Serves the sockets dealt to a lane, until the service stops; calls under way may then take the grace to end.
     pub async fn serve(self: Arc<Self>, dealt: mpsc::Receiver<Dealt>, ready: Sender<()>) -> anyhow::Result<()> {
         let ledger = self.ledger().await?;
-        let service = RpcLayer.layer(grpc::services(ledger, self.billing.clone(), self.offload.clone(), self.limits, self.health.clone()));
-        let mut draining = self.draining.clone();
-        let serving = server().serve_with_incoming_shutdown(service, lanes::sockets(dealt), async move { until(&mut draining).await });
-        let mut draining = self.draining.clone();
+        let (billing, offload, health) = (self.billing.clone(), self.offload.clone(), self.health.clone());
+        let service = RpcLayer.layer(grpc::services(ledger, billing, offload, self.limits, health, self.draining.clone()));
+        let draining = self.draining.clone().cancelled_owned();
+        let serving = server().serve_with_incoming_shutdown(service, lanes::sockets(dealt), draining);
         // tonic waits for streams without bound.
         let grace_over = async {
-            until(&mut draining).await;
+            self.draining.cancelled().await;
             tokio::time::sleep(self.grace).await;
         };
         let _ = ready.send(());

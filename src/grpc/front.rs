@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::deadline::{self, Stage};
@@ -30,6 +31,8 @@ pub struct Front {
     pub billing: Option<Billing>,
     /// Threads for what is not short: nothing of unknown length runs on a lane.
     pub offload: Offload,
+    /// Says when the service stops: streams then read no more.
+    pub stopping: CancellationToken,
 }
 
 impl Front {

@@ -4,13 +4,15 @@
 //! commands together, are under way, and are answered in their order; before more is read, their answers must be taken. A refund (whose
 //! charge may be on the stream before it) waits for all earlier outcomes; what follows it waits for it to be queued. Where the stream has
 //! as much waiting as it may, it waits for its own earlier commands. A client that goes leaves nothing half done: a command was queued or
-//! it was not.
+//! it was not. When the service stops, what was read is answered, and the stream ends with UNAVAILABLE.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::yield_now;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::{Status, Streaming};
 use tonic_types::FieldViolation;
 
@@ -37,6 +39,8 @@ const TURN: u32 = 256;
 struct Charges {
     front: Front,
     incoming: Streaming<v1::ChargeRequest>,
+    /// Ready once the service stops.
+    stopped: Pin<Box<WaitForCancellationFutureOwned>>,
     /// A permit for each command that may still be sent. Whoever holds all of them waits for nobody.
     free: Arc<Semaphore>,
     /// How many commands were read since others had a turn.
@@ -68,9 +72,11 @@ pub fn charge(
     max_message_bytes: usize,
 ) -> Result<impl Stream<Item = Result<v1::ChargeResponse, Status>> + Send + use<>, Status> {
     let permit = front.gate.stream()?;
+    let stopped = Box::pin(front.stopping.clone().cancelled_owned());
     let charges = Charges {
         front,
         incoming,
+        stopped,
         free: Arc::new(Semaphore::new(MAX_COMMANDS as usize)),
         since_turn: 0,
         max_message_bytes,
@@ -95,7 +101,12 @@ pub fn charge(
 impl Charges {
     /// Takes the next batch, and queues its commands.
     async fn next(&mut self) -> Result<Option<Batch>, Status> {
-        let Some(request) = self.incoming.message().await.map_err(|status| self.broken(status))? else { return Ok(None) };
+        let message = tokio::select! {
+            biased;
+            () = &mut self.stopped => return Err(status::stopping()),
+            message = self.incoming.message() => message,
+        };
+        let Some(request) = message.map_err(|status| self.broken(status))? else { return Ok(None) };
         let count = request.commands.len();
         let commands = u32::try_from(count).unwrap_or(u32::MAX);
         if count > MAX_BATCH {
@@ -128,7 +139,7 @@ impl Charges {
 
     /// Why the stream cannot be read on.
     fn broken(&self, status: Status) -> Status {
-        status::of_message(&status, self.max_message_bytes).unwrap_or(status)
+        status::completed(&status, self.max_message_bytes).unwrap_or(status)
     }
 
     fn read(&self, index: usize, command: v1::ChargeCommand) -> Result<Subject, Status> {

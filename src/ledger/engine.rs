@@ -72,7 +72,7 @@ pub trait Engine: Send + Sync + 'static {
     fn load(&self, partition: u16, accounts: Vec<String>) -> Answering<'_, Vec<Option<StoredAccount>>>;
     /// Ids of accounts in the order of (folded name, id), after the given place, while the folded name begins with the prefix.
     fn names(&self, partition: u16, prefix: String, after: Option<NamePlace>, count: usize) -> Answering<'_, Vec<NamePlace>>;
-    /// Open reservations of an account after the given key, in the order of their keys.
+    /// Open reservations of an account after the given key, in the order of their keys; fewer than asked for only if there are no more.
     fn reservations(
         &self,
         partition: u16,

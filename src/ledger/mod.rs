@@ -61,6 +61,15 @@ pub struct AccountPage {
     pub next: Option<NamePlace>,
 }
 
+/// A page of an account's open reservations.
+#[derive(Clone, Debug, Default)]
+pub struct ReservationPage {
+    /// The reservations, in the order of their keys.
+    pub reservations: Vec<Reservation>,
+    /// Where to go on; None: there are no more.
+    pub next: Option<RequestKey>,
+}
+
 /// A page of an account's journal.
 #[derive(Clone, Debug, Default)]
 pub struct EntryPage {
@@ -219,16 +228,15 @@ impl Ledger {
     }
 
     /// Open reservations of an account, in pages.
-    pub async fn reservations(
-        &self,
-        account: &str,
-        after: Option<RequestKey>,
-        count: usize,
-    ) -> Result<Vec<(RequestKey, Reservation)>, LedgerError> {
+    pub async fn reservations(&self, account: &str, after: Option<RequestKey>, count: usize) -> Result<ReservationPage, LedgerError> {
         let now = self.clock.now();
-        let mut found = self.engine.reservations(self.partition_of(account), account.to_owned(), after, count).await?;
-        found.retain(|(_, reservation)| reservation.expires_at > now);
-        Ok(found)
+        let mut found = self.engine.reservations(self.partition_of(account), account.to_owned(), after, count + 1).await?;
+        let has_more = found.len() > count;
+        found.truncate(count);
+        // Where to go on follows from what was fetched: of what has expired meanwhile, nothing may be left to show.
+        let next = found.last().filter(|_| has_more).map(|(key, _)| *key);
+        let open = found.into_iter().map(|(_, reservation)| reservation).filter(|reservation| reservation.expires_at > now);
+        Ok(ReservationPage { reservations: open.collect(), next })
     }
 
     /// An account's entries below a sequence, newest first.

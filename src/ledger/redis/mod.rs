@@ -269,25 +269,35 @@ impl Engine for RedisEngine {
     ) -> Answering<'_, Vec<(RequestKey, Reservation)>> {
         async move {
             let keys = self.keys(partition)?;
-            let mut start = format!("{}{account}\0", if after.is_some() { '(' } else { '[' }).into_bytes();
-            start.extend(after.map(|after| after.0).into_iter().flatten());
-            let end = format!("({account}\u{1}");
-            let by_account = keys.reservations_by_account();
-            let members: Vec<Vec<u8>> =
-                self.read(keys, redis::cmd("ZRANGEBYLEX").arg(by_account).arg(start).arg(end).arg("LIMIT").arg(0).arg(count)).await?;
-            let found: Vec<RequestKey> =
-                members.iter().filter_map(|member| member.get(account.len() + 1..)?.try_into().ok().map(RequestKey)).collect();
-            if found.is_empty() {
-                return Ok(Vec::new());
+            let mut found = Vec::new();
+            let mut after = after;
+            // What ends between the two reads is left out, and made up for by what follows.
+            while found.len() < count {
+                let wanted = count - found.len();
+                let mut start = format!("{}{account}\0", if after.is_some() { '(' } else { '[' }).into_bytes();
+                start.extend(after.map(|after| after.0).into_iter().flatten());
+                let end = format!("({account}\u{1}");
+                let by_account = keys.reservations_by_account();
+                let members: Vec<Vec<u8>> =
+                    self.read(keys, redis::cmd("ZRANGEBYLEX").arg(by_account).arg(start).arg(end).arg("LIMIT").arg(0).arg(wanted)).await?;
+                let listed: Vec<RequestKey> =
+                    members.iter().filter_map(|member| member.get(account.len() + 1..)?.try_into().ok().map(RequestKey)).collect();
+                let Some(last) = listed.last().copied() else { break };
+                let mut command = redis::cmd("HMGET");
+                command.arg(keys.reservations());
+                listed.iter().for_each(|key| {
+                    command.arg(&key.0);
+                });
+                let stored: Vec<Option<Vec<u8>>> = self.read(keys, &command).await?;
+                for (key, stored) in listed.iter().zip(stored).filter_map(|(key, stored)| Some((*key, stored?))) {
+                    found.push((key, decode_reservation(&stored).map_err(LedgerError::corrupt)?));
+                }
+                if members.len() < wanted {
+                    break;
+                }
+                after = Some(last);
             }
-            let mut command = redis::cmd("HMGET");
-            command.arg(keys.reservations());
-            found.iter().for_each(|key| {
-                command.arg(&key.0);
-            });
-            let stored: Vec<Option<Vec<u8>>> = self.read(keys, &command).await?;
-            let open = found.into_iter().zip(stored).filter_map(|(key, stored)| Some((key, stored?)));
-            open.map(|(key, stored)| Ok((key, decode_reservation(&stored).map_err(LedgerError::corrupt)?))).collect()
+            Ok(found)
         }
         .boxed()
     }
