@@ -8,7 +8,7 @@
 mod charging;
 mod wallet;
 
-use super::account::{Account, Millis, Profile, Reservation, Status};
+use super::account::{Account, Millis, Mode, Profile, Reservation, Status};
 use super::command::{Action, Command, Note};
 use super::entry::{Entry, EntryKind, Settings};
 use super::money::{NotAnAmount, Quote, round_half_up};
@@ -183,7 +183,7 @@ fn try_decide(touched: &Touched<'_>, command: &Command, fingerprint: &Fingerprin
 pub fn apply_due_close(mut account: Account, now: Millis) -> Account {
     if is_close_due(&account, now) {
         let cut = cut_bill(&mut account);
-        account.sequence += if cut.rounding == 0 { 1 } else { 2 };
+        account.sequence += 1 + u64::from(cut.rounding != 0) + u64::from(cut.due_rounding != 0);
     }
     account
 }
@@ -199,15 +199,22 @@ struct Cut {
     bill: u32,
     boundary: Millis,
     billed: i64,
+    /// Of the bill's sum.
     rounding: i64,
+    /// Of what is due after it.
+    due_rounding: i64,
 }
 
-/// Cuts the open bill: what is unbilled moves to the balance, and the sum is rounded to the minor unit by an entry of its own.
+/// Cuts the open bill: what is unbilled moves to the balance. Its sum is rounded to the minor unit, and then, of a postpaid account, what
+/// is due: money that is to be paid exists in minor units only. Each rounding has an entry of its own.
 fn cut_bill(account: &mut Account) -> Cut {
+    let rounded = |units: i64| round_half_up(units, account.decimals, account.minor_digits);
     let billed = account.unbilled;
-    let rounding = billed - round_half_up(billed, account.decimals, account.minor_digits);
-    let cut = Cut { bill: account.open_bill, boundary: account.period_end, billed, rounding };
-    account.balance += rounding - billed;
+    let rounding = billed - rounded(billed);
+    let due = if account.mode == Mode::Postpaid { (billed - rounding - account.balance).max(0) } else { 0 };
+    let due_rounding = due - rounded(due);
+    let cut = Cut { bill: account.open_bill, boundary: account.period_end, billed, rounding, due_rounding };
+    account.balance += rounding + due_rounding - billed;
     account.unbilled = 0;
     account.last_bill += 1;
     account.open_bill = account.last_bill;
@@ -335,10 +342,13 @@ impl<'a> Desk<'a> {
     }
 
     fn record_cut(&mut self, kind: EntryKind, cut: &Cut, blank: &Entry) {
-        let balance_before_rounding = self.account.balance - cut.rounding;
-        self.push(Entry { kind, bill: cut.bill, amount: cut.billed, balance: balance_before_rounding, ..blank.clone() });
+        let rounded = self.account.balance - cut.due_rounding;
+        self.push(Entry { kind, bill: cut.bill, amount: cut.billed, balance: rounded - cut.rounding, ..blank.clone() });
         if cut.rounding != 0 {
-            self.push(Entry { kind: EntryKind::Rounded, bill: cut.bill, amount: cut.rounding, ..blank.clone() });
+            self.push(Entry { kind: EntryKind::Rounded, bill: cut.bill, amount: cut.rounding, balance: rounded, ..blank.clone() });
+        }
+        if cut.due_rounding != 0 {
+            self.push(Entry { kind: EntryKind::AmountDueRounded, bill: cut.bill, amount: cut.due_rounding, ..blank.clone() });
         }
     }
 
@@ -356,6 +366,8 @@ impl<'a> Desk<'a> {
             overdraft: 0,
             reservation: None,
             reserve: ReserveVerdict::NotAsked,
+            credit_rounding: 0,
+            charged: None,
             sequence: if verdict == Verdict::Done { self.sequence } else { 0 },
         }
     }

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::domain::account::{Account, Millis, Profile, Reservation, Status};
 use crate::domain::command::Kind;
 use crate::domain::entry::{Entry, EntryKind};
-use crate::domain::outcome::{Decision, Grant, ReserveVerdict, Verdict};
+use crate::domain::outcome::{Charged, Decision, Grant, ReserveVerdict, Verdict};
 use crate::domain::rules::{Ended, Remembered, ReservationChange};
 use crate::ledger::RequestKey;
 use crate::ledger::model::{Book, Changes};
@@ -264,6 +264,8 @@ impl Rebuild {
                 _ => None,
             },
             reserve: ReserveVerdict::NotAsked,
+            credit_rounding: 0,
+            charged: is_charge.then_some(Charged { kind: entry.kind, bill: entry.bill }),
             sequence,
         };
         self.book.requests.insert(key, Remembered { fingerprint: entry.fingerprint, decision, ended: Ended::Not });

@@ -5,7 +5,7 @@ use crate::domain::account::{Mode, Reservation, Status};
 use crate::domain::command::{Debit, Excess, Facts, Kind, Reserve, Then, Undo};
 use crate::domain::entry::{Entry, EntryKind};
 use crate::domain::money::round_half_up;
-use crate::domain::outcome::{Grant, Refusal, ReserveVerdict, Verdict};
+use crate::domain::outcome::{Charged, Grant, Refusal, ReserveVerdict, Verdict};
 
 /// An amount to reserve, in units.
 struct Wanted {
@@ -120,11 +120,12 @@ pub(super) fn debit(mut desk: Desk<'_>, debit: &Debit) -> Result<Step, Refusal> 
     if open.is_some() && !keeps {
         desk.account.open_reservations -= 1;
     }
-    charge(&mut desk, amount, is_own_bill, [if keeps { kept + 1 } else { 0 }, overdraft])?;
+    let charged = charge(&mut desk, amount, is_own_bill, [if keeps { kept + 1 } else { 0 }, overdraft])?;
     desk.refuse_out_of_range()?;
 
     let mut decision = desk.decision(Verdict::Done, amount);
     decision.overdraft = overdraft;
+    decision.charged = Some(charged);
     let name = debit.reservation.clone().unwrap_or_default();
     let reservation_change = match (open, wanted) {
         (Some(open), None) if keeps => {
@@ -149,8 +150,9 @@ pub(super) fn debit(mut desk: Desk<'_>, debit: &Debit) -> Result<Step, Refusal> 
     Ok(desk.accept(decision).with(|change| change.reservation = reservation_change))
 }
 
-/// Takes the amount where the mode says, and records it; a bill of its own is rounded in the same step.
-fn charge(desk: &mut Desk<'_>, amount: i64, is_own_bill: bool, details: [i64; 2]) -> Result<(), Refusal> {
+/// Takes the amount where the mode says, and records it; a bill of its own is rounded in the same step. Returns where it went.
+fn charge(desk: &mut Desk<'_>, amount: i64, is_own_bill: bool, details: [i64; 2]) -> Result<Charged, Refusal> {
+    let bill = desk.account.open_bill;
     if is_own_bill {
         desk.account.balance = plus(desk.account.balance, -amount)?;
         desk.account.last_bill += 1;
@@ -161,14 +163,16 @@ fn charge(desk: &mut Desk<'_>, amount: i64, is_own_bill: bool, details: [i64; 2]
             desk.account.balance = plus(desk.account.balance, rounding)?;
             desk.push(Entry { kind: EntryKind::Rounded, amount: rounding, bill, ..desk.blank() });
         }
+        Ok(Charged { kind: EntryKind::ChargedOwnBill, bill })
     } else if desk.account.mode == Mode::Postpaid {
         desk.account.unbilled = plus(desk.account.unbilled, amount)?;
         desk.record(EntryKind::ChargedUnbilled, amount, details);
+        Ok(Charged { kind: EntryKind::ChargedUnbilled, bill })
     } else {
         desk.account.balance = plus(desk.account.balance, -amount)?;
         desk.record(EntryKind::ChargedBalance, amount, details);
+        Ok(Charged { kind: EntryKind::ChargedBalance, bill })
     }
-    Ok(())
 }
 
 /// Reserves anew after a report, under the same name: it replaces, never adds. The report stands whatever comes of it.

@@ -337,9 +337,11 @@ pub(crate) struct PackedEntry {
     pub amount: i64,
     /// What the account had after it.
     pub moving: Moving,
-    kind: EntryKind,
+    /// What it records.
+    pub kind: EntryKind,
+    /// The bill that it falls into.
+    pub bill: u32,
     mode: Mode,
-    bill: u32,
     own_time: Option<i64>,
     details: [i64; 2],
 }
@@ -356,7 +358,7 @@ impl PackedEntry {
         let moving = Moving::read(bytes)?;
         let own_time = if has(entry_flag::OWN_TIME) { Some(get_number(bytes)?) } else { None };
         let details = if has(entry_flag::DETAILS) { [get_number(bytes)?, get_number(bytes)?] } else { [0, 0] };
-        Some(Self { ending, amount, moving, kind, mode, bill, own_time, details })
+        Some(Self { ending, amount, moving, kind, bill, mode, own_time, details })
     }
 
     fn with(self, ending: &Ending<'_>, block_time: i64) -> Option<Entry> {

@@ -21,7 +21,7 @@ use rmp::encode::{write_array_len, write_sint, write_str_len};
 use crate::domain::account::{Account, Category};
 use crate::domain::command::{Action, Debit, Excess, Kind, LimitChange, Reserve, TemporaryChange, Then, Until};
 use crate::domain::money::Quote;
-use crate::domain::outcome::{Answer, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
+use crate::domain::outcome::{Answer, Charged, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
 use crate::ledger::codec::journal::{PackedEntry, put_account, put_ending};
 use crate::ledger::codec::{decode_account, decode_remembered, encode_place, read_tail};
 use crate::ledger::model::StepTime;
@@ -368,6 +368,8 @@ impl<'a> Straight<'a> {
                 overdraft: 0,
                 reservation: None,
                 reserve: ReserveVerdict::NotAsked,
+                credit_rounding: 0,
+                charged: Some(Charged { kind: entry.kind, bill: entry.bill }),
                 sequence,
             };
             answers.push(Ok(Outcome { decision: Some(decision), replayed: false, account }));

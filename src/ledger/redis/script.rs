@@ -94,7 +94,7 @@ const FORMATS: [(&str, &str); 14] = [
     ("RESERVATION_FORMAT", "<i7i7i7"),
     ("RESERVATION_ID_FORMAT", "<i7i7i7I2c0"),
     ("REMEMBERED_FORMAT", "<c8BBBBi7i7"),
-    ("PLAIN_FORMAT", "<c8c4i7i7"),
+    ("PLAIN_FORMAT", "<c8c4i7i7BI4"),
     ("BLOCK_FORMAT", "<i8I4i8c16c16I2I2"),
     ("ENTRY_FORMAT", "<BBI2I4i7i7i7i7i7"),
     ("PLAIN_ENTRY_FORMAT", "<I2I2I4i7i7i7i7i7"),
@@ -164,7 +164,8 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("FINAL_UNIT", i64::from(flag::FINAL_UNIT)),
         ("RESERVE_GRANTED", i64::from(flag::RESERVE_GRANTED)),
         ("RESERVE_DECLINED", i64::from(flag::RESERVE_DECLINED)),
-        ("OVERDRAFT", i64::from(flag::OVERDRAFT)),
+        ("SECOND_AMOUNT", i64::from(flag::SECOND_AMOUNT)),
+        ("HAS_CHARGED", i64::from(flag::CHARGED)),
         ("RESERVE_SUSPENDED", i64::from(flag::RESERVE_SUSPENDED)),
         ("RESERVE_TOO_MANY", i64::from(flag::RESERVE_TOO_MANY)),
         ("SETTLED", Ended::Settled as i64),
@@ -207,6 +208,7 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("PERIOD_CLOSED", EntryKind::PeriodClosed as i64),
         ("FINAL_BILLED", EntryKind::FinalBilled as i64),
         ("ROUNDED", EntryKind::Rounded as i64),
+        ("AMOUNT_DUE_ROUNDED", EntryKind::AmountDueRounded as i64),
         ("WAS_SUSPENDED", EntryKind::Suspended as i64),
         ("WAS_RESUMED", EntryKind::Resumed as i64),
         ("WAS_CLOSED", EntryKind::Closed as i64),
@@ -215,7 +217,6 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("WAS_RELEASED", EntryKind::Released as i64),
         ("WRITTEN_OFF", EntryKind::WrittenOff as i64),
         ("WRITE_OFF_REVERSED", EntryKind::WriteOffReversed as i64),
-        ("AMOUNT_DUE_ROUNDED", EntryKind::AmountDueRounded as i64),
         ("WAS_REOPENED", EntryKind::Reopened as i64),
     ];
     numbers.extend(Refusal::ALL.iter().map(|refusal| (refusal.reason(), *refusal as i64)));
@@ -291,7 +292,7 @@ mod tests {
             let (line, _) = (1..).zip(BATCH_FILES.lines()).find(|(_, line)| line.contains(part)).unwrap();
             !BATCH.is_before_writes(line)
         };
-        let writes = ["'HSET', RESERVATIONS", "'HSET', UNDONE", "'ZREM', NAMES", "younger_requests, unpack", "'XADD'", "'SPUBLISH'"];
+        let writes = ["'HSET', RESERVATIONS", "'HSET', REFUNDS", "'ZREM', NAMES", "younger_requests, unpack", "'XADD'", "'SPUBLISH'"];
         assert!(writes.into_iter().all(is_late));
         assert!(!["'HMGET', ACCOUNTS", "'HMGET', RESERVATIONS, unpack(keys)", "local function step(n)"].into_iter().any(is_late));
     }

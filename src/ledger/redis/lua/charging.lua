@@ -84,13 +84,15 @@ handlers[DEBIT] = function(account, n)
   if is_own_bill then
     account[LAST_BILL] = account[LAST_BILL] + 1
     local bill = account[LAST_BILL]
+    charged_kind, charged_bill = CHARGED_OWN_BILL, bill
     push(CHARGED_OWN_BILL, account, bill, amount, balance - rounding, left, over)
     if rounding ~= 0 then push(ROUNDED, account, bill, rounding, balance, 0, 0) end
   else
-    record(account[MODE] == POSTPAID and CHARGED_UNBILLED or CHARGED_BALANCE, account, amount, left, over)
+    charged_kind, charged_bill = account[MODE] == POSTPAID and CHARGED_UNBILLED or CHARGED_BALANCE, account[OPEN_BILL]
+    record(charged_kind, account, amount, left, over)
   end
   decide(DONE, amount)
-  overdraft = over
+  second_amount = over
   if keeps then
     reservations[q] = { kept, open[2], open[3], open[4] }
     dirty_reservations[q] = true
