@@ -161,6 +161,7 @@ async fn a_payment_is_recorded_once_and_can_be_taken_back() {
         payment_id: "bank-1".into(),
         amount: None,
         operator: operator.clone(),
+        first_sent_at: None,
     };
     let reversed = client.accounts.reverse_payment(reverse).await.unwrap().into_inner();
     assert_eq!((reversed.reversed.unwrap().amount.as_str(), reversed.credit.unwrap().usable.as_str()), ("424.00", "1000.00"));
@@ -171,11 +172,17 @@ async fn a_payment_is_recorded_once_and_can_be_taken_back() {
         request_id: id.into(),
         amount: money(amount),
         operator: operator.clone(),
+        first_sent_at: None,
     };
     let refused = client.billing.write_off(write_off("w-1", "1")).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "EXCEEDS_AMOUNT_DUE"));
-    let owe =
-        v1::AdjustBalanceRequest { account_id: "acme".into(), request_id: "owe".into(), amount: money("-10"), operator: operator.clone() };
+    let owe = v1::AdjustBalanceRequest {
+        account_id: "acme".into(),
+        request_id: "owe".into(),
+        amount: money("-10"),
+        operator: operator.clone(),
+        first_sent_at: None,
+    };
     client.accounts.adjust_balance(owe).await.unwrap();
     let given_up = client.billing.write_off(write_off("w-2", "10")).await.unwrap().into_inner();
     assert_eq!(given_up.credit.unwrap().amount_due, "0.00");

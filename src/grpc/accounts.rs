@@ -133,6 +133,10 @@ impl AccountService for Accounts {
         self.front.answer(request, read::close, render::close).await
     }
 
+    async fn reopen_account(&self, request: Request<v1::ReopenAccountRequest>) -> Result<Response<v1::ReopenAccountResponse>, Status> {
+        self.front.answer(request, read::reopen, render::reopen).await
+    }
+
     async fn list_reservations(
         &self,
         request: Request<v1::ListReservationsRequest>,

@@ -15,7 +15,7 @@ use super::wire::{Decided, Position, Subject};
 use crate::billing::Billing;
 use crate::domain::command::{Action, Command, Facts, Note};
 use crate::domain::entry::EntryKind;
-use crate::domain::outcome::{Answer, Outcome};
+use crate::domain::outcome::{Answer, Outcome, Refusal};
 use crate::lanes::offload::Offload;
 use crate::ledger::{EntryPage, Ledger, LedgerError, Original};
 use crate::service::error::{Error, Missing};
@@ -87,6 +87,11 @@ impl Front {
         self.complete(&mut subject).await?;
         deadline::reached(Stage::Sent);
         let answer = self.ledger.submit(Arc::clone(&subject.command)).await;
+        if let Ok(Err(refusal @ (Refusal::ExceedsAmountDue | Refusal::NotInMinorUnits))) = answer
+            && let Ok(Ok(seen)) = self.ledger.observe(&subject.command.account, false).await
+        {
+            return Err(status::refused_by(refusal, &subject, &seen.account));
+        }
         self.decided(subject, answer)
     }
 

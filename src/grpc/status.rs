@@ -14,6 +14,7 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 use super::deadline::Stage;
 use super::wire::{Position, Subject};
 use crate::billing::BillingError;
+use crate::domain::account::Account;
 use crate::domain::outcome::Refusal;
 use crate::ledger::LedgerError;
 use crate::service::error::{Error, Kind, Missing, Subject as About, Violation};
@@ -117,11 +118,21 @@ pub fn invalid(violations: Vec<FieldViolation>, place: Position) -> Status {
 /// A command was refused.
 #[must_use]
 pub fn refused(refusal: Refusal, subject: &Subject) -> Status {
+    refusal_of(refusal, subject).into()
+}
+
+/// A command was refused, as the account explains.
+#[must_use]
+pub fn refused_by(refusal: Refusal, subject: &Subject, account: &Account) -> Status {
+    refusal_of(refusal, subject).explained_by(account).into()
+}
+
+fn refusal_of(refusal: Refusal, subject: &Subject) -> Error {
     let least_scale = if refusal == Refusal::TooManyDecimals { 1 } else { 0 };
     let suspects = subject.amounts().into_iter().filter(|(_, quote)| quote.scale() >= least_scale);
     let rule = crate::service::error::text_of(refusal);
     let amounts = suspects.map(|(field, _)| Violation { field: format!("{}{field}", subject.place), rule: rule.to_owned() });
-    Error::refused(refusal, &subject.command, amounts.collect()).into()
+    Error::refused(refusal, &subject.command, amounts.collect())
 }
 
 /// The original of a refund, or of a reversal, is not there.
@@ -155,14 +166,6 @@ pub fn billing_not_configured() -> Status {
 #[must_use]
 pub fn invoice_not_found(number: &str) -> Status {
     Error::invoice_not_found(number).into()
-}
-
-/// More is to be written off than is due.
-#[must_use]
-pub fn exceeds_amount_due(account: &str, due: &str) -> Status {
-    let text = format!("no more can be written off than is due: {due}");
-    let error = Error::precondition("EXCEEDS_AMOUNT_DUE", format!("accounts/{account}"), text);
-    error.with("account_id", account).with("amount_due", due).into()
 }
 
 /// There is no closed month to tell a credit limit from.

@@ -20,6 +20,7 @@ use super::front::Front;
 use super::v1::billing_service_server::BillingService;
 use super::wire::Position;
 use super::wire::reader::Reader;
+use super::wire::render as answer;
 use super::{page_token, status, v1};
 use crate::billing::document::Party;
 use crate::billing::suggestion::{Suggestion, suggest};
@@ -119,8 +120,14 @@ impl BillingService for Bills {
     }
 
     async fn write_off(&self, request: Request<v1::WriteOffRequest>) -> Result<Response<v1::WriteOffResponse>, Status> {
-        let front = &self.front;
-        front.bounded(request, async |request| payment::write_off(front, request).await).await
+        self.front.answer(request, read::write_off, answer::write_off).await
+    }
+
+    async fn reverse_write_off(
+        &self,
+        request: Request<v1::ReverseWriteOffRequest>,
+    ) -> Result<Response<v1::ReverseWriteOffResponse>, Status> {
+        self.front.answer(request, read::reverse_write_off, answer::reverse_write_off).await
     }
 
     async fn list_receivables(
