@@ -16,6 +16,7 @@ pub mod export;
 pub mod failure;
 pub mod init;
 pub mod invoice;
+pub mod issuer;
 mod operator;
 mod output;
 pub mod payment;
@@ -25,6 +26,7 @@ pub mod restore;
 pub mod serve;
 pub mod suggest_limit;
 mod table;
+pub mod tax;
 pub mod verify;
 
 use std::future::Future;
@@ -62,6 +64,10 @@ enum Role {
     Account(Box<account::AccountOptions>),
     /// List and show invoices, statements and credit notes; write them as files.
     Invoice(Box<invoice::InvoiceOptions>),
+    /// Set and show who issues documents.
+    Issuer(Box<issuer::IssuerOptions>),
+    /// Set and list rates of tax, and accounts that are charged none.
+    Tax(Box<tax::TaxOptions>),
     /// Record payments, take them back, give debts up.
     Payment(Box<payment::PaymentOptions>),
     /// Show what is not yet paid, by account and by how long it is overdue.
@@ -111,6 +117,8 @@ impl CommandLine {
             Role::Credit(options) => block_on(credit::run(options)),
             Role::Account(options) => block_on(account::run(*options)),
             Role::Invoice(options) => block_on(invoice::run(*options)),
+            Role::Issuer(options) => block_on(issuer::run(*options)),
+            Role::Tax(options) => block_on(tax::run(*options)),
             Role::Payment(options) => block_on(payment::run(*options)),
             Role::Receivables(options) => block_on(receivables::run(options)),
             Role::SuggestLimit(options) => block_on(suggest_limit::run(options)),

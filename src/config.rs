@@ -16,7 +16,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use jiff::tz::TimeZone;
 
-pub use billing::{AggregateOptions, BillingOptions, BillingUrl, BooksOptions, HighWater, IssuerOptions, JournalOptions};
+pub use billing::{AggregateOptions, BillingOptions, BillingUrl, BooksOptions, DocumentOptions, HighWater, JournalOptions};
 pub use store::{CreateOptions, Purpose, RedisUrl};
 
 /// Where the embedded engine keeps its store, unless told otherwise.

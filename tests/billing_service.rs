@@ -345,8 +345,7 @@ async fn a_month_is_billed_and_paid(store: &[&str]) {
     let folder = temporary_folder();
     let clock = folder.path().join("clock");
     std::fs::write(&clock, "2026-11-20T12:00:00Z").unwrap();
-    let issuer = ["--issuer-name", "Tollgate Telecom", "--tax-rate", "19", "--test-clock", clock.to_str().unwrap()];
-    let service = Service::start(&[store, &issuer].concat(), &[]);
+    let service = Service::start(&[store, &["--test-clock", clock.to_str().unwrap()]].concat(), &[]);
     let mut client = service.client().await;
     client.open("cedar", PaymentMode::Postpaid, "1200", "0").await;
     client.open("elm", PaymentMode::Prepaid, "0", "10").await;
@@ -361,6 +360,10 @@ async fn a_month_is_billed_and_paid(store: &[&str]) {
     let (address, files) = (service.address, folder.path().to_owned());
     on_a_thread(move || {
         // Asked before the aggregator may have made the tables.
+        let set = operator.run_words(&["issuer", "set", "--name", "Tollgate Telecom", "--country", "DE"]);
+        assert!(set.status.success(), "{set:?}");
+        let set = operator.run_words(&["tax", "set", "19", "--from", "2000-01-01"]);
+        assert!(set.status.success(), "{set:?}");
         let details = ["account", "details", "cedar", "--name", "Cedar Clinics Ltd", "--address", "1 Main Street", "--tax-id", "DE1"];
         let set = operator.run_words(&details);
         assert!(set.status.success(), "{set:?}");

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 
-use super::aggregation::settings as issuer_settings;
+use super::aggregation::settings as document_settings;
 use super::store::{Store, redis_options, settings};
 use super::test_clock;
 use crate::billing::Billing;
@@ -105,7 +105,7 @@ fn clock(options: &BooksOptions) -> anyhow::Result<Clock> {
 
 /// The billing store, which must know a ledger; its tables are brought up to date.
 async fn open_billing(options: &BooksOptions) -> anyhow::Result<Billing> {
-    let settings = issuer_settings(&options.billing.issuer, options.store.billing_time_zone_name())?;
+    let settings = document_settings(&options.billing.documents, options.store.billing_time_zone_name())?;
     let url = options.billing_url().context("there is no billing store")?;
     Ok(Billing::open_existing(&url, settings).await?)
 }

@@ -103,7 +103,7 @@ async fn known_ledger(
     if url.starts_with("sqlite://") && !is_file_there {
         return Ok(None);
     }
-    let settings = settings(&options.issuer, store.billing_time_zone_name())?;
+    let settings = settings(&options.documents, store.billing_time_zone_name())?;
     match Billing::open_existing(url, settings).await {
         Ok(known) => {
             let ledger = known.known_ledger().await?.unwrap_or_default();

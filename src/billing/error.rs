@@ -22,6 +22,9 @@ pub enum BillingError {
     /// It is another ledger's.
     #[error("{0}")]
     Foreign(Arc<str>),
+    /// A request id comes again with other content.
+    #[error("the request_id was used for something else")]
+    RequestIdReused,
     /// What the store holds makes no sense to this version.
     #[error("the billing store holds what this version cannot read: {0}")]
     Corrupt(Arc<str>),

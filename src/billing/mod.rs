@@ -11,6 +11,7 @@ pub mod document;
 mod error;
 pub mod forms;
 mod identity;
+pub mod issuer;
 pub mod partitions;
 mod queries;
 pub mod reconcile;
@@ -21,6 +22,7 @@ pub mod settings;
 pub mod status;
 pub mod store;
 pub mod suggestion;
+pub mod tax;
 pub mod verify;
 
 use std::sync::Arc;

@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_bills.sql"),
     include_str!("migrations/0003_reconciliations.sql"),
     include_str!("migrations/0004_ledger.sql"),
+    include_str!("migrations/0005_issuers.sql"),
 ];
 
 /// How many connections one process opens.

@@ -5,6 +5,7 @@
 
 mod bills;
 mod customer;
+mod issuer;
 mod report;
 mod scenario;
 mod stage;
@@ -28,9 +29,7 @@ use super::client::{Client, explain};
 use super::serve::{Signals, until_stopped};
 use crate::app::App;
 use crate::clock::{Clock, system_now};
-use crate::config::{
-    BillingOptions, CreateOptions, IssuerOptions, MetricsListen, NetworkOptions, Purpose, ServeOptions, StoreOptions, TelemetryOptions,
-};
+use crate::config::{CreateOptions, MetricsListen, NetworkOptions, Purpose, ServeOptions, StoreOptions, TelemetryOptions};
 use crate::grpc::v1::{GetAccountRequest, PaymentMode};
 use crate::ledger::{LedgerId, embedded};
 use crate::telemetry;
@@ -72,20 +71,9 @@ impl DemoOptions {
             network: NetworkOptions { listen: self.listen, metrics_listen: MetricsListen(None), ..Default::default() },
             store: StoreOptions { store: Some(store), ..Default::default() },
             create: CreateOptions { create: false, purpose: Purpose::Demo },
-            billing: BillingOptions { issuer: issuer(), ..Default::default() },
             telemetry: TelemetryOptions { log: self.log.clone(), ..Default::default() },
             ..Default::default()
         }
-    }
-}
-
-/// Who issues the documents of the demo.
-fn issuer() -> IssuerOptions {
-    IssuerOptions {
-        issuer_name: Some("Tollgate Demo Telecom".to_owned()),
-        issuer_address: Some("1 Turnpike Road; Springfield".to_owned()),
-        tax_rate: Some("19".to_owned()),
-        ..Default::default()
     }
 }
 
@@ -135,6 +123,7 @@ async fn play(app: App, clock: Clock, options: &DemoOptions) -> anyhow::Result<E
     );
     let started = Instant::now();
     let mut stage = stage(&server, clock.clone()).await?;
+    issuer::set(&mut stage).await?;
     scenario::play(&mut stage).await?;
     verify::verify(&mut stage).await?;
     stage.log.finish();

@@ -285,6 +285,10 @@ impl From<&BillingError> for Error {
                 tracing::error!(%reason, "the billing store is another ledger's");
                 Self::precondition("BILLING_OF_ANOTHER_LEDGER", "billing", "the billing store is another ledger's; charging goes on")
             }
+            BillingError::RequestIdReused => {
+                let refusal = Refusal::RequestIdReused;
+                Self::new(Kind::Precondition, refusal.reason(), text_of(refusal))
+            }
             BillingError::Corrupt(reason) => {
                 tracing::error!(%reason, "the billing store holds what this version cannot read");
                 Self::new(Kind::Internal, "BILLING_CORRUPT", "the billing store holds what this version cannot read")

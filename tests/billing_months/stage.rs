@@ -8,7 +8,8 @@ use jiff::tz::TimeZone;
 use sqlx::Row;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tollgate::billing::document::{Document, Item, Party};
+use tollgate::billing::document::{Document, Issuer, Item};
+use tollgate::billing::issuer::{CategoryRate, Change, MAIN};
 use tollgate::billing::runner::{Aggregator, AggregatorOptions};
 use tollgate::billing::store::sqlite_url;
 use tollgate::billing::{Billing, BillingError, BillingSettings, DocumentFilter, StoredDocument, bills};
@@ -52,12 +53,20 @@ pub fn quote(text: &str) -> Quote {
     Quote::parse(text).unwrap()
 }
 
-fn settings() -> BillingSettings {
-    BillingSettings {
-        issuer: Party { name: "Tollgate Ltd".into(), tax_id: "DE1".into(), ..Party::default() },
-        tax_rate: "19".parse().unwrap(),
-        ..BillingSettings::default()
-    }
+/// One who issues at 19 %, for ever.
+async fn with_issuer(billing: Billing) -> Billing {
+    let change = |request_id: &str| Change {
+        request_id: request_id.into(),
+        actor: "test".into(),
+        reason: "it begins".into(),
+        at: 0,
+        valid_from: Some("2000-01-01".parse().unwrap()),
+    };
+    let issuer = Issuer { name: "Tollgate Ltd".into(), tax_id: "DE1".into(), country: "DE".into(), ..Issuer::default() };
+    billing.set_issuer(MAIN, &issuer, &change("issuer")).await.unwrap();
+    let rate = CategoryRate { category: None, rate: "19".parse().unwrap() };
+    billing.set_tax_rate(MAIN, rate, &change("tax")).await.unwrap();
+    billing
 }
 
 fn store_settings(partitions: u16) -> StoreSettings {
@@ -72,8 +81,8 @@ impl Stage {
         let engine =
             EmbeddedEngine::open(&path, &store_settings(1), Opening::Creating(Purpose::Charging), clock.clone(), Watchers::default())
                 .unwrap();
-        let billing = Billing::open(&sqlite_url(&folder.path().join("billing.db")), settings()).await.unwrap();
-        Self::start(Arc::new(engine), billing, clock, Box::new(folder))
+        let billing = Billing::open(&sqlite_url(&folder.path().join("billing.db")), BillingSettings::default()).await.unwrap();
+        Self::start(Arc::new(engine), with_issuer(billing).await, clock, Box::new(folder))
     }
 
     pub async fn redis_and_postgres(start: &str) -> Self {
@@ -86,8 +95,8 @@ impl Stage {
             busy_poll: Default::default(),
         };
         let engine = crate::support::connect(options, store_settings(4), clock.clone()).await.unwrap();
-        let billing = Billing::open(&postgres.database(), settings()).await.unwrap();
-        Self::start(Arc::new(engine), billing, clock, Box::new((redis, postgres)))
+        let billing = Billing::open(&postgres.database(), BillingSettings::default()).await.unwrap();
+        Self::start(Arc::new(engine), with_issuer(billing).await, clock, Box::new((redis, postgres)))
     }
 
     fn start(engine: Arc<dyn Engine>, billing: Billing, clock: Clock, servers: Box<dyn std::any::Any>) -> Self {
@@ -273,6 +282,6 @@ pub fn sums(document: &Document) -> [i64; 7] {
         document.total,
         document.credit_applied,
         document.amount_to_pay,
-        document.tax_contained,
+        document.tax_contained(),
     ]
 }

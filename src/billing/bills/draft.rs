@@ -3,7 +3,7 @@
 //! Two things must agree, or the draft is held back with the difference named: the items with what the ledger closed, and what moved
 //! the balance since the bill before with the balance that the ledger closed at.
 
-use crate::billing::document::{Cause, Document, DocumentKind, Item, Party, Wallet};
+use crate::billing::document::{Cause, Document, DocumentKind, Issuer, Item, Party, Wallet};
 use crate::domain::account::{Category, Millis, Mode};
 use crate::domain::entry::EntryKind;
 use crate::domain::money::format_units;
@@ -121,7 +121,7 @@ impl Denomination {
             cause,
             account: account.to_owned(),
             bill,
-            issuer: Party::default(),
+            issuer: Issuer::default(),
             customer: Party::default(),
             currency: self.currency.clone(),
             decimals: self.decimals,
@@ -138,9 +138,9 @@ impl Denomination {
             rounding: 0,
             brought_forward: 0,
             total: 0,
-            tax_rate: String::new(),
-            tax_contained: 0,
-            tax_on_deducted: 0,
+            taxes: Vec::new(),
+            deducted_taxes: Vec::new(),
+            exemption: None,
             credit_applied: 0,
             amount_to_pay: 0,
             refers_to: String::new(),
