@@ -26,11 +26,7 @@ impl BillingSettings {
 
 impl Default for BillingSettings {
     fn default() -> Self {
-        Self {
-            due_days: 14,
-            prefixes: NumberPrefixes::default(),
-            time_zone: "UTC".to_owned(),
-        }
+        Self { due_days: 14, prefixes: NumberPrefixes::default(), time_zone: "UTC".to_owned() }
     }
 }
 

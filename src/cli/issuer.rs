@@ -9,7 +9,7 @@ use super::client::{Client, ServerOptions, explain};
 use super::operator::ByHand;
 use super::output::{Output, print_json};
 use super::table::table;
-use crate::grpc::v1::{GetIssuerRequest, GetIssuerResponse, Issuer, SetIssuerRequest};
+use crate::grpc::v1::{DatedIssuer, GetIssuerRequest, GetIssuerResponse, Issuer, SetIssuerRequest};
 
 /// What to do, and how to show it.
 #[derive(Args, Debug)]
@@ -142,11 +142,7 @@ fn as_text(found: &GetIssuerResponse) -> String {
 }
 
 fn as_json(found: &GetIssuerResponse) -> Value {
-    let version = |version: &crate::grpc::v1::DatedIssuer| {
-        let mut value = issuer_json(&version.issuer.clone().unwrap_or_default());
-        value["valid_from"] = version.valid_from.clone().into();
-        value
-    };
+    let version = |version: &DatedIssuer| json!({ "valid_from": version.valid_from, "issuer": version.issuer.as_ref().map(issuer_json) });
     json!({
         "issuers": found.issuers.iter().map(version).collect::<Value>(),
         "waiting_drafts": found.waiting_drafts,

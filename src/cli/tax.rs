@@ -175,9 +175,7 @@ async fn show_treatments(client: &mut Client, account_id: String, output: Output
             println!("{shown}");
         }
         Output::Json => {
-            let json = |dated: &DatedTaxTreatment| {
-                json!({ "valid_from": dated.valid_from, "treatment": treatment_name(dated.treatment()), "reason": dated.reason })
-            };
+            let json = |dated: &DatedTaxTreatment| json!({ "valid_from": dated.valid_from, "treatment": treatment_name(dated.treatment()), "reason": dated.reason });
             print_json(&found.iter().map(json).collect::<Value>());
         }
     }

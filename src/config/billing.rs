@@ -157,12 +157,7 @@ impl FormerOptions {
 
 impl Default for DocumentOptions {
     fn default() -> Self {
-        Self {
-            due_days: 14,
-            invoice_prefix: "INV-".to_owned(),
-            statement_prefix: "STM-".to_owned(),
-            credit_note_prefix: "CRN-".to_owned(),
-        }
+        Self { due_days: 14, invoice_prefix: "INV-".to_owned(), statement_prefix: "STM-".to_owned(), credit_note_prefix: "CRN-".to_owned() }
     }
 }
 

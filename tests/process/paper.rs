@@ -132,7 +132,10 @@ async fn a_document_has_the_tax_of_the_period_that_it_covers() {
         let of = |account: &str| issued.iter().filter(|document| document["account_id"] == account).collect::<Vec<_>>();
         let [june, july] = of("both")[..] else { panic!("{issued:#?}") };
         // 20.01 = 10.01 + 10.00; 10.01 x 19 / 119 = 1.5982..., 10 x 7 / 107 = 0.6542..., 10 x 16 / 116 = 1.3793...
-        assert_eq!((&june["total"], taxes(june)), (&"20.01".into(), vec!["19 %: 8.41 + 1.60 = 10.01".into(), "7 %: 9.35 + 0.65 = 10.00".into()]));
+        assert_eq!(
+            (&june["total"], taxes(june)),
+            (&"20.01".into(), vec!["19 %: 8.41 + 1.60 = 10.01".into(), "7 %: 9.35 + 0.65 = 10.00".into()])
+        );
         assert_eq!(taxes(july), ["16 %: 8.62 + 1.38 = 10.00"]);
         // 10.005 is 10.01 half-up.
         for (account, treatment, text) in [("exempt", "exempt", "Section 4 no. 11"), ("reverse", "reverse charge", "Article 196")] {

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::Timestamp;
 use sqlx::AnyConnection;
 
 use super::draft::CATEGORIES;
@@ -39,11 +39,7 @@ pub(super) struct Taxes {
 
 impl<'a> Terms<'a> {
     /// What holds now; None: there is no issuer yet.
-    pub async fn load(
-        connection: &mut AnyConnection,
-        settings: &'a BillingSettings,
-        now: Millis,
-    ) -> Result<Option<Self>, BillingError> {
+    pub async fn load(connection: &mut AnyConnection, settings: &'a BillingSettings, now: Millis) -> Result<Option<Self>, BillingError> {
         let zone = settings.zone()?;
         let issuers = issuer::issuers(connection, issuer::MAIN).await?;
         let Some(issuer) = in_force(&issuers, day_of(now, &zone)?).cloned() else { return Ok(None) };

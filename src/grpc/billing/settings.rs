@@ -10,8 +10,8 @@ use crate::billing::tax::TaxRate;
 use crate::domain::account::Category;
 use crate::domain::command::Note;
 use crate::grpc::front::Front;
-use crate::grpc::wire::{Position, listing};
 use crate::grpc::wire::reader::Reader;
+use crate::grpc::wire::{Position, listing};
 use crate::grpc::{status, v1};
 use crate::service::issuing::{self, IssuerView};
 
@@ -20,10 +20,8 @@ pub async fn get_issuer(front: &Front, request: v1::GetIssuerRequest) -> Result<
     let id = front.read(request.issuer_id, Position::default(), issuer_id)?;
     let found = issuing::issuer(front.billing().await?, id, front.ledger.clock().now()).await;
     let IssuerView { versions, waiting_drafts, waits_for } = found.map_err(|error| status::no_bills(&error, ""))?;
-    let dated = |Dated { valid_from, value }: Dated<Issuer>| v1::DatedIssuer {
-        valid_from: valid_from.to_string(),
-        issuer: Some(issuer(value)),
-    };
+    let dated =
+        |Dated { valid_from, value }: Dated<Issuer>| v1::DatedIssuer { valid_from: valid_from.to_string(), issuer: Some(issuer(value)) };
     Ok(v1::GetIssuerResponse { issuers: versions.into_iter().map(dated).collect(), waiting_drafts, waits_for })
 }
 
