@@ -1,6 +1,6 @@
 //! The ledger's one clock, and the calendar of billing periods.
 //!
-//! The time is the store's: a monotonic clock of this process, set by what the store says. Everything that needs the time is handed a
+//! The time is the store's: a monotonic clock of this process, set again and again by what the store says (Redis, or the system's clock). Everything that needs the time is handed a
 //! [`Clock`]; nothing else reads the system's. A test clock stands still until it is moved.
 
 use std::sync::Arc;
@@ -71,6 +71,17 @@ impl Clock {
             Source::Running { started, epoch_at_start } => epoch_at_start.store(now - elapsed_millis(*started), Ordering::Relaxed),
             Source::Standing(standing) => standing.store(now, Ordering::Relaxed),
         }
+    }
+
+    /// Sets a running clock by the system's, which may have been set, or have gone on while the machine slept; returns by how much that
+    /// moved it. It may go back: what must not, keeps its own latest instant, as each partition does.
+    pub fn follow_system(&self) -> Millis {
+        if self.is_test_clock() {
+            return 0;
+        }
+        let (now, system) = (self.now(), system_now());
+        self.set(system);
+        system - now
     }
 
     /// Whether it stands until it is set: a test clock.

@@ -134,6 +134,15 @@ pub async fn leave(store: &Store, owner: &str) -> Result<(), BillingError> {
     Ok(())
 }
 
+/// Takes all partitions from whoever had them, and forgets all processes: for one that knows that there are no others any more.
+pub async fn free_all(store: &Store) -> Result<(), BillingError> {
+    let mut transaction = store.begin().await?;
+    sqlx::query("DELETE FROM workers").execute(&mut *transaction).await?;
+    sqlx::query("UPDATE partitions SET owner = '', lease_until = 0 WHERE owner <> ''").execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
 /// Prolongs a process's leases; answers the partitions and fences that are still its own.
 pub async fn renew(store: &Store, owner: &str, lease: Millis) -> Result<Vec<(u16, i64)>, BillingError> {
     let sql = format!("UPDATE partitions SET lease_until = {} + $1 WHERE owner = $2 RETURNING partition, fence", store.now_sql());

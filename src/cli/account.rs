@@ -49,8 +49,6 @@ enum AccountCommand {
     Resume(change::StateOptions),
     /// End the account; it must be empty.
     Close(change::StateOptions),
-    /// Open a closed account again.
-    Reopen(change::StateOptions),
 }
 
 /// Does it.
@@ -69,6 +67,5 @@ pub async fn run(options: AccountOptions) -> anyhow::Result<ExitCode> {
         AccountCommand::Suspend(options) => change::suspend(&mut client, options, output).await,
         AccountCommand::Resume(options) => change::resume(&mut client, options, output).await,
         AccountCommand::Close(options) => change::close(&mut client, options, output).await,
-        AccountCommand::Reopen(options) => change::reopen(&mut client, options, output).await,
     }
 }

@@ -1,16 +1,16 @@
 //! The embedded ledger: one partition, decided in memory by the pure rules, kept in SQLite.
 //!
 //! One thread owns both. It takes what batches are waiting, decides them in order, writes what changed and their journal blocks in one
-//! transaction, and answers after the COMMIT that SQLite has synced to disk. If the commit fails, memory is dropped and read again.
+//! transaction, and answers after the COMMIT that SQLite has synced to disk. If that fails, what the batches changed in memory is undone, and
+//! the engine says that it cannot write, until it can.
 //!
 //! All accounts, open reservations and remembered request ids are in memory; the journal is not. [`store`] holds the SQL.
 
 mod store;
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::mpsc;
-use std::thread;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -19,10 +19,7 @@ use tokio::sync::oneshot;
 use super::codec::journal::decode_block;
 use super::model::{Book, StepTime};
 use super::watch::Watchers;
-use super::{
-    Answering, BatchAnswer, Block, DuePage, Engine, Found, Identity, JournalSpan, LedgerError, LedgerId, NamePlace, Opening, Order,
-    Purpose, RequestKey, StoreSettings,
-};
+use super::{Answering, BatchAnswer, Block, DuePage, Engine, JournalSpan, LedgerError, NamePlace, Order, RequestKey, StoreSettings};
 use crate::clock::Clock;
 use crate::domain::account::{Account, Millis, Profile, Reservation};
 use crate::domain::rules::Remembered;
@@ -35,6 +32,8 @@ const MAX_GROUP: usize = 64;
 enum Job {
     Apply(Batch),
     Read(Read),
+    Check(oneshot::Sender<Result<(), LedgerError>>),
+    Close,
 }
 
 /// A batch, and who waits for its answer.
@@ -43,32 +42,34 @@ struct Batch {
     caller: oneshot::Sender<Result<BatchAnswer, LedgerError>>,
 }
 
-/// Looks at what there is, or is told why it cannot.
-type Read = Box<dyn FnOnce(Result<(&Book, &Store), LedgerError>) + Send>;
+/// Looks at what there is.
+type Read = Box<dyn FnOnce(&Book, &Store) + Send>;
+
+/// A change of the system's clock by more than this is told, and those who watch for an instant look again.
+const CLOCK_STEP: Millis = 1_000;
 
 /// The embedded ledger.
 #[derive(Debug)]
 pub struct EmbeddedEngine {
-    identity: Identity,
     jobs: mpsc::Sender<Job>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl EmbeddedEngine {
-    /// Opens the store, and creates it only if `opening` says so; refuses one that another process uses, or that was made with other
-    /// settings.
-    pub fn open(path: &Path, settings: &StoreSettings, opening: Opening, clock: Clock, watchers: Watchers) -> anyhow::Result<Self> {
-        let (mut store, identity) = Store::open(path, settings, opening)?;
+    /// Opens the store, or makes it; refuses one that another process uses, or that was made with other settings.
+    pub fn open(path: &Path, settings: &StoreSettings, clock: Clock, watchers: Watchers) -> anyhow::Result<Self> {
+        let mut store = Store::open(path, settings)?;
         let book = store.load()?;
         let (jobs, inbox) = mpsc::channel();
-        let desk = Desk { store, book: Some(book), clock, window: settings.window, watchers };
-        thread::Builder::new().name("ledger".into()).spawn(move || desk.work(&inbox))?;
-        Ok(Self { identity, jobs })
+        let desk = Desk { store, book, failure: None, clock, window: settings.window, watchers };
+        let thread = thread::Builder::new().name("ledger".into()).spawn(move || desk.work(&inbox))?;
+        Ok(Self { jobs, thread: Mutex::new(Some(thread)) })
     }
 
     fn read<T: Send + 'static>(&self, read: impl FnOnce(&Book, &Store) -> Result<T, LedgerError> + Send + 'static) -> Answering<'_, T> {
         let (answer, pending) = oneshot::channel();
-        let job = Job::Read(Box::new(move |state| {
-            let _ = answer.send(state.and_then(|(book, store)| read(book, store)));
+        let job = Job::Read(Box::new(move |book, store| {
+            let _ = answer.send(read(book, store));
         }));
         self.ask(job, pending).map(|answer| answer.map_err(LedgerError::of_read)).boxed()
     }
@@ -83,16 +84,16 @@ impl EmbeddedEngine {
     }
 }
 
-/// The ledger that a file holds.
-pub fn find(path: &Path) -> anyhow::Result<Found> {
-    store::find(path)
+impl Drop for EmbeddedEngine {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
 /// Puts a rebuilt partition into an empty store; see `restore`.
-pub fn install(path: &Path, settings: &StoreSettings, id: LedgerId, book: &Book) -> anyhow::Result<()> {
-    let (mut store, found) = Store::open(path, settings, Opening::Creating(Purpose::default()))?;
-    anyhow::ensure!(store.load()?.sizes() == [0; 3], "{found} is not empty: a ledger is only restored into an empty store");
-    store.set_id(id)?;
+pub fn install(path: &Path, settings: &StoreSettings, book: &Book) -> anyhow::Result<()> {
+    let mut store = Store::open(path, settings)?;
+    anyhow::ensure!(store.load()?.sizes() == [0; 3], "{} is not empty: a ledger is only restored into an empty one", path.display());
     store.write(book, &[book.everything()])?;
     Ok(())
 }
@@ -100,8 +101,10 @@ pub fn install(path: &Path, settings: &StoreSettings, id: LedgerId, book: &Book)
 /// What the thread owns.
 struct Desk {
     store: Store,
-    /// None: what is in memory is not what is on disk, and must be read again.
-    book: Option<Book>,
+    /// What the disk holds, in memory.
+    book: Book,
+    /// Why the last attempt to write failed; None: it did not.
+    failure: Option<String>,
     clock: Clock,
     window: Millis,
     watchers: Watchers,
@@ -109,34 +112,35 @@ struct Desk {
 
 impl Desk {
     fn work(mut self, inbox: &mpsc::Receiver<Job>) {
-        while let Ok(first) = inbox.recv() {
+        let mut is_open = true;
+        while is_open && let Ok(first) = inbox.recv() {
             let mut batches = Vec::new();
-            let mut reads = Vec::new();
+            let mut rest = Vec::new();
             for job in std::iter::once(first).chain(inbox.try_iter()).take(MAX_GROUP) {
                 match job {
                     Job::Apply(batch) => batches.push(batch),
-                    Job::Read(read) => reads.push(read),
+                    job => rest.push(job),
                 }
             }
-            self.apply(batches);
-            for read in reads {
-                read(self.state());
+            if !batches.is_empty() {
+                self.apply(batches);
+            }
+            for job in rest {
+                match job {
+                    Job::Apply(batch) => self.apply(vec![batch]),
+                    Job::Read(read) => read(&self.book, &self.store),
+                    Job::Check(caller) => drop(caller.send(self.check())),
+                    Job::Close => is_open = false,
+                }
             }
         }
-    }
-
-    /// Memory, which holds what the disk holds, and the disk.
-    fn state(&mut self) -> Result<(&Book, &Store), LedgerError> {
-        if self.book.is_none() {
-            self.book = Some(self.store.load().map_err(|error| LedgerError::not_done(format!("{error:#}")))?);
+        if let Err(error) = self.store.close() {
+            tracing::warn!(%error, "the ledger's store was not closed in good order: what it wrote last is in the file beside it");
         }
-        let book = self.book.as_ref().ok_or_else(|| LedgerError::not_done("the store is not loaded"))?;
-        Ok((book, &self.store))
     }
 
     fn apply(&mut self, batches: Vec<Batch>) {
-        let result = self.state().map(|_| ()).and_then(|()| self.decide(&batches));
-        match result {
+        match self.decide(&batches) {
             Ok(answers) => batches.into_iter().zip(answers).for_each(|(batch, answer)| {
                 let _ = batch.caller.send(Ok(answer));
             }),
@@ -147,18 +151,22 @@ impl Desk {
     }
 
     fn decide(&mut self, batches: &[Batch]) -> Result<Vec<BatchAnswer>, LedgerError> {
-        let Some(book) = &mut self.book else { return Err(LedgerError::not_done("the store is not loaded")) };
         let mut answers = Vec::with_capacity(batches.len());
         let mut all_changes = Vec::with_capacity(batches.len());
+        let time = StepTime::of(&self.clock, self.window);
         for Batch { orders, .. } in batches {
-            let (answer, changes) = book.apply(orders, &StepTime::of(&self.clock, self.window), rand::random());
+            let (answer, changes) = self.book.apply(orders, &time, rand::random());
             answers.push(answer);
             all_changes.push(changes);
         }
-        if let Err(error) = self.store.write(book, &all_changes) {
-            tracing::error!(%error, "the ledger's store did not take a batch");
-            self.book = None;
-            return Err(error);
+        match self.store.write(&self.book, &all_changes) {
+            Ok(has_written) if has_written => self.note(Ok(())),
+            Ok(_) => {}
+            Err(error) => {
+                all_changes.into_iter().rev().for_each(|changes| self.book.undo(changes));
+                self.note(Err(error.to_string()));
+                return Err(error);
+            }
         }
         if !self.watchers.is_empty() {
             for account in all_changes.iter().flat_map(|changes| &changes.accounts) {
@@ -167,13 +175,36 @@ impl Desk {
         }
         Ok(answers)
     }
+
+    /// Follows the system's clock, and says whether the store can be written: if it could not, by trying.
+    fn check(&mut self) -> Result<(), LedgerError> {
+        let step = self.clock.follow_system();
+        if step.abs() > CLOCK_STEP {
+            tracing::warn!(by_ms = step, "the system's clock was set, or the machine has slept");
+            self.watchers.announce_all();
+        }
+        if self.failure.is_some() {
+            let probed = self.store.probe();
+            self.note(probed.map_err(|error| error.to_string()));
+        }
+        match &self.failure {
+            Some(reason) => Err(LedgerError::not_done(format!("it cannot be written: {reason}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps whether a write failed; logged when that changes.
+    fn note(&mut self, written: Result<(), String>) {
+        match (&self.failure, &written) {
+            (None, Err(reason)) => tracing::error!(reason, "the ledger's store cannot be written: nothing is charged until it can"),
+            (Some(_), Ok(())) => tracing::info!("the ledger's store can be written again"),
+            _ => {}
+        }
+        self.failure = written.err();
+    }
 }
 
 impl Engine for EmbeddedEngine {
-    fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
     fn partitions(&self) -> u16 {
         1
     }
@@ -231,6 +262,18 @@ impl Engine for EmbeddedEngine {
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), String>> {
-        self.read(|_, _| Ok(())).map(|result| result.map_err(|error| error.to_string())).boxed()
+        let (caller, pending) = oneshot::channel();
+        self.ask(Job::Check(caller), pending).map(|result| result.map_err(|error| error.to_string())).boxed()
+    }
+
+    fn is_exclusive(&self) -> bool {
+        true
+    }
+
+    fn close(&self) {
+        let _ = self.jobs.send(Job::Close);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // It panics for no reason of its own, and a panic ends the process.
+        let _ = thread.map(JoinHandle::join);
     }
 }

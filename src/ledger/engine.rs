@@ -1,12 +1,12 @@
 //! What an engine is: where accounts are kept and commands decided, one step of one partition at a time.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending};
 
-use super::{Block, DuePage, Identity, JournalSpan, LedgerError, NamePlace, Order, RequestKey};
+use super::{Block, DuePage, JournalSpan, LedgerError, NamePlace, Order, RequestKey};
 #[cfg(doc)]
 use super::{Ledger, MAX_BATCH};
 use crate::domain::account::{Account, Millis, Profile, Reservation};
@@ -55,15 +55,8 @@ pub type StoredAccount = (Account, Profile);
 /// An engine's answer to come.
 pub type Answering<'a, T> = BoxFuture<'a, Result<T, LedgerError>>;
 
-/// What engines without a store say of themselves.
-static IN_MEMORY: LazyLock<Identity> = LazyLock::new(Identity::in_memory);
-
 /// Where accounts are kept, and commands decided.
 pub trait Engine: Send + Sync + 'static {
-    /// Which ledger it is, and where it was found.
-    fn identity(&self) -> &Identity {
-        &IN_MEMORY
-    }
     /// How many partitions there are.
     fn partitions(&self) -> u16;
     /// Decides on the commands of one partition, in order, and journals what they change. At most [`MAX_BATCH`]; none: only expires what is due.
@@ -72,7 +65,7 @@ pub trait Engine: Send + Sync + 'static {
     fn load(&self, partition: u16, accounts: Vec<String>) -> Answering<'_, Vec<Option<StoredAccount>>>;
     /// Ids of accounts in the order of (folded name, id), after the given place, while the folded name begins with the prefix.
     fn names(&self, partition: u16, prefix: String, after: Option<NamePlace>, count: usize) -> Answering<'_, Vec<NamePlace>>;
-    /// Open reservations of an account after the given key, in the order of their keys; fewer than asked for only if there are no more.
+    /// Open reservations of an account after the given key, in the order of their keys.
     fn reservations(
         &self,
         partition: u16,
@@ -96,6 +89,12 @@ pub trait Engine: Send + Sync + 'static {
     fn due_accounts(&self, partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage>;
     /// Whether the store answers and agrees on the time; else what is wrong, for people.
     fn check(&self) -> BoxFuture<'_, Result<(), String>>;
+    /// Whether no other process can have the store while this one has it.
+    fn is_exclusive(&self) -> bool {
+        false
+    }
+    /// Leaves the store in good order. What is asked afterwards gets no answer. Blocks until it is done.
+    fn close(&self) {}
     /// What must be polled for answers to come, if that is not a thread's own business. Whoever asks first has it; a [`Ledger`] does.
     fn work(&self) -> BoxFuture<'static, ()> {
         pending().boxed()

@@ -4,11 +4,15 @@
 //! for tests. One step: expire what is due (bounded), then decide command by command. A step without commands is the sweep: it also rotates
 //! the request ids, if their window is over.
 
+mod undo;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+
+use undo::Before;
 
 use super::codec::{decode_place, encode_place};
 use super::watch::Watchers;
@@ -22,7 +26,7 @@ use crate::domain::rules::{Ended, Fingerprint, Moment, Remembered, ReservationCh
 pub const MAX_EXPIRIES: usize = 1_000;
 
 /// One partition.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Book {
     pub(super) accounts: HashMap<String, Account>,
     pub(super) profiles: HashMap<String, Profile>,
@@ -68,6 +72,8 @@ pub struct Changes {
     pub undone: Vec<RequestKey>,
     /// The block to append.
     pub block: Option<Block>,
+    /// What was replaced, in the order in which it was.
+    pub(super) before: Vec<Before>,
 }
 
 impl Changes {
@@ -104,9 +110,10 @@ impl Book {
         let now = time.now.max(self.state.now);
         let [this_end, next_end] = time.period_ends;
         let moment = Moment { now, period_end: if this_end > now { this_end } else { next_end }, window: time.window };
-        let mut changes = Changes::default();
+        let mut changes = Changes { before: vec![Before::State(self.state)], ..Changes::default() };
         if orders.is_empty() && now - self.state.rotated_at >= time.window {
-            self.older_requests = std::mem::take(&mut self.requests);
+            let younger = std::mem::take(&mut self.requests);
+            changes.before.push(Before::Rotated(std::mem::replace(&mut self.older_requests, younger)));
             self.state.rotated_at = now;
             changes.is_rotated = true;
         }
@@ -138,11 +145,13 @@ impl Book {
             self.expiries.remove(&(at, key));
             if let Some(reservation) = self.reservations.remove(&key) {
                 if let Some(account) = self.accounts.get_mut(&reservation.account) {
+                    changes.before.push(Before::Account(reservation.account.clone(), Some(*account)));
                     account.reserved -= reservation.amount;
                     account.open_reservations -= 1;
                 }
                 self.by_account.remove(&(reservation.account.clone(), key));
-                changes.accounts.push(reservation.account);
+                changes.accounts.push(reservation.account.clone());
+                changes.before.push(Before::Reservation(key, Some(reservation)));
             }
             changes.reservations.push(key);
         }
@@ -171,27 +180,27 @@ impl Book {
         let step = decide(&touched, &order.command, &fingerprint, moment);
         let Some(change) = step.change else { return step.answer };
         if let Some(account) = change.account {
-            match self.accounts.get_mut(id) {
-                Some(place) => *place = account,
-                None => drop(self.accounts.insert(id.clone(), account)),
-            }
+            let before = match self.accounts.get_mut(id) {
+                Some(place) => Some(std::mem::replace(place, account)),
+                None => self.accounts.insert(id.clone(), account),
+            };
+            changes.before.push(Before::Account(id.clone(), before));
             changes.accounts.push(id.clone());
         }
         if let Some(profile) = change.profile {
-            self.put_profile(id, profile);
+            changes.before.push(Before::Profile(id.clone(), self.put_profile(id, profile)));
             changes.profiles.push(id.clone());
         }
         if let Some(key) = reservation_key {
             self.change_reservation(key, change.reservation, changes);
         }
         if let (Some(key), Some(undone)) = (order.original, change.undone) {
-            self.undone.insert(key, undone);
+            changes.before.push(Before::Undone(key, self.undone.insert(key, undone)));
             changes.undone.push(key);
         }
         entries.extend(change.entries);
         if let Some(decision) = change.decision {
-            self.requests.insert(order.key, Remembered { fingerprint: order.fingerprint, decision, ended: Ended::Not });
-            changes.requests.push(order.key);
+            self.remember(order.key, Remembered { fingerprint: order.fingerprint, decision, ended: Ended::Not }, changes);
         }
         step.answer
     }
@@ -213,29 +222,31 @@ impl Book {
         self.requests.get(&key).or_else(|| self.older_requests.get(&key))
     }
 
-    pub(super) fn put_profile(&mut self, id: &str, profile: Profile) {
+    /// Returns the profile that it replaces.
+    pub(super) fn put_profile(&mut self, id: &str, profile: Profile) -> Option<Profile> {
         let place = |profile: &Profile| NamePlace { folded_name: fold_name(&profile.name), account: id.to_owned() };
-        self.names.insert(place(&profile));
-        if let Some(before) = self.profiles.insert(id.to_owned(), profile) {
-            let before = place(&before);
-            if self.profiles.get(id).map(place) != Some(before.clone()) {
-                self.names.remove(&before);
-            }
+        let before = self.profiles.get(id).map(place);
+        if let Some(before) = before {
+            self.names.remove(&before);
         }
+        self.names.insert(place(&profile));
+        self.profiles.insert(id.to_owned(), profile)
     }
 
     pub(super) fn change_reservation(&mut self, key: RequestKey, change: ReservationChange, changes: &mut Changes) {
         let ended = match change {
             ReservationChange::Keep => return,
             ReservationChange::Put(reservation) => {
-                self.remove_reservation(key);
+                let before = self.remove_reservation(key);
+                changes.before.push(Before::Reservation(key, before));
                 self.expiries.insert((reservation.expires_at, key));
                 self.by_account.insert((reservation.account.clone(), key));
                 self.reservations.insert(key, reservation);
                 Ended::Not
             }
             ReservationChange::End(ended) => {
-                self.remove_reservation(key);
+                let before = self.remove_reservation(key);
+                changes.before.push(Before::Reservation(key, before));
                 ended
             }
         };
@@ -244,16 +255,20 @@ impl Book {
         if let Some(remembered) = self.remembered(key).copied()
             && remembered.ended != ended
         {
-            self.requests.insert(key, Remembered { ended, ..remembered });
-            changes.requests.push(key);
+            self.remember(key, Remembered { ended, ..remembered }, changes);
         }
     }
 
-    fn remove_reservation(&mut self, key: RequestKey) {
-        if let Some(before) = self.reservations.remove(&key) {
-            self.expiries.remove(&(before.expires_at, key));
-            self.by_account.remove(&(before.account, key));
-        }
+    fn remember(&mut self, key: RequestKey, remembered: Remembered, changes: &mut Changes) {
+        changes.before.push(Before::Request(key, self.requests.insert(key, remembered)));
+        changes.requests.push(key);
+    }
+
+    fn remove_reservation(&mut self, key: RequestKey) -> Option<Reservation> {
+        let before = self.reservations.remove(&key)?;
+        self.expiries.remove(&(before.expires_at, key));
+        self.by_account.remove(&(before.account.clone(), key));
+        Some(before)
     }
 
     /// The latest time at which something was written: no later step happens before it.

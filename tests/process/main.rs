@@ -18,7 +18,6 @@ mod gap;
 mod identity;
 mod isolation;
 mod money;
-mod paper;
 mod refunds;
 mod step;
 

@@ -9,8 +9,8 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use anyhow::{Context, bail, ensure};
-use rusqlite::{Connection, OpenFlags, Transaction, params};
+use anyhow::{Context, bail};
+use rusqlite::{Connection, Transaction, ffi, params};
 
 use crate::domain::rules::Remembered;
 use crate::ledger::codec::journal::{decode_block, encode_block};
@@ -19,7 +19,7 @@ use crate::ledger::codec::{
     encode_reservation,
 };
 use crate::ledger::model::{Book, Changes, State};
-use crate::ledger::{Block, Found, Identity, LedgerError, LedgerId, NamePlace, Opening, Purpose, RequestKey, StoreSettings, fold_name};
+use crate::ledger::{Block, LedgerError, NamePlace, RequestKey, StoreSettings, fold_name};
 
 /// The version of tables and records. A store of another version is refused.
 const FORMAT_VERSION: i64 = 3;
@@ -48,27 +48,6 @@ const ROTATE: &str = "
     CREATE TABLE requests (id INTEGER PRIMARY KEY, records BLOB NOT NULL);
 ";
 
-/// What the file says of itself.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-struct Stored {
-    /// The ledger's id; none: the file is of an earlier version.
-    #[serde(default)]
-    ledger: Option<LedgerId>,
-    #[serde(default)]
-    purpose: Purpose,
-    #[serde(flatten)]
-    settings: StoreSettings,
-}
-
-/// The ledger that a file holds, read without a claim on it.
-pub(super) fn find(path: &Path) -> anyhow::Result<Found> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    let stored = connection.query_row("SELECT settings FROM settings", [], |row| row.get::<_, String>(0));
-    let stored: Stored =
-        serde_json::from_str(&stored.with_context(|| format!("{} holds no ledger that can be read now", path.display()))?)?;
-    Ok(Found { id: stored.ledger, purpose: stored.purpose })
-}
-
 /// The file.
 #[derive(Debug)]
 pub(super) struct Store {
@@ -79,67 +58,35 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens it; creates it only if `opening` says so.
-    pub(super) fn open(path: &Path, settings: &StoreSettings, opening: Opening) -> anyhow::Result<(Self, Identity)> {
-        let is_new = !path.exists();
-        ensure!(!is_new || opening.purpose().is_some(), "there is no ledger: {} does not exist", path.display());
-        let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        flags.set(OpenFlags::SQLITE_OPEN_CREATE, is_new);
-        let mut connection = Connection::open_with_flags(path, flags).with_context(|| format!("cannot open {}", path.display()))?;
+    /// Opens it, or makes it.
+    pub(super) fn open(path: &Path, settings: &StoreSettings) -> anyhow::Result<Self> {
+        let mut connection = Connection::open(path).with_context(|| format!("cannot open {}", path.display()))?;
         let in_use = || format!("cannot use {}: is another tollgate running on it?", path.display());
         connection.busy_timeout(std::time::Duration::from_millis(200))?;
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).with_context(in_use)?;
-        ensure!(version != 0 || is_new, "the store is empty: {} holds no ledger", path.display());
         connection.pragma_update(None, "journal_mode", "WAL").with_context(in_use)?;
         // The journal and the balances are what was acknowledged: they are on disk before the answer goes out.
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.set_prepared_statement_cache_capacity(32);
-        let stored = match version {
+        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).with_context(in_use)?;
+        match version {
             0 => {
-                let purpose = opening.purpose().unwrap_or_default();
-                let stored = Stored { ledger: Some(LedgerId::random()), purpose, settings: settings.clone() };
                 let transaction = connection.transaction().with_context(in_use)?;
                 transaction.execute_batch(TABLES).with_context(|| format!("{} is not a store of tollgate", path.display()))?;
-                transaction.execute("INSERT INTO settings VALUES (?1)", [serde_json::to_string(&stored)?])?;
+                transaction.execute("INSERT INTO settings VALUES (?1)", [serde_json::to_string(settings)?])?;
                 transaction.pragma_update(None, "user_version", FORMAT_VERSION)?;
                 transaction.commit()?;
-                stored
             }
             FORMAT_VERSION => {
                 let stored: String = connection.query_row("SELECT settings FROM settings", [], |row| row.get(0))?;
-                let stored: Stored = serde_json::from_str(&stored)?;
-                if stored.settings != *settings {
-                    bail!(
-                        "{} was made with other settings: {:?}; this tollgate was started with {settings:?}",
-                        path.display(),
-                        stored.settings
-                    );
+                let stored: StoreSettings = serde_json::from_str(&stored)?;
+                if stored != *settings {
+                    bail!("{} was made with other settings: {stored:?}; this tollgate was started with {settings:?}", path.display());
                 }
-                stored
             }
             other => bail!("{} has format version {other}, and this is a tollgate for version {FORMAT_VERSION}", path.display()),
-        };
-        let store = Self { connection, logged: 0, changed: HashSet::new() };
-        let id = match stored.ledger {
-            Some(id) => id,
-            None => {
-                let id = opening.new_id()?;
-                store.set_id(id)?;
-                tracing::info!(ledger = %id, "the ledger was given an id");
-                id
-            }
-        };
-        let identity = Identity { id, purpose: stored.purpose, place: path.display().to_string().into() };
-        Ok((store, identity))
-    }
-
-    /// Makes it this ledger.
-    pub(super) fn set_id(&self, id: LedgerId) -> anyhow::Result<()> {
-        let stored: String = self.connection.query_row("SELECT settings FROM settings", [], |row| row.get(0))?;
-        let stored = Stored { ledger: Some(id), ..serde_json::from_str(&stored)? };
-        self.connection.execute("UPDATE settings SET settings = ?1", [serde_json::to_string(&stored)?])?;
-        Ok(())
+        }
+        Ok(Self { connection, logged: 0, changed: HashSet::new() })
     }
 
     /// Reads everything but the journal.
@@ -193,29 +140,23 @@ impl Store {
         Ok(book)
     }
 
-    /// Writes what steps have changed, in one transaction.
-    pub(super) fn write(&mut self, book: &Book, all_changes: &[Changes]) -> Result<(), LedgerError> {
+    /// Writes what steps have changed, in one transaction; returns whether there was anything to write.
+    pub(super) fn write(&mut self, book: &Book, all_changes: &[Changes]) -> Result<bool, LedgerError> {
         if all_changes.iter().all(Changes::is_empty) {
-            return Ok(());
-        }
-        let transaction = self.fill(book, all_changes).map_err(LedgerError::not_done)?;
-        transaction.commit().map_err(|error| match error.sqlite_error_code() {
-            // The commit mark is what comes last, so it was not written.
-            Some(rusqlite::ErrorCode::DiskFull) => LedgerError::not_done(error),
-            // It may have been, and be found after a crash.
-            _ => LedgerError::unknown(error),
-        })
-    }
-
-    /// A transaction with what steps have changed. Dropped, it is rolled back.
-    fn fill(&mut self, book: &Book, all_changes: &[Changes]) -> rusqlite::Result<Transaction<'_>> {
-        let transaction = self.connection.transaction()?;
-        for changes in all_changes {
-            write_changes(&transaction, book, changes)?;
+            return Ok(false);
         }
         let accounts: HashSet<&str> = all_changes.iter().flat_map(|changes| &changes.accounts).map(String::as_str).collect();
-        if !accounts.is_empty() {
-            log_accounts(&transaction, book, &accounts)?;
+        let is_log_full = self.logged + accounts.len() > MAX_LOGGED;
+        let transaction = self.fill(book, all_changes, &accounts, is_log_full).map_err(LedgerError::not_done)?;
+        transaction.commit().map_err(|error| match error.sqlite_error() {
+            // The commit mark is what is written last, so it was not.
+            Some(cause) if [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_WRITE].contains(&cause.extended_code) => LedgerError::not_done(error),
+            // It may have been, and be found after a crash.
+            _ => LedgerError::unknown(error),
+        })?;
+        if is_log_full {
+            (self.logged, self.changed) = (0, HashSet::new());
+        } else {
             self.logged += accounts.len();
             for id in accounts {
                 if !self.changed.contains(id) {
@@ -223,15 +164,51 @@ impl Store {
                 }
             }
         }
-        if self.logged > MAX_LOGGED {
-            write_accounts(&transaction, book, &self.changed)?;
-            (self.logged, self.changed) = (0, HashSet::new());
+        Ok(true)
+    }
+
+    /// A transaction with what steps have changed. Dropped, it is rolled back.
+    fn fill(
+        &mut self,
+        book: &Book,
+        all_changes: &[Changes],
+        accounts: &HashSet<&str>,
+        is_log_full: bool,
+    ) -> rusqlite::Result<Transaction<'_>> {
+        self.roll_back()?;
+        let transaction = self.connection.transaction()?;
+        for changes in all_changes {
+            write_changes(&transaction, book, changes)?;
+        }
+        if !accounts.is_empty() {
+            log_accounts(&transaction, book, accounts)?;
+        }
+        if is_log_full {
+            let ids: HashSet<&str> = self.changed.iter().map(String::as_str).chain(accounts.iter().copied()).collect();
+            write_accounts(&transaction, book, &ids)?;
         }
         let State { sequence, last_block, now, rotated_at, legacy_until } = book.state;
         transaction
             .prepare_cached("UPDATE state SET sequence = ?1, last_block = ?2, now = ?3, rotated_at = ?4, legacy_until = ?5")?
             .execute(params![sequence, last_block, now, rotated_at, legacy_until])?;
         Ok(transaction)
+    }
+
+    /// Ends what a failed attempt may have left open.
+    fn roll_back(&self) -> rusqlite::Result<()> {
+        if self.connection.is_autocommit() { Ok(()) } else { self.connection.execute_batch("ROLLBACK") }
+    }
+
+    /// Tries to write, and changes nothing by it.
+    pub(super) fn probe(&self) -> rusqlite::Result<()> {
+        self.roll_back()?;
+        self.connection.pragma_update(None, "user_version", FORMAT_VERSION)
+    }
+
+    /// Closes the file, with all that was written in it: none of it is left in the write-ahead log beside it.
+    pub(super) fn close(self) -> rusqlite::Result<()> {
+        let checkpointed = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        checkpointed.and(self.connection.close().map_err(|(_, error)| error))
     }
 
     /// See [`crate::ledger::Engine::blocks_before`].
@@ -324,10 +301,10 @@ fn log_accounts(transaction: &Transaction<'_>, book: &Book, ids: &HashSet<&str>)
 }
 
 /// Writes the accounts to their rows, and empties their log.
-fn write_accounts(transaction: &Transaction<'_>, book: &Book, ids: &HashSet<String>) -> rusqlite::Result<()> {
+fn write_accounts(transaction: &Transaction<'_>, book: &Book, ids: &HashSet<&str>) -> rusqlite::Result<()> {
     let mut put = transaction.prepare_cached("INSERT INTO accounts VALUES (?1, ?2) ON CONFLICT DO UPDATE SET record = excluded.record")?;
     for id in ids {
-        if let Some(account) = book.accounts.get(id) {
+        if let Some(account) = book.accounts.get(*id) {
             put.execute(params![id, encode_account(account)])?;
         }
     }

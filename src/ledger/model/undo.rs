@@ -1,0 +1,145 @@
+//! Takes back what a step did to a partition in memory, when its store did not take it.
+//!
+//! Each change keeps what it replaced. So a step is undone at the cost of what it changed, however much the partition holds.
+
+use std::collections::HashMap;
+
+use super::{Book, Changes, NamePlace, RequestKey, State, fold_name};
+use crate::domain::account::{Account, Profile, Reservation};
+use crate::domain::rules::Remembered;
+
+/// What a change replaced; None: there was nothing.
+#[derive(Clone, Debug)]
+pub(in crate::ledger) enum Before {
+    State(State),
+    Account(String, Option<Account>),
+    Profile(String, Option<Profile>),
+    Reservation(RequestKey, Option<Reservation>),
+    /// Of the younger requests.
+    Request(RequestKey, Option<Remembered>),
+    Undone(RequestKey, Option<i64>),
+    /// The older requests that a swap of the generations dropped.
+    Rotated(HashMap<RequestKey, Remembered>),
+}
+
+impl Book {
+    /// Takes back what a step changed. Of several steps, the last comes first.
+    pub(in crate::ledger) fn undo(&mut self, changes: Changes) {
+        for before in changes.before.into_iter().rev() {
+            match before {
+                Before::State(state) => self.state = state,
+                Before::Account(id, account) => put_back(&mut self.accounts, id, account),
+                Before::Profile(id, profile) => self.put_back_profile(id, profile),
+                Before::Reservation(key, reservation) => self.put_back_reservation(key, reservation),
+                Before::Request(key, remembered) => put_back(&mut self.requests, key, remembered),
+                Before::Undone(key, sum) => put_back(&mut self.undone, key, sum),
+                Before::Rotated(older) => self.requests = std::mem::replace(&mut self.older_requests, older),
+            }
+        }
+    }
+
+    fn put_back_profile(&mut self, id: String, before: Option<Profile>) {
+        let place = |profile: &Profile| NamePlace { folded_name: fold_name(&profile.name), account: id.clone() };
+        if let Some(place) = self.profiles.get(&id).map(place) {
+            self.names.remove(&place);
+        }
+        if let Some(place) = before.as_ref().map(place) {
+            self.names.insert(place);
+        }
+        put_back(&mut self.profiles, id, before);
+    }
+
+    fn put_back_reservation(&mut self, key: RequestKey, before: Option<Reservation>) {
+        self.remove_reservation(key);
+        if let Some(reservation) = before {
+            self.expiries.insert((reservation.expires_at, key));
+            self.by_account.insert((reservation.account.clone(), key));
+            self.reservations.insert(key, reservation);
+        }
+    }
+}
+
+fn put_back<K: std::hash::Hash + Eq, V>(map: &mut HashMap<K, V>, key: K, before: Option<V>) {
+    match before {
+        Some(value) => drop(map.insert(key, value)),
+        None => drop(map.remove(&key)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::domain::account::{Category, Currency, Mode, NonUsageBilling};
+    use crate::domain::command::{Action, Command, Create, Debit, Excess, Facts, LimitChange, Note, Reserve, Then, Undo};
+    use crate::domain::money::Quote;
+    use crate::ledger::Order;
+    use crate::ledger::model::{MAX_EXPIRIES, StepTime};
+
+    fn order(request_id: &str, action: Action) -> Order {
+        let account = "acme".to_owned();
+        let command =
+            Command { account, request_id: request_id.into(), first_sent_at: None, currency: None, action, note: Note::default() };
+        Order::new(Arc::new(command))
+    }
+
+    fn debit(amount: i64, reservation: Option<&str>) -> Action {
+        let reservation = reservation.map(str::to_owned);
+        Action::Debit(Debit {
+            amount: Quote::new(amount, 0),
+            category: Category::Usage,
+            reservation,
+            then: Then::Settle,
+            excess: Excess::WithinUsableCredit,
+        })
+    }
+
+    #[test]
+    fn a_step_that_is_undone_leaves_nothing_whatever_it_did() {
+        let create = Action::Create(Create {
+            name: "Acme".into(),
+            currency: Currency(*b"EUR"),
+            minor_digits: 2,
+            decimals: 4,
+            mode: Mode::Prepaid,
+            limit: LimitChange::default(),
+            low_credit_threshold: None,
+            non_usage_billing: NonUsageBilling::Consolidated,
+            allow_unusable: false,
+        });
+        let reserve = Reserve { amount: Quote::new(5, 0), minimum: None, validity: 1_000, grace: 1_000 };
+        let refund = Undo {
+            original: "charge".into(),
+            amount: Some(Quote::new(1, 0)),
+            facts: Facts { amount: 30_000, mode: Mode::Prepaid, bill: 1 },
+        };
+        let rename = |name: &str| Action::Update { name: Some(name.into()), low_credit_threshold: None, non_usage_billing: None };
+        let steps = [
+            (0, vec![order("create", create)]),
+            (1, vec![order("top-up", Action::TopUp { amount: Quote::new(100, 0) }), order("hold", Action::Authorize(reserve))]),
+            (2, vec![order("charge", debit(3, None)), order("other", Action::Authorize(reserve)), order("name", rename("Zenith"))]),
+            (3, vec![order("refund", Action::Refund(refund.clone())), order("again", Action::Refund(refund))]),
+            (4, vec![order("settle", debit(2, Some("hold"))), order("name-2", rename("acme"))]),
+            // The other reservation expires.
+            (10_000, vec![order("late", debit(1, None))]),
+            // The generations swap.
+            (100_000, vec![]),
+            (100_001, vec![order("top-up", Action::TopUp { amount: Quote::new(100, 0) }), order("close", Action::Close)]),
+            (200_000, vec![]),
+        ];
+        let mut book = Book::default();
+        let mut has_changed = 0;
+        for (now, orders) in steps {
+            let before = book.clone();
+            let time = StepTime { now: now + 1, period_ends: [1 << 40, 1 << 41], window: 60_000 };
+            let (_, changes) = book.apply(&orders, &time, [7; 16]);
+            let after = book.clone();
+            has_changed += usize::from(after != before);
+            book.undo(changes);
+            assert_eq!(book, before, "undone at {now}");
+            book = after;
+        }
+        assert!(has_changed >= 8 && book.sizes()[1] < MAX_EXPIRIES);
+    }
+}
