@@ -16,7 +16,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .boxed(".tollgate.v1.DebitRequest.remainder.reserve")
         .boxed(".tollgate.v1.Charged.reservation")
         .boxed(".tollgate.v1.Charged.reserve_refused.reserve_declined")
-        .compile_fds(descriptors.clone())?;
-    std::fs::write(out.join("tollgate.v1.bin"), prost::Message::encode_to_vec(&descriptors))?;
+        .compile_fds(descriptors)?;
+    // Reflection serves these too, and with them what the details of errors are; their code is tonic-types's.
+    let served = protox::compile(files.into_iter().chain(["google/rpc/error_details.proto"]), ["proto"])?;
+    std::fs::write(out.join("tollgate.v1.bin"), prost::Message::encode_to_vec(&served))?;
     Ok(())
 }

@@ -10,6 +10,7 @@ mod aggregator;
 mod books;
 mod control;
 mod lane;
+mod opening;
 mod store;
 mod test_clock;
 
@@ -19,6 +20,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use anyhow::Context;
 use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::{MetricsListen, ServeOptions};
@@ -30,6 +32,7 @@ pub use books::{Books, Restored, restore};
 use control::{Control, Doors};
 use lane::LanePlan;
 pub use lane::server as grpc_server;
+pub use opening::create;
 use store::Store;
 
 /// A service that runs within this process. Dropped, it stops.
@@ -62,12 +65,14 @@ impl App {
         let metrics_address = metrics_listener.as_ref().map(TcpListener::local_addr).transpose().context("the listener has no address")?;
 
         let (stop, stopped) = watch::channel(false);
-        let (drain, draining) = watch::channel(false);
+        let draining = CancellationToken::new();
+        let drain = draining.clone().drop_guard();
         let health = Health::new();
-        let store = Store::open(&options.store, clock.clone())?;
+        let store = open(&options, &clock)?;
         let time_zone = options.store.billing_time_zone_name();
         let billing = aggregation::billing(options.billing_url(), &options.billing, time_zone)?;
-        let plan = Arc::new(LanePlan::new(&options, store, billing.clone(), health, draining));
+        let billing = billing.map(|billing| billing.of(store.identity().clone()));
+        let plan = Arc::new(LanePlan::new(&options, store, billing.clone(), health, draining)?);
         let started = (0..options.load.lanes()).map(|number| start_lane(number, &plan)).collect::<anyhow::Result<Vec<_>>>()?;
         let lanes = started.into_iter().map(when_ready).collect::<anyhow::Result<Vec<_>>>()?;
 
@@ -129,6 +134,21 @@ impl App {
 impl Drop for App {
     fn drop(&mut self) {
         self.request_stop();
+    }
+}
+
+/// Opens the ledger, or creates it; refuses a billing store that is another ledger's. Blocks until then, on a thread of its own.
+fn open(options: &ServeOptions, clock: &Clock) -> anyhow::Result<Store> {
+    let (options, clock) = (options.clone(), clock.clone());
+    let (opened, store) = channel();
+    let opening = start_thread("opening", move || async move {
+        let store = opening::open(&options, clock).await?;
+        let _ = opened.send(store);
+        Ok(())
+    })?;
+    match store.recv() {
+        Ok(store) => Ok(store),
+        Err(_) => Err(opening.join().ok().and_then(Result::err).unwrap_or_else(|| anyhow::anyhow!("the ledger was not opened"))),
     }
 }
 

@@ -14,7 +14,9 @@ pub mod credit;
 pub mod demo;
 pub mod export;
 pub mod failure;
+pub mod init;
 pub mod invoice;
+pub mod issuer;
 mod operator;
 mod output;
 pub mod payment;
@@ -24,6 +26,7 @@ pub mod restore;
 pub mod serve;
 pub mod suggest_limit;
 mod table;
+pub mod tax;
 pub mod verify;
 
 use std::future::Future;
@@ -47,6 +50,8 @@ pub struct CommandLine {
 enum Role {
     /// Run the service.
     Serve(Box<ServeOptions>),
+    /// Create a ledger. Nothing else does, unless told to.
+    Init(Box<init::InitOptions>),
     /// Take the journal into the billing store.
     Aggregate(Box<AggregateOptions>),
     /// Start the service, drive a few thousand calls of sample customers through it, show and check what happened.
@@ -59,6 +64,10 @@ enum Role {
     Account(Box<account::AccountOptions>),
     /// List and show invoices, statements and credit notes; write them as files.
     Invoice(Box<invoice::InvoiceOptions>),
+    /// Set and show who issues documents.
+    Issuer(Box<issuer::IssuerOptions>),
+    /// Set and list rates of tax, and accounts that are charged none.
+    Tax(Box<tax::TaxOptions>),
     /// Record payments, take them back, give debts up.
     Payment(Box<payment::PaymentOptions>),
     /// Show what is not yet paid, by account and by how long it is overdue.
@@ -89,6 +98,10 @@ impl CommandLine {
                 refuse_usage(options.validate());
                 serve::run(*options)
             }
+            Role::Init(options) => {
+                refuse_usage(options.books.store.validate());
+                block_on(init::run(*options))
+            }
             Role::Aggregate(options) => {
                 refuse_usage(options.validate());
                 aggregate::run(&options)
@@ -104,6 +117,8 @@ impl CommandLine {
             Role::Credit(options) => block_on(credit::run(options)),
             Role::Account(options) => block_on(account::run(*options)),
             Role::Invoice(options) => block_on(invoice::run(*options)),
+            Role::Issuer(options) => block_on(issuer::run(*options)),
+            Role::Tax(options) => block_on(tax::run(*options)),
             Role::Payment(options) => block_on(payment::run(*options)),
             Role::Receivables(options) => block_on(receivables::run(options)),
             Role::SuggestLimit(options) => block_on(suggest_limit::run(options)),

@@ -4,8 +4,8 @@
 //! process starts from there. [`ServeOptions::validate`] says what does not go together. Nothing here opens or connects anything.
 
 mod billing;
+mod store;
 
-use std::convert::Infallible;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -16,7 +16,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use jiff::tz::TimeZone;
 
-pub use billing::{AggregateOptions, BillingOptions, BillingUrl, BooksOptions, HighWater, IssuerOptions, JournalOptions};
+pub use billing::{AggregateOptions, BillingOptions, BillingUrl, BooksOptions, DocumentOptions, HighWater, JournalOptions};
+pub use store::{CreateOptions, Purpose, RedisUrl};
 
 /// Where the embedded engine keeps its store, unless told otherwise.
 pub const DEFAULT_STORE: &str = "tollgate.db";
@@ -39,6 +40,9 @@ pub struct ServeOptions {
     /// Where the ledger is kept.
     #[command(flatten)]
     pub store: StoreOptions,
+    /// Whether it may be created.
+    #[command(flatten)]
+    pub create: CreateOptions,
     /// Where billing is kept, and how the journal gets there.
     #[command(flatten)]
     pub billing: BillingOptions,
@@ -116,6 +120,9 @@ pub struct LoadOptions {
     /// How many calls may wait for their answer, over all lanes; more are refused at once (RESOURCE_EXHAUSTED).
     #[arg(long, env = "TOLLGATE_MAX_CONCURRENT_REQUESTS", default_value = "10000", value_name = "COUNT")]
     pub max_concurrent_requests: NonZeroUsize,
+    /// How many connections may be open; more are closed at once.
+    #[arg(long, env = "TOLLGATE_MAX_CONNECTIONS", default_value = "4096", value_name = "COUNT")]
+    pub max_connections: NonZeroUsize,
 }
 
 /// What the service tells of itself.
@@ -160,7 +167,8 @@ impl Default for StoreOptions {
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { lanes: None, max_concurrent_requests: NonZeroUsize::MIN.saturating_add(9_999) }
+        let count = |count| NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
+        Self { lanes: None, max_concurrent_requests: count(10_000), max_connections: count(4096) }
     }
 }
 
@@ -238,7 +246,8 @@ impl StoreOptions {
         self.billing_time_zone.iana_name().unwrap_or("UTC")
     }
 
-    fn validate(&self) -> anyhow::Result<()> {
+    /// Says what does not go together, before anything is opened.
+    pub fn validate(&self) -> anyhow::Result<()> {
         match &self.redis {
             Some(url) => url.validate(),
             None => {
@@ -299,57 +308,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// The URL of a Redis, which may hold a password: shown without it.
-///
-/// Anything parses, because clap repeats what does not parse in its message; [`ServeOptions::validate`] refuses what is no such URL.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RedisUrl(String);
-
-impl RedisUrl {
-    /// The URL with its secrets: for whoever connects, not for logs.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-
-    fn validate(&self) -> anyhow::Result<()> {
-        let scheme = self.0.split("://").next().unwrap_or_default();
-        anyhow::ensure!(scheme != "rediss", "--redis rediss://: TLS to Redis is not supported yet; use redis:// or redis+unix://");
-        anyhow::ensure!(
-            self.connection_info().is_some() && ["redis", "redis+unix"].contains(&scheme),
-            "--redis takes redis://[user:password@]host[:port][/database] or redis+unix:///path"
-        );
-        Ok(())
-    }
-
-    fn connection_info(&self) -> Option<redis::ConnectionInfo> {
-        redis::IntoConnectionInfo::into_connection_info(self.0.as_str()).ok()
-    }
-}
-
-impl FromStr for RedisUrl {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl fmt::Display for RedisUrl {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.connection_info() {
-            Some(connection) => write!(formatter, "Redis at {}, database {}", connection.addr(), connection.redis_settings().db()),
-            None => formatter.write_str("a Redis"),
-        }
-    }
-}
-
-impl fmt::Debug for RedisUrl {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "RedisUrl({self})")
-    }
-}
-
 fn parse_time_zone(text: &str) -> Result<TimeZone, String> {
     let zone = TimeZone::get(text).map_err(|_| "not the name of an IANA time zone, such as Europe/Berlin".to_owned())?;
     if zone.iana_name().is_some() { Ok(zone) } else { Err("a time zone without a name cannot be kept in the store".to_owned()) }
@@ -404,7 +362,7 @@ mod tests {
             let shown = format!("{options:?} {} {:?}", options.store.redis.as_ref().unwrap(), options.validate());
             assert!(!shown.contains("hunter2"), "{shown}");
         }
-        assert_eq!(RedisUrl("redis://user:hunter2@host:6380/3".into()).to_string(), "Redis at host:6380, database 3");
+        assert_eq!("redis://user:hunter2@host:6380/3".parse::<RedisUrl>().unwrap().to_string(), "Redis at host:6380, database 3");
     }
 
     #[test]

@@ -1,20 +1,34 @@
 //! Lanes: threads that serve side by side, each with a runtime, sockets and tasks of its own, so that nothing is shared between them.
 //!
 //! One listener accepts for all and deals sockets in turn, so lanes are loaded evenly (SO_REUSEPORT is not even). What a lane does with
-//! its sockets is its caller's concern. Bounds: at most [`WAITING_SOCKETS`] sockets wait for a lane that does not come to take them.
+//! its sockets is its caller's concern. Bounds: at most [`WAITING_SOCKETS`] sockets wait for a lane that does not come to take them; one
+//! that finds no place among all connections is closed at once; one that never speaks is closed after [`socket::PREFACE_LIMIT`].
+//!
+//! A lane does only what is short: [`watchdog`] looks whether it does. [`offload`] has threads for the rest; [`fair`] queues work by its
+//! [`source`].
+
+pub mod fair;
+pub mod offload;
+pub mod socket;
+pub mod source;
+pub mod watchdog;
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::{Stream, StreamExt};
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::runtime;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
+
+use crate::telemetry::metrics;
+use socket::{Dealt, Socket};
 
 /// How many accepted sockets may wait for one lane.
 pub const WAITING_SOCKETS: usize = 256;
@@ -29,17 +43,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Lane {
     /// Its name, in logs.
     pub name: String,
-    sockets: mpsc::Sender<std::net::TcpStream>,
+    sockets: mpsc::Sender<Dealt>,
     thread: JoinHandle<anyhow::Result<()>>,
     ended: oneshot::Receiver<()>,
 }
 
 impl Lane {
     /// Starts a lane. It ends when `serve`, given its sockets, does.
-    pub fn start<Served>(
-        name: String,
-        serve: impl FnOnce(mpsc::Receiver<std::net::TcpStream>) -> Served + Send + 'static,
-    ) -> anyhow::Result<Self>
+    pub fn start<Served>(name: String, serve: impl FnOnce(mpsc::Receiver<Dealt>) -> Served + Send + 'static) -> anyhow::Result<Self>
     where
         Served: Future<Output = anyhow::Result<()>>,
     {
@@ -85,22 +96,27 @@ where
 }
 
 /// The sockets dealt to a lane, registered with the runtime that polls this.
-pub fn sockets(dealt: mpsc::Receiver<std::net::TcpStream>) -> impl Stream<Item = io::Result<TcpStream>> {
-    ReceiverStream::new(dealt).map(TcpStream::from_std)
+pub fn sockets(dealt: mpsc::Receiver<Dealt>) -> impl Stream<Item = io::Result<Socket>> {
+    ReceiverStream::new(dealt).map(Socket::new)
 }
 
-/// Accepts sockets, and deals them to the lanes in turn. Runs until dropped.
-pub async fn deal(listener: &TcpListener, lanes: &[mpsc::Sender<std::net::TcpStream>]) {
+/// Accepts sockets, at most so many at once, and deals them to the lanes in turn. Runs until dropped.
+pub async fn deal(listener: &TcpListener, lanes: &[mpsc::Sender<Dealt>], max_connections: usize) {
+    let places = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
     for lane in lanes.iter().cycle() {
         let socket = loop {
             match accept(listener).await {
-                Ok(socket) => break socket,
+                Ok(socket) => match Arc::clone(&places).try_acquire_owned() {
+                    Ok(place) => break Dealt { socket, place },
+                    Err(_) => metrics().connection_refused(),
+                },
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         };
+        metrics().set_connections(max_connections - places.available_permits());
         if lane.try_send(socket).is_err() {
             tracing::warn!("a connection was dropped: its lane does not take any");
         }
@@ -109,7 +125,7 @@ pub async fn deal(listener: &TcpListener, lanes: &[mpsc::Sender<std::net::TcpStr
 
 /// The lanes' ends that sockets are dealt to.
 #[must_use]
-pub fn dealt_to(lanes: &[Lane]) -> Vec<mpsc::Sender<std::net::TcpStream>> {
+pub fn dealt_to(lanes: &[Lane]) -> Vec<mpsc::Sender<Dealt>> {
     lanes.iter().map(|lane| lane.sockets.clone()).collect()
 }
 
@@ -124,6 +140,7 @@ async fn accept(listener: &TcpListener) -> io::Result<std::net::TcpStream> {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
     use super::*;
 
@@ -144,7 +161,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let ends = dealt_to(&lanes);
-        let dealing = tokio::spawn(async move { deal(&listener, &ends).await });
+        let dealing = tokio::spawn(async move { deal(&listener, &ends, 6).await });
         let mut served_by = Vec::new();
         for _ in 0..6 {
             served_by.push(TcpStream::connect(address).await.unwrap().read_u8().await.unwrap());

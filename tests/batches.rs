@@ -1,6 +1,6 @@
 //! When batches leave, what is in them, and in which order it is told.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail")]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
 
 #[path = "support/stand_in.rs"]
 mod stand_in;
@@ -15,9 +15,10 @@ use tokio::sync::Semaphore;
 use tollgate::clock::Clock;
 use tollgate::domain::command::{Action, Command, Note};
 use tollgate::domain::outcome::{Answer, Refusal};
-use tollgate::ledger::batcher::QUEUE_COMMANDS;
+use tollgate::lanes::source::Source;
+use tollgate::ledger::batcher::{QUEUE_COMMANDS, SHARED_BATCH};
 use tollgate::ledger::watch::Watchers;
-use tollgate::ledger::{Answers, BatchAnswer, Ledger, LedgerError, MAX_BATCH, Pending};
+use tollgate::ledger::{Answers, BatchAnswer, Ledger, LedgerError, Pending};
 
 /// A ledger whose batches return when they may, and what happened in it.
 struct Held {
@@ -145,23 +146,39 @@ async fn a_command_that_nobody_waits_for_any_more_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_full_queue_takes_no_more_and_the_next_partition_does() {
+async fn a_source_that_is_alone_may_fill_half_of_a_queue_and_others_have_room() {
     let held = held(2);
     let (full, free) = (held.account_in(0), held.account_in(1));
     let _under_way = held.ask(&full).unwrap();
     held.happened(1).await;
-    let waiting: Vec<_> = (0..QUEUE_COMMANDS).map(|_| held.ask(&full).unwrap()).collect();
+    let waiting: Vec<_> = (0..QUEUE_COMMANDS / 2).map(|_| held.ask(&full).unwrap()).collect();
     assert!(matches!(held.ask(&full), Err(LedgerError::Busy)));
+    let other = Source::new();
+    assert!(other.scope(|| held.ask(&full)).is_ok());
     let _free = held.ask(&free).unwrap();
     assert_eq!(held.happened(2).await, ["1 sent to 0", "1 sent to 1"]);
-    // Once a batch has left, there is room again for as many.
+    // Once a batch has left, there is room again.
     held.may_return.add_permits(1);
     held.happened(3).await;
-    for _ in 0..MAX_BATCH {
-        held.ask(&full).unwrap();
-    }
-    assert!(matches!(held.ask(&full), Err(LedgerError::Busy)));
+    assert!(held.ask(&full).is_ok());
     drop(waiting);
+}
+
+#[tokio::test]
+async fn sources_take_turns_and_share_smaller_batches() {
+    let held = held(1);
+    let _under_way = held.ask("a").unwrap();
+    held.happened(1).await;
+    let (streams, lonely) = ([Source::new(), Source::new(), Source::new()], Source::new());
+    let flood: Vec<_> = streams.iter().flat_map(|stream| (0..1000).map(|_| stream.scope(|| held.ask("a").unwrap()))).collect();
+    let pending = lonely.scope(|| held.ask("a").unwrap());
+    // Three thousand were there before it, and it is in the next batch.
+    held.may_return.add_permits(2);
+    assert_eq!(answered(pending).await, Err(Refusal::AccountNotFound));
+    let smaller = format!("{SHARED_BATCH} sent to 0");
+    let events = held.happened(4).await;
+    assert_eq!((events[0].as_str(), events[1].as_str()), ("1 sent to 0", smaller.as_str()));
+    assert_eq!(flood.into_iter().filter_map(|pending| pending.now_or_never()).count(), SHARED_BATCH - 1);
 }
 
 #[tokio::test]

@@ -161,6 +161,7 @@ async fn a_payment_is_recorded_once_and_can_be_taken_back() {
         payment_id: "bank-1".into(),
         amount: None,
         operator: operator.clone(),
+        first_sent_at: None,
     };
     let reversed = client.accounts.reverse_payment(reverse).await.unwrap().into_inner();
     assert_eq!((reversed.reversed.unwrap().amount.as_str(), reversed.credit.unwrap().usable.as_str()), ("424.00", "1000.00"));
@@ -171,11 +172,17 @@ async fn a_payment_is_recorded_once_and_can_be_taken_back() {
         request_id: id.into(),
         amount: money(amount),
         operator: operator.clone(),
+        first_sent_at: None,
     };
     let refused = client.billing.write_off(write_off("w-1", "1")).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "EXCEEDS_AMOUNT_DUE"));
-    let owe =
-        v1::AdjustBalanceRequest { account_id: "acme".into(), request_id: "owe".into(), amount: money("-10"), operator: operator.clone() };
+    let owe = v1::AdjustBalanceRequest {
+        account_id: "acme".into(),
+        request_id: "owe".into(),
+        amount: money("-10"),
+        operator: operator.clone(),
+        first_sent_at: None,
+    };
     client.accounts.adjust_balance(owe).await.unwrap();
     let given_up = client.billing.write_off(write_off("w-2", "10")).await.unwrap().into_inner();
     assert_eq!(given_up.credit.unwrap().amount_due, "0.00");
@@ -338,8 +345,7 @@ async fn a_month_is_billed_and_paid(store: &[&str]) {
     let folder = temporary_folder();
     let clock = folder.path().join("clock");
     std::fs::write(&clock, "2026-11-20T12:00:00Z").unwrap();
-    let issuer = ["--issuer-name", "Tollgate Telecom", "--tax-rate", "19", "--test-clock", clock.to_str().unwrap()];
-    let service = Service::start(&[store, &issuer].concat(), &[]);
+    let service = Service::start(&[store, &["--test-clock", clock.to_str().unwrap()]].concat(), &[]);
     let mut client = service.client().await;
     client.open("cedar", PaymentMode::Postpaid, "1200", "0").await;
     client.open("elm", PaymentMode::Prepaid, "0", "10").await;
@@ -354,6 +360,10 @@ async fn a_month_is_billed_and_paid(store: &[&str]) {
     let (address, files) = (service.address, folder.path().to_owned());
     on_a_thread(move || {
         // Asked before the aggregator may have made the tables.
+        let set = operator.run_words(&["issuer", "set", "--name", "Tollgate Telecom", "--country", "DE"]);
+        assert!(set.status.success(), "{set:?}");
+        let set = operator.run_words(&["tax", "set", "19", "--from", "2000-01-01"]);
+        assert!(set.status.success(), "{set:?}");
         let details = ["account", "details", "cedar", "--name", "Cedar Clinics Ltd", "--address", "1 Main Street", "--tax-id", "DE1"];
         let set = operator.run_words(&details);
         assert!(set.status.success(), "{set:?}");

@@ -425,6 +425,7 @@ fn temporary_limit(until: jiff::Timestamp) -> v1::SetCreditLimitRequest {
         credit_limit: Some(v1::CreditLimitChange { permanent: None, temporary }),
         allow_unusable: false,
         operator: Some(v1::Operator { actor: "ann".into(), reason: "a test".into() }),
+        first_sent_at: None,
     }
 }
 

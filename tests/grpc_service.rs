@@ -7,11 +7,13 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
 use tollgate::clock::Clock;
 use tollgate::grpc::v1::account_service_client::AccountServiceClient;
 use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
 use tollgate::grpc::v1::{self, AdviceTopic, DeclineReason, PaymentMode, ThresholdCrossing};
 use tollgate::grpc::{Health, Limits, services};
+use tollgate::lanes::offload::Offload;
 use tollgate::ledger::Ledger;
 use tollgate::ledger::model::ModelEngine;
 use tollgate::ledger::watch::Watchers;
@@ -40,7 +42,8 @@ async fn service_within(limits: Limits) -> Service {
     let watchers = Watchers::default();
     let engine = Arc::new(ModelEngine::new(clock.clone(), DAY, watchers.clone()));
     let health = Health::new();
-    let services = services(Ledger::start(engine, watchers, clock.clone()), None, limits, health.clone());
+    let ledger = Ledger::start(engine, watchers, clock.clone());
+    let services = services(ledger, None, Offload::start().unwrap(), limits, health.clone(), CancellationToken::new());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(Server::builder().serve_with_incoming(services, TcpListenerStream::new(listener)));
@@ -101,7 +104,8 @@ impl Service {
         self.accounts.create_account(account("acme", mode, limit)).await.unwrap();
         if balance != "0" {
             let (account_id, request_id) = ("acme".into(), "opening".into());
-            let request = v1::AdjustBalanceRequest { account_id, request_id, amount: money(balance), operator: operator() };
+            let request =
+                v1::AdjustBalanceRequest { account_id, request_id, amount: money(balance), operator: operator(), first_sent_at: None };
             self.accounts.adjust_balance(request).await.unwrap();
         }
     }
@@ -336,26 +340,33 @@ async fn an_operator_moves_money_and_lets_an_account_rest() {
     let request = v1::TopUpRequest { account_id, request_id, amount: money("20"), ..Default::default() };
     assert_eq!(service.accounts.top_up(request).await.unwrap().into_inner().credit.unwrap().balance, "20.00");
     let (account_id, request_id) = ids("w1");
-    let request = v1::WithdrawRequest { account_id, request_id, amount: money("25"), operator: operator() };
+    let request = v1::WithdrawRequest { account_id, request_id, amount: money("25"), operator: operator(), first_sent_at: None };
     let outcome = service.accounts.withdraw(request).await.unwrap().into_inner().outcome;
     let Some(v1::withdraw_response::Outcome::Declined(decline)) = outcome else { panic!("withdrawn") };
     assert_eq!(decline.reason(), DeclineReason::InsufficientFunds);
     assert_eq!((text(decline.usable), text(decline.shortfall)), ("20.00".into(), "5.00".into()));
     let payment = |payment_id: &str| {
         let (account_id, request_id) = ids("v1");
-        v1::ReversePaymentRequest { account_id, request_id, payment_id: payment_id.into(), amount: None, operator: operator() }
+        v1::ReversePaymentRequest {
+            account_id,
+            request_id,
+            payment_id: payment_id.into(),
+            amount: None,
+            operator: operator(),
+            first_sent_at: None,
+        }
     };
     let error = service.accounts.reverse_payment(payment("opening")).await.unwrap_err();
     assert_eq!(reason(&error), (Code::NotFound, "PAYMENT_NOT_FOUND".into()));
     let reversed = service.accounts.reverse_payment(payment("p1")).await.unwrap().into_inner();
     assert_eq!((text(reversed.reversed), reversed.credit.unwrap().balance), ("20.00".into(), "0.00".into()));
     let (account_id, request_id) = ids("s1");
-    let request = v1::SuspendAccountRequest { account_id, request_id, operator: operator() };
+    let request = v1::SuspendAccountRequest { account_id, request_id, operator: operator(), first_sent_at: None };
     assert!(service.accounts.suspend_account(request).await.unwrap().into_inner().changed);
     let error = service.charging.debit(debit("d1", "1")).await.unwrap_err();
     assert_eq!(reason(&error), (Code::FailedPrecondition, "ACCOUNT_SUSPENDED".into()));
     let (account_id, request_id) = ids("s2");
-    let request = v1::ResumeAccountRequest { account_id, request_id, operator: operator() };
+    let request = v1::ResumeAccountRequest { account_id, request_id, operator: operator(), first_sent_at: None };
     assert!(service.accounts.resume_account(request).await.unwrap().into_inner().changed);
     let (account_id, request_id) = ids("n1");
     let request = v1::UpdateAccountRequest { account_id, request_id, name: Some("Acme".into()), ..Default::default() };
@@ -364,7 +375,7 @@ async fn an_operator_moves_money_and_lets_an_account_rest() {
     let found = service.accounts.get_account(request).await.unwrap().into_inner().account.unwrap();
     assert_eq!((found.name.as_str(), text(found.permanent_limit)), ("Acme", "50.00".into()));
     let (account_id, request_id) = ids("x1");
-    let request = v1::CloseAccountRequest { account_id, request_id, operator: operator() };
+    let request = v1::CloseAccountRequest { account_id, request_id, operator: operator(), first_sent_at: None };
     let credit = service.accounts.close_account(request).await.unwrap().into_inner().credit.unwrap();
     assert_eq!(credit.status(), v1::AccountStatus::Closed);
 }
@@ -381,6 +392,7 @@ async fn a_temporary_limit_counts_until_its_last_instant() {
         credit_limit: Some(v1::CreditLimitChange { permanent: None, temporary }),
         allow_unusable: false,
         operator: operator(),
+        first_sent_at: None,
     };
     let credit = service.accounts.set_credit_limit(request).await.unwrap().into_inner().credit.unwrap();
     assert_eq!((credit.credit_limit.as_str(), credit.credit_limit_expires_at.is_some()), ("80.00", true));

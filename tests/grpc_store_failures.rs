@@ -12,9 +12,11 @@ use jiff::tz::TimeZone;
 use stand_in::StandIn;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
 use tollgate::clock::Clock;
 use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
 use tollgate::grpc::{Health, Limits, services, v1};
+use tollgate::lanes::offload::Offload;
 use tollgate::ledger::watch::Watchers;
 use tollgate::ledger::{Ledger, LedgerError};
 use tonic::transport::{Channel, Server};
@@ -26,7 +28,7 @@ async fn client(error: Option<LedgerError>) -> ChargingServiceClient<Channel> {
     let ledger = Ledger::start(Arc::new(StandIn::failing(error)), Watchers::default(), clock);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let services = services(ledger, None, Limits::default(), Health::new());
+    let services = services(ledger, None, Offload::start().unwrap(), Limits::default(), Health::new(), CancellationToken::new());
     tokio::spawn(Server::builder().serve_with_incoming(services, TcpListenerStream::new(listener)));
     ChargingServiceClient::connect(format!("http://{address}")).await.unwrap()
 }

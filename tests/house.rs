@@ -150,7 +150,12 @@ fn the_readme_names_every_setting_and_every_reason() {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let command = CommandLine::command();
     let mut missing = Vec::new();
-    for argument in command.find_subcommand("serve").unwrap().get_arguments().filter(|argument| argument.get_long() != Some("help")) {
+    for argument in command
+        .find_subcommand("serve")
+        .unwrap()
+        .get_arguments()
+        .filter(|argument| argument.get_long() != Some("help") && !argument.is_hide_set())
+    {
         let (option, variable) = (argument.get_long().unwrap(), argument.get_env().unwrap().to_str().unwrap());
         let mut row = format!("| `--{option}` | `{variable}` | ");
         if let [default] = argument.get_default_values() {

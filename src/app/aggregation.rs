@@ -8,16 +8,15 @@ use tokio::sync::{oneshot, watch};
 
 use super::lane::LanePlan;
 use crate::billing::Billing;
-use crate::billing::document::Party;
 use crate::billing::runner::{Aggregator, AggregatorOptions};
-use crate::billing::settings::{BillingSettings, NumberPrefixes, TaxRate};
+use crate::billing::settings::{BillingSettings, NumberPrefixes};
 use crate::billing::status::Status;
-use crate::config::{BillingOptions, IssuerOptions};
+use crate::config::{BillingOptions, DocumentOptions};
 use crate::lanes::start_thread;
 
 /// The billing store of these options, if there is to be one. It is not looked at: charging does not wait for it.
 pub fn billing(url: Option<String>, options: &BillingOptions, time_zone: &str) -> anyhow::Result<Option<Billing>> {
-    let settings = settings(&options.issuer, time_zone)?;
+    let settings = settings(&options.documents, time_zone)?;
     url.map(|url| Billing::connect_lazily(&url, settings).context("cannot use the billing store")).transpose()
 }
 
@@ -30,27 +29,15 @@ pub fn aggregator_options(options: &BillingOptions) -> AggregatorOptions {
     }
 }
 
-fn settings(options: &IssuerOptions, time_zone: &str) -> anyhow::Result<BillingSettings> {
-    let lines = options.issuer_address.iter().flat_map(|address| address.split(';')).map(str::trim).filter(|line| !line.is_empty());
+/// What documents are like.
+pub fn settings(options: &DocumentOptions, time_zone: &str) -> anyhow::Result<BillingSettings> {
     let prefixes = NumberPrefixes {
         invoice: options.invoice_prefix.clone(),
         statement: options.statement_prefix.clone(),
         credit_note: options.credit_note_prefix.clone(),
     };
     prefixes.check().map_err(|problem| anyhow::anyhow!("--invoice-prefix, --statement-prefix, --credit-note-prefix: {problem}"))?;
-    let tax_rate: TaxRate = options.tax_rate.as_deref().unwrap_or_default().parse().context("--tax-rate")?;
-    Ok(BillingSettings {
-        issuer: Party {
-            name: options.issuer_name.clone().unwrap_or_default(),
-            address: lines.map(str::to_owned).collect(),
-            tax_id: options.issuer_tax_id.clone().unwrap_or_default(),
-            email: options.issuer_email.clone().unwrap_or_default(),
-        },
-        tax_rate,
-        due_days: options.due_days,
-        prefixes,
-        time_zone: time_zone.to_owned(),
-    })
+    Ok(BillingSettings { due_days: options.due_days, prefixes, time_zone: time_zone.to_owned() })
 }
 
 /// An aggregator that runs.

@@ -1,7 +1,5 @@
 //! An aggregator as a process of its own: reads the ledger's journal, serves metrics, and ends when it is told to.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -16,8 +14,8 @@ use crate::billing::runner::Aggregator;
 use crate::billing::status::Status;
 use crate::clock::Clock;
 use crate::config::{AggregateOptions, MetricsListen};
-use crate::ledger::Ledger;
-use crate::telemetry::endpoint::{self, IsServing};
+use crate::ledger::{Ledger, Opening};
+use crate::telemetry::endpoint::{self, Serving};
 use crate::telemetry::metrics;
 
 /// How often the ledger is looked at.
@@ -40,18 +38,18 @@ pub async fn aggregate<Shown: Future<Output = ()>>(
     };
     let listener = options.metrics_listen.0.map(|address| listen(address, "--metrics-listen")).transpose()?;
     let metrics_address = listener.as_ref().map(std::net::TcpListener::local_addr).transpose().context("the listener has no address")?;
-    let store = Store::open(&options.store, clock.clone())?;
+    let store = Store::open(&options.store, Opening::Existing, clock.clone()).await?;
     let ledger = Ledger::start(store.engine().await?, store.watchers.clone(), clock);
     let time_zone = options.store.billing_time_zone_name();
     let billing = billing(options.billing_url(), &options.billing, time_zone)?.context("there is no billing store to aggregate to")?;
     let aggregator = Aggregator::new(ledger.clone(), billing, aggregator_options(&options.billing));
     let status = aggregator.status();
-    let is_serving = IsServing::default();
+    let serving = Serving::default();
     tracing::info!(metrics = %MetricsListen(metrics_address), "aggregating");
     let ended = tokio::select! {
         result = aggregator.run(stopped) => result.context("the aggregation failed"),
-        () = look_after(options, &ledger, &status, &is_serving) => Ok(()),
-        result = serve_metrics(listener, Arc::clone(&is_serving)) => result.context("the metrics endpoint failed"),
+        () = look_after(options, &ledger, &status, &serving) => Ok(()),
+        result = serve_metrics(listener, serving.clone()) => result.context("the metrics endpoint failed"),
         () = async {
             show(status.clone()).await;
             std::future::pending().await
@@ -61,15 +59,15 @@ pub async fn aggregate<Shown: Future<Output = ()>>(
     ended
 }
 
-async fn serve_metrics(listener: Option<std::net::TcpListener>, is_serving: IsServing) -> anyhow::Result<()> {
+async fn serve_metrics(listener: Option<std::net::TcpListener>, serving: Serving) -> anyhow::Result<()> {
     match listener {
-        Some(listener) => Ok(endpoint::serve(TcpListener::from_std(listener)?, is_serving).await?),
+        Some(listener) => Ok(endpoint::serve(TcpListener::from_std(listener)?, serving).await?),
         None => std::future::pending().await,
     }
 }
 
 /// Keeps the ledger's time, and tells health whether all goes on, for ever.
-async fn look_after(options: &AggregateOptions, ledger: &Ledger, status: &Status, is_serving: &IsServing) {
+async fn look_after(options: &AggregateOptions, ledger: &Ledger, status: &Status, serving: &Serving) {
     let mut ticks = interval(TICK);
     loop {
         ticks.tick().await;
@@ -78,6 +76,6 @@ async fn look_after(options: &AggregateOptions, ledger: &Ledger, status: &Status
         }
         let ledger_state = timeout(TICK_LIMIT, ledger.check()).await.unwrap_or_else(|_| Err("it does not answer".to_owned()));
         metrics().set_store_up(ledger_state.is_ok());
-        is_serving.store(ledger_state.is_ok() && status.problem().is_none(), Ordering::Relaxed);
+        serving.set(ledger_state.and_then(|()| status.problem().map_or(Ok(()), Err)));
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 
-use super::aggregation::billing;
+use super::aggregation::settings as document_settings;
 use super::store::{Store, redis_options, settings};
 use super::test_clock;
 use crate::billing::Billing;
@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::config::BooksOptions;
 use crate::domain::account::Millis;
 use crate::ledger::redis::install::Installation;
-use crate::ledger::{Ledger, StoreSettings, embedded};
+use crate::ledger::{Ledger, LedgerId, Opening, StoreSettings, embedded};
 
 /// Ledger and billing store.
 pub struct Books {
@@ -23,13 +23,15 @@ pub struct Books {
 }
 
 impl Books {
-    /// Opens both. An embedded store must not be in use by a service.
+    /// Opens both, which must be there, and belong together. An embedded store must not be in use by a service.
     pub async fn open(options: &BooksOptions) -> anyhow::Result<Self> {
+        let billing = open_billing(options).await?;
         let clock = clock(options)?;
-        let store = Store::open(&options.store, clock.clone())?;
+        let store = Store::open(&options.store, Opening::Existing, clock.clone()).await?;
+        billing.check_ledger(store.identity()).await?;
         let ledger = Ledger::start(store.engine().await?, store.watchers.clone(), clock);
         ledger.check().await.map_err(anyhow::Error::msg).context("the ledger's store cannot be used")?;
-        Ok(Self { ledger, billing: open_billing(options).await?, settings: store.settings().clone() })
+        Ok(Self { ledger, billing, settings: store.settings().clone() })
     }
 
     /// How long request ids are remembered.
@@ -59,8 +61,10 @@ pub struct Restored {
 /// Done again after it was interrupted, it begins anew. Nothing may use the ledger meanwhile: services refuse to.
 pub async fn restore(options: &BooksOptions, seen: impl Fn(u16, u64)) -> anyhow::Result<Vec<Restored>> {
     let (clock, billing, settings) = (clock(options)?, open_billing(options).await?, settings(&options.store));
+    // The same ledger as before. One of an earlier version gets an id here.
+    let id = billing.ledger_id().await?.unwrap_or_else(LedgerId::random);
     let mut target = match &options.store.redis {
-        Some(url) => Target::Redis(Installation::begin(&redis_options(&options.store, url), &settings).await?),
+        Some(url) => Target::Redis(Installation::begin(&redis_options(&options.store, url), &settings, id).await?),
         None => Target::Embedded,
     };
     let (mut restored, mut chains) = (Vec::new(), Vec::new());
@@ -71,13 +75,13 @@ pub async fn restore(options: &BooksOptions, seen: impl Fn(u16, u64)) -> anyhow:
         }
         match &mut target {
             Target::Redis(installation) => installation.install(partition, &rebuilt.book).await?,
-            Target::Embedded => embedded::install(&options.store.path(), &settings, &rebuilt.book)?,
+            Target::Embedded => embedded::install(&options.store.path(), &settings, id, &rebuilt.book)?,
         }
         let [accounts, reservations, request_ids] = rebuilt.book.sizes();
         restored.push(Restored { partition, entries: rebuilt.entries, accounts, reservations, request_ids });
         chains.push((partition, rebuilt.entries, rebuilt.chain));
     }
-    billing.begin_chains(&chains).await?;
+    billing.begin_chains(id, &chains).await?;
     if let Target::Redis(installation) = target {
         installation.finish().await?;
     }
@@ -99,10 +103,9 @@ fn clock(options: &BooksOptions) -> anyhow::Result<Clock> {
     })
 }
 
-/// The billing store alone, its tables up to date.
+/// The billing store, which must know a ledger; its tables are brought up to date.
 async fn open_billing(options: &BooksOptions) -> anyhow::Result<Billing> {
-    let url = options.billing_url();
-    let billing = billing(url, &options.billing, options.store.billing_time_zone_name())?.context("there is no billing store")?;
-    billing.store().migrate().await.context("cannot use the billing store")?;
-    Ok(billing)
+    let settings = document_settings(&options.billing.documents, options.store.billing_time_zone_name())?;
+    let url = options.billing_url().context("there is no billing store")?;
+    Ok(Billing::open_existing(&url, settings).await?)
 }

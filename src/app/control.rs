@@ -3,7 +3,6 @@
 use std::net::TcpListener as StdListener;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -11,6 +10,7 @@ use futures_util::future::select_all;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::DropGuard;
 
 use super::aggregation::Aggregation;
 use super::lane::LanePlan;
@@ -51,8 +51,8 @@ pub struct Control {
     pub test_clock: Option<PathBuf>,
     /// Says when to stop.
     pub stopped: watch::Receiver<bool>,
-    /// Tells the lanes to end, once no more sockets are accepted.
-    pub drain: watch::Sender<bool>,
+    /// Dropped once no more sockets are accepted: then the lanes end.
+    pub drain: DropGuard,
 }
 
 impl Control {
@@ -61,7 +61,7 @@ impl Control {
         let result = self.work(doors).await;
         tracing::info!("stopping");
         self.plan.health.set_serving(false).await;
-        self.drain.send_replace(true);
+        drop(self.drain);
         for lane in &mut self.lanes {
             lane.ended().await;
         }
@@ -82,14 +82,14 @@ impl Control {
     async fn work(&mut self, doors: Doors) -> anyhow::Result<()> {
         let listener = TcpListener::from_std(doors.calls).context("cannot accept connections")?;
         let ledger = self.plan.ledger().await?;
-        let is_serving = endpoint::IsServing::default();
-        let metrics = serve_metrics(doors.metrics, Arc::clone(&is_serving));
+        let serving = endpoint::Serving::default();
+        let metrics = serve_metrics(doors.metrics, serving.clone());
         let ends = lanes::dealt_to(&self.lanes);
         let mut stopped = self.stopped.clone();
         tokio::select! {
             () = until(&mut stopped) => Ok(()),
-            () = lanes::deal(&listener, &ends) => Err(anyhow::anyhow!("there are no lanes")),
-            () = tick(&self.plan, &ledger, &is_serving, self.test_clock.as_ref()) => Ok(()),
+            () = lanes::deal(&listener, &ends, self.plan.max_connections) => Err(anyhow::anyhow!("there are no lanes")),
+            () = tick(&self.plan, &ledger, &serving, self.test_clock.as_ref()) => Ok(()),
             () = watch_journal(&self.plan, &ledger, self.aggregation.as_ref()) => Ok(()),
             () = self.plan.store.listen() => Ok(()),
             result = metrics => result.context("the metrics endpoint failed").and_then(|()| Err(anyhow::anyhow!("the metrics endpoint ended"))),
@@ -98,15 +98,15 @@ impl Control {
     }
 }
 
-async fn serve_metrics(listener: Option<StdListener>, is_serving: Arc<AtomicBool>) -> anyhow::Result<()> {
+async fn serve_metrics(listener: Option<StdListener>, serving: endpoint::Serving) -> anyhow::Result<()> {
     match listener {
-        Some(listener) => Ok(endpoint::serve(TcpListener::from_std(listener)?, is_serving).await?),
+        Some(listener) => Ok(endpoint::serve(TcpListener::from_std(listener)?, serving).await?),
         None => std::future::pending().await,
     }
 }
 
 /// Looks after the store, for ever: tells health and metrics whether it can serve, and expires what is due.
-async fn tick(plan: &LanePlan, ledger: &Ledger, is_serving: &AtomicBool, test_clock: Option<&PathBuf>) {
+async fn tick(plan: &LanePlan, ledger: &Ledger, serving: &endpoint::Serving, test_clock: Option<&PathBuf>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut was_up = None;
@@ -118,13 +118,13 @@ async fn tick(plan: &LanePlan, ledger: &Ledger, is_serving: &AtomicBool, test_cl
         }
         let state = timeout(TICK_LIMIT, look_after(ledger)).await.unwrap_or_else(|_| Err("it does not answer".to_owned()));
         let is_up = state.is_ok();
+        serving.set(state.clone());
         if was_up.replace(is_up) != Some(is_up) {
             match state {
                 Ok(()) => tracing::info!("the store is up"),
                 Err(reason) => tracing::error!(reason, "the store is down"),
             }
             metrics().set_store_up(is_up);
-            is_serving.store(is_up, Ordering::Relaxed);
             plan.health.set_serving(is_up).await;
         }
     }

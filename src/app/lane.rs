@@ -7,16 +7,18 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tower::Layer;
 
 use super::store::Store;
-use super::until;
 use crate::billing::Billing;
 use crate::config::ServeOptions;
 use crate::grpc::{self, Health, Limits};
 use crate::lanes;
+use crate::lanes::offload::Offload;
+use crate::lanes::socket::Dealt;
 use crate::ledger::{JournalGate, Ledger};
 use crate::telemetry::rpc::RpcLayer;
 
@@ -28,6 +30,10 @@ const RESET_STREAMS: usize = 64;
 
 /// How large the headers of a call may be.
 const HEADER_BYTES: u32 = 16 * 1024;
+
+/// How much a peer may send of a stream, and of all streams of a connection, before it is read.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,32 +48,44 @@ pub struct LanePlan {
     pub billing: Option<Billing>,
     /// Which journals are full.
     pub gate: JournalGate,
+    /// Threads for what is not short.
+    pub offload: Offload,
+    /// How many connections there may be.
+    pub max_connections: usize,
     limits: Limits,
     grace: Duration,
-    draining: watch::Receiver<bool>,
+    draining: CancellationToken,
 }
 
 impl LanePlan {
     /// The plan for all lanes of a service.
-    pub fn new(options: &ServeOptions, store: Store, billing: Option<Billing>, health: Health, draining: watch::Receiver<bool>) -> Self {
+    pub fn new(
+        options: &ServeOptions,
+        store: Store,
+        billing: Option<Billing>,
+        health: Health,
+        draining: CancellationToken,
+    ) -> anyhow::Result<Self> {
         let limits = limits(options);
         // Of an embedded store without billing, nobody reads the journal, and it is on disk: it may grow.
         let is_read = options.store.redis.is_some() || billing.is_some();
         let most = options.journal.journal_high_water.0.filter(|_| is_read);
         let gate = JournalGate::new(options.store.partitions(), most);
-        Self { store, health, billing, gate, limits, grace: options.network.shutdown_grace, draining }
+        let (offload, grace) = (Offload::start()?, options.network.shutdown_grace);
+        let max_connections = options.load.max_connections.get();
+        Ok(Self { store, health, billing, gate, offload, max_connections, limits, grace, draining })
     }
 
     /// Serves the sockets dealt to a lane, until the service stops; calls under way may then take the grace to end.
-    pub async fn serve(self: Arc<Self>, dealt: mpsc::Receiver<std::net::TcpStream>, ready: Sender<()>) -> anyhow::Result<()> {
+    pub async fn serve(self: Arc<Self>, dealt: mpsc::Receiver<Dealt>, ready: Sender<()>) -> anyhow::Result<()> {
         let ledger = self.ledger().await?;
-        let service = RpcLayer.layer(grpc::services(ledger, self.billing.clone(), self.limits, self.health.clone()));
-        let mut draining = self.draining.clone();
-        let serving = server().serve_with_incoming_shutdown(service, lanes::sockets(dealt), async move { until(&mut draining).await });
-        let mut draining = self.draining.clone();
+        let (billing, offload, health) = (self.billing.clone(), self.offload.clone(), self.health.clone());
+        let service = RpcLayer.layer(grpc::services(ledger, billing, offload, self.limits, health, self.draining.clone()));
+        let draining = self.draining.clone().cancelled_owned();
+        let serving = server().serve_with_incoming_shutdown(service, lanes::sockets(dealt), draining);
         // tonic waits for streams without bound.
         let grace_over = async {
-            until(&mut draining).await;
+            self.draining.cancelled().await;
             tokio::time::sleep(self.grace).await;
         };
         let _ = ready.send(());
@@ -92,6 +110,8 @@ pub fn server() -> Server {
     // No max_connection_age_grace: it cuts connections without a word.
     Server::builder()
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .http2_max_pending_accept_reset_streams(Some(RESET_STREAMS))

@@ -8,9 +8,9 @@ use crate::clock::Clock;
 use crate::config::{RedisUrl, StoreOptions};
 use crate::domain::account::Millis;
 use crate::ledger::embedded::EmbeddedEngine;
-use crate::ledger::redis::{RedisEngine, RedisOptions, announce};
+use crate::ledger::redis::{RedisLedger, RedisOptions, announce};
 use crate::ledger::watch::Watchers;
-use crate::ledger::{Engine, StoreSettings};
+use crate::ledger::{Engine, Identity, Opening, StoreSettings};
 
 /// Where the ledger is kept.
 pub struct Store {
@@ -24,24 +24,37 @@ pub struct Store {
 
 enum Kind {
     Embedded(Arc<dyn Engine>),
-    Redis { url: RedisUrl, options: RedisOptions },
+    Redis { url: RedisUrl, ledger: RedisLedger },
 }
 
 impl Store {
-    /// Opens an embedded store; one in Redis is opened by whoever wants an engine.
-    pub fn open(options: &StoreOptions, clock: Clock) -> anyhow::Result<Self> {
+    /// Opens it, and creates it only if `opening` says so. What is in Redis is connected to by whoever wants an engine.
+    pub async fn open(options: &StoreOptions, opening: Opening, clock: Clock) -> anyhow::Result<Self> {
         let watchers = Watchers::default();
         let settings = settings(options);
         let kind = match &options.redis {
-            Some(url) => Kind::Redis { url: url.clone(), options: redis_options(options, url) },
+            Some(url) => {
+                let ledger = RedisLedger::open(redis_options(options, url), settings.clone(), opening)
+                    .await
+                    .with_context(|| format!("cannot use the store in the {url}"))?;
+                Kind::Redis { url: url.clone(), ledger }
+            }
             None => {
                 let path = options.path();
-                let engine = EmbeddedEngine::open(&path, &settings, clock.clone(), watchers.clone())
+                let engine = EmbeddedEngine::open(&path, &settings, opening, clock.clone(), watchers.clone())
                     .with_context(|| format!("cannot open the store {}", path.display()))?;
                 Kind::Embedded(Arc::new(engine))
             }
         };
         Ok(Self { clock, watchers, settings, kind })
+    }
+
+    /// Which ledger it is.
+    pub fn identity(&self) -> &Identity {
+        match &self.kind {
+            Kind::Embedded(engine) => engine.identity(),
+            Kind::Redis { ledger, .. } => ledger.identity(),
+        }
     }
 
     /// How the ledger's store was set up.
@@ -53,10 +66,8 @@ impl Store {
     pub async fn engine(&self) -> anyhow::Result<Arc<dyn Engine>> {
         match &self.kind {
             Kind::Embedded(engine) => Ok(Arc::clone(engine)),
-            Kind::Redis { url, options } => {
-                let engine = RedisEngine::connect(options.clone(), self.settings.clone(), self.clock.clone())
-                    .await
-                    .with_context(|| format!("cannot use the store in the {url}"))?;
+            Kind::Redis { url, ledger } => {
+                let engine = ledger.connect(self.clock.clone()).await.with_context(|| format!("cannot use the store in the {url}"))?;
                 Ok(Arc::new(engine))
             }
         }
@@ -73,7 +84,7 @@ impl Store {
     pub async fn listen(&self) {
         match &self.kind {
             Kind::Embedded(_) => std::future::pending().await,
-            Kind::Redis { options, .. } => announce::listen(options.clone(), self.settings.partitions, self.watchers.clone()).await,
+            Kind::Redis { ledger, .. } => announce::listen(ledger.options().clone(), self.settings.partitions, self.watchers.clone()).await,
         }
     }
 }

@@ -10,9 +10,11 @@ pub mod customers;
 pub mod documents;
 pub mod draft;
 mod forget;
+mod frozen;
 pub mod history;
 mod issue;
 pub mod receivables;
+mod taxes;
 
 pub use apply::apply;
 pub use forget::{end_again, forget, is_of_end, issued_of};

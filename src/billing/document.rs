@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::tax::TaxRate;
 use crate::domain::account::Millis;
 
 /// What kind of document it is. Each kind has a series of numbers of its own.
@@ -61,7 +62,84 @@ impl Cause {
     }
 }
 
-/// Who issues a document, or whom it is for.
+/// Who issues documents. A document keeps it as it was on the day of its issue.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Issuer {
+    /// The name.
+    pub name: String,
+    /// The lines of the postal address above the town.
+    pub address: Vec<String>,
+    /// The postal code.
+    pub postal_code: String,
+    /// The town.
+    pub city: String,
+    /// ISO 3166-1 alpha-2: "DE".
+    pub country: String,
+    /// The tax id; empty: none.
+    pub tax_id: String,
+    /// Where to write to; empty: nowhere.
+    pub email: String,
+    /// Where to call; empty: nowhere.
+    pub phone: String,
+    /// Where to look; empty: nowhere.
+    pub website: String,
+    /// How to pay: the lines of a bank account, or of another way.
+    pub payment: Vec<String>,
+    /// What stands at the end of each document.
+    pub footer: Vec<String>,
+}
+
+impl Issuer {
+    /// The lines of the postal address, the town and the country among them.
+    #[must_use]
+    pub fn address_lines(&self) -> Vec<String> {
+        let town = [&self.postal_code, &self.city].into_iter().filter(|text| !text.is_empty()).cloned().collect::<Vec<_>>().join(" ");
+        self.address.iter().cloned().chain([town, self.country.clone()]).filter(|line| !line.is_empty()).collect()
+    }
+}
+
+/// Why no tax is charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Relief {
+    /// The customer is exempt.
+    Exempt,
+    /// The customer owes the tax.
+    ReverseCharge,
+}
+
+/// That an account is charged no tax.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exemption {
+    /// Of what kind.
+    pub relief: Relief,
+    /// Why, as documents say it.
+    pub reason: String,
+}
+
+/// What a document charges at one rate of tax. Amounts include the tax.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaxLine {
+    /// The rate.
+    pub rate: TaxRate,
+    /// Of which categories; empty: of all.
+    pub categories: Vec<String>,
+    /// What is charged.
+    pub gross: i64,
+    /// The tax in it.
+    pub tax: i64,
+}
+
+impl TaxLine {
+    /// What is charged without the tax.
+    #[must_use]
+    pub fn net(&self) -> i64 {
+        self.gross.saturating_sub(self.tax)
+    }
+}
+
+/// Whom a document is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Party {
     /// The name.
@@ -136,7 +214,7 @@ pub struct Document {
     /// The account's number of the bill.
     pub bill: u32,
     /// Who issues it.
-    pub issuer: Party,
+    pub issuer: Issuer,
     /// Whom it is for.
     pub customer: Party,
     /// ISO 4217.
@@ -153,7 +231,7 @@ pub struct Document {
     pub period_to: Millis,
     /// When the document was issued; 0: not yet.
     pub issued_at: Millis,
-    /// When it is to be paid; None: there is nothing to pay.
+    /// By when it is to be paid; None: it is no invoice.
     pub due_at: Option<Millis>,
     /// What there is to buy (of a credit note: what is given back), by item.
     pub items: Vec<Item>,
@@ -169,12 +247,15 @@ pub struct Document {
     pub brought_forward: i64,
     /// `items_total + rounding + brought_forward`.
     pub total: i64,
-    /// The tax rate in percent, as a decimal; empty: no tax is shown.
-    pub tax_rate: String,
-    /// The tax contained in what was charged (items and rounding; of a statement: the deducted items).
-    pub tax_contained: i64,
-    /// Of an invoice with a prepaid part: the tax contained in the deducted items.
-    pub tax_on_deducted: i64,
+    /// The tax in what is charged, by rate (of items and rounding; of a statement: of the deducted items); empty: no tax is shown.
+    #[serde(default)]
+    pub taxes: Vec<TaxLine>,
+    /// Of an invoice with a prepaid part: the tax in the deducted items, by rate.
+    #[serde(default)]
+    pub deducted_taxes: Vec<TaxLine>,
+    /// Why no tax is charged; None: it is.
+    #[serde(default)]
+    pub exemption: Option<Exemption>,
     /// What an overpayment from before has already paid of the total.
     pub credit_applied: i64,
     /// `total - credit_applied`.
@@ -183,4 +264,30 @@ pub struct Document {
     pub refers_to: String,
     /// Of a credit note: why.
     pub reason: String,
+}
+
+impl Document {
+    /// What the bill itself charges: its items, rounded.
+    #[must_use]
+    pub fn charged(&self) -> i64 {
+        self.items_total.saturating_add(self.rounding)
+    }
+
+    /// The sum of what was already deducted.
+    #[must_use]
+    pub fn deducted_total(&self) -> i64 {
+        self.deducted.iter().fold(0, |sum, item| sum.saturating_add(item.amount))
+    }
+
+    /// The tax in what is charged.
+    #[must_use]
+    pub fn tax_contained(&self) -> i64 {
+        self.taxes.iter().map(|line| line.tax).sum()
+    }
+
+    /// The tax in what was already deducted.
+    #[must_use]
+    pub fn tax_on_deducted(&self) -> i64 {
+        self.deducted_taxes.iter().map(|line| line.tax).sum()
+    }
 }

@@ -19,6 +19,12 @@ pub enum BillingError {
         /// What is wrong, and what would be right.
         problem: String,
     },
+    /// It is another ledger's.
+    #[error("{0}")]
+    Foreign(Arc<str>),
+    /// A request id comes again with other content.
+    #[error("the request_id was used for something else")]
+    RequestIdReused,
     /// What the store holds makes no sense to this version.
     #[error("the billing store holds what this version cannot read: {0}")]
     Corrupt(Arc<str>),
@@ -28,6 +34,11 @@ impl BillingError {
     /// The store does not answer.
     pub fn unavailable(reason: impl std::fmt::Display) -> Self {
         Self::Unavailable(reason.to_string().into())
+    }
+
+    /// The store holds nothing of any ledger.
+    pub fn no_ledger(reason: impl std::fmt::Display) -> Self {
+        Self::Foreign(format!("the billing store knows no ledger: {reason}").into())
     }
 
     /// The store's content makes no sense.

@@ -10,6 +10,8 @@ mod chain;
 pub mod document;
 mod error;
 pub mod forms;
+mod identity;
+pub mod issuer;
 pub mod partitions;
 mod queries;
 pub mod reconcile;
@@ -20,9 +22,11 @@ pub mod settings;
 pub mod status;
 pub mod store;
 pub mod suggestion;
+pub mod tax;
 pub mod verify;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use bills::documents::{DocumentFilter, DocumentState, StoredDocument};
 pub use bills::history::MonthOfCharges;
@@ -33,22 +37,65 @@ pub use record::Record;
 pub use settings::BillingSettings;
 use store::Store;
 
+use crate::ledger::Identity;
+
 /// The billing store, as the services and commands talk to it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Billing {
     store: Store,
     settings: Arc<BillingSettings>,
+    /// The ledger that it is to belong to.
+    ledger: Option<Identity>,
+    /// Once it was seen to.
+    is_checked: Arc<AtomicBool>,
 }
 
 impl Billing {
     /// Connects to `postgres://…`, or opens or makes `sqlite://path`, and brings the tables up to date.
     pub async fn open(url: &str, settings: BillingSettings) -> Result<Self, BillingError> {
-        Ok(Self { store: Store::open(url).await?, settings: Arc::new(settings) })
+        Ok(Self::new(Store::open(url).await?, settings))
+    }
+
+    /// Connects to a store that knows a ledger, and brings its tables up to date. One that knows none is refused, and stays as it is.
+    pub async fn open_existing(url: &str, settings: BillingSettings) -> Result<Self, BillingError> {
+        let billing = Self::new(Store::open_existing(url).await?, settings);
+        match billing.known_ledger().await? {
+            Some(_) => Ok(billing),
+            None => Err(BillingError::no_ledger(format!("{} is empty", billing.place()))),
+        }
     }
 
     /// The same without a look at the store, which may be away: what is asked of it then fails, until it is there.
     pub fn connect_lazily(url: &str, settings: BillingSettings) -> Result<Self, BillingError> {
-        Ok(Self { store: Store::connect_lazily(url)?, settings: Arc::new(settings) })
+        Ok(Self::new(Store::connect_lazily(url)?, settings))
+    }
+
+    fn new(store: Store, settings: BillingSettings) -> Self {
+        Self { store, settings: Arc::new(settings), ledger: None, is_checked: Arc::default() }
+    }
+
+    /// The same, for this ledger.
+    #[must_use]
+    pub fn of(self, ledger: Identity) -> Self {
+        Self { ledger: Some(ledger), is_checked: Arc::default(), ..self }
+    }
+
+    /// Waits for a moment until the tables are there, and refuses a store that is another ledger's.
+    pub async fn ready(&self) -> Result<(), BillingError> {
+        self.store.ready().await?;
+        if let Some(ledger) = &self.ledger
+            && !self.is_checked.load(Ordering::Relaxed)
+        {
+            self.check_ledger(ledger).await?;
+            self.is_checked.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Where it is, for people.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        self.store.place()
     }
 
     /// The store itself.

@@ -1,10 +1,12 @@
 //! A partition of the ledger rebuilt from the billing store, and the new chain that its journal begins.
 
 use super::aggregate::step::hex;
+use super::identity::write_id;
 use super::record::{behind, number};
 use super::{Billing, BillingError};
 use crate::clock::Clock;
 use crate::domain::account::Millis;
+use crate::ledger::LedgerId;
 use crate::ledger::model::Book;
 use crate::ledger::rebuild::{Contradiction, Rebuild};
 
@@ -49,9 +51,10 @@ impl Billing {
         Ok(Rebuilt { partition, book: rebuild.finish(clock.now(), chain), entries, chain, contradictions })
     }
 
-    /// Goes on from the new chains, and from nothing else: a ledger from before is refused if it comes back.
-    pub async fn begin_chains(&self, chains: &[(u16, u64, [u8; 16])]) -> Result<(), BillingError> {
+    /// Goes on from the new chains of the restored ledger, and from nothing else: a ledger from before is refused if it comes back.
+    pub async fn begin_chains(&self, ledger: LedgerId, chains: &[(u16, u64, [u8; 16])]) -> Result<(), BillingError> {
         let mut transaction = self.store().begin().await?;
+        write_id(&mut *transaction, ledger).await?;
         for (partition, entries, chain) in chains {
             let done = sqlx::query(
                 "UPDATE partitions SET fence = fence + 1, last_block = $1, state = 'RUNNING', reason = '', stopped_at = 0, owner = '', \

@@ -121,6 +121,8 @@ impl Aggregator {
 
     async fn prepare(&self) -> Result<(), BillingError> {
         self.shared.billing.store().migrate().await?;
+        // Before anything is claimed: an aggregator of another ledger would stop the partitions for everybody.
+        self.shared.billing.take_ledger(&self.shared.ledger).await?;
         partitions::initialize(self.shared.billing.store(), self.shared.ledger.partitions()).await?;
         if self.shared.ledger.engine().is_exclusive() {
             // Who holds a claim has had the ledger's store, which is this process's now: it was killed.

@@ -1,19 +1,13 @@
-//! What is printed on every bill, and reckoned with: the issuer, the tax, the days to pay, the numbers.
+//! What one process is started with of billing: the days to pay, the numbers, the time zone. Issuer and tax are kept in the billing store.
 
-use std::fmt;
-use std::str::FromStr;
+use jiff::tz::TimeZone;
 
-use rust_decimal::{Decimal, RoundingStrategy};
-
-use super::document::{DocumentKind, Party};
+use super::BillingError;
+use super::document::DocumentKind;
 
 /// The settings of the billing. They hold for documents issued from now on; what was issued does not change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BillingSettings {
-    /// Who issues the documents.
-    pub issuer: Party,
-    /// How much tax the amounts include.
-    pub tax_rate: TaxRate,
     /// An invoice is to be paid by the end of the day so many days after it was issued.
     pub due_days: u16,
     /// What the numbers begin with.
@@ -22,15 +16,17 @@ pub struct BillingSettings {
     pub time_zone: String,
 }
 
+impl BillingSettings {
+    /// The time zone of dates.
+    pub fn zone(&self) -> Result<TimeZone, BillingError> {
+        TimeZone::get(&self.time_zone)
+            .map_err(|error| BillingError::Invalid { field: "time_zone", problem: format!("is not known: {error}") })
+    }
+}
+
 impl Default for BillingSettings {
     fn default() -> Self {
-        Self {
-            issuer: Party::default(),
-            tax_rate: TaxRate::default(),
-            due_days: 14,
-            prefixes: NumberPrefixes::default(),
-            time_zone: "UTC".to_owned(),
-        }
+        Self { due_days: 14, prefixes: NumberPrefixes::default(), time_zone: "UTC".to_owned() }
     }
 }
 
@@ -78,79 +74,9 @@ impl NumberPrefixes {
     }
 }
 
-/// How much tax amounts include, in percent: a decimal from 0 to 100, or none that is shown.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TaxRate(Option<Decimal>);
-
-/// Why a text is no tax rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be a percentage from 0 to 100 with at most 4 decimals, such as 19 or 7.5; empty: no tax is shown")]
-pub struct NotATaxRate;
-
-impl FromStr for TaxRate {
-    type Err = NotATaxRate;
-
-    fn from_str(text: &str) -> Result<Self, NotATaxRate> {
-        if text.is_empty() {
-            return Ok(Self(None));
-        }
-        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-        let rate = Decimal::from_str_exact(text).map_err(|_| NotATaxRate)?.normalize();
-        if is_plain && rate <= Decimal::ONE_HUNDRED && rate.scale() <= 4 { Ok(Self(Some(rate))) } else { Err(NotATaxRate) }
-    }
-}
-
-impl fmt::Display for TaxRate {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |rate| rate.fmt(formatter))
-    }
-}
-
-impl TaxRate {
-    /// The tax contained in a gross amount: `amount x rate / (100 + rate)`, rounded half-up to the minor unit.
-    #[must_use]
-    pub fn contained(&self, amount: i64, decimals: u8, minor_digits: u8) -> i64 {
-        let Some(rate) = self.0 else { return 0 };
-        // Units of at most 2^53 and a rate of at most 7 digits are far within what a Decimal holds exactly.
-        let tax = Decimal::new(amount, u32::from(decimals)) * rate / (Decimal::ONE_HUNDRED + rate);
-        let digits = u32::from(decimals.min(minor_digits));
-        let mut rounded = tax.round_dp_with_strategy(digits, RoundingStrategy::MidpointAwayFromZero);
-        rounded.rescale(u32::from(decimals));
-        i64::try_from(rounded.mantissa()).unwrap_or(0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_tax_rate_is_a_percentage() {
-        for good in ["0", "19", "7.5", "100", "8.875", "19.0000"] {
-            assert!(good.parse::<TaxRate>().is_ok(), "{good}");
-        }
-        for bad in ["-1", "100.1", "19%", "1e1", "abc", "1.23456", "+5", " 19"] {
-            assert_eq!(bad.parse::<TaxRate>(), Err(NotATaxRate), "{bad}");
-        }
-        assert_eq!("7.50".parse::<TaxRate>().unwrap().to_string(), "7.5");
-        assert_eq!("".parse::<TaxRate>().unwrap().to_string(), "");
-    }
-
-    #[test]
-    fn the_tax_contained_is_rounded_half_up_to_the_minor_unit() {
-        let rate: TaxRate = "19".parse().unwrap();
-        // 119.00 contains 19.00.
-        assert_eq!(rate.contained(11_900, 2, 2), 1_900);
-        // 76 x 19 / 119 = 12.1344...
-        assert_eq!(rate.contained(76_000_000, 6, 2), 12_130_000);
-        // 25 % of 0.025 gross: 0.025 x 25 / 125 = 0.005, half-up to 0.01.
-        assert_eq!("25".parse::<TaxRate>().unwrap().contained(25, 3, 2), 10);
-        // No minor unit: 1000 x 10 / 110 = 90.909...
-        assert_eq!("10".parse::<TaxRate>().unwrap().contained(1_000, 0, 0), 91);
-        // What is given back is rounded alike.
-        assert_eq!(rate.contained(-76_000_000, 6, 2), -12_130_000);
-        assert_eq!(TaxRate::default().contained(11_900, 2, 2), 0);
-    }
 
     #[test]
     fn numbers_have_their_series_prefix() {

@@ -23,6 +23,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_entries.sql"),
     include_str!("migrations/0002_bills.sql"),
     include_str!("migrations/0003_reconciliations.sql"),
+    include_str!("migrations/0004_ledger.sql"),
+    include_str!("migrations/0005_issuers.sql"),
 ];
 
 /// How many connections one process opens.
@@ -57,6 +59,7 @@ pub enum Dialect {
 pub struct Store {
     pool: AnyPool,
     dialect: Dialect,
+    place: Arc<str>,
     /// Once the tables were seen to be up to date.
     is_ready: Arc<AtomicBool>,
 }
@@ -76,18 +79,49 @@ impl Store {
         Ok(store)
     }
 
+    /// The same of a store that is there. One that has no tables is refused, and stays as it is.
+    pub async fn open_existing(url: &str) -> Result<Self, BillingError> {
+        let store = Self::connect(url, false)?;
+        if let Some(path) = url.strip_prefix("sqlite://")
+            && !Path::new(path).exists()
+        {
+            return Err(BillingError::no_ledger(format!("{path} does not exist")));
+        }
+        let sql = match store.dialect {
+            Dialect::Postgres => "SELECT CAST(COUNT(*) AS BIGINT) FROM pg_class WHERE oid = to_regclass('migrations')",
+            Dialect::Sqlite => "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'migrations'",
+        };
+        let tables: i64 = sqlx::query(sql).fetch_one(&store.pool).await?.try_get(0)?;
+        if tables == 0 {
+            return Err(BillingError::no_ledger(format!("{} has no tables of tollgate", store.place)));
+        }
+        store.migrate().await?;
+        Ok(store)
+    }
+
     /// The store, without a look at it: connections are made when they are needed, and tables are taken to be there.
     pub fn connect_lazily(url: &str) -> Result<Self, BillingError> {
+        Self::connect(url, true)
+    }
+
+    fn connect(url: &str, may_create: bool) -> Result<Self, BillingError> {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(sqlx::any::install_default_drivers);
-        let (dialect, url) = read_url(url)?;
+        let place = crate::config::BillingUrl::of(url).to_string().into();
+        let (dialect, url) = read_url(url, may_create)?;
         let pool = AnyPoolOptions::new()
             .max_connections(MAX_CONNECTIONS)
             .acquire_timeout(PATIENCE)
             .after_connect(move |connection, _| Box::pin(prepare(connection, dialect)))
             .connect_lazy(&url)
             .map_err(|error| BillingError::Invalid { field: "--billing", problem: format!("is not a URL that can be used: {error}") })?;
-        Ok(Self { pool, dialect, is_ready: Arc::default() })
+        Ok(Self { pool, dialect, place, is_ready: Arc::default() })
+    }
+
+    /// Where it is, for people: without a password.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.place
     }
 
     /// Which database it is.
@@ -190,7 +224,7 @@ pub fn sqlite_url(path: &Path) -> String {
 }
 
 /// Which database a URL means, and the URL as the driver takes it.
-fn read_url(url: &str) -> Result<(Dialect, String), BillingError> {
+fn read_url(url: &str, may_create: bool) -> Result<(Dialect, String), BillingError> {
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         return Ok((Dialect::Postgres, url.to_owned()));
     }
@@ -208,7 +242,8 @@ fn read_url(url: &str) -> Result<(Dialect, String), BillingError> {
             encoded.push_str(&format!("%{byte:02X}"));
         }
     }
-    Ok((Dialect::Sqlite, format!("sqlite://{encoded}?mode=rwc")))
+    let mode = if may_create { "rwc" } else { "rw" };
+    Ok((Dialect::Sqlite, format!("sqlite://{encoded}?mode={mode}")))
 }
 
 async fn prepare(connection: &mut AnyConnection, dialect: Dialect) -> sqlx::Result<()> {
@@ -279,8 +314,8 @@ mod tests {
     #[test]
     fn only_urls_of_the_two_are_taken() {
         for url in ["mysql://a/b", "sqlite:", "sqlite://", "tollgate.db", ""] {
-            assert!(matches!(read_url(url), Err(BillingError::Invalid { .. })), "{url}");
+            assert!(matches!(read_url(url, true), Err(BillingError::Invalid { .. })), "{url}");
         }
-        assert_eq!(read_url("sqlite:///tmp/a b").unwrap(), (Dialect::Sqlite, "sqlite:///tmp/a%20b?mode=rwc".to_owned()));
+        assert_eq!(read_url("sqlite:///tmp/a b", true).unwrap(), (Dialect::Sqlite, "sqlite:///tmp/a%20b?mode=rwc".to_owned()));
     }
 }

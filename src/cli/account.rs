@@ -49,6 +49,8 @@ enum AccountCommand {
     Resume(change::StateOptions),
     /// End the account; it must be empty.
     Close(change::StateOptions),
+    /// Open a closed account again.
+    Reopen(change::StateOptions),
 }
 
 /// Does it.
@@ -67,5 +69,6 @@ pub async fn run(options: AccountOptions) -> anyhow::Result<ExitCode> {
         AccountCommand::Suspend(options) => change::suspend(&mut client, options, output).await,
         AccountCommand::Resume(options) => change::resume(&mut client, options, output).await,
         AccountCommand::Close(options) => change::close(&mut client, options, output).await,
+        AccountCommand::Reopen(options) => change::reopen(&mut client, options, output).await,
     }
 }

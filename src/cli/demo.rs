@@ -5,6 +5,7 @@
 
 mod bills;
 mod customer;
+mod issuer;
 mod report;
 mod scenario;
 mod stage;
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
@@ -28,8 +29,9 @@ use super::client::{Client, explain};
 use super::serve::{Signals, until_stopped};
 use crate::app::App;
 use crate::clock::{Clock, system_now};
-use crate::config::{BillingOptions, IssuerOptions, MetricsListen, NetworkOptions, ServeOptions, StoreOptions, TelemetryOptions};
+use crate::config::{CreateOptions, MetricsListen, NetworkOptions, Purpose, ServeOptions, StoreOptions, TelemetryOptions};
 use crate::grpc::v1::{GetAccountRequest, PaymentMode};
+use crate::ledger::{LedgerId, embedded};
 use crate::telemetry;
 use customer::CallLog;
 use stage::Stage;
@@ -40,9 +42,13 @@ const CLOCK_STEP: Duration = Duration::from_millis(20);
 /// How to run the demo.
 #[derive(Args, Debug)]
 pub struct DemoOptions {
-    /// Keep the store in this file [default: a temporary one]
+    /// Keep the store in this file [default: a temporary one]. One that another run of the demo has made may be used again.
     #[arg(long, value_name = "PATH")]
     store: Option<PathBuf>,
+    /// Use the ledger in that file though the demo has not made it: it gets the demo's customers, and its time is moved months ahead. Takes
+    /// the ledger's id.
+    #[arg(long, value_name = "ID", requires = "store")]
+    ledger: Option<LedgerId>,
     /// Where to serve gRPC; a free port, if that one is taken.
     #[arg(long, default_value = "127.0.0.1:7600", value_name = "ADDRESS")]
     listen: SocketAddr,
@@ -64,20 +70,10 @@ impl DemoOptions {
         ServeOptions {
             network: NetworkOptions { listen: self.listen, metrics_listen: MetricsListen(None), ..Default::default() },
             store: StoreOptions { store: Some(store), ..Default::default() },
-            billing: BillingOptions { issuer: issuer(), ..Default::default() },
+            create: CreateOptions { create: false, purpose: Purpose::Demo },
             telemetry: TelemetryOptions { log: self.log.clone(), ..Default::default() },
             ..Default::default()
         }
-    }
-}
-
-/// Who issues the documents of the demo.
-fn issuer() -> IssuerOptions {
-    IssuerOptions {
-        issuer_name: Some("Tollgate Demo Telecom".to_owned()),
-        issuer_address: Some("1 Turnpike Road; Springfield".to_owned()),
-        tax_rate: Some("19".to_owned()),
-        ..Default::default()
     }
 }
 
@@ -93,11 +89,29 @@ pub fn run(mut options: DemoOptions) -> anyhow::Result<ExitCode> {
     let telemetry = telemetry::start(&serve_options.telemetry)?;
     let result = block_on(async {
         let clock = Clock::standing(system_now(), TimeZone::UTC);
+        check_ledger(&options)?;
         let app = App::start_at(serve_options, clock.clone())?;
         play(app, clock, &options).await
     });
     telemetry.stop();
     result
+}
+
+/// Refuses a ledger that the demo has not made, unless it was named.
+fn check_ledger(options: &DemoOptions) -> anyhow::Result<()> {
+    let Some(path) = options.store.as_deref().filter(|path| path.exists()) else { return Ok(()) };
+    let found = embedded::find(path)?;
+    let id = found.id.map_or_else(|| "a ledger of an earlier version".to_owned(), |id| format!("ledger {id}"));
+    match options.ledger {
+        Some(named) if found.id == Some(named) => Ok(()),
+        Some(named) => bail!("{} holds {id}, not ledger {named}", path.display()),
+        None if found.purpose == Purpose::Demo => Ok(()),
+        None => bail!(
+            "{} holds {id}, which the demo has not made: it would get the demo's customers, and its time would be moved months ahead. If that \
+             is meant, name it by --ledger",
+            path.display()
+        ),
+    }
 }
 
 async fn play(app: App, clock: Clock, options: &DemoOptions) -> anyhow::Result<ExitCode> {
@@ -109,6 +123,7 @@ async fn play(app: App, clock: Clock, options: &DemoOptions) -> anyhow::Result<E
     );
     let started = Instant::now();
     let mut stage = stage(&server, clock.clone()).await?;
+    issuer::set(&mut stage).await?;
     scenario::play(&mut stage).await?;
     verify::verify(&mut stage).await?;
     stage.log.finish();

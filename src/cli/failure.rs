@@ -12,6 +12,9 @@ use std::fmt;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
+use crate::billing::BillingError;
+use crate::ledger::LedgerError;
+
 /// What the process exits with, if it was told no.
 pub const REFUSED: u8 = 1;
 
@@ -76,6 +79,19 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// Why ledger and billing store could not be opened: refused, or a store did not answer.
+#[must_use]
+pub fn books_failure(error: anyhow::Error) -> Failure {
+    let is_no_answer = error.chain().any(|cause| {
+        cause.is::<redis::RedisError>()
+            || cause.is::<rusqlite::Error>()
+            || matches!(cause.downcast_ref(), Some(BillingError::Unavailable(_)))
+            || matches!(cause.downcast_ref(), Some(LedgerError::NotDone(_) | LedgerError::Unknown(_)))
+    });
+    let text = format!("{error:#}");
+    if is_no_answer { Failure::unavailable(text) } else { Failure::refused(text) }
+}
 
 /// What the process exits with because of an error.
 #[must_use]

@@ -10,7 +10,7 @@ use super::account::show::{Done, amount_of};
 use super::client::{Client, ServerOptions, explain};
 use super::operator::{ByHand, ByHandWithReason};
 use super::output::Output;
-use crate::grpc::v1::{RecordPaymentRequest, ReversePaymentRequest, WriteOffRequest};
+use crate::grpc::v1::{RecordPaymentRequest, ReversePaymentRequest, ReverseWriteOffRequest, WriteOffRequest};
 
 /// What to do, and how to show what came of it.
 #[derive(Args, Debug)]
@@ -32,6 +32,8 @@ enum PaymentCommand {
     Reverse(ReverseOptions),
     /// Give a debt up.
     WriteOff(WriteOffOptions),
+    /// Take a write-off back: what it gave up is due again.
+    ReverseWriteOff(ReverseWriteOffOptions),
 }
 
 #[derive(Args, Debug)]
@@ -64,8 +66,21 @@ struct ReverseOptions {
 struct WriteOffOptions {
     /// The account's id.
     account: String,
-    /// How much; at most what is due.
-    amount: String,
+    /// How much; at most what is due [default: all that is due]
+    amount: Option<String>,
+    #[command(flatten)]
+    by_hand: ByHandWithReason,
+}
+
+#[derive(Args, Debug)]
+struct ReverseWriteOffOptions {
+    /// The account's id.
+    account: String,
+    /// The write-off: the request id under which it was given up.
+    write_off: String,
+    /// How much of it [default: all that is left]
+    #[arg(long, value_name = "AMOUNT")]
+    amount: Option<String>,
     #[command(flatten)]
     by_hand: ByHandWithReason,
 }
@@ -78,6 +93,7 @@ pub async fn run(options: PaymentOptions) -> anyhow::Result<ExitCode> {
         PaymentCommand::Record(options) => record(&mut client, options, output).await?,
         PaymentCommand::Reverse(options) => reverse(&mut client, options, output).await?,
         PaymentCommand::WriteOff(options) => write_off(&mut client, options, output).await?,
+        PaymentCommand::ReverseWriteOff(options) => reverse_write_off(&mut client, options, output).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -118,6 +134,7 @@ async fn reverse(client: &mut Client, options: ReverseOptions, output: Output) -
         payment_id: options.payment,
         amount: options.amount.as_deref().map(money),
         operator: options.by_hand.operator(),
+        first_sent_at: None,
     };
     let answer = client.accounts.reverse_payment(request).await.map_err(explain)?.into_inner();
     let mut more = Map::new();
@@ -133,12 +150,34 @@ async fn write_off(client: &mut Client, options: WriteOffOptions, output: Output
     let request = WriteOffRequest {
         account_id: options.account.clone(),
         request_id: request_id.clone(),
-        amount: Some(money(&options.amount)),
+        amount: options.amount.as_deref().map(money),
         operator: options.by_hand.operator(),
+        first_sent_at: None,
     };
     let answer = client.billing.write_off(request).await.map_err(explain)?.into_inner();
-    let text = format!("Written off: {}.", options.amount);
+    let mut more = Map::new();
+    more.insert("written_off".into(), amount_of(answer.written_off.as_ref()));
+    let text = format!("Written off: {} ({request_id}).", answer.written_off.clone().unwrap_or_default().amount);
     let (account, replayed, credit) = (&options.account, answer.replayed, answer.credit);
-    Done { account, request_id: &request_id, text, replayed, credit, more: Map::new() }.print(output);
+    Done { account, request_id: &request_id, text, replayed, credit, more }.print(output);
+    Ok(())
+}
+
+async fn reverse_write_off(client: &mut Client, options: ReverseWriteOffOptions, output: Output) -> anyhow::Result<()> {
+    let request_id = options.by_hand.request_id();
+    let request = ReverseWriteOffRequest {
+        account_id: options.account.clone(),
+        request_id: request_id.clone(),
+        write_off_id: options.write_off,
+        amount: options.amount.as_deref().map(money),
+        operator: options.by_hand.operator(),
+        first_sent_at: None,
+    };
+    let answer = client.billing.reverse_write_off(request).await.map_err(explain)?.into_inner();
+    let mut more = Map::new();
+    more.insert("reversed".into(), amount_of(answer.reversed.as_ref()));
+    let text = format!("Due again: {}.", answer.reversed.clone().unwrap_or_default().amount);
+    let (account, replayed, credit) = (&options.account, answer.replayed, answer.credit);
+    Done { account, request_id: &request_id, text, replayed, credit, more }.print(output);
     Ok(())
 }

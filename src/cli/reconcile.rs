@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::failure::{Failure, REFUSED};
+use super::failure::{REFUSED, books_failure};
 use super::table::table;
 use crate::app::Books;
 use crate::billing::reconcile::reapply::reapply;
@@ -43,7 +43,7 @@ const MOST_SHOWN: usize = 50;
 
 /// Shows what differs, and reconciles it.
 pub async fn run(options: ReconcileOptions) -> anyhow::Result<ExitCode> {
-    let Books { billing, ledger, .. } = Books::open(&options.books).await.map_err(|error| Failure::unavailable(format!("{error:#}")))?;
+    let Books { billing, ledger, .. } = Books::open(&options.books).await.map_err(books_failure)?;
     let mut differences = billing.inspect(&ledger).await?;
     differences.retain(|difference| options.partition.is_none_or(|partition| partition == difference.partition));
     show(&differences);

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::failure::books_failure;
 use super::output::Output;
 use super::table::table;
 use super::verify::{self, VerifyOptions, progress};
@@ -31,7 +32,8 @@ pub async fn run(options: RestoreOptions) -> anyhow::Result<ExitCode> {
         bar.set_length(before.get() + entries);
         bar.set_position(before.get() + entries);
     })
-    .await?;
+    .await
+    .map_err(books_failure)?;
     bar.finish_and_clear();
     let mut shown = table(["partition", "entries", "accounts", "open reservations", "request ids"], 0);
     for row in &restored {

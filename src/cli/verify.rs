@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::failure::{Failure, REFUSED};
+use super::failure::{Failure, REFUSED, books_failure};
 use super::output::Output;
 use super::table::table;
 use crate::app::Books;
@@ -28,7 +28,7 @@ pub struct VerifyOptions {
 
 /// Compares, and says what differs.
 pub async fn run(options: VerifyOptions) -> anyhow::Result<ExitCode> {
-    let books = Books::open(&options.books).await.map_err(|error| Failure::unavailable(format!("{error:#}")))?;
+    let books = Books::open(&options.books).await.map_err(books_failure)?;
     let bar = progress("entries replayed");
     let findings = verify(&books.billing, &books.ledger, books.window(), |done, expected| {
         bar.set_length(expected);

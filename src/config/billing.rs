@@ -37,30 +37,18 @@ pub struct BillingOptions {
     /// How many idle accounts a partition may have closed in a second, after the end of a month.
     #[arg(long, env = "TOLLGATE_CLOSES_PER_SECOND", default_value = "500", value_name = "COUNT")]
     pub closes_per_second: NonZeroU32,
-    /// Who issues the documents.
+    /// What documents are like.
     #[command(flatten)]
-    pub issuer: IssuerOptions,
+    pub documents: DocumentOptions,
+    /// What is no longer set here.
+    #[command(flatten)]
+    pub former: FormerOptions,
 }
 
-/// What stands on every document, from now on.
+/// What documents are like, from now on.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[command(next_help_heading = "Documents")]
-pub struct IssuerOptions {
-    /// The name of who issues invoices.
-    #[arg(long, env = "TOLLGATE_ISSUER_NAME", value_name = "NAME")]
-    pub issuer_name: Option<String>,
-    /// The lines of its address, separated by ";".
-    #[arg(long, env = "TOLLGATE_ISSUER_ADDRESS", value_name = "LINES")]
-    pub issuer_address: Option<String>,
-    /// Its tax id.
-    #[arg(long, env = "TOLLGATE_ISSUER_TAX_ID", value_name = "ID")]
-    pub issuer_tax_id: Option<String>,
-    /// Where to write to it.
-    #[arg(long, env = "TOLLGATE_ISSUER_EMAIL", value_name = "ADDRESS")]
-    pub issuer_email: Option<String>,
-    /// How much tax amounts include, in percent; empty: no tax is shown.
-    #[arg(long, env = "TOLLGATE_TAX_RATE", value_name = "PERCENT")]
-    pub tax_rate: Option<String>,
+pub struct DocumentOptions {
     /// In how many days an invoice is to be paid.
     #[arg(long, env = "TOLLGATE_DUE_DAYS", default_value_t = 14, value_name = "DAYS")]
     pub due_days: u16,
@@ -73,6 +61,21 @@ pub struct IssuerOptions {
     /// What the numbers of credit notes begin with.
     #[arg(long, env = "TOLLGATE_CREDIT_NOTE_PREFIX", default_value = "CRN-", value_name = "TEXT")]
     pub credit_note_prefix: String,
+}
+
+/// What was set at the start once, and is kept in the billing store now.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct FormerOptions {
+    #[arg(long, env = "TOLLGATE_ISSUER_NAME", hide = true)]
+    issuer_name: Option<String>,
+    #[arg(long, env = "TOLLGATE_ISSUER_ADDRESS", hide = true)]
+    issuer_address: Option<String>,
+    #[arg(long, env = "TOLLGATE_ISSUER_TAX_ID", hide = true)]
+    issuer_tax_id: Option<String>,
+    #[arg(long, env = "TOLLGATE_ISSUER_EMAIL", hide = true)]
+    issuer_email: Option<String>,
+    #[arg(long, env = "TOLLGATE_TAX_RATE", hide = true)]
+    tax_rate: Option<String>,
 }
 
 /// What the service does with the journal.
@@ -126,24 +129,35 @@ impl Default for BillingOptions {
             aggregation_lease: Duration::from_secs(10),
             journal_tail: DEFAULT_TAIL,
             closes_per_second: NonZeroU32::MIN.saturating_add(499),
-            issuer: IssuerOptions::default(),
+            documents: DocumentOptions::default(),
+            former: FormerOptions::default(),
         }
     }
 }
 
-impl Default for IssuerOptions {
-    fn default() -> Self {
-        Self {
-            issuer_name: None,
-            issuer_address: None,
-            issuer_tax_id: None,
-            issuer_email: None,
-            tax_rate: None,
-            due_days: 14,
-            invoice_prefix: "INV-".to_owned(),
-            statement_prefix: "STM-".to_owned(),
-            credit_note_prefix: "CRN-".to_owned(),
+impl FormerOptions {
+    /// Refuses them: a setting that is ignored would be missed on documents that can't be corrected.
+    fn validate(&self) -> anyhow::Result<()> {
+        let set_issuer = "the issuer is kept in the billing store: remove it from the start, and use `tollgate issuer set`";
+        let set_tax = "rates of tax are kept in the billing store: remove it from the start, and use `tollgate tax set`";
+        let former = [
+            (&self.issuer_name, "--issuer-name", set_issuer),
+            (&self.issuer_address, "--issuer-address", set_issuer),
+            (&self.issuer_tax_id, "--issuer-tax-id", set_issuer),
+            (&self.issuer_email, "--issuer-email", set_issuer),
+            (&self.tax_rate, "--tax-rate", set_tax),
+        ];
+        for (value, option, instead) in former {
+            let variable = option.trim_start_matches('-').replace('-', "_").to_uppercase();
+            anyhow::ensure!(value.is_none(), "{option} (TOLLGATE_{variable}) is set, and {instead}");
         }
+        Ok(())
+    }
+}
+
+impl Default for DocumentOptions {
+    fn default() -> Self {
+        Self { due_days: 14, invoice_prefix: "INV-".to_owned(), statement_prefix: "STM-".to_owned(), credit_note_prefix: "CRN-".to_owned() }
     }
 }
 
@@ -162,7 +176,7 @@ impl BillingOptions {
         if let Some(url) = &self.billing {
             url.validate()?;
         }
-        Ok(())
+        self.former.validate()
     }
 }
 
@@ -234,6 +248,12 @@ impl fmt::Display for HighWater {
 pub struct BillingUrl(String);
 
 impl BillingUrl {
+    /// This URL.
+    #[must_use]
+    pub fn of(url: &str) -> Self {
+        Self(url.to_owned())
+    }
+
     /// The URL with its secrets: for whoever connects, not for logs.
     #[must_use]
     pub fn reveal(&self) -> &str {

@@ -1,6 +1,6 @@
 //! What is kept of an account, and what follows from it: the formulas of usable credit.
 
-use super::money::MAX_COMMANDED_UNITS;
+use super::money::{MAX_COMMANDED_UNITS, minor_unit};
 
 /// A point in time: milliseconds since the Unix epoch, of the ledger's one clock.
 pub type Millis = i64;
@@ -154,15 +154,17 @@ impl Account {
     #[must_use]
     pub fn usable_credit(&self, now: Millis) -> i64 {
         match self.mode {
-            Mode::Prepaid => self.balance + self.credit_limit(now) - self.reserved,
-            Mode::Postpaid => self.credit_limit(now) + self.balance.max(0) - self.unbilled - self.reserved,
+            Mode::Prepaid => self.balance.saturating_add(self.credit_limit(now)).saturating_sub(self.reserved),
+            Mode::Postpaid => {
+                self.credit_limit(now).saturating_add(self.balance.max(0)).saturating_sub(self.unbilled).saturating_sub(self.reserved)
+            }
         }
     }
 
     /// The account's net position with its provider.
     #[must_use]
     pub fn current_balance(&self) -> i64 {
-        self.balance - self.unbilled
+        self.balance.saturating_sub(self.unbilled)
     }
 
     /// What was billed and not yet paid.
@@ -170,14 +172,26 @@ impl Account {
     pub fn amount_due(&self) -> i64 {
         match self.mode {
             Mode::Prepaid => 0,
-            Mode::Postpaid => (-self.balance).max(0),
+            Mode::Postpaid => self.debt(),
         }
+    }
+
+    /// The debt: how far the balance is below zero, in either mode.
+    #[must_use]
+    pub fn debt(&self) -> i64 {
+        self.balance.saturating_neg().max(0)
+    }
+
+    /// The currency's minor unit, in the account's units.
+    #[must_use]
+    pub fn minor_unit(&self) -> i64 {
+        minor_unit(self.decimals, self.minor_digits)
     }
 
     /// The customer's own money: what a withdrawal may take.
     #[must_use]
     pub fn withdrawable(&self) -> i64 {
-        (self.balance - self.unbilled - self.reserved).max(0)
+        self.current_balance().saturating_sub(self.reserved).max(0)
     }
 
     /// Whether a postpaid account could make no transaction at all: no limit and no overpayment.
@@ -196,7 +210,7 @@ impl Account {
     #[must_use]
     pub fn is_within_range(&self) -> bool {
         let within = |units: i64| (-MAX_COMMANDED_UNITS..=MAX_COMMANDED_UNITS).contains(&units);
-        within(self.balance) && within(self.unbilled) && within(self.reserved) && within(self.balance - self.unbilled)
+        within(self.balance) && within(self.unbilled) && within(self.reserved) && within(self.current_balance())
     }
 }
 

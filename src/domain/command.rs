@@ -101,6 +101,13 @@ pub enum Action {
     },
     /// Take back a top-up or a payment that bounced or was charged back.
     ReversePayment(Undo),
+    /// Give up a debt.
+    WriteOff {
+        /// How much; None: all that is due, to the last decimal.
+        amount: Option<Quote>,
+    },
+    /// Take back a write-off.
+    ReverseWriteOff(Undo),
     /// Pay out the customer's own money.
     Withdraw {
         /// How much.
@@ -124,6 +131,8 @@ pub enum Action {
     Resume,
     /// Let nothing happen any more.
     Close,
+    /// Let a closed account be used again.
+    Reopen,
     /// Write the close of the billing period, if it is due. It has no request id: repeated, it changes nothing.
     ClosePeriod,
 }
@@ -288,6 +297,9 @@ impl Action {
             Self::Resume => Kind::Resume,
             Self::Close => Kind::Close,
             Self::ClosePeriod => Kind::ClosePeriod,
+            Self::WriteOff { .. } => Kind::WriteOff,
+            Self::ReverseWriteOff(_) => Kind::ReverseWriteOff,
+            Self::Reopen => Kind::Reopen,
         }
     }
 
@@ -312,7 +324,7 @@ impl Action {
         match self {
             Self::Debit(debit) => debit.reservation.as_deref(),
             Self::Release { reservation } => Some(reservation),
-            Self::Refund(undo) | Self::ReversePayment(undo) => Some(&undo.original),
+            Self::Refund(undo) | Self::ReversePayment(undo) | Self::ReverseWriteOff(undo) => Some(&undo.original),
             _ => None,
         }
     }

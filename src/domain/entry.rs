@@ -189,6 +189,12 @@ impl EntryKind {
         matches!(self, Self::ToppedUp | Self::PaymentRecorded)
     }
 
+    /// Whether it is a debt that was given up, and that can be reversed.
+    #[must_use]
+    pub fn is_write_off(self) -> bool {
+        self == Self::WrittenOff
+    }
+
     /// Whether it moves money, and so carries a number of the account's own.
     #[must_use]
     pub fn moves_money(self) -> bool {

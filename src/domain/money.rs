@@ -74,7 +74,7 @@ impl Quote {
         let decimal = Decimal::from_str_exact(text).map_err(|_| NotAnAmount::OutOfRange)?.normalize();
         let mantissa = i64::try_from(decimal.mantissa()).map_err(|_| NotAnAmount::OutOfRange)?;
         let scale = u8::try_from(decimal.scale()).map_err(|_| NotAnAmount::TooManyDecimals)?;
-        if mantissa.abs() > MAX_UNITS {
+        if mantissa.unsigned_abs() > MAX_UNITS.unsigned_abs() {
             return Err(NotAnAmount::OutOfRange);
         }
         Ok(Self { mantissa, scale })
@@ -115,7 +115,7 @@ impl Quote {
     pub fn to_units(self, decimals: u8) -> Result<i64, NotAnAmount> {
         let shift = decimals.checked_sub(self.scale).ok_or(NotAnAmount::TooManyDecimals)?;
         let units = self.mantissa.checked_mul(10_i64.pow(u32::from(shift))).ok_or(NotAnAmount::OutOfRange)?;
-        if units.abs() > MAX_UNITS { Err(NotAnAmount::OutOfRange) } else { Ok(units) }
+        if units.unsigned_abs() > MAX_UNITS.unsigned_abs() { Err(NotAnAmount::OutOfRange) } else { Ok(units) }
     }
 }
 
@@ -174,10 +174,16 @@ pub fn format_units(units: i64, decimals: u8, minor_digits: u8) -> String {
 /// The bytes of the longest amount: a sign, 19 digits, a point, a zero before it.
 const LONGEST_AMOUNT: usize = 32;
 
+/// The currency's minor unit (a cent, a yen, a fils), in units.
+#[must_use]
+pub fn minor_unit(decimals: u8, minor_digits: u8) -> i64 {
+    10_i64.pow(u32::from(decimals.saturating_sub(minor_digits)))
+}
+
 /// The amount rounded half-up to the currency's minor unit, in units. Amounts below zero do not occur where bills are cut.
 #[must_use]
 pub fn round_half_up(units: i64, decimals: u8, minor_digits: u8) -> i64 {
-    let step = 10_i64.pow(u32::from(decimals.saturating_sub(minor_digits)));
+    let step = minor_unit(decimals, minor_digits);
     let remainder = units.rem_euclid(step);
     if remainder * 2 >= step && remainder != 0 { units - remainder + step } else { units - remainder }
 }
@@ -203,6 +209,9 @@ mod tests {
         assert_eq!(Quote::parse("99999999999999999999999999"), Err(NotAnAmount::OutOfRange));
         assert_eq!(Quote::parse("2251799813685249"), Err(NotAnAmount::OutOfRange));
         assert!(Quote::parse("2251799813685248").is_ok());
+        // Its distance from zero is no i64.
+        assert_eq!(Quote::parse("-9223372036854775808"), Err(NotAnAmount::OutOfRange));
+        assert_eq!(Quote::new(i64::MIN, 0).to_units(0), Err(NotAnAmount::OutOfRange));
     }
 
     #[test]

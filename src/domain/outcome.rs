@@ -2,6 +2,7 @@
 
 use super::account::{Account, Millis};
 use super::command::Kind;
+use super::entry::EntryKind;
 
 /// A decision on a command: remembered under its request id, and given again to whoever repeats it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +20,21 @@ pub struct Decision {
     pub reservation: Option<Grant>,
     /// What became of the amount to reserve after a report.
     pub reserve: ReserveVerdict,
+    /// What the balance moved beyond the amount: a refund of a billed charge is credited in minor units. Signed.
+    pub credit_rounding: i64,
+    /// Of a charge: how it was charged, and the bill that it fell into.
+    pub charged: Option<Charged>,
     /// The partition's sequence of the first entry that it wrote; 0: none.
     pub sequence: u64,
+}
+
+/// Where a charge went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charged {
+    /// The kind of its entry: from the balance, to the unbilled amount, or as a bill of its own.
+    pub kind: EntryKind,
+    /// The bill that it fell into.
+    pub bill: u32,
 }
 
 /// Whether a command was done.
@@ -62,6 +76,8 @@ pub enum ReserveVerdict {
     },
     /// The account is suspended; the reservation is settled.
     Suspended,
+    /// The account has as many open reservations as it may; the reservation is settled.
+    TooMany,
 }
 
 /// Why a command was refused. Nothing changed, and its request id is free.

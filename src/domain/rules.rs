@@ -8,7 +8,7 @@
 mod charging;
 mod wallet;
 
-use super::account::{Account, Millis, Profile, Reservation, Status};
+use super::account::{Account, Millis, Mode, Profile, Reservation, Status};
 use super::command::{Action, Command, Note};
 use super::entry::{Entry, EntryKind, Settings};
 use super::money::{NotAnAmount, Quote, round_half_up};
@@ -17,7 +17,10 @@ use super::outcome::{Answer, Decision, Outcome, Refusal, ReserveVerdict, Verdict
 /// How many reservations an account may have open.
 pub const MAX_OPEN_RESERVATIONS: u32 = 10_000;
 
-/// A digest of all that the caller sent, to tell a repetition from a reuse of its request id.
+/// How far `first_sent_at` may be ahead of the ledger's time: clocks differ.
+pub const MAX_SENT_AHEAD: Millis = 5_000;
+
+/// A digest of what the caller asked for, to tell a repetition from a reuse of its request id.
 pub type Fingerprint = [u8; 8];
 
 /// When, and what the calendar says of it.
@@ -132,8 +135,11 @@ fn try_decide(touched: &Touched<'_>, command: &Command, fingerprint: &Fingerprin
     if matches!(command.action, Action::Authorize(_)) && touched.reservation.is_some() {
         return Err(Refusal::RequestIdReused);
     }
-    if command.first_sent_at.is_some_and(|sent| moment.now - sent > moment.window) {
+    if command.first_sent_at.is_some_and(|sent| moment.now.saturating_sub(sent) > moment.window) {
         return Err(Refusal::RequestTooOld);
+    }
+    if command.first_sent_at.is_some_and(|sent| sent.saturating_sub(moment.now) > MAX_SENT_AHEAD) {
+        return Err(Refusal::SentInFuture);
     }
     if let Action::Create(create) = &command.action {
         return if touched.account.is_some() {
@@ -155,15 +161,18 @@ fn try_decide(touched: &Touched<'_>, command: &Command, fingerprint: &Fingerprin
         Action::Refund(undo) => charging::refund(desk, undo),
         Action::Convert { mode, limit, allow_unusable } => wallet::convert(desk, *mode, limit, *allow_unusable),
         Action::Update { .. } => wallet::update(desk),
-        Action::TopUp { amount } => wallet::top_up(desk, *amount, EntryKind::ToppedUp),
-        Action::RecordPayment { amount, .. } => wallet::top_up(desk, *amount, EntryKind::PaymentRecorded),
-        Action::ReversePayment(undo) => wallet::reverse_payment(desk, undo),
+        Action::TopUp { amount } => wallet::top_up(desk, *amount),
+        Action::RecordPayment { amount, .. } => wallet::record_payment(desk, *amount),
+        Action::ReversePayment(undo) => wallet::reverse(desk, undo, EntryKind::PaymentReversed),
+        Action::WriteOff { amount } => wallet::write_off(desk, *amount),
+        Action::ReverseWriteOff(undo) => wallet::reverse(desk, undo, EntryKind::WriteOffReversed),
         Action::Withdraw { amount } => wallet::withdraw(desk, *amount),
         Action::Adjust { amount } => wallet::adjust(desk, *amount),
         Action::SetCreditLimit { limit, allow_unusable } => wallet::set_credit_limit(desk, limit, *allow_unusable),
         Action::Suspend => wallet::suspend(desk),
         Action::Resume => wallet::resume(desk),
         Action::Close => wallet::close(desk),
+        Action::Reopen => wallet::reopen(desk),
         Action::ClosePeriod => Ok(desk.write_due()),
         Action::Create(_) => Err(Refusal::AccountExists),
     }
@@ -174,7 +183,7 @@ fn try_decide(touched: &Touched<'_>, command: &Command, fingerprint: &Fingerprin
 pub fn apply_due_close(mut account: Account, now: Millis) -> Account {
     if is_close_due(&account, now) {
         let cut = cut_bill(&mut account);
-        account.sequence += if cut.rounding == 0 { 1 } else { 2 };
+        account.sequence += 1 + u64::from(cut.rounding != 0) + u64::from(cut.due_rounding != 0);
     }
     account
 }
@@ -190,15 +199,22 @@ struct Cut {
     bill: u32,
     boundary: Millis,
     billed: i64,
+    /// Of the bill's sum.
     rounding: i64,
+    /// Of what is due after it.
+    due_rounding: i64,
 }
 
-/// Cuts the open bill: what is unbilled moves to the balance, and the sum is rounded to the minor unit by an entry of its own.
+/// Cuts the open bill: what is unbilled moves to the balance. Its sum is rounded to the minor unit, and then, of a postpaid account, what
+/// is due: money that is to be paid exists in minor units only. Each rounding has an entry of its own.
 fn cut_bill(account: &mut Account) -> Cut {
+    let rounded = |units: i64| round_half_up(units, account.decimals, account.minor_digits);
     let billed = account.unbilled;
-    let rounding = billed - round_half_up(billed, account.decimals, account.minor_digits);
-    let cut = Cut { bill: account.open_bill, boundary: account.period_end, billed, rounding };
-    account.balance += rounding - billed;
+    let rounding = billed - rounded(billed);
+    let due = if account.mode == Mode::Postpaid { (billed - rounding - account.balance).max(0) } else { 0 };
+    let due_rounding = due - rounded(due);
+    let cut = Cut { bill: account.open_bill, boundary: account.period_end, billed, rounding, due_rounding };
+    account.balance += rounding + due_rounding - billed;
     account.unbilled = 0;
     account.last_bill += 1;
     account.open_bill = account.last_bill;
@@ -239,6 +255,12 @@ impl<'a> Desk<'a> {
 
     fn units(&self, quote: Quote) -> Result<i64, Refusal> {
         units(quote, self.account.decimals)
+    }
+
+    /// An amount that must be a whole number of the currency's minor units: money that is paid in, paid out or given up.
+    fn minor_units(&self, quote: Quote) -> Result<i64, Refusal> {
+        let amount = self.units(quote)?;
+        if amount % self.account.minor_unit() == 0 { Ok(amount) } else { Err(Refusal::NotInMinorUnits) }
     }
 
     fn refuse_closed(&self) -> Result<(), Refusal> {
@@ -320,10 +342,13 @@ impl<'a> Desk<'a> {
     }
 
     fn record_cut(&mut self, kind: EntryKind, cut: &Cut, blank: &Entry) {
-        let balance_before_rounding = self.account.balance - cut.rounding;
-        self.push(Entry { kind, bill: cut.bill, amount: cut.billed, balance: balance_before_rounding, ..blank.clone() });
+        let rounded = self.account.balance - cut.due_rounding;
+        self.push(Entry { kind, bill: cut.bill, amount: cut.billed, balance: rounded - cut.rounding, ..blank.clone() });
         if cut.rounding != 0 {
-            self.push(Entry { kind: EntryKind::Rounded, bill: cut.bill, amount: cut.rounding, ..blank.clone() });
+            self.push(Entry { kind: EntryKind::Rounded, bill: cut.bill, amount: cut.rounding, balance: rounded, ..blank.clone() });
+        }
+        if cut.due_rounding != 0 {
+            self.push(Entry { kind: EntryKind::AmountDueRounded, bill: cut.bill, amount: cut.due_rounding, ..blank.clone() });
         }
     }
 
@@ -341,6 +366,8 @@ impl<'a> Desk<'a> {
             overdraft: 0,
             reservation: None,
             reserve: ReserveVerdict::NotAsked,
+            credit_rounding: 0,
+            charged: None,
             sequence: if verdict == Verdict::Done { self.sequence } else { 0 },
         }
     }
@@ -391,6 +418,11 @@ impl Step {
         }
         self
     }
+}
+
+/// A sum that stays within what can be counted. What it is of is held to its range afterwards.
+fn plus(left: i64, right: i64) -> Result<i64, Refusal> {
+    left.checked_add(right).ok_or(Refusal::BalanceOutOfRange)
 }
 
 fn units(quote: Quote, decimals: u8) -> Result<i64, Refusal> {

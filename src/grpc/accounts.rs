@@ -133,6 +133,10 @@ impl AccountService for Accounts {
         self.front.answer(request, read::close, render::close).await
     }
 
+    async fn reopen_account(&self, request: Request<v1::ReopenAccountRequest>) -> Result<Response<v1::ReopenAccountResponse>, Status> {
+        self.front.answer(request, read::reopen, render::reopen).await
+    }
+
     async fn list_reservations(
         &self,
         request: Request<v1::ListReservationsRequest>,
@@ -146,15 +150,12 @@ impl AccountService for Accounts {
                     reader.account_id(id.clone());
                     (reader.page_size(page_size), page_token::read(reader, "page_token", &query, &page_token))
                 })?;
-                // This also expires what is due, so that a page is short only if it is the last.
                 let outcome = front.observe(&id, false).await?;
-                let found = front.ledger.reservations(&id, after, count + 1).await.map_err(|error| status::no_answer(&error))?;
-                let has_more = found.len() > count;
-                let page = found.get(..count).unwrap_or(&found);
-                let next = page.last().filter(|_| has_more).map(|(key, _)| page_token::encode(&query, key));
+                let page = front.ledger.reservations(&id, after, count).await.map_err(|error| status::no_answer(&error))?;
+                let shown = page.reservations.iter().map(|reservation| listing::reservation(&outcome.account, reservation));
                 Ok(v1::ListReservationsResponse {
-                    reservations: page.iter().map(|(_, reservation)| listing::reservation(&outcome.account, reservation)).collect(),
-                    next_page_token: next.unwrap_or_default(),
+                    reservations: shown.collect(),
+                    next_page_token: page.next.map(|key| page_token::encode(&query, &key)).unwrap_or_default(),
                 })
             })
             .await

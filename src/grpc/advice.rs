@@ -83,6 +83,7 @@ async fn final_bill(front: &Front, decided: &Decided) -> Option<i64> {
     for entry in entries {
         match entry.kind {
             EntryKind::Rounded => rounding = entry.amount,
+            EntryKind::AmountDueRounded => {}
             EntryKind::FinalBilled => return Some(entry.amount - rounding),
             _ => return None,
         }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::deadline::{self, Stage};
@@ -14,9 +15,10 @@ use super::wire::{Decided, Position, Subject};
 use crate::billing::Billing;
 use crate::domain::command::{Action, Command, Facts, Note};
 use crate::domain::entry::EntryKind;
-use crate::domain::outcome::{Answer, Outcome};
+use crate::domain::outcome::{Answer, Outcome, Refusal};
+use crate::lanes::offload::Offload;
 use crate::ledger::{EntryPage, Ledger, LedgerError, Original};
-use crate::service::error::Missing;
+use crate::service::error::{Error, Missing};
 
 /// The ledger, and the bounds of what is let in to it. Cheap to clone.
 #[derive(Clone)]
@@ -27,6 +29,10 @@ pub struct Front {
     pub gate: Gate,
     /// What became of the charges; none: this service runs without.
     pub billing: Option<Billing>,
+    /// Threads for what is not short: nothing of unknown length runs on a lane.
+    pub offload: Offload,
+    /// Says when the service stops: streams then read no more.
+    pub stopping: CancellationToken,
 }
 
 impl Front {
@@ -66,8 +72,13 @@ impl Front {
     pub async fn billing(&self) -> Result<&Billing, Status> {
         let billing = self.billing.as_ref().ok_or_else(status::billing_not_configured)?;
         deadline::reached(Stage::AskingBilling);
-        billing.store().ready().await.map_err(|error| status::no_bills(&error, ""))?;
+        billing.ready().await.map_err(|error| status::no_bills(&error, ""))?;
         Ok(billing)
+    }
+
+    /// Does some work of unknown length on threads of its own.
+    pub async fn offloaded<T: Send + 'static>(&self, work: impl Future<Output = Result<T, Status>> + Send + 'static) -> Result<T, Status> {
+        self.offload.run(work).await.unwrap_or_else(|not_run| Err(Error::from(not_run).into()))
     }
 
     /// Has a command decided.
@@ -76,6 +87,11 @@ impl Front {
         self.complete(&mut subject).await?;
         deadline::reached(Stage::Sent);
         let answer = self.ledger.submit(Arc::clone(&subject.command)).await;
+        if let Ok(Err(refusal @ (Refusal::ExceedsAmountDue | Refusal::NotInMinorUnits))) = answer
+            && let Ok(Ok(seen)) = self.ledger.observe(&subject.command.account, false).await
+        {
+            return Err(status::refused_by(refusal, &subject, &seen.account));
+        }
         self.decided(subject, answer)
     }
 
@@ -100,6 +116,7 @@ impl Front {
         let (original, is_wanted): (_, fn(EntryKind) -> bool) = match action {
             Action::Refund(undo) => (&undo.original, EntryKind::is_charge),
             Action::ReversePayment(undo) => (&undo.original, EntryKind::is_payment),
+            Action::ReverseWriteOff(undo) => (&undo.original, EntryKind::is_write_off),
             _ => return Ok(()),
         };
         let found = match self.facts(subject, original, is_wanted).await {
@@ -111,7 +128,9 @@ impl Front {
                 return if is_known { Ok(()) } else { Err(status) };
             }
         };
-        if let Action::Refund(undo) | Action::ReversePayment(undo) = &mut Arc::make_mut(&mut subject.command).action {
+        if let Action::Refund(undo) | Action::ReversePayment(undo) | Action::ReverseWriteOff(undo) =
+            &mut Arc::make_mut(&mut subject.command).action
+        {
             undo.facts = found;
         }
         Ok(())

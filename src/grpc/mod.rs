@@ -10,6 +10,7 @@ pub mod billing;
 pub mod charging;
 pub mod deadline;
 pub mod dispatch;
+pub mod foreign;
 pub mod front;
 pub mod gate;
 pub mod health;
@@ -31,18 +32,22 @@ pub mod v1 {
 use std::convert::Infallible;
 
 use http::{Request, Response};
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
+use tonic::codec::CompressionEncoding::Gzip;
 use tonic::service::Routes;
 use tonic_reflection::server::Builder;
 use tower::{Service, ServiceBuilder};
 
 use crate::billing::Billing;
+use crate::lanes::offload::Offload;
 use crate::ledger::Ledger;
 use accounts::Accounts;
 use billing::Bills;
 use charging::Charging;
 use dispatch::Services;
+use foreign::Foreign;
 use front::Front;
 use gate::Gate;
 pub use health::Health;
@@ -69,30 +74,34 @@ impl Default for Limits {
     }
 }
 
-/// All services of this process, on a ledger, and on a billing store if there is one.
+/// All services of this process, on a ledger, and on a billing store if there is one. Streams end once it is `stopping`.
 #[must_use]
 pub fn services(
     ledger: Ledger,
     billing: Option<Billing>,
+    offload: Offload,
     limits: Limits,
     health: Health,
+    stopping: CancellationToken,
 ) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + use<> {
     let most = limits.max_message_bytes;
-    let front = Front { ledger, gate: Gate::new(&limits), billing };
-    let charging = ChargingServiceServer::new(Charging::new(front.clone(), most)).max_decoding_message_size(most);
-    let accounts = AccountServiceServer::new(Accounts::new(front.clone())).max_decoding_message_size(most);
-    let bills = BillingServiceServer::new(Bills::new(front)).max_decoding_message_size(most);
-    let mut others = Routes::new(accounts).add_service(bills).add_service(health.service());
+    let front = Front { ledger, gate: Gate::new(&limits), billing, offload, stopping: stopping.clone() };
+    // The limit of a message is one of what is unpacked, too.
+    let charging = ChargingServiceServer::new(Charging::new(front.clone(), most)).max_decoding_message_size(most).accept_compressed(Gzip);
+    let accounts = AccountServiceServer::new(Accounts::new(front.clone())).max_decoding_message_size(most).accept_compressed(Gzip);
+    let bills = BillingServiceServer::new(Bills::new(front)).max_decoding_message_size(most).accept_compressed(Gzip);
+    let health = health.service().max_decoding_message_size(most).accept_compressed(Gzip);
+    let mut others = Routes::new(accounts).add_service(bills).add_service(Foreign::new(health, stopping.clone(), most));
     match reflection().build_v1() {
-        Ok(service) => others = others.add_service(service),
+        Ok(service) => others = others.add_service(Foreign::new(service, stopping.clone(), most)),
         Err(error) => tracing::error!(%error, "there is no reflection"),
     }
     match reflection().build_v1alpha() {
-        Ok(service) => others = others.add_service(service),
+        Ok(service) => others = others.add_service(Foreign::new(service, stopping, most)),
         Err(error) => tracing::error!(%error, "there is no reflection of the older kind"),
     }
     let services = Services { charging, others: others.prepare() };
-    ServiceBuilder::new().map_response(move |response| tell_of_message(response, most)).service(services)
+    ServiceBuilder::new().map_response(move |response| completed(response, most)).service(services)
 }
 
 fn reflection() -> Builder<'static> {
@@ -101,11 +110,10 @@ fn reflection() -> Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
-/// tonic says OUT_OF_RANGE of a message that is too large, and INTERNAL, without details, of one that cannot be decoded. These services
-/// never say the one, nor the other without details; both are the caller's to mend, and are told as such.
-fn tell_of_message(response: Response<Body>, most: usize) -> Response<Body> {
+/// What tonic refuses by itself (a message that is too large or cannot be decoded, an unknown method) has no details: it gets ours.
+fn completed(response: Response<Body>, most: usize) -> Response<Body> {
     match Status::from_header_map(response.headers()) {
-        Some(status) => status::of_message(&status, most).map_or(response, Status::into_http),
+        Some(status) => status::completed(&status, most).map_or(response, Status::into_http),
         None => response,
     }
 }

@@ -4,6 +4,7 @@
 //! ResourceInfo, PreconditionFailure, RetryInfo) stand beside it. What an error says is decided in [`crate::service::error`].
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use prost::Message;
 use tonic::metadata::MetadataValue;
@@ -13,6 +14,7 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 use super::deadline::Stage;
 use super::wire::{Position, Subject};
 use crate::billing::BillingError;
+use crate::domain::account::Account;
 use crate::domain::outcome::Refusal;
 use crate::ledger::LedgerError;
 use crate::service::error::{Error, Kind, Missing, Subject as About, Violation};
@@ -20,37 +22,77 @@ use crate::service::error::{Error, Kind, Missing, Subject as About, Violation};
 /// The domain of every ErrorInfo.
 pub const DOMAIN: &str = "tollgate";
 
+/// Another process takes calls already, or this one will soon.
+const RETRY_ELSEWHERE: Duration = Duration::from_millis(100);
+
+/// The most bytes of details: they travel in a header, and many clients take 8 KiB of headers at most.
+const MOST_DETAILS: usize = 4096;
+
+/// The most bytes of a text for people.
+const MOST_TEXT: usize = 1024;
+
 /// Tells clients that retry by themselves when to: <https://github.com/grpc/proposal/blob/master/A6-client-retries.md>.
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 impl From<Error> for Status {
-    fn from(error: Error) -> Self {
-        let Error { kind, reason, text, metadata, subject, violations, retry_after } = error;
-        let metadata: HashMap<String, String> = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
-        match subject {
-            Some(About::Resource(resource, name)) => {
-                details.set_resource_info(format!("tollgate.v1/{resource}"), name, "", text.clone());
+    fn from(mut error: Error) -> Self {
+        cut(&mut error.text, MOST_TEXT);
+        loop {
+            let status = written(&error);
+            if status.details().len() <= MOST_DETAILS || !shorten(&mut error) {
+                return status;
             }
-            Some(About::State(subject)) => {
-                details.add_precondition_failure_violation(reason, subject, text.clone());
-            }
-            None => {}
         }
-        if kind == Kind::Invalid && reason != "MALFORMED_MESSAGE" {
-            details.set_bad_request(
-                violations.into_iter().map(|violation| FieldViolation::new(violation.field, violation.rule)).collect::<Vec<_>>(),
-            );
-        }
-        if let Some(after) = retry_after {
-            details.set_retry_info(Some(after));
-        }
-        let mut status = Self::with_error_details(code_of(kind), text, details);
-        if let Some(pushback) = retry_after.and_then(|after| MetadataValue::try_from(after.as_millis().to_string()).ok()) {
-            status.metadata_mut().insert(PUSHBACK, pushback);
-        }
-        status
     }
+}
+
+/// An error as it is.
+fn written(error: &Error) -> Status {
+    let Error { kind, reason, text, metadata, subject, violations, retry_after } = error;
+    let metadata: HashMap<String, String> = metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    let mut details = ErrorDetails::with_error_info(*reason, DOMAIN, metadata);
+    match subject {
+        Some(About::Resource(resource, name)) => {
+            details.set_resource_info(format!("tollgate.v1/{resource}"), name, "", text);
+        }
+        Some(About::State(subject)) => {
+            details.add_precondition_failure_violation(*reason, subject, text);
+        }
+        None => {}
+    }
+    if !violations.is_empty() {
+        let wrong = violations.iter().map(|violation| FieldViolation::new(&violation.field, &violation.rule));
+        details.set_bad_request(wrong.collect::<Vec<_>>());
+    }
+    if let Some(after) = retry_after {
+        details.set_retry_info(Some(*after));
+    }
+    let mut status = Status::with_error_details(code_of(*kind), text, details);
+    if let Some(pushback) = retry_after.and_then(|after| MetadataValue::try_from(after.as_millis().to_string()).ok()) {
+        status.metadata_mut().insert(PUSHBACK, pushback);
+    }
+    status
+}
+
+/// Leaves the last of several violations out, or halves the longest text; false: there is nothing left to shorten.
+fn shorten(error: &mut Error) -> bool {
+    if error.violations.len() > 1 {
+        return error.violations.pop().is_some();
+    }
+    let subject = error.subject.iter_mut().map(|subject| match subject {
+        About::Resource(_, name) | About::State(name) => name,
+    });
+    let violations = error.violations.iter_mut().flat_map(|violation| [&mut violation.field, &mut violation.rule]);
+    let texts = error.metadata.values_mut().chain(subject).chain(violations).chain(std::iter::once(&mut error.text));
+    let Some(longest) = texts.max_by_key(|text| text.len()).filter(|text| text.len() > 16) else { return false };
+    let half = longest.len() / 2;
+    cut(longest, half);
+    true
+}
+
+/// Cuts a text to so many bytes.
+fn cut(text: &mut String, most: usize) {
+    text.truncate(text.floor_char_boundary(most));
 }
 
 fn code_of(kind: Kind) -> Code {
@@ -76,11 +118,21 @@ pub fn invalid(violations: Vec<FieldViolation>, place: Position) -> Status {
 /// A command was refused.
 #[must_use]
 pub fn refused(refusal: Refusal, subject: &Subject) -> Status {
+    refusal_of(refusal, subject).into()
+}
+
+/// A command was refused, as the account explains.
+#[must_use]
+pub fn refused_by(refusal: Refusal, subject: &Subject, account: &Account) -> Status {
+    refusal_of(refusal, subject).explained_by(account).into()
+}
+
+fn refusal_of(refusal: Refusal, subject: &Subject) -> Error {
     let least_scale = if refusal == Refusal::TooManyDecimals { 1 } else { 0 };
     let suspects = subject.amounts().into_iter().filter(|(_, quote)| quote.scale() >= least_scale);
     let rule = crate::service::error::text_of(refusal);
     let amounts = suspects.map(|(field, _)| Violation { field: format!("{}{field}", subject.place), rule: rule.to_owned() });
-    Error::refused(refusal, &subject.command, amounts.collect()).into()
+    Error::refused(refusal, &subject.command, amounts.collect())
 }
 
 /// The original of a refund, or of a reversal, is not there.
@@ -116,14 +168,6 @@ pub fn invoice_not_found(number: &str) -> Status {
     Error::invoice_not_found(number).into()
 }
 
-/// More is to be written off than is due.
-#[must_use]
-pub fn exceeds_amount_due(account: &str, due: &str) -> Status {
-    let text = format!("no more can be written off than is due: {due}");
-    let error = Error::precondition("EXCEEDS_AMOUNT_DUE", format!("accounts/{account}"), text);
-    error.with("account_id", account).with("amount_due", due).into()
-}
-
 /// There is no closed month to tell a credit limit from.
 #[must_use]
 pub fn no_history(account: &str) -> Status {
@@ -154,16 +198,38 @@ pub fn out_of_time(stage: Stage) -> Status {
     }
 }
 
-/// What is told instead, if tonic could not take a message: too large, or not one at all.
+/// The service stops: what was read is answered, and nothing more is read.
 #[must_use]
-pub fn of_message(status: &Status, most: usize) -> Option<Status> {
-    match status.code() {
-        Code::OutOfRange => Some(message_too_large(most)),
-        Code::Internal if status.details().is_empty() => {
-            Some(Error::new(Kind::Invalid, "MALFORMED_MESSAGE", "the message is not one of this call").into())
-        }
-        _ => None,
+pub fn stopping() -> Status {
+    let text = "the service stops: what it has read is answered, and it reads no more; connect again and go on there";
+    Error::unavailable("SERVICE_STOPPING", text, RETRY_ELSEWHERE).into()
+}
+
+/// What is told instead of a status that is not of our making, because a message cannot be taken, or there is no such method: each error
+/// has an ErrorInfo. None: it is ours, or no error.
+#[must_use]
+pub fn completed(status: &Status, most: usize) -> Option<Status> {
+    if status.code() == Code::Ok || !status.details().is_empty() {
+        return None;
     }
+    let error = match status.code() {
+        Code::OutOfRange | Code::ResourceExhausted => return Some(message_too_large(most)),
+        Code::Internal => Error::new(Kind::Invalid, "MALFORMED_MESSAGE", "the message is not one of this call"),
+        Code::Unimplemented if status.message().contains("compressed") => {
+            Error::new(Kind::Unsupported, "UNSUPPORTED_ENCODING", "messages may be compressed by gzip only")
+        }
+        Code::Unimplemented => Error::new(Kind::Unsupported, "UNKNOWN_METHOD", "there is no such service or method"),
+        Code::NotFound => Error::new(Kind::NotFound, "UNKNOWN_NAME", status.message()),
+        code => {
+            let details = ErrorDetails::with_error_info("CALL_FAILED", DOMAIN, HashMap::new());
+            return Some(Status::with_error_details(code, status.message(), details));
+        }
+    };
+    let mut completed = Status::from(error);
+    if let Some(accepted) = status.metadata().get("grpc-accept-encoding") {
+        completed.metadata_mut().insert("grpc-accept-encoding", accepted.clone());
+    }
+    Some(completed)
 }
 
 /// A message is larger than is taken.
@@ -185,4 +251,29 @@ pub fn as_outcome(status: &Status) -> tonic_types::Status {
         message: status.message().to_owned(),
         details: Vec::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_fit_a_header() {
+        let long = |character: char| character.to_string().repeat(3000);
+        let violations = (0..20).map(|_| Violation { field: long('a'), rule: long('ü') }).collect();
+        let error = Error::invalid(violations).with("account_id", long('日'));
+        let status = Status::from(error);
+        assert!(status.details().len() <= MOST_DETAILS && status.message().len() <= MOST_TEXT);
+        assert_eq!(status.get_details_error_info().unwrap().reason, "INVALID_REQUEST");
+        assert_eq!(status.get_details_bad_request().unwrap().field_violations.len(), 1);
+    }
+
+    #[test]
+    fn every_error_that_is_not_ours_gets_a_reason() {
+        for code in (1..=16).map(Code::from_i32) {
+            let completed = completed(&Status::new(code, "whatever"), 1).unwrap();
+            assert_eq!(completed.get_details_error_info().unwrap().domain, DOMAIN, "{code:?}");
+        }
+        assert!(completed(&Status::ok(""), 1).is_none() && completed(&stopping(), 1).is_none());
+    }
 }

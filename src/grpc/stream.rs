@@ -1,13 +1,18 @@
 //! The `Charge` stream: batches of commands, each with an outcome, in order.
 //!
-//! Commands are queued in the order of the stream, so those on one account keep it. Up to [`MAX_BATCHES`] batches are under way, and
-//! are answered in their order. A refund (whose charge may be on the stream before it) waits for all earlier outcomes; what follows it
-//! waits for it to be queued. A client that goes leaves nothing half done: a command was queued or it was not.
+//! Commands are queued in the order of the stream, so those on one account keep it. Up to [`MAX_BATCHES`] batches, of [`MAX_COMMANDS`]
+//! commands together, are under way, and are answered in their order; before more is read, their answers must be taken. A refund (whose
+//! charge may be on the stream before it) waits for all earlier outcomes; what follows it waits for it to be queued. Where the stream has
+//! as much waiting as it may, it waits for its own earlier commands. A client that goes leaves nothing half done: a command was queued or
+//! it was not. When the service stops, what was read is answered, and the stream ends with UNAVAILABLE.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt, stream};
-use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, RwLock};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::yield_now;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::{Status, Streaming};
 use tonic_types::FieldViolation;
 
@@ -24,12 +29,22 @@ use crate::ledger::{LedgerError, MAX_BATCH, Pending};
 /// How many batches of a stream are under way at once.
 pub const MAX_BATCHES: usize = 16;
 
+/// How many commands of a stream are under way at once: about a megabyte that is held for a reader that takes nothing.
+pub const MAX_COMMANDS: u32 = 2048;
+
+/// After how many commands a stream lets others have a turn.
+const TURN: u32 = 256;
+
 /// One stream.
 struct Charges {
     front: Front,
     incoming: Streaming<v1::ChargeRequest>,
-    /// Each batch under way holds it for reading; whoever can write, waits for nobody.
-    under_way: Arc<RwLock<()>>,
+    /// Ready once the service stops.
+    stopped: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// A permit for each command that may still be sent. Whoever holds all of them waits for nobody.
+    free: Arc<Semaphore>,
+    /// How many commands were read since others had a turn.
+    since_turn: u32,
     max_message_bytes: usize,
     _permit: OwnedSemaphorePermit,
 }
@@ -38,7 +53,8 @@ struct Charges {
 struct Batch {
     slots: Vec<Slot>,
     front: Front,
-    _under_way: OwnedRwLockReadGuard<()>,
+    /// Permits for its commands.
+    _commands: Option<OwnedSemaphorePermit>,
 }
 
 /// One command of a batch.
@@ -56,7 +72,16 @@ pub fn charge(
     max_message_bytes: usize,
 ) -> Result<impl Stream<Item = Result<v1::ChargeResponse, Status>> + Send + use<>, Status> {
     let permit = front.gate.stream()?;
-    let charges = Charges { front, incoming, under_way: Arc::default(), max_message_bytes, _permit: permit };
+    let stopped = Box::pin(front.stopping.clone().cancelled_owned());
+    let charges = Charges {
+        front,
+        incoming,
+        stopped,
+        free: Arc::new(Semaphore::new(MAX_COMMANDS as usize)),
+        since_turn: 0,
+        max_message_bytes,
+        _permit: permit,
+    };
     let batches = stream::unfold(Some(charges), |charges| async move {
         let mut charges = charges?;
         match charges.next().await.transpose()? {
@@ -76,29 +101,45 @@ pub fn charge(
 impl Charges {
     /// Takes the next batch, and queues its commands.
     async fn next(&mut self) -> Result<Option<Batch>, Status> {
-        let Some(request) = self.incoming.message().await.map_err(|status| self.broken(status))? else { return Ok(None) };
+        let message = tokio::select! {
+            biased;
+            () = &mut self.stopped => return Err(status::stopping()),
+            message = self.incoming.message() => message,
+        };
+        let Some(request) = message.map_err(|status| self.broken(status))? else { return Ok(None) };
         let count = request.commands.len();
+        let commands = u32::try_from(count).unwrap_or(u32::MAX);
         if count > MAX_BATCH {
             return Err(status::batch_too_large(MAX_BATCH));
         }
         if count == 0 {
             return Err(status::invalid(vec![FieldViolation::new("commands", format!("must be 1 to {MAX_BATCH}"))], Position::default()));
         }
+        self.take_turns(commands).await;
+        let permits = Arc::clone(&self.free).acquire_many_owned(commands).await.ok();
         let mut slots = Vec::with_capacity(count);
         for (index, command) in request.commands.into_iter().enumerate() {
             let slot = match self.read(index, command) {
-                Ok(subject) => self.queue(subject, &mut slots).await,
+                Ok(subject) => self.queue(subject, &mut slots, MAX_COMMANDS - commands).await,
                 Err(status) => Err(status),
             };
             slots.push(slot.unwrap_or_else(|status| told_error(&status)));
         }
-        let under_way = Arc::clone(&self.under_way).read_owned().await;
-        Ok(Some(Batch { slots, front: self.front.clone(), _under_way: under_way }))
+        Ok(Some(Batch { slots, front: self.front.clone(), _commands: permits }))
+    }
+
+    /// Lets others have a turn from time to time, however fast commands come.
+    async fn take_turns(&mut self, commands: u32) {
+        self.since_turn += commands;
+        if self.since_turn > TURN {
+            self.since_turn = commands;
+            yield_now().await;
+        }
     }
 
     /// Why the stream cannot be read on.
     fn broken(&self, status: Status) -> Status {
-        status::of_message(&status, self.max_message_bytes).unwrap_or(status)
+        status::completed(&status, self.max_message_bytes).unwrap_or(status)
     }
 
     fn read(&self, index: usize, command: v1::ChargeCommand) -> Result<Subject, Status> {
@@ -121,17 +162,26 @@ impl Charges {
         }
     }
 
-    /// Queues a command; a refund only once everything before it is decided.
-    async fn queue(&self, mut subject: Subject, slots: &mut Vec<Slot>) -> Result<Slot, Status> {
+    /// Queues a command; a refund only once everything before it is decided. `others` are the permits of earlier batches.
+    async fn queue(&self, mut subject: Subject, slots: &mut Vec<Slot>, others: u32) -> Result<Slot, Status> {
         if matches!(subject.command.action, Action::Refund(_)) {
-            for slot in std::mem::take(slots) {
-                slots.push(Slot::Told(Box::new(slot.settle(&self.front).await)));
-            }
-            drop(self.under_way.write().await);
+            self.settle(slots, others).await;
             self.front.complete(&mut subject).await?;
         }
-        let pending = self.front.ledger.enqueue(Arc::clone(&subject.command)).map_err(|error| status::no_answer(&error))?;
-        Ok(Slot::Waiting(subject, pending))
+        let mut queued = self.front.ledger.enqueue(Arc::clone(&subject.command));
+        if matches!(queued, Err(LedgerError::Busy)) {
+            self.settle(slots, others).await;
+            queued = self.front.ledger.enqueue(Arc::clone(&subject.command));
+        }
+        Ok(Slot::Waiting(subject, queued.map_err(|error| status::no_answer(&error))?))
+    }
+
+    /// Waits for all earlier outcomes.
+    async fn settle(&self, slots: &mut Vec<Slot>, others: u32) {
+        for slot in std::mem::take(slots) {
+            slots.push(Slot::Told(Box::new(slot.settle(&self.front).await)));
+        }
+        let _ = self.free.acquire_many(others).await;
     }
 }
 

@@ -54,7 +54,11 @@ impl Watcher {
     /// Waits for the next message that says something new.
     async fn next(&mut self) -> Result<WatchUsableCreditResponse, Status> {
         loop {
-            let _ = tokio::time::timeout(self.reread_after, self.changes.changed()).await;
+            tokio::select! {
+                biased;
+                () = self.front.stopping.cancelled() => return Err(status::stopping()),
+                _ = tokio::time::timeout(self.reread_after, self.changes.changed()) => {}
+            }
             let (mut message, reread_after) = look(&self.front, &self.account).await?;
             self.reread_after = reread_after;
             if message == self.last {

@@ -6,38 +6,48 @@
 //! others have a turn; the next batches go out; then those who waited are told. So the store has work again before answers are unpacked,
 //! and no batch stands in the thread's queue behind what these answers set off.
 //!
+//! A partition's queue is served in turn by source, so that a stream that sends thousands of commands delays others by one batch, and that
+//! one is smaller while several sources have something to do.
+//!
 //! Where one lonely command follows another, the answer is looked out for: waking up can take longer than it does. Among others it is not:
 //! they need the processor more.
 
-use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use futures_util::future::{BoxFuture, Fuse};
 use futures_util::stream::FuturesUnordered;
+use futures_util::task::AtomicWaker;
 use futures_util::{FutureExt, StreamExt};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::coop::unconstrained;
 use tokio::task::yield_now;
 use tracing::Instrument;
 
 use super::{Answers, Engine, LedgerError, MAX_BATCH, Order};
 use crate::domain::outcome::Answer;
+use crate::lanes::fair::FairQueue;
+use crate::lanes::source::Source;
+use crate::lanes::watchdog::watched;
 use crate::telemetry::metrics;
 
-/// How many commands may wait for one partition.
+/// How many commands may wait for one partition. A source may have as many of them as places are free: half, if it is alone.
 pub const QUEUE_COMMANDS: usize = 16_384;
+
+/// The most commands in one step while several sources have something to do.
+pub const SHARED_BATCH: usize = 128;
+
+/// For how many batches the sources that took part count as having something to do: one that waits for each answer is in every second.
+const CROWDED_BATCHES: u8 = 8;
 
 /// After how many lonely commands in a row the answer to the next is looked out for.
 const LONELY_IN_A_ROW: u32 = 4;
 
 /// A command in a queue, and who waits for it.
 struct Waiting {
-    partition: u16,
     order: Order,
     answer: Caller,
 }
@@ -58,26 +68,36 @@ impl Future for Pending {
     }
 }
 
-/// The queues of all partitions.
+/// Where commands are queued, by partition. The task ends when the last handle is gone and all is answered.
 #[derive(Clone)]
-pub struct Batcher {
-    commands: mpsc::UnboundedSender<Waiting>,
-    /// How many wait for each partition: what bounds the queues.
-    lengths: Arc<[AtomicUsize]>,
+pub struct Batcher(Arc<Handles>);
+
+/// All handles: dropped with the last one.
+struct Handles(Arc<Inbox>);
+
+/// What waits, between those who queue it and the task that sends it.
+struct Inbox {
+    queues: Mutex<Queues>,
+    task: AtomicWaker,
+}
+
+struct Queues {
+    by_partition: Vec<FairQueue<Waiting>>,
+    /// Nothing more is taken in.
+    is_closed: bool,
 }
 
 impl Batcher {
-    /// Starts the task that sends the batches. It ends when the last handle is gone and all is answered.
+    /// Starts the task that sends the batches.
     #[must_use]
     pub fn start(engine: Arc<dyn Engine>) -> Self {
-        let (commands, inbox) = mpsc::unbounded_channel();
-        let lengths: Arc<[AtomicUsize]> = (0..engine.partitions()).map(|_| AtomicUsize::default()).collect();
+        let by_partition = (0..engine.partitions()).map(|_| FairQueue::new(QUEUE_COMMANDS)).collect();
+        let inbox = Arc::new(Inbox { queues: Mutex::new(Queues { by_partition, is_closed: false }), task: AtomicWaker::new() });
         let mut dispatch = Dispatch {
             work: engine.work().fuse(),
+            partitions: (0..engine.partitions()).map(|_| Partition::default()).collect(),
             engine,
-            inbox,
-            queues: lengths.iter().map(|_| Queue::default()).collect(),
-            lengths: Arc::clone(&lengths),
+            inbox: Arc::clone(&inbox),
             under_way: FuturesUnordered::new(),
             returned: Vec::new(),
             has_yielded: false,
@@ -85,25 +105,40 @@ impl Batcher {
             lookout_until: None,
         };
         // Unconstrained: a batch is not to be cut short because the task has had its share of messages.
-        tokio::spawn(unconstrained(poll_fn(move |context| dispatch.poll(context))));
-        Self { commands, lengths }
+        tokio::spawn(unconstrained(poll_fn(move |context| watched(|| dispatch.poll(context)))));
+        Self(Arc::new(Handles(inbox)))
     }
 
-    /// Queues a command.
+    /// Queues a command, on behalf of the current source.
     pub fn enqueue(&self, partition: u16, order: Order) -> Result<Pending, LedgerError> {
-        let Some(length) = self.lengths.get(usize::from(partition)) else { return Err(LedgerError::corrupt("no such partition")) };
-        if length.fetch_add(1, Ordering::Relaxed) >= QUEUE_COMMANDS {
-            length.fetch_sub(1, Ordering::Relaxed);
-            return Err(LedgerError::Busy);
-        }
+        let Self(handles) = self;
         let (answer, pending) = oneshot::channel();
-        match self.commands.send(Waiting { partition, order, answer }) {
-            Ok(()) => {
-                metrics().add_waiting(1);
-                Ok(Pending(pending))
+        {
+            let mut queues = handles.0.lock();
+            if queues.is_closed {
+                return Err(LedgerError::not_done("the service is shutting down"));
             }
-            Err(_) => Err(LedgerError::not_done("the service is shutting down")),
+            let Some(queue) = queues.by_partition.get_mut(usize::from(partition)) else {
+                return Err(LedgerError::corrupt("no such partition"));
+            };
+            queue.push(Source::current(), Waiting { order, answer }).map_err(|_| LedgerError::Busy)?;
         }
+        handles.0.task.wake();
+        metrics().add_waiting(1);
+        Ok(Pending(pending))
+    }
+}
+
+impl Drop for Handles {
+    fn drop(&mut self) {
+        self.0.lock().is_closed = true;
+        self.0.task.wake();
+    }
+}
+
+impl Inbox {
+    fn lock(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -111,9 +146,8 @@ impl Batcher {
 struct Dispatch {
     engine: Arc<dyn Engine>,
     work: Fuse<BoxFuture<'static, ()>>,
-    inbox: mpsc::UnboundedReceiver<Waiting>,
-    lengths: Arc<[AtomicUsize]>,
-    queues: Vec<Queue>,
+    inbox: Arc<Inbox>,
+    partitions: Vec<Partition>,
     under_way: FuturesUnordered<BoxFuture<'static, Batch>>,
     /// What has returned, and nobody was told of.
     returned: Vec<Batch>,
@@ -125,12 +159,13 @@ struct Dispatch {
     lookout_until: Option<Instant>,
 }
 
-/// The queue of one partition.
+/// What the task knows of a partition.
 #[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Waiting>,
+struct Partition {
     /// A batch is with the engine.
     is_under_way: bool,
+    /// For how many more batches several sources have something to do.
+    crowded: u8,
 }
 
 /// A batch that has returned.
@@ -145,7 +180,7 @@ impl Dispatch {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let _ = self.work.poll_unpin(context);
         self.collect(context);
-        let is_closed = self.gather(context).is_ready();
+        self.inbox.task.register(context.waker());
         if !self.returned.is_empty() && !self.has_yielded {
             // What else is ready to run may have more to queue: fewer and larger batches cost less.
             self.has_yielded = true;
@@ -158,7 +193,7 @@ impl Dispatch {
         }
         let _ = self.work.poll_unpin(context);
         self.returned.drain(..).for_each(Batch::tell);
-        if is_closed && self.under_way.is_empty() {
+        if self.under_way.is_empty() && self.inbox.lock().is_done() {
             return Poll::Ready(());
         }
         if self.lookout_until.is_some_and(|until| Instant::now() < until) {
@@ -171,50 +206,43 @@ impl Dispatch {
     /// Takes in what the engine has answered. What was sent is on its way once it is polled here.
     fn collect(&mut self, context: &mut Context<'_>) {
         while let Poll::Ready(Some(batch)) = self.under_way.poll_next_unpin(context) {
-            if let Some(queue) = self.queues.get_mut(usize::from(batch.partition)) {
-                queue.is_under_way = false;
+            if let Some(partition) = self.partitions.get_mut(usize::from(batch.partition)) {
+                partition.is_under_way = false;
             }
             self.returned.push(batch);
         }
     }
 
-    /// Sorts commands into their queues. Ready: there will be no more.
-    fn gather(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        while let Some(waiting) = ready!(self.inbox.poll_recv(context)) {
-            if let Some(queue) = self.queues.get_mut(usize::from(waiting.partition)) {
-                queue.waiting.push_back(waiting);
-            }
-        }
-        Poll::Ready(())
-    }
-
     /// Begins a batch of each partition that has none under way; answers whether there was one to begin.
     fn send(&mut self) -> bool {
         let (mut is_any, mut lonely) = (false, self.under_way.is_empty());
-        for (partition, (queue, length)) in (0..).zip(self.queues.iter_mut().zip(self.lengths.iter())) {
-            if queue.is_under_way || queue.waiting.is_empty() {
+        let mut queues = self.inbox.lock();
+        for (number, (partition, queue)) in (0..).zip(self.partitions.iter_mut().zip(&mut queues.by_partition)) {
+            if partition.is_under_way || queue.is_empty() {
                 continue;
             }
-            let most = queue.waiting.len().min(MAX_BATCH);
+            partition.crowded = if queue.sources() > 1 { CROWDED_BATCHES } else { partition.crowded.saturating_sub(1) };
+            let bound = if partition.crowded > 0 { SHARED_BATCH } else { MAX_BATCH };
+            let (before, most) = (queue.len(), queue.len().min(bound));
             let (mut orders, mut callers) = (Vec::with_capacity(most), Vec::with_capacity(most));
-            while orders.len() < MAX_BATCH
-                && let Some(Waiting { order, answer, .. }) = queue.waiting.pop_front()
+            while orders.len() < most
+                && let Some(Waiting { order, answer }) = queue.pop()
             {
-                length.fetch_sub(1, Ordering::Relaxed);
-                metrics().add_waiting(-1);
                 // Whoever gave up before the command was sent is taken at their word.
                 if !answer.is_closed() {
                     orders.push(order);
                     callers.push(answer);
                 }
             }
+            metrics().add_waiting(queue.len() as i64 - before as i64);
             if orders.is_empty() {
                 continue;
             }
             lonely = lonely && !is_any && orders.len() == 1;
-            (is_any, queue.is_under_way) = (true, true);
-            self.under_way.push(decide(Arc::clone(&self.engine), partition, orders.into(), callers).boxed());
+            (is_any, partition.is_under_way) = (true, true);
+            self.under_way.push(decide(Arc::clone(&self.engine), number, orders.into(), callers).boxed());
         }
+        drop(queues);
         if is_any {
             self.lonely_in_a_row = if lonely { self.lonely_in_a_row.saturating_add(1) } else { 0 };
             let is_looked_out_for = self.lonely_in_a_row > LONELY_IN_A_ROW;
@@ -224,6 +252,24 @@ impl Dispatch {
             self.lookout_until = None;
         }
         is_any
+    }
+}
+
+impl Drop for Dispatch {
+    fn drop(&mut self) {
+        // Whoever waits learns that there will be no answer, though handles may live on.
+        let mut queues = self.inbox.lock();
+        queues.is_closed = true;
+        let waiting = std::mem::take(&mut queues.by_partition);
+        drop(queues);
+        metrics().add_waiting(-waiting.iter().map(|queue| queue.len() as i64).sum::<i64>());
+    }
+}
+
+impl Queues {
+    /// Nothing waits, and nothing more will come.
+    fn is_done(&self) -> bool {
+        self.is_closed && self.by_partition.iter().all(FairQueue::is_empty)
     }
 }
 

@@ -11,7 +11,8 @@ use bytes::{Buf, BufMut};
 use super::NamePlace;
 use crate::domain::account::{Account, Category, Currency, Mode, NonUsageBilling, Profile, Reservation, Status};
 use crate::domain::command::Kind;
-use crate::domain::outcome::{Decision, Grant, ReserveVerdict, Verdict};
+use crate::domain::entry::EntryKind;
+use crate::domain::outcome::{Charged, Decision, Grant, ReserveVerdict, Verdict};
 use crate::domain::rules::{Ended, Remembered};
 
 /// Bytes that are not a record of the kind that was looked for.
@@ -26,7 +27,11 @@ pub(crate) mod flag {
     pub const RESERVE_GRANTED: u8 = 4;
     pub const RESERVE_DECLINED: u8 = 8;
     pub const RESERVE_SUSPENDED: u8 = 16;
-    pub const OVERDRAFT: u8 = 32;
+    pub const RESERVE_TOO_MANY: u8 = 64;
+    /// One more amount follows: of a charge, its overdraft; of a refund, the rounding of what was credited.
+    pub const SECOND_AMOUNT: u8 = 32;
+    /// How and into which bill it was charged follows. Charges of format version 2 do not say it.
+    pub const CHARGED: u8 = 128;
 }
 
 /// The bytes of an amount, or of a time.
@@ -183,8 +188,9 @@ fn read_reservation(mut bytes: &[u8]) -> Option<Reservation> {
     })
 }
 
-/// `<c8BBBBi7i7`: fingerprint, kind, verdict, flags, how the reservation ended, amount, sequence; if there is an overdraft, `<i7`; and, if
-/// there is a reservation or a declined reserve, `<i7i7i7`: its amount (or the shortfall), report by, expires at.
+/// `<c8BBBBi7i7`: fingerprint, kind, verdict, flags, how the reservation ended, amount, sequence; of a charge, `<BI4`: the kind of its entry,
+/// its bill; if there is an overdraft, or a credit was rounded, `<i7`; and, if there is a reservation or a declined reserve, `<i7i7i7`: its
+/// amount (or the shortfall), report by, expires at.
 #[must_use]
 pub fn encode_remembered(remembered: &Remembered) -> Vec<u8> {
     let decision = &remembered.decision;
@@ -193,12 +199,17 @@ pub fn encode_remembered(remembered: &Remembered) -> Vec<u8> {
         ReserveVerdict::Granted => flag::RESERVE_GRANTED,
         ReserveVerdict::Declined { .. } => flag::RESERVE_DECLINED,
         ReserveVerdict::Suspended => flag::RESERVE_SUSPENDED,
+        ReserveVerdict::TooMany => flag::RESERVE_TOO_MANY,
     };
     if let Some(grant) = &decision.reservation {
         flags |= flag::RESERVATION | if grant.is_final_unit { flag::FINAL_UNIT } else { 0 };
     }
-    if decision.overdraft > 0 {
-        flags |= flag::OVERDRAFT;
+    let second_amount = if decision.kind == Kind::Refund { decision.credit_rounding } else { decision.overdraft };
+    if second_amount != 0 {
+        flags |= flag::SECOND_AMOUNT;
+    }
+    if decision.charged.is_some() {
+        flags |= flag::CHARGED;
     }
     let mut bytes = Vec::with_capacity(60);
     bytes.put_slice(&remembered.fingerprint);
@@ -208,8 +219,12 @@ pub fn encode_remembered(remembered: &Remembered) -> Vec<u8> {
     bytes.put_u8(remembered.ended as u8);
     put_number(&mut bytes, decision.amount);
     put_sequence(&mut bytes, decision.sequence);
-    if decision.overdraft > 0 {
-        put_number(&mut bytes, decision.overdraft);
+    if let Some(Charged { kind, bill }) = decision.charged {
+        bytes.put_u8(kind as u8);
+        bytes.put_u32_le(bill);
+    }
+    if second_amount != 0 {
+        put_number(&mut bytes, second_amount);
     }
     let slot = match (&decision.reservation, decision.reserve) {
         (Some(grant), _) => Some([grant.amount, grant.report_by, grant.expires_at]),
@@ -236,27 +251,33 @@ fn read_remembered(mut bytes: &[u8]) -> Option<Remembered> {
     let ended = bytes.try_get_u8().ok()?;
     let amount = get_number(&mut bytes)?;
     let sequence = get_number(&mut bytes)?;
-    let overdraft = if flags & flag::OVERDRAFT == 0 { 0 } else { get_number(&mut bytes)? };
+    let charged = if flags & flag::CHARGED == 0 {
+        None
+    } else {
+        Some(Charged { kind: EntryKind::from_number(bytes.try_get_u8().ok()?)?, bill: bytes.try_get_u32_le().ok()? })
+    };
+    let second_amount = if flags & flag::SECOND_AMOUNT == 0 { 0 } else { get_number(&mut bytes)? };
     let slot = if flags & (flag::RESERVATION | flag::RESERVE_DECLINED) == 0 {
         [0; 3]
     } else {
         [get_number(&mut bytes)?, get_number(&mut bytes)?, get_number(&mut bytes)?]
     };
     let ended = [Ended::Not, Ended::Settled, Ended::Released].into_iter().find(|known| *known as u8 == ended)?;
-    let decision = decision(kind, verdict, flags, [amount, overdraft, sequence], slot)?;
+    let decision = decision(kind, verdict, flags, [amount, second_amount, sequence], charged, slot)?;
     bytes.is_empty().then_some(Remembered { fingerprint, decision, ended })
 }
 
-/// A decision out of its numbers, as the script keeps and answers them.
-pub(crate) fn decision(kind: u8, verdict: u8, flags: u8, numbers: [i64; 3], slot: [i64; 3]) -> Option<Decision> {
-    let [amount, overdraft, sequence] = numbers;
+/// A decision out of its numbers.
+fn decision(kind: u8, verdict: u8, flags: u8, numbers: [i64; 3], charged: Option<Charged>, slot: [i64; 3]) -> Option<Decision> {
+    let kind = Kind::from_number(kind)?;
+    let [amount, second_amount, sequence] = numbers;
     let [slot_amount, report_by, expires_at] = slot;
     let has = |bit: u8| flags & bit != 0;
     Some(Decision {
-        kind: Kind::from_number(kind)?,
+        kind,
         verdict: [Verdict::Done, Verdict::Declined, Verdict::Unchanged].into_iter().find(|known| *known as u8 == verdict)?,
         amount,
-        overdraft,
+        overdraft: if kind == Kind::Refund { 0 } else { second_amount },
         reservation: has(flag::RESERVATION).then_some(Grant {
             amount: slot_amount,
             report_by,
@@ -269,9 +290,13 @@ pub(crate) fn decision(kind: u8, verdict: u8, flags: u8, numbers: [i64; 3], slot
             ReserveVerdict::Declined { shortfall: slot_amount }
         } else if has(flag::RESERVE_SUSPENDED) {
             ReserveVerdict::Suspended
+        } else if has(flag::RESERVE_TOO_MANY) {
+            ReserveVerdict::TooMany
         } else {
             ReserveVerdict::NotAsked
         },
+        credit_rounding: if kind == Kind::Refund { second_amount } else { 0 },
+        charged,
         sequence: u64::try_from(sequence).ok()?,
     })
 }
@@ -341,9 +366,13 @@ mod tests {
         assert_eq!(decode_reservation(&encode_reservation(&reservation)), Ok(reservation));
         let profile = Profile { name: "Ärzte GmbH".into(), low_credit_threshold: None, created_at: 9 };
         assert_eq!(decode_profile(&encode_profile("a", &profile)), Ok(profile));
-        for reserve in
-            [ReserveVerdict::NotAsked, ReserveVerdict::Granted, ReserveVerdict::Declined { shortfall: 12 }, ReserveVerdict::Suspended]
-        {
+        for reserve in [
+            ReserveVerdict::NotAsked,
+            ReserveVerdict::Granted,
+            ReserveVerdict::Declined { shortfall: 12 },
+            ReserveVerdict::Suspended,
+            ReserveVerdict::TooMany,
+        ] {
             let grant = Grant { amount: 1, report_by: 2, expires_at: 3, is_final_unit: true };
             let decision = Decision {
                 kind: Kind::Debit,
@@ -352,6 +381,8 @@ mod tests {
                 overdraft: 2,
                 reservation: (reserve == ReserveVerdict::Granted).then_some(grant),
                 reserve,
+                credit_rounding: 0,
+                charged: Some(Charged { kind: EntryKind::ChargedUnbilled, bill: 1 << 20 }),
                 sequence: 99,
             };
             let remembered = Remembered { fingerprint: *b"12345678", decision, ended: Ended::Settled };

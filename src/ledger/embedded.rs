@@ -19,7 +19,10 @@ use tokio::sync::oneshot;
 use super::codec::journal::decode_block;
 use super::model::{Book, StepTime};
 use super::watch::Watchers;
-use super::{Answering, BatchAnswer, Block, DuePage, Engine, JournalSpan, LedgerError, NamePlace, Order, RequestKey, StoreSettings};
+use super::{
+    Answering, BatchAnswer, Block, DuePage, Engine, Found, Identity, JournalSpan, LedgerError, LedgerId, NamePlace, Opening, Order,
+    Purpose, RequestKey, StoreSettings,
+};
 use crate::clock::Clock;
 use crate::domain::account::{Account, Millis, Profile, Reservation};
 use crate::domain::rules::Remembered;
@@ -51,19 +54,21 @@ const CLOCK_STEP: Millis = 1_000;
 /// The embedded ledger.
 #[derive(Debug)]
 pub struct EmbeddedEngine {
+    identity: Identity,
     jobs: mpsc::Sender<Job>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl EmbeddedEngine {
-    /// Opens the store, or makes it; refuses one that another process uses, or that was made with other settings.
-    pub fn open(path: &Path, settings: &StoreSettings, clock: Clock, watchers: Watchers) -> anyhow::Result<Self> {
-        let mut store = Store::open(path, settings)?;
+    /// Opens the store, and creates it only if `opening` says so; refuses one that another process uses, or that was made with other
+    /// settings.
+    pub fn open(path: &Path, settings: &StoreSettings, opening: Opening, clock: Clock, watchers: Watchers) -> anyhow::Result<Self> {
+        let (mut store, identity) = Store::open(path, settings, opening)?;
         let book = store.load()?;
         let (jobs, inbox) = mpsc::channel();
         let desk = Desk { store, book, failure: None, clock, window: settings.window, watchers };
         let thread = thread::Builder::new().name("ledger".into()).spawn(move || desk.work(&inbox))?;
-        Ok(Self { jobs, thread: Mutex::new(Some(thread)) })
+        Ok(Self { identity, jobs, thread: Mutex::new(Some(thread)) })
     }
 
     fn read<T: Send + 'static>(&self, read: impl FnOnce(&Book, &Store) -> Result<T, LedgerError> + Send + 'static) -> Answering<'_, T> {
@@ -90,10 +95,16 @@ impl Drop for EmbeddedEngine {
     }
 }
 
+/// The ledger that a file holds.
+pub fn find(path: &Path) -> anyhow::Result<Found> {
+    store::find(path)
+}
+
 /// Puts a rebuilt partition into an empty store; see `restore`.
-pub fn install(path: &Path, settings: &StoreSettings, book: &Book) -> anyhow::Result<()> {
-    let mut store = Store::open(path, settings)?;
-    anyhow::ensure!(store.load()?.sizes() == [0; 3], "{} is not empty: a ledger is only restored into an empty one", path.display());
+pub fn install(path: &Path, settings: &StoreSettings, id: LedgerId, book: &Book) -> anyhow::Result<()> {
+    let (mut store, found) = Store::open(path, settings, Opening::Creating(Purpose::default()))?;
+    anyhow::ensure!(store.load()?.sizes() == [0; 3], "{found} is not empty: a ledger is only restored into an empty store");
+    store.set_id(id)?;
     store.write(book, &[book.everything()])?;
     Ok(())
 }
@@ -205,6 +216,10 @@ impl Desk {
 }
 
 impl Engine for EmbeddedEngine {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     fn partitions(&self) -> u16 {
         1
     }

@@ -1,12 +1,12 @@
 //! What an engine is: where accounts are kept and commands decided, one step of one partition at a time.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending};
 
-use super::{Block, DuePage, JournalSpan, LedgerError, NamePlace, Order, RequestKey};
+use super::{Block, DuePage, Identity, JournalSpan, LedgerError, NamePlace, Order, RequestKey};
 #[cfg(doc)]
 use super::{Ledger, MAX_BATCH};
 use crate::domain::account::{Account, Millis, Profile, Reservation};
@@ -55,8 +55,15 @@ pub type StoredAccount = (Account, Profile);
 /// An engine's answer to come.
 pub type Answering<'a, T> = BoxFuture<'a, Result<T, LedgerError>>;
 
+/// What engines without a store say of themselves.
+static IN_MEMORY: LazyLock<Identity> = LazyLock::new(Identity::in_memory);
+
 /// Where accounts are kept, and commands decided.
 pub trait Engine: Send + Sync + 'static {
+    /// Which ledger it is, and where it was found.
+    fn identity(&self) -> &Identity {
+        &IN_MEMORY
+    }
     /// How many partitions there are.
     fn partitions(&self) -> u16;
     /// Decides on the commands of one partition, in order, and journals what they change. At most [`MAX_BATCH`]; none: only expires what is due.
@@ -65,7 +72,7 @@ pub trait Engine: Send + Sync + 'static {
     fn load(&self, partition: u16, accounts: Vec<String>) -> Answering<'_, Vec<Option<StoredAccount>>>;
     /// Ids of accounts in the order of (folded name, id), after the given place, while the folded name begins with the prefix.
     fn names(&self, partition: u16, prefix: String, after: Option<NamePlace>, count: usize) -> Answering<'_, Vec<NamePlace>>;
-    /// Open reservations of an account after the given key, in the order of their keys.
+    /// Open reservations of an account after the given key, in the order of their keys; fewer than asked for only if there are no more.
     fn reservations(
         &self,
         partition: u16,

@@ -12,6 +12,7 @@ pub mod embedded;
 mod engine;
 mod error;
 pub mod gate;
+mod identity;
 mod journal;
 pub mod model;
 pub mod order;
@@ -22,6 +23,7 @@ pub mod watch;
 use std::sync::Arc;
 
 use crate::clock::Clock;
+pub use crate::config::Purpose;
 use crate::domain::account::{Account, Millis, Mode, Profile, Reservation};
 use crate::domain::command::{Action, Command, Facts, Note};
 use crate::domain::entry::{Entry, EntryKind};
@@ -30,6 +32,7 @@ pub use batcher::Pending;
 pub use engine::{Answering, Answers, BatchAnswer, Engine, StoredAccount};
 pub use error::LedgerError;
 pub use gate::JournalGate;
+pub use identity::{Found, Identity, LedgerId, Opening};
 pub use journal::{Block, DuePage, JournalSpan};
 pub use order::{Order, RequestKey};
 use watch::{Watch, Watchers};
@@ -56,6 +59,15 @@ pub struct AccountPage {
     pub accounts: Vec<(String, Account, Profile)>,
     /// Where to go on; None: there are no more.
     pub next: Option<NamePlace>,
+}
+
+/// A page of an account's open reservations.
+#[derive(Clone, Debug, Default)]
+pub struct ReservationPage {
+    /// The reservations, in the order of their keys.
+    pub reservations: Vec<Reservation>,
+    /// Where to go on; None: there are no more.
+    pub next: Option<RequestKey>,
 }
 
 /// A page of an account's journal.
@@ -112,6 +124,12 @@ impl Ledger {
     #[must_use]
     pub fn engine(&self) -> &Arc<dyn Engine> {
         &self.engine
+    }
+
+    /// Which ledger it is, and where it was found.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        self.engine.identity()
     }
 
     /// How many partitions there are.
@@ -210,16 +228,15 @@ impl Ledger {
     }
 
     /// Open reservations of an account, in pages.
-    pub async fn reservations(
-        &self,
-        account: &str,
-        after: Option<RequestKey>,
-        count: usize,
-    ) -> Result<Vec<(RequestKey, Reservation)>, LedgerError> {
+    pub async fn reservations(&self, account: &str, after: Option<RequestKey>, count: usize) -> Result<ReservationPage, LedgerError> {
         let now = self.clock.now();
-        let mut found = self.engine.reservations(self.partition_of(account), account.to_owned(), after, count).await?;
-        found.retain(|(_, reservation)| reservation.expires_at > now);
-        Ok(found)
+        let mut found = self.engine.reservations(self.partition_of(account), account.to_owned(), after, count + 1).await?;
+        let has_more = found.len() > count;
+        found.truncate(count);
+        // Where to go on follows from what was fetched: of what has expired meanwhile, nothing may be left to show.
+        let next = found.last().filter(|_| has_more).map(|(key, _)| *key);
+        let open = found.into_iter().map(|(_, reservation)| reservation).filter(|reservation| reservation.expires_at > now);
+        Ok(ReservationPage { reservations: open.collect(), next })
     }
 
     /// An account's entries below a sequence, newest first.

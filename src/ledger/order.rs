@@ -10,7 +10,7 @@ use crc::{CRC_32_ISCSI, Crc};
 use crate::domain::command::{Action, Command, Debit, LimitChange, Reserve, TemporaryChange, Then, Undo, Until};
 use crate::domain::money::Quote;
 use crate::domain::rules::Fingerprint;
-use crate::ledger::codec::journal::{encode_rest, put_fingerprint};
+use crate::ledger::codec::journal::{encode_asked, encode_legacy_rest, put_context, put_fingerprint};
 
 /// The digest of (account, request id) under which a request, and a reservation, is kept.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,7 +47,7 @@ pub struct Order {
     pub command: Arc<Command>,
     /// Its own key.
     pub key: RequestKey,
-    /// What the caller sent, digested.
+    /// What was asked, digested.
     pub fingerprint: Fingerprint,
     /// The key of the command that it refers to.
     pub original: Option<RequestKey>,
@@ -62,8 +62,9 @@ impl Order {
         let command = command.into();
         let key = RequestKey::of(&command.account, &command.request_id);
         let original = command.action.refers_to().map(|id| RequestKey::of(&command.account, id));
-        let mut rest = encode_rest(&command);
-        let fingerprint = fingerprint(&command, &rest);
+        let mut rest = encode_asked(&command);
+        let fingerprint = fingerprint(&command, &command.action, &rest);
+        put_context(&mut rest, &command.note);
         put_fingerprint(&mut rest, &fingerprint);
         Self { command, key, fingerprint, original, rest }
     }
@@ -73,7 +74,12 @@ impl Order {
     /// The fingerprint that format version 2 made of the same command: remembered ones are compared with it until their window is over.
     #[must_use]
     pub fn legacy_fingerprint(&self) -> Fingerprint {
-        legacy_fingerprint(&self.command, &encode_rest(&self.command))
+        // A write-off was an adjustment.
+        let legacy = match self.command.action {
+            Action::WriteOff { amount: Some(amount) } => &Action::Adjust { amount },
+            ref action => action,
+        };
+        fingerprint(&self.command, legacy, &encode_legacy_rest(&self.command))
     }
 }
 
@@ -90,23 +96,13 @@ pub fn partition_of(account: &str, partitions: u16) -> u16 {
     u16::try_from(SPREAD.checksum(owner.as_bytes()) % u32::from(partitions)).unwrap_or(0)
 }
 
-/// Digests all that was sent but what only guards the request: amounts normalized, relative times as sent.
-fn fingerprint(command: &Command, rest: &[u8]) -> Fingerprint {
+/// Digests what was asked, and neither who asked and why nor what only guards the request: amounts normalized, relative times as sent.
+fn fingerprint(command: &Command, action: &Action, asked: &[u8]) -> Fingerprint {
     digested(|digest| {
-        digest.number(command.action.kind() as i64);
+        digest.number(action.kind() as i64);
         digest.number(command.currency.map_or(0, |currency| i64::from(currency.to_number())));
-        digest.action(&command.action);
-        digest.0.extend_from_slice(rest);
-    })
-}
-
-/// As version 2 did it: who asked and why is in the rest.
-fn legacy_fingerprint(command: &Command, rest: &[u8]) -> Fingerprint {
-    digested(|digest| {
-        digest.number(command.action.kind() as i64);
-        digest.number(command.currency.map_or(0, |currency| i64::from(currency.to_number())));
-        digest.action(&command.action);
-        digest.0.extend_from_slice(rest);
+        digest.action(action);
+        digest.0.extend_from_slice(asked);
     })
 }
 
@@ -196,11 +192,12 @@ impl Digest {
 
     fn action(&mut self, action: &Action) {
         match action {
-            Action::Observe { .. } | Action::Suspend | Action::Resume | Action::Close | Action::ClosePeriod => {}
+            Action::Observe { .. } | Action::Suspend | Action::Resume | Action::Close | Action::Reopen | Action::ClosePeriod => {}
             Action::Authorize(reserve) => self.reserve(reserve),
             Action::Debit(debit) => self.debit(debit),
             Action::Release { reservation } => self.text(reservation),
-            Action::Refund(undo) | Action::ReversePayment(undo) => self.undo(undo),
+            Action::Refund(undo) | Action::ReversePayment(undo) | Action::ReverseWriteOff(undo) => self.undo(undo),
+            Action::WriteOff { amount } => self.option(*amount, Self::quote),
             Action::Convert { mode, limit, allow_unusable } => {
                 self.number(*mode as i64);
                 self.limit(limit);
@@ -255,6 +252,19 @@ mod tests {
         let other = Order::new(top_up(Quote::parse("1.5000").unwrap()));
         assert_eq!(one.fingerprint, other.fingerprint);
         assert_ne!(one.fingerprint, Order::new(top_up(Quote::parse("1.51").unwrap())).fingerprint);
+    }
+
+    #[test]
+    fn a_repetition_may_come_from_another_process_and_for_another_reason() {
+        let note = |actor: &str, reason: &str| Note { actor: actor.into(), reason: reason.into(), ..Note::default() };
+        let command = top_up(Quote::new(5, 0));
+        let one = Order::new(Command { note: note("pod-1", "paid"), ..command.clone() });
+        let other = Order::new(Command { note: note("pod-2", "paid by card"), ..command.clone() });
+        assert_eq!(one.fingerprint, other.fingerprint);
+        // Version 2 took them for two.
+        assert_ne!(one.legacy_fingerprint(), other.legacy_fingerprint());
+        let described = Note { description: "for May".into(), ..note("pod-1", "paid") };
+        assert_ne!(one.fingerprint, Order::new(Command { note: described, ..command }).fingerprint);
     }
 
     #[test]

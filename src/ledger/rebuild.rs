@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::domain::account::{Account, Millis, Profile, Reservation, Status};
 use crate::domain::command::Kind;
 use crate::domain::entry::{Entry, EntryKind};
-use crate::domain::outcome::{Decision, Grant, ReserveVerdict, Verdict};
+use crate::domain::outcome::{Charged, Decision, Grant, ReserveVerdict, Verdict};
 use crate::domain::rules::{Ended, Remembered, ReservationChange};
 use crate::ledger::RequestKey;
 use crate::ledger::model::{Book, Changes};
@@ -67,7 +67,7 @@ impl Rebuild {
         let moves_money = entry.kind.moves_money();
         doubts.unless_equal("the account's sequence", if moves_money { after.sequence } else { 0 }, entry.account_sequence);
         match entry.kind {
-            EntryKind::Rounded => {}
+            EntryKind::Rounded | EntryKind::AmountDueRounded => {}
             EntryKind::PeriodClosed | EntryKind::FinalBilled => doubts.unless_equal("the bill", before.open_bill, entry.bill),
             EntryKind::ChargedOwnBill => doubts.unless_equal("the bill", after.last_bill, entry.bill),
             _ => doubts.unless_equal("the bill", after.open_bill, entry.bill),
@@ -132,7 +132,9 @@ impl Rebuild {
             account.sequence += 1;
         }
         let joins_the_open_bill = entry.kind.moves_money()
-            && !matches!(entry.kind, EntryKind::ChargedOwnBill | EntryKind::Rounded | EntryKind::PeriodClosed | EntryKind::FinalBilled);
+            && !matches!(entry.kind, EntryKind::ChargedOwnBill | EntryKind::Rounded | EntryKind::PeriodClosed | EntryKind::FinalBilled)
+            // That of a cut belongs to the bill that was cut; that of a closing joins the open one.
+            && (entry.kind != EntryKind::AmountDueRounded || entry.bill == account.open_bill);
         if joins_the_open_bill && account.period_end == 0 {
             account.period_end = self.clock.period_ends(self.book.state.now)[0];
         }
@@ -247,7 +249,7 @@ impl Rebuild {
             verdict: Verdict::Done,
             amount: match kind {
                 Kind::Convert => usable_before,
-                Kind::Create | Kind::Update | Kind::SetCreditLimit => 0,
+                Kind::Create | Kind::Update | Kind::SetCreditLimit | Kind::Close => 0,
                 _ => entry.amount,
             },
             overdraft: if is_charge { overdraft } else { 0 },
@@ -262,6 +264,8 @@ impl Rebuild {
                 _ => None,
             },
             reserve: ReserveVerdict::NotAsked,
+            credit_rounding: 0,
+            charged: is_charge.then_some(Charged { kind: entry.kind, bill: entry.bill }),
             sequence,
         };
         self.book.requests.insert(key, Remembered { fingerprint: entry.fingerprint, decision, ended: Ended::Not });
@@ -321,12 +325,13 @@ fn command_of(kind: EntryKind) -> Option<Kind> {
         EntryKind::Converted | EntryKind::FinalBilled => Kind::Convert,
         EntryKind::Suspended => Kind::Suspend,
         EntryKind::Resumed => Kind::Resume,
-        EntryKind::Closed => Kind::Close,
+        // What is rounded off comes first.
+        EntryKind::Closed | EntryKind::AmountDueRounded => Kind::Close,
         EntryKind::Reopened => Kind::Reopen,
         EntryKind::WrittenOff => Kind::WriteOff,
         EntryKind::WriteOffReversed => Kind::ReverseWriteOff,
         EntryKind::Reserved => Kind::Authorize,
         EntryKind::Released => Kind::Release,
-        EntryKind::PeriodClosed | EntryKind::Rounded | EntryKind::AmountDueRounded | EntryKind::ReservationExtended => return None,
+        EntryKind::PeriodClosed | EntryKind::Rounded | EntryKind::ReservationExtended => return None,
     })
 }

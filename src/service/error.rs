@@ -9,8 +9,11 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::billing::BillingError;
+use crate::domain::account::Account;
 use crate::domain::command::{Action, Command};
+use crate::domain::money::format_units;
 use crate::domain::outcome::Refusal;
+use crate::lanes::offload::NotRun;
 use crate::ledger::LedgerError;
 
 const RETRY_STORE: Duration = Duration::from_millis(500);
@@ -156,12 +159,35 @@ impl Error {
         error.about(command)
     }
 
+    /// The same with what the account says of it: what is due, or which its minor unit is. The account is read after the decision.
+    #[must_use]
+    pub fn explained_by(mut self, account: &Account) -> Self {
+        let show = |units| format!("{} {}", format_units(units, account.decimals, account.minor_digits), account.currency.code());
+        match self.reason {
+            "EXCEEDS_AMOUNT_DUE" => {
+                let due = show(account.debt());
+                self.text = format!("{}: {due}", self.text);
+                self.with("amount_due", due)
+            }
+            "NOT_IN_MINOR_UNITS" => {
+                let minor_unit = show(account.minor_unit());
+                for violation in &mut self.violations {
+                    violation.rule = format!("{}: {minor_unit}", violation.rule);
+                }
+                self.text = format!("{}: {minor_unit}", self.text);
+                self.with("minor_unit", minor_unit)
+            }
+            _ => self,
+        }
+    }
+
     /// The original of a refund, or of a reversal, is not there.
     #[must_use]
     pub fn missing_original(missing: Missing, command: &Command) -> Self {
         let name = command.action.refers_to().unwrap_or_default();
         let (found, forgotten, resource) = match command.action {
             Action::ReversePayment(_) => ("PAYMENT_NOT_FOUND", "PAYMENT_NO_LONGER_KNOWN", "payment"),
+            Action::ReverseWriteOff(_) => ("WRITE_OFF_NOT_FOUND", "WRITE_OFF_NO_LONGER_KNOWN", "write-off"),
             _ => ("CHARGE_NOT_FOUND", "CHARGE_NO_LONGER_KNOWN", "charge"),
         };
         let error = match missing {
@@ -208,6 +234,7 @@ impl Error {
         let key = match command.action {
             Action::Refund(_) => "charge_id",
             Action::ReversePayment(_) => "payment_id",
+            Action::ReverseWriteOff(_) => "write_off_id",
             _ => "reservation_id",
         };
         match command.action.refers_to() {
@@ -254,10 +281,27 @@ impl From<&BillingError> for Error {
             BillingError::Invalid { field, problem } => {
                 Self::invalid(vec![Violation { field: (*field).to_owned(), rule: problem.clone() }])
             }
+            BillingError::Foreign(reason) => {
+                tracing::error!(%reason, "the billing store is another ledger's");
+                Self::precondition("BILLING_OF_ANOTHER_LEDGER", "billing", "the billing store is another ledger's; charging goes on")
+            }
+            BillingError::RequestIdReused => {
+                let refusal = Refusal::RequestIdReused;
+                Self::new(Kind::Precondition, refusal.reason(), text_of(refusal))
+            }
             BillingError::Corrupt(reason) => {
                 tracing::error!(%reason, "the billing store holds what this version cannot read");
                 Self::new(Kind::Internal, "BILLING_CORRUPT", "the billing store holds what this version cannot read")
             }
+        }
+    }
+}
+
+impl From<NotRun> for Error {
+    fn from(reason: NotRun) -> Self {
+        match reason {
+            NotRun::Overloaded => Self::overloaded("too much work of this kind is waiting"),
+            NotRun::GivenUp => Self::outcome_unknown(),
         }
     }
 }

@@ -1,3 +1,4 @@
 //! The use cases: domain values in, domain values out. No protocol is known here. What they fail with is one type, [`error::Error`].
 
 pub mod error;
+pub mod issuing;

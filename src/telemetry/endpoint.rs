@@ -1,7 +1,7 @@
-//! The HTTP endpoint for machines that watch: `GET /metrics` (OpenMetrics text), `GET /healthz` (200 while the store is up, else 503).
+//! The HTTP endpoint for machines that watch: `GET /metrics` (OpenMetrics text), `GET /healthz` (200 while the store is up, else 503 and
+//! the reason).
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::extract::State;
@@ -13,12 +13,30 @@ use tokio::net::TcpListener;
 
 use super::metrics::metrics;
 
-/// Whether the service can serve; set by whoever checks.
-pub type IsServing = Arc<AtomicBool>;
+/// Whether the service can serve, else why not; set by whoever checks. Cheap to clone; all clones are one.
+#[derive(Clone, Debug)]
+pub struct Serving(Arc<Mutex<Result<(), String>>>);
+
+impl Default for Serving {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Err("the store was not looked at yet".to_owned()))))
+    }
+}
+
+impl Serving {
+    /// Notes what a look has found.
+    pub fn set(&self, state: Result<(), String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    fn get(&self) -> Result<(), String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
 
 /// Serves the endpoint. Runs until dropped.
-pub async fn serve(listener: TcpListener, is_serving: IsServing) -> std::io::Result<()> {
-    let router = Router::new().route("/metrics", get(show_metrics)).route("/healthz", get(show_health)).with_state(is_serving);
+pub async fn serve(listener: TcpListener, serving: Serving) -> std::io::Result<()> {
+    let router = Router::new().route("/metrics", get(show_metrics)).route("/healthz", get(show_health)).with_state(serving);
     axum::serve(listener, router).await
 }
 
@@ -29,6 +47,9 @@ async fn show_metrics() -> Response {
     }
 }
 
-async fn show_health(State(is_serving): State<IsServing>) -> (StatusCode, &'static str) {
-    if is_serving.load(Ordering::Relaxed) { (StatusCode::OK, "serving\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not serving\n") }
+async fn show_health(State(serving): State<Serving>) -> (StatusCode, String) {
+    match serving.get() {
+        Ok(()) => (StatusCode::OK, "serving\n".to_owned()),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not serving: {reason}\n")),
+    }
 }

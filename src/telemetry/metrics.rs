@@ -3,7 +3,7 @@
 //! Nothing on the way of a request hashes or allocates: each series is made when it is first needed, and kept in a table. All labels
 //! are from closed sets, so no caller can make series grow.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -90,6 +90,10 @@ pub struct Metrics {
     stopped: Family<PartitionLabels, Gauge>,
     owned: Family<PartitionLabels, Gauge>,
     journal: Family<PartitionLabels, Gauge>,
+    connections: Gauge,
+    connections_refused: Counter,
+    longest_poll: Gauge<f64, AtomicU64>,
+    longest_poll_nanos: AtomicU64,
 }
 
 impl Metrics {
@@ -111,6 +115,10 @@ impl Metrics {
             stopped: Family::default(),
             owned: Family::default(),
             journal: Family::default(),
+            connections: Gauge::default(),
+            connections_refused: Counter::default(),
+            longest_poll: Gauge::default(),
+            longest_poll_nanos: AtomicU64::default(),
         };
         metrics.register()
     }
@@ -137,6 +145,15 @@ impl Metrics {
             "Whether a partition's aggregation stands still until an operator looks",
             stopped,
         );
+        registry.register("tollgate_connections", "Connections, when one was last accepted", self.connections.clone());
+        registry.register(
+            "tollgate_connections_refused",
+            "Connections closed at once for want of a place",
+            self.connections_refused.clone(),
+        );
+        let longest = self.longest_poll.clone();
+        let what = "The most processor time that a lane was held up by one piece of work, since the start";
+        registry.register_with_unit("tollgate_lane_longest_poll", what, Unit::Seconds, longest);
         registry.register("tollgate_aggregation_owned", "Whether this process aggregates the partition", owned);
         self
     }
@@ -204,6 +221,23 @@ impl Metrics {
         self.lag_seconds.get_or_create_owned(&labels).set(lag_millis as f64 / 1000.0);
         self.stopped.get_or_create_owned(&labels).set(i64::from(is_stopped));
         self.owned.get_or_create_owned(&labels).set(i64::from(is_owned));
+    }
+
+    /// So many connections there are.
+    pub fn set_connections(&self, connections: usize) {
+        self.connections.set(i64::try_from(connections).unwrap_or(i64::MAX));
+    }
+
+    /// A connection found no place.
+    pub fn connection_refused(&self) {
+        self.connections_refused.inc();
+    }
+
+    /// A lane was held up for so long.
+    pub fn lane_poll(&self, duration: Duration) {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let longest = self.longest_poll_nanos.fetch_max(nanos, Ordering::Relaxed).max(nanos);
+        self.longest_poll.set(longest as f64 / 1e9);
     }
 
     /// Whether the store answers and agrees on the time.

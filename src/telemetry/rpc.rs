@@ -24,18 +24,20 @@ use tracing::{Instrument, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::metrics::metrics;
+use crate::lanes::source::Source;
+use crate::lanes::watchdog::watched;
 
-/// The RPCs of this service, in the order of its protos; then one for all else.
-static METHODS: LazyLock<Vec<String>> = LazyLock::new(|| {
+/// The RPCs of this service, in the order of its protos, and whether their answers are streams; then one for all else.
+static METHODS: LazyLock<Vec<(String, bool)>> = LazyLock::new(|| {
     let descriptors = FileDescriptorSet::decode(&include_bytes!(concat!(env!("OUT_DIR"), "/tollgate.v1.bin"))[..]).unwrap_or_default();
     let mut methods = Vec::new();
     for file in &descriptors.file {
         for service in &file.service {
             let name = |method: &str| format!("{}.{}/{method}", file.package(), service.name());
-            methods.extend(service.method.iter().map(|method| name(method.name())));
+            methods.extend(service.method.iter().map(|method| (name(method.name()), method.server_streaming())));
         }
     }
-    methods.push("other".to_owned());
+    methods.push(("other".to_owned(), true));
     methods
 });
 
@@ -54,7 +56,7 @@ impl Method {
     #[must_use]
     pub fn of_path(path: &str) -> Self {
         let full_name = path.strip_prefix('/').unwrap_or(path);
-        Self(METHODS.iter().position(|method| method == full_name).unwrap_or(METHODS.len() - 1))
+        Self(METHODS.iter().position(|(method, _)| method == full_name).unwrap_or(METHODS.len() - 1))
     }
 
     /// Its place among all.
@@ -66,7 +68,13 @@ impl Method {
     /// Its name: "tollgate.v1.ChargingService/Debit".
     #[must_use]
     pub fn full_name(self) -> &'static str {
-        METHODS.get(self.0).map_or("other", String::as_str)
+        METHODS.get(self.0).map_or("other", |(name, _)| name)
+    }
+
+    /// Whether its answer is a stream.
+    #[must_use]
+    pub fn is_stream(self) -> bool {
+        METHODS.get(self.0).is_none_or(|(_, is_stream)| *is_stream)
     }
 }
 
@@ -101,7 +109,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let call = Call::start(Method::of_path(request.uri().path()), request.headers());
+        let call = Call::start(Method::of_path(request.uri().path()), &request);
         let inner = self.inner.call(request).instrument(call.span.clone());
         RpcFuture { inner, call: Some(call) }
     }
@@ -110,13 +118,17 @@ where
 /// A call under way. Dropped before its code was found, it was cancelled.
 struct Call {
     method: Method,
+    /// A stream is a source of work of its own; of other calls, their connection is.
+    source: Source,
     started: Instant,
     span: Span,
     is_recorded: bool,
 }
 
 impl Call {
-    fn start(method: Method, headers: &HeaderMap) -> Self {
+    fn start(method: Method, request: &Request<Body>) -> Self {
+        let connection = request.extensions().get::<Source>().copied().unwrap_or_default();
+        let source = if method.is_stream() { Source::new() } else { connection };
         let name = method.full_name();
         let (service, short) = name.split_once('/').unwrap_or(("other", "other"));
         let span = tracing::debug_span!(
@@ -130,11 +142,11 @@ impl Call {
             rpc.grpc.status_code = Empty,
         );
         if !span.is_disabled() {
-            let parent = opentelemetry::global::get_text_map_propagator(|propagator| propagator.extract(&Carrier(headers)));
+            let parent = opentelemetry::global::get_text_map_propagator(|propagator| propagator.extract(&Carrier(request.headers())));
             // It fails where spans are only logged; then there is no parent to take.
             let _ = span.set_parent(parent);
         }
-        Self { method, started: Instant::now(), span, is_recorded: false }
+        Self { method, source, started: Instant::now(), span, is_recorded: false }
     }
 
     fn record(&mut self, code: Code) {
@@ -185,7 +197,8 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(this.inner.poll(context));
+        let source = this.call.as_ref().map_or(Source::PROCESS, |call| call.source);
+        let result = ready!(watched(|| source.scope(|| this.inner.poll(context))));
         let mut call = this.call.take();
         if let Some(call) = &mut call {
             match &result {
@@ -214,7 +227,10 @@ impl http_body::Body for RpcBody {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
         let frame = match &this.call {
-            Some(call) => call.span.in_scope(|| Pin::new(&mut this.body).poll_frame(context)),
+            Some(call) => {
+                let body = Pin::new(&mut this.body);
+                watched(|| call.source.scope(|| call.span.in_scope(|| body.poll_frame(context))))
+            }
             None => Pin::new(&mut this.body).poll_frame(context),
         };
         let frame = ready!(frame);

@@ -7,7 +7,8 @@ use rust_decimal::Decimal;
 use sqlx::Row;
 use tollgate::billing::aggregate::step::{read_account, read_total};
 use tollgate::billing::bills::issue;
-use tollgate::billing::document::DocumentKind;
+use tollgate::billing::document::{DocumentKind, Issuer};
+use tollgate::billing::issuer::{CategoryRate, Change, MAIN};
 use tollgate::billing::record::{COLUMNS, Record};
 use tollgate::billing::verify::verify;
 use tollgate::billing::{Billing, DocumentFilter, DocumentState, StoredDocument};
@@ -84,6 +85,17 @@ async fn each_entry_follows_its_accounts_last(billing: &Billing, records: &[Reco
 
 /// Every bill that was cut has one document, every charge of it is on exactly one of its lines, and no number is skipped or used twice.
 pub async fn each_charge_is_on_one_line(billing: &Billing, records: &[Record]) {
+    let change = |request_id: &str| Change {
+        request_id: request_id.into(),
+        actor: "test".into(),
+        reason: "it is checked".into(),
+        at: LATER,
+        valid_from: Some(jiff::civil::date(2000, 1, 1)),
+    };
+    let issuer = Issuer { name: "Tollgate Ltd".into(), ..Issuer::default() };
+    billing.set_issuer(MAIN, &issuer, &change("issuer")).await.unwrap();
+    let rate = CategoryRate { category: None, rate: "19".parse().unwrap() };
+    billing.set_tax_rate(MAIN, rate, &change("tax")).await.unwrap();
     while issue(billing.store(), billing.settings(), LATER).await.unwrap() > 0 {}
     let mut charges: BTreeMap<(String, u32), (i64, i64)> = BTreeMap::new();
     for Record { entry, .. } in records.iter().filter(|record| record.entry.kind.is_charge()) {

@@ -14,7 +14,7 @@ use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Command, Create, Debit, Excess, LimitChange, Note, Reserve, Then, Undo};
 use tollgate::domain::entry::EntryKind;
 use tollgate::domain::money::Quote;
-use tollgate::ledger::redis::{RedisEngine, RedisOptions};
+use tollgate::ledger::redis::RedisOptions;
 use tollgate::ledger::watch::Watchers;
 use tollgate::ledger::{Ledger, Original, StoreSettings};
 
@@ -44,7 +44,7 @@ pub async fn ledger(url: &str) -> Ledger {
     };
     let settings = StoreSettings { partitions: PARTITIONS, billing_time_zone: "UTC".into(), window: 86_400_000 };
     let clock = Clock::standing(START, TimeZone::UTC);
-    let engine = RedisEngine::connect(options, settings, clock.clone()).await.unwrap();
+    let engine = crate::support::connect(options, settings, clock.clone()).await.unwrap();
     Ledger::start(Arc::new(engine), Watchers::default(), clock)
 }
 

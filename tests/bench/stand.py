@@ -89,7 +89,7 @@ class Stand:
 
     def tollgate(self, *store):
         """The service as its users run it: everything on. But nobody trims the journal, so it may grow."""
-        command = [self.binary, "serve", *store, "--metrics-listen", f"127.0.0.1:{free_port()}", "--log", "warn"]
+        command = [self.binary, "serve", "--create", *store, "--metrics-listen", f"127.0.0.1:{free_port()}", "--log", "warn"]
         return self._listening([*command, "--journal-high-water", "off"])
 
     def fill(self, redis, service, prefix, count):

@@ -8,7 +8,8 @@ use jiff::tz::TimeZone;
 use sqlx::Row;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tollgate::billing::document::{Document, Item, Party};
+use tollgate::billing::document::{Document, Issuer, Item};
+use tollgate::billing::issuer::{CategoryRate, Change, MAIN};
 use tollgate::billing::runner::{Aggregator, AggregatorOptions};
 use tollgate::billing::store::sqlite_url;
 use tollgate::billing::{Billing, BillingError, BillingSettings, DocumentFilter, StoredDocument, bills};
@@ -18,9 +19,9 @@ use tollgate::domain::command::{Action, Command, Create, Debit, Excess, Facts, L
 use tollgate::domain::money::Quote;
 use tollgate::domain::outcome::Outcome;
 use tollgate::ledger::embedded::EmbeddedEngine;
-use tollgate::ledger::redis::{RedisEngine, RedisOptions};
+use tollgate::ledger::redis::RedisOptions;
 use tollgate::ledger::watch::Watchers;
-use tollgate::ledger::{Engine, Ledger, StoreSettings};
+use tollgate::ledger::{Engine, Ledger, Opening, Purpose, StoreSettings};
 
 use crate::postgres::PostgresServer;
 use crate::support::{RedisServer, temporary_folder, unique_name};
@@ -52,12 +53,20 @@ pub fn quote(text: &str) -> Quote {
     Quote::parse(text).unwrap()
 }
 
-fn settings() -> BillingSettings {
-    BillingSettings {
-        issuer: Party { name: "Tollgate Ltd".into(), tax_id: "DE1".into(), ..Party::default() },
-        tax_rate: "19".parse().unwrap(),
-        ..BillingSettings::default()
-    }
+/// One who issues at 19 %, for ever.
+async fn with_issuer(billing: Billing) -> Billing {
+    let change = |request_id: &str| Change {
+        request_id: request_id.into(),
+        actor: "test".into(),
+        reason: "it begins".into(),
+        at: 0,
+        valid_from: Some("2000-01-01".parse().unwrap()),
+    };
+    let issuer = Issuer { name: "Tollgate Ltd".into(), tax_id: "DE1".into(), country: "DE".into(), ..Issuer::default() };
+    billing.set_issuer(MAIN, &issuer, &change("issuer")).await.unwrap();
+    let rate = CategoryRate { category: None, rate: "19".parse().unwrap() };
+    billing.set_tax_rate(MAIN, rate, &change("tax")).await.unwrap();
+    billing
 }
 
 fn store_settings(partitions: u16) -> StoreSettings {
@@ -69,9 +78,11 @@ impl Stage {
         let folder = temporary_folder();
         let clock = Clock::standing(millis(start), TimeZone::UTC);
         let path = folder.path().join("ledger.db");
-        let engine = EmbeddedEngine::open(&path, &store_settings(1), clock.clone(), Watchers::default()).unwrap();
-        let billing = Billing::open(&sqlite_url(&folder.path().join("billing.db")), settings()).await.unwrap();
-        Self::start(Arc::new(engine), billing, clock, Box::new(folder))
+        let engine =
+            EmbeddedEngine::open(&path, &store_settings(1), Opening::Creating(Purpose::Charging), clock.clone(), Watchers::default())
+                .unwrap();
+        let billing = Billing::open(&sqlite_url(&folder.path().join("billing.db")), BillingSettings::default()).await.unwrap();
+        Self::start(Arc::new(engine), with_issuer(billing).await, clock, Box::new(folder))
     }
 
     pub async fn redis_and_postgres(start: &str) -> Self {
@@ -83,9 +94,9 @@ impl Stage {
             response_timeout: Duration::from_secs(30),
             busy_poll: Default::default(),
         };
-        let engine = RedisEngine::connect(options, store_settings(4), clock.clone()).await.unwrap();
-        let billing = Billing::open(&postgres.database(), settings()).await.unwrap();
-        Self::start(Arc::new(engine), billing, clock, Box::new((redis, postgres)))
+        let engine = crate::support::connect(options, store_settings(4), clock.clone()).await.unwrap();
+        let billing = Billing::open(&postgres.database(), BillingSettings::default()).await.unwrap();
+        Self::start(Arc::new(engine), with_issuer(billing).await, clock, Box::new((redis, postgres)))
     }
 
     fn start(engine: Arc<dyn Engine>, billing: Billing, clock: Clock, servers: Box<dyn std::any::Any>) -> Self {
@@ -271,6 +282,6 @@ pub fn sums(document: &Document) -> [i64; 7] {
         document.total,
         document.credit_applied,
         document.amount_to_pay,
-        document.tax_contained,
+        document.tax_contained(),
     ]
 }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::money::{MAX_COMMANDED_UNITS, MAX_UNITS};
+use tollgate::domain::rules::MAX_SENT_AHEAD;
 
 /// 2026-01-30T00:00:00Z: two days before the end of a billing period.
 pub const START: i64 = 1_769_731_200_000;
@@ -82,6 +83,11 @@ pub enum What {
     },
     ClosePeriod,
     Withdraw(Amount),
+    WriteOff(Option<Amount>),
+    ReverseWriteOff {
+        write_off: usize,
+        amount: Option<Amount>,
+    },
     Adjust {
         amount: Amount,
         down: bool,
@@ -93,8 +99,11 @@ pub enum What {
     Suspend,
     Resume,
     /// Takes or gives what is missing to an empty account, so that closing has a chance.
-    Empty,
+    Empty {
+        keep_fraction: bool,
+    },
     Close,
+    Reopen,
 }
 
 #[derive(Clone, Debug)]
@@ -127,6 +136,8 @@ pub enum Amount {
     Usable(i64),
     /// So far above the account's balance.
     Balance(i64),
+    /// So many minor units above the whole ones of what is due.
+    Due(i64),
     /// With more decimals than some accounts have.
     Fine(i64),
     /// So far below what is kept exactly.
@@ -147,6 +158,7 @@ fn amount() -> impl Strategy<Value = Amount> {
         3 => (0_i64..3).prop_map(Amount::Units),
         6 => (-2_i64..3).prop_map(Amount::Usable),
         3 => (-2_i64..3).prop_map(Amount::Balance),
+        2 => (-3_i64..3).prop_map(Amount::Due),
         1 => (1_i64..100_000).prop_map(Amount::Fine),
         1 => (0_i64..3).prop_map(Amount::NearMaximum),
         1 => (-2_i64..3).prop_map(Amount::NearCommanded),
@@ -207,12 +219,15 @@ fn what() -> impl Strategy<Value = What> {
         5 => (amount(), 0_usize..3).prop_map(|(amount, invoices)| What::RecordPayment { amount, invoices }),
         4 => Just(What::ClosePeriod),
         4 => amount().prop_map(What::Withdraw),
+        4 => proptest::option::weighted(0.8, prop_oneof![amount(), (-3_i64..2).prop_map(Amount::Due)]).prop_map(What::WriteOff),
+        3 => (0..REQUESTS, proptest::option::of(amount())).prop_map(|(write_off, amount)| What::ReverseWriteOff { write_off, amount }),
         4 => (amount(), any::<bool>()).prop_map(|(amount, down)| What::Adjust { amount, down }),
         6 => (limit(), any::<bool>()).prop_map(|(limit, allow)| What::SetCreditLimit { limit, allow }),
         1 => Just(What::Suspend),
         3 => Just(What::Resume),
-        3 => Just(What::Empty),
-        1 => Just(What::Close),
+        4 => any::<bool>().prop_map(|keep_fraction| What::Empty { keep_fraction }),
+        2 => Just(What::Close),
+        2 => Just(What::Reopen),
     ]
 }
 
@@ -226,6 +241,7 @@ fn ask() -> impl Strategy<Value = Ask> {
         20 => Just(None),
         1 => Just(Some(1_000_i64)),
         1 => (super::WINDOW - 2..super::WINDOW + 3).prop_map(Some),
+        1 => (-MAX_SENT_AHEAD - 2..3 - MAX_SENT_AHEAD).prop_map(Some),
     ];
     (0_usize..4, 0..REQUESTS, proptest::bool::weighted(0.08), sent, currency, what()).prop_map(
         |(account, request, repeat, first_sent_ago, currency, what)| Ask { account, request, repeat, first_sent_ago, currency, what },

@@ -1,6 +1,8 @@
 //! The invariants of the design, checked after every step of the reference.
 
-use tollgate::domain::account::Account;
+use std::collections::HashMap;
+
+use tollgate::domain::account::{Account, Mode, Status};
 use tollgate::domain::command::{Action, Excess};
 use tollgate::domain::entry::{Entry, EntryKind};
 use tollgate::domain::outcome::{Answer, Verdict};
@@ -36,10 +38,14 @@ impl Before {
             reserved_is_the_sum_of_open_reservations(book, id, &account, self.now);
             entries_add_up(id, &account, all_entries);
             assert!(account.unbilled >= 0, "unbilled is never negative");
+            write_offs_are_of_debts_only(id, all_entries);
+            if account.status == Status::Closed {
+                assert_eq!((account.balance, account.unbilled, account.open_reservations), (0, 0, 0), "what is closed is empty");
+            }
         }
         if order.command.action == Action::ClosePeriod && answer.is_ok() {
             assert_eq!(after, self.account, "closing the period writes what is due, and nothing else");
-            assert!(entries.iter().all(|entry| matches!(entry.kind, EntryKind::PeriodClosed | EntryKind::Rounded)));
+            assert!(entries.iter().all(|entry| IS_OF_CLOSE.contains(&entry.kind)));
         } else if !matches!(answer, Ok(outcome) if !outcome.replayed && outcome.decision.is_some_and(|decision| decision.verdict == Verdict::Done))
         {
             assert!(entries.is_empty(), "what was not accepted is not journaled");
@@ -74,13 +80,13 @@ impl Before {
     fn nothing_was_lost_or_made(&self, before: &Account, after: &Account, order: &Order, answer: &Answer, entries: &[Entry]) {
         let Some(stored) = self.stored else { return };
         let rounding =
-            |entries: &[Entry]| -> i64 { entries.iter().filter(|entry| entry.kind == EntryKind::Rounded).map(|entry| entry.amount).sum() };
+            |entries: &[Entry]| -> i64 { entries.iter().filter(|entry| IS_ROUNDING.contains(&entry.kind)).map(|entry| entry.amount).sum() };
         if stored != *before {
             let difference = before.current_balance() - stored.current_balance();
-            assert!(
-                difference.abs() * 2 <= 10_i64.pow(u32::from(stored.decimals - stored.minor_digits)),
-                "a close rounds to the minor unit"
-            );
+            let minor_unit = minor_unit(&stored);
+            assert!(difference.abs() <= minor_unit, "a close rounds twice, each time to the minor unit");
+            assert!(stored.mode == Mode::Postpaid || difference == 0, "a prepaid close rounds nothing");
+            assert_eq!(before.amount_due() % minor_unit, 0, "an amount due is in minor units after a close");
             assert!(
                 before.usable_credit(self.now) - difference.min(0) >= stored.usable_credit(self.now),
                 "a close never lowers usable credit"
@@ -100,6 +106,16 @@ impl Before {
             assert_eq!(after.reserved, before.reserved, "a conversion touches no reservation");
         }
     }
+}
+
+/// What a close writes.
+const IS_OF_CLOSE: [EntryKind; 3] = [EntryKind::PeriodClosed, EntryKind::Rounded, EntryKind::AmountDueRounded];
+
+const IS_ROUNDING: [EntryKind; 2] = [EntryKind::Rounded, EntryKind::AmountDueRounded];
+
+/// How many units the currency's minor unit is.
+pub fn minor_unit(account: &Account) -> i64 {
+    10_i64.pow(u32::from(account.decimals - account.minor_digits))
 }
 
 fn account_of(book: &Book, id: &str) -> Option<Account> {
@@ -130,4 +146,23 @@ fn entries_add_up(id: &str, account: &Account, all_entries: &[Entry]) {
         }
     }
     assert_eq!((account.balance, account.unbilled, account.sequence), (balance, unbilled, sequence));
+}
+
+/// No write-off gives up more than is due, and no more of one is taken back than it gave up.
+fn write_offs_are_of_debts_only(id: &str, all_entries: &[Entry]) {
+    let mut left = HashMap::new();
+    for entry in all_entries.iter().filter(|entry| entry.account == id) {
+        match entry.kind {
+            EntryKind::WrittenOff => {
+                assert!(entry.amount > 0 && entry.balance <= 0, "more was given up than was due: {entry:?}");
+                left.insert(entry.request_id.clone(), entry.amount);
+            }
+            EntryKind::WriteOffReversed => {
+                let left = left.get_mut(&entry.refers_to).unwrap();
+                *left -= entry.amount;
+                assert!(entry.amount > 0 && *left >= 0, "more was taken back than was given up: {entry:?}");
+            }
+            _ => {}
+        }
+    }
 }

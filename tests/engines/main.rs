@@ -18,9 +18,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
 use tollgate::clock::Clock;
 use tollgate::ledger::embedded::EmbeddedEngine;
-use tollgate::ledger::redis::{RedisEngine, RedisOptions};
+use tollgate::ledger::redis::RedisOptions;
 use tollgate::ledger::watch::Watchers;
-use tollgate::ledger::{Engine, MAX_BATCH, Order, StoreSettings};
+use tollgate::ledger::{Engine, MAX_BATCH, Opening, Order, Purpose, StoreSettings};
 
 use commands::{Event, START, events};
 use reference::{Instant, Reference, Snapshot};
@@ -77,11 +77,14 @@ fn run_everywhere(server: &RedisServer, name: &str, events: &[Event], sizes: &[u
 
         let folder = temporary_folder();
         let (path, embedded_clock) = (folder.path().join("ledger.db"), clock());
-        let embedded = EmbeddedEngine::open(&path, &settings(), embedded_clock.clone(), Watchers::default()).unwrap();
+        let embedded =
+            EmbeddedEngine::open(&path, &settings(), Opening::Creating(Purpose::Charging), embedded_clock.clone(), Watchers::default())
+                .unwrap();
         compare(&embedded, &embedded_clock, &reference, sizes, "embedded").await;
         drop(embedded);
         // What was stored is what was answered: read again from disk, everything is the same.
-        let reopened = EmbeddedEngine::open(&path, &settings(), embedded_clock.clone(), Watchers::default()).unwrap();
+        let opening = Opening::Creating(Purpose::Charging);
+        let reopened = EmbeddedEngine::open(&path, &settings(), opening, embedded_clock.clone(), Watchers::default()).unwrap();
         assert_eq!(&Snapshot::of(&reopened).await, reference.last().unwrap().snapshot.as_ref().unwrap(), "embedded, reopened");
         trim_keeps_what_it_should(&reopened).await;
 
@@ -92,7 +95,7 @@ fn run_everywhere(server: &RedisServer, name: &str, events: &[Event], sizes: &[u
             response_timeout: std::time::Duration::from_secs(30),
             busy_poll: Default::default(),
         };
-        let engine = RedisEngine::connect(options, settings(), redis_clock.clone()).await.unwrap();
+        let engine = support::connect(options, settings(), redis_clock.clone()).await.unwrap();
         let work = tokio::spawn(engine.work());
         compare(&engine, &redis_clock, &reference, sizes, name).await;
         trim_keeps_what_it_should(&engine).await;

@@ -1,1 +1,228 @@
 //! A ledger is never taken for another one.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use tollgate::grpc::v1::{self, PaymentMode};
+use tonic::Code;
+
+use crate::command::{Ended, Operator};
+use crate::postgres::PostgresServer;
+use crate::service::{Service, binary, until};
+use crate::support::{RedisServer, temporary_folder};
+
+/// Runs a command of the binary in a folder, for at most so long: what still runs then is ended.
+fn run_in(folder: &Path, words: &[&str]) -> Ended {
+    let mut command = Command::new("timeout");
+    command.arg("5").arg(binary()).args(words).current_dir(folder).env_clear().env("USER", "tester");
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ended { status: output.status, output: text(output.stdout), error: text(output.stderr) }
+}
+
+/// `tollgate serve` that does not come to serve.
+fn serve_in_vain(folder: &Path, words: &[&str]) -> Ended {
+    let ended = run_in(folder, &[&["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "off"], words].concat());
+    assert_eq!(ended.status.code(), Some(1), "it serves, or waits: {ended:?}");
+    ended
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// The id of the ledger in a Redis.
+fn id_in(redis: &RedisServer) -> String {
+    let stored: serde_json::Value = serde_json::from_str(&redis.command(&["GET", "tollgate:settings"])).unwrap();
+    stored["ledger"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_empty_redis_is_refused_and_stays_empty() {
+    let (redis, folder) = (RedisServer::redis(), temporary_folder());
+    let url = redis.url();
+    let ended = serve_in_vain(folder.path(), &["--redis", &url]);
+    assert!(ended.error.contains("the store is empty"), "{ended:?}");
+    for words in [
+        ["aggregate", "--metrics-listen", "off"].as_slice(),
+        &["verify"],
+        &["reconcile"],
+        &["reconcile", "--accept-loss", "--actor", "eve", "--reason", "test"],
+    ] {
+        let ended = run_in(folder.path(), &[words, &["--redis", &url, "--billing", "sqlite://billing.db"]].concat());
+        assert_eq!(ended.status.code(), Some(1), "{words:?}: {ended:?}");
+        assert_eq!(redis.command(&["KEYS", "*"]).trim(), "", "{words:?}");
+    }
+    assert_eq!(names(folder.path()), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_redis_that_lost_its_ledger_is_not_made_a_new_one() {
+    let (redis, postgres, folder) = (RedisServer::redis(), PostgresServer::shared(), temporary_folder());
+    let (url, billing) = (redis.url(), postgres.database());
+    let service = Service::start(&["--redis", &url, "--aggregate", "--billing", &billing], &[]);
+    let mut client = service.client().await;
+    client.open("acme", PaymentMode::Prepaid, "0", "10").await;
+    until("the billing store has it", || {
+        let mut client = client.clone();
+        async move {
+            let found = client.billing.get_aggregation(v1::GetAggregationRequest {}).await.ok()?.into_inner().partitions;
+            (!found.is_empty() && found.iter().all(|partition| partition.lag_entries == 0)).then_some(())
+        }
+    })
+    .await;
+    let id = id_in(&redis);
+    assert!(service.stopped().await.success());
+    redis.command(&["FLUSHALL"]);
+    for words in [
+        ["--redis", &url, "--billing", &billing].as_slice(),
+        &["--redis", &url, "--billing", &billing, "--aggregate"],
+        &["--redis", &url, "--billing", &billing, "--create"],
+    ] {
+        let ended = serve_in_vain(folder.path(), words);
+        assert!(ended.error.contains("restore"), "{ended:?}");
+    }
+    let ended = run_in(folder.path(), &["init", "--redis", &url, "--billing", &billing]);
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(ended.error.contains(&format!("knows ledger {id}")), "{ended:?}");
+    assert_eq!(redis.command(&["KEYS", "*"]).trim(), "");
+
+    // Restored, it is the same ledger.
+    let ended = run_in(folder.path(), &["restore", "--redis", &url, "--billing", &billing]);
+    assert!(ended.status.success(), "{ended:?}");
+    assert_eq!(id_in(&redis), id);
+    let service = Service::open(&["--redis", &url, "--billing", &billing], &[]);
+    assert_eq!(service.client().await.credit("acme").await.usable, "10.00");
+}
+
+#[tokio::test]
+async fn a_running_service_says_that_the_store_is_empty_and_never_creates_it_again() {
+    let redis = RedisServer::redis();
+    let service = Service::redis(&redis.url());
+    let mut client = service.client().await;
+    client.open("acme", PaymentMode::Prepaid, "0", "10").await;
+    let stored = redis.command(&["GET", "tollgate:settings"]);
+    redis.command(&["FLUSHALL"]);
+    // From the first call on: not an account that there is not, and no page without accounts.
+    let request = v1::GetUsableCreditRequest { account_id: "acme".into() };
+    let refused = client.charging.get_usable_credit(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+    let refused = client.accounts.list_accounts(v1::ListAccountsRequest::default()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+    until("health says so", || async {
+        let (health, log) = (http(service.metrics, "/healthz").await, service.log().join("\n"));
+        (health.starts_with("HTTP/1.1 503") && health.contains("the store is empty") && log.contains("the store is empty")).then_some(())
+    })
+    .await;
+    let log = service.log().join("\n");
+    assert!(!log.contains("bad argument"), "a Lua error is no reason: {log}");
+    assert_eq!(redis.command(&["KEYS", "*"]).trim(), "");
+
+    // Another ledger in its place is refused, too, though it is whole.
+    let another = Operator::nowhere().run_words(&["init", "--redis", &redis.url(), "--billing", "off"]);
+    assert!(another.status.success(), "{another:?}");
+    let known: serde_json::Value = serde_json::from_str(&stored).unwrap();
+    let both = [known["ledger"].as_str().unwrap().to_owned(), another.output.trim().to_owned()];
+    until("both are named", || async {
+        let health = http(service.metrics, "/healthz").await;
+        both.iter().all(|id| health.contains(id)).then_some(())
+    })
+    .await;
+    let refused = client.accounts.list_accounts(v1::ListAccountsRequest::default()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+}
+
+#[test]
+fn an_embedded_ledger_that_is_gone_is_not_made_anew() {
+    let folder = temporary_folder();
+    let path = folder.path().join("ledger.db");
+    assert!(Service::embedded(folder.path()).stop().success());
+    for name in names(folder.path()) {
+        if name.starts_with("ledger.db") {
+            std::fs::remove_file(folder.path().join(name)).unwrap();
+        }
+    }
+    let before = names(folder.path());
+    assert!(before.contains(&"ledger.billing.db".to_owned()), "{before:?}");
+    let ended = serve_in_vain(folder.path(), &["--store", "ledger.db"]);
+    assert!(ended.error.contains("ledger is gone") && ended.error.contains("ledger.billing.db"), "{ended:?}");
+    assert!(!path.exists());
+
+    // A file without anything in it is no ledger either.
+    std::fs::write(&path, "").unwrap();
+    let ended = serve_in_vain(folder.path(), &["--store", "ledger.db"]);
+    assert!(ended.error.contains("the store is empty"), "{ended:?}");
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
+}
+
+#[test]
+fn what_does_not_belong_together_is_refused_by_both_ids() {
+    let (mine, theirs) = (temporary_folder(), temporary_folder());
+    let mut ids = Vec::new();
+    for folder in [&mine, &theirs] {
+        let ended = run_in(folder.path(), &["init", "--store", "ledger.db"]);
+        assert!(ended.status.success(), "{ended:?}");
+        ids.push(ended.output.trim().to_owned());
+        let service = Service::embedded(folder.path());
+        assert!(service.stop().success());
+    }
+    let billing = format!("sqlite://{}", mine.path().join("ledger.billing.db").display());
+    for ended in [
+        serve_in_vain(theirs.path(), &["--store", "ledger.db", "--billing", &billing]),
+        run_in(theirs.path(), &["verify", "--store", "ledger.db", "--billing", &billing]),
+        run_in(theirs.path(), &["reconcile", "--store", "ledger.db", "--billing", &billing]),
+    ] {
+        assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+        assert!(ids.iter().all(|id| ended.error.contains(id)) && ended.error.contains("ledger.billing.db"), "{ended:?}");
+    }
+    // There is one: it is not created again.
+    let ended = run_in(mine.path(), &["init", "--store", "ledger.db"]);
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(ended.error.contains(&ids[0]), "{ended:?}");
+}
+
+#[test]
+fn nothing_is_restored_from_a_billing_store_that_knows_no_ledger_and_nothing_is_verified_where_there_is_none() {
+    let (redis, postgres, folder) = (RedisServer::redis(), PostgresServer::shared(), temporary_folder());
+    let (empty, url) = (postgres.database(), redis.url());
+    for words in [
+        ["restore"].as_slice(),
+        &["verify"],
+        &["restore", "--redis", &url, "--billing", "sqlite://mistyped.db"],
+        &["restore", "--redis", &url, "--billing", &empty],
+        &["verify", "--redis", &url, "--billing", &empty],
+    ] {
+        let ended = run_in(folder.path(), words);
+        assert_eq!(ended.status.code(), Some(1), "{words:?}: {ended:?}");
+        assert!(ended.error.contains("the billing store knows no ledger"), "{words:?}: {ended:?}");
+        assert!(!ended.output.contains("all agree"), "{words:?}: {ended:?}");
+    }
+    assert_eq!(names(folder.path()), Vec::<String>::new());
+    assert_eq!(redis.command(&["KEYS", "*"]).trim(), "");
+}
+
+#[test]
+fn the_demo_refuses_a_ledger_that_it_has_not_made() {
+    let folder = temporary_folder();
+    let ended = run_in(folder.path(), &["init", "--store", "ledger.db"]);
+    let id = ended.output.trim().to_owned();
+    let ended = run_in(folder.path(), &["demo", "--once", "--store", "ledger.db", "--listen", "127.0.0.1:0"]);
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(ended.error.contains(&id) && ended.error.contains("--ledger"), "{ended:?}");
+}
+
+/// GET, as text.
+async fn http(address: std::net::SocketAddr, path: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let get = async {
+        let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+        socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    tokio::time::timeout(Duration::from_secs(5), get).await.unwrap()
+}

@@ -18,6 +18,7 @@ mod gap;
 mod identity;
 mod isolation;
 mod money;
+mod paper;
 mod refunds;
 mod step;
 

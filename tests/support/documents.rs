@@ -1,6 +1,6 @@
 //! Sample documents of every kind, whose figures add up.
 
-use super::{Cause, Document, DocumentKind, Item, Millis, Party, Wallet};
+use super::{Cause, Document, DocumentKind, Exemption, Issuer, Item, Millis, Party, Relief, TaxLine, Wallet};
 
 /// The instant of an RFC 3339 text.
 pub fn at(text: &str) -> Millis {
@@ -39,11 +39,18 @@ fn empty(kind: DocumentKind, number: &str) -> Document {
         cause: Cause::PeriodEnd,
         account: "acme/berlin".to_owned(),
         bill: 7,
-        issuer: Party {
+        issuer: Issuer {
             name: "Nordlicht Telecom GmbH".to_owned(),
-            address: ["Speicherstadt 12", "20457 Hamburg", "Germany"].map(str::to_owned).to_vec(),
+            address: vec!["Speicherstadt 12".to_owned()],
+            postal_code: "20457".to_owned(),
+            city: "Hamburg".to_owned(),
+            country: "DE".to_owned(),
             tax_id: "DE 811 234 567".to_owned(),
             email: "billing@nordlicht.example".to_owned(),
+            phone: "+49 40 555 0100".to_owned(),
+            website: "nordlicht.example".to_owned(),
+            payment: ["Nordbank, IBAN DE02 1203 0000 0000 2020 51", "BIC BYLADEM1001"].map(str::to_owned).to_vec(),
+            footer: vec!["Registered at the Hamburg local court, HRB 123456. Managing director: Grete Sommer".to_owned()],
         },
         customer: Party {
             name: "Acme Maschinenbau Berlin GmbH".to_owned(),
@@ -66,9 +73,9 @@ fn empty(kind: DocumentKind, number: &str) -> Document {
         rounding: 0,
         brought_forward: 0,
         total: 0,
-        tax_rate: "19".to_owned(),
-        tax_contained: 0,
-        tax_on_deducted: 0,
+        taxes: Vec::new(),
+        deducted_taxes: Vec::new(),
+        exemption: None,
         credit_applied: 0,
         amount_to_pay: 0,
         refers_to: String::new(),
@@ -87,13 +94,18 @@ fn added_up(mut document: Document) -> Document {
     let charged = (document.items_total + 500).div_euclid(1000) * 1000;
     document.rounding = charged - document.items_total;
     document.total = charged + document.brought_forward;
-    document.tax_contained = tax_within(charged);
+    document.taxes = taxes(charged);
     document.amount_to_pay = document.total - document.credit_applied;
-    document.due_at = (document.kind == DocumentKind::Invoice && document.amount_to_pay > 0).then(|| at("2026-12-15T11:00:00Z"));
+    document.due_at = (document.kind == DocumentKind::Invoice).then(|| at("2026-12-15T11:00:00Z"));
     document
 }
 
-/// 19 in 119, to the cent.
+/// 19 in 119, to the cent, of an amount in whole cents.
+fn taxes(gross: i64) -> Vec<TaxLine> {
+    let categories = ["usage", "subscription", "hardware", "service"].map(str::to_owned).to_vec();
+    vec![TaxLine { rate: "19".parse().unwrap(), categories, gross, tax: tax_within(gross) }]
+}
+
 fn tax_within(charged: i64) -> i64 {
     (charged * 19 / 119 + 500).div_euclid(1000) * 1000
 }
@@ -148,7 +160,7 @@ pub fn statement() -> Document {
         rounded: 0,
         closing: euros("86.10148"),
     });
-    document.tax_contained = tax_within(euros("78.89852"));
+    document.taxes = taxes(euros("78.89852"));
     document
 }
 
@@ -157,6 +169,8 @@ pub fn bill_with_both_parts() -> Document {
     let mut document = Document { credit_applied: euros("17.5"), ..empty(DocumentKind::Invoice, "INV-2026-000126") };
     document.deducted = vec![item("usage | Voice, national | | 1250 minute | 341 | 12.5")];
     document.wallet = Some(Wallet { opening: euros("30"), charged: euros("-12.5"), closing: euros("17.5"), ..Wallet::default() });
+    // 12.50 x 19 / 119 = 1.9957...
+    document.deducted_taxes = taxes(euros("12.5"));
     with_items(document, &["usage | Voice, national | | 4000 minute | 1103 | 40", "subscription | Flat M | | 1 month | 1 | 60"])
 }
 
@@ -201,13 +215,37 @@ pub fn credit_note() -> Document {
         vec![Item { first_use: cut, last_use: cut, ..item("hardware | SIP phone T42 | Serial number 00-15-65-A1 | 1 piece | 1 | 119") }];
     document.items_total = euros("119");
     document.total = euros("119");
-    document.tax_contained = euros("19");
+    document.taxes = taxes(euros("119"));
     document
 }
 
 /// The invoice before it is issued.
 pub fn draft() -> Document {
-    Document { number: String::new(), issued_at: 0, due_at: None, issuer: Party::default(), customer: Party::default(), ..invoice() }
+    let taxes = Vec::new();
+    let (issuer, customer) = (Issuer::default(), Party::default());
+    Document { number: String::new(), issued_at: 0, due_at: None, issuer, customer, taxes, ..invoice() }
+}
+
+/// Two rates: 10.005 at 19 % and 10.005 at 7 %, as domain.md works it out.
+pub fn two_rates() -> Document {
+    let items = ["usage | Voice, national | | 100 minute | 20 | 10.005", "hardware | Handbook, printed | | 1 piece | 1 | 10.005"];
+    let mut document = with_items(empty(DocumentKind::Invoice, "INV-2026-000132"), &items);
+    let line = |rate: &str, category: &str, gross, tax| TaxLine {
+        rate: rate.parse().unwrap(),
+        categories: vec![category.to_owned()],
+        gross: euros(gross),
+        tax: euros(tax),
+    };
+    document.taxes = vec![line("19", "usage", "10.01", "1.6"), line("7", "hardware", "10", "0.65")];
+    document
+}
+
+/// Of a customer who owes the tax.
+pub fn reverse_charge() -> Document {
+    let mut document = with_items(empty(DocumentKind::Invoice, "INV-2026-000133"), &["usage | API calls | | 1000 call | 1000 | 100"]);
+    document.taxes = vec![TaxLine { rate: "0".parse().unwrap(), categories: vec!["usage".to_owned()], gross: euros("100"), tax: 0 }];
+    document.exemption = Some(Exemption { relief: Relief::ReverseCharge, reason: "Article 196 of Directive 2006/112/EC".to_owned() });
+    document
 }
 
 /// Names from everywhere, names without end, and names that mean harm.
@@ -244,7 +282,7 @@ pub fn strange_names() -> Document {
 pub fn yen() -> Document {
     let mut document = with_items(empty(DocumentKind::Invoice, "INV-2026-000130"), &["usage | API calls | | 1000 call | 1000 | 123"]);
     document.items.push(item("subscription | Flat | | 1 month | 1 | 5000"));
-    Document { currency: "JPY".to_owned(), minor_digits: 0, tax_rate: String::new(), ..added_up(document) }
+    Document { currency: "JPY".to_owned(), minor_digits: 0, taxes: Vec::new(), ..added_up(document) }
 }
 
 /// An invoice of that many items.
@@ -278,6 +316,8 @@ pub fn all() -> Vec<(&'static str, Document)> {
         ("single-charge", single_charge()),
         ("credit-note", credit_note()),
         ("draft", draft()),
+        ("two-rates", two_rates()),
+        ("reverse-charge", reverse_charge()),
         ("strange", strange_names()),
         ("yen", yen()),
         ("long", long_invoice(140)),

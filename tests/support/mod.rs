@@ -6,6 +6,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use tollgate::clock::Clock;
+use tollgate::ledger::redis::{RedisEngine, RedisLedger, RedisOptions};
+use tollgate::ledger::{Opening, Purpose, StoreSettings};
+
 /// A folder for stores: in memory where there is such a place, since the tests sync thousands of times.
 pub fn temporary_folder() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
@@ -16,6 +20,11 @@ pub fn temporary_folder() -> tempfile::TempDir {
 pub fn unique_name() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Connects to the ledger in a Redis, which is created if there is none.
+pub async fn connect(options: RedisOptions, settings: StoreSettings, clock: Clock) -> anyhow::Result<RedisEngine> {
+    RedisLedger::open(options, settings, Opening::Creating(Purpose::Charging)).await?.connect(clock).await
 }
 
 /// A Redis or Valkey server on a Unix socket, ended with this value.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use tollgate::grpc::v1::account_service_client::AccountServiceClient;
@@ -21,6 +21,15 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// The binary under test: this build's, or the one that TOLLGATE_BINARY names.
 pub fn binary() -> PathBuf {
     std::env::var_os("TOLLGATE_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_tollgate").into(), PathBuf::from)
+}
+
+/// Whether `tollgate serve` of the binary under test has an option: earlier ones have not.
+fn knows(option: &str) -> bool {
+    static HELP: LazyLock<String> = LazyLock::new(|| {
+        let output = Command::new(binary()).args(["serve", "--help"]).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    });
+    HELP.contains(option)
 }
 
 /// `tollgate serve`, running.
@@ -42,8 +51,14 @@ impl Service {
         Self::start(&["--redis", url], &[])
     }
 
-    /// Starts it, and waits until it says where it serves: in its log, which is JSON here.
+    /// Starts it, and waits until it says where it serves: in its log, which is JSON here. On a Redis, it may create its ledger.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let more: &[&str] = if arguments.contains(&"--redis") && knows("--create") { &["--create"] } else { &[] };
+        Self::open(&[arguments, more].concat(), environment)
+    }
+
+    /// Starts it with these arguments and no others.
+    pub fn open(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         Self::spawn(Command::new(binary()), arguments, environment)
     }
 

@@ -1,7 +1,8 @@
 //! What pays what: the open invoices of one account, and the credits that pay them. Pure.
 //!
 //! At every instant `balance = unallocated - open`: what was paid in beyond all invoices, less what the invoices lack. A debt that no
-//! invoice holds (a prepaid account living on its limit) makes `unallocated` negative. Nothing is unallocated while an invoice is open.
+//! invoice holds (a prepaid account living on its limit) makes `unallocated` negative. Credits pay in whole minor units of the currency, so
+//! what is open of an invoice always is one; what a credit has beyond them is unallocated while an invoice is open.
 
 use crate::domain::account::Millis;
 
@@ -70,6 +71,8 @@ pub struct Receivables {
     pub invoices: Vec<Payable>,
     /// Credits with something left, and those to be reversed; oldest first.
     pub credits: Vec<Credit>,
+    /// How many units the currency's minor unit is; 0: one.
+    pub minor_unit: i64,
     /// What each credit has paid so far, of those to be reversed, and of all that happens here.
     pub paid: Vec<Allocation>,
 }
@@ -93,7 +96,10 @@ impl Receivables {
         let place = self.credits.len() - 1;
         let mut allocations = Vec::new();
         for invoice in order {
-            allocations.extend(self.pay(place, invoice, &mut left));
+            let mut part = self.payable(left, self.invoices.get(invoice).map_or(0, |invoice| invoice.open));
+            let paid = self.pay(place, invoice, &mut part);
+            left -= paid.map_or(0, |paid| paid.amount);
+            allocations.extend(paid);
         }
         allocations
     }
@@ -111,14 +117,22 @@ impl Receivables {
                 let Some(invoice) = self.invoices.get_mut(place) else { continue };
                 let of_both = |paid: &&Allocation| paid.credit == sequence && paid.document == invoice.document;
                 let paid: i64 = self.paid.iter().filter(of_both).map(|paid| paid.amount).sum();
-                let reopened = paid.min(left);
+                // In whole minor units, too: what is too much of it is unallocated.
+                let reopened = paid.min(left + (-left).rem_euclid(self.minor_unit.max(1)));
                 if reopened > 0 {
                     left -= reopened;
                     invoice.open += reopened;
                     allocations.push(Allocation { credit: sequence, document: invoice.document, amount: -reopened });
+                    // Several credits may have paid one minor unit together.
+                    let rest = (-invoice.open).rem_euclid(self.minor_unit.max(1)).min(invoice.total - invoice.open);
+                    if rest > 0 {
+                        invoice.open += rest;
+                        allocations.push(Allocation { credit: UNKNOWN_CREDIT, document: invoice.document, amount: -rest });
+                    }
                 }
             }
-            let reopened: i64 = allocations.iter().map(|allocation| allocation.amount).sum();
+            let own = allocations.iter().filter(|allocation| allocation.credit == sequence);
+            let reopened: i64 = own.map(|allocation| allocation.amount).sum();
             if let Some(credit) = self.credits.iter_mut().find(|credit| credit.sequence == sequence) {
                 credit.allocated += reopened;
             }
@@ -141,8 +155,9 @@ impl Receivables {
         for place in self.oldest_first() {
             let unallocated = balance + self.open();
             let open = self.invoices.get(place).map_or(0, |invoice| invoice.open);
-            if unallocated > 0 && open > 0 {
-                allocations.extend(self.pay_by_rests(place, unallocated.min(open)));
+            let payable = self.payable(unallocated, open);
+            if payable > 0 {
+                allocations.extend(self.pay_by_rests(place, payable));
             }
         }
         allocations
@@ -179,6 +194,11 @@ impl Receivables {
         let allocation = Allocation { credit: credit.sequence, document: invoice.document, amount };
         self.paid.push(allocation);
         Some(allocation)
+    }
+
+    /// How much of what is open an amount pays: all of it, or whole minor units.
+    fn payable(&self, amount: i64, open: i64) -> i64 {
+        if amount >= open { open } else { amount - amount.rem_euclid(self.minor_unit.max(1)) }
     }
 
     fn oldest_first(&self) -> Vec<usize> {

@@ -30,16 +30,35 @@ pub async fn apply(connection: &mut AnyConnection, records: &[Record]) -> Result
     let dialect = if connection.backend_name() == "PostgreSQL" { Dialect::Postgres } else { Dialect::Sqlite };
     let mut desk = load::load(connection, dialect, &wanted).await?;
     for (place, record) in records.iter().enumerate() {
-        let rounding = records.get(place + 1).map_or(0, |next| rounding_of(&record.entry, &next.entry));
-        desk.take(record, rounding)?;
+        desk.take(record, Rounding::behind(records, place))?;
     }
     write::write(connection, dialect, &desk).await
 }
 
-/// What the next entry, which rounds the bill that this entry cuts, adds to the balance: the less there is to pay.
-fn rounding_of(entry: &Entry, next: &Entry) -> i64 {
-    let belongs = next.kind == EntryKind::Rounded && next.account == entry.account && next.bill == entry.bill;
-    if belongs { next.amount } else { 0 }
+/// What the entries behind a cut add to the balance: the less there is to pay.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rounding {
+    /// Of the bill's sum.
+    bill: i64,
+    /// Of what is due after it.
+    due: i64,
+}
+
+impl Rounding {
+    /// What is rounded of the bill that the record at this place cuts.
+    fn behind(records: &[Record], place: usize) -> Self {
+        let mut rounding = Self::default();
+        let Some((record, behind)) = records.get(place..).and_then(<[Record]>::split_first) else { return rounding };
+        for Record { entry, .. } in behind {
+            let belongs = entry.account == record.entry.account && entry.bill == record.entry.bill;
+            match entry.kind {
+                EntryKind::Rounded if belongs => rounding.bill += entry.amount,
+                EntryKind::AmountDueRounded if belongs => rounding.due += entry.amount,
+                _ => break,
+            }
+        }
+        rounding
+    }
 }
 
 /// What is to be loaded for a run of records.
@@ -51,8 +70,6 @@ struct Wanted<'a> {
     bills: BTreeSet<(&'a str, u32)>,
     /// Accounts whose invoices may be paid by what was paid in before, or by what is left when a payment is reversed.
     payers: BTreeSet<&'a str>,
-    /// Accounts with drafts to be made.
-    drafted: BTreeSet<&'a str>,
     /// Payments that are reversed.
     reversed: BTreeSet<(&'a str, &'a str)>,
     /// Charges that are refunded: account, request id.
@@ -78,7 +95,6 @@ impl<'a> Wanted<'a> {
                     wanted.refunded.insert((account, &entry.refers_to));
                     if entry.kind == EntryKind::RefundedBalance {
                         wanted.credited.insert((account, bill_of_charge(entry)));
-                        wanted.drafted.insert(account);
                     }
                 }
                 EntryKind::PeriodClosed | EntryKind::FinalBilled | EntryKind::ChargedOwnBill => {
@@ -88,7 +104,6 @@ impl<'a> Wanted<'a> {
                     if entry.mode == Mode::Postpaid && entry.balance + entry.amount > 0 {
                         wanted.payers.insert(account);
                     }
-                    wanted.drafted.insert(account);
                 }
                 _ => continue,
             }
@@ -179,8 +194,8 @@ pub(super) fn document_id(record: &Record) -> i64 {
 }
 
 impl Desk {
-    /// Takes in one record, with what the entry behind it rounds.
-    fn take(&mut self, record: &Record, rounding: i64) -> Result<(), BillingError> {
+    /// Takes in one record, with what the entries behind it round.
+    fn take(&mut self, record: &Record, rounding: Rounding) -> Result<(), BillingError> {
         let entry = &record.entry;
         match entry.kind {
             EntryKind::ToppedUp | EntryKind::PaymentRecorded => self.credit(entry),
@@ -200,7 +215,7 @@ impl Desk {
                 (end.converted_bill, end.is_changed) = (entry.bill, true);
             }
             EntryKind::PeriodClosed | EntryKind::FinalBilled => self.cut(record, rounding),
-            EntryKind::ChargedOwnBill => self.single_charge(record, rounding),
+            EntryKind::ChargedOwnBill => self.single_charge(record, rounding.bill),
             _ => {}
         }
         Ok(())
@@ -266,7 +281,7 @@ impl Desk {
     }
 
     /// Drafts the bill that an entry has cut.
-    fn cut(&mut self, record: &Record, rounding: i64) {
+    fn cut(&mut self, record: &Record, rounding: Rounding) {
         let entry = &record.entry;
         let key = (entry.account.clone(), entry.bill);
         let (totals, refunds) = (self.totals.get(&key).cloned().unwrap_or_default(), self.refunds.get(&key).cloned().unwrap_or_default());
@@ -279,7 +294,8 @@ impl Desk {
             mode: entry.mode,
             cut_at: entry.time,
             closed: entry.amount,
-            rounding: -rounding,
+            rounding: -rounding.bill,
+            due_rounding: rounding.due,
             balance: entry.balance + entry.amount,
             opening: account.end.balance,
             single: account.end.single,
@@ -288,7 +304,7 @@ impl Desk {
             totals,
             refunds,
         };
-        account.end = BillEnd { balance: entry.balance + rounding, is_changed: true, ..BillEnd::default() };
+        account.end = BillEnd { balance: entry.balance + rounding.bill + rounding.due, is_changed: true, ..BillEnd::default() };
         self.draft(record, cut.draft());
     }
 

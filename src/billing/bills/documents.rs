@@ -3,8 +3,10 @@
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::issue::Frozen;
+use super::frozen::Frozen;
 use crate::billing::document::{Document, DocumentKind};
+use crate::billing::issuer::NO_ISSUER;
+use crate::billing::record::narrow;
 use crate::billing::{Billing, BillingError};
 
 /// Where a document stands.
@@ -40,6 +42,8 @@ pub struct StoredDocument {
     pub state: DocumentState,
     /// Why it is held back; empty: it is not.
     pub held_reason: String,
+    /// What a draft waits for before it is issued; empty: for its turn.
+    pub waits_for: String,
     /// The document.
     pub document: Document,
     /// What is not paid of it.
@@ -49,8 +53,12 @@ pub struct StoredDocument {
 const SELECT: &str = "SELECT documents.id, documents.held_reason, documents.content, COALESCE(issued.number, '') AS number, \
                              COALESCE(issued.issued_at, 0) AS issued_at, COALESCE(issued.due_at, 0) AS due_at, \
                              COALESCE(issued.tax_contained, 0) AS tax_contained, COALESCE(issued.tax_on_deducted, 0) AS tax_on_deducted, \
-                             COALESCE(issued.frozen, '') AS frozen, COALESCE(payables.open_amount, 0) AS open_amount \
+                             COALESCE(issued.frozen, '') AS frozen, COALESCE(payables.open_amount, 0) AS open_amount, \
+                             COALESCE(drafts.waits_for, '') AS waits_for, \
+                             CASE WHEN EXISTS (SELECT 1 FROM issuers) THEN 1 ELSE 0 END AS has_issuer \
                       FROM documents LEFT JOIN issued ON issued.document = documents.id \
+                      LEFT JOIN drafts ON drafts.kind = documents.kind AND drafts.cut_at = documents.cut_at \
+                      AND drafts.document = documents.id \
                       LEFT JOIN payables ON payables.document = documents.id";
 
 impl Billing {
@@ -108,22 +116,20 @@ fn stored(row: &AnyRow) -> Result<StoredDocument, BillingError> {
     let held_reason: String = row.try_get("held_reason")?;
     let is_issued = !frozen.is_empty();
     if is_issued {
-        let frozen: Frozen = serde_json::from_str(&frozen).map_err(BillingError::corrupt)?;
         document.number = row.try_get("number")?;
         document.issued_at = row.try_get("issued_at")?;
         document.due_at = Some(row.try_get("due_at")?).filter(|due_at| *due_at != 0);
-        document.tax_contained = row.try_get("tax_contained")?;
-        document.tax_on_deducted = row.try_get("tax_on_deducted")?;
-        document.issuer = frozen.issuer;
-        document.customer = frozen.customer;
-        document.tax_rate = frozen.tax_rate;
-        document.time_zone = frozen.time_zone;
-        document.refers_to = frozen.refers_to;
+        Frozen::read(&frozen)?.thaw(&mut document, row.try_get("tax_contained")?, row.try_get("tax_on_deducted")?)?;
     }
     let state = match (is_issued, held_reason.is_empty()) {
         (true, _) => DocumentState::Issued,
         (false, true) => DocumentState::Draft,
         (false, false) => DocumentState::Held,
     };
-    Ok(StoredDocument { id: row.try_get("id")?, state, held_reason, document, open_amount: row.try_get("open_amount")? })
+    let waits_for = match (state, narrow::<i64>(row, "has_issuer")?) {
+        (DocumentState::Draft, 0) => NO_ISSUER.to_owned(),
+        _ => row.try_get("waits_for")?,
+    };
+    let (id, open_amount) = (row.try_get("id")?, row.try_get("open_amount")?);
+    Ok(StoredDocument { id, state, held_reason, waits_for, document, open_amount })
 }

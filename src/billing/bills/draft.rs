@@ -3,7 +3,7 @@
 //! Two things must agree, or the draft is held back with the difference named: the items with what the ledger closed, and what moved
 //! the balance since the bill before with the balance that the ledger closed at.
 
-use crate::billing::document::{Cause, Document, DocumentKind, Item, Party, Wallet};
+use crate::billing::document::{Cause, Document, DocumentKind, Issuer, Item, Party, Wallet};
 use crate::domain::account::{Category, Millis, Mode};
 use crate::domain::entry::EntryKind;
 use crate::domain::money::format_units;
@@ -85,6 +85,8 @@ pub struct CutBill {
     pub closed: i64,
     /// What rounding to the minor unit adds to the total; the balance moves the other way.
     pub rounding: i64,
+    /// What rounding the amount due adds to the balance. It belongs to what is brought forward, or to the credit that is applied.
+    pub due_rounding: i64,
     /// The balance before it was cut.
     pub balance: i64,
     /// The balance after the bill before.
@@ -119,7 +121,7 @@ impl Denomination {
             cause,
             account: account.to_owned(),
             bill,
-            issuer: Party::default(),
+            issuer: Issuer::default(),
             customer: Party::default(),
             currency: self.currency.clone(),
             decimals: self.decimals,
@@ -136,9 +138,9 @@ impl Denomination {
             rounding: 0,
             brought_forward: 0,
             total: 0,
-            tax_rate: String::new(),
-            tax_contained: 0,
-            tax_on_deducted: 0,
+            taxes: Vec::new(),
+            deducted_taxes: Vec::new(),
+            exemption: None,
             credit_applied: 0,
             amount_to_pay: 0,
             refers_to: String::new(),
@@ -146,12 +148,19 @@ impl Denomination {
         }
     }
 
+    /// How many units the currency's minor unit is.
+    #[must_use]
+    pub fn minor_unit(&self) -> i64 {
+        10_i64.saturating_pow(u32::from(self.decimals.saturating_sub(self.minor_digits)))
+    }
+
     fn show(&self, units: i64) -> String {
         format!("{} {}", format_units(units, self.decimals, self.minor_digits), self.currency)
     }
 }
 
-/// Sums an invoice up. What is paid in and belongs to no invoice pays it at once; a debt that no invoice holds is added to it.
+/// Sums an invoice up. What is paid in and belongs to no invoice pays it at once; a debt that no invoice holds is added to it. Both are
+/// whole minor units of the currency.
 fn sum_up(document: &mut Document, closed: i64, rounding: i64, unallocated: i64) {
     document.items_total = closed;
     document.rounding = rounding;
@@ -175,7 +184,7 @@ impl CutBill {
             document.wallet = Some(wallet);
         }
         if kind == DocumentKind::Invoice {
-            sum_up(&mut document, self.closed, self.rounding, self.balance + self.open);
+            sum_up(&mut document, self.closed, self.rounding, self.balance + self.due_rounding + self.open);
         } else {
             document.items_total = self.closed;
         }
@@ -212,7 +221,8 @@ impl CutBill {
             charged: -sum(&[EntryKind::ChargedBalance]),
             refunded: sum(&[EntryKind::RefundedBalance]),
             withdrawn: -sum(&[EntryKind::Withdrawn]),
-            adjusted: sum(&[EntryKind::Adjusted]),
+            // The bill's own rounding of the amount due comes behind its balance; another is what a closing rounded off.
+            adjusted: sum(&[EntryKind::Adjusted, EntryKind::AmountDueRounded]) - self.due_rounding,
             invoiced: self.single[0],
             rounded: self.single[1],
             closing: self.balance,
@@ -352,7 +362,9 @@ impl SingleCharge {
         let total = Total { kind: EntryKind::ChargedOwnBill, subject, amount: *amount, count: 1, first_at: *time, last_at: *time };
         document.items = vec![total.line()];
         // A debt of before stays for the monthly bill: a single charge is billed for itself.
-        sum_up(&mut document, *amount, self.rounding, (self.balance + self.open).max(0));
+        // Credits pay in whole minor units.
+        let unallocated = (self.balance + self.open).max(0);
+        sum_up(&mut document, *amount, self.rounding, unallocated - unallocated % denomination.minor_unit());
         Draft { document, held_reason: String::new() }
     }
 }

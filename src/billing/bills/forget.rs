@@ -59,8 +59,8 @@ pub async fn forget(connection: &mut AnyConnection, record: &Record) -> Result<(
 /// Whether an entry says where its account's bills have come to.
 #[must_use]
 pub fn is_of_end(kind: EntryKind) -> bool {
-    use EntryKind::{ChargedOwnBill, Converted, FinalBilled, PeriodClosed, Rounded};
-    matches!(kind, ChargedOwnBill | Converted | PeriodClosed | FinalBilled | Rounded)
+    use EntryKind::{AmountDueRounded, ChargedOwnBill, Converted, FinalBilled, PeriodClosed, Rounded};
+    matches!(kind, ChargedOwnBill | Converted | PeriodClosed | FinalBilled | Rounded | AmountDueRounded)
 }
 
 /// Writes again where an account's bills have come to, by those of the entries that it still has which say so.
@@ -92,7 +92,7 @@ impl End {
     /// None: no entry says anything of it.
     fn of(entries: &[Entry]) -> Option<Self> {
         let mut end = None;
-        let mut cut_single = false;
+        let (mut cut_single, mut last_cut) = (false, None);
         for entry in entries {
             let known: &mut Self = match entry.kind {
                 EntryKind::Converted if entry.mode == Mode::Prepaid => continue,
@@ -101,7 +101,7 @@ impl End {
             match entry.kind {
                 EntryKind::PeriodClosed | EntryKind::FinalBilled => {
                     *known = Self { balance: entry.balance, ..Self::default() };
-                    cut_single = false;
+                    (cut_single, last_cut) = (false, Some(entry.bill));
                 }
                 EntryKind::ChargedOwnBill => {
                     known.single_charged -= entry.amount;
@@ -109,6 +109,9 @@ impl End {
                 }
                 EntryKind::Rounded if cut_single => known.single_rounded += entry.amount,
                 EntryKind::Rounded => known.balance += entry.amount,
+                EntryKind::AmountDueRounded if last_cut == Some(entry.bill) => known.balance += entry.amount,
+                // What the closing of an account rounds off belongs to the open bill.
+                EntryKind::AmountDueRounded => {}
                 _ => known.converted_bill = entry.bill,
             }
         }

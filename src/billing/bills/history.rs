@@ -32,7 +32,7 @@ const BILLS: i64 = 400;
 impl Billing {
     /// The last closed months in which the account was charged, or billed, the newest first.
     pub async fn history(&self, account: &str) -> Result<Vec<MonthOfCharges>, BillingError> {
-        let zone = self.zone()?;
+        let zone = self.settings().zone()?;
         let rows = sqlx::query(
             "SELECT bills.cut_at, bills.cause, COALESCE(totals.kind, 0) AS kind, COALESCE(totals.category, 0) AS category, \
                     COALESCE(totals.amount, 0) AS amount, partitions.last_time \
@@ -73,7 +73,7 @@ impl Billing {
 
     /// Whether the document of the month before `now` was issued. None: there is nothing to bill.
     pub async fn month_is_billed(&self, account: &str, now: Millis) -> Result<Option<bool>, BillingError> {
-        let (boundary, _) = month_of(now, &self.zone()?)?;
+        let (boundary, _) = month_of(now, &self.settings().zone()?)?;
         let billed = sqlx::query(
             "SELECT CASE WHEN issued.document IS NULL THEN 0 ELSE 1 END AS is_issued FROM documents \
              LEFT JOIN issued ON issued.document = documents.id \
@@ -96,11 +96,6 @@ impl Billing {
         .fetch_optional(self.store().pool())
         .await?;
         Ok(open.map(|_| false))
-    }
-
-    fn zone(&self) -> Result<TimeZone, BillingError> {
-        TimeZone::get(&self.settings().time_zone)
-            .map_err(|error| BillingError::Invalid { field: "time_zone", problem: format!("is not known: {error}") })
     }
 }
 

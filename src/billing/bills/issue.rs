@@ -4,33 +4,24 @@
 //! numbers and documents are committed together, or not at all. So there is no gap and no number twice, whoever is killed when.
 //! Everything is frozen here that is not the ledger's: issuer, customer, tax, dates. Rows of `issued` never change.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::customers;
-use crate::billing::BillingError;
-use crate::billing::document::{Document, DocumentKind, Party};
+use super::frozen::Frozen;
+use super::taxes::{Taxes, Terms};
+use crate::billing::document::{Document, DocumentKind, Party, TaxLine};
 use crate::billing::settings::BillingSettings;
 use crate::billing::store::Store;
 use crate::billing::store::rows::{Table, Type, Value};
+use crate::billing::{BillingError, issuer};
 use crate::domain::account::Millis;
 
 /// How many documents one transaction issues.
 const BATCH: i64 = 200;
-
-/// What is frozen in words.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Frozen {
-    pub issuer: Party,
-    pub customer: Party,
-    pub tax_rate: String,
-    pub time_zone: String,
-    /// The number of the invoice that a credit note refers to.
-    pub refers_to: String,
-}
 
 const ISSUED: Table = Table {
     name: "issued",
@@ -46,15 +37,16 @@ const ISSUED: Table = Table {
     on_conflict: "",
 };
 
-/// Numbers all drafts that are good, each series in the order in which its bills were cut; answers how many it issued.
+/// Numbers all drafts that are good, each series in the order in which its bills were cut; answers how many it issued. Without an issuer
+/// all of them wait; where a rate of tax is missing, those that need it do.
 pub async fn issue(store: &Store, settings: &BillingSettings, now: Millis) -> Result<usize, BillingError> {
     let mut issued = 0;
     // Credit notes last: they name their invoices by number.
     for kind in DocumentKind::ALL {
         while is_any_ready(store, kind).await? {
             match issue_batch(store, settings, kind, now).await? {
-                0 => break,
-                count => issued += count,
+                [0, 0] => break,
+                [count, _] => issued += count,
             }
         }
     }
@@ -63,23 +55,41 @@ pub async fn issue(store: &Store, settings: &BillingSettings, now: Millis) -> Re
 
 /// Whether there is anything to do: asked first, since a look locks nothing.
 async fn is_any_ready(store: &Store, kind: DocumentKind) -> Result<bool, BillingError> {
-    let found = sqlx::query("SELECT document FROM drafts WHERE kind = $1 LIMIT 1").bind(kind.name()).fetch_optional(store.pool()).await?;
-    Ok(found.is_some())
+    let sql = "SELECT document FROM drafts WHERE kind = $1 AND waits_for = '' LIMIT 1";
+    Ok(sqlx::query(sql).bind(kind.name()).fetch_optional(store.pool()).await?.is_some())
 }
 
-async fn issue_batch(store: &Store, settings: &BillingSettings, kind: DocumentKind, now: Millis) -> Result<usize, BillingError> {
+/// Answers how many it issued, and how many have to wait.
+async fn issue_batch(store: &Store, settings: &BillingSettings, kind: DocumentKind, now: Millis) -> Result<[usize; 2], BillingError> {
     let prefix = settings.prefixes.of(kind);
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
     let last_place = lock_series(connection, prefix).await?;
+    let Some(terms) = Terms::load(connection, settings, now).await? else { return Ok([0, 0]) };
     let drafts = drafts(connection, kind).await?;
-    let Some((cut_at, document)) = drafts.last().map(|draft| (draft.cut_at, draft.id)) else { return Ok(0) };
+    let Some((cut_at, document)) = drafts.last().map(|draft| (draft.cut_at, draft.id)) else { return Ok([0, 0]) };
+    let taxes = match kind {
+        DocumentKind::CreditNote => corrected(connection, store, &drafts).await?,
+        DocumentKind::Invoice | DocumentKind::Statement => terms.of_documents(connection, store, &drafts).await?,
+    };
     let mut place = last_place;
     let mut rows = Vec::with_capacity(drafts.len());
-    for draft in &drafts {
-        place += 1;
-        rows.push(issued_row(draft, settings, settings.prefixes.number(kind, place), now)?);
+    let mut waiting = 0;
+    for (draft, taxes) in drafts.iter().zip(taxes) {
+        match taxes {
+            Ok(taxes) => {
+                place += 1;
+                rows.push(issued_row(draft, &terms, taxes, settings.prefixes.number(kind, place), now)?);
+            }
+            Err(waits_for) => {
+                waiting += 1;
+                let mark = "UPDATE drafts SET waits_for = $1 WHERE kind = $2 AND cut_at = $3 AND document = $4";
+                let mark = sqlx::query(mark).bind(waits_for).bind(kind.name()).bind(draft.cut_at).bind(draft.id);
+                mark.execute(&mut *connection).await?;
+            }
+        }
     }
+    let issued = rows.len();
     ISSUED.insert(connection, store.dialect(), rows.into_iter()).await?;
     sqlx::query(
         "DELETE FROM drafts WHERE kind = $1 AND (cut_at < $2 OR (cut_at = $2 AND document <= $3)) \
@@ -101,7 +111,7 @@ async fn issue_batch(store: &Store, settings: &BillingSettings, kind: DocumentKi
         return Err(BillingError::unavailable("another process has numbered the series"));
     }
     transaction.commit().await?;
-    Ok(drafts.len())
+    Ok([issued, waiting])
 }
 
 /// Makes whoever else numbers the series wait, and answers the last place that was given in it.
@@ -117,18 +127,21 @@ async fn lock_series(connection: &mut AnyConnection, prefix: &str) -> Result<i64
 }
 
 /// A draft that can be issued.
-struct Ready {
-    id: i64,
-    cut_at: Millis,
-    document: Document,
+pub(super) struct Ready {
+    pub id: i64,
+    pub cut_at: Millis,
+    pub document: Document,
     customer: Party,
     refers_to: String,
+    /// The document that a credit note corrects; 0: it is none.
+    corrects: i64,
 }
 
 async fn drafts(connection: &mut AnyConnection, kind: DocumentKind) -> Result<Vec<Ready>, BillingError> {
     // A credit note waits until its invoice has a number.
     let rows = sqlx::query(
-        "SELECT documents.id, drafts.cut_at, documents.content, COALESCE(original.number, '') AS refers_to, \
+        "SELECT documents.id, drafts.cut_at, documents.content, documents.refers_to AS corrects, \
+                COALESCE(original.number, '') AS refers_to, \
                 COALESCE(accounts.name, '') AS account_name, COALESCE(customers.name, '') AS name, \
                 COALESCE(customers.address, '[]') AS address, COALESCE(customers.tax_id, '') AS tax_id, \
                 COALESCE(customers.email, '') AS email \
@@ -136,7 +149,7 @@ async fn drafts(connection: &mut AnyConnection, kind: DocumentKind) -> Result<Ve
          LEFT JOIN issued AS original ON original.document = documents.refers_to \
          LEFT JOIN accounts ON accounts.account = documents.account \
          LEFT JOIN customers ON customers.account = documents.account \
-         WHERE drafts.kind = $1 AND (documents.refers_to = 0 OR original.document IS NOT NULL) \
+         WHERE drafts.kind = $1 AND drafts.waits_for = '' AND (documents.refers_to = 0 OR original.document IS NOT NULL) \
          ORDER BY drafts.cut_at, drafts.document LIMIT $2",
     )
     .bind(kind.name())
@@ -158,47 +171,96 @@ fn ready(row: &AnyRow) -> Result<Ready, BillingError> {
         document: serde_json::from_str(&content).map_err(BillingError::corrupt)?,
         customer,
         refers_to: row.try_get("refers_to")?,
+        corrects: row.try_get("corrects")?,
     })
 }
 
-fn issued_row<'a>(draft: &Ready, settings: &BillingSettings, number: String, now: Millis) -> Result<Vec<Value<'a>>, BillingError> {
-    let document = &draft.document;
+const CORRECTED: Table = Table {
+    name: "(SELECT documents.id, documents.content, issued.tax_contained, issued.tax_on_deducted, issued.frozen FROM documents \
+           JOIN issued ON issued.document = documents.id) AS corrected",
+    columns: &[("id", Type::Number)],
+    on_conflict: "",
+};
+
+const NOTES: Table = Table {
+    name: "(SELECT documents.refers_to, documents.content, issued.tax_contained, issued.tax_on_deducted, issued.frozen FROM documents \
+           JOIN issued ON issued.document = documents.id WHERE documents.refers_to <> 0) AS notes",
+    columns: &[("refers_to", Type::Number)],
+    on_conflict: "",
+};
+
+/// The taxes of credit notes: each takes from what those before it have left of the document that it corrects.
+async fn corrected(connection: &mut AnyConnection, store: &Store, notes: &[Ready]) -> Result<Vec<Result<Taxes, String>>, BillingError> {
+    let mut ids: Vec<i64> = notes.iter().map(|note| note.corrects).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let keys: Vec<_> = ids.into_iter().map(|id| vec![id.into()]).collect();
+    let mut left = HashMap::new();
+    let columns = "tax_contained, tax_on_deducted, content, frozen";
+    for row in CORRECTED.find(connection, store.dialect(), &format!("id, {columns}"), &keys).await? {
+        let document = thawed(&row)?;
+        left.insert(row.try_get::<i64, _>("id")?, (document.taxes, document.exemption));
+    }
+    for row in NOTES.find(connection, store.dialect(), &format!("refers_to, {columns}"), &keys).await? {
+        let taken = thawed(&row)?.taxes;
+        if let Some((left, _)) = left.get_mut(&row.try_get::<i64, _>("refers_to")?) {
+            give_back(left, &taken);
+        }
+    }
+    let taxes = notes.iter().map(|note| {
+        let (left, exemption) = left.entry(note.corrects).or_default();
+        Ok(Taxes { charged: Taxes::of_note(&note.document, left), exemption: exemption.clone(), ..Taxes::default() })
+    });
+    Ok(taxes.collect())
+}
+
+/// Takes what an earlier note took.
+fn give_back(left: &mut [TaxLine], taken: &[TaxLine]) {
+    for line in taken {
+        if let Some(left) = left.iter_mut().find(|left| left.rate == line.rate) {
+            (left.gross, left.tax) = (left.gross - line.gross, left.tax - line.tax);
+        }
+    }
+}
+
+/// A document that was issued, with its taxes.
+fn thawed(row: &AnyRow) -> Result<Document, BillingError> {
+    let (content, frozen): (String, String) = (row.try_get("content")?, row.try_get("frozen")?);
+    let mut document: Document = serde_json::from_str(&content).map_err(BillingError::corrupt)?;
+    Frozen::read(&frozen)?.thaw(&mut document, row.try_get("tax_contained")?, row.try_get("tax_on_deducted")?)?;
+    Ok(document)
+}
+
+fn issued_row<'a>(draft: &Ready, terms: &Terms<'_>, taxes: Taxes, number: String, now: Millis) -> Result<Vec<Value<'a>>, BillingError> {
     // No document is issued before its bill was cut, though clocks may differ by a little.
     let issued_at = now.max(draft.cut_at);
-    let [tax_contained, tax_on_deducted] = taxes(document, settings);
+    let sum = |lines: &[TaxLine]| lines.iter().map(|line| line.tax).sum::<i64>();
+    let [tax_contained, tax_on_deducted] = [sum(&taxes.charged), sum(&taxes.deducted)];
     let frozen = Frozen {
-        issuer: settings.issuer.clone(),
+        issuer_id: issuer::MAIN.to_owned(),
+        issuer: terms.issuer.clone(),
         customer: draft.customer.clone(),
-        tax_rate: settings.tax_rate.to_string(),
-        time_zone: settings.time_zone.clone(),
+        tax_rate: String::new(),
+        taxes: taxes.charged,
+        deducted_taxes: taxes.deducted,
+        exemption: taxes.exemption,
+        time_zone: terms.settings.time_zone.clone(),
         refers_to: draft.refers_to.clone(),
     };
-    let is_payable = document.kind == DocumentKind::Invoice && document.amount_to_pay > 0;
     Ok(vec![
         draft.id.into(),
         number.into(),
         issued_at.into(),
-        if is_payable { due_at(issued_at, settings)? } else { 0 }.into(),
+        if draft.document.kind == DocumentKind::Invoice { due_at(issued_at, terms.settings)? } else { 0 }.into(),
         tax_contained.into(),
         tax_on_deducted.into(),
         serde_json::to_string(&frozen).map_err(BillingError::corrupt)?.into(),
     ])
 }
 
-/// The tax contained in what the document charges, and in what was deducted beside it.
-fn taxes(document: &Document, settings: &BillingSettings) -> [i64; 2] {
-    let tax = |amount| settings.tax_rate.contained(amount, document.decimals, document.minor_digits);
-    let deducted = tax(document.deducted.iter().map(|item| item.amount).sum());
-    match document.kind {
-        DocumentKind::Statement => [deducted, 0],
-        DocumentKind::Invoice | DocumentKind::CreditNote => [tax(document.items_total + document.rounding), deducted],
-    }
-}
-
 /// The last instant of the day by which an invoice is to be paid.
 fn due_at(issued_at: Millis, settings: &BillingSettings) -> Result<Millis, BillingError> {
-    let zone = TimeZone::get(&settings.time_zone)
-        .map_err(|error| BillingError::Invalid { field: "time_zone", problem: format!("is not known: {error}") })?;
+    let zone = settings.zone()?;
     let end = || {
         let issued = Timestamp::from_millisecond(issued_at)?.to_zoned(zone.clone()).date();
         let after = issued.checked_add(jiff::Span::new().days(i64::from(settings.due_days) + 1))?;

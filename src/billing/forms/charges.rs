@@ -4,7 +4,7 @@ use super::compose::clean;
 use super::dates::Dates;
 use super::figure::{Denomination, grouped};
 use super::sheet::{Group, Line, Part, Sum, Table, Weight};
-use crate::billing::document::{Document, DocumentKind, Item, Wallet};
+use crate::billing::document::{Document, DocumentKind, Item, TaxLine, Wallet};
 
 /// Sets items and sums of one document.
 pub(super) struct Charges<'a> {
@@ -28,7 +28,7 @@ impl Charges<'_> {
 
     fn sums_to_pay(&self, column: usize) -> Vec<Sum> {
         let document = self.document;
-        let charged = document.items_total.saturating_add(document.rounding);
+        let charged = document.charged();
         let mut sums = Vec::new();
         if document.rounding != 0 {
             let minor_unit = 10_i64.pow(u32::from(document.decimals.saturating_sub(document.minor_digits)));
@@ -42,10 +42,10 @@ impl Charges<'_> {
         }
         if document.brought_forward == 0 {
             sums.push(self.total("Total", document.total, column, Weight::Strong));
-            sums.extend(self.tax(charged, column));
+            sums.extend(self.tax(&document.taxes, column));
         } else {
             sums.push(self.total("Charges of this bill", charged, column, Weight::Plain));
-            sums.extend(self.tax(charged, column));
+            sums.extend(self.tax(&document.taxes, column));
             sums.push(self.total("Brought forward: owed from before", document.brought_forward, column, Weight::Plain));
             sums.push(self.total("Total", document.total, column, Weight::Strong));
         }
@@ -71,7 +71,7 @@ impl Charges<'_> {
             });
         }
         sums.push(self.total("Total credited", sign * document.total, column, Weight::Strong));
-        sums.extend(self.tax(document.total, column));
+        sums.extend(self.tax(&document.taxes, column));
         self.part(heading, "", table, sums)
     }
 
@@ -81,9 +81,8 @@ impl Charges<'_> {
         let sum = items.iter().fold(0_i64, |sum, item| sum.saturating_add(item.amount));
         let column = self.money.digits_for(items.iter().map(|item| item.amount).chain([sum]));
         let mut sums = vec![self.total("Total deducted", sum, column, Weight::Strong)];
-        if self.document.kind == DocumentKind::Statement {
-            sums.extend(self.tax(sum, column));
-        }
+        let taxes = if self.document.kind == DocumentKind::Statement { &self.document.taxes } else { &self.document.deducted_taxes };
+        sums.extend(self.tax(taxes, column));
         self.part(heading, introduction, self.table(items, column, |amount| amount), sums)
     }
 
@@ -124,18 +123,29 @@ impl Charges<'_> {
         Sum { label: label.to_owned(), amount: self.money.total(amount, column), weight }
     }
 
-    /// The tax that is contained in what was charged.
-    fn tax(&self, charged: i64, column: usize) -> Vec<Sum> {
-        let document = self.document;
-        if document.tax_rate.is_empty() {
-            return Vec::new();
+    /// The tax that is contained in what was charged: net, tax and gross for each rate.
+    fn tax(&self, lines: &[TaxLine], column: usize) -> Vec<Sum> {
+        // A credit note says how much is credited, whichever sign it has.
+        let shown = |amount: i64| if self.document.kind == DocumentKind::CreditNote { amount.saturating_abs() } else { amount };
+        let aside = |label: &str, amount| self.total(label, shown(amount), column, Weight::Aside);
+        if let [line] = lines {
+            let label = format!("of this, tax contained ({}%)", line.rate);
+            return vec![aside("of this, net of tax", line.net()), aside(&label, line.tax)];
         }
-        let (charged, tax) = (charged.saturating_abs(), document.tax_contained.saturating_abs());
-        let label = format!("of this, tax contained ({}%)", clean(&document.tax_rate));
-        vec![
-            self.total("of this, net of tax", charged.saturating_sub(tax), column, Weight::Aside),
-            self.total(&label, tax, column, Weight::Aside),
-        ]
+        let mut sums: Vec<Sum> = lines
+            .iter()
+            .map(|line| match line.rate.is_shown() {
+                true => {
+                    let figure = |amount| self.money.total(shown(amount), column).text;
+                    aside(&format!("of this at {}%: net {} + tax {}", line.rate, figure(line.net()), figure(line.tax)), line.gross)
+                }
+                false => aside("of this not taxed", line.gross),
+            })
+            .collect();
+        if !lines.is_empty() {
+            sums.push(aside("of this, tax contained", lines.iter().map(|line| line.tax).sum()));
+        }
+        sums
     }
 
     /// The items by category, in the order in which the categories first appear; None: there are no items.

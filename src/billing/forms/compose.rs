@@ -5,7 +5,7 @@ use super::charges::Charges;
 use super::dates::Dates;
 use super::figure::Denomination;
 use super::sheet::{Fact, Part, PartyBlock, Sheet, Summary};
-use crate::billing::document::{Cause, Document, DocumentKind, Party};
+use crate::billing::document::{Cause, Document, DocumentKind, Issuer, Party, Relief};
 
 impl Denomination {
     /// What the document's amounts are counted in.
@@ -32,7 +32,7 @@ impl Sheet {
             title: title(document.kind).to_owned(),
             number: clean(&document.number),
             subtitle: subtitle(document).to_owned(),
-            issuer: party(&document.issuer),
+            issuer: issuer(&document.issuer),
             customer,
             facts: facts(document, &dates),
             summary: summary(document, &money, &dates),
@@ -74,6 +74,14 @@ fn party(party: &Party) -> PartyBlock {
     let email = (!party.email.is_empty()).then(|| clean(&party.email));
     let address = party.address.iter().map(|line| clean(line)).filter(|line| !line.is_empty()).collect();
     PartyBlock { name: clean(&party.name), address, details: tax_id.into_iter().chain(email).collect() }
+}
+
+fn issuer(issuer: &Issuer) -> PartyBlock {
+    let said = |text: &str| (!text.is_empty()).then(|| clean(text));
+    let tax_id = (!issuer.tax_id.is_empty()).then(|| format!("Tax id {}", clean(&issuer.tax_id)));
+    let address = issuer.address_lines().iter().map(|line| clean(line)).filter(|line| !line.is_empty()).collect();
+    let details = [tax_id, said(&issuer.email), said(&issuer.phone), said(&issuer.website)].into_iter().flatten().collect();
+    PartyBlock { name: clean(&issuer.name), address, details }
 }
 
 fn facts(document: &Document, dates: &Dates) -> Vec<Fact> {
@@ -174,6 +182,7 @@ fn notes(document: &Document) -> Vec<String> {
             notes.push(format!("This credit note is for invoice {invoice}. The amount was already credited to your balance when it was refunded: this document moves no money, and there is nothing for you to do."));
         }
         DocumentKind::Invoice if document.amount_to_pay > 0 && !number.is_empty() => {
+            notes.extend(document.issuer.payment.iter().map(|line| clean(line)));
             notes.push(format!("Please state the number {number} when you pay."));
         }
         DocumentKind::Invoice => {}
@@ -181,7 +190,15 @@ fn notes(document: &Document) -> Vec<String> {
     if document.number.is_empty() {
         notes.push("This is a draft: it has not been issued, and is not to be paid.".to_owned());
     }
-    let tax = if document.tax_rate.is_empty() { "" } else { "All amounts include tax. " };
+    if let Some(exemption) = &document.exemption {
+        let what = match exemption.relief {
+            Relief::Exempt => "No tax is charged",
+            Relief::ReverseCharge => "No tax is charged: the customer owes it (reverse charge)",
+        };
+        notes.push(format!("{what}. {}", clean(&exemption.reason)));
+    }
+    let tax = if document.exemption.is_some() || document.taxes.is_empty() { "" } else { "All amounts include tax. " };
     notes.push(format!("{tax}Dates are those of the time zone {}.", clean(&document.time_zone)));
+    notes.extend(document.issuer.footer.iter().map(|line| clean(line)));
     notes
 }

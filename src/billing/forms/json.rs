@@ -7,16 +7,16 @@ use serde::Serialize;
 
 use super::dates::timestamp;
 use super::{Denomination, FormError};
-use crate::billing::document::{Cause, Document, DocumentKind, Item, Party, Wallet};
+use crate::billing::document::{Cause, Document, DocumentKind, Exemption, Issuer, Item, Party, Relief, TaxLine, Wallet};
 use crate::domain::account::Millis;
 
 /// The name of this layout.
-const FORMAT: &str = "tollgate.document/1";
+const FORMAT: &str = "tollgate.document/2";
 
 /// The document.
 #[derive(Serialize)]
 struct DocumentForm<'a> {
-    /// "tollgate.document/1".
+    /// "tollgate.document/2".
     format: &'static str,
     /// "invoice", "statement" or "credit_note".
     kind: DocumentKind,
@@ -27,7 +27,7 @@ struct DocumentForm<'a> {
     account: &'a str,
     /// The account's number of the bill.
     bill: u32,
-    issuer: PartyForm<'a>,
+    issuer: IssuerForm<'a>,
     customer: PartyForm<'a>,
     /// ISO 4217.
     currency: &'a str,
@@ -37,7 +37,7 @@ struct DocumentForm<'a> {
     /// The first instant that is not part of it.
     period_to: String,
     issued_at: Option<String>,
-    /// null: there is nothing to pay.
+    /// null: it is no invoice.
     due_at: Option<String>,
     /// What there is to buy; of a credit note: what is given back.
     items: Vec<ItemForm<'a>>,
@@ -53,12 +53,16 @@ struct DocumentForm<'a> {
     brought_forward: String,
     /// `items_total + rounding + brought_forward`.
     total: String,
-    /// null: no tax is shown.
-    tax_rate_percent: Option<&'a str>,
-    /// Contained in `items_total + rounding`; of a statement: in `deducted`.
+    /// Of `items_total + rounding`, by rate; of a statement: of `deducted`. Empty: no tax is shown.
+    taxes: Vec<TaxForm<'a>>,
+    /// The sum of their taxes.
     tax_contained: String,
-    /// Of an invoice with a prepaid part: contained in `deducted`.
+    /// Of an invoice with a prepaid part: of `deducted`, by rate.
+    taxes_on_deducted: Vec<TaxForm<'a>>,
+    /// The sum of their taxes.
     tax_on_deducted: String,
+    /// null: tax is charged.
+    tax_exemption: Option<ExemptionForm<'a>>,
     /// Already paid by an overpayment from before.
     credit_applied: String,
     /// `total - credit_applied`.
@@ -67,6 +71,40 @@ struct DocumentForm<'a> {
     refers_to: Option<&'a str>,
     /// Of a credit note: why.
     reason: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct IssuerForm<'a> {
+    name: &'a str,
+    address: &'a [String],
+    postal_code: Option<&'a str>,
+    city: Option<&'a str>,
+    /// ISO 3166-1 alpha-2.
+    country: Option<&'a str>,
+    tax_id: Option<&'a str>,
+    email: Option<&'a str>,
+    phone: Option<&'a str>,
+    website: Option<&'a str>,
+    payment: &'a [String],
+    footer: &'a [String],
+}
+
+#[derive(Serialize)]
+struct TaxForm<'a> {
+    /// null: no tax is shown for these.
+    rate_percent: Option<String>,
+    /// Empty: all.
+    categories: &'a [String],
+    net: String,
+    tax: String,
+    gross: String,
+}
+
+#[derive(Serialize)]
+struct ExemptionForm<'a> {
+    /// "exempt" or "reverse_charge".
+    relief: Relief,
+    reason: &'a str,
 }
 
 #[derive(Serialize)]
@@ -120,7 +158,7 @@ fn document_form(document: &Document) -> DocumentForm<'_> {
         cause: document.cause,
         account: &document.account,
         bill: document.bill,
-        issuer: party_form(&document.issuer),
+        issuer: issuer_form(&document.issuer),
         customer: party_form(&document.customer),
         currency: &document.currency,
         time_zone: &document.time_zone,
@@ -135,14 +173,43 @@ fn document_form(document: &Document) -> DocumentForm<'_> {
         rounding: money.plain(document.rounding),
         brought_forward: money.plain(document.brought_forward),
         total: money.plain(document.total),
-        tax_rate_percent: said(&document.tax_rate),
-        tax_contained: money.plain(document.tax_contained),
-        tax_on_deducted: money.plain(document.tax_on_deducted),
+        taxes: tax_forms(&document.taxes, &money),
+        tax_contained: money.plain(document.tax_contained()),
+        taxes_on_deducted: tax_forms(&document.deducted_taxes, &money),
+        tax_on_deducted: money.plain(document.tax_on_deducted()),
+        tax_exemption: document.exemption.as_ref().map(|Exemption { relief, reason }| ExemptionForm { relief: *relief, reason }),
         credit_applied: money.plain(document.credit_applied),
         amount_to_pay: money.plain(document.amount_to_pay),
         refers_to: said(&document.refers_to),
         reason: said(&document.reason),
     }
+}
+
+fn issuer_form(issuer: &Issuer) -> IssuerForm<'_> {
+    IssuerForm {
+        name: &issuer.name,
+        address: &issuer.address,
+        postal_code: said(&issuer.postal_code),
+        city: said(&issuer.city),
+        country: said(&issuer.country),
+        tax_id: said(&issuer.tax_id),
+        email: said(&issuer.email),
+        phone: said(&issuer.phone),
+        website: said(&issuer.website),
+        payment: &issuer.payment,
+        footer: &issuer.footer,
+    }
+}
+
+fn tax_forms<'a>(lines: &'a [TaxLine], money: &Denomination) -> Vec<TaxForm<'a>> {
+    let form = |line: &'a TaxLine| TaxForm {
+        rate_percent: line.rate.is_shown().then(|| line.rate.to_string()),
+        categories: &line.categories,
+        net: money.plain(line.net()),
+        tax: money.plain(line.tax),
+        gross: money.plain(line.gross),
+    };
+    lines.iter().map(form).collect()
 }
 
 fn party_form(party: &Party) -> PartyForm<'_> {

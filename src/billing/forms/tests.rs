@@ -2,7 +2,7 @@
 
 use super::sheet::{Sheet, Sum, Weight};
 use super::*;
-use crate::billing::document::{Cause, Document, DocumentKind, Item, Party, Wallet};
+use crate::billing::document::{Cause, Document, DocumentKind, Exemption, Issuer, Item, Party, Relief, TaxLine, Wallet};
 use crate::domain::account::Millis;
 
 #[path = "../../../tests/support/documents.rs"]
@@ -119,7 +119,8 @@ fn the_bill_after_a_conversion_has_both_parts() {
         sums(&sheet, 1),
         ["Opening balance: 30.00", "Top-ups and payments: 0.00", "Charges: \u{2212}12.50", "Balance before this bill: 17.50"]
     );
-    assert_eq!(sums(&sheet, 2), ["Total deducted: 12.50"]);
+    // 12.50 x 19 / 119 = 1.9957...
+    assert_eq!(sums(&sheet, 2), ["Total deducted: 12.50", "of this, net of tax: 10.50", "of this, tax contained (19%): 2.00"]);
 }
 
 #[test]
@@ -133,8 +134,42 @@ fn a_credit_note_names_its_invoice_and_moves_no_money() {
     assert_eq!(sums(&as_given, 0), ["Total credited: 119.00", "of this, net of tax: 100.00", "of this, tax contained (19%): 19.00"]);
     // With negative items it says the same.
     document.items[0].amount = -document.items[0].amount;
-    (document.items_total, document.total, document.tax_contained) = (-document.items_total, -document.total, -document.tax_contained);
+    (document.items_total, document.total) = (-document.items_total, -document.total);
+    (document.taxes[0].gross, document.taxes[0].tax) = (-document.taxes[0].gross, -document.taxes[0].tax);
     assert_eq!(sheet(&document), as_given);
+}
+
+#[test]
+fn each_rate_shows_net_tax_and_gross() {
+    let sums = sums(&sheet(&documents::two_rates()), 0);
+    // 10.01 x 19 / 119 = 1.598..., 10.00 x 7 / 107 = 0.654...
+    assert_eq!(
+        sums[..4],
+        [
+            "Total: 20.01",
+            "of this at 19%: net 8.41 + tax 1.60: 10.01",
+            "of this at 7%: net 9.35 + tax 0.65: 10.00",
+            "of this, tax contained: 2.25"
+        ]
+    );
+}
+
+#[test]
+fn a_document_without_tax_says_why() {
+    let sheet = sheet(&documents::reverse_charge());
+    assert_eq!(sums(&sheet, 0)[1..3], ["of this, net of tax: 100.00", "of this, tax contained (0%): 0.00"]);
+    let reason = "No tax is charged: the customer owes it (reverse charge). Article 196 of Directive 2006/112/EC";
+    assert!(sheet.notes.iter().any(|note| note == reason), "{:?}", sheet.notes);
+    assert!(!sheet.notes.iter().any(|note| note.contains("include tax")), "{:?}", sheet.notes);
+}
+
+#[test]
+fn an_invoice_says_who_issues_it_and_how_to_pay() {
+    let sheet = sheet(&documents::invoice());
+    assert_eq!(sheet.issuer.address, ["Speicherstadt 12", "20457 Hamburg", "DE"]);
+    assert_eq!(sheet.notes[0], "Nordbank, IBAN DE02 1203 0000 0000 2020 51");
+    assert!(sheet.notes.last().unwrap().starts_with("Registered at the Hamburg"));
+    assert!(!super::tests::sheet(&documents::statement()).notes.iter().any(|note| note.contains("IBAN")), "a statement is not paid");
 }
 
 #[test]
@@ -182,7 +217,7 @@ fn json_has_decimals_as_texts_and_null_for_what_is_not_said() {
     let text = json(&documents::bill_with_both_parts()).unwrap();
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
     for (field, expected) in [
-        ("format", "tollgate.document/1"),
+        ("format", "tollgate.document/2"),
         ("kind", "invoice"),
         ("cause", "period_end"),
         ("total", "100.00"),

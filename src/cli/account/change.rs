@@ -1,4 +1,4 @@
-//! `tollgate account create`, `top-up`, `withdraw`, `suspend`, `resume`, `close`.
+//! `tollgate account create`, `top-up`, `withdraw`, `suspend`, `resume`, `close`, `reopen`.
 
 use std::process::ExitCode;
 
@@ -14,8 +14,8 @@ use crate::cli::operator::{ByHand, ByHandWithReason};
 use crate::cli::output::{Output, print_json};
 use crate::grpc::v1::withdraw_response::Outcome;
 use crate::grpc::v1::{
-    CloseAccountRequest, CreateAccountRequest, NonUsageBilling, PaymentMode, ResumeAccountRequest, SuspendAccountRequest, TopUpRequest,
-    WithdrawRequest,
+    CloseAccountRequest, CreateAccountRequest, NonUsageBilling, PaymentMode, ReopenAccountRequest, ResumeAccountRequest,
+    SuspendAccountRequest, TopUpRequest, WithdrawRequest,
 };
 
 /// The account to open.
@@ -108,6 +108,7 @@ pub async fn create(client: &mut Client, options: CreateOptions, output: Output)
         non_usage_billing: non_usage_billing.into(),
         allow_unusable: options.allow_unusable,
         operator: options.by_hand.operator(),
+        first_sent_at: None,
     };
     let answer = client.accounts.create_account(request).await.map_err(explain)?.into_inner();
     let account = answer.account.unwrap_or_default();
@@ -156,6 +157,7 @@ pub async fn withdraw(client: &mut Client, options: WithdrawOptions, output: Out
         request_id: request_id.clone(),
         amount: Some(money(&options.amount)),
         operator: options.by_hand.operator(),
+        first_sent_at: None,
     };
     let answer = client.accounts.withdraw(request).await.map_err(explain)?.into_inner();
     let mut more = Map::new();
@@ -188,7 +190,7 @@ pub async fn withdraw(client: &mut Client, options: WithdrawOptions, output: Out
 pub async fn suspend(client: &mut Client, options: StateOptions, output: Output) -> anyhow::Result<ExitCode> {
     let request_id = options.by_hand.request_id();
     let (account_id, operator) = (options.account.clone(), options.by_hand.operator());
-    let request = SuspendAccountRequest { account_id, request_id: request_id.clone(), operator };
+    let request = SuspendAccountRequest { account_id, request_id: request_id.clone(), operator, first_sent_at: None };
     let answer = client.accounts.suspend_account(request).await.map_err(explain)?.into_inner();
     let text = if answer.changed { "Suspended." } else { "It was suspended already." };
     finished(&options.account, &request_id, text, answer.changed, answer.replayed, answer.credit, output)
@@ -198,7 +200,7 @@ pub async fn suspend(client: &mut Client, options: StateOptions, output: Output)
 pub async fn resume(client: &mut Client, options: StateOptions, output: Output) -> anyhow::Result<ExitCode> {
     let request_id = options.by_hand.request_id();
     let (account_id, operator) = (options.account.clone(), options.by_hand.operator());
-    let request = ResumeAccountRequest { account_id, request_id: request_id.clone(), operator };
+    let request = ResumeAccountRequest { account_id, request_id: request_id.clone(), operator, first_sent_at: None };
     let answer = client.accounts.resume_account(request).await.map_err(explain)?.into_inner();
     let text = if answer.changed { "Resumed." } else { "It was active already." };
     finished(&options.account, &request_id, text, answer.changed, answer.replayed, answer.credit, output)
@@ -208,9 +210,18 @@ pub async fn resume(client: &mut Client, options: StateOptions, output: Output) 
 pub async fn close(client: &mut Client, options: StateOptions, output: Output) -> anyhow::Result<ExitCode> {
     let request_id = options.by_hand.request_id();
     let (account_id, operator) = (options.account.clone(), options.by_hand.operator());
-    let request = CloseAccountRequest { account_id, request_id: request_id.clone(), operator };
+    let request = CloseAccountRequest { account_id, request_id: request_id.clone(), operator, first_sent_at: None };
     let answer = client.accounts.close_account(request).await.map_err(explain)?.into_inner();
     finished(&options.account, &request_id, "Closed.", true, answer.replayed, answer.credit, output)
+}
+
+/// Opens a closed account again.
+pub async fn reopen(client: &mut Client, options: StateOptions, output: Output) -> anyhow::Result<ExitCode> {
+    let request_id = options.by_hand.request_id();
+    let (account_id, operator) = (options.account.clone(), options.by_hand.operator());
+    let request = ReopenAccountRequest { account_id, request_id: request_id.clone(), operator, first_sent_at: None };
+    let answer = client.accounts.reopen_account(request).await.map_err(explain)?.into_inner();
+    finished(&options.account, &request_id, "Open again.", true, answer.replayed, answer.credit, output)
 }
 
 fn finished(

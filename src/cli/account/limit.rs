@@ -102,6 +102,7 @@ pub async fn limit(client: &mut Client, options: LimitOptions, output: Output) -
         credit_limit: options.limit.change()?,
         allow_unusable: options.allow_unusable,
         operator: options.by_hand.operator(),
+        first_sent_at: None,
     };
     let answer = client.accounts.set_credit_limit(request).await.map_err(explain)?.into_inner();
     let credit = answer.credit.clone().unwrap_or_default();

@@ -22,6 +22,7 @@ use crate::config::LoadOptions;
 use crate::grpc::v1::charge_outcome::Outcome as Told;
 use crate::grpc::v1::charging_service_server::{ChargingService, ChargingServiceServer};
 use crate::grpc::v1::{self, DebitResponse, debit_response};
+use crate::lanes::socket::Dealt;
 use crate::lanes::{self, Lane};
 use crate::telemetry::rpc::RpcLayer;
 
@@ -52,13 +53,13 @@ pub fn run(options: &EmptyServerOptions) -> anyhow::Result<ExitCode> {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let ends = lanes::dealt_to(&lanes);
         tokio::select! {
-            () = lanes::deal(&listener, &ends) => anyhow::bail!("there are no lanes"),
+            () = lanes::deal(&listener, &ends, usize::MAX) => anyhow::bail!("there are no lanes"),
             () = signals.next() => Ok(ExitCode::SUCCESS),
         }
     })
 }
 
-async fn serve(dealt: mpsc::Receiver<std::net::TcpStream>, is_measured: bool) -> anyhow::Result<()> {
+async fn serve(dealt: mpsc::Receiver<Dealt>, is_measured: bool) -> anyhow::Result<()> {
     let routes = Routes::new(ChargingServiceServer::new(Empty::new())).prepare();
     let sockets = lanes::sockets(dealt);
     let served = if is_measured {

@@ -4,9 +4,11 @@ use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use crate::cli::issuer::issuer_json;
 use crate::cli::output::{day_text, instant, instant_json, to_message};
 use crate::cli::table::{self, table, table_of};
-use crate::grpc::v1::{ChargeCategory, Invoice, InvoiceCause, InvoiceItem, InvoiceKind, InvoiceState, Party};
+use crate::cli::tax::treatment_name;
+use crate::grpc::v1::{ChargeCategory, Invoice, InvoiceCause, InvoiceItem, InvoiceKind, InvoiceState, InvoiceTax, Party};
 
 /// Documents, one in a row.
 pub fn in_rows(invoices: &[Invoice]) -> comfy_table::Table {
@@ -16,7 +18,7 @@ pub fn in_rows(invoices: &[Invoice]) -> comfy_table::Table {
         table.add_row(vec![
             invoice.number.clone().into(),
             kind_name(invoice.kind()).into(),
-            table::unless("issued", state_name(invoice.state())),
+            table::unless("issued", if invoice.waits_for.is_empty() { state_name(invoice.state()) } else { "waits" }),
             invoice.account_id.clone().into(),
             format!("{} to {}", day(invoice, invoice.period_from), last_day(invoice)).into(),
             day(invoice, invoice.issued_at).into(),
@@ -37,6 +39,9 @@ pub fn in_full(invoice: &Invoice) -> String {
     let mut text = format!("{} {number}, {}", kind_name(invoice.kind()), state_name(invoice.state()));
     if !invoice.held_reason.is_empty() {
         text += &format!("\nheld back: {}", invoice.held_reason);
+    }
+    if !invoice.waits_for.is_empty() {
+        text += &format!("\nwaits to be issued: {}", invoice.waits_for);
     }
     text += &format!("\nfor {} ({}), {}", customer.name, invoice.account_id, cause_name(invoice.cause()));
     text += &format!("\n{} to {} ({})", day(invoice, invoice.period_from), last_day(invoice), invoice.time_zone);
@@ -75,16 +80,18 @@ pub fn in_full(invoice: &Invoice) -> String {
 
 fn sums_table(invoice: &Invoice) -> comfy_table::Table {
     let mut sums = table(["sum", &invoice.currency_code], 1);
-    let tax_name = format!("tax contained, {} %", invoice.tax_rate);
+    let taxes: Vec<_> = invoice.taxes.iter().filter(|tax| !tax.percent.is_empty()).collect();
+    let tax_names: Vec<_> = taxes.iter().map(|tax| format!("tax contained, {} % of {}", tax.percent, tax.gross)).collect();
     let rows = [
         ("items", &invoice.items_total),
         ("rounding", &invoice.rounding),
         ("brought forward", &invoice.brought_forward),
         (if invoice.kind() == InvoiceKind::CreditNote { "credited" } else { "total" }, &invoice.total),
-        (tax_name.as_str(), &invoice.tax_contained),
-        ("paid by an overpayment", &invoice.credit_applied),
     ];
     add_amounts(&mut sums, &rows);
+    let rows: Vec<_> = tax_names.iter().zip(&taxes).map(|(name, tax)| (name.as_str(), &tax.tax)).collect();
+    add_amounts(&mut sums, &rows);
+    add_amounts(&mut sums, &[("paid by an overpayment", &invoice.credit_applied)]);
     match invoice.kind() {
         InvoiceKind::Invoice => {
             for (name, amount) in [("to pay", &invoice.amount_to_pay), ("still open", &invoice.open_amount)] {
@@ -155,7 +162,8 @@ pub fn as_json(invoice: &Invoice) -> Value {
         "account_id": invoice.account_id,
         "bill_number": invoice.bill_number,
         "currency_code": invoice.currency_code,
-        "issuer": invoice.issuer.as_ref().map(party_json),
+        "waits_for": invoice.waits_for,
+        "issuer": invoice.issuer.as_ref().map(issuer_json),
         "customer": invoice.customer.as_ref().map(party_json),
         "period_from": instant_json(invoice.period_from),
         "period_to": instant_json(invoice.period_to),
@@ -169,7 +177,10 @@ pub fn as_json(invoice: &Invoice) -> Value {
         "rounding": invoice.rounding,
         "brought_forward": invoice.brought_forward,
         "total": invoice.total,
-        "tax_rate": invoice.tax_rate,
+        "taxes": invoice.taxes.iter().map(tax_json).collect::<Value>(),
+        "taxes_on_deducted": invoice.taxes_on_deducted.iter().map(tax_json).collect::<Value>(),
+        "tax_treatment": treatment_name(invoice.tax_treatment()),
+        "tax_treatment_reason": invoice.tax_treatment_reason,
         "tax_contained": invoice.tax_contained,
         "tax_on_deducted": invoice.tax_on_deducted,
         "credit_applied": invoice.credit_applied,
@@ -180,7 +191,12 @@ pub fn as_json(invoice: &Invoice) -> Value {
     })
 }
 
-/// Who issues a document, or whom it is for, for programs.
+fn tax_json(tax: &InvoiceTax) -> Value {
+    let categories: Vec<_> = tax.categories().map(category_name).collect();
+    json!({ "percent": tax.percent, "categories": categories, "net": tax.net, "tax": tax.tax, "gross": tax.gross })
+}
+
+/// Whom a document is for, for programs.
 pub fn party_json(party: &Party) -> Value {
     json!({ "name": party.name, "address": party.address, "tax_id": party.tax_id, "email": party.email })
 }

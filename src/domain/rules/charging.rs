@@ -1,11 +1,11 @@
 //! What a transaction asks: authorize, debit, release, refund.
 
-use super::{Desk, Ended, MAX_OPEN_RESERVATIONS, ReservationChange, Step};
+use super::{Desk, Ended, MAX_OPEN_RESERVATIONS, ReservationChange, Step, plus};
 use crate::domain::account::{Mode, Reservation, Status};
 use crate::domain::command::{Debit, Excess, Facts, Kind, Reserve, Then, Undo};
 use crate::domain::entry::{Entry, EntryKind};
 use crate::domain::money::round_half_up;
-use crate::domain::outcome::{Grant, Refusal, ReserveVerdict, Verdict};
+use crate::domain::outcome::{Charged, Grant, Refusal, ReserveVerdict, Verdict};
 
 /// An amount to reserve, in units.
 struct Wanted {
@@ -48,7 +48,7 @@ pub(super) fn authorize(mut desk: Desk<'_>, reserve: &Reserve) -> Result<Step, R
         Ok(grant) => grant,
         Err(shortfall) => return Ok(desk.leave(Verdict::Declined, shortfall)),
     };
-    desk.account.reserved += grant.amount;
+    desk.account.reserved = plus(desk.account.reserved, grant.amount)?;
     desk.account.open_reservations += 1;
     desk.refuse_out_of_range()?;
     desk.record(EntryKind::Reserved, grant.amount, [grant.report_by, grant.expires_at]);
@@ -96,7 +96,8 @@ pub(super) fn debit(mut desk: Desk<'_>, debit: &Debit) -> Result<Step, Refusal> 
     let open = debit.reservation.as_ref().and(desk.touched.reservation);
     if debit.reservation.is_some() && open.is_none() {
         let reason = gone(&desk);
-        if !is_consumed || reason == Refusal::ReservationNotFound {
+        // What was used beside one that was settled or released is a direct charge.
+        if !is_consumed || reason != Refusal::ReservationExpired {
             return Err(reason);
         }
     }
@@ -119,11 +120,12 @@ pub(super) fn debit(mut desk: Desk<'_>, debit: &Debit) -> Result<Step, Refusal> 
     if open.is_some() && !keeps {
         desk.account.open_reservations -= 1;
     }
-    charge(&mut desk, amount, is_own_bill, [if keeps { kept + 1 } else { 0 }, overdraft]);
+    let charged = charge(&mut desk, amount, is_own_bill, [if keeps { kept + 1 } else { 0 }, overdraft])?;
     desk.refuse_out_of_range()?;
 
     let mut decision = desk.decision(Verdict::Done, amount);
     decision.overdraft = overdraft;
+    decision.charged = Some(charged);
     let name = debit.reservation.clone().unwrap_or_default();
     let reservation_change = match (open, wanted) {
         (Some(open), None) if keeps => {
@@ -148,24 +150,28 @@ pub(super) fn debit(mut desk: Desk<'_>, debit: &Debit) -> Result<Step, Refusal> 
     Ok(desk.accept(decision).with(|change| change.reservation = reservation_change))
 }
 
-/// Takes the amount where the mode says, and records it; a bill of its own is rounded in the same step.
-fn charge(desk: &mut Desk<'_>, amount: i64, is_own_bill: bool, details: [i64; 2]) {
+/// Takes the amount where the mode says, and records it; a bill of its own is rounded in the same step. Returns where it went.
+fn charge(desk: &mut Desk<'_>, amount: i64, is_own_bill: bool, details: [i64; 2]) -> Result<Charged, Refusal> {
+    let bill = desk.account.open_bill;
     if is_own_bill {
-        desk.account.balance -= amount;
+        desk.account.balance = plus(desk.account.balance, -amount)?;
         desk.account.last_bill += 1;
         let bill = desk.account.last_bill;
         desk.push(Entry { kind: EntryKind::ChargedOwnBill, amount, details, bill, ..desk.blank() });
         let rounding = amount - round_half_up(amount, desk.account.decimals, desk.account.minor_digits);
         if rounding != 0 {
-            desk.account.balance += rounding;
+            desk.account.balance = plus(desk.account.balance, rounding)?;
             desk.push(Entry { kind: EntryKind::Rounded, amount: rounding, bill, ..desk.blank() });
         }
+        Ok(Charged { kind: EntryKind::ChargedOwnBill, bill })
     } else if desk.account.mode == Mode::Postpaid {
-        desk.account.unbilled += amount;
+        desk.account.unbilled = plus(desk.account.unbilled, amount)?;
         desk.record(EntryKind::ChargedUnbilled, amount, details);
+        Ok(Charged { kind: EntryKind::ChargedUnbilled, bill })
     } else {
-        desk.account.balance -= amount;
+        desk.account.balance = plus(desk.account.balance, -amount)?;
         desk.record(EntryKind::ChargedBalance, amount, details);
+        Ok(Charged { kind: EntryKind::ChargedBalance, bill })
     }
 }
 
@@ -174,10 +180,13 @@ fn reserve_again(desk: &mut Desk<'_>, wanted: &Wanted) -> Result<Result<Grant, R
     if desk.account.status == Status::Suspended {
         return Ok(Err(ReserveVerdict::Suspended));
     }
+    if desk.account.open_reservations >= MAX_OPEN_RESERVATIONS {
+        return Ok(Err(ReserveVerdict::TooMany));
+    }
     match wanted.grant(desk.usable(), desk.now()) {
         Err(shortfall) => Ok(Err(ReserveVerdict::Declined { shortfall })),
         Ok(grant) => {
-            desk.account.reserved += grant.amount;
+            desk.account.reserved = plus(desk.account.reserved, grant.amount)?;
             desk.account.open_reservations += 1;
             desk.refuse_out_of_range()?;
             desk.record(EntryKind::ReservationExtended, grant.amount, [grant.report_by, grant.expires_at]);

@@ -1,7 +1,7 @@
 //! What an operator does: open, change, fund, limit, convert, suspend and close an account.
 
 use super::charging::undo_amount;
-use super::{Desk, Fingerprint, Moment, Step, Touched, units};
+use super::{Desk, Fingerprint, Moment, Step, Touched, plus};
 use crate::domain::account::{Account, Millis, Mode, Profile, Status};
 use crate::domain::command::{Action, Command, Create, LimitChange, TemporaryChange, Undo, Until};
 use crate::domain::entry::EntryKind;
@@ -132,23 +132,42 @@ pub(super) fn update(mut desk: Desk<'_>) -> Result<Step, Refusal> {
     Ok(desk.accept(decision).with(|change| change.profile = Some(profile)))
 }
 
-/// Adds money that the customer paid, in advance or on invoices. A debt is cleared by arithmetic alone.
-pub(super) fn top_up(desk: Desk<'_>, amount: Quote, kind: EntryKind) -> Result<Step, Refusal> {
-    let amount = units(amount, desk.account.decimals)?;
+/// Adds money that the customer paid in advance. A debt is cleared by arithmetic alone.
+pub(super) fn top_up(desk: Desk<'_>, amount: Quote) -> Result<Step, Refusal> {
+    let amount = desk.units(amount)?;
     desk.refuse_closed()?;
-    move_balance(desk, kind, amount, amount)
+    move_balance(desk, EntryKind::ToppedUp, amount, amount)
+}
+
+/// Adds money that the customer paid on invoices.
+pub(super) fn record_payment(desk: Desk<'_>, amount: Quote) -> Result<Step, Refusal> {
+    let amount = desk.minor_units(amount)?;
+    desk.refuse_closed()?;
+    move_balance(desk, EntryKind::PaymentRecorded, amount, amount)
+}
+
+/// Gives up a debt: an amount of it, or all that is due, to the last decimal; never more.
+pub(super) fn write_off(desk: Desk<'_>, amount: Option<Quote>) -> Result<Step, Refusal> {
+    let asked = amount.map(|amount| desk.minor_units(amount)).transpose()?;
+    desk.refuse_closed()?;
+    let due = desk.account.debt();
+    let amount = asked.unwrap_or(due);
+    if amount > due || amount <= 0 {
+        return Err(Refusal::ExceedsAmountDue);
+    }
+    move_balance(desk, EntryKind::WrittenOff, amount, amount)
 }
 
 /// Corrects the balance.
 pub(super) fn adjust(desk: Desk<'_>, amount: Quote) -> Result<Step, Refusal> {
-    let amount = units(amount, desk.account.decimals)?;
+    let amount = desk.units(amount)?;
     desk.refuse_closed()?;
     move_balance(desk, EntryKind::Adjusted, amount, amount)
 }
 
 /// Pays out the customer's own money, never the limit.
 pub(super) fn withdraw(desk: Desk<'_>, amount: Quote) -> Result<Step, Refusal> {
-    let amount = units(amount, desk.account.decimals)?;
+    let amount = desk.minor_units(amount)?;
     desk.refuse_closed()?;
     desk.refuse_suspended()?;
     let own = desk.account.withdrawable();
@@ -159,20 +178,20 @@ pub(super) fn withdraw(desk: Desk<'_>, amount: Quote) -> Result<Step, Refusal> {
 }
 
 fn move_balance(mut desk: Desk<'_>, kind: EntryKind, amount: i64, change: i64) -> Result<Step, Refusal> {
-    desk.account.balance += change;
+    desk.account.balance = plus(desk.account.balance, change)?;
     desk.refuse_out_of_range()?;
     desk.record(kind, amount, [0, 0]);
     let decision = desk.decision(Verdict::Done, amount);
     Ok(desk.accept(decision))
 }
 
-/// Takes back a payment that bounced or was charged back; the balance may fall below zero.
-pub(super) fn reverse_payment(mut desk: Desk<'_>, undo: &Undo) -> Result<Step, Refusal> {
+/// Takes back a payment that bounced or was charged back, or a write-off; the balance may fall below zero.
+pub(super) fn reverse(mut desk: Desk<'_>, undo: &Undo, kind: EntryKind) -> Result<Step, Refusal> {
     let amount = undo_amount(&desk, undo)?;
-    let undone = desk.touched.undone + amount;
-    desk.account.balance -= amount;
+    let undone = plus(desk.touched.undone, amount)?;
+    desk.account.balance = plus(desk.account.balance, -amount)?;
     desk.refuse_out_of_range()?;
-    desk.record(EntryKind::PaymentReversed, amount, [undone, 0]);
+    desk.record(kind, amount, [undone, 0]);
     let decision = desk.decision(Verdict::Done, amount);
     Ok(desk.accept(decision).with(|change| change.undone = Some(undone)))
 }
@@ -189,16 +208,29 @@ pub(super) fn resume(desk: Desk<'_>) -> Result<Step, Refusal> {
     set_status(desk, Status::Active, EntryKind::Resumed)
 }
 
-/// Ends the account: it must hold no money, owe none, and have nothing under way.
-pub(super) fn close(desk: Desk<'_>) -> Result<Step, Refusal> {
+/// Ends the account: it must hold no money and owe none, but for less than one minor unit, and have nothing under way.
+pub(super) fn close(mut desk: Desk<'_>) -> Result<Step, Refusal> {
     desk.refuse_closed()?;
-    if desk.account.balance != 0 || desk.account.unbilled != 0 {
+    let left = desk.account.balance;
+    if left.unsigned_abs() >= desk.account.minor_unit().unsigned_abs() || desk.account.unbilled != 0 {
         return Err(Refusal::AccountNotEmpty);
     }
     if desk.account.open_reservations > 0 {
         return Err(Refusal::ReservationsOpen);
     }
+    if left != 0 {
+        desk.account.balance = 0;
+        desk.record(EntryKind::AmountDueRounded, -left, [0, 0]);
+    }
     set_status(desk, Status::Closed, EntryKind::Closed)
+}
+
+/// Lets a closed account be used again.
+pub(super) fn reopen(desk: Desk<'_>) -> Result<Step, Refusal> {
+    if desk.account.status != Status::Closed {
+        return Err(Refusal::AccountNotClosed);
+    }
+    set_status(desk, Status::Active, EntryKind::Reopened)
 }
 
 fn set_status(mut desk: Desk<'_>, status: Status, kind: EntryKind) -> Result<Step, Refusal> {

@@ -232,6 +232,9 @@ fn read_list(reader: &mut Reader, accounts: Vec<v1::BatchAccount>) -> Vec<(Strin
 
 impl Queue {
     async fn next(&mut self) -> Result<Option<Target>, Status> {
+        if self.front.stopping.is_cancelled() {
+            return Err(status::stopping());
+        }
         let index = usize::try_from(self.done).unwrap_or(usize::MAX);
         let (account, limit, total, place) = match &self.source {
             Source::List(list) => match list.get(index) {

@@ -61,6 +61,9 @@ pub async fn usage(
 impl Export {
     /// The next records; none: that was all.
     async fn next(&mut self) -> Result<Option<v1::ExportUsageResponse>, Status> {
+        if self.front.stopping.is_cancelled() {
+            return Err(status::stopping());
+        }
         let records = self.records().await.map_err(|error| status::no_bills(&error, ""))?;
         let Some(last) = records.last() else { return Ok(None) };
         let place = (last.partition, last.sequence);

@@ -1,7 +1,7 @@
 //! BillingService: what became of the charges, payments, and the way out for whoever bills elsewhere.
 //!
 //! What changes money goes through the ledger like any other command; what is read comes from the billing store. [`read`] reads requests,
-//! [`render`] writes answers; [`payment`], [`batch`] and [`export`] hold what takes more than that.
+//! [`render`] writes answers; [`settings`], [`payment`], [`batch`] and [`export`] hold what takes more than that.
 
 pub mod batch;
 pub mod export;
@@ -9,6 +9,7 @@ pub mod file;
 pub mod payment;
 pub mod read;
 pub mod render;
+pub mod settings;
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use super::front::Front;
 use super::v1::billing_service_server::BillingService;
 use super::wire::Position;
 use super::wire::reader::Reader;
+use super::wire::render as answer;
 use super::{page_token, status, v1};
 use crate::billing::document::Party;
 use crate::billing::suggestion::{Suggestion, suggest};
@@ -47,7 +49,7 @@ impl Bills {
 }
 
 /// The account that a request names, as it is now.
-async fn named(front: &Front, id: String) -> Result<(String, Account), Status> {
+pub(super) async fn named(front: &Front, id: String) -> Result<(String, Account), Status> {
     let id = front.read(id, Position::default(), Reader::account_id)?;
     let account = front.observe(&id, false).await?.account;
     Ok((id, account))
@@ -119,8 +121,14 @@ impl BillingService for Bills {
     }
 
     async fn write_off(&self, request: Request<v1::WriteOffRequest>) -> Result<Response<v1::WriteOffResponse>, Status> {
-        let front = &self.front;
-        front.bounded(request, async |request| payment::write_off(front, request).await).await
+        self.front.answer(request, read::write_off, answer::write_off).await
+    }
+
+    async fn reverse_write_off(
+        &self,
+        request: Request<v1::ReverseWriteOffRequest>,
+    ) -> Result<Response<v1::ReverseWriteOffResponse>, Status> {
+        self.front.answer(request, read::reverse_write_off, answer::reverse_write_off).await
     }
 
     async fn list_receivables(
@@ -175,6 +183,42 @@ impl BillingService for Bills {
                 Ok(v1::SetBillingDetailsResponse { customer: Some(render::party(customer)) })
             })
             .await
+    }
+
+    async fn get_issuer(&self, request: Request<v1::GetIssuerRequest>) -> Result<Response<v1::GetIssuerResponse>, Status> {
+        let front = &self.front;
+        front.bounded(request, async |request| settings::get_issuer(front, request).await).await
+    }
+
+    async fn set_issuer(&self, request: Request<v1::SetIssuerRequest>) -> Result<Response<v1::SetIssuerResponse>, Status> {
+        let front = &self.front;
+        front.bounded(request, async |request| settings::set_issuer(front, request).await).await
+    }
+
+    async fn list_tax_rates(&self, request: Request<v1::ListTaxRatesRequest>) -> Result<Response<v1::ListTaxRatesResponse>, Status> {
+        let front = &self.front;
+        front.bounded(request, async |request| settings::list_tax_rates(front, request).await).await
+    }
+
+    async fn set_tax_rate(&self, request: Request<v1::SetTaxRateRequest>) -> Result<Response<v1::SetTaxRateResponse>, Status> {
+        let front = &self.front;
+        front.bounded(request, async |request| settings::set_tax_rate(front, request).await).await
+    }
+
+    async fn list_tax_treatments(
+        &self,
+        request: Request<v1::ListTaxTreatmentsRequest>,
+    ) -> Result<Response<v1::ListTaxTreatmentsResponse>, Status> {
+        let front = &self.front;
+        front.bounded(request, async |request| settings::list_treatments(front, request).await).await
+    }
+
+    async fn set_tax_treatment(
+        &self,
+        request: Request<v1::SetTaxTreatmentRequest>,
+    ) -> Result<Response<v1::SetTaxTreatmentResponse>, Status> {
+        let front = &self.front;
+        front.bounded(request, async |request| settings::set_treatment(front, request).await).await
     }
 
     async fn suggest_credit_limit(

@@ -1,4 +1,4 @@
-//! Payments and debts that are given up: both go through the ledger, so that usable credit and the amount due change in one step.
+//! Payments: they go through the ledger, so that usable credit and the amount due change in one step.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use tonic::Status;
 use super::read;
 use crate::billing::document::DocumentKind;
 use crate::billing::{Billing, DocumentState};
-use crate::domain::command::{Action, Command};
+use crate::domain::command::Command;
 use crate::grpc::front::Front;
 use crate::grpc::wire::Position;
-use crate::grpc::wire::render::{amount, money};
+use crate::grpc::wire::render::money;
 use crate::grpc::{deadline, status, v1};
 
 /// How long to wait for the billing store to have a payment.
@@ -72,21 +72,4 @@ async fn paid(billing: &Billing, command: &Command) -> Option<Vec<(String, i64)>
         Some(own.map(|allocation| (allocation.invoice, allocation.amount)).collect())
     };
     deadline::addition(PATIENCE, known).await.flatten()
-}
-
-/// Gives a debt up, but no more than there is.
-pub async fn write_off(front: &Front, request: v1::WriteOffRequest) -> Result<v1::WriteOffResponse, Status> {
-    let command = front.read(request, Position::default(), read::write_off)?;
-    if !is_repeated(front, &command).await? {
-        let account = front.observe(&command.account, false).await?.account;
-        let due = (-account.balance).max(0);
-        if let Action::Adjust { amount: wanted } = &command.action
-            && wanted.to_units(account.decimals).is_ok_and(|units| units > due)
-        {
-            let due = format!("{} {}", amount(&account, due), account.currency.code());
-            return Err(status::exceeds_amount_due(&command.account, &due));
-        }
-    }
-    let decided = front.decide(command).await?;
-    Ok(v1::WriteOffResponse { credit: decided.credit(), replayed: decided.outcome.replayed })
 }

@@ -2,7 +2,9 @@
 
 use crate::billing::document::{DocumentKind, Party};
 use crate::billing::{DocumentFilter, DocumentState};
-use crate::domain::command::{Action, Command, Note};
+use crate::domain::command::{Action, Command, Note, Undo};
+use crate::grpc::wire::accounts::by_hand;
+use crate::grpc::wire::charging::UNKNOWN;
 use crate::grpc::wire::reader::{MAX_ID_CHARACTERS, Reader, Sign};
 use crate::grpc::{page_token, v1};
 
@@ -115,8 +117,14 @@ pub fn payment(reader: &mut Reader, request: v1::RecordPaymentRequest) -> Comman
 
 /// Reads a WriteOffRequest.
 pub fn write_off(reader: &mut Reader, request: v1::WriteOffRequest) -> Command {
-    let amount = reader.amount("amount", request.amount, Sign::Positive);
-    let mut note = Note::default();
-    reader.operator(request.operator, true, &mut note);
-    Command { note, ..reader.command(request.account_id, request.request_id, Action::Adjust { amount }) }
+    let amount = reader.optional_amount("amount", request.amount, Sign::Positive);
+    by_hand(reader, request.account_id, request.request_id, request.operator, request.first_sent_at, Action::WriteOff { amount })
+}
+
+/// Reads a ReverseWriteOffRequest. The facts of the write-off are still to be looked up.
+pub fn reverse_write_off(reader: &mut Reader, request: v1::ReverseWriteOffRequest) -> Command {
+    let original = reader.request_id("write_off_id", request.write_off_id);
+    let amount = reader.optional_amount("amount", request.amount, Sign::Positive);
+    let action = Action::ReverseWriteOff(Undo { original, amount, facts: UNKNOWN });
+    by_hand(reader, request.account_id, request.request_id, request.operator, request.first_sent_at, action)
 }

@@ -1,6 +1,7 @@
 //! Writes the answers of BillingService.
 
-use crate::billing::document::{Cause, Document, DocumentKind, Item, Party, Wallet};
+use super::settings;
+use crate::billing::document::{Cause, Document, DocumentKind, Item, Party, TaxLine, Wallet};
 use crate::billing::partitions::Partition;
 use crate::billing::suggestion::{Basis, Suggestion, of_category};
 use crate::billing::{AccountReceivables, DocumentState, MonthOfCharges, Record, StoredDocument};
@@ -26,11 +27,12 @@ pub fn without_lines(mut stored: StoredDocument) -> StoredDocument {
 /// A document.
 #[must_use]
 pub fn invoice(stored: StoredDocument) -> v1::Invoice {
-    let StoredDocument { state, held_reason, document, open_amount, .. } = stored;
+    let StoredDocument { state, held_reason, waits_for, document, open_amount, .. } = stored;
     let (decimals, minor_digits) = (document.decimals, document.minor_digits);
     let amount = |units: i64| format_units(units, decimals, minor_digits);
     let lines = |items: &[Item]| items.iter().map(|line| item(line, decimals, minor_digits)).collect();
     let Document { kind, cause, .. } = document;
+    let (treatment, treatment_reason) = settings::treatment(document.exemption.as_ref());
     v1::Invoice {
         kind: match kind {
             DocumentKind::Invoice => v1::InvoiceKind::Invoice,
@@ -64,39 +66,58 @@ pub fn invoice(stored: StoredDocument) -> v1::Invoice {
         rounding: amount(document.rounding),
         brought_forward: amount(document.brought_forward),
         total: amount(document.total),
-        tax_contained: amount(document.tax_contained),
-        tax_on_deducted: amount(document.tax_on_deducted),
+        taxes: document.taxes.iter().map(|line| tax(line, decimals, minor_digits)).collect(),
+        taxes_on_deducted: document.deducted_taxes.iter().map(|line| tax(line, decimals, minor_digits)).collect(),
+        tax_treatment: treatment.into(),
+        tax_treatment_reason: treatment_reason,
+        waits_for,
+        tax_contained: amount(document.tax_contained()),
+        tax_on_deducted: amount(document.tax_on_deducted()),
         credit_applied: amount(document.credit_applied),
         amount_to_pay: amount(document.amount_to_pay),
         open_amount: amount(open_amount),
         number: document.number,
         account_id: document.account,
         currency_code: document.currency,
-        issuer: Some(party(document.issuer)),
+        issuer: Some(settings::issuer(document.issuer)),
         customer: Some(party(document.customer)),
         time_zone: document.time_zone,
-        tax_rate: document.tax_rate,
         refers_to: document.refers_to,
         reason: document.reason,
     }
 }
 
-/// Who issues a document, or whom it is for.
+/// What is charged at one rate.
+fn tax(line: &TaxLine, decimals: u8, minor_digits: u8) -> v1::InvoiceTax {
+    let amount = |units: i64| format_units(units, decimals, minor_digits);
+    v1::InvoiceTax {
+        percent: line.rate.to_string(),
+        categories: line.categories.iter().map(|name| category(name).into()).collect(),
+        net: amount(line.net()),
+        tax: amount(line.tax),
+        gross: amount(line.gross),
+    }
+}
+
+/// Whom a document is for.
 #[must_use]
 pub fn party(party: Party) -> v1::Party {
     v1::Party { name: party.name, address: party.address, tax_id: party.tax_id, email: party.email }
 }
 
-fn item(item: &Item, decimals: u8, minor_digits: u8) -> v1::InvoiceItem {
-    let category = match item.category.as_str() {
+fn category(name: &str) -> v1::ChargeCategory {
+    match name {
         "usage" => v1::ChargeCategory::Usage,
         "subscription" => v1::ChargeCategory::Subscription,
         "hardware" => v1::ChargeCategory::Hardware,
         "service" => v1::ChargeCategory::Service,
         _ => v1::ChargeCategory::Unspecified,
-    };
+    }
+}
+
+fn item(item: &Item, decimals: u8, minor_digits: u8) -> v1::InvoiceItem {
     v1::InvoiceItem {
-        category: category.into(),
+        category: category(&item.category).into(),
         item: item.item.clone(),
         description: item.description.clone(),
         quantity: item.quantity.clone(),

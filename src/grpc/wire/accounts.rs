@@ -1,5 +1,7 @@
 //! Reads the requests of AccountService that change something.
 
+use prost_types::Timestamp;
+
 use super::charging::{UNKNOWN, needed_mode};
 use super::limits::limit_change;
 use super::reader::{Reader, Sign};
@@ -20,6 +22,7 @@ pub fn create(reader: &mut Reader, request: v1::CreateAccountRequest) -> Command
     let non_usage_billing = non_usage_billing(reader, request.non_usage_billing).unwrap_or(NonUsageBilling::Consolidated);
     let mut note = Note::default();
     reader.operator(request.operator, false, &mut note);
+    let first_sent_at = reader.instant("first_sent_at", request.first_sent_at);
     let action = Action::Create(Create {
         name,
         currency,
@@ -31,7 +34,7 @@ pub fn create(reader: &mut Reader, request: v1::CreateAccountRequest) -> Command
         non_usage_billing,
         allow_unusable: request.allow_unusable,
     });
-    Command { note, ..reader.command(request.account_id, request.request_id, action) }
+    Command { first_sent_at, note, ..reader.command(request.account_id, request.request_id, action) }
 }
 
 fn decimals(reader: &mut Reader, decimals: Option<i32>, minor_digits: u8) -> u8 {
@@ -73,8 +76,9 @@ pub fn update(reader: &mut Reader, request: v1::UpdateAccountRequest) -> Command
     let non_usage_billing = non_usage_billing(reader, request.non_usage_billing);
     let mut note = Note::default();
     reader.operator(request.operator, false, &mut note);
+    let first_sent_at = reader.instant("first_sent_at", request.first_sent_at);
     let action = Action::Update { name, low_credit_threshold, non_usage_billing };
-    Command { note, ..reader.command(request.account_id, request.request_id, action) }
+    Command { first_sent_at, note, ..reader.command(request.account_id, request.request_id, action) }
 }
 
 /// Reads a TopUpRequest.
@@ -91,19 +95,19 @@ pub fn reverse_payment(reader: &mut Reader, request: v1::ReversePaymentRequest) 
     let original = reader.request_id("payment_id", request.payment_id);
     let amount = reader.optional_amount("amount", request.amount, Sign::Positive);
     let action = Action::ReversePayment(Undo { original, amount, facts: UNKNOWN });
-    by_hand(reader, request.account_id, request.request_id, request.operator, action)
+    by_hand(reader, request.account_id, request.request_id, request.operator, request.first_sent_at, action)
 }
 
 /// Reads a WithdrawRequest.
 pub fn withdraw(reader: &mut Reader, request: v1::WithdrawRequest) -> Command {
     let amount = reader.amount("amount", request.amount, Sign::Positive);
-    by_hand(reader, request.account_id, request.request_id, request.operator, Action::Withdraw { amount })
+    by_hand(reader, request.account_id, request.request_id, request.operator, request.first_sent_at, Action::Withdraw { amount })
 }
 
 /// Reads an AdjustBalanceRequest.
 pub fn adjust(reader: &mut Reader, request: v1::AdjustBalanceRequest) -> Command {
     let amount = reader.amount("amount", request.amount, Sign::NotZero);
-    by_hand(reader, request.account_id, request.request_id, request.operator, Action::Adjust { amount })
+    by_hand(reader, request.account_id, request.request_id, request.operator, request.first_sent_at, Action::Adjust { amount })
 }
 
 /// Reads a SetCreditLimitRequest.
@@ -113,26 +117,40 @@ pub fn set_credit_limit(reader: &mut Reader, request: v1::SetCreditLimitRequest)
     }
     let limit = limit_change(reader, request.credit_limit);
     let action = Action::SetCreditLimit { limit, allow_unusable: request.allow_unusable };
-    by_hand(reader, request.account_id, request.request_id, request.operator, action)
+    by_hand(reader, request.account_id, request.request_id, request.operator, request.first_sent_at, action)
 }
 
 /// Reads a SuspendAccountRequest.
 pub fn suspend(reader: &mut Reader, request: v1::SuspendAccountRequest) -> Command {
-    by_hand(reader, request.account_id, request.request_id, request.operator, Action::Suspend)
+    by_hand(reader, request.account_id, request.request_id, request.operator, request.first_sent_at, Action::Suspend)
 }
 
 /// Reads a ResumeAccountRequest.
 pub fn resume(reader: &mut Reader, request: v1::ResumeAccountRequest) -> Command {
-    by_hand(reader, request.account_id, request.request_id, request.operator, Action::Resume)
+    by_hand(reader, request.account_id, request.request_id, request.operator, request.first_sent_at, Action::Resume)
 }
 
 /// Reads a CloseAccountRequest.
 pub fn close(reader: &mut Reader, request: v1::CloseAccountRequest) -> Command {
-    by_hand(reader, request.account_id, request.request_id, request.operator, Action::Close)
+    by_hand(reader, request.account_id, request.request_id, request.operator, request.first_sent_at, Action::Close)
 }
 
-fn by_hand(reader: &mut Reader, account: String, request_id: String, operator: Option<v1::Operator>, action: Action) -> Command {
+/// Reads a ReopenAccountRequest.
+pub fn reopen(reader: &mut Reader, request: v1::ReopenAccountRequest) -> Command {
+    by_hand(reader, request.account_id, request.request_id, request.operator, request.first_sent_at, Action::Reopen)
+}
+
+/// A command that somebody gives by hand, and must say why.
+pub fn by_hand(
+    reader: &mut Reader,
+    account: String,
+    request_id: String,
+    operator: Option<v1::Operator>,
+    first_sent_at: Option<Timestamp>,
+    action: Action,
+) -> Command {
     let mut note = Note::default();
     reader.operator(operator, true, &mut note);
-    Command { note, ..reader.command(account, request_id, action) }
+    let first_sent_at = reader.instant("first_sent_at", first_sent_at);
+    Command { first_sent_at, note, ..reader.command(account, request_id, action) }
 }

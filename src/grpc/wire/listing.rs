@@ -83,7 +83,9 @@ pub fn entry(account: &Account, partition: u16, sequence: u64, entry: Entry) -> 
     }
 }
 
-fn category(category: Option<Category>) -> v1::ChargeCategory {
+/// What a charge is for.
+#[must_use]
+pub fn category(category: Option<Category>) -> v1::ChargeCategory {
     match category {
         None => v1::ChargeCategory::Unspecified,
         Some(Category::Usage) => v1::ChargeCategory::Usage,

@@ -69,7 +69,10 @@ impl Subject {
                     add_reserve(&mut amounts, reserve);
                 }
             }
-            Action::Refund(undo) | Action::ReversePayment(undo) => amounts.extend(undo.amount.map(|amount| ("amount.amount", amount))),
+            Action::Refund(undo) | Action::ReversePayment(undo) | Action::ReverseWriteOff(undo) => {
+                amounts.extend(undo.amount.map(|amount| ("amount.amount", amount)));
+            }
+            Action::WriteOff { amount } => amounts.extend(amount.map(|amount| ("amount.amount", amount))),
             Action::TopUp { amount } | Action::RecordPayment { amount, .. } | Action::Withdraw { amount } | Action::Adjust { amount } => {
                 amounts.push(("amount.amount", *amount))
             }
@@ -81,7 +84,13 @@ impl Subject {
             Action::Update { low_credit_threshold, .. } => {
                 amounts.extend(low_credit_threshold.flatten().map(|amount| ("low_credit_threshold.amount", amount)));
             }
-            Action::Observe { .. } | Action::Release { .. } | Action::Suspend | Action::Resume | Action::Close | Action::ClosePeriod => {}
+            Action::Observe { .. }
+            | Action::Release { .. }
+            | Action::Suspend
+            | Action::Resume
+            | Action::Close
+            | Action::Reopen
+            | Action::ClosePeriod => {}
         }
         amounts
     }

@@ -128,6 +128,7 @@ fn charged(decided: &Decided) -> v1::Charged {
         ReserveVerdict::NotAsked | ReserveVerdict::Granted => None,
         ReserveVerdict::Declined { shortfall } => Some(ReserveRefused::ReserveDeclined(Box::new(decided.no_credit(shortfall)))),
         ReserveVerdict::Suspended => Some(ReserveRefused::ReserveSuspended(true)),
+        ReserveVerdict::TooMany => Some(ReserveRefused::ReserveTooMany(true)),
     };
     v1::Charged {
         amount: decided.money(decision.amount),
@@ -187,6 +188,26 @@ pub fn reverse_payment(decided: &Decided) -> v1::ReversePaymentResponse {
     }
 }
 
+/// The answer to a WriteOff.
+#[must_use]
+pub fn write_off(decided: &Decided) -> v1::WriteOffResponse {
+    v1::WriteOffResponse {
+        credit: decided.credit(),
+        replayed: decided.outcome.replayed,
+        written_off: decided.money(decided.decision.amount),
+    }
+}
+
+/// The answer to a ReverseWriteOff.
+#[must_use]
+pub fn reverse_write_off(decided: &Decided) -> v1::ReverseWriteOffResponse {
+    v1::ReverseWriteOffResponse {
+        reversed: decided.money(decided.decision.amount),
+        credit: decided.credit(),
+        replayed: decided.outcome.replayed,
+    }
+}
+
 /// The answer to a Withdraw.
 #[must_use]
 pub fn withdraw(decided: &Decided) -> v1::WithdrawResponse {
@@ -226,6 +247,12 @@ pub fn suspend(decided: &Decided) -> v1::SuspendAccountResponse {
 pub fn resume(decided: &Decided) -> v1::ResumeAccountResponse {
     let changed = decided.decision.verdict == Verdict::Done;
     v1::ResumeAccountResponse { changed, credit: decided.credit(), replayed: decided.outcome.replayed }
+}
+
+/// The answer to a ReopenAccount.
+#[must_use]
+pub fn reopen(decided: &Decided) -> v1::ReopenAccountResponse {
+    v1::ReopenAccountResponse { credit: decided.credit(), replayed: decided.outcome.replayed }
 }
 
 /// The answer to a CloseAccount.

@@ -223,13 +223,16 @@ fn a_change_by_hand_needs_an_operator_and_something_to_change() {
     let limit = v1::SetCreditLimitRequest { account_id, request_id, operator: operator(), ..Default::default() };
     assert_eq!(refused(limit, accounts::set_credit_limit), ["credit_limit"]);
     let (account_id, request_id) = ids();
-    let withdraw = v1::WithdrawRequest { account_id, request_id, amount: money("0"), operator: None };
+    let withdraw = v1::WithdrawRequest { account_id, request_id, amount: money("0"), operator: None, first_sent_at: None };
     assert_eq!(refused(withdraw, accounts::withdraw), ["amount.amount", "operator"]);
     let (account_id, request_id) = ids();
-    let adjust = v1::AdjustBalanceRequest { account_id, request_id, amount: money("-0"), operator: operator() };
+    let adjust = v1::AdjustBalanceRequest { account_id, request_id, amount: money("-0"), operator: operator(), first_sent_at: None };
     assert_eq!(refused(adjust, accounts::adjust), ["amount.amount"]);
     let (account_id, request_id) = ids();
-    assert_eq!(refused(v1::CloseAccountRequest { account_id, request_id, operator: None }, accounts::close), ["operator"]);
+    assert_eq!(
+        refused(v1::CloseAccountRequest { account_id, request_id, operator: None, first_sent_at: None }, accounts::close),
+        ["operator"]
+    );
 }
 
 #[test]

@@ -94,16 +94,33 @@ struct StoredSettings {
     minor_digits: u32,
 }
 
-/// Packs what a command's entries repeat of it, but for its account and its fingerprint; see
-/// [`put_fingerprint`]. Written field by field, because it is done for every charge, and a
-/// [`Rest`] would need a copy of each text.
+/// Packs what a command's entries repeat of what it asks for. The fingerprint is a digest of it. Written field by field, because it is
+/// done for every charge, and a [`Rest`] would need a copy of each text.
 #[must_use]
-pub fn encode_rest(command: &Command) -> Vec<u8> {
-    let refers_to = command.action.refers_to().unwrap_or_default();
+pub fn encode_asked(command: &Command) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(80);
-    put_rest(&mut bytes, &command.request_id, refers_to, &command.note, &Settings::of(&command.action));
-    put_invoices(&mut bytes, command.action.invoices());
+    put_asked_of(&mut bytes, command, None);
     bytes
+}
+
+/// What format version 2 digested: who asks and why stands among what is asked.
+pub(crate) fn encode_legacy_rest(command: &Command) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put_asked_of(&mut bytes, command, Some(&command.note));
+    bytes
+}
+
+fn put_asked_of(bytes: &mut Vec<u8>, command: &Command, context: Option<&Note>) {
+    let refers_to = command.action.refers_to().unwrap_or_default();
+    put_asked(bytes, &command.request_id, refers_to, &command.note, &Settings::of(&command.action), context);
+    put_invoices(bytes, command.action.invoices());
+}
+
+/// Appends who asks, and why. A repetition may come from another process, or with another reason, so the fingerprint does not cover it:
+/// fields of this kind belong here.
+pub(crate) fn put_context(bytes: &mut Vec<u8>, note: &Note) {
+    put_string(bytes, 9, &note.actor);
+    put_string(bytes, 10, &note.reason);
 }
 
 /// Appends the id of an account to a block's.
@@ -119,14 +136,15 @@ pub(crate) fn put_ending(bytes: &mut Vec<u8>, account_place: u16, rest: &[u8]) {
     bytes.put_slice(rest);
 }
 
-/// Completes what a command's entries repeat of it by the fingerprint, which is a digest of it, too.
+/// Completes what a command's entries repeat of it by the fingerprint.
 pub(crate) fn put_fingerprint(bytes: &mut Vec<u8>, fingerprint: &Fingerprint) {
     if *fingerprint != Fingerprint::default() {
         fixed64::encode(13, &u64::from_le_bytes(*fingerprint), bytes);
     }
 }
 
-fn put_rest(bytes: &mut Vec<u8>, request_id: &str, refers_to: &str, note: &Note, settings: &Settings) {
+/// Appends what is asked; with the context in its midst, as version 2 had it.
+fn put_asked(bytes: &mut Vec<u8>, request_id: &str, refers_to: &str, note: &Note, settings: &Settings, context: Option<&Note>) {
     put_string(bytes, 1, request_id);
     put_string(bytes, 2, refers_to);
     put_string(bytes, 3, &note.item);
@@ -143,8 +161,9 @@ fn put_rest(bytes: &mut Vec<u8>, request_id: &str, refers_to: &str, note: &Note,
         put_string(bytes, 1, key);
         put_string(bytes, 2, value);
     }
-    put_string(bytes, 9, &note.actor);
-    put_string(bytes, 10, &note.reason);
+    if let Some(context) = context {
+        put_context(bytes, context);
+    }
     if let Some(category) = note.category {
         uint32::encode(12, &(category as u32), bytes);
     }
@@ -217,8 +236,9 @@ pub fn encode_block(block: &Block) -> Vec<u8> {
             account_count += 1;
         }
         rest.clear();
-        put_rest(&mut rest, &entry.request_id, &entry.refers_to, &entry.note, &entry.settings);
+        put_asked(&mut rest, &entry.request_id, &entry.refers_to, &entry.note, &entry.settings, None);
         put_invoices(&mut rest, &entry.note.invoices);
+        put_context(&mut rest, &entry.note);
         put_fingerprint(&mut rest, &entry.fingerprint);
         put_ending(&mut endings, account_count, &rest);
         put_entry(&mut entries, entry, ending, block.time);
@@ -317,9 +337,11 @@ pub(crate) struct PackedEntry {
     pub amount: i64,
     /// What the account had after it.
     pub moving: Moving,
-    kind: EntryKind,
+    /// What it records.
+    pub kind: EntryKind,
+    /// The bill that it falls into.
+    pub bill: u32,
     mode: Mode,
-    bill: u32,
     own_time: Option<i64>,
     details: [i64; 2],
 }
@@ -336,7 +358,7 @@ impl PackedEntry {
         let moving = Moving::read(bytes)?;
         let own_time = if has(entry_flag::OWN_TIME) { Some(get_number(bytes)?) } else { None };
         let details = if has(entry_flag::DETAILS) { [get_number(bytes)?, get_number(bytes)?] } else { [0, 0] };
-        Some(Self { ending, amount, moving, kind, mode, bill, own_time, details })
+        Some(Self { ending, amount, moving, kind, bill, mode, own_time, details })
     }
 
     fn with(self, ending: &Ending<'_>, block_time: i64) -> Option<Entry> {

@@ -9,8 +9,8 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use anyhow::{Context, bail};
-use rusqlite::{Connection, Transaction, ffi, params};
+use anyhow::{Context, bail, ensure};
+use rusqlite::{Connection, OpenFlags, Transaction, ffi, params};
 
 use crate::domain::rules::Remembered;
 use crate::ledger::codec::journal::{decode_block, encode_block};
@@ -19,7 +19,7 @@ use crate::ledger::codec::{
     encode_reservation,
 };
 use crate::ledger::model::{Book, Changes, State};
-use crate::ledger::{Block, LedgerError, NamePlace, RequestKey, StoreSettings, fold_name};
+use crate::ledger::{Block, Found, Identity, LedgerError, LedgerId, NamePlace, Opening, Purpose, RequestKey, StoreSettings, fold_name};
 
 /// The version of tables and records. A store of another version is refused.
 const FORMAT_VERSION: i64 = 3;
@@ -48,6 +48,27 @@ const ROTATE: &str = "
     CREATE TABLE requests (id INTEGER PRIMARY KEY, records BLOB NOT NULL);
 ";
 
+/// What the file says of itself.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+struct Stored {
+    /// The ledger's id; none: the file is of an earlier version.
+    #[serde(default)]
+    ledger: Option<LedgerId>,
+    #[serde(default)]
+    purpose: Purpose,
+    #[serde(flatten)]
+    settings: StoreSettings,
+}
+
+/// The ledger that a file holds, read without a claim on it.
+pub(super) fn find(path: &Path) -> anyhow::Result<Found> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let stored = connection.query_row("SELECT settings FROM settings", [], |row| row.get::<_, String>(0));
+    let stored: Stored =
+        serde_json::from_str(&stored.with_context(|| format!("{} holds no ledger that can be read now", path.display()))?)?;
+    Ok(Found { id: stored.ledger, purpose: stored.purpose })
+}
+
 /// The file.
 #[derive(Debug)]
 pub(super) struct Store {
@@ -58,35 +79,67 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens it, or makes it.
-    pub(super) fn open(path: &Path, settings: &StoreSettings) -> anyhow::Result<Self> {
-        let mut connection = Connection::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    /// Opens it; creates it only if `opening` says so.
+    pub(super) fn open(path: &Path, settings: &StoreSettings, opening: Opening) -> anyhow::Result<(Self, Identity)> {
+        let is_new = !path.exists();
+        ensure!(!is_new || opening.purpose().is_some(), "there is no ledger: {} does not exist", path.display());
+        let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        flags.set(OpenFlags::SQLITE_OPEN_CREATE, is_new);
+        let mut connection = Connection::open_with_flags(path, flags).with_context(|| format!("cannot open {}", path.display()))?;
         let in_use = || format!("cannot use {}: is another tollgate running on it?", path.display());
         connection.busy_timeout(std::time::Duration::from_millis(200))?;
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).with_context(in_use)?;
+        ensure!(version != 0 || is_new, "the store is empty: {} holds no ledger", path.display());
         connection.pragma_update(None, "journal_mode", "WAL").with_context(in_use)?;
         // The journal and the balances are what was acknowledged: they are on disk before the answer goes out.
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.set_prepared_statement_cache_capacity(32);
-        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).with_context(in_use)?;
-        match version {
+        let stored = match version {
             0 => {
+                let purpose = opening.purpose().unwrap_or_default();
+                let stored = Stored { ledger: Some(LedgerId::random()), purpose, settings: settings.clone() };
                 let transaction = connection.transaction().with_context(in_use)?;
                 transaction.execute_batch(TABLES).with_context(|| format!("{} is not a store of tollgate", path.display()))?;
-                transaction.execute("INSERT INTO settings VALUES (?1)", [serde_json::to_string(settings)?])?;
+                transaction.execute("INSERT INTO settings VALUES (?1)", [serde_json::to_string(&stored)?])?;
                 transaction.pragma_update(None, "user_version", FORMAT_VERSION)?;
                 transaction.commit()?;
+                stored
             }
             FORMAT_VERSION => {
                 let stored: String = connection.query_row("SELECT settings FROM settings", [], |row| row.get(0))?;
-                let stored: StoreSettings = serde_json::from_str(&stored)?;
-                if stored != *settings {
-                    bail!("{} was made with other settings: {stored:?}; this tollgate was started with {settings:?}", path.display());
+                let stored: Stored = serde_json::from_str(&stored)?;
+                if stored.settings != *settings {
+                    bail!(
+                        "{} was made with other settings: {:?}; this tollgate was started with {settings:?}",
+                        path.display(),
+                        stored.settings
+                    );
                 }
+                stored
             }
             other => bail!("{} has format version {other}, and this is a tollgate for version {FORMAT_VERSION}", path.display()),
-        }
-        Ok(Self { connection, logged: 0, changed: HashSet::new() })
+        };
+        let store = Self { connection, logged: 0, changed: HashSet::new() };
+        let id = match stored.ledger {
+            Some(id) => id,
+            None => {
+                let id = opening.new_id()?;
+                store.set_id(id)?;
+                tracing::info!(ledger = %id, "the ledger was given an id");
+                id
+            }
+        };
+        let identity = Identity { id, purpose: stored.purpose, place: path.display().to_string().into() };
+        Ok((store, identity))
+    }
+
+    /// Makes it this ledger.
+    pub(super) fn set_id(&self, id: LedgerId) -> anyhow::Result<()> {
+        let stored: String = self.connection.query_row("SELECT settings FROM settings", [], |row| row.get(0))?;
+        let stored = Stored { ledger: Some(id), ..serde_json::from_str(&stored)? };
+        self.connection.execute("UPDATE settings SET settings = ?1", [serde_json::to_string(&stored)?])?;
+        Ok(())
     }
 
     /// Reads everything but the journal.

@@ -21,7 +21,7 @@ use rmp::encode::{write_array_len, write_sint, write_str_len};
 use crate::domain::account::{Account, Category};
 use crate::domain::command::{Action, Debit, Excess, Kind, LimitChange, Reserve, TemporaryChange, Then, Until};
 use crate::domain::money::Quote;
-use crate::domain::outcome::{Answer, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
+use crate::domain::outcome::{Answer, Charged, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
 use crate::ledger::codec::journal::{PackedEntry, put_account, put_ending};
 use crate::ledger::codec::{decode_account, decode_remembered, encode_place, read_tail};
 use crate::ledger::model::StepTime;
@@ -139,7 +139,7 @@ pub fn encode(orders: &[Order], time: &StepTime, max_ahead: i64, block_id: [u8; 
         match &command.action {
             Action::Authorize(_) => with_reservation.push(request),
             Action::Debit(_) | Action::Release { .. } if original > 0 => with_reservation.push(original),
-            Action::Refund(_) | Action::ReversePayment(_) => with_undone.push(original),
+            Action::Refund(_) | Action::ReversePayment(_) | Action::ReverseWriteOff(_) => with_undone.push(original),
             Action::Update { .. } => with_profile.push(account),
             _ => {}
         }
@@ -196,7 +196,8 @@ fn amount_and_option(action: &Action) -> (Option<Quote>, i64) {
             };
             (Some(debit.amount), debit_option(debit.category, debit.excess, afterwards))
         }
-        Action::Refund(undo) | Action::ReversePayment(undo) => (undo.amount, 0),
+        Action::Refund(undo) | Action::ReversePayment(undo) | Action::ReverseWriteOff(undo) => (undo.amount, 0),
+        Action::WriteOff { amount } => (*amount, 0),
         Action::Convert { mode, allow_unusable, .. } => (None, *mode as i64 * 10 + i64::from(*allow_unusable)),
         Action::SetCreditLimit { allow_unusable, .. } => (None, i64::from(*allow_unusable)),
         Action::Create(create) => (None, i64::from(create.allow_unusable)),
@@ -232,7 +233,7 @@ fn put_detail(packed: &mut Packed, order: &Order) -> bool {
         Action::Debit(Debit { then: Then::Reserve(reserve), reservation, .. }) => {
             put_reserve(packed, reserve, order, reservation.as_deref().unwrap_or_default());
         }
-        Action::Refund(undo) | Action::ReversePayment(undo) => {
+        Action::Refund(undo) | Action::ReversePayment(undo) | Action::ReverseWriteOff(undo) => {
             packed.numbers(&[undo.facts.amount, undo.facts.mode as i64, i64::from(undo.facts.bill)]);
         }
         Action::Convert { limit, .. } | Action::SetCreditLimit { limit, .. } => put_limit(packed, limit),
@@ -367,6 +368,8 @@ impl<'a> Straight<'a> {
                 overdraft: 0,
                 reservation: None,
                 reserve: ReserveVerdict::NotAsked,
+                credit_rounding: 0,
+                charged: Some(Charged { kind: entry.kind, bill: entry.bill }),
                 sequence,
             };
             answers.push(Ok(Outcome { decision: Some(decision), replayed: false, account }));

@@ -4,16 +4,17 @@
 //! a restoration that was interrupted is simply done again.
 
 use anyhow::{Context, bail, ensure};
+use redis::Pipeline;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Pipeline};
 
 use super::RedisOptions;
-use super::keys::{PartitionKeys, settings_key};
-use super::prepare::{Stored, check_server};
+use super::opening::connect;
+use super::prepare::check_server;
 use super::script::{FORMAT_VERSION, INITIALIZE, NEVER};
-use crate::ledger::StoreSettings;
+use super::stored::{Places, Stored};
 use crate::ledger::codec::{encode_account, encode_place, encode_profile, encode_remembered, encode_reservation};
 use crate::ledger::model::{Book, State};
+use crate::ledger::{LedgerId, Purpose, StoreSettings};
 
 /// How many records go to Redis at once.
 const AT_ONCE: usize = 1_000;
@@ -21,48 +22,40 @@ const AT_ONCE: usize = 1_000;
 /// A store that is being restored.
 pub struct Installation {
     connection: MultiplexedConnection,
-    settings_key: String,
-    settings: StoreSettings,
-    partitions: Vec<PartitionKeys>,
+    places: Places,
+    stored: Stored,
 }
 
 impl Installation {
-    /// Claims an empty store, or goes on with one whose restoration was interrupted. One that holds anything is refused.
-    pub async fn begin(options: &RedisOptions, settings: &StoreSettings) -> anyhow::Result<Self> {
-        let client = redis::Client::open(options.connection_info()?)?;
+    /// Claims an empty store for this ledger, or goes on with one whose restoration was interrupted. One that holds anything is refused.
+    pub async fn begin(options: &RedisOptions, settings: &StoreSettings, id: LedgerId) -> anyhow::Result<Self> {
         // Writing a thousand records may take longer than deciding on a batch.
-        let patience = options.response_timeout * 30;
-        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(patience)).set_response_timeout(Some(patience));
-        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await.context("cannot connect to Redis")?;
+        let mut connection = connect(options, 30).await?;
         check_server(&mut connection).await?;
-        let partitions: Vec<_> =
-            (0..settings.partitions).map(|partition| PartitionKeys::new(&options.store_name, partition, settings.partitions)).collect();
-        let settings_key = settings_key(&options.store_name);
-        let text: Option<String> = redis::cmd("GET").arg(&settings_key).query_async(&mut connection).await?;
-        let is_interrupted = match &text {
-            None => false,
-            Some(text) => {
-                let stored: Stored = serde_json::from_str(text).with_context(|| format!("{settings_key} holds no settings"))?;
-                ensure!(stored.settings == *settings, "the store was initialized with other settings: {:?}", stored.settings);
-                stored.is_being_restored
-            }
-        };
-        if !is_interrupted {
-            for keys in &partitions {
+        let places = Places::new(&options.store_name, settings);
+        let found = places.read(&mut connection).await?;
+        if let Some(found) = &found {
+            ensure!(found.settings == *settings, "the store was initialized with other settings: {:?}", found.settings);
+        }
+        if !found.as_ref().is_some_and(|found| found.is_being_restored) {
+            for keys in &places.partitions {
                 let accounts: usize = redis::cmd("HLEN").arg(keys.accounts()).query_async(&mut connection).await?;
                 if accounts > 1 {
-                    bail!("the store in Redis is not empty: a ledger is only restored into an empty one");
+                    let of = found.and_then(|found| found.ledger).map_or_else(String::new, |id| format!(" holds ledger {id} and"));
+                    bail!("{}{of} is not empty: a ledger is only restored into an empty store", options.place());
                 }
             }
         }
-        let mut installation = Self { connection, settings_key, settings: settings.clone(), partitions };
-        installation.write_settings(true).await?;
-        Ok(installation)
+        let purpose = found.map_or(Purpose::default(), |found| found.purpose);
+        let stored = Stored { is_being_restored: true, ..Stored::whole(id, purpose, settings) };
+        places.write_head(&mut connection, &stored).await?;
+        places.drop_copies(&mut connection).await?;
+        Ok(Self { connection, places, stored })
     }
 
     /// Makes a partition what the book says, whatever was there.
     pub async fn install(&mut self, partition: u16, book: &Book) -> anyhow::Result<()> {
-        let keys = self.partitions.get(usize::from(partition)).cloned().context("there is no such partition")?;
+        let keys = self.places.partitions.get(usize::from(partition)).cloned().context("there is no such partition")?;
         redis::cmd("UNLINK").arg(&keys.all).exec_async(&mut self.connection).await?;
         redis::cmd("EVAL").arg(&INITIALIZE.text).arg(keys.all.len()).arg(&keys.all).exec_async(&mut self.connection).await?;
         let [younger, older] = keys.requests();
@@ -89,14 +82,9 @@ impl Installation {
 
     /// Says that the store is whole: services may use it.
     pub async fn finish(mut self) -> anyhow::Result<()> {
-        self.write_settings(false).await
-    }
-
-    async fn write_settings(&mut self, is_being_restored: bool) -> anyhow::Result<()> {
-        let stored = Stored { format_version: FORMAT_VERSION, is_being_restored, settings: self.settings.clone() };
-        let text = serde_json::to_string(&stored)?;
-        redis::cmd("SET").arg(&self.settings_key).arg(text).exec_async(&mut self.connection).await?;
-        Ok(())
+        let whole = Stored { is_being_restored: false, ..self.stored };
+        self.places.write_copies(&mut self.connection, &whole).await?;
+        self.places.write_head(&mut self.connection, &whole).await
     }
 
     /// Writes fields of a hash.

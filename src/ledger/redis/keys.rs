@@ -28,6 +28,8 @@ const NAMES: [&str; 10] = [
 pub struct PartitionKeys {
     /// All of them, in the order in which the script gets them.
     pub all: [String; 10],
+    /// The partition's copy of the store's settings, under its tag. The script does not know it.
+    pub settings: String,
     /// The sharded channel on which changes are announced.
     pub channel: String,
 }
@@ -38,7 +40,13 @@ impl PartitionKeys {
     pub fn new(store: &str, partition: u16, partitions: u16) -> Self {
         let tag = tag(partition, partitions);
         let key = |name: &str| format!("{store}:{{{tag}}}:{name}");
-        Self { all: NAMES.map(key), channel: key("changes") }
+        Self { all: NAMES.map(key), settings: key("settings"), channel: key("changes") }
+    }
+
+    /// The keys of all partitions of a store.
+    #[must_use]
+    pub fn of_store(store: &str, partitions: u16) -> Vec<Self> {
+        (0..partitions).map(|partition| Self::new(store, partition, partitions)).collect()
     }
 
     fn named(&self, name: &str) -> &str {

@@ -11,7 +11,7 @@ use anyhow::bail;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, RedisError, ServerErrorKind, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, Pipeline, RedisError, ServerErrorKind, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Notify;
@@ -138,6 +138,17 @@ impl Link {
         let (mut connection, generation) = self.current()?;
         let answer = connection.send_packed_command(command).await.and_then(Value::extract_error);
         answer.map_err(|error| {
+            self.look_at(generation, &error);
+            LedgerError::not_done(error)
+        })
+    }
+
+    /// Sends a few such commands, one after another.
+    pub async fn send_all(&self, commands: &Pipeline) -> Result<Vec<Value>, LedgerError> {
+        let (mut connection, generation) = self.current()?;
+        let answers = connection.send_packed_commands(commands, 0, commands.len()).await;
+        let answers = answers.and_then(|answers| answers.into_iter().map(Value::extract_error).collect());
+        answers.map_err(|error| {
             self.look_at(generation, &error);
             LedgerError::not_done(error)
         })

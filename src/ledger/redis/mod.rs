@@ -1,7 +1,7 @@
 //! The ledger in Redis (7.0 or newer, or Valkey): the rules as Lua, beside the data.
 //!
 //! [`keys`] says what is kept where, [`script`] and `lua/load.lua` what happens to it, [`batch`] how a batch travels, [`link`] how the
-//! connection is kept, [`prepare`] what a store must be like, [`announce`] how changes made by other processes become known.
+//! connection is kept, [`opening`] how a ledger is created and found, [`prepare`] what a store must be like, [`announce`] how changes made by other processes become known.
 //!
 //! A batch is sent once. If its answer does not come, its callers are told so, and repeat it with their request ids if they want to.
 
@@ -11,24 +11,32 @@ mod failure;
 pub mod install;
 pub mod keys;
 pub mod link;
+pub mod opening;
 pub mod prepare;
 pub mod script;
+mod standing;
+mod stored;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending};
-use redis::{ConnectionInfo, FromRedisValue, IntoConnectionInfo, Value};
+use redis::{ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, Value};
 
 use super::codec::{decode_account, decode_place, decode_profile, decode_remembered, decode_reservation, journal::decode_block};
 use super::model::StepTime;
-use super::{Answering, BatchAnswer, Block, DuePage, Engine, JournalSpan, LedgerError, NamePlace, Order, RequestKey, StoreSettings};
+use super::{
+    Answering, BatchAnswer, Block, DuePage, Engine, Identity, JournalSpan, LedgerError, NamePlace, Opening, Order, RequestKey,
+    StoreSettings,
+};
 use crate::clock::{Clock, system_now};
 use crate::domain::account::{Account, Millis, Profile, Reservation};
 use crate::domain::rules::{Remembered, is_close_due};
 use keys::PartitionKeys;
 use link::{Link, Work};
+use prepare::Expected;
+use standing::Standing;
 
 /// How far ahead of Redis a step may be, and this machine's clock off.
 pub const MAX_CLOCK_DIFFERENCE: Millis = 2_000;
@@ -61,11 +69,53 @@ impl RedisOptions {
     }
 }
 
+/// The ledger in a Redis, which is there, and is the one that it should be. All connections of a process are made by one of these.
+#[derive(Clone, Debug)]
+pub struct RedisLedger {
+    options: RedisOptions,
+    settings: StoreSettings,
+    expected: Arc<Expected>,
+    standing: Standing,
+}
+
+impl RedisLedger {
+    /// Opens it, and creates it only if `opening` says so.
+    pub async fn open(options: RedisOptions, settings: StoreSettings, opening: Opening) -> anyhow::Result<Self> {
+        let identity = opening::open(&options, &settings, opening).await?;
+        let expected = Arc::new(Expected::new(&options.store_name, &settings, identity));
+        Ok(Self { options, settings, expected, standing: Standing::default() })
+    }
+
+    /// Which ledger it is, and where.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        self.expected.identity()
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn options(&self) -> &RedisOptions {
+        &self.options
+    }
+
+    /// Connects, and refuses a store that is not as it should be.
+    pub async fn connect(&self, clock: Clock) -> anyhow::Result<RedisEngine> {
+        let Self { options, settings, expected, standing } = self.clone();
+        let partitions = PartitionKeys::of_store(&options.store_name, settings.partitions);
+        let busy_poll = options.busy_poll;
+        let of_link = Arc::clone(&expected);
+        let (link, work) = Link::open(options, move |connection| prepare::check(connection, Arc::clone(&of_link))).await?;
+        Ok(RedisEngine { link, work: Mutex::new(Some(work)), partitions, expected, standing, clock, window: settings.window, busy_poll })
+    }
+}
+
 /// The ledger in Redis, over one connection.
 pub struct RedisEngine {
     link: Arc<Link>,
     work: Mutex<Option<Work>>,
     partitions: Vec<PartitionKeys>,
+    expected: Arc<Expected>,
+    standing: Standing,
     clock: Clock,
     window: Millis,
     busy_poll: Duration,
@@ -78,29 +128,52 @@ impl std::fmt::Debug for RedisEngine {
 }
 
 impl RedisEngine {
-    /// Connects, initializes an empty store, and refuses one that is not as it should be.
+    /// Connects to a ledger, which must be there.
     pub async fn connect(options: RedisOptions, settings: StoreSettings, clock: Clock) -> anyhow::Result<Self> {
-        let partitions: Vec<_> =
-            (0..settings.partitions).map(|partition| PartitionKeys::new(&options.store_name, partition, settings.partitions)).collect();
-        let expected = prepare::Expected::new(&options.store_name, &settings, &partitions);
-        prepare::initialize(&options, &expected).await?;
-        let busy_poll = options.busy_poll;
-        let (link, work) = Link::open(options, move |connection| prepare::check(connection, expected.clone())).await?;
-        Ok(Self { link, work: Mutex::new(Some(work)), partitions, clock, window: settings.window, busy_poll })
+        RedisLedger::open(options, settings, Opening::Existing).await?.connect(clock).await
     }
 
     fn keys(&self, partition: u16) -> Result<&PartitionKeys, LedgerError> {
         self.partitions.get(usize::from(partition)).ok_or_else(|| LedgerError::corrupt("no such partition"))
     }
 
-    async fn query<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, LedgerError> {
-        let value = self.link.send(command).await?;
-        T::from_redis_value(value).map_err(LedgerError::corrupt)
+    /// Reads from a partition. The store is looked at in the same round trip: in one that was lost, what is not found proves nothing.
+    async fn read<T: FromRedisValue>(&self, keys: &PartitionKeys, command: &redis::Cmd) -> Result<T, LedgerError> {
+        self.standing.ensure()?;
+        let mut commands = Pipeline::with_capacity(2);
+        commands.add_command(command.clone()).cmd("GET").arg(&keys.settings);
+        let mut answers = self.link.send_all(&commands).await?.into_iter();
+        let (Some(found), Some(copy)) = (answers.next(), answers.next()) else {
+            return Err(LedgerError::corrupt("Redis left a command without an answer"));
+        };
+        let copy: Option<String> = FromRedisValue::from_redis_value(copy).map_err(LedgerError::corrupt)?;
+        self.expected.check_copy(&keys.settings, copy.as_deref()).map_err(LedgerError::not_done)?;
+        T::from_redis_value(found).map_err(LedgerError::corrupt)
+    }
+
+    /// Runs a script on a partition.
+    async fn run(&self, script: &script::Script, keys: &PartitionKeys, arguments: &[&[u8]]) -> Result<Value, LedgerError> {
+        self.standing.ensure()?;
+        self.link.run(script, &keys.all, arguments).await
+    }
+
+    /// Asks the server, whatever the store holds.
+    async fn ask<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, String> {
+        let value = self.link.send(command).await.map_err(|error| error.to_string())?;
+        T::from_redis_value(value).map_err(|error| error.to_string())
+    }
+
+    /// Looks whether the store is still the one that was opened.
+    async fn look(&self) -> Result<(), String> {
+        let found: Vec<Option<String>> = self.ask(&self.expected.glance()).await?;
+        let found = self.expected.check_glance(&found).map_err(|error| format!("{error:#}"));
+        self.standing.set(&found);
+        found
     }
 
     /// The blocks that a command of streams finds.
-    async fn blocks(&self, command: &redis::Cmd) -> Result<Vec<Block>, LedgerError> {
-        let found: Vec<StreamEntry> = self.query(command).await?;
+    async fn blocks(&self, keys: &PartitionKeys, command: &redis::Cmd) -> Result<Vec<Block>, LedgerError> {
+        let found: Vec<StreamEntry> = self.read(keys, command).await?;
         let blocks = found.into_iter().map(|(_, parts)| parts.into_iter().flat_map(|(_, part)| part).collect::<Vec<_>>());
         blocks.map(|stored| decode_block(&stored).map_err(LedgerError::corrupt)).collect()
     }
@@ -108,7 +181,7 @@ impl RedisEngine {
     /// Sets the clock by Redis's, and says if this machine's own is off.
     async fn synchronize(&self) -> Result<(), String> {
         let sent_at = self.clock.now();
-        let (seconds, micros): (i64, i64) = self.query(&redis::cmd("TIME")).await.map_err(|error| error.to_string())?;
+        let (seconds, micros): (i64, i64) = self.ask(&redis::cmd("TIME")).await?;
         let store_now = seconds * 1000 + micros / 1000;
         if self.clock.is_test_clock() {
             return Ok(());
@@ -128,6 +201,10 @@ impl RedisEngine {
 }
 
 impl Engine for RedisEngine {
+    fn identity(&self) -> &Identity {
+        self.expected.identity()
+    }
+
     fn partitions(&self) -> u16 {
         u16::try_from(self.partitions.len()).unwrap_or(u16::MAX)
     }
@@ -138,7 +215,7 @@ impl Engine for RedisEngine {
             let max_ahead = if self.clock.is_test_clock() { -1 } else { MAX_CLOCK_DIFFERENCE };
             let packed = batch::encode(&orders, &StepTime::of(&self.clock, self.window), max_ahead, rand::random());
             let arguments: [&[u8]; 4] = [&packed.commands, &packed.ids, &packed.endings, keys.channel.as_bytes()];
-            let answer = self.link.run(&script::BATCH, &keys.all, &arguments).await?;
+            let answer = self.run(&script::BATCH, keys, &arguments).await?;
             batch::decode(answer, orders).map_err(LedgerError::after_step)
         }
         .boxed()
@@ -150,8 +227,8 @@ impl Engine for RedisEngine {
                 return Ok(Vec::new());
             }
             let keys = self.keys(partition)?;
-            let stored: Vec<Option<Vec<u8>>> = self.query(redis::cmd("HMGET").arg(keys.accounts()).arg(&accounts)).await?;
-            let profiles: Vec<Option<Vec<u8>>> = self.query(redis::cmd("HMGET").arg(keys.profiles()).arg(&accounts)).await?;
+            let stored: Vec<Option<Vec<u8>>> = self.read(keys, redis::cmd("HMGET").arg(keys.accounts()).arg(&accounts)).await?;
+            let profiles: Vec<Option<Vec<u8>>> = self.read(keys, redis::cmd("HMGET").arg(keys.profiles()).arg(&accounts)).await?;
             let pairs = stored.into_iter().zip(profiles).map(|pair| match pair {
                 (Some(account), Some(profile)) => Ok(Some((
                     decode_account(&account).map_err(LedgerError::corrupt)?,
@@ -177,7 +254,7 @@ impl Engine for RedisEngine {
             end.extend_from_slice(prefix.as_bytes());
             end.push(0xff);
             let members: Vec<Vec<u8>> =
-                self.query(redis::cmd("ZRANGEBYLEX").arg(keys.names()).arg(start).arg(end).arg("LIMIT").arg(0).arg(count)).await?;
+                self.read(keys, redis::cmd("ZRANGEBYLEX").arg(keys.names()).arg(start).arg(end).arg("LIMIT").arg(0).arg(count)).await?;
             members.iter().map(|member| decode_place(member).map_err(LedgerError::corrupt)).collect()
         }
         .boxed()
@@ -192,33 +269,44 @@ impl Engine for RedisEngine {
     ) -> Answering<'_, Vec<(RequestKey, Reservation)>> {
         async move {
             let keys = self.keys(partition)?;
-            let mut start = format!("{}{account}\0", if after.is_some() { '(' } else { '[' }).into_bytes();
-            start.extend(after.map(|after| after.0).into_iter().flatten());
-            let end = format!("({account}\u{1}");
-            let by_account = keys.reservations_by_account();
-            let members: Vec<Vec<u8>> =
-                self.query(redis::cmd("ZRANGEBYLEX").arg(by_account).arg(start).arg(end).arg("LIMIT").arg(0).arg(count)).await?;
-            let found: Vec<RequestKey> =
-                members.iter().filter_map(|member| member.get(account.len() + 1..)?.try_into().ok().map(RequestKey)).collect();
-            if found.is_empty() {
-                return Ok(Vec::new());
+            let mut found = Vec::new();
+            let mut after = after;
+            // What ends between the two reads is left out, and made up for by what follows.
+            while found.len() < count {
+                let wanted = count - found.len();
+                let mut start = format!("{}{account}\0", if after.is_some() { '(' } else { '[' }).into_bytes();
+                start.extend(after.map(|after| after.0).into_iter().flatten());
+                let end = format!("({account}\u{1}");
+                let by_account = keys.reservations_by_account();
+                let members: Vec<Vec<u8>> =
+                    self.read(keys, redis::cmd("ZRANGEBYLEX").arg(by_account).arg(start).arg(end).arg("LIMIT").arg(0).arg(wanted)).await?;
+                let listed: Vec<RequestKey> =
+                    members.iter().filter_map(|member| member.get(account.len() + 1..)?.try_into().ok().map(RequestKey)).collect();
+                let Some(last) = listed.last().copied() else { break };
+                let mut command = redis::cmd("HMGET");
+                command.arg(keys.reservations());
+                listed.iter().for_each(|key| {
+                    command.arg(&key.0);
+                });
+                let stored: Vec<Option<Vec<u8>>> = self.read(keys, &command).await?;
+                for (key, stored) in listed.iter().zip(stored).filter_map(|(key, stored)| Some((*key, stored?))) {
+                    found.push((key, decode_reservation(&stored).map_err(LedgerError::corrupt)?));
+                }
+                if members.len() < wanted {
+                    break;
+                }
+                after = Some(last);
             }
-            let mut command = redis::cmd("HMGET");
-            command.arg(keys.reservations());
-            found.iter().for_each(|key| {
-                command.arg(&key.0);
-            });
-            let stored: Vec<Option<Vec<u8>>> = self.query(&command).await?;
-            let open = found.into_iter().zip(stored).filter_map(|(key, stored)| Some((key, stored?)));
-            open.map(|(key, stored)| Ok((key, decode_reservation(&stored).map_err(LedgerError::corrupt)?))).collect()
+            Ok(found)
         }
         .boxed()
     }
 
     fn remembered(&self, partition: u16, key: RequestKey) -> Answering<'_, Option<Remembered>> {
         async move {
-            for generation in self.keys(partition)?.requests() {
-                let stored: Option<Vec<u8>> = self.query(redis::cmd("HGET").arg(generation).arg(&key.0)).await?;
+            let keys = self.keys(partition)?;
+            for generation in keys.requests() {
+                let stored: Option<Vec<u8>> = self.read(keys, redis::cmd("HGET").arg(generation).arg(&key.0)).await?;
                 if let Some(stored) = stored {
                     return decode_remembered(&stored).map(Some).map_err(LedgerError::corrupt);
                 }
@@ -235,7 +323,7 @@ impl Engine for RedisEngine {
             // The stream begins with a sentinel, 0-1.
             let mut command = redis::cmd("XREVRANGE");
             command.arg(keys.journal()).arg(newest).arg("1-0").arg("COUNT").arg(count);
-            self.blocks(&command).await
+            self.blocks(keys, &command).await
         }
         .boxed()
     }
@@ -245,7 +333,7 @@ impl Engine for RedisEngine {
             let keys = self.keys(partition)?;
             let mut command = redis::cmd("XRANGE");
             command.arg(keys.journal()).arg(format!("{}-0", after.saturating_add(1))).arg("+").arg("COUNT").arg(count);
-            self.blocks(&command).await
+            self.blocks(keys, &command).await
         }
         .boxed()
     }
@@ -257,7 +345,7 @@ impl Engine for RedisEngine {
             let Some(kept) = self.blocks_before(partition, Some(below), 1).await?.pop() else { return Ok(()) };
             let mut command = redis::cmd("XTRIM");
             command.arg(keys.journal()).arg("MINID").arg(format!("{}-0", kept.first_sequence));
-            self.query::<i64>(&command).await.map(|_| ())
+            self.read::<i64>(keys, &command).await.map(|_| ())
         }
         .boxed()
     }
@@ -265,7 +353,7 @@ impl Engine for RedisEngine {
     fn journal_span(&self, partition: u16) -> Answering<'_, JournalSpan> {
         async move {
             let keys = self.keys(partition)?;
-            let span = self.link.run(&script::SPAN, &keys.all, &[]).await.map_err(LedgerError::of_read)?;
+            let span = self.run(&script::SPAN, keys, &[]).await.map_err(LedgerError::of_read)?;
             let (first, next) = FromRedisValue::from_redis_value(span).map_err(LedgerError::corrupt)?;
             Ok(JournalSpan { first, next })
         }
@@ -277,7 +365,7 @@ impl Engine for RedisEngine {
             let keys = self.keys(partition)?;
             let mut command = redis::cmd("HSCAN");
             command.arg(keys.accounts()).arg(cursor.as_deref().unwrap_or("0")).arg("COUNT").arg(count);
-            let (next, found): (String, Vec<(String, Vec<u8>)>) = self.query(&command).await?;
+            let (next, found): (String, Vec<(String, Vec<u8>)>) = self.read(keys, &command).await?;
             let mut accounts = Vec::new();
             // The sentinel has no name.
             for (id, stored) in found.into_iter().filter(|(id, _)| !id.is_empty()) {
@@ -291,7 +379,11 @@ impl Engine for RedisEngine {
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), String>> {
-        self.synchronize().boxed()
+        async move {
+            self.look().await?;
+            self.synchronize().await
+        }
+        .boxed()
     }
 
     fn work(&self) -> BoxFuture<'static, ()> {

@@ -2,14 +2,13 @@
 //!
 //! Checked at each start, and on each new connection: a Redis that came back empty, or was replaced by another, is refused.
 
-use anyhow::{Context, bail};
-use redis::AsyncConnectionConfig;
+use std::sync::Arc;
+
+use anyhow::{bail, ensure};
 use redis::aio::MultiplexedConnection;
 
-use super::RedisOptions;
-use super::keys::{PartitionKeys, settings_key};
-use super::script::{FORMAT_VERSION, INITIALIZE};
-use crate::ledger::StoreSettings;
+use super::stored::Places;
+use crate::ledger::{Identity, LedgerId, StoreSettings};
 
 /// The oldest Redis that knows all that the script uses.
 const OLDEST_REDIS: u32 = 7;
@@ -17,80 +16,74 @@ const OLDEST_REDIS: u32 = 7;
 /// What a store must hold.
 #[derive(Clone, Debug)]
 pub struct Expected {
-    settings_key: String,
+    places: Places,
     settings: StoreSettings,
-    partitions: Vec<PartitionKeys>,
-}
-
-/// The settings as stored.
-#[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub(super) struct Stored {
-    pub(super) format_version: u32,
-    /// Whether a restoration is under way: parts of the store are missing.
-    #[serde(default)]
-    pub(super) is_being_restored: bool,
-    #[serde(flatten)]
-    pub(super) settings: StoreSettings,
+    identity: Identity,
 }
 
 impl Expected {
-    /// Of a store of that name.
+    /// This ledger, in a store of that name.
     #[must_use]
-    pub fn new(store_name: &str, settings: &StoreSettings, partitions: &[PartitionKeys]) -> Self {
-        Self { settings_key: settings_key(store_name), settings: settings.clone(), partitions: partitions.to_vec() }
+    pub fn new(store_name: &str, settings: &StoreSettings, identity: Identity) -> Self {
+        Self { places: Places::new(store_name, settings), settings: settings.clone(), identity }
     }
-}
 
-/// Initializes the store if there is none of that name.
-pub async fn initialize(options: &RedisOptions, expected: &Expected) -> anyhow::Result<()> {
-    let client = redis::Client::open(options.connection_info()?)?;
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(options.response_timeout))
-        .set_response_timeout(Some(options.response_timeout));
-    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await.context("cannot connect to Redis")?;
-    check_server(&mut connection).await?;
-    let text: Option<String> = redis::cmd("GET").arg(&expected.settings_key).query_async(&mut connection).await?;
-    if text.is_some() {
-        return Ok(());
+    /// The ledger.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
-    for partition in &expected.partitions {
-        let mut command = redis::cmd("EVAL");
-        command.arg(&INITIALIZE.text).arg(partition.all.len()).arg(&partition.all);
-        command.exec_async(&mut connection).await.context("cannot initialize the store")?;
+
+    /// The command whose answer [`Self::check_glance`] reads.
+    #[must_use]
+    pub fn glance(&self) -> redis::Cmd {
+        let mut command = redis::cmd("MGET");
+        command.arg(&self.places.head);
+        self.places.partitions.iter().for_each(|partition| {
+            command.arg(&partition.settings);
+        });
+        command
     }
-    // Last, so that a store with settings is whole. Whoever initializes at the same time writes the same, or is told by the check.
-    let stored =
-        serde_json::to_string(&Stored { format_version: FORMAT_VERSION, is_being_restored: false, settings: expected.settings.clone() })?;
-    redis::cmd("SET").arg(&expected.settings_key).arg(stored).arg("NX").exec_async(&mut connection).await?;
-    tracing::info!(settings = ?expected.settings, "initialized an empty store in Redis");
-    Ok(())
+
+    /// Refuses a store that is empty, or another ledger's, or not whole.
+    pub fn check_glance(&self, found: &[Option<String>]) -> anyhow::Result<()> {
+        let Some((Some(head), copies)) = found.split_first() else {
+            bail!("the store is empty: there is no {} in {}", self.places.head, self.identity.place)
+        };
+        let stored = super::stored::Stored::parse(&self.places.head, head)?;
+        stored.check(&self.settings)?;
+        self.check_id(&self.places.head, stored.ledger)?;
+        for (partition, copy) in self.places.partitions.iter().zip(copies) {
+            self.check_copy(&partition.settings, copy.as_deref())?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a partition that is gone, or another ledger's, by the copy of the settings under its tag.
+    pub fn check_copy(&self, key: &str, copy: Option<&str>) -> anyhow::Result<()> {
+        match copy {
+            Some(copy) => self.check_id(key, Some(Places::id_in_copy(key, Some(copy))?)),
+            None => bail!("the store has lost a part: there is no {key} in {}", self.identity.place),
+        }
+    }
+
+    fn check_id(&self, key: &str, found: Option<LedgerId>) -> anyhow::Result<()> {
+        let Identity { id, place, .. } = &self.identity;
+        let text = found.map_or_else(|| "no ledger".to_owned(), |found| format!("ledger {found}"));
+        ensure!(found == Some(*id), "{key} in {place} is of {text}, and this tollgate was started on ledger {id}");
+        Ok(())
+    }
 }
 
 /// Refuses a server or a store that is not as it must be.
-pub async fn check(mut connection: MultiplexedConnection, expected: Expected) -> anyhow::Result<()> {
+pub async fn check(mut connection: MultiplexedConnection, expected: Arc<Expected>) -> anyhow::Result<()> {
     check_server(&mut connection).await?;
-    let text: Option<String> = redis::cmd("GET").arg(&expected.settings_key).query_async(&mut connection).await?;
-    let Some(text) = text else { bail!("Redis has lost the store: there is no {}", expected.settings_key) };
-    let stored: Stored =
-        serde_json::from_str(&text).with_context(|| format!("{} holds what this version cannot read", expected.settings_key))?;
-    if stored.format_version != FORMAT_VERSION {
-        bail!("the store has format version {}, and this is a tollgate for version {FORMAT_VERSION}", stored.format_version);
-    }
-    if stored.is_being_restored {
-        bail!("the store is being restored; if nobody does, that was interrupted: run tollgate restore again");
-    }
-    if stored.settings != expected.settings {
-        bail!(
-            "the store was initialized with other settings: {:?}; this tollgate was started with {:?}",
-            stored.settings,
-            expected.settings
-        );
-    }
-    for partition in &expected.partitions {
+    let found: Vec<Option<String>> = expected.glance().query_async(&mut connection).await?;
+    expected.check_glance(&found)?;
+    for partition in &expected.places.partitions {
         let found: usize = redis::cmd("EXISTS").arg(&partition.all).query_async(&mut connection).await?;
-        if found != partition.all.len() {
-            bail!("Redis has lost a part of the store: {} of {} keys of a partition are there", found, partition.all.len());
-        }
+        let (all, place) = (partition.all.len(), &expected.identity.place);
+        ensure!(found == all, "the store has lost a part: {found} of {all} keys of a partition are in {place}");
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::domain::command::Kind;
 use crate::domain::entry::EntryKind;
 use crate::domain::money::{MAX_COMMANDED_UNITS, MAX_UNITS};
 use crate::domain::outcome::{Refusal, Verdict};
-use crate::domain::rules::{Ended, MAX_OPEN_RESERVATIONS};
+use crate::domain::rules::{Ended, MAX_OPEN_RESERVATIONS, MAX_SENT_AHEAD};
 use crate::ledger::codec::journal::{ACCOUNT_ONLY, entry_flag};
 use crate::ledger::codec::{MOVING_BYTES, flag};
 use crate::ledger::model::MAX_EXPIRIES;
@@ -94,7 +94,7 @@ const FORMATS: [(&str, &str); 14] = [
     ("RESERVATION_FORMAT", "<i7i7i7"),
     ("RESERVATION_ID_FORMAT", "<i7i7i7I2c0"),
     ("REMEMBERED_FORMAT", "<c8BBBBi7i7"),
-    ("PLAIN_FORMAT", "<c8c4i7i7"),
+    ("PLAIN_FORMAT", "<c8c4i7i7BI4"),
     ("BLOCK_FORMAT", "<i8I4i8c16c16I2I2"),
     ("ENTRY_FORMAT", "<BBI2I4i7i7i7i7i7"),
     ("PLAIN_ENTRY_FORMAT", "<I2I2I4i7i7i7i7i7"),
@@ -135,6 +135,7 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("MAX_COMMANDED_UNITS", MAX_COMMANDED_UNITS),
         ("MAX_EXPIRIES", MAX_EXPIRIES as i64),
         ("MAX_OPEN_RESERVATIONS", i64::from(MAX_OPEN_RESERVATIONS)),
+        ("MAX_SENT_AHEAD", MAX_SENT_AHEAD),
         ("ACCOUNT_FIELDS", ACCOUNT_FIELDS.len() as i64),
         ("MOVING_BYTES", MOVING_BYTES as i64),
         // Before the end of the period, in what does not move: permanent limit and end of the temporary one.
@@ -163,8 +164,10 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("FINAL_UNIT", i64::from(flag::FINAL_UNIT)),
         ("RESERVE_GRANTED", i64::from(flag::RESERVE_GRANTED)),
         ("RESERVE_DECLINED", i64::from(flag::RESERVE_DECLINED)),
-        ("OVERDRAFT", i64::from(flag::OVERDRAFT)),
+        ("SECOND_AMOUNT", i64::from(flag::SECOND_AMOUNT)),
+        ("HAS_CHARGED", i64::from(flag::CHARGED)),
         ("RESERVE_SUSPENDED", i64::from(flag::RESERVE_SUSPENDED)),
+        ("RESERVE_TOO_MANY", i64::from(flag::RESERVE_TOO_MANY)),
         ("SETTLED", Ended::Settled as i64),
         ("RELEASED", Ended::Released as i64),
         ("OBSERVE", Kind::Observe as i64),
@@ -185,6 +188,9 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("CLOSE", Kind::Close as i64),
         ("RECORD_PAYMENT", Kind::RecordPayment as i64),
         ("CLOSE_PERIOD", Kind::ClosePeriod as i64),
+        ("WRITE_OFF", Kind::WriteOff as i64),
+        ("REVERSE_WRITE_OFF", Kind::ReverseWriteOff as i64),
+        ("REOPEN", Kind::Reopen as i64),
         ("CREATED", EntryKind::Created as i64),
         ("UPDATED", EntryKind::Updated as i64),
         ("CHARGED_BALANCE", EntryKind::ChargedBalance as i64),
@@ -202,12 +208,16 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("PERIOD_CLOSED", EntryKind::PeriodClosed as i64),
         ("FINAL_BILLED", EntryKind::FinalBilled as i64),
         ("ROUNDED", EntryKind::Rounded as i64),
+        ("AMOUNT_DUE_ROUNDED", EntryKind::AmountDueRounded as i64),
         ("WAS_SUSPENDED", EntryKind::Suspended as i64),
         ("WAS_RESUMED", EntryKind::Resumed as i64),
         ("WAS_CLOSED", EntryKind::Closed as i64),
         ("WAS_RESERVED", EntryKind::Reserved as i64),
         ("EXTENDED", EntryKind::ReservationExtended as i64),
         ("WAS_RELEASED", EntryKind::Released as i64),
+        ("WRITTEN_OFF", EntryKind::WrittenOff as i64),
+        ("WRITE_OFF_REVERSED", EntryKind::WriteOffReversed as i64),
+        ("WAS_REOPENED", EntryKind::Reopened as i64),
     ];
     numbers.extend(Refusal::ALL.iter().map(|refusal| (refusal.reason(), *refusal as i64)));
     numbers.extend((1..).zip(ACCOUNT_FIELDS).map(|(place, name)| (name, place)));
@@ -282,7 +292,7 @@ mod tests {
             let (line, _) = (1..).zip(BATCH_FILES.lines()).find(|(_, line)| line.contains(part)).unwrap();
             !BATCH.is_before_writes(line)
         };
-        let writes = ["'HSET', RESERVATIONS", "'HSET', UNDONE", "'ZREM', NAMES", "younger_requests, unpack", "'XADD'", "'SPUBLISH'"];
+        let writes = ["'HSET', RESERVATIONS", "'HSET', REFUNDS", "'ZREM', NAMES", "younger_requests, unpack", "'XADD'", "'SPUBLISH'"];
         assert!(writes.into_iter().all(is_late));
         assert!(!["'HMGET', ACCOUNTS", "'HMGET', RESERVATIONS, unpack(keys)", "local function step(n)"].into_iter().any(is_late));
     }

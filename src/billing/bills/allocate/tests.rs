@@ -67,6 +67,23 @@ fn what_another_payment_left_over_pays_what_was_reopened() {
     assert_eq!(receivables.open(), 90);
 }
 
+#[test]
+fn credits_pay_and_reversals_reopen_whole_minor_units() {
+    let mut receivables = Receivables { minor_unit: 10, ..Receivables::default() };
+    receivables.invoice(1, 10, 100, 0);
+    assert_eq!(receivables.credit(credit(1, 38), &[]), [allocation(1, 1, 30)]);
+    assert_eq!((receivables.open(), receivables.credits[0].rest()), (70, 8));
+    assert_eq!(receivables.reverse("p1", 19, -81), [allocation(1, 1, -20)]);
+    assert_eq!((receivables.open(), receivables.credits[0].rest()), (90, 9));
+    // Two overpayments share a minor unit of an invoice, and one of them bounces.
+    let mut receivables = Receivables { minor_unit: 10, ..Receivables::default() };
+    receivables.credit(credit(1, 15), &[]);
+    receivables.credit(credit(2, 15), &[]);
+    assert_eq!(receivables.invoice(1, 10, 30, 30), [allocation(2, 1, 15), allocation(1, 1, 15)]);
+    assert_eq!(receivables.reverse("p2", 15, -15), [allocation(2, 1, -15), allocation(UNKNOWN_CREDIT, 1, -5)]);
+    assert_eq!(receivables.open(), 20);
+}
+
 /// What may happen to an account.
 #[derive(Clone, Debug)]
 enum Event {

@@ -95,17 +95,19 @@ pub(super) async fn load(connection: &mut AnyConnection, dialect: Dialect, wante
 }
 
 async fn load_accounts(connection: &mut AnyConnection, dialect: Dialect, wanted: &Wanted<'_>, desk: &mut Desk) -> Result<(), BillingError> {
-    let drafted = names(&wanted.drafted);
-    for row in ACCOUNTS.find(connection, dialect, "account, currency, decimals, minor_digits", &drafted).await? {
+    let accounts = names(&wanted.accounts);
+    for row in ACCOUNTS.find(connection, dialect, "account, currency, decimals, minor_digits", &accounts).await? {
         let account: String = row.try_get("account")?;
-        desk.accounts.entry(account).or_default().denomination = Denomination {
+        let ledger = desk.accounts.entry(account).or_default();
+        ledger.denomination = Denomination {
             currency: row.try_get("currency")?,
             decimals: narrow(&row, "decimals")?,
             minor_digits: narrow(&row, "minor_digits")?,
         };
+        ledger.receivables.minor_unit = ledger.denomination.minor_unit();
     }
     // A conversion changes its row, too.
-    for row in BILL_ENDS.find(connection, dialect, "*", &names(&wanted.accounts)).await? {
+    for row in BILL_ENDS.find(connection, dialect, "*", &accounts).await? {
         let account: String = row.try_get("account")?;
         desk.accounts.entry(account).or_default().end = BillEnd {
             balance: row.try_get("balance")?,

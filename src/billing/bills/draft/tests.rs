@@ -17,6 +17,7 @@ fn bill(mode: Mode) -> CutBill {
         cut_at: 1_000,
         closed: 0,
         rounding: 0,
+        due_rounding: 0,
         balance: 0,
         opening: 0,
         single: [0, 0],
@@ -130,6 +131,22 @@ fn rounding_is_a_part_of_the_total() {
         (document.items_total, document.rounding, document.total, document.amount_to_pay),
         (1_234_567, -4_567, 1_230_000, 1_230_000)
     );
+}
+
+/// Six decimals; total, brought forward, credit applied, to pay, when so much was closed at a balance that is rounded so.
+fn cut_of(closed: i64, rounding: i64, due_rounding: i64, balance: i64, open: i64) -> [i64; 4] {
+    let denomination = Denomination { decimals: 6, ..denomination() };
+    let document = CutBill { closed, rounding, due_rounding, balance, open, denomination, ..bill(Mode::Postpaid) }.draft().document;
+    [document.items_total + document.rounding, document.brought_forward, document.credit_applied, document.amount_to_pay]
+}
+
+#[test]
+fn an_amount_to_pay_is_in_minor_units_and_what_is_rounded_beside_the_bill_is_brought_forward_or_credit() {
+    assert_eq!(cut_of(200_000_000, 0, -1_480, 86_101_480, 0), [200_000_000, 0, 86_100_000, 113_900_000]);
+    assert_eq!(cut_of(10_000_000, 0, 1_480, -8_671_480, 0), [10_000_000, 8_670_000, 0, 18_670_000]);
+    assert_eq!(cut_of(86_105_480, 4_520, 4_520, 86_105_480, 0), [86_110_000, 0, 86_110_000, 0]);
+    // An old invoice is open by 100.01, and 0.004 of a top-up is unallocated.
+    assert_eq!(cut_of(10_000_000, 0, -4_000, -100_006_000, 100_010_000), [10_000_000, 0, 0, 10_000_000]);
 }
 
 #[test]

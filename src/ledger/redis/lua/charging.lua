@@ -37,7 +37,7 @@ handlers[DEBIT] = function(account, n)
   local open = q > 0 and reservations[q]
   if q > 0 and not open then
     local reason = gone(q)
-    if not is_consumed or reason == RESERVATION_NOT_FOUND then return reason end
+    if not is_consumed or reason ~= RESERVATION_EXPIRED then return reason end
   end
   local held = open and open[1] or 0
   local is_own_bill = account[MODE] == POSTPAID and account[NON_USAGE] == ONE_BY_ONE and category ~= USAGE
@@ -72,7 +72,8 @@ handlers[DEBIT] = function(account, n)
   end
   if not is_within_range(balance, unbilled, reserved) then return BALANCE_OUT_OF_RANGE end
   local granted, shortfall
-  if reserve and account[STATUS] ~= SUSPENDED then
+  local has_too_many = reserve and account[OPEN_RESERVATIONS] - (open and 1 or 0) >= MAX_OPEN_RESERVATIONS
+  if reserve and account[STATUS] ~= SUSPENDED and not has_too_many then
     granted, shortfall = grant(next_amount, next_minimum, usable_of(account, balance, unbilled, reserved))
     if granted and not is_within_range(balance, unbilled, reserved + granted) then return BALANCE_OUT_OF_RANGE end
   end
@@ -83,13 +84,15 @@ handlers[DEBIT] = function(account, n)
   if is_own_bill then
     account[LAST_BILL] = account[LAST_BILL] + 1
     local bill = account[LAST_BILL]
+    charged_kind, charged_bill = CHARGED_OWN_BILL, bill
     push(CHARGED_OWN_BILL, account, bill, amount, balance - rounding, left, over)
     if rounding ~= 0 then push(ROUNDED, account, bill, rounding, balance, 0, 0) end
   else
-    record(account[MODE] == POSTPAID and CHARGED_UNBILLED or CHARGED_BALANCE, account, amount, left, over)
+    charged_kind, charged_bill = account[MODE] == POSTPAID and CHARGED_UNBILLED or CHARGED_BALANCE, account[OPEN_BILL]
+    record(charged_kind, account, amount, left, over)
   end
   decide(DONE, amount)
-  overdraft = over
+  second_amount = over
   if keeps then
     reservations[q] = { kept, open[2], open[3], open[4] }
     dirty_reservations[q] = true
@@ -109,7 +112,7 @@ handlers[DEBIT] = function(account, n)
       if shortfall then
         flags, slot_amount = flags + RESERVE_DECLINED, shortfall
       else
-        flags = flags + RESERVE_SUSPENDED
+        flags = flags + (account[STATUS] == SUSPENDED and RESERVE_SUSPENDED or RESERVE_TOO_MANY)
       end
     end
   elseif open then

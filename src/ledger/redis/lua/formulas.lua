@@ -23,8 +23,18 @@ local function units(mantissa, scale, decimals)
   return amount
 end
 
+local function minor_unit(account) return powers[account[DECIMALS] - account[MINOR_DIGITS]] end
+
+-- An amount that must be a whole number of minor units, in units; else nothing, and why.
+local function minor_units(mantissa, scale, account)
+  local amount, refused = units(mantissa, scale, account[DECIMALS])
+  if refused then return nil, refused end
+  if amount % minor_unit(account) ~= 0 then return nil, NOT_IN_MINOR_UNITS end
+  return amount
+end
+
 local function round_half_up(amount, account)
-  local step = powers[account[DECIMALS] - account[MINOR_DIGITS]]
+  local step = minor_unit(account)
   local remainder = amount % step
   if remainder * 2 >= step and remainder ~= 0 then return amount - remainder + step end
   return amount - remainder
@@ -41,6 +51,7 @@ local moves_money = {
   [CHARGED_BALANCE] = true, [CHARGED_UNBILLED] = true, [CHARGED_OWN_BILL] = true, [REFUNDED_BALANCE] = true,
   [REFUNDED_UNBILLED] = true, [TOPPED_UP] = true, [PAYMENT_REVERSED] = true, [WITHDRAWN] = true, [ADJUSTED] = true,
   [PERIOD_CLOSED] = true, [FINAL_BILLED] = true, [ROUNDED] = true, [PAYMENT_RECORDED] = true,
+  [WRITTEN_OFF] = true, [WRITE_OFF_REVERSED] = true, [AMOUNT_DUE_ROUNDED] = true,
 }
 
 -- Numbers an entry, and appends it. Most need neither details nor a time of their own. What was due by itself has the latter, and of the
@@ -71,21 +82,27 @@ local function record(entry_kind, account, amount, first_detail, second_detail)
   push(entry_kind, account, account[OPEN_BILL], amount, account[BALANCE], first_detail, second_detail)
 end
 
--- Cuts the open bill: what is unbilled moves to the balance, and the sum is rounded to the minor unit by an entry of its own.
+-- Cuts the open bill: what is unbilled moves to the balance. Its sum is rounded to the minor unit, and then, of a postpaid account, what
+-- is due. Each rounding has an entry of its own.
 local function cut_bill(entry_kind, account, time)
   local bill, billed = account[OPEN_BILL], account[UNBILLED]
-  local rounding = billed - round_half_up(billed, account)
-  account[BALANCE] = account[BALANCE] + rounding - billed
+  local rounding, due_rounding = billed - round_half_up(billed, account), 0
+  local balance = account[BALANCE] - billed
+  local rounded = balance + rounding
+  if rounded < 0 and account[MODE] == POSTPAID then due_rounding = -rounded - round_half_up(-rounded, account) end
+  account[BALANCE] = rounded + due_rounding
   account[UNBILLED] = 0
   account[LAST_BILL] = account[LAST_BILL] + 1
   account[OPEN_BILL] = account[LAST_BILL]
   account[PERIOD_END] = 0
-  push(entry_kind, account, bill, billed, account[BALANCE] - rounding, 0, 0, time)
-  if rounding ~= 0 then push(ROUNDED, account, bill, rounding, account[BALANCE], 0, 0, time) end
+  push(entry_kind, account, bill, billed, balance, 0, 0, time)
+  if rounding ~= 0 then push(ROUNDED, account, bill, rounding, rounded, 0, 0, time) end
+  if due_rounding ~= 0 then push(AMOUNT_DUE_ROUNDED, account, bill, due_rounding, account[BALANCE], 0, 0, time) end
 end
 
--- The decision that is being made. A handler sets it, and answers a refusal or nothing.
-local verdict, amount_decided, overdraft, flags, slot_amount, slot_report_by, slot_expires_at
+-- The decision that is being made. A handler sets it, and answers a refusal or nothing. The second amount is an overdraft, or how a credit
+-- was rounded; of a charge, the kind of its entry and its bill are kept.
+local verdict, amount_decided, second_amount, charged_kind, charged_bill, flags, slot_amount, slot_report_by, slot_expires_at
 
 local function decide(new_verdict, amount) verdict, amount_decided = new_verdict, amount end
 

@@ -54,6 +54,7 @@ local reservation_count, undone_count, profile_count, held_at = unpack_struct('<
 batch_at = held_at + 2 * (reservation_count + undone_count + profile_count)
 
 local accounts = call('HMGET', ACCOUNTS, unpack(account_ids))
+if not accounts[account_count + 1] then return { err = 'EMPTYSTORE the store is empty' } end
 local version, sequence, last_now, checked_at, next_expiry, rotated_at, has_older, watched_until, last_block, generation, legacy_until =
   unpack_struct(STATE_FORMAT, accounts[account_count + 1])
 if version ~= FORMAT_VERSION then return { err = 'BADSTORE unknown format version' } end

@@ -17,6 +17,7 @@ local function step(n)
   if not remembered then
     if kind == AUTHORIZE and reservations[request] then return REQUEST_ID_REUSED end
     if first_sent_at > 0 and now - first_sent_at > window then return REQUEST_TOO_OLD end
+    if first_sent_at - now > MAX_SENT_AHEAD then return SENT_IN_FUTURE end
     if kind == CREATE and account then return ACCOUNT_EXISTS end
   end
   if not account and (remembered or kind ~= CREATE) then return ACCOUNT_NOT_FOUND end
@@ -31,7 +32,7 @@ local function step(n)
 
   local refused, code = nil, 0
   local own_sequence = sequence + 1
-  verdict, overdraft, flags, slot_amount, slot_report_by, slot_expires_at = 0, 0, 0, 0, 0, 0
+  verdict, second_amount, charged_kind, flags, slot_amount, slot_report_by, slot_expires_at = 0, 0, 0, 0, 0, 0, 0
   if remembered then
     code = 1
   elseif kind == OBSERVE then
@@ -56,7 +57,8 @@ local function step(n)
   if verdict == DONE then accounts[n], dirty_accounts[n] = packed, true end
   if not remembered then
     local more = ''
-    if overdraft > 0 then flags, more = flags + OVERDRAFT, pack('<i7', overdraft) end
+    if charged_kind > 0 then flags, more = flags + HAS_CHARGED, pack('<BI4', charged_kind, charged_bill) end
+    if second_amount ~= 0 then flags, more = flags + SECOND_AMOUNT, more .. pack('<i7', second_amount) end
     if flags % 2 == 1 or floor(flags / RESERVE_DECLINED) % 2 == 1 then
       more = more .. pack('<i7i7i7', slot_amount, slot_report_by, slot_expires_at)
     end

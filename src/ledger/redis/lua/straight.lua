@@ -2,7 +2,7 @@
 -- not due. It is the same decision as in charging.lua; whatever is unusual goes there. The account's numbers stay in locals while
 -- commands on it follow one another: a run. What a charge moves stands together in the account's record and at the end of the
 -- entry's, so the last entry of a run says it for both. Nothing is answered: the entry says it, and `runs` what else the record of the account holds, once for each run.
-local plain_head, packed_period_end = char(DEBIT, DONE, 0, 0), pack('<i7', period_end)
+local plain_head, packed_period_end = char(DEBIT, DONE, HAS_CHARGED, 0), pack('<i7', period_end)
 local run_account, entry, tail = 0, nil, nil
 local balance, unbilled, reserved, own, limit, temporary_until, ends, bill, status, mode, decimals
 
@@ -48,7 +48,8 @@ for command = 1, command_count do
         entry = pack(PLAIN_ENTRY_FORMAT, head, command - 1, bill, amount, balance, unbilled, reserved, own)
         entry_count = entry_count + 1
         entries[entry_count] = entry
-        local remembered = pack(PLAIN_FORMAT, fingerprint, plain_head, amount, sequence)
+        local charged_kind = mode == PREPAID and CHARGED_BALANCE or CHARGED_UNBILLED
+        local remembered = pack(PLAIN_FORMAT, fingerprint, plain_head, amount, sequence, charged_kind, bill)
         requests[request] = remembered
         request_writes[request_write_count + 1], request_writes[request_write_count + 2] = request_keys[request], remembered
         request_write_count = request_write_count + 2

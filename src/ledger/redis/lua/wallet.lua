@@ -116,7 +116,7 @@ handlers[TOP_UP] = function(account, n)
 end
 
 handlers[RECORD_PAYMENT] = function(account, n)
-  local amount, refused = units(mantissa, scale, account[DECIMALS])
+  local amount, refused = minor_units(mantissa, scale, account)
   if refused then return refused end
   if account[STATUS] == CLOSED then return ACCOUNT_CLOSED end
   return move_balance(account, PAYMENT_RECORDED, amount, amount)
@@ -129,8 +129,21 @@ handlers[ADJUST] = function(account, n)
   return move_balance(account, ADJUSTED, amount, amount)
 end
 
+handlers[WRITE_OFF] = function(account, n)
+  local asked, refused
+  if scale >= 0 then
+    asked, refused = minor_units(mantissa, scale, account)
+    if refused then return refused end
+  end
+  if account[STATUS] == CLOSED then return ACCOUNT_CLOSED end
+  local due = -account[BALANCE]
+  local amount = asked or due
+  if amount > due or amount <= 0 then return EXCEEDS_AMOUNT_DUE end
+  return move_balance(account, WRITTEN_OFF, amount, amount)
+end
+
 handlers[WITHDRAW] = function(account, n)
-  local amount, refused = units(mantissa, scale, account[DECIMALS])
+  local amount, refused = minor_units(mantissa, scale, account)
   if refused then return refused end
   if account[STATUS] == CLOSED then return ACCOUNT_CLOSED end
   if account[STATUS] == SUSPENDED then return ACCOUNT_SUSPENDED end
@@ -140,7 +153,7 @@ handlers[WITHDRAW] = function(account, n)
   return move_balance(account, WITHDRAWN, amount, -amount)
 end
 
-handlers[REVERSE_PAYMENT] = function(account, n)
+local function reverse(account, entry_kind)
   local q = original
   local amount, refused = undo_amount(account, detail[1])
   if refused then return refused end
@@ -149,9 +162,13 @@ handlers[REVERSE_PAYMENT] = function(account, n)
   account[BALANCE] = balance
   undone[q] = undone[q] + amount
   dirty_undone[q] = true
-  record(PAYMENT_REVERSED, account, amount, undone[q], 0)
+  record(entry_kind, account, amount, undone[q], 0)
   decide(DONE, amount)
 end
+
+handlers[REVERSE_PAYMENT] = function(account, n) return reverse(account, PAYMENT_REVERSED) end
+
+handlers[REVERSE_WRITE_OFF] = function(account, n) return reverse(account, WRITE_OFF_REVERSED) end
 
 local function set_status(account, status, entry_kind)
   if account[STATUS] == status then return decide(UNCHANGED, 0) end
@@ -172,7 +189,17 @@ end
 
 handlers[CLOSE] = function(account, n)
   if account[STATUS] == CLOSED then return ACCOUNT_CLOSED end
-  if account[BALANCE] ~= 0 or account[UNBILLED] ~= 0 then return ACCOUNT_NOT_EMPTY end
+  local left, least = account[BALANCE], minor_unit(account)
+  if left >= least or left <= -least or account[UNBILLED] ~= 0 then return ACCOUNT_NOT_EMPTY end
   if account[OPEN_RESERVATIONS] > 0 then return RESERVATIONS_OPEN end
+  if left ~= 0 then
+    account[BALANCE] = 0
+    record(AMOUNT_DUE_ROUNDED, account, -left, 0, 0)
+  end
   return set_status(account, CLOSED, WAS_CLOSED)
+end
+
+handlers[REOPEN] = function(account, n)
+  if account[STATUS] ~= CLOSED then return ACCOUNT_NOT_CLOSED end
+  return set_status(account, ACTIVE, WAS_REOPENED)
 end

@@ -1,0 +1,117 @@
+//! Which ledger is opened; opening is not creating.
+//!
+//! Where there is no ledger, one is created if that was asked for by name. The embedded engine creates its file unasked where neither it
+//! nor the billing store's is there. A billing store that knows a ledger tells that one was lost, not that there never was one.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::time::timeout;
+
+use super::aggregation::{billing, settings};
+use super::store::{Store, redis_options};
+use crate::billing::{Billing, BillingError};
+use crate::clock::Clock;
+use crate::config::{BillingOptions, BooksOptions, CreateOptions, Purpose, ServeOptions, StoreOptions};
+use crate::ledger::redis::opening;
+use crate::ledger::{Identity, Opening};
+
+/// How long a service waits for its billing store at the start. Charging does not need it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How the ledger of these options is to be opened by a service, or by whoever creates it.
+async fn decide(store: &StoreOptions, billing: &BillingOptions, create: &CreateOptions) -> anyhow::Result<Opening> {
+    if is_there(store).await? {
+        return Ok(Opening::Serving);
+    }
+    let place = place(store);
+    let url = billing.url(store.embedded_path().as_deref());
+    let billing_file = url.as_deref().and_then(|url| url.strip_prefix("sqlite://")).filter(|path| Path::new(path).exists());
+    if !create.create {
+        if store.redis.is_some() {
+            bail!(
+                "the store is empty: there is no ledger in {place}. If there never was one, create it by `tollgate init`, or `serve \
+                 --create`; if it was lost, bring it back from its append-only file or a snapshot, or by `tollgate restore`"
+            );
+        }
+        if let Some(path) = billing_file {
+            bail!(
+                "the ledger is gone: there is no {place}, but its billing store {path} is there. Bring the file back, or restore it by \
+                 `tollgate restore`"
+            );
+        }
+    }
+    match known_ledger(url.as_deref(), billing_file.is_some(), store, billing).await? {
+        Some(known) => bail!(
+            "the ledger is gone: there is none in {place}, and the billing store {known}. Bring it back, or restore it by `tollgate \
+             restore`; a new ledger needs a billing store of its own"
+        ),
+        None => Ok(Opening::Creating(create.purpose)),
+    }
+}
+
+/// Opens the ledger of a service, or creates it. Refuses a billing store that is another ledger's; one that is away is looked at later.
+pub async fn open(options: &ServeOptions, clock: Clock) -> anyhow::Result<Store> {
+    let opening = decide(&options.store, &options.billing, &options.create).await?;
+    let store = Store::open(&options.store, opening, clock).await?;
+    let url = options.billing_url().filter(|url| url.strip_prefix("sqlite://").is_none_or(|path| Path::new(path).exists()));
+    if let Some(billing) = billing(url, &options.billing, options.store.billing_time_zone_name())? {
+        let checked = timeout(PATIENCE, billing.check_ledger(store.identity())).await;
+        billing.store().close().await;
+        if let Ok(Err(error @ BillingError::Foreign(_))) = checked {
+            return Err(error.into());
+        }
+    }
+    Ok(store)
+}
+
+/// Creates a ledger, and returns it. Refused where there is one.
+pub async fn create(options: &BooksOptions, purpose: Purpose) -> anyhow::Result<Identity> {
+    let create = CreateOptions { create: true, purpose };
+    let opening = decide(&options.store, &options.billing, &create).await?;
+    let store = Store::open(&options.store, opening, Clock::running(options.store.billing_time_zone.clone())).await?;
+    anyhow::ensure!(opening == Opening::Creating(purpose), "there is a ledger already: {}", store.identity());
+    Ok(store.identity().clone())
+}
+
+async fn is_there(store: &StoreOptions) -> anyhow::Result<bool> {
+    match &store.redis {
+        Some(url) => {
+            Ok(opening::find(&redis_options(store, url)).await.with_context(|| format!("cannot use the store in the {url}"))?.is_some())
+        }
+        None => Ok(store.path().exists()),
+    }
+}
+
+/// Where the ledger would be, for people.
+fn place(store: &StoreOptions) -> String {
+    match &store.redis {
+        Some(url) => redis_options(store, url).place().to_string(),
+        None => store.path().display().to_string(),
+    }
+}
+
+/// The ledger that the billing store knows, if it knows one.
+async fn known_ledger(
+    url: Option<&str>,
+    is_file_there: bool,
+    store: &StoreOptions,
+    options: &BillingOptions,
+) -> anyhow::Result<Option<String>> {
+    let Some(url) = url else { return Ok(None) };
+    if url.starts_with("sqlite://") && !is_file_there {
+        return Ok(None);
+    }
+    let settings = settings(&options.documents, store.billing_time_zone_name())?;
+    match Billing::open_existing(url, settings).await {
+        Ok(known) => {
+            let ledger = known.known_ledger().await?.unwrap_or_default();
+            let known_by = format!("in {} knows {ledger}", known.place());
+            known.store().close().await;
+            Ok(Some(known_by))
+        }
+        Err(BillingError::Foreign(_)) => Ok(None),
+        Err(error) => Err(error).context("a ledger is only created when its billing store can be asked whether it knows one that was lost"),
+    }
+}

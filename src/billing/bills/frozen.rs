@@ -1,0 +1,57 @@
+//! What a document gets in words when it is issued, and keeps: the parties, the tax, the time zone.
+
+use serde::{Deserialize, Serialize};
+
+use crate::billing::BillingError;
+use crate::billing::document::{Document, DocumentKind, Exemption, Issuer, Party, TaxLine};
+use crate::billing::tax::TaxRate;
+
+/// What is frozen in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Frozen {
+    /// Empty: it was issued when there was only one.
+    #[serde(default)]
+    pub issuer_id: String,
+    pub issuer: Issuer,
+    pub customer: Party,
+    /// The one rate of documents that were issued before rates had days and categories.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tax_rate: String,
+    #[serde(default)]
+    pub taxes: Vec<TaxLine>,
+    #[serde(default)]
+    pub deducted_taxes: Vec<TaxLine>,
+    #[serde(default)]
+    pub exemption: Option<Exemption>,
+    pub time_zone: String,
+    /// The number of the invoice that a credit note refers to.
+    pub refers_to: String,
+}
+
+impl Frozen {
+    /// Reads it.
+    pub fn read(text: &str) -> Result<Self, BillingError> {
+        serde_json::from_str(text).map_err(BillingError::corrupt)
+    }
+
+    /// Completes a document. The two sums of tax are those that were stored beside.
+    pub fn thaw(self, document: &mut Document, tax_contained: i64, tax_on_deducted: i64) -> Result<(), BillingError> {
+        (document.taxes, document.deducted_taxes) = (self.taxes, self.deducted_taxes);
+        if !self.tax_rate.is_empty() {
+            let rate: TaxRate = self.tax_rate.parse().map_err(BillingError::corrupt)?;
+            let line = |gross, tax| TaxLine { rate, categories: Vec::new(), gross, tax };
+            let deducted = document.deducted_total();
+            let charged = if document.kind == DocumentKind::Statement { deducted } else { document.charged() };
+            document.taxes = vec![line(charged, tax_contained)];
+            if tax_on_deducted != 0 {
+                document.deducted_taxes = vec![line(deducted, tax_on_deducted)];
+            }
+        }
+        document.exemption = self.exemption;
+        document.issuer = self.issuer;
+        document.customer = self.customer;
+        document.time_zone = self.time_zone;
+        document.refers_to = self.refers_to;
+        Ok(())
+    }
+}

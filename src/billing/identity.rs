@@ -1,0 +1,88 @@
+//! Which ledger's journal the billing store holds. It takes one ledger, and refuses all others.
+
+use sqlx::{Any, Executor, Row};
+
+use super::aggregate::Position;
+use super::{Billing, BillingError, partitions};
+use crate::ledger::{Identity, Ledger, LedgerError, LedgerId};
+
+impl Billing {
+    /// The ledger whose journal it holds, by the id that it has of it.
+    pub async fn ledger_id(&self) -> Result<Option<LedgerId>, BillingError> {
+        read_id(self.store().pool()).await
+    }
+
+    /// The ledger that it knows, for people. None: it knows no ledger.
+    pub async fn known_ledger(&self) -> Result<Option<String>, BillingError> {
+        if let Some(id) = self.ledger_id().await? {
+            return Ok(Some(format!("ledger {id}")));
+        }
+        let is_begun = partitions::all(self.store()).await?.iter().any(|partition| partition.position.next_sequence > 1);
+        Ok(is_begun.then(|| "a ledger that has no id yet".to_owned()))
+    }
+
+    /// Refuses a ledger that is not the one whose journal it holds.
+    pub async fn check_ledger(&self, ledger: &Identity) -> Result<(), BillingError> {
+        match self.ledger_id().await? {
+            Some(known) if known != ledger.id => Err(self.foreign(&format!("is of ledger {known}"), ledger)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the ledger, if it has none yet; refuses any other than the one that it has. One that is known by its journal alone, from an
+    /// earlier version, is taken if that is this journal.
+    pub async fn take_ledger(&self, ledger: &Ledger) -> Result<(), BillingError> {
+        let identity = ledger.identity();
+        if self.ledger_id().await?.is_none() {
+            for partition in partitions::all(self.store()).await? {
+                if !holds(ledger, partition.partition, partition.position).await.map_err(BillingError::unavailable)? {
+                    let block = partition.position.next_sequence - 1;
+                    let what = format!("knows partition {} up to entry {block}, and has no ledger's id", partition.partition);
+                    return Err(self.foreign(&what, identity));
+                }
+            }
+            let mut transaction = self.store().begin().await?;
+            write_id(&mut *transaction, identity.id).await?;
+            transaction.commit().await?;
+        }
+        self.check_ledger(identity).await
+    }
+
+    fn foreign(&self, what: &str, ledger: &Identity) -> BillingError {
+        BillingError::Foreign(
+            format!("the billing store in {} {what}, and this is {ledger}: they do not belong together", self.place()).into(),
+        )
+    }
+}
+
+pub(super) async fn read_id(executor: impl Executor<'_, Database = Any>) -> Result<Option<LedgerId>, BillingError> {
+    let Some(row) = sqlx::query("SELECT id FROM ledger").fetch_optional(executor).await? else { return Ok(None) };
+    let id: String = row.try_get("id")?;
+    id.parse().map(Some).map_err(|_| BillingError::corrupt(format!("the ledger's id {id:?}")))
+}
+
+/// Writes the id where none is written yet.
+pub(super) async fn write_id(executor: impl Executor<'_, Database = Any>, id: LedgerId) -> Result<(), BillingError> {
+    let sql = "INSERT INTO ledger (place, id) VALUES (1, $1) ON CONFLICT (place) DO NOTHING";
+    sqlx::query(sql).bind(id.to_string()).execute(executor).await?;
+    Ok(())
+}
+
+/// Whether a partition's journal holds the block that was committed last, or goes on from it.
+async fn holds(ledger: &Ledger, partition: u16, position: Position) -> Result<bool, LedgerError> {
+    if position.next_sequence == 1 {
+        return Ok(true);
+    }
+    let engine = ledger.engine();
+    if partition >= engine.partitions() {
+        return Ok(false);
+    }
+    if let Some(last) = engine.blocks_before(partition, Some(position.next_sequence), 1).await?.first() {
+        return Ok(last.end() == position.next_sequence && last.id == position.last_block);
+    }
+    match engine.blocks_after(partition, position.next_sequence - 1, 1).await?.first() {
+        Some(next) => Ok(next.first_sequence == position.next_sequence && next.previous == position.last_block),
+        // A ledger that was restored, and has written nothing since.
+        None => Ok(engine.journal_span(partition).await?.next == position.next_sequence),
+    }
+}

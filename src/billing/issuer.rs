@@ -1,0 +1,261 @@
+//! Who issues documents, at which rates of tax, and who is exempt: settings that hold from a day on, kept in the billing store, so that
+//! all processes go by the same.
+//!
+//! A change has a request id, under which it is done once, and an actor and a reason, which are kept. It holds for documents that are
+//! issued from then on; drafts that waited for it are looked at again.
+
+use std::fmt::Write;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::Deserialize;
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
+
+use super::document::{Exemption, Issuer};
+use super::record::narrow;
+use super::store::Store;
+use super::store::rows::{Table, Type};
+use super::tax::TaxRate;
+use super::{Billing, BillingError};
+use crate::domain::account::{Category, Millis};
+use crate::ledger::codec;
+
+/// The one issuer that there is today. All that follows from an issuer is kept by its id.
+pub const MAIN: &str = "main";
+
+/// Who asks for a change, and under which name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The caller's name for it.
+    pub request_id: String,
+    /// Who asks.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// When it came.
+    pub at: Millis,
+    /// From which day on it holds; None: from the one on which it came.
+    pub valid_from: Option<Date>,
+}
+
+/// Whether a change was made now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It was.
+    Now,
+    /// It had been made before: this is a repetition.
+    Before,
+}
+
+/// A setting, and the day from which it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dated<T> {
+    /// The first day.
+    pub valid_from: Date,
+    /// The setting.
+    pub value: T,
+}
+
+/// A rate of tax.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CategoryRate {
+    /// Of which charges; None: of all whose category has no rate of its own.
+    pub category: Option<Category>,
+    /// The rate.
+    pub rate: TaxRate,
+}
+
+const EXEMPTIONS: Table = Table { name: "exemptions", columns: &[("account", Type::Text)], on_conflict: "" };
+
+impl Change {
+    /// What is asked for, and nothing of who asks or why.
+    fn asked(&self, words: &[&str]) -> String {
+        let day = self.valid_from.map(|day| day.to_string());
+        words.iter().copied().chain(day.as_deref()).collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl<T> Dated<T> {
+    /// Whether it holds on a day, unless a later one does.
+    fn has_begun(&self, day: Date) -> bool {
+        self.valid_from <= day
+    }
+}
+
+/// What holds on a day, of settings in the order of their days.
+#[must_use]
+pub fn in_force<T>(settings: &[Dated<T>], day: Date) -> Option<&T> {
+    settings.iter().rfind(|setting| setting.has_begun(day)).map(|setting| &setting.value)
+}
+
+/// The rate of a category on a day: its own, or else that of all; None: none has begun.
+#[must_use]
+pub fn rate_in_force(rates: &[Dated<CategoryRate>], category: Category, day: Date) -> Option<TaxRate> {
+    let of = |wanted: Option<Category>| rates.iter().rfind(|dated| dated.has_begun(day) && dated.value.category == wanted);
+    of(Some(category)).or_else(|| of(None)).map(|dated| dated.value.rate)
+}
+
+impl Billing {
+    /// Sets who issues documents, from a day on.
+    pub async fn set_issuer(&self, id: &str, issuer: &Issuer, change: &Change) -> Result<Applied, BillingError> {
+        let content = serde_json::to_string(issuer).map_err(BillingError::corrupt)?;
+        let write = "INSERT INTO issuers (issuer, valid_from, content) VALUES ($1, $2, $3) \
+                     ON CONFLICT (issuer, valid_from) DO UPDATE SET content = excluded.content";
+        let query = sqlx::query(write).bind(id.to_owned()).bind(self.first_day(change)?).bind(content.clone());
+        self.change(&format!("issuer {id}"), &change.asked(&["issuer", &content]), change, query).await
+    }
+
+    /// Who issues documents, by the day from which on.
+    pub async fn issuers(&self, id: &str) -> Result<Vec<Dated<Issuer>>, BillingError> {
+        issuers(&mut *self.store().pool().acquire().await?, id).await
+    }
+
+    /// Sets the rate of tax of a category, or of all that have none of their own, from a day on.
+    pub async fn set_tax_rate(&self, id: &str, rate: CategoryRate, change: &Change) -> Result<Applied, BillingError> {
+        let (category, percent) = (rate.category.map_or(0, |category| category as i64), rate.rate.to_string());
+        let write = "INSERT INTO tax_rates (issuer, category, valid_from, rate) VALUES ($1, $2, $3, $4) \
+                     ON CONFLICT (issuer, category, valid_from) DO UPDATE SET rate = excluded.rate";
+        let query = sqlx::query(write).bind(id.to_owned()).bind(category).bind(self.first_day(change)?).bind(percent.clone());
+        let asked = change.asked(&["tax rate", &category.to_string(), &percent]);
+        self.change(&format!("issuer {id}"), &asked, change, query).await
+    }
+
+    /// The rates of tax, by the day from which on they hold.
+    pub async fn tax_rates(&self, id: &str) -> Result<Vec<Dated<CategoryRate>>, BillingError> {
+        tax_rates(&mut *self.store().pool().acquire().await?, id).await
+    }
+
+    /// Sets whether an account is charged tax, from a day on; None: it is.
+    pub async fn set_exemption(&self, account: &str, exemption: Option<&Exemption>, change: &Change) -> Result<Applied, BillingError> {
+        let content = serde_json::to_string(&exemption).map_err(BillingError::corrupt)?;
+        let write = "INSERT INTO exemptions (account, valid_from, content) VALUES ($1, $2, $3) \
+                     ON CONFLICT (account, valid_from) DO UPDATE SET content = excluded.content";
+        let query = sqlx::query(write).bind(account.to_owned()).bind(self.first_day(change)?).bind(content.clone());
+        self.change(&format!("account {account}"), &change.asked(&["exemption", &content]), change, query).await
+    }
+
+    /// Whether an account is charged tax, by the day from which on.
+    pub async fn exemptions(&self, account: &str) -> Result<Vec<Dated<Option<Exemption>>>, BillingError> {
+        let mut connection = self.store().pool().acquire().await?;
+        let found = exemptions(&mut connection, self.store(), &[account]).await?;
+        Ok(found.into_iter().map(|(_, dated)| dated).collect())
+    }
+
+    /// How many drafts are not issued yet, and what for the first of them waits, if for anything but its turn.
+    pub async fn waiting_drafts(&self, now: Millis) -> Result<(i64, String), BillingError> {
+        let pool = self.store().pool();
+        let count = sqlx::query("SELECT CAST(COUNT(*) AS BIGINT) FROM drafts").fetch_one(pool).await?.try_get(0)?;
+        let waits_for = match in_force(&self.issuers(MAIN).await?, self.day_of(now)?) {
+            None => NO_ISSUER.to_owned(),
+            Some(_) => {
+                let first = "SELECT waits_for FROM drafts WHERE waits_for <> '' ORDER BY cut_at, document LIMIT 1";
+                sqlx::query(first).fetch_optional(pool).await?.map_or(Ok(String::new()), |row| row.try_get(0))?
+            }
+        };
+        Ok((count, if count == 0 { String::new() } else { waits_for }))
+    }
+
+    /// The day of an instant, in the billing time zone.
+    pub(super) fn day_of(&self, at: Millis) -> Result<Date, BillingError> {
+        let at = Timestamp::from_millisecond(at).map_err(BillingError::corrupt)?;
+        Ok(at.to_zoned(self.settings().zone()?).date())
+    }
+
+    fn first_day(&self, change: &Change) -> Result<String, BillingError> {
+        Ok(change.valid_from.map_or_else(|| self.day_of(change.at), Ok)?.to_string())
+    }
+
+    /// Makes a change once: writes it down, does it, and has drafts that waited looked at again.
+    async fn change<'q>(
+        &self,
+        subject: &str,
+        content: &str,
+        change: &Change,
+        write: sqlx::query::Query<'q, sqlx::Any, <sqlx::Any as sqlx::Database>::Arguments>,
+    ) -> Result<Applied, BillingError> {
+        let mut transaction = self.store().begin().await?;
+        let connection = &mut *transaction;
+        let noted = sqlx::query(
+            "INSERT INTO setting_changes (subject, request_id, content, changed_at, actor, reason) VALUES ($1, $2, $3, $4, $5, $6) \
+             ON CONFLICT (subject, request_id) DO NOTHING",
+        )
+        .bind(subject.to_owned())
+        .bind(change.request_id.clone())
+        .bind(content.to_owned())
+        .bind(change.at)
+        .bind(change.actor.clone())
+        .bind(change.reason.clone())
+        .execute(&mut *connection)
+        .await?;
+        if noted.rows_affected() == 0 {
+            let known = sqlx::query("SELECT content FROM setting_changes WHERE subject = $1 AND request_id = $2")
+                .bind(subject.to_owned())
+                .bind(change.request_id.clone())
+                .fetch_one(connection)
+                .await?;
+            let is_same = known.try_get::<String, _>("content")? == content;
+            return if is_same { Ok(Applied::Before) } else { Err(BillingError::RequestIdReused) };
+        }
+        write.execute(&mut *connection).await?;
+        sqlx::query("UPDATE drafts SET waits_for = '' WHERE waits_for <> ''").execute(&mut *connection).await?;
+        transaction.commit().await?;
+        Ok(Applied::Now)
+    }
+}
+
+/// What drafts wait for where nobody issues them.
+pub(super) const NO_ISSUER: &str = "no issuer is set: tollgate issuer set";
+
+/// What drafts wait for where a rate is missing.
+pub(super) fn no_rate(categories: &[&str], day: Date) -> String {
+    let mut text = String::new();
+    for (place, category) in categories.iter().enumerate() {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{}{category}", if place == 0 { "" } else { ", " });
+    }
+    format!("no tax rate of {text} is set for {day}: tollgate tax set")
+}
+
+/// The versions of an issuer, by their days.
+pub(super) async fn issuers(connection: &mut AnyConnection, id: &str) -> Result<Vec<Dated<Issuer>>, BillingError> {
+    let sql = "SELECT valid_from, content FROM issuers WHERE issuer = $1 ORDER BY valid_from";
+    let rows = sqlx::query(sql).bind(id.to_owned()).fetch_all(connection).await?;
+    rows.iter().map(|row| Ok(Dated { valid_from: day(row)?, value: content(row)? })).collect()
+}
+
+/// The rates of an issuer, by their days.
+pub(super) async fn tax_rates(connection: &mut AnyConnection, id: &str) -> Result<Vec<Dated<CategoryRate>>, BillingError> {
+    let sql = "SELECT category, valid_from, rate FROM tax_rates WHERE issuer = $1 ORDER BY valid_from, category";
+    let rows = sqlx::query(sql).bind(id.to_owned()).fetch_all(connection).await?;
+    let read = |row: &AnyRow| {
+        let rate: String = row.try_get("rate")?;
+        let rate = rate.parse().map_err(BillingError::corrupt)?;
+        Ok(Dated { valid_from: day(row)?, value: CategoryRate { category: codec::category(narrow(row, "category")?), rate } })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// The exemptions of accounts, by their days.
+pub(super) async fn exemptions(
+    connection: &mut AnyConnection,
+    store: &Store,
+    accounts: &[&str],
+) -> Result<Vec<(String, Dated<Option<Exemption>>)>, BillingError> {
+    let keys: Vec<_> = accounts.iter().map(|account| vec![(*account).into()]).collect();
+    let rows = EXEMPTIONS.find(connection, store.dialect(), "account, valid_from, content", &keys).await?;
+    let read = |row: &AnyRow| Ok((row.try_get("account")?, Dated { valid_from: day(row)?, value: content(row)? }));
+    let mut found = rows.iter().map(read).collect::<Result<Vec<(String, Dated<Option<Exemption>>)>, BillingError>>()?;
+    found.sort_by_key(|(_, dated)| dated.valid_from);
+    Ok(found)
+}
+
+fn day(row: &AnyRow) -> Result<Date, BillingError> {
+    let text: String = row.try_get("valid_from")?;
+    text.parse().map_err(BillingError::corrupt)
+}
+
+fn content<T: for<'a> Deserialize<'a>>(row: &AnyRow) -> Result<T, BillingError> {
+    let text: String = row.try_get("content")?;
+    serde_json::from_str(&text).map_err(BillingError::corrupt)
+}

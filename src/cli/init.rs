@@ -1,0 +1,30 @@
+//! `tollgate init`: creates a ledger, once. Everything else opens one that is there.
+//!
+//! Exit codes: 0, it was created; 1, it was refused: there is one, or one was lost; 3, a store did not answer.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::failure::books_failure;
+use crate::app;
+use crate::config::{BooksOptions, Purpose};
+
+/// Where, and what for.
+#[derive(Args, Debug)]
+pub struct InitOptions {
+    /// Where the ledger is to be, and the billing store, which must not know another one.
+    #[command(flatten)]
+    pub books: BooksOptions,
+    /// What it is for. `tollgate bench` uses only ledgers that are for it, or named to it.
+    #[arg(long = "for", value_enum, default_value = "charging", value_name = "PURPOSE")]
+    pub purpose: Purpose,
+}
+
+/// Creates it, and prints its id.
+pub async fn run(options: InitOptions) -> anyhow::Result<ExitCode> {
+    let ledger = app::create(&options.books, options.purpose).await.map_err(books_failure)?;
+    eprintln!("created a ledger in {}", ledger.place);
+    println!("{}", ledger.id);
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,168 @@
+//! `tollgate issuer ...`: who issues documents, from which day on.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::client::{Client, ServerOptions, explain};
+use super::operator::ByHand;
+use super::output::{Output, print_json};
+use super::table::table;
+use crate::grpc::v1::{DatedIssuer, GetIssuerRequest, GetIssuerResponse, Issuer, SetIssuerRequest};
+
+/// What to do, and how to show it.
+#[derive(Args, Debug)]
+pub struct IssuerOptions {
+    #[command(subcommand)]
+    command: IssuerCommand,
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t = Output::Table, global = true)]
+    output: Output,
+    #[command(flatten)]
+    server: ServerOptions,
+}
+
+#[derive(Debug, Subcommand)]
+enum IssuerCommand {
+    /// Set who issues documents, all of it. Until it is set, no document is issued.
+    Set(Box<SetOptions>),
+    /// Show who issues documents, and whether drafts wait.
+    Show,
+}
+
+#[derive(Args, Debug)]
+struct SetOptions {
+    /// The name.
+    #[arg(long, value_name = "NAME")]
+    name: String,
+    /// A line of the address above the town; may be given several times.
+    #[arg(long, value_name = "LINE")]
+    address: Vec<String>,
+    /// The postal code.
+    #[arg(long, value_name = "CODE", default_value = "")]
+    postal_code: String,
+    /// The town.
+    #[arg(long, value_name = "TOWN", default_value = "")]
+    city: String,
+    /// The country, as ISO 3166-1 alpha-2 code.
+    #[arg(long, value_name = "CODE")]
+    country: String,
+    /// The tax id.
+    #[arg(long, value_name = "ID", default_value = "")]
+    tax_id: String,
+    /// Where to write to.
+    #[arg(long, value_name = "ADDRESS", default_value = "")]
+    email: String,
+    /// Where to call.
+    #[arg(long, value_name = "NUMBER", default_value = "")]
+    phone: String,
+    /// Where to look.
+    #[arg(long, value_name = "URL", default_value = "")]
+    website: String,
+    /// A line that says how to pay, such as a bank account; may be given several times.
+    #[arg(long, value_name = "LINE")]
+    payment: Vec<String>,
+    /// A line at the end of each document; may be given several times.
+    #[arg(long, value_name = "LINE")]
+    footer: Vec<String>,
+    /// From which day on [default: today, in the billing time zone]
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    from: Option<String>,
+    #[command(flatten)]
+    by_hand: ByHand,
+}
+
+/// Does it.
+pub async fn run(options: IssuerOptions) -> anyhow::Result<ExitCode> {
+    let IssuerOptions { command, output, server } = options;
+    let mut client = Client::connect(&server.server).await?;
+    if let IssuerCommand::Set(options) = command {
+        client.billing.set_issuer(request(*options)).await.map_err(explain)?;
+    }
+    let found = client.billing.get_issuer(GetIssuerRequest::default()).await.map_err(explain)?.into_inner();
+    match output {
+        Output::Table => println!("{}", as_text(&found)),
+        Output::Json => print_json(&as_json(&found)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn request(options: SetOptions) -> SetIssuerRequest {
+    let by_hand = options.by_hand;
+    SetIssuerRequest {
+        issuer_id: String::new(),
+        request_id: by_hand.request_id(),
+        issuer: Some(Issuer {
+            name: options.name,
+            address: options.address,
+            tax_id: options.tax_id,
+            email: options.email,
+            postal_code: options.postal_code,
+            city: options.city,
+            country_code: options.country,
+            phone: options.phone,
+            website: options.website,
+            payment_lines: options.payment,
+            footer_lines: options.footer,
+        }),
+        valid_from: options.from.unwrap_or_default(),
+        operator: by_hand.operator(),
+    }
+}
+
+fn as_text(found: &GetIssuerResponse) -> String {
+    let mut text = String::new();
+    for version in &found.issuers {
+        let issuer = version.issuer.clone().unwrap_or_default();
+        let town = format!("{} {}", issuer.postal_code, issuer.city);
+        let mut shown = table(["from", &version.valid_from], 2);
+        let rows = [
+            ("name", issuer.name),
+            ("address", issuer.address.join("\n")),
+            ("town", town.trim().to_owned()),
+            ("country", issuer.country_code),
+            ("tax id", issuer.tax_id),
+            ("email", issuer.email),
+            ("phone", issuer.phone),
+            ("website", issuer.website),
+            ("payment", issuer.payment_lines.join("\n")),
+            ("footer", issuer.footer_lines.join("\n")),
+        ];
+        for (name, value) in rows.into_iter().filter(|(_, value)| !value.is_empty()) {
+            shown.add_row([name, &value]);
+        }
+        text += &format!("{shown}\n");
+    }
+    match (found.waiting_drafts, found.waits_for.as_str()) {
+        (0, _) => text + "no draft waits",
+        (count, "") => text + &format!("{count} drafts are about to be issued"),
+        (count, waits_for) => text + &format!("{count} drafts are not issued yet: {waits_for}"),
+    }
+}
+
+fn as_json(found: &GetIssuerResponse) -> Value {
+    let version = |version: &DatedIssuer| json!({ "valid_from": version.valid_from, "issuer": version.issuer.as_ref().map(issuer_json) });
+    json!({
+        "issuers": found.issuers.iter().map(version).collect::<Value>(),
+        "waiting_drafts": found.waiting_drafts,
+        "waits_for": found.waits_for,
+    })
+}
+
+/// Who issues documents, for programs.
+pub fn issuer_json(issuer: &Issuer) -> Value {
+    json!({
+        "name": issuer.name,
+        "address": issuer.address,
+        "postal_code": issuer.postal_code,
+        "city": issuer.city,
+        "country_code": issuer.country_code,
+        "tax_id": issuer.tax_id,
+        "email": issuer.email,
+        "phone": issuer.phone,
+        "website": issuer.website,
+        "payment_lines": issuer.payment_lines,
+        "footer_lines": issuer.footer_lines,
+    })
+}

@@ -1,0 +1,97 @@
+//! Where the ledger is kept, and what for: the URL of a Redis, and whether a ledger may be created.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+/// Whether a ledger is created where there is none.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+#[command(next_help_heading = "Store")]
+pub struct CreateOptions {
+    /// Create the ledger if there is none, unless the billing store knows one that was lost. Without it, an empty Redis is refused; the
+    /// embedded engine creates its file where neither that nor the billing store's is there.
+    #[arg(long, env = "TOLLGATE_CREATE")]
+    pub create: bool,
+    /// What a ledger that is created is for.
+    #[arg(skip)]
+    pub purpose: Purpose,
+}
+
+/// What a ledger was created for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Purpose {
+    /// Charging customers.
+    #[default]
+    Charging,
+    /// `tollgate demo`, which makes up customers and moves the time.
+    Demo,
+    /// `tollgate bench`, which makes thousands of accounts.
+    Bench,
+}
+
+impl Purpose {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Charging => "charging",
+            Self::Demo => "demo",
+            Self::Bench => "bench",
+        }
+    }
+}
+
+/// The URL of a Redis, which may hold a password: shown without it.
+///
+/// Anything parses, because clap repeats what does not parse in its message; `ServeOptions::validate` refuses what is no such URL.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisUrl(String);
+
+impl RedisUrl {
+    /// The URL with its secrets: for whoever connects, not for logs.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    pub(super) fn validate(&self) -> anyhow::Result<()> {
+        let scheme = self.0.split("://").next().unwrap_or_default();
+        anyhow::ensure!(scheme != "rediss", "--redis rediss://: TLS to Redis is not supported yet; use redis:// or redis+unix://");
+        anyhow::ensure!(
+            self.connection_info().is_some() && ["redis", "redis+unix"].contains(&scheme),
+            "--redis takes redis://[user:password@]host[:port][/database] or redis+unix:///path"
+        );
+        Ok(())
+    }
+
+    fn connection_info(&self) -> Option<redis::ConnectionInfo> {
+        redis::IntoConnectionInfo::into_connection_info(self.0.as_str()).ok()
+    }
+}
+
+impl FromStr for RedisUrl {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for RedisUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.connection_info() {
+            Some(connection) => write!(formatter, "Redis at {}, database {}", connection.addr(), connection.redis_settings().db()),
+            None => formatter.write_str("a Redis"),
+        }
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "RedisUrl({self})")
+    }
+}

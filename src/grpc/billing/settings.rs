@@ -1,0 +1,216 @@
+//! The issuer, rates of tax, and accounts that are charged none: requests read, answers written.
+
+use jiff::civil::Date;
+use tonic::Status;
+
+use super::named;
+use crate::billing::document::{Exemption, Issuer, Relief};
+use crate::billing::issuer::{Applied, CategoryRate, Change, Dated, MAIN};
+use crate::billing::tax::TaxRate;
+use crate::domain::account::Category;
+use crate::domain::command::Note;
+use crate::grpc::front::Front;
+use crate::grpc::wire::reader::Reader;
+use crate::grpc::wire::{Position, listing};
+use crate::grpc::{status, v1};
+use crate::service::issuing::{self, IssuerView};
+
+/// Who issues documents.
+pub async fn get_issuer(front: &Front, request: v1::GetIssuerRequest) -> Result<v1::GetIssuerResponse, Status> {
+    let id = front.read(request.issuer_id, Position::default(), issuer_id)?;
+    let found = issuing::issuer(front.billing().await?, id, front.ledger.clock().now()).await;
+    let IssuerView { versions, waiting_drafts, waits_for } = found.map_err(|error| status::no_bills(&error, ""))?;
+    let dated =
+        |Dated { valid_from, value }: Dated<Issuer>| v1::DatedIssuer { valid_from: valid_from.to_string(), issuer: Some(issuer(value)) };
+    Ok(v1::GetIssuerResponse { issuers: versions.into_iter().map(dated).collect(), waiting_drafts, waits_for })
+}
+
+/// Sets who issues documents.
+pub async fn set_issuer(front: &Front, request: v1::SetIssuerRequest) -> Result<v1::SetIssuerResponse, Status> {
+    let (id, issuer, change) = front.read(request, Position::default(), |reader, request| {
+        let v1::SetIssuerRequest { issuer_id: id, request_id, issuer, valid_from, operator } = request;
+        let valid_from = optional_day(reader, "valid_from", &valid_from);
+        (issuer_id(reader, id), read_issuer(reader, issuer), change(reader, request_id, valid_from, operator))
+    })?;
+    let applied = front.billing().await?.set_issuer(id, &issuer, &change).await;
+    Ok(v1::SetIssuerResponse { replayed: is_replayed(applied)? })
+}
+
+/// The rates of tax.
+pub async fn list_tax_rates(front: &Front, request: v1::ListTaxRatesRequest) -> Result<v1::ListTaxRatesResponse, Status> {
+    let id = front.read(request.issuer_id, Position::default(), issuer_id)?;
+    let rates = front.billing().await?.tax_rates(id).await.map_err(|error| status::no_bills(&error, ""))?;
+    let rate = |Dated { valid_from, value: CategoryRate { category, rate } }: Dated<CategoryRate>| v1::TaxRate {
+        category: listing::category(category).into(),
+        valid_from: valid_from.to_string(),
+        percent: rate.to_string(),
+    };
+    Ok(v1::ListTaxRatesResponse { rates: rates.into_iter().map(rate).collect() })
+}
+
+/// Sets a rate of tax.
+pub async fn set_tax_rate(front: &Front, request: v1::SetTaxRateRequest) -> Result<v1::SetTaxRateResponse, Status> {
+    let (id, rate, change) = front.read(request, Position::default(), |reader, request| {
+        let v1::SetTaxRateRequest { issuer_id: id, request_id, rate, operator } = request;
+        if rate.is_none() {
+            reader.refuse("rate", "must be given");
+        }
+        let v1::TaxRate { category: of, valid_from, percent } = rate.unwrap_or_default();
+        let (rate, valid_from) = reader.within("rate", |reader| {
+            if valid_from.is_empty() {
+                reader.refuse("valid_from", "must be given: a rate of tax holds from a day on");
+            }
+            let rate = percent.parse::<TaxRate>().unwrap_or_else(|error| {
+                reader.refuse("percent", error.to_string());
+                TaxRate::default()
+            });
+            (CategoryRate { category: read_category(reader, of), rate }, optional_day(reader, "valid_from", &valid_from))
+        });
+        (issuer_id(reader, id), rate, change(reader, request_id, valid_from, operator))
+    })?;
+    let applied = front.billing().await?.set_tax_rate(id, rate, &change).await;
+    Ok(v1::SetTaxRateResponse { replayed: is_replayed(applied)? })
+}
+
+/// Whether an account is charged tax.
+pub async fn list_treatments(front: &Front, request: v1::ListTaxTreatmentsRequest) -> Result<v1::ListTaxTreatmentsResponse, Status> {
+    let (account, _) = named(front, request.account_id).await?;
+    let found = front.billing().await?.exemptions(&account).await.map_err(|error| status::no_bills(&error, ""))?;
+    let dated = |Dated { valid_from, value }: Dated<Option<Exemption>>| {
+        let (told, reason) = treatment(value.as_ref());
+        v1::DatedTaxTreatment { valid_from: valid_from.to_string(), treatment: told.into(), reason }
+    };
+    Ok(v1::ListTaxTreatmentsResponse { treatments: found.into_iter().map(dated).collect() })
+}
+
+/// Sets whether an account is charged tax.
+pub async fn set_treatment(front: &Front, request: v1::SetTaxTreatmentRequest) -> Result<v1::SetTaxTreatmentResponse, Status> {
+    let (account, exemption, change) = front.read(request, Position::default(), |reader, request| {
+        let v1::SetTaxTreatmentRequest { account_id, request_id, treatment, operator } = request;
+        if treatment.is_none() {
+            reader.refuse("treatment", "must be given");
+        }
+        let (exemption, valid_from) = reader.within("treatment", |reader| read_treatment(reader, treatment.unwrap_or_default()));
+        (account_id, exemption, change(reader, request_id, valid_from, operator))
+    })?;
+    let (account, _) = named(front, account).await?;
+    let applied = front.billing().await?.set_exemption(&account, exemption.as_ref(), &change).await;
+    Ok(v1::SetTaxTreatmentResponse { replayed: is_replayed(applied)? })
+}
+
+fn is_replayed(applied: Result<Applied, crate::billing::BillingError>) -> Result<bool, Status> {
+    applied.map(|applied| applied == Applied::Before).map_err(|error| status::no_bills(&error, ""))
+}
+
+/// Which issuer: there is one.
+fn issuer_id(reader: &mut Reader, id: String) -> &'static str {
+    if !id.is_empty() && id != MAIN {
+        reader.refuse("issuer_id", format!("must be empty or \"{MAIN}\": there is one issuer"));
+    }
+    MAIN
+}
+
+fn change(reader: &mut Reader, request_id: String, valid_from: Option<Date>, operator: Option<v1::Operator>) -> Change {
+    let mut note = Note::default();
+    reader.operator(operator, true, &mut note);
+    let request_id = reader.request_id("request_id", request_id);
+    Change { request_id, actor: note.actor, reason: note.reason, at: reader.now(), valid_from }
+}
+
+/// A day such as "2026-07-01"; empty: none is named.
+fn optional_day(reader: &mut Reader, field: &str, text: &str) -> Option<Date> {
+    // More is read as a day than is meant for one here: what is printed alike is.
+    let day = text.parse::<Date>().ok().filter(|day| day.to_string() == text);
+    if day.is_none() && !text.is_empty() {
+        reader.refuse(field, "must be a day such as 2026-07-01");
+    }
+    day
+}
+
+fn read_issuer(reader: &mut Reader, issuer: Option<v1::Issuer>) -> Issuer {
+    if issuer.is_none() {
+        reader.refuse("issuer", "must be given");
+        return Issuer::default();
+    }
+    let issuer = issuer.unwrap_or_default();
+    reader.within("issuer", |reader| {
+        let country = issuer.country_code;
+        if country.len() != 2 || !country.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            reader.refuse("country_code", "must be an ISO 3166-1 alpha-2 code: two capital letters, such as DE");
+        }
+        Issuer {
+            name: reader.text("name", issuer.name, 1..=200),
+            address: lines(reader, "address", issuer.address, 6),
+            postal_code: reader.text("postal_code", issuer.postal_code, 0..=20),
+            city: reader.text("city", issuer.city, 0..=100),
+            country,
+            tax_id: reader.text("tax_id", issuer.tax_id, 0..=64),
+            email: reader.text("email", issuer.email, 0..=200),
+            phone: reader.text("phone", issuer.phone, 0..=64),
+            website: reader.text("website", issuer.website, 0..=200),
+            payment: lines(reader, "payment_lines", issuer.payment_lines, 8),
+            footer: lines(reader, "footer_lines", issuer.footer_lines, 8),
+        }
+    })
+}
+
+fn lines(reader: &mut Reader, field: &'static str, lines: Vec<String>, most: usize) -> Vec<String> {
+    if lines.len() > most {
+        reader.refuse(field, format!("must be at most {most} lines"));
+    }
+    lines.into_iter().take(most).map(|line| reader.text(field, line, 0..=200)).collect()
+}
+
+fn read_treatment(reader: &mut Reader, dated: v1::DatedTaxTreatment) -> (Option<Exemption>, Option<Date>) {
+    let v1::DatedTaxTreatment { valid_from, treatment, reason } = dated;
+    let relief = match reader.choice("treatment", treatment) {
+        None | Some(v1::TaxTreatment::Unspecified) => {
+            reader.refuse("treatment", "must be TAX_TREATMENT_TAXED, _EXEMPT or _REVERSE_CHARGE");
+            None
+        }
+        Some(v1::TaxTreatment::Taxed) => None,
+        Some(v1::TaxTreatment::Exempt) => Some(Relief::Exempt),
+        Some(v1::TaxTreatment::ReverseCharge) => Some(Relief::ReverseCharge),
+    };
+    let bounds = if relief.is_some() { 1..=300 } else { 0..=0 };
+    let reason = reader.text("reason", reason, bounds);
+    (relief.map(|relief| Exemption { relief, reason }), optional_day(reader, "valid_from", &valid_from))
+}
+
+/// Whether tax is charged, and if not, why.
+#[must_use]
+pub fn treatment(exemption: Option<&Exemption>) -> (v1::TaxTreatment, String) {
+    match exemption {
+        None => (v1::TaxTreatment::Taxed, String::new()),
+        Some(Exemption { relief: Relief::Exempt, reason }) => (v1::TaxTreatment::Exempt, reason.clone()),
+        Some(Exemption { relief: Relief::ReverseCharge, reason }) => (v1::TaxTreatment::ReverseCharge, reason.clone()),
+    }
+}
+
+/// Who issues documents.
+#[must_use]
+pub fn issuer(issuer: Issuer) -> v1::Issuer {
+    v1::Issuer {
+        name: issuer.name,
+        address: issuer.address,
+        tax_id: issuer.tax_id,
+        email: issuer.email,
+        postal_code: issuer.postal_code,
+        city: issuer.city,
+        country_code: issuer.country,
+        phone: issuer.phone,
+        website: issuer.website,
+        payment_lines: issuer.payment,
+        footer_lines: issuer.footer,
+    }
+}
+
+fn read_category(reader: &mut Reader, number: i32) -> Option<Category> {
+    match reader.choice("category", number)? {
+        v1::ChargeCategory::Unspecified => None,
+        v1::ChargeCategory::Usage => Some(Category::Usage),
+        v1::ChargeCategory::Subscription => Some(Category::Subscription),
+        v1::ChargeCategory::Hardware => Some(Category::Hardware),
+        v1::ChargeCategory::Service => Some(Category::Service),
+    }
+}

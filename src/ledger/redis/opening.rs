@@ -1,0 +1,109 @@
+//! The ledger in a Redis is found, and opened; opening is not creating.
+//!
+//! A ledger is created by [`create`] alone (and by a restoration, see [`super::install`]). It is whole when its settings say so, which is
+//! written last; a creation that was interrupted is simply done again.
+
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use redis::AsyncConnectionConfig;
+use redis::aio::MultiplexedConnection;
+
+use super::RedisOptions;
+use super::prepare::check_server;
+use super::script::INITIALIZE;
+use super::stored::{Places, Stored};
+use crate::ledger::{Found, Identity, LedgerId, Opening, Purpose, StoreSettings};
+
+/// The ledger that a Redis holds under the store's name, whatever its settings; none: the store is empty. One that is being created is
+/// none yet.
+pub async fn find(options: &RedisOptions) -> anyhow::Result<Option<Found>> {
+    let mut connection = connect(options, 1).await?;
+    check_server(&mut connection).await?;
+    let nowhere = StoreSettings { partitions: 0, billing_time_zone: String::new(), window: 0 };
+    let stored = Places::new(&options.store_name, &nowhere).read(&mut connection).await?;
+    Ok(stored.filter(|stored| !stored.is_being_created).map(|stored| Found { id: stored.ledger, purpose: stored.purpose }))
+}
+
+/// The ledger in a Redis, created only if `opening` says so. Its partitions are checked by each connection, see [`super::prepare`].
+pub async fn open(options: &RedisOptions, settings: &StoreSettings, opening: Opening) -> anyhow::Result<Identity> {
+    let mut connection = connect(options, 1).await?;
+    check_server(&mut connection).await?;
+    let places = Places::new(&options.store_name, settings);
+    let stored = match places.read(&mut connection).await? {
+        Some(stored) if !stored.is_being_created => stored,
+        found => match opening.purpose() {
+            Some(purpose) => create(&mut connection, &places, settings, purpose).await?,
+            None if found.is_some() => bail!("the store is being created; if nobody does, that was interrupted: run tollgate init again"),
+            None => bail!("the store is empty: there is no {} in {}", places.head, options.place()),
+        },
+    };
+    stored.check(settings)?;
+    let id = match stored.ledger {
+        Some(id) => id,
+        None => give_id(&mut connection, &places, &stored, opening.new_id()?).await?,
+    };
+    Ok(Identity { id, purpose: stored.purpose, place: options.place() })
+}
+
+/// Creates the ledger. Whoever does so at the same time creates the same.
+async fn create(
+    connection: &mut MultiplexedConnection,
+    places: &Places,
+    settings: &StoreSettings,
+    purpose: Purpose,
+) -> anyhow::Result<Stored> {
+    let beginning = Stored { is_being_created: true, ..Stored::whole(LedgerId::random(), purpose, settings) };
+    let claimed = places.claim(connection, &beginning).await?;
+    if !claimed.is_being_created {
+        return Ok(claimed);
+    }
+    Stored { is_being_created: false, ..claimed.clone() }.check(settings)?;
+    for partition in &places.partitions {
+        let accounts: usize = redis::cmd("HLEN").arg(partition.accounts()).query_async(connection).await?;
+        if accounts > 1 {
+            bail!("{} holds accounts, though the store's settings are gone: it is not created anew", partition.accounts());
+        }
+        let mut command = redis::cmd("EVAL");
+        command.arg(&INITIALIZE.text).arg(partition.all.len()).arg(&partition.all);
+        command.exec_async(connection).await.context("cannot initialize the store")?;
+    }
+    let whole = Stored { is_being_created: false, ..claimed };
+    places.write_copies(connection, &whole).await?;
+    places.write_head(connection, &whole).await?;
+    tracing::info!(ledger = ?whole.ledger, settings = ?whole.settings, "created a ledger in Redis");
+    Ok(whole)
+}
+
+/// Gives a ledger of an earlier version its id. The first partition's copy decides whose id it gets, should several processes do so.
+async fn give_id(connection: &mut MultiplexedConnection, places: &Places, stored: &Stored, id: LedgerId) -> anyhow::Result<LedgerId> {
+    let [first, ..] = places.partitions.as_slice() else { bail!("the store has no partitions") };
+    let offered = serde_json::to_string(&Stored { ledger: Some(id), ..stored.clone() })?;
+    redis::cmd("SET").arg(&first.settings).arg(offered).arg("NX").exec_async(connection).await?;
+    let copy: Option<String> = redis::cmd("GET").arg(&first.settings).query_async(connection).await?;
+    let id = Places::id_in_copy(&first.settings, copy.as_deref())?;
+    let whole = Stored { ledger: Some(id), ..stored.clone() };
+    places.write_copies(connection, &whole).await?;
+    places.write_head(connection, &whole).await?;
+    tracing::info!(ledger = %id, "the ledger was given an id");
+    Ok(id)
+}
+
+/// A connection of its own, which waits for so many times as long as others.
+pub(super) async fn connect(options: &RedisOptions, patience: u32) -> anyhow::Result<MultiplexedConnection> {
+    let client = redis::Client::open(options.connection_info()?)?;
+    let patience = options.response_timeout * patience;
+    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(patience)).set_response_timeout(Some(patience));
+    client.get_multiplexed_async_connection_with_config(&config).await.with_context(|| format!("cannot connect to {}", options.place()))
+}
+
+impl RedisOptions {
+    /// Where it is, for people: without a password.
+    #[must_use]
+    pub fn place(&self) -> Arc<str> {
+        match self.connection_info() {
+            Ok(info) => format!("Redis at {}, database {}, as {:?}", info.addr(), info.redis_settings().db(), self.store_name).into(),
+            Err(_) => "Redis".into(),
+        }
+    }
+}

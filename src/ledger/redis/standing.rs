@@ -1,0 +1,36 @@
+//! Whether the store is still the one that was opened. Each look tells it to all connections of the process: a Redis may be emptied,
+//! and filled with another ledger, while they stay connected.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::ledger::LedgerError;
+
+/// What the last look has found. Cheap to clone; all clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct Standing(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// All that is looked at while nothing is wrong.
+    is_lost: AtomicBool,
+    reason: Mutex<Arc<str>>,
+}
+
+impl Standing {
+    /// Refuses to use a store that is not the one that was opened.
+    pub fn ensure(&self) -> Result<(), LedgerError> {
+        if !self.0.is_lost.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        Err(LedgerError::NotDone(Arc::clone(&self.0.reason.lock().unwrap_or_else(PoisonError::into_inner))))
+    }
+
+    /// Notes what a look has found.
+    pub fn set(&self, found: &Result<(), String>) {
+        if let Err(reason) = found {
+            *self.0.reason.lock().unwrap_or_else(PoisonError::into_inner) = reason.as_str().into();
+        }
+        self.0.is_lost.store(found.is_err(), Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,127 @@
+//! What a store in Redis says of itself: its settings and the ledger's id, in one key of the store, and a copy under the tag of each
+//! partition, so that a partition can be checked where it is.
+
+use anyhow::{Context, bail, ensure};
+use redis::aio::MultiplexedConnection;
+use serde::{Deserialize, Serialize};
+
+use super::keys::{PartitionKeys, settings_key};
+use super::script::FORMAT_VERSION;
+use crate::ledger::{LedgerId, Purpose, StoreSettings};
+
+/// What the store says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Stored {
+    pub(super) format_version: u32,
+    /// Whether it is being created: parts of it are missing.
+    #[serde(default)]
+    pub(super) is_being_created: bool,
+    /// Whether a restoration is under way: parts of the store are missing.
+    #[serde(default)]
+    pub(super) is_being_restored: bool,
+    /// The ledger's id; none: the store is of an earlier version.
+    #[serde(default)]
+    pub(super) ledger: Option<LedgerId>,
+    #[serde(default)]
+    pub(super) purpose: Purpose,
+    #[serde(flatten)]
+    pub(super) settings: StoreSettings,
+}
+
+impl Stored {
+    /// Of a store that is whole.
+    pub(super) fn whole(ledger: LedgerId, purpose: Purpose, settings: &StoreSettings) -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            is_being_created: false,
+            is_being_restored: false,
+            ledger: Some(ledger),
+            purpose,
+            settings: settings.clone(),
+        }
+    }
+
+    fn to_text(&self) -> anyhow::Result<String> {
+        Ok(serde_json::to_string(self)?)
+    }
+
+    /// Reads what a key holds.
+    pub(super) fn parse(key: &str, text: &str) -> anyhow::Result<Self> {
+        serde_json::from_str(text).with_context(|| format!("{key} holds what this version cannot read"))
+    }
+
+    /// Whether it can be used: it is whole, of this version, and was set up like this.
+    pub(super) fn check(&self, settings: &StoreSettings) -> anyhow::Result<()> {
+        if self.format_version != FORMAT_VERSION {
+            bail!("the store has format version {}, and this is a tollgate for version {FORMAT_VERSION}", self.format_version);
+        }
+        if self.is_being_restored {
+            bail!("the store is being restored; if nobody does, that was interrupted: run tollgate restore again");
+        }
+        if self.is_being_created {
+            bail!("the store is being created; if nobody does, that was interrupted: run tollgate init again");
+        }
+        ensure!(
+            self.settings == *settings,
+            "the store was initialized with other settings: {:?}; this tollgate was started with {settings:?}",
+            self.settings
+        );
+        Ok(())
+    }
+}
+
+/// The keys in which a store says what it is.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    /// That of the store: written last, so that a store with it is whole.
+    pub(super) head: String,
+    /// The partitions.
+    pub(super) partitions: Vec<PartitionKeys>,
+}
+
+impl Places {
+    pub(super) fn new(store: &str, settings: &StoreSettings) -> Self {
+        Self { head: settings_key(store), partitions: PartitionKeys::of_store(store, settings.partitions) }
+    }
+
+    /// What the store says of itself; none: it is empty.
+    pub(super) async fn read(&self, connection: &mut MultiplexedConnection) -> anyhow::Result<Option<Stored>> {
+        let text: Option<String> = redis::cmd("GET").arg(&self.head).query_async(connection).await?;
+        text.map(|text| Stored::parse(&self.head, &text)).transpose()
+    }
+
+    /// Writes what the store says of itself.
+    pub(super) async fn write_head(&self, connection: &mut MultiplexedConnection, stored: &Stored) -> anyhow::Result<()> {
+        redis::cmd("SET").arg(&self.head).arg(stored.to_text()?).exec_async(connection).await?;
+        Ok(())
+    }
+
+    /// Writes it where nothing is written yet. Returns what is written there now.
+    pub(super) async fn claim(&self, connection: &mut MultiplexedConnection, stored: &Stored) -> anyhow::Result<Stored> {
+        redis::cmd("SET").arg(&self.head).arg(stored.to_text()?).arg("NX").exec_async(connection).await?;
+        self.read(connection).await?.context("the store's settings have vanished")
+    }
+
+    /// Writes the partitions' copies.
+    pub(super) async fn write_copies(&self, connection: &mut MultiplexedConnection, stored: &Stored) -> anyhow::Result<()> {
+        let text = stored.to_text()?;
+        for partition in &self.partitions {
+            redis::cmd("SET").arg(&partition.settings).arg(&text).exec_async(connection).await?;
+        }
+        Ok(())
+    }
+
+    /// Drops the partitions' copies: no reader takes the store for a whole one.
+    pub(super) async fn drop_copies(&self, connection: &mut MultiplexedConnection) -> anyhow::Result<()> {
+        for partition in &self.partitions {
+            redis::cmd("DEL").arg(&partition.settings).exec_async(connection).await?;
+        }
+        Ok(())
+    }
+
+    /// The id in a partition's copy, by the answer to GET.
+    pub(super) fn id_in_copy(key: &str, copy: Option<&str>) -> anyhow::Result<LedgerId> {
+        let text = copy.with_context(|| format!("there is no {key}"))?;
+        Stored::parse(key, text)?.ledger.with_context(|| format!("{key} names no ledger"))
+    }
+}

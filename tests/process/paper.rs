@@ -1,0 +1,210 @@
+//! What is printed: who issues it, and with which tax.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tollgate::grpc::v1::{self, PaymentMode};
+
+use crate::command::Operator;
+use crate::service::{Client, PATIENCE, Service, binary, debit, money};
+use crate::support::temporary_folder;
+
+/// A service by a clock that stands, and who calls it.
+struct Paper {
+    folder: tempfile::TempDir,
+    service: Service,
+    operator: Operator,
+}
+
+impl Paper {
+    fn at(time: &str) -> Self {
+        let folder = temporary_folder();
+        std::fs::write(folder.path().join("clock"), time).unwrap();
+        let [store, clock] = ["ledger.db", "clock"].map(|name| folder.path().join(name).display().to_string());
+        let service = Service::start(&["--store", &store, "--test-clock", &clock], &[]);
+        let operator = Operator::of(&service);
+        Self { folder, service, operator }
+    }
+
+    fn go_to(&self, time: &str) {
+        // In one step: the service reads it at any time.
+        let next = self.folder.path().join("next");
+        std::fs::write(&next, time).unwrap();
+        std::fs::rename(next, self.folder.path().join("clock")).unwrap();
+    }
+
+    fn run(&self, words: &[&str]) {
+        let ended = self.operator.run_words(words);
+        assert!(ended.status.success(), "{words:?}: {ended:?}");
+    }
+
+    fn issuer(&self) {
+        self.run(&["issuer", "set", "--name", "Nordlicht GmbH", "--address", "Kai 1", "--city", "Hamburg", "--country", "DE"]);
+    }
+
+    /// The documents of a state, the oldest first, when there are so many.
+    fn documents(&self, state: &str, count: usize) -> Vec<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = self.operator.json(&format!("invoice list --state {state}"));
+            let found = found.as_array().unwrap();
+            if found.len() == count {
+                return found.iter().rev().cloned().collect();
+            }
+            assert!(Instant::now() < deadline, "not {count} documents {state}: {found:#?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+async fn charge(client: &mut Client, account: &str, request_id: &str, amount: &str, category: v1::ChargeCategory) {
+    let usage = Some(v1::Usage { item: "x".into(), category: category.into(), ..Default::default() });
+    client.charging.debit(v1::DebitRequest { usage, ..debit(account, request_id, amount) }).await.unwrap();
+}
+
+/// "19 %: 8.40 + 1.60 = 10.00" of each rate: net, tax, gross.
+fn taxes(document: &Value) -> Vec<String> {
+    let line = |tax: &Value| {
+        let text = |field: &str| tax[field].as_str().unwrap().to_owned();
+        format!("{} %: {} + {} = {}", text("percent"), text("net"), text("tax"), text("gross"))
+    };
+    document["taxes"].as_array().unwrap().iter().map(line).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drafts_wait_for_an_issuer_and_a_rate_of_tax_and_say_so() {
+    let paper = Paper::at("2026-07-10T12:00:00Z");
+    let mut client = paper.service.client().await;
+    client.open("acme", PaymentMode::Postpaid, "100", "0").await;
+    charge(&mut client, "acme", "c-1", "10", v1::ChargeCategory::Usage).await;
+    tokio::task::block_in_place(|| {
+        paper.go_to("2026-08-02T09:00:00Z");
+        let draft = &paper.documents("draft", 1)[0];
+        assert_eq!(draft["waits_for"], "no issuer is set: tollgate issuer set");
+        let shown = paper.operator.run("issuer show");
+        assert!(shown.output.contains("1 drafts are not issued yet: no issuer is set"), "{shown:?}");
+        paper.issuer();
+        let deadline = Instant::now() + PATIENCE;
+        while paper.operator.json("issuer show")["waits_for"] != "no tax rate of usage is set for 2026-07-31: tollgate tax set" {
+            assert!(Instant::now() < deadline, "{}", paper.operator.json("issuer show"));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // One that begins later is no help.
+        paper.run(&["tax", "set", "16", "--from", "2026-08-01"]);
+        paper.run(&["tax", "set", "19", "--from", "2026-01-01"]);
+        let issued = &paper.documents("issued", 1)[0];
+        // 10 x 19 / 119 = 1.5966...
+        assert_eq!(taxes(issued), ["19 %: 8.40 + 1.60 = 10.00"]);
+        assert_eq!((&issued["issuer"]["name"], &issued["issuer"]["country_code"]), (&"Nordlicht GmbH".into(), &"DE".into()));
+        assert_eq!(paper.operator.json("issuer show")["waiting_drafts"], 0);
+    });
+    assert!(paper.service.stopped().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_has_the_tax_of_the_period_that_it_covers() {
+    let paper = Paper::at("2026-06-10T12:00:00Z");
+    let mut client = paper.service.client().await;
+    for account in ["both", "exempt", "reverse"] {
+        client.open(account, PaymentMode::Postpaid, "1000", "0").await;
+    }
+    for account in ["both", "exempt", "reverse"] {
+        charge(&mut client, account, "june", "10.005", v1::ChargeCategory::Usage).await;
+    }
+    charge(&mut client, "both", "router", "10.005", v1::ChargeCategory::Hardware).await;
+    tokio::task::block_in_place(|| {
+        paper.issuer();
+        paper.run(&["tax", "exempt", "exempt", "--text", "Section 4 no. 11", "--from", "2026-01-01"]);
+        paper.run(&["tax", "exempt", "reverse", "--text", "Article 196", "--reverse-charge", "--from", "2026-06-30"]);
+        paper.go_to("2026-07-05T12:00:00Z");
+        paper.run(&["tax", "set", "16", "--from", "2026-07-01"]);
+        // June is closed, and waits for its rates; who is exempt needs none.
+        paper.documents("issued", 2);
+        paper.documents("draft", 1);
+    });
+    charge(&mut client, "both", "july", "10", v1::ChargeCategory::Usage).await;
+    tokio::task::block_in_place(|| {
+        paper.run(&["tax", "set", "19", "--from", "2020-01-01"]);
+        paper.run(&["tax", "set", "7", "--category", "hardware", "--from", "2020-01-01"]);
+        paper.go_to("2026-08-05T12:00:00Z");
+        let issued = paper.documents("issued", 4);
+        let of = |account: &str| issued.iter().filter(|document| document["account_id"] == account).collect::<Vec<_>>();
+        let [june, july] = of("both")[..] else { panic!("{issued:#?}") };
+        // 20.01 = 10.01 + 10.00; 10.01 x 19 / 119 = 1.5982..., 10 x 7 / 107 = 0.6542..., 10 x 16 / 116 = 1.3793...
+        assert_eq!(
+            (&june["total"], taxes(june)),
+            (&"20.01".into(), vec!["19 %: 8.41 + 1.60 = 10.01".into(), "7 %: 9.35 + 0.65 = 10.00".into()])
+        );
+        assert_eq!(taxes(july), ["16 %: 8.62 + 1.38 = 10.00"]);
+        // 10.005 is 10.01 half-up.
+        for (account, treatment, text) in [("exempt", "exempt", "Section 4 no. 11"), ("reverse", "reverse charge", "Article 196")] {
+            let document = of(account)[0];
+            assert_eq!(taxes(document), ["0 %: 10.01 + 0.00 = 10.01"], "{account}");
+            assert_eq!((&document["tax_treatment"], &document["tax_treatment_reason"]), (&treatment.into(), &text.into()));
+            let number = document["number"].as_str().unwrap();
+            let page = paper.operator.run(&format!("invoice html {number} --file -")).output;
+            assert!(page.contains(text), "{page}");
+        }
+    });
+    // What is refunded has the rates of its document, whatever holds by then; the other rate is left alone.
+    let refund = v1::RefundRequest {
+        account_id: "both".into(),
+        request_id: "r-1".into(),
+        charge_id: "router".into(),
+        amount: money("4"),
+        reason: "returned".into(),
+        ..Default::default()
+    };
+    client.charging.refund(refund).await.unwrap();
+    tokio::task::block_in_place(|| {
+        let issued = paper.documents("issued", 5);
+        let note = issued.iter().find(|document| document["kind"] == "credit note").unwrap();
+        // 10.00 had 0.65; of 6.00 it is 0.3925...
+        assert_eq!(taxes(note), ["7 %: 3.74 + 0.26 = 4.00"]);
+    });
+    assert!(paper.service.stopped().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_setting_is_made_once_under_its_request_id_whoever_repeats_it() {
+    let paper = Paper::at("2026-06-10T12:00:00Z");
+    let mut client = paper.service.client().await;
+    let request = |percent: &str, actor: &str| v1::SetTaxRateRequest {
+        request_id: "law-1".into(),
+        rate: Some(v1::TaxRate { valid_from: "2026-01-01".into(), percent: percent.into(), ..Default::default() }),
+        operator: Some(v1::Operator { actor: actor.into(), reason: actor.into() }),
+        ..Default::default()
+    };
+    assert!(!client.billing.set_tax_rate(request("19", "eve")).await.unwrap().into_inner().replayed);
+    assert!(client.billing.set_tax_rate(request("19", "bob")).await.unwrap().into_inner().replayed);
+    let reused = client.billing.set_tax_rate(request("7", "eve")).await.unwrap_err();
+    assert!(reused.message().contains("used for something else"), "{reused:?}");
+    let rates = client.billing.list_tax_rates(v1::ListTaxRatesRequest::default()).await.unwrap().into_inner().rates;
+    assert_eq!(rates.iter().map(|rate| rate.percent.as_str()).collect::<Vec<_>>(), ["19"]);
+    let wrong = client.billing.set_tax_rate(request("190", "eve")).await.unwrap_err();
+    assert!(wrong.message().starts_with("rate.percent must be a percentage from 0 to 100"), "{wrong:?}");
+    assert!(paper.service.stopped().await.success());
+}
+
+#[test]
+fn a_start_that_sets_issuer_or_tax_names_the_command_to_use() {
+    let folder = temporary_folder();
+    let store = folder.path().join("ledger.db").display().to_string();
+    let refused = |option: &[&str], variable: Option<&str>, command: &str| {
+        for role in ["serve", "aggregate", "verify"] {
+            let mut start = std::process::Command::new(binary());
+            start.env_clear().args([role, "--store", &store]).args(option).envs(variable.map(|name| (name, "x")));
+            let ended = start.output().unwrap();
+            let error = String::from_utf8(ended.stderr).unwrap();
+            assert!(ended.status.code() == Some(2) && error.contains(command), "{role} {option:?} {variable:?}: {error}");
+        }
+    };
+    refused(&["--tax-rate", "19"], None, "tollgate tax set");
+    refused(&[], Some("TOLLGATE_TAX_RATE"), "tollgate tax set");
+    for name in ["NAME", "ADDRESS", "TAX_ID", "EMAIL"] {
+        refused(&[], Some(&format!("TOLLGATE_ISSUER_{name}")), "tollgate issuer set");
+        refused(&[&format!("--issuer-{}", name.to_lowercase().replace('_', "-")), "x"], None, "tollgate issuer set");
+    }
+    assert!(!Path::new(&store).exists());
+}
