@@ -216,7 +216,7 @@ impl AccountState {
                 self.bill = self.last_bill;
             }
             EntryKind::Suspended => self.status = Status::Suspended,
-            EntryKind::Resumed => self.status = Status::Active,
+            EntryKind::Resumed | EntryKind::Reopened => self.status = Status::Active,
             EntryKind::Closed => self.status = Status::Closed,
             _ => {}
         }

@@ -192,6 +192,9 @@ pub struct Wallet {
     pub withdrawn: i64,
     /// Corrections by hand, signed.
     pub adjusted: i64,
+    /// Debts that were given up, less what was taken back of that.
+    #[serde(default)]
+    pub written_off: i64,
     /// Single charges that were bills of their own meanwhile: zero or negative. Each has an invoice of its own.
     pub invoiced: i64,
     /// Rounding of those to the minor unit, signed.

@@ -156,6 +156,7 @@ pub fn statement() -> Document {
         refunded: euros("2.5"),
         withdrawn: euros("-10"),
         adjusted: euros("5"),
+        written_off: 0,
         invoiced: 0,
         rounded: 0,
         closing: euros("86.10148"),

@@ -70,7 +70,7 @@ struct Wanted<'a> {
     bills: BTreeSet<(&'a str, u32)>,
     /// Accounts whose invoices may be paid by what was paid in before, or by what is left when a payment is reversed.
     payers: BTreeSet<&'a str>,
-    /// Payments that are reversed.
+    /// Payments and write-offs that are reversed.
     reversed: BTreeSet<(&'a str, &'a str)>,
     /// Charges that are refunded: account, request id.
     refunded: BTreeSet<(&'a str, &'a str)>,
@@ -84,10 +84,10 @@ impl<'a> Wanted<'a> {
         for Record { entry, .. } in records {
             let account = entry.account.as_str();
             match entry.kind {
-                EntryKind::ToppedUp | EntryKind::PaymentRecorded => {}
+                EntryKind::ToppedUp | EntryKind::PaymentRecorded | EntryKind::WrittenOff => {}
                 EntryKind::Adjusted if entry.amount > 0 => {}
                 EntryKind::Converted if entry.mode == Mode::Postpaid => {}
-                EntryKind::PaymentReversed => {
+                EntryKind::PaymentReversed | EntryKind::WriteOffReversed => {
                     wanted.reversed.insert((account, &entry.refers_to));
                     wanted.payers.insert(account);
                 }
@@ -198,14 +198,14 @@ impl Desk {
     fn take(&mut self, record: &Record, rounding: Rounding) -> Result<(), BillingError> {
         let entry = &record.entry;
         match entry.kind {
-            EntryKind::ToppedUp | EntryKind::PaymentRecorded => self.credit(entry),
+            EntryKind::ToppedUp | EntryKind::PaymentRecorded | EntryKind::WrittenOff => self.credit(entry),
             EntryKind::Adjusted if entry.amount > 0 => self.credit(entry),
             EntryKind::RefundedBalance => {
                 self.refund(record)?;
                 self.credit(entry);
             }
             EntryKind::RefundedUnbilled => self.refund(record)?,
-            EntryKind::PaymentReversed => {
+            EntryKind::PaymentReversed | EntryKind::WriteOffReversed => {
                 let receivables = &mut self.account(entry).receivables;
                 let allocations = receivables.reverse(&entry.refers_to, entry.amount, entry.balance);
                 self.allocated(entry, allocations);

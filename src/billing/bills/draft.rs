@@ -194,8 +194,9 @@ impl CutBill {
 
     /// After a conversion within the bill, or when a prepaid charge or its refund fell into it, the customer sees the wallet too.
     fn has_prepaid_part(&self, document: &Document, wallet: &Wallet) -> bool {
-        let has_moved =
-            [wallet.opening, wallet.closing, wallet.paid_in, wallet.adjusted, wallet.refunded].iter().any(|amount| *amount != 0);
+        let has_moved = [wallet.opening, wallet.closing, wallet.paid_in, wallet.adjusted, wallet.written_off, wallet.refunded]
+            .iter()
+            .any(|amount| *amount != 0);
         !document.deducted.is_empty() || (self.was_converted && has_moved)
     }
 
@@ -223,6 +224,7 @@ impl CutBill {
             withdrawn: -sum(&[EntryKind::Withdrawn]),
             // The bill's own rounding of the amount due comes behind its balance; another is what a closing rounded off.
             adjusted: sum(&[EntryKind::Adjusted, EntryKind::AmountDueRounded]) - self.due_rounding,
+            written_off: sum(&[EntryKind::WrittenOff]) - sum(&[EntryKind::WriteOffReversed]),
             invoiced: self.single[0],
             rounded: self.single[1],
             closing: self.balance,
@@ -238,8 +240,9 @@ impl CutBill {
             let (sum, closed, difference) = (show(items), show(self.closed), show(items - self.closed));
             differences.push(format!("the items add up to {sum}, but the ledger closed {closed}: a difference of {difference}"));
         }
-        let Wallet { opening, paid_in, reversed, charged, refunded, withdrawn, adjusted, invoiced, rounded, closing } = *wallet;
-        let moved = opening + paid_in + reversed + charged + refunded + withdrawn + adjusted + invoiced + rounded;
+        let Wallet { opening, paid_in, reversed, charged, refunded, withdrawn, adjusted, written_off, invoiced, rounded, closing } =
+            *wallet;
+        let moved = opening + paid_in + reversed + charged + refunded + withdrawn + adjusted + written_off + invoiced + rounded;
         if moved != closing {
             let (sum, closed, difference) = (show(moved), show(closing), show(moved - closing));
             differences.push(format!("the balance adds up to {sum}, but the ledger closed at {closed}: a difference of {difference}"));

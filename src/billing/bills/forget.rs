@@ -37,7 +37,7 @@ pub async fn forget(connection: &mut AnyConnection, record: &Record) -> Result<(
         let sql = "UPDATE credits SET allocated = allocated - $1 WHERE account = $2 AND sequence = $3";
         sqlx::query(sql).bind(amount).bind(account.to_owned()).bind(credit).execute(&mut *connection).await?;
     }
-    if entry.kind == EntryKind::PaymentReversed {
+    if matches!(entry.kind, EntryKind::PaymentReversed | EntryKind::WriteOffReversed) {
         let last = "SELECT MAX(sequence) FROM credits WHERE account = $2 AND request_id = $3";
         let sql = format!("UPDATE credits SET reversed = reversed - $1 WHERE account = $2 AND sequence = ({last})");
         let query = sqlx::query(AssertSqlSafe(sql)).bind(entry.amount).bind(account.to_owned()).bind(entry.refers_to.clone());

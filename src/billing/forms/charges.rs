@@ -97,6 +97,7 @@ impl Charges<'_> {
             ("Refunds", wallet.refunded, false),
             ("Withdrawals", wallet.withdrawn, false),
             ("Corrections", wallet.adjusted, false),
+            ("Debts given up", wallet.written_off, false),
             ("Charges invoiced one by one", wallet.invoiced, false),
             ("Rounding", wallet.rounded, false),
         ];

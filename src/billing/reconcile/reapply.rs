@@ -138,7 +138,12 @@ async fn command(
         EntryKind::Resumed => Action::Resume,
         EntryKind::Closed => Action::Close,
         EntryKind::Reserved | EntryKind::ReservationExtended | EntryKind::Released => return Ok(Err("not applied: reservations pass")),
-        EntryKind::WrittenOff | EntryKind::WriteOffReversed | EntryKind::Reopened => return Ok(Err("not applied: not known yet")),
+        EntryKind::WrittenOff => Action::WriteOff { amount: Some(quote) },
+        EntryKind::WriteOffReversed => match undo(billing, ledger, entry, quote, EntryKind::is_write_off).await? {
+            Some(undo) => Action::ReverseWriteOff(undo),
+            None => return Ok(Err("not applied: the write-off is not known")),
+        },
+        EntryKind::Reopened => Action::Reopen,
         EntryKind::PeriodClosed | EntryKind::FinalBilled | EntryKind::Rounded | EntryKind::AmountDueRounded => {
             return Ok(Err("not applied: the ledger closes bills by itself"));
         }

@@ -63,6 +63,7 @@ pub fn in_full(invoice: &Invoice) -> String {
             ("refunded", &wallet.refunded),
             ("paid out", &wallet.withdrawn),
             ("corrected", &wallet.adjusted),
+            ("given up", &wallet.written_off),
             ("invoiced one by one", &wallet.invoiced),
             ("rounded", &wallet.rounded),
         ];
@@ -150,7 +151,7 @@ pub fn as_json(invoice: &Invoice) -> Value {
         json!({
             "opening": wallet.opening, "paid_in": wallet.paid_in, "reversed": wallet.reversed, "charged": wallet.charged,
             "refunded": wallet.refunded, "withdrawn": wallet.withdrawn, "adjusted": wallet.adjusted, "invoiced": wallet.invoiced,
-            "rounded": wallet.rounded, "closing": wallet.closing,
+            "written_off": wallet.written_off, "rounded": wallet.rounded, "closing": wallet.closing,
         })
     });
     json!({

@@ -139,6 +139,7 @@ fn wallet(wallet: &Wallet, decimals: u8, minor_digits: u8) -> v1::InvoiceWallet 
         refunded: amount(wallet.refunded),
         withdrawn: amount(wallet.withdrawn),
         adjusted: amount(wallet.adjusted),
+        written_off: amount(wallet.written_off),
         invoiced: amount(wallet.invoiced),
         rounded: amount(wallet.rounded),
         closing: amount(wallet.closing),
