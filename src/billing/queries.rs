@@ -6,7 +6,7 @@ use sqlx::AssertSqlSafe;
 
 use super::chain;
 use super::partitions::{self, Partition};
-use super::record::{COLUMNS, Record, number, request_key};
+use super::record::{COLUMNS, Record, narrow, number, request_key};
 use super::{Billing, BillingError};
 use crate::domain::account::Millis;
 use crate::domain::entry::EntryKind;
@@ -17,11 +17,17 @@ impl Billing {
         partitions::all(&self.store).await
     }
 
+    /// The sequence of the first entry of a partition that is not here yet; 1: none is.
+    pub async fn next_sequence(&self, partition: u16) -> Result<u64, BillingError> {
+        let query = sqlx::query("SELECT next_sequence FROM partitions WHERE partition = $1").bind(i64::from(partition));
+        query.fetch_optional(self.store.pool()).await?.map_or(Ok(1), |row| narrow(&row, "next_sequence"))
+    }
+
     /// Charges and refunds, in journal order, accepted in `from..to`, after the given place.
     pub async fn usage(&self, from: Millis, to: Millis, after: Option<(u16, u64)>, count: usize) -> Result<Vec<Record>, BillingError> {
         let (partition, sequence) = after.map_or((-1, 0), |(partition, sequence)| (i64::from(partition), number(sequence)));
         let sql = format!(
-            "SELECT {COLUMNS} FROM entries WHERE (partition > $1 OR (partition = $1 AND sequence > $2)) AND time >= $3 AND time < $4 \
+            "SELECT {COLUMNS} FROM entries WHERE (partition, sequence) > ($1, $2) AND time >= $3 AND time < $4 \
              AND kind IN (3, 4, 5, 6, 7) ORDER BY partition, sequence LIMIT $5"
         );
         let query = sqlx::query(AssertSqlSafe(sql)).bind(partition).bind(sequence).bind(from).bind(to);

@@ -12,16 +12,14 @@ use super::wire::Decided;
 use super::wire::render::amount;
 use crate::billing::Billing;
 use crate::billing::suggestion::{Suggestion, suggest};
-use crate::domain::account::{Account, Mode};
+use crate::domain::account::{Account, Millis, Mode};
 use crate::domain::command::Action;
 use crate::domain::entry::EntryKind;
 use crate::domain::outcome::Verdict;
+use crate::ledger::Ledger;
 
 /// How long the billing store, and the journal, may take to answer.
 const PATIENCE: Duration = Duration::from_millis(100);
-
-/// How many entries are read to find the final bill: a conversion writes at most four.
-const ENTRIES: usize = 6;
 
 /// What is known besides the decision.
 #[derive(Clone, Debug, Default)]
@@ -54,41 +52,35 @@ pub async fn known(front: &Front, decided: &Decided) -> Known {
     match &decided.subject.command.action {
         Action::Convert { mode: Mode::Postpaid, .. } => {
             if let Some(billing) = &front.billing {
-                let asked = deadline::addition(PATIENCE, ask(billing, decided)).await;
+                let (id, account) = (decided.subject.command.account.clone(), decided.outcome.account);
+                let asking = front.offload.run(ask(billing.clone(), id, account, decided.now));
+                let asked = deadline::addition(PATIENCE, asking).await.and_then(Result::ok);
                 (known.month_is_billed, known.suggestion) = asked.unwrap_or_default();
             }
         }
         Action::Convert { mode: Mode::Prepaid, .. } => {
-            known.final_bill = deadline::addition(PATIENCE, final_bill(front, decided)).await.flatten();
+            let bill = final_bill(front.ledger.clone(), decided.subject.command.account.clone(), decided.decision.sequence);
+            known.final_bill = deadline::addition(PATIENCE, front.offload.run(bill)).await.and_then(Result::ok).flatten();
         }
         _ => {}
     }
     known
 }
 
-async fn ask(billing: &Billing, decided: &Decided) -> (Option<bool>, Option<Suggestion>) {
-    let (id, account) = (&decided.subject.command.account, &decided.outcome.account);
-    let (month, history) = futures_util::future::join(billing.month_is_billed(id, decided.now), billing.history(id)).await;
+async fn ask(billing: Billing, id: String, account: Account, now: Millis) -> (Option<bool>, Option<Suggestion>) {
+    let (month, history) = futures_util::future::join(billing.month_is_billed(&id, now), billing.history(&id)).await;
     let suggestion = history.ok().map(|history| suggest(history, account.non_usage_billing, account.decimals));
     (month.ok().flatten(), suggestion)
 }
 
-/// What the final bill came to, rounding included; none, if there was nothing to bill.
-async fn final_bill(front: &Front, decided: &Decided) -> Option<i64> {
-    let page = front.ledger.entries(&decided.subject.command.account, None, ENTRIES).await.ok()?;
-    // Newest first: what the conversion wrote before its own entry.
-    let mut entries = page.entries.into_iter().map(|(_, entry)| entry);
-    entries.find(|entry| entry.kind == EntryKind::Converted && entry.request_id == decided.subject.command.request_id)?;
-    let mut rounding = 0;
-    for entry in entries {
-        match entry.kind {
-            EntryKind::Rounded => rounding = entry.amount,
-            EntryKind::AmountDueRounded => {}
-            EntryKind::FinalBilled => return Some(entry.amount - rounding),
-            _ => return None,
-        }
-    }
-    None
+/// What the final bill came to, rounding included; none, if there was nothing to bill. The step that converted wrote it, so one block is
+/// read.
+async fn final_bill(ledger: Ledger, account: String, sequence: u64) -> Option<i64> {
+    let block = ledger.engine().blocks_before(ledger.partition_of(&account), Some(sequence + 1), 1).await.ok()?.pop()?;
+    let offset = usize::try_from(sequence.checked_sub(block.first_sequence)?).ok()?;
+    let written = block.entries.get(offset..)?.iter().take_while(|entry| entry.account == account && entry.kind != EntryKind::Converted);
+    let amount_of = |kind| written.clone().find(|entry| entry.kind == kind).map(|entry| entry.amount);
+    Some(amount_of(EntryKind::FinalBilled)? - amount_of(EntryKind::Rounded).unwrap_or_default())
 }
 
 /// The advice on a conversion that was done.

@@ -1,4 +1,4 @@
-//! Which service a call goes to: charging at once, by the beginning of its path; all others through a router.
+//! Which service a call goes to: charging at once, by the beginning of its path; all others through a router, off the lane if they are long.
 //!
 //! A router clones the service that it finds into a box, and boxes what comes back, once more for each layer around it. That is nothing
 //! to a listing of accounts, but a part of a single debit that shows.
@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::task::{Context, Poll};
 
+use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either};
 use http::{Request, Response};
 use tonic::body::Body;
@@ -14,7 +15,9 @@ use tonic::service::Routes;
 use tower::Service;
 
 use super::charging::Charging;
+use super::offloaded::{self, is_long};
 use super::v1::charging_service_server::ChargingServiceServer;
+use crate::lanes::offload::Offload;
 
 /// All services.
 #[derive(Clone)]
@@ -23,6 +26,8 @@ pub struct Services {
     pub charging: ChargingServiceServer<Charging>,
     /// All else; what does not exist is refused by it.
     pub others: Routes,
+    /// Threads for what may take long.
+    pub offload: Offload,
 }
 
 impl Service<Request<Body>> for Services {
@@ -38,6 +43,9 @@ impl Service<Request<Body>> for Services {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         if is_of::<ChargingServiceServer<Charging>>(request.uri().path()) {
             return Either::Left(self.charging.call(request));
+        }
+        if is_long(request.uri().path()) {
+            return Either::Left(offloaded::call(self.offload.clone(), self.others.clone(), request).map(Ok).boxed());
         }
         Either::Right(self.others.call(request))
     }

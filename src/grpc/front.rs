@@ -3,6 +3,7 @@
 //! Dropping one of these futures is harmless: a command that was sent is decided and recorded all the same.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -19,6 +20,9 @@ use crate::domain::outcome::{Answer, Outcome, Refusal};
 use crate::lanes::offload::Offload;
 use crate::ledger::{EntryPage, Ledger, LedgerError, Original};
 use crate::service::error::{Error, Missing};
+
+/// How long the billing store may take to say how far it has come, before the journal is searched instead.
+const BILLING_PATIENCE: Duration = Duration::from_millis(250);
 
 /// The ledger, and the bounds of what is let in to it. Cheap to clone.
 #[derive(Clone)]
@@ -136,17 +140,21 @@ impl Front {
         Ok(())
     }
 
-    /// An account's entries below a sequence, newest first: out of the journal, and where that was trimmed, out of the billing store.
+    /// An account's entries below a sequence, newest first: out of the billing store, which finds them by account, and out of the journal
+    /// what the billing store does not have yet. Where that is away, the journal is searched as far as it reaches.
     pub async fn entries(&self, account: &str, before: Option<u64>, count: usize) -> Result<EntryPage, Status> {
-        let mut page = self.ledger.entries(account, before, count).await.map_err(|error| status::no_answer(&error))?;
-        if let (Some(billing), None, missing @ 1..) = (&self.billing, page.next_before, count - page.entries.len()) {
-            let span = self.ledger.engine().journal_span(self.ledger.partition_of(account)).await;
-            if span.map_err(|error| status::no_answer(&error))?.first <= 1 {
+        let Some(billing) = &self.billing else {
+            return self.ledger.entries(account, 0, before, count).await.map_err(|error| status::no_answer(&error));
+        };
+        let position = deadline::addition(BILLING_PATIENCE, billing.next_sequence(self.ledger.partition_of(account))).await;
+        let down_to = position.and_then(Result::ok).unwrap_or_default();
+        let mut page = self.ledger.entries(account, down_to, before, count).await.map_err(|error| status::no_answer(&error))?;
+        if let (None, missing @ 1..) = (page.next_before, count - page.entries.len()) {
+            if page.searched_to.is_some_and(|searched_to| searched_to <= 1) {
                 return Ok(page);
             }
-            let below = page.entries.last().map(|(sequence, _)| *sequence).or(before);
-            let found = billing.entries(account, below, missing).await;
-            let found = found.map_err(|error| status::no_answer(&LedgerError::not_done(error)))?;
+            let found = billing.entries(account, page.searched_to, missing).await;
+            let found = found.map_err(|error| status::no_bills(&error, ""))?;
             page.next_before = found.last().filter(|_| found.len() == missing).map(|record| record.sequence);
             page.entries.extend(found.into_iter().map(|record| (record.sequence, record.entry)));
         }

@@ -2,7 +2,7 @@
 //!
 //! A request is read within its bounds ([`wire`]), decided by the ledger ([`front`]), and answered, or refused with details
 //! ([`status`]). [`charging`], [`accounts`] and [`billing`] are the services, [`stream`] and [`watch`] the streams of the first;
-//! [`dispatch`] finds them. [`gate`] and [`deadline`] bound how much and how long. Nothing here decides on money.
+//! [`dispatch`] finds them, and has [`offloaded`] answer what may take long. [`gate`] and [`deadline`] bound how much and how long. Nothing here decides on money.
 
 pub mod accounts;
 pub mod advice;
@@ -14,6 +14,7 @@ pub mod foreign;
 pub mod front;
 pub mod gate;
 pub mod health;
+pub mod offloaded;
 pub mod page_token;
 pub mod status;
 pub mod stream;
@@ -85,7 +86,7 @@ pub fn services(
     stopping: CancellationToken,
 ) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + use<> {
     let most = limits.max_message_bytes;
-    let front = Front { ledger, gate: Gate::new(&limits), billing, offload, stopping: stopping.clone() };
+    let front = Front { ledger, gate: Gate::new(&limits), billing, offload: offload.clone(), stopping: stopping.clone() };
     // The limit of a message is one of what is unpacked, too.
     let charging = ChargingServiceServer::new(Charging::new(front.clone(), most)).max_decoding_message_size(most).accept_compressed(Gzip);
     let accounts = AccountServiceServer::new(Accounts::new(front.clone())).max_decoding_message_size(most).accept_compressed(Gzip);
@@ -100,7 +101,7 @@ pub fn services(
         Ok(service) => others = others.add_service(Foreign::new(service, stopping, most)),
         Err(error) => tracing::error!(%error, "there is no reflection of the older kind"),
     }
-    let services = Services { charging, others: others.prepare() };
+    let services = Services { charging, others: others.prepare(), offload };
     ServiceBuilder::new().map_response(move |response| completed(response, most)).service(services)
 }
 

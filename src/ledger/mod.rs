@@ -77,6 +77,8 @@ pub struct EntryPage {
     pub entries: Vec<(u64, Entry)>,
     /// Go on below this sequence; None: there are no more.
     pub next_before: Option<u64>,
+    /// All entries from this sequence on, below the one asked for, were looked at; None: there was none.
+    pub searched_to: Option<u64>,
 }
 
 /// What is known of an earlier charge or payment.
@@ -239,22 +241,27 @@ impl Ledger {
         Ok(ReservationPage { reservations: open.collect(), next })
     }
 
-    /// An account's entries below a sequence, newest first.
-    pub async fn entries(&self, account: &str, before: Option<u64>, count: usize) -> Result<EntryPage, LedgerError> {
-        let mut page = EntryPage::default();
+    /// An account's entries that the journal has of `down_to..before`, newest first.
+    pub async fn entries(&self, account: &str, down_to: u64, before: Option<u64>, count: usize) -> Result<EntryPage, LedgerError> {
+        let mut page = EntryPage { searched_to: before, ..EntryPage::default() };
+        let mut is_reached = false;
         let is_exhausted = self
             .scan(account, before, |sequence, entry| {
+                if sequence < down_to {
+                    is_reached = true;
+                    return false;
+                }
                 if page.entries.len() == count {
                     return false;
                 }
-                page.next_before = Some(sequence);
+                (page.next_before, page.searched_to) = (Some(sequence), Some(sequence));
                 if entry.account == account {
                     page.entries.push((sequence, entry));
                 }
                 true
             })
             .await?;
-        if is_exhausted {
+        if is_exhausted || is_reached {
             page.next_before = None;
         }
         Ok(page)
