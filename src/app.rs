@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::config::{MetricsListen, ServeOptions};
 use crate::grpc::Health;
 use crate::lanes::{Lane, start_thread};
+use crate::ledger::JournalBounds;
 use aggregation::Aggregation;
 pub use aggregator::aggregate;
 pub use books::{Books, Restored, restore};
@@ -72,6 +73,9 @@ impl App {
         let time_zone = options.store.billing_time_zone_name();
         let billing = aggregation::billing(options.billing_url(), &options.billing, time_zone)?;
         let billing = billing.map(|billing| billing.of(store.identity().clone()));
+        if let JournalBounds { unread_tail: Some(tail), .. } = lane::journal_bounds(&options) {
+            tracing::warn!(tail, "there is no billing store: usage records are deleted unread, but for the journal's tail");
+        }
         let plan = Arc::new(LanePlan::new(&options, store, billing.clone(), health, draining)?);
         let started = (0..options.load.lanes()).map(|number| start_lane(number, &plan)).collect::<anyhow::Result<Vec<_>>>()?;
         let lanes = started.into_iter().map(when_ready).collect::<anyhow::Result<Vec<_>>>()?;

@@ -99,7 +99,7 @@ impl CommandLine {
                 serve::run(*options)
             }
             Role::Init(options) => {
-                refuse_usage(options.books.store.validate());
+                refuse_usage(options.validate());
                 block_on(init::run(*options))
             }
             Role::Aggregate(options) => {

@@ -196,6 +196,7 @@ impl ServeOptions {
             );
         }
         self.store.validate()?;
+        self.billing.check_is_said(&self.store)?;
         self.billing.validate()?;
         anyhow::ensure!(
             !self.journal.aggregate || self.billing_url().is_some(),

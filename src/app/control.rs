@@ -139,6 +139,8 @@ async fn watch_journal(plan: &LanePlan, ledger: &Ledger, aggregation: Option<&Ag
         plan.gate.look(ledger.engine().as_ref()).await;
         if let Some(aggregation) = aggregation {
             plan.health.set_aggregating(aggregation.status.problem().is_none()).await;
+        } else if plan.gate.bounds().unread_tail.is_some() {
+            plan.health.set_aggregating(false).await;
         }
     }
 }

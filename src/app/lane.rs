@@ -19,7 +19,7 @@ use crate::grpc::{self, Health, Limits};
 use crate::lanes;
 use crate::lanes::offload::Offload;
 use crate::lanes::socket::Dealt;
-use crate::ledger::{JournalGate, Ledger};
+use crate::ledger::{JournalBounds, JournalGate, Ledger};
 use crate::telemetry::rpc::RpcLayer;
 
 /// How many calls one connection may have open.
@@ -67,10 +67,7 @@ impl LanePlan {
         draining: CancellationToken,
     ) -> anyhow::Result<Self> {
         let limits = limits(options);
-        // Of an embedded store without billing, nobody reads the journal, and it is on disk: it may grow.
-        let is_read = options.store.redis.is_some() || billing.is_some();
-        let most = options.journal.journal_high_water.0.filter(|_| is_read);
-        let gate = JournalGate::new(options.store.partitions(), most);
+        let gate = JournalGate::new(options.store.partitions(), journal_bounds(options));
         let (offload, grace) = (Offload::start()?, options.network.shutdown_grace);
         let max_connections = options.load.max_connections.get();
         Ok(Self { store, health, billing, gate, offload, max_connections, limits, grace, draining })
@@ -117,6 +114,16 @@ pub fn server() -> Server {
         .http2_max_pending_accept_reset_streams(Some(RESET_STREAMS))
         .http2_max_local_error_reset_streams(Some(RESET_STREAMS))
         .http2_max_header_list_size(HEADER_BYTES)
+}
+
+/// A journal in Redis is in memory, so it is bounded: by whoever reads it, or by trimming what nobody reads. On disk, one that nobody reads
+/// may grow.
+pub fn journal_bounds(options: &ServeOptions) -> JournalBounds {
+    let (is_read, is_in_memory) = (options.billing_url().is_some(), options.store.redis.is_some());
+    JournalBounds {
+        high_water: options.journal.journal_high_water.0.filter(|_| is_read),
+        unread_tail: (is_in_memory && !is_read).then_some(options.billing.journal_tail),
+    }
 }
 
 /// Each lane has its part of what the process takes at once.

@@ -10,6 +10,7 @@ mod undo;
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
+use super::aggregate::Position;
 use super::aggregate::step::hex;
 use super::partitions::{self, Partition};
 use super::record::{COLUMNS, Record, behind, number};
@@ -35,6 +36,8 @@ pub struct Difference {
     pub next_in_ledger: u64,
     /// The last entry that both have, and the block that it ends; None: the journal does not reach back so far.
     pub common: Option<Common>,
+    /// Whether the journal goes on from what SQL has, block by block.
+    pub goes_on: bool,
 }
 
 /// Up to where ledger and SQL are the same.
@@ -53,6 +56,12 @@ impl Difference {
     #[must_use]
     pub fn only_in_sql(&self) -> Option<u64> {
         self.common.map(|common| self.next_in_sql - 1 - common.sequence)
+    }
+
+    /// Whether it is stopped for a cause that is gone.
+    #[must_use]
+    pub fn is_mended(&self) -> bool {
+        self.stopped.is_some() && self.goes_on
     }
 
     /// Whether there is nothing to do.
@@ -119,6 +128,7 @@ impl Billing {
             next_in_sql: position.next_sequence,
             next_in_ledger: span.next,
             common: None,
+            goes_on: goes_on(ledger, partition, position).await?,
         };
         let beginning = Common { sequence: 0, block: [0; 16], time: 0 };
         let (mut before, mut oldest) = (Some(position.next_sequence), None);
@@ -198,6 +208,20 @@ impl Billing {
         transaction.commit().await?;
         Ok(lost)
     }
+}
+
+/// Whether a partition's journal holds the block that SQL has last, and what follows it follows on that block.
+async fn goes_on(ledger: &Ledger, partition: u16, position: Position) -> Result<bool, LedgerError> {
+    let (engine, next) = (ledger.engine(), position.next_sequence);
+    if let Some(last) = engine.blocks_before(partition, Some(next), 1).await?.first()
+        && (last.end(), last.id) != (next, position.last_block)
+    {
+        return Ok(false);
+    }
+    Ok(match engine.blocks_after(partition, next - 1, 1).await?.first() {
+        Some(following) => (following.first_sequence, following.previous) == (next, position.last_block),
+        None => engine.journal_span(partition).await?.next == next,
+    })
 }
 
 async fn record(

@@ -35,7 +35,8 @@ fn as_table(found: &[PartitionAggregation]) -> comfy_table::Table {
     let header = ["partition", "state", "next entry", "entries behind", "seconds behind"];
     let mut table = table_of(&header, 2..header.len());
     for of in found {
-        let state = if of.reason.is_empty() { state_name(of.state()).to_owned() } else { format!("stopped: {}", of.reason) };
+        let state =
+            if of.reason.is_empty() { state_name(of.state()).to_owned() } else { format!("{}: {}", state_name(of.state()), of.reason) };
         table.add_row(vec![
             of.partition.to_string().into(),
             table::unless("running", &state),
@@ -63,5 +64,6 @@ fn state_name(state: AggregationState) -> &'static str {
         AggregationState::Unspecified => "unknown",
         AggregationState::Running => "running",
         AggregationState::Stopped => "stopped",
+        AggregationState::Off => "off",
     }
 }

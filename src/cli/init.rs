@@ -21,6 +21,14 @@ pub struct InitOptions {
     pub purpose: Purpose,
 }
 
+impl InitOptions {
+    /// Says what does not go together, before anything is opened.
+    pub fn validate(&self) -> anyhow::Result<()> {
+        self.books.store.validate()?;
+        self.books.billing.check_is_said(&self.books.store)
+    }
+}
+
 /// Creates it, and prints its id.
 pub async fn run(options: InitOptions) -> anyhow::Result<ExitCode> {
     let ledger = app::create(&options.books, options.purpose).await.map_err(books_failure)?;

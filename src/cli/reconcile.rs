@@ -24,6 +24,10 @@ pub struct ReconcileOptions {
     /// Only this partition.
     #[arg(long, value_name = "NUMBER")]
     pub partition: Option<u16>,
+    /// Go on where nothing differs any more: a partition was stopped, and its cause is gone, for instance because another ledger was
+    /// aggregated for a while. Nothing is changed but that.
+    #[arg(long, conflicts_with_all = ["reapply", "accept_loss"], requires = "actor", requires = "reason")]
+    pub resume: bool,
     /// Ask the ledger again for what only the billing store has, by the same request ids, and go on.
     #[arg(long, conflicts_with = "accept_loss", requires = "actor", requires = "reason")]
     pub reapply: bool,
@@ -53,7 +57,10 @@ pub async fn run(options: ReconcileOptions) -> anyhow::Result<ExitCode> {
         println!("nothing differs");
         return Ok(ExitCode::SUCCESS);
     }
-    if !options.reapply && !options.accept_loss {
+    if !options.reapply && !options.accept_loss && !options.resume {
+        if differences.iter().any(Difference::is_mended) {
+            println!("to go on where the cause is gone, and nothing differs any more: --resume");
+        }
         println!(
             "to go on: --reapply asks the ledger again for what only the billing store has; --accept-loss takes it out of the billing store"
         );
@@ -65,8 +72,26 @@ pub async fn run(options: ReconcileOptions) -> anyhow::Result<ExitCode> {
         at: ledger.clock().now(),
         reapply: options.reapply,
     };
+    if options.resume {
+        return resume(&billing, &differences, &decision).await;
+    }
     reconcile(&billing, &ledger, &differences, &decision).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Has the partitions go on whose stop has no cause any more; the others stay as they are.
+async fn resume(billing: &Billing, differences: &[Difference], decision: &Decision) -> anyhow::Result<ExitCode> {
+    let mut code = ExitCode::SUCCESS;
+    for difference in differences {
+        if difference.is_mended() {
+            billing.accept(difference, decision).await?;
+            println!("partition {}: it goes on", difference.partition);
+        } else {
+            println!("partition {}: it stays as it is, because ledger and billing store still differ", difference.partition);
+            code = ExitCode::from(REFUSED);
+        }
+    }
+    Ok(code)
 }
 
 async fn reconcile(billing: &Billing, ledger: &Ledger, differences: &[Difference], decision: &Decision) -> anyhow::Result<()> {

@@ -24,14 +24,14 @@ const LEASES: std::ops::RangeInclusive<Duration> = Duration::from_millis(500)..=
 #[command(next_help_heading = "Billing")]
 pub struct BillingOptions {
     /// Where usage records, invoices and payments are kept: `postgres://[user[:password]@]host[:port]/database` or `sqlite://path`; "off":
-    /// nowhere. Put a password into the environment, not on the command line [default: a file beside the store of the embedded engine;
-    /// off with --redis]
+    /// nowhere, and with --redis usage records are deleted unread, but for the journal's tail. Put a password into the environment, not on
+    /// the command line [default: a file beside the store of the embedded engine; with --redis it must be given]
     #[arg(long, env = "TOLLGATE_BILLING", hide_env_values = true, value_name = "URL|off")]
     pub billing: Option<BillingUrl>,
     /// For how long a partition stays claimed by an aggregator that gives no sign of life, 500ms to 10m.
     #[arg(long, env = "TOLLGATE_AGGREGATION_LEASE", default_value = "10s", value_parser = parse_lease, value_name = "DURATION")]
     pub aggregation_lease: Duration,
-    /// How many committed entries stay in the journal of each partition.
+    /// How many committed entries stay in the journal of each partition; on Redis with --billing off: how many there are at all.
     #[arg(long, env = "TOLLGATE_JOURNAL_TAIL", default_value_t = DEFAULT_TAIL, value_name = "COUNT")]
     pub journal_tail: u64,
     /// How many idle accounts a partition may have closed in a second, after the end of a month.
@@ -170,6 +170,16 @@ impl BillingOptions {
             Some(url) => Some(url.reveal().to_owned()),
             None => embedded.map(|path| format!("sqlite://{}", path.with_extension("billing.db").display())),
         }
+    }
+
+    /// Says what is missing: on Redis, where usage records go is nothing to be guessed.
+    pub fn check_is_said(&self, store: &StoreOptions) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            store.redis.is_none() || self.billing.is_some(),
+            "--redis needs --billing: a URL such as postgres://..., where usage records are kept and billed, or \"off\": they are deleted \
+             unread. (Who bills elsewhere and wants ExportUsage needs a billing store.)"
+        );
+        Ok(())
     }
 
     pub(super) fn validate(&self) -> anyhow::Result<()> {

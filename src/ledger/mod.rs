@@ -31,7 +31,7 @@ use crate::domain::outcome::{Answer, Outcome, Refusal, Verdict};
 pub use batcher::Pending;
 pub use engine::{Answering, Answers, BatchAnswer, Engine, StoredAccount};
 pub use error::LedgerError;
-pub use gate::JournalGate;
+pub use gate::{JournalBounds, JournalGate};
 pub use identity::{Found, Identity, LedgerId, Opening};
 pub use journal::{Block, DuePage, JournalSpan};
 pub use order::{Order, RequestKey};
@@ -128,6 +128,12 @@ impl Ledger {
         &self.engine
     }
 
+    /// How much the journal of a partition may hold.
+    #[must_use]
+    pub fn journal_bounds(&self) -> JournalBounds {
+        self.gate.bounds()
+    }
+
     /// Which ledger it is, and where it was found.
     #[must_use]
     pub fn identity(&self) -> &Identity {
@@ -157,6 +163,7 @@ impl Ledger {
         let command = command.into();
         let partition = self.partition_of(&command.account);
         if self.gate.refuses(partition, &command) {
+            crate::telemetry::metrics().count_journal_refusal(partition);
             return Err(LedgerError::JournalFull);
         }
         self.batcher.enqueue(partition, Order::new(command))

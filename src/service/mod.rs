@@ -1,4 +1,5 @@
 //! The use cases: domain values in, domain values out. No protocol is known here. What they fail with is one type, [`error::Error`].
 
+pub mod aggregation;
 pub mod error;
 pub mod issuing;

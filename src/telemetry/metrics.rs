@@ -90,6 +90,10 @@ pub struct Metrics {
     stopped: Family<PartitionLabels, Gauge>,
     owned: Family<PartitionLabels, Gauge>,
     journal: Family<PartitionLabels, Gauge>,
+    journal_high_water: Family<PartitionLabels, Gauge>,
+    journal_refusals: Family<PartitionLabels, Counter>,
+    usage_discarded: Gauge,
+    discarded: Family<PartitionLabels, Counter>,
     connections: Gauge,
     connections_refused: Counter,
     longest_poll: Gauge<f64, AtomicU64>,
@@ -115,6 +119,10 @@ impl Metrics {
             stopped: Family::default(),
             owned: Family::default(),
             journal: Family::default(),
+            journal_high_water: Family::default(),
+            journal_refusals: Family::default(),
+            usage_discarded: Gauge::default(),
+            discarded: Family::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
             longest_poll: Gauge::default(),
@@ -139,6 +147,12 @@ impl Metrics {
         registry.register("tollgate_aggregation_lag_entries", "Journal entries that are not committed yet", entries);
         registry.register_with_unit("tollgate_aggregation_lag", "How old the first of them is", Unit::Seconds, seconds);
         registry.register("tollgate_journal_entries", "Entries that the journal of a partition holds", self.journal.clone());
+        let (high_water, refusals) = (self.journal_high_water.clone(), self.journal_refusals.clone());
+        registry.register("tollgate_journal_high_water_entries", "Entries above which new charges are refused", high_water);
+        registry.register("tollgate_journal_full_refusals", "Commands refused because the journal is full", refusals);
+        let discards = self.usage_discarded.clone();
+        registry.register("tollgate_usage_discarded", "Whether usage records are deleted unread: there is no billing store", discards);
+        registry.register("tollgate_discarded_entries", "Journal entries deleted unread", self.discarded.clone());
         let (stopped, owned) = (self.stopped.clone(), self.owned.clone());
         registry.register(
             "tollgate_aggregation_stopped",
@@ -207,6 +221,26 @@ impl Metrics {
     /// So many entries the journal of a partition holds.
     pub fn set_journal_entries(&self, partition: u16, entries: u64) {
         self.journal.get_or_create_owned(&PartitionLabels { partition }).set(i64::try_from(entries).unwrap_or(i64::MAX));
+    }
+
+    /// So many entries the journal of a partition may hold.
+    pub fn set_journal_high_water(&self, partition: u16, entries: u64) {
+        self.journal_high_water.get_or_create_owned(&PartitionLabels { partition }).set(i64::try_from(entries).unwrap_or(i64::MAX));
+    }
+
+    /// A command was refused, because the journal of its partition is full.
+    pub fn count_journal_refusal(&self, partition: u16) {
+        self.journal_refusals.get_or_create_owned(&PartitionLabels { partition }).inc();
+    }
+
+    /// Whether usage records are deleted unread.
+    pub fn set_usage_discarded(&self, are_discarded: bool) {
+        self.usage_discarded.set(i64::from(are_discarded));
+    }
+
+    /// So many journal entries were deleted unread.
+    pub fn add_discarded(&self, partition: u16, entries: u64) {
+        self.discarded.get_or_create_owned(&PartitionLabels { partition }).inc_by(entries);
     }
 
     /// Whether the billing store answers.

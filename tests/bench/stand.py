@@ -88,9 +88,11 @@ class Stand:
         return server
 
     def tollgate(self, *store):
-        """The service as its users run it: everything on. But nobody trims the journal, so it may grow."""
-        command = [self.binary, "serve", "--create", *store, "--metrics-listen", f"127.0.0.1:{free_port()}", "--log", "warn"]
-        return self._listening([*command, "--journal-high-water", "off"])
+        """The service as its users run it: everything on. But nobody reads the journal, so it may grow, and is not trimmed."""
+        command = [self.binary, "serve", "--create", *store, "--metrics-listen", f"127.0.0.1:{free_port()}", "--log", "error"]
+        if "--billing" not in store:
+            command += ["--billing", "off"]
+        return self._listening([*command, "--journal-high-water", "off", "--journal-tail", "1000000000000"])
 
     def fill(self, redis, service, prefix, count):
         """Many accounts, all copies of the first, past the service: ten million calls would take longer than all that is measured."""

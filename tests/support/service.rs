@@ -51,10 +51,18 @@ impl Service {
         Self::start(&["--redis", url], &[])
     }
 
-    /// Starts it, and waits until it says where it serves: in its log, which is JSON here. On a Redis, it may create its ledger.
+    /// Starts it, and waits until it says where it serves: in its log, which is JSON here. On a Redis it may create its ledger, and there
+    /// is no billing store unless a test names one; what nobody reads is kept for the test to read.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let more: &[&str] = if arguments.contains(&"--redis") && knows("--create") { &["--create"] } else { &[] };
-        Self::open(&[arguments, more].concat(), environment)
+        let mut arguments = arguments.to_vec();
+        if arguments.contains(&"--redis") && knows("--create") {
+            arguments.push("--create");
+            let is_billed = arguments.contains(&"--billing") || environment.iter().any(|(name, _)| *name == "TOLLGATE_BILLING");
+            if !is_billed {
+                arguments.extend(["--billing", "off", "--journal-tail", "2000000"]);
+            }
+        }
+        Self::open(&arguments, environment)
     }
 
     /// Starts it with these arguments and no others.

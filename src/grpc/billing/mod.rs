@@ -27,6 +27,7 @@ use crate::billing::document::Party;
 use crate::billing::suggestion::{Suggestion, suggest};
 use crate::billing::{Billing, BillingError};
 use crate::domain::account::Account;
+use crate::service::aggregation::unread_journals;
 
 /// How long the billing store may take to have an account that the ledger has.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -251,6 +252,10 @@ impl BillingService for Bills {
         let front = &self.front;
         front
             .bounded(request, async |_| {
+                if front.billing.is_none() {
+                    let unread = unread_journals(&front.ledger).await.map_err(|error| status::no_answer(&error))?;
+                    return Ok(v1::GetAggregationResponse { partitions: unread.into_iter().map(render::unread).collect() });
+                }
                 let found = front.billing().await?.partitions().await.map_err(|error| status::no_bills(&error, ""))?;
                 let now = front.ledger.clock().now();
                 let mut partitions = Vec::with_capacity(found.len());

@@ -10,6 +10,7 @@ use crate::domain::money::format_units;
 use crate::grpc::v1;
 use crate::grpc::wire::listing;
 use crate::grpc::wire::render::{instant, money};
+use crate::service::aggregation::UnreadJournal;
 
 /// A number for people, which are far below what an `i64` counts.
 fn number(number: u64) -> i64 {
@@ -208,6 +209,19 @@ pub fn usage_record(record: Record, account: &Account) -> v1::UsageRecord {
         amount: entry.amount,
         refers_to: entry.refers_to,
         usage: entry.usage,
+    }
+}
+
+/// A journal that nobody reads.
+#[must_use]
+pub fn unread(journal: UnreadJournal) -> v1::PartitionAggregation {
+    v1::PartitionAggregation {
+        partition: i32::from(journal.partition),
+        state: v1::AggregationState::Off.into(),
+        reason: journal.fate.to_owned(),
+        next_sequence: number(journal.first),
+        lag_entries: number(journal.entries),
+        lag_seconds: 0,
     }
 }
 

@@ -71,7 +71,7 @@ async fn create(
     let whole = Stored { is_being_created: false, ..claimed };
     places.write_copies(connection, &whole).await?;
     places.write_head(connection, &whole).await?;
-    tracing::info!(ledger = ?whole.ledger, settings = ?whole.settings, "created a ledger in Redis");
+    tracing::info!(ledger = whole.ledger.map(tracing::field::display), settings = ?whole.settings, "created a ledger in Redis");
     Ok(whole)
 }
 

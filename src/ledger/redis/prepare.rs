@@ -63,7 +63,7 @@ impl Expected {
     pub fn check_copy(&self, key: &str, copy: Option<&str>) -> anyhow::Result<()> {
         match copy {
             Some(copy) => self.check_id(key, Some(Places::id_in_copy(key, Some(copy))?)),
-            None => bail!("the store has lost a part: there is no {key} in {}", self.identity.place),
+            None => bail!("the store is empty, or has lost a part: there is no {key} in {}", self.identity.place),
         }
     }
 

@@ -1,5 +1,7 @@
 //! A ledger is never taken for another one.
 
+mod billing;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -44,7 +46,7 @@ fn id_in(redis: &RedisServer) -> String {
 fn an_empty_redis_is_refused_and_stays_empty() {
     let (redis, folder) = (RedisServer::redis(), temporary_folder());
     let url = redis.url();
-    let ended = serve_in_vain(folder.path(), &["--redis", &url]);
+    let ended = serve_in_vain(folder.path(), &["--redis", &url, "--billing", "off"]);
     assert!(ended.error.contains("the store is empty"), "{ended:?}");
     for words in [
         ["aggregate", "--metrics-listen", "off"].as_slice(),
@@ -112,6 +114,8 @@ async fn a_running_service_says_that_the_store_is_empty_and_never_creates_it_aga
     assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
     let refused = client.accounts.list_accounts(v1::ListAccountsRequest::default()).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+    let converted = Operator::of(&service).run("convert-all postpaid --all --currency EUR --limit 10 --reason test --dry-run");
+    assert_eq!(converted.status.code(), Some(3), "{converted:?}");
     until("health says so", || async {
         let (health, log) = (http(service.metrics, "/healthz").await, service.log().join("\n"));
         (health.starts_with("HTTP/1.1 503") && health.contains("the store is empty") && log.contains("the store is empty")).then_some(())

@@ -1,0 +1,173 @@
+//! The billing store of another ledger, a stop whose cause is gone, and a journal that nobody reads.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tollgate::grpc::v1::{self, AggregationState, PaymentMode};
+use tollgate::ledger::order::partition_of;
+use tonic::Code;
+
+use super::{http, id_in, run_in, serve_in_vain};
+use crate::command::Operator;
+use crate::postgres::PostgresServer;
+use crate::service::{Client, Service, debit, until};
+use crate::support::{RedisServer, temporary_folder};
+
+async fn partitions(client: &Client) -> Option<Vec<v1::PartitionAggregation>> {
+    let mut client = client.clone();
+    Some(client.billing.get_aggregation(v1::GetAggregationRequest {}).await.ok()?.into_inner().partitions)
+}
+
+/// Waits until all that was journaled is in the billing store.
+async fn aggregated(client: &Client) {
+    until("the billing store has followed", || async {
+        let found = partitions(client).await?;
+        (!found.is_empty() && found.iter().all(|partition| partition.lag_entries == 0)).then_some(())
+    })
+    .await;
+}
+
+fn stopped(found: &[v1::PartitionAggregation]) -> usize {
+    found.iter().filter(|partition| partition.state() == AggregationState::Stopped).count()
+}
+
+#[tokio::test]
+async fn an_aggregator_of_another_ledger_is_refused_before_it_claims_anything() {
+    let (production, staging) = (RedisServer::redis(), RedisServer::redis());
+    let (postgres, folder) = (PostgresServer::shared(), temporary_folder());
+    let billing = postgres.database();
+    let service = Service::start(&["--redis", &production.url(), "--aggregate", "--billing", &billing], &[]);
+    let mut client = service.client().await;
+    for number in 0..8 {
+        client.open(&format!("acme-{number}"), PaymentMode::Prepaid, "0", "10").await;
+    }
+    aggregated(&client).await;
+    assert!(Service::redis(&staging.url()).stopped().await.success());
+
+    let words = ["aggregate", "--redis", &staging.url(), "--billing", &billing, "--metrics-listen", "off", "--aggregation-lease", "500ms"];
+    let ended = run_in(folder.path(), &words);
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    for id in [id_in(&production), id_in(&staging)] {
+        assert!(ended.error.contains(&id), "{id}: {ended:?}");
+    }
+    let found = partitions(&client).await.unwrap();
+    assert_eq!(stopped(&found), 0, "{found:?}");
+    client.charging.debit(debit("acme-1", "d1", "1")).await.unwrap();
+    aggregated(&client).await;
+    // A service is refused, too: it would show the invoices of others.
+    serve_in_vain(folder.path(), &["--redis", &staging.url(), "--billing", &billing]);
+}
+
+/// Keeps what a Redis holds, to be put back.
+fn keep(redis: &RedisServer, name: &str) -> PathBuf {
+    redis.command(&["SAVE"]);
+    let folder = PathBuf::from(redis.command(&["CONFIG", "GET", "dir"]).lines().nth(1).unwrap());
+    std::fs::copy(folder.join("dump.rdb"), folder.join(name)).unwrap();
+    folder
+}
+
+#[tokio::test]
+async fn a_partition_is_resumed_when_the_cause_of_its_stop_is_gone_and_only_then() {
+    let (mut redis, postgres, folder) = (RedisServer::redis(), PostgresServer::shared(), temporary_folder());
+    let (url, billing) = (redis.url(), postgres.database());
+    let service = Service::start(&["--redis", &url, "--aggregate", "--billing", &billing, "--aggregation-lease", "500ms"], &[]);
+    let mut client = service.client().await;
+    client.open("acme", PaymentMode::Prepaid, "0", "10").await;
+    aggregated(&client).await;
+    keep(&redis, "early");
+    client.charging.debit(debit("acme", "d1", "1")).await.unwrap();
+    aggregated(&client).await;
+    let dumps = keep(&redis, "late");
+
+    // A snapshot from before is put back, and then the right one.
+    redis.kill();
+    std::fs::copy(dumps.join("early"), dumps.join("dump.rdb")).unwrap();
+    redis.start_again();
+    until("the partition is stopped", || async { (stopped(&partitions(&client).await?) == 1).then_some(()) }).await;
+    let resume = ["reconcile", "--resume", "--actor", "eve", "--reason", "the right Redis is back", "--redis", &url, "--billing", &billing];
+    let ended = run_in(folder.path(), &resume);
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(ended.output.contains("still differ"), "{ended:?}");
+    redis.kill();
+    std::fs::copy(dumps.join("late"), dumps.join("dump.rdb")).unwrap();
+    redis.start_again();
+    let ended = run_in(folder.path(), &["reconcile", "--redis", &url, "--billing", &billing]);
+    assert!(ended.status.code() == Some(1) && ended.output.contains("--resume"), "{ended:?}");
+    let ended = run_in(folder.path(), &resume);
+    assert!(ended.status.success() && ended.output.contains("it goes on"), "{ended:?}");
+    until("charges are taken again", || {
+        let mut client = client.clone();
+        async move { client.charging.debit(debit("acme", "d2", "1")).await.ok() }
+    })
+    .await;
+    aggregated(&client).await;
+    let ended = run_in(folder.path(), &["verify", "--redis", &url, "--billing", &billing]);
+    assert!(ended.status.success(), "{ended:?}");
+}
+
+#[test]
+fn on_redis_it_must_be_said_where_usage_records_go() {
+    let (redis, folder) = (RedisServer::redis(), temporary_folder());
+    let ended = run_in(folder.path(), &["serve", "--redis", &redis.url(), "--listen", "127.0.0.1:0", "--metrics-listen", "off"]);
+    assert_eq!(ended.status.code(), Some(2), "{ended:?}");
+    assert!(ended.error.contains("--billing") && ended.error.contains("deleted unread"), "{ended:?}");
+}
+
+/// The value of a metric of all partitions together.
+async fn metric(service: &Service, name: &str) -> f64 {
+    let text = http(service.metrics, "/metrics").await;
+    let of_series = |line: &str| line.strip_prefix(name)?.rsplit(' ').next()?.parse::<f64>().ok();
+    text.lines().filter_map(of_series).sum()
+}
+
+#[tokio::test]
+async fn without_a_billing_store_the_journal_keeps_its_tail_only_and_that_is_said() {
+    let redis = RedisServer::redis();
+    let words = ["--redis", &redis.url(), "--billing", "off", "--journal-tail", "20", "--journal-high-water", "60"];
+    let service = Service::start(&words, &[]);
+    let mut client = service.client().await;
+    client.open("acme", PaymentMode::Prepaid, "0", "1000").await;
+    for round in 0..3 {
+        for number in 0..100 {
+            client.charging.debit(debit("acme", &format!("d-{round}-{number}"), "0.01")).await.unwrap();
+        }
+        // Each look trims to the tail, and the newest block before it.
+        until("the journal is trimmed", || async { (metric(&service, "tollgate_journal_entries{").await <= 21.0).then_some(()) }).await;
+    }
+    assert!(metric(&service, "tollgate_discarded_entries_total{").await > 250.0);
+    assert!(metric(&service, "tollgate_usage_discarded ").await == 1.0);
+    assert!(service.log().iter().any(|line| line.contains("usage records are deleted unread")), "{:#?}", service.log());
+    let shown = Operator::of(&service).run("aggregation");
+    assert!(shown.status.success() && shown.output.contains("deleted unread"), "{shown:?}");
+}
+
+#[tokio::test]
+async fn a_full_journal_is_warned_of_and_its_refusals_are_counted() {
+    let (redis, postgres) = (RedisServer::redis(), PostgresServer::shared());
+    let words = ["--redis", &redis.url(), "--billing", &postgres.database(), "--journal-tail", "10", "--journal-high-water", "60"];
+    let service = Service::start(&words, &[]);
+    let mut client = service.client().await;
+    client.open("acme", PaymentMode::Prepaid, "0", "1000").await;
+    for number in 0..45 {
+        client.charging.debit(debit("acme", &format!("first-{number}"), "0.01")).await.unwrap();
+    }
+    until("the log warns", || async { service.log().iter().any(|line| line.contains("the journal is filling")).then_some(()) }).await;
+    let refused = async {
+        for number in 0.. {
+            if let Err(status) = client.charging.debit(debit("acme", &format!("then-{number}"), "0.01")).await {
+                assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), refused).await.unwrap();
+    let partition = partition_of("acme", 4);
+    let text = http(service.metrics, "/metrics").await;
+    for line in [
+        format!("tollgate_journal_full_refusals_total{{partition=\"{partition}\"}} 1"),
+        format!("tollgate_journal_high_water_entries{{partition=\"{partition}\"}} 60"),
+    ] {
+        assert!(text.contains(&line), "{line} is not in:\n{text}");
+    }
+}
