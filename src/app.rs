@@ -7,6 +7,7 @@
 
 mod aggregation;
 mod aggregator;
+mod ahead;
 mod books;
 mod control;
 mod lane;

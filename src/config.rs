@@ -55,6 +55,10 @@ pub struct ServeOptions {
     /// What it tells of itself.
     #[command(flatten)]
     pub telemetry: TelemetryOptions,
+    /// Count as ready though the time of a partition is more than a minute ahead of the clock. It stands until the clock has caught up:
+    /// till then reservations, temporary limits and billing periods end late.
+    #[arg(long, env = "TOLLGATE_SERVE_AHEAD", help_heading = "Store")]
+    pub serve_ahead: bool,
 }
 
 /// Where the service listens, and how it stops.

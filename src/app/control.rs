@@ -13,6 +13,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::DropGuard;
 
 use super::aggregation::Aggregation;
+use super::ahead::Ahead;
 use super::lane::LanePlan;
 use super::{test_clock, until};
 use crate::lanes::{self, Lane};
@@ -109,6 +110,7 @@ async fn serve_metrics(listener: Option<StdListener>, serving: endpoint::Serving
 async fn tick(plan: &LanePlan, ledger: &Ledger, serving: &endpoint::Serving, test_clock: Option<&PathBuf>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ahead = Ahead::new(ledger.partitions(), plan.serve_ahead);
     let mut was_up = None;
     loop {
         ticks.tick().await;
@@ -116,9 +118,10 @@ async fn tick(plan: &LanePlan, ledger: &Ledger, serving: &endpoint::Serving, tes
             // Watchers wait by the machine's clock, which knows nothing of it.
             plan.store.watchers.announce_all();
         }
-        let state = timeout(TICK_LIMIT, look_after(ledger)).await.unwrap_or_else(|_| Err("it does not answer".to_owned()));
+        let looked = timeout(TICK_LIMIT, look_after(ledger, &mut ahead)).await;
+        let (state, warnings) = looked.unwrap_or_else(|_| (Err("it does not answer".to_owned()), Vec::new()));
         let is_up = state.is_ok();
-        serving.set(state.clone());
+        serving.set(state.clone(), &warnings);
         if was_up.replace(is_up) != Some(is_up) {
             match state {
                 Ok(()) => tracing::info!("the store is up"),
@@ -145,7 +148,15 @@ async fn watch_journal(plan: &LanePlan, ledger: &Ledger, aggregation: Option<&Ag
     }
 }
 
-async fn look_after(ledger: &Ledger) -> Result<(), String> {
-    ledger.check().await?;
-    ledger.sweep().await.map_err(|error| error.to_string())
+/// Whether the service is ready, and what an operator should know.
+async fn look_after(ledger: &Ledger, ahead: &mut Ahead) -> (Result<(), String>, Vec<String>) {
+    let looked = async {
+        ledger.check().await?;
+        ledger.sweep().await.map_err(|error| error.to_string())
+    };
+    if let Err(reason) = looked.await {
+        return (Err(reason), Vec::new());
+    }
+    let found = ahead.look(ledger).await;
+    (found.problem.clone().map_or(Ok(()), Err), found.warnings.clone())
 }

@@ -52,6 +52,8 @@ pub struct LanePlan {
     pub offload: Offload,
     /// How many connections there may be.
     pub max_connections: usize,
+    /// Whether a partition whose time is far ahead of the clock is served.
+    pub serve_ahead: bool,
     limits: Limits,
     grace: Duration,
     draining: CancellationToken,
@@ -70,7 +72,8 @@ impl LanePlan {
         let gate = JournalGate::new(options.store.partitions(), journal_bounds(options));
         let (offload, grace) = (Offload::start()?, options.network.shutdown_grace);
         let max_connections = options.load.max_connections.get();
-        Ok(Self { store, health, billing, gate, offload, max_connections, limits, grace, draining })
+        let serve_ahead = options.serve_ahead;
+        Ok(Self { store, health, billing, gate, offload, max_connections, serve_ahead, limits, grace, draining })
     }
 
     /// Serves the sockets dealt to a lane, until the service stops; calls under way may then take the grace to end.

@@ -37,7 +37,7 @@ impl Store {
                 let ledger = RedisLedger::open(redis_options(options, url), settings.clone(), opening)
                     .await
                     .with_context(|| format!("cannot use the store in the {url}"))?;
-                Kind::Redis { url: url.clone(), ledger }
+                Kind::Redis { url: url.clone(), ledger: ledger.announcing_to(watchers.clone()) }
             }
             None => {
                 let path = options.path();

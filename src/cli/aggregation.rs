@@ -25,10 +25,20 @@ pub async fn run(options: AggregationOptions) -> anyhow::Result<ExitCode> {
     let mut client = Client::connect(&options.server.server).await?;
     let found = client.billing.get_aggregation(GetAggregationRequest {}).await.map_err(explain)?.into_inner().partitions;
     match options.output {
-        Output::Table => println!("{}", as_table(&found)),
+        Output::Table => {
+            println!("{}", as_table(&found));
+            warnings(&found);
+        }
         Output::Json => print_json(&found.iter().map(as_json).collect::<Value>()),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says which partitions' times are ahead of the clock, by more than clocks usually are.
+fn warnings(found: &[PartitionAggregation]) {
+    for of in found.iter().filter(|of| of.ahead_seconds >= 2) {
+        eprintln!("warning: the time of partition {} is {} s ahead of the clock; it stands until then", of.partition, of.ahead_seconds);
+    }
 }
 
 fn as_table(found: &[PartitionAggregation]) -> comfy_table::Table {
@@ -56,6 +66,7 @@ fn as_json(of: &PartitionAggregation) -> Value {
         "next_sequence": of.next_sequence,
         "lag_entries": of.lag_entries,
         "lag_seconds": of.lag_seconds,
+        "ahead_seconds": of.ahead_seconds,
     })
 }
 

@@ -268,7 +268,7 @@ impl Engine for EmbeddedEngine {
         self.read(move |book, store| {
             let next = book.next_sequence();
             let first = store.first_sequence().map_err(LedgerError::not_done)?;
-            Ok(JournalSpan { first: first.unwrap_or(next), next })
+            Ok(JournalSpan { first: first.unwrap_or(next), next, now: book.state.now })
         })
     }
 

@@ -33,6 +33,8 @@ pub struct JournalSpan {
     pub first: u64,
     /// The sequence that the next entry will have.
     pub next: u64,
+    /// The partition's time: that of its latest step that changed something.
+    pub now: Millis,
 }
 
 /// A page of accounts whose billing period is over, and whose close is not written yet.

@@ -435,7 +435,7 @@ impl Engine for ModelEngine {
         let inner = self.inner();
         let next = inner.0.next_sequence();
         let first = inner.1.first().map_or(next, |block| block.first_sequence);
-        futures_util::future::ready(Ok(JournalSpan { first, next })).boxed()
+        futures_util::future::ready(Ok(JournalSpan { first, next, now: inner.0.state.now })).boxed()
     }
 
     fn due_accounts(&self, _partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage> {

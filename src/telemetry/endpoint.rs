@@ -1,5 +1,5 @@
 //! The HTTP endpoint for machines that watch: `GET /metrics` (OpenMetrics text), `GET /healthz` (200 while the store is up, else 503 and
-//! the reason).
+//! the reason; warnings below it).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,21 +15,24 @@ use super::metrics::metrics;
 
 /// Whether the service can serve, else why not; set by whoever checks. Cheap to clone; all clones are one.
 #[derive(Clone, Debug)]
-pub struct Serving(Arc<Mutex<Result<(), String>>>);
+pub struct Serving(Arc<Mutex<Found>>);
+
+/// What was found: whether it can serve, and warnings.
+type Found = (Result<(), String>, Vec<String>);
 
 impl Default for Serving {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Err("the store was not looked at yet".to_owned()))))
+        Self(Arc::new(Mutex::new((Err("the store was not looked at yet".to_owned()), Vec::new()))))
     }
 }
 
 impl Serving {
-    /// Notes what a look has found.
-    pub fn set(&self, state: Result<(), String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    /// Notes what a look has found, and what an operator should know though it does not keep anyone from being served.
+    pub fn set(&self, state: Result<(), String>, warnings: &[String]) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (state, warnings.to_vec());
     }
 
-    fn get(&self) -> Result<(), String> {
+    fn get(&self) -> Found {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -48,8 +51,13 @@ async fn show_metrics() -> Response {
 }
 
 async fn show_health(State(serving): State<Serving>) -> (StatusCode, String) {
-    match serving.get() {
+    let (state, warnings) = serving.get();
+    let (status, mut text) = match state {
         Ok(()) => (StatusCode::OK, "serving\n".to_owned()),
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not serving: {reason}\n")),
+    };
+    for warning in warnings {
+        text += &format!("warning: {warning}\n");
     }
+    (status, text)
 }

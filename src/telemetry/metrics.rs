@@ -94,6 +94,8 @@ pub struct Metrics {
     journal_refusals: Family<PartitionLabels, Counter>,
     usage_discarded: Gauge,
     discarded: Family<PartitionLabels, Counter>,
+    ahead: Family<PartitionLabels, Gauge<f64, AtomicU64>>,
+    serving_ahead: Gauge,
     connections: Gauge,
     connections_refused: Counter,
     longest_poll: Gauge<f64, AtomicU64>,
@@ -123,6 +125,8 @@ impl Metrics {
             journal_refusals: Family::default(),
             usage_discarded: Gauge::default(),
             discarded: Family::default(),
+            ahead: Family::default(),
+            serving_ahead: Gauge::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
             longest_poll: Gauge::default(),
@@ -153,6 +157,9 @@ impl Metrics {
         let discards = self.usage_discarded.clone();
         registry.register("tollgate_usage_discarded", "Whether usage records are deleted unread: there is no billing store", discards);
         registry.register("tollgate_discarded_entries", "Journal entries deleted unread", self.discarded.clone());
+        let (ahead, serving_ahead) = (self.ahead.clone(), self.serving_ahead.clone());
+        registry.register_with_unit("tollgate_partition_ahead", "How far a partition's time is ahead of the clock", Unit::Seconds, ahead);
+        registry.register("tollgate_serve_ahead", "Whether --serve-ahead was given", serving_ahead);
         let (stopped, owned) = (self.stopped.clone(), self.owned.clone());
         registry.register(
             "tollgate_aggregation_stopped",
@@ -241,6 +248,16 @@ impl Metrics {
     /// So many journal entries were deleted unread.
     pub fn add_discarded(&self, partition: u16, entries: u64) {
         self.discarded.get_or_create_owned(&PartitionLabels { partition }).inc_by(entries);
+    }
+
+    /// How far a partition's time is ahead of the clock.
+    pub fn set_ahead(&self, partition: u16, millis: i64) {
+        self.ahead.get_or_create_owned(&PartitionLabels { partition }).set(millis as f64 / 1000.0);
+    }
+
+    /// Whether partitions whose time is far ahead are served.
+    pub fn set_serving_ahead(&self, is_served: bool) {
+        self.serving_ahead.set(i64::from(is_served));
     }
 
     /// Whether the billing store answers.

@@ -262,7 +262,8 @@ impl BillingService for Bills {
                 for partition in found {
                     let rest = front.ledger.journal_after(partition.partition, partition.position.next_sequence).await;
                     let (entries, since) = rest.map_err(|error| status::no_answer(&error))?;
-                    partitions.push(render::partition(partition, entries, since.map_or(0, |since| now - since)));
+                    let span = front.ledger.engine().journal_span(partition.partition).await.map_err(|error| status::no_answer(&error))?;
+                    partitions.push(render::partition(partition, entries, since.map_or(0, |since| now - since), span.now - now));
                 }
                 Ok(v1::GetAggregationResponse { partitions })
             })

@@ -227,7 +227,7 @@ pub fn unread(journal: UnreadJournal) -> v1::PartitionAggregation {
 
 /// How far the billing store has followed a partition: what it lacks of the journal, and for how long that has been waiting.
 #[must_use]
-pub fn partition(partition: Partition, lag_entries: u64, lag_millis: Millis) -> v1::PartitionAggregation {
+pub fn partition(partition: Partition, lag_entries: u64, lag_millis: Millis, ahead_millis: Millis) -> v1::PartitionAggregation {
     let state = if partition.stopped.is_some() { v1::AggregationState::Stopped } else { v1::AggregationState::Running };
     v1::PartitionAggregation {
         partition: i32::from(partition.partition),
@@ -236,5 +236,6 @@ pub fn partition(partition: Partition, lag_entries: u64, lag_millis: Millis) -> 
         next_sequence: number(partition.position.next_sequence),
         lag_entries: number(lag_entries),
         lag_seconds: lag_millis.max(0) / 1000,
+        ahead_seconds: ahead_millis.max(0) / 1000,
     }
 }

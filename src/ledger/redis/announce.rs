@@ -1,15 +1,27 @@
 //! Changes of accounts, made known by the script on a sharded channel of each partition while somebody watches.
 //!
-//! Announcements are hints, and some are lost with a connection; so a new connection announces everything once.
+//! Announcements are hints, and some are lost with a connection; so a new connection announces everything once. A connection is asked
+//! every [`PING`] whether it is still there: one that is half open says nothing of it by itself. What this process changes it announces
+//! itself, by [`changed`].
 
 use std::time::Duration;
 
+use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ProtocolVersion, PushInfo, PushKind};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::keys::PartitionKeys;
 use super::{RedisOptions, bytes_of};
+use crate::domain::outcome::{Answer, Verdict};
+use crate::ledger::Order;
 use crate::ledger::watch::Watchers;
+
+/// How often the connection is asked whether it is there, and how long it may take to say so.
+const PING: Duration = Duration::from_secs(1);
+
+/// How long to wait before the next attempt to connect.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Passes announcements on to the watchers of this process, for ever.
 pub async fn listen(options: RedisOptions, partitions: u16, watchers: Watchers) {
@@ -19,7 +31,7 @@ pub async fn listen(options: RedisOptions, partitions: u16, watchers: Watchers) 
         if let Err(error) = listen_once(&options, &channels, &watchers).await {
             tracing::debug!(%error, "no announcements of changes");
         }
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -36,18 +48,50 @@ async fn listen_once(options: &RedisOptions, channels: &[String], watchers: &Wat
         subscribe.exec_async(&mut connection).await?;
     }
     watchers.announce_all();
-    while let Some(PushInfo { kind, data }) = pushes.recv().await {
-        match kind {
-            PushKind::SMessage => match data.get(1).and_then(bytes_of) {
-                Some(payload) => announce(payload, watchers),
-                None => watchers.announce_all(),
-            },
-            PushKind::Disconnection => break,
-            _ => {}
+    let listening = async {
+        while let Some(PushInfo { kind, data }) = pushes.recv().await {
+            match kind {
+                PushKind::SMessage => match data.get(1).and_then(bytes_of) {
+                    Some(payload) => announce(payload, watchers),
+                    None => watchers.announce_all(),
+                },
+                PushKind::Disconnection => break,
+                _ => {}
+            }
+        }
+    };
+    let ended = tokio::select! {
+        () = listening => Ok(()),
+        error = silent(connection) => Err(error),
+    };
+    watchers.announce_all();
+    ended
+}
+
+/// Waits until the connection does not answer any more.
+async fn silent(mut connection: MultiplexedConnection) -> anyhow::Error {
+    loop {
+        tokio::time::sleep(PING).await;
+        match timeout(PING, redis::cmd("PING").exec_async(&mut connection)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return error.into(),
+            Err(_) => return anyhow::anyhow!("the connection is silent"),
         }
     }
-    watchers.announce_all();
-    Ok(())
+}
+
+/// Announces what these commands have changed, to the watchers of this process.
+pub fn changed(orders: &[Order], answers: &[Answer], watchers: &Watchers) {
+    if watchers.is_empty() {
+        return;
+    }
+    let is_change = |answer: &Answer| {
+        let outcome = answer.as_ref().ok().filter(|outcome| !outcome.replayed);
+        outcome.and_then(|outcome| outcome.decision).is_some_and(|decision| decision.verdict == Verdict::Done)
+    };
+    for (order, _) in orders.iter().zip(answers).filter(|(_, answer)| is_change(answer)) {
+        watchers.announce(&order.command.account);
+    }
 }
 
 /// The payload is a MessagePack array of account ids.

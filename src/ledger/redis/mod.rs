@@ -26,8 +26,9 @@ use redis::{ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, Value}
 
 use super::codec::{decode_account, decode_place, decode_profile, decode_remembered, decode_reservation, journal::decode_block};
 use super::model::StepTime;
+use super::watch::Watchers;
 use super::{
-    Answering, BatchAnswer, Block, DuePage, Engine, Identity, JournalSpan, LedgerError, NamePlace, Opening, Order, RequestKey,
+    Answering, Answers, BatchAnswer, Block, DuePage, Engine, Identity, JournalSpan, LedgerError, NamePlace, Opening, Order, RequestKey,
     StoreSettings,
 };
 use crate::clock::{Clock, system_now};
@@ -76,6 +77,9 @@ pub struct RedisLedger {
     settings: StoreSettings,
     expected: Arc<Expected>,
     standing: Standing,
+    /// Whether the clocks agree, as the last look has found.
+    clocks: Standing,
+    watchers: Watchers,
 }
 
 impl RedisLedger {
@@ -83,7 +87,14 @@ impl RedisLedger {
     pub async fn open(options: RedisOptions, settings: StoreSettings, opening: Opening) -> anyhow::Result<Self> {
         let identity = opening::open(&options, &settings, opening).await?;
         let expected = Arc::new(Expected::new(&options.store_name, &settings, identity));
-        Ok(Self { options, settings, expected, standing: Standing::default() })
+        let (standing, clocks, watchers) = Default::default();
+        Ok(Self { options, settings, expected, standing, clocks, watchers })
+    }
+
+    /// The same ledger, which announces to these watchers what its engines change.
+    #[must_use]
+    pub fn announcing_to(self, watchers: Watchers) -> Self {
+        Self { watchers, ..self }
     }
 
     /// Which ledger it is, and where.
@@ -100,12 +111,13 @@ impl RedisLedger {
 
     /// Connects, and refuses a store that is not as it should be.
     pub async fn connect(&self, clock: Clock) -> anyhow::Result<RedisEngine> {
-        let Self { options, settings, expected, standing } = self.clone();
+        let Self { options, settings, expected, standing, clocks, watchers } = self.clone();
         let partitions = PartitionKeys::of_store(&options.store_name, settings.partitions);
         let busy_poll = options.busy_poll;
         let of_link = Arc::clone(&expected);
         let (link, work) = Link::open(options, move |connection| prepare::check(connection, Arc::clone(&of_link))).await?;
-        Ok(RedisEngine { link, work: Mutex::new(Some(work)), partitions, expected, standing, clock, window: settings.window, busy_poll })
+        let (work, window) = (Mutex::new(Some(work)), settings.window);
+        Ok(RedisEngine { link, work, partitions, expected, standing, clocks, watchers, clock, window, busy_poll })
     }
 }
 
@@ -116,6 +128,8 @@ pub struct RedisEngine {
     partitions: Vec<PartitionKeys>,
     expected: Arc<Expected>,
     standing: Standing,
+    clocks: Standing,
+    watchers: Watchers,
     clock: Clock,
     window: Millis,
     busy_poll: Duration,
@@ -178,7 +192,8 @@ impl RedisEngine {
         blocks.map(|stored| decode_block(&stored).map_err(LedgerError::corrupt)).collect()
     }
 
-    /// Sets the clock by Redis's, and says if this machine's own is off.
+    /// Sets the clock by Redis's, if this machine's own agrees with it. While they do not, one of them is wrong, and nobody can say which:
+    /// then the clock is left as it is, and no step is sent, which might drag the time of a partition along.
     async fn synchronize(&self) -> Result<(), String> {
         let sent_at = self.clock.now();
         let (seconds, micros): (i64, i64) = self.ask(&redis::cmd("TIME")).await?;
@@ -187,16 +202,18 @@ impl RedisEngine {
             return Ok(());
         }
         let received_at = self.clock.now();
+        let machine_difference = system_now() - store_now;
+        let agreement = match machine_difference.abs() > MAX_CLOCK_DIFFERENCE {
+            true => Err(format!("this machine's clock and Redis's differ by {machine_difference} ms")),
+            false => Ok(()),
+        };
+        self.clocks.set(&agreement);
         let difference = store_now - (sent_at + received_at) / 2;
         // Less than the journey may have taken says nothing.
-        if difference.abs() > 5 + (received_at - sent_at) {
+        if agreement.is_ok() && difference.abs() > 5 + (received_at - sent_at) {
             self.clock.set(self.clock.now() + difference);
         }
-        let machine_difference = system_now() - store_now;
-        if machine_difference.abs() > MAX_CLOCK_DIFFERENCE {
-            return Err(format!("this machine's clock and Redis's differ by {machine_difference} ms"));
-        }
-        Ok(())
+        agreement
     }
 }
 
@@ -212,11 +229,19 @@ impl Engine for RedisEngine {
     fn apply(&self, partition: u16, orders: Arc<[Order]>) -> Answering<'_, BatchAnswer> {
         async move {
             let keys = self.keys(partition)?;
+            self.clocks.ensure()?;
             let max_ahead = if self.clock.is_test_clock() { -1 } else { MAX_CLOCK_DIFFERENCE };
             let packed = batch::encode(&orders, &StepTime::of(&self.clock, self.window), max_ahead, rand::random());
             let arguments: [&[u8]; 4] = [&packed.commands, &packed.ids, &packed.endings, keys.channel.as_bytes()];
             let answer = self.run(&script::BATCH, keys, &arguments).await?;
-            batch::decode(answer, orders).map_err(LedgerError::after_step)
+            let answer = batch::decode(answer, Arc::clone(&orders)).map_err(LedgerError::after_step)?;
+            let watchers = self.watchers.clone();
+            let answers = Answers::new(move || {
+                let answers = answer.answers.read()?;
+                announce::changed(&orders, &answers, &watchers);
+                Ok(answers)
+            });
+            Ok(BatchAnswer { answers, ..answer })
         }
         .boxed()
     }
@@ -354,8 +379,8 @@ impl Engine for RedisEngine {
         async move {
             let keys = self.keys(partition)?;
             let span = self.run(&script::SPAN, keys, &[]).await.map_err(LedgerError::of_read)?;
-            let (first, next) = FromRedisValue::from_redis_value(span).map_err(LedgerError::corrupt)?;
-            Ok(JournalSpan { first, next })
+            let (first, next, now) = FromRedisValue::from_redis_value(span).map_err(LedgerError::corrupt)?;
+            Ok(JournalSpan { first, next, now })
         }
         .boxed()
     }

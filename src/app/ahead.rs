@@ -1,0 +1,123 @@
+//! Looks whether the time of a partition is ahead of the clock, as after a Redis or a machine whose clock was fast for a while.
+//!
+//! Such a time stands until the clock has caught up. Charges go on, but what ends by time (reservations, limits, periods) ends late: so it
+//! is said, and where it is more than a minute, the service does not count as ready unless an operator says that it shall.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::domain::account::Millis;
+use crate::ledger::Ledger;
+use crate::telemetry::metrics;
+
+/// What is not worth a word: clocks are set by a little now and then.
+const TOLERATED: Millis = 2_000;
+
+/// From where on the service is not ready.
+const SERVED: Millis = 60_000;
+
+/// How often it is looked, and how often the same is said again.
+const LOOK: Duration = Duration::from_secs(1);
+const SAY_AGAIN: Duration = Duration::from_mins(1);
+
+/// What the last look has found.
+pub struct Ahead {
+    /// An operator wants it served all the same.
+    is_served: bool,
+    partitions: Vec<Partition>,
+    next_look: Instant,
+    found: Found,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Partition {
+    said_at: Option<Instant>,
+}
+
+/// What a look has found: why the service is not ready, and what an operator should know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Why it is not ready; None: it is.
+    pub problem: Option<String>,
+    /// What is not as it should be.
+    pub warnings: Vec<String>,
+}
+
+impl Ahead {
+    /// Has not looked yet.
+    pub fn new(partitions: u16, is_served: bool) -> Self {
+        metrics().set_serving_ahead(is_served);
+        let partitions = vec![Partition::default(); usize::from(partitions)];
+        Self { is_served, partitions, next_look: Instant::now(), found: Found::default() }
+    }
+
+    /// Looks, if it is time to. A partition that cannot be looked at is as it was.
+    pub async fn look(&mut self, ledger: &Ledger) -> &Found {
+        let now = Instant::now();
+        if now < self.next_look {
+            return &self.found;
+        }
+        self.next_look = now + LOOK;
+        let mut found = Found::default();
+        for (number, partition) in (0..).zip(&mut self.partitions) {
+            let Ok(span) = ledger.engine().journal_span(number).await else { return &self.found };
+            let ahead = (span.now - ledger.clock().now()).max(0);
+            metrics().set_ahead(number, ahead);
+            partition.say(number, ahead, self.is_served, now);
+            found.add(number, ahead, self.is_served);
+        }
+        self.found = found;
+        &self.found
+    }
+}
+
+impl Partition {
+    fn say(&mut self, partition: u16, ahead: Millis, is_served: bool, now: Instant) {
+        let seconds = ahead / 1000;
+        if ahead <= TOLERATED {
+            if self.said_at.take().is_some() {
+                tracing::info!(partition, "the clock has caught up with the time of a partition");
+            }
+        } else if self.said_at.is_none_or(|said_at| now - said_at >= SAY_AGAIN) {
+            self.said_at = Some(now);
+            if ahead > SERVED && is_served {
+                tracing::error!(partition, seconds, "a partition's time is ahead of the clock, and it is served because of --serve-ahead");
+            } else {
+                tracing::error!(partition, seconds, "a partition's time is ahead of the clock: it stands until the clock has caught up");
+            }
+        }
+    }
+}
+
+impl Found {
+    fn add(&mut self, partition: u16, ahead: Millis, is_served: bool) {
+        if ahead <= TOLERATED {
+            return;
+        }
+        let text = format!("the time of partition {partition} is {} s ahead of the clock", ahead / 1000);
+        if ahead > SERVED && !is_served && self.problem.is_none() {
+            self.problem = Some(format!("{text}: wait until the clock has caught up, or start with --serve-ahead"));
+        }
+        self.warnings.push(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_seconds_are_nothing_and_more_than_a_minute_is_not_served() {
+        let look = |ahead, is_served| {
+            let mut found = Found::default();
+            found.add(3, ahead, is_served);
+            (found.warnings.len(), found.problem.is_some())
+        };
+        assert_eq!(look(2_000, false), (0, false));
+        assert_eq!(look(2_001, false), (1, false));
+        assert_eq!(look(60_000, false), (1, false));
+        assert_eq!(look(60_001, false), (1, true));
+        assert_eq!(look(60_001, true), (1, false));
+    }
+}
