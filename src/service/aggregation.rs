@@ -1,5 +1,6 @@
 //! How far the journal is read, and what becomes of one that nobody reads.
 
+use crate::domain::account::Millis;
 use crate::ledger::{Ledger, LedgerError};
 
 /// A partition's journal without a reader.
@@ -13,6 +14,8 @@ pub struct UnreadJournal {
     pub entries: u64,
     /// What becomes of them, for people.
     pub fate: &'static str,
+    /// How far the partition's time is ahead of the clock.
+    pub ahead: Millis,
 }
 
 /// The journals of a ledger without a billing store.
@@ -24,7 +27,8 @@ pub async fn unread_journals(ledger: &Ledger) -> Result<Vec<UnreadJournal>, Ledg
     let mut journals = Vec::new();
     for partition in 0..ledger.partitions() {
         let span = ledger.engine().journal_span(partition).await?;
-        journals.push(UnreadJournal { partition, first: span.first, entries: span.next.saturating_sub(span.first), fate });
+        let (entries, ahead) = (span.next.saturating_sub(span.first), span.now - ledger.clock().now());
+        journals.push(UnreadJournal { partition, first: span.first, entries, fate, ahead });
     }
     Ok(journals)
 }

@@ -222,6 +222,7 @@ pub fn unread(journal: UnreadJournal) -> v1::PartitionAggregation {
         next_sequence: number(journal.first),
         lag_entries: number(journal.entries),
         lag_seconds: 0,
+        ahead_seconds: journal.ahead.max(0) / 1000,
     }
 }
 
