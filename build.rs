@@ -5,7 +5,7 @@ use std::path::PathBuf;
 #[allow(clippy::disallowed_methods, reason = "cargo tells a build script where to write by its environment")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let files = ["tollgate/v1/charging.proto", "tollgate/v1/account.proto", "tollgate/v1/billing.proto"];
+    let files = ["tollgate/v1/charging.proto", "tollgate/v1/account.proto", "tollgate/v1/billing.proto", "tollgate/v1/admin.proto"];
     let descriptors = protox::compile(files, ["proto"])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     tonic_prost_build::configure()

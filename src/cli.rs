@@ -6,6 +6,7 @@
 pub mod account;
 pub mod aggregate;
 pub mod aggregation;
+pub mod backup;
 pub mod bench;
 pub mod client;
 pub mod completions;
@@ -84,6 +85,8 @@ enum Role {
     Reconcile(Box<reconcile::ReconcileOptions>),
     /// Make an empty ledger what the billing store says it was.
     Restore(Box<restore::RestoreOptions>),
+    /// Take a backup of ledger and billing store from a running service.
+    Backup(backup::BackupOptions),
     /// Show how far the billing store has followed the ledger.
     Aggregation(aggregation::AggregationOptions),
     /// Print the script by which a shell completes this command line.
@@ -127,6 +130,7 @@ impl CommandLine {
                 block_on(export::run(*options))
             }
             Role::ConvertAll(options) => block_on(convert_all::run(*options)),
+            Role::Backup(options) => block_on(backup::run(options)),
             Role::Aggregation(options) => block_on(aggregation::run(options)),
             Role::Verify(options) => {
                 refuse_usage(options.books.validate());

@@ -159,6 +159,12 @@ impl Store {
         Ok(sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_one(&self.pool).await?.try_get(0)?)
     }
 
+    /// Writes a copy of an SQLite store, as it is at one instant, into a new file. Nobody waits for it.
+    pub async fn copy_to(&self, path: &Path) -> Result<(), BillingError> {
+        sqlx::query("VACUUM INTO $1").bind(path.display().to_string()).execute(&self.pool).await?;
+        Ok(())
+    }
+
     /// Closes all connections. In SQLite, all that was written is then in the file itself.
     pub async fn close(&self) {
         if self.dialect == Dialect::Sqlite

@@ -9,6 +9,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::failure::Failure;
 use crate::grpc::v1::account_service_client::AccountServiceClient;
+use crate::grpc::v1::admin_service_client::AdminServiceClient;
 use crate::grpc::v1::billing_service_client::BillingServiceClient;
 use crate::grpc::v1::charging_service_client::ChargingServiceClient;
 
@@ -32,6 +33,8 @@ pub struct Client {
     pub accounts: AccountServiceClient<Channel>,
     /// Bills.
     pub billing: BillingServiceClient<Channel>,
+    /// Care for the stores.
+    pub admin: AdminServiceClient<Channel>,
 }
 
 impl Client {
@@ -48,7 +51,8 @@ impl Client {
         Ok(Self {
             charging: ChargingServiceClient::new(channel.clone()),
             accounts: AccountServiceClient::new(channel.clone()),
-            billing: BillingServiceClient::new(channel),
+            billing: BillingServiceClient::new(channel.clone()),
+            admin: AdminServiceClient::new(channel),
         })
     }
 }

@@ -7,15 +7,22 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use super::accounts::Accounts;
+use super::admin::Admin;
 use super::billing::Bills;
 use super::charging::Charging;
 use super::v1::account_service_server::AccountServiceServer;
+use super::v1::admin_service_server::AdminServiceServer;
 use super::v1::billing_service_server::BillingServiceServer;
 use super::v1::charging_service_server::ChargingServiceServer;
 
 /// What health is told of: the process as a whole, and each service.
-const NAMES: [&str; 4] =
-    ["", <ChargingServiceServer<Charging>>::NAME, <AccountServiceServer<Accounts>>::NAME, <BillingServiceServer<Bills>>::NAME];
+const NAMES: [&str; 5] = [
+    <AdminServiceServer<Admin>>::NAME,
+    "",
+    <ChargingServiceServer<Charging>>::NAME,
+    <AccountServiceServer<Accounts>>::NAME,
+    <BillingServiceServer<Bills>>::NAME,
+];
 
 /// The name under which health tells of the aggregation in this process.
 pub const AGGREGATION: &str = "tollgate.aggregation";

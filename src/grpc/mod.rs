@@ -5,6 +5,7 @@
 //! [`dispatch`] finds them, and has [`offloaded`] answer what may take long. [`gate`] and [`deadline`] bound how much and how long. Nothing here decides on money.
 
 pub mod accounts;
+pub mod admin;
 pub mod advice;
 pub mod billing;
 pub mod charging;
@@ -45,6 +46,7 @@ use crate::billing::Billing;
 use crate::lanes::offload::Offload;
 use crate::ledger::Ledger;
 use accounts::Accounts;
+use admin::Admin;
 use billing::Bills;
 use charging::Charging;
 use dispatch::Services;
@@ -53,6 +55,7 @@ use front::Front;
 use gate::Gate;
 pub use health::Health;
 use v1::account_service_server::AccountServiceServer;
+use v1::admin_service_server::AdminServiceServer;
 use v1::billing_service_server::BillingServiceServer;
 use v1::charging_service_server::ChargingServiceServer;
 
@@ -90,9 +93,10 @@ pub fn services(
     // The limit of a message is one of what is unpacked, too.
     let charging = ChargingServiceServer::new(Charging::new(front.clone(), most)).max_decoding_message_size(most).accept_compressed(Gzip);
     let accounts = AccountServiceServer::new(Accounts::new(front.clone())).max_decoding_message_size(most).accept_compressed(Gzip);
-    let bills = BillingServiceServer::new(Bills::new(front)).max_decoding_message_size(most).accept_compressed(Gzip);
+    let bills = BillingServiceServer::new(Bills::new(front.clone())).max_decoding_message_size(most).accept_compressed(Gzip);
+    let admin = AdminServiceServer::new(Admin::new(front)).max_decoding_message_size(most).accept_compressed(Gzip);
     let health = health.service().max_decoding_message_size(most).accept_compressed(Gzip);
-    let mut others = Routes::new(accounts).add_service(bills).add_service(Foreign::new(health, stopping.clone(), most));
+    let mut others = Routes::new(accounts).add_service(bills).add_service(admin).add_service(Foreign::new(health, stopping.clone(), most));
     match reflection().build_v1() {
         Ok(service) => others = others.add_service(Foreign::new(service, stopping.clone(), most)),
         Err(error) => tracing::error!(%error, "there is no reflection"),

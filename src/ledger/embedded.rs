@@ -6,9 +6,12 @@
 //!
 //! All accounts, open reservations and remembered request ids are in memory; the journal is not. [`store`] holds the SQL.
 
+mod copy;
 mod store;
 
-use std::path::Path;
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 
@@ -26,6 +29,8 @@ use super::{
 use crate::clock::Clock;
 use crate::domain::account::{Account, Millis, Profile, Reservation};
 use crate::domain::rules::Remembered;
+use copy::Copy;
+pub use copy::JournalHold;
 use store::Store;
 
 /// The most batches in one transaction.
@@ -36,6 +41,7 @@ enum Job {
     Apply(Batch),
     Read(Read),
     Check(oneshot::Sender<Result<(), LedgerError>>),
+    Copy(Copy),
     Close,
 }
 
@@ -57,18 +63,22 @@ pub struct EmbeddedEngine {
     identity: Identity,
     jobs: mpsc::Sender<Job>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    path: PathBuf,
+    /// Whether the journal is held.
+    is_held: Arc<AtomicBool>,
 }
 
 impl EmbeddedEngine {
     /// Opens the store, and creates it only if `opening` says so; refuses one that another process uses, or that was made with other
     /// settings.
     pub fn open(path: &Path, settings: &StoreSettings, opening: Opening, clock: Clock, watchers: Watchers) -> anyhow::Result<Self> {
-        let (mut store, identity) = Store::open(path, settings, opening)?;
+        let (store, identity) = Store::open(path, settings, opening)?;
         let book = store.load()?;
         let (jobs, inbox) = mpsc::channel();
-        let desk = Desk { store, book, failure: None, clock, window: settings.window, watchers };
-        let thread = thread::Builder::new().name("ledger".into()).spawn(move || desk.work(&inbox))?;
-        Ok(Self { identity, jobs, thread: Mutex::new(Some(thread)) })
+        let desk = Desk { book, failure: None, is_open: true, copies: VecDeque::new(), clock, window: settings.window, watchers };
+        let thread = thread::Builder::new().name("ledger".into()).spawn(move || desk.work(store, &inbox))?;
+        let (path, is_held) = (path.to_owned(), Arc::default());
+        Ok(Self { identity, jobs, thread: Mutex::new(Some(thread)), path, is_held })
     }
 
     fn read<T: Send + 'static>(&self, read: impl FnOnce(&Book, &Store) -> Result<T, LedgerError> + Send + 'static) -> Answering<'_, T> {
@@ -102,56 +112,74 @@ pub fn find(path: &Path) -> anyhow::Result<Found> {
 
 /// Puts a rebuilt partition into an empty store; see `restore`.
 pub fn install(path: &Path, settings: &StoreSettings, id: LedgerId, book: &Book) -> anyhow::Result<()> {
-    let (mut store, found) = Store::open(path, settings, Opening::Creating(Purpose::default()))?;
+    let (store, found) = Store::open(path, settings, Opening::Creating(Purpose::default()))?;
     anyhow::ensure!(store.load()?.sizes() == [0; 3], "{found} is not empty: a ledger is only restored into an empty store");
     store.set_id(id)?;
     store.write(book, &[book.everything()])?;
     Ok(())
 }
 
-/// What the thread owns.
+/// What the thread owns beside the store.
 struct Desk {
-    store: Store,
     /// What the disk holds, in memory.
     book: Book,
     /// Why the last attempt to write failed; None: it did not.
     failure: Option<String>,
+    /// Whether more is to come.
+    is_open: bool,
+    /// Copies of the file that are asked for.
+    copies: VecDeque<Copy>,
     clock: Clock,
     window: Millis,
     watchers: Watchers,
 }
 
 impl Desk {
-    fn work(mut self, inbox: &mpsc::Receiver<Job>) {
-        let mut is_open = true;
-        while is_open && let Ok(first) = inbox.recv() {
-            let mut batches = Vec::new();
-            let mut rest = Vec::new();
-            for job in std::iter::once(first).chain(inbox.try_iter()).take(MAX_GROUP) {
-                match job {
-                    Job::Apply(batch) => batches.push(batch),
-                    job => rest.push(job),
-                }
-            }
-            if !batches.is_empty() {
-                self.apply(batches);
-            }
-            for job in rest {
-                match job {
-                    Job::Apply(batch) => self.apply(vec![batch]),
-                    Job::Read(read) => read(&self.book, &self.store),
-                    Job::Check(caller) => drop(caller.send(self.check())),
-                    Job::Close => is_open = false,
-                }
+    fn work(mut self, store: Store, inbox: &mpsc::Receiver<Job>) {
+        while self.is_open
+            && let Ok(first) = inbox.recv()
+        {
+            self.serve(&store, first, inbox);
+            while let Some(Copy { path, caller }) = self.copies.pop_front() {
+                let copied = copy::copy(&store, &path, || {
+                    if let Ok(first) = inbox.try_recv() {
+                        self.serve(&store, first, inbox);
+                    }
+                    self.is_open
+                });
+                let _ = caller.send(copied);
             }
         }
-        if let Err(error) = self.store.close() {
+        if let Err(error) = store.close() {
             tracing::warn!(%error, "the ledger's store was not closed in good order: what it wrote last is in the file beside it");
         }
     }
 
-    fn apply(&mut self, batches: Vec<Batch>) {
-        match self.decide(&batches) {
+    /// Does what waits: batches, in one transaction, then the rest.
+    fn serve(&mut self, store: &Store, first: Job, inbox: &mpsc::Receiver<Job>) {
+        let (mut batches, mut rest) = (Vec::new(), Vec::new());
+        for job in std::iter::once(first).chain(inbox.try_iter()).take(MAX_GROUP) {
+            match job {
+                Job::Apply(batch) => batches.push(batch),
+                job => rest.push(job),
+            }
+        }
+        if !batches.is_empty() {
+            self.apply(store, batches);
+        }
+        for job in rest {
+            match job {
+                Job::Apply(batch) => self.apply(store, vec![batch]),
+                Job::Read(read) => read(&self.book, store),
+                Job::Check(caller) => drop(caller.send(self.check(store))),
+                Job::Copy(copy) => self.copies.push_back(copy),
+                Job::Close => self.is_open = false,
+            }
+        }
+    }
+
+    fn apply(&mut self, store: &Store, batches: Vec<Batch>) {
+        match self.decide(store, &batches) {
             Ok(answers) => batches.into_iter().zip(answers).for_each(|(batch, answer)| {
                 let _ = batch.caller.send(Ok(answer));
             }),
@@ -161,7 +189,7 @@ impl Desk {
         }
     }
 
-    fn decide(&mut self, batches: &[Batch]) -> Result<Vec<BatchAnswer>, LedgerError> {
+    fn decide(&mut self, store: &Store, batches: &[Batch]) -> Result<Vec<BatchAnswer>, LedgerError> {
         let mut answers = Vec::with_capacity(batches.len());
         let mut all_changes = Vec::with_capacity(batches.len());
         let time = StepTime::of(&self.clock, self.window);
@@ -170,7 +198,7 @@ impl Desk {
             answers.push(answer);
             all_changes.push(changes);
         }
-        match self.store.write(&self.book, &all_changes) {
+        match store.write(&self.book, &all_changes) {
             Ok(has_written) if has_written => self.note(Ok(())),
             Ok(_) => {}
             Err(error) => {
@@ -188,14 +216,14 @@ impl Desk {
     }
 
     /// Follows the system's clock, and says whether the store can be written: if it could not, by trying.
-    fn check(&mut self) -> Result<(), LedgerError> {
+    fn check(&mut self, store: &Store) -> Result<(), LedgerError> {
         let step = self.clock.follow_system();
         if step.abs() > CLOCK_STEP {
             tracing::warn!(by_ms = step, "the system's clock was set, or the machine has slept");
             self.watchers.announce_all();
         }
         if self.failure.is_some() {
-            let probed = self.store.probe();
+            let probed = store.probe();
             self.note(probed.map_err(|error| error.to_string()));
         }
         match &self.failure {
@@ -261,6 +289,9 @@ impl Engine for EmbeddedEngine {
     }
 
     fn trim(&self, _partition: u16, below: u64) -> Answering<'_, ()> {
+        if self.is_held.load(Ordering::SeqCst) {
+            return std::future::ready(Ok(())).boxed();
+        }
         self.read(move |_, store| store.trim(below).map_err(LedgerError::not_done))
     }
 
@@ -279,6 +310,19 @@ impl Engine for EmbeddedEngine {
     fn check(&self) -> BoxFuture<'_, Result<(), String>> {
         let (caller, pending) = oneshot::channel();
         self.ask(Job::Check(caller), pending).map(|result| result.map_err(|error| error.to_string())).boxed()
+    }
+
+    fn file(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+
+    fn hold_journal(&self) -> Option<JournalHold> {
+        JournalHold::take(&self.is_held)
+    }
+
+    fn copy_to(&self, path: PathBuf) -> Answering<'_, ()> {
+        let (caller, pending) = oneshot::channel();
+        self.ask(Job::Copy(Copy { path, caller }), pending).map(|copied| copied.map_err(LedgerError::of_read)).boxed()
     }
 
     fn is_exclusive(&self) -> bool {

@@ -1,11 +1,13 @@
 //! What an engine is: where accounts are kept and commands decided, one step of one partition at a time.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, pending};
+use futures_util::future::{BoxFuture, pending, ready};
 
+use super::embedded::JournalHold;
 use super::{Block, DuePage, Identity, JournalSpan, LedgerError, NamePlace, Order, RequestKey};
 #[cfg(doc)]
 use super::{Ledger, MAX_BATCH};
@@ -96,6 +98,18 @@ pub trait Engine: Send + Sync + 'static {
     fn due_accounts(&self, partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage>;
     /// Whether the store answers and agrees on the time; else what is wrong, for people.
     fn check(&self) -> BoxFuture<'_, Result<(), String>>;
+    /// The file that holds everything, where there is one.
+    fn file(&self) -> Option<&Path> {
+        None
+    }
+    /// Has nothing dropped from the journal while this is held; None: it is held already, or cannot be.
+    fn hold_journal(&self) -> Option<JournalHold> {
+        None
+    }
+    /// Makes a copy of the file, as it is when that ends. Nobody waits for it.
+    fn copy_to(&self, _path: PathBuf) -> Answering<'_, ()> {
+        ready(Err(LedgerError::not_done("this engine has no file to copy"))).boxed()
+    }
     /// Whether no other process can have the store while this one has it.
     fn is_exclusive(&self) -> bool {
         false

@@ -1,5 +1,6 @@
 //! The use cases: domain values in, domain values out. No protocol is known here. What they fail with is one type, [`error::Error`].
 
 pub mod aggregation;
+pub mod backup;
 pub mod error;
 pub mod issuing;

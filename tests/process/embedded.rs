@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use tollgate::grpc::v1::PaymentMode;
+use tollgate::grpc::v1::{PaymentMode, Usage};
 use tonic::Code;
 use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::command::Operator;
 use crate::service::{Service, binary, debit, until};
-use crate::support::temporary_folder;
+use crate::support::{RedisServer, temporary_folder};
 
 fn serve(store: &Path, options: &[&str]) -> Service {
     Service::start(&[&["--store", store.to_str().unwrap()], options].concat(), &[])
@@ -196,4 +197,70 @@ async fn health_tells_that_the_ledger_cannot_be_written_and_nothing_is_lost_or_d
     service.kill();
     let service = serve(&store, &["--billing", "off"]);
     assert_eq!(service.client().await.credit("acme").await.balance.parse::<f64>().unwrap(), 900.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_of_a_running_service_belongs_together_and_holds_up_no_charge() {
+    let (folder, elsewhere) = (temporary_folder(), temporary_folder());
+    // Little stays in the journal: what the billing store's copy has not must not be trimmed off the ledger's.
+    let service = serve(&folder.path().join("ledger.db"), &["--journal-tail", "10"]);
+    let mut client = service.client().await;
+    client.open("acme", PaymentMode::Postpaid, "1000000", "0").await;
+    for round in 0..20 {
+        let charges = (0..500).map(|number| {
+            let (mut client, mut charge) = (client.clone(), debit("acme", &format!("{round}-{number}"), "1"));
+            charge.usage = Some(Usage { description: "x".repeat(200), ..Usage::default() });
+            async move { client.charging.debit(charge).await.unwrap() }
+        });
+        futures_util::future::join_all(charges).await;
+    }
+    let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
+    let mut charging = client.clone();
+    let traffic = tokio::spawn(async move {
+        let (mut number, mut longest) = (0, Duration::ZERO);
+        while stopped.try_recv() == Err(tokio::sync::oneshot::error::TryRecvError::Empty) {
+            let started = Instant::now();
+            charging.charging.debit(debit("acme", &format!("meanwhile-{number}"), "1")).await.unwrap();
+            (number, longest) = (number + 1, longest.max(started.elapsed()));
+        }
+        (number, longest)
+    });
+    for number in 0..3 {
+        let operator = Operator::of(&service);
+        let file = elsewhere.path().join(format!("backup-{number}.db"));
+        let line = format!("backup {}", file.display());
+        let ended = tokio::task::spawn_blocking(move || operator.run(&line)).await.unwrap();
+        assert!(ended.status.success(), "{ended:?}");
+    }
+    stop.send(()).unwrap();
+    let (count, longest) = traffic.await.unwrap();
+    assert!(count > 10 && longest < Duration::from_millis(300), "{count} charges meanwhile, the slowest took {longest:?}");
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_str().unwrap().contains("backup")), "{left:?}");
+    for number in 0..3 {
+        let file = elsewhere.path().join(format!("backup-{number}.db"));
+        let verified = Operator::nowhere().run(&format!("verify --store {}", file.display()));
+        assert!(verified.status.success(), "{verified:?}");
+        let again = Operator::of(&service).run(&format!("backup {}", file.display()));
+        assert!(!again.status.success() && again.error.contains("is there already"), "{again:?}");
+    }
+    // It goes on as a service of its own.
+    let restored = serve(&elsewhere.path().join("backup-2.db"), &[]);
+    let mut client = restored.client().await;
+    client.charging.debit(debit("acme", "after", "1")).await.unwrap();
+    assert!(client.credit("acme").await.unbilled.parse::<f64>().unwrap() > 10_000.0);
+    assert!(restored.stopped().await.success());
+    let verified = Operator::nowhere().run(&format!("verify --store {}", elsewhere.path().join("backup-2.db").display()));
+    assert!(verified.status.success(), "{verified:?}");
+}
+
+#[tokio::test]
+async fn a_backup_where_a_store_is_not_in_a_file_is_refused_with_what_to_do_instead() {
+    let (redis, elsewhere) = (RedisServer::redis(), temporary_folder());
+    let service = Service::start(&["--redis", &redis.url(), "--billing", "off"], &[]);
+    let file = elsewhere.path().join("backup.db");
+    let ended = Operator::of(&service).run(&format!("backup {}", file.display()));
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(ended.error.contains("BGSAVE") && ended.error.contains("BACKUP_NOT_SUPPORTED"), "{ended:?}");
+    assert!(!file.exists());
 }

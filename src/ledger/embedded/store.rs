@@ -6,6 +6,7 @@
 //! window is over, the older is dropped and the younger takes its place. The log of accounts is short: when it has [`MAX_LOGGED`] records,
 //! what is in it goes to the rows of the accounts, each once, and it begins anew.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -73,9 +74,16 @@ pub(super) fn find(path: &Path) -> anyhow::Result<Found> {
 #[derive(Debug)]
 pub(super) struct Store {
     connection: Connection,
-    /// How many records the log of accounts holds, and of which accounts.
-    logged: usize,
-    changed: HashSet<String>,
+    log: RefCell<AccountLog>,
+}
+
+/// What the log of accounts holds.
+#[derive(Debug, Default)]
+struct AccountLog {
+    /// How many records.
+    count: usize,
+    /// Of which accounts.
+    accounts: HashSet<String>,
 }
 
 impl Store {
@@ -120,7 +128,7 @@ impl Store {
             }
             other => bail!("{} has format version {other}, and this is a tollgate for version {FORMAT_VERSION}", path.display()),
         };
-        let store = Self { connection, logged: 0, changed: HashSet::new() };
+        let store = Self { connection, log: RefCell::default() };
         let id = match stored.ledger {
             Some(id) => id,
             None => {
@@ -143,9 +151,9 @@ impl Store {
     }
 
     /// Reads everything but the journal.
-    pub(super) fn load(&mut self) -> anyhow::Result<Book> {
-        let Self { connection, logged, changed } = self;
-        (*logged, *changed) = (0, HashSet::new());
+    pub(super) fn load(&self) -> anyhow::Result<Book> {
+        let connection = &self.connection;
+        let mut log = AccountLog::default();
         let mut book = Book {
             state: connection.query_row("SELECT sequence, last_block, now, rotated_at, legacy_until FROM state", [], |row| {
                 let [now, rotated_at, legacy_until] = [row.get(2)?, row.get(3)?, row.get(4)?];
@@ -159,8 +167,8 @@ impl Store {
         })?;
         each(connection, "SELECT id, records FROM changed_accounts ORDER BY id", |_: i64, records| {
             read_accounts(records, |id, record| {
-                *logged += 1;
-                changed.insert(id.to_owned());
+                log.count += 1;
+                log.accounts.insert(id.to_owned());
                 book.accounts.insert(id.to_owned(), decode_account(record)?);
                 Ok(())
             })
@@ -190,30 +198,32 @@ impl Store {
             let (key, amount) = row?;
             book.undone.insert(key, amount);
         }
+        self.log.replace(log);
         Ok(book)
     }
 
     /// Writes what steps have changed, in one transaction; returns whether there was anything to write.
-    pub(super) fn write(&mut self, book: &Book, all_changes: &[Changes]) -> Result<bool, LedgerError> {
+    pub(super) fn write(&self, book: &Book, all_changes: &[Changes]) -> Result<bool, LedgerError> {
         if all_changes.iter().all(Changes::is_empty) {
             return Ok(false);
         }
         let accounts: HashSet<&str> = all_changes.iter().flat_map(|changes| &changes.accounts).map(String::as_str).collect();
-        let is_log_full = self.logged + accounts.len() > MAX_LOGGED;
-        let transaction = self.fill(book, all_changes, &accounts, is_log_full).map_err(LedgerError::not_done)?;
+        let mut log = self.log.borrow_mut();
+        let full_log = (log.count + accounts.len() > MAX_LOGGED).then_some(&*log);
+        let transaction = self.fill(book, all_changes, &accounts, full_log).map_err(LedgerError::not_done)?;
         transaction.commit().map_err(|error| match error.sqlite_error() {
             // The commit mark is what is written last, so it was not.
             Some(cause) if [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_WRITE].contains(&cause.extended_code) => LedgerError::not_done(error),
             // It may have been, and be found after a crash.
             _ => LedgerError::unknown(error),
         })?;
-        if is_log_full {
-            (self.logged, self.changed) = (0, HashSet::new());
+        if full_log.is_some() {
+            *log = AccountLog::default();
         } else {
-            self.logged += accounts.len();
+            log.count += accounts.len();
             for id in accounts {
-                if !self.changed.contains(id) {
-                    self.changed.insert(id.to_owned());
+                if !log.accounts.contains(id) {
+                    log.accounts.insert(id.to_owned());
                 }
             }
         }
@@ -222,22 +232,22 @@ impl Store {
 
     /// A transaction with what steps have changed. Dropped, it is rolled back.
     fn fill(
-        &mut self,
+        &self,
         book: &Book,
         all_changes: &[Changes],
         accounts: &HashSet<&str>,
-        is_log_full: bool,
+        full_log: Option<&AccountLog>,
     ) -> rusqlite::Result<Transaction<'_>> {
         self.roll_back()?;
-        let transaction = self.connection.transaction()?;
+        let transaction = self.connection.unchecked_transaction()?;
         for changes in all_changes {
             write_changes(&transaction, book, changes)?;
         }
         if !accounts.is_empty() {
             log_accounts(&transaction, book, accounts)?;
         }
-        if is_log_full {
-            let ids: HashSet<&str> = self.changed.iter().map(String::as_str).chain(accounts.iter().copied()).collect();
+        if let Some(log) = full_log {
+            let ids: HashSet<&str> = log.accounts.iter().map(String::as_str).chain(accounts.iter().copied()).collect();
             write_accounts(&transaction, book, &ids)?;
         }
         let State { sequence, last_block, now, rotated_at, legacy_until } = book.state;
@@ -245,6 +255,11 @@ impl Store {
             .prepare_cached("UPDATE state SET sequence = ?1, last_block = ?2, now = ?3, rotated_at = ?4, legacy_until = ?5")?
             .execute(params![sequence, last_block, now, rotated_at, legacy_until])?;
         Ok(transaction)
+    }
+
+    /// The connection, to copy from.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// Ends what a failed attempt may have left open.
