@@ -5,6 +5,7 @@
 //! once: nothing is left of them when they were read, or when the process ends.
 
 use std::fs::{File, remove_file};
+use std::io;
 use std::path::Path;
 
 use super::error::Error;
@@ -40,18 +41,18 @@ pub async fn take(ledger: &Ledger, billing: Option<&Billing>) -> Result<Vec<(Sto
     let mut copies = Vec::new();
     if let Some(billing) = billing {
         let copy = path.with_extension("billing.backup");
-        clear(&copy)?;
+        clear(&copy).map_err(|error| failed(&error))?;
         let copied = billing.store().copy_to(&copy).await;
         let file = take_over(&copy);
         copied.map_err(|error| Error::from(&error))?;
-        copies.push((Stored::Billing, file?));
+        copies.push((Stored::Billing, file.map_err(|error| failed(&error))?));
     }
     let copy = path.with_extension("backup");
-    clear(&copy)?;
+    clear(&copy).map_err(|error| failed(&error))?;
     let copied = engine.copy_to(copy.clone()).await;
     let file = take_over(&copy);
     copied.map_err(|error| Error::from(&error))?;
-    copies.push((Stored::Ledger, file?));
+    copies.push((Stored::Ledger, file.map_err(|error| failed(&error))?));
     Ok(copies)
 }
 
@@ -60,21 +61,21 @@ fn not_supported(text: &str) -> Error {
 }
 
 /// Removes what an earlier process left.
-fn clear(path: &Path) -> Result<(), Error> {
+fn clear(path: &Path) -> io::Result<()> {
     match remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(&error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
 
 /// Opens a file, and takes its name away.
-fn take_over(path: &Path) -> Result<File, Error> {
-    let file = File::open(path).map_err(|error| failed(&error))?;
-    remove_file(path).map_err(|error| failed(&error))?;
+fn take_over(path: &Path) -> io::Result<File> {
+    let file = File::open(path)?;
+    remove_file(path)?;
     Ok(file)
 }
 
-fn failed(error: &std::io::Error) -> Error {
+fn failed(error: &io::Error) -> Error {
     tracing::error!(%error, "a backup cannot be written beside the ledger");
     Error::store_unavailable()
 }
