@@ -48,6 +48,7 @@ fn by(actor: &str, reason: &str) -> Option<v1::Operator> {
 }
 
 /// A point in time, by so many seconds from now.
+#[allow(clippy::disallowed_methods, reason = "the caller has a clock of its own")]
 fn from_now(seconds: i64) -> Option<Timestamp> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     Some(Timestamp { seconds: i64::try_from(now.as_secs()).unwrap() + seconds, nanos: 0 })

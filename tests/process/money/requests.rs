@@ -37,6 +37,7 @@ async fn a_repetition_may_come_from_another_pod_and_for_another_reason() {
 }
 
 #[tokio::test]
+#[allow(clippy::needless_update, reason = "some requests have no other fields")]
 async fn every_mutation_of_an_account_is_refused_when_it_comes_too_late_or_from_the_future() {
     for stage in stages() {
         let mut client = stage.service.client().await;
