@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use support::temporary_folder;
 use tollgate::app::App;
-use tollgate::config::{MetricsListen, NetworkOptions, ServeOptions, StoreOptions};
+use tollgate::config::{CreateOptions, MetricsListen, NetworkOptions, Purpose, ServeOptions, StoreOptions};
 use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
 use tollgate::grpc::v1::{DebitRequest, Money};
 
@@ -21,6 +21,7 @@ fn start(folder: &tempfile::TempDir) -> App {
     App::start(ServeOptions {
         network: NetworkOptions { listen, metrics_listen: MetricsListen(None), ..Default::default() },
         store: StoreOptions { store: Some(folder.path().join("ledger.db")), ..Default::default() },
+        create: CreateOptions { create: true, purpose: Purpose::Bench },
         ..Default::default()
     })
     .unwrap()

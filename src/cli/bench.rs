@@ -97,6 +97,7 @@ fn load(options: LoadOptions) -> anyhow::Result<ExitCode> {
     let checked = accounts::sample(accounts, options.checked_accounts(), &mut rand::rng());
     let before = block_on(async {
         let clients = Clients::connect(&options).await?;
+        setup::check_ledger(&clients, options.ledger).await?;
         match options.prepared {
             None => setup::create(&clients, &writer, accounts).await?,
             Some(_) if checked.is_empty() => {}

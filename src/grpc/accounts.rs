@@ -11,6 +11,7 @@ use super::wire::{accounts as read, listing, render};
 use super::{status, v1};
 use crate::domain::account::{Account, Mode};
 use crate::ledger::LedgerError;
+use crate::ledger::Purpose;
 
 /// The service.
 #[derive(Clone)]
@@ -38,6 +39,14 @@ impl Accounts {
     }
 }
 
+fn purpose(purpose: Purpose) -> v1::LedgerPurpose {
+    match purpose {
+        Purpose::Charging => v1::LedgerPurpose::Charging,
+        Purpose::Demo => v1::LedgerPurpose::Demo,
+        Purpose::Bench => v1::LedgerPurpose::Bench,
+    }
+}
+
 #[tonic::async_trait]
 impl AccountService for Accounts {
     async fn create_account(&self, request: Request<v1::CreateAccountRequest>) -> Result<Response<v1::CreateAccountResponse>, Status> {
@@ -59,6 +68,16 @@ impl AccountService for Accounts {
                 let outcome = front.observe(&id, false).await?;
                 let account = self.show(&id, &outcome.account).await.map_err(|error| status::no_answer(&error))?;
                 Ok(v1::GetAccountResponse { account: Some(account) })
+            })
+            .await
+    }
+
+    async fn get_ledger(&self, request: Request<v1::GetLedgerRequest>) -> Result<Response<v1::GetLedgerResponse>, Status> {
+        let front = &self.front;
+        front
+            .bounded(request, async |_| {
+                let ledger = front.ledger.identity();
+                Ok(v1::GetLedgerResponse { ledger_id: ledger.id.to_string(), purpose: purpose(ledger.purpose).into() })
             })
             .await
     }

@@ -89,9 +89,12 @@ class Stand:
 
     def tollgate(self, *store):
         """The service as its users run it: everything on. But nobody reads the journal, so it may grow, and is not trimmed."""
-        command = [self.binary, "serve", "--create", *store, "--metrics-listen", f"127.0.0.1:{free_port()}", "--log", "error"]
         if "--billing" not in store:
-            command += ["--billing", "off"]
+            store = (*store, "--billing", "off")
+        done = subprocess.run([str(word) for word in (self.binary, "init", "--for", "bench", *store)], capture_output=True, text=True, check=False)
+        if done.returncode != 0 and "there is a ledger already" not in done.stderr:
+            raise SystemExit(f"there is no ledger to measure on:\n{done.stderr}")
+        command = [self.binary, "serve", *store, "--metrics-listen", f"127.0.0.1:{free_port()}", "--log", "error"]
         return self._listening([*command, "--journal-high-water", "off", "--journal-tail", "1000000000000"])
 
     def fill(self, redis, service, prefix, count):

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use super::accounts::Skew;
 use super::mix::Mix;
 use crate::cli::client::ServerOptions;
-use crate::ledger::MAX_BATCH;
+use crate::ledger::{LedgerId, MAX_BATCH};
 
 /// Accounts up to this number are all checked, unless told otherwise.
 const CHECKED_BY_DEFAULT: u32 = 10_000;
@@ -61,6 +61,10 @@ pub struct LoadOptions {
     /// How long to wait for an answer, before its outcome counts as unknown.
     #[arg(long, value_parser = humantime::parse_duration, default_value = "10s", value_name = "DURATION", help_heading = "Load")]
     pub timeout: Duration,
+    /// Use the ledger that the service serves though it was not created for this (`tollgate init --for bench`): it gets the accounts. Takes
+    /// the ledger's id.
+    #[arg(long, value_name = "ID", help_heading = "Accounts")]
+    pub ledger: Option<LedgerId>,
     /// Accounts to charge; those that are missing are created.
     #[arg(long, default_value = "10000", value_name = "COUNT", help_heading = "Accounts")]
     pub accounts: NonZeroU32,

@@ -3,6 +3,7 @@
 //! Each is created with a credit limit that no run uses up: one call for each account, which may be repeated, since its request id is
 //! always the same. Without that, a million accounts would take a million payments more.
 
+use anyhow::{Context, bail};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use tonic::Code;
@@ -10,7 +11,8 @@ use tonic::Code;
 use super::operation::Writer;
 use super::options::LoadOptions;
 use crate::cli::client::{Client, explain};
-use crate::grpc::v1::{CreateAccountRequest, GetUsableCreditRequest};
+use crate::grpc::v1::{CreateAccountRequest, GetLedgerRequest, GetUsableCreditRequest, LedgerPurpose};
+use crate::ledger::LedgerId;
 
 /// How many accounts are created at a time.
 const AT_A_TIME: usize = 256;
@@ -34,6 +36,21 @@ impl Clients {
     /// One of them for the call of that number.
     pub fn for_call(&self, number: usize) -> anyhow::Result<Client> {
         self.0.iter().cycle().nth(number % self.0.len()).cloned().ok_or_else(|| anyhow::anyhow!("there is no connection"))
+    }
+}
+
+/// Refuses a ledger that was not created for this, unless it was named.
+pub async fn check_ledger(clients: &Clients, named: Option<LedgerId>) -> anyhow::Result<()> {
+    let answer = clients.for_call(0)?.accounts.get_ledger(GetLedgerRequest {}).await.map_err(explain)?.into_inner();
+    let found: LedgerId = answer.ledger_id.parse().context("the service names no ledger")?;
+    match named {
+        Some(named) if named == found => Ok(()),
+        Some(named) => bail!("the service serves ledger {found}, not ledger {named}"),
+        None if answer.purpose() == LedgerPurpose::Bench => Ok(()),
+        None => bail!(
+            "the service serves ledger {found}, which was not created for this: it would get thousands of accounts. Create one by `tollgate \
+             init --for bench`, or name this one by --ledger if that is meant"
+        ),
     }
 }
 

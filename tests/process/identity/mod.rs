@@ -11,7 +11,7 @@ use tonic::Code;
 
 use crate::command::{Ended, Operator};
 use crate::postgres::PostgresServer;
-use crate::service::{Service, binary, until};
+use crate::service::{Client, Service, binary, until};
 use crate::support::{RedisServer, temporary_folder};
 
 /// Runs a command of the binary in a folder, for at most so long: what still runs then is ended.
@@ -216,6 +216,26 @@ fn the_demo_refuses_a_ledger_that_it_has_not_made() {
     let ended = run_in(folder.path(), &["demo", "--once", "--store", "ledger.db", "--listen", "127.0.0.1:0"]);
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
     assert!(ended.error.contains(&id) && ended.error.contains("--ledger"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn bench_refuses_a_ledger_that_was_not_created_for_it_and_was_not_named() {
+    let folder = temporary_folder();
+    let service = Service::embedded(folder.path());
+    let mut client = service.client().await;
+    client.open("acme", PaymentMode::Prepaid, "0", "10").await;
+    let bench = ["bench", "--accounts", "3", "--calls", "10", "--warm-up", "0s", "--trials", "1"];
+    let refused = Operator::of(&service).run_words(&bench);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let accounts = async |mut client: Client| client.accounts.list_accounts(v1::ListAccountsRequest::default()).await.unwrap().into_inner();
+    assert_eq!(accounts(client.clone()).await.accounts.len(), 1);
+    let id = client.accounts.get_ledger(v1::GetLedgerRequest {}).await.unwrap().into_inner().ledger_id;
+    assert!(refused.error.contains(&id) && refused.error.contains("--ledger"), "{refused:?}");
+    let other = Operator::of(&service).run_words(&[&bench[..], &["--ledger", "00000000-0000-4000-8000-000000000000"]].concat());
+    assert!(other.status.code() == Some(1) && other.error.contains(&id), "{other:?}");
+    let named = Operator::of(&service).run_words(&[&bench[..], &["--ledger", &id]].concat());
+    assert!(named.status.success(), "{named:?}");
+    assert_eq!(accounts(client).await.accounts.len(), 4);
 }
 
 /// GET, as text.
