@@ -82,7 +82,7 @@ async fn usage_goes_out_with_its_ids(service: Service) {
         let back = records.iter().find(|record| record["request_id"] == "back").unwrap();
         assert_eq!(
             (back["type"].as_str(), back["amount"].as_str(), back["refers_to"].as_str()),
-            (Some("refund"), Some("0.50"), Some("a-1"))
+            (Some("refund"), Some("-0.50"), Some("a-1"))
         );
         let small = records.iter().find(|record| record["request_id"] == "a-2").unwrap();
         assert_eq!(
@@ -452,7 +452,7 @@ async fn a_month_is_billed_and_paid(store: &[&str]) {
         let advice = converted["advice"].as_array().unwrap();
         let of_topic = |topic: &str| advice.iter().find(|advice| advice["topic"] == topic).unwrap()["text"].as_str().unwrap().to_owned();
         assert!(of_topic("LOW_LIMIT").contains("suggest 3.00 EUR"), "{advice:?}");
-        assert!(of_topic("TIMING").contains("last month's was issued, and today lies within"), "{advice:?}");
+        assert!(of_topic("TIMING").contains("last month's was generated, and today lies within"), "{advice:?}");
 
         // Seven weeks later it is overdue, and being unpaid costs nothing.
         std::fs::write(&clock, "2027-01-20T12:00:00Z").unwrap();

@@ -8,7 +8,9 @@ mod documents;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tollgate::billing::document::{Cause, Document, DocumentKind, Exemption, Issuer, Item, Party, Relief, TaxLine, Wallet};
+use tollgate::billing::document::{
+    Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, OpenInvoice, Party, Relief, TaxLine, Wallet,
+};
 use tollgate::billing::forms;
 use tollgate::domain::account::Millis;
 

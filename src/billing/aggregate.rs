@@ -277,13 +277,29 @@ pub struct Total {
     pub first_at: Millis,
     /// When the last was accepted.
     pub last_at: Millis,
+    /// What the last of them that had a description said; empty: none had.
+    pub description: String,
 }
 
 impl Total {
+    /// Whether another one says the same; descriptions were not always kept.
+    #[must_use]
+    pub fn agrees(&self, other: &Self) -> bool {
+        let description = if other.description.is_empty() { String::new() } else { self.description.clone() };
+        Self { description, ..self.clone() } == *other
+    }
+
     fn of(entry: &Entry) -> Self {
         // What the edge let pass as a quantity is one.
         let quantity = entry.note.quantity.parse().ok();
-        Self { amount: entry.amount, quantity, count: 1, first_at: entry.time, last_at: entry.time }
+        Self {
+            amount: entry.amount,
+            quantity,
+            count: 1,
+            first_at: entry.time,
+            last_at: entry.time,
+            description: entry.note.description.clone(),
+        }
     }
 
     fn add(&mut self, entry: &Entry) {
@@ -296,6 +312,9 @@ impl Total {
         self.count += 1;
         self.first_at = self.first_at.min(one.first_at);
         self.last_at = self.last_at.max(one.last_at);
+        if !one.description.is_empty() {
+            self.description = one.description;
+        }
     }
 }
 

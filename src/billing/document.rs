@@ -203,6 +203,28 @@ pub struct Wallet {
     pub closing: i64,
 }
 
+/// A correction by hand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adjustment {
+    /// When.
+    pub time: Millis,
+    /// What it added to the balance; signed.
+    pub amount: i64,
+    /// Why.
+    pub reason: String,
+}
+
+/// An earlier invoice that was not paid in full when a document was issued.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenInvoice {
+    /// Its number.
+    pub number: String,
+    /// By when it is to be paid; 0: it was issued when not every invoice had such a day.
+    pub due_at: Millis,
+    /// What was open of it.
+    pub open: i64,
+}
+
 /// A document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
@@ -228,7 +250,7 @@ pub struct Document {
     pub minor_digits: u8,
     /// The IANA name of the time zone in which dates are shown.
     pub time_zone: String,
-    /// When the bill's first entry was accepted.
+    /// The beginning of what the document covers; of a draft: when the bill's first entry was accepted.
     pub period_from: Millis,
     /// When the bill was cut.
     pub period_to: Millis,
@@ -242,6 +264,12 @@ pub struct Document {
     pub deducted: Vec<Item>,
     /// What moved the balance, of a bill with a prepaid part.
     pub wallet: Option<Wallet>,
+    /// Corrections by hand within the bill.
+    #[serde(default)]
+    pub adjustments: Vec<Adjustment>,
+    /// Of a statement: the invoices that were open when it was issued.
+    #[serde(default)]
+    pub open_invoices: Vec<OpenInvoice>,
     /// The sum of `items`: what the ledger closed.
     pub items_total: i64,
     /// What rounding to the minor unit adds to that; signed.
@@ -270,6 +298,12 @@ pub struct Document {
 }
 
 impl Document {
+    /// Whether there is a line to list, or an amount that is brought forward.
+    #[must_use]
+    pub fn has_something_to_say(&self) -> bool {
+        !self.items.is_empty() || !self.deducted.is_empty() || !self.adjustments.is_empty() || self.brought_forward != 0
+    }
+
     /// What the bill itself charges: its items, rounded.
     #[must_use]
     pub fn charged(&self) -> i64 {
@@ -280,6 +314,12 @@ impl Document {
     #[must_use]
     pub fn deducted_total(&self) -> i64 {
         self.deducted.iter().fold(0, |sum, item| sum.saturating_add(item.amount))
+    }
+
+    /// What was open of earlier invoices when it was issued.
+    #[must_use]
+    pub fn open_total(&self) -> i64 {
+        self.open_invoices.iter().fold(0, |sum, invoice| sum.saturating_add(invoice.open))
     }
 
     /// The tax in what is charged.

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use bills::documents::{DocumentFilter, DocumentState, StoredDocument};
-pub use bills::history::MonthOfCharges;
+pub use bills::history::{MonthBill, MonthOfCharges};
 pub use bills::receivables::{AccountReceivables, Allocation};
 pub use error::BillingError;
 pub use queries::Places;

@@ -83,6 +83,13 @@ pub struct Places {
 }
 
 impl Places {
+    /// That of the entry which a document was drafted for.
+    #[must_use]
+    pub fn of_document(id: i64) -> Self {
+        let partition = u16::try_from(id & 0xffff).unwrap_or_default();
+        Self { partition, sequences: VecDeque::from([id >> 16]) }
+    }
+
     /// Leaves out what is not after a place.
     pub fn skip_to(&mut self, (partition, sequence): (u16, u64)) {
         let behind = self.sequences.partition_point(|place| (self.partition, *place) <= (partition, number(sequence)));

@@ -25,6 +25,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_reconciliations.sql"),
     include_str!("migrations/0004_ledger.sql"),
     include_str!("migrations/0005_issuers.sql"),
+    include_str!("migrations/0006_paper.sql"),
 ];
 
 /// How many connections one process opens.

@@ -263,7 +263,7 @@ impl Check<'_> {
             for row in &rows {
                 let (key, found) = read_total(row)?;
                 match expected.remove(&key) {
-                    Some(total) if total == found => {}
+                    Some(total) if total.agrees(&found) => {}
                     Some(total) => self.add(Place::Totals, name_of(&key), format!("is {found:?}, and should be {total:?}")),
                     None => self.add(Place::Totals, name_of(&key), "no entry makes it"),
                 }

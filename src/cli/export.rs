@@ -35,6 +35,9 @@ pub struct ExportOptions {
     /// What to write.
     #[arg(long, value_enum, default_value_t = Format::Ndjson)]
     format: Format,
+    /// Of CSV: mark text that a spreadsheet would take for a formula as text.
+    #[arg(long)]
+    for_spreadsheets: bool,
     /// Each record is a CloudEvent 1.0 in JSON.
     #[arg(long)]
     cloudevents: bool,
@@ -56,6 +59,7 @@ enum Format {
 impl ExportOptions {
     /// Says what cannot be.
     pub fn validate(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(!self.for_spreadsheets || self.format == Format::Csv, "--for-spreadsheets needs --format csv");
         anyhow::ensure!(!self.cloudevents || self.format == Format::Ndjson, "--cloudevents needs --format ndjson");
         Ok(())
     }
@@ -98,7 +102,7 @@ async fn export(options: &ExportOptions, place: &mut String) -> anyhow::Result<(
 
 fn write(output: &mut impl Write, options: &ExportOptions, record: &UsageRecord) -> anyhow::Result<()> {
     match options.format {
-        Format::Csv => write_row(output, &csv_row(record)),
+        Format::Csv => write_row(output, &csv_row(record, options.for_spreadsheets)),
         Format::Ndjson => {
             let value = if options.cloudevents { cloud_event(record, &options.source) } else { plain(record) };
             writeln!(output, "{value}").context("cannot write")

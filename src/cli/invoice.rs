@@ -42,7 +42,7 @@ enum InvoiceCommand {
     /// Write it as a page for the browser and the printer.
     Html(FileOptions),
     /// Write the usage records that it bills as CSV.
-    Csv(FileOptions),
+    Csv(CsvOptions),
 }
 
 #[derive(Args, Debug)]
@@ -99,6 +99,15 @@ struct FileOptions {
     file: Option<PathBuf>,
 }
 
+#[derive(Args, Debug)]
+struct CsvOptions {
+    #[command(flatten)]
+    file: FileOptions,
+    /// Mark text that a spreadsheet would take for a formula as text.
+    #[arg(long)]
+    for_spreadsheets: bool,
+}
+
 /// Does it.
 pub async fn run(options: InvoiceOptions) -> anyhow::Result<ExitCode> {
     let InvoiceOptions { command, output, server } = options;
@@ -113,9 +122,9 @@ pub async fn run(options: InvoiceOptions) -> anyhow::Result<ExitCode> {
                 Output::Json => print_json(&show::as_json(&invoice)),
             }
         }
-        InvoiceCommand::Pdf(options) => write(&mut client, options, InvoiceForm::Pdf).await?,
-        InvoiceCommand::Html(options) => write(&mut client, options, InvoiceForm::Html).await?,
-        InvoiceCommand::Csv(options) => write(&mut client, options, InvoiceForm::Csv).await?,
+        InvoiceCommand::Pdf(options) => write(&mut client, options, InvoiceForm::Pdf, false).await?,
+        InvoiceCommand::Html(options) => write(&mut client, options, InvoiceForm::Html, false).await?,
+        InvoiceCommand::Csv(CsvOptions { file, for_spreadsheets }) => write(&mut client, file, InvoiceForm::Csv, for_spreadsheets).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -160,8 +169,8 @@ async fn list(client: &mut Client, options: ListOptions, output: Output) -> anyh
 }
 
 /// Fetches a file, all of it before anything is written.
-async fn write(client: &mut Client, options: FileOptions, form: InvoiceForm) -> anyhow::Result<()> {
-    let request = GetInvoiceFileRequest { number: options.number, form: form.into() };
+async fn write(client: &mut Client, options: FileOptions, form: InvoiceForm, for_spreadsheets: bool) -> anyhow::Result<()> {
+    let request = GetInvoiceFileRequest { number: options.number, form: form.into(), for_spreadsheets };
     let mut parts = client.billing.get_invoice_file(request).await.map_err(explain)?.into_inner();
     let (mut name, mut content) = (String::new(), Vec::new());
     while let Some(part) = parts.message().await.map_err(explain)? {

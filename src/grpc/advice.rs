@@ -10,8 +10,8 @@ use super::front::Front;
 use super::v1::{Advice, AdviceTopic};
 use super::wire::Decided;
 use super::wire::render::amount;
-use crate::billing::Billing;
 use crate::billing::suggestion::{Suggestion, suggest};
+use crate::billing::{Billing, MonthBill};
 use crate::domain::account::{Account, Millis, Mode};
 use crate::domain::command::Action;
 use crate::domain::entry::EntryKind;
@@ -26,8 +26,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub struct Known {
     /// Which day of the month it is, in the billing time zone.
     day: i8,
-    /// Whether the bill of the month before was issued; unknown, if the billing store does not say.
-    month_is_billed: Option<bool>,
+    /// How far the bill of the month before is; unknown, if the billing store does not say.
+    last_month: Option<MonthBill>,
     /// The limit that the account's history suggests.
     suggestion: Option<Suggestion>,
     /// What the final bill came to.
@@ -55,7 +55,7 @@ pub async fn known(front: &Front, decided: &Decided) -> Known {
                 let (id, account) = (decided.subject.command.account.clone(), decided.outcome.account);
                 let asking = front.offload.run(ask(billing.clone(), id, account, decided.now));
                 let asked = deadline::addition(PATIENCE, asking).await.and_then(Result::ok);
-                (known.month_is_billed, known.suggestion) = asked.unwrap_or_default();
+                (known.last_month, known.suggestion) = asked.unwrap_or_default();
             }
         }
         Action::Convert { mode: Mode::Prepaid, .. } => {
@@ -67,10 +67,10 @@ pub async fn known(front: &Front, decided: &Decided) -> Known {
     known
 }
 
-async fn ask(billing: Billing, id: String, account: Account, now: Millis) -> (Option<bool>, Option<Suggestion>) {
-    let (month, history) = futures_util::future::join(billing.month_is_billed(&id, now), billing.history(&id)).await;
+async fn ask(billing: Billing, id: String, account: Account, now: Millis) -> (Option<MonthBill>, Option<Suggestion>) {
+    let (month, history) = futures_util::future::join(billing.last_month(&id, now), billing.history(&id)).await;
     let suggestion = history.ok().map(|history| suggest(history, account.non_usage_billing, account.decimals));
-    (month.ok().flatten(), suggestion)
+    (month.ok(), suggestion)
 }
 
 /// What the final bill came to, rounding included; none, if there was nothing to bill. The step that converted wrote it, so one block is
@@ -144,15 +144,17 @@ fn timing(known: &Known) -> String {
     let best = "A conversion to postpaid is best done after the monthly invoice was generated and sent, normally within the first week of \
                 the month";
     let is_first_week = known.day <= 7;
-    let today = match (known.month_is_billed, is_first_week) {
-        (Some(true), true) => "last month's was issued, and today lies within that week.",
-        (Some(true), false) => {
-            "last month's was issued, but that week is over: the next invoice will hold both what was deducted as prepaid and the items to \
-             buy."
+    let later = "the next invoice will hold both what was deducted as prepaid and the items to buy.";
+    let today = match (known.last_month, is_first_week) {
+        (Some(MonthBill::Generated), true) => {
+            "last month's was generated, and today lies within that week; whether it was sent is not known here.".to_owned()
         }
-        (Some(false), _) => "last month's has not been issued yet.",
-        (None, true) => "today lies within it: make sure that last month's invoice was sent.",
-        (None, false) => "today does not: the next invoice will hold both what was deducted as prepaid and the items to buy.",
+        (Some(MonthBill::Generated), false) => format!("last month's was generated, but that week is over: {later}"),
+        (Some(MonthBill::NotYetGenerated), _) => "last month's has not been generated yet.".to_owned(),
+        (Some(MonthBill::NothingToBill), true) => "there is none for last month: there was nothing to bill.".to_owned(),
+        (Some(MonthBill::NothingToBill), false) => format!("there is none for last month, but that week is over: {later}"),
+        (None, true) => "today lies within it: make sure that last month's invoice was generated and sent.".to_owned(),
+        (None, false) => format!("today does not: {later}"),
     };
     format!("{best}; {today}")
 }
@@ -195,11 +197,12 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_not_claimed() {
-        let known = |day, month_is_billed| timing(&Known { day, month_is_billed, ..Known::default() });
+        let known = |day, last_month| timing(&Known { day, last_month, ..Known::default() });
         assert!(known(7, None).contains("today lies within it: make sure"));
         assert!(known(8, None).contains("today does not"));
-        assert!(known(3, Some(true)).contains("last month's was issued, and today lies within"));
-        assert!(known(20, Some(true)).contains("that week is over"));
-        assert!(known(3, Some(false)).contains("has not been issued yet"));
+        assert!(known(3, Some(MonthBill::Generated)).contains("last month's was generated, and today lies within that week; whether"));
+        assert!(known(20, Some(MonthBill::Generated)).contains("that week is over"));
+        assert!(known(3, Some(MonthBill::NotYetGenerated)).contains("has not been generated yet"));
+        assert!(known(3, Some(MonthBill::NothingToBill)).contains("there was nothing to bill"));
     }
 }

@@ -12,7 +12,7 @@ use tollgate::billing::document::{Document, Issuer, Item};
 use tollgate::billing::issuer::{CategoryRate, Change, MAIN};
 use tollgate::billing::runner::{Aggregator, AggregatorOptions};
 use tollgate::billing::store::sqlite_url;
-use tollgate::billing::{Billing, BillingError, BillingSettings, DocumentFilter, StoredDocument, bills};
+use tollgate::billing::{Billing, BillingError, BillingSettings, DocumentFilter, MonthBill, StoredDocument, bills};
 use tollgate::clock::Clock;
 use tollgate::domain::account::{Account, Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Command, Create, Debit, Excess, Facts, LimitChange, Note, Reserve, Then, Undo};
@@ -234,7 +234,7 @@ impl Stage {
         self.at(now);
         let deadline = Instant::now() + PATIENCE;
         for account in accounts {
-            while self.billing.month_is_billed(account, self.clock.now()).await.unwrap() != Some(true) {
+            while self.billing.last_month(account, self.clock.now()).await.unwrap() == MonthBill::NotYetGenerated {
                 assert!(Instant::now() < deadline, "{account} is not billed");
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }

@@ -208,3 +208,98 @@ fn a_start_that_sets_issuer_or_tax_names_the_command_to_use() {
     }
     assert!(!Path::new(&store).exists());
 }
+
+fn refund(account: &str, request_id: &str, charge_id: &str, amount: &str) -> v1::RefundRequest {
+    v1::RefundRequest {
+        account_id: account.into(),
+        request_id: request_id.into(),
+        charge_id: charge_id.into(),
+        amount: money(amount),
+        reason: "returned".into(),
+        ..Default::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credit_note_is_about_its_refund_and_pays_its_own_invoice_first() {
+    let paper = Paper::at("2026-06-10T12:00:00Z");
+    let mut client = paper.service.client().await;
+    client.open("acme", PaymentMode::Postpaid, "1000", "0").await;
+    tokio::task::block_in_place(|| {
+        paper.issuer();
+        paper.run(&["tax", "set", "19", "--from", "2020-01-01"]);
+    });
+    charge(&mut client, "acme", "june", "40", v1::ChargeCategory::Usage).await;
+    tokio::task::block_in_place(|| {
+        paper.go_to("2026-07-05T12:00:00Z");
+        paper.documents("issued", 1);
+    });
+    charge(&mut client, "acme", "july", "60", v1::ChargeCategory::Usage).await;
+    tokio::task::block_in_place(|| {
+        paper.go_to("2026-08-05T12:00:00Z");
+        paper.documents("issued", 2);
+    });
+    client.charging.refund(refund("acme", "r-1", "july", "10")).await.unwrap();
+    tokio::task::block_in_place(|| {
+        let issued = paper.documents("issued", 3);
+        let [june, july, note] = [0, 1, 2].map(|place| &issued[place]);
+        assert_eq!((&june["open_amount"], &july["open_amount"]), (&"40.00".into(), &"50.00".into()));
+        assert_eq!((&note["refers_to"], &note["period_from"]), (&july["number"], &note["period_to"]));
+        let number = note["number"].as_str().unwrap();
+        let rows = paper.operator.run(&format!("invoice csv {number} --file -")).output;
+        let rows: Vec<&str> = rows.lines().collect();
+        assert!(rows.len() == 2 && rows[1].contains(",refund,") && rows[1].contains(",-10.00,") && rows[1].ends_with(",july"), "{rows:?}");
+        let page = paper.operator.run(&format!("invoice html {number} --file -")).output;
+        assert!(
+            page.contains("<dt>Date of the refund</dt><dd><bdi>5 August 2026</bdi>") && !page.contains("nothing for you to do"),
+            "{page}"
+        );
+        // Everywhere charges are positive, and refunds negative.
+        let exported = paper.operator.run("export --format csv --for-spreadsheets").output;
+        assert!(exported.lines().any(|row| row.contains(",refund,r-1,") && row.contains(",-10.00,")), "{exported}");
+    });
+    assert!(paper.service.stopped().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_is_issued_only_if_it_has_something_to_say_and_covers_the_calendar_month() {
+    let paper = Paper::at("2026-06-10T12:00:00Z");
+    let mut client = paper.service.client().await;
+    client.open("quiet", PaymentMode::Prepaid, "0", "20").await;
+    client.open("busy", PaymentMode::Prepaid, "0", "20").await;
+    client.open("other", PaymentMode::Prepaid, "0", "20").await;
+    charge(&mut client, "other", "june", "1", v1::ChargeCategory::Usage).await;
+    tokio::task::block_in_place(|| {
+        paper.issuer();
+        paper.run(&["tax", "set", "19", "--from", "2020-01-01"]);
+        paper.go_to("2026-07-05T12:00:00Z");
+        // Of all that were topped up in June one was charged.
+        assert_eq!(paper.documents("issued", 1)[0]["account_id"], "other");
+    });
+    let usage = Some(v1::Usage { item: "voice".into(), description: "Calls to Germany".into(), ..Default::default() });
+    client.charging.debit(v1::DebitRequest { usage, ..debit("busy", "c-1", "3") }).await.unwrap();
+    client.charging.refund(refund("busy", "r-1", "c-1", "1")).await.unwrap();
+    let adjust = v1::AdjustBalanceRequest {
+        account_id: "busy".into(),
+        request_id: "a-1".into(),
+        amount: money("-0.5"),
+        operator: Some(v1::Operator { actor: "eve".into(), reason: "A reminder's fee".into() }),
+        ..Default::default()
+    };
+    client.accounts.adjust_balance(adjust).await.unwrap();
+    let top_up = v1::TopUpRequest { account_id: "quiet".into(), request_id: "t-2".into(), amount: money("5"), ..Default::default() };
+    client.accounts.top_up(top_up).await.unwrap();
+    tokio::task::block_in_place(|| {
+        paper.go_to("2026-08-05T12:00:00Z");
+        let issued = paper.documents("issued", 2);
+        let statement = &issued[1];
+        assert_eq!((&statement["account_id"], &statement["period_from"]), (&"busy".into(), &"2026-07-01T00:00:00Z".into()));
+        let shown = paper.operator.json(&format!("invoice show {}", statement["number"].as_str().unwrap()));
+        let lines: Vec<_> = shown["deducted"].as_array().unwrap().iter().map(|line| (&line["description"], &line["amount"])).collect();
+        assert_eq!(lines, [(&"Calls to Germany".into(), &"3.00".into()), (&"Calls to Germany".into(), &"-1.00".into())]);
+        assert_eq!((&shown["adjustments"][0]["amount"], &shown["adjustments"][0]["reason"]), (&"-0.50".into(), &"A reminder's fee".into()));
+        // 3.00 were charged, and 1.00 was given back.
+        assert_eq!(paper.operator.json("suggest-limit busy")["suggested_limit"], "2.00");
+    });
+    assert!(paper.service.stopped().await.success());
+}

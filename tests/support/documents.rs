@@ -1,6 +1,6 @@
 //! Sample documents of every kind, whose figures add up.
 
-use super::{Cause, Document, DocumentKind, Exemption, Issuer, Item, Millis, Party, Relief, TaxLine, Wallet};
+use super::{Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, Millis, OpenInvoice, Party, Relief, TaxLine, Wallet};
 
 /// The instant of an RFC 3339 text.
 pub fn at(text: &str) -> Millis {
@@ -69,6 +69,8 @@ fn empty(kind: DocumentKind, number: &str) -> Document {
         items: Vec::new(),
         deducted: Vec::new(),
         wallet: None,
+        adjustments: Vec::new(),
+        open_invoices: Vec::new(),
         items_total: 0,
         rounding: 0,
         brought_forward: 0,
@@ -161,6 +163,7 @@ pub fn statement() -> Document {
         rounded: 0,
         closing: euros("86.10148"),
     });
+    document.adjustments = vec![Adjustment { time: at("2026-11-20T12:00:00Z"), amount: euros("5"), reason: "Late delivery".to_owned() }];
     document.taxes = taxes(euros("78.89852"));
     document
 }
@@ -225,6 +228,13 @@ pub fn draft() -> Document {
     let taxes = Vec::new();
     let (issuer, customer) = (Issuer::default(), Party::default());
     Document { number: String::new(), issued_at: 0, due_at: None, issuer, customer, taxes, ..invoice() }
+}
+
+/// The same of one who has an invoice open.
+pub fn statement_with_an_open_invoice() -> Document {
+    let due_at = at("2026-11-15T11:00:00Z");
+    let open_invoices = vec![OpenInvoice { number: "INV-2026-000099".to_owned(), due_at, open: euros("70") }];
+    Document { number: "STM-2026-000046".to_owned(), open_invoices, ..statement() }
 }
 
 /// Two rates: 10.005 at 19 % and 10.005 at 7 %, as domain.md works it out.
@@ -312,6 +322,7 @@ pub fn all() -> Vec<(&'static str, Document)> {
         ("overpaid", overpaid_invoice()),
         ("debt", invoice_with_a_debt()),
         ("statement", statement()),
+        ("statement-open", statement_with_an_open_invoice()),
         ("both-parts", bill_with_both_parts()),
         ("final", final_invoice()),
         ("single-charge", single_charge()),

@@ -126,14 +126,16 @@ const TOTALS: Table = Table {
         ("count", Type::Number),
         ("first_at", Type::Number),
         ("last_at", Type::Number),
+        ("description", Type::Text),
     ],
     on_conflict: "ON CONFLICT (account, bill, kind, category, item, unit) DO UPDATE SET amount = excluded.amount, \
-                  quantity = excluded.quantity, count = excluded.count, first_at = excluded.first_at, last_at = excluded.last_at",
+                  quantity = excluded.quantity, count = excluded.count, first_at = excluded.first_at, last_at = excluded.last_at, \
+                  description = excluded.description",
 };
 
 const TOTAL_KEYS: Table = Table { name: "totals", columns: &[("account", Type::Text), ("bill", Type::Number)], on_conflict: "" };
 
-fn total_row<'a>(key: &'a TotalKey, total: &Total) -> Vec<Value<'a>> {
+fn total_row<'a>(key: &'a TotalKey, total: &'a Total) -> Vec<Value<'a>> {
     vec![
         key.account.as_str().into(),
         i64::from(key.bill).into(),
@@ -146,6 +148,7 @@ fn total_row<'a>(key: &'a TotalKey, total: &Total) -> Vec<Value<'a>> {
         total.count.into(),
         total.first_at.into(),
         total.last_at.into(),
+        total.description.as_str().into(),
     ]
 }
 
@@ -169,6 +172,7 @@ pub fn read_total(row: &AnyRow) -> Result<(TotalKey, Total), BillingError> {
         count: row.try_get("count")?,
         first_at: row.try_get("first_at")?,
         last_at: row.try_get("last_at")?,
+        description: row.try_get("description")?,
     };
     Ok((key, total))
 }

@@ -84,9 +84,10 @@ impl Receivables {
         self.invoices.iter().map(|invoice| invoice.open).sum()
     }
 
-    /// Takes in a credit: it pays the named invoices first, then the oldest.
-    pub fn credit(&mut self, credit: Credit, named: &[String]) -> Vec<Allocation> {
+    /// Takes in a credit: it pays its own invoice first, if it has one, then the named ones, then the oldest.
+    pub fn credit(&mut self, credit: Credit, own: Option<i64>, named: &[String]) -> Vec<Allocation> {
         let mut order: Vec<usize> = Vec::new();
+        order.extend(own.and_then(|own| self.invoices.iter().position(|invoice| invoice.document == own)));
         for number in named.iter().filter(|number| !number.is_empty()) {
             order.extend(self.invoices.iter().position(|invoice| invoice.number == *number));
         }

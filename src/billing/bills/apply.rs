@@ -14,7 +14,7 @@ use sqlx::AnyConnection;
 use super::allocate::{Allocation, Credit, Receivables};
 use super::draft::{CreditNote, CutBill, Denomination, Draft, Refund, SingleCharge, Subject, Total};
 use crate::billing::BillingError;
-use crate::billing::document::{Cause, DocumentKind};
+use crate::billing::document::{Adjustment, Cause, DocumentKind};
 use crate::billing::record::{Record, number};
 use crate::billing::store::Dialect;
 use crate::domain::account::{Millis, Mode};
@@ -85,7 +85,7 @@ impl<'a> Wanted<'a> {
             let account = entry.account.as_str();
             match entry.kind {
                 EntryKind::ToppedUp | EntryKind::PaymentRecorded | EntryKind::WrittenOff => {}
-                EntryKind::Adjusted if entry.amount > 0 => {}
+                EntryKind::Adjusted => {}
                 EntryKind::Converted if entry.mode == Mode::Postpaid => {}
                 EntryKind::PaymentReversed | EntryKind::WriteOffReversed => {
                     wanted.reversed.insert((account, &entry.refers_to));
@@ -123,7 +123,6 @@ fn bill_of_charge(entry: &Entry) -> u32 {
 struct Charge {
     kind: EntryKind,
     subject: Subject,
-    time: Millis,
 }
 
 /// Where an account's bills have come to.
@@ -185,6 +184,9 @@ struct Desk {
     documents: HashMap<(String, u32), i64>,
     made: Vec<Made>,
     made_refunds: Vec<MadeRefund>,
+    adjustments: HashMap<(String, u32), Vec<Adjustment>>,
+    /// Account, bill, number there, and itself.
+    made_adjustments: Vec<(String, u32, i64, Adjustment)>,
     made_allocations: Vec<MadeAllocation>,
 }
 
@@ -199,7 +201,12 @@ impl Desk {
         let entry = &record.entry;
         match entry.kind {
             EntryKind::ToppedUp | EntryKind::PaymentRecorded | EntryKind::WrittenOff => self.credit(entry),
-            EntryKind::Adjusted if entry.amount > 0 => self.credit(entry),
+            EntryKind::Adjusted => {
+                self.adjustment(entry);
+                if entry.amount > 0 {
+                    self.credit(entry);
+                }
+            }
             EntryKind::RefundedBalance => {
                 self.refund(record)?;
                 self.credit(entry);
@@ -239,8 +246,18 @@ impl Desk {
             amount: entry.amount,
             ..Credit::default()
         };
-        let allocations = self.account(entry).receivables.credit(credit, &entry.note.invoices);
+        // What is given back of a bill pays that bill first.
+        let own = self.documents.get(&(entry.account.clone(), bill_of_charge(entry))).copied();
+        let own = own.filter(|_| entry.kind == EntryKind::RefundedBalance);
+        let allocations = self.account(entry).receivables.credit(credit, own, &entry.note.invoices);
         self.allocated(entry, allocations);
+    }
+
+    /// Keeps a correction, with its reason, for its bill.
+    fn adjustment(&mut self, entry: &Entry) {
+        let adjustment = Adjustment { time: entry.time, amount: entry.amount, reason: entry.note.reason.clone() };
+        self.adjustments.entry((entry.account.clone(), entry.bill)).or_default().push(adjustment.clone());
+        self.made_adjustments.push((entry.account.clone(), entry.bill, number(entry.account_sequence), adjustment));
     }
 
     /// Keeps a refund for the lines of its bill; of what an earlier invoice billed, drafts a credit note.
@@ -258,10 +275,10 @@ impl Desk {
         self.refunds.entry(key).or_default().push(refund.clone());
         let (account, sequence) = (entry.account.clone(), number(entry.account_sequence));
         self.made_refunds.push(MadeRefund { account, bill: entry.bill, sequence, refund: refund.clone() });
-        let Some(charge) = charge.filter(|charge| entry.kind == EntryKind::RefundedBalance && charge.kind != EntryKind::ChargedBalance)
-        else {
+        let is_of_bill = |charge: &Charge| entry.kind == EntryKind::RefundedBalance && charge.kind != EntryKind::ChargedBalance;
+        if !charge.as_ref().is_some_and(is_of_bill) {
             return Ok(());
-        };
+        }
         let Some(refers_to) = self.documents.get(&(entry.account.clone(), bill)).copied() else {
             let account = &entry.account;
             return Err(BillingError::corrupt(format!(
@@ -272,7 +289,6 @@ impl Desk {
             account: entry.account.clone(),
             denomination: self.account(entry).denomination.clone(),
             bill,
-            charged_at: charge.time,
             refund,
             reason: entry.note.reason.clone(),
         };
@@ -285,6 +301,7 @@ impl Desk {
         let entry = &record.entry;
         let key = (entry.account.clone(), entry.bill);
         let (totals, refunds) = (self.totals.get(&key).cloned().unwrap_or_default(), self.refunds.get(&key).cloned().unwrap_or_default());
+        let adjustments = self.adjustments.get(&key).cloned().unwrap_or_default();
         let account = self.account(entry);
         let cut = CutBill {
             account: entry.account.clone(),
@@ -303,6 +320,7 @@ impl Desk {
             open: account.receivables.open(),
             totals,
             refunds,
+            adjustments,
         };
         account.end = BillEnd { balance: entry.balance + rounding.bill + rounding.due, is_changed: true, ..BillEnd::default() };
         self.draft(record, cut.draft());
@@ -332,6 +350,9 @@ impl Desk {
         let entry = &record.entry;
         let id = document_id(record);
         let document = &draft.document;
+        if draft.held_reason.is_empty() && !document.has_something_to_say() {
+            return;
+        }
         if document.kind == DocumentKind::Invoice && document.total > 0 {
             let (total, applied) = (document.total, document.credit_applied);
             let allocations = self.account(entry).receivables.invoice(id, entry.time, total, applied);

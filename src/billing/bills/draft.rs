@@ -3,7 +3,7 @@
 //! Two things must agree, or the draft is held back with the difference named: the items with what the ledger closed, and what moved
 //! the balance since the bill before with the balance that the ledger closed at.
 
-use crate::billing::document::{Cause, Document, DocumentKind, Issuer, Item, Party, Wallet};
+use crate::billing::document::{Adjustment, Cause, Document, DocumentKind, Issuer, Item, Party, Wallet};
 use crate::domain::account::{Category, Millis, Mode};
 use crate::domain::entry::EntryKind;
 use crate::domain::money::format_units;
@@ -101,6 +101,8 @@ pub struct CutBill {
     pub totals: Vec<Total>,
     /// Its refunds.
     pub refunds: Vec<Refund>,
+    /// Corrections by hand within it.
+    pub adjustments: Vec<Adjustment>,
 }
 
 /// A document without number, date and parties.
@@ -134,6 +136,8 @@ impl Denomination {
             items: Vec::new(),
             deducted: Vec::new(),
             wallet: None,
+            adjustments: Vec::new(),
+            open_invoices: Vec::new(),
             items_total: 0,
             rounding: 0,
             brought_forward: 0,
@@ -179,6 +183,7 @@ impl CutBill {
         let mut document = self.denomination.blank(kind, self.cause, &self.account, self.bill, [first.min(self.cut_at), self.cut_at]);
         document.items = self.lines(EntryKind::ChargedUnbilled, EntryKind::RefundedUnbilled);
         document.deducted = self.lines(EntryKind::ChargedBalance, EntryKind::RefundedBalance);
+        document.adjustments.clone_from(&self.adjustments);
         let wallet = self.wallet();
         if kind == DocumentKind::Statement || self.has_prepaid_part(&document, &wallet) {
             document.wallet = Some(wallet);
@@ -270,12 +275,12 @@ impl Total {
 
 impl Refund {
     fn line(&self) -> Item {
-        let Subject { category, item, unit, quantity, .. } = self.subject.clone();
+        let Subject { category, item, unit, quantity, description } = self.subject.clone();
         let quantity = if quantity.is_empty() || quantity == "0" { quantity } else { format!("-{quantity}") };
         Item {
             category: category_name(category).to_owned(),
             item,
-            description: "refunded".to_owned(),
+            description,
             quantity,
             unit,
             count: 1,
@@ -291,6 +296,9 @@ fn merge(lines: &mut Vec<Item>, refund: Item) {
     let is_same = |line: &&mut Item| line.amount < 0 && place(line) == place(&refund);
     match lines.iter_mut().find(is_same) {
         Some(line) => {
+            if !refund.description.is_empty() {
+                line.description = refund.description;
+            }
             line.count += refund.count;
             line.amount += refund.amount;
             line.first_use = line.first_use.min(refund.first_use);
@@ -315,7 +323,7 @@ pub fn add_quantities(left: &str, right: &str) -> String {
 /// Where a line stands on the page: by category, item and unit, refunds behind charges.
 fn place(item: &Item) -> (usize, &str, &str, bool) {
     let category = CATEGORIES.iter().position(|name| *name == item.category).unwrap_or(CATEGORIES.len());
-    (category, &item.item, &item.unit, item.description == "refunded")
+    (category, &item.item, &item.unit, item.amount < 0)
 }
 
 /// The names of the categories, in the order of their numbers.
@@ -381,8 +389,6 @@ pub struct CreditNote {
     pub denomination: Denomination,
     /// The bill that holds the charge.
     pub bill: u32,
-    /// When the charge was made.
-    pub charged_at: Millis,
     /// The refund.
     pub refund: Refund,
     /// Why.
@@ -394,7 +400,7 @@ impl CreditNote {
     #[must_use]
     pub fn draft(&self) -> Draft {
         let Self { denomination, account, bill, refund, .. } = self;
-        let period = [self.charged_at.min(refund.time), refund.time];
+        let period = [refund.time, refund.time];
         let mut document = denomination.blank(DocumentKind::CreditNote, Cause::Refund, account, *bill, period);
         let subject = refund.subject.clone();
         let (amount, time) = (refund.amount, refund.time);

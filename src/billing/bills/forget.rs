@@ -43,7 +43,7 @@ pub async fn forget(connection: &mut AnyConnection, record: &Record) -> Result<(
         let query = sqlx::query(AssertSqlSafe(sql)).bind(entry.amount).bind(account.to_owned()).bind(entry.refers_to.clone());
         query.execute(&mut *connection).await?;
     }
-    for table in ["allocations", "credits", "refunds"] {
+    for table in ["allocations", "credits", "refunds", "adjustments"] {
         let sql = format!("DELETE FROM {table} WHERE account = $1 AND sequence = $2");
         sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).bind(sequence).execute(&mut *connection).await?;
     }

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::billing::BillingError;
-use crate::billing::document::{Document, DocumentKind, Exemption, Issuer, Party, TaxLine};
+use crate::billing::document::{Document, DocumentKind, Exemption, Issuer, OpenInvoice, Party, TaxLine};
 use crate::billing::tax::TaxRate;
+use crate::domain::account::Millis;
 
 /// What is frozen in words.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +24,11 @@ pub(super) struct Frozen {
     pub deducted_taxes: Vec<TaxLine>,
     #[serde(default)]
     pub exemption: Option<Exemption>,
+    /// The beginning of what the document covers; None: it was issued when that was its first entry.
+    #[serde(default)]
+    pub period_from: Option<Millis>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open_invoices: Vec<OpenInvoice>,
     pub time_zone: String,
     /// The number of the invoice that a credit note refers to.
     pub refers_to: String,
@@ -47,6 +53,8 @@ impl Frozen {
                 document.deducted_taxes = vec![line(deducted, tax_on_deducted)];
             }
         }
+        document.period_from = self.period_from.unwrap_or(document.period_from);
+        document.open_invoices = self.open_invoices;
         document.exemption = self.exemption;
         document.issuer = self.issuer;
         document.customer = self.customer;

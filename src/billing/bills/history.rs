@@ -1,11 +1,9 @@
 //! What an account was charged in the months that are closed, and whether the last one is billed: what advice is told from.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 
 use crate::billing::record::{coded, narrow};
 use crate::billing::{Billing, BillingError};
@@ -23,56 +21,85 @@ pub struct MonthOfCharges {
     pub by_category: [i64; 4],
 }
 
+/// How far the document of a month is. (That it was sent, nobody knows yet.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MonthBill {
+    /// There was nothing to bill.
+    NothingToBill,
+    /// There is something to bill, and no document with a number yet.
+    NotYetGenerated,
+    /// It has its number.
+    Generated,
+}
+
 /// How many closed months are told of.
 const MONTHS: usize = 3;
 
-/// How many of the last bills are looked at for them: three months of bills, and some more of single charges and conversions.
-const BILLS: i64 = 400;
+/// Which documents are of a month: a period ends where the next one begins.
+const OF_MONTH: &str = "documents.account = $1 AND documents.kind <> 'credit_note' AND \
+                        ((documents.cause = 'period_end' AND documents.cut_at > $2 AND documents.cut_at <= $3) \
+                         OR (documents.cause <> 'period_end' AND documents.cut_at >= $2 AND documents.cut_at < $3))";
 
 impl Billing {
-    /// The last closed months in which the account was charged, or billed, the newest first.
+    /// The last closed months in which the account was charged, the newest first.
     pub async fn history(&self, account: &str) -> Result<Vec<MonthOfCharges>, BillingError> {
         let zone = self.settings().zone()?;
-        let rows = sqlx::query(
-            "SELECT bills.cut_at, bills.cause, COALESCE(totals.kind, 0) AS kind, COALESCE(totals.category, 0) AS category, \
-                    COALESCE(totals.amount, 0) AS amount, partitions.last_time \
-             FROM (SELECT account, bill, cut_at, cause FROM documents WHERE account = $1 AND kind <> 'credit_note' \
-                   ORDER BY cut_at DESC, id DESC LIMIT $2) AS bills \
-             JOIN accounts ON accounts.account = bills.account JOIN partitions ON partitions.partition = accounts.partition \
-             LEFT JOIN totals ON totals.account = bills.account AND totals.bill = bills.bill AND totals.kind IN (3, 4, 5, 7)",
-        )
-        .bind(account.to_owned())
-        .bind(BILLS)
-        .fetch_all(self.store().pool())
-        .await?;
-        let mut months: BTreeMap<Millis, MonthOfCharges> = BTreeMap::new();
-        for row in &rows {
+        let mut months = Vec::new();
+        let mut before = Millis::MAX;
+        while months.len() < MONTHS {
+            let newest = sqlx::query(
+                "SELECT documents.cut_at, documents.cause, partitions.last_time FROM documents \
+                 JOIN accounts ON accounts.account = documents.account JOIN partitions ON partitions.partition = accounts.partition \
+                 WHERE documents.account = $1 AND documents.kind <> 'credit_note' \
+                 AND (documents.cut_at < $2 OR (documents.cut_at = $2 AND documents.cause = 'period_end')) \
+                 ORDER BY documents.cut_at DESC, documents.id DESC LIMIT 1",
+            )
+            .bind(account.to_owned())
+            .bind(before)
+            .fetch_optional(self.store().pool())
+            .await?;
+            let Some(row) = newest else { break };
             let (cut_at, last_time): (Millis, Millis) = (row.try_get("cut_at")?, row.try_get("last_time")?);
-            let cause: String = row.try_get("cause")?;
-            // A period ends where the next one begins.
-            let at = if cause == "period_end" { cut_at - 1 } else { cut_at };
-            let (from, to) = month_of(at, &zone)?;
-            if to > last_time.max(cut_at) {
-                continue;
-            }
-            let month = months.entry(from).or_insert(MonthOfCharges { from, to, by_category: [0; 4] });
-            let category: usize = narrow(row, "category")?;
-            let amount: i64 = row.try_get("amount")?;
-            let amount = match row.try_get::<i64, _>("kind")? {
-                0 => continue,
-                _ if coded(row, "kind", EntryKind::from_number)? == EntryKind::RefundedUnbilled => -amount,
-                _ => amount,
-            };
-            // What has no category is usage.
-            if let Some(sum) = month.by_category.get_mut(category.max(1) - 1) {
-                *sum += amount;
+            let is_period = row.try_get::<String, _>("cause")? == "period_end";
+            let (from, to) = month_of(if is_period { cut_at - 1 } else { cut_at }, &zone)?;
+            before = from;
+            if to <= last_time.max(cut_at) {
+                months.push(self.month(account, from, to).await?);
             }
         }
-        Ok(months.into_values().rev().take(MONTHS).collect())
+        Ok(months)
     }
 
-    /// Whether the document of the month before `now` was issued. None: there is nothing to bill.
-    pub async fn month_is_billed(&self, account: &str, now: Millis) -> Result<Option<bool>, BillingError> {
+    /// The charges of a month, without what was given back within their bills, or of prepaid charges.
+    async fn month(&self, account: &str, from: Millis, to: Millis) -> Result<MonthOfCharges, BillingError> {
+        let totals = format!(
+            "SELECT totals.kind, totals.category, CAST(SUM(totals.amount) AS BIGINT) AS amount FROM documents \
+             JOIN totals ON totals.account = documents.account AND totals.bill = documents.bill \
+             WHERE {OF_MONTH} AND totals.kind IN (3, 4, 5, 7) GROUP BY totals.kind, totals.category"
+        );
+        let refunds = format!(
+            "SELECT refunds.kind, refunds.category, CAST(SUM(refunds.amount) AS BIGINT) AS amount FROM documents \
+             JOIN refunds ON refunds.account = documents.account AND refunds.bill = documents.bill \
+             WHERE {OF_MONTH} AND refunds.kind = 6 AND refunds.charge_kind = 3 GROUP BY refunds.kind, refunds.category"
+        );
+        let mut month = MonthOfCharges { from, to, by_category: [0; 4] };
+        for sql in [totals, refunds] {
+            let rows = sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).bind(from).bind(to).fetch_all(self.store().pool());
+            for row in rows.await? {
+                let category: usize = narrow(&row, "category")?;
+                let kind: EntryKind = coded(&row, "kind", EntryKind::from_number)?;
+                let amount: i64 = row.try_get("amount")?;
+                // What has no category is usage.
+                if let Some(sum) = month.by_category.get_mut(category.max(1) - 1) {
+                    *sum += if kind.is_charge() { amount } else { -amount };
+                }
+            }
+        }
+        Ok(month)
+    }
+
+    /// How far the document of the month before `now` is.
+    pub async fn last_month(&self, account: &str, now: Millis) -> Result<MonthBill, BillingError> {
         let (boundary, _) = month_of(now, &self.settings().zone()?)?;
         let billed = sqlx::query(
             "SELECT CASE WHEN issued.document IS NULL THEN 0 ELSE 1 END AS is_issued FROM documents \
@@ -84,7 +111,8 @@ impl Billing {
         .fetch_optional(self.store().pool())
         .await?;
         if let Some(row) = billed {
-            return Ok(Some(narrow::<i64>(&row, "is_issued")? == 1));
+            let is_issued = narrow::<i64>(&row, "is_issued")? == 1;
+            return Ok(if is_issued { MonthBill::Generated } else { MonthBill::NotYetGenerated });
         }
         // An open bill from before the boundary is due to be closed.
         let open = sqlx::query(
@@ -95,7 +123,7 @@ impl Billing {
         .bind(boundary)
         .fetch_optional(self.store().pool())
         .await?;
-        Ok(open.map(|_| false))
+        Ok(open.map_or(MonthBill::NothingToBill, |_| MonthBill::NotYetGenerated))
     }
 }
 

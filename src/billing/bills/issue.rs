@@ -13,7 +13,7 @@ use sqlx::{AnyConnection, Row};
 use super::customers;
 use super::frozen::Frozen;
 use super::taxes::{Taxes, Terms};
-use crate::billing::document::{Document, DocumentKind, Party, TaxLine};
+use crate::billing::document::{Document, DocumentKind, OpenInvoice, Party, TaxLine};
 use crate::billing::settings::BillingSettings;
 use crate::billing::store::Store;
 use crate::billing::store::rows::{Table, Type, Value};
@@ -72,6 +72,7 @@ async fn issue_batch(store: &Store, settings: &BillingSettings, kind: DocumentKi
         DocumentKind::CreditNote => corrected(connection, store, &drafts).await?,
         DocumentKind::Invoice | DocumentKind::Statement => terms.of_documents(connection, store, &drafts).await?,
     };
+    let mut open_invoices = if kind == DocumentKind::Statement { open(connection, store, &drafts).await? } else { HashMap::new() };
     let mut place = last_place;
     let mut rows = Vec::with_capacity(drafts.len());
     let mut waiting = 0;
@@ -79,7 +80,9 @@ async fn issue_batch(store: &Store, settings: &BillingSettings, kind: DocumentKi
         match taxes {
             Ok(taxes) => {
                 place += 1;
-                rows.push(issued_row(draft, &terms, taxes, settings.prefixes.number(kind, place), now)?);
+                let open_invoices = open_invoices.remove(draft.document.account.as_str()).unwrap_or_default();
+                let frozen = frozen(draft, &terms, taxes, open_invoices)?;
+                rows.push(issued_row(draft, settings, frozen, settings.prefixes.number(kind, place), now)?);
             }
             Err(waits_for) => {
                 waiting += 1;
@@ -135,13 +138,17 @@ pub(super) struct Ready {
     refers_to: String,
     /// The document that a credit note corrects; 0: it is none.
     corrects: i64,
+    /// When the account was created, or its final bill before this one was cut.
+    begun_at: Millis,
 }
 
 async fn drafts(connection: &mut AnyConnection, kind: DocumentKind) -> Result<Vec<Ready>, BillingError> {
     // A credit note waits until its invoice has a number.
     let rows = sqlx::query(
         "SELECT documents.id, drafts.cut_at, documents.content, documents.refers_to AS corrects, \
-                COALESCE(original.number, '') AS refers_to, \
+                COALESCE(original.number, '') AS refers_to, COALESCE(accounts.created_at, 0) AS created_at, \
+                COALESCE((SELECT MAX(final.cut_at) FROM documents AS final WHERE final.account = documents.account \
+                          AND final.cause = 'conversion' AND final.cut_at < documents.cut_at), 0) AS final_at, \
                 COALESCE(accounts.name, '') AS account_name, COALESCE(customers.name, '') AS name, \
                 COALESCE(customers.address, '[]') AS address, COALESCE(customers.tax_id, '') AS tax_id, \
                 COALESCE(customers.email, '') AS email \
@@ -172,6 +179,7 @@ fn ready(row: &AnyRow) -> Result<Ready, BillingError> {
         customer,
         refers_to: row.try_get("refers_to")?,
         corrects: row.try_get("corrects")?,
+        begun_at: row.try_get::<Millis, _>("created_at")?.max(row.try_get("final_at")?),
     })
 }
 
@@ -231,12 +239,32 @@ fn thawed(row: &AnyRow) -> Result<Document, BillingError> {
     Ok(document)
 }
 
-fn issued_row<'a>(draft: &Ready, terms: &Terms<'_>, taxes: Taxes, number: String, now: Millis) -> Result<Vec<Value<'a>>, BillingError> {
-    // No document is issued before its bill was cut, though clocks may differ by a little.
-    let issued_at = now.max(draft.cut_at);
-    let sum = |lines: &[TaxLine]| lines.iter().map(|line| line.tax).sum::<i64>();
-    let [tax_contained, tax_on_deducted] = [sum(&taxes.charged), sum(&taxes.deducted)];
-    let frozen = Frozen {
+const OPEN: Table = Table {
+    name: "(SELECT payables.account, payables.open_amount, issued.number, issued.due_at FROM payables \
+           JOIN issued ON issued.document = payables.document WHERE payables.open_amount > 0) AS open_invoices",
+    columns: &[("account", Type::Text)],
+    on_conflict: "",
+};
+
+/// What is open of the invoices of these accounts, what is due first in front.
+async fn open(connection: &mut AnyConnection, store: &Store, drafts: &[Ready]) -> Result<HashMap<String, Vec<OpenInvoice>>, BillingError> {
+    let mut accounts: Vec<&str> = drafts.iter().map(|draft| draft.document.account.as_str()).collect();
+    accounts.sort_unstable();
+    accounts.dedup();
+    let keys: Vec<_> = accounts.into_iter().map(|account| vec![account.into()]).collect();
+    let mut open: HashMap<String, Vec<OpenInvoice>> = HashMap::new();
+    for row in OPEN.find(connection, store.dialect(), "*", &keys).await? {
+        let invoice = OpenInvoice { number: row.try_get("number")?, due_at: row.try_get("due_at")?, open: row.try_get("open_amount")? };
+        open.entry(row.try_get("account")?).or_default().push(invoice);
+    }
+    for invoices in open.values_mut() {
+        invoices.sort_by(|left, right| (left.due_at, &left.number).cmp(&(right.due_at, &right.number)));
+    }
+    Ok(open)
+}
+
+fn frozen(draft: &Ready, terms: &Terms<'_>, taxes: Taxes, open_invoices: Vec<OpenInvoice>) -> Result<Frozen, BillingError> {
+    Ok(Frozen {
         issuer_id: issuer::MAIN.to_owned(),
         issuer: terms.issuer.clone(),
         customer: draft.customer.clone(),
@@ -244,14 +272,29 @@ fn issued_row<'a>(draft: &Ready, terms: &Terms<'_>, taxes: Taxes, number: String
         taxes: taxes.charged,
         deducted_taxes: taxes.deducted,
         exemption: taxes.exemption,
+        period_from: Some(terms.period_from(&draft.document, draft.begun_at)?),
+        open_invoices,
         time_zone: terms.settings.time_zone.clone(),
         refers_to: draft.refers_to.clone(),
-    };
+    })
+}
+
+fn issued_row<'a>(
+    draft: &Ready,
+    settings: &BillingSettings,
+    frozen: Frozen,
+    number: String,
+    now: Millis,
+) -> Result<Vec<Value<'a>>, BillingError> {
+    // No document is issued before its bill was cut, though clocks may differ by a little.
+    let issued_at = now.max(draft.cut_at);
+    let sum = |lines: &[TaxLine]| lines.iter().map(|line| line.tax).sum::<i64>();
+    let [tax_contained, tax_on_deducted] = [sum(&frozen.taxes), sum(&frozen.deducted_taxes)];
     Ok(vec![
         draft.id.into(),
         number.into(),
         issued_at.into(),
-        if draft.document.kind == DocumentKind::Invoice { due_at(issued_at, terms.settings)? } else { 0 }.into(),
+        if draft.document.kind == DocumentKind::Invoice { due_at(issued_at, settings)? } else { 0 }.into(),
         tax_contained.into(),
         tax_on_deducted.into(),
         serde_json::to_string(&frozen).map_err(BillingError::corrupt)?.into(),

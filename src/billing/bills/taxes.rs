@@ -1,4 +1,4 @@
-//! Which rates hold for a document: those of the end of the period that it covers.
+//! What holds for a document: its period, and the rates of the end of it.
 
 use std::collections::HashMap;
 
@@ -44,6 +44,17 @@ impl<'a> Terms<'a> {
         let issuers = issuer::issuers(connection, issuer::MAIN).await?;
         let Some(issuer) = in_force(&issuers, day_of(now, &zone)?).cloned() else { return Ok(None) };
         Ok(Some(Self { settings, issuer, rates: issuer::tax_rates(connection, issuer::MAIN).await?, zone }))
+    }
+
+    /// Where the period of a document begins: with the calendar month, or what began within it. A charge and a refund have their instant.
+    pub fn period_from(&self, document: &Document, begun_at: Millis) -> Result<Millis, BillingError> {
+        match document.cause {
+            Cause::PeriodEnd | Cause::Conversion => {
+                let month = day_of(last_instant(document), &self.zone)?.first_of_month().to_zoned(self.zone.clone());
+                Ok(month.map_err(BillingError::corrupt)?.timestamp().as_millisecond().max(begun_at))
+            }
+            Cause::SingleCharge | Cause::Refund => Ok(document.period_from),
+        }
     }
 
     /// The taxes of invoices and statements, or what for they wait.

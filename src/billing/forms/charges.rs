@@ -4,7 +4,7 @@ use super::compose::clean;
 use super::dates::Dates;
 use super::figure::{Denomination, grouped};
 use super::sheet::{Group, Line, Part, Sum, Table, Weight};
-use crate::billing::document::{Document, DocumentKind, Item, TaxLine, Wallet};
+use crate::billing::document::{Adjustment, Document, DocumentKind, Item, OpenInvoice, TaxLine, Wallet};
 
 /// Sets items and sums of one document.
 pub(super) struct Charges<'a> {
@@ -46,7 +46,14 @@ impl Charges<'_> {
         } else {
             sums.push(self.total("Charges of this bill", charged, column, Weight::Plain));
             sums.extend(self.tax(&document.taxes, column));
-            sums.push(self.total("Brought forward: owed from before", document.brought_forward, column, Weight::Plain));
+            // Its charges, and the tax in them, are printed where they are listed.
+            let listed = match (document.deducted.is_empty(), document.adjustments.is_empty()) {
+                (false, _) => "listed in part 2 and on earlier statements",
+                (true, false) => "see the corrections, and earlier statements",
+                (true, true) => "listed on earlier statements",
+            };
+            let label = format!("Brought forward, owed from before ({listed})");
+            sums.push(self.total(&label, document.brought_forward, column, Weight::Plain));
             sums.push(self.total("Total", document.total, column, Weight::Strong));
         }
         if document.credit_applied != 0 {
@@ -89,24 +96,60 @@ impl Charges<'_> {
     /// How the balance moved.
     pub(super) fn wallet(&self, heading: &str, introduction: &str, wallet: &Wallet) -> Part {
         let closing = if self.document.kind == DocumentKind::Statement { "Closing balance" } else { "Balance before this bill" };
-        let moves = [
-            ("Opening balance", wallet.opening, true),
-            ("Top-ups and payments", wallet.paid_in, true),
-            ("Payments taken back", wallet.reversed, false),
-            ("Charges", wallet.charged, true),
-            ("Refunds", wallet.refunded, false),
-            ("Withdrawals", wallet.withdrawn, false),
-            ("Corrections", wallet.adjusted, false),
-            ("Debts given up", wallet.written_off, false),
-            ("Charges invoiced one by one", wallet.invoiced, false),
-            ("Rounding", wallet.rounded, false),
+        let said = |label: &str, amount, always| (label.to_owned(), amount, always);
+        let mut moves = vec![
+            said("Opening balance", wallet.opening, true),
+            said("Top-ups and payments", wallet.paid_in, true),
+            said("Payments taken back", wallet.reversed, false),
+            said("Charges", wallet.charged, true),
+            said("Refunds", wallet.refunded, false),
+            said("Withdrawals", wallet.withdrawn, false),
         ];
+        let adjustments = &self.document.adjustments;
+        let explained = adjustments.iter().fold(0_i64, |sum, adjustment| sum.saturating_add(adjustment.amount));
+        moves.extend(adjustments.iter().map(|adjustment| (self.correction(adjustment), adjustment.amount, true)));
+        moves.push(said("Corrections", wallet.adjusted.saturating_sub(explained), false));
+        moves.push(said("Debts given up", wallet.written_off, false));
+        moves.push(said("Charges invoiced one by one", wallet.invoiced, false));
+        moves.push(said("Rounding", wallet.rounded, false));
         let column = self.money.digits_for(moves.iter().map(|(_, amount, _)| *amount).chain([wallet.closing]));
-        let sum = |label: &str, amount, weight| Sum { label: label.to_owned(), amount: self.money.line(amount, column), weight };
+        let sum = |label: String, amount, weight| Sum { label, amount: self.money.line(amount, column), weight };
         let shown = moves.into_iter().filter(|(_, amount, always)| *always || *amount != 0);
         let mut sums: Vec<Sum> = shown.map(|(label, amount, _)| sum(label, amount, Weight::Plain)).collect();
-        sums.push(sum(closing, wallet.closing, Weight::Strong));
+        sums.push(sum(closing.to_owned(), wallet.closing, Weight::Strong));
         self.part(heading, introduction, None, sums)
+    }
+
+    fn correction(&self, adjustment: &Adjustment) -> String {
+        format!("Correction of {}: {}", self.dates.day(adjustment.time), clean(&adjustment.reason))
+    }
+
+    /// Corrections by hand, of a document without a wallet.
+    pub(super) fn corrections(&self, heading: &str, introduction: &str) -> Part {
+        let adjustments = &self.document.adjustments;
+        let column = self.money.digits_for(adjustments.iter().map(|adjustment| adjustment.amount));
+        let sum = |adjustment: &Adjustment| Sum {
+            label: self.correction(adjustment),
+            amount: self.money.line(adjustment.amount, column),
+            weight: Weight::Plain,
+        };
+        self.part(heading, introduction, None, adjustments.iter().map(sum).collect())
+    }
+
+    /// Invoices that are not paid in full.
+    pub(super) fn open_invoices(&self, heading: &str) -> Part {
+        let open = &self.document.open_invoices;
+        let total = open.iter().fold(0_i64, |sum, invoice| sum.saturating_add(invoice.open));
+        let column = self.money.digits_for(open.iter().map(|invoice| invoice.open).chain([total]));
+        let label = |invoice: &OpenInvoice| match invoice.due_at {
+            0 => format!("Invoice {}", clean(&invoice.number)),
+            due_at => format!("Invoice {}, due by {}", clean(&invoice.number), self.dates.day(due_at)),
+        };
+        let line =
+            |invoice: &OpenInvoice| Sum { label: label(invoice), amount: self.money.line(invoice.open, column), weight: Weight::Plain };
+        let mut sums: Vec<Sum> = open.iter().map(line).collect();
+        sums.push(self.total("Open in all", total, column, Weight::Strong));
+        self.part(heading, "", None, sums)
     }
 
     fn part(&self, heading: &str, introduction: &str, table: Option<Table>, sums: Vec<Sum>) -> Part {

@@ -94,7 +94,7 @@ fn facts(document: &Document, dates: &Dates) -> Vec<Fact> {
     match document.cause {
         Cause::PeriodEnd | Cause::Conversion => fact("Billing period", dates.period(document.period_from, document.period_to)),
         Cause::SingleCharge => fact("Date of the charge", dates.day(document.period_from)),
-        Cause::Refund => fact("Date of the refund", dates.day(document.period_from)),
+        Cause::Refund => fact("Date of the refund", dates.day(document.period_to)),
     }
     if let Some(due_at) = document.due_at {
         fact("Due date", dates.day(due_at));
@@ -122,7 +122,12 @@ fn summary(document: &Document, money: &Denomination, dates: &Dates) -> Summary 
         }
         DocumentKind::Statement => match &document.wallet {
             Some(wallet) => {
-                Summary { label: "Closing balance", amount: money.shown(wallet.closing), note: "There is nothing to pay".to_owned() }
+                let open = document.open_total();
+                let note = match open {
+                    0 => "There is nothing to pay".to_owned(),
+                    open => format!("Open invoices: {}", money.shown(open)),
+                };
+                Summary { label: "Closing balance", amount: money.shown(wallet.closing), note }
             }
             None => {
                 Summary { label: "Amount to pay", amount: money.shown(document.amount_to_pay), note: "There is nothing to pay".to_owned() }
@@ -152,7 +157,13 @@ fn parts(document: &Document, money: &Denomination, dates: &Dates) -> Vec<Part> 
     } else {
         (
             "Part 2: already deducted from your prepaid balance",
-            "For information: this was taken from the balance when it occurred, and is not to be paid again.",
+            match document.brought_forward {
+                0 => "For information: this was taken from the balance when it occurred, and is not to be paid again.",
+                _ => {
+                    "For information: this was taken from the balance when it occurred, and is not to be paid again, but for the debt that \
+                     part 1 brings forward."
+                }
+            },
         )
     };
     if let Some(wallet) = &document.wallet {
@@ -162,6 +173,12 @@ fn parts(document: &Document, money: &Denomination, dates: &Dates) -> Vec<Part> 
     if !document.deducted.is_empty() {
         parts.push(charges.deducted(heading, introduction));
     }
+    if document.wallet.is_none() && !document.adjustments.is_empty() {
+        parts.push(charges.corrections("Corrections", "They are part of what is brought forward, or of the credit that pays this bill."));
+    }
+    if !document.open_invoices.is_empty() {
+        parts.push(charges.open_invoices("Open invoices"));
+    }
     parts
 }
 
@@ -170,16 +187,19 @@ fn notes(document: &Document) -> Vec<String> {
     let number = clean(&document.number);
     match document.kind {
         DocumentKind::Statement => {
-            notes.push("There is nothing to pay: the charges were deducted from your prepaid balance when they occurred.".to_owned());
-            if document.wallet.is_some_and(|wallet| wallet.closing < 0) {
-                notes.push(
-                    "The balance is below zero: you are using your credit limit. Your next top-up is set against it first.".to_owned(),
-                );
+            let paid = "the charges were deducted from your prepaid balance when they occurred.";
+            notes.push(match document.open_total() {
+                0 => format!("There is nothing to pay: {paid}"),
+                _ => format!("There is nothing to pay for this statement: {paid} Earlier invoices are open, and to be paid."),
+            });
+            // What is below zero may be no more than what the open invoices lack.
+            if document.wallet.is_some_and(|wallet| wallet.closing + document.open_total() < 0) {
+                notes.push("The balance is below zero: your next top-up is set against it first.".to_owned());
             }
         }
         DocumentKind::CreditNote => {
             let invoice = clean(&document.refers_to);
-            notes.push(format!("This credit note is for invoice {invoice}. The amount was already credited to your balance when it was refunded: this document moves no money, and there is nothing for you to do."));
+            notes.push(format!("This credit note is for invoice {invoice}. The amount was credited to your balance when it was refunded, and is set against that invoice first: this document moves no money."));
         }
         DocumentKind::Invoice if document.amount_to_pay > 0 && !number.is_empty() => {
             notes.extend(document.issuer.payment.iter().map(|line| clean(line)));

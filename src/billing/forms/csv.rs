@@ -1,8 +1,9 @@
 //! Usage records as CSV.
 //!
-//! Every value is written as it is, so that an importer gets back what was recorded: text that a spreadsheet would take for a formula is
-//! not changed. Charges are positive and refunds negative, so that the column of amounts adds up to the items of the bill.
+//! Every value is written as it is, so that an importer gets back what was recorded; for spreadsheets, text that one would take for a
+//! formula is marked as text. Charges are positive and refunds negative, so that the column of amounts adds up to the items of the bill.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use serde::Serializer;
@@ -14,7 +15,7 @@ use crate::domain::account::Category;
 use crate::domain::entry::{Entry, EntryKind};
 
 /// The columns. `id` is "partition-sequence": unique, and the same in every export, so that an importer can tell what it has already.
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 15] = [
     "id",
     "account",
     "time",
@@ -28,12 +29,22 @@ const COLUMNS: [&str; 13] = [
     "currency",
     "request_id",
     "attributes",
+    "occurred_at",
+    "refers_to",
 ];
 
 /// Writes usage records (charges and refunds) as CSV with a header, RFC 4180 with line feeds.
 #[derive(Debug)]
 pub struct UsageWriter<W: Write> {
     rows: csv::Writer<W>,
+    is_for_spreadsheets: bool,
+}
+
+/// Text as a spreadsheet shows it: what it would take for a formula is marked as text by an apostrophe.
+#[must_use]
+pub fn for_spreadsheet(text: &str) -> Cow<'_, str> {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    if is_formula { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
 }
 
 impl<W: Write> UsageWriter<W> {
@@ -41,10 +52,10 @@ impl<W: Write> UsageWriter<W> {
     ///
     /// # Errors
     /// If `output` cannot be written to.
-    pub fn new(output: W) -> Result<Self, FormError> {
+    pub fn new(output: W, is_for_spreadsheets: bool) -> Result<Self, FormError> {
         let mut rows = csv::Writer::from_writer(output);
         rows.write_record(COLUMNS)?;
-        Ok(Self { rows })
+        Ok(Self { rows, is_for_spreadsheets })
     }
 
     /// Writes one record: the entry with that sequence number in the journal of that partition.
@@ -55,22 +66,27 @@ impl<W: Write> UsageWriter<W> {
         let note = &entry.note;
         let (id, time) = (format!("{partition}-{sequence}"), timestamp(entry.time).to_string());
         let (amount, attributes) = (denomination.plain(signed_amount(entry)), attributes(&note.attributes)?);
-        let row: [&str; COLUMNS.len()] = [
-            &id,
-            &entry.account,
-            &time,
-            kind(entry.kind),
-            note.category.map_or("", category),
-            &note.item,
-            &note.description,
-            &note.quantity,
-            &note.unit,
-            &amount,
-            &denomination.currency,
-            &entry.request_id,
-            &attributes,
+        let occurred_at = note.occurred_at.map(|at| timestamp(at).to_string()).unwrap_or_default();
+        let text = |text| if self.is_for_spreadsheets { for_spreadsheet(text) } else { Cow::Borrowed(text) };
+        let row: [Cow<'_, str>; COLUMNS.len()] = [
+            id.into(),
+            text(&entry.account),
+            time.into(),
+            kind(entry.kind).into(),
+            note.category.map_or("", category).into(),
+            text(&note.item),
+            text(&note.description),
+            text(&note.quantity),
+            text(&note.unit),
+            // A number, with its sign.
+            amount.into(),
+            text(&denomination.currency),
+            text(&entry.request_id),
+            text(&attributes),
+            occurred_at.into(),
+            text(&entry.refers_to),
         ];
-        self.rows.write_record(row)?;
+        self.rows.write_record(row.iter().map(|field| field.as_bytes()))?;
         Ok(())
     }
 
@@ -149,6 +165,7 @@ mod tests {
                 description: "=1+1".to_owned(),
                 quantity: "2.5".to_owned(),
                 unit: "minute".to_owned(),
+                occurred_at: Some(1_793_663_999_000),
                 attributes: vec![("to".to_owned(), "+49 30".to_owned()), ("cell".to_owned(), "a\"b".to_owned())],
                 ..Note::default()
             },
@@ -159,7 +176,7 @@ mod tests {
 
     fn written(entries: &[Entry]) -> String {
         let euros = Denomination { currency: "EUR".to_owned(), decimals: 5, minor_digits: 2 };
-        let mut writer = UsageWriter::new(Vec::new()).unwrap();
+        let mut writer = UsageWriter::new(Vec::new(), false).unwrap();
         for (sequence, entry) in (17..).zip(entries) {
             writer.write(3, sequence, entry, &euros).unwrap();
         }
@@ -186,9 +203,26 @@ mod tests {
             "EUR",
             "call-1",
             r#"{"to":"+49 30","cell":"a\"b"}"#,
+            "2026-11-02T23:59:59Z",
+            "",
         ];
         let found: Vec<&str> = row.iter().collect();
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn for_spreadsheets_no_text_begins_like_a_formula() {
+        let euros = Denomination { currency: "EUR".to_owned(), decimals: 5, minor_digits: 2 };
+        let refund = Entry { kind: EntryKind::RefundedUnbilled, refers_to: "@call-1".to_owned(), request_id: "-r".to_owned(), ..charge() };
+        let mut writer = UsageWriter::new(Vec::new(), true).unwrap();
+        writer.write(3, 17, &refund, &euros).unwrap();
+        let text = String::from_utf8(writer.finish().unwrap()).unwrap();
+        let row = csv::Reader::from_reader(text.as_bytes()).records().next().unwrap().unwrap();
+        assert_eq!([&row[6], &row[9], &row[11], &row[14]], ["'=1+1", "-0.00148", "'-r", "'@call-1"]);
+        for text in ["=1", "+1", "-1", "@a", "\t=1", "\r=1"] {
+            assert_eq!(for_spreadsheet(text), format!("'{text}"));
+        }
+        assert_eq!(for_spreadsheet("1=1"), "1=1");
     }
 
     #[test]

@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use super::dates::timestamp;
 use super::{Denomination, FormError};
-use crate::billing::document::{Cause, Document, DocumentKind, Exemption, Issuer, Item, Party, Relief, TaxLine, Wallet};
+use crate::billing::document::{
+    Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, OpenInvoice, Party, Relief, TaxLine, Wallet,
+};
 use crate::domain::account::Millis;
 
 /// The name of this layout.
@@ -45,6 +47,10 @@ struct DocumentForm<'a> {
     deducted: Vec<ItemForm<'a>>,
     /// What moved the balance, of a bill with a prepaid part.
     wallet: Option<WalletForm>,
+    /// Corrections by hand.
+    adjustments: Vec<AdjustmentForm<'a>>,
+    /// Of a statement: the invoices that were open when it was issued.
+    open_invoices: Vec<OpenInvoiceForm<'a>>,
     /// The sum of `items`.
     items_total: String,
     /// What rounding to the minor unit adds.
@@ -129,6 +135,20 @@ struct ItemForm<'a> {
 }
 
 #[derive(Serialize)]
+struct AdjustmentForm<'a> {
+    time: String,
+    amount: String,
+    reason: &'a str,
+}
+
+#[derive(Serialize)]
+struct OpenInvoiceForm<'a> {
+    number: &'a str,
+    due_at: Option<String>,
+    open_amount: String,
+}
+
+#[derive(Serialize)]
 struct WalletForm {
     opening: String,
     paid_in: String,
@@ -170,6 +190,8 @@ fn document_form(document: &Document) -> DocumentForm<'_> {
         items: document.items.iter().map(|item| item_form(item, &money)).collect(),
         deducted: document.deducted.iter().map(|item| item_form(item, &money)).collect(),
         wallet: document.wallet.as_ref().map(|wallet| wallet_form(wallet, &money)),
+        adjustments: document.adjustments.iter().map(|adjustment| adjustment_form(adjustment, &money)).collect(),
+        open_invoices: document.open_invoices.iter().map(|invoice| open_form(invoice, &money)).collect(),
         items_total: money.plain(document.items_total),
         rounding: money.plain(document.rounding),
         brought_forward: money.plain(document.brought_forward),
@@ -229,6 +251,15 @@ fn item_form<'a>(item: &'a Item, money: &Denomination) -> ItemForm<'a> {
         first_use: instant(item.first_use),
         last_use: instant(item.last_use),
     }
+}
+
+fn adjustment_form<'a>(adjustment: &'a Adjustment, money: &Denomination) -> AdjustmentForm<'a> {
+    AdjustmentForm { time: instant(adjustment.time), amount: money.plain(adjustment.amount), reason: &adjustment.reason }
+}
+
+fn open_form<'a>(invoice: &'a OpenInvoice, money: &Denomination) -> OpenInvoiceForm<'a> {
+    let due_at = (invoice.due_at != 0).then(|| instant(invoice.due_at));
+    OpenInvoiceForm { number: &invoice.number, due_at, open_amount: money.plain(invoice.open) }
 }
 
 fn wallet_form(wallet: &Wallet, money: &Denomination) -> WalletForm {

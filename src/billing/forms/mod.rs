@@ -15,7 +15,7 @@ pub mod sheet;
 #[cfg(test)]
 mod tests;
 
-pub use self::csv::UsageWriter;
+pub use self::csv::{UsageWriter, for_spreadsheet};
 pub use self::figure::Denomination;
 
 use super::document::Document;

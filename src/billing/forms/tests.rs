@@ -2,7 +2,9 @@
 
 use super::sheet::{Sheet, Sum, Weight};
 use super::*;
-use crate::billing::document::{Cause, Document, DocumentKind, Exemption, Issuer, Item, Party, Relief, TaxLine, Wallet};
+use crate::billing::document::{
+    Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, OpenInvoice, Party, Relief, TaxLine, Wallet,
+};
 use crate::domain::account::Millis;
 
 #[path = "../../../tests/support/documents.rs"]
@@ -71,7 +73,7 @@ fn a_debt_from_before_is_brought_forward_and_contains_no_tax() {
         "Charges of this bill: 41.33",
         "of this, net of tax: 34.73",
         "of this, tax contained (19%): 6.60",
-        "Brought forward: owed from before: 8.67",
+        "Brought forward, owed from before (listed on earlier statements): 8.67",
         "Total: 50.00",
         "Amount to pay: 50.00",
     ];
@@ -90,7 +92,7 @@ fn a_statement_says_how_the_balance_moved_and_that_there_is_nothing_to_pay() {
             "Charges: \u{2212}81.39852",
             "Refunds: 2.50000",
             "Withdrawals: \u{2212}10.00000",
-            "Corrections: 5.00000",
+            "Correction of 20 November 2026: Late delivery: 5.00000",
             "Closing balance: 86.10148",
         ]
     );
@@ -106,7 +108,7 @@ fn a_customer_who_lives_on_the_limit_is_told_so() {
     document.wallet.as_mut().unwrap().closing = documents::euros("-8.67");
     let sheet = sheet(&document);
     assert_eq!(sheet.summary.amount, "EUR \u{2212}8.67");
-    assert!(sheet.notes[1].contains("below zero"));
+    assert!(sheet.notes[1].contains("below zero") && !sheet.notes.iter().any(|note| note.contains("credit limit")));
 }
 
 #[test]
@@ -130,7 +132,7 @@ fn a_credit_note_names_its_invoice_and_moves_no_money() {
     assert_eq!(fact(&as_given, "For invoice"), "INV-2026-000123");
     assert_eq!(fact(&as_given, "Reason"), "The phone was returned");
     assert_eq!((as_given.summary.label, as_given.summary.amount.as_str()), ("Amount credited", "EUR 119.00"));
-    assert!(as_given.notes[0].contains("INV-2026-000123") && as_given.notes[0].contains("already credited"));
+    assert!(as_given.notes[0].contains("INV-2026-000123") && as_given.notes[0].contains("set against that invoice first"));
     assert_eq!(sums(&as_given, 0), ["Total credited: 119.00", "of this, net of tax: 100.00", "of this, tax contained (19%): 19.00"]);
     // With negative items it says the same.
     document.items[0].amount = -document.items[0].amount;
@@ -170,6 +172,50 @@ fn an_invoice_says_who_issues_it_and_how_to_pay() {
     assert_eq!(sheet.notes[0], "Nordbank, IBAN DE02 1203 0000 0000 2020 51");
     assert!(sheet.notes.last().unwrap().starts_with("Registered at the Hamburg"));
     assert!(!super::tests::sheet(&documents::statement()).notes.iter().any(|note| note.contains("IBAN")), "a statement is not paid");
+}
+
+#[test]
+fn a_statement_lists_the_invoices_that_are_open() {
+    let mut document = documents::statement();
+    document.wallet.as_mut().unwrap().closing = documents::euros("-70");
+    document.open_invoices = vec![OpenInvoice {
+        number: "INV-2026-000099".to_owned(),
+        due_at: documents::at("2026-11-15T11:00:00Z"),
+        open: documents::euros("70"),
+    }];
+    let sheet = sheet(&document);
+    assert_eq!(sheet.summary.note, "Open invoices: EUR 70.00");
+    let part = sheet.parts.last().unwrap();
+    assert_eq!(part.heading, "Open invoices");
+    assert_eq!(sums(&sheet, sheet.parts.len() - 1), ["Invoice INV-2026-000099, due by 15 November 2026: 70.00", "Open in all: 70.00"]);
+    assert!(sheet.notes[0].contains("Earlier invoices are open") && !sheet.notes.iter().any(|note| note.contains("below zero")));
+}
+
+#[test]
+fn a_debt_is_brought_forward_once_and_says_where_its_charges_are_listed() {
+    let mut document = documents::bill_with_both_parts();
+    (document.credit_applied, document.brought_forward) = (0, documents::euros("8.67"));
+    (document.total, document.amount_to_pay) = (documents::euros("108.67"), documents::euros("108.67"));
+    let sheet = sheet(&document);
+    let expected = "Brought forward, owed from before (listed in part 2 and on earlier statements): 8.67";
+    assert!(sums(&sheet, 0).iter().any(|sum| sum == expected), "{:?}", sums(&sheet, 0));
+    assert!(sheet.parts[1].introduction.ends_with("not to be paid again, but for the debt that part 1 brings forward."));
+    // The tax of part 2 stands there, and only there: 100 x 19 / 119 = 15.9663..., 12.50 x 19 / 119 = 1.9957...
+    let taxes = |part| sums(&sheet, part).into_iter().filter(|sum| sum.contains("tax contained")).collect::<Vec<_>>();
+    assert_eq!(
+        (taxes(0), taxes(2)),
+        (vec!["of this, tax contained (19%): 15.97".into()], vec!["of this, tax contained (19%): 2.00".into()])
+    );
+}
+
+#[test]
+fn a_correction_says_why() {
+    let mut document = documents::invoice_with_a_debt();
+    document.adjustments =
+        vec![Adjustment { time: documents::at("2026-11-20T12:00:00Z"), amount: documents::euros("-8.67"), reason: "A fee".to_owned() }];
+    let sheet = sheet(&document);
+    assert!(sums(&sheet, 0).iter().any(|sum| sum.starts_with("Brought forward, owed from before (see the corrections")));
+    assert_eq!(sums(&sheet, 1), ["Correction of 20 November 2026: A fee: \u{2212}8.67"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::billing::forms::for_spreadsheet;
 use crate::cli::credit::mode_name;
 use crate::cli::invoice::category_name;
 use crate::cli::output::{instant, instant_json};
@@ -70,7 +71,8 @@ pub fn cloud_event(record: &UsageRecord, source: &str) -> Value {
 }
 
 /// A record as a row of the CSV.
-pub fn csv_row(record: &UsageRecord) -> [String; COLUMNS.len()] {
+pub fn csv_row(record: &UsageRecord, is_for_spreadsheets: bool) -> [String; COLUMNS.len()] {
+    let text = |text: &str| if is_for_spreadsheets { for_spreadsheet(text).into_owned() } else { text.to_owned() };
     let usage = record.usage.clone().unwrap_or_default();
     let amount = record.amount.clone().unwrap_or_default();
     let time = |at| instant(at).map_or_else(String::new, |at| at.to_string());
@@ -79,20 +81,20 @@ pub fn csv_row(record: &UsageRecord) -> [String; COLUMNS.len()] {
         record.record_id.clone(),
         record.account_id.clone(),
         type_name(record.kind()).to_owned(),
-        record.request_id.clone(),
+        text(&record.request_id),
         time(record.accepted_at),
         mode_name(record.mode()).to_owned(),
         record.bill_number.to_string(),
         amount.amount,
         amount.currency_code,
-        record.refers_to.clone(),
+        text(&record.refers_to),
         category_name(usage.category()).to_owned(),
-        usage.item.clone(),
-        usage.description.clone(),
-        usage.quantity.clone(),
-        usage.unit.clone(),
+        text(&usage.item),
+        text(&usage.description),
+        text(&usage.quantity),
+        text(&usage.unit),
         time(usage.occurred_at),
-        attributes,
+        text(&attributes),
         kind_name(record.kind()),
     ]
 }

@@ -72,6 +72,12 @@ pub fn in_full(invoice: &Invoice) -> String {
         moved.add_row(vec!["closing".into(), table::amount(&wallet.closing)]);
         text += &format!("\n{moved}");
     }
+    for one in &invoice.adjustments {
+        text += &format!("\ncorrected on {}: {} {}, {}", day(invoice, one.accepted_at), one.amount, invoice.currency_code, one.reason);
+    }
+    for one in &invoice.open_invoices {
+        text += &format!("\nstill open: {} of {}, due {}", one.open_amount, one.number, day(invoice, one.due_at));
+    }
     text += &format!("\n{}", sums_table(invoice));
     if invoice.due_at.is_some() {
         text += &format!("\nto be paid by {}", day(invoice, invoice.due_at));
@@ -174,6 +180,12 @@ pub fn as_json(invoice: &Invoice) -> Value {
         "items": invoice.items.iter().map(item_json).collect::<Value>(),
         "deducted": invoice.deducted.iter().map(item_json).collect::<Value>(),
         "wallet": wallet,
+        "adjustments": invoice.adjustments.iter().map(|one| json!({
+            "accepted_at": instant_json(one.accepted_at), "amount": one.amount, "reason": one.reason,
+        })).collect::<Value>(),
+        "open_invoices": invoice.open_invoices.iter().map(|one| json!({
+            "number": one.number, "due_at": instant_json(one.due_at), "open_amount": one.open_amount,
+        })).collect::<Value>(),
         "items_total": invoice.items_total,
         "rounding": invoice.rounding,
         "brought_forward": invoice.brought_forward,

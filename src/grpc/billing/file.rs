@@ -5,9 +5,10 @@ use futures_util::{Stream, stream};
 use tonic::Status;
 
 use super::read;
-use crate::billing::document::Document;
+use crate::billing::document::{Document, DocumentKind};
 use crate::billing::forms::{self, Denomination, UsageWriter};
-use crate::billing::{Billing, Record};
+use crate::billing::{Billing, Places, Record, StoredDocument};
+use crate::domain::entry::Entry;
 use crate::grpc::front::Front;
 use crate::grpc::wire::Position;
 use crate::grpc::{status, v1};
@@ -28,6 +29,7 @@ pub struct File {
 
 /// Writes a document as a file.
 pub async fn write(front: &Front, request: v1::GetInvoiceFileRequest) -> Result<File, Status> {
+    let for_spreadsheets = request.for_spreadsheets;
     let (number, form) = front.read(request, Position::default(), |reader, request| {
         let form = reader.choice("form", request.form).unwrap_or(v1::InvoiceForm::Unspecified);
         if form == v1::InvoiceForm::Unspecified {
@@ -40,7 +42,7 @@ pub async fn write(front: &Front, request: v1::GetInvoiceFileRequest) -> Result<
     let document = &stored.document;
     let (content_type, ending, content) = match form {
         v1::InvoiceForm::Json | v1::InvoiceForm::Unspecified => ("application/json", "json", forms::json(document).map(String::into_bytes)),
-        v1::InvoiceForm::Csv => ("text/csv; charset=utf-8", "csv", Ok(usage(billing, document).await?)),
+        v1::InvoiceForm::Csv => ("text/csv; charset=utf-8", "csv", Ok(usage(billing, &stored, for_spreadsheets).await?)),
         v1::InvoiceForm::Html => ("text/html; charset=utf-8", "html", forms::html(document).map(String::into_bytes)),
         v1::InvoiceForm::Pdf => ("application/pdf", "pdf", forms::pdf(document)),
     };
@@ -49,19 +51,25 @@ pub async fn write(front: &Front, request: v1::GetInvoiceFileRequest) -> Result<
 }
 
 /// The usage records that a document bills.
-async fn usage(billing: &Billing, document: &Document) -> Result<Vec<u8>, Status> {
+async fn usage(billing: &Billing, stored: &StoredDocument, is_for_spreadsheets: bool) -> Result<Vec<u8>, Status> {
+    let document = &stored.document;
     let Document { currency, decimals, minor_digits, .. } = document;
     let denomination = Denomination { currency: currency.clone(), decimals: *decimals, minor_digits: *minor_digits };
-    let mut rows = UsageWriter::new(Vec::new()).map_err(|error| status::no_form(&error))?;
-    // The bill's last entry may have been accepted at the very instant of its cut.
-    let found = billing.usage_of(&document.account, document.period_from, document.period_to + 1).await;
+    let mut rows = UsageWriter::new(Vec::new(), is_for_spreadsheets).map_err(|error| status::no_form(&error))?;
+    let found = match document.kind {
+        // A credit note is about its refund, whatever bill that falls into.
+        DocumentKind::CreditNote => Ok(Places::of_document(stored.id)),
+        // The bill's last entry may have been accepted at the very instant of its cut.
+        _ => billing.usage_of(&document.account, document.period_from, document.period_to + 1).await,
+    };
     let mut places = found.map_err(|error| status::no_bills(&error, ""))?;
+    let is_listed = |entry: &Entry| document.kind == DocumentKind::CreditNote || entry.bill == document.bill;
     loop {
         let records = billing.records(&mut places, RECORDS).await.map_err(|error| status::no_bills(&error, ""))?;
         if records.is_empty() {
             break;
         }
-        for Record { partition, sequence, entry, .. } in records.iter().filter(|record| record.entry.bill == document.bill) {
+        for Record { partition, sequence, entry, .. } in records.iter().filter(|record| is_listed(&record.entry)) {
             rows.write(*partition, *sequence, entry, &denomination).map_err(|error| status::no_form(&error))?;
         }
     }

@@ -1,11 +1,12 @@
 //! Writes the answers of BillingService.
 
 use super::settings;
-use crate::billing::document::{Cause, Document, DocumentKind, Item, Party, TaxLine, Wallet};
+use crate::billing::document::{Adjustment, Cause, Document, DocumentKind, Item, OpenInvoice, Party, TaxLine, Wallet};
 use crate::billing::partitions::Partition;
 use crate::billing::suggestion::{Basis, Suggestion, of_category};
 use crate::billing::{AccountReceivables, DocumentState, MonthOfCharges, Record, StoredDocument};
 use crate::domain::account::{Account, Category, Millis};
+use crate::domain::entry::EntryKind;
 use crate::domain::money::format_units;
 use crate::grpc::v1;
 use crate::grpc::wire::listing;
@@ -72,6 +73,8 @@ pub fn invoice(stored: StoredDocument) -> v1::Invoice {
         tax_treatment: treatment.into(),
         tax_treatment_reason: treatment_reason,
         waits_for,
+        adjustments: document.adjustments.iter().map(|one| adjustment(one, decimals, minor_digits)).collect(),
+        open_invoices: document.open_invoices.iter().map(|one| open_invoice(one, decimals, minor_digits)).collect(),
         tax_contained: amount(document.tax_contained()),
         tax_on_deducted: amount(document.tax_on_deducted()),
         credit_applied: amount(document.credit_applied),
@@ -98,6 +101,16 @@ fn tax(line: &TaxLine, decimals: u8, minor_digits: u8) -> v1::InvoiceTax {
         tax: amount(line.tax),
         gross: amount(line.gross),
     }
+}
+
+fn adjustment(adjustment: &Adjustment, decimals: u8, minor_digits: u8) -> v1::InvoiceAdjustment {
+    let amount = format_units(adjustment.amount, decimals, minor_digits);
+    v1::InvoiceAdjustment { accepted_at: Some(instant(adjustment.time)), amount, reason: adjustment.reason.clone() }
+}
+
+fn open_invoice(invoice: &OpenInvoice, decimals: u8, minor_digits: u8) -> v1::OpenInvoice {
+    let due_at = (invoice.due_at != 0).then(|| instant(invoice.due_at));
+    v1::OpenInvoice { number: invoice.number.clone(), due_at, open_amount: format_units(invoice.open, decimals, minor_digits) }
 }
 
 /// Whom a document is for.
@@ -195,7 +208,11 @@ fn month(month: &MonthOfCharges, counted: i64, account: &Account) -> v1::MonthOf
 
 /// A usage record of an account.
 #[must_use]
-pub fn usage_record(record: Record, account: &Account) -> v1::UsageRecord {
+pub fn usage_record(mut record: Record, account: &Account) -> v1::UsageRecord {
+    // Charges are positive, refunds negative, so that amounts add up.
+    if matches!(record.entry.kind, EntryKind::RefundedBalance | EntryKind::RefundedUnbilled) {
+        record.entry.amount = -record.entry.amount;
+    }
     let account_id = record.entry.account.clone();
     let entry = listing::entry(account, record.partition, record.sequence, record.entry);
     v1::UsageRecord {

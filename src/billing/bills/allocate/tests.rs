@@ -26,20 +26,29 @@ fn allocation(credit: i64, document: i64, amount: i64) -> Allocation {
 #[test]
 fn a_credit_pays_the_oldest_first() {
     let mut receivables = two_invoices();
-    assert_eq!(receivables.credit(credit(1, 120), &[]), [allocation(1, 1, 100), allocation(1, 2, 20)]);
+    assert_eq!(receivables.credit(credit(1, 120), None, &[]), [allocation(1, 1, 100), allocation(1, 2, 20)]);
     assert_eq!(receivables.open(), 30);
 }
 
 #[test]
 fn a_payment_pays_the_invoices_it_names_and_the_others_with_what_is_left() {
     let mut receivables = two_invoices();
-    assert_eq!(receivables.credit(credit(1, 120), &["B".to_owned(), "no such".to_owned()]), [allocation(1, 2, 50), allocation(1, 1, 70)]);
+    assert_eq!(
+        receivables.credit(credit(1, 120), None, &["B".to_owned(), "no such".to_owned()]),
+        [allocation(1, 2, 50), allocation(1, 1, 70)]
+    );
+}
+
+#[test]
+fn what_is_given_back_of_a_bill_pays_that_bill_first() {
+    let mut receivables = two_invoices();
+    assert_eq!(receivables.credit(credit(1, 70), Some(2), &[]), [allocation(1, 2, 50), allocation(1, 1, 20)]);
 }
 
 #[test]
 fn an_overpayment_pays_the_next_invoice() {
     let mut receivables = two_invoices();
-    receivables.credit(credit(1, 574), &[]);
+    receivables.credit(credit(1, 574), None, &[]);
     assert_eq!((receivables.open(), receivables.credits[0].rest()), (0, 424));
     assert_eq!(receivables.invoice(3, 30, 500, 424), [allocation(1, 3, 424)]);
     assert_eq!(receivables.open(), 76);
@@ -48,7 +57,7 @@ fn an_overpayment_pays_the_next_invoice() {
 #[test]
 fn a_bounced_payment_reopens_what_it_paid_newest_first() {
     let mut receivables = two_invoices();
-    receivables.credit(credit(1, 160), &[]);
+    receivables.credit(credit(1, 160), None, &[]);
     // 10 of it had paid nothing; then the newest invoice, then a part of the oldest.
     assert_eq!(receivables.reverse("p1", 10, 0), []);
     assert_eq!(receivables.reverse("p1", 70, -70), [allocation(1, 2, -50), allocation(1, 1, -20)]);
@@ -61,8 +70,8 @@ fn a_bounced_payment_reopens_what_it_paid_newest_first() {
 #[test]
 fn what_another_payment_left_over_pays_what_was_reopened() {
     let mut receivables = two_invoices();
-    receivables.credit(credit(1, 150), &[]);
-    receivables.credit(credit(2, 60), &[]);
+    receivables.credit(credit(1, 150), None, &[]);
+    receivables.credit(credit(2, 60), None, &[]);
     assert_eq!(receivables.reverse("p1", 150, -90), [allocation(1, 2, -50), allocation(1, 1, -100), allocation(2, 1, 60)]);
     assert_eq!(receivables.open(), 90);
 }
@@ -71,14 +80,14 @@ fn what_another_payment_left_over_pays_what_was_reopened() {
 fn credits_pay_and_reversals_reopen_whole_minor_units() {
     let mut receivables = Receivables { minor_unit: 10, ..Receivables::default() };
     receivables.invoice(1, 10, 100, 0);
-    assert_eq!(receivables.credit(credit(1, 38), &[]), [allocation(1, 1, 30)]);
+    assert_eq!(receivables.credit(credit(1, 38), None, &[]), [allocation(1, 1, 30)]);
     assert_eq!((receivables.open(), receivables.credits[0].rest()), (70, 8));
     assert_eq!(receivables.reverse("p1", 19, -81), [allocation(1, 1, -20)]);
     assert_eq!((receivables.open(), receivables.credits[0].rest()), (90, 9));
     // Two overpayments share a minor unit of an invoice, and one of them bounces.
     let mut receivables = Receivables { minor_unit: 10, ..Receivables::default() };
-    receivables.credit(credit(1, 15), &[]);
-    receivables.credit(credit(2, 15), &[]);
+    receivables.credit(credit(1, 15), None, &[]);
+    receivables.credit(credit(2, 15), None, &[]);
     assert_eq!(receivables.invoice(1, 10, 30, 30), [allocation(2, 1, 15), allocation(1, 1, 15)]);
     assert_eq!(receivables.reverse("p2", 15, -15), [allocation(2, 1, -15), allocation(UNKNOWN_CREDIT, 1, -5)]);
     assert_eq!(receivables.open(), 20);
@@ -116,7 +125,7 @@ proptest! {
                     balance += amount;
                     unallocated += amount;
                     let named: Vec<String> = named.and_then(|place| receivables.invoices.get(place)).map(|one| one.number.clone()).into_iter().collect();
-                    receivables.credit(credit(number, amount), &named)
+                    receivables.credit(credit(number, amount), None, &named)
                 }
                 Event::Debit(amount) => {
                     balance -= amount;

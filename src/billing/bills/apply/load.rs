@@ -10,6 +10,7 @@ use super::super::draft::{Denomination, Refund, Subject, Total};
 use super::{BillEnd, Charge, Desk, Wanted};
 use crate::billing::BillingError;
 use crate::billing::aggregate::step::totals_of;
+use crate::billing::document::Adjustment;
 use crate::billing::record::{coded, narrow, request_key};
 use crate::billing::store::Dialect;
 use crate::billing::store::rows::{Table, Type, Value};
@@ -48,9 +49,11 @@ const ALLOCATIONS: Table = Table { name: "allocations", columns: &[("account", T
 
 const REFUNDS: Table = Table { name: "refunds", columns: &[("account", Type::Text), ("bill", Type::Number)], on_conflict: "" };
 
+const ADJUSTMENTS: Table = Table { name: "adjustments", columns: &[("account", Type::Text), ("bill", Type::Number)], on_conflict: "" };
+
 // The kinds are those of the index.
 const CHARGES: Table = Table {
-    name: "(SELECT account, request_id, request_key, bill, kind, category, item, unit, description, time FROM entries \
+    name: "(SELECT account, request_id, request_key, bill, kind, category, item, unit, description FROM entries \
            WHERE kind IN (3, 4, 5, 8, 23)) AS charges",
     columns: &[("request_key", Type::Number)],
     on_conflict: "",
@@ -84,13 +87,14 @@ pub(super) async fn load(connection: &mut AnyConnection, dialect: Dialect, wante
             item: key.item,
             unit: key.unit,
             quantity: total.quantity.map(|quantity| quantity.normalize().to_string()).unwrap_or_default(),
-            description: String::new(),
+            description: total.description,
         };
         let total =
             Total { kind: key.kind, subject, amount: total.amount, count: total.count, first_at: total.first_at, last_at: total.last_at };
         desk.totals.entry((key.account, key.bill)).or_default().push(total);
     }
     load_refunds(connection, dialect, wanted, &mut desk).await?;
+    load_adjustments(connection, dialect, &mut desk).await?;
     Ok(desk)
 }
 
@@ -196,6 +200,21 @@ fn credit(row: &AnyRow) -> Result<Credit, BillingError> {
     })
 }
 
+/// Corrections by hand of the bills that are cut.
+async fn load_adjustments(connection: &mut AnyConnection, dialect: Dialect, desk: &mut Desk) -> Result<(), BillingError> {
+    let adjusted = desk.totals.iter().filter(|(_, totals)| totals.iter().any(|total| total.kind == EntryKind::Adjusted));
+    let keys: Vec<Vec<Value<'_>>> = adjusted.map(|((account, bill), _)| vec![account.clone().into(), i64::from(*bill).into()]).collect();
+    for row in ADJUSTMENTS.find(connection, dialect, "*", &keys).await? {
+        let key = (row.try_get("account")?, narrow(&row, "bill")?);
+        let adjustment = Adjustment { time: row.try_get("time")?, amount: row.try_get("amount")?, reason: row.try_get("reason")? };
+        desk.adjustments.entry(key).or_default().push(adjustment);
+    }
+    for adjustments in desk.adjustments.values_mut() {
+        adjustments.sort_by_key(|adjustment| adjustment.time);
+    }
+    Ok(())
+}
+
 async fn load_refunds(connection: &mut AnyConnection, dialect: Dialect, wanted: &Wanted<'_>, desk: &mut Desk) -> Result<(), BillingError> {
     let is_refund = |total: &Total| matches!(total.kind, EntryKind::RefundedBalance | EntryKind::RefundedUnbilled);
     let with_refunds = desk.totals.iter().filter(|(_, totals)| totals.iter().any(is_refund));
@@ -217,7 +236,7 @@ async fn load_refunds(connection: &mut AnyConnection, dialect: Dialect, wanted: 
                 quantity: String::new(),
                 description: row.try_get("description")?,
             };
-            desk.charges.insert(key, Charge { kind, subject, time: row.try_get("time")? });
+            desk.charges.insert(key, Charge { kind, subject });
         }
     }
     for row in DOCUMENTS.find(connection, dialect, "*", &pairs(&wanted.credited)).await? {

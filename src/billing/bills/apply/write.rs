@@ -87,6 +87,19 @@ const REFUNDS: Table = Table {
     on_conflict: "",
 };
 
+const ADJUSTMENTS: Table = Table {
+    name: "adjustments",
+    columns: &[
+        ("account", Type::Text),
+        ("bill", Type::Number),
+        ("sequence", Type::Number),
+        ("amount", Type::Number),
+        ("reason", Type::Text),
+        ("time", Type::Number),
+    ],
+    on_conflict: "",
+};
+
 const BILL_ENDS: Table = Table {
     name: "bill_ends",
     columns: &[
@@ -128,6 +141,17 @@ pub(super) async fn write(connection: &mut AnyConnection, dialect: Dialect, desk
         ]
     });
     REFUNDS.insert(connection, dialect, refunds).await?;
+    let adjustments = desk.made_adjustments.iter().map(|(account, bill, sequence, adjustment)| {
+        vec![
+            account.as_str().into(),
+            i64::from(*bill).into(),
+            (*sequence).into(),
+            adjustment.amount.into(),
+            adjustment.reason.as_str().into(),
+            adjustment.time.into(),
+        ]
+    });
+    ADJUSTMENTS.insert(connection, dialect, adjustments).await?;
     let ends = desk.accounts.iter().filter(|(_, ledger)| ledger.end.is_changed).map(|(account, ledger)| {
         vec![
             account.as_str().into(),

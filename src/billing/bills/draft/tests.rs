@@ -25,6 +25,7 @@ fn bill(mode: Mode) -> CutBill {
         open: 0,
         totals: Vec::new(),
         refunds: Vec::new(),
+        adjustments: Vec::new(),
     }
 }
 
