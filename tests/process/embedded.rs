@@ -27,7 +27,7 @@ async fn is_serving(service: &Service) -> bool {
 }
 
 /// The library that tells a process another time. Its monotonic clock stays true, as when a machine's clock is set.
-fn faketime() -> PathBuf {
+pub fn faketime() -> PathBuf {
     let folders = std::fs::read_dir("/usr/lib").unwrap().map(|folder| folder.unwrap().path().join("faketime/libfaketimeMT.so.1"));
     folders.into_iter().find(|library| library.exists()).expect("libfaketime is not installed: tests/run does it")
 }

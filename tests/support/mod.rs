@@ -43,10 +43,7 @@ impl RedisServer {
 
     /// Valkey, where `tests/run` put it.
     pub fn valkey() -> Self {
-        let binary = std::env::var_os("TOLLGATE_TEST_VALKEY")
-            .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/.venv/bin/valkey-server"), PathBuf::from);
-        assert!(binary.exists(), "no Valkey at {}: run tests/run, which installs it", binary.display());
-        Self::start(&binary, &[])
+        Self::start(&valkey(), &[])
     }
 
     pub fn start(binary: &Path, arguments: &[&str]) -> Self {
@@ -102,6 +99,14 @@ impl RedisServer {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+/// Where `tests/run` put Valkey.
+pub fn valkey() -> PathBuf {
+    let binary = std::env::var_os("TOLLGATE_TEST_VALKEY")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/.venv/bin/valkey-server"), PathBuf::from);
+    assert!(binary.exists(), "no Valkey at {}: run tests/run, which installs it", binary.display());
+    binary
 }
 
 fn spawn(binary: &Path, folder: &Path, arguments: &[String]) -> Child {

@@ -75,6 +75,14 @@ impl PostgresServer {
         }
     }
 
+    /// A signal to all its processes, for instance `STOP` and `CONT`.
+    pub fn signal(&self, signal: &str) {
+        let server = self.child.lock().unwrap().id();
+        let backends = std::fs::read_to_string(format!("/proc/{server}/task/{server}/children")).unwrap();
+        let processes = std::iter::once(server.to_string()).chain(backends.split_whitespace().map(str::to_owned));
+        assert!(Command::new("kill").arg(format!("-{signal}")).args(processes).status().unwrap().success());
+    }
+
     /// Starts it again, on what it had written.
     pub fn start_again(&self) {
         let deadline = Instant::now() + Duration::from_secs(30);

@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use super::keys::PartitionKeys;
 use super::{RedisOptions, bytes_of};
 use crate::domain::outcome::{Answer, Verdict};
-use crate::ledger::Order;
 use crate::ledger::watch::Watchers;
+use crate::ledger::{LedgerError, Order};
 
 /// How often the connection is asked whether it is there, and how long it may take to say so.
 const PING: Duration = Duration::from_secs(1);
@@ -91,6 +91,13 @@ pub fn changed(orders: &[Order], answers: &[Answer], watchers: &Watchers) {
     };
     for (order, _) in orders.iter().zip(answers).filter(|(_, answer)| is_change(answer)) {
         watchers.announce(&order.command.account);
+    }
+}
+
+/// Announces what these commands may have changed, if nobody knows what became of them.
+pub fn failed(error: &LedgerError, orders: &[Order], watchers: &Watchers) {
+    if matches!(error, LedgerError::Unknown(_)) && !watchers.is_empty() {
+        orders.iter().for_each(|order| watchers.announce(&order.command.account));
     }
 }
 

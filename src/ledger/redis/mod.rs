@@ -233,8 +233,9 @@ impl Engine for RedisEngine {
             let max_ahead = if self.clock.is_test_clock() { -1 } else { MAX_CLOCK_DIFFERENCE };
             let packed = batch::encode(&orders, &StepTime::of(&self.clock, self.window), max_ahead, rand::random());
             let arguments: [&[u8]; 4] = [&packed.commands, &packed.ids, &packed.endings, keys.channel.as_bytes()];
-            let answer = self.run(&script::BATCH, keys, &arguments).await?;
-            let answer = batch::decode(answer, Arc::clone(&orders)).map_err(LedgerError::after_step)?;
+            let answer = self.run(&script::BATCH, keys, &arguments).await;
+            let answer = answer.and_then(|answer| batch::decode(answer, Arc::clone(&orders)).map_err(LedgerError::after_step));
+            let answer = answer.inspect_err(|error| announce::failed(error, &orders, &self.watchers))?;
             let watchers = self.watchers.clone();
             let answers = Answers::new(move || {
                 let answers = answer.answers.read()?;
