@@ -98,22 +98,20 @@ struct StoredSettings {
 /// done for every charge, and a [`Rest`] would need a copy of each text.
 #[must_use]
 pub fn encode_asked(command: &Command) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(80);
-    put_asked_of(&mut bytes, command, None);
-    bytes
+    encode(command, None)
 }
 
 /// What format version 2 digested: who asks and why stands among what is asked.
 pub(crate) fn encode_legacy_rest(command: &Command) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    put_asked_of(&mut bytes, command, Some(&command.note));
-    bytes
+    encode(command, Some(&command.note))
 }
 
-fn put_asked_of(bytes: &mut Vec<u8>, command: &Command, context: Option<&Note>) {
+fn encode(command: &Command, context: Option<&Note>) -> Vec<u8> {
     let refers_to = command.action.refers_to().unwrap_or_default();
-    put_asked(bytes, &command.request_id, refers_to, &command.note, &Settings::of(&command.action), context);
-    put_invoices(bytes, command.action.invoices());
+    let mut bytes = Vec::with_capacity(80);
+    put_asked(&mut bytes, &command.request_id, refers_to, &command.note, &Settings::of(&command.action), context);
+    put_invoices(&mut bytes, command.action.invoices());
+    bytes
 }
 
 /// Appends who asks, and why. A repetition may come from another process, or with another reason, so the fingerprint does not cover it:
@@ -400,53 +398,4 @@ impl PackedEntry {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::account::{Category, NonUsageBilling};
-
-    #[test]
-    fn a_block_comes_back_as_it_was_stored() {
-        let entry = Entry {
-            kind: EntryKind::Created,
-            account: "acme/7".into(),
-            request_id: "r-1".into(),
-            account_sequence: 3,
-            time: 1_700_000_000_000,
-            mode: Mode::Postpaid,
-            bill: 9,
-            amount: -12,
-            balance: -(1 << 51),
-            unbilled: 1 << 51,
-            reserved: 4,
-            details: [-1, 7],
-            fingerprint: *b"12345678",
-            note: Note {
-                category: Some(Category::Hardware),
-                item: "sms".into(),
-                description: "Grüße".into(),
-                quantity: "1.5".into(),
-                unit: "message".into(),
-                occurred_at: Some(-1),
-                attributes: vec![("a".into(), "b".into()), ("long".into(), "x".repeat(300))],
-                actor: "eve".into(),
-                reason: "goodwill".into(),
-                invoices: vec!["INV-1".into(), "INV-2".into()],
-            },
-            refers_to: "r-0".into(),
-            settings: Settings {
-                name: Some("Acme".into()),
-                low_credit_threshold: Some(Some(Quote::new(15, 1))),
-                non_usage_billing: Some(NonUsageBilling::OneByOne),
-                denomination: Some((Currency(*b"EUR"), 6, 2)),
-            },
-        };
-        let removed = Entry {
-            settings: Settings { low_credit_threshold: Some(None), ..Settings::default() },
-            kind: EntryKind::Updated,
-            note: Note::default(),
-            ..entry.clone()
-        };
-        let block = Block { first_sequence: 5, id: [1; 16], previous: [2; 16], time: 1_700_000_000_001, entries: vec![entry, removed] };
-        assert_eq!(decode_block(&encode_block(&block)), Ok(block));
-    }
-}
+mod tests;

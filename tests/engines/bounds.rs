@@ -1,0 +1,111 @@
+//! A bound that random sequences do not reach: ten thousand open reservations of an account.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use tollgate::clock::Clock;
+use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
+use tollgate::domain::command::{Action, Command, Create, Debit, Excess, LimitChange, Note, Reserve, Then};
+use tollgate::domain::money::Quote;
+use tollgate::domain::outcome::{Answer, Refusal, ReserveVerdict, Verdict};
+use tollgate::domain::rules::MAX_OPEN_RESERVATIONS;
+use tollgate::ledger::embedded::EmbeddedEngine;
+use tollgate::ledger::model::ModelEngine;
+use tollgate::ledger::redis::RedisOptions;
+use tollgate::ledger::watch::Watchers;
+use tollgate::ledger::{Engine, Opening, Order, Purpose};
+
+use super::commands::START;
+use super::support::{RedisServer, connect, temporary_folder, unique_name};
+use super::{WINDOW, settings};
+
+fn order(request_id: &str, action: Action) -> Order {
+    let (account, request_id, note) = ("alpha".into(), request_id.into(), Note::default());
+    Order::new(Command { account, request_id, first_sent_at: None, currency: None, action, note })
+}
+
+fn reserve(validity: i64) -> Reserve {
+    Reserve { amount: Quote::new(1, 0), minimum: None, validity, grace: 0 }
+}
+
+/// A report of what was consumed already, which reserves anew.
+fn report(request_id: &str, reservation: &str) -> Order {
+    let debit = Debit {
+        amount: Quote::new(2, 0),
+        category: Category::Usage,
+        reservation: Some(reservation.into()),
+        then: Then::Reserve(reserve(600_000)),
+        excess: Excess::AlreadyConsumed,
+    };
+    order(request_id, Action::Debit(debit))
+}
+
+async fn ask(engine: &dyn Engine, orders: Vec<Order>) -> Vec<Answer> {
+    let mut answers = Vec::new();
+    for batch in orders.chunks(500) {
+        let batch: Arc<[Order]> = batch.into();
+        answers.extend(engine.apply(0, batch).await.unwrap().answers.read().unwrap());
+    }
+    answers
+}
+
+async fn is_held_to_the_bound(engine: &dyn Engine, clock: &Clock, name: &str) {
+    let create = Create {
+        name: "Alpha".into(),
+        currency: Currency(*b"EUR"),
+        minor_digits: 2,
+        decimals: 4,
+        mode: Mode::Prepaid,
+        limit: LimitChange { permanent: Some(Quote::new(100_000, 0)), ..LimitChange::default() },
+        low_credit_threshold: None,
+        non_usage_billing: NonUsageBilling::Consolidated,
+        allow_unusable: false,
+    };
+    ask(engine, vec![order("create", Action::Create(create)), order("late", Action::Authorize(reserve(1_000)))]).await;
+    clock.set(START + 1_000);
+    let authorize = |number: u32| order(&format!("a{number}"), Action::Authorize(reserve(600_000)));
+    let answers = ask(engine, (0..=MAX_OPEN_RESERVATIONS).map(authorize).collect()).await;
+    let (last, granted) = answers.split_last().unwrap();
+    let is_done =
+        |answer: &Answer| matches!(answer, Ok(outcome) if outcome.decision.is_some_and(|decision| decision.verdict == Verdict::Done));
+    assert!(granted.iter().all(is_done), "{name}");
+    assert_eq!(*last, Err(Refusal::TooManyReservations), "{name}");
+
+    // The report stands; what it wants to reserve is one too many. One that is open makes room for its own.
+    for (request_id, reservation, expected) in [("r1", "late", ReserveVerdict::TooMany), ("r2", "a7", ReserveVerdict::Granted)] {
+        let outcome = ask(engine, vec![report(request_id, reservation)]).await.remove(0).unwrap();
+        let decision = outcome.decision.unwrap();
+        assert_eq!((decision.amount, decision.reserve), (20_000, expected), "{name}");
+        assert_eq!(outcome.account.open_reservations, MAX_OPEN_RESERVATIONS, "{name}");
+        assert_eq!(outcome.account.reserved, i64::from(MAX_OPEN_RESERVATIONS) * 10_000, "{name}");
+        let replayed = ask(engine, vec![report(request_id, reservation)]).await.remove(0).unwrap();
+        assert_eq!((replayed.replayed, replayed.decision), (true, Some(decision)), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn no_way_leads_to_more_than_ten_thousand_open_reservations_on_any_engine() {
+    let clock = || Clock::standing(START, TimeZone::UTC);
+    let standing = clock();
+    is_held_to_the_bound(&ModelEngine::new(standing.clone(), WINDOW, Watchers::default()), &standing, "rules").await;
+
+    let (folder, standing) = (temporary_folder(), clock());
+    let (path, opening) = (folder.path().join("ledger.db"), Opening::Creating(Purpose::Charging));
+    let embedded = EmbeddedEngine::open(&path, &settings(), opening, standing.clone(), Watchers::default()).unwrap();
+    is_held_to_the_bound(&embedded, &standing, "embedded").await;
+
+    for (server, name) in [(RedisServer::redis(), "Redis"), (RedisServer::valkey(), "Valkey")] {
+        let standing = clock();
+        let options = RedisOptions {
+            url: server.url(),
+            store_name: unique_name(),
+            response_timeout: Duration::from_secs(30),
+            busy_poll: Default::default(),
+        };
+        let engine = connect(options, settings(), standing.clone()).await.unwrap();
+        let work = tokio::spawn(engine.work());
+        is_held_to_the_bound(&engine, &standing, name).await;
+        work.abort();
+    }
+}
