@@ -22,6 +22,8 @@ pub mod watch;
 
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
+
 use crate::clock::Clock;
 pub use crate::config::Purpose;
 use crate::domain::account::{Account, Millis, Mode, Profile, Reservation};
@@ -39,6 +41,9 @@ use watch::{Watch, Watchers};
 
 /// The most commands in one step.
 pub const MAX_BATCH: usize = 512;
+
+/// How many accounts a page with a filter looks at, at least.
+const FILTERED_ACCOUNTS: usize = 2_000;
 
 /// How many journal entries one search or one page may look at.
 pub const MAX_SCANNED_ENTRIES: usize = 20_000;
@@ -194,7 +199,7 @@ impl Ledger {
         Ok(found.into_iter().next().flatten().map(|(_, profile)| profile))
     }
 
-    /// Accounts by name over all partitions.
+    /// Accounts by name over all partitions: all names are asked for at once, then all accounts. With a filter, a page may be short.
     pub async fn accounts(
         &self,
         prefix: &str,
@@ -204,35 +209,34 @@ impl Ledger {
     ) -> Result<AccountPage, LedgerError> {
         let prefix = fold_name(prefix);
         let now = self.clock.now();
-        let mut page = AccountPage { accounts: Vec::new(), next: after };
-        // A filter by mode may leave little of a round, so a page takes a few rounds at most, and may be short.
-        for _ in 0..8 {
-            let wanted = count - page.accounts.len() + 1;
-            let mut places = Vec::new();
-            for partition in 0..self.engine.partitions() {
-                let found = self.engine.names(partition, prefix.clone(), page.next.clone(), wanted).await?;
-                places.extend(found.into_iter().map(|place| (place, partition)));
+        // One more than is shown tells whether there are more; a filter may leave little of what it looks at.
+        let looked_at = if mode.is_some() { count.max(FILTERED_ACCOUNTS) } else { count } + 1;
+        let names = |partition| self.engine.names(partition, prefix.clone(), after.clone(), looked_at);
+        let found = try_join_all((0..self.engine.partitions()).map(names)).await?;
+        let mut places: Vec<_> =
+            (0..).zip(found).flat_map(|(partition, places)| places.into_iter().map(move |place| (place, partition))).collect();
+        places.sort();
+        let is_last = places.len() < looked_at;
+        places.truncate(looked_at);
+        let load = |partition| {
+            let ids = places.iter().filter(|(_, own)| *own == partition).map(|(place, _)| place.account.clone());
+            self.engine.load(partition, ids.collect())
+        };
+        let mut loaded: Vec<_> = try_join_all((0..self.engine.partitions()).map(load)).await?.into_iter().map(Vec::into_iter).collect();
+        let mut page = AccountPage::default();
+        for (place, partition) in places {
+            if page.accounts.len() == count {
+                return Ok(page);
             }
-            places.sort();
-            let is_last = places.len() < wanted;
-            for (place, partition) in places.into_iter().take(wanted) {
-                if page.accounts.len() == count {
-                    return Ok(page);
-                }
-                let loaded = self.engine.load(partition, vec![place.account.clone()]).await?.into_iter().next().flatten();
-                if let Some((account, profile)) = loaded
-                    && mode.is_none_or(|mode| mode == account.mode)
-                {
-                    let account = crate::domain::rules::apply_due_close(account, now);
-                    page.accounts.push((place.account.clone(), account, profile));
-                }
-                page.next = Some(place);
+            // Of an account that was renamed meanwhile, there may be nothing at its place.
+            if let Some((account, profile)) = loaded.get_mut(usize::from(partition)).and_then(Iterator::next).flatten()
+                && mode.is_none_or(|mode| mode == account.mode)
+            {
+                page.accounts.push((place.account.clone(), crate::domain::rules::apply_due_close(account, now), profile));
             }
-            if is_last {
-                page.next = None;
-                break;
-            }
+            page.next = Some(place);
         }
+        page.next = page.next.filter(|_| !is_last);
         Ok(page)
     }
 

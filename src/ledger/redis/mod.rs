@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, pending};
+use futures_util::future::{BoxFuture, pending, try_join};
 use redis::{ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, Value};
 
 use super::codec::{decode_account, decode_place, decode_profile, decode_remembered, decode_reservation, journal::decode_block};
@@ -253,8 +253,10 @@ impl Engine for RedisEngine {
                 return Ok(Vec::new());
             }
             let keys = self.keys(partition)?;
-            let stored: Vec<Option<Vec<u8>>> = self.read(keys, redis::cmd("HMGET").arg(keys.accounts()).arg(&accounts)).await?;
-            let profiles: Vec<Option<Vec<u8>>> = self.read(keys, redis::cmd("HMGET").arg(keys.profiles()).arg(&accounts)).await?;
+            let command = |key| redis::cmd("HMGET").arg(key).arg(&accounts).clone();
+            let (stored, profiles) = (command(keys.accounts()), command(keys.profiles()));
+            let (stored, profiles): (Vec<Option<Vec<u8>>>, Vec<Option<Vec<u8>>>) =
+                try_join(self.read(keys, &stored), self.read(keys, &profiles)).await?;
             let pairs = stored.into_iter().zip(profiles).map(|pair| match pair {
                 (Some(account), Some(profile)) => Ok(Some((
                     decode_account(&account).map_err(LedgerError::corrupt)?,
