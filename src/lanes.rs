@@ -27,6 +27,7 @@ use tokio::runtime;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 
+use crate::telemetry::logs::Repeated;
 use crate::telemetry::metrics;
 use socket::{Dealt, Socket};
 
@@ -108,17 +109,26 @@ pub async fn deal(listener: &TcpListener, lanes: &[mpsc::Sender<Dealt>], max_con
             match accept(listener).await {
                 Ok(socket) => match Arc::clone(&places).try_acquire_owned() {
                     Ok(place) => break Dealt { socket, place },
-                    Err(_) => metrics().connection_refused(),
+                    Err(_) => {
+                        metrics().connection_refused();
+                        if let Some(times) = NO_PLACE.times() {
+                            tracing::warn!(times, max_connections, "a connection was closed at once: there are as many as there may be");
+                        }
+                    }
                 },
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
+                    if let Some(times) = NOT_ACCEPTED.times() {
+                        tracing::warn!(%error, times, "cannot accept a connection");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         };
         metrics().set_connections(max_connections - places.available_permits());
         if lane.try_send(socket).is_err() {
-            tracing::warn!("a connection was dropped: its lane does not take any");
+            if let Some(times) = NOT_TAKEN.times() {
+                tracing::warn!(times, "a connection was dropped: its lane does not take any");
+            }
         }
     }
 }
@@ -128,6 +138,10 @@ pub async fn deal(listener: &TcpListener, lanes: &[mpsc::Sender<Dealt>], max_con
 pub fn dealt_to(lanes: &[Lane]) -> Vec<mpsc::Sender<Dealt>> {
     lanes.iter().map(|lane| lane.sockets.clone()).collect()
 }
+
+static NOT_ACCEPTED: Repeated = Repeated::new();
+static NO_PLACE: Repeated = Repeated::new();
+static NOT_TAKEN: Repeated = Repeated::new();
 
 async fn accept(listener: &TcpListener) -> io::Result<std::net::TcpStream> {
     let (socket, _) = listener.accept().await?;

@@ -1,13 +1,13 @@
 //! What the service tells of itself: logs, traces and metrics.
 //!
-//! [`start`] sets up logs on stderr and, if an endpoint is given, traces by OTLP; [`Telemetry::stop`] sends what is left, within
+//! [`start`] sets up [`logs`] on stderr and, if an endpoint is given, traces by OTLP; [`Telemetry::stop`] sends what is left, within
 //! [`FLUSH_LIMIT`]. [`rpc`] measures calls, [`metrics`](mod@metrics) counts, [`endpoint`] shows the counts.
 
 pub mod endpoint;
+pub mod logs;
 pub mod metrics;
 pub mod rpc;
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -19,12 +19,12 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tokio::runtime::{self, Runtime};
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry};
 
-use crate::config::{LogFormat, TelemetryOptions};
+use crate::config::TelemetryOptions;
 pub use metrics::{BatchTimer, Metrics, metrics};
 
 /// How long the last traces may take to be sent when the process stops.
@@ -53,18 +53,20 @@ pub fn start(options: &TelemetryOptions) -> anyhow::Result<Telemetry> {
         let layer = tracing_opentelemetry::layer().with_location(false).with_threads(false).with_tracked_inactivity(false);
         layer.with_tracer(export.provider.tracer("tollgate")).with_filter(ours)
     });
-    tracing_subscriber::registry().with(logs(options)?).with(traces).try_init().context("logging was set up before")?;
+    tracing_subscriber::registry().with(logs::layer(options)?).with(traces).try_init().context("logging was set up before")?;
     Ok(Telemetry { export })
 }
 
 impl Telemetry {
-    /// Sends the traces that are left. Blocks, for [`FLUSH_LIMIT`] at most.
+    /// Sends the traces that are left, and writes the last lines of the log. Blocks, for [`FLUSH_LIMIT`] and a second at most.
     pub fn stop(self) {
-        let Some(Export { provider, runtime }) = self.export else { return };
-        if let Err(error) = provider.shutdown_with_timeout(FLUSH_LIMIT) {
-            tracing::warn!(%error, "the last traces were not sent");
+        if let Some(Export { provider, runtime }) = self.export {
+            if let Err(error) = provider.shutdown_with_timeout(FLUSH_LIMIT) {
+                tracing::warn!(%error, "the last traces were not sent");
+            }
+            runtime.shutdown_background();
         }
-        runtime.shutdown_background();
+        logs::flush();
     }
 }
 
@@ -92,21 +94,4 @@ impl Export {
             .build();
         Ok(Self { provider, runtime })
     }
-}
-
-fn logs(options: &TelemetryOptions) -> anyhow::Result<Box<dyn Layer<Registry> + Send + Sync>> {
-    let filter = EnvFilter::try_new(&options.log).context("--log takes a level, or directives such as info,tollgate=debug")?;
-    let is_terminal = std::io::stderr().is_terminal();
-    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let is_json = match options.log_format {
-        LogFormat::Auto => !is_terminal,
-        LogFormat::Text => false,
-        LogFormat::Json => true,
-    };
-    Ok(match (is_json, is_terminal) {
-        (true, _) => format.json().flatten_event(true).with_filter(filter).boxed(),
-        // Left alone, colours follow NO_COLOR.
-        (false, true) => format.with_filter(filter).boxed(),
-        (false, false) => format.with_ansi(false).with_filter(filter).boxed(),
-    })
 }

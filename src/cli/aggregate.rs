@@ -46,6 +46,7 @@ pub fn run(options: &AggregateOptions) -> anyhow::Result<ExitCode> {
             ended = &mut working => ended,
             () = signals.next() => {
                 tracing::warn!("stopped at once");
+            telemetry::logs::flush();
                 std::process::exit(INTERRUPTED)
             }
         }

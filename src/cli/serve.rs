@@ -3,6 +3,7 @@
 //! A panic anywhere ends the process: what charges money does not go on after a bug. Clients repeat what they had no answer to.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -14,6 +15,9 @@ use crate::telemetry;
 
 /// What a process exits with that was ended by a panic.
 const PANICKED: i32 = 101;
+
+/// How long it may take to write down why.
+const REPORT_LIMIT: Duration = Duration::from_secs(3);
 
 /// What a process exits with that was interrupted.
 pub(super) const INTERRUPTED: i32 = 130;
@@ -46,6 +50,7 @@ pub async fn until_stopped(mut app: App, mut signals: Signals) -> anyhow::Result
         ended = app.ended() => ended,
         () = signals.next() => {
             tracing::warn!("stopped at once");
+            telemetry::logs::flush();
             std::process::exit(INTERRUPTED)
         }
     }
@@ -78,6 +83,12 @@ pub(super) fn exit_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         tracing::error!(location = panic.location().map(tracing::field::display), "a bug: the process ends");
+        // A stderr that nobody reads does not keep it.
+        std::thread::spawn(|| {
+            std::thread::sleep(REPORT_LIMIT);
+            std::process::exit(PANICKED);
+        });
+        telemetry::logs::flush();
         report(panic);
         std::process::exit(PANICKED);
     }));

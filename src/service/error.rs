@@ -15,6 +15,7 @@ use crate::domain::money::format_units;
 use crate::domain::outcome::Refusal;
 use crate::lanes::offload::NotRun;
 use crate::ledger::LedgerError;
+use crate::telemetry::logs::Repeated;
 
 const RETRY_STORE: Duration = Duration::from_millis(500);
 const RETRY_JOURNAL: Duration = Duration::from_secs(5);
@@ -248,11 +249,17 @@ impl From<&LedgerError> for Error {
     fn from(error: &LedgerError) -> Self {
         match error {
             LedgerError::NotDone(reason) => {
-                tracing::warn!(%reason, "the store is unavailable");
+                static UNAVAILABLE: Repeated = Repeated::new();
+                if let Some(times) = UNAVAILABLE.times() {
+                    tracing::warn!(%reason, times, "the store is unavailable");
+                }
                 Self::store_unavailable()
             }
             LedgerError::Unknown(reason) => {
-                tracing::warn!(%reason, "the outcome of a command is unknown");
+                static UNKNOWN: Repeated = Repeated::new();
+                if let Some(times) = UNKNOWN.times() {
+                    tracing::warn!(%reason, times, "the outcome of a command is unknown");
+                }
                 Self::outcome_unknown()
             }
             LedgerError::Busy => Self::overloaded("too many commands are waiting"),
@@ -262,7 +269,10 @@ impl From<&LedgerError> for Error {
                 Self::unavailable("JOURNAL_FULL", text, RETRY_JOURNAL)
             }
             LedgerError::Corrupt(reason) => {
-                tracing::error!(%reason, "the store holds what this version cannot read");
+                static CORRUPT: Repeated = Repeated::new();
+                if let Some(times) = CORRUPT.times() {
+                    tracing::error!(%reason, times, "the store holds what this version cannot read");
+                }
                 Self::new(Kind::Internal, "STORE_CORRUPT", "the store holds what this version cannot read: nothing was done")
             }
         }
@@ -273,7 +283,10 @@ impl From<&BillingError> for Error {
     fn from(error: &BillingError) -> Self {
         match error {
             BillingError::Unavailable(reason) => {
-                tracing::warn!(%reason, "the billing store is unavailable");
+                static UNAVAILABLE: Repeated = Repeated::new();
+                if let Some(times) = UNAVAILABLE.times() {
+                    tracing::warn!(%reason, times, "the billing store is unavailable");
+                }
                 let text = "the billing store is unavailable; charging goes on, and repeating the request is safe";
                 Self::unavailable("BILLING_UNAVAILABLE", text, RETRY_STORE)
             }
@@ -282,7 +295,10 @@ impl From<&BillingError> for Error {
                 Self::invalid(vec![Violation { field: (*field).to_owned(), rule: problem.clone() }])
             }
             BillingError::Foreign(reason) => {
-                tracing::error!(%reason, "the billing store is another ledger's");
+                static FOREIGN: Repeated = Repeated::new();
+                if let Some(times) = FOREIGN.times() {
+                    tracing::error!(%reason, times, "the billing store is another ledger's");
+                }
                 Self::precondition("BILLING_OF_ANOTHER_LEDGER", "billing", "the billing store is another ledger's; charging goes on")
             }
             BillingError::RequestIdReused => {
@@ -290,7 +306,10 @@ impl From<&BillingError> for Error {
                 Self::new(Kind::Precondition, refusal.reason(), text_of(refusal))
             }
             BillingError::Corrupt(reason) => {
-                tracing::error!(%reason, "the billing store holds what this version cannot read");
+                static CORRUPT: Repeated = Repeated::new();
+                if let Some(times) = CORRUPT.times() {
+                    tracing::error!(%reason, times, "the billing store holds what this version cannot read");
+                }
                 Self::new(Kind::Internal, "BILLING_CORRUPT", "the billing store holds what this version cannot read")
             }
         }

@@ -96,6 +96,7 @@ pub struct Metrics {
     discarded: Family<PartitionLabels, Counter>,
     ahead: Family<PartitionLabels, Gauge<f64, AtomicU64>>,
     serving_ahead: Gauge,
+    log_dropped: Counter,
     connections: Gauge,
     connections_refused: Counter,
     longest_poll: Gauge<f64, AtomicU64>,
@@ -127,6 +128,7 @@ impl Metrics {
             discarded: Family::default(),
             ahead: Family::default(),
             serving_ahead: Gauge::default(),
+            log_dropped: Counter::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
             longest_poll: Gauge::default(),
@@ -166,6 +168,7 @@ impl Metrics {
             "Whether a partition's aggregation stands still until an operator looks",
             stopped,
         );
+        registry.register("tollgate_log_lines_dropped", "Lines of the log that stderr did not take", self.log_dropped.clone());
         registry.register("tollgate_connections", "Connections, when one was last accepted", self.connections.clone());
         registry.register(
             "tollgate_connections_refused",
@@ -181,6 +184,7 @@ impl Metrics {
 
     /// All metrics, as OpenMetrics text.
     pub fn encode(&self) -> Result<String, std::fmt::Error> {
+        self.log_dropped.inner().store(super::logs::dropped_lines(), Ordering::Relaxed);
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
