@@ -2,18 +2,19 @@
 //!
 //! A message is made only when the reader takes it, so a slow reader misses steps in between, never the last one. Announcements are
 //! hints: the account is read again after each, when its temporary limit or its billing period ends, and at least every
-//! [`RENEWAL`], which also renews the store's lease on announcing. Nothing is said twice.
+//! [`RENEWAL`], which also renews the store's lease on announcing. It is read once for all who watch it. Nothing is said twice.
 
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep_until};
 use tonic::Status;
 
-use super::front::Front;
+use super::front::{Front, observation};
 use super::status;
 use super::v1::{ThresholdCrossing, WatchUsableCreditResponse};
-use super::wire::render;
+use super::wire::{Position, Subject, render};
 use crate::domain::account::{Account, Millis};
 use crate::ledger::watch::Watch;
 
@@ -23,10 +24,11 @@ pub const RENEWAL: Duration = Duration::from_secs(15);
 /// One watch.
 struct Watcher {
     front: Front,
-    account: String,
     changes: Watch,
     last: WatchUsableCreditResponse,
-    reread_after: Duration,
+    begun: Instant,
+    /// When it must be read again, whatever is announced.
+    holds_until: Instant,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -38,8 +40,9 @@ pub async fn watch(
     let permit = front.gate.watch()?;
     // Waiting begins before the first look, so that no change falls between the two.
     let changes = front.ledger.watch(&account);
-    let (first, reread_after) = look(&front, &account).await?;
-    let watcher = Watcher { front, account, changes, last: first.clone(), reread_after, _permit: permit };
+    let begun = Instant::now();
+    let (first, holds_until) = look(&front, &changes, begun).await?;
+    let watcher = Watcher { front, changes, begun, last: first.clone(), holds_until, _permit: permit };
     let later = stream::unfold(Some(watcher), |watcher| async move {
         let mut watcher = watcher?;
         match watcher.next().await {
@@ -54,13 +57,14 @@ impl Watcher {
     /// Waits for the next message that says something new.
     async fn next(&mut self) -> Result<WatchUsableCreditResponse, Status> {
         loop {
-            tokio::select! {
+            let not_before = tokio::select! {
                 biased;
                 () = self.front.stopping.cancelled() => return Err(status::stopping()),
-                _ = tokio::time::timeout(self.reread_after, self.changes.changed()) => {}
-            }
-            let (mut message, reread_after) = look(&self.front, &self.account).await?;
-            self.reread_after = reread_after;
+                () = self.changes.changed() => None,
+                () = sleep_until(self.holds_until) => Some(self.holds_until),
+            };
+            let (mut message, holds_until) = look(&self.front, &self.changes, not_before.unwrap_or(self.begun)).await?;
+            self.holds_until = holds_until;
             if message == self.last {
                 continue;
             }
@@ -79,18 +83,18 @@ fn crossing(was_low: bool, is_low: bool) -> ThresholdCrossing {
     }
 }
 
-/// The account as it is, without a crossing, and how long that may be taken to hold.
-async fn look(front: &Front, account: &str) -> Result<(WatchUsableCreditResponse, Duration), Status> {
-    let outcome = front.observe(account, true).await?;
-    let profile = front.ledger.profile(account).await.map_err(|error| status::no_answer(&error))?;
+/// The account as it is, without a crossing, and until when that may be taken to hold.
+async fn look(front: &Front, watch: &Watch, not_before: Instant) -> Result<(WatchUsableCreditResponse, Instant), Status> {
+    let found = front.ledger.look(watch, not_before).await.map_err(|error| status::no_answer(&error))?;
+    let subject = || Subject::new(observation(watch.account().to_owned()), Position::default());
+    let found = found.map_err(|refusal| status::refused(refusal, &subject()))?;
     let now = front.ledger.clock().now();
-    let threshold = profile.and_then(|profile| profile.low_credit_threshold);
     let message = WatchUsableCreditResponse {
-        credit: Some(render::credit(&outcome.account, now)),
+        credit: Some(render::credit(&found.account, now)),
         crossing: ThresholdCrossing::Unspecified.into(),
-        is_low: threshold.is_some_and(|threshold| outcome.account.usable_credit(now) < threshold),
+        is_low: found.low_credit_threshold.is_some_and(|threshold| found.account.usable_credit(now) < threshold),
     };
-    Ok((message, holds_for(&outcome.account, now)))
+    Ok((message, found.at + holds_for(&found.account, now)))
 }
 
 /// Until when the credit changes by itself, if that is before the next renewal.

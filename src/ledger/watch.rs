@@ -1,23 +1,56 @@
 //! Who waits for changes of which account, in this process.
 //!
-//! An announcement is a hint: whoever hears it reads the account. Announcements that nobody picked up in time are one.
+//! An announcement is a hint: whoever hears it reads the account. Announcements that nobody picked up in time are one. An account is read
+//! once for all who watch it, and at most once in [`PAUSE`], so that neither many watchers nor many changes cost others much.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use futures_util::future::join;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Ledger, LedgerError};
+use crate::domain::account::Account;
+use crate::domain::outcome::Refusal;
+
+/// How long an account that was read is not read again, however often it changes.
+pub const PAUSE: Duration = Duration::from_millis(20);
 
 /// All that watch, in this process. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Watchers {
-    by_account: Arc<Mutex<HashMap<String, watch::Sender<()>>>>,
+    by_account: Arc<Mutex<HashMap<String, Watched>>>,
+}
+
+/// An account that somebody watches.
+#[derive(Debug)]
+struct Watched {
+    /// Counts announcements.
+    changes: watch::Sender<u64>,
+    last: Arc<tokio::sync::Mutex<Option<Look>>>,
+}
+
+/// What a watched account was read as.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// The account, due events applied.
+    pub account: Account,
+    /// Below which usable credit counts as low.
+    pub low_credit_threshold: Option<i64>,
+    /// When the reading began.
+    pub at: Instant,
+    /// How many changes had been announced by then.
+    changes: u64,
 }
 
 /// A place to wait for changes of one account.
 #[derive(Debug)]
 pub struct Watch {
     account: String,
-    changes: watch::Receiver<()>,
+    changes: watch::Receiver<u64>,
+    last: Arc<tokio::sync::Mutex<Option<Look>>>,
     watchers: Watchers,
 }
 
@@ -26,8 +59,10 @@ impl Watchers {
     #[must_use]
     pub fn watch(&self, account: &str) -> Watch {
         let mut by_account = self.by_account.lock().unwrap_or_else(PoisonError::into_inner);
-        let sender = by_account.entry(account.to_owned()).or_insert_with(|| watch::channel(()).0);
-        Watch { account: account.to_owned(), changes: sender.subscribe(), watchers: self.clone() }
+        let watched =
+            by_account.entry(account.to_owned()).or_insert_with(|| Watched { changes: watch::channel(0).0, last: Arc::default() });
+        let (changes, last) = (watched.changes.subscribe(), Arc::clone(&watched.last));
+        Watch { account: account.to_owned(), changes, last, watchers: self.clone() }
     }
 
     /// Whether nobody waits for anything.
@@ -38,20 +73,57 @@ impl Watchers {
 
     /// Says that an account has changed.
     pub fn announce(&self, account: &str) {
-        if let Some(sender) = self.by_account.lock().unwrap_or_else(PoisonError::into_inner).get(account) {
-            sender.send_replace(());
+        if let Some(watched) = self.by_account.lock().unwrap_or_else(PoisonError::into_inner).get(account) {
+            watched.announce();
         }
     }
 
     /// Says that anything may have changed: announcements may have been lost.
     pub fn announce_all(&self) {
-        for sender in self.by_account.lock().unwrap_or_else(PoisonError::into_inner).values() {
-            sender.send_replace(());
+        for watched in self.by_account.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            watched.announce();
         }
     }
 }
 
+impl Watched {
+    fn announce(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+}
+
+impl Ledger {
+    /// Reads a watched account as it is now, or at least as it was at that instant and after all changes that are known of. Whoever watches
+    /// it shares what is read.
+    pub async fn look(&self, watch: &Watch, not_before: Instant) -> Result<Result<Look, Refusal>, LedgerError> {
+        let known = *watch.changes.borrow();
+        let mut last = watch.last.lock().await;
+        if let Some(look) = *last {
+            if look.changes >= known && look.at >= not_before {
+                return Ok(Ok(look));
+            }
+            sleep_until(look.at + PAUSE).await;
+        }
+        let (changes, at) = (*watch.changes.borrow(), Instant::now());
+        let (outcome, profile) = join(self.observe(&watch.account, true), self.profile(&watch.account)).await;
+        let account = match outcome? {
+            Ok(outcome) => outcome.account,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let low_credit_threshold = profile?.and_then(|profile| profile.low_credit_threshold);
+        let look = Look { account, low_credit_threshold, at, changes };
+        *last = Some(look);
+        Ok(Ok(look))
+    }
+}
+
 impl Watch {
+    /// The account.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
     /// Waits for the next change since the last wait.
     pub async fn changed(&mut self) {
         if self.changes.changed().await.is_err() {
@@ -64,7 +136,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let mut by_account = self.watchers.by_account.lock().unwrap_or_else(PoisonError::into_inner);
         // This receiver is still counted.
-        if by_account.get(&self.account).is_some_and(|sender| sender.receiver_count() <= 1) {
+        if by_account.get(&self.account).is_some_and(|watched| watched.changes.receiver_count() <= 1) {
             by_account.remove(&self.account);
         }
     }
