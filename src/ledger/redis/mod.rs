@@ -255,8 +255,7 @@ impl Engine for RedisEngine {
             let keys = self.keys(partition)?;
             let command = |key| redis::cmd("HMGET").arg(key).arg(&accounts).clone();
             let (stored, profiles) = (command(keys.accounts()), command(keys.profiles()));
-            let (stored, profiles): (Vec<Option<Vec<u8>>>, Vec<Option<Vec<u8>>>) =
-                try_join(self.read(keys, &stored), self.read(keys, &profiles)).await?;
+            let (stored, profiles) = try_join(self.read::<Vec<Bytes>>(keys, &stored), self.read::<Vec<Bytes>>(keys, &profiles)).await?;
             let pairs = stored.into_iter().zip(profiles).map(|pair| match pair {
                 (Some(account), Some(profile)) => Ok(Some((
                     decode_account(&account).map_err(LedgerError::corrupt)?,
@@ -423,6 +422,9 @@ impl Engine for RedisEngine {
         self.busy_poll
     }
 }
+
+/// What a field holds, if it is there.
+type Bytes = Option<Vec<u8>>;
 
 /// What a stream holds: an id, and fields. Those of the journal are the parts of a block, in their order.
 type StreamEntry = (String, Vec<(String, Vec<u8>)>);
