@@ -125,10 +125,10 @@ pub async fn deal(listener: &TcpListener, lanes: &[mpsc::Sender<Dealt>], max_con
             }
         };
         metrics().set_connections(max_connections - places.available_permits());
-        if lane.try_send(socket).is_err() {
-            if let Some(times) = NOT_TAKEN.times() {
-                tracing::warn!(times, "a connection was dropped: its lane does not take any");
-            }
+        if lane.try_send(socket).is_err()
+            && let Some(times) = NOT_TAKEN.times()
+        {
+            tracing::warn!(times, "a connection was dropped: its lane does not take any");
         }
     }
 }
