@@ -1,9 +1,11 @@
 //! What one process is started with of billing: the days to pay, the numbers, the time zone. Issuer and tax are kept in the billing store.
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::BillingError;
 use super::document::DocumentKind;
+use crate::domain::account::Millis;
 
 /// The settings of the billing. They hold for documents issued from now on; what was issued does not change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,19 @@ impl BillingSettings {
     pub fn zone(&self) -> Result<TimeZone, BillingError> {
         TimeZone::get(&self.time_zone)
             .map_err(|error| BillingError::Invalid { field: "time_zone", problem: format!("is not known: {error}") })
+    }
+}
+
+impl BillingSettings {
+    /// The last instant of a day of the billing time zone, so many days after the one of an instant.
+    pub fn end_of_day(&self, at: Millis, days: u16) -> Result<Millis, BillingError> {
+        let zone = self.zone()?;
+        let end = || {
+            let day = Timestamp::from_millisecond(at)?.to_zoned(zone.clone()).date();
+            let after = day.checked_add(jiff::Span::new().days(i64::from(days) + 1))?;
+            Ok::<_, jiff::Error>(after.to_zoned(zone)?.timestamp().as_millisecond() - 1)
+        };
+        end().map_err(BillingError::corrupt)
     }
 }
 
@@ -77,6 +92,16 @@ impl NumberPrefixes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_invoice_is_due_at_the_end_of_a_day_of_the_zone() {
+        let settings = BillingSettings { time_zone: "Europe/Berlin".to_owned(), ..BillingSettings::default() };
+        let at = |text: &str| text.parse::<Timestamp>().unwrap().as_millisecond();
+        // Issued in Berlin on 18 October, in summer; due to the end of 1 November, in winter.
+        assert_eq!(settings.end_of_day(at("2026-10-17T22:30:00Z"), 14).unwrap(), at("2026-11-01T22:59:59.999Z"));
+        let same_day = BillingSettings::default().end_of_day(at("2026-10-17T00:00:00Z"), 0).unwrap();
+        assert_eq!(same_day, at("2026-10-17T23:59:59.999Z"));
+    }
 
     #[test]
     fn numbers_have_their_series_prefix() {

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::client::{Client, ServerOptions, explain};
-use super::output::{Output, print_json};
+use super::output::{Output, day_text, instant_json, print_json};
 use super::table::{self, table_of};
 use crate::grpc::v1::{ListReceivablesRequest, Receivables};
 
@@ -61,6 +61,20 @@ fn as_table(found: &[Receivables]) -> comfy_table::Table {
             table::amount(&of.overdue_over_90),
             table::amount(&of.total),
         ]);
+        for part in &of.reopened {
+            let what = format!("of this due again on {}: {}", day_text(part.due_at), part.invoice_number);
+            table.add_row(vec![
+                "".into(),
+                what.into(),
+                of.currency_code.clone().into(),
+                "".into(),
+                "".into(),
+                "".into(),
+                "".into(),
+                "".into(),
+                table::amount(&part.open_amount),
+            ]);
+        }
     }
     table
 }
@@ -76,5 +90,11 @@ fn as_json(of: &Receivables) -> Value {
         "overdue_61_to_90": of.overdue_61_to_90,
         "overdue_over_90": of.overdue_over_90,
         "total": of.total,
+        "reopened": of.reopened.iter().map(|part| json!({
+            "invoice_number": part.invoice_number,
+            "reopened_at": instant_json(part.reopened_at),
+            "due_at": instant_json(part.due_at),
+            "open_amount": part.open_amount,
+        })).collect::<Value>(),
     })
 }

@@ -246,6 +246,15 @@ async fn march(stage: &Stage) {
     assert_eq!(stage.open_amounts("postpaid").await, [0, units("676.73")]);
     stage.reverse("postpaid", "b1", "p3", "100").await;
     assert_eq!(stage.open_amounts("postpaid").await, [units("76"), units("700.73")], "what bounced is open again");
+    // January's 76 had been due on 15 February, and are due again on the day on which their payment bounced; 24 of February's are due on
+    // 15 March as before.
+    let receivables = |time: &'static str| stage.billing.receivables(millis(time), Some("postpaid"), None, 10);
+    let today = receivables("2026-03-03T18:00:00Z").await.unwrap();
+    assert_eq!(today[0].buckets, [units("776.73"), 0, 0, 0, 0]);
+    let reopened: Vec<_> = today[0].reopened.iter().map(|part| (part.open, part.due_at)).collect();
+    let days = [millis("2026-03-15T23:59:59.999Z"), millis("2026-03-03T23:59:59.999Z")];
+    assert!(reopened.contains(&(units("24"), days[0])) && reopened.contains(&(units("76"), days[1])), "{reopened:?}");
+    assert_eq!(receivables("2026-03-04T18:00:00Z").await.unwrap()[0].buckets, [units("700.73"), units("76"), 0, 0, 0]);
     stage.adjust("postpaid", "a1", "76", "uncollectable").await;
     assert_eq!(stage.open_amounts("postpaid").await, [0, units("700.73")]);
     stage.pay("postpaid", "p4", "1000", &[]).await;

@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
@@ -294,35 +293,9 @@ fn issued_row<'a>(
         draft.id.into(),
         number.into(),
         issued_at.into(),
-        if draft.document.kind == DocumentKind::Invoice { due_at(issued_at, settings)? } else { 0 }.into(),
+        if draft.document.kind == DocumentKind::Invoice { settings.end_of_day(issued_at, settings.due_days)? } else { 0 }.into(),
         tax_contained.into(),
         tax_on_deducted.into(),
         serde_json::to_string(&frozen).map_err(BillingError::corrupt)?.into(),
     ])
-}
-
-/// The last instant of the day by which an invoice is to be paid.
-fn due_at(issued_at: Millis, settings: &BillingSettings) -> Result<Millis, BillingError> {
-    let zone = settings.zone()?;
-    let end = || {
-        let issued = Timestamp::from_millisecond(issued_at)?.to_zoned(zone.clone()).date();
-        let after = issued.checked_add(jiff::Span::new().days(i64::from(settings.due_days) + 1))?;
-        Ok::<_, jiff::Error>(after.to_zoned(zone)?.timestamp().as_millisecond() - 1)
-    };
-    end().map_err(BillingError::corrupt)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_invoice_is_due_at_the_end_of_a_day_of_the_zone() {
-        let settings = BillingSettings { time_zone: "Europe/Berlin".to_owned(), due_days: 14, ..BillingSettings::default() };
-        let at = |text: &str| text.parse::<Timestamp>().unwrap().as_millisecond();
-        // Issued in Berlin on 18 October, in summer; due to the end of 1 November, in winter.
-        assert_eq!(due_at(at("2026-10-17T22:30:00Z"), &settings).unwrap(), at("2026-11-01T22:59:59.999Z"));
-        let same_day = BillingSettings { due_days: 0, ..BillingSettings::default() };
-        assert_eq!(due_at(at("2026-10-17T00:00:00Z"), &same_day).unwrap(), at("2026-10-17T23:59:59.999Z"));
-    }
 }

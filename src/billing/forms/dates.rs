@@ -33,8 +33,14 @@ impl Dates {
         self.zoned(at).strftime("%-d %B %Y").to_string()
     }
 
-    /// From the first instant to the last one before `end`: "3 November 2026 to 30 November 2026".
+    /// From the first instant to the last one before `end`: "3 November 2026 to 30 November 2026"; a whole month is "November 2026".
     pub(super) fn period(&self, from: Millis, end: Millis) -> String {
+        let [begin, next] = [from, end].map(|at| self.zoned(at));
+        let month_after = begin.date().saturating_add(jiff::Span::new().months(1));
+        let is_midnight = [&begin, &next].iter().all(|at| at.start_of_day().is_ok_and(|start| start == **at));
+        if is_midnight && begin.day() == 1 && next.date() == month_after {
+            return begin.strftime("%B %Y").to_string();
+        }
         let (first, last) = (self.day(from), self.day(last_instant(from, end)));
         if first == last { first } else { format!("{first} to {last}") }
     }
@@ -77,6 +83,13 @@ mod tests {
         let berlin = Dates::in_zone("Europe/Berlin").unwrap();
         assert_eq!(berlin.period(at("2026-11-03T08:00:00Z"), at("2026-11-30T23:00:00Z")), "3 November 2026 to 30 November 2026");
         assert_eq!(berlin.period(at("2026-11-03T08:00:00Z"), at("2026-11-03T08:00:00Z")), "3 November 2026");
+    }
+
+    #[test]
+    fn a_whole_month_is_named() {
+        let berlin = Dates::in_zone("Europe/Berlin").unwrap();
+        assert_eq!(berlin.period(at("2026-10-31T23:00:00Z"), at("2026-11-30T23:00:00Z")), "November 2026");
+        assert_eq!(berlin.period(at("2026-10-31T23:00:01Z"), at("2026-11-30T23:00:00Z")), "1 November 2026 to 30 November 2026");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::settings;
 use crate::billing::document::{Adjustment, Cause, Document, DocumentKind, Item, OpenInvoice, Party, TaxLine, Wallet};
 use crate::billing::partitions::Partition;
 use crate::billing::suggestion::{Basis, Suggestion, of_category};
-use crate::billing::{AccountReceivables, DocumentState, MonthOfCharges, Record, StoredDocument};
+use crate::billing::{AccountReceivables, DocumentState, MonthOfCharges, Record, Reopened, StoredDocument};
 use crate::domain::account::{Account, Category, Millis};
 use crate::domain::entry::EntryKind;
 use crate::domain::money::format_units;
@@ -164,6 +164,12 @@ fn wallet(wallet: &Wallet, decimals: u8, minor_digits: u8) -> v1::InvoiceWallet 
 #[must_use]
 pub fn receivables(found: AccountReceivables) -> v1::Receivables {
     let amount = |units: i64| format_units(units, found.decimals, found.minor_digits);
+    let reopened = |part: &Reopened| v1::ReopenedPart {
+        invoice_number: part.invoice.clone(),
+        reopened_at: Some(instant(part.reopened_at)),
+        due_at: Some(instant(part.due_at)),
+        open_amount: amount(part.open),
+    };
     let [current, thirty, sixty, ninety, older] = found.buckets;
     v1::Receivables {
         current: amount(current),
@@ -172,6 +178,7 @@ pub fn receivables(found: AccountReceivables) -> v1::Receivables {
         overdue_61_to_90: amount(ninety),
         overdue_over_90: amount(older),
         total: amount(found.buckets.iter().sum()),
+        reopened: found.reopened.iter().map(reopened).collect(),
         account_id: found.account,
         name: found.name,
         currency_code: found.currency,

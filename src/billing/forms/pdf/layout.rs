@@ -186,8 +186,11 @@ fn running_lines(pages: &mut [Vec<Mark>], sheet: &Sheet, letters: &Letters) {
         let foot = PAGE_HEIGHT - 36.0;
         let number = letters.words(Face::Regular, &format!("page {} of {count}", index + 1));
         put(RIGHT - number.width(SMALL.size), foot, number);
-        let issuer: Vec<&str> =
-            std::iter::once(&sheet.issuer.name).chain(&sheet.issuer.details).map(String::as_str).filter(|text| !text.is_empty()).collect();
+        let issuer: Vec<&str> = std::iter::once(&sheet.issuer.name)
+            .chain(sheet.issuer.details.first())
+            .map(String::as_str)
+            .filter(|text| !text.is_empty())
+            .collect();
         if let Some(words) = one_line(&issuer.join(" \u{b7} "), RIGHT - LEFT - 90.0) {
             put(LEFT, foot, words);
         }
