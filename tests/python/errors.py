@@ -64,7 +64,7 @@ refused(lambda: accounts.CreateAccount(create), StatusCode.ALREADY_EXISTS, "ACCO
 long_ago = timestamp_pb2.Timestamp(seconds=1)
 refused(lambda: client.debit(account, "1", first_sent_at=long_ago), StatusCode.FAILED_PRECONDITION, "REQUEST_TOO_OLD")
 
-# Reservations that ended, each for its own reason; what was consumed can still be charged.
+# Reservations that ended, each for its own reason; what was consumed beside a released one is a charge of its own.
 reserve = charging_pb2.AuthorizeRequest(
     account_id=account, request_id="hold", reserve=common_pb2.Reserve(amount=money("2")))
 equal(charging.Authorize(reserve).granted.reservation_id, "hold")
@@ -73,7 +73,8 @@ equal(charging.Release(charging_pb2.ReleaseRequest(
 late = debit(account, "1", reservation_id="hold")
 refused(lambda: charging.Debit(late), StatusCode.FAILED_PRECONDITION, "RESERVATION_RELEASED")
 late.excess_policy = charging_pb2.EXCESS_POLICY_ALREADY_CONSUMED
-equal(charging.Debit(late).charged.amount.amount, "1.00")
+refused(lambda: charging.Debit(late), StatusCode.FAILED_PRECONDITION, "RESERVATION_RELEASED")
+equal(client.debit(account, "1").charged.amount.amount, "1.00")
 
 # The state of the account.
 found = refused(lambda: charging.Debit(charging_pb2.DebitRequest(
