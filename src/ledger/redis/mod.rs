@@ -382,6 +382,8 @@ impl Engine for RedisEngine {
             let keys = self.keys(partition)?;
             let span = self.run(&script::SPAN, keys, &[]).await.map_err(LedgerError::of_read)?;
             let (first, next, now) = FromRedisValue::from_redis_value(span).map_err(LedgerError::corrupt)?;
+            // Whoever took another ledger's journal for this one would stop its partition.
+            self.read::<bool>(keys, redis::cmd("EXISTS").arg(keys.journal())).await?;
             Ok(JournalSpan { first, next, now })
         }
         .boxed()

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tollgate::billing::{Billing, BillingSettings};
 use tollgate::grpc::v1::{self, AggregationState, PaymentMode};
 use tollgate::ledger::order::partition_of;
 use tonic::Code;
@@ -56,6 +57,37 @@ async fn an_aggregator_of_another_ledger_is_refused_before_it_claims_anything() 
     aggregated(&client).await;
     // A service is refused, too: it would show the invoices of others.
     serve_in_vain(folder.path(), &["--redis", &staging.url(), "--billing", &billing]);
+}
+
+#[tokio::test]
+async fn a_billing_store_without_an_id_takes_only_the_ledger_whose_journal_it_knows() {
+    let (mine, theirs) = (RedisServer::redis(), RedisServer::redis());
+    let (postgres, folder) = (PostgresServer::shared(), temporary_folder());
+    let billing = postgres.database();
+    let service = Service::start(&["--redis", &mine.url(), "--aggregate", "--billing", &billing], &[]);
+    let mut client = service.client().await;
+    client.open("acme", PaymentMode::Prepaid, "0", "10").await;
+    aggregated(&client).await;
+    assert!(service.stopped().await.success());
+    // As an earlier version left it.
+    let store = Billing::open(&billing, BillingSettings::default()).await.unwrap();
+    sqlx::query("DELETE FROM ledger").execute(store.store().pool()).await.unwrap();
+
+    // The other ledger has as many entries, of the same account.
+    let service = Service::redis(&theirs.url());
+    service.client().await.open("acme", PaymentMode::Prepaid, "0", "10").await;
+    assert!(service.stopped().await.success());
+    let words = ["aggregate", "--redis", &theirs.url(), "--billing", &billing, "--metrics-listen", "off"];
+    let ended = run_in(folder.path(), &words);
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(ended.error.contains(&id_in(&theirs)) && ended.error.contains("do not belong together"), "{ended:?}");
+    assert_eq!(store.ledger_id().await.unwrap(), None);
+
+    let service = Service::start(&["--redis", &mine.url(), "--aggregate", "--billing", &billing], &[]);
+    let mut client = service.client().await;
+    client.charging.debit(debit("acme", "d1", "1")).await.unwrap();
+    aggregated(&client).await;
+    assert_eq!(store.ledger_id().await.unwrap().unwrap().to_string(), id_in(&mine));
 }
 
 /// Keeps what a Redis holds, to be put back.
