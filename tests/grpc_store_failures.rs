@@ -63,6 +63,19 @@ async fn a_lost_answer_is_not_called_nothing_done() {
 }
 
 #[tokio::test]
+async fn a_lost_answer_to_a_read_within_a_stream_is_no_unknown_outcome() {
+    let request = v1::GetUsableCreditRequest { account_id: "acme".into() };
+    let command = v1::ChargeCommand { command: Some(v1::charge_command::Command::GetUsableCredit(request)) };
+    let mut client = client(Some(LedgerError::unknown("timed out"))).await;
+    let batches = tokio_stream::iter([v1::ChargeRequest { commands: vec![command] }]);
+    let mut answers = client.charge(batches).await.unwrap().into_inner();
+    let Some(v1::charge_outcome::Outcome::Error(error)) = answers.message().await.unwrap().unwrap().outcomes.remove(0).outcome else {
+        panic!("not an error")
+    };
+    assert!(error.message.contains("nothing was done"), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_store_that_makes_no_sense_is_an_internal_error_that_tells_nothing_of_it() {
     let error = client(Some(LedgerError::corrupt("secret bytes"))).await.debit(debit()).await.unwrap_err();
     assert_eq!(reason(&error), (Code::Internal, "STORE_CORRUPT".into()));
