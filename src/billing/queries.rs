@@ -56,7 +56,7 @@ impl Billing {
         // An id may be used again when it was forgotten; the last one is meant.
         let sql = format!(
             "SELECT {COLUMNS} FROM entries WHERE request_key = $1 AND account = $2 AND request_id = $3 \
-             AND kind IN (3, 4, 5, 8, 23) ORDER BY sequence DESC LIMIT 1"
+             AND kind IN (3, 4, 5, 8, 23, 24) ORDER BY sequence DESC LIMIT 1"
         );
         let query = sqlx::query(AssertSqlSafe(sql)).bind(request_key(account, request_id));
         let query = query.bind(account.to_owned()).bind(request_id.to_owned());

@@ -12,6 +12,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::aggregate::Position;
 use super::aggregate::step::hex;
+use super::lookup::LookUpError;
 use super::partitions::{self, Partition};
 use super::record::{COLUMNS, Record, behind, number};
 use super::{Billing, BillingError};
@@ -99,6 +100,15 @@ pub enum ReconcileError {
     /// Somebody else has done something meanwhile.
     #[error("partition {0} has changed meanwhile: look again")]
     Changed(u16),
+}
+
+impl From<LookUpError> for ReconcileError {
+    fn from(error: LookUpError) -> Self {
+        match error {
+            LookUpError::Ledger(error) => Self::Ledger(error),
+            LookUpError::Billing(error) => Self::Billing(error),
+        }
+    }
 }
 
 impl From<sqlx::Error> for ReconcileError {

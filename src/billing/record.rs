@@ -8,7 +8,7 @@ use super::BillingError;
 use super::store::rows::{Table, Type, Value};
 use crate::domain::account::{Currency, NonUsageBilling};
 use crate::domain::command::Note;
-use crate::domain::entry::{Entry, EntryKind, Settings};
+use crate::domain::entry::{Entry, EntryKind, GivenBack, Settings};
 use crate::domain::money::Quote;
 use crate::ledger::{RequestKey, codec};
 
@@ -44,6 +44,9 @@ pub const ENTRIES: Table = Table {
         ("reserved", Type::Number),
         ("detail_1", Type::Number),
         ("detail_2", Type::Number),
+        ("original", Type::Number),
+        ("credit_rounding", Type::Number),
+        ("refunded_of_bill", Type::Number),
         ("category", Type::Number),
         ("item", Type::Text),
         ("description", Type::Text),
@@ -65,7 +68,7 @@ pub const ENTRIES: Table = Table {
 
 /// All columns of an entry, for a SELECT.
 pub const COLUMNS: &str = "partition, sequence, account, account_sequence, previous, kind, time, mode, bill, amount, balance, unbilled, reserved, \
-                           detail_1, detail_2, category, item, description, quantity, unit, occurred_at, attributes, request_id, \
+                           detail_1, detail_2, original, credit_rounding, refunded_of_bill, category, item, description, quantity, unit, occurred_at, attributes, request_id, \
                            fingerprint, refers_to, actor, reason, invoices, settings";
 
 /// A partition's records behind a sequence, in their order: at most so many.
@@ -104,7 +107,7 @@ impl Record {
     /// The record as a row of [`ENTRIES`].
     #[must_use]
     pub fn to_row(&self) -> Vec<Value<'_>> {
-        let Entry { note, details, .. } = &self.entry;
+        let Entry { note, details, given_back, .. } = &self.entry;
         let entry = &self.entry;
         vec![
             i64::from(self.partition).into(),
@@ -122,6 +125,9 @@ impl Record {
             entry.reserved.into(),
             details[0].into(),
             details[1].into(),
+            number(given_back.original).into(),
+            given_back.rounding.into(),
+            given_back.of_bill.into(),
             note.category.map_or(0, |category| category as i64).into(),
             note.item.as_str().into(),
             note.description.as_str().into(),
@@ -162,6 +168,11 @@ impl Record {
                 unbilled: row.try_get("unbilled")?,
                 reserved: row.try_get("reserved")?,
                 details: [row.try_get("detail_1")?, row.try_get("detail_2")?],
+                given_back: GivenBack {
+                    original: narrow(row, "original")?,
+                    rounding: row.try_get("credit_rounding")?,
+                    of_bill: row.try_get("refunded_of_bill")?,
+                },
                 note: Note {
                     category: match row.try_get::<i64, _>("category")? {
                         0 => None,
@@ -291,6 +302,7 @@ pub(crate) fn sample_record() -> Record {
             unbilled: 1 << 51,
             reserved: 4,
             details: [-1, 7],
+            given_back: GivenBack { original: 12, rounding: -3, of_bill: 8 },
             note: Note {
                 category: Some(Category::Hardware),
                 item: "sms".into(),

@@ -26,6 +26,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_ledger.sql"),
     include_str!("migrations/0005_issuers.sql"),
     include_str!("migrations/0006_paper.sql"),
+    include_str!("migrations/0007_refunds.sql"),
 ];
 
 /// How many connections one process opens.

@@ -4,6 +4,7 @@
 //! [`super::rules`].
 
 use super::account::{Category, Currency, Millis, Mode, NonUsageBilling};
+use super::entry::EntryKind;
 use super::money::Quote;
 
 /// A command, as the ledger takes it.
@@ -193,19 +194,48 @@ pub struct Undo {
     pub original: String,
     /// How much; None: all that is left of it.
     pub amount: Option<Quote>,
-    /// What the journal says of the earlier entry; it never changes, so it may be read before the step.
-    pub facts: Facts,
+    /// What was looked up of the earlier entry, because the step asked for it.
+    pub facts: Option<Facts>,
+    /// What was looked up of the bill of a charge, because the step asked for it.
+    pub bill: Option<BillFacts>,
 }
 
-/// The immutable facts of an earlier entry.
+impl Undo {
+    /// Of an earlier command, nothing being looked up.
+    #[must_use]
+    pub fn of(original: String, amount: Option<Quote>) -> Self {
+        Self { original, amount, facts: None, bill: None }
+    }
+}
+
+/// What is known of an earlier entry. But for what was given back, it never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
+    /// The partition's sequence of it.
+    pub sequence: u64,
+    /// Its kind.
+    pub kind: EntryKind,
     /// What it took or gave, in units.
     pub amount: i64,
-    /// The mode that it was charged in.
-    pub mode: Mode,
     /// The bill that it fell into.
     pub bill: u32,
+    /// What was given back of it, in units.
+    pub given_back: i64,
+    /// All entries up to this sequence were looked at to say so.
+    pub known_until: u64,
+}
+
+/// What is known of a bill that was cut. But for what was refunded, it never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BillFacts {
+    /// Its number.
+    pub bill: u32,
+    /// What moved from unbilled to the balance, before it was rounded.
+    pub billed: i64,
+    /// What was refunded of its charges since, in units, measured by the charges.
+    pub refunded: i64,
+    /// All entries up to this sequence were looked at to say so.
+    pub known_until: u64,
 }
 
 /// The settings of a new account.

@@ -33,6 +33,8 @@ pub struct Entry {
     pub reserved: i64,
     /// Two more numbers; see [`EntryKind`].
     pub details: [i64; 2],
+    /// What it says of what it gives back, of a refund or a reversal.
+    pub given_back: GivenBack,
     /// The digest of what was sent; zero for a period close and its rounding. With it, a restored store knows a repetition from a reuse.
     pub fingerprint: Fingerprint,
     /// What the caller sent along, and what the entry refers to.
@@ -41,6 +43,25 @@ pub struct Entry {
     pub refers_to: String,
     /// The settings that it made, of [`EntryKind::Created`] and [`EntryKind::Updated`].
     pub settings: Settings,
+}
+
+/// What a refund or a reversal says besides. Entries of format version 2 do not say it: zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GivenBack {
+    /// The partition's sequence of the entry that is given back.
+    pub original: u64,
+    /// What moved the balance beyond what was taken off the charge: a billed charge is credited in minor units. Signed.
+    pub rounding: i64,
+    /// What was refunded of the bill of the charge so far, since it was cut, measured by the charges; 0: it is not of a bill with others.
+    pub of_bill: i64,
+}
+
+impl Entry {
+    /// What a refund or a reversal takes off what it gives back.
+    #[must_use]
+    pub fn taken_off(&self) -> i64 {
+        self.amount - self.given_back.rounding
+    }
 }
 
 /// The settings of an account that a command sets, as sent; what is None was not set.
@@ -92,7 +113,7 @@ pub enum EntryKind {
     ChargedUnbilled = 4,
     /// A charge that is its own bill: taken from the balance. As above.
     ChargedOwnBill = 5,
-    /// A refund to the balance. amount: the refund; details: refunded of the charge so far, the charge's bill.
+    /// A refund to the balance. amount: what is credited; details: refunded of the charge so far, the charge's bill.
     RefundedBalance = 6,
     /// A refund that lowers the unbilled amount. As above.
     RefundedUnbilled = 7,

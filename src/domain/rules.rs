@@ -6,13 +6,16 @@
 //! [`charging`] holds what a transaction asks, [`wallet`] what an operator does.
 
 mod charging;
+mod undo;
 mod wallet;
 
 use super::account::{Account, Millis, Mode, Profile, Reservation, Status};
 use super::command::{Action, Command, Note};
-use super::entry::{Entry, EntryKind, Settings};
+use super::entry::{Entry, EntryKind, GivenBack, Settings};
 use super::money::{NotAnAmount, Quote, round_half_up};
 use super::outcome::{Answer, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
+
+pub use undo::{RefundKey, Refunded, originals_of, refund_keys};
 
 /// How many reservations an account may have open.
 pub const MAX_OPEN_RESERVATIONS: u32 = 10_000;
@@ -47,8 +50,12 @@ pub struct Touched<'a> {
     pub reservation: Option<&'a Reservation>,
     /// What is remembered of the command that it refers to.
     pub original: Option<&'a Remembered>,
-    /// What was already given back of the entry that it refers to.
-    pub undone: i64,
+    /// What is kept of what was given back of the entry that it refers to.
+    pub given_back: Option<Refunded>,
+    /// What is kept of what was refunded of the bill that the charge fell into which it refers to.
+    pub of_bill: Option<Refunded>,
+    /// Sums that were given back may have been dropped if their last entry has at most this sequence.
+    pub refunds_dropped_until: u64,
     /// The number that the partition's next entry will have.
     pub next_sequence: u64,
 }
@@ -96,8 +103,8 @@ pub struct Change {
     pub profile: Option<Profile>,
     /// What becomes of the reservation.
     pub reservation: ReservationChange,
-    /// What has been given back of the original now, if that changed.
-    pub undone: Option<i64>,
+    /// What has been given back now, if that changed.
+    pub refunds: Vec<(RefundKey, Refunded)>,
     /// What is recorded.
     pub entries: Vec<Entry>,
 }
@@ -158,14 +165,14 @@ fn try_decide(touched: &Touched<'_>, command: &Command, fingerprint: &Fingerprin
         Action::Authorize(reserve) => charging::authorize(desk, reserve),
         Action::Debit(debit) => charging::debit(desk, debit),
         Action::Release { .. } => charging::release(desk),
-        Action::Refund(undo) => charging::refund(desk, undo),
+        Action::Refund(undo) => undo::refund(desk, undo),
         Action::Convert { mode, limit, allow_unusable } => wallet::convert(desk, *mode, limit, *allow_unusable),
         Action::Update { .. } => wallet::update(desk),
         Action::TopUp { amount } => wallet::top_up(desk, *amount),
         Action::RecordPayment { amount, .. } => wallet::record_payment(desk, *amount),
-        Action::ReversePayment(undo) => wallet::reverse(desk, undo, EntryKind::PaymentReversed),
+        Action::ReversePayment(_) => undo::reverse(desk, EntryKind::PaymentReversed),
         Action::WriteOff { amount } => wallet::write_off(desk, *amount),
-        Action::ReverseWriteOff(undo) => wallet::reverse(desk, undo, EntryKind::WriteOffReversed),
+        Action::ReverseWriteOff(_) => undo::reverse(desk, EntryKind::WriteOffReversed),
         Action::Withdraw { amount } => wallet::withdraw(desk, *amount),
         Action::Adjust { amount } => wallet::adjust(desk, *amount),
         Action::SetCreditLimit { limit, allow_unusable } => wallet::set_credit_limit(desk, limit, *allow_unusable),
@@ -195,6 +202,7 @@ pub fn is_close_due(account: &Account, now: Millis) -> bool {
 }
 
 /// What a cut moved.
+#[derive(Clone, Copy)]
 struct Cut {
     bill: u32,
     boundary: Millis,
@@ -230,6 +238,8 @@ struct Desk<'a> {
     moment: &'a Moment,
     account: Account,
     entries: Vec<Entry>,
+    /// The bill that was closed because it was due.
+    closed: Option<Cut>,
     /// The number of the command's own first entry.
     sequence: u64,
 }
@@ -237,7 +247,7 @@ struct Desk<'a> {
 impl<'a> Desk<'a> {
     /// Takes the account, with the events applied that are due.
     fn open(account: Account, touched: &'a Touched<'a>, command: &'a Command, fingerprint: &'a Fingerprint, moment: &'a Moment) -> Self {
-        let mut desk = Self { touched, command, fingerprint, moment, account, entries: Vec::new(), sequence: 0 };
+        let mut desk = Self { touched, command, fingerprint, moment, account, entries: Vec::new(), closed: None, sequence: 0 };
         if is_close_due(&account, moment.now) {
             desk.close_period();
         }
@@ -277,10 +287,15 @@ impl<'a> Desk<'a> {
 
     /// Records an entry of the command in the open bill. The account must already be as it is after it.
     fn record(&mut self, kind: EntryKind, amount: i64, details: [i64; 2]) {
-        if kind.moves_money() && self.account.period_end == 0 {
+        self.record_entry(Entry { kind, amount, details, ..self.blank() });
+    }
+
+    /// Records an entry in the open bill.
+    fn record_entry(&mut self, entry: Entry) {
+        if entry.kind.moves_money() && self.account.period_end == 0 {
             self.account.period_end = self.moment.period_end;
         }
-        self.push(Entry { kind, amount, details, ..self.blank() });
+        self.push(entry);
     }
 
     /// Numbers an entry, and appends it.
@@ -320,6 +335,7 @@ impl<'a> Desk<'a> {
             unbilled: self.account.unbilled,
             reserved: self.account.reserved,
             details: [0, 0],
+            given_back: GivenBack::default(),
             fingerprint: Fingerprint::default(),
             note: Note::default(),
             refers_to: String::new(),
@@ -330,6 +346,7 @@ impl<'a> Desk<'a> {
     /// Closes the bill whose period is over.
     fn close_period(&mut self) {
         let cut = cut_bill(&mut self.account);
+        self.closed = Some(cut);
         let blank = self.blank_of_boundary(cut.boundary);
         self.record_cut(EntryKind::PeriodClosed, &cut, &blank);
     }
@@ -381,7 +398,7 @@ impl<'a> Desk<'a> {
             account: None,
             profile: None,
             reservation: ReservationChange::Keep,
-            undone: None,
+            refunds: Vec::new(),
             entries: Vec::new(),
         });
         step
@@ -404,7 +421,7 @@ impl<'a> Desk<'a> {
             account: Some(self.account),
             profile: None,
             reservation: ReservationChange::Keep,
-            undone: None,
+            refunds: Vec::new(),
             entries: self.entries,
         };
         Step { answer: Ok(outcome), change: Some(change) }

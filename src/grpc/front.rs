@@ -14,12 +14,12 @@ use super::status;
 use super::wire::reader::Reader;
 use super::wire::{Decided, Position, Subject};
 use crate::billing::Billing;
-use crate::domain::command::{Action, Command, Facts, Note};
-use crate::domain::entry::EntryKind;
+use crate::domain::command::{Action, Command, Note};
 use crate::domain::outcome::{Answer, Outcome, Refusal};
 use crate::lanes::offload::Offload;
-use crate::ledger::{EntryPage, Ledger, LedgerError, Original};
-use crate::service::error::{Error, Missing};
+use crate::ledger::{EntryPage, Ledger, LedgerError};
+use crate::service::error::Error;
+use crate::service::refunds::Refunds;
 
 /// How long the billing store may take to say how far it has come, before the journal is searched instead.
 const BILLING_PATIENCE: Duration = Duration::from_millis(250);
@@ -87,16 +87,15 @@ impl Front {
 
     /// Has a command decided.
     pub async fn decide(&self, command: Command) -> Result<Decided, Status> {
-        let mut subject = Subject::new(command, Position::default());
-        self.complete(&mut subject).await?;
+        let subject = Subject::new(command, Position::default());
         deadline::reached(Stage::Sent);
-        let answer = self.ledger.submit(Arc::clone(&subject.command)).await;
-        if let Ok(Err(refusal @ (Refusal::ExceedsAmountDue | Refusal::NotInMinorUnits))) = answer
+        let answer = self.answer_to(&subject.command).await?;
+        if let Err(refusal @ (Refusal::ExceedsAmountDue | Refusal::NotInMinorUnits)) = answer
             && let Ok(Ok(seen)) = self.ledger.observe(&subject.command.account, false).await
         {
             return Err(status::refused_by(refusal, &subject, &seen.account));
         }
-        self.decided(subject, answer)
+        self.decided(subject, Ok(answer))
     }
 
     /// What the ledger decided, or why it did not.
@@ -114,30 +113,13 @@ impl Front {
         outcome(&Subject::new(observation(account.to_owned()), Position::default()), answer)
     }
 
-    /// Looks up what a refund or a reversal refers to. What is found never changes, so it may be read before the step.
-    pub async fn complete(&self, subject: &mut Subject) -> Result<(), Status> {
-        let Command { account, request_id, action, .. } = &*subject.command;
-        let (original, is_wanted): (_, fn(EntryKind) -> bool) = match action {
-            Action::Refund(undo) => (&undo.original, EntryKind::is_charge),
-            Action::ReversePayment(undo) => (&undo.original, EntryKind::is_payment),
-            Action::ReverseWriteOff(undo) => (&undo.original, EntryKind::is_write_off),
-            _ => return Ok(()),
-        };
-        let found = match self.facts(subject, original, is_wanted).await {
-            Ok(facts) => facts,
-            // A repetition is answered as the first time, though the original may be out of reach by now; without facts, nothing of it
-            // can be given back once more.
-            Err(status) => {
-                let is_known = self.ledger.is_remembered(account, request_id).await.map_err(|error| status::no_answer(&error))?;
-                return if is_known { Ok(()) } else { Err(status) };
-            }
-        };
-        if let Action::Refund(undo) | Action::ReversePayment(undo) | Action::ReverseWriteOff(undo) =
-            &mut Arc::make_mut(&mut subject.command).action
-        {
-            undo.facts = found;
+    /// Has a command decided; what a refund or a reversal needs is looked up where the ledger asks for it.
+    pub async fn answer_to(&self, command: &Arc<Command>) -> Result<Answer, Status> {
+        if Refunds::are_asked_by(&command.action) {
+            let refunds = Refunds { ledger: self.ledger.clone(), billing: self.billing.clone(), offload: self.offload.clone() };
+            return Ok(refunds.decide(Arc::clone(command)).await?);
         }
-        Ok(())
+        self.ledger.submit(Arc::clone(command)).await.map_err(|error| status::no_answer(&error))
     }
 
     /// An account's entries below a sequence, newest first: out of the billing store, which finds them by account, and out of the journal
@@ -159,30 +141,6 @@ impl Front {
             page.entries.extend(found.into_iter().map(|record| (record.sequence, record.entry)));
         }
         Ok(page)
-    }
-
-    /// What the billing store knows of it, which forgets nothing.
-    async fn billed_facts(&self, subject: &Subject, original: &str, is_wanted: fn(EntryKind) -> bool) -> Result<Option<Facts>, Status> {
-        let Some(billing) = &self.billing else { return Ok(None) };
-        let found = billing.entry_of_request(&subject.command.account, original).await;
-        let found = found.map_err(|error| status::no_answer(&LedgerError::not_done(error)))?;
-        let entry = found.map(|record| record.entry).filter(|entry| is_wanted(entry.kind));
-        Ok(entry.map(|entry| Facts { amount: entry.amount, mode: entry.mode, bill: entry.bill }))
-    }
-
-    async fn facts(&self, subject: &Subject, original: &str, is_wanted: fn(EntryKind) -> bool) -> Result<Facts, Status> {
-        let found = self.ledger.original(&subject.command.account, original, is_wanted).await.map_err(|error| status::no_answer(&error))?;
-        let missing = match found {
-            Original::Known(facts) => return Ok(facts),
-            Original::NeverWas => Missing::NeverWas,
-            Original::NoLongerKnown => match self.billed_facts(subject, original, is_wanted).await? {
-                Some(facts) => return Ok(facts),
-                None => Missing::NoLongerKnown,
-            },
-        };
-        // Of an account that there is not, that is what the caller should hear.
-        self.observe(&subject.command.account, false).await?;
-        Err(status::missing_original(missing, subject))
     }
 }
 

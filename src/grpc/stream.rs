@@ -162,11 +162,13 @@ impl Charges {
         }
     }
 
-    /// Queues a command; a refund only once everything before it is decided. `others` are the permits of earlier batches.
-    async fn queue(&self, mut subject: Subject, slots: &mut Vec<Slot>, others: u32) -> Result<Slot, Status> {
+    /// Queues a command; what follows a refund waits until it is decided, since it may have to be sent again. `others` are the permits of
+    /// earlier batches.
+    async fn queue(&self, subject: Subject, slots: &mut Vec<Slot>, others: u32) -> Result<Slot, Status> {
         if matches!(subject.command.action, Action::Refund(_)) {
-            self.settle(slots, others).await;
-            self.front.complete(&mut subject).await?;
+            let answer = self.front.answer_to(&subject.command).await?;
+            let told = tell(&self.front, subject, Ok(answer)).unwrap_or_else(|status| Told::Error(status::as_outcome(&status)));
+            return Ok(Slot::Told(Box::new(told)));
         }
         let mut queued = self.front.ledger.enqueue(Arc::clone(&subject.command));
         if matches!(queued, Err(LedgerError::Busy)) {

@@ -13,7 +13,7 @@ use crate::domain::account::{Account, Category, Currency, Mode, NonUsageBilling,
 use crate::domain::command::Kind;
 use crate::domain::entry::EntryKind;
 use crate::domain::outcome::{Charged, Decision, Grant, ReserveVerdict, Verdict};
-use crate::domain::rules::{Ended, Remembered};
+use crate::domain::rules::{Ended, RefundKey, Refunded, Remembered};
 
 /// Bytes that are not a record of the kind that was looked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +39,9 @@ const NUMBER_BYTES: usize = 7;
 
 /// The bytes at the start of an account's record that charges move, and that an entry repeats.
 pub(crate) const MOVING_BYTES: usize = 4 * NUMBER_BYTES;
+
+/// The bytes of what is kept of what was given back.
+pub(crate) const REFUNDED_BYTES: usize = 4 * NUMBER_BYTES;
 
 fn put_number(bytes: &mut Vec<u8>, number: i64) {
     bytes.put_int_le(number, NUMBER_BYTES);
@@ -301,6 +304,51 @@ fn decision(kind: u8, verdict: u8, flags: u8, numbers: [i64; 3], charged: Option
     })
 }
 
+/// Under which field a sum that was given back is kept: `c` and the sequence of the original's entry, or `b`, the account, NUL and the
+/// number of the bill.
+#[must_use]
+pub fn encode_refund_key(key: &RefundKey) -> Vec<u8> {
+    match key {
+        RefundKey::Original(sequence) => [b"c".as_slice(), &sequence.to_le_bytes()].concat(),
+        RefundKey::Bill(account, bill) => [b"b", account.as_bytes(), b"\0", &bill.to_le_bytes()].concat(),
+    }
+}
+
+/// The inverse of [`encode_refund_key`].
+pub fn decode_refund_key(bytes: &[u8]) -> Result<RefundKey, Undecodable> {
+    let key = || match bytes.split_first()? {
+        (b'c', sequence) => Some(RefundKey::Original(u64::from_le_bytes(sequence.try_into().ok()?))),
+        (b'b', bill) => {
+            let (account, bill) = bill.split_last_chunk::<4>()?;
+            let account = std::str::from_utf8(account.strip_suffix(b"\0")?).ok()?;
+            Some(RefundKey::Bill(account.to_owned(), u32::from_le_bytes(*bill)))
+        }
+        _ => None,
+    };
+    key().ok_or(Undecodable("key of a sum that was given back"))
+}
+
+/// `<i7i7i7i7`: the sum, what was billed (-1: not known, or not of a bill), the sequence of the last entry that gave back, its time.
+#[must_use]
+pub fn encode_refunded(refunded: &Refunded) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(REFUNDED_BYTES);
+    put_number(&mut bytes, refunded.sum);
+    put_number(&mut bytes, refunded.billed.unwrap_or(-1));
+    put_sequence(&mut bytes, refunded.sequence);
+    put_number(&mut bytes, refunded.time);
+    bytes
+}
+
+/// The inverse of [`encode_refunded`].
+pub fn decode_refunded(bytes: &[u8]) -> Result<Refunded, Undecodable> {
+    let read = |mut bytes: &[u8]| {
+        let (sum, billed) = (get_number(&mut bytes)?, get_number(&mut bytes)?);
+        let (sequence, time) = (get_sequence(&mut bytes)?, get_number(&mut bytes)?);
+        bytes.is_empty().then_some(Refunded { sum, billed: (billed >= 0).then_some(billed), sequence, time })
+    };
+    read(bytes).ok_or(Undecodable("sum that was given back"))
+}
+
 /// `<i8i8I2c0` and the rest: low-credit threshold (-1: none), created at, place in the list of names, name.
 #[must_use]
 pub fn encode_profile(account: &str, profile: &Profile) -> Vec<u8> {
@@ -366,6 +414,13 @@ mod tests {
         assert_eq!(decode_reservation(&encode_reservation(&reservation)), Ok(reservation));
         let profile = Profile { name: "Ärzte GmbH".into(), low_credit_threshold: None, created_at: 9 };
         assert_eq!(decode_profile(&encode_profile("a", &profile)), Ok(profile));
+        for key in [RefundKey::Original(1 << 40), RefundKey::Bill("a/b".into(), 7)] {
+            assert_eq!(decode_refund_key(&encode_refund_key(&key)), Ok(key));
+        }
+        for billed in [None, Some(0), Some(9)] {
+            let refunded = Refunded { sum: 3, billed, sequence: 4, time: 5 };
+            assert_eq!(decode_refunded(&encode_refunded(&refunded)), Ok(refunded));
+        }
         for reserve in [
             ReserveVerdict::NotAsked,
             ReserveVerdict::Granted,
@@ -398,6 +453,8 @@ mod tests {
             let _ = decode_remembered(&bytes);
             let _ = decode_profile(&bytes);
             let _ = decode_place(&bytes);
+            let _ = decode_refund_key(&bytes);
+            let _ = decode_refunded(&bytes);
             let _ = journal::decode_block(&bytes);
         }
     }

@@ -16,6 +16,7 @@ mod identity;
 mod journal;
 pub mod model;
 pub mod order;
+mod originals;
 pub mod rebuild;
 pub mod redis;
 pub mod watch;
@@ -27,9 +28,9 @@ use futures_util::future::try_join_all;
 use crate::clock::Clock;
 pub use crate::config::Purpose;
 use crate::domain::account::{Account, Millis, Mode, Profile, Reservation};
-use crate::domain::command::{Action, Command, Facts, Note};
-use crate::domain::entry::{Entry, EntryKind};
-use crate::domain::outcome::{Answer, Outcome, Refusal, Verdict};
+use crate::domain::command::{Action, Command, Note};
+use crate::domain::entry::Entry;
+use crate::domain::outcome::{Answer, Outcome, Refusal};
 pub use batcher::Pending;
 pub use engine::{Answering, Answers, BatchAnswer, Engine, StoredAccount};
 pub use error::LedgerError;
@@ -37,6 +38,7 @@ pub use gate::{JournalBounds, JournalGate};
 pub use identity::{Found, Identity, LedgerId, Opening};
 pub use journal::{Block, DuePage, JournalSpan};
 pub use order::{Order, RequestKey};
+pub use originals::Searched;
 use watch::{Watch, Watchers};
 
 /// The most commands in one step.
@@ -84,17 +86,6 @@ pub struct EntryPage {
     pub next_before: Option<u64>,
     /// All entries from this sequence on, below the one asked for, were looked at; None: there was none.
     pub searched_to: Option<u64>,
-}
-
-/// What is known of an earlier charge or payment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Original {
-    /// These facts.
-    Known(Facts),
-    /// There never was one.
-    NeverWas,
-    /// It was not found as far back as the journal may be searched.
-    NoLongerKnown,
 }
 
 /// The ledger, as the service talks to it. Cheap to clone.
@@ -292,35 +283,6 @@ impl Ledger {
     pub async fn is_remembered(&self, account: &str, request_id: &str) -> Result<bool, LedgerError> {
         let remembered = self.engine.remembered(self.partition_of(account), RequestKey::of(account, request_id)).await?;
         Ok(remembered.is_some())
-    }
-
-    /// The facts of an earlier charge or payment: by its remembered place in the journal, else by a bounded search.
-    pub async fn original(&self, account: &str, request_id: &str, is_wanted: fn(EntryKind) -> bool) -> Result<Original, LedgerError> {
-        let partition = self.partition_of(account);
-        let remembered = self.engine.remembered(partition, RequestKey::of(account, request_id)).await?;
-        let before = match remembered {
-            Some(remembered) if remembered.decision.verdict != Verdict::Done => return Ok(Original::NeverWas),
-            Some(remembered) => Some(remembered.decision.sequence + 1),
-            None => None,
-        };
-        let mut found = None;
-        let mut oldest = u64::MAX;
-        let is_exhausted = self
-            .scan(account, before, |sequence, entry| {
-                oldest = sequence;
-                if entry.account == account && entry.request_id == request_id && is_wanted(entry.kind) {
-                    found = Some(Facts { amount: entry.amount, mode: entry.mode, bill: entry.bill });
-                }
-                found.is_none() && before.is_none_or(|before| sequence + 1 >= before)
-            })
-            .await?;
-        Ok(match found {
-            Some(facts) => Original::Known(facts),
-            None if before.is_some() && oldest != u64::MAX => Original::NeverWas,
-            None if is_exhausted && oldest <= 1 => Original::NeverWas,
-            None if is_exhausted && oldest == u64::MAX && before.is_none() => Original::NeverWas,
-            None => Original::NoLongerKnown,
-        })
     }
 
     /// Shows the entries of the account's partition below a sequence, newest first, until `visit` says stop or the bound is reached.

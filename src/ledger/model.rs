@@ -20,7 +20,9 @@ use super::{Answering, BatchAnswer, Block, DuePage, Engine, JournalSpan, NamePla
 use crate::clock::Clock;
 use crate::domain::account::{Account, Millis, Profile, Reservation};
 use crate::domain::command::Action;
-use crate::domain::rules::{Ended, Fingerprint, Moment, Remembered, ReservationChange, Touched, decide, is_close_due};
+use crate::domain::rules::{
+    Ended, Fingerprint, Moment, RefundKey, Refunded, Remembered, ReservationChange, Touched, decide, is_close_due, refund_keys,
+};
 
 /// The most reservations that one step expires.
 pub const MAX_EXPIRIES: usize = 1_000;
@@ -35,7 +37,7 @@ pub struct Book {
     pub(super) by_account: BTreeSet<(String, RequestKey)>,
     pub(super) requests: HashMap<RequestKey, Remembered>,
     pub(super) older_requests: HashMap<RequestKey, Remembered>,
-    pub(super) undone: HashMap<RequestKey, i64>,
+    pub(super) refunds: HashMap<RefundKey, Refunded>,
     pub(super) names: BTreeSet<NamePlace>,
     pub(super) state: State,
 }
@@ -51,6 +53,8 @@ pub struct State {
     pub now: Millis,
     /// When the request ids were rotated last.
     pub rotated_at: Millis,
+    /// Sums that were given back may have been dropped if their last entry has at most this sequence.
+    pub refunds_dropped_until: u64,
     /// Until then, ids may be remembered with the fingerprint of format version 2; 0: there are none.
     pub legacy_until: Millis,
 }
@@ -68,8 +72,8 @@ pub struct Changes {
     pub requests: Vec<RequestKey>,
     /// Whether the younger requests became the older ones, and the older ones went.
     pub is_rotated: bool,
-    /// Sums of what was given back, to write again.
-    pub undone: Vec<RequestKey>,
+    /// Sums of what was given back, to write again, or to remove.
+    pub refunds: Vec<RefundKey>,
     /// The block to append.
     pub block: Option<Block>,
     /// What was replaced, in the order in which it was.
@@ -167,13 +171,18 @@ impl Book {
     ) -> crate::domain::outcome::Answer {
         let id = &order.command.account;
         let reservation_key = if matches!(order.command.action, Action::Authorize(_)) { Some(order.key) } else { order.original };
+        let original = order.original.and_then(|key| self.remembered(key));
+        let [given_back, of_bill] = refund_keys(&order.command, original);
+        let refunded = |key: Option<RefundKey>| key.and_then(|key| self.refunds.get(&key)).copied();
         let touched = Touched {
             account: self.accounts.get(id).copied(),
             profile: self.profiles.get(id),
             request: self.remembered(order.key),
             reservation: reservation_key.and_then(|key| self.reservations.get(&key)),
-            original: order.original.and_then(|key| self.remembered(key)),
-            undone: order.original.and_then(|key| self.undone.get(&key)).copied().unwrap_or(0),
+            original,
+            given_back: refunded(given_back),
+            of_bill: refunded(of_bill),
+            refunds_dropped_until: self.state.refunds_dropped_until,
             next_sequence: self.state.sequence + entries.len() as u64 + 1,
         };
         let fingerprint = self.fingerprint_of(order, touched.request, moment.now);
@@ -194,9 +203,9 @@ impl Book {
         if let Some(key) = reservation_key {
             self.change_reservation(key, change.reservation, changes);
         }
-        if let (Some(key), Some(undone)) = (order.original, change.undone) {
-            changes.before.push(Before::Undone(key, self.undone.insert(key, undone)));
-            changes.undone.push(key);
+        for (key, refunded) in change.refunds {
+            changes.before.push(Before::Refunded(key.clone(), self.refunds.insert(key.clone(), refunded)));
+            changes.refunds.push(key);
         }
         entries.extend(change.entries);
         if let Some(decision) = change.decision {
@@ -214,6 +223,12 @@ impl Book {
             }
             _ => order.fingerprint,
         }
+    }
+
+    /// What is kept of what was given back.
+    #[must_use]
+    pub fn refunds(&self) -> &HashMap<RefundKey, Refunded> {
+        &self.refunds
     }
 
     /// What is remembered of a request id.
@@ -292,7 +307,7 @@ impl Book {
             profiles: self.profiles.keys().cloned().collect(),
             reservations: self.reservations.keys().copied().collect(),
             requests: self.requests.keys().chain(self.older_requests.keys()).copied().collect(),
-            undone: self.undone.keys().copied().collect(),
+            refunds: self.refunds.keys().cloned().collect(),
             ..Changes::default()
         }
     }

@@ -9,9 +9,9 @@
 use crate::clock::Clock;
 use crate::domain::account::{Account, Millis, Profile, Reservation, Status};
 use crate::domain::command::Kind;
-use crate::domain::entry::{Entry, EntryKind};
+use crate::domain::entry::{Entry, EntryKind, GivenBack};
 use crate::domain::outcome::{Charged, Decision, Grant, ReserveVerdict, Verdict};
-use crate::domain::rules::{Ended, Remembered, ReservationChange};
+use crate::domain::rules::{Ended, RefundKey, Refunded, Remembered, ReservationChange};
 use crate::ledger::RequestKey;
 use crate::ledger::model::{Book, Changes};
 
@@ -160,8 +160,7 @@ impl Rebuild {
             EntryKind::ReservationExtended => self.reserve(&mut account, entry, &entry.refers_to),
             EntryKind::Released => self.end(&mut account, entry, Ended::Released),
             EntryKind::RefundedBalance | EntryKind::RefundedUnbilled | EntryKind::PaymentReversed | EntryKind::WriteOffReversed => {
-                let [given_back, _] = entry.details;
-                self.book.undone.insert(RequestKey::of(&entry.account, &entry.refers_to), given_back);
+                self.give_back(entry);
             }
             EntryKind::ToppedUp
             | EntryKind::PaymentRecorded
@@ -188,6 +187,23 @@ impl Rebuild {
             created_at: before.map_or(entry.time, |before| before.created_at),
         };
         self.book.put_profile(&entry.account, profile);
+    }
+
+    /// Keeps what was given back of the original, and of the bill of a charge. Entries of format version 2 do not say of which.
+    fn give_back(&mut self, entry: &Entry) {
+        let GivenBack { original, of_bill, .. } = entry.given_back;
+        let [sum, bill] = entry.details;
+        let sequence = self.book.state.sequence;
+        if original == 0 {
+            self.book.state.refunds_dropped_until = sequence;
+            return;
+        }
+        let refunded = |sum| Refunded { sum, billed: None, sequence, time: entry.time };
+        self.book.refunds.insert(RefundKey::Original(original), refunded(sum));
+        if of_bill > 0 {
+            let key = RefundKey::Bill(entry.account.clone(), u32::try_from(bill).unwrap_or(0));
+            self.book.refunds.insert(key, refunded(of_bill));
+        }
     }
 
     /// A charge against a reservation takes from it, or ends it.
@@ -250,6 +266,7 @@ impl Rebuild {
             amount: match kind {
                 Kind::Convert => usable_before,
                 Kind::Create | Kind::Update | Kind::SetCreditLimit | Kind::Close => 0,
+                Kind::Refund => entry.taken_off(),
                 _ => entry.amount,
             },
             overdraft: if is_charge { overdraft } else { 0 },
@@ -264,7 +281,7 @@ impl Rebuild {
                 _ => None,
             },
             reserve: ReserveVerdict::NotAsked,
-            credit_rounding: 0,
+            credit_rounding: entry.given_back.rounding,
             charged: is_charge.then_some(Charged { kind: entry.kind, bill: entry.bill }),
             sequence,
         };

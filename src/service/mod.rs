@@ -4,3 +4,4 @@ pub mod aggregation;
 pub mod backup;
 pub mod error;
 pub mod issuing;
+pub mod refunds;

@@ -12,11 +12,10 @@ use rand::{RngExt, SeedableRng};
 use tollgate::clock::Clock;
 use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Command, Create, Debit, Excess, LimitChange, Note, Reserve, Then, Undo};
-use tollgate::domain::entry::EntryKind;
 use tollgate::domain::money::Quote;
 use tollgate::ledger::redis::RedisOptions;
 use tollgate::ledger::watch::Watchers;
-use tollgate::ledger::{Ledger, Original, StoreSettings};
+use tollgate::ledger::{Ledger, StoreSettings};
 
 /// 2026-01-15T00:00:00Z.
 pub const START: i64 = 1_768_435_200_000;
@@ -151,11 +150,7 @@ impl Load {
             }
             14 => {
                 let (account, original) = self.charges.choose(&mut self.random)?.clone();
-                // A charge that is still under way has no facts yet.
-                let Original::Known(facts) = self.ledger.original(&account, &original, EntryKind::is_charge).await.unwrap() else {
-                    return None;
-                };
-                self.command(&account, Action::Refund(Undo { original, amount: None, facts }), by_hand)
+                self.command(&account, Action::Refund(Undo::of(original, None)), by_hand)
             }
             15 => self.command(&account, Action::TopUp { amount }, by_hand),
             16 => {

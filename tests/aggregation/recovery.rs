@@ -7,9 +7,8 @@ use tollgate::billing::Billing;
 use tollgate::billing::settings::BillingSettings;
 use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{self, Action, Create, Debit, Excess, LimitChange, Note, Then, Undo};
-use tollgate::domain::entry::EntryKind;
 use tollgate::domain::money::Quote;
-use tollgate::ledger::{Ledger, Original};
+use tollgate::ledger::Ledger;
 
 use crate::check::until_caught_up;
 use crate::load::{Load, PARTITIONS, START, ledger};
@@ -89,8 +88,7 @@ async fn change_accounts(ledger: &Ledger) {
     for number in 0..ACCOUNTS {
         let id = account(number);
         charge(ledger, &id, "lost", 6_789).await;
-        let Original::Known(facts) = ledger.original(&id, "lost", EntryKind::is_charge).await.unwrap() else { panic!("{id}") };
-        let undo = Undo { original: "lost".into(), amount: Some(Quote::new(1_789, 4)), facts };
+        let undo = Undo::of("lost".into(), Some(Quote::new(1_789, 4)));
         submit(ledger, &id, "refund", Action::Refund(undo)).await;
         submit(ledger, &id, "payment", Action::RecordPayment { amount: Quote::new(7, 0), invoices: Vec::new() }).await;
         let limit = LimitChange { permanent: Some(Quote::new(600, 0)), ..LimitChange::default() };

@@ -10,14 +10,15 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tollgate::billing::document::{Document, Issuer, Item};
 use tollgate::billing::issuer::{CategoryRate, Change, MAIN};
+use tollgate::billing::lookup::{LookedUp, look_up};
 use tollgate::billing::runner::{Aggregator, AggregatorOptions};
 use tollgate::billing::store::sqlite_url;
 use tollgate::billing::{Billing, BillingError, BillingSettings, DocumentFilter, MonthBill, StoredDocument, bills};
 use tollgate::clock::Clock;
 use tollgate::domain::account::{Account, Category, Currency, Mode, NonUsageBilling};
-use tollgate::domain::command::{Action, Command, Create, Debit, Excess, Facts, LimitChange, Note, Reserve, Then, Undo};
+use tollgate::domain::command::{Action, Command, Create, Debit, Excess, LimitChange, Note, Reserve, Then, Undo};
 use tollgate::domain::money::Quote;
-use tollgate::domain::outcome::Outcome;
+use tollgate::domain::outcome::{Answer, Outcome};
 use tollgate::ledger::embedded::EmbeddedEngine;
 use tollgate::ledger::redis::RedisOptions;
 use tollgate::ledger::watch::Watchers;
@@ -119,9 +120,23 @@ impl Stage {
     pub async fn act(&self, account: &str, request_id: &str, action: Action, note: Note) -> Outcome {
         let (account, request_id) = (account.to_owned(), request_id.to_owned());
         let command = Command { account, request_id: request_id.clone(), first_sent_at: None, currency: None, action, note };
-        let outcome = self.ledger.submit(command).await.unwrap().unwrap_or_else(|refusal| panic!("{request_id}: {refusal:?}"));
+        let outcome = self.decide(command).await.unwrap_or_else(|refusal| panic!("{request_id}: {refusal:?}"));
         assert_eq!(outcome.decision.unwrap().verdict, tollgate::domain::outcome::Verdict::Done, "{request_id}");
         outcome
+    }
+
+    /// What the step asks for is looked up.
+    async fn decide(&self, mut command: Command) -> Answer {
+        loop {
+            let answer = self.ledger.submit(command.clone()).await.unwrap();
+            let Err(needed) = answer else { return answer };
+            if !needed.is_internal() {
+                return answer;
+            }
+            let looked_up = look_up(&self.ledger, Some(&self.billing), command, needed).await.unwrap();
+            let LookedUp::Completed(completed) = looked_up else { panic!("{looked_up:?}") };
+            command = *completed;
+        }
     }
 
     pub async fn open(&self, account: &str, mode: Mode, limit: &str, non_usage_billing: NonUsageBilling) {
@@ -178,22 +193,14 @@ impl Stage {
     }
 
     pub async fn refund(&self, account: &str, request_id: &str, original: &str, amount: &str) {
-        let undo = self.undo(account, original, amount).await;
+        let undo = Undo::of(original.into(), Some(quote(amount)));
         let note = Note { reason: "complaint".into(), ..Note::default() };
         self.act(account, request_id, Action::Refund(undo), note).await;
     }
 
     pub async fn reverse(&self, account: &str, request_id: &str, original: &str, amount: &str) {
-        let undo = self.undo(account, original, amount).await;
+        let undo = Undo::of(original.into(), Some(quote(amount)));
         self.act(account, request_id, Action::ReversePayment(undo), Note::default()).await;
-    }
-
-    /// The facts come from the billing store, where they stay for ever.
-    async fn undo(&self, account: &str, original: &str, amount: &str) -> Undo {
-        self.caught_up().await;
-        let entry = self.billing.entry_of_request(account, original).await.unwrap().unwrap().entry;
-        let facts = Facts { amount: entry.amount, mode: entry.mode, bill: entry.bill };
-        Undo { original: original.into(), amount: Some(quote(amount)), facts }
     }
 
     pub async fn account(&self, account: &str) -> Account {

@@ -37,6 +37,7 @@ impl Before {
         if let Some(account) = after {
             reserved_is_the_sum_of_open_reservations(book, id, &account, self.now);
             entries_add_up(id, &account, all_entries);
+            entries.iter().for_each(|entry| a_refund_credits_minor_units_and_never_more_than_the_bill(entry, &account, all_entries));
             assert!(account.unbilled >= 0, "unbilled is never negative");
             write_offs_are_of_debts_only(id, all_entries);
             if account.status == Status::Closed {
@@ -105,6 +106,43 @@ impl Before {
             assert_eq!(after.current_balance() - rounding(own), before.current_balance(), "a conversion moves no money");
             assert_eq!(after.reserved, before.reserved, "a conversion touches no reservation");
         }
+    }
+}
+
+/// What was refunded of a bill's postpaid charges since it was cut, measured by the charges, and what was credited for it.
+pub fn refunded_of_bill(all_entries: &[Entry], account: &str, bill: u32) -> (i64, i64) {
+    let of_bill = |entry: &&Entry| {
+        let original = usize::try_from(entry.given_back.original).ok().and_then(|sequence| all_entries.get(sequence.wrapping_sub(1)));
+        let is_billed = original.is_some_and(|charge| charge.bill == bill && charge.kind != EntryKind::ChargedBalance);
+        entry.account == account && entry.kind == EntryKind::RefundedBalance && is_billed
+    };
+    let refunds = all_entries.iter().filter(of_bill);
+    refunds.fold((0, 0), |(refunded, credited), entry| (refunded + entry.taken_off(), credited + entry.amount))
+}
+
+/// 7. What is credited for a bill is in minor units, never more than the bill, and exactly the bill once all of it is refunded.
+fn a_refund_credits_minor_units_and_never_more_than_the_bill(entry: &Entry, account: &Account, all_entries: &[Entry]) {
+    let Some(charge) = usize::try_from(entry.given_back.original).ok().and_then(|sequence| all_entries.get(sequence.wrapping_sub(1)))
+    else {
+        return;
+    };
+    if entry.kind != EntryKind::RefundedBalance || charge.kind == EntryKind::ChargedBalance {
+        assert_eq!(entry.given_back.rounding, 0, "all else is exact");
+        return;
+    }
+    let of_bill = |kinds: &[EntryKind]| -> i64 {
+        let found = all_entries.iter().filter(|one| one.account == entry.account && one.bill == charge.bill && kinds.contains(&one.kind));
+        found.map(|one| one.amount).sum()
+    };
+    let billed = of_bill(&[EntryKind::PeriodClosed, EntryKind::FinalBilled, EntryKind::ChargedOwnBill]);
+    let total = billed - of_bill(&[EntryKind::Rounded]);
+    let (refunded, credited) = refunded_of_bill(all_entries, &entry.account, charge.bill);
+    assert_eq!(entry.amount % minor_unit(account), 0, "what is credited is in minor units, and so is what is open of an invoice");
+    assert_eq!(total % minor_unit(account), 0, "so is a bill");
+    assert!((0..=total).contains(&credited) && entry.amount >= 0, "{credited} is credited of {total}");
+    assert!(refunded <= billed);
+    if refunded == billed {
+        assert_eq!(credited, total, "a full refund credits exactly the bill");
     }
 }
 

@@ -8,12 +8,12 @@ use jiff::tz::TimeZone;
 use tollgate::clock::Clock;
 use tollgate::domain::account::{Account, Currency, Profile, Reservation};
 use tollgate::domain::command::{
-    Action, Command, Create, Debit, Excess, Facts, Kind, LimitChange, Note, Reserve, TemporaryChange, Then, Undo, Until,
+    Action, BillFacts, Command, Create, Debit, Excess, Facts, Kind, LimitChange, Note, Reserve, TemporaryChange, Then, Undo, Until,
 };
 use tollgate::domain::entry::{Entry, EntryKind};
 use tollgate::domain::money::Quote;
 use tollgate::domain::outcome::{Answer, Refusal, ReserveVerdict, Verdict};
-use tollgate::domain::rules::{Ended, Remembered, is_close_due};
+use tollgate::domain::rules::{Ended, RefundKey, Refunded, Remembered, is_close_due, originals_of};
 use tollgate::ledger::model::{Book, StepTime};
 use tollgate::ledger::rebuild::Rebuild;
 use tollgate::ledger::{Block, Engine, Order, RequestKey};
@@ -153,9 +153,8 @@ static REASONS: Mutex<BTreeMap<&'static str, u64>> = Mutex::new(BTreeMap::new())
 /// Refusals that no sequence has met yet.
 pub fn refusals_not_met() -> Vec<&'static str> {
     let reasons = REASONS.lock().unwrap();
-    // Ten thousand open reservations and damaged records are other tests'; the rest needs facts that are always given here.
-    let elsewhere =
-        [Refusal::TooManyReservations, Refusal::StoreCorrupt, Refusal::OriginalNeeded, Refusal::BillNeeded, Refusal::ChargeNotFound];
+    // Ten thousand open reservations and damaged records are other tests'.
+    let elsewhere = [Refusal::TooManyReservations, Refusal::StoreCorrupt];
     let expected = Refusal::ALL.iter().filter(|refusal| !elsewhere.contains(refusal)).map(|refusal| refusal.reason());
     expected.filter(|reason| !reasons.contains_key(reason)).collect()
 }
@@ -196,11 +195,15 @@ impl Reference {
                 }
                 Event::Ask(ask) => {
                     if let Some(command) = reference.command(ask) {
-                        let order = Order::new(command);
-                        let answer = reference.step(&order);
-                        let instant = instants.last_mut().unwrap();
-                        instant.orders.push(order);
-                        instant.answers.push(answer);
+                        let mut next = Some(command);
+                        while let Some(command) = next {
+                            let order = Order::new(command);
+                            let answer = reference.step(&order);
+                            next = answer.as_ref().err().and_then(|needed| reference.look_up(&order.command, *needed));
+                            let instant = instants.last_mut().unwrap();
+                            instant.orders.push(order);
+                            instant.answers.push(answer);
+                        }
                     }
                 }
             }
@@ -249,6 +252,11 @@ impl Reference {
         let rebuilt = rebuild.finish(self.clock.now(), [0; 16]);
         self.book.apply(&[], &self.time(), rand::random());
         assert_eq!(Snapshot::of_book(&rebuilt, &self.entries), Snapshot::of_book(&self.book, &self.entries));
+        // Entries do not tell what was billed; that is asked for again.
+        let sums = |book: &Book| -> BTreeMap<RefundKey, Refunded> {
+            book.refunds().iter().map(|(key, refunded)| (key.clone(), Refunded { billed: None, ..*refunded })).collect()
+        };
+        assert_eq!(sums(&rebuilt), sums(&self.book));
         for (account, _, request_id) in &self.history {
             let key = RequestKey::of(account, request_id);
             if let (Some(rebuilt), Some(remembered)) = (rebuilt.remembered(key), self.book.remembered(key)) {
@@ -308,12 +316,34 @@ impl Reference {
         }
     }
 
-    fn facts(&self, id: &str, request: &str, is_wanted: fn(EntryKind) -> bool) -> Option<Facts> {
-        self.entries
-            .iter()
-            .rev()
-            .find(|entry| entry.account == id && entry.request_id == request && is_wanted(entry.kind))
-            .map(|entry| Facts { amount: entry.amount, mode: entry.mode, bill: entry.bill })
+    /// The same command with what the step asks for; None: it asks for nothing, or there is nothing.
+    fn look_up(&self, command: &Command, needed: Refusal) -> Option<Command> {
+        let mut command = command.clone();
+        let (undo, is_wanted) = originals_of(&command.action)?;
+        let (undo, numbered) = (undo.clone(), (1..).zip(&self.entries).filter(|(_, entry)| entry.account == command.account));
+        let known_until = self.entries.len() as u64;
+        let original = numbered.clone().filter(|(_, entry)| entry.request_id == undo.original && is_wanted(entry.kind)).last();
+        let undo = match needed {
+            Refusal::OriginalNeeded => {
+                let (sequence, entry) = original?;
+                let given_back =
+                    numbered.filter(|(_, later)| later.given_back.original == sequence).map(|(_, later)| later.taken_off()).sum();
+                let Entry { kind, amount, bill, .. } = *entry;
+                Undo { facts: Some(Facts { sequence, kind, amount, bill, given_back, known_until }), ..undo }
+            }
+            Refusal::BillNeeded => {
+                let bill = original?.1.bill;
+                let is_cut = |entry: &Entry| matches!(entry.kind, EntryKind::PeriodClosed | EntryKind::FinalBilled) && entry.bill == bill;
+                let billed = numbered.clone().find(|(_, entry)| is_cut(entry))?.1.amount;
+                let refunded = invariants::refunded_of_bill(&self.entries, &command.account, bill).0;
+                Undo { bill: Some(BillFacts { bill, billed, refunded, known_until }), ..undo }
+            }
+            _ => return None,
+        };
+        if let Action::Refund(given) | Action::ReversePayment(given) | Action::ReverseWriteOff(given) = &mut command.action {
+            *given = undo;
+        }
+        Some(command)
     }
 
     /// A reference to an earlier command: mostly one of the last of that kind, sometimes any request id.
@@ -367,20 +397,17 @@ impl Reference {
             What::Release { reservation } => Action::Release { reservation: self.earlier(id, *reservation, Kind::Authorize) },
             What::Refund { charge, amount } => {
                 let original = self.earlier(id, *charge, Kind::Debit);
-                let facts = self.facts(id, &original, EntryKind::is_charge)?;
-                Action::Refund(Undo { original, amount: amount.as_ref().map(|amount| self.positive(id, amount)), facts })
+                Action::Refund(Undo::of(original, amount.as_ref().map(|amount| self.positive(id, amount))))
             }
             What::ReversePayment { payment, amount } => {
                 let kind = if payment.is_multiple_of(2) { Kind::TopUp } else { Kind::RecordPayment };
                 let original = self.earlier(id, *payment, kind);
-                let facts = self.facts(id, &original, EntryKind::is_payment)?;
-                Action::ReversePayment(Undo { original, amount: amount.as_ref().map(|amount| self.positive(id, amount)), facts })
+                Action::ReversePayment(Undo::of(original, amount.as_ref().map(|amount| self.positive(id, amount))))
             }
             What::WriteOff(amount) => Action::WriteOff { amount: amount.as_ref().map(|amount| self.positive(id, amount)) },
             What::ReverseWriteOff { write_off, amount } => {
                 let original = self.earlier(id, *write_off, Kind::WriteOff);
-                let facts = self.facts(id, &original, EntryKind::is_write_off)?;
-                Action::ReverseWriteOff(Undo { original, amount: amount.as_ref().map(|amount| self.positive(id, amount)), facts })
+                Action::ReverseWriteOff(Undo::of(original, amount.as_ref().map(|amount| self.positive(id, amount))))
             }
             What::Convert { mode, limit, allow } => Action::Convert { mode: *mode, limit: self.limit(id, limit), allow_unusable: *allow },
             What::Create { mode, limit, allow, billing, denomination, threshold } => {

@@ -146,6 +146,7 @@ mod tests {
 
     fn charge() -> Entry {
         Entry {
+            given_back: Default::default(),
             kind: EntryKind::ChargedUnbilled,
             account: "acme/berlin".to_owned(),
             request_id: "call-1".to_owned(),

@@ -6,12 +6,14 @@
 use sqlx::{AssertSqlSafe, Row};
 
 use super::ReconcileError;
+use crate::billing::lookup::{LookedUp, look_up};
 use crate::billing::record::{COLUMNS, Record, narrow, number};
 use crate::billing::{Billing, BillingError};
-use crate::domain::command::{Action, Command, Create, Debit, Excess, Facts, LimitChange, TemporaryChange, Then, Undo, Until};
+use crate::domain::command::{Action, Command, Create, Debit, Excess, LimitChange, TemporaryChange, Then, Undo, Until};
 use crate::domain::entry::{Entry, EntryKind};
 use crate::domain::money::Quote;
-use crate::ledger::{Ledger, Original};
+use crate::domain::outcome::{Answer, Refusal};
+use crate::ledger::Ledger;
 
 /// What became of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,9 +44,9 @@ pub async fn reapply(billing: &Billing, ledger: &Ledger) -> Result<Vec<Reapplied
         // A conversion that set a limit has left two entries, and is one command.
         let limit = waiting.next_if(|(_, next)| is_limit_of(record, next)).map(|(_, next)| next);
         let decimals = decimals(billing, &record.entry).await?;
-        let outcome = match command(billing, ledger, &record.entry, limit.map(|next| &next.entry), decimals).await? {
+        let outcome = match command(&record.entry, limit.map(|next| &next.entry), decimals) {
             Err(reason) => reason.to_owned(),
-            Ok(command) => match ledger.submit(command).await? {
+            Ok(command) => match decide(billing, ledger, command).await? {
                 Ok(outcome) if outcome.replayed => "applied already".to_owned(),
                 Ok(_) => "applied".to_owned(),
                 Err(refusal) => format!("refused: {}", refusal.reason()),
@@ -65,6 +67,18 @@ pub async fn reapply(billing: &Billing, ledger: &Ledger) -> Result<Vec<Reapplied
         }
     }
     Ok(done)
+}
+
+/// Has a command decided, with what the step asks for.
+async fn decide(billing: &Billing, ledger: &Ledger, mut command: Command) -> Result<Answer, ReconcileError> {
+    loop {
+        let answer = ledger.submit(command.clone()).await?;
+        let Err(needed @ (Refusal::OriginalNeeded | Refusal::BillNeeded)) = answer else { return Ok(answer) };
+        command = match look_up(ledger, Some(billing), command, needed).await? {
+            LookedUp::Completed(command) => *command,
+            LookedUp::NeverWas | LookedUp::NoLongerKnown => return Ok(Err(Refusal::ChargeNotFound)),
+        };
+    }
 }
 
 /// Whether an entry is the limit that came with a conversion.
@@ -92,13 +106,7 @@ async fn decimals(billing: &Billing, entry: &Entry) -> Result<u8, BillingError> 
 }
 
 /// The command that asks for what an entry records, and the limit that it set besides; else why there is none.
-async fn command(
-    billing: &Billing,
-    ledger: &Ledger,
-    entry: &Entry,
-    set_limit: Option<&Entry>,
-    decimals: u8,
-) -> Result<Result<Command, &'static str>, ReconcileError> {
+fn command(entry: &Entry, set_limit: Option<&Entry>, decimals: u8) -> Result<Command, &'static str> {
     let quote = Quote::new(entry.amount, decimals);
     let action = match entry.kind {
         EntryKind::ChargedBalance | EntryKind::ChargedUnbilled | EntryKind::ChargedOwnBill => {
@@ -111,15 +119,9 @@ async fn command(
         EntryKind::Withdrawn => Action::Adjust { amount: Quote::new(-entry.amount, decimals) },
         EntryKind::Adjusted => Action::Adjust { amount: quote },
         EntryKind::RefundedBalance | EntryKind::RefundedUnbilled => {
-            match undo(billing, ledger, entry, quote, EntryKind::is_charge).await? {
-                Some(undo) => Action::Refund(undo),
-                None => return Ok(Err("not applied: the charge is not known")),
-            }
+            Action::Refund(Undo::of(entry.refers_to.clone(), Some(Quote::new(entry.taken_off(), decimals))))
         }
-        EntryKind::PaymentReversed => match undo(billing, ledger, entry, quote, EntryKind::is_payment).await? {
-            Some(undo) => Action::ReversePayment(undo),
-            None => return Ok(Err("not applied: the payment is not known")),
-        },
+        EntryKind::PaymentReversed => Action::ReversePayment(Undo::of(entry.refers_to.clone(), Some(quote))),
         EntryKind::LimitSet => Action::SetCreditLimit { limit: limit(entry, decimals), allow_unusable: true },
         EntryKind::Converted => {
             let limit = set_limit.map(|set_limit| limit(set_limit, decimals)).unwrap_or_default();
@@ -127,7 +129,7 @@ async fn command(
         }
         EntryKind::Created => match create(entry, decimals) {
             Some(create) => Action::Create(create),
-            None => return Ok(Err("not applied: it does not say in which currency")),
+            None => return Err("not applied: it does not say in which currency"),
         },
         EntryKind::Updated => Action::Update {
             name: entry.settings.name.clone(),
@@ -137,41 +139,18 @@ async fn command(
         EntryKind::Suspended => Action::Suspend,
         EntryKind::Resumed => Action::Resume,
         EntryKind::Closed => Action::Close,
-        EntryKind::Reserved | EntryKind::ReservationExtended | EntryKind::Released => return Ok(Err("not applied: reservations pass")),
+        EntryKind::Reserved | EntryKind::ReservationExtended | EntryKind::Released => return Err("not applied: reservations pass"),
         EntryKind::WrittenOff => Action::WriteOff { amount: Some(quote) },
-        EntryKind::WriteOffReversed => match undo(billing, ledger, entry, quote, EntryKind::is_write_off).await? {
-            Some(undo) => Action::ReverseWriteOff(undo),
-            None => return Ok(Err("not applied: the write-off is not known")),
-        },
+        EntryKind::WriteOffReversed => Action::ReverseWriteOff(Undo::of(entry.refers_to.clone(), Some(quote))),
         EntryKind::Reopened => Action::Reopen,
         EntryKind::PeriodClosed | EntryKind::FinalBilled | EntryKind::Rounded | EntryKind::AmountDueRounded => {
-            return Ok(Err("not applied: the ledger closes bills by itself"));
+            return Err("not applied: the ledger closes bills by itself");
         }
     };
     let mut note = entry.note.clone();
     note.invoices = Vec::new();
     let (account, request_id) = (entry.account.clone(), entry.request_id.clone());
-    Ok(Ok(Command { account, request_id, first_sent_at: None, currency: None, action, note }))
-}
-
-async fn undo(
-    billing: &Billing,
-    ledger: &Ledger,
-    entry: &Entry,
-    amount: Quote,
-    is_wanted: fn(EntryKind) -> bool,
-) -> Result<Option<Undo>, ReconcileError> {
-    let original = entry.refers_to.clone();
-    let known = match ledger.original(&entry.account, &original, is_wanted).await? {
-        Original::Known(facts) => Some(facts),
-        Original::NeverWas => None,
-        Original::NoLongerKnown => billing.entry_of_request(&entry.account, &original).await?.map(|record| Facts {
-            amount: record.entry.amount,
-            mode: record.entry.mode,
-            bill: record.entry.bill,
-        }),
-    };
-    Ok(known.map(|facts| Undo { original, amount: Some(amount), facts }))
+    Ok(Command { account, request_id, first_sent_at: None, currency: None, action, note })
 }
 
 fn limit(entry: &Entry, decimals: u8) -> LimitChange {

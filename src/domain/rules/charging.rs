@@ -1,8 +1,8 @@
-//! What a transaction asks: authorize, debit, release, refund.
+//! What a transaction asks: authorize, debit, release.
 
 use super::{Desk, Ended, MAX_OPEN_RESERVATIONS, ReservationChange, Step, plus};
 use crate::domain::account::{Mode, Reservation, Status};
-use crate::domain::command::{Debit, Excess, Facts, Kind, Reserve, Then, Undo};
+use crate::domain::command::{Debit, Excess, Kind, Reserve, Then};
 use crate::domain::entry::{Entry, EntryKind};
 use crate::domain::money::round_half_up;
 use crate::domain::outcome::{Charged, Grant, Refusal, ReserveVerdict, Verdict};
@@ -204,31 +204,4 @@ pub(super) fn release(mut desk: Desk<'_>) -> Result<Step, Refusal> {
     desk.record(EntryKind::Released, open.amount, [0, 0]);
     let decision = desk.decision(Verdict::Done, open.amount);
     Ok(desk.accept(decision).with(|change| change.reservation = ReservationChange::End(Ended::Released)))
-}
-
-/// How much of an earlier entry is given back now: never more than is left of it.
-pub(super) fn undo_amount(desk: &Desk<'_>, undo: &Undo) -> Result<i64, Refusal> {
-    let left = undo.facts.amount - desk.touched.undone;
-    let asked = undo.amount.map(|amount| desk.units(amount)).transpose()?;
-    desk.refuse_closed()?;
-    let amount = asked.unwrap_or(left);
-    if amount > left || amount <= 0 { Err(Refusal::ExceedsOriginal) } else { Ok(amount) }
-}
-
-/// Gives a charge back: off the unbilled amount while its bill is open, else to the balance.
-pub(super) fn refund(mut desk: Desk<'_>, undo: &Undo) -> Result<Step, Refusal> {
-    let amount = undo_amount(&desk, undo)?;
-    let undone = desk.touched.undone + amount;
-    let Facts { mode, bill, .. } = undo.facts;
-    let kind = if mode == Mode::Postpaid && bill == desk.account.open_bill {
-        desk.account.unbilled -= amount;
-        EntryKind::RefundedUnbilled
-    } else {
-        desk.account.balance += amount;
-        EntryKind::RefundedBalance
-    };
-    desk.refuse_out_of_range()?;
-    desk.record(kind, amount, [undone, i64::from(bill)]);
-    let decision = desk.decision(Verdict::Done, amount);
-    Ok(desk.accept(decision).with(|change| change.undone = Some(undone)))
 }

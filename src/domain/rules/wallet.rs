@@ -1,9 +1,8 @@
 //! What an operator does: open, change, fund, limit, convert, suspend and close an account.
 
-use super::charging::undo_amount;
 use super::{Desk, Fingerprint, Moment, Step, Touched, plus};
 use crate::domain::account::{Account, Millis, Mode, Profile, Status};
-use crate::domain::command::{Action, Command, Create, LimitChange, TemporaryChange, Undo, Until};
+use crate::domain::command::{Action, Command, Create, LimitChange, TemporaryChange, Until};
 use crate::domain::entry::EntryKind;
 use crate::domain::money::Quote;
 use crate::domain::outcome::{Refusal, Verdict};
@@ -183,17 +182,6 @@ fn move_balance(mut desk: Desk<'_>, kind: EntryKind, amount: i64, change: i64) -
     desk.record(kind, amount, [0, 0]);
     let decision = desk.decision(Verdict::Done, amount);
     Ok(desk.accept(decision))
-}
-
-/// Takes back a payment that bounced or was charged back, or a write-off; the balance may fall below zero.
-pub(super) fn reverse(mut desk: Desk<'_>, undo: &Undo, kind: EntryKind) -> Result<Step, Refusal> {
-    let amount = undo_amount(&desk, undo)?;
-    let undone = plus(desk.touched.undone, amount)?;
-    desk.account.balance = plus(desk.account.balance, -amount)?;
-    desk.refuse_out_of_range()?;
-    desk.record(kind, amount, [undone, 0]);
-    let decision = desk.decision(Verdict::Done, amount);
-    Ok(desk.accept(decision).with(|change| change.undone = Some(undone)))
 }
 
 /// Lets nothing new happen.

@@ -4,7 +4,6 @@ use crate::billing::document::{DocumentKind, Party};
 use crate::billing::{DocumentFilter, DocumentState};
 use crate::domain::command::{Action, Command, Note, Undo};
 use crate::grpc::wire::accounts::by_hand;
-use crate::grpc::wire::charging::UNKNOWN;
 use crate::grpc::wire::reader::{MAX_ID_CHARACTERS, Reader, Sign};
 use crate::grpc::{page_token, v1};
 
@@ -121,10 +120,10 @@ pub fn write_off(reader: &mut Reader, request: v1::WriteOffRequest) -> Command {
     by_hand(reader, request.account_id, request.request_id, request.operator, request.first_sent_at, Action::WriteOff { amount })
 }
 
-/// Reads a ReverseWriteOffRequest. The facts of the write-off are still to be looked up.
+/// Reads a ReverseWriteOffRequest.
 pub fn reverse_write_off(reader: &mut Reader, request: v1::ReverseWriteOffRequest) -> Command {
     let original = reader.request_id("write_off_id", request.write_off_id);
     let amount = reader.optional_amount("amount", request.amount, Sign::Positive);
-    let action = Action::ReverseWriteOff(Undo { original, amount, facts: UNKNOWN });
+    let action = Action::ReverseWriteOff(Undo::of(original, amount));
     by_hand(reader, request.account_id, request.request_id, request.operator, request.first_sent_at, action)
 }

@@ -2,7 +2,7 @@
 
 use prost_types::Timestamp;
 
-use super::charging::{UNKNOWN, needed_mode};
+use super::charging::needed_mode;
 use super::limits::limit_change;
 use super::reader::{Reader, Sign};
 use crate::domain::account::NonUsageBilling;
@@ -90,11 +90,11 @@ pub fn top_up(reader: &mut Reader, request: v1::TopUpRequest) -> Command {
     Command { first_sent_at, note, ..reader.command(request.account_id, request.request_id, Action::TopUp { amount }) }
 }
 
-/// Reads a ReversePaymentRequest. The facts of the payment are still to be looked up.
+/// Reads a ReversePaymentRequest.
 pub fn reverse_payment(reader: &mut Reader, request: v1::ReversePaymentRequest) -> Command {
     let original = reader.request_id("payment_id", request.payment_id);
     let amount = reader.optional_amount("amount", request.amount, Sign::Positive);
-    let action = Action::ReversePayment(Undo { original, amount, facts: UNKNOWN });
+    let action = Action::ReversePayment(Undo::of(original, amount));
     by_hand(reader, request.account_id, request.request_id, request.operator, request.first_sent_at, action)
 }
 

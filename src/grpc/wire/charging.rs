@@ -3,7 +3,7 @@
 use super::limits::limit_change;
 use super::reader::{MAX_SHOWN, Reader, Sign, is_word};
 use crate::domain::account::{Category, Mode};
-use crate::domain::command::{Action, Command, Debit, Excess, Facts, Note, Reserve, Then, Undo};
+use crate::domain::command::{Action, Command, Debit, Excess, Note, Reserve, Then, Undo};
 use crate::grpc::v1;
 use crate::grpc::v1::debit_request::Remainder;
 
@@ -68,18 +68,15 @@ pub fn release(reader: &mut Reader, request: v1::ReleaseRequest) -> Command {
     Command { first_sent_at, ..reader.command(request.account_id, request.request_id, Action::Release { reservation }) }
 }
 
-/// Reads a RefundRequest. The facts of the charge are still to be looked up.
+/// Reads a RefundRequest.
 pub fn refund(reader: &mut Reader, request: v1::RefundRequest) -> Command {
     let original = reader.request_id("charge_id", request.charge_id);
     let amount = reader.optional_amount("amount", request.amount, Sign::Positive);
     let note = Note { reason: reader.text("reason", request.reason, 0..=512), ..Note::default() };
     let first_sent_at = reader.instant("first_sent_at", request.first_sent_at);
-    let action = Action::Refund(Undo { original, amount, facts: UNKNOWN });
+    let action = Action::Refund(Undo::of(original, amount));
     Command { first_sent_at, note, ..reader.command(request.account_id, request.request_id, action) }
 }
-
-/// The facts of an original that was not looked up yet: nothing of it can be given back.
-pub const UNKNOWN: Facts = Facts { amount: 0, mode: Mode::Prepaid, bill: 0 };
 
 /// Reads a ConvertRequest.
 pub fn convert(reader: &mut Reader, request: v1::ConvertRequest) -> Command {

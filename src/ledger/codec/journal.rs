@@ -4,16 +4,17 @@
 //! the accounts (`<Bc0`), the endings, and the entries. An ending is what a command's entries have in common: `<I2I4c0`, the place of its
 //! account, from 1 on, and a protobuf message of what the caller sent. Ids and endings are packed before the step, which copies them as
 //! they are. An entry is `<BBI2I4i7i7i7i7i7` (kind, mode, ending, bill, amount, balance, unbilled, reserved, account sequence); if it has
-//! a time other than the block's, `<i7`; and if it has details, `<i7i7`. Flags in the kind's byte say what is there.
+//! a time other than the block's, `<i7`; if it has details, `<i7i7`; and if it says what it gives back, `<i7i7i7` (the original's sequence,
+//! rounding, what was refunded of the bill). Flags in the bytes of kind and mode say what is there.
 
 use bytes::{Buf, BufMut};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, fixed64, int64, uint32};
 
-use super::{Moving, Undecodable, category, get_number, mode, non_usage_billing, put_number, put_sequence};
+use super::{Moving, Undecodable, category, get_number, get_sequence, mode, non_usage_billing, put_number, put_sequence};
 use crate::domain::account::{Currency, Mode};
 use crate::domain::command::{Command, Note};
-use crate::domain::entry::{Entry, EntryKind, Settings};
+use crate::domain::entry::{Entry, EntryKind, GivenBack, Settings};
 use crate::domain::money::Quote;
 use crate::domain::rules::Fingerprint;
 use crate::ledger::Block;
@@ -30,6 +31,8 @@ pub(crate) mod entry_flag {
     pub const OWN_TIME: u8 = 64;
     /// Two details follow.
     pub const DETAILS: u8 = 128;
+    /// In the byte of the mode: what it gives back follows.
+    pub const GIVEN_BACK: u8 = 128;
 }
 
 /// In the place of an entry's ending: only the account is meant. So it is with what was due by itself.
@@ -260,7 +263,8 @@ fn put_entry(bytes: &mut Vec<u8>, entry: &Entry, ending: u16, block_time: i64) {
     let has_details = entry.details != [0, 0];
     let flags = if has_own_time { entry_flag::OWN_TIME } else { 0 } | if has_details { entry_flag::DETAILS } else { 0 };
     bytes.put_u8(entry.kind as u8 | flags);
-    bytes.put_u8(entry.mode as u8);
+    let gives_back = entry.given_back != GivenBack::default();
+    bytes.put_u8(entry.mode as u8 | if gives_back { entry_flag::GIVEN_BACK } else { 0 });
     bytes.put_u16_le(ending);
     bytes.put_u32_le(entry.bill);
     for number in [entry.amount, entry.balance, entry.unbilled, entry.reserved] {
@@ -272,6 +276,11 @@ fn put_entry(bytes: &mut Vec<u8>, entry: &Entry, ending: u16, block_time: i64) {
     }
     if has_details {
         entry.details.iter().for_each(|detail| put_number(bytes, *detail));
+    }
+    if gives_back {
+        put_sequence(bytes, entry.given_back.original);
+        put_number(bytes, entry.given_back.rounding);
+        put_number(bytes, entry.given_back.of_bill);
     }
 }
 
@@ -342,6 +351,7 @@ pub(crate) struct PackedEntry {
     mode: Mode,
     own_time: Option<i64>,
     details: [i64; 2],
+    given_back: GivenBack,
 }
 
 impl PackedEntry {
@@ -349,14 +359,20 @@ impl PackedEntry {
         let flagged_kind = bytes.try_get_u8().ok()?;
         let has = |flag: u8| flagged_kind & flag != 0;
         let kind = EntryKind::from_number(flagged_kind & !(entry_flag::OWN_TIME | entry_flag::DETAILS))?;
-        let mode = mode(bytes.try_get_u8().ok()?)?;
+        let flagged_mode = bytes.try_get_u8().ok()?;
+        let mode = mode(flagged_mode & !entry_flag::GIVEN_BACK)?;
         let ending = bytes.try_get_u16_le().ok()?;
         let bill = bytes.try_get_u32_le().ok()?;
         let amount = get_number(bytes)?;
         let moving = Moving::read(bytes)?;
         let own_time = if has(entry_flag::OWN_TIME) { Some(get_number(bytes)?) } else { None };
         let details = if has(entry_flag::DETAILS) { [get_number(bytes)?, get_number(bytes)?] } else { [0, 0] };
-        Some(Self { ending, amount, moving, kind, bill, mode, own_time, details })
+        let given_back = if flagged_mode & entry_flag::GIVEN_BACK == 0 {
+            GivenBack::default()
+        } else {
+            GivenBack { original: get_sequence(bytes)?, rounding: get_number(bytes)?, of_bill: get_number(bytes)? }
+        };
+        Some(Self { ending, amount, moving, kind, bill, mode, own_time, details, given_back })
     }
 
     fn with(self, ending: &Ending<'_>, block_time: i64) -> Option<Entry> {
@@ -375,6 +391,7 @@ impl PackedEntry {
             unbilled,
             reserved,
             details: self.details,
+            given_back: self.given_back,
             fingerprint: rest.fingerprint.to_le_bytes(),
             note: Note {
                 category: match rest.category {

@@ -16,8 +16,8 @@ use rusqlite::{Connection, OpenFlags, Transaction, ffi, params};
 use crate::domain::rules::Remembered;
 use crate::ledger::codec::journal::{decode_block, encode_block};
 use crate::ledger::codec::{
-    decode_account, decode_profile, decode_remembered, decode_reservation, encode_account, encode_profile, encode_remembered,
-    encode_reservation,
+    decode_account, decode_profile, decode_refund_key, decode_refunded, decode_remembered, decode_reservation, encode_account,
+    encode_profile, encode_refund_key, encode_refunded, encode_remembered, encode_reservation,
 };
 use crate::ledger::model::{Book, Changes, State};
 use crate::ledger::{Block, Found, Identity, LedgerError, LedgerId, NamePlace, Opening, Purpose, RequestKey, StoreSettings, fold_name};
@@ -31,16 +31,17 @@ const MAX_LOGGED: usize = 32_768;
 const TABLES: &str = "
     CREATE TABLE settings (settings TEXT NOT NULL);
     CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 0), sequence INTEGER NOT NULL, last_block BLOB NOT NULL,
-                        now INTEGER NOT NULL, rotated_at INTEGER NOT NULL, legacy_until INTEGER NOT NULL);
+                        now INTEGER NOT NULL, rotated_at INTEGER NOT NULL, legacy_until INTEGER NOT NULL,
+                        refunds_dropped_until INTEGER NOT NULL);
     CREATE TABLE accounts (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE changed_accounts (id INTEGER PRIMARY KEY, records BLOB NOT NULL);
     CREATE TABLE profiles (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE reservations (key BLOB PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE requests (id INTEGER PRIMARY KEY, records BLOB NOT NULL);
     CREATE TABLE older_requests (id INTEGER PRIMARY KEY, records BLOB NOT NULL);
-    CREATE TABLE undone (key BLOB PRIMARY KEY, amount INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE refunds (key BLOB PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE journal (first_sequence INTEGER PRIMARY KEY, block BLOB NOT NULL);
-    INSERT INTO state VALUES (0, 0, zeroblob(16), 0, 0, 0);
+    INSERT INTO state VALUES (0, 0, zeroblob(16), 0, 0, 0, 0);
 ";
 
 const ROTATE: &str = "
@@ -155,10 +156,21 @@ impl Store {
         let connection = &self.connection;
         let mut log = AccountLog::default();
         let mut book = Book {
-            state: connection.query_row("SELECT sequence, last_block, now, rotated_at, legacy_until FROM state", [], |row| {
-                let [now, rotated_at, legacy_until] = [row.get(2)?, row.get(3)?, row.get(4)?];
-                Ok(State { sequence: row.get(0)?, last_block: row.get(1)?, now, rotated_at, legacy_until })
-            })?,
+            state: connection.query_row(
+                "SELECT sequence, last_block, now, rotated_at, legacy_until, refunds_dropped_until FROM state",
+                [],
+                |row| {
+                    let [now, rotated_at, legacy_until] = [row.get(2)?, row.get(3)?, row.get(4)?];
+                    Ok(State {
+                        sequence: row.get(0)?,
+                        last_block: row.get(1)?,
+                        now,
+                        rotated_at,
+                        legacy_until,
+                        refunds_dropped_until: row.get(5)?,
+                    })
+                },
+            )?,
             ..Book::default()
         };
         each(connection, "SELECT id, record FROM accounts", |id: String, record| {
@@ -193,11 +205,10 @@ impl Store {
                 })
             })?;
         }
-        let mut statement = connection.prepare("SELECT key, amount FROM undone")?;
-        for row in statement.query_map([], |row| Ok((RequestKey(row.get(0)?), row.get(1)?)))? {
-            let (key, amount) = row?;
-            book.undone.insert(key, amount);
-        }
+        each(connection, "SELECT key, record FROM refunds", |key: Vec<u8>, record| {
+            book.refunds.insert(decode_refund_key(&key)?, decode_refunded(record)?);
+            Ok(())
+        })?;
         self.log.replace(log);
         Ok(book)
     }
@@ -250,10 +261,12 @@ impl Store {
             let ids: HashSet<&str> = log.accounts.iter().map(String::as_str).chain(accounts.iter().copied()).collect();
             write_accounts(&transaction, book, &ids)?;
         }
-        let State { sequence, last_block, now, rotated_at, legacy_until } = book.state;
+        let State { sequence, last_block, now, rotated_at, legacy_until, refunds_dropped_until } = book.state;
         transaction
-            .prepare_cached("UPDATE state SET sequence = ?1, last_block = ?2, now = ?3, rotated_at = ?4, legacy_until = ?5")?
-            .execute(params![sequence, last_block, now, rotated_at, legacy_until])?;
+            .prepare_cached(
+                "UPDATE state SET sequence = ?1, last_block = ?2, now = ?3, rotated_at = ?4, legacy_until = ?5, refunds_dropped_until = ?6",
+            )?
+            .execute(params![sequence, last_block, now, rotated_at, legacy_until, refunds_dropped_until])?;
         Ok(transaction)
     }
 
@@ -342,10 +355,14 @@ fn write_changes(transaction: &Transaction<'_>, book: &Book, changes: &Changes) 
     if !records.is_empty() {
         transaction.prepare_cached("INSERT INTO requests (records) VALUES (?1)")?.execute([records])?;
     }
-    for key in &changes.undone {
-        transaction
-            .prepare_cached("INSERT INTO undone VALUES (?1, ?2) ON CONFLICT DO UPDATE SET amount = excluded.amount")?
-            .execute(params![key.0, book.undone.get(key).copied().unwrap_or(0)])?;
+    for key in &changes.refunds {
+        let field = encode_refund_key(key);
+        match book.refunds.get(key) {
+            Some(refunded) => transaction
+                .prepare_cached("INSERT INTO refunds VALUES (?1, ?2) ON CONFLICT DO UPDATE SET record = excluded.record")?
+                .execute(params![field, encode_refunded(refunded)])?,
+            None => transaction.prepare_cached("DELETE FROM refunds WHERE key = ?1")?.execute([field])?,
+        };
     }
     if let Some(block) = &changes.block {
         transaction.prepare_cached("INSERT INTO journal VALUES (?1, ?2)")?.execute(params![block.first_sequence, encode_block(block)])?;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use super::{Book, Changes, NamePlace, RequestKey, State, fold_name};
 use crate::domain::account::{Account, Profile, Reservation};
-use crate::domain::rules::Remembered;
+use crate::domain::rules::{RefundKey, Refunded, Remembered};
 
 /// What a change replaced; None: there was nothing.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub(in crate::ledger) enum Before {
     Reservation(RequestKey, Option<Reservation>),
     /// Of the younger requests.
     Request(RequestKey, Option<Remembered>),
-    Undone(RequestKey, Option<i64>),
+    Refunded(RefundKey, Option<Refunded>),
     /// The older requests that a swap of the generations dropped.
     Rotated(HashMap<RequestKey, Remembered>),
 }
@@ -32,7 +32,7 @@ impl Book {
                 Before::Profile(id, profile) => self.put_back_profile(id, profile),
                 Before::Reservation(key, reservation) => self.put_back_reservation(key, reservation),
                 Before::Request(key, remembered) => put_back(&mut self.requests, key, remembered),
-                Before::Undone(key, sum) => put_back(&mut self.undone, key, sum),
+                Before::Refunded(key, refunded) => put_back(&mut self.refunds, key, refunded),
                 Before::Rotated(older) => self.requests = std::mem::replace(&mut self.older_requests, older),
             }
         }
@@ -72,7 +72,7 @@ mod tests {
 
     use super::*;
     use crate::domain::account::{Category, Currency, Mode, NonUsageBilling};
-    use crate::domain::command::{Action, Command, Create, Debit, Excess, Facts, LimitChange, Note, Reserve, Then, Undo};
+    use crate::domain::command::{Action, Command, Create, Debit, Excess, LimitChange, Note, Reserve, Then, Undo};
     use crate::domain::money::Quote;
     use crate::ledger::Order;
     use crate::ledger::model::{MAX_EXPIRIES, StepTime};
@@ -109,11 +109,7 @@ mod tests {
             allow_unusable: false,
         });
         let reserve = Reserve { amount: Quote::new(5, 0), minimum: None, validity: 1_000, grace: 1_000 };
-        let refund = Undo {
-            original: "charge".into(),
-            amount: Some(Quote::new(1, 0)),
-            facts: Facts { amount: 30_000, mode: Mode::Prepaid, bill: 1 },
-        };
+        let refund = Undo::of("charge".into(), Some(Quote::new(1, 0)));
         let rename = |name: &str| Action::Update { name: Some(name.into()), low_credit_threshold: None, non_usage_billing: None };
         let steps = [
             (0, vec![order("create", create)]),

@@ -2,7 +2,7 @@
 //!
 //! In the formats of `struct` (their names are in `script.rs`): `BATCH_FORMAT`, which holds now, how far ahead of Redis it may be, two
 //! ends of billing periods, window, block id, and how many accounts, requests and commands there are; the keys of the requests that it
-//! touches, each once; which of the requests may have a reservation, or a sum given back, and which of the accounts need their profile;
+//! touches, each once; which of the requests may have a reservation, and which of the accounts need their profile;
 //! and each command in `COMMAND_FORMAT`: kind, account, request, fingerprint, mantissa, scale, option. What few commands have follows as
 //! an extra: MessagePack of [original, first sent at, currency, detail]; then [`HAS_EXTRA`] is added to the option.
 //!
@@ -19,7 +19,7 @@ use redis::Value;
 use rmp::encode::{write_array_len, write_sint, write_str_len};
 
 use crate::domain::account::{Account, Category};
-use crate::domain::command::{Action, Debit, Excess, Kind, LimitChange, Reserve, TemporaryChange, Then, Until};
+use crate::domain::command::{Action, Debit, Excess, Facts, Kind, LimitChange, Reserve, TemporaryChange, Then, Undo, Until};
 use crate::domain::money::Quote;
 use crate::domain::outcome::{Answer, Charged, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
 use crate::ledger::codec::journal::{PackedEntry, put_account, put_ending};
@@ -120,7 +120,7 @@ pub fn encode(orders: &[Order], time: &StepTime, max_ahead: i64, block_id: [u8; 
     let mut request_places = Places::<RequestKey, BuildHasherDefault<DigestHasher>>::new(orders.len());
     let (mut ids, mut endings) = (Vec::with_capacity(orders.len() * 16), Vec::with_capacity(orders.len() * 80));
     let (mut keys, mut commands) = (Vec::with_capacity(orders.len() * 16), Vec::with_capacity(orders.len() * 40));
-    let (mut with_reservation, mut with_undone, mut with_profile) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut with_reservation, mut with_profile) = (Vec::new(), Vec::new());
     for order in orders {
         let command = &order.command;
         let (account, is_new) = account_places.of(command.account.as_str());
@@ -139,7 +139,6 @@ pub fn encode(orders: &[Order], time: &StepTime, max_ahead: i64, block_id: [u8; 
         match &command.action {
             Action::Authorize(_) => with_reservation.push(request),
             Action::Debit(_) | Action::Release { .. } if original > 0 => with_reservation.push(original),
-            Action::Refund(_) | Action::ReversePayment(_) | Action::ReverseWriteOff(_) => with_undone.push(original),
             Action::Update { .. } => with_profile.push(account),
             _ => {}
         }
@@ -159,7 +158,7 @@ pub fn encode(orders: &[Order], time: &StepTime, max_ahead: i64, block_id: [u8; 
         }
         put_ending(&mut endings, account, &order.rest);
     }
-    for list in [&mut with_reservation, &mut with_undone, &mut with_profile] {
+    for list in [&mut with_reservation, &mut with_profile] {
         list.sort_unstable();
         list.dedup();
     }
@@ -174,7 +173,7 @@ pub fn encode(orders: &[Order], time: &StepTime, max_ahead: i64, block_id: [u8; 
         batch.put_u16_le(u16::try_from(count).unwrap_or(u16::MAX));
     }
     batch.append(&mut keys);
-    let lists = [with_reservation, with_undone, with_profile];
+    let lists = [with_reservation, with_profile];
     lists.iter().for_each(|list| batch.put_u16_le(u16::try_from(list.len()).unwrap_or(u16::MAX)));
     lists.iter().flatten().for_each(|place| batch.put_u16_le(*place));
     batch.append(&mut commands);
@@ -234,7 +233,7 @@ fn put_detail(packed: &mut Packed, order: &Order) -> bool {
             put_reserve(packed, reserve, order, reservation.as_deref().unwrap_or_default());
         }
         Action::Refund(undo) | Action::ReversePayment(undo) | Action::ReverseWriteOff(undo) => {
-            packed.numbers(&[undo.facts.amount, undo.facts.mode as i64, i64::from(undo.facts.bill)]);
+            return put_facts(packed, undo);
         }
         Action::Convert { limit, .. } | Action::SetCreditLimit { limit, .. } => put_limit(packed, limit),
         Action::Create(create) => {
@@ -283,6 +282,23 @@ fn put_reserve(packed: &mut Packed, reserve: &Reserve, order: &Order, name: &str
     tail.extend_from_slice(account);
     tail.extend_from_slice(name.as_bytes());
     packed.bytes(&tail);
+}
+
+/// What was looked up of the original (sequence, kind, amount, bill, what was given back, up to where that is known) and of its bill
+/// (number, what was billed, what was refunded, up to where that is known). A kind, or a number, of 0: nothing. Returns whether there is
+/// any of it.
+fn put_facts(packed: &mut Packed, undo: &Undo) -> bool {
+    if undo.facts.is_none() && undo.bill.is_none() {
+        return false;
+    }
+    let sequence = |sequence: u64| i64::try_from(sequence).unwrap_or(i64::MAX);
+    let facts = undo.facts.map_or([0; 6], |facts| {
+        let Facts { amount, bill, given_back, .. } = facts;
+        [sequence(facts.sequence), facts.kind as i64, amount, i64::from(bill), given_back, sequence(facts.known_until)]
+    });
+    let bill = undo.bill.map_or([0; 4], |bill| [i64::from(bill.bill), bill.billed, bill.refunded, sequence(bill.known_until)]);
+    packed.numbers(&[facts.as_slice(), &bill].concat());
+    true
 }
 
 /// Permanent limit; what to do with the temporary one (0 keep, 1 remove, 2 until an instant, 3 for so long); it, and its end.

@@ -12,7 +12,9 @@ use super::opening::connect;
 use super::prepare::check_server;
 use super::script::{FORMAT_VERSION, INITIALIZE, NEVER};
 use super::stored::{Places, Stored};
-use crate::ledger::codec::{encode_account, encode_place, encode_profile, encode_remembered, encode_reservation};
+use crate::ledger::codec::{
+    encode_account, encode_place, encode_profile, encode_refund_key, encode_refunded, encode_remembered, encode_reservation,
+};
 use crate::ledger::model::{Book, State};
 use crate::ledger::{LedgerId, Purpose, StoreSettings};
 
@@ -68,7 +70,7 @@ impl Installation {
         for (key, requests) in [(younger, &book.requests), (older, &book.older_requests)] {
             self.put(key, requests.iter().map(|(key, remembered)| (key.0.to_vec(), encode_remembered(remembered)))).await?;
         }
-        self.put(keys.refunds(), book.undone.iter().map(|(key, amount)| (key.0.to_vec(), amount.to_le_bytes().to_vec()))).await?;
+        self.put(keys.refunds(), book.refunds.iter().map(|(key, refunded)| (encode_refund_key(key), encode_refunded(refunded)))).await?;
         self.rank(keys.expiries(), book.expiries.iter().map(|(at, key)| (*at, key.0.to_vec()))).await?;
         let by_account = book.reservations.iter().map(|(key, reservation)| {
             let place = [reservation.account.as_bytes(), b"\0", &key.0].concat();
@@ -117,7 +119,7 @@ impl Installation {
 
 /// The script's `STATE_FORMAT`: the state of a partition, which is the field of the accounts that has no name.
 fn encode_state(book: &Book) -> Vec<u8> {
-    let State { sequence, last_block, now, rotated_at, legacy_until } = book.state;
+    let State { sequence, last_block, now, rotated_at, refunds_dropped_until, legacy_until } = book.state;
     let next_expiry = book.expiries.first().map_or(NEVER, |(at, _)| *at);
     let mut bytes = FORMAT_VERSION.to_le_bytes().to_vec();
     bytes.extend(sequence.to_le_bytes());
@@ -132,5 +134,6 @@ fn encode_state(book: &Book) -> Vec<u8> {
     let generation = 0_u32;
     bytes.extend(generation.to_le_bytes());
     bytes.extend(legacy_until.to_le_bytes());
+    bytes.extend(refunds_dropped_until.to_le_bytes());
     bytes
 }

@@ -12,7 +12,7 @@ use crate::domain::money::{MAX_COMMANDED_UNITS, MAX_UNITS};
 use crate::domain::outcome::{Refusal, Verdict};
 use crate::domain::rules::{Ended, MAX_OPEN_RESERVATIONS, MAX_SENT_AHEAD};
 use crate::ledger::codec::journal::{ACCOUNT_ONLY, entry_flag};
-use crate::ledger::codec::{MOVING_BYTES, flag};
+use crate::ledger::codec::{MOVING_BYTES, REFUNDED_BYTES, flag};
 use crate::ledger::model::MAX_EXPIRIES;
 
 /// The version of keys and records. A store of another version is refused.
@@ -28,6 +28,7 @@ const BATCH_FILES: &str = concat!(
     include_str!("lua/formulas.lua"),
     include_str!("lua/charging.lua"),
     include_str!("lua/wallet.lua"),
+    include_str!("lua/undo.lua"),
     include_str!("lua/step.lua"),
     include_str!("lua/straight.lua"),
     include_str!("lua/write.lua"),
@@ -87,8 +88,8 @@ const KEYS: [&str; 10] =
     ["ACCOUNTS", "PROFILES", "RESERVATIONS", "EXPIRIES", "BY_ACCOUNT", "REQUESTS_0", "REQUESTS_1", "REFUNDS", "JOURNAL", "NAMES"];
 
 /// Stored records, which [`crate::ledger::codec`] packs and unpacks too, and the batch, which [`super::batch`] packs.
-const FORMATS: [(&str, &str); 14] = [
-    ("STATE_FORMAT", "<I4i8i8i8i8i8Bi8c16I4i8"),
+const FORMATS: [(&str, &str); 15] = [
+    ("STATE_FORMAT", "<I4i8i8i8i8i8Bi8c16I4i8i8"),
     ("ACCOUNT_FORMAT", "<i7i7i7i7i7i7i7I4BBBBBI4i7I4I4"),
     ("STRAIGHT_FORMAT", "<i7i7i7i7i7i7i7I4BBB"),
     ("RESERVATION_FORMAT", "<i7i7i7"),
@@ -101,6 +102,7 @@ const FORMATS: [(&str, &str); 14] = [
     ("ENDING_FORMAT", "<I2I4c0"),
     ("BATCH_FORMAT", "<i8i8i8i8i8c16I2I2I2"),
     ("COMMAND_FORMAT", "<BI2I2c8i8bI2"),
+    ("REFUNDED_FORMAT", "<i7i7i7i7"),
     ("PROFILE_FORMAT", "<i8i8I2c0"),
 ];
 
@@ -150,6 +152,8 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("ACCOUNT_ONLY", i64::from(ACCOUNT_ONLY)),
         ("OWN_TIME", i64::from(entry_flag::OWN_TIME)),
         ("DETAILS", i64::from(entry_flag::DETAILS)),
+        ("GIVEN_BACK", i64::from(entry_flag::GIVEN_BACK)),
+        ("REFUNDED_BYTES", REFUNDED_BYTES as i64),
         ("ACTIVE", Status::Active as i64),
         ("SUSPENDED", Status::Suspended as i64),
         ("CLOSED", Status::Closed as i64),
@@ -292,7 +296,7 @@ mod tests {
             let (line, _) = (1..).zip(BATCH_FILES.lines()).find(|(_, line)| line.contains(part)).unwrap();
             !BATCH.is_before_writes(line)
         };
-        let writes = ["'HSET', RESERVATIONS", "'HSET', REFUNDS", "'ZREM', NAMES", "younger_requests, unpack", "'XADD'", "'SPUBLISH'"];
+        let writes = ["'HSET', RESERVATIONS", "'HSET', REFUNDS", "'ZREM', NAMES", "'HSET', younger_requests", "'XADD'", "'SPUBLISH'"];
         assert!(writes.into_iter().all(is_late));
         assert!(!["'HMGET', ACCOUNTS", "'HMGET', RESERVATIONS, unpack(keys)", "local function step(n)"].into_iter().any(is_late));
     }

@@ -54,7 +54,7 @@ const ADJUSTMENTS: Table = Table { name: "adjustments", columns: &[("account", T
 // The kinds are those of the index.
 const CHARGES: Table = Table {
     name: "(SELECT account, request_id, request_key, bill, kind, category, item, unit, description FROM entries \
-           WHERE kind IN (3, 4, 5, 8, 23)) AS charges",
+           WHERE kind IN (3, 4, 5, 8, 23, 24)) AS charges",
     columns: &[("request_key", Type::Number)],
     on_conflict: "",
 };

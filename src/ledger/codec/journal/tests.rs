@@ -18,6 +18,7 @@ fn a_block_comes_back_as_it_was_stored() {
         unbilled: 1 << 51,
         reserved: 4,
         details: [-1, 7],
+        given_back: GivenBack { original: 1 << 40, rounding: -3, of_bill: 8 },
         fingerprint: *b"12345678",
         note: Note {
             category: Some(Category::Hardware),

@@ -131,35 +131,3 @@ handlers[RELEASE] = function(account, n)
   end_reservation(q, RELEASED)
   decide(DONE, open[1])
 end
-
--- How much of an earlier entry is given back now: never more than is left of it. Else nothing, and why.
-local function undo_amount(account, original_amount)
-  local asked, refused
-  if scale >= 0 then
-    asked, refused = units(mantissa, scale, account[DECIMALS])
-    if refused then return nil, refused end
-  end
-  if account[STATUS] == CLOSED then return nil, ACCOUNT_CLOSED end
-  local left = original_amount - undone[original]
-  local amount = asked or left
-  if amount > left or amount <= 0 then return nil, EXCEEDS_ORIGINAL end
-  return amount
-end
-
-handlers[REFUND] = function(account, n)
-  local facts, q = detail, original
-  local amount, refused = undo_amount(account, facts[1])
-  if refused then return refused end
-  local balance, unbilled, entry_kind = account[BALANCE], account[UNBILLED], REFUNDED_BALANCE
-  if facts[2] == POSTPAID and facts[3] == account[OPEN_BILL] then
-    unbilled, entry_kind = unbilled - amount, REFUNDED_UNBILLED
-  else
-    balance = balance + amount
-  end
-  if not is_within_range(balance, unbilled, account[RESERVED]) then return BALANCE_OUT_OF_RANGE end
-  account[BALANCE], account[UNBILLED] = balance, unbilled
-  undone[q] = undone[q] + amount
-  dirty_undone[q] = true
-  record(entry_kind, account, amount, undone[q], facts[3])
-  decide(DONE, amount)
-end

@@ -56,6 +56,9 @@ local moves_money = {
 
 -- Numbers an entry, and appends it. Most need neither details nor a time of their own. What was due by itself has the latter, and of the
 -- command's ending only the account.
+-- What the command gives back, of a refund or a reversal: the original's sequence, how the credit was rounded, what was refunded of the bill.
+local given_back
+
 local function push(entry_kind, account, bill, amount, balance, first_detail, second_detail, time)
   sequence = sequence + 1
   local own = 0
@@ -70,8 +73,12 @@ local function push(entry_kind, account, bill, amount, balance, first_detail, se
   if first_detail ~= 0 or second_detail ~= 0 then
     entry_kind, more = entry_kind + DETAILS, more .. pack('<i7i7', first_detail, second_detail)
   end
+  local mode = account[MODE]
+  if given_back then
+    mode, more = mode + GIVEN_BACK, more .. pack('<i7i7i7', given_back[1], given_back[2], given_back[3])
+  end
   entries[entry_count + 1] =
-    pack(ENTRY_FORMAT, entry_kind, account[MODE], ending, bill, amount, balance, account[UNBILLED], account[RESERVED], own)
+    pack(ENTRY_FORMAT, entry_kind, mode, ending, bill, amount, balance, account[UNBILLED], account[RESERVED], own)
   entries[entry_count + 2] = more
   entry_count = entry_count + 2
 end

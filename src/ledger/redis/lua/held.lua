@@ -7,7 +7,8 @@ local function make_rules()
 local original, detail
 
 local reservations, was_open, moved, dirty_reservations = {}, {}, {}, {}
-local undone, dirty_undone = {}, {}
+-- Sums that were given back, by their fields: read when they are needed.
+local refunds, dirty_refunds = {}, {}
 local profiles, dirty_profiles = {}, {}
 local dirty_requests = {}
 
@@ -24,16 +25,8 @@ if reservation_count > 0 then
     end
   end
 end
-if undone_count > 0 then
-  local places, keys = unpack_list('I2', undone_count, batch, held_at + 2 * reservation_count), {}
-  for i = 1, undone_count do keys[i] = request_keys[places[i]] end
-  local stored = call('HMGET', REFUNDS, unpack(keys))
-  for i = 1, undone_count do
-    undone[places[i]] = stored[i] and unpack_struct('<i8', stored[i]) or 0
-  end
-end
 if profile_count > 0 then
-  local places, ids = unpack_list('I2', profile_count, batch, held_at + 2 * (reservation_count + undone_count)), {}
+  local places, ids = unpack_list('I2', profile_count, batch, held_at + 2 * reservation_count), {}
   for i = 1, profile_count do ids[i] = account_ids[places[i]] end
   local stored = call('HMGET', PROFILES, unpack(ids))
   for i = 1, profile_count do
@@ -85,8 +78,8 @@ local function write_held()
   end
 
   local writes, w = {}, 0
-  for q in pairs(dirty_undone) do
-    writes[w + 1], writes[w + 2] = request_keys[q], pack('<i8', undone[q])
+  for field in pairs(dirty_refunds) do
+    writes[w + 1], writes[w + 2] = field, pack(REFUNDED_FORMAT, unpack(refunds[field]))
     w = w + 2
   end
   if w > 0 then call('HSET', REFUNDS, unpack(writes)) end

@@ -50,12 +50,13 @@ account_ids[account_count + 1] = ''
 local request_keys
 request_keys, batch_at = unpack_list('c16', request_count, batch, batch_at)
 -- Which of these few commands touch is for the rules to read: so many numbers of two bytes each.
-local reservation_count, undone_count, profile_count, held_at = unpack_struct('<I2I2I2', batch, batch_at)
-batch_at = held_at + 2 * (reservation_count + undone_count + profile_count)
+local reservation_count, profile_count, held_at = unpack_struct('<I2I2', batch, batch_at)
+batch_at = held_at + 2 * (reservation_count + profile_count)
 
 local accounts = call('HMGET', ACCOUNTS, unpack(account_ids))
 if not accounts[account_count + 1] then return { err = 'EMPTYSTORE the store is empty' } end
-local version, sequence, last_now, checked_at, next_expiry, rotated_at, has_older, watched_until, last_block, generation, legacy_until =
+local version, sequence, last_now, checked_at, next_expiry, rotated_at, has_older, watched_until, last_block, generation, legacy_until,
+  refunds_dropped_until =
   unpack_struct(STATE_FORMAT, accounts[account_count + 1])
 if version ~= FORMAT_VERSION then return { err = 'BADSTORE unknown format version' } end
 local first_sequence, state_now, is_state_dirty = sequence + 1, last_now, false

@@ -25,8 +25,10 @@ local function step(n)
 
   -- A close that is due becomes real only with an accepted command.
   local entries_before, sequence_before, is_closed = entry_count, sequence, false
+  closed_bill = 0
   if account and account[PERIOD_END] ~= 0 and account[PERIOD_END] <= now then
     is_closed = true
+    closed_bill, closed_sum = account[OPEN_BILL], account[UNBILLED]
     cut_bill(PERIOD_CLOSED, account, account[PERIOD_END])
   end
 

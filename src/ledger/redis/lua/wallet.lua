@@ -153,23 +153,6 @@ handlers[WITHDRAW] = function(account, n)
   return move_balance(account, WITHDRAWN, amount, -amount)
 end
 
-local function reverse(account, entry_kind)
-  local q = original
-  local amount, refused = undo_amount(account, detail[1])
-  if refused then return refused end
-  local balance = account[BALANCE] - amount
-  if not is_within_range(balance, account[UNBILLED], account[RESERVED]) then return BALANCE_OUT_OF_RANGE end
-  account[BALANCE] = balance
-  undone[q] = undone[q] + amount
-  dirty_undone[q] = true
-  record(entry_kind, account, amount, undone[q], 0)
-  decide(DONE, amount)
-end
-
-handlers[REVERSE_PAYMENT] = function(account, n) return reverse(account, PAYMENT_REVERSED) end
-
-handlers[REVERSE_WRITE_OFF] = function(account, n) return reverse(account, WRITE_OFF_REVERSED) end
-
 local function set_status(account, status, entry_kind)
   if account[STATUS] == status then return decide(UNCHANGED, 0) end
   account[STATUS] = status

@@ -1,0 +1,91 @@
+//! Looks up what the step asks for that decides on a refund or a reversal: by an index of the billing store where there is one, and in the
+//! journal, for what that has not taken in yet.
+
+use super::{Billing, BillingError};
+use crate::domain::command::{Action, BillFacts, Command, Facts, Undo};
+use crate::domain::entry::EntryKind;
+use crate::domain::outcome::Refusal;
+use crate::domain::rules::originals_of;
+use crate::ledger::{Ledger, LedgerError};
+
+/// What became of a search.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LookedUp {
+    /// The command, with what the step asked for.
+    Completed(Box<Command>),
+    /// There never was such a charge.
+    NeverWas,
+    /// Nobody knows it any more.
+    NoLongerKnown,
+}
+
+/// Why nothing could be looked up.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LookUpError {
+    /// The ledger gave no answer.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The billing store gave none.
+    #[error(transparent)]
+    Billing(#[from] BillingError),
+}
+
+/// Completes a command by what the step asked for: [`Refusal::OriginalNeeded`] or [`Refusal::BillNeeded`].
+pub async fn look_up(ledger: &Ledger, billing: Option<&Billing>, mut command: Command, needed: Refusal) -> Result<LookedUp, LookUpError> {
+    let Some((undo, is_wanted)) = originals_of(&command.action) else { return Ok(LookedUp::NeverWas) };
+    let account = &command.account;
+    let mut facts = undo.facts;
+    if needed == Refusal::OriginalNeeded {
+        facts = match original(ledger, billing, account, &undo.original, is_wanted).await? {
+            (None, is_whole) => return Ok(if is_whole { LookedUp::NeverWas } else { LookedUp::NoLongerKnown }),
+            (found, _) => found,
+        };
+    }
+    let number = match facts {
+        Some(Facts { kind: EntryKind::ChargedUnbilled, bill, .. }) => Some(bill),
+        Some(_) => None,
+        None => ledger.remembered_bill(account, &undo.original).await?,
+    };
+    let bill = match number {
+        Some(number) => bill_sums(ledger, billing, account, number).await?,
+        None => None,
+    };
+    if bill.is_none() && needed == Refusal::BillNeeded {
+        return Ok(LookedUp::NoLongerKnown);
+    }
+    if let Action::Refund(undo) | Action::ReversePayment(undo) | Action::ReverseWriteOff(undo) = &mut command.action {
+        *undo = Undo { facts, bill, ..undo.clone() };
+    }
+    Ok(LookedUp::Completed(Box::new(command)))
+}
+
+/// The original, and whether all was looked through.
+async fn original(
+    ledger: &Ledger,
+    billing: Option<&Billing>,
+    account: &str,
+    id: &str,
+    is_wanted: fn(EntryKind) -> bool,
+) -> Result<(Option<Facts>, bool), LookUpError> {
+    let mut known_until = 0;
+    if let Some(billing) = billing {
+        known_until = billing.known_until(ledger.partition_of(account)).await?;
+        if let Some(found) = billing.original(account, id, is_wanted, known_until).await? {
+            return Ok((Some(found), true));
+        }
+    }
+    let searched = ledger.original(account, id, is_wanted, known_until).await?;
+    Ok((searched.found, searched.is_whole))
+}
+
+/// The sums of a bill; none: it is not known any more, or not cut.
+async fn bill_sums(ledger: &Ledger, billing: Option<&Billing>, account: &str, bill: u32) -> Result<Option<BillFacts>, LookUpError> {
+    let mut known_until = 0;
+    if let Some(billing) = billing {
+        known_until = billing.known_until(ledger.partition_of(account)).await?;
+        if let Some(found) = billing.bill_sums(account, bill, known_until).await? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(ledger.bill_sums(account, bill, known_until).await?.found)
+}

@@ -1,0 +1,103 @@
+//! What the journal says of earlier charges, payments and bills: for refunds and reversals that the step cannot decide by what it remembers.
+
+use super::{Ledger, LedgerError, RequestKey};
+use crate::domain::command::{BillFacts, Facts};
+use crate::domain::entry::{Entry, EntryKind};
+
+/// What a search of the journal has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Searched<T> {
+    /// What was found.
+    pub found: Option<T>,
+    /// Whether all was looked through that was to be. Else what was not found may be there.
+    pub is_whole: bool,
+}
+
+impl Ledger {
+    /// The bill of a charge that is remembered.
+    pub async fn remembered_bill(&self, account: &str, request_id: &str) -> Result<Option<u32>, LedgerError> {
+        let remembered = self.engine.remembered(self.partition_of(account), RequestKey::of(account, request_id)).await?;
+        Ok(remembered.and_then(|remembered| remembered.decision.charged).map(|charged| charged.bill))
+    }
+
+    /// The last charge (payment, write-off) of that request id above a sequence, and what was given back of it: by a bounded search of the
+    /// journal, from its end.
+    pub async fn original(
+        &self,
+        account: &str,
+        request_id: &str,
+        is_wanted: fn(EntryKind) -> bool,
+        above: u64,
+    ) -> Result<Searched<Facts>, LedgerError> {
+        let mut given_back = Vec::new();
+        self.search(account, above, |sequence, entry, known_until| {
+            if entry.account != account {
+                return None;
+            }
+            if gives_back(entry.kind, is_wanted) && entry.refers_to == request_id {
+                given_back.push((entry.given_back.original, entry.details[0]));
+            }
+            if entry.request_id != request_id || !is_wanted(entry.kind) {
+                return None;
+            }
+            // Newest first. Those of format version 2 name no original, and so mean the last of that id.
+            let last = given_back.iter().find(|(original, _)| [0, sequence].contains(original));
+            let given_back = last.map_or(0, |(_, sum)| *sum);
+            Some(Facts { sequence, kind: entry.kind, amount: entry.amount, bill: entry.bill, given_back, known_until })
+        })
+        .await
+    }
+
+    /// The sums of a bill that was cut above a sequence: by a bounded search of the journal, from its end.
+    pub async fn bill_sums(&self, account: &str, bill: u32, above: u64) -> Result<Searched<BillFacts>, LedgerError> {
+        let (mut refunded, mut of_version_2) = (0, 0);
+        self.search(account, above, |_, entry, known_until| {
+            if entry.account != account {
+                return None;
+            }
+            if entry.kind == EntryKind::RefundedBalance && entry.details[1] == i64::from(bill) {
+                refunded = refunded.max(entry.given_back.of_bill);
+                of_version_2 += if entry.given_back.original == 0 { entry.amount } else { 0 };
+            }
+            let is_cut = matches!(entry.kind, EntryKind::PeriodClosed | EntryKind::FinalBilled) && entry.bill == bill;
+            let refunded = if refunded > 0 { refunded } else { of_version_2 };
+            is_cut.then_some(BillFacts { bill, billed: entry.amount, refunded, known_until })
+        })
+        .await
+    }
+
+    /// Looks through the journal from its end down to a sequence, until something is found. It says with each entry up to which sequence
+    /// the journal was looked through before.
+    async fn search<T>(
+        &self,
+        account: &str,
+        above: u64,
+        mut look_at: impl FnMut(u64, &Entry, u64) -> Option<T>,
+    ) -> Result<Searched<T>, LedgerError> {
+        let (mut found, mut newest, mut oldest) = (None, None, u64::MAX);
+        let has_ended = self
+            .scan(account, None, |sequence, entry| {
+                if sequence <= above {
+                    oldest = oldest.min(above + 1);
+                    return false;
+                }
+                oldest = sequence;
+                found = look_at(sequence, &entry, *newest.get_or_insert(sequence));
+                found.is_none()
+            })
+            .await?;
+        // Down to what others know, or to the beginning of a journal that nothing was cut off of.
+        let is_whole = oldest <= above + 1 || (has_ended && oldest == u64::MAX);
+        Ok(Searched { found, is_whole })
+    }
+}
+
+/// Whether an entry of this kind gives back one of the wanted kinds.
+fn gives_back(kind: EntryKind, is_wanted: fn(EntryKind) -> bool) -> bool {
+    match kind {
+        EntryKind::RefundedBalance | EntryKind::RefundedUnbilled => is_wanted(EntryKind::ChargedBalance),
+        EntryKind::PaymentReversed => is_wanted(EntryKind::ToppedUp),
+        EntryKind::WriteOffReversed => is_wanted(EntryKind::WrittenOff),
+        _ => false,
+    }
+}
