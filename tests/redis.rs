@@ -14,9 +14,9 @@ use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Command, Create, Debit, Excess, LimitChange, Note, Then};
 use tollgate::domain::money::Quote;
 use tollgate::domain::outcome::{Outcome, Verdict};
-use tollgate::ledger::redis::{RedisOptions, announce};
+use tollgate::ledger::redis::{RedisLedger, RedisOptions, announce};
 use tollgate::ledger::watch::Watchers;
-use tollgate::ledger::{Engine, Ledger, LedgerError, Order, StoreSettings};
+use tollgate::ledger::{Engine, Ledger, LedgerError, Opening, Order, Purpose, StoreSettings};
 
 fn settings() -> StoreSettings {
     StoreSettings { partitions: 4, billing_time_zone: "UTC".into(), window: 86_400_000 }
@@ -113,6 +113,54 @@ async fn a_store_that_was_initialized_otherwise_is_refused() {
     server.command(&["SET", &key, stored.trim()]);
     let error = support::connect(options, settings(), Clock::running(TimeZone::UTC)).await.unwrap_err();
     assert!(format!("{error:#}").contains("version 10"), "{error:#}");
+}
+
+#[tokio::test]
+async fn creating_a_ledger_makes_one_however_many_do_so_and_whatever_interrupts_them() {
+    let server = RedisServer::redis();
+    let options = options(&server);
+    let open = |opening| RedisLedger::open(options.clone(), settings(), opening);
+    let refused = open(Opening::Serving).await.unwrap_err();
+    assert!(format!("{refused:#}").contains("the store is empty"), "{refused:#}");
+    assert_eq!(server.command(&["KEYS", "*"]).trim(), "");
+
+    let create = || open(Opening::Creating(Purpose::Bench));
+    let created = futures_util::future::try_join_all((0..8).map(|_| create())).await.unwrap();
+    let id = created[0].identity().id;
+    assert!(created.iter().all(|ledger| ledger.identity().id == id));
+    assert_eq!(open(Opening::Existing).await.unwrap().identity(), created[0].identity());
+
+    // Interrupted, it is nothing to be served, and is done again.
+    let key = format!("{}:settings", options.store_name);
+    let whole = server.command(&["GET", &key]);
+    server.command(&["SET", &key, whole.replace("\"is_being_created\":false", "\"is_being_created\":true").trim()]);
+    for key in server.command(&["KEYS", "*{3*"]).lines() {
+        server.command(&["DEL", key]);
+    }
+    for opening in [Opening::Existing, Opening::Serving] {
+        let refused = open(opening).await.unwrap_err();
+        assert!(format!("{refused:#}").contains("being created"), "{refused:#}");
+    }
+    let again = create().await.unwrap();
+    assert_eq!(again.identity(), created[0].identity());
+    again.connect(Clock::running(TimeZone::UTC)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_partition_of_another_ledger_is_refused_and_so_is_one_that_is_gone() {
+    let server = RedisServer::redis();
+    let options = options(&server);
+    let ledger = RedisLedger::open(options.clone(), settings(), Opening::Creating(Purpose::Charging)).await.unwrap();
+    let key = format!("{}:settings", options.store_name);
+    let keys = server.command(&["KEYS", "*}:settings"]);
+    let copy = keys.lines().next().unwrap();
+    let (mine, theirs) = (ledger.identity().id.to_string(), "00000000-0000-4000-8000-000000000000");
+    server.command(&["SET", copy, server.command(&["GET", &key]).replace(&mine, theirs).trim()]);
+    let refused = format!("{:#}", ledger.connect(Clock::running(TimeZone::UTC)).await.unwrap_err());
+    assert!(refused.contains(&mine) && refused.contains(theirs) && refused.contains(copy), "{refused}");
+    server.command(&["DEL", copy]);
+    let refused = format!("{:#}", ledger.connect(Clock::running(TimeZone::UTC)).await.unwrap_err());
+    assert!(refused.contains("lost a part") && refused.contains(copy), "{refused}");
 }
 
 #[tokio::test]
