@@ -304,7 +304,8 @@ impl Total {
 
     fn add(&mut self, entry: &Entry) {
         let one = Self::of(entry);
-        self.amount += one.amount;
+        // A sum that cannot be kept is held back with its document: it does not add up.
+        self.amount = self.amount.saturating_add(one.amount);
         self.quantity = match (self.quantity, one.quantity) {
             (Some(sum), Some(quantity)) => Some(sum.checked_add(quantity).unwrap_or(sum)),
             (sum, quantity) => sum.or(quantity),

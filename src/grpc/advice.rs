@@ -1,4 +1,4 @@
-//! What to consider after a conversion, in the order of importance. None if nothing was converted.
+//! What to consider after a conversion, in the order of importance, or after a refund. None if nothing was converted.
 //!
 //! What the account's history and its bills say is asked of the billing store, but only for a moment: "unknown" is an answer, and a
 //! conversion never fails or waits for it.
@@ -185,6 +185,25 @@ fn to_prepaid(decided: &Decided, known: &Known) -> Vec<Advice> {
         advice.push(piece(AdviceTopic::RenewedLimit, text));
     }
     advice
+}
+
+/// The advice on a refund: what was written off of the account's debts and not reversed, if the billing store says so at once.
+pub async fn after_refund(front: &Front, decided: &Decided) -> Vec<Advice> {
+    let Some(billing) = &front.billing else { return Vec::new() };
+    let account = &decided.outcome.account;
+    let asked = deadline::addition(PATIENCE, billing.written_off(&decided.subject.command.account)).await;
+    match asked {
+        Some(Ok(written_off @ 1..)) => {
+            let text = format!(
+                "{} {} of what the customer owed were written off. Reverse the write-off first, so that nobody is paid out what they never \
+                 paid.",
+                amount(account, written_off),
+                account.currency.code()
+            );
+            vec![piece(AdviceTopic::WrittenOff, text)]
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn piece(topic: AdviceTopic, text: impl Into<String>) -> Advice {

@@ -45,7 +45,14 @@ impl ChargingService for Charging {
     }
 
     async fn refund(&self, request: Request<v1::RefundRequest>) -> Result<Response<v1::RefundResponse>, Status> {
-        self.front.answer(request, read::refund, render::refund).await
+        let front = &self.front;
+        front
+            .bounded(request, async |request| {
+                let decided = front.decide(front.read(request, Position::default(), read::refund)?).await?;
+                let advice = advice::after_refund(front, &decided).await;
+                Ok(v1::RefundResponse { advice, ..render::refund(&decided) })
+            })
+            .await
     }
 
     async fn convert(&self, request: Request<v1::ConvertRequest>) -> Result<Response<v1::ConvertResponse>, Status> {

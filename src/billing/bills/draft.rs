@@ -218,8 +218,7 @@ impl CutBill {
     }
 
     fn wallet(&self) -> Wallet {
-        let sum =
-            |kinds: &[EntryKind]| self.totals.iter().filter(|total| kinds.contains(&total.kind)).map(|total| total.amount).sum::<i64>();
+        let sum = |kinds: &[EntryKind]| added(self.totals.iter().filter(|total| kinds.contains(&total.kind)).map(|total| total.amount));
         Wallet {
             opening: self.opening,
             paid_in: sum(&[EntryKind::ToppedUp, EntryKind::PaymentRecorded]),
@@ -228,8 +227,8 @@ impl CutBill {
             refunded: sum(&[EntryKind::RefundedBalance]),
             withdrawn: -sum(&[EntryKind::Withdrawn]),
             // The bill's own rounding of the amount due comes behind its balance; another is what a closing rounded off.
-            adjusted: sum(&[EntryKind::Adjusted, EntryKind::AmountDueRounded]) - self.due_rounding,
-            written_off: sum(&[EntryKind::WrittenOff]) - sum(&[EntryKind::WriteOffReversed]),
+            adjusted: sum(&[EntryKind::Adjusted, EntryKind::AmountDueRounded]).saturating_sub(self.due_rounding),
+            written_off: sum(&[EntryKind::WrittenOff]).saturating_sub(sum(&[EntryKind::WriteOffReversed])),
             invoiced: self.single[0],
             rounded: self.single[1],
             closing: self.balance,
@@ -240,20 +239,25 @@ impl CutBill {
     fn differences(&self, document: &Document, wallet: &Wallet) -> String {
         let show = |units| self.denomination.show(units);
         let mut differences = Vec::new();
-        let items: i64 = document.items.iter().map(|item| item.amount).sum();
+        let items = added(document.items.iter().map(|item| item.amount));
         if items != self.closed {
-            let (sum, closed, difference) = (show(items), show(self.closed), show(items - self.closed));
+            let (sum, closed, difference) = (show(items), show(self.closed), show(items.saturating_sub(self.closed)));
             differences.push(format!("the items add up to {sum}, but the ledger closed {closed}: a difference of {difference}"));
         }
         let Wallet { opening, paid_in, reversed, charged, refunded, withdrawn, adjusted, written_off, invoiced, rounded, closing } =
             *wallet;
-        let moved = opening + paid_in + reversed + charged + refunded + withdrawn + adjusted + written_off + invoiced + rounded;
+        let moved = added([opening, paid_in, reversed, charged, refunded, withdrawn, adjusted, written_off, invoiced, rounded].into_iter());
         if moved != closing {
-            let (sum, closed, difference) = (show(moved), show(closing), show(moved - closing));
+            let (sum, closed, difference) = (show(moved), show(closing), show(moved.saturating_sub(closing)));
             differences.push(format!("the balance adds up to {sum}, but the ledger closed at {closed}: a difference of {difference}"));
         }
         differences.join("; ")
     }
+}
+
+/// A sum. One that cannot be kept does not add up, so that its document is held back.
+fn added(amounts: impl Iterator<Item = i64>) -> i64 {
+    amounts.fold(0, i64::saturating_add)
 }
 
 impl Total {

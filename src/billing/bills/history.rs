@@ -98,6 +98,14 @@ impl Billing {
         Ok(month)
     }
 
+    /// What was written off of an account's debts, less what was taken back of that.
+    pub async fn written_off(&self, account: &str) -> Result<i64, BillingError> {
+        let sql = "SELECT CAST(COALESCE(SUM(CASE kind WHEN 24 THEN amount ELSE -amount END), 0) AS BIGINT) AS amount FROM totals \
+                   WHERE account = $1 AND kind IN (24, 25)";
+        let row = sqlx::query(sql).bind(account.to_owned()).fetch_one(self.store().pool()).await?;
+        Ok(row.try_get("amount")?)
+    }
+
     /// How far the document of the month before `now` is.
     pub async fn last_month(&self, account: &str, now: Millis) -> Result<MonthBill, BillingError> {
         let (boundary, _) = month_of(now, &self.settings().zone()?)?;

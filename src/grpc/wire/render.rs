@@ -147,7 +147,12 @@ pub fn release(decided: &Decided) -> v1::ReleaseResponse {
 /// The answer to a Refund.
 #[must_use]
 pub fn refund(decided: &Decided) -> v1::RefundResponse {
-    v1::RefundResponse { refunded: decided.money(decided.decision.amount), credit: decided.credit(), replayed: decided.outcome.replayed }
+    v1::RefundResponse {
+        refunded: decided.money(decided.decision.amount),
+        credit: decided.credit(),
+        replayed: decided.outcome.replayed,
+        advice: Vec::new(),
+    }
 }
 
 /// The answer to a Convert, with advice by what is known besides.

@@ -1,6 +1,6 @@
 //! A debt is given up once, and what was given up can be due again.
 
-use tollgate::grpc::v1::{self, ChargeCategory, EntryKind, NonUsageBilling, PaymentMode};
+use tollgate::grpc::v1::{self, AdviceTopic, ChargeCategory, EntryKind, NonUsageBilling, PaymentMode};
 use tonic_types::StatusExt;
 
 use super::{debtor, operator, reason, stages};
@@ -82,6 +82,35 @@ async fn of_a_write_off_no_more_is_taken_back_than_it_gave_up() {
         let refused = client.billing.reverse_write_off(reversal("b5", "debt", None)).await;
         assert_eq!(reason(&refused), "WRITE_OFF_NOT_FOUND", "{}", stage.engine);
     }
+}
+
+#[tokio::test]
+async fn a_refund_says_how_much_of_the_customers_debts_was_written_off() {
+    let folder = temporary_folder();
+    let service = Service::embedded(folder.path());
+    let mut client = service.client().await;
+    client.open("acme", PaymentMode::Prepaid, "100", "0").await;
+    client.charging.debit(debit("acme", "d1", "30")).await.unwrap();
+    let refund = |request_id: &str, amount: &str| {
+        let (account_id, request_id, charge_id) = ("acme".into(), request_id.into(), "d1".into());
+        v1::RefundRequest { account_id, request_id, charge_id, amount: money(amount), ..Default::default() }
+    };
+    let refunded = client.charging.refund(refund("r1", "10")).await.unwrap().into_inner();
+    assert_eq!(refunded.advice, []);
+    client.billing.write_off(write_off("w1", None)).await.unwrap();
+    client.billing.reverse_write_off(reversal("b1", "w1", Some("5"))).await.unwrap();
+    // As soon as the billing store has it.
+    let advice = until("the write-off is known", || async {
+        let refunded = client.clone().charging.refund(refund("r2", "1")).await.unwrap().into_inner();
+        refunded.advice.into_iter().find(|advice| advice.topic() == AdviceTopic::WrittenOff && advice.text.starts_with("15.00 EUR "))
+    })
+    .await;
+    assert!(advice.text.contains("Reverse the write-off first"), "{advice:?}");
+    client.billing.reverse_write_off(reversal("b2", "w1", None)).await.unwrap();
+    until("it is taken back", || async {
+        client.clone().charging.refund(refund("r2", "1")).await.unwrap().into_inner().advice.is_empty().then_some(())
+    })
+    .await;
 }
 
 async fn open_amounts(client: &Client) -> Option<Vec<String>> {
