@@ -150,6 +150,9 @@ pub struct Party {
     pub tax_id: String,
     /// Where to write to; empty: nowhere.
     pub email: String,
+    /// In which language documents are written; empty: not said.
+    #[serde(default)]
+    pub language: String,
 }
 
 /// One line: everything of one item within the bill.

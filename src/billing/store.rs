@@ -27,6 +27,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_issuers.sql"),
     include_str!("migrations/0006_paper.sql"),
     include_str!("migrations/0007_refunds.sql"),
+    include_str!("migrations/0008_language.sql"),
 ];
 
 /// How many connections one process opens.

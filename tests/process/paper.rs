@@ -303,3 +303,29 @@ async fn a_document_is_issued_only_if_it_has_something_to_say_and_covers_the_cal
     });
     assert!(paper.service.stopped().await.success());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_keeps_the_language_that_the_customer_had_when_it_was_issued() {
+    let paper = Paper::at("2026-06-10T12:00:00Z");
+    let mut client = paper.service.client().await;
+    client.open("acme", PaymentMode::Postpaid, "1000", "0").await;
+    charge(&mut client, "acme", "june", "40", v1::ChargeCategory::Usage).await;
+    tokio::task::block_in_place(|| {
+        paper.issuer();
+        paper.run(&["tax", "set", "19", "--from", "2020-01-01"]);
+        paper.run(&["account", "details", "acme", "--language", "de"]);
+        let refused = paper.operator.run("account details acme --language fr");
+        assert!(refused.error.contains("must be empty, or one of en, de"), "{refused:?}");
+        paper.go_to("2026-07-05T12:00:00Z");
+        let number = paper.documents("issued", 1)[0]["number"].as_str().unwrap().to_owned();
+        let page = || paper.operator.run(&format!("invoice html {number} --file -")).output;
+        let german = page();
+        assert!(
+            german.contains("<html lang=\"de\">") && german.contains("Zu zahlender Betrag") && german.contains("EUR 40,00"),
+            "{german}"
+        );
+        paper.run(&["account", "details", "acme", "--language", "en"]);
+        assert_eq!(page(), german);
+    });
+    assert!(paper.service.stopped().await.success());
+}

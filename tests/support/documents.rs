@@ -57,6 +57,7 @@ fn empty(kind: DocumentKind, number: &str) -> Document {
             address: ["Accounts payable", "Chausseestraße 84", "10115 Berlin", "Germany"].map(str::to_owned).to_vec(),
             tax_id: "DE 299 876 543".to_owned(),
             email: String::new(),
+            language: String::new(),
         },
         currency: "EUR".to_owned(),
         decimals: 5,
@@ -230,6 +231,15 @@ pub fn draft() -> Document {
     Document { number: String::new(), issued_at: 0, due_at: None, issuer, customer, taxes, ..invoice() }
 }
 
+/// In German, with all that an invoice can have.
+pub fn german() -> Document {
+    let mut document = two_rates();
+    document.number = "INV-2026-000134".to_owned();
+    document.customer.language = "de".to_owned();
+    document.items.push(item("usage | Daten | Gemeinsames Volumen | 1234.5 GB | 1200 | 0"));
+    document
+}
+
 /// The same of one who has an invoice open.
 pub fn statement_with_an_open_invoice() -> Document {
     let due_at = at("2026-11-15T11:00:00Z");
@@ -329,6 +339,7 @@ pub fn all() -> Vec<(&'static str, Document)> {
         ("credit-note", credit_note()),
         ("draft", draft()),
         ("two-rates", two_rates()),
+        ("german", german()),
         ("reverse-charge", reverse_charge()),
         ("strange", strange_names()),
         ("yen", yen()),

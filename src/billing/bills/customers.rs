@@ -4,6 +4,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use crate::billing::document::Party;
+use crate::billing::forms::LANGUAGES;
 use crate::billing::{Billing, BillingError};
 
 /// The longest detail that is kept, in bytes, and the most lines of an address.
@@ -15,7 +16,7 @@ impl Billing {
     pub async fn customer(&self, account: &str) -> Result<Party, BillingError> {
         let sql = "SELECT accounts.name AS account_name, COALESCE(customers.name, '') AS name, \
                           COALESCE(customers.address, '[]') AS address, COALESCE(customers.tax_id, '') AS tax_id, \
-                          COALESCE(customers.email, '') AS email \
+                          COALESCE(customers.email, '') AS email, COALESCE(customers.language, '') AS language \
                    FROM accounts LEFT JOIN customers ON customers.account = accounts.account WHERE accounts.account = $1";
         let row = sqlx::query(sql).bind(account.to_owned()).fetch_optional(self.store().pool()).await?;
         let row = row.ok_or(BillingError::NotFound("account"))?;
@@ -32,15 +33,16 @@ impl Billing {
         let address = serde_json::to_string(&customer.address).map_err(BillingError::corrupt)?;
         // The account may not have been aggregated yet, so it is not looked for.
         sqlx::query(
-            "INSERT INTO customers (account, name, address, tax_id, email) VALUES ($1, $2, $3, $4, $5) \
+            "INSERT INTO customers (account, name, address, tax_id, email, language) VALUES ($1, $2, $3, $4, $5, $6) \
              ON CONFLICT (account) DO UPDATE SET name = excluded.name, address = excluded.address, tax_id = excluded.tax_id, \
-             email = excluded.email",
+             email = excluded.email, language = excluded.language",
         )
         .bind(account.to_owned())
         .bind(customer.name)
         .bind(address)
         .bind(customer.tax_id)
         .bind(customer.email)
+        .bind(customer.language)
         .execute(self.store().pool())
         .await?;
         Ok(())
@@ -48,12 +50,15 @@ impl Billing {
 }
 
 fn check(customer: &Party) -> Result<(), BillingError> {
-    let Party { name, address, tax_id, email } = customer;
+    let Party { name, address, tax_id, email, language } = customer;
     let invalid = |field, problem: String| Err(BillingError::Invalid { field, problem });
     for (field, text) in [("name", name), ("tax_id", tax_id), ("email", email)] {
         if text.len() > MAX_BYTES || text.contains(char::is_control) {
             return invalid(field, format!("must have at most {MAX_BYTES} bytes, and no control characters"));
         }
+    }
+    if !language.is_empty() && !LANGUAGES.contains(&language.as_str()) {
+        return invalid("language", format!("must be empty, or one of {}", LANGUAGES.join(", ")));
     }
     if address.len() > MAX_LINES || address.iter().any(|line| line.len() > MAX_BYTES || line.contains(char::is_control)) {
         return invalid("address", format!("must have at most {MAX_LINES} lines of {MAX_BYTES} bytes, without control characters"));
@@ -69,5 +74,6 @@ pub(super) fn read(row: &AnyRow) -> Result<Party, BillingError> {
         address: serde_json::from_str(&address).map_err(|_| BillingError::corrupt(format!("address {address:?}")))?,
         tax_id: row.try_get("tax_id")?,
         email: row.try_get("email")?,
+        language: row.try_get("language")?,
     })
 }

@@ -150,7 +150,7 @@ async fn drafts(connection: &mut AnyConnection, kind: DocumentKind) -> Result<Ve
                           AND final.cause = 'conversion' AND final.cut_at < documents.cut_at), 0) AS final_at, \
                 COALESCE(accounts.name, '') AS account_name, COALESCE(customers.name, '') AS name, \
                 COALESCE(customers.address, '[]') AS address, COALESCE(customers.tax_id, '') AS tax_id, \
-                COALESCE(customers.email, '') AS email \
+                COALESCE(customers.email, '') AS email, COALESCE(customers.language, '') AS language \
          FROM drafts JOIN documents ON documents.id = drafts.document \
          LEFT JOIN issued AS original ON original.document = documents.refers_to \
          LEFT JOIN accounts ON accounts.account = documents.account \

@@ -4,13 +4,15 @@ use super::compose::clean;
 use super::dates::Dates;
 use super::figure::{Denomination, grouped};
 use super::sheet::{Group, Line, Part, Sum, Table, Weight};
+use super::texts::Texts;
 use crate::billing::document::{Adjustment, Document, DocumentKind, Item, OpenInvoice, TaxLine, Wallet};
 
 /// Sets items and sums of one document.
 pub(super) struct Charges<'a> {
     pub(super) document: &'a Document,
     pub(super) money: &'a Denomination,
-    pub(super) dates: &'a Dates,
+    pub(super) dates: &'a Dates<'a>,
+    pub(super) texts: &'a Texts,
 }
 
 impl Charges<'_> {
@@ -32,34 +34,33 @@ impl Charges<'_> {
         let mut sums = Vec::new();
         if document.rounding != 0 {
             let minor_unit = 10_i64.pow(u32::from(document.decimals.saturating_sub(document.minor_digits)));
-            let label = format!("Rounding to {}", self.money.shown(minor_unit));
+            let label = self.texts.with("rounding-to", &[("amount", &self.texts.number(&self.money.shown(minor_unit)))]);
             sums.push(Sum {
-                label: "Sum of the items".to_owned(),
+                label: self.texts.text("sum-of-items"),
                 amount: self.money.line(document.items_total, column),
                 weight: Weight::Plain,
             });
             sums.push(Sum { label, amount: self.money.line(document.rounding, column), weight: Weight::Plain });
         }
         if document.brought_forward == 0 {
-            sums.push(self.total("Total", document.total, column, Weight::Strong));
+            sums.push(self.total("total", document.total, column, Weight::Strong));
             sums.extend(self.tax(&document.taxes, column));
         } else {
-            sums.push(self.total("Charges of this bill", charged, column, Weight::Plain));
+            sums.push(self.total("charges-of-bill", charged, column, Weight::Plain));
             sums.extend(self.tax(&document.taxes, column));
             // Its charges, and the tax in them, are printed where they are listed.
             let listed = match (document.deducted.is_empty(), document.adjustments.is_empty()) {
-                (false, _) => "listed in part 2 and on earlier statements",
-                (true, false) => "see the corrections, and earlier statements",
-                (true, true) => "listed on earlier statements",
+                (false, _) => "brought-forward-part-2",
+                (true, false) => "brought-forward-corrections",
+                (true, true) => "brought-forward",
             };
-            let label = format!("Brought forward, owed from before ({listed})");
-            sums.push(self.total(&label, document.brought_forward, column, Weight::Plain));
-            sums.push(self.total("Total", document.total, column, Weight::Strong));
+            sums.push(self.total(listed, document.brought_forward, column, Weight::Plain));
+            sums.push(self.total("total", document.total, column, Weight::Strong));
         }
         if document.credit_applied != 0 {
-            sums.push(self.total("Already paid by your credit from before", -document.credit_applied, column, Weight::Plain));
+            sums.push(self.total("paid-by-credit-before", -document.credit_applied, column, Weight::Plain));
         }
-        sums.push(self.total("Amount to pay", document.amount_to_pay, column, Weight::Strong));
+        sums.push(self.total("amount-to-pay", document.amount_to_pay, column, Weight::Strong));
         sums
     }
 
@@ -72,12 +73,12 @@ impl Charges<'_> {
         let mut sums = Vec::new();
         if document.rounding != 0 {
             sums.push(Sum {
-                label: "Rounding".to_owned(),
+                label: self.texts.text("rounding"),
                 amount: self.money.line(sign * document.rounding, column),
                 weight: Weight::Plain,
             });
         }
-        sums.push(self.total("Total credited", sign * document.total, column, Weight::Strong));
+        sums.push(self.total("total-credited", sign * document.total, column, Weight::Strong));
         sums.extend(self.tax(&document.taxes, column));
         self.part(heading, "", table, sums)
     }
@@ -87,7 +88,7 @@ impl Charges<'_> {
         let items = &self.document.deducted;
         let sum = items.iter().fold(0_i64, |sum, item| sum.saturating_add(item.amount));
         let column = self.money.digits_for(items.iter().map(|item| item.amount).chain([sum]));
-        let mut sums = vec![self.total("Total deducted", sum, column, Weight::Strong)];
+        let mut sums = vec![self.total("total-deducted", sum, column, Weight::Strong)];
         let taxes = if self.document.kind == DocumentKind::Statement { &self.document.taxes } else { &self.document.deducted_taxes };
         sums.extend(self.tax(taxes, column));
         self.part(heading, introduction, self.table(items, column, |amount| amount), sums)
@@ -95,33 +96,33 @@ impl Charges<'_> {
 
     /// How the balance moved.
     pub(super) fn wallet(&self, heading: &str, introduction: &str, wallet: &Wallet) -> Part {
-        let closing = if self.document.kind == DocumentKind::Statement { "Closing balance" } else { "Balance before this bill" };
-        let said = |label: &str, amount, always| (label.to_owned(), amount, always);
+        let closing = if self.document.kind == DocumentKind::Statement { "closing-balance" } else { "balance-before" };
+        let said = |label: &str, amount, always| (self.texts.text(label), amount, always);
         let mut moves = vec![
-            said("Opening balance", wallet.opening, true),
-            said("Top-ups and payments", wallet.paid_in, true),
-            said("Payments taken back", wallet.reversed, false),
-            said("Charges", wallet.charged, true),
-            said("Refunds", wallet.refunded, false),
-            said("Withdrawals", wallet.withdrawn, false),
+            said("opening-balance", wallet.opening, true),
+            said("paid-in", wallet.paid_in, true),
+            said("taken-back", wallet.reversed, false),
+            said("charged", wallet.charged, true),
+            said("refunded", wallet.refunded, false),
+            said("withdrawn", wallet.withdrawn, false),
         ];
         let adjustments = &self.document.adjustments;
         let explained = adjustments.iter().fold(0_i64, |sum, adjustment| sum.saturating_add(adjustment.amount));
         moves.extend(adjustments.iter().map(|adjustment| (self.correction(adjustment), adjustment.amount, true)));
-        moves.push(said("Corrections", wallet.adjusted.saturating_sub(explained), false));
-        moves.push(said("Debts given up", wallet.written_off, false));
-        moves.push(said("Charges invoiced one by one", wallet.invoiced, false));
-        moves.push(said("Rounding", wallet.rounded, false));
+        moves.push(said("corrections", wallet.adjusted.saturating_sub(explained), false));
+        moves.push(said("written-off", wallet.written_off, false));
+        moves.push(said("invoiced", wallet.invoiced, false));
+        moves.push(said("rounding", wallet.rounded, false));
         let column = self.money.digits_for(moves.iter().map(|(_, amount, _)| *amount).chain([wallet.closing]));
         let sum = |label: String, amount, weight| Sum { label, amount: self.money.line(amount, column), weight };
         let shown = moves.into_iter().filter(|(_, amount, always)| *always || *amount != 0);
         let mut sums: Vec<Sum> = shown.map(|(label, amount, _)| sum(label, amount, Weight::Plain)).collect();
-        sums.push(sum(closing.to_owned(), wallet.closing, Weight::Strong));
+        sums.push(sum(self.texts.text(closing), wallet.closing, Weight::Strong));
         self.part(heading, introduction, None, sums)
     }
 
     fn correction(&self, adjustment: &Adjustment) -> String {
-        format!("Correction of {}: {}", self.dates.day(adjustment.time), clean(&adjustment.reason))
+        self.texts.with("correction", &[("day", &self.dates.day(adjustment.time)), ("reason", &clean(&adjustment.reason))])
     }
 
     /// Corrections by hand, of a document without a wallet.
@@ -142,52 +143,57 @@ impl Charges<'_> {
         let total = open.iter().fold(0_i64, |sum, invoice| sum.saturating_add(invoice.open));
         let column = self.money.digits_for(open.iter().map(|invoice| invoice.open).chain([total]));
         let label = |invoice: &OpenInvoice| match invoice.due_at {
-            0 => format!("Invoice {}", clean(&invoice.number)),
-            due_at => format!("Invoice {}, due by {}", clean(&invoice.number), self.dates.day(due_at)),
+            0 => self.texts.with("open-invoice", &[("number", &clean(&invoice.number))]),
+            due_at => {
+                let day = self.dates.day(due_at);
+                self.texts.with("open-invoice-due", &[("number", &clean(&invoice.number)), ("day", &day)])
+            }
         };
         let line =
             |invoice: &OpenInvoice| Sum { label: label(invoice), amount: self.money.line(invoice.open, column), weight: Weight::Plain };
         let mut sums: Vec<Sum> = open.iter().map(line).collect();
-        sums.push(self.total("Open in all", total, column, Weight::Strong));
+        sums.push(self.total("open-in-all", total, column, Weight::Strong));
         self.part(heading, "", None, sums)
     }
 
     fn part(&self, heading: &str, introduction: &str, table: Option<Table>, sums: Vec<Sum>) -> Part {
         Part {
-            heading: heading.to_owned(),
-            introduction: introduction.to_owned(),
+            heading: self.texts.text(heading),
+            introduction: if introduction.is_empty() { String::new() } else { self.texts.text(introduction) },
             table,
-            amount_heading: format!("Amount ({})", self.money.currency),
+            amount_heading: self.texts.with("amount-in", &[("currency", &self.money.currency)]),
             sums,
         }
     }
 
     /// A sum with no more digits than it needs: what was rounded is shown so.
     fn total(&self, label: &str, amount: i64, column: usize, weight: Weight) -> Sum {
-        Sum { label: label.to_owned(), amount: self.money.total(amount, column), weight }
+        Sum { label: self.texts.text(label), amount: self.money.total(amount, column), weight }
     }
 
     /// The tax that is contained in what was charged: net, tax and gross for each rate.
     fn tax(&self, lines: &[TaxLine], column: usize) -> Vec<Sum> {
         // A credit note says how much is credited, whichever sign it has.
         let shown = |amount: i64| if self.document.kind == DocumentKind::CreditNote { amount.saturating_abs() } else { amount };
-        let aside = |label: &str, amount| self.total(label, shown(amount), column, Weight::Aside);
+        let aside = |label, amount| Sum { label, amount: self.money.total(shown(amount), column), weight: Weight::Aside };
+        let rate_of = |line: &TaxLine| self.texts.number(&line.rate.to_string());
         if let [line] = lines {
-            let label = format!("of this, tax contained ({}%)", line.rate);
-            return vec![aside("of this, net of tax", line.net()), aside(&label, line.tax)];
+            let label = self.texts.with("tax-contained-at", &[("rate", &rate_of(line))]);
+            return vec![aside(self.texts.text("net-of-tax"), line.net()), aside(label, line.tax)];
         }
         let mut sums: Vec<Sum> = lines
             .iter()
             .map(|line| match line.rate.is_shown() {
                 true => {
-                    let figure = |amount| self.money.total(shown(amount), column).text;
-                    aside(&format!("of this at {}%: net {} + tax {}", line.rate, figure(line.net()), figure(line.tax)), line.gross)
+                    let figure = |amount| self.texts.number(&self.money.total(shown(amount), column).text);
+                    let variables = [("rate", &*rate_of(line)), ("net", &figure(line.net())), ("tax", &figure(line.tax))];
+                    aside(self.texts.with("tax-at", &variables), line.gross)
                 }
-                false => aside("of this not taxed", line.gross),
+                false => aside(self.texts.text("not-taxed"), line.gross),
             })
             .collect();
         if !lines.is_empty() {
-            sums.push(aside("of this, tax contained", lines.iter().map(|line| line.tax).sum()));
+            sums.push(aside(self.texts.text("tax-contained"), lines.iter().map(|line| line.tax).sum()));
         }
         sums
     }
@@ -206,13 +212,17 @@ impl Charges<'_> {
         let groups: Vec<Group> = categories
             .into_iter()
             .map(|(category, items)| {
-                let heading = category_heading(category);
+                let heading = self.category(category);
                 let sum = items.iter().fold(0_i64, |sum, item| sum.saturating_add(shown(item.amount)));
                 let lines = items.into_iter().map(|item| self.line(item, &heading, column, shown(item.amount), with_year)).collect();
                 if is_single {
                     return Group { heading: String::new(), lines, subtotal: None };
                 }
-                let subtotal = Sum { label: format!("{heading}, subtotal"), amount: self.money.line(sum, column), weight: Weight::Plain };
+                let subtotal = Sum {
+                    label: self.texts.with("subtotal", &[("name", &heading)]),
+                    amount: self.money.line(sum, column),
+                    weight: Weight::Plain,
+                };
                 Group { heading, lines, subtotal: Some(subtotal) }
             })
             .collect();
@@ -233,7 +243,7 @@ impl Charges<'_> {
             description.clear();
         }
         if amount < 0 {
-            name.insert_str(0, "Refund: ");
+            name = self.texts.with("refund-of", &[("name", &name)]);
         }
         Line {
             name,
@@ -245,16 +255,13 @@ impl Charges<'_> {
             amount: self.money.line(amount, column),
         }
     }
-}
 
-/// "usage" is "Usage"; a category that nobody knows is shown as it is.
-fn category_heading(category: &str) -> String {
-    match category {
-        "usage" => "Usage".to_owned(),
-        "subscription" => "Subscriptions".to_owned(),
-        "hardware" => "Hardware".to_owned(),
-        "service" => "Services".to_owned(),
-        "" => "Other".to_owned(),
-        other => clean(other),
+    /// "usage" is "Usage"; a category that nobody knows is shown as it is.
+    fn category(&self, category: &str) -> String {
+        match category {
+            "usage" | "subscription" | "hardware" | "service" => self.texts.text(category),
+            "" => self.texts.text("other"),
+            other => clean(other),
+        }
     }
 }

@@ -4,7 +4,8 @@ use super::FormError;
 use super::charges::Charges;
 use super::dates::Dates;
 use super::figure::Denomination;
-use super::sheet::{Fact, Part, PartyBlock, Sheet, Summary};
+use super::sheet::{Fact, Part, PartyBlock, Sheet, Summary, Vocabulary};
+use super::texts::Texts;
 use crate::billing::document::{Cause, Document, DocumentKind, Issuer, Party, Relief};
 
 impl Denomination {
@@ -16,29 +17,68 @@ impl Denomination {
 }
 
 impl Sheet {
-    /// The sheet of a document.
+    /// The sheet of a document, in the customer's language.
     ///
     /// # Errors
     /// If the document's time zone is not known.
     pub fn of(document: &Document) -> Result<Self, FormError> {
-        let dates = Dates::in_zone(&document.time_zone)?;
+        let texts = Texts::of(&document.customer.language);
+        let dates = Dates::in_zone(&document.time_zone, &texts)?;
         let money = Denomination::of(document);
-        let mut customer = party(&document.customer);
+        let mut customer = party(&document.customer, &texts);
         if customer.name.is_empty() {
             customer.name = clean(&document.account);
         }
+        let mut parts = parts(document, &money, &dates, &texts);
+        parts.iter_mut().for_each(|part| localize(part, &texts));
         Ok(Self {
-            language: "en",
-            title: title(document.kind).to_owned(),
+            language: texts.language(),
+            words: Vocabulary::of(&texts),
+            title: title(document.kind, &texts),
             number: clean(&document.number),
-            subtitle: subtitle(document).to_owned(),
-            issuer: issuer(&document.issuer),
+            subtitle: subtitle(document, &texts),
+            issuer: issuer(&document.issuer, &texts),
             customer,
-            facts: facts(document, &dates),
-            summary: summary(document, &money, &dates),
-            parts: parts(document, &money, &dates),
-            notes: notes(document),
+            facts: facts(document, &dates, &texts),
+            summary: summary(document, &money, &dates, &texts),
+            parts,
+            notes: notes(document, &texts),
         })
+    }
+}
+
+impl Vocabulary {
+    fn of(texts: &Texts) -> Self {
+        Self {
+            to: texts.text("to"),
+            draft: texts.text("draft"),
+            draft_name: texts.with("draft-name", &[("title", Self::TITLE)]),
+            item: texts.text("item"),
+            used: texts.text("used"),
+            charges: texts.text("charges"),
+            quantity: texts.text("quantity"),
+            unit: texts.text("unit"),
+            what: texts.text("what"),
+            page: texts.with("page", &[("page", Self::PAGE), ("pages", Self::PAGES)]),
+        }
+    }
+}
+
+/// Writes the figures of a part in the way of the language.
+fn localize(part: &mut Part, texts: &Texts) {
+    let groups = part.table.iter_mut().flat_map(|table| &mut table.groups);
+    for group in groups {
+        for line in &mut group.lines {
+            for figure in [&mut line.count, &mut line.quantity, &mut line.amount.text] {
+                *figure = texts.number(figure);
+            }
+        }
+        if let Some(sum) = &mut group.subtotal {
+            sum.amount.text = texts.number(&sum.amount.text);
+        }
+    }
+    for sum in &mut part.sums {
+        sum.amount.text = texts.number(&sum.amount.text);
     }
 }
 
@@ -52,173 +92,152 @@ pub(super) fn clean(text: &str) -> String {
     text.chars().map(printable).collect::<String>().trim().to_owned()
 }
 
-fn title(kind: DocumentKind) -> &'static str {
-    match kind {
-        DocumentKind::Invoice => "Invoice",
-        DocumentKind::Statement => "Statement",
-        DocumentKind::CreditNote => "Credit note",
-    }
+fn title(kind: DocumentKind, texts: &Texts) -> String {
+    texts.text(match kind {
+        DocumentKind::Invoice => "invoice",
+        DocumentKind::Statement => "statement",
+        DocumentKind::CreditNote => "credit-note",
+    })
 }
 
-fn subtitle(document: &Document) -> &'static str {
+fn subtitle(document: &Document, texts: &Texts) -> String {
     match document.cause {
-        Cause::Conversion => "Final bill, cut when the account was converted to prepaid",
-        Cause::SingleCharge => "A charge that is billed on its own",
-        Cause::PeriodEnd if document.kind == DocumentKind::Statement => "What was deducted from your prepaid balance",
-        Cause::PeriodEnd | Cause::Refund => "",
+        Cause::Conversion => texts.text("subtitle-conversion"),
+        Cause::SingleCharge => texts.text("subtitle-single-charge"),
+        Cause::PeriodEnd if document.kind == DocumentKind::Statement => texts.text("subtitle-statement"),
+        Cause::PeriodEnd | Cause::Refund => String::new(),
     }
 }
 
-fn party(party: &Party) -> PartyBlock {
-    let tax_id = (!party.tax_id.is_empty()).then(|| format!("Tax id {}", clean(&party.tax_id)));
+fn tax_id(id: &str, texts: &Texts) -> Option<String> {
+    (!id.is_empty()).then(|| texts.with("tax-id", &[("id", &clean(id))]))
+}
+
+fn party(party: &Party, texts: &Texts) -> PartyBlock {
     let email = (!party.email.is_empty()).then(|| clean(&party.email));
     let address = party.address.iter().map(|line| clean(line)).filter(|line| !line.is_empty()).collect();
-    PartyBlock { name: clean(&party.name), address, details: tax_id.into_iter().chain(email).collect() }
+    PartyBlock { name: clean(&party.name), address, details: tax_id(&party.tax_id, texts).into_iter().chain(email).collect() }
 }
 
-fn issuer(issuer: &Issuer) -> PartyBlock {
+fn issuer(issuer: &Issuer, texts: &Texts) -> PartyBlock {
     let said = |text: &str| (!text.is_empty()).then(|| clean(text));
-    let tax_id = (!issuer.tax_id.is_empty()).then(|| format!("Tax id {}", clean(&issuer.tax_id)));
     let address = issuer.address_lines().iter().map(|line| clean(line)).filter(|line| !line.is_empty()).collect();
-    let details = [tax_id, said(&issuer.email), said(&issuer.phone), said(&issuer.website)].into_iter().flatten().collect();
-    PartyBlock { name: clean(&issuer.name), address, details }
+    let details = [tax_id(&issuer.tax_id, texts), said(&issuer.email), said(&issuer.phone), said(&issuer.website)];
+    PartyBlock { name: clean(&issuer.name), address, details: details.into_iter().flatten().collect() }
 }
 
-fn facts(document: &Document, dates: &Dates) -> Vec<Fact> {
+fn facts(document: &Document, dates: &Dates<'_>, texts: &Texts) -> Vec<Fact> {
     let mut facts = Vec::new();
-    let mut fact = |label, value: String| facts.push(Fact { label, value });
-    fact("Number", if document.number.is_empty() { "not issued yet".to_owned() } else { clean(&document.number) });
+    let mut fact = |label, value: String| facts.push(Fact { label: texts.text(label), value });
+    fact("number", if document.number.is_empty() { texts.text("not-issued-yet") } else { clean(&document.number) });
     if document.issued_at != 0 {
-        fact("Issue date", dates.day(document.issued_at));
+        fact("issue-date", dates.day(document.issued_at));
     }
     match document.cause {
-        Cause::PeriodEnd | Cause::Conversion => fact("Billing period", dates.period(document.period_from, document.period_to)),
-        Cause::SingleCharge => fact("Date of the charge", dates.day(document.period_from)),
-        Cause::Refund => fact("Date of the refund", dates.day(document.period_to)),
+        Cause::PeriodEnd | Cause::Conversion => fact("billing-period", dates.period(document.period_from, document.period_to)),
+        Cause::SingleCharge => fact("date-of-charge", dates.day(document.period_from)),
+        Cause::Refund => fact("date-of-refund", dates.day(document.period_to)),
     }
     if let Some(due_at) = document.due_at {
-        fact("Due date", dates.day(due_at));
+        fact("due-date", dates.day(due_at));
     }
     if document.kind == DocumentKind::CreditNote {
-        fact("For invoice", clean(&document.refers_to));
+        fact("for-invoice", clean(&document.refers_to));
     }
     if !document.reason.is_empty() {
-        fact("Reason", clean(&document.reason));
+        fact("reason", clean(&document.reason));
     }
-    fact("Account", clean(&document.account));
+    fact("account", clean(&document.account));
     facts
 }
 
-fn summary(document: &Document, money: &Denomination, dates: &Dates) -> Summary {
-    match document.kind {
+fn summary(document: &Document, money: &Denomination, dates: &Dates<'_>, texts: &Texts) -> Summary {
+    let shown = |amount| texts.number(&money.shown(amount));
+    let (label, amount, note) = match document.kind {
         DocumentKind::Invoice => {
             let note = match document.due_at {
-                Some(due_at) if document.amount_to_pay > 0 => format!("due by {}", dates.day(due_at)),
+                Some(due_at) if document.amount_to_pay > 0 => texts.with("due-by", &[("day", &dates.day(due_at))]),
                 _ if document.amount_to_pay > 0 => String::new(),
-                _ if document.credit_applied > 0 => "Nothing to pay: your credit has paid this invoice".to_owned(),
-                _ => "Nothing to pay".to_owned(),
+                _ if document.credit_applied > 0 => texts.text("paid-by-credit"),
+                _ => texts.text("nothing-to-pay"),
             };
-            Summary { label: "Amount to pay", amount: money.shown(document.amount_to_pay), note }
+            ("amount-to-pay", document.amount_to_pay, note)
         }
-        DocumentKind::Statement => match &document.wallet {
-            Some(wallet) => {
-                let open = document.open_total();
-                let note = match open {
-                    0 => "There is nothing to pay".to_owned(),
-                    open => format!("Open invoices: {}", money.shown(open)),
-                };
-                Summary { label: "Closing balance", amount: money.shown(wallet.closing), note }
+        DocumentKind::Statement => {
+            let note = match document.open_total() {
+                0 => texts.text("there-is-nothing-to-pay"),
+                open => texts.with("open-invoices-sum", &[("amount", &shown(open))]),
+            };
+            match &document.wallet {
+                Some(wallet) => ("closing-balance", wallet.closing, note),
+                None => ("amount-to-pay", document.amount_to_pay, note),
             }
-            None => {
-                Summary { label: "Amount to pay", amount: money.shown(document.amount_to_pay), note: "There is nothing to pay".to_owned() }
-            }
-        },
-        DocumentKind::CreditNote => Summary {
-            label: "Amount credited",
-            amount: money.shown(document.total.saturating_abs()),
-            note: "Already credited to your balance".to_owned(),
-        },
-    }
+        }
+        DocumentKind::CreditNote => ("amount-credited", document.total.saturating_abs(), texts.text("already-credited")),
+    };
+    Summary { label: texts.text(label), amount: shown(amount), note }
 }
 
-fn parts(document: &Document, money: &Denomination, dates: &Dates) -> Vec<Part> {
-    let charges = Charges { document, money, dates };
+fn parts(document: &Document, money: &Denomination, dates: &Dates<'_>, texts: &Texts) -> Vec<Part> {
+    let charges = Charges { document, money, dates, texts };
     let mut parts = Vec::new();
     let has_prepaid_part = document.wallet.is_some() || !document.deducted.is_empty();
     match document.kind {
-        DocumentKind::CreditNote => parts.push(charges.credited("What was credited")),
-        DocumentKind::Invoice => parts.push(charges.to_pay(if has_prepaid_part { "Part 1: to pay" } else { "Items" })),
+        DocumentKind::CreditNote => parts.push(charges.credited("what-was-credited")),
+        DocumentKind::Invoice => parts.push(charges.to_pay(if has_prepaid_part { "part-to-pay" } else { "items" })),
         // A statement lists nothing to buy; should one do so all the same, it is not to be hidden.
-        DocumentKind::Statement if !document.items.is_empty() => parts.push(charges.to_pay("Items")),
+        DocumentKind::Statement if !document.items.is_empty() => parts.push(charges.to_pay("items")),
         DocumentKind::Statement => {}
     }
-    let (mut heading, mut introduction) = if parts.is_empty() {
-        ("Your balance", "")
-    } else {
-        (
-            "Part 2: already deducted from your prepaid balance",
-            match document.brought_forward {
-                0 => "For information: this was taken from the balance when it occurred, and is not to be paid again.",
-                _ => {
-                    "For information: this was taken from the balance when it occurred, and is not to be paid again, but for the debt that \
-                     part 1 brings forward."
-                }
-            },
-        )
-    };
+    let introduction = if document.brought_forward == 0 { "deducted-introduction" } else { "deducted-introduction-debt" };
+    let (mut heading, mut introduction) = if parts.is_empty() { ("your-balance", "") } else { ("part-deducted", introduction) };
     if let Some(wallet) = &document.wallet {
         parts.push(charges.wallet(heading, introduction, wallet));
-        (heading, introduction) = ("Charges, already deducted", "");
+        (heading, introduction) = ("charges-deducted", "");
     }
     if !document.deducted.is_empty() {
         parts.push(charges.deducted(heading, introduction));
     }
     if document.wallet.is_none() && !document.adjustments.is_empty() {
-        parts.push(charges.corrections("Corrections", "They are part of what is brought forward, or of the credit that pays this bill."));
+        parts.push(charges.corrections("corrections", "corrections-introduction"));
     }
     if !document.open_invoices.is_empty() {
-        parts.push(charges.open_invoices("Open invoices"));
+        parts.push(charges.open_invoices("open-invoices"));
     }
     parts
 }
 
-fn notes(document: &Document) -> Vec<String> {
+fn notes(document: &Document, texts: &Texts) -> Vec<String> {
     let mut notes = Vec::new();
     let number = clean(&document.number);
     match document.kind {
         DocumentKind::Statement => {
-            let paid = "the charges were deducted from your prepaid balance when they occurred.";
-            notes.push(match document.open_total() {
-                0 => format!("There is nothing to pay: {paid}"),
-                _ => format!("There is nothing to pay for this statement: {paid} Earlier invoices are open, and to be paid."),
-            });
+            notes.push(texts.text(if document.open_total() == 0 { "statement-note" } else { "statement-note-open" }));
             // What is below zero may be no more than what the open invoices lack.
             if document.wallet.is_some_and(|wallet| wallet.closing + document.open_total() < 0) {
-                notes.push("The balance is below zero: your next top-up is set against it first.".to_owned());
+                notes.push(texts.text("below-zero"));
             }
         }
-        DocumentKind::CreditNote => {
-            let invoice = clean(&document.refers_to);
-            notes.push(format!("This credit note is for invoice {invoice}. The amount was credited to your balance when it was refunded, and is set against that invoice first: this document moves no money."));
-        }
+        DocumentKind::CreditNote => notes.push(texts.with("credit-note-note", &[("invoice", &clean(&document.refers_to))])),
         DocumentKind::Invoice if document.amount_to_pay > 0 && !number.is_empty() => {
             notes.extend(document.issuer.payment.iter().map(|line| clean(line)));
-            notes.push(format!("Please state the number {number} when you pay."));
+            notes.push(texts.with("state-number", &[("number", &number)]));
         }
         DocumentKind::Invoice => {}
     }
     if document.number.is_empty() {
-        notes.push("This is a draft: it has not been issued, and is not to be paid.".to_owned());
+        notes.push(texts.text("draft-note"));
     }
     if let Some(exemption) = &document.exemption {
         let what = match exemption.relief {
-            Relief::Exempt => "No tax is charged",
-            Relief::ReverseCharge => "No tax is charged: the customer owes it (reverse charge)",
+            Relief::Exempt => "exempt",
+            Relief::ReverseCharge => "reverse-charge",
         };
-        notes.push(format!("{what}. {}", clean(&exemption.reason)));
+        notes.push(texts.with(what, &[("reason", &clean(&exemption.reason))]));
     }
-    let tax = if document.exemption.is_some() || document.taxes.is_empty() { "" } else { "All amounts include tax. " };
-    notes.push(format!("{tax}Dates are those of the time zone {}.", clean(&document.time_zone)));
+    let is_without_tax = document.exemption.is_some() || document.taxes.is_empty();
+    let zone = if is_without_tax { "dates-of-zone" } else { "amounts-include-tax" };
+    notes.push(texts.with(zone, &[("zone", &clean(&document.time_zone))]));
     notes.extend(document.issuer.footer.iter().map(|line| clean(line)));
     notes
 }

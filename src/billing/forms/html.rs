@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::FormError;
-use super::sheet::{Sheet, Sum, Weight};
+use super::sheet::{Sheet, Sum, Vocabulary, Weight};
 
 #[derive(Template)]
 #[template(path = "document.html", config = "src/billing/forms/askama.toml")]
@@ -11,11 +11,20 @@ struct Page<'a> {
     sheet: &'a Sheet,
     /// The name of the document, as the inside of a CSS string.
     running_title: String,
+    /// What says which page it is, as a value of CSS.
+    page: String,
 }
 
 /// Writes the page.
 pub(super) fn write(sheet: &Sheet) -> Result<String, FormError> {
-    Ok(Page { sheet, running_title: css_string(&sheet.name()) }.render()?)
+    Ok(Page { sheet, running_title: css_string(&sheet.name()), page: css_page(&sheet.words.page) }.render()?)
+}
+
+/// "page 1 of 2" as a value of CSS.
+fn css_page(page: &str) -> String {
+    let counters = format!("\"{}\"", css_string(page));
+    let put_in = |text: String, letter: &str, counter: &str| text.replace(&css_string(letter), &format!("\" counter({counter}) \""));
+    put_in(put_in(counters, Vocabulary::PAGES, "pages"), Vocabulary::PAGE, "page")
 }
 
 /// The text for a CSS string: whatever could end the string, or the style, is written as its number.

@@ -119,6 +119,8 @@ struct PartyForm<'a> {
     address: &'a [String],
     tax_id: Option<&'a str>,
     email: Option<&'a str>,
+    /// Of the document's texts; null: not said, English.
+    language: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -236,7 +238,13 @@ fn tax_forms<'a>(lines: &'a [TaxLine], money: &Denomination) -> Vec<TaxForm<'a>>
 }
 
 fn party_form(party: &Party) -> PartyForm<'_> {
-    PartyForm { name: &party.name, address: &party.address, tax_id: said(&party.tax_id), email: said(&party.email) }
+    PartyForm {
+        name: &party.name,
+        address: &party.address,
+        tax_id: said(&party.tax_id),
+        email: said(&party.email),
+        language: said(&party.language),
+    }
 }
 
 fn item_form<'a>(item: &'a Item, money: &Denomination) -> ItemForm<'a> {

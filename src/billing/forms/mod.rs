@@ -14,9 +14,11 @@ mod pdf;
 pub mod sheet;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 pub use self::csv::{UsageWriter, for_spreadsheet};
 pub use self::figure::Denomination;
+pub use self::texts::LANGUAGES;
 
 use super::document::Document;
 

@@ -9,6 +9,8 @@ pub use super::figure::Figure;
 pub struct Sheet {
     /// The language of its words.
     pub language: &'static str,
+    /// Its fixed words.
+    pub words: Vocabulary,
     /// "Invoice".
     pub title: String,
     /// Its number; empty: it is a draft.
@@ -29,6 +31,40 @@ pub struct Sheet {
     pub notes: Vec<String>,
 }
 
+/// The words that stand around what a document says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vocabulary {
+    /// "To".
+    pub to: String,
+    /// "Draft: not issued".
+    pub draft: String,
+    /// The name of a draft, with [`Vocabulary::TITLE`] for its title.
+    pub draft_name: String,
+    /// "Item".
+    pub item: String,
+    /// "Used".
+    pub used: String,
+    /// "Charges".
+    pub charges: String,
+    /// "Quantity".
+    pub quantity: String,
+    /// "Unit".
+    pub unit: String,
+    /// "What".
+    pub what: String,
+    /// The page's number, with [`Vocabulary::PAGE`] and [`Vocabulary::PAGES`] for the figures.
+    pub page: String,
+}
+
+impl Vocabulary {
+    /// Where a title is put in.
+    pub const TITLE: &str = "\u{1}";
+    /// Where the page's number is put in.
+    pub const PAGE: &str = "\u{2}";
+    /// Where the number of pages is put in.
+    pub const PAGES: &str = "\u{3}";
+}
+
 /// A name with an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartyBlock {
@@ -44,7 +80,7 @@ pub struct PartyBlock {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact {
     /// "Due date".
-    pub label: &'static str,
+    pub label: String,
     /// "14 December 2026".
     pub value: String,
 }
@@ -53,7 +89,7 @@ pub struct Fact {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// "Amount to pay".
-    pub label: &'static str,
+    pub label: String,
     /// "EUR 76.00".
     pub amount: String,
     /// "due by 14 December 2026".
@@ -150,6 +186,10 @@ impl Sheet {
     /// "Invoice INV-2026-000123".
     #[must_use]
     pub fn name(&self) -> String {
-        if self.number.is_empty() { format!("{} (draft)", self.title) } else { format!("{} {}", self.title, self.number) }
+        if self.number.is_empty() {
+            self.words.draft_name.replace(Vocabulary::TITLE, &self.title)
+        } else {
+            format!("{} {}", self.title, self.number)
+        }
     }
 }

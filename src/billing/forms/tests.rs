@@ -36,7 +36,7 @@ fn an_invoice_lists_its_items_and_how_they_became_the_amount_to_pay() {
     assert_eq!(fact(&sheet, "Issue date"), "1 December 2026");
     assert_eq!(fact(&sheet, "Billing period"), "3 November 2026 to 30 November 2026");
     assert_eq!(fact(&sheet, "Due date"), "15 December 2026");
-    assert_eq!((sheet.summary.label, sheet.summary.amount.as_str()), ("Amount to pay", "EUR 640.14"));
+    assert_eq!((sheet.summary.label.as_str(), sheet.summary.amount.as_str()), ("Amount to pay", "EUR 640.14"));
     assert_eq!(sheet.summary.note, "due by 15 December 2026");
     let lines = lines(&sheet, 0);
     assert_eq!(lines[1], "Voice, international: 86.10148");
@@ -83,7 +83,7 @@ fn a_debt_from_before_is_brought_forward_and_contains_no_tax() {
 #[test]
 fn a_statement_says_how_the_balance_moved_and_that_there_is_nothing_to_pay() {
     let sheet = sheet(&documents::statement());
-    assert_eq!((sheet.summary.label, sheet.summary.amount.as_str()), ("Closing balance", "EUR 86.10148"));
+    assert_eq!((sheet.summary.label.as_str(), sheet.summary.amount.as_str()), ("Closing balance", "EUR 86.10148"));
     assert_eq!(
         sums(&sheet, 0),
         [
@@ -131,7 +131,7 @@ fn a_credit_note_names_its_invoice_and_moves_no_money() {
     let as_given = sheet(&document);
     assert_eq!(fact(&as_given, "For invoice"), "INV-2026-000123");
     assert_eq!(fact(&as_given, "Reason"), "The phone was returned");
-    assert_eq!((as_given.summary.label, as_given.summary.amount.as_str()), ("Amount credited", "EUR 119.00"));
+    assert_eq!((as_given.summary.label.as_str(), as_given.summary.amount.as_str()), ("Amount credited", "EUR 119.00"));
     assert!(as_given.notes[0].contains("INV-2026-000123") && as_given.notes[0].contains("set against that invoice first"));
     assert_eq!(sums(&as_given, 0), ["Total credited: 119.00", "of this, net of tax: 100.00", "of this, tax contained (19%): 19.00"]);
     // With negative items it says the same.
@@ -219,6 +219,22 @@ fn a_correction_says_why() {
 }
 
 #[test]
+fn a_document_is_written_in_the_customers_language() {
+    let german = sheet(&documents::german());
+    assert_eq!((german.language, german.name().as_str()), ("de", "Rechnung INV-2026-000134"));
+    assert_eq!(fact(&german, "Fällig am"), "15. Dezember 2026");
+    assert_eq!((german.summary.label.as_str(), german.summary.amount.as_str()), ("Zu zahlender Betrag", "EUR 20,01"));
+    assert_eq!(sums(&german, 0)[1], "darin zu 19 %: netto 8,41 + Steuer 1,60: 10,01");
+    let page = html(&documents::german()).unwrap();
+    assert!(page.contains("<html lang=\"de\">") && page.contains("1.234,5") && page.contains("Alle Beträge enthalten die Steuer"));
+    for word in ["Invoice", "Amount", "Total", "Due", "December", "page "] {
+        assert!(!page.contains(&format!(">{word}")), "{word} is not German");
+    }
+    assert!(page.contains("\"Seite \" counter(page) \" von \" counter(pages) \"\""), "{page}");
+    assert!(pdf(&documents::german()).is_ok());
+}
+
+#[test]
 fn other_causes_are_said() {
     assert!(sheet(&documents::final_invoice()).subtitle.contains("converted to prepaid"));
     let single = sheet(&documents::single_charge());
@@ -243,7 +259,9 @@ fn no_sum_is_lost_between_document_and_sheet() {
             .map(|sum| sum.amount.text.as_str())
             .collect();
         if document.kind == DocumentKind::Invoice {
-            assert!(strong.contains(&figure::grouped(&money.plain(document.amount_to_pay)).as_str()), "{name}: {strong:?}");
+            let texts = texts::Texts::of(&document.customer.language);
+            let to_pay = texts.number(&figure::grouped(&money.plain(document.amount_to_pay)));
+            assert!(strong.contains(&to_pay.as_str()), "{name}: {strong:?}");
         }
         let shown: usize =
             sheet.parts.iter().filter_map(|part| part.table.as_ref()).flat_map(|table| &table.groups).map(|group| group.lines.len()).sum();
@@ -313,7 +331,8 @@ fn a_page_escapes_whatever_it_is_given() {
 fn a_page_stands_alone_and_can_be_read_aloud_and_printed() {
     for (name, document) in documents::all() {
         let page = html(&document).unwrap();
-        assert!(page.starts_with("<!DOCTYPE html>\n<html lang=\"en\">"), "{name}");
+        let language = if name == "german" { "de" } else { "en" };
+        assert!(page.starts_with(&format!("<!DOCTYPE html>\n<html lang=\"{language}\">")), "{name}");
         for part in [
             "<meta charset=\"utf-8\">",
             "<title>",

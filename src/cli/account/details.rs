@@ -27,6 +27,9 @@ pub struct DetailsOptions {
     /// Where to write to.
     #[arg(long, value_name = "ADDRESS")]
     email: Option<String>,
+    /// In which language documents are written: en or de.
+    #[arg(long, value_name = "CODE")]
+    language: Option<String>,
 }
 
 /// Changes what is given, and shows what is there then.
@@ -42,6 +45,7 @@ pub async fn run(client: &mut Client, options: DetailsOptions, output: Output) -
         address: options.address.unwrap_or_else(|| before.address.clone()),
         tax_id: options.tax_id.unwrap_or_else(|| before.tax_id.clone()),
         email: options.email.unwrap_or_else(|| before.email.clone()),
+        language: options.language.unwrap_or_else(|| before.language.clone()),
     };
     let is_changed = |name: &str| name != before.name && !(name.is_empty() && before.name == account.name);
     if is_changed(&customer.name) || (Party { name: before.name.clone(), ..customer.clone() }) != before {
@@ -59,6 +63,7 @@ pub async fn run(client: &mut Client, options: DetailsOptions, output: Output) -
                 ["address", &customer.address.join("\n")],
                 ["tax id", &customer.tax_id],
                 ["email", &customer.email],
+                ["language", &customer.language],
             ]);
             println!("{table}");
         }

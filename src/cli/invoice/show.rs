@@ -211,7 +211,7 @@ fn tax_json(tax: &InvoiceTax) -> Value {
 
 /// Whom a document is for, for programs.
 pub fn party_json(party: &Party) -> Value {
-    json!({ "name": party.name, "address": party.address, "tax_id": party.tax_id, "email": party.email })
+    json!({ "name": party.name, "address": party.address, "tax_id": party.tax_id, "email": party.email, "language": party.language })
 }
 
 fn item_json(item: &InvoiceItem) -> Value {

@@ -1,6 +1,7 @@
 //! Reads the requests of BillingService.
 
 use crate::billing::document::{DocumentKind, Party};
+use crate::billing::forms::LANGUAGES;
 use crate::billing::{DocumentFilter, DocumentState};
 use crate::domain::command::{Action, Command, Note, Undo};
 use crate::grpc::wire::accounts::by_hand;
@@ -92,8 +93,17 @@ pub fn customer(reader: &mut Reader, party: Option<v1::Party>) -> Party {
             address: party.address.into_iter().take(8).map(|line| reader.text("address", line, 0..=200)).collect(),
             tax_id: reader.text("tax_id", party.tax_id, 0..=64),
             email: reader.text("email", party.email, 0..=200),
+            language: language(reader, party.language),
         }
     })
+}
+
+/// A language that documents can be written in; may be absent.
+fn language(reader: &mut Reader, code: String) -> String {
+    if !code.is_empty() && !LANGUAGES.contains(&code.as_str()) {
+        reader.refuse("language", format!("must be empty, or one of {}", LANGUAGES.join(", ")));
+    }
+    code
 }
 
 /// Reads a RecordPaymentRequest.

@@ -116,7 +116,7 @@ fn open_invoice(invoice: &OpenInvoice, decimals: u8, minor_digits: u8) -> v1::Op
 /// Whom a document is for.
 #[must_use]
 pub fn party(party: Party) -> v1::Party {
-    v1::Party { name: party.name, address: party.address, tax_id: party.tax_id, email: party.email }
+    v1::Party { name: party.name, address: party.address, tax_id: party.tax_id, email: party.email, language: party.language }
 }
 
 fn category(name: &str) -> v1::ChargeCategory {

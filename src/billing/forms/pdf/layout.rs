@@ -1,6 +1,6 @@
 //! Where everything of a sheet stands on A4 pages.
 
-use super::super::sheet::{PartyBlock, Sheet, Summary};
+use super::super::sheet::{PartyBlock, Sheet, Summary, Vocabulary};
 use super::flow::{Flow, Ink, Mark};
 use super::letters::{Face, Letters};
 use super::table;
@@ -41,12 +41,13 @@ const HEADING: Style = Style::new(Face::Bold, 10.5, Ink::Accent);
 /// Sets a sheet.
 pub(super) struct Setter<'a> {
     pub(super) letters: &'a Letters,
+    pub(super) words: &'a Vocabulary,
     pub(super) flow: Flow,
 }
 
 /// The pages of a sheet.
 pub(super) fn set(sheet: &Sheet, letters: &Letters) -> Vec<Vec<Mark>> {
-    let mut setter = Setter { letters, flow: Flow::new(TOP, BOTTOM) };
+    let mut setter = Setter { letters, words: &sheet.words, flow: Flow::new(TOP, BOTTOM) };
     setter.letterhead(&sheet.issuer);
     setter.parties(sheet);
     setter.title(sheet);
@@ -110,7 +111,7 @@ impl Setter<'_> {
     /// Whom it is for on the left, what there is to look up on the right.
     fn parties(&mut self, sheet: &Sheet) {
         let (top, middle) = (self.flow.y(), 318.0);
-        self.paragraph("To", SMALL, LEFT, middle - 20.0);
+        self.paragraph(&sheet.words.to, SMALL, LEFT, middle - 20.0);
         self.flow.skip(2.0);
         self.paragraph(&sheet.customer.name, Style { size: 10.0, ..STRONG }, LEFT, middle - 20.0);
         for line in &sheet.customer.address {
@@ -122,11 +123,11 @@ impl Setter<'_> {
         let left_end = self.flow.y();
         self.flow.go_to(top);
         let style = Style { size: 8.5, ..TEXT };
-        let widest = sheet.facts.iter().map(|fact| self.letters.ems(style.face, fact.label)).fold(0.0, f32::max);
+        let widest = sheet.facts.iter().map(|fact| self.letters.ems(style.face, &fact.label)).fold(0.0, f32::max);
         let values = middle + widest * style.size + 12.0;
         for fact in &sheet.facts {
             let y = self.flow.y();
-            self.paragraph(fact.label, Style { ink: Ink::Quiet, ..style }, middle, RIGHT);
+            self.paragraph(&fact.label, Style { ink: Ink::Quiet, ..style }, middle, RIGHT);
             self.flow.go_to(y);
             self.paragraph(&fact.value, style, values, RIGHT);
             self.flow.skip(1.6);
@@ -136,7 +137,7 @@ impl Setter<'_> {
 
     fn title(&mut self, sheet: &Sheet) {
         if sheet.number.is_empty() {
-            self.paragraph("DRAFT: not issued", Style::new(Face::Bold, 9.0, Ink::Warning), LEFT, RIGHT);
+            self.paragraph(&sheet.words.draft, Style::new(Face::Bold, 9.0, Ink::Warning), LEFT, RIGHT);
             self.flow.skip(2.0);
         }
         let title = if sheet.number.is_empty() { sheet.title.clone() } else { sheet.name() };
@@ -155,7 +156,7 @@ impl Setter<'_> {
         self.flow.put(Mark::Area { x: LEFT, y, width: RIGHT - LEFT, height, ink: Ink::Tint });
         self.flow.put(Mark::Area { x: LEFT, y, width: 3.0, height, ink: Ink::Accent });
         let label_baseline = if summary.note.is_empty() { y + 28.0 } else { y + 21.0 };
-        let label = self.letters.words(Face::Bold, summary.label);
+        let label = self.letters.words(Face::Bold, &summary.label);
         self.flow.put(Mark::Words { x: LEFT + 15.0, baseline: label_baseline, size: 10.5, ink: Ink::Black, words: label });
         let note = self.letters.words(Face::Regular, &summary.note);
         self.flow.put(Mark::Words { x: LEFT + 15.0, baseline: y + 35.5, size: 9.0, ink: Ink::Black, words: note });
@@ -184,7 +185,10 @@ fn running_lines(pages: &mut [Vec<Mark>], sheet: &Sheet, letters: &Letters) {
     for (index, page) in pages.iter_mut().enumerate() {
         let mut put = |x, baseline, words| page.push(Mark::Words { x, baseline, size: SMALL.size, ink: SMALL.ink, words });
         let foot = PAGE_HEIGHT - 36.0;
-        let number = letters.words(Face::Regular, &format!("page {} of {count}", index + 1));
+        let number = letters.words(
+            Face::Regular,
+            &sheet.words.page.replace(Vocabulary::PAGES, &count.to_string()).replace(Vocabulary::PAGE, &(index + 1).to_string()),
+        );
         put(RIGHT - number.width(SMALL.size), foot, number);
         let issuer: Vec<&str> = std::iter::once(&sheet.issuer.name)
             .chain(sheet.issuer.details.first())

@@ -1,6 +1,6 @@
 //! Tables: columns as wide as what stands in them, rows that may reach over pages, amounts whose points stand below each other.
 
-use super::super::sheet::{Figure, Line, Part, Sum, Table, Weight};
+use super::super::sheet::{Figure, Line, Part, Sum, Table, Vocabulary, Weight};
 use super::flow::{Ink, Mark};
 use super::layout::{LEFT, RIGHT, Setter, Style};
 use super::letters::{Face, Letters, Words};
@@ -45,11 +45,12 @@ pub(super) fn set(setter: &mut Setter<'_>, part: &Part) {
         setter.flow.end_header();
         return;
     };
-    let columns = Columns::of(table, amount, setter.letters);
-    let mut headings = vec![("Item", columns.item, Side::Left), ("Used", columns.used, Side::Left)];
-    headings.extend(columns.count.map(|edges| ("Charges", edges, Side::Right)));
-    headings.extend(columns.quantity.map(|edges| ("Quantity", edges, Side::Right)));
-    headings.extend(columns.unit.map(|edges| ("Unit", edges, Side::Left)));
+    let words = setter.words;
+    let columns = Columns::of(table, amount, setter.letters, words);
+    let mut headings = vec![(words.item.as_str(), columns.item, Side::Left), (words.used.as_str(), columns.used, Side::Left)];
+    headings.extend(columns.count.map(|edges| (words.charges.as_str(), edges, Side::Right)));
+    headings.extend(columns.quantity.map(|edges| (words.quantity.as_str(), edges, Side::Right)));
+    headings.extend(columns.unit.map(|edges| (words.unit.as_str(), edges, Side::Left)));
     setter.begin_table(&headings, part, &columns.amount);
     for group in &table.groups {
         if !group.heading.is_empty() {
@@ -75,7 +76,7 @@ pub(super) fn set(setter: &mut Setter<'_>, part: &Part) {
 }
 
 impl Columns {
-    fn of(table: &Table, amount: Amounts, letters: &Letters) -> Self {
+    fn of(table: &Table, amount: Amounts, letters: &Letters, words: &Vocabulary) -> Self {
         let lines = || table.groups.iter().flat_map(|group| &group.lines);
         let widest = |heading: &str, most: f32, text: fn(&Line) -> &str| {
             let ems = lines().map(|line| letters.ems(CELL.face, text(line))).fold(0.0, f32::max);
@@ -88,10 +89,10 @@ impl Columns {
             right -= width + gap;
             edges
         };
-        let unit = table.has_quantities.then(|| column(widest("Unit", 60.0, |line| &line.unit), 4.0));
-        let quantity = table.has_quantities.then(|| column(widest("Quantity", 84.0, |line| &line.quantity), GAP));
-        let count = table.has_counts.then(|| column(widest("Charges", 56.0, |line| &line.count), GAP));
-        let used = column(widest("Used", 92.0, |line| &line.used), GAP);
+        let unit = table.has_quantities.then(|| column(widest(&words.unit, 60.0, |line| &line.unit), 4.0));
+        let quantity = table.has_quantities.then(|| column(widest(&words.quantity, 84.0, |line| &line.quantity), GAP));
+        let count = table.has_counts.then(|| column(widest(&words.charges, 56.0, |line| &line.count), GAP));
+        let used = column(widest(&words.used, 92.0, |line| &line.used), GAP);
         let item = (LEFT, right.max(LEFT + 60.0));
         Self { item, used, count, quantity, unit, amount }
     }
