@@ -40,7 +40,7 @@ fn held(partitions: u16) -> Held {
                 log.lock().unwrap().push(format!("{count} read"));
                 Ok(vec![Err(Refusal::AccountNotFound); count])
             };
-            Ok(BatchAnswer { answers: Answers::new(read), must_repeat: false })
+            Ok(BatchAnswer { answers: Answers::new(read) })
         }
         .boxed()
     });

@@ -319,6 +319,10 @@ async fn due_reservations_are_expired_by_the_sweep_and_more_than_a_step_takes_ar
     clock.set(clock.now() + 2_000);
     let after = ledger.observe("acme", false).await.unwrap().unwrap().account;
     assert_eq!((after.reserved, after.open_reservations), (0, 0), "a read sees none that is due, however many there are");
-    ledger.sweep().await.unwrap();
-    assert!(ledger.reservations("acme", None, 10).await.unwrap().reservations.is_empty());
+    let now = clock.now();
+    assert!(ledger.reservations("acme", now, None, 10).await.unwrap().reservations.is_empty());
+    let partition = ledger.partition_of("acme");
+    assert_eq!(ledger.engine().reservations(partition, "acme".into(), None, 10_000).await.unwrap().len(), 2_500, "nobody has swept");
+    assert!(!ledger.sweep(Duration::from_secs(20)).await.unwrap());
+    assert_eq!(ledger.engine().reservations(partition, "acme".into(), None, 10_000).await.unwrap(), []);
 }

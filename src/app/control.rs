@@ -152,7 +152,7 @@ async fn watch_journal(plan: &LanePlan, ledger: &Ledger, aggregation: Option<&Ag
 async fn look_after(ledger: &Ledger, ahead: &mut Ahead) -> (Result<(), String>, Vec<String>) {
     let looked = async {
         ledger.check().await?;
-        ledger.sweep().await.map_err(|error| error.to_string())
+        ledger.sweep(TICK).await.map(|_| ()).map_err(|error| error.to_string())
     };
     if let Err(reason) = looked.await {
         return (Err(reason), Vec::new());

@@ -312,7 +312,7 @@ impl Check<'_> {
     /// Replays what the journal has got since, and lets expire what is due, here and in the ledger.
     async fn read_on(&mut self, rebuild: &mut Rebuild, position: &mut Position) -> Result<(), VerifyError> {
         let engine = self.ledger.engine();
-        while engine.apply(self.partition, [].into()).await?.must_repeat {}
+        while engine.sweep(self.partition).await? {}
         loop {
             let blocks = engine.blocks_after(self.partition, position.next_sequence - 1, 1_000).await?;
             if blocks.is_empty() {

@@ -142,13 +142,16 @@ pub enum Refusal {
     ChargeNotFound = 427,
     /// The account to open again is not closed.
     AccountNotClosed = 428,
+    /// The store has no memory left. What was decided before is still told.
+    StoreFull = 429,
 }
 
 impl Refusal {
     /// All refusals, in the order of precedence.
-    pub const ALL: [Refusal; 28] = [
+    pub const ALL: [Refusal; 29] = [
         Refusal::StoreCorrupt,
         Refusal::RequestIdReused,
+        Refusal::StoreFull,
         Refusal::RequestTooOld,
         Refusal::SentInFuture,
         Refusal::AccountExists,
@@ -215,6 +218,7 @@ impl Refusal {
             Refusal::BillNeeded => "BILL_NEEDED",
             Refusal::ChargeNotFound => "CHARGE_NOT_FOUND",
             Refusal::AccountNotClosed => "ACCOUNT_NOT_CLOSED",
+            Refusal::StoreFull => "STORE_FULL",
         }
     }
 
@@ -234,6 +238,8 @@ pub struct Outcome {
     pub replayed: bool,
     /// The account as it stands after the command (of a replay: now), due events applied.
     pub account: Account,
+    /// The instant by which it was decided: the account is to be shown as it is then, whatever clocks say meanwhile.
+    pub now: Millis,
 }
 
 /// What the ledger answers to a command.

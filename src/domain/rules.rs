@@ -371,7 +371,7 @@ impl<'a> Desk<'a> {
 
     /// Answers, and writes nothing.
     fn tell(self, decision: Option<Decision>, replayed: bool) -> Step {
-        let outcome = Outcome { decision, replayed, account: self.account };
+        let outcome = Outcome { decision, replayed, account: self.account, now: self.moment.now };
         Step { answer: Ok(outcome), change: None }
     }
 
@@ -415,7 +415,7 @@ impl<'a> Desk<'a> {
     }
 
     fn write(self, decision: Option<Decision>) -> Step {
-        let outcome = Outcome { decision, replayed: false, account: self.account };
+        let outcome = Outcome { decision, replayed: false, account: self.account, now: self.moment.now };
         let change = Change {
             decision,
             account: Some(self.account),

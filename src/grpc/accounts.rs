@@ -9,7 +9,8 @@ use super::wire::reader::Reader;
 use super::wire::{Decided, Position};
 use super::wire::{accounts as read, listing, render};
 use super::{status, v1};
-use crate::domain::account::{Account, Mode};
+use crate::domain::account::Mode;
+use crate::domain::outcome::Outcome;
 use crate::ledger::LedgerError;
 use crate::ledger::Purpose;
 
@@ -27,14 +28,14 @@ impl Accounts {
     }
 
     /// An account with its settings. Credit and settings are two reads: one may be newer than the other.
-    async fn show(&self, id: &str, account: &Account) -> Result<v1::Account, LedgerError> {
+    async fn show(&self, id: &str, outcome: &Outcome) -> Result<v1::Account, LedgerError> {
         let profile = self.front.ledger.profile(id).await?.ok_or_else(|| LedgerError::corrupt("an account has no profile"))?;
-        Ok(listing::account(id, account, &profile, self.front.ledger.clock().now()))
+        Ok(listing::account(id, &outcome.account, &profile, outcome.now))
     }
 
     /// The account that a command has changed. That it was decided is known: if it cannot be shown, a repetition shows it.
     async fn show_decided(&self, decided: &Decided) -> Result<v1::Account, Status> {
-        let shown = self.show(&decided.subject.command.account, &decided.outcome.account).await;
+        let shown = self.show(&decided.subject.command.account, &decided.outcome).await;
         shown.map_err(|error| status::no_answer(&error.after_step()))
     }
 }
@@ -66,7 +67,7 @@ impl AccountService for Accounts {
             .bounded(request, async |request| {
                 let id = front.read(request.account_id, Position::default(), Reader::account_id)?;
                 let outcome = front.observe(&id, false).await?;
-                let account = self.show(&id, &outcome.account).await.map_err(|error| status::no_answer(&error))?;
+                let account = self.show(&id, &outcome).await.map_err(|error| status::no_answer(&error))?;
                 Ok(v1::GetAccountResponse { account: Some(account) })
             })
             .await
@@ -170,7 +171,7 @@ impl AccountService for Accounts {
                     (reader.page_size(page_size), page_token::read(reader, "page_token", &query, &page_token))
                 })?;
                 let outcome = front.observe(&id, false).await?;
-                let page = front.ledger.reservations(&id, after, count).await.map_err(|error| status::no_answer(&error))?;
+                let page = front.ledger.reservations(&id, outcome.now, after, count).await.map_err(|error| status::no_answer(&error))?;
                 let shown = page.reservations.iter().map(|reservation| listing::reservation(&outcome.account, reservation));
                 Ok(v1::ListReservationsResponse {
                     reservations: shown.collect(),

@@ -75,7 +75,7 @@ impl ChargingService for Charging {
             .bounded(request, async |request| {
                 let account = front.read(request.account_id, Position::default(), Reader::account_id)?;
                 let outcome = front.observe(&account, false).await?;
-                Ok(render::usable_credit(&outcome, front.ledger.clock().now()))
+                Ok(render::usable_credit(&outcome, outcome.now))
             })
             .await
     }

@@ -104,7 +104,7 @@ impl Front {
         let Some(decision) = outcome.decision else {
             return Err(status::no_answer(&LedgerError::unknown("a command was answered without a decision")));
         };
-        Ok(Decided { subject, outcome, decision, now: self.ledger.clock().now() })
+        Ok(Decided { subject, outcome, decision, now: outcome.now })
     }
 
     /// An account's credit, due events applied.

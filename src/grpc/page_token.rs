@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use super::wire::reader::Reader;
-use crate::ledger::{NamePlace, RequestKey};
+use crate::ledger::{NamePlace, RequestKey, ReservationPlace};
 
 const VERSION: u8 = 1;
 const DIGEST_BYTES: usize = 8;
@@ -95,6 +95,17 @@ impl Place for RequestKey {
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
+    }
+}
+
+impl Place for ReservationPlace {
+    fn to_bytes(&self) -> Vec<u8> {
+        [&self.expires_at.to_be_bytes()[..], &self.key.0].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (expires_at, key) = bytes.split_first_chunk()?;
+        Some(Self { expires_at: i64::from_be_bytes(*expires_at), key: RequestKey(key.try_into().ok()?) })
     }
 }
 

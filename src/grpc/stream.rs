@@ -221,7 +221,7 @@ fn told_error(status: &Status) -> Slot {
 fn tell(front: &Front, subject: Subject, answer: Result<Answer, LedgerError>) -> Result<Told, Status> {
     if matches!(subject.command.action, Action::Observe { .. }) {
         let outcome = outcome(&subject, answer.map_err(LedgerError::of_read))?;
-        return Ok(Told::GetUsableCredit(render::usable_credit(&outcome, front.ledger.clock().now())));
+        return Ok(Told::GetUsableCredit(render::usable_credit(&outcome, outcome.now)));
     }
     let decided = front.decided(subject, answer)?;
     Ok(match decided.subject.command.action {

@@ -277,15 +277,7 @@ impl Queues {
 async fn decide(engine: Arc<dyn Engine>, partition: u16, orders: Arc<[Order]>, callers: Vec<Caller>) -> Batch {
     let span = tracing::debug_span!("batch", partition, commands = orders.len());
     let timer = metrics().start_batch(orders.len());
-    let applying = async {
-        loop {
-            let answer = engine.apply(partition, Arc::clone(&orders)).await?;
-            if !answer.must_repeat {
-                return Ok(answer.answers);
-            }
-        }
-    };
-    let answers = applying.instrument(span).await;
+    let answers = engine.apply(partition, Arc::clone(&orders)).instrument(span).await.map(|answer| answer.answers);
     timer.finish(answers.is_ok());
     Batch { partition, orders, callers, answers }
 }

@@ -8,7 +8,7 @@ pub mod journal;
 
 use bytes::{Buf, BufMut};
 
-use super::NamePlace;
+use super::{NamePlace, RequestKey, ReservationPlace};
 use crate::domain::account::{Account, Category, Currency, Mode, NonUsageBilling, Profile, Reservation, Status};
 use crate::domain::command::Kind;
 use crate::domain::entry::EntryKind;
@@ -40,6 +40,12 @@ const NUMBER_BYTES: usize = 7;
 /// The bytes at the start of an account's record that charges move, and that an entry repeats.
 pub(crate) const MOVING_BYTES: usize = 4 * NUMBER_BYTES;
 
+/// The bytes of an account.
+pub(crate) const ACCOUNT_BYTES: usize = 77;
+
+/// What the script keeps behind them: from when on the account's reservations are counted. It may be earlier than that, for instance 0.
+pub(crate) const EXPIRY_BYTES: usize = NUMBER_BYTES;
+
 /// The bytes of what is kept of what was given back.
 pub(crate) const REFUNDED_BYTES: usize = 4 * NUMBER_BYTES;
 
@@ -60,6 +66,7 @@ fn get_sequence(bytes: &mut &[u8]) -> Option<u64> {
 }
 
 /// `struct` format of an account in the script: `<i7i7i7i7i7i7i7I4BBBBBI4i7I4I4`; what most charges move comes first, then what they look at.
+/// In Redis, [`EXPIRY_BYTES`] follow.
 #[must_use]
 pub fn encode_account(account: &Account) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(80);
@@ -83,7 +90,7 @@ pub fn encode_account(account: &Account) -> Vec<u8> {
     bytes
 }
 
-/// The inverse of [`encode_account`].
+/// The inverse of [`encode_account`], whatever of Redis's follows.
 pub fn decode_account(bytes: &[u8]) -> Result<Account, Undecodable> {
     read_account(bytes).ok_or(Undecodable("account"))
 }
@@ -91,7 +98,7 @@ pub fn decode_account(bytes: &[u8]) -> Result<Account, Undecodable> {
 fn read_account(mut bytes: &[u8]) -> Option<Account> {
     let moving = Moving::read(&mut bytes)?;
     let account = read_tail(&mut bytes, moving)?;
-    bytes.is_empty().then_some(account)
+    [0, EXPIRY_BYTES].contains(&bytes.len()).then_some(account)
 }
 
 /// What charges move.
@@ -189,6 +196,28 @@ fn read_reservation(mut bytes: &[u8]) -> Option<Reservation> {
         account: get_text(&mut bytes)?,
         request_id: String::from_utf8(bytes.to_vec()).ok()?,
     })
+}
+
+/// The place of a reservation in the script's set of them by account: account, NUL, expiry (the greatest byte first), key. So the order of
+/// bytes is the list's.
+#[must_use]
+pub fn encode_reservation_place(account: &str, place: &ReservationPlace) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(account.len() + 24);
+    bytes.put_slice(account.as_bytes());
+    bytes.put_u8(0);
+    bytes.put_int(place.expires_at, NUMBER_BYTES);
+    bytes.put_slice(&place.key.0);
+    bytes
+}
+
+/// The inverse of [`encode_reservation_place`], of an account's own.
+pub fn decode_reservation_place(account: &str, bytes: &[u8]) -> Result<ReservationPlace, Undecodable> {
+    let place = || {
+        let mut bytes = bytes.get(account.len() + 1..)?;
+        let expires_at = bytes.try_get_int(NUMBER_BYTES).ok()?;
+        Some(ReservationPlace { expires_at, key: RequestKey(bytes.try_into().ok()?) })
+    };
+    place().ok_or(Undecodable("place of a reservation"))
 }
 
 /// `<c8BBBBi7i7`: fingerprint, kind, verdict, flags, how the reservation ended, amount, sequence; of a charge, `<BI4`: the kind of its entry,

@@ -20,11 +20,11 @@ use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use super::codec::journal::decode_block;
-use super::model::{Book, StepTime};
+use super::model::{Book, Changes, StepTime};
 use super::watch::Watchers;
 use super::{
     Answering, BatchAnswer, Block, DuePage, Engine, Found, Identity, JournalSpan, LedgerError, LedgerId, NamePlace, Opening, Order,
-    Purpose, RequestKey, StoreSettings,
+    Purpose, RequestKey, ReservationPlace, StoreSettings,
 };
 use crate::clock::Clock;
 use crate::domain::account::{Account, Millis, Profile, Reservation};
@@ -39,6 +39,7 @@ const MAX_GROUP: usize = 64;
 /// What the thread is asked for.
 enum Job {
     Apply(Batch),
+    Sweep(oneshot::Sender<Result<bool, LedgerError>>),
     Read(Read),
     Check(oneshot::Sender<Result<(), LedgerError>>),
     Copy(Copy),
@@ -170,6 +171,7 @@ impl Desk {
         for job in rest {
             match job {
                 Job::Apply(batch) => self.apply(store, vec![batch]),
+                Job::Sweep(caller) => drop(caller.send(self.sweep(store))),
                 Job::Read(read) => read(&self.book, store),
                 Job::Check(caller) => drop(caller.send(self.check(store))),
                 Job::Copy(copy) => self.copies.push_back(copy),
@@ -189,6 +191,12 @@ impl Desk {
         }
     }
 
+    fn sweep(&mut self, store: &Store) -> Result<bool, LedgerError> {
+        let (is_more, changes) = self.book.sweep(&StepTime::of(&self.clock, self.window));
+        self.keep(store, vec![changes])?;
+        Ok(is_more)
+    }
+
     fn decide(&mut self, store: &Store, batches: &[Batch]) -> Result<Vec<BatchAnswer>, LedgerError> {
         let mut answers = Vec::with_capacity(batches.len());
         let mut all_changes = Vec::with_capacity(batches.len());
@@ -198,6 +206,12 @@ impl Desk {
             answers.push(answer);
             all_changes.push(changes);
         }
+        self.keep(store, all_changes)?;
+        Ok(answers)
+    }
+
+    /// Commits what was changed in memory, and announces it; what cannot be committed is undone.
+    fn keep(&mut self, store: &Store, all_changes: Vec<Changes>) -> Result<(), LedgerError> {
         match store.write(&self.book, &all_changes) {
             Ok(has_written) if has_written => self.note(Ok(())),
             Ok(_) => {}
@@ -212,7 +226,7 @@ impl Desk {
                 self.watchers.announce(account);
             }
         }
-        Ok(answers)
+        Ok(())
     }
 
     /// Follows the system's clock, and says whether the store can be written: if it could not, by trying.
@@ -257,6 +271,11 @@ impl Engine for EmbeddedEngine {
         self.ask(Job::Apply(Batch { orders, caller }), pending)
     }
 
+    fn sweep(&self, _partition: u16) -> Answering<'_, bool> {
+        let (caller, pending) = oneshot::channel();
+        self.ask(Job::Sweep(caller), pending)
+    }
+
     fn load(&self, _partition: u16, accounts: Vec<String>) -> Answering<'_, Vec<Option<(Account, Profile)>>> {
         self.read(move |book, _| Ok(book.load(&accounts)))
     }
@@ -269,7 +288,7 @@ impl Engine for EmbeddedEngine {
         &self,
         _partition: u16,
         account: String,
-        after: Option<RequestKey>,
+        after: Option<ReservationPlace>,
         count: usize,
     ) -> Answering<'_, Vec<(RequestKey, Reservation)>> {
         self.read(move |book, _| Ok(book.reservations(&account, after, count)))

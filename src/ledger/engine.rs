@@ -20,8 +20,6 @@ use crate::domain::rules::Remembered;
 pub struct BatchAnswer {
     /// One for each command.
     pub answers: Answers,
-    /// More reservations were due than one step expires: no command was decided, and the batch must be sent again.
-    pub must_repeat: bool,
 }
 
 /// Answers as they came, to be read when there is time for it.
@@ -51,6 +49,29 @@ impl std::fmt::Debug for Answers {
     }
 }
 
+/// A place in the list of an account's open reservations: in the order in which they expire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReservationPlace {
+    /// When it expires.
+    pub expires_at: Millis,
+    /// The key of the request that made it.
+    pub key: RequestKey,
+}
+
+impl ReservationPlace {
+    /// The place of a reservation.
+    #[must_use]
+    pub fn of(key: RequestKey, reservation: &Reservation) -> Self {
+        Self { expires_at: reservation.expires_at, key }
+    }
+
+    /// Behind all that have expired at `now`.
+    #[must_use]
+    pub fn behind_expired(now: Millis) -> Self {
+        Self { expires_at: now, key: RequestKey([u8::MAX; 16]) }
+    }
+}
+
 /// An account and its profile.
 pub type StoredAccount = (Account, Profile);
 
@@ -68,18 +89,23 @@ pub trait Engine: Send + Sync + 'static {
     }
     /// How many partitions there are.
     fn partitions(&self) -> u16;
-    /// Decides on the commands of one partition, in order, and journals what they change. At most [`MAX_BATCH`]; none: only expires what is due.
+    /// Decides on the commands of one partition, in order, and journals what they change. At most [`MAX_BATCH`]. What their accounts have due
+    /// happens before.
     fn apply(&self, partition: u16, orders: Arc<[Order]>) -> Answering<'_, BatchAnswer>;
+    /// Lets a slice of what is due by itself happen in a partition: reservations expire, and request ids are forgotten. Returns whether there
+    /// is more. Between slices, others have their turn.
+    fn sweep(&self, partition: u16) -> Answering<'_, bool>;
     /// Accounts and profiles, as stored.
     fn load(&self, partition: u16, accounts: Vec<String>) -> Answering<'_, Vec<Option<StoredAccount>>>;
     /// Ids of accounts in the order of (folded name, id), after the given place, while the folded name begins with the prefix.
     fn names(&self, partition: u16, prefix: String, after: Option<NamePlace>, count: usize) -> Answering<'_, Vec<NamePlace>>;
-    /// Open reservations of an account after the given key, in the order of their keys; fewer than asked for only if there are no more.
+    /// Reservations of an account after the given place, in the order in which they expire: also those that have, and are not swept away
+    /// yet. Fewer than asked for only if there are no more.
     fn reservations(
         &self,
         partition: u16,
         account: String,
-        after: Option<RequestKey>,
+        after: Option<ReservationPlace>,
         count: usize,
     ) -> Answering<'_, Vec<(RequestKey, Reservation)>>;
     /// What is remembered of a request id.

@@ -20,6 +20,9 @@ pub enum LedgerError {
     /// The journal is full, because nobody aggregates it. Nothing was done.
     #[error("the journal is full")]
     JournalFull,
+    /// The store has no memory left. Nothing was done.
+    #[error("the ledger's store has no memory left")]
+    Full,
     /// What the store holds makes no sense to this version. Nothing was done.
     #[error("the ledger's store holds what this version cannot read: {0}")]
     Corrupt(Arc<str>),
@@ -55,7 +58,7 @@ impl LedgerError {
     pub fn after_step(self) -> Self {
         match self {
             Self::NotDone(reason) | Self::Corrupt(reason) => Self::Unknown(reason),
-            Self::Busy | Self::JournalFull => Self::unknown(self),
+            Self::Busy | Self::JournalFull | Self::Full => Self::unknown(self),
             Self::Unknown(reason) => Self::Unknown(reason),
         }
     }
@@ -67,7 +70,8 @@ mod tests {
 
     #[test]
     fn what_follows_a_step_is_never_said_to_be_not_done() {
-        for error in [LedgerError::not_done("a"), LedgerError::corrupt("a"), LedgerError::Busy, LedgerError::JournalFull] {
+        for error in [LedgerError::not_done("a"), LedgerError::corrupt("a"), LedgerError::Busy, LedgerError::JournalFull, LedgerError::Full]
+        {
             assert!(matches!(error.after_step(), LedgerError::Unknown(_)));
         }
         assert!(matches!(LedgerError::unknown("a").of_read(), LedgerError::NotDone(_)));

@@ -22,6 +22,7 @@ pub mod redis;
 pub mod watch;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 
@@ -32,7 +33,7 @@ use crate::domain::command::{Action, Command, Note};
 use crate::domain::entry::Entry;
 use crate::domain::outcome::{Answer, Outcome, Refusal};
 pub use batcher::Pending;
-pub use engine::{Answering, Answers, BatchAnswer, Engine, StoredAccount};
+pub use engine::{Answering, Answers, BatchAnswer, Engine, ReservationPlace, StoredAccount};
 pub use error::LedgerError;
 pub use gate::{JournalBounds, JournalGate};
 pub use identity::{Found, Identity, LedgerId, Opening};
@@ -71,10 +72,10 @@ pub struct AccountPage {
 /// A page of an account's open reservations.
 #[derive(Clone, Debug, Default)]
 pub struct ReservationPage {
-    /// The reservations, in the order of their keys.
+    /// The reservations, in the order in which they expire.
     pub reservations: Vec<Reservation>,
     /// Where to go on; None: there are no more.
-    pub next: Option<RequestKey>,
+    pub next: Option<ReservationPlace>,
 }
 
 /// A page of an account's journal.
@@ -231,16 +232,21 @@ impl Ledger {
         Ok(page)
     }
 
-    /// Open reservations of an account, in pages.
-    pub async fn reservations(&self, account: &str, after: Option<RequestKey>, count: usize) -> Result<ReservationPage, LedgerError> {
-        let now = self.clock.now();
+    /// Reservations of an account that are open at `now`, in pages. One that is extended meanwhile moves behind what was shown.
+    pub async fn reservations(
+        &self,
+        account: &str,
+        now: Millis,
+        after: Option<ReservationPlace>,
+        count: usize,
+    ) -> Result<ReservationPage, LedgerError> {
+        // What has expired comes first, so that all behind this is open.
+        let after = after.max(Some(ReservationPlace::behind_expired(now)));
         let mut found = self.engine.reservations(self.partition_of(account), account.to_owned(), after, count + 1).await?;
         let has_more = found.len() > count;
         found.truncate(count);
-        // Where to go on follows from what was fetched: of what has expired meanwhile, nothing may be left to show.
-        let next = found.last().filter(|_| has_more).map(|(key, _)| *key);
-        let open = found.into_iter().map(|(_, reservation)| reservation).filter(|reservation| reservation.expires_at > now);
-        Ok(ReservationPage { reservations: open.collect(), next })
+        let next = found.last().filter(|_| has_more).map(|(key, reservation)| ReservationPlace::of(*key, reservation));
+        Ok(ReservationPage { reservations: found.into_iter().map(|(_, reservation)| reservation).collect(), next })
     }
 
     /// An account's entries that the journal has of `down_to..before`, newest first.
@@ -317,12 +323,19 @@ impl Ledger {
         self.watchers.watch(account)
     }
 
-    /// Expires what is due in every partition.
-    pub async fn sweep(&self) -> Result<(), LedgerError> {
+    /// Sweeps each partition, in slices, for at most so long; returns whether there is more to sweep.
+    pub async fn sweep(&self, patience: Duration) -> Result<bool, LedgerError> {
+        let deadline = Instant::now() + patience;
+        let mut is_any_left = false;
         for partition in 0..self.engine.partitions() {
-            while self.engine.apply(partition, Arc::from([])).await?.must_repeat {}
+            while self.engine.sweep(partition).await? {
+                if Instant::now() >= deadline {
+                    is_any_left = true;
+                    break;
+                }
+            }
         }
-        Ok(())
+        Ok(is_any_left)
     }
 }
 

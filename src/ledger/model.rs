@@ -1,22 +1,21 @@
 //! One partition in memory: the pure rules, plain maps, and nothing else.
 //!
 //! It is what the other engines are measured by, what the embedded engine decides with, and, as [`ModelEngine`], an engine of its own
-//! for tests. One step: expire what is due (bounded), then decide command by command. A step without commands is the sweep: it also rotates
-//! the request ids, if their window is over.
+//! for tests. One step: expire what its accounts have due, then decide command by command. What nobody asks about is left to the sweep, which
+//! goes in slices: it expires the rest, and rotates the request ids if their window is over.
 
+mod engine;
 mod undo;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-
+pub use engine::ModelEngine;
 use undo::Before;
 
+#[cfg(doc)]
+use super::Engine;
 use super::codec::{decode_place, encode_place};
-use super::watch::Watchers;
-use super::{Answering, BatchAnswer, Block, DuePage, Engine, JournalSpan, NamePlace, Order, RequestKey, fold_name};
+use super::{BatchAnswer, Block, DuePage, NamePlace, Order, RequestKey, ReservationPlace, fold_name};
 use crate::clock::Clock;
 use crate::domain::account::{Account, Millis, Profile, Reservation};
 use crate::domain::command::Action;
@@ -24,8 +23,8 @@ use crate::domain::rules::{
     Ended, Fingerprint, Moment, RefundKey, Refunded, Remembered, ReservationChange, Touched, decide, is_close_due, refund_keys,
 };
 
-/// The most reservations that one step expires.
-pub const MAX_EXPIRIES: usize = 1_000;
+/// The most reservations that one slice of the sweep expires.
+pub const MAX_EXPIRIES: usize = 500;
 
 /// One partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,7 +33,7 @@ pub struct Book {
     pub(super) profiles: HashMap<String, Profile>,
     pub(super) reservations: HashMap<RequestKey, Reservation>,
     pub(super) expiries: BTreeSet<(Millis, RequestKey)>,
-    pub(super) by_account: BTreeSet<(String, RequestKey)>,
+    pub(super) by_account: BTreeSet<(String, ReservationPlace)>,
     pub(super) requests: HashMap<RequestKey, Remembered>,
     pub(super) older_requests: HashMap<RequestKey, Remembered>,
     pub(super) refunds: HashMap<RefundKey, Refunded>,
@@ -115,20 +114,11 @@ impl Book {
         let [this_end, next_end] = time.period_ends;
         let moment = Moment { now, period_end: if this_end > now { this_end } else { next_end }, window: time.window };
         let mut changes = Changes { before: vec![Before::State(self.state)], ..Changes::default() };
-        if orders.is_empty() && now - self.state.rotated_at >= time.window {
-            let younger = std::mem::take(&mut self.requests);
-            changes.before.push(Before::Rotated(std::mem::replace(&mut self.older_requests, younger)));
-            self.state.rotated_at = now;
-            changes.is_rotated = true;
+        if self.is_any_due(now) {
+            orders.iter().for_each(|order| self.expire_of(&order.command.account, now, &mut changes));
         }
-        let must_repeat = self.expire(now, &mut changes);
         let mut entries = Vec::with_capacity(orders.len());
-        let mut answers = Vec::with_capacity(orders.len());
-        if !must_repeat {
-            for order in orders {
-                answers.push(self.decide(order, &moment, &mut entries, &mut changes));
-            }
-        }
+        let answers: Vec<_> = orders.iter().map(|order| self.decide(order, &moment, &mut entries, &mut changes)).collect();
         if !changes.is_empty() {
             self.state.now = now;
         }
@@ -139,27 +129,56 @@ impl Book {
             self.state.sequence += count as u64;
             self.state.last_block = block_id;
         }
-        (BatchAnswer { answers: answers.into(), must_repeat }, changes)
+        (BatchAnswer { answers: answers.into() }, changes)
     }
 
-    /// Takes off what has expired; answers whether more is due than one step may take.
+    /// A slice of what is due by itself, and whether there is more.
+    pub fn sweep(&mut self, time: &StepTime) -> (bool, Changes) {
+        let now = time.now.max(self.state.now);
+        let mut changes = Changes { before: vec![Before::State(self.state)], ..Changes::default() };
+        if now - self.state.rotated_at >= time.window {
+            let younger = std::mem::take(&mut self.requests);
+            changes.before.push(Before::Rotated(std::mem::replace(&mut self.older_requests, younger)));
+            self.state.rotated_at = now;
+            changes.is_rotated = true;
+        }
+        let is_more = self.expire(now, &mut changes);
+        if !changes.is_empty() {
+            self.state.now = now;
+        }
+        (is_more, changes)
+    }
+
+    fn is_any_due(&self, now: Millis) -> bool {
+        self.expiries.first().is_some_and(|(at, _)| *at <= now)
+    }
+
+    /// Takes off a slice of what has expired; returns whether there is more.
     pub(super) fn expire(&mut self, now: Millis, changes: &mut Changes) -> bool {
-        let due: Vec<_> = self.expiries.iter().take_while(|(at, _)| *at <= now).take(MAX_EXPIRIES).copied().collect();
-        for (at, key) in due {
-            self.expiries.remove(&(at, key));
-            if let Some(reservation) = self.reservations.remove(&key) {
-                if let Some(account) = self.accounts.get_mut(&reservation.account) {
-                    changes.before.push(Before::Account(reservation.account.clone(), Some(*account)));
-                    account.reserved -= reservation.amount;
-                    account.open_reservations -= 1;
-                }
-                self.by_account.remove(&(reservation.account.clone(), key));
-                changes.accounts.push(reservation.account.clone());
-                changes.before.push(Before::Reservation(key, Some(reservation)));
+        let due: Vec<_> = self.expiries.iter().take_while(|(at, _)| *at <= now).take(MAX_EXPIRIES).map(|(_, key)| *key).collect();
+        due.into_iter().for_each(|key| self.expire_one(key, changes));
+        self.is_any_due(now)
+    }
+
+    /// Takes off all that an account has due.
+    fn expire_of(&mut self, account: &str, now: Millis, changes: &mut Changes) {
+        let [first, last] = [ReservationPlace { expires_at: Millis::MIN, key: RequestKey([0; 16]) }, ReservationPlace::behind_expired(now)];
+        let due = self.by_account.range((account.to_owned(), first)..=(account.to_owned(), last));
+        let due: Vec<_> = due.map(|(_, place)| place.key).collect();
+        due.into_iter().for_each(|key| self.expire_one(key, changes));
+    }
+
+    fn expire_one(&mut self, key: RequestKey, changes: &mut Changes) {
+        if let Some(reservation) = self.remove_reservation(key) {
+            if let Some(account) = self.accounts.get_mut(&reservation.account) {
+                changes.before.push(Before::Account(reservation.account.clone(), Some(*account)));
+                account.reserved -= reservation.amount;
+                account.open_reservations -= 1;
             }
+            changes.accounts.push(reservation.account.clone());
+            changes.before.push(Before::Reservation(key, Some(reservation)));
             changes.reservations.push(key);
         }
-        self.expiries.first().is_some_and(|(at, _)| *at <= now)
     }
 
     fn decide(
@@ -255,7 +274,7 @@ impl Book {
                 let before = self.remove_reservation(key);
                 changes.before.push(Before::Reservation(key, before));
                 self.expiries.insert((reservation.expires_at, key));
-                self.by_account.insert((reservation.account.clone(), key));
+                self.by_account.insert((reservation.account.clone(), ReservationPlace::of(key, &reservation)));
                 self.reservations.insert(key, reservation);
                 Ended::Not
             }
@@ -282,7 +301,7 @@ impl Book {
     fn remove_reservation(&mut self, key: RequestKey) -> Option<Reservation> {
         let before = self.reservations.remove(&key)?;
         self.expiries.remove(&(before.expires_at, key));
-        self.by_account.remove(&(before.account.clone(), key));
+        self.by_account.remove(&(before.account.clone(), ReservationPlace::of(key, &before)));
         Some(before)
     }
 
@@ -357,107 +376,14 @@ impl Book {
 
     /// Open reservations of an account; see [`Engine::reservations`].
     #[must_use]
-    pub fn reservations(&self, account: &str, after: Option<RequestKey>, count: usize) -> Vec<(RequestKey, Reservation)> {
-        let start = (account.to_owned(), after.unwrap_or(RequestKey([0; 16])));
+    pub fn reservations(&self, account: &str, after: Option<ReservationPlace>, count: usize) -> Vec<(RequestKey, Reservation)> {
+        let start = after.unwrap_or(ReservationPlace { expires_at: Millis::MIN, key: RequestKey([0; 16]) });
         self.by_account
-            .range(start..)
+            .range((account.to_owned(), start)..)
             .take_while(|(owner, _)| owner == account)
-            .filter(|(_, key)| Some(*key) != after)
-            .filter_map(|(_, key)| Some((*key, self.reservations.get(key)?.clone())))
+            .filter(|(_, place)| Some(*place) != after)
+            .filter_map(|(_, ReservationPlace { key, .. })| Some((*key, self.reservations.get(key)?.clone())))
             .take(count)
             .collect()
-    }
-}
-
-/// The model as an engine: one partition, in memory only.
-#[derive(Debug)]
-pub struct ModelEngine {
-    inner: Mutex<(Book, Vec<Block>)>,
-    clock: Clock,
-    window: Millis,
-    watchers: Watchers,
-}
-
-impl ModelEngine {
-    /// An empty one.
-    #[must_use]
-    pub fn new(clock: Clock, window: Millis, watchers: Watchers) -> Self {
-        Self { inner: Mutex::default(), clock, window, watchers }
-    }
-
-    fn inner(&self) -> MutexGuard<'_, (Book, Vec<Block>)> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Engine for ModelEngine {
-    fn partitions(&self) -> u16 {
-        1
-    }
-
-    fn apply(&self, _partition: u16, orders: Arc<[Order]>) -> Answering<'_, BatchAnswer> {
-        let mut inner = self.inner();
-        let (book, journal) = &mut *inner;
-        let (answer, changes) = book.apply(&orders, &StepTime::of(&self.clock, self.window), rand::random());
-        changes.accounts.iter().for_each(|account| self.watchers.announce(account));
-        journal.extend(changes.block);
-        futures_util::future::ready(Ok(answer)).boxed()
-    }
-
-    fn load(&self, _partition: u16, accounts: Vec<String>) -> Answering<'_, Vec<Option<(Account, Profile)>>> {
-        futures_util::future::ready(Ok(self.inner().0.load(&accounts))).boxed()
-    }
-
-    fn names(&self, _partition: u16, prefix: String, after: Option<NamePlace>, count: usize) -> Answering<'_, Vec<NamePlace>> {
-        futures_util::future::ready(Ok(self.inner().0.names(&prefix, after.as_ref(), count))).boxed()
-    }
-
-    fn reservations(
-        &self,
-        _partition: u16,
-        account: String,
-        after: Option<RequestKey>,
-        count: usize,
-    ) -> Answering<'_, Vec<(RequestKey, Reservation)>> {
-        futures_util::future::ready(Ok(self.inner().0.reservations(&account, after, count))).boxed()
-    }
-
-    fn remembered(&self, _partition: u16, key: RequestKey) -> Answering<'_, Option<Remembered>> {
-        futures_util::future::ready(Ok(self.inner().0.remembered(key).copied())).boxed()
-    }
-
-    fn blocks_before(&self, _partition: u16, before: Option<u64>, count: usize) -> Answering<'_, Vec<Block>> {
-        let inner = self.inner();
-        let below = |block: &&Block| before.is_none_or(|before| block.first_sequence < before);
-        let blocks = inner.1.iter().rev().filter(below).take(count).cloned().collect();
-        futures_util::future::ready(Ok(blocks)).boxed()
-    }
-
-    fn blocks_after(&self, _partition: u16, after: u64, count: usize) -> Answering<'_, Vec<Block>> {
-        let inner = self.inner();
-        let blocks = inner.1.iter().filter(|block| block.first_sequence > after).take(count).cloned().collect();
-        futures_util::future::ready(Ok(blocks)).boxed()
-    }
-
-    fn trim(&self, _partition: u16, below: u64) -> Answering<'_, ()> {
-        let mut inner = self.inner();
-        let kept = inner.1.iter().rev().map(|block| block.first_sequence).find(|first| *first < below).unwrap_or(0);
-        inner.1.retain(|block| block.first_sequence >= kept);
-        futures_util::future::ready(Ok(())).boxed()
-    }
-
-    fn journal_span(&self, _partition: u16) -> Answering<'_, JournalSpan> {
-        let inner = self.inner();
-        let next = inner.0.next_sequence();
-        let first = inner.1.first().map_or(next, |block| block.first_sequence);
-        futures_util::future::ready(Ok(JournalSpan { first, next, now: inner.0.state.now })).boxed()
-    }
-
-    fn due_accounts(&self, _partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage> {
-        futures_util::future::ready(Ok(self.inner().0.due_page(cursor.as_deref(), count, now))).boxed()
-    }
-
-    fn check(&self) -> BoxFuture<'_, Result<(), String>> {
-        futures_util::future::ready(Ok(())).boxed()
     }
 }

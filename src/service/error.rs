@@ -153,6 +153,7 @@ impl Error {
             Refusal::ReservationNotFound => Self::not_found(reason, "reservation", command.action.refers_to().unwrap_or_default(), text),
             Refusal::TooManyReservations => Self::new(Kind::Exhausted, reason, text),
             Refusal::TooManyDecimals | Refusal::AmountOutOfRange | Refusal::NotInMinorUnits => Self::invalid_because(reason, amounts),
+            Refusal::StoreFull => Self::unavailable(reason, text, RETRY_STORE),
             Refusal::ChargeNotFound => return Self::missing_original(Missing::NeverWas, command),
             Refusal::StoreCorrupt | Refusal::OriginalNeeded | Refusal::BillNeeded => Self::new(Kind::Internal, reason, text),
             _ => Self::precondition(reason, format!("accounts/{}", command.account), text),
@@ -268,6 +269,7 @@ impl From<&LedgerError> for Error {
                             approved until it has; what is under way may be settled";
                 Self::unavailable("JOURNAL_FULL", text, RETRY_JOURNAL)
             }
+            LedgerError::Full => Self::unavailable("STORE_FULL", text_of(Refusal::StoreFull), RETRY_STORE),
             LedgerError::Corrupt(reason) => {
                 static CORRUPT: Repeated = Repeated::new();
                 if let Some(times) = CORRUPT.times() {
@@ -359,5 +361,6 @@ pub fn text_of(refusal: Refusal) -> &'static str {
         Refusal::BillNeeded => "the service did not look up the bill of the charge: nothing was done",
         Refusal::ChargeNotFound => "the account has no such charge",
         Refusal::AccountNotClosed => "the account is not closed",
+        Refusal::StoreFull => "the ledger's store has no memory left: nothing was done",
     }
 }

@@ -13,6 +13,8 @@ pub const START: i64 = 1_769_731_200_000;
 pub enum Event {
     /// The clock moves.
     Move(Step),
+    /// What is due by itself happens.
+    Sweep,
     /// Somebody asks for something.
     Ask(Ask),
 }
@@ -262,7 +264,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// A sequence that begins with an account of each denomination.
 pub fn events(length: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Event>> {
-    let event = prop_oneof![8 => ask().prop_map(Event::Ask), 1 => step().prop_map(Event::Move)];
+    let event = prop_oneof![16 => ask().prop_map(Event::Ask), 2 => step().prop_map(Event::Move), 1 => Just(Event::Sweep)];
     let openings = proptest::collection::vec((mode(), limit(), billing()), 4);
     (openings, proptest::collection::vec(event, length)).prop_map(|(openings, events)| {
         let openings = openings.into_iter().enumerate().map(|(account, (mode, limit, billing))| {

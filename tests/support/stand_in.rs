@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending, ready};
 use tollgate::domain::account::{Account, Profile, Reservation};
 use tollgate::domain::rules::Remembered;
-use tollgate::ledger::{BatchAnswer, Block, DuePage, Engine, JournalSpan, LedgerError, NamePlace, Order, RequestKey};
+use tollgate::ledger::{BatchAnswer, Block, DuePage, Engine, JournalSpan, LedgerError, NamePlace, Order, RequestKey, ReservationPlace};
 
 type Step = Box<dyn Fn(u16, Arc<[Order]>) -> BoxFuture<'static, Result<BatchAnswer, LedgerError>> + Send + Sync>;
 
@@ -57,6 +57,10 @@ impl Engine for StandIn {
         (self.step)(partition, orders)
     }
 
+    fn sweep(&self, _: u16) -> BoxFuture<'_, Result<bool, LedgerError>> {
+        ready(Ok(false)).boxed()
+    }
+
     fn load(&self, _: u16, _: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<(Account, Profile)>>, LedgerError>> {
         self.fail()
     }
@@ -70,7 +74,7 @@ impl Engine for StandIn {
         &self,
         _: u16,
         _: String,
-        _: Option<RequestKey>,
+        _: Option<ReservationPlace>,
         _: usize,
     ) -> BoxFuture<'_, Result<Vec<(RequestKey, Reservation)>, LedgerError>> {
         self.fail()

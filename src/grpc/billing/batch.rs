@@ -15,7 +15,7 @@ use super::estimate;
 use crate::domain::account::{Account, Currency, Mode};
 use crate::domain::command::{Action, Command, LimitChange, Note, TemporaryChange};
 use crate::domain::money::Quote;
-use crate::domain::outcome::Verdict;
+use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::rules::{self, Moment, Touched};
 use crate::grpc::front::{Front, outcome};
 use crate::grpc::v1::batch_convert_request::{Accounts, Limit};
@@ -282,8 +282,7 @@ async fn answer(front: &Front, plan: &Plan, target: Target) -> Result<v1::BatchC
 }
 
 async fn treat(front: &Front, plan: &Plan, target: &Target) -> Result<Told, Status> {
-    let account = front.observe(&target.account, false).await?.account;
-    let now = front.ledger.clock().now();
+    let Outcome { account, now, .. } = front.observe(&target.account, false).await?;
     let has_mode = account.mode == plan.mode;
     let unchanged = |account: &Account| {
         Told::Unchanged(v1::BatchUnchanged {

@@ -20,7 +20,9 @@ use crate::ledger::codec::{
     encode_profile, encode_refund_key, encode_refunded, encode_remembered, encode_reservation,
 };
 use crate::ledger::model::{Book, Changes, State};
-use crate::ledger::{Block, Found, Identity, LedgerError, LedgerId, NamePlace, Opening, Purpose, RequestKey, StoreSettings, fold_name};
+use crate::ledger::{
+    Block, Found, Identity, LedgerError, LedgerId, NamePlace, Opening, Purpose, RequestKey, ReservationPlace, StoreSettings, fold_name,
+};
 
 /// The version of tables and records. A store of another version is refused.
 const FORMAT_VERSION: i64 = 3;
@@ -194,7 +196,7 @@ impl Store {
         each(connection, "SELECT key, record FROM reservations", |key: [u8; 16], record| {
             let (key, reservation) = (RequestKey(key), decode_reservation(record)?);
             book.expiries.insert((reservation.expires_at, key));
-            book.by_account.insert((reservation.account.clone(), key));
+            book.by_account.insert((reservation.account.clone(), ReservationPlace::of(key, &reservation)));
             book.reservations.insert(key, reservation);
             Ok(())
         })?;

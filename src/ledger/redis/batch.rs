@@ -18,12 +18,12 @@ use bytes::BufMut;
 use redis::Value;
 use rmp::encode::{write_array_len, write_sint, write_str_len};
 
-use crate::domain::account::{Account, Category};
+use crate::domain::account::{Account, Category, Millis};
 use crate::domain::command::{Action, Debit, Excess, Facts, Kind, LimitChange, Reserve, TemporaryChange, Then, Undo, Until};
 use crate::domain::money::Quote;
 use crate::domain::outcome::{Answer, Charged, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
 use crate::ledger::codec::journal::{PackedEntry, put_account, put_ending};
-use crate::ledger::codec::{decode_account, decode_remembered, encode_place, read_tail};
+use crate::ledger::codec::{EXPIRY_BYTES, decode_account, decode_remembered, encode_place, read_tail};
 use crate::ledger::model::StepTime;
 use crate::ledger::{Answers, BatchAnswer, LedgerError, NamePlace, Order, RequestKey, fold_name};
 
@@ -111,11 +111,13 @@ pub struct PackedBatch {
     pub ids: Vec<u8>,
     /// What the entries end with.
     pub endings: Vec<u8>,
+    /// For a while after a migration: the commands' fingerprints as format version 2 made them. Else empty.
+    pub legacy_fingerprints: Vec<u8>,
 }
 
 /// Packs a batch.
 #[must_use]
-pub fn encode(orders: &[Order], time: &StepTime, max_ahead: i64, block_id: [u8; 16]) -> PackedBatch {
+pub fn encode(orders: &[Order], time: &StepTime, max_ahead: i64, block_id: [u8; 16], has_legacy: bool) -> PackedBatch {
     let mut account_places = Places::<&str>::new(orders.len());
     let mut request_places = Places::<RequestKey, BuildHasherDefault<DigestHasher>>::new(orders.len());
     let (mut ids, mut endings) = (Vec::with_capacity(orders.len() * 16), Vec::with_capacity(orders.len() * 80));
@@ -177,7 +179,8 @@ pub fn encode(orders: &[Order], time: &StepTime, max_ahead: i64, block_id: [u8; 
     lists.iter().for_each(|list| batch.put_u16_le(u16::try_from(list.len()).unwrap_or(u16::MAX)));
     lists.iter().flatten().for_each(|place| batch.put_u16_le(*place));
     batch.append(&mut commands);
-    PackedBatch { commands: batch, ids, endings }
+    let legacy_fingerprints = if has_legacy { orders.iter().flat_map(Order::legacy_fingerprint).collect() } else { Vec::new() };
+    PackedBatch { commands: batch, ids, endings, legacy_fingerprints }
 }
 
 /// The amount that most commands have one of, and a number for what they have to choose.
@@ -319,12 +322,12 @@ fn put_limit(packed: &mut Packed, limit: &LimitChange) {
 /// The script's answer to these commands; they are read later.
 pub fn decode(value: Value, orders: Arc<[Order]>) -> Result<BatchAnswer, LedgerError> {
     let Value::Array(values) = value else { return Err(strange()) };
-    match values.first() {
-        Some(Value::Int(must_repeat)) => {
-            Ok(BatchAnswer { must_repeat: *must_repeat == 1, answers: Answers::new(move || read_answers(values, &orders)) })
-        }
-        _ => Err(strange()),
-    }
+    Ok(BatchAnswer { answers: Answers::new(move || read_answers(values, &orders)) })
+}
+
+/// Whether the script was not allowed to announce what it has changed.
+pub fn is_unannounced(value: &Value) -> bool {
+    matches!(value, Value::Array(values) if values.first() == Some(&Value::Int(1)))
 }
 
 fn strange() -> LedgerError {
@@ -333,13 +336,13 @@ fn strange() -> LedgerError {
 
 fn read_answers(values: Vec<Value>, orders: &[Order]) -> Result<Vec<Answer>, LedgerError> {
     let mut values = values.into_iter().skip(1);
-    let (Some(Value::Int(first_sequence)), Some(Value::BulkString(entries)), Some(Value::BulkString(runs))) =
-        (values.next(), values.next(), values.next())
+    let (Some(Value::Int(now)), Some(Value::Int(first_sequence)), Some(Value::BulkString(entries)), Some(Value::BulkString(runs))) =
+        (values.next(), values.next(), values.next(), values.next())
     else {
         return Err(strange());
     };
     let first_sequence = u64::try_from(first_sequence).map_err(|_| strange())?;
-    let mut straight = Straight { entries: &entries, next_sequence: first_sequence, runs: &runs, run: None };
+    let mut straight = Straight { now, entries: &entries, next_sequence: first_sequence, runs: &runs, run: None };
     let mut answers = Vec::with_capacity(orders.len());
     while let Some(place) = values.next() {
         let (Value::Int(place), Some(Value::Int(code)), Some(Value::BulkString(remembered)), Some(Value::BulkString(account))) =
@@ -349,7 +352,7 @@ fn read_answers(values: Vec<Value>, orders: &[Order]) -> Result<Vec<Answer>, Led
         };
         let place = usize::try_from(place).map_err(|_| strange())?;
         straight.answer_until(place, orders, &mut answers).ok_or_else(strange)?;
-        answers.push(answer(code, &remembered, &account)?);
+        answers.push(answer(code, &remembered, &account, now)?);
         straight.run = None;
     }
     straight.answer_until(orders.len(), orders, &mut answers).ok_or_else(strange)?;
@@ -359,6 +362,7 @@ fn read_answers(values: Vec<Value>, orders: &[Order]) -> Result<Vec<Answer>, Led
 /// What went the straight way, and was not answered one by one: the journal entries of the batch, and the rest of the account's record
 /// for each run of commands on one account.
 struct Straight<'a> {
+    now: Millis,
     entries: &'a [u8],
     next_sequence: u64,
     runs: &'a [u8],
@@ -374,7 +378,11 @@ impl<'a> Straight<'a> {
             let (sequence, entry) = self.entry_of(answers.len())?;
             let account = match self.run {
                 Some((running, account)) if running == id => entry.moving.of(account),
-                _ => read_tail(&mut self.runs, entry.moving)?,
+                _ => {
+                    let account = read_tail(&mut self.runs, entry.moving)?;
+                    self.runs = self.runs.get(EXPIRY_BYTES..)?;
+                    account
+                }
             };
             self.run = Some((id, account));
             let decision = Decision {
@@ -388,7 +396,7 @@ impl<'a> Straight<'a> {
                 charged: Some(Charged { kind: entry.kind, bill: entry.bill }),
                 sequence,
             };
-            answers.push(Ok(Outcome { decision: Some(decision), replayed: false, account }));
+            answers.push(Ok(Outcome { decision: Some(decision), replayed: false, account, now: self.now }));
         }
         Some(())
     }
@@ -404,12 +412,15 @@ impl<'a> Straight<'a> {
     }
 }
 
-fn answer(code: i64, remembered: &[u8], account: &[u8]) -> Result<Answer, LedgerError> {
+/// What was stored and cannot be read has its own command refused: what the script has made can be.
+fn answer(code: i64, remembered: &[u8], account: &[u8], now: Millis) -> Result<Answer, LedgerError> {
     if code > 1 {
         let refusal = u16::try_from(code).ok().and_then(Refusal::from_number);
         return refusal.map(Err).ok_or_else(|| LedgerError::corrupt("the script's answer has an unknown code"));
     }
-    let decision = if remembered.is_empty() { None } else { Some(decode_remembered(remembered).map_err(LedgerError::corrupt)?.decision) };
-    let account = decode_account(account).map_err(LedgerError::corrupt)?;
-    Ok(Ok(Outcome { decision, replayed: code == 1, account }))
+    let decision = if remembered.is_empty() { Ok(None) } else { decode_remembered(remembered).map(|remembered| Some(remembered.decision)) };
+    Ok(match (decision, decode_account(account)) {
+        (Ok(decision), Ok(account)) => Ok(Outcome { decision, replayed: code == 1, account, now }),
+        _ => Err(Refusal::StoreCorrupt),
+    })
 }

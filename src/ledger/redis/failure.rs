@@ -17,6 +17,7 @@ pub fn of_script(error: &RedisError, script: &Script) -> LedgerError {
         // Not that Redis refuses something (no memory, no permission), but that the script cannot make sense of what it has read.
         Some(_) if matches!(error.code(), None | Some("ERR" | "WRONGTYPE")) => LedgerError::corrupt(error),
         _ if error.code() == Some("BADSTORE") => LedgerError::corrupt(error),
+        _ if error.code() == Some("OOM") => LedgerError::Full,
         _ => LedgerError::not_done(error),
     }
 }

@@ -12,11 +12,13 @@ use super::opening::connect;
 use super::prepare::check_server;
 use super::script::{FORMAT_VERSION, INITIALIZE, NEVER};
 use super::stored::{Places, Stored};
+use crate::domain::account::Account;
 use crate::ledger::codec::{
-    encode_account, encode_place, encode_profile, encode_refund_key, encode_refunded, encode_remembered, encode_reservation,
+    EXPIRY_BYTES, encode_account, encode_place, encode_profile, encode_refund_key, encode_refunded, encode_remembered, encode_reservation,
+    encode_reservation_place,
 };
 use crate::ledger::model::{Book, State};
-use crate::ledger::{LedgerId, Purpose, StoreSettings};
+use crate::ledger::{LedgerId, Purpose, ReservationPlace, StoreSettings};
 
 /// How many records go to Redis at once.
 const AT_ONCE: usize = 1_000;
@@ -61,7 +63,8 @@ impl Installation {
         redis::cmd("UNLINK").arg(&keys.all).exec_async(&mut self.connection).await?;
         redis::cmd("EVAL").arg(&INITIALIZE.text).arg(keys.all.len()).arg(&keys.all).exec_async(&mut self.connection).await?;
         let [younger, older] = keys.requests();
-        let accounts = book.accounts.iter().map(|(id, account)| (id.as_bytes().to_vec(), encode_account(account)));
+        let packed = |account: &Account| [encode_account(account).as_slice(), &[0; EXPIRY_BYTES]].concat();
+        let accounts = book.accounts.iter().map(|(id, account)| (id.as_bytes().to_vec(), packed(account)));
         self.put(keys.accounts(), accounts).await?;
         let profiles = book.profiles.iter().map(|(id, profile)| (id.as_bytes().to_vec(), encode_profile(id, profile)));
         self.put(keys.profiles(), profiles).await?;
@@ -73,8 +76,8 @@ impl Installation {
         self.put(keys.refunds(), book.refunds.iter().map(|(key, refunded)| (encode_refund_key(key), encode_refunded(refunded)))).await?;
         self.rank(keys.expiries(), book.expiries.iter().map(|(at, key)| (*at, key.0.to_vec()))).await?;
         let by_account = book.reservations.iter().map(|(key, reservation)| {
-            let place = [reservation.account.as_bytes(), b"\0", &key.0].concat();
-            (0, place)
+            let place = ReservationPlace::of(*key, reservation);
+            (0, encode_reservation_place(&reservation.account, &place))
         });
         self.rank(keys.reservations_by_account(), by_account).await?;
         self.rank(keys.names(), book.names.iter().map(|place| (0, encode_place(place).into_bytes()))).await?;

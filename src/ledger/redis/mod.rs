@@ -15,8 +15,10 @@ pub mod opening;
 pub mod prepare;
 pub mod script;
 mod standing;
+mod step;
 mod stored;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,12 +26,14 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending, try_join};
 use redis::{ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, Value};
 
-use super::codec::{decode_account, decode_place, decode_profile, decode_remembered, decode_reservation, journal::decode_block};
-use super::model::StepTime;
+use super::codec::journal::decode_block;
+use super::codec::{
+    decode_account, decode_place, decode_profile, decode_remembered, decode_reservation, decode_reservation_place, encode_reservation_place,
+};
 use super::watch::Watchers;
 use super::{
-    Answering, Answers, BatchAnswer, Block, DuePage, Engine, Identity, JournalSpan, LedgerError, NamePlace, Opening, Order, RequestKey,
-    StoreSettings,
+    Answering, BatchAnswer, Block, DuePage, Engine, Identity, JournalSpan, LedgerError, NamePlace, Opening, Order, RequestKey,
+    ReservationPlace, StoreSettings,
 };
 use crate::clock::{Clock, system_now};
 use crate::domain::account::{Account, Millis, Profile, Reservation};
@@ -116,8 +120,8 @@ impl RedisLedger {
         let busy_poll = options.busy_poll;
         let of_link = Arc::clone(&expected);
         let (link, work) = Link::open(options, move |connection| prepare::check(connection, Arc::clone(&of_link))).await?;
-        let (work, window) = (Mutex::new(Some(work)), settings.window);
-        Ok(RedisEngine { link, work, partitions, expected, standing, clocks, watchers, clock, window, busy_poll })
+        let (work, window, is_silent) = (Mutex::new(Some(work)), settings.window, AtomicBool::new(false));
+        Ok(RedisEngine { link, work, partitions, expected, standing, clocks, watchers, clock, window, busy_poll, is_silent })
     }
 }
 
@@ -133,6 +137,8 @@ pub struct RedisEngine {
     clock: Clock,
     window: Millis,
     busy_poll: Duration,
+    /// It was said that changes cannot be announced.
+    is_silent: AtomicBool,
 }
 
 impl std::fmt::Debug for RedisEngine {
@@ -227,24 +233,11 @@ impl Engine for RedisEngine {
     }
 
     fn apply(&self, partition: u16, orders: Arc<[Order]>) -> Answering<'_, BatchAnswer> {
-        async move {
-            let keys = self.keys(partition)?;
-            self.clocks.ensure()?;
-            let max_ahead = if self.clock.is_test_clock() { -1 } else { MAX_CLOCK_DIFFERENCE };
-            let packed = batch::encode(&orders, &StepTime::of(&self.clock, self.window), max_ahead, rand::random());
-            let arguments: [&[u8]; 4] = [&packed.commands, &packed.ids, &packed.endings, keys.channel.as_bytes()];
-            let answer = self.run(&script::BATCH, keys, &arguments).await;
-            let answer = answer.and_then(|answer| batch::decode(answer, Arc::clone(&orders)).map_err(LedgerError::after_step));
-            let answer = answer.inspect_err(|error| announce::failed(error, &orders, &self.watchers))?;
-            let watchers = self.watchers.clone();
-            let answers = Answers::new(move || {
-                let answers = answer.answers.read()?;
-                announce::changed(&orders, &answers, &watchers);
-                Ok(answers)
-            });
-            Ok(BatchAnswer { answers, ..answer })
-        }
-        .boxed()
+        self.decide(partition, orders).boxed()
+    }
+
+    fn sweep(&self, partition: u16) -> Answering<'_, bool> {
+        self.sweep_slice(partition).boxed()
     }
 
     fn load(&self, partition: u16, accounts: Vec<String>) -> Answering<'_, Vec<Option<(Account, Profile)>>> {
@@ -291,7 +284,7 @@ impl Engine for RedisEngine {
         &self,
         partition: u16,
         account: String,
-        after: Option<RequestKey>,
+        after: Option<ReservationPlace>,
         count: usize,
     ) -> Answering<'_, Vec<(RequestKey, Reservation)>> {
         async move {
@@ -301,23 +294,25 @@ impl Engine for RedisEngine {
             // What ends between the two reads is left out, and made up for by what follows.
             while found.len() < count {
                 let wanted = count - found.len();
-                let mut start = format!("{}{account}\0", if after.is_some() { '(' } else { '[' }).into_bytes();
-                start.extend(after.map(|after| after.0).into_iter().flatten());
+                let start = match &after {
+                    Some(place) => [b"(", &encode_reservation_place(&account, place)[..]].concat(),
+                    None => format!("[{account}\0").into_bytes(),
+                };
                 let end = format!("({account}\u{1}");
                 let by_account = keys.reservations_by_account();
                 let members: Vec<Vec<u8>> =
                     self.read(keys, redis::cmd("ZRANGEBYLEX").arg(by_account).arg(start).arg(end).arg("LIMIT").arg(0).arg(wanted)).await?;
-                let listed: Vec<RequestKey> =
-                    members.iter().filter_map(|member| member.get(account.len() + 1..)?.try_into().ok().map(RequestKey)).collect();
+                let places = members.iter().map(|member| decode_reservation_place(&account, member).map_err(LedgerError::corrupt));
+                let listed = places.collect::<Result<Vec<_>, _>>()?;
                 let Some(last) = listed.last().copied() else { break };
                 let mut command = redis::cmd("HMGET");
                 command.arg(keys.reservations());
-                listed.iter().for_each(|key| {
-                    command.arg(&key.0);
+                listed.iter().for_each(|place| {
+                    command.arg(&place.key.0);
                 });
                 let stored: Vec<Option<Vec<u8>>> = self.read(keys, &command).await?;
-                for (key, stored) in listed.iter().zip(stored).filter_map(|(key, stored)| Some((*key, stored?))) {
-                    found.push((key, decode_reservation(&stored).map_err(LedgerError::corrupt)?));
+                for (place, stored) in listed.iter().zip(stored).filter_map(|(place, stored)| Some((place, stored?))) {
+                    found.push((place.key, decode_reservation(&stored).map_err(LedgerError::corrupt)?));
                 }
                 if members.len() < wanted {
                     break;

@@ -3,35 +3,45 @@
 //! Checked at each start, and on each new connection: a Redis that came back empty, or was replaced by another, is refused.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use anyhow::{bail, ensure};
 use redis::aio::MultiplexedConnection;
 
 use super::stored::Places;
+use crate::domain::account::Millis;
 use crate::ledger::{Identity, LedgerId, StoreSettings};
 
 /// The oldest Redis that knows all that the script uses.
 const OLDEST_REDIS: u32 = 7;
 
 /// What a store must hold.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Expected {
     places: Places,
     settings: StoreSettings,
     identity: Identity,
+    /// Until when ids may be remembered with fingerprints of format version 2, as the store said last.
+    legacy_until: AtomicI64,
 }
 
 impl Expected {
     /// This ledger, in a store of that name.
     #[must_use]
     pub fn new(store_name: &str, settings: &StoreSettings, identity: Identity) -> Self {
-        Self { places: Places::new(store_name, settings), settings: settings.clone(), identity }
+        Self { places: Places::new(store_name, settings), settings: settings.clone(), identity, legacy_until: AtomicI64::new(0) }
     }
 
     /// The ledger.
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Until when ids may be remembered with fingerprints of format version 2.
+    #[must_use]
+    pub fn legacy_until(&self) -> Millis {
+        self.legacy_until.load(Ordering::Relaxed)
     }
 
     /// The command whose answer [`Self::check_glance`] reads.
@@ -52,6 +62,7 @@ impl Expected {
         };
         let stored = super::stored::Stored::parse(&self.places.head, head)?;
         stored.check(&self.settings)?;
+        self.legacy_until.store(stored.legacy_until, Ordering::Relaxed);
         self.check_id(&self.places.head, stored.ledger)?;
         for (partition, copy) in self.places.partitions.iter().zip(copies) {
             self.check_copy(&partition.settings, copy.as_deref())?;

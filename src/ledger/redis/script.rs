@@ -12,7 +12,7 @@ use crate::domain::money::{MAX_COMMANDED_UNITS, MAX_UNITS};
 use crate::domain::outcome::{Refusal, Verdict};
 use crate::domain::rules::{Ended, MAX_OPEN_RESERVATIONS, MAX_SENT_AHEAD};
 use crate::ledger::codec::journal::{ACCOUNT_ONLY, entry_flag};
-use crate::ledger::codec::{MOVING_BYTES, REFUNDED_BYTES, flag};
+use crate::ledger::codec::{ACCOUNT_BYTES, EXPIRY_BYTES, MOVING_BYTES, REFUNDED_BYTES, flag};
 use crate::ledger::model::MAX_EXPIRIES;
 
 /// The version of keys and records. A store of another version is refused.
@@ -23,6 +23,7 @@ pub const NEVER: i64 = (1 << 53) - 1;
 
 /// The parts of the batch script, in their order.
 const BATCH_FILES: &str = concat!(
+    include_str!("lua/common.lua"),
     include_str!("lua/load.lua"),
     include_str!("lua/held.lua"),
     include_str!("lua/formulas.lua"),
@@ -33,6 +34,9 @@ const BATCH_FILES: &str = concat!(
     include_str!("lua/straight.lua"),
     include_str!("lua/write.lua"),
 );
+
+/// The parts of the sweep.
+const SWEEP_FILES: &str = concat!(include_str!("lua/common.lua"), include_str!("lua/sweep.lua"));
 
 /// A script as Redis gets it, hashed once.
 pub struct Script {
@@ -46,9 +50,16 @@ pub struct Script {
 
 impl Script {
     fn of(template: &str) -> Self {
-        let text = put_in_constants(template);
+        Self::flagged(template, None, false)
+    }
+
+    /// The flag says when Redis may run it. A script that only reads decides, too, but writes nothing.
+    fn flagged(template: &str, flag: Option<&str>, is_reading: bool) -> Self {
+        let shebang = flag.map_or_else(|| "#!lua".to_owned(), |flag| format!("#!lua flags={flag}"));
+        let template = template.replacen("#!lua", &shebang, usize::from(flag.is_some())).replace("IS_READING", &is_reading.to_string());
+        let text = put_in_constants(&template);
         let hash = redis::Script::new(&text).get_hash().to_owned();
-        Self { text, hash, late: late_lines(template) }
+        Self { text, hash, late: late_lines(&template) }
     }
 
     /// Whether an error on that line comes before all writes of a step's commands.
@@ -77,6 +88,13 @@ fn late_lines(template: &str) -> Vec<RangeInclusive<usize>> {
 /// Decides on a batch.
 pub static BATCH: LazyLock<Script> = LazyLock::new(|| Script::of(BATCH_FILES));
 
+/// Decides on a batch as far as that can be done without writing: what only looks, and what was decided before. It runs, too, where Redis
+/// has no memory left.
+pub static READ: LazyLock<Script> = LazyLock::new(|| Script::flagged(BATCH_FILES, Some("no-writes"), true));
+
+/// Removes a slice of what is due by itself. It runs, too, where Redis has no memory left: then it frees some.
+pub static SWEEP: LazyLock<Script> = LazyLock::new(|| Script::flagged(SWEEP_FILES, Some("allow-oom"), false));
+
 /// Makes the keys of a partition, if there are none.
 pub static INITIALIZE: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/initialize.lua")));
 
@@ -90,7 +108,7 @@ const KEYS: [&str; 10] =
 /// Stored records, which [`crate::ledger::codec`] packs and unpacks too, and the batch, which [`super::batch`] packs.
 const FORMATS: [(&str, &str); 15] = [
     ("STATE_FORMAT", "<I4i8i8i8i8i8Bi8c16I4i8i8"),
-    ("ACCOUNT_FORMAT", "<i7i7i7i7i7i7i7I4BBBBBI4i7I4I4"),
+    ("ACCOUNT_FORMAT", "<i7i7i7i7i7i7i7I4BBBBBI4i7I4I4i7"),
     ("STRAIGHT_FORMAT", "<i7i7i7i7i7i7i7I4BBB"),
     ("RESERVATION_FORMAT", "<i7i7i7"),
     ("RESERVATION_ID_FORMAT", "<i7i7i7I2c0"),
@@ -108,7 +126,7 @@ const FORMATS: [(&str, &str); 15] = [
 
 /// Places of an account's fields in its record. The first four are all that most charges move, up to decimals is what they look at; the
 /// rest is left packed by them.
-const ACCOUNT_FIELDS: [&str; 17] = [
+const ACCOUNT_FIELDS: [&str; 18] = [
     "BALANCE",
     "UNBILLED",
     "RESERVED",
@@ -126,6 +144,8 @@ const ACCOUNT_FIELDS: [&str; 17] = [
     "TEMPORARY",
     "LAST_BILL",
     "OPEN_RESERVATIONS",
+    // Only the script's: from when on reservations are counted in what is reserved.
+    "NEXT_EXPIRY",
 ];
 
 /// Everything that is a plain number.
@@ -136,6 +156,12 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("MAX_UNITS", MAX_UNITS),
         ("MAX_COMMANDED_UNITS", MAX_COMMANDED_UNITS),
         ("MAX_EXPIRIES", MAX_EXPIRIES as i64),
+        ("ACCOUNT_BYTES", (ACCOUNT_BYTES + EXPIRY_BYTES) as i64),
+        ("NEXT_EXPIRY_AT", ACCOUNT_BYTES as i64 + 1),
+        // Behind seven amounts and times, and the open bill.
+        ("STATUS_AT", 7 * 7 + 4 + 1),
+        ("RESERVATION_BYTES", 3 * 7 + 2),
+        ("REMEMBERED_BYTES", 8 + 4 + 2 * 7),
         ("MAX_OPEN_RESERVATIONS", i64::from(MAX_OPEN_RESERVATIONS)),
         ("MAX_SENT_AHEAD", MAX_SENT_AHEAD),
         ("ACCOUNT_FIELDS", ACCOUNT_FIELDS.len() as i64),
@@ -282,7 +308,7 @@ mod tests {
 
     #[test]
     fn every_name_in_capitals_is_a_constant() {
-        let script = put_in_constants(BATCH_FILES);
+        let script = [&BATCH.text, &READ.text, &SWEEP.text, &INITIALIZE.text, &SPAN.text].map(String::as_str).concat();
         let code: String = script.split('\'').step_by(2).collect();
         for name in code.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_')) {
             let is_capital = name.len() > 1 && name.starts_with(|first: char| first.is_ascii_uppercase()) && name == name.to_uppercase();

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::{PartitionKeys, settings_key};
 use super::script::FORMAT_VERSION;
+use crate::domain::account::Millis;
 use crate::ledger::{LedgerId, Purpose, StoreSettings};
 
 /// What the store says of itself.
@@ -19,6 +20,12 @@ pub(super) struct Stored {
     /// Whether a restoration is under way: parts of the store are missing.
     #[serde(default)]
     pub(super) is_being_restored: bool,
+    /// Whether it is being brought to this version: parts of it are still as another keeps them.
+    #[serde(default)]
+    pub(super) is_being_migrated: bool,
+    /// Until then, request ids may be remembered with fingerprints of format version 2; 0: there are none.
+    #[serde(default)]
+    pub(super) legacy_until: Millis,
     /// The ledger's id; none: the store is of an earlier version.
     #[serde(default)]
     pub(super) ledger: Option<LedgerId>,
@@ -35,6 +42,8 @@ impl Stored {
             format_version: FORMAT_VERSION,
             is_being_created: false,
             is_being_restored: false,
+            is_being_migrated: false,
+            legacy_until: 0,
             ledger: Some(ledger),
             purpose,
             settings: settings.clone(),
@@ -60,6 +69,11 @@ impl Stored {
         }
         if self.is_being_created {
             bail!("the store is being created; if nobody does, that was interrupted: run tollgate init again");
+        }
+        if self.is_being_migrated {
+            bail!(
+                "the store is being brought to format version {FORMAT_VERSION}; if nobody does, that was interrupted: start a service again"
+            );
         }
         ensure!(
             self.settings == *settings,

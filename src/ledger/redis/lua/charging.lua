@@ -16,7 +16,7 @@ handlers[AUTHORIZE] = function(account, n)
   account[OPEN_RESERVATIONS] = account[OPEN_RESERVATIONS] + 1
   local report_by, expires_at = now + reserve[5], now + reserve[6]
   record(WAS_RESERVED, account, granted, report_by, expires_at)
-  put_reservation(request, granted, report_by, expires_at, reserve[7])
+  put_reservation(request, account, granted, report_by, expires_at, reserve[7])
   decide(DONE, granted)
   show_reservation(granted, report_by, expires_at, granted < amount and FINAL_UNIT or 0)
 end
@@ -104,7 +104,7 @@ handlers[DEBIT] = function(account, n)
       account[OPEN_RESERVATIONS] = account[OPEN_RESERVATIONS] + 1
       local report_by, expires_at = now + reserve[5], now + reserve[6]
       record(EXTENDED, account, granted, report_by, expires_at)
-      put_reservation(q, granted, report_by, expires_at, reserve[7])
+      put_reservation(q, account, granted, report_by, expires_at, reserve[7])
       mark_ended(q, 0)
       show_reservation(granted, report_by, expires_at, RESERVE_GRANTED + (granted < next_amount and FINAL_UNIT or 0))
     else

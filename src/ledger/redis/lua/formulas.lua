@@ -128,7 +128,8 @@ local function grant(amount, minimum, usable_credit)
   return nil, amount - usable_credit
 end
 
-local function put_reservation(q, amount, report_by, expires_at, tail)
+local function put_reservation(q, account, amount, report_by, expires_at, tail)
+  if expires_at < account[NEXT_EXPIRY] then account[NEXT_EXPIRY] = expires_at end
   reservations[q] = { amount, report_by, expires_at, tail }
   dirty_reservations[q], moved[q] = true, true
 end

@@ -6,7 +6,10 @@ local function make_rules()
 -- The command's columns that few commands have.
 local original, detail
 
-local reservations, was_open, moved, dirty_reservations = {}, {}, {}, {}
+-- Of the reservations that were stored, when they expire: one that is due is open no more, but in the sets until it is swept away. What
+-- cannot be read has the commands refused that need it.
+local reservations, stored_until, stored_tail, moved, dirty_reservations = {}, {}, {}, {}, {}
+local is_damaged = {}
 -- Sums that were given back, by their fields: read when they are needed.
 local refunds, dirty_refunds = {}, {}
 local profiles, dirty_profiles = {}, {}
@@ -17,11 +20,13 @@ if reservation_count > 0 then
   for i = 1, reservation_count do keys[i] = request_keys[places[i]] end
   local stored = call('HMGET', RESERVATIONS, unpack(keys))
   for i = 1, reservation_count do
-    if stored[i] then
+    local q = places[i]
+    if stored[i] and #stored[i] < RESERVATION_BYTES then
+      is_damaged[q] = true
+    elseif stored[i] then
       local amount, report_by, expires_at, at = unpack_struct(RESERVATION_FORMAT, stored[i])
-      local q = places[i]
-      reservations[q] = { amount, report_by, expires_at, sub(stored[i], at) }
-      was_open[q] = reservations[q][4]
+      stored_until[q], stored_tail[q] = expires_at, sub(stored[i], at)
+      if expires_at > now then reservations[q] = { amount, report_by, expires_at, stored_tail[q] } end
     end
   end
 end
@@ -57,14 +62,16 @@ local function write_held()
           expiry_count = expiry_count + 2
           if open[3] < next_expiry then next_expiry = open[3] end
         end
-        if not was_open[q] then
+        if stored_until[q] ~= open[3] then
           local id = unpack_struct('<I2c0', open[4])
-          index[index_count + 1], index[index_count + 2] = '0', id .. '\0' .. key
+          index[index_count + 1], index[index_count + 2] = '0', reservation_place(id, open[3], key)
           index_count = index_count + 2
+          if stored_until[q] then gone_index[#gone_index + 1] = reservation_place(id, stored_until[q], key) end
         end
-      elseif was_open[q] then
+      elseif stored_until[q] then
         gone_count = gone_count + 1
-        gone_keys[gone_count], gone_index[gone_count] = key, (unpack_struct('<I2c0', was_open[q])) .. '\0' .. key
+        gone_keys[gone_count] = key
+        gone_index[#gone_index + 1] = reservation_place((unpack_struct('<I2c0', stored_tail[q])), stored_until[q], key)
       end
     end
     if put_count > 0 then call('HSET', RESERVATIONS, unpack(put)) end
@@ -73,8 +80,8 @@ local function write_held()
     if gone_count > 0 then
       call('HDEL', RESERVATIONS, unpack(gone_keys))
       call('ZREM', EXPIRIES, unpack(gone_keys))
-      call('ZREM', BY_ACCOUNT, unpack(gone_index))
     end
+    if #gone_index > 0 then call('ZREM', BY_ACCOUNT, unpack(gone_index)) end
   end
 
   local writes, w = {}, 0

@@ -1,16 +1,15 @@
-#!lua
 -- One step of one partition: a batch of commands of any kind, decided in order, each seeing the one before.
 --
--- The script is these files, one after another: load (the batch, what is due, what the batch touches); held (what few commands touch),
+-- The script is these files, one after another: common; load (the batch, and what it touches); held (what few commands touch),
 -- formulas, charging, wallet and step (the rules, as in src/domain/rules: names, order of checks and numbers are the same, and a property
 -- test holds the two against each other), which are one function, made when the first command needs it; straight (command by command);
 -- write. Everything is loaded in a few calls, decided in tables, and written in a few calls behind the marked point of no return: a
 -- script is isolated, but not rolled back.
 --
--- KEYS: see src/ledger/redis/keys.rs. ARGV: the batch, the accounts' ids, what the entries end with (see src/ledger/redis/batch.rs), and
--- the channel for changes. Answers a flat array: whether the batch must be sent again; the number of its first entry, the entries, and
--- the accounts of what went the straight way (see straight.lua), whose answers the sender reads out of them; then for each other command its
--- place, a code (0: decided, 1: decided before, else a refusal), the remembered decision, the account. All amounts are integers below
+-- KEYS: see src/ledger/redis/keys.rs. ARGV: the batch, the accounts' ids, what the entries end with (see src/ledger/redis/batch.rs), the
+-- channel for changes, and, for a while after a migration, the commands' fingerprints as version 2 made them. Returns a flat array: whether
+-- the changes could not be announced; the time of the step; the number of its first entry, the entries, and the accounts of what went the
+-- straight way (see straight.lua), whose answers the sender reads out of them; then for each other command its place, a code (0: decided, 1: decided before, else a refusal), the remembered decision, the account. All amounts are integers below
 -- 2^53, which doubles hold exactly.
 --
 -- Names in capitals are constants, and keys: src/ledger/redis/script.rs puts in their values, most of them from the Rust types that
@@ -24,11 +23,6 @@
 -- made 100 and 2 more for each of its bytes (Redis's Lua hashes them all), an element of cmsgpack 150. So batches are unpacked by
 -- `struct`, into locals; the rare parts of records are left packed; what the rules do not look at goes from the sender to the journal as
 -- it is, and is not joined to anything; and nothing is answered that the sender can read elsewhere.
-
-local call, pack, unpack_struct, unpack, format, sub, byte, char, floor, concat, rep =
-  redis.call, struct.pack, struct.unpack, unpack, string.format, string.sub, string.byte, string.char, math.floor, table.concat, string.rep
-
-local powers = { [0] = 1, 10, 100, 1000, 10000, 100000, 1000000 }
 
 -- ---------------------------------------------------------------------------------------------------------------- the batch
 
@@ -54,13 +48,12 @@ local reservation_count, profile_count, held_at = unpack_struct('<I2I2', batch, 
 batch_at = held_at + 2 * (reservation_count + profile_count)
 
 local accounts = call('HMGET', ACCOUNTS, unpack(account_ids))
-if not accounts[account_count + 1] then return { err = 'EMPTYSTORE the store is empty' } end
+local state = accounts[account_count + 1]
+if not state then return { err = 'EMPTYSTORE the store is empty' } end
 local version, sequence, last_now, checked_at, next_expiry, rotated_at, has_older, watched_until, last_block, generation, legacy_until,
-  refunds_dropped_until =
-  unpack_struct(STATE_FORMAT, accounts[account_count + 1])
+  refunds_dropped_until = unpack_struct(STATE_FORMAT, state)
 if version ~= FORMAT_VERSION then return { err = 'BADSTORE unknown format version' } end
 local first_sequence, state_now, is_state_dirty = sequence + 1, last_now, false
-local expired = {}
 
 -- A sender whose clock is ahead would drag the partition's along. Nobody's is further ahead than it may be and a quarter of a second,
 -- because what was checked last was not.
@@ -74,80 +67,34 @@ if now < last_now then now = last_now end
 local period_end = this_period_end
 if period_end <= now then period_end = next_period_end end
 
--- ------------------------------------------------------------------------- what is due in the partition, each step whole by itself
-
--- The two generations of request ids are two keys, whose roles swap by a number in the state. The sweep, a step without commands, swaps
--- them: what was the older is cleared, and takes the ids to come. Nothing in it is needed any more, so a clear without the swap is harmless.
+-- The two generations of request ids are two keys, whose roles the sweep swaps.
 local younger_requests, older_requests = REQUESTS_0, REQUESTS_1
 if generation % 2 == 1 then younger_requests, older_requests = REQUESTS_1, REQUESTS_0 end
-if command_count == 0 and now - rotated_at >= window then
-  has_older = call('HLEN', younger_requests) > 1 and 1 or 0
-  call('UNLINK', older_requests)
-  call('HSET', older_requests, '', '')
-  younger_requests, older_requests, generation = older_requests, younger_requests, generation + 1
-  rotated_at, state_now, is_state_dirty = now, now, true
-end
 
-local must_repeat = 0
+-- What the accounts of this batch have due is taken off before anything is decided; what others have due is the sweep's. A record that
+-- cannot be read has its own commands refused.
+local dirty_accounts = {}
 if next_expiry <= now then
-  local due = call('ZRANGEBYSCORE', EXPIRIES, '-inf', format('%.0f', now), 'LIMIT', 0, MAX_EXPIRIES)
-  if #due > 0 then
-    local packed = call('HMGET', RESERVATIONS, unpack(due))
-    local ids, places, count = {}, {}, 0
-    local index, index_count = {}, 0
-    for i = 1, #due do
-      if packed[i] then
-        local amount, _, _, id = unpack_struct(RESERVATION_ID_FORMAT, packed[i])
-        if not places[id] then
-          count = count + 1
-          ids[count], places[id] = id, { 0, 0 }
-        end
-        local place = places[id]
-        place[1], place[2] = place[1] + amount, place[2] + 1
-        index_count = index_count + 1
-        index[index_count] = id .. '\0' .. due[i]
-      end
+  for n = 1, account_count do
+    local stored = accounts[n]
+    if stored and is_account(stored) and is_due(stored, now) then
+      local packed, lost = without_due(account_ids[n], stored, now)
+      accounts[n], dirty_accounts[n] = packed or '', packed and true
+      if lost > 0 then state_now = now end
     end
-    local writes, w = {}, 0
-    if count > 0 then
-      local stored = call('HMGET', ACCOUNTS, unpack(ids))
-      for i = 1, count do
-        if stored[i] then
-          local account = { unpack_struct(ACCOUNT_FORMAT, stored[i]) }
-          account[RESERVED] = account[RESERVED] - places[ids[i]][1]
-          account[OPEN_RESERVATIONS] = account[OPEN_RESERVATIONS] - places[ids[i]][2]
-          writes[w + 1], writes[w + 2] = ids[i], pack(ACCOUNT_FORMAT, unpack(account, 1, ACCOUNT_FIELDS))
-          w = w + 2
-          expired[#expired + 1] = ids[i]
-        end
-      end
-    end
-    if w > 0 then
-      call('HSET', ACCOUNTS, unpack(writes))
-      accounts = call('HMGET', ACCOUNTS, unpack(account_ids))
-    end
-    call('HDEL', RESERVATIONS, unpack(due))
-    call('ZREM', EXPIRIES, unpack(due))
-    if index_count > 0 then call('ZREM', BY_ACCOUNT, unpack(index)) end
-    state_now, is_state_dirty = now, true
   end
-  next_expiry = tonumber(call('ZRANGE', EXPIRIES, 0, 0, 'WITHSCORES')[2])
-  if next_expiry <= now then must_repeat = 1 end
 end
 
 -- --------------------------------------------------------------------------------------------- load what every command touches
 
 -- Accounts stay packed: each command unpacks its own copy, and an accepted one packs it again. Idle is a command without an entry.
-local dirty_accounts = {}
 local requests = {}
 local entries, entry_count, idle, idle_count = {}, 0, {}, 0
 local request_writes, request_write_count = {}, 0
 local runs, run_count = {}, 0
-local out = { must_repeat, first_sequence, '', '' }
+local out = { 0, now, first_sequence, '', '' }
 
-if must_repeat == 1 then
-  command_count = 0
-elseif request_count > 0 then
+if request_count > 0 then
   requests = call('HMGET', younger_requests, unpack(request_keys))
   if has_older == 1 then
     local older = call('HMGET', older_requests, unpack(request_keys))

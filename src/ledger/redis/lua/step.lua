@@ -1,9 +1,13 @@
 -- Command by command, in order: src/domain/rules.rs.
 
+-- After a migration, for a while: whether version 2 made this fingerprint of the same command.
+local function is_legacy(remembered)
+  return now < legacy_until and sub(remembered, 1, 8) == sub(ARGV[5], 8 * place + 1, 8 * place + 8)
+end
+
 -- Decides on the current command. Answers the code, the remembered decision, the account to show.
 local function step(n)
   local stored, remembered = accounts[n], request > 0 and requests[request]
-  local account = stored and { unpack_struct(ACCOUNT_FORMAT, stored) }
   local first_sent_at, sent_currency
   original, first_sent_at, sent_currency, detail = 0, 0, 0, nil
   if option >= HAS_EXTRA then
@@ -13,8 +17,13 @@ local function step(n)
     local more = cmsgpack.unpack(extra)
     original, first_sent_at, sent_currency, detail = more[1], more[2], more[3], more[4]
   end
-  if remembered and sub(remembered, 1, 8) ~= fingerprint then return REQUEST_ID_REUSED end
+  local earlier = original > 0 and requests[original]
+  if stored and not is_account(stored) or remembered and #remembered < REMEMBERED_BYTES or earlier and #earlier < REMEMBERED_BYTES
+    or is_damaged[original] or is_damaged[request] then return STORE_CORRUPT end
+  local account = stored and { unpack_struct(ACCOUNT_FORMAT, stored) }
+  if remembered and sub(remembered, 1, 8) ~= fingerprint and not is_legacy(remembered) then return REQUEST_ID_REUSED end
   if not remembered then
+    if IS_READING and kind ~= OBSERVE then return STORE_FULL end
     if kind == AUTHORIZE and reservations[request] then return REQUEST_ID_REUSED end
     if first_sent_at > 0 and now - first_sent_at > window then return REQUEST_TOO_OLD end
     if first_sent_at - now > MAX_SENT_AHEAD then return SENT_IN_FUTURE end

@@ -12,17 +12,18 @@ local function end_run()
 end
 
 local n, step, write_held
-local o = 4
+local o = 5
 for command = 1, command_count do
   kind, n, request, fingerprint, mantissa, scale, option, batch_at = unpack_struct(COMMAND_FORMAT, batch, batch_at)
   local is_decided = false
-  if option == PLAIN_DEBIT and not requests[request] then
+  if option == PLAIN_DEBIT and not requests[request] and not IS_READING then
     if n ~= run_account then
       if entry then end_run() end
       local stored = accounts[n]
-      if stored then
+      if stored and #stored == ACCOUNT_BYTES then
         balance, unbilled, reserved, own, limit, temporary_until, ends, bill, status, mode, decimals = unpack_struct(STRAIGHT_FORMAT, stored)
-        if status == ACTIVE and temporary_until <= now and (ends > now or ends == 0) then
+        local is_readable = decimals <= 6 and (mode == PREPAID or mode == POSTPAID)
+        if status == ACTIVE and is_readable and temporary_until <= now and (ends > now or ends == 0) then
           run_account, tail = n, sub(stored, MOVING_BYTES + 1)
           -- The first charge of a period says when it ends.
           if ends == 0 then tail = sub(tail, 1, PERIOD_END_AT) .. packed_period_end .. sub(tail, PERIOD_END_AT + 8) end

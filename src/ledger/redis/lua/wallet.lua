@@ -64,7 +64,7 @@ end
 local function create(n)
   local extra = detail
   local mode, non_usage, decimals, minor_digits, currency, change = extra[1], extra[2], extra[3], extra[4], extra[5], extra[10]
-  local account = { 0, 0, 0, 0, 0, 0, 0, 1, ACTIVE, mode, decimals, non_usage, minor_digits, currency, 0, 1, 0 }
+  local account = { 0, 0, 0, 0, 0, 0, 0, 1, ACTIVE, mode, decimals, non_usage, minor_digits, currency, 0, 1, 0, NEVER }
   local permanent, temporary, ends, refused = limit_after(account, change)
   if refused then return nil, refused end
   local threshold = -1

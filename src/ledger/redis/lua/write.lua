@@ -1,19 +1,5 @@
--- ------------------------------------------------------------------- the point of no return: below are only writes that cannot fail
-
-local account_writes, account_write_count = {}, 0
-for n = 1, account_count do
-  if dirty_accounts[n] then
-    account_writes[account_write_count + 1], account_writes[account_write_count + 2] = account_ids[n], accounts[n]
-    account_write_count = account_write_count + 2
-  end
-end
-if account_write_count > 0 then state_now, is_state_dirty = now, true end
-
-if write_held then write_held() end
-if request_write_count > 0 then
-  call('HSET', younger_requests, unpack(request_writes))
-  state_now, is_state_dirty = now, true
-end
+-- A batch that only reads, because nobody asks for more or Redis has no memory left, is done.
+if IS_READING then return out end
 
 if entry_count > 0 then
   -- What came with commands that left no entry is not kept.
@@ -30,26 +16,54 @@ if entry_count > 0 then
   local count = sequence - first_sequence + 1
   local header = pack(BLOCK_FORMAT, first_sequence, count, now, block_id, last_block, account_count, command_count)
   local packed = concat(entries, '', 1, entry_count)
-  -- The values of the fields are the block, one after another.
-  call('XADD', JOURNAL, format('%.0f-0', first_sequence), 'h', header, 'a', ids, 'c', endings, 'e', packed)
-  if run_count > 0 then out[3], out[4] = packed, concat(runs) end
+  -- The block is the point of no return: below are only writes that cannot fail. The journal takes no id below its last one; where it has
+  -- this one already, a step was torn behind its first write, and nothing more is written. The values of the fields are the block, one
+  -- after another.
+  local id = format('%.0f-0', first_sequence)
+  local added = redis.pcall('XADD', JOURNAL, id, 'h', header, 'a', ids, 'c', endings, 'e', packed)
+  if added.err and find(added.err, 'equal or smaller', 1, true) then
+    return { err = format('BADSTORE a step was torn: the journal has entry %.0f already, see tollgate reconcile', first_sequence) }
+  elseif added.err then
+    return added
+  end
+  if run_count > 0 then out[4], out[5] = packed, concat(runs) end
   last_block = block_id
+end
+
+-- The state is the last of the writes, because it says how far the journal reaches. Without entries there is no first write to find a torn
+-- step by; but then there is nothing to tear: remembered declines, of which each is whole by itself, and one write of accounts and state.
+
+local account_writes, account_write_count = {}, 0
+for n = 1, account_count do
+  if dirty_accounts[n] then
+    account_writes[account_write_count + 1], account_writes[account_write_count + 2] = account_ids[n], accounts[n]
+    account_write_count = account_write_count + 2
+  end
+end
+if account_write_count > 0 then is_state_dirty = true end
+if entry_count > 0 then state_now = now end
+
+if write_held then write_held() end
+if request_write_count > 0 then
+  call('HSET', younger_requests, unpack(request_writes))
+  state_now, is_state_dirty = now, true
 end
 
 if is_state_dirty then
   local packed =
-    pack(STATE_FORMAT, FORMAT_VERSION, sequence, state_now, checked_at, next_expiry, rotated_at, has_older, watched_until, last_block, generation, legacy_until,
-      refunds_dropped_until)
+    pack(STATE_FORMAT, FORMAT_VERSION, sequence, state_now, checked_at, next_expiry, rotated_at, has_older, watched_until, last_block,
+      generation, legacy_until, refunds_dropped_until)
   account_writes[account_write_count + 1], account_writes[account_write_count + 2] = '', packed
   call('HSET', ACCOUNTS, unpack(account_writes))
 end
 
 if now < watched_until then
-  local changed = expired
+  local changed = {}
   for n = 1, account_count do
     if dirty_accounts[n] then changed[#changed + 1] = account_ids[n] end
   end
-  if #changed > 0 then call('SPUBLISH', ARGV[4], cmsgpack.pack(changed)) end
+  -- A user that may not publish is one whose watchers look for themselves; what was decided stands.
+  if #changed > 0 and type(redis.pcall('SPUBLISH', ARGV[4], cmsgpack.pack(changed))) == 'table' then out[1] = 1 end
 end
 
 return out

@@ -1,0 +1,112 @@
+//! The model as an engine, for tests.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::{Book, StepTime};
+use crate::clock::Clock;
+use crate::domain::account::{Account, Millis, Profile, Reservation};
+use crate::domain::rules::Remembered;
+use crate::ledger::watch::Watchers;
+use crate::ledger::{Answering, BatchAnswer, Block, DuePage, Engine, JournalSpan, NamePlace, Order, RequestKey, ReservationPlace};
+
+/// The model as an engine: one partition, in memory only.
+#[derive(Debug)]
+pub struct ModelEngine {
+    inner: Mutex<(Book, Vec<Block>)>,
+    clock: Clock,
+    window: Millis,
+    watchers: Watchers,
+}
+
+impl ModelEngine {
+    /// An empty one.
+    #[must_use]
+    pub fn new(clock: Clock, window: Millis, watchers: Watchers) -> Self {
+        Self { inner: Mutex::default(), clock, window, watchers }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, (Book, Vec<Block>)> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Engine for ModelEngine {
+    fn partitions(&self) -> u16 {
+        1
+    }
+
+    fn apply(&self, _partition: u16, orders: Arc<[Order]>) -> Answering<'_, BatchAnswer> {
+        let mut inner = self.inner();
+        let (book, journal) = &mut *inner;
+        let (answer, changes) = book.apply(&orders, &StepTime::of(&self.clock, self.window), rand::random());
+        changes.accounts.iter().for_each(|account| self.watchers.announce(account));
+        journal.extend(changes.block);
+        futures_util::future::ready(Ok(answer)).boxed()
+    }
+
+    fn sweep(&self, _partition: u16) -> Answering<'_, bool> {
+        let (is_more, changes) = self.inner().0.sweep(&StepTime::of(&self.clock, self.window));
+        changes.accounts.iter().for_each(|account| self.watchers.announce(account));
+        futures_util::future::ready(Ok(is_more)).boxed()
+    }
+
+    fn load(&self, _partition: u16, accounts: Vec<String>) -> Answering<'_, Vec<Option<(Account, Profile)>>> {
+        futures_util::future::ready(Ok(self.inner().0.load(&accounts))).boxed()
+    }
+
+    fn names(&self, _partition: u16, prefix: String, after: Option<NamePlace>, count: usize) -> Answering<'_, Vec<NamePlace>> {
+        futures_util::future::ready(Ok(self.inner().0.names(&prefix, after.as_ref(), count))).boxed()
+    }
+
+    fn reservations(
+        &self,
+        _partition: u16,
+        account: String,
+        after: Option<ReservationPlace>,
+        count: usize,
+    ) -> Answering<'_, Vec<(RequestKey, Reservation)>> {
+        futures_util::future::ready(Ok(self.inner().0.reservations(&account, after, count))).boxed()
+    }
+
+    fn remembered(&self, _partition: u16, key: RequestKey) -> Answering<'_, Option<Remembered>> {
+        futures_util::future::ready(Ok(self.inner().0.remembered(key).copied())).boxed()
+    }
+
+    fn blocks_before(&self, _partition: u16, before: Option<u64>, count: usize) -> Answering<'_, Vec<Block>> {
+        let inner = self.inner();
+        let below = |block: &&Block| before.is_none_or(|before| block.first_sequence < before);
+        let blocks = inner.1.iter().rev().filter(below).take(count).cloned().collect();
+        futures_util::future::ready(Ok(blocks)).boxed()
+    }
+
+    fn blocks_after(&self, _partition: u16, after: u64, count: usize) -> Answering<'_, Vec<Block>> {
+        let inner = self.inner();
+        let blocks = inner.1.iter().filter(|block| block.first_sequence > after).take(count).cloned().collect();
+        futures_util::future::ready(Ok(blocks)).boxed()
+    }
+
+    fn trim(&self, _partition: u16, below: u64) -> Answering<'_, ()> {
+        let mut inner = self.inner();
+        let kept = inner.1.iter().rev().map(|block| block.first_sequence).find(|first| *first < below).unwrap_or(0);
+        inner.1.retain(|block| block.first_sequence >= kept);
+        futures_util::future::ready(Ok(())).boxed()
+    }
+
+    fn journal_span(&self, _partition: u16) -> Answering<'_, JournalSpan> {
+        let inner = self.inner();
+        let next = inner.0.next_sequence();
+        let first = inner.1.first().map_or(next, |block| block.first_sequence);
+        futures_util::future::ready(Ok(JournalSpan { first, next, now: inner.0.state.now })).boxed()
+    }
+
+    fn due_accounts(&self, _partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage> {
+        futures_util::future::ready(Ok(self.inner().0.due_page(cursor.as_deref(), count, now))).boxed()
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<(), String>> {
+        futures_util::future::ready(Ok(())).boxed()
+    }
+}
