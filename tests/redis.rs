@@ -147,6 +147,34 @@ async fn creating_a_ledger_makes_one_however_many_do_so_and_whatever_interrupts_
 }
 
 #[tokio::test]
+async fn a_ledger_of_an_earlier_version_gets_one_id_from_the_services_and_from_nothing_else() {
+    let server = RedisServer::redis();
+    let options = options(&server);
+    let open = |opening| RedisLedger::open(options.clone(), settings(), opening);
+    let created = open(Opening::Creating(Purpose::Charging)).await.unwrap();
+    // As an earlier version left it.
+    let key = format!("{}:settings", options.store_name);
+    let mut stored: serde_json::Value = serde_json::from_str(&server.command(&["GET", &key])).unwrap();
+    for name in ["ledger", "purpose", "is_being_created"] {
+        stored.as_object_mut().unwrap().remove(name).unwrap();
+    }
+    server.command(&["SET", &key, &stored.to_string()]);
+    for key in server.command(&["KEYS", "*}:settings"]).lines() {
+        server.command(&["DEL", key]);
+    }
+    let refused = open(Opening::Existing).await.unwrap_err();
+    assert!(format!("{refused:#}").contains("no id yet"), "{refused:#}");
+    assert_eq!(server.command(&["KEYS", "*}:settings"]).trim(), "");
+
+    let opened = futures_util::future::try_join_all((0..8).map(|_| open(Opening::Serving))).await.unwrap();
+    let id = opened[0].identity().id;
+    assert!(opened.iter().all(|ledger| ledger.identity().id == id));
+    assert_ne!(id, created.identity().id);
+    assert_eq!(open(Opening::Existing).await.unwrap().identity().id, id);
+    opened[0].connect(Clock::running(TimeZone::UTC)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_partition_of_another_ledger_is_refused_and_so_is_one_that_is_gone() {
     let server = RedisServer::redis();
     let options = options(&server);

@@ -195,6 +195,37 @@ fn an_embedded_ledger_that_is_gone_is_not_made_anew() {
 }
 
 #[tokio::test]
+async fn an_embedded_ledger_of_an_earlier_version_gets_its_id_from_the_service() {
+    let folder = temporary_folder();
+    let service = Service::embedded(folder.path());
+    service.client().await.open("acme", PaymentMode::Prepaid, "0", "10").await;
+    until_billed(&service).await;
+    assert!(service.stopped().await.success());
+    // As an earlier version left it.
+    let file = rusqlite::Connection::open(folder.path().join("ledger.db")).unwrap();
+    file.execute("UPDATE settings SET settings = json_remove(settings, '$.ledger', '$.purpose')", []).unwrap();
+    file.close().unwrap();
+    let billing = rusqlite::Connection::open(folder.path().join("ledger.billing.db")).unwrap();
+    billing.execute("DELETE FROM ledger", []).unwrap();
+    billing.close().unwrap();
+    let ended = run_in(folder.path(), &["verify", "--store", "ledger.db"]);
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(ended.error.contains("no id yet"), "{ended:?}");
+
+    let service = Service::embedded(folder.path());
+    let mut client = service.client().await;
+    let id = client.accounts.get_ledger(v1::GetLedgerRequest {}).await.unwrap().into_inner().ledger_id;
+    client.charging.debit(debit("acme", "d1", "1")).await.unwrap();
+    until_billed(&service).await;
+    assert!(service.stopped().await.success());
+    let billing = rusqlite::Connection::open(folder.path().join("ledger.billing.db")).unwrap();
+    let taken: String = billing.query_row("SELECT id FROM ledger", [], |row| row.get(0)).unwrap();
+    assert_eq!(taken, id);
+    let ended = run_in(folder.path(), &["verify", "--store", "ledger.db"]);
+    assert!(ended.status.success(), "{ended:?}");
+}
+
+#[tokio::test]
 async fn what_does_not_belong_together_is_refused_by_both_ids() {
     let (mine, theirs) = (temporary_folder(), temporary_folder());
     for folder in [&mine, &theirs] {
