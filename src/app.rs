@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn calls_that_do_not_end_are_cut_off() {
+    async fn a_watch_ends_with_the_service_and_what_was_kept_is_there_again() {
         use crate::grpc::v1::account_service_client::AccountServiceClient;
         use crate::grpc::v1::{CreateAccountRequest, Operator, PaymentMode};
 
@@ -260,6 +260,7 @@ mod tests {
         let stopping = Instant::now();
         app.stop().await.unwrap();
         assert!(stopping.elapsed() < Duration::from_secs(2));
+        assert_eq!(messages.message().await.unwrap_err().code(), Code::Unavailable);
         // What was kept is there again.
         let app = App::start(options(&directory)).unwrap();
         let mut client = ChargingServiceClient::connect(format!("http://{}", app.address())).await.unwrap();
