@@ -272,7 +272,7 @@ impl Queue {
 
 /// What becomes of one account. An error ends the stream.
 async fn answer(front: &Front, plan: &Plan, target: Target) -> Result<v1::BatchConvertResponse, Status> {
-    let told = match treat(front, plan, &target).await {
+    let told = match treat(front, plan, &target, true).await {
         Ok(told) => told,
         Err(status) if matches!(status.code(), Code::Unavailable | Code::ResourceExhausted | Code::Internal) => return Err(status),
         Err(status) => Told::Error(status::as_outcome(&status)),
@@ -281,7 +281,8 @@ async fn answer(front: &Front, plan: &Plan, target: Target) -> Result<v1::BatchC
     Ok(v1::BatchConvertResponse { account_id: account, outcome: Some(told), resume_token, done, total })
 }
 
-async fn treat(front: &Front, plan: &Plan, target: &Target) -> Result<Told, Status> {
+/// What is to be done is found by looking; whoever changes the account meanwhile makes it look once more.
+async fn treat(front: &Front, plan: &Plan, target: &Target, may_repeat: bool) -> Result<Told, Status> {
     let Outcome { account, now, .. } = front.observe(&target.account, false).await?;
     let has_mode = account.mode == plan.mode;
     let unchanged = |account: &Account| {
@@ -323,6 +324,10 @@ async fn treat(front: &Front, plan: &Plan, target: &Target) -> Result<Told, Stat
             (decided.outcome.account, decided.decision.verdict, decided.outcome.replayed)
         }
     };
+    let is_overtaken = after.mode != plan.mode || (!has_mode && verdict == Verdict::Unchanged);
+    if is_overtaken && may_repeat && !replayed && !plan.is_dry_run {
+        return Box::pin(treat(front, plan, target, false)).await;
+    }
     if verdict != Verdict::Done {
         return Ok(unchanged(&after));
     }
