@@ -1,0 +1,153 @@
+//! A9: connections that never speak, connections without number, readers that read nothing, watchers without number.
+
+use std::io::ErrorKind;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tollgate::grpc::v1::charge_command::Command;
+use tollgate::grpc::v1::{self, PaymentMode};
+
+use super::metric;
+use crate::service::{Client, PATIENCE, Service, debit, until};
+use crate::support::{RedisServer, temporary_folder};
+
+/// How long a peer may take to say the preface, as the README has it.
+const PREFACE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Waits until the peer closes.
+async fn closed(socket: &mut TcpStream) {
+    loop {
+        match socket.read(&mut [0; 1024]).await {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_does_not_say_the_preface_is_closed_and_one_that_does_is_not() {
+    let folder = temporary_folder();
+    let service = Service::embedded(folder.path());
+    let mut silent = TcpStream::connect(service.address).await.unwrap();
+    let mut slow = TcpStream::connect(service.address).await.unwrap();
+    slow.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
+    let mut speaking = TcpStream::connect(service.address).await.unwrap();
+    speaking.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let begun = Instant::now();
+    timeout(2 * PREFACE_LIMIT, closed(&mut silent)).await.expect("the silent connection was never closed");
+    assert!(begun.elapsed() >= PREFACE_LIMIT - Duration::from_secs(1), "it was closed after {:?}", begun.elapsed());
+    timeout(PREFACE_LIMIT, closed(&mut slow)).await.expect("the slow connection was never closed");
+    timeout(Duration::from_millis(100), closed(&mut speaking)).await.expect_err("the one that speaks was closed");
+}
+
+#[tokio::test]
+async fn one_connection_more_than_there_may_be_is_closed_at_once_and_leaves_its_place_to_others() {
+    let folder = temporary_folder();
+    let store = folder.path().join("ledger.db");
+    let service = Service::start(&["--store", store.to_str().unwrap()], &[("TOLLGATE_MAX_CONNECTIONS", "2")]);
+    let client = service.client().await;
+    let first = TcpStream::connect(service.address).await.unwrap();
+    let mut one_more = TcpStream::connect(service.address).await.unwrap();
+    timeout(Duration::from_secs(5), closed(&mut one_more)).await.expect("one connection more was not closed");
+    drop(first);
+    // Its place is free once the service has seen it go.
+    until("there is a place again", async || {
+        let mut next = TcpStream::connect(service.address).await.unwrap();
+        next.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+        let mut byte = [0; 1];
+        (next.read(&mut byte).await.ok()? == 1).then_some(())
+    })
+    .await;
+    drop(client);
+}
+
+fn resident_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[tokio::test]
+async fn streams_whose_answers_nobody_reads_hold_two_megabytes_each_at_most() {
+    const STREAMS: u64 = 60;
+    let folder = temporary_folder();
+    let service = Service::embedded(folder.path());
+    let mut client = service.client().await;
+    client.open("acme", PaymentMode::Prepaid, "0", "1").await;
+    let before = resident_kib(service.id());
+    let look = || v1::ChargeCommand { command: Some(Command::GetUsableCredit(v1::GetUsableCreditRequest { account_id: "acme".into() })) };
+    let batch = v1::ChargeRequest { commands: std::iter::repeat_with(look).take(512).collect() };
+    let mut unread = Vec::new();
+    for _ in 0..STREAMS {
+        let requests = tokio_stream::iter(std::iter::repeat_n(batch.clone(), 100));
+        let mut client = Client::connect(service.address).await;
+        unread.push((client.charging.charge(requests).await.unwrap(), client));
+    }
+    // Until nothing moves any more: every stream waits for its reader.
+    let observed = r#"tollgate_decisions_total{command="observe",outcome="done"}"#;
+    let mut last = -1.0;
+    loop {
+        let now = metric(&service, observed).await.unwrap_or_default();
+        if now > 0.0 && now == last {
+            break;
+        }
+        last = now;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let held = resident_kib(service.id()).saturating_sub(before) / STREAMS;
+    assert!(held <= 2048, "an unread stream holds {held} KiB");
+}
+
+/// How many commands a Redis was sent, but for those of scripts.
+fn commands(server: &RedisServer) -> u64 {
+    let stats = server.command(&["INFO", "commandstats"]);
+    let calls = |name: &str| {
+        let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")));
+        line.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
+    };
+    calls("evalsha") + calls("hmget")
+}
+
+#[tokio::test]
+async fn an_account_is_read_once_for_all_who_watch_it() {
+    const WATCHES: usize = 300;
+    let server = RedisServer::redis();
+    let service = Service::redis(&server.url());
+    let mut client = service.client().await;
+    client.open("acme", PaymentMode::Prepaid, "0", "100").await;
+    let mut watches = Vec::new();
+    for _ in 0..WATCHES {
+        let request = v1::WatchUsableCreditRequest { account_id: "acme".into() };
+        let mut watch = client.charging.watch_usable_credit(request).await.unwrap().into_inner();
+        watch.message().await.unwrap().unwrap();
+        watches.push(watch);
+    }
+    let before = commands(&server);
+    client.charging.debit(debit("acme", "d1", "1")).await.unwrap();
+    for watch in &mut watches {
+        let message = timeout(PATIENCE, watch.message()).await.unwrap().unwrap().unwrap();
+        assert_eq!(message.credit.unwrap().usable, "99.00");
+    }
+    let sent = commands(&server) - before;
+    // The debit, and one reading; besides, the store is looked after a few times a second.
+    assert!(sent < 100, "{WATCHES} watches of one account cost {sent} commands for one change");
+}
+
+#[tokio::test]
+async fn a_page_of_accounts_takes_a_few_commands_however_many_it_shows() {
+    let server = RedisServer::redis();
+    let service = Service::redis(&server.url());
+    let mut client = service.client().await;
+    for number in 0..100 {
+        client.open(&format!("account-{number:02}"), PaymentMode::Prepaid, "0", "0").await;
+    }
+    let before = commands(&server);
+    let request = v1::ListAccountsRequest { page_size: 100, ..Default::default() };
+    assert_eq!(client.accounts.list_accounts(request).await.unwrap().into_inner().accounts.len(), 100);
+    let sent = commands(&server) - before;
+    assert!(sent < 50, "a page of 100 accounts cost {sent} commands");
+}
