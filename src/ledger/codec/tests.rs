@@ -1,0 +1,59 @@
+//! What is packed comes out of its bytes again.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::account::sample_account;
+
+#[test]
+fn what_was_stored_comes_back() {
+    let account = Account { balance: -5, sequence: 7, temporary_until: 1 << 41, ..sample_account(Mode::Postpaid) };
+    assert_eq!(decode_account(&encode_account(&account)), Ok(account));
+    let reservation = Reservation { account: "a/b".into(), request_id: "r-1".into(), amount: 3, report_by: 4, expires_at: 5 };
+    assert_eq!(decode_reservation(&encode_reservation(&reservation)), Ok(reservation));
+    let profile = Profile { name: "Ärzte GmbH".into(), low_credit_threshold: None, created_at: 9 };
+    assert_eq!(decode_profile(&encode_profile("a", &profile)), Ok(profile));
+    for key in [RefundKey::Original(1 << 40), RefundKey::Bill("a/b".into(), 7)] {
+        assert_eq!(decode_refund_key(&encode_refund_key(&key)), Ok(key));
+    }
+    for billed in [None, Some(0), Some(9)] {
+        let refunded = Refunded { sum: 3, billed, sequence: 4, time: 5 };
+        assert_eq!(decode_refunded(&encode_refunded(&refunded)), Ok(refunded));
+    }
+    for reserve in [
+        ReserveVerdict::NotAsked,
+        ReserveVerdict::Granted,
+        ReserveVerdict::Declined { shortfall: 12 },
+        ReserveVerdict::Suspended,
+        ReserveVerdict::TooMany,
+    ] {
+        let grant = Grant { amount: 1, report_by: 2, expires_at: 3, is_final_unit: true };
+        let decision = Decision {
+            kind: Kind::Debit,
+            verdict: Verdict::Done,
+            amount: 10,
+            overdraft: 2,
+            reservation: (reserve == ReserveVerdict::Granted).then_some(grant),
+            reserve,
+            credit_rounding: 0,
+            charged: Some(Charged { kind: EntryKind::ChargedUnbilled, bill: 1 << 20 }),
+            sequence: 99,
+        };
+        let remembered = Remembered { fingerprint: *b"12345678", decision, ended: Ended::Settled };
+        assert_eq!(decode_remembered(&encode_remembered(&remembered)), Ok(remembered));
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_reach_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = decode_account(&bytes);
+        let _ = decode_reservation(&bytes);
+        let _ = decode_remembered(&bytes);
+        let _ = decode_profile(&bytes);
+        let _ = decode_place(&bytes);
+        let _ = decode_refund_key(&bytes);
+        let _ = decode_refunded(&bytes);
+        let _ = journal::decode_block(&bytes);
+    }
+}
