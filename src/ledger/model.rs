@@ -268,26 +268,28 @@ impl Book {
     }
 
     pub(super) fn change_reservation(&mut self, key: RequestKey, change: ReservationChange, changes: &mut Changes) {
-        let ended = match change {
+        let (ended, is_extended) = match change {
             ReservationChange::Keep => return,
             ReservationChange::Put(reservation) => {
                 let before = self.remove_reservation(key);
+                let is_extended = before.as_ref().is_none_or(|before| before.expires_at != reservation.expires_at);
                 changes.before.push(Before::Reservation(key, before));
                 self.expiries.insert((reservation.expires_at, key));
                 self.by_account.insert((reservation.account.clone(), ReservationPlace::of(key, &reservation)));
                 self.reservations.insert(key, reservation);
-                Ended::Not
+                (Ended::Not, is_extended)
             }
             ReservationChange::End(ended) => {
                 let before = self.remove_reservation(key);
                 changes.before.push(Before::Reservation(key, before));
-                ended
+                (ended, false)
             }
         };
         changes.reservations.push(key);
-        // The request that made it remembers how it ended; marking it also makes it young again.
+        // The request that made it remembers how it ended. Marking it also makes it young again, and so does an extension: what is consumed
+        // of the reservation can be charged for a while after it has expired.
         if let Some(remembered) = self.remembered(key).copied()
-            && remembered.ended != ended
+            && (is_extended || remembered.ended != ended)
         {
             self.remember(key, Remembered { ended, ..remembered }, changes);
         }

@@ -270,13 +270,14 @@ impl Desk {
             None => subject_of(entry),
         };
         let kind = charge.as_ref().map(|charge| charge.kind);
-        let refund = Refund { kind: entry.kind, charge: kind, subject, amount: entry.amount, time: entry.time };
+        let refund = Refund { kind: entry.kind, charge: kind, subject, amount: entry.taken_off(), time: entry.time };
         let key = (entry.account.clone(), entry.bill);
         self.refunds.entry(key).or_default().push(refund.clone());
         let (account, sequence) = (entry.account.clone(), number(entry.account_sequence));
         self.made_refunds.push(MadeRefund { account, bill: entry.bill, sequence, refund: refund.clone() });
         let is_of_bill = |charge: &Charge| entry.kind == EntryKind::RefundedBalance && charge.kind != EntryKind::ChargedBalance;
-        if !charge.as_ref().is_some_and(is_of_bill) {
+        // A credit note of nothing is none.
+        if !charge.as_ref().is_some_and(is_of_bill) || entry.amount == 0 {
             return Ok(());
         }
         let Some(refers_to) = self.documents.get(&(entry.account.clone(), bill)).copied() else {
@@ -290,6 +291,7 @@ impl Desk {
             denomination: self.account(entry).denomination.clone(),
             bill,
             refund,
+            credited: entry.amount,
             reason: entry.note.reason.clone(),
         };
         self.made.push(Made { id: document_id(record), refers_to, draft: note.draft() });

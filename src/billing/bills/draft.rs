@@ -393,8 +393,10 @@ pub struct CreditNote {
     pub denomination: Denomination,
     /// The bill that holds the charge.
     pub bill: u32,
-    /// The refund.
+    /// The refund: what was taken off the charge.
     pub refund: Refund,
+    /// What is credited, in minor units.
+    pub credited: i64,
     /// Why.
     pub reason: String,
 }
@@ -411,7 +413,8 @@ impl CreditNote {
         let total = Total { kind: refund.kind, subject, amount, count: 1, first_at: time, last_at: time };
         document.items = vec![total.line()];
         document.items_total = amount;
-        document.total = amount;
+        document.rounding = self.credited - amount;
+        document.total = self.credited;
         document.reason.clone_from(&self.reason);
         Draft { document, held_reason: String::new() }
     }

@@ -105,7 +105,7 @@ handlers[DEBIT] = function(account, n)
       local report_by, expires_at = now + reserve[5], now + reserve[6]
       record(EXTENDED, account, granted, report_by, expires_at)
       put_reservation(q, account, granted, report_by, expires_at, reserve[7])
-      mark_ended(q, 0)
+      mark_ended(q, 0, not open or open[3] ~= expires_at)
       show_reservation(granted, report_by, expires_at, RESERVE_GRANTED + (granted < next_amount and FINAL_UNIT or 0))
     else
       end_reservation(q, SETTLED)

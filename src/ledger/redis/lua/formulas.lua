@@ -134,10 +134,10 @@ local function put_reservation(q, account, amount, report_by, expires_at, tail)
   dirty_reservations[q], moved[q] = true, true
 end
 
--- The request that made a reservation remembers how it ended; marking it also makes it young again.
-local function mark_ended(q, ended)
+-- The request that made a reservation remembers how it ended. Marking it also makes it young again, and so does an extension.
+local function mark_ended(q, ended, is_extended)
   local remembered = requests[q]
-  if remembered and byte(remembered, 12) ~= ended then
+  if remembered and (is_extended or byte(remembered, 12) ~= ended) then
     requests[q] = sub(remembered, 1, 11) .. char(ended) .. sub(remembered, 13)
     dirty_requests[q] = true
   end
