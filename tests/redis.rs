@@ -354,3 +354,39 @@ async fn due_reservations_are_expired_by_the_sweep_and_more_than_a_step_takes_ar
     assert!(!ledger.sweep(Duration::from_secs(20)).await.unwrap());
     assert_eq!(ledger.engine().reservations(partition, "acme".into(), None, 10_000).await.unwrap(), []);
 }
+
+fn kept(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/4540194").join(name)
+}
+
+#[tokio::test]
+async fn a_store_of_format_version_2_is_brought_to_this_one() {
+    let folder = support::temporary_folder();
+    std::fs::copy(kept("dump.rdb"), folder.path().join("dump.rdb")).unwrap();
+    let server = RedisServer::start(Path::new("redis-server"), &["--dir", folder.path().to_str().unwrap(), "--dbfilename", "dump.rdb"]);
+    let clock = Clock::standing(1_796_083_080_000, TimeZone::UTC);
+    let options = RedisOptions { store_name: "tollgate".into(), ..options(&server) };
+    let ledger = RedisLedger::open(options, settings(), Opening::Serving).await.unwrap();
+    let engine = ledger.connect(clock.clone()).await.unwrap();
+    let ledger = Ledger::start(Arc::new(engine), Watchers::default(), clock.clone());
+    let prepaid = ledger.observe("prepaid", false).await.unwrap().unwrap().account;
+    assert_eq!((prepaid.open_reservations, prepaid.decimals), (1, 6));
+    assert_eq!((prepaid.balance, prepaid.reserved), (100_851_480, 20_000_000));
+    assert!(ledger.is_remembered("prepaid", "recent-top-up").await.unwrap());
+    clock.set(clock.now() + 86_400_000);
+    while ledger.sweep(Duration::from_secs(5)).await.unwrap() {}
+    let prepaid = ledger.observe("prepaid", false).await.unwrap().unwrap().account;
+    assert_eq!((prepaid.reserved, prepaid.open_reservations), (0, 0));
+}
+
+#[tokio::test]
+async fn a_file_of_format_version_2_is_brought_to_this_one() {
+    use tollgate::ledger::embedded::EmbeddedEngine;
+    let folder = support::temporary_folder();
+    let path = folder.path().join("tollgate.db");
+    std::fs::copy(kept("tollgate.db"), &path).unwrap();
+    let settings = StoreSettings { partitions: 1, ..settings() };
+    let engine = EmbeddedEngine::open(&path, &settings, Opening::Serving, Clock::running(TimeZone::UTC), Watchers::default()).unwrap();
+    let found = engine.load(0, vec!["prepaid".into()]).await.unwrap();
+    assert_eq!(found[0].as_ref().unwrap().0.balance, 100_851_480);
+}

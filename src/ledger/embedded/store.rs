@@ -25,7 +25,7 @@ use crate::ledger::{
 };
 
 /// The version of tables and records. A store of another version is refused.
-const FORMAT_VERSION: i64 = 3;
+pub(super) const FORMAT_VERSION: i64 = 3;
 
 /// How many records the log of accounts may hold. The more, the fewer rows are written, and the longer a step waits when they are.
 const MAX_LOGGED: usize = 32_768;
@@ -106,6 +106,11 @@ impl Store {
         // The journal and the balances are what was acknowledged: they are on disk before the answer goes out.
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.set_prepared_statement_cache_capacity(32);
+        let version = if version == 2 && !matches!(opening, Opening::Existing) {
+            super::migrate::migrate(&mut connection, settings).with_context(in_use)?
+        } else {
+            version
+        };
         let stored = match version {
             0 => {
                 let purpose = opening.purpose().unwrap_or_default();

@@ -101,6 +101,13 @@ impl PartitionKeys {
         self.named("journal")
     }
 
+    /// The keys that format version 2 had in place of others: both generations of requests, younger first, and what was given back.
+    #[must_use]
+    pub fn legacy(&self) -> [String; 3] {
+        let prefix = self.accounts().strip_suffix("accounts").unwrap_or_default();
+        ["requests", "requests:old", "undone"].map(|name| format!("{prefix}{name}"))
+    }
+
     /// The sorted set of names.
     #[must_use]
     pub fn names(&self) -> &str {

@@ -11,7 +11,7 @@ use redis::aio::MultiplexedConnection;
 
 use super::RedisOptions;
 use super::prepare::check_server;
-use super::script::INITIALIZE;
+use super::script::{FORMAT_VERSION, INITIALIZE, MIGRATE};
 use super::stored::{Places, Stored};
 use crate::ledger::{Found, Identity, LedgerId, Opening, Purpose, StoreSettings};
 
@@ -37,6 +37,11 @@ pub async fn open(options: &RedisOptions, settings: &StoreSettings, opening: Ope
             None if found.is_some() => bail!("the store is being created; if nobody does, that was interrupted: run tollgate init again"),
             None => bail!("the store is empty: there is no {} in {}", places.head, options.place()),
         },
+    };
+    let stored = if (stored.format_version == 2 || stored.is_being_migrated) && !matches!(opening, Opening::Existing) {
+        migrate(&mut connection, &places, stored).await?
+    } else {
+        stored
     };
     stored.check(settings)?;
     let id = match stored.ledger {
@@ -72,6 +77,36 @@ async fn create(
     places.write_copies(connection, &whole).await?;
     places.write_head(connection, &whole).await?;
     tracing::info!(ledger = whole.ledger.map(tracing::field::display), settings = ?whole.settings, "created a ledger in Redis");
+    Ok(whole)
+}
+
+/// Brings a store of format version 2 to this one. Its settings say so first, so that an older tollgate refuses it; one that was
+/// interrupted is gone on with.
+async fn migrate(connection: &mut MultiplexedConnection, places: &Places, stored: Stored) -> anyhow::Result<Stored> {
+    // For as long as an id of then is remembered at most.
+    let (seconds, _): (i64, i64) = redis::cmd("TIME").query_async(connection).await?;
+    let state: Vec<u8> = match places.partitions.first() {
+        Some(partition) => redis::cmd("HGET").arg(partition.accounts()).arg("").query_async(connection).await?,
+        None => Vec::new(),
+    };
+    // A ledger whose time stands ahead of the clock goes by its own.
+    let ledger_now = state.get(12..20).and_then(|bytes| bytes.try_into().ok()).map_or(0, i64::from_le_bytes);
+    let now = ledger_now.max(seconds * 1000);
+    let legacy_until = if stored.legacy_until > 0 { stored.legacy_until } else { now + 2 * stored.settings.window };
+    let beginning = Stored { format_version: FORMAT_VERSION, is_being_migrated: true, legacy_until, ..stored };
+    places.write_head(connection, &beginning).await?;
+    for partition in &places.partitions {
+        let keys: Vec<String> = partition.all.iter().cloned().chain(partition.legacy()).collect();
+        let (mut phase, mut cursor) = ("keys".to_owned(), "0".to_owned());
+        while phase != "done" {
+            let mut command = redis::cmd("EVAL");
+            command.arg(&MIGRATE.text).arg(keys.len()).arg(&keys).arg(&phase).arg(&cursor).arg(legacy_until);
+            (phase, cursor) = command.query_async(connection).await.context("cannot bring the store to this version")?;
+        }
+    }
+    let whole = Stored { is_being_migrated: false, ..beginning };
+    places.write_head(connection, &whole).await?;
+    tracing::info!(version = FORMAT_VERSION, "the store was brought to this format version");
     Ok(whole)
 }
 

@@ -98,6 +98,9 @@ pub static SWEEP: LazyLock<Script> = LazyLock::new(|| Script::flagged(SWEEP_FILE
 /// Makes the keys of a partition, if there are none.
 pub static INITIALIZE: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/initialize.lua")));
 
+/// Brings a partition from format version 2 to this one.
+pub static MIGRATE: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/migrate.lua")));
+
 /// Tells which part of its journal a partition still has.
 pub static SPAN: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/span.lua")));
 
