@@ -25,6 +25,7 @@ pub fn aggregator_options(options: &BillingOptions) -> AggregatorOptions {
     AggregatorOptions {
         lease: options.aggregation_lease,
         journal_tail: options.journal_tail,
+        journal_keep: options.journal_keep,
         closes_per_second: options.closes_per_second.get(),
     }
 }

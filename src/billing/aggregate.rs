@@ -14,6 +14,7 @@ use crate::domain::account::{Currency, Millis, Mode, NonUsageBilling, Status};
 use crate::domain::command::Note;
 use crate::domain::entry::{Entry, EntryKind};
 use crate::ledger::Block;
+use crate::ledger::snapshot::Snapshot;
 
 /// Up to where a partition's journal was committed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -156,7 +157,8 @@ impl AccountState {
     fn created(record: &Record) -> Option<Self> {
         let entry = &record.entry;
         let (currency, decimals, minor_digits) = entry.settings.denomination?;
-        let is_creation = entry.kind == EntryKind::Created;
+        let snapshot = Snapshot::of(entry).filter(|_| entry.kind.is_of_gap());
+        let is_creation = entry.kind == EntryKind::Created || snapshot.is_some();
         is_creation.then(|| Self {
             partition: record.partition,
             name: String::new(),
@@ -176,7 +178,7 @@ impl AccountState {
             bill: 1,
             last_bill: 1,
             low_credit_threshold: None,
-            created_at: entry.time,
+            created_at: snapshot.map_or(entry.time, |snapshot| snapshot.created_at),
             last_sequence: 0,
         })
     }
@@ -196,7 +198,9 @@ impl AccountState {
             ));
         }
         let expected = self.account_sequence + 1;
-        if entry.kind.moves_money() {
+        if entry.kind.is_of_gap() {
+            self.account_sequence = entry.account_sequence;
+        } else if entry.kind.moves_money() {
             if entry.account_sequence != expected {
                 return Err(format!("the account's entry {expected} was to come, and {} came", entry.account_sequence));
             }
@@ -218,6 +222,12 @@ impl AccountState {
             EntryKind::Suspended => self.status = Status::Suspended,
             EntryKind::Resumed | EntryKind::Reopened => self.status = Status::Active,
             EntryKind::Closed => self.status = Status::Closed,
+            EntryKind::NotItemized | EntryKind::NotItemizedUnbilled => {
+                let snapshot = Snapshot::of(entry).ok_or("it does not say how the account was behind the gap")?;
+                (self.status, self.bill, self.last_bill) = (snapshot.status, entry.bill, snapshot.last_bill);
+                self.permanent_limit = snapshot.permanent_limit;
+                (self.temporary_limit, self.temporary_until) = (snapshot.temporary_limit, snapshot.temporary_until);
+            }
             _ => {}
         }
         if let Some(name) = &entry.settings.name {

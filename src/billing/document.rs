@@ -198,6 +198,9 @@ pub struct Wallet {
     /// Debts that were given up, less what was taken back of that.
     #[serde(default)]
     pub written_off: i64,
+    /// What moved it within a part of the journal that is not known.
+    #[serde(default)]
+    pub not_itemized: i64,
     /// Single charges that were bills of their own meanwhile: zero or negative. Each has an invoice of its own.
     pub invoiced: i64,
     /// Rounding of those to the minor unit, signed.

@@ -5,6 +5,8 @@
 //! what only SQL has, and goes on from there; [`reapply`](reapply::reapply) asks the ledger for the same again, by the same request ids.
 //! Each is recorded, with who did it and why.
 
+pub mod gap;
+pub mod numbering;
 pub mod reapply;
 mod undo;
 
@@ -97,6 +99,9 @@ pub enum ReconcileError {
     /// There is no way on from here, but restoring the ledger.
     #[error("{0}; the way on is an empty ledger, made whole by tollgate restore")]
     OnlyRestore(String),
+    /// The ledger goes on charging, so that it cannot be read as a whole.
+    #[error("partition {0} goes on charging: stop the services for as long as this takes")]
+    Moving(u16),
     /// Somebody else has done something meanwhile.
     #[error("partition {0} has changed meanwhile: look again")]
     Changed(u16),
@@ -240,13 +245,24 @@ async fn record(
     common: Common,
     decision: &Decision,
 ) -> Result<i64, ReconcileError> {
-    let row = sqlx::query("SELECT CAST(COALESCE(MAX(id), 0) + 1 AS BIGINT) FROM reconciliations").fetch_one(&mut *connection).await?;
-    let id: i64 = row.try_get(0)?;
     let action = match difference.only_in_sql() {
         Some(0) => "RESUMED",
         _ if decision.reapply => "REAPPLIED",
         _ => "LOSS_ACCEPTED",
     };
+    record_as(connection, difference, action, (common.sequence, difference.next_in_sql - 1), decision).await
+}
+
+/// Records what was done about the entries between two sequences; returns the record's id.
+async fn record_as(
+    connection: &mut AnyConnection,
+    difference: &Difference,
+    action: &'static str,
+    (common_sequence, last_sequence): (u64, u64),
+    decision: &Decision,
+) -> Result<i64, ReconcileError> {
+    let row = sqlx::query("SELECT CAST(COALESCE(MAX(id), 0) + 1 AS BIGINT) FROM reconciliations").fetch_one(&mut *connection).await?;
+    let id: i64 = row.try_get(0)?;
     sqlx::query("INSERT INTO reconciliations VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
         .bind(id)
         .bind(i64::from(difference.partition))
@@ -255,8 +271,8 @@ async fn record(
         .bind(decision.reason.clone())
         .bind(difference.stopped.clone().unwrap_or_default())
         .bind(action)
-        .bind(number(common.sequence))
-        .bind(number(difference.next_in_sql - 1))
+        .bind(number(common_sequence))
+        .bind(number(last_sequence))
         .execute(connection)
         .await?;
     Ok(id)

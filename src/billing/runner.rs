@@ -37,13 +37,15 @@ pub struct AggregatorOptions {
     pub lease: Duration,
     /// How many committed entries stay in the journal of each partition.
     pub journal_tail: u64,
+    /// For how long committed entries stay in it besides.
+    pub journal_keep: Duration,
     /// How many idle accounts a partition may have closed in a second.
     pub closes_per_second: u32,
 }
 
 impl Default for AggregatorOptions {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(10), journal_tail: 20_000, closes_per_second: 500 }
+        Self { lease: Duration::from_secs(10), journal_tail: 20_000, journal_keep: Duration::ZERO, closes_per_second: 500 }
     }
 }
 

@@ -28,6 +28,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_paper.sql"),
     include_str!("migrations/0007_refunds.sql"),
     include_str!("migrations/0008_language.sql"),
+    include_str!("migrations/0009_gaps.sql"),
 ];
 
 /// How many connections one process opens.

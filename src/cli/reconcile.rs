@@ -9,6 +9,7 @@ use clap::Args;
 use super::failure::{REFUSED, books_failure};
 use super::table::table;
 use crate::app::Books;
+use crate::billing::reconcile::numbering::NextNumber;
 use crate::billing::reconcile::reapply::reapply;
 use crate::billing::reconcile::{Decision, Difference};
 use crate::billing::{Billing, Record};
@@ -34,6 +35,13 @@ pub struct ReconcileOptions {
     /// Take what only the billing store has out of it, and go on.
     #[arg(long, requires = "actor", requires = "reason")]
     pub accept_loss: bool,
+    /// Go on behind a gap: the billing store was restored from a backup that is older than the journal. What neither has is given up,
+    /// and the ledger is believed: each account gets one amount that is not itemized. Stop the services for it.
+    #[arg(long, conflicts_with_all = ["resume", "reapply", "accept_loss"], requires = "actor", requires = "reason")]
+    pub accept_gap: bool,
+    /// Say how a series of numbers goes on behind a gap, such as INV-=1043; until then nothing is issued in it.
+    #[arg(long, value_name = "PREFIX=NUMBER", conflicts_with_all = ["resume", "reapply", "accept_loss", "accept_gap"], requires = "actor", requires = "reason")]
+    pub next_number: Vec<NextNumber>,
     /// Who decides so; recorded.
     #[arg(long, env = "TOLLGATE_ACTOR", value_name = "NAME")]
     pub actor: Option<String>,
@@ -48,11 +56,24 @@ const MOST_SHOWN: usize = 50;
 /// Shows what differs, and reconciles it.
 pub async fn run(options: ReconcileOptions) -> anyhow::Result<ExitCode> {
     let Books { billing, ledger, .. } = Books::open(&options.books).await.map_err(books_failure)?;
+    if !options.next_number.is_empty() {
+        let decision = decision(&options, &ledger);
+        for next in &options.next_number {
+            billing.go_on_with(next, &decision).await?;
+            println!("series {}: the next number is {}", next.prefix, next.place);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut differences = billing.inspect(&ledger).await?;
     differences.retain(|difference| options.partition.is_none_or(|partition| partition == difference.partition));
     show(&differences);
     show_entries(&billing, &differences).await?;
+    show_held(&billing).await?;
     differences.retain(|difference| !difference.is_none());
+    let gaps = gaps(&billing, &ledger, &differences).await?;
+    if options.accept_gap {
+        return accept_gaps(&billing, &ledger, &gaps, &decision(&options, &ledger)).await;
+    }
     if differences.is_empty() && !options.reapply {
         println!("nothing differs");
         return Ok(ExitCode::SUCCESS);
@@ -61,22 +82,68 @@ pub async fn run(options: ReconcileOptions) -> anyhow::Result<ExitCode> {
         if differences.iter().any(Difference::is_mended) {
             println!("to go on where the cause is gone, and nothing differs any more: --resume");
         }
+        if !gaps.is_empty() {
+            println!(
+                "to go on behind the gap: a backup of the billing store that is newer, or a journal from before; else --accept-gap gives up what \
+                 neither has, and believes the ledger"
+            );
+            return Ok(ExitCode::from(REFUSED));
+        }
         println!(
             "to go on: --reapply asks the ledger again for what only the billing store has; --accept-loss takes it out of the billing store"
         );
         return Ok(ExitCode::from(REFUSED));
     }
-    let decision = Decision {
-        actor: options.actor.unwrap_or_default(),
-        reason: options.reason.unwrap_or_default(),
-        at: ledger.clock().now(),
-        reapply: options.reapply,
-    };
+    let decision = decision(&options, &ledger);
     if options.resume {
         return resume(&billing, &differences, &decision).await;
     }
     reconcile(&billing, &ledger, &differences, &decision).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn decision(options: &ReconcileOptions, ledger: &Ledger) -> Decision {
+    Decision {
+        actor: options.actor.clone().unwrap_or_default(),
+        reason: options.reason.clone().unwrap_or_default(),
+        at: ledger.clock().now(),
+        reapply: options.reapply,
+    }
+}
+
+/// The partitions whose journal begins behind what the billing store has.
+async fn gaps(billing: &Billing, ledger: &Ledger, differences: &[Difference]) -> anyhow::Result<Vec<Difference>> {
+    let mut gaps = Vec::new();
+    for difference in differences {
+        if let Some(missing) = billing.gap(ledger, difference).await? {
+            println!("partition {}: {missing} entries are neither in the journal nor in the billing store", difference.partition);
+            gaps.push(difference.clone());
+        }
+    }
+    Ok(gaps)
+}
+
+async fn accept_gaps(billing: &Billing, ledger: &Ledger, gaps: &[Difference], decision: &Decision) -> anyhow::Result<ExitCode> {
+    for gap in gaps {
+        let accounts = billing.accept_gap(ledger, gap, decision).await?;
+        println!("partition {}: {accounts} accounts have amounts that are not itemized; it goes on", gap.partition);
+    }
+    if gaps.is_empty() {
+        println!("there is no gap");
+        return Ok(ExitCode::from(REFUSED));
+    }
+    show_held(billing).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn show_held(billing: &Billing) -> anyhow::Result<()> {
+    for NextNumber { prefix, place } in billing.held_series().await? {
+        println!(
+            "series {prefix}: the last number known is {place}, others may have been given; nothing is issued in it until --next-number \
+             {prefix}=NUMBER, or another prefix is used"
+        );
+    }
+    Ok(())
 }
 
 /// Has the partitions go on whose stop has no cause any more; the others stay as they are.

@@ -73,6 +73,9 @@ fn show(findings: &Findings) {
         }
         println!("{differing}");
     }
+    for gap in &findings.gaps {
+        println!("{gap}");
+    }
     for account in &findings.moving {
         println!("account {account} moves too fast to be compared: look again when there is less traffic");
     }

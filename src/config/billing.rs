@@ -34,6 +34,10 @@ pub struct BillingOptions {
     /// How many committed entries stay in the journal of each partition; on Redis with --billing off: how many there are at all.
     #[arg(long, env = "TOLLGATE_JOURNAL_TAIL", default_value_t = DEFAULT_TAIL, value_name = "COUNT")]
     pub journal_tail: u64,
+    /// For how long committed entries stay in the journal of each partition besides, so that a backup of the billing store may be so old:
+    /// at most a million entries of each.
+    #[arg(long, env = "TOLLGATE_JOURNAL_KEEP", value_parser = humantime::parse_duration, default_value = "0s", value_name = "DURATION")]
+    pub journal_keep: Duration,
     /// How many idle accounts a partition may have closed in a second, after the end of a month.
     #[arg(long, env = "TOLLGATE_CLOSES_PER_SECOND", default_value = "500", value_name = "COUNT")]
     pub closes_per_second: NonZeroU32,
@@ -128,6 +132,7 @@ impl Default for BillingOptions {
             billing: None,
             aggregation_lease: Duration::from_secs(10),
             journal_tail: DEFAULT_TAIL,
+            journal_keep: Duration::ZERO,
             closes_per_second: NonZeroU32::MIN.saturating_add(499),
             documents: DocumentOptions::default(),
             former: FormerOptions::default(),

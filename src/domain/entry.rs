@@ -158,11 +158,16 @@ pub enum EntryKind {
     AmountDueRounded = 26,
     /// A closed account was opened again. amount: 0.
     Reopened = 27,
+    /// What became of an account within a gap that the billing store accepted: no ledger writes it. amount: added to the balance, signed;
+    /// details: added to the unbilled amount, 1 if a bill was cut meanwhile.
+    NotItemized = 28,
+    /// The same of its open bill. amount: what of the bill is not itemized; details: as above.
+    NotItemizedUnbilled = 29,
 }
 
 impl EntryKind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [EntryKind; 27] = [
+    pub const ALL: [EntryKind; 29] = [
         EntryKind::Created,
         EntryKind::Updated,
         EntryKind::ChargedBalance,
@@ -190,6 +195,8 @@ impl EntryKind {
         EntryKind::WriteOffReversed,
         EntryKind::AmountDueRounded,
         EntryKind::Reopened,
+        EntryKind::NotItemized,
+        EntryKind::NotItemizedUnbilled,
     ];
 
     /// The kind with that number.
@@ -216,12 +223,19 @@ impl EntryKind {
         self == Self::WrittenOff
     }
 
+    /// Whether it stands for entries that are not known.
+    #[must_use]
+    pub fn is_of_gap(self) -> bool {
+        matches!(self, Self::NotItemized | Self::NotItemizedUnbilled)
+    }
+
     /// Whether it moves money, and so carries a number of the account's own.
     #[must_use]
     pub fn moves_money(self) -> bool {
         (Self::ChargedBalance as u8..=Self::Adjusted as u8).contains(&(self as u8))
             || matches!(self, Self::PeriodClosed | Self::FinalBilled | Self::Rounded | Self::PaymentRecorded)
             || matches!(self, Self::WrittenOff | Self::WriteOffReversed | Self::AmountDueRounded)
+            || self.is_of_gap()
     }
 }
 
@@ -245,6 +259,8 @@ impl Entry {
             EntryKind::ChargedUnbilled => (0, self.amount),
             EntryKind::RefundedUnbilled => (0, -self.amount),
             EntryKind::PeriodClosed | EntryKind::FinalBilled => (-self.amount, -self.amount),
+            EntryKind::NotItemized => (self.amount, self.details[0]),
+            EntryKind::NotItemizedUnbilled => (0, self.details[0]),
             _ => (0, 0),
         }
     }

@@ -19,6 +19,7 @@ pub mod order;
 mod originals;
 pub mod rebuild;
 pub mod redis;
+pub mod snapshot;
 pub mod watch;
 
 use std::sync::Arc;

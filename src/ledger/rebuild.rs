@@ -14,6 +14,7 @@ use crate::domain::outcome::{Charged, Decision, Grant, ReserveVerdict, Verdict};
 use crate::domain::rules::{Ended, RefundKey, Refunded, Remembered, ReservationChange};
 use crate::ledger::RequestKey;
 use crate::ledger::model::{Book, Changes};
+use crate::ledger::snapshot::Snapshot;
 
 /// What an entry says does not follow from those before it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,18 +36,26 @@ pub struct Rebuild {
     window: Millis,
     /// The command whose entries are being read: it may have written several.
     command: Option<RequestKey>,
+    /// Whether a part of the journal is not known: which reservations are open, and what is reserved, is not known then either.
+    has_gap: bool,
 }
 
 impl Rebuild {
     /// An empty partition. Of the clock, only the calendar is asked; the window is the store's.
     #[must_use]
     pub fn new(clock: Clock, window: Millis) -> Self {
-        Self { book: Book::default(), clock, window, command: None }
+        Self { book: Book::default(), clock, window, command: None, has_gap: false }
     }
 
     /// Takes the partition's next entry. What it contradicts is told, and the entry believed, so that reading can go on.
     pub fn replay(&mut self, sequence: u64, entry: &Entry) -> Vec<Contradiction> {
         let mut doubts = Doubts { sequence, account: &entry.account, found: Vec::new() };
+        if entry.kind.is_of_gap() {
+            if !self.skip(sequence, entry) {
+                doubts.add("it does not say how the account was behind the gap");
+            }
+            return doubts.found;
+        }
         doubts.unless_equal("the sequence", self.book.state.sequence + 1, sequence);
         self.book.state.sequence = sequence;
         // A close bears the time of its boundary, which may lie before what was written already.
@@ -74,7 +83,7 @@ impl Rebuild {
         }
         doubts.unless_equal("the balance", after.balance, entry.balance);
         doubts.unless_equal("the unbilled amount", after.unbilled, entry.unbilled);
-        if !is_of_boundary {
+        if !is_of_boundary && !self.has_gap {
             doubts.unless_equal("what is reserved", after.reserved, entry.reserved);
         }
         let Entry { balance, unbilled, .. } = *entry;
@@ -83,6 +92,45 @@ impl Rebuild {
             self.remember(sequence, entry, before.usable_credit(entry.time));
         }
         doubts.found
+    }
+
+    /// Takes an account as an entry says that it was behind a gap; returns whether it says so.
+    fn skip(&mut self, sequence: u64, entry: &Entry) -> bool {
+        self.book.state.sequence = sequence;
+        self.advance(entry.time);
+        if !std::mem::replace(&mut self.has_gap, true) {
+            // Which of them are still open is not known.
+            self.book.forget_reservations();
+        }
+        let Some(Snapshot { status, permanent_limit, temporary_limit, temporary_until, last_bill, period_end, created_at }) =
+            Snapshot::of(entry)
+        else {
+            return false;
+        };
+        let (Some(billing), Some(denomination)) = (entry.settings.non_usage_billing, entry.settings.denomination) else { return false };
+        let mut account = Account {
+            status,
+            permanent_limit,
+            temporary_limit,
+            temporary_until,
+            last_bill,
+            period_end,
+            open_bill: entry.bill,
+            sequence: entry.account_sequence,
+            balance: entry.balance,
+            unbilled: entry.unbilled,
+            ..Account::opened(entry.mode, billing, denomination)
+        };
+        self.take_settings(&mut account, entry);
+        self.book.set_created_at(&entry.account, created_at);
+        self.book.accounts.insert(entry.account.clone(), account);
+        true
+    }
+
+    /// Whether a part of the journal is not known.
+    #[must_use]
+    pub fn has_gap(&self) -> bool {
+        self.has_gap
     }
 
     /// The rebuilt partition at a time: what had expired by then is gone, and so are request ids whose window is over.
@@ -168,7 +216,9 @@ impl Rebuild {
             | EntryKind::Adjusted
             | EntryKind::WrittenOff
             | EntryKind::Rounded
-            | EntryKind::AmountDueRounded => {}
+            | EntryKind::AmountDueRounded
+            | EntryKind::NotItemized
+            | EntryKind::NotItemizedUnbilled => {}
         }
         account
     }
@@ -350,5 +400,6 @@ fn command_of(kind: EntryKind) -> Option<Kind> {
         EntryKind::Reserved => Kind::Authorize,
         EntryKind::Released => Kind::Release,
         EntryKind::PeriodClosed | EntryKind::Rounded | EntryKind::ReservationExtended => return None,
+        EntryKind::NotItemized | EntryKind::NotItemizedUnbilled => return None,
     })
 }

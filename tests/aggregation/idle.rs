@@ -30,7 +30,8 @@ async fn idle_accounts_are_closed_after_the_end_of_each_month_and_the_journal_is
     let billing = Billing::open(&sqlite_url(&folder.path().join("billing.db")), BillingSettings::default()).await.unwrap();
     let store = billing.clone();
     let mut load = Load::open(ledger.clone(), 1_200, seed(), folder.path()).await;
-    let options = AggregatorOptions { lease: Duration::from_secs(1), journal_tail: 50, closes_per_second: 100_000 };
+    let options =
+        AggregatorOptions { lease: Duration::from_secs(1), journal_tail: 50, closes_per_second: 100_000, ..AggregatorOptions::default() };
     let (stop, stopped) = watch::channel(false);
     let running = tokio::spawn(Aggregator::new(ledger.clone(), billing, options).run(stopped));
     for month in 1..=2 {

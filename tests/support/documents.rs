@@ -160,6 +160,7 @@ pub fn statement() -> Document {
         withdrawn: euros("-10"),
         adjusted: euros("5"),
         written_off: 0,
+        not_itemized: 0,
         invoiced: 0,
         rounded: 0,
         closing: euros("86.10148"),

@@ -3,7 +3,7 @@
 //! Its first statement moves the position, under the fence that the partition was claimed with: a process that has lost the partition
 //! writes nothing, and a step that was committed, though nobody heard of it, is not done twice.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
@@ -53,14 +53,26 @@ pub async fn commit(
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
     advance(connection, partition, fence, from, to).await?;
+    take_in(connection, dialect, records).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Writes records, and what follows from them.
+pub async fn take_in(connection: &mut AnyConnection, dialect: Dialect, records: &mut [Record]) -> Result<(), StepError> {
     let mut books = load(connection, dialect, records).await?;
     let changed = books.take(records).map_err(StepError::Broken)?;
     ENTRIES.insert(connection, dialect, records.iter().map(Record::to_row)).await?;
     books.totals.retain(|key, _| changed.contains(key));
     write_books(connection, dialect, &books).await?;
     bills::apply(connection, records).await?;
-    transaction.commit().await?;
     Ok(())
+}
+
+/// All accounts of a partition.
+pub async fn accounts_of(connection: &mut AnyConnection, partition: u16) -> Result<BTreeMap<String, AccountState>, BillingError> {
+    let query = sqlx::query("SELECT * FROM accounts WHERE partition = $1").bind(i64::from(partition));
+    query.fetch_all(connection).await?.iter().map(|row| Ok((row.try_get("account")?, read_account(row)?))).collect()
 }
 
 /// Writes accounts and totals.

@@ -86,6 +86,7 @@ impl<'a> Wanted<'a> {
             match entry.kind {
                 EntryKind::ToppedUp | EntryKind::PaymentRecorded | EntryKind::WrittenOff => {}
                 EntryKind::Adjusted => {}
+                EntryKind::NotItemized | EntryKind::NotItemizedUnbilled => {}
                 EntryKind::Converted if entry.mode == Mode::Postpaid => {}
                 EntryKind::PaymentReversed | EntryKind::WriteOffReversed => {
                     wanted.reversed.insert((account, &entry.refers_to));
@@ -188,6 +189,8 @@ struct Desk {
     /// Account, bill, number there, and itself.
     made_adjustments: Vec<(String, u32, i64, Adjustment)>,
     made_allocations: Vec<MadeAllocation>,
+    /// Whether there are bills that are not known.
+    has_gap: bool,
 }
 
 /// The id of the document that an entry cuts.
@@ -217,6 +220,7 @@ impl Desk {
                 let allocations = receivables.reverse(&entry.refers_to, entry.amount, entry.balance);
                 self.allocated(entry, allocations);
             }
+            EntryKind::NotItemized | EntryKind::NotItemizedUnbilled => self.pass_gap(entry),
             EntryKind::Converted if entry.mode == Mode::Postpaid => {
                 let end = &mut self.account(entry).end;
                 (end.converted_bill, end.is_changed) = (entry.bill, true);
@@ -226,6 +230,17 @@ impl Desk {
             _ => {}
         }
         Ok(())
+    }
+
+    /// What became of an account within a gap: money that came in pays invoices, and a bill that was cut is not known.
+    fn pass_gap(&mut self, entry: &Entry) {
+        let moved = entry.effect().0;
+        if entry.details[1] != 0 {
+            self.account(entry).end = BillEnd { balance: entry.balance - moved, is_changed: true, ..BillEnd::default() };
+        }
+        if moved > 0 {
+            self.credit(entry);
+        }
     }
 
     fn account(&mut self, entry: &Entry) -> &mut Ledger {
@@ -281,6 +296,10 @@ impl Desk {
             return Ok(());
         }
         let Some(refers_to) = self.documents.get(&(entry.account.clone(), bill)).copied() else {
+            if self.has_gap {
+                // The bill was cut within a gap, and its document is not known.
+                return Ok(());
+            }
             let account = &entry.account;
             return Err(BillingError::corrupt(format!(
                 "bill {bill} of account {account} has no document, though a charge of it was refunded"

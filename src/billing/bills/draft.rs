@@ -182,6 +182,8 @@ impl CutBill {
         let kind = if self.mode == Mode::Postpaid { DocumentKind::Invoice } else { DocumentKind::Statement };
         let mut document = self.denomination.blank(kind, self.cause, &self.account, self.bill, [first.min(self.cut_at), self.cut_at]);
         document.items = self.lines(EntryKind::ChargedUnbilled, EntryKind::RefundedUnbilled);
+        let not_itemized = self.totals.iter().filter(|total| total.kind == EntryKind::NotItemizedUnbilled && total.amount != 0);
+        document.items.extend(not_itemized.map(|total| Item { description: "not itemized".to_owned(), ..total.line() }));
         document.deducted = self.lines(EntryKind::ChargedBalance, EntryKind::RefundedBalance);
         document.adjustments.clone_from(&self.adjustments);
         let wallet = self.wallet();
@@ -202,7 +204,7 @@ impl CutBill {
         let has_moved = [wallet.opening, wallet.closing, wallet.paid_in, wallet.adjusted, wallet.written_off, wallet.refunded]
             .iter()
             .any(|amount| *amount != 0);
-        !document.deducted.is_empty() || (self.was_converted && has_moved)
+        !document.deducted.is_empty() || wallet.not_itemized != 0 || (self.was_converted && has_moved)
     }
 
     /// The charges of a kind by item, and behind each what was refunded of it.
@@ -229,6 +231,7 @@ impl CutBill {
             // The bill's own rounding of the amount due comes behind its balance; another is what a closing rounded off.
             adjusted: sum(&[EntryKind::Adjusted, EntryKind::AmountDueRounded]).saturating_sub(self.due_rounding),
             written_off: sum(&[EntryKind::WrittenOff]).saturating_sub(sum(&[EntryKind::WriteOffReversed])),
+            not_itemized: sum(&[EntryKind::NotItemized]),
             invoiced: self.single[0],
             rounded: self.single[1],
             closing: self.balance,
@@ -244,9 +247,23 @@ impl CutBill {
             let (sum, closed, difference) = (show(items), show(self.closed), show(items.saturating_sub(self.closed)));
             differences.push(format!("the items add up to {sum}, but the ledger closed {closed}: a difference of {difference}"));
         }
-        let Wallet { opening, paid_in, reversed, charged, refunded, withdrawn, adjusted, written_off, invoiced, rounded, closing } =
-            *wallet;
-        let moved = added([opening, paid_in, reversed, charged, refunded, withdrawn, adjusted, written_off, invoiced, rounded].into_iter());
+        let Wallet {
+            opening,
+            paid_in,
+            reversed,
+            charged,
+            refunded,
+            withdrawn,
+            adjusted,
+            written_off,
+            not_itemized,
+            invoiced,
+            rounded,
+            closing,
+        } = *wallet;
+        let moves =
+            [opening, paid_in, reversed, charged, refunded, withdrawn, adjusted, written_off, not_itemized, invoiced, rounded];
+        let moved = added(moves.into_iter());
         if moved != closing {
             let (sum, closed, difference) = (show(moved), show(closing), show(moved.saturating_sub(closing)));
             differences.push(format!("the balance adds up to {sum}, but the ledger closed at {closed}: a difference of {difference}"));

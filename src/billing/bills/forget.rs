@@ -60,7 +60,7 @@ pub async fn forget(connection: &mut AnyConnection, record: &Record) -> Result<(
 #[must_use]
 pub fn is_of_end(kind: EntryKind) -> bool {
     use EntryKind::{AmountDueRounded, ChargedOwnBill, Converted, FinalBilled, PeriodClosed, Rounded};
-    matches!(kind, ChargedOwnBill | Converted | PeriodClosed | FinalBilled | Rounded | AmountDueRounded)
+    kind.is_of_gap() || matches!(kind, ChargedOwnBill | Converted | PeriodClosed | FinalBilled | Rounded | AmountDueRounded)
 }
 
 /// Writes again where an account's bills have come to, by those of the entries that it still has which say so.
@@ -96,12 +96,17 @@ impl End {
         for entry in entries {
             let known: &mut Self = match entry.kind {
                 EntryKind::Converted if entry.mode == Mode::Prepaid => continue,
+                kind if kind.is_of_gap() && entry.details[1] == 0 => continue,
                 _ => end.get_or_insert_default(),
             };
             match entry.kind {
                 EntryKind::PeriodClosed | EntryKind::FinalBilled => {
                     *known = Self { balance: entry.balance, ..Self::default() };
                     (cut_single, last_cut) = (false, Some(entry.bill));
+                }
+                EntryKind::NotItemized | EntryKind::NotItemizedUnbilled => {
+                    *known = Self { balance: entry.balance - entry.effect().0, ..Self::default() };
+                    (cut_single, last_cut) = (false, None);
                 }
                 EntryKind::ChargedOwnBill => {
                     known.single_charged -= entry.amount;

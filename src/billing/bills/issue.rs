@@ -63,7 +63,7 @@ async fn issue_batch(store: &Store, settings: &BillingSettings, kind: DocumentKi
     let prefix = settings.prefixes.of(kind);
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
-    let last_place = lock_series(connection, prefix).await?;
+    let Some(last_place) = lock_series(connection, prefix).await? else { return Ok([0, 0]) };
     let Some(terms) = Terms::load(connection, settings, now).await? else { return Ok([0, 0]) };
     let drafts = drafts(connection, kind).await?;
     let Some((cut_at, document)) = drafts.last().map(|draft| (draft.cut_at, draft.id)) else { return Ok([0, 0]) };
@@ -116,16 +116,17 @@ async fn issue_batch(store: &Store, settings: &BillingSettings, kind: DocumentKi
     Ok([issued, waiting])
 }
 
-/// Makes whoever else numbers the series wait, and answers the last place that was given in it.
-async fn lock_series(connection: &mut AnyConnection, prefix: &str) -> Result<i64, BillingError> {
+/// Makes whoever else numbers the series wait, and returns the last place that was given in it; None: nobody knows it.
+async fn lock_series(connection: &mut AnyConnection, prefix: &str) -> Result<Option<i64>, BillingError> {
     let touch = "UPDATE series SET last_place = last_place WHERE prefix = $1";
     if sqlx::query(touch).bind(prefix.to_owned()).execute(&mut *connection).await?.rows_affected() == 0 {
         let begin = "INSERT INTO series (prefix, last_place) VALUES ($1, 0) ON CONFLICT (prefix) DO NOTHING";
         sqlx::query(begin).bind(prefix.to_owned()).execute(&mut *connection).await?;
         sqlx::query(touch).bind(prefix.to_owned()).execute(&mut *connection).await?;
     }
-    let row = sqlx::query("SELECT last_place FROM series WHERE prefix = $1").bind(prefix.to_owned()).fetch_one(connection).await?;
-    Ok(row.try_get("last_place")?)
+    let row = sqlx::query("SELECT last_place, is_held FROM series WHERE prefix = $1").bind(prefix.to_owned()).fetch_one(connection).await?;
+    let is_held: i64 = row.try_get("is_held")?;
+    Ok(if is_held == 0 { Some(row.try_get("last_place")?) } else { None })
 }
 
 /// A draft that can be issued.

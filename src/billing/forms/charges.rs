@@ -111,6 +111,7 @@ impl Charges<'_> {
         moves.extend(adjustments.iter().map(|adjustment| (self.correction(adjustment), adjustment.amount, true)));
         moves.push(said("corrections", wallet.adjusted.saturating_sub(explained), false));
         moves.push(said("written-off", wallet.written_off, false));
+        moves.push(said("not-itemized", wallet.not_itemized, false));
         moves.push(said("invoiced", wallet.invoiced, false));
         moves.push(said("rounding", wallet.rounded, false));
         let column = self.money.digits_for(moves.iter().map(|(_, amount, _)| *amount).chain([wallet.closing]));

@@ -13,6 +13,7 @@ use crate::billing::BillingError;
 use crate::billing::aggregate::step::{StepError, commit};
 use crate::billing::aggregate::{Break, follow};
 use crate::billing::partitions::{self, Claim};
+use crate::domain::account::Millis;
 use crate::ledger::{Block, LedgerError};
 
 /// About how many entries one step takes: with more of them, more come to one change of an account and of a total.
@@ -33,6 +34,9 @@ const STEP_LIMIT: Duration = Duration::from_secs(60);
 
 /// How often the end of the journal is held against what was committed.
 const ANCHOR_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The most entries that are kept because of their age. It is below the bound of a journal, which they must not fill.
+const MOST_KEPT: u64 = 1_000_000;
 
 /// How often the journal is trimmed at most.
 const TRIM_INTERVAL: Duration = Duration::from_secs(1);
@@ -244,13 +248,43 @@ impl<'a> Worker<'a> {
 
     /// Drops what is committed and not to be kept. What that does not reach now, it will reach later.
     async fn trim(&mut self) {
-        let below = self.claim.position.next_sequence.saturating_sub(self.shared.options.journal_tail);
-        if below > 1 && self.trimmed_at.is_none_or(|at| at.elapsed() >= TRIM_INTERVAL) {
-            self.trimmed_at = Some(Instant::now());
-            if let Err(error) = self.shared.ledger.engine().trim(self.claim.partition, below).await {
-                tracing::warn!(partition = self.claim.partition, %error, "the journal was not trimmed");
+        if self.trimmed_at.is_some_and(|at| at.elapsed() < TRIM_INTERVAL) {
+            return;
+        }
+        let trimmed = match self.kept_from().await {
+            Ok(below) if below > 1 => {
+                self.trimmed_at = Some(Instant::now());
+                self.shared.ledger.engine().trim(self.claim.partition, below).await
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = trimmed {
+            tracing::warn!(partition = self.claim.partition, %error, "the journal was not trimmed");
+        }
+    }
+
+    /// The first entry that is to be kept: for how many there are behind it, or for how young it is.
+    async fn kept_from(&self) -> Result<u64, LedgerError> {
+        let Shared { ledger, options, .. } = self.shared;
+        let next = self.claim.position.next_sequence;
+        let below = next.saturating_sub(options.journal_tail);
+        if options.journal_keep.is_zero() || below <= 1 {
+            return Ok(below);
+        }
+        let engine = ledger.engine();
+        let since = ledger.clock().now() - Millis::try_from(options.journal_keep.as_millis()).unwrap_or(Millis::MAX);
+        let first = engine.journal_span(self.claim.partition).await?.first;
+        // Below `old` all is too old, from `young` on nothing is.
+        let (mut old, mut young) = (first.max(next.saturating_sub(MOST_KEPT)), below);
+        while old < young {
+            let middle = old + (young - old) / 2;
+            match engine.blocks_after(self.claim.partition, middle - 1, 1).await?.first() {
+                Some(block) if block.first_sequence < young && block.time < since => old = block.end(),
+                _ => young = middle,
             }
         }
+        Ok(young.min(below))
     }
 
     /// Stops the partition, for everybody. If that cannot be written down now (false), the next round finds the same again.

@@ -124,5 +124,7 @@ fn kind(kind: EntryKind) -> v1::EntryKind {
         EntryKind::WriteOffReversed => v1::EntryKind::WriteOffReversed,
         EntryKind::AmountDueRounded => v1::EntryKind::AmountDueRounded,
         EntryKind::Reopened => v1::EntryKind::Reopened,
+        EntryKind::NotItemized => v1::EntryKind::NotItemized,
+        EntryKind::NotItemizedUnbilled => v1::EntryKind::NotItemizedUnbilled,
     }
 }

@@ -38,6 +38,23 @@ impl Book {
         }
     }
 
+    /// Takes all reservations off, as if there had never been one: for whoever does not know them.
+    pub(in crate::ledger) fn forget_reservations(&mut self) {
+        self.reservations.clear();
+        self.expiries.clear();
+        self.by_account.clear();
+        for account in self.accounts.values_mut() {
+            (account.reserved, account.open_reservations) = (0, 0);
+        }
+    }
+
+    /// Says when an account was created.
+    pub(in crate::ledger) fn set_created_at(&mut self, id: &str, created_at: crate::domain::account::Millis) {
+        if let Some(profile) = self.profiles.get_mut(id) {
+            profile.created_at = created_at;
+        }
+    }
+
     fn put_back_profile(&mut self, id: String, before: Option<Profile>) {
         let place = |profile: &Profile| NamePlace { folded_name: fold_name(&profile.name), account: id.clone() };
         if let Some(place) = self.profiles.get(&id).map(place) {

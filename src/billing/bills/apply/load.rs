@@ -239,6 +239,9 @@ async fn load_refunds(connection: &mut AnyConnection, dialect: Dialect, wanted: 
             desk.charges.insert(key, Charge { kind, subject });
         }
     }
+    if !wanted.credited.is_empty() {
+        desk.has_gap = sqlx::query("SELECT partition FROM gaps LIMIT 1").fetch_optional(&mut *connection).await?.is_some();
+    }
     for row in DOCUMENTS.find(connection, dialect, "*", &pairs(&wanted.credited)).await? {
         desk.documents.insert((row.try_get("account")?, narrow(&row, "bill")?), row.try_get("id")?);
     }

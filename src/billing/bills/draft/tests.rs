@@ -95,6 +95,7 @@ fn a_statement_shows_the_wallet_and_what_was_deducted_and_asks_for_nothing() {
         withdrawn: -50,
         adjusted: -5,
         written_off: 0,
+        not_itemized: 0,
         invoiced: 0,
         rounded: 0,
         closing: 5_045,

@@ -86,6 +86,7 @@ charged = Abbuchungen
 refunded = Erstattungen
 withdrawn = Auszahlungen
 written-off = Erlassene Schulden
+not-itemized = Ohne Einzelnachweis
 invoiced = Einzeln berechnete Posten
 balance-before = Saldo vor dieser Rechnung
 correction = Korrektur vom { $day }: { $reason }

@@ -86,6 +86,7 @@ charged = Charges
 refunded = Refunds
 withdrawn = Withdrawals
 written-off = Debts given up
+not-itemized = Not itemized
 invoiced = Charges invoiced one by one
 balance-before = Balance before this bill
 correction = Correction of { $day }: { $reason }

@@ -1,0 +1,335 @@
+//! The third way: entries that neither the journal nor the billing store has any more are given up, and the ledger is believed.
+//!
+//! That happens where the billing store was restored from a backup that is older than what the journal still has. What became of each
+//! account meanwhile is the difference between what the billing store knows of it and what the ledger, less what the journal still tells,
+//! says that it was: one "not itemized" amount of its balance, and one of its open bill.
+
+use std::collections::BTreeMap;
+
+use sqlx::Row;
+
+use super::{Decision, Difference, ReconcileError};
+use crate::billing::aggregate::step::{self, hex};
+use crate::billing::aggregate::{AccountState, Position};
+use crate::billing::record::{Record, number};
+use crate::billing::store::Store;
+use crate::billing::{Billing, BillingError};
+use crate::domain::account::{Account, Mode, Profile, Status};
+use crate::domain::command::Note;
+use crate::domain::entry::{Entry, EntryKind, Settings};
+use crate::domain::money::Quote;
+use crate::ledger::snapshot::Snapshot;
+use crate::ledger::{Block, Ledger};
+
+/// How often the ledger is read anew because it moved meanwhile.
+const LOOKS: usize = 5;
+
+/// How many accounts, or blocks, are read at once.
+const PAGE: usize = 500;
+
+/// What a partition's ledger says.
+struct Seen {
+    /// All accounts.
+    accounts: BTreeMap<String, (Account, Profile)>,
+    /// What the journal still has.
+    tail: Vec<Block>,
+}
+
+impl Billing {
+    /// Whether a partition's journal begins behind what the billing store has, and so how many entries nobody has.
+    pub async fn gap(&self, ledger: &Ledger, difference: &Difference) -> Result<Option<u64>, ReconcileError> {
+        let span = ledger.engine().journal_span(difference.partition).await?;
+        let is_gap = difference.common.is_none() && span.first > difference.next_in_sql;
+        Ok(is_gap.then(|| span.first - difference.next_in_sql))
+    }
+
+    /// Accepts a gap, has the partition go on behind it, and records it. Nothing may be charged meanwhile. Returns how many accounts have
+    /// amounts that are not itemized.
+    pub async fn accept_gap(&self, ledger: &Ledger, difference: &Difference, decision: &Decision) -> Result<usize, ReconcileError> {
+        let partition = difference.partition;
+        let seen = look(ledger, partition, difference.next_in_sql).await?;
+        let Some(first) = seen.tail.first() else { return Err(ReconcileError::Changed(partition)) };
+        let to = Position { next_sequence: first.first_sequence, last_block: first.previous, last_time: first.time };
+        let mut transaction = self.store().begin().await?;
+        let connection = &mut *transaction;
+        let done = sqlx::query(
+            "UPDATE partitions SET fence = fence + 1, next_sequence = $1, last_block = $2, last_time = $3, state = 'RUNNING', reason = '', \
+             stopped_at = 0, owner = '', lease_until = 0 WHERE partition = $4 AND fence = $5 AND next_sequence = $6",
+        )
+        .bind(number(to.next_sequence))
+        .bind(hex(&to.last_block))
+        .bind(to.last_time)
+        .bind(i64::from(partition))
+        .bind(difference.fence)
+        .bind(number(difference.next_in_sql))
+        .execute(&mut *connection)
+        .await?;
+        if done.rows_affected() != 1 {
+            return Err(ReconcileError::Changed(partition));
+        }
+        let known = step::accounts_of(connection, partition).await?;
+        let mut entries = unknown(&seen, &known, decision);
+        let accounts = entries.iter().filter(|entry| entry.account_sequence > 0).map(|entry| &entry.account);
+        let accounts = accounts.collect::<std::collections::BTreeSet<_>>().len();
+        let missing = to.next_sequence - difference.next_in_sql;
+        if entries.len() as u64 > missing {
+            return Err(BillingError::corrupt(format!("{} accounts differ, and only {missing} entries are missing", entries.len())).into());
+        }
+        let first = to.next_sequence - entries.len() as u64;
+        let mut records: Vec<Record> =
+            (first..).zip(entries.drain(..)).map(|(sequence, entry)| Record { partition, sequence, previous: None, entry }).collect();
+        step::take_in(connection, self.store().dialect(), &mut records).await.map_err(|error| match error {
+            step::StepError::Billing(error) => error,
+            step::StepError::Broken(broken) => BillingError::corrupt(broken.to_string()),
+            step::StepError::Lost => BillingError::unavailable("the partition is another process's"),
+        })?;
+        let id =
+            super::record_as(connection, difference, "GAP_ACCEPTED", (difference.next_in_sql - 1, to.next_sequence - 1), decision).await?;
+        sqlx::query("INSERT INTO gaps (partition, first_sequence, last_sequence, reconciliation) VALUES ($1, $2, $3, $4)")
+            .bind(i64::from(partition))
+            .bind(number(difference.next_in_sql))
+            .bind(number(to.next_sequence - 1))
+            .bind(id)
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query("UPDATE series SET is_held = 1").execute(&mut *connection).await?;
+        let prefixes = &self.settings().prefixes;
+        for prefix in [&prefixes.invoice, &prefixes.statement, &prefixes.credit_note] {
+            let sql = "INSERT INTO series (prefix, last_place, is_held) VALUES ($1, 0, 1) ON CONFLICT (prefix) DO NOTHING";
+            sqlx::query(sql).bind(prefix.to_owned()).execute(&mut *connection).await?;
+        }
+        transaction.commit().await?;
+        Ok(accounts)
+    }
+}
+
+/// The gaps that were accepted, for people: "partition 0: entries 3 to 7 are not known (accepted by eve: restored from a backup)".
+pub async fn accepted(store: &Store) -> Result<Vec<String>, BillingError> {
+    let sql = "SELECT gaps.partition, first_sequence, gaps.last_sequence, actor, reconciliations.reason FROM gaps \
+               JOIN reconciliations ON reconciliations.id = gaps.reconciliation ORDER BY gaps.partition, first_sequence";
+    let rows = sqlx::query(sql).fetch_all(store.pool()).await?;
+    let told = rows.iter().map(|row| {
+        let [partition, first, last] = [row.try_get::<i64, _>(0)?, row.try_get(1)?, row.try_get(2)?];
+        let (actor, reason): (String, String) = (row.try_get(3)?, row.try_get(4)?);
+        Ok(format!("partition {partition}: entries {first} to {last} are not known (accepted by {actor}: {reason})"))
+    });
+    told.collect()
+}
+
+/// Reads a partition that stands still.
+async fn look(ledger: &Ledger, partition: u16, after: u64) -> Result<Seen, ReconcileError> {
+    let engine = ledger.engine();
+    for _ in 0..LOOKS {
+        let before = engine.journal_span(partition).await?;
+        let (mut accounts, mut place) = (BTreeMap::new(), None);
+        loop {
+            let places = engine.names(partition, String::new(), place.take(), PAGE).await?;
+            let Some(last) = places.last() else { break };
+            place = Some(last.clone());
+            let ids: Vec<String> = places.into_iter().map(|place| place.account).collect();
+            let loaded = engine.load(partition, ids.clone()).await?;
+            accounts.extend(ids.into_iter().zip(loaded).filter_map(|(id, account)| Some((id, account?))));
+        }
+        let mut tail: Vec<Block> = Vec::new();
+        loop {
+            let blocks = engine.blocks_after(partition, tail.last().map_or(after, |block| block.end() - 1), PAGE).await?;
+            if blocks.is_empty() {
+                break;
+            }
+            tail.extend(blocks);
+        }
+        if engine.journal_span(partition).await? == before {
+            return Ok(Seen { accounts, tail });
+        }
+    }
+    Err(ReconcileError::Moving(partition))
+}
+
+/// What has to be said of each account of which the gap has something.
+fn unknown(seen: &Seen, known: &BTreeMap<String, AccountState>, decision: &Decision) -> Vec<Entry> {
+    let mut tails: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
+    for entry in seen.tail.iter().flat_map(|block| &block.entries) {
+        tails.entry(&entry.account).or_default().push(entry);
+    }
+    let time = seen.tail.first().map_or(0, |block| block.time);
+    let mut entries = Vec::new();
+    for (id, (account, profile)) in &seen.accounts {
+        let tail = tails.get(id.as_str()).map_or(&[][..], Vec::as_slice);
+        if tail.iter().any(|entry| entry.kind == EntryKind::Created) {
+            continue;
+        }
+        let before = Before { account, profile, tail, known: known.get(id) };
+        entries.extend(before.entries(id, time, decision));
+    }
+    // The gap is told of, though it held nothing but reservations.
+    if entries.is_empty()
+        && let Some((id, known)) = known.iter().next()
+        && let Some((account, profile)) = seen.accounts.get(id)
+    {
+        let tail = tails.get(id.as_str()).map_or(&[][..], Vec::as_slice);
+        entries.push(Before { account, profile, tail, known: Some(known) }.entry(id, time, decision));
+    }
+    entries
+}
+
+/// An account as it was where the journal begins.
+struct Before<'a> {
+    /// As it is now.
+    account: &'a Account,
+    profile: &'a Profile,
+    /// What the journal still tells of it.
+    tail: &'a [&'a Entry],
+    /// What the billing store knows of it.
+    known: Option<&'a AccountState>,
+}
+
+impl Before<'_> {
+    fn amounts(&self) -> (i64, i64) {
+        self.tail.iter().fold((self.account.balance, self.account.unbilled), |(balance, unbilled), entry| {
+            let (to_balance, to_unbilled) = entry.effect();
+            (balance - to_balance, unbilled - to_unbilled)
+        })
+    }
+
+    fn sequence(&self) -> u64 {
+        self.account.sequence - self.tail.iter().filter(|entry| entry.kind.moves_money()).count() as u64
+    }
+
+    fn mode(&self) -> Mode {
+        match self.tail.first() {
+            Some(entry) if entry.kind == EntryKind::Converted => match entry.mode {
+                Mode::Prepaid => Mode::Postpaid,
+                Mode::Postpaid => Mode::Prepaid,
+            },
+            Some(entry) => entry.mode,
+            None => self.account.mode,
+        }
+    }
+
+    /// The open bill, and the highest number given to one.
+    fn bills(&self) -> (u32, u32) {
+        let is_cut = |entry: &&&Entry| matches!(entry.kind, EntryKind::PeriodClosed | EntryKind::FinalBilled);
+        let made = self.tail.iter().filter(|entry| is_cut(entry) || entry.kind == EntryKind::ChargedOwnBill).count();
+        let open = self.tail.iter().find(is_cut).map_or(self.account.open_bill, |cut| cut.bill);
+        (open, self.account.last_bill - u32::try_from(made).unwrap_or(0))
+    }
+
+    fn status(&self) -> Status {
+        let changed = self.tail.iter().find_map(|entry| match entry.kind {
+            EntryKind::Suspended | EntryKind::Closed => Some(Status::Active),
+            EntryKind::Resumed => Some(Status::Suspended),
+            EntryKind::Reopened => Some(Status::Closed),
+            _ => None,
+        });
+        changed.unwrap_or(self.account.status)
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let Account { permanent_limit, temporary_limit, temporary_until, .. } = *self.account;
+        let was_set = self.tail.iter().any(|entry| entry.kind == EntryKind::LimitSet);
+        // What is set again behind the gap does not matter before it.
+        let known = self.known.filter(|_| was_set);
+        let limits = (permanent_limit, temporary_limit, temporary_until);
+        let (permanent_limit, temporary_limit, temporary_until) =
+            known.map_or(limits, |known| (known.permanent_limit, known.temporary_limit, known.temporary_until));
+        let cut = self.tail.iter().find(|entry| matches!(entry.kind, EntryKind::PeriodClosed | EntryKind::FinalBilled));
+        Snapshot {
+            status: self.status(),
+            permanent_limit,
+            temporary_limit,
+            temporary_until,
+            last_bill: self.bills().1,
+            period_end: cut.map_or(self.account.period_end, |cut| cut.time),
+            created_at: self.profile.created_at,
+        }
+    }
+
+    fn settings(&self) -> Settings {
+        let Account { currency, decimals, minor_digits, non_usage_billing, .. } = *self.account;
+        let was_set = self.tail.iter().any(|entry| entry.kind == EntryKind::Updated);
+        let threshold = |units: Option<i64>| Some(units.map(|units| Quote::new(units, decimals)));
+        let denomination = Some((currency, decimals, minor_digits));
+        match self.known.filter(|_| was_set) {
+            Some(known) => Settings {
+                name: Some(known.name.clone()),
+                low_credit_threshold: threshold(known.low_credit_threshold),
+                non_usage_billing: Some(known.non_usage_billing),
+                denomination,
+            },
+            None => Settings {
+                name: Some(self.profile.name.clone()),
+                low_credit_threshold: threshold(self.profile.low_credit_threshold),
+                non_usage_billing: Some(non_usage_billing),
+                denomination,
+            },
+        }
+    }
+
+    /// Whether the billing store knows all of it.
+    fn is_known(&self) -> bool {
+        let (Snapshot { status, permanent_limit, temporary_limit, temporary_until, last_bill, .. }, settings) =
+            (self.snapshot(), self.settings());
+        self.known.is_some_and(|known| {
+            (known.balance, known.unbilled) == self.amounts()
+                && known.account_sequence == self.sequence()
+                && known.mode == self.mode()
+                && (known.bill, known.last_bill) == (self.bills().0, last_bill)
+                && known.status == status
+                && (known.permanent_limit, known.temporary_limit, known.temporary_until)
+                    == (permanent_limit, temporary_limit, temporary_until)
+                && Some(&known.name) == settings.name.as_ref()
+                && Some(known.non_usage_billing) == settings.non_usage_billing
+        })
+    }
+
+    /// What is to be said of it: what became of its balance, and of its open bill.
+    fn entries(&self, id: &str, time: i64, decision: &Decision) -> Vec<Entry> {
+        if self.is_known() {
+            return Vec::new();
+        }
+        let ((balance, unbilled), (open_bill, _)) = (self.amounts(), self.bills());
+        let (known_balance, known_unbilled) = self.known.map_or((0, 0), |known| (known.balance, known.unbilled));
+        let is_same_bill = self.known.is_some_and(|known| known.bill == open_bill);
+        let was_cut = i64::from(self.known.is_some() && !is_same_bill);
+        let not_itemized = if is_same_bill { unbilled - known_unbilled } else { unbilled };
+        let whole = self.entry(id, time, decision);
+        let of_balance = Entry { amount: balance - known_balance, details: [unbilled - known_unbilled, was_cut], ..whole.clone() };
+        let of_bill = Entry { kind: EntryKind::NotItemizedUnbilled, amount: not_itemized, ..of_balance.clone() };
+        match (of_balance.amount, not_itemized) {
+            (_, 0) => vec![of_balance],
+            (0, _) => vec![of_bill],
+            _ => {
+                let first = Entry { unbilled: known_unbilled, details: [0, was_cut], ..of_balance };
+                vec![first, Entry { details: [unbilled - known_unbilled, 0], ..of_bill }]
+            }
+        }
+    }
+
+    /// That it is so, and nothing of what became of it.
+    fn entry(&self, id: &str, time: i64, decision: &Decision) -> Entry {
+        let ((balance, unbilled), (bill, _)) = (self.amounts(), self.bills());
+        Entry {
+            kind: EntryKind::NotItemized,
+            account: id.to_owned(),
+            request_id: String::new(),
+            account_sequence: self.sequence(),
+            time,
+            mode: self.mode(),
+            bill,
+            amount: 0,
+            balance,
+            unbilled,
+            reserved: 0,
+            details: [0, 0],
+            fingerprint: [0; 8],
+            note: Note {
+                attributes: self.snapshot().to_attributes(),
+                actor: decision.actor.clone(),
+                reason: decision.reason.clone(),
+                ..Note::default()
+            },
+            refers_to: String::new(),
+            settings: self.settings(),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! An account as it was behind a gap in what the billing store knows of it: what an entry of a gap says beside amounts and settings.
+//!
+//! The billing store makes such entries, never the ledger. They are kept among the attributes, so that they need no columns of their own.
+
+use super::codec;
+use crate::domain::account::{Millis, Status};
+use crate::domain::entry::Entry;
+
+/// What the entries of the gap would have told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Whether the account takes commands.
+    pub status: Status,
+    /// The permanent credit limit.
+    pub permanent_limit: i64,
+    /// The temporary credit limit.
+    pub temporary_limit: i64,
+    /// When that ends; 0: there is none.
+    pub temporary_until: Millis,
+    /// The highest number given to a bill.
+    pub last_bill: u32,
+    /// When the open bill is to be closed; 0: it has no money entries.
+    pub period_end: Millis,
+    /// When the account was created.
+    pub created_at: Millis,
+}
+
+impl Snapshot {
+    /// As attributes of an entry.
+    #[must_use]
+    pub fn to_attributes(self) -> Vec<(String, String)> {
+        let numbers = [
+            ("status", self.status as i64),
+            ("permanent_limit", self.permanent_limit),
+            ("temporary_limit", self.temporary_limit),
+            ("temporary_until", self.temporary_until),
+            ("last_bill", i64::from(self.last_bill)),
+            ("period_end", self.period_end),
+            ("created_at", self.created_at),
+        ];
+        numbers.into_iter().map(|(name, number)| (name.to_owned(), number.to_string())).collect()
+    }
+
+    /// What an entry says; None: it is none of a gap.
+    #[must_use]
+    pub fn of(entry: &Entry) -> Option<Self> {
+        let number = |name: &str| entry.note.attributes.iter().find(|(key, _)| key == name)?.1.parse::<i64>().ok();
+        Some(Self {
+            status: codec::status(u8::try_from(number("status")?).ok()?)?,
+            permanent_limit: number("permanent_limit")?,
+            temporary_limit: number("temporary_limit")?,
+            temporary_until: number("temporary_until")?,
+            last_bill: u32::try_from(number("last_bill")?).ok()?,
+            period_end: number("period_end")?,
+            created_at: number("created_at")?,
+        })
+    }
+}
