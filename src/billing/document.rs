@@ -307,7 +307,11 @@ impl Document {
     /// Whether there is a line to list, or an amount that is brought forward.
     #[must_use]
     pub fn has_something_to_say(&self) -> bool {
-        !self.items.is_empty() || !self.deducted.is_empty() || !self.adjustments.is_empty() || self.brought_forward != 0
+        !self.items.is_empty()
+            || !self.deducted.is_empty()
+            || !self.adjustments.is_empty()
+            || self.brought_forward != 0
+            || self.wallet.as_ref().is_some_and(|wallet| wallet.not_itemized != 0)
     }
 
     /// What the bill itself charges: its items, rounded.
