@@ -16,7 +16,7 @@ use crate::billing::store::Store;
 use crate::billing::{Billing, BillingError};
 use crate::domain::account::{Account, Mode, Profile, Status};
 use crate::domain::command::Note;
-use crate::domain::entry::{Entry, EntryKind, Settings};
+use crate::domain::entry::{Entry, EntryKind, GivenBack, Settings};
 use crate::domain::money::Quote;
 use crate::ledger::snapshot::Snapshot;
 use crate::ledger::{Block, Ledger};
@@ -321,6 +321,7 @@ impl Before<'_> {
             unbilled,
             reserved: 0,
             details: [0, 0],
+            given_back: GivenBack::default(),
             fingerprint: [0; 8],
             note: Note {
                 attributes: self.snapshot().to_attributes(),

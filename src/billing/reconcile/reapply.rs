@@ -146,7 +146,7 @@ fn command(entry: &Entry, set_limit: Option<&Entry>, decimals: u8) -> Result<Com
         EntryKind::PeriodClosed | EntryKind::FinalBilled | EntryKind::Rounded | EntryKind::AmountDueRounded => {
             return Err("not applied: the ledger closes bills by itself");
         }
-        EntryKind::NotItemized | EntryKind::NotItemizedUnbilled => return Ok(Err("not applied: nobody knows what it was")),
+        EntryKind::NotItemized | EntryKind::NotItemizedUnbilled => return Err("not applied: nobody knows what it was"),
     };
     let mut note = entry.note.clone();
     note.invoices = Vec::new();
