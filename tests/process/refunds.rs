@@ -126,13 +126,10 @@ async fn refunds_of_billed_charges_are_credited_in_minor_units_and_in_all_exactl
             }
             stage.convert(&format!("to-prepaid-{number}"), PaymentMode::Prepaid).await;
             let mut found = vec![stage.balance().await];
-            for place in 0..charges.len() {
+            for (place, charged) in charges.iter().enumerate() {
                 let refunded = stage.refund(&format!("refund-{number}-{place}"), &format!("charge-{number}-{place}")).await;
                 assert_eq!(reason(&refunded), "accepted");
-                assert_eq!(
-                    refunded.unwrap().into_inner().refunded.unwrap().amount.trim_end_matches('0'),
-                    charges[place].trim_end_matches('0')
-                );
+                assert_eq!(refunded.unwrap().into_inner().refunded.unwrap().amount.trim_end_matches('0'), charged.trim_end_matches('0'));
                 found.push(stage.balance().await);
             }
             assert_eq!(found, balances, "{}: {charges:?}", stage.engine);

@@ -261,8 +261,7 @@ impl CutBill {
             rounded,
             closing,
         } = *wallet;
-        let moves =
-            [opening, paid_in, reversed, charged, refunded, withdrawn, adjusted, written_off, not_itemized, invoiced, rounded];
+        let moves = [opening, paid_in, reversed, charged, refunded, withdrawn, adjusted, written_off, not_itemized, invoiced, rounded];
         let moved = added(moves.into_iter());
         if moved != closing {
             let (sum, closed, difference) = (show(moved), show(closing), show(moved.saturating_sub(closing)));
