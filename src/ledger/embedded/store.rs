@@ -14,14 +14,14 @@ use anyhow::{Context, bail, ensure};
 use rusqlite::{Connection, OpenFlags, Transaction, ffi, params};
 
 use crate::domain::rules::Remembered;
-use crate::ledger::codec::journal::{decode_block, encode_block};
+use crate::ledger::codec::journal::encode_block;
 use crate::ledger::codec::{
     decode_account, decode_profile, decode_refund_key, decode_refunded, decode_remembered, decode_reservation, encode_account,
     encode_profile, encode_refund_key, encode_refunded, encode_remembered, encode_reservation,
 };
 use crate::ledger::model::{Book, Changes, State};
 use crate::ledger::{
-    Block, Found, Identity, LedgerError, LedgerId, NamePlace, Opening, Purpose, RequestKey, ReservationPlace, StoreSettings, fold_name,
+    Found, Identity, LedgerError, LedgerId, NamePlace, Opening, Purpose, RequestKey, ReservationPlace, StoreSettings, fold_name,
 };
 
 /// The version of tables and records. A store of another version is refused.
@@ -297,40 +297,6 @@ impl Store {
     pub(super) fn close(self) -> rusqlite::Result<()> {
         let checkpointed = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         checkpointed.and(self.connection.close().map_err(|(_, error)| error))
-    }
-
-    /// See [`crate::ledger::Engine::blocks_before`].
-    pub(super) fn blocks_before(&self, before: Option<u64>, count: usize) -> anyhow::Result<Vec<Block>> {
-        let before = before.and_then(|before| i64::try_from(before).ok()).unwrap_or(i64::MAX);
-        let mut statement =
-            self.connection.prepare_cached("SELECT block FROM journal WHERE first_sequence < ?1 ORDER BY first_sequence DESC LIMIT ?2")?;
-        let mut rows = statement.query(params![before, i64::try_from(count).unwrap_or(i64::MAX)])?;
-        let mut blocks = Vec::new();
-        while let Some(row) = rows.next()? {
-            blocks.push(decode_block(row.get_ref(0)?.as_blob()?)?);
-        }
-        Ok(blocks)
-    }
-
-    /// See [`crate::ledger::Engine::blocks_after`].
-    /// The blocks are as stored: reading them is left to whoever asked, because this thread decides on charges.
-    pub(super) fn blocks_after(&self, after: u64, count: usize) -> rusqlite::Result<Vec<Vec<u8>>> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT block FROM journal WHERE first_sequence > ?1 ORDER BY first_sequence LIMIT ?2")?;
-        statement.query_map(params![after, i64::try_from(count).unwrap_or(i64::MAX)], |row| row.get(0))?.collect()
-    }
-
-    /// See [`crate::ledger::Engine::trim`].
-    pub(super) fn trim(&self, below: u64) -> rusqlite::Result<()> {
-        let keep = "SELECT first_sequence FROM journal WHERE first_sequence < ?1 ORDER BY first_sequence DESC LIMIT 1";
-        let trim = format!("DELETE FROM journal WHERE first_sequence < ({keep})");
-        self.connection.prepare_cached(&trim)?.execute([below])?;
-        Ok(())
-    }
-
-    /// The sequence with which the journal begins.
-    pub(super) fn first_sequence(&self) -> rusqlite::Result<Option<u64>> {
-        self.connection.prepare_cached("SELECT min(first_sequence) FROM journal")?.query_row([], |row| row.get(0))
     }
 }
 
