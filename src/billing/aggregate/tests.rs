@@ -1,0 +1,76 @@
+//! The fold of blocks, by examples.
+
+use super::*;
+use crate::billing::record::sample_record;
+use crate::domain::command::Note;
+
+fn block(first_sequence: u64, id: u8, previous: u8, count: usize) -> Block {
+    let entries = vec![sample_record().entry; count];
+    Block { first_sequence, id: [id; 16], previous: [previous; 16], time: 7, entries }
+}
+
+#[test]
+fn a_chain_is_followed_to_its_end() {
+    let (records, position) = follow(2, Position::BEGINNING, vec![block(1, 1, 0, 3), block(4, 2, 1, 2)]).unwrap();
+    assert_eq!(records.iter().map(|record| record.sequence).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert_eq!(position, Position { next_sequence: 6, last_block: [2; 16], last_time: 7 });
+}
+
+#[test]
+fn a_gap_a_repeat_and_a_fork_are_told_apart() {
+    let broken = |blocks| follow(0, Position::BEGINNING, blocks).unwrap_err();
+    assert_eq!(broken(vec![block(2, 1, 0, 1)]), Break::Gap { expected: 1, found: 2 });
+    assert_eq!(broken(vec![block(1, 1, 0, 3), block(3, 2, 1, 1)]), Break::Repeat { expected: 4, found: 3 });
+    assert_eq!(broken(vec![block(1, 1, 0, 3), block(4, 2, 9, 1)]), Break::Fork { sequence: 4 });
+}
+
+/// Entries of an account, each following from the one before.
+fn record(sequence: u64, kind: EntryKind, account_sequence: u64, amount: i64, after: (i64, i64), bill: u32) -> Record {
+    let full = sample_record();
+    let is_creation = kind == EntryKind::Created;
+    let settings = if is_creation { full.entry.settings } else { Default::default() };
+    let note = Note { quantity: "1.50".into(), ..full.entry.note };
+    let (balance, unbilled) = after;
+    let details = [0, 0];
+    let mode = Mode::Postpaid;
+    let entry = Entry { kind, account_sequence, amount, balance, unbilled, bill, settings, note, details, mode, ..full.entry };
+    Record { partition: 3, sequence, previous: None, entry }
+}
+
+#[test]
+fn totals_and_accounts_follow_from_the_entries() {
+    let mut books = Books::default();
+    let mut records = [
+        record(1, EntryKind::Created, 0, 500, (0, 0), 1),
+        record(2, EntryKind::ChargedUnbilled, 1, 30, (0, 30), 1),
+        record(3, EntryKind::ChargedUnbilled, 2, 12, (0, 42), 1),
+        record(4, EntryKind::ChargedOwnBill, 3, 8, (-8, 42), 2),
+        record(5, EntryKind::PeriodClosed, 4, 42, (-50, 0), 1),
+        record(6, EntryKind::PaymentRecorded, 5, 50, (0, 0), 3),
+        record(7, EntryKind::Suspended, 0, 0, (0, 0), 3),
+    ];
+    let changed = books.take(&mut records).unwrap();
+    assert_eq!(changed.len(), 4);
+    assert_eq!(records.map(|record| record.previous), [0, 1, 2, 3, 4, 5, 6].map(Some));
+    let charged = books.totals.iter().find(|(key, _)| key.kind == EntryKind::ChargedUnbilled).unwrap().1;
+    assert_eq!((charged.amount, charged.count, charged.quantity), (42, 2, Some(Decimal::new(3, 0))));
+    let account = books.accounts.get("acme/7").unwrap();
+    assert_eq!((account.balance, account.unbilled, account.account_sequence, account.last_sequence), (0, 0, 5, 7));
+    assert_eq!((account.bill, account.last_bill, account.status, account.permanent_limit), (3, 3, Status::Suspended, 500));
+    assert_eq!((account.name.as_str(), account.low_credit_threshold), ("Acme", Some(1_500_000)));
+}
+
+#[test]
+fn an_entry_that_does_not_follow_from_its_account_is_found() {
+    let created = record(1, EntryKind::Created, 0, 500, (0, 0), 1);
+    for wrong in [
+        record(2, EntryKind::ChargedUnbilled, 2, 30, (0, 30), 1),
+        record(2, EntryKind::ChargedUnbilled, 1, 30, (0, 31), 1),
+        record(2, EntryKind::ChargedUnbilled, 1, 30, (-30, 0), 1),
+    ] {
+        let broken = Books::default().take(&mut [created.clone(), wrong]).unwrap_err();
+        assert!(matches!(broken, Break::Account { sequence: 2, .. }), "{broken}");
+    }
+    let unknown = Books::default().take(&mut [record(1, EntryKind::ToppedUp, 1, 5, (5, 0), 1)]).unwrap_err();
+    assert!(unknown.to_string().contains("never created"));
+}
