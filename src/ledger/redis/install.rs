@@ -35,8 +35,8 @@ impl Installation {
     pub async fn begin(options: &RedisOptions, settings: &StoreSettings, id: LedgerId) -> anyhow::Result<Self> {
         // Writing a thousand records may take longer than deciding on a batch.
         let mut connection = connect(options, 30).await?;
-        check_server(&mut connection).await?;
         let places = Places::new(&options.store_name, settings);
+        check_server(&mut connection, &places).await?;
         let found = places.read(&mut connection).await?;
         if let Some(found) = &found {
             ensure!(found.settings == *settings, "the store was initialized with other settings: {:?}", found.settings);

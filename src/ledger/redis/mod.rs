@@ -70,7 +70,9 @@ impl RedisOptions {
     fn connection_info(&self) -> anyhow::Result<ConnectionInfo> {
         let info = self.url.as_str().into_connection_info()?;
         let settings = info.tcp_settings().clone().set_nodelay(true);
-        Ok(info.set_tcp_settings(settings))
+        // A user with few rights may not name the library, and is logged for trying.
+        let redis = info.redis_settings().clone().set_skip_set_lib_name();
+        Ok(info.set_tcp_settings(settings).set_redis_settings(redis))
     }
 }
 

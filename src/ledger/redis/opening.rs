@@ -19,17 +19,18 @@ use crate::ledger::{Found, Identity, LedgerId, Opening, Purpose, StoreSettings};
 /// none yet.
 pub async fn find(options: &RedisOptions) -> anyhow::Result<Option<Found>> {
     let mut connection = connect(options, 1).await?;
-    check_server(&mut connection).await?;
     let nowhere = StoreSettings { partitions: 0, billing_time_zone: String::new(), window: 0 };
-    let stored = Places::new(&options.store_name, &nowhere).read(&mut connection).await?;
+    let places = Places::new(&options.store_name, &nowhere);
+    check_server(&mut connection, &places).await?;
+    let stored = places.read(&mut connection).await?;
     Ok(stored.filter(|stored| !stored.is_being_created).map(|stored| Found { id: stored.ledger, purpose: stored.purpose }))
 }
 
 /// The ledger in a Redis, created only if `opening` says so. Its partitions are checked by each connection, see [`super::prepare`].
 pub async fn open(options: &RedisOptions, settings: &StoreSettings, opening: Opening) -> anyhow::Result<Identity> {
     let mut connection = connect(options, 1).await?;
-    check_server(&mut connection).await?;
     let places = Places::new(&options.store_name, settings);
+    check_server(&mut connection, &places).await?;
     let stored = match places.read(&mut connection).await? {
         Some(stored) if !stored.is_being_created => stored,
         found => match opening.purpose() {

@@ -3,11 +3,12 @@
 //! Checked at each start, and on each new connection: a Redis that came back empty, or was replaced by another, is refused.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use anyhow::{bail, ensure};
 use redis::aio::MultiplexedConnection;
 
+use super::script::RIGHTS;
 use super::stored::Places;
 use crate::domain::account::Millis;
 use crate::ledger::{Identity, LedgerId, StoreSettings};
@@ -88,7 +89,7 @@ impl Expected {
 
 /// Refuses a server or a store that is not as it must be.
 pub async fn check(mut connection: MultiplexedConnection, expected: Arc<Expected>) -> anyhow::Result<()> {
-    check_server(&mut connection).await?;
+    check_server(&mut connection, &expected.places).await?;
     let found: Vec<Option<String>> = expected.glance().query_async(&mut connection).await?;
     expected.check_glance(&found)?;
     for partition in &expected.places.partitions {
@@ -99,7 +100,9 @@ pub async fn check(mut connection: MultiplexedConnection, expected: Arc<Expected
     Ok(())
 }
 
-pub(super) async fn check_server(connection: &mut MultiplexedConnection) -> anyhow::Result<()> {
+/// Refuses a server that is not as it must be, or whose user may not do what is to be done.
+pub(super) async fn check_server(connection: &mut MultiplexedConnection, places: &Places) -> anyhow::Result<()> {
+    check_rights(connection, places).await?;
     let memory: String = redis::cmd("INFO").arg("memory").query_async(connection).await?;
     let server: String = redis::cmd("INFO").arg("server").query_async(connection).await?;
     if let Some(policy) = field(&memory, "maxmemory_policy")
@@ -111,6 +114,30 @@ pub(super) async fn check_server(connection: &mut MultiplexedConnection) -> anyh
     let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     if major.is_none_or(|major| major < OLDEST_REDIS) {
         bail!("Redis is of version {version}; {OLDEST_REDIS}.0 or newer is needed");
+    }
+    Ok(())
+}
+
+/// Refuses a user who may not do all that a ledger needs, before anything is begun that could not be finished. Announcements are hints:
+/// that they cannot be made or heard is said once.
+async fn check_rights(connection: &mut MultiplexedConnection, places: &Places) -> anyhow::Result<()> {
+    static IS_SILENCE_TOLD: AtomicBool = AtomicBool::new(false);
+    let mut command = redis::cmd("EVAL");
+    command.arg(&RIGHTS.text).arg(0);
+    match places.partitions.first() {
+        Some(partition) => command.arg(&partition.channel).arg(&places.head).arg(&partition.settings).arg(&partition.all),
+        None => command.arg(&places.head).arg(&places.head),
+    };
+    let (refused, silenced): (Vec<String>, Vec<String>) = match command.query_async(connection).await {
+        Err(error) if error.code() == Some("NOPERM") => (vec!["EVAL".to_owned()], Vec::new()),
+        answer => answer?,
+    };
+    if !refused.is_empty() {
+        bail!("Redis's user may not do what tollgate needs ({}, with {}); the README has the ACL line", refused.join(", "), places.head);
+    }
+    if !silenced.is_empty() && !places.partitions.is_empty() && !IS_SILENCE_TOLD.swap(true, Ordering::Relaxed) {
+        let commands = silenced.join(", ");
+        tracing::warn!(commands, "Redis's user may not announce changes, or hear of them: watchers learn of others' late");
     }
     Ok(())
 }

@@ -98,6 +98,9 @@ pub static SWEEP: LazyLock<Script> = LazyLock::new(|| Script::flagged(SWEEP_FILE
 /// Makes the keys of a partition, if there are none.
 pub static INITIALIZE: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/initialize.lua")));
 
+/// Tells what the user may not do of what tollgate does.
+pub static RIGHTS: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/rights.lua")));
+
 /// Brings a partition from format version 2 to this one.
 pub static MIGRATE: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/migrate.lua")));
 
@@ -311,7 +314,7 @@ mod tests {
 
     #[test]
     fn every_name_in_capitals_is_a_constant() {
-        let script = [&BATCH.text, &READ.text, &SWEEP.text, &INITIALIZE.text, &SPAN.text].map(String::as_str).concat();
+        let script = [&BATCH.text, &READ.text, &SWEEP.text, &INITIALIZE.text, &SPAN.text, &RIGHTS.text].map(String::as_str).concat();
         let code: String = script.split('\'').step_by(2).collect();
         for name in code.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_')) {
             let is_capital = name.len() > 1 && name.starts_with(|first: char| first.is_ascii_uppercase()) && name == name.to_uppercase();
