@@ -95,7 +95,7 @@ pub trait Engine: Send + Sync + 'static {
     /// Lets a slice of what is due by itself happen in a partition: reservations expire, and request ids are forgotten. Returns whether there
     /// is more. Between slices, others have their turn.
     fn sweep(&self, partition: u16) -> Answering<'_, bool>;
-    /// Accounts and profiles, as stored.
+    /// Accounts and profiles, as stored. One that is not there is none, and so is one whose record is damaged.
     fn load(&self, partition: u16, accounts: Vec<String>) -> Answering<'_, Vec<Option<StoredAccount>>>;
     /// Ids of accounts in the order of (folded name, id), after the given place, while the folded name begins with the prefix.
     fn names(&self, partition: u16, prefix: String, after: Option<NamePlace>, count: usize) -> Answering<'_, Vec<NamePlace>>;

@@ -96,6 +96,7 @@ pub struct Metrics {
     discarded: Family<PartitionLabels, Counter>,
     ahead: Family<PartitionLabels, Gauge<f64, AtomicU64>>,
     serving_ahead: Gauge,
+    damaged_records: Counter,
     log_dropped: Counter,
     connections: Gauge,
     connections_refused: Counter,
@@ -128,6 +129,7 @@ impl Metrics {
             discarded: Family::default(),
             ahead: Family::default(),
             serving_ahead: Gauge::default(),
+            damaged_records: Counter::default(),
             log_dropped: Counter::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
@@ -168,6 +170,7 @@ impl Metrics {
             "Whether a partition's aggregation stands still until an operator looks",
             stopped,
         );
+        registry.register("tollgate_damaged_records", "Damaged records of accounts that a reading left out", self.damaged_records.clone());
         registry.register("tollgate_log_lines_dropped", "Lines of the log that stderr did not take", self.log_dropped.clone());
         registry.register("tollgate_connections", "Connections, when one was last accepted", self.connections.clone());
         registry.register(
@@ -276,6 +279,11 @@ impl Metrics {
         self.lag_seconds.get_or_create_owned(&labels).set(lag_millis as f64 / 1000.0);
         self.stopped.get_or_create_owned(&labels).set(i64::from(is_stopped));
         self.owned.get_or_create_owned(&labels).set(i64::from(is_owned));
+    }
+
+    /// A reading has left out a record that is damaged.
+    pub fn count_damaged_record(&self) {
+        self.damaged_records.inc();
     }
 
     /// So many connections there are.

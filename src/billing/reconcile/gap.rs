@@ -19,7 +19,7 @@ use crate::domain::command::Note;
 use crate::domain::entry::{Entry, EntryKind, GivenBack, Settings};
 use crate::domain::money::Quote;
 use crate::ledger::snapshot::Snapshot;
-use crate::ledger::{Block, Ledger};
+use crate::ledger::{Block, Ledger, LedgerError};
 
 /// How often the ledger is read anew because it moved meanwhile.
 const LOOKS: usize = 5;
@@ -128,7 +128,11 @@ async fn look(ledger: &Ledger, partition: u16, after: u64) -> Result<Seen, Recon
             place = Some(last.clone());
             let ids: Vec<String> = places.into_iter().map(|place| place.account).collect();
             let loaded = engine.load(partition, ids.clone()).await?;
-            accounts.extend(ids.into_iter().zip(loaded).filter_map(|(id, account)| Some((id, account?))));
+            for (id, account) in ids.into_iter().zip(loaded) {
+                let missing = || LedgerError::corrupt(format!("the record of account {id} is missing or damaged"));
+                let account = account.ok_or_else(missing)?;
+                accounts.insert(id, account);
+            }
         }
         let mut tail: Vec<Block> = Vec::new();
         loop {

@@ -7,6 +7,7 @@
 
 pub mod announce;
 pub mod batch;
+mod damaged;
 mod failure;
 pub mod install;
 pub mod keys;
@@ -251,14 +252,11 @@ impl Engine for RedisEngine {
             let command = |key| redis::cmd("HMGET").arg(key).arg(&accounts).clone();
             let (stored, profiles) = (command(keys.accounts()), command(keys.profiles()));
             let (stored, profiles) = try_join(self.read::<Vec<Bytes>>(keys, &stored), self.read::<Vec<Bytes>>(keys, &profiles)).await?;
-            let pairs = stored.into_iter().zip(profiles).map(|pair| match pair {
-                (Some(account), Some(profile)) => Ok(Some((
-                    decode_account(&account).map_err(LedgerError::corrupt)?,
-                    decode_profile(&profile).map_err(LedgerError::corrupt)?,
-                ))),
-                _ => Ok(None),
+            let pairs = accounts.iter().zip(stored.into_iter().zip(profiles)).map(|(id, pair)| {
+                let account = damaged::readable(id, decode_account(&pair.0?))?;
+                Some((account, damaged::readable(id, decode_profile(&pair.1?))?))
             });
-            pairs.collect()
+            Ok(pairs.collect())
         }
         .boxed()
     }
@@ -395,7 +393,7 @@ impl Engine for RedisEngine {
             let mut accounts = Vec::new();
             // The sentinel has no name.
             for (id, stored) in found.into_iter().filter(|(id, _)| !id.is_empty()) {
-                if is_close_due(&decode_account(&stored).map_err(LedgerError::corrupt)?, now) {
+                if damaged::readable(&id, decode_account(&stored)).is_some_and(|account| is_close_due(&account, now)) {
                     accounts.push(id);
                 }
             }

@@ -167,6 +167,9 @@ fn numbers() -> Vec<(&'static str, i64)> {
         // Behind seven amounts and times, and the open bill.
         ("STATUS_AT", 7 * 7 + 4 + 1),
         ("RESERVATION_BYTES", 3 * 7 + 2),
+        // Two amounts or times, and how long the place is that follows.
+        ("PROFILE_BYTES", 2 * 8 + 2),
+        ("KINDS", Kind::ALL.len() as i64),
         ("REMEMBERED_BYTES", 8 + 4 + 2 * 7),
         ("MAX_OPEN_RESERVATIONS", i64::from(MAX_OPEN_RESERVATIONS)),
         ("MAX_SENT_AHEAD", MAX_SENT_AHEAD),

@@ -20,6 +20,13 @@ local function is_account(stored)
   return status >= ACTIVE and status <= CLOSED and (mode == PREPAID or mode == POSTPAID) and decimals <= 6 and minor_digits <= decimals
 end
 
+-- The same of a reservation: what it holds is of a reservation, and the id in it is whole.
+local function is_reservation(stored)
+  if #stored < RESERVATION_BYTES then return false end
+  local amount, _, expires_at, id_bytes = unpack_struct('<i7i7i7I2', stored)
+  return amount >= 0 and amount <= MAX_UNITS and expires_at > 0 and expires_at < NEVER and #stored >= RESERVATION_BYTES + id_bytes
+end
+
 local function is_due(stored, time) return (unpack_struct('<i7', stored, NEXT_EXPIRY_AT)) <= time end
 
 -- The account's record without what it has due, and how many that were; nothing, if a record is damaged. There are at most as many as an
@@ -43,7 +50,7 @@ local function without_due(id, stored, time)
     if count > 0 then
       local reservations = call('HMGET', RESERVATIONS, unpack(keys))
       for i = 1, count do
-        if not reservations[i] or #reservations[i] < RESERVATION_BYTES then return nil, found end
+        if not reservations[i] or not is_reservation(reservations[i]) then return nil, found end
         account[RESERVED] = account[RESERVED] - unpack_struct('<i7', reservations[i])
       end
       found = found + count

@@ -15,13 +15,21 @@ local refunds, dirty_refunds = {}, {}
 local profiles, dirty_profiles = {}, {}
 local dirty_requests = {}
 
+-- Whether what is stored can be what is remembered of a command.
+local function is_remembered(stored)
+  if #stored < REMEMBERED_BYTES then return false end
+  local of_kind, of_verdict, of_flags = byte(stored, 9, 11)
+  return of_kind >= 1 and of_kind <= KINDS and of_verdict >= DONE and of_verdict <= UNCHANGED
+    and (of_flags < HAS_CHARGED or #stored >= REMEMBERED_BYTES + 5)
+end
+
 if reservation_count > 0 then
   local places, keys = unpack_list('I2', reservation_count, batch, held_at), {}
   for i = 1, reservation_count do keys[i] = request_keys[places[i]] end
   local stored = call('HMGET', RESERVATIONS, unpack(keys))
   for i = 1, reservation_count do
     local q = places[i]
-    if stored[i] and #stored[i] < RESERVATION_BYTES then
+    if stored[i] and not is_reservation(stored[i]) then
       is_damaged[q] = true
     elseif stored[i] then
       local amount, report_by, expires_at, at = unpack_struct(RESERVATION_FORMAT, stored[i])
@@ -35,7 +43,8 @@ if profile_count > 0 then
   for i = 1, profile_count do ids[i] = account_ids[places[i]] end
   local stored = call('HMGET', PROFILES, unpack(ids))
   for i = 1, profile_count do
-    if stored[i] then
+    local packed = stored[i]
+    if packed and #packed >= PROFILE_BYTES and #packed >= PROFILE_BYTES + unpack_struct('<I2', packed, PROFILE_BYTES - 1) then
       local threshold, created_at, place, at = unpack_struct(PROFILE_FORMAT, stored[i])
       profiles[places[i]] = { threshold, created_at, place, sub(stored[i], at), place }
     end

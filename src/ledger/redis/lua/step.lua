@@ -18,7 +18,7 @@ local function step(n)
     original, first_sent_at, sent_currency, detail = more[1], more[2], more[3], more[4]
   end
   local earlier = original > 0 and requests[original]
-  if stored and not is_account(stored) or remembered and #remembered < REMEMBERED_BYTES or earlier and #earlier < REMEMBERED_BYTES
+  if stored and not is_account(stored) or remembered and not is_remembered(remembered) or earlier and not is_remembered(earlier)
     or is_damaged[original] or is_damaged[request] then return STORE_CORRUPT end
   local account = stored and { unpack_struct(ACCOUNT_FORMAT, stored) }
   if remembered and sub(remembered, 1, 8) ~= fingerprint and not is_legacy(remembered) then return REQUEST_ID_REUSED end

@@ -35,7 +35,7 @@ local due = next_expiry <= now and call('ZRANGEBYSCORE', EXPIRIES, '-inf', forma
 local reservations = #due > 0 and call('HMGET', RESERVATIONS, unpack(due)) or {}
 local ids, places, count = {}, {}, 0
 for i = 1, #due do
-  if reservations[i] and #reservations[i] >= RESERVATION_BYTES then
+  if reservations[i] and is_reservation(reservations[i]) then
     local _, _, _, id = unpack_struct(RESERVATION_ID_FORMAT, reservations[i])
     if not places[id] then
       count = count + 1
@@ -65,7 +65,7 @@ end
 local gone, gone_places, seen = {}, {}, {}
 for i = 1, #due do
   local packed = reservations[i]
-  local is_readable = packed and #packed >= RESERVATION_BYTES
+  local is_readable = packed and is_reservation(packed)
   if not is_readable then
     seen[#seen + 1] = due[i]
   else

@@ -91,7 +91,7 @@ handlers[UPDATE] = function(account, n)
   end
   if account[STATUS] == CLOSED then return ACCOUNT_CLOSED end
   local profile = profiles[n]
-  if not profile then return ACCOUNT_NOT_FOUND end
+  if not profile then return STORE_CORRUPT end
   if extra[1] == 1 then profile[1] = -1 elseif extra[1] == 2 then profile[1] = threshold end
   if extra[4] > 0 then account[NON_USAGE] = extra[4] end
   if extra[5] ~= '' then profile[3], profile[4] = extra[5], extra[6] end
