@@ -1,6 +1,7 @@
 //! The step in Redis: whole or not at all, and nobody else's trouble.
 
 mod damaged;
+mod memory;
 mod rights;
 
 use prost::Message;
