@@ -14,6 +14,7 @@ mod support;
 
 mod callers;
 mod embedded;
+mod formats;
 mod gap;
 mod identity;
 mod isolation;

@@ -47,7 +47,17 @@ impl RedisServer {
     }
 
     pub fn start(binary: &Path, arguments: &[&str]) -> Self {
+        Self::start_in(temporary_folder(), binary, arguments)
+    }
+
+    /// Debian's Redis, on a copy of what another has saved.
+    pub fn holding(dump: &Path) -> Self {
         let folder = temporary_folder();
+        std::fs::copy(dump, folder.path().join("dump.rdb")).unwrap();
+        Self::start_in(folder, Path::new("redis-server"), &[])
+    }
+
+    fn start_in(folder: tempfile::TempDir, binary: &Path, arguments: &[&str]) -> Self {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let child = spawn(binary, folder.path(), &arguments);
         let server = Self { binary: binary.to_owned(), arguments, folder, child };
