@@ -11,6 +11,7 @@ mod bounds;
 mod commands;
 mod invariants;
 mod reference;
+mod torn;
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@
 -- It writes no entries, so no first write tells that it was torn. It needs none: each of its writes, in this order, is harmless without
 -- those that follow, and done again by the next sweep. Older ids go before the state says that their key takes the younger ones; accounts
 -- and state are one write, after which nothing that is due is counted any more (see common.lua); only then is it removed, from the set in
--- which the next sweep would find it last.
+-- which the next sweep would find it last; and only then does the state say that nothing is due any more.
 --
 -- KEYS: as of a step. ARGV: now, how far ahead of Redis it may be, and the window; the channel for changes. Returns whether there is more
 -- to sweep, and whether the changes could not be announced.
@@ -28,7 +28,8 @@ end
 -- A step that was torn is to be finished before anything else happens to its accounts.
 local newest = call('XREVRANGE', JOURNAL, '+', '-', 'COUNT', 1)[1]
 if newest and tonumber(string.match(newest[1], '^%d+')) > sequence then
-  return { err = format('BADSTORE a step was torn: the journal has entry %.0f already, see tollgate reconcile', sequence + 1) }
+  local text = 'BADSTORE a step was torn: the journal has entry %.0f already; the way on is an empty store and tollgate restore'
+  return { err = format(text, sequence + 1) }
 end
 
 local due = next_expiry <= now and call('ZRANGEBYSCORE', EXPIRIES, '-inf', format('%.0f', now), 'LIMIT', 0, MAX_EXPIRIES) or {}
@@ -78,6 +79,7 @@ for i = 1, #due do
   end
 end
 
+local due_from = next_expiry
 if next_expiry <= now and #seen == #due then
   next_expiry = tonumber(call('ZRANGE', EXPIRIES, #due, #due, 'WITHSCORES')[2])
 end
@@ -91,15 +93,18 @@ if must_rotate then
 end
 -- The time of the partition is that of the last change that anybody can see.
 if #changed > 0 or must_rotate then last_now = now end
-writes[#writes + 1], writes[#writes + 2] = '',
-  pack(STATE_FORMAT, FORMAT_VERSION, sequence, last_now, checked_at, next_expiry, rotated_at, has_older, watched_until, last_block, generation,
-    legacy_until, refunds_dropped_until)
+local function state_with(expiry)
+  return pack(STATE_FORMAT, FORMAT_VERSION, sequence, last_now, checked_at, expiry, rotated_at, has_older, watched_until, last_block,
+    generation, legacy_until, refunds_dropped_until)
+end
+writes[#writes + 1], writes[#writes + 2] = '', state_with(#seen > 0 and due_from or next_expiry)
 call('HSET', ACCOUNTS, unpack(writes))
 if #gone > 0 then
   call('ZREM', BY_ACCOUNT, unpack(gone_places))
   call('HDEL', RESERVATIONS, unpack(gone))
 end
 if #seen > 0 then call('ZREM', EXPIRIES, unpack(seen)) end
+if #seen > 0 and next_expiry ~= due_from then call('HSET', ACCOUNTS, '', state_with(next_expiry)) end
 
 local is_unannounced = 0
 if #changed > 0 and now < watched_until and type(redis.pcall('SPUBLISH', ARGV[2], cmsgpack.pack(changed))) == 'table' then

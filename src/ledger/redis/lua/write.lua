@@ -22,7 +22,8 @@ if entry_count > 0 then
   local id = format('%.0f-0', first_sequence)
   local added = redis.pcall('XADD', JOURNAL, id, 'h', header, 'a', ids, 'c', endings, 'e', packed)
   if added.err and find(added.err, 'equal or smaller', 1, true) then
-    return { err = format('BADSTORE a step was torn: the journal has entry %.0f already, see tollgate reconcile', first_sequence) }
+    local text = 'BADSTORE a step was torn: the journal has entry %.0f already; the way on is an empty store and tollgate restore'
+    return { err = format(text, first_sequence) }
   elseif added.err then
     return added
   end
