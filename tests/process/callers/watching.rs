@@ -44,7 +44,7 @@ impl Way {
                             _ = silenced.changed(), if is_listening.load(Ordering::Relaxed) => std::future::pending().await,
                         };
                         let sent = &buffer[..count];
-                        if sent.windows(10).any(|window| window == b"SSUBSCRIBE") {
+                        if sent.windows(14).any(|window| window == b"\r\nSSUBSCRIBE\r\n") {
                             is_listening.store(true, Ordering::Relaxed);
                         }
                         if count == 0 || to_server.write_all(sent).await.is_err() {
