@@ -9,6 +9,7 @@
 mod copy;
 mod journal;
 mod migrate;
+mod state;
 mod store;
 
 use std::collections::VecDeque;

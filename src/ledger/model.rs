@@ -56,6 +56,23 @@ pub struct State {
     pub refunds_dropped_until: u64,
     /// Until then, ids may be remembered with the fingerprint of format version 2; 0: there are none.
     pub legacy_until: Millis,
+    /// The latest expiry of a reservation that a younger id is needed for.
+    pub reserved_until: Millis,
+    /// The latest expiry of a reservation that an older id is needed for.
+    pub older_reserved_until: Millis,
+}
+
+impl State {
+    /// When the older ids may be forgotten: what was consumed of a reservation is charged until a window after it has expired.
+    pub(super) fn rotation_due(&self, window: Millis) -> Millis {
+        self.rotated_at.max(self.older_reserved_until) + window
+    }
+
+    /// The younger ids become the older ones.
+    pub(super) fn rotate(&mut self, now: Millis) {
+        self.rotated_at = now;
+        self.older_reserved_until = std::mem::take(&mut self.reserved_until);
+    }
 }
 
 /// What a step changed, for whoever has to store it. What changed more than once is named more than once: that costs less than a set.
@@ -136,10 +153,10 @@ impl Book {
     pub fn sweep(&mut self, time: &StepTime) -> (bool, Changes) {
         let now = time.now.max(self.state.now);
         let mut changes = Changes { before: vec![Before::State(self.state)], ..Changes::default() };
-        if now - self.state.rotated_at >= time.window {
+        if now >= self.state.rotation_due(time.window) {
             let younger = std::mem::take(&mut self.requests);
             changes.before.push(Before::Rotated(std::mem::replace(&mut self.older_requests, younger)));
-            self.state.rotated_at = now;
+            self.state.rotate(now);
             changes.is_rotated = true;
         }
         let is_more = self.expire(now, &mut changes);
@@ -274,6 +291,9 @@ impl Book {
                 let before = self.remove_reservation(key);
                 let is_extended = before.as_ref().is_none_or(|before| before.expires_at != reservation.expires_at);
                 changes.before.push(Before::Reservation(key, before));
+                if is_extended {
+                    self.state.reserved_until = self.state.reserved_until.max(reservation.expires_at);
+                }
                 self.expiries.insert((reservation.expires_at, key));
                 self.by_account.insert((reservation.account.clone(), ReservationPlace::of(key, &reservation)));
                 self.reservations.insert(key, reservation);

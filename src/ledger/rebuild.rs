@@ -160,9 +160,11 @@ impl Rebuild {
         let state = &mut self.book.state;
         state.now = state.now.max(time);
         let now = state.now;
-        if now - state.rotated_at >= self.window {
-            let is_forgotten = now - state.rotated_at >= 2 * self.window;
-            state.rotated_at = now;
+        let due = state.rotation_due(self.window);
+        if now >= due {
+            // The younger ids, too, would have become the older ones, and been forgotten.
+            let is_forgotten = now >= due.max(state.reserved_until) + self.window;
+            state.rotate(now);
             self.book.older_requests = std::mem::take(&mut self.book.requests);
             if is_forgotten {
                 self.book.older_requests.clear();

@@ -22,5 +22,6 @@ mod money;
 mod paper;
 mod refunds;
 mod step;
+mod window;
 
 use support::{temporary_folder, unique_name};

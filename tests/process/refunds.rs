@@ -8,11 +8,11 @@ use crate::service::{Client, Service, debit, money};
 use crate::support::{RedisServer, temporary_folder};
 
 /// A service on a store of its own, whose time is what a file says.
-struct Stage {
+pub struct Stage {
     service: Service,
-    client: Client,
+    pub client: Client,
     clock: std::path::PathBuf,
-    engine: &'static str,
+    pub engine: &'static str,
     _store: (tempfile::TempDir, Option<RedisServer>),
 }
 
@@ -32,12 +32,12 @@ impl Stage {
         Self { service, client, clock, engine, _store: (folder, redis) }
     }
 
-    async fn both(arguments: &[&str]) -> [Self; 2] {
+    pub async fn both(arguments: &[&str]) -> [Self; 2] {
         [Self::start("embedded", None, arguments).await, Self::start("Redis", Some(RedisServer::redis()), arguments).await]
     }
 
     /// Moves the time, and waits until the service has seen it.
-    async fn at(&mut self, now: &str, account: &str) {
+    pub async fn at(&mut self, now: &str, account: &str) {
         let moved = self.clock.with_extension("new");
         std::fs::write(&moved, now).unwrap();
         std::fs::rename(&moved, &self.clock).unwrap();
@@ -65,6 +65,14 @@ impl Stage {
         }
     }
 
+    /// Lets the service sweep: whatever has expired is gone then.
+    pub async fn let_sweep(&mut self) {
+        for _ in 0..3 {
+            self.client.credit("acme").await;
+            tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+        }
+    }
+
     async fn charge(&mut self, request_id: &str, amount: &str) {
         self.client.charging.debit(debit("acme", request_id, amount)).await.unwrap();
     }
@@ -80,16 +88,16 @@ impl Stage {
         self.client.charging.refund(v1::RefundRequest { account_id, request_id, charge_id, ..Default::default() }).await
     }
 
-    async fn balance(&mut self) -> String {
+    pub async fn balance(&mut self) -> String {
         self.client.credit("acme").await.balance
     }
 }
 
-fn duration(seconds: i64) -> prost_types::Duration {
+pub fn duration(seconds: i64) -> prost_types::Duration {
     prost_types::Duration { seconds, nanos: 0 }
 }
 
-fn reason<T>(answer: &Result<T, Status>) -> String {
+pub fn reason<T>(answer: &Result<T, Status>) -> String {
     match answer {
         Ok(_) => "accepted".to_owned(),
         Err(status) => status.get_details_error_info().map_or_else(|| format!("{status:?}"), |info| info.reason),
@@ -173,20 +181,12 @@ async fn a_charge_under_an_id_that_was_forgotten_and_used_again_can_be_refunded(
         // The id is forgotten after two windows at the latest.
         for now in ["2026-01-10T13:00:00Z", "2026-01-10T14:00:00Z", "2026-01-10T15:00:00Z", "2026-01-10T16:00:00Z"] {
             stage.at(now, "acme").await;
-            forgotten(&mut stage).await;
+            stage.let_sweep().await;
         }
         stage.charge("twice", "7").await;
         assert_eq!(reason(&stage.refund("r2", "twice").await), "accepted", "{}", stage.engine);
         assert_eq!(stage.balance().await, "100.00", "{}", stage.engine);
         assert_eq!(reason(&stage.refund("r3", "twice").await), "EXCEEDS_ORIGINAL", "{}", stage.engine);
-    }
-}
-
-/// Lets the service sweep: whatever has expired is gone then.
-async fn forgotten(stage: &mut Stage) {
-    for _ in 0..3 {
-        stage.client.credit("acme").await;
-        tokio::time::sleep(std::time::Duration::from_millis(400)).await;
     }
 }
 

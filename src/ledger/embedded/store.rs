@@ -19,7 +19,7 @@ use crate::ledger::codec::{
     decode_account, decode_profile, decode_refund_key, decode_refunded, decode_remembered, decode_reservation, encode_account,
     encode_profile, encode_refund_key, encode_refunded, encode_remembered, encode_reservation,
 };
-use crate::ledger::model::{Book, Changes, State};
+use crate::ledger::model::{Book, Changes};
 use crate::ledger::{
     Found, Identity, LedgerError, LedgerId, NamePlace, Opening, Purpose, RequestKey, ReservationPlace, StoreSettings, fold_name,
 };
@@ -34,7 +34,8 @@ const TABLES: &str = "
     CREATE TABLE settings (settings TEXT NOT NULL);
     CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 0), sequence INTEGER NOT NULL, last_block BLOB NOT NULL,
                         now INTEGER NOT NULL, rotated_at INTEGER NOT NULL, legacy_until INTEGER NOT NULL,
-                        refunds_dropped_until INTEGER NOT NULL);
+                        refunds_dropped_until INTEGER NOT NULL, reserved_until INTEGER NOT NULL,
+                        older_reserved_until INTEGER NOT NULL);
     CREATE TABLE accounts (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE changed_accounts (id INTEGER PRIMARY KEY, records BLOB NOT NULL);
     CREATE TABLE profiles (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
@@ -43,7 +44,7 @@ const TABLES: &str = "
     CREATE TABLE older_requests (id INTEGER PRIMARY KEY, records BLOB NOT NULL);
     CREATE TABLE refunds (key BLOB PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE journal (first_sequence INTEGER PRIMARY KEY, block BLOB NOT NULL);
-    INSERT INTO state VALUES (0, 0, zeroblob(16), 0, 0, 0, 0);
+    INSERT INTO state VALUES (0, 0, zeroblob(16), 0, 0, 0, 0, 0, 0);
 ";
 
 const ROTATE: &str = "
@@ -162,24 +163,7 @@ impl Store {
     pub(super) fn load(&self) -> anyhow::Result<Book> {
         let connection = &self.connection;
         let mut log = AccountLog::default();
-        let mut book = Book {
-            state: connection.query_row(
-                "SELECT sequence, last_block, now, rotated_at, legacy_until, refunds_dropped_until FROM state",
-                [],
-                |row| {
-                    let [now, rotated_at, legacy_until] = [row.get(2)?, row.get(3)?, row.get(4)?];
-                    Ok(State {
-                        sequence: row.get(0)?,
-                        last_block: row.get(1)?,
-                        now,
-                        rotated_at,
-                        legacy_until,
-                        refunds_dropped_until: row.get(5)?,
-                    })
-                },
-            )?,
-            ..Book::default()
-        };
+        let mut book = Book { state: super::state::load(connection)?, ..Book::default() };
         each(connection, "SELECT id, record FROM accounts", |id: String, record| {
             book.accounts.insert(id, decode_account(record)?);
             Ok(())
@@ -268,12 +252,7 @@ impl Store {
             let ids: HashSet<&str> = log.accounts.iter().map(String::as_str).chain(accounts.iter().copied()).collect();
             write_accounts(&transaction, book, &ids)?;
         }
-        let State { sequence, last_block, now, rotated_at, legacy_until, refunds_dropped_until } = book.state;
-        transaction
-            .prepare_cached(
-                "UPDATE state SET sequence = ?1, last_block = ?2, now = ?3, rotated_at = ?4, legacy_until = ?5, refunds_dropped_until = ?6",
-            )?
-            .execute(params![sequence, last_block, now, rotated_at, legacy_until, refunds_dropped_until])?;
+        super::state::write(&transaction, &book.state)?;
         Ok(transaction)
     }
 

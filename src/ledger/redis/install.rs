@@ -122,7 +122,8 @@ impl Installation {
 
 /// The script's `STATE_FORMAT`: the state of a partition, which is the field of the accounts that has no name.
 fn encode_state(book: &Book) -> Vec<u8> {
-    let State { sequence, last_block, now, rotated_at, refunds_dropped_until, legacy_until } = book.state;
+    let State { sequence, last_block, now, rotated_at, refunds_dropped_until, legacy_until, reserved_until, older_reserved_until } =
+        book.state;
     let next_expiry = book.expiries.first().map_or(NEVER, |(at, _)| *at);
     let mut bytes = FORMAT_VERSION.to_le_bytes().to_vec();
     bytes.extend(sequence.to_le_bytes());
@@ -138,5 +139,8 @@ fn encode_state(book: &Book) -> Vec<u8> {
     bytes.extend(generation.to_le_bytes());
     bytes.extend(legacy_until.to_le_bytes());
     bytes.extend(refunds_dropped_until.to_le_bytes());
+    for number in [reserved_until, older_reserved_until] {
+        bytes.extend(number.to_le_bytes());
+    }
     bytes
 }

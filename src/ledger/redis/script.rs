@@ -113,7 +113,7 @@ const KEYS: [&str; 10] =
 
 /// Stored records, which [`crate::ledger::codec`] packs and unpacks too, and the batch, which [`super::batch`] packs.
 const FORMATS: [(&str, &str); 15] = [
-    ("STATE_FORMAT", "<I4i8i8i8i8i8Bi8c16I4i8i8"),
+    ("STATE_FORMAT", "<I4i8i8i8i8i8Bi8c16I4i8i8i8i8"),
     ("ACCOUNT_FORMAT", "<i7i7i7i7i7i7i7I4BBBBBI4i7I4I4i7"),
     ("STRAIGHT_FORMAT", "<i7i7i7i7i7i7i7I4BBB"),
     ("RESERVATION_FORMAT", "<i7i7i7"),

@@ -130,6 +130,8 @@ end
 
 local function put_reservation(q, account, amount, report_by, expires_at, tail)
   if expires_at < account[NEXT_EXPIRY] then account[NEXT_EXPIRY] = expires_at end
+  local open = reservations[q]
+  if (not open or open[3] ~= expires_at) and expires_at > reserved_until then reserved_until = expires_at end
   reservations[q] = { amount, report_by, expires_at, tail }
   dirty_reservations[q], moved[q] = true, true
 end

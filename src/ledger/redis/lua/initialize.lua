@@ -9,5 +9,5 @@ redis.call('ZADD', EXPIRIES, string.format('%.0f', NEVER), '')
 redis.call('ZADD', BY_ACCOUNT, '0', '')
 redis.call('ZADD', NAMES, '0', '')
 redis.call('XADD', JOURNAL, '0-1', 'genesis', '')
-redis.call('HSET', ACCOUNTS, '', struct.pack(STATE_FORMAT, FORMAT_VERSION, 0, 0, 0, NEVER, 0, 0, 0, string.rep('\0', 16), 0, 0, 0))
+redis.call('HSET', ACCOUNTS, '', struct.pack(STATE_FORMAT, FORMAT_VERSION, 0, 0, 0, NEVER, 0, 0, 0, string.rep('\0', 16), 0, 0, 0, 0, 0))
 return 1

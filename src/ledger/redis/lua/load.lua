@@ -51,7 +51,7 @@ local accounts = call('HMGET', ACCOUNTS, unpack(account_ids))
 local state = accounts[account_count + 1]
 if not state then return { err = 'EMPTYSTORE the store is empty' } end
 local version, sequence, last_now, checked_at, next_expiry, rotated_at, has_older, watched_until, last_block, generation, legacy_until,
-  refunds_dropped_until = unpack_struct(STATE_FORMAT, state)
+  refunds_dropped_until, reserved_until, older_reserved_until = unpack_struct(STATE_FORMAT, state)
 if version ~= FORMAT_VERSION then return { err = 'BADSTORE unknown format version' } end
 local first_sequence, state_now, is_state_dirty = sequence + 1, last_now, false
 

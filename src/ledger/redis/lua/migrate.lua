@@ -31,9 +31,13 @@ elseif phase == 'reservations' then
   return found[1] == '0' and { 'state', '0' } or { phase, found[1] }
 end
 -- What was given back was kept by request id. By sequence, it is only known to the billing store: until here, that is asked.
-local _, sequence = struct.unpack('<I4i8', state)
+local _, sequence, now = struct.unpack('<I4i8i8', state)
 local dropped_until = call('HLEN', KEYS[13]) > 1 and sequence or 0
+-- Until when reservations are open that any id is needed for. The last of the expiries is the sentinel.
+local last = call('ZREVRANGE', EXPIRIES, 1, 1, 'WITHSCORES')[2]
+local reserved_until = math.max(now, tonumber(last or 0))
 call('HSET', ACCOUNTS, '',
-  struct.pack('<I4', FORMAT_VERSION) .. string.sub(state, 5) .. struct.pack('<I4i8i8', 0, tonumber(ARGV[3]), dropped_until))
+  struct.pack('<I4', FORMAT_VERSION) .. string.sub(state, 5)
+    .. struct.pack('<I4i8i8i8i8', 0, tonumber(ARGV[3]), dropped_until, reserved_until, reserved_until))
 call('UNLINK', KEYS[13])
 return { 'done', '0' }

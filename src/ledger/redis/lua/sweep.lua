@@ -1,5 +1,5 @@
 -- The sweep of one partition: a bounded slice of what is due by itself. Removes reservations that have expired, of whatever accounts, and
--- swaps the generations of request ids once the window is over. It may run while Redis has no memory left, because it frees some.
+-- swaps the generations of request ids once the window is over, and that of all reservations of the older. It may run while Redis has no memory left, because it frees some.
 --
 -- It writes no entries, so no first write tells that it was torn. It needs none: each of its writes, in this order, is harmless without
 -- those that follow, and done again by the next sweep. Older ids go before the state says that their key takes the younger ones; accounts
@@ -13,10 +13,11 @@ local now, max_ahead, window = unpack_struct('<i8i8i8', ARGV[1])
 local state = call('HGET', ACCOUNTS, '')
 if not state then return { err = 'EMPTYSTORE the store is empty' } end
 local version, sequence, last_now, checked_at, next_expiry, rotated_at, has_older, watched_until, last_block, generation, legacy_until,
-  refunds_dropped_until = unpack_struct(STATE_FORMAT, state)
+  refunds_dropped_until, reserved_until, older_reserved_until = unpack_struct(STATE_FORMAT, state)
 if version ~= FORMAT_VERSION then return { err = 'BADSTORE unknown format version' } end
 if now < last_now then now = last_now end
-local must_rotate = now - rotated_at >= window
+-- What was consumed of a reservation is charged until a window after it has expired, so its id is needed until then.
+local must_rotate = now >= math.max(rotated_at, older_reserved_until) + window
 if next_expiry > now and not must_rotate then return { 0, 0 } end
 
 if max_ahead >= 0 then
@@ -90,12 +91,13 @@ if must_rotate then
   call('UNLINK', older)
   call('HSET', older, '', '')
   generation, rotated_at = generation + 1, now
+  older_reserved_until, reserved_until = reserved_until, 0
 end
 -- The time of the partition is that of the last change that anybody can see.
 if #changed > 0 or must_rotate then last_now = now end
 local function state_with(expiry)
   return pack(STATE_FORMAT, FORMAT_VERSION, sequence, last_now, checked_at, expiry, rotated_at, has_older, watched_until, last_block,
-    generation, legacy_until, refunds_dropped_until)
+    generation, legacy_until, refunds_dropped_until, reserved_until, older_reserved_until)
 end
 writes[#writes + 1], writes[#writes + 2] = '', state_with(#seen > 0 and due_from or next_expiry)
 call('HSET', ACCOUNTS, unpack(writes))

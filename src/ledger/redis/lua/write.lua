@@ -53,7 +53,7 @@ end
 if is_state_dirty then
   local packed =
     pack(STATE_FORMAT, FORMAT_VERSION, sequence, state_now, checked_at, next_expiry, rotated_at, has_older, watched_until, last_block,
-      generation, legacy_until, refunds_dropped_until)
+      generation, legacy_until, refunds_dropped_until, reserved_until, older_reserved_until)
   account_writes[account_write_count + 1], account_writes[account_write_count + 2] = '', packed
   call('HSET', ACCOUNTS, unpack(account_writes))
 end
