@@ -38,7 +38,7 @@ struct Partition {
 /// What a look has found: why the service is not ready, and what an operator should know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// Why it is not ready; None: it is.
+    /// Why the service is not ready; `None` if it is.
     pub problem: Option<String>,
     /// What is not as it should be.
     pub warnings: Vec<String>,

@@ -119,7 +119,7 @@ pub fn server() -> Server {
         .http2_max_header_list_size(HEADER_BYTES)
 }
 
-/// A journal in Redis is in memory, so it is bounded: by whoever reads it, or by trimming what nobody reads. On disk, one that nobody reads
+/// A journal in Redis is in memory, so it is bounded: by its reader, or by trimming it if it has none. On disk, one that nobody reads
 /// may grow.
 pub fn journal_bounds(options: &ServeOptions) -> JournalBounds {
     let (is_read, is_in_memory) = (options.billing_url().is_some(), options.store.redis.is_some());

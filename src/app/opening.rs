@@ -20,7 +20,7 @@ use crate::ledger::{Identity, Opening};
 /// How long a service waits for its billing store at the start. Charging does not need it.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How the ledger of these options is to be opened by a service, or by whoever creates it.
+/// Decides how a service, or a command that creates a ledger, opens the ledger of these options.
 async fn decide(store: &StoreOptions, billing: &BillingOptions, create: &CreateOptions) -> anyhow::Result<Opening> {
     if is_there(store).await? {
         return Ok(Opening::Serving);

@@ -28,7 +28,7 @@ enum Kind {
 }
 
 impl Store {
-    /// Opens it, and creates it only if `opening` says so. What is in Redis is connected to by whoever wants an engine.
+    /// Opens the store, and creates it only if `opening` says so. On Redis, each worker opens a connection of its own.
     pub async fn open(options: &StoreOptions, opening: Opening, clock: Clock) -> anyhow::Result<Self> {
         let watchers = Watchers::default();
         let settings = settings(options);

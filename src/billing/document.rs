@@ -262,7 +262,7 @@ pub struct Document {
     pub period_to: Millis,
     /// When the document was issued; 0: not yet.
     pub issued_at: Millis,
-    /// By when it is to be paid; None: it is no invoice.
+    /// The due date; `None` if this is not an invoice.
     pub due_at: Option<Millis>,
     /// What there is to buy (of a credit note: what is given back), by item.
     pub items: Vec<Item>,

@@ -24,7 +24,7 @@ pub(super) struct Frozen {
     pub deducted_taxes: Vec<TaxLine>,
     #[serde(default)]
     pub exemption: Option<Exemption>,
-    /// The beginning of what the document covers; None: it was issued when that was its first entry.
+    /// The start of the period covered; `None` for documents issued when that was the time of the first entry.
     #[serde(default)]
     pub period_from: Option<Millis>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -116,7 +116,7 @@ async fn issue_batch(store: &Store, settings: &BillingSettings, kind: DocumentKi
     Ok([issued, waiting])
 }
 
-/// Makes whoever else numbers the series wait, and returns the last place that was given in it; None: nobody knows it.
+/// Locks the series against other numberers, and returns the last number given in it; `None` if it is unknown.
 async fn lock_series(connection: &mut AnyConnection, prefix: &str) -> Result<Option<i64>, BillingError> {
     let touch = "UPDATE series SET last_place = last_place WHERE prefix = $1";
     if sqlx::query(touch).bind(prefix.to_owned()).execute(&mut *connection).await?.rows_affected() == 0 {

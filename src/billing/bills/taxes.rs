@@ -38,7 +38,7 @@ pub(super) struct Taxes {
 }
 
 impl<'a> Terms<'a> {
-    /// What holds now; None: there is no issuer yet.
+    /// Loads the terms in force now; `None` if no issuer has been set yet.
     pub async fn load(connection: &mut AnyConnection, settings: &'a BillingSettings, now: Millis) -> Result<Option<Self>, BillingError> {
         let zone = settings.zone()?;
         let issuers = issuer::issuers(connection, issuer::MAIN).await?;
