@@ -29,6 +29,11 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007_refunds.sql"),
     include_str!("migrations/0008_language.sql"),
     include_str!("migrations/0009_gaps.sql"),
+    include_str!("migrations/0010_notes.sql"),
+    include_str!("migrations/0011_items.sql"),
+    include_str!("migrations/0012_payments.sql"),
+    include_str!("migrations/0013_books.sql"),
+    include_str!("migrations/0014_lists.sql"),
 ];
 
 /// How many connections one process opens.
