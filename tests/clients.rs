@@ -57,7 +57,12 @@ fn command(program: &str) -> Command {
 
 /// The fenced blocks of the README in a language, in order.
 fn readme(language: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    blocks("README.md", language)
+}
+
+/// The fenced blocks of a document in a language, in order.
+fn blocks(document: &str, language: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(repository().join(document)).unwrap();
     let fence = format!("```{language}\n");
     let blocks = text.split(&fence).skip(1);
     blocks.map(|rest| rest.split("\n```").next().unwrap().to_owned() + "\n").collect()
@@ -133,9 +138,9 @@ fn the_first_example_of_the_readme_does_what_it_says_on_redis() {
 }
 
 #[test]
-fn the_grpcurl_lines_of_the_readme_are_calls_that_work() {
+fn the_documented_grpcurl_lines_are_calls_that_work() {
     let running = on_embedded();
-    let lines = readme("sh").into_iter().flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>());
+    let lines = blocks("proto/README.md", "sh").into_iter().flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>());
     let mut calls = 0;
     // grpcurl is not to be had everywhere; buf can call the same methods with the same JSON, by reflection as well.
     for line in lines.filter(|line| line.starts_with("grpcurl") && line.contains(" -d ")) {

@@ -1,5 +1,5 @@
 //! The house rules that no compiler knows: which way imports point, how modules begin, how long files are, that nothing panics, and that
-//! the README knows all settings and errors.
+//! the documents know all settings and errors.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 use std::collections::BTreeSet;
@@ -146,8 +146,9 @@ fn nothing_panics_on_purpose() {
 }
 
 #[test]
-fn the_readme_names_every_setting_and_every_reason() {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+fn the_documents_name_every_setting_and_every_reason() {
+    let read = |path: &str| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let (settings, reasons) = (read("deploy/README.md"), read("proto/README.md"));
     let command = CommandLine::command();
     let mut missing = Vec::new();
     for argument in command
@@ -161,13 +162,19 @@ fn the_readme_names_every_setting_and_every_reason() {
         if let [default] = argument.get_default_values() {
             row += &format!("`{}` | ", default.to_str().unwrap());
         }
-        if !readme.contains(&row) {
-            missing.push(row);
+        if !settings.contains(&row) {
+            missing.push(format!("deploy/README.md: {row}"));
         }
     }
-    let shown = Refusal::ALL.iter().filter(|refusal| !refusal.is_internal());
-    missing.extend(shown.map(|refusal| refusal.reason().to_owned()).filter(|reason| !readme.contains(reason)));
-    assert_none("the README does not say", missing);
+    let shown = Refusal::ALL.iter().filter(|refusal| !refusal.is_internal()).map(|refusal| refusal.reason());
+    missing.extend(shown.filter(|reason| !reasons.contains(reason)).map(|reason| format!("proto/README.md: {reason}")));
+    assert_none("these are not documented", missing);
+}
+
+#[test]
+fn the_readme_is_for_a_newcomer() {
+    let readme = std::fs::metadata(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    assert!(readme.len() <= 10_000, "README.md has {} bytes: what is more belongs into the document of its own reader", readme.len());
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub enum FormError {
     Pdf(String),
 }
 
-/// The document for machines; the README lists its fields.
+/// The document for machines; proto/README.md lists its fields.
 ///
 /// Amounts are decimal texts, instants RFC 3339 in UTC, what is not said is `null`; the fields always come in the same order.
 ///

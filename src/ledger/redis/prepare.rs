@@ -133,7 +133,11 @@ async fn check_rights(connection: &mut MultiplexedConnection, places: &Places) -
         answer => answer?,
     };
     if !refused.is_empty() {
-        bail!("Redis's user may not do what tollgate needs ({}, with {}); the README has the ACL line", refused.join(", "), places.head);
+        bail!(
+            "Redis's user may not do what tollgate needs ({}, with {}); deploy/README.md has the ACL line",
+            refused.join(", "),
+            places.head
+        );
     }
     if !silenced.is_empty() && !places.partitions.is_empty() && !IS_SILENCE_TOLD.swap(true, Ordering::Relaxed) {
         let commands = silenced.join(", ");

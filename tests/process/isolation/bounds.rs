@@ -13,7 +13,7 @@ use super::metric;
 use crate::service::{Client, PATIENCE, Service, debit, until};
 use crate::support::{RedisServer, temporary_folder};
 
-/// How long a peer may take to say the preface, as the README has it.
+/// How long a peer may take to say the preface, as proto/README.md has it.
 const PREFACE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Waits until the peer closes.

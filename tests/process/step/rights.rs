@@ -11,9 +11,9 @@ use crate::postgres::PostgresServer;
 use crate::service::{Client, Service, debit, until};
 use crate::support::{RedisServer, valkey};
 
-/// The ACL line of the README, by words; its password is SECRET.
+/// The ACL line of deploy/README.md, by words; its password is SECRET.
 fn acl_line() -> Vec<&'static str> {
-    let line = include_str!("../../../README.md").lines().find(|line| line.starts_with("ACL SETUSER tollgate"));
+    let line = include_str!("../../../deploy/README.md").lines().find(|line| line.starts_with("ACL SETUSER tollgate"));
     line.unwrap().split_whitespace().collect()
 }
 
@@ -45,7 +45,7 @@ async fn a_user_that_may_not_publish_charges_and_watches_all_the_same() {
     tokio::time::timeout(Duration::from_secs(20), last).await.expect("the watcher never learnt of the last charge");
 }
 
-/// All that a service does, by a user with the rights of the README and no others.
+/// All that a service does, by a user with the documented rights and no others.
 async fn does_everything_with_the_documented_rights(redis: RedisServer) {
     assert_eq!(redis.command(&acl_line()).trim(), "OK");
     let postgres = PostgresServer::shared();
