@@ -16,6 +16,7 @@ mod store;
 mod test_clock;
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
@@ -23,6 +24,7 @@ use anyhow::Context;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::billing::forms::Fonts;
 use crate::clock::Clock;
 use crate::config::{MetricsListen, ServeOptions};
 use crate::grpc::Health;
@@ -71,6 +73,7 @@ impl App {
         let drain = draining.clone().drop_guard();
         let health = Health::new();
         let store = open(&options, &clock)?;
+        install_fonts(&options.billing.documents.fonts)?;
         let time_zone = options.store.billing_time_zone_name();
         let billing = aggregation::billing(options.billing_url(), &options.billing, time_zone)?;
         let billing = billing.map(|billing| billing.of(store.identity().clone()));
@@ -140,6 +143,15 @@ impl Drop for App {
     fn drop(&mut self) {
         self.request_stop();
     }
+}
+
+/// Takes the fonts that documents are printed with, and says what cannot be printed with them.
+fn install_fonts(folders: &[PathBuf]) -> anyhow::Result<()> {
+    let missing = Fonts::install(folders).context("cannot use the fonts")?.missing_scripts();
+    if !missing.is_empty() {
+        tracing::info!(scripts = missing.join(", "), "no font has letters of these scripts: PDFs print their codes (--fonts)");
+    }
+    Ok(())
 }
 
 /// Opens the ledger, or creates it; refuses a billing store that is another ledger's. Blocks until then, on a thread of its own.

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -65,6 +65,10 @@ pub struct DocumentOptions {
     /// What the numbers of credit notes begin with.
     #[arg(long, env = "TOLLGATE_CREDIT_NOTE_PREFIX", default_value = "CRN-", value_name = "TEXT")]
     pub credit_note_prefix: String,
+    /// Folders with the fonts of PDFs for scripts that the fonts built in do not have (Chinese, Japanese, Korean, Thai and others); may be
+    /// given several times [default: /usr/share/fonts and /usr/local/share/fonts]
+    #[arg(long, env = "TOLLGATE_FONTS", value_delimiter = ':', value_name = "FOLDER")]
+    pub fonts: Vec<PathBuf>,
 }
 
 /// What was set at the start once, and is kept in the billing store now.
@@ -162,7 +166,13 @@ impl FormerOptions {
 
 impl Default for DocumentOptions {
     fn default() -> Self {
-        Self { due_days: 14, invoice_prefix: "INV-".to_owned(), statement_prefix: "STM-".to_owned(), credit_note_prefix: "CRN-".to_owned() }
+        Self {
+            due_days: 14,
+            invoice_prefix: "INV-".to_owned(),
+            statement_prefix: "STM-".to_owned(),
+            credit_note_prefix: "CRN-".to_owned(),
+            fonts: Vec::new(),
+        }
     }
 }
 
@@ -190,6 +200,9 @@ impl BillingOptions {
     pub(super) fn validate(&self) -> anyhow::Result<()> {
         if let Some(url) = &self.billing {
             url.validate()?;
+        }
+        for folder in &self.documents.fonts {
+            anyhow::ensure!(folder.is_dir(), "--fonts {} is no folder that can be read", folder.display());
         }
         self.former.validate()
     }

@@ -97,6 +97,7 @@ pub struct Metrics {
     ahead: Family<PartitionLabels, Gauge<f64, AtomicU64>>,
     serving_ahead: Gauge,
     damaged_records: Counter,
+    letters_without_font: Counter,
     log_dropped: Counter,
     connections: Gauge,
     connections_refused: Counter,
@@ -130,6 +131,7 @@ impl Metrics {
             ahead: Family::default(),
             serving_ahead: Gauge::default(),
             damaged_records: Counter::default(),
+            letters_without_font: Counter::default(),
             log_dropped: Counter::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
@@ -171,6 +173,8 @@ impl Metrics {
             stopped,
         );
         registry.register("tollgate_damaged_records", "Damaged records of accounts that a reading left out", self.damaged_records.clone());
+        let help = "Letters of PDFs that no font has: their codes were printed";
+        registry.register("tollgate_letters_without_font", help, self.letters_without_font.clone());
         registry.register("tollgate_log_lines_dropped", "Lines of the log that stderr did not take", self.log_dropped.clone());
         registry.register("tollgate_connections", "Connections, when one was last accepted", self.connections.clone());
         registry.register(
@@ -279,6 +283,11 @@ impl Metrics {
         self.lag_seconds.get_or_create_owned(&labels).set(lag_millis as f64 / 1000.0);
         self.stopped.get_or_create_owned(&labels).set(i64::from(is_stopped));
         self.owned.get_or_create_owned(&labels).set(i64::from(is_owned));
+    }
+
+    /// A PDF was written with the codes of letters that no font has.
+    pub fn count_letters_without_font(&self, letters: usize) {
+        self.letters_without_font.inc_by(letters as u64);
     }
 
     /// A reading has left out a record that is damaged.

@@ -1,5 +1,7 @@
 //! What is printed: who issues it, and with which tax.
 
+mod scripts;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -19,10 +21,14 @@ struct Paper {
 
 impl Paper {
     fn at(time: &str) -> Self {
+        Self::with(&[], time)
+    }
+
+    fn with(options: &[&str], time: &str) -> Self {
         let folder = temporary_folder();
         std::fs::write(folder.path().join("clock"), time).unwrap();
         let [store, clock] = ["ledger.db", "clock"].map(|name| folder.path().join(name).display().to_string());
-        let service = Service::start(&["--store", &store, "--test-clock", &clock], &[]);
+        let service = Service::start(&[&["--store", &store, "--test-clock", &clock], options].concat(), &[]);
         let operator = Operator::of(&service);
         Self { folder, service, operator }
     }

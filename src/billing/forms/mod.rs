@@ -1,13 +1,15 @@
 //! The forms of a [`Document`]: JSON for machines, CSV of its usage records, a page for the browser and the printer, and a PDF.
 //!
 //! [`sheet`] says what stands on the paper, and is all that page and PDF know of a document: lines, sums, labels and their order are
-//! worked out once, for both. A form is made of the document alone, so that the same document always gives the same bytes.
+//! worked out once, for both. A form is made of the document alone, and a PDF of the fonts besides, so that the same
+//! document always gives the same bytes.
 
 mod charges;
 mod compose;
 mod csv;
 mod dates;
 mod figure;
+mod fonts;
 mod html;
 mod json;
 mod pdf;
@@ -18,6 +20,7 @@ mod texts;
 
 pub use self::csv::{UsageWriter, for_spreadsheet};
 pub use self::figure::Denomination;
+pub use self::fonts::Fonts;
 pub use self::texts::LANGUAGES;
 
 use super::document::Document;
@@ -58,6 +61,14 @@ pub fn json(document: &Document) -> Result<String, FormError> {
 /// If the document's time zone is not known.
 pub fn html(document: &Document) -> Result<String, FormError> {
     html::write(&sheet::Sheet::of(document)?)
+}
+
+/// The letters of a document that no font has: its PDF prints their codes.
+///
+/// # Errors
+/// If the document's time zone is not known.
+pub fn missing_glyphs(document: &Document) -> Result<Vec<char>, FormError> {
+    Fonts::installed()?.missing_glyphs(document)
 }
 
 /// The document as PDF/A-2b, A4.

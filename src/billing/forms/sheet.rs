@@ -192,4 +192,27 @@ impl Sheet {
             format!("{} {}", self.title, self.number)
         }
     }
+
+    /// All that it says, but for its fixed words and figures.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        let parties = [&self.issuer, &self.customer].into_iter().flat_map(PartyBlock::texts);
+        let facts = self.facts.iter().flat_map(|fact| [&fact.label, &fact.value]);
+        let own = [&self.title, &self.number, &self.subtitle, &self.summary.label, &self.summary.note];
+        own.into_iter().chain(parties).chain(facts).chain(self.parts.iter().flat_map(Part::texts)).chain(&self.notes).map(String::as_str)
+    }
+}
+
+impl PartyBlock {
+    fn texts(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.name).chain(&self.address).chain(&self.details)
+    }
+}
+
+impl Part {
+    fn texts(&self) -> impl Iterator<Item = &String> {
+        let groups = || self.table.iter().flat_map(|table| &table.groups);
+        let lines = groups().flat_map(|group| &group.lines).flat_map(|line| [&line.name, &line.description, &line.quantity, &line.unit]);
+        let sums = groups().filter_map(|group| group.subtotal.as_ref()).chain(&self.sums).map(|sum| &sum.label);
+        [&self.heading, &self.introduction].into_iter().chain(groups().map(|group| &group.heading)).chain(lines).chain(sums)
+    }
 }

@@ -40,13 +40,13 @@ const HEADING: Style = Style::new(Face::Bold, 10.5, Ink::Accent);
 
 /// Sets a sheet.
 pub(super) struct Setter<'a> {
-    pub(super) letters: &'a Letters,
+    pub(super) letters: &'a Letters<'a>,
     pub(super) words: &'a Vocabulary,
     pub(super) flow: Flow,
 }
 
 /// The pages of a sheet.
-pub(super) fn set(sheet: &Sheet, letters: &Letters) -> Vec<Vec<Mark>> {
+pub(super) fn set(sheet: &Sheet, letters: &Letters<'_>) -> Vec<Vec<Mark>> {
     let mut setter = Setter { letters, words: &sheet.words, flow: Flow::new(TOP, BOTTOM) };
     setter.letterhead(&sheet.issuer);
     setter.parties(sheet);
@@ -179,7 +179,7 @@ impl Setter<'_> {
 }
 
 /// At the foot of each page who issued it and which page it is; at the head of each but the first what it is.
-fn running_lines(pages: &mut [Vec<Mark>], sheet: &Sheet, letters: &Letters) {
+fn running_lines(pages: &mut [Vec<Mark>], sheet: &Sheet, letters: &Letters<'_>) {
     let count = pages.len();
     let one_line = |text: &str, width: f32| letters.wrap(Face::Regular, text, SMALL.size, width).into_iter().next();
     for (index, page) in pages.iter_mut().enumerate() {

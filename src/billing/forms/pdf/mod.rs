@@ -23,12 +23,16 @@ use self::flow::{Ink, Mark};
 use self::letters::Letters;
 use super::FormError;
 use super::dates::timestamp;
+use super::fonts::{self, Fonts, Region};
 use super::sheet::Sheet;
 use crate::billing::document::Document;
+use crate::telemetry::metrics::metrics;
 
 /// Writes the PDF.
 pub(super) fn write(sheet: &Sheet, document: &Document) -> Result<Vec<u8>, FormError> {
-    let letters = Letters::load()?;
+    let fonts = Fonts::installed()?;
+    report_missing(&fonts.missing_letters(sheet), document);
+    let letters = Letters::of(fonts, Region::of_document(document));
     let pages = layout::set(sheet, &letters);
     let archival = ConfigurationBuilder::new().with_archival_validator(Archival::A2_B).finish();
     let archival = archival.map_err(|error| FormError::Pdf(format!("{error:?}")))?;
@@ -38,13 +42,23 @@ pub(super) fn write(sheet: &Sheet, document: &Document) -> Result<Vec<u8>, FormE
         let mut page = pdf.start_page_with(size.ok_or_else(|| FormError::Pdf("the page has no size".to_owned()))?);
         let mut surface = page.surface();
         for mark in marks {
-            draw(&mut surface, mark, &letters);
+            draw(&mut surface, mark);
         }
         surface.finish();
         page.finish();
     }
     pdf.set_metadata(metadata(sheet, document));
     pdf.finish().map_err(|error| FormError::Pdf(format!("{error:?}")))
+}
+
+/// Says which letters are printed as their codes.
+fn report_missing(letters: &[char], document: &Document) {
+    if letters.is_empty() {
+        return;
+    }
+    metrics().count_letters_without_font(letters.len());
+    let codes = letters.iter().map(|letter| fonts::code(*letter)).collect::<String>();
+    tracing::warn!(number = document.number, account = document.account, %codes, "no font has these letters: their codes are printed");
 }
 
 /// Of the document alone, so that the same document always gives the same bytes.
@@ -64,15 +78,15 @@ fn metadata(sheet: &Sheet, document: &Document) -> Metadata {
     if sheet.issuer.name.is_empty() { metadata } else { metadata.authors(vec![sheet.issuer.name.clone()]) }
 }
 
-fn draw(surface: &mut Surface<'_>, mark: &Mark, letters: &Letters) {
+fn draw(surface: &mut Surface<'_>, mark: &Mark) {
     match mark {
         Mark::Words { x, baseline, size, ink, words } => {
             surface.set_fill(Some(fill(*ink)));
             let mut x = *x;
             for run in words.runs() {
                 let start = Point::from_xy(x, *baseline);
-                surface.draw_glyphs(start, run, letters.font(words.face()).clone(), words.text(), *size, false);
-                x += run.iter().map(|glyph| glyph.x_advance).sum::<f32>() * size;
+                surface.draw_glyphs(start, &run.glyphs, run.font.clone(), words.text(), *size, false);
+                x += run.glyphs.iter().map(|glyph| glyph.x_advance).sum::<f32>() * size;
             }
         }
         Mark::Area { x, y, width, height, ink } => {

@@ -76,7 +76,7 @@ pub(super) fn set(setter: &mut Setter<'_>, part: &Part) {
 }
 
 impl Columns {
-    fn of(table: &Table, amount: Amounts, letters: &Letters, words: &Vocabulary) -> Self {
+    fn of(table: &Table, amount: Amounts, letters: &Letters<'_>, words: &Vocabulary) -> Self {
         let lines = || table.groups.iter().flat_map(|group| &group.lines);
         let widest = |heading: &str, most: f32, text: fn(&Line) -> &str| {
             let ems = lines().map(|line| letters.ems(CELL.face, text(line))).fold(0.0, f32::max);
@@ -99,7 +99,7 @@ impl Columns {
 }
 
 impl Amounts {
-    fn of(part: &Part, letters: &Letters, right: f32) -> Self {
+    fn of(part: &Part, letters: &Letters<'_>, right: f32) -> Self {
         let lines =
             part.table.iter().flat_map(|table| &table.groups).flat_map(|group| &group.lines).map(|line| (Face::Regular, &line.amount));
         let subtotals = part.table.iter().flat_map(|table| &table.groups).filter_map(|group| group.subtotal.as_ref());
@@ -115,7 +115,7 @@ impl Amounts {
     }
 
     /// Sets an amount so that its point stands where all points stand.
-    fn mark(&self, letters: &Letters, figure: &Figure, style: Style, baseline: f32) -> Mark {
+    fn mark(&self, letters: &Letters<'_>, figure: &Figure, style: Style, baseline: f32) -> Mark {
         let whole = letters.ems(style.face, split(figure).0) * style.size;
         Mark::Words { x: self.point - whole, baseline, size: style.size, ink: style.ink, words: letters.words(style.face, &figure.text) }
     }
