@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Row};
 
 use super::chain;
 use super::partitions::{self, Partition};
@@ -39,9 +39,19 @@ impl Billing {
     pub async fn usage_of(&self, account: &str, from: Millis, to: Millis) -> Result<Places, BillingError> {
         let mut connection = self.store.pool().acquire().await?;
         let Some((partition, last)) = chain::end(&mut *connection, account).await? else { return Ok(Places::default()) };
-        let is_usage = |kind: EntryKind| kind.is_charge() || matches!(kind, EntryKind::RefundedBalance | EntryKind::RefundedUnbilled);
+        let is_usage = |kind: EntryKind| kind.is_charge() || kind.is_refund();
         let sequences = chain::sequences(&mut connection, partition, last, (from, to), is_usage).await?;
         Ok(Places { partition, sequences: sequences.into() })
+    }
+
+    /// Where the refunds are that a credit note stands for, in journal order: the one that it was drafted for is the last.
+    pub async fn refunds_of_note(&self, note: i64) -> Result<Places, BillingError> {
+        let sql = "SELECT place FROM uncredited_refunds WHERE note = $1 AND note <> 0 ORDER BY sequence";
+        let rows = sqlx::query(sql).bind(note).fetch_all(self.store.pool()).await?;
+        let earlier = rows.iter().map(|row| Ok(row.try_get::<i64, _>(0)? >> 16)).collect::<Result<VecDeque<_>, sqlx::Error>>()?;
+        // An account's entries are all in one partition.
+        let partition = u16::try_from(note & 0xffff).unwrap_or_default();
+        Ok(Places { partition, sequences: earlier.into_iter().chain([note >> 16]).collect() })
     }
 
     /// The records at the next places.
@@ -83,13 +93,6 @@ pub struct Places {
 }
 
 impl Places {
-    /// That of the entry which a document was drafted for.
-    #[must_use]
-    pub fn of_document(id: i64) -> Self {
-        let partition = u16::try_from(id & 0xffff).unwrap_or_default();
-        Self { partition, sequences: VecDeque::from([id >> 16]) }
-    }
-
     /// Leaves out what is not after a place.
     pub fn skip_to(&mut self, (partition, sequence): (u16, u64)) {
         let behind = self.sequences.partition_point(|place| (self.partition, *place) <= (partition, number(sequence)));

@@ -211,6 +211,12 @@ impl EntryKind {
         matches!(self, Self::ChargedBalance | Self::ChargedUnbilled | Self::ChargedOwnBill)
     }
 
+    /// Whether it gives a charge back: the other usage record.
+    #[must_use]
+    pub fn is_refund(self) -> bool {
+        matches!(self, Self::RefundedBalance | Self::RefundedUnbilled)
+    }
+
     /// Whether it is money that came in, and that can be reversed.
     #[must_use]
     pub fn is_payment(self) -> bool {

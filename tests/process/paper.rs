@@ -254,7 +254,10 @@ async fn a_credit_note_is_about_its_refund_and_pays_its_own_invoice_first() {
         let number = note["number"].as_str().unwrap();
         let rows = paper.operator.run(&format!("invoice csv {number} --file -")).output;
         let rows: Vec<&str> = rows.lines().collect();
-        assert!(rows.len() == 2 && rows[1].contains(",refund,") && rows[1].contains(",-10.00,") && rows[1].ends_with(",july"), "{rows:?}");
+        assert!(
+            rows.len() == 2 && rows[1].contains(",refund,") && rows[1].contains(",-10.00,") && rows[1].ends_with(",july,-10.00"),
+            "{rows:?}"
+        );
         let page = paper.operator.run(&format!("invoice html {number} --file -")).output;
         assert!(
             page.contains("<dt>Date of the refund</dt><dd><bdi>5 August 2026</bdi>") && !page.contains("nothing for you to do"),

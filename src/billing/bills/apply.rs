@@ -164,6 +164,19 @@ struct MadeRefund {
     refund: Refund,
 }
 
+/// A refund of a billed charge that nothing was credited for: its account and the charge's bill, its number and place, and itself.
+#[derive(Debug)]
+struct Uncredited {
+    account: String,
+    bill: u32,
+    sequence: i64,
+    place: i64,
+    refund: Refund,
+    /// The credit note that it stands on; 0: none yet.
+    note: i64,
+    is_changed: bool,
+}
+
 /// An allocation to be written: its account, the number of the entry that led to it, when, and itself.
 #[derive(Debug)]
 struct MadeAllocation {
@@ -185,6 +198,8 @@ struct Desk {
     documents: HashMap<(String, u32), i64>,
     made: Vec<Made>,
     made_refunds: Vec<MadeRefund>,
+    /// Those that stand on no note yet, and those of these records.
+    uncredited: Vec<Uncredited>,
     adjustments: HashMap<(String, u32), Vec<Adjustment>>,
     /// Account, bill, number there, and itself.
     made_adjustments: Vec<(String, u32, i64, Adjustment)>,
@@ -261,11 +276,17 @@ impl Desk {
             amount: entry.amount,
             ..Credit::default()
         };
-        // What is given back of a bill pays that bill first.
-        let own = self.documents.get(&(entry.account.clone(), bill_of_charge(entry))).copied();
-        let own = own.filter(|_| entry.kind == EntryKind::RefundedBalance);
+        // What is given back of a billed charge pays the invoice that billed it first. What was deducted as prepaid was billed by none.
+        let own =
+            if self.gives_back_billed(entry) { self.documents.get(&(entry.account.clone(), bill_of_charge(entry))).copied() } else { None };
         let allocations = self.account(entry).receivables.credit(credit, own, &entry.note.invoices);
         self.allocated(entry, allocations);
+    }
+
+    /// Whether an entry is the refund of a charge that a bill holds as an item to buy.
+    fn gives_back_billed(&self, entry: &Entry) -> bool {
+        let charge = (entry.account.clone(), entry.refers_to.clone(), bill_of_charge(entry));
+        entry.kind == EntryKind::RefundedBalance && self.charges.get(&charge).is_some_and(|charge| charge.kind != EntryKind::ChargedBalance)
     }
 
     /// Keeps a correction, with its reason, for its bill.
@@ -290,9 +311,13 @@ impl Desk {
         self.refunds.entry(key).or_default().push(refund.clone());
         let (account, sequence) = (entry.account.clone(), number(entry.account_sequence));
         self.made_refunds.push(MadeRefund { account, bill: entry.bill, sequence, refund: refund.clone() });
-        let is_of_bill = |charge: &Charge| entry.kind == EntryKind::RefundedBalance && charge.kind != EntryKind::ChargedBalance;
-        // A credit note of nothing is none.
-        if !charge.as_ref().is_some_and(is_of_bill) || entry.amount == 0 {
+        if !self.gives_back_billed(entry) {
+            return Ok(());
+        }
+        // A credit note of nothing is none: what was given back stands on the bill's next one.
+        let (account, place) = (entry.account.clone(), document_id(record));
+        if entry.amount == 0 {
+            self.uncredited.push(Uncredited { account, bill, sequence, place, refund, note: 0, is_changed: true });
             return Ok(());
         }
         let Some(refers_to) = self.documents.get(&(entry.account.clone(), bill)).copied() else {
@@ -305,15 +330,22 @@ impl Desk {
                 "bill {bill} of account {account} has no document, though a charge of it was refunded"
             )));
         };
+        let mut uncredited = Vec::new();
+        let of_bill = |one: &&mut Uncredited| one.note == 0 && one.bill == bill && one.account == account;
+        for earlier in self.uncredited.iter_mut().filter(of_bill) {
+            (earlier.note, earlier.is_changed) = (place, true);
+            uncredited.push(earlier.refund.clone());
+        }
         let note = CreditNote {
-            account: entry.account.clone(),
+            account,
             denomination: self.account(entry).denomination.clone(),
             bill,
             refund,
+            uncredited,
             credited: entry.amount,
             reason: entry.note.reason.clone(),
         };
-        self.made.push(Made { id: document_id(record), refers_to, draft: note.draft() });
+        self.made.push(Made { id: place, refers_to, draft: note.draft() });
         Ok(())
     }
 

@@ -294,6 +294,12 @@ impl Total {
 }
 
 impl Refund {
+    /// On a credit note: what is given back is above zero.
+    fn line_of_note(&self) -> Item {
+        let (subject, amount, time) = (self.subject.clone(), self.amount, self.time);
+        Total { kind: self.kind, subject, amount, count: 1, first_at: time, last_at: time }.line()
+    }
+
     fn line(&self) -> Item {
         let Subject { category, item, unit, quantity, description } = self.subject.clone();
         let quantity = if quantity.is_empty() || quantity == "0" { quantity } else { format!("-{quantity}") };
@@ -411,6 +417,8 @@ pub struct CreditNote {
     pub bill: u32,
     /// The refund: what was taken off the charge.
     pub refund: Refund,
+    /// Earlier refunds of the bill that nothing was credited for, and that stand on no note yet.
+    pub uncredited: Vec<Refund>,
     /// What is credited, in minor units.
     pub credited: i64,
     /// Why.
@@ -424,12 +432,9 @@ impl CreditNote {
         let Self { denomination, account, bill, refund, .. } = self;
         let period = [refund.time, refund.time];
         let mut document = denomination.blank(DocumentKind::CreditNote, Cause::Refund, account, *bill, period);
-        let subject = refund.subject.clone();
-        let (amount, time) = (refund.amount, refund.time);
-        let total = Total { kind: refund.kind, subject, amount, count: 1, first_at: time, last_at: time };
-        document.items = vec![total.line()];
-        document.items_total = amount;
-        document.rounding = self.credited - amount;
+        document.items = std::iter::once(refund).chain(&self.uncredited).map(Refund::line_of_note).collect();
+        document.items_total = added(document.items.iter().map(|item| item.amount));
+        document.rounding = self.credited - document.items_total;
         document.total = self.credited;
         document.reason.clone_from(&self.reason);
         Draft { document, held_reason: String::new() }

@@ -43,11 +43,13 @@ pub async fn forget(connection: &mut AnyConnection, record: &Record) -> Result<(
         let query = sqlx::query(AssertSqlSafe(sql)).bind(entry.amount).bind(account.to_owned()).bind(entry.refers_to.clone());
         query.execute(&mut *connection).await?;
     }
-    for table in ["allocations", "credits", "refunds", "adjustments"] {
+    for table in ["allocations", "credits", "refunds", "adjustments", "uncredited_refunds"] {
         let sql = format!("DELETE FROM {table} WHERE account = $1 AND sequence = $2");
         sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).bind(sequence).execute(&mut *connection).await?;
     }
     if record.may_draft() {
+        let sql = "UPDATE uncredited_refunds SET note = 0 WHERE note = $1 AND note <> 0";
+        sqlx::query(sql).bind(document_id(record)).execute(&mut *connection).await?;
         for (table, column) in [("drafts", "document"), ("payables", "document"), ("documents", "id")] {
             let sql = format!("DELETE FROM {table} WHERE {column} = $1");
             sqlx::query(AssertSqlSafe(sql)).bind(document_id(record)).execute(&mut *connection).await?;

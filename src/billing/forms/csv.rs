@@ -2,6 +2,7 @@
 //!
 //! Every value is written as it is, so that an importer gets back what was recorded; for spreadsheets, text that one would take for a
 //! formula is marked as text. Charges are positive and refunds negative, so that the column of amounts adds up to the items of the bill.
+//! What was credited for a refund has a column of its own: of a charge that was billed, that is in minor units.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -15,7 +16,7 @@ use crate::domain::account::Category;
 use crate::domain::entry::{Entry, EntryKind};
 
 /// The columns. `id` is "partition-sequence": unique, and the same in every export, so that an importer can tell what it has already.
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 16] = [
     "id",
     "account",
     "time",
@@ -31,6 +32,7 @@ const COLUMNS: [&str; 15] = [
     "attributes",
     "occurred_at",
     "refers_to",
+    "credited",
 ];
 
 /// Writes usage records (charges and refunds) as CSV with a header, RFC 4180 with line feeds.
@@ -66,6 +68,7 @@ impl<W: Write> UsageWriter<W> {
         let note = &entry.note;
         let (id, time) = (format!("{partition}-{sequence}"), timestamp(entry.time).to_string());
         let (amount, attributes) = (denomination.plain(signed_amount(entry)), attributes(&note.attributes)?);
+        let credited = if entry.kind.is_refund() { denomination.plain(-entry.amount) } else { String::new() };
         let occurred_at = note.occurred_at.map(|at| timestamp(at).to_string()).unwrap_or_default();
         let text = |text| if self.is_for_spreadsheets { for_spreadsheet(text) } else { Cow::Borrowed(text) };
         let row: [Cow<'_, str>; COLUMNS.len()] = [
@@ -85,6 +88,7 @@ impl<W: Write> UsageWriter<W> {
             text(&attributes),
             occurred_at.into(),
             text(&entry.refers_to),
+            credited.into(),
         ];
         self.rows.write_record(row.iter().map(|field| field.as_bytes()))?;
         Ok(())
@@ -99,12 +103,9 @@ impl<W: Write> UsageWriter<W> {
     }
 }
 
-/// What the record adds to its bill.
+/// What the record adds to the lines of its document: a refund what it takes off its charge, whatever is credited for that.
 fn signed_amount(entry: &Entry) -> i64 {
-    match entry.kind {
-        EntryKind::RefundedBalance | EntryKind::RefundedUnbilled => -entry.amount,
-        _ => entry.amount,
-    }
+    if entry.kind.is_refund() { -entry.taken_off() } else { entry.amount }
 }
 
 /// A refund is one, whatever it was taken from; so is a charge.
@@ -205,6 +206,7 @@ mod tests {
             "call-1",
             r#"{"to":"+49 30","cell":"a\"b"}"#,
             "2026-11-02T23:59:59Z",
+            "",
             "",
         ];
         let found: Vec<&str> = row.iter().collect();

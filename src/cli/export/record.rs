@@ -9,7 +9,7 @@ use crate::cli::output::{instant, instant_json};
 use crate::grpc::v1::{EntryKind, UsageRecord};
 
 /// The columns of the CSV.
-pub const COLUMNS: [&str; 18] = [
+pub const COLUMNS: [&str; 19] = [
     "record_id",
     "account_id",
     "type",
@@ -28,6 +28,7 @@ pub const COLUMNS: [&str; 18] = [
     "occurred_at",
     "attributes",
     "kind",
+    "credited",
 ];
 
 /// A record as one JSON object.
@@ -53,6 +54,7 @@ pub fn plain(record: &UsageRecord) -> Value {
         "unit": usage.unit,
         "occurred_at": instant_json(usage.occurred_at),
         "attributes": usage.attributes,
+        "credited": record.credited.as_ref().map(|credited| &credited.amount),
     })
 }
 
@@ -96,6 +98,7 @@ pub fn csv_row(record: &UsageRecord, is_for_spreadsheets: bool) -> [String; COLU
         time(usage.occurred_at),
         text(&attributes),
         kind_name(record.kind()),
+        record.credited.clone().unwrap_or_default().amount,
     ]
 }
 

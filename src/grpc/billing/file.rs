@@ -7,7 +7,7 @@ use tonic::Status;
 use super::read;
 use crate::billing::document::{Document, DocumentKind};
 use crate::billing::forms::{self, Denomination, UsageWriter};
-use crate::billing::{Billing, Places, Record, StoredDocument};
+use crate::billing::{Billing, Record, StoredDocument};
 use crate::domain::entry::Entry;
 use crate::grpc::front::Front;
 use crate::grpc::wire::Position;
@@ -57,8 +57,8 @@ async fn usage(billing: &Billing, stored: &StoredDocument, is_for_spreadsheets: 
     let denomination = Denomination { currency: currency.clone(), decimals: *decimals, minor_digits: *minor_digits };
     let mut rows = UsageWriter::new(Vec::new(), is_for_spreadsheets).map_err(|error| status::no_form(&error))?;
     let found = match document.kind {
-        // A credit note is about its refund, whatever bill that falls into.
-        DocumentKind::CreditNote => Ok(Places::of_document(stored.id)),
+        // A credit note is about its refunds, whatever bill they fall into.
+        DocumentKind::CreditNote => billing.refunds_of_note(stored.id).await,
         // The bill's last entry may have been accepted at the very instant of its cut.
         _ => billing.usage_of(&document.account, document.period_from, document.period_to + 1).await,
     };

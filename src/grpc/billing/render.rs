@@ -6,7 +6,6 @@ use crate::billing::partitions::Partition;
 use crate::billing::suggestion::{Basis, Suggestion, of_category};
 use crate::billing::{AccountReceivables, DocumentState, MonthOfCharges, Record, Reopened, StoredDocument};
 use crate::domain::account::{Account, Category, Millis};
-use crate::domain::entry::EntryKind;
 use crate::domain::money::format_units;
 use crate::grpc::v1;
 use crate::grpc::wire::listing;
@@ -215,12 +214,14 @@ fn month(month: &MonthOfCharges, counted: i64, account: &Account) -> v1::MonthOf
 
 /// A usage record of an account.
 #[must_use]
-pub fn usage_record(mut record: Record, account: &Account) -> v1::UsageRecord {
-    // Charges are positive, refunds negative, so that amounts add up.
-    if matches!(record.entry.kind, EntryKind::RefundedBalance | EntryKind::RefundedUnbilled) {
-        record.entry.amount = -record.entry.amount;
-    }
+pub fn usage_record(record: Record, account: &Account) -> v1::UsageRecord {
     let account_id = record.entry.account.clone();
+    let money = |units| Some(money(account, units));
+    // Charges are positive, refunds negative, so that amounts add up.
+    let (amount, credited) = match record.entry.kind.is_refund() {
+        true => (money(-record.entry.taken_off()), money(-record.entry.amount)),
+        false => (money(record.entry.amount), None),
+    };
     let entry = listing::entry(account, record.partition, record.sequence, record.entry);
     v1::UsageRecord {
         record_id: entry.entry_id,
@@ -230,9 +231,10 @@ pub fn usage_record(mut record: Record, account: &Account) -> v1::UsageRecord {
         accepted_at: entry.accepted_at,
         mode: entry.mode,
         bill_number: entry.bill_number,
-        amount: entry.amount,
+        amount,
         refers_to: entry.refers_to,
         usage: entry.usage,
+        credited,
     }
 }
 

@@ -54,6 +54,7 @@ pub fn entry(account: &Account, partition: u16, sequence: u64, entry: Entry) -> 
     let money = |units| Some(money(account, units));
     let is_by_hand = !entry.note.actor.is_empty() || !entry.note.reason.is_empty();
     let is_usage = entry.kind.is_charge() || matches!(entry.kind, EntryKind::Reserved);
+    let taken_off = entry.kind.is_refund().then(|| money(entry.taken_off())).flatten();
     let note = entry.note;
     v1::Entry {
         entry_id: format!("{partition}-{sequence}"),
@@ -70,6 +71,7 @@ pub fn entry(account: &Account, partition: u16, sequence: u64, entry: Entry) -> 
         unbilled_after: money(entry.unbilled),
         reserved_after: money(entry.reserved),
         refers_to: entry.refers_to,
+        taken_off,
         operator: is_by_hand.then_some(v1::Operator { actor: note.actor, reason: note.reason }),
         usage: is_usage.then_some(v1::Usage {
             item: note.item,

@@ -149,6 +149,7 @@ pub fn release(decided: &Decided) -> v1::ReleaseResponse {
 pub fn refund(decided: &Decided) -> v1::RefundResponse {
     v1::RefundResponse {
         refunded: decided.money(decided.decision.amount),
+        credited: decided.money(decided.decision.amount + decided.decision.credit_rounding),
         credit: decided.credit(),
         replayed: decided.outcome.replayed,
         advice: Vec::new(),

@@ -7,7 +7,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::super::allocate::{Allocation, Credit, Payable};
 use super::super::draft::{Denomination, Refund, Subject, Total};
-use super::{BillEnd, Charge, Desk, Wanted};
+use super::{BillEnd, Charge, Desk, Uncredited, Wanted};
 use crate::billing::BillingError;
 use crate::billing::aggregate::step::totals_of;
 use crate::billing::document::Adjustment;
@@ -48,6 +48,12 @@ const CREDITS_BY_REQUEST: Table =
 const ALLOCATIONS: Table = Table { name: "allocations", columns: &[("account", Type::Text), ("credit", Type::Number)], on_conflict: "" };
 
 const REFUNDS: Table = Table { name: "refunds", columns: &[("account", Type::Text), ("bill", Type::Number)], on_conflict: "" };
+
+const UNCREDITED: Table = Table {
+    name: "(SELECT * FROM uncredited_refunds WHERE note = 0) AS waiting",
+    columns: &[("account", Type::Text), ("bill", Type::Number)],
+    on_conflict: "",
+};
 
 const ADJUSTMENTS: Table = Table { name: "adjustments", columns: &[("account", Type::Text), ("bill", Type::Number)], on_conflict: "" };
 
@@ -216,7 +222,7 @@ async fn load_adjustments(connection: &mut AnyConnection, dialect: Dialect, desk
 }
 
 async fn load_refunds(connection: &mut AnyConnection, dialect: Dialect, wanted: &Wanted<'_>, desk: &mut Desk) -> Result<(), BillingError> {
-    let is_refund = |total: &Total| matches!(total.kind, EntryKind::RefundedBalance | EntryKind::RefundedUnbilled);
+    let is_refund = |total: &Total| total.kind.is_refund();
     let with_refunds = desk.totals.iter().filter(|(_, totals)| totals.iter().any(is_refund));
     let keys: Vec<Vec<Value<'_>>> =
         with_refunds.map(|((account, bill), _)| vec![account.clone().into(), i64::from(*bill).into()]).collect();
@@ -245,6 +251,24 @@ async fn load_refunds(connection: &mut AnyConnection, dialect: Dialect, wanted: 
     for row in DOCUMENTS.find(connection, dialect, "*", &pairs(&wanted.credited)).await? {
         desk.documents.insert((row.try_get("account")?, narrow(&row, "bill")?), row.try_get("id")?);
     }
+    for row in UNCREDITED.find(connection, dialect, "*", &pairs(&wanted.credited)).await? {
+        desk.uncredited.push(Uncredited {
+            account: row.try_get("account")?,
+            bill: narrow(&row, "bill")?,
+            sequence: row.try_get("sequence")?,
+            place: row.try_get("place")?,
+            refund: Refund {
+                kind: EntryKind::RefundedBalance,
+                charge: None,
+                subject: subject(&row)?,
+                amount: row.try_get("amount")?,
+                time: row.try_get("time")?,
+            },
+            note: 0,
+            is_changed: false,
+        });
+    }
+    desk.uncredited.sort_by_key(|one| one.sequence);
     Ok(())
 }
 
@@ -257,14 +281,18 @@ fn refund(row: &AnyRow) -> Result<Refund, BillingError> {
     Ok(Refund {
         kind: coded(row, "kind", EntryKind::from_number)?,
         charge: EntryKind::from_number(charge),
-        subject: Subject {
-            category: category(row)?,
-            item: row.try_get("item")?,
-            unit: row.try_get("unit")?,
-            quantity: row.try_get("quantity")?,
-            description: row.try_get("description")?,
-        },
+        subject: subject(row)?,
         amount: row.try_get("amount")?,
         time: row.try_get("time")?,
+    })
+}
+
+fn subject(row: &AnyRow) -> Result<Subject, BillingError> {
+    Ok(Subject {
+        category: category(row)?,
+        item: row.try_get("item")?,
+        unit: row.try_get("unit")?,
+        quantity: row.try_get("quantity")?,
+        description: row.try_get("description")?,
     })
 }

@@ -87,6 +87,25 @@ const REFUNDS: Table = Table {
     on_conflict: "",
 };
 
+const UNCREDITED: Table = Table {
+    name: "uncredited_refunds",
+    columns: &[
+        ("account", Type::Text),
+        ("bill", Type::Number),
+        ("sequence", Type::Number),
+        ("place", Type::Number),
+        ("note", Type::Number),
+        ("category", Type::Number),
+        ("item", Type::Text),
+        ("unit", Type::Text),
+        ("quantity", Type::Text),
+        ("description", Type::Text),
+        ("amount", Type::Number),
+        ("time", Type::Number),
+    ],
+    on_conflict: "ON CONFLICT (account, bill, sequence) DO UPDATE SET note = excluded.note",
+};
+
 const ADJUSTMENTS: Table = Table {
     name: "adjustments",
     columns: &[
@@ -141,6 +160,24 @@ pub(super) async fn write(connection: &mut AnyConnection, dialect: Dialect, desk
         ]
     });
     REFUNDS.insert(connection, dialect, refunds).await?;
+    let uncredited = desk.uncredited.iter().filter(|one| one.is_changed).map(|one| {
+        let subject = &one.refund.subject;
+        vec![
+            one.account.as_str().into(),
+            i64::from(one.bill).into(),
+            one.sequence.into(),
+            one.place.into(),
+            one.note.into(),
+            subject.category.map_or(0, |category| category as i64).into(),
+            subject.item.as_str().into(),
+            subject.unit.as_str().into(),
+            subject.quantity.as_str().into(),
+            subject.description.as_str().into(),
+            one.refund.amount.into(),
+            one.refund.time.into(),
+        ]
+    });
+    UNCREDITED.insert(connection, dialect, uncredited).await?;
     let adjustments = desk.made_adjustments.iter().map(|(account, bill, sequence, adjustment)| {
         vec![
             account.as_str().into(),
