@@ -6,11 +6,14 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/table.rs"]
+mod table;
 
 mod bounds;
 mod commands;
 mod invariants;
 mod reference;
+mod tables;
 mod torn;
 
 use std::sync::Arc;
