@@ -139,7 +139,7 @@ impl Stage<'_> {
                 Amount::TakenOff => refund.unwrap().taken_off(),
                 Amount::Credited => refund.unwrap().amount,
                 Amount::Rounded => rounded(EntryKind::Rounded),
-                Amount::AmountDueRounded => rounded(EntryKind::AmountDueRounded),
+                Amount::DueRounded => rounded(EntryKind::AmountDueRounded),
             };
             assert_eq!(found, quote(expected).to_units(account.decimals).unwrap(), "{place}\n    line {}: {}", claim.line, claim.sentence);
         }

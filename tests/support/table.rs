@@ -71,7 +71,7 @@ pub enum Amount {
     Credited,
     /// What the last step has rounded: the bill's sum, and what was due.
     Rounded,
-    AmountDueRounded,
+    DueRounded,
 }
 
 const AMOUNTS: [(&str, Amount); 7] = [
@@ -81,7 +81,7 @@ const AMOUNTS: [(&str, Amount); 7] = [
     ("taken off ", Amount::TakenOff),
     ("credited ", Amount::Credited),
     ("rounded ", Amount::Rounded),
-    ("amount due rounded ", Amount::AmountDueRounded),
+    ("amount due rounded ", Amount::DueRounded),
 ];
 
 /// Reads a table.
