@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use bills::documents::{DocumentFilter, DocumentState, StoredDocument};
 pub use bills::history::{MonthBill, MonthOfCharges};
-pub use bills::receivables::{AccountReceivables, Allocation, Reopened};
+pub use bills::receivables::{AccountReceivables, Allocation, JournalPosition, Reopened};
 pub use error::BillingError;
 pub use queries::Places;
 pub use record::Record;

@@ -153,6 +153,14 @@ impl Store {
         })
     }
 
+    /// Begins a transaction that only reads: all of it sees the store as it is at one instant.
+    pub async fn begin_reading(&self) -> Result<Transaction<'static, Any>, BillingError> {
+        Ok(match self.dialect {
+            Dialect::Postgres => self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
+            Dialect::Sqlite => self.pool.begin().await?,
+        })
+    }
+
     /// An expression for the database's own time, in milliseconds: what leases are measured by, because all processes share it.
     #[must_use]
     pub fn now_sql(&self) -> &'static str {

@@ -11,4 +11,5 @@ pub mod command;
 pub mod entry;
 pub mod money;
 pub mod outcome;
+pub mod payment;
 pub mod rules;

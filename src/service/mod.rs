@@ -4,4 +4,5 @@ pub mod aggregation;
 pub mod backup;
 pub mod error;
 pub mod issuing;
+pub mod receivables;
 pub mod refunds;

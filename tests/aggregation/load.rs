@@ -31,6 +31,7 @@ pub struct Load {
     sent: u64,
     charges: Vec<(String, String)>,
     reservations: Vec<(String, String)>,
+    payments: Vec<(String, String)>,
 }
 
 /// A ledger on a Redis, by a clock that stands until it is moved.
@@ -60,6 +61,7 @@ impl Load {
             sent: 0,
             charges: Vec::new(),
             reservations: Vec::new(),
+            payments: Vec::new(),
         };
         load.set_clock(START);
         for (number, id) in load.accounts.clone().into_iter().enumerate() {
@@ -132,7 +134,7 @@ impl Load {
         };
         let debit = |reservation, then| Action::Debit(Debit { amount, category, reservation, then, excess: Excess::AlreadyConsumed });
         let by_hand = Note { actor: "eve".into(), reason: "goodwill".into(), ..Note::default() };
-        let command = match self.random.random_range(0..20) {
+        let command = match self.random.random_range(0..24) {
             0..10 => {
                 let command = self.command(&account, debit(None, Then::Settle), note);
                 self.charges.push((account, command.request_id.clone()));
@@ -161,6 +163,22 @@ impl Load {
             18 => {
                 let mode = if self.random.random() { Mode::Prepaid } else { Mode::Postpaid };
                 self.command(&account, Action::Convert { mode, limit: LimitChange::default(), allow_unusable: true }, by_hand)
+            }
+            20 => {
+                let amount = Quote::new(self.random.random_range(1..1_500), 2);
+                let command = self.command(&account, Action::RecordPayment { amount, invoices: Vec::new() }, by_hand);
+                self.payments.push((account, command.request_id.clone()));
+                command
+            }
+            21 => {
+                let (account, original) = self.payments.choose(&mut self.random)?.clone();
+                let amount = self.random.random::<bool>().then(|| Quote::new(self.random.random_range(1..500), 2));
+                self.command(&account, Action::ReversePayment(Undo::of(original, amount)), by_hand)
+            }
+            22 => self.command(&account, Action::WriteOff { amount: None }, by_hand),
+            23 => {
+                let amount = Quote::new(self.random.random_range(1..300), 2);
+                self.command(&account, Action::Withdraw { amount }, by_hand)
             }
             _ => {
                 let name = Some(format!("Renamed {}", self.sent));

@@ -16,6 +16,7 @@ mod idle;
 mod kills;
 mod load;
 mod process;
+mod receivables;
 mod recovery;
 mod stops;
 

@@ -1,8 +1,11 @@
 //! What pays what: the open invoices of one account, and the credits that pay them. Pure.
 //!
-//! At every instant `balance = unallocated - open`: what was paid in beyond all invoices, less what the invoices lack. A debt that no
-//! invoice holds (a prepaid account living on its limit) makes `unallocated` negative. Credits pay in whole minor units of the currency, so
-//! what is open of an invoice always is one; what a credit has beyond them is unallocated while an invoice is open.
+//! At every instant `balance = set aside + free - open`: what operators took off invoices and no automatic allocation uses, and what else
+//! was paid in beyond all invoices, less what the invoices lack. A debt that no invoice holds (a prepaid account living on its limit) makes
+//! `free` negative. Credits pay in whole minor units of the currency, so what is open of an invoice always is one; what a credit has beyond
+//! them is free while an invoice is open. What operators do by hand is in [`by_hand`].
+
+pub mod by_hand;
 
 use crate::domain::account::Millis;
 
@@ -41,6 +44,8 @@ pub struct Credit {
     pub allocated: i64,
     /// What of it was taken back.
     pub reversed: i64,
+    /// What of it an operator took off invoices: only an operator has it pay again.
+    pub set_aside: i64,
     /// Whether the store does not have it so yet.
     pub is_changed: bool,
 }
@@ -50,6 +55,11 @@ impl Credit {
     #[must_use]
     pub fn rest(&self) -> i64 {
         self.amount - self.allocated - self.reversed
+    }
+
+    /// What of it may pay invoices by itself.
+    fn free(&self) -> i64 {
+        self.rest() - self.set_aside
     }
 }
 
@@ -84,6 +94,18 @@ impl Receivables {
         self.invoices.iter().map(|invoice| invoice.open).sum()
     }
 
+    /// What operators have set aside.
+    #[must_use]
+    pub fn set_aside(&self) -> i64 {
+        self.credits.iter().map(|credit| credit.set_aside).sum()
+    }
+
+    /// What was paid in beyond all invoices and may pay the next ones; below zero: a debt that no invoice holds.
+    #[must_use]
+    pub fn free(&self, balance: i64) -> i64 {
+        balance + self.open() - self.set_aside()
+    }
+
     /// Takes in a credit: it pays its own invoice first, if it has one, then the named ones, then the oldest.
     pub fn credit(&mut self, credit: Credit, own: Option<i64>, named: &[String]) -> Vec<Allocation> {
         let mut order: Vec<usize> = Vec::new();
@@ -113,6 +135,7 @@ impl Receivables {
             let sequence = credit.sequence;
             let mut left = amount - credit.rest().clamp(0, amount);
             credit.reversed += amount;
+            credit.set_aside = credit.set_aside.min(credit.rest().max(0));
             credit.is_changed = true;
             for place in self.oldest_first().into_iter().rev() {
                 let Some(invoice) = self.invoices.get_mut(place) else { continue };
@@ -150,13 +173,24 @@ impl Receivables {
         self.pay_by_rests(self.invoices.len() - 1, credit_applied)
     }
 
-    /// What is unallocated pays what is open, if there is both.
+    /// Takes in a withdrawal: what was set aside is paid out only where nothing else is left.
+    pub fn pay_out(&mut self, amount: i64, balance: i64) {
+        let mut left = (-self.free(balance)).clamp(0, amount.max(0));
+        for credit in self.credits.iter_mut().rev() {
+            let part = credit.set_aside.min(left);
+            if part > 0 {
+                (credit.set_aside, credit.is_changed) = (credit.set_aside - part, true);
+                left -= part;
+            }
+        }
+    }
+
+    /// What is free pays what is open, if there is both.
     fn settle(&mut self, balance: i64) -> Vec<Allocation> {
         let mut allocations = Vec::new();
         for place in self.oldest_first() {
-            let unallocated = balance + self.open();
             let open = self.invoices.get(place).map_or(0, |invoice| invoice.open);
-            let payable = self.payable(unallocated, open);
+            let payable = self.payable(self.free(balance), open);
             if payable > 0 {
                 allocations.extend(self.pay_by_rests(place, payable));
             }
@@ -184,7 +218,7 @@ impl Receivables {
     /// Pays an invoice by a credit: as much as the credit has, the invoice lacks, and `left` says.
     fn pay(&mut self, credit: usize, invoice: usize, left: &mut i64) -> Option<Allocation> {
         let (credit, invoice) = (self.credits.get_mut(credit)?, self.invoices.get_mut(invoice)?);
-        let amount = credit.rest().min(invoice.open).min(*left);
+        let amount = credit.free().min(invoice.open).min(*left);
         if amount <= 0 {
             return None;
         }

@@ -19,6 +19,7 @@ use crate::billing::record::{Record, number};
 use crate::billing::store::Dialect;
 use crate::domain::account::{Millis, Mode};
 use crate::domain::entry::{Entry, EntryKind};
+use crate::domain::payment::PaymentDetails;
 
 /// Takes in records, in journal order, after their entries, totals and accounts were written in the same transaction. The records of
 /// one command must come together: a cut and the rounding that belongs to it.
@@ -87,7 +88,8 @@ impl<'a> Wanted<'a> {
                 EntryKind::ToppedUp | EntryKind::PaymentRecorded | EntryKind::WrittenOff => {}
                 EntryKind::Adjusted => {}
                 EntryKind::NotItemized | EntryKind::NotItemizedUnbilled => {}
-                EntryKind::Converted if entry.mode == Mode::Postpaid => {}
+                // They move what is due and on no document.
+                EntryKind::Converted | EntryKind::Withdrawn | EntryKind::AmountDueRounded => {}
                 EntryKind::PaymentReversed | EntryKind::WriteOffReversed => {
                     wanted.reversed.insert((account, &entry.refers_to));
                     wanted.payers.insert(account);
@@ -142,6 +144,10 @@ struct BillEnd {
 #[derive(Debug, Default)]
 struct Ledger {
     denomination: Denomination,
+    /// As it is after all that is taken in now.
+    mode: Option<Mode>,
+    /// As it is after all that is taken in now.
+    balance: i64,
     end: BillEnd,
     receivables: Receivables,
 }
@@ -186,6 +192,18 @@ struct MadeAllocation {
     allocation: Allocation,
 }
 
+/// What a credit says of itself.
+#[derive(Clone, Debug)]
+struct Credited {
+    kind: EntryKind,
+    /// The place of its entry in the journal.
+    entry: i64,
+    details: PaymentDetails,
+    received_at: Millis,
+    actor: String,
+    reason: String,
+}
+
 /// All that is worked on at once.
 #[derive(Debug, Default)]
 struct Desk {
@@ -204,6 +222,8 @@ struct Desk {
     /// Account, bill, number there, and itself.
     made_adjustments: Vec<(String, u32, i64, Adjustment)>,
     made_allocations: Vec<MadeAllocation>,
+    /// What new credits say of themselves, by account and number.
+    made_credits: HashMap<(String, i64), Credited>,
     /// Whether there are bills that are not known.
     has_gap: bool,
 }
@@ -218,24 +238,25 @@ impl Desk {
     fn take(&mut self, record: &Record, rounding: Rounding) -> Result<(), BillingError> {
         let entry = &record.entry;
         match entry.kind {
-            EntryKind::ToppedUp | EntryKind::PaymentRecorded | EntryKind::WrittenOff => self.credit(entry),
+            EntryKind::ToppedUp | EntryKind::PaymentRecorded | EntryKind::WrittenOff => self.credit(record),
             EntryKind::Adjusted => {
                 self.adjustment(entry);
                 if entry.amount > 0 {
-                    self.credit(entry);
+                    self.credit(record);
                 }
             }
             EntryKind::RefundedBalance => {
                 self.refund(record)?;
-                self.credit(entry);
+                self.credit(record);
             }
+            EntryKind::Withdrawn => self.account(entry).receivables.pay_out(entry.amount, entry.balance),
             EntryKind::RefundedUnbilled => self.refund(record)?,
             EntryKind::PaymentReversed | EntryKind::WriteOffReversed => {
                 let receivables = &mut self.account(entry).receivables;
                 let allocations = receivables.reverse(&entry.refers_to, entry.amount, entry.balance);
                 self.allocated(entry, allocations);
             }
-            EntryKind::NotItemized | EntryKind::NotItemizedUnbilled => self.pass_gap(entry),
+            EntryKind::NotItemized | EntryKind::NotItemizedUnbilled => self.pass_gap(record),
             EntryKind::Converted if entry.mode == Mode::Postpaid => {
                 let end = &mut self.account(entry).end;
                 (end.converted_bill, end.is_changed) = (entry.bill, true);
@@ -248,13 +269,14 @@ impl Desk {
     }
 
     /// What became of an account within a gap: money that came in pays invoices, and a bill that was cut is not known.
-    fn pass_gap(&mut self, entry: &Entry) {
+    fn pass_gap(&mut self, record: &Record) {
+        let entry = &record.entry;
         let moved = entry.effect().0;
         if entry.details[1] != 0 {
             self.account(entry).end = BillEnd { balance: entry.balance - moved, is_changed: true, ..BillEnd::default() };
         }
         if moved > 0 {
-            self.credit(entry);
+            self.credit(record);
         }
     }
 
@@ -268,7 +290,17 @@ impl Desk {
         self.made_allocations.extend(made);
     }
 
-    fn credit(&mut self, entry: &Entry) {
+    fn credit(&mut self, record: &Record) {
+        let entry = &record.entry;
+        let credited = Credited {
+            kind: entry.kind,
+            entry: document_id(record),
+            details: PaymentDetails::of(&entry.note),
+            received_at: entry.note.occurred_at.unwrap_or(entry.time),
+            actor: entry.note.actor.clone(),
+            reason: entry.note.reason.clone(),
+        };
+        self.made_credits.insert((entry.account.clone(), number(entry.account_sequence)), credited);
         let credit = Credit {
             sequence: number(entry.account_sequence),
             request_id: entry.request_id.clone(),
@@ -370,7 +402,7 @@ impl Desk {
             opening: account.end.balance,
             single: account.end.single,
             was_converted: account.end.converted_bill == entry.bill,
-            open: account.receivables.open(),
+            open: account.receivables.open() - account.receivables.set_aside(),
             totals,
             refunds,
             adjustments,
@@ -393,7 +425,7 @@ impl Desk {
             amount: entry.amount,
             rounding: -rounding,
             balance: entry.balance + entry.amount,
-            open: account.receivables.open(),
+            open: account.receivables.open() - account.receivables.set_aside(),
         };
         self.draft(record, charge.draft());
     }

@@ -95,7 +95,7 @@ pub struct CutBill {
     pub single: [i64; 2],
     /// Whether the account was converted to postpaid within it.
     pub was_converted: bool,
-    /// What is open of earlier invoices.
+    /// What is open of earlier invoices, less what operators have set aside: with the balance, what may pay this one.
     pub open: i64,
     /// The totals of its entries.
     pub totals: Vec<Total>,
@@ -385,7 +385,7 @@ pub struct SingleCharge {
     pub rounding: i64,
     /// The balance before it.
     pub balance: i64,
-    /// What is open of earlier invoices.
+    /// What is open of earlier invoices, less what operators have set aside: with the balance, what may pay this one.
     pub open: i64,
 }
 

@@ -1,8 +1,10 @@
-//! What is open, for how long, and what paid what.
+//! What is due: what invoices lack, for how long, and what is on no document yet; and what paid what.
+//!
+//! At every position of the journal it ties to the ledger: the totals of postpaid accounts are their amounts due.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use sqlx::Row;
+use sqlx::{AnyConnection, Row};
 
 use crate::billing::record::narrow;
 use crate::billing::store::rows::{Table, Type};
@@ -17,12 +19,35 @@ const REOPENED: Table = Table {
            COALESCE(issued.due_at, 0) AS due_at, allocations.sequence, MAX(allocations.time) AS time, \
            CAST(-SUM(allocations.amount) AS BIGINT) AS amount \
            FROM payables JOIN allocations ON allocations.document = payables.document \
-           LEFT JOIN issued ON issued.document = payables.document WHERE payables.open_amount > 0 \
+           LEFT JOIN issued ON issued.document = payables.document WHERE payables.open_amount > 0 AND allocations.sequence > 0 \
            GROUP BY payables.account, payables.document, payables.open_amount, issued.number, issued.due_at, allocations.sequence \
            HAVING SUM(allocations.amount) < 0) AS reopened",
     columns: &[("account", Type::Text)],
     on_conflict: "",
 };
+
+const OPEN: Table = Table {
+    name: "(SELECT payables.account, payables.open_amount, COALESCE(issued.due_at, 0) AS due_at FROM payables \
+           LEFT JOIN issued ON issued.document = payables.document WHERE payables.open_amount > 0) AS open_ones",
+    columns: &[("account", Type::Text)],
+    on_conflict: "",
+};
+
+const ACCOUNTS: Table = Table {
+    name: "(SELECT accounts.account, accounts.name, accounts.currency, accounts.decimals, accounts.minor_digits, accounts.balance, \
+           COALESCE(dues.amount, 0) AS due FROM accounts LEFT JOIN dues ON dues.account = accounts.account) AS owing",
+    columns: &[("account", Type::Text)],
+    on_conflict: "",
+};
+
+const SET_ASIDE: Table = Table {
+    name: "(SELECT account, set_aside FROM credits WHERE set_aside > 0) AS set_aside_ones",
+    columns: &[("account", Type::Text)],
+    on_conflict: "",
+};
+
+/// The position of the journal that an answer is of: up to which entry of each partition was taken in.
+pub type JournalPosition = Vec<(u16, u64)>;
 
 /// What an account owes, by age.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +64,10 @@ pub struct AccountReceivables {
     pub minor_digits: u8,
     /// Not due yet; overdue for up to 30 days, up to 60, up to 90, and for longer.
     pub buckets: [i64; 5],
+    /// What is due and on no document yet, of a postpaid account: the debt of a conversion, until the period ends.
+    pub not_invoiced: i64,
+    /// What the account has paid in that pays none of it: what an operator has set aside, or what is below one minor unit.
+    pub unallocated: i64,
     /// Parts of it that had been paid, and are due again since the payment was taken back.
     pub reopened: Vec<Reopened>,
 }
@@ -57,6 +86,12 @@ pub struct Reopened {
 }
 
 impl AccountReceivables {
+    /// What is due in all: of a postpaid account, what the ledger says.
+    #[must_use]
+    pub fn total(&self) -> i64 {
+        self.buckets.iter().sum::<i64>() + self.not_invoiced - self.unallocated
+    }
+
     fn bucket(&mut self, due_at: Millis, now: Millis) -> Option<&mut i64> {
         let overdue = (now - due_at).max(0);
         // Up to 30 days, up to 60, up to 90, each end included; a moment more is a day more.
@@ -81,65 +116,72 @@ pub struct Allocation {
 }
 
 impl Billing {
-    /// What is open by age, of accounts that owe anything, in the order of their ids, after the given one; of one account, or of all.
+    /// What is due by age, of accounts that owe anything, in the order of their ids, after the given one; of one account, or of all. And
+    /// the position of the journal that it is of.
     pub async fn receivables(
         &self,
         now: Millis,
         account: Option<&str>,
         after: Option<&str>,
         count: usize,
-    ) -> Result<Vec<AccountReceivables>, BillingError> {
-        let rows = sqlx::query(
-            "SELECT aged.account, COALESCE(MAX(accounts.name), '') AS name, COALESCE(MAX(accounts.currency), '') AS currency, \
-                    COALESCE(MAX(accounts.decimals), 0) AS decimals, COALESCE(MAX(accounts.minor_digits), 0) AS minor_digits, \
-                    CAST(SUM(CASE WHEN due_at >= $1 THEN open_amount ELSE 0 END) AS BIGINT) AS not_due, \
-                    CAST(SUM(CASE WHEN due_at < $1 AND due_at >= $2 THEN open_amount ELSE 0 END) AS BIGINT) AS to_30, \
-                    CAST(SUM(CASE WHEN due_at < $2 AND due_at >= $3 THEN open_amount ELSE 0 END) AS BIGINT) AS to_60, \
-                    CAST(SUM(CASE WHEN due_at < $3 AND due_at >= $4 THEN open_amount ELSE 0 END) AS BIGINT) AS to_90, \
-                    CAST(SUM(CASE WHEN due_at < $4 THEN open_amount ELSE 0 END) AS BIGINT) AS over_90 \
-             FROM (SELECT payables.account, payables.open_amount, COALESCE(issued.due_at, $1) AS due_at FROM payables \
-                   LEFT JOIN issued ON issued.document = payables.document \
-                   WHERE open_amount > 0 AND payables.account > $5 AND ($6 = '' OR payables.account = $6)) AS aged \
-             LEFT JOIN accounts ON accounts.account = aged.account \
-             GROUP BY aged.account ORDER BY aged.account LIMIT $7",
-        )
-        .bind(now)
-        .bind(now - 30 * DAY)
-        .bind(now - 60 * DAY)
-        .bind(now - 90 * DAY)
-        .bind(after.unwrap_or_default().to_owned())
-        .bind(account.unwrap_or_default().to_owned())
-        .bind(i64::try_from(count).unwrap_or(i64::MAX))
-        .fetch_all(self.store().pool())
-        .await?;
-        let read = |row: &sqlx::any::AnyRow| {
-            Ok(AccountReceivables {
-                account: row.try_get("account")?,
+    ) -> Result<(Vec<AccountReceivables>, JournalPosition), BillingError> {
+        let mut transaction = self.store().begin_reading().await?;
+        let connection = &mut *transaction;
+        let accounts = match account {
+            Some(account) => vec![account.to_owned()],
+            None => owing(connection, after.unwrap_or_default(), count).await?,
+        };
+        let keys: Vec<_> = accounts.iter().map(|account| vec![account.as_str().into()]).collect();
+        let dialect = self.store().dialect();
+        let mut found = BTreeMap::new();
+        let mut balances = HashMap::new();
+        for row in ACCOUNTS.find(connection, dialect, "*", &keys).await? {
+            let account: String = row.try_get("account")?;
+            balances.insert(account.clone(), row.try_get::<i64, _>("balance")?);
+            let of = AccountReceivables {
+                account: account.clone(),
                 name: row.try_get("name")?,
                 currency: row.try_get("currency")?,
-                decimals: narrow(row, "decimals")?,
-                minor_digits: narrow(row, "minor_digits")?,
-                buckets: [
-                    row.try_get("not_due")?,
-                    row.try_get("to_30")?,
-                    row.try_get("to_60")?,
-                    row.try_get("to_90")?,
-                    row.try_get("over_90")?,
-                ],
+                decimals: narrow(&row, "decimals")?,
+                minor_digits: narrow(&row, "minor_digits")?,
+                buckets: [0; 5],
+                not_invoiced: row.try_get("due")?,
+                unallocated: 0,
                 reopened: Vec::new(),
-            })
-        };
-        let mut found = rows.iter().map(read).collect::<Result<Vec<AccountReceivables>, BillingError>>()?;
-        self.reopen(&mut found, now).await?;
-        Ok(found)
+            };
+            found.insert(account, of);
+        }
+        for row in OPEN.find(connection, dialect, "*", &keys).await? {
+            let due_at: Millis = row.try_get("due_at")?;
+            // One that is not issued yet is not due.
+            let due_at = if due_at == 0 { now } else { due_at };
+            if let Some(bucket) = found.get_mut(&row.try_get::<String, _>("account")?).and_then(|of| of.bucket(due_at, now)) {
+                *bucket += row.try_get::<i64, _>("open_amount")?;
+            }
+        }
+        let mut set_aside: HashMap<String, i64> = HashMap::new();
+        for row in SET_ASIDE.find(connection, dialect, "*", &keys).await? {
+            *set_aside.entry(row.try_get("account")?).or_default() += row.try_get::<i64, _>("set_aside")?;
+        }
+        let mut found: Vec<_> = found.into_values().collect();
+        for of in &mut found {
+            let open: i64 = of.buckets.iter().sum();
+            let set_aside = set_aside.get(&of.account).copied().unwrap_or_default();
+            let balance = balances.get(&of.account).copied().unwrap_or_default();
+            of.unallocated = set_aside.max(balance + open).min(open + of.not_invoiced);
+        }
+        found.retain(|of| of.not_invoiced != 0 || of.buckets.iter().any(|bucket| *bucket != 0));
+        self.reopen(connection, &mut found, now).await?;
+        let position = position(connection).await?;
+        transaction.commit().await?;
+        Ok((found, position))
     }
 
     /// Moves the parts that are due again to where they belong. What pays an invoice pays what was due first; so what was reopened last is
     /// open for longest.
-    async fn reopen(&self, found: &mut [AccountReceivables], now: Millis) -> Result<(), BillingError> {
+    async fn reopen(&self, connection: &mut AnyConnection, found: &mut [AccountReceivables], now: Millis) -> Result<(), BillingError> {
         let keys: Vec<_> = found.iter().map(|one| vec![one.account.as_str().into()]).collect();
-        let mut connection = self.store().pool().acquire().await?;
-        let mut rows = REOPENED.find(&mut connection, self.store().dialect(), "*", &keys).await?;
+        let mut rows = REOPENED.find(connection, self.store().dialect(), "*", &keys).await?;
         drop(keys);
         let mut left: HashMap<i64, i64> = HashMap::new();
         rows.sort_by_key(|row| std::cmp::Reverse(row.try_get::<i64, _>("sequence").unwrap_or_default()));
@@ -189,4 +231,21 @@ impl Billing {
         };
         rows.iter().map(read).collect()
     }
+}
+
+/// Accounts behind one that owe anything.
+async fn owing(connection: &mut AnyConnection, after: &str, count: usize) -> Result<Vec<String>, BillingError> {
+    let sql = "SELECT account FROM (\
+               SELECT account FROM (SELECT DISTINCT account FROM payables WHERE open_amount > 0 AND account > $1 ORDER BY account LIMIT $2) \
+               AS with_invoices UNION \
+               SELECT account FROM (SELECT account FROM dues WHERE account > $1 ORDER BY account LIMIT $2) AS with_dues) AS owing \
+               ORDER BY account LIMIT $2";
+    let query = sqlx::query(sql).bind(after.to_owned()).bind(i64::try_from(count).unwrap_or(i64::MAX));
+    query.fetch_all(connection).await?.iter().map(|row| Ok(row.try_get("account")?)).collect()
+}
+
+/// Up to which entry of each partition the journal was taken in.
+pub(in crate::billing) async fn position(connection: &mut AnyConnection) -> Result<JournalPosition, BillingError> {
+    let rows = sqlx::query("SELECT partition, next_sequence FROM partitions ORDER BY partition").fetch_all(connection).await?;
+    rows.iter().map(|row| Ok((narrow(row, "partition")?, narrow::<u64>(row, "next_sequence")?.saturating_sub(1)))).collect()
 }

@@ -28,6 +28,7 @@ use crate::billing::suggestion::{Suggestion, suggest};
 use crate::billing::{Billing, BillingError};
 use crate::domain::account::Account;
 use crate::service::aggregation::unread_journals;
+use crate::service::receivables;
 
 /// How long the billing store may take to have an account that the ledger has.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -141,15 +142,12 @@ impl BillingService for Bills {
             .bounded(request, async |request| {
                 let (account, count, after) = front.read(request, Position::default(), read::receivables)?;
                 let now = front.ledger.clock().now();
-                let found = front.billing().await?.receivables(now, account.as_deref(), after.as_deref(), count + 1).await;
-                let mut found = found.map_err(|error| status::no_bills(&error, ""))?;
-                let has_more = found.len() > count;
-                found.truncate(count);
+                let page = receivables::page(front.billing().await?, now, account.as_deref(), after.as_deref(), count).await?;
                 let query = read::receivables_query(account.as_deref().unwrap_or_default());
-                let next = found.last().filter(|_| has_more).map(|last| page_token::encode(&query, &last.account));
                 Ok(v1::ListReceivablesResponse {
-                    receivables: found.into_iter().map(render::receivables).collect(),
-                    next_page_token: next.unwrap_or_default(),
+                    receivables: page.receivables.into_iter().map(render::receivables).collect(),
+                    next_page_token: page.next_after.map(|last| page_token::encode(&query, &last)).unwrap_or_default(),
+                    positions: render::positions(&page.position),
                 })
             })
             .await

@@ -176,12 +176,21 @@ pub fn receivables(found: AccountReceivables) -> v1::Receivables {
         overdue_31_to_60: amount(sixty),
         overdue_61_to_90: amount(ninety),
         overdue_over_90: amount(older),
-        total: amount(found.buckets.iter().sum()),
+        total: amount(found.total()),
+        not_invoiced: amount(found.not_invoiced),
+        unallocated: amount(found.unallocated),
         reopened: found.reopened.iter().map(reopened).collect(),
         account_id: found.account,
         name: found.name,
         currency_code: found.currency,
     }
+}
+
+/// The position of the journal that an answer is of.
+#[must_use]
+pub fn positions(position: &[(u16, u64)]) -> Vec<v1::JournalPosition> {
+    let one = |(partition, sequence): &(u16, u64)| v1::JournalPosition { partition: i32::from(*partition), sequence: number(*sequence) };
+    position.iter().map(one).collect()
 }
 
 /// An estimated limit.

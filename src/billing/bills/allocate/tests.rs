@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 
+use super::by_hand::NotAllocated;
 use super::*;
 
 fn credit(sequence: i64, amount: i64) -> Credit {
@@ -93,6 +94,56 @@ fn credits_pay_and_reversals_reopen_whole_minor_units() {
     assert_eq!(receivables.open(), 20);
 }
 
+#[test]
+fn what_is_taken_off_an_invoice_is_set_aside_until_an_operator_allocates_or_frees_it() {
+    let mut receivables = two_invoices();
+    receivables.credit(credit(1, 120), None, &[]);
+    // Of 120, 100 pay A and 20 pay B; the balance is -30.
+    assert_eq!(receivables.take_off(1, 1, Some(60), -30), Ok(vec![allocation(1, 1, -60)]));
+    assert_eq!((receivables.open(), receivables.set_aside(), receivables.free(-30)), (90, 60, 0));
+    // Another credit pays what is open; what is set aside pays nothing, neither now nor of the next invoice.
+    assert_eq!(receivables.credit(credit(2, 100), None, &[]), [allocation(2, 1, 60), allocation(2, 2, 30)]);
+    assert_eq!((receivables.open(), receivables.free(70)), (0, 10));
+    assert_eq!(receivables.invoice(3, 30, 50, 10), [allocation(2, 3, 10)]);
+    let [balance, open] = [20, 40];
+    assert_eq!((receivables.open(), receivables.free(balance)), (open, 0));
+    assert_eq!(receivables.allocate(1, 3, Some(41), balance), Err(NotAllocated::ExceedsOpen { open: 40 }));
+    assert_eq!(receivables.allocate(1, 3, Some(15), balance), Ok(vec![allocation(1, 3, 15)]));
+    assert_eq!(receivables.set_free(1, balance), Ok(vec![allocation(1, 3, 25)]));
+    assert_eq!((receivables.open(), receivables.set_aside(), receivables.free(balance)), (0, 0, 20));
+    assert_eq!(receivables.take_off(1, 2, Some(21), balance), Err(NotAllocated::ExceedsAllocated { allocated: 20 }));
+    assert_eq!(receivables.take_off(2, 9, None, balance), Err(NotAllocated::NoSuchInvoice));
+}
+
+#[test]
+fn by_hand_whole_minor_units_are_allocated_and_never_what_charges_have_used_up() {
+    let mut receivables = Receivables { minor_unit: 10, ..Receivables::default() };
+    receivables.invoice(1, 10, 100, 0);
+    receivables.credit(credit(1, 38), None, &[]);
+    assert_eq!(receivables.take_off(1, 1, Some(5), -62), Err(NotAllocated::NotInMinorUnits));
+    assert_eq!(receivables.take_off(1, 1, None, -62), Ok(vec![allocation(1, 1, -30)]));
+    assert_eq!(receivables.unallocated(1, -62), 38);
+    assert_eq!(receivables.allocate(1, 1, Some(40), -62), Err(NotAllocated::ExceedsUnallocated { unallocated: 38 }));
+    assert_eq!(receivables.allocate(1, 1, None, -62), Ok(vec![allocation(1, 1, 30)]));
+    // A top-up that charges have used up pays nothing more.
+    let mut receivables = two_invoices();
+    receivables.credits.push(credit(1, 70));
+    assert_eq!(receivables.allocate(1, 1, None, -150), Err(NotAllocated::ExceedsUnallocated { unallocated: 0 }));
+}
+
+#[test]
+fn a_reversal_and_a_withdrawal_take_what_was_set_aside_last() {
+    let mut receivables = two_invoices();
+    receivables.credit(credit(1, 150), None, &[]);
+    receivables.take_off(1, 1, None, 0).unwrap();
+    assert_eq!(receivables.reverse("p1", 70, -70), []);
+    assert_eq!((receivables.set_aside(), receivables.open(), receivables.free(-70)), (30, 100, 0));
+    receivables.credit(credit(2, 100), None, &[]);
+    // 30 are left, and all of it is set aside; 20 of it are paid out.
+    receivables.pay_out(20, 10);
+    assert_eq!((receivables.set_aside(), receivables.free(10)), (10, 0));
+}
+
 /// What may happen to an account.
 #[derive(Clone, Debug)]
 enum Event {
@@ -100,6 +151,9 @@ enum Event {
     Debit(i64),
     Bill(i64),
     Reverse(usize, i64),
+    TakeOff(usize, usize),
+    Allocate(usize, usize, Option<i64>),
+    SetFree(usize),
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -108,6 +162,10 @@ fn event() -> impl Strategy<Value = Event> {
         (1_i64..100).prop_map(Event::Debit),
         (0_i64..150).prop_map(Event::Bill),
         (0_usize..8, 1_i64..200).prop_map(|(payment, amount)| Event::Reverse(payment, amount)),
+        (0_usize..8, 0_usize..4).prop_map(|(payment, invoice)| Event::TakeOff(payment, invoice)),
+        (0_usize..8, 0_usize..8, proptest::option::of(1_i64..80))
+            .prop_map(|(payment, invoice, amount)| Event::Allocate(payment, invoice, amount)),
+        (0_usize..8).prop_map(Event::SetFree),
     ]
 }
 
@@ -134,15 +192,33 @@ proptest! {
                 }
                 Event::Bill(amount) => {
                     prop_assert_eq!(unallocated, balance + receivables.open());
+                    let set_aside = receivables.set_aside();
+                    let unallocated_before = unallocated;
+                    unallocated = receivables.free(balance);
                     let brought_forward = (-unallocated).max(0);
                     let total = amount + brought_forward;
                     let applied = unallocated.clamp(0, total);
                     balance -= amount;
-                    unallocated += brought_forward;
+                    unallocated = unallocated_before + brought_forward;
                     let made = receivables.invoice(number, number, total, applied);
                     receivables.invoices.last_mut().unwrap().number = format!("N{number}");
                     prop_assert_eq!(made.iter().map(|one| one.amount).sum::<i64>(), applied);
+                    prop_assert_eq!(receivables.set_aside(), set_aside, "no automatic allocation uses what is set aside");
                     made
+                }
+                Event::TakeOff(place, invoice) => {
+                    let (Some(credit), Some(invoice)) = (receivables.credits.get(place), receivables.invoices.get(invoice)) else { continue };
+                    let (credit, document) = (credit.sequence, invoice.document);
+                    receivables.take_off(credit, document, None, balance).unwrap_or_default()
+                }
+                Event::Allocate(place, invoice, amount) => {
+                    let (Some(credit), Some(invoice)) = (receivables.credits.get(place), receivables.invoices.get(invoice)) else { continue };
+                    let (credit, document) = (credit.sequence, invoice.document);
+                    receivables.allocate(credit, document, amount, balance).unwrap_or_default()
+                }
+                Event::SetFree(place) => {
+                    let Some(credit) = receivables.credits.get(place).map(|credit| credit.sequence) else { continue };
+                    receivables.set_free(credit, balance).unwrap_or_default()
                 }
                 Event::Reverse(place, amount) => {
                     let Some(original) = receivables.credits.get(place).cloned() else { continue };
@@ -158,7 +234,7 @@ proptest! {
             unallocated -= made.iter().map(|one| one.amount).sum::<i64>();
             all.extend(made);
             prop_assert_eq!(balance, unallocated - receivables.open());
-            prop_assert!(unallocated <= 0 || receivables.open() == 0, "nothing is unallocated while an invoice is open");
+            prop_assert!(receivables.free(balance) <= 0 || receivables.open() == 0, "nothing is free while an invoice is open");
             for invoice in &receivables.invoices {
                 let paid: i64 = all.iter().filter(|one| one.document == invoice.document).map(|one| one.amount).sum();
                 prop_assert_eq!(invoice.open, invoice.total - paid);
@@ -167,7 +243,7 @@ proptest! {
             for credit in &receivables.credits {
                 let paid: i64 = all.iter().filter(|one| one.credit == credit.sequence).map(|one| one.amount).sum();
                 prop_assert_eq!(credit.allocated, paid);
-                prop_assert!(credit.rest() >= 0 && paid >= 0);
+                prop_assert!(credit.rest() >= 0 && paid >= 0 && (0..=credit.rest()).contains(&credit.set_aside));
             }
             prop_assert!(all.iter().all(|one| one.credit != UNKNOWN_CREDIT));
         }

@@ -42,6 +42,12 @@ const CREDITS_LEFT: Table = Table {
     on_conflict: "",
 };
 
+const CREDITS_SET_ASIDE: Table = Table {
+    name: "(SELECT * FROM credits WHERE set_aside > 0) AS credits_set_aside",
+    columns: &[("account", Type::Text)],
+    on_conflict: "",
+};
+
 const CREDITS_BY_REQUEST: Table =
     Table { name: "credits", columns: &[("account", Type::Text), ("request_id", Type::Text)], on_conflict: "" };
 
@@ -106,7 +112,7 @@ pub(super) async fn load(connection: &mut AnyConnection, dialect: Dialect, wante
 
 async fn load_accounts(connection: &mut AnyConnection, dialect: Dialect, wanted: &Wanted<'_>, desk: &mut Desk) -> Result<(), BillingError> {
     let accounts = names(&wanted.accounts);
-    for row in ACCOUNTS.find(connection, dialect, "account, currency, decimals, minor_digits", &accounts).await? {
+    for row in ACCOUNTS.find(connection, dialect, "account, currency, decimals, minor_digits, mode, balance", &accounts).await? {
         let account: String = row.try_get("account")?;
         let ledger = desk.accounts.entry(account).or_default();
         ledger.denomination = Denomination {
@@ -114,6 +120,7 @@ async fn load_accounts(connection: &mut AnyConnection, dialect: Dialect, wanted:
             decimals: narrow(&row, "decimals")?,
             minor_digits: narrow(&row, "minor_digits")?,
         };
+        (ledger.mode, ledger.balance) = (Some(coded(&row, "mode", codec::mode)?), row.try_get("balance")?);
         ledger.receivables.minor_unit = ledger.denomination.minor_unit();
     }
     // A conversion changes its row, too.
@@ -144,6 +151,7 @@ async fn load_receivables(
     let keys: Vec<Vec<Value<'_>>> = keys.collect::<Result<_, sqlx::Error>>()?;
     let mut credits = CREDITS_LEFT.find(connection, dialect, "*", &names(&wanted.payers)).await?;
     credits.extend(reversed);
+    credits.extend(CREDITS_SET_ASIDE.find(connection, dialect, "*", &names(&wanted.accounts)).await?);
     for row in credits {
         let account: String = row.try_get("account")?;
         let credits = &mut desk.accounts.entry(account).or_default().receivables.credits;
@@ -202,6 +210,7 @@ fn credit(row: &AnyRow) -> Result<Credit, BillingError> {
         amount: row.try_get("amount")?,
         allocated: row.try_get("allocated")?,
         reversed: row.try_get("reversed")?,
+        set_aside: row.try_get("set_aside")?,
         is_changed: false,
     })
 }

@@ -1,12 +1,13 @@
 //! Writes what a run of records has led to, for all of them at once.
 
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, Row};
 
-use super::{Desk, Made};
+use super::{Credited, Desk, Ledger, Made};
 use crate::billing::BillingError;
 use crate::billing::document::{Document, DocumentKind};
 use crate::billing::store::Dialect;
 use crate::billing::store::rows::{Table, Type, Value};
+use crate::domain::account::Mode;
 
 const DOCUMENTS: Table = Table {
     name: "documents",
@@ -51,9 +52,27 @@ const CREDITS: Table = Table {
         ("amount", Type::Number),
         ("allocated", Type::Number),
         ("reversed", Type::Number),
+        ("set_aside", Type::Number),
+        ("kind", Type::Number),
+        ("entry", Type::Number),
+        ("received_at", Type::Number),
+        ("method", Type::Text),
+        ("reference", Type::Text),
+        ("remark", Type::Text),
+        ("actor", Type::Text),
+        ("reason", Type::Text),
     ],
-    on_conflict: "ON CONFLICT (account, sequence) DO UPDATE SET allocated = excluded.allocated, reversed = excluded.reversed",
+    on_conflict: "ON CONFLICT (account, sequence) DO UPDATE SET allocated = excluded.allocated, reversed = excluded.reversed, \
+                  set_aside = excluded.set_aside",
 };
+
+const DUES: Table = Table {
+    name: "dues",
+    columns: &[("account", Type::Text), ("amount", Type::Number)],
+    on_conflict: "ON CONFLICT (account) DO UPDATE SET amount = excluded.amount",
+};
+
+const DUE: Table = Table { name: "dues", columns: &[("account", Type::Text)], on_conflict: "" };
 
 const ALLOCATIONS: Table = Table {
     name: "allocations",
@@ -142,6 +161,7 @@ pub(super) async fn write(connection: &mut AnyConnection, dialect: Dialect, desk
         tracing::error!(%account, bill, reason = %made.draft.held_reason, "a document is held back: it does not add up");
     }
     write_receivables(connection, dialect, desk).await?;
+    write_dues(connection, dialect, desk).await?;
     let refunds = desk.made_refunds.iter().map(|made| {
         let subject = &made.refund.subject;
         vec![
@@ -222,7 +242,9 @@ async fn write_receivables(connection: &mut AnyConnection, dialect: Dialect, des
                 credit.amount.into(),
                 credit.allocated.into(),
                 credit.reversed.into(),
+                credit.set_aside.into(),
             ]);
+            credits.last_mut().into_iter().for_each(|row| row.extend(said(desk, account, credit.sequence)));
         }
     }
     PAYABLES.insert(connection, dialect, payables.into_iter()).await?;
@@ -238,6 +260,46 @@ async fn write_receivables(connection: &mut AnyConnection, dialect: Dialect, des
         ]
     });
     ALLOCATIONS.insert(connection, dialect, allocations).await
+}
+
+/// What a new credit says of itself; of one that is there it is left as it is.
+fn said<'a>(desk: &'a Desk, account: &str, sequence: i64) -> [Value<'a>; 8] {
+    let Some(credited) = desk.made_credits.get(&(account.to_owned(), sequence)) else {
+        return [0.into(), 0.into(), 0.into(), "".into(), "".into(), "".into(), "".into(), "".into()];
+    };
+    let Credited { kind, entry, details, received_at, actor, reason } = credited;
+    [
+        (*kind as i64).into(),
+        (*entry).into(),
+        (*received_at).into(),
+        details.method.as_str().into(),
+        details.reference.as_str().into(),
+        details.remark.as_str().into(),
+        actor.as_str().into(),
+        reason.as_str().into(),
+    ]
+}
+
+/// What postpaid accounts owe that is on no document yet.
+async fn write_dues(connection: &mut AnyConnection, dialect: Dialect, desk: &Desk) -> Result<(), BillingError> {
+    let due = |ledger: &Ledger| match ledger.mode {
+        Some(Mode::Postpaid) => (-ledger.receivables.free(ledger.balance)).max(0),
+        _ => 0,
+    };
+    let (mut dues, mut none) = (Vec::new(), Vec::new());
+    for (account, ledger) in &desk.accounts {
+        match due(ledger) {
+            0 => none.push(account),
+            due => dues.push(vec![account.as_str().into(), due.into()]),
+        }
+    }
+    DUES.insert(connection, dialect, dues.into_iter()).await?;
+    let keys: Vec<_> = none.into_iter().map(|account| vec![account.as_str().into()]).collect();
+    for row in DUE.find(connection, dialect, "account", &keys).await? {
+        let paid: String = row.try_get("account")?;
+        sqlx::query("DELETE FROM dues WHERE account = $1").bind(paid).execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 fn document_row(made: &Made) -> Result<Vec<Value<'_>>, BillingError> {

@@ -1,0 +1,102 @@
+//! What operators do with a credit: have it pay an invoice, take it off one, or let it pay by itself again. Pure.
+
+use super::{Allocation, Receivables};
+
+/// Why it is not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAllocated {
+    /// The account has no such credit.
+    NoSuchCredit,
+    /// The account has no such invoice.
+    NoSuchInvoice,
+    /// The amount is not in whole minor units.
+    NotInMinorUnits,
+    /// It is more than the credit has left.
+    ExceedsUnallocated {
+        /// What it has left.
+        unallocated: i64,
+    },
+    /// It is more than the invoice lacks.
+    ExceedsOpen {
+        /// What it lacks.
+        open: i64,
+    },
+    /// It is more than what the credit pays of the invoice.
+    ExceedsAllocated {
+        /// What it pays.
+        allocated: i64,
+    },
+}
+
+impl Receivables {
+    /// What of a credit may pay an invoice: what is set aside of it, and what charges and debts have left of the rest.
+    #[must_use]
+    pub fn unallocated(&self, credit: i64, balance: i64) -> i64 {
+        let found = self.credits.iter().find(|found| found.sequence == credit);
+        found.map_or(0, |found| found.set_aside + found.free().min(self.free(balance)).max(0))
+    }
+
+    /// Has a credit pay an invoice: so much, or all that it can.
+    pub fn allocate(&mut self, credit: i64, document: i64, amount: Option<i64>, balance: i64) -> Result<Vec<Allocation>, NotAllocated> {
+        let unallocated = self.unallocated(credit, balance);
+        let place = self.credits.iter().position(|found| found.sequence == credit).ok_or(NotAllocated::NoSuchCredit)?;
+        let invoice = self.invoices.iter().position(|found| found.document == document).ok_or(NotAllocated::NoSuchInvoice)?;
+        let open = self.invoices.get(invoice).map_or(0, |invoice| invoice.open);
+        let amount = match amount {
+            Some(amount) => self.in_minor_units(amount)?,
+            None => self.whole(unallocated.min(open)),
+        };
+        if open == 0 || amount > open {
+            return Err(NotAllocated::ExceedsOpen { open });
+        }
+        if amount == 0 || amount > unallocated {
+            return Err(NotAllocated::ExceedsUnallocated { unallocated });
+        }
+        if let Some(credit) = self.credits.get_mut(place) {
+            credit.set_aside -= credit.set_aside.min(amount);
+        }
+        Ok(self.pay(place, invoice, &mut { amount }).into_iter().collect())
+    }
+
+    /// Takes a credit off an invoice, so much or all of it in whole minor units, and sets it aside. What else is free pays what is open.
+    pub fn take_off(&mut self, credit: i64, document: i64, amount: Option<i64>, balance: i64) -> Result<Vec<Allocation>, NotAllocated> {
+        let of_both = |paid: &&Allocation| paid.credit == credit && paid.document == document;
+        let allocated: i64 = self.paid.iter().filter(of_both).map(|paid| paid.amount).sum();
+        let amount = match amount {
+            Some(amount) => self.in_minor_units(amount)?,
+            None => self.whole(allocated),
+        };
+        let credit = self.credits.iter_mut().find(|found| found.sequence == credit).ok_or(NotAllocated::NoSuchCredit)?;
+        let invoice = self.invoices.iter_mut().find(|found| found.document == document).ok_or(NotAllocated::NoSuchInvoice)?;
+        if amount == 0 || amount > allocated {
+            return Err(NotAllocated::ExceedsAllocated { allocated });
+        }
+        credit.allocated -= amount;
+        credit.set_aside += amount;
+        credit.is_changed = true;
+        invoice.open += amount;
+        let allocation = Allocation { credit: credit.sequence, document, amount: -amount };
+        self.paid.push(allocation);
+        let mut allocations = vec![allocation];
+        allocations.extend(self.settle(balance));
+        Ok(allocations)
+    }
+
+    /// Lets what is set aside of a credit pay by itself again: at once what is open, the oldest first.
+    pub fn set_free(&mut self, credit: i64, balance: i64) -> Result<Vec<Allocation>, NotAllocated> {
+        let credit = self.credits.iter_mut().find(|found| found.sequence == credit).ok_or(NotAllocated::NoSuchCredit)?;
+        if credit.set_aside == 0 {
+            return Err(NotAllocated::ExceedsUnallocated { unallocated: 0 });
+        }
+        (credit.set_aside, credit.is_changed) = (0, true);
+        Ok(self.settle(balance))
+    }
+
+    fn whole(&self, amount: i64) -> i64 {
+        amount - amount.rem_euclid(self.minor_unit.max(1))
+    }
+
+    fn in_minor_units(&self, amount: i64) -> Result<i64, NotAllocated> {
+        if self.whole(amount) == amount { Ok(amount) } else { Err(NotAllocated::NotInMinorUnits) }
+    }
+}

@@ -1,0 +1,53 @@
+//! What is said of a payment besides its amount. The ledger keeps it as it came, in the note of the entry; the rules never look into it.
+
+use super::account::Millis;
+use super::command::Note;
+
+/// The names of what has no field of its own in a note.
+const METHOD: &str = "method";
+const REFERENCE: &str = "reference";
+
+/// What is said of a payment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PaymentDetails {
+    /// When the money was received; None: when the payment was recorded.
+    pub received_at: Option<Millis>,
+    /// How it was paid: "sepa", "card", "cash"; empty: not said.
+    pub method: String,
+    /// What the payer or the bank calls it; empty: not said.
+    pub reference: String,
+    /// For people; empty: nothing.
+    pub remark: String,
+}
+
+impl PaymentDetails {
+    /// What a note says.
+    #[must_use]
+    pub fn of(note: &Note) -> Self {
+        let named = |name: &str| note.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).unwrap_or_default();
+        Self { received_at: note.occurred_at, method: named(METHOD), reference: named(REFERENCE), remark: note.description.clone() }
+    }
+
+    /// Puts it into a note.
+    pub fn note(self, note: &mut Note) {
+        let named = [(METHOD, self.method), (REFERENCE, self.reference)].into_iter().filter(|(_, value)| !value.is_empty());
+        note.attributes.extend(named.map(|(name, value)| (name.to_owned(), value)));
+        note.occurred_at = self.received_at;
+        note.description = self.remark;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_keeps_what_is_said_of_a_payment() {
+        let said = PaymentDetails { received_at: Some(7), method: "sepa".into(), reference: "RF18".into(), remark: "for May".into() };
+        for details in [said, PaymentDetails::default()] {
+            let mut note = Note::default();
+            details.clone().note(&mut note);
+            assert_eq!(PaymentDetails::of(&note), details);
+        }
+    }
+}
