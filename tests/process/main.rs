@@ -11,14 +11,18 @@ mod postgres;
 mod service;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/table.rs"]
+mod table;
 
 mod callers;
 mod embedded;
 mod formats;
+mod forms;
 mod gap;
 mod identity;
 mod isolation;
 mod money;
+mod on_paper;
 mod paper;
 mod refunds;
 mod step;
