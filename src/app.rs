@@ -36,7 +36,7 @@ pub use books::{Books, Restored, restore};
 use control::{Control, Doors};
 use lane::LanePlan;
 pub use lane::server as grpc_server;
-pub use opening::create;
+pub use opening::{create, release_journal};
 use store::Store;
 
 /// A service that runs within this process. Dropped, it stops.

@@ -23,6 +23,7 @@ mod output;
 pub mod payment;
 pub mod receivables;
 pub mod reconcile;
+pub mod release_journal;
 pub mod restore;
 pub mod serve;
 pub mod suggest_limit;
@@ -85,6 +86,8 @@ enum Role {
     Reconcile(Box<reconcile::ReconcileOptions>),
     /// Make an empty ledger what the billing store says it was.
     Restore(Box<restore::RestoreOptions>),
+    /// Say that no billing store reads a ledger's journal any more, so that `serve --billing off` may delete it unread.
+    ReleaseJournal(release_journal::ReleaseJournalOptions),
     /// Take a backup of ledger and billing store from a running service.
     Backup(backup::BackupOptions),
     /// Show how far the billing store has followed the ledger.
@@ -143,6 +146,10 @@ impl CommandLine {
             Role::Restore(options) => {
                 refuse_usage(options.books.validate());
                 block_on(restore::run(*options))
+            }
+            Role::ReleaseJournal(options) => {
+                refuse_usage(options.validate());
+                block_on(release_journal::run(options))
             }
             Role::Completions(options) => completions::run(options),
         }

@@ -40,7 +40,7 @@ fn held(partitions: u16) -> Held {
                 log.lock().unwrap().push(format!("{count} read"));
                 Ok(vec![Err(Refusal::AccountNotFound); count])
             };
-            Ok(BatchAnswer { answers: Answers::new(read) })
+            Ok(BatchAnswer { answers: Answers::new(read), has_deferred: false })
         }
         .boxed()
     });
@@ -188,4 +188,39 @@ async fn all_is_answered_after_the_last_handle_is_gone() {
     held.may_return.add_permits(2);
     drop(held.ledger);
     assert_eq!((answered(first).await, answered(second).await), (Err(Refusal::AccountNotFound), Err(Refusal::AccountNotFound)));
+}
+
+#[tokio::test]
+async fn what_a_step_leaves_for_a_later_one_goes_out_with_the_next_before_all_that_waits() {
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let (log, may_return) = (Arc::clone(&sent), Arc::new(Semaphore::new(0)));
+    let permits = Arc::clone(&may_return);
+    let engine = StandIn::new(1, move |_, orders| {
+        let ids: Vec<String> = orders.iter().map(|order| format!("{}{}", order.command.account, order.command.request_id)).collect();
+        let is_first = log.lock().unwrap().is_empty();
+        log.lock().unwrap().push(ids);
+        let permits = Arc::clone(&permits);
+        async move {
+            permits.acquire().await.unwrap().forget();
+            let answer = |account: &str| Err(if is_first && account == "b" { Refusal::Deferred } else { Refusal::AccountNotFound });
+            let answers: Vec<Answer> = orders.iter().map(|order| answer(&order.command.account)).collect();
+            Ok(BatchAnswer { answers: answers.into(), has_deferred: is_first })
+        }
+        .boxed()
+    });
+    let ledger = Ledger::start(Arc::new(engine), Watchers::default(), Clock::standing(0, TimeZone::UTC));
+    let ask = |account: &str, request_id: &str| {
+        let (account, request_id, action) = (account.to_owned(), request_id.to_owned(), Action::Observe { watch: false });
+        ledger.enqueue(Command { account, request_id, first_sent_at: None, currency: None, action, note: Note::default() }).unwrap()
+    };
+    let first = [ask("a", "1"), ask("b", "1"), ask("c", "1"), ask("b", "2")];
+    while sent.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let later = [ask("b", "3"), ask("a", "2")];
+    may_return.add_permits(2);
+    for pending in first.into_iter().chain(later) {
+        assert_eq!(answered(pending).await, Err(Refusal::AccountNotFound));
+    }
+    assert_eq!(*sent.lock().unwrap(), [vec!["a1", "b1", "c1", "b2"], vec!["b1", "b2", "b3", "a2"]]);
 }

@@ -15,7 +15,7 @@ use crate::billing::{Billing, BillingError};
 use crate::clock::Clock;
 use crate::config::{BillingOptions, BooksOptions, CreateOptions, Purpose, ServeOptions, StoreOptions};
 use crate::ledger::redis::opening;
-use crate::ledger::{Identity, Opening};
+use crate::ledger::{Identity, Ledger, Opening};
 
 /// How long a service waits for its billing store at the start. Charging does not need it.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -63,7 +63,47 @@ pub async fn open(options: &ServeOptions, clock: Clock) -> anyhow::Result<Store>
             return Err(error.into());
         }
     }
+    if options.billing_url().is_none() {
+        refuse_unread(&store).await?;
+    }
     Ok(store)
+}
+
+/// Refuses to go without a billing store where one reads the journal: what that has not read yet would be deleted.
+async fn refuse_unread(store: &Store) -> anyhow::Result<()> {
+    if is_journal_read(&ledger(store).await?).await? {
+        bail!(
+            "a billing store reads the journal of {}, and with --billing off what it has not read would be deleted: give its URL by \
+             --billing; or, if it is to read no more, say so by `tollgate release-journal`",
+            store.identity()
+        );
+    }
+    Ok(())
+}
+
+async fn is_journal_read(ledger: &Ledger) -> anyhow::Result<bool> {
+    for partition in 0..ledger.partitions() {
+        if ledger.engine().journal_span(partition).await?.is_read {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Says that nobody reads the journal any more: from now on it may be deleted unread. Returns the ledger, if there was a reader.
+pub async fn release_journal(options: &StoreOptions) -> anyhow::Result<Option<Identity>> {
+    let store = Store::open(options, Opening::Existing, Clock::running(options.billing_time_zone.clone())).await?;
+    let ledger = ledger(&store).await?;
+    let was_read = is_journal_read(&ledger).await?;
+    for partition in 0..ledger.partitions() {
+        ledger.engine().note_reader(partition, false).await?;
+    }
+    Ok(was_read.then(|| store.identity().clone()))
+}
+
+/// The ledger that was opened.
+async fn ledger(store: &Store) -> anyhow::Result<Ledger> {
+    Ok(Ledger::start(store.engine().await?, store.watchers.clone(), store.clock.clone()))
 }
 
 /// Creates a ledger, and returns it. Refused where there is one.

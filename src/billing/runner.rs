@@ -126,6 +126,9 @@ impl Aggregator {
         // Before anything is claimed: an aggregator of another ledger would stop the partitions for everybody.
         self.shared.billing.take_ledger(&self.shared.ledger).await?;
         partitions::initialize(self.shared.billing.store(), self.shared.ledger.partitions()).await?;
+        for partition in 0..self.shared.ledger.partitions() {
+            self.shared.ledger.engine().note_reader(partition, true).await.map_err(BillingError::unavailable)?;
+        }
         if self.shared.ledger.engine().is_exclusive() {
             // Who holds a claim has had the ledger's store, which is this process's now: it was killed.
             partitions::free_all(self.shared.billing.store()).await?;

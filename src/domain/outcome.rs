@@ -144,11 +144,14 @@ pub enum Refusal {
     AccountNotClosed = 428,
     /// The store has no memory left. What was decided before is still told.
     StoreFull = 429,
+    /// The accounts of the step have so much due that this one's turn comes with a later step: the command is sent again by itself.
+    Deferred = 430,
 }
 
 impl Refusal {
     /// All refusals, in the order of precedence.
-    pub const ALL: [Refusal; 29] = [
+    pub const ALL: [Refusal; 30] = [
+        Refusal::Deferred,
         Refusal::StoreCorrupt,
         Refusal::RequestIdReused,
         Refusal::StoreFull,
@@ -219,13 +222,14 @@ impl Refusal {
             Refusal::ChargeNotFound => "CHARGE_NOT_FOUND",
             Refusal::AccountNotClosed => "ACCOUNT_NOT_CLOSED",
             Refusal::StoreFull => "STORE_FULL",
+            Refusal::Deferred => "DEFERRED",
         }
     }
 
-    /// Whether it only asks the service for facts, and so never reaches a caller.
+    /// Whether it only tells the service to ask again, and so never reaches a caller.
     #[must_use]
     pub fn is_internal(self) -> bool {
-        matches!(self, Refusal::OriginalNeeded | Refusal::BillNeeded)
+        matches!(self, Refusal::OriginalNeeded | Refusal::BillNeeded | Refusal::Deferred)
     }
 }
 

@@ -9,9 +9,13 @@
 //! A partition's queue is served in turn by source, so that a stream that sends thousands of commands delays others by one batch, and that
 //! one is smaller while several sources have something to do.
 //!
+//! What a step leaves for a later one, because other accounts of it have much due, goes out with the next, before all that waits: the order
+//! of the commands on an account stays.
+//!
 //! Where one lonely command follows another, the answer is looked out for: waking up can take longer than it does. Among others it is not:
 //! they need the processor more.
 
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,7 +32,7 @@ use tokio::task::yield_now;
 use tracing::Instrument;
 
 use super::{Answers, Engine, LedgerError, MAX_BATCH, Order};
-use crate::domain::outcome::Answer;
+use crate::domain::outcome::{Answer, Refusal};
 use crate::lanes::fair::FairQueue;
 use crate::lanes::source::Source;
 use crate::lanes::watchdog::watched;
@@ -164,6 +168,8 @@ struct Dispatch {
 struct Partition {
     /// A batch is with the engine.
     is_under_way: bool,
+    /// Commands that a step has left for a later one. They come before all that waits.
+    deferred: VecDeque<(Order, Caller)>,
     /// For how many more batches several sources have something to do.
     crowded: u8,
 }
@@ -174,6 +180,8 @@ struct Batch {
     orders: Arc<[Order]>,
     callers: Vec<Caller>,
     answers: Result<Answers, LedgerError>,
+    /// Whether the engine has left some of it for a later step.
+    has_deferred: bool,
 }
 
 impl Dispatch {
@@ -193,7 +201,8 @@ impl Dispatch {
         }
         let _ = self.work.poll_unpin(context);
         self.returned.drain(..).for_each(Batch::tell);
-        if self.under_way.is_empty() && self.inbox.lock().is_done() {
+        let is_any_deferred = self.partitions.iter().any(|partition| !partition.deferred.is_empty());
+        if self.under_way.is_empty() && !is_any_deferred && self.inbox.lock().is_done() {
             return Poll::Ready(());
         }
         if self.lookout_until.is_some_and(|until| Instant::now() < until) {
@@ -206,9 +215,9 @@ impl Dispatch {
     /// Takes in what the engine has answered. What was sent is on its way once it is polled here.
     fn collect(&mut self, context: &mut Context<'_>) {
         while let Poll::Ready(Some(batch)) = self.under_way.poll_next_unpin(context) {
-            if let Some(partition) = self.partitions.get_mut(usize::from(batch.partition)) {
-                partition.is_under_way = false;
-            }
+            let Some(partition) = self.partitions.get_mut(usize::from(batch.partition)) else { continue };
+            partition.is_under_way = false;
+            let batch = if batch.has_deferred { batch.without_deferred(&mut partition.deferred) } else { batch };
             self.returned.push(batch);
         }
     }
@@ -218,15 +227,16 @@ impl Dispatch {
         let (mut is_any, mut lonely) = (false, self.under_way.is_empty());
         let mut queues = self.inbox.lock();
         for (number, (partition, queue)) in (0..).zip(self.partitions.iter_mut().zip(&mut queues.by_partition)) {
-            if partition.is_under_way || queue.is_empty() {
+            if partition.is_under_way || (queue.is_empty() && partition.deferred.is_empty()) {
                 continue;
             }
             partition.crowded = if queue.sources() > 1 { CROWDED_BATCHES } else { partition.crowded.saturating_sub(1) };
             let bound = if partition.crowded > 0 { SHARED_BATCH } else { MAX_BATCH };
-            let (before, most) = (queue.len(), queue.len().min(bound));
+            let (before, most) = (queue.len(), (queue.len() + partition.deferred.len()).min(bound));
             let (mut orders, mut callers) = (Vec::with_capacity(most), Vec::with_capacity(most));
             while orders.len() < most
-                && let Some(Waiting { order, answer }) = queue.pop()
+                && let Some((order, answer)) =
+                    partition.deferred.pop_front().or_else(|| queue.pop().map(|Waiting { order, answer }| (order, answer)))
             {
                 // Whoever gave up before the command was sent is taken at their word.
                 if !answer.is_closed() {
@@ -277,12 +287,32 @@ impl Queues {
 async fn decide(engine: Arc<dyn Engine>, partition: u16, orders: Arc<[Order]>, callers: Vec<Caller>) -> Batch {
     let span = tracing::debug_span!("batch", partition, commands = orders.len());
     let timer = metrics().start_batch(orders.len());
-    let answers = engine.apply(partition, Arc::clone(&orders)).instrument(span).await.map(|answer| answer.answers);
-    timer.finish(answers.is_ok());
-    Batch { partition, orders, callers, answers }
+    let answer = engine.apply(partition, Arc::clone(&orders)).instrument(span).await;
+    timer.finish(answer.is_ok());
+    let has_deferred = answer.as_ref().is_ok_and(|answer| answer.has_deferred);
+    Batch { partition, orders, callers, answers: answer.map(|answer| answer.answers), has_deferred }
 }
 
 impl Batch {
+    /// The batch without what was left for a later step, which goes to `deferred`, in its order.
+    fn without_deferred(self, deferred: &mut VecDeque<(Order, Caller)>) -> Self {
+        let answers = match self.answers.and_then(Answers::read) {
+            Ok(answers) if answers.len() == self.orders.len() => answers,
+            answers => return Self { answers: answers.map(Answers::from), ..self },
+        };
+        let (mut orders, mut callers, mut decided) = (Vec::new(), Vec::new(), Vec::new());
+        for ((order, caller), answer) in self.orders.iter().cloned().zip(self.callers).zip(answers) {
+            if answer == Err(Refusal::Deferred) {
+                deferred.push_back((order, caller));
+            } else {
+                orders.push(order);
+                callers.push(caller);
+                decided.push(answer);
+            }
+        }
+        Self { orders: orders.into(), callers, answers: Ok(decided.into()), ..self }
+    }
+
     /// Tells everybody who waited.
     fn tell(self) {
         let answers = self.answers.and_then(|answers| {

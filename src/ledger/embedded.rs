@@ -27,11 +27,11 @@ use super::model::{Book, Changes, StepTime};
 use super::watch::Watchers;
 use super::{
     Answering, BatchAnswer, Block, DuePage, Engine, Found, Identity, JournalSpan, LedgerError, LedgerId, NamePlace, Opening, Order,
-    Purpose, RequestKey, ReservationPlace, StoreSettings,
+    Purpose, RequestKey, ReservationPlace, StoreSettings, Trimmer,
 };
 use crate::clock::Clock;
 use crate::domain::account::{Account, Millis, Profile, Reservation};
-use crate::domain::rules::Remembered;
+use crate::domain::rules::{RefundKey, Remembered};
 use copy::Copy;
 pub use copy::JournalHold;
 use store::Store;
@@ -43,6 +43,7 @@ const MAX_GROUP: usize = 64;
 enum Job {
     Apply(Batch),
     Sweep(oneshot::Sender<Result<bool, LedgerError>>),
+    Trim(u64, oneshot::Sender<Result<bool, LedgerError>>),
     Read(Read),
     Check(oneshot::Sender<Result<(), LedgerError>>),
     Copy(Copy),
@@ -79,7 +80,7 @@ impl EmbeddedEngine {
         let (store, identity) = Store::open(path, settings, opening)?;
         let book = store.load()?;
         let (jobs, inbox) = mpsc::channel();
-        let desk = Desk { book, failure: None, is_open: true, copies: VecDeque::new(), clock, window: settings.window, watchers };
+        let desk = Desk { book, failure: None, is_open: true, copies: VecDeque::new(), refund_cursor: None, clock, window: settings.window, watchers };
         let thread = thread::Builder::new().name("ledger".into()).spawn(move || desk.work(store, &inbox))?;
         let (path, is_held) = (path.to_owned(), Arc::default());
         Ok(Self { identity, jobs, thread: Mutex::new(Some(thread)), path, is_held })
@@ -133,6 +134,8 @@ struct Desk {
     is_open: bool,
     /// Copies of the file that are asked for.
     copies: VecDeque<Copy>,
+    /// Where the next slice of the sums begins that were given back.
+    refund_cursor: Option<RefundKey>,
     clock: Clock,
     window: Millis,
     watchers: Watchers,
@@ -175,6 +178,7 @@ impl Desk {
             match job {
                 Job::Apply(batch) => self.apply(store, vec![batch]),
                 Job::Sweep(caller) => drop(caller.send(self.sweep(store))),
+                Job::Trim(below, caller) => drop(caller.send(self.trim(store, below))),
                 Job::Read(read) => read(&self.book, store),
                 Job::Check(caller) => drop(caller.send(self.check(store))),
                 Job::Copy(copy) => self.copies.push_back(copy),
@@ -198,6 +202,13 @@ impl Desk {
         let (is_more, changes) = self.book.sweep(&StepTime::of(&self.clock, self.window));
         self.keep(store, vec![changes])?;
         Ok(is_more)
+    }
+
+    fn trim(&mut self, store: &Store, below: u64) -> Result<bool, LedgerError> {
+        store.trim(below).map_err(LedgerError::not_done)?;
+        let changes = self.book.drop_refunds(below, self.window, &mut self.refund_cursor);
+        self.keep(store, vec![changes])?;
+        Ok(self.refund_cursor.is_some())
     }
 
     fn decide(&mut self, store: &Store, batches: &[Batch]) -> Result<Vec<BatchAnswer>, LedgerError> {
@@ -310,18 +321,19 @@ impl Engine for EmbeddedEngine {
         async move { stored.await?.iter().map(|block| decode_block(block).map_err(LedgerError::corrupt)).collect() }.boxed()
     }
 
-    fn trim(&self, _partition: u16, below: u64) -> Answering<'_, ()> {
+    fn trim(&self, _partition: u16, below: u64, _by: Trimmer) -> Answering<'_, bool> {
         if self.is_held.load(Ordering::SeqCst) {
-            return std::future::ready(Ok(())).boxed();
+            return std::future::ready(Ok(false)).boxed();
         }
-        self.read(move |_, store| store.trim(below).map_err(LedgerError::not_done))
+        let (caller, pending) = oneshot::channel();
+        self.ask(Job::Trim(below, caller), pending)
     }
 
     fn journal_span(&self, _partition: u16) -> Answering<'_, JournalSpan> {
         self.read(move |book, store| {
             let next = book.next_sequence();
             let first = store.first_sequence().map_err(LedgerError::not_done)?;
-            Ok(JournalSpan { first: first.unwrap_or(next), next, now: book.state.now })
+            Ok(JournalSpan { first: first.unwrap_or(next), next, now: book.state.now, is_read: false })
         })
     }
 

@@ -8,11 +8,13 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending, ready};
 
 use super::embedded::JournalHold;
-use super::{Block, DuePage, Identity, JournalSpan, LedgerError, NamePlace, Order, RequestKey};
+use super::{Block, DuePage, Identity, JournalSpan, LedgerError, NamePlace, Order, RequestKey, Trimmer};
 #[cfg(doc)]
 use super::{Ledger, MAX_BATCH};
 use crate::domain::account::{Account, Millis, Profile, Reservation};
 use crate::domain::outcome::Answer;
+#[cfg(doc)]
+use crate::domain::outcome::Refusal;
 use crate::domain::rules::Remembered;
 
 /// What an engine answers to a batch.
@@ -20,6 +22,8 @@ use crate::domain::rules::Remembered;
 pub struct BatchAnswer {
     /// One for each command.
     pub answers: Answers,
+    /// Whether commands wait for a later step, because their accounts have much due: what they are answered is [`Refusal::Deferred`].
+    pub has_deferred: bool,
 }
 
 /// Answers as they came, to be read when there is time for it.
@@ -115,8 +119,14 @@ pub trait Engine: Send + Sync + 'static {
     /// The blocks that begin above the sequence, oldest first.
     fn blocks_after(&self, partition: u16, after: u64, count: usize) -> Answering<'_, Vec<Block>>;
     /// Drops whole blocks of entries below the sequence. The newest of them stays, so that a reader can still see, by its id, that this is
-    /// the journal that it knows.
-    fn trim(&self, partition: u16, below: u64) -> Answering<'_, ()>;
+    /// the journal that it knows. Of a slice of the sums that were given back, drops those that were complete below the sequence, and are
+    /// older than two windows. Returns whether the slice was not the last one. Refused to anyone but a reader, if there is one.
+    fn trim(&self, partition: u16, below: u64, by: Trimmer) -> Answering<'_, bool>;
+    /// Notes whether somebody reads the journal: then nothing is dropped of it that was not read. A store that no other process can use
+    /// needs no note.
+    fn note_reader(&self, _partition: u16, _is_read: bool) -> Answering<'_, ()> {
+        ready(Ok(())).boxed()
+    }
     /// Which part of the journal there still is.
     fn journal_span(&self, partition: u16) -> Answering<'_, JournalSpan>;
     /// Looks through about so many accounts for those whose billing period is over at `now`. Every account that is due from the first page

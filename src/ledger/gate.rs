@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::Engine;
+use super::{Engine, Trimmer};
 use crate::domain::command::{Action, Command, Then};
 use crate::telemetry::metrics;
 
@@ -83,7 +83,7 @@ impl JournalGate {
             if surplus == 0 {
                 break;
             }
-            if let Err(error) = engine.trim(partition, span.first + surplus.min(TRIMMED_AT_ONCE)).await {
+            if let Err(error) = engine.trim(partition, span.first + surplus.min(TRIMMED_AT_ONCE), Trimmer::Stranger).await {
                 tracing::warn!(partition, %error, "the journal was not trimmed");
                 break;
             }

@@ -23,6 +23,12 @@ impl LedgerId {
     pub fn random() -> Self {
         Self(Uuid::new_v4())
     }
+
+    /// What steps compare: its first bytes, most of which are random.
+    #[must_use]
+    pub fn mark(self) -> [u8; 8] {
+        self.0.as_u64_pair().0.to_be_bytes()
+    }
 }
 
 impl fmt::Display for LedgerId {

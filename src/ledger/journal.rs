@@ -35,6 +35,17 @@ pub struct JournalSpan {
     pub next: u64,
     /// The partition's time: that of its latest step that changed something.
     pub now: Millis,
+    /// Whether a billing store reads it, as far as the store knows.
+    pub is_read: bool,
+}
+
+/// Who has a journal trimmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trimmer {
+    /// Its reader, who has committed what is dropped.
+    Reader,
+    /// Somebody who knows of no reader: what is dropped was never read.
+    Stranger,
 }
 
 /// A page of accounts whose billing period is over, and whose close is not written yet.

@@ -38,7 +38,7 @@ pub use engine::{Answering, Answers, BatchAnswer, Engine, ReservationPlace, Stor
 pub use error::LedgerError;
 pub use gate::{JournalBounds, JournalGate};
 pub use identity::{Found, Identity, LedgerId, Opening};
-pub use journal::{Block, DuePage, JournalSpan};
+pub use journal::{Block, DuePage, JournalSpan, Trimmer};
 pub use order::{Order, RequestKey};
 pub use originals::Searched;
 use watch::{Watch, Watchers};

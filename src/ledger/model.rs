@@ -5,11 +5,13 @@
 //! goes in slices: it expires the rest, and rotates the request ids if their window is over.
 
 mod engine;
+mod refunds;
 mod undo;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 pub use engine::ModelEngine;
+pub use refunds::{REFUND_SLICE, REFUND_WINDOWS};
 use undo::Before;
 
 #[cfg(doc)]
@@ -19,12 +21,16 @@ use super::{BatchAnswer, Block, DuePage, NamePlace, Order, RequestKey, Reservati
 use crate::clock::Clock;
 use crate::domain::account::{Account, Millis, Profile, Reservation};
 use crate::domain::command::Action;
+use crate::domain::outcome::Refusal;
 use crate::domain::rules::{
     Ended, Fingerprint, Moment, RefundKey, Refunded, Remembered, ReservationChange, Touched, decide, is_close_due, refund_keys,
 };
 
 /// The most reservations that one slice of the sweep expires.
 pub const MAX_EXPIRIES: usize = 500;
+
+/// Once a step has taken this many due reservations off its accounts, the commands of further ones that have some wait for a later step.
+pub const MAX_STEP_EXPIRIES: usize = 2_000;
 
 /// One partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,7 +42,7 @@ pub struct Book {
     pub(super) by_account: BTreeSet<(String, ReservationPlace)>,
     pub(super) requests: HashMap<RequestKey, Remembered>,
     pub(super) older_requests: HashMap<RequestKey, Remembered>,
-    pub(super) refunds: HashMap<RefundKey, Refunded>,
+    pub(super) refunds: BTreeMap<RefundKey, Refunded>,
     pub(super) names: BTreeSet<NamePlace>,
     pub(super) state: State,
 }
@@ -100,7 +106,7 @@ impl Changes {
     /// Whether there is nothing to store.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.accounts.is_empty() && self.requests.is_empty() && !self.is_rotated
+        self.accounts.is_empty() && self.requests.is_empty() && self.refunds.is_empty() && !self.is_rotated
     }
 }
 
@@ -131,11 +137,13 @@ impl Book {
         let [this_end, next_end] = time.period_ends;
         let moment = Moment { now, period_end: if this_end > now { this_end } else { next_end }, window: time.window };
         let mut changes = Changes { before: vec![Before::State(self.state)], ..Changes::default() };
-        if self.is_any_due(now) {
-            orders.iter().for_each(|order| self.expire_of(&order.command.account, now, &mut changes));
-        }
+        let deferred = if self.is_any_due(now) { self.expire_of_all(orders, now, &mut changes) } else { HashSet::new() };
         let mut entries = Vec::with_capacity(orders.len());
-        let answers: Vec<_> = orders.iter().map(|order| self.decide(order, &moment, &mut entries, &mut changes)).collect();
+        let decide = |order: &Order| match deferred.contains(order.command.account.as_str()) {
+            true => Err(Refusal::Deferred),
+            false => self.decide(order, &moment, &mut entries, &mut changes),
+        };
+        let answers: Vec<_> = orders.iter().map(decide).collect();
         if !changes.is_empty() {
             self.state.now = now;
         }
@@ -146,7 +154,7 @@ impl Book {
             self.state.sequence += count as u64;
             self.state.last_block = block_id;
         }
-        (BatchAnswer { answers: answers.into() }, changes)
+        (BatchAnswer { answers: answers.into(), has_deferred: !deferred.is_empty() }, changes)
     }
 
     /// A slice of what is due by itself, and whether there is more.
@@ -177,12 +185,23 @@ impl Book {
         self.is_any_due(now)
     }
 
-    /// Takes off all that an account has due.
-    fn expire_of(&mut self, account: &str, now: Millis, changes: &mut Changes) {
+    /// Takes off all that the accounts of a step have due. Of accounts with much of it, few have their turn; returns the others.
+    fn expire_of_all<'a>(&mut self, orders: &'a [Order], now: Millis, changes: &mut Changes) -> HashSet<&'a str> {
+        let (mut deferred, mut count) = (HashSet::new(), 0);
         let [first, last] = [ReservationPlace { expires_at: Millis::MIN, key: RequestKey([0; 16]) }, ReservationPlace::behind_expired(now)];
-        let due = self.by_account.range((account.to_owned(), first)..=(account.to_owned(), last));
-        let due: Vec<_> = due.map(|(_, place)| place.key).collect();
-        due.into_iter().for_each(|key| self.expire_one(key, changes));
+        for account in orders.iter().map(|order| order.command.account.as_str()) {
+            let mut due = self.by_account.range((account.to_owned(), first)..=(account.to_owned(), last)).map(|(_, place)| place.key);
+            if count >= MAX_STEP_EXPIRIES {
+                if due.next().is_some() {
+                    deferred.insert(account);
+                }
+                continue;
+            }
+            let due: Vec<_> = due.collect();
+            count += due.len();
+            due.into_iter().for_each(|key| self.expire_one(key, changes));
+        }
+        deferred
     }
 
     fn expire_one(&mut self, key: RequestKey, changes: &mut Changes) {
@@ -259,12 +278,6 @@ impl Book {
             }
             _ => order.fingerprint,
         }
-    }
-
-    /// What is kept of what was given back.
-    #[must_use]
-    pub fn refunds(&self) -> &HashMap<RefundKey, Refunded> {
-        &self.refunds
     }
 
     /// What is remembered of a request id.

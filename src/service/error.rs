@@ -155,7 +155,7 @@ impl Error {
             Refusal::TooManyDecimals | Refusal::AmountOutOfRange | Refusal::NotInMinorUnits => Self::invalid_because(reason, amounts),
             Refusal::StoreFull => Self::unavailable(reason, text, RETRY_STORE),
             Refusal::ChargeNotFound => return Self::missing_original(Missing::NeverWas, command),
-            Refusal::StoreCorrupt | Refusal::OriginalNeeded | Refusal::BillNeeded => Self::new(Kind::Internal, reason, text),
+            Refusal::StoreCorrupt | Refusal::OriginalNeeded | Refusal::BillNeeded | Refusal::Deferred => Self::new(Kind::Internal, reason, text),
             _ => Self::precondition(reason, format!("accounts/{}", command.account), text),
         };
         error.about(command)
@@ -358,6 +358,7 @@ pub fn text_of(refusal: Refusal) -> &'static str {
         Refusal::SentInFuture => "first_sent_at is ahead of the service's clock",
         Refusal::StoreCorrupt => "the store holds what this version cannot read: nothing was done",
         Refusal::OriginalNeeded => "the service did not look up what the request refers to: nothing was done",
+        Refusal::Deferred => "the service did not ask again after what was due of other accounts: nothing was done",
         Refusal::BillNeeded => "the service did not look up the bill of the charge: nothing was done",
         Refusal::ChargeNotFound => "the account has no such charge",
         Refusal::AccountNotClosed => "the account is not closed",

@@ -1,4 +1,4 @@
-//! A bound that random sequences do not reach: ten thousand open reservations of an account.
+//! Bounds that random sequences do not reach: ten thousand open reservations of an account, and thousands that a step finds due.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tollgate::domain::money::Quote;
 use tollgate::domain::outcome::{Answer, Refusal, ReserveVerdict, Verdict};
 use tollgate::domain::rules::MAX_OPEN_RESERVATIONS;
 use tollgate::ledger::embedded::EmbeddedEngine;
-use tollgate::ledger::model::ModelEngine;
+use tollgate::ledger::model::{MAX_STEP_EXPIRIES, ModelEngine};
 use tollgate::ledger::redis::RedisOptions;
 use tollgate::ledger::watch::Watchers;
 use tollgate::ledger::{Engine, Opening, Order, Purpose};
@@ -21,7 +21,11 @@ use super::support::{RedisServer, connect, temporary_folder, unique_name};
 use super::{WINDOW, settings};
 
 fn order(request_id: &str, action: Action) -> Order {
-    let (account, request_id, note) = ("alpha".into(), request_id.into(), Note::default());
+    order_of("alpha", request_id, action)
+}
+
+fn order_of(account: &str, request_id: &str, action: Action) -> Order {
+    let (account, request_id, note) = (account.into(), request_id.into(), Note::default());
     Order::new(Command { account, request_id, first_sent_at: None, currency: None, action, note })
 }
 
@@ -50,8 +54,8 @@ async fn ask(engine: &dyn Engine, orders: Vec<Order>) -> Vec<Answer> {
     answers
 }
 
-async fn is_held_to_the_bound(engine: &dyn Engine, clock: &Clock, name: &str) {
-    let create = Create {
+fn create() -> Action {
+    Action::Create(Create {
         name: "Alpha".into(),
         currency: Currency(*b"EUR"),
         minor_digits: 2,
@@ -61,8 +65,11 @@ async fn is_held_to_the_bound(engine: &dyn Engine, clock: &Clock, name: &str) {
         low_credit_threshold: None,
         non_usage_billing: NonUsageBilling::Consolidated,
         allow_unusable: false,
-    };
-    ask(engine, vec![order("create", Action::Create(create)), order("late", Action::Authorize(reserve(1_000)))]).await;
+    })
+}
+
+async fn is_held_to_the_bound(engine: &dyn Engine, clock: &Clock, name: &str) {
+    ask(engine, vec![order("create", create()), order("late", Action::Authorize(reserve(1_000)))]).await;
     clock.set(START + 1_000);
     let authorize = |number: u32| order(&format!("a{number}"), Action::Authorize(reserve(600_000)));
     let answers = ask(engine, (0..=MAX_OPEN_RESERVATIONS).map(authorize).collect()).await;
@@ -84,16 +91,70 @@ async fn is_held_to_the_bound(engine: &dyn Engine, clock: &Clock, name: &str) {
     }
 }
 
+/// One whose reservations are due below the bound of a step, one with the last of them, one beyond, and one without any.
+async fn few_accounts_lose_much_in_one_step(engine: &dyn Engine, clock: &Clock, name: &str) {
+    let accounts = ["alpha", "beta", "gamma", "delta"];
+    ask(engine, accounts.iter().map(|account| order_of(account, "create", create())).collect()).await;
+    let due = |account: &'static str, count: usize| {
+        (0..count).map(move |number| order_of(account, &format!("{number}"), Action::Authorize(reserve(1_000))))
+    };
+    ask(engine, due("alpha", MAX_STEP_EXPIRIES - 1).chain(due("beta", 1)).chain(due("gamma", 3)).collect()).await;
+    // One that ended before it was due defers nobody.
+    ask(engine, due("delta", 1).chain([order_of("delta", "end", Action::Release { reservation: "0".into() })]).collect()).await;
+    clock.set(clock.now() + 2_000);
+
+    let mut orders: Vec<Order> = ["alpha", "beta", "gamma", "delta"].map(|account| order_of(account, "after", top_up())).into();
+    orders.extend([order_of("gamma", "large", Action::Authorize(large())), order_of("delta", "more", top_up())]);
+    let batch: Arc<[Order]> = orders.clone().into();
+    let answer = engine.apply(0, batch).await.unwrap();
+    assert!(answer.has_deferred, "{name}");
+    let answers = answer.answers.read().unwrap();
+    let is_deferred: Vec<_> = answers.iter().map(|answer| *answer == Err(Refusal::Deferred)).collect();
+    assert_eq!(is_deferred, [false, false, true, false, true, false], "{name}");
+    assert_eq!(engine.blocks_before(0, None, 1).await.unwrap()[0].entries.len(), 4, "{name}: what waits has written nothing");
+
+    // The next step has room for it, and what was due is off before it decides.
+    let waiting: Vec<Order> = orders.into_iter().zip(is_deferred).filter(|(_, is_deferred)| *is_deferred).map(|(order, _)| order).collect();
+    let answer = engine.apply(0, waiting.into()).await.unwrap();
+    assert!(!answer.has_deferred, "{name}");
+    let answers = answer.answers.read().unwrap();
+    let reserved = answers[1].as_ref().unwrap().account;
+    assert_eq!((reserved.open_reservations, reserved.reserved), (1, 100_001 * 10_000), "{name}");
+    while engine.sweep(0).await.unwrap() {}
+    for account in ["alpha", "beta"] {
+        let left = ask(engine, vec![order_of(account, "", Action::Observe { watch: false })]).await.remove(0).unwrap().account;
+        assert_eq!((left.open_reservations, left.reserved), (0, 0), "{name}");
+    }
+}
+
+fn top_up() -> Action {
+    Action::TopUp { amount: Quote::new(1, 0) }
+}
+
+/// All that an account has after its top-up.
+fn large() -> Reserve {
+    Reserve { amount: Quote::new(100_001, 0), ..reserve(600_000) }
+}
+
 #[tokio::test]
 async fn no_way_leads_to_more_than_ten_thousand_open_reservations_on_any_engine() {
+    on_every_engine(is_held_to_the_bound).await;
+}
+
+#[tokio::test]
+async fn a_step_takes_off_what_few_accounts_have_due_and_leaves_the_others_for_a_later_one_on_every_engine() {
+    on_every_engine(few_accounts_lose_much_in_one_step).await;
+}
+
+async fn on_every_engine(test: impl AsyncFn(&dyn Engine, &Clock, &str)) {
     let clock = || Clock::standing(START, TimeZone::UTC);
     let standing = clock();
-    is_held_to_the_bound(&ModelEngine::new(standing.clone(), WINDOW, Watchers::default()), &standing, "rules").await;
+    test(&ModelEngine::new(standing.clone(), WINDOW, Watchers::default()), &standing, "rules").await;
 
     let (folder, standing) = (temporary_folder(), clock());
     let (path, opening) = (folder.path().join("ledger.db"), Opening::Creating(Purpose::Charging));
     let embedded = EmbeddedEngine::open(&path, &settings(), opening, standing.clone(), Watchers::default()).unwrap();
-    is_held_to_the_bound(&embedded, &standing, "embedded").await;
+    test(&embedded, &standing, "embedded").await;
 
     for (server, name) in [(RedisServer::redis(), "Redis"), (RedisServer::valkey(), "Valkey")] {
         let standing = clock();
@@ -105,7 +166,7 @@ async fn no_way_leads_to_more_than_ten_thousand_open_reservations_on_any_engine(
         };
         let engine = connect(options, settings(), standing.clone()).await.unwrap();
         let work = tokio::spawn(engine.work());
-        is_held_to_the_bound(&engine, &standing, name).await;
+        test(&engine, &standing, name).await;
         work.abort();
     }
 }

@@ -15,6 +15,8 @@ pub enum Event {
     Move(Step),
     /// What is due by itself happens.
     Sweep,
+    /// All but so many of the last entries were read, and are dropped, with what was given back so long ago.
+    Trim(u64),
     /// Somebody asks for something.
     Ask(Ask),
 }
@@ -264,7 +266,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// A sequence that begins with an account of each denomination.
 pub fn events(length: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Event>> {
-    let event = prop_oneof![16 => ask().prop_map(Event::Ask), 2 => step().prop_map(Event::Move), 1 => Just(Event::Sweep)];
+    let event = prop_oneof![16 => ask().prop_map(Event::Ask), 2 => step().prop_map(Event::Move), 1 => Just(Event::Sweep), 1 => (0_u64..60).prop_map(Event::Trim)];
     let openings = proptest::collection::vec((mode(), limit(), billing()), 4);
     (openings, proptest::collection::vec(event, length)).prop_map(|(openings, events)| {
         let openings = openings.into_iter().enumerate().map(|(account, (mode, limit, billing))| {

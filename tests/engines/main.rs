@@ -25,7 +25,7 @@ use tollgate::clock::Clock;
 use tollgate::ledger::embedded::EmbeddedEngine;
 use tollgate::ledger::redis::RedisOptions;
 use tollgate::ledger::watch::Watchers;
-use tollgate::ledger::{Engine, MAX_BATCH, Opening, Order, Purpose, StoreSettings};
+use tollgate::ledger::{Block, Engine, MAX_BATCH, Opening, Order, Purpose, StoreSettings, Trimmer};
 
 use commands::{Event, START, events};
 use reference::{Instant, Reference, Snapshot};
@@ -47,13 +47,19 @@ fn runner(name: &'static str, cases: u32) -> TestRunner {
     })
 }
 
-/// Runs the same instants on an engine, in batches of the given sizes, and compares everything.
-async fn compare(engine: &dyn Engine, clock: &Clock, reference: &[Instant], sizes: &[usize], name: &str) {
-    let mut sizes = sizes.iter().copied().cycle();
+/// Runs the same instants on an engine, in batches of the given sizes, and compares everything. Returns what was dropped of its journal.
+async fn compare(engine: &dyn Engine, clock: &Clock, reference: &[Instant], sizes: &[usize], name: &str) -> Vec<Block> {
+    let (mut sizes, mut dropped) = (sizes.iter().copied().cycle(), Vec::new());
     for (number, instant) in reference.iter().enumerate() {
         clock.set(instant.now);
         if instant.is_swept {
             assert!(!engine.sweep(0).await.unwrap_or_else(|error| panic!("{name}, instant {number}: {error}")));
+        }
+        if let Some(below) = instant.trimmed_below {
+            let before = engine.blocks_after(0, 0, 1_000_000).await.unwrap();
+            while engine.trim(0, below, Trimmer::Reader).await.unwrap_or_else(|error| panic!("{name}, instant {number}: {error}")) {}
+            let after = engine.blocks_after(0, 0, 1_000_000).await.unwrap();
+            dropped.extend_from_slice(&before[..before.len() - after.len()]);
         }
         let mut rest = &instant.orders[..];
         let mut answers = Vec::new();
@@ -71,7 +77,8 @@ async fn compare(engine: &dyn Engine, clock: &Clock, reference: &[Instant], size
     }
     engine.sweep(0).await.unwrap();
     let expected = &reference.last().unwrap().snapshot;
-    assert_eq!(&Snapshot::of(engine).await, expected.as_ref().unwrap(), "{name}");
+    assert_eq!(&Snapshot::of(engine, &dropped).await, expected.as_ref().unwrap(), "{name}");
+    dropped
 }
 
 fn run_everywhere(server: &RedisServer, name: &str, events: &[Event], sizes: &[usize]) {
@@ -88,12 +95,12 @@ fn run_everywhere(server: &RedisServer, name: &str, events: &[Event], sizes: &[u
         let embedded =
             EmbeddedEngine::open(&path, &settings(), Opening::Creating(Purpose::Charging), embedded_clock.clone(), Watchers::default())
                 .unwrap();
-        compare(&embedded, &embedded_clock, &reference, sizes, "embedded").await;
+        let dropped = compare(&embedded, &embedded_clock, &reference, sizes, "embedded").await;
         drop(embedded);
         // What was stored is what was answered: read again from disk, everything is the same.
         let opening = Opening::Creating(Purpose::Charging);
         let reopened = EmbeddedEngine::open(&path, &settings(), opening, embedded_clock.clone(), Watchers::default()).unwrap();
-        assert_eq!(&Snapshot::of(&reopened).await, reference.last().unwrap().snapshot.as_ref().unwrap(), "embedded, reopened");
+        assert_eq!(&Snapshot::of(&reopened, &dropped).await, reference.last().unwrap().snapshot.as_ref().unwrap(), "embedded, reopened");
         trim_keeps_what_it_should(&reopened).await;
 
         let redis_clock = clock();
@@ -116,12 +123,12 @@ fn run_everywhere(server: &RedisServer, name: &str, events: &[Event], sizes: &[u
 async fn trim_keeps_what_it_should(engine: &dyn Engine) {
     let blocks = engine.blocks_after(0, 0, 1_000_000).await.unwrap();
     let Some(middle) = blocks.get(blocks.len() / 2).map(|block| block.first_sequence + 1) else { return };
-    engine.trim(0, middle).await.unwrap();
+    engine.trim(0, middle, Trimmer::Stranger).await.unwrap();
     let expected = blocks.get(blocks.len() / 2..).unwrap();
     assert_eq!(engine.blocks_after(0, 0, 1_000_000).await.unwrap(), expected);
     let span = engine.journal_span(0).await.unwrap();
     assert_eq!((span.first, span.next), (expected[0].first_sequence, blocks.last().unwrap().end()));
-    engine.trim(0, span.next).await.unwrap();
+    engine.trim(0, span.next, Trimmer::Stranger).await.unwrap();
     assert_eq!(engine.blocks_after(0, 0, 1_000_000).await.unwrap(), blocks[blocks.len() - 1..]);
 }
 
@@ -151,6 +158,7 @@ fn a_hundred_thousand_commands_are_decided_alike_on_the_rules_on_sqlite_and_on_r
     println!("{}", reference::statistics());
     if cases(400) >= 400 {
         assert_eq!(reference::refusals_not_met(), [""; 0], "the sequences are wide enough to meet every refusal");
+        assert!(reference::dropped() > 1_000, "and to refund what was refunded so long ago that it was dropped");
     }
 }
 

@@ -228,7 +228,7 @@ impl Stage {
     }
 
     fn packed(&self, orders: &[Order]) -> [Vec<u8>; 5] {
-        let packed = batch::encode(orders, &StepTime::of(&self.clock, WINDOW), -1, [7; 16], false);
+        let packed = batch::encode(orders, &StepTime::of(&self.clock, WINDOW), -1, [&[7; 16], &self.engine.identity().id.mark()], false);
         [packed.commands, packed.ids, packed.endings, self.keys.channel.clone().into_bytes(), packed.legacy_fingerprints]
     }
 
@@ -311,6 +311,7 @@ async fn a_sweep_that_fails_at_any_call_is_made_whole_by_the_next() {
     let whole = stage.contents().await;
     let script = counted(&SWEEP);
     let times = [stage.clock.now(), -1, WINDOW].map(i64::to_le_bytes).concat();
+    let times = [times, stage.engine.identity().id.mark().to_vec()].concat();
     let (mut failed, mut is_written) = (Vec::new(), false);
     for number in 1.. {
         let before = stage.restore(&before).await;

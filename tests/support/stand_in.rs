@@ -11,7 +11,9 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending, ready};
 use tollgate::domain::account::{Account, Profile, Reservation};
 use tollgate::domain::rules::Remembered;
-use tollgate::ledger::{BatchAnswer, Block, DuePage, Engine, JournalSpan, LedgerError, NamePlace, Order, RequestKey, ReservationPlace};
+use tollgate::ledger::{
+    BatchAnswer, Block, DuePage, Engine, JournalSpan, LedgerError, NamePlace, Order, RequestKey, ReservationPlace, Trimmer,
+};
 
 type Step = Box<dyn Fn(u16, Arc<[Order]>) -> BoxFuture<'static, Result<BatchAnswer, LedgerError>> + Send + Sync>;
 
@@ -92,7 +94,7 @@ impl Engine for StandIn {
         self.fail()
     }
 
-    fn trim(&self, _: u16, _: u64) -> BoxFuture<'_, Result<(), LedgerError>> {
+    fn trim(&self, _: u16, _: u64, _: Trimmer) -> BoxFuture<'_, Result<bool, LedgerError>> {
         self.fail()
     }
 

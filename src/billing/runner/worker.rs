@@ -14,7 +14,7 @@ use crate::billing::aggregate::step::{StepError, commit};
 use crate::billing::aggregate::{Break, follow};
 use crate::billing::partitions::{self, Claim};
 use crate::domain::account::Millis;
-use crate::ledger::{Block, LedgerError};
+use crate::ledger::{Block, LedgerError, Trimmer};
 
 /// About how many entries one step takes: with more of them, more come to one change of an account and of a total.
 const STEP_ENTRIES: usize = 32_768;
@@ -254,7 +254,7 @@ impl<'a> Worker<'a> {
         let trimmed = match self.kept_from().await {
             Ok(below) if below > 1 => {
                 self.trimmed_at = Some(Instant::now());
-                self.shared.ledger.engine().trim(self.claim.partition, below).await
+                self.shared.ledger.engine().trim(self.claim.partition, below, Trimmer::Reader).await.map(|_| ())
             }
             Ok(_) => Ok(()),
             Err(error) => Err(error),

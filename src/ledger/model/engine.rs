@@ -8,14 +8,15 @@ use futures_util::future::BoxFuture;
 use super::{Book, StepTime};
 use crate::clock::Clock;
 use crate::domain::account::{Account, Millis, Profile, Reservation};
-use crate::domain::rules::Remembered;
+use crate::domain::rules::{RefundKey, Remembered};
 use crate::ledger::watch::Watchers;
-use crate::ledger::{Answering, BatchAnswer, Block, DuePage, Engine, JournalSpan, NamePlace, Order, RequestKey, ReservationPlace};
+use crate::ledger::{Answering, BatchAnswer, Block, DuePage, Engine, JournalSpan, NamePlace, Order, RequestKey, ReservationPlace, Trimmer};
 
 /// The model as an engine: one partition, in memory only.
 #[derive(Debug)]
 pub struct ModelEngine {
     inner: Mutex<(Book, Vec<Block>)>,
+    refund_cursor: Mutex<Option<RefundKey>>,
     clock: Clock,
     window: Millis,
     watchers: Watchers,
@@ -25,7 +26,7 @@ impl ModelEngine {
     /// An empty one.
     #[must_use]
     pub fn new(clock: Clock, window: Millis, watchers: Watchers) -> Self {
-        Self { inner: Mutex::default(), clock, window, watchers }
+        Self { inner: Mutex::default(), refund_cursor: Mutex::default(), clock, window, watchers }
     }
 
     fn inner(&self) -> MutexGuard<'_, (Book, Vec<Block>)> {
@@ -88,18 +89,20 @@ impl Engine for ModelEngine {
         futures_util::future::ready(Ok(blocks)).boxed()
     }
 
-    fn trim(&self, _partition: u16, below: u64) -> Answering<'_, ()> {
+    fn trim(&self, _partition: u16, below: u64, _by: Trimmer) -> Answering<'_, bool> {
         let mut inner = self.inner();
         let kept = inner.1.iter().rev().map(|block| block.first_sequence).find(|first| *first < below).unwrap_or(0);
         inner.1.retain(|block| block.first_sequence >= kept);
-        futures_util::future::ready(Ok(())).boxed()
+        let mut cursor = self.refund_cursor.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.0.drop_refunds(below, self.window, &mut cursor);
+        futures_util::future::ready(Ok(cursor.is_some())).boxed()
     }
 
     fn journal_span(&self, _partition: u16) -> Answering<'_, JournalSpan> {
         let inner = self.inner();
         let next = inner.0.next_sequence();
         let first = inner.1.first().map_or(next, |block| block.first_sequence);
-        futures_util::future::ready(Ok(JournalSpan { first, next, now: inner.0.state.now })).boxed()
+        futures_util::future::ready(Ok(JournalSpan { first, next, now: inner.0.state.now, is_read: false })).boxed()
     }
 
     fn due_accounts(&self, _partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage> {

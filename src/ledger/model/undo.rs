@@ -32,7 +32,8 @@ impl Book {
                 Before::Profile(id, profile) => self.put_back_profile(id, profile),
                 Before::Reservation(key, reservation) => self.put_back_reservation(key, reservation),
                 Before::Request(key, remembered) => put_back(&mut self.requests, key, remembered),
-                Before::Refunded(key, refunded) => put_back(&mut self.refunds, key, refunded),
+                Before::Refunded(key, Some(refunded)) => drop(self.refunds.insert(key, refunded)),
+                Before::Refunded(key, None) => drop(self.refunds.remove(&key)),
                 Before::Rotated(older) => self.requests = std::mem::replace(&mut self.older_requests, older),
             }
         }

@@ -1,7 +1,7 @@
 //! A batch on its way to the script and back: packed numbers there, numbers and stored records back.
 //!
 //! In the formats of `struct` (their names are in `script.rs`): `BATCH_FORMAT`, which holds now, how far ahead of Redis it may be, two
-//! ends of billing periods, window, block id, and how many accounts, requests and commands there are; the keys of the requests that it
+//! ends of billing periods, window, block id, the ledger, and how many accounts, requests and commands there are; the keys of the requests that it
 //! touches, each once; which of the requests may have a reservation, and which of the accounts need their profile;
 //! and each command in `COMMAND_FORMAT`: kind, account, request, fingerprint, mantissa, scale, option. What few commands have follows as
 //! an extra: MessagePack of [original, first sent at, currency, detail]; then [`HAS_EXTRA`] is added to the option.
@@ -115,9 +115,9 @@ pub struct PackedBatch {
     pub legacy_fingerprints: Vec<u8>,
 }
 
-/// Packs a batch.
+/// Packs a batch. It has an id of its own, which its block will have, and names the ledger that it is for.
 #[must_use]
-pub fn encode(orders: &[Order], time: &StepTime, max_ahead: i64, block_id: [u8; 16], has_legacy: bool) -> PackedBatch {
+pub fn encode(orders: &[Order], time: &StepTime, max_ahead: i64, batch_ids: [&[u8]; 2], has_legacy: bool) -> PackedBatch {
     let mut account_places = Places::<&str>::new(orders.len());
     let mut request_places = Places::<RequestKey, BuildHasherDefault<DigestHasher>>::new(orders.len());
     let (mut ids, mut endings) = (Vec::with_capacity(orders.len() * 16), Vec::with_capacity(orders.len() * 80));
@@ -170,7 +170,7 @@ pub fn encode(orders: &[Order], time: &StepTime, max_ahead: i64, block_id: [u8; 
     for number in [time.now, max_ahead, this_end, next_end, time.window] {
         batch.put_i64_le(number);
     }
-    batch.put_slice(&block_id);
+    batch_ids.into_iter().for_each(|id| batch.put_slice(id));
     for count in [account_places.places.len(), request_places.places.len(), orders.len()] {
         batch.put_u16_le(u16::try_from(count).unwrap_or(u16::MAX));
     }
@@ -322,12 +322,13 @@ fn put_limit(packed: &mut Packed, limit: &LimitChange) {
 /// The script's answer to these commands; they are read later.
 pub fn decode(value: Value, orders: Arc<[Order]>) -> Result<BatchAnswer, LedgerError> {
     let Value::Array(values) = value else { return Err(strange()) };
-    Ok(BatchAnswer { answers: Answers::new(move || read_answers(values, &orders)) })
+    let has_deferred = matches!(values.first(), Some(Value::Int(flags)) if flags & 2 != 0);
+    Ok(BatchAnswer { answers: Answers::new(move || read_answers(values, &orders)), has_deferred })
 }
 
 /// Whether the script was not allowed to announce what it has changed.
 pub fn is_unannounced(value: &Value) -> bool {
-    matches!(value, Value::Array(values) if values.first() == Some(&Value::Int(1)))
+    matches!(value, Value::Array(values) if matches!(values.first(), Some(Value::Int(flags)) if flags & 1 != 0))
 }
 
 fn strange() -> LedgerError {

@@ -61,7 +61,10 @@ impl Installation {
     pub async fn install(&mut self, partition: u16, book: &Book) -> anyhow::Result<()> {
         let keys = self.places.partitions.get(usize::from(partition)).cloned().context("there is no such partition")?;
         redis::cmd("UNLINK").arg(&keys.all).exec_async(&mut self.connection).await?;
-        redis::cmd("EVAL").arg(&INITIALIZE.text).arg(keys.all.len()).arg(&keys.all).exec_async(&mut self.connection).await?;
+        let mark = self.stored.ledger.context("a store that is restored has a ledger")?.mark();
+        let mut initialize = redis::cmd("EVAL");
+        initialize.arg(&INITIALIZE.text).arg(keys.all.len()).arg(&keys.all).arg(mark.as_slice());
+        initialize.exec_async(&mut self.connection).await?;
         let [younger, older] = keys.requests();
         let packed = |account: &Account| [encode_account(account).as_slice(), &[0; EXPIRY_BYTES]].concat();
         let accounts = book.accounts.iter().map(|(id, account)| (id.as_bytes().to_vec(), packed(account)));
@@ -81,7 +84,7 @@ impl Installation {
         });
         self.rank(keys.reservations_by_account(), by_account).await?;
         self.rank(keys.names(), book.names.iter().map(|place| (0, encode_place(place).into_bytes()))).await?;
-        redis::cmd("HSET").arg(keys.accounts()).arg("").arg(encode_state(book)).exec_async(&mut self.connection).await?;
+        redis::cmd("HSET").arg(keys.accounts()).arg("").arg(encode_state(book, mark)).exec_async(&mut self.connection).await?;
         Ok(())
     }
 
@@ -120,8 +123,9 @@ impl Installation {
     }
 }
 
-/// The script's `STATE_FORMAT`: the state of a partition, which is the field of the accounts that has no name.
-fn encode_state(book: &Book) -> Vec<u8> {
+/// The script's `STATE_FORMAT`: the state of a partition, which is the field of the accounts that has no name. What was restored from a
+/// billing store is read by one.
+fn encode_state(book: &Book, ledger: [u8; 8]) -> Vec<u8> {
     let State { sequence, last_block, now, rotated_at, refunds_dropped_until, legacy_until, reserved_until, older_reserved_until } =
         book.state;
     let next_expiry = book.expiries.first().map_or(NEVER, |(at, _)| *at);
@@ -142,5 +146,8 @@ fn encode_state(book: &Book) -> Vec<u8> {
     for number in [reserved_until, older_reserved_until] {
         bytes.extend(number.to_le_bytes());
     }
+    bytes.extend(ledger);
+    let is_read = 1;
+    bytes.push(is_read);
     bytes
 }

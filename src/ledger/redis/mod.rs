@@ -19,7 +19,7 @@ mod standing;
 mod step;
 mod stored;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ use super::codec::{
 use super::watch::Watchers;
 use super::{
     Answering, BatchAnswer, Block, DuePage, Engine, Identity, JournalSpan, LedgerError, NamePlace, Opening, Order, RequestKey,
-    ReservationPlace, StoreSettings,
+    ReservationPlace, StoreSettings, Trimmer,
 };
 use crate::clock::{Clock, system_now};
 use crate::domain::account::{Account, Millis, Profile, Reservation};
@@ -121,10 +121,11 @@ impl RedisLedger {
         let Self { options, settings, expected, standing, clocks, watchers } = self.clone();
         let partitions = PartitionKeys::of_store(&options.store_name, settings.partitions);
         let busy_poll = options.busy_poll;
+        let refund_cursors = partitions.iter().map(|_| AtomicU64::new(0)).collect();
         let of_link = Arc::clone(&expected);
         let (link, work) = Link::open(options, move |connection| prepare::check(connection, Arc::clone(&of_link))).await?;
         let (work, window, is_silent) = (Mutex::new(Some(work)), settings.window, AtomicBool::new(false));
-        Ok(RedisEngine { link, work, partitions, expected, standing, clocks, watchers, clock, window, busy_poll, is_silent })
+        Ok(RedisEngine { link, work, partitions, expected, standing, clocks, watchers, clock, window, busy_poll, is_silent, refund_cursors })
     }
 }
 
@@ -142,6 +143,8 @@ pub struct RedisEngine {
     busy_poll: Duration,
     /// It was said that changes cannot be announced.
     is_silent: AtomicBool,
+    /// Where the next slice of each partition's sums begins that were given back.
+    refund_cursors: Vec<AtomicU64>,
 }
 
 impl std::fmt::Debug for RedisEngine {
@@ -360,14 +363,14 @@ impl Engine for RedisEngine {
         .boxed()
     }
 
-    fn trim(&self, partition: u16, below: u64) -> Answering<'_, ()> {
+    fn trim(&self, partition: u16, below: u64, by: Trimmer) -> Answering<'_, bool> {
+        self.trim_slice(partition, below, by).boxed()
+    }
+
+    fn note_reader(&self, partition: u16, is_read: bool) -> Answering<'_, ()> {
         async move {
-            let keys = self.keys(partition)?;
-            // A block's id begins with its first sequence.
-            let Some(kept) = self.blocks_before(partition, Some(below), 1).await?.pop() else { return Ok(()) };
-            let mut command = redis::cmd("XTRIM");
-            command.arg(keys.journal()).arg("MINID").arg(format!("{}-0", kept.first_sequence));
-            self.read::<i64>(keys, &command).await.map(|_| ())
+            let is_read: &[u8] = if is_read { b"1" } else { b"0" };
+            self.run(&script::READERS, self.keys(partition)?, &[&self.mark(), is_read]).await.map(|_| ())
         }
         .boxed()
     }
@@ -375,11 +378,11 @@ impl Engine for RedisEngine {
     fn journal_span(&self, partition: u16) -> Answering<'_, JournalSpan> {
         async move {
             let keys = self.keys(partition)?;
-            let span = self.run(&script::SPAN, keys, &[]).await.map_err(LedgerError::of_read)?;
-            let (first, next, now) = FromRedisValue::from_redis_value(span).map_err(LedgerError::corrupt)?;
+            let span = self.run(&script::SPAN, keys, &[&self.mark()]).await.map_err(LedgerError::of_read)?;
+            let (first, next, now, is_read): (_, _, _, i64) = FromRedisValue::from_redis_value(span).map_err(LedgerError::corrupt)?;
             // Whoever took another ledger's journal for this one would stop its partition.
             self.read::<bool>(keys, redis::cmd("EXISTS").arg(keys.journal())).await?;
-            Ok(JournalSpan { first, next, now })
+            Ok(JournalSpan { first, next, now, is_read: is_read != 0 })
         }
         .boxed()
     }

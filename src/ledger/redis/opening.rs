@@ -11,7 +11,7 @@ use redis::aio::MultiplexedConnection;
 
 use super::RedisOptions;
 use super::prepare::check_server;
-use super::script::{FORMAT_VERSION, INITIALIZE, MIGRATE};
+use super::script::{FORMAT_VERSION, INITIALIZE, MIGRATE, OWN};
 use super::stored::{Places, Stored};
 use crate::ledger::{Found, Identity, LedgerId, Opening, Purpose, StoreSettings};
 
@@ -65,13 +65,14 @@ async fn create(
         return Ok(claimed);
     }
     Stored { is_being_created: false, ..claimed.clone() }.check(settings)?;
+    let mark = claimed.ledger.context("the store that is being created names no ledger")?.mark();
     for partition in &places.partitions {
         let accounts: usize = redis::cmd("HLEN").arg(partition.accounts()).query_async(connection).await?;
         if accounts > 1 {
             bail!("{} holds accounts, though the store's settings are gone: it is not created anew", partition.accounts());
         }
         let mut command = redis::cmd("EVAL");
-        command.arg(&INITIALIZE.text).arg(partition.all.len()).arg(&partition.all);
+        command.arg(&INITIALIZE.text).arg(partition.all.len()).arg(&partition.all).arg(mark.as_slice());
         command.exec_async(connection).await.context("cannot initialize the store")?;
     }
     let whole = Stored { is_being_created: false, ..claimed };
@@ -118,6 +119,11 @@ async fn give_id(connection: &mut MultiplexedConnection, places: &Places, stored
     redis::cmd("SET").arg(&first.settings).arg(offered).arg("NX").exec_async(connection).await?;
     let copy: Option<String> = redis::cmd("GET").arg(&first.settings).query_async(connection).await?;
     let id = Places::id_in_copy(&first.settings, copy.as_deref())?;
+    for partition in &places.partitions {
+        let mut command = redis::cmd("EVAL");
+        command.arg(&OWN.text).arg(partition.all.len()).arg(&partition.all).arg(id.mark().as_slice());
+        command.exec_async(connection).await?;
+    }
     let whole = Stored { ledger: Some(id), ..stored.clone() };
     places.write_copies(connection, &whole).await?;
     places.write_head(connection, &whole).await?;

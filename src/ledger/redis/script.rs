@@ -13,7 +13,7 @@ use crate::domain::outcome::{Refusal, Verdict};
 use crate::domain::rules::{Ended, MAX_OPEN_RESERVATIONS, MAX_SENT_AHEAD};
 use crate::ledger::codec::journal::{ACCOUNT_ONLY, entry_flag};
 use crate::ledger::codec::{ACCOUNT_BYTES, EXPIRY_BYTES, MOVING_BYTES, REFUNDED_BYTES, flag};
-use crate::ledger::model::MAX_EXPIRIES;
+use crate::ledger::model::{MAX_EXPIRIES, MAX_STEP_EXPIRIES};
 
 /// The version of keys and records. A store of another version is refused.
 pub const FORMAT_VERSION: u32 = 3;
@@ -101,6 +101,15 @@ pub static INITIALIZE: LazyLock<Script> = LazyLock::new(|| Script::of(include_st
 /// Tells what the user may not do of what tollgate does.
 pub static RIGHTS: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/rights.lua")));
 
+/// Drops what is to be kept no longer of the journal, and of what was given back.
+pub static TRIM: LazyLock<Script> = LazyLock::new(|| Script::flagged(include_str!("lua/trim.lua"), Some("allow-oom"), false));
+
+/// Says of which ledger a partition is.
+pub static OWN: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/own.lua")));
+
+/// Says whether somebody reads a partition's journal.
+pub static READERS: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/readers.lua")));
+
 /// Brings a partition from format version 2 to this one.
 pub static MIGRATE: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/migrate.lua")));
 
@@ -113,7 +122,7 @@ const KEYS: [&str; 10] =
 
 /// Stored records, which [`crate::ledger::codec`] packs and unpacks too, and the batch, which [`super::batch`] packs.
 const FORMATS: [(&str, &str); 15] = [
-    ("STATE_FORMAT", "<I4i8i8i8i8i8Bi8c16I4i8i8i8i8"),
+    ("STATE_FORMAT", "<I4i8i8i8i8i8Bi8c16I4i8i8i8i8c8B"),
     ("ACCOUNT_FORMAT", "<i7i7i7i7i7i7i7I4BBBBBI4i7I4I4i7"),
     ("STRAIGHT_FORMAT", "<i7i7i7i7i7i7i7I4BBB"),
     ("RESERVATION_FORMAT", "<i7i7i7"),
@@ -124,7 +133,7 @@ const FORMATS: [(&str, &str); 15] = [
     ("ENTRY_FORMAT", "<BBI2I4i7i7i7i7i7"),
     ("PLAIN_ENTRY_FORMAT", "<I2I2I4i7i7i7i7i7"),
     ("ENDING_FORMAT", "<I2I4c0"),
-    ("BATCH_FORMAT", "<i8i8i8i8i8c16I2I2I2"),
+    ("BATCH_FORMAT", "<i8i8i8i8i8c16c8I2I2I2"),
     ("COMMAND_FORMAT", "<BI2I2c8i8bI2"),
     ("REFUNDED_FORMAT", "<i7i7i7i7"),
     ("PROFILE_FORMAT", "<i8i8I2c0"),
@@ -162,6 +171,13 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("MAX_UNITS", MAX_UNITS),
         ("MAX_COMMANDED_UNITS", MAX_COMMANDED_UNITS),
         ("MAX_EXPIRIES", MAX_EXPIRIES as i64),
+        ("MAX_STEP_EXPIRIES", MAX_STEP_EXPIRIES as i64),
+        // Places in the state, from 1 on.
+        ("STATE_NOW", 3),
+        ("STATE_REFUNDS_DROPPED_UNTIL", 12),
+        ("STATE_LEDGER", 15),
+        ("STATE_IS_READ", 16),
+        ("STATE_FIELDS", 16),
         ("ACCOUNT_BYTES", (ACCOUNT_BYTES + EXPIRY_BYTES) as i64),
         ("NEXT_EXPIRY_AT", ACCOUNT_BYTES as i64 + 1),
         // Behind seven amounts and times, and the open bill.
@@ -317,7 +333,7 @@ mod tests {
 
     #[test]
     fn every_name_in_capitals_is_a_constant() {
-        let script = [&BATCH.text, &READ.text, &SWEEP.text, &INITIALIZE.text, &SPAN.text, &RIGHTS.text].map(String::as_str).concat();
+        let script = [&BATCH.text, &READ.text, &SWEEP.text, &INITIALIZE.text, &SPAN.text, &RIGHTS.text, &TRIM.text, &OWN.text, &READERS.text].map(String::as_str).concat();
         let code: String = script.split('\'').step_by(2).collect();
         for name in code.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_')) {
             let is_capital = name.len() > 1 && name.starts_with(|first: char| first.is_ascii_uppercase()) && name == name.to_uppercase();

@@ -8,8 +8,8 @@ use redis::FromRedisValue;
 use super::{MAX_CLOCK_DIFFERENCE, RedisEngine, announce, batch, script};
 use crate::domain::account::Millis;
 use crate::domain::command::Action;
-use crate::ledger::model::StepTime;
-use crate::ledger::{Answers, BatchAnswer, LedgerError, Order};
+use crate::ledger::model::{REFUND_SLICE, REFUND_WINDOWS, StepTime};
+use crate::ledger::{Answers, BatchAnswer, LedgerError, Order, Trimmer};
 
 impl RedisEngine {
     /// Has a batch decided. One that only reads goes by a script that cannot write; and where Redis has no memory left, nothing of a batch
@@ -19,7 +19,8 @@ impl RedisEngine {
         self.clocks.ensure()?;
         let time = StepTime::of(&self.clock, self.window);
         let has_legacy = time.now < self.expected.legacy_until();
-        let packed = batch::encode(&orders, &time, self.max_ahead(), rand::random(), has_legacy);
+        let block_id: [u8; 16] = rand::random();
+        let packed = batch::encode(&orders, &time, self.max_ahead(), [&block_id, &self.mark()], has_legacy);
         let channel = keys.channel.as_bytes();
         let arguments: [&[u8]; 5] = [&packed.commands, &packed.ids, &packed.endings, channel, &packed.legacy_fingerprints];
         let only_reads = orders.iter().all(|order| order.command.action == Action::Observe { watch: false });
@@ -31,14 +32,14 @@ impl RedisEngine {
             self.note_silence(batch::is_unannounced(&answer));
             batch::decode(answer, Arc::clone(&orders)).map_err(LedgerError::after_step)
         });
-        let answer = answer.inspect_err(|error| announce::failed(error, &orders, &self.watchers))?;
+        let BatchAnswer { answers, has_deferred } = answer.inspect_err(|error| announce::failed(error, &orders, &self.watchers))?;
         let watchers = self.watchers.clone();
         let answers = Answers::new(move || {
-            let answers = answer.answers.read()?;
+            let answers = answers.read()?;
             announce::changed(&orders, &answers, &watchers);
             Ok(answers)
         });
-        Ok(BatchAnswer { answers })
+        Ok(BatchAnswer { answers, has_deferred })
     }
 
     /// Has a slice of what is due by itself happen.
@@ -46,10 +47,32 @@ impl RedisEngine {
         let keys = self.keys(partition)?;
         self.clocks.ensure()?;
         let times = [self.clock.now(), self.max_ahead(), self.window].map(i64::to_le_bytes).concat();
+        let times = [times, self.mark().to_vec()].concat();
         let answer = self.run(&script::SWEEP, keys, &[&times, keys.channel.as_bytes()]).await?;
         let (is_more, is_unannounced) = FromRedisValue::from_redis_value(answer).map_err(LedgerError::corrupt)?;
         self.note_silence(is_unannounced);
         Ok(is_more)
+    }
+
+    /// Drops what is to be kept no longer of the journal, and of a slice of the sums that were given back.
+    pub(super) async fn trim_slice(&self, partition: u16, below: u64, by: Trimmer) -> Result<bool, LedgerError> {
+        let keys = self.keys(partition)?;
+        let Some(cursor) = self.refund_cursors.get(usize::from(partition)) else { return Ok(false) };
+        let has_read = u8::from(by == Trimmer::Reader).to_string();
+        let [below, kept_for] = [below.to_string(), (REFUND_WINDOWS * self.window).to_string()];
+        let [begin, count] = [cursor.load(Ordering::Relaxed).to_string(), REFUND_SLICE.to_string()];
+        let arguments = [has_read, below, kept_for, begin, count];
+        let mark = self.mark();
+        let arguments: Vec<&[u8]> = std::iter::once(&mark[..]).chain(arguments.iter().map(String::as_bytes)).collect();
+        let answer = self.run(&script::TRIM, keys, &arguments).await.map_err(LedgerError::of_read)?;
+        let next: u64 = FromRedisValue::from_redis_value(answer).map_err(LedgerError::corrupt)?;
+        cursor.store(next, Ordering::Relaxed);
+        Ok(next != 0)
+    }
+
+    /// The ledger, as its partitions are marked.
+    pub(super) fn mark(&self) -> [u8; 8] {
+        self.expected.identity().id.mark()
     }
 
     fn max_ahead(&self) -> Millis {

@@ -29,6 +29,13 @@ end
 
 local function is_due(stored, time) return (unpack_struct('<i7', stored, NEXT_EXPIRY_AT)) <= time end
 
+-- Whether an account has a reservation due that is still counted: its record says it of the earliest, which may have ended otherwise.
+local function has_due(id, stored, time)
+  local first = '[' .. reservation_place(id, unpack_struct('<i7', stored, NEXT_EXPIRY_AT), '')
+  local last = '[' .. reservation_place(id, time, rep('\255', 16))
+  return #call('ZRANGEBYLEX', BY_ACCOUNT, first, last, 'LIMIT', 0, 1) > 0
+end
+
 -- The account's record without what it has due, and how many that were; nothing, if a record is damaged. There are at most as many as an
 -- account may have open.
 local function without_due(id, stored, time)

@@ -7,8 +7,8 @@
 -- script is isolated, but not rolled back.
 --
 -- KEYS: see src/ledger/redis/keys.rs. ARGV: the batch, the accounts' ids, what the entries end with (see src/ledger/redis/batch.rs), the
--- channel for changes, and, for a while after a migration, the commands' fingerprints as version 2 made them. Returns a flat array: whether
--- the changes could not be announced; the time of the step; the number of its first entry, the entries, and the accounts of what went the
+-- channel for changes, and, for a while after a migration, the commands' fingerprints as version 2 made them. Returns a flat array: 1 if
+-- the changes could not be announced, and 2 if commands wait for a later step, added up; the time of the step; the number of its first entry, the entries, and the accounts of what went the
 -- straight way (see straight.lua), whose answers the sender reads out of them; then for each other command its place, a code (0: decided, 1: decided before, else a refusal), the remembered decision, the account. All amounts are integers below
 -- 2^53, which doubles hold exactly.
 --
@@ -27,7 +27,7 @@
 -- ---------------------------------------------------------------------------------------------------------------- the batch
 
 local batch, ids, endings = ARGV[1], ARGV[2], ARGV[3]
-local now, max_ahead, this_period_end, next_period_end, window, block_id, account_count, request_count, command_count, batch_at =
+local now, max_ahead, this_period_end, next_period_end, window, block_id, ledger, account_count, request_count, command_count, batch_at =
   unpack_struct(BATCH_FORMAT, batch)
 
 -- So many fields of a format, as an array; and where they end.
@@ -51,8 +51,9 @@ local accounts = call('HMGET', ACCOUNTS, unpack(account_ids))
 local state = accounts[account_count + 1]
 if not state then return { err = 'EMPTYSTORE the store is empty' } end
 local version, sequence, last_now, checked_at, next_expiry, rotated_at, has_older, watched_until, last_block, generation, legacy_until,
-  refunds_dropped_until, reserved_until, older_reserved_until = unpack_struct(STATE_FORMAT, state)
+  refunds_dropped_until, reserved_until, older_reserved_until, of_ledger, is_read = unpack_struct(STATE_FORMAT, state)
 if version ~= FORMAT_VERSION then return { err = 'BADSTORE unknown format version' } end
+if of_ledger ~= ledger then return { err = 'OTHERSTORE the store is of another ledger' } end
 local first_sequence, state_now, is_state_dirty = sequence + 1, last_now, false
 
 -- A sender whose clock is ahead would drag the partition's along. Nobody's is further ahead than it may be and a quarter of a second,
@@ -71,16 +72,23 @@ if period_end <= now then period_end = next_period_end end
 local younger_requests, older_requests = REQUESTS_0, REQUESTS_1
 if generation % 2 == 1 then younger_requests, older_requests = REQUESTS_1, REQUESTS_0 end
 
--- What the accounts of this batch have due is taken off before anything is decided; what others have due is the sweep's. A record that
--- cannot be read has its own commands refused.
-local dirty_accounts = {}
+-- What the accounts of this batch have due is taken off before anything is decided; what others have due is the sweep's. Of accounts with
+-- much of it, few have their turn: the commands of the others wait for a later step. A record that cannot be read has its own commands
+-- refused.
+local dirty_accounts, is_deferred, has_deferred, taken_off = {}, {}, false, 0
 if next_expiry <= now then
   for n = 1, account_count do
     local stored = accounts[n]
     if stored and is_account(stored) and is_due(stored, now) then
-      local packed, lost = without_due(account_ids[n], stored, now)
-      accounts[n], dirty_accounts[n] = packed or '', packed and true
-      if lost > 0 then state_now = now end
+      if taken_off < MAX_STEP_EXPIRIES then
+        local packed, lost = without_due(account_ids[n], stored, now)
+        accounts[n], dirty_accounts[n] = packed or '', packed and true
+        taken_off = taken_off + lost
+        if lost > 0 then state_now = now end
+      else
+        is_deferred[n] = has_due(account_ids[n], stored, now)
+        has_deferred = has_deferred or is_deferred[n]
+      end
     end
   end
 end
@@ -92,7 +100,7 @@ local requests = {}
 local entries, entry_count, idle, idle_count = {}, 0, {}, 0
 local request_writes, request_write_count = {}, 0
 local runs, run_count = {}, 0
-local out = { 0, now, first_sequence, '', '' }
+local out = { has_deferred and 2 or 0, now, first_sequence, '', '' }
 
 if request_count > 0 then
   requests = call('HMGET', younger_requests, unpack(request_keys))

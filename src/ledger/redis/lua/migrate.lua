@@ -38,6 +38,6 @@ local last = call('ZREVRANGE', EXPIRIES, 1, 1, 'WITHSCORES')[2]
 local reserved_until = math.max(now, tonumber(last or 0))
 call('HSET', ACCOUNTS, '',
   struct.pack('<I4', FORMAT_VERSION) .. string.sub(state, 5)
-    .. struct.pack('<I4i8i8i8i8', 0, tonumber(ARGV[3]), dropped_until, reserved_until, reserved_until))
+    .. struct.pack('<I4i8i8i8i8c8B', 0, tonumber(ARGV[3]), dropped_until, reserved_until, reserved_until, string.rep('\0', 8), 0))
 call('UNLINK', KEYS[13])
 return { 'done', '0' }

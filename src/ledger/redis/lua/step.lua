@@ -7,6 +7,10 @@ end
 
 -- Decides on the current command. Answers the code, the remembered decision, the account to show.
 local function step(n)
+  if is_deferred[n] then
+    if option >= HAS_EXTRA then batch_at = batch_at + 2 + unpack_struct('<I2', batch, batch_at) end
+    return DEFERRED
+  end
   local stored, remembered = accounts[n], request > 0 and requests[request]
   local first_sent_at, sent_currency
   original, first_sent_at, sent_currency, detail = 0, 0, 0, nil

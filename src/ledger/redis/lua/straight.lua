@@ -16,7 +16,7 @@ local o = 5
 for command = 1, command_count do
   kind, n, request, fingerprint, mantissa, scale, option, batch_at = unpack_struct(COMMAND_FORMAT, batch, batch_at)
   local is_decided = false
-  if option == PLAIN_DEBIT and not requests[request] and not IS_READING then
+  if option == PLAIN_DEBIT and not requests[request] and not IS_READING and not is_deferred[n] then
     if n ~= run_account then
       if entry then end_run() end
       local stored = accounts[n]

@@ -6,15 +6,16 @@
 -- and state are one write, after which nothing that is due is counted any more (see common.lua); only then is it removed, from the set in
 -- which the next sweep would find it last; and only then does the state say that nothing is due any more.
 --
--- KEYS: as of a step. ARGV: now, how far ahead of Redis it may be, and the window; the channel for changes. Returns whether there is more
+-- KEYS: as of a step. ARGV: now, how far ahead of Redis it may be, the window, and the ledger; the channel for changes. Returns whether there is more
 -- to sweep, and whether the changes could not be announced.
 
-local now, max_ahead, window = unpack_struct('<i8i8i8', ARGV[1])
+local now, max_ahead, window, ledger = unpack_struct('<i8i8i8c8', ARGV[1])
 local state = call('HGET', ACCOUNTS, '')
 if not state then return { err = 'EMPTYSTORE the store is empty' } end
 local version, sequence, last_now, checked_at, next_expiry, rotated_at, has_older, watched_until, last_block, generation, legacy_until,
-  refunds_dropped_until, reserved_until, older_reserved_until = unpack_struct(STATE_FORMAT, state)
+  refunds_dropped_until, reserved_until, older_reserved_until, of_ledger, is_read = unpack_struct(STATE_FORMAT, state)
 if version ~= FORMAT_VERSION then return { err = 'BADSTORE unknown format version' } end
+if of_ledger ~= ledger then return { err = 'OTHERSTORE the store is of another ledger' } end
 if now < last_now then now = last_now end
 -- What was consumed of a reservation is charged until a window after it has expired, so its id is needed until then.
 local must_rotate = now >= math.max(rotated_at, older_reserved_until) + window
@@ -97,7 +98,7 @@ end
 if #changed > 0 or must_rotate then last_now = now end
 local function state_with(expiry)
   return pack(STATE_FORMAT, FORMAT_VERSION, sequence, last_now, checked_at, expiry, rotated_at, has_older, watched_until, last_block,
-    generation, legacy_until, refunds_dropped_until, reserved_until, older_reserved_until)
+    generation, legacy_until, refunds_dropped_until, reserved_until, older_reserved_until, of_ledger, is_read)
 end
 writes[#writes + 1], writes[#writes + 2] = '', state_with(#seen > 0 and due_from or next_expiry)
 call('HSET', ACCOUNTS, unpack(writes))

@@ -53,7 +53,7 @@ end
 if is_state_dirty then
   local packed =
     pack(STATE_FORMAT, FORMAT_VERSION, sequence, state_now, checked_at, next_expiry, rotated_at, has_older, watched_until, last_block,
-      generation, legacy_until, refunds_dropped_until, reserved_until, older_reserved_until)
+      generation, legacy_until, refunds_dropped_until, reserved_until, older_reserved_until, of_ledger, is_read)
   account_writes[account_write_count + 1], account_writes[account_write_count + 2] = '', packed
   call('HSET', ACCOUNTS, unpack(account_writes))
 end
@@ -64,7 +64,7 @@ if now < watched_until then
     if dirty_accounts[n] then changed[#changed + 1] = account_ids[n] end
   end
   -- A user that may not publish is one whose watchers look for themselves; what was decided stands.
-  if #changed > 0 and type(redis.pcall('SPUBLISH', ARGV[4], cmsgpack.pack(changed))) == 'table' then out[1] = 1 end
+  if #changed > 0 and type(redis.pcall('SPUBLISH', ARGV[4], cmsgpack.pack(changed))) == 'table' then out[1] = out[1] + 1 end
 end
 
 return out
