@@ -1,6 +1,7 @@
 //! Ledger and billing store side by side, for whoever holds the one against the other.
 
 use anyhow::{Context, bail};
+use jiff::Timestamp;
 
 use super::aggregation::settings as document_settings;
 use super::store::{Store, redis_options, settings};
@@ -59,7 +60,10 @@ pub struct Restored {
 /// Makes an empty ledger what the billing store says. `seen` is told the partition, and how many of its entries were read.
 ///
 /// Done again after it was interrupted, it begins anew. Nothing may use the ledger meanwhile: services refuse to.
-pub async fn restore(options: &BooksOptions, seen: impl Fn(u16, u64)) -> anyhow::Result<Vec<Restored>> {
+///
+/// Request ids of a gap are known to nobody. What was asked with them may be asked again for a window, and would be charged twice: until
+/// then, it is refused unless the caller accepts that.
+pub async fn restore(options: &BooksOptions, accepts_repeats: bool, seen: impl Fn(u16, u64)) -> anyhow::Result<Vec<Restored>> {
     let (clock, billing, settings) = (clock(options)?, open_billing(options).await?, settings(&options.store));
     // The same ledger as before. One of an earlier version gets an id here.
     let id = billing.ledger_id().await?.unwrap_or_else(LedgerId::random);
@@ -72,6 +76,14 @@ pub async fn restore(options: &BooksOptions, seen: impl Fn(u16, u64)) -> anyhow:
         let rebuilt = billing.rebuild(partition, &clock, settings.window, |entries| seen(partition, entries)).await?;
         if let Some(first) = rebuilt.contradictions.first() {
             bail!("the billing store contradicts itself, so nothing can be restored from it: {first} (tollgate verify tells more)");
+        }
+        let repeatable_until = rebuilt.gap_ended_at.map(|ended_at| ended_at.saturating_add(settings.window));
+        if let Some(until) = repeatable_until.filter(|until| *until > clock.now() && !accepts_repeats) {
+            bail!(
+                "partition {partition} has a gap that ended less than a request window ago, and no request id of it is known: what was \
+                 asked then and is asked again would be charged twice. Restore after {}, or say --accept-repeats",
+                Timestamp::from_millisecond(until).map_or_else(|_| until.to_string(), |until| until.to_string())
+            );
         }
         match &mut target {
             Target::Redis(installation) => installation.install(partition, &rebuilt.book).await?,

@@ -38,6 +38,8 @@ pub async fn look_up(ledger: &Ledger, billing: Option<&Billing>, mut command: Co
     if needed == Refusal::OriginalNeeded {
         facts = match original(ledger, billing, account, &undo.original, is_wanted).await? {
             (None, is_whole) => return Ok(if is_whole { LookedUp::NeverWas } else { LookedUp::NoLongerKnown }),
+            // It was not enough before: part of what was given back is in a gap.
+            (found, _) if found == undo.facts => return Ok(LookedUp::NoLongerKnown),
             (found, _) => found,
         };
     }
@@ -50,7 +52,7 @@ pub async fn look_up(ledger: &Ledger, billing: Option<&Billing>, mut command: Co
         Some(number) => bill_sums(ledger, billing, account, number).await?,
         None => None,
     };
-    if bill.is_none() && needed == Refusal::BillNeeded {
+    if needed == Refusal::BillNeeded && (bill.is_none() || bill == undo.bill) {
         return Ok(LookedUp::NoLongerKnown);
     }
     if let Action::Refund(undo) | Action::ReversePayment(undo) | Action::ReverseWriteOff(undo) = &mut command.action {
@@ -69,8 +71,9 @@ async fn original(
 ) -> Result<(Option<Facts>, bool), LookUpError> {
     let mut known_until = 0;
     if let Some(billing) = billing {
-        known_until = billing.known_until(ledger.partition_of(account)).await?;
-        if let Some(found) = billing.original(account, id, is_wanted, known_until).await? {
+        let partition = ledger.partition_of(account);
+        known_until = billing.known_until(partition).await?;
+        if let Some(found) = billing.original(partition, account, id, is_wanted, known_until).await? {
             return Ok((Some(found), true));
         }
     }
@@ -82,8 +85,9 @@ async fn original(
 async fn bill_sums(ledger: &Ledger, billing: Option<&Billing>, account: &str, bill: u32) -> Result<Option<BillFacts>, LookUpError> {
     let mut known_until = 0;
     if let Some(billing) = billing {
-        known_until = billing.known_until(ledger.partition_of(account)).await?;
-        if let Some(found) = billing.bill_sums(account, bill, known_until).await? {
+        let partition = ledger.partition_of(account);
+        known_until = billing.known_until(partition).await?;
+        if let Some(found) = billing.bill_sums(partition, account, bill, known_until).await? {
             return Ok(Some(found));
         }
     }

@@ -15,9 +15,20 @@ impl Billing {
         Ok(row.as_ref().map(|row| narrow::<u64>(row, "next_sequence")).transpose()?.unwrap_or(1).saturating_sub(1))
     }
 
+    /// Up to which entry what follows on an entry is known: at most up to the first gap behind it.
+    async fn known_behind(&self, partition: u16, sequence: i64, known_until: u64) -> Result<u64, BillingError> {
+        let sql = "SELECT CAST(COALESCE(MIN(first_sequence), 0) AS BIGINT) FROM gaps WHERE partition = $1 AND last_sequence > $2";
+        let row = sqlx::query(sql).bind(i64::from(partition)).bind(sequence).fetch_one(self.store().pool()).await?;
+        Ok(match u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or(0) {
+            0 => known_until,
+            first => known_until.min(first - 1),
+        })
+    }
+
     /// The last charge (payment, write-off) of that request id, and what was given back of it.
     pub async fn original(
         &self,
+        partition: u16,
         account: &str,
         request_id: &str,
         is_wanted: fn(EntryKind) -> bool,
@@ -27,7 +38,10 @@ impl Billing {
         let sql = format!(
             "SELECT sequence, kind, amount, bill, COALESCE((SELECT later.detail_1 FROM entries AS later \
              WHERE later.account = $2 AND later.refers_to = $3 AND later.kind IN (6, 7, 9, 25) AND later.kind IN ({given_back}) \
-             AND later.sequence > entries.sequence ORDER BY later.sequence DESC LIMIT 1), 0) AS given_back \
+             AND later.sequence > entries.sequence ORDER BY later.sequence DESC LIMIT 1), 0) AS given_back, \
+             COALESCE((SELECT MAX(later.sequence) FROM entries AS later \
+             WHERE later.account = $2 AND later.refers_to = $3 AND later.kind IN (6, 7, 9, 25) AND later.kind IN ({given_back}) \
+             AND later.sequence > entries.sequence), sequence) AS last_told \
              FROM entries WHERE request_key = $1 AND account = $2 AND request_id = $3 \
              AND kind IN (3, 4, 5, 8, 23, 24) AND kind IN ({wanted}) ORDER BY sequence DESC LIMIT 1",
             wanted = kinds(is_wanted),
@@ -41,6 +55,8 @@ impl Billing {
         let query = sqlx::query(AssertSqlSafe(sql)).bind(request_key(account, request_id));
         let query = query.bind(account.to_owned()).bind(request_id.to_owned());
         let Some(row) = query.fetch_optional(self.store().pool()).await? else { return Ok(None) };
+        // Each entry that gives something back says how much it was in all. What was given back within a gap is known if another followed.
+        let known_until = self.known_behind(partition, row.try_get("last_told")?, known_until).await?;
         Ok(Some(Facts {
             sequence: narrow(&row, "sequence")?,
             kind: coded(&row, "kind", EntryKind::from_number)?,
@@ -52,19 +68,36 @@ impl Billing {
     }
 
     /// The sums of a bill; none: it is not cut, as far as is known here.
-    pub async fn bill_sums(&self, account: &str, bill: u32, known_until: u64) -> Result<Option<BillFacts>, BillingError> {
+    pub async fn bill_sums(&self, partition: u16, account: &str, bill: u32, known_until: u64) -> Result<Option<BillFacts>, BillingError> {
         let cut = "SELECT amount FROM totals WHERE account = $1 AND bill = $2 AND kind IN (14, 15)";
         let query = sqlx::query(cut).bind(account.to_owned()).bind(i64::from(bill));
         let Some(row) = query.fetch_optional(self.store().pool()).await? else { return Ok(None) };
         let billed = row.try_get(0)?;
         // What was refunded so far grows with each refund. Entries of format version 2 do not say it.
         let sums = "SELECT CAST(COALESCE(MAX(refunded_of_bill), 0) AS BIGINT) AS refunded, \
-                    CAST(COALESCE(SUM(CASE WHEN original = 0 THEN amount ELSE 0 END), 0) AS BIGINT) AS of_version_2 \
+                    CAST(COALESCE(SUM(CASE WHEN original = 0 THEN amount ELSE 0 END), 0) AS BIGINT) AS of_version_2, \
+                    CAST(COALESCE(MAX(sequence), 0) AS BIGINT) AS last_told \
                     FROM entries WHERE account = $1 AND detail_2 = $2 AND kind = 6";
         let row = sqlx::query(sums).bind(account.to_owned()).bind(i64::from(bill)).fetch_one(self.store().pool()).await?;
         let (refunded, of_version_2): (i64, i64) = (row.try_get("refunded")?, row.try_get("of_version_2")?);
         let refunded = if refunded > 0 { refunded } else { of_version_2 };
+        let last_told = row.try_get::<i64, _>("last_told")?.max(self.cut_behind_gaps(partition, account, bill).await?);
+        let known_until = self.known_behind(partition, last_told, known_until).await?;
         Ok(Some(BillFacts { bill, billed, refunded, known_until }))
+    }
+
+    /// The sequence of a bill's cut, if there are gaps and it lies behind the last of them; else 0.
+    async fn cut_behind_gaps(&self, partition: u16, account: &str, bill: u32) -> Result<i64, BillingError> {
+        let pool = self.store().pool();
+        let last = sqlx::query("SELECT CAST(COALESCE(MAX(last_sequence), 0) AS BIGINT) FROM gaps WHERE partition = $1");
+        let last: i64 = last.bind(i64::from(partition)).fetch_one(pool).await?.try_get(0)?;
+        if last == 0 {
+            return Ok(0);
+        }
+        let sql = "SELECT CAST(COALESCE(MAX(sequence), 0) AS BIGINT) FROM entries \
+                   WHERE partition = $1 AND sequence > $2 AND account = $3 AND bill = $4 AND kind IN (14, 15)";
+        let query = sqlx::query(sql).bind(i64::from(partition)).bind(last).bind(account.to_owned()).bind(i64::from(bill));
+        Ok(query.fetch_one(pool).await?.try_get(0)?)
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Rebuilt {
     pub chain: [u8; 16],
     /// What its entries contradict; if there is anything, it must not be used.
     pub contradictions: Vec<Contradiction>,
+    /// When the last gap in its entries ended; None: there is none.
+    pub gap_ended_at: Option<Millis>,
 }
 
 impl Billing {
@@ -47,8 +49,8 @@ impl Billing {
             }
             seen(rebuild.sequence());
         }
-        let (chain, entries) = (rand::random(), rebuild.sequence());
-        Ok(Rebuilt { partition, book: rebuild.finish(clock.now(), chain), entries, chain, contradictions })
+        let (chain, entries, gap_ended_at) = (rand::random(), rebuild.sequence(), rebuild.gap_ended_at());
+        Ok(Rebuilt { partition, book: rebuild.finish(clock.now(), chain), entries, chain, contradictions, gap_ended_at })
     }
 
     /// Goes on from the new chains of the restored ledger, and from nothing else: a ledger from before is refused if it comes back.

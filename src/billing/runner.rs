@@ -237,6 +237,10 @@ async fn issue(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
             () = sleep(ISSUE_INTERVAL) => {}
             _ = stopped.wait_for(|is_stopped| *is_stopped) => return,
         }
+        // Where the store is away, that is told elsewhere.
+        if let Ok(held) = shared.billing.held_series().await {
+            shared.status.set_held_series(held.into_iter().map(|series| series.prefix).collect());
+        }
         match bills::issue(shared.billing.store(), shared.billing.settings(), shared.ledger.clock().now()).await {
             Ok(0) => {}
             Ok(issued) => tracing::info!(issued, "documents were issued"),

@@ -25,6 +25,8 @@ pub struct PartitionStatus {
 struct State {
     partitions: BTreeMap<u16, PartitionStatus>,
     store_error: Option<String>,
+    /// Series of numbers in which nothing is issued until an operator says how they go on.
+    held_series: Vec<String>,
     committed_entries: u64,
 }
 
@@ -61,7 +63,7 @@ impl Status {
         self.state().partitions.get(&partition).map_or(0, |status| status.lag_entries)
     }
 
-    /// Why aggregation does not go on somewhere; None: it does, everywhere.
+    /// Why aggregation, or the issuing of documents, does not go on somewhere; None: it does, everywhere.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         let state = self.state();
@@ -69,7 +71,11 @@ impl Status {
         match (&state.store_error, stopped) {
             (Some(error), _) => Some(error.clone()),
             (None, Some((number, reason))) => Some(format!("partition {number} stands still: {reason}")),
-            (None, None) => None,
+            (None, None) if state.held_series.is_empty() => None,
+            (None, None) => Some(format!(
+                "the numbers of {} are not known behind a gap, and nothing is issued in them until `tollgate reconcile --next-number`",
+                state.held_series.join(", ")
+            )),
         }
     }
 
@@ -94,6 +100,17 @@ impl Status {
         let mut status = self.state().partitions.get(&partition).cloned().unwrap_or_default();
         status.stopped = Some(reason.to_owned());
         self.set(partition, status);
+    }
+
+    /// In these series of numbers nothing is issued until an operator says how they go on. Logged when that changes.
+    pub(super) fn set_held_series(&self, series: Vec<String>) {
+        metrics().set_held_series(series.len());
+        let mut state = self.state();
+        if state.held_series != series && !series.is_empty() {
+            let series = series.join(", ");
+            tracing::error!(series, "nothing is issued in these series behind a gap, until `tollgate reconcile --next-number`");
+        }
+        state.held_series = series;
     }
 
     /// Aggregation has ended, and nobody goes on with it here.

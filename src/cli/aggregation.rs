@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::client::{Client, ServerOptions, explain};
 use super::output::{Output, print_json};
 use super::table::{self, table_of};
-use crate::grpc::v1::{AggregationState, GetAggregationRequest, PartitionAggregation};
+use crate::grpc::v1::{AggregationState, GetAggregationRequest, HeldSeries, PartitionAggregation};
 
 /// How to show it.
 #[derive(Args, Debug)]
@@ -23,7 +23,14 @@ pub struct AggregationOptions {
 /// Asks, and prints.
 pub async fn run(options: AggregationOptions) -> anyhow::Result<ExitCode> {
     let mut client = Client::connect(&options.server.server).await?;
-    let found = client.billing.get_aggregation(GetAggregationRequest {}).await.map_err(explain)?.into_inner().partitions;
+    let answer = client.billing.get_aggregation(GetAggregationRequest {}).await.map_err(explain)?.into_inner();
+    let found = answer.partitions;
+    for HeldSeries { prefix, last_number } in &answer.held_series {
+        eprintln!(
+            "warning: nothing is issued in series {prefix} behind a gap; the last number known is {last_number}: say how it goes on by \
+             `tollgate reconcile --next-number {prefix}=NUMBER`"
+        );
+    }
     match options.output {
         Output::Table => {
             println!("{}", as_table(&found));

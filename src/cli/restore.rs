@@ -18,13 +18,16 @@ pub struct RestoreOptions {
     /// Where the empty ledger and the billing store are.
     #[command(flatten)]
     pub books: BooksOptions,
+    /// Restore though a gap ended less than a request window ago: what was asked within it, and is asked again, is charged twice.
+    #[arg(long)]
+    pub accept_repeats: bool,
 }
 
 /// Restores, and verifies.
 pub async fn run(options: RestoreOptions) -> anyhow::Result<ExitCode> {
     let bar = progress("entries read");
     let (current, before) = (Cell::new((0, 0)), Cell::new(0));
-    let restored = app::restore(&options.books, |partition, entries| {
+    let restored = app::restore(&options.books, options.accept_repeats, |partition, entries| {
         let (last_partition, last_entries) = current.replace((partition, entries));
         if last_partition != partition {
             before.set(before.get() + last_entries);

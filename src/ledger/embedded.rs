@@ -80,7 +80,16 @@ impl EmbeddedEngine {
         let (store, identity) = Store::open(path, settings, opening)?;
         let book = store.load()?;
         let (jobs, inbox) = mpsc::channel();
-        let desk = Desk { book, failure: None, is_open: true, copies: VecDeque::new(), refund_cursor: None, clock, window: settings.window, watchers };
+        let desk = Desk {
+            book,
+            failure: None,
+            is_open: true,
+            copies: VecDeque::new(),
+            refund_cursor: None,
+            clock,
+            window: settings.window,
+            watchers,
+        };
         let thread = thread::Builder::new().name("ledger".into()).spawn(move || desk.work(store, &inbox))?;
         let (path, is_held) = (path.to_owned(), Arc::default());
         Ok(Self { identity, jobs, thread: Mutex::new(Some(thread)), path, is_held })

@@ -38,13 +38,15 @@ pub struct Rebuild {
     command: Option<RequestKey>,
     /// Whether a part of the journal is not known: which reservations are open, and what is reserved, is not known then either.
     has_gap: bool,
+    /// When the last such part ended; None: there is none.
+    gap_ended_at: Option<Millis>,
 }
 
 impl Rebuild {
     /// An empty partition. Of the clock, only the calendar is asked; the window is the store's.
     #[must_use]
     pub fn new(clock: Clock, window: Millis) -> Self {
-        Self { book: Book::default(), clock, window, command: None, has_gap: false }
+        Self { book: Book::default(), clock, window, command: None, has_gap: false, gap_ended_at: None }
     }
 
     /// Takes the partition's next entry. What it contradicts is told, and the entry believed, so that reading can go on.
@@ -98,6 +100,9 @@ impl Rebuild {
     fn skip(&mut self, sequence: u64, entry: &Entry) -> bool {
         self.book.state.sequence = sequence;
         self.advance(entry.time);
+        // What was given back within it is not known, and so not how much is left of what came before.
+        self.book.state.refunds_dropped_until = sequence;
+        self.gap_ended_at = Some(entry.time);
         if !std::mem::replace(&mut self.has_gap, true) {
             // Which of them are still open is not known.
             self.book.forget_reservations();
@@ -131,6 +136,12 @@ impl Rebuild {
     #[must_use]
     pub fn has_gap(&self) -> bool {
         self.has_gap
+    }
+
+    /// When the last part of the journal ended that is not known: of what was asked until then, no request id is remembered.
+    #[must_use]
+    pub fn gap_ended_at(&self) -> Option<Millis> {
+        self.gap_ended_at
     }
 
     /// The rebuilt partition at a time: what had expired by then is gone, and so are request ids whose window is over.

@@ -155,7 +155,9 @@ impl Error {
             Refusal::TooManyDecimals | Refusal::AmountOutOfRange | Refusal::NotInMinorUnits => Self::invalid_because(reason, amounts),
             Refusal::StoreFull => Self::unavailable(reason, text, RETRY_STORE),
             Refusal::ChargeNotFound => return Self::missing_original(Missing::NeverWas, command),
-            Refusal::StoreCorrupt | Refusal::OriginalNeeded | Refusal::BillNeeded | Refusal::Deferred => Self::new(Kind::Internal, reason, text),
+            Refusal::StoreCorrupt | Refusal::OriginalNeeded | Refusal::BillNeeded | Refusal::Deferred => {
+                Self::new(Kind::Internal, reason, text)
+            }
             _ => Self::precondition(reason, format!("accounts/{}", command.account), text),
         };
         error.about(command)

@@ -93,6 +93,7 @@ pub struct Metrics {
     journal_high_water: Family<PartitionLabels, Gauge>,
     journal_refusals: Family<PartitionLabels, Counter>,
     usage_discarded: Gauge,
+    held_series: Gauge,
     discarded: Family<PartitionLabels, Counter>,
     ahead: Family<PartitionLabels, Gauge<f64, AtomicU64>>,
     serving_ahead: Gauge,
@@ -127,6 +128,7 @@ impl Metrics {
             journal_high_water: Family::default(),
             journal_refusals: Family::default(),
             usage_discarded: Gauge::default(),
+            held_series: Gauge::default(),
             discarded: Family::default(),
             ahead: Family::default(),
             serving_ahead: Gauge::default(),
@@ -162,6 +164,8 @@ impl Metrics {
         registry.register("tollgate_journal_full_refusals", "Commands refused because the journal is full", refusals);
         let discards = self.usage_discarded.clone();
         registry.register("tollgate_usage_discarded", "Whether usage records are deleted unread: there is no billing store", discards);
+        let held = "Series of numbers in which nothing is issued, because it is not known how they go on behind a gap";
+        registry.register("tollgate_held_series", held, self.held_series.clone());
         registry.register("tollgate_discarded_entries", "Journal entries deleted unread", self.discarded.clone());
         let (ahead, serving_ahead) = (self.ahead.clone(), self.serving_ahead.clone());
         registry.register_with_unit("tollgate_partition_ahead", "How far a partition's time is ahead of the clock", Unit::Seconds, ahead);
@@ -254,6 +258,11 @@ impl Metrics {
     /// Whether usage records are deleted unread.
     pub fn set_usage_discarded(&self, are_discarded: bool) {
         self.usage_discarded.set(i64::from(are_discarded));
+    }
+
+    /// In how many series of numbers nothing is issued.
+    pub fn set_held_series(&self, count: usize) {
+        self.held_series.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// So many journal entries were deleted unread.

@@ -252,7 +252,8 @@ impl BillingService for Bills {
             .bounded(request, async |_| {
                 if front.billing.is_none() {
                     let unread = unread_journals(&front.ledger).await.map_err(|error| status::no_answer(&error))?;
-                    return Ok(v1::GetAggregationResponse { partitions: unread.into_iter().map(render::unread).collect() });
+                    let partitions = unread.into_iter().map(render::unread).collect();
+                    return Ok(v1::GetAggregationResponse { partitions, held_series: Vec::new() });
                 }
                 let found = front.billing().await?.partitions().await.map_err(|error| status::no_bills(&error, ""))?;
                 let now = front.ledger.clock().now();
@@ -263,7 +264,9 @@ impl BillingService for Bills {
                     let span = front.ledger.engine().journal_span(partition.partition).await.map_err(|error| status::no_answer(&error))?;
                     partitions.push(render::partition(partition, entries, since.map_or(0, |since| now - since), span.now - now));
                 }
-                Ok(v1::GetAggregationResponse { partitions })
+                let held = front.billing().await?.held_series().await.map_err(|error| status::no_bills(&error, ""))?;
+                let held_series = held.into_iter().map(|series| v1::HeldSeries { prefix: series.prefix, last_number: series.place });
+                Ok(v1::GetAggregationResponse { partitions, held_series: held_series.collect() })
             })
             .await
     }

@@ -125,7 +125,20 @@ impl RedisLedger {
         let of_link = Arc::clone(&expected);
         let (link, work) = Link::open(options, move |connection| prepare::check(connection, Arc::clone(&of_link))).await?;
         let (work, window, is_silent) = (Mutex::new(Some(work)), settings.window, AtomicBool::new(false));
-        Ok(RedisEngine { link, work, partitions, expected, standing, clocks, watchers, clock, window, busy_poll, is_silent, refund_cursors })
+        Ok(RedisEngine {
+            link,
+            work,
+            partitions,
+            expected,
+            standing,
+            clocks,
+            watchers,
+            clock,
+            window,
+            busy_poll,
+            is_silent,
+            refund_cursors,
+        })
     }
 }
 

@@ -333,7 +333,10 @@ mod tests {
 
     #[test]
     fn every_name_in_capitals_is_a_constant() {
-        let script = [&BATCH.text, &READ.text, &SWEEP.text, &INITIALIZE.text, &SPAN.text, &RIGHTS.text, &TRIM.text, &OWN.text, &READERS.text].map(String::as_str).concat();
+        let script =
+            [&BATCH.text, &READ.text, &SWEEP.text, &INITIALIZE.text, &SPAN.text, &RIGHTS.text, &TRIM.text, &OWN.text, &READERS.text]
+                .map(String::as_str)
+                .concat();
         let code: String = script.split('\'').step_by(2).collect();
         for name in code.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_')) {
             let is_capital = name.len() > 1 && name.starts_with(|first: char| first.is_ascii_uppercase()) && name == name.to_uppercase();
