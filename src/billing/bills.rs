@@ -5,12 +5,13 @@
 //! [`Billing`](super::Billing): [`documents`], [`receivables`], [`customers`], [`history`].
 
 pub mod allocate;
+pub mod allocations;
 mod apply;
 pub mod customers;
 pub mod documents;
 pub mod draft;
 mod forget;
-mod frozen;
+pub(super) mod frozen;
 pub mod history;
 mod issue;
 pub mod receivables;

@@ -20,6 +20,7 @@ pub mod reconcile;
 pub mod record;
 pub mod restore;
 pub mod runner;
+pub mod series;
 pub mod settings;
 pub mod status;
 pub mod store;
@@ -30,12 +31,14 @@ pub mod verify;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bills::allocations;
 pub use bills::documents::{DocumentFilter, DocumentState, StoredDocument};
 pub use bills::history::{MonthBill, MonthOfCharges};
 pub use bills::receivables::{AccountReceivables, Allocation, JournalPosition, Reopened};
 pub use error::BillingError;
 pub use queries::Places;
 pub use record::Record;
+use series::earlier;
 pub use settings::BillingSettings;
 use store::Store;
 
@@ -55,14 +58,19 @@ pub struct Billing {
 impl Billing {
     /// Connects to `postgres://…`, or opens or makes `sqlite://path`, and brings the tables up to date.
     pub async fn open(url: &str, settings: BillingSettings) -> Result<Self, BillingError> {
-        Ok(Self::new(Store::open(url).await?, settings))
+        let billing = Self::connect_lazily(url, settings)?;
+        billing.bring_up_to_date().await?;
+        Ok(billing)
     }
 
     /// Connects to a store that knows a ledger, and brings its tables up to date. One that knows none is refused, and stays as it is.
     pub async fn open_existing(url: &str, settings: BillingSettings) -> Result<Self, BillingError> {
         let billing = Self::new(Store::open_existing(url).await?, settings);
         match billing.known_ledger().await? {
-            Some(_) => Ok(billing),
+            Some(_) => {
+                billing.bring_up_to_date().await?;
+                Ok(billing)
+            }
             None => Err(BillingError::no_ledger(format!("{} is empty", billing.place()))),
         }
     }
@@ -70,6 +78,13 @@ impl Billing {
     /// The same without a look at the store, which may be away: what is asked of it then fails, until it is there.
     pub fn connect_lazily(url: &str, settings: BillingSettings) -> Result<Self, BillingError> {
         Ok(Self::new(Store::connect_lazily(url)?, settings))
+    }
+
+    /// Brings the tables up to date, and what is in them.
+    pub async fn bring_up_to_date(&self) -> Result<(), BillingError> {
+        self.store.migrate().await?;
+        allocations::sum_up_earlier(&self.store).await?;
+        earlier::chain(&self.store).await
     }
 
     fn new(store: Store, settings: BillingSettings) -> Self {

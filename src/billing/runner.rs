@@ -122,7 +122,7 @@ impl Aggregator {
     }
 
     async fn prepare(&self) -> Result<(), BillingError> {
-        self.shared.billing.store().migrate().await?;
+        self.shared.billing.bring_up_to_date().await?;
         // Before anything is claimed: an aggregator of another ledger would stop the partitions for everybody.
         self.shared.billing.take_ledger(&self.shared.ledger).await?;
         partitions::initialize(self.shared.billing.store(), self.shared.ledger.partitions()).await?;

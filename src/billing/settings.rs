@@ -73,12 +73,6 @@ impl NumberPrefixes {
         }
     }
 
-    /// The number of a document: the prefix, and at least six digits.
-    #[must_use]
-    pub fn number(&self, kind: DocumentKind, place: i64) -> String {
-        format!("{}{place:06}", self.of(kind))
-    }
-
     /// Whether no two series share a prefix; else why they may not.
     pub fn check(&self) -> Result<(), String> {
         let Self { invoice, statement, credit_note } = self;
@@ -104,10 +98,9 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_their_series_prefix() {
+    fn each_series_has_a_prefix_of_its_own() {
         let prefixes = NumberPrefixes::default();
-        assert_eq!(prefixes.number(DocumentKind::Invoice, 42), "INV-000042");
-        assert_eq!(prefixes.number(DocumentKind::Statement, 1_234_567), "STM-1234567");
+        assert_eq!(prefixes.of(DocumentKind::Statement), "STM-");
         assert!(prefixes.check().is_ok());
         assert!(NumberPrefixes { statement: "INV-".to_owned(), ..prefixes }.check().is_err());
     }

@@ -196,9 +196,7 @@ impl Store {
     pub async fn migrate(&self) -> Result<(), BillingError> {
         let mut transaction = self.begin().await?;
         let connection = &mut *transaction;
-        if self.dialect == Dialect::Postgres {
-            sqlx::query("SELECT CAST(pg_advisory_xact_lock($1) AS TEXT)").bind(MIGRATION_LOCK).execute(&mut *connection).await?;
-        }
+        self.lock_migrations(connection).await?;
         connection.execute("CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY)").await?;
         let done = version(&mut *connection).await?;
         for (number, migration) in (1_i64..).zip(MIGRATIONS.iter().copied()).skip(done) {
@@ -207,6 +205,14 @@ impl Store {
             tracing::info!(number, "the billing store's tables were brought up to date");
         }
         transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Waits for others that bring what is stored up to date, until the end of the transaction. In SQLite whoever writes is alone anyway.
+    pub async fn lock_migrations(&self, connection: &mut AnyConnection) -> Result<(), BillingError> {
+        if self.dialect == Dialect::Postgres {
+            sqlx::query("SELECT CAST(pg_advisory_xact_lock($1) AS TEXT)").bind(MIGRATION_LOCK).execute(connection).await?;
+        }
         Ok(())
     }
 

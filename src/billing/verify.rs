@@ -5,15 +5,22 @@
 //! meanwhile: an account that moves is looked at again, a few times, with what the journal has got since.
 
 mod documents;
+mod findings;
+mod payments;
+mod series;
 
 use std::collections::{BTreeSet, HashSet};
 
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Row, Transaction};
 
+pub use findings::{Difference, Findings, Place};
+use payments::Credited;
+
 use super::aggregate::step::{read_account, read_total};
 use super::aggregate::{Books, Position, Total, TotalKey, follow};
 use super::reconcile::gap;
 use super::record::{Record, behind};
+use super::series::Head;
 use super::store::Dialect;
 use super::{Billing, BillingError, partitions};
 use crate::domain::account::{Account, Millis, Profile, Reservation};
@@ -28,92 +35,6 @@ const ACCOUNTS_AT_ONCE: usize = 500;
 
 /// How often a moving account is looked at again.
 const LOOKS: usize = 8;
-
-/// The most differences that are told one by one.
-const MOST_TOLD: usize = 1_000;
-
-/// What is held against what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Place {
-    /// The entries, by themselves.
-    Journal,
-    /// The ledger, against the entries.
-    Ledger,
-    /// The accounts in SQL, against the entries.
-    Accounts,
-    /// The running totals in SQL, against the entries.
-    Totals,
-    /// The documents, against what the ledger closed.
-    Documents,
-}
-
-impl Place {
-    /// Its name, for people.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Journal => "journal",
-            Self::Ledger => "ledger",
-            Self::Accounts => "accounts in SQL",
-            Self::Totals => "totals",
-            Self::Documents => "documents",
-        }
-    }
-}
-
-/// Something that is not as it must be.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Difference {
-    /// Where.
-    pub place: Place,
-    /// In which partition; None: in none of them.
-    pub partition: Option<u16>,
-    /// Of which account, document or entry.
-    pub subject: String,
-    /// What differs, for people.
-    pub what: String,
-}
-
-/// What was looked at, and what was found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Findings {
-    /// Entries replayed.
-    pub entries: u64,
-    /// Of these, entries that SQL does not have yet.
-    pub entries_beyond_sql: u64,
-    /// Accounts compared.
-    pub accounts: u64,
-    /// Accounts in SQL compared.
-    pub accounts_in_sql: u64,
-    /// Running totals compared.
-    pub totals: u64,
-    /// Bills whose documents were compared.
-    pub bills: u64,
-    /// Accounts that moved so often that they could not be compared.
-    pub moving: Vec<String>,
-    /// Parts of the journal that nobody knows, and that an operator accepted as such: what is compared, is compared beside them.
-    pub gaps: Vec<String>,
-    /// What differs; the first thousand.
-    pub differences: Vec<Difference>,
-    /// How much differs.
-    pub count: u64,
-}
-
-impl Findings {
-    /// How many of the differences that are told are of one place.
-    #[must_use]
-    pub fn count_of(&self, place: Place) -> usize {
-        self.differences.iter().filter(|difference| difference.place == place).count()
-    }
-
-    fn add(&mut self, place: Place, partition: Option<u16>, subject: impl Into<String>, what: impl Into<String>) {
-        self.count += 1;
-        if self.differences.len() < MOST_TOLD {
-            self.differences.push(Difference { place, partition, subject: subject.into(), what: what.into() });
-        }
-    }
-}
 
 /// Why nothing can be said.
 #[derive(Debug, thiserror::Error)]
@@ -132,11 +53,28 @@ impl From<sqlx::Error> for VerifyError {
     }
 }
 
-/// Compares everything. `seen` is told how many entries were replayed, of how many.
-pub async fn verify(billing: &Billing, ledger: &Ledger, window: Millis, seen: impl Fn(u64, u64)) -> Result<Findings, VerifyError> {
+/// What is being gone through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The entries.
+    Entries,
+    /// The issued documents.
+    Documents,
+}
+
+/// Compares everything. `kept` are heads of series that somebody noted elsewhere; `seen` is told how much of a step was gone through, of how
+/// much.
+pub async fn verify(
+    billing: &Billing,
+    ledger: &Ledger,
+    window: Millis,
+    kept: &[Head],
+    seen: impl Fn(Step, u64, u64),
+) -> Result<Findings, VerifyError> {
     let mut findings = Findings::default();
     let positions = partitions::all(billing.store()).await?;
     let expected: u64 = positions.iter().map(|partition| partition.position.next_sequence - 1).sum();
+    let mut credited = Credited::default();
     for partition in 0..ledger.partitions() {
         let mut check = Check { ledger, partition, findings: &mut findings };
         let mut rebuild = Rebuild::new(ledger.clock().clone(), window);
@@ -150,8 +88,9 @@ pub async fn verify(billing: &Billing, ledger: &Ledger, window: Millis, seen: im
                 let Some(last) = records.last() else { break };
                 after = last.sequence;
                 check.replay(&mut rebuild, &records);
+                records.iter().for_each(|record| credited.take(&record.entry));
                 check.fold(&mut books, &mut contradicted, &mut records);
-                seen(check.findings.entries, expected.max(check.findings.entries));
+                seen(Step::Entries, check.findings.entries, expected.max(check.findings.entries));
             }
             if after + 1 != position.next_sequence {
                 let what = format!("SQL's entries end with {after}, and its position says {}", position.next_sequence);
@@ -164,7 +103,10 @@ pub async fn verify(billing: &Billing, ledger: &Ledger, window: Millis, seen: im
         check.ledger(rebuild, position).await?;
     }
     findings.gaps = gap::accepted(billing.store()).await?;
-    documents::compare(&mut *snapshot(billing).await?, billing.settings(), &mut findings).await?;
+    let mut snapshot = snapshot(billing).await?;
+    documents::compare(&mut snapshot, &mut findings).await?;
+    payments::compare(&mut snapshot, &credited, &mut findings).await?;
+    series::compare(&mut snapshot, kept, &seen, &mut findings).await?;
     Ok(findings)
 }
 

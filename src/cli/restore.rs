@@ -44,5 +44,5 @@ pub async fn run(options: RestoreOptions) -> anyhow::Result<ExitCode> {
         shown.add_row(cells.map(|cell| cell.to_string()));
     }
     println!("{shown}");
-    verify::run(VerifyOptions { books: options.books, output: Output::Table }).await
+    verify::run(VerifyOptions { books: options.books, output: Output::Table, head: Vec::new(), heads: None }).await
 }

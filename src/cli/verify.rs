@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0, all agree; 1, something differs (or an account moved too fast to be compared); 3, a store did not answer.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -12,7 +13,8 @@ use super::failure::{Failure, REFUSED, books_failure};
 use super::output::Output;
 use super::table::table;
 use crate::app::Books;
-use crate::billing::verify::{Findings, Place, verify};
+use crate::billing::series::Head;
+use crate::billing::verify::{Findings, Place, Step, verify};
 use crate::config::BooksOptions;
 
 /// What to compare.
@@ -24,25 +26,48 @@ pub struct VerifyOptions {
     /// How to show what was found.
     #[arg(long, value_enum, default_value = "table", value_name = "FORM")]
     pub output: Output,
+    /// A head that an earlier verify printed, and that was kept elsewhere: proves that nothing before it was changed since; may be given
+    /// several times.
+    #[arg(long, value_name = "SERIES:NUMBER:DIGEST")]
+    pub head: Vec<Head>,
+    /// A file of such heads, one a line.
+    #[arg(long, value_name = "PATH")]
+    pub heads: Option<PathBuf>,
 }
 
 /// Compares, and says what differs.
 pub async fn run(options: VerifyOptions) -> anyhow::Result<ExitCode> {
+    let kept = kept_heads(&options)?;
     let books = Books::open(&options.books).await.map_err(books_failure)?;
-    let bar = progress("entries replayed");
-    let findings = verify(&books.billing, &books.ledger, books.window(), |done, expected| {
+    let bars = [progress("entries replayed"), progress("documents")];
+    let findings = verify(&books.billing, &books.ledger, books.window(), &kept, |step, done, expected| {
+        let [entries, documents] = &bars;
+        let bar = if step == Step::Entries { entries } else { documents };
         bar.set_length(expected);
         bar.set_position(done);
     })
     .await
     .map_err(|error| Failure::unavailable(error.to_string()))?;
-    bar.finish_and_clear();
+    bars.iter().for_each(ProgressBar::finish_and_clear);
     match options.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&findings).context("the findings are no JSON")?),
         Output::Table => show(&findings),
     }
     let agrees = findings.count == 0 && findings.moving.is_empty();
     Ok(if agrees { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
+}
+
+/// The heads that were kept: those of the command line, and those of the file.
+fn kept_heads(options: &VerifyOptions) -> anyhow::Result<Vec<Head>> {
+    let mut kept = options.head.clone();
+    if let Some(path) = &options.heads {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#')) {
+            let read = line.trim().parse().map_err(|problem| Failure::refused(format!("{}, line {number}: {problem}", path.display())));
+            kept.push(read?);
+        }
+    }
+    Ok(kept)
 }
 
 /// A bar on a terminal; nothing elsewhere.
@@ -72,6 +97,18 @@ fn show(findings: &Findings) {
             differing.add_row([difference.place.name(), &difference.subject, &difference.what]);
         }
         println!("{differing}");
+    }
+    for head in &findings.proved {
+        println!("{} and all before it are as they were when {head} was kept", head.number);
+    }
+    if !findings.heads.is_empty() {
+        println!("{} issued documents, each chained to the one before it; keep these heads elsewhere:", findings.documents);
+    }
+    for head in &findings.heads {
+        println!("{head}");
+    }
+    if findings.erased > 0 {
+        println!("of {} documents, whom they were for was erased", findings.erased);
     }
     for gap in &findings.gaps {
         println!("{gap}");

@@ -14,6 +14,7 @@ mod support;
 #[path = "../support/table.rs"]
 mod table;
 
+mod books;
 mod callers;
 mod embedded;
 mod formats;

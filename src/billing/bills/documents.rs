@@ -48,12 +48,15 @@ pub struct StoredDocument {
     pub document: Document,
     /// What is not paid of it.
     pub open_amount: i64,
+    /// Of an issued document: its digest, of its content and the document before it in its series.
+    pub digest: String,
 }
 
 const SELECT: &str = "SELECT documents.id, documents.held_reason, documents.content, COALESCE(issued.number, '') AS number, \
                              COALESCE(issued.issued_at, 0) AS issued_at, COALESCE(issued.due_at, 0) AS due_at, \
                              COALESCE(issued.tax_contained, 0) AS tax_contained, COALESCE(issued.tax_on_deducted, 0) AS tax_on_deducted, \
-                             COALESCE(issued.frozen, '') AS frozen, COALESCE(payables.open_amount, 0) AS open_amount, \
+                             COALESCE(issued.frozen, '') AS frozen, COALESCE(issued.customer, '') AS customer, \
+                             COALESCE(issued.digest, '') AS digest, COALESCE(payables.open_amount, 0) AS open_amount, \
                              COALESCE(drafts.waits_for, '') AS waits_for, \
                              CASE WHEN EXISTS (SELECT 1 FROM issuers) THEN 1 ELSE 0 END AS has_issuer \
                       FROM documents LEFT JOIN issued ON issued.document = documents.id \
@@ -119,7 +122,8 @@ fn stored(row: &AnyRow) -> Result<StoredDocument, BillingError> {
         document.number = row.try_get("number")?;
         document.issued_at = row.try_get("issued_at")?;
         document.due_at = Some(row.try_get("due_at")?).filter(|due_at| *due_at != 0);
-        Frozen::read(&frozen)?.thaw(&mut document, row.try_get("tax_contained")?, row.try_get("tax_on_deducted")?)?;
+        let customer: String = row.try_get("customer")?;
+        Frozen::read(&frozen)?.thaw(&mut document, row.try_get("tax_contained")?, row.try_get("tax_on_deducted")?, &customer)?;
     }
     let state = match (is_issued, held_reason.is_empty()) {
         (true, _) => DocumentState::Issued,
@@ -130,6 +134,6 @@ fn stored(row: &AnyRow) -> Result<StoredDocument, BillingError> {
         (DocumentState::Draft, 0) => NO_ISSUER.to_owned(),
         _ => row.try_get("waits_for")?,
     };
-    let (id, open_amount) = (row.try_get("id")?, row.try_get("open_amount")?);
-    Ok(StoredDocument { id, state, held_reason, waits_for, document, open_amount })
+    let (id, open_amount, digest) = (row.try_get("id")?, row.try_get("open_amount")?, row.try_get("digest")?);
+    Ok(StoredDocument { id, state, held_reason, waits_for, document, open_amount, digest })
 }

@@ -2,6 +2,7 @@
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
+use super::allocations;
 use super::apply::document_id;
 use crate::billing::BillingError;
 use crate::billing::record::{Record, number};
@@ -43,7 +44,8 @@ pub async fn forget(connection: &mut AnyConnection, record: &Record) -> Result<(
         let query = sqlx::query(AssertSqlSafe(sql)).bind(entry.amount).bind(account.to_owned()).bind(entry.refers_to.clone());
         query.execute(&mut *connection).await?;
     }
-    for table in ["allocations", "credits", "refunds", "adjustments", "uncredited_refunds"] {
+    allocations::remove(connection, account, sequence).await?;
+    for table in ["credits", "refunds", "adjustments", "uncredited_refunds"] {
         let sql = format!("DELETE FROM {table} WHERE account = $1 AND sequence = $2");
         sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).bind(sequence).execute(&mut *connection).await?;
     }

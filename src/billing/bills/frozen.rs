@@ -9,12 +9,14 @@ use crate::domain::account::Millis;
 
 /// What is frozen in words.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Frozen {
+pub(in crate::billing) struct Frozen {
     /// Empty: it was issued when there was only one.
     #[serde(default)]
     pub issuer_id: String,
     pub issuer: Issuer,
-    pub customer: Party,
+    /// Of documents that were issued when it did not stand beside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<Party>,
     /// The one rate of documents that were issued before rates had days and categories.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub tax_rate: String,
@@ -40,8 +42,12 @@ impl Frozen {
         serde_json::from_str(text).map_err(BillingError::corrupt)
     }
 
-    /// Completes a document. The two sums of tax are those that were stored beside.
-    pub fn thaw(self, document: &mut Document, tax_contained: i64, tax_on_deducted: i64) -> Result<(), BillingError> {
+    /// Completes a document. Beside it are stored the two sums of tax, and the customer; empty: that was erased, or stands here.
+    pub fn thaw(self, document: &mut Document, tax_contained: i64, tax_on_deducted: i64, customer: &str) -> Result<(), BillingError> {
+        document.customer = match customer {
+            "" => self.customer.unwrap_or_default(),
+            text => serde_json::from_str(text).map_err(BillingError::corrupt)?,
+        };
         (document.taxes, document.deducted_taxes) = (self.taxes, self.deducted_taxes);
         if !self.tax_rate.is_empty() {
             let rate: TaxRate = self.tax_rate.parse().map_err(BillingError::corrupt)?;
@@ -57,7 +63,6 @@ impl Frozen {
         document.open_invoices = self.open_invoices;
         document.exemption = self.exemption;
         document.issuer = self.issuer;
-        document.customer = self.customer;
         document.time_zone = self.time_zone;
         document.refers_to = self.refers_to;
         Ok(())

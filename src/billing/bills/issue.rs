@@ -13,6 +13,8 @@ use super::customers;
 use super::frozen::Frozen;
 use super::taxes::{Taxes, Terms};
 use crate::billing::document::{Document, DocumentKind, OpenInvoice, Party, TaxLine};
+use crate::billing::series::digest::{Covered, SealedCustomer};
+use crate::billing::series::{Series, earlier};
 use crate::billing::settings::BillingSettings;
 use crate::billing::store::Store;
 use crate::billing::store::rows::{Table, Type, Value};
@@ -32,6 +34,12 @@ const ISSUED: Table = Table {
         ("tax_contained", Type::Number),
         ("tax_on_deducted", Type::Number),
         ("frozen", Type::Text),
+        ("prefix", Type::Text),
+        ("place", Type::Number),
+        ("customer", Type::Text),
+        ("customer_salt", Type::Text),
+        ("customer_digest", Type::Text),
+        ("digest", Type::Text),
     ],
     on_conflict: "",
 };
@@ -39,6 +47,8 @@ const ISSUED: Table = Table {
 /// Numbers all drafts that are good, each series in the order in which its bills were cut; answers how many it issued. Without an issuer
 /// all of them wait; where a rate of tax is missing, those that need it do.
 pub async fn issue(store: &Store, settings: &BillingSettings, now: Millis) -> Result<usize, BillingError> {
+    // What another version has issued meanwhile.
+    earlier::chain(store).await?;
     let mut issued = 0;
     // Credit notes last: they name their invoices by number.
     for kind in DocumentKind::ALL {
@@ -63,7 +73,10 @@ async fn issue_batch(store: &Store, settings: &BillingSettings, kind: DocumentKi
     let prefix = settings.prefixes.of(kind);
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
-    let Some(last_place) = lock_series(connection, prefix).await? else { return Ok([0, 0]) };
+    let mut series = Series::lock(connection, prefix).await?;
+    if series.is_held {
+        return Ok([0, 0]);
+    }
     let Some(terms) = Terms::load(connection, settings, now).await? else { return Ok([0, 0]) };
     let drafts = drafts(connection, kind).await?;
     let Some((cut_at, document)) = drafts.last().map(|draft| (draft.cut_at, draft.id)) else { return Ok([0, 0]) };
@@ -72,16 +85,14 @@ async fn issue_batch(store: &Store, settings: &BillingSettings, kind: DocumentKi
         DocumentKind::Invoice | DocumentKind::Statement => terms.of_documents(connection, store, &drafts).await?,
     };
     let mut open_invoices = if kind == DocumentKind::Statement { open(connection, store, &drafts).await? } else { HashMap::new() };
-    let mut place = last_place;
     let mut rows = Vec::with_capacity(drafts.len());
     let mut waiting = 0;
     for (draft, taxes) in drafts.iter().zip(taxes) {
         match taxes {
             Ok(taxes) => {
-                place += 1;
                 let open_invoices = open_invoices.remove(draft.document.account.as_str()).unwrap_or_default();
                 let frozen = frozen(draft, &terms, taxes, open_invoices)?;
-                rows.push(issued_row(draft, settings, frozen, settings.prefixes.number(kind, place), now)?);
+                rows.push(issued_row(draft, settings, &frozen, &mut series, now)?);
             }
             Err(waits_for) => {
                 waiting += 1;
@@ -102,31 +113,9 @@ async fn issue_batch(store: &Store, settings: &BillingSettings, kind: DocumentKi
     .bind(document)
     .execute(&mut *connection)
     .await?;
-    let done = sqlx::query("UPDATE series SET last_place = $1 WHERE prefix = $2 AND last_place = $3")
-        .bind(place)
-        .bind(prefix.to_owned())
-        .bind(last_place)
-        .execute(&mut *connection)
-        .await?;
-    if done.rows_affected() != 1 {
-        // The transaction is dropped, and with it all that it wrote.
-        return Err(BillingError::unavailable("another process has numbered the series"));
-    }
+    series.save(connection).await?;
     transaction.commit().await?;
     Ok([issued, waiting])
-}
-
-/// Locks the series against other numberers, and returns the last number given in it; `None` if it is unknown.
-async fn lock_series(connection: &mut AnyConnection, prefix: &str) -> Result<Option<i64>, BillingError> {
-    let touch = "UPDATE series SET last_place = last_place WHERE prefix = $1";
-    if sqlx::query(touch).bind(prefix.to_owned()).execute(&mut *connection).await?.rows_affected() == 0 {
-        let begin = "INSERT INTO series (prefix, last_place) VALUES ($1, 0) ON CONFLICT (prefix) DO NOTHING";
-        sqlx::query(begin).bind(prefix.to_owned()).execute(&mut *connection).await?;
-        sqlx::query(touch).bind(prefix.to_owned()).execute(&mut *connection).await?;
-    }
-    let row = sqlx::query("SELECT last_place, is_held FROM series WHERE prefix = $1").bind(prefix.to_owned()).fetch_one(connection).await?;
-    let is_held: i64 = row.try_get("is_held")?;
-    Ok(if is_held == 0 { Some(row.try_get("last_place")?) } else { None })
 }
 
 /// A draft that can be issued.
@@ -134,6 +123,8 @@ pub(super) struct Ready {
     pub id: i64,
     pub cut_at: Millis,
     pub document: Document,
+    /// As it is stored, beside what tells it from others.
+    covered: Covered,
     customer: Party,
     refers_to: String,
     /// The document that a credit note corrects; 0: it is none.
@@ -145,7 +136,8 @@ pub(super) struct Ready {
 async fn drafts(connection: &mut AnyConnection, kind: DocumentKind) -> Result<Vec<Ready>, BillingError> {
     // A credit note waits until its invoice has a number.
     let rows = sqlx::query(
-        "SELECT documents.id, drafts.cut_at, documents.content, documents.refers_to AS corrects, \
+        "SELECT documents.id, drafts.cut_at, documents.account, documents.bill, documents.kind, documents.cause, documents.total, \
+                documents.amount_to_pay, documents.content, documents.refers_to AS corrects, \
                 COALESCE(original.number, '') AS refers_to, COALESCE(accounts.created_at, 0) AS created_at, \
                 COALESCE((SELECT MAX(final.cut_at) FROM documents AS final WHERE final.account = documents.account \
                           AND final.cause = 'conversion' AND final.cut_at < documents.cut_at), 0) AS final_at, \
@@ -172,10 +164,25 @@ fn ready(row: &AnyRow) -> Result<Ready, BillingError> {
     if customer.name.is_empty() {
         customer.name = row.try_get("account_name")?;
     }
-    Ok(Ready {
-        id: row.try_get("id")?,
+    let document = serde_json::from_str(&content).map_err(BillingError::corrupt)?;
+    let covered = Covered {
+        document: row.try_get("id")?,
+        account: row.try_get("account")?,
+        bill: row.try_get("bill")?,
+        kind: row.try_get("kind")?,
+        cause: row.try_get("cause")?,
         cut_at: row.try_get("cut_at")?,
-        document: serde_json::from_str(&content).map_err(BillingError::corrupt)?,
+        total: row.try_get("total")?,
+        amount_to_pay: row.try_get("amount_to_pay")?,
+        refers_to: row.try_get("corrects")?,
+        content,
+        ..Covered::default()
+    };
+    Ok(Ready {
+        id: covered.document,
+        cut_at: covered.cut_at,
+        document,
+        covered,
         customer,
         refers_to: row.try_get("refers_to")?,
         corrects: row.try_get("corrects")?,
@@ -235,7 +242,7 @@ fn give_back(left: &mut [TaxLine], taken: &[TaxLine]) {
 fn thawed(row: &AnyRow) -> Result<Document, BillingError> {
     let (content, frozen): (String, String) = (row.try_get("content")?, row.try_get("frozen")?);
     let mut document: Document = serde_json::from_str(&content).map_err(BillingError::corrupt)?;
-    Frozen::read(&frozen)?.thaw(&mut document, row.try_get("tax_contained")?, row.try_get("tax_on_deducted")?)?;
+    Frozen::read(&frozen)?.thaw(&mut document, row.try_get("tax_contained")?, row.try_get("tax_on_deducted")?, "")?;
     Ok(document)
 }
 
@@ -267,7 +274,7 @@ fn frozen(draft: &Ready, terms: &Terms<'_>, taxes: Taxes, open_invoices: Vec<Ope
     Ok(Frozen {
         issuer_id: issuer::MAIN.to_owned(),
         issuer: terms.issuer.clone(),
-        customer: draft.customer.clone(),
+        customer: None,
         tax_rate: String::new(),
         taxes: taxes.charged,
         deducted_taxes: taxes.deducted,
@@ -282,21 +289,41 @@ fn frozen(draft: &Ready, terms: &Terms<'_>, taxes: Taxes, open_invoices: Vec<Ope
 fn issued_row<'a>(
     draft: &Ready,
     settings: &BillingSettings,
-    frozen: Frozen,
-    number: String,
+    frozen: &Frozen,
+    series: &mut Series,
     now: Millis,
 ) -> Result<Vec<Value<'a>>, BillingError> {
     // No document is issued before its bill was cut, though clocks may differ by a little.
     let issued_at = now.max(draft.cut_at);
     let sum = |lines: &[TaxLine]| lines.iter().map(|line| line.tax).sum::<i64>();
-    let [tax_contained, tax_on_deducted] = [sum(&frozen.taxes), sum(&frozen.deducted_taxes)];
+    let customer = SealedCustomer::of(serde_json::to_string(&draft.customer).map_err(BillingError::corrupt)?);
+    let (place, number) = series.take_place();
+    let covered = Covered {
+        prefix: series.prefix.clone(),
+        place,
+        number,
+        issued_at,
+        due_at: if draft.document.kind == DocumentKind::Invoice { settings.end_of_day(issued_at, settings.due_days)? } else { 0 },
+        tax_contained: sum(&frozen.taxes),
+        tax_on_deducted: sum(&frozen.deducted_taxes),
+        frozen: serde_json::to_string(frozen).map_err(BillingError::corrupt)?,
+        customer_digest: customer.digest,
+        ..draft.covered.clone()
+    };
+    series.head = covered.digest(&series.head);
     Ok(vec![
         draft.id.into(),
-        number.into(),
+        covered.number.into(),
         issued_at.into(),
-        if draft.document.kind == DocumentKind::Invoice { settings.end_of_day(issued_at, settings.due_days)? } else { 0 }.into(),
-        tax_contained.into(),
-        tax_on_deducted.into(),
-        serde_json::to_string(&frozen).map_err(BillingError::corrupt)?.into(),
+        covered.due_at.into(),
+        covered.tax_contained.into(),
+        covered.tax_on_deducted.into(),
+        covered.frozen.into(),
+        covered.prefix.into(),
+        place.into(),
+        customer.text.into(),
+        customer.salt.into(),
+        covered.customer_digest.into(),
+        series.head.clone().into(),
     ])
 }

@@ -99,6 +99,35 @@ impl Table {
         }
     }
 
+    /// Changes rows: the first column finds each, and the others are what it has from then on.
+    pub async fn update<'a>(
+        &self,
+        connection: &mut AnyConnection,
+        dialect: Dialect,
+        mut rows: impl Iterator<Item = Vec<Value<'a>>>,
+    ) -> Result<(), BillingError> {
+        let Some(((key, _), others)) = self.columns.split_first() else { return Ok(()) };
+        let names: Vec<&str> = self.columns.iter().map(|(name, _)| *name).collect();
+        loop {
+            let chunk: Vec<_> = rows.by_ref().take(rows_at_once(dialect)).collect();
+            if chunk.is_empty() {
+                return Ok(());
+            }
+            let rows = self.rows(dialect, &chunk);
+            let set = |from: &str| others.iter().map(|(name, _)| format!("{name} = {from}{name}")).collect::<Vec<_>>().join(", ");
+            // SQLite gives no names to the columns of rows, but in a common table expression.
+            let sql = format!(
+                "WITH changed ({}) AS ({}) UPDATE {} SET {} FROM changed WHERE {}.{key} = changed.{key}",
+                names.join(", "),
+                rows.sql,
+                self.name,
+                set("changed."),
+                self.name
+            );
+            rows.bind(sqlx::query(AssertSqlSafe(sql))).execute(&mut *connection).await?;
+        }
+    }
+
     /// The rows whose columns of this table are among the given: `selected` names what to show of them.
     pub async fn find(
         &self,

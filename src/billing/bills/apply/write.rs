@@ -2,6 +2,7 @@
 
 use sqlx::{AnyConnection, Row};
 
+use super::super::allocations::{self, AllocationRow};
 use super::{Credited, Desk, Ledger, Made};
 use crate::billing::BillingError;
 use crate::billing::document::{Document, DocumentKind};
@@ -73,19 +74,6 @@ const DUES: Table = Table {
 };
 
 const DUE: Table = Table { name: "dues", columns: &[("account", Type::Text)], on_conflict: "" };
-
-const ALLOCATIONS: Table = Table {
-    name: "allocations",
-    columns: &[
-        ("account", Type::Text),
-        ("sequence", Type::Number),
-        ("credit", Type::Number),
-        ("document", Type::Number),
-        ("time", Type::Number),
-        ("amount", Type::Number),
-    ],
-    on_conflict: "",
-};
 
 const REFUNDS: Table = Table {
     name: "refunds",
@@ -249,17 +237,13 @@ async fn write_receivables(connection: &mut AnyConnection, dialect: Dialect, des
     }
     PAYABLES.insert(connection, dialect, payables.into_iter()).await?;
     CREDITS.insert(connection, dialect, credits.into_iter()).await?;
-    let allocations = desk.made_allocations.iter().map(|made| {
-        vec![
-            made.account.as_str().into(),
-            made.sequence.into(),
-            made.allocation.credit.into(),
-            made.allocation.document.into(),
-            made.time.into(),
-            made.allocation.amount.into(),
-        ]
+    let rows = desk.made_allocations.iter().map(|made| AllocationRow {
+        account: made.account.clone(),
+        sequence: made.sequence,
+        time: made.time,
+        allocation: made.allocation,
     });
-    ALLOCATIONS.insert(connection, dialect, allocations).await
+    allocations::add(connection, dialect, &rows.collect::<Vec<_>>()).await
 }
 
 /// What a new credit says of itself; of one that is there it is left as it is.

@@ -1,0 +1,97 @@
+//! What verification has looked at, and what it has found.
+
+use crate::billing::series::Head;
+
+/// The most differences that are told one by one.
+const MOST_TOLD: usize = 1_000;
+
+/// What is held against what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// The entries, by themselves.
+    Journal,
+    /// The ledger, against the entries.
+    Ledger,
+    /// The accounts in SQL, against the entries.
+    Accounts,
+    /// The running totals in SQL, against the entries.
+    Totals,
+    /// The documents, against what the ledger closed.
+    Documents,
+}
+
+impl Place {
+    /// Its name, for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Journal => "journal",
+            Self::Ledger => "ledger",
+            Self::Accounts => "accounts in SQL",
+            Self::Totals => "totals",
+            Self::Documents => "documents",
+        }
+    }
+}
+
+/// Something that is not as it must be.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Difference {
+    /// Where.
+    pub place: Place,
+    /// In which partition; None: in none of them.
+    pub partition: Option<u16>,
+    /// Of which account, document or entry.
+    pub subject: String,
+    /// What differs, for people.
+    pub what: String,
+}
+
+/// What was looked at, and what was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Findings {
+    /// Entries replayed.
+    pub entries: u64,
+    /// Of these, entries that SQL does not have yet.
+    pub entries_beyond_sql: u64,
+    /// Accounts compared.
+    pub accounts: u64,
+    /// Accounts in SQL compared.
+    pub accounts_in_sql: u64,
+    /// Running totals compared.
+    pub totals: u64,
+    /// Bills whose documents were compared.
+    pub bills: u64,
+    /// Issued documents whose digests were worked out again.
+    pub documents: u64,
+    /// Of these, documents whose customer was erased: their chain holds, and says nothing of whom they were for.
+    pub erased: u64,
+    /// The last document of each series, to be kept elsewhere.
+    pub heads: Vec<Head>,
+    /// Of the heads that were kept, those that are as they were, and with them all before.
+    pub proved: Vec<Head>,
+    /// Accounts that moved so often that they could not be compared.
+    pub moving: Vec<String>,
+    /// Parts of the journal that nobody knows, and that an operator accepted as such: what is compared, is compared beside them.
+    pub gaps: Vec<String>,
+    /// What differs; the first thousand.
+    pub differences: Vec<Difference>,
+    /// How much differs.
+    pub count: u64,
+}
+
+impl Findings {
+    /// How many of the differences that are told are of one place.
+    #[must_use]
+    pub fn count_of(&self, place: Place) -> usize {
+        self.differences.iter().filter(|difference| difference.place == place).count()
+    }
+
+    pub(super) fn add(&mut self, place: Place, partition: Option<u16>, subject: impl Into<String>, what: impl Into<String>) {
+        self.count += 1;
+        if self.differences.len() < MOST_TOLD {
+            self.differences.push(Difference { place, partition, subject: subject.into(), what: what.into() });
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Whether what paid invoices is what was paid: allocations against their sums, against what is open, and against what came in.
+
+use std::collections::{HashMap, HashSet};
+
+use futures_util::TryStreamExt;
+use sqlx::{AnyConnection, Row};
+
+use super::{Findings, Place, VerifyError};
+use crate::billing::bills::allocations::{AllocationRow, is_credit};
+use crate::billing::record::number;
+use crate::billing::series::digest::{DigestSum, Fields};
+use crate::domain::entry::Entry;
+
+/// Compares all allocations.
+pub(super) async fn compare(connection: &mut AnyConnection, credited: &Credited, findings: &mut Findings) -> Result<(), VerifyError> {
+    paid_is_what_was_allocated(connection, findings).await?;
+    payables_are_what_documents_say(connection, findings).await?;
+    credits_are_what_came_in(connection, credited, findings).await?;
+    nothing_was_changed_by_hand(connection, findings).await
+}
+
+async fn paid_is_what_was_allocated(connection: &mut AnyConnection, findings: &mut Findings) -> Result<(), VerifyError> {
+    let of_invoices = "SELECT payables.account, payables.document, CAST(payables.total - payables.open_amount AS BIGINT) AS paid, \
+                       CAST(COALESCE(SUM(allocations.amount), 0) AS BIGINT) AS allocated FROM payables \
+                       LEFT JOIN allocations ON allocations.document = payables.document \
+                       GROUP BY payables.account, payables.document, payables.total, payables.open_amount \
+                       HAVING payables.total - payables.open_amount <> COALESCE(SUM(allocations.amount), 0)";
+    let of_credits = "SELECT credits.account, credits.sequence, CAST(credits.allocated AS BIGINT) AS paid, \
+                      CAST(COALESCE(SUM(allocations.amount), 0) AS BIGINT) AS allocated FROM credits \
+                      LEFT JOIN allocations ON allocations.account = credits.account AND allocations.credit = credits.sequence \
+                      GROUP BY credits.account, credits.sequence, credits.allocated \
+                      HAVING credits.allocated <> COALESCE(SUM(allocations.amount), 0)";
+    for (what, sql) in [("document", of_invoices), ("credit", of_credits)] {
+        let mut rows = sqlx::query(sql).fetch(&mut *connection);
+        while let Some(row) = rows.try_next().await? {
+            let (account, number): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
+            let (paid, allocated): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);
+            let problem = format!("says that {paid} is paid, and its allocations say {allocated}");
+            findings.add(Place::Documents, None, format!("{account} {what} {number}"), problem);
+        }
+    }
+    Ok(())
+}
+
+/// What there was to pay of an invoice is its total.
+async fn payables_are_what_documents_say(connection: &mut AnyConnection, findings: &mut Findings) -> Result<(), VerifyError> {
+    let sql = "SELECT documents.account, documents.id, documents.total, COALESCE(payables.total, 0) FROM documents \
+               LEFT JOIN payables ON payables.document = documents.id AND payables.account = documents.account \
+               WHERE documents.kind = 'invoice' AND documents.total > 0 AND documents.total <> COALESCE(payables.total, 0)";
+    let mut rows = sqlx::query(sql).fetch(connection);
+    while let Some(row) = rows.try_next().await? {
+        let (account, document): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
+        let (total, payable): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);
+        let problem = format!("has the total {total}, and {payable} was to be paid of it");
+        findings.add(Place::Documents, None, format!("{account} document {document}"), problem);
+    }
+    Ok(())
+}
+
+/// The credits that the entries brought in: of each account how many, and the sum of their digests.
+#[derive(Debug, Default)]
+pub(super) struct Credited(HashMap<String, DigestSum>);
+
+impl Credited {
+    /// Takes in an entry, which may bring in a credit.
+    pub fn take(&mut self, entry: &Entry) {
+        if is_credit(entry) {
+            let digest = credit_digest(number(entry.account_sequence), &entry.request_id, entry.time, entry.amount);
+            self.0.entry(entry.account.clone()).or_default().add(digest);
+        }
+    }
+}
+
+fn credit_digest(sequence: i64, request_id: &str, time: i64, amount: i64) -> [u8; 32] {
+    Fields::of("credit").number(sequence).text(request_id).number(time).number(amount).bytes()
+}
+
+/// A credit is what its entry says.
+async fn credits_are_what_came_in(connection: &mut AnyConnection, credited: &Credited, findings: &mut Findings) -> Result<(), VerifyError> {
+    let sql = "SELECT account, sequence, request_id, time, amount FROM credits ORDER BY account";
+    let mut rows = sqlx::query(sql).fetch(connection);
+    let mut seen = HashSet::new();
+    let mut of: Option<(String, DigestSum)> = None;
+    let mut tell = |of: Option<(String, DigestSum)>| {
+        let Some((account, sum)) = of else { return };
+        if credited.0.get(&account) != Some(&sum) {
+            findings.add(Place::Documents, None, account.as_str(), "has credits that are not what was paid in");
+        }
+        seen.insert(account);
+    };
+    while let Some(row) = rows.try_next().await? {
+        let account: String = row.try_get("account")?;
+        if of.as_ref().is_none_or(|(last, _)| *last != account) {
+            tell(of.replace((account, DigestSum::default())));
+        }
+        let request_id: String = row.try_get("request_id")?;
+        if let Some((_, sum)) = &mut of {
+            sum.add(credit_digest(row.try_get("sequence")?, &request_id, row.try_get("time")?, row.try_get("amount")?));
+        }
+    }
+    tell(of);
+    for account in credited.0.keys().filter(|account| !seen.contains(*account)) {
+        findings.add(Place::Documents, None, account.as_str(), "has no credits, though something was paid in");
+    }
+    Ok(())
+}
+
+/// The digests of each account's allocations add up to what was noted when they were written.
+async fn nothing_was_changed_by_hand(connection: &mut AnyConnection, findings: &mut Findings) -> Result<(), VerifyError> {
+    let sql = "SELECT COALESCE(allocations.account, allocation_sums.account) AS of_account, allocations.*, \
+               COALESCE(allocation_sums.count, 0) AS count, COALESCE(allocation_sums.digest, '') AS digest \
+               FROM allocations LEFT JOIN allocation_sums ON allocation_sums.account = allocations.account ORDER BY allocations.account";
+    let mut of: Option<(String, DigestSum, String, i64)> = None;
+    let mut rows = sqlx::query(sql).fetch(&mut *connection);
+    while let Some(row) = rows.try_next().await? {
+        let allocation = AllocationRow::from_row(&row)?;
+        if of.as_ref().is_none_or(|(account, ..)| *account != allocation.account) {
+            tell(of.take(), findings);
+            of = Some((allocation.account.clone(), DigestSum::default(), row.try_get("digest")?, row.try_get("count")?));
+        }
+        if let Some((_, sum, ..)) = &mut of {
+            sum.add(allocation.digest());
+        }
+    }
+    drop(rows);
+    tell(of, findings);
+    let sql = "SELECT account FROM allocation_sums WHERE count <> 0 \
+               AND NOT EXISTS (SELECT 1 FROM allocations WHERE allocations.account = allocation_sums.account)";
+    for row in sqlx::query(sql).fetch_all(connection).await? {
+        findings.add(Place::Documents, None, row.try_get::<String, _>(0)?, "has no allocations any more");
+    }
+    Ok(())
+}
+
+fn tell(of: Option<(String, DigestSum, String, i64)>, findings: &mut Findings) {
+    let Some((account, sum, digest, count)) = of else { return };
+    if sum.count != count {
+        findings.add(Place::Documents, None, account, format!("has {} allocations, and {count} were written", sum.count));
+    } else if sum.hex() != digest {
+        findings.add(Place::Documents, None, account, "has allocations that are not as they were written");
+    }
+}
