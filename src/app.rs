@@ -1,6 +1,6 @@
 //! The running service: built from its settings, run until it is told to stop, then drained.
 //!
-//! Threads: one control thread (`control`) accepts sockets, watches the store and serves metrics; each lane (`lane`) serves calls; where
+//! Threads: one control thread (`control`) accepts sockets, watches the store and serves metrics; each lane (`lane`) serves calls, and one more HTTP/JSON; where
 //! this process aggregates, it does so in one more (`aggregation`).
 //! A lane that ends by itself ends the whole service with an error: whoever started it starts it again.
 //! The order of stopping: health says so, no socket is accepted, calls under way end, at most for the grace; then all threads end.
@@ -68,6 +68,9 @@ impl App {
         let metrics_listener = options.network.metrics_listen.0.map(|address| listen(address, "--metrics-listen")).transpose()?;
         let metrics_address = metrics_listener.as_ref().map(TcpListener::local_addr).transpose().context("the listener has no address")?;
 
+        let http_listener = options.network.http_listen.map(|address| listen(address, "--http-listen")).transpose()?;
+        let http_address = http_listener.as_ref().map(TcpListener::local_addr).transpose().context("the listener has no address")?;
+
         let (stop, stopped) = watch::channel(false);
         let draining = CancellationToken::new();
         let drain = draining.clone().drop_guard();
@@ -84,19 +87,24 @@ impl App {
         let started = (0..options.load.lanes()).map(|number| start_lane(number, &plan)).collect::<anyhow::Result<Vec<_>>>()?;
         let lanes = started.into_iter().map(when_ready).collect::<anyhow::Result<Vec<_>>>()?;
 
+        let http = http_address.map(|address| start_http(address, &plan).and_then(when_ready)).transpose()?;
+
         let aggregation = match billing.filter(|_| options.aggregates()) {
             Some(billing) => Some(Aggregation::start(&plan, billing, aggregation::aggregator_options(&options.billing))?),
             None => None,
         };
 
         let (end, ended) = oneshot::channel();
-        let control = Control { plan, lanes, aggregation, test_clock: options.store.test_clock, stopped, drain };
-        let doors = Doors { calls: listener, metrics: metrics_listener };
+        let control = Control { plan, lanes, http, aggregation, test_clock: options.store.test_clock, stopped, drain };
+        let doors = Doors { calls: listener, metrics: metrics_listener, http: http_listener };
         start_thread("control", move || async move {
             let result = control.run(doors).await;
             let _ = end.send(result);
             Ok(())
         })?;
+        if let Some(address) = http_address {
+            tracing::info!(%address, "serving HTTP/JSON");
+        }
         tracing::info!(%address, metrics = %MetricsListen(metrics_address), lanes = options.load.lanes(), "serving");
         Ok(Self { address, metrics_address, clock, stop, ended })
     }
@@ -173,6 +181,13 @@ fn start_lane(number: usize, plan: &Arc<LanePlan>) -> anyhow::Result<(Lane, Rece
     let (ready, is_ready) = channel();
     let plan = Arc::clone(plan);
     let lane = Lane::start(format!("lane-{number}"), move |dealt| async move { plan.serve(dealt, ready).await })?;
+    Ok((lane, is_ready))
+}
+
+fn start_http(address: SocketAddr, plan: &Arc<LanePlan>) -> anyhow::Result<(Lane, Receiver<()>)> {
+    let (ready, is_ready) = channel();
+    let plan = Arc::clone(plan);
+    let lane = Lane::start("http".to_owned(), move |dealt| async move { plan.serve_http(address, dealt, ready).await })?;
     Ok((lane, is_ready))
 }
 

@@ -71,6 +71,9 @@ pub struct NetworkOptions {
     /// Where to serve /metrics and /healthz over HTTP; "off": nowhere.
     #[arg(long, env = "TOLLGATE_METRICS_LISTEN", default_value_t = MetricsListen::default(), value_name = "ADDRESS|off")]
     pub metrics_listen: MetricsListen,
+    /// Serve HTTP/JSON here too, on loopback only: POST /v1/charging/debit, and /openapi.json [default: nowhere]
+    #[arg(long, env = "TOLLGATE_HTTP_LISTEN", value_name = "ADDRESS")]
+    pub http_listen: Option<SocketAddr>,
     /// Listen beyond this machine, though anyone who reaches the address may then charge any account.
     #[arg(long, env = "TOLLGATE_INSECURE")]
     pub insecure: bool,
@@ -149,7 +152,13 @@ pub struct TelemetryOptions {
 
 impl Default for NetworkOptions {
     fn default() -> Self {
-        Self { listen: DEFAULT_LISTEN, metrics_listen: MetricsListen::default(), insecure: false, shutdown_grace: Duration::from_secs(10) }
+        Self {
+            listen: DEFAULT_LISTEN,
+            metrics_listen: MetricsListen::default(),
+            http_listen: None,
+            insecure: false,
+            shutdown_grace: Duration::from_secs(10),
+        }
     }
 }
 
@@ -185,7 +194,7 @@ impl Default for TelemetryOptions {
 impl ServeOptions {
     /// Says what does not go together, before anything is opened.
     pub fn validate(&self) -> anyhow::Result<()> {
-        let NetworkOptions { listen, metrics_listen, insecure, .. } = &self.network;
+        let NetworkOptions { listen, metrics_listen, http_listen, insecure, .. } = &self.network;
         let is_loopback = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
         for (option, address) in [("--listen", Some(*listen)), ("--metrics-listen", metrics_listen.0)] {
             let Some(address) = address.filter(|address| !is_loopback(address)) else { continue };
@@ -197,6 +206,11 @@ impl ServeOptions {
             anyhow::ensure!(
                 self.store.test_clock.is_none(),
                 "--test-clock is for tests on one machine: it cannot be used with {option} {address}"
+            );
+        }
+        if let Some(address) = http_listen.filter(|address| !is_loopback(address)) {
+            anyhow::bail!(
+                "--http-listen {address} can be reached from other machines, and there is no access control yet: listen on 127.0.0.1"
             );
         }
         self.store.validate()?;
@@ -357,6 +371,8 @@ mod tests {
             assert!(parse(&[option, "0.0.0.0:7600", "--insecure", "--test-clock", "now"]).unwrap().validate().is_err());
             assert!(parse(&[option, "[::1]:7600"]).unwrap().validate().is_ok());
         }
+        assert!(parse(&["--http-listen", "0.0.0.0:7602", "--insecure"]).unwrap().validate().is_err());
+        assert!(parse(&["--http-listen", "127.0.0.1:7602"]).unwrap().validate().is_ok());
         assert_eq!(parse(&["--metrics-listen", "off"]).unwrap().network.metrics_listen.0, None);
     }
 

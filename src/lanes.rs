@@ -73,6 +73,12 @@ impl Lane {
         let _ = (&mut self.ended).await;
     }
 
+    /// The end that sockets are dealt to.
+    #[must_use]
+    pub fn sockets(&self) -> mpsc::Sender<Dealt> {
+        self.sockets.clone()
+    }
+
     /// What the lane ended with. Blocks until it has ended.
     pub fn join(self) -> anyhow::Result<()> {
         match self.thread.join() {
@@ -101,18 +107,37 @@ pub fn sockets(dealt: mpsc::Receiver<Dealt>) -> impl Stream<Item = io::Result<So
     ReceiverStream::new(dealt).map(Socket::new)
 }
 
-/// Accepts sockets, at most so many at once, and deals them to the lanes in turn. Runs until dropped.
-pub async fn deal(listener: &TcpListener, lanes: &[mpsc::Sender<Dealt>], max_connections: usize) {
-    let places = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
+/// The places for connections, of all listeners together. Cheap to clone.
+#[derive(Clone)]
+pub struct Places {
+    free: Arc<Semaphore>,
+    count: usize,
+}
+
+impl Places {
+    /// As many places as there may be connections.
+    #[must_use]
+    pub fn new(count: usize) -> Self {
+        let count = count.min(Semaphore::MAX_PERMITS);
+        Self { free: Arc::new(Semaphore::new(count)), count }
+    }
+}
+
+/// Accepts sockets while there are places, and deals them to the lanes in turn. Runs until dropped.
+pub async fn deal(listener: &TcpListener, lanes: &[mpsc::Sender<Dealt>], places: &Places) {
     for lane in lanes.iter().cycle() {
         let socket = loop {
             match accept(listener).await {
-                Ok(socket) => match Arc::clone(&places).try_acquire_owned() {
+                Ok(socket) => match Arc::clone(&places.free).try_acquire_owned() {
                     Ok(place) => break Dealt { socket, place },
                     Err(_) => {
                         metrics().connection_refused();
                         if let Some(times) = NO_PLACE.times() {
-                            tracing::warn!(times, max_connections, "a connection was closed at once: there are as many as there may be");
+                            tracing::warn!(
+                                times,
+                                max_connections = places.count,
+                                "a connection was closed at once: there are as many as there may be"
+                            );
                         }
                     }
                 },
@@ -124,7 +149,7 @@ pub async fn deal(listener: &TcpListener, lanes: &[mpsc::Sender<Dealt>], max_con
                 }
             }
         };
-        metrics().set_connections(max_connections - places.available_permits());
+        metrics().set_connections(places.count - places.free.available_permits());
         if lane.try_send(socket).is_err()
             && let Some(times) = NOT_TAKEN.times()
         {
@@ -136,7 +161,7 @@ pub async fn deal(listener: &TcpListener, lanes: &[mpsc::Sender<Dealt>], max_con
 /// The lanes' ends that sockets are dealt to.
 #[must_use]
 pub fn dealt_to(lanes: &[Lane]) -> Vec<mpsc::Sender<Dealt>> {
-    lanes.iter().map(|lane| lane.sockets.clone()).collect()
+    lanes.iter().map(Lane::sockets).collect()
 }
 
 static NOT_ACCEPTED: Repeated = Repeated::new();
@@ -175,7 +200,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let ends = dealt_to(&lanes);
-        let dealing = tokio::spawn(async move { deal(&listener, &ends, 6).await });
+        let dealing = tokio::spawn(async move { deal(&listener, &ends, &Places::new(6)).await });
         let mut served_by = Vec::new();
         for _ in 0..6 {
             served_by.push(TcpStream::connect(address).await.unwrap().read_u8().await.unwrap());

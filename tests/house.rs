@@ -11,10 +11,11 @@ use tollgate::cli::CommandLine;
 use tollgate::domain::outcome::Refusal;
 
 /// The floors of the house, top first. Imports point down, or stay on their floor.
-const FLOORS: [&[&str]; 9] = [
+const FLOORS: [&[&str]; 10] = [
     &["main"],
     &["cli"],
     &["app"],
+    &["http"],
     &["grpc"],
     &["service"],
     &["billing"],

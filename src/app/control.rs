@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use futures_util::future::select_all;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc::Sender;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::DropGuard;
@@ -16,7 +17,8 @@ use super::aggregation::Aggregation;
 use super::ahead::Ahead;
 use super::lane::LanePlan;
 use super::{test_clock, until};
-use crate::lanes::{self, Lane};
+use crate::lanes::socket::Dealt;
+use crate::lanes::{self, Lane, Places};
 use crate::ledger::Ledger;
 use crate::telemetry::{endpoint, metrics};
 
@@ -38,6 +40,8 @@ pub struct Doors {
     pub calls: StdListener,
     /// For metrics.
     pub metrics: Option<StdListener>,
+    /// For HTTP/JSON.
+    pub http: Option<StdListener>,
 }
 
 /// What the control thread works with.
@@ -46,6 +50,8 @@ pub struct Control {
     pub plan: Arc<LanePlan>,
     /// The lanes.
     pub lanes: Vec<Lane>,
+    /// The thread that serves HTTP/JSON, if one does.
+    pub http: Option<Lane>,
     /// The aggregation, if this process does that.
     pub aggregation: Option<Aggregation>,
     /// The file that says the time.
@@ -63,7 +69,7 @@ impl Control {
         tracing::info!("stopping");
         self.plan.health.set_serving(false).await;
         drop(self.drain);
-        for lane in &mut self.lanes {
+        for lane in self.lanes.iter_mut().chain(&mut self.http) {
             lane.ended().await;
         }
         let aggregated = match self.aggregation {
@@ -71,7 +77,7 @@ impl Control {
             None => Ok(()),
         };
         // The first reason is the one that tells; a lane's own is better than that it ended.
-        let ends: Vec<_> = self.lanes.into_iter().map(Lane::join).collect();
+        let ends: Vec<_> = self.lanes.into_iter().chain(self.http).map(Lane::join).collect();
         self.plan.store.close();
         if let Some(billing) = &self.plan.billing {
             let _ = timeout(CLOSE_LIMIT, billing.store().close()).await;
@@ -86,17 +92,27 @@ impl Control {
         let serving = endpoint::Serving::default();
         let metrics = serve_metrics(doors.metrics, serving.clone());
         let ends = lanes::dealt_to(&self.lanes);
+        let places = Places::new(self.plan.max_connections);
+        let http = deal_http(doors.http, self.http.as_ref().map(Lane::sockets), &places);
         let mut stopped = self.stopped.clone();
         tokio::select! {
             () = until(&mut stopped) => Ok(()),
-            () = lanes::deal(&listener, &ends, self.plan.max_connections) => Err(anyhow::anyhow!("there are no lanes")),
+            () = lanes::deal(&listener, &ends, &places) => Err(anyhow::anyhow!("there are no lanes")),
+            result = http => result.and_then(|()| Err(anyhow::anyhow!("the HTTP listener ended"))),
             () = tick(&self.plan, &ledger, &serving, self.test_clock.as_ref()) => Ok(()),
             () = watch_journal(&self.plan, &ledger, self.aggregation.as_ref()) => Ok(()),
             () = self.plan.store.listen() => Ok(()),
             result = metrics => result.context("the metrics endpoint failed").and_then(|()| Err(anyhow::anyhow!("the metrics endpoint ended"))),
-            _ = select_all(self.lanes.iter_mut().map(|lane| Box::pin(lane.ended()))) => Err(anyhow::anyhow!("a lane ended")),
+            _ = select_all(self.lanes.iter_mut().chain(&mut self.http).map(|lane| Box::pin(lane.ended()))) => Err(anyhow::anyhow!("a lane ended")),
         }
     }
+}
+
+async fn deal_http(listener: Option<StdListener>, lane: Option<Sender<Dealt>>, places: &Places) -> anyhow::Result<()> {
+    let Some((listener, lane)) = listener.zip(lane) else { return std::future::pending().await };
+    let listener = TcpListener::from_std(listener).context("cannot accept connections of HTTP")?;
+    lanes::deal(&listener, &[lane], places).await;
+    Ok(())
 }
 
 async fn serve_metrics(listener: Option<StdListener>, serving: endpoint::Serving) -> anyhow::Result<()> {

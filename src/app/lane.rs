@@ -2,25 +2,30 @@
 //!
 //! The server's limits are here: whatever a peer can make grow has one.
 
+use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use ::http::{Request, Response};
 use anyhow::Context;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
 use tonic::transport::Server;
-use tower::Layer;
+use tower::{Layer, Service};
 
 use super::store::Store;
 use crate::billing::Billing;
 use crate::config::ServeOptions;
 use crate::grpc::{self, Health, Limits};
+use crate::http;
 use crate::lanes;
 use crate::lanes::offload::Offload;
 use crate::lanes::socket::Dealt;
 use crate::ledger::{JournalBounds, JournalGate, Ledger};
-use crate::telemetry::rpc::RpcLayer;
+use crate::telemetry::rpc::{RpcBody, RpcLayer};
 
 /// How many calls one connection may have open.
 const STREAMS_PER_CONNECTION: u32 = 1024;
@@ -78,19 +83,43 @@ impl LanePlan {
 
     /// Serves the sockets dealt to a lane, until the service stops; calls under way may then take the grace to end.
     pub async fn serve(self: Arc<Self>, dealt: mpsc::Receiver<Dealt>, ready: Sender<()>) -> anyhow::Result<()> {
-        let ledger = self.ledger().await?;
-        let (billing, offload, health) = (self.billing.clone(), self.offload.clone(), self.health.clone());
-        let service = RpcLayer.layer(grpc::services(ledger, billing, offload, self.limits, health, self.draining.clone()));
         let draining = self.draining.clone().cancelled_owned();
-        let serving = server().serve_with_incoming_shutdown(service, lanes::sockets(dealt), draining);
-        // tonic waits for streams without bound.
+        let serving = server().serve_with_incoming_shutdown(self.services().await?, lanes::sockets(dealt), draining);
+        let _ = ready.send(());
+        self.within_the_grace(async { serving.await.context("the gRPC server failed") }).await
+    }
+
+    /// The same of HTTP/JSON, at an address.
+    pub async fn serve_http(self: Arc<Self>, address: SocketAddr, dealt: mpsc::Receiver<Dealt>, ready: Sender<()>) -> anyhow::Result<()> {
+        let router = http::router(self.services().await?, address)?;
+        let serving = http::serve::serve(router, lanes::sockets(dealt), self.draining.clone());
+        let _ = ready.send(());
+        self.within_the_grace(async {
+            serving.await;
+            Ok(())
+        })
+        .await
+    }
+
+    /// All services of this process, on a ledger of the current thread.
+    async fn services(
+        &self,
+    ) -> anyhow::Result<
+        impl Service<Request<Body>, Response = Response<RpcBody>, Error = Infallible, Future: Send> + Clone + Send + Sync + use<>,
+    > {
+        let (billing, offload, health) = (self.billing.clone(), self.offload.clone(), self.health.clone());
+        let services = grpc::services(self.ledger().await?, billing, offload, self.limits, health, self.draining.clone());
+        Ok(RpcLayer.layer(services))
+    }
+
+    /// Waits for a server to end, but no longer than the grace after it should: servers wait for streams without bound.
+    async fn within_the_grace(&self, serving: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
         let grace_over = async {
             self.draining.cancelled().await;
             tokio::time::sleep(self.grace).await;
         };
-        let _ = ready.send(());
         tokio::select! {
-            served = serving => served.context("the gRPC server failed"),
+            served = serving => served,
             () = grace_over => {
                 tracing::warn!(grace = ?self.grace, "calls that were still under way are cut off");
                 Ok(())

@@ -93,7 +93,17 @@ impl ChargingService for Charging {
     type ChargeStream = Answers<v1::ChargeResponse>;
 
     async fn charge(&self, request: Request<Streaming<v1::ChargeRequest>>) -> Result<Response<Self::ChargeStream>, Status> {
-        let answers = stream::charge(self.front.clone(), request.into_inner(), self.max_message_bytes)?;
+        let answers = stream::charge(self.front.clone(), Box::pin(request.into_inner()), self.max_message_bytes)?;
         Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn batch_charge(&self, request: Request<v1::BatchChargeRequest>) -> Result<Response<v1::BatchChargeResponse>, Status> {
+        let front = &self.front;
+        front
+            .bounded(request, async |request| {
+                let outcomes = stream::batch(front.clone(), request.commands, self.max_message_bytes).await?;
+                Ok(v1::BatchChargeResponse { outcomes })
+            })
+            .await
     }
 }

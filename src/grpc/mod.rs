@@ -87,7 +87,7 @@ pub fn services(
     limits: Limits,
     health: Health,
     stopping: CancellationToken,
-) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + use<> {
+) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + Sync + use<> {
     let most = limits.max_message_bytes;
     let front = Front { ledger, gate: Gate::new(&limits), billing, offload: offload.clone(), stopping: stopping.clone() };
     // The limit of a message is one of what is unpacked, too.

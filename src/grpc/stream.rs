@@ -13,7 +13,7 @@ use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::yield_now;
 use tokio_util::sync::WaitForCancellationFutureOwned;
-use tonic::{Status, Streaming};
+use tonic::Status;
 use tonic_types::FieldViolation;
 
 use super::front::{Front, observation, outcome};
@@ -35,10 +35,13 @@ pub const MAX_COMMANDS: u32 = 2048;
 /// After how many commands a stream lets others have a turn.
 const TURN: u32 = 256;
 
+/// The batches of a stream, as they come.
+type Incoming = Pin<Box<dyn Stream<Item = Result<v1::ChargeRequest, Status>> + Send + Sync>>;
+
 /// One stream.
 struct Charges {
     front: Front,
-    incoming: Streaming<v1::ChargeRequest>,
+    incoming: Incoming,
     /// Ready once the service stops.
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
     /// A permit for each command that may still be sent. Whoever holds all of them waits for nobody.
@@ -68,7 +71,7 @@ enum Slot {
 /// Answers a stream of batches.
 pub fn charge(
     front: Front,
-    incoming: Streaming<v1::ChargeRequest>,
+    incoming: Incoming,
     max_message_bytes: usize,
 ) -> Result<impl Stream<Item = Result<v1::ChargeResponse, Status>> + Send + use<>, Status> {
     let permit = front.gate.stream()?;
@@ -98,13 +101,23 @@ pub fn charge(
     Ok(answers.buffered(MAX_BATCHES))
 }
 
+/// Answers one batch, as a stream that has no other.
+pub async fn batch(front: Front, commands: Vec<v1::ChargeCommand>, max_message_bytes: usize) -> Result<Vec<v1::ChargeOutcome>, Status> {
+    let only = stream::iter([Ok(v1::ChargeRequest { commands })]);
+    let answers = std::pin::pin!(charge(front, Box::pin(only), max_message_bytes)?);
+    match answers.into_future().await.0 {
+        Some(answer) => answer.map(|answer| answer.outcomes),
+        None => Err(status::stopping()),
+    }
+}
+
 impl Charges {
     /// Takes the next batch, and queues its commands.
     async fn next(&mut self) -> Result<Option<Batch>, Status> {
         let message = tokio::select! {
             biased;
             () = &mut self.stopped => return Err(status::stopping()),
-            message = self.incoming.message() => message,
+            message = self.incoming.next() => message.transpose(),
         };
         let Some(request) = message.map_err(|status| self.broken(status))? else { return Ok(None) };
         let count = request.commands.len();

@@ -45,6 +45,12 @@ const CODES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
+/// The name of a code of gRPC, as its specification writes it.
+#[must_use]
+pub fn code_name(code: Code) -> &'static str {
+    CODES.get(usize::try_from(i32::from(code)).unwrap_or(usize::MAX)).unwrap_or(&"UNKNOWN")
+}
+
 /// What can become of a command, but for refusals, which follow by their reason.
 const OUTCOMES: [&str; 5] = ["done", "declined", "unchanged", "replayed", "unavailable"];
 

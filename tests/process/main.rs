@@ -20,6 +20,7 @@ mod embedded;
 mod formats;
 mod forms;
 mod gap;
+mod http;
 mod identity;
 mod isolation;
 mod money;

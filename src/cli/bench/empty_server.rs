@@ -52,8 +52,9 @@ pub fn run(options: &EmptyServerOptions) -> anyhow::Result<ExitCode> {
         let mut signals = Signals::listen()?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let ends = lanes::dealt_to(&lanes);
+        let places = lanes::Places::new(usize::MAX);
         tokio::select! {
-            () = lanes::deal(&listener, &ends, usize::MAX) => anyhow::bail!("there are no lanes"),
+            () = lanes::deal(&listener, &ends, &places) => anyhow::bail!("there are no lanes"),
             () = signals.next() => Ok(ExitCode::SUCCESS),
         }
     })
@@ -109,6 +110,10 @@ fn no_such_call<T>() -> Result<T, Status> {
 impl ChargingService for Empty {
     async fn debit(&self, _: Request<v1::DebitRequest>) -> Result<Response<DebitResponse>, Status> {
         Ok(Response::new(DebitResponse::clone(&self.answer)))
+    }
+
+    async fn batch_charge(&self, _: Request<v1::BatchChargeRequest>) -> Result<Response<v1::BatchChargeResponse>, Status> {
+        no_such_call()
     }
 
     type ChargeStream = Answers<v1::ChargeResponse>;

@@ -1,0 +1,56 @@
+//! Serves the routes over HTTP/1.1 on sockets that are dealt to it, with limits on what a peer may keep open.
+
+use std::time::Duration;
+
+use axum::{Extension, Router};
+use futures_util::{Stream, StreamExt};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::server::Connected;
+
+use crate::lanes::socket::Socket;
+
+/// How long a peer may take to send the headers of a request.
+const HEADER_LIMIT: Duration = Duration::from_secs(10);
+
+/// How large these may be.
+const HEADER_BYTES: usize = 16 * 1024;
+
+/// Serves connections until the service drains; those under way may then end their requests.
+pub async fn serve(router: Router, sockets: impl Stream<Item = std::io::Result<Socket>>, draining: CancellationToken) {
+    let mut sockets = std::pin::pin!(sockets);
+    let mut connections = JoinSet::new();
+    loop {
+        let socket = tokio::select! {
+            () = draining.cancelled() => break,
+            Some(_) = connections.join_next() => continue,
+            socket = sockets.next() => socket,
+        };
+        match socket {
+            Some(Ok(socket)) => drop(connections.spawn(serve_connection(router.clone(), socket, draining.clone()))),
+            Some(Err(error)) => tracing::debug!(%error, "a connection was lost before it was served"),
+            None => break,
+        }
+    }
+    while connections.join_next().await.is_some() {}
+}
+
+async fn serve_connection(router: Router, socket: Socket, draining: CancellationToken) {
+    let router = router.layer(Extension(socket.connect_info()));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT).max_buf_size(HEADER_BYTES);
+    let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(socket), TowerToHyperService::new(router)));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = draining.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}

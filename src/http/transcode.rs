@@ -1,0 +1,202 @@
+//! A request of HTTP as a call of gRPC: JSON in, the message to the service, its answer as JSON; a stream as lines or as events; a file
+//! as itself.
+
+use std::convert::Infallible;
+
+use axum::Extension;
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use futures_util::{Stream, StreamExt, stream};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor, SerializeOptions, Value};
+use serde_json::Value as Json;
+use tonic::client::Grpc;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Status};
+
+use super::problem::Problem;
+use super::{Api, MAX_BODY_BYTES, Services, json};
+use crate::lanes::source::Source;
+
+/// Headers that go on to the service: the caller's deadline, in gRPC's notation, and its trace.
+const PASSED_ON: [&str; 3] = ["grpc-timeout", "traceparent", "tracestate"];
+
+/// The fields by which a stream of answers is known to be a file in parts.
+const FILE_FIELDS: [&str; 3] = ["content_type", "file_name", "content"];
+
+/// Answers a call.
+pub async fn call(
+    State(api): State<Api>,
+    Path((service, method)): Path<(String, String)>,
+    source: Option<Extension<Source>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let Some(method) = api.methods.find(&service, &method).cloned() else {
+        return Problem::not_found("there is no such method: /openapi.json lists those that there are").into_response();
+    };
+    let request = match read(&method, &body) {
+        Ok(message) => with_metadata(message, &headers, source.map(|Extension(source)| source)),
+        Err(problem) => return problem.into_response(),
+    };
+    let answered = match (method.is_server_streaming(), is_file(&method.output())) {
+        (false, _) => unary(api.services, &method, request).await,
+        (true, true) => file(api.services, &method, request).await,
+        (true, false) => messages(api.services, &method, request, wants_events(&headers)).await,
+    };
+    answered.unwrap_or_else(|status| Problem::of(&status).into_response())
+}
+
+fn read(method: &MethodDescriptor, body: &Result<Bytes, BytesRejection>) -> Result<DynamicMessage, Problem> {
+    let body = body.as_ref().map_err(|rejected| match rejected.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(MAX_BODY_BYTES),
+        _ => Problem::malformed("the body could not be read to its end"),
+    })?;
+    let malformed = |error: serde_json::Error| Problem::malformed(&format!("the body is not a {} in JSON: {error}", method.input().name()));
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let message = DynamicMessage::deserialize(method.input(), &mut deserializer).map_err(malformed)?;
+    deserializer.end().map_err(malformed)?;
+    Ok(message)
+}
+
+fn with_metadata(message: DynamicMessage, headers: &HeaderMap, source: Option<Source>) -> Request<DynamicMessage> {
+    let passed_on = PASSED_ON.iter().filter_map(|name| Some((HeaderName::from_static(name), headers.get(*name)?.clone())));
+    let mut request = Request::new(message);
+    *request.metadata_mut() = MetadataMap::from_headers(passed_on.collect());
+    if let Some(source) = source {
+        request.extensions_mut().insert(source);
+    }
+    request
+}
+
+async fn unary(services: Services, method: &MethodDescriptor, request: Request<DynamicMessage>) -> Result<Response, Status> {
+    let mut grpc = ready(services).await?;
+    let answer = grpc.unary(request, path(method)?, Dynamic(method.output())).await?;
+    Ok(json("application/json", &to_json(answer.get_ref())?))
+}
+
+async fn streamed(
+    services: Services,
+    method: &MethodDescriptor,
+    request: Request<DynamicMessage>,
+) -> Result<impl Stream<Item = Result<DynamicMessage, Status>> + Send + use<>, Status> {
+    let mut grpc = ready(services).await?;
+    Ok(grpc.server_streaming(request, path(method)?, Dynamic(method.output())).await?.into_inner())
+}
+
+/// A stream of answers: a line of JSON for each, or a server-sent event. An error in its midst is its last line, or event.
+async fn messages(
+    services: Services,
+    method: &MethodDescriptor,
+    request: Request<DynamicMessage>,
+    as_events: bool,
+) -> Result<Response, Status> {
+    let answers = streamed(services, method, request).await?;
+    let parts = answers.map(move |answer| {
+        let (event, value) = match answer.and_then(|message| to_json(&message)) {
+            Ok(value) => ("message", value),
+            Err(status) => ("error", serde_json::json!({ "error": Problem::of(&status).into_body() })),
+        };
+        Ok::<_, Infallible>(if as_events { format!("event: {event}\ndata: {value}\n\n") } else { format!("{value}\n") })
+    });
+    let media_type = if as_events { "text/event-stream" } else { "application/x-ndjson" };
+    let headers = [(CONTENT_TYPE, media_type), (CACHE_CONTROL, "no-store")];
+    Ok((headers, Body::from_stream(parts)).into_response())
+}
+
+/// A file in parts, as the file. One that ends early ends the connection without its last chunk.
+async fn file(services: Services, method: &MethodDescriptor, request: Request<DynamicMessage>) -> Result<Response, Status> {
+    let mut parts = Box::pin(streamed(services, method, request).await?);
+    let first = parts.next().await.unwrap_or_else(|| Err(Status::internal("the file has no parts")))?;
+    let (media_type, name) = (text(&first, "content_type"), text(&first, "file_name"));
+    let body = Body::from_stream(stream::iter([Ok(first)]).chain(parts).map(|part| part.map(|part| content(&part))));
+    let mut response = body.into_response();
+    let disposition = format!("attachment; filename=\"{}\"", name.replace(['"', '\\'], "_"));
+    for (header, value) in [(CONTENT_TYPE, media_type), (CONTENT_DISPOSITION, disposition)] {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            response.headers_mut().insert(header, value);
+        }
+    }
+    Ok(response)
+}
+
+/// Whether a stream of such answers is a file in parts.
+#[must_use]
+pub fn is_file(output: &MessageDescriptor) -> bool {
+    FILE_FIELDS.iter().all(|name| output.get_field_by_name(name).is_some())
+}
+
+fn text(message: &DynamicMessage, field: &str) -> String {
+    message.get_field_by_name(field).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn content(message: &DynamicMessage) -> Bytes {
+    match message.get_field_by_name("content").as_deref() {
+        Some(Value::Bytes(bytes)) => bytes.clone(),
+        _ => Bytes::new(),
+    }
+}
+
+fn wants_events(headers: &HeaderMap) -> bool {
+    headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("text/event-stream"))
+}
+
+async fn ready(services: Services) -> Result<Grpc<Services>, Status> {
+    let mut grpc = Grpc::new(services).max_decoding_message_size(usize::MAX);
+    grpc.ready().await.unwrap_or_else(|never| match never {});
+    Ok(grpc)
+}
+
+fn path(method: &MethodDescriptor) -> Result<PathAndQuery, Status> {
+    let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+    PathAndQuery::try_from(path).map_err(|error| Status::internal(error.to_string()))
+}
+
+fn to_json(message: &DynamicMessage) -> Result<Json, Status> {
+    let serialized = message.serialize_with_options(serde_json::value::Serializer, &SerializeOptions::new());
+    serialized.map_err(|error| Status::internal(format!("the answer has no form in JSON: {error}")))
+}
+
+/// Messages by their descriptors.
+struct Dynamic(MessageDescriptor);
+
+impl Codec for Dynamic {
+    type Encode = DynamicMessage;
+    type Decode = DynamicMessage;
+    type Encoder = DynamicEncoder;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> DynamicEncoder {
+        DynamicEncoder
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl Decoder for Dynamic {
+    type Item = DynamicMessage;
+    type Error = Status;
+
+    fn decode(&mut self, source: &mut DecodeBuf<'_>) -> Result<Option<DynamicMessage>, Status> {
+        DynamicMessage::decode(self.0.clone(), source).map(Some).map_err(|error| Status::internal(error.to_string()))
+    }
+}
+
+/// Writes them.
+struct DynamicEncoder;
+
+impl Encoder for DynamicEncoder {
+    type Item = DynamicMessage;
+    type Error = Status;
+
+    fn encode(&mut self, message: DynamicMessage, target: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        prost::Message::encode(&message, target).map_err(|error| Status::internal(error.to_string()))
+    }
+}
