@@ -334,16 +334,15 @@ impl Total {
 pub struct Books {
     /// By id.
     pub accounts: BTreeMap<String, AccountState>,
-    /// Those of the open bills, and of the bills that these records fall into.
+    /// Those that these records belong to.
     pub totals: BTreeMap<TotalKey, Total>,
 }
 
 /// What records touch, to be loaded before they are taken in.
 #[must_use]
-pub fn touched(records: &[Record]) -> (BTreeSet<&str>, BTreeSet<(&str, u32)>) {
+pub fn touched(records: &[Record]) -> (BTreeSet<&str>, BTreeSet<TotalKey>) {
     let accounts = records.iter().map(|record| record.entry.account.as_str()).collect();
-    let money = records.iter().filter(|record| record.entry.kind.moves_money());
-    (accounts, money.map(|record| (record.entry.account.as_str(), record.entry.bill)).collect())
+    (accounts, records.iter().filter_map(|record| TotalKey::of(&record.entry)).collect())
 }
 
 impl Books {

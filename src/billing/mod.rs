@@ -26,6 +26,7 @@ pub mod status;
 pub mod store;
 pub mod suggestion;
 pub mod tax;
+pub mod usage;
 pub mod verify;
 
 use std::sync::Arc;
@@ -41,6 +42,7 @@ pub use record::Record;
 use series::earlier;
 pub use settings::BillingSettings;
 use store::Store;
+pub use usage::UsageRecord;
 
 use crate::ledger::Identity;
 

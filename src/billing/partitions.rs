@@ -10,7 +10,7 @@ use super::BillingError;
 use super::aggregate::Position;
 use super::aggregate::step::{hex, unhex};
 use super::record::{narrow, number};
-use super::store::Store;
+use super::store::{Dialect, Store};
 use crate::domain::account::Millis;
 
 /// A partition as the store has it.
@@ -143,10 +143,21 @@ pub async fn free_all(store: &Store) -> Result<(), BillingError> {
     Ok(())
 }
 
-/// Prolongs a process's leases; answers the partitions and fences that are still its own.
+/// Finds the first partitions that are `wanted`: on PostgreSQL without those that a step has locked, so that nobody waits for its end. On
+/// SQLite nobody writes beside a step.
+fn unlocked(store: &Store, wanted: &str, count: u16) -> String {
+    let lock = if store.dialect() == Dialect::Postgres { "FOR UPDATE SKIP LOCKED" } else { "" };
+    format!("SELECT partition FROM partitions WHERE {wanted} ORDER BY partition LIMIT {count} {lock}")
+}
+
+/// Prolongs a process's leases; answers the partitions and fences that are still its own. One that a step is under way in is prolonged by
+/// that step: until it has ended, nobody can claim it.
 pub async fn renew(store: &Store, owner: &str, lease: Millis) -> Result<Vec<(u16, i64)>, BillingError> {
-    let sql = format!("UPDATE partitions SET lease_until = {} + $1 WHERE owner = $2 RETURNING partition, fence", store.now_sql());
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(lease).bind(owner).fetch_all(store.pool()).await?;
+    let own = unlocked(store, "owner = $2", u16::MAX);
+    let sql = format!("UPDATE partitions SET lease_until = {} + $1 WHERE partition IN ({own})", store.now_sql());
+    sqlx::query(AssertSqlSafe(sql)).bind(lease).bind(owner).execute(store.pool()).await?;
+    let sql = "SELECT partition, fence FROM partitions WHERE owner = $1";
+    let rows = sqlx::query(sql).bind(owner).fetch_all(store.pool()).await?;
     rows.iter().map(|row| Ok((narrow(row, "partition")?, row.try_get("fence")?))).collect()
 }
 
@@ -154,9 +165,10 @@ pub async fn renew(store: &Store, owner: &str, lease: Millis) -> Result<Vec<(u16
 pub async fn claim(store: &Store, owner: &str, lease: Millis) -> Result<Option<Claim>, BillingError> {
     let now = store.now_sql();
     let free = format!("state = 'RUNNING' AND (owner = '' OR lease_until < {now})");
+    let first = unlocked(store, &free, 1);
     let sql = format!(
         "UPDATE partitions SET fence = fence + 1, owner = $1, lease_until = {now} + $2 \
-         WHERE partition = (SELECT MIN(partition) FROM partitions WHERE {free}) AND {free} \
+         WHERE partition = ({first}) AND {free} \
          RETURNING partition, fence, next_sequence, last_block, last_time, closed_until"
     );
     let row = sqlx::query(AssertSqlSafe(sql)).bind(owner).bind(lease).fetch_optional(store.pool()).await?;

@@ -23,18 +23,6 @@ impl Billing {
         query.fetch_optional(self.store.pool()).await?.map_or(Ok(1), |row| narrow(&row, "next_sequence"))
     }
 
-    /// Charges and refunds, in journal order, accepted in `from..to`, after the given place.
-    pub async fn usage(&self, from: Millis, to: Millis, after: Option<(u16, u64)>, count: usize) -> Result<Vec<Record>, BillingError> {
-        let (partition, sequence) = after.map_or((-1, 0), |(partition, sequence)| (i64::from(partition), number(sequence)));
-        let sql = format!(
-            "SELECT {COLUMNS} FROM entries WHERE (partition, sequence) > ($1, $2) AND time >= $3 AND time < $4 \
-             AND kind IN (3, 4, 5, 6, 7) ORDER BY partition, sequence LIMIT $5"
-        );
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(partition).bind(sequence).bind(from).bind(to);
-        let query = query.bind(i64::try_from(count).unwrap_or(i64::MAX));
-        query.fetch_all(self.store.pool()).await?.iter().map(Record::from_row).collect()
-    }
-
     /// Where the charges and refunds of one account are that were accepted in `from..to`, in journal order.
     pub async fn usage_of(&self, account: &str, from: Millis, to: Millis) -> Result<Places, BillingError> {
         let mut connection = self.store.pool().acquire().await?;
@@ -56,7 +44,7 @@ impl Billing {
 
     /// The records at the next places.
     pub async fn records(&self, places: &mut Places, count: usize) -> Result<Vec<Record>, BillingError> {
-        let next: Vec<i64> = places.sequences.drain(..count.min(places.sequences.len())).collect();
+        let next: Vec<i64> = places.take(count).collect();
         let mut connection = self.store.pool().acquire().await?;
         chain::at(&mut connection, self.store.dialect(), places.partition, &next).await
     }
@@ -93,6 +81,17 @@ pub struct Places {
 }
 
 impl Places {
+    /// The partition of all of them.
+    #[must_use]
+    pub fn partition(&self) -> u16 {
+        self.partition
+    }
+
+    /// Takes the first ones off.
+    pub fn take(&mut self, count: usize) -> impl Iterator<Item = i64> {
+        self.sequences.drain(..count.min(self.sequences.len()))
+    }
+
     /// Leaves out what is not after a place.
     pub fn skip_to(&mut self, (partition, sequence): (u16, u64)) {
         let behind = self.sequences.partition_point(|place| (self.partition, *place) <= (partition, number(sequence)));

@@ -43,6 +43,13 @@ pub struct AggregatorOptions {
     pub closes_per_second: u32,
 }
 
+impl AggregatorOptions {
+    /// The lease, in milliseconds.
+    fn lease_millis(&self) -> Millis {
+        Millis::try_from(self.lease.as_millis()).unwrap_or(Millis::MAX)
+    }
+}
+
 impl Default for AggregatorOptions {
     fn default() -> Self {
         Self { lease: Duration::from_secs(10), journal_tail: 20_000, journal_keep: Duration::ZERO, closes_per_second: 500 }
@@ -155,7 +162,7 @@ impl Aggregator {
     async fn keep(&self, works: &mut BTreeMap<u16, Work>) -> Result<(), BillingError> {
         let Shared { billing, options, .. } = &*self.shared;
         let store = billing.store();
-        let lease = Millis::try_from(options.lease.as_millis()).unwrap_or(Millis::MAX);
+        let lease = options.lease_millis();
         let workers = partitions::be_alive(store, &self.owner, lease).await?;
         let own = partitions::renew(store, &self.owner, lease).await?;
         works.retain(|partition, work| {

@@ -1,21 +1,24 @@
-//! `tollgate export`: usage records for whoever bills elsewhere, as NDJSON or CSV.
+//! `tollgate export`: usage records for whoever bills elsewhere, as NDJSON, CSV or Parquet.
 //!
 //! Records go to the standard output, each with an id that never changes. The place where the export ended goes to stderr, also if it
 //! broke off; `--after` goes on from there.
 
+mod parquet;
 mod record;
 
-use std::io::{BufWriter, Write, stdout};
+use std::io::{BufWriter, Stdout, Write, stdout};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
+use tonic::Streaming;
 
 use super::client::{Client, ServerOptions, explain};
 use super::output::to_message;
-use crate::grpc::v1::{ExportUsageRequest, UsageRecord};
-use record::{COLUMNS, cloud_event, csv_row, plain};
+use crate::grpc::v1::{ExportUsageRequest, ExportUsageResponse, UsageRecord};
+use parquet::ParquetFile;
+use record::{COLUMNS, CloudEvent, Row};
 
 /// What to export, and as what.
 #[derive(Args, Debug)]
@@ -54,6 +57,8 @@ enum Format {
     Ndjson,
     /// Comma-separated values with a header.
     Csv,
+    /// Columns for analysis, compressed: a file of its own, also of what goes on after an earlier export.
+    Parquet,
 }
 
 impl ExportOptions {
@@ -85,31 +90,80 @@ async fn export(options: &ExportOptions, place: &mut String) -> anyhow::Result<(
         resume_token: options.after.clone(),
     };
     let mut messages = client.billing.export_usage(request).await.map_err(explain)?.into_inner();
-    let mut output = BufWriter::new(stdout().lock());
-    // A continuation goes behind what is there, which has its header.
-    if options.format == Format::Csv && options.after.is_empty() {
-        write_row(&mut output, &COLUMNS)?;
-    }
+    let mut sink = Sink::open(options)?;
+    let taken = take(&mut messages, &mut sink, options, place).await;
+    // Also of an export that broke off, what came is whole.
+    sink.finish().and(taken)
+}
+
+async fn take(
+    messages: &mut Streaming<ExportUsageResponse>,
+    sink: &mut Sink,
+    options: &ExportOptions,
+    place: &mut String,
+) -> anyhow::Result<()> {
     while let Some(message) = messages.message().await.map_err(explain)? {
-        for record in &message.records {
-            write(&mut output, options, record)?;
-        }
-        output.flush().context("cannot write")?;
+        sink.write(options, &message.records)?;
         *place = message.resume_token;
     }
-    output.flush().context("cannot write")
+    Ok(())
 }
 
-fn write(output: &mut impl Write, options: &ExportOptions, record: &UsageRecord) -> anyhow::Result<()> {
-    match options.format {
-        Format::Csv => write_row(output, &csv_row(record, options.for_spreadsheets)),
-        Format::Ndjson => {
-            let value = if options.cloudevents { cloud_event(record, &options.source) } else { plain(record) };
-            writeln!(output, "{value}").context("cannot write")
+/// Where records go.
+enum Sink {
+    Ndjson(BufWriter<Stdout>),
+    Csv(csv::Writer<Stdout>),
+    Parquet(ParquetFile<Stdout>),
+}
+
+impl Sink {
+    fn open(options: &ExportOptions) -> anyhow::Result<Self> {
+        Ok(match options.format {
+            Format::Ndjson => Self::Ndjson(BufWriter::new(stdout())),
+            Format::Csv => {
+                let mut rows = csv::Writer::from_writer(stdout());
+                // A continuation goes behind what is there, which has its header.
+                if options.after.is_empty() {
+                    rows.write_record(COLUMNS).context("cannot write")?;
+                }
+                Self::Csv(rows)
+            }
+            Format::Parquet => Self::Parquet(ParquetFile::begin(stdout()).context("cannot write")?),
+        })
+    }
+
+    /// Writes the records of a message, all of them.
+    fn write(&mut self, options: &ExportOptions, records: &[UsageRecord]) -> anyhow::Result<()> {
+        match self {
+            Self::Ndjson(output) => {
+                for record in records {
+                    if options.cloudevents {
+                        serde_json::to_writer(&mut *output, &CloudEvent::of(record, &options.source))
+                    } else {
+                        serde_json::to_writer(&mut *output, &Row::of(record))
+                    }
+                    .context("cannot write")?;
+                    output.write_all(b"\n").context("cannot write")?;
+                }
+                output.flush().context("cannot write")
+            }
+            Self::Csv(rows) => {
+                for record in records {
+                    let row = Row::of(record);
+                    let fields = row.to_csv(options.for_spreadsheets);
+                    rows.write_record(fields.iter().map(|field| field.as_bytes())).context("cannot write")?;
+                }
+                rows.flush().context("cannot write")
+            }
+            Self::Parquet(file) => file.write(records).context("cannot write"),
         }
     }
-}
 
-fn write_row<T: AsRef<[u8]>>(output: &mut impl Write, fields: &[T]) -> anyhow::Result<()> {
-    csv::Writer::from_writer(output).write_record(fields).context("cannot write")
+    fn finish(self) -> anyhow::Result<()> {
+        match self {
+            Self::Ndjson(mut output) => output.flush().context("cannot write"),
+            Self::Csv(mut rows) => rows.flush().context("cannot write"),
+            Self::Parquet(file) => file.finish().context("cannot write"),
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::front::Front;
-use super::page_token;
+use super::{page_token, pages};
 use super::v1::account_service_server::AccountService;
 use super::wire::reader::Reader;
 use super::wire::{Decided, Position};
@@ -194,11 +194,14 @@ impl AccountService for Accounts {
                 let account = front.observe(&id, false).await?.account;
                 let page = front.entries(&id, before, count).await?;
                 let partition = front.ledger.partition_of(&id);
+                let sequences: Vec<_> = page.entries.iter().map(|(sequence, _)| *sequence).collect();
                 let entries = page.entries.into_iter().map(|(sequence, entry)| listing::entry(&account, partition, sequence, entry));
-                Ok(v1::ListEntriesResponse {
-                    entries: entries.collect(),
-                    next_page_token: page.next_before.map(|next| page_token::encode(&query, &next)).unwrap_or_default(),
-                })
+                let mut entries: Vec<_> = entries.collect();
+                let fitting = pages::fitting(&entries);
+                let next = if fitting < entries.len() { sequences.get(fitting - 1).copied() } else { page.next_before };
+                entries.truncate(fitting);
+                let next_page_token = next.map(|next| page_token::encode(&query, &next)).unwrap_or_default();
+                Ok(v1::ListEntriesResponse { entries, next_page_token })
             })
             .await
     }

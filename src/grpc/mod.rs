@@ -17,6 +17,7 @@ pub mod gate;
 pub mod health;
 pub mod offloaded;
 pub mod page_token;
+pub mod pages;
 pub mod status;
 pub mod stream;
 pub mod watch;

@@ -3,6 +3,7 @@
 pub mod aggregation;
 pub mod backup;
 pub mod error;
+pub mod export;
 pub mod issuing;
 pub mod receivables;
 pub mod refunds;

@@ -17,6 +17,7 @@ mod table;
 mod books;
 mod callers;
 mod embedded;
+mod exports;
 mod formats;
 mod forms;
 mod gap;

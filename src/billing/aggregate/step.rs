@@ -6,14 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::{AccountState, Books, Break, Position, Total, TotalKey, touched};
+use crate::billing::partitions::Claim;
 use crate::billing::record::{ENTRIES, Record, coded, narrow, number};
 use crate::billing::store::rows::{Table, Type, Value};
 use crate::billing::store::{Dialect, Store};
 use crate::billing::{BillingError, bills};
-use crate::domain::account::Currency;
+use crate::domain::account::{Currency, Millis};
 use crate::domain::entry::EntryKind;
 use crate::ledger::codec;
 
@@ -40,20 +41,22 @@ impl From<sqlx::Error> for StepError {
     }
 }
 
-/// Commits a run of records, which leads from one position to the next.
+/// Commits a run of records, which leads from one position to the next. However long that takes, the lease runs from its end on:
+/// whoever renews leases meanwhile passes over this one.
 pub async fn commit(
     store: &Store,
-    partition: u16,
-    fence: i64,
-    from: &Position,
+    claim: &Claim,
     to: &Position,
+    lease: Millis,
     records: &mut [Record],
 ) -> Result<(), StepError> {
     let dialect = store.dialect();
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
-    advance(connection, partition, fence, from, to).await?;
+    advance(connection, claim.partition, claim.fence, &claim.position, to).await?;
     take_in(connection, dialect, records).await?;
+    let prolong = format!("UPDATE partitions SET lease_until = {} + $1 WHERE partition = $2 AND owner <> ''", store.now_sql());
+    sqlx::query(AssertSqlSafe(prolong)).bind(lease).bind(i64::from(claim.partition)).execute(&mut *connection).await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -100,13 +103,14 @@ async fn advance(connection: &mut AnyConnection, partition: u16, fence: i64, fro
 
 /// Loads what the records touch.
 async fn load(connection: &mut AnyConnection, dialect: Dialect, records: &[Record]) -> Result<Books, BillingError> {
-    let (accounts, bills) = touched(records);
+    let (accounts, totals) = touched(records);
     let mut books = Books::default();
     let keys: Vec<_> = accounts.into_iter().map(|account| vec![account.into()]).collect();
     for row in ACCOUNT_KEYS.find(connection, dialect, "*", &keys).await? {
         books.accounts.insert(row.try_get("account")?, read_account(&row)?);
     }
-    let keys: Vec<_> = bills.into_iter().map(|(account, bill)| vec![account.into(), i64::from(bill).into()]).collect();
+    // Only these: a bill may have a total for each of many thousand items.
+    let keys: Vec<_> = totals.iter().map(key_row).collect();
     for row in TOTAL_KEYS.find(connection, dialect, "*", &keys).await? {
         let (key, total) = read_total(&row)?;
         books.totals.insert(key, total);
@@ -121,7 +125,7 @@ pub async fn totals_of(
     bills: &BTreeSet<(&str, u32)>,
 ) -> Result<Vec<(TotalKey, Total)>, BillingError> {
     let keys: Vec<_> = bills.iter().map(|(account, bill)| vec![(*account).into(), i64::from(*bill).into()]).collect();
-    TOTAL_KEYS.find(connection, dialect, "*", &keys).await?.iter().map(read_total).collect()
+    BILL_KEYS.find(connection, dialect, "*", &keys).await?.iter().map(read_total).collect()
 }
 
 const TOTALS: Table = Table {
@@ -145,9 +149,22 @@ const TOTALS: Table = Table {
                   description = excluded.description",
 };
 
-const TOTAL_KEYS: Table = Table { name: "totals", columns: &[("account", Type::Text), ("bill", Type::Number)], on_conflict: "" };
+const TOTAL_KEYS: Table = Table {
+    name: "totals",
+    columns: &[
+        ("account", Type::Text),
+        ("bill", Type::Number),
+        ("kind", Type::Number),
+        ("category", Type::Number),
+        ("item", Type::Text),
+        ("unit", Type::Text),
+    ],
+    on_conflict: "",
+};
 
-fn total_row<'a>(key: &'a TotalKey, total: &'a Total) -> Vec<Value<'a>> {
+const BILL_KEYS: Table = Table { name: "totals", columns: &[("account", Type::Text), ("bill", Type::Number)], on_conflict: "" };
+
+fn key_row(key: &TotalKey) -> Vec<Value<'_>> {
     vec![
         key.account.as_str().into(),
         i64::from(key.bill).into(),
@@ -155,13 +172,20 @@ fn total_row<'a>(key: &'a TotalKey, total: &'a Total) -> Vec<Value<'a>> {
         i64::from(key.category).into(),
         key.item.as_str().into(),
         key.unit.as_str().into(),
+    ]
+}
+
+fn total_row<'a>(key: &'a TotalKey, total: &'a Total) -> Vec<Value<'a>> {
+    let mut row = key_row(key);
+    row.extend([
         total.amount.into(),
         total.quantity.map_or_else(String::new, |quantity| quantity.normalize().to_string()).into(),
         total.count.into(),
         total.first_at.into(),
         total.last_at.into(),
         total.description.as_str().into(),
-    ]
+    ]);
+    row
 }
 
 /// Reads a row of all columns of the totals.

@@ -189,8 +189,9 @@ impl<'a> Worker<'a> {
         let (mut records, to) = follow(partition, from, blocks).map_err(Failed::Broken)?;
         self.blocks = (block_count * STEP_ENTRIES / records.len().max(1)).clamp(1, STEP_BLOCKS);
         self.is_uncertain = true;
+        let lease = self.shared.options.lease_millis();
         let is_behind = records.len() >= FEW_ENTRIES;
-        let commit = timeout(STEP_LIMIT, commit(store, partition, self.claim.fence, &from, &to, &mut records));
+        let commit = timeout(STEP_LIMIT, commit(store, &self.claim, &to, lease, &mut records));
         let ahead = async {
             if is_behind && blocks_of_step(&rest) == rest.len() {
                 let end = rest.last().map_or(to.next_sequence, Block::end);

@@ -1,39 +1,30 @@
 //! `ExportUsage`: usage records in the order of the journal, resumable after each message.
 
-use std::collections::HashMap;
-
-use futures_util::{Stream, TryStreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use prost::Message;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::read::optional_account;
 use super::render;
-use crate::billing::{Billing, BillingError, Places, Record};
-use crate::domain::account::{Account, Millis};
+use crate::billing::UsageRecord;
+use crate::domain::account::Millis;
 use crate::grpc::front::Front;
 use crate::grpc::wire::Position;
 use crate::grpc::{page_token, status, v1};
+use crate::service::export::{UsageExport, Wanted};
 
-/// How many records a message holds.
-const RECORDS: usize = 500;
-
-/// How many accounts are remembered, to write amounts with their decimals.
-const MOST_ACCOUNTS: usize = 10_000;
+/// How large a message is at most, but for one record.
+const MESSAGE_BYTES: usize = 512 * 1024;
 
 /// What tokens are bound to: the order of the records, which is always the same.
 const QUERY: [&str; 1] = ["usage"];
 
-/// One export.
-struct Export {
-    front: Front,
-    billing: Billing,
-    account: Option<String>,
-    from: Millis,
-    to: Millis,
-    after: Option<(u16, u64)>,
-    /// Of one account: where its records are, once they were looked for.
-    places: Option<Places>,
-    accounts: HashMap<String, Account>,
+/// An export that a client takes.
+struct Taken {
+    export: UsageExport,
+    stopping: CancellationToken,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -43,67 +34,53 @@ pub async fn usage(
     request: v1::ExportUsageRequest,
 ) -> Result<impl Stream<Item = Result<v1::ExportUsageResponse, Status>> + Send + use<>, Status> {
     let permit = front.gate.stream()?;
-    let (account, from, to, after) = front.read(request, Position::default(), |reader, request| {
+    let wanted = front.read(request, Position::default(), |reader, request| {
         let from = reader.instant("from", request.from).unwrap_or(0);
         let to = reader.instant("to", request.to).unwrap_or(Millis::MAX);
         if from > to {
             reader.refuse("to", "must not lie before from");
         }
         let after: Option<(u64, u64)> = page_token::read(reader, "resume_token", &QUERY, &request.resume_token);
-        (optional_account(reader, request.account_id), from, to, after)
+        let after = after.map(|(partition, sequence)| (u16::try_from(partition).unwrap_or(u16::MAX), sequence));
+        Wanted { account: optional_account(reader, request.account_id), from, to, after }
     })?;
-    let after = after.map(|(partition, sequence)| (u16::try_from(partition).unwrap_or(u16::MAX), sequence));
     let billing = front.billing().await?.clone();
-    let export = Export { front, billing, account, from, to, after, places: None, accounts: HashMap::new(), _permit: permit };
-    Ok(stream::try_unfold(export, |mut export| async move { Ok(export.next().await?.map(|message| (message, export))) }).into_stream())
+    let export = UsageExport::begin(billing, wanted).await.map_err(|error| status::no_bills(&error, ""))?;
+    let taken = Taken { export, stopping: front.stopping, _permit: permit };
+    let pages = stream::try_unfold(taken, Taken::next);
+    Ok(pages.map_ok(|messages| stream::iter(messages).map(Ok)).try_flatten())
 }
 
-impl Export {
-    /// The next records; none: that was all.
-    async fn next(&mut self) -> Result<Option<v1::ExportUsageResponse>, Status> {
-        if self.front.stopping.is_cancelled() {
+impl Taken {
+    /// The messages of the next page, and what is left; None: that was all.
+    async fn next(mut self) -> Result<Option<(Vec<v1::ExportUsageResponse>, Self)>, Status> {
+        if self.stopping.is_cancelled() {
             return Err(status::stopping());
         }
-        let records = self.records().await.map_err(|error| status::no_bills(&error, ""))?;
-        let Some(last) = records.last() else { return Ok(None) };
-        let place = (last.partition, last.sequence);
-        self.after = Some(place);
-        let mut message = v1::ExportUsageResponse {
-            records: Vec::with_capacity(records.len()),
-            resume_token: page_token::encode(&QUERY, &(u64::from(place.0), place.1)),
-        };
-        for record in records {
-            message.records.push(self.write(record).await?);
-        }
-        Ok(Some(message))
+        let records = self.export.next().await.map_err(|error| status::no_bills(&error, ""))?;
+        Ok(if records.is_empty() { None } else { Some((messages(records), self)) })
     }
+}
 
-    async fn records(&mut self) -> Result<Vec<Record>, BillingError> {
-        let Some(account) = &self.account else { return self.billing.usage(self.from, self.to, self.after, RECORDS).await };
-        if self.places.is_none() {
-            let mut places = self.billing.usage_of(account, self.from, self.to).await?;
-            places.skip_to(self.after.unwrap_or_default());
-            self.places = Some(places);
-        }
-        match &mut self.places {
-            Some(places) => self.billing.records(places, RECORDS).await,
-            None => Ok(Vec::new()),
-        }
-    }
-
-    async fn write(&mut self, record: Record) -> Result<v1::UsageRecord, Status> {
-        let id = &record.entry.account;
-        let account = match self.accounts.get(id) {
-            Some(account) => *account,
-            None => {
-                let account = self.front.observe(id, false).await?.account;
-                if self.accounts.len() >= MOST_ACCOUNTS {
-                    self.accounts.clear();
-                }
-                self.accounts.insert(id.clone(), account);
-                account
+/// Records as messages, none of which is too large for a client.
+fn messages(records: Vec<UsageRecord>) -> Vec<v1::ExportUsageResponse> {
+    let mut messages: Vec<v1::ExportUsageResponse> = Vec::new();
+    let mut free = 0;
+    for record in records {
+        let token = page_token::encode(&QUERY, &(u64::from(record.partition), record.sequence));
+        let record = render::usage_record(record);
+        let size = record.encoded_len();
+        match messages.last_mut().filter(|_| size <= free) {
+            Some(message) => {
+                message.resume_token = token;
+                message.records.push(record);
+                free -= size;
             }
-        };
-        Ok(render::usage_record(record, &account))
+            None => {
+                messages.push(v1::ExportUsageResponse { records: vec![record], resume_token: token });
+                free = MESSAGE_BYTES.saturating_sub(size);
+            }
+        }
     }
+    messages
 }

@@ -4,12 +4,12 @@ use super::settings;
 use crate::billing::document::{Adjustment, Cause, Document, DocumentKind, Item, OpenInvoice, Party, TaxLine, Wallet};
 use crate::billing::partitions::Partition;
 use crate::billing::suggestion::{Basis, Suggestion, of_category};
-use crate::billing::{AccountReceivables, DocumentState, MonthOfCharges, Record, Reopened, StoredDocument};
+use crate::billing::{AccountReceivables, DocumentState, MonthOfCharges, Reopened, StoredDocument, UsageRecord};
 use crate::domain::account::{Account, Category, Millis};
 use crate::domain::money::format_units;
 use crate::grpc::v1;
 use crate::grpc::wire::listing;
-use crate::grpc::wire::render::{instant, money};
+use crate::grpc::wire::render::{instant, mode, money};
 use crate::service::aggregation::UnreadJournal;
 
 /// A number for people, which are far below what an `i64` counts.
@@ -221,29 +221,39 @@ fn month(month: &MonthOfCharges, counted: i64, account: &Account) -> v1::MonthOf
     }
 }
 
-/// A usage record of an account.
+/// A usage record.
 #[must_use]
-pub fn usage_record(record: Record, account: &Account) -> v1::UsageRecord {
-    let account_id = record.entry.account.clone();
-    let money = |units| Some(money(account, units));
-    // Charges are positive, refunds negative, so that amounts add up.
-    let (amount, credited) = match record.entry.kind.is_refund() {
-        true => (money(-record.entry.taken_off()), money(-record.entry.amount)),
-        false => (money(record.entry.amount), None),
+pub fn usage_record(record: UsageRecord) -> v1::UsageRecord {
+    let money = |units| {
+        let amount = format_units(units, record.decimals, record.minor_digits);
+        Some(v1::Money { amount, currency_code: record.currency.clone() })
     };
-    let entry = listing::entry(account, record.partition, record.sequence, record.entry);
+    // Charges are positive, refunds negative, so that amounts add up.
+    let (amount, credited) = match record.kind.is_refund() {
+        true => (money(record.credit_rounding - record.amount), money(-record.amount)),
+        false => (money(record.amount), None),
+    };
+    let usage = v1::Usage {
+        item: record.item,
+        description: record.description,
+        quantity: record.quantity,
+        unit: record.unit,
+        category: listing::category(record.category).into(),
+        occurred_at: record.occurred_at.map(instant),
+        attributes: record.attributes.into_iter().collect(),
+    };
     v1::UsageRecord {
-        record_id: entry.entry_id,
-        account_id,
-        kind: entry.kind,
-        request_id: entry.request_id,
-        accepted_at: entry.accepted_at,
-        mode: entry.mode,
-        bill_number: entry.bill_number,
+        record_id: format!("{}-{}", record.partition, record.sequence),
+        kind: listing::kind(record.kind).into(),
+        request_id: record.request_id,
+        accepted_at: Some(instant(record.time)),
+        mode: mode(record.mode).into(),
+        bill_number: i32::try_from(record.bill).unwrap_or(i32::MAX),
         amount,
-        refers_to: entry.refers_to,
-        usage: entry.usage,
         credited,
+        refers_to: record.refers_to,
+        usage: record.kind.is_charge().then_some(usage),
+        account_id: record.account,
     }
 }
 

@@ -97,7 +97,9 @@ pub fn category(category: Option<Category>) -> v1::ChargeCategory {
     }
 }
 
-fn kind(kind: EntryKind) -> v1::EntryKind {
+/// A kind of entry.
+#[must_use]
+pub fn kind(kind: EntryKind) -> v1::EntryKind {
     match kind {
         EntryKind::Created => v1::EntryKind::Created,
         EntryKind::Updated => v1::EntryKind::Updated,

@@ -1,0 +1,196 @@
+//! Usage records as they leave: charges and refunds, read by the key of the entries.
+//!
+//! Within a partition the ledger's time never goes back, so what was accepted in a span of time is a span of sequences, whose ends are
+//! found by halving. An index by time would serve as well, and cost each entry that is taken in. (Only a period's close is dated back, to
+//! its boundary.)
+
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
+
+use super::partitions::Partition;
+use super::record::number;
+use super::store::rows::{Table, Type};
+use super::{Billing, BillingError, Places};
+use crate::domain::account::{Category, Millis, Mode};
+use crate::domain::entry::EntryKind;
+use crate::ledger::codec;
+
+/// A charge or a refund, with what its account's amounts are written by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageRecord {
+    /// Its place in the journal.
+    pub partition: u16,
+    /// Its place in the partition.
+    pub sequence: u64,
+    /// The account.
+    pub account: String,
+    /// A charge or a refund, and of what kind.
+    pub kind: EntryKind,
+    /// When it was accepted.
+    pub time: Millis,
+    /// The mode that it was accepted in.
+    pub mode: Mode,
+    /// The bill that it falls into.
+    pub bill: u32,
+    /// What was charged; of a refund: what was credited.
+    pub amount: i64,
+    /// Of a refund: what was credited beyond what was taken off the charge.
+    pub credit_rounding: i64,
+    /// What it was for.
+    pub category: Option<Category>,
+    /// What was used, for machines.
+    pub item: String,
+    /// What was used, for people.
+    pub description: String,
+    /// How much of it was used.
+    pub quantity: String,
+    /// In what it is measured.
+    pub unit: String,
+    /// When it was used.
+    pub occurred_at: Option<Millis>,
+    /// What else the caller sent.
+    pub attributes: Vec<(String, String)>,
+    /// The command's name.
+    pub request_id: String,
+    /// What it refers to.
+    pub refers_to: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// Digits behind the point of a unit.
+    pub decimals: u8,
+    /// Digits behind the point of the currency's minor unit.
+    pub minor_digits: u8,
+}
+
+/// Entries of a partition that follow one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The partition.
+    pub partition: u16,
+    /// The sequence before the first.
+    pub after: i64,
+    /// The sequence behind the last.
+    pub before: i64,
+}
+
+/// Read by their places, see [`read`].
+const COLUMNS: &str = "entries.partition, entries.sequence, entries.account, entries.kind, entries.time, entries.mode, entries.bill, \
+                       entries.amount, entries.category, entries.item, entries.description, entries.quantity, entries.unit, \
+                       entries.occurred_at, entries.attributes, entries.request_id, entries.refers_to, accounts.currency, \
+                       accounts.decimals, accounts.minor_digits, entries.credit_rounding";
+
+/// A usage record has an account; if not, that shows as a broken row, instead of a missing one.
+const ENTRIES: Table = Table {
+    name: "entries LEFT JOIN accounts ON accounts.account = entries.account",
+    columns: &[("entries.partition", Type::Number), ("entries.sequence", Type::Number)],
+    on_conflict: "",
+};
+
+/// The statement that reads the next records of a span: partition, after, before, from, to.
+#[must_use]
+pub fn next_of_span(count: usize) -> String {
+    // A number in the text: a plan made for any number would expect a tenth of all rows.
+    format!(
+        "SELECT {COLUMNS} FROM {} WHERE entries.partition = $1 AND entries.sequence > $2 AND entries.sequence < $3 \
+         AND entries.time >= $4 AND entries.time < $5 AND entries.kind IN (3, 4, 5, 6, 7) ORDER BY entries.sequence LIMIT {count}",
+        ENTRIES.name
+    )
+}
+
+/// The statement that looks at the first entry of a part of a partition: partition, from, before. What is dated back says nothing.
+pub const FIRST_OF_PART: &str = "SELECT sequence, time FROM entries WHERE partition = $1 AND sequence >= $2 AND sequence < $3 \
+                                 AND kind NOT IN (14, 16, 26) ORDER BY sequence LIMIT 1";
+
+impl Billing {
+    /// Where the entries are that were accepted in `from..to`, by partition. The last end is open: more may come.
+    pub async fn spans(&self, from: Millis, to: Millis) -> Result<Vec<Span>, BillingError> {
+        let mut spans = Vec::new();
+        for partition in self.partitions().await? {
+            let after = self.first_since(&partition, from).await?.map_or(i64::MAX, |sequence| sequence - 1);
+            let before = self.first_since(&partition, to).await?.unwrap_or(i64::MAX);
+            spans.push(Span { partition: partition.partition, after, before });
+        }
+        Ok(spans)
+    }
+
+    /// A sequence behind all entries that were accepted before an instant, and not behind any other; None: all were.
+    async fn first_since(&self, partition: &Partition, time: Millis) -> Result<Option<i64>, BillingError> {
+        let end = number(partition.position.next_sequence);
+        let (mut old, mut young) = (1, end);
+        if time <= 0 {
+            return Ok(Some(old));
+        }
+        if time > partition.position.last_time {
+            return Ok(None);
+        }
+        while old < young {
+            let middle = old + (young - old) / 2;
+            let query = sqlx::query(FIRST_OF_PART).bind(i64::from(partition.partition)).bind(middle).bind(young);
+            match query.fetch_optional(self.store.pool()).await? {
+                Some(row) if row.try_get::<Millis, _>("time")? < time => old = row.try_get::<i64, _>("sequence")? + 1,
+                _ => young = middle,
+            }
+        }
+        Ok(Some(young).filter(|sequence| *sequence < end))
+    }
+
+    /// The first records of a span that were accepted in `from..to`.
+    pub async fn usage(&self, span: Span, (from, to): (Millis, Millis), count: usize) -> Result<Vec<UsageRecord>, BillingError> {
+        let query = sqlx::query(AssertSqlSafe(next_of_span(count))).bind(i64::from(span.partition)).bind(span.after).bind(span.before);
+        query.bind(from).bind(to).fetch_all(self.store.pool()).await?.iter().map(read).collect()
+    }
+
+    /// The records at the next places.
+    pub async fn usage_at(&self, places: &mut Places, count: usize) -> Result<Vec<UsageRecord>, BillingError> {
+        let partition = i64::from(places.partition());
+        let keys: Vec<_> = places.take(count).map(|sequence| vec![partition.into(), sequence.into()]).collect();
+        let mut connection = self.store.pool().acquire().await?;
+        let rows = ENTRIES.find(&mut connection, self.store.dialect(), COLUMNS, &keys).await?;
+        let mut records = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        records.sort_unstable_by_key(|record| record.sequence);
+        Ok(records)
+    }
+}
+
+/// Reads a row of [`COLUMNS`].
+fn read(row: &AnyRow) -> Result<UsageRecord, BillingError> {
+    let attributes: String = row.try_get(14)?;
+    Ok(UsageRecord {
+        partition: narrow(row, 0)?,
+        sequence: narrow(row, 1)?,
+        account: row.try_get(2)?,
+        kind: coded(row, 3, EntryKind::from_number)?,
+        time: row.try_get(4)?,
+        mode: coded(row, 5, codec::mode)?,
+        bill: narrow(row, 6)?,
+        amount: row.try_get(7)?,
+        category: codec::category(narrow(row, 8)?),
+        item: row.try_get(9)?,
+        description: row.try_get(10)?,
+        quantity: row.try_get(11)?,
+        unit: row.try_get(12)?,
+        occurred_at: row.try_get(13)?,
+        attributes: match attributes.as_str() {
+            "" => Vec::new(),
+            text => serde_json::from_str(text).map_err(|_| BillingError::corrupt(format!("attributes {text:?}")))?,
+        },
+        request_id: row.try_get(15)?,
+        refers_to: row.try_get(16)?,
+        currency: row.try_get(17)?,
+        decimals: narrow(row, 18)?,
+        minor_digits: narrow(row, 19)?,
+        credit_rounding: row.try_get(20)?,
+    })
+}
+
+/// A number that is never negative. Columns are read by their places here: to look for each by its name takes as long as all else.
+fn narrow<T: TryFrom<i64>>(row: &AnyRow, place: usize) -> Result<T, BillingError> {
+    let number: i64 = row.try_get(place)?;
+    T::try_from(number).map_err(|_| BillingError::corrupt(format!("column {place}: {number}")))
+}
+
+/// A value that is kept by its number.
+fn coded<T>(row: &AnyRow, place: usize, decode: impl Fn(u8) -> Option<T>) -> Result<T, BillingError> {
+    let number: u8 = narrow(row, place)?;
+    decode(number).ok_or_else(|| BillingError::corrupt(format!("column {place}: {number}")))
+}
