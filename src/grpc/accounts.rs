@@ -3,11 +3,11 @@
 use tonic::{Request, Response, Status};
 
 use super::front::Front;
-use super::{page_token, pages};
 use super::v1::account_service_server::AccountService;
 use super::wire::reader::Reader;
 use super::wire::{Decided, Position};
 use super::wire::{accounts as read, listing, render};
+use super::{page_token, pages};
 use super::{status, v1};
 use crate::domain::account::Mode;
 use crate::domain::outcome::Outcome;

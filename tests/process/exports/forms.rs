@@ -58,12 +58,17 @@ async fn a_parquet_file_says_what_the_other_forms_say_and_its_amounts_are_exact(
         client.charging.debit(v1::DebitRequest { usage, ..debit(account, &format!("d{number}"), "0.000001") }).await.unwrap();
     }
     let (account_id, request_id, charge_id) = ("acme".into(), "back".into(), "d1".into());
-    client.charging.refund(v1::RefundRequest { account_id, request_id, charge_id, amount: money("0.000001"), ..Default::default() }).await.unwrap();
+    client
+        .charging
+        .refund(v1::RefundRequest { account_id, request_id, charge_id, amount: money("0.000001"), ..Default::default() })
+        .await
+        .unwrap();
     all_is_aggregated(&client).await;
 
     tokio::task::block_in_place(|| {
         let lines = exported(&service, &[]);
-        let expected: Vec<Value> = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap()).collect();
+        let expected: Vec<Value> =
+            lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap()).collect();
         assert_eq!(expected.len(), 41);
         let file = folder.path().join("usage.parquet");
         std::fs::write(&file, exported(&service, &["--format", "parquet"])).unwrap();
@@ -82,7 +87,9 @@ async fn a_parquet_file_says_what_the_other_forms_say_and_its_amounts_are_exact(
                     ("amount" | "credited", Value::String(_)) => continue,
                     ("attributes", Value::Object(pairs)) if !pairs.is_empty() => json!(value.to_string()),
                     ("attributes", _) => Value::Null,
-                    ("category" | "item" | "description" | "quantity" | "unit" | "refers_to", Value::String(text)) if text.is_empty() => Value::Null,
+                    ("category" | "item" | "description" | "quantity" | "unit" | "refers_to", Value::String(text)) if text.is_empty() => {
+                        Value::Null
+                    }
                     ("accepted_at" | "occurred_at", Value::String(text)) => {
                         let (read, wanted) = (row[name].as_str().unwrap(), text.as_str());
                         assert_eq!(read.parse::<jiff::Timestamp>().unwrap(), wanted.parse().unwrap());
