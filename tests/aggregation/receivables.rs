@@ -45,7 +45,8 @@ impl Reader {
         let from = self.positions[partition];
         let number = u16::try_from(partition).unwrap();
         let (mut records, to) = follow(number, from, vec![block]).unwrap();
-        commit(self.billing.store(), number, self.claims[partition].fence, &from, &to, &mut records).await.unwrap();
+        let claim = Claim { position: from, ..self.claims[partition] };
+        commit(self.billing.store(), &claim, &to, 600_000, &mut records).await.unwrap();
         self.positions[partition] = to;
         for Record { entry, .. } in records {
             self.accounts.insert(entry.account, (entry.mode, entry.balance));
