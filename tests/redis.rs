@@ -317,7 +317,7 @@ async fn accounts_of_all_partitions_are_listed_by_name() {
     loop {
         let page = ledger.accounts("customer ACC", None, next, 7).await.unwrap();
         assert!(page.accounts.len() <= 7);
-        names.extend(page.accounts.into_iter().map(|(id, ..)| id));
+        names.extend(page.accounts.into_iter().map(|of| of.id));
         next = page.next;
         if next.is_none() {
             break;

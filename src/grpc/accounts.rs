@@ -100,8 +100,7 @@ impl AccountService for Accounts {
                     (mode, reader.page_size(page_size), page_token::read(reader, "page_token", &query, &page_token))
                 })?;
                 let page = front.ledger.accounts(&name_prefix, mode, after, count).await.map_err(|error| status::no_answer(&error))?;
-                let now = front.ledger.clock().now();
-                let accounts = page.accounts.iter().map(|(id, account, profile)| listing::account(id, account, profile, now));
+                let accounts = page.accounts.iter().map(|of| listing::account(&of.id, &of.account, &of.profile, of.now));
                 Ok(v1::ListAccountsResponse {
                     accounts: accounts.collect(),
                     next_page_token: page.next.map(|next| page_token::encode(&query, &next)).unwrap_or_default(),

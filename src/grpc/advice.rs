@@ -35,17 +35,16 @@ pub struct Known {
 }
 
 impl Known {
-    /// What is known without asking anyone.
+    /// What is known without asking anyone, at an instant.
     #[must_use]
-    pub fn nothing(front: &Front) -> Self {
-        let clock = front.ledger.clock();
-        Self { day: clock.day_of_month(clock.now()), ..Self::default() }
+    pub fn nothing(front: &Front, now: Millis) -> Self {
+        Self { day: front.ledger.clock().day_of_month(now), ..Self::default() }
     }
 }
 
 /// What can be learned at once.
 pub async fn known(front: &Front, decided: &Decided) -> Known {
-    let mut known = Known::nothing(front);
+    let mut known = Known::nothing(front, decided.now);
     if decided.decision.verdict != Verdict::Done {
         return known;
     }

@@ -242,6 +242,6 @@ fn tell(front: &Front, subject: Subject, answer: Result<Answer, LedgerError>) ->
         Action::Debit(_) => Told::Debit(render::debit(&decided)),
         Action::Release { .. } => Told::Release(render::release(&decided)),
         Action::Refund(_) => Told::Refund(render::refund(&decided)),
-        _ => Told::Convert(render::convert(&decided, &advice::Known::nothing(front))),
+        _ => Told::Convert(render::convert(&decided, &advice::Known::nothing(front, decided.now))),
     })
 }

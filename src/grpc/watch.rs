@@ -88,7 +88,8 @@ async fn look(front: &Front, watch: &Watch, not_before: Instant) -> Result<(Watc
     let found = front.ledger.look(watch, not_before).await.map_err(|error| status::no_answer(&error))?;
     let subject = || Subject::new(observation(watch.account().to_owned()), Position::default());
     let found = found.map_err(|refusal| status::refused(refusal, &subject()))?;
-    let now = front.ledger.clock().now();
+    // The partition's time may be ahead of this process's.
+    let now = found.now;
     let message = WatchUsableCreditResponse {
         credit: Some(render::credit(&found.account, now)),
         crossing: ThresholdCrossing::Unspecified.into(),

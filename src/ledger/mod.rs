@@ -25,7 +25,7 @@ pub mod watch;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 
 use crate::clock::Clock;
 pub use crate::config::Purpose;
@@ -61,11 +61,24 @@ pub struct NamePlace {
     pub account: String,
 }
 
+/// An account on a page.
+#[derive(Clone, Debug)]
+pub struct ListedAccount {
+    /// Its id.
+    pub id: String,
+    /// The account, with a due close applied.
+    pub account: Account,
+    /// Its name and settings.
+    pub profile: Profile,
+    /// The instant that it is shown as of: its partition's time may be ahead of the clock.
+    pub now: Millis,
+}
+
 /// A page of accounts.
 #[derive(Clone, Debug, Default)]
 pub struct AccountPage {
     /// The accounts, with due closes applied.
-    pub accounts: Vec<(String, Account, Profile)>,
+    pub accounts: Vec<ListedAccount>,
     /// Where to go on; None: there are no more.
     pub next: Option<NamePlace>,
 }
@@ -192,6 +205,11 @@ impl Ledger {
         Ok(found.into_iter().next().flatten().map(|(_, profile)| profile))
     }
 
+    /// The time by which a partition decides: its own, where that is ahead of the clock.
+    async fn now_in(&self, partition: u16) -> Result<Millis, LedgerError> {
+        Ok(self.engine.journal_span(partition).await?.now.max(self.clock.now()))
+    }
+
     /// Accounts by name over all partitions: all names are asked for at once, then all accounts. With a filter, a page may be short.
     pub async fn accounts(
         &self,
@@ -201,11 +219,12 @@ impl Ledger {
         count: usize,
     ) -> Result<AccountPage, LedgerError> {
         let prefix = fold_name(prefix);
-        let now = self.clock.now();
         // One more than is shown tells whether there are more; a filter may leave little of what it looks at.
+        let partitions = || 0..self.engine.partitions();
         let looked_at = if mode.is_some() { count.max(FILTERED_ACCOUNTS) } else { count } + 1;
         let names = |partition| self.engine.names(partition, prefix.clone(), after.clone(), looked_at);
-        let found = try_join_all((0..self.engine.partitions()).map(names)).await?;
+        let found = try_join(try_join_all(partitions().map(names)), try_join_all(partitions().map(|number| self.now_in(number)))).await?;
+        let (found, times) = found;
         let mut places: Vec<_> =
             (0..).zip(found).flat_map(|(partition, places)| places.into_iter().map(move |place| (place, partition))).collect();
         places.sort();
@@ -215,7 +234,7 @@ impl Ledger {
             let ids = places.iter().filter(|(_, own)| *own == partition).map(|(place, _)| place.account.clone());
             self.engine.load(partition, ids.collect())
         };
-        let mut loaded: Vec<_> = try_join_all((0..self.engine.partitions()).map(load)).await?.into_iter().map(Vec::into_iter).collect();
+        let mut loaded: Vec<_> = try_join_all(partitions().map(load)).await?.into_iter().map(Vec::into_iter).collect();
         let mut page = AccountPage::default();
         for (place, partition) in places {
             if page.accounts.len() == count {
@@ -225,7 +244,9 @@ impl Ledger {
             if let Some((account, profile)) = loaded.get_mut(usize::from(partition)).and_then(Iterator::next).flatten()
                 && mode.is_none_or(|mode| mode == account.mode)
             {
-                page.accounts.push((place.account.clone(), crate::domain::rules::apply_due_close(account, now), profile));
+                let now = times.get(usize::from(partition)).copied().unwrap_or_else(|| self.clock.now());
+                let (id, account) = (place.account.clone(), crate::domain::rules::apply_due_close(account, now));
+                page.accounts.push(ListedAccount { id, account, profile, now });
             }
             page.next = Some(place);
         }

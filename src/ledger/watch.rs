@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Ledger, LedgerError};
-use crate::domain::account::Account;
+use crate::domain::account::{Account, Millis};
 use crate::domain::outcome::Refusal;
 
 /// How long an account that was read is not read again, however often it changes.
@@ -39,6 +39,8 @@ pub struct Look {
     pub account: Account,
     /// Below which usable credit counts as low.
     pub low_credit_threshold: Option<i64>,
+    /// The instant that it is shown as of: the ledger's.
+    pub now: Millis,
     /// When the reading began.
     pub at: Instant,
     /// How many changes had been announced by then.
@@ -106,12 +108,12 @@ impl Ledger {
         }
         let (changes, at) = (*watch.changes.borrow(), Instant::now());
         let (outcome, profile) = join(self.observe(&watch.account, true), self.profile(&watch.account)).await;
-        let account = match outcome? {
-            Ok(outcome) => outcome.account,
+        let (account, now) = match outcome? {
+            Ok(outcome) => (outcome.account, outcome.now),
             Err(refusal) => return Ok(Err(refusal)),
         };
         let low_credit_threshold = profile?.and_then(|profile| profile.low_credit_threshold);
-        let look = Look { account, low_credit_threshold, at, changes };
+        let look = Look { account, low_credit_threshold, now, at, changes };
         *last = Some(look);
         Ok(Ok(look))
     }

@@ -2,6 +2,7 @@
 
 mod compressed;
 mod outcomes;
+mod rendered;
 mod stopping;
 mod time_ahead;
 mod watching;

@@ -1,5 +1,7 @@
 //! The billing store was restored from a backup that is older than what the journal still has.
 
+mod partitions;
+
 use std::path::{Path, PathBuf};
 
 use tollgate::grpc::v1::{PaymentMode, RecordPaymentRequest, RefundRequest, TopUpRequest};

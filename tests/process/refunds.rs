@@ -18,7 +18,10 @@ pub struct Stage {
 
 impl Stage {
     async fn start(engine: &'static str, redis: Option<RedisServer>, arguments: &[&str]) -> Self {
-        let folder = temporary_folder();
+        Self::start_in(temporary_folder(), engine, redis, arguments).await
+    }
+
+    async fn start_in(folder: tempfile::TempDir, engine: &'static str, redis: Option<RedisServer>, arguments: &[&str]) -> Self {
         let clock = folder.path().join("clock");
         std::fs::write(&clock, "2026-01-10T12:00:00Z").unwrap();
         let store = match &redis {
@@ -81,6 +84,38 @@ impl Stage {
         let (account_id, request_id) = ("acme".into(), request_id.into());
         let request = v1::ConvertRequest { account_id, request_id, mode: mode.into(), allow_unusable: true, ..Default::default() };
         self.client.charging.convert(request).await.unwrap();
+    }
+
+    async fn refund_part(&mut self, request_id: &str, charge: &str, amount: &str) -> String {
+        let (account_id, request_id, charge_id, amount) = ("acme".into(), request_id.into(), charge.into(), money(amount));
+        let request = v1::RefundRequest { account_id, request_id, charge_id, amount, ..Default::default() };
+        reason(&self.client.charging.refund(request).await)
+    }
+
+    /// Lets hours pass with charges in between, until the journal is trimmed and holds nothing of before; and, where a test can look, until
+    /// nothing is kept of what was given back.
+    async fn outlive_the_journal(&mut self) {
+        for hour in 13..17 {
+            self.at(&format!("2026-01-10T{hour}:00:00Z"), "acme").await;
+            self.let_sweep().await;
+            for number in 0..10 {
+                self.charge(&format!("later-{hour}-{number}"), "0.01").await;
+            }
+        }
+        let metrics = format!("http://{}/metrics", self.service.metrics);
+        crate::service::until("what was given back is dropped with the journal", async || {
+            let redis = self._store.1.as_ref();
+            let is_dropped = redis.is_none_or(|redis| {
+                let keys = redis.command(&["KEYS", "*:refunds"]);
+                // All that is left is what makes the key exist.
+                redis.command(&["HLEN", keys.trim()]).trim() == "1"
+            });
+            let text = std::process::Command::new("curl").args(["-s", &metrics]).output().unwrap().stdout;
+            let text = String::from_utf8(text).unwrap();
+            let entries = text.lines().find_map(|line| line.strip_prefix("tollgate_journal_entries{partition=\"0\"} ")?.parse::<u32>().ok());
+            (is_dropped && entries.is_some_and(|entries| entries <= 6)).then_some(())
+        })
+        .await;
     }
 
     async fn refund(&mut self, request_id: &str, charge: &str) -> Result<Response<v1::RefundResponse>, Status> {
@@ -215,4 +250,50 @@ async fn an_id_that_never_was_is_not_found_however_long_the_journal_is() {
     })
     .await;
     assert!(stage.service.is_running());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_given_back_is_known_by_the_billing_store_once_the_ledger_has_dropped_it() {
+    for (engine, redis) in [("embedded", None), ("Redis", Some(RedisServer::redis()))] {
+        let folder = temporary_folder();
+        let billing = format!("sqlite://{}", folder.path().join("billing.db").display());
+        let mut arguments = vec!["--request-window", "1m", "--journal-tail", "5", "--billing", &billing];
+        if redis.is_some() {
+            arguments.extend(["--aggregate", "--partitions", "1"]);
+        }
+        let mut stage = Stage::start_in(folder, engine, redis, &arguments).await;
+        stage.client.open("acme", PaymentMode::Prepaid, "1000", "100").await;
+        stage.charge("prepaid", "10").await;
+        assert_eq!(stage.refund_part("r1", "prepaid", "4").await, "accepted");
+        stage.convert("to-postpaid", PaymentMode::Postpaid).await;
+        stage.charge("billed", "66.666667").await;
+        stage.charge("billed-too", "33.333333").await;
+        stage.convert("to-prepaid", PaymentMode::Prepaid).await;
+        assert_eq!(reason(&stage.refund("r2", "billed-too").await), "accepted");
+        // 100 - 10 + 4 - 100.00 + 33.33.
+        assert_eq!(stage.balance().await, "27.33", "{engine}");
+        stage.outlive_the_journal().await;
+        // Forty charges of a cent.
+        assert_eq!(stage.balance().await, "26.93", "{engine}");
+
+        assert_eq!(stage.refund_part("r3", "prepaid", "6.01").await, "EXCEEDS_ORIGINAL", "{engine}");
+        assert_eq!(stage.refund_part("r4", "prepaid", "6").await, "accepted", "{engine}");
+        assert_eq!(stage.refund_part("r5", "prepaid", "0.01").await, "EXCEEDS_ORIGINAL", "{engine}");
+        assert_eq!(stage.refund_part("r6", "billed-too", "0.000001").await, "EXCEEDS_ORIGINAL", "{engine}");
+        assert_eq!(reason(&stage.refund("r7", "billed").await), "accepted", "{engine}");
+        // What is credited of the bill is 100.00 in all: 66.67 here. 26.93 + 6 + 66.67.
+        assert_eq!(stage.balance().await, "99.60", "{engine}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_billing_store_a_charge_cannot_be_refunded_any_more_once_nobody_knows_what_was_given_back_of_it() {
+    let arguments = ["--request-window", "1m", "--billing", "off", "--journal-tail", "5", "--partitions", "1"];
+    let mut stage = Stage::start("Redis", Some(RedisServer::redis()), &arguments).await;
+    stage.client.open("acme", PaymentMode::Prepaid, "0", "100").await;
+    stage.charge("charge", "10").await;
+    assert_eq!(stage.refund_part("r1", "charge", "4").await, "accepted");
+    stage.outlive_the_journal().await;
+    assert_eq!(stage.refund_part("r2", "charge", "1").await, "CHARGE_NO_LONGER_KNOWN");
+    assert_eq!(stage.balance().await, "93.60");
 }

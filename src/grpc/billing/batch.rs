@@ -12,7 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Code, Status};
 
 use super::estimate;
-use crate::domain::account::{Account, Currency, Mode};
+use crate::domain::account::{Account, Currency, Millis, Mode};
 use crate::domain::command::{Action, Command, LimitChange, Note, TemporaryChange};
 use crate::domain::money::Quote;
 use crate::domain::outcome::{Outcome, Verdict};
@@ -25,7 +25,7 @@ use crate::grpc::wire::reader::{Reader, Sign};
 use crate::grpc::wire::render::{mode as told_mode, money};
 use crate::grpc::wire::{Position, Subject};
 use crate::grpc::{page_token, status, v1};
-use crate::ledger::NamePlace;
+use crate::ledger::{ListedAccount, NamePlace};
 
 /// How many accounts are under way at once.
 const UNDER_WAY: usize = 16;
@@ -245,7 +245,7 @@ impl Queue {
                 while self.page.is_empty() && !self.is_exhausted {
                     let found = self.front.ledger.accounts(prefix, None, self.after.take(), PAGE).await;
                     let found = found.map_err(|error| status::no_answer(&error))?;
-                    for (id, account, profile) in found.accounts {
+                    for ListedAccount { id, account, profile, .. } in found.accounts {
                         if currency.is_none_or(|currency| currency == account.currency) {
                             let folded_name = crate::ledger::fold_name(&profile.name);
                             self.places.push_back(NamePlace { folded_name, account: id.clone() });
@@ -285,14 +285,14 @@ async fn answer(front: &Front, plan: &Plan, target: Target) -> Result<v1::BatchC
 async fn treat(front: &Front, plan: &Plan, target: &Target, may_repeat: bool) -> Result<Told, Status> {
     let Outcome { account, now, .. } = front.observe(&target.account, false).await?;
     let has_mode = account.mode == plan.mode;
-    let unchanged = |account: &Account| {
+    let unchanged = |account: &Account, now: Millis| {
         Told::Unchanged(v1::BatchUnchanged {
             mode: told_mode(account.mode).into(),
             credit_limit: Some(money(account, account.credit_limit(now))),
         })
     };
     if has_mode && !plan.limit_if_unchanged {
-        return Ok(unchanged(&account));
+        return Ok(unchanged(&account, now));
     }
     let limit = match target.limit.or(plan.limit) {
         None if plan.is_suggested => Some(suggested(front, target, &account).await?),
@@ -300,7 +300,7 @@ async fn treat(front: &Front, plan: &Plan, target: &Target, may_repeat: bool) ->
     };
     let is_there = |wanted: Wanted| wanted.amount.to_units(account.decimals) == Ok(account.permanent_limit);
     if has_mode && limit.is_none_or(is_there) {
-        return Ok(unchanged(&account));
+        return Ok(unchanged(&account, now));
     }
     let change = LimitChange { permanent: limit.map(|wanted| wanted.amount), temporary: TemporaryChange::Keep };
     let allow_unusable = plan.allow_unusable;
@@ -317,11 +317,11 @@ async fn treat(front: &Front, plan: &Plan, target: &Target, may_repeat: bool) ->
         note: plan.note.clone(),
     };
     let usable_before = account.usable_credit(now);
-    let (after, verdict, replayed) = match plan.is_dry_run {
-        true => would_be(front, &account, command)?,
+    let (after, verdict, replayed, now) = match plan.is_dry_run {
+        true => would_be(front, &account, now, command)?,
         false => {
             let decided = front.decide(command).await?;
-            (decided.outcome.account, decided.decision.verdict, decided.outcome.replayed)
+            (decided.outcome.account, decided.decision.verdict, decided.outcome.replayed, decided.outcome.now)
         }
     };
     let is_overtaken = after.mode != plan.mode || (!has_mode && verdict == Verdict::Unchanged);
@@ -329,7 +329,7 @@ async fn treat(front: &Front, plan: &Plan, target: &Target, may_repeat: bool) ->
         return Box::pin(treat(front, plan, target, false)).await;
     }
     if verdict != Verdict::Done {
-        return Ok(unchanged(&after));
+        return Ok(unchanged(&after, now));
     }
     Ok(Told::Converted(v1::BatchConverted {
         mode_changed: !has_mode,
@@ -347,14 +347,12 @@ async fn suggested(front: &Front, target: &Target, account: &Account) -> Result<
 }
 
 /// What a command would lead to: decided by the rules, and written nowhere.
-fn would_be(front: &Front, account: &Account, command: Command) -> Result<(Account, Verdict, bool), Status> {
-    let clock = front.ledger.clock();
-    let now = clock.now();
-    let [period_end, _] = clock.period_ends(now);
+fn would_be(front: &Front, account: &Account, now: Millis, command: Command) -> Result<(Account, Verdict, bool, Millis), Status> {
+    let [period_end, _] = front.ledger.clock().period_ends(now);
     let moment = Moment { now, period_end, window: 0 };
     let touched = Touched { account: Some(*account), next_sequence: 1, ..Touched::default() };
     let step = rules::decide(&touched, &command, &[0; 8], &moment);
     let outcome = outcome(&Subject::new(command, Position::default()), Ok(step.answer))?;
     let verdict = outcome.decision.map_or(Verdict::Unchanged, |decision| decision.verdict);
-    Ok((outcome.account, verdict, false))
+    Ok((outcome.account, verdict, false, now))
 }

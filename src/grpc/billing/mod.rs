@@ -27,6 +27,7 @@ use crate::billing::document::Party;
 use crate::billing::suggestion::{Suggestion, suggest};
 use crate::billing::{Billing, BillingError};
 use crate::domain::account::Account;
+use crate::domain::outcome::Outcome;
 use crate::service::aggregation::unread_journals;
 use crate::service::receivables;
 
@@ -51,10 +52,10 @@ impl Bills {
 }
 
 /// The account that a request names, as it is now.
-pub(super) async fn named(front: &Front, id: String) -> Result<(String, Account), Status> {
+pub(super) async fn named(front: &Front, id: String) -> Result<(String, Outcome), Status> {
     let id = front.read(id, Position::default(), Reader::account_id)?;
-    let account = front.observe(&id, false).await?.account;
-    Ok((id, account))
+    let outcome = front.observe(&id, false).await?;
+    Ok((id, outcome))
 }
 
 /// Whom documents of an account are for. The billing store follows the ledger within moments: they are waited for.
@@ -227,9 +228,9 @@ impl BillingService for Bills {
         let front = &self.front;
         front
             .bounded(request, async |request| {
-                let (id, account) = named(front, request.account_id).await?;
+                let (id, Outcome { account, now, .. }) = named(front, request.account_id).await?;
                 let suggestion = estimate(front, &id, &account).await?;
-                Ok(render::suggestion(&suggestion, &account, front.ledger.clock().now()))
+                Ok(render::suggestion(&suggestion, &account, now))
             })
             .await
     }

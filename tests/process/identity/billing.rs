@@ -207,3 +207,59 @@ async fn a_full_journal_is_warned_of_and_its_refusals_are_counted() {
         assert!(text.contains(&line), "{line} is not in:\n{text}");
     }
 }
+
+#[tokio::test]
+async fn a_journal_that_a_billing_store_reads_is_not_deleted_unread_unless_an_operator_says_that_it_may_be() {
+    let (redis, folder) = (RedisServer::redis(), temporary_folder());
+    let billing = format!("sqlite://{}", folder.path().join("billing.db").display());
+    let service = Service::start(&["--redis", &redis.url(), "--billing", &billing, "--aggregate"], &[]);
+    service.client().await.open("acme", PaymentMode::Prepaid, "0", "1000").await;
+    aggregated(&service.client().await).await;
+    assert!(service.stopped().await.success());
+
+    let url = redis.url();
+    let off = ["--redis", &url, "--billing", "off"];
+    let refused = serve_in_vain(folder.path(), &off);
+    assert!(refused.error.contains("a billing store reads the journal") && refused.error.contains("tollgate release-journal"), "{refused:?}");
+    let released = run_in(folder.path(), &["release-journal", "--redis", &url]);
+    assert!(released.status.success() && released.output.contains("no billing store reads its journal any more"), "{released:?}");
+    let released = run_in(folder.path(), &["release-journal", "--redis", &url]);
+    assert!(released.status.success() && released.output.contains("no billing store has read the journal"), "{released:?}");
+    let service = Service::open(&off, &[]);
+    assert!(service.stopped().await.success());
+    // An aggregator that comes back is its reader again.
+    let service = Service::start(&["--redis", &url, "--billing", &billing, "--aggregate"], &[]);
+    aggregated(&service.client().await).await;
+    assert!(service.stopped().await.success());
+    assert!(serve_in_vain(folder.path(), &off).error.contains("release-journal"));
+}
+
+#[tokio::test]
+async fn a_redis_that_is_swapped_for_another_ledgers_is_not_charged_not_even_for_a_moment() {
+    let (redis, folder) = (RedisServer::redis(), temporary_folder());
+    let other = format!("{}?db=1", redis.url());
+    let service = Service::start(&["--redis", &other, "--partitions", "1"], &[]);
+    service.client().await.open("acme", PaymentMode::Prepaid, "0", "1000").await;
+    assert!(service.stopped().await.success());
+    let service = Service::start(&["--redis", &redis.url(), "--partitions", "1"], &[]);
+    let mut client = service.client().await;
+    client.open("acme", PaymentMode::Prepaid, "0", "1000").await;
+    let journal = redis.command(&["KEYS", "*:journal"]).trim().to_owned();
+    let blocks_of_other = redis.command(&["-n", "1", "XLEN", &journal]);
+
+    // The looks at the store come four times a second; these come at once.
+    redis.command(&["SWAPDB", "0", "1"]);
+    for number in 0..200 {
+        let refused = client.charging.debit(debit("acme", &format!("d{number}"), "1")).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused:?}");
+    }
+    assert_eq!(redis.command(&["XLEN", &journal]), blocks_of_other);
+    redis.command(&["SWAPDB", "0", "1"]);
+    until("it is charged again", async || {
+        let mut charging = client.charging.clone();
+        charging.debit(debit("acme", "after", "1")).await.ok().map(|_| ())
+    })
+    .await;
+    assert_eq!(client.credit("acme").await.balance, "999.00");
+    drop(folder);
+}
