@@ -6,7 +6,7 @@ use crate::domain::command::{Action, BillFacts, Command, Facts, Undo};
 use crate::domain::entry::EntryKind;
 use crate::domain::outcome::Refusal;
 use crate::domain::rules::originals_of;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, Searched};
 
 /// What became of a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,8 +77,12 @@ async fn original(
             return Ok((Some(found), true));
         }
     }
-    let searched = ledger.original(account, id, is_wanted, known_until).await?;
-    Ok((searched.found, searched.is_whole))
+    let Searched { found, is_whole } = ledger.original(account, id, is_wanted, known_until).await?;
+    let has_gap = match billing {
+        Some(billing) if found.is_none() => billing.has_gap(ledger.partition_of(account)).await?,
+        _ => false,
+    };
+    Ok((found, is_whole && !has_gap))
 }
 
 /// The sums of a bill; none: it is not known any more, or not cut.

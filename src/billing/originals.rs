@@ -15,6 +15,12 @@ impl Billing {
         Ok(row.as_ref().map(|row| narrow::<u64>(row, "next_sequence")).transpose()?.unwrap_or(1).saturating_sub(1))
     }
 
+    /// Whether a part of a partition's journal is not known: what is not found may have been there.
+    pub async fn has_gap(&self, partition: u16) -> Result<bool, BillingError> {
+        let query = sqlx::query("SELECT partition FROM gaps WHERE partition = $1 LIMIT 1").bind(i64::from(partition));
+        Ok(query.fetch_optional(self.store().pool()).await?.is_some())
+    }
+
     /// Up to which entry what follows on an entry is known: at most up to the first gap behind it.
     async fn known_behind(&self, partition: u16, sequence: i64, known_until: u64) -> Result<u64, BillingError> {
         let sql = "SELECT CAST(COALESCE(MIN(first_sequence), 0) AS BIGINT) FROM gaps WHERE partition = $1 AND last_sequence > $2";

@@ -112,7 +112,8 @@ impl Stage {
             });
             let text = std::process::Command::new("curl").args(["-s", &metrics]).output().unwrap().stdout;
             let text = String::from_utf8(text).unwrap();
-            let entries = text.lines().find_map(|line| line.strip_prefix("tollgate_journal_entries{partition=\"0\"} ")?.parse::<u32>().ok());
+            let entries =
+                text.lines().find_map(|line| line.strip_prefix("tollgate_journal_entries{partition=\"0\"} ")?.parse::<u32>().ok());
             (is_dropped && entries.is_some_and(|entries| entries <= 6)).then_some(())
         })
         .await;

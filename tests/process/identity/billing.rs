@@ -220,7 +220,10 @@ async fn a_journal_that_a_billing_store_reads_is_not_deleted_unread_unless_an_op
     let url = redis.url();
     let off = ["--redis", &url, "--billing", "off"];
     let refused = serve_in_vain(folder.path(), &off);
-    assert!(refused.error.contains("a billing store reads the journal") && refused.error.contains("tollgate release-journal"), "{refused:?}");
+    assert!(
+        refused.error.contains("a billing store reads the journal") && refused.error.contains("tollgate release-journal"),
+        "{refused:?}"
+    );
     let released = run_in(folder.path(), &["release-journal", "--redis", &url]);
     assert!(released.status.success() && released.output.contains("no billing store reads its journal any more"), "{released:?}");
     let released = run_in(folder.path(), &["release-journal", "--redis", &url]);
