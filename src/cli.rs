@@ -18,6 +18,7 @@ pub mod failure;
 pub mod init;
 pub mod invoice;
 pub mod issuer;
+pub mod item;
 mod operator;
 mod output;
 pub mod payment;
@@ -68,6 +69,8 @@ enum Role {
     Invoice(Box<invoice::InvoiceOptions>),
     /// Set and show who issues documents.
     Issuer(Box<issuer::IssuerOptions>),
+    /// Set and list what documents call items.
+    Item(Box<item::ItemOptions>),
     /// Set and list rates of tax, and accounts that are charged none.
     Tax(Box<tax::TaxOptions>),
     /// Record payments, take them back, give debts up.
@@ -124,6 +127,7 @@ impl CommandLine {
             Role::Account(options) => block_on(account::run(*options)),
             Role::Invoice(options) => block_on(invoice::run(*options)),
             Role::Issuer(options) => block_on(issuer::run(*options)),
+            Role::Item(options) => block_on(item::run(*options)),
             Role::Tax(options) => block_on(tax::run(*options)),
             Role::Payment(options) => block_on(payment::run(*options)),
             Role::Receivables(options) => block_on(receivables::run(options)),

@@ -289,19 +289,25 @@ pub struct Total {
     pub last_at: Millis,
     /// What the last of them that had a description said; empty: none had.
     pub description: String,
+    /// What each of them costs for a unit of quantity (without quantities: each of them), if that is the same; None: it is not.
+    pub unit_price: Option<Decimal>,
 }
 
+/// How many digits behind the point of the account's a unit's price may have.
+const PRICE_SCALE: u32 = 4;
+
 impl Total {
-    /// Whether another one says the same; descriptions were not always kept.
+    /// Whether another one says the same; descriptions and prices were not always kept.
     #[must_use]
     pub fn agrees(&self, other: &Self) -> bool {
         let description = if other.description.is_empty() { String::new() } else { self.description.clone() };
-        Self { description, ..self.clone() } == *other
+        let unit_price = other.unit_price.and(self.unit_price);
+        Self { description, unit_price, ..self.clone() } == *other
     }
 
     fn of(entry: &Entry) -> Self {
         // What the edge let pass as a quantity is one.
-        let quantity = entry.note.quantity.parse().ok();
+        let quantity: Option<Decimal> = entry.note.quantity.parse().ok();
         Self {
             amount: entry.amount,
             quantity,
@@ -309,11 +315,14 @@ impl Total {
             first_at: entry.time,
             last_at: entry.time,
             description: entry.note.description.clone(),
+            unit_price: if entry.kind.is_charge() { unit_price(entry.amount, quantity) } else { None },
         }
     }
 
     fn add(&mut self, entry: &Entry) {
         let one = Self::of(entry);
+        let is_alike = self.quantity.is_some() == one.quantity.is_some() && self.unit_price == one.unit_price;
+        self.unit_price = self.unit_price.filter(|_| is_alike);
         // A sum that cannot be kept is held back with its document: it does not add up.
         self.amount = self.amount.saturating_add(one.amount);
         self.quantity = match (self.quantity, one.quantity) {
@@ -327,6 +336,15 @@ impl Total {
             self.description = one.description;
         }
     }
+}
+
+/// What a unit costs of a charge, if that is a decimal that can be printed.
+#[must_use]
+pub fn unit_price(amount: i64, quantity: Option<Decimal>) -> Option<Decimal> {
+    let amount = Decimal::from(amount);
+    let Some(quantity) = quantity else { return Some(amount) };
+    let price = amount.checked_div(quantity)?.normalize();
+    (price.scale() <= PRICE_SCALE && price.checked_mul(quantity) == Some(amount)).then_some(price)
 }
 
 /// Accounts and totals, as they are becoming.

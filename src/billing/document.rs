@@ -88,6 +88,25 @@ pub struct Issuer {
     pub payment: Vec<String>,
     /// What stands at the end of each document.
     pub footer: Vec<String>,
+    /// What stands at its head; None: the name alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logo: Option<Logo>,
+}
+
+/// A picture. Its content is kept once, by its digest, and is loaded with a document that is looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logo {
+    /// The BLAKE3 digest of the content, in hexadecimal.
+    pub digest: String,
+    /// "image/png" or "image/jpeg".
+    pub media_type: String,
+    /// How wide it is, in pixels.
+    pub width: u32,
+    /// How high it is, in pixels.
+    pub height: u32,
+    /// The file; empty: it was not loaded.
+    #[serde(skip)]
+    pub content: Vec<u8>,
 }
 
 impl Issuer {
@@ -162,6 +181,9 @@ pub struct Item {
     pub category: String,
     /// What was sold; empty: not said.
     pub item: String,
+    /// What the issuer's list of items calls it, in the document's language; empty: nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
     /// For people; empty: the item speaks for itself.
     pub description: String,
     /// How much of it, as a decimal; empty: not said.
@@ -170,6 +192,9 @@ pub struct Item {
     pub unit: String,
     /// How many charges (or refunds) it sums up.
     pub count: i64,
+    /// What a unit costs (without a quantity: a charge), as a decimal of the currency; empty: there is no one price.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unit_price: String,
     /// What it costs; negative: given back.
     pub amount: i64,
     /// When the first of them was accepted.
@@ -312,6 +337,11 @@ impl Document {
             || !self.adjustments.is_empty()
             || self.brought_forward != 0
             || self.wallet.as_ref().is_some_and(|wallet| wallet.not_itemized != 0)
+    }
+
+    /// All its lines.
+    pub fn all_items(&self) -> impl Iterator<Item = &Item> {
+        self.items.iter().chain(&self.deducted)
     }
 
     /// What the bill itself charges: its items, rounded.

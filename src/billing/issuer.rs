@@ -70,7 +70,7 @@ const EXEMPTIONS: Table = Table { name: "exemptions", columns: &[("account", Typ
 
 impl Change {
     /// What is asked for, and nothing of who asks or why.
-    fn asked(&self, words: &[&str]) -> String {
+    pub(super) fn asked(&self, words: &[&str]) -> String {
         let day = self.valid_from.map(|day| day.to_string());
         words.iter().copied().chain(day.as_deref()).collect::<Vec<_>>().join("\n")
     }
@@ -99,6 +99,8 @@ pub fn rate_in_force(rates: &[Dated<CategoryRate>], category: Category, day: Dat
 impl Billing {
     /// Sets who issues documents, from a day on.
     pub async fn set_issuer(&self, id: &str, issuer: &Issuer, change: &Change) -> Result<Applied, BillingError> {
+        // Before what names it: one that nobody names does no harm.
+        self.keep_logo(issuer).await?;
         let content = serde_json::to_string(issuer).map_err(BillingError::corrupt)?;
         let write = "INSERT INTO issuers (issuer, valid_from, content) VALUES ($1, $2, $3) \
                      ON CONFLICT (issuer, valid_from) DO UPDATE SET content = excluded.content";
@@ -167,7 +169,7 @@ impl Billing {
     }
 
     /// Makes a change once: writes it down, does it, and has drafts that waited looked at again.
-    async fn change<'q>(
+    pub(super) async fn change<'q>(
         &self,
         subject: &str,
         content: &str,

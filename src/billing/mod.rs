@@ -12,6 +12,8 @@ mod error;
 pub mod forms;
 mod identity;
 pub mod issuer;
+pub mod items;
+pub mod logos;
 pub mod lookup;
 mod originals;
 pub mod partitions;

@@ -1,7 +1,9 @@
 //! `tollgate issuer ...`: who issues documents, from which day on.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -9,7 +11,7 @@ use super::client::{Client, ServerOptions, explain};
 use super::operator::ByHand;
 use super::output::{Output, print_json};
 use super::table::table;
-use crate::grpc::v1::{DatedIssuer, GetIssuerRequest, GetIssuerResponse, Issuer, SetIssuerRequest};
+use crate::grpc::v1::{DatedIssuer, GetIssuerRequest, GetIssuerResponse, Issuer, Logo, SetIssuerRequest};
 
 /// What to do, and how to show it.
 #[derive(Args, Debug)]
@@ -66,6 +68,9 @@ struct SetOptions {
     /// A line at the end of each document; may be given several times.
     #[arg(long, value_name = "LINE")]
     footer: Vec<String>,
+    /// A PNG or JPEG file to stand at the head of each document: at most 256 KiB and 2,000 x 2,000 pixels.
+    #[arg(long, value_name = "FILE")]
+    logo: Option<PathBuf>,
     /// From which day on [default: today, in the billing time zone]
     #[arg(long, value_name = "YYYY-MM-DD")]
     from: Option<String>,
@@ -78,7 +83,7 @@ pub async fn run(options: IssuerOptions) -> anyhow::Result<ExitCode> {
     let IssuerOptions { command, output, server } = options;
     let mut client = Client::connect(&server.server).await?;
     if let IssuerCommand::Set(options) = command {
-        client.billing.set_issuer(request(*options)).await.map_err(explain)?;
+        client.billing.set_issuer(request(*options)?).await.map_err(explain)?;
     }
     let found = client.billing.get_issuer(GetIssuerRequest::default()).await.map_err(explain)?.into_inner();
     match output {
@@ -88,9 +93,11 @@ pub async fn run(options: IssuerOptions) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn request(options: SetOptions) -> SetIssuerRequest {
+fn request(options: SetOptions) -> anyhow::Result<SetIssuerRequest> {
     let by_hand = options.by_hand;
-    SetIssuerRequest {
+    let read = |path: PathBuf| std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()));
+    let logo = options.logo.map(read).transpose()?.map(|content| Logo { content, ..Logo::default() });
+    Ok(SetIssuerRequest {
         issuer_id: String::new(),
         request_id: by_hand.request_id(),
         issuer: Some(Issuer {
@@ -105,10 +112,11 @@ fn request(options: SetOptions) -> SetIssuerRequest {
             website: options.website,
             payment_lines: options.payment,
             footer_lines: options.footer,
+            logo,
         }),
         valid_from: options.from.unwrap_or_default(),
         operator: by_hand.operator(),
-    }
+    })
 }
 
 fn as_text(found: &GetIssuerResponse) -> String {
@@ -116,6 +124,7 @@ fn as_text(found: &GetIssuerResponse) -> String {
     for version in &found.issuers {
         let issuer = version.issuer.clone().unwrap_or_default();
         let town = format!("{} {}", issuer.postal_code, issuer.city);
+        let logo = issuer.logo.map(|logo| format!("{}, {} x {} pixels", logo.media_type, logo.width, logo.height)).unwrap_or_default();
         let mut shown = table(["from", &version.valid_from], 2);
         let rows = [
             ("name", issuer.name),
@@ -128,6 +137,7 @@ fn as_text(found: &GetIssuerResponse) -> String {
             ("website", issuer.website),
             ("payment", issuer.payment_lines.join("\n")),
             ("footer", issuer.footer_lines.join("\n")),
+            ("logo", logo),
         ];
         for (name, value) in rows.into_iter().filter(|(_, value)| !value.is_empty()) {
             shown.add_row([name, &value]);
@@ -164,5 +174,8 @@ pub fn issuer_json(issuer: &Issuer) -> Value {
         "website": issuer.website,
         "payment_lines": issuer.payment_lines,
         "footer_lines": issuer.footer_lines,
+        "logo": issuer.logo.as_ref().map(|logo| json!({
+            "media_type": logo.media_type, "width": logo.width, "height": logo.height, "digest": logo.digest,
+        })),
     })
 }

@@ -5,5 +5,6 @@ pub mod backup;
 pub mod error;
 pub mod export;
 pub mod issuing;
+pub mod items;
 pub mod receivables;
 pub mod refunds;

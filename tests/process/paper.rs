@@ -1,5 +1,6 @@
 //! What is printed: who issues it, and with which tax.
 
+mod items;
 mod scripts;
 
 use std::path::Path;

@@ -22,6 +22,8 @@ pub fn item(text: &str) -> Item {
     Item {
         category: category.to_owned(),
         item: item.to_owned(),
+        name: String::new(),
+        unit_price: String::new(),
         description: description.to_owned(),
         quantity: quantity.to_owned(),
         unit: unit.to_owned(),
@@ -51,6 +53,7 @@ fn empty(kind: DocumentKind, number: &str) -> Document {
             website: "nordlicht.example".to_owned(),
             payment: ["Nordbank, IBAN DE02 1203 0000 0000 2020 51", "BIC BYLADEM1001"].map(str::to_owned).to_vec(),
             footer: vec!["Registered at the Hamburg local court, HRB 123456. Managing director: Grete Sommer".to_owned()],
+            logo: None,
         },
         customer: Party {
             name: "Acme Maschinenbau Berlin GmbH".to_owned(),

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rust_decimal::Decimal;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
@@ -137,10 +138,11 @@ const TOTALS: Table = Table {
         ("first_at", Type::Number),
         ("last_at", Type::Number),
         ("description", Type::Text),
+        ("unit_price", Type::Text),
     ],
     on_conflict: "ON CONFLICT (account, bill, kind, category, item, unit) DO UPDATE SET amount = excluded.amount, \
                   quantity = excluded.quantity, count = excluded.count, first_at = excluded.first_at, last_at = excluded.last_at, \
-                  description = excluded.description",
+                  description = excluded.description, unit_price = excluded.unit_price",
 };
 
 const TOTAL_KEYS: Table = Table {
@@ -178,13 +180,19 @@ fn total_row<'a>(key: &'a TotalKey, total: &'a Total) -> Vec<Value<'a>> {
         total.first_at.into(),
         total.last_at.into(),
         total.description.as_str().into(),
+        total.unit_price.map_or_else(String::new, |price| price.normalize().to_string()).into(),
     ]);
     row
 }
 
 /// Reads a row of all columns of the totals.
 pub fn read_total(row: &AnyRow) -> Result<(TotalKey, Total), BillingError> {
-    let quantity: String = row.try_get("quantity")?;
+    let decimal = |column: &str| -> Result<Option<Decimal>, BillingError> {
+        match row.try_get::<String, _>(column)?.as_str() {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| BillingError::corrupt(format!("{column} {text:?}"))),
+        }
+    };
     let key = TotalKey {
         account: row.try_get("account")?,
         bill: narrow(row, "bill")?,
@@ -195,14 +203,12 @@ pub fn read_total(row: &AnyRow) -> Result<(TotalKey, Total), BillingError> {
     };
     let total = Total {
         amount: row.try_get("amount")?,
-        quantity: match quantity.as_str() {
-            "" => None,
-            text => Some(text.parse().map_err(|_| BillingError::corrupt(format!("quantity {text:?}")))?),
-        },
+        quantity: decimal("quantity")?,
         count: row.try_get("count")?,
         first_at: row.try_get("first_at")?,
         last_at: row.try_get("last_at")?,
         description: row.try_get("description")?,
+        unit_price: decimal("unit_price")?,
     };
     Ok((key, total))
 }

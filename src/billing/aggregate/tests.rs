@@ -61,6 +61,29 @@ fn totals_and_accounts_follow_from_the_entries() {
 }
 
 #[test]
+fn a_unit_has_a_price_while_all_charges_agree_on_it() {
+    let charge = |sequence: i64, amount: i64, quantity: &str| {
+        let mut record = record(2, EntryKind::ChargedUnbilled, 1, amount, (0, amount), 1);
+        (record.entry.note.quantity, record.entry.account_sequence) = (quantity.to_owned(), sequence.unsigned_abs());
+        record.entry
+    };
+    let price = |charges: &[(i64, &str)]| {
+        let mut entries = charges.iter().map(|(amount, quantity)| charge(1, *amount, quantity));
+        let mut total = Total::of(&entries.next().unwrap());
+        entries.for_each(|entry| total.add(&entry));
+        total.unit_price.map(|price| price.to_string())
+    };
+    assert_eq!(price(&[(30, "1.5"), (100, "5"), (0, "0.0")]), None, "of nothing there is no price");
+    assert_eq!(price(&[(30, "1.5"), (100, "5")]).as_deref(), Some("20"));
+    assert_eq!(price(&[(1, "8"), (2, "16")]).as_deref(), Some("0.125"));
+    assert_eq!(price(&[(10, "3")]), None, "a third has no decimal");
+    assert_eq!(price(&[(30, "1.5"), (100, "4")]), None);
+    assert_eq!(price(&[(250, ""), (250, "")]).as_deref(), Some("250"));
+    assert_eq!(price(&[(250, ""), (250, "1")]), None, "one says how much it is of, and one does not");
+    assert_eq!(price(&[(250, ""), (251, ""), (250, "")]), None, "what has differed once stays so");
+}
+
+#[test]
 fn an_entry_that_does_not_follow_from_its_account_is_found() {
     let created = record(1, EntryKind::Created, 0, 500, (0, 0), 1);
     for wrong in [

@@ -109,7 +109,9 @@ impl Billing {
     pub async fn document(&self, number: &str) -> Result<StoredDocument, BillingError> {
         let sql = format!("{SELECT} WHERE issued.number = $1");
         let row = sqlx::query(AssertSqlSafe(sql)).bind(number.to_owned()).fetch_optional(self.store().pool()).await?;
-        row.as_ref().map_or(Err(BillingError::NotFound("document")), stored)
+        let mut found = row.as_ref().map_or(Err(BillingError::NotFound("document")), stored)?;
+        self.load_logo(&mut found.document.issuer).await?;
+        Ok(found)
     }
 }
 

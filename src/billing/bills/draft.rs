@@ -3,6 +3,13 @@
 //! Two things must agree, or the draft is held back with the difference named: the items with what the ledger closed, and what moved
 //! the balance since the bill before with the balance that the ledger closed at.
 
+mod lines;
+
+pub use lines::{CATEGORIES, add_quantities, category_name};
+use lines::{merge, place};
+use rust_decimal::Decimal;
+
+use crate::billing::aggregate;
 use crate::billing::document::{Adjustment, Cause, Document, DocumentKind, Issuer, Item, Party, Wallet};
 use crate::domain::account::{Category, Millis, Mode};
 use crate::domain::entry::EntryKind;
@@ -30,6 +37,8 @@ pub struct Total {
     pub amount: i64,
     /// How many they are.
     pub count: i64,
+    /// What each costs for a unit, if that is the same, in units of the account; None: it is not.
+    pub unit_price: Option<Decimal>,
     /// When the first was accepted.
     pub first_at: Millis,
     /// When the last was accepted.
@@ -182,8 +191,9 @@ impl CutBill {
         let kind = if self.mode == Mode::Postpaid { DocumentKind::Invoice } else { DocumentKind::Statement };
         let mut document = self.denomination.blank(kind, self.cause, &self.account, self.bill, [first.min(self.cut_at), self.cut_at]);
         document.items = self.lines(EntryKind::ChargedUnbilled, EntryKind::RefundedUnbilled);
+        let decimals = self.denomination.decimals;
         let not_itemized = self.totals.iter().filter(|total| total.kind == EntryKind::NotItemizedUnbilled && total.amount != 0);
-        document.items.extend(not_itemized.map(|total| Item { description: "not itemized".to_owned(), ..total.line() }));
+        document.items.extend(not_itemized.map(|total| Item { description: "not itemized".to_owned(), ..total.line(decimals) }));
         document.deducted = self.lines(EntryKind::ChargedBalance, EntryKind::RefundedBalance);
         document.adjustments.clone_from(&self.adjustments);
         let wallet = self.wallet();
@@ -209,7 +219,8 @@ impl CutBill {
 
     /// The charges of a kind by item, and behind each what was refunded of it.
     fn lines(&self, charged: EntryKind, refunded: EntryKind) -> Vec<Item> {
-        let charges = self.totals.iter().filter(|total| total.kind == charged).map(Total::line);
+        let decimals = self.denomination.decimals;
+        let charges = self.totals.iter().filter(|total| total.kind == charged).map(|total| total.line(decimals));
         let mut lines: Vec<Item> = charges.collect();
         let is_of_charge = |refund: &&Refund| refund.kind == refunded && refund.charge.is_none_or(|kind| kind == charged);
         for refund in self.refunds.iter().filter(is_of_charge) {
@@ -276,96 +287,6 @@ fn added(amounts: impl Iterator<Item = i64>) -> i64 {
     amounts.fold(0, i64::saturating_add)
 }
 
-impl Total {
-    fn line(&self) -> Item {
-        let Subject { category, item, unit, quantity, description } = self.subject.clone();
-        Item {
-            category: category_name(category).to_owned(),
-            item,
-            description,
-            quantity,
-            unit,
-            count: self.count,
-            amount: self.amount,
-            first_use: self.first_at,
-            last_use: self.last_at,
-        }
-    }
-}
-
-impl Refund {
-    /// On a credit note: what is given back is above zero.
-    fn line_of_note(&self) -> Item {
-        let (subject, amount, time) = (self.subject.clone(), self.amount, self.time);
-        Total { kind: self.kind, subject, amount, count: 1, first_at: time, last_at: time }.line()
-    }
-
-    fn line(&self) -> Item {
-        let Subject { category, item, unit, quantity, description } = self.subject.clone();
-        let quantity = if quantity.is_empty() || quantity == "0" { quantity } else { format!("-{quantity}") };
-        Item {
-            category: category_name(category).to_owned(),
-            item,
-            description,
-            quantity,
-            unit,
-            count: 1,
-            amount: -self.amount,
-            first_use: self.time,
-            last_use: self.time,
-        }
-    }
-}
-
-/// Adds a refund to the line of the refunds of its item.
-fn merge(lines: &mut Vec<Item>, refund: Item) {
-    let is_same = |line: &&mut Item| line.amount < 0 && place(line) == place(&refund);
-    match lines.iter_mut().find(is_same) {
-        Some(line) => {
-            if !refund.description.is_empty() {
-                line.description = refund.description;
-            }
-            line.count += refund.count;
-            line.amount += refund.amount;
-            line.first_use = line.first_use.min(refund.first_use);
-            line.last_use = line.last_use.max(refund.last_use);
-            line.quantity = add_quantities(&line.quantity, &refund.quantity);
-        }
-        None => lines.push(refund),
-    }
-}
-
-/// The sum of two decimals; empty counts as nothing. What is no decimal, or too large to add, is not said.
-#[must_use]
-pub fn add_quantities(left: &str, right: &str) -> String {
-    if left.is_empty() || right.is_empty() {
-        return if left.is_empty() { right.to_owned() } else { left.to_owned() };
-    }
-    let parse = |text: &str| rust_decimal::Decimal::from_str_exact(text).ok();
-    let sum = parse(left).zip(parse(right)).and_then(|(left, right)| left.checked_add(right));
-    sum.map(|sum| sum.normalize().to_string()).unwrap_or_default()
-}
-
-/// Where a line stands on the page: by category, item and unit, refunds behind charges.
-fn place(item: &Item) -> (usize, &str, &str, bool) {
-    let category = CATEGORIES.iter().position(|name| *name == item.category).unwrap_or(CATEGORIES.len());
-    (category, &item.item, &item.unit, item.amount < 0)
-}
-
-/// The names of the categories, in the order of their numbers.
-pub const CATEGORIES: [&str; 4] = ["usage", "subscription", "hardware", "service"];
-
-/// The name of a category on a document; what was not said is usage.
-#[must_use]
-pub fn category_name(category: Option<Category>) -> &'static str {
-    match category {
-        None | Some(Category::Usage) => "usage",
-        Some(Category::Subscription) => "subscription",
-        Some(Category::Hardware) => "hardware",
-        Some(Category::Service) => "service",
-    }
-}
-
 /// A charge that is a bill of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SingleCharge {
@@ -396,8 +317,10 @@ impl SingleCharge {
         let Self { denomination, account, bill, time, amount, .. } = self;
         let mut document = denomination.blank(DocumentKind::Invoice, Cause::SingleCharge, account, *bill, [*time, *time]);
         let subject = self.subject.clone();
-        let total = Total { kind: EntryKind::ChargedOwnBill, subject, amount: *amount, count: 1, first_at: *time, last_at: *time };
-        document.items = vec![total.line()];
+        let unit_price = aggregate::unit_price(*amount, self.subject.quantity.parse().ok());
+        let kind = EntryKind::ChargedOwnBill;
+        let total = Total { kind, subject, amount: *amount, count: 1, unit_price, first_at: *time, last_at: *time };
+        document.items = vec![total.line(denomination.decimals)];
         // A debt of before stays for the monthly bill: a single charge is billed for itself.
         // Credits pay in whole minor units.
         let unallocated = (self.balance + self.open).max(0);

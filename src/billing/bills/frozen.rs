@@ -1,5 +1,7 @@
 //! What a document gets in words when it is issued, and keeps: the parties, the tax, the time zone.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::billing::BillingError;
@@ -31,6 +33,9 @@ pub(in crate::billing) struct Frozen {
     pub period_from: Option<Millis>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open_invoices: Vec<OpenInvoice>,
+    /// What the issuer's list of items calls them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub names: BTreeMap<String, String>,
     pub time_zone: String,
     /// The number of the invoice that a credit note refers to.
     pub refers_to: String,
@@ -60,6 +65,9 @@ impl Frozen {
             }
         }
         document.period_from = self.period_from.unwrap_or(document.period_from);
+        for item in document.items.iter_mut().chain(&mut document.deducted) {
+            item.name = self.names.get(&item.item).cloned().unwrap_or_default();
+        }
         document.open_invoices = self.open_invoices;
         document.exemption = self.exemption;
         document.issuer = self.issuer;

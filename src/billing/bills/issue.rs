@@ -4,7 +4,7 @@
 //! numbers and documents are committed together, or not at all. So there is no gap and no number twice, whoever is killed when.
 //! Everything is frozen here that is not the ledger's: issuer, customer, tax, dates. Rows of `issued` never change.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
@@ -13,6 +13,7 @@ use super::customers;
 use super::frozen::Frozen;
 use super::taxes::{Taxes, Terms};
 use crate::billing::document::{Document, DocumentKind, OpenInvoice, Party, TaxLine};
+use crate::billing::items::{self, ItemNames};
 use crate::billing::series::digest::{Covered, SealedCustomer};
 use crate::billing::series::{Series, earlier};
 use crate::billing::settings::BillingSettings;
@@ -84,6 +85,7 @@ async fn issue_batch(store: &Store, settings: &BillingSettings, kind: DocumentKi
         DocumentKind::CreditNote => corrected(connection, store, &drafts).await?,
         DocumentKind::Invoice | DocumentKind::Statement => terms.of_documents(connection, store, &drafts).await?,
     };
+    let names = items::names(connection, store, issuer::MAIN, &codes(&drafts)).await?;
     let mut open_invoices = if kind == DocumentKind::Statement { open(connection, store, &drafts).await? } else { HashMap::new() };
     let mut rows = Vec::with_capacity(drafts.len());
     let mut waiting = 0;
@@ -91,7 +93,7 @@ async fn issue_batch(store: &Store, settings: &BillingSettings, kind: DocumentKi
         match taxes {
             Ok(taxes) => {
                 let open_invoices = open_invoices.remove(draft.document.account.as_str()).unwrap_or_default();
-                let frozen = frozen(draft, &terms, taxes, open_invoices)?;
+                let frozen = frozen(draft, &terms, taxes, open_invoices, &names)?;
                 rows.push(issued_row(draft, settings, &frozen, &mut series, now)?);
             }
             Err(waits_for) => {
@@ -270,8 +272,20 @@ async fn open(connection: &mut AnyConnection, store: &Store, drafts: &[Ready]) -
     Ok(open)
 }
 
-fn frozen(draft: &Ready, terms: &Terms<'_>, taxes: Taxes, open_invoices: Vec<OpenInvoice>) -> Result<Frozen, BillingError> {
+/// The items of these documents.
+fn codes(drafts: &[Ready]) -> BTreeSet<&str> {
+    drafts.iter().flat_map(|draft| draft.document.all_items()).map(|item| item.item.as_str()).filter(|item| !item.is_empty()).collect()
+}
+
+fn frozen(
+    draft: &Ready,
+    terms: &Terms<'_>,
+    taxes: Taxes,
+    open_invoices: Vec<OpenInvoice>,
+    names: &ItemNames,
+) -> Result<Frozen, BillingError> {
     Ok(Frozen {
+        names: names.of(&draft.customer.language, draft.document.all_items().map(|item| item.item.as_str())),
         issuer_id: issuer::MAIN.to_owned(),
         issuer: terms.issuer.clone(),
         customer: None,

@@ -2,10 +2,23 @@
 
 use super::compose::clean;
 use super::dates::Dates;
-use super::figure::{Denomination, grouped};
+use super::figure::{Denomination, digits_behind_point, grouped};
 use super::sheet::{Group, Line, Part, Sum, Table, Weight};
 use super::texts::Texts;
 use crate::billing::document::{Adjustment, Document, DocumentKind, Item, OpenInvoice, TaxLine, Wallet};
+
+/// How a line describes what no entry is known of.
+const NOT_ITEMIZED: &str = "not itemized";
+
+/// A price with as many digits behind the point as its column has.
+fn with_digits(price: &str, digits: usize) -> String {
+    if price.is_empty() {
+        return String::new();
+    }
+    let missing = digits.saturating_sub(digits_behind_point(price));
+    let point = if missing > 0 && !price.contains('.') { "." } else { "" };
+    grouped(&format!("{price}{point}{}", "0".repeat(missing)))
+}
 
 /// Sets items and sums of one document.
 pub(super) struct Charges<'a> {
@@ -210,12 +223,20 @@ impl Charges<'_> {
             }
         }
         let is_single = categories.len() == 1;
+        let price_digits = items.iter().map(|item| digits_behind_point(&item.unit_price)).max().unwrap_or(0);
+        let price_digits = price_digits.max(usize::from(self.money.decimals.min(self.money.minor_digits)));
         let groups: Vec<Group> = categories
             .into_iter()
             .map(|(category, items)| {
                 let heading = self.category(category);
                 let sum = items.iter().fold(0_i64, |sum, item| sum.saturating_add(shown(item.amount)));
-                let lines = items.into_iter().map(|item| self.line(item, &heading, column, shown(item.amount), with_year)).collect();
+                let lines = items
+                    .into_iter()
+                    .map(|item| Line {
+                        unit_price: with_digits(&item.unit_price, price_digits),
+                        ..self.line(item, &heading, column, shown(item.amount), with_year)
+                    })
+                    .collect();
                 if is_single {
                     return Group { heading: String::new(), lines, subtotal: None };
                 }
@@ -229,11 +250,23 @@ impl Charges<'_> {
             .collect();
         let has_counts = items.iter().any(|item| item.count > 1);
         let has_quantities = items.iter().any(|item| !item.quantity.is_empty() || !item.unit.is_empty());
-        (!groups.is_empty()).then_some(Table { has_counts, has_quantities, groups })
+        // Of single charges without a quantity, the price is the amount.
+        let has_unit_prices = items.iter().any(|item| !item.unit_price.is_empty() && (item.count > 1 || !item.quantity.is_empty()));
+        (!groups.is_empty()).then_some(Table { has_counts, has_quantities, has_unit_prices, groups })
     }
 
     fn line(&self, item: &Item, category: &str, column: usize, amount: i64, with_year: bool) -> Line {
         let (mut name, mut description) = (clean(&item.item), clean(&item.description));
+        if name.is_empty() && description == NOT_ITEMIZED {
+            description = self.texts.text("not-itemized");
+        }
+        if !item.name.is_empty() {
+            name = clean(&item.name);
+            // What is said of one charge is not said of many.
+            if item.count > 1 {
+                description.clear();
+            }
+        }
         if name.is_empty() {
             name = std::mem::take(&mut description);
         }
@@ -253,6 +286,7 @@ impl Charges<'_> {
             count: grouped(&item.count.to_string()),
             quantity: grouped(&clean(&item.quantity)),
             unit: clean(&item.unit),
+            unit_price: String::new(),
             amount: self.money.line(amount, column),
         }
     }

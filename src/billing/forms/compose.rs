@@ -38,6 +38,7 @@ impl Sheet {
             number: clean(&document.number),
             subtitle: subtitle(document, &texts),
             issuer: issuer(&document.issuer, &texts),
+            logo: document.issuer.logo.clone().filter(|logo| !logo.content.is_empty()),
             customer,
             facts: facts(document, &dates, &texts),
             summary: summary(document, &money, &dates, &texts),
@@ -58,6 +59,7 @@ impl Vocabulary {
             charges: texts.text("charges"),
             quantity: texts.text("quantity"),
             unit: texts.text("unit"),
+            unit_price: texts.text("unit-price"),
             what: texts.text("what"),
             page: texts.with("page", &[("page", Self::PAGE), ("pages", Self::PAGES)]),
         }
@@ -69,7 +71,7 @@ fn localize(part: &mut Part, texts: &Texts) {
     let groups = part.table.iter_mut().flat_map(|table| &mut table.groups);
     for group in groups {
         for line in &mut group.lines {
-            for figure in [&mut line.count, &mut line.quantity, &mut line.amount.text] {
+            for figure in [&mut line.count, &mut line.quantity, &mut line.unit_price, &mut line.amount.text] {
                 *figure = texts.number(figure);
             }
         }

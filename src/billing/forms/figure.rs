@@ -66,7 +66,7 @@ impl Denomination {
 }
 
 /// How many digits stand behind the point.
-fn digits_behind_point(plain: &str) -> usize {
+pub(super) fn digits_behind_point(plain: &str) -> usize {
     plain.split_once('.').map_or(0, |(_, fraction)| fraction.len())
 }
 

@@ -93,6 +93,17 @@ struct IssuerForm<'a> {
     website: Option<&'a str>,
     payment: &'a [String],
     footer: &'a [String],
+    /// null: there is none.
+    logo: Option<LogoForm<'a>>,
+}
+
+#[derive(Serialize)]
+struct LogoForm<'a> {
+    media_type: &'a str,
+    width: u32,
+    height: u32,
+    /// BLAKE3, hexadecimal.
+    digest: &'a str,
 }
 
 #[derive(Serialize)]
@@ -127,10 +138,14 @@ struct PartyForm<'a> {
 struct ItemForm<'a> {
     category: &'a str,
     item: Option<&'a str>,
+    /// What the issuer's list of items calls it.
+    name: Option<&'a str>,
     description: Option<&'a str>,
     quantity: Option<&'a str>,
     unit: Option<&'a str>,
     count: i64,
+    /// null: there is no one price.
+    unit_price: Option<&'a str>,
     amount: String,
     first_use: String,
     last_use: String,
@@ -223,6 +238,12 @@ fn issuer_form(issuer: &Issuer) -> IssuerForm<'_> {
         website: said(&issuer.website),
         payment: &issuer.payment,
         footer: &issuer.footer,
+        logo: issuer.logo.as_ref().map(|logo| LogoForm {
+            media_type: &logo.media_type,
+            width: logo.width,
+            height: logo.height,
+            digest: &logo.digest,
+        }),
     }
 }
 
@@ -251,10 +272,12 @@ fn item_form<'a>(item: &'a Item, money: &Denomination) -> ItemForm<'a> {
     ItemForm {
         category: &item.category,
         item: said(&item.item),
+        name: said(&item.name),
         description: said(&item.description),
         quantity: said(&item.quantity),
         unit: said(&item.unit),
         count: item.count,
+        unit_price: said(&item.unit_price),
         amount: money.plain(item.amount),
         first_use: instant(item.first_use),
         last_use: instant(item.last_use),

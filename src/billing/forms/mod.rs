@@ -23,7 +23,7 @@ pub use self::figure::Denomination;
 pub use self::fonts::Fonts;
 pub use self::texts::LANGUAGES;
 
-use super::document::Document;
+use super::document::{Document, Logo};
 
 /// Why a document could not be brought into a form.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +61,22 @@ pub fn json(document: &Document) -> Result<String, FormError> {
 /// If the document's time zone is not known.
 pub fn html(document: &Document) -> Result<String, FormError> {
     html::write(&sheet::Sheet::of(document)?)
+}
+
+/// How many pixels a picture has: width and height.
+///
+/// # Errors
+/// If it is none.
+pub fn picture_size(logo: &Logo) -> Result<(u32, u32), String> {
+    pdf::picture::read(logo).map(|image| image.size())
+}
+
+/// Prints a picture into nothing: what can be wrong with it is found by that.
+///
+/// # Errors
+/// If it cannot be printed.
+pub fn try_picture(logo: &Logo) -> Result<(), String> {
+    pdf::picture::try_out(logo)
 }
 
 /// The letters of a document that no font has: its PDF prints their codes.

@@ -3,6 +3,7 @@
 //! The page and the PDF are two ways to set a [`Sheet`]. Neither adds up, rounds, or decides what is shown.
 
 pub use super::figure::Figure;
+use crate::billing::document::Logo;
 
 /// A document, ready to be set. All texts are single lines without control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Sheet {
     pub subtitle: String,
     /// Who issues it.
     pub issuer: PartyBlock,
+    /// The issuer's picture.
+    pub logo: Option<Logo>,
     /// Whom it is for.
     pub customer: PartyBlock,
     /// Number, dates and what else there is to look up.
@@ -50,6 +53,8 @@ pub struct Vocabulary {
     pub quantity: String,
     /// "Unit".
     pub unit: String,
+    /// "Unit price".
+    pub unit_price: String,
     /// "What".
     pub what: String,
     /// The page's number, with [`Vocabulary::PAGE`] and [`Vocabulary::PAGES`] for the figures.
@@ -118,6 +123,8 @@ pub struct Table {
     pub has_counts: bool,
     /// Whether any line says how much it is of.
     pub has_quantities: bool,
+    /// Whether any line says what a unit costs.
+    pub has_unit_prices: bool,
     /// The groups: one for each category.
     pub groups: Vec<Group>,
 }
@@ -148,6 +155,8 @@ pub struct Line {
     pub quantity: String,
     /// Of what; may be empty.
     pub unit: String,
+    /// What a unit costs; may be empty.
+    pub unit_price: String,
     /// What it costs.
     pub amount: Figure,
 }
@@ -178,7 +187,7 @@ impl Table {
     /// How many columns it has before the amount.
     #[must_use]
     pub fn columns_before_amount(&self) -> usize {
-        2 + usize::from(self.has_counts) + 2 * usize::from(self.has_quantities)
+        2 + usize::from(self.has_counts) + 2 * usize::from(self.has_quantities) + usize::from(self.has_unit_prices)
     }
 }
 

@@ -133,18 +133,19 @@ fn last_day(invoice: &Invoice) -> String {
 }
 
 fn items_table(items: &[InvoiceItem], currency: &str) -> comfy_table::Table {
-    let header = ["category", "item", "description", "first", "last", "charges", "quantity", "unit", currency];
+    let header = ["category", "item", "description", "first", "last", "charges", "quantity", "unit", "unit price", currency];
     let mut table = table_of(&header, 5..header.len());
     for item in items {
         table.add_row(vec![
             category_name(item.category()).into(),
-            item.item.clone().into(),
+            if item.name.is_empty() { item.item.clone() } else { format!("{} ({})", item.name, item.item) }.into(),
             item.description.clone().into(),
             day_text(item.first_use).into(),
             day_text(item.last_use).into(),
             item.count.to_string().into(),
             item.quantity.clone().into(),
             item.unit.clone().into(),
+            table::amount(&item.unit_price),
             table::amount(&item.amount),
         ]);
     }
@@ -218,10 +219,12 @@ fn item_json(item: &InvoiceItem) -> Value {
     json!({
         "category": category_name(item.category()),
         "item": item.item,
+        "name": item.name,
         "description": item.description,
         "quantity": item.quantity,
         "unit": item.unit,
         "count": item.count,
+        "unit_price": item.unit_price,
         "amount": item.amount,
         "first_use": instant_json(item.first_use),
         "last_use": instant_json(item.last_use),

@@ -6,6 +6,7 @@
 pub mod batch;
 pub mod export;
 pub mod file;
+pub mod items;
 pub mod payment;
 pub mod read;
 pub mod render;
@@ -270,5 +271,20 @@ impl BillingService for Bills {
                 Ok(v1::GetAggregationResponse { partitions, held_series: held_series.collect() })
             })
             .await
+    }
+
+    async fn set_item(&self, request: Request<v1::SetItemRequest>) -> Result<Response<v1::SetItemResponse>, Status> {
+        let front = &self.front;
+        front.bounded(request, async |request| items::set(front, request).await).await
+    }
+
+    async fn delete_item(&self, request: Request<v1::DeleteItemRequest>) -> Result<Response<v1::DeleteItemResponse>, Status> {
+        let front = &self.front;
+        front.bounded(request, async |request| items::delete(front, request).await).await
+    }
+
+    async fn list_items(&self, request: Request<v1::ListItemsRequest>) -> Result<Response<v1::ListItemsResponse>, Status> {
+        let front = &self.front;
+        front.bounded(request, async |request| items::list(front, request).await).await
     }
 }

@@ -99,7 +99,7 @@ pub fn customer(reader: &mut Reader, party: Option<v1::Party>) -> Party {
 }
 
 /// A language that documents can be written in; may be absent.
-fn language(reader: &mut Reader, code: String) -> String {
+pub(super) fn language(reader: &mut Reader, code: String) -> String {
     if !code.is_empty() && !LANGUAGES.contains(&code.as_str()) {
         reader.refuse("language", format!("must be empty, or one of {}", LANGUAGES.join(", ")));
     }

@@ -139,6 +139,8 @@ fn item(item: &Item, decimals: u8, minor_digits: u8) -> v1::InvoiceItem {
         amount: format_units(item.amount, decimals, minor_digits),
         first_use: Some(instant(item.first_use)),
         last_use: Some(instant(item.last_use)),
+        name: item.name.clone(),
+        unit_price: item.unit_price.clone(),
     }
 }
 

@@ -4,7 +4,7 @@ use jiff::civil::Date;
 use tonic::Status;
 
 use super::named;
-use crate::billing::document::{Exemption, Issuer, Relief};
+use crate::billing::document::{Exemption, Issuer, Logo, Relief};
 use crate::billing::issuer::{Applied, CategoryRate, Change, Dated, MAIN};
 use crate::billing::tax::TaxRate;
 use crate::domain::account::Category;
@@ -98,19 +98,19 @@ pub async fn set_treatment(front: &Front, request: v1::SetTaxTreatmentRequest) -
     Ok(v1::SetTaxTreatmentResponse { replayed: is_replayed(applied)? })
 }
 
-fn is_replayed(applied: Result<Applied, crate::billing::BillingError>) -> Result<bool, Status> {
+pub(super) fn is_replayed(applied: Result<Applied, crate::billing::BillingError>) -> Result<bool, Status> {
     applied.map(|applied| applied == Applied::Before).map_err(|error| status::no_bills(&error, ""))
 }
 
 /// Which issuer: there is one.
-fn issuer_id(reader: &mut Reader, id: String) -> &'static str {
+pub(super) fn issuer_id(reader: &mut Reader, id: String) -> &'static str {
     if !id.is_empty() && id != MAIN {
         reader.refuse("issuer_id", format!("must be empty or \"{MAIN}\": there is one issuer"));
     }
     MAIN
 }
 
-fn change(reader: &mut Reader, request_id: String, valid_from: Option<Date>, operator: Option<v1::Operator>) -> Change {
+pub(super) fn change(reader: &mut Reader, request_id: String, valid_from: Option<Date>, operator: Option<v1::Operator>) -> Change {
     let mut note = Note::default();
     reader.operator(operator, true, &mut note);
     let request_id = reader.request_id("request_id", request_id);
@@ -150,8 +150,14 @@ fn read_issuer(reader: &mut Reader, issuer: Option<v1::Issuer>) -> Issuer {
             website: reader.text("website", issuer.website, 0..=200),
             payment: lines(reader, "payment_lines", issuer.payment_lines, 8),
             footer: lines(reader, "footer_lines", issuer.footer_lines, 8),
+            logo: issuer.logo.and_then(|logo| read_logo(reader, logo.content)),
         }
     })
+}
+
+/// A picture, which is tried out.
+fn read_logo(reader: &mut Reader, content: Vec<u8>) -> Option<Logo> {
+    Logo::read(content).map_err(|error| reader.refuse("logo", error.to_string())).ok()
 }
 
 fn lines(reader: &mut Reader, field: &'static str, lines: Vec<String>, most: usize) -> Vec<String> {
@@ -202,6 +208,13 @@ pub fn issuer(issuer: Issuer) -> v1::Issuer {
         website: issuer.website,
         payment_lines: issuer.payment,
         footer_lines: issuer.footer,
+        logo: issuer.logo.map(|logo| v1::Logo {
+            content: Vec::new(),
+            media_type: logo.media_type,
+            width: i32::try_from(logo.width).unwrap_or(i32::MAX),
+            height: i32::try_from(logo.height).unwrap_or(i32::MAX),
+            digest: logo.digest,
+        }),
     }
 }
 

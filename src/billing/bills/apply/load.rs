@@ -101,8 +101,15 @@ pub(super) async fn load(connection: &mut AnyConnection, dialect: Dialect, wante
             quantity: total.quantity.map(|quantity| quantity.normalize().to_string()).unwrap_or_default(),
             description: total.description,
         };
-        let total =
-            Total { kind: key.kind, subject, amount: total.amount, count: total.count, first_at: total.first_at, last_at: total.last_at };
+        let total = Total {
+            kind: key.kind,
+            subject,
+            amount: total.amount,
+            count: total.count,
+            unit_price: total.unit_price,
+            first_at: total.first_at,
+            last_at: total.last_at,
+        };
         desk.totals.entry((key.account, key.bill)).or_default().push(total);
     }
     load_refunds(connection, dialect, wanted, &mut desk).await?;

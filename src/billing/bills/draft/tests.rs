@@ -34,7 +34,7 @@ fn subject(category: Category, item: &str, quantity: &str) -> Subject {
 }
 
 fn total(kind: EntryKind, item: &str, amount: i64) -> Total {
-    Total { kind, subject: subject(Category::Usage, item, "2"), amount, count: 2, first_at: 10, last_at: 20 }
+    Total { kind, subject: subject(Category::Usage, item, "2"), amount, count: 2, unit_price: None, first_at: 10, last_at: 20 }
 }
 
 fn refund(kind: EntryKind, charge: EntryKind, item: &str, amount: i64) -> Refund {

@@ -18,6 +18,8 @@ pub(super) enum Ink {
 pub(super) enum Mark {
     /// A line of text.
     Words { x: f32, baseline: f32, size: f32, ink: Ink, words: Words },
+    /// The issuer's picture.
+    Picture { x: f32, y: f32, width: f32, height: f32 },
     /// A filled rectangle.
     Area { x: f32, y: f32, width: f32, height: f32, ink: Ink },
 }
@@ -26,7 +28,7 @@ impl Mark {
     fn move_down(&mut self, by: f32) {
         match self {
             Self::Words { baseline, .. } => *baseline += by,
-            Self::Area { y, .. } => *y += by,
+            Self::Area { y, .. } | Self::Picture { y, .. } => *y += by,
         }
     }
 }

@@ -3,7 +3,8 @@
 use super::super::sheet::{PartyBlock, Sheet, Summary, Vocabulary};
 use super::flow::{Flow, Ink, Mark};
 use super::letters::{Face, Letters};
-use super::table;
+use super::{picture, table};
+use crate::billing::document::Logo;
 
 /// A4, in points.
 pub(super) const PAGE_WIDTH: f32 = 595.28;
@@ -48,7 +49,7 @@ pub(super) struct Setter<'a> {
 /// The pages of a sheet.
 pub(super) fn set(sheet: &Sheet, letters: &Letters<'_>) -> Vec<Vec<Mark>> {
     let mut setter = Setter { letters, words: &sheet.words, flow: Flow::new(TOP, BOTTOM) };
-    setter.letterhead(&sheet.issuer);
+    setter.letterhead(&sheet.issuer, sheet.logo.as_ref());
     setter.parties(sheet);
     setter.title(sheet);
     setter.summary(&sheet.summary);
@@ -91,12 +92,23 @@ impl Setter<'_> {
         }
     }
 
-    fn letterhead(&mut self, issuer: &PartyBlock) {
+    /// The issuer's picture, or else its name, on the left; all else on the right.
+    fn letterhead(&mut self, issuer: &PartyBlock, logo: Option<&Logo>) {
         let (top, middle) = (48.0, 330.0);
         self.flow.go_to(top);
-        self.paragraph(&issuer.name, Style::new(Face::Bold, 14.0, Ink::Accent), LEFT, middle - 20.0);
+        match logo {
+            Some(logo) => {
+                let (width, height) = picture::size_on_paper(logo);
+                self.flow.put(Mark::Picture { x: LEFT, y: top, width, height });
+                self.flow.skip(height);
+            }
+            None => self.paragraph(&issuer.name, Style::new(Face::Bold, 14.0, Ink::Accent), LEFT, middle - 20.0),
+        }
         let name_end = self.flow.y();
         self.flow.go_to(top);
+        if logo.is_some() {
+            self.paragraph_to_the_right(&issuer.name, Style { face: Face::Bold, ink: Ink::Black, ..SMALL }, middle, RIGHT);
+        }
         for line in &issuer.address {
             self.paragraph_to_the_right(line, Style { ink: Ink::Black, ..SMALL }, middle, RIGHT);
         }

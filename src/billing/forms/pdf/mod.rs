@@ -5,6 +5,7 @@
 mod flow;
 mod layout;
 mod letters;
+pub(super) mod picture;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use krilla::SerializeSettings;
 use krilla::color::rgb;
 use krilla::configure::{Archival, ConfigurationBuilder};
 use krilla::geom::{PathBuilder, Point, Rect};
+use krilla::image::Image;
 use krilla::metadata::{DateTime, Metadata};
 use krilla::page::PageSettings;
 use krilla::paint::Fill;
@@ -34,21 +36,27 @@ pub(super) fn write(sheet: &Sheet, document: &Document) -> Result<Vec<u8>, FormE
     report_missing(&fonts.missing_letters(sheet), document);
     let letters = Letters::of(fonts, Region::of_document(document));
     let pages = layout::set(sheet, &letters);
-    let archival = ConfigurationBuilder::new().with_archival_validator(Archival::A2_B).finish();
-    let archival = archival.map_err(|error| FormError::Pdf(format!("{error:?}")))?;
-    let mut pdf = krilla::Document::new_with(SerializeSettings { configuration: archival, ..SerializeSettings::default() });
+    let picture = sheet.logo.as_ref().map(picture::read).transpose().map_err(FormError::Pdf)?;
+    let mut pdf = krilla::Document::new_with(archival()?);
     for marks in &pages {
         let size = PageSettings::from_wh(layout::PAGE_WIDTH, layout::PAGE_HEIGHT);
         let mut page = pdf.start_page_with(size.ok_or_else(|| FormError::Pdf("the page has no size".to_owned()))?);
         let mut surface = page.surface();
         for mark in marks {
-            draw(&mut surface, mark);
+            draw(&mut surface, mark, picture.as_ref());
         }
         surface.finish();
         page.finish();
     }
     pdf.set_metadata(metadata(sheet, document));
     pdf.finish().map_err(|error| FormError::Pdf(format!("{error:?}")))
+}
+
+/// PDFs for archives.
+fn archival() -> Result<SerializeSettings, FormError> {
+    let archival = ConfigurationBuilder::new().with_archival_validator(Archival::A2_B).finish();
+    let configuration = archival.map_err(|error| FormError::Pdf(format!("{error:?}")))?;
+    Ok(SerializeSettings { configuration, ..SerializeSettings::default() })
 }
 
 /// Says which letters are printed as their codes.
@@ -78,7 +86,7 @@ fn metadata(sheet: &Sheet, document: &Document) -> Metadata {
     if sheet.issuer.name.is_empty() { metadata } else { metadata.authors(vec![sheet.issuer.name.clone()]) }
 }
 
-fn draw(surface: &mut Surface<'_>, mark: &Mark) {
+fn draw(surface: &mut Surface<'_>, mark: &Mark, picture: Option<&Image>) {
     match mark {
         Mark::Words { x, baseline, size, ink, words } => {
             surface.set_fill(Some(fill(*ink)));
@@ -87,6 +95,11 @@ fn draw(surface: &mut Surface<'_>, mark: &Mark) {
                 let start = Point::from_xy(x, *baseline);
                 surface.draw_glyphs(start, &run.glyphs, run.font.clone(), words.text(), *size, false);
                 x += run.glyphs.iter().map(|glyph| glyph.x_advance).sum::<f32>() * size;
+            }
+        }
+        Mark::Picture { x, y, width, height } => {
+            if let Some(picture) = picture {
+                picture::draw(surface, picture.clone(), *x, *y, *width, *height);
             }
         }
         Mark::Area { x, y, width, height, ink } => {

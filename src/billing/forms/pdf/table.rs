@@ -18,6 +18,7 @@ struct Columns {
     count: Option<(f32, f32)>,
     quantity: Option<(f32, f32)>,
     unit: Option<(f32, f32)>,
+    unit_price: Option<(f32, f32)>,
     amount: Amounts,
 }
 
@@ -51,6 +52,7 @@ pub(super) fn set(setter: &mut Setter<'_>, part: &Part) {
     headings.extend(columns.count.map(|edges| (words.charges.as_str(), edges, Side::Right)));
     headings.extend(columns.quantity.map(|edges| (words.quantity.as_str(), edges, Side::Right)));
     headings.extend(columns.unit.map(|edges| (words.unit.as_str(), edges, Side::Left)));
+    headings.extend(columns.unit_price.map(|edges| (words.unit_price.as_str(), edges, Side::Right)));
     setter.begin_table(&headings, part, &columns.amount);
     for group in &table.groups {
         if !group.heading.is_empty() {
@@ -89,12 +91,13 @@ impl Columns {
             right -= width + gap;
             edges
         };
+        let unit_price = table.has_unit_prices.then(|| column(widest(&words.unit_price, 84.0, |line| &line.unit_price), GAP));
         let unit = table.has_quantities.then(|| column(widest(&words.unit, 60.0, |line| &line.unit), 4.0));
         let quantity = table.has_quantities.then(|| column(widest(&words.quantity, 84.0, |line| &line.quantity), GAP));
         let count = table.has_counts.then(|| column(widest(&words.charges, 56.0, |line| &line.count), GAP));
         let used = column(widest(&words.used, 92.0, |line| &line.used), GAP);
         let item = (LEFT, right.max(LEFT + 60.0));
-        Self { item, used, count, quantity, unit, amount }
+        Self { item, used, count, quantity, unit, unit_price, amount }
     }
 }
 
@@ -167,6 +170,7 @@ impl Setter<'_> {
         cells.extend(columns.count.map(|edges| (edges, Side::Right, wrap(&line.count, CELL, edges))));
         cells.extend(columns.quantity.map(|edges| (edges, Side::Right, wrap(&line.quantity, CELL, edges))));
         cells.extend(columns.unit.map(|edges| (edges, Side::Left, wrap(&line.unit, CELL, edges))));
+        cells.extend(columns.unit_price.map(|edges| (edges, Side::Right, wrap(&line.unit_price, CELL, edges))));
 
         let beside = cells.iter().map(|(_, _, lines)| lines.len()).max().unwrap_or(1) as f32 * CELL.leading();
         let height = (name.len() as f32 * CELL.leading() + description.len() as f32 * QUIET.leading()).max(beside);

@@ -12,7 +12,7 @@ fn pages(document: &Document) -> Vec<Vec<Place>> {
     let letters = Letters::of(Fonts::installed().unwrap(), Region::Mainland);
     let place = |mark: &Mark| match mark {
         Mark::Words { x, baseline, size, words, .. } => Some((*x, *baseline, words.width(*size), words.text().to_owned())),
-        Mark::Area { .. } => None,
+        Mark::Area { .. } | Mark::Picture { .. } => None,
     };
     layout::set(&Sheet::of(document).unwrap(), &letters).iter().map(|page| page.iter().filter_map(place).collect()).collect()
 }

@@ -52,6 +52,7 @@ used = Zeitraum
 charges = Anzahl
 quantity = Menge
 unit = Einheit
+unit-price = Einzelpreis
 what = Vorgang
 amount-in = Betrag ({ $currency })
 refund-of = Erstattung: { $name }

@@ -52,6 +52,7 @@ used = Used
 charges = Charges
 quantity = Quantity
 unit = Unit
+unit-price = Unit price
 what = What
 amount-in = Amount ({ $currency })
 refund-of = Refund: { $name }
