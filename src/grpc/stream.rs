@@ -24,6 +24,7 @@ use super::wire::{Position, Subject, charging as read, render};
 use super::{advice, status, v1};
 use crate::domain::command::{Action, Command};
 use crate::domain::outcome::Answer;
+use crate::lanes::source::Source;
 use crate::ledger::{LedgerError, MAX_BATCH, Pending};
 
 /// How many batches of a stream are under way at once.
@@ -32,8 +33,9 @@ pub const MAX_BATCHES: usize = 16;
 /// How many commands of a stream are under way at once: about a megabyte that is held for a reader that takes nothing.
 pub const MAX_COMMANDS: u32 = 2048;
 
-/// After how many commands a stream lets others have a turn.
+/// After how many commands a stream lets others have a turn; and while there are calls, whose answers are waited for one by one.
 const TURN: u32 = 256;
+const TURN_BESIDE_CALLS: usize = 32;
 
 /// The batches of a stream, as they come.
 type Incoming = Pin<Box<dyn Stream<Item = Result<v1::ChargeRequest, Status>> + Send + Sync>>;
@@ -105,7 +107,8 @@ pub fn charge(
 pub async fn batch(front: Front, commands: Vec<v1::ChargeCommand>, max_message_bytes: usize) -> Result<Vec<v1::ChargeOutcome>, Status> {
     let only = stream::iter([Ok(v1::ChargeRequest { commands })]);
     let answers = std::pin::pin!(charge(front, Box::pin(only), max_message_bytes)?);
-    match answers.into_future().await.0 {
+    // It is a stream of one batch to others, too.
+    match Source::current().streaming().scoped(answers.into_future()).await.0 {
         Some(answer) => answer.map(|answer| answer.outcomes),
         None => Err(status::stopping()),
     }
@@ -132,6 +135,9 @@ impl Charges {
         let permits = Arc::clone(&self.free).acquire_many_owned(commands).await.ok();
         let mut slots = Vec::with_capacity(count);
         for (index, command) in request.commands.into_iter().enumerate() {
+            if index % TURN_BESIDE_CALLS == TURN_BESIDE_CALLS - 1 && self.front.ledger.has_calls() {
+                yield_now().await;
+            }
             let slot = match self.read(index, command) {
                 Ok(subject) => self.queue(subject, &mut slots, MAX_COMMANDS - commands).await,
                 Err(status) => Err(status),

@@ -19,6 +19,9 @@ thread_local! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Source(u64);
 
+/// Set in the numbers of streams.
+const STREAM: u64 = 1 << 63;
+
 impl Source {
     /// The process itself.
     pub const PROCESS: Self = Self(0);
@@ -28,6 +31,24 @@ impl Source {
     pub fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A new one that streams its work.
+    #[must_use]
+    pub fn stream() -> Self {
+        Self::new().streaming()
+    }
+
+    /// The same source where it has much work at a time, and waits for all of it: others, which wait for each piece, go before it.
+    #[must_use]
+    pub fn streaming(self) -> Self {
+        Self(self.0 | STREAM)
+    }
+
+    /// Whether it streams its work.
+    #[must_use]
+    pub fn is_stream(self) -> bool {
+        self.0 & STREAM != 0
     }
 
     /// The source of what this thread does now.

@@ -6,8 +6,8 @@
 //! others have a turn; the next batches go out; then those who waited are told. So the store has work again before answers are unpacked,
 //! and no batch stands in the thread's queue behind what these answers set off.
 //!
-//! A partition's queue is served in turn by source, so that a stream that sends thousands of commands delays others by one batch, and that
-//! one is smaller while several sources have something to do.
+//! A partition's queues are served in turn by source, so that nobody waits behind a stranger's backlog: first the calls, each of which is
+//! waited for by itself; then what streams have sent, which leaves as [`pace`] says, so that calls need not wait long for that either.
 //!
 //! What a step leaves for a later one, because other accounts of it have much due, goes out with the next, before all that waits: the order
 //! of the commands on an account stays.
@@ -15,9 +15,12 @@
 //! Where one lonely command follows another, the answer is looked out for: waking up can take longer than it does. Among others it is not:
 //! they need the processor more.
 
+pub mod pace;
+
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -37,15 +40,14 @@ use crate::lanes::fair::FairQueue;
 use crate::lanes::source::Source;
 use crate::lanes::watchdog::watched;
 use crate::telemetry::metrics;
+use pace::Pace;
 
-/// How many commands may wait for one partition. A source may have as many of them as places are free: half, if it is alone.
+/// How many commands of calls may wait for one partition, and how many of streams. A source may have as many of them as places are free:
+/// half, if it is alone.
 pub const QUEUE_COMMANDS: usize = 16_384;
 
-/// The most commands in one step while several sources have something to do.
-pub const SHARED_BATCH: usize = 128;
-
-/// For how many batches the sources that took part count as having something to do: one that waits for each answer is in every second.
-const CROWDED_BATCHES: u8 = 8;
+/// How many places of a batch are the streams', however many calls wait.
+const STREAMS_PLACES: usize = 64;
 
 /// After how many lonely commands in a row the answer to the next is looked out for.
 const LONELY_IN_A_ROW: u32 = 4;
@@ -83,20 +85,29 @@ struct Handles(Arc<Inbox>);
 struct Inbox {
     queues: Mutex<Queues>,
     task: AtomicWaker,
+    /// Whether calls are to be expected.
+    has_calls: AtomicBool,
 }
 
 struct Queues {
-    by_partition: Vec<FairQueue<Waiting>>,
+    by_partition: Vec<Queue>,
     /// Nothing more is taken in.
     is_closed: bool,
+}
+
+/// What waits for one partition.
+struct Queue {
+    calls: FairQueue<Waiting>,
+    streams: FairQueue<Waiting>,
 }
 
 impl Batcher {
     /// Starts the task that sends the batches.
     #[must_use]
     pub fn start(engine: Arc<dyn Engine>) -> Self {
-        let by_partition = (0..engine.partitions()).map(|_| FairQueue::new(QUEUE_COMMANDS)).collect();
-        let inbox = Arc::new(Inbox { queues: Mutex::new(Queues { by_partition, is_closed: false }), task: AtomicWaker::new() });
+        let by_partition = (0..engine.partitions()).map(|_| Queue::new()).collect();
+        let queues = Mutex::new(Queues { by_partition, is_closed: false });
+        let inbox = Arc::new(Inbox { queues, task: AtomicWaker::new(), has_calls: AtomicBool::new(false) });
         let mut dispatch = Dispatch {
             work: engine.work().fuse(),
             partitions: (0..engine.partitions()).map(|_| Partition::default()).collect(),
@@ -105,6 +116,9 @@ impl Batcher {
             under_way: FuturesUnordered::new(),
             returned: Vec::new(),
             has_yielded: false,
+            pace: Pace::default(),
+            streamed_under_way: 0,
+            streams_turn: 0,
             lonely_in_a_row: 0,
             lookout_until: None,
         };
@@ -125,11 +139,17 @@ impl Batcher {
             let Some(queue) = queues.by_partition.get_mut(usize::from(partition)) else {
                 return Err(LedgerError::corrupt("no such partition"));
             };
-            queue.push(Source::current(), Waiting { order, answer }).map_err(|_| LedgerError::Busy)?;
+            queue.push(Waiting { order, answer }).map_err(|_| LedgerError::Busy)?;
         }
         handles.0.task.wake();
         metrics().add_waiting(1);
         Ok(Pending(pending))
+    }
+
+    /// Whether somebody waits for single commands, or did a moment ago.
+    #[must_use]
+    pub fn has_calls(&self) -> bool {
+        self.0.0.has_calls.load(Ordering::Relaxed)
     }
 }
 
@@ -157,6 +177,11 @@ struct Dispatch {
     returned: Vec<Batch>,
     /// Everything else had its turn since something returned.
     has_yielded: bool,
+    pace: Pace,
+    /// How many commands of streams are with the engine.
+    streamed_under_way: usize,
+    /// While calls are expected: the partition whose turn it is to have commands of streams sent.
+    streams_turn: usize,
     /// How many of the last commands went alone, while nothing else was under way.
     lonely_in_a_row: u32,
     /// Until when the answer to a lonely command is looked out for.
@@ -170,13 +195,14 @@ struct Partition {
     is_under_way: bool,
     /// Commands that a step has left for a later one. They come before all that waits.
     deferred: VecDeque<(Order, Caller)>,
-    /// For how many more batches several sources have something to do.
-    crowded: u8,
 }
 
 /// A batch that has returned.
 struct Batch {
     partition: u16,
+    /// How many of its commands came from streams.
+    streamed: usize,
+    sent_at: Instant,
     orders: Arc<[Order]>,
     callers: Vec<Caller>,
     answers: Result<Answers, LedgerError>,
@@ -217,42 +243,46 @@ impl Dispatch {
         while let Poll::Ready(Some(batch)) = self.under_way.poll_next_unpin(context) {
             let Some(partition) = self.partitions.get_mut(usize::from(batch.partition)) else { continue };
             partition.is_under_way = false;
+            self.streamed_under_way = self.streamed_under_way.saturating_sub(batch.streamed);
+            self.pace.returned(batch.streamed, self.engine.instant().saturating_duration_since(batch.sent_at));
             let batch = if batch.has_deferred { batch.without_deferred(&mut partition.deferred) } else { batch };
             self.returned.push(batch);
         }
     }
 
-    /// Begins a batch of each partition that has none under way; answers whether there was one to begin.
+    /// Begins a batch of each partition that has none under way, those with calls first; returns whether there was one to begin.
     fn send(&mut self) -> bool {
+        let inbox = Arc::clone(&self.inbox);
+        let mut queues = inbox.lock();
+        if queues.by_partition.iter().any(|queue| !queue.calls.is_empty()) {
+            self.pace.see_call();
+        }
         let (mut is_any, mut lonely) = (false, self.under_way.is_empty());
-        let mut queues = self.inbox.lock();
-        for (number, (partition, queue)) in (0..).zip(self.partitions.iter_mut().zip(&mut queues.by_partition)) {
-            if partition.is_under_way || (queue.is_empty() && partition.deferred.is_empty()) {
-                continue;
-            }
-            partition.crowded = if queue.sources() > 1 { CROWDED_BATCHES } else { partition.crowded.saturating_sub(1) };
-            let bound = if partition.crowded > 0 { SHARED_BATCH } else { MAX_BATCH };
-            let (before, most) = (queue.len(), (queue.len() + partition.deferred.len()).min(bound));
-            let (mut orders, mut callers) = (Vec::with_capacity(most), Vec::with_capacity(most));
-            while orders.len() < most
-                && let Some((order, answer)) =
-                    partition.deferred.pop_front().or_else(|| queue.pop().map(|Waiting { order, answer }| (order, answer)))
-            {
-                // Whoever gave up before the command was sent is taken at their word.
-                if !answer.is_closed() {
-                    orders.push(order);
-                    callers.push(answer);
+        let turn = self.turn(&queues);
+        for is_urgent in [true, false] {
+            for (number, (partition, queue)) in self.partitions.iter_mut().zip(&mut queues.by_partition).enumerate() {
+                let has_urgent = !queue.calls.is_empty() || !partition.deferred.is_empty();
+                if partition.is_under_way || has_urgent != is_urgent || !(has_urgent || queue.len() > 0) {
+                    continue;
                 }
+                self.pace.see_streams(queue.streams.sources());
+                let most_streamed = if turn.is_none_or(|turn| turn == number) { self.pace.share() } else { 0 };
+                let before = queue.len();
+                let (orders, callers, streamed) = queue.take(&mut partition.deferred, most_streamed);
+                metrics().add_waiting(queue.len() as i64 - before as i64);
+                if orders.is_empty() {
+                    continue;
+                }
+                self.pace.sent(streamed);
+                self.streamed_under_way += streamed;
+                lonely = lonely && !is_any && orders.len() == 1;
+                (is_any, partition.is_under_way) = (true, true);
+                let number = u16::try_from(number).unwrap_or(u16::MAX);
+                self.under_way.push(decide(Arc::clone(&self.engine), number, orders.into(), callers, streamed).boxed());
             }
-            metrics().add_waiting(queue.len() as i64 - before as i64);
-            if orders.is_empty() {
-                continue;
-            }
-            lonely = lonely && !is_any && orders.len() == 1;
-            (is_any, partition.is_under_way) = (true, true);
-            self.under_way.push(decide(Arc::clone(&self.engine), number, orders.into(), callers).boxed());
         }
         drop(queues);
+        inbox.has_calls.store(self.pace.has_calls(), Ordering::Relaxed);
         if is_any {
             self.lonely_in_a_row = if lonely { self.lonely_in_a_row.saturating_add(1) } else { 0 };
             let is_looked_out_for = self.lonely_in_a_row > LONELY_IN_A_ROW;
@@ -262,6 +292,25 @@ impl Dispatch {
             self.lookout_until = None;
         }
         is_any
+    }
+
+    /// While calls are expected: the only partition that commands of streams may be sent to now, if any. They go to one after another.
+    fn turn(&mut self, queues: &Queues) -> Option<usize> {
+        const NONE: usize = usize::MAX;
+        if !self.pace.has_calls() {
+            return None;
+        }
+        if self.streamed_under_way > 0 {
+            return Some(NONE);
+        }
+        let count = queues.by_partition.len();
+        let mut turns = (0..count).map(|step| (self.streams_turn + step) % count);
+        let next = turns.find(|number| queues.by_partition.get(*number).is_some_and(|queue| !queue.streams.is_empty()));
+        let Some(next) = next else { return Some(NONE) };
+        let is_free = self.partitions.get(next).is_some_and(|partition| !partition.is_under_way);
+        // It keeps its turn until it is free, however many calls go to it.
+        self.streams_turn = if is_free { next + 1 } else { next };
+        Some(next)
     }
 }
 
@@ -279,18 +328,65 @@ impl Drop for Dispatch {
 impl Queues {
     /// Nothing waits, and nothing more will come.
     fn is_done(&self) -> bool {
-        self.is_closed && self.by_partition.iter().all(FairQueue::is_empty)
+        self.is_closed && self.by_partition.iter().all(|queue| queue.len() == 0)
+    }
+}
+
+impl Queue {
+    fn new() -> Self {
+        Self { calls: FairQueue::new(QUEUE_COMMANDS), streams: FairQueue::new(QUEUE_COMMANDS) }
+    }
+
+    fn len(&self) -> usize {
+        self.calls.len() + self.streams.len()
+    }
+
+    fn push(&mut self, waiting: Waiting) -> Result<(), Waiting> {
+        let source = Source::current();
+        let queue = if source.is_stream() { &mut self.streams } else { &mut self.calls };
+        queue.push(source, waiting)
+    }
+
+    /// Takes what goes into the next batch, after what was left for it, and says how many of it came from streams, which is at most so many.
+    fn take(&mut self, deferred: &mut VecDeque<(Order, Caller)>, most_streamed: usize) -> (Vec<Order>, Vec<Caller>, usize) {
+        let streamed = most_streamed.min(self.streams.len());
+        let calls = (deferred.len() + self.calls.len()).min(MAX_BATCH - streamed.min(STREAMS_PLACES));
+        let most = (calls + streamed).min(MAX_BATCH);
+        let (mut orders, mut callers) = (Vec::with_capacity(most), Vec::with_capacity(most));
+        let mut take = |next: &mut dyn FnMut() -> Option<(Order, Caller)>, most: usize| {
+            while orders.len() < most
+                && let Some((order, answer)) = next()
+            {
+                // Whoever gave up before the command was sent is taken at their word.
+                if !answer.is_closed() {
+                    orders.push(order);
+                    callers.push(answer);
+                }
+            }
+            orders.len()
+        };
+        let mut next_call = || deferred.pop_front().or_else(|| self.calls.pop().map(Waiting::into_parts));
+        let calls = take(&mut next_call, calls);
+        let streamed = take(&mut || self.streams.pop().map(Waiting::into_parts), (calls + streamed).min(MAX_BATCH)) - calls;
+        (orders, callers, streamed)
+    }
+}
+
+impl Waiting {
+    fn into_parts(self) -> (Order, Caller) {
+        (self.order, self.answer)
     }
 }
 
 /// Has a batch decided.
-async fn decide(engine: Arc<dyn Engine>, partition: u16, orders: Arc<[Order]>, callers: Vec<Caller>) -> Batch {
+async fn decide(engine: Arc<dyn Engine>, partition: u16, orders: Arc<[Order]>, callers: Vec<Caller>, streamed: usize) -> Batch {
+    let sent_at = engine.instant();
     let span = tracing::debug_span!("batch", partition, commands = orders.len());
     let timer = metrics().start_batch(orders.len());
     let answer = engine.apply(partition, Arc::clone(&orders)).instrument(span).await;
     timer.finish(answer.is_ok());
     let has_deferred = answer.as_ref().is_ok_and(|answer| answer.has_deferred);
-    Batch { partition, orders, callers, answers: answer.map(|answer| answer.answers), has_deferred }
+    Batch { partition, streamed, sent_at, orders, callers, answers: answer.map(|answer| answer.answers), has_deferred }
 }
 
 impl Batch {

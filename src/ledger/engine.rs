@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending, ready};
@@ -155,6 +155,10 @@ pub trait Engine: Send + Sync + 'static {
     /// What must be polled for answers to come, if that is not a thread's own business. Whoever asks first has it; a [`Ledger`] does.
     fn work(&self) -> BoxFuture<'static, ()> {
         pending().boxed()
+    }
+    /// The time by which steps are measured: what one takes decides how much goes into the next.
+    fn instant(&self) -> Instant {
+        Instant::now()
     }
     /// For how long a thread that waits for the answer to a lonely command had better not sleep.
     fn lookout(&self) -> Duration {

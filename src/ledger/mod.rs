@@ -180,6 +180,12 @@ impl Ledger {
         self.batcher.enqueue(partition, Order::new(command))
     }
 
+    /// Whether somebody waits for single commands, or did a moment ago: then streams let others have a turn more often.
+    #[must_use]
+    pub fn has_calls(&self) -> bool {
+        self.batcher.has_calls()
+    }
+
     /// Decides on a command.
     pub async fn submit(&self, command: impl Into<Arc<Command>>) -> Result<Answer, LedgerError> {
         self.enqueue(command)?.await

@@ -27,17 +27,35 @@ use super::metrics::metrics;
 use crate::lanes::source::Source;
 use crate::lanes::watchdog::watched;
 
-/// The RPCs of this service, in the order of its protos, and whether their answers are streams; then one for all else.
-static METHODS: LazyLock<Vec<(String, bool)>> = LazyLock::new(|| {
+/// How many messages a call has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// A request and an answer.
+    Call,
+    /// A request and any number of answers.
+    Answers,
+    /// Any number of both.
+    Exchange,
+}
+
+/// The RPCs of this service, in the order of its protos, and their shapes; then one for all else.
+static METHODS: LazyLock<Vec<(String, Shape)>> = LazyLock::new(|| {
     let descriptors = FileDescriptorSet::decode(&include_bytes!(concat!(env!("OUT_DIR"), "/tollgate.v1.bin"))[..]).unwrap_or_default();
     let mut methods = Vec::new();
     for file in &descriptors.file {
         for service in &file.service {
             let name = |method: &str| format!("{}.{}/{method}", file.package(), service.name());
-            methods.extend(service.method.iter().map(|method| (name(method.name()), method.server_streaming())));
+            methods.extend(service.method.iter().map(|method| {
+                let shape = match (method.client_streaming(), method.server_streaming()) {
+                    (false, false) => Shape::Call,
+                    (false, true) => Shape::Answers,
+                    (true, _) => Shape::Exchange,
+                };
+                (name(method.name()), shape)
+            }));
         }
     }
-    methods.push(("other".to_owned(), true));
+    methods.push(("other".to_owned(), Shape::Exchange));
     methods
 });
 
@@ -71,10 +89,8 @@ impl Method {
         METHODS.get(self.0).map_or("other", |(name, _)| name)
     }
 
-    /// Whether its answer is a stream.
-    #[must_use]
-    pub fn is_stream(self) -> bool {
-        METHODS.get(self.0).is_none_or(|(_, is_stream)| *is_stream)
+    fn shape(self) -> Shape {
+        METHODS.get(self.0).map_or(Shape::Exchange, |(_, shape)| *shape)
     }
 }
 
@@ -128,7 +144,11 @@ struct Call {
 impl Call {
     fn start(method: Method, request: &Request<Body>) -> Self {
         let connection = request.extensions().get::<Source>().copied().unwrap_or_default();
-        let source = if method.is_stream() { Source::new() } else { connection };
+        let source = match method.shape() {
+            Shape::Call => connection,
+            Shape::Answers => Source::new(),
+            Shape::Exchange => Source::stream(),
+        };
         let name = method.full_name();
         let (service, short) = name.split_once('/').unwrap_or(("other", "other"));
         let span = tracing::debug_span!(

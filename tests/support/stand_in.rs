@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending, ready};
@@ -24,6 +24,9 @@ pub struct StandIn {
     error: Option<LedgerError>,
     /// How often its work was looked at.
     pub looks: Arc<AtomicUsize>,
+    /// Longer than any test.
+    lookout: Duration,
+    instant: Box<dyn Fn() -> Instant + Send + Sync>,
 }
 
 impl StandIn {
@@ -32,14 +35,19 @@ impl StandIn {
         partitions: u16,
         step: impl Fn(u16, Arc<[Order]>) -> BoxFuture<'static, Result<BatchAnswer, LedgerError>> + Send + Sync + 'static,
     ) -> Self {
-        Self { partitions, step: Box::new(step), error: None, looks: Arc::default() }
+        Self { partitions, step: Box::new(step), error: None, looks: Arc::default(), lookout: Duration::from_hours(1), instant: Box::new(Instant::now) }
     }
 
     /// Fails always in the same way; without an error, it never answers.
     pub fn failing(error: Option<LedgerError>) -> Self {
         let of_step = error.clone();
         let step = Box::new(move |_, _| of_step.clone().map_or_else(|| pending().boxed(), |error| ready(Err(error)).boxed()));
-        Self { partitions: 1, step, error, looks: Arc::default() }
+        Self { partitions: 1, step, error, looks: Arc::default(), lookout: Duration::from_hours(1), instant: Box::new(Instant::now) }
+    }
+
+    /// The same in another time, which passes though nobody looks out for answers.
+    pub fn in_time(self, instant: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
+        Self { lookout: Duration::ZERO, instant: Box::new(instant), ..self }
     }
 
     fn fail<T: Send + 'static>(&self) -> BoxFuture<'_, Result<T, LedgerError>> {
@@ -119,8 +127,11 @@ impl Engine for StandIn {
         poll_fn(look).boxed()
     }
 
-    /// Longer than any test.
+    fn instant(&self) -> Instant {
+        (self.instant)()
+    }
+
     fn lookout(&self) -> Duration {
-        Duration::from_hours(1)
+        self.lookout
     }
 }
