@@ -4,6 +4,7 @@
 //! once for all who watch it, and at most once in [`PAUSE`], so that neither many watchers nor many changes cost others much.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,10 +19,23 @@ use crate::domain::outcome::Refusal;
 /// How long an account that was read is not read again, however often it changes.
 pub const PAUSE: Duration = Duration::from_millis(20);
 
+/// For how long nothing is announced to other processes where none was there to hear it.
+pub const UNHEARD: Duration = Duration::from_millis(200);
+
 /// All that watch, in this process. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Watchers {
     by_account: Arc<Mutex<HashMap<String, Watched>>>,
+    others: Arc<Others>,
+}
+
+/// What is known of those who listen in other processes.
+#[derive(Debug, Default)]
+struct Others {
+    /// This process hears what it announces, too.
+    is_listening: AtomicBool,
+    /// There was nobody else; after this it is tried again.
+    unheard_until: Mutex<Option<Instant>>,
 }
 
 /// An account that somebody watches.
@@ -71,6 +85,25 @@ impl Watchers {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.by_account.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Whether another process may be there to hear an announcement: to announce every change to nobody costs as much as to many.
+    #[must_use]
+    pub fn may_be_heard(&self) -> bool {
+        let unheard_until = self.others.unheard_until.lock().unwrap_or_else(PoisonError::into_inner);
+        unheard_until.is_none_or(|until| Instant::now() >= until)
+    }
+
+    /// So many connections heard an announcement, that of this process among them.
+    pub fn heard_by(&self, receivers: i64) {
+        let is_unheard = receivers <= i64::from(self.others.is_listening.load(Ordering::Relaxed));
+        let unheard_until = is_unheard.then(|| Instant::now() + UNHEARD);
+        *self.others.unheard_until.lock().unwrap_or_else(PoisonError::into_inner) = unheard_until;
+    }
+
+    /// Says whether this process hears announcements.
+    pub fn set_listening(&self, is_listening: bool) {
+        self.others.is_listening.store(is_listening, Ordering::Relaxed);
     }
 
     /// Says that an account has changed.
@@ -147,6 +180,21 @@ impl Drop for Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_nobody_else_hears_is_not_announced_for_a_moment() {
+        let watchers = Watchers::default();
+        assert!(watchers.may_be_heard());
+        watchers.heard_by(1);
+        assert!(watchers.may_be_heard(), "it was somebody else");
+        watchers.set_listening(true);
+        watchers.heard_by(1);
+        assert!(!watchers.may_be_heard());
+        tokio::time::sleep(UNHEARD).await;
+        assert!(watchers.may_be_heard());
+        watchers.heard_by(2);
+        assert!(watchers.may_be_heard());
+    }
 
     #[tokio::test]
     async fn who_watches_an_account_hears_of_it_and_is_forgotten_afterwards() {

@@ -1,8 +1,8 @@
 //! Changes of accounts, made known by the script on a sharded channel of each partition while somebody watches.
 //!
-//! Announcements are hints, and some are lost with a connection; so a new connection announces everything once. A connection is asked
-//! every [`PING`] whether it is still there: one that is half open says nothing of it by itself. What this process changes it announces
-//! itself, by [`changed`].
+//! Announcements are hints, and some are lost with a connection; so a new connection announces everything, at once and again when every
+//! other process must have noticed it ([`Watchers::may_be_heard`]). A connection is asked every [`PING`] whether it is still there: one
+//! that is half open says nothing of it by itself. What this process changes it announces itself, by [`changed`].
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::keys::PartitionKeys;
 use super::{RedisOptions, bytes_of};
 use crate::domain::outcome::{Answer, Verdict};
-use crate::ledger::watch::Watchers;
+use crate::ledger::watch::{UNHEARD, Watchers};
 use crate::ledger::{LedgerError, Order};
 
 /// How often the connection is asked whether it is there, and how long it may take to say so.
@@ -49,8 +49,16 @@ async fn listen_once(options: &RedisOptions, channels: &[String], watchers: &Wat
     }
     watchers.announce_all();
     let listening = async {
+        let mut confirmed = 0;
         while let Some(PushInfo { kind, data }) = pushes.recv().await {
             match kind {
+                PushKind::SSubscribe => {
+                    confirmed += 1;
+                    if confirmed == channels.len() {
+                        watchers.set_listening(true);
+                        watchers.announce_all();
+                    }
+                }
                 PushKind::SMessage => match data.get(1).and_then(bytes_of) {
                     Some(payload) => announce(payload, watchers),
                     None => watchers.announce_all(),
@@ -60,10 +68,17 @@ async fn listen_once(options: &RedisOptions, channels: &[String], watchers: &Wat
             }
         }
     };
+    let noticed = async {
+        tokio::time::sleep(2 * UNHEARD).await;
+        watchers.announce_all();
+        std::future::pending().await
+    };
     let ended = tokio::select! {
         () = listening => Ok(()),
+        () = noticed => Ok(()),
         error = silent(connection) => Err(error),
     };
+    watchers.set_listening(false);
     watchers.announce_all();
     ended
 }

@@ -326,9 +326,31 @@ pub fn decode(value: Value, orders: Arc<[Order]>) -> Result<BatchAnswer, LedgerE
     Ok(BatchAnswer { answers: Answers::new(move || read_answers(values, &orders)), has_deferred })
 }
 
-/// Whether the script was not allowed to announce what it has changed.
-pub fn is_unannounced(value: &Value) -> bool {
-    matches!(value, Value::Array(values) if matches!(values.first(), Some(Value::Int(flags)) if flags & 1 != 0))
+/// What became of the announcement of what the script has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Announced {
+    /// There was nothing to announce, or nobody who watches.
+    Nothing,
+    /// It was not allowed.
+    Refused,
+    /// So many connections heard it.
+    To(i64),
+}
+
+/// What the script says of its announcement.
+pub fn announced(value: &Value) -> Announced {
+    let flags = match value {
+        Value::Array(values) => match values.first() {
+            Some(Value::Int(flags)) => *flags,
+            _ => 0,
+        },
+        _ => 0,
+    };
+    match (flags & 1, flags & 4) {
+        (0, 0) => Announced::Nothing,
+        (0, _) => Announced::To(flags >> 3),
+        _ => Announced::Refused,
+    }
 }
 
 fn strange() -> LedgerError {

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use redis::FromRedisValue;
 
+use super::batch::Announced;
 use super::{MAX_CLOCK_DIFFERENCE, RedisEngine, announce, batch, script};
 use crate::domain::account::Millis;
 use crate::domain::command::Action;
@@ -21,7 +22,7 @@ impl RedisEngine {
         let has_legacy = time.now < self.expected.legacy_until();
         let block_id: [u8; 16] = rand::random();
         let packed = batch::encode(&orders, &time, self.max_ahead(), [&block_id, &self.mark()], has_legacy);
-        let channel = keys.channel.as_bytes();
+        let channel = if self.watchers.may_be_heard() { keys.channel.as_bytes() } else { b"" };
         let arguments: [&[u8]; 5] = [&packed.commands, &packed.ids, &packed.endings, channel, &packed.legacy_fingerprints];
         let only_reads = orders.iter().all(|order| order.command.action == Action::Observe { watch: false });
         let answer = match self.run(if only_reads { &script::READ } else { &script::BATCH }, keys, &arguments).await {
@@ -29,7 +30,11 @@ impl RedisEngine {
             answer => answer,
         };
         let answer = answer.and_then(|answer| {
-            self.note_silence(batch::is_unannounced(&answer));
+            match batch::announced(&answer) {
+                Announced::Nothing => {}
+                Announced::Refused => self.note_silence(),
+                Announced::To(receivers) => self.watchers.heard_by(receivers),
+            }
             batch::decode(answer, Arc::clone(&orders)).map_err(LedgerError::after_step)
         });
         let BatchAnswer { answers, has_deferred } = answer.inspect_err(|error| announce::failed(error, &orders, &self.watchers))?;
@@ -50,7 +55,9 @@ impl RedisEngine {
         let times = [times, self.mark().to_vec()].concat();
         let answer = self.run(&script::SWEEP, keys, &[&times, keys.channel.as_bytes()]).await?;
         let (is_more, is_unannounced) = FromRedisValue::from_redis_value(answer).map_err(LedgerError::corrupt)?;
-        self.note_silence(is_unannounced);
+        if is_unannounced {
+            self.note_silence();
+        }
         Ok(is_more)
     }
 
@@ -80,8 +87,8 @@ impl RedisEngine {
     }
 
     /// Says once that changes cannot be announced: watchers in other processes then learn of them when they look by themselves.
-    fn note_silence(&self, is_unannounced: bool) {
-        if is_unannounced && !self.is_silent.swap(true, Ordering::Relaxed) {
+    fn note_silence(&self) {
+        if !self.is_silent.swap(true, Ordering::Relaxed) {
             tracing::error!("Redis's user may not publish: watchers in other processes learn of changes only when they look by themselves");
         }
     }

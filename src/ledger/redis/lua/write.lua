@@ -58,13 +58,16 @@ if is_state_dirty then
   call('HSET', ACCOUNTS, unpack(account_writes))
 end
 
-if now < watched_until then
+if now < watched_until and ARGV[4] ~= '' then
   local changed = {}
   for n = 1, account_count do
     if dirty_accounts[n] then changed[#changed + 1] = account_ids[n] end
   end
   -- A user that may not publish is one whose watchers look for themselves; what was decided stands.
-  if #changed > 0 and type(redis.pcall('SPUBLISH', ARGV[4], cmsgpack.pack(changed))) == 'table' then out[1] = out[1] + 1 end
+  if #changed > 0 then
+    local receivers = redis.pcall('SPUBLISH', ARGV[4], cmsgpack.pack(changed))
+    out[1] = out[1] + (type(receivers) == 'table' and 1 or 4 + 8 * receivers)
+  end
 end
 
 return out
