@@ -105,6 +105,14 @@ impl Billing {
         query.fetch_all(self.store().pool()).await?.iter().map(stored).collect()
     }
 
+    /// Whose invoice has that number; None: no invoice has. However long it is, it is not read.
+    pub async fn invoice_owner(&self, number: &str) -> Result<Option<String>, BillingError> {
+        let sql = "SELECT documents.account FROM issued JOIN documents ON documents.id = issued.document \
+                   WHERE issued.number = $1 AND documents.kind = $2";
+        let query = sqlx::query(sql).bind(number.to_owned()).bind(DocumentKind::Invoice.name().to_owned());
+        Ok(query.fetch_optional(self.store().pool()).await?.map(|row| row.try_get("account")).transpose()?)
+    }
+
     /// The document with that number.
     pub async fn document(&self, number: &str) -> Result<StoredDocument, BillingError> {
         let sql = format!("{SELECT} WHERE issued.number = $1");

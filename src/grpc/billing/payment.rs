@@ -6,8 +6,7 @@ use tokio::time::sleep;
 use tonic::Status;
 
 use super::read;
-use crate::billing::document::DocumentKind;
-use crate::billing::{Billing, DocumentState};
+use crate::billing::Billing;
 use crate::domain::command::Command;
 use crate::grpc::front::Front;
 use crate::grpc::wire::Position;
@@ -52,9 +51,8 @@ async fn is_repeated(front: &Front, command: &Command) -> Result<bool, Status> {
 /// The invoices that a payment names must be ones of the account.
 async fn check_invoices(billing: &Billing, command: &Command) -> Result<(), Status> {
     for number in command.action.invoices() {
-        let found = billing.document(number).await.map_err(|error| status::no_bills(&error, number))?;
-        let is_invoice = found.document.kind == DocumentKind::Invoice && found.state == DocumentState::Issued;
-        if !is_invoice || found.document.account != command.account {
+        let owner = billing.invoice_owner(number).await.map_err(|error| status::no_bills(&error, number))?;
+        if owner.as_ref() != Some(&command.account) {
             return Err(status::invoice_not_found(number));
         }
     }

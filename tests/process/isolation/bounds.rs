@@ -3,9 +3,12 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
 use tollgate::grpc::v1::charge_command::Command;
 use tollgate::grpc::v1::{self, PaymentMode};
 
@@ -100,6 +103,93 @@ async fn streams_whose_answers_nobody_reads_hold_two_megabytes_each_at_most() {
     }
     let held = resident_kib(service.id()).saturating_sub(before) / STREAMS;
     assert!(held <= 2048, "an unread stream holds {held} KiB");
+}
+
+/// Whether a call was refused because there are too many of its kind.
+fn is_overloaded<T>(answer: Result<T, tonic::Status>) -> bool {
+    let code = answer.err().map(|status| status.code());
+    assert!(matches!(code, None | Some(tonic::Code::ResourceExhausted)), "{code:?}");
+    code.is_some()
+}
+
+#[tokio::test]
+async fn one_charge_stream_more_than_a_lane_may_have_is_refused_and_leaves_its_place_to_others() {
+    const STREAMS: usize = 1024;
+    let folder = temporary_folder();
+    let service = Service::start(&["--store", folder.path().join("ledger.db").to_str().unwrap(), "--lanes", "1"], &[]);
+    // A connection has as many calls open as a lane has streams: two of them are needed for one more.
+    let clients = [service.client().await, service.client().await];
+    let begin = async |number: usize| {
+        let (requests, sent) = mpsc::channel::<v1::ChargeRequest>(1);
+        let answers = clients[number % 2].charging.clone().charge(ReceiverStream::new(sent)).await;
+        (requests, answers)
+    };
+    let mut open = Vec::new();
+    for number in 0..STREAMS {
+        let (requests, answers) = begin(number).await;
+        open.push((requests, answers.unwrap()));
+    }
+    assert!(is_overloaded(begin(0).await.1));
+    open.pop();
+    until("there is a place again", async || (!is_overloaded(begin(0).await.1)).then_some(())).await;
+}
+
+#[tokio::test]
+async fn one_watch_more_than_a_lane_may_have_is_refused_and_leaves_its_place_to_others() {
+    const WATCHES: usize = 10_000;
+    let folder = temporary_folder();
+    let service = Service::start(&["--store", folder.path().join("ledger.db").to_str().unwrap(), "--lanes", "1"], &[]);
+    let watch = |client: &Client| {
+        let mut client = client.clone();
+        async move { client.charging.watch_usable_credit(v1::WatchUsableCreditRequest { account_id: "acme".into() }).await }
+    };
+    let (mut clients, mut open) = (Vec::new(), Vec::new());
+    for _ in 0..=WATCHES / 1000 {
+        clients.push(service.client().await);
+    }
+    clients[0].open("acme", PaymentMode::Prepaid, "0", "1").await;
+    // Those of one account that begin together share a reading of it.
+    for client in &clients[..WATCHES / 1000] {
+        let begun = join_all((0..1000).map(|_| watch(client))).await;
+        open.extend(begun.into_iter().map(Result::unwrap));
+    }
+    let last = &clients[WATCHES / 1000];
+    assert!(is_overloaded(watch(last).await));
+    open.pop();
+    until("there is a place again", async || (!is_overloaded(watch(last).await)).then_some(())).await;
+}
+
+#[tokio::test]
+async fn changes_are_not_announced_where_no_other_process_is_there_to_hear_them() {
+    const DEBITS: usize = 400;
+    let server = RedisServer::redis();
+    let service = Service::redis(&server.url());
+    let mut client = service.client().await;
+    client.open("watched", PaymentMode::Prepaid, "0", "100").await;
+    client.open("other", PaymentMode::Prepaid, "0", "1000").await;
+    let request = v1::WatchUsableCreditRequest { account_id: "watched".into() };
+    let mut watch = client.charging.watch_usable_credit(request.clone()).await.unwrap().into_inner();
+    watch.message().await.unwrap().unwrap();
+    let announced = || {
+        let stats = server.command(&["INFO", "commandstats"]);
+        let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_spublish:calls="));
+        line.map_or(0, |rest| rest.split(',').next().unwrap().parse::<usize>().unwrap())
+    };
+    let (before, began) = (announced(), Instant::now());
+    for number in 0..DEBITS {
+        client.charging.debit(debit("other", &format!("d{number}"), "1")).await.unwrap();
+    }
+    // Now and then it is tried whether somebody is there.
+    let tries = 4 + began.elapsed().as_millis() as usize / 200 * 4;
+    let sent = announced() - before;
+    assert!(sent <= tries && sent < DEBITS / 2, "{DEBITS} debits of an account that nobody watches were announced {sent} times");
+    // Another process hears of what this one changes.
+    let other = Service::redis(&server.url());
+    let mut watch = other.client().await.charging.watch_usable_credit(request).await.unwrap().into_inner();
+    watch.message().await.unwrap().unwrap();
+    client.charging.debit(debit("watched", "d1", "1")).await.unwrap();
+    let message = timeout(Duration::from_secs(3), watch.message()).await.expect("the other process heard nothing").unwrap().unwrap();
+    assert_eq!(message.credit.unwrap().usable, "99.00");
 }
 
 /// How many commands a Redis was sent, but for those of scripts.

@@ -16,9 +16,9 @@ use crate::support::temporary_folder;
 /// The most processor time that a lane may be held up by one piece of its work.
 const LONGEST_POLL_SECONDS: f64 = 0.020;
 
-/// How many lines the document has. A hundred thousand take minutes in a build for tests.
+/// How many lines the document has.
 fn lines() -> usize {
-    std::env::var_os("TOLLGATE_TEST_LINES").map_or(5_000, |count| count.to_str().unwrap().parse().unwrap())
+    std::env::var_os("TOLLGATE_TEST_LINES").map_or(100_000, |count| count.to_str().unwrap().parse().unwrap())
 }
 
 /// Charges for as many different things as the document is to have lines.
@@ -106,6 +106,14 @@ async fn no_request_holds_up_a_lane_and_charging_goes_on_beside_all_of_them() {
     let (account_id, request_id, charge_id) = ("large".into(), "r1".into(), "never-was".into());
     let refund = v1::RefundRequest { account_id, request_id, charge_id, amount: money("1"), ..Default::default() };
     assert_eq!(client.charging.refund(refund).await.unwrap_err().code(), Code::NotFound);
+    let request = v1::RecordPaymentRequest {
+        account_id: "large".into(),
+        request_id: "p1".into(),
+        amount: money("0.01"),
+        invoice_numbers: vec![number.clone()],
+        ..Default::default()
+    };
+    billing.record_payment(request).await.unwrap();
     convert(&mut client, "large", "c2", PaymentMode::Postpaid).await;
     convert(&mut client, "large", "c3", PaymentMode::Prepaid).await;
 
