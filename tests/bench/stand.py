@@ -87,15 +87,19 @@ class Stand:
         server.path, server.url = path, f"redis+unix://{path}"
         return server
 
-    def tollgate(self, *store):
-        """The service as its users run it: everything on. But nobody reads the journal, so it may grow, and is not trimmed."""
+    def tollgate(self, *store, serving=()):
+        """The service as its users run it: everything on. Unless it is billed, nobody reads the journal, so it may grow, and is not trimmed."""
         if "--billing" not in store:
             store = (*store, "--billing", "off")
         done = subprocess.run([str(word) for word in (self.binary, "init", "--for", "bench", *store)], capture_output=True, text=True, check=False)
         if done.returncode != 0 and "there is a ledger already" not in done.stderr:
             raise SystemExit(f"there is no ledger to measure on:\n{done.stderr}")
-        command = [self.binary, "serve", *store, "--metrics-listen", f"127.0.0.1:{free_port()}", "--log", "error"]
+        command = [self.binary, "serve", *store, *serving, "--metrics-listen", f"127.0.0.1:{free_port()}", "--log", "error"]
         return self._listening([*command, "--journal-high-water", "off", "--journal-tail", "1000000000000"])
+
+    def operate(self, server, *words):
+        """Runs an operator's command."""
+        subprocess.run([self.binary, *words, "--server", server.url, "--actor", "bench", "--reason", "measurement"], check=True, stdout=subprocess.DEVNULL)
 
     def fill(self, redis, service, prefix, count):
         """Many accounts, all copies of the first, past the service: ten million calls would take longer than all that is measured."""
