@@ -204,6 +204,19 @@ async fn a_call_goes_with_few_commands_of_streams_which_have_one_step_under_way_
 }
 
 #[tokio::test]
+async fn a_stream_that_has_gone_leaves_its_turn_to_others() {
+    let held = held(2);
+    let (here, elsewhere) = (held.account_in(0), held.account_in(1));
+    let call = held.ask(&here).unwrap();
+    held.happened(1).await;
+    let gone: Vec<_> = (0..100).map(|_| Source::stream().scope(|| held.ask(&here).unwrap())).collect();
+    drop(gone);
+    let pending = Source::stream().scope(|| held.ask(&elsewhere).unwrap());
+    held.may_return.add_permits(2);
+    assert_eq!((answered(call).await, answered(pending).await), (Err(Refusal::AccountNotFound), Err(Refusal::AccountNotFound)));
+}
+
+#[tokio::test]
 async fn all_is_answered_after_the_last_handle_is_gone() {
     let held = held(1);
     let (first, second) = (held.ask("a").unwrap(), held.ask("b").unwrap());

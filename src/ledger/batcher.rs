@@ -250,19 +250,19 @@ impl Dispatch {
         }
     }
 
-    /// Begins a batch of each partition that has none under way, those with calls first; returns whether there was one to begin.
+    /// Begins a batch of each partition that has none under way, those with calls first; returns whether there may be another to begin.
     fn send(&mut self) -> bool {
         let inbox = Arc::clone(&self.inbox);
         let mut queues = inbox.lock();
         if queues.by_partition.iter().any(|queue| !queue.calls.is_empty()) {
             self.pace.see_call();
         }
-        let (mut is_any, mut lonely) = (false, self.under_way.is_empty());
+        let (mut is_any, mut lonely, mut is_any_given_up) = (false, self.under_way.is_empty(), false);
         let turn = self.turn(&queues);
         for is_urgent in [true, false] {
             for (number, (partition, queue)) in self.partitions.iter_mut().zip(&mut queues.by_partition).enumerate() {
                 let has_urgent = !queue.calls.is_empty() || !partition.deferred.is_empty();
-                if partition.is_under_way || has_urgent != is_urgent || !(has_urgent || queue.len() > 0) {
+                if partition.is_under_way || has_urgent != is_urgent || queue.streams.is_empty() && !has_urgent {
                     continue;
                 }
                 self.pace.see_streams(queue.streams.sources());
@@ -271,6 +271,8 @@ impl Dispatch {
                 let (orders, callers, streamed) = queue.take(&mut partition.deferred, most_streamed);
                 metrics().add_waiting(queue.len() as i64 - before as i64);
                 if orders.is_empty() {
+                    // Nobody waited for what this partition had its turn for.
+                    is_any_given_up |= queue.len() < before;
                     continue;
                 }
                 self.pace.sent(streamed);
@@ -291,7 +293,7 @@ impl Dispatch {
         } else if self.under_way.is_empty() {
             self.lookout_until = None;
         }
-        is_any
+        is_any || is_any_given_up
     }
 
     /// While calls are expected: the only partition that commands of streams may be sent to now, if any. They go to one after another.

@@ -35,7 +35,14 @@ impl StandIn {
         partitions: u16,
         step: impl Fn(u16, Arc<[Order]>) -> BoxFuture<'static, Result<BatchAnswer, LedgerError>> + Send + Sync + 'static,
     ) -> Self {
-        Self { partitions, step: Box::new(step), error: None, looks: Arc::default(), lookout: Duration::from_hours(1), instant: Box::new(Instant::now) }
+        Self {
+            partitions,
+            step: Box::new(step),
+            error: None,
+            looks: Arc::default(),
+            lookout: Duration::from_hours(1),
+            instant: Box::new(Instant::now),
+        }
     }
 
     /// Fails always in the same way; without an error, it never answers.
