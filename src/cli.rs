@@ -18,6 +18,7 @@ pub mod failure;
 pub mod init;
 pub mod invoice;
 pub mod issuer;
+pub mod issuing;
 pub mod item;
 mod operator;
 mod output;
@@ -71,6 +72,8 @@ enum Role {
     Issuer(Box<issuer::IssuerOptions>),
     /// Set and list what documents call items.
     Item(Box<item::ItemOptions>),
+    /// Set whether drafts are looked at before they are issued, and show what waits.
+    Issuing(Box<issuing::IssuingOptions>),
     /// Set and list rates of tax, and accounts that are charged none.
     Tax(Box<tax::TaxOptions>),
     /// Record payments, take them back, give debts up.
@@ -128,6 +131,7 @@ impl CommandLine {
             Role::Invoice(options) => block_on(invoice::run(*options)),
             Role::Issuer(options) => block_on(issuer::run(*options)),
             Role::Item(options) => block_on(item::run(*options)),
+            Role::Issuing(options) => block_on(issuing::run(*options)),
             Role::Tax(options) => block_on(tax::run(*options)),
             Role::Payment(options) => block_on(payment::run(*options)),
             Role::Receivables(options) => block_on(receivables::run(options)),

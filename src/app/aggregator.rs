@@ -76,6 +76,6 @@ async fn look_after(options: &AggregateOptions, ledger: &Ledger, status: &Status
         }
         let ledger_state = timeout(TICK_LIMIT, ledger.check()).await.unwrap_or_else(|_| Err("it does not answer".to_owned()));
         metrics().set_store_up(ledger_state.is_ok());
-        serving.set(ledger_state.and_then(|()| status.problem().map_or(Ok(()), Err)), &[]);
+        serving.set(ledger_state.and_then(|()| status.problem().map_or(Ok(()), Err)), &status.warnings());
     }
 }

@@ -99,7 +99,7 @@ impl Control {
             () = until(&mut stopped) => Ok(()),
             () = lanes::deal(&listener, &ends, &places) => Err(anyhow::anyhow!("there are no lanes")),
             result = http => result.and_then(|()| Err(anyhow::anyhow!("the HTTP listener ended"))),
-            () = tick(&self.plan, &ledger, &serving, self.test_clock.as_ref()) => Ok(()),
+            () = tick(&self.plan, &ledger, &serving, self.test_clock.as_ref(), self.aggregation.as_ref()) => Ok(()),
             () = watch_journal(&self.plan, &ledger, self.aggregation.as_ref()) => Ok(()),
             () = self.plan.store.listen() => Ok(()),
             result = metrics => result.context("the metrics endpoint failed").and_then(|()| Err(anyhow::anyhow!("the metrics endpoint ended"))),
@@ -123,7 +123,13 @@ async fn serve_metrics(listener: Option<StdListener>, serving: endpoint::Serving
 }
 
 /// Looks after the store, for ever: tells health and metrics whether it can serve, and expires what is due.
-async fn tick(plan: &LanePlan, ledger: &Ledger, serving: &endpoint::Serving, test_clock: Option<&PathBuf>) {
+async fn tick(
+    plan: &LanePlan,
+    ledger: &Ledger,
+    serving: &endpoint::Serving,
+    test_clock: Option<&PathBuf>,
+    aggregation: Option<&Aggregation>,
+) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut ahead = Ahead::new(ledger.partitions(), plan.serve_ahead);
@@ -135,8 +141,12 @@ async fn tick(plan: &LanePlan, ledger: &Ledger, serving: &endpoint::Serving, tes
             plan.store.watchers.announce_all();
         }
         let looked = timeout(TICK_LIMIT, look_after(ledger, &mut ahead)).await;
-        let (state, warnings) = looked.unwrap_or_else(|_| (Err("it does not answer".to_owned()), Vec::new()));
+        let (state, mut warnings) = looked.unwrap_or_else(|_| (Err("it does not answer".to_owned()), Vec::new()));
         let is_up = state.is_ok();
+        if let Some(Aggregation { status, .. }) = aggregation {
+            warnings.extend(status.problem().map(|problem| format!("aggregation: {problem}")));
+            warnings.extend(status.warnings());
+        }
         serving.set(state.clone(), &warnings);
         if was_up.replace(is_up) != Some(is_up) {
             match state {

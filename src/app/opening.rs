@@ -57,9 +57,13 @@ pub async fn open(options: &ServeOptions, clock: Clock) -> anyhow::Result<Store>
     let store = Store::open(&options.store, opening, clock).await?;
     let url = options.billing_url().filter(|url| url.strip_prefix("sqlite://").is_none_or(|path| Path::new(path).exists()));
     if let Some(billing) = billing(url, &options.billing, options.store.billing_time_zone_name())? {
-        let checked = timeout(PATIENCE, billing.check_ledger(store.identity())).await;
+        let check = async {
+            billing.store().check_new().await?;
+            billing.check_ledger(store.identity()).await
+        };
+        let checked = timeout(PATIENCE, check).await;
         billing.store().close().await;
-        if let Ok(Err(error @ BillingError::Foreign(_))) = checked {
+        if let Ok(Err(error @ (BillingError::Foreign(_) | BillingError::Invalid { .. }))) = checked {
             return Err(error.into());
         }
     }
@@ -152,6 +156,7 @@ async fn known_ledger(
             Ok(Some(known_by))
         }
         Err(BillingError::Foreign(_)) => Ok(None),
+        Err(error @ BillingError::Invalid { .. }) => Err(error.into()),
         Err(error) => Err(error).context("a ledger is only created when its billing store can be asked whether it knows one that was lost"),
     }
 }

@@ -305,7 +305,9 @@ impl Total {
         Self { description, unit_price, ..self.clone() } == *other
     }
 
-    fn of(entry: &Entry) -> Self {
+    /// The total of one entry.
+    #[must_use]
+    pub fn of(entry: &Entry) -> Self {
         // What the edge let pass as a quantity is one.
         let quantity: Option<Decimal> = entry.note.quantity.parse().ok();
         Self {
@@ -316,6 +318,15 @@ impl Total {
             last_at: entry.time,
             description: entry.note.description.clone(),
             unit_price: if entry.kind.is_charge() { unit_price(entry.amount, quantity) } else { None },
+        }
+    }
+
+    /// Takes in an entry that was accepted before all that are in it.
+    pub fn add_earlier(&mut self, entry: &Entry) {
+        let description = std::mem::take(&mut self.description);
+        self.add(entry);
+        if !description.is_empty() {
+            self.description = description;
         }
     }
 

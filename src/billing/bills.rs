@@ -6,7 +6,7 @@
 
 pub mod allocate;
 pub mod allocations;
-mod apply;
+pub(super) mod apply;
 pub mod customers;
 pub mod documents;
 pub mod draft;
@@ -14,6 +14,7 @@ mod forget;
 pub(super) mod frozen;
 pub mod history;
 mod issue;
+mod ready;
 pub mod receivables;
 mod taxes;
 

@@ -178,6 +178,22 @@ impl Billing {
     ) -> Result<Applied, BillingError> {
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
+        if Self::note(connection, subject, content, change).await? == Applied::Before {
+            return Ok(Applied::Before);
+        }
+        write.execute(&mut *connection).await?;
+        sqlx::query("UPDATE drafts SET waits_for = '' WHERE waits_for <> ''").execute(&mut *connection).await?;
+        transaction.commit().await?;
+        Ok(Applied::Now)
+    }
+
+    /// Writes down who changes what, once for each request.
+    pub(super) async fn note(
+        connection: &mut AnyConnection,
+        subject: &str,
+        content: &str,
+        change: &Change,
+    ) -> Result<Applied, BillingError> {
         let noted = sqlx::query(
             "INSERT INTO setting_changes (subject, request_id, content, changed_at, actor, reason) VALUES ($1, $2, $3, $4, $5, $6) \
              ON CONFLICT (subject, request_id) DO NOTHING",
@@ -199,9 +215,6 @@ impl Billing {
             let is_same = known.try_get::<String, _>("content")? == content;
             return if is_same { Ok(Applied::Before) } else { Err(BillingError::RequestIdReused) };
         }
-        write.execute(&mut *connection).await?;
-        sqlx::query("UPDATE drafts SET waits_for = '' WHERE waits_for <> ''").execute(&mut *connection).await?;
-        transaction.commit().await?;
         Ok(Applied::Now)
     }
 }

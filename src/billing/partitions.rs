@@ -24,6 +24,8 @@ pub struct Partition {
     pub position: Position,
     /// Why it does not go on; None: it does.
     pub stopped: Option<Stopped>,
+    /// Why its step fails again and again, and since when; None: it does not.
+    pub failing: Option<Stopped>,
     /// Who works on it; empty: nobody.
     pub owner: String,
     /// Whether the owner's lease runs.
@@ -84,6 +86,16 @@ pub async fn all(store: &Store) -> Result<Vec<Partition>, BillingError> {
     rows.iter().map(read).collect()
 }
 
+/// Writes down why a partition's step fails again and again; empty: it does not any more.
+pub async fn set_failing(store: &Store, partition: u16, reason: &str, now: Millis) -> Result<(), BillingError> {
+    // One that stays like that has no version written each time.
+    let sql = "UPDATE partitions SET failing_because = $1, failing_since = $2 WHERE partition = $3 AND failing_because <> $1";
+    let at = if reason.is_empty() { 0 } else { now };
+    let query = sqlx::query(sql).bind(reason.to_owned()).bind(at).bind(i64::from(partition));
+    query.execute(store.pool()).await?;
+    Ok(())
+}
+
 fn read(row: &AnyRow) -> Result<Partition, BillingError> {
     let state: String = row.try_get("state")?;
     let (lease_until, now): (Millis, Millis) = (row.try_get("lease_until")?, row.try_get("now")?);
@@ -95,6 +107,10 @@ fn read(row: &AnyRow) -> Result<Partition, BillingError> {
         stopped: match state.as_str() {
             "RUNNING" => None,
             _ => Some(Stopped { reason: row.try_get("reason")?, at: row.try_get("stopped_at")? }),
+        },
+        failing: match row.try_get::<String, _>("failing_because")? {
+            reason if reason.is_empty() => None,
+            reason => Some(Stopped { reason, at: row.try_get("failing_since")? }),
         },
         is_leased: !owner.is_empty() && lease_until > now,
         owner,

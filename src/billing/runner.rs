@@ -30,6 +30,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// How often good drafts are looked for that nobody told of.
 const ISSUE_INTERVAL: Duration = Duration::from_secs(5);
 
+/// After how many failures in a row something is a problem that operators are told of.
+const FAILURES_TOLD: usize = 3;
+
 /// How the aggregator works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AggregatorOptions {
@@ -223,7 +226,8 @@ impl Aggregator {
                 lag_millis = (ledger.clock().now() - block.time).max(0);
             }
             let stopped = partition.stopped.map(|stopped| stopped.reason);
-            status.set(number, PartitionStatus { lag_entries, lag_millis, committed, is_own: works.contains_key(&number), stopped });
+            let is_own = works.contains_key(&number);
+            status.set(number, PartitionStatus { lag_entries, lag_millis, committed, is_own, stopped, failing: None });
         }
         Ok(())
     }
@@ -238,6 +242,7 @@ fn share(workers: &[String], own: &str, partitions: usize) -> usize {
 
 /// Issues what was drafted, when it was, and from time to time, for ever.
 async fn issue(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
+    let mut failures = 0;
     loop {
         tokio::select! {
             () = shared.drafted.notified() => {}
@@ -248,12 +253,31 @@ async fn issue(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
         if let Ok(held) = shared.billing.held_series().await {
             shared.status.set_held_series(held.into_iter().map(|series| series.prefix).collect());
         }
-        match bills::issue(shared.billing.store(), shared.billing.settings(), shared.ledger.clock().now()).await {
-            Ok(0) => {}
-            Ok(issued) => tracing::info!(issued, "documents were issued"),
-            // Whether the store is away is told elsewhere.
-            Err(BillingError::Unavailable(reason)) => tracing::debug!(%reason, "no documents were issued"),
-            Err(error) => tracing::error!(%error, "documents cannot be issued"),
+        let now = shared.ledger.clock().now();
+        let issued = match bills::issue(shared.billing.store(), shared.billing.settings(), now).await {
+            Ok(issued) => shared.billing.standing(now).await.map(|standing| (issued, standing)),
+            Err(error) => Err(error),
+        };
+        match issued {
+            Ok((issued, standing)) => {
+                failures = 0;
+                shared.status.set_issuing(None);
+                shared.status.set_standing(standing, now);
+                if issued > 0 {
+                    tracing::info!(issued, "documents were issued");
+                }
+            }
+            Err(error) => {
+                failures += 1;
+                if failures >= FAILURES_TOLD {
+                    shared.status.set_issuing(Some(error.to_string()));
+                }
+                match error {
+                    // Whether the store is away is told elsewhere.
+                    BillingError::Unavailable(reason) => tracing::debug!(%reason, "no documents were issued"),
+                    error => tracing::error!(%error, "documents cannot be issued"),
+                }
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::standing::{Standing, WaitsFor};
 use crate::domain::account::Millis;
 use crate::telemetry::metrics;
 
@@ -19,6 +20,8 @@ pub struct PartitionStatus {
     pub is_own: bool,
     /// Why it stands still; None: it does not.
     pub stopped: Option<String>,
+    /// Why its step fails again and again in this process; None: it does not.
+    pub failing: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -28,6 +31,27 @@ struct State {
     /// Series of numbers in which nothing is issued until an operator says how they go on.
     held_series: Vec<String>,
     committed_entries: u64,
+    issuing_error: Option<String>,
+    standing: Standing,
+}
+
+impl State {
+    /// What fails again and again.
+    fn failure(&self) -> Option<String> {
+        let failing = self.partitions.iter().find_map(|(number, status)| Some((number, status.failing.as_ref()?)));
+        match (failing, &self.issuing_error) {
+            (Some((number, reason)), _) => Some(format!("the step of partition {number} fails again and again: {reason}")),
+            (None, Some(reason)) => Some(format!("documents cannot be issued: {reason}")),
+            (None, None) => None,
+        }
+    }
+
+    fn waiting_series(&self) -> Option<String> {
+        let series = (!self.held_series.is_empty()).then(|| self.held_series.join(", "))?;
+        Some(format!(
+            "the numbers of {series} are not known behind a gap, and nothing is issued in them until `tollgate reconcile --next-number`"
+        ))
+    }
 }
 
 /// What is known of all partitions. Cheap to clone; all clones are one.
@@ -71,18 +95,49 @@ impl Status {
         match (&state.store_error, stopped) {
             (Some(error), _) => Some(error.clone()),
             (None, Some((number, reason))) => Some(format!("partition {number} stands still: {reason}")),
-            (None, None) if state.held_series.is_empty() => None,
-            (None, None) => Some(format!(
-                "the numbers of {} are not known behind a gap, and nothing is issued in them until `tollgate reconcile --next-number`",
-                state.held_series.join(", ")
-            )),
+            (None, None) => state.failure().or_else(|| state.waiting_series()),
         }
+    }
+
+    /// What an operator should do something about, though all goes on.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.state().standing.warnings()
+    }
+
+    /// What waits on its way to paper.
+    pub(super) fn set_standing(&self, standing: Standing, now: Millis) {
+        for waits_for in WaitsFor::ALL {
+            let queue = standing.queue(waits_for);
+            metrics().drafts.set_waiting(waits_for.name(), queue.count, queue.age(now));
+        }
+        metrics().drafts.set_held(standing.held.count, standing.held.age(now));
+        let mut state = self.state();
+        if state.standing.held.count < standing.held.count {
+            tracing::error!(held = standing.held.count, "documents are held back: tollgate invoice list --state held");
+        }
+        state.standing = standing;
+    }
+
+    /// Whether documents can be issued; else why they cannot, again and again.
+    pub(super) fn set_issuing(&self, error: Option<String>) {
+        metrics().drafts.set_issuing_fails(error.is_some());
+        self.state().issuing_error = error;
+    }
+
+    /// Whether a partition's step fails again and again, and why.
+    pub(super) fn set_failing(&self, partition: u16, failures: usize, reason: Option<&str>) {
+        metrics().set_failing_steps(partition, failures);
+        self.state().partitions.entry(partition).or_default().failing = reason.map(str::to_owned);
     }
 
     /// What a look at a partition has found.
     pub(super) fn set(&self, partition: u16, status: PartitionStatus) {
         metrics().set_aggregation(partition, status.lag_entries, status.lag_millis, status.stopped.is_some(), status.is_own);
-        self.state().partitions.insert(partition, status);
+        let mut state = self.state();
+        // Only its worker knows whether its step fails.
+        let failing = state.partitions.get(&partition).and_then(|known| known.failing.clone()).filter(|_| status.is_own);
+        state.partitions.insert(partition, PartitionStatus { failing, ..status });
     }
 
     /// So much was committed.

@@ -96,12 +96,8 @@ impl Store {
         {
             return Err(BillingError::no_ledger(format!("{path} does not exist")));
         }
-        let sql = match store.dialect {
-            Dialect::Postgres => "SELECT CAST(COUNT(*) AS BIGINT) FROM pg_class WHERE oid = to_regclass('migrations')",
-            Dialect::Sqlite => "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'migrations'",
-        };
-        let tables: i64 = sqlx::query(sql).fetch_one(&store.pool).await?.try_get(0)?;
-        if tables == 0 {
+        if store.is_new().await? {
+            store.check_new().await?;
             return Err(BillingError::no_ledger(format!("{} has no tables of tollgate", store.place)));
         }
         store.migrate().await?;
@@ -199,6 +195,11 @@ impl Store {
         self.lock_migrations(connection).await?;
         connection.execute("CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY)").await?;
         let done = version(&mut *connection).await?;
+        match self.encoding_problem().await? {
+            Some(problem) if done == 0 => return Err(BillingError::Invalid { field: "--billing", problem }),
+            Some(problem) => tracing::error!(problem, "the billing store cannot keep every name"),
+            None => {}
+        }
         for (number, migration) in (1_i64..).zip(MIGRATIONS.iter().copied()).skip(done) {
             sqlx::raw_sql(migration).execute(&mut *connection).await?;
             sqlx::query("INSERT INTO migrations (version) VALUES ($1)").bind(number).execute(&mut *connection).await?;
@@ -206,6 +207,37 @@ impl Store {
         }
         transaction.commit().await?;
         Ok(())
+    }
+
+    /// Whether no tables were made in it yet.
+    async fn is_new(&self) -> Result<bool, BillingError> {
+        let sql = match self.dialect {
+            Dialect::Postgres => "SELECT CAST(COUNT(*) AS BIGINT) FROM pg_class WHERE oid = to_regclass('migrations')",
+            Dialect::Sqlite => "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'migrations'",
+        };
+        Ok(sqlx::query(sql).fetch_one(&self.pool).await?.try_get::<i64, _>(0)? == 0)
+    }
+
+    /// Refuses a database that nothing was kept in yet and that cannot keep every name. One that is in use is only complained of.
+    pub async fn check_new(&self) -> Result<(), BillingError> {
+        match self.encoding_problem().await? {
+            Some(problem) if self.is_new().await? => Err(BillingError::Invalid { field: "--billing", problem }),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is wrong with how the database keeps texts: it must take every name, of whatever script. None: nothing.
+    pub async fn encoding_problem(&self) -> Result<Option<String>, BillingError> {
+        if self.dialect == Dialect::Sqlite {
+            return Ok(None);
+        }
+        let encoding: String = sqlx::query("SHOW server_encoding").fetch_one(&self.pool).await?.try_get(0)?;
+        Ok((encoding != "UTF8").then(|| {
+            format!(
+                "the billing store's database keeps texts as {encoding}, which cannot keep every name: it must be UTF8 (createdb \
+                 --template=template0 --encoding=UTF8; bring what is there over by pg_dump and psql)"
+            )
+        }))
     }
 
     /// Waits for others that bring what is stored up to date, until the end of the transaction. In SQLite whoever writes is alone anyway.

@@ -83,5 +83,6 @@ fn state_name(state: AggregationState) -> &'static str {
         AggregationState::Running => "running",
         AggregationState::Stopped => "stopped",
         AggregationState::Off => "off",
+        AggregationState::Failing => "failing",
     }
 }

@@ -1,5 +1,6 @@
-//! `tollgate invoice ...`: documents, as tables, JSON, and files.
+//! `tollgate invoice ...`: documents, as tables, JSON, and files; drafts that are approved, and what is held back.
 
+mod review;
 mod show;
 
 use std::io::Write;
@@ -36,7 +37,11 @@ enum InvoiceCommand {
     /// List invoices, statements and credit notes, the newest first.
     List(ListOptions),
     /// Show one, with its lines.
-    Show(NumberOptions),
+    Show(NameOptions),
+    /// Approve drafts, where they wait for that.
+    Approve(review::ApproveOptions),
+    /// Work documents out again that are held back.
+    Retry(review::RetryOptions),
     /// Write it as PDF.
     Pdf(FileOptions),
     /// Write it as a page for the browser and the printer.
@@ -74,6 +79,16 @@ enum Kind {
     CreditNote,
 }
 
+impl Kind {
+    fn in_request(self) -> InvoiceKind {
+        match self {
+            Self::Invoice => InvoiceKind::Invoice,
+            Self::Statement => InvoiceKind::Statement,
+            Self::CreditNote => InvoiceKind::CreditNote,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum State {
     /// Its bill is cut; it has no number yet.
@@ -85,15 +100,19 @@ enum State {
 }
 
 #[derive(Args, Debug)]
-struct NumberOptions {
+#[group(required = true, multiple = false)]
+struct NameOptions {
     /// The document's number.
-    number: String,
+    number: Option<String>,
+    /// Of a draft, or of a document that is held back: its id, as a list shows it.
+    #[arg(long)]
+    id: Option<String>,
 }
 
 #[derive(Args, Debug)]
 struct FileOptions {
-    /// The document's number.
-    number: String,
+    #[command(flatten)]
+    name: NameOptions,
     /// Write to this file; "-": to the standard output [default: named by the number, in the current folder]
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
@@ -114,8 +133,11 @@ pub async fn run(options: InvoiceOptions) -> anyhow::Result<ExitCode> {
     let mut client = Client::connect(&server.server).await?;
     match command {
         InvoiceCommand::List(options) => list(&mut client, options, output).await?,
-        InvoiceCommand::Show(NumberOptions { number }) => {
-            let found = client.billing.get_invoice(GetInvoiceRequest { number }).await.map_err(explain)?.into_inner();
+        InvoiceCommand::Approve(options) => review::approve(&mut client, options, output).await?,
+        InvoiceCommand::Retry(options) => review::retry(&mut client, options, output).await?,
+        InvoiceCommand::Show(NameOptions { number, id }) => {
+            let request = GetInvoiceRequest { number: number.unwrap_or_default(), document_id: id.unwrap_or_default() };
+            let found = client.billing.get_invoice(request).await.map_err(explain)?.into_inner();
             let invoice = found.invoice.unwrap_or_default();
             match output {
                 Output::Table => println!("{}", show::in_full(&invoice)),
@@ -130,12 +152,7 @@ pub async fn run(options: InvoiceOptions) -> anyhow::Result<ExitCode> {
 }
 
 async fn list(client: &mut Client, options: ListOptions, output: Output) -> anyhow::Result<()> {
-    let kind = match options.kind {
-        None => InvoiceKind::Unspecified,
-        Some(Kind::Invoice) => InvoiceKind::Invoice,
-        Some(Kind::Statement) => InvoiceKind::Statement,
-        Some(Kind::CreditNote) => InvoiceKind::CreditNote,
-    };
+    let kind = options.kind.map_or(InvoiceKind::Unspecified, Kind::in_request);
     let state = match options.state {
         None => InvoiceState::Unspecified,
         Some(State::Draft) => InvoiceState::Draft,
@@ -170,7 +187,13 @@ async fn list(client: &mut Client, options: ListOptions, output: Output) -> anyh
 
 /// Fetches a file, all of it before anything is written.
 async fn write(client: &mut Client, options: FileOptions, form: InvoiceForm, for_spreadsheets: bool) -> anyhow::Result<()> {
-    let request = GetInvoiceFileRequest { number: options.number, form: form.into(), for_spreadsheets };
+    let NameOptions { number, id } = options.name;
+    let request = GetInvoiceFileRequest {
+        number: number.unwrap_or_default(),
+        document_id: id.unwrap_or_default(),
+        form: form.into(),
+        for_spreadsheets,
+    };
     let mut parts = client.billing.get_invoice_file(request).await.map_err(explain)?.into_inner();
     let (mut name, mut content) = (String::new(), Vec::new());
     while let Some(part) = parts.message().await.map_err(explain)? {

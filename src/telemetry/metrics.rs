@@ -3,6 +3,8 @@
 //! Nothing on the way of a request hashes or allocates: each series is made when it is first needed, and kept in a table. All labels
 //! are from closed sets, so no caller can make series grow.
 
+mod drafts;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, Instant};
@@ -16,6 +18,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use tonic::Code;
+
+pub use drafts::DraftMetrics;
 
 use super::rpc::Method;
 use crate::domain::command::Kind;
@@ -100,6 +104,9 @@ pub struct Metrics {
     journal_refusals: Family<PartitionLabels, Counter>,
     usage_discarded: Gauge,
     held_series: Gauge,
+    failing_steps: Family<PartitionLabels, Gauge>,
+    /// Of what waits on its way to paper.
+    pub drafts: DraftMetrics,
     discarded: Family<PartitionLabels, Counter>,
     ahead: Family<PartitionLabels, Gauge<f64, AtomicU64>>,
     serving_ahead: Gauge,
@@ -135,6 +142,8 @@ impl Metrics {
             journal_refusals: Family::default(),
             usage_discarded: Gauge::default(),
             held_series: Gauge::default(),
+            failing_steps: Family::default(),
+            drafts: DraftMetrics::default(),
             discarded: Family::default(),
             ahead: Family::default(),
             serving_ahead: Gauge::default(),
@@ -172,6 +181,9 @@ impl Metrics {
         registry.register("tollgate_usage_discarded", "Whether usage records are deleted unread: there is no billing store", discards);
         let held = "Series of numbers in which nothing is issued, because it is not known how they go on behind a gap";
         registry.register("tollgate_held_series", held, self.held_series.clone());
+        let failing = "How often the step of a partition's aggregation has failed in a row";
+        registry.register("tollgate_aggregation_failing_steps", failing, self.failing_steps.clone());
+        self.drafts.register(registry);
         registry.register("tollgate_discarded_entries", "Journal entries deleted unread", self.discarded.clone());
         let (ahead, serving_ahead) = (self.ahead.clone(), self.serving_ahead.clone());
         registry.register_with_unit("tollgate_partition_ahead", "How far a partition's time is ahead of the clock", Unit::Seconds, ahead);
@@ -303,6 +315,11 @@ impl Metrics {
     /// A PDF was written with the codes of letters that no font has.
     pub fn count_letters_without_font(&self, letters: usize) {
         self.letters_without_font.inc_by(letters as u64);
+    }
+
+    /// So often the step of a partition's aggregation has failed in a row.
+    pub fn set_failing_steps(&self, partition: u16, failures: usize) {
+        self.failing_steps.get_or_create_owned(&PartitionLabels { partition }).set(i64::try_from(failures).unwrap_or(i64::MAX));
     }
 
     /// A reading has left out a record that is damaged.

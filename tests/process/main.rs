@@ -24,6 +24,7 @@ mod gap;
 mod http;
 mod identity;
 mod isolation;
+mod issuing;
 mod money;
 mod on_paper;
 mod paper;

@@ -52,19 +52,25 @@ impl PostgresServer {
 
     /// The URL of a new, empty database.
     pub fn database(&self) -> String {
-        self.made_of("template0")
+        self.made_of("template0", &[])
+    }
+
+    /// The same of one that keeps texts in another encoding than UTF8.
+    pub fn database_in(&self, encoding: &str) -> String {
+        self.made_of("template0", &["--locale=C", "--encoding", encoding])
     }
 
     /// The URL of a new database with all that another one holds, which nobody is connected to.
     pub fn copy_of(&self, url: &str) -> String {
         let (_, name) = url.split_once('?').map_or(url, |(url, _)| url).rsplit_once('/').unwrap();
-        self.made_of(name)
+        self.made_of(name, &[])
     }
 
-    fn made_of(&self, template: &str) -> String {
+    fn made_of(&self, template: &str, options: &[&str]) -> String {
         let name = unique_name().replace('-', "_");
         let mut createdb = Command::new(self.binaries.join("createdb"));
-        createdb.args(["--username=postgres", "--template", template, "--host"]).arg(self.folder.path()).arg(&name);
+        createdb.args(["--username=postgres", "--template", template]).args(options);
+        createdb.arg("--host").arg(self.folder.path()).arg(&name);
         let output = createdb.output().unwrap();
         assert!(output.status.success(), "createdb: {}", String::from_utf8_lossy(&output.stderr));
         let folder = self.folder.path().display().to_string().replace('/', "%2F");

@@ -113,6 +113,19 @@ async fn load(connection: &mut AnyConnection, dialect: Dialect, records: &[Recor
     Ok(books)
 }
 
+/// Writes the totals of a bill instead of those that are there.
+pub async fn write_totals(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    account: &str,
+    bill: u32,
+    totals: &BTreeMap<TotalKey, Total>,
+) -> Result<(), BillingError> {
+    let sql = "DELETE FROM totals WHERE account = $1 AND bill = $2";
+    sqlx::query(sql).bind(account.to_owned()).bind(i64::from(bill)).execute(&mut *connection).await?;
+    TOTALS.insert(connection, dialect, totals.iter().map(|(key, total)| total_row(key, total))).await
+}
+
 /// The totals of bills.
 pub async fn totals_of(
     connection: &mut AnyConnection,

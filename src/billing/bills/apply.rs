@@ -5,6 +5,7 @@
 //! ([`load`]), worked out in memory, in journal order, here, and written for all at once ([`write`]).
 
 mod load;
+pub mod retry;
 mod write;
 
 use std::collections::{BTreeSet, HashMap};

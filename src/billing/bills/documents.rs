@@ -7,6 +7,7 @@ use super::frozen::Frozen;
 use crate::billing::document::{Document, DocumentKind};
 use crate::billing::issuer::NO_ISSUER;
 use crate::billing::record::narrow;
+use crate::billing::review::Review;
 use crate::billing::{Billing, BillingError};
 
 /// Where a document stands.
@@ -57,12 +58,35 @@ const SELECT: &str = "SELECT documents.id, documents.held_reason, documents.cont
                              COALESCE(issued.tax_contained, 0) AS tax_contained, COALESCE(issued.tax_on_deducted, 0) AS tax_on_deducted, \
                              COALESCE(issued.frozen, '') AS frozen, COALESCE(issued.customer, '') AS customer, \
                              COALESCE(issued.digest, '') AS digest, COALESCE(payables.open_amount, 0) AS open_amount, \
-                             COALESCE(drafts.waits_for, '') AS waits_for, \
+                             COALESCE(drafts.waits_for, '') AS waits_for, COALESCE(drafts.approved_at, 0) AS approved_at, documents.cut_at, \
+                             CASE WHEN documents.refers_to <> 0 AND original.document IS NULL THEN CAST(1 AS BIGINT) \
+                                  ELSE CAST(0 AS BIGINT) END AS lacks_original, \
+                             COALESCE((SELECT review FROM issuing WHERE issuer = 'main'), '') AS review, \
+                             COALESCE((SELECT grace_hours FROM issuing WHERE issuer = 'main'), 0) AS grace_hours, \
                              CASE WHEN EXISTS (SELECT 1 FROM issuers) THEN 1 ELSE 0 END AS has_issuer \
                       FROM documents LEFT JOIN issued ON issued.document = documents.id \
+                      LEFT JOIN issued AS original ON original.document = documents.refers_to \
                       LEFT JOIN drafts ON drafts.kind = documents.kind AND drafts.cut_at = documents.cut_at \
                       AND drafts.document = documents.id \
                       LEFT JOIN payables ON payables.document = documents.id";
+
+/// What a draft waits for before it is issued; empty: for its turn.
+fn waits_for(row: &AnyRow, id: i64) -> Result<String, BillingError> {
+    if narrow::<i64>(row, "has_issuer")? == 0 {
+        return Ok(NO_ISSUER.to_owned());
+    }
+    let (waits_for, review): (String, String) = (row.try_get("waits_for")?, row.try_get("review")?);
+    if !waits_for.is_empty() {
+        return Ok(waits_for);
+    }
+    if row.try_get::<i64, _>("lacks_original")? != 0 {
+        return Ok("the document that it corrects, which is not issued".to_owned());
+    }
+    if row.try_get::<i64, _>("approved_at")? > 0 {
+        return Ok(String::new());
+    }
+    Ok(Review::read(&review, row.try_get("grace_hours")?)?.waits_for(&name_of(id), row.try_get("cut_at")?))
+}
 
 impl Billing {
     /// Documents, those cut last first, after the one with the given id.
@@ -121,6 +145,28 @@ impl Billing {
         self.load_logo(&mut found.document.issuer).await?;
         Ok(found)
     }
+
+    /// The document with that id, whether it has a number or not.
+    pub async fn document_of_id(&self, id: i64) -> Result<StoredDocument, BillingError> {
+        let sql = format!("{SELECT} WHERE documents.id = $1");
+        let row = sqlx::query(AssertSqlSafe(sql)).bind(id).fetch_optional(self.store().pool()).await?;
+        row.as_ref().map_or(Err(BillingError::NotFound("document")), stored)
+    }
+}
+
+/// The name of a document that has no number yet: of the entry that cut it, as in the journal.
+#[must_use]
+pub fn name_of(id: i64) -> String {
+    format!("{}-{}", id & 0xffff, id >> 16)
+}
+
+/// The document of a name.
+#[must_use]
+pub fn id_of(name: &str) -> Option<i64> {
+    let (partition, sequence) = name.split_once('-')?;
+    let (partition, sequence) = (partition.parse::<u16>().ok()?, sequence.parse::<u64>().ok().filter(|sequence| *sequence < 1 << 47)?);
+    let id = i64::try_from(sequence << 16 | u64::from(partition)).ok()?;
+    (name_of(id) == name).then_some(id)
 }
 
 fn stored(row: &AnyRow) -> Result<StoredDocument, BillingError> {
@@ -140,10 +186,8 @@ fn stored(row: &AnyRow) -> Result<StoredDocument, BillingError> {
         (false, true) => DocumentState::Draft,
         (false, false) => DocumentState::Held,
     };
-    let waits_for = match (state, narrow::<i64>(row, "has_issuer")?) {
-        (DocumentState::Draft, 0) => NO_ISSUER.to_owned(),
-        _ => row.try_get("waits_for")?,
-    };
-    let (id, open_amount, digest) = (row.try_get("id")?, row.try_get("open_amount")?, row.try_get("digest")?);
+    let id: i64 = row.try_get("id")?;
+    let waits_for = if state == DocumentState::Draft { waits_for(row, id)? } else { String::new() };
+    let (open_amount, digest) = (row.try_get("open_amount")?, row.try_get("digest")?);
     Ok(StoredDocument { id, state, held_reason, waits_for, document, open_amount, digest })
 }

@@ -85,16 +85,16 @@ pub async fn end_again(connection: &mut AnyConnection, account: &str, entries: &
 
 /// Where an account's bills have come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct End {
-    balance: i64,
-    converted_bill: u32,
-    single_charged: i64,
-    single_rounded: i64,
+pub(super) struct End {
+    pub balance: i64,
+    pub converted_bill: u32,
+    pub single_charged: i64,
+    pub single_rounded: i64,
 }
 
 impl End {
     /// None: no entry says anything of it.
-    fn of(entries: &[Entry]) -> Option<Self> {
+    pub fn of(entries: &[Entry]) -> Option<Self> {
         let mut end = None;
         let (mut cut_single, mut last_cut) = (false, None);
         for entry in entries {

@@ -7,23 +7,22 @@
 use std::collections::{BTreeSet, HashMap};
 
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use super::customers;
+use super::documents::{DocumentState, StoredDocument};
 use super::frozen::Frozen;
+use super::ready::{self, Ready};
 use super::taxes::{Taxes, Terms};
-use crate::billing::document::{Document, DocumentKind, OpenInvoice, Party, TaxLine};
+use crate::billing::document::{Document, DocumentKind, OpenInvoice, TaxLine};
 use crate::billing::items::{self, ItemNames};
+use crate::billing::review::{self, Review};
 use crate::billing::series::digest::{Covered, SealedCustomer};
 use crate::billing::series::{Series, earlier};
 use crate::billing::settings::BillingSettings;
 use crate::billing::store::Store;
 use crate::billing::store::rows::{Table, Type, Value};
-use crate::billing::{BillingError, issuer};
+use crate::billing::{Billing, BillingError, issuer};
 use crate::domain::account::Millis;
-
-/// How many documents one transaction issues.
-const BATCH: i64 = 200;
 
 const ISSUED: Table = Table {
     name: "issued",
@@ -50,11 +49,12 @@ const ISSUED: Table = Table {
 pub async fn issue(store: &Store, settings: &BillingSettings, now: Millis) -> Result<usize, BillingError> {
     // What another version has issued meanwhile.
     earlier::chain(store).await?;
+    let review = review::review(&mut *store.pool().acquire().await?, issuer::MAIN).await?;
     let mut issued = 0;
     // Credit notes last: they name their invoices by number.
     for kind in DocumentKind::ALL {
-        while is_any_ready(store, kind).await? {
-            match issue_batch(store, settings, kind, now).await? {
+        while is_any_ready(store, kind, review, now).await? {
+            match issue_batch(store, settings, kind, review, now).await? {
                 [0, 0] => break,
                 [count, _] => issued += count,
             }
@@ -64,13 +64,19 @@ pub async fn issue(store: &Store, settings: &BillingSettings, now: Millis) -> Re
 }
 
 /// Whether there is anything to do: asked first, since a look locks nothing.
-async fn is_any_ready(store: &Store, kind: DocumentKind) -> Result<bool, BillingError> {
-    let sql = "SELECT document FROM drafts WHERE kind = $1 AND waits_for = '' LIMIT 1";
-    Ok(sqlx::query(sql).bind(kind.name()).fetch_optional(store.pool()).await?.is_some())
+async fn is_any_ready(store: &Store, kind: DocumentKind, review: Review, now: Millis) -> Result<bool, BillingError> {
+    let sql = format!("SELECT document FROM drafts WHERE kind = $1 AND waits_for = '' AND {} LIMIT 1", review.allows(now));
+    Ok(sqlx::query(AssertSqlSafe(sql)).bind(kind.name()).fetch_optional(store.pool()).await?.is_some())
 }
 
 /// Answers how many it issued, and how many have to wait.
-async fn issue_batch(store: &Store, settings: &BillingSettings, kind: DocumentKind, now: Millis) -> Result<[usize; 2], BillingError> {
+async fn issue_batch(
+    store: &Store,
+    settings: &BillingSettings,
+    kind: DocumentKind,
+    review: Review,
+    now: Millis,
+) -> Result<[usize; 2], BillingError> {
     let prefix = settings.prefixes.of(kind);
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
@@ -79,12 +85,9 @@ async fn issue_batch(store: &Store, settings: &BillingSettings, kind: DocumentKi
         return Ok([0, 0]);
     }
     let Some(terms) = Terms::load(connection, settings, now).await? else { return Ok([0, 0]) };
-    let drafts = drafts(connection, kind).await?;
+    let drafts = ready::next(connection, kind, &review.allows(now)).await?;
     let Some((cut_at, document)) = drafts.last().map(|draft| (draft.cut_at, draft.id)) else { return Ok([0, 0]) };
-    let taxes = match kind {
-        DocumentKind::CreditNote => corrected(connection, store, &drafts).await?,
-        DocumentKind::Invoice | DocumentKind::Statement => terms.of_documents(connection, store, &drafts).await?,
-    };
+    let taxes = taxes_of(connection, store, &terms, kind, &drafts).await?;
     let names = items::names(connection, store, issuer::MAIN, &codes(&drafts)).await?;
     let mut open_invoices = if kind == DocumentKind::Statement { open(connection, store, &drafts).await? } else { HashMap::new() };
     let mut rows = Vec::with_capacity(drafts.len());
@@ -120,76 +123,45 @@ async fn issue_batch(store: &Store, settings: &BillingSettings, kind: DocumentKi
     Ok([issued, waiting])
 }
 
-/// A draft that can be issued.
-pub(super) struct Ready {
-    pub id: i64,
-    pub cut_at: Millis,
-    pub document: Document,
-    /// As it is stored, beside what tells it from others.
-    covered: Covered,
-    customer: Party,
-    refers_to: String,
-    /// The document that a credit note corrects; 0: it is none.
-    corrects: i64,
-    /// When the account was created, or its final bill before this one was cut.
-    begun_at: Millis,
-}
-
-async fn drafts(connection: &mut AnyConnection, kind: DocumentKind) -> Result<Vec<Ready>, BillingError> {
-    // A credit note waits until its invoice has a number.
-    let rows = sqlx::query(
-        "SELECT documents.id, drafts.cut_at, documents.account, documents.bill, documents.kind, documents.cause, documents.total, \
-                documents.amount_to_pay, documents.content, documents.refers_to AS corrects, \
-                COALESCE(original.number, '') AS refers_to, COALESCE(accounts.created_at, 0) AS created_at, \
-                COALESCE((SELECT MAX(final.cut_at) FROM documents AS final WHERE final.account = documents.account \
-                          AND final.cause = 'conversion' AND final.cut_at < documents.cut_at), 0) AS final_at, \
-                COALESCE(accounts.name, '') AS account_name, COALESCE(customers.name, '') AS name, \
-                COALESCE(customers.address, '[]') AS address, COALESCE(customers.tax_id, '') AS tax_id, \
-                COALESCE(customers.email, '') AS email, COALESCE(customers.language, '') AS language \
-         FROM drafts JOIN documents ON documents.id = drafts.document \
-         LEFT JOIN issued AS original ON original.document = documents.refers_to \
-         LEFT JOIN accounts ON accounts.account = documents.account \
-         LEFT JOIN customers ON customers.account = documents.account \
-         WHERE drafts.kind = $1 AND drafts.waits_for = '' AND (documents.refers_to = 0 OR original.document IS NOT NULL) \
-         ORDER BY drafts.cut_at, drafts.document LIMIT $2",
-    )
-    .bind(kind.name())
-    .bind(BATCH)
-    .fetch_all(connection)
-    .await?;
-    rows.iter().map(ready).collect()
-}
-
-fn ready(row: &AnyRow) -> Result<Ready, BillingError> {
-    let content: String = row.try_get("content")?;
-    let mut customer = customers::read(row)?;
-    if customer.name.is_empty() {
-        customer.name = row.try_get("account_name")?;
+/// The taxes of documents of a kind, or what for they wait.
+async fn taxes_of(
+    connection: &mut AnyConnection,
+    store: &Store,
+    terms: &Terms<'_>,
+    kind: DocumentKind,
+    drafts: &[Ready],
+) -> Result<Vec<Result<Taxes, String>>, BillingError> {
+    match kind {
+        DocumentKind::CreditNote => corrected(connection, store, drafts).await,
+        DocumentKind::Invoice | DocumentKind::Statement => terms.of_documents(connection, store, drafts).await,
     }
-    let document = serde_json::from_str(&content).map_err(BillingError::corrupt)?;
-    let covered = Covered {
-        document: row.try_get("id")?,
-        account: row.try_get("account")?,
-        bill: row.try_get("bill")?,
-        kind: row.try_get("kind")?,
-        cause: row.try_get("cause")?,
-        cut_at: row.try_get("cut_at")?,
-        total: row.try_get("total")?,
-        amount_to_pay: row.try_get("amount_to_pay")?,
-        refers_to: row.try_get("corrects")?,
-        content,
-        ..Covered::default()
-    };
-    Ok(Ready {
-        id: covered.document,
-        cut_at: covered.cut_at,
-        document,
-        covered,
-        customer,
-        refers_to: row.try_get("refers_to")?,
-        corrects: row.try_get("corrects")?,
-        begun_at: row.try_get::<Millis, _>("created_at")?.max(row.try_get("final_at")?),
-    })
+}
+
+impl Billing {
+    /// Adds to a document that is not issued yet what it would be issued with now, but for number and dates. Its amounts are those of the cut.
+    pub async fn complete(&self, mut stored: StoredDocument, now: Millis) -> Result<StoredDocument, BillingError> {
+        if stored.state == DocumentState::Issued {
+            return Ok(stored);
+        }
+        let connection = &mut *self.store().pool().acquire().await?;
+        let ready = ready::one(connection, stored.id).await?;
+        let drafts = std::slice::from_ref(&ready);
+        let Some(terms) = Terms::load(connection, self.settings(), now).await? else {
+            let document = &mut stored.document;
+            document.time_zone.clone_from(&self.settings().time_zone);
+            document.refers_to.clone_from(&ready.refers_to);
+            document.customer = ready.customer;
+            return Ok(stored);
+        };
+        let kind = stored.document.kind;
+        let taxes = taxes_of(connection, self.store(), &terms, kind, drafts).await?.pop().and_then(Result::ok).unwrap_or_default();
+        let names = items::names(connection, self.store(), issuer::MAIN, &codes(drafts)).await?;
+        let open_invoices = if kind == DocumentKind::Statement { open(connection, self.store(), drafts).await? } else { HashMap::new() };
+        let open_invoices = open_invoices.into_values().next().unwrap_or_default();
+        let customer = serde_json::to_string(&ready.customer).map_err(BillingError::corrupt)?;
+        frozen(&ready, &terms, taxes, open_invoices, &names)?.thaw(&mut stored.document, 0, 0, &customer)?;
+        Ok(stored)
+    }
 }
 
 const CORRECTED: Table = Table {

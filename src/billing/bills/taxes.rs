@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use sqlx::AnyConnection;
 
 use super::draft::CATEGORIES;
-use super::issue::Ready;
+use super::ready::Ready;
 use crate::billing::BillingError;
 use crate::billing::document::{Cause, Document, DocumentKind, Exemption, Issuer, Item, TaxLine};
 use crate::billing::issuer::{self, CategoryRate, Dated, in_force, no_rate, rate_in_force};

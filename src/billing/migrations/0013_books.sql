@@ -24,3 +24,20 @@ CREATE TABLE allocation_sums (
     count BIGINT NOT NULL,
     digest TEXT NOT NULL
 );
+
+-- Whether drafts are issued at once, some hours after their bill was cut, or when they are approved. No row: at once.
+CREATE TABLE issuing (
+    issuer TEXT NOT NULL PRIMARY KEY,
+    -- 'at_once', 'after_hours' or 'on_approval'.
+    review TEXT NOT NULL,
+    grace_hours BIGINT NOT NULL
+);
+
+-- 0: nobody has approved it.
+ALTER TABLE drafts ADD COLUMN approved_at BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX drafts_approved ON drafts (kind, cut_at, document) WHERE approved_at > 0;
+CREATE INDEX drafts_of_document ON drafts (document);
+
+-- Why a step of the aggregation fails again and again; empty: it does not.
+ALTER TABLE partitions ADD COLUMN failing_because TEXT NOT NULL DEFAULT '';
+ALTER TABLE partitions ADD COLUMN failing_since BIGINT NOT NULL DEFAULT 0;

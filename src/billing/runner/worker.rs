@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::{Shared, pause};
+use super::{FAILURES_TOLD, Shared, pause};
 use crate::billing::BillingError;
 use crate::billing::aggregate::step::{StepError, commit};
 use crate::billing::aggregate::{Break, follow};
@@ -31,6 +31,9 @@ const IDLE: Duration = Duration::from_millis(50);
 
 /// How long a step may take, before its outcome counts as unknown.
 const STEP_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long it may take to write down that steps fail.
+const TOLD_LIMIT: Duration = Duration::from_secs(2);
 
 /// How often the end of the journal is held against what was committed.
 const ANCHOR_INTERVAL: Duration = Duration::from_secs(1);
@@ -58,6 +61,8 @@ pub(super) struct Worker<'a> {
     is_uncertain: bool,
     /// How many rounds have failed, one after another.
     failures: usize,
+    /// What operators may have been told: why they fail.
+    told: Option<String>,
 }
 
 /// What a round came to.
@@ -112,7 +117,17 @@ impl From<StepError> for Failed {
 
 impl<'a> Worker<'a> {
     pub(super) fn new(shared: &'a Shared, claim: Claim) -> Self {
-        Self { shared, claim, ahead: Vec::new(), blocks: 64, anchored_at: None, trimmed_at: None, is_uncertain: false, failures: 0 }
+        Self {
+            shared,
+            claim,
+            ahead: Vec::new(),
+            blocks: 64,
+            anchored_at: None,
+            trimmed_at: None,
+            is_uncertain: false,
+            failures: 0,
+            told: Some(String::new()),
+        }
     }
 
     /// After a failure: what was read is forgotten, and the next try comes later and later.
@@ -124,17 +139,45 @@ impl<'a> Worker<'a> {
         RETRY.get(self.failures - 1).copied().unwrap_or(Duration::from_secs(5))
     }
 
+    /// What fails again and again is told: here, and, if it can be, to all who ask the billing store.
+    async fn failed(&mut self, reason: &str) {
+        if self.failures < FAILURES_TOLD {
+            return;
+        }
+        let Shared { billing, status, ledger, .. } = self.shared;
+        status.set_failing(self.claim.partition, self.failures, Some(reason));
+        if self.told.as_deref() != Some(reason) {
+            self.told = Some(reason.to_owned());
+            let write = partitions::set_failing(billing.store(), self.claim.partition, reason, ledger.clock().now());
+            if !matches!(timeout(TOLD_LIMIT, write).await, Ok(Ok(()))) {
+                tracing::debug!(partition = self.claim.partition, "that its step fails could not be written down");
+            }
+        }
+    }
+
+    async fn succeeded(&mut self) {
+        let Shared { billing, status, ledger, .. } = self.shared;
+        if self.failures >= FAILURES_TOLD || self.told.is_some() {
+            status.set_failing(self.claim.partition, 0, None);
+            let write = partitions::set_failing(billing.store(), self.claim.partition, "", ledger.clock().now());
+            if matches!(timeout(TOLD_LIMIT, write).await, Ok(Ok(()))) {
+                self.told = None;
+            }
+        }
+        self.failures = 0;
+    }
+
     /// Works until it is told to stop, or the partition is lost or stopped.
     pub(super) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
         let partition = self.claim.partition;
         while !*stopped.borrow() {
             let wait = match self.round().await {
                 Ok(Round::Behind) => {
-                    self.failures = 0;
+                    self.succeeded().await;
                     continue;
                 }
                 Ok(Round::CaughtUp) => {
-                    self.failures = 0;
+                    self.succeeded().await;
                     IDLE
                 }
                 Err(Failed::Lost) => {
@@ -151,7 +194,9 @@ impl<'a> Worker<'a> {
                 },
                 Err(Failed::Away(reason)) => {
                     tracing::warn!(partition, reason, "a step of the aggregation failed, and is tried again");
-                    self.back_off()
+                    let wait = self.back_off();
+                    self.failed(&reason).await;
+                    wait
                 }
             };
             if pause(wait, &mut stopped).await {

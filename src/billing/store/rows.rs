@@ -99,19 +99,20 @@ impl Table {
         }
     }
 
-    /// Changes rows: the first column finds each, and the others are what it has from then on.
+    /// Changes rows: the first column finds each, and the others are what it has from then on. Returns how many there were.
     pub async fn update<'a>(
         &self,
         connection: &mut AnyConnection,
         dialect: Dialect,
         mut rows: impl Iterator<Item = Vec<Value<'a>>>,
-    ) -> Result<(), BillingError> {
-        let Some(((key, _), others)) = self.columns.split_first() else { return Ok(()) };
+    ) -> Result<u64, BillingError> {
+        let mut changed = 0;
+        let Some(((key, _), others)) = self.columns.split_first() else { return Ok(changed) };
         let names: Vec<&str> = self.columns.iter().map(|(name, _)| *name).collect();
         loop {
             let chunk: Vec<_> = rows.by_ref().take(rows_at_once(dialect)).collect();
             if chunk.is_empty() {
-                return Ok(());
+                return Ok(changed);
             }
             let rows = self.rows(dialect, &chunk);
             let set = |from: &str| others.iter().map(|(name, _)| format!("{name} = {from}{name}")).collect::<Vec<_>>().join(", ");
@@ -124,7 +125,7 @@ impl Table {
                 set("changed."),
                 self.name
             );
-            rows.bind(sqlx::query(AssertSqlSafe(sql))).execute(&mut *connection).await?;
+            changed += rows.bind(sqlx::query(AssertSqlSafe(sql))).execute(&mut *connection).await?.rows_affected();
         }
     }
 

@@ -76,7 +76,7 @@ async fn list(stage: &Stage, account: &str, kind: InvoiceKind, state: InvoiceSta
 
 /// The whole of a document that was listed.
 async fn document(stage: &Stage, listed: &Invoice) -> anyhow::Result<Invoice> {
-    let request = GetInvoiceRequest { number: listed.number.clone() };
+    let request = GetInvoiceRequest { number: listed.number.clone(), ..Default::default() };
     let found = stage.client.billing.clone().get_invoice(request).await.map_err(explain)?.into_inner().invoice;
     found.context("a document that was listed is gone")
 }

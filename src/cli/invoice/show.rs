@@ -16,7 +16,7 @@ pub fn in_rows(invoices: &[Invoice]) -> comfy_table::Table {
     let mut table = table_of(&header, 8..header.len());
     for invoice in invoices {
         table.add_row(vec![
-            invoice.number.clone().into(),
+            if invoice.number.is_empty() { &invoice.document_id } else { &invoice.number }.into(),
             kind_name(invoice.kind()).into(),
             table::unless("issued", if invoice.waits_for.is_empty() { state_name(invoice.state()) } else { "waits" }),
             invoice.account_id.clone().into(),
@@ -35,7 +35,7 @@ pub fn in_rows(invoices: &[Invoice]) -> comfy_table::Table {
 /// One document, with its lines.
 pub fn in_full(invoice: &Invoice) -> String {
     let customer = invoice.customer.clone().unwrap_or_default();
-    let number = if invoice.number.is_empty() { "(no number yet)" } else { &invoice.number };
+    let number = if invoice.number.is_empty() { format!("{} (no number yet)", invoice.document_id) } else { invoice.number.clone() };
     let mut text = format!("{} {number}, {}", kind_name(invoice.kind()), state_name(invoice.state()));
     if !invoice.held_reason.is_empty() {
         text += &format!("\nheld back: {}", invoice.held_reason);
@@ -163,6 +163,8 @@ pub fn as_json(invoice: &Invoice) -> Value {
     });
     json!({
         "number": invoice.number,
+        "document_id": invoice.document_id,
+        "digest": invoice.digest,
         "kind": kind_name(invoice.kind()),
         "state": state_name(invoice.state()),
         "held_reason": invoice.held_reason,

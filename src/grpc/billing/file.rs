@@ -7,11 +7,12 @@ use tonic::Status;
 use super::read;
 use crate::billing::document::{Document, DocumentKind};
 use crate::billing::forms::{self, Denomination, UsageWriter};
-use crate::billing::{Billing, Record, StoredDocument};
+use crate::billing::{Billing, Record, StoredDocument, name_of};
 use crate::domain::entry::Entry;
 use crate::grpc::front::Front;
 use crate::grpc::wire::Position;
 use crate::grpc::{status, v1};
+use crate::service::issuing;
 
 /// How many usage records are read at once.
 const RECORDS: usize = 1000;
@@ -30,15 +31,15 @@ pub struct File {
 /// Writes a document as a file.
 pub async fn write(front: &Front, request: v1::GetInvoiceFileRequest) -> Result<File, Status> {
     let for_spreadsheets = request.for_spreadsheets;
-    let (number, form) = front.read(request, Position::default(), |reader, request| {
+    let (name, form) = front.read(request, Position::default(), |reader, request| {
         let form = reader.choice("form", request.form).unwrap_or(v1::InvoiceForm::Unspecified);
         if form == v1::InvoiceForm::Unspecified {
             reader.refuse("form", "must be INVOICE_FORM_JSON, _CSV, _HTML or _PDF");
         }
-        (read::number(reader, request.number), form)
+        (read::document_name(reader, request.number, request.document_id), form)
     })?;
     let billing = front.billing().await?;
-    let stored = billing.document(&number).await.map_err(|error| status::no_bills(&error, &number))?;
+    let stored = issuing::document(billing, &name, front.ledger.clock().now()).await?;
     let document = &stored.document;
     let (content_type, ending, content) = match form {
         v1::InvoiceForm::Json | v1::InvoiceForm::Unspecified => ("application/json", "json", forms::json(document).map(String::into_bytes)),
@@ -47,7 +48,8 @@ pub async fn write(front: &Front, request: v1::GetInvoiceFileRequest) -> Result<
         v1::InvoiceForm::Pdf => ("application/pdf", "pdf", forms::pdf(document)),
     };
     let content = content.map_err(|error| status::no_form(&error))?.into();
-    Ok(File { content_type, name: format!("{number}.{ending}"), content })
+    let label = if document.number.is_empty() { format!("draft-{}", name_of(stored.id)) } else { document.number.clone() };
+    Ok(File { content_type, name: format!("{label}.{ending}"), content })
 }
 
 /// The usage records that a document bills.

@@ -6,6 +6,7 @@
 pub mod batch;
 pub mod export;
 pub mod file;
+pub mod issuing;
 pub mod items;
 pub mod payment;
 pub mod read;
@@ -29,6 +30,7 @@ use crate::billing::suggestion::{Suggestion, suggest};
 use crate::billing::{Billing, BillingError};
 use crate::domain::account::Account;
 use crate::domain::outcome::Outcome;
+use crate::service;
 use crate::service::aggregation::unread_journals;
 use crate::service::receivables;
 
@@ -104,8 +106,10 @@ impl BillingService for Bills {
         let front = &self.front;
         front
             .bounded(request, async |request| {
-                let number = front.read(request.number, Position::default(), read::number)?;
-                let found = front.billing().await?.document(&number).await.map_err(|error| status::no_bills(&error, &number))?;
+                let name = front.read(request, Position::default(), |reader, request| {
+                    read::document_name(reader, request.number, request.document_id)
+                })?;
+                let found = service::issuing::document(front.billing().await?, &name, front.ledger.clock().now()).await?;
                 Ok(v1::GetInvoiceResponse { invoice: Some(render::invoice(found)) })
             })
             .await
@@ -286,5 +290,31 @@ impl BillingService for Bills {
     async fn list_items(&self, request: Request<v1::ListItemsRequest>) -> Result<Response<v1::ListItemsResponse>, Status> {
         let front = &self.front;
         front.bounded(request, async |request| items::list(front, request).await).await
+    }
+
+    async fn get_issuing(&self, request: Request<v1::GetIssuingRequest>) -> Result<Response<v1::GetIssuingResponse>, Status> {
+        let front = &self.front;
+        front.bounded(request, async |request| issuing::get(front, request).await).await
+    }
+
+    async fn set_issuing(&self, request: Request<v1::SetIssuingRequest>) -> Result<Response<v1::SetIssuingResponse>, Status> {
+        let front = &self.front;
+        front.bounded(request, async |request| issuing::set(front, request).await).await
+    }
+
+    async fn approve_invoices(
+        &self,
+        request: Request<v1::ApproveInvoicesRequest>,
+    ) -> Result<Response<v1::ApproveInvoicesResponse>, Status> {
+        let front = &self.front;
+        front.bounded(request, async |request| issuing::approve(front, request).await).await
+    }
+
+    async fn retry_held_invoices(
+        &self,
+        request: Request<v1::RetryHeldInvoicesRequest>,
+    ) -> Result<Response<v1::RetryHeldInvoicesResponse>, Status> {
+        let front = &self.front;
+        front.bounded(request, async |request| issuing::retry(front, request).await).await
     }
 }

@@ -2,11 +2,12 @@
 
 use crate::billing::document::{DocumentKind, Party};
 use crate::billing::forms::LANGUAGES;
-use crate::billing::{DocumentFilter, DocumentState};
+use crate::billing::{DocumentFilter, DocumentState, id_of};
 use crate::domain::command::{Action, Command, Note, Undo};
 use crate::grpc::wire::accounts::by_hand;
 use crate::grpc::wire::reader::{MAX_ID_CHARACTERS, Reader, Sign};
 use crate::grpc::{page_token, v1};
+use crate::service::issuing::DocumentName;
 
 /// How many invoices a payment may name.
 const MAX_NAMED: usize = 100;
@@ -43,7 +44,7 @@ pub fn optional_account(reader: &mut Reader, id: String) -> Option<String> {
     (!id.is_empty()).then(|| reader.account_id(id))
 }
 
-fn document_kind(kind: v1::InvoiceKind) -> Option<DocumentKind> {
+pub(super) fn document_kind(kind: v1::InvoiceKind) -> Option<DocumentKind> {
     match kind {
         v1::InvoiceKind::Unspecified => None,
         v1::InvoiceKind::Invoice => Some(DocumentKind::Invoice),
@@ -61,9 +62,24 @@ fn document_state(state: v1::InvoiceState) -> Option<DocumentState> {
     }
 }
 
-/// The number of a document.
-pub fn number(reader: &mut Reader, number: String) -> String {
-    reader.request_id("number", number)
+/// The name of a document: its number, or its id.
+pub fn document_name(reader: &mut Reader, number: String, id: String) -> DocumentName {
+    match (number.is_empty(), id.is_empty()) {
+        (true, false) => DocumentName::Id(document_id(reader, "document_id", &id)),
+        (false, false) => {
+            reader.refuse("document_id", "must be empty if number is given");
+            DocumentName::Number(number)
+        }
+        (_, true) => DocumentName::Number(reader.request_id("number", number)),
+    }
+}
+
+/// The id of a document.
+pub fn document_id(reader: &mut Reader, field: &str, text: &str) -> i64 {
+    id_of(text).unwrap_or_else(|| {
+        reader.refuse(field, "must be the document_id of a document, such as 0-42");
+        0
+    })
 }
 
 /// What page tokens of receivables are bound to.

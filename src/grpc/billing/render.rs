@@ -4,7 +4,7 @@ use super::settings;
 use crate::billing::document::{Adjustment, Cause, Document, DocumentKind, Item, OpenInvoice, Party, TaxLine, Wallet};
 use crate::billing::partitions::Partition;
 use crate::billing::suggestion::{Basis, Suggestion, of_category};
-use crate::billing::{AccountReceivables, DocumentState, MonthOfCharges, Reopened, StoredDocument, UsageRecord};
+use crate::billing::{AccountReceivables, DocumentState, MonthOfCharges, Reopened, StoredDocument, UsageRecord, name_of};
 use crate::domain::account::{Account, Category, Millis};
 use crate::domain::money::format_units;
 use crate::grpc::v1;
@@ -28,7 +28,7 @@ pub fn without_lines(mut stored: StoredDocument) -> StoredDocument {
 /// A document.
 #[must_use]
 pub fn invoice(stored: StoredDocument) -> v1::Invoice {
-    let StoredDocument { state, held_reason, waits_for, document, open_amount, .. } = stored;
+    let StoredDocument { id, state, held_reason, waits_for, document, open_amount, digest } = stored;
     let (decimals, minor_digits) = (document.decimals, document.minor_digits);
     let amount = |units: i64| format_units(units, decimals, minor_digits);
     let lines = |items: &[Item]| items.iter().map(|line| item(line, decimals, minor_digits)).collect();
@@ -87,6 +87,8 @@ pub fn invoice(stored: StoredDocument) -> v1::Invoice {
         time_zone: document.time_zone,
         refers_to: document.refers_to,
         reason: document.reason,
+        document_id: name_of(id),
+        digest,
     }
 }
 
@@ -276,11 +278,15 @@ pub fn unread(journal: UnreadJournal) -> v1::PartitionAggregation {
 /// How far the billing store has followed a partition: what it lacks of the journal, and for how long that has been waiting.
 #[must_use]
 pub fn partition(partition: Partition, lag_entries: u64, lag_millis: Millis, ahead_millis: Millis) -> v1::PartitionAggregation {
-    let state = if partition.stopped.is_some() { v1::AggregationState::Stopped } else { v1::AggregationState::Running };
+    let state = match (&partition.stopped, &partition.failing) {
+        (Some(_), _) => v1::AggregationState::Stopped,
+        (None, Some(_)) => v1::AggregationState::Failing,
+        (None, None) => v1::AggregationState::Running,
+    };
     v1::PartitionAggregation {
         partition: i32::from(partition.partition),
         state: state.into(),
-        reason: partition.stopped.map(|stopped| stopped.reason).unwrap_or_default(),
+        reason: partition.stopped.or(partition.failing).map(|stopped| stopped.reason).unwrap_or_default(),
         next_sequence: number(partition.position.next_sequence),
         lag_entries: number(lag_entries),
         lag_seconds: lag_millis.max(0) / 1000,

@@ -19,7 +19,7 @@ use crate::service::issuing::{self, IssuerView};
 pub async fn get_issuer(front: &Front, request: v1::GetIssuerRequest) -> Result<v1::GetIssuerResponse, Status> {
     let id = front.read(request.issuer_id, Position::default(), issuer_id)?;
     let found = issuing::issuer(front.billing().await?, id, front.ledger.clock().now()).await;
-    let IssuerView { versions, waiting_drafts, waits_for } = found.map_err(|error| status::no_bills(&error, ""))?;
+    let IssuerView { versions, waiting_drafts, waits_for } = found?;
     let dated =
         |Dated { valid_from, value }: Dated<Issuer>| v1::DatedIssuer { valid_from: valid_from.to_string(), issuer: Some(issuer(value)) };
     Ok(v1::GetIssuerResponse { issuers: versions.into_iter().map(dated).collect(), waiting_drafts, waits_for })
@@ -32,14 +32,14 @@ pub async fn set_issuer(front: &Front, request: v1::SetIssuerRequest) -> Result<
         let valid_from = optional_day(reader, "valid_from", &valid_from);
         (issuer_id(reader, id), read_issuer(reader, issuer), change(reader, request_id, valid_from, operator))
     })?;
-    let applied = front.billing().await?.set_issuer(id, &issuer, &change).await;
-    Ok(v1::SetIssuerResponse { replayed: is_replayed(applied)? })
+    let applied = issuing::set_issuer(front.billing().await?, id, &issuer, &change).await?;
+    Ok(v1::SetIssuerResponse { replayed: applied == Applied::Before })
 }
 
 /// The rates of tax.
 pub async fn list_tax_rates(front: &Front, request: v1::ListTaxRatesRequest) -> Result<v1::ListTaxRatesResponse, Status> {
     let id = front.read(request.issuer_id, Position::default(), issuer_id)?;
-    let rates = front.billing().await?.tax_rates(id).await.map_err(|error| status::no_bills(&error, ""))?;
+    let rates = issuing::tax_rates(front.billing().await?, id).await?;
     let rate = |Dated { valid_from, value: CategoryRate { category, rate } }: Dated<CategoryRate>| v1::TaxRate {
         category: listing::category(category).into(),
         valid_from: valid_from.to_string(),
@@ -68,14 +68,14 @@ pub async fn set_tax_rate(front: &Front, request: v1::SetTaxRateRequest) -> Resu
         });
         (issuer_id(reader, id), rate, change(reader, request_id, valid_from, operator))
     })?;
-    let applied = front.billing().await?.set_tax_rate(id, rate, &change).await;
-    Ok(v1::SetTaxRateResponse { replayed: is_replayed(applied)? })
+    let applied = issuing::set_tax_rate(front.billing().await?, id, rate, &change).await?;
+    Ok(v1::SetTaxRateResponse { replayed: applied == Applied::Before })
 }
 
 /// Whether an account is charged tax.
 pub async fn list_treatments(front: &Front, request: v1::ListTaxTreatmentsRequest) -> Result<v1::ListTaxTreatmentsResponse, Status> {
     let (account, _) = named(front, request.account_id).await?;
-    let found = front.billing().await?.exemptions(&account).await.map_err(|error| status::no_bills(&error, ""))?;
+    let found = issuing::exemptions(front.billing().await?, &account).await?;
     let dated = |Dated { valid_from, value }: Dated<Option<Exemption>>| {
         let (told, reason) = treatment(value.as_ref());
         v1::DatedTaxTreatment { valid_from: valid_from.to_string(), treatment: told.into(), reason }
@@ -94,8 +94,8 @@ pub async fn set_treatment(front: &Front, request: v1::SetTaxTreatmentRequest) -
         (account_id, exemption, change(reader, request_id, valid_from, operator))
     })?;
     let (account, _) = named(front, account).await?;
-    let applied = front.billing().await?.set_exemption(&account, exemption.as_ref(), &change).await;
-    Ok(v1::SetTaxTreatmentResponse { replayed: is_replayed(applied)? })
+    let applied = issuing::set_exemption(front.billing().await?, &account, exemption.as_ref(), &change).await?;
+    Ok(v1::SetTaxTreatmentResponse { replayed: applied == Applied::Before })
 }
 
 pub(super) fn is_replayed(applied: Result<Applied, crate::billing::BillingError>) -> Result<bool, Status> {

@@ -24,7 +24,7 @@ fn run_in(folder: &Path, words: &[&str]) -> Ended {
 }
 
 /// `tollgate serve` that does not come to serve.
-fn serve_in_vain(folder: &Path, words: &[&str]) -> Ended {
+pub fn serve_in_vain(folder: &Path, words: &[&str]) -> Ended {
     let ended = run_in(folder, &[&["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "off"], words].concat());
     assert_eq!(ended.status.code(), Some(1), "it serves, or waits: {ended:?}");
     ended
@@ -303,7 +303,7 @@ async fn bench_refuses_a_ledger_that_was_not_created_for_it_and_was_not_named() 
 }
 
 /// GET, as text.
-async fn http(address: std::net::SocketAddr, path: &str) -> String {
+pub async fn http(address: std::net::SocketAddr, path: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let get = async {
         let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();

@@ -95,7 +95,7 @@ async fn no_request_holds_up_a_lane_and_charging_goes_on_beside_all_of_them() {
     }
     // What a client takes is limited to 4 MiB by itself.
     let mut billing = client.billing.clone().max_decoding_message_size(1 << 30);
-    billing.get_invoice(v1::GetInvoiceRequest { number: number.clone() }).await.unwrap();
+    billing.get_invoice(v1::GetInvoiceRequest { number: number.clone(), ..Default::default() }).await.unwrap();
     let request = v1::ListInvoicesRequest { page_size: 1000, ..Default::default() };
     billing.list_invoices(request).await.unwrap();
     client.journal("large").await;

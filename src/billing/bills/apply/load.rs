@@ -10,6 +10,7 @@ use super::super::draft::{Denomination, Refund, Subject, Total};
 use super::{BillEnd, Charge, Desk, Uncredited, Wanted};
 use crate::billing::BillingError;
 use crate::billing::aggregate::step::totals_of;
+use crate::billing::aggregate::{self, TotalKey};
 use crate::billing::document::Adjustment;
 use crate::billing::record::{coded, narrow, request_key};
 use crate::billing::store::Dialect;
@@ -94,27 +95,37 @@ pub(super) async fn load(connection: &mut AnyConnection, dialect: Dialect, wante
     load_accounts(connection, dialect, wanted, &mut desk).await?;
     load_receivables(connection, dialect, wanted, &mut desk).await?;
     for (key, total) in totals_of(connection, dialect, &wanted.bills).await? {
-        let subject = Subject {
-            category: codec::category(key.category),
-            item: key.item,
-            unit: key.unit,
-            quantity: total.quantity.map(|quantity| quantity.normalize().to_string()).unwrap_or_default(),
-            description: total.description,
-        };
-        let total = Total {
-            kind: key.kind,
-            subject,
-            amount: total.amount,
-            count: total.count,
-            unit_price: total.unit_price,
-            first_at: total.first_at,
-            last_at: total.last_at,
-        };
-        desk.totals.entry((key.account, key.bill)).or_default().push(total);
+        desk.totals.entry((key.account.clone(), key.bill)).or_default().push(total_of(key, total));
     }
     load_refunds(connection, dialect, wanted, &mut desk).await?;
     load_adjustments(connection, dialect, &mut desk).await?;
     Ok(desk)
+}
+
+/// A total, as the draft of its bill needs it.
+pub(super) fn total_of(key: TotalKey, total: aggregate::Total) -> Total {
+    let subject = Subject {
+        category: codec::category(key.category),
+        item: key.item,
+        unit: key.unit,
+        quantity: total.quantity.map(|quantity| quantity.normalize().to_string()).unwrap_or_default(),
+        description: total.description,
+    };
+    Total {
+        kind: key.kind,
+        subject,
+        amount: total.amount,
+        count: total.count,
+        unit_price: total.unit_price,
+        first_at: total.first_at,
+        last_at: total.last_at,
+    }
+}
+
+/// The refunds of the bills whose totals are loaded, and the corrections by hand.
+pub(super) async fn load_given_back(connection: &mut AnyConnection, dialect: Dialect, desk: &mut Desk) -> Result<(), BillingError> {
+    load_refunds(connection, dialect, &Wanted::default(), desk).await?;
+    load_adjustments(connection, dialect, desk).await
 }
 
 async fn load_accounts(connection: &mut AnyConnection, dialect: Dialect, wanted: &Wanted<'_>, desk: &mut Desk) -> Result<(), BillingError> {

@@ -1,0 +1,98 @@
+//! What operators do with drafts, and with documents that are held back.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::Kind;
+use crate::cli::client::{Client, explain};
+use crate::cli::failure::Failure;
+use crate::cli::operator::ByHand;
+use crate::cli::output::{Output, print_json, to_message};
+use crate::cli::table::table;
+use crate::grpc::v1::{ApproveInvoicesRequest, DraftFilter, InvoiceKind, RetryHeldInvoicesRequest};
+
+/// Which drafts to approve.
+#[derive(Args, Debug)]
+pub struct ApproveOptions {
+    /// The ids of drafts; `invoice list --state draft` shows them.
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    ids: Vec<String>,
+    /// All that match.
+    #[arg(long)]
+    all: bool,
+    /// Only of this account.
+    #[arg(long, value_name = "ID", requires = "all")]
+    account: Option<String>,
+    /// Only of this kind.
+    #[arg(long, value_enum, requires = "all")]
+    kind: Option<Kind>,
+    /// Only of bills that were cut before this, such as 2026-08-01T00:00:00Z.
+    #[arg(long, value_name = "TIME", requires = "all")]
+    cut_before: Option<jiff::Timestamp>,
+    #[command(flatten)]
+    by_hand: ByHand,
+}
+
+/// Which documents to work out again.
+#[derive(Args, Debug)]
+pub struct RetryOptions {
+    /// Only the one with this id [default: all that are held back]
+    #[arg(value_name = "ID")]
+    id: Option<String>,
+}
+
+/// Approves drafts.
+pub async fn approve(client: &mut Client, options: ApproveOptions, output: Output) -> anyhow::Result<()> {
+    let ApproveOptions { ids, all, account, kind, cut_before, by_hand } = options;
+    let filter = DraftFilter {
+        account_id: account.unwrap_or_default(),
+        kind: kind.map_or(InvoiceKind::Unspecified, Kind::in_request).into(),
+        cut_before: cut_before.map(to_message),
+    };
+    let request = ApproveInvoicesRequest {
+        request_id: by_hand.request_id(),
+        document_ids: ids,
+        filter: all.then_some(filter),
+        operator: by_hand.operator(),
+    };
+    let answer = client.billing.approve_invoices(request).await.map_err(explain)?.into_inner();
+    match (output, answer.replayed) {
+        (Output::Json, replayed) => print_json(&json!({ "approved": answer.approved, "replayed": replayed })),
+        (Output::Table, true) => println!("this request was done before"),
+        (Output::Table, false) => println!("{} drafts are approved", answer.approved),
+    }
+    Ok(())
+}
+
+/// Has documents worked out again that are held back. Some that still are is a failure.
+pub async fn retry(client: &mut Client, options: RetryOptions, output: Output) -> anyhow::Result<()> {
+    let mut request = RetryHeldInvoicesRequest { document_id: options.id.unwrap_or_default(), page_token: String::new() };
+    let mut retried = Vec::new();
+    loop {
+        let page = client.billing.retry_held_invoices(request.clone()).await.map_err(explain)?.into_inner();
+        retried.extend(page.retried);
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            break;
+        }
+    }
+    match output {
+        Output::Json => {
+            let one = |one: &crate::grpc::v1::RetriedInvoice| json!({ "document_id": one.document_id, "account_id": one.account_id, "held_reason": one.held_reason });
+            print_json(&retried.iter().map(one).collect::<Value>());
+        }
+        Output::Table if retried.is_empty() => println!("no document is held back"),
+        Output::Table => {
+            let mut shown = table(["document", "account", "is"], 3);
+            for one in &retried {
+                let state = if one.held_reason.is_empty() { "a draft now" } else { &one.held_reason };
+                shown.add_row([&one.document_id, &one.account_id, state]);
+            }
+            println!("{shown}");
+        }
+    }
+    match retried.iter().filter(|one| !one.held_reason.is_empty()).count() {
+        0 => Ok(()),
+        count => Err(Failure::refused(format!("{count} documents are still held back")).into()),
+    }
+}

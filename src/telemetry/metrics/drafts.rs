@@ -1,0 +1,52 @@
+//! Metrics of what waits on its way to paper, and of what is held back.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DraftLabels {
+    waits_for: &'static str,
+}
+
+/// What waits, and what is held back.
+#[derive(Default)]
+pub struct DraftMetrics {
+    count: Family<DraftLabels, Gauge>,
+    age: Family<DraftLabels, Gauge<f64, AtomicU64>>,
+    held: Gauge,
+    held_age: Gauge<f64, AtomicU64>,
+    issuing_fails: Gauge,
+}
+
+impl DraftMetrics {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register("tollgate_drafts", "Documents that are not issued yet, by what for they wait", self.count.clone());
+        registry.register_with_unit("tollgate_drafts_oldest", "How long ago the oldest was cut", Unit::Seconds, self.age.clone());
+        registry.register("tollgate_held_documents", "Documents held back: they do not add up", self.held.clone());
+        let oldest = self.held_age.clone();
+        registry.register_with_unit("tollgate_held_documents_oldest", "How long ago the oldest was cut", Unit::Seconds, oldest);
+        registry.register("tollgate_issuing_fails", "Whether documents cannot be issued, again and again", self.issuing_fails.clone());
+    }
+
+    /// So many documents are not issued yet because of that, and the oldest was cut so long ago.
+    pub fn set_waiting(&self, waits_for: &'static str, count: i64, age_millis: i64) {
+        let labels = DraftLabels { waits_for };
+        self.count.get_or_create_owned(&labels).set(count);
+        self.age.get_or_create_owned(&labels).set(age_millis as f64 / 1000.0);
+    }
+
+    /// So many documents are held back, and the oldest was cut so long ago.
+    pub fn set_held(&self, count: i64, age_millis: i64) {
+        self.held.set(count);
+        self.held_age.set(age_millis as f64 / 1000.0);
+    }
+
+    /// Whether documents cannot be issued, again and again.
+    pub fn set_issuing_fails(&self, fails: bool) {
+        self.issuing_fails.set(i64::from(fails));
+    }
+}

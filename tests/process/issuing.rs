@@ -1,0 +1,268 @@
+//! Drafts that are looked at before they are issued, documents that are held back, and steps that fail again and again.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tollgate::billing::{Billing, BillingSettings};
+use tollgate::grpc::v1::{self, AggregationState, PaymentMode};
+
+use crate::command::Operator;
+use crate::identity::{http, serve_in_vain};
+use crate::postgres::PostgresServer;
+use crate::service::{Client, PATIENCE, Service, debit, money, until};
+use crate::support::temporary_folder;
+
+/// A service by a clock that stands, with an issuer and a rate of tax.
+struct Desk {
+    folder: tempfile::TempDir,
+    arguments: Vec<String>,
+    service: Service,
+    operator: Operator,
+}
+
+impl Desk {
+    fn at(time: &str) -> Self {
+        let folder = temporary_folder();
+        std::fs::write(folder.path().join("clock"), time).unwrap();
+        let [store, clock] = ["ledger.db", "clock"].map(|name| folder.path().join(name).display().to_string());
+        let arguments = ["--store", &store, "--test-clock", &clock].map(str::to_owned).to_vec();
+        let service = Service::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
+        let operator = Operator::of(&service);
+        let desk = Self { folder, arguments, service, operator };
+        desk.run("issuer set --name Nordlicht --city Hamburg --country DE");
+        desk.run("tax set 19 --from 2020-01-01");
+        desk
+    }
+
+    fn go_to(&self, time: &str) {
+        let [next, clock] = ["next", "clock"].map(|name| self.folder.path().join(name));
+        std::fs::write(&next, time).unwrap();
+        std::fs::rename(next, clock).unwrap();
+    }
+
+    fn run(&self, line: &str) -> String {
+        let ended = self.operator.run(line);
+        assert!(ended.status.success(), "{line}: {ended:?}");
+        ended.output
+    }
+
+    /// The documents of a state, the oldest first, when there are so many.
+    fn documents(&self, state: &str, count: usize) -> Vec<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = self.operator.json(&format!("invoice list --state {state}"));
+            let found = found.as_array().unwrap();
+            if found.len() == count {
+                return found.iter().rev().cloned().collect();
+            }
+            assert!(Instant::now() < deadline, "not {count} documents {state}: {:#?}", self.operator.json("invoice list"));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    async fn says(&self, path: &str, text: &str) {
+        until(text, || async {
+            let answer = http(self.service.metrics, path).await;
+            answer.contains(text).then_some(())
+        })
+        .await;
+    }
+
+    async fn billing(&self) -> Billing {
+        let url = format!("sqlite://{}", self.folder.path().join("ledger.billing.db").display());
+        Billing::connect_lazily(&url, BillingSettings::default()).unwrap()
+    }
+}
+
+async fn charge(client: &mut Client, account: &str, request_id: &str, amount: &str) {
+    let usage = Some(v1::Usage { item: "voice".into(), description: "Calls to Germany".into(), ..Default::default() });
+    client.charging.debit(v1::DebitRequest { usage, ..debit(account, request_id, amount) }).await.unwrap();
+}
+
+/// Waits until what is accepted is accepted then.
+async fn the_clock_says(client: &mut Client, time: &str) {
+    let expected = time.parse::<jiff::Timestamp>().unwrap().as_second();
+    let mut number = 0;
+    until("the clock has moved", || {
+        number += 1;
+        let (mut client, request_id) = (client.clone(), format!("tick-{number}"));
+        async move {
+            charge(&mut client, "gamma", &request_id, "0.01").await;
+            (client.journal("gamma").await.last()?.accepted_at?.seconds >= expected).then_some(())
+        }
+    })
+    .await;
+}
+
+async fn aggregated(client: &Client) {
+    until("the billing store has followed", || async {
+        let request = v1::GetAggregationRequest {};
+        let found = client.clone().billing.get_aggregation(request).await.ok()?.into_inner().partitions;
+        (!found.is_empty() && found.iter().all(|partition| partition.lag_entries == 0)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_is_held_back_is_shown_with_its_difference_and_is_issued_when_it_is_worked_out_again() {
+    let desk = Desk::at("2026-06-10T12:00:00Z");
+    let mut client = desk.service.client().await;
+    client.open("acme", PaymentMode::Postpaid, "1000", "0").await;
+    charge(&mut client, "acme", "call", "11.90").await;
+    aggregated(&client).await;
+    let billing = desk.billing().await;
+    let damaged = sqlx::query("UPDATE totals SET amount = amount - 2500000 WHERE account = 'acme' AND kind = 4");
+    assert_eq!(damaged.execute(billing.store().pool()).await.unwrap().rows_affected(), 1);
+    billing.store().close().await;
+    desk.go_to("2026-07-05T12:00:00Z");
+    let id = tokio::task::block_in_place(|| desk.documents("held", 1)[0]["document_id"].as_str().unwrap().to_owned());
+    let refund = v1::RefundRequest {
+        account_id: "acme".into(),
+        request_id: "refund".into(),
+        charge_id: "call".into(),
+        amount: money("1.19"),
+        ..Default::default()
+    };
+    client.charging.refund(refund).await.unwrap();
+    desk.says("/healthz", "1 documents are held back, because they do not add up, the first since 2026-07-01").await;
+    desk.says("/metrics", "tollgate_held_documents 1").await;
+    tokio::task::block_in_place(|| {
+        let shown = desk.run(&format!("invoice show --id {id}"));
+        for text in ["but the ledger closed 11.90 EUR: a difference of -2.50 EUR", "Calls to Germany", "9.40"] {
+            assert!(shown.contains(text), "{text}: {shown}");
+        }
+        let note = &desk.documents("draft", 1)[0];
+        assert_eq!(note["waits_for"], "the document that it corrects, which is not issued");
+        assert!(desk.run("invoice retry").contains("a draft now"));
+        let issued = desk.documents("issued", 2);
+        assert_eq!((&issued[0]["number"], &issued[0]["total"]), (&"INV-000001".into(), &"11.90".into()));
+        assert_eq!((&issued[1]["refers_to"], &issued[1]["total"]), (&"INV-000001".into(), &"1.19".into()));
+        assert_eq!(desk.run("invoice retry").trim(), "no document is held back");
+        let again = desk.operator.run(&format!("invoice retry {id}"));
+        assert!(!again.status.success() && again.error.contains("INVOICE_NOT_FOUND"), "{again:?}");
+    });
+    desk.says("/metrics", "tollgate_held_documents 0").await;
+    let Desk { arguments, service, folder, .. } = desk;
+    assert!(service.stopped().await.success());
+    let words: Vec<&str> = ["verify"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
+    let verified = Operator::nowhere().run_words(&words);
+    assert!(verified.status.success() && verified.output.contains("all agree"), "{verified:?}");
+    drop(folder);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draft_is_issued_when_it_is_approved_and_is_settled_before_as_if_it_were() {
+    let desk = Desk::at("2026-06-10T12:00:00Z");
+    let mut client = desk.service.client().await;
+    for account in ["acme", "beta", "gamma"] {
+        client.open(account, PaymentMode::Postpaid, "1000", "0").await;
+        charge(&mut client, account, "june", "11.90").await;
+    }
+    tokio::task::block_in_place(|| {
+        desk.run("issuing set --on-approval");
+        desk.go_to("2026-07-05T12:00:00Z");
+        desk.documents("draft", 3);
+    });
+    desk.says("/healthz", "3 documents wait to be issued, the first since 2026-07-01: they are to be approved").await;
+    desk.says("/metrics", "tollgate_drafts{waits_for=\"approval\"} 3").await;
+    // What is paid now pays the draft.
+    let payment =
+        v1::RecordPaymentRequest { account_id: "acme".into(), request_id: "p-1".into(), amount: money("5"), ..Default::default() };
+    client.billing.record_payment(payment).await.unwrap();
+    aggregated(&client).await;
+    // Approved days later: the due date counts from then.
+    desk.go_to("2026-07-09T12:00:00Z");
+    the_clock_says(&mut client, "2026-07-09T12:00:00Z").await;
+    tokio::task::block_in_place(|| {
+        let drafts = desk.documents("draft", 3);
+        let draft = drafts.iter().find(|draft| draft["account_id"] == "acme").unwrap();
+        let id = draft["document_id"].as_str().unwrap();
+        assert_eq!(draft["waits_for"], format!("approval: tollgate invoice approve {id}"));
+        assert_eq!((&draft["amount_to_pay"], &draft["open_amount"]), (&"11.90".into(), &"6.90".into()));
+        // In all forms, with the tax that it would have.
+        let page = desk.run(&format!("invoice html --id {id} --file -"));
+        assert!(page.contains("Draft: not issued") && page.contains("1.90") && page.contains("Nordlicht"), "{page}");
+        assert!(desk.run(&format!("invoice csv --id {id} --file -")).contains("voice"));
+        let pdf = desk.folder.path().join("draft.pdf");
+        desk.run(&format!("invoice pdf --id {id} --file {}", pdf.display()));
+        assert!(std::fs::read(pdf).unwrap().starts_with(b"%PDF"));
+        let shown = desk.operator.json(&format!("invoice show --id {id}"));
+        assert_eq!((&shown["number"], &shown["taxes"][0]["tax"]), (&"".into(), &"1.90".into()));
+        let approve = format!("invoice approve {id} --request-id a-1");
+        assert_eq!(desk.run(&approve).trim(), "1 drafts are approved");
+        assert_eq!(desk.run(&approve).trim(), "this request was done before");
+        let issued = &desk.documents("issued", 1)[0];
+        assert_eq!(
+            (&issued["number"], &issued["account_id"], &issued["open_amount"]),
+            (&"INV-000001".into(), &"acme".into(), &"6.90".into())
+        );
+        assert_eq!(issued["due_at"], "2026-07-23T23:59:59.999Z");
+        // In bulk; what does not match stays.
+        desk.run("invoice approve --all --account beta --cut-before 2026-07-02T00:00:00Z");
+        assert_eq!(desk.documents("draft", 1)[0]["account_id"], "gamma");
+        desk.run("invoice approve --all --cut-before 2026-07-01T00:00:00Z");
+        desk.documents("draft", 1);
+        // A grace that is over, or will be.
+        desk.run("issuing set --after-hours 240");
+        let draft = &desk.documents("draft", 1)[0];
+        assert!(draft["waits_for"].as_str().unwrap().starts_with("review, until 2026-07-11T00:00:00Z"), "{draft:#}");
+        desk.go_to("2026-07-11T00:00:01Z");
+        desk.documents("issued", 3);
+        let wrong = desk.operator.run("issuing set --after-hours 2000");
+        assert!(!wrong.status.success() && wrong.error.contains("grace_hours must be from 1 to 1080"), "{wrong:?}");
+    });
+    assert!(desk.service.stopped().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_cannot_keep_every_name_is_refused_before_anything_is_in_it() {
+    let (postgres, folder) = (PostgresServer::shared(), temporary_folder());
+    let store = folder.path().join("ledger.db").display().to_string();
+    let ended = serve_in_vain(folder.path(), &["--store", &store, "--billing", &postgres.database_in("LATIN1")]);
+    assert!(ended.error.contains("keeps texts as LATIN1") && ended.error.contains("--encoding=UTF8"), "{ended:?}");
+    assert!(!std::path::Path::new(&store).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_fails_again_and_again_is_a_problem_with_its_reason() {
+    let (postgres, folder) = (PostgresServer::shared(), temporary_folder());
+    // As one that has been in use since before this was looked at.
+    let (tables, billing) = (postgres.database(), postgres.database_in("LATIN1"));
+    Billing::open(&tables, BillingSettings::default()).await.unwrap();
+    let dump = Command::new("pg_dump").args(["--no-owner", "--encoding=UTF8", "-d", &tables]).output().unwrap();
+    assert!(dump.status.success(), "{dump:?}");
+    let file = folder.path().join("dump.sql");
+    std::fs::write(&file, dump.stdout).unwrap();
+    let restored = Command::new("psql").args(["-q", "-v", "ON_ERROR_STOP=1", "-d", &billing, "-f"]).arg(file).output().unwrap();
+    assert!(restored.status.success(), "{restored:?}");
+
+    let store = folder.path().join("ledger.db").display().to_string();
+    let service = Service::start(&["--store", &store, "--billing", &billing], &[]);
+    let mut client = service.client().await;
+    client.open("acme", PaymentMode::Prepaid, "0", "10").await;
+    aggregated(&client).await;
+    let request = v1::CreateAccountRequest {
+        account_id: "kabushiki".into(),
+        request_id: "create".into(),
+        name: "株式会社".into(),
+        currency_code: "JPY".into(),
+        mode: PaymentMode::Prepaid.into(),
+        ..Default::default()
+    };
+    client.accounts.create_account(request).await.unwrap();
+    let failing = until("the step is said to fail", || async {
+        let found = client.clone().billing.get_aggregation(v1::GetAggregationRequest {}).await.ok()?.into_inner().partitions;
+        found.into_iter().find(|partition| partition.state() == AggregationState::Failing)
+    })
+    .await;
+    assert!(failing.reason.contains("LATIN1"), "{failing:?}");
+    for (path, text) in
+        [("/healthz", "fails again and again"), ("/healthz", "keeps texts as LATIN1"), ("/metrics", "tollgate_aggregation_failing_steps{")]
+    {
+        until(text, || async { http(service.metrics, path).await.contains(text).then_some(()) }).await;
+    }
+    // Charging goes on.
+    client.charging.debit(debit("acme", "d-1", "1")).await.unwrap();
+    assert!(service.stopped().await.success());
+}
