@@ -293,9 +293,6 @@ pub struct Total {
     pub unit_price: Option<Decimal>,
 }
 
-/// How many digits behind the point of the account's a unit's price may have.
-const PRICE_SCALE: u32 = 4;
-
 impl Total {
     /// Whether another one says the same; descriptions and prices were not always kept.
     #[must_use]
@@ -349,13 +346,13 @@ impl Total {
     }
 }
 
-/// What a unit costs of a charge, if that is a decimal that can be printed.
+/// What a unit costs of a charge, if that is an amount of the account: what is finer was hardly anybody's price.
 #[must_use]
 pub fn unit_price(amount: i64, quantity: Option<Decimal>) -> Option<Decimal> {
     let amount = Decimal::from(amount);
     let Some(quantity) = quantity else { return Some(amount) };
     let price = amount.checked_div(quantity)?.normalize();
-    (price.scale() <= PRICE_SCALE && price.checked_mul(quantity) == Some(amount)).then_some(price)
+    (price.scale() == 0 && price.checked_mul(quantity) == Some(amount)).then_some(price)
 }
 
 /// Accounts and totals, as they are becoming.

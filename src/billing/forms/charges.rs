@@ -10,14 +10,21 @@ use crate::billing::document::{Adjustment, Document, DocumentKind, Item, OpenInv
 /// How a line describes what no entry is known of.
 const NOT_ITEMIZED: &str = "not itemized";
 
-/// A price with as many digits behind the point as its column has.
-fn with_digits(price: &str, digits: usize) -> String {
+/// Blanks as wide as a digit, and as a point.
+const DIGIT_BLANK: &str = "\u{2007}";
+const POINT_BLANK: &str = "\u{2008}";
+
+/// A price with at least the digits of the minor unit behind its point, and room for those that others in its column have.
+fn price_of(price: &str, least: usize, most: usize) -> String {
     if price.is_empty() {
         return String::new();
     }
-    let missing = digits.saturating_sub(digits_behind_point(price));
-    let point = if missing > 0 && !price.contains('.') { "." } else { "" };
-    grouped(&format!("{price}{point}{}", "0".repeat(missing)))
+    let digits = digits_behind_point(price);
+    let zeros = least.saturating_sub(digits);
+    let point = if zeros > 0 && digits == 0 { "." } else { "" };
+    let blank_point = if digits + zeros == 0 && most > 0 { POINT_BLANK } else { "" };
+    let blanks = DIGIT_BLANK.repeat(most.saturating_sub(digits + zeros));
+    format!("{}{blank_point}{blanks}", grouped(&format!("{price}{point}{}", "0".repeat(zeros))))
 }
 
 /// Sets items and sums of one document.
@@ -223,8 +230,8 @@ impl Charges<'_> {
             }
         }
         let is_single = categories.len() == 1;
-        let price_digits = items.iter().map(|item| digits_behind_point(&item.unit_price)).max().unwrap_or(0);
-        let price_digits = price_digits.max(usize::from(self.money.decimals.min(self.money.minor_digits)));
+        let least = usize::from(self.money.decimals.min(self.money.minor_digits));
+        let most = items.iter().map(|item| digits_behind_point(&item.unit_price)).fold(least, usize::max);
         let groups: Vec<Group> = categories
             .into_iter()
             .map(|(category, items)| {
@@ -233,7 +240,7 @@ impl Charges<'_> {
                 let lines = items
                     .into_iter()
                     .map(|item| Line {
-                        unit_price: with_digits(&item.unit_price, price_digits),
+                        unit_price: price_of(&item.unit_price, least, most),
                         ..self.line(item, &heading, column, shown(item.amount), with_year)
                     })
                     .collect();
@@ -249,7 +256,7 @@ impl Charges<'_> {
             })
             .collect();
         let has_counts = items.iter().any(|item| item.count > 1);
-        let has_quantities = items.iter().any(|item| !item.quantity.is_empty() || !item.unit.is_empty());
+        let has_quantities = items.iter().any(|item| !item.quantity.is_empty());
         // Of single charges without a quantity, the price is the amount.
         let has_unit_prices = items.iter().any(|item| !item.unit_price.is_empty() && (item.count > 1 || !item.quantity.is_empty()));
         (!groups.is_empty()).then_some(Table { has_counts, has_quantities, has_unit_prices, groups })
@@ -285,7 +292,7 @@ impl Charges<'_> {
             used: self.dates.uses(item.first_use, item.last_use, with_year),
             count: grouped(&item.count.to_string()),
             quantity: grouped(&clean(&item.quantity)),
-            unit: clean(&item.unit),
+            unit: if item.quantity.is_empty() { String::new() } else { clean(&item.unit) },
             unit_price: String::new(),
             amount: self.money.line(amount, column),
         }
@@ -298,5 +305,19 @@ impl Charges<'_> {
             "" => self.texts.text("other"),
             other => clean(other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_points_of_prices_stand_below_each_other() {
+        assert_eq!(price_of("0.09", 2, 4), "0.09\u{2007}\u{2007}");
+        assert_eq!(price_of("0.0125", 2, 4), "0.0125");
+        assert_eq!(price_of("1234", 2, 2), "1,234.00");
+        assert_eq!(price_of("5", 0, 2), "5\u{2008}\u{2007}\u{2007}");
+        assert_eq!(price_of("", 2, 4), "");
     }
 }

@@ -178,13 +178,15 @@ impl Setter<'_> {
     }
 
     fn notes(&mut self, notes: &[String]) {
-        self.flow.need(20.0 + 24.0 * notes.len() as f32);
+        let style = Style { size: 8.0, ..TEXT };
+        let lines: usize = notes.iter().map(|note| self.letters.wrap(style.face, note, style.size, RIGHT - LEFT).len()).sum();
+        self.flow.need(31.0 + lines as f32 * style.leading() + 2.5 * notes.len() as f32);
         self.flow.skip(24.0);
         let y = self.flow.y();
         self.flow.put(Mark::Area { x: LEFT, y, width: RIGHT - LEFT, height: 0.5, ink: Ink::Rule });
         self.flow.skip(7.0);
         for note in notes {
-            self.paragraph(note, Style { size: 8.0, ..TEXT }, LEFT, RIGHT);
+            self.paragraph(note, style, LEFT, RIGHT);
             self.flow.skip(2.5);
         }
     }
