@@ -1,8 +1,10 @@
 //! One customer never stops another: queues are fair, lanes do only what is short, and whatever a peer can make grow has a bound.
 
 mod bounds;
+mod expiries;
 mod lanes;
 mod logs;
+mod requests;
 
 use crate::service::Service;
 
