@@ -86,13 +86,12 @@ const ENTRIES: Table = Table {
     on_conflict: "",
 };
 
-/// The statement that reads the next records of a span: partition, after, before, from, to.
-#[must_use]
-pub fn next_of_span(count: usize) -> String {
-    // A number in the text: a plan made for any number would expect a tenth of all rows.
+/// The statement that reads the records of a span: partition, after, before, from, to. A span of few sequences is few rows, whatever the
+/// planner thinks of it; with a LIMIT on a long one it has sorted all of that for each page.
+fn of_span() -> String {
     format!(
         "SELECT {COLUMNS} FROM {} WHERE entries.partition = $1 AND entries.sequence > $2 AND entries.sequence < $3 \
-         AND entries.time >= $4 AND entries.time < $5 AND entries.kind IN (3, 4, 5, 6, 7) ORDER BY entries.sequence LIMIT {count}",
+         AND entries.time >= $4 AND entries.time < $5 AND entries.kind IN (3, 4, 5, 6, 7) ORDER BY entries.sequence",
         ENTRIES.name
     )
 }
@@ -101,13 +100,22 @@ pub fn next_of_span(count: usize) -> String {
 pub const FIRST_OF_PART: &str = "SELECT sequence, time FROM entries WHERE partition = $1 AND sequence >= $2 AND sequence < $3 \
                                  AND kind NOT IN (14, 16, 26) ORDER BY sequence LIMIT 1";
 
+impl Span {
+    /// Takes the first sequences off: at most so many. None: none are left.
+    pub fn take(&mut self, count: i64) -> Option<Self> {
+        let page = Self { before: self.before.min(self.after.saturating_add(count + 1)), ..*self };
+        self.after = page.before - 1;
+        (page.after < page.before - 1).then_some(page)
+    }
+}
+
 impl Billing {
-    /// Where the entries are that were accepted in `from..to`, by partition. The last end is open: more may come.
+    /// Where the entries are that were accepted in `from..to`, by partition.
     pub async fn spans(&self, from: Millis, to: Millis) -> Result<Vec<Span>, BillingError> {
         let mut spans = Vec::new();
         for partition in self.partitions().await? {
             let after = self.first_since(&partition, from).await?.map_or(i64::MAX, |sequence| sequence - 1);
-            let before = self.first_since(&partition, to).await?.unwrap_or(i64::MAX);
+            let before = self.first_since(&partition, to).await?.unwrap_or(number(partition.position.next_sequence));
             spans.push(Span { partition: partition.partition, after, before });
         }
         Ok(spans)
@@ -134,9 +142,9 @@ impl Billing {
         Ok(Some(young).filter(|sequence| *sequence < end))
     }
 
-    /// The first records of a span that were accepted in `from..to`.
-    pub async fn usage(&self, span: Span, (from, to): (Millis, Millis), count: usize) -> Result<Vec<UsageRecord>, BillingError> {
-        let query = sqlx::query(AssertSqlSafe(next_of_span(count))).bind(i64::from(span.partition)).bind(span.after).bind(span.before);
+    /// The records of a span that were accepted in `from..to`.
+    pub async fn usage(&self, span: Span, (from, to): (Millis, Millis)) -> Result<Vec<UsageRecord>, BillingError> {
+        let query = sqlx::query(AssertSqlSafe(of_span())).bind(i64::from(span.partition)).bind(span.after).bind(span.before);
         query.bind(from).bind(to).fetch_all(self.store.pool()).await?.iter().map(read).collect()
     }
 

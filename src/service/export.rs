@@ -6,8 +6,9 @@ use crate::billing::usage::Span;
 use crate::billing::{Billing, BillingError, Places, UsageRecord};
 use crate::domain::account::Millis;
 
-/// How many records a page has. They are what an export holds in memory.
+/// How many records a page has at most, of one account; and of how many entries, of all. They are what an export holds in memory.
 const PAGE: usize = 2_000;
+const SEQUENCES: i64 = 4_000;
 
 /// What to export.
 #[derive(Clone, Debug)]
@@ -67,13 +68,11 @@ impl UsageExport {
             Rest::Spans(spans) => spans,
         };
         while let Some(span) = spans.front_mut() {
-            let records = self.billing.usage(*span, self.accepted, PAGE).await?;
-            if let Some(last) = records.last() {
-                span.after = i64::try_from(last.sequence).unwrap_or(i64::MAX);
-            }
-            if records.len() < PAGE {
+            let Some(page) = span.take(SEQUENCES) else {
                 spans.pop_front();
-            }
+                continue;
+            };
+            let records = self.billing.usage(page, self.accepted).await?;
             if !records.is_empty() {
                 return Ok(records);
             }
