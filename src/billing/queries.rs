@@ -1,6 +1,6 @@
 //! What is asked of entries and partitions.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use sqlx::{AssertSqlSafe, Row};
 
@@ -40,6 +40,13 @@ impl Billing {
         // An account's entries are all in one partition.
         let partition = u16::try_from(note & 0xffff).unwrap_or_default();
         Ok(Places { partition, sequences: earlier.into_iter().chain([note >> 16]).collect() })
+    }
+
+    /// The refunds within a bill whose charges an earlier document billed, by the account's numbers of them: they stand on credit notes.
+    pub async fn refunds_on_notes(&self, account: &str, bill: u32) -> Result<HashSet<u64>, BillingError> {
+        let sql = "SELECT sequence FROM refunds WHERE account = $1 AND bill = $2 AND kind = 6 AND charge_kind IN (4, 5)";
+        let query = sqlx::query(sql).bind(account.to_owned()).bind(i64::from(bill));
+        query.fetch_all(self.store.pool()).await?.iter().map(|row| narrow(row, "sequence")).collect()
     }
 
     /// The records at the next places.

@@ -30,6 +30,7 @@ mod on_paper;
 mod paper;
 mod refunds;
 mod step;
+mod twelve;
 mod window;
 
 use support::{temporary_folder, unique_name};

@@ -89,7 +89,7 @@ impl Stage {
         found
     }
 
-    async fn take(&mut self, account: &str, step: &Step) -> Result<Option<v1::RefundResponse>, Status> {
+    pub async fn take(&mut self, account: &str, step: &Step) -> Result<Option<v1::RefundResponse>, Status> {
         let (account_id, request_id) = (account.to_owned(), format!("line-{}", step.line));
         let operator = Some(v1::Operator { actor: "ann".into(), reason: step.sentence.into() });
         let Client { accounts, billing, charging } = &mut self.client;

@@ -98,7 +98,7 @@ pub fn cases(table: &'static str) -> Vec<Case> {
         }
         let steps = &mut cases.last_mut().unwrap_or_else(|| panic!("line {line}: no case has begun")).steps;
         if !text.starts_with(' ') {
-            let what = step(sentence).unwrap_or_else(|| panic!("line {line}: what does \"{sentence}\" mean?"));
+            let what = read_step(sentence).unwrap_or_else(|| panic!("line {line}: what does \"{sentence}\" mean?"));
             steps.push(Step { line, sentence, what, refused: None, then: Vec::new() });
             continue;
         }
@@ -114,7 +114,8 @@ pub fn cases(table: &'static str) -> Vec<Case> {
     cases
 }
 
-fn step(sentence: &'static str) -> Option<What> {
+/// What a sentence says is done.
+pub fn read_step(sentence: &'static str) -> Option<What> {
     let word = |prefix: &str| sentence.strip_prefix(prefix);
     Some(match sentence {
         "the month ends" => What::MonthEnds,

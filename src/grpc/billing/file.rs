@@ -65,7 +65,10 @@ async fn usage(billing: &Billing, stored: &StoredDocument, is_for_spreadsheets: 
         _ => billing.usage_of(&document.account, document.period_from, document.period_to + 1).await,
     };
     let mut places = found.map_err(|error| status::no_bills(&error, ""))?;
-    let is_listed = |entry: &Entry| document.kind == DocumentKind::CreditNote || entry.bill == document.bill;
+    // What an earlier document billed stands on its credit note, and on no other document.
+    let on_notes = billing.refunds_on_notes(&document.account, document.bill).await.map_err(|error| status::no_bills(&error, ""))?;
+    let is_of_bill = |entry: &Entry| entry.bill == document.bill && !on_notes.contains(&entry.account_sequence);
+    let is_listed = |entry: &Entry| document.kind == DocumentKind::CreditNote || is_of_bill(entry);
     loop {
         let records = billing.records(&mut places, RECORDS).await.map_err(|error| status::no_bills(&error, ""))?;
         if records.is_empty() {
