@@ -15,6 +15,8 @@ mod full;
 mod idle;
 mod kills;
 mod load;
+#[path = "../support/paper.rs"]
+mod paper;
 mod process;
 mod receivables;
 mod recovery;

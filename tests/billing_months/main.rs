@@ -2,8 +2,11 @@
 //! arithmetic beside them; nothing is computed by what is under test.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
+#[path = "../support/paper.rs"]
+mod paper;
 #[path = "../support/postgres.rs"]
 mod postgres;
+mod random;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;

@@ -18,7 +18,7 @@ use tollgate::clock::Clock;
 use tollgate::domain::account::{Account, Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Command, Create, Debit, Excess, LimitChange, Note, Reserve, Then, Undo};
 use tollgate::domain::money::Quote;
-use tollgate::domain::outcome::{Answer, Outcome};
+use tollgate::domain::outcome::{Answer, Outcome, Refusal, Verdict};
 use tollgate::ledger::embedded::EmbeddedEngine;
 use tollgate::ledger::redis::RedisOptions;
 use tollgate::ledger::watch::Watchers;
@@ -27,7 +27,7 @@ use tollgate::ledger::{Engine, Ledger, Opening, Purpose, StoreSettings};
 use crate::postgres::PostgresServer;
 use crate::support::{RedisServer, temporary_folder, unique_name};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The decimals of all accounts here.
 pub const DECIMALS: u8 = 6;
@@ -121,8 +121,17 @@ impl Stage {
         let (account, request_id) = (account.to_owned(), request_id.to_owned());
         let command = Command { account, request_id: request_id.clone(), first_sent_at: None, currency: None, action, note };
         let outcome = self.decide(command).await.unwrap_or_else(|refusal| panic!("{request_id}: {refusal:?}"));
-        assert_eq!(outcome.decision.unwrap().verdict, tollgate::domain::outcome::Verdict::Done, "{request_id}");
+        assert_eq!(outcome.decision.unwrap().verdict, Verdict::Done, "{request_id}");
         outcome
+    }
+
+    /// The same of what may be refused or declined.
+    pub async fn try_to(&self, account: &str, request_id: &str, action: Action, note: Note) -> Result<(), Option<Refusal>> {
+        let (account, request_id) = (account.to_owned(), request_id.to_owned());
+        let command = Command { account, request_id, first_sent_at: None, currency: None, action, note };
+        let outcome = self.decide(command).await.map_err(Some)?;
+        let is_done = outcome.decision.is_none_or(|decision| decision.verdict == Verdict::Done);
+        if is_done { Ok(()) } else { Err(None) }
     }
 
     /// What the step asks for is looked up.
@@ -134,8 +143,11 @@ impl Stage {
                 return answer;
             }
             let looked_up = look_up(&self.ledger, Some(&self.billing), command, needed).await.unwrap();
-            let LookedUp::Completed(completed) = looked_up else { panic!("{looked_up:?}") };
-            command = *completed;
+            command = match looked_up {
+                LookedUp::Completed(completed) => *completed,
+                LookedUp::NeverWas => return Err(Refusal::ChargeNotFound),
+                LookedUp::NoLongerKnown => panic!("{looked_up:?}"),
+            };
         }
     }
 
@@ -222,7 +234,9 @@ impl Stage {
             if self.number("SELECT CAST(COALESCE(SUM(next_sequence), 0) AS BIGINT) FROM partitions").await == journaled {
                 break;
             }
-            assert!(Instant::now() < deadline, "the aggregator does not catch up");
+            if Instant::now() >= deadline {
+                panic!("the aggregator does not catch up: {:#?}", self.billing.partitions().await);
+            }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         while self.number("SELECT CAST(COUNT(*) AS BIGINT) FROM drafts").await > 0 {

@@ -163,7 +163,7 @@ impl Receivables {
             self.paid.extend_from_slice(&allocations);
         }
         allocations.extend(self.settle(balance));
-        allocations
+        merged(allocations)
     }
 
     /// Takes in an invoice. Of its total, `credit_applied` is paid by the newest credits that have something left: older ones may be
@@ -242,6 +242,19 @@ impl Receivables {
         order.sort_unstable();
         order.into_iter().map(|(_, _, place)| place).collect()
     }
+}
+
+/// One allocation of each credit to each invoice: what is opened again may be paid at once by what is left of the same credit.
+fn merged(allocations: Vec<Allocation>) -> Vec<Allocation> {
+    let mut merged: Vec<Allocation> = Vec::with_capacity(allocations.len());
+    for allocation in allocations {
+        match merged.iter_mut().find(|one| (one.credit, one.document) == (allocation.credit, allocation.document)) {
+            Some(one) => one.amount += allocation.amount,
+            None => merged.push(allocation),
+        }
+    }
+    merged.retain(|allocation| allocation.amount != 0);
+    merged
 }
 
 #[cfg(test)]

@@ -144,6 +144,17 @@ fn a_reversal_and_a_withdrawal_take_what_was_set_aside_last() {
     assert_eq!((receivables.set_aside(), receivables.free(10)), (10, 0));
 }
 
+#[test]
+fn what_a_reversal_opens_again_and_the_rest_of_the_same_credit_pays_is_one_allocation() {
+    let mut receivables = Receivables { minor_unit: 10, ..Receivables::default() };
+    receivables.invoice(1, 10, 100, 0);
+    assert_eq!(receivables.credit(credit(1, 38), None, &[]), [allocation(1, 1, 30)]);
+    assert_eq!(receivables.credit(credit(2, 6), None, &[]), []);
+    // 8 of the 9 had paid nothing; 10 are opened again. 9 and 6 are left: they pay 10 of it, 6 and 4.
+    assert_eq!(receivables.reverse("p1", 9, 38 + 6 - 9 - 100), [allocation(1, 1, -6), allocation(2, 1, 6)]);
+    assert_eq!(receivables.open(), 70);
+}
+
 /// What may happen to an account.
 #[derive(Clone, Debug)]
 enum Event {
