@@ -8,6 +8,7 @@ pub mod aggregate;
 pub mod aggregation;
 pub mod backup;
 pub mod bench;
+pub mod call;
 pub mod client;
 pub mod completions;
 pub mod convert_all;
@@ -98,11 +99,19 @@ enum Role {
     Backup(backup::BackupOptions),
     /// Show how far the billing store has followed the ledger.
     Aggregation(aggregation::AggregationOptions),
+    /// Call any RPC, its messages in JSON.
+    Call(call::CallOptions),
     /// Print the script by which a shell completes this command line.
     Completions(completions::CompletionsOptions),
 }
 
 impl CommandLine {
+    /// Whether it prints something and ends, unlike a service, which must not end with the reader of its log.
+    #[must_use]
+    pub fn is_for_a_terminal(&self) -> bool {
+        !matches!(self.role, Role::Serve(_) | Role::Aggregate(_) | Role::Demo(_) | Role::Bench(_))
+    }
+
     /// Does what it says.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.role {
@@ -159,6 +168,7 @@ impl CommandLine {
                 refuse_usage(options.validate());
                 block_on(release_journal::run(options))
             }
+            Role::Call(options) => block_on(call::run(options)),
             Role::Completions(options) => completions::run(options),
         }
     }

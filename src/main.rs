@@ -12,7 +12,12 @@ use tollgate::cli::{CommandLine, failure};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    match CommandLine::parse().run() {
+    let line = CommandLine::parse();
+    if line.is_for_a_terminal() {
+        // `tollgate ... | head` ends quietly, as other commands do.
+        sigpipe::reset();
+    }
+    match line.run() {
         Ok(code) => code,
         Err(error) => {
             eprintln!("tollgate: {error:#}");

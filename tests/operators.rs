@@ -120,7 +120,83 @@ fn what_a_script_may_trust_is_the_exit_code() {
     assert!(service.stop().success());
     let gone = operator.run("account show acme");
     assert_eq!(gone.status.code(), Some(3));
-    assert!(gone.error.contains("no service answers"), "{}", gone.error);
+    assert!(gone.error.contains("no connection to a service"), "{}", gone.error);
+}
+
+#[test]
+fn what_an_operator_corrects_is_seen_in_what_happened() {
+    let folder = temporary_folder();
+    let service = Service::embedded(folder.path());
+    let operator = Operator::of(&service);
+    operator.json("account create acme --name Acme --currency EUR --mode prepaid");
+    operator.json("account top-up acme 20 --request-id payment-1");
+    let debit = r#"{"accountId":"acme","requestId":"call-1","amount":{"amount":"5.5"}}"#;
+    let charged = operator.run(&format!("call Debit {debit}"));
+    assert!(charged.status.success(), "{}", charged.error);
+    let charged: serde_json::Value = serde_json::from_str(&charged.output).unwrap();
+    assert_eq!(charged["charged"]["amount"]["amount"], "5.50");
+    let refunded = operator.json("account refund acme call-1 --amount 1.5 --reason dropped");
+    assert_eq!((refunded["refunded"].as_str(), refunded["credit"]["balance"].as_str()), (Some("1.50"), Some("16.00")));
+    assert_eq!(operator.json("account adjust acme -1 --reason goodwill")["credit"]["balance"], "15.00");
+    let updated = operator.json("account update acme --name Acorn --low-credit 3 --reason renamed");
+    assert_eq!(
+        (updated["account"]["name"].as_str(), updated["account"]["lowCreditThreshold"]["amount"].as_str()),
+        (Some("Acorn"), Some("3.00"))
+    );
+    assert_eq!(operator.run("account update acme --reason nothing").status.code(), Some(2));
+    let entries = operator.json("account entries acme");
+    let kinds: Vec<_> = entries["entries"].as_array().unwrap().iter().map(|entry| entry["kind"].as_str().unwrap()).collect();
+    let expected = ["UPDATED", "ADJUSTED", "REFUNDED_BALANCE", "CHARGED_BALANCE", "TOPPED_UP", "CREATED"];
+    assert_eq!(kinds, expected.map(|kind| format!("ENTRY_KIND_{kind}")));
+    assert_eq!(operator.json("account entries acme --count 2")["entries"].as_array().unwrap().len(), 2);
+    let reserve = r#"{"accountId":"acme","requestId":"call-2","reserve":{"amount":{"amount":"4"}}}"#;
+    assert!(operator.run(&format!("call tollgate.v1.ChargingService/Authorize {reserve}")).status.success());
+    let reservations = operator.json("account reservations acme");
+    assert_eq!(reservations["reservations"][0]["reservationId"], "call-2");
+    assert!(operator.run("account reservations acme").output.contains("4.00"));
+    assert!(service.stop().success());
+}
+
+#[test]
+fn any_rpc_can_be_called_by_hand() {
+    let folder = temporary_folder();
+    let service = Service::embedded(folder.path());
+    let operator = Operator::of(&service);
+    let all = operator.run("call").output;
+    assert!(all.lines().any(|line| line == "tollgate.v1.ChargingService/Debit"), "{all}");
+    assert!(!all.contains("ChargingService/Charge\n"), "{all}");
+    let unknown = operator.run("call Nothing");
+    assert_eq!((unknown.status.code(), unknown.error.contains("Nothing")), (Some(1), true));
+    let malformed = operator.run(r#"call Debit {"amounts":1}"#);
+    assert_eq!((malformed.status.code(), malformed.error.contains("amounts")), (Some(1), true), "{}", malformed.error);
+    let refused = operator.run(r#"call GetAccount {"accountId":"nobody"}"#);
+    assert_eq!((refused.status.code(), refused.error.contains("ACCOUNT_NOT_FOUND")), (Some(1), true), "{}", refused.error);
+    assert!(service.stop().success());
+}
+
+#[test]
+fn a_reader_that_goes_ends_a_command_quietly() {
+    let folder = temporary_folder();
+    let service = Service::embedded(folder.path());
+    let binary = service::binary();
+    let line = format!("{} call --server {} | true", binary.display(), service.address);
+    let output = std::process::Command::new("sh").args(["-c", &line]).output().unwrap();
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(service.stop().success());
+}
+
+#[test]
+fn without_a_user_in_the_environment_the_actor_is_the_systems_user() {
+    let folder = temporary_folder();
+    let service = Service::embedded(folder.path());
+    let mut command = std::process::Command::new(service::binary());
+    command.env_clear().args(["account", "create", "acme", "--name", "Acme", "--currency", "EUR", "--mode", "prepaid"]);
+    // A server may be named without a scheme.
+    let output = command.args(["--server", &service.address.to_string()]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let entries = Operator::of(&service).json("account entries acme");
+    assert!(entries["entries"][0]["operator"]["actor"].as_str().unwrap().starts_with("uid "), "{entries}");
+    assert!(service.stop().success());
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! `tollgate account ...`: what an operator does with accounts.
 
 mod change;
+mod correct;
 mod details;
+mod history;
 pub mod limit;
 pub mod list;
 pub mod show;
@@ -37,6 +39,16 @@ enum AccountCommand {
     TopUp(change::TopUpOptions),
     /// Pay out the customer's own money.
     Withdraw(change::WithdrawOptions),
+    /// Correct the balance, such as for goodwill.
+    Adjust(correct::AdjustOptions),
+    /// Give a charge back, or a part of it.
+    Refund(correct::RefundOptions),
+    /// Change the name, when credit is low, or how other charges than usage are billed.
+    Update(correct::UpdateOptions),
+    /// List what happened to an account, newest first.
+    Entries(history::HistoryOptions),
+    /// List the reservations that are open.
+    Reservations(history::HistoryOptions),
     /// Set or remove the permanent or the temporary credit limit.
     Limit(limit::LimitOptions),
     /// Change the payment mode.
@@ -63,6 +75,11 @@ pub async fn run(options: AccountOptions) -> anyhow::Result<ExitCode> {
         AccountCommand::List(options) => list::list(&mut client, options, output).await,
         AccountCommand::TopUp(options) => change::top_up(&mut client, options, output).await,
         AccountCommand::Withdraw(options) => change::withdraw(&mut client, options, output).await,
+        AccountCommand::Adjust(options) => correct::adjust(&mut client, options, output).await,
+        AccountCommand::Refund(options) => correct::refund(&mut client, options, output).await,
+        AccountCommand::Update(options) => correct::update(&mut client, options, output).await,
+        AccountCommand::Entries(options) => history::entries(&mut client, options, output).await,
+        AccountCommand::Reservations(options) => history::reservations(&mut client, options, output).await,
         AccountCommand::Limit(options) => limit::limit(&mut client, options, output).await,
         AccountCommand::Convert(options) => limit::convert(&mut client, options, output).await,
         AccountCommand::Details(options) => details::run(&mut client, options, output).await,

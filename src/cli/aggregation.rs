@@ -48,7 +48,7 @@ fn warnings(found: &[PartitionAggregation]) {
     }
 }
 
-fn as_table(found: &[PartitionAggregation]) -> comfy_table::Table {
+fn as_table(found: &[PartitionAggregation]) -> crate::cli::table::Listing {
     let header = ["partition", "state", "next entry", "entries behind", "seconds behind"];
     let mut table = table_of(&header, 2..header.len());
     for of in found {

@@ -40,14 +40,7 @@ pub struct Client {
 impl Client {
     /// Connects.
     pub async fn connect(server: &str) -> anyhow::Result<Self> {
-        let endpoint = Endpoint::from_shared(server.to_owned()).context("--server takes a URL such as http://127.0.0.1:7600")?;
-        let channel = endpoint
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(CALL_TIMEOUT)
-            .tcp_nodelay(true)
-            .connect()
-            .await
-            .map_err(|error| Failure::unavailable(format!("no service answers at {server}: {error}")))?;
+        let channel = connect(server).await?;
         Ok(Self {
             charging: ChargingServiceClient::new(channel.clone()),
             accounts: AccountServiceClient::new(channel.clone()),
@@ -57,7 +50,43 @@ impl Client {
     }
 }
 
+/// Connects to a service: `http://host:port`, or `host:port` alone.
+pub async fn connect(server: &str) -> anyhow::Result<Channel> {
+    let url = url(server)?;
+    let endpoint = Endpoint::from_shared(url).with_context(|| format!("--server {server:?} is not a URL such as http://127.0.0.1:7600"))?;
+    let connected = endpoint.connect_timeout(CONNECT_TIMEOUT).timeout(CALL_TIMEOUT).tcp_nodelay(true).connect().await;
+    let failed = |error| Failure::unavailable(format!("no connection to a service at {server}: {:#}", anyhow::Error::from(error)));
+    Ok(connected.map_err(failed)?)
+}
+
+fn url(server: &str) -> anyhow::Result<String> {
+    match server.split_once("://") {
+        None => Ok(format!("http://{server}")),
+        Some(("http", _)) => Ok(server.to_owned()),
+        Some((scheme, _)) => anyhow::bail!("--server {server:?} has the scheme {scheme}: only http:// is there yet"),
+    }
+}
+
 /// A status, for people.
 pub fn explain(status: Status) -> anyhow::Error {
     Failure::of_call(&status).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_may_be_named_with_and_without_a_scheme() {
+        assert_eq!(url("127.0.0.1:7600").unwrap(), "http://127.0.0.1:7600");
+        assert_eq!(url("localhost:7600").unwrap(), "http://localhost:7600");
+        assert_eq!(url("http://[::1]:7600").unwrap(), "http://[::1]:7600");
+        assert!(url("ftp://localhost").unwrap_err().to_string().contains("ftp"));
+    }
+
+    #[tokio::test]
+    async fn why_there_is_no_connection_is_said_down_to_its_cause() {
+        let error = connect("127.0.0.1:1").await.unwrap_err().to_string();
+        assert!(error.contains("refused"), "{error}");
+    }
 }

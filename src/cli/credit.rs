@@ -36,7 +36,7 @@ pub async fn run(options: CreditOptions) -> anyhow::Result<ExitCode> {
 }
 
 /// An account's credit, for people.
-pub fn as_table(account: &str, credit: &Credit) -> comfy_table::Table {
+pub fn as_table(account: &str, credit: &Credit) -> table::Listing {
     let mut table = table([account, &credit.currency_code], 1);
     let limit_name =
         instant(credit.credit_limit_expires_at).map_or_else(|| "credit limit".to_owned(), |end| format!("credit limit, until {end}"));

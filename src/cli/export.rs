@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use tonic::Streaming;
 
 use super::client::{Client, ServerOptions, explain};
-use super::output::to_message;
+use super::output::{parse_instant, to_message};
 use crate::grpc::v1::{ExportUsageRequest, ExportUsageResponse, UsageRecord};
 use parquet::ParquetFile;
 use record::{COLUMNS, CloudEvent, Row};
@@ -27,10 +27,10 @@ pub struct ExportOptions {
     #[arg(long, value_name = "ID")]
     account: Option<String>,
     /// Only what was accepted at or after this instant, such as 2026-11-01T00:00:00Z.
-    #[arg(long, value_name = "INSTANT")]
+    #[arg(long, value_name = "INSTANT|DAY", value_parser = parse_instant)]
     from: Option<Timestamp>,
     /// Only what was accepted before this instant.
-    #[arg(long, value_name = "INSTANT")]
+    #[arg(long, value_name = "INSTANT|DAY", value_parser = parse_instant)]
     to: Option<Timestamp>,
     /// Go on after this place: what an earlier export said on stderr.
     #[arg(long, value_name = "TOKEN", default_value = "")]

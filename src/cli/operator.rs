@@ -4,6 +4,11 @@ use clap::Args;
 
 use crate::grpc::v1::Operator;
 
+/// The user of the system that runs this, where nothing else names one, as in containers and cron.
+fn user() -> String {
+    format!("uid {}", rustix::process::getuid().as_raw())
+}
+
 /// The name of the request.
 #[derive(Args, Clone, Debug)]
 pub struct RequestOptions {
@@ -12,7 +17,7 @@ pub struct RequestOptions {
     #[arg(long, value_name = "ID")]
     request_id: Option<String>,
     /// Who does this.
-    #[arg(long, env = "USER", hide_env_values = true, value_name = "NAME")]
+    #[arg(long, env = "USER", hide_env_values = true, default_value_t = user(), value_name = "NAME")]
     actor: String,
 }
 
@@ -56,7 +61,7 @@ pub struct ByHandOfBatch {
     #[arg(long, value_name = "ID")]
     batch_id: Option<String>,
     /// Who does this.
-    #[arg(long, env = "USER", hide_env_values = true, value_name = "NAME")]
+    #[arg(long, env = "USER", hide_env_values = true, default_value_t = user(), value_name = "NAME")]
     actor: String,
     /// Why, for whoever reads the journal.
     #[arg(long, value_name = "TEXT")]
@@ -100,6 +105,12 @@ impl ByHandWithReason {
     #[must_use]
     pub fn request_id(&self) -> String {
         self.request.request_id()
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
     }
 
     /// Who, and why.

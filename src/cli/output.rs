@@ -1,9 +1,14 @@
 //! How a command shows what it found: a table for people, JSON for programs.
 
+use anyhow::Context;
 use clap::ValueEnum;
-use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use prost_reflect::DynamicMessage;
 use serde_json::Value;
+
+use crate::grpc::dynamic::{descriptors, to_json};
 
 /// How to show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -17,6 +22,15 @@ pub enum Output {
 /// Prints what was found, as JSON.
 pub fn print_json(value: &Value) {
     println!("{value:#}");
+}
+
+/// Prints a message of the API in its canonical JSON, by its name in tollgate.v1.
+pub fn print_message(name: &str, message: &impl prost::Message) -> anyhow::Result<()> {
+    let descriptor = descriptors().get_message_by_name(&format!("tollgate.v1.{name}"));
+    let mut dynamic = DynamicMessage::new(descriptor.with_context(|| format!("the API has no message {name}"))?);
+    dynamic.transcode_from(message)?;
+    print_json(&to_json(&dynamic)?);
+    Ok(())
 }
 
 /// An instant of a message.
@@ -43,8 +57,39 @@ pub fn day_text(at: Option<prost_types::Timestamp>) -> String {
     instant(at).map_or_else(String::new, |at| at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d").to_string())
 }
 
+/// The month that begins at an instant, whatever time zone it begins in.
+#[must_use]
+pub fn month_text(from: Option<prost_types::Timestamp>) -> String {
+    let amid = instant(from).and_then(|from| from.checked_add(SignedDuration::from_hours(14 * 24)).ok());
+    amid.map_or_else(String::new, |at| at.to_zoned(TimeZone::UTC).strftime("%Y-%m").to_string())
+}
+
+/// Reads an instant of the command line: RFC 3339, or a day, which begins at midnight UTC.
+pub fn parse_instant(text: &str) -> Result<Timestamp, String> {
+    let day = || text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok().map(|midnight| midnight.timestamp());
+    text.parse().ok().or_else(day).ok_or_else(|| "must be an instant such as 2026-11-01T00:00:00Z, or a day such as 2026-11-01".to_owned())
+}
+
 /// An instant as a message has it.
 #[must_use]
 pub fn to_message(at: Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_month_is_named_alike_wherever_it_begins() {
+        for begins in ["2026-09-30T22:00:00Z", "2026-10-01T00:00:00Z", "2026-10-01T08:00:00Z"] {
+            assert_eq!(month_text(Some(to_message(begins.parse().unwrap()))), "2026-10");
+        }
+    }
+
+    #[test]
+    fn an_instant_may_be_a_day() {
+        assert_eq!(parse_instant("2026-10-01").unwrap(), parse_instant("2026-10-01T00:00:00Z").unwrap());
+        assert!(parse_instant("october").unwrap_err().contains("2026-11-01"));
+    }
 }

@@ -61,7 +61,7 @@ pub fn position_text(positions: &[JournalPosition]) -> String {
     format!("As of the journal's entries {}.", entries.join(", "))
 }
 
-fn as_table(found: &[Receivables]) -> comfy_table::Table {
+fn as_table(found: &[Receivables]) -> crate::cli::table::Listing {
     let header = ["account", "name", "", "not yet due", "1-30 days", "31-60 days", "61-90 days", "over 90 days", "total"];
     let mut table = table_of(&header, 3..header.len());
     for of in found {

@@ -199,7 +199,7 @@ async fn show_entries(billing: &Billing, differences: &[Difference]) -> anyhow::
             shown.add_row([format!("{partition}-{sequence}"), entry.account, what, entry.amount.to_string(), entry.request_id]);
         }
     }
-    if shown.row_count() > 0 {
+    if !shown.is_empty() {
         println!("{shown}");
     }
     Ok(())

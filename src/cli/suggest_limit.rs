@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::account::show::amount_of;
 use super::client::{Client, ServerOptions, explain};
-use super::output::{Output, day_text, instant_json, print_json};
+use super::output::{Output, instant_json, month_text, print_json};
 use super::table::{self, table_of};
 use crate::grpc::v1::{Money, MonthOfCharges, SuggestCreditLimitRequest, SuggestCreditLimitResponse, SuggestionBasis};
 
@@ -44,12 +44,12 @@ fn as_text(answer: &SuggestCreditLimitResponse) -> String {
         _ => "all transactions",
     };
     let code = &suggested.currency_code;
-    let header = ["month from", "usage", "subscription", "hardware", "service", "counted"];
+    let header = ["month", "usage", "subscription", "hardware", "service", "counted"];
     let mut months = table_of(&header, 1..header.len());
     for month in &answer.months {
         let amount = |money: &Option<Money>| table::amount(money.as_ref().map_or("", |money| &money.amount));
         months.add_row(vec![
-            day_text(month.from).into(),
+            month_text(month.from).into(),
             amount(&month.usage),
             amount(&month.subscription),
             amount(&month.hardware),

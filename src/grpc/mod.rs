@@ -11,6 +11,7 @@ pub mod billing;
 pub mod charging;
 pub mod deadline;
 pub mod dispatch;
+pub mod dynamic;
 pub mod foreign;
 pub mod front;
 pub mod gate;

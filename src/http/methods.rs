@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context;
-use prost_reflect::{DescriptorPool, MethodDescriptor};
+use prost_reflect::MethodDescriptor;
 
-use crate::grpc::v1;
+use crate::grpc::dynamic::descriptors;
 
 /// The services that are offered: those that client programs call.
 const SERVICES: [&str; 3] = ["ChargingService", "AccountService", "BillingService"];
@@ -15,12 +14,12 @@ pub struct Methods(BTreeMap<String, MethodDescriptor>);
 
 impl Methods {
     /// Reads them from the descriptors of the API. A method whose requests are a stream has no form in HTTP/1.1.
-    pub fn load() -> anyhow::Result<Self> {
-        let pool = DescriptorPool::decode(v1::FILE_DESCRIPTOR_SET).context("the descriptors of the API cannot be read")?;
-        let services = pool.services().filter(|service| SERVICES.contains(&service.name()));
+    #[must_use]
+    pub fn load() -> Self {
+        let services = descriptors().services().filter(|service| SERVICES.contains(&service.name()));
         let methods = services.flat_map(|service| service.methods().collect::<Vec<_>>());
         let offered = methods.filter(|method| !method.is_client_streaming());
-        Ok(Self(offered.map(|method| (path(&method), method)).collect()))
+        Self(offered.map(|method| (path(&method), method)).collect())
     }
 
     /// The method of a path.
@@ -58,7 +57,7 @@ mod tests {
 
     #[test]
     fn every_method_without_a_stream_of_requests_has_a_path() {
-        let methods = Methods::load().unwrap();
+        let methods = Methods::load();
         assert_eq!(methods.find("charging", "get-usable-credit").unwrap().full_name(), "tollgate.v1.ChargingService.GetUsableCredit");
         assert!(methods.find("billing", "export-usage").is_some());
         assert!(methods.find("charging", "charge").is_none());

@@ -48,7 +48,7 @@ pub fn router<S>(services: S, address: SocketAddr) -> anyhow::Result<Router>
 where
     S: Service<http::Request<Body>, Response = http::Response<RpcBody>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static,
 {
-    let methods = Arc::new(Methods::load()?);
+    let methods = Arc::new(Methods::load());
     let openapi = serde_json::to_string(&openapi::document(&methods))?.into();
     let api = Api { services: BoxCloneSyncService::new(services), methods, openapi };
     Ok(Router::new()

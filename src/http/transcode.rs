@@ -10,17 +10,15 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
-use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor, SerializeOptions, Value};
-use serde_json::Value as Json;
+use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor, Value};
 use tonic::client::Grpc;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
 
 use super::problem::Problem;
 use super::{Api, MAX_BODY_BYTES, Services, json};
+use crate::grpc::dynamic::{Dynamic, path, to_json};
 use crate::lanes::source::Source;
 
 /// Headers that go on to the service: the caller's deadline, in gRPC's notation, and its trace.
@@ -150,53 +148,4 @@ async fn ready(services: Services) -> Result<Grpc<Services>, Status> {
     let mut grpc = Grpc::new(services).max_decoding_message_size(usize::MAX);
     grpc.ready().await.unwrap_or_else(|never| match never {});
     Ok(grpc)
-}
-
-fn path(method: &MethodDescriptor) -> Result<PathAndQuery, Status> {
-    let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
-    PathAndQuery::try_from(path).map_err(|error| Status::internal(error.to_string()))
-}
-
-fn to_json(message: &DynamicMessage) -> Result<Json, Status> {
-    let serialized = message.serialize_with_options(serde_json::value::Serializer, &SerializeOptions::new());
-    serialized.map_err(|error| Status::internal(format!("the answer has no form in JSON: {error}")))
-}
-
-/// Messages by their descriptors.
-struct Dynamic(MessageDescriptor);
-
-impl Codec for Dynamic {
-    type Encode = DynamicMessage;
-    type Decode = DynamicMessage;
-    type Encoder = DynamicEncoder;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> DynamicEncoder {
-        DynamicEncoder
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl Decoder for Dynamic {
-    type Item = DynamicMessage;
-    type Error = Status;
-
-    fn decode(&mut self, source: &mut DecodeBuf<'_>) -> Result<Option<DynamicMessage>, Status> {
-        DynamicMessage::decode(self.0.clone(), source).map(Some).map_err(|error| Status::internal(error.to_string()))
-    }
-}
-
-/// Writes them.
-struct DynamicEncoder;
-
-impl Encoder for DynamicEncoder {
-    type Item = DynamicMessage;
-    type Error = Status;
-
-    fn encode(&mut self, message: DynamicMessage, target: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        prost::Message::encode(&message, target).map_err(|error| Status::internal(error.to_string()))
-    }
 }

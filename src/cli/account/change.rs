@@ -50,12 +50,22 @@ pub struct CreateOptions {
     by_hand: ByHand,
 }
 
+/// How subscriptions, hardware and services are billed.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum NonUsage {
+pub enum NonUsage {
     /// On the monthly bill, with everything else.
     Consolidated,
     /// Each is a bill of its own.
     OneByOne,
+}
+
+impl From<NonUsage> for NonUsageBilling {
+    fn from(billed: NonUsage) -> Self {
+        match billed {
+            NonUsage::Consolidated => Self::Consolidated,
+            NonUsage::OneByOne => Self::OneByOne,
+        }
+    }
 }
 
 /// What to add.
@@ -92,10 +102,6 @@ pub struct StateOptions {
 /// Opens an account.
 pub async fn create(client: &mut Client, options: CreateOptions, output: Output) -> anyhow::Result<ExitCode> {
     let request_id = options.by_hand.request_id();
-    let non_usage_billing = match options.non_usage {
-        NonUsage::Consolidated => NonUsageBilling::Consolidated,
-        NonUsage::OneByOne => NonUsageBilling::OneByOne,
-    };
     let request = CreateAccountRequest {
         account_id: options.account,
         request_id: request_id.clone(),
@@ -105,7 +111,7 @@ pub async fn create(client: &mut Client, options: CreateOptions, output: Output)
         decimals: options.decimals,
         credit_limit: options.limit.change()?,
         low_credit_threshold: options.low_credit.as_deref().map(money),
-        non_usage_billing: non_usage_billing.into(),
+        non_usage_billing: NonUsageBilling::from(options.non_usage).into(),
         allow_unusable: options.allow_unusable,
         operator: options.by_hand.operator(),
         first_sent_at: None,

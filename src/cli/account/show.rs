@@ -44,7 +44,7 @@ impl Done<'_> {
 }
 
 /// Accounts, one in a row.
-pub fn accounts_table(accounts: &[Account]) -> comfy_table::Table {
+pub fn accounts_table(accounts: &[Account]) -> table::Listing {
     let header = ["account", "name", "mode", "status", "", "balance", "unbilled", "reserved", "credit limit", "usable credit"];
     let mut table = table_of(&header, 5..header.len());
     for account in accounts {
@@ -70,7 +70,7 @@ pub fn accounts_table(accounts: &[Account]) -> comfy_table::Table {
 }
 
 /// One account, with all that there is to know of it.
-pub fn account_table(account: &Account) -> comfy_table::Table {
+pub fn account_table(account: &Account) -> table::Listing {
     let credit = account.credit.clone().unwrap_or_default();
     let mut table = credit::as_table(&account.account_id, &credit);
     let temporary = match amount_of(account.temporary_limit.as_ref()) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use comfy_table::Table;
+use crate::cli::table::Listing;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -91,7 +91,7 @@ impl Summary {
         value
     }
 
-    fn speeds(&self) -> Table {
+    fn speeds(&self) -> Listing {
         let mut table = table(["", "median", "least", "most"], 1);
         let rate = self.rate;
         table.add_row(["answered a second".to_owned(), thousands(rate.median), thousands(rate.min), thousands(rate.max)]);
@@ -102,7 +102,7 @@ impl Summary {
         table
     }
 
-    fn counts(&self) -> Table {
+    fn counts(&self) -> Listing {
         let mut table = table(["with warm-up", "outcome", "count"], 2);
         for ((kind, outcome), count) in &self.outcomes {
             table.add_row([kind.name().to_owned(), (*outcome).to_owned(), thousands(*count as f64)]);
@@ -180,7 +180,7 @@ impl Report<'_> {
     }
 }
 
-fn ladder(rungs: &[Rung]) -> Table {
+fn ladder(rungs: &[Rung]) -> Listing {
     let mut table = table(["sent a second", "answered a second", "p50", "p99", "p99.9", "max", "failed", "never sent"], 0);
     for rung in rungs {
         let latency = |name| rung.summary.latency_us.get(name).map_or_else(String::new, |spread| micros(spread.median));

@@ -20,7 +20,7 @@ pub struct Report {
     output: Output,
     is_dry_run: bool,
     progress: ProgressBar,
-    rows: comfy_table::Table,
+    rows: crate::cli::table::Listing,
     shown: usize,
     converted: u64,
     unchanged: u64,

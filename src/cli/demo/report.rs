@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use comfy_table::{Cell, Color, Table};
+use comfy_table::{Cell, Color};
 
 use super::stage::{Check, Stage, show};
 use crate::cli::credit::mode_name;
-use crate::cli::table::table;
+use crate::cli::table::{Listing, table};
 
 /// Prints everything; answers whether all checks were met.
 pub async fn print(stage: &Stage, took: Duration, documents: &[String]) -> anyhow::Result<bool> {
@@ -31,13 +31,13 @@ pub async fn print(stage: &Stage, took: Duration, documents: &[String]) -> anyho
     Ok(failed == 0)
 }
 
-fn events(stage: &Stage) -> Table {
+fn events(stage: &Stage) -> Listing {
     let mut table = table(["when", "who", "what", "usable then"], 3);
     table.add_rows(stage.events.iter().map(|event| [event.when.as_str(), event.who, &event.what, &event.usable]));
     table
 }
 
-async fn customers(stage: &Stage) -> anyhow::Result<Table> {
+async fn customers(stage: &Stage) -> anyhow::Result<Listing> {
     let mut table = table(["account", "name", "mode", "balance", "unbilled", "due", "limit", "usable"], 3);
     for customer in &stage.customers {
         let credit = customer.credit().await?;
@@ -57,7 +57,7 @@ async fn customers(stage: &Stage) -> anyhow::Result<Table> {
     Ok(table)
 }
 
-fn calls(stage: &Stage) -> Table {
+fn calls(stage: &Stage) -> Listing {
     let mut table = table(["call", "outcome", "count"], 2);
     for ((call, outcome), count) in stage.log.counts() {
         table.add_row([call, outcome, &count.to_string()]);
@@ -65,7 +65,7 @@ fn calls(stage: &Stage) -> Table {
     table
 }
 
-fn checks(checks: &[Check]) -> Table {
+fn checks(checks: &[Check]) -> Listing {
     let mut table = table(["", "what", "must be", "is"], 2);
     for check in checks {
         let mark = if check.is_met() { Cell::new("✓").fg(Color::Green) } else { Cell::new("✗").fg(Color::Red) };

@@ -11,7 +11,7 @@ use crate::cli::tax::treatment_name;
 use crate::grpc::v1::{ChargeCategory, Invoice, InvoiceCause, InvoiceItem, InvoiceKind, InvoiceState, InvoiceTax, Party};
 
 /// Documents, one in a row.
-pub fn in_rows(invoices: &[Invoice]) -> comfy_table::Table {
+pub fn in_rows(invoices: &[Invoice]) -> crate::cli::table::Listing {
     let header = ["number", "kind", "state", "account", "period", "issued", "due", "", "total", "to pay", "open"];
     let mut table = table_of(&header, 8..header.len());
     for invoice in invoices {
@@ -85,7 +85,7 @@ pub fn in_full(invoice: &Invoice) -> String {
     text
 }
 
-fn sums_table(invoice: &Invoice) -> comfy_table::Table {
+fn sums_table(invoice: &Invoice) -> crate::cli::table::Listing {
     let mut sums = table(["sum", &invoice.currency_code], 1);
     let taxes: Vec<_> = invoice.taxes.iter().filter(|tax| !tax.percent.is_empty()).collect();
     let tax_names: Vec<_> = taxes.iter().map(|tax| format!("tax contained, {} % of {}", tax.percent, tax.gross)).collect();
@@ -114,7 +114,7 @@ fn sums_table(invoice: &Invoice) -> comfy_table::Table {
 }
 
 /// Adds what is not zero.
-fn add_amounts(table: &mut comfy_table::Table, rows: &[(&str, &String)]) {
+fn add_amounts(table: &mut crate::cli::table::Listing, rows: &[(&str, &String)]) {
     for (name, amount) in rows.iter().filter(|(_, amount)| amount.contains(|letter: char| ('1'..='9').contains(&letter))) {
         table.add_row(vec![(*name).into(), table::amount(amount)]);
     }
@@ -132,7 +132,7 @@ fn last_day(invoice: &Invoice) -> String {
     day(invoice, before.map(to_message))
 }
 
-fn items_table(items: &[InvoiceItem], currency: &str) -> comfy_table::Table {
+fn items_table(items: &[InvoiceItem], currency: &str) -> crate::cli::table::Listing {
     let header = ["category", "item", "description", "first", "last", "charges", "quantity", "unit", "unit price", currency];
     let mut table = table_of(&header, 5..header.len());
     for item in items {

@@ -1,0 +1,107 @@
+//! `tollgate account entries`, `reservations`: what happened to an account, and what is under way.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::cli::client::{Client, explain};
+use crate::cli::output::{Output, instant_text, print_message};
+use crate::cli::table::{self, table_of};
+use crate::grpc::v1::{ListEntriesRequest, ListEntriesResponse, ListReservationsRequest, ListReservationsResponse, Money};
+
+/// How many a page has.
+const PAGE: usize = 500;
+
+/// Of which account.
+#[derive(Args, Debug)]
+pub struct HistoryOptions {
+    /// The account's id.
+    account: String,
+    /// At most this many.
+    #[arg(long, value_name = "NUMBER", default_value_t = 50)]
+    count: usize,
+}
+
+/// Prints an account's journal, newest first.
+pub async fn entries(client: &mut Client, options: HistoryOptions, output: Output) -> anyhow::Result<ExitCode> {
+    let mut found = ListEntriesResponse::default();
+    loop {
+        let request = ListEntriesRequest {
+            account_id: options.account.clone(),
+            page_size: page_size(options.count - found.entries.len()),
+            page_token: found.next_page_token.clone(),
+        };
+        let page = client.accounts.list_entries(request).await.map_err(explain)?.into_inner();
+        found.entries.extend(page.entries);
+        found.next_page_token = page.next_page_token;
+        if found.next_page_token.is_empty() || found.entries.len() >= options.count {
+            break;
+        }
+    }
+    match output {
+        Output::Table => println!("{}", entries_table(&found)),
+        Output::Json => print_message("ListEntriesResponse", &found)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints an account's open reservations.
+pub async fn reservations(client: &mut Client, options: HistoryOptions, output: Output) -> anyhow::Result<ExitCode> {
+    let mut found = ListReservationsResponse::default();
+    loop {
+        let request = ListReservationsRequest {
+            account_id: options.account.clone(),
+            page_size: page_size(options.count - found.reservations.len()),
+            page_token: found.next_page_token.clone(),
+        };
+        let page = client.accounts.list_reservations(request).await.map_err(explain)?.into_inner();
+        found.reservations.extend(page.reservations);
+        found.next_page_token = page.next_page_token;
+        if found.next_page_token.is_empty() || found.reservations.len() >= options.count {
+            break;
+        }
+    }
+    match output {
+        Output::Table => println!("{}", reservations_table(&found)),
+        Output::Json => print_message("ListReservationsResponse", &found)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn page_size(wanted: usize) -> i32 {
+    i32::try_from(wanted.min(PAGE)).unwrap_or_default()
+}
+
+fn entries_table(found: &ListEntriesResponse) -> table::Listing {
+    let header = ["accepted", "what", "request id", "refers to", "amount", "balance", "unbilled", "reserved"];
+    let mut table = table_of(&header, 4..header.len());
+    for entry in &found.entries {
+        let amount = |money: &Option<Money>| table::amount(money.as_ref().map_or("", |money| &money.amount));
+        let kind = entry.kind().as_str_name().trim_start_matches("ENTRY_KIND_").to_lowercase().replace('_', " ");
+        table.add_row(vec![
+            instant_text(entry.accepted_at).into(),
+            kind.into(),
+            entry.request_id.clone().into(),
+            entry.refers_to.clone().into(),
+            amount(&entry.amount),
+            amount(&entry.balance_after),
+            amount(&entry.unbilled_after),
+            amount(&entry.reserved_after),
+        ]);
+    }
+    table
+}
+
+fn reservations_table(found: &ListReservationsResponse) -> table::Listing {
+    let header = ["reservation", "report by", "expires", "amount"];
+    let mut table = table_of(&header, 3..header.len());
+    for reservation in &found.reservations {
+        table.add_row(vec![
+            reservation.reservation_id.clone(),
+            instant_text(reservation.report_by),
+            instant_text(reservation.expires_at),
+            reservation.amount.as_ref().map_or_else(String::new, |money| money.amount.clone()),
+        ]);
+    }
+    table
+}
