@@ -6,11 +6,14 @@
 
 mod load;
 pub mod retry;
+mod rounding;
 mod write;
 
 use std::collections::{BTreeSet, HashMap};
 
 use sqlx::AnyConnection;
+
+use rounding::Rounding;
 
 use super::allocate::{Allocation, Credit, Receivables};
 use super::draft::{CreditNote, CutBill, Denomination, Draft, Refund, SingleCharge, Subject, Total};
@@ -35,32 +38,6 @@ pub async fn apply(connection: &mut AnyConnection, records: &[Record]) -> Result
         desk.take(record, Rounding::behind(records, place))?;
     }
     write::write(connection, dialect, &desk).await
-}
-
-/// What the entries behind a cut add to the balance: the less there is to pay.
-#[derive(Clone, Copy, Debug, Default)]
-struct Rounding {
-    /// Of the bill's sum.
-    bill: i64,
-    /// Of what is due after it.
-    due: i64,
-}
-
-impl Rounding {
-    /// What is rounded of the bill that the record at this place cuts.
-    fn behind(records: &[Record], place: usize) -> Self {
-        let mut rounding = Self::default();
-        let Some((record, behind)) = records.get(place..).and_then(<[Record]>::split_first) else { return rounding };
-        for Record { entry, .. } in behind {
-            let belongs = entry.account == record.entry.account && entry.bill == record.entry.bill;
-            match entry.kind {
-                EntryKind::Rounded if belongs => rounding.bill += entry.amount,
-                EntryKind::AmountDueRounded if belongs => rounding.due += entry.amount,
-                _ => break,
-            }
-        }
-        rounding
-    }
 }
 
 /// What is to be loaded for a run of records.

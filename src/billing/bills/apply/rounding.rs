@@ -1,0 +1,30 @@
+//! What the entries behind a cut round.
+
+use crate::billing::record::Record;
+use crate::domain::entry::EntryKind;
+
+/// What the entries behind a cut add to the balance: the less there is to pay.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rounding {
+    /// Of the bill's sum.
+    pub bill: i64,
+    /// Of what is due after it.
+    pub due: i64,
+}
+
+impl Rounding {
+    /// What is rounded of the bill that the record at this place cuts.
+    pub fn behind(records: &[Record], place: usize) -> Self {
+        let mut rounding = Self::default();
+        let Some((record, behind)) = records.get(place..).and_then(<[Record]>::split_first) else { return rounding };
+        for Record { entry, .. } in behind {
+            let belongs = entry.account == record.entry.account && entry.bill == record.entry.bill;
+            match entry.kind {
+                EntryKind::Rounded if belongs => rounding.bill += entry.amount,
+                EntryKind::AmountDueRounded if belongs => rounding.due += entry.amount,
+                _ => break,
+            }
+        }
+        rounding
+    }
+}
