@@ -9,6 +9,7 @@ pub mod allocations;
 pub(super) mod apply;
 pub mod customers;
 pub mod documents;
+pub mod listing;
 pub mod draft;
 mod forget;
 pub(super) mod frozen;

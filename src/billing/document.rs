@@ -3,6 +3,8 @@
 //! All amounts are in units of the account (see [`Document::decimals`]). A document is worked out when its bill is cut; it gets number,
 //! date and the names of both parties when it is issued, and never changes from then on.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use super::tax::TaxRate;
@@ -256,6 +258,14 @@ pub struct OpenInvoice {
     pub open: i64,
 }
 
+/// Of a part of a document's lines, with so many before it, keeps those within the range.
+fn keep<T>(part: &mut Vec<T>, lines: &Range<usize>, before: &mut usize) {
+    let (start, end) = (lines.start.saturating_sub(*before), lines.end.saturating_sub(*before));
+    *before += part.len();
+    part.truncate(end);
+    part.drain(..start.min(part.len()));
+}
+
 /// A document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
@@ -329,6 +339,25 @@ pub struct Document {
 }
 
 impl Document {
+    /// Keeps some of its lines: items, then what was deducted, corrections, and open invoices. Returns the place of the next; None: there
+    /// is none.
+    pub fn keep_lines(&mut self, lines: Range<usize>) -> Option<usize> {
+        let mut before = 0;
+        keep(&mut self.items, &lines, &mut before);
+        keep(&mut self.deducted, &lines, &mut before);
+        keep(&mut self.adjustments, &lines, &mut before);
+        keep(&mut self.open_invoices, &lines, &mut before);
+        Some(lines.end).filter(|end| *end < before)
+    }
+
+    /// Leaves what a list shows: without lines, corrections and open invoices.
+    pub fn drop_lines(&mut self) {
+        self.items.clear();
+        self.deducted.clear();
+        self.adjustments.clear();
+        self.open_invoices.clear();
+    }
+
     /// Whether there is a line to list, or an amount that is brought forward.
     #[must_use]
     pub fn has_something_to_say(&self) -> bool {

@@ -38,8 +38,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bills::allocations;
 pub use bills::apply::retry::Retried;
-pub use bills::documents::{DocumentFilter, DocumentState, StoredDocument, id_of, name_of};
+pub use bills::documents::{DocumentState, StoredDocument, id_of, name_of};
 pub use bills::history::{MonthBill, MonthOfCharges};
+pub use bills::listing::DocumentFilter;
 pub use bills::receivables::{AccountReceivables, Allocation, JournalPosition, Reopened};
 pub use error::BillingError;
 pub use queries::Places;

@@ -1,5 +1,6 @@
 //! `tollgate invoice ...`: documents, as tables, JSON, and files; drafts that are approved, and what is held back.
 
+mod files;
 mod review;
 mod show;
 
@@ -9,12 +10,14 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::client::{Client, ServerOptions, explain};
 use super::failure::Failure;
-use super::output::{Output, print_json};
+use super::output::{Output, print_json, to_message};
 use crate::grpc::v1::{GetInvoiceFileRequest, GetInvoiceRequest, Invoice, InvoiceForm, InvoiceKind, InvoiceState, ListInvoicesRequest};
+use files::FilesOptions;
 pub use show::{category_name, in_full, party_json};
 
 /// How many documents a page has.
@@ -42,6 +45,8 @@ enum InvoiceCommand {
     Approve(review::ApproveOptions),
     /// Work documents out again that are held back.
     Retry(review::RetryOptions),
+    /// Write all documents of a month into a folder or an archive.
+    Files(FilesOptions),
     /// Write it as PDF.
     Pdf(FileOptions),
     /// Write it as a page for the browser and the printer.
@@ -64,6 +69,21 @@ struct ListOptions {
     /// Only what is not yet paid in full.
     #[arg(long)]
     unpaid: bool,
+    /// Only what was cut at or after this instant, such as 2026-11-01T00:00:00Z.
+    #[arg(long, value_name = "INSTANT")]
+    from: Option<Timestamp>,
+    /// Only what was cut before this instant.
+    #[arg(long, value_name = "INSTANT")]
+    to: Option<Timestamp>,
+    /// Only what is due at or after this instant; what is due first in front.
+    #[arg(long, value_name = "INSTANT")]
+    due_from: Option<Timestamp>,
+    /// Only what is due before this instant.
+    #[arg(long, value_name = "INSTANT")]
+    due_to: Option<Timestamp>,
+    /// Only what is due by now, and not yet paid in full.
+    #[arg(long)]
+    overdue: bool,
     /// At most so many [default: all]
     #[arg(long, value_name = "NUMBER")]
     count: Option<usize>,
@@ -136,19 +156,45 @@ pub async fn run(options: InvoiceOptions) -> anyhow::Result<ExitCode> {
         InvoiceCommand::Approve(options) => review::approve(&mut client, options, output).await?,
         InvoiceCommand::Retry(options) => review::retry(&mut client, options, output).await?,
         InvoiceCommand::Show(NameOptions { number, id }) => {
-            let request = GetInvoiceRequest { number: number.unwrap_or_default(), document_id: id.unwrap_or_default() };
-            let found = client.billing.get_invoice(request).await.map_err(explain)?.into_inner();
-            let invoice = found.invoice.unwrap_or_default();
+            let request = GetInvoiceRequest {
+                number: number.unwrap_or_default(),
+                document_id: id.unwrap_or_default(),
+                ..GetInvoiceRequest::default()
+            };
+            let invoice = whole(&mut client, request).await?;
             match output {
                 Output::Table => println!("{}", show::in_full(&invoice)),
                 Output::Json => print_json(&show::as_json(&invoice)),
             }
         }
+        InvoiceCommand::Files(options) => return files::run(&mut client, options).await,
         InvoiceCommand::Pdf(options) => write(&mut client, options, InvoiceForm::Pdf, false).await?,
         InvoiceCommand::Html(options) => write(&mut client, options, InvoiceForm::Html, false).await?,
         InvoiceCommand::Csv(CsvOptions { file, for_spreadsheets }) => write(&mut client, file, InvoiceForm::Csv, for_spreadsheets).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A document with all its lines, page by page.
+async fn whole(client: &mut Client, mut request: GetInvoiceRequest) -> anyhow::Result<Invoice> {
+    let mut whole: Option<Invoice> = None;
+    loop {
+        let page = client.billing.get_invoice(request.clone()).await.map_err(explain)?.into_inner();
+        let invoice = page.invoice.unwrap_or_default();
+        match &mut whole {
+            None => whole = Some(invoice),
+            Some(whole) => {
+                whole.items.extend(invoice.items);
+                whole.deducted.extend(invoice.deducted);
+                whole.adjustments.extend(invoice.adjustments);
+                whole.open_invoices.extend(invoice.open_invoices);
+            }
+        }
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            return Ok(whole.unwrap_or_default());
+        }
+    }
 }
 
 async fn list(client: &mut Client, options: ListOptions, output: Output) -> anyhow::Result<()> {
@@ -166,6 +212,11 @@ async fn list(client: &mut Client, options: ListOptions, output: Output) -> anyh
         unpaid_only: options.unpaid,
         page_size: PAGE,
         page_token: String::new(),
+        cut_from: options.from.map(to_message),
+        cut_to: options.to.map(to_message),
+        due_from: options.due_from.map(to_message),
+        due_to: options.due_to.map(to_message),
+        overdue_only: options.overdue,
     };
     let count = options.count.unwrap_or(usize::MAX);
     let mut found: Vec<Invoice> = Vec::new();

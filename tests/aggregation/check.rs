@@ -110,7 +110,7 @@ pub async fn each_charge_is_on_one_line(billing: &Billing, records: &[Record]) {
         records.iter().filter(|record| cut(record.entry.kind)).map(|record| (record.entry.account.clone(), record.entry.bill)).collect();
     let (mut after, mut numbers) = (None, BTreeSet::new());
     loop {
-        let page = billing.documents(DocumentFilter::default(), after, 500).await.unwrap();
+        let page = billing.documents_in_full(DocumentFilter::default(), after, 500).await.unwrap();
         let Some(last) = page.last() else { break };
         after = Some(last.id);
         for StoredDocument { state, held_reason, document, .. } in page {

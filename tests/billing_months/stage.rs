@@ -266,7 +266,7 @@ impl Stage {
     /// The account's documents, oldest first.
     pub async fn documents(&self, account: &str) -> Vec<StoredDocument> {
         let filter = DocumentFilter { account: Some(account.into()), ..DocumentFilter::default() };
-        let mut documents = self.billing.documents(filter, None, 100).await.unwrap();
+        let mut documents = self.billing.documents_in_full(filter, None, 100).await.unwrap();
         documents.reverse();
         documents
     }

@@ -91,6 +91,11 @@ impl PostgresServer {
         }
     }
 
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
     /// A signal to all its processes, for instance `STOP` and `CONT`.
     pub fn signal(&self, signal: &str) {
         let server = self.child.lock().unwrap().id();

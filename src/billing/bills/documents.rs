@@ -4,7 +4,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::frozen::Frozen;
-use crate::billing::document::{Document, DocumentKind};
+use crate::billing::document::Document;
 use crate::billing::issuer::NO_ISSUER;
 use crate::billing::record::narrow;
 use crate::billing::review::Review;
@@ -19,19 +19,6 @@ pub enum DocumentState {
     Issued,
     /// It does not add up; it takes no number until somebody has found out why.
     Held,
-}
-
-/// Which documents to list.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DocumentFilter {
-    /// Of this account; None: of all.
-    pub account: Option<String>,
-    /// Of this kind; None: of all.
-    pub kind: Option<DocumentKind>,
-    /// In this state; None: in any.
-    pub state: Option<DocumentState>,
-    /// Only what is not fully paid.
-    pub unpaid_only: bool,
 }
 
 /// A document as the store has it.
@@ -53,22 +40,24 @@ pub struct StoredDocument {
     pub digest: String,
 }
 
-const SELECT: &str = "SELECT documents.id, documents.held_reason, documents.content, COALESCE(issued.number, '') AS number, \
-                             COALESCE(issued.issued_at, 0) AS issued_at, COALESCE(issued.due_at, 0) AS due_at, \
-                             COALESCE(issued.tax_contained, 0) AS tax_contained, COALESCE(issued.tax_on_deducted, 0) AS tax_on_deducted, \
-                             COALESCE(issued.frozen, '') AS frozen, COALESCE(issued.customer, '') AS customer, \
-                             COALESCE(issued.digest, '') AS digest, COALESCE(payables.open_amount, 0) AS open_amount, \
-                             COALESCE(drafts.waits_for, '') AS waits_for, COALESCE(drafts.approved_at, 0) AS approved_at, documents.cut_at, \
-                             CASE WHEN documents.refers_to <> 0 AND original.document IS NULL THEN CAST(1 AS BIGINT) \
-                                  ELSE CAST(0 AS BIGINT) END AS lacks_original, \
-                             COALESCE((SELECT review FROM issuing WHERE issuer = 'main'), '') AS review, \
-                             COALESCE((SELECT grace_hours FROM issuing WHERE issuer = 'main'), 0) AS grace_hours, \
-                             CASE WHEN EXISTS (SELECT 1 FROM issuers) THEN 1 ELSE 0 END AS has_issuer \
-                      FROM documents LEFT JOIN issued ON issued.document = documents.id \
+/// What is read of a document beside its content.
+pub(super) const COLUMNS: &str =
+    "documents.id, documents.held_reason, COALESCE(issued.number, '') AS number, COALESCE(issued.issued_at, 0) AS issued_at, \
+     COALESCE(issued.due_at, 0) AS due_at, COALESCE(issued.tax_contained, 0) AS tax_contained, \
+     COALESCE(issued.tax_on_deducted, 0) AS tax_on_deducted, COALESCE(issued.frozen, '') AS frozen, \
+     COALESCE(issued.customer, '') AS customer, COALESCE(issued.digest, '') AS digest, \
+     COALESCE(payables.open_amount, 0) AS open_amount, COALESCE(drafts.waits_for, '') AS waits_for, \
+     COALESCE(drafts.approved_at, 0) AS approved_at, documents.cut_at, \
+     CASE WHEN documents.refers_to <> 0 AND original.document IS NULL THEN CAST(1 AS BIGINT) ELSE CAST(0 AS BIGINT) END AS lacks_original, \
+     COALESCE((SELECT review FROM issuing WHERE issuer = 'main'), '') AS review, \
+     COALESCE((SELECT grace_hours FROM issuing WHERE issuer = 'main'), 0) AS grace_hours, \
+     CASE WHEN EXISTS (SELECT 1 FROM issuers) THEN 1 ELSE 0 END AS has_issuer";
+
+const TABLES: &str = "FROM documents LEFT JOIN issued ON issued.document = documents.id \
                       LEFT JOIN issued AS original ON original.document = documents.refers_to \
+                      LEFT JOIN payables ON payables.document = documents.id \
                       LEFT JOIN drafts ON drafts.kind = documents.kind AND drafts.cut_at = documents.cut_at \
-                      AND drafts.document = documents.id \
-                      LEFT JOIN payables ON payables.document = documents.id";
+                      AND drafts.document = documents.id";
 
 /// What a draft waits for before it is issued; empty: for its turn.
 fn waits_for(row: &AnyRow, id: i64) -> Result<String, BillingError> {
@@ -89,57 +78,9 @@ fn waits_for(row: &AnyRow, id: i64) -> Result<String, BillingError> {
 }
 
 impl Billing {
-    /// Documents, those cut last first, after the one with the given id.
-    pub async fn documents(&self, filter: DocumentFilter, after: Option<i64>, count: usize) -> Result<Vec<StoredDocument>, BillingError> {
-        let mut conditions = vec!["1 = 1".to_owned()];
-        let mut texts = Vec::new();
-        if let Some(account) = filter.account {
-            texts.push(account);
-            conditions.push(format!("documents.account = ${}", texts.len()));
-        }
-        if let Some(kind) = filter.kind {
-            texts.push(kind.name().to_owned());
-            conditions.push(format!("documents.kind = ${}", texts.len()));
-        }
-        conditions.extend(filter.state.map(|state| {
-            match state {
-                DocumentState::Draft => "documents.held_reason = '' AND issued.document IS NULL",
-                DocumentState::Issued => "issued.document IS NOT NULL",
-                DocumentState::Held => "documents.held_reason <> ''",
-            }
-            .to_owned()
-        }));
-        if filter.unpaid_only {
-            conditions.push("payables.open_amount > 0".to_owned());
-        }
-        if after.is_some() {
-            let place = texts.len() + 1;
-            conditions.push(format!("(documents.cut_at, documents.id) < (SELECT cut_at, id FROM documents WHERE id = ${place})"));
-        }
-        let limit = texts.len() + 1 + usize::from(after.is_some());
-        let sql = format!("{SELECT} WHERE {} ORDER BY documents.cut_at DESC, documents.id DESC LIMIT ${limit}", conditions.join(" AND "));
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for text in texts {
-            query = query.bind(text);
-        }
-        if let Some(after) = after {
-            query = query.bind(after);
-        }
-        let query = query.bind(i64::try_from(count).unwrap_or(i64::MAX));
-        query.fetch_all(self.store().pool()).await?.iter().map(stored).collect()
-    }
-
-    /// Whose invoice has that number; None: no invoice has. However long it is, it is not read.
-    pub async fn invoice_owner(&self, number: &str) -> Result<Option<String>, BillingError> {
-        let sql = "SELECT documents.account FROM issued JOIN documents ON documents.id = issued.document \
-                   WHERE issued.number = $1 AND documents.kind = $2";
-        let query = sqlx::query(sql).bind(number.to_owned()).bind(DocumentKind::Invoice.name().to_owned());
-        Ok(query.fetch_optional(self.store().pool()).await?.map(|row| row.try_get("account")).transpose()?)
-    }
-
     /// The document with that number.
     pub async fn document(&self, number: &str) -> Result<StoredDocument, BillingError> {
-        let sql = format!("{SELECT} WHERE issued.number = $1");
+        let sql = format!("SELECT {COLUMNS}, documents.content {TABLES} WHERE issued.number = $1");
         let row = sqlx::query(AssertSqlSafe(sql)).bind(number.to_owned()).fetch_optional(self.store().pool()).await?;
         let mut found = row.as_ref().map_or(Err(BillingError::NotFound("document")), stored)?;
         self.load_logo(&mut found.document.issuer).await?;
@@ -148,7 +89,7 @@ impl Billing {
 
     /// The document with that id, whether it has a number or not.
     pub async fn document_of_id(&self, id: i64) -> Result<StoredDocument, BillingError> {
-        let sql = format!("{SELECT} WHERE documents.id = $1");
+        let sql = format!("SELECT {COLUMNS}, documents.content {TABLES} WHERE documents.id = $1");
         let row = sqlx::query(AssertSqlSafe(sql)).bind(id).fetch_optional(self.store().pool()).await?;
         row.as_ref().map_or(Err(BillingError::NotFound("document")), stored)
     }
@@ -169,7 +110,7 @@ pub fn id_of(name: &str) -> Option<i64> {
     (name_of(id) == name).then_some(id)
 }
 
-fn stored(row: &AnyRow) -> Result<StoredDocument, BillingError> {
+pub(super) fn stored(row: &AnyRow) -> Result<StoredDocument, BillingError> {
     let (content, frozen): (String, String) = (row.try_get("content")?, row.try_get("frozen")?);
     let mut document: Document = serde_json::from_str(&content).map_err(BillingError::corrupt)?;
     let held_reason: String = row.try_get("held_reason")?;

@@ -109,6 +109,12 @@ async fn issue_batch(
     }
     let issued = rows.len();
     ISSUED.insert(connection, store.dialect(), rows.into_iter()).await?;
+    if kind == DocumentKind::Invoice {
+        let due = "UPDATE payables SET due_at = (SELECT issued.due_at FROM issued WHERE issued.document = payables.document) \
+                   WHERE due_at = 0 AND document IN (SELECT drafts.document FROM drafts JOIN issued ON issued.document = drafts.document \
+                                                     WHERE drafts.kind = $1)";
+        sqlx::query(due).bind(kind.name()).execute(&mut *connection).await?;
+    }
     sqlx::query(
         "DELETE FROM drafts WHERE kind = $1 AND (cut_at < $2 OR (cut_at = $2 AND document <= $3)) \
          AND EXISTS (SELECT 1 FROM issued WHERE issued.document = drafts.document)",

@@ -13,15 +13,13 @@ use crate::domain::account::Millis;
 
 const DAY: Millis = 86_400_000;
 
-/// What was opened again of open invoices, by what took it back: more than that paid at once.
+/// What paid open invoices, and no longer does. It is summed up here and not by the store, which would do so for all accounts at once.
 const REOPENED: Table = Table {
     name: "(SELECT payables.account, payables.document, payables.open_amount, COALESCE(issued.number, '') AS number, \
-           COALESCE(issued.due_at, 0) AS due_at, allocations.sequence, MAX(allocations.time) AS time, \
-           CAST(-SUM(allocations.amount) AS BIGINT) AS amount \
+           COALESCE(issued.due_at, 0) AS due_at, allocations.sequence, allocations.time, allocations.amount \
            FROM payables JOIN allocations ON allocations.document = payables.document \
-           LEFT JOIN issued ON issued.document = payables.document WHERE payables.open_amount > 0 AND allocations.sequence > 0 \
-           GROUP BY payables.account, payables.document, payables.open_amount, issued.number, issued.due_at, allocations.sequence \
-           HAVING SUM(allocations.amount) < 0) AS reopened",
+           LEFT JOIN issued ON issued.document = payables.document \
+           WHERE payables.open_amount > 0 AND allocations.sequence > 0) AS reopened",
     columns: &[("account", Type::Text)],
     on_conflict: "",
 };
@@ -181,17 +179,24 @@ impl Billing {
     /// open for longest.
     async fn reopen(&self, connection: &mut AnyConnection, found: &mut [AccountReceivables], now: Millis) -> Result<(), BillingError> {
         let keys: Vec<_> = found.iter().map(|one| vec![one.account.as_str().into()]).collect();
-        let mut rows = REOPENED.find(connection, self.store().dialect(), "*", &keys).await?;
+        let rows = REOPENED.find(connection, self.store().dialect(), "*", &keys).await?;
         drop(keys);
-        let mut left: HashMap<i64, i64> = HashMap::new();
-        rows.sort_by_key(|row| std::cmp::Reverse(row.try_get::<i64, _>("sequence").unwrap_or_default()));
+        // By what took it back, the last first, and by invoice: where that is more than it paid at once, it reopened it.
+        let mut sums: BTreeMap<(Reverse<i64>, i64), (Millis, i64, &AnyRow)> = BTreeMap::new();
         for row in &rows {
+            let place = (Reverse(row.try_get("sequence")?), row.try_get("document")?);
+            let (time, sum, _) = sums.entry(place).or_insert((0, 0, row));
+            *time = (*time).max(row.try_get("time")?);
+            *sum += row.try_get::<i64, _>("amount")?;
+        }
+        let mut left: HashMap<i64, i64> = HashMap::new();
+        for ((_, document), (reopened_at, sum, row)) in sums.into_iter().filter(|(_, (_, sum, _))| *sum < 0) {
             let account: String = row.try_get("account")?;
             let Some(of) = found.iter_mut().find(|of| of.account == account) else { continue };
-            let open = left.entry(row.try_get("document")?).or_insert(row.try_get("open_amount")?);
-            let part = row.try_get::<i64, _>("amount")?.min(*open);
+            let open = left.entry(document).or_insert(row.try_get("open_amount")?);
+            let part = (-sum).min(*open);
             *open -= part;
-            let (due_at, reopened_at): (Millis, Millis) = (row.try_get("due_at")?, row.try_get("time")?);
+            let due_at: Millis = row.try_get("due_at")?;
             // One that is not issued yet is not due.
             let due_at = if due_at == 0 { now } else { due_at };
             let again = due_at.max(self.settings().end_of_day(reopened_at, 0)?);

@@ -24,7 +24,7 @@ use super::v1::billing_service_server::BillingService;
 use super::wire::Position;
 use super::wire::reader::Reader;
 use super::wire::render as answer;
-use super::{page_token, status, v1};
+use super::{page_token, pages, status, v1};
 use crate::billing::document::Party;
 use crate::billing::suggestion::{Suggestion, suggest};
 use crate::billing::{Billing, BillingError};
@@ -90,14 +90,17 @@ impl BillingService for Bills {
                 let listing = front.read(request, Position::default(), read::invoices)?;
                 let found = front.billing().await?.documents(listing.filter, listing.after, listing.count + 1).await;
                 let mut found = found.map_err(|error| status::no_bills(&error, ""))?;
-                let has_more = found.len() > listing.count;
+                let is_last = found.len() <= listing.count;
                 found.truncate(listing.count);
-                let next = found.last().filter(|_| has_more).and_then(|last| u64::try_from(last.id).ok());
+                let ids: Vec<_> = found.iter().map(|stored| stored.id).collect();
+                let mut invoices: Vec<_> = found.into_iter().map(render::invoice).collect();
+                let fitting = pages::fitting(&invoices);
+                let has_more = !is_last || fitting < invoices.len();
+                invoices.truncate(fitting);
+                let next = ids.get(fitting - 1).filter(|_| has_more).and_then(|id| u64::try_from(*id).ok());
                 let query: Vec<_> = listing.query.iter().map(String::as_str).collect();
-                Ok(v1::ListInvoicesResponse {
-                    next_page_token: next.map(|place| page_token::encode(&query, &place)).unwrap_or_default(),
-                    invoices: found.into_iter().map(render::without_lines).map(render::invoice).collect(),
-                })
+                let next_page_token = next.map(|place| page_token::encode(&query, &place)).unwrap_or_default();
+                Ok(v1::ListInvoicesResponse { invoices, next_page_token })
             })
             .await
     }
@@ -106,11 +109,11 @@ impl BillingService for Bills {
         let front = &self.front;
         front
             .bounded(request, async |request| {
-                let name = front.read(request, Position::default(), |reader, request| {
-                    read::document_name(reader, request.number, request.document_id)
-                })?;
-                let found = service::issuing::document(front.billing().await?, &name, front.ledger.clock().now()).await?;
-                Ok(v1::GetInvoiceResponse { invoice: Some(render::invoice(found)) })
+                let (name, lines) = front.read(request, Position::default(), read::lines_of_invoice)?;
+                let mut found = service::issuing::document(front.billing().await?, &name, front.ledger.clock().now()).await?;
+                let next = found.document.keep_lines(lines).and_then(|next| u64::try_from(next).ok());
+                let next_page_token = next.map(|next| page_token::encode(&["lines", &name.to_string()], &next)).unwrap_or_default();
+                Ok(v1::GetInvoiceResponse { invoice: Some(render::invoice(found)), next_page_token })
             })
             .await
     }

@@ -50,13 +50,11 @@ async fn is_repeated(front: &Front, command: &Command) -> Result<bool, Status> {
 
 /// The invoices that a payment names must be ones of the account.
 async fn check_invoices(billing: &Billing, command: &Command) -> Result<(), Status> {
-    for number in command.action.invoices() {
-        let owner = billing.invoice_owner(number).await.map_err(|error| status::no_bills(&error, number))?;
-        if owner.as_ref() != Some(&command.account) {
-            return Err(status::invoice_not_found(number));
-        }
+    let missing = billing.not_invoices_of(&command.account, command.action.invoices()).await;
+    match missing.map_err(|error| status::no_bills(&error, ""))?.first() {
+        Some(number) => Err(status::invoice_not_found(number)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// What a payment has paid: invoices and amounts; none, if the billing store does not have it soon.

@@ -1,9 +1,14 @@
 //! Reads the requests of BillingService.
 
+use std::ops::Range;
+
+use prost_types::Timestamp;
+
 use crate::billing::document::{DocumentKind, Party};
 use crate::billing::forms::LANGUAGES;
 use crate::billing::{DocumentFilter, DocumentState, id_of};
 use crate::domain::command::{Action, Command, Note, Undo};
+use crate::domain::account::Millis;
 use crate::grpc::wire::accounts::by_hand;
 use crate::grpc::wire::reader::{MAX_ID_CHARACTERS, Reader, Sign};
 use crate::grpc::{page_token, v1};
@@ -26,15 +31,33 @@ pub struct Listing {
 
 /// Reads a ListInvoicesRequest.
 pub fn invoices(reader: &mut Reader, request: v1::ListInvoicesRequest) -> Listing {
-    let v1::ListInvoicesRequest { account_id, kind, state, unpaid_only, page_size, page_token } = request;
-    let query = vec!["invoices".to_owned(), account_id.clone(), kind.to_string(), state.to_string(), unpaid_only.to_string()];
+    let v1::ListInvoicesRequest { account_id, kind, state, unpaid_only, page_size, page_token, .. } = request;
+    let mut query = vec!["invoices".to_owned(), account_id.clone(), kind.to_string(), state.to_string(), unpaid_only.to_string()];
+    let mut span = |reader: &mut Reader, names: [&str; 2], from: Option<Timestamp>, to: Option<Timestamp>| {
+        let is_asked = from.is_some() || to.is_some();
+        let (from, to) = (reader.instant(names[0], from).unwrap_or(0), reader.instant(names[1], to).unwrap_or(Millis::MAX));
+        if from > to {
+            reader.refuse(names[1], format!("must not lie before {}", names[0]));
+        }
+        query.push(format!("{from} {to}"));
+        is_asked.then_some((from, to))
+    };
+    let cut = span(reader, ["cut_from", "cut_to"], request.cut_from, request.cut_to);
+    let mut due = span(reader, ["due_from", "due_to"], request.due_from, request.due_to);
+    query.push(request.overdue_only.to_string());
+    if request.overdue_only {
+        let (from, to) = due.unwrap_or((0, Millis::MAX));
+        due = Some((from, to.min(reader.now())));
+    }
     let words: Vec<_> = query.iter().map(String::as_str).collect();
     let after = page_token::read::<u64>(reader, "page_token", &words, &page_token).and_then(|id| i64::try_from(id).ok());
     let filter = DocumentFilter {
         account: optional_account(reader, account_id),
         kind: reader.choice("kind", kind).and_then(document_kind),
         state: reader.choice("state", state).and_then(document_state),
-        unpaid_only,
+        unpaid_only: unpaid_only || request.overdue_only,
+        cut,
+        due,
     };
     Listing { filter, count: reader.page_size(page_size), after, query }
 }
@@ -60,6 +83,19 @@ fn document_state(state: v1::InvoiceState) -> Option<DocumentState> {
         v1::InvoiceState::Issued => Some(DocumentState::Issued),
         v1::InvoiceState::Held => Some(DocumentState::Held),
     }
+}
+
+/// How many lines of a document a page has, at most and unless fewer are asked for.
+const LINES: usize = 1000;
+
+/// Reads a GetInvoiceRequest: the name, and which lines.
+pub fn lines_of_invoice(reader: &mut Reader, request: v1::GetInvoiceRequest) -> (DocumentName, Range<usize>) {
+    let v1::GetInvoiceRequest { number, document_id, page_size, page_token } = request;
+    let name = document_name(reader, number, document_id);
+    let first = page_token::read::<u64>(reader, "page_token", &["lines", &name.to_string()], &page_token);
+    let first = first.and_then(|first| usize::try_from(first).ok()).unwrap_or(0);
+    let count = if page_size == 0 { LINES } else { reader.page_size(page_size) };
+    (name, first..first.saturating_add(count))
 }
 
 /// The name of a document: its number, or its id.

@@ -17,14 +17,6 @@ fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A document as a list shows it.
-#[must_use]
-pub fn without_lines(mut stored: StoredDocument) -> StoredDocument {
-    stored.document.items.clear();
-    stored.document.deducted.clear();
-    stored
-}
-
 /// A document.
 #[must_use]
 pub fn invoice(stored: StoredDocument) -> v1::Invoice {

@@ -72,7 +72,7 @@ impl Billing {
         let draft = folded.draft(connection, dialect, cut, rounding, &held).await?;
         write_totals(connection, dialect, &account, cut.entry.bill, &folded.totals).await?;
         let content = serde_json::to_string(&draft.document).map_err(BillingError::corrupt)?;
-        let write = "UPDATE documents SET content = $1, held_reason = $2 WHERE id = $3";
+        let write = "UPDATE documents SET content = $1, summary = '', held_reason = $2 WHERE id = $3";
         sqlx::query(write).bind(content).bind(draft.held_reason.clone()).bind(id).execute(&mut *connection).await?;
         if draft.held_reason.is_empty() {
             let queue = "INSERT INTO drafts (kind, cut_at, document) VALUES ($1, $2, $3)";

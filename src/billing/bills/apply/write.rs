@@ -24,6 +24,7 @@ const DOCUMENTS: Table = Table {
         ("amount_to_pay", Type::Number),
         ("refers_to", Type::Number),
         ("content", Type::Text),
+        ("summary", Type::Text),
     ],
     on_conflict: "",
 };
@@ -289,6 +290,9 @@ async fn write_dues(connection: &mut AnyConnection, dialect: Dialect, desk: &Des
 fn document_row(made: &Made) -> Result<Vec<Value<'_>>, BillingError> {
     let document = &made.draft.document;
     let content = serde_json::to_string(document).map_err(BillingError::corrupt)?;
+    let mut summary = document.clone();
+    summary.drop_lines();
+    let summary = serde_json::to_string(&summary).map_err(BillingError::corrupt)?;
     Ok(vec![
         made.id.into(),
         document.account.as_str().into(),
@@ -301,6 +305,7 @@ fn document_row(made: &Made) -> Result<Vec<Value<'_>>, BillingError> {
         document.amount_to_pay.into(),
         made.refers_to.into(),
         content.into(),
+        summary.into(),
     ])
 }
 

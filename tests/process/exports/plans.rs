@@ -1,0 +1,211 @@
+//! Issue 12, section 4: lists are read along indexes, page by page, however much there is beside.
+//!
+//! Each list is called as the service calls it, on a store with 100,000 generated documents, after ANALYZE and with the planner's defaults.
+//! PostgreSQL tells by auto_explain what it has done; SQLite by EXPLAIN QUERY PLAN of what was sent to it. To add a list, add a row to
+//! [`lists`].
+
+use std::sync::{Arc, Mutex};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use sqlx::{AssertSqlSafe, Executor, Row};
+use tollgate::billing::document::DocumentKind;
+use tollgate::billing::store::sqlite_url;
+use tollgate::billing::{Billing, BillingSettings, DocumentFilter, DocumentState};
+use tracing::field::{Field, Visit};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+use crate::postgres::PostgresServer;
+use crate::support::temporary_folder;
+
+/// How many documents there are. Of each hundred ninety-five are paid; a document has its own account in each tenth case.
+const DOCUMENTS: i64 = 100_000;
+
+/// How many rows a page has.
+const PAGE: usize = 50;
+
+/// The most rows that any part of a plan may bring, or leave out, for a page.
+const MOST_ROWS: i64 = 40 * 50;
+
+/// Tables that may be read as a whole: they are small whatever there is.
+const SMALL: [&str; 8] = ["partitions", "issuers", "migrations", "ledger", "drafts", "dues", "credits", "issuing"];
+
+type Call = fn(Billing) -> BoxFuture<'static, usize>;
+
+/// What a list is called, and the call; each returns how many rows it has found.
+fn lists() -> Vec<(&'static str, Call)> {
+    fn documents(billing: Billing, filter: DocumentFilter, is_next: bool) -> BoxFuture<'static, usize> {
+        async move {
+            let first = billing.documents(filter.clone(), None, PAGE).await.unwrap();
+            if !is_next {
+                return first.len();
+            }
+            billing.documents(filter, first.last().map(|last| last.id), PAGE).await.unwrap().len()
+        }
+        .boxed()
+    }
+    vec![
+        ("all documents", |billing| documents(billing, DocumentFilter::default(), false)),
+        ("all documents, the next page", |billing| documents(billing, DocumentFilter::default(), true)),
+        ("documents of an account", |billing| {
+            documents(billing, DocumentFilter { account: Some("account-77".into()), ..DocumentFilter::default() }, false)
+        }),
+        ("invoices", |billing| documents(billing, DocumentFilter { kind: Some(DocumentKind::Invoice), ..DocumentFilter::default() }, true)),
+        ("credit notes", |billing| {
+            documents(billing, DocumentFilter { kind: Some(DocumentKind::CreditNote), ..DocumentFilter::default() }, false)
+        }),
+        ("drafts", |billing| documents(billing, DocumentFilter { state: Some(DocumentState::Draft), ..DocumentFilter::default() }, false)),
+        ("held documents", |billing| {
+            documents(billing, DocumentFilter { state: Some(DocumentState::Held), ..DocumentFilter::default() }, false)
+        }),
+        ("issued documents", |billing| {
+            documents(billing, DocumentFilter { state: Some(DocumentState::Issued), ..DocumentFilter::default() }, true)
+        }),
+        ("unpaid invoices", |billing| documents(billing, DocumentFilter { unpaid_only: true, ..DocumentFilter::default() }, true)),
+        ("documents of some days", |billing| {
+            documents(billing, DocumentFilter { cut: Some((50_000_000, 60_000_000)), ..DocumentFilter::default() }, true)
+        }),
+        ("invoices due in some days", |billing| {
+            documents(billing, DocumentFilter { due: Some((50_000_000, 60_000_000)), ..DocumentFilter::default() }, true)
+        }),
+        ("overdue invoices", |billing| {
+            documents(billing, DocumentFilter { due: Some((0, 90_000_000)), unpaid_only: true, ..DocumentFilter::default() }, true)
+        }),
+        ("receivables", |billing| async move { billing.receivables(90_000_000, None, None, PAGE).await.unwrap().0.len() }.boxed()),
+        ("receivables, the next page", |billing| {
+            async move { billing.receivables(90_000_000, None, Some("account-5"), PAGE).await.unwrap().0.len() }.boxed()
+        }),
+    ]
+}
+
+const CONTENT: &str = r#"{"kind":"invoice","number":"","cause":"period_end","account":"a","bill":1,"issuer":{"name":"","address":[],"tax_id":""},"customer":{"name":"","address":[],"tax_id":"","email":""},"currency":"EUR","decimals":6,"minor_digits":2,"time_zone":"","period_from":0,"period_to":1,"issued_at":0,"due_at":null,"items":[],"deducted":[],"wallet":null,"items_total":0,"rounding":0,"brought_forward":0,"total":0,"credit_applied":0,"amount_to_pay":0,"refers_to":"","reason":""}"#;
+
+/// Fills a store. Documents are a thousand milliseconds apart.
+async fn fill(billing: &Billing) {
+    let numbers = format!("WITH RECURSIVE numbers (n) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT n + 1 FROM numbers WHERE n < {DOCUMENTS})");
+    let frozen = r#"{"issuer":{"name":"","address":[],"tax_id":""},"customer":{"name":"","address":[],"tax_id":"","email":""},"time_zone":"UTC","refers_to":""}"#;
+    let kind = "CASE WHEN n % 50 = 0 THEN 'credit_note' WHEN n % 3 = 0 THEN 'statement' ELSE 'invoice' END";
+    let statements = [
+        "INSERT INTO accounts (account, partition, name, currency, decimals, minor_digits, mode, status, non_usage_billing, permanent_limit, \
+         temporary_limit, temporary_until, balance, unbilled, reserved, account_sequence, bill, last_bill, low_credit_threshold, created_at, \
+         last_sequence) {numbers} SELECT 'account-' || n, 0, 'Customer ' || n, 'EUR', 6, 2, 2, 1, 1, 0, 0, 0, 0, 0, 0, 1, 1, 1, -1, 0, 1 \
+         FROM numbers WHERE n <= 10000",
+        "INSERT INTO documents (id, account, bill, kind, cause, cut_at, held_reason, total, amount_to_pay, refers_to, content, summary) \
+         {numbers} SELECT n, 'account-' || (n % 10000 + 1), n, {kind}, 'period_end', n * 1000, CASE WHEN n % 20000 = 1 THEN 'wrong' ELSE '' END, \
+         1000000, 1000000, 0, 'never read', '{content}' FROM numbers",
+        "INSERT INTO issued (document, number, issued_at, due_at, tax_contained, tax_on_deducted, frozen) {numbers} SELECT n, 'N-' || n, n * 1000, \
+         CASE WHEN {kind} = 'invoice' THEN n * 1000 + 10000 ELSE 0 END, 0, 0, '{frozen}' FROM numbers WHERE n % 20000 <> 1 AND n < {DOCUMENTS} - 30",
+        "INSERT INTO drafts (kind, cut_at, document) {numbers} SELECT {kind}, n * 1000, n FROM numbers WHERE n >= {DOCUMENTS} - 30",
+        "INSERT INTO payables (document, account, cut_at, total, open_amount, due_at) {numbers} SELECT n, 'account-' || (n % 10000 + 1), n * 1000, \
+         1000000, CASE WHEN n % 20 = 1 THEN 500000 ELSE 0 END, n * 1000 + 10000 FROM numbers WHERE {kind} = 'invoice'",
+        "INSERT INTO allocations (account, sequence, credit, document, time, amount) {numbers} SELECT 'account-' || (n % 10000 + 1), n, 1, n, n * 1000, \
+         500000 FROM numbers WHERE {kind} = 'invoice'",
+        "ANALYZE",
+    ];
+    for statement in statements {
+        let sql = statement
+            .replace("{numbers}", &numbers)
+            .replace("{kind}", kind)
+            .replace("{content}", CONTENT)
+            .replace("{frozen}", frozen)
+            .replace("{DOCUMENTS}", &DOCUMENTS.to_string());
+        billing.store().pool().execute(AssertSqlSafe(sql)).await.unwrap();
+    }
+}
+
+/// What is wrong with a plan as PostgreSQL tells it.
+fn problem_of(plan: &str) -> Option<String> {
+    for line in plan.lines() {
+        let table = line.split("Seq Scan on ").nth(1).and_then(|rest| rest.split_whitespace().next());
+        if let Some(table) = table.filter(|table| !SMALL.contains(table)) {
+            return Some(format!("reads all of {table}"));
+        }
+        let number = |name: &str| line.split(name).nth(1).and_then(|rest| rest.split([' ', ')']).next()?.parse::<f64>().ok());
+        let loops = number("loops=").unwrap_or(1.0);
+        let rows = line.split("actual ").nth(1).and_then(|rest| rest.split("rows=").nth(1)?.split(' ').next()?.parse::<f64>().ok());
+        let left_out = line.contains("Rows Removed").then(|| line.rsplit(' ').next()?.parse::<f64>().ok()).flatten();
+        let most = rows.unwrap_or(0.0).max(left_out.unwrap_or(0.0)) * loops;
+        if most > MOST_ROWS as f64 {
+            return Some(format!("{most} rows in: {}", line.trim()));
+        }
+    }
+    None
+}
+
+#[tokio::test]
+async fn postgresql_reads_lists_along_indexes() {
+    let server = PostgresServer::start();
+    let url = server.database();
+    let billing = Billing::open(&url, BillingSettings::default()).await.unwrap();
+    fill(&billing).await;
+    let name: String = sqlx::query("SELECT CAST(current_database() AS TEXT)").fetch_one(billing.store().pool()).await.unwrap().get(0);
+    for setting in ["session_preload_libraries = 'auto_explain'", "auto_explain.log_min_duration = 0", "auto_explain.log_analyze = on"] {
+        let sql = format!("ALTER DATABASE \"{name}\" SET {setting}");
+        billing.store().pool().execute(AssertSqlSafe(sql)).await.unwrap();
+    }
+    let billing = Billing::open(&url, BillingSettings::default()).await.unwrap();
+    let mut problems = Vec::new();
+    for (list, call) in lists() {
+        let before = server.log().len();
+        assert!(call(billing.clone()).await > 0, "{list}: nothing was found");
+        let plans = server.log().split_off(before);
+        assert!(plans.contains("Query Text"), "{list}: PostgreSQL does not tell how: {plans}");
+        if let Some(problem) = problem_of(&plans) {
+            problems.push(format!("{list}: {problem}\n{plans}"));
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+/// Keeps the statements that sqlx says it has sent.
+#[derive(Clone, Default)]
+struct Statements(Arc<Mutex<Vec<String>>>);
+
+impl<S: tracing::Subscriber> Layer<S> for Statements {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        struct Text(Option<String>, Option<String>);
+        impl Visit for Text {
+            fn record_str(&mut self, field: &Field, value: &str) {
+                match field.name() {
+                    "db.statement" if !value.is_empty() => self.0 = Some(value.to_owned()),
+                    "summary" => self.1 = Some(value.to_owned()),
+                    _ => {}
+                }
+            }
+            fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
+        }
+        // SQLite's statements are run by threads of their own; other tests talk to PostgreSQL meanwhile.
+        let is_sqlite = std::thread::current().name().is_some_and(|name| name.starts_with("sqlx-sqlite"));
+        if is_sqlite && event.metadata().target().starts_with("sqlx::query") {
+            let mut text = Text(None, None);
+            event.record(&mut text);
+            self.0.lock().unwrap().extend(text.0.or(text.1));
+        }
+    }
+}
+
+#[tokio::test]
+async fn sqlite_reads_lists_along_indexes() {
+    let folder = temporary_folder();
+    let billing = Billing::open(&sqlite_url(&folder.path().join("billing.db")), BillingSettings::default()).await.unwrap();
+    fill(&billing).await;
+    let statements = Statements::default();
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(statements.clone())).unwrap();
+    let mut problems = Vec::new();
+    for (list, call) in lists() {
+        statements.0.lock().unwrap().clear();
+        assert!(call(billing.clone()).await > 0, "{list}: nothing was found");
+        let sent: Vec<String> = statements.0.lock().unwrap().iter().filter(|sql| sql.trim_start().to_uppercase().starts_with("SELECT")).cloned().collect();
+        assert!(!sent.is_empty(), "{list}: sqlx does not tell what it has sent");
+        for sql in sent {
+            let rows = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"))).fetch_all(billing.store().pool()).await.unwrap();
+            let plan: Vec<String> = rows.iter().map(|row| row.get::<String, _>("detail")).collect();
+            let is_small = |step: &str| SMALL.iter().any(|table| step.contains(table));
+            let reads_all = |step: &&String| step.starts_with("SCAN") && !step.contains("USING") && !is_small(step) && !step.contains("SUBQUERY") && !step.contains("CONSTANT");
+            if let Some(step) = plan.iter().find(|step| reads_all(step) || step.contains("USE TEMP B-TREE FOR ORDER BY")) {
+                problems.push(format!("{list}: {step}\n{sql}\n{}", plan.join("\n")));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n\n"));
+}
