@@ -2,8 +2,10 @@
 //!
 //! At every position of the journal it ties to the ledger: the totals of postpaid accounts are their amounts due.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
+use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use crate::billing::record::narrow;
