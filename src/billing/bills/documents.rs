@@ -41,8 +41,7 @@ pub struct StoredDocument {
 }
 
 /// What is read of a document beside its content.
-pub(super) const COLUMNS: &str =
-    "documents.id, documents.held_reason, COALESCE(issued.number, '') AS number, COALESCE(issued.issued_at, 0) AS issued_at, \
+pub(super) const COLUMNS: &str = "documents.id, documents.held_reason, COALESCE(issued.number, '') AS number, COALESCE(issued.issued_at, 0) AS issued_at, \
      COALESCE(issued.due_at, 0) AS due_at, COALESCE(issued.tax_contained, 0) AS tax_contained, \
      COALESCE(issued.tax_on_deducted, 0) AS tax_on_deducted, COALESCE(issued.frozen, '') AS frozen, \
      COALESCE(issued.customer, '') AS customer, COALESCE(issued.digest, '') AS digest, \

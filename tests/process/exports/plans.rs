@@ -30,6 +30,9 @@ const MOST_ROWS: i64 = 40 * 50;
 /// Tables that may be read as a whole: they are small whatever there is.
 const SMALL: [&str; 6] = ["partitions", "issuers", "migrations", "ledger", "drafts", "issuing"];
 
+/// Tables that grow with the months.
+const LARGE: [&str; 9] = ["accounts", "allocations", "credits", "customers", "documents", "dues", "entries", "issued", "payables"];
+
 type Call = fn(Billing) -> BoxFuture<'static, usize>;
 
 /// What a list is called, and the call; each returns how many rows it has found.
@@ -82,7 +85,8 @@ const CONTENT: &str = r#"{"kind":"invoice","number":"","cause":"period_end","acc
 
 /// Fills a store. Documents are a thousand milliseconds apart.
 async fn fill(billing: &Billing) {
-    let numbers = format!("WITH RECURSIVE numbers (n) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT n + 1 FROM numbers WHERE n < {DOCUMENTS})");
+    let numbers =
+        format!("WITH RECURSIVE numbers (n) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT n + 1 FROM numbers WHERE n < {DOCUMENTS})");
     let frozen = r#"{"issuer":{"name":"","address":[],"tax_id":""},"customer":{"name":"","address":[],"tax_id":"","email":""},"time_zone":"UTC","refers_to":""}"#;
     let kind = "CASE WHEN n % 50 = 0 THEN 'credit_note' WHEN n % 3 = 0 THEN 'statement' ELSE 'invoice' END";
     let statements = [
@@ -198,14 +202,17 @@ async fn sqlite_reads_lists_along_indexes() {
     for (list, call) in lists() {
         statements.0.lock().unwrap().clear();
         assert!(call(billing.clone()).await > 0, "{list}: nothing was found");
-        let sent: Vec<String> = statements.0.lock().unwrap().iter().filter(|sql| sql.trim_start().to_uppercase().starts_with("SELECT")).cloned().collect();
+        let sent: Vec<String> =
+            statements.0.lock().unwrap().iter().filter(|sql| sql.trim_start().to_uppercase().starts_with("SELECT")).cloned().collect();
         assert!(!sent.is_empty(), "{list}: sqlx does not tell what it has sent");
         for sql in sent {
             let rows = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"))).fetch_all(billing.store().pool()).await.unwrap();
             let plan: Vec<String> = rows.iter().map(|row| row.get::<String, _>("detail")).collect();
-            let is_small = |step: &str| SMALL.iter().any(|table| step.contains(table));
-            let reads_all = |step: &&String| step.starts_with("SCAN") && !step.contains("USING") && !is_small(step) && !step.contains("SUBQUERY") && !step.contains("CONSTANT");
-            if let Some(step) = plan.iter().find(|step| reads_all(step) || step.contains("USE TEMP B-TREE FOR ORDER BY")) {
+            // What is scanned by another name is a part of the statement that has a LIMIT of its own, or the keys that were given.
+            let is_bounded = plan.iter().any(|step| step.starts_with("CO-ROUTINE"));
+            let reads_all = |step: &&String| LARGE.iter().any(|table| **step == format!("SCAN {table}"));
+            let sorts_all = |step: &&String| !is_bounded && step.contains("USE TEMP B-TREE FOR ORDER BY");
+            if let Some(step) = plan.iter().find(|step| reads_all(step) || sorts_all(step)) {
                 problems.push(format!("{list}: {step}\n{sql}\n{}", plan.join("\n")));
             }
         }
