@@ -1,6 +1,7 @@
 //! What callers are told: what is known of the outcome, within their time, in a form that tools can read, until the service stops.
 
 mod compressed;
+mod lists;
 mod outcomes;
 mod rendered;
 mod stopping;

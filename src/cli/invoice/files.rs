@@ -1,8 +1,10 @@
 //! `tollgate invoice files`: all documents of a month, each in a file of its own, in a folder or in one archive.
 //!
-//! A file gets its name when it is whole, and what is there is not fetched again: what broke off is repeated.
+//! A file gets its name when it is whole, and what is there is not fetched again: what broke off is repeated. Ctrl-C ends the command as if
+//! the rest had failed, so that also an archive keeps what was fetched.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
+use zip::ZipArchive;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
 use super::PAGE;
@@ -81,6 +84,12 @@ impl FromStr for Month {
     }
 }
 
+impl fmt::Display for Month {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.0.strftime("%Y-%m"))
+    }
+}
+
 impl Month {
     /// Instants before and behind it, whatever the time zone.
     fn around(self) -> anyhow::Result<(Timestamp, Timestamp)> {
@@ -100,12 +109,15 @@ impl Month {
 /// Writes them, and says what could not be written.
 pub async fn run(client: &mut Client, options: FilesOptions) -> anyhow::Result<ExitCode> {
     let (form, ending) = options.form.of_message();
-    let mut target = Target::open(&options.to)?;
     let numbers = numbers(client, options.month).await?;
+    if numbers.is_empty() {
+        println!("no documents were issued for {}", options.month);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut target = Target::open(&options.to)?;
     let all = numbers.len();
-    let missing: Vec<_> = numbers.into_iter().filter(|number| !target.has(&format!("{number}.{ending}"))).collect();
-    let (there, bar) = (all - missing.len(), progress(missing.len()));
-    let mut errors = Vec::new();
+    let missing: Vec<_> = numbers.into_iter().filter(|number| !target.has(&file_name(number, ending))).collect();
+    let (wanted, bar) = (missing.len(), progress(missing.len()));
     let mut fetched = stream::iter(missing)
         .map(|number| {
             let client = client.clone();
@@ -115,22 +127,33 @@ pub async fn run(client: &mut Client, options: FilesOptions) -> anyhow::Result<E
             }
         })
         .buffer_unordered(AT_ONCE);
-    while let Some((number, content)) = fetched.next().await {
-        match content {
-            Ok(content) => target.write(&format!("{number}.{ending}"), &content)?,
-            Err(error) => errors.push(format!("{number}: {error:#}")),
+    let (mut errors, mut written) = (Vec::new(), 0);
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::pin!(interrupted);
+    loop {
+        let next = tokio::select! {
+            _ = &mut interrupted => break,
+            next = fetched.next() => next,
+        };
+        match next {
+            None => break,
+            Some((number, Ok(content))) => {
+                target.write(&file_name(&number, ending), &content)?;
+                written += 1;
+            }
+            Some((number, Err(error))) => errors.push(format!("{number}: {error:#}")),
         }
         bar.inc(1);
     }
     bar.finish_and_clear();
     target.finish()?;
-    println!("{} written, {there} were there, {} failed: {}", all - there - errors.len(), errors.len(), options.to.display());
+    println!("{written} written, {} were there, {} not written: {}", all - wanted, wanted - written, options.to.display());
     for error in errors.iter().take(SHOWN) {
         eprintln!("{error}");
     }
-    match errors.len() {
+    match wanted - written {
         0 => Ok(ExitCode::SUCCESS),
-        count => Err(Failure::refused(format!("{count} documents were not written; repeat the command for them")).into()),
+        count => Err(Failure::refused(format!("{count} of {all} documents were not written; repeat the command for them")).into()),
     }
 }
 
@@ -187,38 +210,40 @@ impl Target {
         }
         // The archive that is there stays as it is until the new one is whole.
         let part = path.with_extension("zip.part");
-        let (mut names, is_there) = (HashSet::new(), path.exists());
         let cannot = || format!("cannot write {}", part.display());
-        let writer = if is_there {
+        let (mut names, mut writer) = (HashSet::new(), None);
+        if path.exists() {
+            let is_none = || format!("{} is not an archive", path.display());
+            let archive = ZipArchive::new(File::open(path).with_context(is_none)?).with_context(is_none)?;
+            names.extend(archive.file_names().filter_map(|name| Some(name.ok()?.into_owned())));
             std::fs::copy(path, &part).with_context(cannot)?;
             let file = File::options().read(true).write(true).open(&part).with_context(cannot)?;
-            let archive = zip::ZipArchive::new(File::open(&part)?).context("this is no archive")?;
-            names.extend(archive.file_names().filter_map(|name| Some(name.ok()?.into_owned())));
-            ZipWriter::new_append(file).with_context(cannot)?
-        } else {
-            ZipWriter::new(File::create(&part).with_context(cannot)?)
+            writer = Some(ZipWriter::new_append(file).with_context(cannot)?);
+        }
+        let writer = match writer {
+            Some(writer) => writer,
+            None => ZipWriter::new(File::create(&part).with_context(cannot)?),
         };
         Ok(Self::Archive { path: path.to_owned(), part, names, writer: Box::new(writer) })
     }
 
     fn has(&self, name: &str) -> bool {
         match self {
-            Self::Folder(folder) => folder.join(file_name(name)).exists(),
-            Self::Archive { names, .. } => names.contains(&file_name(name)),
+            Self::Folder(folder) => folder.join(name).exists(),
+            Self::Archive { names, .. } => names.contains(name),
         }
     }
 
     fn write(&mut self, name: &str, content: &[u8]) -> anyhow::Result<()> {
-        let name = file_name(name);
         match self {
             Self::Folder(folder) => {
                 let part = folder.join(format!("{name}.part"));
                 std::fs::write(&part, content)
-                    .and_then(|()| std::fs::rename(&part, folder.join(&name)))
+                    .and_then(|()| std::fs::rename(&part, folder.join(name)))
                     .with_context(|| format!("cannot write {name} into {}", folder.display()))
             }
             Self::Archive { writer, .. } => {
-                writer.start_file(name.as_str(), SimpleFileOptions::default())?;
+                writer.start_file(name, SimpleFileOptions::default())?;
                 writer.write_all(content).with_context(|| format!("cannot write {name} into the archive"))
             }
         }
@@ -233,9 +258,14 @@ impl Target {
     }
 }
 
-/// The name of a file: a number's characters that are none of a name's are replaced.
-fn file_name(name: &str) -> String {
-    name.chars().map(|character| if character.is_ascii_alphanumeric() || "-_.".contains(character) { character } else { '_' }).collect()
+/// The name of a document's file. What may not stand in a name everywhere is escaped, so that two numbers never share a file.
+fn file_name(number: &str, ending: &str) -> String {
+    let escaped = |byte: u8| match byte {
+        byte if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    let name: String = number.bytes().map(escaped).collect();
+    format!("{name}.{ending}")
 }
 
 #[cfg(test)]
@@ -259,5 +289,11 @@ mod tests {
         assert!(!october.has(&of("2026-10-01T00:00:00Z", InvoiceCause::PeriodEnd, "UTC")));
         assert!(october.has(&of("2026-09-30T22:00:00Z", InvoiceCause::Refund, "Europe/Berlin")));
         assert!(["2026-13", "2026-1", "26-10", "october"].iter().all(|text| text.parse::<Month>().is_err()));
+    }
+    #[test]
+    fn two_numbers_never_share_a_file() {
+        assert_eq!(file_name("INV-2026_1.000001", "pdf"), "INV-2026_1.000001.pdf");
+        assert_eq!(file_name("A/2026:000001", "csv"), "A%2F2026%3A000001.csv");
+        assert_ne!(file_name("A/1", "pdf"), file_name("A%2F1", "pdf"));
     }
 }

@@ -19,6 +19,9 @@ pub const MAX_VIOLATIONS: usize = 20;
 pub const MAX_SHOWN: usize = 32;
 /// The longest id of an account, and the longest request id.
 pub const MAX_ID_CHARACTERS: usize = 128;
+/// How many a page of a list has, unless the caller says how many; and at most.
+const DEFAULT_PAGE: usize = 50;
+const MAX_PAGE: usize = 1000;
 /// The last second of the year 9999.
 const LAST_SECOND: i64 = 253_402_300_799;
 
@@ -240,14 +243,14 @@ impl Reader {
         });
     }
 
-    /// How many to list.
+    /// How many to list. A client that asks for more than there may be gets as many as there may be.
     pub fn page_size(&mut self, size: i32) -> usize {
         match usize::try_from(size) {
-            Ok(0) => 50,
-            Ok(size) if size <= 1000 => size,
-            _ => {
-                self.refuse("page_size", "must be 0 (for 50) to 1000");
-                50
+            Ok(0) => DEFAULT_PAGE,
+            Ok(size) => size.min(MAX_PAGE),
+            Err(_) => {
+                self.refuse("page_size", format!("must be 0 (for {DEFAULT_PAGE}) or more; more than {MAX_PAGE} is {MAX_PAGE}"));
+                DEFAULT_PAGE
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::command::Operator;
 use crate::service::{Client, Service, binary, debit, money, until};
 use crate::support::temporary_folder;
 
-async fn all_is_aggregated(client: &Client) {
+pub(super) async fn all_is_aggregated(client: &Client) {
     until("all is aggregated", async || {
         let mut billing = client.billing.clone();
         let answer = billing.get_aggregation(v1::GetAggregationRequest {}).await.ok()?.into_inner();
