@@ -157,7 +157,7 @@ impl CommandLine {
                 block_on(verify::run(*options))
             }
             Role::Reconcile(options) => {
-                refuse_usage(options.books.validate());
+                refuse_usage(options.validate());
                 block_on(reconcile::run(*options))
             }
             Role::Restore(options) => {

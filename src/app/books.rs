@@ -27,12 +27,15 @@ impl Books {
     /// Opens both, which must be there, and belong together. An embedded store must not be in use by a service.
     pub async fn open(options: &BooksOptions) -> anyhow::Result<Self> {
         let billing = open_billing(options).await?;
-        let clock = clock(options)?;
-        let store = Store::open(&options.store, Opening::Existing, clock.clone()).await?;
-        billing.check_ledger(store.identity()).await?;
-        let ledger = Ledger::start(store.engine().await?, store.watchers.clone(), clock);
-        ledger.check().await.map_err(anyhow::Error::msg).context("the ledger's store cannot be used")?;
-        Ok(Self { ledger, billing, settings: store.settings().clone() })
+        let (ledger, settings) = open_ledger(options, Some(&billing)).await?;
+        Ok(Self { ledger, billing, settings })
+    }
+
+    /// Opens the ledger, and the billing store where there is one.
+    pub async fn open_some(options: &BooksOptions) -> anyhow::Result<(Ledger, Option<Billing>)> {
+        let billing = if options.billing_url().is_some() { Some(open_billing(options).await?) } else { None };
+        let (ledger, _) = open_ledger(options, billing.as_ref()).await?;
+        Ok((ledger, billing))
     }
 
     /// How long request ids are remembered.
@@ -113,6 +116,18 @@ fn clock(options: &BooksOptions) -> anyhow::Result<Clock> {
         Some(path) => Clock::standing(test_clock::read(path)?, zone),
         None => Clock::running(zone),
     })
+}
+
+/// The ledger, which must be there, and be the one that the billing store knows.
+async fn open_ledger(options: &BooksOptions, billing: Option<&Billing>) -> anyhow::Result<(Ledger, StoreSettings)> {
+    let clock = clock(options)?;
+    let store = Store::open(&options.store, Opening::Existing, clock.clone()).await?;
+    if let Some(billing) = billing {
+        billing.check_ledger(store.identity()).await?;
+    }
+    let ledger = Ledger::start(store.engine().await?, store.watchers.clone(), clock);
+    ledger.check().await.map_err(anyhow::Error::msg).context("the ledger's store cannot be used")?;
+    Ok((ledger, store.settings().clone()))
 }
 
 /// The billing store, which must know a ledger; its tables are brought up to date.

@@ -8,6 +8,7 @@
 pub mod gap;
 pub mod numbering;
 pub mod reapply;
+pub mod torn;
 mod undo;
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
@@ -258,6 +259,17 @@ async fn record_as(
     connection: &mut AnyConnection,
     difference: &Difference,
     action: &'static str,
+    sequences: (u64, u64),
+    decision: &Decision,
+) -> Result<i64, ReconcileError> {
+    let stopped = difference.stopped.as_deref().unwrap_or_default();
+    insert(connection, (difference.partition, stopped), action, sequences, decision).await
+}
+
+async fn insert(
+    connection: &mut AnyConnection,
+    (partition, stopped): (u16, &str),
+    action: &'static str,
     (common_sequence, last_sequence): (u64, u64),
     decision: &Decision,
 ) -> Result<i64, ReconcileError> {
@@ -265,11 +277,11 @@ async fn record_as(
     let id: i64 = row.try_get(0)?;
     sqlx::query("INSERT INTO reconciliations VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
         .bind(id)
-        .bind(i64::from(difference.partition))
+        .bind(i64::from(partition))
         .bind(decision.at)
         .bind(decision.actor.clone())
         .bind(decision.reason.clone())
-        .bind(difference.stopped.clone().unwrap_or_default())
+        .bind(stopped.to_owned())
         .bind(action)
         .bind(number(common_sequence))
         .bind(number(last_sequence))

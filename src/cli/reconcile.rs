@@ -11,10 +11,11 @@ use super::table::table;
 use crate::app::Books;
 use crate::billing::reconcile::numbering::NextNumber;
 use crate::billing::reconcile::reapply::reapply;
+use crate::billing::reconcile::torn::finish_step;
 use crate::billing::reconcile::{Decision, Difference};
 use crate::billing::{Billing, Record};
 use crate::config::BooksOptions;
-use crate::ledger::Ledger;
+use crate::ledger::{Block, Ledger};
 
 /// What to do about it.
 #[derive(Args, Debug)]
@@ -35,6 +36,10 @@ pub struct ReconcileOptions {
     /// Take what only the billing store has out of it, and go on.
     #[arg(long, requires = "actor", requires = "reason")]
     pub accept_loss: bool,
+    /// Finish a step of the ledger that was torn: its entries are in the journal, and what else it had to write is written behind them.
+    /// Services may go on meanwhile.
+    #[arg(long, conflicts_with_all = ["resume", "reapply", "accept_loss", "accept_gap", "next_number"], requires = "actor", requires = "reason")]
+    pub finish: bool,
     /// Go on behind a gap: the billing store was restored from a backup that is older than the journal. What neither has is given up,
     /// and the ledger is believed: each account gets one amount that is not itemized. Stop the services for it.
     #[arg(long, conflicts_with_all = ["resume", "reapply", "accept_loss"], requires = "actor", requires = "reason")]
@@ -53,26 +58,90 @@ pub struct ReconcileOptions {
 /// How many entries of a partition are shown.
 const MOST_SHOWN: usize = 50;
 
+impl ReconcileOptions {
+    /// Says what does not go together, before anything is opened: without a billing store, only torn steps are looked for.
+    pub fn validate(&self) -> anyhow::Result<()> {
+        let needs_billing = self.resume || self.reapply || self.accept_loss || self.accept_gap || !self.next_number.is_empty();
+        if needs_billing { self.books.validate() } else { self.books.validate_some() }
+    }
+}
+
 /// Shows what differs, and reconciles it.
 pub async fn run(options: ReconcileOptions) -> anyhow::Result<ExitCode> {
-    let Books { billing, ledger, .. } = Books::open(&options.books).await.map_err(books_failure)?;
+    let (ledger, billing) = Books::open_some(&options.books).await.map_err(books_failure)?;
+    if options.finish {
+        return finish(&ledger, billing.as_ref(), &options).await;
+    }
+    let is_any_torn = show_torn(&ledger, &options).await?;
+    let code = match billing {
+        Some(billing) => reconcile_with(&billing, &ledger, &options).await?,
+        None => ExitCode::SUCCESS,
+    };
+    Ok(if is_any_torn { ExitCode::from(REFUSED) } else { code })
+}
+
+/// The partitions that are looked at.
+fn partitions(ledger: &Ledger, options: &ReconcileOptions) -> impl Iterator<Item = u16> {
+    let wanted = options.partition;
+    (0..ledger.partitions()).filter(move |partition| wanted.is_none_or(|wanted| wanted == *partition))
+}
+
+/// Shows the steps that were torn; returns whether there is one.
+async fn show_torn(ledger: &Ledger, options: &ReconcileOptions) -> anyhow::Result<bool> {
+    let mut is_any = false;
+    for partition in partitions(ledger, options) {
+        if let Some(block) = ledger.engine().torn_step(partition).await? {
+            is_any = true;
+            println!("partition {partition}: a step was torn: {} are in the journal, and not in the accounts", entries_of(&block));
+        }
+    }
+    if is_any {
+        println!("nothing is decided there until --finish writes what is missing, by the journal");
+    }
+    Ok(is_any)
+}
+
+/// Finishes the steps that were torn, and records it where there is a billing store.
+async fn finish(ledger: &Ledger, billing: Option<&Billing>, options: &ReconcileOptions) -> anyhow::Result<ExitCode> {
+    let decision = decision(options, ledger);
+    let mut count = 0;
+    for partition in partitions(ledger, options) {
+        if let Some(block) = finish_step(ledger, billing, partition, &decision).await? {
+            count += 1;
+            println!("partition {partition}: the torn step is finished, with {}; it goes on", entries_of(&block));
+        }
+    }
+    if count == 0 {
+        println!("no step was torn");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn entries_of(block: &Block) -> String {
+    match block.entries.len() {
+        1 => format!("entry {}", block.first_sequence),
+        _ => format!("entries {} to {}", block.first_sequence, block.end() - 1),
+    }
+}
+
+async fn reconcile_with(billing: &Billing, ledger: &Ledger, options: &ReconcileOptions) -> anyhow::Result<ExitCode> {
     if !options.next_number.is_empty() {
-        let decision = decision(&options, &ledger);
+        let decision = decision(options, ledger);
         for next in &options.next_number {
             billing.go_on_with(next, &decision).await?;
             println!("series {}: the next number is {}", next.prefix, next.place);
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let mut differences = billing.inspect(&ledger).await?;
+    let mut differences = billing.inspect(ledger).await?;
     differences.retain(|difference| options.partition.is_none_or(|partition| partition == difference.partition));
     show(&differences);
-    show_entries(&billing, &differences).await?;
-    show_held(&billing).await?;
+    show_entries(billing, &differences).await?;
+    show_held(billing).await?;
     differences.retain(|difference| !difference.is_none());
-    let gaps = gaps(&billing, &ledger, &differences).await?;
+    let gaps = gaps(billing, ledger, &differences).await?;
     if options.accept_gap {
-        return accept_gaps(&billing, &ledger, &gaps, &decision(&options, &ledger)).await;
+        return accept_gaps(billing, ledger, &gaps, &decision(options, ledger)).await;
     }
     if differences.is_empty() && !options.reapply {
         println!("nothing differs");
@@ -94,11 +163,11 @@ pub async fn run(options: ReconcileOptions) -> anyhow::Result<ExitCode> {
         );
         return Ok(ExitCode::from(REFUSED));
     }
-    let decision = decision(&options, &ledger);
+    let decision = decision(options, ledger);
     if options.resume {
-        return resume(&billing, &differences, &decision).await;
+        return resume(billing, &differences, &decision).await;
     }
-    reconcile(&billing, &ledger, &differences, &decision).await?;
+    reconcile(billing, ledger, &differences, &decision).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -212,6 +212,12 @@ impl BooksOptions {
     /// Says what does not go together, before anything is opened.
     pub fn validate(&self) -> anyhow::Result<()> {
         anyhow::ensure!(self.billing_url().is_some(), "there is no billing store: give --billing postgres://...");
+        self.validate_some()
+    }
+
+    /// Says the same where there need be no billing store, if that is said.
+    pub fn validate_some(&self) -> anyhow::Result<()> {
+        self.billing.check_is_said(&self.store)?;
         self.store.validate()?;
         self.billing.validate()
     }

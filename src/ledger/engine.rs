@@ -132,6 +132,15 @@ pub trait Engine: Send + Sync + 'static {
     /// Looks through about so many accounts for those whose billing period is over at `now`. Every account that is due from the first page
     /// to the last is on one of them.
     fn due_accounts(&self, partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage>;
+    /// The block of a step that was torn: it is in the journal, and not all else that the step had to write is there. Until it is finished,
+    /// nothing is decided in the partition.
+    fn torn_step(&self, _partition: u16) -> Answering<'_, Option<Block>> {
+        ready(Ok(None)).boxed()
+    }
+    /// Finishes such a step by its block, and returns that.
+    fn finish_step(&self, _partition: u16) -> Answering<'_, Option<Block>> {
+        ready(Ok(None)).boxed()
+    }
     /// Whether the store answers and agrees on the time; else what is wrong, for people.
     fn check(&self) -> BoxFuture<'_, Result<(), String>>;
     /// The file that holds everything, where there is one.

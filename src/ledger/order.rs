@@ -16,6 +16,12 @@ use crate::ledger::codec::journal::{encode_asked, encode_legacy_rest, put_contex
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RequestKey(pub [u8; 16]);
 
+impl AsRef<[u8]> for RequestKey {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl Hash for RequestKey {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         // A digest is as good a hash as any.

@@ -40,13 +40,22 @@ pub struct Rebuild {
     has_gap: bool,
     /// When the last such part ended; None: there is none.
     gap_ended_at: Option<Millis>,
+    /// Whether it is one step: within it, nothing is due by itself.
+    is_step: bool,
 }
 
 impl Rebuild {
     /// An empty partition. Of the clock, only the calendar is asked; the window is the store's.
     #[must_use]
     pub fn new(clock: Clock, window: Millis) -> Self {
-        Self { book: Book::default(), clock, window, command: None, has_gap: false, gap_ended_at: None }
+        Self { book: Book::default(), clock, window, command: None, has_gap: false, gap_ended_at: None, is_step: false }
+    }
+
+    /// Goes on from a book with the entries of one step at that time, before which what was due has happened. What the step has
+    /// changed of reservations may be in the book already.
+    pub(super) fn of_step(mut book: Book, time: Millis, clock: Clock, window: Millis) -> Self {
+        book.state.now = book.state.now.max(time);
+        Self { book, is_step: true, ..Self::new(clock, window) }
     }
 
     /// Takes the partition's next entry. What it contradicts is told, and the entry believed, so that reading can go on.
@@ -85,7 +94,7 @@ impl Rebuild {
         }
         doubts.unless_equal("the balance", after.balance, entry.balance);
         doubts.unless_equal("the unbilled amount", after.unbilled, entry.unbilled);
-        if !is_of_boundary && !self.has_gap {
+        if !is_of_boundary && !self.has_gap && !self.is_step {
             doubts.unless_equal("what is reserved", after.reserved, entry.reserved);
         }
         let Entry { balance, unbilled, .. } = *entry;
@@ -160,6 +169,12 @@ impl Rebuild {
         &self.book
     }
 
+    /// The same, to be changed.
+    #[must_use]
+    pub(super) fn into_book(self) -> Book {
+        self.book
+    }
+
     /// How far it has come.
     #[must_use]
     pub fn sequence(&self) -> u64 {
@@ -168,6 +183,9 @@ impl Rebuild {
 
     /// Lets happen what is due at a time: request ids are forgotten, reservations expire.
     pub fn advance(&mut self, time: Millis) {
+        if self.is_step {
+            return;
+        }
         let state = &mut self.book.state;
         state.now = state.now.max(time);
         let now = state.now;
@@ -261,11 +279,10 @@ impl Rebuild {
             self.book.state.refunds_dropped_until = sequence;
             return;
         }
-        let refunded = |sum| Refunded { sum, billed: None, sequence, time: entry.time };
-        self.book.refunds.insert(RefundKey::Original(original), refunded(sum));
-        if of_bill > 0 {
-            let key = RefundKey::Bill(entry.account.clone(), u32::try_from(bill).unwrap_or(0));
-            self.book.refunds.insert(key, refunded(of_bill));
+        let of_bill = (of_bill > 0).then(|| (RefundKey::Bill(entry.account.clone(), u32::try_from(bill).unwrap_or(0)), of_bill));
+        for (key, sum) in [Some((RefundKey::Original(original), sum)), of_bill].into_iter().flatten() {
+            let billed = self.book.refunds.get(&key).and_then(|before| before.billed);
+            self.book.refunds.insert(key, Refunded { sum, billed, sequence, time: entry.time });
         }
     }
 

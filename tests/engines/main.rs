@@ -11,6 +11,7 @@ mod table;
 
 mod bounds;
 mod commands;
+mod finished;
 mod invariants;
 mod reference;
 mod tables;

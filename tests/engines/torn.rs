@@ -30,14 +30,14 @@ const START: i64 = 1_769_903_400_000 - WINDOW - 60_000;
 const MINUTE: i64 = 60_000;
 
 /// Everything that a store holds: the keys, each as DUMP gives it.
-type Dumped = BTreeMap<String, Vec<u8>>;
+pub type Dumped = BTreeMap<String, Vec<u8>>;
 
-fn order(account: &str, request_id: &str, action: Action) -> Order {
+pub fn order(account: &str, request_id: &str, action: Action) -> Order {
     let (account, request_id, note) = (account.into(), request_id.into(), Note::default());
     Order::new(Command { account, request_id, first_sent_at: None, currency: None, action, note })
 }
 
-fn create(account: &str, mode: Mode, non_usage_billing: NonUsageBilling) -> Order {
+pub fn create(account: &str, mode: Mode, non_usage_billing: NonUsageBilling) -> Order {
     let create = Create {
         name: format!("Customer {account}"),
         currency: Currency(*b"EUR"),
@@ -60,30 +60,30 @@ fn authorize(request_id: &str, minutes: i64) -> Order {
     order("alpha", request_id, Action::Authorize(reserve(10, minutes)))
 }
 
-fn debit(account: &str, request_id: &str, amount: i64, category: Category, reservation: Option<&str>, then: Then) -> Order {
+pub fn debit(account: &str, request_id: &str, amount: i64, category: Category, reservation: Option<&str>, then: Then) -> Order {
     let reservation = reservation.map(str::to_owned);
     let debit = Debit { amount: Quote::new(amount, 0), category, reservation, then, excess: Excess::WithinUsableCredit };
     order(account, request_id, Action::Debit(debit))
 }
 
-fn plain(account: &str, request_id: &str, amount: i64) -> Order {
+pub fn plain(account: &str, request_id: &str, amount: i64) -> Order {
     debit(account, request_id, amount, Category::Usage, None, Then::Settle)
 }
 
-fn refund(request_id: &str, original: &str) -> Order {
-    order("alpha", request_id, Action::Refund(Undo::of(original.into(), Some(Quote::new(2, 0)))))
+pub fn refund(account: &str, request_id: &str, original: &str) -> Order {
+    order(account, request_id, Action::Refund(Undo::of(original.into(), Some(Quote::new(2, 0)))))
 }
 
-fn against(request_id: &str, reservation: &str, then: Then) -> Order {
+pub fn against(request_id: &str, reservation: &str, then: Then) -> Order {
     debit("alpha", request_id, 4, Category::Usage, Some(reservation), then)
 }
 
-fn top_up(account: &str, request_id: &str) -> Order {
+pub fn top_up(account: &str, request_id: &str) -> Order {
     order(account, request_id, Action::TopUp { amount: Quote::new(100, 0) })
 }
 
 /// Something of everything that writes to a key of its own.
-fn rich_batch() -> Vec<Order> {
+pub fn rich_batch() -> Vec<Order> {
     let update = Action::Update {
         name: Some("Renamed".into()),
         low_credit_threshold: Some(None),
@@ -97,9 +97,11 @@ fn rich_batch() -> Vec<Order> {
         against("keep", "to-keep", Then::Keep),
         against("extend", "to-extend", Then::Reserve(reserve(20, 40))),
         order("alpha", "release", Action::Release { reservation: "to-release".into() }),
-        refund("refund", "charge"),
+        refund("alpha", "refund", "charge"),
         plain("alpha", "charge", 5),
         plain("alpha", "declined", 100_000),
+        // Its period is closed by it, so that it gives back of a bill.
+        refund("delta", "refund-billed", "unbilled"),
         debit("delta", "own-bill", 7, Category::Service, None, Then::Settle),
         order("beta", "update", update),
         order("beta", "convert", Action::Convert { mode: Mode::Prepaid, limit, allow_unusable: true }),
@@ -108,19 +110,19 @@ fn rich_batch() -> Vec<Order> {
     ]
 }
 
-struct Stage {
+pub struct Stage {
     _server: RedisServer,
-    clock: Clock,
-    engine: RedisEngine,
+    pub clock: Clock,
+    pub engine: RedisEngine,
     connection: MultiplexedConnection,
-    keys: PartitionKeys,
+    pub keys: PartitionKeys,
     _work: tokio::task::JoinHandle<()>,
 }
 
 impl Stage {
     /// A store in which both generations of requests hold something, somebody watches, a reservation and a close are due, and the rich
     /// batch has what it refers to.
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         // Small hashes are kept in the order of their making; in large ones, Redis moves records even when they are read.
         let packed = ["--hash-max-listpack-value", "4096", "--hash-max-listpack-entries", "4096"];
         let (server, clock) = (RedisServer::start(Path::new("redis-server"), &packed), Clock::standing(START, TimeZone::UTC));
@@ -161,14 +163,14 @@ impl Stage {
         stage
     }
 
-    async fn ask(&self, orders: Vec<Order>) -> Vec<Answer> {
+    pub async fn ask(&self, orders: Vec<Order>) -> Vec<Answer> {
         let orders: Arc<[Order]> = orders.into();
         let answers = self.engine.apply(0, orders).await.unwrap().answers.read().unwrap();
         assert!(answers.iter().all(Result::is_ok), "{answers:?}");
         answers
     }
 
-    async fn dump(&self) -> Dumped {
+    pub async fn dump(&self) -> Dumped {
         let mut connection = self.connection.clone();
         let names: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
         let mut dumped = Dumped::new();
@@ -180,7 +182,7 @@ impl Stage {
     }
 
     /// Makes the store what it was, and returns it as it is dumped now: Redis may keep the same in another order.
-    async fn restore(&self, dumped: &Dumped) -> Dumped {
+    pub async fn restore(&self, dumped: &Dumped) -> Dumped {
         let mut connection = self.connection.clone();
         redis::cmd("FLUSHALL").exec_async(&mut connection).await.unwrap();
         for (name, value) in dumped {
@@ -190,7 +192,7 @@ impl Stage {
     }
 
     /// What the store holds, whatever the order in which Redis keeps it.
-    async fn contents(&self) -> BTreeMap<String, Vec<Vec<u8>>> {
+    pub async fn contents(&self) -> BTreeMap<String, Vec<Vec<u8>>> {
         let mut connection = self.connection.clone();
         let mut contents = BTreeMap::new();
         for name in &self.keys.all {
@@ -214,7 +216,7 @@ impl Stage {
     }
 
     /// Runs a script whose call of that number fails, from 1 on; returns which command that was, or none, where it makes fewer.
-    async fn fail_at(&self, number: usize, script: &str, arguments: &[&[u8]]) -> Option<String> {
+    pub async fn fail_at(&self, number: usize, script: &str, arguments: &[&[u8]]) -> Option<String> {
         let mut command = redis::cmd("EVAL");
         command.arg(script).arg(self.keys.all.len()).arg(&self.keys.all).arg(arguments).arg(number);
         match command.query_async::<redis::Value>(&mut self.connection.clone()).await {
@@ -227,12 +229,16 @@ impl Stage {
         }
     }
 
-    fn packed(&self, orders: &[Order]) -> [Vec<u8>; 5] {
+    pub fn connection(&self) -> MultiplexedConnection {
+        self.connection.clone()
+    }
+
+    pub fn packed(&self, orders: &[Order]) -> [Vec<u8>; 5] {
         let packed = batch::encode(orders, &StepTime::of(&self.clock, WINDOW), -1, [&[7; 16], &self.engine.identity().id.mark()], false);
         [packed.commands, packed.ids, packed.endings, self.keys.channel.clone().into_bytes(), packed.legacy_fingerprints]
     }
 
-    async fn is_refused_as_torn(&self, orders: Vec<Order>) {
+    pub async fn is_refused_as_torn(&self, orders: Vec<Order>) {
         let torn = self.dump().await;
         let refused = self.engine.apply(0, orders.into()).await.err();
         assert!(matches!(&refused, Some(LedgerError::Corrupt(reason)) if reason.contains("torn")), "{refused:?}");
@@ -244,7 +250,7 @@ impl Stage {
 }
 
 /// The script, whose calls are counted, and fail at the number that is its last argument. Its lines keep their numbers.
-fn counted(script: &Script) -> String {
+pub fn counted(script: &Script) -> String {
     let counting = "local calls, fatal = 0, tonumber(ARGV[#ARGV]) \
                     local function may(name) calls = calls + 1 return calls ~= fatal end \
                     local function counted(...) if not may() then error({ err = 'ERR torn at ' .. (...) }) end return redis.call(...) end \
@@ -272,11 +278,17 @@ async fn a_step_that_fails_up_to_its_first_write_changes_nothing_and_a_torn_one_
             // Whatever it is that has an entry: on accounts of the torn step, by its request ids, or on others.
             stage.is_refused_as_torn(vec![top_up("straight", "after")]).await;
             stage.is_refused_as_torn(vec![plain("alpha", "after", 1), plain("gamma", "after", 1), plain("straight", "after", 1)]).await;
-            stage.is_refused_as_torn(vec![create("new", Mode::Prepaid, NonUsageBilling::Consolidated), refund("after", "charge")]).await;
+            // And what has none, but tells of what was decided: repetitions, declines, refusals.
+            stage.is_refused_as_torn(vec![plain("alpha", "charge", 5)]).await;
+            stage.is_refused_as_torn(vec![plain("beta", "billed", 5)]).await;
+            stage.is_refused_as_torn(vec![plain("straight", "after", 100_000)]).await;
+            stage.is_refused_as_torn(vec![plain("gamma", "after", 1)]).await;
+            stage.is_refused_as_torn(vec![create("new", Mode::Prepaid, NonUsageBilling::Consolidated), refund("alpha", "after", "charge")]).await;
         }
         is_written |= name == "XADD";
         failed.push(name);
     }
+    // Sorted, because the order of some is that of a table in Lua. The first is what is remembered.
     let (reads, writes) = failed.split_at(failed.iter().position(|name| name == "XADD").unwrap());
     assert!(["HMGET", "HGET", "ZRANGEBYLEX"].iter().all(|name| reads.iter().any(|read| read == name)), "{reads:?}");
     let expected = ["XADD", "HSET", "ZADD", "ZADD", "HDEL", "ZREM", "ZREM", "HSET", "HSET", "ZREM", "ZADD", "HSET", "ZADD", "HSET", "HSET"];

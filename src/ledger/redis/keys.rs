@@ -49,6 +49,11 @@ impl PartitionKeys {
         (0..partitions).map(|partition| Self::new(store, partition, partitions)).collect()
     }
 
+    /// The place in `KEYS` of the key of that name, from 1 on.
+    pub(super) fn place_of(name: &str) -> usize {
+        NAMES.iter().position(|known| *known == name).map_or(0, |place| place + 1)
+    }
+
     fn named(&self, name: &str) -> &str {
         NAMES.iter().zip(&self.all).find(|(known, _)| **known == name).map_or("", |(_, key)| key)
     }

@@ -1,7 +1,8 @@
 //! The ledger in Redis (7.0 or newer, or Valkey): the rules as Lua, beside the data.
 //!
 //! [`keys`] says what is kept where, [`script`] and `lua/load.lua` what happens to it, [`batch`] how a batch travels, [`link`] how the
-//! connection is kept, [`opening`] how a ledger is created and found, [`prepare`] what a store must be like, [`announce`] how changes made by other processes become known.
+//! connection is kept, [`opening`] how a ledger is created and found, [`prepare`] what a store must be like,
+//! [`finish`] how a step that was torn is made whole, [`announce`] how changes made by other processes become known.
 //!
 //! A batch is sent once. If its answer does not come, its callers are told so, and repeat it with their request ids if they want to.
 
@@ -9,9 +10,11 @@ pub mod announce;
 pub mod batch;
 mod damaged;
 mod failure;
+pub mod finish;
 pub mod install;
 pub mod keys;
 pub mod link;
+mod listing;
 pub mod opening;
 pub mod prepare;
 pub mod script;
@@ -28,9 +31,7 @@ use futures_util::future::{BoxFuture, pending, try_join};
 use redis::{ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, Value};
 
 use super::codec::journal::decode_block;
-use super::codec::{
-    decode_account, decode_place, decode_profile, decode_remembered, decode_reservation, decode_reservation_place, encode_reservation_place,
-};
+use super::codec::{decode_account, decode_profile, decode_remembered};
 use super::watch::Watchers;
 use super::{
     Answering, BatchAnswer, Block, DuePage, Engine, Identity, JournalSpan, LedgerError, NamePlace, Opening, Order, RequestKey,
@@ -38,7 +39,7 @@ use super::{
 };
 use crate::clock::{Clock, system_now};
 use crate::domain::account::{Account, Millis, Profile, Reservation};
-use crate::domain::rules::{Remembered, is_close_due};
+use crate::domain::rules::Remembered;
 use keys::PartitionKeys;
 use link::{Link, Work};
 use prepare::Expected;
@@ -278,22 +279,7 @@ impl Engine for RedisEngine {
     }
 
     fn names(&self, partition: u16, prefix: String, after: Option<NamePlace>, count: usize) -> Answering<'_, Vec<NamePlace>> {
-        async move {
-            let keys = self.keys(partition)?;
-            // The sentinel is the empty member; every name is above it.
-            let from_prefix = if prefix.is_empty() { "(".to_owned() } else { format!("[{prefix}") };
-            let start = match after.filter(|after| after.folded_name >= prefix) {
-                Some(after) => format!("({}", super::codec::encode_place(&after)),
-                None => from_prefix,
-            };
-            let mut end = b"(".to_vec();
-            end.extend_from_slice(prefix.as_bytes());
-            end.push(0xff);
-            let members: Vec<Vec<u8>> =
-                self.read(keys, redis::cmd("ZRANGEBYLEX").arg(keys.names()).arg(start).arg(end).arg("LIMIT").arg(0).arg(count)).await?;
-            members.iter().map(|member| decode_place(member).map_err(LedgerError::corrupt)).collect()
-        }
-        .boxed()
+        self.list_names(partition, prefix, after, count).boxed()
     }
 
     fn reservations(
@@ -303,41 +289,7 @@ impl Engine for RedisEngine {
         after: Option<ReservationPlace>,
         count: usize,
     ) -> Answering<'_, Vec<(RequestKey, Reservation)>> {
-        async move {
-            let keys = self.keys(partition)?;
-            let mut found = Vec::new();
-            let mut after = after;
-            // What ends between the two reads is left out, and made up for by what follows.
-            while found.len() < count {
-                let wanted = count - found.len();
-                let start = match &after {
-                    Some(place) => [b"(", &encode_reservation_place(&account, place)[..]].concat(),
-                    None => format!("[{account}\0").into_bytes(),
-                };
-                let end = format!("({account}\u{1}");
-                let by_account = keys.reservations_by_account();
-                let members: Vec<Vec<u8>> =
-                    self.read(keys, redis::cmd("ZRANGEBYLEX").arg(by_account).arg(start).arg(end).arg("LIMIT").arg(0).arg(wanted)).await?;
-                let places = members.iter().map(|member| decode_reservation_place(&account, member).map_err(LedgerError::corrupt));
-                let listed = places.collect::<Result<Vec<_>, _>>()?;
-                let Some(last) = listed.last().copied() else { break };
-                let mut command = redis::cmd("HMGET");
-                command.arg(keys.reservations());
-                listed.iter().for_each(|place| {
-                    command.arg(&place.key.0);
-                });
-                let stored: Vec<Option<Vec<u8>>> = self.read(keys, &command).await?;
-                for (place, stored) in listed.iter().zip(stored).filter_map(|(place, stored)| Some((place, stored?))) {
-                    found.push((place.key, decode_reservation(&stored).map_err(LedgerError::corrupt)?));
-                }
-                if members.len() < wanted {
-                    break;
-                }
-                after = Some(last);
-            }
-            Ok(found)
-        }
-        .boxed()
+        self.list_reservations(partition, account, after, count).boxed()
     }
 
     fn remembered(&self, partition: u16, key: RequestKey) -> Answering<'_, Option<Remembered>> {
@@ -401,21 +353,15 @@ impl Engine for RedisEngine {
     }
 
     fn due_accounts(&self, partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage> {
-        async move {
-            let keys = self.keys(partition)?;
-            let mut command = redis::cmd("HSCAN");
-            command.arg(keys.accounts()).arg(cursor.as_deref().unwrap_or("0")).arg("COUNT").arg(count);
-            let (next, found): (String, Vec<(String, Vec<u8>)>) = self.read(keys, &command).await?;
-            let mut accounts = Vec::new();
-            // The sentinel has no name.
-            for (id, stored) in found.into_iter().filter(|(id, _)| !id.is_empty()) {
-                if damaged::readable(&id, decode_account(&stored)).is_some_and(|account| is_close_due(&account, now)) {
-                    accounts.push(id);
-                }
-            }
-            Ok(DuePage { accounts, next: (next != "0").then_some(next) })
-        }
-        .boxed()
+        self.list_due(partition, cursor, count, now).boxed()
+    }
+
+    fn torn_step(&self, partition: u16) -> Answering<'_, Option<Block>> {
+        async move { Ok(self.find_torn(partition).await?.map(|torn| torn.block)) }.boxed()
+    }
+
+    fn finish_step(&self, partition: u16) -> Answering<'_, Option<Block>> {
+        self.finish(partition).boxed()
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), String>> {

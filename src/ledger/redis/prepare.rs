@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use anyhow::{bail, ensure};
 use redis::aio::MultiplexedConnection;
 
-use super::script::RIGHTS;
+use super::script::{KEY_TYPES, RIGHTS};
 use super::stored::Places;
 use crate::domain::account::Millis;
 use crate::ledger::{Identity, LedgerId, StoreSettings};
@@ -93,9 +93,12 @@ pub async fn check(mut connection: MultiplexedConnection, expected: Arc<Expected
     let found: Vec<Option<String>> = expected.glance().query_async(&mut connection).await?;
     expected.check_glance(&found)?;
     for partition in &expected.places.partitions {
-        let found: usize = redis::cmd("EXISTS").arg(&partition.all).query_async(&mut connection).await?;
-        let (all, place) = (partition.all.len(), &expected.identity.place);
-        ensure!(found == all, "the store has lost a part: {found} of {all} keys of a partition are in {place}");
+        let mut command = redis::cmd("EVAL");
+        command.arg(&KEY_TYPES.text).arg(partition.all.len()).arg(&partition.all);
+        let (missing, strange): (Vec<String>, Vec<String>) = command.query_async(&mut connection).await?;
+        let place = &expected.identity.place;
+        ensure!(missing.is_empty(), "the store has lost a part: there is no {} in {place}", missing.join(", "));
+        ensure!(strange.is_empty(), "not tollgate's: {} in {place} is not of the type that it must be of", strange.join(", "));
     }
     Ok(())
 }

@@ -113,6 +113,15 @@ pub static READERS: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!(
 /// Brings a partition from format version 2 to this one.
 pub static MIGRATE: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/migrate.lua")));
 
+/// Tells which keys of a partition are missing, or hold something else than they must.
+pub static KEY_TYPES: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/keys.lua")));
+
+/// Finds a step that was torn.
+pub static TORN: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/torn.lua")));
+
+/// Finishes one.
+pub static FINISH: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/finish.lua")));
+
 /// Tells which part of its journal a partition still has.
 pub static SPAN: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/span.lua")));
 
@@ -333,10 +342,8 @@ mod tests {
 
     #[test]
     fn every_name_in_capitals_is_a_constant() {
-        let script =
-            [&BATCH.text, &READ.text, &SWEEP.text, &INITIALIZE.text, &SPAN.text, &RIGHTS.text, &TRIM.text, &OWN.text, &READERS.text]
-                .map(String::as_str)
-                .concat();
+        let scripts = [&BATCH, &READ, &SWEEP, &INITIALIZE, &MIGRATE, &SPAN, &RIGHTS, &TRIM, &OWN, &READERS, &KEY_TYPES, &TORN, &FINISH];
+        let script = scripts.map(|script| script.text.as_str()).concat();
         let code: String = script.split('\'').step_by(2).collect();
         for name in code.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_')) {
             let is_capital = name.len() > 1 && name.starts_with(|first: char| first.is_ascii_uppercase()) && name == name.to_uppercase();

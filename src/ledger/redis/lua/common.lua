@@ -6,6 +6,11 @@ local call, pack, unpack_struct, unpack, format, sub, byte, char, find, floor, c
 
 local powers = { [0] = 1, 10, 100, 1000, 10000, 100000, 1000000 }
 
+-- The error of all that meets a step that was torn: its block is in the journal, and not all else that it had to write is there.
+local function torn_before(entry)
+  return { err = format('BADSTORE a step was torn: the journal has entry %.0f already; tollgate reconcile finishes it', entry) }
+end
+
 -- What expires, by account. In the set of reservations by account, an account's own stand in the order of their expiry, so what it has due
 -- is found without a look at the rest. Its record says from when on (NEXT_EXPIRY) they are counted in what is reserved: none of those
 -- expires earlier; and what expires earlier is counted no more, and only waits to be swept away. So to take off what is due is to write

@@ -51,13 +51,16 @@ if profile_count > 0 then
   end
 end
 
--- Writes what has changed of it: only behind the point of no return.
-local function write_held()
+-- Adds to the writes of what is remembered: only behind the point of no return.
+local function note_requests()
   for q in pairs(dirty_requests) do
     request_writes[request_write_count + 1], request_writes[request_write_count + 2] = request_keys[q], requests[q]
     request_write_count = request_write_count + 2
   end
+end
 
+-- Writes what else has changed: only behind the point of no return.
+local function write_held()
   if next(dirty_reservations) then
     local put, put_count, gone_keys, gone_count = {}, 0, {}, 0
     local expiries, expiry_count, index, index_count, gone_index = {}, 0, {}, 0, {}
@@ -101,11 +104,12 @@ local function write_held()
   if w > 0 then call('HSET', REFUNDS, unpack(writes)) end
 
   for n in pairs(dirty_profiles) do
+    -- The profile comes after its places: until it is written, it says which is the former.
     local profile = profiles[n]
-    call('HSET', PROFILES, account_ids[n], pack(PROFILE_FORMAT, profile[1], profile[2], #profile[3], profile[3]) .. profile[4])
     if profile[5] ~= profile[3] then
       if profile[5] ~= '' then call('ZREM', NAMES, profile[5]) end
       call('ZADD', NAMES, '0', profile[3])
     end
+    call('HSET', PROFILES, account_ids[n], pack(PROFILE_FORMAT, profile[1], profile[2], #profile[3], profile[3]) .. profile[4])
   end
 end

@@ -3,7 +3,11 @@
 -- until when fingerprints of version 2 may be remembered. Returns what is next.
 local call, phase, cursor = redis.call, ARGV[1], ARGV[2]
 local state = call('HGET', ACCOUNTS, '')
-if struct.unpack('<I4', state) == FORMAT_VERSION then return { 'done', '0' } end
+if struct.unpack('<I4', state) == FORMAT_VERSION then
+  -- All that may be left to do.
+  call('UNLINK', KEYS[13])
+  return { 'done', '0' }
+end
 if phase == 'keys' then
   -- No version: neither a service of the old one nor one of this can take a step meanwhile.
   call('HSET', ACCOUNTS, '', struct.pack('<I4', 0) .. string.sub(state, 5))
@@ -34,7 +38,7 @@ end
 local _, sequence, now = struct.unpack('<I4i8i8', state)
 local dropped_until = call('HLEN', KEYS[13]) > 1 and sequence or 0
 -- Until when reservations are open that any id is needed for. The last of the expiries is the sentinel.
-local last = call('ZREVRANGE', EXPIRIES, 1, 1, 'WITHSCORES')[2]
+local last = call('ZRANGE', EXPIRIES, -2, -2, 'WITHSCORES')[2]
 local reserved_until = math.max(now, tonumber(last or 0))
 call('HSET', ACCOUNTS, '',
   struct.pack('<I4', FORMAT_VERSION) .. string.sub(state, 5)

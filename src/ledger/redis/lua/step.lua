@@ -84,6 +84,6 @@ local function step(n)
   return code, remembered, packed
 end
 
-return step, write_held
+return step, note_requests, write_held
 end
 

@@ -11,7 +11,9 @@ local function end_run()
   run_account, entry = 0, nil
 end
 
-local n, step, write_held
+-- Deciding is all but asking for credit.
+local n, step, note_requests, write_held
+local is_deciding = false
 local o = 5
 for command = 1, command_count do
   kind, n, request, fingerprint, mantissa, scale, option, batch_at = unpack_struct(COMMAND_FORMAT, batch, batch_at)
@@ -62,7 +64,8 @@ for command = 1, command_count do
     end_run()
     place = command - 1
     local entries_before = entry_count
-    if not step then step, write_held = make_rules() end
+    if not step then step, note_requests, write_held = make_rules() end
+    if kind ~= OBSERVE then is_deciding = true end
     local code, remembered, packed = step(n)
     if entry_count == entries_before then idle[command], idle_count = true, idle_count + 1 end
     out[o + 1], out[o + 2], out[o + 3], out[o + 4] = place, code, remembered or '', packed or ''

@@ -28,11 +28,7 @@ if max_ahead >= 0 then
   checked_at = now
 end
 -- A step that was torn is to be finished before anything else happens to its accounts.
-local newest = call('XREVRANGE', JOURNAL, '+', '-', 'COUNT', 1)[1]
-if newest and tonumber(string.match(newest[1], '^%d+')) > sequence then
-  local text = 'BADSTORE a step was torn: the journal has entry %.0f already; the way on is an empty store and tollgate restore'
-  return { err = format(text, sequence + 1) }
-end
+if #call('XRANGE', JOURNAL, format('%.0f-0', sequence + 1), '+', 'COUNT', 1) > 0 then return torn_before(sequence + 1) end
 
 local due = next_expiry <= now and call('ZRANGEBYSCORE', EXPIRIES, '-inf', format('%.0f', now), 'LIMIT', 0, MAX_EXPIRIES) or {}
 local reservations = #due > 0 and call('HMGET', RESERVATIONS, unpack(due)) or {}

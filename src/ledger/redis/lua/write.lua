@@ -1,3 +1,9 @@
+-- A step with entries finds one that was torn by its block. One without, which remembers a decline or repeats an answer, looks: what it
+-- tells of might be undone by half. Who only asks for credit is shown it as it is stored.
+if entry_count == 0 and is_deciding and #call('XRANGE', JOURNAL, format('%.0f-0', first_sequence), '+', 'COUNT', 1) > 0 then
+  return torn_before(first_sequence)
+end
+
 -- A batch that only reads, because nobody asks for more or Redis has no memory left, is done.
 if IS_READING then return out end
 
@@ -22,8 +28,7 @@ if entry_count > 0 then
   local id = format('%.0f-0', first_sequence)
   local added = redis.pcall('XADD', JOURNAL, id, 'h', header, 'a', ids, 'c', endings, 'e', packed)
   if added.err and find(added.err, 'equal or smaller', 1, true) then
-    local text = 'BADSTORE a step was torn: the journal has entry %.0f already; the way on is an empty store and tollgate restore'
-    return { err = format(text, first_sequence) }
+    return torn_before(first_sequence)
   elseif added.err then
     return added
   end
@@ -31,8 +36,9 @@ if entry_count > 0 then
   last_block = block_id
 end
 
--- The state is the last of the writes, because it says how far the journal reaches. Without entries there is no first write to find a torn
--- step by; but then there is nothing to tear: remembered declines, of which each is whole by itself, and one write of accounts and state.
+-- The state is the last of the writes, because it says how far the journal reaches. Without entries there is nothing to tear: remembered
+-- declines, of which each is whole by itself, and one write of accounts and state. What is remembered is the first, because it is what a
+-- block does not tell as a whole: so a step that is torn behind it is finished without a loss (see src/ledger/redis/finish.rs).
 
 local account_writes, account_write_count = {}, 0
 for n = 1, account_count do
@@ -44,11 +50,12 @@ end
 if account_write_count > 0 then is_state_dirty = true end
 if entry_count > 0 then state_now = now end
 
-if write_held then write_held() end
+if write_held then note_requests() end
 if request_write_count > 0 then
   call('HSET', younger_requests, unpack(request_writes))
   state_now, is_state_dirty = now, true
 end
+if write_held then write_held() end
 
 if is_state_dirty then
   local packed =

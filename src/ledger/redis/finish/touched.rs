@@ -1,0 +1,164 @@
+//! What is stored of all that a torn step may have touched: from before it, or as it has written it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::Hash;
+
+use super::{AT_ONCE, Torn, only_restore};
+use crate::domain::account::{Account, Profile, Reservation};
+use crate::domain::entry::{Entry, EntryKind};
+use crate::domain::rules::{RefundKey, Refunded, Remembered};
+use crate::ledger::codec::{
+    Undecodable, decode_account, decode_profile, decode_refunded, decode_remembered, decode_reservation, decode_reservation_place,
+    encode_refund_key,
+};
+use crate::ledger::model::{Book, State};
+use crate::ledger::redis::keys::PartitionKeys;
+use crate::ledger::redis::{Bytes, RedisEngine};
+use crate::ledger::{Block, LedgerError, RequestKey, ReservationPlace};
+
+/// What is stored.
+#[derive(Default)]
+pub(super) struct Touched {
+    pub(super) accounts: HashMap<String, Account>,
+    pub(super) profiles: HashMap<String, Profile>,
+    /// The places of the accounts' reservations in the set of them by account.
+    pub(super) places: BTreeMap<String, Vec<ReservationPlace>>,
+    /// The reservations that the step was about, by account.
+    pub(super) held: Vec<(String, RequestKey)>,
+    /// These, and all others of the accounts.
+    pub(super) reservations: HashMap<RequestKey, Reservation>,
+    pub(super) requests: HashMap<RequestKey, Remembered>,
+    pub(super) older_requests: HashMap<RequestKey, Remembered>,
+    pub(super) refunds: HashMap<RefundKey, Refunded>,
+}
+
+impl Touched {
+    /// What the step began with: what its accounts had due is off.
+    pub(super) fn book(&self, torn: &Torn) -> Book {
+        let mut book = Book {
+            accounts: self.accounts.clone(),
+            requests: self.requests.clone(),
+            older_requests: self.older_requests.clone(),
+            refunds: self.refunds.clone(),
+            state: State { sequence: torn.sequence, ..State::default() },
+            ..Book::default()
+        };
+        self.profiles.iter().for_each(|(id, profile)| drop(book.put_profile(id, profile.clone())));
+        book.accounts.values_mut().for_each(|account| (account.reserved, account.open_reservations) = (0, 0));
+        for (key, reservation) in self.reservations.iter().filter(|(_, reservation)| reservation.expires_at > torn.block.time) {
+            if let Some(account) = book.accounts.get_mut(&reservation.account) {
+                account.reserved += reservation.amount;
+                account.open_reservations += 1;
+            }
+            book.expiries.insert((reservation.expires_at, *key));
+            book.by_account.insert((reservation.account.clone(), ReservationPlace::of(*key, reservation)));
+            book.reservations.insert(*key, reservation.clone());
+        }
+        book
+    }
+
+    /// Whether what is remembered was written: it is one write, the first behind the block.
+    pub(super) fn has_requests_of(&self, block: &Block) -> bool {
+        let of_step = block.first_sequence..block.end();
+        self.requests.values().any(|remembered| of_step.contains(&remembered.decision.sequence))
+    }
+}
+
+impl RedisEngine {
+    /// Reads what the step may have touched.
+    pub(super) async fn stored_of(&self, keys: &PartitionKeys, torn: &Torn) -> Result<Touched, LedgerError> {
+        let entries = &torn.block.entries;
+        let mut touched = Touched::default();
+        let accounts: Vec<&str> = distinct(entries.iter().map(|entry| entry.account.as_str()));
+        for (id, stored) in accounts.iter().zip(self.fields(keys, keys.accounts(), &accounts).await?) {
+            if let Some(stored) = stored {
+                touched.accounts.insert((*id).to_owned(), decode_account(&stored).map_err(|error| damaged(id, error))?);
+            }
+            let command = redis::cmd("ZRANGEBYLEX").arg(keys.reservations_by_account()).arg(format!("[{id}\0")).arg(format!("({id}\u{1}")).clone();
+            let members: Vec<Vec<u8>> = self.read(keys, &command).await?;
+            let places = members.iter().map(|member| decode_reservation_place(id, member).map_err(|error| damaged(id, error)));
+            touched.places.insert((*id).to_owned(), places.collect::<Result<_, _>>()?);
+        }
+        let changed = entries.iter().filter(|entry| matches!(entry.kind, EntryKind::Created | EntryKind::Updated));
+        let changed: Vec<&str> = distinct(changed.map(|entry| entry.account.as_str()));
+        for (id, stored) in changed.iter().zip(self.fields(keys, keys.profiles(), &changed).await?) {
+            if let Some(stored) = stored {
+                touched.profiles.insert((*id).to_owned(), decode_profile(&stored).map_err(|error| damaged(id, error))?);
+            }
+        }
+
+        touched.held = distinct(entries.iter().filter_map(held_by));
+        let listed = touched.places.values().flatten().map(|place| place.key);
+        let reservations: Vec<RequestKey> = distinct(touched.held.iter().map(|(_, key)| *key).chain(listed));
+        for (key, stored) in reservations.iter().zip(self.fields(keys, keys.reservations(), &reservations).await?) {
+            // One that is damaged is nobody's but those who need it; the step did not.
+            if let Some(Ok(reservation)) = stored.as_deref().map(decode_reservation) {
+                touched.reservations.insert(*key, reservation);
+            }
+        }
+
+        let named = |name: fn(&Entry) -> &str| {
+            let named = entries.iter().filter(move |entry| !name(entry).is_empty());
+            named.map(move |entry| (RequestKey::of(&entry.account, name(entry)), entry.account.as_str()))
+        };
+        let requests = distinct(named(|entry| &entry.request_id).chain(named(|entry| &entry.refers_to)));
+        let request_keys: Vec<RequestKey> = requests.iter().map(|(key, _)| *key).collect();
+        for (generation, key) in keys.requests().into_iter().enumerate() {
+            let is_younger = generation as u64 == torn.generation % 2;
+            for ((request, account), stored) in requests.iter().zip(self.fields(keys, key, &request_keys).await?) {
+                let Some(stored) = stored else { continue };
+                let remembered = decode_remembered(&stored).map_err(|error| damaged(account, error))?;
+                if is_younger { &mut touched.requests } else { &mut touched.older_requests }.insert(*request, remembered);
+            }
+        }
+
+        let refunds: Vec<RefundKey> = distinct(entries.iter().flat_map(refund_keys));
+        let fields: Vec<Vec<u8>> = refunds.iter().map(encode_refund_key).collect();
+        for (key, stored) in refunds.into_iter().zip(self.fields(keys, keys.refunds(), &fields).await?) {
+            if let Some(stored) = stored {
+                touched.refunds.insert(key, decode_refunded(&stored).map_err(LedgerError::corrupt)?);
+            }
+        }
+        Ok(touched)
+    }
+
+    async fn fields<T: AsRef<[u8]>>(&self, keys: &PartitionKeys, hash: &str, fields: &[T]) -> Result<Vec<Bytes>, LedgerError> {
+        let mut found = Vec::with_capacity(fields.len());
+        for some in fields.chunks(AT_ONCE) {
+            let mut command = redis::cmd("HMGET");
+            command.arg(hash);
+            some.iter().for_each(|field| {
+                command.arg(field.as_ref());
+            });
+            found.extend(self.read::<Vec<Bytes>>(keys, &command).await?);
+        }
+        Ok(found)
+    }
+}
+
+/// The reservation that an entry is about, and its account.
+fn held_by(entry: &Entry) -> Option<(String, RequestKey)> {
+    let name = match entry.kind {
+        EntryKind::Reserved => &entry.request_id,
+        EntryKind::ReservationExtended | EntryKind::Released => &entry.refers_to,
+        kind if kind.is_charge() && !entry.refers_to.is_empty() => &entry.refers_to,
+        _ => return None,
+    };
+    Some((entry.account.clone(), RequestKey::of(&entry.account, name)))
+}
+
+/// Under which keys sums are kept of what an entry gives back.
+fn refund_keys(entry: &Entry) -> Vec<RefundKey> {
+    let original = Some(entry.given_back.original).filter(|original| *original > 0).map(RefundKey::Original);
+    let bill = u32::try_from(entry.details[1]).ok().filter(|_| entry.given_back.of_bill > 0);
+    original.into_iter().chain(bill.map(|bill| RefundKey::Bill(entry.account.clone(), bill))).collect()
+}
+
+fn distinct<T: Clone + Eq + Hash>(things: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen = HashSet::new();
+    things.filter(|thing| seen.insert(thing.clone())).collect()
+}
+
+fn damaged(account: &str, error: Undecodable) -> LedgerError {
+    only_restore(format!("a torn step has touched account {account:?}, of which a record is damaged: {error}"))
+}
