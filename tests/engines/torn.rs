@@ -120,12 +120,11 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// A store in which both generations of requests hold something, somebody watches, a reservation and a close are due, and the rich
-    /// batch has what it refers to.
-    pub async fn new() -> Self {
+    /// An empty store, at that time.
+    pub async fn empty(now: i64) -> Self {
         // Small hashes are kept in the order of their making; in large ones, Redis moves records even when they are read.
         let packed = ["--hash-max-listpack-value", "4096", "--hash-max-listpack-entries", "4096"];
-        let (server, clock) = (RedisServer::start(Path::new("redis-server"), &packed), Clock::standing(START, TimeZone::UTC));
+        let (server, clock) = (RedisServer::start(Path::new("redis-server"), &packed), Clock::standing(now, TimeZone::UTC));
         let options = RedisOptions {
             url: server.url(),
             store_name: unique_name(),
@@ -136,7 +135,13 @@ impl Stage {
         let engine = connect(options, settings(), clock.clone()).await.unwrap();
         let connection = redis::Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
         let work = tokio::spawn(engine.work());
-        let stage = Self { _server: server, clock, engine, connection, keys, _work: work };
+        Self { _server: server, clock, engine, connection, keys, _work: work }
+    }
+
+    /// A store in which both generations of requests hold something, somebody watches, a reservation and a close are due, and the rich
+    /// batch has what it refers to.
+    pub async fn new() -> Self {
+        let stage = Self::empty(START).await;
         let accounts = [
             create("alpha", Mode::Prepaid, NonUsageBilling::Consolidated),
             create("beta", Mode::Postpaid, NonUsageBilling::Consolidated),
@@ -283,7 +288,9 @@ async fn a_step_that_fails_up_to_its_first_write_changes_nothing_and_a_torn_one_
             stage.is_refused_as_torn(vec![plain("beta", "billed", 5)]).await;
             stage.is_refused_as_torn(vec![plain("straight", "after", 100_000)]).await;
             stage.is_refused_as_torn(vec![plain("gamma", "after", 1)]).await;
-            stage.is_refused_as_torn(vec![create("new", Mode::Prepaid, NonUsageBilling::Consolidated), refund("alpha", "after", "charge")]).await;
+            stage
+                .is_refused_as_torn(vec![create("new", Mode::Prepaid, NonUsageBilling::Consolidated), refund("alpha", "after", "charge")])
+                .await;
         }
         is_written |= name == "XADD";
         failed.push(name);

@@ -55,7 +55,10 @@ impl RedisEngine {
             Ok(last_block) if count == 1 && block.first_sequence == sequence + 1 && block.previous == last_block => {
                 Ok(Some(Torn { block, sequence, last_block, generation }))
             }
-            _ => Err(only_restore(format!("the journal goes on with entry {} behind {sequence}, and not as a step does", block.first_sequence))),
+            _ => Err(only_restore(format!(
+                "the journal goes on with entry {} behind {sequence}, and not as a step does",
+                block.first_sequence
+            ))),
         }
     }
 

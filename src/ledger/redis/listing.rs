@@ -82,13 +82,7 @@ impl RedisEngine {
         Ok(found)
     }
 
-    pub(super) async fn list_due(
-        &self,
-        partition: u16,
-        cursor: Option<String>,
-        count: usize,
-        now: Millis,
-    ) -> Result<DuePage, LedgerError> {
+    pub(super) async fn list_due(&self, partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Result<DuePage, LedgerError> {
         let keys = self.keys(partition)?;
         let mut command = redis::cmd("HSCAN");
         command.arg(keys.accounts()).arg(cursor.as_deref().unwrap_or("0")).arg("COUNT").arg(count);

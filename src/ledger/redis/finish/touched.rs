@@ -74,7 +74,8 @@ impl RedisEngine {
             if let Some(stored) = stored {
                 touched.accounts.insert((*id).to_owned(), decode_account(&stored).map_err(|error| damaged(id, error))?);
             }
-            let command = redis::cmd("ZRANGEBYLEX").arg(keys.reservations_by_account()).arg(format!("[{id}\0")).arg(format!("({id}\u{1}")).clone();
+            let command =
+                redis::cmd("ZRANGEBYLEX").arg(keys.reservations_by_account()).arg(format!("[{id}\0")).arg(format!("({id}\u{1}")).clone();
             let members: Vec<Vec<u8>> = self.read(keys, &command).await?;
             let places = members.iter().map(|member| decode_reservation_place(id, member).map_err(|error| damaged(id, error)));
             touched.places.insert((*id).to_owned(), places.collect::<Result<_, _>>()?);
