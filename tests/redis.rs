@@ -192,6 +192,32 @@ async fn a_partition_of_another_ledger_is_refused_and_so_is_one_that_is_gone() {
 }
 
 #[tokio::test]
+async fn each_key_that_is_missing_or_of_another_type_is_named() {
+    let server = RedisServer::redis();
+    let options = options(&server);
+    let ledger = RedisLedger::open(options.clone(), settings(), Opening::Creating(Purpose::Charging)).await.unwrap();
+    let refused = async || format!("{:#}", ledger.connect(Clock::running(TimeZone::UTC)).await.unwrap_err());
+    let listed = server.command(&["KEYS", &format!("{}:{{0*}}:*", options.store_name)]);
+    let mut keys: Vec<&str> = listed.lines().filter(|key| !key.ends_with(":settings")).collect();
+    keys.sort_unstable();
+    let parts = ["accounts", "expiries", "journal", "names", "profiles", "refunds"];
+    let more = ["requests:0", "requests:1", "reservations", "reservations-by-account"];
+    assert!(keys.iter().zip(parts.iter().chain(&more)).all(|(key, name)| key.ends_with(&format!(":{name}"))), "{keys:?}");
+    assert_eq!(keys.len(), 10);
+    for key in keys {
+        server.command(&["RENAME", key, "aside"]);
+        let text = refused().await;
+        assert!(text.contains("lost a part") && text.contains(key), "{key}: {text}");
+        // Neither a hash, nor a sorted set, nor a stream.
+        server.command(&["SET", key, "text"]);
+        let text = refused().await;
+        assert!(text.contains("not of the type") && text.contains(key), "{key}: {text}");
+        server.command(&["RENAME", "aside", key]);
+        ledger.connect(Clock::running(TimeZone::UTC)).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_redis_that_forgot_the_script_is_given_it_again() {
     let server = RedisServer::redis();
     let options = options(&server);
@@ -389,4 +415,9 @@ async fn a_file_of_format_version_2_is_brought_to_this_one() {
     let engine = EmbeddedEngine::open(&path, &settings, Opening::Serving, Clock::running(TimeZone::UTC), Watchers::default()).unwrap();
     let found = engine.load(0, vec!["prepaid".into()]).await.unwrap();
     assert_eq!(found[0].as_ref().unwrap().0.balance, 100_851_480);
+    drop(engine);
+    // And one of a later version is left alone.
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 4).unwrap();
+    let opened = EmbeddedEngine::open(&path, &settings, Opening::Serving, Clock::running(TimeZone::UTC), Watchers::default());
+    assert!(format!("{:#}", opened.err().unwrap()).contains("has format version 4"));
 }

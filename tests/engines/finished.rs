@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use proptest::prelude::*;
 use tollgate::domain::account::Account;
 use tollgate::domain::command::Action;
 use tollgate::domain::outcome::Verdict;

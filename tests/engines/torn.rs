@@ -260,7 +260,11 @@ pub fn counted(script: &Script) -> String {
                     local function may(name) calls = calls + 1 return calls ~= fatal end \
                     local function counted(...) if not may() then error({ err = 'ERR torn at ' .. (...) }) end return redis.call(...) end \
                     local function tried(...) if not may() then return { err = 'ERR torn at ' .. (...) } end return redis.pcall(...) end";
-    let text = script.text.replacen("= redis.call,", "= counted,", 1).replace("redis.pcall(", "tried(");
+    let text = script
+        .text
+        .replacen("= redis.call,", "= counted,", 1)
+        .replacen("= redis.call\n", "= counted\n", 1)
+        .replace("redis.pcall(", "tried(");
     assert_eq!(text.matches("redis.call").count(), 0, "every call is counted");
     let (shebang, rest) = text.split_once('\n').unwrap();
     format!("{shebang}\n{counting}{rest}")

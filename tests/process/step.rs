@@ -3,6 +3,7 @@
 mod damaged;
 mod memory;
 mod rights;
+mod torn;
 
 use prost::Message;
 use tollgate::grpc::v1;

@@ -43,7 +43,7 @@ impl RedisEngine {
     /// The step that was torn, if one was.
     pub(super) async fn find_torn(&self, partition: u16) -> Result<Option<Torn>, LedgerError> {
         let keys = self.keys(partition)?;
-        let found = self.run(&TORN, keys, &[]).await.map_err(LedgerError::of_read)?;
+        let found = self.run(&TORN, keys, &[&self.mark()]).await.map_err(LedgerError::of_read)?;
         if found == Value::Nil {
             return Ok(None);
         }
@@ -72,7 +72,7 @@ impl RedisEngine {
                 return Err(only_restore(format!("a torn step does not follow on what is stored: {contradiction}")));
             }
         }
-        let arguments = Writes::new(&torn, &stored, rebuild.into_book()).into_arguments()?;
+        let arguments = Writes::new(&torn, &stored, rebuild.into_book()).into_arguments(&self.mark())?;
         Ok(Some(Finish { block: torn.block, arguments }))
     }
 

@@ -182,8 +182,13 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("MAX_EXPIRIES", MAX_EXPIRIES as i64),
         ("MAX_STEP_EXPIRIES", MAX_STEP_EXPIRIES as i64),
         // Places in the state, from 1 on.
+        ("STATE_SEQUENCE", 2),
         ("STATE_NOW", 3),
+        ("STATE_NEXT_EXPIRY", 5),
+        ("STATE_LAST_BLOCK", 9),
+        ("STATE_GENERATION", 10),
         ("STATE_REFUNDS_DROPPED_UNTIL", 12),
+        ("STATE_RESERVED_UNTIL", 13),
         ("STATE_LEDGER", 15),
         ("STATE_IS_READ", 16),
         ("STATE_FIELDS", 16),

@@ -29,7 +29,7 @@ pub(super) struct Touched {
     pub(super) reservations: HashMap<RequestKey, Reservation>,
     pub(super) requests: HashMap<RequestKey, Remembered>,
     pub(super) older_requests: HashMap<RequestKey, Remembered>,
-    pub(super) refunds: HashMap<RefundKey, Refunded>,
+    pub(super) refunds: BTreeMap<RefundKey, Refunded>,
 }
 
 impl Touched {

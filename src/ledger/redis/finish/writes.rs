@@ -131,7 +131,7 @@ impl<'a> Writes<'a> {
         self.list.extend(arguments.chunks(AT_ONCE).map(|some| (command, place, some.to_vec())));
     }
 
-    pub(super) fn into_arguments(mut self) -> Result<Vec<Vec<u8>>, LedgerError> {
+    pub(super) fn into_arguments(mut self, ledger: &[u8]) -> Result<Vec<Vec<u8>>, LedgerError> {
         let accounts = self.accounts()?;
         self.requests();
         self.reservations();
@@ -145,6 +145,7 @@ impl<'a> Writes<'a> {
         let state = [
             self.torn.sequence.to_le_bytes().to_vec(),
             self.torn.last_block.to_vec(),
+            ledger.to_vec(),
             (block.end() - 1).to_le_bytes().to_vec(),
             block.id.to_vec(),
             number(block.time),
