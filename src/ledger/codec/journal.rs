@@ -38,7 +38,8 @@ pub(crate) mod entry_flag {
 /// In the place of an entry's ending: only the account is meant. So it is with what was due by itself.
 pub(crate) const ACCOUNT_ONLY: u16 = 1 << 15;
 
-/// What the caller sent along, as stored.
+/// What the caller sent along, as stored. Tags 15 to 17 are for who called, on whose behalf, and the trace: what a reader does not know, it
+/// skips.
 #[derive(Clone, PartialEq, Message)]
 struct Rest {
     #[prost(string, tag = "1")]

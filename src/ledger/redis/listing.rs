@@ -86,11 +86,13 @@ impl RedisEngine {
         let keys = self.keys(partition)?;
         let mut command = redis::cmd("HSCAN");
         command.arg(keys.accounts()).arg(cursor.as_deref().unwrap_or("0")).arg("COUNT").arg(count);
-        let (next, found): (String, Vec<(Vec<u8>, Vec<u8>)>) = self.read(keys, &command).await?;
-        // The sentinel has no name.
-        let accounts = found.into_iter().filter(|(id, _)| !id.is_empty()).filter_map(|(id, stored)| {
-            let id = String::from_utf8_lossy(&id).into_owned();
-            readable(&id, decode_account(&stored)).filter(|account| is_close_due(account, now)).map(|_| id)
+        let (next, found): (String, Vec<Vec<u8>>) = self.read(keys, &command).await?;
+        // Ids and records take turns; the sentinel has no name.
+        let accounts = found.chunks_exact(2).filter_map(|pair| {
+            let [id, stored] = pair else { return None };
+            let id = String::from_utf8_lossy(id).into_owned();
+            let is_due = !id.is_empty() && readable(&id, decode_account(stored)).is_some_and(|account| is_close_due(&account, now));
+            is_due.then_some(id)
         });
         Ok(DuePage { accounts: accounts.collect(), next: (next != "0").then_some(next) })
     }

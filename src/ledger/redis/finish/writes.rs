@@ -60,7 +60,7 @@ impl<'a> Writes<'a> {
         }
         let changed = self.book.requests.iter().filter(|(key, remembered)| self.stored.requests.get(*key) != Some(*remembered));
         let fields: Vec<_> = changed.map(|(key, remembered)| (key.0.to_vec(), encode_remembered(remembered))).collect();
-        self.put(if self.torn.generation % 2 == 0 { "requests:0" } else { "requests:1" }, fields);
+        self.put(if self.torn.generation.is_multiple_of(2) { "requests:0" } else { "requests:1" }, fields);
     }
 
     fn reservations(&mut self) {
