@@ -13,6 +13,7 @@ mod bounds;
 mod commands;
 mod finished;
 mod invariants;
+mod migrated;
 mod reference;
 mod tables;
 mod torn;

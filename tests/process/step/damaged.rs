@@ -134,3 +134,109 @@ async fn a_damaged_reservation_has_its_own_commands_refused() {
         client.charging.debit(debit(&other, "d2", "1")).await.unwrap();
     }
 }
+
+/// All accounts that the list shows, one on each page.
+async fn listed(client: &mut Client) -> Vec<String> {
+    let (mut found, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = v1::ListAccountsRequest { page_size: 1, page_token, ..Default::default() };
+        let page = client.accounts.list_accounts(request).await.unwrap_or_else(|status| panic!("a page: {}", reason(&status))).into_inner();
+        found.extend(page.accounts.into_iter().map(|account| account.account_id));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return found;
+        }
+    }
+}
+
+async fn count_of_damaged(service: &Service) -> u64 {
+    let text = std::process::Command::new("curl").args(["-s", &format!("http://{}/metrics", service.metrics)]).output().unwrap().stdout;
+    let text = String::from_utf8(text).unwrap();
+    text.lines().find_map(|line| line.strip_prefix("tollgate_damaged_records_total ")?.parse().ok()).unwrap()
+}
+
+#[tokio::test]
+async fn a_damaged_name_is_left_out_of_the_list_and_nobody_else() {
+    let Stage { redis, service, mut client, other } = stage().await;
+    assert_eq!(listed(&mut client).await, ["acme", &other]);
+    assert_eq!(count_of_damaged(&service).await, 0);
+    // Before, between and behind the two: no text, and no account.
+    let script = "for _, key in ipairs(redis.call('KEYS', '*}:names')) do redis.call('ZADD', key, 0, 'a\\255\\0x', 0, 'customer b', 0, 'd\\255') end";
+    redis.command(&["EVAL", script, "0"]);
+    assert_eq!(listed(&mut client).await, ["acme", &other]);
+    assert!(count_of_damaged(&service).await > 0);
+}
+
+/// A service on a clock of its own, and a way to move that.
+async fn clocked(redis: &RedisServer, more: &[&str]) -> (tempfile::TempDir, Service) {
+    let folder = crate::temporary_folder();
+    let clock = folder.path().join("clock");
+    std::fs::write(&clock, "2026-11-30T23:00:00Z").unwrap();
+    let service = Service::start(&[&["--redis", &redis.url(), "--test-clock", clock.to_str().unwrap()], more].concat(), &[]);
+    (folder, service)
+}
+
+fn go_to(folder: &tempfile::TempDir, time: &str) {
+    let next = folder.path().join("next");
+    std::fs::write(&next, time).unwrap();
+    std::fs::rename(next, folder.path().join("clock")).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_have_due_is_swept_beside_damaged_records() {
+    for hash in ["accounts", "reservations"] {
+        let redis = RedisServer::redis();
+        let (folder, service) = clocked(&redis, &[]).await;
+        let mut client = service.client().await;
+        let other = (0..).map(|number| format!("other-{number}")).find(|id| partition_of(id, 4) == partition_of("acme", 4)).unwrap();
+        let reserve = |id: &str| v1::AuthorizeRequest {
+            account_id: id.into(),
+            request_id: "a1".into(),
+            reserve: Some(v1::Reserve { amount: money("10"), ..Default::default() }),
+            ..Default::default()
+        };
+        client.open("acme", PaymentMode::Prepaid, "0", "100").await;
+        client.charging.authorize(reserve("acme")).await.unwrap();
+        damage(&redis, hash, if hash == "accounts" { "acme" } else { "" }, GARBAGE[0]);
+        client.open(&other, PaymentMode::Prepaid, "0", "100").await;
+        client.charging.authorize(reserve(&other)).await.unwrap();
+        let expiries = || {
+            let script = "local n = 0 for _, key in ipairs(redis.call('KEYS', '*}:reservations')) do n = n + redis.call('HLEN', key) - 1 end return n";
+            redis.command(&["EVAL", script, "0"]).trim().to_owned()
+        };
+        assert_eq!(expiries(), "2");
+        go_to(&folder, "2026-11-30T23:50:00Z");
+        // What cannot be read stays for those who mend it.
+        until("the other's is swept", async || (expiries() == "1").then_some(())).await;
+        let credit = client.credit(&other).await;
+        assert_eq!((credit.balance.as_str(), credit.reserved.as_str()), ("100.00", "0.00"));
+        client.charging.debit(debit(&other, "d1", "1")).await.unwrap();
+        let own = client.charging.debit(debit("acme", "d1", "1")).await;
+        match hash {
+            "accounts" => assert_eq!(reason(&own.unwrap_err()), "STORE_CORRUPT"),
+            // Nobody can say what a damaged reservation held: it stays held.
+            _ => assert_eq!(own.unwrap().into_inner().credit.unwrap().reserved, "10.00"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn periods_of_idle_accounts_are_closed_beside_a_damaged_one() {
+    let (redis, postgres) = (RedisServer::redis(), crate::postgres::PostgresServer::shared());
+    let billing = postgres.database();
+    let (folder, service) = clocked(&redis, &["--billing", &billing, "--aggregate"]).await;
+    let mut client = service.client().await;
+    let other = (0..).map(|number| format!("other-{number}")).find(|id| partition_of(id, 4) == partition_of("acme", 4)).unwrap();
+    for id in ["acme", &other] {
+        client.open(id, PaymentMode::Postpaid, "100", "0").await;
+        client.charging.debit(debit(id, "d1", "1")).await.unwrap();
+    }
+    damage(&redis, "accounts", "acme", GARBAGE[1]);
+    go_to(&folder, "2026-12-01T00:05:00Z");
+    until("the other's period is closed, though nobody touches it", || {
+        let (mut client, other) = (client.clone(), other.clone());
+        async move { client.journal(&other).await.iter().any(|entry| entry.kind() == v1::EntryKind::PeriodClosed).then_some(()) }
+    })
+    .await;
+    assert!(count_of_damaged(&service).await > 0);
+}

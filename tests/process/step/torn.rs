@@ -35,6 +35,8 @@ async fn tear(redis: &RedisServer, client: &mut Client, right: &str) {
 }
 
 async fn torn_and_finished(redis: &RedisServer, billing: &str, arguments: &[&str]) {
+    let init = Operator::nowhere().run_words(&["init", "--redis", &redis.url(), "--billing", billing]);
+    assert!(init.status.success(), "{init:?}");
     let service = Service::start(&[&["--redis", &redis.url()], arguments].concat(), &[]);
     let mut client = service.client().await;
     let elsewhere = (0..).map(|number| format!("other-{number}")).find(|id| partition_of(id, 4) != partition_of("acme", 4)).unwrap();
