@@ -10,7 +10,7 @@ use tollgate::ledger::order::partition_of;
 use super::reason;
 use crate::command::{Ended, Operator};
 use crate::postgres::PostgresServer;
-use crate::service::{Client, Service, debit, money};
+use crate::service::{Client, Service, debit, money, until};
 use crate::support::RedisServer;
 
 const BY: [&str; 4] = ["--actor", "eve", "--reason", "a right was missing"];
@@ -35,8 +35,6 @@ async fn tear(redis: &RedisServer, client: &mut Client, right: &str) {
 }
 
 async fn torn_and_finished(redis: &RedisServer, billing: &str, arguments: &[&str]) {
-    let init = Operator::nowhere().run_words(&["init", "--redis", &redis.url(), "--billing", billing]);
-    assert!(init.status.success(), "{init:?}");
     let service = Service::start(&[&["--redis", &redis.url()], arguments].concat(), &[]);
     let mut client = service.client().await;
     let elsewhere = (0..).map(|number| format!("other-{number}")).find(|id| partition_of(id, 4) != partition_of("acme", 4)).unwrap();
@@ -44,8 +42,12 @@ async fn torn_and_finished(redis: &RedisServer, billing: &str, arguments: &[&str
         client.open(id, PaymentMode::Prepaid, "0", "100").await;
     }
     client.charging.debit(debit("acme", "before", "1")).await.unwrap();
-    let ended = reconcile(redis, billing, &["--finish", "--actor", "eve", "--reason", "none"]);
-    assert!(ended.status.success() && ended.output.contains("no step was torn"), "{ended:?}");
+    let ended = until("the billing store is there", async || {
+        let ended = reconcile(redis, billing, &["--finish", "--actor", "eve", "--reason", "none"]);
+        ended.status.success().then_some(ended)
+    })
+    .await;
+    assert!(ended.output.contains("no step was torn"), "{ended:?}");
 
     tear(redis, &mut client, "zadd").await;
     // What would change something, what was decided before, what is declined, and what is refused: nothing is decided here.
