@@ -333,11 +333,7 @@ impl Engine for RedisEngine {
     }
 
     fn note_reader(&self, partition: u16, is_read: bool) -> Answering<'_, ()> {
-        async move {
-            let is_read: &[u8] = if is_read { b"1" } else { b"0" };
-            self.run(&script::READERS, self.keys(partition)?, &[&self.mark(), is_read]).await.map(|_| ())
-        }
-        .boxed()
+        self.set_reader(partition, is_read).boxed()
     }
 
     fn journal_span(&self, partition: u16) -> Answering<'_, JournalSpan> {

@@ -77,6 +77,12 @@ impl RedisEngine {
         Ok(next != 0)
     }
 
+    /// Notes whether somebody reads the journal.
+    pub(super) async fn set_reader(&self, partition: u16, is_read: bool) -> Result<(), LedgerError> {
+        let is_read: &[u8] = if is_read { b"1" } else { b"0" };
+        self.run(&script::READERS, self.keys(partition)?, &[&self.mark(), is_read]).await.map(|_| ())
+    }
+
     /// The ledger, as its partitions are marked.
     pub(super) fn mark(&self) -> [u8; 8] {
         self.expected.identity().id.mark()
