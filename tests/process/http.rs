@@ -1,6 +1,7 @@
 //! HTTP/JSON on the running binary: the same calls as over gRPC, by curl.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -152,12 +153,16 @@ fn a_stream_is_lines_or_events_and_ends_when_the_service_stops() {
     let mut curl = Command::new("curl");
     curl.args(["-sN", "-m", "20", "-H", "content-type: application/json", "-H", "accept: text/event-stream"]);
     curl.args(["-d", r#"{"accountId": "acme"}"#, &format!("{url}/v1/charging/watch-usable-credit")]);
-    let watch = curl.stdout(std::process::Stdio::piped()).spawn().unwrap();
-    let debit = json!({ "accountId": "acme", "requestId": "d", "amount": { "amount": "1" } });
-    assert_eq!(post(&url, "charging/debit", &debit).0, 200);
+    let mut watch = curl.stdout(Stdio::piped()).spawn().unwrap();
+    let mut answer = BufReader::new(watch.stdout.take().unwrap());
+    let mut events = String::new();
+    for _ in 0..3 {
+        answer.read_line(&mut events).unwrap();
+    }
+    assert!(events.starts_with("event: message\ndata: {\"credit\":") && events.ends_with("\n\n"), "{events}");
     assert!(service.stop().success());
-    let events = String::from_utf8(watch.wait_with_output().unwrap().stdout).unwrap();
-    assert!(events.starts_with("event: message\ndata: {\"credit\":"), "{events}");
+    answer.read_to_string(&mut events).unwrap();
+    watch.wait().unwrap();
     assert!(events.contains("event: error\n") && events.contains("SERVICE_STOPPING"), "{events}");
 }
 
