@@ -23,6 +23,7 @@ pub mod issuing;
 pub mod item;
 mod operator;
 mod output;
+mod paper;
 pub mod payment;
 pub mod receivables;
 pub mod reconcile;
@@ -77,7 +78,7 @@ enum Role {
     Issuing(Box<issuing::IssuingOptions>),
     /// Set and list rates of tax, and accounts that are charged none.
     Tax(Box<tax::TaxOptions>),
-    /// Record payments, take them back, give debts up.
+    /// Record payments, look at them, allocate them, take them back; give debts up.
     Payment(Box<payment::PaymentOptions>),
     /// Show what is not yet paid, by account and by how long it is overdue.
     Receivables(receivables::ReceivablesOptions),

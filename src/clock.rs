@@ -90,6 +90,19 @@ impl Clock {
         matches!(&*self.source, Source::Standing(_))
     }
 
+    /// The first instant of a day of the billing time zone; None: the calendar does not have it.
+    #[must_use]
+    pub fn start_of_day(&self, day: jiff::civil::Date) -> Option<Millis> {
+        day.to_zoned(self.calendar.zone.clone()).ok().map(|at| at.timestamp().as_millisecond())
+    }
+
+    /// The day of an instant, in the billing time zone.
+    #[must_use]
+    pub fn day_of(&self, at: Millis) -> jiff::civil::Date {
+        let at = Timestamp::from_millisecond(at).unwrap_or_default();
+        at.to_zoned(self.calendar.zone.clone()).date()
+    }
+
     /// The begin of the billing period that `now` lies in, which is the end of the one before.
     #[must_use]
     pub fn period_start(&self, now: Millis) -> Millis {

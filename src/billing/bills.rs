@@ -16,9 +16,11 @@ pub mod history;
 mod issue;
 pub mod listing;
 mod ready;
+pub mod preview;
 pub mod receivables;
 mod taxes;
 
 pub use apply::apply;
+pub use apply::by_hand::{Act, ByHand, Handled};
 pub use forget::{end_again, forget, is_of_end, issued_of};
 pub use issue::issue;

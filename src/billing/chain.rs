@@ -14,7 +14,7 @@ use crate::domain::entry::EntryKind;
 const PLACES: Table = Table { name: "entries", columns: &[("partition", Type::Number), ("sequence", Type::Number)], on_conflict: "" };
 
 /// How many entries are walked past at once.
-const WALK: i64 = 10_000;
+pub(super) const WALK: i64 = 10_000;
 
 /// The partition of an account, and the sequence of its last entry. None: nothing is known of it.
 pub(super) async fn end(executor: impl Executor<'_, Database = Any>, account: &str) -> Result<Option<(u16, i64)>, BillingError> {
@@ -36,7 +36,7 @@ pub(super) async fn previous(
 }
 
 /// A statement for the entries from sequence $2 of partition $1 on, backwards, $3 of them at most.
-fn walk(columns: &str) -> String {
+pub(super) fn walk(columns: &str) -> String {
     format!(
         "WITH RECURSIVE chain AS (SELECT entries.*, CAST(1 AS BIGINT) AS depth FROM entries WHERE partition = $1 AND sequence = $2 \
          UNION ALL SELECT earlier.*, depth + 1 FROM chain JOIN entries AS earlier \

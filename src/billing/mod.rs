@@ -4,6 +4,7 @@
 //! [`bills`] drafts and numbers the documents that entries cut. [`store`] is where all of it is kept: PostgreSQL or SQLite. [`Billing`]
 //! is what the services and commands talk to.
 
+pub mod account_statement;
 pub mod aggregate;
 pub mod bills;
 mod chain;
@@ -17,6 +18,7 @@ pub mod logos;
 pub mod lookup;
 mod originals;
 pub mod partitions;
+pub mod payments;
 mod queries;
 pub mod reconcile;
 pub mod record;
@@ -41,7 +43,9 @@ pub use bills::apply::retry::Retried;
 pub use bills::documents::{DocumentState, StoredDocument, id_of, name_of};
 pub use bills::history::{MonthBill, MonthOfCharges};
 pub use bills::listing::DocumentFilter;
+pub use bills::preview::ComingDocument;
 pub use bills::receivables::{AccountReceivables, Allocation, JournalPosition, Reopened};
+pub use bills::{Act, ByHand, Handled};
 pub use error::BillingError;
 pub use queries::Places;
 pub use record::Record;

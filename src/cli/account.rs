@@ -7,6 +7,7 @@ mod history;
 pub mod limit;
 pub mod list;
 pub mod show;
+mod statement;
 
 use std::process::ExitCode;
 
@@ -53,6 +54,8 @@ enum AccountCommand {
     Limit(limit::LimitOptions),
     /// Change the payment mode.
     Convert(limit::ConvertOptions),
+    /// Show what moved an account's balance within a span of days, or write it as a statement of account.
+    Statement(statement::StatementOptions),
     /// Show whom documents are for, or change it.
     Details(details::DetailsOptions),
     /// Refuse new authorizations, direct debits and withdrawals from now on.
@@ -83,6 +86,7 @@ pub async fn run(options: AccountOptions) -> anyhow::Result<ExitCode> {
         AccountCommand::Limit(options) => limit::limit(&mut client, options, output).await,
         AccountCommand::Convert(options) => limit::convert(&mut client, options, output).await,
         AccountCommand::Details(options) => details::run(&mut client, options, output).await,
+        AccountCommand::Statement(options) => statement::run(&mut client, options, output).await,
         AccountCommand::Suspend(options) => change::suspend(&mut client, options, output).await,
         AccountCommand::Resume(options) => change::resume(&mut client, options, output).await,
         AccountCommand::Close(options) => change::close(&mut client, options, output).await,

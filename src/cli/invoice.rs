@@ -4,11 +4,9 @@ mod files;
 mod review;
 mod show;
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -16,7 +14,12 @@ use serde_json::Value;
 use super::client::{Client, ServerOptions, explain};
 use super::failure::Failure;
 use super::output::{Output, print_json, to_message};
-use crate::grpc::v1::{GetInvoiceFileRequest, GetInvoiceRequest, Invoice, InvoiceForm, InvoiceKind, InvoiceState, ListInvoicesRequest};
+use super::paper::{self, PaperOptions};
+use super::receivables::position_text;
+use crate::grpc::v1::{
+    AccountPaper, GetAccountFileRequest, GetInvoiceFileRequest, GetInvoiceRequest, Invoice, InvoiceForm, InvoiceKind, InvoiceState,
+    ListInvoicesRequest, PreviewInvoiceRequest,
+};
 use files::FilesOptions;
 pub use show::{category_name, in_full, party_json};
 
@@ -47,6 +50,8 @@ enum InvoiceCommand {
     Retry(review::RetryOptions),
     /// Write all documents of a month into a folder or an archive.
     Files(FilesOptions),
+    /// Show what an account's bill comes to so far: the coming document, as a draft.
+    Preview(PreviewOptions),
     /// Write it as PDF.
     Pdf(FileOptions),
     /// Write it as a page for the browser and the printer.
@@ -147,6 +152,14 @@ struct CsvOptions {
     for_spreadsheets: bool,
 }
 
+#[derive(Args, Debug)]
+struct PreviewOptions {
+    /// The account's id.
+    account: String,
+    #[command(flatten)]
+    paper: PaperOptions,
+}
+
 /// Does it.
 pub async fn run(options: InvoiceOptions) -> anyhow::Result<ExitCode> {
     let InvoiceOptions { command, output, server } = options;
@@ -168,6 +181,7 @@ pub async fn run(options: InvoiceOptions) -> anyhow::Result<ExitCode> {
             }
         }
         InvoiceCommand::Files(options) => return files::run(&mut client, options).await,
+        InvoiceCommand::Preview(options) => preview(&mut client, options, output).await?,
         InvoiceCommand::Pdf(options) => write(&mut client, options, InvoiceForm::Pdf, false).await?,
         InvoiceCommand::Html(options) => write(&mut client, options, InvoiceForm::Html, false).await?,
         InvoiceCommand::Csv(CsvOptions { file, for_spreadsheets }) => write(&mut client, file, InvoiceForm::Csv, for_spreadsheets).await?,
@@ -236,6 +250,24 @@ async fn list(client: &mut Client, options: ListOptions, output: Output) -> anyh
     Ok(())
 }
 
+async fn preview(client: &mut Client, options: PreviewOptions, output: Output) -> anyhow::Result<()> {
+    let PreviewOptions { account: account_id, paper } = options;
+    if paper.is_given() {
+        let request = GetAccountFileRequest { account_id, paper: AccountPaper::Preview.into(), ..Default::default() };
+        return paper.write(client, request).await;
+    }
+    let answer = client.billing.preview_invoice(PreviewInvoiceRequest { account_id }).await.map_err(explain)?.into_inner();
+    match (output, &answer.invoice) {
+        (Output::Json, invoice) => print_json(&invoice.as_ref().map_or(Value::Null, show::as_json)),
+        (Output::Table, None) => println!("There is nothing to bill so far.\n{}", position_text(&answer.positions)),
+        (Output::Table, Some(invoice)) => {
+            println!("PREVIEW: what the bill comes to so far; nothing is issued.\n{}", show::in_full(invoice));
+            println!("{}", position_text(&answer.positions));
+        }
+    }
+    Ok(())
+}
+
 /// Fetches a file, all of it before anything is written.
 async fn write(client: &mut Client, options: FileOptions, form: InvoiceForm, for_spreadsheets: bool) -> anyhow::Result<()> {
     let NameOptions { number, id } = options.name;
@@ -253,15 +285,5 @@ async fn write(client: &mut Client, options: FileOptions, form: InvoiceForm, for
         }
         content.extend(part.content);
     }
-    let path = match options.file {
-        Some(path) if path == Path::new("-") => {
-            return std::io::stdout().write_all(&content).context("cannot write to the standard output");
-        }
-        Some(path) => path,
-        // The service's word is not taken for a place elsewhere.
-        None => PathBuf::from(Path::new(&name).file_name().ok_or_else(|| Failure::refused("the service has not named the file"))?),
-    };
-    std::fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
-    println!("{}", path.display());
-    Ok(())
+    paper::save(options.file.as_deref(), &name, &content)
 }

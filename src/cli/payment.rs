@@ -1,5 +1,7 @@
 //! `tollgate payment ...`: payments, payments taken back, debts given up.
 
+mod look;
+
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -10,7 +12,7 @@ use super::account::show::{Done, amount_of};
 use super::client::{Client, ServerOptions, explain};
 use super::operator::{ByHand, ByHandWithReason};
 use super::output::Output;
-use crate::grpc::v1::{RecordPaymentRequest, ReversePaymentRequest, ReverseWriteOffRequest, WriteOffRequest};
+use crate::grpc::v1::{PaymentDetails, RecordPaymentRequest, ReversePaymentRequest, ReverseWriteOffRequest, WriteOffRequest};
 
 /// What to do, and how to show what came of it.
 #[derive(Args, Debug)]
@@ -34,6 +36,48 @@ enum PaymentCommand {
     WriteOff(WriteOffOptions),
     /// Take a write-off back: what it gave up is due again.
     ReverseWriteOff(ReverseWriteOffOptions),
+    /// List payments and top-ups, those received last first.
+    List(look::ListOptions),
+    /// Show one, with what it pays and what took it back.
+    Show(look::ShowOptions),
+    /// Have a payment pay an invoice; without an invoice, free what was taken off others.
+    Allocate(look::AllocateOptions),
+    /// Take a payment off an invoice, and set that aside.
+    Unallocate(look::UnallocateOptions),
+    /// Write its receipt into a file.
+    Receipt(look::ReceiptOptions),
+}
+
+/// When and how it was paid.
+#[derive(Args, Clone, Debug)]
+pub struct DetailsOptions {
+    /// The day on which the money was received, such as 2026-11-03 [default: when it is recorded]
+    #[arg(long, value_name = "DAY")]
+    received: Option<String>,
+    /// How it was paid, such as sepa or card.
+    #[arg(long, value_name = "WORD")]
+    method: Option<String>,
+    /// What the payer or the bank calls it.
+    #[arg(long, value_name = "TEXT")]
+    reference: Option<String>,
+    /// For people.
+    #[arg(long, value_name = "TEXT")]
+    remark: Option<String>,
+}
+
+impl DetailsOptions {
+    /// As a message; None: nothing is said.
+    #[must_use]
+    pub fn details(&self) -> Option<PaymentDetails> {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let details = PaymentDetails {
+            received_on: text(&self.received),
+            method: text(&self.method),
+            reference: text(&self.reference),
+            remark: text(&self.remark),
+        };
+        (details != PaymentDetails::default()).then_some(details)
+    }
 }
 
 #[derive(Args, Debug)]
@@ -45,6 +89,8 @@ struct RecordOptions {
     /// The number of an invoice that it pays; may be given several times.
     #[arg(long, value_name = "NUMBER")]
     invoice: Vec<String>,
+    #[command(flatten)]
+    details: DetailsOptions,
     #[command(flatten)]
     by_hand: ByHand,
 }
@@ -94,6 +140,11 @@ pub async fn run(options: PaymentOptions) -> anyhow::Result<ExitCode> {
         PaymentCommand::Reverse(options) => reverse(&mut client, options, output).await?,
         PaymentCommand::WriteOff(options) => write_off(&mut client, options, output).await?,
         PaymentCommand::ReverseWriteOff(options) => reverse_write_off(&mut client, options, output).await?,
+        PaymentCommand::List(options) => look::list(&mut client, options, output).await?,
+        PaymentCommand::Show(options) => look::show(&mut client, options, output).await?,
+        PaymentCommand::Allocate(options) => look::allocate(&mut client, options, output).await?,
+        PaymentCommand::Unallocate(options) => look::unallocate(&mut client, options, output).await?,
+        PaymentCommand::Receipt(options) => look::receipt(&mut client, options).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -106,6 +157,7 @@ async fn record(client: &mut Client, options: RecordOptions, output: Output) -> 
         amount: Some(money(&options.amount)),
         invoice_numbers: options.invoice,
         first_sent_at: None,
+        details: options.details.details(),
         operator: options.by_hand.operator(),
     };
     let answer = client.billing.record_payment(request).await.map_err(explain)?.into_inner();

@@ -67,7 +67,8 @@ impl Front {
 
     /// Reads a request.
     pub fn read<Q, T>(&self, request: Q, place: Position, read: impl FnOnce(&mut Reader, Q) -> T) -> Result<T, Status> {
-        let mut reader = Reader::new(self.ledger.clock().now());
+        let clock = self.ledger.clock();
+        let mut reader = Reader::new(clock.now()).with_calendar(clock);
         let value = read(&mut reader, request);
         reader.finish(value).map_err(|violations| status::invalid(violations, place))
     }

@@ -18,7 +18,6 @@ use crate::domain::account::Account;
 use crate::domain::outcome::Refusal;
 use crate::ledger::LedgerError;
 use crate::service::error::{Error, Kind, Missing, Subject as About, Violation};
-use crate::telemetry::logs::Repeated;
 
 /// The domain of every ErrorInfo.
 pub const DOMAIN: &str = "tollgate";
@@ -179,11 +178,7 @@ pub fn no_history(account: &str) -> Status {
 /// A document cannot be written in the form that was asked for.
 #[must_use]
 pub fn no_form(reason: &dyn std::fmt::Display) -> Status {
-    static FAILED: Repeated = Repeated::new();
-    if let Some(times) = FAILED.times() {
-        tracing::error!(%reason, times, "a document cannot be written");
-    }
-    Error::new(Kind::Internal, "FORM_FAILED", "the document cannot be written in this form").into()
+    Error::no_form(reason).into()
 }
 
 /// A bound of this process is reached.

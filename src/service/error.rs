@@ -210,6 +210,16 @@ impl Error {
         Self::not_found("INVOICE_NOT_FOUND", "invoice", number, "there is no such invoice").with("number", number)
     }
 
+    /// A document cannot be written in the form that was asked for.
+    #[must_use]
+    pub fn no_form(reason: &dyn fmt::Display) -> Self {
+        static FAILED: Repeated = Repeated::new();
+        if let Some(times) = FAILED.times() {
+            tracing::error!(%reason, times, "a document cannot be written");
+        }
+        Self::new(Kind::Internal, "FORM_FAILED", "the document cannot be written in this form")
+    }
+
     /// A bound of this process is reached.
     #[must_use]
     pub fn overloaded(text: &str) -> Self {

@@ -6,5 +6,8 @@ pub mod error;
 pub mod export;
 pub mod issuing;
 pub mod items;
+pub mod papers;
+pub mod payments;
+pub mod preview;
 pub mod receivables;
 pub mod refunds;

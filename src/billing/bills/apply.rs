@@ -4,16 +4,19 @@
 //! Most records are charges and reservations, which need nothing here. What the others need is loaded for all of them at once
 //! ([`load`]), worked out in memory, in journal order, here, and written for all at once ([`write`]).
 
+pub mod by_hand;
 mod load;
 pub mod retry;
+pub mod preview;
 mod rounding;
+mod wanted;
 mod write;
 
-use std::collections::{BTreeSet, HashMap};
-
-use sqlx::AnyConnection;
+use std::collections::HashMap;
 
 use rounding::Rounding;
+use sqlx::AnyConnection;
+use wanted::Wanted;
 
 use super::allocate::{Allocation, Credit, Receivables};
 use super::draft::{CreditNote, CutBill, Denomination, Draft, Refund, SingleCharge, Subject, Total};
@@ -38,60 +41,6 @@ pub async fn apply(connection: &mut AnyConnection, records: &[Record]) -> Result
         desk.take(record, Rounding::behind(records, place))?;
     }
     write::write(connection, dialect, &desk).await
-}
-
-/// What is to be loaded for a run of records.
-#[derive(Debug, Default)]
-struct Wanted<'a> {
-    /// Accounts that anything is to be done for.
-    accounts: BTreeSet<&'a str>,
-    /// Bills that are cut at a period's end or by a conversion.
-    bills: BTreeSet<(&'a str, u32)>,
-    /// Accounts whose invoices may be paid by what was paid in before, or by what is left when a payment is reversed.
-    payers: BTreeSet<&'a str>,
-    /// Payments and write-offs that are reversed.
-    reversed: BTreeSet<(&'a str, &'a str)>,
-    /// Charges that are refunded: account, request id.
-    refunded: BTreeSet<(&'a str, &'a str)>,
-    /// Bills whose charges are refunded to the balance.
-    credited: BTreeSet<(&'a str, u32)>,
-}
-
-impl<'a> Wanted<'a> {
-    fn of(records: &'a [Record]) -> Self {
-        let mut wanted = Self::default();
-        for Record { entry, .. } in records {
-            let account = entry.account.as_str();
-            match entry.kind {
-                EntryKind::ToppedUp | EntryKind::PaymentRecorded | EntryKind::WrittenOff => {}
-                EntryKind::Adjusted => {}
-                EntryKind::NotItemized | EntryKind::NotItemizedUnbilled => {}
-                // They move what is due and on no document.
-                EntryKind::Converted | EntryKind::Withdrawn | EntryKind::AmountDueRounded => {}
-                EntryKind::PaymentReversed | EntryKind::WriteOffReversed => {
-                    wanted.reversed.insert((account, &entry.refers_to));
-                    wanted.payers.insert(account);
-                }
-                EntryKind::RefundedBalance | EntryKind::RefundedUnbilled => {
-                    wanted.refunded.insert((account, &entry.refers_to));
-                    if entry.kind == EntryKind::RefundedBalance {
-                        wanted.credited.insert((account, bill_of_charge(entry)));
-                    }
-                }
-                EntryKind::PeriodClosed | EntryKind::FinalBilled | EntryKind::ChargedOwnBill => {
-                    if entry.kind != EntryKind::ChargedOwnBill {
-                        wanted.bills.insert((account, entry.bill));
-                    }
-                    if entry.mode == Mode::Postpaid && entry.balance + entry.amount > 0 {
-                        wanted.payers.insert(account);
-                    }
-                }
-                _ => continue,
-            }
-            wanted.accounts.insert(account);
-        }
-        wanted
-    }
 }
 
 /// The bill that the charge fell into that a refund gives back.

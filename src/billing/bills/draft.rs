@@ -125,7 +125,7 @@ pub struct Draft {
 
 impl Denomination {
     /// A document of an account, with nothing in it.
-    fn blank(&self, kind: DocumentKind, cause: Cause, account: &str, bill: u32, period: [Millis; 2]) -> Document {
+    pub fn blank(&self, kind: DocumentKind, cause: Cause, account: &str, bill: u32, period: [Millis; 2]) -> Document {
         Document {
             kind,
             number: String::new(),

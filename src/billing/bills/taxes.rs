@@ -80,6 +80,19 @@ impl<'a> Terms<'a> {
         taxes.collect()
     }
 
+    /// The taxes of the coming document of an account, or what for it would wait.
+    pub async fn of_coming_document(
+        &self,
+        connection: &mut AnyConnection,
+        store: &Store,
+        document: &Document,
+    ) -> Result<Result<Taxes, String>, BillingError> {
+        let day = day_of(last_instant(document), &self.zone)?;
+        let found = issuer::exemptions(connection, store, &[document.account.as_str()]).await?;
+        let dated: Vec<_> = found.into_iter().map(|(_, dated)| dated).collect();
+        Ok(self.of_document(document, day, in_force(&dated, day).cloned().flatten()))
+    }
+
     fn of_document(&self, document: &Document, day: Date, exemption: Option<Exemption>) -> Result<Taxes, String> {
         let rate_of = |category| match exemption {
             Some(_) => Some(TaxRate::ZERO),

@@ -49,7 +49,7 @@ impl Sheet {
 }
 
 impl Vocabulary {
-    fn of(texts: &Texts) -> Self {
+    pub(super) fn of(texts: &Texts) -> Self {
         Self {
             to: texts.text("to"),
             draft: texts.text("draft"),
@@ -67,7 +67,7 @@ impl Vocabulary {
 }
 
 /// Writes the figures of a part in the way of the language.
-fn localize(part: &mut Part, texts: &Texts) {
+pub(super) fn localize(part: &mut Part, texts: &Texts) {
     let groups = part.table.iter_mut().flat_map(|table| &mut table.groups);
     for group in groups {
         for line in &mut group.lines {
@@ -115,13 +115,13 @@ fn tax_id(id: &str, texts: &Texts) -> Option<String> {
     (!id.is_empty()).then(|| texts.with("tax-id", &[("id", &clean(id))]))
 }
 
-fn party(party: &Party, texts: &Texts) -> PartyBlock {
+pub(super) fn party(party: &Party, texts: &Texts) -> PartyBlock {
     let email = (!party.email.is_empty()).then(|| clean(&party.email));
     let address = party.address.iter().map(|line| clean(line)).filter(|line| !line.is_empty()).collect();
     PartyBlock { name: clean(&party.name), address, details: tax_id(&party.tax_id, texts).into_iter().chain(email).collect() }
 }
 
-fn issuer(issuer: &Issuer, texts: &Texts) -> PartyBlock {
+pub(super) fn issuer(issuer: &Issuer, texts: &Texts) -> PartyBlock {
     let said = |text: &str| (!text.is_empty()).then(|| clean(text));
     let address = issuer.address_lines().iter().map(|line| clean(line)).filter(|line| !line.is_empty()).collect();
     let details = [tax_id(&issuer.tax_id, texts), said(&issuer.email), said(&issuer.phone), said(&issuer.website)];

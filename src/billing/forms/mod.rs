@@ -4,6 +4,7 @@
 //! worked out once, for both. A form is made of the document alone, and a PDF of the fonts besides, so that the same
 //! document always gives the same bytes.
 
+pub mod account_statement;
 mod charges;
 mod compose;
 mod csv;
@@ -13,6 +14,7 @@ mod fonts;
 mod html;
 mod json;
 mod pdf;
+pub mod receipt;
 pub mod sheet;
 #[cfg(test)]
 mod tests;
@@ -23,7 +25,37 @@ pub use self::figure::Denomination;
 pub use self::fonts::Fonts;
 pub use self::texts::LANGUAGES;
 
-use super::document::{Document, Logo};
+use super::bills::draft::Denomination as Kept;
+use super::document::{Cause, Document, DocumentKind, Issuer, Logo, Party};
+use crate::domain::account::Millis;
+
+/// Whose a paper about an account is, when it was drawn up, and in what its amounts are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imprint {
+    /// Who draws it up.
+    pub issuer: Issuer,
+    /// Whom it is for.
+    pub customer: Party,
+    /// The account.
+    pub account: String,
+    /// In what its amounts are.
+    pub money: Denomination,
+    /// The IANA name of the time zone of its dates.
+    pub time_zone: String,
+    /// When it was drawn up.
+    pub at: Millis,
+}
+
+impl Imprint {
+    /// A document with nothing in it but who and when: what is written into the file of a paper.
+    fn bare_document(&self, number: &str) -> Document {
+        let Denomination { currency, decimals, minor_digits } = self.money.clone();
+        let kept = Kept { currency, decimals, minor_digits };
+        let blank = kept.blank(DocumentKind::Statement, Cause::PeriodEnd, &self.account, 0, [self.at, self.at]);
+        let (issuer, customer) = (self.issuer.clone(), self.customer.clone());
+        Document { number: number.to_owned(), issued_at: self.at, issuer, customer, time_zone: self.time_zone.clone(), ..blank }
+    }
+}
 
 /// Why a document could not be brought into a form.
 #[derive(Debug, thiserror::Error)]

@@ -105,6 +105,8 @@ mod tests {
             include_str!("compose.rs"),
             include_str!("charges.rs"),
             include_str!("dates.rs"),
+            include_str!("receipt.rs"),
+            include_str!("account_statement.rs"),
             include_str!("html.rs"),
             include_str!("document.html"),
             include_str!("sheet.rs"),

@@ -24,6 +24,7 @@ CREATE INDEX payments_by_day ON credits (received_at, entry) WHERE kind IN (8, 2
 CREATE INDEX payments_of_account ON credits (account, received_at, entry) WHERE kind IN (8, 23);
 CREATE INDEX payments_by_method ON credits (method, received_at, entry) WHERE kind IN (8, 23);
 CREATE INDEX payments_unallocated ON credits (received_at, entry) WHERE kind IN (8, 23) AND amount > allocated + reversed;
+CREATE INDEX allocations_of_credit ON allocations (account, credit);
 CREATE INDEX credits_set_aside ON credits (account) WHERE set_aside > 0;
 
 -- What operators allocated, took off invoices, and freed. Rows are only added. Their allocations have the number below zero as theirs.

@@ -12,6 +12,7 @@ use crate::cli::client::{Client, explain};
 use crate::cli::failure::Failure;
 use crate::cli::operator::{ByHand, ByHandWithReason};
 use crate::cli::output::{Output, print_json};
+use crate::cli::payment::DetailsOptions;
 use crate::grpc::v1::withdraw_response::Outcome;
 use crate::grpc::v1::{
     CloseAccountRequest, CreateAccountRequest, NonUsageBilling, PaymentMode, ReopenAccountRequest, ResumeAccountRequest,
@@ -77,6 +78,8 @@ pub struct TopUpOptions {
     amount: String,
     #[command(flatten)]
     by_hand: ByHand,
+    #[command(flatten)]
+    details: DetailsOptions,
 }
 
 /// What to pay out.
@@ -140,6 +143,7 @@ pub async fn top_up(client: &mut Client, options: TopUpOptions, output: Output) 
         amount: Some(money(&options.amount)),
         first_sent_at: None,
         operator: options.by_hand.operator(),
+        details: options.details.details(),
     };
     let answer = client.accounts.top_up(request).await.map_err(explain)?.into_inner();
     let text = format!("Topped up by {}.", options.amount);

@@ -1,7 +1,7 @@
 //! A document as a file, sent in parts.
 
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use tonic::Status;
 
 use super::read;
@@ -13,6 +13,7 @@ use crate::grpc::front::Front;
 use crate::grpc::wire::Position;
 use crate::grpc::{status, v1};
 use crate::service::issuing;
+use crate::service::papers;
 
 /// How many usage records are read at once.
 const RECORDS: usize = 1000;
@@ -26,6 +27,12 @@ pub struct File {
     content_type: &'static str,
     name: String,
     content: Bytes,
+}
+
+impl From<papers::File> for File {
+    fn from(file: papers::File) -> Self {
+        Self { content_type: file.content_type, name: file.name, content: file.content.into() }
+    }
 }
 
 /// Writes a document as a file.
@@ -84,14 +91,25 @@ async fn usage(billing: &Billing, stored: &StoredDocument, is_for_spreadsheets: 
 impl File {
     /// Its parts: the first says what it is.
     pub fn into_parts(self) -> impl Stream<Item = Result<v1::GetInvoiceFileResponse, Status>> + Send {
-        let first = v1::GetInvoiceFileResponse { content_type: self.content_type.to_owned(), file_name: self.name, ..Default::default() };
+        let first = (self.content_type.to_owned(), self.name);
         stream::unfold((Some(first), self.content), |(first, mut rest)| async move {
             if first.is_none() && rest.is_empty() {
                 return None;
             }
-            let part = rest.split_to(rest.len().min(PART_BYTES));
-            let message = v1::GetInvoiceFileResponse { content: part.to_vec(), ..first.unwrap_or_default() };
-            Some((Ok(message), (None, rest)))
+            let content = rest.split_to(rest.len().min(PART_BYTES)).to_vec();
+            let (content_type, file_name) = first.unwrap_or_default();
+            Some((Ok(v1::GetInvoiceFileResponse { content_type, file_name, content }), (None, rest)))
+        })
+    }
+
+    /// The same of a paper that is no numbered document.
+    pub fn into_paper_parts(self) -> impl Stream<Item = Result<v1::GetAccountFileResponse, Status>> + Send {
+        self.into_parts().map(|part| {
+            part.map(|part| v1::GetAccountFileResponse {
+                content_type: part.content_type,
+                file_name: part.file_name,
+                content: part.content,
+            })
         })
     }
 }

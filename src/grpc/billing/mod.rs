@@ -8,7 +8,9 @@ pub mod export;
 pub mod file;
 pub mod issuing;
 pub mod items;
+pub mod papers;
 pub mod payment;
+pub mod payments;
 pub mod read;
 pub mod render;
 pub mod settings;
@@ -319,5 +321,52 @@ impl BillingService for Bills {
     ) -> Result<Response<v1::RetryHeldInvoicesResponse>, Status> {
         let front = &self.front;
         front.bounded(request, async |request| issuing::retry(front, request).await).await
+    }
+
+    async fn list_payments(&self, request: Request<v1::ListPaymentsRequest>) -> Result<Response<v1::ListPaymentsResponse>, Status> {
+        let front = &self.front;
+        front.bounded(request, async |request| payments::list(front, request).await).await
+    }
+
+    async fn get_payment(&self, request: Request<v1::GetPaymentRequest>) -> Result<Response<v1::GetPaymentResponse>, Status> {
+        let front = &self.front;
+        front.bounded(request, async |request| payments::get(front, request).await).await
+    }
+
+    async fn allocate_payment(
+        &self,
+        request: Request<v1::AllocatePaymentRequest>,
+    ) -> Result<Response<v1::AllocatePaymentResponse>, Status> {
+        let front = &self.front;
+        front.bounded(request, async |request| payments::allocate(front, request).await).await
+    }
+
+    async fn unallocate_payment(
+        &self,
+        request: Request<v1::UnallocatePaymentRequest>,
+    ) -> Result<Response<v1::UnallocatePaymentResponse>, Status> {
+        let front = &self.front;
+        front.bounded(request, async |request| payments::unallocate(front, request).await).await
+    }
+
+    async fn preview_invoice(&self, request: Request<v1::PreviewInvoiceRequest>) -> Result<Response<v1::PreviewInvoiceResponse>, Status> {
+        let front = &self.front;
+        front.bounded(request, async |request| papers::preview(front, request).await).await
+    }
+
+    async fn get_account_statement(
+        &self,
+        request: Request<v1::GetAccountStatementRequest>,
+    ) -> Result<Response<v1::GetAccountStatementResponse>, Status> {
+        let front = &self.front;
+        front.bounded(request, async |request| papers::statement(front, request).await).await
+    }
+
+    type GetAccountFileStream = Answers<v1::GetAccountFileResponse>;
+
+    async fn get_account_file(&self, request: Request<v1::GetAccountFileRequest>) -> Result<Response<Self::GetAccountFileStream>, Status> {
+        let front = &self.front;
+        let file = front.bounded(request, async |request| papers::file(front, request).await).await?.into_inner();
+        Ok(Response::new(Box::pin(file.into_paper_parts())))
     }
 }

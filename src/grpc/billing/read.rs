@@ -9,7 +9,7 @@ use crate::billing::forms::LANGUAGES;
 use crate::billing::{DocumentFilter, DocumentState, id_of};
 use crate::domain::account::Millis;
 use crate::domain::command::{Action, Command, Note, Undo};
-use crate::grpc::wire::accounts::by_hand;
+use crate::grpc::wire::accounts::{by_hand, payment_details};
 use crate::grpc::wire::reader::{MAX_ID_CHARACTERS, Reader, Sign};
 use crate::grpc::{page_token, v1};
 use crate::service::issuing::DocumentName;
@@ -172,6 +172,7 @@ pub fn payment(reader: &mut Reader, request: v1::RecordPaymentRequest) -> Comman
     let first_sent_at = reader.instant("first_sent_at", request.first_sent_at);
     let mut note = Note::default();
     reader.operator(request.operator, false, &mut note);
+    payment_details(reader, request.details, &mut note);
     let action = Action::RecordPayment { amount, invoices };
     Command { first_sent_at, note, ..reader.command(request.account_id, request.request_id, action) }
 }

@@ -29,7 +29,7 @@ pub async fn get_issuer(front: &Front, request: v1::GetIssuerRequest) -> Result<
 pub async fn set_issuer(front: &Front, request: v1::SetIssuerRequest) -> Result<v1::SetIssuerResponse, Status> {
     let (id, issuer, change) = front.read(request, Position::default(), |reader, request| {
         let v1::SetIssuerRequest { issuer_id: id, request_id, issuer, valid_from, operator } = request;
-        let valid_from = optional_day(reader, "valid_from", &valid_from);
+        let valid_from = reader.day("valid_from", &valid_from);
         (issuer_id(reader, id), read_issuer(reader, issuer), change(reader, request_id, valid_from, operator))
     })?;
     let applied = issuing::set_issuer(front.billing().await?, id, &issuer, &change).await?;
@@ -64,7 +64,7 @@ pub async fn set_tax_rate(front: &Front, request: v1::SetTaxRateRequest) -> Resu
                 reader.refuse("percent", error.to_string());
                 TaxRate::default()
             });
-            (CategoryRate { category: read_category(reader, of), rate }, optional_day(reader, "valid_from", &valid_from))
+            (CategoryRate { category: read_category(reader, of), rate }, reader.day("valid_from", &valid_from))
         });
         (issuer_id(reader, id), rate, change(reader, request_id, valid_from, operator))
     })?;
@@ -115,16 +115,6 @@ pub(super) fn change(reader: &mut Reader, request_id: String, valid_from: Option
     reader.operator(operator, true, &mut note);
     let request_id = reader.request_id("request_id", request_id);
     Change { request_id, actor: note.actor, reason: note.reason, at: reader.now(), valid_from }
-}
-
-/// A day such as "2026-07-01"; empty: none is named.
-fn optional_day(reader: &mut Reader, field: &str, text: &str) -> Option<Date> {
-    // More is read as a day than is meant for one here: what is printed alike is.
-    let day = text.parse::<Date>().ok().filter(|day| day.to_string() == text);
-    if day.is_none() && !text.is_empty() {
-        reader.refuse(field, "must be a day such as 2026-07-01");
-    }
-    day
 }
 
 fn read_issuer(reader: &mut Reader, issuer: Option<v1::Issuer>) -> Issuer {
@@ -180,7 +170,7 @@ fn read_treatment(reader: &mut Reader, dated: v1::DatedTaxTreatment) -> (Option<
     };
     let bounds = if relief.is_some() { 1..=300 } else { 0..=0 };
     let reason = reader.text("reason", reason, bounds);
-    (relief.map(|relief| Exemption { relief, reason }), optional_day(reader, "valid_from", &valid_from))
+    (relief.map(|relief| Exemption { relief, reason }), reader.day("valid_from", &valid_from))
 }
 
 /// Whether tax is charged, and if not, why.

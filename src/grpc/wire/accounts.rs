@@ -8,6 +8,7 @@ use super::reader::{Reader, Sign};
 use crate::domain::account::NonUsageBilling;
 use crate::domain::command::{Action, Command, Create, Note, Undo};
 use crate::domain::money::MAX_DECIMALS;
+use crate::domain::payment::PaymentDetails;
 use crate::grpc::v1;
 use crate::grpc::v1::update_account_request::LowCredit;
 
@@ -87,7 +88,26 @@ pub fn top_up(reader: &mut Reader, request: v1::TopUpRequest) -> Command {
     let first_sent_at = reader.instant("first_sent_at", request.first_sent_at);
     let mut note = Note::default();
     reader.operator(request.operator, false, &mut note);
+    payment_details(reader, request.details, &mut note);
     Command { first_sent_at, note, ..reader.command(request.account_id, request.request_id, Action::TopUp { amount }) }
+}
+
+/// Reads what is said of a payment into the note of its command.
+pub fn payment_details(reader: &mut Reader, details: Option<v1::PaymentDetails>, note: &mut Note) {
+    let Some(v1::PaymentDetails { received_on, method, reference, remark }) = details else { return };
+    let details = reader.within("details", |reader| {
+        let received_at = reader.day("received_on", &received_on).map(|day| reader.start_of_day(day));
+        if received_at.is_some_and(|at| at > reader.now()) {
+            reader.refuse("received_on", "must not be after today");
+        }
+        PaymentDetails {
+            received_at,
+            method: reader.word("method", method, 32),
+            reference: reader.text("reference", reference, 0..=140),
+            remark: reader.text("remark", remark, 0..=200),
+        }
+    });
+    details.note(note);
 }
 
 /// Reads a ReversePaymentRequest.

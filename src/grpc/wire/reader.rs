@@ -5,9 +5,11 @@
 
 use std::ops::RangeInclusive;
 
+use jiff::civil::Date;
 use prost_types::{Duration, Timestamp};
 use tonic_types::FieldViolation;
 
+use crate::clock::Clock;
 use crate::domain::account::{Currency, Millis};
 use crate::domain::command::{Action, Command, Note};
 use crate::domain::money::Quote;
@@ -43,13 +45,20 @@ pub struct Reader {
     path: Vec<&'static str>,
     violations: Vec<FieldViolation>,
     currency: Option<Currency>,
+    calendar: Option<Clock>,
 }
 
 impl Reader {
     /// Reads a request that came at `now`.
     #[must_use]
     pub fn new(now: Millis) -> Self {
-        Self { now, path: Vec::new(), violations: Vec::new(), currency: None }
+        Self { now, path: Vec::new(), violations: Vec::new(), currency: None, calendar: None }
+    }
+
+    /// The same, which knows the days of the billing time zone.
+    #[must_use]
+    pub fn with_calendar(self, clock: &Clock) -> Self {
+        Self { calendar: Some(clock.clone()), ..self }
     }
 
     /// The time.
@@ -144,6 +153,22 @@ impl Reader {
             return None;
         }
         Some(seconds * 1000 + i64::from(nanos / 1_000_000))
+    }
+
+    /// A day such as "2026-11-03"; empty: none is named.
+    pub fn day(&mut self, field: &str, text: &str) -> Option<Date> {
+        // More is read as a day than is meant for one here: what is printed alike is.
+        let day = text.parse::<Date>().ok().filter(|day| day.to_string() == text);
+        if day.is_none() && !text.is_empty() {
+            self.refuse(field, "must be a day such as 2026-07-01");
+        }
+        day
+    }
+
+    /// The first instant of a day, in the billing time zone.
+    #[must_use]
+    pub fn start_of_day(&self, day: Date) -> Millis {
+        self.calendar.as_ref().and_then(|calendar| calendar.start_of_day(day)).unwrap_or_default()
     }
 
     /// A length of time, to the millisecond.

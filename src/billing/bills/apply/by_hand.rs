@@ -1,0 +1,180 @@
+//! What operators do with credits by hand, in the one way in which the aggregator allocates: read, worked out, and written in one
+//! transaction, which waits for a step of the partition that is under way, and lets none begin meanwhile.
+
+use std::collections::BTreeMap;
+
+use sqlx::{AnyConnection, Row};
+
+use super::{Ledger, MadeAllocation, Wanted, load, write};
+use crate::billing::bills::allocate::Allocation;
+use crate::billing::bills::allocate::by_hand::NotAllocated;
+use crate::billing::{Billing, BillingError};
+use crate::domain::account::Millis;
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// The credit pays an invoice.
+    Allocate,
+    /// The credit no longer pays an invoice, and is set aside.
+    TakeOff,
+    /// What is set aside of the credit pays by itself again.
+    SetFree,
+}
+
+/// A request of an operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByHand {
+    /// The account.
+    pub account: String,
+    /// The caller's name for it.
+    pub request_id: String,
+    /// What to do.
+    pub act: Act,
+    /// The request id of the payment, or of another credit.
+    pub credit: String,
+    /// The number of the invoice; empty where none is meant.
+    pub invoice: String,
+    /// How much; None: all that can be.
+    pub amount: Option<i64>,
+    /// Who asks.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// When it came.
+    pub at: Millis,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handled {
+    /// How much was allocated, taken off, or set free.
+    pub amount: i64,
+    /// It was done before: this is a repetition.
+    pub replayed: bool,
+}
+
+impl ByHand {
+    /// What is asked for, and nothing of who asks or why.
+    fn content(&self) -> String {
+        let act = match self.act {
+            Act::Allocate => "allocate",
+            Act::TakeOff => "take off",
+            Act::SetFree => "set free",
+        };
+        let amount = self.amount.map(|amount| amount.to_string()).unwrap_or_default();
+        [act, &self.credit, &self.invoice, &amount].join("\n")
+    }
+}
+
+impl Billing {
+    /// Does what an operator asks for, once.
+    pub async fn allocate_by_hand(&self, asked: &ByHand) -> Result<Result<Handled, NotAllocated>, BillingError> {
+        let mut transaction = self.store().begin().await?;
+        let connection = &mut *transaction;
+        // The first statement of each step is an update of this row.
+        let lock = "UPDATE partitions SET fence = fence WHERE partition = (SELECT partition FROM accounts WHERE account = $1)";
+        if sqlx::query(lock).bind(asked.account.clone()).execute(&mut *connection).await?.rows_affected() == 0 {
+            return Ok(Err(NotAllocated::NoSuchCredit));
+        }
+        if let Some(done) = repeated(connection, asked).await? {
+            return Ok(Ok(done));
+        }
+        let account = asked.account.as_str();
+        let mut wanted = Wanted::default();
+        wanted.accounts.insert(account);
+        wanted.payers.insert(account);
+        wanted.reversed.insert((account, &asked.credit));
+        let mut desk = load::load(connection, self.store().dialect(), &wanted).await?;
+        let number = next_number(connection, account).await?;
+        let done = desk.accounts.get_mut(account).ok_or(NotAllocated::NoSuchCredit).and_then(|ledger| do_it(ledger, asked));
+        let Done { credit, document, amount, allocations } = match done {
+            Ok(done) => done,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let made = allocations.into_iter().map(|allocation| {
+            let (account, time) = (asked.account.clone(), asked.at);
+            MadeAllocation { account, sequence: -number, time, allocation }
+        });
+        desk.made_allocations.extend(made);
+        write::write(connection, self.store().dialect(), &desk).await?;
+        let signed = if asked.act == Act::TakeOff { -amount } else { amount };
+        sqlx::query(
+            "INSERT INTO allocations_by_hand (account, number, request_id, content, credit, document, amount, at, actor, reason) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(asked.account.clone())
+        .bind(number)
+        .bind(asked.request_id.clone())
+        .bind(asked.content())
+        .bind(credit)
+        .bind(document)
+        .bind(signed)
+        .bind(asked.at)
+        .bind(asked.actor.clone())
+        .bind(asked.reason.clone())
+        .execute(&mut *connection)
+        .await?;
+        transaction.commit().await?;
+        Ok(Ok(Handled { amount, replayed: false }))
+    }
+}
+
+/// What was done under the request's id before.
+async fn repeated(connection: &mut AnyConnection, asked: &ByHand) -> Result<Option<Handled>, BillingError> {
+    let sql = "SELECT content, amount FROM allocations_by_hand WHERE account = $1 AND request_id = $2";
+    let query = sqlx::query(sql).bind(asked.account.clone()).bind(asked.request_id.clone());
+    let Some(row) = query.fetch_optional(connection).await? else { return Ok(None) };
+    if row.try_get::<String, _>("content")? != asked.content() {
+        return Err(BillingError::RequestIdReused);
+    }
+    Ok(Some(Handled { amount: row.try_get::<i64, _>("amount")?.abs(), replayed: true }))
+}
+
+async fn next_number(connection: &mut AnyConnection, account: &str) -> Result<i64, BillingError> {
+    let sql = "SELECT CAST(COALESCE(MAX(number), 0) + 1 AS BIGINT) FROM allocations_by_hand WHERE account = $1";
+    Ok(sqlx::query(sql).bind(account.to_owned()).fetch_one(connection).await?.try_get(0)?)
+}
+
+/// What was worked out.
+struct Done {
+    credit: i64,
+    /// 0: no invoice is meant.
+    document: i64,
+    amount: i64,
+    allocations: Vec<Allocation>,
+}
+
+fn do_it(ledger: &mut Ledger, asked: &ByHand) -> Result<Done, NotAllocated> {
+    let (balance, receivables) = (ledger.balance, &mut ledger.receivables);
+    // An id may be used again when it was forgotten; the last one is meant.
+    let found = receivables.credits.iter().rev().find(|credit| credit.request_id == asked.credit);
+    let (credit, set_aside) = found.map(|credit| (credit.sequence, credit.set_aside)).ok_or(NotAllocated::NoSuchCredit)?;
+    let document = match asked.act {
+        Act::SetFree => 0,
+        Act::Allocate | Act::TakeOff => {
+            let invoice = receivables.invoices.iter().find(|invoice| !asked.invoice.is_empty() && invoice.number == asked.invoice);
+            invoice.map(|invoice| invoice.document).ok_or(NotAllocated::NoSuchInvoice)?
+        }
+    };
+    let allocations = match asked.act {
+        Act::Allocate => receivables.allocate(credit, document, asked.amount, balance)?,
+        Act::TakeOff => receivables.take_off(credit, document, asked.amount, balance)?,
+        Act::SetFree => receivables.set_free(credit, balance)?,
+    };
+    let amount = match asked.act {
+        Act::SetFree => set_aside,
+        Act::Allocate | Act::TakeOff => allocations.first().map_or(0, |first| first.amount.abs()),
+    };
+    Ok(Done { credit, document, amount, allocations: summed(allocations) })
+}
+
+/// One allocation for each credit and invoice.
+fn summed(allocations: Vec<Allocation>) -> Vec<Allocation> {
+    let mut sums: BTreeMap<(i64, i64), i64> = BTreeMap::new();
+    for Allocation { credit, document, amount } in allocations {
+        *sums.entry((credit, document)).or_default() += amount;
+    }
+    let summed = sums.into_iter().filter(|(_, amount)| *amount != 0);
+    summed.map(|((credit, document), amount)| Allocation { credit, document, amount }).collect()
+}

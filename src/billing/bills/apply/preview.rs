@@ -1,0 +1,75 @@
+//! The coming document of an account: what its open bill would be drafted as, if it were cut as it is.
+//!
+//! The one draft there is draws it up: an entry that closes the bill is made up, and nothing is written.
+
+use sqlx::{AnyConnection, Row};
+
+use super::{Rounding, Wanted, load};
+use crate::billing::BillingError;
+use crate::billing::aggregate::step::read_account;
+use crate::billing::bills::draft::Draft;
+use crate::billing::record::Record;
+use crate::billing::store::Dialect;
+use crate::domain::account::{Millis, Mode};
+use crate::domain::command::Note;
+use crate::domain::entry::{Entry, EntryKind, GivenBack, Settings};
+use crate::domain::money::round_half_up;
+
+/// An account's open bill, as it would be drafted.
+#[derive(Debug)]
+pub struct Preview {
+    /// When the bill's first entry that moves money was accepted; None: there is none, so nothing is going to be billed.
+    pub begun_at: Option<Millis>,
+    /// When the account was created.
+    pub created_at: Millis,
+    /// The draft; None: there is nothing to say.
+    pub draft: Option<Draft>,
+}
+
+/// Draws up the coming document of an account, cut when `cut_at` says, which is given when the bill began (0: it has not).
+pub async fn preview(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    account: &str,
+    cut_at: impl Fn(Millis) -> Millis,
+) -> Result<Preview, BillingError> {
+    let query = sqlx::query("SELECT * FROM accounts WHERE account = $1").bind(account.to_owned());
+    let row = query.fetch_optional(&mut *connection).await?.ok_or(BillingError::NotFound("account"))?;
+    let state = read_account(&row)?;
+    let begun = "SELECT MIN(first_at) FROM totals WHERE account = $1 AND bill = $2";
+    let query = sqlx::query(begun).bind(account.to_owned()).bind(i64::from(state.bill));
+    let begun_at: Option<Millis> = query.fetch_one(&mut *connection).await?.try_get(0)?;
+    let mut wanted = Wanted::default();
+    wanted.accounts.insert(account);
+    wanted.payers.insert(account);
+    wanted.bills.insert((account, state.bill));
+    let mut desk = load::load(connection, dialect, &wanted).await?;
+    // As the rules cut it: the sum is rounded, then what is due.
+    let billed = if state.mode == Mode::Postpaid { state.unbilled } else { 0 };
+    let rounded = |units: i64| round_half_up(units, state.decimals, state.minor_digits);
+    let bill = billed - rounded(billed);
+    let due = if state.mode == Mode::Postpaid { (billed - bill - state.balance).max(0) } else { 0 };
+    let rounding = Rounding { bill, due: due - rounded(due) };
+    let entry = Entry {
+        kind: EntryKind::PeriodClosed,
+        account: account.to_owned(),
+        request_id: String::new(),
+        account_sequence: state.account_sequence + 1,
+        time: cut_at(begun_at.unwrap_or_default()),
+        mode: state.mode,
+        bill: state.bill,
+        amount: billed,
+        balance: state.balance - billed,
+        unbilled: 0,
+        reserved: state.reserved,
+        details: [0, 0],
+        given_back: GivenBack::default(),
+        fingerprint: Default::default(),
+        note: Note::default(),
+        refers_to: String::new(),
+        settings: Settings::default(),
+    };
+    let record = Record { partition: state.partition, sequence: state.last_sequence + 1, previous: None, entry };
+    desk.take(&record, rounding)?;
+    Ok(Preview { begun_at, created_at: state.created_at, draft: desk.made.pop().map(|made| made.draft) })
+}

@@ -1,0 +1,62 @@
+//! What a run of records needs to be worked out.
+
+use std::collections::BTreeSet;
+
+use super::bill_of_charge;
+use crate::billing::record::Record;
+use crate::domain::account::Mode;
+use crate::domain::entry::EntryKind;
+
+/// What is to be loaded for a run of records.
+#[derive(Debug, Default)]
+pub(super) struct Wanted<'a> {
+    /// Accounts that anything is to be done for.
+    pub(super) accounts: BTreeSet<&'a str>,
+    /// Bills that are cut at a period's end or by a conversion.
+    pub(super) bills: BTreeSet<(&'a str, u32)>,
+    /// Accounts whose invoices may be paid by what was paid in before, or by what is left when a payment is reversed.
+    pub(super) payers: BTreeSet<&'a str>,
+    /// Payments and write-offs that are reversed.
+    pub(super) reversed: BTreeSet<(&'a str, &'a str)>,
+    /// Charges that are refunded: account, request id.
+    pub(super) refunded: BTreeSet<(&'a str, &'a str)>,
+    /// Bills whose charges are refunded to the balance.
+    pub(super) credited: BTreeSet<(&'a str, u32)>,
+}
+
+impl<'a> Wanted<'a> {
+    pub(super) fn of(records: &'a [Record]) -> Self {
+        let mut wanted = Self::default();
+        for Record { entry, .. } in records {
+            let account = entry.account.as_str();
+            match entry.kind {
+                EntryKind::ToppedUp | EntryKind::PaymentRecorded | EntryKind::WrittenOff => {}
+                EntryKind::Adjusted => {}
+                EntryKind::NotItemized | EntryKind::NotItemizedUnbilled => {}
+                // They move what is due and on no document.
+                EntryKind::Converted | EntryKind::Withdrawn | EntryKind::AmountDueRounded => {}
+                EntryKind::PaymentReversed | EntryKind::WriteOffReversed => {
+                    wanted.reversed.insert((account, &entry.refers_to));
+                    wanted.payers.insert(account);
+                }
+                EntryKind::RefundedBalance | EntryKind::RefundedUnbilled => {
+                    wanted.refunded.insert((account, &entry.refers_to));
+                    if entry.kind == EntryKind::RefundedBalance {
+                        wanted.credited.insert((account, bill_of_charge(entry)));
+                    }
+                }
+                EntryKind::PeriodClosed | EntryKind::FinalBilled | EntryKind::ChargedOwnBill => {
+                    if entry.kind != EntryKind::ChargedOwnBill {
+                        wanted.bills.insert((account, entry.bill));
+                    }
+                    if entry.mode == Mode::Postpaid && entry.balance + entry.amount > 0 {
+                        wanted.payers.insert(account);
+                    }
+                }
+                _ => continue,
+            }
+            wanted.accounts.insert(account);
+        }
+        wanted
+    }
+}

@@ -1,0 +1,194 @@
+//! Payments: requests read, answers written.
+
+use tonic::Status;
+
+use super::{named, read};
+use crate::billing::payments::{Payment, PaymentFilter, PaymentInFull, PaymentPart, PaymentPlace, PaymentReversal};
+use crate::billing::{Act, ByHand, Handled};
+use crate::clock::Clock;
+use crate::domain::account::Account;
+use crate::domain::command::{Command, Note};
+use crate::domain::entry::EntryKind;
+use crate::domain::money::{Quote, format_units};
+use crate::grpc::front::Front;
+use crate::grpc::wire::Position;
+use crate::grpc::wire::reader::{Reader, Sign};
+use crate::grpc::wire::render::{instant, money};
+use crate::grpc::{page_token, v1};
+use crate::service::error::{Error, Violation};
+use crate::service::payments;
+
+/// Which payments to list.
+struct Listing {
+    filter: PaymentFilter,
+    count: usize,
+    after: Option<PaymentPlace>,
+    /// What page tokens are bound to.
+    query: Vec<String>,
+}
+
+/// Payments, in pages.
+pub async fn list(front: &Front, request: v1::ListPaymentsRequest) -> Result<v1::ListPaymentsResponse, Status> {
+    let listing = front.read(request, Position::default(), read_list)?;
+    let page = payments::page(front.billing().await?, &listing.filter, listing.after, listing.count).await?;
+    let query: Vec<_> = listing.query.iter().map(String::as_str).collect();
+    let token = |(received_at, entry): PaymentPlace| page_token::encode(&query, &(received_at.cast_unsigned(), entry.cast_unsigned()));
+    let clock = front.ledger.clock();
+    Ok(v1::ListPaymentsResponse {
+        payments: page.payments.into_iter().map(|found| payment(found, clock)).collect(),
+        next_page_token: page.next.map(token).unwrap_or_default(),
+    })
+}
+
+fn read_list(reader: &mut Reader, request: v1::ListPaymentsRequest) -> Listing {
+    let v1::ListPaymentsRequest { account_id, received_from, received_to, method, unallocated_only, page_size, page_token } = request;
+    let query = ["payments", &account_id, &received_from, &received_to, &method, &unallocated_only.to_string()].map(str::to_owned).to_vec();
+    let words: Vec<_> = query.iter().map(String::as_str).collect();
+    let after = page_token::read::<(u64, u64)>(reader, "page_token", &words, &page_token);
+    let first = reader.day("received_from", &received_from);
+    let last = reader.day("received_to", &received_to).and_then(|day| day.tomorrow().ok());
+    let method = reader.word("method", method, 32);
+    let filter = PaymentFilter {
+        account: read::optional_account(reader, account_id),
+        received_from: first.map(|day| reader.start_of_day(day)),
+        received_to: last.map(|day| reader.start_of_day(day)),
+        method: Some(method).filter(|method| !method.is_empty()),
+        unallocated_only,
+    };
+    let after = after.map(|(received_at, entry)| (received_at.cast_signed(), entry.cast_signed()));
+    Listing { filter, count: reader.page_size(page_size), after, query }
+}
+
+/// A payment in full.
+pub async fn get(front: &Front, request: v1::GetPaymentRequest) -> Result<v1::GetPaymentResponse, Status> {
+    let (account, id) = front.read(request, Position::default(), |reader, request| {
+        (reader.account_id(request.account_id), reader.request_id("payment_id", request.payment_id))
+    })?;
+    let PaymentInFull { payment: found, parts, reversals } = payments::payment(front.billing().await?, &account, &id).await?;
+    let amount = |units| format_units(units, found.decimals, found.minor_digits);
+    let part = |part: PaymentPart| v1::PaymentPart {
+        invoice_number: part.invoice,
+        allocated_at: Some(instant(part.at)),
+        amount: amount(part.amount),
+        operator: operator(part.actor, part.reason),
+    };
+    let reversal = |reversal: PaymentReversal| v1::PaymentReversal {
+        request_id: reversal.request_id,
+        reversed_at: Some(instant(reversal.at)),
+        amount: amount(reversal.amount),
+        operator: operator(reversal.actor, reversal.reason),
+    };
+    Ok(v1::GetPaymentResponse {
+        parts: parts.into_iter().map(part).collect(),
+        reversals: reversals.into_iter().map(reversal).collect(),
+        payment: Some(payment(found, front.ledger.clock())),
+    })
+}
+
+/// Has a payment pay an invoice, or frees what is set aside of it.
+pub async fn allocate(front: &Front, request: v1::AllocatePaymentRequest) -> Result<v1::AllocatePaymentResponse, Status> {
+    let asked = front.read(request, Position::default(), |reader, request| {
+        let v1::AllocatePaymentRequest { account_id, request_id, payment_id, invoice_number, amount, operator } = request;
+        let act = if invoice_number.is_empty() { Act::SetFree } else { Act::Allocate };
+        if act == Act::SetFree && amount.is_some() {
+            reader.refuse("amount", "must be absent without an invoice_number: all that is set aside is freed");
+        }
+        Asked::read(reader, act, [account_id, request_id, payment_id, invoice_number], amount, operator)
+    })?;
+    let (account, handled, payment) = by_hand(front, asked).await?;
+    Ok(v1::AllocatePaymentResponse { allocated: Some(money(&account, handled.amount)), payment, replayed: handled.replayed })
+}
+
+/// Takes a payment off an invoice.
+pub async fn unallocate(front: &Front, request: v1::UnallocatePaymentRequest) -> Result<v1::UnallocatePaymentResponse, Status> {
+    let asked = front.read(request, Position::default(), |reader, request| {
+        let v1::UnallocatePaymentRequest { account_id, request_id, payment_id, invoice_number, amount, operator } = request;
+        Asked::read(reader, Act::TakeOff, [account_id, request_id, payment_id, invoice_number], amount, operator)
+    })?;
+    let (account, handled, payment) = by_hand(front, asked).await?;
+    Ok(v1::UnallocatePaymentResponse { unallocated: Some(money(&account, handled.amount)), payment, replayed: handled.replayed })
+}
+
+/// What an operator asks for, the amount as it was sent.
+struct Asked {
+    by_hand: ByHand,
+    amount: Option<Quote>,
+    command: Command,
+}
+
+impl Asked {
+    fn read(
+        reader: &mut Reader,
+        act: Act,
+        [account, request_id, credit, invoice]: [String; 4],
+        amount: Option<v1::Money>,
+        operator: Option<v1::Operator>,
+    ) -> Self {
+        let amount = reader.optional_amount("amount", amount, Sign::Positive);
+        let mut note = Note::default();
+        reader.operator(operator, true, &mut note);
+        let credit = reader.request_id("payment_id", credit);
+        let invoice = if act == Act::SetFree { invoice } else { reader.request_id("invoice_number", invoice) };
+        // The account, the request's id and the currency are read as those of a command are.
+        let command = reader.command(account, request_id, crate::domain::command::Action::Observe { watch: false });
+        let by_hand = ByHand {
+            account: command.account.clone(),
+            request_id: command.request_id.clone(),
+            act,
+            credit,
+            invoice,
+            amount: None,
+            actor: note.actor,
+            reason: note.reason,
+            at: reader.now(),
+        };
+        Self { by_hand, amount, command }
+    }
+}
+
+async fn by_hand(front: &Front, asked: Asked) -> Result<(Account, Handled, Option<v1::Payment>), Status> {
+    let Asked { mut by_hand, amount, command } = asked;
+    let (_, account) = named(front, by_hand.account.clone()).await?;
+    if command.currency.is_some_and(|currency| currency != account.currency) {
+        return Err(Error::refused(crate::domain::outcome::Refusal::CurrencyMismatch, &command, Vec::new()).into());
+    }
+    if let Some(amount) = amount {
+        let wrong = |_| {
+            let rule = "must have at most as many decimals as the account, and be within what it can hold".to_owned();
+            Error::invalid(vec![Violation { field: "amount".to_owned(), rule }])
+        };
+        by_hand.amount = Some(amount.to_units(account.decimals).map_err(wrong)?);
+    }
+    let (handled, found) = payments::by_hand(front.billing().await?, &account, &by_hand).await?;
+    Ok((account, handled, found.map(|found| payment(found.payment, front.ledger.clock()))))
+}
+
+fn operator(actor: String, reason: String) -> Option<v1::Operator> {
+    (!actor.is_empty() || !reason.is_empty()).then_some(v1::Operator { actor, reason })
+}
+
+/// A payment.
+fn payment(found: Payment, clock: &Clock) -> v1::Payment {
+    let amount = |units| format_units(units, found.decimals, found.minor_digits);
+    let kind = if found.kind == EntryKind::ToppedUp { v1::EntryKind::ToppedUp } else { v1::EntryKind::PaymentRecorded };
+    v1::Payment {
+        entry_id: found.entry_id(),
+        kind: kind.into(),
+        accepted_at: Some(instant(found.accepted_at)),
+        amount: amount(found.amount),
+        allocated: amount(found.allocated),
+        reversed: amount(found.reversed),
+        unallocated: amount(found.unallocated()),
+        set_aside: amount(found.set_aside),
+        details: Some(v1::PaymentDetails {
+            received_on: clock.day_of(found.received_at).to_string(),
+            method: found.details.method,
+            reference: found.details.reference,
+            remark: found.details.remark,
+        }),
+        operator: operator(found.actor, found.reason),
+        account_id: found.account,
+        payment_id: found.request_id,
+        currency_code: found.currency,
+    }
+}

@@ -1,0 +1,176 @@
+//! Papers about an account that are no numbered documents, as files: the preview of its coming document, the receipt of a payment, a
+//! statement of account. Each is drawn up when it is asked for.
+
+use jiff::civil::Date;
+
+use super::error::{Error, Violation};
+use super::{payments, preview};
+use crate::billing::account_statement::AccountStatement;
+use crate::billing::document::Document;
+use crate::billing::forms::{self, Denomination, FormError, Imprint, UsageWriter};
+use crate::billing::issuer::{MAIN, in_force};
+use crate::billing::{Billing, BillingError, Record};
+use crate::domain::account::Millis;
+use crate::ledger::Ledger;
+
+/// How many usage records are read at once.
+const RECORDS: usize = 1_000;
+
+/// What a paper is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// For machines.
+    Json,
+    /// For spreadsheets and importers.
+    Csv,
+    /// For the browser and the printer.
+    Html,
+    /// For archives.
+    Pdf,
+}
+
+/// A paper about an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Paper {
+    /// The preview of its coming document.
+    Preview,
+    /// The receipt of the payment with that request id.
+    Receipt(String),
+    /// A statement of account of a span of days.
+    Statement(Span),
+}
+
+/// The first day and the last day of a statement; None: the account's creation, and today.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// The first day.
+    pub first: Option<Date>,
+    /// The last day.
+    pub last: Option<Date>,
+}
+
+/// A file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Its media type.
+    pub content_type: &'static str,
+    /// What to call it.
+    pub name: String,
+    /// Its bytes.
+    pub content: Vec<u8>,
+}
+
+/// Writes a paper about an account.
+pub async fn file(
+    ledger: &Ledger,
+    billing: &Billing,
+    account: &str,
+    paper: Paper,
+    form: Form,
+    is_for_spreadsheets: bool,
+) -> Result<File, Error> {
+    let (name, content) = match paper {
+        Paper::Preview => {
+            let coming = preview::preview(ledger, billing, account).await?;
+            let nothing = || Error::precondition("NOTHING_TO_BILL", format!("accounts/{account}"), "there is nothing to bill so far");
+            let document = coming.document.ok_or_else(nothing)?;
+            let content = match form {
+                Form::Json => forms::json(&document).map(String::into_bytes),
+                Form::Csv => Ok(usage_of(billing, &document, is_for_spreadsheets).await?),
+                Form::Html => forms::html(&document).map(String::into_bytes),
+                Form::Pdf => forms::pdf(&document),
+            };
+            ("preview".to_owned(), content)
+        }
+        Paper::Receipt(payment) => {
+            let payment = payments::payment(billing, account, &payment).await?;
+            let of = &payment.payment;
+            let money = Denomination { currency: of.currency.clone(), decimals: of.decimals, minor_digits: of.minor_digits };
+            let imprint = imprint(ledger, billing, account, money).await?;
+            let content = match form {
+                Form::Json => forms::receipt::json(&imprint, &payment).map(String::into_bytes),
+                Form::Csv => {
+                    let violation = Violation { field: "form".to_owned(), rule: "must not be CSV: a receipt has none".to_owned() };
+                    return Err(Error::invalid(vec![violation]));
+                }
+                Form::Html => forms::receipt::html(&imprint, &payment).map(String::into_bytes),
+                Form::Pdf => forms::receipt::pdf(&imprint, &payment),
+            };
+            (format!("receipt-{}", of.entry_id()), content)
+        }
+        Paper::Statement(span) => {
+            let statement = statement(ledger, billing, account, span).await?;
+            let AccountStatement { currency, decimals, minor_digits, span: [from, to], .. } = statement.clone();
+            let imprint = imprint(ledger, billing, account, Denomination { currency, decimals, minor_digits }).await?;
+            let content = match form {
+                Form::Json => forms::account_statement::json(&imprint, &statement).map(String::into_bytes),
+                Form::Csv => forms::account_statement::csv(&imprint, &statement, is_for_spreadsheets),
+                Form::Html => forms::account_statement::html(&imprint, &statement).map(String::into_bytes),
+                Form::Pdf => forms::account_statement::pdf(&imprint, &statement),
+            };
+            let clock = ledger.clock();
+            (format!("account-statement-{}-{}", clock.day_of(from), clock.day_of(to - 1)), content)
+        }
+    };
+    let content = content.map_err(|error: FormError| Error::no_form(&error))?;
+    let (content_type, ending) = match form {
+        Form::Json => ("application/json", "json"),
+        Form::Csv => ("text/csv; charset=utf-8", "csv"),
+        Form::Html => ("text/html; charset=utf-8", "html"),
+        Form::Pdf => ("application/pdf", "pdf"),
+    };
+    Ok(File { content_type, name: format!("{name}.{ending}"), content })
+}
+
+/// A statement of account of a span of days.
+pub async fn statement(ledger: &Ledger, billing: &Billing, account: &str, span: Span) -> Result<AccountStatement, Error> {
+    let clock = ledger.clock();
+    let last = span.last.unwrap_or_else(|| clock.day_of(clock.now()));
+    let start = |day: Date| clock.start_of_day(day);
+    let after = last.tomorrow().ok().and_then(start);
+    let (Some(to), from) = (after, span.first.and_then(start)) else { return Err(wrong_span("must be a day that has a day after it")) };
+    if from.is_some_and(|from| from >= to) {
+        return Err(wrong_span("must not be before from_day"));
+    }
+    billing.account_statement(account, from, to).await.map_err(|error| not_taken_in(&error))
+}
+
+fn wrong_span(rule: &str) -> Error {
+    Error::invalid(vec![Violation { field: "to_day".to_owned(), rule: rule.to_owned() }])
+}
+
+/// The billing store follows the ledger within moments.
+pub(super) fn not_taken_in(error: &BillingError) -> Error {
+    match error {
+        BillingError::NotFound(_) => Error::from(&BillingError::unavailable("it has not taken in the account yet")),
+        error => Error::from(error),
+    }
+}
+
+/// Whose a paper is: by the settings of now.
+async fn imprint(ledger: &Ledger, billing: &Billing, account: &str, money: Denomination) -> Result<Imprint, Error> {
+    let at: Millis = ledger.clock().now();
+    let issuers = billing.issuers(MAIN).await.map_err(|error| Error::from(&error))?;
+    let issuer = in_force(&issuers, ledger.clock().day_of(at)).cloned().unwrap_or_default();
+    let customer = billing.customer(account).await.map_err(|error| not_taken_in(&error))?;
+    let time_zone = billing.settings().time_zone.clone();
+    Ok(Imprint { issuer, customer, account: account.to_owned(), money, time_zone, at })
+}
+
+/// The usage records of an open bill.
+async fn usage_of(billing: &Billing, document: &Document, is_for_spreadsheets: bool) -> Result<Vec<u8>, Error> {
+    let Document { currency, decimals, minor_digits, .. } = document;
+    let denomination = Denomination { currency: currency.clone(), decimals: *decimals, minor_digits: *minor_digits };
+    let mut rows = UsageWriter::new(Vec::new(), is_for_spreadsheets).map_err(|error| Error::no_form(&error))?;
+    let found = billing.usage_of(&document.account, document.period_from, document.period_to + 1).await;
+    let mut places = found.map_err(|error| Error::from(&error))?;
+    loop {
+        let records = billing.records(&mut places, RECORDS).await.map_err(|error| Error::from(&error))?;
+        if records.is_empty() {
+            return rows.finish().map_err(|error| Error::no_form(&error));
+        }
+        for Record { partition, sequence, entry, .. } in records.iter().filter(|record| record.entry.bill == document.bill) {
+            rows.write(*partition, *sequence, entry, &denomination).map_err(|error| Error::no_form(&error))?;
+        }
+    }
+}
