@@ -22,5 +22,5 @@ mod taxes;
 
 pub use apply::apply;
 pub use apply::by_hand::{Act, ByHand, Handled};
-pub use forget::{end_again, forget, is_of_end, issued_of};
+pub use forget::{due_again, end_again, forget, is_of_end, issued_of};
 pub use issue::issue;

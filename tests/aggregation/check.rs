@@ -87,18 +87,7 @@ async fn each_entry_follows_its_accounts_last(billing: &Billing, records: &[Reco
 
 /// Every bill that was cut has one document, every charge of it is on exactly one of its lines, and no number is skipped or used twice.
 pub async fn each_charge_is_on_one_line(billing: &Billing, records: &[Record]) {
-    let change = |request_id: &str| Change {
-        request_id: request_id.into(),
-        actor: "test".into(),
-        reason: "it is checked".into(),
-        at: LATER,
-        valid_from: Some(jiff::civil::date(2000, 1, 1)),
-    };
-    let issuer = Issuer { name: "Tollgate Ltd".into(), ..Issuer::default() };
-    billing.set_issuer(MAIN, &issuer, &change("issuer")).await.unwrap();
-    let rate = CategoryRate { category: None, rate: "19".parse().unwrap() };
-    billing.set_tax_rate(MAIN, rate, &change("tax")).await.unwrap();
-    while issue(billing.store(), billing.settings(), LATER).await.unwrap() > 0 {}
+    all_is_issued(billing).await;
     let mut charges: BTreeMap<(String, u32), (i64, i64)> = BTreeMap::new();
     for Record { entry, .. } in records.iter().filter(|record| record.entry.kind.is_charge()) {
         let (count, amount) = charges.entry((entry.account.clone(), entry.bill)).or_default();
@@ -135,6 +124,22 @@ pub async fn each_charge_is_on_one_line(billing: &Billing, records: &[Record]) {
         assert_eq!(places, (1..=places.len() as u64).collect::<Vec<_>>(), "no number of {prefix} is skipped");
     }
     println!("{} documents", numbers.len());
+}
+
+/// Issues all drafts, at 19 %.
+pub async fn all_is_issued(billing: &Billing) {
+    let change = |request_id: &str| Change {
+        request_id: request_id.into(),
+        actor: "test".into(),
+        reason: "it is checked".into(),
+        at: LATER,
+        valid_from: Some(jiff::civil::date(2000, 1, 1)),
+    };
+    let issuer = Issuer { name: "Tollgate Ltd".into(), ..Issuer::default() };
+    billing.set_issuer(MAIN, &issuer, &change("issuer")).await.unwrap();
+    let rate = CategoryRate { category: None, rate: "19".parse().unwrap() };
+    billing.set_tax_rate(MAIN, rate, &change("tax")).await.unwrap();
+    while issue(billing.store(), billing.settings(), LATER).await.unwrap() > 0 {}
 }
 
 /// Totals are the sums of the entries, accounts are as the ledger has them.

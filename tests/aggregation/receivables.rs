@@ -3,15 +3,20 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
+use sqlx::Row;
+use tollgate::billing::account_statement::AccountStatement;
 use tollgate::billing::aggregate::step::commit;
 use tollgate::billing::aggregate::{Position, follow};
 use tollgate::billing::partitions::{Claim, claim, initialize};
 use tollgate::billing::store::sqlite_url;
-use tollgate::billing::{Billing, BillingSettings, Record};
+use tollgate::billing::verify::verify;
+use tollgate::billing::{Act, Billing, BillingSettings, ByHand, Record};
 use tollgate::domain::account::Mode;
 use tollgate::ledger::Block;
 
+use crate::check::all_is_issued;
 use crate::load::{Load, PARTITIONS, ledger};
 use crate::postgres::PostgresServer;
 use crate::support::RedisServer;
@@ -77,20 +82,82 @@ impl Reader {
     }
 }
 
+/// What an operator does at random to a payment: takes it off an invoice, frees it, or allocates it.
+async fn by_hand(billing: &Billing, random: &mut StdRng, number: usize) -> bool {
+    let taken_off = "SELECT credits.account, credits.request_id, issued.number FROM allocations \
+                     JOIN credits ON credits.account = allocations.account AND credits.sequence = allocations.credit \
+                     JOIN issued ON issued.document = allocations.document WHERE allocations.amount > 0";
+    let set_free = "SELECT account, request_id, '' AS number FROM credits WHERE set_aside > 0";
+    let allocated = "SELECT credits.account, credits.request_id, issued.number FROM credits \
+                     JOIN payables ON payables.account = credits.account AND payables.open_amount > 0 \
+                     JOIN issued ON issued.document = payables.document WHERE credits.amount > credits.allocated + credits.reversed";
+    let (sql, act) = match random.random_range(0..5) {
+        0..3 => (taken_off, Act::TakeOff),
+        3 => (set_free, Act::SetFree),
+        _ => (allocated, Act::Allocate),
+    };
+    let rows = sqlx::query(sql).fetch_all(billing.store().pool()).await.unwrap();
+    let Some(row) = rows.choose(random) else { return false };
+    let asked = ByHand {
+        account: row.get("account"),
+        request_id: format!("by-hand-{number}"),
+        act,
+        credit: row.get("request_id"),
+        invoice: row.get("number"),
+        amount: None,
+        actor: "eve".into(),
+        reason: "a test".into(),
+        at: crate::load::START,
+    };
+    let Ok(done) = billing.allocate_by_hand(&asked).await.unwrap() else { return false };
+    assert!(done.amount > 0 && !done.replayed, "{asked:?}: {done:?}");
+    let again = billing.allocate_by_hand(&ByHand { actor: "bob".into(), ..asked.clone() }).await.unwrap().unwrap();
+    assert_eq!((again.amount, again.replayed), (done.amount, true));
+    true
+}
+
+/// Statements of account of two spans add up to that of both, and their closing is the ledger's balance.
+async fn statements_tie(reader: &Reader, random: &mut StdRng, until: i64) {
+    for (account, (_, balance)) in &reader.accounts {
+        let between = random.random_range(crate::load::START..until);
+        let whole = reader.billing.account_statement(account, None, until).await.unwrap();
+        let first = reader.billing.account_statement(account, None, between).await.unwrap();
+        let second = reader.billing.account_statement(account, Some(between), until).await.unwrap();
+        assert_eq!((whole.opening, whole.closing, first.opening), (0, *balance, 0), "{account}");
+        assert_eq!((first.closing, second.closing), (second.opening, *balance), "{account}");
+        let moved = |statement: &AccountStatement| statement.lines.iter().map(|line| line.amount).sum::<i64>();
+        assert_eq!(moved(&first) + moved(&second), *balance, "{account}");
+        assert_eq!(whole.lines.last().map_or(0, |last| last.balance), *balance, "{account}");
+        let open = "SELECT CAST(COALESCE(SUM(open_amount), 0) AS BIGINT) FROM payables WHERE account = $1";
+        let row = sqlx::query(open).bind(account.clone()).fetch_one(reader.billing.store().pool()).await.unwrap();
+        assert_eq!(whole.open, row.get::<i64, _>(0), "{account}");
+    }
+}
+
 async fn receivables_tie(billing: Billing, load: &Load, random: &mut StdRng) {
     let mut reader = Reader::of(billing, load).await;
-    let mut checked = 0;
+    let (mut checked, mut acts) = (0, 0);
     while reader.blocks.iter().any(|blocks| !blocks.is_empty()) {
         let partition = random.random_range(0..reader.blocks.len());
         if reader.step(partition).await && random.random_ratio(1, 2) {
+            if random.random_ratio(1, 20) {
+                all_is_issued(&reader.billing).await;
+            }
+            if random.random_ratio(1, 2) && by_hand(&reader.billing, random, checked).await {
+                acts += 1;
+            }
             reader.ties().await;
             checked += 1;
         }
     }
     reader.ties().await;
     let owing = reader.accounts.values().filter(|(mode, balance)| *mode == Mode::Postpaid && *balance < 0).count();
-    println!("{checked} positions, {owing} of {} accounts owe in the end", reader.accounts.len());
-    assert!(checked > 50 && owing > 0);
+    statements_tie(&reader, random, load.ledger.clock().now() + 1).await;
+    all_is_issued(&reader.billing).await;
+    let findings = verify(&reader.billing, &load.ledger, 86_400_000, &[], |_, _, _| {}).await.unwrap();
+    assert_eq!(findings.differences, [], "verify agrees");
+    println!("{checked} positions, {acts} acts by hand, {owing} of {} accounts owe in the end", reader.accounts.len());
+    assert!(checked > 50 && owing > 0 && acts > 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]

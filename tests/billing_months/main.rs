@@ -12,6 +12,7 @@ mod stage;
 mod support;
 
 mod numbers;
+mod preview;
 
 use stage::{Stage, lines, millis, quote, sums, units};
 use support::{temporary_folder, unique_name};

@@ -113,6 +113,10 @@ impl Stage {
         self.running.await.unwrap().unwrap();
     }
 
+    pub fn clock_at(&self, time: i64) {
+        self.clock.set(time);
+    }
+
     pub fn at(&self, time: &str) {
         self.clock.set(millis(time));
     }

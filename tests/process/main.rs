@@ -28,6 +28,7 @@ mod issuing;
 mod money;
 mod on_paper;
 mod paper;
+mod payments;
 mod refunds;
 mod step;
 mod twelve;

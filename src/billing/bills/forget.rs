@@ -26,25 +26,18 @@ pub async fn forget(connection: &mut AnyConnection, record: &Record) -> Result<(
         return Ok(());
     }
     let (account, sequence) = (entry.account.as_str(), number(entry.account_sequence));
-    let rows = sqlx::query("SELECT credit, document, amount FROM allocations WHERE account = $1 AND sequence = $2")
-        .bind(account.to_owned())
-        .bind(sequence)
-        .fetch_all(&mut *connection)
-        .await?;
-    for row in rows {
-        let (credit, document, amount): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let sql = "UPDATE payables SET open_amount = open_amount + $1 WHERE document = $2";
-        sqlx::query(sql).bind(amount).bind(document).execute(&mut *connection).await?;
-        let sql = "UPDATE credits SET allocated = allocated - $1 WHERE account = $2 AND sequence = $3";
-        sqlx::query(sql).bind(amount).bind(account.to_owned()).bind(credit).execute(&mut *connection).await?;
+    // What operators did with a credit that is lost is lost with it.
+    let by_hand = "SELECT DISTINCT sequence FROM allocations WHERE account = $1 AND credit = $2 AND sequence < 0";
+    for row in sqlx::query(by_hand).bind(account.to_owned()).bind(sequence).fetch_all(&mut *connection).await? {
+        undo_allocations(connection, account, row.try_get(0)?).await?;
     }
+    undo_allocations(connection, account, sequence).await?;
     if matches!(entry.kind, EntryKind::PaymentReversed | EntryKind::WriteOffReversed) {
         let last = "SELECT MAX(sequence) FROM credits WHERE account = $2 AND request_id = $3";
         let sql = format!("UPDATE credits SET reversed = reversed - $1 WHERE account = $2 AND sequence = ({last})");
         let query = sqlx::query(AssertSqlSafe(sql)).bind(entry.amount).bind(account.to_owned()).bind(entry.refers_to.clone());
         query.execute(&mut *connection).await?;
     }
-    allocations::remove(connection, account, sequence).await?;
     for table in ["credits", "refunds", "adjustments", "uncredited_refunds"] {
         let sql = format!("DELETE FROM {table} WHERE account = $1 AND sequence = $2");
         sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).bind(sequence).execute(&mut *connection).await?;
@@ -57,6 +50,34 @@ pub async fn forget(connection: &mut AnyConnection, record: &Record) -> Result<(
             sqlx::query(AssertSqlSafe(sql)).bind(document_id(record)).execute(&mut *connection).await?;
         }
     }
+    Ok(())
+}
+
+/// Undoes what an entry, or an operator, allocated.
+async fn undo_allocations(connection: &mut AnyConnection, account: &str, sequence: i64) -> Result<(), BillingError> {
+    let rows = sqlx::query("SELECT credit, document, amount FROM allocations WHERE account = $1 AND sequence = $2")
+        .bind(account.to_owned())
+        .bind(sequence)
+        .fetch_all(&mut *connection)
+        .await?;
+    for row in rows {
+        let (credit, document, amount): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let sql = "UPDATE payables SET open_amount = open_amount + $1 WHERE document = $2";
+        sqlx::query(sql).bind(amount).bind(document).execute(&mut *connection).await?;
+        let sql = "UPDATE credits SET allocated = allocated - $1 WHERE account = $2 AND sequence = $3";
+        sqlx::query(sql).bind(amount).bind(account.to_owned()).bind(credit).execute(&mut *connection).await?;
+    }
+    allocations::remove(connection, account, sequence).await
+}
+
+/// Works out again what an account owes that is on no document yet.
+pub async fn due_again(connection: &mut AnyConnection, account: &str) -> Result<(), BillingError> {
+    sqlx::query("DELETE FROM dues WHERE account = $1").bind(account.to_owned()).execute(&mut *connection).await?;
+    let sql = "INSERT INTO dues (account, amount) SELECT account, due FROM (SELECT accounts.account, CAST( \
+               COALESCE((SELECT SUM(set_aside) FROM credits WHERE credits.account = $1 AND set_aside > 0), 0) - accounts.balance \
+               - COALESCE((SELECT SUM(open_amount) FROM payables WHERE payables.account = $1 AND open_amount > 0), 0) AS BIGINT) AS due \
+               FROM accounts WHERE accounts.account = $1 AND accounts.mode = 2) AS debts WHERE due > 0";
+    sqlx::query(sql).bind(account.to_owned()).execute(connection).await?;
     Ok(())
 }
 

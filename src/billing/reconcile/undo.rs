@@ -74,5 +74,6 @@ async fn fold_again(
     }
     bills::end_again(connection, account, &ends).await?;
     write_books(connection, dialect, &books).await?;
+    bills::due_again(connection, account).await?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use super::{Findings, Place, VerifyError};
 use crate::billing::bills::allocations::{AllocationRow, is_credit};
 use crate::billing::record::number;
 use crate::billing::series::digest::{DigestSum, Fields};
+use crate::domain::account::Mode;
 use crate::domain::entry::Entry;
 
 /// Compares all allocations.
@@ -16,6 +17,7 @@ pub(super) async fn compare(connection: &mut AnyConnection, credited: &Credited,
     paid_is_what_was_allocated(connection, findings).await?;
     payables_are_what_documents_say(connection, findings).await?;
     credits_are_what_came_in(connection, credited, findings).await?;
+    receivables_tie_to_the_ledger(connection, findings).await?;
     nothing_was_changed_by_hand(connection, findings).await
 }
 
@@ -53,6 +55,26 @@ async fn payables_are_what_documents_say(connection: &mut AnyConnection, finding
         let (total, payable): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);
         let problem = format!("has the total {total}, and {payable} was to be paid of it");
         findings.add(Place::Documents, None, format!("{account} document {document}"), problem);
+    }
+    Ok(())
+}
+
+/// What postpaid accounts owe that is on no document is what their balance says beside open invoices and what is set aside.
+async fn receivables_tie_to_the_ledger(connection: &mut AnyConnection, findings: &mut Findings) -> Result<(), VerifyError> {
+    let sql = "SELECT accounts.account, accounts.mode, accounts.balance, COALESCE(dues.amount, 0) AS due, \
+               CAST(COALESCE((SELECT SUM(open_amount) FROM payables WHERE payables.account = accounts.account AND open_amount > 0), 0) \
+               AS BIGINT) AS open, \
+               CAST(COALESCE((SELECT SUM(set_aside) FROM credits WHERE credits.account = accounts.account AND set_aside > 0), 0) \
+               AS BIGINT) AS set_aside FROM accounts LEFT JOIN dues ON dues.account = accounts.account";
+    let mut rows = sqlx::query(sql).fetch(connection);
+    while let Some(row) = rows.try_next().await? {
+        let (balance, open, set_aside): (i64, i64, i64) = (row.try_get("balance")?, row.try_get("open")?, row.try_get("set_aside")?);
+        let (mode, due): (i64, i64) = (row.try_get("mode")?, row.try_get("due")?);
+        let expected = if mode == Mode::Postpaid as i64 { (set_aside - balance - open).max(0) } else { 0 };
+        if due != expected {
+            let problem = format!("owes {expected} that is on no document, and {due} is noted");
+            findings.add(Place::Documents, None, row.try_get::<String, _>("account")?, problem);
+        }
     }
     Ok(())
 }

@@ -26,6 +26,7 @@ pub async fn preview(front: &Front, request: v1::PreviewInvoiceRequest) -> Resul
         waits_for: coming.waits_for,
         document,
         open_amount: 0,
+        digest: String::new(),
     };
     Ok(v1::PreviewInvoiceResponse {
         invoice: coming.document.map(stored).map(render::invoice),

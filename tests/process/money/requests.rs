@@ -14,7 +14,7 @@ async fn a_repetition_may_come_from_another_pod_and_for_another_reason() {
         client.open("acme", PaymentMode::Prepaid, "0", "0").await;
         let top_up = |amount: &str, operator| {
             let (account_id, request_id) = ("acme".into(), "t1".into());
-            v1::TopUpRequest { account_id, request_id, amount: money(amount), operator, first_sent_at: None }
+            v1::TopUpRequest { account_id, request_id, amount: money(amount), operator, ..Default::default() }
         };
         client.accounts.top_up(top_up("10", by("pod-1", "paid by card"))).await.unwrap();
         for operator in [by("pod-2", "paid by card"), by("pod-1", "repeated"), None] {

@@ -1,0 +1,348 @@
+//! Payments: looked at, allocated by hand, on receipts and on statements of account.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tollgate::grpc::v1::{self, PaymentMode};
+use tonic_types::StatusExt;
+
+use crate::command::Operator;
+use crate::service::{Client, PATIENCE, Service, debit, money};
+use crate::support::temporary_folder;
+
+/// A service by a clock that stands, with an issuer, and who calls it.
+struct Desk {
+    folder: tempfile::TempDir,
+    service: Service,
+    operator: Operator,
+}
+
+impl Desk {
+    fn at(time: &str) -> Self {
+        let folder = temporary_folder();
+        std::fs::write(folder.path().join("clock"), time).unwrap();
+        let [store, clock] = ["ledger.db", "clock"].map(|name| folder.path().join(name).display().to_string());
+        let service = Service::start(&["--store", &store, "--test-clock", &clock], &[]);
+        let operator = Operator::of(&service);
+        let desk = Self { folder, service, operator };
+        desk.run(&["issuer", "set", "--name", "Nordlicht GmbH", "--address", "Kai 1", "--city", "Hamburg", "--country", "DE"]);
+        desk.run(&["tax", "set", "19", "--from", "2020-01-01"]);
+        desk
+    }
+
+    fn go_to(&self, time: &str) {
+        let next = self.folder.path().join("next");
+        std::fs::write(&next, time).unwrap();
+        std::fs::rename(next, self.folder.path().join("clock")).unwrap();
+    }
+
+    fn run(&self, words: &[&str]) -> String {
+        let ended = self.operator.run_words(words);
+        assert!(ended.status.success(), "{words:?}: {ended:?}");
+        ended.output
+    }
+
+    /// Asks until the answer is as it is to be: the billing store follows within moments.
+    fn until(&self, line: &str, is_there: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = self.operator.json(line);
+            if is_there(&found) {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "{line}: {found:#}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The numbers of the issued invoices, the oldest first, when there are so many.
+    fn invoices(&self, count: usize) -> Vec<String> {
+        let found = self.until("invoice list --state issued --kind invoice", |found| found.as_array().unwrap().len() == count);
+        found.as_array().unwrap().iter().rev().map(|invoice| invoice["number"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+/// The fields of a value, as texts.
+fn fields<const COUNT: usize>(value: &Value, names: [&str; COUNT]) -> [String; COUNT] {
+    names.map(|name| value[name].as_str().unwrap_or_else(|| panic!("{name} of {value:#}")).to_owned())
+}
+
+async fn charge(client: &mut Client, account: &str, request_id: &str, amount: &str) {
+    client.charging.debit(debit(account, request_id, amount)).await.unwrap();
+}
+
+fn reason<T: std::fmt::Debug>(answer: &Result<T, tonic::Status>) -> String {
+    answer.as_ref().err().and_then(StatusExt::get_details_error_info).map_or("accepted".into(), |info| info.reason)
+}
+
+fn operator() -> Option<v1::Operator> {
+    Some(v1::Operator { actor: "eve".into(), reason: "a misread reference".into() })
+}
+
+/// An account with an invoice of 100.00 of July, to which 60.00 are paid; in August.
+async fn with_a_payment(desk: &Desk) -> (Client, String) {
+    let mut client = desk.service.client().await;
+    client.open("acme", PaymentMode::Postpaid, "1000", "0").await;
+    charge(&mut client, "acme", "july", "100").await;
+    let number = tokio::task::block_in_place(|| {
+        desk.go_to("2026-08-05T12:00:00Z");
+        desk.invoices(1).remove(0)
+    });
+    let payment = v1::RecordPaymentRequest {
+        account_id: "acme".into(),
+        request_id: "bank-1".into(),
+        amount: money("60"),
+        details: Some(v1::PaymentDetails {
+            received_on: "2026-08-03".into(),
+            method: "sepa".into(),
+            reference: "RF18 5390 0754 7034".into(),
+            remark: "for July".into(),
+        }),
+        ..Default::default()
+    };
+    client.billing.record_payment(payment.clone()).await.unwrap();
+    assert!(client.billing.record_payment(payment.clone()).await.unwrap().into_inner().replayed);
+    let other = v1::PaymentDetails { method: "card".into(), ..payment.details.clone().unwrap() };
+    let reused = client.billing.record_payment(v1::RecordPaymentRequest { details: Some(other), ..payment }).await;
+    assert_eq!(reason(&reused), "REQUEST_ID_REUSED");
+    (client, number)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_is_listed_and_shown_with_all_that_was_said_of_it_and_what_it_pays() {
+    let desk = Desk::at("2026-07-10T12:00:00Z");
+    let (mut client, number) = with_a_payment(&desk).await;
+    client.open("other", PaymentMode::Prepaid, "0", "20").await;
+    tokio::task::block_in_place(|| {
+        let found = desk.until("payment list", |found| found.as_array().unwrap().len() == 2);
+        // Those received last first: the top-up is of the fifth.
+        assert_eq!(fields(&found[0], ["account_id", "payment_id", "kind", "received_on"]), ["other", "top-up", "top-up", "2026-08-05"]);
+        assert_eq!(
+            fields(&found[1], ["payment_id", "received_on", "method", "reference", "remark", "amount", "allocated", "unallocated"]),
+            ["bank-1", "2026-08-03", "sepa", "RF18 5390 0754 7034", "for July", "60.00", "60.00", "0.00"]
+        );
+        let listed = |filter: &str| {
+            let found = desk.operator.json(&format!("payment list {filter}"));
+            found.as_array().unwrap().iter().map(|one| one["payment_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(listed("--account acme"), ["bank-1"]);
+        assert_eq!(listed("--method sepa"), ["bank-1"]);
+        assert_eq!(listed("--method card"), [""; 0]);
+        assert_eq!(listed("--from 2026-08-04"), ["top-up"]);
+        assert_eq!(listed("--to 2026-08-04"), ["bank-1"]);
+        assert_eq!(listed("--from 2026-08-03 --to 2026-08-03"), ["bank-1"]);
+        assert_eq!(listed("--unallocated"), ["top-up"]);
+        let shown = desk.operator.json("payment show acme bank-1");
+        assert_eq!(fields(&shown["parts"][0], ["invoice_number", "amount"]), [number.as_str(), "60.00"]);
+        assert_eq!(shown["parts"][0]["operator"], Value::Null);
+        // What list shows is what a reversal takes.
+        desk.run(&["payment", "reverse", "acme", "bank-1", "--amount", "10", "--reason", "bounced"]);
+        let shown = desk.until("payment show acme bank-1", |shown| shown["reversals"].as_array().unwrap().len() == 1);
+        assert_eq!(fields(&shown["reversals"][0], ["amount"]), ["10.00"]);
+        assert_eq!(fields(&shown, ["allocated", "reversed"]), ["50.00", "10.00"]);
+        assert_eq!(fields(&shown["parts"][1], ["invoice_number", "amount"]), [number.as_str(), "-10.00"]);
+        for table in [desk.run(&["payment", "list"]), desk.run(&["payment", "show", "acme", "bank-1"])] {
+            assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+        }
+    });
+    // Pages go on where they ended.
+    let mut request = v1::ListPaymentsRequest { page_size: 1, ..Default::default() };
+    let mut found = Vec::new();
+    loop {
+        let page = client.billing.list_payments(request.clone()).await.unwrap().into_inner();
+        found.extend(page.payments.into_iter().map(|payment| payment.payment_id));
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(found, ["top-up", "bank-1"]);
+    let missing = client.billing.get_payment(v1::GetPaymentRequest { account_id: "acme".into(), payment_id: "no".into() }).await;
+    assert_eq!(reason(&missing), "PAYMENT_NOT_FOUND");
+    let future = v1::PaymentDetails { received_on: "2026-08-06".into(), ..Default::default() };
+    let future = v1::TopUpRequest {
+        account_id: "other".into(),
+        request_id: "t".into(),
+        amount: money("1"),
+        details: Some(future),
+        ..Default::default()
+    };
+    let refused = client.accounts.top_up(future).await.unwrap_err();
+    assert!(refused.message().starts_with("details.received_on must not be after today"), "{refused:?}");
+    assert!(desk.service.stopped().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_operator_takes_off_an_invoice_is_set_aside_until_an_operator_allocates_it() {
+    let desk = Desk::at("2026-07-10T12:00:00Z");
+    let (mut client, july) = with_a_payment(&desk).await;
+    let take_off = |request_id: &str, amount: Option<&str>| v1::UnallocatePaymentRequest {
+        account_id: "acme".into(),
+        request_id: request_id.into(),
+        payment_id: "bank-1".into(),
+        invoice_number: july.clone(),
+        amount: amount.and_then(money),
+        operator: operator(),
+    };
+    tokio::task::block_in_place(|| desk.until("payment list", |found| found.as_array().unwrap().len() == 1));
+    for (amount, refused) in [("60.01", "EXCEEDS_ALLOCATED"), ("0.001", "NOT_IN_MINOR_UNITS")] {
+        assert_eq!(reason(&client.billing.unallocate_payment(take_off("u0", Some(amount))).await), refused, "{amount}");
+    }
+    let taken_off = client.billing.unallocate_payment(take_off("u1", Some("25"))).await.unwrap().into_inner();
+    assert_eq!(taken_off.unallocated.unwrap().amount, "25.00");
+    assert!(client.billing.unallocate_payment(take_off("u1", Some("25"))).await.unwrap().into_inner().replayed);
+    assert_eq!(reason(&client.billing.unallocate_payment(take_off("u1", Some("24"))).await), "REQUEST_ID_REUSED");
+    // 100 - 60 due in the ledger, before and after: 65 open, 25 paid in and paying nothing.
+    assert_eq!(client.credit("acme").await.amount_due, "40.00");
+    charge(&mut client, "acme", "august", "30").await;
+    let august = tokio::task::block_in_place(|| {
+        let receivables = &desk.operator.json("receivables acme")[0];
+        assert_eq!(fields(receivables, ["current", "not_invoiced", "unallocated", "total"]), ["65.00", "0.00", "25.00", "40.00"]);
+        assert_eq!(receivables["reopened"].as_array().unwrap().len(), 0, "it is due when it was");
+        desk.go_to("2026-09-05T12:00:00Z");
+        let august = desk.invoices(2).remove(1);
+        // No automatic allocation uses what is set aside.
+        let shown = desk.operator.json(&format!("invoice show {august}"));
+        assert_eq!(fields(&shown, ["credit_applied", "amount_to_pay", "open_amount"]), ["0.00", "30.00", "30.00"]);
+        august
+    });
+    // Of what is left, as much as there is, however many ask at once.
+    let mut waiting = tokio::task::JoinSet::new();
+    for number in 0..8 {
+        let (mut client, invoice_number) = (desk.service.client().await, august.clone());
+        waiting.spawn(async move {
+            let request = v1::AllocatePaymentRequest {
+                account_id: "acme".into(),
+                request_id: format!("a{number}"),
+                payment_id: "bank-1".into(),
+                invoice_number,
+                amount: money("10"),
+                operator: operator(),
+            };
+            reason(&client.billing.allocate_payment(request).await)
+        });
+    }
+    let mut reasons = waiting.join_all().await;
+    reasons.sort();
+    assert_eq!(reasons[..6], ["EXCEEDS_UNALLOCATED"; 6]);
+    assert_eq!(reasons[6..], ["accepted"; 2]);
+    tokio::task::block_in_place(|| {
+        let shown = desk.operator.json("payment show acme bank-1");
+        assert_eq!(fields(&shown, ["allocated", "unallocated", "set_aside"]), ["55.00", "5.00", "5.00"]);
+        assert_eq!(fields(&shown["parts"][1]["operator"], ["actor", "reason"]), ["eve", "a misread reference"]);
+        // What is freed pays the oldest.
+        desk.run(&["payment", "allocate", "acme", "bank-1", "--reason", "as the rules say"]);
+        let open = |number: &str| fields(&desk.operator.json(&format!("invoice show {number}")), ["open_amount"])[0].clone();
+        assert_eq!((open(&july), open(&august)), ("60.00".to_owned(), "10.00".to_owned()));
+        let unknown = desk.operator.run("payment allocate acme bank-1 INV-999999 --reason x");
+        assert!(!unknown.status.success() && unknown.error.contains("INVOICE_NOT_FOUND"), "{unknown:?}");
+        let clock = desk.folder.path().join("clock").display().to_string();
+        let store = desk.folder.path().join("ledger.db").display().to_string();
+        (clock, store)
+    });
+    assert_eq!(client.credit("acme").await.amount_due, "70.00");
+    assert!(desk.service.stopped().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_debt_of_before_a_conversion_is_receivable_at_once_and_not_when_the_month_ends() {
+    let desk = Desk::at("2026-07-10T12:00:00Z");
+    let mut client = desk.service.client().await;
+    client.open("acme", PaymentMode::Prepaid, "500", "0").await;
+    charge(&mut client, "acme", "before", "150").await;
+    let request = v1::ConvertRequest {
+        account_id: "acme".into(),
+        request_id: "convert".into(),
+        mode: PaymentMode::Postpaid.into(),
+        operator: operator(),
+        ..Default::default()
+    };
+    client.charging.convert(request).await.unwrap();
+    let due = client.credit("acme").await.amount_due;
+    tokio::task::block_in_place(|| {
+        let found = desk.until("receivables", |found| found[0]["total"] == due.as_str());
+        assert_eq!(fields(&found[0], ["current", "not_invoiced", "unallocated", "total"]), ["0.00", "150.00", "0.00", "150.00"]);
+        let table = desk.run(&["receivables"]);
+        assert!(table.contains("due, on no document yet") && table.contains("As of the journal's entries 0-"), "{table}");
+        desk.run(&["payment", "record", "acme", "50", "--method", "cash"]);
+        let found = desk.until("receivables", |found| found[0]["total"] == "100.00");
+        assert_eq!(fields(&found[0], ["not_invoiced"]), ["100.00"]);
+        desk.go_to("2026-08-05T12:00:00Z");
+        let found = desk.until("receivables", |found| found[0]["not_invoiced"] == "0.00");
+        assert_eq!(fields(&found[0], ["current", "total"]), ["100.00", "100.00"]);
+    });
+    assert!(desk.service.stopped().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receipts_statements_of_account_and_previews_are_written_in_all_forms() {
+    let desk = Desk::at("2026-07-10T12:00:00Z");
+    let (mut client, july) = with_a_payment(&desk).await;
+    charge(&mut client, "acme", "august", "30.005").await;
+    client.open("prepaid", PaymentMode::Prepaid, "0", "20").await;
+    for number in 0..3 {
+        charge(&mut client, "prepaid", &format!("c{number}"), "1.5").await;
+    }
+    tokio::task::block_in_place(|| {
+        desk.run(&["account", "details", "acme", "--language", "de"]);
+        desk.until("payment list --account acme", |found| found.as_array().unwrap().len() == 1);
+        desk.until("invoice preview acme", |found| found["amount_to_pay"] == "30.01");
+        let preview = desk.operator.json("invoice preview acme");
+        assert_eq!(fields(&preview, ["number", "state", "items_total", "rounding", "total"]), ["", "draft", "30.005", "0.005", "30.01"]);
+        let text = desk.run(&["invoice", "preview", "acme"]);
+        assert!(text.starts_with("PREVIEW") && text.contains("As of the journal's entries"), "{text}");
+        let form = |words: &[&str], form: &str| desk.run(&[words, &["--form", form, "--file", "-"]].concat());
+        let page = form(&["invoice", "preview", "acme"], "html");
+        assert!(page.contains("Entwurf") && page.contains("30,01"), "{page}");
+        assert_eq!(serde_json::from_str::<Value>(&form(&["invoice", "preview", "acme"], "json")).unwrap()["number"], Value::Null);
+        assert!(form(&["invoice", "preview", "acme"], "csv").contains(",august,"));
+        let summary = desk.until("invoice preview prepaid", |found| found["deducted"].as_array().is_some_and(|items| !items.is_empty()));
+        assert_eq!(fields(&summary, ["kind"]), ["statement"]);
+
+        let receipt = serde_json::from_str::<Value>(&form(&["payment", "receipt", "acme", "bank-1"], "json")).unwrap();
+        assert_eq!(fields(&receipt, ["amount", "method", "reference", "unallocated"]), ["60.00", "sepa", "RF18 5390 0754 7034", "0.00"]);
+        assert_eq!(fields(&receipt["pays"][0], ["invoice", "amount"]), [july.as_str(), "60.00"]);
+        let page = form(&["payment", "receipt", "acme", "bank-1"], "html");
+        assert!(
+            page.contains("Zahlungsbeleg") && page.contains("3. August 2026") && page.contains(&july) && !page.contains("Entwurf"),
+            "{page}"
+        );
+        let refused = desk.operator.run("payment receipt acme bank-1 --form csv --file -");
+        assert!(refused.error.contains("a receipt has none"), "{refused:?}");
+
+        // July's invoice at the first instant of August; the payment on the fifth.
+        let statement = desk.operator.json("account statement acme --from 2026-08-01");
+        assert_eq!(fields(&statement, ["opening", "closing", "open_invoices", "unallocated"]), ["0.00", "-40.00", "40.00", "0.00"]);
+        let lines: Vec<_> = statement["lines"].as_array().unwrap().iter().map(|line| fields(line, ["kind", "amount", "balance"])).collect();
+        assert_eq!(lines, [["invoice", "-100.00", "-100.00"], ["payment", "60.00", "-40.00"]]);
+        let before = desk.operator.json("account statement acme --to 2026-07-31");
+        assert_eq!(fields(&before, ["opening", "closing"]), ["0.00", "0.00"]);
+        let prepaid = desk.operator.json("account statement prepaid");
+        assert_eq!(prepaid["lines"][1]["count"], 3);
+        assert_eq!(fields(&prepaid["lines"][1], ["kind", "amount", "balance"]), ["charges", "-4.50", "15.50"]);
+        let rows = form(&["account", "statement", "acme"], "csv");
+        assert!(rows.lines().count() == 5 && rows.contains(",invoice,INV-000001,") && rows.contains("RF18 5390 0754 7034"), "{rows}");
+        let page = form(&["account", "statement", "acme"], "html");
+        assert!(page.contains("Kontoauszug") && page.contains(&july), "{page}");
+        let table = desk.run(&["account", "statement", "acme"]);
+        assert!(table.lines().take_while(|line| !line.starts_with("Open")).all(|line| line.chars().count() <= 80), "{table}");
+        for (words, name) in [
+            (&["invoice", "preview", "acme"][..], "preview"),
+            (&["payment", "receipt", "acme", "bank-1"], "receipt"),
+            (&["account", "statement", "acme"], "statement"),
+            (&["account", "statement", "prepaid"], "prepaid"),
+        ] {
+            // To be looked at.
+            let folder = std::env::var_os("TOLLGATE_TEST_FORMS").map_or_else(|| desk.folder.path().to_owned(), Into::into);
+            for form in ["pdf", "html"] {
+                let path = folder.join(format!("{name}.{form}"));
+                desk.run(&[words, &["--form", form, "--file", path.to_str().unwrap()]].concat());
+                let written = std::fs::read(&path).unwrap();
+                assert!(written.starts_with(if form == "pdf" { b"%PDF" } else { b"<!DO" }), "{name}");
+            }
+        }
+        let wrong = desk.operator.run("account statement acme --from 2026-08-02 --to 2026-08-01");
+        assert!(wrong.error.contains("must not be before from_day"), "{wrong:?}");
+    });
+    assert!(desk.service.stopped().await.success());
+}
