@@ -167,7 +167,8 @@ impl Billing {
                    FROM allocations LEFT JOIN issued ON issued.document = allocations.document \
                    LEFT JOIN allocations_by_hand AS hand ON hand.account = allocations.account AND hand.number = -allocations.sequence \
                    WHERE allocations.account = $1 AND allocations.credit = $2 \
-                   ORDER BY allocations.time, allocations.sequence, allocations.document LIMIT $3";
+                   ORDER BY allocations.time, CASE WHEN allocations.sequence < 0 THEN 1 ELSE 0 END, ABS(allocations.sequence), \
+                   allocations.document LIMIT $3";
         let query = sqlx::query(sql).bind(account.to_owned()).bind(payment.sequence).bind(MOST_PARTS);
         let parts = query.fetch_all(&mut *connection).await?;
         // Both lists of kinds: that of the index, and what is wanted.

@@ -148,7 +148,8 @@ impl Asked {
 
 async fn by_hand(front: &Front, asked: Asked) -> Result<(Account, Handled, Option<v1::Payment>), Status> {
     let Asked { mut by_hand, amount, command } = asked;
-    let (_, account) = named(front, by_hand.account.clone()).await?;
+    let (_, seen) = named(front, by_hand.account.clone()).await?;
+    let account = seen.account;
     if command.currency.is_some_and(|currency| currency != account.currency) {
         return Err(Error::refused(crate::domain::outcome::Refusal::CurrencyMismatch, &command, Vec::new()).into());
     }
