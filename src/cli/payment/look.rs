@@ -134,23 +134,27 @@ pub async fn show(client: &mut Client, options: ShowOptions, output: Output) -> 
     match output {
         Output::Table => println!("{}", in_full(&found)),
         Output::Json => {
+            let parts = found.parts.iter().map(|part| {
+                json!({
+                    "invoice_number": part.invoice_number,
+                    "allocated_at": instant_json(part.allocated_at),
+                    "amount": part.amount,
+                    "operator": operator_json(part.operator.as_ref()),
+                })
+            });
+            let reversals = found.reversals.iter().map(|reversal| {
+                json!({
+                    "request_id": reversal.request_id,
+                    "reversed_at": instant_json(reversal.reversed_at),
+                    "amount": reversal.amount,
+                    "operator": operator_json(reversal.operator.as_ref()),
+                })
+            });
             let mut value = as_json(&found.payment.clone().unwrap_or_default());
-            value["parts"] = found
-                .parts
-                .iter()
-                .map(|part| {
-                    json!({ "invoice_number": part.invoice_number, "allocated_at": instant_json(part.allocated_at), "amount": part.amount,
-                        "operator": operator_json(part.operator.as_ref()) })
-                })
-                .collect();
-            value["reversals"] = found
-                .reversals
-                .iter()
-                .map(|reversal| {
-                    json!({ "request_id": reversal.request_id, "reversed_at": instant_json(reversal.reversed_at), "amount": reversal.amount,
-                        "operator": operator_json(reversal.operator.as_ref()) })
-                })
-                .collect();
+            if let Value::Object(fields) = &mut value {
+                fields.insert("parts".into(), parts.collect());
+                fields.insert("reversals".into(), reversals.collect());
+            }
             print_json(&value);
         }
     }
