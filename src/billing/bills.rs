@@ -17,6 +17,7 @@ mod issue;
 pub mod listing;
 mod ready;
 pub mod preview;
+mod ready;
 pub mod receivables;
 mod taxes;
 

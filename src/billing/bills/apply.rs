@@ -6,7 +6,6 @@
 
 pub mod by_hand;
 mod load;
-pub mod retry;
 pub mod preview;
 mod rounding;
 mod wanted;

@@ -9,7 +9,7 @@ use super::receivables::{JournalPosition, position};
 use super::taxes::Terms;
 use crate::billing::document::{Document, DocumentKind, OpenInvoice};
 use crate::billing::issuer::NO_ISSUER;
-use crate::billing::{Billing, BillingError};
+use crate::billing::{Billing, BillingError, issuer, items};
 use crate::domain::account::Millis;
 
 /// The coming document.
@@ -43,7 +43,7 @@ impl Billing {
             let mut document = draft.document;
             coming.held_reason = draft.held_reason;
             document.customer = self.customer(account).await?;
-            coming.waits_for = self.complete(connection, &mut document, found.created_at, now).await?;
+            coming.waits_for = self.complete_coming(connection, &mut document, found.created_at, now).await?;
             coming.document = Some(document);
         }
         transaction.commit().await?;
@@ -51,7 +51,7 @@ impl Billing {
     }
 
     /// Adds what a document gets when it is issued; returns what it would wait for.
-    async fn complete(
+    async fn complete_coming(
         &self,
         connection: &mut AnyConnection,
         document: &mut Document,
@@ -59,6 +59,12 @@ impl Billing {
         now: Millis,
     ) -> Result<String, BillingError> {
         document.time_zone.clone_from(&self.settings().time_zone);
+        let codes = document.all_items().map(|item| item.item.as_str()).filter(|item| !item.is_empty()).collect();
+        let names = items::names(connection, self.store(), issuer::MAIN, &codes).await?;
+        let names = names.of(&document.customer.language, document.all_items().map(|item| item.item.as_str()));
+        for item in document.items.iter_mut().chain(&mut document.deducted) {
+            item.name = names.get(&item.item).cloned().unwrap_or_default();
+        }
         if document.kind == DocumentKind::Statement {
             document.open_invoices = open_invoices(connection, &document.account).await?;
         }
