@@ -7,7 +7,7 @@ use sqlx::{AnyConnection, Row};
 use super::{Rounding, Wanted, load};
 use crate::billing::BillingError;
 use crate::billing::aggregate::step::read_account;
-use crate::billing::bills::draft::Draft;
+use crate::billing::bills::draft::{Draft, Subject, Total};
 use crate::billing::record::Record;
 use crate::billing::store::Dialect;
 use crate::domain::account::{Millis, Mode};
@@ -70,6 +70,11 @@ pub async fn preview(
         settings: Settings::default(),
     };
     let record = Record { partition: state.partition, sequence: state.last_sequence + 1, previous: None, entry };
+    // The totals of a bill that is cut have what was rounded of its amount due.
+    let at = record.entry.time;
+    let (kind, subject, amount) = (EntryKind::AmountDueRounded, Subject::default(), rounding.due);
+    let rounded = Total { kind, subject, amount, count: 1, first_at: at, last_at: at };
+    desk.totals.entry((account.to_owned(), state.bill)).or_default().push(rounded);
     desk.take(&record, rounding)?;
     Ok(Preview { begun_at, created_at: state.created_at, draft: desk.made.pop().map(|made| made.draft) })
 }
