@@ -7,6 +7,7 @@
 pub mod by_hand;
 mod load;
 pub mod preview;
+pub mod retry;
 mod rounding;
 mod wanted;
 mod write;

@@ -110,7 +110,7 @@ pub async fn list(client: &mut Client, options: ListOptions, output: Output) -> 
     Ok(())
 }
 
-fn in_rows(found: &[Payment]) -> comfy_table::Table {
+fn in_rows(found: &[Payment]) -> table::Listing {
     let header = ["received", "account", "payment", "", "amount", "unallocated"];
     let mut table = table_of(&header, 4..header.len());
     for payment in found {
@@ -192,7 +192,7 @@ fn in_full(found: &GetPaymentResponse) -> String {
     text
 }
 
-fn payment_table(payment: &Payment) -> comfy_table::Table {
+fn payment_table(payment: &Payment) -> table::Listing {
     let details = payment.details.clone().unwrap_or_default();
     let mut table = table([kind_name(payment.kind()), &payment.payment_id], 1);
     let recorded = instant_text(payment.accepted_at);

@@ -73,7 +73,7 @@ pub async fn preview(
     // The totals of a bill that is cut have what was rounded of its amount due.
     let at = record.entry.time;
     let (kind, subject, amount) = (EntryKind::AmountDueRounded, Subject::default(), rounding.due);
-    let rounded = Total { kind, subject, amount, count: 1, first_at: at, last_at: at };
+    let rounded = Total { kind, subject, amount, count: 1, unit_price: None, first_at: at, last_at: at };
     desk.totals.entry((account.to_owned(), state.bill)).or_default().push(rounded);
     desk.take(&record, rounding)?;
     Ok(Preview { begun_at, created_at: state.created_at, draft: desk.made.pop().map(|made| made.draft) })
