@@ -15,7 +15,6 @@ pub(super) mod frozen;
 pub mod history;
 mod issue;
 pub mod listing;
-mod ready;
 pub mod preview;
 mod ready;
 pub mod receivables;

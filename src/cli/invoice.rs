@@ -12,7 +12,6 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::client::{Client, ServerOptions, explain};
-use super::failure::Failure;
 use super::output::{Output, print_json, to_message};
 use super::paper::{self, PaperOptions};
 use super::receivables::position_text;
