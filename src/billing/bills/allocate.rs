@@ -141,8 +141,10 @@ impl Receivables {
                 let Some(invoice) = self.invoices.get_mut(place) else { continue };
                 let of_both = |paid: &&Allocation| paid.credit == sequence && paid.document == invoice.document;
                 let paid: i64 = self.paid.iter().filter(of_both).map(|paid| paid.amount).sum();
-                // In whole minor units, too: what is too much of it is unallocated.
-                let reopened = paid.min(left + (-left).rem_euclid(self.minor_unit.max(1)));
+                // In whole minor units, too: what is too much of it is unallocated. No more than the invoice is opened: a part of what this
+                // credit has paid may have taken the place of one that was opened with another's.
+                let wanted = left + (-left).rem_euclid(self.minor_unit.max(1));
+                let reopened = paid.min(wanted).min(invoice.total - invoice.open);
                 if reopened > 0 {
                     left -= reopened;
                     invoice.open += reopened;

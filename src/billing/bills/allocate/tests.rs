@@ -155,6 +155,18 @@ fn what_a_reversal_opens_again_and_the_rest_of_the_same_credit_pays_is_one_alloc
     assert_eq!(receivables.open(), 70);
 }
 
+#[test]
+fn no_reversal_opens_more_than_the_invoice_though_another_took_a_part_with_it() {
+    let mut receivables = Receivables { minor_unit: 10, ..Receivables::default() };
+    receivables.credits = vec![credit(1, 26), credit(2, 4)];
+    // 4 of the second and 6 of the first pay one minor unit together; when the second is reversed, the first pays all of it.
+    assert_eq!(receivables.invoice(1, 10, 10, 10), [allocation(2, 1, 4), allocation(1, 1, 6)]);
+    receivables.reverse("p2", 4, 16);
+    assert_eq!(receivables.open(), 0);
+    receivables.reverse("p1", 26, -10);
+    assert_eq!(receivables.open(), 10);
+}
+
 /// What may happen to an account.
 #[derive(Clone, Debug)]
 enum Event {
