@@ -205,6 +205,7 @@ fn text(name: &str, is_tame: bool, random: &mut StdRng) -> String {
         "number" | "invoice_numbers" => pick(&["INV-000001", "STM-000001", "CRN-000001", "INV-999999"], random).to_owned(),
         "batch_id" => format!("b{}", random.random_range(0..20)),
         "name_prefix" => pick(&["Customer acme", "Customer m", "Customer"], random).to_owned(),
+        "query" => pick(&["cust acme", "mon", "a", "%_\\\"'"], random).to_owned(),
         "item" | "unit" | "key" => "word".to_owned(),
         _ => pick(&["Some text", "word"], random).to_owned(),
     }

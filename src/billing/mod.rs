@@ -25,6 +25,7 @@ pub mod record;
 pub mod restore;
 pub mod review;
 pub mod runner;
+pub mod search;
 pub mod series;
 pub mod settings;
 pub mod standing;
@@ -96,7 +97,8 @@ impl Billing {
     pub async fn bring_up_to_date(&self) -> Result<(), BillingError> {
         self.store.migrate().await?;
         allocations::sum_up_earlier(&self.store).await?;
-        earlier::chain(&self.store).await
+        earlier::chain(&self.store).await?;
+        search::prepare::prepare(&self.store).await
     }
 
     fn new(store: Store, settings: BillingSettings) -> Self {

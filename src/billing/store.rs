@@ -34,7 +34,11 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0012_payments.sql"),
     include_str!("migrations/0013_books.sql"),
     include_str!("migrations/0014_lists.sql"),
+    include_str!("migrations/0015_search.sql"),
 ];
+
+/// Those of which SQLite has a form of its own, by number.
+const OF_SQLITE: &[(i64, &str)] = &[(15, include_str!("migrations/0015_search.sqlite.sql"))];
 
 /// How many connections one process opens.
 const MAX_CONNECTIONS: u32 = 8;
@@ -201,7 +205,8 @@ impl Store {
             None => {}
         }
         for (number, migration) in (1_i64..).zip(MIGRATIONS.iter().copied()).skip(done) {
-            sqlx::raw_sql(migration).execute(&mut *connection).await?;
+            let of_sqlite = OF_SQLITE.iter().find(|(of, _)| self.dialect == Dialect::Sqlite && *of == number);
+            sqlx::raw_sql(of_sqlite.map_or(migration, |(_, own)| own)).execute(&mut *connection).await?;
             sqlx::query("INSERT INTO migrations (version) VALUES ($1)").bind(number).execute(&mut *connection).await?;
             tracing::info!(number, "the billing store's tables were brought up to date");
         }

@@ -32,7 +32,7 @@ pub struct AccountOptions {
 enum AccountCommand {
     /// Open an account.
     Create(change::CreateOptions),
-    /// Find an account by its id, or by how its name begins.
+    /// Find an account by its id, or by a part of what it is called.
     Show(list::ShowOptions),
     /// List accounts, one in a row, in the order of their names.
     List(list::ListOptions),

@@ -2,6 +2,7 @@
 
 use tonic::{Request, Response, Status};
 
+use super::billing::render::positions;
 use super::front::Front;
 use super::v1::account_service_server::AccountService;
 use super::wire::reader::Reader;
@@ -13,6 +14,7 @@ use crate::domain::account::Mode;
 use crate::domain::outcome::Outcome;
 use crate::ledger::LedgerError;
 use crate::ledger::Purpose;
+use crate::service::search;
 
 /// The service.
 #[derive(Clone)]
@@ -104,6 +106,31 @@ impl AccountService for Accounts {
                 Ok(v1::ListAccountsResponse {
                     accounts: accounts.collect(),
                     next_page_token: page.next.map(|next| page_token::encode(&query, &next)).unwrap_or_default(),
+                })
+            })
+            .await
+    }
+
+    async fn search_accounts(
+        &self,
+        request: Request<v1::SearchAccountsRequest>,
+    ) -> Result<Response<v1::SearchAccountsResponse>, Status> {
+        let front = &self.front;
+        front
+            .bounded(request, async |request| {
+                let v1::SearchAccountsRequest { query: text, page_size, page_token } = request;
+                let query = ["search", text.as_str()];
+                let (count, after) = front.read((), Position::default(), |reader, ()| {
+                    reader.text("query", text.clone(), 1..=200);
+                    (reader.page_size(page_size), page_token::read(reader, "page_token", &query, &page_token))
+                })?;
+                let page = search::page(&front.ledger, front.billing.as_ref(), &text, after, count).await?;
+                let accounts = page.accounts.iter().map(|of| listing::account(&of.id, &of.account, &of.profile, of.now));
+                Ok(v1::SearchAccountsResponse {
+                    accounts: accounts.collect(),
+                    next_page_token: page.next.map(|next| page_token::encode(&query, &next)).unwrap_or_default(),
+                    r#match: listing::way(page.way).into(),
+                    positions: positions(&page.position),
                 })
             })
             .await

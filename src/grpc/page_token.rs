@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use super::wire::reader::Reader;
 use crate::ledger::{NamePlace, RequestKey, ReservationPlace};
+use crate::service::search::{self, Way};
 
 const VERSION: u8 = 1;
 const DIGEST_BYTES: usize = 8;
@@ -138,6 +139,28 @@ impl<P: Place> Place for (u64, P) {
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (first, second) = bytes.split_at_checked(size_of::<u64>())?;
         Some((u64::from_bytes(first)?, P::from_bytes(second)?))
+    }
+}
+
+impl Place for search::Place {
+    fn to_bytes(&self) -> Vec<u8> {
+        let way = match self.way {
+            Way::Parts => 1,
+            Way::Beginning => 2,
+            Way::Ledger => 3,
+        };
+        [&[way], &self.after.to_bytes()[..]].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (way, after) = bytes.split_first()?;
+        let way = match way {
+            1 => Way::Parts,
+            2 => Way::Beginning,
+            3 => Way::Ledger,
+            _ => return None,
+        };
+        Some(Self { way, after: NamePlace::from_bytes(after)? })
     }
 }
 

@@ -22,6 +22,7 @@ pub mod redis;
 pub mod snapshot;
 pub mod watch;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -258,6 +259,25 @@ impl Ledger {
         }
         page.next = page.next.filter(|_| !is_last);
         Ok(page)
+    }
+
+    /// These accounts, in this order; what the ledger does not have is left out.
+    pub async fn listed(&self, ids: Vec<String>) -> Result<Vec<ListedAccount>, LedgerError> {
+        let mut by_partition = BTreeMap::<u16, Vec<String>>::new();
+        for id in &ids {
+            by_partition.entry(self.partition_of(id)).or_default().push(id.clone());
+        }
+        let of_partition = |(partition, ids): (u16, Vec<String>)| async move {
+            let (loaded, now) = try_join(self.engine.load(partition, ids.clone()), self.now_in(partition)).await?;
+            let listed = ids.into_iter().zip(loaded).filter_map(move |(id, stored)| {
+                let (account, profile) = stored?;
+                let account = crate::domain::rules::apply_due_close(account, now);
+                Some((id.clone(), ListedAccount { id, account, profile, now }))
+            });
+            Ok::<_, LedgerError>(listed.collect::<Vec<_>>())
+        };
+        let mut listed: BTreeMap<_, _> = try_join_all(by_partition.into_iter().map(of_partition)).await?.into_iter().flatten().collect();
+        Ok(ids.iter().filter_map(|id| listed.remove(id)).collect())
     }
 
     /// Reservations of an account that are open at `now`, in pages. One that is extended meanwhile moves behind what was shown.

@@ -11,3 +11,4 @@ pub mod payments;
 pub mod preview;
 pub mod receivables;
 pub mod refunds;
+pub mod search;

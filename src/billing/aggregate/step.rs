@@ -14,7 +14,7 @@ use crate::billing::partitions::Claim;
 use crate::billing::record::{ENTRIES, Record, coded, narrow, number};
 use crate::billing::store::rows::{Table, Type, Value};
 use crate::billing::store::{Dialect, Store};
-use crate::billing::{BillingError, bills};
+use crate::billing::{BillingError, bills, search};
 use crate::domain::account::{Currency, Millis};
 use crate::domain::entry::EntryKind;
 use crate::ledger::codec;
@@ -63,6 +63,10 @@ pub async fn take_in(connection: &mut AnyConnection, dialect: Dialect, records: 
     ENTRIES.insert(connection, dialect, records.iter().map(Record::to_row)).await?;
     books.totals.retain(|key, _| changed.contains(key));
     write_books(connection, dialect, &books).await?;
+    let is_named = |record: &&Record| record.entry.settings.name.is_some();
+    let named: BTreeSet<&str> = records.iter().filter(is_named).map(|record| record.entry.account.as_str()).collect();
+    let names = named.into_iter().filter_map(|id| Some((id, books.accounts.get(id)?.name.as_str())));
+    search::write_names(connection, dialect, names).await?;
     bills::apply(connection, records).await?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use sqlx::any::AnyRow;
 
 use crate::billing::document::Party;
 use crate::billing::forms::LANGUAGES;
-use crate::billing::{Billing, BillingError};
+use crate::billing::{Billing, BillingError, search};
 
 /// The longest detail that is kept, in bytes, and the most lines of an address.
 const MAX_BYTES: usize = 200;
@@ -31,6 +31,9 @@ impl Billing {
     pub async fn set_customer(&self, account: &str, customer: Party) -> Result<(), BillingError> {
         check(&customer)?;
         let address = serde_json::to_string(&customer.address).map_err(BillingError::corrupt)?;
+        let mut transaction = self.store().begin().await?;
+        let connection = &mut *transaction;
+        search::write_details(connection, self.store().dialect(), account, &customer).await?;
         // The account may not have been aggregated yet, so it is not looked for.
         sqlx::query(
             "INSERT INTO customers (account, name, address, tax_id, email, language) VALUES ($1, $2, $3, $4, $5, $6) \
@@ -43,8 +46,9 @@ impl Billing {
         .bind(customer.tax_id)
         .bind(customer.email)
         .bind(customer.language)
-        .execute(self.store().pool())
+        .execute(&mut *connection)
         .await?;
+        transaction.commit().await?;
         Ok(())
     }
 }

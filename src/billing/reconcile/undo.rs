@@ -9,7 +9,7 @@ use crate::billing::aggregate::Books;
 use crate::billing::aggregate::step::write_books;
 use crate::billing::record::{COLUMNS, behind, number};
 use crate::billing::store::Dialect;
-use crate::billing::{BillingError, bills, chain};
+use crate::billing::{BillingError, bills, chain, search};
 use crate::domain::account::Millis;
 
 /// How many entries are read at once.
@@ -75,5 +75,7 @@ async fn fold_again(
     bills::end_again(connection, account, &ends).await?;
     write_books(connection, dialect, &books).await?;
     bills::due_again(connection, account).await?;
+    let names = books.accounts.iter().map(|(id, account)| (id.as_str(), account.name.as_str()));
+    search::write_names(connection, dialect, names).await?;
     Ok(())
 }

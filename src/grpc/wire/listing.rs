@@ -4,6 +4,7 @@ use super::render::{credit, instant, mode, money};
 use crate::domain::account::{Account, Category, Millis, NonUsageBilling, Profile, Reservation};
 use crate::domain::entry::{Entry, EntryKind};
 use crate::grpc::v1;
+use crate::service::search::Way;
 
 /// A number for people. Bills and reservations are far fewer than an `i32` counts.
 fn count(number: u32) -> i32 {
@@ -82,6 +83,16 @@ pub fn entry(account: &Account, partition: u16, sequence: u64, entry: Entry) -> 
             occurred_at: note.occurred_at.map(instant),
             attributes: note.attributes.into_iter().collect(),
         }),
+    }
+}
+
+/// How accounts were found.
+#[must_use]
+pub fn way(way: Way) -> v1::AccountMatch {
+    match way {
+        Way::Parts => v1::AccountMatch::Parts,
+        Way::Beginning => v1::AccountMatch::Beginning,
+        Way::Ledger => v1::AccountMatch::BeginningOfName,
     }
 }
 

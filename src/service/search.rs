@@ -1,0 +1,120 @@
+//! Finds accounts by what people know of them, in pages.
+//!
+//! The billing store finds which; the ledger says how they are. Without a billing store, or while it is away or still takes in accounts
+//! from before there was search, the ledger finds how names begin. Each page says how it was found, and all pages of a search are found
+//! alike: where that is not possible any more, the next is refused instead of leaving something out.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::error::{Error, Violation};
+use crate::billing::search::fold::fold;
+use crate::billing::search::Comparison;
+use crate::billing::{Billing, BillingError, JournalPosition};
+use crate::ledger::{Ledger, ListedAccount, NamePlace};
+
+/// How long the billing store may take to say whether it can search, before the ledger does.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The most words of a search.
+pub const MAX_WORDS: usize = 10;
+
+/// How accounts are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// All words are parts of names, id or tax id.
+    Parts,
+    /// The id or a name begins so.
+    Beginning,
+    /// The name begins so, in the ledger.
+    Ledger,
+}
+
+/// Where a search goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// How it was found so far.
+    pub way: Way,
+    /// Behind which account.
+    pub after: NamePlace,
+}
+
+/// A page of accounts.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The accounts as they are now, in the order of their names.
+    pub accounts: Vec<ListedAccount>,
+    /// How they were found.
+    pub way: Way,
+    /// What the billing store knew; empty: it was not asked.
+    pub position: JournalPosition,
+    /// Where the next page begins; None: there is none.
+    pub next: Option<Place>,
+}
+
+/// The accounts that a text finds.
+pub async fn page(ledger: &Ledger, billing: Option<&Billing>, text: &str, after: Option<Place>, count: usize) -> Result<Page, Error> {
+    if fold(text).split(' ').count() > MAX_WORDS {
+        let rule = format!("must be at most {MAX_WORDS} words");
+        return Err(Error::invalid(vec![Violation { field: "query".to_owned(), rule }]));
+    }
+    match (billing, after) {
+        (_, Some(Place { way: Way::Ledger, after })) => in_ledger(ledger, text, Some(after), count).await,
+        (Some(billing), after) => {
+            let Place { way, after } = match (after, searchable(billing).await) {
+                (None, Ok(comparison)) => return in_store(ledger, billing, text, comparison, None, count).await,
+                (None, Err(_)) => return in_ledger(ledger, text, None, count).await,
+                (Some(_), Err(error)) => return Err(Error::from(&error)),
+                (Some(place), Ok(_)) => place,
+            };
+            let comparison = if way == Way::Parts { Comparison::Parts } else { Comparison::Beginning };
+            in_store(ledger, billing, text, comparison, Some(after), count).await
+        }
+        (None, Some(_)) => Err(Error::from(&BillingError::unavailable("this service runs without the billing store that began the search"))),
+        (None, None) => in_ledger(ledger, text, None, count).await,
+    }
+}
+
+/// How the billing store can search.
+async fn searchable(billing: &Billing) -> Result<Comparison, BillingError> {
+    let asked = timeout(PATIENCE, async {
+        billing.ready().await?;
+        billing.searchable().await
+    });
+    match asked.await {
+        Ok(Ok(Some(comparison))) => Ok(comparison),
+        Ok(Ok(None)) => Err(BillingError::unavailable("it still takes in accounts from before there was search")),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(BillingError::unavailable("it does not answer")),
+    }
+}
+
+async fn in_store(
+    ledger: &Ledger,
+    billing: &Billing,
+    text: &str,
+    comparison: Comparison,
+    after: Option<NamePlace>,
+    count: usize,
+) -> Result<Page, Error> {
+    let found = billing.search(text, comparison, after.as_ref(), count + 1).await.map_err(|error| Error::from(&error))?;
+    let way = match found.comparison {
+        Comparison::Parts => Way::Parts,
+        Comparison::Beginning => Way::Beginning,
+    };
+    let mut places = found.places;
+    let has_more = places.len() > count;
+    places.truncate(count);
+    let ids = places.iter().map(|place| place.account.clone()).collect();
+    // What the ledger does not have (it may have lost it) is not shown.
+    let accounts = ledger.listed(ids).await.map_err(|error| Error::from(&error))?;
+    let next = places.pop().filter(|_| has_more).map(|after| Place { way, after });
+    Ok(Page { accounts, way, position: found.position, next })
+}
+
+async fn in_ledger(ledger: &Ledger, text: &str, after: Option<NamePlace>, count: usize) -> Result<Page, Error> {
+    let page = ledger.accounts(text.trim(), None, after, count).await.map_err(|error| Error::from(&error))?;
+    let next = page.next.map(|after| Place { way: Way::Ledger, after });
+    Ok(Page { accounts: page.accounts, way: Way::Ledger, position: JournalPosition::new(), next })
+}
