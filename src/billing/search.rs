@@ -92,13 +92,7 @@ impl Billing {
 
     /// Accounts behind a place, in the order of their names and ids. Where no word is as long as what the index knows, they are compared
     /// by how they begin.
-    pub async fn search(
-        &self,
-        text: &str,
-        comparison: Comparison,
-        after: Option<&NamePlace>,
-        count: usize,
-    ) -> Result<Found, BillingError> {
+    pub async fn search(&self, text: &str, comparison: Comparison, after: Option<&NamePlace>, count: usize) -> Result<Found, BillingError> {
         let dialect = self.store().dialect();
         let wanted = Wanted::new(text, comparison);
         let mut transaction = self.store().begin_reading().await?;

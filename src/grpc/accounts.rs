@@ -111,10 +111,7 @@ impl AccountService for Accounts {
             .await
     }
 
-    async fn search_accounts(
-        &self,
-        request: Request<v1::SearchAccountsRequest>,
-    ) -> Result<Response<v1::SearchAccountsResponse>, Status> {
+    async fn search_accounts(&self, request: Request<v1::SearchAccountsRequest>) -> Result<Response<v1::SearchAccountsResponse>, Status> {
         let front = &self.front;
         front
             .bounded(request, async |request| {

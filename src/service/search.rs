@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::error::{Error, Violation};
-use crate::billing::search::fold::fold;
 use crate::billing::search::Comparison;
+use crate::billing::search::fold::fold;
 use crate::billing::{Billing, BillingError, JournalPosition};
 use crate::ledger::{Ledger, ListedAccount, NamePlace};
 
@@ -55,8 +55,9 @@ pub struct Page {
 
 /// The accounts that a text finds.
 pub async fn page(ledger: &Ledger, billing: Option<&Billing>, text: &str, after: Option<Place>, count: usize) -> Result<Page, Error> {
-    if fold(text).split(' ').count() > MAX_WORDS {
-        let rule = format!("must be at most {MAX_WORDS} words");
+    let folded = fold(text);
+    if folded.is_empty() || folded.split(' ').count() > MAX_WORDS {
+        let rule = format!("must be 1 to {MAX_WORDS} words");
         return Err(Error::invalid(vec![Violation { field: "query".to_owned(), rule }]));
     }
     match (billing, after) {
@@ -71,7 +72,9 @@ pub async fn page(ledger: &Ledger, billing: Option<&Billing>, text: &str, after:
             let comparison = if way == Way::Parts { Comparison::Parts } else { Comparison::Beginning };
             in_store(ledger, billing, text, comparison, Some(after), count).await
         }
-        (None, Some(_)) => Err(Error::from(&BillingError::unavailable("this service runs without the billing store that began the search"))),
+        (None, Some(_)) => {
+            Err(Error::from(&BillingError::unavailable("this service runs without the billing store that began the search")))
+        }
         (None, None) => in_ledger(ledger, text, None, count).await,
     }
 }

@@ -30,6 +30,7 @@ mod on_paper;
 mod paper;
 mod payments;
 mod refunds;
+mod search;
 mod step;
 mod twelve;
 mod window;
