@@ -4,6 +4,7 @@
 //! found by halving. An index by time would serve as well, and cost each entry that is taken in. (Only a period's close is dated back, to
 //! its boundary.)
 
+use futures_util::TryStreamExt;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
@@ -145,7 +146,13 @@ impl Billing {
     /// The records of a span that were accepted in `from..to`.
     pub async fn usage(&self, span: Span, (from, to): (Millis, Millis)) -> Result<Vec<UsageRecord>, BillingError> {
         let query = sqlx::query(AssertSqlSafe(of_span())).bind(i64::from(span.partition)).bind(span.after).bind(span.before);
-        query.bind(from).bind(to).fetch_all(self.store.pool()).await?.iter().map(read).collect()
+        // A row is many times as large as its record: all rows of a page at once would not stay in the processor's cache.
+        let mut rows = query.bind(from).bind(to).fetch(self.store.pool());
+        let mut records = Vec::new();
+        while let Some(row) = rows.try_next().await? {
+            records.push(read(&row)?);
+        }
+        Ok(records)
     }
 
     /// The records at the next places.

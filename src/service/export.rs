@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 
+use tokio::task::JoinSet;
+
 use crate::billing::usage::Span;
 use crate::billing::{Billing, BillingError, Places, UsageRecord};
 use crate::domain::account::Millis;
 
-/// How many records a page has at most, of one account; and of how many entries, of all. They are what an export holds in memory.
+/// How many records a page has at most, of one account; and of how many entries, of all. Two pages are what an export holds in memory.
 const PAGE: usize = 2_000;
 const SEQUENCES: i64 = 4_000;
 
@@ -23,9 +25,19 @@ pub struct Wanted {
     pub after: Option<(u16, u64)>,
 }
 
-/// An export under way.
+/// A page, and what reads the pages behind it.
+type Page = (Result<Vec<UsageRecord>, BillingError>, Pages);
+
+/// An export under way. While its caller passes a page on, the next one is read.
 #[derive(Debug)]
 pub struct UsageExport {
+    /// At most one; dropped, it is given up. It is no work of the queue for such: what waits for it holds a place there.
+    ahead: JoinSet<Page>,
+}
+
+/// The pages that are left.
+#[derive(Debug)]
+struct Pages {
     billing: Billing,
     accepted: (Millis, Millis),
     rest: Rest,
@@ -58,11 +70,30 @@ impl UsageExport {
                 Rest::Spans(spans)
             }
         };
-        Ok(Self { billing, accepted: (from, to), rest })
+        let mut export = Self { ahead: JoinSet::new() };
+        export.ahead.spawn(Pages { billing, accepted: (from, to), rest }.read());
+        Ok(export)
     }
 
     /// The next records; none: that was all.
     pub async fn next(&mut self) -> Result<Vec<UsageRecord>, BillingError> {
+        let Some(read) = self.ahead.join_next().await else { return Ok(Vec::new()) };
+        let (page, rest) = read.map_err(BillingError::unavailable)?;
+        let page = page?;
+        if !page.is_empty() {
+            self.ahead.spawn(rest.read());
+        }
+        Ok(page)
+    }
+}
+
+impl Pages {
+    async fn read(mut self) -> Page {
+        let page = self.next().await;
+        (page, self)
+    }
+
+    async fn next(&mut self) -> Result<Vec<UsageRecord>, BillingError> {
         let spans = match &mut self.rest {
             Rest::Places(places) => return self.billing.usage_at(places, PAGE).await,
             Rest::Spans(spans) => spans,

@@ -65,22 +65,29 @@ impl Taken {
 /// Records as messages, none of which is too large for a client.
 fn messages(records: Vec<UsageRecord>) -> Vec<v1::ExportUsageResponse> {
     let mut messages: Vec<v1::ExportUsageResponse> = Vec::new();
-    let mut free = 0;
+    let (mut free, mut last) = (0, (0, 0));
+    let token = |last| page_token::encode(&QUERY, &last);
     for record in records {
-        let token = page_token::encode(&QUERY, &(u64::from(record.partition), record.sequence));
+        let place = (u64::from(record.partition), record.sequence);
         let record = render::usage_record(record);
         let size = record.encoded_len();
-        match messages.last_mut().filter(|_| size <= free) {
-            Some(message) => {
-                message.resume_token = token;
+        match messages.last_mut() {
+            Some(message) if size <= free => {
                 message.records.push(record);
                 free -= size;
             }
-            None => {
-                messages.push(v1::ExportUsageResponse { records: vec![record], resume_token: token });
+            full => {
+                if let Some(full) = full {
+                    full.resume_token = token(last);
+                }
+                messages.push(v1::ExportUsageResponse { records: vec![record], resume_token: String::new() });
                 free = MESSAGE_BYTES.saturating_sub(size);
             }
         }
+        last = place;
+    }
+    if let Some(message) = messages.last_mut() {
+        message.resume_token = token(last);
     }
     messages
 }
