@@ -30,7 +30,7 @@ fn more_than_a_page_may_have_is_what_a_page_may_have_in_all_lists() {
         let ended = call(-1);
         assert!(ended.error.contains("page_size must be 0 (for 50) or more"), "{}: {ended:?}", method.name());
     }
-    for list in ["ListAccounts", "ListEntries", "ListReservations", "ListInvoices", "GetInvoice", "ListReceivables", "ListItems"] {
+    for list in ["ListAccounts", "ListEntries", "ListReservations", "ListInvoices", "GetInvoice", "ListReceivables", "ListPayments"] {
         assert!(lists.iter().any(|found| found == list), "{list} has no pages");
     }
     assert!(service.stop().success());

@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use sqlx::{AssertSqlSafe, Executor, Row};
 use tollgate::billing::document::DocumentKind;
+use tollgate::billing::payments::PaymentFilter;
 use tollgate::billing::store::sqlite_url;
 use tollgate::billing::{Billing, BillingSettings, DocumentFilter, DocumentState};
 use tracing::field::{Field, Visit};
@@ -47,7 +48,30 @@ fn lists() -> Vec<(&'static str, Call)> {
         }
         .boxed()
     }
+    fn payments(billing: Billing, filter: PaymentFilter) -> BoxFuture<'static, usize> {
+        async move {
+            let first = billing.payments(&filter, None, PAGE).await.unwrap();
+            let last = first.last().map(|last| (last.received_at, last.entry));
+            billing.payments(&filter, last, PAGE).await.unwrap().len()
+        }
+        .boxed()
+    }
     vec![
+        ("all payments", |billing| payments(billing, PaymentFilter::default())),
+        ("payments of some days", |billing| {
+            payments(billing, PaymentFilter { received_from: Some(50_000_000), received_to: Some(60_000_000), ..PaymentFilter::default() })
+        }),
+        ("payments by a method", |billing| payments(billing, PaymentFilter { method: Some("cheque".into()), ..PaymentFilter::default() })),
+        ("payments that pay no invoice as a whole", |billing| {
+            payments(billing, PaymentFilter { unallocated_only: true, ..PaymentFilter::default() })
+        }),
+        ("payments of an account", |billing| {
+            let filter = PaymentFilter { account: Some("account-76".into()), ..PaymentFilter::default() };
+            async move { billing.payments(&filter, None, PAGE).await.unwrap().len() }.boxed()
+        }),
+        ("receivables of an account", |billing| {
+            async move { billing.receivables(90_000_000, Some("account-22"), None, PAGE).await.unwrap().0.len() }.boxed()
+        }),
         ("all documents", |billing| documents(billing, DocumentFilter::default(), false)),
         ("all documents, the next page", |billing| documents(billing, DocumentFilter::default(), true)),
         ("documents of an account", |billing| {
@@ -105,8 +129,10 @@ async fn fill(billing: &Billing) {
         "INSERT INTO allocations (account, sequence, credit, document, time, amount) {numbers} SELECT 'account-' || (n % 10000 + 1), n, 1, n, n * 1000, \
          500000 FROM numbers WHERE {kind} = 'invoice'",
         "INSERT INTO dues (account, amount) {numbers} SELECT 'account-' || n, 1 FROM numbers WHERE n <= 10000 AND n % 5 = 0",
-        "INSERT INTO credits (account, sequence, request_id, time, amount, allocated, reversed) {numbers} SELECT 'account-' || (n % 10000 + 1), n, \
-         'r' || n, n, 1000000, 1000000, 0 FROM numbers",
+        "INSERT INTO credits (account, sequence, request_id, time, amount, allocated, reversed, kind, entry, received_at, method) {numbers} \
+         SELECT 'account-' || (n % 10000 + 1), n, 'r' || n, n, 1000000, CASE WHEN n % 20 = 1 THEN 500000 ELSE 1000000 END, 0, \
+         CASE WHEN n % 4 = 0 THEN 11 WHEN n % 2 = 0 THEN 8 ELSE 23 END, n * 65536, n * 1000, CASE WHEN n % 50 = 1 THEN 'cheque' ELSE 'sepa' END \
+         FROM numbers",
         "ANALYZE",
     ];
     for statement in statements {
