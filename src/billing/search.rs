@@ -152,7 +152,7 @@ impl Wanted {
                 statement.sql += ")";
             }
             (_, Dialect::Sqlite) => {
-                self.matching(&mut statement);
+                self.matching(&mut statement, "UNION");
                 // CROSS: what was found leads, and not the order.
                 statement.sql += " AS matching CROSS JOIN account_search ON account_search.number = matching.number WHERE TRUE";
                 if let Self::Parts(_, short) = self {
@@ -164,7 +164,7 @@ impl Wanted {
     }
 
     /// For SQLite: what the index finds, in no order.
-    fn matching(&self, statement: &mut Statement) {
+    fn matching(&self, statement: &mut Statement, union: &str) {
         match self {
             Self::Parts(long, _) => {
                 let phrases: Vec<_> = long.iter().map(|word| format!("\"{}\"", word.replace('"', "\"\""))).collect();
@@ -174,7 +174,7 @@ impl Wanted {
             }
             Self::Beginning(text) => {
                 statement.sql += "(SELECT number FROM account_search WHERE ";
-                statement.beginnings(text, "", " UNION SELECT number FROM account_search WHERE ");
+                statement.beginnings(text, "", &format!(" {union} SELECT number FROM account_search WHERE "));
                 statement.sql += ")";
             }
         }
@@ -183,7 +183,8 @@ impl Wanted {
     /// For SQLite: whether so many are found that sorting them takes longer than going through all in order.
     async fn is_common(&self, connection: &mut AnyConnection) -> Result<bool, BillingError> {
         let mut statement = Statement::new("SELECT COUNT(*) FROM (SELECT 1 FROM ");
-        self.matching(&mut statement);
+        // Twice the same are counted twice: to tell them apart, all would have to be read.
+        self.matching(&mut statement, "UNION ALL");
         let place = statement.number(SORTED_ACCOUNTS);
         statement.sql += &format!(" LIMIT {place})");
         let rows = statement.rows(connection).await?;
