@@ -8,13 +8,12 @@ use redis::FromRedisValue;
 use super::batch::Announced;
 use super::{MAX_CLOCK_DIFFERENCE, RedisEngine, announce, batch, script};
 use crate::domain::account::Millis;
-use crate::domain::command::Action;
 use crate::ledger::model::{REFUND_SLICE, REFUND_WINDOWS, StepTime};
 use crate::ledger::{Answers, BatchAnswer, LedgerError, Order, Trimmer};
 
 impl RedisEngine {
-    /// Has a batch decided. One that only reads goes by a script that cannot write; and where Redis has no memory left, nothing of a batch
-    /// was run, so that what needs none is answered the same way.
+    /// Has a batch decided. Where Redis has no memory left, nothing of it was run: what needs none is then answered by a script that cannot
+    /// write. Nothing else is: what is due is taken off by whoever looks, on every engine, or a clock that goes back would show it again.
     pub(super) async fn decide(&self, partition: u16, orders: Arc<[Order]>) -> Result<BatchAnswer, LedgerError> {
         let keys = self.keys(partition)?;
         self.clocks.ensure()?;
@@ -24,8 +23,7 @@ impl RedisEngine {
         let packed = batch::encode(&orders, &time, self.max_ahead(), [&block_id, &self.mark()], has_legacy);
         let channel = if self.watchers.may_be_heard() { keys.channel.as_bytes() } else { b"" };
         let arguments: [&[u8]; 5] = [&packed.commands, &packed.ids, &packed.endings, channel, &packed.legacy_fingerprints];
-        let only_reads = orders.iter().all(|order| order.command.action == Action::Observe { watch: false });
-        let answer = match self.run(if only_reads { &script::READ } else { &script::BATCH }, keys, &arguments).await {
+        let answer = match self.run(&script::BATCH, keys, &arguments).await {
             Err(LedgerError::Full) => self.run(&script::READ, keys, &arguments).await,
             answer => answer,
         };

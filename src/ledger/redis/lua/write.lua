@@ -1,10 +1,11 @@
 -- A step with entries finds one that was torn by its block. One without, which remembers a decline or repeats an answer, looks: what it
--- tells of might be undone by half. Who only asks for credit is shown it as it is stored.
-if entry_count == 0 and is_deciding and #call('XRANGE', JOURNAL, format('%.0f-0', first_sequence), '+', 'COUNT', 1) > 0 then
-  return torn_before(first_sequence)
+-- tells of might be undone by half. Who only asks for credit is shown it as it is stored, and what is due stays there.
+if entry_count == 0 and (is_deciding or taken_off > 0) and #call('XRANGE', JOURNAL, format('%.0f-0', first_sequence), '+', 'COUNT', 1) > 0 then
+  if is_deciding then return torn_before(first_sequence) end
+  return out
 end
 
--- A batch that only reads, because nobody asks for more or Redis has no memory left, is done.
+-- A batch that only reads, because Redis has no memory left, is done.
 if IS_READING then return out end
 
 if entry_count > 0 then
