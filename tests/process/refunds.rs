@@ -88,8 +88,7 @@ impl Stage {
 
     async fn refund_part(&mut self, request_id: &str, charge: &str, amount: &str) -> String {
         let (account_id, request_id, charge_id, amount) = ("acme".into(), request_id.into(), charge.into(), money(amount));
-        let request = v1::RefundRequest { account_id, request_id, charge_id, amount, ..Default::default() };
-        reason(&self.client.charging.refund(request).await)
+        reason(&self.send(v1::RefundRequest { account_id, request_id, charge_id, amount, ..Default::default() }).await)
     }
 
     /// Lets hours pass with charges in between, until the journal is trimmed and holds nothing of before; and, where a test can look, until
@@ -121,7 +120,18 @@ impl Stage {
 
     async fn refund(&mut self, request_id: &str, charge: &str) -> Result<Response<v1::RefundResponse>, Status> {
         let (account_id, request_id, charge_id) = ("acme".into(), request_id.into(), charge.into());
-        self.client.charging.refund(v1::RefundRequest { account_id, request_id, charge_id, ..Default::default() }).await
+        self.send(v1::RefundRequest { account_id, request_id, charge_id, ..Default::default() }).await
+    }
+
+    /// Sends it, and again while the billing store is away: where it has just been made, it may be busy for longer than a call waits.
+    async fn send(&mut self, request: v1::RefundRequest) -> Result<Response<v1::RefundResponse>, Status> {
+        let until = std::time::Instant::now() + crate::service::PATIENCE;
+        loop {
+            let answer = self.client.charging.refund(request.clone()).await;
+            if reason(&answer) != "BILLING_UNAVAILABLE" || std::time::Instant::now() > until {
+                return answer;
+            }
+        }
     }
 
     pub async fn balance(&mut self) -> String {
