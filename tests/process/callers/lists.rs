@@ -21,7 +21,9 @@ fn more_than_a_page_may_have_is_what_a_page_may_have_in_all_lists() {
         lists.push(method.name().to_owned());
         let account = if has("account_id") { ",\"accountId\":\"acme\"" } else { "" };
         let number = if has("number") { ",\"number\":\"INV-000001\"" } else { "" };
-        let call = |size: i32| operator.run_words(&["call", method.full_name(), &format!("{{\"pageSize\":{size}{account}{number}}}")]);
+        let query = if has("query") { ",\"query\":\"acme\"" } else { "" };
+        let call =
+            |size: i32| operator.run_words(&["call", method.full_name(), &format!("{{\"pageSize\":{size}{account}{number}{query}}}")]);
         for size in [1001, i32::MAX] {
             let ended = call(size);
             let is_none = method.name() == "GetInvoice" && ended.error.contains("INVOICE_NOT_FOUND");
@@ -30,7 +32,16 @@ fn more_than_a_page_may_have_is_what_a_page_may_have_in_all_lists() {
         let ended = call(-1);
         assert!(ended.error.contains("page_size must be 0 (for 50) or more"), "{}: {ended:?}", method.name());
     }
-    for list in ["ListAccounts", "ListEntries", "ListReservations", "ListInvoices", "GetInvoice", "ListReceivables", "ListPayments"] {
+    for list in [
+        "ListAccounts",
+        "ListEntries",
+        "ListReservations",
+        "ListInvoices",
+        "GetInvoice",
+        "ListReceivables",
+        "ListPayments",
+        "SearchAccounts",
+    ] {
         assert!(lists.iter().any(|found| found == list), "{list} has no pages");
     }
     assert!(service.stop().success());
