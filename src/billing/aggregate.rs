@@ -289,7 +289,7 @@ pub struct Total {
     pub last_at: Millis,
     /// What the last of them that had a description said; empty: none had.
     pub description: String,
-    /// What each of them costs for a unit of quantity (without quantities: each of them), if that is the same; None: it is not.
+    /// What each of them costs for a unit of quantity (without quantities: each of them), if that is the same for all.
     pub unit_price: Option<Decimal>,
 }
 

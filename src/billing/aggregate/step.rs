@@ -43,7 +43,7 @@ impl From<sqlx::Error> for StepError {
 }
 
 /// Commits a run of records, which leads from one position to the next. However long that takes, the lease runs from its end on:
-/// whoever renews leases meanwhile passes over this one.
+/// a worker that renews leases meanwhile passes over this one.
 pub async fn commit(store: &Store, claim: &Claim, to: &Position, lease: Millis, records: &mut [Record]) -> Result<(), StepError> {
     let dialect = store.dialect();
     let mut transaction = store.begin().await?;
