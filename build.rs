@@ -1,12 +1,14 @@
 //! Compiles `proto/` with protox, so that no protoc is needed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[allow(clippy::disallowed_methods, reason = "cargo tells a build script where to write by its environment")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    println!("cargo:rerun-if-changed=proto");
+    // The package of the generated code is src/proto; cargo runs its build script there.
+    let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    println!("cargo:rerun-if-changed={}", protos.display());
     let files = ["tollgate/v1/charging.proto", "tollgate/v1/account.proto", "tollgate/v1/billing.proto", "tollgate/v1/admin.proto"];
-    let descriptors = protox::compile(files, ["proto"])?;
+    let descriptors = protox::compile(files, [&protos])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     tonic_prost_build::configure()
         .file_descriptor_set_path(out.join("tollgate.v1.bin"))
@@ -18,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .boxed(".tollgate.v1.Charged.reserve_refused.reserve_declined")
         .compile_fds(descriptors)?;
     // Reflection serves these too, and with them what the details of errors are; their code is tonic-types's.
-    let served = protox::compile(files.into_iter().chain(["google/rpc/error_details.proto"]), ["proto"])?;
+    let served = protox::compile(files.into_iter().chain(["google/rpc/error_details.proto"]), [&protos])?;
     std::fs::write(out.join("tollgate.v1.bin"), prost::Message::encode_to_vec(&served))?;
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! `tollgate bench` checks the books: a run on an untouched service agrees, and a debit behind the generator's back is found.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! BillingService, and the commands that call it: the real binary over real gRPC, on SQLite beside the embedded engine, and on PostgreSQL
 //! beside Redis.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 #[path = "support/command.rs"]
 mod command;

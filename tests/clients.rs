@@ -1,6 +1,6 @@
 //! The running binary, called by Python's grpcio as a customer would: with stubs generated from `proto/`, and with none at all.
 //! The scripts lie in `tests/python`; the first example is the one of the README.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 #[path = "support/service.rs"]
 mod service;

@@ -1,5 +1,5 @@
 //! What a crash, a cut connection, or a caller who gives up may not do: lose what was acknowledged, or charge anything twice.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 #[path = "support/service.rs"]
 mod service;

@@ -1,6 +1,6 @@
 //! What a customer gets: documents of every kind, from outside. All of them are left in the target's folder for temporary files, to
 //! be looked at.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 #[path = "support/documents.rs"]
 mod documents;

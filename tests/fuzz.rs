@@ -1,6 +1,6 @@
 //! Anything at all, sent to every RPC of the running service: it may be refused, but nothing panics, nothing is INTERNAL, and the service
 //! serves afterwards. Messages are bytes without sense, or well-formed ones with values that nobody should send; for a bounded time.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 #[path = "support/service.rs"]
 mod service;

@@ -1,5 +1,5 @@
 //! Operators' commands: the real binary, as a person or a script calls it, against the running service.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 #[path = "support/command.rs"]
 mod command;

@@ -1,5 +1,5 @@
 //! What the Redis engine does when Redis is not as it should be: refuses it at the start, and never gives a wrong answer later.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 mod support;
 

@@ -14,8 +14,8 @@ use super::chain::{self, WALK, walk};
 use super::record::{narrow, number};
 use super::store::rows::{Table, Type};
 use super::{Billing, BillingError, Record};
-use crate::domain::account::Millis;
-use crate::domain::entry::{Entry, EntryKind};
+use domain::account::Millis;
+use domain::entry::{Entry, EntryKind};
 
 /// The most lines of a statement.
 pub const MOST_LINES: usize = 5_000;
@@ -25,7 +25,6 @@ const MOST_CHARACTERS: usize = 120;
 
 /// What a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "named as in the API")]
 pub enum LineKind {
     Invoice,
     Payment,
@@ -356,7 +355,7 @@ impl Lines {
                 StatementLine { is_document: number.is_some(), ..made }
             }
             EntryKind::ToppedUp | EntryKind::PaymentRecorded => {
-                let details = crate::domain::payment::PaymentDetails::of(note);
+                let details = domain::payment::PaymentDetails::of(note);
                 let said = [details.method, details.reference, details.remark];
                 let said: Vec<_> = said.into_iter().filter(|text| !text.is_empty()).collect();
                 line(LineKind::Payment, &entry.request_id, said.join(", "))

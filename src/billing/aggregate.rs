@@ -10,11 +10,11 @@ use std::fmt;
 use rust_decimal::Decimal;
 
 use super::record::Record;
-use crate::domain::account::{Currency, Millis, Mode, NonUsageBilling, Status};
-use crate::domain::command::Note;
-use crate::domain::entry::{Entry, EntryKind};
-use crate::ledger::Block;
-use crate::ledger::snapshot::Snapshot;
+use domain::account::{Currency, Millis, Mode, NonUsageBilling, Status};
+use domain::command::Note;
+use domain::entry::{Entry, EntryKind};
+use ledger::Block;
+use ledger::snapshot::Snapshot;
 
 /// Up to where a partition's journal was committed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,7 +125,6 @@ pub fn follow(partition: u16, mut position: Position, blocks: Vec<Block>) -> Res
 
 /// An account as it was after the last entry seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "named as in the ledger's account and in the entries")]
 pub struct AccountState {
     pub partition: u16,
     pub name: String,
@@ -247,7 +246,6 @@ impl AccountState {
 
 /// What a total sums up: entries of a bill that are alike.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "named as in the entries")]
 pub struct TotalKey {
     pub account: String,
     pub bill: u32,

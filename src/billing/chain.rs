@@ -8,8 +8,8 @@ use super::BillingError;
 use super::record::{COLUMNS, Record, narrow, number};
 use super::store::Dialect;
 use super::store::rows::{Table, Type};
-use crate::domain::account::Millis;
-use crate::domain::entry::EntryKind;
+use domain::account::Millis;
+use domain::entry::EntryKind;
 
 const PLACES: Table = Table { name: "entries", columns: &[("partition", Type::Number), ("sequence", Type::Number)], on_conflict: "" };
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::tax::TaxRate;
-use crate::domain::account::Millis;
+use domain::account::Millis;
 
 /// What kind of document it is. Each kind has a series of numbers of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

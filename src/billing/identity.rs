@@ -4,7 +4,7 @@ use sqlx::{Any, Executor, Row};
 
 use super::aggregate::Position;
 use super::{Billing, BillingError, partitions};
-use crate::ledger::{Identity, Ledger, LedgerError, LedgerId};
+use ledger::{Identity, Ledger, LedgerError, LedgerId};
 
 impl Billing {
     /// The ledger whose journal it holds, by the id that it has of it.

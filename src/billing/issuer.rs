@@ -18,8 +18,8 @@ use super::store::Store;
 use super::store::rows::{Table, Type};
 use super::tax::TaxRate;
 use super::{Billing, BillingError};
-use crate::domain::account::{Category, Millis};
-use crate::ledger::codec;
+use domain::account::{Category, Millis};
+use ledger::codec;
 
 /// The one issuer that there is today. All that follows from an issuer is kept by its id.
 pub const MAIN: &str = "main";

@@ -2,11 +2,11 @@
 //! journal, for what that has not taken in yet.
 
 use super::{Billing, BillingError};
-use crate::domain::command::{Action, BillFacts, Command, Facts, Undo};
-use crate::domain::entry::EntryKind;
-use crate::domain::outcome::Refusal;
-use crate::domain::rules::originals_of;
-use crate::ledger::{Ledger, LedgerError, Searched};
+use domain::command::{Action, BillFacts, Command, Facts, Undo};
+use domain::entry::EntryKind;
+use domain::outcome::Refusal;
+use domain::rules::originals_of;
+use ledger::{Ledger, LedgerError, Searched};
 
 /// What became of a search.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::record::{coded, narrow, request_key};
 use super::{Billing, BillingError};
-use crate::domain::command::{BillFacts, Facts};
-use crate::domain::entry::EntryKind;
+use domain::command::{BillFacts, Facts};
+use domain::entry::EntryKind;
 
 impl Billing {
     /// Up to which entry a partition's journal was taken in. What is read afterwards knows at least these.

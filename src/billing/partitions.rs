@@ -11,7 +11,7 @@ use super::aggregate::Position;
 use super::aggregate::step::{hex, unhex};
 use super::record::{narrow, number};
 use super::store::{Dialect, Store};
-use crate::domain::account::Millis;
+use domain::account::Millis;
 
 /// A partition as the store has it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::record::{coded, narrow};
 use super::{Billing, BillingError};
-use crate::domain::account::Millis;
-use crate::domain::entry::EntryKind;
-use crate::domain::payment::PaymentDetails;
+use domain::account::Millis;
+use domain::entry::EntryKind;
+use domain::payment::PaymentDetails;
 
 /// How many allocations, and how many reversals, are shown of a payment.
 const MOST_PARTS: i64 = 1_000;

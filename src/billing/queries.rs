@@ -8,8 +8,8 @@ use super::chain;
 use super::partitions::{self, Partition};
 use super::record::{COLUMNS, Record, narrow, number, request_key};
 use super::{Billing, BillingError};
-use crate::domain::account::Millis;
-use crate::domain::entry::EntryKind;
+use domain::account::Millis;
+use domain::entry::EntryKind;
 
 impl Billing {
     /// How far the aggregation of each partition has come, and who works on it.

@@ -19,8 +19,8 @@ use super::lookup::LookUpError;
 use super::partitions::{self, Partition};
 use super::record::{COLUMNS, Record, behind, number};
 use super::{Billing, BillingError};
-use crate::domain::account::Millis;
-use crate::ledger::{Block, Ledger, LedgerError};
+use domain::account::Millis;
+use ledger::{Block, Ledger, LedgerError};
 
 /// How many blocks are compared at once.
 const BLOCKS: usize = 64;

@@ -6,11 +6,11 @@ use sqlx::any::AnyRow;
 
 use super::BillingError;
 use super::store::rows::{Table, Type, Value};
-use crate::domain::account::{Currency, NonUsageBilling};
-use crate::domain::command::Note;
-use crate::domain::entry::{Entry, EntryKind, GivenBack, Settings};
-use crate::domain::money::Quote;
-use crate::ledger::{RequestKey, codec};
+use domain::account::{Currency, NonUsageBilling};
+use domain::command::Note;
+use domain::entry::{Entry, EntryKind, GivenBack, Settings};
+use domain::money::Quote;
+use ledger::{RequestKey, codec};
 
 /// An entry, and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -282,7 +282,7 @@ fn read_settings(text: &str) -> Option<Settings> {
 /// A record with something in each field.
 #[cfg(test)]
 pub(crate) fn sample_record() -> Record {
-    use crate::domain::account::{Category, Mode};
+    use domain::account::{Category, Mode};
 
     Record {
         partition: 3,
@@ -329,7 +329,7 @@ pub(crate) fn sample_record() -> Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::billing::store::{Store, sqlite_url};
+    use crate::store::{Store, sqlite_url};
 
     #[tokio::test]
     async fn what_was_stored_comes_back() {

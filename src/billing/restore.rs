@@ -4,11 +4,11 @@ use super::aggregate::step::hex;
 use super::identity::write_id;
 use super::record::{behind, number};
 use super::{Billing, BillingError};
-use crate::clock::Clock;
-use crate::domain::account::Millis;
-use crate::ledger::LedgerId;
-use crate::ledger::model::Book;
-use crate::ledger::rebuild::{Contradiction, Rebuild};
+use domain::account::Millis;
+use ledger::LedgerId;
+use ledger::model::Book;
+use ledger::rebuild::{Contradiction, Rebuild};
+use platform::clock::Clock;
 
 /// How many entries are read at once.
 const PAGE: i64 = 5_000;

@@ -7,7 +7,7 @@ use super::document::DocumentKind;
 use super::issuer::{Applied, Change, MAIN};
 use super::store::rows::{Table, Type};
 use super::{Billing, BillingError};
-use crate::domain::account::Millis;
+use domain::account::Millis;
 
 /// The longest grace, in hours: a month and a half.
 pub const MOST_HOURS: u16 = 1_080;

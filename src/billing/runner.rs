@@ -18,8 +18,8 @@ use tokio::time::{sleep, timeout};
 use super::partitions::{self, Claim};
 use super::status::{PartitionStatus, Status};
 use super::{Billing, BillingError, bills};
-use crate::domain::account::Millis;
-use crate::ledger::Ledger;
+use domain::account::Millis;
+use ledger::Ledger;
 
 /// How long a statement that keeps claims may take.
 const CLAIM_LIMIT: Duration = Duration::from_secs(20);

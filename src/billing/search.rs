@@ -14,8 +14,8 @@ use super::document::Party;
 use super::store::Dialect;
 use super::store::rows::{Table, Type, Value};
 use super::{Billing, BillingError, JournalPosition};
-use crate::ledger::NamePlace;
 use fold::{fold, fold_tax_id};
+use ledger::NamePlace;
 
 /// The fewest characters of a part that the index knows: trigrams.
 const INDEXED_CHARACTERS: usize = 3;

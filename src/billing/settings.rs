@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::BillingError;
 use super::document::DocumentKind;
-use crate::domain::account::Millis;
+use domain::account::Millis;
 
 /// The settings of the billing. They hold for documents issued from now on; what was issued does not change.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use sqlx::Row;
 use super::issuer::{MAIN, in_force};
 use super::review::Review;
 use super::{Billing, BillingError};
-use crate::domain::account::Millis;
+use domain::account::Millis;
 
 /// Why drafts wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

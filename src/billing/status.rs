@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::standing::{Standing, WaitsFor};
-use crate::domain::account::Millis;
-use crate::telemetry::metrics;
+use domain::account::Millis;
+use platform::telemetry::metrics;
 
 /// What is known of one partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

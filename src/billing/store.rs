@@ -16,7 +16,7 @@ use sqlx::{Any, AnyConnection, AnyPool, Executor, Row, Transaction};
 use tokio::time::{Instant, sleep};
 
 use super::BillingError;
-use crate::domain::account::Millis;
+use domain::account::Millis;
 
 /// The migrations, in their order. Their place in the list, from 1 on, is their number, so that none may be moved or changed later.
 const MIGRATIONS: &[&str] = &[
@@ -116,7 +116,7 @@ impl Store {
     fn connect(url: &str, may_create: bool) -> Result<Self, BillingError> {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(sqlx::any::install_default_drivers);
-        let place = crate::config::BillingUrl::of(url).to_string().into();
+        let place = platform::config::BillingUrl::of(url).to_string().into();
         let (dialect, url) = read_url(url, may_create)?;
         let pool = AnyPoolOptions::new()
             .max_connections(MAX_CONNECTIONS)
@@ -343,7 +343,7 @@ mod tests {
             let store = store.unwrap();
             let rows = sqlx::query("SELECT version FROM migrations").fetch_all(store.pool()).await.unwrap();
             assert_eq!(rows.len(), MIGRATIONS.len());
-            assert!((store.now().await.unwrap() - crate::clock::system_now()).abs() < 10_000);
+            assert!((store.now().await.unwrap() - platform::clock::system_now()).abs() < 10_000);
         }
         assert!(folder.path().join("with space & more?.db").exists());
     }

@@ -4,7 +4,7 @@
 //! month ends: with separate invoices for subscriptions, hardware and services, usage alone; else all transactions.
 
 use super::MonthOfCharges;
-use crate::domain::account::{Category, NonUsageBilling};
+use domain::account::{Category, NonUsageBilling};
 
 /// How many closed months are looked at.
 const MONTHS: usize = 3;

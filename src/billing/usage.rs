@@ -12,9 +12,9 @@ use super::partitions::Partition;
 use super::record::number;
 use super::store::rows::{Table, Type};
 use super::{Billing, BillingError, Places};
-use crate::domain::account::{Category, Millis, Mode};
-use crate::domain::entry::EntryKind;
-use crate::ledger::codec;
+use domain::account::{Category, Millis, Mode};
+use domain::entry::EntryKind;
+use ledger::codec;
 
 /// A charge or a refund, with what its account's amounts are written by.
 #[derive(Clone, Debug, PartialEq, Eq)]

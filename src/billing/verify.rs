@@ -23,9 +23,9 @@ use super::record::{Record, behind};
 use super::series::Head;
 use super::store::Dialect;
 use super::{Billing, BillingError, partitions};
-use crate::domain::account::{Account, Millis, Profile, Reservation};
-use crate::ledger::rebuild::Rebuild;
-use crate::ledger::{Ledger, LedgerError, RequestKey};
+use domain::account::{Account, Millis, Profile, Reservation};
+use ledger::rebuild::Rebuild;
+use ledger::{Ledger, LedgerError, RequestKey};
 
 /// How many rows are read at once.
 const PAGE: i64 = 5_000;
@@ -332,7 +332,7 @@ impl Check<'_> {
         if account.open_reservations == 0 {
             return Ok(None);
         }
-        let most = crate::domain::rules::MAX_OPEN_RESERVATIONS as usize;
+        let most = domain::rules::MAX_OPEN_RESERVATIONS as usize;
         let found: Vec<(RequestKey, Reservation)> = self.ledger.engine().reservations(self.partition, id.to_owned(), None, most).await?;
         let expected = book.reservations(id, None, most);
         // Those that were made within a gap are not known.

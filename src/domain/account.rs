@@ -241,13 +241,12 @@ pub struct Reservation {
 }
 
 #[cfg(test)]
-pub(crate) fn sample_account(mode: Mode) -> Account {
-    Account::opened(mode, NonUsageBilling::Consolidated, (Currency(*b"USD"), 6, 2))
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
+
+    fn sample_account(mode: Mode) -> Account {
+        Account::opened(mode, NonUsageBilling::Consolidated, (Currency(*b"USD"), 6, 2))
+    }
 
     const UNIT: i64 = 1_000_000;
 

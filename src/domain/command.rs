@@ -363,7 +363,6 @@ impl Action {
 /// The kinds of command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
-#[allow(missing_docs, reason = "named after the actions")]
 pub enum Kind {
     Observe = 1,
     Authorize = 2,

@@ -24,14 +24,7 @@ pub mod stream;
 pub mod watch;
 pub mod wire;
 
-/// The messages and services of `proto/tollgate/v1`.
-#[allow(missing_docs, clippy::all, reason = "generated")]
-pub mod v1 {
-    tonic::include_proto!("tollgate.v1");
-
-    /// The files of the API and all that they import, for reflection.
-    pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("tollgate.v1");
-}
+pub use proto::v1;
 
 use std::convert::Infallible;
 

@@ -35,12 +35,12 @@ use tokio::task::yield_now;
 use tracing::Instrument;
 
 use super::{Answers, Engine, LedgerError, MAX_BATCH, Order};
-use crate::domain::outcome::{Answer, Refusal};
-use crate::lanes::fair::FairQueue;
-use crate::lanes::source::Source;
-use crate::lanes::watchdog::watched;
-use crate::telemetry::metrics;
+use domain::outcome::{Answer, Refusal};
 use pace::Pace;
+use platform::lanes::fair::FairQueue;
+use platform::lanes::source::Source;
+use platform::lanes::watchdog::watched;
+use platform::telemetry::metrics;
 
 /// How many commands of calls may wait for one partition, and how many of streams. A source may have as many of them as places are free:
 /// half, if it is alone.

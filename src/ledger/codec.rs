@@ -9,11 +9,11 @@ pub mod journal;
 use bytes::{Buf, BufMut};
 
 use super::{NamePlace, RequestKey, ReservationPlace};
-use crate::domain::account::{Account, Category, Currency, Mode, NonUsageBilling, Profile, Reservation, Status};
-use crate::domain::command::Kind;
-use crate::domain::entry::EntryKind;
-use crate::domain::outcome::{Charged, Decision, Grant, ReserveVerdict, Verdict};
-use crate::domain::rules::{Ended, RefundKey, Refunded, Remembered};
+use domain::account::{Account, Category, Currency, Mode, NonUsageBilling, Profile, Reservation, Status};
+use domain::command::Kind;
+use domain::entry::EntryKind;
+use domain::outcome::{Charged, Decision, Grant, ReserveVerdict, Verdict};
+use domain::rules::{Ended, RefundKey, Refunded, Remembered};
 
 /// Bytes that are not a record of the kind that was looked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -151,24 +151,24 @@ pub(crate) fn read_tail(bytes: &mut &[u8], moving: Moving) -> Option<Account> {
     })
 }
 
-pub(crate) fn status(number: u8) -> Option<Status> {
+pub fn status(number: u8) -> Option<Status> {
     [Status::Active, Status::Suspended, Status::Closed].into_iter().find(|status| *status as u8 == number)
 }
 
-pub(crate) fn mode(number: u8) -> Option<Mode> {
+pub fn mode(number: u8) -> Option<Mode> {
     [Mode::Prepaid, Mode::Postpaid].into_iter().find(|mode| *mode as u8 == number)
 }
 
-pub(crate) fn non_usage_billing(number: u8) -> Option<NonUsageBilling> {
+pub fn non_usage_billing(number: u8) -> Option<NonUsageBilling> {
     [NonUsageBilling::Consolidated, NonUsageBilling::OneByOne].into_iter().find(|billing| *billing as u8 == number)
 }
 
-pub(crate) fn category(number: u8) -> Option<Category> {
+pub fn category(number: u8) -> Option<Category> {
     [Category::Usage, Category::Subscription, Category::Hardware, Category::Service].into_iter().find(|category| *category as u8 == number)
 }
 
 fn decimals(number: u8) -> Option<u8> {
-    (number <= crate::domain::money::MAX_DECIMALS).then_some(number)
+    (number <= domain::money::MAX_DECIMALS).then_some(number)
 }
 
 /// `<i7i7i7I2c0` and the rest: amount, report by, expires at, account, request id.

@@ -29,11 +29,11 @@ use super::{
     Answering, BatchAnswer, Block, DuePage, Engine, Found, Identity, JournalSpan, LedgerError, LedgerId, NamePlace, Opening, Order,
     Purpose, RequestKey, ReservationPlace, StoreSettings, Trimmer,
 };
-use crate::clock::Clock;
-use crate::domain::account::{Account, Millis, Profile, Reservation};
-use crate::domain::rules::{RefundKey, Remembered};
 use copy::Copy;
 pub use copy::JournalHold;
+use domain::account::{Account, Millis, Profile, Reservation};
+use domain::rules::{RefundKey, Remembered};
+use platform::clock::Clock;
 use store::Store;
 
 /// The most batches in one transaction.

@@ -11,11 +11,11 @@ use super::embedded::JournalHold;
 use super::{Block, DuePage, Identity, JournalSpan, LedgerError, NamePlace, Order, RequestKey, Trimmer};
 #[cfg(doc)]
 use super::{Ledger, MAX_BATCH};
-use crate::domain::account::{Account, Millis, Profile, Reservation};
-use crate::domain::outcome::Answer;
+use domain::account::{Account, Millis, Profile, Reservation};
+use domain::outcome::Answer;
 #[cfg(doc)]
-use crate::domain::outcome::Refusal;
-use crate::domain::rules::Remembered;
+use domain::outcome::Refusal;
+use domain::rules::Remembered;
 
 /// What an engine answers to a batch.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Engine, Trimmer};
-use crate::domain::command::{Action, Command, Then};
-use crate::telemetry::metrics;
+use domain::command::{Action, Command, Then};
+use platform::telemetry::metrics;
 
 /// From this part of the bound on, the log warns.
 const WARN_PERCENT: u64 = 70;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::config::Purpose;
+use platform::config::Purpose;
 
 /// The id of a ledger: a UUID (version 4), made when the ledger is created. No two ledgers share one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! What readers of the journal are given: blocks, how far they reach, and which accounts a new month has not touched.
 
-use crate::domain::account::Millis;
-use crate::domain::entry::Entry;
+use domain::account::Millis;
+use domain::entry::Entry;
 
 /// A block of journal entries: what one step wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]

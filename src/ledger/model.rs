@@ -18,13 +18,13 @@ use undo::Before;
 use super::Engine;
 use super::codec::{decode_place, encode_place};
 use super::{BatchAnswer, Block, DuePage, NamePlace, Order, RequestKey, ReservationPlace, fold_name};
-use crate::clock::Clock;
-use crate::domain::account::{Account, Millis, Profile, Reservation};
-use crate::domain::command::Action;
-use crate::domain::outcome::Refusal;
-use crate::domain::rules::{
+use domain::account::{Account, Millis, Profile, Reservation};
+use domain::command::Action;
+use domain::outcome::Refusal;
+use domain::rules::{
     Ended, Fingerprint, Moment, RefundKey, Refunded, Remembered, ReservationChange, Touched, decide, is_close_due, refund_keys,
 };
+use platform::clock::Clock;
 
 /// The most reservations that one slice of the sweep expires.
 pub const MAX_EXPIRIES: usize = 500;
@@ -221,9 +221,9 @@ impl Book {
         &mut self,
         order: &Order,
         moment: &Moment,
-        entries: &mut Vec<crate::domain::entry::Entry>,
+        entries: &mut Vec<domain::entry::Entry>,
         changes: &mut Changes,
-    ) -> crate::domain::outcome::Answer {
+    ) -> domain::outcome::Answer {
         let id = &order.command.account;
         let reservation_key = if matches!(order.command.action, Action::Authorize(_)) { Some(order.key) } else { order.original };
         let original = order.original.and_then(|key| self.remembered(key));

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use crc::{CRC_32_ISCSI, Crc};
 
-use crate::domain::command::{Action, Command, Debit, LimitChange, Reserve, TemporaryChange, Then, Undo, Until};
-use crate::domain::money::Quote;
-use crate::domain::rules::Fingerprint;
-use crate::ledger::codec::journal::{encode_asked, encode_legacy_rest, put_context, put_fingerprint};
+use crate::codec::journal::{encode_asked, encode_legacy_rest, put_context, put_fingerprint};
+use domain::command::{Action, Command, Debit, LimitChange, Reserve, TemporaryChange, Then, Undo, Until};
+use domain::money::Quote;
+use domain::rules::Fingerprint;
 
 /// The digest of (account, request id) under which a request, and a reservation, is kept.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -239,7 +239,7 @@ impl Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::command::Note;
+    use domain::command::Note;
 
     fn top_up(amount: Quote) -> Command {
         Command {

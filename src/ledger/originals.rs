@@ -1,8 +1,8 @@
 //! What the journal says of earlier charges, payments and bills: for refunds and reversals that the step cannot decide by what it remembers.
 
 use super::{Ledger, LedgerError, RequestKey};
-use crate::domain::command::{BillFacts, Facts};
-use crate::domain::entry::{Entry, EntryKind};
+use domain::command::{BillFacts, Facts};
+use domain::entry::{Entry, EntryKind};
 
 /// What a search of the journal has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

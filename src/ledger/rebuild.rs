@@ -6,15 +6,15 @@
 //! What entries do not tell is not rebuilt: requests that were declined or changed nothing (their ids are free again), whether a grant
 //! was the final unit, and why a report's new reservation was refused (nor that such a report settled one that had ended before).
 
-use crate::clock::Clock;
-use crate::domain::account::{Account, Millis, Profile, Reservation, Status};
-use crate::domain::command::Kind;
-use crate::domain::entry::{Entry, EntryKind, GivenBack};
-use crate::domain::outcome::{Charged, Decision, Grant, ReserveVerdict, Verdict};
-use crate::domain::rules::{Ended, RefundKey, Refunded, Remembered, ReservationChange};
-use crate::ledger::RequestKey;
-use crate::ledger::model::{Book, Changes};
-use crate::ledger::snapshot::Snapshot;
+use crate::RequestKey;
+use crate::model::{Book, Changes};
+use crate::snapshot::Snapshot;
+use domain::account::{Account, Millis, Profile, Reservation, Status};
+use domain::command::Kind;
+use domain::entry::{Entry, EntryKind, GivenBack};
+use domain::outcome::{Charged, Decision, Grant, ReserveVerdict, Verdict};
+use domain::rules::{Ended, RefundKey, Refunded, Remembered, ReservationChange};
+use platform::clock::Clock;
 
 /// What an entry says does not follow from those before it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -3,8 +3,8 @@
 //! The billing store makes such entries, never the ledger. They are kept among the attributes, so that they need no columns of their own.
 
 use super::codec;
-use crate::domain::account::{Millis, Status};
-use crate::domain::entry::Entry;
+use domain::account::{Millis, Status};
+use domain::entry::Entry;
 
 /// What the entries of the gap would have told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

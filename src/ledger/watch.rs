@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Ledger, LedgerError};
-use crate::domain::account::{Account, Millis};
-use crate::domain::outcome::Refusal;
+use domain::account::{Account, Millis};
+use domain::outcome::Refusal;
 
 /// How long an account that was read is not read again, however often it changes.
 pub const PAUSE: Duration = Duration::from_millis(20);

@@ -1,6 +1,6 @@
 //! The aggregator commits each entry exactly once, whatever is killed, stalled or cut off meanwhile; and what does not go on as it must
 //! stops visibly. On a real PostgreSQL and a real Redis, with the aggregator as its own process; and on SQLite.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 #[path = "../support/postgres.rs"]
 mod postgres;

@@ -1,6 +1,6 @@
 //! Three months pass, on both stores, and every document is the one that was worked out by hand. The figures are literal, with the
 //! arithmetic beside them; nothing is computed by what is under test.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 #[path = "../support/paper.rs"]
 mod paper;

@@ -2,7 +2,7 @@
 //! Redis and on Valkey, one by one and in batches of every size; and the invariants hold after every step.
 //!
 //! A failing sequence is shrunk, printed, and kept in `regressions.txt`.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 #[path = "../support/mod.rs"]
 mod support;

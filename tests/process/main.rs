@@ -1,7 +1,7 @@
 //! What the running binary does, seen from outside: by gRPC, by its commands, and in its stores.
 //!
 //! `TOLLGATE_BINARY` names another binary to test, for instance one of an earlier commit.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 #[path = "../support/command.rs"]
 mod command;

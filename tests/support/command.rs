@@ -1,5 +1,5 @@
 //! Commands of the binary, run to their end.
-#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support; each test uses a part")]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support; each test uses a part")]
 
 use std::process::{Command, ExitStatus};
 

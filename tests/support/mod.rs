@@ -1,5 +1,5 @@
 //! What the tests share: real servers of their own, in folders of their own, without a network port.
-#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support; each test uses a part")]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support; each test uses a part")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -1,5 +1,5 @@
 //! What is true of the paper at every instant, whatever has happened: told from the billing store alone.
-#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support; each test uses a part")]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support; each test uses a part")]
 
 use std::collections::BTreeMap;
 

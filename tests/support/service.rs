@@ -1,5 +1,5 @@
 //! The binary as its own process: started on free ports, watched by its log, ended with this value.
-#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support; each test uses a part")]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support; each test uses a part")]
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;

@@ -1,5 +1,5 @@
 //! An engine whose steps a test decides on, and which fails in everything else.
-#![allow(dead_code, missing_docs, reason = "test support; each test uses a part")]
+#![allow(dead_code, reason = "test support; each test uses a part")]
 
 use std::future::poll_fn;
 use std::sync::Arc;

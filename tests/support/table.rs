@@ -3,7 +3,7 @@
 //! A case begins with `== its name`. A sentence at the margin is a step; below it, indented, is what must be true after it:
 //! `balance -113.90`, or of a document `invoice: total 200.00, to pay 113.90`. A step that must be refused has `refused REASON` below it.
 //! A line that begins with # is a remark. What cannot be read is an error, so that nothing is skipped by a slip.
-#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support; each test uses a part")]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support; each test uses a part")]
 
 /// Some steps of one account, and what must be true after each.
 #[derive(Debug)]

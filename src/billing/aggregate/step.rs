@@ -10,14 +10,14 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::{AccountState, Books, Break, Position, Total, TotalKey, touched};
-use crate::billing::partitions::Claim;
-use crate::billing::record::{ENTRIES, Record, coded, narrow, number};
-use crate::billing::store::rows::{Table, Type, Value};
-use crate::billing::store::{Dialect, Store};
-use crate::billing::{BillingError, bills, search};
-use crate::domain::account::{Currency, Millis};
-use crate::domain::entry::EntryKind;
-use crate::ledger::codec;
+use crate::partitions::Claim;
+use crate::record::{ENTRIES, Record, coded, narrow, number};
+use crate::store::rows::{Table, Type, Value};
+use crate::store::{Dialect, Store};
+use crate::{BillingError, bills, search};
+use domain::account::{Currency, Millis};
+use domain::entry::EntryKind;
+use ledger::codec;
 
 /// Why a step was not done.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! The fold of blocks, by examples.
 
 use super::*;
-use crate::billing::record::sample_record;
-use crate::domain::command::Note;
+use crate::record::sample_record;
+use domain::command::Note;
 
 fn block(first_sequence: u64, id: u8, previous: u8, count: usize) -> Block {
     let entries = vec![sample_record().entry; count];

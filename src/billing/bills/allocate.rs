@@ -7,7 +7,7 @@
 
 pub mod by_hand;
 
-use crate::domain::account::Millis;
+use domain::account::Millis;
 
 /// A credit that stands for what was paid in before anything was known of credits.
 pub const UNKNOWN_CREDIT: i64 = 0;

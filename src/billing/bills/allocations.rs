@@ -9,12 +9,12 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::allocate::Allocation;
-use crate::billing::BillingError;
-use crate::billing::series::digest::{DigestSum, Fields};
-use crate::billing::store::rows::{Table, Type};
-use crate::billing::store::{Dialect, Store};
-use crate::domain::account::Millis;
-use crate::domain::entry::{Entry, EntryKind};
+use crate::BillingError;
+use crate::series::digest::{DigestSum, Fields};
+use crate::store::rows::{Table, Type};
+use crate::store::{Dialect, Store};
+use domain::account::Millis;
+use domain::entry::{Entry, EntryKind};
 
 const ALLOCATIONS: Table = Table {
     name: "allocations",

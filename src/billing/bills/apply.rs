@@ -20,13 +20,13 @@ use wanted::Wanted;
 
 use super::allocate::{Allocation, Credit, Receivables};
 use super::draft::{CreditNote, CutBill, Denomination, Draft, Refund, SingleCharge, Subject, Total};
-use crate::billing::BillingError;
-use crate::billing::document::{Adjustment, Cause, DocumentKind};
-use crate::billing::record::{Record, number};
-use crate::billing::store::Dialect;
-use crate::domain::account::{Millis, Mode};
-use crate::domain::entry::{Entry, EntryKind};
-use crate::domain::payment::PaymentDetails;
+use crate::BillingError;
+use crate::document::{Adjustment, Cause, DocumentKind};
+use crate::record::{Record, number};
+use crate::store::Dialect;
+use domain::account::{Millis, Mode};
+use domain::entry::{Entry, EntryKind};
+use domain::payment::PaymentDetails;
 
 /// Takes in records, in journal order, after their entries, totals and accounts were written in the same transaction. The records of
 /// one command must come together: a cut and the rounding that belongs to it.

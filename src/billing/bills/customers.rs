@@ -3,9 +3,9 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use crate::billing::document::Party;
-use crate::billing::forms::LANGUAGES;
-use crate::billing::{Billing, BillingError, search};
+use crate::document::Party;
+use crate::forms::LANGUAGES;
+use crate::{Billing, BillingError, search};
 
 /// The longest detail that is kept, in bytes, and the most lines of an address.
 const MAX_BYTES: usize = 200;

@@ -4,11 +4,11 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::frozen::Frozen;
-use crate::billing::document::Document;
-use crate::billing::issuer::NO_ISSUER;
-use crate::billing::record::narrow;
-use crate::billing::review::Review;
-use crate::billing::{Billing, BillingError};
+use crate::document::Document;
+use crate::issuer::NO_ISSUER;
+use crate::record::narrow;
+use crate::review::Review;
+use crate::{Billing, BillingError};
 
 /// Where a document stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -9,11 +9,11 @@ pub use lines::{CATEGORIES, add_quantities, category_name};
 use lines::{merge, place};
 use rust_decimal::Decimal;
 
-use crate::billing::aggregate;
-use crate::billing::document::{Adjustment, Cause, Document, DocumentKind, Issuer, Item, Party, Wallet};
-use crate::domain::account::{Category, Millis, Mode};
-use crate::domain::entry::EntryKind;
-use crate::domain::money::format_units;
+use crate::aggregate;
+use crate::document::{Adjustment, Cause, Document, DocumentKind, Issuer, Item, Party, Wallet};
+use domain::account::{Category, Millis, Mode};
+use domain::entry::EntryKind;
+use domain::money::format_units;
 
 /// In what an account's amounts are kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

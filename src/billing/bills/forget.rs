@@ -4,10 +4,10 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::allocations;
 use super::apply::document_id;
-use crate::billing::BillingError;
-use crate::billing::record::{Record, number};
-use crate::domain::account::Mode;
-use crate::domain::entry::{Entry, EntryKind};
+use crate::BillingError;
+use crate::record::{Record, number};
+use domain::account::Mode;
+use domain::entry::{Entry, EntryKind};
 
 /// The numbers of documents that were issued because of these records.
 pub async fn issued_of(connection: &mut AnyConnection, records: &[Record]) -> Result<Vec<String>, BillingError> {

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::billing::BillingError;
-use crate::billing::document::{Document, DocumentKind, Exemption, Issuer, OpenInvoice, Party, TaxLine};
-use crate::billing::tax::TaxRate;
-use crate::domain::account::Millis;
+use crate::BillingError;
+use crate::document::{Document, DocumentKind, Exemption, Issuer, OpenInvoice, Party, TaxLine};
+use crate::tax::TaxRate;
+use domain::account::Millis;
 
 /// What is frozen in words.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::billing) struct Frozen {
+pub(crate) struct Frozen {
     /// Empty: it was issued when there was only one.
     #[serde(default)]
     pub issuer_id: String,

@@ -5,10 +5,10 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use sqlx::{AssertSqlSafe, Row};
 
-use crate::billing::record::{coded, narrow};
-use crate::billing::{Billing, BillingError};
-use crate::domain::account::Millis;
-use crate::domain::entry::EntryKind;
+use crate::record::{coded, narrow};
+use crate::{Billing, BillingError};
+use domain::account::Millis;
+use domain::entry::EntryKind;
 
 /// The charges of a calendar month, refunds within their bills deducted.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,16 +13,16 @@ use super::documents::{DocumentState, StoredDocument};
 use super::frozen::Frozen;
 use super::ready::{self, Ready};
 use super::taxes::{Taxes, Terms};
-use crate::billing::document::{Document, DocumentKind, OpenInvoice, TaxLine};
-use crate::billing::items::{self, ItemNames};
-use crate::billing::review::{self, Review};
-use crate::billing::series::digest::{Covered, SealedCustomer};
-use crate::billing::series::{Series, earlier};
-use crate::billing::settings::BillingSettings;
-use crate::billing::store::Store;
-use crate::billing::store::rows::{Table, Type, Value};
-use crate::billing::{Billing, BillingError, issuer};
-use crate::domain::account::Millis;
+use crate::document::{Document, DocumentKind, OpenInvoice, TaxLine};
+use crate::items::{self, ItemNames};
+use crate::review::{self, Review};
+use crate::series::digest::{Covered, SealedCustomer};
+use crate::series::{Series, earlier};
+use crate::settings::BillingSettings;
+use crate::store::Store;
+use crate::store::rows::{Table, Type, Value};
+use crate::{Billing, BillingError, issuer};
+use domain::account::Millis;
 
 const ISSUED: Table = Table {
     name: "issued",

@@ -5,9 +5,9 @@
 use sqlx::{AssertSqlSafe, Row};
 
 use super::documents::{COLUMNS, DocumentState, StoredDocument, stored};
-use crate::billing::document::DocumentKind;
-use crate::billing::{Billing, BillingError};
-use crate::domain::account::Millis;
+use crate::document::DocumentKind;
+use crate::{Billing, BillingError};
+use domain::account::Millis;
 
 /// Which documents to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

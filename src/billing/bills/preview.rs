@@ -7,10 +7,10 @@ use sqlx::{AnyConnection, Row};
 use super::apply::preview::preview;
 use super::receivables::{JournalPosition, position};
 use super::taxes::Terms;
-use crate::billing::document::{Document, DocumentKind, OpenInvoice};
-use crate::billing::issuer::NO_ISSUER;
-use crate::billing::{Billing, BillingError, issuer, items};
-use crate::domain::account::Millis;
+use crate::document::{Document, DocumentKind, OpenInvoice};
+use crate::issuer::NO_ISSUER;
+use crate::{Billing, BillingError, issuer, items};
+use domain::account::Millis;
 
 /// The coming document.
 #[derive(Clone, Debug, PartialEq, Eq)]

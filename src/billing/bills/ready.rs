@@ -4,10 +4,10 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::customers;
-use crate::billing::BillingError;
-use crate::billing::document::{Document, DocumentKind, Party};
-use crate::billing::series::digest::Covered;
-use crate::domain::account::Millis;
+use crate::BillingError;
+use crate::document::{Document, DocumentKind, Party};
+use crate::series::digest::Covered;
+use domain::account::Millis;
 
 /// How many documents one transaction issues.
 const BATCH: i64 = 200;

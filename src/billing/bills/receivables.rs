@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, HashMap};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use crate::billing::record::narrow;
-use crate::billing::store::rows::{Table, Type};
-use crate::billing::{Billing, BillingError};
-use crate::domain::account::Millis;
+use crate::record::narrow;
+use crate::store::rows::{Table, Type};
+use crate::{Billing, BillingError};
+use domain::account::Millis;
 
 const DAY: Millis = 86_400_000;
 
@@ -252,7 +252,7 @@ async fn owing(connection: &mut AnyConnection, after: &str, count: usize) -> Res
 }
 
 /// Up to which entry of each partition the journal was taken in.
-pub(in crate::billing) async fn position(connection: &mut AnyConnection) -> Result<JournalPosition, BillingError> {
+pub(crate) async fn position(connection: &mut AnyConnection) -> Result<JournalPosition, BillingError> {
     let rows = sqlx::query("SELECT partition, next_sequence FROM partitions ORDER BY partition").fetch_all(connection).await?;
     rows.iter().map(|row| Ok((narrow(row, "partition")?, narrow::<u64>(row, "next_sequence")?.saturating_sub(1)))).collect()
 }

@@ -9,13 +9,13 @@ use sqlx::AnyConnection;
 
 use super::draft::CATEGORIES;
 use super::ready::Ready;
-use crate::billing::BillingError;
-use crate::billing::document::{Cause, Document, DocumentKind, Exemption, Issuer, Item, TaxLine};
-use crate::billing::issuer::{self, CategoryRate, Dated, in_force, no_rate, rate_in_force};
-use crate::billing::settings::BillingSettings;
-use crate::billing::store::Store;
-use crate::billing::tax::{self, Digits, Part, TaxRate};
-use crate::domain::account::{Category, Millis};
+use crate::BillingError;
+use crate::document::{Cause, Document, DocumentKind, Exemption, Issuer, Item, TaxLine};
+use crate::issuer::{self, CategoryRate, Dated, in_force, no_rate, rate_in_force};
+use crate::settings::BillingSettings;
+use crate::store::Store;
+use crate::tax::{self, Digits, Part, TaxRate};
+use domain::account::{Category, Millis};
 
 /// What documents are issued under.
 pub(super) struct Terms<'a> {

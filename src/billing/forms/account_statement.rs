@@ -10,7 +10,7 @@ use super::dates::{Dates, timestamp};
 use super::sheet::{Fact, Group, Line, Part, Sheet, Sum, Summary, Table, Vocabulary, Weight};
 use super::texts::Texts;
 use super::{FormError, Imprint};
-use crate::billing::account_statement::{AccountStatement, LineKind, StatementLine};
+use crate::account_statement::{AccountStatement, LineKind, StatementLine};
 
 /// The name of the layout of its JSON.
 const FORMAT: &str = "tollgate.account_statement/1";

@@ -5,7 +5,7 @@ use super::dates::Dates;
 use super::figure::{Denomination, digits_behind_point, grouped};
 use super::sheet::{Group, Line, Part, Sum, Table, Weight};
 use super::texts::Texts;
-use crate::billing::document::{Adjustment, Document, DocumentKind, Item, OpenInvoice, TaxLine, Wallet};
+use crate::document::{Adjustment, Document, DocumentKind, Item, OpenInvoice, TaxLine, Wallet};
 
 /// How a line describes what no entry is known of.
 const NOT_ITEMIZED: &str = "not itemized";

@@ -6,7 +6,7 @@ use super::dates::Dates;
 use super::figure::Denomination;
 use super::sheet::{Fact, Part, PartyBlock, Sheet, Summary, Vocabulary};
 use super::texts::Texts;
-use crate::billing::document::{Cause, Document, DocumentKind, Issuer, Party, Relief};
+use crate::document::{Cause, Document, DocumentKind, Issuer, Party, Relief};
 
 impl Denomination {
     /// What the document's amounts are counted in.

@@ -12,8 +12,8 @@ use serde::ser::SerializeMap;
 
 use super::dates::timestamp;
 use super::{Denomination, FormError};
-use crate::domain::account::Category;
-use crate::domain::entry::{Entry, EntryKind};
+use domain::account::Category;
+use domain::entry::{Entry, EntryKind};
 
 /// The columns. `id` is "partition-sequence": unique, and the same in every export, so that an importer can tell what it has already.
 const COLUMNS: [&str; 16] = [
@@ -141,9 +141,9 @@ fn attributes(pairs: &[(String, String)]) -> Result<String, FormError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::account::Mode;
-    use crate::domain::command::Note;
-    use crate::domain::entry::Settings;
+    use domain::account::Mode;
+    use domain::command::Note;
+    use domain::entry::Settings;
 
     fn charge() -> Entry {
         Entry {

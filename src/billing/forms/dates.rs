@@ -5,7 +5,7 @@ use jiff::{Timestamp, Zoned};
 
 use super::FormError;
 use super::texts::Texts;
-use crate::domain::account::Millis;
+use domain::account::Millis;
 
 /// The calendar of a document.
 pub(super) struct Dates<'a> {

@@ -1,6 +1,6 @@
 //! Amounts as people read them, aligned at the point.
 
-use crate::domain::money::format_units;
+use domain::money::format_units;
 
 /// What an account's amounts are counted in.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use super::FormError;
 use super::sheet::{Sheet, Sum, Vocabulary, Weight};
 
 #[derive(Template)]
-#[template(path = "document.html", config = "src/billing/forms/askama.toml")]
+#[template(path = "document.html", config = "forms/askama.toml")]
 struct Page<'a> {
     sheet: &'a Sheet,
     /// The name of the document, as the inside of a CSS string.

@@ -7,10 +7,8 @@ use serde::Serialize;
 
 use super::dates::timestamp;
 use super::{Denomination, FormError};
-use crate::billing::document::{
-    Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, OpenInvoice, Party, Relief, TaxLine, Wallet,
-};
-use crate::domain::account::Millis;
+use crate::document::{Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, OpenInvoice, Party, Relief, TaxLine, Wallet};
+use domain::account::Millis;
 
 /// The name of this layout.
 const FORMAT: &str = "tollgate.document/2";

@@ -27,7 +27,7 @@ pub use self::texts::LANGUAGES;
 
 use super::bills::draft::Denomination as Kept;
 use super::document::{Cause, Document, DocumentKind, Issuer, Logo, Party};
-use crate::domain::account::Millis;
+use domain::account::Millis;
 
 /// Whose a paper about an account is, when it was drawn up, and in what its amounts are.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::dates::{Dates, timestamp};
 use super::sheet::{Fact, Part, Sheet, Sum, Summary, Vocabulary, Weight};
 use super::texts::Texts;
 use super::{FormError, Imprint};
-use crate::billing::payments::PaymentInFull;
+use crate::payments::PaymentInFull;
 
 /// The name of the layout of its JSON.
 const FORMAT: &str = "tollgate.receipt/1";

@@ -3,7 +3,7 @@
 //! The page and the PDF are two ways to set a [`Sheet`]. Neither adds up, rounds, or decides what is shown.
 
 pub use super::figure::Figure;
-use crate::billing::document::Logo;
+use crate::document::Logo;
 
 /// A document, ready to be set. All texts are single lines without control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,10 +2,8 @@
 
 use super::sheet::{Sheet, Sum, Weight};
 use super::*;
-use crate::billing::document::{
-    Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, OpenInvoice, Party, Relief, TaxLine, Wallet,
-};
-use crate::domain::account::Millis;
+use crate::document::{Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, OpenInvoice, Party, Relief, TaxLine, Wallet};
+use domain::account::Millis;
 
 #[path = "../../../tests/support/documents.rs"]
 pub(super) mod documents;

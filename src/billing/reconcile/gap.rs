@@ -9,17 +9,17 @@ use std::collections::BTreeMap;
 use sqlx::Row;
 
 use super::{Decision, Difference, ReconcileError};
-use crate::billing::aggregate::step::{self, hex};
-use crate::billing::aggregate::{AccountState, Position};
-use crate::billing::record::{Record, number};
-use crate::billing::store::Store;
-use crate::billing::{Billing, BillingError};
-use crate::domain::account::{Account, Mode, Profile, Status};
-use crate::domain::command::Note;
-use crate::domain::entry::{Entry, EntryKind, GivenBack, Settings};
-use crate::domain::money::Quote;
-use crate::ledger::snapshot::Snapshot;
-use crate::ledger::{Block, Ledger, LedgerError};
+use crate::aggregate::step::{self, hex};
+use crate::aggregate::{AccountState, Position};
+use crate::record::{Record, number};
+use crate::store::Store;
+use crate::{Billing, BillingError};
+use domain::account::{Account, Mode, Profile, Status};
+use domain::command::Note;
+use domain::entry::{Entry, EntryKind, GivenBack, Settings};
+use domain::money::Quote;
+use ledger::snapshot::Snapshot;
+use ledger::{Block, Ledger, LedgerError};
 
 /// How often the ledger is read anew because it moved meanwhile.
 const LOOKS: usize = 5;

@@ -3,7 +3,7 @@
 use sqlx::Row;
 
 use super::{Decision, ReconcileError};
-use crate::billing::{Billing, BillingError};
+use crate::{Billing, BillingError};
 
 /// The number that a series goes on with: "INV-=1043".
 #[derive(Clone, Debug, PartialEq, Eq)]

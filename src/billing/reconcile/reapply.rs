@@ -6,14 +6,14 @@
 use sqlx::{AssertSqlSafe, Row};
 
 use super::ReconcileError;
-use crate::billing::lookup::{LookedUp, look_up};
-use crate::billing::record::{COLUMNS, Record, narrow, number};
-use crate::billing::{Billing, BillingError};
-use crate::domain::command::{Action, Command, Create, Debit, Excess, LimitChange, TemporaryChange, Then, Undo, Until};
-use crate::domain::entry::{Entry, EntryKind};
-use crate::domain::money::Quote;
-use crate::domain::outcome::{Answer, Refusal};
-use crate::ledger::Ledger;
+use crate::lookup::{LookedUp, look_up};
+use crate::record::{COLUMNS, Record, narrow, number};
+use crate::{Billing, BillingError};
+use domain::command::{Action, Command, Create, Debit, Excess, LimitChange, TemporaryChange, Then, Undo, Until};
+use domain::entry::{Entry, EntryKind};
+use domain::money::Quote;
+use domain::outcome::{Answer, Refusal};
+use ledger::Ledger;
 
 /// What became of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +110,7 @@ fn command(entry: &Entry, set_limit: Option<&Entry>, decimals: u8) -> Result<Com
     let quote = Quote::new(entry.amount, decimals);
     let action = match entry.kind {
         EntryKind::ChargedBalance | EntryKind::ChargedUnbilled | EntryKind::ChargedOwnBill => {
-            let category = entry.note.category.unwrap_or(crate::domain::account::Category::Usage);
+            let category = entry.note.category.unwrap_or(domain::account::Category::Usage);
             Action::Debit(Debit { amount: quote, category, reservation: None, then: Then::Settle, excess: Excess::AlreadyConsumed })
         }
         EntryKind::ToppedUp => Action::TopUp { amount: quote },

@@ -1,8 +1,8 @@
 //! A step of the ledger that was torn: finished by its block, and that put on record.
 
 use super::{Decision, ReconcileError, insert};
-use crate::billing::Billing;
-use crate::ledger::{Block, Ledger};
+use crate::Billing;
+use ledger::{Block, Ledger};
 
 /// Why such a partition stood still.
 const TORN: &str = "a step was torn";

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::ReconcileError;
-use crate::billing::aggregate::Books;
-use crate::billing::aggregate::step::write_books;
-use crate::billing::record::{COLUMNS, behind, number};
-use crate::billing::store::Dialect;
-use crate::billing::{BillingError, bills, chain, search};
-use crate::domain::account::Millis;
+use crate::aggregate::Books;
+use crate::aggregate::step::write_books;
+use crate::record::{COLUMNS, behind, number};
+use crate::store::Dialect;
+use crate::{BillingError, bills, chain, search};
+use domain::account::Millis;
 
 /// How many entries are read at once.
 const PAGE: usize = 5_000;

@@ -9,11 +9,11 @@ use futures_util::{StreamExt, stream};
 use tokio::time::sleep;
 
 use super::Shared;
-use crate::billing::partitions::{self, Claim};
-use crate::domain::account::Millis;
-use crate::domain::command::{Action, Command, Note};
-use crate::ledger::LedgerError;
-use crate::ledger::redis::MAX_CLOCK_DIFFERENCE;
+use crate::partitions::{self, Claim};
+use domain::account::Millis;
+use domain::command::{Action, Command, Note};
+use ledger::LedgerError;
+use ledger::redis::MAX_CLOCK_DIFFERENCE;
 
 /// How often the calendar is looked at.
 const LOOK: Duration = Duration::from_millis(500);

@@ -9,12 +9,12 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::{FAILURES_TOLD, Shared, pause};
-use crate::billing::BillingError;
-use crate::billing::aggregate::step::{StepError, commit};
-use crate::billing::aggregate::{Break, follow};
-use crate::billing::partitions::{self, Claim};
-use crate::domain::account::Millis;
-use crate::ledger::{Block, LedgerError, Trimmer};
+use crate::BillingError;
+use crate::aggregate::step::{StepError, commit};
+use crate::aggregate::{Break, follow};
+use crate::partitions::{self, Claim};
+use domain::account::Millis;
+use ledger::{Block, LedgerError, Trimmer};
 
 /// About how many entries one step takes: with more of them, more come to one change of an account and of a total.
 const STEP_ENTRIES: usize = 32_768;

@@ -7,9 +7,9 @@
 use sqlx::{AnyConnection, Executor, Row};
 
 use super::fold::{fold, fold_tax_id};
-use crate::billing::BillingError;
-use crate::billing::store::rows::{Table, Type, Value};
-use crate::billing::store::{Dialect, Store};
+use crate::BillingError;
+use crate::store::rows::{Table, Type, Value};
+use crate::store::{Dialect, Store};
 
 /// How many accounts are taken in at once.
 const ACCOUNTS_AT_ONCE: i64 = 4_096;

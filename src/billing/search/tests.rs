@@ -4,8 +4,8 @@
 use sqlx::Executor;
 
 use super::*;
-use crate::billing::BillingSettings;
-use crate::billing::store::sqlite_url;
+use crate::BillingSettings;
+use crate::store::sqlite_url;
 
 #[path = "../../../tests/support/postgres.rs"]
 mod postgres;

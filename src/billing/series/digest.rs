@@ -8,11 +8,10 @@ use sha2::{Digest as _, Sha256};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use crate::billing::BillingError;
+use crate::BillingError;
 
 /// All that the digest of an issued document covers, but for the digest before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "named as the columns")]
 pub struct Covered {
     pub prefix: String,
     pub place: i64,

@@ -8,10 +8,10 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::digest::{Covered, SealedCustomer};
 use super::{Series, place_of};
-use crate::billing::BillingError;
-use crate::billing::bills::frozen::Frozen;
-use crate::billing::store::rows::{Table, Type};
-use crate::billing::store::{Dialect, Store};
+use crate::BillingError;
+use crate::bills::frozen::Frozen;
+use crate::store::rows::{Table, Type};
+use crate::store::{Dialect, Store};
 
 /// How many documents are chained at once.
 const PAGE: i64 = 200;

@@ -12,7 +12,7 @@ use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AssertSqlSafe};
 
 use super::Dialect;
-use crate::billing::BillingError;
+use crate::BillingError;
 
 /// The most rows in one statement to PostgreSQL.
 const POSTGRES_ROWS: usize = 4_096;

@@ -4,8 +4,8 @@ use futures_util::TryStreamExt;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::{Findings, Place, VerifyError};
-use crate::billing::document::Document;
-use crate::domain::entry::EntryKind;
+use crate::document::Document;
+use domain::entry::EntryKind;
 
 /// The kinds of entry that cut a bill.
 const CUTS: [EntryKind; 3] = [EntryKind::ChargedOwnBill, EntryKind::PeriodClosed, EntryKind::FinalBilled];

@@ -1,6 +1,6 @@
 //! What verification has looked at, and what it has found.
 
-use crate::billing::series::Head;
+use crate::series::Head;
 
 /// The most differences that are told one by one.
 const MOST_TOLD: usize = 1_000;

@@ -6,11 +6,11 @@ use futures_util::TryStreamExt;
 use sqlx::{AnyConnection, Row};
 
 use super::{Findings, Place, VerifyError};
-use crate::billing::bills::allocations::{AllocationRow, is_credit};
-use crate::billing::record::number;
-use crate::billing::series::digest::{DigestSum, Fields};
-use crate::domain::account::Mode;
-use crate::domain::entry::Entry;
+use crate::bills::allocations::{AllocationRow, is_credit};
+use crate::record::number;
+use crate::series::digest::{DigestSum, Fields};
+use domain::account::Mode;
+use domain::entry::Entry;
 
 /// Compares all allocations.
 pub(super) async fn compare(connection: &mut AnyConnection, credited: &Credited, findings: &mut Findings) -> Result<(), VerifyError> {

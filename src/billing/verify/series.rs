@@ -6,10 +6,10 @@ use futures_util::TryStreamExt;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::{Findings, Place, Step, VerifyError};
-use crate::billing::BillingError;
-use crate::billing::document::Document;
-use crate::billing::series::digest::{Covered, customer_digest};
-use crate::billing::series::{Head, number, place_of};
+use crate::BillingError;
+use crate::document::Document;
+use crate::series::digest::{Covered, customer_digest};
+use crate::series::{Head, number, place_of};
 
 /// What a series' row says.
 #[derive(Debug, Default)]

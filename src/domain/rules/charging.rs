@@ -1,11 +1,11 @@
 //! What a transaction asks: authorize, debit, release.
 
 use super::{Desk, Ended, MAX_OPEN_RESERVATIONS, ReservationChange, Step, plus};
-use crate::domain::account::{Mode, Reservation, Status};
-use crate::domain::command::{Debit, Excess, Kind, Reserve, Then};
-use crate::domain::entry::{Entry, EntryKind};
-use crate::domain::money::round_half_up;
-use crate::domain::outcome::{Charged, Grant, Refusal, ReserveVerdict, Verdict};
+use crate::account::{Mode, Reservation, Status};
+use crate::command::{Debit, Excess, Kind, Reserve, Then};
+use crate::entry::{Entry, EntryKind};
+use crate::money::round_half_up;
+use crate::outcome::{Charged, Grant, Refusal, ReserveVerdict, Verdict};
 
 /// An amount to reserve, in units.
 struct Wanted {

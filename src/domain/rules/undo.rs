@@ -5,11 +5,11 @@
 //! sequence that the step knows; who looks the original up then looks up this sum, too, and says up to which entry it is known.
 
 use super::{Change, Desk, Remembered, Step, plus};
-use crate::domain::account::Millis;
-use crate::domain::command::{Action, Command, Facts, Kind, Undo};
-use crate::domain::entry::{Entry, EntryKind, GivenBack};
-use crate::domain::money::round_half_up;
-use crate::domain::outcome::{Refusal, Verdict};
+use crate::account::Millis;
+use crate::command::{Action, Command, Facts, Kind, Undo};
+use crate::entry::{Entry, EntryKind, GivenBack};
+use crate::money::round_half_up;
+use crate::outcome::{Refusal, Verdict};
 
 /// Of what a sum is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,11 +1,11 @@
 //! What an operator does: open, change, fund, limit, convert, suspend and close an account.
 
 use super::{Desk, Fingerprint, Moment, Step, Touched, plus};
-use crate::domain::account::{Account, Millis, Mode, Profile, Status};
-use crate::domain::command::{Action, Command, Create, LimitChange, TemporaryChange, Until};
-use crate::domain::entry::EntryKind;
-use crate::domain::money::Quote;
-use crate::domain::outcome::{Refusal, Verdict};
+use crate::account::{Account, Millis, Mode, Profile, Status};
+use crate::command::{Action, Command, Create, LimitChange, TemporaryChange, Until};
+use crate::entry::EntryKind;
+use crate::money::Quote;
+use crate::outcome::{Refusal, Verdict};
 
 /// Opens an account, empty.
 pub(super) fn create(

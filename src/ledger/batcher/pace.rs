@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::ledger::MAX_BATCH;
+use crate::MAX_BATCH;
 
 /// The most commands of streams in a step while several streams have something to do, and nobody else.
 pub const SHARED_BATCH: usize = 128;

@@ -12,12 +12,12 @@ use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, fixed64, int64, uint32};
 
 use super::{Moving, Undecodable, category, get_number, get_sequence, mode, non_usage_billing, put_number, put_sequence};
-use crate::domain::account::{Currency, Mode};
-use crate::domain::command::{Command, Note};
-use crate::domain::entry::{Entry, EntryKind, GivenBack, Settings};
-use crate::domain::money::Quote;
-use crate::domain::rules::Fingerprint;
-use crate::ledger::Block;
+use crate::Block;
+use domain::account::{Currency, Mode};
+use domain::command::{Command, Note};
+use domain::entry::{Entry, EntryKind, GivenBack, Settings};
+use domain::money::Quote;
+use domain::rules::Fingerprint;
 
 /// Bytes of a block before its first entry.
 const BLOCK_HEADER_BYTES: usize = 56;

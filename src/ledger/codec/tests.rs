@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::account::sample_account;
 
 #[test]
 fn what_was_stored_comes_back() {
-    let account = Account { balance: -5, sequence: 7, temporary_until: 1 << 41, ..sample_account(Mode::Postpaid) };
+    let opened = Account::opened(Mode::Postpaid, NonUsageBilling::Consolidated, (Currency(*b"USD"), 6, 2));
+    let account = Account { balance: -5, sequence: 7, temporary_until: 1 << 41, ..opened };
     assert_eq!(decode_account(&encode_account(&account)), Ok(account));
     let reservation = Reservation { account: "a/b".into(), request_id: "r-1".into(), amount: 3, report_by: 4, expires_at: 5 };
     assert_eq!(decode_reservation(&encode_reservation(&reservation)), Ok(reservation));

@@ -12,7 +12,7 @@ use rusqlite::backup::{Backup, StepResult};
 use tokio::sync::oneshot;
 
 use super::store::Store;
-use crate::ledger::LedgerError;
+use crate::LedgerError;
 
 /// How many pages of 4 KiB are copied while others wait.
 const SLICE_PAGES: i32 = 64;

@@ -3,11 +3,11 @@
 use rusqlite::params;
 
 use super::store::Store;
-use crate::ledger::Block;
-use crate::ledger::codec::journal::decode_block;
+use crate::Block;
+use crate::codec::journal::decode_block;
 
 impl Store {
-    /// See [`crate::ledger::Engine::blocks_before`].
+    /// See [`crate::Engine::blocks_before`].
     pub(super) fn blocks_before(&self, before: Option<u64>, count: usize) -> anyhow::Result<Vec<Block>> {
         let before = before.and_then(|before| i64::try_from(before).ok()).unwrap_or(i64::MAX);
         let mut statement = self
@@ -21,7 +21,7 @@ impl Store {
         Ok(blocks)
     }
 
-    /// See [`crate::ledger::Engine::blocks_after`].
+    /// See [`crate::Engine::blocks_after`].
     /// The blocks are as stored: reading them is left to whoever asked, because this thread decides on charges.
     pub(super) fn blocks_after(&self, after: u64, count: usize) -> rusqlite::Result<Vec<Vec<u8>>> {
         let mut statement =
@@ -29,7 +29,7 @@ impl Store {
         statement.query_map(params![after, i64::try_from(count).unwrap_or(i64::MAX)], |row| row.get(0))?.collect()
     }
 
-    /// See [`crate::ledger::Engine::trim`].
+    /// See [`crate::Engine::trim`].
     pub(super) fn trim(&self, below: u64) -> rusqlite::Result<()> {
         let keep = "SELECT first_sequence FROM journal WHERE first_sequence < ?1 ORDER BY first_sequence DESC LIMIT 1";
         let trim = format!("DELETE FROM journal WHERE first_sequence < ({keep})");

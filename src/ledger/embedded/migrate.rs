@@ -3,9 +3,9 @@
 use rusqlite::Connection;
 
 use super::store::FORMAT_VERSION;
-use crate::domain::account::Millis;
-use crate::ledger::StoreSettings;
-use crate::ledger::codec::decode_reservation;
+use crate::StoreSettings;
+use crate::codec::decode_reservation;
+use domain::account::Millis;
 
 /// From format version 2. What was given back was kept by request id. By sequence, it is only known to the billing store: that is asked.
 const MIGRATE: &str = "
@@ -22,7 +22,7 @@ const MIGRATE: &str = "
 pub(super) fn migrate(connection: &mut Connection, settings: &StoreSettings) -> anyhow::Result<i64> {
     let transaction = connection.transaction()?;
     transaction.execute_batch(MIGRATE)?;
-    let now = crate::clock::system_now();
+    let now = platform::clock::system_now();
     transaction.execute("UPDATE state SET legacy_until = max(now, ?1) + 2 * ?2", [now, settings.window])?;
     // Until when reservations are open that any id is needed for.
     let reserved_until = latest_expiry(&transaction)?;

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use crate::ledger::model::State;
+use crate::model::State;
 
 const LOAD: &str = "
     SELECT sequence, last_block, now, rotated_at, legacy_until, refunds_dropped_until, reserved_until, older_reserved_until FROM state";

@@ -13,16 +13,14 @@ use std::path::Path;
 use anyhow::{Context, bail, ensure};
 use rusqlite::{Connection, OpenFlags, Transaction, ffi, params};
 
-use crate::domain::rules::Remembered;
-use crate::ledger::codec::journal::encode_block;
-use crate::ledger::codec::{
+use crate::codec::journal::encode_block;
+use crate::codec::{
     decode_account, decode_profile, decode_refund_key, decode_refunded, decode_remembered, decode_reservation, encode_account,
     encode_profile, encode_refund_key, encode_refunded, encode_remembered, encode_reservation,
 };
-use crate::ledger::model::{Book, Changes};
-use crate::ledger::{
-    Found, Identity, LedgerError, LedgerId, NamePlace, Opening, Purpose, RequestKey, ReservationPlace, StoreSettings, fold_name,
-};
+use crate::model::{Book, Changes};
+use crate::{Found, Identity, LedgerError, LedgerId, NamePlace, Opening, Purpose, RequestKey, ReservationPlace, StoreSettings, fold_name};
+use domain::rules::Remembered;
 
 /// The version of tables and records. A store of another version is refused.
 pub(super) const FORMAT_VERSION: i64 = 3;

@@ -6,11 +6,11 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::{Book, StepTime};
-use crate::clock::Clock;
-use crate::domain::account::{Account, Millis, Profile, Reservation};
-use crate::domain::rules::{RefundKey, Remembered};
-use crate::ledger::watch::Watchers;
-use crate::ledger::{Answering, BatchAnswer, Block, DuePage, Engine, JournalSpan, NamePlace, Order, RequestKey, ReservationPlace, Trimmer};
+use crate::watch::Watchers;
+use crate::{Answering, BatchAnswer, Block, DuePage, Engine, JournalSpan, NamePlace, Order, RequestKey, ReservationPlace, Trimmer};
+use domain::account::{Account, Millis, Profile, Reservation};
+use domain::rules::{RefundKey, Remembered};
+use platform::clock::Clock;
 
 /// The model as an engine: one partition, in memory only.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use std::ops::Bound;
 
 use super::undo::Before;
 use super::{Book, Changes};
-use crate::domain::account::Millis;
-use crate::domain::rules::{RefundKey, Refunded};
+use domain::account::Millis;
+use domain::rules::{RefundKey, Refunded};
 
 /// For how many windows a sum that was given back is kept at least: for as long as an id may be remembered.
 pub const REFUND_WINDOWS: Millis = 2;

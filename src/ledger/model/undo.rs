@@ -5,12 +5,12 @@
 use std::collections::HashMap;
 
 use super::{Book, Changes, NamePlace, RequestKey, ReservationPlace, State, fold_name};
-use crate::domain::account::{Account, Profile, Reservation};
-use crate::domain::rules::{RefundKey, Refunded, Remembered};
+use domain::account::{Account, Profile, Reservation};
+use domain::rules::{RefundKey, Refunded, Remembered};
 
 /// What a change replaced; None: there was nothing.
 #[derive(Clone, Debug)]
-pub(in crate::ledger) enum Before {
+pub(crate) enum Before {
     State(State),
     Account(String, Option<Account>),
     Profile(String, Option<Profile>),
@@ -24,7 +24,7 @@ pub(in crate::ledger) enum Before {
 
 impl Book {
     /// Takes back what a step changed. Of several steps, the last comes first.
-    pub(in crate::ledger) fn undo(&mut self, changes: Changes) {
+    pub(crate) fn undo(&mut self, changes: Changes) {
         for before in changes.before.into_iter().rev() {
             match before {
                 Before::State(state) => self.state = state,
@@ -40,7 +40,7 @@ impl Book {
     }
 
     /// Takes all reservations off, as if there had never been one: for whoever does not know them.
-    pub(in crate::ledger) fn forget_reservations(&mut self) {
+    pub(crate) fn forget_reservations(&mut self) {
         self.reservations.clear();
         self.expiries.clear();
         self.by_account.clear();
@@ -50,7 +50,7 @@ impl Book {
     }
 
     /// Says when an account was created.
-    pub(in crate::ledger) fn set_created_at(&mut self, id: &str, created_at: crate::domain::account::Millis) {
+    pub(crate) fn set_created_at(&mut self, id: &str, created_at: domain::account::Millis) {
         if let Some(profile) = self.profiles.get_mut(id) {
             profile.created_at = created_at;
         }
@@ -89,11 +89,11 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::domain::account::{Category, Currency, Mode, NonUsageBilling};
-    use crate::domain::command::{Action, Command, Create, Debit, Excess, LimitChange, Note, Reserve, Then, Undo};
-    use crate::domain::money::Quote;
-    use crate::ledger::Order;
-    use crate::ledger::model::{MAX_EXPIRIES, StepTime};
+    use crate::Order;
+    use crate::model::{MAX_EXPIRIES, StepTime};
+    use domain::account::{Category, Currency, Mode, NonUsageBilling};
+    use domain::command::{Action, Command, Create, Debit, Excess, LimitChange, Note, Reserve, Then, Undo};
+    use domain::money::Quote;
 
     fn order(request_id: &str, action: Action) -> Order {
         let account = "acme".to_owned();

@@ -13,9 +13,9 @@ use tokio::time::timeout;
 
 use super::keys::PartitionKeys;
 use super::{RedisOptions, bytes_of};
-use crate::domain::outcome::{Answer, Verdict};
-use crate::ledger::watch::{UNHEARD, Watchers};
-use crate::ledger::{LedgerError, Order};
+use crate::watch::{UNHEARD, Watchers};
+use crate::{LedgerError, Order};
+use domain::outcome::{Answer, Verdict};
 
 /// How often the connection is asked whether it is there, and how long it may take to say so.
 const PING: Duration = Duration::from_secs(1);

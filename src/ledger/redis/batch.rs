@@ -18,14 +18,14 @@ use bytes::BufMut;
 use redis::Value;
 use rmp::encode::{write_array_len, write_sint, write_str_len};
 
-use crate::domain::account::{Account, Category, Millis};
-use crate::domain::command::{Action, Debit, Excess, Facts, Kind, LimitChange, Reserve, TemporaryChange, Then, Undo, Until};
-use crate::domain::money::Quote;
-use crate::domain::outcome::{Answer, Charged, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
-use crate::ledger::codec::journal::{PackedEntry, put_account, put_ending};
-use crate::ledger::codec::{EXPIRY_BYTES, decode_account, decode_remembered, encode_place, read_tail};
-use crate::ledger::model::StepTime;
-use crate::ledger::{Answers, BatchAnswer, LedgerError, NamePlace, Order, RequestKey, fold_name};
+use crate::codec::journal::{PackedEntry, put_account, put_ending};
+use crate::codec::{EXPIRY_BYTES, decode_account, decode_remembered, encode_place, read_tail};
+use crate::model::StepTime;
+use crate::{Answers, BatchAnswer, LedgerError, NamePlace, Order, RequestKey, fold_name};
+use domain::account::{Account, Category, Millis};
+use domain::command::{Action, Debit, Excess, Facts, Kind, LimitChange, Reserve, TemporaryChange, Then, Undo, Until};
+use domain::money::Quote;
+use domain::outcome::{Answer, Charged, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
 
 /// How long the announcements of changes go on after somebody has said that they watch.
 pub const WATCH_LEASE_MILLIS: i64 = 60_000;

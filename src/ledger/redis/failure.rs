@@ -5,7 +5,7 @@
 use redis::{ErrorKind, RedisError};
 
 use super::script::Script;
-use crate::ledger::LedgerError;
+use crate::LedgerError;
 
 /// What an error of a script is to its caller.
 pub fn of_script(error: &RedisError, script: &Script) -> LedgerError {

@@ -12,9 +12,9 @@ use redis::{FromRedisValue, Value};
 
 use super::RedisEngine;
 use super::script::{FINISH, TORN};
-use crate::ledger::codec::journal::decode_block;
-use crate::ledger::rebuild::Rebuild;
-use crate::ledger::{Block, LedgerError};
+use crate::codec::journal::decode_block;
+use crate::rebuild::Rebuild;
+use crate::{Block, LedgerError};
 use writes::Writes;
 
 /// The most arguments of one command.

@@ -12,13 +12,13 @@ use super::opening::connect;
 use super::prepare::check_server;
 use super::script::{FORMAT_VERSION, INITIALIZE, NEVER};
 use super::stored::{Places, Stored};
-use crate::domain::account::Account;
-use crate::ledger::codec::{
+use crate::codec::{
     EXPIRY_BYTES, encode_account, encode_place, encode_profile, encode_refund_key, encode_refunded, encode_remembered, encode_reservation,
     encode_reservation_place,
 };
-use crate::ledger::model::{Book, State};
-use crate::ledger::{LedgerId, Purpose, ReservationPlace, StoreSettings};
+use crate::model::{Book, State};
+use crate::{LedgerId, Purpose, ReservationPlace, StoreSettings};
+use domain::account::Account;
 
 /// How many records go to Redis at once.
 const AT_ONCE: usize = 1_000;

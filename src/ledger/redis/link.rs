@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 
 use super::script::Script;
 use super::{RedisOptions, failure};
-use crate::ledger::LedgerError;
+use crate::LedgerError;
 
 /// How long to wait between attempts to connect.
 const RETRY: [Duration; 5] = [

@@ -2,12 +2,10 @@
 
 use super::damaged::readable;
 use super::{Bytes, RedisEngine};
-use crate::domain::account::{Millis, Reservation};
-use crate::domain::rules::is_close_due;
-use crate::ledger::codec::{
-    decode_account, decode_place, decode_reservation, decode_reservation_place, encode_place, encode_reservation_place,
-};
-use crate::ledger::{DuePage, LedgerError, NamePlace, RequestKey, ReservationPlace};
+use crate::codec::{decode_account, decode_place, decode_reservation, decode_reservation_place, encode_place, encode_reservation_place};
+use crate::{DuePage, LedgerError, NamePlace, RequestKey, ReservationPlace};
+use domain::account::{Millis, Reservation};
+use domain::rules::is_close_due;
 
 impl RedisEngine {
     pub(super) async fn list_names(

@@ -37,11 +37,11 @@ use super::{
     Answering, BatchAnswer, Block, DuePage, Engine, Identity, JournalSpan, LedgerError, NamePlace, Opening, Order, RequestKey,
     ReservationPlace, StoreSettings, Trimmer,
 };
-use crate::clock::{Clock, system_now};
-use crate::domain::account::{Account, Millis, Profile, Reservation};
-use crate::domain::rules::Remembered;
+use domain::account::{Account, Millis, Profile, Reservation};
+use domain::rules::Remembered;
 use keys::PartitionKeys;
 use link::{Link, Work};
+use platform::clock::{Clock, system_now};
 use prepare::Expected;
 use standing::Standing;
 

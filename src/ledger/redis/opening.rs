@@ -13,7 +13,7 @@ use super::RedisOptions;
 use super::prepare::check_server;
 use super::script::{FORMAT_VERSION, INITIALIZE, MIGRATE, OWN};
 use super::stored::{Places, Stored};
-use crate::ledger::{Found, Identity, LedgerId, Opening, Purpose, StoreSettings};
+use crate::{Found, Identity, LedgerId, Opening, Purpose, StoreSettings};
 
 /// The ledger that a Redis holds under the store's name, whatever its settings; none: the store is empty. One that is being created is
 /// none yet.

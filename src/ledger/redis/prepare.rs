@@ -10,8 +10,8 @@ use redis::aio::MultiplexedConnection;
 
 use super::script::{KEY_TYPES, RIGHTS};
 use super::stored::Places;
-use crate::domain::account::Millis;
-use crate::ledger::{Identity, LedgerId, StoreSettings};
+use crate::{Identity, LedgerId, StoreSettings};
+use domain::account::Millis;
 
 /// The oldest Redis that knows all that the script uses.
 const OLDEST_REDIS: u32 = 7;

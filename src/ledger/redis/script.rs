@@ -5,15 +5,15 @@
 use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
-use crate::domain::account::{Category, Mode, NonUsageBilling, Status};
-use crate::domain::command::Kind;
-use crate::domain::entry::EntryKind;
-use crate::domain::money::{MAX_COMMANDED_UNITS, MAX_UNITS};
-use crate::domain::outcome::{Refusal, Verdict};
-use crate::domain::rules::{Ended, MAX_OPEN_RESERVATIONS, MAX_SENT_AHEAD};
-use crate::ledger::codec::journal::{ACCOUNT_ONLY, entry_flag};
-use crate::ledger::codec::{ACCOUNT_BYTES, EXPIRY_BYTES, MOVING_BYTES, REFUNDED_BYTES, flag};
-use crate::ledger::model::{MAX_EXPIRIES, MAX_STEP_EXPIRIES};
+use crate::codec::journal::{ACCOUNT_ONLY, entry_flag};
+use crate::codec::{ACCOUNT_BYTES, EXPIRY_BYTES, MOVING_BYTES, REFUNDED_BYTES, flag};
+use crate::model::{MAX_EXPIRIES, MAX_STEP_EXPIRIES};
+use domain::account::{Category, Mode, NonUsageBilling, Status};
+use domain::command::Kind;
+use domain::entry::EntryKind;
+use domain::money::{MAX_COMMANDED_UNITS, MAX_UNITS};
+use domain::outcome::{Refusal, Verdict};
+use domain::rules::{Ended, MAX_OPEN_RESERVATIONS, MAX_SENT_AHEAD};
 
 /// The version of keys and records. A store of another version is refused.
 pub const FORMAT_VERSION: u32 = 3;
@@ -129,7 +129,7 @@ pub static SPAN: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lu
 const KEYS: [&str; 10] =
     ["ACCOUNTS", "PROFILES", "RESERVATIONS", "EXPIRIES", "BY_ACCOUNT", "REQUESTS_0", "REQUESTS_1", "REFUNDS", "JOURNAL", "NAMES"];
 
-/// Stored records, which [`crate::ledger::codec`] packs and unpacks too, and the batch, which [`super::batch`] packs.
+/// Stored records, which [`crate::codec`] packs and unpacks too, and the batch, which [`super::batch`] packs.
 const FORMATS: [(&str, &str); 15] = [
     ("STATE_FORMAT", "<I4i8i8i8i8i8Bi8c16I4i8i8i8i8c8B"),
     ("ACCOUNT_FORMAT", "<i7i7i7i7i7i7i7I4BBBBBI4i7I4I4i7"),

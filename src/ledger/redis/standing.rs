@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::ledger::LedgerError;
+use crate::LedgerError;
 
 /// What the last look has found. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]

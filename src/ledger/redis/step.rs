@@ -7,9 +7,9 @@ use redis::FromRedisValue;
 
 use super::batch::Announced;
 use super::{MAX_CLOCK_DIFFERENCE, RedisEngine, announce, batch, script};
-use crate::domain::account::Millis;
-use crate::ledger::model::{REFUND_SLICE, REFUND_WINDOWS, StepTime};
-use crate::ledger::{Answers, BatchAnswer, LedgerError, Order, Trimmer};
+use crate::model::{REFUND_SLICE, REFUND_WINDOWS, StepTime};
+use crate::{Answers, BatchAnswer, LedgerError, Order, Trimmer};
+use domain::account::Millis;
 
 impl RedisEngine {
     /// Has a batch decided. Where Redis has no memory left, nothing of it was run: what needs none is then answered by a script that cannot

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::{PartitionKeys, settings_key};
 use super::script::FORMAT_VERSION;
-use crate::domain::account::Millis;
-use crate::ledger::{LedgerId, Purpose, StoreSettings};
+use crate::{LedgerId, Purpose, StoreSettings};
+use domain::account::Millis;
 
 /// What the store says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use sqlx::{AnyConnection, Row};
 
 use super::{Ledger, MadeAllocation, Wanted, load, write};
-use crate::billing::bills::allocate::Allocation;
-use crate::billing::bills::allocate::by_hand::NotAllocated;
-use crate::billing::{Billing, BillingError};
-use crate::domain::account::Millis;
+use crate::bills::allocate::Allocation;
+use crate::bills::allocate::by_hand::NotAllocated;
+use crate::{Billing, BillingError};
+use domain::account::Millis;
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,16 +8,16 @@ use sqlx::{AnyConnection, Row};
 use super::super::allocate::{Allocation, Credit, Payable};
 use super::super::draft::{Denomination, Refund, Subject, Total};
 use super::{BillEnd, Charge, Desk, Uncredited, Wanted};
-use crate::billing::BillingError;
-use crate::billing::aggregate::step::totals_of;
-use crate::billing::aggregate::{self, TotalKey};
-use crate::billing::document::Adjustment;
-use crate::billing::record::{coded, narrow, request_key};
-use crate::billing::store::Dialect;
-use crate::billing::store::rows::{Table, Type, Value};
-use crate::domain::account::Category;
-use crate::domain::entry::EntryKind;
-use crate::ledger::codec;
+use crate::BillingError;
+use crate::aggregate::step::totals_of;
+use crate::aggregate::{self, TotalKey};
+use crate::document::Adjustment;
+use crate::record::{coded, narrow, request_key};
+use crate::store::Dialect;
+use crate::store::rows::{Table, Type, Value};
+use domain::account::Category;
+use domain::entry::EntryKind;
+use ledger::codec;
 
 const ACCOUNTS: Table = Table { name: "accounts", columns: &[("account", Type::Text)], on_conflict: "" };
 

@@ -5,15 +5,15 @@
 use sqlx::{AnyConnection, Row};
 
 use super::{Rounding, Wanted, load};
-use crate::billing::BillingError;
-use crate::billing::aggregate::step::read_account;
-use crate::billing::bills::draft::{Draft, Subject, Total};
-use crate::billing::record::Record;
-use crate::billing::store::Dialect;
-use crate::domain::account::{Millis, Mode};
-use crate::domain::command::Note;
-use crate::domain::entry::{Entry, EntryKind, GivenBack, Settings};
-use crate::domain::money::round_half_up;
+use crate::BillingError;
+use crate::aggregate::step::read_account;
+use crate::bills::draft::{Draft, Subject, Total};
+use crate::record::Record;
+use crate::store::Dialect;
+use domain::account::{Millis, Mode};
+use domain::command::Note;
+use domain::entry::{Entry, EntryKind, GivenBack, Settings};
+use domain::money::round_half_up;
 
 /// An account's open bill, as it would be drafted.
 #[derive(Debug)]

@@ -8,13 +8,13 @@ use sqlx::{AnyConnection, Row};
 use super::super::draft::{CutBill, Denomination, Draft, Total};
 use super::super::forget::{End, is_of_end};
 use super::{Desk, Rounding, load};
-use crate::billing::aggregate::step::write_totals;
-use crate::billing::aggregate::{self, TotalKey};
-use crate::billing::document::{Cause, Document};
-use crate::billing::record::{Record, behind};
-use crate::billing::store::Dialect;
-use crate::billing::{Billing, BillingError, chain};
-use crate::domain::entry::{Entry, EntryKind};
+use crate::aggregate::step::write_totals;
+use crate::aggregate::{self, TotalKey};
+use crate::document::{Cause, Document};
+use crate::record::{Record, behind};
+use crate::store::Dialect;
+use crate::{Billing, BillingError, chain};
+use domain::entry::{Entry, EntryKind};
 
 /// How many entries are read at once.
 const PAGE: usize = 5_000;

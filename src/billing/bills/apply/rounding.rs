@@ -1,7 +1,7 @@
 //! What the entries behind a cut round.
 
-use crate::billing::record::Record;
-use crate::domain::entry::EntryKind;
+use crate::record::Record;
+use domain::entry::EntryKind;
 
 /// What the entries behind a cut add to the balance: the less there is to pay.
 #[derive(Clone, Copy, Debug, Default)]

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::bill_of_charge;
-use crate::billing::record::Record;
-use crate::domain::account::Mode;
-use crate::domain::entry::EntryKind;
+use crate::record::Record;
+use domain::account::Mode;
+use domain::entry::EntryKind;
 
 /// What is to be loaded for a run of records.
 #[derive(Debug, Default)]

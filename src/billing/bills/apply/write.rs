@@ -4,11 +4,11 @@ use sqlx::{AnyConnection, Row};
 
 use super::super::allocations::{self, AllocationRow};
 use super::{Credited, Desk, Ledger, Made};
-use crate::billing::BillingError;
-use crate::billing::document::{Document, DocumentKind};
-use crate::billing::store::Dialect;
-use crate::billing::store::rows::{Table, Type, Value};
-use crate::domain::account::Mode;
+use crate::BillingError;
+use crate::document::{Document, DocumentKind};
+use crate::store::Dialect;
+use crate::store::rows::{Table, Type, Value};
+use domain::account::Mode;
 
 const DOCUMENTS: Table = Table {
     name: "documents",

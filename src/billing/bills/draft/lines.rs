@@ -3,8 +3,8 @@
 use rust_decimal::Decimal;
 
 use super::{Refund, Subject, Total};
-use crate::billing::document::Item;
-use crate::domain::account::Category;
+use crate::document::Item;
+use domain::account::Category;
 
 impl Total {
     pub(super) fn line(&self, decimals: u8) -> Item {

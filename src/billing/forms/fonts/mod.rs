@@ -19,7 +19,7 @@ pub(super) use self::typeface::Typeface;
 use super::FormError;
 use super::compose::clean;
 use super::sheet::Sheet;
-use crate::billing::document::Document;
+use crate::document::Document;
 
 /// Where the fonts of a machine are, unless told otherwise.
 const FOLDERS: [&str; 2] = ["/usr/share/fonts", "/usr/local/share/fonts"];

@@ -4,7 +4,7 @@ use super::super::sheet::{PartyBlock, Sheet, Summary, Vocabulary};
 use super::flow::{Flow, Ink, Mark};
 use super::letters::{Face, Letters};
 use super::{picture, table};
-use crate::billing::document::Logo;
+use crate::document::Logo;
 
 /// A4, in points.
 pub(super) const PAGE_WIDTH: f32 = 595.28;

@@ -27,8 +27,8 @@ use super::FormError;
 use super::dates::timestamp;
 use super::fonts::{self, Fonts, Region};
 use super::sheet::Sheet;
-use crate::billing::document::Document;
-use crate::telemetry::metrics::metrics;
+use crate::document::Document;
+use platform::telemetry::metrics::metrics;
 
 /// Writes the PDF.
 pub(super) fn write(sheet: &Sheet, document: &Document) -> Result<Vec<u8>, FormError> {

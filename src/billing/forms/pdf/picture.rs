@@ -6,7 +6,7 @@ use krilla::page::PageSettings;
 use krilla::surface::Surface;
 
 use super::archival;
-use crate::billing::document::Logo;
+use crate::document::Logo;
 
 /// How large it may be on paper, in points.
 pub(super) const MOST_WIDTH: f32 = 190.0;

@@ -2,8 +2,8 @@
 
 use super::layout::{LEFT, PAGE_HEIGHT, RIGHT};
 use super::*;
-use crate::billing::document::Document;
-use crate::billing::forms::tests::documents;
+use crate::document::Document;
+use crate::forms::tests::documents;
 
 /// A line of text where it stands: left, baseline, width, text.
 type Place = (f32, f32, f32, String);

@@ -1,7 +1,7 @@
 //! What is packed is what is read again.
 
 use super::*;
-use crate::domain::account::{Category, NonUsageBilling};
+use domain::account::{Category, NonUsageBilling};
 
 #[test]
 fn a_block_comes_back_as_it_was_stored() {

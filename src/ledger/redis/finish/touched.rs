@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
 
 use super::{AT_ONCE, Torn, only_restore};
-use crate::domain::account::{Account, Profile, Reservation};
-use crate::domain::entry::{Entry, EntryKind};
-use crate::domain::rules::{RefundKey, Refunded, Remembered};
-use crate::ledger::codec::{
+use crate::codec::{
     Undecodable, decode_account, decode_profile, decode_refunded, decode_remembered, decode_reservation, decode_reservation_place,
     encode_refund_key,
 };
-use crate::ledger::model::{Book, State};
-use crate::ledger::redis::keys::PartitionKeys;
-use crate::ledger::redis::{Bytes, RedisEngine};
-use crate::ledger::{Block, LedgerError, RequestKey, ReservationPlace};
+use crate::model::{Book, State};
+use crate::redis::keys::PartitionKeys;
+use crate::redis::{Bytes, RedisEngine};
+use crate::{Block, LedgerError, RequestKey, ReservationPlace};
+use domain::account::{Account, Profile, Reservation};
+use domain::entry::{Entry, EntryKind};
+use domain::rules::{RefundKey, Refunded, Remembered};
 
 /// What is stored.
 #[derive(Default)]

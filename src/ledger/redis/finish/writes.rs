@@ -2,16 +2,16 @@
 
 use super::touched::Touched;
 use super::{AT_ONCE, Torn, only_restore};
-use crate::domain::account::{Account, Millis};
-use crate::domain::entry::EntryKind;
-use crate::ledger::codec::{
+use crate::codec::{
     EXPIRY_BYTES, encode_account, encode_place, encode_profile, encode_refund_key, encode_refunded, encode_remembered, encode_reservation,
     encode_reservation_place,
 };
-use crate::ledger::model::Book;
-use crate::ledger::redis::keys::PartitionKeys;
-use crate::ledger::redis::script::NEVER;
-use crate::ledger::{LedgerError, NamePlace, ReservationPlace, fold_name};
+use crate::model::Book;
+use crate::redis::keys::PartitionKeys;
+use crate::redis::script::NEVER;
+use crate::{LedgerError, NamePlace, ReservationPlace, fold_name};
+use domain::account::{Account, Millis};
+use domain::entry::EntryKind;
 
 /// What is left to write.
 pub(super) struct Writes<'a> {

@@ -55,7 +55,7 @@ pub use settings::BillingSettings;
 use store::Store;
 pub use usage::UsageRecord;
 
-use crate::ledger::Identity;
+use ledger::Identity;
 
 /// The billing store, as the services and commands talk to it. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::domain::account::Millis;
+use domain::account::Millis;
 
 /// A clock, cheap to clone; all clones tell the same time.
 #[derive(Clone, Debug)]

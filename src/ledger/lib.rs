@@ -28,13 +28,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{try_join, try_join_all};
 
-use crate::clock::Clock;
-pub use crate::config::Purpose;
-use crate::domain::account::{Account, Millis, Mode, Profile, Reservation};
-use crate::domain::command::{Action, Command, Note};
-use crate::domain::entry::Entry;
-use crate::domain::outcome::{Answer, Outcome, Refusal};
 pub use batcher::Pending;
+use domain::account::{Account, Millis, Mode, Profile, Reservation};
+use domain::command::{Action, Command, Note};
+use domain::entry::Entry;
+use domain::outcome::{Answer, Outcome, Refusal};
 pub use engine::{Answering, Answers, BatchAnswer, Engine, ReservationPlace, StoredAccount};
 pub use error::LedgerError;
 pub use gate::{JournalBounds, JournalGate};
@@ -42,6 +40,8 @@ pub use identity::{Found, Identity, LedgerId, Opening};
 pub use journal::{Block, DuePage, JournalSpan, Trimmer};
 pub use order::{Order, RequestKey};
 pub use originals::Searched;
+use platform::clock::Clock;
+pub use platform::config::Purpose;
 use watch::{Watch, Watchers};
 
 /// The most commands in one step.
@@ -175,7 +175,7 @@ impl Ledger {
         let command = command.into();
         let partition = self.partition_of(&command.account);
         if self.gate.refuses(partition, &command) {
-            crate::telemetry::metrics().count_journal_refusal(partition);
+            platform::telemetry::metrics().count_journal_refusal(partition);
             return Err(LedgerError::JournalFull);
         }
         self.batcher.enqueue(partition, Order::new(command))
@@ -252,7 +252,7 @@ impl Ledger {
                 && mode.is_none_or(|mode| mode == account.mode)
             {
                 let now = times.get(usize::from(partition)).copied().unwrap_or_else(|| self.clock.now());
-                let (id, account) = (place.account.clone(), crate::domain::rules::apply_due_close(account, now));
+                let (id, account) = (place.account.clone(), domain::rules::apply_due_close(account, now));
                 page.accounts.push(ListedAccount { id, account, profile, now });
             }
             page.next = Some(place);
@@ -271,7 +271,7 @@ impl Ledger {
             let (loaded, now) = try_join(self.engine.load(partition, ids.clone()), self.now_in(partition)).await?;
             let listed = ids.into_iter().zip(loaded).filter_map(move |(id, stored)| {
                 let (account, profile) = stored?;
-                let account = crate::domain::rules::apply_due_close(account, now);
+                let account = domain::rules::apply_due_close(account, now);
                 Some((id.clone(), ListedAccount { id, account, profile, now }))
             });
             Ok::<_, LedgerError>(listed.collect::<Vec<_>>())

@@ -40,7 +40,7 @@ enum Shape {
 
 /// The RPCs of this service, in the order of its protos, and their shapes; then one for all else.
 static METHODS: LazyLock<Vec<(String, Shape)>> = LazyLock::new(|| {
-    let descriptors = FileDescriptorSet::decode(&include_bytes!(concat!(env!("OUT_DIR"), "/tollgate.v1.bin"))[..]).unwrap_or_default();
+    let descriptors = FileDescriptorSet::decode(proto::v1::FILE_DESCRIPTOR_SET).unwrap_or_default();
     let mut methods = Vec::new();
     for file in &descriptors.file {
         for service in &file.service {

@@ -22,8 +22,8 @@ use tonic::Code;
 pub use drafts::DraftMetrics;
 
 use super::rpc::Method;
-use crate::domain::command::Kind;
-use crate::domain::outcome::{Answer, Refusal, Verdict};
+use domain::command::Kind;
+use domain::outcome::{Answer, Refusal, Verdict};
 
 const SECONDS: [f64; 15] = [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 const COMMANDS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];

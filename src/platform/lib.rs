@@ -1,0 +1,6 @@
+//! What every part of the process stands on: its clock, its configuration, its worker threads, its telemetry.
+
+pub mod clock;
+pub mod config;
+pub mod lanes;
+pub mod telemetry;
