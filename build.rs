@@ -10,6 +10,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = ["tollgate/v1/charging.proto", "tollgate/v1/account.proto", "tollgate/v1/billing.proto", "tollgate/v1/admin.proto"];
     let descriptors = protox::compile(files, [&protos])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    let mut names = tonic_prost_build::Config::new();
+    names.enable_type_names();
     tonic_prost_build::configure()
         .file_descriptor_set_path(out.join("tollgate.v1.bin"))
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
@@ -18,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .boxed(".tollgate.v1.DebitRequest.remainder.reserve")
         .boxed(".tollgate.v1.Charged.reservation")
         .boxed(".tollgate.v1.Charged.reserve_refused.reserve_declined")
-        .compile_fds(descriptors)?;
+        .compile_fds_with_config(descriptors, names)?;
     // Reflection serves these too, and with them what the details of errors are; their code is tonic-types's.
     let served = protox::compile(files.into_iter().chain(["google/rpc/error_details.proto"]), [&protos])?;
     std::fs::write(out.join("tollgate.v1.bin"), prost::Message::encode_to_vec(&served))?;

@@ -23,6 +23,7 @@ pub mod issuing;
 pub mod item;
 mod operator;
 mod output;
+mod pages;
 mod paper;
 pub mod payment;
 pub mod receivables;
@@ -40,9 +41,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{AggregateOptions, ServeOptions};
+use output::Output;
 
 /// Real-time charging: prepaid and postpaid credit, authorized and debited atomically, over gRPC.
 #[derive(Debug, Parser)]
@@ -107,6 +109,15 @@ enum Role {
 }
 
 impl CommandLine {
+    /// Reads the command line of this process, and how its command is to show things, errors too.
+    #[must_use]
+    pub fn parse_with_output() -> (Self, Output) {
+        let matches = Self::command().get_matches();
+        let line = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut Self::command()).exit());
+        let output = if matches!(line.role, Role::Call(_)) { Output::Json } else { output_of(&matches) };
+        (line, output)
+    }
+
     /// Whether it prints something and ends, unlike a service, which must not end with the reader of its log.
     #[must_use]
     pub fn is_for_a_terminal(&self) -> bool {
@@ -172,6 +183,14 @@ impl CommandLine {
             Role::Call(options) => block_on(call::run(options)),
             Role::Completions(options) => completions::run(options),
         }
+    }
+}
+
+/// What `--output` says, if the command has it.
+fn output_of(matches: &ArgMatches) -> Output {
+    match matches.subcommand() {
+        Some((_, of_command)) => output_of(of_command),
+        None => matches.try_get_one("output").ok().flatten().copied().unwrap_or(Output::Table),
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use tollgate::cli::{CommandLine, failure};
 
 // A call allocates many small pieces. With the system's allocator the service's time for a single call was a tenth longer, for a streamed
@@ -12,7 +11,7 @@ use tollgate::cli::{CommandLine, failure};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let line = CommandLine::parse();
+    let (line, output) = CommandLine::parse_with_output();
     if line.is_for_a_terminal() {
         // `tollgate ... | head` ends quietly, as other commands do.
         sigpipe::reset();
@@ -20,7 +19,7 @@ fn main() -> ExitCode {
     match line.run() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("tollgate: {error:#}");
+            failure::tell(&error, output);
             ExitCode::from(failure::exit_code(&error))
         }
     }

@@ -205,7 +205,7 @@ async fn many_accounts_are_converted_and_repeating_changes_nothing() {
     let operator = Operator::of(&service);
     let converted = on_a_thread(move || {
         let run = |line: &str| operator.run(&format!("convert-all {line} --reason migration --output json"));
-        let outcomes = |output: &str, outcome: &str| lines(output).iter().filter(|line| line["outcome"] == outcome).count();
+        let outcomes = |output: &str, outcome: &str| lines(output).iter().filter(|line| line.get(outcome).is_some()).count();
         let list = list.to_str().unwrap();
 
         // A dry run changes nothing; what it tells is what happens then.
@@ -213,25 +213,26 @@ async fn many_accounts_are_converted_and_repeating_changes_nothing() {
         let dry = run(&format!("{line} --dry-run"));
         assert_eq!(dry.status.code(), Some(1), "{dry:?}");
         let told = lines(&dry.output);
-        assert_eq!((told[0]["credit_limit"].as_str(), told[0]["usable_after"].as_str()), (Some("500.00"), Some("507.00")));
-        assert_eq!((told[1]["credit_limit"].as_str(), told[1]["usable_after"].as_str()), (Some("100.00"), Some("107.00")));
-        assert!(told[2]["error"].as_str().unwrap().contains("ACCOUNT_NOT_FOUND"));
-        assert_eq!(operator.json("account show c-00")["mode"], "prepaid");
+        let limits =
+            |line: &Value| ["creditLimit", "usableAfter"].map(|field| line["converted"][field]["amount"].as_str().unwrap().to_owned());
+        assert_eq!((limits(&told[0]), limits(&told[1])), (["500.00".into(), "507.00".into()], ["100.00".into(), "107.00".into()]));
+        assert_eq!(told[2]["error"]["details"][0]["reason"], "ACCOUNT_NOT_FOUND");
+        assert_eq!(operator.json("account show c-00")["account"]["credit"]["mode"], "PAYMENT_MODE_PREPAID");
         let real = run(&line);
-        assert_eq!(lines(&real.output)[..2].iter().map(|line| line["usable_after"].clone()).collect::<Vec<_>>(), ["507.00", "107.00"]);
-        assert_eq!(operator.json("account show c-00")["permanent_limit"], "500.00");
+        assert_eq!(lines(&real.output)[..2].iter().map(|line| limits(line)[1].clone()).collect::<Vec<_>>(), ["507.00", "107.00"]);
+        assert_eq!(operator.json("account show c-00")["account"]["permanentLimit"]["amount"], "500.00");
         assert_eq!(outcomes(&run(&line).output, "unchanged"), 2);
 
         // All that match; an account that has the mode gets the limit only if that is asked for.
         let all = run("postpaid --all --currency EUR --limit 250 --batch-id move-2");
         assert!(all.status.success(), "{all:?}");
         assert_eq!((outcomes(&all.output, "converted"), outcomes(&all.output, "unchanged")), (23, 3));
-        assert_eq!(operator.json("account show d")["permanent_limit"], "1.00");
+        assert_eq!(operator.json("account show d")["account"]["permanentLimit"]["amount"], "1.00");
         let again = run("postpaid --all --currency EUR --limit 250 --batch-id move-2");
         assert_eq!((outcomes(&again.output, "converted"), outcomes(&again.output, "unchanged")), (0, 26));
-        let limits = run("postpaid --all --currency EUR --limit 250 --limit-if-unchanged --batch-id move-3");
-        assert_eq!((outcomes(&limits.output, "converted"), outcomes(&limits.output, "unchanged")), (3, 23));
-        assert_eq!(operator.json("account show d")["permanent_limit"], "250.00");
+        let limited = run("postpaid --all --currency EUR --limit 250 --limit-if-unchanged --batch-id move-3");
+        assert_eq!((outcomes(&limited.output, "converted"), outcomes(&limited.output, "unchanged")), (3, 23));
+        assert_eq!(operator.json("account show d")["account"]["permanentLimit"]["amount"], "250.00");
 
         // Without a currency an amount means nothing; without accounts, a batch does not.
         assert_eq!(run("postpaid --all --limit 250").status.code(), Some(1));
@@ -374,35 +375,36 @@ async fn a_month_is_billed_and_paid(store: &[&str]) {
         let details = ["account", "details", "cedar", "--name", "Cedar Clinics Ltd", "--address", "1 Main Street", "--tax-id", "DE1"];
         let set = operator.run_words(&details);
         assert!(set.status.success(), "{set:?}");
-        assert_eq!(operator.json("account details cedar")["address"][0], "1 Main Street");
+        assert_eq!(operator.json("account details cedar")["customer"]["address"][0], "1 Main Street");
         std::fs::write(&clock, "2026-12-02T09:00:00Z").unwrap();
         let wait = |line: &str, count: usize| {
             let deadline = Instant::now() + service::PATIENCE;
             loop {
-                let found = operator.json(line);
-                if found.as_array().unwrap().len() == count {
+                let found = operator.list(line);
+                if found.len() == count {
                     return found;
                 }
-                assert!(Instant::now() < deadline, "{line}: {found:#}");
+                assert!(Instant::now() < deadline, "{line}: {found:#?}");
                 std::thread::sleep(Duration::from_millis(20));
             }
         };
         // Nobody touched the accounts in the new month: they are closed all the same.
         let issued = wait("invoice list --state issued", 2);
-        let of_kind = |kind: &str| issued.as_array().unwrap().iter().find(|invoice| invoice["kind"] == kind).unwrap().clone();
-        let number = of_kind("invoice")["number"].as_str().unwrap().to_owned();
-        let invoice = operator.json(&format!("invoice show {number}"));
-        assert_eq!((invoice["account_id"].as_str(), invoice["amount_to_pay"].as_str()), (Some("cedar"), Some("1200.00")));
+        let of_kind = |kind: &str| issued.iter().find(|invoice| invoice["kind"] == kind).unwrap().clone();
+        let number = of_kind("INVOICE_KIND_INVOICE")["number"].as_str().unwrap().to_owned();
+        let invoice = operator.json(&format!("invoice show {number}"))["invoice"].clone();
+        assert_eq!((invoice["accountId"].as_str(), invoice["amountToPay"].as_str()), (Some("cedar"), Some("1200.00")));
         assert_eq!(
             (invoice["customer"]["name"].as_str(), invoice["issuer"]["name"].as_str()),
             (Some("Cedar Clinics Ltd"), Some("Tollgate Telecom"))
         );
         let line = &invoice["items"][0];
-        assert_eq!((line["item"].as_str(), line["count"].as_i64(), line["quantity"].as_str()), (Some("call"), Some(3), Some("180")));
-        assert!(invoice["due_at"].is_string());
-        let statement = operator.json(&format!("invoice show {}", of_kind("statement")["number"].as_str().unwrap()));
+        assert_eq!((line["item"].as_str(), line["count"].as_str(), line["quantity"].as_str()), (Some("call"), Some("3"), Some("180")));
+        assert!(invoice["dueAt"].is_string());
+        let statement =
+            operator.json(&format!("invoice show {}", of_kind("INVOICE_KIND_STATEMENT")["number"].as_str().unwrap()))["invoice"].clone();
         assert_eq!((statement["wallet"]["charged"].as_str(), statement["wallet"]["closing"].as_str()), (Some("-3.00"), Some("7.00")));
-        assert_eq!(statement["amount_to_pay"], "0.00");
+        assert_eq!(statement["amountToPay"], "0.00");
         let page = operator.run(&format!("invoice show {number}"));
         assert!(page.status.success() && page.output.contains("Cedar Clinics Ltd") && page.output.contains("1200.00"), "{}", page.output);
 
@@ -428,46 +430,54 @@ async fn a_month_is_billed_and_paid(store: &[&str]) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async { Client::connect(address).await.charging.refund(refund).await.unwrap() });
         let notes = wait("invoice list --kind credit-note --state issued", 1);
-        assert_eq!((notes[0]["refers_to"].as_str(), notes[0]["account_id"].as_str()), (Some(number.as_str()), Some("cedar")));
-        let owed = operator.json("receivables");
+        assert_eq!((notes[0]["refersTo"].as_str(), notes[0]["accountId"].as_str()), (Some(number.as_str()), Some("cedar")));
+        let owed = operator.list("receivables");
         assert_eq!((owed[0]["current"].as_str(), owed[0]["total"].as_str()), (Some("1175.00"), Some("1175.00")));
 
         // A payment is allocated to the invoice, bounces, and is open again.
         let paid = operator.json(&format!("payment record cedar 1175 --invoice {number} --request-id bank-1"));
-        assert_eq!(paid["credit"]["amount_due"], "0.00");
+        assert_eq!(paid["credit"]["amountDue"], "0.00");
         wait("receivables", 0);
         let again = operator.json(&format!("payment record cedar 1175 --invoice {number} --request-id bank-1"));
-        assert_eq!((again["replayed"].as_bool(), again["allocations_known"].as_bool()), (Some(true), Some(true)));
+        assert_eq!((again["replayed"].as_bool(), again["allocationsKnown"].as_bool()), (Some(true), Some(true)));
         assert_eq!(
-            (again["allocations"][0]["invoice_number"].as_str(), again["allocations"][0]["amount"].as_str()),
+            (again["allocations"][0]["invoiceNumber"].as_str(), again["allocations"][0]["amount"]["amount"].as_str()),
             (Some(number.as_str()), Some("1175.00"))
         );
-        assert!(operator.json("invoice list --unpaid").as_array().unwrap().is_empty());
+        assert!(operator.list("invoice list --unpaid").is_empty());
         operator.json("payment reverse cedar bank-1 --reason bounced");
         let open = wait("invoice list --unpaid", 1);
-        assert_eq!(open[0]["open_amount"], "1175.00");
+        assert_eq!(open[0]["openAmount"], "1175.00");
 
         // The history suggests a limit, and the advice on a conversion knows it.
         let suggested = operator.json("suggest-limit cedar");
-        assert_eq!((suggested["suggested_limit"].as_str(), suggested["basis"].as_str()), (Some("1200.00"), Some("ALL_TRANSACTIONS")));
+        assert_eq!(
+            (suggested["suggestedLimit"]["amount"].as_str(), suggested["basis"].as_str()),
+            (Some("1200.00"), Some("SUGGESTION_BASIS_ALL_TRANSACTIONS"))
+        );
         let batch = operator.run("convert-all postpaid --all --suggested --limit-if-unchanged --dry-run --reason try --output json");
         let told = lines(&batch.output);
-        assert_eq!((told[0]["account_id"].as_str(), told[0]["outcome"].as_str()), (Some("cedar"), Some("unchanged")));
-        assert_eq!((told[1]["credit_limit"].as_str(), told[1]["usable_after"].as_str()), (Some("3.00"), Some("10.00")));
-        assert!(told[2]["error"].as_str().unwrap().contains("NO_HISTORY") && batch.status.code() == Some(1), "{batch:?}");
+        assert_eq!((told[0]["accountId"].as_str(), told[0].get("unchanged").is_some()), (Some("cedar"), true));
+        assert_eq!(
+            (told[1]["converted"]["creditLimit"]["amount"].as_str(), told[1]["converted"]["usableAfter"]["amount"].as_str()),
+            (Some("3.00"), Some("10.00"))
+        );
+        assert!(told[2]["error"]["details"][0]["reason"] == "NO_HISTORY" && batch.status.code() == Some(1), "{batch:?}");
         let converted = operator.json("account convert elm postpaid --limit 1");
         let advice = converted["advice"].as_array().unwrap();
-        let of_topic = |topic: &str| advice.iter().find(|advice| advice["topic"] == topic).unwrap()["text"].as_str().unwrap().to_owned();
+        let of_topic = |topic: &str| {
+            advice.iter().find(|advice| advice["topic"] == format!("ADVICE_TOPIC_{topic}")).unwrap()["text"].as_str().unwrap().to_owned()
+        };
         assert!(of_topic("LOW_LIMIT").contains("suggest 3.00 EUR"), "{advice:?}");
         assert!(of_topic("TIMING").contains("last month's was generated, and today lies within"), "{advice:?}");
 
         // Seven weeks later it is overdue, and being unpaid costs nothing.
         std::fs::write(&clock, "2027-01-20T12:00:00Z").unwrap();
         let deadline = Instant::now() + service::PATIENCE;
-        while operator.json("receivables cedar")[0]["overdue_31_to_60"] != "1175.00" {
-            assert!(Instant::now() < deadline, "{:#}", operator.json("receivables cedar"));
+        while operator.list("receivables cedar")[0]["overdue31To60"] != "1175.00" {
+            assert!(Instant::now() < deadline, "{:#?}", operator.list("receivables cedar"));
         }
-        assert_eq!(operator.json("credit cedar")["usable"], "1200.00");
+        assert_eq!(operator.json("credit cedar")["credit"]["usable"], "1200.00");
         assert!(operator.run("receivables").output.contains("31-60 days"));
         operator.json("payment write-off cedar 1175 --reason insolvent");
         wait("receivables cedar", 0);

@@ -3,10 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use super::client::{Client, ServerOptions, explain};
-use super::output::{Output, print_json};
+use super::output::Output;
 use super::table::{self, table_of};
 use crate::grpc::v1::{AggregationState, GetAggregationRequest, HeldSeries, PartitionAggregation};
 
@@ -24,20 +23,14 @@ pub struct AggregationOptions {
 pub async fn run(options: AggregationOptions) -> anyhow::Result<ExitCode> {
     let mut client = Client::connect(&options.server.server).await?;
     let answer = client.billing.get_aggregation(GetAggregationRequest {}).await.map_err(explain)?.into_inner();
-    let found = answer.partitions;
     for HeldSeries { prefix, last_number } in &answer.held_series {
         eprintln!(
             "warning: nothing is issued in series {prefix} behind a gap; the last number known is {last_number}: say how it goes on by \
              `tollgate reconcile --next-number {prefix}=NUMBER`"
         );
     }
-    match options.output {
-        Output::Table => {
-            println!("{}", as_table(&found));
-            warnings(&found);
-        }
-        Output::Json => print_json(&found.iter().map(as_json).collect::<Value>()),
-    }
+    options.output.show(&answer, |answer| as_table(&answer.partitions).to_string())?;
+    warnings(&answer.partitions);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -63,18 +56,6 @@ fn as_table(found: &[PartitionAggregation]) -> crate::cli::table::Listing {
         ]);
     }
     table
-}
-
-fn as_json(of: &PartitionAggregation) -> Value {
-    json!({
-        "partition": of.partition,
-        "state": state_name(of.state()),
-        "reason": of.reason,
-        "next_sequence": of.next_sequence,
-        "lag_entries": of.lag_entries,
-        "lag_seconds": of.lag_seconds,
-        "ahead_seconds": of.ahead_seconds,
-    })
 }
 
 fn state_name(state: AggregationState) -> &'static str {

@@ -81,7 +81,7 @@ pub async fn run(options: ConvertAllOptions) -> anyhow::Result<ExitCode> {
         let mut answers = client.billing.batch_convert(request).await.map_err(explain)?.into_inner();
         loop {
             match answers.message().await {
-                Ok(Some(answer)) => report.tell(&answer),
+                Ok(Some(answer)) => report.tell(&answer)?,
                 Ok(None) => break,
                 Err(status) => {
                     report.broke_off(options.file.is_some());

@@ -3,12 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::{Map, Value, json};
 
-use super::client::{Client, ServerOptions, explain};
-use super::output::{Output, instant, instant_json, print_json};
+use super::client::{Client, ServerOptions};
+use super::output::{Output, instant};
 use super::table::{self, table};
-use crate::grpc::v1::{AccountStatus, Credit, GetUsableCreditRequest, PaymentMode};
+use crate::grpc::v1::{AccountStatus, Credit, GetUsableCreditRequest, GetUsableCreditResponse, PaymentMode};
 
 /// Which account, and how to show it.
 #[derive(Args, Debug)]
@@ -25,13 +24,9 @@ pub struct CreditOptions {
 /// Asks, and prints.
 pub async fn run(options: CreditOptions) -> anyhow::Result<ExitCode> {
     let mut client = Client::connect(&options.server.server).await?;
-    let request = GetUsableCreditRequest { account_id: options.account.clone() };
-    let response = client.charging.get_usable_credit(request).await.map_err(explain)?.into_inner();
-    let credit = response.credit.unwrap_or_default();
-    match options.output {
-        Output::Table => println!("{}", as_table(&options.account, &credit)),
-        Output::Json => print_json(&Value::Object(as_json(&options.account, &credit))),
-    }
+    let call = client.charging.get_usable_credit(GetUsableCreditRequest { account_id: options.account.clone() });
+    let text = |found: &GetUsableCreditResponse| as_table(&options.account, &found.credit.clone().unwrap_or_default()).to_string();
+    options.output.show_call(call, text).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -56,28 +51,6 @@ pub fn as_table(account: &str, credit: &Credit) -> table::Listing {
         table.add_row(vec![name.into(), table::amount(amount)]);
     }
     table
-}
-
-/// An account's credit, for programs.
-pub fn as_json(account: &str, credit: &Credit) -> Map<String, Value> {
-    let fields = json!({
-        "account_id": account,
-        "mode": mode_name(credit.mode()),
-        "status": status_name(credit.status()),
-        "currency_code": credit.currency_code,
-        "balance": credit.balance,
-        "unbilled": credit.unbilled,
-        "amount_due": credit.amount_due,
-        "reserved": credit.reserved,
-        "credit_limit": credit.credit_limit,
-        "credit_limit_expires_at": instant_json(credit.credit_limit_expires_at),
-        "current_balance": credit.current_balance,
-        "usable": credit.usable,
-    });
-    match fields {
-        Value::Object(fields) => fields,
-        _ => Map::new(),
-    }
 }
 
 /// A payment mode, for people.

@@ -9,10 +9,13 @@
 
 use std::fmt;
 
+use serde_json::{Value, json};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
+use super::output::Output;
 use crate::billing::BillingError;
+use crate::http::problem::Problem;
 use crate::ledger::LedgerError;
 
 /// What the process exits with, if it was told no.
@@ -26,19 +29,21 @@ pub const UNAVAILABLE: u8 = 3;
 pub struct Failure {
     exit_code: u8,
     text: String,
+    /// What HTTP/JSON says of it, if a call failed.
+    problem: Option<Value>,
 }
 
 impl Failure {
     /// The answer was no.
     #[must_use]
     pub fn refused(text: impl Into<String>) -> Self {
-        Self { exit_code: REFUSED, text: text.into() }
+        Self { exit_code: REFUSED, text: text.into(), problem: None }
     }
 
     /// There was no answer.
     #[must_use]
     pub fn unavailable(text: impl Into<String>) -> Self {
-        Self { exit_code: UNAVAILABLE, text: text.into() }
+        Self { exit_code: UNAVAILABLE, text: text.into(), problem: None }
     }
 
     /// What a call ended with.
@@ -57,7 +62,8 @@ impl Failure {
         for violation in details.bad_request().into_iter().flat_map(|request| &request.field_violations) {
             text += &format!("\n  {} {}", violation.field, violation.description);
         }
-        Self { exit_code: if is_no_answer(status.code(), reason) { UNAVAILABLE } else { REFUSED }, text }
+        let exit_code = if is_no_answer(status.code(), reason) { UNAVAILABLE } else { REFUSED };
+        Self { exit_code, text, problem: Some(Problem::of(status).into_body()) }
     }
 }
 
@@ -97,6 +103,23 @@ pub fn books_failure(error: anyhow::Error) -> Failure {
 #[must_use]
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map_or(REFUSED, |failure| failure.exit_code)
+}
+
+/// Says on stderr why a command failed: in words, or for programs as a line of JSON.
+pub fn tell(error: &anyhow::Error, output: Output) {
+    match output {
+        Output::Table => eprintln!("tollgate: {error:#}"),
+        Output::Json => eprintln!("{}", problem(error)),
+    }
+}
+
+/// An error for programs: the problem of RFC 9457 that HTTP/JSON returns; of what did not come from a call, its text.
+fn problem(error: &anyhow::Error) -> Value {
+    let problem = error.chain().find_map(|cause| cause.downcast_ref::<Failure>()?.problem.clone());
+    problem.unwrap_or_else(|| {
+        let title = if exit_code(error) == UNAVAILABLE { "No answer" } else { "Refused" };
+        json!({ "type": "about:blank", "title": title, "detail": format!("{error:#}") })
+    })
 }
 
 #[cfg(test)]

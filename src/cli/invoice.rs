@@ -9,21 +9,18 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::client::{Client, ServerOptions, explain};
-use super::output::{Output, print_json, to_message};
+use super::output::{Output, to_message};
+use super::pages::fetch;
 use super::paper::{self, PaperOptions};
 use super::receivables::position_text;
 use crate::grpc::v1::{
-    AccountPaper, GetAccountFileRequest, GetInvoiceFileRequest, GetInvoiceRequest, Invoice, InvoiceForm, InvoiceKind, InvoiceState,
-    ListInvoicesRequest, PreviewInvoiceRequest,
+    AccountPaper, GetAccountFileRequest, GetInvoiceFileRequest, GetInvoiceRequest, InvoiceForm, InvoiceKind, InvoiceState,
+    ListInvoicesRequest, PreviewInvoiceRequest, PreviewInvoiceResponse,
 };
 use files::FilesOptions;
-pub use show::{category_name, in_full, party_json};
-
-/// How many documents a page has.
-const PAGE: i32 = 500;
+pub use show::{category_name, in_full};
 
 /// What to do, and how to show it.
 #[derive(Args, Debug)]
@@ -168,16 +165,12 @@ pub async fn run(options: InvoiceOptions) -> anyhow::Result<ExitCode> {
         InvoiceCommand::Approve(options) => review::approve(&mut client, options, output).await?,
         InvoiceCommand::Retry(options) => review::retry(&mut client, options, output).await?,
         InvoiceCommand::Show(NameOptions { number, id }) => {
-            let request = GetInvoiceRequest {
-                number: number.unwrap_or_default(),
-                document_id: id.unwrap_or_default(),
-                ..GetInvoiceRequest::default()
+            let (number, document_id) = (number.unwrap_or_default(), id.unwrap_or_default());
+            let page = async |page_size, page_token| {
+                let request = GetInvoiceRequest { number: number.clone(), document_id: document_id.clone(), page_size, page_token };
+                client.billing.get_invoice(request).await
             };
-            let invoice = whole(&mut client, request).await?;
-            match output {
-                Output::Table => println!("{}", show::in_full(&invoice)),
-                Output::Json => print_json(&show::as_json(&invoice)),
-            }
+            output.show(&fetch(None, page).await?, |found| show::in_full(&found.invoice.clone().unwrap_or_default()))?;
         }
         InvoiceCommand::Files(options) => return files::run(&mut client, options).await,
         InvoiceCommand::Preview(options) => preview(&mut client, options, output).await?,
@@ -188,28 +181,6 @@ pub async fn run(options: InvoiceOptions) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A document with all its lines, page by page.
-async fn whole(client: &mut Client, mut request: GetInvoiceRequest) -> anyhow::Result<Invoice> {
-    let mut whole: Option<Invoice> = None;
-    loop {
-        let page = client.billing.get_invoice(request.clone()).await.map_err(explain)?.into_inner();
-        let invoice = page.invoice.unwrap_or_default();
-        match &mut whole {
-            None => whole = Some(invoice),
-            Some(whole) => {
-                whole.items.extend(invoice.items);
-                whole.deducted.extend(invoice.deducted);
-                whole.adjustments.extend(invoice.adjustments);
-                whole.open_invoices.extend(invoice.open_invoices);
-            }
-        }
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() {
-            return Ok(whole.unwrap_or_default());
-        }
-    }
-}
-
 async fn list(client: &mut Client, options: ListOptions, output: Output) -> anyhow::Result<()> {
     let kind = options.kind.map_or(InvoiceKind::Unspecified, Kind::in_request);
     let state = match options.state {
@@ -218,35 +189,21 @@ async fn list(client: &mut Client, options: ListOptions, output: Output) -> anyh
         Some(State::Issued) => InvoiceState::Issued,
         Some(State::Held) => InvoiceState::Held,
     };
-    let mut request = ListInvoicesRequest {
+    let wanted = ListInvoicesRequest {
         account_id: options.account.unwrap_or_default(),
         kind: kind.into(),
         state: state.into(),
         unpaid_only: options.unpaid,
-        page_size: PAGE,
-        page_token: String::new(),
         cut_from: options.from.map(to_message),
         cut_to: options.to.map(to_message),
         due_from: options.due_from.map(to_message),
         due_to: options.due_to.map(to_message),
         overdue_only: options.overdue,
+        ..Default::default()
     };
-    let count = options.count.unwrap_or(usize::MAX);
-    let mut found: Vec<Invoice> = Vec::new();
-    loop {
-        let page = client.billing.list_invoices(request.clone()).await.map_err(explain)?.into_inner();
-        found.extend(page.invoices);
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() || found.len() >= count {
-            break;
-        }
-    }
-    found.truncate(count);
-    match output {
-        Output::Table => println!("{}", show::in_rows(&found)),
-        Output::Json => print_json(&found.iter().map(show::as_json).collect::<Value>()),
-    }
-    Ok(())
+    let page =
+        async |page_size, page_token| client.billing.list_invoices(ListInvoicesRequest { page_size, page_token, ..wanted.clone() }).await;
+    output.show(&fetch(options.count, page).await?, |found| show::in_rows(&found.invoices).to_string())
 }
 
 async fn preview(client: &mut Client, options: PreviewOptions, output: Output) -> anyhow::Result<()> {
@@ -255,16 +212,16 @@ async fn preview(client: &mut Client, options: PreviewOptions, output: Output) -
         let request = GetAccountFileRequest { account_id, paper: AccountPaper::Preview.into(), ..Default::default() };
         return paper.write(client, request).await;
     }
-    let answer = client.billing.preview_invoice(PreviewInvoiceRequest { account_id }).await.map_err(explain)?.into_inner();
-    match (output, &answer.invoice) {
-        (Output::Json, invoice) => print_json(&invoice.as_ref().map_or(Value::Null, show::as_json)),
-        (Output::Table, None) => println!("There is nothing to bill so far.\n{}", position_text(&answer.positions)),
-        (Output::Table, Some(invoice)) => {
-            println!("PREVIEW: what the bill comes to so far; nothing is issued.\n{}", show::in_full(invoice));
-            println!("{}", position_text(&answer.positions));
+    let text = |answer: &PreviewInvoiceResponse| {
+        let positions = position_text(&answer.positions);
+        match &answer.invoice {
+            None => format!("There is nothing to bill so far.\n{positions}"),
+            Some(invoice) => {
+                format!("PREVIEW: what the bill comes to so far; nothing is issued.\n{}\n{positions}", show::in_full(invoice))
+            }
         }
-    }
-    Ok(())
+    };
+    output.show_call(client.billing.preview_invoice(PreviewInvoiceRequest { account_id }), text).await
 }
 
 /// Fetches a file, all of it before anything is written.

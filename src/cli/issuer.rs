@@ -5,13 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
 
-use super::client::{Client, ServerOptions, explain};
+use super::client::{Client, ServerOptions};
 use super::operator::ByHand;
-use super::output::{Output, print_json};
+use super::output::Output;
 use super::table::table;
-use crate::grpc::v1::{DatedIssuer, GetIssuerRequest, GetIssuerResponse, Issuer, Logo, SetIssuerRequest};
+use crate::grpc::v1::{GetIssuerRequest, GetIssuerResponse, Issuer, Logo, SetIssuerRequest};
 
 /// What to do, and how to show it.
 #[derive(Args, Debug)]
@@ -82,13 +81,12 @@ struct SetOptions {
 pub async fn run(options: IssuerOptions) -> anyhow::Result<ExitCode> {
     let IssuerOptions { command, output, server } = options;
     let mut client = Client::connect(&server.server).await?;
-    if let IssuerCommand::Set(options) = command {
-        client.billing.set_issuer(request(*options)?).await.map_err(explain)?;
-    }
-    let found = client.billing.get_issuer(GetIssuerRequest::default()).await.map_err(explain)?.into_inner();
-    match output {
-        Output::Table => println!("{}", as_text(&found)),
-        Output::Json => print_json(&as_json(&found)),
+    let is_to_show = match command {
+        IssuerCommand::Set(options) => output.make_change(client.billing.set_issuer(request(*options)?)).await?,
+        IssuerCommand::Show => true,
+    };
+    if is_to_show {
+        output.show_call(client.billing.get_issuer(GetIssuerRequest::default()), as_text).await?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -149,33 +147,4 @@ fn as_text(found: &GetIssuerResponse) -> String {
         (count, "") => text + &format!("{count} drafts are about to be issued"),
         (count, waits_for) => text + &format!("{count} drafts are not issued yet: {waits_for}"),
     }
-}
-
-fn as_json(found: &GetIssuerResponse) -> Value {
-    let version = |version: &DatedIssuer| json!({ "valid_from": version.valid_from, "issuer": version.issuer.as_ref().map(issuer_json) });
-    json!({
-        "issuers": found.issuers.iter().map(version).collect::<Value>(),
-        "waiting_drafts": found.waiting_drafts,
-        "waits_for": found.waits_for,
-    })
-}
-
-/// Who issues documents, for programs.
-pub fn issuer_json(issuer: &Issuer) -> Value {
-    json!({
-        "name": issuer.name,
-        "address": issuer.address,
-        "postal_code": issuer.postal_code,
-        "city": issuer.city,
-        "country_code": issuer.country_code,
-        "tax_id": issuer.tax_id,
-        "email": issuer.email,
-        "phone": issuer.phone,
-        "website": issuer.website,
-        "payment_lines": issuer.payment_lines,
-        "footer_lines": issuer.footer_lines,
-        "logo": issuer.logo.as_ref().map(|logo| json!({
-            "media_type": logo.media_type, "width": logo.width, "height": logo.height, "digest": logo.digest,
-        })),
-    })
 }

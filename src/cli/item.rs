@@ -3,16 +3,13 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
 
-use super::client::{Client, ServerOptions, explain};
+use super::client::{Client, ServerOptions};
 use super::operator::ByHand;
-use super::output::{Output, print_json};
+use super::output::Output;
+use super::pages::fetch;
 use super::table::table;
-use crate::grpc::v1::{DeleteItemRequest, ItemName, ListItemsRequest, SetItemRequest};
-
-/// How many names are asked for at once.
-const PAGE: i32 = 1000;
+use crate::grpc::v1::{DeleteItemRequest, ItemName, ListItemsRequest, ListItemsResponse, SetItemRequest};
 
 /// What to do, and how to show it.
 #[derive(Args, Debug)]
@@ -64,46 +61,32 @@ struct DeleteOptions {
 pub async fn run(options: ItemOptions) -> anyhow::Result<ExitCode> {
     let ItemOptions { command, output, server } = options;
     let mut client = Client::connect(&server.server).await?;
-    match command {
+    let is_to_show = match command {
         ItemCommand::Set(SetOptions { code, name, language, by_hand }) => {
             let item = Some(ItemName { item: code, language, name });
             let request = SetItemRequest { issuer_id: String::new(), request_id: by_hand.request_id(), item, operator: by_hand.operator() };
-            client.billing.set_item(request).await.map_err(explain)?;
+            output.make_change(client.billing.set_item(request)).await?
         }
         ItemCommand::Delete(DeleteOptions { code, language, by_hand }) => {
             let (request_id, operator) = (by_hand.request_id(), by_hand.operator());
             let request = DeleteItemRequest { issuer_id: String::new(), request_id, item: code, language, operator };
-            client.billing.delete_item(request).await.map_err(explain)?;
+            output.make_change(client.billing.delete_item(request)).await?
         }
-        ItemCommand::List => {}
-    }
-    let names = all(&mut client).await?;
-    match output {
-        Output::Table => {
-            let mut shown = table(["item", "language", "name"], 3);
-            for name in &names {
-                let language = if name.language.is_empty() { "all others" } else { name.language.as_str() };
-                shown.add_row([name.item.as_str(), language, name.name.as_str()]);
-            }
-            println!("{shown}");
-        }
-        Output::Json => {
-            let json = |name: &ItemName| json!({ "item": name.item, "language": name.language, "name": name.name });
-            print_json(&names.iter().map(json).collect::<Value>());
-        }
+        ItemCommand::List => true,
+    };
+    if is_to_show {
+        let page =
+            async |page_size, page_token| client.billing.list_items(ListItemsRequest { page_size, page_token, ..Default::default() }).await;
+        output.show(&fetch(None, page).await?, as_text)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn all(client: &mut Client) -> anyhow::Result<Vec<ItemName>> {
-    let mut names = Vec::new();
-    let mut request = ListItemsRequest { page_size: PAGE, ..ListItemsRequest::default() };
-    loop {
-        let page = client.billing.list_items(request.clone()).await.map_err(explain)?.into_inner();
-        names.extend(page.items);
-        if page.next_page_token.is_empty() {
-            return Ok(names);
-        }
-        request.page_token = page.next_page_token;
+fn as_text(found: &ListItemsResponse) -> String {
+    let mut shown = table(["item", "language", "name"], 3);
+    for name in &found.items {
+        let language = if name.language.is_empty() { "all others" } else { name.language.as_str() };
+        shown.add_row([name.item.as_str(), language, name.name.as_str()]);
     }
+    shown.to_string()
 }

@@ -1,13 +1,18 @@
 //! How a command shows what it found: a table for people, JSON for programs.
 
+use std::future::Future;
+
 use anyhow::Context;
 use clap::ValueEnum;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use prost::{Message, Name};
 use prost_reflect::DynamicMessage;
 use serde_json::Value;
+use tonic::{Response, Status};
 
+use crate::cli::client::explain;
 use crate::grpc::dynamic::{descriptors, to_json};
 
 /// How to show it.
@@ -15,34 +20,57 @@ use crate::grpc::dynamic::{descriptors, to_json};
 pub enum Output {
     /// For people.
     Table,
-    /// For programs.
+    /// For programs: what the API returns, as HTTP/JSON does.
     Json,
 }
 
-/// Prints what was found, as JSON.
+impl Output {
+    /// Prints what a call returned: as text for people, or the message itself.
+    pub fn show<M: Message + Name>(self, message: &M, text: impl FnOnce(&M) -> String) -> anyhow::Result<()> {
+        match self {
+            Self::Table => println!("{}", text(message)),
+            Self::Json => print_json(&message_json(message)?),
+        }
+        Ok(())
+    }
+
+    /// Awaits a call, and prints what it returned.
+    pub async fn show_call<M: Message + Name>(
+        self,
+        call: impl Future<Output = Result<Response<M>, Status>>,
+        text: impl FnOnce(&M) -> String,
+    ) -> anyhow::Result<()> {
+        self.show(&call.await.map_err(explain)?.into_inner(), text)
+    }
+
+    /// Awaits a change. Programs are shown what it returned; returns whether people are still to be shown what there is now.
+    pub async fn make_change<M: Message + Name>(self, call: impl Future<Output = Result<Response<M>, Status>>) -> anyhow::Result<bool> {
+        let changed = call.await.map_err(explain)?.into_inner();
+        if self == Self::Json {
+            print_json(&message_json(&changed)?);
+        }
+        Ok(self == Self::Table)
+    }
+}
+
+/// Prints a value for programs.
 pub fn print_json(value: &Value) {
     println!("{value:#}");
 }
 
-/// Prints a message of the API in its canonical JSON, by its name in tollgate.v1.
-pub fn print_message(name: &str, message: &impl prost::Message) -> anyhow::Result<()> {
-    let descriptor = descriptors().get_message_by_name(&format!("tollgate.v1.{name}"));
-    let mut dynamic = DynamicMessage::new(descriptor.with_context(|| format!("the API has no message {name}"))?);
+/// A message of the API in its canonical JSON.
+pub fn message_json<M: Message + Name>(message: &M) -> anyhow::Result<Value> {
+    let name = M::full_name();
+    let descriptor = descriptors().get_message_by_name(&name).with_context(|| format!("the API has no message {name}"))?;
+    let mut dynamic = DynamicMessage::new(descriptor);
     dynamic.transcode_from(message)?;
-    print_json(&to_json(&dynamic)?);
-    Ok(())
+    Ok(to_json(&dynamic)?)
 }
 
 /// An instant of a message.
 #[must_use]
 pub fn instant(at: Option<prost_types::Timestamp>) -> Option<Timestamp> {
     at.and_then(|at| Timestamp::new(at.seconds, at.nanos).ok())
-}
-
-/// An instant for programs: RFC 3339, in UTC.
-#[must_use]
-pub fn instant_json(at: Option<prost_types::Timestamp>) -> Value {
-    instant(at).map_or(Value::Null, |at| Value::String(at.to_string()))
 }
 
 /// An instant for people: to the minute, in UTC.

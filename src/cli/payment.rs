@@ -5,14 +5,16 @@ mod look;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value, json};
 
 use super::account::limit::money;
-use super::account::show::{Done, amount_of};
-use super::client::{Client, ServerOptions, explain};
+use super::account::show::show_change;
+use super::client::{Client, ServerOptions};
 use super::operator::{ByHand, ByHandWithReason};
 use super::output::Output;
-use crate::grpc::v1::{PaymentDetails, RecordPaymentRequest, ReversePaymentRequest, ReverseWriteOffRequest, WriteOffRequest};
+use crate::grpc::v1::{
+    PaymentDetails, RecordPaymentRequest, RecordPaymentResponse, ReversePaymentRequest, ReversePaymentResponse, ReverseWriteOffRequest,
+    ReverseWriteOffResponse, WriteOffRequest, WriteOffResponse,
+};
 
 /// What to do, and how to show what came of it.
 #[derive(Args, Debug)]
@@ -150,86 +152,74 @@ pub async fn run(options: PaymentOptions) -> anyhow::Result<ExitCode> {
 }
 
 async fn record(client: &mut Client, options: RecordOptions, output: Output) -> anyhow::Result<()> {
-    let request_id = options.by_hand.request_id();
+    let RecordOptions { account, amount, invoice, details, by_hand } = options;
+    let request_id = by_hand.request_id();
     let request = RecordPaymentRequest {
-        account_id: options.account.clone(),
+        account_id: account.clone(),
         request_id: request_id.clone(),
-        amount: Some(money(&options.amount)),
-        invoice_numbers: options.invoice,
-        first_sent_at: None,
-        details: options.details.details(),
-        operator: options.by_hand.operator(),
+        amount: Some(money(&amount)),
+        invoice_numbers: invoice,
+        details: details.details(),
+        operator: by_hand.operator(),
+        ..Default::default()
     };
-    let answer = client.billing.record_payment(request).await.map_err(explain)?.into_inner();
-    let mut text = format!("Recorded a payment of {}: {request_id}.", options.amount);
-    for allocation in &answer.allocations {
-        let amount = allocation.amount.clone().unwrap_or_default();
-        text += &format!("\n- {} {} for {}", amount.amount, amount.currency_code, allocation.invoice_number);
-    }
-    if !answer.allocations_known {
-        text += "\nWhat it pays is not known yet.";
-    }
-    let told = |allocation: &crate::grpc::v1::Allocation| json!({ "invoice_number": allocation.invoice_number, "amount": amount_of(allocation.amount.as_ref()) });
-    let mut more = Map::new();
-    more.insert("allocations".into(), answer.allocations.iter().map(told).collect::<Value>());
-    more.insert("allocations_known".into(), answer.allocations_known.into());
-    let (account, replayed, credit) = (&options.account, answer.replayed, answer.credit);
-    Done { account, request_id: &request_id, text, replayed, credit, more }.print(output);
+    let sentence = |answer: &RecordPaymentResponse| {
+        let mut text = format!("Recorded a payment of {amount}: {request_id}.");
+        for allocation in &answer.allocations {
+            let amount = allocation.amount.clone().unwrap_or_default();
+            text += &format!("\n- {} {} for {}", amount.amount, amount.currency_code, allocation.invoice_number);
+        }
+        if !answer.allocations_known {
+            text += "\nWhat it pays is not known yet.";
+        }
+        text
+    };
+    show_change(output, &account, client.billing.record_payment(request), sentence).await?;
     Ok(())
 }
 
 async fn reverse(client: &mut Client, options: ReverseOptions, output: Output) -> anyhow::Result<()> {
-    let request_id = options.by_hand.request_id();
+    let ReverseOptions { account, payment: payment_id, amount, by_hand } = options;
     let request = ReversePaymentRequest {
-        account_id: options.account.clone(),
-        request_id: request_id.clone(),
-        payment_id: options.payment,
-        amount: options.amount.as_deref().map(money),
-        operator: options.by_hand.operator(),
-        first_sent_at: None,
+        account_id: account.clone(),
+        request_id: by_hand.request_id(),
+        payment_id,
+        amount: amount.as_deref().map(money),
+        operator: by_hand.operator(),
+        ..Default::default()
     };
-    let answer = client.accounts.reverse_payment(request).await.map_err(explain)?.into_inner();
-    let mut more = Map::new();
-    more.insert("reversed".into(), amount_of(answer.reversed.as_ref()));
-    let text = format!("Taken back: {}.", answer.reversed.clone().unwrap_or_default().amount);
-    let (account, replayed, credit) = (&options.account, answer.replayed, answer.credit);
-    Done { account, request_id: &request_id, text, replayed, credit, more }.print(output);
+    let sentence = |answer: &ReversePaymentResponse| format!("Taken back: {}.", answer.reversed.clone().unwrap_or_default().amount);
+    show_change(output, &account, client.accounts.reverse_payment(request), sentence).await?;
     Ok(())
 }
 
 async fn write_off(client: &mut Client, options: WriteOffOptions, output: Output) -> anyhow::Result<()> {
-    let request_id = options.by_hand.request_id();
+    let WriteOffOptions { account, amount, by_hand } = options;
+    let request_id = by_hand.request_id();
     let request = WriteOffRequest {
-        account_id: options.account.clone(),
+        account_id: account.clone(),
         request_id: request_id.clone(),
-        amount: options.amount.as_deref().map(money),
-        operator: options.by_hand.operator(),
-        first_sent_at: None,
+        amount: amount.as_deref().map(money),
+        operator: by_hand.operator(),
+        ..Default::default()
     };
-    let answer = client.billing.write_off(request).await.map_err(explain)?.into_inner();
-    let mut more = Map::new();
-    more.insert("written_off".into(), amount_of(answer.written_off.as_ref()));
-    let text = format!("Written off: {} ({request_id}).", answer.written_off.clone().unwrap_or_default().amount);
-    let (account, replayed, credit) = (&options.account, answer.replayed, answer.credit);
-    Done { account, request_id: &request_id, text, replayed, credit, more }.print(output);
+    let sentence =
+        |answer: &WriteOffResponse| format!("Written off: {} ({request_id}).", answer.written_off.clone().unwrap_or_default().amount);
+    show_change(output, &account, client.billing.write_off(request), sentence).await?;
     Ok(())
 }
 
 async fn reverse_write_off(client: &mut Client, options: ReverseWriteOffOptions, output: Output) -> anyhow::Result<()> {
-    let request_id = options.by_hand.request_id();
+    let ReverseWriteOffOptions { account, write_off: write_off_id, amount, by_hand } = options;
     let request = ReverseWriteOffRequest {
-        account_id: options.account.clone(),
-        request_id: request_id.clone(),
-        write_off_id: options.write_off,
-        amount: options.amount.as_deref().map(money),
-        operator: options.by_hand.operator(),
-        first_sent_at: None,
+        account_id: account.clone(),
+        request_id: by_hand.request_id(),
+        write_off_id,
+        amount: amount.as_deref().map(money),
+        operator: by_hand.operator(),
+        ..Default::default()
     };
-    let answer = client.billing.reverse_write_off(request).await.map_err(explain)?.into_inner();
-    let mut more = Map::new();
-    more.insert("reversed".into(), amount_of(answer.reversed.as_ref()));
-    let text = format!("Due again: {}.", answer.reversed.clone().unwrap_or_default().amount);
-    let (account, replayed, credit) = (&options.account, answer.replayed, answer.credit);
-    Done { account, request_id: &request_id, text, replayed, credit, more }.print(output);
+    let sentence = |answer: &ReverseWriteOffResponse| format!("Due again: {}.", answer.reversed.clone().unwrap_or_default().amount);
+    show_change(output, &account, client.billing.reverse_write_off(request), sentence).await?;
     Ok(())
 }

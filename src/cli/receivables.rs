@@ -4,15 +4,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 use comfy_table::Cell;
-use serde_json::{Value, json};
 
-use super::client::{Client, ServerOptions, explain};
-use super::output::{Output, day_text, instant_json, print_json};
+use super::client::{Client, ServerOptions};
+use super::output::{Output, day_text};
+use super::pages::fetch;
 use super::table::{self, table_of};
 use crate::grpc::v1::{JournalPosition, ListReceivablesRequest, Receivables};
-
-/// How many accounts a page has.
-const PAGE: i32 = 500;
 
 /// Whose, and how to show it.
 #[derive(Args, Debug)]
@@ -30,28 +27,11 @@ pub struct ReceivablesOptions {
 pub async fn run(options: ReceivablesOptions) -> anyhow::Result<ExitCode> {
     let mut client = Client::connect(&options.server.server).await?;
     let account_id = options.account.unwrap_or_default();
-    let mut request = ListReceivablesRequest { account_id, page_size: PAGE, page_token: String::new() };
-    let mut found = Vec::new();
-    let mut positions = Vec::new();
-    loop {
-        let page = client.billing.list_receivables(request.clone()).await.map_err(explain)?.into_inner();
-        found.extend(page.receivables);
-        positions.push(page.positions);
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() {
-            break;
-        }
-    }
-    match options.output {
-        Output::Table => {
-            println!("{}", as_table(&found));
-            // Several pages are of several positions.
-            if let [positions] = positions.as_slice() {
-                println!("{}", position_text(positions));
-            }
-        }
-        Output::Json => print_json(&found.iter().map(as_json).collect::<Value>()),
-    }
+    let page = async |page_size, page_token| {
+        client.billing.list_receivables(ListReceivablesRequest { account_id: account_id.clone(), page_size, page_token }).await
+    };
+    let found = fetch(None, page).await?;
+    options.output.show(&found, |found| format!("{}\n{}", as_table(&found.receivables), position_text(&found.positions)))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -107,26 +87,4 @@ fn as_table(found: &[Receivables]) -> crate::cli::table::Listing {
 /// The amount taken off.
 fn negative(amount: &str) -> String {
     format!("-{amount}")
-}
-
-fn as_json(of: &Receivables) -> Value {
-    json!({
-        "account_id": of.account_id,
-        "name": of.name,
-        "currency_code": of.currency_code,
-        "current": of.current,
-        "overdue_1_to_30": of.overdue_1_to_30,
-        "overdue_31_to_60": of.overdue_31_to_60,
-        "overdue_61_to_90": of.overdue_61_to_90,
-        "overdue_over_90": of.overdue_over_90,
-        "not_invoiced": of.not_invoiced,
-        "unallocated": of.unallocated,
-        "total": of.total,
-        "reopened": of.reopened.iter().map(|part| json!({
-            "invoice_number": part.invoice_number,
-            "reopened_at": instant_json(part.reopened_at),
-            "due_at": instant_json(part.due_at),
-            "open_amount": part.open_amount,
-        })).collect::<Value>(),
-    })
 }

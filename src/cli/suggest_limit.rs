@@ -3,13 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::{Value, json};
 
-use super::account::show::amount_of;
-use super::client::{Client, ServerOptions, explain};
-use super::output::{Output, instant_json, month_text, print_json};
+use super::client::{Client, ServerOptions};
+use super::output::{Output, month_text};
 use super::table::{self, table_of};
-use crate::grpc::v1::{Money, MonthOfCharges, SuggestCreditLimitRequest, SuggestCreditLimitResponse, SuggestionBasis};
+use crate::grpc::v1::{Money, SuggestCreditLimitRequest, SuggestCreditLimitResponse, SuggestionBasis};
 
 /// Whose, and how to show it.
 #[derive(Args, Debug)]
@@ -27,11 +25,7 @@ pub struct SuggestLimitOptions {
 pub async fn run(options: SuggestLimitOptions) -> anyhow::Result<ExitCode> {
     let mut client = Client::connect(&options.server.server).await?;
     let request = SuggestCreditLimitRequest { account_id: options.account };
-    let answer = client.billing.suggest_credit_limit(request).await.map_err(explain)?.into_inner();
-    match options.output {
-        Output::Table => println!("{}", as_text(&answer)),
-        Output::Json => print_json(&as_json(&answer)),
-    }
+    options.output.show_call(client.billing.suggest_credit_limit(request), as_text).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -60,24 +54,4 @@ fn as_text(answer: &SuggestCreditLimitResponse) -> String {
     let current = answer.current_limit.clone().unwrap_or_default().amount;
     let limit = &suggested.amount;
     format!("{months}\nSuggested: {limit} {code}, the largest of these months rounded up ({counted}). The limit now is {current} {code}.")
-}
-
-fn as_json(answer: &SuggestCreditLimitResponse) -> Value {
-    let month = |month: &MonthOfCharges| {
-        json!({
-            "from": instant_json(month.from),
-            "to": instant_json(month.to),
-            "usage": amount_of(month.usage.as_ref()),
-            "subscription": amount_of(month.subscription.as_ref()),
-            "hardware": amount_of(month.hardware.as_ref()),
-            "service": amount_of(month.service.as_ref()),
-            "counted": amount_of(month.counted.as_ref()),
-        })
-    };
-    json!({
-        "suggested_limit": amount_of(answer.suggested_limit.as_ref()),
-        "current_limit": amount_of(answer.current_limit.as_ref()),
-        "basis": answer.basis().as_str_name().trim_start_matches("SUGGESTION_BASIS_"),
-        "months": answer.months.iter().map(month).collect::<Value>(),
-    })
 }

@@ -3,16 +3,15 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::{Value, json};
 
-use super::client::{Client, ServerOptions, explain};
+use super::client::{Client, ServerOptions};
 use super::invoice::category_name;
 use super::operator::ByHand;
-use super::output::{Output, print_json};
+use super::output::Output;
 use super::table::table;
 use crate::grpc::v1::{
-    ChargeCategory, DatedTaxTreatment, ListTaxRatesRequest, ListTaxTreatmentsRequest, SetTaxRateRequest, SetTaxTreatmentRequest, TaxRate,
-    TaxTreatment,
+    ChargeCategory, DatedTaxTreatment, ListTaxRatesRequest, ListTaxRatesResponse, ListTaxTreatmentsRequest, ListTaxTreatmentsResponse,
+    SetTaxRateRequest, SetTaxTreatmentRequest, TaxRate, TaxTreatment,
 };
 
 /// What to do, and how to show it.
@@ -97,14 +96,16 @@ pub async fn run(options: TaxOptions) -> anyhow::Result<ExitCode> {
     let mut client = Client::connect(&server.server).await?;
     match command {
         TaxCommand::Set(options) => {
-            client.billing.set_tax_rate(rate_request(options)).await.map_err(explain)?;
-            show_rates(&mut client, output).await?;
+            if output.make_change(client.billing.set_tax_rate(rate_request(options))).await? {
+                show_rates(&mut client, output).await?;
+            }
         }
         TaxCommand::List => show_rates(&mut client, output).await?,
         TaxCommand::Exempt(options) => {
             let account = options.account.clone();
-            client.billing.set_tax_treatment(treatment_request(options)).await.map_err(explain)?;
-            show_treatments(&mut client, account, output).await?;
+            if output.make_change(client.billing.set_tax_treatment(treatment_request(options))).await? {
+                show_treatments(&mut client, account, output).await?;
+            }
         }
         TaxCommand::Show(ShowOptions { account }) => show_treatments(&mut client, account, output).await?,
     }
@@ -144,46 +145,30 @@ fn treatment_request(options: ExemptOptions) -> SetTaxTreatmentRequest {
 }
 
 async fn show_rates(client: &mut Client, output: Output) -> anyhow::Result<()> {
-    let rates = client.billing.list_tax_rates(ListTaxRatesRequest::default()).await.map_err(explain)?.into_inner().rates;
-    match output {
-        Output::Table => {
-            let mut shown = table(["from", "category", "percent"], 2);
-            for rate in &rates {
-                let category = if rate.category() == ChargeCategory::Unspecified { "all others" } else { category_name(rate.category()) };
-                let percent = if rate.percent.is_empty() { "none" } else { rate.percent.as_str() };
-                shown.add_row([rate.valid_from.as_str(), category, percent]);
-            }
-            println!("{shown}");
+    let text = |found: &ListTaxRatesResponse| {
+        let mut shown = table(["from", "category", "percent"], 2);
+        for rate in &found.rates {
+            let category = if rate.category() == ChargeCategory::Unspecified { "all others" } else { category_name(rate.category()) };
+            let percent = if rate.percent.is_empty() { "none" } else { rate.percent.as_str() };
+            shown.add_row([rate.valid_from.as_str(), category, percent]);
         }
-        Output::Json => {
-            let json = |rate: &TaxRate| json!({ "valid_from": rate.valid_from, "category": category_name(rate.category()), "percent": rate.percent });
-            print_json(&rates.iter().map(json).collect::<Value>());
-        }
-    }
-    Ok(())
+        shown.to_string()
+    };
+    output.show_call(client.billing.list_tax_rates(ListTaxRatesRequest::default()), text).await
 }
 
 async fn show_treatments(client: &mut Client, account_id: String, output: Output) -> anyhow::Result<()> {
-    let request = ListTaxTreatmentsRequest { account_id };
-    let found = client.billing.list_tax_treatments(request).await.map_err(explain)?.into_inner().treatments;
-    match output {
-        Output::Table => {
-            let mut shown = table(["from", "tax", "documents say"], 3);
-            for dated in &found {
-                shown.add_row([&dated.valid_from, treatment_name(dated.treatment()), &dated.reason]);
-            }
-            println!("{shown}");
+    let text = |found: &ListTaxTreatmentsResponse| {
+        let mut shown = table(["from", "tax", "documents say"], 3);
+        for dated in &found.treatments {
+            shown.add_row([&dated.valid_from, treatment_name(dated.treatment()), &dated.reason]);
         }
-        Output::Json => {
-            let json = |dated: &DatedTaxTreatment| json!({ "valid_from": dated.valid_from, "treatment": treatment_name(dated.treatment()), "reason": dated.reason });
-            print_json(&found.iter().map(json).collect::<Value>());
-        }
-    }
-    Ok(())
+        shown.to_string()
+    };
+    output.show_call(client.billing.list_tax_treatments(ListTaxTreatmentsRequest { account_id }), text).await
 }
 
-/// Whether an account is charged tax.
-pub fn treatment_name(treatment: TaxTreatment) -> &'static str {
+fn treatment_name(treatment: TaxTreatment) -> &'static str {
     match treatment {
         TaxTreatment::Unspecified => "unknown",
         TaxTreatment::Taxed => "taxed",

@@ -138,7 +138,7 @@ async fn charged(client: &mut Client, account: &str, request_id: &str, amount: &
 fn issued(operator: &Operator, count: usize) {
     let deadline = Instant::now() + PATIENCE;
     tokio::task::block_in_place(|| {
-        while operator.json("invoice list --state issued").as_array().unwrap().len() != count {
+        while operator.list("invoice list --state issued").len() != count {
             assert!(Instant::now() < deadline, "not {count} documents: {}", operator.json("invoice list"));
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -104,9 +104,8 @@ async fn trimmed(service: &Service) {
 }
 
 fn numbers(service: &Service) -> Vec<String> {
-    let documents = Operator::of(service).json("invoice list");
-    let numbers = documents.as_array().unwrap().iter().map(|document| document["number"].as_str().unwrap().to_owned());
-    let mut numbers: Vec<String> = numbers.filter(|number| !number.is_empty()).collect();
+    let documents = Operator::of(service).list("invoice list");
+    let mut numbers: Vec<_> = documents.iter().filter_map(|document| Some(document["number"].as_str()?.to_owned())).collect();
     numbers.sort();
     numbers
 }
@@ -203,9 +202,8 @@ async fn a_gap_is_accepted(redis: Option<&RedisServer>) {
     // No document is issued until it was said how the numbers go on.
     place.go_to("2026-06-02T12:00:00Z");
     until("the bill of May is drafted", async || {
-        let found = tokio::task::block_in_place(|| Operator::of(&service).json("invoice list --account postpaid"));
-        let found = found.as_array().unwrap().clone();
-        found.into_iter().find(|document| document["number"] == "" && document["kind"].as_str().unwrap().contains("invoice"))
+        let found = tokio::task::block_in_place(|| Operator::of(&service).list("invoice list --account postpaid"));
+        found.into_iter().find(|document| document.get("number").is_none() && document["kind"] == "INVOICE_KIND_INVOICE")
     })
     .await;
     assert_eq!(tokio::task::block_in_place(|| numbers(&service)), ["INV-000001", "STM-000001"]);
@@ -223,7 +221,7 @@ async fn a_gap_is_accepted(redis: Option<&RedisServer>) {
     let numbers = tokio::task::block_in_place(|| numbers(&service));
     assert!(!numbers.contains(&"INV-000002".to_owned()), "{numbers:?}");
     // The bill that was open lists what is known, and one line for what is not.
-    let invoices = tokio::task::block_in_place(|| Operator::of(&service).json("invoice list --account postpaid"));
+    let invoices = tokio::task::block_in_place(|| Operator::of(&service).list("invoice list --account postpaid"));
     let number = invoices[0]["number"].as_str().unwrap().to_owned();
     let shown = tokio::task::block_in_place(|| Operator::of(&service).run(&format!("invoice show {number} --output json")));
     assert!(shown.output.contains("not itemized"), "{shown:?}");

@@ -11,10 +11,15 @@ use crate::service::Service;
 fn start(directory: &tempfile::TempDir) -> (Service, String) {
     let store = directory.path().join("tollgate.db");
     let service = Service::start(&["--store", store.to_str().unwrap(), "--http-listen", "127.0.0.1:0"], &[]);
+    let url = url_of(&service);
+    (service, url)
+}
+
+/// Where a service serves HTTP.
+pub fn url_of(service: &Service) -> String {
     let line = service.log().into_iter().find(|line| line.contains("serving HTTP/JSON")).expect("it says where it serves HTTP");
     let line: Value = serde_json::from_str(&line).unwrap();
-    let url = format!("http://{}", line["address"].as_str().unwrap());
-    (service, url)
+    format!("http://{}", line["address"].as_str().unwrap())
 }
 
 /// Calls curl with arguments: the status, the media type and the body.
@@ -27,7 +32,7 @@ fn curl(arguments: &[&str]) -> (u16, String, String) {
 }
 
 /// Posts JSON: the status and the body.
-fn post(url: &str, path: &str, body: &Value) -> (u16, Value) {
+pub fn post(url: &str, path: &str, body: &Value) -> (u16, Value) {
     let (status, _, body) = curl(&[&format!("{url}/v1/{path}"), "-H", "content-type: application/json", "-d", &body.to_string()]);
     (status, serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}")))
 }

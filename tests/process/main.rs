@@ -16,6 +16,7 @@ mod table;
 
 mod books;
 mod callers;
+mod commands;
 mod embedded;
 mod exports;
 mod formats;

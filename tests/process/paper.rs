@@ -54,8 +54,7 @@ impl Paper {
     fn documents(&self, state: &str, count: usize) -> Vec<Value> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let found = self.operator.json(&format!("invoice list --state {state}"));
-            let found = found.as_array().unwrap();
+            let found = self.operator.list(&format!("invoice list --state {state}"));
             if found.len() == count {
                 return found.iter().rev().cloned().collect();
             }
@@ -88,12 +87,12 @@ async fn drafts_wait_for_an_issuer_and_a_rate_of_tax_and_say_so() {
     tokio::task::block_in_place(|| {
         paper.go_to("2026-08-02T09:00:00Z");
         let draft = &paper.documents("draft", 1)[0];
-        assert_eq!(draft["waits_for"], "no issuer is set: tollgate issuer set");
+        assert_eq!(draft["waitsFor"], "no issuer is set: tollgate issuer set");
         let shown = paper.operator.run("issuer show");
         assert!(shown.output.contains("1 drafts are not issued yet: no issuer is set"), "{shown:?}");
         paper.issuer();
         let deadline = Instant::now() + PATIENCE;
-        while paper.operator.json("issuer show")["waits_for"] != "no tax rate of usage is set for 2026-07-31: tollgate tax set" {
+        while paper.operator.json("issuer show")["waitsFor"] != "no tax rate of usage is set for 2026-07-31: tollgate tax set" {
             assert!(Instant::now() < deadline, "{}", paper.operator.json("issuer show"));
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -103,8 +102,8 @@ async fn drafts_wait_for_an_issuer_and_a_rate_of_tax_and_say_so() {
         let issued = &paper.documents("issued", 1)[0];
         // 10 x 19 / 119 = 1.5966...
         assert_eq!(taxes(issued), ["19 %: 8.40 + 1.60 = 10.00"]);
-        assert_eq!((&issued["issuer"]["name"], &issued["issuer"]["country_code"]), (&"Nordlicht GmbH".into(), &"DE".into()));
-        assert_eq!(paper.operator.json("issuer show")["waiting_drafts"], 0);
+        assert_eq!((&issued["issuer"]["name"], &issued["issuer"]["countryCode"]), (&"Nordlicht GmbH".into(), &"DE".into()));
+        assert_eq!(paper.operator.json("issuer show").get("waitingDrafts"), None);
     });
     assert!(paper.service.stopped().await.success());
 }
@@ -136,7 +135,7 @@ async fn a_document_has_the_tax_of_the_period_that_it_covers() {
         paper.run(&["tax", "set", "7", "--category", "hardware", "--from", "2020-01-01"]);
         paper.go_to("2026-08-05T12:00:00Z");
         let issued = paper.documents("issued", 4);
-        let of = |account: &str| issued.iter().filter(|document| document["account_id"] == account).collect::<Vec<_>>();
+        let of = |account: &str| issued.iter().filter(|document| document["accountId"] == account).collect::<Vec<_>>();
         let [june, july] = of("both")[..] else { panic!("{issued:#?}") };
         // 20.01 = 10.01 + 10.00; 10.01 x 19 / 119 = 1.5982..., 10 x 7 / 107 = 0.6542..., 10 x 16 / 116 = 1.3793...
         assert_eq!(
@@ -145,10 +144,12 @@ async fn a_document_has_the_tax_of_the_period_that_it_covers() {
         );
         assert_eq!(taxes(july), ["16 %: 8.62 + 1.38 = 10.00"]);
         // 10.005 is 10.01 half-up.
-        for (account, treatment, text) in [("exempt", "exempt", "Section 4 no. 11"), ("reverse", "reverse charge", "Article 196")] {
+        for (account, treatment, text) in
+            [("exempt", "TAX_TREATMENT_EXEMPT", "Section 4 no. 11"), ("reverse", "TAX_TREATMENT_REVERSE_CHARGE", "Article 196")]
+        {
             let document = of(account)[0];
             assert_eq!(taxes(document), ["0 %: 10.01 + 0.00 = 10.01"], "{account}");
-            assert_eq!((&document["tax_treatment"], &document["tax_treatment_reason"]), (&treatment.into(), &text.into()));
+            assert_eq!((&document["taxTreatment"], &document["taxTreatmentReason"]), (&treatment.into(), &text.into()));
             let number = document["number"].as_str().unwrap();
             let page = paper.operator.run(&format!("invoice html {number} --file -")).output;
             assert!(page.contains(text), "{page}");
@@ -166,7 +167,7 @@ async fn a_document_has_the_tax_of_the_period_that_it_covers() {
     client.charging.refund(refund).await.unwrap();
     tokio::task::block_in_place(|| {
         let issued = paper.documents("issued", 5);
-        let note = issued.iter().find(|document| document["kind"] == "credit note").unwrap();
+        let note = issued.iter().find(|document| document["kind"] == "INVOICE_KIND_CREDIT_NOTE").unwrap();
         // 10.00 had 0.65; of 6.00 it is 0.3925...
         assert_eq!(taxes(note), ["7 %: 3.74 + 0.26 = 4.00"]);
     });
@@ -250,8 +251,8 @@ async fn a_credit_note_is_about_its_refund_and_pays_its_own_invoice_first() {
     tokio::task::block_in_place(|| {
         let issued = paper.documents("issued", 3);
         let [june, july, note] = [0, 1, 2].map(|place| &issued[place]);
-        assert_eq!((&june["open_amount"], &july["open_amount"]), (&"40.00".into(), &"50.00".into()));
-        assert_eq!((&note["refers_to"], &note["period_from"]), (&july["number"], &note["period_to"]));
+        assert_eq!((&june["openAmount"], &july["openAmount"]), (&"40.00".into(), &"50.00".into()));
+        assert_eq!((&note["refersTo"], &note["periodFrom"]), (&july["number"], &note["periodTo"]));
         let number = note["number"].as_str().unwrap();
         let rows = paper.operator.run(&format!("invoice csv {number} --file -")).output;
         let rows: Vec<&str> = rows.lines().collect();
@@ -284,7 +285,7 @@ async fn a_document_is_issued_only_if_it_has_something_to_say_and_covers_the_cal
         paper.run(&["tax", "set", "19", "--from", "2020-01-01"]);
         paper.go_to("2026-07-05T12:00:00Z");
         // Of all that were topped up in June one was charged.
-        assert_eq!(paper.documents("issued", 1)[0]["account_id"], "other");
+        assert_eq!(paper.documents("issued", 1)[0]["accountId"], "other");
     });
     let usage = Some(v1::Usage { item: "voice".into(), description: "Calls to Germany".into(), ..Default::default() });
     client.charging.debit(v1::DebitRequest { usage, ..debit("busy", "c-1", "3") }).await.unwrap();
@@ -303,13 +304,13 @@ async fn a_document_is_issued_only_if_it_has_something_to_say_and_covers_the_cal
         paper.go_to("2026-08-05T12:00:00Z");
         let issued = paper.documents("issued", 2);
         let statement = &issued[1];
-        assert_eq!((&statement["account_id"], &statement["period_from"]), (&"busy".into(), &"2026-07-01T00:00:00Z".into()));
-        let shown = paper.operator.json(&format!("invoice show {}", statement["number"].as_str().unwrap()));
+        assert_eq!((&statement["accountId"], &statement["periodFrom"]), (&"busy".into(), &"2026-07-01T00:00:00Z".into()));
+        let shown = paper.operator.json(&format!("invoice show {}", statement["number"].as_str().unwrap()))["invoice"].clone();
         let lines: Vec<_> = shown["deducted"].as_array().unwrap().iter().map(|line| (&line["description"], &line["amount"])).collect();
         assert_eq!(lines, [(&"Calls to Germany".into(), &"3.00".into()), (&"Calls to Germany".into(), &"-1.00".into())]);
         assert_eq!((&shown["adjustments"][0]["amount"], &shown["adjustments"][0]["reason"]), (&"-0.50".into(), &"A reminder's fee".into()));
         // 3.00 were charged, and 1.00 was given back.
-        assert_eq!(paper.operator.json("suggest-limit busy")["suggested_limit"], "2.00");
+        assert_eq!(paper.operator.json("suggest-limit busy")["suggestedLimit"]["amount"], "2.00");
     });
     assert!(paper.service.stopped().await.success());
 }

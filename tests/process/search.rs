@@ -164,12 +164,12 @@ async fn finds_accounts_by_what_people_know(service: Service) {
         let operator = Operator::of(&service);
         let found = operator.run_words(&["account", "list", "--search", "the acme", "--output", "json"]);
         let found: serde_json::Value = serde_json::from_str(&found.output).unwrap();
-        assert_eq!((found.as_array().unwrap().len(), &found[0]["account_id"]), (1, &"cust-1".into()));
-        assert_eq!(operator.json("account list --search twin --count 7").as_array().unwrap().len(), 7);
-        assert_eq!(operator.json("account show universitat")["account_id"], "cust-2");
+        assert_eq!((found["accounts"].as_array().unwrap().len(), &found["accounts"][0]["accountId"]), (1, &"cust-1".into()));
+        assert_eq!(operator.list("account list --search twin --count 7").len(), 7);
+        assert_eq!(operator.json("account show universitat")["account"]["accountId"], "cust-2");
         // How names begin comes first.
-        let both = operator.json("account show acme");
-        assert_eq!([&both[0]["account_id"], &both[1]["account_id"]], ["cust-7", "cust-1"]);
+        let both = operator.list("account show acme");
+        assert_eq!([&both[0]["accountId"], &both[1]["accountId"]], ["cust-7", "cust-1"]);
         let short = operator.run("account list --search tw");
         assert!(short.error.contains("only by how ids and names begin"), "{short:?}");
         let nobody = operator.run("account show nonesuch");

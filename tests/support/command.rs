@@ -49,4 +49,11 @@ impl Operator {
         assert!(ended.status.success(), "{line}: {ended:?}");
         serde_json::from_str(&ended.output).unwrap_or_else(|error| panic!("{line}: {error}: {}", ended.output))
     }
+
+    /// What a command lists, in the API's JSON, which leaves an empty list out.
+    pub fn list(&self, line: &str) -> Vec<serde_json::Value> {
+        let found = self.json(line);
+        let mut lists = found.as_object().unwrap().iter().filter(|(name, value)| value.is_array() && *name != "positions");
+        lists.next().map_or_else(Vec::new, |(_, list)| list.as_array().unwrap().clone())
+    }
 }

@@ -3,20 +3,20 @@
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use serde_json::{Map, Value};
 
 use super::limit::{LimitArguments, money};
 use super::list::Mode;
-use super::show::{Done, account_json, account_table, amount_of};
-use crate::cli::client::{Client, explain};
+use super::show::{account_table, show_change};
+use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::operator::{ByHand, ByHandWithReason};
-use crate::cli::output::{Output, print_json};
+use crate::cli::output::Output;
 use crate::cli::payment::DetailsOptions;
 use crate::grpc::v1::withdraw_response::Outcome;
 use crate::grpc::v1::{
-    CloseAccountRequest, CreateAccountRequest, NonUsageBilling, PaymentMode, ReopenAccountRequest, ResumeAccountRequest,
-    SuspendAccountRequest, TopUpRequest, WithdrawRequest,
+    CloseAccountRequest, CreateAccountRequest, CreateAccountResponse, NonUsageBilling, Operator, PaymentMode, ReopenAccountRequest,
+    ResumeAccountRequest, ResumeAccountResponse, SuspendAccountRequest, SuspendAccountResponse, TopUpRequest, WithdrawRequest,
+    WithdrawResponse,
 };
 
 /// The account to open.
@@ -102,90 +102,65 @@ pub struct StateOptions {
     by_hand: ByHandWithReason,
 }
 
+impl StateOptions {
+    /// The account, the name of the request, who, and why.
+    fn into_parts(self) -> (String, String, Option<Operator>) {
+        (self.account, self.by_hand.request_id(), self.by_hand.operator())
+    }
+}
+
 /// Opens an account.
 pub async fn create(client: &mut Client, options: CreateOptions, output: Output) -> anyhow::Result<ExitCode> {
-    let request_id = options.by_hand.request_id();
     let request = CreateAccountRequest {
         account_id: options.account,
-        request_id: request_id.clone(),
+        request_id: options.by_hand.request_id(),
         name: options.name,
         currency_code: options.currency,
         mode: PaymentMode::from(options.mode).into(),
         decimals: options.decimals,
-        credit_limit: options.limit.change()?,
+        credit_limit: options.limit.change(),
         low_credit_threshold: options.low_credit.as_deref().map(money),
         non_usage_billing: NonUsageBilling::from(options.non_usage).into(),
         allow_unusable: options.allow_unusable,
         operator: options.by_hand.operator(),
-        first_sent_at: None,
+        ..Default::default()
     };
-    let answer = client.accounts.create_account(request).await.map_err(explain)?.into_inner();
-    let account = answer.account.unwrap_or_default();
-    match output {
-        Output::Table => println!("{}", account_table(&account)),
-        Output::Json => {
-            let mut fields = Map::new();
-            fields.insert("request_id".into(), request_id.into());
-            fields.insert("replayed".into(), answer.replayed.into());
-            fields.insert("account".into(), account_json(&account));
-            print_json(&Value::Object(fields));
-        }
-    }
+    let text = |created: &CreateAccountResponse| account_table(&created.account.clone().unwrap_or_default()).to_string();
+    output.show_call(client.accounts.create_account(request), text).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Adds money.
 pub async fn top_up(client: &mut Client, options: TopUpOptions, output: Output) -> anyhow::Result<ExitCode> {
-    let request_id = options.by_hand.request_id();
+    let TopUpOptions { account, amount, by_hand, details } = options;
     let request = TopUpRequest {
-        account_id: options.account.clone(),
-        request_id: request_id.clone(),
-        amount: Some(money(&options.amount)),
-        first_sent_at: None,
-        operator: options.by_hand.operator(),
-        details: options.details.details(),
+        account_id: account.clone(),
+        request_id: by_hand.request_id(),
+        amount: Some(money(&amount)),
+        operator: by_hand.operator(),
+        details: details.details(),
+        ..Default::default()
     };
-    let answer = client.accounts.top_up(request).await.map_err(explain)?.into_inner();
-    let text = format!("Topped up by {}.", options.amount);
-    let done = Done {
-        account: &options.account,
-        request_id: &request_id,
-        text,
-        replayed: answer.replayed,
-        credit: answer.credit,
-        more: Map::new(),
-    };
-    done.print(output);
+    show_change(output, &account, client.accounts.top_up(request), |_| format!("Topped up by {amount}.")).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Pays out, or says why not.
 pub async fn withdraw(client: &mut Client, options: WithdrawOptions, output: Output) -> anyhow::Result<ExitCode> {
-    let request_id = options.by_hand.request_id();
+    let WithdrawOptions { account, amount, by_hand } = options;
     let request = WithdrawRequest {
-        account_id: options.account.clone(),
-        request_id: request_id.clone(),
-        amount: Some(money(&options.amount)),
-        operator: options.by_hand.operator(),
-        first_sent_at: None,
+        account_id: account.clone(),
+        request_id: by_hand.request_id(),
+        amount: Some(money(&amount)),
+        operator: by_hand.operator(),
+        ..Default::default()
     };
-    let answer = client.accounts.withdraw(request).await.map_err(explain)?.into_inner();
-    let mut more = Map::new();
-    let (withdrawn, declined) = match answer.outcome {
-        Some(Outcome::Withdrawn(withdrawn)) => (Some(withdrawn), None),
-        Some(Outcome::Declined(declined)) => (None, Some(declined)),
-        None => (None, None),
+    let sentence = |answer: &WithdrawResponse| match &answer.outcome {
+        Some(Outcome::Withdrawn(withdrawn)) => format!("Paid out: {} {}.", withdrawn.amount, withdrawn.currency_code),
+        _ => "Declined.".to_owned(),
     };
-    more.insert("withdrawn".into(), amount_of(withdrawn.as_ref()));
-    let text = match &withdrawn {
-        Some(withdrawn) => format!("Paid out: {} {}.", withdrawn.amount, withdrawn.currency_code),
-        None => "Declined.".to_owned(),
-    };
-    let done = Done { account: &options.account, request_id: &request_id, text, replayed: answer.replayed, credit: answer.credit, more };
-    done.print(output);
-    match declined {
-        None => Ok(ExitCode::SUCCESS),
-        Some(declined) => {
+    match show_change(output, &account, client.accounts.withdraw(request), sentence).await?.outcome {
+        Some(Outcome::Declined(declined)) => {
             let (usable, shortfall) = (declined.usable.unwrap_or_default(), declined.shortfall.unwrap_or_default());
             let text = format!(
                 "declined: of the customer's own money {} {} can be paid out, {} too little (INSUFFICIENT_FUNDS)",
@@ -193,58 +168,40 @@ pub async fn withdraw(client: &mut Client, options: WithdrawOptions, output: Out
             );
             Err(Failure::refused(text).into())
         }
+        _ => Ok(ExitCode::SUCCESS),
     }
 }
 
 /// Suspends an account.
 pub async fn suspend(client: &mut Client, options: StateOptions, output: Output) -> anyhow::Result<ExitCode> {
-    let request_id = options.by_hand.request_id();
-    let (account_id, operator) = (options.account.clone(), options.by_hand.operator());
-    let request = SuspendAccountRequest { account_id, request_id: request_id.clone(), operator, first_sent_at: None };
-    let answer = client.accounts.suspend_account(request).await.map_err(explain)?.into_inner();
-    let text = if answer.changed { "Suspended." } else { "It was suspended already." };
-    finished(&options.account, &request_id, text, answer.changed, answer.replayed, answer.credit, output)
+    let (account, request_id, operator) = options.into_parts();
+    let request = SuspendAccountRequest { account_id: account.clone(), request_id, operator, ..Default::default() };
+    let sentence = |answer: &SuspendAccountResponse| if answer.changed { "Suspended." } else { "It was suspended already." }.to_owned();
+    show_change(output, &account, client.accounts.suspend_account(request), sentence).await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Resumes an account.
 pub async fn resume(client: &mut Client, options: StateOptions, output: Output) -> anyhow::Result<ExitCode> {
-    let request_id = options.by_hand.request_id();
-    let (account_id, operator) = (options.account.clone(), options.by_hand.operator());
-    let request = ResumeAccountRequest { account_id, request_id: request_id.clone(), operator, first_sent_at: None };
-    let answer = client.accounts.resume_account(request).await.map_err(explain)?.into_inner();
-    let text = if answer.changed { "Resumed." } else { "It was active already." };
-    finished(&options.account, &request_id, text, answer.changed, answer.replayed, answer.credit, output)
+    let (account, request_id, operator) = options.into_parts();
+    let request = ResumeAccountRequest { account_id: account.clone(), request_id, operator, ..Default::default() };
+    let sentence = |answer: &ResumeAccountResponse| if answer.changed { "Resumed." } else { "It was active already." }.to_owned();
+    show_change(output, &account, client.accounts.resume_account(request), sentence).await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Closes an account.
 pub async fn close(client: &mut Client, options: StateOptions, output: Output) -> anyhow::Result<ExitCode> {
-    let request_id = options.by_hand.request_id();
-    let (account_id, operator) = (options.account.clone(), options.by_hand.operator());
-    let request = CloseAccountRequest { account_id, request_id: request_id.clone(), operator, first_sent_at: None };
-    let answer = client.accounts.close_account(request).await.map_err(explain)?.into_inner();
-    finished(&options.account, &request_id, "Closed.", true, answer.replayed, answer.credit, output)
+    let (account, request_id, operator) = options.into_parts();
+    let request = CloseAccountRequest { account_id: account.clone(), request_id, operator, ..Default::default() };
+    show_change(output, &account, client.accounts.close_account(request), |_| "Closed.".to_owned()).await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Opens a closed account again.
 pub async fn reopen(client: &mut Client, options: StateOptions, output: Output) -> anyhow::Result<ExitCode> {
-    let request_id = options.by_hand.request_id();
-    let (account_id, operator) = (options.account.clone(), options.by_hand.operator());
-    let request = ReopenAccountRequest { account_id, request_id: request_id.clone(), operator, first_sent_at: None };
-    let answer = client.accounts.reopen_account(request).await.map_err(explain)?.into_inner();
-    finished(&options.account, &request_id, "Open again.", true, answer.replayed, answer.credit, output)
-}
-
-fn finished(
-    account: &str,
-    request_id: &str,
-    text: &str,
-    changed: bool,
-    replayed: bool,
-    credit: Option<crate::grpc::v1::Credit>,
-    output: Output,
-) -> anyhow::Result<ExitCode> {
-    let mut more = Map::new();
-    more.insert("changed".into(), changed.into());
-    Done { account, request_id, text: text.to_owned(), replayed, credit, more }.print(output);
+    let (account, request_id, operator) = options.into_parts();
+    let request = ReopenAccountRequest { account_id: account.clone(), request_id, operator, ..Default::default() };
+    show_change(output, &account, client.accounts.reopen_account(request), |_| "Open again.".to_owned()).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,16 +3,17 @@
 use std::process::ExitCode;
 
 use clap::{ArgGroup, Args};
-use serde_json::Map;
 
 use super::change::NonUsage;
 use super::limit::money;
-use super::show::{Done, account_table, amount_of};
-use crate::cli::client::{Client, explain};
+use super::show::{account_table, show_change};
+use crate::cli::client::Client;
 use crate::cli::operator::ByHandWithReason;
-use crate::cli::output::{Output, print_message};
+use crate::cli::output::Output;
 use crate::grpc::v1::update_account_request::LowCredit;
-use crate::grpc::v1::{AdjustBalanceRequest, NonUsageBilling, RefundRequest, UpdateAccountRequest};
+use crate::grpc::v1::{
+    AdjustBalanceRequest, Money, NonUsageBilling, RefundRequest, RefundResponse, UpdateAccountRequest, UpdateAccountResponse,
+};
 
 /// What to add or to take.
 #[derive(Args, Debug)]
@@ -64,50 +65,35 @@ pub struct UpdateOptions {
 
 /// Corrects the balance.
 pub async fn adjust(client: &mut Client, options: AdjustOptions, output: Output) -> anyhow::Result<ExitCode> {
-    let request_id = options.by_hand.request_id();
+    let AdjustOptions { account, amount, by_hand } = options;
     let request = AdjustBalanceRequest {
-        account_id: options.account.clone(),
-        request_id: request_id.clone(),
-        amount: Some(money(&options.amount)),
-        operator: options.by_hand.operator(),
-        first_sent_at: None,
+        account_id: account.clone(),
+        request_id: by_hand.request_id(),
+        amount: Some(money(&amount)),
+        operator: by_hand.operator(),
+        ..Default::default()
     };
-    let answer = client.accounts.adjust_balance(request).await.map_err(explain)?.into_inner();
-    let text = format!("Adjusted by {}.", options.amount);
-    let done = Done {
-        account: &options.account,
-        request_id: &request_id,
-        text,
-        replayed: answer.replayed,
-        credit: answer.credit,
-        more: Map::new(),
-    };
-    done.print(output);
+    show_change(output, &account, client.accounts.adjust_balance(request), |_| format!("Adjusted by {amount}.")).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Gives a charge back, or a part of it.
 pub async fn refund(client: &mut Client, options: RefundOptions, output: Output) -> anyhow::Result<ExitCode> {
-    let request_id = options.by_hand.request_id();
+    let RefundOptions { account, charge: charge_id, amount, by_hand } = options;
     let request = RefundRequest {
-        account_id: options.account.clone(),
-        request_id: request_id.clone(),
-        charge_id: options.charge,
-        amount: options.amount.as_deref().map(money),
-        first_sent_at: None,
-        reason: options.by_hand.reason().to_owned(),
+        account_id: account.clone(),
+        request_id: by_hand.request_id(),
+        charge_id,
+        amount: amount.as_deref().map(money),
+        reason: by_hand.reason().to_owned(),
+        ..Default::default()
     };
-    let answer = client.charging.refund(request).await.map_err(explain)?.into_inner();
-    let amount = |money: Option<&crate::grpc::v1::Money>| money.map_or_else(String::new, |money| money.amount.clone());
-    let text = format!("Refunded {}, credited {}.", amount(answer.refunded.as_ref()), amount(answer.credited.as_ref()));
-    for advice in &answer.advice {
-        eprintln!("{}", advice.text);
-    }
-    let mut more = Map::new();
-    more.insert("refunded".into(), amount_of(answer.refunded.as_ref()));
-    more.insert("credited".into(), amount_of(answer.credited.as_ref()));
-    let done = Done { account: &options.account, request_id: &request_id, text, replayed: answer.replayed, credit: answer.credit, more };
-    done.print(output);
+    let sentence = |refund: &RefundResponse| {
+        let amount = |money: &Option<Money>| money.clone().unwrap_or_default().amount;
+        let advice = refund.advice.iter().map(|advice| format!("\n- {}", advice.text)).collect::<String>();
+        format!("Refunded {}, credited {}.{advice}", amount(&refund.refunded), amount(&refund.credited))
+    };
+    show_change(output, &account, client.charging.refund(request), sentence).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -124,12 +110,9 @@ pub async fn update(client: &mut Client, options: UpdateOptions, output: Output)
         low_credit,
         non_usage_billing: options.non_usage.map_or(NonUsageBilling::Unspecified, NonUsageBilling::from).into(),
         operator: options.by_hand.operator(),
-        first_sent_at: None,
+        ..Default::default()
     };
-    let answer = client.accounts.update_account(request).await.map_err(explain)?.into_inner();
-    match output {
-        Output::Table => println!("{}", account_table(&answer.account.unwrap_or_default())),
-        Output::Json => print_message("UpdateAccountResponse", &answer)?,
-    }
+    let text = |updated: &UpdateAccountResponse| account_table(&updated.account.clone().unwrap_or_default()).to_string();
+    output.show_call(client.accounts.update_account(request), text).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::cli::client::{Client, explain};
-use crate::cli::invoice::party_json;
-use crate::cli::output::{Output, print_json};
+use crate::cli::output::Output;
 use crate::cli::table::table;
-use crate::grpc::v1::{GetAccountRequest, GetBillingDetailsRequest, Party, SetBillingDetailsRequest};
+use crate::grpc::v1::{
+    GetAccountRequest, GetBillingDetailsRequest, GetBillingDetailsResponse, Party, SetBillingDetailsRequest, SetBillingDetailsResponse,
+};
 
 /// Of which account, and what is to change.
 #[derive(Args, Debug)]
@@ -40,7 +41,7 @@ pub async fn run(client: &mut Client, options: DetailsOptions, output: Output) -
     let account = client.accounts.get_account(request).await.map_err(explain)?.into_inner().account.unwrap_or_default();
     // The account's own name is not written down, so that documents follow when that changes.
     let own_name = if before.name == account.name { String::new() } else { before.name.clone() };
-    let mut customer = Party {
+    let customer = Party {
         name: options.name.unwrap_or(own_name),
         address: options.address.unwrap_or_else(|| before.address.clone()),
         tax_id: options.tax_id.unwrap_or_else(|| before.tax_id.clone()),
@@ -49,25 +50,24 @@ pub async fn run(client: &mut Client, options: DetailsOptions, output: Output) -
     };
     let is_changed = |name: &str| name != before.name && !(name.is_empty() && before.name == account.name);
     if is_changed(&customer.name) || (Party { name: before.name.clone(), ..customer.clone() }) != before {
-        let request = SetBillingDetailsRequest { account_id: options.account.clone(), customer: Some(customer.clone()) };
-        client.billing.set_billing_details(request).await.map_err(explain)?;
-    }
-    if customer.name.is_empty() {
-        customer.name = account.name;
-    }
-    match output {
-        Output::Table => {
-            let mut table = table([&options.account, ""], 2);
-            table.add_rows([
-                ["name", &customer.name],
-                ["address", &customer.address.join("\n")],
-                ["tax id", &customer.tax_id],
-                ["email", &customer.email],
-                ["language", &customer.language],
-            ]);
-            println!("{table}");
-        }
-        Output::Json => print_json(&party_json(&customer)),
+        let request = SetBillingDetailsRequest { account_id: options.account.clone(), customer: Some(customer) };
+        let text = |set: &SetBillingDetailsResponse| in_full(&options.account, set.customer.clone().unwrap_or_default());
+        output.show_call(client.billing.set_billing_details(request), text).await?;
+    } else {
+        let found = GetBillingDetailsResponse { customer: Some(before) };
+        output.show(&found, |found| in_full(&options.account, found.customer.clone().unwrap_or_default()))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn in_full(account: &str, customer: Party) -> String {
+    let mut table = table([account, ""], 2);
+    table.add_rows([
+        ["name", &customer.name],
+        ["address", &customer.address.join("\n")],
+        ["tax id", &customer.tax_id],
+        ["email", &customer.email],
+        ["language", &customer.language],
+    ]);
+    table.to_string()
 }

@@ -4,13 +4,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::cli::client::{Client, explain};
-use crate::cli::output::{Output, instant_text, print_message};
+use crate::cli::client::Client;
+use crate::cli::output::{Output, instant_text};
+use crate::cli::pages::fetch;
 use crate::cli::table::{self, table_of};
 use crate::grpc::v1::{ListEntriesRequest, ListEntriesResponse, ListReservationsRequest, ListReservationsResponse, Money};
-
-/// How many a page has.
-const PAGE: usize = 500;
 
 /// Of which account.
 #[derive(Args, Debug)]
@@ -24,52 +22,22 @@ pub struct HistoryOptions {
 
 /// Prints an account's journal, newest first.
 pub async fn entries(client: &mut Client, options: HistoryOptions, output: Output) -> anyhow::Result<ExitCode> {
-    let mut found = ListEntriesResponse::default();
-    loop {
-        let request = ListEntriesRequest {
-            account_id: options.account.clone(),
-            page_size: page_size(options.count - found.entries.len()),
-            page_token: found.next_page_token.clone(),
-        };
-        let page = client.accounts.list_entries(request).await.map_err(explain)?.into_inner();
-        found.entries.extend(page.entries);
-        found.next_page_token = page.next_page_token;
-        if found.next_page_token.is_empty() || found.entries.len() >= options.count {
-            break;
-        }
-    }
-    match output {
-        Output::Table => println!("{}", entries_table(&found)),
-        Output::Json => print_message("ListEntriesResponse", &found)?,
-    }
+    let page = async |page_size, page_token| {
+        let request = ListEntriesRequest { account_id: options.account.clone(), page_size, page_token };
+        client.accounts.list_entries(request).await
+    };
+    output.show(&fetch(Some(options.count), page).await?, |found| entries_table(found).to_string())?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Prints an account's open reservations.
 pub async fn reservations(client: &mut Client, options: HistoryOptions, output: Output) -> anyhow::Result<ExitCode> {
-    let mut found = ListReservationsResponse::default();
-    loop {
-        let request = ListReservationsRequest {
-            account_id: options.account.clone(),
-            page_size: page_size(options.count - found.reservations.len()),
-            page_token: found.next_page_token.clone(),
-        };
-        let page = client.accounts.list_reservations(request).await.map_err(explain)?.into_inner();
-        found.reservations.extend(page.reservations);
-        found.next_page_token = page.next_page_token;
-        if found.next_page_token.is_empty() || found.reservations.len() >= options.count {
-            break;
-        }
-    }
-    match output {
-        Output::Table => println!("{}", reservations_table(&found)),
-        Output::Json => print_message("ListReservationsResponse", &found)?,
-    }
+    let page = async |page_size, page_token| {
+        let request = ListReservationsRequest { account_id: options.account.clone(), page_size, page_token };
+        client.accounts.list_reservations(request).await
+    };
+    output.show(&fetch(Some(options.count), page).await?, |found| reservations_table(found).to_string())?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn page_size(wanted: usize) -> i32 {
-    i32::try_from(wanted.min(PAGE)).unwrap_or_default()
 }
 
 fn entries_table(found: &ListEntriesResponse) -> table::Listing {

@@ -2,20 +2,21 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
 
 use super::list::Mode;
-use super::show::{Done, amount_of};
-use crate::cli::client::{Client, explain};
+use super::show::show_change;
+use crate::cli::client::Client;
 use crate::cli::credit::mode_name;
 use crate::cli::operator::{ByHand, ByHandWithReason};
-use crate::cli::output::Output;
+use crate::cli::output::{Output, to_message};
 use crate::grpc::v1::credit_limit_change::Temporary;
 use crate::grpc::v1::temporary_credit_limit::End;
-use crate::grpc::v1::{AdviceTopic, ConvertRequest, CreditLimitChange, Money, PaymentMode, SetCreditLimitRequest, TemporaryCreditLimit};
+use crate::grpc::v1::{
+    ConvertRequest, ConvertResponse, CreditLimitChange, Money, PaymentMode, SetCreditLimitRequest, SetCreditLimitResponse,
+    TemporaryCreditLimit,
+};
 
 /// The limit to have.
 #[derive(Args, Clone, Debug)]
@@ -39,12 +40,10 @@ pub struct LimitArguments {
 
 impl LimitArguments {
     /// As the API takes it; none, if nothing is to change.
-    pub fn change(&self) -> anyhow::Result<Option<CreditLimitChange>> {
+    pub fn change(&self) -> Option<CreditLimitChange> {
         let end = match (self.days, self.until) {
             (Some(days), _) => Some(End::Days(days)),
-            (None, Some(until)) => {
-                Some(End::Until(prost_types::Timestamp { seconds: until.as_second(), nanos: until.subsec_nanosecond() }))
-            }
+            (None, Some(until)) => Some(End::Until(to_message(until))),
             (None, None) => None,
         };
         let temporary = match &self.temporary {
@@ -52,7 +51,7 @@ impl LimitArguments {
             None => self.remove_temporary.then_some(Temporary::RemoveTemporary(true)),
         };
         let permanent = self.limit.as_deref().map(money);
-        Ok((permanent.is_some() || temporary.is_some()).then_some(CreditLimitChange { permanent, temporary }))
+        (permanent.is_some() || temporary.is_some()).then_some(CreditLimitChange { permanent, temporary })
     }
 }
 
@@ -95,67 +94,46 @@ pub struct ConvertOptions {
 
 /// Sets a limit.
 pub async fn limit(client: &mut Client, options: LimitOptions, output: Output) -> anyhow::Result<ExitCode> {
-    let request_id = options.by_hand.request_id();
     let request = SetCreditLimitRequest {
         account_id: options.account.clone(),
-        request_id: request_id.clone(),
-        credit_limit: options.limit.change()?,
+        request_id: options.by_hand.request_id(),
+        credit_limit: options.limit.change(),
         allow_unusable: options.allow_unusable,
         operator: options.by_hand.operator(),
-        first_sent_at: None,
+        ..Default::default()
     };
-    let answer = client.accounts.set_credit_limit(request).await.map_err(explain)?.into_inner();
-    let credit = answer.credit.clone().unwrap_or_default();
-    let text = format!("The credit limit is {} {}.", credit.credit_limit, credit.currency_code);
-    let done = Done {
-        account: &options.account,
-        request_id: &request_id,
-        text,
-        replayed: answer.replayed,
-        credit: answer.credit,
-        more: Map::new(),
+    let sentence = |answer: &SetCreditLimitResponse| {
+        let credit = answer.credit.clone().unwrap_or_default();
+        format!("The credit limit is {} {}.", credit.credit_limit, credit.currency_code)
     };
-    done.print(output);
+    show_change(output, &options.account, client.accounts.set_credit_limit(request), sentence).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Converts an account, and shows what to consider now.
 pub async fn convert(client: &mut Client, options: ConvertOptions, output: Output) -> anyhow::Result<ExitCode> {
-    let request_id = options.by_hand.request_id();
     let mode = PaymentMode::from(options.mode);
     let request = ConvertRequest {
         account_id: options.account.clone(),
-        request_id: request_id.clone(),
+        request_id: options.by_hand.request_id(),
         mode: mode.into(),
-        credit_limit: options.limit.change()?,
+        credit_limit: options.limit.change(),
         allow_unusable: options.allow_unusable,
-        first_sent_at: None,
         operator: options.by_hand.operator(),
+        ..Default::default()
     };
-    let answer = client.charging.convert(request).await.map_err(explain)?.into_inner();
-    let (before, after) = (answer.usable_before.clone().unwrap_or_default(), answer.usable_after.clone().unwrap_or_default());
-    let name = mode_name(mode);
-    let mut text = match answer.converted {
-        true => format!("Converted to {name}. Usable credit: {} before, {} after.", before.amount, after.amount),
-        false => format!("The account was {name} already; nothing was changed, not even the limit."),
+    let sentence = |answer: &ConvertResponse| {
+        let (before, after) = (answer.usable_before.clone().unwrap_or_default(), answer.usable_after.clone().unwrap_or_default());
+        let name = mode_name(mode);
+        let mut text = match answer.converted {
+            true => format!("Converted to {name}. Usable credit: {} before, {} after.", before.amount, after.amount),
+            false => format!("The account was {name} already; nothing was changed, not even the limit."),
+        };
+        for advice in &answer.advice {
+            text += &format!("\n- {}", advice.text);
+        }
+        text
     };
-    for advice in &answer.advice {
-        text += &format!("\n- {}", advice.text);
-    }
-    let advice = answer.advice.iter().map(|advice| json!({ "topic": topic_name(advice.topic()), "text": advice.text })).collect::<Value>();
-    let more = json!({
-        "converted": answer.converted,
-        "usable_before": amount_of(answer.usable_before.as_ref()),
-        "usable_after": amount_of(answer.usable_after.as_ref()),
-        "advice": advice,
-    });
-    let more = more.as_object().cloned().context("a JSON object is none")?;
-    let done = Done { account: &options.account, request_id: &request_id, text, replayed: answer.replayed, credit: answer.credit, more };
-    done.print(output);
+    show_change(output, &options.account, client.charging.convert(request), sentence).await?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// An advice's topic, for programs: as the API names it.
-fn topic_name(topic: AdviceTopic) -> &'static str {
-    topic.as_str_name().trim_start_matches("ADVICE_TOPIC_")
 }

@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use serde_json::Value;
 use tonic::Code;
 
-use super::show::{account_json, account_table, accounts_table};
+use super::show::{account_table, accounts_table};
 use crate::cli::client::{Client, explain};
 use crate::cli::failure::Failure;
-use crate::cli::output::{Output, print_json};
-use crate::grpc::v1::{Account, AccountMatch, GetAccountRequest, ListAccountsRequest, PaymentMode, SearchAccountsRequest};
-
-/// How many accounts a page has.
-const PAGE: i32 = 500;
+use crate::cli::output::Output;
+use crate::cli::pages::fetch;
+use crate::grpc::v1::{
+    Account, AccountMatch, GetAccountRequest, GetAccountResponse, ListAccountsRequest, ListAccountsResponse, PaymentMode,
+    SearchAccountsRequest, SearchAccountsResponse,
+};
 
 /// The most accounts that `show` searches for.
 const MOST_SHOWN: usize = 500;
@@ -27,7 +27,7 @@ pub struct ShowOptions {
 }
 
 /// Which accounts to list.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub struct ListOptions {
     /// Only names that begin so, whatever the case.
     #[arg(default_value = "")]
@@ -64,41 +64,31 @@ impl From<Mode> for PaymentMode {
 
 /// Shows the account of that id; else the only one that is found by that text; else the rows of all, those whose names begin so first.
 pub async fn show(client: &mut Client, options: ShowOptions, output: Output) -> anyhow::Result<ExitCode> {
-    let found = match by_id(client, &options.account).await? {
+    let mut accounts = match by_id(client, &options.account).await? {
         Some(account) => vec![account],
-        None => {
-            let mut found = by_name(client, &options.account, None, usize::MAX).await?;
-            let (others, told) = by_search(client, &options.account, MOST_SHOWN).await?;
-            tell(told);
-            let known: BTreeSet<_> = found.iter().map(|account| account.account_id.clone()).collect();
-            found.extend(others.into_iter().filter(|account| !known.contains(&account.account_id)));
-            found
-        }
+        None => by_text(client, &options.account).await?,
     };
-    match (found.as_slice(), output) {
-        ([], _) => return Err(Failure::refused(format!("no account has the id, or is found by, {:?}", options.account)).into()),
-        ([account], Output::Table) => println!("{}", account_table(account)),
-        ([account], Output::Json) => print_json(&account_json(account)),
-        (accounts, Output::Table) => println!("{}", accounts_table(accounts)),
-        (accounts, Output::Json) => print_json(&accounts.iter().map(account_json).collect::<Value>()),
+    match accounts.len() {
+        0 => return Err(Failure::refused(format!("no account has the id, or is found by, {:?}", options.account)).into()),
+        1 => output.show(&GetAccountResponse { account: accounts.pop() }, |found| {
+            account_table(&found.account.clone().unwrap_or_default()).to_string()
+        })?,
+        _ => output.show(&ListAccountsResponse { accounts, ..Default::default() }, |found| accounts_table(&found.accounts).to_string())?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Lists accounts.
 pub async fn list(client: &mut Client, options: ListOptions, output: Output) -> anyhow::Result<ExitCode> {
-    let count = options.count.unwrap_or(usize::MAX);
-    let accounts = match options.search {
+    match &options.search {
         Some(text) => {
-            let (accounts, told) = by_search(client, &text, count).await?;
-            tell(told);
-            accounts
+            let found = by_search(client, text, options.count).await?;
+            output.show(&found, |found| accounts_table(&found.accounts).to_string())?;
         }
-        None => by_name(client, &options.name, options.mode, count).await?,
-    };
-    match output {
-        Output::Table => println!("{}", accounts_table(&accounts)),
-        Output::Json => print_json(&accounts.iter().map(account_json).collect::<Value>()),
+        None => {
+            let found = by_name(client, &options).await?;
+            output.show(&found, |found| accounts_table(&found.accounts).to_string())?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -112,48 +102,38 @@ async fn by_id(client: &mut Client, id: &str) -> anyhow::Result<Option<Account>>
     }
 }
 
-/// What a text finds, and what is to be said of how.
-async fn by_search(client: &mut Client, text: &str, count: usize) -> anyhow::Result<(Vec<Account>, Option<&'static str>)> {
-    let mut request = SearchAccountsRequest { query: text.to_owned(), page_size: PAGE, page_token: String::new() };
-    let mut found = Vec::new();
-    loop {
-        let page = client.accounts.search_accounts(request.clone()).await.map_err(explain)?.into_inner();
-        let told = match page.r#match() {
-            AccountMatch::Parts | AccountMatch::Unspecified => None,
-            AccountMatch::Beginning => Some("only by how ids and names begin: it takes a word of 3 characters, and in PostgreSQL pg_trgm"),
-            AccountMatch::BeginningOfName => Some("only by how names begin, accents included: there is no billing store to search in now"),
-        };
-        found.extend(page.accounts);
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() || found.len() >= count {
-            found.truncate(count);
-            return Ok((found, told));
+/// All whose names begin so, then what else a search finds.
+async fn by_text(client: &mut Client, text: &str) -> anyhow::Result<Vec<Account>> {
+    let mut found = by_name(client, &ListOptions { name: text.to_owned(), ..ListOptions::default() }).await?.accounts;
+    let others = by_search(client, text, Some(MOST_SHOWN)).await?.accounts;
+    let known: BTreeSet<_> = found.iter().map(|account| account.account_id.clone()).collect();
+    found.extend(others.into_iter().filter(|account| !known.contains(&account.account_id)));
+    Ok(found)
+}
+
+/// What a text finds; says on stderr how accounts were found, if they may not be all.
+async fn by_search(client: &mut Client, text: &str, count: Option<usize>) -> anyhow::Result<SearchAccountsResponse> {
+    let found = fetch(count, async |page_size, page_token| {
+        client.accounts.search_accounts(SearchAccountsRequest { query: text.to_owned(), page_size, page_token }).await
+    });
+    let found = found.await?;
+    match found.r#match() {
+        AccountMatch::Parts | AccountMatch::Unspecified => {}
+        AccountMatch::Beginning => {
+            eprintln!("found only by how ids and names begin: it takes a word of 3 characters, and in PostgreSQL pg_trgm")
+        }
+        AccountMatch::BeginningOfName => {
+            eprintln!("found only by how names begin, accents included: there is no billing store to search in now")
         }
     }
+    Ok(found)
 }
 
-/// Says how accounts were found, if they may not be all.
-fn tell(told: Option<&str>) {
-    if let Some(told) = told {
-        eprintln!("found {told}");
-    }
-}
-
-async fn by_name(client: &mut Client, name: &str, mode: Option<Mode>, count: usize) -> anyhow::Result<Vec<Account>> {
-    let mut request = ListAccountsRequest {
-        name_prefix: name.to_owned(),
-        mode: mode.map_or(PaymentMode::Unspecified, PaymentMode::from).into(),
-        page_size: PAGE,
-        page_token: String::new(),
+async fn by_name(client: &mut Client, options: &ListOptions) -> anyhow::Result<ListAccountsResponse> {
+    let (name_prefix, mode) = (&options.name, options.mode.map_or(PaymentMode::Unspecified, PaymentMode::from).into());
+    let page = async |page_size, page_token| {
+        let request = ListAccountsRequest { name_prefix: name_prefix.clone(), mode, page_size, page_token };
+        client.accounts.list_accounts(request).await
     };
-    let mut found = Vec::new();
-    loop {
-        let page = client.accounts.list_accounts(request.clone()).await.map_err(explain)?.into_inner();
-        found.extend(page.accounts);
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() || found.len() >= count {
-            found.truncate(count);
-            return Ok(found);
-        }
-    }
+    fetch(options.count, page).await
 }

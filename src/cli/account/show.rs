@@ -1,46 +1,73 @@
 //! How accounts, and what became of a change, are shown.
 
-use serde_json::{Map, Value, json};
+use std::future::Future;
 
+use prost::{Message, Name};
+use tonic::{Response, Status};
+
+use crate::cli::client::explain;
 use crate::cli::credit::{self, mode_name, status_name};
-use crate::cli::output::{Output, instant_json, instant_text, print_json};
+use crate::cli::output::{Output, instant_text};
 use crate::cli::table::{self, table_of};
-use crate::grpc::v1::{Account, Credit, Money, NonUsageBilling};
+use crate::grpc::v1::{
+    Account, AdjustBalanceResponse, CloseAccountResponse, ConvertResponse, Credit, Money, NonUsageBilling, RecordPaymentResponse,
+    RefundResponse, ReopenAccountResponse, ResumeAccountResponse, ReversePaymentResponse, ReverseWriteOffResponse, SetCreditLimitResponse,
+    SuspendAccountResponse, TopUpResponse, WithdrawResponse, WriteOffResponse,
+};
 
-/// What became of a change.
-pub struct Done<'a> {
-    /// The account.
-    pub account: &'a str,
-    /// The name of the request.
-    pub request_id: &'a str,
-    /// What was done, in a sentence.
-    pub text: String,
-    /// It was done before.
-    pub replayed: bool,
+/// What became of a change of an account.
+pub trait Changed: Message + Name {
     /// The account's credit afterwards.
-    pub credit: Option<Credit>,
-    /// What else programs should know.
-    pub more: Map<String, Value>,
+    fn credit(&self) -> Option<&Credit>;
+    /// Whether an earlier request of the same id has done it.
+    fn replayed(&self) -> bool;
 }
 
-impl Done<'_> {
-    /// Prints it.
-    pub fn print(self, output: Output) {
-        let credit = self.credit.unwrap_or_default();
-        match output {
-            Output::Table => {
-                let again = if self.replayed { " This was done before, by a request of the same id." } else { "" };
-                println!("{}{again}\n{}", self.text, credit::as_table(self.account, &credit));
+macro_rules! changed {
+    ($($response:ty,)*) => {
+        $(impl Changed for $response {
+            fn credit(&self) -> Option<&Credit> {
+                self.credit.as_ref()
             }
-            Output::Json => {
-                let mut fields = self.more;
-                fields.insert("request_id".into(), self.request_id.into());
-                fields.insert("replayed".into(), self.replayed.into());
-                fields.insert("credit".into(), Value::Object(credit::as_json(self.account, &credit)));
-                print_json(&Value::Object(fields));
+
+            fn replayed(&self) -> bool {
+                self.replayed
             }
-        }
-    }
+        })*
+    };
+}
+
+changed! {
+    TopUpResponse,
+    WithdrawResponse,
+    AdjustBalanceResponse,
+    SetCreditLimitResponse,
+    SuspendAccountResponse,
+    ResumeAccountResponse,
+    CloseAccountResponse,
+    ReopenAccountResponse,
+    RefundResponse,
+    ConvertResponse,
+    RecordPaymentResponse,
+    ReversePaymentResponse,
+    WriteOffResponse,
+    ReverseWriteOffResponse,
+}
+
+/// Awaits a change of an account, and prints what became of it: for people, in a sentence, with the credit afterwards.
+pub async fn show_change<M: Changed>(
+    output: Output,
+    account: &str,
+    call: impl Future<Output = Result<Response<M>, Status>>,
+    sentence: impl FnOnce(&M) -> String,
+) -> anyhow::Result<M> {
+    let changed = call.await.map_err(explain)?.into_inner();
+    output.show(&changed, |changed| {
+        let again = if changed.replayed() { " This was done before, by a request of the same id." } else { "" };
+        let credit = changed.credit().cloned().unwrap_or_default();
+        format!("{}{again}\n{}", sentence(changed), credit::as_table(account, &credit))
+    })?;
+    Ok(changed)
 }
 
 /// Accounts, one in a row.
@@ -73,10 +100,10 @@ pub fn accounts_table(accounts: &[Account]) -> table::Listing {
 pub fn account_table(account: &Account) -> table::Listing {
     let credit = account.credit.clone().unwrap_or_default();
     let mut table = credit::as_table(&account.account_id, &credit);
-    let temporary = match amount_of(account.temporary_limit.as_ref()) {
-        Value::String(amount) => format!("{amount} until {}", instant_text(account.temporary_limit_expires_at)),
-        _ => "none".to_owned(),
-    };
+    let temporary = account
+        .temporary_limit
+        .as_ref()
+        .map_or_else(|| "none".to_owned(), |limit| format!("{} until {}", limit.amount, instant_text(account.temporary_limit_expires_at)));
     let text = |money: Option<&Money>, none: &str| money.map_or_else(|| none.to_owned(), |money| money.amount.clone());
     table.add_rows([
         ["name", &account.name],
@@ -89,33 +116,6 @@ pub fn account_table(account: &Account) -> table::Listing {
         ["created", &instant_text(account.created_at)],
     ]);
     table
-}
-
-/// An account, for programs.
-pub fn account_json(account: &Account) -> Value {
-    let mut fields = credit::as_json(&account.account_id, &account.credit.clone().unwrap_or_default());
-    let more = json!({
-        "name": account.name,
-        "decimals": account.decimals,
-        "permanent_limit": amount_of(account.permanent_limit.as_ref()),
-        "temporary_limit": amount_of(account.temporary_limit.as_ref()),
-        "temporary_limit_expires_at": instant_json(account.temporary_limit_expires_at),
-        "low_credit_threshold": amount_of(account.low_credit_threshold.as_ref()),
-        "non_usage_billing": non_usage_name(account.non_usage_billing()),
-        "open_reservations": account.open_reservations,
-        "bill_number": account.bill_number,
-        "sequence": account.sequence,
-        "created_at": instant_json(account.created_at),
-    });
-    if let Value::Object(more) = more {
-        fields.extend(more);
-    }
-    Value::Object(fields)
-}
-
-/// An amount that may be absent, for programs.
-pub fn amount_of(money: Option<&Money>) -> Value {
-    money.map_or(Value::Null, |money| Value::String(money.amount.clone()))
 }
 
 fn non_usage_name(billing: NonUsageBilling) -> &'static str {

@@ -3,10 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::{Value, json};
 
-use crate::cli::client::{Client, explain};
-use crate::cli::output::{Output, day_text, instant_json, print_json};
+use crate::cli::client::Client;
+use crate::cli::output::{Output, day_text};
 use crate::cli::paper::PaperOptions;
 use crate::cli::receivables::position_text;
 use crate::cli::table::{self, table_of};
@@ -37,11 +36,7 @@ pub async fn run(client: &mut Client, options: StatementOptions, output: Output)
         return Ok(ExitCode::SUCCESS);
     }
     let request = GetAccountStatementRequest { account_id, from_day, to_day };
-    let found = client.billing.get_account_statement(request).await.map_err(explain)?.into_inner();
-    match output {
-        Output::Table => println!("{}", in_full(&found)),
-        Output::Json => print_json(&as_json(&found)),
-    }
+    output.show_call(client.billing.get_account_statement(request), in_full).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -78,29 +73,4 @@ fn kind_name(kind: StatementLineKind) -> &'static str {
         StatementLineKind::Rounding => "rounding",
         StatementLineKind::NotItemized => "not itemized",
     }
-}
-
-fn as_json(found: &GetAccountStatementResponse) -> Value {
-    let lines = found.lines.iter().map(|line| {
-        json!({
-            "kind": kind_name(line.kind()),
-            "at": instant_json(line.at),
-            "reference": line.reference,
-            "description": line.description,
-            "count": line.count,
-            "amount": line.amount,
-            "balance": line.balance,
-        })
-    });
-    json!({
-        "account_id": found.account_id,
-        "currency_code": found.currency_code,
-        "from_day": found.from_day,
-        "to_day": found.to_day,
-        "opening": found.opening,
-        "lines": lines.collect::<Value>(),
-        "closing": found.closing,
-        "open_invoices": found.open_invoices,
-        "unallocated": found.unallocated,
-    })
 }

@@ -2,12 +2,10 @@
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
 use tonic::{Code, Status};
 
-use crate::cli::account::show::amount_of;
 use crate::cli::failure::Failure;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, message_json};
 use crate::cli::table::{self, table_of};
 use crate::grpc::v1::BatchConvertResponse;
 use crate::grpc::v1::batch_convert_response::Outcome;
@@ -43,7 +41,7 @@ impl Report {
     }
 
     /// One more.
-    pub fn tell(&mut self, answer: &BatchConvertResponse) {
+    pub fn tell(&mut self, answer: &BatchConvertResponse) -> anyhow::Result<()> {
         self.progress.inc(1);
         self.resume_token.clone_from(&answer.resume_token);
         let account = &answer.account_id;
@@ -66,41 +64,38 @@ impl Report {
                     table::amount(&before.amount),
                     table::amount(&after.amount),
                 ];
-                let value = json!({
-                    "account_id": account, "outcome": "converted", "mode_changed": done.mode_changed, "replayed": done.replayed,
-                    "dry_run": self.is_dry_run, "currency_code": limit.currency_code, "credit_limit": limit.amount,
-                    "usable_before": before.amount, "usable_after": after.amount,
-                });
-                self.show(row, &value);
+                self.show(row, answer)
             }
             Some(Outcome::Unchanged(same)) => {
                 self.unchanged += 1;
                 let limit = same.credit_limit.clone().unwrap_or_default();
                 let row = vec![account.into(), "unchanged".into(), limit.currency_code.into(), limit.amount.into()];
-                let value = json!({ "account_id": account, "outcome": "unchanged", "credit_limit": amount_of(same.credit_limit.as_ref()) });
-                self.show(row, &value);
+                self.show(row, answer)
             }
             Some(Outcome::Error(error)) => {
                 self.refused += 1;
                 let details = prost::Message::encode_to_vec(error);
                 let status = Status::with_details(Code::from_i32(error.code), error.message.clone(), details.into());
                 let text = Failure::of_call(&status).to_string();
-                let value = json!({ "account_id": account, "outcome": "refused", "error": text });
-                self.show(vec![account.into(), table::unless("", &text)], &value);
+                self.show(vec![account.into(), table::unless("", &text)], answer)
             }
-            None => {}
+            None => Ok(()),
         }
     }
 
-    fn show(&mut self, row: Vec<comfy_table::Cell>, value: &Value) {
+    fn show(&mut self, row: Vec<comfy_table::Cell>, answer: &BatchConvertResponse) -> anyhow::Result<()> {
         match self.output {
-            Output::Json => self.progress.suspend(|| println!("{value}")),
+            Output::Json => {
+                let line = message_json(answer)?;
+                self.progress.suspend(|| println!("{line}"));
+            }
             Output::Table if self.shown < MOST_ROWS => {
                 self.rows.add_row(row);
             }
             Output::Table => {}
         }
         self.shown += 1;
+        Ok(())
     }
 
     /// The stream broke: how to go on.

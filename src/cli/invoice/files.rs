@@ -21,10 +21,10 @@ use jiff::{Timestamp, ToSpan};
 use zip::ZipArchive;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
-use super::PAGE;
 use crate::cli::client::{Client, explain};
 use crate::cli::failure::Failure;
 use crate::cli::output::{instant, to_message};
+use crate::cli::pages;
 use crate::grpc::v1::{GetInvoiceFileRequest, Invoice, InvoiceCause, InvoiceForm, InvoiceState, ListInvoicesRequest};
 
 /// How many files are fetched at once.
@@ -168,22 +168,16 @@ fn progress(count: usize) -> ProgressBar {
 /// The numbers of what was issued for a month.
 async fn numbers(client: &mut Client, month: Month) -> anyhow::Result<Vec<String>> {
     let (from, to) = month.around()?;
-    let mut request = ListInvoicesRequest {
+    let wanted = ListInvoicesRequest {
         state: InvoiceState::Issued.into(),
         cut_from: Some(to_message(from)),
         cut_to: Some(to_message(to)),
-        page_size: PAGE,
-        ..ListInvoicesRequest::default()
+        ..Default::default()
     };
-    let mut numbers = Vec::new();
-    loop {
-        let page = client.billing.list_invoices(request.clone()).await.map_err(explain)?.into_inner();
-        numbers.extend(page.invoices.into_iter().filter(|invoice| month.has(invoice)).map(|invoice| invoice.number));
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() {
-            return Ok(numbers);
-        }
-    }
+    let page =
+        async |page_size, page_token| client.billing.list_invoices(ListInvoicesRequest { page_size, page_token, ..wanted.clone() }).await;
+    let found = pages::fetch(None, page).await?.invoices;
+    Ok(found.into_iter().filter(|invoice| month.has(invoice)).map(|invoice| invoice.number).collect())
 }
 
 async fn fetch(mut client: Client, number: &str, form: InvoiceForm) -> anyhow::Result<Vec<u8>> {

@@ -1,15 +1,15 @@
 //! What operators do with drafts, and with documents that are held back.
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use super::Kind;
-use crate::cli::client::{Client, explain};
+use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::operator::ByHand;
-use crate::cli::output::{Output, print_json, to_message};
+use crate::cli::output::{Output, to_message};
+use crate::cli::pages::fetch;
 use crate::cli::table::table;
-use crate::grpc::v1::{ApproveInvoicesRequest, DraftFilter, InvoiceKind, RetryHeldInvoicesRequest};
+use crate::grpc::v1::{ApproveInvoicesRequest, ApproveInvoicesResponse, DraftFilter, InvoiceKind, RetryHeldInvoicesRequest};
 
 /// Which drafts to approve.
 #[derive(Args, Debug)]
@@ -55,43 +55,32 @@ pub async fn approve(client: &mut Client, options: ApproveOptions, output: Outpu
         filter: all.then_some(filter),
         operator: by_hand.operator(),
     };
-    let answer = client.billing.approve_invoices(request).await.map_err(explain)?.into_inner();
-    match (output, answer.replayed) {
-        (Output::Json, replayed) => print_json(&json!({ "approved": answer.approved, "replayed": replayed })),
-        (Output::Table, true) => println!("this request was done before"),
-        (Output::Table, false) => println!("{} drafts are approved", answer.approved),
-    }
-    Ok(())
+    let text = |answer: &ApproveInvoicesResponse| match answer.replayed {
+        true => "this request was done before".to_owned(),
+        false => format!("{} drafts are approved", answer.approved),
+    };
+    output.show_call(client.billing.approve_invoices(request), text).await
 }
 
 /// Has documents worked out again that are held back. Some that still are is a failure.
 pub async fn retry(client: &mut Client, options: RetryOptions, output: Output) -> anyhow::Result<()> {
-    let mut request = RetryHeldInvoicesRequest { document_id: options.id.unwrap_or_default(), page_token: String::new() };
-    let mut retried = Vec::new();
-    loop {
-        let page = client.billing.retry_held_invoices(request.clone()).await.map_err(explain)?.into_inner();
-        retried.extend(page.retried);
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() {
-            break;
+    let document_id = options.id.unwrap_or_default();
+    let page = async |_, page_token| {
+        client.billing.retry_held_invoices(RetryHeldInvoicesRequest { document_id: document_id.clone(), page_token }).await
+    };
+    let found = fetch(None, page).await?;
+    output.show(&found, |found| {
+        if found.retried.is_empty() {
+            return "no document is held back".to_owned();
         }
-    }
-    match output {
-        Output::Json => {
-            let one = |one: &crate::grpc::v1::RetriedInvoice| json!({ "document_id": one.document_id, "account_id": one.account_id, "held_reason": one.held_reason });
-            print_json(&retried.iter().map(one).collect::<Value>());
+        let mut shown = table(["document", "account", "is"], 3);
+        for one in &found.retried {
+            let state = if one.held_reason.is_empty() { "a draft now" } else { &one.held_reason };
+            shown.add_row([&one.document_id, &one.account_id, state]);
         }
-        Output::Table if retried.is_empty() => println!("no document is held back"),
-        Output::Table => {
-            let mut shown = table(["document", "account", "is"], 3);
-            for one in &retried {
-                let state = if one.held_reason.is_empty() { "a draft now" } else { &one.held_reason };
-                shown.add_row([&one.document_id, &one.account_id, state]);
-            }
-            println!("{shown}");
-        }
-    }
-    match retried.iter().filter(|one| !one.held_reason.is_empty()).count() {
+        shown.to_string()
+    })?;
+    match found.retried.iter().filter(|one| !one.held_reason.is_empty()).count() {
         0 => Ok(()),
         count => Err(Failure::refused(format!("{count} documents are still held back")).into()),
     }

@@ -2,13 +2,10 @@
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use serde_json::{Value, json};
 
-use crate::cli::issuer::issuer_json;
-use crate::cli::output::{day_text, instant, instant_json, to_message};
+use crate::cli::output::{day_text, instant, to_message};
 use crate::cli::table::{self, table, table_of};
-use crate::cli::tax::treatment_name;
-use crate::grpc::v1::{ChargeCategory, Invoice, InvoiceCause, InvoiceItem, InvoiceKind, InvoiceState, InvoiceTax, Party};
+use crate::grpc::v1::{ChargeCategory, Invoice, InvoiceCause, InvoiceItem, InvoiceKind, InvoiceState};
 
 /// Documents, one in a row.
 pub fn in_rows(invoices: &[Invoice]) -> crate::cli::table::Listing {
@@ -150,87 +147,6 @@ fn items_table(items: &[InvoiceItem], currency: &str) -> crate::cli::table::List
         ]);
     }
     table
-}
-
-/// A document, for programs.
-pub fn as_json(invoice: &Invoice) -> Value {
-    let wallet = invoice.wallet.as_ref().map(|wallet| {
-        json!({
-            "opening": wallet.opening, "paid_in": wallet.paid_in, "reversed": wallet.reversed, "charged": wallet.charged,
-            "refunded": wallet.refunded, "withdrawn": wallet.withdrawn, "adjusted": wallet.adjusted, "invoiced": wallet.invoiced,
-            "written_off": wallet.written_off, "rounded": wallet.rounded, "closing": wallet.closing,
-        })
-    });
-    json!({
-        "number": invoice.number,
-        "document_id": invoice.document_id,
-        "digest": invoice.digest,
-        "kind": kind_name(invoice.kind()),
-        "state": state_name(invoice.state()),
-        "held_reason": invoice.held_reason,
-        "cause": cause_name(invoice.cause()),
-        "account_id": invoice.account_id,
-        "bill_number": invoice.bill_number,
-        "currency_code": invoice.currency_code,
-        "waits_for": invoice.waits_for,
-        "issuer": invoice.issuer.as_ref().map(issuer_json),
-        "customer": invoice.customer.as_ref().map(party_json),
-        "period_from": instant_json(invoice.period_from),
-        "period_to": instant_json(invoice.period_to),
-        "issued_at": instant_json(invoice.issued_at),
-        "due_at": instant_json(invoice.due_at),
-        "time_zone": invoice.time_zone,
-        "items": invoice.items.iter().map(item_json).collect::<Value>(),
-        "deducted": invoice.deducted.iter().map(item_json).collect::<Value>(),
-        "wallet": wallet,
-        "adjustments": invoice.adjustments.iter().map(|one| json!({
-            "accepted_at": instant_json(one.accepted_at), "amount": one.amount, "reason": one.reason,
-        })).collect::<Value>(),
-        "open_invoices": invoice.open_invoices.iter().map(|one| json!({
-            "number": one.number, "due_at": instant_json(one.due_at), "open_amount": one.open_amount,
-        })).collect::<Value>(),
-        "items_total": invoice.items_total,
-        "rounding": invoice.rounding,
-        "brought_forward": invoice.brought_forward,
-        "total": invoice.total,
-        "taxes": invoice.taxes.iter().map(tax_json).collect::<Value>(),
-        "taxes_on_deducted": invoice.taxes_on_deducted.iter().map(tax_json).collect::<Value>(),
-        "tax_treatment": treatment_name(invoice.tax_treatment()),
-        "tax_treatment_reason": invoice.tax_treatment_reason,
-        "tax_contained": invoice.tax_contained,
-        "tax_on_deducted": invoice.tax_on_deducted,
-        "credit_applied": invoice.credit_applied,
-        "amount_to_pay": invoice.amount_to_pay,
-        "open_amount": invoice.open_amount,
-        "refers_to": invoice.refers_to,
-        "reason": invoice.reason,
-    })
-}
-
-fn tax_json(tax: &InvoiceTax) -> Value {
-    let categories: Vec<_> = tax.categories().map(category_name).collect();
-    json!({ "percent": tax.percent, "categories": categories, "net": tax.net, "tax": tax.tax, "gross": tax.gross })
-}
-
-/// Whom a document is for, for programs.
-pub fn party_json(party: &Party) -> Value {
-    json!({ "name": party.name, "address": party.address, "tax_id": party.tax_id, "email": party.email, "language": party.language })
-}
-
-fn item_json(item: &InvoiceItem) -> Value {
-    json!({
-        "category": category_name(item.category()),
-        "item": item.item,
-        "name": item.name,
-        "description": item.description,
-        "quantity": item.quantity,
-        "unit": item.unit,
-        "count": item.count,
-        "unit_price": item.unit_price,
-        "amount": item.amount,
-        "first_use": instant_json(item.first_use),
-        "last_use": instant_json(item.last_use),
-    })
 }
 
 /// What a charge is for.

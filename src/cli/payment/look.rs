@@ -1,21 +1,18 @@
 //! Payments looked at, and allocated by hand.
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use crate::cli::account::limit::money;
-use crate::cli::client::{Client, explain};
+use crate::cli::client::Client;
 use crate::cli::operator::ByHandWithReason;
-use crate::cli::output::{Output, instant_json, instant_text, print_json};
+use crate::cli::output::{Output, instant_text};
+use crate::cli::pages::fetch;
 use crate::cli::paper::PaperOptions;
 use crate::cli::table::{self, table, table_of};
 use crate::grpc::v1::{
-    AccountPaper, AllocatePaymentRequest, EntryKind, GetAccountFileRequest, GetPaymentRequest, GetPaymentResponse, ListPaymentsRequest,
-    Operator, Payment, UnallocatePaymentRequest,
+    AccountPaper, AllocatePaymentRequest, AllocatePaymentResponse, EntryKind, GetAccountFileRequest, GetPaymentRequest, GetPaymentResponse,
+    ListPaymentsRequest, Money, Operator, Payment, UnallocatePaymentRequest, UnallocatePaymentResponse,
 };
-
-/// How many payments a page has.
-const PAGE: i32 = 500;
 
 #[derive(Args, Debug)]
 pub struct ListOptions {
@@ -83,31 +80,17 @@ pub struct ReceiptOptions {
 
 /// Lists payments.
 pub async fn list(client: &mut Client, options: ListOptions, output: Output) -> anyhow::Result<()> {
-    let mut request = ListPaymentsRequest {
+    let wanted = ListPaymentsRequest {
         account_id: options.account.unwrap_or_default(),
         received_from: options.from.unwrap_or_default(),
         received_to: options.to.unwrap_or_default(),
         method: options.method.unwrap_or_default(),
         unallocated_only: options.unallocated,
-        page_size: PAGE,
-        page_token: String::new(),
+        ..Default::default()
     };
-    let count = options.count.unwrap_or(usize::MAX);
-    let mut found = Vec::new();
-    loop {
-        let page = client.billing.list_payments(request.clone()).await.map_err(explain)?.into_inner();
-        found.extend(page.payments);
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() || found.len() >= count {
-            break;
-        }
-    }
-    found.truncate(count);
-    match output {
-        Output::Table => println!("{}", in_rows(&found)),
-        Output::Json => print_json(&found.iter().map(as_json).collect::<Value>()),
-    }
-    Ok(())
+    let page =
+        async |page_size, page_token| client.billing.list_payments(ListPaymentsRequest { page_size, page_token, ..wanted.clone() }).await;
+    output.show(&fetch(options.count, page).await?, |found| in_rows(&found.payments).to_string())
 }
 
 fn in_rows(found: &[Payment]) -> table::Listing {
@@ -130,35 +113,7 @@ fn in_rows(found: &[Payment]) -> table::Listing {
 /// Shows one.
 pub async fn show(client: &mut Client, options: ShowOptions, output: Output) -> anyhow::Result<()> {
     let request = GetPaymentRequest { account_id: options.account, payment_id: options.payment };
-    let found = client.billing.get_payment(request).await.map_err(explain)?.into_inner();
-    match output {
-        Output::Table => println!("{}", in_full(&found)),
-        Output::Json => {
-            let parts = found.parts.iter().map(|part| {
-                json!({
-                    "invoice_number": part.invoice_number,
-                    "allocated_at": instant_json(part.allocated_at),
-                    "amount": part.amount,
-                    "operator": operator_json(part.operator.as_ref()),
-                })
-            });
-            let reversals = found.reversals.iter().map(|reversal| {
-                json!({
-                    "request_id": reversal.request_id,
-                    "reversed_at": instant_json(reversal.reversed_at),
-                    "amount": reversal.amount,
-                    "operator": operator_json(reversal.operator.as_ref()),
-                })
-            });
-            let mut value = as_json(&found.payment.clone().unwrap_or_default());
-            if let Value::Object(fields) = &mut value {
-                fields.insert("parts".into(), parts.collect());
-                fields.insert("reversals".into(), reversals.collect());
-            }
-            print_json(&value);
-        }
-    }
-    Ok(())
+    output.show_call(client.billing.get_payment(request), in_full).await
 }
 
 fn in_full(found: &GetPaymentResponse) -> String {
@@ -229,32 +184,6 @@ fn operator_text(operator: Option<&Operator>) -> String {
     operator.map_or_else(String::new, |operator| format!("{}: {}", operator.actor, operator.reason))
 }
 
-fn operator_json(operator: Option<&Operator>) -> Value {
-    operator.map_or(Value::Null, |operator| json!({ "actor": operator.actor, "reason": operator.reason }))
-}
-
-fn as_json(payment: &Payment) -> Value {
-    let details = payment.details.clone().unwrap_or_default();
-    json!({
-        "account_id": payment.account_id,
-        "payment_id": payment.payment_id,
-        "entry_id": payment.entry_id,
-        "kind": kind_name(payment.kind()),
-        "accepted_at": instant_json(payment.accepted_at),
-        "received_on": details.received_on,
-        "method": details.method,
-        "reference": details.reference,
-        "remark": details.remark,
-        "operator": operator_json(payment.operator.as_ref()),
-        "currency_code": payment.currency_code,
-        "amount": payment.amount,
-        "allocated": payment.allocated,
-        "reversed": payment.reversed,
-        "unallocated": payment.unallocated,
-        "set_aside": payment.set_aside,
-    })
-}
-
 /// Has a payment pay an invoice.
 pub async fn allocate(client: &mut Client, options: AllocateOptions, output: Output) -> anyhow::Result<()> {
     let is_freed = options.invoice.is_none();
@@ -266,11 +195,9 @@ pub async fn allocate(client: &mut Client, options: AllocateOptions, output: Out
         amount: options.amount.as_deref().map(money),
         operator: options.by_hand.operator(),
     };
-    let answer = client.billing.allocate_payment(request).await.map_err(explain)?.into_inner();
     let verb = if is_freed { "Freed" } else { "Allocated" };
-    let amount = answer.allocated.unwrap_or_default();
-    done(verb, "allocated", &amount.amount, &amount.currency_code, answer.payment.as_ref(), answer.replayed, output);
-    Ok(())
+    let text = |answer: &AllocatePaymentResponse| done(verb, answer.allocated.as_ref(), answer.payment.as_ref(), answer.replayed);
+    output.show_call(client.billing.allocate_payment(request), text).await
 }
 
 /// Takes a payment off an invoice.
@@ -283,20 +210,16 @@ pub async fn unallocate(client: &mut Client, options: UnallocateOptions, output:
         amount: options.amount.as_deref().map(money),
         operator: options.by_hand.operator(),
     };
-    let answer = client.billing.unallocate_payment(request).await.map_err(explain)?.into_inner();
-    let amount = answer.unallocated.unwrap_or_default();
-    done("Set aside", "unallocated", &amount.amount, &amount.currency_code, answer.payment.as_ref(), answer.replayed, output);
-    Ok(())
+    let text =
+        |answer: &UnallocatePaymentResponse| done("Set aside", answer.unallocated.as_ref(), answer.payment.as_ref(), answer.replayed);
+    output.show_call(client.billing.unallocate_payment(request), text).await
 }
 
-fn done(verb: &str, field: &str, amount: &str, currency: &str, payment: Option<&Payment>, replayed: bool, output: Output) {
-    match output {
-        Output::Table => {
-            println!("{verb}: {amount} {currency}.{}", if replayed { " It was done before." } else { "" });
-            payment.into_iter().for_each(|payment| println!("{}", payment_table(payment)));
-        }
-        Output::Json => print_json(&json!({ field: amount, "replayed": replayed, "payment": payment.map_or(Value::Null, as_json) })),
-    }
+fn done(verb: &str, amount: Option<&Money>, payment: Option<&Payment>, replayed: bool) -> String {
+    let Money { amount, currency_code } = amount.cloned().unwrap_or_default();
+    let again = if replayed { " It was done before." } else { "" };
+    let payment = payment.map_or_else(String::new, |payment| format!("\n{}", payment_table(payment)));
+    format!("{verb}: {amount} {currency_code}.{again}{payment}")
 }
 
 /// Writes a receipt.

@@ -130,7 +130,7 @@ async fn the_documents_of_a_month_are_files_in_a_folder_or_an_archive_each_fetch
     client.charging.debit(v1::DebitRequest { usage, ..debit("acme", "later", "9") }).await.unwrap();
     shop.has_issued(&client, 5).await;
     tokio::task::block_in_place(|| {
-        let all = shop.operator.json("invoice list --account acme");
+        let all = shop.operator.list("invoice list --account acme");
         let later = all[0]["number"].as_str().unwrap().to_owned();
         let of_october: BTreeSet<_> = expected(5, "pdf").into_iter().filter(|name| *name != format!("{later}.pdf")).collect();
         assert_eq!(of_october.len(), 4);

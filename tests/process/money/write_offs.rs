@@ -141,10 +141,10 @@ async fn a_write_off_settles_the_oldest_invoices_and_its_reversal_opens_them_aga
 
     let operator = Operator::of(&service);
     let done = operator.json("payment write-off acme --reason insolvent --request-id w1");
-    assert_eq!(done["written_off"], "20.00");
+    assert_eq!(done["writtenOff"]["amount"], "20.00");
     until("it is settled", || async { (open_amounts(&client).await? == ["0.00"]).then_some(()) }).await;
     let done = operator.json("payment reverse-write-off acme w1 --amount 5 --reason paid");
-    assert_eq!(done["reversed"], "5.00");
+    assert_eq!(done["reversed"]["amount"], "5.00");
     until("a part of it is open again", || async { (open_amounts(&client).await? == ["5.00"]).then_some(()) }).await;
     // What the customer pays after all settles it.
     let payment = v1::RecordPaymentRequest { account_id: "acme".into(), request_id: "p1".into(), amount: money("5"), ..Default::default() };

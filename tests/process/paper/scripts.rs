@@ -30,7 +30,7 @@ async fn invoices(paper: &Paper) -> Vec<(&'static str, usize, String)> {
         paper.go_to("2026-07-05T12:00:00Z");
         let issued = paper.documents("issued", NAMES.len());
         let read = |account: &'static str| {
-            let document = issued.iter().find(|document| document["account_id"] == account).unwrap();
+            let document = issued.iter().find(|document| document["accountId"] == account).unwrap();
             let file = paper.folder.path().join(format!("{account}.pdf"));
             paper.run(&["invoice", "pdf", document["number"].as_str().unwrap(), "--file", file.to_str().unwrap()]);
             let text = Command::new("pdftotext").arg(&file).arg("-").output().unwrap().stdout;
