@@ -43,7 +43,7 @@ use bills::allocations;
 pub use bills::apply::retry::Retried;
 pub use bills::documents::{DocumentState, StoredDocument, id_of, name_of};
 pub use bills::history::{MonthBill, MonthOfCharges};
-pub use bills::listing::DocumentFilter;
+pub use bills::listing::{DocumentFilter, DocumentPage};
 pub use bills::preview::ComingDocument;
 pub use bills::receivables::{AccountReceivables, Allocation, JournalPosition, Reopened};
 pub use bills::{Act, ByHand, Handled};

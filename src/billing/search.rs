@@ -1,8 +1,10 @@
 //! Accounts by what people know of them: a part of a name, of the name on documents, of the id or the tax id, whatever accents and case.
 //!
 //! Each account has a row of folded texts. The step that takes in an entry that names the account writes its part of the row, and whoever
-//! sets billing details the other, so that neither overwrites the other's. [`prepare`] makes the index for parts; [`fold()`] folds.
+//! sets billing details the other, so that neither overwrites the other's. [`prepare`] makes the index for parts; [`fold()`] folds;
+//! [`documents`] finds documents in the same way.
 
+pub mod documents;
 pub mod fold;
 pub mod prepare;
 
@@ -20,8 +22,8 @@ use ledger::NamePlace;
 /// The fewest characters of a part that the index knows: trigrams.
 const INDEXED_CHARACTERS: usize = 3;
 
-/// Where SQLite finds more accounts than this, it goes through all in the order of their names, instead of sorting what it has found.
-const SORTED_ACCOUNTS: i64 = 2_000;
+/// Where SQLite finds more than this, it goes through all in their order, instead of sorting what it has found.
+const SORTED: i64 = 2_000;
 
 /// What comes behind all that begins with a text.
 const BEHIND: char = '\u{10ffff}';
@@ -86,7 +88,7 @@ impl Billing {
         if sqlx::query(sql).fetch_optional(&mut *connection).await?.is_none() {
             return Ok(None);
         }
-        let has_index = prepare::has_index(&mut connection, self.store().dialect()).await?;
+        let has_index = prepare::has_index(&mut connection, self.store().dialect(), "account_search_parts").await?;
         Ok(Some(if has_index { Comparison::Parts } else { Comparison::Beginning }))
     }
 
@@ -185,10 +187,10 @@ impl Wanted {
         let mut statement = Statement::new("SELECT COUNT(*) FROM (SELECT 1 FROM ");
         // Twice the same are counted twice: to tell them apart, all would have to be read.
         self.matching(&mut statement, "UNION ALL");
-        let place = statement.number(SORTED_ACCOUNTS);
+        let place = statement.number(SORTED);
         statement.sql += &format!(" LIMIT {place})");
         let rows = statement.rows(connection).await?;
-        Ok(rows.first().map_or(Ok(0), |row| row.try_get::<i64, _>(0))? == SORTED_ACCOUNTS)
+        Ok(rows.first().map_or(Ok(0), |row| row.try_get::<i64, _>(0))? == SORTED)
     }
 
     /// For SQLite: goes through all in the order of their names.
@@ -237,7 +239,7 @@ impl Statement {
 
     /// What begins with a text, of each column.
     fn beginnings(&mut self, text: &str, sign: &str, between: &str) {
-        let (from, to) = (self.text(text.to_owned()), self.text(format!("{text}{BEHIND}")));
+        let [from, to] = range(text).map(|text| self.text(text));
         let columns = ["name", "folded_id", "billing_name"];
         self.sql += &columns.map(|column| format!("({sign}{column} >= {from} AND {sign}{column} < {to})")).join(between);
     }
@@ -271,6 +273,11 @@ impl Statement {
         }
         Ok(query.fetch_all(connection).await?)
     }
+}
+
+/// From where to where all is that begins with a text.
+fn range(text: &str) -> [String; 2] {
+    [text.to_owned(), format!("{text}{BEHIND}")]
 }
 
 /// A pattern of LIKE: what holds a part, which may itself hold what patterns are made of.

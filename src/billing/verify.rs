@@ -23,7 +23,7 @@ use super::record::{Record, behind};
 use super::series::Head;
 use super::store::Dialect;
 use super::{Billing, BillingError, partitions};
-use domain::account::{Account, Millis, Profile, Reservation};
+use domain::account::{Account, Profile, Reservation};
 use ledger::rebuild::Rebuild;
 use ledger::{Ledger, LedgerError, RequestKey};
 
@@ -67,7 +67,6 @@ pub enum Step {
 pub async fn verify(
     billing: &Billing,
     ledger: &Ledger,
-    window: Millis,
     kept: &[Head],
     seen: impl Fn(Step, u64, u64),
 ) -> Result<Findings, VerifyError> {
@@ -77,7 +76,7 @@ pub async fn verify(
     let mut credited = Credited::default();
     for partition in 0..ledger.partitions() {
         let mut check = Check { ledger, partition, findings: &mut findings };
-        let mut rebuild = Rebuild::new(ledger.clock().clone(), window);
+        let mut rebuild = Rebuild::for_comparison(ledger.clock().clone());
         let position = {
             let mut snapshot = snapshot(billing).await?;
             let position = position(&mut snapshot, partition).await?;

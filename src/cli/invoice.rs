@@ -85,6 +85,10 @@ struct ListOptions {
     /// Only what is due by now, and not yet paid in full.
     #[arg(long)]
     overdue: bool,
+    /// Only issued ones that hold each of these words in their number or in the customer's name as they print it, whatever case and accents;
+    /// one word has at least 3 characters.
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
     /// At most so many [default: all]
     #[arg(long, value_name = "NUMBER")]
     count: Option<usize>,
@@ -199,11 +203,15 @@ async fn list(client: &mut Client, options: ListOptions, output: Output) -> anyh
         due_from: options.due_from.map(to_message),
         due_to: options.due_to.map(to_message),
         overdue_only: options.overdue,
+        text: options.search.unwrap_or_default(),
         ..Default::default()
     };
     let page =
         async |page_size, page_token| client.billing.list_invoices(ListInvoicesRequest { page_size, page_token, ..wanted.clone() }).await;
-    output.show(&fetch(options.count, page).await?, |found| show::in_rows(&found.invoices).to_string())
+    output.show(&fetch(options.count, page).await?, |found| {
+        let note = "\ncompared with how numbers and names begin only: the billing store cannot look for parts of them";
+        format!("{}{}", show::in_rows(&found.invoices), if found.compared_beginnings { note } else { "" })
+    })
 }
 
 async fn preview(client: &mut Client, options: PreviewOptions, output: Output) -> anyhow::Result<()> {

@@ -40,7 +40,7 @@ pub async fn run(options: VerifyOptions) -> anyhow::Result<ExitCode> {
     let kept = kept_heads(&options)?;
     let books = Books::open(&options.books).await.map_err(books_failure)?;
     let bars = [progress("entries replayed"), progress("documents")];
-    let findings = verify(&books.billing, &books.ledger, books.window(), &kept, |step, done, expected| {
+    let findings = verify(&books.billing, &books.ledger, &kept, |step, done, expected| {
         let [entries, documents] = &bars;
         let bar = if step == Step::Entries { entries } else { documents };
         bar.set_length(expected);

@@ -42,13 +42,22 @@ pub struct Rebuild {
     gap_ended_at: Option<Millis>,
     /// Whether it is one step: within it, nothing is due by itself.
     is_step: bool,
+    /// Whether it is only compared with accounts and reservations: then no request ids and no sums that were given back are kept, which
+    /// would take most of the memory.
+    is_for_comparison: bool,
 }
 
 impl Rebuild {
     /// An empty partition. Of the clock, only the calendar is asked; the window is the store's.
     #[must_use]
     pub fn new(clock: Clock, window: Millis) -> Self {
-        Self { book: Book::default(), clock, window, command: None, has_gap: false, gap_ended_at: None, is_step: false }
+        Self { book: Book::default(), clock, window, command: None, has_gap: false, gap_ended_at: None, is_step: false, is_for_comparison: false }
+    }
+
+    /// An empty partition that is to be compared with the accounts and open reservations of a ledger: it keeps nothing else.
+    #[must_use]
+    pub fn for_comparison(clock: Clock) -> Self {
+        Self { is_for_comparison: true, ..Self::new(clock, 0) }
     }
 
     /// Goes on from a book with the entries of one step at that time, before which what was due has happened. What the step has
@@ -99,7 +108,7 @@ impl Rebuild {
         }
         let Entry { balance, unbilled, .. } = *entry;
         self.book.accounts.insert(entry.account.clone(), Account { balance, unbilled, ..after });
-        if !is_of_boundary {
+        if !is_of_boundary && !self.is_for_comparison {
             self.remember(sequence, entry, before.usable_credit(entry.time));
         }
         doubts.found
@@ -190,7 +199,7 @@ impl Rebuild {
         state.now = state.now.max(time);
         let now = state.now;
         let due = state.rotation_due(self.window);
-        if now >= due {
+        if now >= due && !self.is_for_comparison {
             // The younger ids, too, would have become the older ones, and been forgotten.
             let is_forgotten = now >= due.max(state.reserved_until) + self.window;
             state.rotate(now);
@@ -275,6 +284,9 @@ impl Rebuild {
         let GivenBack { original, of_bill, .. } = entry.given_back;
         let [sum, bill] = entry.details;
         let sequence = self.book.state.sequence;
+        if self.is_for_comparison {
+            return;
+        }
         if original == 0 {
             self.book.state.refunds_dropped_until = sequence;
             return;

@@ -269,3 +269,87 @@ async fn a_role_that_may_create_no_extension_finds_how_names_begin_until_an_admi
     finds(&mut service.client().await, "acme", AccountMatch::Parts, &["b"]).await;
     assert!(service.stopped().await.success());
 }
+
+/// The numbers of the documents that a text finds.
+async fn documents(client: &mut Client, text: &str) -> Vec<String> {
+    let request = v1::ListInvoicesRequest { text: text.into(), page_size: 2, ..Default::default() };
+    let mut numbers = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let page = client.billing.list_invoices(v1::ListInvoicesRequest { page_token, ..request.clone() }).await.unwrap().into_inner();
+        assert!(!page.compared_beginnings);
+        numbers.extend(page.invoices.into_iter().map(|invoice| invoice.number));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return numbers;
+        }
+    }
+}
+
+/// Documents are found by a part of their number, and of the name that they were issued with.
+async fn documents_are_found_by_number_and_name(billing: Option<String>) {
+    let folder = temporary_folder();
+    let [store, clock] = ["ledger.db", "clock"].map(|name| folder.path().join(name).display().to_string());
+    std::fs::write(&clock, "2026-06-10T12:00:00Z").unwrap();
+    let billing = billing.unwrap_or_else(|| format!("sqlite://{}", folder.path().join("billing.db").display()));
+    let arguments = ["--store", &store, "--billing", &billing, "--test-clock", &clock];
+    let service = Service::start(&arguments, &[]);
+    let (mut client, operator) = (service.client().await, Operator::of(&service));
+    let run = |words: &[&str]| {
+        let ended = operator.run_words(words);
+        assert!(ended.status.success(), "{words:?}: {ended:?}");
+        ended.output
+    };
+    for (id, name) in [("a", "\u{c9}cole Sup\u{e9}rieure"), ("b", "The Acme Company"), ("c", "ACME Stra\u{df}enbau")] {
+        client.open(id, v1::PaymentMode::Postpaid, "1000", "0").await;
+        details(&mut client, id, name, "").await;
+        client.charging.debit(crate::service::debit(id, "charge", "11.90")).await.unwrap();
+    }
+    tokio::task::block_in_place(|| {
+        run(&["issuer", "set", "--name", "Nordlicht", "--city", "Hamburg", "--country", "DE"]);
+        run(&["tax", "set", "19", "--from", "2020-01-01"]);
+    });
+    std::fs::write(folder.path().join("next"), "2026-07-02T12:00:00Z").unwrap();
+    std::fs::rename(folder.path().join("next"), &clock).unwrap();
+    until("three invoices are issued", || {
+        let mut client = client.clone();
+        async move { (documents(&mut client, "inv").await.len() == 3).then_some(()) }
+    })
+    .await;
+    // It is printed as it was then, whatever the customer is called from now on.
+    details(&mut client, "b", "Zenith", "").await;
+    for (text, count) in [
+        ("ecole", 1),
+        ("SUPERIEUR ecol", 1),
+        ("acme", 2),
+        ("acme co", 1),
+        ("strassen", 1),
+        ("zenith", 0),
+        ("INV-0000", 3),
+        ("000002", 1),
+        ("inv-000002 nobody", 0),
+    ] {
+        let found = documents(&mut client, text).await;
+        assert_eq!(found.len(), count, "{text}: {found:?}");
+    }
+    assert_eq!(documents(&mut client, "000003").await, ["INV-000003"]);
+    for wrong in ["ab", "a b c d e f g h i j klm", "a", &"x".repeat(201)] {
+        let request = v1::ListInvoicesRequest { text: wrong.into(), ..Default::default() };
+        let refused = client.billing.list_invoices(request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{wrong}");
+        assert!(refused.message().contains("text must be"), "{}", refused.message());
+    }
+    let listed = tokio::task::block_in_place(|| run(&["invoice", "list", "--search", "stra\u{df}enbau"]));
+    assert!(listed.contains("INV-00000") && listed.contains(" c ") && !listed.contains(" a "), "{listed}");
+    assert!(service.stopped().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_in_a_file_are_found_by_parts_of_number_and_name() {
+    documents_are_found_by_number_and_name(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_in_postgresql_are_found_by_parts_of_number_and_name() {
+    documents_are_found_by_number_and_name(Some(PostgresServer::shared().database())).await;
+}

@@ -38,6 +38,8 @@ pub struct StoredDocument {
     pub open_amount: i64,
     /// Of an issued document: its digest, of its content and the document before it in its series.
     pub digest: String,
+    /// Of one that is not issued, where its content was looked at: the letters that no font has.
+    pub missing_glyphs: Vec<char>,
 }
 
 /// What is read of a document beside its content.
@@ -129,5 +131,5 @@ pub(super) fn stored(row: &AnyRow) -> Result<StoredDocument, BillingError> {
     let id: i64 = row.try_get("id")?;
     let waits_for = if state == DocumentState::Draft { waits_for(row, id)? } else { String::new() };
     let (open_amount, digest) = (row.try_get("open_amount")?, row.try_get("digest")?);
-    Ok(StoredDocument { id, state, held_reason, waits_for, document, open_amount, digest })
+    Ok(StoredDocument { id, state, held_reason, waits_for, document, open_amount, digest, missing_glyphs: Vec::new() })
 }

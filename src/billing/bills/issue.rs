@@ -16,6 +16,7 @@ use super::taxes::{Taxes, Terms};
 use crate::document::{Document, DocumentKind, OpenInvoice, TaxLine};
 use crate::items::{self, ItemNames};
 use crate::review::{self, Review};
+use crate::search::documents;
 use crate::series::digest::{Covered, SealedCustomer};
 use crate::series::{Series, earlier};
 use crate::settings::BillingSettings;
@@ -40,6 +41,8 @@ const ISSUED: Table = Table {
         ("customer_salt", Type::Text),
         ("customer_digest", Type::Text),
         ("digest", Type::Text),
+        ("folded_name", Type::Text),
+        ("folded", Type::Text),
     ],
     on_conflict: "",
 };
@@ -49,6 +52,7 @@ const ISSUED: Table = Table {
 pub async fn issue(store: &Store, settings: &BillingSettings, now: Millis) -> Result<usize, BillingError> {
     // What another version has issued meanwhile.
     earlier::chain(store).await?;
+    documents::fill(store).await?;
     let review = review::review(&mut *store.pool().acquire().await?, issuer::MAIN).await?;
     let mut issued = 0;
     // Credit notes last: they name their invoices by number.
@@ -303,6 +307,7 @@ fn issued_row<'a>(
         ..draft.covered.clone()
     };
     series.head = covered.digest(&series.head);
+    let [folded_name, folded] = documents::folded(&covered.number, &draft.customer.name);
     Ok(vec![
         draft.id.into(),
         covered.number.into(),
@@ -317,5 +322,7 @@ fn issued_row<'a>(
         customer.salt.into(),
         covered.customer_digest.into(),
         series.head.clone().into(),
+        folded_name.into(),
+        folded.into(),
     ])
 }

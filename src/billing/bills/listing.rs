@@ -6,6 +6,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::documents::{COLUMNS, DocumentState, StoredDocument, stored};
 use crate::document::DocumentKind;
+use crate::search::documents::Wanted;
 use crate::{Billing, BillingError};
 use domain::account::Millis;
 
@@ -24,6 +25,17 @@ pub struct DocumentFilter {
     pub cut: Option<(Millis, Millis)>,
     /// Only what is due at or after this, and before that. The list is then in the order of due dates.
     pub due: Option<(Millis, Millis)>,
+    /// Only issued ones that hold each word of this in their number or the customer's name.
+    pub text: Option<String>,
+}
+
+/// A page of documents.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DocumentPage {
+    /// The documents.
+    pub documents: Vec<StoredDocument>,
+    /// Whether the text was only compared with how numbers and names begin.
+    pub compared_beginnings: bool,
 }
 
 /// What a list is read along.
@@ -31,6 +43,9 @@ pub struct DocumentFilter {
 enum Driver {
     /// All documents, or those of some accounts or of a kind, the newest first.
     Documents,
+    /// Documents that a text finds, where SQLite looks at each of them, and where it finds few.
+    WalkedForText,
+    Found,
     /// What waits for its number, the newest first.
     Drafts,
     /// What is not fully paid, the newest first.
@@ -53,11 +68,35 @@ impl Driver {
         }
     }
 
+    /// The same where a text is looked for: SQLite's planner is told along what.
+    fn finding(self, wanted: &Wanted, statement: &mut Statement) -> Self {
+        if let Some(phrases) = wanted.leading() {
+            statement.place(Value::Text(phrases));
+            return Self::Found;
+        }
+        match self {
+            Self::Documents | Self::Drafts if wanted.is_walking() => Self::WalkedForText,
+            // No draft has a number.
+            Self::Drafts => Self::Documents,
+            other => other,
+        }
+    }
+
     /// The tables, the driving one first.
     fn tables(self) -> &'static str {
         match self {
             Self::Documents => {
                 "documents LEFT JOIN issued ON issued.document = documents.id LEFT JOIN payables ON payables.document = documents.id \
+                 LEFT JOIN drafts ON drafts.kind = documents.kind AND drafts.cut_at = documents.cut_at AND drafts.document = documents.id"
+            }
+            Self::WalkedForText => {
+                "documents CROSS JOIN issued ON issued.document = documents.id LEFT JOIN payables ON payables.document = documents.id \
+                 LEFT JOIN drafts ON drafts.kind = documents.kind AND drafts.cut_at = documents.cut_at AND drafts.document = documents.id"
+            }
+            Self::Found => {
+                "(SELECT rowid AS number FROM issued_parts WHERE issued_parts MATCH $1) AS matching \
+                 CROSS JOIN issued ON issued.document = matching.number CROSS JOIN documents ON documents.id = issued.document \
+                 LEFT JOIN payables ON payables.document = documents.id \
                  LEFT JOIN drafts ON drafts.kind = documents.kind AND drafts.cut_at = documents.cut_at AND drafts.document = documents.id"
             }
             Self::Drafts => {
@@ -78,7 +117,7 @@ impl Driver {
     /// The columns of its index that the list is in the order of, and whether the first is the oldest.
     fn order(self) -> (&'static str, &'static str, bool) {
         match self {
-            Self::Documents => ("documents.cut_at", "documents.id", false),
+            Self::Documents | Self::WalkedForText | Self::Found => ("documents.cut_at", "documents.id", false),
             Self::Drafts => ("drafts.cut_at", "drafts.document", false),
             Self::Unpaid => ("payables.cut_at", "payables.document", false),
             Self::UnpaidByDue => ("payables.due_at", "payables.document", true),
@@ -89,7 +128,7 @@ impl Driver {
     /// What makes the rows those of a partial index.
     fn condition(self) -> &'static str {
         match self {
-            Self::Documents | Self::Drafts => "1 = 1",
+            Self::Documents | Self::WalkedForText | Self::Found | Self::Drafts => "1 = 1",
             Self::Unpaid => "payables.open_amount > 0",
             Self::UnpaidByDue => "payables.open_amount > 0 AND payables.due_at > 0",
             Self::IssuedByDue => "issued.due_at > 0",
@@ -98,6 +137,7 @@ impl Driver {
 }
 
 /// A statement that is being written.
+#[derive(Default)]
 struct Statement {
     conditions: Vec<String>,
     values: Vec<Value>,
@@ -124,13 +164,13 @@ impl Statement {
 impl Billing {
     /// Documents without their lines, after the one with the given id: those cut last first, or, where due dates are asked for, those due
     /// first.
-    pub async fn documents(&self, filter: DocumentFilter, after: Option<i64>, count: usize) -> Result<Vec<StoredDocument>, BillingError> {
+    pub async fn documents(&self, filter: DocumentFilter, after: Option<i64>, count: usize) -> Result<DocumentPage, BillingError> {
         let summary = "CASE WHEN documents.summary = '' THEN documents.content ELSE documents.summary END";
-        let mut found = self.list(filter, after, count, summary).await?;
-        for stored in &mut found {
+        let mut page = self.list(filter, after, count, summary).await?;
+        for stored in &mut page.documents {
             stored.document.drop_lines();
         }
-        Ok(found)
+        Ok(page)
     }
 
     /// The same documents, each with its lines.
@@ -140,7 +180,7 @@ impl Billing {
         after: Option<i64>,
         count: usize,
     ) -> Result<Vec<StoredDocument>, BillingError> {
-        self.list(filter, after, count, "documents.content").await
+        Ok(self.list(filter, after, count, "documents.content").await?.documents)
     }
 
     async fn list(
@@ -149,10 +189,20 @@ impl Billing {
         after: Option<i64>,
         count: usize,
         content: &str,
-    ) -> Result<Vec<StoredDocument>, BillingError> {
-        let driver = Driver::of(&filter);
+    ) -> Result<DocumentPage, BillingError> {
+        let mut driver = Driver::of(&filter);
+        let mut statement = Statement::default();
+        let mut page = DocumentPage::default();
+        if let Some(text) = &filter.text {
+            let mut connection = self.store().pool().acquire().await?;
+            let wanted = Wanted::new(&mut connection, self.store().dialect(), text, filter.due.is_none()).await?;
+            driver = driver.finding(&wanted, &mut statement);
+            let conditions = wanted.conditions(|text| statement.place(Value::Text(text)));
+            statement.conditions.extend(conditions);
+            page.compared_beginnings = wanted.is_of_beginnings();
+        }
         let (time, id, is_ascending) = driver.order();
-        let mut statement = Statement { conditions: vec![driver.condition().to_owned()], values: Vec::new() };
+        statement.conditions.push(driver.condition().to_owned());
         if let Some(account) = filter.account {
             let place = statement.place(Value::Text(account));
             statement.conditions.push(format!("documents.account = {place}"));
@@ -179,7 +229,7 @@ impl Billing {
             statement.within(time, due);
         }
         if let Some(after) = after {
-            let Some(last) = self.time_of(after, is_ascending).await? else { return Ok(Vec::new()) };
+            let Some(last) = self.time_of(after, is_ascending).await? else { return Ok(page) };
             let (last, after) = (statement.place(Value::Number(last)), statement.place(Value::Number(after)));
             let relation = if is_ascending { ">" } else { "<" };
             statement.conditions.push(format!("({time}, {id}) {relation} ({last}, {after})"));
@@ -191,14 +241,16 @@ impl Billing {
             driver.tables(),
             statement.conditions.join(" AND ")
         );
-        let mut query = sqlx::query(AssertSqlSafe(sql));
+        // One that looks for a text is planned for that very text.
+        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(filter.text.is_none());
         for value in statement.values {
             query = match value {
                 Value::Number(number) => query.bind(number),
                 Value::Text(text) => query.bind(text),
             };
         }
-        query.fetch_all(self.store().pool()).await?.iter().map(stored).collect()
+        page.documents = query.fetch_all(self.store().pool()).await?.iter().map(stored).collect::<Result<_, _>>()?;
+        Ok(page)
     }
 
     /// Where in its list a document stands: when it was cut, or is due. None: there is no such document.

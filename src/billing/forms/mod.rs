@@ -22,7 +22,7 @@ mod texts;
 
 pub use self::csv::{UsageWriter, for_spreadsheet};
 pub use self::figure::Denomination;
-pub use self::fonts::Fonts;
+pub use self::fonts::{Fonts, code_point};
 pub use self::texts::LANGUAGES;
 
 use super::bills::draft::Denomination as Kept;

@@ -1,11 +1,12 @@
-//! Makes what search needs: a row for each account from before there was search, and the index for parts of names.
+//! Makes what search needs: a row for each account from before there was search, and the indices for parts of names and numbers.
 //!
 //! Accounts are taken in some at a time, so that it can be interrupted. The index is made when all are in: until then nothing is found by
 //! parts. PostgreSQL's needs the extension pg_trgm. Where the role may not create that, search finds how names begin, and the log says
 //! what an administrator can do; it is tried again at each start.
 
-use sqlx::{AnyConnection, Executor, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Executor, Row};
 
+use super::documents;
 use super::fold::{fold, fold_tax_id};
 use crate::BillingError;
 use crate::store::rows::{Table, Type, Value};
@@ -30,21 +31,44 @@ const FILLED: Table = Table {
                   tax_ids = CASE account_search.tax_ids WHEN '' THEN excluded.tax_ids ELSE account_search.tax_ids END",
 };
 
-/// SQLite's index, and what keeps it up to date.
-const SQLITE_INDEX: &str = "
-    CREATE VIRTUAL TABLE account_search_parts
-        USING fts5(folded, content='account_search', content_rowid='number', tokenize='trigram case_sensitive 1');
-    CREATE TRIGGER account_search_added AFTER INSERT ON account_search BEGIN
-        INSERT INTO account_search_parts (rowid, folded) VALUES (new.number, new.folded);
-    END;
-    CREATE TRIGGER account_search_removed AFTER DELETE ON account_search BEGIN
-        INSERT INTO account_search_parts (account_search_parts, rowid, folded) VALUES ('delete', old.number, old.folded);
-    END;
-    CREATE TRIGGER account_search_changed AFTER UPDATE ON account_search BEGIN
-        INSERT INTO account_search_parts (account_search_parts, rowid, folded) VALUES ('delete', old.number, old.folded);
-        INSERT INTO account_search_parts (rowid, folded) VALUES (new.number, new.folded);
-    END;
-    INSERT INTO account_search_parts (account_search_parts) VALUES ('rebuild');";
+/// An index for parts of texts: of the column "folded" of a table.
+struct Parts {
+    name: &'static str,
+    table: &'static str,
+    /// What SQLite's knows a row by.
+    number: &'static str,
+}
+
+const INDICES: [Parts; 2] = [
+    Parts { name: "account_search_parts", table: "account_search", number: "number" },
+    Parts { name: "issued_parts", table: "issued", number: "document" },
+];
+
+impl Parts {
+    fn of_postgres(&self) -> String {
+        format!("CREATE INDEX {} ON {} USING gin (folded gin_trgm_ops)", self.name, self.table)
+    }
+
+    /// SQLite's, and what keeps it up to date.
+    fn of_sqlite(&self) -> String {
+        let Self { name, table, number } = self;
+        format!(
+            "CREATE VIRTUAL TABLE {name}
+                USING fts5(folded, content='{table}', content_rowid='{number}', tokenize='trigram case_sensitive 1');
+            CREATE TRIGGER {table}_added AFTER INSERT ON {table} BEGIN
+                INSERT INTO {name} (rowid, folded) VALUES (new.{number}, new.folded);
+            END;
+            CREATE TRIGGER {table}_removed AFTER DELETE ON {table} BEGIN
+                INSERT INTO {name} ({name}, rowid, folded) VALUES ('delete', old.{number}, old.folded);
+            END;
+            CREATE TRIGGER {table}_changed AFTER UPDATE ON {table} BEGIN
+                INSERT INTO {name} ({name}, rowid, folded) VALUES ('delete', old.{number}, old.folded);
+                INSERT INTO {name} (rowid, folded) VALUES (new.{number}, new.folded);
+            END;
+            INSERT INTO {name} ({name}) VALUES ('rebuild');"
+        )
+    }
+}
 
 /// Makes it, where it is not there.
 pub async fn prepare(store: &Store) -> Result<(), BillingError> {
@@ -55,12 +79,16 @@ pub async fn prepare(store: &Store) -> Result<(), BillingError> {
     if count > 0 {
         tracing::info!(count, "accounts from before can be searched");
     }
-    let indexed = make_index(store).await;
+    documents::fill(store).await?;
+    let mut indexed = Ok(());
+    for index in &INDICES {
+        indexed = indexed.and(make_index(store, index).await);
+    }
     match indexed {
         Err(sqlx::Error::Database(error)) if store.dialect() == Dialect::Postgres => {
             tracing::warn!(
                 %error,
-                "search finds only how names and ids begin: let a superuser run CREATE EXTENSION pg_trgm in the database of the billing \
+                "search finds only how names, ids and numbers begin: let a superuser run CREATE EXTENSION pg_trgm in the database of the billing \
                  store, and start an aggregator again"
             );
             Ok(())
@@ -109,8 +137,9 @@ pub(super) async fn fill_some(store: &Store) -> Result<Option<usize>, BillingErr
     Ok(Some(rows.len()))
 }
 
-async fn make_index(store: &Store) -> Result<(), sqlx::Error> {
-    if has_index(&mut *store.pool().acquire().await?, store.dialect()).await? {
+async fn make_index(store: &Store, index: &Parts) -> Result<(), sqlx::Error> {
+    let dialect = store.dialect();
+    if has_index(&mut *store.pool().acquire().await?, dialect, index.name).await? {
         return Ok(());
     }
     let mut transaction = match store.begin().await {
@@ -121,28 +150,26 @@ async fn make_index(store: &Store) -> Result<(), sqlx::Error> {
     if store.lock_migrations(connection).await.is_err() {
         return Err(sqlx::Error::PoolTimedOut);
     }
-    if has_index(connection, store.dialect()).await? {
+    if has_index(connection, dialect, index.name).await? {
         return Ok(());
     }
-    match store.dialect() {
+    match dialect {
         Dialect::Postgres => {
             connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm").await?;
-            connection.execute("CREATE INDEX account_search_parts ON account_search USING gin (folded gin_trgm_ops)").await?;
+            connection.execute(AssertSqlSafe(index.of_postgres())).await?;
         }
         Dialect::Sqlite => {
-            sqlx::raw_sql(SQLITE_INDEX).execute(&mut *connection).await?;
+            sqlx::raw_sql(AssertSqlSafe(index.of_sqlite())).execute(&mut *connection).await?;
         }
     }
     transaction.commit().await
 }
 
-/// Whether there is the index for parts.
-pub(super) async fn has_index(connection: &mut AnyConnection, dialect: Dialect) -> Result<bool, sqlx::Error> {
+/// Whether there is the index for parts of that name.
+pub(super) async fn has_index(connection: &mut AnyConnection, dialect: Dialect, name: &str) -> Result<bool, sqlx::Error> {
     let sql = match dialect {
-        Dialect::Postgres => {
-            "SELECT CAST(COUNT(*) AS BIGINT) FROM pg_index WHERE indexrelid = to_regclass('account_search_parts') AND indisvalid"
-        }
-        Dialect::Sqlite => "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'account_search_parts'",
+        Dialect::Postgres => "SELECT CAST(COUNT(*) AS BIGINT) FROM pg_index WHERE indexrelid = to_regclass($1) AND indisvalid",
+        Dialect::Sqlite => "SELECT COUNT(*) FROM sqlite_schema WHERE name = $1",
     };
-    Ok(sqlx::query(sql).fetch_one(connection).await?.try_get::<i64, _>(0)? > 0)
+    Ok(sqlx::query(sql).bind(name.to_owned()).fetch_one(connection).await?.try_get::<i64, _>(0)? > 0)
 }

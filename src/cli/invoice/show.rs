@@ -40,6 +40,9 @@ pub fn in_full(invoice: &Invoice) -> String {
     if !invoice.waits_for.is_empty() {
         text += &format!("\nwaits to be issued: {}", invoice.waits_for);
     }
+    if !invoice.missing_glyphs.is_empty() {
+        text += &format!("\nno font has these characters, so the PDF prints their codes: {}", invoice.missing_glyphs.join(" "));
+    }
     text += &format!("\nfor {} ({}), {}", customer.name, invoice.account_id, cause_name(invoice.cause()));
     text += &format!("\n{} to {} ({})", day(invoice, invoice.period_from), last_day(invoice), invoice.time_zone);
     if !invoice.refers_to.is_empty() {

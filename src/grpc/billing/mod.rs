@@ -29,7 +29,7 @@ use super::wire::render as answer;
 use super::{page_token, pages, status, v1};
 use crate::billing::document::Party;
 use crate::billing::suggestion::{Suggestion, suggest};
-use crate::billing::{Billing, BillingError};
+use crate::billing::{Billing, BillingError, DocumentPage};
 use crate::domain::account::Account;
 use crate::domain::outcome::Outcome;
 use crate::service;
@@ -91,7 +91,7 @@ impl BillingService for Bills {
             .bounded(request, async |request| {
                 let listing = front.read(request, Position::default(), read::invoices)?;
                 let found = front.billing().await?.documents(listing.filter, listing.after, listing.count + 1).await;
-                let mut found = found.map_err(|error| status::no_bills(&error, ""))?;
+                let DocumentPage { documents: mut found, compared_beginnings } = found.map_err(|error| status::no_bills(&error, ""))?;
                 let is_last = found.len() <= listing.count;
                 found.truncate(listing.count);
                 let ids: Vec<_> = found.iter().map(|stored| stored.id).collect();
@@ -102,7 +102,7 @@ impl BillingService for Bills {
                 let next = ids.get(fitting - 1).filter(|_| has_more).and_then(|id| u64::try_from(*id).ok());
                 let query: Vec<_> = listing.query.iter().map(String::as_str).collect();
                 let next_page_token = next.map(|place| page_token::encode(&query, &place)).unwrap_or_default();
-                Ok(v1::ListInvoicesResponse { invoices, next_page_token })
+                Ok(v1::ListInvoicesResponse { invoices, next_page_token, compared_beginnings })
             })
             .await
     }

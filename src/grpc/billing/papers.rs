@@ -13,12 +13,13 @@ use crate::grpc::wire::Position;
 use crate::grpc::wire::reader::Reader;
 use crate::grpc::wire::render::instant;
 use crate::service::papers::{self, Form, Paper, Span};
-use crate::service::preview;
+use crate::service::{issuing, preview};
 
 /// The coming document of an account.
 pub async fn preview(front: &Front, request: v1::PreviewInvoiceRequest) -> Result<v1::PreviewInvoiceResponse, Status> {
     let (account, _) = named(front, request.account_id).await?;
     let coming = preview::preview(&front.ledger, front.billing().await?, &account).await?;
+    let missing_glyphs = coming.document.as_ref().map(issuing::missing_glyphs).transpose()?.unwrap_or_default();
     let stored = |document| StoredDocument {
         id: 0,
         state: if coming.held_reason.is_empty() { DocumentState::Draft } else { DocumentState::Held },
@@ -27,6 +28,7 @@ pub async fn preview(front: &Front, request: v1::PreviewInvoiceRequest) -> Resul
         document,
         open_amount: 0,
         digest: String::new(),
+        missing_glyphs,
     };
     Ok(v1::PreviewInvoiceResponse {
         invoice: coming.document.map(stored).map(render::invoice),

@@ -45,6 +45,8 @@ pub fn invoices(reader: &mut Reader, request: v1::ListInvoicesRequest) -> Listin
     let cut = span(reader, ["cut_from", "cut_to"], request.cut_from, request.cut_to);
     let mut due = span(reader, ["due_from", "due_to"], request.due_from, request.due_to);
     query.push(request.overdue_only.to_string());
+    let text = reader.text("text", request.text, 0..=200);
+    query.push(text.clone());
     if request.overdue_only {
         let (from, to) = due.unwrap_or((0, Millis::MAX));
         due = Some((from, to.min(reader.now())));
@@ -58,6 +60,7 @@ pub fn invoices(reader: &mut Reader, request: v1::ListInvoicesRequest) -> Listin
         unpaid_only: unpaid_only || request.overdue_only,
         cut,
         due,
+        text: (!text.is_empty()).then_some(text),
     };
     Listing { filter, count: reader.page_size(page_size), after, query }
 }

@@ -2,6 +2,7 @@
 
 use super::settings;
 use crate::billing::document::{Adjustment, Cause, Document, DocumentKind, Item, OpenInvoice, Party, TaxLine, Wallet};
+use crate::billing::forms;
 use crate::billing::partitions::Partition;
 use crate::billing::suggestion::{Basis, Suggestion, of_category};
 use crate::billing::{AccountReceivables, DocumentState, MonthOfCharges, Reopened, StoredDocument, UsageRecord, name_of};
@@ -20,7 +21,7 @@ fn number(number: u64) -> i64 {
 /// A document.
 #[must_use]
 pub fn invoice(stored: StoredDocument) -> v1::Invoice {
-    let StoredDocument { id, state, held_reason, waits_for, document, open_amount, digest } = stored;
+    let StoredDocument { id, state, held_reason, waits_for, document, open_amount, digest, missing_glyphs } = stored;
     let (decimals, minor_digits) = (document.decimals, document.minor_digits);
     let amount = |units: i64| format_units(units, decimals, minor_digits);
     let lines = |items: &[Item]| items.iter().map(|line| item(line, decimals, minor_digits)).collect();
@@ -81,6 +82,7 @@ pub fn invoice(stored: StoredDocument) -> v1::Invoice {
         reason: document.reason,
         document_id: name_of(id),
         digest,
+        missing_glyphs: missing_glyphs.into_iter().map(forms::code_point).collect(),
     }
 }
 

@@ -80,3 +80,28 @@ fn a_folder_of_fonts_that_is_not_there_is_refused() {
     let error = String::from_utf8(ended.stderr).unwrap();
     assert!(ended.status.code() == Some(2) && error.contains("--fonts") && error.contains("is no folder"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draft_says_which_of_its_characters_no_font_has() {
+    let paper = Paper::at("2026-06-10T12:00:00Z");
+    let mut client = paper.service.client().await;
+    client.open("crab", PaymentMode::Postpaid, "100", "0").await;
+    let usage = Some(v1::Usage { item: "x".into(), description: "\u{1f9e0} calls".into(), ..Default::default() });
+    client.charging.debit(v1::DebitRequest { usage, ..debit("crab", "c-1", "10") }).await.unwrap();
+    tokio::task::block_in_place(|| {
+        paper.run(&["account", "details", "crab", "--name", "Crab \u{1f980} Ltd"]);
+        let preview = paper.operator.json("invoice preview crab");
+        assert_eq!(preview["invoice"]["missingGlyphs"], serde_json::json!(["U+1F980", "U+1F9E0"]), "{preview:#}");
+        paper.issuer();
+        paper.run(&["issuing", "set", "--on-approval"]);
+        paper.run(&["tax", "set", "19", "--from", "2020-01-01"]);
+        paper.go_to("2026-07-05T12:00:00Z");
+        let id = paper.documents("draft", 1)[0]["documentId"].as_str().unwrap().to_owned();
+        let shown = paper.operator.run(&format!("invoice show --id {id}")).output;
+        assert!(shown.contains("no font has these characters, so the PDF prints their codes: U+1F980 U+1F9E0"), "{shown}");
+        paper.run(&["invoice", "approve", &id]);
+        let issued = paper.documents("issued", 1)[0]["number"].as_str().unwrap().to_owned();
+        assert!(paper.operator.json(&format!("invoice show {issued}"))["invoice"].get("missingGlyphs").is_none());
+    });
+    assert!(paper.service.stopped().await.success());
+}

@@ -284,7 +284,13 @@ pub(super) fn is_invisible(letter: char) -> bool {
 
 /// What a letter that no font has is printed as.
 pub(super) fn code(letter: char) -> String {
-    format!("(U+{:04X})", u32::from(letter))
+    format!("({})", code_point(letter))
+}
+
+/// The code of a letter, as Unicode writes it: "U+1F600".
+#[must_use]
+pub fn code_point(letter: char) -> String {
+    format!("U+{:04X}", u32::from(letter))
 }
 
 impl Region {
