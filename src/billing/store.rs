@@ -39,10 +39,8 @@ const MIGRATIONS: &[&str] = &[
 ];
 
 /// Those of which SQLite has a form of its own, by number.
-const OF_SQLITE: &[(i64, &str)] = &[
-    (15, include_str!("migrations/0015_search.sqlite.sql")),
-    (16, include_str!("migrations/0016_document_search.sqlite.sql")),
-];
+const OF_SQLITE: &[(i64, &str)] =
+    &[(15, include_str!("migrations/0015_search.sqlite.sql")), (16, include_str!("migrations/0016_document_search.sqlite.sql"))];
 
 /// How many connections one process opens.
 const MAX_CONNECTIONS: u32 = 8;

@@ -64,12 +64,7 @@ pub enum Step {
 
 /// Compares everything. `kept` are heads of series that somebody noted elsewhere; `seen` is told how much of a step was gone through, of how
 /// much.
-pub async fn verify(
-    billing: &Billing,
-    ledger: &Ledger,
-    kept: &[Head],
-    seen: impl Fn(Step, u64, u64),
-) -> Result<Findings, VerifyError> {
+pub async fn verify(billing: &Billing, ledger: &Ledger, kept: &[Head], seen: impl Fn(Step, u64, u64)) -> Result<Findings, VerifyError> {
     let mut findings = Findings::default();
     let positions = partitions::all(billing.store()).await?;
     let expected: u64 = positions.iter().map(|partition| partition.position.next_sequence - 1).sum();

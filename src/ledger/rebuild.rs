@@ -51,7 +51,16 @@ impl Rebuild {
     /// An empty partition. Of the clock, only the calendar is asked; the window is the store's.
     #[must_use]
     pub fn new(clock: Clock, window: Millis) -> Self {
-        Self { book: Book::default(), clock, window, command: None, has_gap: false, gap_ended_at: None, is_step: false, is_for_comparison: false }
+        Self {
+            book: Book::default(),
+            clock,
+            window,
+            command: None,
+            has_gap: false,
+            gap_ended_at: None,
+            is_step: false,
+            is_for_comparison: false,
+        }
     }
 
     /// An empty partition that is to be compared with the accounts and open reservations of a ledger: it keeps nothing else.

@@ -183,13 +183,7 @@ impl Billing {
         Ok(self.list(filter, after, count, "documents.content").await?.documents)
     }
 
-    async fn list(
-        &self,
-        filter: DocumentFilter,
-        after: Option<i64>,
-        count: usize,
-        content: &str,
-    ) -> Result<DocumentPage, BillingError> {
+    async fn list(&self, filter: DocumentFilter, after: Option<i64>, count: usize, content: &str) -> Result<DocumentPage, BillingError> {
         let mut driver = Driver::of(&filter);
         let mut statement = Statement::default();
         let mut page = DocumentPage::default();
