@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::error::Error;
-use crate::billing::document::{Document, Exemption, Issuer};
+use crate::billing::document::{Exemption, Issuer};
 use crate::billing::forms;
 use crate::billing::issuer::{Applied, CategoryRate, Change, Dated};
 use crate::billing::review::{Approved, Review};
@@ -59,14 +59,9 @@ pub async fn document(billing: &Billing, name: &DocumentName, now: Millis) -> Re
     let stored = found.map_err(|error| of_document(&error, name))?;
     let mut stored = billing.complete(stored, now).await.map_err(|error| of_document(&error, name))?;
     if stored.state != DocumentState::Issued {
-        stored.missing_glyphs = missing_glyphs(&stored.document)?;
+        stored.missing_glyphs = forms::missing_glyphs(&stored.document).map_err(|error| Error::no_form(&error))?;
     }
     Ok(stored)
-}
-
-/// The letters of a document that no font has, which its PDF is going to print as codes.
-pub fn missing_glyphs(document: &Document) -> Result<Vec<char>, Error> {
-    forms::missing_glyphs(document).map_err(|error| Error::no_form(&error))
 }
 
 fn of_document(error: &BillingError, name: &DocumentName) -> Error {

@@ -43,8 +43,9 @@ pub struct DocumentPage {
 enum Driver {
     /// All documents, or those of some accounts or of a kind, the newest first.
     Documents,
-    /// Documents that a text finds, where SQLite looks at each of them, and where it finds few.
+    /// For SQLite: issued documents, the newest first; it looks at each whether the text finds it.
     WalkedForText,
+    /// For SQLite: the few that the text finds.
     Found,
     /// What waits for its number, the newest first.
     Drafts,

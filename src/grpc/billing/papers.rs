@@ -5,21 +5,22 @@ use tonic::Status;
 use super::file::File;
 use super::{named, render};
 use crate::billing::account_statement::{LineKind, StatementLine};
-use crate::billing::{DocumentState, StoredDocument};
+use crate::billing::{DocumentState, StoredDocument, forms};
 use crate::domain::money::format_units;
 use crate::grpc::front::Front;
-use crate::grpc::v1;
 use crate::grpc::wire::Position;
 use crate::grpc::wire::reader::Reader;
 use crate::grpc::wire::render::instant;
+use crate::grpc::{status, v1};
 use crate::service::papers::{self, Form, Paper, Span};
-use crate::service::{issuing, preview};
+use crate::service::preview;
 
 /// The coming document of an account.
 pub async fn preview(front: &Front, request: v1::PreviewInvoiceRequest) -> Result<v1::PreviewInvoiceResponse, Status> {
     let (account, _) = named(front, request.account_id).await?;
     let coming = preview::preview(&front.ledger, front.billing().await?, &account).await?;
-    let missing_glyphs = coming.document.as_ref().map(issuing::missing_glyphs).transpose()?.unwrap_or_default();
+    let missing_glyphs = coming.document.as_ref().map(forms::missing_glyphs).transpose();
+    let missing_glyphs = missing_glyphs.map_err(|error| status::no_form(&error))?.unwrap_or_default();
     let stored = |document| StoredDocument {
         id: 0,
         state: if coming.held_reason.is_empty() { DocumentState::Draft } else { DocumentState::Held },
