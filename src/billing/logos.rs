@@ -65,8 +65,8 @@ impl Billing {
         Ok(())
     }
 
-    /// Loads the picture of an issuer, if there is one.
-    pub(super) async fn load_logo(&self, issuer: &mut Issuer) -> Result<(), BillingError> {
+    /// Loads the picture of an issuer, if there is one: what prints the issuer needs it, and lists do not.
+    pub async fn load_logo(&self, issuer: &mut Issuer) -> Result<(), BillingError> {
         let Some(logo) = issuer.logo.as_mut() else { return Ok(()) };
         let query = sqlx::query("SELECT content FROM logos WHERE digest = $1").bind(logo.digest.clone());
         let Some(row) = query.fetch_optional(self.store().pool()).await? else {

@@ -151,7 +151,8 @@ pub(super) fn not_taken_in(error: &BillingError) -> Error {
 async fn imprint(ledger: &Ledger, billing: &Billing, account: &str, money: Denomination) -> Result<Imprint, Error> {
     let at: Millis = ledger.clock().now();
     let issuers = billing.issuers(MAIN).await.map_err(|error| Error::from(&error))?;
-    let issuer = in_force(&issuers, ledger.clock().day_of(at)).cloned().unwrap_or_default();
+    let mut issuer = in_force(&issuers, ledger.clock().day_of(at)).cloned().unwrap_or_default();
+    billing.load_logo(&mut issuer).await.map_err(|error| Error::from(&error))?;
     let customer = billing.customer(account).await.map_err(|error| not_taken_in(&error))?;
     let time_zone = billing.settings().time_zone.clone();
     Ok(Imprint { issuer, customer, account: account.to_owned(), money, time_zone, at })

@@ -153,6 +153,12 @@ impl Billing {
         if stored.state == DocumentState::Issued {
             return Ok(stored);
         }
+        self.complete_draft(&mut stored, now).await?;
+        self.load_logo(&mut stored.document.issuer).await?;
+        Ok(stored)
+    }
+
+    async fn complete_draft(&self, stored: &mut StoredDocument, now: Millis) -> Result<(), BillingError> {
         let connection = &mut *self.store().pool().acquire().await?;
         let ready = ready::one(connection, stored.id).await?;
         let drafts = std::slice::from_ref(&ready);
@@ -161,7 +167,7 @@ impl Billing {
             document.time_zone.clone_from(&self.settings().time_zone);
             document.refers_to.clone_from(&ready.refers_to);
             document.customer = ready.customer;
-            return Ok(stored);
+            return Ok(());
         };
         let kind = stored.document.kind;
         let taxes = taxes_of(connection, self.store(), &terms, kind, drafts).await?.pop().and_then(Result::ok).unwrap_or_default();
@@ -169,8 +175,7 @@ impl Billing {
         let open_invoices = if kind == DocumentKind::Statement { open(connection, self.store(), drafts).await? } else { HashMap::new() };
         let open_invoices = open_invoices.into_values().next().unwrap_or_default();
         let customer = serde_json::to_string(&ready.customer).map_err(BillingError::corrupt)?;
-        frozen(&ready, &terms, taxes, open_invoices, &names)?.thaw(&mut stored.document, 0, 0, &customer)?;
-        Ok(stored)
+        frozen(&ready, &terms, taxes, open_invoices, &names)?.thaw(&mut stored.document, 0, 0, &customer)
     }
 }
 

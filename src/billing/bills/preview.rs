@@ -47,6 +47,9 @@ impl Billing {
             coming.document = Some(document);
         }
         transaction.commit().await?;
+        if let Some(document) = &mut coming.document {
+            self.load_logo(&mut document.issuer).await?;
+        }
         Ok(coming)
     }
 

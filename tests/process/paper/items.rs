@@ -125,7 +125,24 @@ async fn the_issuers_logo_is_checked_kept_with_the_documents_and_printed() {
         let shown = paper.operator.json("issuer show")["issuers"][0]["issuer"]["logo"].clone();
         assert_eq!((&shown["mediaType"], &shown["width"], &shown["height"]), (&"image/png".into(), &8.into(), &4.into()));
         paper.run(&["tax", "set", "19", "--from", "2020-01-01"]);
+        let has_logo = |words: &[&str]| {
+            let page = paper.operator.run_words(&[words, &["--form", "html", "--file", "-"]].concat());
+            assert!(page.output.contains("src=\"data:image/png;base64,iVBORw0KGgo"), "{words:?}: {page:?}");
+            let pdf = paper.folder.path().join("paper.pdf");
+            paper.run(&[words, &["--form", "pdf", "--file", pdf.to_str().unwrap()]].concat());
+            assert!(std::fs::read(pdf).unwrap().starts_with(b"%PDF"));
+        };
+        paper.run(&["payment", "record", "acme", "1", "--request-id", "p-1"]);
+        for words in [&["invoice", "preview", "acme"][..], &["payment", "receipt", "acme", "p-1"], &["account", "statement", "acme"]] {
+            has_logo(words);
+        }
+        paper.run(&["issuing", "set", "--on-approval"]);
         paper.go_to("2026-07-05T12:00:00Z");
+        let draft = paper.documents("draft", 1)[0]["documentId"].as_str().unwrap().to_owned();
+        let page = paper.operator.run(&format!("invoice html --id {draft} --file -")).output;
+        assert!(page.contains("src=\"data:image/png;base64,iVBORw0KGgo"), "{page}");
+        paper.run(&["invoice", "pdf", "--id", &draft, "--file", paper.folder.path().join("draft.pdf").to_str().unwrap()]);
+        paper.run(&["invoice", "approve", &draft]);
         let number = paper.documents("issued", 1)[0]["number"].as_str().unwrap().to_owned();
         // A later one without a logo does not change what was issued.
         paper.issuer();
