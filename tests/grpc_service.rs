@@ -12,11 +12,13 @@ use tollgate::clock::Clock;
 use tollgate::grpc::v1::account_service_client::AccountServiceClient;
 use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
 use tollgate::grpc::v1::{self, AdviceTopic, DeclineReason, PaymentMode, ThresholdCrossing};
-use tollgate::grpc::{Health, Limits, services};
+use tollgate::grpc::{Health, MAX_MESSAGE_BYTES, services};
 use tollgate::lanes::offload::Offload;
 use tollgate::ledger::Ledger;
 use tollgate::ledger::model::ModelEngine;
 use tollgate::ledger::watch::Watchers;
+use tollgate::service::UseCases;
+use tollgate::service::admission::Limits;
 use tonic::transport::{Channel, Server};
 use tonic::{Code, Status};
 use tonic_types::{RpcStatusExt, StatusExt};
@@ -33,17 +35,18 @@ struct Service {
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
 async fn service() -> Service {
-    service_within(Limits::default()).await
+    service_within(Limits::default(), MAX_MESSAGE_BYTES).await
 }
 
-async fn service_within(limits: Limits) -> Service {
+async fn service_within(limits: Limits, max_message_bytes: usize) -> Service {
     let start = "2026-11-20T12:00:00Z".parse::<jiff::Timestamp>().unwrap().as_millisecond();
     let clock = Clock::standing(start, TimeZone::UTC);
     let watchers = Watchers::default();
     let engine = Arc::new(ModelEngine::new(clock.clone(), DAY, watchers.clone()));
     let health = Health::new();
     let ledger = Ledger::start(engine, watchers, clock.clone());
-    let services = services(ledger, None, Offload::start().unwrap(), limits, health.clone(), CancellationToken::new());
+    let use_cases = UseCases::new(ledger, None, Offload::start().unwrap(), limits, CancellationToken::new());
+    let services = services(use_cases, health.clone(), max_message_bytes);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(Server::builder().serve_with_incoming(services, TcpListenerStream::new(listener)));
@@ -554,8 +557,8 @@ async fn a_watcher_hears_of_changes_and_of_the_threshold() {
 
 #[tokio::test]
 async fn over_its_bounds_the_service_says_so_at_once() {
-    let limits = Limits { max_message_bytes: 1000, max_concurrent_requests: 0, max_watches: 0, max_streams: 0 };
-    let mut service = service_within(limits).await;
+    let limits = Limits { max_concurrent_requests: 0, max_watches: 0, max_streams: 0 };
+    let mut service = service_within(limits, 1000).await;
     let error = service.charging.debit(debit("d1", "1")).await.unwrap_err();
     assert_eq!(reason(&error), (Code::ResourceExhausted, "OVERLOADED".into()));
     assert!(error.get_details_retry_info().unwrap().retry_delay.is_some());

@@ -15,10 +15,12 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tollgate::clock::Clock;
 use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
-use tollgate::grpc::{Health, Limits, services, v1};
+use tollgate::grpc::{Health, MAX_MESSAGE_BYTES, services, v1};
 use tollgate::lanes::offload::Offload;
 use tollgate::ledger::watch::Watchers;
 use tollgate::ledger::{Ledger, LedgerError};
+use tollgate::service::UseCases;
+use tollgate::service::admission::Limits;
 use tonic::transport::{Channel, Server};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
@@ -28,7 +30,8 @@ async fn client(error: Option<LedgerError>) -> ChargingServiceClient<Channel> {
     let ledger = Ledger::start(Arc::new(StandIn::failing(error)), Watchers::default(), clock);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let services = services(ledger, None, Offload::start().unwrap(), Limits::default(), Health::new(), CancellationToken::new());
+    let use_cases = UseCases::new(ledger, None, Offload::start().unwrap(), Limits::default(), CancellationToken::new());
+    let services = services(use_cases, Health::new(), MAX_MESSAGE_BYTES);
     tokio::spawn(Server::builder().serve_with_incoming(services, TcpListenerStream::new(listener)));
     ChargingServiceClient::connect(format!("http://{address}")).await.unwrap()
 }

@@ -19,12 +19,14 @@ use tower::{Layer, Service};
 use super::store::Store;
 use crate::billing::Billing;
 use crate::config::ServeOptions;
-use crate::grpc::{self, Health, Limits};
+use crate::grpc::{self, Health, MAX_MESSAGE_BYTES};
 use crate::http;
 use crate::lanes;
 use crate::lanes::offload::Offload;
 use crate::lanes::socket::Dealt;
 use crate::ledger::{JournalBounds, JournalGate, Ledger};
+use crate::service::UseCases;
+use crate::service::admission::Limits;
 use crate::telemetry::rpc::{RpcBody, RpcLayer};
 
 /// How many calls one connection may have open.
@@ -108,8 +110,8 @@ impl LanePlan {
         impl Service<Request<Body>, Response = Response<RpcBody>, Error = Infallible, Future: Send> + Clone + Send + Sync + use<>,
     > {
         let (billing, offload, health) = (self.billing.clone(), self.offload.clone(), self.health.clone());
-        let services = grpc::services(self.ledger().await?, billing, offload, self.limits, health, self.draining.clone());
-        Ok(RpcLayer.layer(services))
+        let use_cases = UseCases::new(self.ledger().await?, billing, offload, self.limits, self.draining.clone());
+        Ok(RpcLayer.layer(grpc::services(use_cases, health, MAX_MESSAGE_BYTES)))
     }
 
     /// Waits for a server to end, but no longer than the grace after it should: servers wait for streams without bound.

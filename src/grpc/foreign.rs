@@ -16,6 +16,7 @@ use tonic::body::Body;
 use tower::Service;
 
 use super::status;
+use crate::service::error::Error;
 
 /// A service of others.
 #[derive(Clone)]
@@ -80,7 +81,7 @@ impl http_body::Body for Ending {
             }))),
             Poll::Pending if self.stopped.poll_unpin(context).is_ready() => {
                 self.is_over = true;
-                Poll::Ready(Some(Ok(Frame::trailers(trailers_of(&status::stopping())))))
+                Poll::Ready(Some(Ok(Frame::trailers(trailers_of(&status::of(Error::stopping()))))))
             }
             other => other,
         }

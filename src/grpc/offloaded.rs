@@ -17,22 +17,18 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
 use http_body::Frame;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 use tonic::Status;
 use tonic::body::Body;
-use tonic::metadata::MetadataMap;
 use tower::{Service, ServiceExt};
 use tracing::Instrument;
 
-use super::deadline;
+use super::{context, status};
 use crate::lanes::offload::{NotRun, Offload};
 use crate::service::error::Error;
 
 /// How many bytes a piece has, after which it is passed on though more is ready.
 const PIECE_BYTES: usize = 64 * 1024;
-
-/// Which part of the caller's time may pass before the first piece of an answer.
-const PATIENCE: f64 = 0.95;
 
 /// Calls of BillingService that a lane may answer itself: they send a command, or wait for a row.
 const SHORT: [&str; 5] = ["RecordPayment", "WriteOff", "ReverseWriteOff", "GetBillingDetails", "SetBillingDetails"];
@@ -48,11 +44,13 @@ pub fn is_long(path: &str) -> bool {
 }
 
 /// Has a service answer a call on these threads.
-pub async fn call<S>(offload: Offload, service: S, request: Request<Body>) -> Response<Body>
+pub async fn call<S>(offload: Offload, service: S, mut request: Request<Body>) -> Response<Body>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Send + 'static,
 {
-    let given = deadline::given(&MetadataMap::from_headers(request.headers().clone()));
+    let context = context::of_parts(request.headers(), request.extensions());
+    let deadline = context.deadline;
+    request.extensions_mut().insert(context);
     let begun = Arc::new(AtomicBool::new(false));
     let has_begun = Arc::clone(&begun);
     let work = async move {
@@ -64,10 +62,10 @@ where
         (parts, Piece::of(body).await)
     };
     let answering = offload.run(work.instrument(tracing::Span::current()));
-    let answered = match given {
+    let answered = match deadline {
         None => answering.await.map_err(Error::from),
         // What is handled has its own, shorter patience, and says what it knows.
-        Some(given) => match timeout(given.mul_f64(PATIENCE), answering).await {
+        Some(deadline) => match timeout_at(deadline.first_piece_by(), answering).await {
             Ok(answered) => answered.map_err(Error::from),
             Err(_) if has_begun.load(Ordering::Relaxed) => Err(Error::outcome_unknown()),
             Err(_) => Err(Error::from(NotRun::Overloaded)),
@@ -75,7 +73,7 @@ where
     };
     match answered {
         Ok((parts, piece)) => Response::from_parts(parts, Body::new(Pieces { offload, piece, next: None })),
-        Err(error) => Status::from(error).into_http(),
+        Err(error) => status::of(error).into_http(),
     }
 }
 
@@ -107,7 +105,7 @@ impl Piece {
     /// The end of an answer whose rest could not be made.
     fn failed(not_run: NotRun) -> Self {
         let mut trailers = HeaderMap::new();
-        let status = Status::from(Error::from(not_run));
+        let status = status::of(not_run.into());
         let frame = status.add_header(&mut trailers).map(|()| Frame::trailers(trailers));
         Self { frames: VecDeque::from([frame]), rest: None }
     }

@@ -13,8 +13,8 @@ const DIGEST_BYTES: usize = 8;
 /// The longest token that is looked at; names and ids are far shorter.
 const MAX_TOKEN_BYTES: usize = 8192;
 
-/// The place that a token names; `None` for the start. A token that is none is refused.
-pub fn read<P: Place>(reader: &mut Reader, field: &str, query: &[&str], token: &str) -> Option<P> {
+/// Returns the place that a token names; `None` for the start. A text that is not a token is refused.
+pub fn read<C: Cursor>(reader: &mut Reader, field: &str, query: &[&str], token: &str) -> Option<C> {
     if token.is_empty() {
         return None;
     }
@@ -26,7 +26,7 @@ pub fn read<P: Place>(reader: &mut Reader, field: &str, query: &[&str], token: &
 }
 
 /// Where a list goes on.
-pub trait Place: Sized {
+pub trait Cursor: Sized {
     /// As bytes.
     fn to_bytes(&self) -> Vec<u8>;
     /// Of bytes, if they are ones of this kind of place.
@@ -35,7 +35,7 @@ pub trait Place: Sized {
 
 /// The token of a place in the answer to a query.
 #[must_use]
-pub fn encode<P: Place>(query: &[&str], place: &P) -> String {
+pub fn encode<C: Cursor>(query: &[&str], place: &C) -> String {
     let mut bytes = vec![VERSION];
     bytes.extend_from_slice(&digest(query));
     bytes.extend(place.to_bytes());
@@ -47,7 +47,7 @@ pub fn encode<P: Place>(query: &[&str], place: &P) -> String {
 
 /// The place of a token; `None` if it is not a token of that query.
 #[must_use]
-pub fn decode<P: Place>(query: &[&str], token: &str) -> Option<P> {
+pub fn decode<C: Cursor>(query: &[&str], token: &str) -> Option<C> {
     if token.len() > MAX_TOKEN_BYTES {
         return None;
     }
@@ -57,7 +57,7 @@ pub fn decode<P: Place>(query: &[&str], token: &str) -> Option<P> {
     if *version != VERSION || found != digest(query) {
         return None;
     }
-    P::from_bytes(place)
+    C::from_bytes(place)
 }
 
 fn digest(query: &[&str]) -> [u8; DIGEST_BYTES] {
@@ -77,7 +77,7 @@ fn from_hexadecimal(text: &str) -> Option<Vec<u8>> {
     pairs.iter().map(|[high, low]| u8::try_from(digit(high)? * 16 + digit(low)?).ok()).collect()
 }
 
-impl Place for NamePlace {
+impl Cursor for NamePlace {
     fn to_bytes(&self) -> Vec<u8> {
         // An account id holds no zero byte.
         [self.account.as_bytes(), &[0], self.folded_name.as_bytes()].concat()
@@ -89,7 +89,7 @@ impl Place for NamePlace {
     }
 }
 
-impl Place for RequestKey {
+impl Cursor for RequestKey {
     fn to_bytes(&self) -> Vec<u8> {
         self.0.to_vec()
     }
@@ -99,7 +99,7 @@ impl Place for RequestKey {
     }
 }
 
-impl Place for ReservationPlace {
+impl Cursor for ReservationPlace {
     fn to_bytes(&self) -> Vec<u8> {
         [&self.expires_at.to_be_bytes()[..], &self.key.0].concat()
     }
@@ -110,7 +110,7 @@ impl Place for ReservationPlace {
     }
 }
 
-impl Place for u64 {
+impl Cursor for u64 {
     fn to_bytes(&self) -> Vec<u8> {
         self.to_be_bytes().to_vec()
     }
@@ -120,7 +120,7 @@ impl Place for u64 {
     }
 }
 
-impl Place for String {
+impl Cursor for String {
     fn to_bytes(&self) -> Vec<u8> {
         self.as_bytes().to_vec()
     }
@@ -131,18 +131,18 @@ impl Place for String {
 }
 
 /// Two places, one after the other.
-impl<P: Place> Place for (u64, P) {
+impl<C: Cursor> Cursor for (u64, C) {
     fn to_bytes(&self) -> Vec<u8> {
         [self.0.to_bytes(), self.1.to_bytes()].concat()
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (first, second) = bytes.split_at_checked(size_of::<u64>())?;
-        Some((u64::from_bytes(first)?, P::from_bytes(second)?))
+        Some((u64::from_bytes(first)?, C::from_bytes(second)?))
     }
 }
 
-impl Place for search::Place {
+impl Cursor for search::Cursor {
     fn to_bytes(&self) -> Vec<u8> {
         let way = match self.way {
             Way::Parts => 1,

@@ -4,26 +4,16 @@
 //! ResourceInfo, PreconditionFailure, RetryInfo) stand beside it. What an error says is decided in [`crate::service::error`].
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use prost::Message;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
-use super::deadline::Stage;
-use super::wire::{Position, Subject};
-use crate::billing::BillingError;
-use crate::domain::account::Account;
-use crate::domain::outcome::Refusal;
-use crate::ledger::LedgerError;
-use crate::service::error::{Error, Kind, Missing, Subject as About, Violation};
+use crate::service::error::{Error, Kind, Parts, Subject};
 
 /// The domain of every ErrorInfo.
 pub const DOMAIN: &str = "tollgate";
-
-/// Another process takes calls already, or this one will soon.
-const RETRY_ELSEWHERE: Duration = Duration::from_millis(100);
 
 /// The most bytes of details: they travel in a header, and many clients take 8 KiB of headers at most.
 const MOST_DETAILS: usize = 4096;
@@ -34,28 +24,29 @@ const MOST_TEXT: usize = 1024;
 /// Tells clients that retry by themselves when to: <https://github.com/grpc/proposal/blob/master/A6-client-retries.md>.
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
-impl From<Error> for Status {
-    fn from(mut error: Error) -> Self {
-        cut(&mut error.text, MOST_TEXT);
-        loop {
-            let status = written(&error);
-            if status.details().len() <= MOST_DETAILS || !shorten(&mut error) {
-                return status;
-            }
+/// An error as a status. Its cause is logged here, once.
+#[must_use]
+pub fn of(mut error: Error) -> Status {
+    error.log();
+    cut(&mut error.text, MOST_TEXT);
+    loop {
+        let status = written(&error);
+        if status.details().len() <= MOST_DETAILS || !shorten(&mut error) {
+            return status;
         }
     }
 }
 
 /// An error as it is.
 fn written(error: &Error) -> Status {
-    let Error { kind, reason, text, metadata, subject, violations, retry_after } = error;
+    let Parts { kind, reason, text, metadata, subject, violations, retry_after, .. } = &**error;
     let metadata: HashMap<String, String> = metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     let mut details = ErrorDetails::with_error_info(*reason, DOMAIN, metadata);
     match subject {
-        Some(About::Resource(resource, name)) => {
+        Some(Subject::Resource(resource, name)) => {
             details.set_resource_info(format!("tollgate.v1/{resource}"), name, "", text);
         }
-        Some(About::State(subject)) => {
+        Some(Subject::State(subject)) => {
             details.add_precondition_failure_violation(*reason, subject, text);
         }
         None => {}
@@ -76,11 +67,12 @@ fn written(error: &Error) -> Status {
 
 /// Leaves the last of several violations out, or halves the longest text; false: there is nothing left to shorten.
 fn shorten(error: &mut Error) -> bool {
+    let error = &mut **error;
     if error.violations.len() > 1 {
         return error.violations.pop().is_some();
     }
     let subject = error.subject.iter_mut().map(|subject| match subject {
-        About::Resource(_, name) | About::State(name) => name,
+        Subject::Resource(_, name) | Subject::State(name) => name,
     });
     let violations = error.violations.iter_mut().flat_map(|violation| [&mut violation.field, &mut violation.rule]);
     let texts = error.metadata.values_mut().chain(subject).chain(violations).chain(std::iter::once(&mut error.text));
@@ -108,104 +100,8 @@ fn code_of(kind: Kind) -> Code {
     }
 }
 
-/// The fields of a request that are wrong.
-#[must_use]
-pub fn invalid(violations: Vec<FieldViolation>, place: Position) -> Status {
-    let named = |FieldViolation { field, description, .. }| Violation { field: format!("{place}{field}"), rule: description };
-    Error::invalid(violations.into_iter().map(named).collect()).into()
-}
-
-/// A command was refused.
-#[must_use]
-pub fn refused(refusal: Refusal, subject: &Subject) -> Status {
-    refusal_of(refusal, subject).into()
-}
-
-/// A command was refused, as the account explains.
-#[must_use]
-pub fn refused_by(refusal: Refusal, subject: &Subject, account: &Account) -> Status {
-    refusal_of(refusal, subject).explained_by(account).into()
-}
-
-fn refusal_of(refusal: Refusal, subject: &Subject) -> Error {
-    let least_scale = if refusal == Refusal::TooManyDecimals { 1 } else { 0 };
-    let suspects = subject.amounts().into_iter().filter(|(_, quote)| quote.scale() >= least_scale);
-    let rule = crate::service::error::text_of(refusal);
-    let amounts = suspects.map(|(field, _)| Violation { field: format!("{}{field}", subject.place), rule: rule.to_owned() });
-    Error::refused(refusal, &subject.command, amounts.collect())
-}
-
-/// The original of a refund, or of a reversal, is not there.
-#[must_use]
-pub fn missing_original(missing: Missing, subject: &Subject) -> Status {
-    Error::missing_original(missing, &subject.command).into()
-}
-
-/// The ledger gave no answer.
-#[must_use]
-pub fn no_answer(error: &LedgerError) -> Status {
-    Error::from(error).into()
-}
-
-/// The billing store gave no answer to what was asked of an account, an invoice, or nothing in particular.
-#[must_use]
-pub fn no_bills(error: &BillingError, name: &str) -> Status {
-    match error {
-        BillingError::NotFound(_) => invoice_not_found(name),
-        error => Error::from(error).into(),
-    }
-}
-
-/// This service runs without a billing store.
-#[must_use]
-pub fn billing_not_configured() -> Status {
-    Error::precondition("BILLING_NOT_CONFIGURED", "billing", "this service runs without a billing store").into()
-}
-
-/// There is no such document, or, of a payment, the account has no such invoice.
-#[must_use]
-pub fn invoice_not_found(number: &str) -> Status {
-    Error::invoice_not_found(number).into()
-}
-
-/// There is no closed month to tell a credit limit from.
-#[must_use]
-pub fn no_history(account: &str) -> Status {
-    let text = "there is no closed month of charges to estimate a limit from; name a limit";
-    Error::precondition("NO_HISTORY", format!("accounts/{account}"), text).with("account_id", account).into()
-}
-
-/// A document cannot be written in the form that was asked for.
-#[must_use]
-pub fn no_form(reason: &dyn std::fmt::Display) -> Status {
-    Error::no_form(reason).into()
-}
-
-/// A bound of this process is reached.
-#[must_use]
-pub fn overloaded(text: &str) -> Status {
-    Error::overloaded(text).into()
-}
-
-/// The caller's time is nearly over, and there is no answer yet.
-#[must_use]
-pub fn out_of_time(stage: Stage) -> Status {
-    match stage {
-        Stage::Looking => no_answer(&LedgerError::not_done("there was no answer within the caller's deadline")),
-        Stage::AskingBilling => no_bills(&BillingError::unavailable("there was no answer within the caller's deadline"), ""),
-        Stage::Sent => no_answer(&LedgerError::unknown("there was no answer within the caller's deadline")),
-    }
-}
-
-/// The service stops: what was read is answered, and nothing more is read.
-#[must_use]
-pub fn stopping() -> Status {
-    let text = "the service stops: what it has read is answered, and it reads no more; connect again and go on there";
-    Error::unavailable("SERVICE_STOPPING", text, RETRY_ELSEWHERE).into()
-}
-
-/// What is told instead of a status that is not of our making, because a message cannot be taken, or there is no such method: each error
-/// has an ErrorInfo. None: it is ours, or no error.
+/// Returns what replaces a status that is not of our making, because a message cannot be taken, or there is no such method: each error
+/// has an ErrorInfo. `None` if it is ours, or no error.
 #[must_use]
 pub fn completed(status: &Status, most: usize) -> Option<Status> {
     if status.code() == Code::Ok || !status.details().is_empty() {
@@ -224,7 +120,7 @@ pub fn completed(status: &Status, most: usize) -> Option<Status> {
             return Some(Status::with_error_details(code, status.message(), details));
         }
     };
-    let mut completed = Status::from(error);
+    let mut completed = of(error);
     if let Some(accepted) = status.metadata().get("grpc-accept-encoding") {
         completed.metadata_mut().insert("grpc-accept-encoding", accepted.clone());
     }
@@ -233,18 +129,13 @@ pub fn completed(status: &Status, most: usize) -> Option<Status> {
 
 /// A message is larger than is taken.
 fn message_too_large(most: usize) -> Status {
-    Error::new(Kind::Exhausted, "MESSAGE_TOO_LARGE", format!("a message must have at most {most} bytes")).into()
+    of(Error::new(Kind::Exhausted, "MESSAGE_TOO_LARGE", format!("a message must have at most {most} bytes")))
 }
 
-/// A batch has more commands than are taken.
+/// An error as it stands in a batch's outcomes, details included.
 #[must_use]
-pub fn batch_too_large(most: usize) -> Status {
-    Error::new(Kind::Exhausted, "BATCH_TOO_LARGE", format!("a batch must have at most {most} commands")).into()
-}
-
-/// A status as it stands in a batch's outcomes, details included.
-#[must_use]
-pub fn as_outcome(status: &Status) -> tonic_types::Status {
+pub fn as_outcome(error: Error) -> tonic_types::Status {
+    let status = of(error);
     tonic_types::Status::decode(status.details()).ok().filter(|decoded| decoded.code != 0).unwrap_or_else(|| tonic_types::Status {
         code: status.code().into(),
         message: status.message().to_owned(),
@@ -255,13 +146,14 @@ pub fn as_outcome(status: &Status) -> tonic_types::Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::error::Violation;
 
     #[test]
     fn details_fit_a_header() {
         let long = |character: char| character.to_string().repeat(3000);
         let violations = (0..20).map(|_| Violation { field: long('a'), rule: long('ü') }).collect();
         let error = Error::invalid(violations).with("account_id", long('日'));
-        let status = Status::from(error);
+        let status = of(error);
         assert!(status.details().len() <= MOST_DETAILS && status.message().len() <= MOST_TEXT);
         assert_eq!(status.get_details_error_info().unwrap().reason, "INVALID_REQUEST");
         assert_eq!(status.get_details_bad_request().unwrap().field_violations.len(), 1);
@@ -273,6 +165,6 @@ mod tests {
             let completed = completed(&Status::new(code, "whatever"), 1).unwrap();
             assert_eq!(completed.get_details_error_info().unwrap().domain, DOMAIN, "{code:?}");
         }
-        assert!(completed(&Status::ok(""), 1).is_none() && completed(&stopping(), 1).is_none());
+        assert!(completed(&Status::ok(""), 1).is_none() && completed(&of(Error::stopping()), 1).is_none());
     }
 }

@@ -20,6 +20,7 @@ use super::problem::Problem;
 use super::{Api, MAX_BODY_BYTES, Services, json};
 use crate::grpc::dynamic::{Dynamic, path, to_json};
 use crate::lanes::source::Source;
+use crate::service::context::Protocol;
 
 /// Headers that go on to the service: the caller's deadline, in gRPC's notation, and its trace.
 const PASSED_ON: [&str; 3] = ["grpc-timeout", "traceparent", "tracestate"];
@@ -66,6 +67,7 @@ fn with_metadata(message: DynamicMessage, headers: &HeaderMap, source: Option<So
     let passed_on = PASSED_ON.iter().filter_map(|name| Some((HeaderName::from_static(name), headers.get(*name)?.clone())));
     let mut request = Request::new(message);
     *request.metadata_mut() = MetadataMap::from_headers(passed_on.collect());
+    request.extensions_mut().insert(Protocol::Http);
     if let Some(source) = source {
         request.extensions_mut().insert(source);
     }

@@ -1,7 +1,11 @@
 //! How far the journal is read, and what becomes of one that nobody reads.
 
+use super::UseCases;
+use super::context::RequestContext;
+use super::error::Error;
+use crate::billing::partitions::Partition;
+use crate::billing::reconcile::numbering::NextNumber;
 use crate::domain::account::Millis;
-use crate::ledger::{Ledger, LedgerError};
 
 /// A partition's journal without a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,17 +22,59 @@ pub struct UnreadJournal {
     pub ahead: Millis,
 }
 
-/// The journals of a ledger without a billing store.
-pub async fn unread_journals(ledger: &Ledger) -> Result<Vec<UnreadJournal>, LedgerError> {
-    let fate = match ledger.journal_bounds().unread_tail {
-        Some(_) => "there is no billing store: usage records are deleted unread, but for the journal's tail",
-        None => "there is no billing store: usage records are kept in the journal, and not read",
-    };
-    let mut journals = Vec::new();
-    for partition in 0..ledger.partitions() {
-        let span = ledger.engine().journal_span(partition).await?;
-        let (entries, ahead) = (span.next.saturating_sub(span.first), span.now - ledger.clock().now());
-        journals.push(UnreadJournal { partition, first: span.first, entries, fate, ahead });
+/// A partition whose journal the billing store follows.
+#[derive(Clone, Debug)]
+pub struct FollowedJournal {
+    /// How far it has come.
+    pub partition: Partition,
+    /// How many entries it lacks.
+    pub lag_entries: u64,
+    /// For how long the first of them has been waiting.
+    pub lag: Millis,
+    /// How far the partition's time is ahead of the clock.
+    pub ahead: Millis,
+}
+
+/// How the journal is read.
+#[derive(Clone, Debug)]
+pub enum Aggregation {
+    /// There is no billing store.
+    Unread(Vec<UnreadJournal>),
+    /// By the billing store; and the series of document numbers that are held, with the last number of each.
+    Followed(Vec<FollowedJournal>, Vec<NextNumber>),
+}
+
+impl UseCases {
+    /// How far the journal is read.
+    pub async fn aggregation(&self, context: &RequestContext) -> Result<Aggregation, Error> {
+        if self.billing.is_none() {
+            return Ok(Aggregation::Unread(self.unread_journals().await?));
+        }
+        let billing = self.billing(context).await?;
+        let found = billing.partitions().await?;
+        let now = self.clock().now();
+        let mut journals = Vec::with_capacity(found.len());
+        for partition in found {
+            let number = partition.partition;
+            let (lag_entries, since) = self.ledger.journal_after(number, partition.position.next_sequence).await?;
+            let ahead = self.ledger.engine().journal_span(number).await?.now - now;
+            journals.push(FollowedJournal { partition, lag_entries, lag: since.map_or(0, |since| now - since), ahead });
+        }
+        Ok(Aggregation::Followed(journals, billing.held_series().await?))
     }
-    Ok(journals)
+
+    async fn unread_journals(&self) -> Result<Vec<UnreadJournal>, Error> {
+        let ledger = &self.ledger;
+        let fate = match ledger.journal_bounds().unread_tail {
+            Some(_) => "there is no billing store: usage records are deleted unread, but for the journal's tail",
+            None => "there is no billing store: usage records are kept in the journal, and not read",
+        };
+        let mut journals = Vec::new();
+        for partition in 0..ledger.partitions() {
+            let span = ledger.engine().journal_span(partition).await?;
+            let (entries, ahead) = (span.next.saturating_sub(span.first), span.now - ledger.clock().now());
+            journals.push(UnreadJournal { partition, first: span.first, entries, fate, ahead });
+        }
+        Ok(journals)
+    }
 }

@@ -5,13 +5,25 @@
 //! once: nothing is left of them when they were read, or when the process ends.
 
 use std::fs::{File, remove_file};
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
+use futures_util::{Stream, TryStreamExt, stream};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::UseCases;
+use super::context::RequestContext;
 use super::error::Error;
 use crate::billing::Billing;
 use crate::billing::store::Dialect;
 use crate::ledger::Ledger;
+
+/// How large a part is.
+const PART_BYTES: u64 = 256 * 1024;
+
+/// How many parts are read ahead.
+const PARTS_AHEAD: usize = 4;
 
 /// A store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +34,31 @@ pub enum Stored {
     Ledger,
 }
 
-/// Takes a backup: each store, and its copy, to be read from its beginning.
-pub async fn take(ledger: &Ledger, billing: Option<&Billing>) -> Result<Vec<(Stored, File)>, Error> {
+/// A part of a store's copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Which store.
+    pub store: Stored,
+    /// The next bytes of its copy.
+    pub content: Vec<u8>,
+}
+
+impl UseCases {
+    /// Takes a backup, as parts of one store's copy after the other's. The stream begins at once: how long copying takes is not known.
+    pub fn backup(
+        &self,
+        _context: RequestContext,
+        is_ledger_only: bool,
+    ) -> Result<impl Stream<Item = Result<Part, Error>> + Send + use<>, Error> {
+        let permit = self.admission.stream()?;
+        let (ledger, billing) = (self.ledger.clone(), self.billing.clone().filter(|_| !is_ledger_only));
+        let parts = async move { copy(&ledger, billing.as_ref()).await.map(|copies| read(copies, permit)) };
+        Ok(stream::once(parts).try_flatten())
+    }
+}
+
+/// Copies each store; the copies are to be read from their beginnings.
+async fn copy(ledger: &Ledger, billing: Option<&Billing>) -> Result<Vec<(Stored, File)>, Error> {
     let engine = ledger.engine();
     let Some(path) = engine.file() else {
         return Err(not_supported(
@@ -44,16 +79,49 @@ pub async fn take(ledger: &Ledger, billing: Option<&Billing>) -> Result<Vec<(Sto
         clear(&copy).map_err(|error| failed(&error))?;
         let copied = billing.store().copy_to(&copy).await;
         let file = take_over(&copy);
-        copied.map_err(|error| Error::from(&error))?;
+        copied?;
         copies.push((Stored::Billing, file.map_err(|error| failed(&error))?));
     }
     let copy = path.with_extension("backup");
     clear(&copy).map_err(|error| failed(&error))?;
     let copied = engine.copy_to(copy.clone()).await;
     let file = take_over(&copy);
-    copied.map_err(|error| Error::from(&error))?;
+    copied?;
     copies.push((Stored::Ledger, file.map_err(|error| failed(&error))?));
     Ok(copies)
+}
+
+/// Reads copies on a thread of their own.
+fn read(copies: Vec<(Stored, File)>, permit: impl Send + 'static) -> ReceiverStream<Result<Part, Error>> {
+    let (sender, parts) = mpsc::channel(PARTS_AHEAD);
+    let failed = sender.clone();
+    let reading = move || {
+        let _permit = permit;
+        for (store, mut file) in copies {
+            loop {
+                let part = match next_part(&mut file) {
+                    Ok(content) if content.is_empty() => break,
+                    Ok(content) => Ok(Part { store, content }),
+                    Err(error) => Err(broken(&error)),
+                };
+                let is_last = part.is_err();
+                if sender.blocking_send(part).is_err() || is_last {
+                    return;
+                }
+            }
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("backup".into()).spawn(reading) {
+        let _ = failed.try_send(Err(broken(&error)));
+    }
+    ReceiverStream::new(parts)
+}
+
+/// The next bytes of a copy; empty at its end.
+fn next_part(file: &mut File) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    file.by_ref().take(PART_BYTES).read_to_end(&mut content)?;
+    Ok(content)
 }
 
 fn not_supported(text: &str) -> Error {
@@ -77,5 +145,10 @@ fn take_over(path: &Path) -> io::Result<File> {
 
 fn failed(error: &io::Error) -> Error {
     tracing::error!(%error, "a backup cannot be written beside the ledger");
+    Error::store_unavailable()
+}
+
+fn broken(error: &io::Error) -> Error {
+    tracing::error!(%error, "a backup cannot be read");
     Error::store_unavailable()
 }

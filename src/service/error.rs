@@ -2,24 +2,25 @@
 //!
 //! Each has a reason in capitals, which is part of the API, a text for people, and what helps a program: the fields that are wrong, what
 //! it is about, and when to try again. The text is made from what is known of the outcome alone: nothing was done, or nobody knows.
-//! What a store says of itself goes to the log, never to a caller.
+//! What a store says of itself is the error's cause: it is logged once, where a protocol renders the error, and never shown to a caller.
+
+mod refusals;
+mod stores;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::billing::BillingError;
-use crate::domain::account::Account;
-use crate::domain::command::{Action, Command};
-use crate::domain::money::format_units;
-use crate::domain::outcome::Refusal;
-use crate::lanes::offload::NotRun;
-use crate::ledger::LedgerError;
 use crate::telemetry::logs::Repeated;
+pub use refusals::{Missing, text_of};
 
 const RETRY_STORE: Duration = Duration::from_millis(500);
-const RETRY_JOURNAL: Duration = Duration::from_secs(5);
 const RETRY_OVERLOAD: Duration = Duration::from_millis(100);
+
+/// Another process takes calls already, or this one will soon.
+const RETRY_ELSEWHERE: Duration = Duration::from_millis(100);
 
 /// What kind of error it is: what a caller has to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +61,20 @@ pub struct Violation {
     pub rule: String,
 }
 
-/// Why a use case gave no answer, or refused.
+/// What went wrong behind an error, for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error {
+struct Cause {
+    event: &'static str,
+    detail: Arc<str>,
+}
+
+/// Why a use case gave no answer, or refused. It is a pointer, because errors are rare and results are many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error(Box<Parts>);
+
+/// What an error consists of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts {
     /// Its kind.
     pub kind: Kind,
     /// Its reason, in capitals.
@@ -77,6 +89,21 @@ pub struct Error {
     pub violations: Vec<Violation>,
     /// When to try again.
     pub retry_after: Option<Duration>,
+    cause: Option<Cause>,
+}
+
+impl Deref for Error {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl DerefMut for Error {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.0
+    }
 }
 
 impl fmt::Display for Error {
@@ -87,35 +114,53 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// The original of a refund or of a reversal, which is not there (any more).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
-    /// There never was one.
-    NeverWas,
-    /// It was not found as far back as the journal is searched.
-    NoLongerKnown,
-}
-
 impl Error {
     /// An error without further details.
     pub fn new(kind: Kind, reason: &'static str, text: impl Into<String>) -> Self {
         let (metadata, violations) = (BTreeMap::new(), Vec::new());
-        Self { kind, reason, text: text.into(), metadata, subject: None, violations, retry_after: None }
+        Self(Box::new(Parts { kind, reason, text: text.into(), metadata, subject: None, violations, retry_after: None, cause: None }))
+    }
+
+    fn because(mut self, event: &'static str, detail: &Arc<str>) -> Self {
+        self.cause = Some(Cause { event, detail: Arc::clone(detail) });
+        self
+    }
+
+    fn of(mut self, subject: Subject) -> Self {
+        self.subject = Some(subject);
+        self
+    }
+
+    fn retried_after(mut self, time: Duration) -> Self {
+        self.retry_after = Some(time);
+        self
+    }
+
+    /// Logs the cause, if there is one; that of one kind at most once a second, with how often it happened.
+    pub fn log(&self) {
+        static SEEN: Mutex<BTreeMap<&'static str, Repeated>> = Mutex::new(BTreeMap::new());
+        let Some(Cause { event, detail: reason }) = &self.cause else { return };
+        let times = SEEN.lock().unwrap_or_else(PoisonError::into_inner).entry(event).or_default().times();
+        match (times, self.kind) {
+            (None, _) => {}
+            (Some(times), Kind::Unavailable) => tracing::warn!(%reason, times, "{event}"),
+            (Some(times), _) => tracing::error!(%reason, times, "{event}"),
+        }
     }
 
     /// A state that does not allow it.
     pub fn precondition(reason: &'static str, about: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { subject: Some(Subject::State(about.into())), ..Self::new(Kind::Precondition, reason, text) }
+        Self::new(Kind::Precondition, reason, text).of(Subject::State(about.into()))
     }
 
     /// What is not there.
     pub fn not_found(reason: &'static str, resource: &'static str, name: &str, text: impl Into<String>) -> Self {
-        Self { subject: Some(Subject::Resource(resource, name.to_owned())), ..Self::new(Kind::NotFound, reason, text) }
+        Self::new(Kind::NotFound, reason, text).of(Subject::Resource(resource, name.to_owned()))
     }
 
     /// What cannot be answered now.
     pub fn unavailable(reason: &'static str, text: impl Into<String>, retry_after: Duration) -> Self {
-        Self { retry_after: Some(retry_after), ..Self::new(Kind::Unavailable, reason, text) }
+        Self::new(Kind::Unavailable, reason, text).retried_after(retry_after)
     }
 
     /// The same with one more thing for programs.
@@ -131,77 +176,30 @@ impl Error {
         Self::invalid_because("INVALID_REQUEST", violations)
     }
 
+    /// A field of a request that is wrong, and what would be right.
+    #[must_use]
+    pub fn invalid_field(field: &str, rule: impl Into<String>) -> Self {
+        Self::invalid(vec![Violation { field: field.to_owned(), rule: rule.into() }])
+    }
+
     /// Fields that are wrong for a reason of their own.
     #[must_use]
     pub fn invalid_because(reason: &'static str, violations: Vec<Violation>) -> Self {
-        let name = |field: &str| if field.is_empty() { "the request".to_owned() } else { field.to_owned() };
-        let text = match violations.as_slice() {
-            [] => "the request is invalid".to_owned(),
-            [one] => format!("{} {}", name(&one.field), one.rule),
-            [one, others @ ..] => format!("{} {} (and {} more)", name(&one.field), one.rule, others.len()),
-        };
-        Self { violations, ..Self::new(Kind::Invalid, reason, text) }
+        let mut error = Self::new(Kind::Invalid, reason, text_of_violations(&violations));
+        error.violations = violations;
+        error
     }
 
-    /// A command was refused. Of one whose amounts are wrong, `amounts` are the fields.
+    /// The same error where the fields are those of a message within the request; `path` ends with a point.
     #[must_use]
-    pub fn refused(refusal: Refusal, command: &Command, amounts: Vec<Violation>) -> Self {
-        let (reason, text) = (refusal.reason(), text_of(refusal));
-        let error = match refusal {
-            Refusal::AccountNotFound => Self::not_found(reason, "account", &command.account, text),
-            Refusal::AccountExists => Self { kind: Kind::AlreadyExists, ..Self::not_found(reason, "account", &command.account, text) },
-            Refusal::ReservationNotFound => Self::not_found(reason, "reservation", command.action.refers_to().unwrap_or_default(), text),
-            Refusal::TooManyReservations => Self::new(Kind::Exhausted, reason, text),
-            Refusal::TooManyDecimals | Refusal::AmountOutOfRange | Refusal::NotInMinorUnits => Self::invalid_because(reason, amounts),
-            Refusal::StoreFull => Self::unavailable(reason, text, RETRY_STORE),
-            Refusal::ChargeNotFound => return Self::missing_original(Missing::NeverWas, command),
-            Refusal::StoreCorrupt | Refusal::OriginalNeeded | Refusal::BillNeeded | Refusal::Deferred => {
-                Self::new(Kind::Internal, reason, text)
+    pub fn within(mut self, path: impl fmt::Display) -> Self {
+        if !self.violations.is_empty() {
+            for violation in &mut self.violations {
+                violation.field = format!("{path}{}", violation.field);
             }
-            _ => Self::precondition(reason, format!("accounts/{}", command.account), text),
-        };
-        error.about(command)
-    }
-
-    /// The same with what the account says of it: what is due, or which its minor unit is. The account is read after the decision.
-    #[must_use]
-    pub fn explained_by(mut self, account: &Account) -> Self {
-        let show = |units| format!("{} {}", format_units(units, account.decimals, account.minor_digits), account.currency.code());
-        match self.reason {
-            "EXCEEDS_AMOUNT_DUE" => {
-                let due = show(account.debt());
-                self.text = format!("{}: {due}", self.text);
-                self.with("amount_due", due)
-            }
-            "NOT_IN_MINOR_UNITS" => {
-                let minor_unit = show(account.minor_unit());
-                for violation in &mut self.violations {
-                    violation.rule = format!("{}: {minor_unit}", violation.rule);
-                }
-                self.text = format!("{}: {minor_unit}", self.text);
-                self.with("minor_unit", minor_unit)
-            }
-            _ => self,
+            self.text = text_of_violations(&self.violations);
         }
-    }
-
-    /// The original of a refund, or of a reversal, is not there.
-    #[must_use]
-    pub fn missing_original(missing: Missing, command: &Command) -> Self {
-        let name = command.action.refers_to().unwrap_or_default();
-        let (found, forgotten, resource) = match command.action {
-            Action::ReversePayment(_) => ("PAYMENT_NOT_FOUND", "PAYMENT_NO_LONGER_KNOWN", "payment"),
-            Action::ReverseWriteOff(_) => ("WRITE_OFF_NOT_FOUND", "WRITE_OFF_NO_LONGER_KNOWN", "write-off"),
-            _ => ("CHARGE_NOT_FOUND", "CHARGE_NO_LONGER_KNOWN", "charge"),
-        };
-        let error = match missing {
-            Missing::NeverWas => Self::not_found(found, resource, name, format!("the account has no such {resource}")),
-            Missing::NoLongerKnown => {
-                let text = format!("the {resource} was not found as far back as the journal is searched");
-                Self::precondition(forgotten, format!("accounts/{}", command.account), text)
-            }
-        };
-        error.about(command)
+        self
     }
 
     /// There is no such document, or, of a payment, the account has no such invoice.
@@ -213,17 +211,40 @@ impl Error {
     /// A document cannot be written in the form that was asked for.
     #[must_use]
     pub fn no_form(reason: &dyn fmt::Display) -> Self {
-        static FAILED: Repeated = Repeated::new();
-        if let Some(times) = FAILED.times() {
-            tracing::error!(%reason, times, "a document cannot be written");
-        }
-        Self::new(Kind::Internal, "FORM_FAILED", "the document cannot be written in this form")
+        let error = Self::new(Kind::Internal, "FORM_FAILED", "the document cannot be written in this form");
+        error.because("a document cannot be written", &reason.to_string().into())
+    }
+
+    /// This service runs without a billing store.
+    #[must_use]
+    pub fn billing_not_configured() -> Self {
+        Self::precondition("BILLING_NOT_CONFIGURED", "billing", "this service runs without a billing store")
+    }
+
+    /// There is no closed month from which to estimate a credit limit.
+    #[must_use]
+    pub fn no_history(account: &str) -> Self {
+        let text = "there is no closed month of charges to estimate a limit from; name a limit";
+        Self::precondition("NO_HISTORY", format!("accounts/{account}"), text).with("account_id", account)
+    }
+
+    /// A batch has more commands than are taken.
+    #[must_use]
+    pub fn batch_too_large(most: usize) -> Self {
+        Self::new(Kind::Exhausted, "BATCH_TOO_LARGE", format!("a batch must have at most {most} commands"))
+    }
+
+    /// The service stops: what was read is answered, and nothing more is read.
+    #[must_use]
+    pub fn stopping() -> Self {
+        let text = "the service stops: what it has read is answered, and it reads no more; connect again and go on there";
+        Self::unavailable("SERVICE_STOPPING", text, RETRY_ELSEWHERE)
     }
 
     /// A bound of this process is reached.
     #[must_use]
     pub fn overloaded(text: &str) -> Self {
-        Self { retry_after: Some(RETRY_OVERLOAD), ..Self::new(Kind::Exhausted, "OVERLOADED", text) }
+        Self::new(Kind::Exhausted, "OVERLOADED", text).retried_after(RETRY_OVERLOAD)
     }
 
     /// Nothing was done, because the store cannot be used.
@@ -238,142 +259,27 @@ impl Error {
         let text = "the answer is lost: the outcome is unknown; repeat the request with the same request_id to learn it";
         Self::unavailable("OUTCOME_UNKNOWN", text, RETRY_OVERLOAD)
     }
+}
 
-    /// The names of account, request and original, for programs.
-    fn about(self, command: &Command) -> Self {
-        let mut error = self.with("account_id", &command.account);
-        if !command.request_id.is_empty() {
-            error = error.with("request_id", &command.request_id);
-        }
-        let key = match command.action {
-            Action::Refund(_) => "charge_id",
-            Action::ReversePayment(_) => "payment_id",
-            Action::ReverseWriteOff(_) => "write_off_id",
-            _ => "reservation_id",
-        };
-        match command.action.refers_to() {
-            Some(original) => error.with(key, original),
-            None => error,
-        }
+/// What is wrong with fields, for people.
+fn text_of_violations(violations: &[Violation]) -> String {
+    let name = |field: &str| if field.is_empty() { "the request".to_owned() } else { field.to_owned() };
+    match violations {
+        [] => "the request is invalid".to_owned(),
+        [one] => format!("{} {}", name(&one.field), one.rule),
+        [one, others @ ..] => format!("{} {} (and {} more)", name(&one.field), one.rule, others.len()),
     }
 }
 
-impl From<&LedgerError> for Error {
-    fn from(error: &LedgerError) -> Self {
-        match error {
-            LedgerError::NotDone(reason) => {
-                static UNAVAILABLE: Repeated = Repeated::new();
-                if let Some(times) = UNAVAILABLE.times() {
-                    tracing::warn!(%reason, times, "the store is unavailable");
-                }
-                Self::store_unavailable()
-            }
-            LedgerError::Unknown(reason) => {
-                static UNKNOWN: Repeated = Repeated::new();
-                if let Some(times) = UNKNOWN.times() {
-                    tracing::warn!(%reason, times, "the outcome of a command is unknown");
-                }
-                Self::outcome_unknown()
-            }
-            LedgerError::Busy => Self::overloaded("too many commands are waiting"),
-            LedgerError::JournalFull => {
-                let text = "the journal is full, because the billing store has not taken it in: nothing was done, and nothing new is \
-                            approved until it has; what is under way may be settled";
-                Self::unavailable("JOURNAL_FULL", text, RETRY_JOURNAL)
-            }
-            LedgerError::Full => Self::unavailable("STORE_FULL", text_of(Refusal::StoreFull), RETRY_STORE),
-            LedgerError::Corrupt(reason) => {
-                static CORRUPT: Repeated = Repeated::new();
-                if let Some(times) = CORRUPT.times() {
-                    tracing::error!(%reason, times, "the store holds what this version cannot read");
-                }
-                Self::new(Kind::Internal, "STORE_CORRUPT", "the store holds what this version cannot read: nothing was done")
-            }
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl From<&BillingError> for Error {
-    fn from(error: &BillingError) -> Self {
-        match error {
-            BillingError::Unavailable(reason) => {
-                static UNAVAILABLE: Repeated = Repeated::new();
-                if let Some(times) = UNAVAILABLE.times() {
-                    tracing::warn!(%reason, times, "the billing store is unavailable");
-                }
-                let text = "the billing store is unavailable; charging goes on, and repeating the request is safe";
-                Self::unavailable("BILLING_UNAVAILABLE", text, RETRY_STORE)
-            }
-            BillingError::NotFound(_) => Self::invoice_not_found(""),
-            BillingError::Invalid { field, problem } => {
-                Self::invalid(vec![Violation { field: (*field).to_owned(), rule: problem.clone() }])
-            }
-            BillingError::Foreign(reason) => {
-                static FOREIGN: Repeated = Repeated::new();
-                if let Some(times) = FOREIGN.times() {
-                    tracing::error!(%reason, times, "the billing store is another ledger's");
-                }
-                Self::precondition("BILLING_OF_ANOTHER_LEDGER", "billing", "the billing store is another ledger's; charging goes on")
-            }
-            BillingError::RequestIdReused => {
-                let refusal = Refusal::RequestIdReused;
-                Self::new(Kind::Precondition, refusal.reason(), text_of(refusal))
-            }
-            BillingError::Corrupt(reason) => {
-                static CORRUPT: Repeated = Repeated::new();
-                if let Some(times) = CORRUPT.times() {
-                    tracing::error!(%reason, times, "the billing store holds what this version cannot read");
-                }
-                Self::new(Kind::Internal, "BILLING_CORRUPT", "the billing store holds what this version cannot read")
-            }
-        }
-    }
-}
-
-impl From<NotRun> for Error {
-    fn from(reason: NotRun) -> Self {
-        match reason {
-            NotRun::Overloaded => Self::overloaded("too much work of this kind is waiting"),
-            NotRun::GivenUp => Self::outcome_unknown(),
-        }
-    }
-}
-
-/// A refusal, for people.
-#[must_use]
-pub fn text_of(refusal: Refusal) -> &'static str {
-    match refusal {
-        Refusal::RequestIdReused => "the request_id was used for something else",
-        Refusal::RequestTooOld => "the request was first sent before the window in which request ids are remembered",
-        Refusal::AccountExists => "the account exists",
-        Refusal::AccountNotFound => "there is no such account",
-        Refusal::CurrencyMismatch => "the account is in another currency",
-        Refusal::TooManyDecimals => "must have at most as many decimals as the account",
-        Refusal::AmountOutOfRange => "must be within what the account can hold: at most 2^51 of its smallest units",
-        Refusal::AccountClosed => "the account is closed",
-        Refusal::AccountSuspended => "the account is suspended",
-        Refusal::ReservationNotFound => "there is no such reservation",
-        Refusal::ReservationSettled => "the reservation was settled by a final debit",
-        Refusal::ReservationReleased => "the reservation was released",
-        Refusal::ReservationExpired => "the reservation has expired",
-        Refusal::TooManyReservations => "the account has as many open reservations as it may",
-        Refusal::ExceedsOriginal => "more than what is left of the original",
-        Refusal::LimitEndsInPast => "the temporary limit would end before it begins",
-        Refusal::WouldBeUnusable => {
-            "a postpaid account with no limit and no overpayment can make no transaction; set a limit, or allow_unusable"
-        }
-        Refusal::AccountNotEmpty => "the account has a balance or an unbilled amount",
-        Refusal::ReservationsOpen => "the account has open reservations",
-        Refusal::BalanceOutOfRange => "an amount of the account would leave the range that is kept exactly",
-        Refusal::ExceedsAmountDue => "no more can be written off than is due",
-        Refusal::NotInMinorUnits => "must be a whole number of the currency's minor units",
-        Refusal::SentInFuture => "first_sent_at is ahead of the service's clock",
-        Refusal::StoreCorrupt => "the store holds what this version cannot read: nothing was done",
-        Refusal::OriginalNeeded => "the service did not look up what the request refers to: nothing was done",
-        Refusal::Deferred => "the service did not ask again after what was due of other accounts: nothing was done",
-        Refusal::BillNeeded => "the service did not look up the bill of the charge: nothing was done",
-        Refusal::ChargeNotFound => "the account has no such charge",
-        Refusal::AccountNotClosed => "the account is not closed",
-        Refusal::StoreFull => "the ledger's store has no memory left: nothing was done",
+    #[test]
+    fn a_field_of_a_command_in_a_batch_is_named_by_its_path() {
+        let error = Error::invalid_field("amount.amount", "must be above zero").within("commands[2].debit.");
+        assert_eq!(error.text, "commands[2].debit.amount.amount must be above zero");
+        let error = Error::store_unavailable().within("commands[2].debit.");
+        assert_eq!(error, Error::store_unavailable());
     }
 }

@@ -1,16 +1,44 @@
 //! What documents call items: the list of an issuer.
 
+use super::UseCases;
+use super::context::RequestContext;
+use super::error::Error;
+use crate::billing::issuer::{Applied, Change};
 use crate::billing::items::ItemName;
-use crate::billing::{Billing, BillingError};
 
-/// A page of names, and the place of its last one if there are more.
-pub type Page = (Vec<ItemName>, Option<(String, String)>);
+/// A place in the list: an item and a language.
+pub type ItemCursor = (String, String);
 
-/// A page of an issuer's list, after an item and language.
-pub async fn list(billing: &Billing, issuer: &str, after: Option<&(String, String)>, count: usize) -> Result<Page, BillingError> {
-    let mut names = billing.item_names(issuer, after, count + 1).await?;
-    let has_more = names.len() > count;
-    names.truncate(count);
-    let next = names.last().filter(|_| has_more).map(|last| (last.item.clone(), last.language.clone()));
-    Ok((names, next))
+impl UseCases {
+    /// A page of an issuer's names, after an item and language; and the place of its last one if there are more.
+    pub async fn list_items(
+        &self,
+        context: &RequestContext,
+        issuer: &str,
+        after: Option<&ItemCursor>,
+        count: usize,
+    ) -> Result<(Vec<ItemName>, Option<ItemCursor>), Error> {
+        let mut names = self.billing(context).await?.item_names(issuer, after, count + 1).await?;
+        let has_more = names.len() > count;
+        names.truncate(count);
+        let next = names.last().filter(|_| has_more).map(|last| (last.item.clone(), last.language.clone()));
+        Ok((names, next))
+    }
+
+    /// Sets what an item is called.
+    pub async fn set_item(&self, context: &RequestContext, issuer: &str, name: &ItemName, change: &Change) -> Result<Applied, Error> {
+        Ok(self.billing(context).await?.set_item(issuer, name, change).await?)
+    }
+
+    /// Takes away what an item is called in a language.
+    pub async fn delete_item(
+        &self,
+        context: &RequestContext,
+        issuer: &str,
+        item: &str,
+        language: &str,
+        change: &Change,
+    ) -> Result<Applied, Error> {
+        Ok(self.billing(context).await?.delete_item(issuer, item, language, change).await?)
+    }
 }

@@ -1,9 +1,22 @@
 //! The use cases: domain values in, domain values out. No protocol is known here. What they fail with is one type, [`error::Error`].
+//!
+//! [`UseCases`] has a method for each; its topics are in the modules. Every use case takes a [`context::RequestContext`] first.
 
+pub mod accounts;
+pub mod admission;
+pub mod advice;
 pub mod aggregation;
 pub mod backup;
+pub mod charges;
+pub mod commands;
+pub mod context;
+pub mod conversions;
+pub mod credit;
+pub mod deadline;
+pub mod documents;
 pub mod error;
-pub mod export;
+pub mod exports;
+pub mod fields;
 pub mod issuing;
 pub mod items;
 pub mod papers;
@@ -12,3 +25,65 @@ pub mod preview;
 pub mod receivables;
 pub mod refunds;
 pub mod search;
+pub mod watch;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::billing::Billing;
+use crate::clock::Clock;
+use crate::lanes::offload::Offload;
+use crate::ledger::Ledger;
+use admission::{Admission, Limits};
+use context::RequestContext;
+use deadline::Stage;
+use error::Error;
+
+/// All use cases, on a ledger, and on a billing store if there is one. Cheap to clone.
+#[derive(Clone)]
+pub struct UseCases {
+    ledger: Ledger,
+    billing: Option<Billing>,
+    offload: Offload,
+    admission: Admission,
+    stopping: CancellationToken,
+}
+
+impl UseCases {
+    /// The use cases. Work of unknown length is done by `offload`; streams end once the service is `stopping`.
+    #[must_use]
+    pub fn new(ledger: Ledger, billing: Option<Billing>, offload: Offload, limits: Limits, stopping: CancellationToken) -> Self {
+        Self { ledger, billing, offload, admission: Admission::new(limits), stopping }
+    }
+
+    /// The service's clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        self.ledger.clock()
+    }
+
+    /// The threads for work of unknown length.
+    #[must_use]
+    pub fn offload(&self) -> &Offload {
+        &self.offload
+    }
+
+    /// Cancelled once the service stops.
+    #[must_use]
+    pub fn stopping(&self) -> &CancellationToken {
+        &self.stopping
+    }
+
+    /// Handles a request that has one answer, within the limits of this process and the caller's deadline.
+    pub async fn handle<T>(&self, context: &RequestContext, request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let _permit = self.admission.request()?;
+        context.within_deadline(request).await
+    }
+
+    /// The billing store, if there is one. Its tables, which an aggregator makes, are waited for.
+    async fn billing(&self, context: &RequestContext) -> Result<&Billing, Error> {
+        let billing = self.billing.as_ref().ok_or_else(Error::billing_not_configured)?;
+        context.reached(Stage::AskingBilling);
+        billing.ready().await?;
+        Ok(billing)
+    }
+}

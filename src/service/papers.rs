@@ -3,15 +3,15 @@
 
 use jiff::civil::Date;
 
-use super::error::{Error, Violation};
-use super::{payments, preview};
+use super::context::RequestContext;
+use super::error::Error;
+use super::{UseCases, payments};
 use crate::billing::account_statement::AccountStatement;
 use crate::billing::document::Document;
 use crate::billing::forms::{self, Denomination, FormError, Imprint, UsageWriter};
 use crate::billing::issuer::{MAIN, in_force};
 use crate::billing::{Billing, BillingError, Record};
 use crate::domain::account::Millis;
-use crate::ledger::Ledger;
 
 /// How many usage records are read at once.
 const RECORDS: usize = 1_000;
@@ -60,102 +60,117 @@ pub struct File {
     pub content: Vec<u8>,
 }
 
-/// Writes a paper about an account.
-pub async fn file(
-    ledger: &Ledger,
-    billing: &Billing,
-    account: &str,
-    paper: Paper,
-    form: Form,
-    is_for_spreadsheets: bool,
-) -> Result<File, Error> {
-    let (name, content) = match paper {
-        Paper::Preview => {
-            let coming = preview::preview(ledger, billing, account).await?;
-            let nothing = || Error::precondition("NOTHING_TO_BILL", format!("accounts/{account}"), "there is nothing to bill so far");
-            let document = coming.document.ok_or_else(nothing)?;
-            let content = match form {
-                Form::Json => forms::json(&document).map(String::into_bytes),
-                Form::Csv => Ok(usage_of(billing, &document, is_for_spreadsheets).await?),
-                Form::Html => forms::html(&document).map(String::into_bytes),
-                Form::Pdf => forms::pdf(&document),
-            };
-            ("preview".to_owned(), content)
+impl UseCases {
+    /// Writes a paper about an account.
+    pub async fn account_file(
+        &self,
+        context: &RequestContext,
+        account: &str,
+        paper: Paper,
+        form: Form,
+        is_for_spreadsheets: bool,
+    ) -> Result<File, Error> {
+        self.observe(context, account).await?;
+        let billing = self.billing(context).await?;
+        let (name, content) = match paper {
+            Paper::Preview => {
+                let coming = self.open_bill(context, account).await?;
+                let nothing = || Error::precondition("NOTHING_TO_BILL", format!("accounts/{account}"), "there is nothing to bill so far");
+                let document = coming.document.ok_or_else(nothing)?;
+                let content = match form {
+                    Form::Json => forms::json(&document).map(String::into_bytes),
+                    Form::Csv => Ok(usage_of(billing, &document, is_for_spreadsheets).await?),
+                    Form::Html => forms::html(&document).map(String::into_bytes),
+                    Form::Pdf => forms::pdf(&document),
+                };
+                ("preview".to_owned(), content)
+            }
+            Paper::Receipt(payment) => {
+                let payment = payments::payment(billing, account, &payment).await?;
+                let of = &payment.payment;
+                let money = Denomination { currency: of.currency.clone(), decimals: of.decimals, minor_digits: of.minor_digits };
+                let imprint = self.imprint(billing, account, money).await?;
+                let content = match form {
+                    Form::Json => forms::receipt::json(&imprint, &payment).map(String::into_bytes),
+                    Form::Csv => {
+                        return Err(Error::invalid_field("form", "must not be CSV: a receipt has none"));
+                    }
+                    Form::Html => forms::receipt::html(&imprint, &payment).map(String::into_bytes),
+                    Form::Pdf => forms::receipt::pdf(&imprint, &payment),
+                };
+                (format!("receipt-{}", of.entry_id()), content)
+            }
+            Paper::Statement(span) => {
+                let statement = self.statement(billing, account, span).await?;
+                let AccountStatement { currency, decimals, minor_digits, span: [from, to], .. } = statement.clone();
+                let imprint = self.imprint(billing, account, Denomination { currency, decimals, minor_digits }).await?;
+                let content = match form {
+                    Form::Json => forms::account_statement::json(&imprint, &statement).map(String::into_bytes),
+                    Form::Csv => forms::account_statement::csv(&imprint, &statement, is_for_spreadsheets),
+                    Form::Html => forms::account_statement::html(&imprint, &statement).map(String::into_bytes),
+                    Form::Pdf => forms::account_statement::pdf(&imprint, &statement),
+                };
+                let clock = self.clock();
+                (format!("account-statement-{}-{}", clock.day_of(from), clock.day_of(to - 1)), content)
+            }
+        };
+        let content = content.map_err(|error: FormError| Error::no_form(&error))?;
+        Ok(File::new(&name, form, content))
+    }
+
+    /// A statement of account of a span of days.
+    pub async fn account_statement(&self, context: &RequestContext, account: &str, span: Span) -> Result<AccountStatement, Error> {
+        self.observe(context, account).await?;
+        self.statement(self.billing(context).await?, account, span).await
+    }
+
+    async fn statement(&self, billing: &Billing, account: &str, span: Span) -> Result<AccountStatement, Error> {
+        let clock = self.clock();
+        let last = span.last.unwrap_or_else(|| clock.day_of(clock.now()));
+        let start = |day: Date| clock.start_of_day(day);
+        let after = last.tomorrow().ok().and_then(start);
+        let (Some(to), from) = (after, span.first.and_then(start)) else { return Err(wrong_span("must be a day that has a day after it")) };
+        if from.is_some_and(|from| from >= to) {
+            return Err(wrong_span("must not be before from_day"));
         }
-        Paper::Receipt(payment) => {
-            let payment = payments::payment(billing, account, &payment).await?;
-            let of = &payment.payment;
-            let money = Denomination { currency: of.currency.clone(), decimals: of.decimals, minor_digits: of.minor_digits };
-            let imprint = imprint(ledger, billing, account, money).await?;
-            let content = match form {
-                Form::Json => forms::receipt::json(&imprint, &payment).map(String::into_bytes),
-                Form::Csv => {
-                    let violation = Violation { field: "form".to_owned(), rule: "must not be CSV: a receipt has none".to_owned() };
-                    return Err(Error::invalid(vec![violation]));
-                }
-                Form::Html => forms::receipt::html(&imprint, &payment).map(String::into_bytes),
-                Form::Pdf => forms::receipt::pdf(&imprint, &payment),
-            };
-            (format!("receipt-{}", of.entry_id()), content)
-        }
-        Paper::Statement(span) => {
-            let statement = statement(ledger, billing, account, span).await?;
-            let AccountStatement { currency, decimals, minor_digits, span: [from, to], .. } = statement.clone();
-            let imprint = imprint(ledger, billing, account, Denomination { currency, decimals, minor_digits }).await?;
-            let content = match form {
-                Form::Json => forms::account_statement::json(&imprint, &statement).map(String::into_bytes),
-                Form::Csv => forms::account_statement::csv(&imprint, &statement, is_for_spreadsheets),
-                Form::Html => forms::account_statement::html(&imprint, &statement).map(String::into_bytes),
-                Form::Pdf => forms::account_statement::pdf(&imprint, &statement),
-            };
-            let clock = ledger.clock();
-            (format!("account-statement-{}-{}", clock.day_of(from), clock.day_of(to - 1)), content)
-        }
-    };
-    let content = content.map_err(|error: FormError| Error::no_form(&error))?;
-    let (content_type, ending) = match form {
-        Form::Json => ("application/json", "json"),
-        Form::Csv => ("text/csv; charset=utf-8", "csv"),
-        Form::Html => ("text/html; charset=utf-8", "html"),
-        Form::Pdf => ("application/pdf", "pdf"),
-    };
-    Ok(File { content_type, name: format!("{name}.{ending}"), content })
+        billing.account_statement(account, from, to).await.map_err(not_taken_in)
+    }
+
+    /// Whose a paper is: by the settings of now.
+    async fn imprint(&self, billing: &Billing, account: &str, money: Denomination) -> Result<Imprint, Error> {
+        let at: Millis = self.clock().now();
+        let issuers = billing.issuers(MAIN).await?;
+        let mut issuer = in_force(&issuers, self.clock().day_of(at)).cloned().unwrap_or_default();
+        billing.load_logo(&mut issuer).await?;
+        let customer = billing.customer(account).await.map_err(not_taken_in)?;
+        let time_zone = billing.settings().time_zone.clone();
+        Ok(Imprint { issuer, customer, account: account.to_owned(), money, time_zone, at })
+    }
 }
 
-/// A statement of account of a span of days.
-pub async fn statement(ledger: &Ledger, billing: &Billing, account: &str, span: Span) -> Result<AccountStatement, Error> {
-    let clock = ledger.clock();
-    let last = span.last.unwrap_or_else(|| clock.day_of(clock.now()));
-    let start = |day: Date| clock.start_of_day(day);
-    let after = last.tomorrow().ok().and_then(start);
-    let (Some(to), from) = (after, span.first.and_then(start)) else { return Err(wrong_span("must be a day that has a day after it")) };
-    if from.is_some_and(|from| from >= to) {
-        return Err(wrong_span("must not be before from_day"));
+impl File {
+    /// A file of a name that says nothing of its form.
+    pub(super) fn new(name: &str, form: Form, content: Vec<u8>) -> Self {
+        let (content_type, ending) = match form {
+            Form::Json => ("application/json", "json"),
+            Form::Csv => ("text/csv; charset=utf-8", "csv"),
+            Form::Html => ("text/html; charset=utf-8", "html"),
+            Form::Pdf => ("application/pdf", "pdf"),
+        };
+        Self { content_type, name: format!("{name}.{ending}"), content }
     }
-    billing.account_statement(account, from, to).await.map_err(|error| not_taken_in(&error))
 }
 
 fn wrong_span(rule: &str) -> Error {
-    Error::invalid(vec![Violation { field: "to_day".to_owned(), rule: rule.to_owned() }])
+    Error::invalid_field("to_day", rule)
 }
 
 /// The billing store follows the ledger within moments.
-pub(super) fn not_taken_in(error: &BillingError) -> Error {
+pub(super) fn not_taken_in(error: BillingError) -> Error {
     match error {
-        BillingError::NotFound(_) => Error::from(&BillingError::unavailable("it has not taken in the account yet")),
-        error => Error::from(error),
+        BillingError::NotFound(_) => BillingError::unavailable("it has not taken in the account yet").into(),
+        error => error.into(),
     }
-}
-
-/// Whose a paper is: by the settings of now.
-async fn imprint(ledger: &Ledger, billing: &Billing, account: &str, money: Denomination) -> Result<Imprint, Error> {
-    let at: Millis = ledger.clock().now();
-    let issuers = billing.issuers(MAIN).await.map_err(|error| Error::from(&error))?;
-    let mut issuer = in_force(&issuers, ledger.clock().day_of(at)).cloned().unwrap_or_default();
-    billing.load_logo(&mut issuer).await.map_err(|error| Error::from(&error))?;
-    let customer = billing.customer(account).await.map_err(|error| not_taken_in(&error))?;
-    let time_zone = billing.settings().time_zone.clone();
-    Ok(Imprint { issuer, customer, account: account.to_owned(), money, time_zone, at })
 }
 
 /// The usage records of an open bill.
@@ -164,9 +179,9 @@ async fn usage_of(billing: &Billing, document: &Document, is_for_spreadsheets: b
     let denomination = Denomination { currency: currency.clone(), decimals: *decimals, minor_digits: *minor_digits };
     let mut rows = UsageWriter::new(Vec::new(), is_for_spreadsheets).map_err(|error| Error::no_form(&error))?;
     let found = billing.usage_of(&document.account, document.period_from, document.period_to + 1).await;
-    let mut places = found.map_err(|error| Error::from(&error))?;
+    let mut places = found?;
     loop {
-        let records = billing.records(&mut places, RECORDS).await.map_err(|error| Error::from(&error))?;
+        let records = billing.records(&mut places, RECORDS).await?;
         if records.is_empty() {
             return rows.finish().map_err(|error| Error::no_form(&error));
         }

@@ -1,35 +1,144 @@
-//! Payments looked at, and what operators do with them by hand.
+//! Payments: recorded in the ledger, so that usable credit and the amount due change in one step; looked at, and allocated by hand, in the
+//! billing store.
 
-use super::error::{Error, Kind, Violation};
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::UseCases;
+use super::commands::{Decided, observation};
+use super::context::RequestContext;
+use super::credit::Unit;
+use super::error::{Error, Violation};
 use crate::billing::bills::allocate::by_hand::NotAllocated;
 use crate::billing::document::DocumentKind;
 use crate::billing::payments::{Payment, PaymentFilter, PaymentInFull, PaymentPlace};
 use crate::billing::{Act, Billing, BillingError, ByHand, DocumentState, Handled};
-use crate::domain::account::Account;
-use crate::domain::money::format_units;
+use crate::domain::account::{Account, Currency};
+use crate::domain::command::Command;
+use crate::domain::money::Quote;
+use crate::domain::outcome::Refusal;
+
+/// How long to wait for the billing store to have a payment.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// How often to look whether it has.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// How many of an account's allocations are looked through.
+const ALLOCATIONS: usize = 200;
 
 /// A page of payments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaymentPage {
     /// Those received last first.
     pub payments: Vec<Payment>,
-    /// Where the next page begins; None: there is none.
+    /// Where the next page begins; `None`: there is none.
     pub next: Option<PaymentPlace>,
 }
 
-/// Payments behind a place.
-pub async fn page(billing: &Billing, filter: &PaymentFilter, after: Option<PaymentPlace>, count: usize) -> Result<PaymentPage, Error> {
-    let mut payments = billing.payments(filter, after, count + 1).await.map_err(|error| Error::from(&error))?;
-    let has_more = payments.len() > count;
-    payments.truncate(count);
-    let next = payments.last().filter(|_| has_more).map(|last| (last.received_at, last.entry));
-    Ok(PaymentPage { payments, next })
+/// A recorded payment.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The decision.
+    pub decided: Decided,
+    /// The invoices that it pays, and how much of each; `None` if the billing store did not have it soon.
+    pub allocations: Option<Vec<(String, i64)>>,
 }
 
-/// A payment, with what it pays and what took it back.
-pub async fn payment(billing: &Billing, account: &str, id: &str) -> Result<PaymentInFull, Error> {
-    let found = billing.payment(account, id).await.map_err(|error| Error::from(&error))?;
-    found.ok_or_else(|| not_found(account, id))
+/// What an operator does by hand, the amount as it was sent.
+#[derive(Clone, Debug)]
+pub struct AllocateByHand {
+    /// What to do. Its amount is set once the account's decimals are known.
+    pub by_hand: ByHand,
+    /// How much; `None`: as much as there is.
+    pub amount: Option<Quote>,
+    /// The currency that the caller believes the account to have, if it said so.
+    pub currency: Option<Currency>,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct AllocatedByHand {
+    /// The account.
+    pub account: Account,
+    /// What was done.
+    pub handled: Handled,
+    /// The payment afterwards, if it is one.
+    pub payment: Option<PaymentInFull>,
+}
+
+impl UseCases {
+    /// Records a payment.
+    pub async fn record_payment(&self, context: &RequestContext, command: Command) -> Result<Recorded, Error> {
+        let invoices = command.action.invoices();
+        // A repetition is answered as the first time, whatever has become of what it refers to.
+        if !invoices.is_empty() && !self.ledger.is_remembered(&command.account, &command.request_id).await? {
+            let missing = self.billing(context).await?.not_invoices_of(&command.account, invoices).await?;
+            if let Some(number) = missing.first() {
+                return Err(Error::invoice_not_found(number));
+            }
+        }
+        let decided = self.decide(context, command).await?;
+        let allocations = match &self.billing {
+            Some(billing) => context.addition(PATIENCE, allocations(billing, &decided.command)).await.flatten(),
+            None => None,
+        };
+        Ok(Recorded { decided, allocations })
+    }
+
+    /// Payments behind a place.
+    pub async fn list_payments(
+        &self,
+        context: &RequestContext,
+        filter: &PaymentFilter,
+        after: Option<PaymentPlace>,
+        count: usize,
+    ) -> Result<PaymentPage, Error> {
+        let mut payments = self.billing(context).await?.payments(filter, after, count + 1).await?;
+        let has_more = payments.len() > count;
+        payments.truncate(count);
+        let next = payments.last().filter(|_| has_more).map(|last| (last.received_at, last.entry));
+        Ok(PaymentPage { payments, next })
+    }
+
+    /// A payment, with what it pays and what took it back.
+    pub async fn payment(&self, context: &RequestContext, account: &str, id: &str) -> Result<PaymentInFull, Error> {
+        payment(self.billing(context).await?, account, id).await
+    }
+
+    /// Has a payment pay an invoice, takes it off one, or frees what is set aside of it.
+    pub async fn allocate_by_hand(&self, context: &RequestContext, asked: AllocateByHand) -> Result<AllocatedByHand, Error> {
+        let AllocateByHand { mut by_hand, amount, currency } = asked;
+        let account = self.observe(context, &by_hand.account).await?.account;
+        if currency.is_some_and(|currency| currency != account.currency) {
+            let command = Command { request_id: by_hand.request_id, ..observation(by_hand.account) };
+            return Err(Error::refused(Refusal::CurrencyMismatch, &command));
+        }
+        if let Some(amount) = amount {
+            let rule = "must have at most as many decimals as the account, and be within what it can hold";
+            by_hand.amount = Some(amount.to_units(account.decimals).map_err(|_| Error::invalid_field("amount", rule))?);
+        }
+        let billing = self.billing(context).await?;
+        let handled = allocate(billing, &account, &by_hand).await?;
+        let payment = billing.payment(&by_hand.account, &by_hand.credit).await?;
+        Ok(AllocatedByHand { account, handled, payment })
+    }
+}
+
+/// What a payment has paid, once the billing store has it.
+async fn allocations(billing: &Billing, command: &Command) -> Option<Vec<(String, i64)>> {
+    while billing.entry_of_request(&command.account, &command.request_id).await.ok()?.is_none() {
+        sleep(PAUSE).await;
+    }
+    let found = billing.allocations(&command.account, ALLOCATIONS).await.ok()?;
+    let own = found.into_iter().filter(|allocation| allocation.credit == command.request_id && allocation.amount > 0);
+    Some(own.map(|allocation| (allocation.invoice, allocation.amount)).collect())
+}
+
+/// A payment of an account.
+pub(super) async fn payment(billing: &Billing, account: &str, id: &str) -> Result<PaymentInFull, Error> {
+    billing.payment(account, id).await?.ok_or_else(|| not_found(account, id))
 }
 
 fn not_found(account: &str, id: &str) -> Error {
@@ -37,15 +146,14 @@ fn not_found(account: &str, id: &str) -> Error {
     error.with("account_id", account).with("payment_id", id)
 }
 
-/// Does what an operator asks for; returns what came of it, and the payment afterwards, if it is one.
-pub async fn by_hand(billing: &Billing, account: &Account, asked: &ByHand) -> Result<(Handled, Option<PaymentInFull>), Error> {
-    let mut done = billing.allocate_by_hand(asked).await.map_err(|error| Error::from(&error))?;
+async fn allocate(billing: &Billing, account: &Account, asked: &ByHand) -> Result<Handled, Error> {
+    let mut done = billing.allocate_by_hand(asked).await?;
     if done == Err(NotAllocated::NoSuchInvoice) {
         // Invoices that are paid, by others, are not looked at to allocate.
         let found = match billing.document(&asked.invoice).await {
             Ok(found) => found,
             Err(BillingError::NotFound(_)) => return Err(Error::invoice_not_found(&asked.invoice)),
-            Err(error) => return Err(Error::from(&error)),
+            Err(error) => return Err(error.into()),
         };
         let is_invoice = found.document.kind == DocumentKind::Invoice && found.state == DocumentState::Issued;
         if !is_invoice || found.document.account != asked.account {
@@ -56,12 +164,11 @@ pub async fn by_hand(billing: &Billing, account: &Account, asked: &ByHand) -> Re
             Act::Allocate | Act::SetFree => NotAllocated::ExceedsOpen { open: 0 },
         });
     }
-    let handled = done.map_err(|refused| not_allocated(refused, account, asked))?;
-    Ok((handled, billing.payment(&asked.account, &asked.credit).await.map_err(|error| Error::from(&error))?))
+    done.map_err(|refused| not_allocated(refused, account, asked))
 }
 
 fn not_allocated(refused: NotAllocated, account: &Account, asked: &ByHand) -> Error {
-    let show = |units| format!("{} {}", format_units(units, account.decimals, account.minor_digits), account.currency.code());
+    let show = |units| Unit::of(account).show(units);
     let state = |reason, key: &'static str, units, text: &str| {
         let units = show(units);
         Error::precondition(reason, format!("accounts/{}", asked.account), format!("{text}: {units}")).with(key, units)
@@ -71,7 +178,7 @@ fn not_allocated(refused: NotAllocated, account: &Account, asked: &ByHand) -> Er
         NotAllocated::NoSuchInvoice => return Error::invoice_not_found(&asked.invoice),
         NotAllocated::NotInMinorUnits => {
             let rule = format!("must be in whole minor units of the currency: {}", show(account.minor_unit()));
-            return Error { kind: Kind::Invalid, ..Error::invalid_because("NOT_IN_MINOR_UNITS", vec![violation(rule)]) };
+            return Error::invalid_because("NOT_IN_MINOR_UNITS", vec![Violation { field: "amount".to_owned(), rule }]);
         }
         NotAllocated::ExceedsUnallocated { unallocated } => {
             state("EXCEEDS_UNALLOCATED", "unallocated", unallocated, "it is more than what the payment has left to pay invoices with")
@@ -84,8 +191,4 @@ fn not_allocated(refused: NotAllocated, account: &Account, asked: &ByHand) -> Er
         }
     };
     error.with("account_id", &asked.account).with("payment_id", &asked.credit)
-}
-
-fn violation(rule: String) -> Violation {
-    Violation { field: "amount".to_owned(), rule }
 }

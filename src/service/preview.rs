@@ -1,15 +1,44 @@
 //! What the bill comes to so far: the coming document of an account, as of now. It has no effect on anything.
 
+use super::UseCases;
+use super::context::RequestContext;
 use super::error::Error;
 use super::papers::not_taken_in;
-use crate::billing::{Billing, ComingDocument};
-use crate::ledger::Ledger;
+use crate::billing::{ComingDocument, DocumentState, JournalPosition, StoredDocument, forms};
 
-/// The coming document of an account, as the end of its open bill's month would cut it.
-pub async fn preview(ledger: &Ledger, billing: &Billing, account: &str) -> Result<ComingDocument, Error> {
-    let clock = ledger.clock();
-    let now = clock.now();
-    // A month that is over may not be closed yet: what was accepted in it is billed for it.
-    let cut_at = |begun_at| clock.period_ends(if begun_at == 0 { now } else { begun_at })[0];
-    billing.coming_document(account, now, cut_at).await.map_err(|error| not_taken_in(&error))
+/// The coming document of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preview {
+    /// The document; `None`: there is nothing to bill so far.
+    pub document: Option<StoredDocument>,
+    /// The position of the journal that it is of.
+    pub position: JournalPosition,
+}
+
+impl UseCases {
+    /// The coming document of an account, with what would keep it from being issued or printed.
+    pub async fn preview_document(&self, context: &RequestContext, account: &str) -> Result<Preview, Error> {
+        let ComingDocument { document, held_reason, waits_for, position, .. } = self.coming_document(context, account).await?;
+        let Some(document) = document else { return Ok(Preview { document: None, position }) };
+        let missing_glyphs = forms::missing_glyphs(&document).map_err(|error| Error::no_form(&error))?;
+        let state = if held_reason.is_empty() { DocumentState::Draft } else { DocumentState::Held };
+        let (id, open_amount, digest) = (0, 0, String::new());
+        let document = StoredDocument { id, state, held_reason, waits_for, document, open_amount, digest, missing_glyphs };
+        Ok(Preview { document: Some(document), position })
+    }
+
+    /// The coming document of an account, as the end of its open bill's month would cut it.
+    pub async fn coming_document(&self, context: &RequestContext, account: &str) -> Result<ComingDocument, Error> {
+        self.observe(context, account).await?;
+        self.open_bill(context, account).await
+    }
+
+    /// What would become of an account's open bill.
+    pub(super) async fn open_bill(&self, context: &RequestContext, account: &str) -> Result<ComingDocument, Error> {
+        let clock = self.clock();
+        let now = clock.now();
+        // A month that is over may not be closed yet: what was accepted in it is billed for it.
+        let cut_at = |begun_at| clock.period_ends(if begun_at == 0 { now } else { begun_at })[0];
+        self.billing(context).await?.coming_document(account, now, cut_at).await.map_err(not_taken_in)
+    }
 }

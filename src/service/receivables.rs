@@ -1,31 +1,35 @@
 //! What is not yet paid, in pages: each of one position of the journal, at which it ties to the ledger.
 
+use super::UseCases;
+use super::context::RequestContext;
 use super::error::Error;
-use crate::billing::{AccountReceivables, Billing, JournalPosition};
-use crate::domain::account::Millis;
+use crate::billing::{AccountReceivables, JournalPosition};
 
 /// A page of receivables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivablesPage {
     /// By account.
     pub receivables: Vec<AccountReceivables>,
-    /// The account after which the next page begins; None: there is none.
+    /// The account after which the next page begins; `None`: there is none.
     pub next_after: Option<String>,
     /// The position of the journal that it is of.
     pub position: JournalPosition,
 }
 
-/// What accounts owe after the given one: of one account, or of all.
-pub async fn page(
-    billing: &Billing,
-    now: Millis,
-    account: Option<&str>,
-    after: Option<&str>,
-    count: usize,
-) -> Result<ReceivablesPage, Error> {
-    let (mut receivables, position) = billing.receivables(now, account, after, count + 1).await.map_err(|error| Error::from(&error))?;
-    let has_more = receivables.len() > count;
-    receivables.truncate(count);
-    let next_after = receivables.last().filter(|_| has_more).map(|last| last.account.clone());
-    Ok(ReceivablesPage { receivables, next_after, position })
+impl UseCases {
+    /// What accounts owe after the given one: of one account, or of all.
+    pub async fn list_receivables(
+        &self,
+        context: &RequestContext,
+        account: Option<&str>,
+        after: Option<&str>,
+        count: usize,
+    ) -> Result<ReceivablesPage, Error> {
+        let now = self.clock().now();
+        let (mut receivables, position) = self.billing(context).await?.receivables(now, account, after, count + 1).await?;
+        let has_more = receivables.len() > count;
+        receivables.truncate(count);
+        let next_after = receivables.last().filter(|_| has_more).map(|last| last.account.clone());
+        Ok(ReceivablesPage { receivables, next_after, position })
+    }
 }

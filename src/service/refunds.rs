@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::error::{Error, Missing};
 use crate::billing::Billing;
-use crate::billing::lookup::{LookUpError, LookedUp, look_up};
+use crate::billing::lookup::{LookedUp, look_up};
 use crate::domain::command::{Action, Command};
 use crate::domain::outcome::{Answer, Refusal};
 use crate::domain::rules::originals_of;
@@ -40,7 +40,7 @@ impl Refunds {
     /// Has a refund or a reversal decided.
     pub async fn decide(&self, mut command: Arc<Command>) -> Result<Answer, Error> {
         for _ in 0..TRIES {
-            let answer = self.ledger.submit(Arc::clone(&command)).await.map_err(|error| Error::from(&error))?;
+            let answer = self.ledger.submit(Arc::clone(&command)).await?;
             let Err(needed @ (Refusal::OriginalNeeded | Refusal::BillNeeded)) = answer else { return Ok(answer) };
             let (this, asked) = (self.clone(), Command::clone(&command));
             let looked_up = self.offload.run(async move { look_up(&this.ledger, this.billing.as_ref(), asked, needed).await }).await?;
@@ -50,15 +50,6 @@ impl Refunds {
                 LookedUp::NoLongerKnown => return Err(Error::missing_original(Missing::NoLongerKnown, &command)),
             };
         }
-        Err(Error::from(&LedgerError::not_done("what was looked up of an earlier charge was out of date each time")))
-    }
-}
-
-impl From<LookUpError> for Error {
-    fn from(error: LookUpError) -> Self {
-        match &error {
-            LookUpError::Ledger(error) => error.into(),
-            LookUpError::Billing(error) => error.into(),
-        }
+        Err(LedgerError::not_done("what was looked up of an earlier charge was out of date each time").into())
     }
 }

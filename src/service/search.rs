@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::error::{Error, Violation};
+use super::UseCases;
+use super::context::RequestContext;
+use super::error::Error;
 use crate::billing::search::Comparison;
 use crate::billing::search::fold::fold;
 use crate::billing::{Billing, BillingError, JournalPosition};
@@ -33,7 +35,7 @@ pub enum Way {
 
 /// Where a search goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Cursor {
     /// How it was found so far.
     pub way: Way,
     /// Behind which account.
@@ -50,32 +52,32 @@ pub struct Page {
     /// What the billing store knew; empty: it was not asked.
     pub position: JournalPosition,
     /// Where the next page begins; None: there is none.
-    pub next: Option<Place>,
+    pub next: Option<Cursor>,
 }
 
-/// The accounts that a text finds.
-pub async fn page(ledger: &Ledger, billing: Option<&Billing>, text: &str, after: Option<Place>, count: usize) -> Result<Page, Error> {
-    let folded = fold(text);
-    if folded.is_empty() || folded.split(' ').count() > MAX_WORDS {
-        let rule = format!("must be 1 to {MAX_WORDS} words");
-        return Err(Error::invalid(vec![Violation { field: "query".to_owned(), rule }]));
-    }
-    match (billing, after) {
-        (_, Some(Place { way: Way::Ledger, after })) => in_ledger(ledger, text, Some(after), count).await,
-        (Some(billing), after) => {
-            let Place { way, after } = match (after, searchable(billing).await) {
-                (None, Ok(comparison)) => return in_store(ledger, billing, text, comparison, None, count).await,
-                (None, Err(_)) => return in_ledger(ledger, text, None, count).await,
-                (Some(_), Err(error)) => return Err(Error::from(&error)),
-                (Some(place), Ok(_)) => place,
-            };
-            let comparison = if way == Way::Parts { Comparison::Parts } else { Comparison::Beginning };
-            in_store(ledger, billing, text, comparison, Some(after), count).await
+impl UseCases {
+    /// The accounts that a text finds.
+    pub async fn search_accounts(&self, _context: &RequestContext, text: &str, after: Option<Cursor>, count: usize) -> Result<Page, Error> {
+        let folded = fold(text);
+        if folded.is_empty() || folded.split(' ').count() > MAX_WORDS {
+            return Err(Error::invalid_field("query", format!("must be 1 to {MAX_WORDS} words")));
         }
-        (None, Some(_)) => {
-            Err(Error::from(&BillingError::unavailable("this service runs without the billing store that began the search")))
+        let ledger = &self.ledger;
+        match (&self.billing, after) {
+            (_, Some(Cursor { way: Way::Ledger, after })) => in_ledger(ledger, text, Some(after), count).await,
+            (Some(billing), after) => {
+                let Cursor { way, after } = match (after, searchable(billing).await) {
+                    (None, Ok(comparison)) => return in_store(ledger, billing, text, comparison, None, count).await,
+                    (None, Err(_)) => return in_ledger(ledger, text, None, count).await,
+                    (Some(_), Err(error)) => return Err(error.into()),
+                    (Some(cursor), Ok(_)) => cursor,
+                };
+                let comparison = if way == Way::Parts { Comparison::Parts } else { Comparison::Beginning };
+                in_store(ledger, billing, text, comparison, Some(after), count).await
+            }
+            (None, Some(_)) => Err(BillingError::unavailable("this service runs without the billing store that began the search").into()),
+            (None, None) => in_ledger(ledger, text, None, count).await,
         }
-        (None, None) => in_ledger(ledger, text, None, count).await,
     }
 }
 
@@ -101,7 +103,7 @@ async fn in_store(
     after: Option<NamePlace>,
     count: usize,
 ) -> Result<Page, Error> {
-    let found = billing.search(text, comparison, after.as_ref(), count + 1).await.map_err(|error| Error::from(&error))?;
+    let found = billing.search(text, comparison, after.as_ref(), count + 1).await?;
     let way = match found.comparison {
         Comparison::Parts => Way::Parts,
         Comparison::Beginning => Way::Beginning,
@@ -111,13 +113,13 @@ async fn in_store(
     places.truncate(count);
     let ids = places.iter().map(|place| place.account.clone()).collect();
     // What the ledger does not have (it may have lost it) is not shown.
-    let accounts = ledger.listed(ids).await.map_err(|error| Error::from(&error))?;
-    let next = places.pop().filter(|_| has_more).map(|after| Place { way, after });
+    let accounts = ledger.listed(ids).await?;
+    let next = places.pop().filter(|_| has_more).map(|after| Cursor { way, after });
     Ok(Page { accounts, way, position: found.position, next })
 }
 
 async fn in_ledger(ledger: &Ledger, text: &str, after: Option<NamePlace>, count: usize) -> Result<Page, Error> {
-    let page = ledger.accounts(text.trim(), None, after, count).await.map_err(|error| Error::from(&error))?;
-    let next = page.next.map(|after| Place { way: Way::Ledger, after });
+    let page = ledger.accounts(text.trim(), None, after, count).await?;
+    let next = page.next.map(|after| Cursor { way: Way::Ledger, after });
     Ok(Page { accounts: page.accounts, way: Way::Ledger, position: JournalPosition::new(), next })
 }

@@ -3,11 +3,15 @@
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
+use tokio_util::sync::CancellationToken;
 use tollgate::billing::ComingDocument;
 use tollgate::domain::account::{Category, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Command, Debit, Excess, LimitChange, Note, Then, Undo};
 use tollgate::domain::money::Quote;
-use tollgate::service::preview::preview;
+use tollgate::lanes::offload::Offload;
+use tollgate::service::UseCases;
+use tollgate::service::admission::Limits;
+use tollgate::service::context::{Caller, Protocol, RequestContext};
 
 use crate::stage::{Stage, millis};
 
@@ -63,6 +67,9 @@ async fn the_preview_at_the_last_instant_of_a_month_is_the_document_of_its_end()
         let billing = if number % 3 == 0 { NonUsageBilling::OneByOne } else { NonUsageBilling::Consolidated };
         stage.open(account, mode, "100000", billing).await;
     }
+    let (ledger, billing, offload) = (stage.ledger.clone(), stage.billing.clone(), Offload::start().unwrap());
+    let use_cases = UseCases::new(ledger, Some(billing), offload, Limits::default(), CancellationToken::new());
+    let context = RequestContext::new(Protocol::Grpc, Caller::Local, None, None);
     let (mut charges, mut compared, mut number) = (Vec::new(), 0, 0);
     for (days, end, after) in [
         ("2026-01", "2026-01-31T23:59:59.999Z", "2026-02-01T00:10:00Z"),
@@ -83,7 +90,7 @@ async fn the_preview_at_the_last_instant_of_a_month_is_the_document_of_its_end()
         let documents = "SELECT CAST(COUNT(*) AS BIGINT) FROM documents";
         let before = stage.number(documents).await;
         for account in &accounts {
-            coming.push((account, preview(&stage.ledger, &stage.billing, account).await.unwrap()));
+            coming.push((account, use_cases.coming_document(&context, account).await.unwrap()));
         }
         assert_eq!(stage.number(documents).await, before, "a preview has no effect");
         // What is billed is waited for; an account without a document is closed by then, too.

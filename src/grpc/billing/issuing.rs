@@ -1,26 +1,25 @@
 //! When drafts are issued, who approves them, and what is held back: requests read, answers written.
 
-use tonic::Status;
-
+use super::super::call::read as taken;
 use super::read;
 use super::settings::{change, issuer_id};
 use crate::billing::issuer::Applied;
 use crate::billing::name_of;
 use crate::billing::review::{Approved, DraftFilter, MOST_HOURS, MOST_NAMED, Review};
-use crate::grpc::front::Front;
-use crate::grpc::wire::Position;
 use crate::grpc::wire::reader::Reader;
 use crate::grpc::wire::render::instant;
 use crate::grpc::{page_token, v1};
-use crate::service::issuing;
+use crate::service::UseCases;
+use crate::service::context::RequestContext;
+use crate::service::error::Error;
 
 /// What page tokens of held documents are bound to.
 const HELD: [&str; 1] = ["held documents"];
 
 /// When drafts are issued, and what waits.
-pub async fn get(front: &Front, request: v1::GetIssuingRequest) -> Result<v1::GetIssuingResponse, Status> {
-    let id = front.read(request.issuer_id, Position::default(), issuer_id)?;
-    let (review, standing) = issuing::issuing(front.billing().await?, id, front.ledger.clock().now()).await?;
+pub async fn get(use_cases: &UseCases, context: &RequestContext, request: v1::GetIssuingRequest) -> Result<v1::GetIssuingResponse, Error> {
+    let id = taken(use_cases, request.issuer_id, issuer_id)?;
+    let (review, standing) = use_cases.issuing(context, id).await?;
     let (review, hours) = match review {
         Review::AtOnce => (v1::IssuingReview::AtOnce, 0),
         Review::AfterHours(hours) => (v1::IssuingReview::AfterHours, hours),
@@ -42,12 +41,12 @@ pub async fn get(front: &Front, request: v1::GetIssuingRequest) -> Result<v1::Ge
 }
 
 /// Sets when drafts are issued.
-pub async fn set(front: &Front, request: v1::SetIssuingRequest) -> Result<v1::SetIssuingResponse, Status> {
-    let (id, review, change) = front.read(request, Position::default(), |reader, request| {
+pub async fn set(use_cases: &UseCases, context: &RequestContext, request: v1::SetIssuingRequest) -> Result<v1::SetIssuingResponse, Error> {
+    let (id, review, change) = taken(use_cases, request, |reader, request| {
         let v1::SetIssuingRequest { issuer_id: id, request_id, review, grace_hours, operator } = request;
         (issuer_id(reader, id), read_review(reader, review, grace_hours), change(reader, request_id, None, operator))
     })?;
-    let applied = issuing::set_issuing(front.billing().await?, id, review, &change).await?;
+    let applied = use_cases.set_issuing(context, id, review, &change).await?;
     Ok(v1::SetIssuingResponse { replayed: applied == Applied::Before })
 }
 
@@ -68,12 +67,16 @@ fn read_review(reader: &mut Reader, review: i32, hours: i32) -> Review {
 }
 
 /// Approves drafts.
-pub async fn approve(front: &Front, request: v1::ApproveInvoicesRequest) -> Result<v1::ApproveInvoicesResponse, Status> {
-    let (approved, change) = front.read(request, Position::default(), |reader, request| {
+pub async fn approve(
+    use_cases: &UseCases,
+    context: &RequestContext,
+    request: v1::ApproveInvoicesRequest,
+) -> Result<v1::ApproveInvoicesResponse, Error> {
+    let (approved, change) = taken(use_cases, request, |reader, request| {
         let v1::ApproveInvoicesRequest { request_id, document_ids, filter, operator } = request;
         (read_approved(reader, &document_ids, filter), change(reader, request_id, None, operator))
     })?;
-    let (applied, approved) = issuing::approve(front.billing().await?, &approved, &change).await?;
+    let (applied, approved) = use_cases.approve_drafts(context, &approved, &change).await?;
     let approved = i64::try_from(approved).unwrap_or(i64::MAX);
     Ok(v1::ApproveInvoicesResponse { approved, replayed: applied == Applied::Before })
 }
@@ -99,14 +102,18 @@ fn read_approved(reader: &mut Reader, ids: &[String], filter: Option<v1::DraftFi
 }
 
 /// Works documents out again that are held back.
-pub async fn retry(front: &Front, request: v1::RetryHeldInvoicesRequest) -> Result<v1::RetryHeldInvoicesResponse, Status> {
-    let (one, after) = front.read(request, Position::default(), |reader, request| {
+pub async fn retry(
+    use_cases: &UseCases,
+    context: &RequestContext,
+    request: v1::RetryHeldInvoicesRequest,
+) -> Result<v1::RetryHeldInvoicesResponse, Error> {
+    let (one, after) = taken(use_cases, request, |reader, request| {
         let v1::RetryHeldInvoicesRequest { document_id, page_token } = request;
         let one = (!document_id.is_empty()).then(|| read::document_id(reader, "document_id", &document_id));
         let after = page_token::read::<u64>(reader, "page_token", &HELD, &page_token).and_then(|id| i64::try_from(id).ok());
         (one, after.unwrap_or(0))
     })?;
-    let (retried, next) = issuing::retry(front.billing().await?, one, after).await?;
+    let (retried, next) = use_cases.retry_held(context, one, after).await?;
     let retried = retried.into_iter().map(|one| v1::RetriedInvoice {
         document_id: name_of(one.id),
         account_id: one.account,

@@ -1,15 +1,16 @@
 //! What documents call items: requests read, answers written.
 
-use tonic::Status;
-
+use super::super::call::read as taken;
 use super::read::language;
-use super::settings::{change, is_replayed, issuer_id};
+use super::settings::{change, issuer_id};
+use crate::billing::issuer::Applied;
 use crate::billing::items::ItemName;
-use crate::grpc::front::Front;
-use crate::grpc::wire::Position;
 use crate::grpc::wire::reader::Reader;
-use crate::grpc::{page_token, status, v1};
-use crate::service::items;
+use crate::grpc::{page_token, v1};
+use crate::service::UseCases;
+use crate::service::context::RequestContext;
+use crate::service::error::Error;
+use crate::service::items::ItemCursor;
 
 /// How long the code of an item may be, as in charges.
 const CODE_CHARACTERS: usize = 64;
@@ -18,8 +19,8 @@ const CODE_CHARACTERS: usize = 64;
 const BETWEEN: char = '\n';
 
 /// Sets what an item is called.
-pub async fn set(front: &Front, request: v1::SetItemRequest) -> Result<v1::SetItemResponse, Status> {
-    let (id, name, change) = front.read(request, Position::default(), |reader, request| {
+pub async fn set(use_cases: &UseCases, context: &RequestContext, request: v1::SetItemRequest) -> Result<v1::SetItemResponse, Error> {
+    let (id, name, change) = taken(use_cases, request, |reader, request| {
         let v1::SetItemRequest { issuer_id: id, request_id, item, operator } = request;
         if item.is_none() {
             reader.refuse("item", "must be given");
@@ -32,32 +33,35 @@ pub async fn set(front: &Front, request: v1::SetItemRequest) -> Result<v1::SetIt
         });
         (issuer_id(reader, id), name, change(reader, request_id, None, operator))
     })?;
-    let applied = front.billing().await?.set_item(id, &name, &change).await;
-    Ok(v1::SetItemResponse { replayed: is_replayed(applied)? })
+    let applied = use_cases.set_item(context, id, &name, &change).await?;
+    Ok(v1::SetItemResponse { replayed: applied == Applied::Before })
 }
 
 /// Takes away what an item is called.
-pub async fn delete(front: &Front, request: v1::DeleteItemRequest) -> Result<v1::DeleteItemResponse, Status> {
-    let (id, item, of, change) = front.read(request, Position::default(), |reader, request| {
+pub async fn delete(
+    use_cases: &UseCases,
+    context: &RequestContext,
+    request: v1::DeleteItemRequest,
+) -> Result<v1::DeleteItemResponse, Error> {
+    let (id, item, of, change) = taken(use_cases, request, |reader, request| {
         let v1::DeleteItemRequest { issuer_id: id, request_id, item, language: of, operator } = request;
         (issuer_id(reader, id), code(reader, item), language(reader, of), change(reader, request_id, None, operator))
     })?;
-    let applied = front.billing().await?.delete_item(id, &item, &of, &change).await;
-    Ok(v1::DeleteItemResponse { replayed: is_replayed(applied)? })
+    let applied = use_cases.delete_item(context, id, &item, &of, &change).await?;
+    Ok(v1::DeleteItemResponse { replayed: applied == Applied::Before })
 }
 
 /// What items are called.
-pub async fn list(front: &Front, request: v1::ListItemsRequest) -> Result<v1::ListItemsResponse, Status> {
+pub async fn list(use_cases: &UseCases, context: &RequestContext, request: v1::ListItemsRequest) -> Result<v1::ListItemsResponse, Error> {
     let query = |id: &'static str| ["items", id];
-    let (id, count, after) = front.read(request, Position::default(), |reader, request| {
+    let (id, count, after) = taken(use_cases, request, |reader, request| {
         let id = issuer_id(reader, request.issuer_id);
         let place: Option<String> = page_token::read(reader, "page_token", &query(id), &request.page_token);
         let after = place.and_then(|place| place.split_once(BETWEEN).map(|(language, item)| (item.to_owned(), language.to_owned())));
         (id, reader.page_size(request.page_size), after)
     })?;
-    let found = items::list(front.billing().await?, id, after.as_ref(), count).await;
-    let (names, next) = found.map_err(|error| status::no_bills(&error, ""))?;
-    let token = |(item, language): (String, String)| page_token::encode(&query(id), &format!("{language}{BETWEEN}{item}"));
+    let (names, next) = use_cases.list_items(context, id, after.as_ref(), count).await?;
+    let token = |(item, language): ItemCursor| page_token::encode(&query(id), &format!("{language}{BETWEEN}{item}"));
     Ok(v1::ListItemsResponse {
         items: names.into_iter().map(|ItemName { item, language, name }| v1::ItemName { item, language, name }).collect(),
         next_page_token: next.map(token).unwrap_or_default(),

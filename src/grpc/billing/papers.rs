@@ -1,40 +1,26 @@
 //! Papers about an account that are no numbered documents: requests read, answers written.
 
-use tonic::Status;
-
-use super::file::File;
-use super::{named, render};
+use super::super::call::read as taken;
+use super::{read, render};
 use crate::billing::account_statement::{LineKind, StatementLine};
-use crate::billing::{DocumentState, StoredDocument, forms};
 use crate::domain::money::format_units;
-use crate::grpc::front::Front;
-use crate::grpc::wire::Position;
+use crate::grpc::v1;
 use crate::grpc::wire::reader::Reader;
 use crate::grpc::wire::render::instant;
-use crate::grpc::{status, v1};
-use crate::service::papers::{self, Form, Paper, Span};
-use crate::service::preview;
+use crate::service::UseCases;
+use crate::service::context::RequestContext;
+use crate::service::error::Error;
+use crate::service::papers::{File, Paper, Span};
 
 /// The coming document of an account.
-pub async fn preview(front: &Front, request: v1::PreviewInvoiceRequest) -> Result<v1::PreviewInvoiceResponse, Status> {
-    let (account, _) = named(front, request.account_id).await?;
-    let coming = preview::preview(&front.ledger, front.billing().await?, &account).await?;
-    let missing_glyphs = coming.document.as_ref().map(forms::missing_glyphs).transpose();
-    let missing_glyphs = missing_glyphs.map_err(|error| status::no_form(&error))?.unwrap_or_default();
-    let stored = |document| StoredDocument {
-        id: 0,
-        state: if coming.held_reason.is_empty() { DocumentState::Draft } else { DocumentState::Held },
-        held_reason: coming.held_reason,
-        waits_for: coming.waits_for,
-        document,
-        open_amount: 0,
-        digest: String::new(),
-        missing_glyphs,
-    };
-    Ok(v1::PreviewInvoiceResponse {
-        invoice: coming.document.map(stored).map(render::invoice),
-        positions: render::positions(&coming.position),
-    })
+pub async fn preview(
+    use_cases: &UseCases,
+    context: &RequestContext,
+    request: v1::PreviewInvoiceRequest,
+) -> Result<v1::PreviewInvoiceResponse, Error> {
+    let account = taken(use_cases, request.account_id, Reader::account_id)?;
+    let preview = use_cases.preview_document(context, &account).await?;
+    Ok(v1::PreviewInvoiceResponse { invoice: preview.document.map(render::invoice), positions: render::positions(&preview.position) })
 }
 
 fn span(reader: &mut Reader, from_day: &str, to_day: &str) -> Span {
@@ -42,13 +28,17 @@ fn span(reader: &mut Reader, from_day: &str, to_day: &str) -> Span {
 }
 
 /// A statement of account.
-pub async fn statement(front: &Front, request: v1::GetAccountStatementRequest) -> Result<v1::GetAccountStatementResponse, Status> {
-    let (account, span) = front
-        .read(request, Position::default(), |reader, request| (request.account_id, span(reader, &request.from_day, &request.to_day)))?;
-    let (account, _) = named(front, account).await?;
-    let found = papers::statement(&front.ledger, front.billing().await?, &account, span).await?;
+pub async fn statement(
+    use_cases: &UseCases,
+    context: &RequestContext,
+    request: v1::GetAccountStatementRequest,
+) -> Result<v1::GetAccountStatementResponse, Error> {
+    let (account, span) = taken(use_cases, request, |reader, request| {
+        (reader.account_id(request.account_id), span(reader, &request.from_day, &request.to_day))
+    })?;
+    let found = use_cases.account_statement(context, &account, span).await?;
     let amount = |units| format_units(units, found.decimals, found.minor_digits);
-    let clock = front.ledger.clock();
+    let clock = use_cases.clock();
     let [from, to] = found.span;
     let line = |line: &StatementLine| v1::StatementLine {
         kind: line_kind(line.kind).into(),
@@ -90,18 +80,9 @@ fn line_kind(kind: LineKind) -> v1::StatementLineKind {
 }
 
 /// A paper as a file.
-pub async fn file(front: &Front, request: v1::GetAccountFileRequest) -> Result<File, Status> {
-    let (account, paper, form, is_for_spreadsheets) = front.read(request, Position::default(), |reader, request| {
-        let form = match reader.choice("form", request.form) {
-            Some(v1::InvoiceForm::Json) => Form::Json,
-            Some(v1::InvoiceForm::Csv) => Form::Csv,
-            Some(v1::InvoiceForm::Html) => Form::Html,
-            Some(v1::InvoiceForm::Pdf) => Form::Pdf,
-            Some(v1::InvoiceForm::Unspecified) | None => {
-                reader.refuse("form", "must be INVOICE_FORM_JSON, _CSV, _HTML or _PDF");
-                Form::Json
-            }
-        };
+pub async fn file(use_cases: &UseCases, context: &RequestContext, request: v1::GetAccountFileRequest) -> Result<File, Error> {
+    let (account, paper, form, is_for_spreadsheets) = taken(use_cases, request, |reader, request| {
+        let form = read::form(reader, request.form);
         let paper = match reader.choice("paper", request.paper) {
             Some(v1::AccountPaper::Preview) => Paper::Preview,
             Some(v1::AccountPaper::Receipt) => Paper::Receipt(reader.request_id("payment_id", request.payment_id)),
@@ -111,9 +92,7 @@ pub async fn file(front: &Front, request: v1::GetAccountFileRequest) -> Result<F
                 Paper::Preview
             }
         };
-        (request.account_id, paper, form, request.for_spreadsheets)
+        (reader.account_id(request.account_id), paper, form, request.for_spreadsheets)
     })?;
-    let (account, _) = named(front, account).await?;
-    let written = papers::file(&front.ledger, front.billing().await?, &account, paper, form, is_for_spreadsheets).await?;
-    Ok(written.into())
+    use_cases.account_file(context, &account, paper, form, is_for_spreadsheets).await
 }

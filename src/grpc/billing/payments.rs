@@ -1,22 +1,20 @@
 //! Payments: requests read, answers written.
 
-use tonic::Status;
-
-use super::{named, read};
+use super::super::call::read as taken;
+use super::read;
 use crate::billing::payments::{Payment, PaymentFilter, PaymentInFull, PaymentPart, PaymentPlace, PaymentReversal};
-use crate::billing::{Act, ByHand, Handled};
+use crate::billing::{Act, ByHand};
 use crate::clock::Clock;
-use crate::domain::account::Account;
-use crate::domain::command::{Command, Note};
+use crate::domain::command::{Action, Command, Note};
 use crate::domain::entry::EntryKind;
-use crate::domain::money::{Quote, format_units};
-use crate::grpc::front::Front;
-use crate::grpc::wire::Position;
+use crate::domain::money::format_units;
 use crate::grpc::wire::reader::{Reader, Sign};
 use crate::grpc::wire::render::{instant, money};
 use crate::grpc::{page_token, v1};
-use crate::service::error::{Error, Violation};
-use crate::service::payments;
+use crate::service::UseCases;
+use crate::service::context::RequestContext;
+use crate::service::error::Error;
+use crate::service::payments::{AllocateByHand, AllocatedByHand};
 
 /// Which payments to list.
 struct Listing {
@@ -28,12 +26,16 @@ struct Listing {
 }
 
 /// Payments, in pages.
-pub async fn list(front: &Front, request: v1::ListPaymentsRequest) -> Result<v1::ListPaymentsResponse, Status> {
-    let listing = front.read(request, Position::default(), read_list)?;
-    let page = payments::page(front.billing().await?, &listing.filter, listing.after, listing.count).await?;
+pub async fn list(
+    use_cases: &UseCases,
+    context: &RequestContext,
+    request: v1::ListPaymentsRequest,
+) -> Result<v1::ListPaymentsResponse, Error> {
+    let listing = taken(use_cases, request, read_list)?;
+    let page = use_cases.list_payments(context, &listing.filter, listing.after, listing.count).await?;
     let query: Vec<_> = listing.query.iter().map(String::as_str).collect();
     let token = |(received_at, entry): PaymentPlace| page_token::encode(&query, &(received_at.cast_unsigned(), entry.cast_unsigned()));
-    let clock = front.ledger.clock();
+    let clock = use_cases.clock();
     Ok(v1::ListPaymentsResponse {
         payments: page.payments.into_iter().map(|found| payment(found, clock)).collect(),
         next_page_token: page.next.map(token).unwrap_or_default(),
@@ -60,11 +62,11 @@ fn read_list(reader: &mut Reader, request: v1::ListPaymentsRequest) -> Listing {
 }
 
 /// A payment in full.
-pub async fn get(front: &Front, request: v1::GetPaymentRequest) -> Result<v1::GetPaymentResponse, Status> {
-    let (account, id) = front.read(request, Position::default(), |reader, request| {
+pub async fn get(use_cases: &UseCases, context: &RequestContext, request: v1::GetPaymentRequest) -> Result<v1::GetPaymentResponse, Error> {
+    let (account, id) = taken(use_cases, request, |reader, request| {
         (reader.account_id(request.account_id), reader.request_id("payment_id", request.payment_id))
     })?;
-    let PaymentInFull { payment: found, parts, reversals } = payments::payment(front.billing().await?, &account, &id).await?;
+    let PaymentInFull { payment: found, parts, reversals } = use_cases.payment(context, &account, &id).await?;
     let amount = |units| format_units(units, found.decimals, found.minor_digits);
     let part = |part: PaymentPart| v1::PaymentPart {
         invoice_number: part.invoice,
@@ -81,87 +83,62 @@ pub async fn get(front: &Front, request: v1::GetPaymentRequest) -> Result<v1::Ge
     Ok(v1::GetPaymentResponse {
         parts: parts.into_iter().map(part).collect(),
         reversals: reversals.into_iter().map(reversal).collect(),
-        payment: Some(payment(found, front.ledger.clock())),
+        payment: Some(payment(found, use_cases.clock())),
     })
 }
 
 /// Has a payment pay an invoice, or frees what is set aside of it.
-pub async fn allocate(front: &Front, request: v1::AllocatePaymentRequest) -> Result<v1::AllocatePaymentResponse, Status> {
-    let asked = front.read(request, Position::default(), |reader, request| {
+pub async fn allocate(
+    use_cases: &UseCases,
+    context: &RequestContext,
+    request: v1::AllocatePaymentRequest,
+) -> Result<v1::AllocatePaymentResponse, Error> {
+    let asked = taken(use_cases, request, |reader, request| {
         let v1::AllocatePaymentRequest { account_id, request_id, payment_id, invoice_number, amount, operator } = request;
         let act = if invoice_number.is_empty() { Act::SetFree } else { Act::Allocate };
         if act == Act::SetFree && amount.is_some() {
             reader.refuse("amount", "must be absent without an invoice_number: all that is set aside is freed");
         }
-        Asked::read(reader, act, [account_id, request_id, payment_id, invoice_number], amount, operator)
+        by_hand(reader, act, [account_id, request_id, payment_id, invoice_number], amount, operator)
     })?;
-    let (account, handled, payment) = by_hand(front, asked).await?;
+    let AllocatedByHand { account, handled, payment: found } = use_cases.allocate_by_hand(context, asked).await?;
+    let payment = found.map(|found| payment(found.payment, use_cases.clock()));
     Ok(v1::AllocatePaymentResponse { allocated: Some(money(&account, handled.amount)), payment, replayed: handled.replayed })
 }
 
 /// Takes a payment off an invoice.
-pub async fn unallocate(front: &Front, request: v1::UnallocatePaymentRequest) -> Result<v1::UnallocatePaymentResponse, Status> {
-    let asked = front.read(request, Position::default(), |reader, request| {
+pub async fn unallocate(
+    use_cases: &UseCases,
+    context: &RequestContext,
+    request: v1::UnallocatePaymentRequest,
+) -> Result<v1::UnallocatePaymentResponse, Error> {
+    let asked = taken(use_cases, request, |reader, request| {
         let v1::UnallocatePaymentRequest { account_id, request_id, payment_id, invoice_number, amount, operator } = request;
-        Asked::read(reader, Act::TakeOff, [account_id, request_id, payment_id, invoice_number], amount, operator)
+        by_hand(reader, Act::TakeOff, [account_id, request_id, payment_id, invoice_number], amount, operator)
     })?;
-    let (account, handled, payment) = by_hand(front, asked).await?;
+    let AllocatedByHand { account, handled, payment: found } = use_cases.allocate_by_hand(context, asked).await?;
+    let payment = found.map(|found| payment(found.payment, use_cases.clock()));
     Ok(v1::UnallocatePaymentResponse { unallocated: Some(money(&account, handled.amount)), payment, replayed: handled.replayed })
 }
 
-/// What an operator asks for, the amount as it was sent.
-struct Asked {
-    by_hand: ByHand,
-    amount: Option<Quote>,
-    command: Command,
-}
-
-impl Asked {
-    fn read(
-        reader: &mut Reader,
-        act: Act,
-        [account, request_id, credit, invoice]: [String; 4],
-        amount: Option<v1::Money>,
-        operator: Option<v1::Operator>,
-    ) -> Self {
-        let amount = reader.optional_amount("amount", amount, Sign::Positive);
-        let mut note = Note::default();
-        reader.operator(operator, true, &mut note);
-        let credit = reader.request_id("payment_id", credit);
-        let invoice = if act == Act::SetFree { invoice } else { reader.request_id("invoice_number", invoice) };
-        // The account, the request's id and the currency are read as those of a command are.
-        let command = reader.command(account, request_id, crate::domain::command::Action::Observe { watch: false });
-        let by_hand = ByHand {
-            account: command.account.clone(),
-            request_id: command.request_id.clone(),
-            act,
-            credit,
-            invoice,
-            amount: None,
-            actor: note.actor,
-            reason: note.reason,
-            at: reader.now(),
-        };
-        Self { by_hand, amount, command }
-    }
-}
-
-async fn by_hand(front: &Front, asked: Asked) -> Result<(Account, Handled, Option<v1::Payment>), Status> {
-    let Asked { mut by_hand, amount, command } = asked;
-    let (_, seen) = named(front, by_hand.account.clone()).await?;
-    let account = seen.account;
-    if command.currency.is_some_and(|currency| currency != account.currency) {
-        return Err(Error::refused(crate::domain::outcome::Refusal::CurrencyMismatch, &command, Vec::new()).into());
-    }
-    if let Some(amount) = amount {
-        let wrong = |_| {
-            let rule = "must have at most as many decimals as the account, and be within what it can hold".to_owned();
-            Error::invalid(vec![Violation { field: "amount".to_owned(), rule }])
-        };
-        by_hand.amount = Some(amount.to_units(account.decimals).map_err(wrong)?);
-    }
-    let (handled, found) = payments::by_hand(front.billing().await?, &account, &by_hand).await?;
-    Ok((account, handled, found.map(|found| payment(found.payment, front.ledger.clock()))))
+/// Reads what an operator does by hand.
+fn by_hand(
+    reader: &mut Reader,
+    act: Act,
+    [account, request_id, credit, invoice]: [String; 4],
+    amount: Option<v1::Money>,
+    operator: Option<v1::Operator>,
+) -> AllocateByHand {
+    let amount = reader.optional_amount("amount", amount, Sign::Positive);
+    let mut note = Note::default();
+    reader.operator(operator, true, &mut note);
+    let credit = reader.request_id("payment_id", credit);
+    let invoice = if act == Act::SetFree { invoice } else { reader.request_id("invoice_number", invoice) };
+    // The account, the request's id and the currency are read as those of a command are.
+    let Command { account, request_id, currency, .. } = reader.command(account, request_id, Action::Observe { watch: false });
+    let (actor, reason) = (note.actor, note.reason);
+    let by_hand = ByHand { account, request_id, act, credit, invoice, amount: None, actor, reason, at: reader.now() };
+    AllocateByHand { by_hand, amount, currency }
 }
 
 fn operator(actor: String, reason: String) -> Option<v1::Operator> {

@@ -12,7 +12,8 @@ use crate::domain::command::{Action, Command, Note, Undo};
 use crate::grpc::wire::accounts::{by_hand, payment_details};
 use crate::grpc::wire::reader::{MAX_ID_CHARACTERS, Reader, Sign};
 use crate::grpc::{page_token, v1};
-use crate::service::issuing::DocumentName;
+use crate::service::documents::DocumentName;
+use crate::service::papers::Form;
 
 /// How many invoices a payment may name.
 const MAX_NAMED: usize = 100;
@@ -119,6 +120,20 @@ pub fn document_id(reader: &mut Reader, field: &str, text: &str) -> i64 {
         reader.refuse(field, "must be the document_id of a document, such as 0-42");
         0
     })
+}
+
+/// What a file is written as.
+pub fn form(reader: &mut Reader, number: i32) -> Form {
+    match reader.choice("form", number) {
+        Some(v1::InvoiceForm::Json) => Form::Json,
+        Some(v1::InvoiceForm::Csv) => Form::Csv,
+        Some(v1::InvoiceForm::Html) => Form::Html,
+        Some(v1::InvoiceForm::Pdf) => Form::Pdf,
+        Some(v1::InvoiceForm::Unspecified) | None => {
+            reader.refuse("form", "must be INVOICE_FORM_JSON, _CSV, _HTML or _PDF");
+            Form::Json
+        }
+    }
 }
 
 /// What page tokens of receivables are bound to.

@@ -3,7 +3,6 @@
 use super::settings;
 use crate::billing::document::{Adjustment, Cause, Document, DocumentKind, Item, OpenInvoice, Party, TaxLine, Wallet};
 use crate::billing::forms;
-use crate::billing::partitions::Partition;
 use crate::billing::suggestion::{Basis, Suggestion, of_category};
 use crate::billing::{AccountReceivables, DocumentState, MonthOfCharges, Reopened, StoredDocument, UsageRecord, name_of};
 use crate::domain::account::{Account, Category, Millis};
@@ -11,7 +10,7 @@ use crate::domain::money::format_units;
 use crate::grpc::v1;
 use crate::grpc::wire::listing;
 use crate::grpc::wire::render::{instant, mode, money};
-use crate::service::aggregation::UnreadJournal;
+use crate::service::aggregation::{FollowedJournal, UnreadJournal};
 
 /// A number for people, which are far below what an `i64` counts.
 fn number(number: u64) -> i64 {
@@ -271,7 +270,8 @@ pub fn unread(journal: UnreadJournal) -> v1::PartitionAggregation {
 
 /// How far the billing store has followed a partition: what it lacks of the journal, and for how long that has been waiting.
 #[must_use]
-pub fn partition(partition: Partition, lag_entries: u64, lag_millis: Millis, ahead_millis: Millis) -> v1::PartitionAggregation {
+pub fn partition(journal: FollowedJournal) -> v1::PartitionAggregation {
+    let FollowedJournal { partition, lag_entries, lag, ahead } = journal;
     let state = match (&partition.stopped, &partition.failing) {
         (Some(_), _) => v1::AggregationState::Stopped,
         (None, Some(_)) => v1::AggregationState::Failing,
@@ -283,7 +283,7 @@ pub fn partition(partition: Partition, lag_entries: u64, lag_millis: Millis, ahe
         reason: partition.stopped.or(partition.failing).map(|stopped| stopped.reason).unwrap_or_default(),
         next_sequence: number(partition.position.next_sequence),
         lag_entries: number(lag_entries),
-        lag_seconds: lag_millis.max(0) / 1000,
-        ahead_seconds: ahead_millis.max(0) / 1000,
+        lag_seconds: lag.max(0) / 1000,
+        ahead_seconds: ahead.max(0) / 1000,
     }
 }

@@ -1,45 +1,57 @@
 //! The issuer, rates of tax, and accounts that are charged none: requests read, answers written.
 
 use jiff::civil::Date;
-use tonic::Status;
 
-use super::named;
+use super::super::call::read as taken;
 use crate::billing::document::{Exemption, Issuer, Logo, Relief};
 use crate::billing::issuer::{Applied, CategoryRate, Change, Dated, MAIN};
 use crate::billing::tax::TaxRate;
 use crate::domain::account::Category;
 use crate::domain::command::Note;
-use crate::grpc::front::Front;
+use crate::grpc::v1;
+use crate::grpc::wire::listing;
 use crate::grpc::wire::reader::Reader;
-use crate::grpc::wire::{Position, listing};
-use crate::grpc::{status, v1};
-use crate::service::issuing::{self, IssuerView};
+use crate::service::UseCases;
+use crate::service::context::RequestContext;
+use crate::service::error::Error;
+use crate::service::issuing::IssuerView;
 
 /// Who issues documents.
-pub async fn get_issuer(front: &Front, request: v1::GetIssuerRequest) -> Result<v1::GetIssuerResponse, Status> {
-    let id = front.read(request.issuer_id, Position::default(), issuer_id)?;
-    let found = issuing::issuer(front.billing().await?, id, front.ledger.clock().now()).await;
-    let IssuerView { versions, waiting_drafts, waits_for } = found?;
+pub async fn get_issuer(
+    use_cases: &UseCases,
+    context: &RequestContext,
+    request: v1::GetIssuerRequest,
+) -> Result<v1::GetIssuerResponse, Error> {
+    let id = taken(use_cases, request.issuer_id, issuer_id)?;
+    let IssuerView { versions, waiting_drafts, waits_for } = use_cases.issuer(context, id).await?;
     let dated =
         |Dated { valid_from, value }: Dated<Issuer>| v1::DatedIssuer { valid_from: valid_from.to_string(), issuer: Some(issuer(value)) };
     Ok(v1::GetIssuerResponse { issuers: versions.into_iter().map(dated).collect(), waiting_drafts, waits_for })
 }
 
 /// Sets who issues documents.
-pub async fn set_issuer(front: &Front, request: v1::SetIssuerRequest) -> Result<v1::SetIssuerResponse, Status> {
-    let (id, issuer, change) = front.read(request, Position::default(), |reader, request| {
+pub async fn set_issuer(
+    use_cases: &UseCases,
+    context: &RequestContext,
+    request: v1::SetIssuerRequest,
+) -> Result<v1::SetIssuerResponse, Error> {
+    let (id, issuer, change) = taken(use_cases, request, |reader, request| {
         let v1::SetIssuerRequest { issuer_id: id, request_id, issuer, valid_from, operator } = request;
         let valid_from = reader.day("valid_from", &valid_from);
         (issuer_id(reader, id), read_issuer(reader, issuer), change(reader, request_id, valid_from, operator))
     })?;
-    let applied = issuing::set_issuer(front.billing().await?, id, &issuer, &change).await?;
+    let applied = use_cases.set_issuer(context, id, &issuer, &change).await?;
     Ok(v1::SetIssuerResponse { replayed: applied == Applied::Before })
 }
 
 /// The rates of tax.
-pub async fn list_tax_rates(front: &Front, request: v1::ListTaxRatesRequest) -> Result<v1::ListTaxRatesResponse, Status> {
-    let id = front.read(request.issuer_id, Position::default(), issuer_id)?;
-    let rates = issuing::tax_rates(front.billing().await?, id).await?;
+pub async fn list_tax_rates(
+    use_cases: &UseCases,
+    context: &RequestContext,
+    request: v1::ListTaxRatesRequest,
+) -> Result<v1::ListTaxRatesResponse, Error> {
+    let id = taken(use_cases, request.issuer_id, issuer_id)?;
+    let rates = use_cases.tax_rates(context, id).await?;
     let rate = |Dated { valid_from, value: CategoryRate { category, rate } }: Dated<CategoryRate>| v1::TaxRate {
         category: listing::category(category).into(),
         valid_from: valid_from.to_string(),
@@ -49,8 +61,12 @@ pub async fn list_tax_rates(front: &Front, request: v1::ListTaxRatesRequest) -> 
 }
 
 /// Sets a rate of tax.
-pub async fn set_tax_rate(front: &Front, request: v1::SetTaxRateRequest) -> Result<v1::SetTaxRateResponse, Status> {
-    let (id, rate, change) = front.read(request, Position::default(), |reader, request| {
+pub async fn set_tax_rate(
+    use_cases: &UseCases,
+    context: &RequestContext,
+    request: v1::SetTaxRateRequest,
+) -> Result<v1::SetTaxRateResponse, Error> {
+    let (id, rate, change) = taken(use_cases, request, |reader, request| {
         let v1::SetTaxRateRequest { issuer_id: id, request_id, rate, operator } = request;
         if rate.is_none() {
             reader.refuse("rate", "must be given");
@@ -68,14 +84,18 @@ pub async fn set_tax_rate(front: &Front, request: v1::SetTaxRateRequest) -> Resu
         });
         (issuer_id(reader, id), rate, change(reader, request_id, valid_from, operator))
     })?;
-    let applied = issuing::set_tax_rate(front.billing().await?, id, rate, &change).await?;
+    let applied = use_cases.set_tax_rate(context, id, rate, &change).await?;
     Ok(v1::SetTaxRateResponse { replayed: applied == Applied::Before })
 }
 
 /// Whether an account is charged tax.
-pub async fn list_treatments(front: &Front, request: v1::ListTaxTreatmentsRequest) -> Result<v1::ListTaxTreatmentsResponse, Status> {
-    let (account, _) = named(front, request.account_id).await?;
-    let found = issuing::exemptions(front.billing().await?, &account).await?;
+pub async fn list_treatments(
+    use_cases: &UseCases,
+    context: &RequestContext,
+    request: v1::ListTaxTreatmentsRequest,
+) -> Result<v1::ListTaxTreatmentsResponse, Error> {
+    let account = taken(use_cases, request.account_id, Reader::account_id)?;
+    let found = use_cases.exemptions(context, &account).await?;
     let dated = |Dated { valid_from, value }: Dated<Option<Exemption>>| {
         let (told, reason) = treatment(value.as_ref());
         v1::DatedTaxTreatment { valid_from: valid_from.to_string(), treatment: told.into(), reason }
@@ -84,22 +104,21 @@ pub async fn list_treatments(front: &Front, request: v1::ListTaxTreatmentsReques
 }
 
 /// Sets whether an account is charged tax.
-pub async fn set_treatment(front: &Front, request: v1::SetTaxTreatmentRequest) -> Result<v1::SetTaxTreatmentResponse, Status> {
-    let (account, exemption, change) = front.read(request, Position::default(), |reader, request| {
+pub async fn set_treatment(
+    use_cases: &UseCases,
+    context: &RequestContext,
+    request: v1::SetTaxTreatmentRequest,
+) -> Result<v1::SetTaxTreatmentResponse, Error> {
+    let (account, exemption, change) = taken(use_cases, request, |reader, request| {
         let v1::SetTaxTreatmentRequest { account_id, request_id, treatment, operator } = request;
         if treatment.is_none() {
             reader.refuse("treatment", "must be given");
         }
         let (exemption, valid_from) = reader.within("treatment", |reader| read_treatment(reader, treatment.unwrap_or_default()));
-        (account_id, exemption, change(reader, request_id, valid_from, operator))
+        (reader.account_id(account_id), exemption, change(reader, request_id, valid_from, operator))
     })?;
-    let (account, _) = named(front, account).await?;
-    let applied = issuing::set_exemption(front.billing().await?, &account, exemption.as_ref(), &change).await?;
+    let applied = use_cases.set_exemption(context, &account, exemption.as_ref(), &change).await?;
     Ok(v1::SetTaxTreatmentResponse { replayed: applied == Applied::Before })
-}
-
-pub(super) fn is_replayed(applied: Result<Applied, crate::billing::BillingError>) -> Result<bool, Status> {
-    applied.map(|applied| applied == Applied::Before).map_err(|error| status::no_bills(&error, ""))
 }
 
 /// Which issuer: there is one.

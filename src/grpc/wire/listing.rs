@@ -1,9 +1,10 @@
 //! Writes what is listed: accounts, reservations, journal entries.
 
 use super::render::{credit, instant, mode, money};
-use crate::domain::account::{Account, Category, Millis, NonUsageBilling, Profile, Reservation};
+use crate::domain::account::{Account, Category, NonUsageBilling, Reservation};
 use crate::domain::entry::{Entry, EntryKind};
 use crate::grpc::v1;
+use crate::ledger::ListedAccount;
 use crate::service::search::Way;
 
 /// A number for people. Bills and reservations are far fewer than an `i32` counts.
@@ -11,17 +12,19 @@ fn count(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-/// An account, with its settings and its credit at `now`.
+/// An account, with its settings and its credit.
 #[must_use]
-pub fn account(id: &str, account: &Account, profile: &Profile, now: Millis) -> v1::Account {
+pub fn account(listed: ListedAccount) -> v1::Account {
+    let ListedAccount { id, account, profile, now } = listed;
+    let account = &account;
     let non_usage_billing = match account.non_usage_billing {
         NonUsageBilling::Consolidated => v1::NonUsageBilling::Consolidated,
         NonUsageBilling::OneByOne => v1::NonUsageBilling::OneByOne,
     };
     let is_temporary_running = now < account.temporary_until;
     v1::Account {
-        account_id: id.to_owned(),
-        name: profile.name.clone(),
+        account_id: id,
+        name: profile.name,
         decimals: i32::from(account.decimals),
         non_usage_billing: non_usage_billing.into(),
         low_credit_threshold: profile.low_credit_threshold.map(|threshold| money(account, threshold)),

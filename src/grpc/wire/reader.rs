@@ -7,13 +7,13 @@ use std::ops::RangeInclusive;
 
 use jiff::civil::Date;
 use prost_types::{Duration, Timestamp};
-use tonic_types::FieldViolation;
 
 use crate::clock::Clock;
 use crate::domain::account::{Currency, Millis};
 use crate::domain::command::{Action, Command, Note};
 use crate::domain::money::Quote;
 use crate::grpc::v1;
+use crate::service::error::Violation;
 
 /// How many violations are told of.
 pub const MAX_VIOLATIONS: usize = 20;
@@ -43,7 +43,7 @@ pub enum Sign {
 pub struct Reader {
     now: Millis,
     path: Vec<&'static str>,
-    violations: Vec<FieldViolation>,
+    violations: Vec<Violation>,
     currency: Option<Currency>,
     calendar: Option<Clock>,
 }
@@ -74,7 +74,7 @@ impl Reader {
             if !place.is_empty() && !field.is_empty() {
                 place.push('.');
             }
-            self.violations.push(FieldViolation::new(place + field, rule));
+            self.violations.push(Violation { field: place + field, rule: rule.into() });
         }
     }
 
@@ -87,7 +87,7 @@ impl Reader {
     }
 
     /// The value, if nothing was wrong.
-    pub fn finish<T>(self, value: T) -> Result<T, Vec<FieldViolation>> {
+    pub fn finish<T>(self, value: T) -> Result<T, Vec<Violation>> {
         if self.violations.is_empty() { Ok(value) } else { Err(self.violations) }
     }
 

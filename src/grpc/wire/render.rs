@@ -2,12 +2,16 @@
 
 use prost_types::Timestamp;
 
-use super::Decided;
 use crate::domain::account::{Account, Millis, Mode, Status};
 use crate::domain::command::{Action, Then};
 use crate::domain::money::format_units;
 use crate::domain::outcome::{Grant, Outcome, ReserveVerdict, Verdict};
-use crate::grpc::{advice, v1};
+use crate::grpc::v1;
+use crate::service::advice::{Advice, Advised, Topic};
+use crate::service::commands::Decided;
+use crate::service::credit::Credit;
+use crate::service::payments::Recorded;
+use crate::service::watch::{CreditChange, Crossing};
 
 /// An instant.
 #[must_use]
@@ -39,28 +43,55 @@ pub fn mode(mode: Mode) -> v1::PaymentMode {
 /// An account's credit at `now`.
 #[must_use]
 pub fn credit(account: &Account, now: Millis) -> v1::Credit {
-    let status = match account.status {
+    credit_of(&Credit::at(account, now))
+}
+
+/// An account's credit.
+#[must_use]
+pub fn credit_of(credit: &Credit) -> v1::Credit {
+    let status = match credit.status {
         Status::Active => v1::AccountStatus::Active,
         Status::Suspended => v1::AccountStatus::Suspended,
         Status::Closed => v1::AccountStatus::Closed,
     };
-    let is_temporary = now < account.temporary_until && account.temporary_limit > account.permanent_limit;
+    let amount = |units| credit.unit.amount(units);
     v1::Credit {
-        mode: mode(account.mode).into(),
+        mode: mode(credit.mode).into(),
         status: status.into(),
-        currency_code: account.currency.code().to_owned(),
-        balance: amount(account, account.balance),
-        unbilled: amount(account, account.unbilled),
-        amount_due: amount(account, account.amount_due()),
-        reserved: amount(account, account.reserved),
-        credit_limit: amount(account, account.credit_limit(now)),
-        credit_limit_expires_at: is_temporary.then(|| instant(account.temporary_until)),
-        usable: amount(account, account.usable_credit(now)),
-        current_balance: amount(account, account.current_balance()),
+        currency_code: credit.unit.currency.code().to_owned(),
+        balance: amount(credit.balance),
+        unbilled: amount(credit.unbilled),
+        amount_due: amount(credit.amount_due),
+        reserved: amount(credit.reserved),
+        credit_limit: amount(credit.limit),
+        credit_limit_expires_at: credit.limit_expires_at.map(instant),
+        usable: amount(credit.usable),
+        current_balance: amount(credit.current_balance),
     }
 }
 
-impl Decided {
+/// A change of an account's credit.
+#[must_use]
+pub fn credit_change(change: CreditChange) -> v1::WatchUsableCreditResponse {
+    let crossing = match change.crossing {
+        Some(Crossing::FellBelow) => v1::ThresholdCrossing::FellBelow,
+        Some(Crossing::RoseAbove) => v1::ThresholdCrossing::RoseAbove,
+        None => v1::ThresholdCrossing::Unspecified,
+    };
+    v1::WatchUsableCreditResponse { credit: Some(credit_of(&change.credit)), crossing: crossing.into(), is_low: change.is_low }
+}
+
+/// Writes parts of a decision in the terms of its account.
+trait Render {
+    fn account(&self) -> &Account;
+    fn money(&self, units: i64) -> Option<v1::Money>;
+    fn decline(&self, reason: v1::DeclineReason, usable: i64, shortfall: i64) -> v1::Decline;
+    fn no_credit(&self, shortfall: i64) -> v1::Decline;
+    fn reservation(&self, name: &str, grant: &Grant) -> v1::Reservation;
+    fn credit(&self) -> Option<v1::Credit>;
+}
+
+impl Render for Decided {
     fn account(&self) -> &Account {
         &self.outcome.account
     }
@@ -69,10 +100,8 @@ impl Decided {
         Some(money(self.account(), units))
     }
 
-    /// The account's credit afterwards.
-    #[must_use]
-    pub fn credit(&self) -> Option<v1::Credit> {
-        Some(credit(self.account(), self.now))
+    fn credit(&self) -> Option<v1::Credit> {
+        Some(credit(self.account(), self.outcome.now))
     }
 
     fn decline(&self, reason: v1::DeclineReason, usable: i64, shortfall: i64) -> v1::Decline {
@@ -80,7 +109,7 @@ impl Decided {
     }
 
     fn no_credit(&self, shortfall: i64) -> v1::Decline {
-        self.decline(v1::DeclineReason::InsufficientCredit, self.account().usable_credit(self.now), shortfall)
+        self.decline(v1::DeclineReason::InsufficientCredit, self.account().usable_credit(self.outcome.now), shortfall)
     }
 
     fn reservation(&self, name: &str, grant: &Grant) -> v1::Reservation {
@@ -99,7 +128,7 @@ impl Decided {
 pub fn authorize(decided: &Decided) -> v1::AuthorizeResponse {
     use v1::authorize_response::Outcome;
     let outcome = match &decided.decision.reservation {
-        Some(grant) => Outcome::Granted(decided.reservation(&decided.subject.command.request_id, grant)),
+        Some(grant) => Outcome::Granted(decided.reservation(&decided.command.request_id, grant)),
         None => Outcome::Declined(decided.no_credit(decided.decision.amount)),
     };
     v1::AuthorizeResponse { outcome: Some(outcome), credit: decided.credit(), replayed: decided.outcome.replayed }
@@ -119,7 +148,7 @@ pub fn debit(decided: &Decided) -> v1::DebitResponse {
 fn charged(decided: &Decided) -> v1::Charged {
     use v1::charged::ReserveRefused;
     let decision = &decided.decision;
-    let (name, is_reserving) = match &decided.subject.command.action {
+    let (name, is_reserving) = match &decided.command.action {
         Action::Debit(debit) => (debit.reservation.as_deref().unwrap_or_default(), matches!(debit.then, Then::Reserve(_))),
         _ => ("", false),
     };
@@ -146,42 +175,66 @@ pub fn release(decided: &Decided) -> v1::ReleaseResponse {
 
 /// The answer to a Refund.
 #[must_use]
-pub fn refund(decided: &Decided) -> v1::RefundResponse {
+pub fn refund(decided: &Decided, advice: Vec<Advice>) -> v1::RefundResponse {
     v1::RefundResponse {
         refunded: decided.money(decided.decision.amount),
         credited: decided.money(decided.decision.amount + decided.decision.credit_rounding),
         credit: decided.credit(),
         replayed: decided.outcome.replayed,
-        advice: Vec::new(),
+        advice: advice.into_iter().map(piece).collect(),
     }
 }
 
-/// The answer to a Convert, with advice by what is known besides.
+/// The answer to a Convert.
 #[must_use]
-pub fn convert(decided: &Decided, known: &advice::Known) -> v1::ConvertResponse {
-    let converted = decided.decision.verdict == Verdict::Done;
-    let after = decided.account().usable_credit(decided.now);
-    let advice = if converted { advice::after_conversion(decided, known) } else { Vec::new() };
+pub fn convert(Advised { decided, advice }: Advised) -> v1::ConvertResponse {
+    let after = decided.account().usable_credit(decided.outcome.now);
     v1::ConvertResponse {
-        converted,
+        converted: decided.decision.verdict == Verdict::Done,
         usable_before: decided.money(decided.decision.amount),
         usable_after: decided.money(after),
-        advice,
+        advice: advice.into_iter().map(piece).collect(),
         credit: decided.credit(),
         replayed: decided.outcome.replayed,
     }
 }
 
+fn piece(Advice { topic, text }: Advice) -> v1::Advice {
+    let topic = match topic {
+        Topic::LowLimit => v1::AdviceTopic::LowLimit,
+        Topic::Timing => v1::AdviceTopic::Timing,
+        Topic::EstimatedLimit => v1::AdviceTopic::EstimatedLimit,
+        Topic::AmountDue => v1::AdviceTopic::AmountDue,
+        Topic::FinalBill => v1::AdviceTopic::FinalBill,
+        Topic::RemoveLimit => v1::AdviceTopic::RemoveLimit,
+        Topic::RenewedLimit => v1::AdviceTopic::RenewedLimit,
+        Topic::WrittenOff => v1::AdviceTopic::WrittenOff,
+    };
+    v1::Advice { topic: topic.into(), text }
+}
+
 /// The answer to a GetUsableCredit.
 #[must_use]
-pub fn usable_credit(outcome: &Outcome, now: Millis) -> v1::GetUsableCreditResponse {
-    v1::GetUsableCreditResponse { credit: Some(credit(&outcome.account, now)) }
+pub fn usable_credit(outcome: &Outcome) -> v1::GetUsableCreditResponse {
+    v1::GetUsableCreditResponse { credit: Some(credit(&outcome.account, outcome.now)) }
 }
 
 /// The answer to a TopUp.
 #[must_use]
 pub fn top_up(decided: &Decided) -> v1::TopUpResponse {
     v1::TopUpResponse { credit: decided.credit(), replayed: decided.outcome.replayed }
+}
+
+/// The answer to a RecordPayment.
+#[must_use]
+pub fn record_payment(Recorded { decided, allocations }: Recorded) -> v1::RecordPaymentResponse {
+    let shown = |(invoice_number, units)| v1::Allocation { invoice_number, amount: decided.money(units) };
+    v1::RecordPaymentResponse {
+        credit: decided.credit(),
+        allocations_known: allocations.is_some(),
+        allocations: allocations.unwrap_or_default().into_iter().map(shown).collect(),
+        replayed: decided.outcome.replayed,
+    }
 }
 
 /// The answer to a ReversePayment.

@@ -4,7 +4,7 @@ use sqlx::{AssertSqlSafe, Executor};
 use tollgate::billing::store::{Dialect, sqlite_url};
 use tollgate::billing::usage::Span;
 use tollgate::billing::{Billing, BillingSettings};
-use tollgate::service::export::{UsageExport, Wanted};
+use tollgate::service::exports::{UsagePages, Wanted};
 
 use crate::postgres::PostgresServer;
 use crate::support::temporary_folder;
@@ -29,7 +29,7 @@ async fn fill(billing: &Billing) {
 }
 
 async fn exported(billing: &Billing, from: i64, to: i64, after: Option<(u16, u64)>) -> Vec<(u16, u64, i64)> {
-    let mut export = UsageExport::begin(billing.clone(), Wanted { account: None, from, to, after }).await.unwrap();
+    let mut export = UsagePages::begin(billing.clone(), Wanted { account: None, from, to, after }).await.unwrap();
     let mut found = Vec::new();
     loop {
         let page = export.next().await.unwrap();

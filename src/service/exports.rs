@@ -2,8 +2,13 @@
 
 use std::collections::VecDeque;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
+use super::UseCases;
+use super::context::RequestContext;
+use super::error::Error;
 use crate::billing::usage::Span;
 use crate::billing::{Billing, BillingError, Places, UsageRecord};
 use crate::domain::account::Millis;
@@ -15,7 +20,7 @@ const SEQUENCES: i64 = 4_000;
 /// What to export.
 #[derive(Clone, Debug)]
 pub struct Wanted {
-    /// Of this account; None: of all.
+    /// Of this account; `None`: of all.
     pub account: Option<String>,
     /// Accepted at or after this.
     pub from: Millis,
@@ -25,19 +30,27 @@ pub struct Wanted {
     pub after: Option<(u16, u64)>,
 }
 
-/// A page, and what reads the pages behind it.
-type Page = (Result<Vec<UsageRecord>, BillingError>, Pages);
-
-/// An export under way. While its caller passes a page on, the next one is read.
+/// An export under way.
 #[derive(Debug)]
 pub struct UsageExport {
+    pages: UsagePages,
+    stopping: CancellationToken,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// A page, and what reads the pages behind it.
+type Page = (Result<Vec<UsageRecord>, BillingError>, Reading);
+
+/// The pages of an export. While its caller passes a page on, the next one is read.
+#[derive(Debug)]
+pub struct UsagePages {
     /// At most one; dropped, it is given up. It is no work of the queue for such: what waits for it holds a place there.
     ahead: JoinSet<Page>,
 }
 
 /// The pages that are left.
 #[derive(Debug)]
-struct Pages {
+struct Reading {
     billing: Billing,
     accepted: (Millis, Millis),
     rest: Rest,
@@ -50,7 +63,26 @@ enum Rest {
     Places(Places),
 }
 
+impl UseCases {
+    /// Begins an export of usage records.
+    pub async fn export_usage(&self, context: RequestContext, wanted: Wanted) -> Result<UsageExport, Error> {
+        let permit = self.admission.stream()?;
+        let pages = UsagePages::begin(self.billing(&context).await?.clone(), wanted).await?;
+        Ok(UsageExport { pages, stopping: self.stopping.clone(), _permit: permit })
+    }
+}
+
 impl UsageExport {
+    /// The next records; empty at the end.
+    pub async fn next(&mut self) -> Result<Vec<UsageRecord>, Error> {
+        if self.stopping.is_cancelled() {
+            return Err(Error::stopping());
+        }
+        Ok(self.pages.next().await?)
+    }
+}
+
+impl UsagePages {
     /// Finds where the records are.
     pub async fn begin(billing: Billing, wanted: Wanted) -> Result<Self, BillingError> {
         let Wanted { account, from, to, after } = wanted;
@@ -70,12 +102,12 @@ impl UsageExport {
                 Rest::Spans(spans)
             }
         };
-        let mut export = Self { ahead: JoinSet::new() };
-        export.ahead.spawn(Pages { billing, accepted: (from, to), rest }.read());
-        Ok(export)
+        let mut pages = Self { ahead: JoinSet::new() };
+        pages.ahead.spawn(Reading { billing, accepted: (from, to), rest }.read());
+        Ok(pages)
     }
 
-    /// The next records; none: that was all.
+    /// The next records; empty at the end.
     pub async fn next(&mut self) -> Result<Vec<UsageRecord>, BillingError> {
         let Some(read) = self.ahead.join_next().await else { return Ok(Vec::new()) };
         let (page, rest) = read.map_err(BillingError::unavailable)?;
@@ -87,7 +119,7 @@ impl UsageExport {
     }
 }
 
-impl Pages {
+impl Reading {
     async fn read(mut self) -> Page {
         let page = self.next().await;
         (page, self)

@@ -1,19 +1,20 @@
-//! What to consider after a conversion, in the order of importance, or after a refund. None if nothing was converted.
+//! Conversions and refunds, and what to consider after one, in the order of importance.
 //!
 //! What the account's history and its bills say is asked of the billing store, but only for a moment: "unknown" is an answer, and a
 //! conversion never fails or waits for it.
 
 use std::time::Duration;
 
-use super::deadline;
-use super::front::Front;
-use super::v1::{Advice, AdviceTopic};
-use super::wire::Decided;
-use super::wire::render::amount;
+use super::UseCases;
+use super::commands::Decided;
+use super::context::RequestContext;
+use super::credit::Unit;
+use super::error::Error;
 use crate::billing::suggestion::{Suggestion, suggest};
 use crate::billing::{Billing, MonthBill};
+use crate::clock::Clock;
 use crate::domain::account::{Account, Millis, Mode};
-use crate::domain::command::Action;
+use crate::domain::command::{Action, Command};
 use crate::domain::entry::EntryKind;
 use crate::domain::outcome::Verdict;
 use crate::ledger::Ledger;
@@ -21,9 +22,48 @@ use crate::ledger::Ledger;
 /// How long the billing store, and the journal, may take to answer.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// What is known besides the decision.
+/// A decision, and what to consider after it.
+#[derive(Clone, Debug)]
+pub struct Advised {
+    /// The decision.
+    pub decided: Decided,
+    /// The most important first.
+    pub advice: Vec<Advice>,
+}
+
+/// Something to consider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advice {
+    /// What it is about.
+    pub topic: Topic,
+    /// For people.
+    pub text: String,
+}
+
+/// What an advice is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// The credit limit is low.
+    LowLimit,
+    /// When to convert.
+    Timing,
+    /// A limit that the account's charges suggest.
+    EstimatedLimit,
+    /// What is due lowers the usable credit.
+    AmountDue,
+    /// The final bill.
+    FinalBill,
+    /// A limit that is still there.
+    RemoveLimit,
+    /// A limit that is whole again.
+    RenewedLimit,
+    /// What was written off and not reversed.
+    WrittenOff,
+}
+
+/// What is known besides a conversion.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+struct AdviceContext {
     /// Which day of the month it is, in the billing time zone.
     day: i8,
     /// How far the bill of the month before is; unknown, if the billing store does not say.
@@ -34,36 +74,71 @@ pub struct Known {
     final_bill: Option<i64>,
 }
 
-impl Known {
-    /// What is known without asking anyone, at an instant.
-    #[must_use]
-    pub fn nothing(front: &Front, now: Millis) -> Self {
-        Self { day: front.ledger.clock().day_of_month(now), ..Self::default() }
+impl UseCases {
+    /// Converts an account to the other payment mode.
+    pub async fn convert(&self, context: &RequestContext, command: Command) -> Result<Advised, Error> {
+        let decided = self.decide(context, command).await?;
+        let known = self.ask_around(context, &decided).await;
+        let advice = after_conversion(&decided, &known);
+        Ok(Advised { decided, advice })
+    }
+
+    /// Refunds a charge. The advice is what was written off of the account's debts and not reversed, if the billing store says so at once.
+    pub async fn refund(&self, context: &RequestContext, command: Command) -> Result<Advised, Error> {
+        let decided = self.decide(context, command).await?;
+        let advice = match &self.billing {
+            Some(billing) => match context.addition(PATIENCE, billing.written_off(&decided.command.account)).await {
+                Some(Ok(written_off @ 1..)) => {
+                    let text = format!(
+                        "{} of what the customer owed were written off. Reverse the write-off first, so that nobody is paid out what they \
+                         never paid.",
+                        Unit::of(&decided.outcome.account).show(written_off)
+                    );
+                    vec![piece(Topic::WrittenOff, text)]
+                }
+                _ => Vec::new(),
+            },
+            None => Vec::new(),
+        };
+        Ok(Advised { decided, advice })
+    }
+
+    /// What can be learned at once.
+    async fn ask_around(&self, context: &RequestContext, decided: &Decided) -> AdviceContext {
+        let mut known = AdviceContext::of_day(self.clock(), decided.outcome.now);
+        if decided.decision.verdict != Verdict::Done {
+            return known;
+        }
+        let id = decided.command.account.clone();
+        match &decided.command.action {
+            Action::Convert { mode: Mode::Postpaid, .. } => {
+                if let Some(billing) = &self.billing {
+                    let asking = self.offload.run(ask(billing.clone(), id, decided.outcome.account, decided.outcome.now));
+                    let asked = context.addition(PATIENCE, asking).await.and_then(Result::ok);
+                    (known.last_month, known.suggestion) = asked.unwrap_or_default();
+                }
+            }
+            Action::Convert { mode: Mode::Prepaid, .. } => {
+                let bill = final_bill(self.ledger.clone(), id, decided.decision.sequence);
+                known.final_bill = context.addition(PATIENCE, self.offload.run(bill)).await.and_then(Result::ok).flatten();
+            }
+            _ => {}
+        }
+        known
     }
 }
 
-/// What can be learned at once.
-pub async fn known(front: &Front, decided: &Decided) -> Known {
-    let mut known = Known::nothing(front, decided.now);
-    if decided.decision.verdict != Verdict::Done {
-        return known;
+impl AdviceContext {
+    /// What is known without asking anyone, at an instant.
+    fn of_day(clock: &Clock, now: Millis) -> Self {
+        Self { day: clock.day_of_month(now), ..Self::default() }
     }
-    match &decided.subject.command.action {
-        Action::Convert { mode: Mode::Postpaid, .. } => {
-            if let Some(billing) = &front.billing {
-                let (id, account) = (decided.subject.command.account.clone(), decided.outcome.account);
-                let asking = front.offload.run(ask(billing.clone(), id, account, decided.now));
-                let asked = deadline::addition(PATIENCE, asking).await.and_then(Result::ok);
-                (known.last_month, known.suggestion) = asked.unwrap_or_default();
-            }
-        }
-        Action::Convert { mode: Mode::Prepaid, .. } => {
-            let bill = final_bill(front.ledger.clone(), decided.subject.command.account.clone(), decided.decision.sequence);
-            known.final_bill = deadline::addition(PATIENCE, front.offload.run(bill)).await.and_then(Result::ok).flatten();
-        }
-        _ => {}
-    }
-    known
+}
+
+/// A conversion with the advice that needs nobody to be asked: on a stream, others would wait meanwhile.
+pub(super) fn unasked(clock: &Clock, decided: Decided) -> Advised {
+    let advice = after_conversion(&decided, &AdviceContext::of_day(clock, decided.outcome.now));
+    Advised { decided, advice }
 }
 
 async fn ask(billing: Billing, id: String, account: Account, now: Millis) -> (Option<MonthBill>, Option<Suggestion>) {
@@ -82,40 +157,42 @@ async fn final_bill(ledger: Ledger, account: String, sequence: u64) -> Option<i6
     Some(amount_of(EntryKind::FinalBilled)? - amount_of(EntryKind::Rounded).unwrap_or_default())
 }
 
-/// The advice on a conversion that was done.
-#[must_use]
-pub fn after_conversion(decided: &Decided, known: &Known) -> Vec<Advice> {
-    match decided.subject.command.action {
+/// The advice on a conversion; none if nothing was converted.
+fn after_conversion(decided: &Decided, known: &AdviceContext) -> Vec<Advice> {
+    match decided.command.action {
+        _ if decided.decision.verdict != Verdict::Done => Vec::new(),
         Action::Convert { mode: Mode::Postpaid, .. } => to_postpaid(decided, known),
         Action::Convert { mode: Mode::Prepaid, .. } => to_prepaid(decided, known),
         _ => Vec::new(),
     }
 }
 
-fn to_postpaid(decided: &Decided, known: &Known) -> Vec<Advice> {
+fn to_postpaid(decided: &Decided, known: &AdviceContext) -> Vec<Advice> {
     let account = &decided.outcome.account;
+    let unit = Unit::of(account);
     let mut advice = Vec::new();
-    let limit = account.credit_limit(decided.now);
+    let limit = account.credit_limit(decided.outcome.now);
     let suggested = known.suggestion.as_ref().and_then(|suggestion| Some((suggestion.limit?, suggestion.months.len())));
     let code = account.currency.code();
     if let Some(text) = low_limit(account, limit, suggested.map(|(suggested, _)| suggested)) {
-        advice.push(piece(AdviceTopic::LowLimit, text));
+        advice.push(piece(Topic::LowLimit, text));
     }
-    advice.push(piece(AdviceTopic::Timing, timing(known)));
+    advice.push(piece(Topic::Timing, timing(known)));
     if let Some((suggested, months)) = suggested {
-        let suggested = amount(account, suggested);
+        let suggested = unit.amount(suggested);
         let text = format!(
             "A credit limit of {suggested} {code} is estimated from the account's own charges: the largest of its last closed months \
              ({months} of at most 3), rounded up."
         );
-        advice.push(piece(AdviceTopic::EstimatedLimit, text));
+        advice.push(piece(Topic::EstimatedLimit, text));
     }
     advice
 }
 
 fn low_limit(account: &Account, limit: i64, suggested: Option<i64>) -> Option<String> {
     let code = account.currency.code();
-    let shown = amount(account, limit);
+    let unit = Unit::of(account);
+    let shown = unit.amount(limit);
     if limit == 0 {
         return Some(
             "There is no credit limit, so the account can make no more transactions than an overpayment covers. Set a limit that covers \
@@ -124,14 +201,14 @@ fn low_limit(account: &Account, limit: i64, suggested: Option<i64>) -> Option<St
         );
     }
     if let Some(suggested) = suggested.filter(|suggested| limit < *suggested) {
-        let suggested = amount(account, suggested);
+        let suggested = unit.amount(suggested);
         return Some(format!(
             "The credit limit of {shown} {code} is low beside recent charges, which suggest {suggested} {code}. Set a limit that covers \
              the charges of a month."
         ));
     }
     (suggested.is_none() && limit < account.balance.abs()).then(|| {
-        let balance = amount(account, account.balance);
+        let balance = unit.amount(account.balance);
         format!(
             "The credit limit of {shown} {code} is low beside the balance of {balance} {code} that the account came with. Set a limit \
              that covers the charges of a month."
@@ -139,7 +216,7 @@ fn low_limit(account: &Account, limit: i64, suggested: Option<i64>) -> Option<St
     })
 }
 
-fn timing(known: &Known) -> String {
+fn timing(known: &AdviceContext) -> String {
     let best = "A conversion to postpaid is best done after the monthly invoice was generated and sent, normally within the first week of \
                 the month";
     let is_first_week = known.day <= 7;
@@ -158,55 +235,37 @@ fn timing(known: &Known) -> String {
     format!("{best}; {today}")
 }
 
-fn to_prepaid(decided: &Decided, known: &Known) -> Vec<Advice> {
+fn to_prepaid(decided: &Decided, known: &AdviceContext) -> Vec<Advice> {
     let account = &decided.outcome.account;
+    let unit = Unit::of(account);
     let mut advice = Vec::new();
     let code = account.currency.code();
     if account.balance < 0 {
-        let due = amount(account, -account.balance);
+        let due = unit.amount(-account.balance);
         let text = format!("{due} {code} are due; until they are paid they lower the usable credit, which may be negative.");
-        advice.push(piece(AdviceTopic::AmountDue, text));
+        advice.push(piece(Topic::AmountDue, text));
     }
     if let Some(billed) = known.final_bill.filter(|billed| *billed != 0) {
-        let billed = amount(account, billed);
+        let billed = unit.amount(billed);
         let text = format!(
             "The final bill was cut at once: an invoice of {billed} {code} for what was used since the last one. The statement at the end of \
              the month holds only what comes after."
         );
-        advice.push(piece(AdviceTopic::FinalBill, text));
+        advice.push(piece(Topic::FinalBill, text));
     }
-    let limit = account.credit_limit(decided.now);
+    let limit = account.credit_limit(decided.outcome.now);
     if limit > 0 {
-        let limit = amount(account, limit);
+        let limit = unit.amount(limit);
         let text = format!("The credit limit of {limit} {code} is still there; consider removing it, so that only paid money is used.");
-        advice.push(piece(AdviceTopic::RemoveLimit, text));
+        advice.push(piece(Topic::RemoveLimit, text));
         let text = "A conversion to prepaid and back renews a used-up credit limit.";
-        advice.push(piece(AdviceTopic::RenewedLimit, text));
+        advice.push(piece(Topic::RenewedLimit, text));
     }
     advice
 }
 
-/// The advice on a refund: what was written off of the account's debts and not reversed, if the billing store says so at once.
-pub async fn after_refund(front: &Front, decided: &Decided) -> Vec<Advice> {
-    let Some(billing) = &front.billing else { return Vec::new() };
-    let account = &decided.outcome.account;
-    let asked = deadline::addition(PATIENCE, billing.written_off(&decided.subject.command.account)).await;
-    match asked {
-        Some(Ok(written_off @ 1..)) => {
-            let text = format!(
-                "{} {} of what the customer owed were written off. Reverse the write-off first, so that nobody is paid out what they never \
-                 paid.",
-                amount(account, written_off),
-                account.currency.code()
-            );
-            vec![piece(AdviceTopic::WrittenOff, text)]
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn piece(topic: AdviceTopic, text: impl Into<String>) -> Advice {
-    Advice { topic: topic.into(), text: text.into() }
+fn piece(topic: Topic, text: impl Into<String>) -> Advice {
+    Advice { topic, text: text.into() }
 }
 
 #[cfg(test)]
@@ -215,7 +274,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_not_claimed() {
-        let known = |day, last_month| timing(&Known { day, last_month, ..Known::default() });
+        let known = |day, last_month| timing(&AdviceContext { day, last_month, ..AdviceContext::default() });
         assert!(known(7, None).contains("today lies within it: make sure"));
         assert!(known(8, None).contains("today does not"));
         assert!(known(3, Some(MonthBill::Generated)).contains("last month's was generated, and today lies within that week; whether"));

@@ -1,0 +1,75 @@
+//! The context of a request, made here for gRPC and for HTTP, which passes its requests on as calls of gRPC.
+
+use std::time::Duration;
+
+use http::{Extensions, HeaderMap};
+use tonic::Request;
+
+use crate::service::context::{Caller, Protocol, RequestContext, Trace};
+use crate::service::deadline::Deadline;
+
+/// The context of a call.
+#[must_use]
+pub fn of<T>(request: &Request<T>) -> RequestContext {
+    of_parts(request.metadata().as_ref(), request.extensions())
+}
+
+/// The context of a call that was not taken in by its method yet. HTTP marks its calls by an extension, which no peer can send.
+#[must_use]
+pub fn of_parts(headers: &HeaderMap, extensions: &Extensions) -> RequestContext {
+    if let Some(context) = extensions.get::<RequestContext>() {
+        return context.clone();
+    }
+    let protocol = extensions.get::<Protocol>().copied().unwrap_or(Protocol::Grpc);
+    let text = |name| headers.get(name)?.to_str().ok();
+    let deadline = text("grpc-timeout").and_then(parse_timeout).and_then(Deadline::after);
+    RequestContext::new(protocol, Caller::Local, deadline, text("traceparent").and_then(Trace::parse))
+}
+
+/// One to eight digits and a unit, as gRPC over HTTP/2 has it.
+fn parse_timeout(text: &str) -> Option<Duration> {
+    let unit = text.chars().next_back()?;
+    let digits = text.strip_suffix(unit)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    match unit {
+        'H' => Some(Duration::from_secs(count * 3600)),
+        'M' => Some(Duration::from_secs(count * 60)),
+        'S' => Some(Duration::from_secs(count)),
+        'm' => Some(Duration::from_millis(count)),
+        'u' => Some(Duration::from_micros(count)),
+        'n' => Some(Duration::from_nanos(count)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_digits_and_a_unit() {
+        assert_eq!(parse_timeout("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(parse_timeout("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
+        for text in ["", "m", "1", "1x", "-1m", "123456789m", "1é", "é"] {
+            assert_eq!(parse_timeout(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_brings_its_deadline_its_trace_and_its_protocol() {
+        let mut request = Request::new(());
+        let plain = of(&request);
+        assert_eq!((plain.protocol, plain.deadline, plain.trace), (Protocol::Grpc, None, None));
+        request.metadata_mut().insert("grpc-timeout", "99999999H".parse().unwrap());
+        request.metadata_mut().insert("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap());
+        request.extensions_mut().insert(Protocol::Http);
+        let full = of(&request);
+        assert_eq!((full.protocol, full.trace.unwrap().parent_id), (Protocol::Http, 0x00f0_67aa_0ba9_02b7));
+        assert!(full.deadline.is_some());
+        request.extensions_mut().insert(full.clone());
+        assert_eq!(of(&request).deadline, full.deadline, "it was made before");
+    }
+}

@@ -1,0 +1,126 @@
+//! Accounts: what there is of one, and lists of them, of their reservations and of their entries.
+
+use std::time::Duration;
+
+use super::UseCases;
+use super::commands::Decided;
+use super::context::RequestContext;
+use super::error::Error;
+use crate::billing::suggestion::{Suggestion, suggest};
+use crate::domain::account::{Account, Mode};
+use crate::domain::command::Command;
+use crate::domain::outcome::Outcome;
+use crate::ledger::{AccountPage, EntryPage, Identity, LedgerError, ListedAccount, NamePlace, ReservationPage, ReservationPlace};
+
+/// How long the billing store may take to say how far it has come, before the journal is searched instead.
+const BILLING_PATIENCE: Duration = Duration::from_millis(250);
+
+/// A page of an account's entries.
+#[derive(Clone, Debug)]
+pub struct AccountEntries {
+    /// The account as it is now.
+    pub account: Account,
+    /// The partition whose journal has the entries.
+    pub partition: u16,
+    /// The entries, newest first.
+    pub page: EntryPage,
+}
+
+impl UseCases {
+    /// Which ledger this is.
+    pub async fn ledger_identity(&self, _context: &RequestContext) -> Result<&Identity, Error> {
+        Ok(self.ledger.identity())
+    }
+
+    /// An account with its settings. Credit and settings are two reads: one may be newer than the other.
+    pub async fn account(&self, context: &RequestContext, id: String) -> Result<ListedAccount, Error> {
+        let outcome = self.observe(context, &id).await?;
+        Ok(self.with_profile(id, &outcome).await?)
+    }
+
+    /// Creates an account, or changes its settings. That it was decided is known: if the account cannot be shown, a repetition shows it.
+    pub async fn change_account(&self, context: &RequestContext, command: Command) -> Result<(Decided, ListedAccount), Error> {
+        let decided = self.decide(context, command).await?;
+        let shown = self.with_profile(decided.command.account.clone(), &decided.outcome).await;
+        Ok((decided, shown.map_err(LedgerError::after_step)?))
+    }
+
+    async fn with_profile(&self, id: String, outcome: &Outcome) -> Result<ListedAccount, LedgerError> {
+        let profile = self.ledger.profile(&id).await?.ok_or_else(|| LedgerError::corrupt("an account has no profile"))?;
+        Ok(ListedAccount { id, account: outcome.account, profile, now: outcome.now })
+    }
+
+    /// Accounts whose names begin so, in the order of their names.
+    pub async fn list_accounts(
+        &self,
+        _context: &RequestContext,
+        prefix: &str,
+        mode: Option<Mode>,
+        after: Option<NamePlace>,
+        count: usize,
+    ) -> Result<AccountPage, Error> {
+        Ok(self.ledger.accounts(prefix, mode, after, count).await?)
+    }
+
+    /// An account, and its open reservations in the order in which they expire.
+    pub async fn list_reservations(
+        &self,
+        context: &RequestContext,
+        id: &str,
+        after: Option<ReservationPlace>,
+        count: usize,
+    ) -> Result<(Account, ReservationPage), Error> {
+        let outcome = self.observe(context, id).await?;
+        Ok((outcome.account, self.ledger.reservations(id, outcome.now, after, count).await?))
+    }
+
+    /// An account's entries below a sequence, newest first: out of the billing store, which finds them by account, and out of the journal
+    /// what the billing store does not have yet. Where that is away, the journal is searched as far as it reaches.
+    pub async fn list_entries(
+        &self,
+        context: &RequestContext,
+        id: &str,
+        before: Option<u64>,
+        count: usize,
+    ) -> Result<AccountEntries, Error> {
+        let account = self.observe(context, id).await?.account;
+        let partition = self.ledger.partition_of(id);
+        let page = self.entries(context, id, partition, before, count).await?;
+        Ok(AccountEntries { account, partition, page })
+    }
+
+    async fn entries(
+        &self,
+        context: &RequestContext,
+        id: &str,
+        partition: u16,
+        before: Option<u64>,
+        count: usize,
+    ) -> Result<EntryPage, Error> {
+        let Some(billing) = &self.billing else { return Ok(self.ledger.entries(id, 0, before, count).await?) };
+        let position = context.addition(BILLING_PATIENCE, billing.next_sequence(partition)).await;
+        let down_to = position.and_then(Result::ok).unwrap_or_default();
+        let mut page = self.ledger.entries(id, down_to, before, count).await?;
+        if let (None, missing @ 1..) = (page.next_before, count - page.entries.len()) {
+            if page.searched_to.is_some_and(|searched_to| searched_to <= 1) {
+                return Ok(page);
+            }
+            let found = billing.entries(id, page.searched_to, missing).await?;
+            page.next_before = found.last().filter(|_| found.len() == missing).map(|record| record.sequence);
+            page.entries.extend(found.into_iter().map(|record| (record.sequence, record.entry)));
+        }
+        Ok(page)
+    }
+
+    /// The credit limit that an account would need in postpaid, by its history.
+    pub async fn suggest_limit(&self, context: &RequestContext, id: &str) -> Result<(Outcome, Suggestion), Error> {
+        let seen = self.observe(context, id).await?;
+        let suggestion = self.estimate(context, id, &seen.account).await?;
+        Ok((seen, suggestion))
+    }
+
+    pub(super) async fn estimate(&self, context: &RequestContext, id: &str, account: &Account) -> Result<Suggestion, Error> {
+        let history = self.billing(context).await?.history(id).await?;
+        Ok(suggest(history, account.non_usage_billing, account.decimals))
+    }
+}

@@ -1,0 +1,84 @@
+//! Commands: what moves money, and what looks at it. Each is decided by the ledger in one atomic step.
+//!
+//! Dropping one of these futures is harmless: a command that was sent is decided and recorded all the same.
+
+use std::sync::Arc;
+
+use super::UseCases;
+use super::context::RequestContext;
+use super::deadline::Stage;
+use super::error::Error;
+use super::refunds::Refunds;
+use crate::domain::command::{Action, Command, Note};
+use crate::domain::outcome::{Answer, Decision, Outcome, Refusal};
+use crate::ledger::LedgerError;
+
+/// What the ledger decided, with what was asked.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    /// What was asked; the ledger holds it too.
+    pub command: Arc<Command>,
+    /// What the ledger returned, with the time by which it decided.
+    pub outcome: Outcome,
+    /// The decision in it.
+    pub decision: Decision,
+}
+
+impl UseCases {
+    /// Has a command decided. What a refund or a reversal needs of its original is looked up where the ledger asks for it.
+    pub async fn decide(&self, context: &RequestContext, command: Command) -> Result<Decided, Error> {
+        let command = Arc::new(command);
+        context.reached(Stage::Sent);
+        let answer = self.answer_to(context, &command).await?;
+        if let Err(refusal @ (Refusal::ExceedsAmountDue | Refusal::NotInMinorUnits)) = answer
+            && let Ok(Ok(seen)) = self.ledger.observe(&command.account, false).await
+        {
+            return Err(Error::refused(refusal, &command).explained_by(&seen.account));
+        }
+        Decided::of(command, answer)
+    }
+
+    /// Looks at an account's credit, due events applied.
+    pub async fn observe(&self, _context: &RequestContext, account: &str) -> Result<Outcome, Error> {
+        let answer = self.ledger.observe(account, false).await?;
+        answer.map_err(|refusal| Error::refused(refusal, &observation(account.to_owned())))
+    }
+
+    /// What the ledger says to a command.
+    pub(super) async fn answer_to(&self, _context: &RequestContext, command: &Arc<Command>) -> Result<Answer, Error> {
+        if Refunds::are_asked_by(&command.action) {
+            let refunds = Refunds { ledger: self.ledger.clone(), billing: self.billing.clone(), offload: self.offload.clone() };
+            return refunds.decide(Arc::clone(command)).await;
+        }
+        Ok(self.ledger.submit(Arc::clone(command)).await?)
+    }
+}
+
+impl Decided {
+    /// What the ledger decided on a command, or why it refused.
+    pub(super) fn of(command: Arc<Command>, answer: Answer) -> Result<Self, Error> {
+        let outcome = answer.map_err(|refusal| Error::refused(refusal, &command))?;
+        let Some(decision) = outcome.decision else {
+            return Err(undecided());
+        };
+        Ok(Self { command, outcome, decision })
+    }
+}
+
+/// The ledger broke its promise.
+pub(super) fn undecided() -> Error {
+    LedgerError::unknown("a command was answered without a decision").into()
+}
+
+/// A look at an account's credit, as a command.
+#[must_use]
+pub fn observation(account: String) -> Command {
+    Command {
+        account,
+        request_id: String::new(),
+        first_sent_at: None,
+        currency: None,
+        action: Action::Observe { watch: false },
+        note: Note::default(),
+    }
+}

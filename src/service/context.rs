@@ -1,0 +1,108 @@
+//! What is known of a request besides what it asks for: who calls, until when the caller waits, its trace, and the protocol it came by.
+//!
+//! Every use case takes a context first, so that access is decided in one place, whatever the protocol. A context is made once, where a
+//! protocol takes a request in. It consists of plain values: it costs no allocation, and a stream keeps a clone while it lives.
+
+use std::sync::atomic::AtomicU8;
+
+use super::deadline::Deadline;
+
+/// The context of one request.
+#[derive(Debug)]
+pub struct RequestContext {
+    /// Who calls.
+    pub caller: Caller,
+    /// Until when the caller waits, if it said so.
+    pub deadline: Option<Deadline>,
+    /// The trace that the caller is part of, if it said so.
+    pub trace: Option<Trace>,
+    /// How the request came.
+    pub protocol: Protocol,
+    /// How far the request has come, as [`super::deadline`] numbers it.
+    pub(super) stage: AtomicU8,
+}
+
+/// Who calls: a key, a certificate, or a subject that an identity provider vouches for, once there is access control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// Whoever can reach the listener. It may do everything.
+    Local,
+}
+
+/// How a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// As gRPC.
+    Grpc,
+    /// As HTTP/JSON.
+    Http,
+}
+
+/// A place in a trace, as W3C Trace Context carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// The id of the trace.
+    pub trace_id: u128,
+    /// The id of the caller's span.
+    pub parent_id: u64,
+    /// Whether the caller records the trace.
+    pub is_sampled: bool,
+}
+
+impl RequestContext {
+    /// The context of a request that has done nothing yet.
+    #[must_use]
+    pub fn new(protocol: Protocol, caller: Caller, deadline: Option<Deadline>, trace: Option<Trace>) -> Self {
+        Self { caller, deadline, trace, protocol, stage: AtomicU8::default() }
+    }
+}
+
+impl Clone for RequestContext {
+    /// The same request, for work that has done nothing yet.
+    fn clone(&self) -> Self {
+        Self::new(self.protocol, self.caller, self.deadline, self.trace)
+    }
+}
+
+impl Trace {
+    /// Parses a `traceparent` header; `None` if it is not valid, which W3C Trace Context wants ignored.
+    #[must_use]
+    pub fn parse(traceparent: &str) -> Option<Self> {
+        let mut parts = traceparent.split('-');
+        let (version, trace_id) = (hexadecimal(parts.next()?, 2)?, hexadecimal(parts.next()?, 32)?);
+        let (parent_id, flags) = (hexadecimal(parts.next()?, 16)?, hexadecimal(parts.next()?, 2)?);
+        // Later versions may append parts.
+        let is_valid = version != 0xff && trace_id != 0 && parent_id != 0 && (version != 0 || parts.next().is_none());
+        is_valid.then_some(Self { trace_id, parent_id: u64::try_from(parent_id).ok()?, is_sampled: flags & 1 == 1 })
+    }
+}
+
+fn hexadecimal(text: &str, digits: usize) -> Option<u128> {
+    let is_lower = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    u128::from_str_radix(text, 16).ok().filter(|_| is_lower)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_traceparent_is_read_or_ignored() {
+        let trace = Trace { trace_id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, parent_id: 0x00f0_67aa_0ba9_02b7, is_sampled: true };
+        let valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(Trace::parse(valid), Some(trace));
+        assert_eq!(Trace::parse(&valid.replace("-01", "-00")), Some(Trace { is_sampled: false, ..trace }));
+        assert_eq!(Trace::parse(&format!("{}-more", valid.replacen("00", "01", 1))), Some(trace));
+        for wrong in [
+            String::new(),
+            valid.to_uppercase(),
+            format!("{valid}-more"),
+            valid.replacen("00", "ff", 1),
+            valid.replace("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32)),
+            valid.replace("00f067aa0ba902b7", &"0".repeat(16)),
+            valid.replace("4bf9", "+bf9"),
+        ] {
+            assert_eq!(Trace::parse(&wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Conversion of many accounts, one after another, each under a request id made of the batch's, so that repeating changes nothing.
+//!
+//! Some are under way at once, and are answered in order. A refusal is the account's own; only if the ledger or the billing store is
+//! away does the stream end, and it is resumed after the last account that was answered.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use futures_util::{Stream, StreamExt, stream};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::UseCases;
+use super::context::RequestContext;
+use super::error::{Error, Kind};
+use crate::domain::account::{Account, Currency, Millis, Mode};
+use crate::domain::command::{Action, Command, LimitChange, Note, TemporaryChange};
+use crate::domain::money::Quote;
+use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::rules::{self, Moment, Touched};
+use crate::ledger::{ListedAccount, NamePlace};
+
+/// How many accounts are under way at once.
+const UNDER_WAY: usize = 16;
+
+/// How many accounts of a filter are read at once.
+const PAGE: usize = 200;
+
+/// The permanent limit to set.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    /// Its amount.
+    pub amount: Quote,
+    /// The currency that the caller believes the account to have, if it said so.
+    pub currency: Option<Currency>,
+}
+
+/// What to do with each account.
+#[derive(Debug)]
+pub struct Plan {
+    /// The name of the batch, of which request ids are made.
+    pub batch_id: String,
+    /// The payment mode to convert to.
+    pub mode: Mode,
+    /// The limit of accounts that have none of their own; `None`: it stays, unless it is suggested.
+    pub limit: Option<Limit>,
+    /// Whether the limit is the one that the account's history suggests.
+    pub is_suggested: bool,
+    /// Whether the limit is also set where the mode is right already.
+    pub limit_if_unchanged: bool,
+    /// Whether an account may end up with no usable credit.
+    pub allow_unusable: bool,
+    /// Whether nothing is changed, and the outcomes are what they would be.
+    pub is_dry_run: bool,
+    /// Who does it, and why.
+    pub note: Note,
+}
+
+/// Which accounts.
+#[derive(Debug)]
+pub enum Selection {
+    /// These, each with a limit of its own if it has one.
+    List(Vec<(String, Option<Limit>)>),
+    /// All whose names begin so, in the currency if one is given.
+    Filter {
+        /// How names begin.
+        prefix: String,
+        /// The currency.
+        currency: Option<Currency>,
+    },
+}
+
+/// How far a conversion has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    /// How many accounts are done.
+    pub done: u64,
+    /// Behind which account a filter goes on.
+    pub after: Option<NamePlace>,
+}
+
+/// What became of an account.
+#[derive(Clone, Debug)]
+pub struct ConvertedAccount {
+    /// The account.
+    pub id: String,
+    /// What became of it.
+    pub conversion: Conversion,
+    /// Where to go on behind it.
+    pub cursor: Cursor,
+    /// How many accounts a list has; 0 of a filter.
+    pub total: usize,
+}
+
+/// What became of an account.
+#[derive(Clone, Debug)]
+pub enum Conversion {
+    /// Its mode or its limit was changed.
+    Done {
+        /// Whether the mode was.
+        is_mode_changed: bool,
+        /// The account before.
+        before: Account,
+        /// Its usable credit before.
+        usable_before: i64,
+        /// The account afterwards.
+        after: Account,
+        /// The time by which it was decided.
+        now: Millis,
+        /// Whether it was done before.
+        replayed: bool,
+    },
+    /// It was so already.
+    Unchanged {
+        /// The account.
+        account: Account,
+        /// The time as of which it is shown.
+        now: Millis,
+    },
+    /// It was refused.
+    Refused(Error),
+}
+
+/// Where the next account comes from.
+struct Queue {
+    use_cases: UseCases,
+    selection: Selection,
+    page: VecDeque<NamePlace>,
+    after: Option<NamePlace>,
+    is_exhausted: bool,
+    done: u64,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// An account to convert.
+struct Target {
+    id: String,
+    limit: Option<Limit>,
+    cursor: Cursor,
+    total: usize,
+}
+
+impl UseCases {
+    /// Converts accounts, from a place on.
+    pub async fn convert_accounts(
+        &self,
+        context: RequestContext,
+        plan: Plan,
+        selection: Selection,
+        from: Cursor,
+    ) -> Result<impl Stream<Item = Result<ConvertedAccount, Error>> + Send + use<>, Error> {
+        let permit = self.admission.stream()?;
+        if plan.is_suggested {
+            self.billing(&context).await?;
+        }
+        let queue = Queue {
+            use_cases: self.clone(),
+            selection,
+            page: VecDeque::new(),
+            after: from.after,
+            is_exhausted: false,
+            done: from.done,
+            _permit: permit,
+        };
+        let targets = stream::try_unfold(queue, |mut queue| async move { Ok(queue.next().await?.map(|target| (target, queue))) });
+        let (use_cases, context, plan) = (self.clone(), Arc::new(context), Arc::new(plan));
+        let answers = targets.map(move |target: Result<Target, Error>| {
+            let (use_cases, context, plan) = (use_cases.clone(), Arc::clone(&context), Arc::clone(&plan));
+            async move { use_cases.convert_one(&context, &plan, target?).await }
+        });
+        Ok(until_broken(answers.buffered(UNDER_WAY)))
+    }
+
+    /// Converts one account. An error ends the stream.
+    async fn convert_one(&self, context: &RequestContext, plan: &Plan, target: Target) -> Result<ConvertedAccount, Error> {
+        let conversion = match self.treat(context, plan, &target, true).await {
+            Ok(conversion) => conversion,
+            Err(error) if matches!(error.kind, Kind::Unavailable | Kind::Exhausted | Kind::Internal) => return Err(error),
+            Err(error) => Conversion::Refused(error),
+        };
+        let Target { id, cursor, total, .. } = target;
+        Ok(ConvertedAccount { id, conversion, cursor, total })
+    }
+
+    /// Looks what is to be done, and does it. If the account is changed meanwhile, it looks once more.
+    async fn treat(&self, context: &RequestContext, plan: &Plan, target: &Target, may_repeat: bool) -> Result<Conversion, Error> {
+        let Outcome { account, now, .. } = self.observe(context, &target.id).await?;
+        let has_mode = account.mode == plan.mode;
+        if has_mode && !plan.limit_if_unchanged {
+            return Ok(Conversion::Unchanged { account, now });
+        }
+        let limit = match target.limit.or(plan.limit) {
+            None if plan.is_suggested => {
+                let suggestion = self.estimate(context, &target.id, &account).await?;
+                let limit = suggestion.limit.ok_or_else(|| Error::no_history(&target.id))?;
+                Some(Limit { amount: Quote::new(limit, account.decimals), currency: None })
+            }
+            limit => limit,
+        };
+        let is_there = |wanted: Limit| wanted.amount.to_units(account.decimals) == Ok(account.permanent_limit);
+        if has_mode && limit.is_none_or(is_there) {
+            return Ok(Conversion::Unchanged { account, now });
+        }
+        let change = LimitChange { permanent: limit.map(|wanted| wanted.amount), temporary: TemporaryChange::Keep };
+        let allow_unusable = plan.allow_unusable;
+        let (suffix, action) = match has_mode {
+            true => (":limit", Action::SetCreditLimit { limit: change, allow_unusable }),
+            false => ("", Action::Convert { mode: plan.mode, limit: change, allow_unusable }),
+        };
+        let command = Command {
+            account: target.id.clone(),
+            request_id: format!("batch:{}{suffix}", plan.batch_id),
+            first_sent_at: None,
+            currency: limit.and_then(|wanted| wanted.currency),
+            action,
+            note: plan.note.clone(),
+        };
+        let usable_before = account.usable_credit(now);
+        let (outcome, verdict) = match plan.is_dry_run {
+            true => self.would_be(&account, now, &command)?,
+            false => {
+                let decided = self.decide(context, command).await?;
+                (decided.outcome, decided.decision.verdict)
+            }
+        };
+        let Outcome { account: after, now, replayed, .. } = outcome;
+        let is_overtaken = after.mode != plan.mode || (!has_mode && verdict == Verdict::Unchanged);
+        if is_overtaken && may_repeat && !replayed && !plan.is_dry_run {
+            return Box::pin(self.treat(context, plan, target, false)).await;
+        }
+        if verdict != Verdict::Done {
+            return Ok(Conversion::Unchanged { account: after, now });
+        }
+        Ok(Conversion::Done { is_mode_changed: !has_mode, before: account, usable_before, after, now, replayed })
+    }
+
+    /// What a command would lead to: decided by the rules, and written nowhere.
+    fn would_be(&self, account: &Account, now: Millis, command: &Command) -> Result<(Outcome, Verdict), Error> {
+        let [period_end, _] = self.clock().period_ends(now);
+        let moment = Moment { now, period_end, window: 0 };
+        let touched = Touched { account: Some(*account), next_sequence: 1, ..Touched::default() };
+        let step = rules::decide(&touched, command, &[0; 8], &moment);
+        let outcome = step.answer.map_err(|refusal| Error::refused(refusal, command))?;
+        let verdict = outcome.decision.map_or(Verdict::Unchanged, |decision| decision.verdict);
+        Ok((Outcome { now, replayed: false, ..outcome }, verdict))
+    }
+}
+
+/// Ends a stream with its first error.
+fn until_broken<T>(answers: impl Stream<Item = Result<T, Error>> + Send) -> impl Stream<Item = Result<T, Error>> + Send {
+    stream::unfold(Some(Box::pin(answers)), |answers| async move {
+        let mut answers = answers?;
+        match answers.next().await? {
+            Ok(answer) => Some((Ok(answer), Some(answers))),
+            Err(error) => Some((Err(error), None)),
+        }
+    })
+}
+
+impl Queue {
+    async fn next(&mut self) -> Result<Option<Target>, Error> {
+        if self.use_cases.stopping.is_cancelled() {
+            return Err(Error::stopping());
+        }
+        let index = usize::try_from(self.done).unwrap_or(usize::MAX);
+        let (id, limit, total, after) = match &self.selection {
+            Selection::List(list) => match list.get(index) {
+                Some((id, limit)) => (id.clone(), *limit, list.len(), None),
+                None => return Ok(None),
+            },
+            Selection::Filter { prefix, currency } => {
+                while self.page.is_empty() && !self.is_exhausted {
+                    let found = self.use_cases.ledger.accounts(prefix, None, self.after.take(), PAGE).await?;
+                    for ListedAccount { id, account, profile, .. } in found.accounts {
+                        if currency.is_none_or(|currency| currency == account.currency) {
+                            self.page.push_back(NamePlace { folded_name: crate::ledger::fold_name(&profile.name), account: id });
+                        }
+                    }
+                    self.is_exhausted = found.next.is_none();
+                    self.after = found.next;
+                }
+                let Some(place) = self.page.pop_front() else { return Ok(None) };
+                (place.account.clone(), None, 0, Some(place))
+            }
+        };
+        self.done += 1;
+        Ok(Some(Target { id, limit, cursor: Cursor { done: self.done, after }, total }))
+    }
+}

@@ -1,0 +1,83 @@
+//! An account's credit at an instant, as every protocol shows it.
+
+use crate::domain::account::{Account, Currency, Millis, Mode, Status};
+use crate::domain::money::format_units;
+
+/// An account's credit at an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credit {
+    /// The payment mode.
+    pub mode: Mode,
+    /// What the account lets happen.
+    pub status: Status,
+    /// Currency and decimals of the amounts.
+    pub unit: Unit,
+    /// The balance.
+    pub balance: i64,
+    /// Postpaid charges since the last bill.
+    pub unbilled: i64,
+    /// What was billed and not yet paid.
+    pub amount_due: i64,
+    /// The sum of open reservations.
+    pub reserved: i64,
+    /// How far the account may borrow.
+    pub limit: i64,
+    /// When a temporary limit ends, if it is what counts.
+    pub limit_expires_at: Option<Millis>,
+    /// What the next transaction may cost at most.
+    pub usable: i64,
+    /// The net position with the provider.
+    pub current_balance: i64,
+}
+
+/// What amounts of an account are counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// The currency.
+    pub currency: Currency,
+    /// The decimals of the account.
+    pub decimals: u8,
+    /// The decimals of the currency's minor unit.
+    pub minor_digits: u8,
+}
+
+impl Credit {
+    /// The credit of an account.
+    #[must_use]
+    pub fn at(account: &Account, now: Millis) -> Self {
+        let is_temporary = now < account.temporary_until && account.temporary_limit > account.permanent_limit;
+        Self {
+            mode: account.mode,
+            status: account.status,
+            unit: Unit::of(account),
+            balance: account.balance,
+            unbilled: account.unbilled,
+            amount_due: account.amount_due(),
+            reserved: account.reserved,
+            limit: account.credit_limit(now),
+            limit_expires_at: is_temporary.then_some(account.temporary_until),
+            usable: account.usable_credit(now),
+            current_balance: account.current_balance(),
+        }
+    }
+}
+
+impl Unit {
+    /// What an account counts in.
+    #[must_use]
+    pub fn of(account: &Account) -> Self {
+        Self { currency: account.currency, decimals: account.decimals, minor_digits: account.minor_digits }
+    }
+
+    /// An amount, as text.
+    #[must_use]
+    pub fn amount(self, units: i64) -> String {
+        format_units(units, self.decimals, self.minor_digits)
+    }
+
+    /// An amount with its currency, for people.
+    #[must_use]
+    pub fn show(self, units: i64) -> String {
+        format!("{} {}", self.amount(units), self.currency.code())
+    }
+}

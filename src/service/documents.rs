@@ -1,0 +1,148 @@
+//! Documents: invoices, statements and credit notes, listed, looked at, and written as files; and whom they are for.
+
+use std::fmt;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::UseCases;
+use super::context::RequestContext;
+use super::error::Error;
+use super::papers::{File, Form, not_taken_in};
+use crate::billing::document::{Document, DocumentKind, Party};
+use crate::billing::forms::{self, Denomination, UsageWriter};
+use crate::billing::{Billing, BillingError, DocumentFilter, DocumentPage, DocumentState, Record, StoredDocument, name_of};
+use crate::domain::entry::Entry;
+
+/// How many usage records are read at once.
+const RECORDS: usize = 1000;
+
+/// How long the billing store may take to have an account that the ledger has.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often to look whether it has.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How a document is named: by the number that it was issued under, or, before that, by its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DocumentName {
+    /// Its number.
+    Number(String),
+    /// Its id.
+    Id(i64),
+}
+
+impl fmt::Display for DocumentName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => formatter.write_str(number),
+            Self::Id(id) => formatter.write_str(&name_of(*id)),
+        }
+    }
+}
+
+impl UseCases {
+    /// Documents that match, after the one with that id; and whether there are more.
+    pub async fn list_documents(
+        &self,
+        context: &RequestContext,
+        filter: DocumentFilter,
+        after: Option<i64>,
+        count: usize,
+    ) -> Result<(DocumentPage, bool), Error> {
+        let mut page = self.billing(context).await?.documents(filter, after, count + 1).await?;
+        let has_more = page.documents.len() > count;
+        page.documents.truncate(count);
+        Ok((page, has_more))
+    }
+
+    /// The document of that name. One that is not issued yet comes as it would be issued now, but for number and dates.
+    pub async fn document(&self, context: &RequestContext, name: &DocumentName) -> Result<StoredDocument, Error> {
+        let billing = self.billing(context).await?;
+        let found = match name {
+            DocumentName::Number(number) => billing.document(number).await,
+            DocumentName::Id(id) => billing.document_of_id(*id).await,
+        };
+        let completed = match found {
+            Ok(stored) => billing.complete(stored, self.clock().now()).await,
+            Err(error) => Err(error),
+        };
+        let mut stored = completed.map_err(|error| match error {
+            BillingError::NotFound(_) => Error::invoice_not_found(&name.to_string()),
+            error => error.into(),
+        })?;
+        if stored.state != DocumentState::Issued {
+            stored.missing_glyphs = forms::missing_glyphs(&stored.document).map_err(|error| Error::no_form(&error))?;
+        }
+        Ok(stored)
+    }
+
+    /// Writes a document as a file.
+    pub async fn document_file(
+        &self,
+        context: &RequestContext,
+        name: &DocumentName,
+        form: Form,
+        is_for_spreadsheets: bool,
+    ) -> Result<File, Error> {
+        let stored = self.document(context, name).await?;
+        let document = &stored.document;
+        let content = match form {
+            Form::Json => forms::json(document).map(String::into_bytes),
+            Form::Csv => Ok(usage(self.billing(context).await?, &stored, is_for_spreadsheets).await?),
+            Form::Html => forms::html(document).map(String::into_bytes),
+            Form::Pdf => forms::pdf(document),
+        };
+        let content = content.map_err(|error| Error::no_form(&error))?;
+        let label = if document.number.is_empty() { format!("draft-{}", name_of(stored.id)) } else { document.number.clone() };
+        Ok(File::new(&label, form, content))
+    }
+
+    /// Whom documents of an account are for. The billing store follows the ledger within moments: they are waited for.
+    pub async fn customer(&self, context: &RequestContext, account: &str) -> Result<Party, Error> {
+        self.observe(context, account).await?;
+        let billing = self.billing(context).await?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match billing.customer(account).await {
+                Err(BillingError::NotFound(_)) if Instant::now() < deadline => sleep(PAUSE).await,
+                answer => return answer.map_err(not_taken_in),
+            }
+        }
+    }
+
+    /// Sets whom documents of an account are for.
+    pub async fn set_customer(&self, context: &RequestContext, account: &str, customer: Party) -> Result<(), Error> {
+        self.observe(context, account).await?;
+        Ok(self.billing(context).await?.set_customer(account, customer).await?)
+    }
+}
+
+/// The usage records that a document bills.
+async fn usage(billing: &Billing, stored: &StoredDocument, is_for_spreadsheets: bool) -> Result<Vec<u8>, Error> {
+    let document = &stored.document;
+    let Document { currency, decimals, minor_digits, .. } = document;
+    let denomination = Denomination { currency: currency.clone(), decimals: *decimals, minor_digits: *minor_digits };
+    let mut rows = UsageWriter::new(Vec::new(), is_for_spreadsheets).map_err(|error| Error::no_form(&error))?;
+    let found = match document.kind {
+        // A credit note is about its refunds, whatever bill they fall into.
+        DocumentKind::CreditNote => billing.refunds_of_note(stored.id).await,
+        // The bill's last entry may have been accepted at the very instant of its cut.
+        _ => billing.usage_of(&document.account, document.period_from, document.period_to + 1).await,
+    };
+    let mut places = found?;
+    // What an earlier document billed stands on its credit note, and on no other document.
+    let on_notes = billing.refunds_on_notes(&document.account, document.bill).await?;
+    let is_of_bill = |entry: &Entry| entry.bill == document.bill && !on_notes.contains(&entry.account_sequence);
+    let is_listed = |entry: &Entry| document.kind == DocumentKind::CreditNote || is_of_bill(entry);
+    loop {
+        let records = billing.records(&mut places, RECORDS).await?;
+        if records.is_empty() {
+            break;
+        }
+        for Record { partition, sequence, entry, .. } in records.iter().filter(|record| is_listed(&record.entry)) {
+            rows.write(*partition, *sequence, entry, &denomination).map_err(|error| Error::no_form(&error))?;
+        }
+    }
+    rows.finish().map_err(|error| Error::no_form(&error))
+}
