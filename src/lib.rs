@@ -7,7 +7,6 @@ pub mod app;
 pub mod cli;
 pub mod grpc;
 pub mod http;
-pub mod service;
 
-pub use ::{billing, domain, ledger};
+pub use ::{billing, domain, ledger, service};
 pub use platform::{clock, config, lanes, telemetry};

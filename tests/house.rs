@@ -12,13 +12,13 @@ use tollgate::domain::outcome::Refusal;
 
 /// The floors of the house that are modules of one crate, top first. Imports point down, or stay on their floor. The floors below are
 /// crates, whose manifests say what they know.
-const FLOORS: [&[&str]; 6] = [&["main"], &["cli"], &["app"], &["http"], &["grpc"], &["service"]];
+const FLOORS: [&[&str]; 5] = [&["main"], &["cli"], &["app"], &["http"], &["grpc"]];
 
 /// The floors that are crates, top first, and what none of them may know of the floors above.
-const CRATES: [&str; 5] = ["billing", "ledger", "platform", "proto", "domain"];
+const CRATES: [&str; 6] = ["service", "billing", "ledger", "platform", "proto", "domain"];
 
 /// What the crates below are called in this one.
-const BELOW: [&str; 7] = ["billing", "ledger", "telemetry", "config", "lanes", "clock", "domain"];
+const BELOW: [&str; 8] = ["service", "billing", "ledger", "telemetry", "config", "lanes", "clock", "domain"];
 
 const MOST_LINES: usize = 450;
 
@@ -106,11 +106,32 @@ fn dependencies_of(member: &str) -> BTreeSet<String> {
 
 #[test]
 fn no_use_case_knows_a_protocol() {
-    for member in ["billing", "domain", "ledger"] {
+    let protocols = ["tonic", "tonic-types", "axum", "http", "hyper", "clap", "proto"];
+    for member in ["service", "billing", "domain", "ledger"] {
         let known = dependencies_of(member);
-        let wrong = ["tonic", "tonic-types", "axum", "http", "hyper", "clap", "proto"].into_iter().filter(|name| known.contains(*name));
+        let wrong = protocols.into_iter().filter(|name| known.contains(*name));
         assert_none(&format!("{member} is to know no protocol"), wrong.map(ToOwned::to_owned).collect());
     }
+    // The ledger writes records by it.
+    assert!(!dependencies_of("service").contains("prost"));
+}
+
+#[test]
+fn every_use_case_is_given_the_context_of_its_request() {
+    let methods = Regex::new(r"pub (?:async )?fn (\w+)(?:<[^>]*>)?\(\s*&self,?\s*([^,)]*)").unwrap();
+    let of_the_process = ["clock", "offload", "stopping"];
+    let (mut found, mut wrong) = (0, Vec::new());
+    for source in sources().iter().filter(|source| source.part() == "service") {
+        let own = source.code.split("\nimpl ").filter(|block| block.starts_with("UseCases {"));
+        for method in own.flat_map(|block| methods.captures_iter(block)).filter(|method| !of_the_process.contains(&&method[1])) {
+            found += 1;
+            if !["context: &RequestContext", "context: RequestContext"].contains(&method[2].trim_start_matches('_')) {
+                wrong.push(format!("{}: {}", source.path.display(), &method[1]));
+            }
+        }
+    }
+    assert!(found > 30, "the use cases were not found: {found}");
+    assert_none("these use cases are to take a RequestContext first", wrong);
 }
 
 #[test]

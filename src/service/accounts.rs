@@ -6,11 +6,11 @@ use super::UseCases;
 use super::commands::Decided;
 use super::context::RequestContext;
 use super::error::Error;
-use crate::billing::suggestion::{Suggestion, suggest};
-use crate::domain::account::{Account, Mode};
-use crate::domain::command::Command;
-use crate::domain::outcome::Outcome;
-use crate::ledger::{AccountPage, EntryPage, Identity, LedgerError, ListedAccount, NamePlace, ReservationPage, ReservationPlace};
+use billing::suggestion::{Suggestion, suggest};
+use domain::account::{Account, Mode};
+use domain::command::Command;
+use domain::outcome::Outcome;
+use ledger::{AccountPage, EntryPage, Identity, LedgerError, ListedAccount, NamePlace, ReservationPage, ReservationPlace};
 
 /// How long the billing store may take to say how far it has come, before the journal is searched instead.
 const BILLING_PATIENCE: Duration = Duration::from_millis(250);

@@ -10,14 +10,14 @@ use super::commands::Decided;
 use super::context::RequestContext;
 use super::credit::Unit;
 use super::error::Error;
-use crate::billing::suggestion::{Suggestion, suggest};
-use crate::billing::{Billing, MonthBill};
-use crate::clock::Clock;
-use crate::domain::account::{Account, Millis, Mode};
-use crate::domain::command::{Action, Command};
-use crate::domain::entry::EntryKind;
-use crate::domain::outcome::Verdict;
-use crate::ledger::Ledger;
+use billing::suggestion::{Suggestion, suggest};
+use billing::{Billing, MonthBill};
+use domain::account::{Account, Millis, Mode};
+use domain::command::{Action, Command};
+use domain::entry::EntryKind;
+use domain::outcome::Verdict;
+use ledger::Ledger;
+use platform::clock::Clock;
 
 /// How long the billing store, and the journal, may take to answer.
 const PATIENCE: Duration = Duration::from_millis(100);

@@ -3,9 +3,9 @@
 use super::UseCases;
 use super::context::RequestContext;
 use super::error::Error;
-use crate::billing::partitions::Partition;
-use crate::billing::reconcile::numbering::NextNumber;
-use crate::domain::account::Millis;
+use billing::partitions::Partition;
+use billing::reconcile::numbering::NextNumber;
+use domain::account::Millis;
 
 /// A partition's journal without a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

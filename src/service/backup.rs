@@ -15,9 +15,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::UseCases;
 use super::context::RequestContext;
 use super::error::Error;
-use crate::billing::Billing;
-use crate::billing::store::Dialect;
-use crate::ledger::Ledger;
+use billing::Billing;
+use billing::store::Dialect;
+use ledger::Ledger;
 
 /// How large a part is.
 const PART_BYTES: u64 = 256 * 1024;

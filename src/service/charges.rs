@@ -22,11 +22,11 @@ use super::advice::{self, Advised};
 use super::commands::{self, Decided};
 use super::context::RequestContext;
 use super::error::Error;
-use crate::clock::Clock;
-use crate::domain::command::{Action, Command};
-use crate::domain::outcome::{Answer, Outcome};
-use crate::lanes::source::Source;
-use crate::ledger::{LedgerError, MAX_BATCH, Pending};
+use domain::command::{Action, Command};
+use domain::outcome::{Answer, Outcome};
+use ledger::{LedgerError, MAX_BATCH, Pending};
+use platform::clock::Clock;
+use platform::lanes::source::Source;
 
 /// How many batches of a stream are under way at once.
 pub const MAX_BATCHES: usize = 16;

@@ -9,9 +9,9 @@ use super::context::RequestContext;
 use super::deadline::Stage;
 use super::error::Error;
 use super::refunds::Refunds;
-use crate::domain::command::{Action, Command, Note};
-use crate::domain::outcome::{Answer, Decision, Outcome, Refusal};
-use crate::ledger::LedgerError;
+use domain::command::{Action, Command, Note};
+use domain::outcome::{Answer, Decision, Outcome, Refusal};
+use ledger::LedgerError;
 
 /// What the ledger decided, with what was asked.
 #[derive(Clone, Debug)]

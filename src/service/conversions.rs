@@ -12,12 +12,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::UseCases;
 use super::context::RequestContext;
 use super::error::{Error, Kind};
-use crate::domain::account::{Account, Currency, Millis, Mode};
-use crate::domain::command::{Action, Command, LimitChange, Note, TemporaryChange};
-use crate::domain::money::Quote;
-use crate::domain::outcome::{Outcome, Verdict};
-use crate::domain::rules::{self, Moment, Touched};
-use crate::ledger::{ListedAccount, NamePlace};
+use domain::account::{Account, Currency, Millis, Mode};
+use domain::command::{Action, Command, LimitChange, Note, TemporaryChange};
+use domain::money::Quote;
+use domain::outcome::{Outcome, Verdict};
+use domain::rules::{self, Moment, Touched};
+use ledger::{ListedAccount, NamePlace};
 
 /// How many accounts are under way at once.
 const UNDER_WAY: usize = 16;
@@ -272,7 +272,7 @@ impl Queue {
                     let found = self.use_cases.ledger.accounts(prefix, None, self.after.take(), PAGE).await?;
                     for ListedAccount { id, account, profile, .. } in found.accounts {
                         if currency.is_none_or(|currency| currency == account.currency) {
-                            self.page.push_back(NamePlace { folded_name: crate::ledger::fold_name(&profile.name), account: id });
+                            self.page.push_back(NamePlace { folded_name: ledger::fold_name(&profile.name), account: id });
                         }
                     }
                     self.is_exhausted = found.next.is_none();

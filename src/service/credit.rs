@@ -1,7 +1,7 @@
 //! An account's credit at an instant, as every protocol shows it.
 
-use crate::domain::account::{Account, Currency, Millis, Mode, Status};
-use crate::domain::money::format_units;
+use domain::account::{Account, Currency, Millis, Mode, Status};
+use domain::money::format_units;
 
 /// An account's credit at an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::context::RequestContext;
 use super::error::Error;
-use crate::billing::BillingError;
-use crate::ledger::LedgerError;
+use billing::BillingError;
+use ledger::LedgerError;
 
 /// Which part of the caller's time an answer may take; what adds to a decision; and the first piece of an answer that is passed on.
 const ANSWER: f64 = 0.9;
@@ -95,7 +95,7 @@ impl RequestContext {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::context::{Caller, Protocol};
+    use crate::context::{Caller, Protocol};
 
     fn context(millis: Option<u64>) -> RequestContext {
         let deadline = millis.map(Duration::from_millis).and_then(Deadline::after);

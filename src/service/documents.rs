@@ -9,10 +9,10 @@ use super::UseCases;
 use super::context::RequestContext;
 use super::error::Error;
 use super::papers::{File, Form, not_taken_in};
-use crate::billing::document::{Document, DocumentKind, Party};
-use crate::billing::forms::{self, Denomination, UsageWriter};
-use crate::billing::{Billing, BillingError, DocumentFilter, DocumentPage, DocumentState, Record, StoredDocument, name_of};
-use crate::domain::entry::Entry;
+use billing::document::{Document, DocumentKind, Party};
+use billing::forms::{self, Denomination, UsageWriter};
+use billing::{Billing, BillingError, DocumentFilter, DocumentPage, DocumentState, Record, StoredDocument, name_of};
+use domain::entry::Entry;
 
 /// How many usage records are read at once.
 const RECORDS: usize = 1000;

@@ -13,7 +13,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::telemetry::logs::Repeated;
+use platform::telemetry::logs::Repeated;
 pub use refusals::{Missing, text_of};
 
 const RETRY_STORE: Duration = Duration::from_millis(500);

@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 use super::UseCases;
 use super::context::RequestContext;
 use super::error::Error;
-use crate::billing::usage::Span;
-use crate::billing::{Billing, BillingError, Places, UsageRecord};
-use crate::domain::account::Millis;
+use billing::usage::Span;
+use billing::{Billing, BillingError, Places, UsageRecord};
+use domain::account::Millis;
 
 /// How many records a page has at most, of one account; and of how many entries, of all. Two pages are what an export holds in memory.
 const PAGE: usize = 2_000;

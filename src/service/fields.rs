@@ -1,7 +1,7 @@
 //! The fields of commands that hold amounts, as the API names them in every protocol: errors name them when an amount is refused.
 
-use crate::domain::command::{Action, LimitChange, Reserve, TemporaryChange, Then};
-use crate::domain::money::Quote;
+use domain::command::{Action, LimitChange, Reserve, TemporaryChange, Then};
+use domain::money::Quote;
 
 /// An amount, and the path of its field in the request.
 type Amount = (&'static str, Quote);

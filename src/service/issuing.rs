@@ -3,11 +3,11 @@
 use super::UseCases;
 use super::context::RequestContext;
 use super::error::Error;
-use crate::billing::document::{Exemption, Issuer};
-use crate::billing::issuer::{Applied, CategoryRate, Change, Dated};
-use crate::billing::review::{Approved, Review};
-use crate::billing::standing::Standing;
-use crate::billing::{BillingError, Retried, name_of};
+use billing::document::{Exemption, Issuer};
+use billing::issuer::{Applied, CategoryRate, Change, Dated};
+use billing::review::{Approved, Review};
+use billing::standing::Standing;
+use billing::{BillingError, Retried, name_of};
 
 /// How many documents that are held back are worked out again for one call.
 const RETRIED_AT_ONCE: i64 = 100;

@@ -3,8 +3,8 @@
 use super::UseCases;
 use super::context::RequestContext;
 use super::error::Error;
-use crate::billing::issuer::{Applied, Change};
-use crate::billing::items::ItemName;
+use billing::issuer::{Applied, Change};
+use billing::items::ItemName;
 
 /// A place in the list: an item and a language.
 pub type ItemCursor = (String, String);

@@ -6,12 +6,12 @@ use jiff::civil::Date;
 use super::context::RequestContext;
 use super::error::Error;
 use super::{UseCases, payments};
-use crate::billing::account_statement::AccountStatement;
-use crate::billing::document::Document;
-use crate::billing::forms::{self, Denomination, FormError, Imprint, UsageWriter};
-use crate::billing::issuer::{MAIN, in_force};
-use crate::billing::{Billing, BillingError, Record};
-use crate::domain::account::Millis;
+use billing::account_statement::AccountStatement;
+use billing::document::Document;
+use billing::forms::{self, Denomination, FormError, Imprint, UsageWriter};
+use billing::issuer::{MAIN, in_force};
+use billing::{Billing, BillingError, Record};
+use domain::account::Millis;
 
 /// How many usage records are read at once.
 const RECORDS: usize = 1_000;

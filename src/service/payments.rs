@@ -10,14 +10,14 @@ use super::commands::{Decided, observation};
 use super::context::RequestContext;
 use super::credit::Unit;
 use super::error::{Error, Violation};
-use crate::billing::bills::allocate::by_hand::NotAllocated;
-use crate::billing::document::DocumentKind;
-use crate::billing::payments::{Payment, PaymentFilter, PaymentInFull, PaymentPlace};
-use crate::billing::{Act, Billing, BillingError, ByHand, DocumentState, Handled};
-use crate::domain::account::{Account, Currency};
-use crate::domain::command::Command;
-use crate::domain::money::Quote;
-use crate::domain::outcome::Refusal;
+use billing::bills::allocate::by_hand::NotAllocated;
+use billing::document::DocumentKind;
+use billing::payments::{Payment, PaymentFilter, PaymentInFull, PaymentPlace};
+use billing::{Act, Billing, BillingError, ByHand, DocumentState, Handled};
+use domain::account::{Account, Currency};
+use domain::command::Command;
+use domain::money::Quote;
+use domain::outcome::Refusal;
 
 /// How long to wait for the billing store to have a payment.
 const PATIENCE: Duration = Duration::from_millis(250);

@@ -4,7 +4,7 @@ use super::UseCases;
 use super::context::RequestContext;
 use super::error::Error;
 use super::papers::not_taken_in;
-use crate::billing::{ComingDocument, DocumentState, JournalPosition, StoredDocument, forms};
+use billing::{ComingDocument, DocumentState, JournalPosition, StoredDocument, forms};
 
 /// The coming document of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use super::UseCases;
 use super::context::RequestContext;
 use super::error::Error;
-use crate::billing::{AccountReceivables, JournalPosition};
+use billing::{AccountReceivables, JournalPosition};
 
 /// A page of receivables.
 #[derive(Clone, Debug, PartialEq, Eq)]

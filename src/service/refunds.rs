@@ -7,13 +7,13 @@
 use std::sync::Arc;
 
 use super::error::{Error, Missing};
-use crate::billing::Billing;
-use crate::billing::lookup::{LookedUp, look_up};
-use crate::domain::command::{Action, Command};
-use crate::domain::outcome::{Answer, Refusal};
-use crate::domain::rules::originals_of;
-use crate::lanes::offload::Offload;
-use crate::ledger::{Ledger, LedgerError};
+use billing::Billing;
+use billing::lookup::{LookedUp, look_up};
+use domain::command::{Action, Command};
+use domain::outcome::{Answer, Refusal};
+use domain::rules::originals_of;
+use ledger::{Ledger, LedgerError};
+use platform::lanes::offload::Offload;
 
 /// How often a command is sent: without facts, with those of the original and its bill; and again, if the bill was cut, or sums that were
 /// given back were dropped, meanwhile.

@@ -11,10 +11,10 @@ use tokio::time::timeout;
 use super::UseCases;
 use super::context::RequestContext;
 use super::error::Error;
-use crate::billing::search::Comparison;
-use crate::billing::search::fold::fold;
-use crate::billing::{Billing, BillingError, JournalPosition};
-use crate::ledger::{Ledger, ListedAccount, NamePlace};
+use billing::search::Comparison;
+use billing::search::fold::fold;
+use billing::{Billing, BillingError, JournalPosition};
+use ledger::{Ledger, ListedAccount, NamePlace};
 
 /// How long the billing store may take to say whether it can search, before the ledger does.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -15,8 +15,8 @@ use super::commands::observation;
 use super::context::RequestContext;
 use super::credit::Credit;
 use super::error::Error;
-use crate::domain::account::{Account, Millis};
-use crate::ledger::watch::Watch;
+use domain::account::{Account, Millis};
+use ledger::watch::Watch;
 
 /// How long nothing is read at most.
 pub const RENEWAL: Duration = Duration::from_secs(15);

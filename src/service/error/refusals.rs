@@ -1,11 +1,11 @@
 //! What a refusal says: its kind, its subject, and its text.
 
 use super::{Error, Kind, RETRY_STORE, Subject, Violation};
-use crate::domain::account::Account;
-use crate::domain::command::{Action, Command};
-use crate::domain::money::format_units;
-use crate::domain::outcome::Refusal;
-use crate::service::fields;
+use crate::fields;
+use domain::account::Account;
+use domain::command::{Action, Command};
+use domain::money::format_units;
+use domain::outcome::Refusal;
 
 /// The original of a refund or of a reversal, which is not there (any more).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

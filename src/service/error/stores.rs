@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::{Error, Kind, RETRY_STORE, text_of};
-use crate::billing::BillingError;
-use crate::billing::lookup::LookUpError;
-use crate::domain::outcome::Refusal;
-use crate::lanes::offload::NotRun;
-use crate::ledger::LedgerError;
+use billing::BillingError;
+use billing::lookup::LookUpError;
+use domain::outcome::Refusal;
+use ledger::LedgerError;
+use platform::lanes::offload::NotRun;
 
 const RETRY_JOURNAL: Duration = Duration::from_secs(5);
 

@@ -29,14 +29,14 @@ pub mod watch;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::billing::Billing;
-use crate::clock::Clock;
-use crate::lanes::offload::Offload;
-use crate::ledger::Ledger;
 use admission::{Admission, Limits};
+use billing::Billing;
 use context::RequestContext;
 use deadline::Stage;
 use error::Error;
+use ledger::Ledger;
+use platform::clock::Clock;
+use platform::lanes::offload::Offload;
 
 /// All use cases, on a ledger, and on a billing store if there is one. Cheap to clone.
 #[derive(Clone)]
