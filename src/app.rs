@@ -10,6 +10,7 @@ mod aggregator;
 mod ahead;
 mod books;
 mod control;
+mod doors;
 mod lane;
 mod opening;
 mod store;
@@ -33,10 +34,12 @@ use crate::ledger::JournalBounds;
 use aggregation::Aggregation;
 pub use aggregator::aggregate;
 pub use books::{Books, Restored, restore};
-use control::{Control, Doors};
+use control::Control;
+use doors::Doors;
 use lane::LanePlan;
 pub use lane::server as grpc_server;
 pub use opening::{create, release_journal};
+use platform::tls::Tls;
 use store::Store;
 
 /// A service that runs within this process. Dropped, it stops.
@@ -63,6 +66,7 @@ impl App {
     /// Starts the service by a clock that the caller moves, or lets run.
     pub fn start_at(options: ServeOptions, clock: Clock) -> anyhow::Result<Self> {
         options.validate()?;
+        let tls = Tls::load(&options.tls)?;
         let listener = listen(options.network.listen, "--listen")?;
         let address = listener.local_addr().context("the listener has no address")?;
         let metrics_listener = options.network.metrics_listen.0.map(|address| listen(address, "--metrics-listen")).transpose()?;
@@ -96,7 +100,7 @@ impl App {
 
         let (end, ended) = oneshot::channel();
         let control = Control { plan, lanes, http, aggregation, test_clock: options.store.test_clock, stopped, drain };
-        let doors = Doors { calls: listener, metrics: metrics_listener, http: http_listener };
+        let doors = Doors { calls: listener, metrics: metrics_listener, http: http_listener, tls };
         start_thread("control", move || async move {
             let result = control.run(doors).await;
             let _ = end.send(result);

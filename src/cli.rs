@@ -26,6 +26,7 @@ mod output;
 mod pages;
 mod paper;
 pub mod payment;
+pub mod pipe;
 pub mod receivables;
 pub mod reconcile;
 pub mod release_journal;

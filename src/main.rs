@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use tollgate::cli::pipe::end_with_the_reader;
 use tollgate::cli::{CommandLine, failure};
 
 // A call allocates many small pieces. With the system's allocator the service's time for a single call was a tenth longer, for a streamed
@@ -13,8 +14,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let (line, output) = CommandLine::parse_with_output();
     if line.is_for_a_terminal() {
-        // `tollgate ... | head` ends quietly, as other commands do.
-        sigpipe::reset();
+        end_with_the_reader();
     }
     match line.run() {
         Ok(code) => code,

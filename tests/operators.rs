@@ -208,3 +208,18 @@ fn shells_can_complete_the_commands() {
         assert!(script.output.contains(word), "{}", script.output);
     }
 }
+
+#[test]
+fn a_command_whose_reader_has_gone_ends_quietly() {
+    for arguments in [&["completions", "bash"][..], &["--help"]] {
+        let mut child = std::process::Command::new(service::binary())
+            .args(arguments)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().unwrap();
+        assert!(ended.stderr.is_empty(), "{arguments:?}: {}", String::from_utf8_lossy(&ended.stderr));
+    }
+}

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{interval, timeout};
 
 use super::aggregation::{aggregator_options, billing};
+use super::doors::{follow, serve_metrics};
 use super::store::Store;
 use super::{listen, test_clock};
 use crate::billing::runner::Aggregator;
@@ -15,8 +15,9 @@ use crate::billing::status::Status;
 use crate::clock::Clock;
 use crate::config::{AggregateOptions, MetricsListen};
 use crate::ledger::{Ledger, Opening};
-use crate::telemetry::endpoint::{self, Serving};
+use crate::telemetry::endpoint::Serving;
 use crate::telemetry::metrics;
+use platform::tls::Tls;
 
 /// How often the ledger is looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -36,6 +37,7 @@ pub async fn aggregate<Shown: Future<Output = ()>>(
         Some(path) => Clock::standing(test_clock::read(path)?, zone),
         None => Clock::running(zone),
     };
+    let tls = Tls::load(&options.tls)?;
     let listener = options.metrics_listen.0.map(|address| listen(address, "--metrics-listen")).transpose()?;
     let metrics_address = listener.as_ref().map(std::net::TcpListener::local_addr).transpose().context("the listener has no address")?;
     let store = Store::open(&options.store, Opening::Existing, clock.clone()).await?;
@@ -49,7 +51,8 @@ pub async fn aggregate<Shown: Future<Output = ()>>(
     let ended = tokio::select! {
         result = aggregator.run(stopped) => result.context("the aggregation failed"),
         () = look_after(options, &ledger, &status, &serving) => Ok(()),
-        result = serve_metrics(listener, serving.clone()) => result.context("the metrics endpoint failed"),
+        result = serve_metrics(listener, tls.clone(), serving.clone()) => result,
+        () = follow(tls.as_deref()) => Ok(()),
         () = async {
             show(status.clone()).await;
             std::future::pending().await
@@ -57,13 +60,6 @@ pub async fn aggregate<Shown: Future<Output = ()>>(
     };
     tracing::info!("the aggregation has stopped");
     ended
-}
-
-async fn serve_metrics(listener: Option<std::net::TcpListener>, serving: Serving) -> anyhow::Result<()> {
-    match listener {
-        Some(listener) => Ok(endpoint::serve(TcpListener::from_std(listener)?, serving).await?),
-        None => std::future::pending().await,
-    }
 }
 
 /// Keeps the ledger's time, and tells health whether all goes on, for ever.

@@ -1,26 +1,24 @@
 //! The control thread: accepts sockets, looks after the store, serves metrics, and ends it all.
 
-use std::net::TcpListener as StdListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::future::select_all;
-use tokio::net::TcpListener;
-use tokio::sync::mpsc::Sender;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::DropGuard;
 
 use super::aggregation::Aggregation;
 use super::ahead::Ahead;
+use super::doors::{Doors, follow, serve_metrics};
 use super::lane::LanePlan;
 use super::{test_clock, until};
-use crate::lanes::socket::Dealt;
 use crate::lanes::{self, Lane, Places};
 use crate::ledger::Ledger;
 use crate::telemetry::{endpoint, metrics};
+use platform::tls::Protocol;
 
 /// How often the store is checked, and due reservations are expired.
 const TICK: Duration = Duration::from_millis(250);
@@ -33,16 +31,6 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// How often the journals are looked at.
 const JOURNAL_LOOK: Duration = Duration::from_secs(1);
-
-/// Where others come in. Dropped, they are closed, so that whoever still comes is refused at once and goes elsewhere.
-pub struct Doors {
-    /// For calls.
-    pub calls: StdListener,
-    /// For metrics.
-    pub metrics: Option<StdListener>,
-    /// For HTTP/JSON.
-    pub http: Option<StdListener>,
-}
 
 /// What the control thread works with.
 pub struct Control {
@@ -87,38 +75,25 @@ impl Control {
     }
 
     async fn work(&mut self, doors: Doors) -> anyhow::Result<()> {
-        let listener = TcpListener::from_std(doors.calls).context("cannot accept connections")?;
+        let Doors { calls, http, metrics, tls } = doors;
         let ledger = self.plan.ledger().await?;
         let serving = endpoint::Serving::default();
-        let metrics = serve_metrics(doors.metrics, serving.clone());
-        let ends = lanes::dealt_to(&self.lanes);
         let places = Places::new(self.plan.max_connections);
-        let http = deal_http(doors.http, self.http.as_ref().map(Lane::sockets), &places);
+        let calls = Doors::deal(Some(calls), tls.clone(), Protocol::Http2, lanes::dealt_to(&self.lanes), &places);
+        let http = Doors::deal(http, tls.clone(), Protocol::Http1, self.http.iter().map(Lane::sockets).collect(), &places);
+        let metrics = serve_metrics(metrics, tls.clone(), serving.clone());
         let mut stopped = self.stopped.clone();
         tokio::select! {
             () = until(&mut stopped) => Ok(()),
-            () = lanes::deal(&listener, &ends, &places) => Err(anyhow::anyhow!("there are no lanes")),
-            result = http => result.and_then(|()| Err(anyhow::anyhow!("the HTTP listener ended"))),
+            result = calls => result,
+            result = http => result.context("HTTP"),
+            result = metrics => result,
+            () = follow(tls.as_deref()) => Ok(()),
             () = tick(&self.plan, &ledger, &serving, self.test_clock.as_ref(), self.aggregation.as_ref()) => Ok(()),
             () = watch_journal(&self.plan, &ledger, self.aggregation.as_ref()) => Ok(()),
             () = self.plan.store.listen() => Ok(()),
-            result = metrics => result.context("the metrics endpoint failed").and_then(|()| Err(anyhow::anyhow!("the metrics endpoint ended"))),
             _ = select_all(self.lanes.iter_mut().chain(&mut self.http).map(|lane| Box::pin(lane.ended()))) => Err(anyhow::anyhow!("a lane ended")),
         }
-    }
-}
-
-async fn deal_http(listener: Option<StdListener>, lane: Option<Sender<Dealt>>, places: &Places) -> anyhow::Result<()> {
-    let Some((listener, lane)) = listener.zip(lane) else { return std::future::pending().await };
-    let listener = TcpListener::from_std(listener).context("cannot accept connections of HTTP")?;
-    lanes::deal(&listener, &[lane], places).await;
-    Ok(())
-}
-
-async fn serve_metrics(listener: Option<StdListener>, serving: endpoint::Serving) -> anyhow::Result<()> {
-    match listener {
-        Some(listener) => Ok(endpoint::serve(TcpListener::from_std(listener)?, serving).await?),
-        None => std::future::pending().await,
     }
 }
 

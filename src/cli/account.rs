@@ -71,7 +71,7 @@ enum AccountCommand {
 /// Does it.
 pub async fn run(options: AccountOptions) -> anyhow::Result<ExitCode> {
     let AccountOptions { command, output, server } = options;
-    let mut client = Client::connect(&server.server).await?;
+    let mut client = Client::connect(&server).await?;
     match command {
         AccountCommand::Create(options) => change::create(&mut client, options, output).await,
         AccountCommand::Show(options) => list::show(&mut client, options, output).await,

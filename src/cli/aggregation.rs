@@ -21,7 +21,7 @@ pub struct AggregationOptions {
 
 /// Asks, and prints.
 pub async fn run(options: AggregationOptions) -> anyhow::Result<ExitCode> {
-    let mut client = Client::connect(&options.server.server).await?;
+    let mut client = Client::connect(&options.server).await?;
     let answer = client.billing.get_aggregation(GetAggregationRequest {}).await.map_err(explain)?.into_inner();
     for HeldSeries { prefix, last_number } in &answer.held_series {
         eprintln!(

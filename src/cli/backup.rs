@@ -32,7 +32,7 @@ pub struct BackupOptions {
 pub async fn run(options: BackupOptions) -> anyhow::Result<ExitCode> {
     let mut ledger = Target::new(&options.file)?;
     let mut billing = Target::new(&options.file.with_extension("billing.db"))?;
-    let mut client = Client::connect(&options.server.server).await?;
+    let mut client = Client::connect(&options.server).await?;
     let request = BackupRequest { ledger_only: options.ledger_only };
     let mut parts = client.admin.backup(request).await.map_err(explain)?.into_inner();
     while let Some(part) = parts.message().await.map_err(explain)? {

@@ -36,7 +36,7 @@ pub async fn run(options: CallOptions) -> anyhow::Result<ExitCode> {
     };
     let method = find(name)?;
     let request = Request::new(read(&method, &options.request)?);
-    let mut grpc = Grpc::new(connect(&options.server.server).await?);
+    let mut grpc = Grpc::new(connect(&options.server).await?);
     grpc.ready().await.map_err(|error| Failure::unavailable(format!("{error:#}")))?;
     let (path, codec) = (path(&method).map_err(explain)?, Dynamic(method.output()));
     if method.is_server_streaming() {

@@ -8,6 +8,7 @@ use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
 use super::CommandLine;
+use super::pipe::output;
 
 /// For which shell.
 #[derive(Args, Debug)]
@@ -21,6 +22,6 @@ pub struct CompletionsOptions {
 pub fn run(options: CompletionsOptions) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(options.shell, &mut CommandLine::command(), "tollgate", &mut script);
-    std::io::stdout().write_all(&script).context("cannot write the script")?;
+    output().write_all(&script).context("cannot write the script")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -75,7 +75,7 @@ pub struct ConvertAllOptions {
 pub async fn run(options: ConvertAllOptions) -> anyhow::Result<ExitCode> {
     let requests = requests(&options)?;
     let total = options.file.is_some().then(|| requests.iter().map(listed).sum());
-    let mut client = Client::connect(&options.server.server).await?;
+    let mut client = Client::connect(&options.server).await?;
     let mut report = Report::new(options.output, options.dry_run, total)?;
     for request in requests {
         let mut answers = client.billing.batch_convert(request).await.map_err(explain)?.into_inner();

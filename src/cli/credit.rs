@@ -23,7 +23,7 @@ pub struct CreditOptions {
 
 /// Asks, and prints.
 pub async fn run(options: CreditOptions) -> anyhow::Result<ExitCode> {
-    let mut client = Client::connect(&options.server.server).await?;
+    let mut client = Client::connect(&options.server).await?;
     let call = client.charging.get_usable_credit(GetUsableCreditRequest { account_id: options.account.clone() });
     let text = |found: &GetUsableCreditResponse| as_table(&options.account, &found.credit.clone().unwrap_or_default()).to_string();
     options.output.show_call(call, text).await?;

@@ -25,7 +25,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::block_on;
-use super::client::{Client, explain};
+use super::client::{Client, ServerOptions, explain};
 use super::serve::{Signals, until_stopped};
 use crate::app::App;
 use crate::clock::{Clock, system_now};
@@ -146,7 +146,7 @@ async fn play(app: App, clock: Clock, options: &DemoOptions) -> anyhow::Result<E
 
 /// Connects, and goes to the beginning of a month that the store has not seen.
 async fn stage(server: &str, clock: Clock) -> anyhow::Result<Stage> {
-    let mut client = Client::connect(server).await?;
+    let mut client = Client::connect(&ServerOptions::of(server.to_owned())).await?;
     let progress = ProgressBar::new(traffic::CALLS);
     progress.set_style(ProgressStyle::with_template("{bar:40} {pos} of about {len} calls, {per_sec}").context("a bad progress bar")?);
     let log = CallLog::new(progress);

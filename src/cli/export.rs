@@ -6,7 +6,7 @@
 mod parquet;
 mod record;
 
-use std::io::{BufWriter, Stdout, Write, stdout};
+use std::io::{BufWriter, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -16,6 +16,7 @@ use tonic::Streaming;
 
 use super::client::{Client, ServerOptions, explain};
 use super::output::{parse_instant, to_message};
+use super::pipe::{Output, output};
 use crate::grpc::v1::{ExportUsageRequest, ExportUsageResponse, UsageRecord};
 use parquet::ParquetFile;
 use record::{COLUMNS, CloudEvent, Row};
@@ -82,7 +83,7 @@ pub async fn run(options: ExportOptions) -> anyhow::Result<ExitCode> {
 
 /// `place` is where all before it was written.
 async fn export(options: &ExportOptions, place: &mut String) -> anyhow::Result<()> {
-    let mut client = Client::connect(&options.server.server).await?;
+    let mut client = Client::connect(&options.server).await?;
     let request = ExportUsageRequest {
         account_id: options.account.clone().unwrap_or_default(),
         from: options.from.map(to_message),
@@ -111,24 +112,24 @@ async fn take(
 
 /// Where records go.
 enum Sink {
-    Ndjson(BufWriter<Stdout>),
-    Csv(csv::Writer<Stdout>),
-    Parquet(ParquetFile<Stdout>),
+    Ndjson(BufWriter<Output>),
+    Csv(csv::Writer<Output>),
+    Parquet(ParquetFile<Output>),
 }
 
 impl Sink {
     fn open(options: &ExportOptions) -> anyhow::Result<Self> {
         Ok(match options.format {
-            Format::Ndjson => Self::Ndjson(BufWriter::new(stdout())),
+            Format::Ndjson => Self::Ndjson(BufWriter::new(output())),
             Format::Csv => {
-                let mut rows = csv::Writer::from_writer(stdout());
+                let mut rows = csv::Writer::from_writer(output());
                 // A continuation goes behind what is there, which has its header.
                 if options.after.is_empty() {
                     rows.write_record(COLUMNS).context("cannot write")?;
                 }
                 Self::Csv(rows)
             }
-            Format::Parquet => Self::Parquet(ParquetFile::begin(stdout()).context("cannot write")?),
+            Format::Parquet => Self::Parquet(ParquetFile::begin(output()).context("cannot write")?),
         })
     }
 

@@ -163,7 +163,7 @@ struct PreviewOptions {
 /// Does it.
 pub async fn run(options: InvoiceOptions) -> anyhow::Result<ExitCode> {
     let InvoiceOptions { command, output, server } = options;
-    let mut client = Client::connect(&server.server).await?;
+    let mut client = Client::connect(&server).await?;
     match command {
         InvoiceCommand::List(options) => list(&mut client, options, output).await?,
         InvoiceCommand::Approve(options) => review::approve(&mut client, options, output).await?,

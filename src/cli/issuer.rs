@@ -80,7 +80,7 @@ struct SetOptions {
 /// Does it.
 pub async fn run(options: IssuerOptions) -> anyhow::Result<ExitCode> {
     let IssuerOptions { command, output, server } = options;
-    let mut client = Client::connect(&server.server).await?;
+    let mut client = Client::connect(&server).await?;
     let is_to_show = match command {
         IssuerCommand::Set(options) => output.make_change(client.billing.set_issuer(request(*options)?)).await?,
         IssuerCommand::Show => true,

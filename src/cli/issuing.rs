@@ -55,7 +55,7 @@ struct ReviewOptions {
 /// Does it.
 pub async fn run(options: IssuingOptions) -> anyhow::Result<ExitCode> {
     let IssuingOptions { command, output, server } = options;
-    let mut client = Client::connect(&server.server).await?;
+    let mut client = Client::connect(&server).await?;
     let is_to_show = match command {
         IssuingCommand::Set(options) => output.make_change(client.billing.set_issuing(request(options))).await?,
         IssuingCommand::Show => true,

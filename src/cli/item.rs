@@ -60,7 +60,7 @@ struct DeleteOptions {
 /// Does it, and shows the list.
 pub async fn run(options: ItemOptions) -> anyhow::Result<ExitCode> {
     let ItemOptions { command, output, server } = options;
-    let mut client = Client::connect(&server.server).await?;
+    let mut client = Client::connect(&server).await?;
     let is_to_show = match command {
         ItemCommand::Set(SetOptions { code, name, language, by_hand }) => {
             let item = Some(ItemName { item: code, language, name });

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::client::{Client, explain};
 use super::failure::Failure;
+use super::pipe::output;
 use crate::grpc::v1::{GetAccountFileRequest, InvoiceForm};
 
 /// What to write a paper as, and where to.
@@ -68,7 +69,7 @@ impl PaperOptions {
 pub fn save(path: Option<&Path>, name: &str, content: &[u8]) -> anyhow::Result<()> {
     let path = match path {
         Some(path) if path == Path::new("-") => {
-            return std::io::stdout().write_all(content).context("cannot write to the standard output");
+            return output().write_all(content).context("cannot write to the standard output");
         }
         Some(path) => path.to_owned(),
         // The service's word is not taken for a place elsewhere.

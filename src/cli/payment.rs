@@ -136,7 +136,7 @@ struct ReverseWriteOffOptions {
 /// Does it.
 pub async fn run(options: PaymentOptions) -> anyhow::Result<ExitCode> {
     let PaymentOptions { command, output, server } = options;
-    let mut client = Client::connect(&server.server).await?;
+    let mut client = Client::connect(&server).await?;
     match command {
         PaymentCommand::Record(options) => record(&mut client, options, output).await?,
         PaymentCommand::Reverse(options) => reverse(&mut client, options, output).await?,

@@ -25,7 +25,7 @@ pub struct ReceivablesOptions {
 
 /// Lists them.
 pub async fn run(options: ReceivablesOptions) -> anyhow::Result<ExitCode> {
-    let mut client = Client::connect(&options.server.server).await?;
+    let mut client = Client::connect(&options.server).await?;
     let account_id = options.account.unwrap_or_default();
     let page = async |page_size, page_token| {
         client.billing.list_receivables(ListReceivablesRequest { account_id: account_id.clone(), page_size, page_token }).await

@@ -23,7 +23,7 @@ pub struct SuggestLimitOptions {
 
 /// Asks, and prints.
 pub async fn run(options: SuggestLimitOptions) -> anyhow::Result<ExitCode> {
-    let mut client = Client::connect(&options.server.server).await?;
+    let mut client = Client::connect(&options.server).await?;
     let request = SuggestCreditLimitRequest { account_id: options.account };
     options.output.show_call(client.billing.suggest_credit_limit(request), as_text).await?;
     Ok(ExitCode::SUCCESS)

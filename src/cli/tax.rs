@@ -93,7 +93,7 @@ struct ShowOptions {
 /// Does it.
 pub async fn run(options: TaxOptions) -> anyhow::Result<ExitCode> {
     let TaxOptions { command, output, server } = options;
-    let mut client = Client::connect(&server.server).await?;
+    let mut client = Client::connect(&server).await?;
     match command {
         TaxCommand::Set(options) => {
             if output.make_change(client.billing.set_tax_rate(rate_request(options))).await? {

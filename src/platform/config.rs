@@ -5,6 +5,7 @@
 
 mod billing;
 mod store;
+mod tls;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -18,6 +19,7 @@ use jiff::tz::TimeZone;
 
 pub use billing::{AggregateOptions, BillingOptions, BillingUrl, BooksOptions, DocumentOptions, HighWater, JournalOptions};
 pub use store::{CreateOptions, Purpose, RedisUrl};
+pub use tls::{ClientAuth, TlsOptions};
 
 /// Where the embedded engine keeps its store, unless told otherwise.
 pub const DEFAULT_STORE: &str = "tollgate.db";
@@ -37,6 +39,9 @@ pub struct ServeOptions {
     /// Where it listens.
     #[command(flatten)]
     pub network: NetworkOptions,
+    /// What the listeners show, and ask for.
+    #[command(flatten)]
+    pub tls: TlsOptions,
     /// Where the ledger is kept.
     #[command(flatten)]
     pub store: StoreOptions,

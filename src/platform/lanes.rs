@@ -15,6 +15,7 @@ pub mod watchdog;
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -29,7 +30,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::telemetry::logs::Repeated;
 use crate::telemetry::metrics;
-use socket::{Dealt, Socket};
+use socket::{Dealt, Socket, Stream as Bytes};
 
 /// How many accepted sockets may wait for one lane.
 pub const WAITING_SOCKETS: usize = 256;
@@ -128,8 +129,8 @@ pub async fn deal(listener: &TcpListener, lanes: &[mpsc::Sender<Dealt>], places:
     for lane in lanes.iter().cycle() {
         let socket = loop {
             match accept(listener).await {
-                Ok(socket) => match Arc::clone(&places.free).try_acquire_owned() {
-                    Ok(place) => break Dealt { socket, place },
+                Ok((socket, address)) => match Arc::clone(&places.free).try_acquire_owned() {
+                    Ok(place) => break Dealt { stream: Bytes::Plain(socket), address, place },
                     Err(_) => {
                         metrics().connection_refused();
                         if let Some(times) = NO_PLACE.times() {
@@ -168,12 +169,12 @@ static NOT_ACCEPTED: Repeated = Repeated::new();
 static NO_PLACE: Repeated = Repeated::new();
 static NOT_TAKEN: Repeated = Repeated::new();
 
-async fn accept(listener: &TcpListener) -> io::Result<std::net::TcpStream> {
-    let (socket, _) = listener.accept().await?;
+async fn accept(listener: &TcpListener) -> io::Result<(std::net::TcpStream, SocketAddr)> {
+    let (socket, address) = listener.accept().await?;
     socket.set_nodelay(true)?;
     SockRef::from(&socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_AFTER))?;
     // A socket belongs to the runtime that accepted it until it is taken out of it.
-    socket.into_std()
+    Ok((socket.into_std()?, address))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! What every part of the process stands on: its clock, its configuration, its worker threads, its telemetry.
+//! What every part of the process stands on: its clock, its configuration, its worker threads, its telemetry, TLS.
 
 pub mod clock;
 pub mod config;
 pub mod lanes;
 pub mod telemetry;
+pub mod tls;

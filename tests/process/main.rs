@@ -33,6 +33,7 @@ mod payments;
 mod refunds;
 mod search;
 mod step;
+mod tls;
 mod twelve;
 mod window;
 

@@ -28,7 +28,7 @@ impl Clients {
     pub async fn connect(options: &LoadOptions) -> anyhow::Result<Self> {
         let mut clients = Vec::new();
         for _ in 0..options.connections.get() {
-            clients.push(Client::connect(&options.server.server).await?);
+            clients.push(Client::connect(&options.server).await?);
         }
         Ok(Self(clients))
     }

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use rand::RngExt;
 use rand::rngs::SmallRng;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
+use super::super::client::endpoint;
 use super::accounts::Picker;
 use super::answer::{Failure, Outcome};
 use super::books::Books;
@@ -98,17 +99,15 @@ impl Worker {
 
     /// Connects once.
     pub async fn connect(&self) -> anyhow::Result<Channel> {
-        let server = &self.shared.options.server.server;
-        Endpoint::from_shared(server.clone())
-            .context("--server takes a URL such as http://127.0.0.1:7600")?
+        let server = &self.shared.options.server;
+        endpoint(server)?
             .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEPALIVE)
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES)
             .connect()
             .await
-            .with_context(|| format!("no service answers at {server}"))
+            .with_context(|| format!("no connection to a service at {}", server.server))
     }
 
     /// How many of `wanted` operations may be sent now; 0: no more at all.

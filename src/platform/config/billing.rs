@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{MetricsListen, StoreOptions, TelemetryOptions};
+use super::{MetricsListen, StoreOptions, TelemetryOptions, TlsOptions};
 
 /// How many committed entries stay in the journal of each partition, unless told otherwise.
 const DEFAULT_TAIL: u64 = 20_000;
@@ -119,6 +119,9 @@ pub struct AggregateOptions {
     /// Serve metrics beyond this machine.
     #[arg(long, env = "TOLLGATE_INSECURE")]
     pub insecure: bool,
+    /// What the listener shows, and asks for.
+    #[command(flatten)]
+    pub tls: TlsOptions,
     /// Where the ledger is kept.
     #[command(flatten)]
     pub store: StoreOptions,

@@ -1,7 +1,9 @@
 //! A connection of a peer: a source of work, with a place among all connections, which is given up if it never begins to speak HTTP/2.
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use tokio::time::{Sleep, sleep};
 use tonic::transport::server::Connected;
 
 use super::source::Source;
+use crate::tls::{Certificate, TlsStream};
 
 /// How long a peer may take to say the preface of HTTP/2 and to begin its settings.
 pub const PREFACE_LIMIT: Duration = Duration::from_secs(10);
@@ -21,17 +24,42 @@ const PREFACE_BYTES: usize = 24 + 9;
 
 /// A socket on its way to a lane, with its place among all connections.
 pub struct Dealt {
-    pub(super) socket: std::net::TcpStream,
-    pub(super) place: OwnedSemaphorePermit,
+    pub(crate) stream: Stream,
+    pub(crate) address: SocketAddr,
+    pub(crate) place: OwnedSemaphorePermit,
+}
+
+/// What is dealt.
+pub enum Stream {
+    /// A connection without TLS.
+    Plain(std::net::TcpStream),
+    /// One whose handshake is done.
+    Tls(Box<TlsStream>),
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The connection, as a source of work.
+    pub source: Source,
+    /// Where it comes from.
+    pub address: SocketAddr,
+    /// The certificate that the peer has shown, and that an authority of clients has signed.
+    pub certificate: Option<Arc<Certificate>>,
 }
 
 /// A connection.
 pub struct Socket {
-    stream: TcpStream,
-    source: Source,
+    bytes: Bytes,
+    peer: Peer,
     /// Until the preface is there.
     preface: Option<Preface>,
     _place: OwnedSemaphorePermit,
+}
+
+enum Bytes {
+    Plain(TcpStream),
+    Tls(Box<TlsStream>),
 }
 
 struct Preface {
@@ -41,17 +69,28 @@ struct Preface {
 
 impl Socket {
     /// Registers a socket with the current runtime.
-    pub fn new(Dealt { socket, place }: Dealt) -> io::Result<Self> {
+    pub fn new(Dealt { stream, address, place }: Dealt) -> io::Result<Self> {
         let preface = Preface { seen: 0, limit: Box::pin(sleep(PREFACE_LIMIT)) };
-        Ok(Self { stream: TcpStream::from_std(socket)?, source: Source::new(), preface: Some(preface), _place: place })
+        let (bytes, certificate) = match stream {
+            Stream::Plain(socket) => (Bytes::Plain(TcpStream::from_std(socket)?), None),
+            Stream::Tls(mut stream) => {
+                let (socket, session) = stream.get_mut();
+                socket.attach()?;
+                let shown = session.peer_certificates().and_then(<[_]>::first);
+                let certificate = shown.map(|shown| Certificate::parse(shown).map_err(io::Error::other)).transpose()?;
+                (Bytes::Tls(stream), certificate.map(Arc::new))
+            }
+        };
+        let peer = Peer { source: Source::new(), address, certificate };
+        Ok(Self { bytes, peer, preface: Some(preface), _place: place })
     }
 }
 
 impl Connected for Socket {
-    type ConnectInfo = Source;
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) -> Source {
-        self.source
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
     }
 }
 
@@ -59,7 +98,10 @@ impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buffer.filled().len();
-        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
+        let read = match &mut this.bytes {
+            Bytes::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Bytes::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        };
         if let Some(preface) = &mut this.preface {
             preface.seen += buffer.filled().len() - before;
             if preface.seen >= PREFACE_BYTES {
@@ -74,22 +116,37 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        match &mut self.bytes {
+            Bytes::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Bytes::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        match &mut self.bytes {
+            Bytes::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Bytes::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        match &self.bytes {
+            Bytes::Plain(stream) => stream.is_write_vectored(),
+            Bytes::Tls(stream) => stream.is_write_vectored(),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        match &mut self.bytes {
+            Bytes::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Bytes::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        match &mut self.bytes {
+            Bytes::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Bytes::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
     }
 }

@@ -9,7 +9,6 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::net::TcpListener;
 
 use super::metrics::metrics;
 
@@ -37,10 +36,9 @@ impl Serving {
     }
 }
 
-/// Serves the endpoint. Runs until dropped.
-pub async fn serve(listener: TcpListener, serving: Serving) -> std::io::Result<()> {
-    let router = Router::new().route("/metrics", get(show_metrics)).route("/healthz", get(show_health)).with_state(serving);
-    axum::serve(listener, router).await
+/// The endpoint's routes.
+pub fn router(serving: Serving) -> Router {
+    Router::new().route("/metrics", get(show_metrics)).route("/healthz", get(show_health)).with_state(serving)
 }
 
 async fn show_metrics() -> Response {

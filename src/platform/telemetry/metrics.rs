@@ -115,6 +115,7 @@ pub struct Metrics {
     log_dropped: Counter,
     connections: Gauge,
     connections_refused: Counter,
+    handshakes_failed: Counter,
     longest_poll: Gauge<f64, AtomicU64>,
     longest_poll_nanos: AtomicU64,
 }
@@ -152,6 +153,7 @@ impl Metrics {
             log_dropped: Counter::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
+            handshakes_failed: Counter::default(),
             longest_poll: Gauge::default(),
             longest_poll_nanos: AtomicU64::default(),
         };
@@ -204,6 +206,7 @@ impl Metrics {
             "Connections closed at once for want of a place",
             self.connections_refused.clone(),
         );
+        registry.register("tollgate_tls_handshakes_failed", "TLS handshakes that failed", self.handshakes_failed.clone());
         let longest = self.longest_poll.clone();
         let what = "The most processor time that a lane was held up by one piece of work, since the start";
         registry.register_with_unit("tollgate_lane_longest_poll", what, Unit::Seconds, longest);
@@ -335,6 +338,11 @@ impl Metrics {
     /// A connection found no place.
     pub fn connection_refused(&self) {
         self.connections_refused.inc();
+    }
+
+    /// A TLS handshake failed.
+    pub fn handshake_failed(&self) {
+        self.handshakes_failed.inc();
     }
 
     /// A lane was held up for so long.

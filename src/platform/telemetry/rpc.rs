@@ -24,6 +24,7 @@ use tracing::{Instrument, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::metrics::metrics;
+use crate::lanes::socket::Peer;
 use crate::lanes::source::Source;
 use crate::lanes::watchdog::watched;
 
@@ -143,7 +144,7 @@ struct Call {
 
 impl Call {
     fn start(method: Method, request: &Request<Body>) -> Self {
-        let connection = request.extensions().get::<Source>().copied().unwrap_or_default();
+        let connection = request.extensions().get::<Peer>().map_or_else(Source::default, |peer| peer.source);
         let source = match method.shape() {
             Shape::Call => connection,
             Shape::Answers => Source::new(),

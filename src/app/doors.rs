@@ -1,0 +1,83 @@
+//! Where peers come in: listeners, with TLS or without, and the lanes that serve what they accept.
+
+use std::net::TcpListener as StdListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::{Sender, channel};
+use tokio::time::interval;
+use tokio_util::sync::CancellationToken;
+
+use crate::http::serve::serve;
+use crate::lanes::socket::Dealt;
+use crate::lanes::{self, Places, WAITING_SOCKETS, start_thread};
+use crate::telemetry::endpoint::{self, Serving};
+use platform::tls::{Protocol, Tls, handshakes};
+
+/// How many connections may ask for metrics and health.
+const METRICS_CONNECTIONS: usize = 256;
+
+/// How often the files of TLS are looked at.
+const TLS_LOOK: Duration = Duration::from_secs(1);
+
+/// The listeners. Dropped, they are closed, so that a peer that still comes is refused at once and goes elsewhere.
+pub struct Doors {
+    /// For gRPC.
+    pub calls: StdListener,
+    /// For metrics.
+    pub metrics: Option<StdListener>,
+    /// For HTTP/JSON.
+    pub http: Option<StdListener>,
+    /// TLS of them all; without it, what they are told is plain.
+    pub tls: Option<Arc<Tls>>,
+}
+
+impl Doors {
+    /// Accepts sockets, shakes hands where there is TLS, and deals them to the lanes in turn. Runs until dropped.
+    pub async fn deal(
+        listener: Option<StdListener>,
+        tls: Option<Arc<Tls>>,
+        protocol: Protocol,
+        lanes: Vec<Sender<Dealt>>,
+        places: &Places,
+    ) -> anyhow::Result<()> {
+        let Some(listener) = listener else { return std::future::pending().await };
+        let listener = TcpListener::from_std(listener).context("cannot accept connections")?;
+        let lanes = match tls {
+            Some(tls) => {
+                let (sockets, accepted) = channel(WAITING_SOCKETS);
+                start_thread("handshakes", move || handshakes(tls, protocol, accepted, lanes))?;
+                vec![sockets]
+            }
+            None => lanes,
+        };
+        lanes::deal(&listener, &lanes, places).await;
+        Err(anyhow::anyhow!("there is no lane to deal connections to"))
+    }
+}
+
+/// Serves metrics and health to those who watch. Runs until dropped.
+pub async fn serve_metrics(listener: Option<StdListener>, tls: Option<Arc<Tls>>, serving: Serving) -> anyhow::Result<()> {
+    let (sockets, dealt) = channel(WAITING_SOCKETS);
+    let places = Places::new(METRICS_CONNECTIONS);
+    tokio::select! {
+        result = Doors::deal(listener, tls, Protocol::Http1, vec![sockets], &places) => result.context("the metrics endpoint failed"),
+        () = serve(endpoint::router(serving), lanes::sockets(dealt), CancellationToken::new()) => Err(anyhow::anyhow!("the metrics endpoint ended")),
+    }
+}
+
+/// Takes certificates and keys that have changed, for ever.
+pub async fn follow(tls: Option<&Tls>) {
+    let Some(tls) = tls else { return std::future::pending().await };
+    let mut looks = interval(TLS_LOOK);
+    loop {
+        looks.tick().await;
+        match tls.follow() {
+            Ok(true) => tracing::info!("the files of TLS were read again"),
+            Ok(false) => {}
+            Err(error) => tracing::error!("the files of TLS have changed and cannot be used; what was read before stays: {error:#}"),
+        }
+    }
+}

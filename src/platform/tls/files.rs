@@ -1,0 +1,115 @@
+//! The files of TLS: read, and refused if they cannot be trusted or would be refused by every peer.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, bail, ensure};
+use rustix::fs::{Mode, Stat, stat};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::clock::system_now;
+use crate::config::TlsOptions;
+
+/// The largest file that is read.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// What the files say.
+pub struct Files {
+    /// The server's certificate, and those that vouch for it.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The key of the server's certificate.
+    pub key: PrivateKeyDer<'static>,
+    /// Whose client certificates are accepted.
+    pub client_authorities: Vec<CertificateDer<'static>>,
+}
+
+impl Files {
+    /// Reads them; `None` if the options name none.
+    pub fn read(options: &TlsOptions) -> anyhow::Result<Option<Self>> {
+        let (Some(chain), Some(key)) = (&options.tls_cert, &options.tls_key) else { return Ok(None) };
+        let in_key = || format!("--tls-key {}", key.display());
+        private_file(key).with_context(in_key)?;
+        let key = PrivateKeyDer::from_pem_slice(&bytes(key).with_context(in_key)?)
+            .map_err(|error| anyhow::anyhow!("{error}"))
+            .with_context(in_key)?;
+        let in_chain = || format!("--tls-cert {}", chain.display());
+        let chain = certificates(chain).with_context(in_chain)?;
+        let Some(own) = chain.first() else { return Err(anyhow::anyhow!("has no certificate in it")).with_context(in_chain) };
+        Certificate::parse(own).and_then(|certificate| certificate.in_force()).with_context(in_chain)?;
+        let client_authorities = match &options.tls_client_ca {
+            Some(path) => certificates(path).with_context(|| format!("--tls-client-ca {}", path.display()))?,
+            None => Vec::new(),
+        };
+        Ok(Some(Self { chain, key, client_authorities }))
+    }
+}
+
+/// Refuses a file with a secret in it that others than its owner and group can read.
+pub fn private_file(path: &Path) -> anyhow::Result<()> {
+    let mode = Mode::from_raw_mode(stat(path).context("cannot be read")?.st_mode);
+    ensure!(!mode.intersects(Mode::RWXO), "can be read by everybody on this machine: chmod o-rwx {}", path.display());
+    Ok(())
+}
+
+fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let size = std::fs::metadata(path).context("cannot be read")?.len();
+    ensure!(size <= MAX_BYTES, "has {size} bytes, more than {MAX_BYTES}");
+    std::fs::read(path).context("cannot be read")
+}
+
+fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    CertificateDer::pem_slice_iter(&bytes(path)?).map(|one| one.map_err(|error| anyhow::anyhow!("is not PEM: {error}"))).collect()
+}
+
+/// What a certificate says that matters here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Whose it is: its first SPIFFE or other URI, else its first DNS name, else its common name.
+    pub name: Option<String>,
+    /// From when to when it holds: seconds since the Unix epoch.
+    validity: (i64, i64),
+}
+
+impl Certificate {
+    /// Reads a certificate.
+    pub fn parse(der: &[u8]) -> anyhow::Result<Self> {
+        let Ok((_, certificate)) = X509Certificate::from_der(der) else { bail!("is not an X.509 certificate") };
+        let names = certificate.subject_alternative_name().ok().flatten().map(|extension| extension.value.general_names.as_slice());
+        let first = |wanted: fn(&GeneralName<'_>) -> Option<String>| names.and_then(|names| names.iter().find_map(wanted));
+        let uri = first(|name| if let GeneralName::URI(uri) = name { Some((*uri).to_owned()) } else { None });
+        let dns = || first(|name| if let GeneralName::DNSName(name) = name { Some((*name).to_owned()) } else { None });
+        let common = || certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok()).map(ToOwned::to_owned);
+        let validity = certificate.validity();
+        Ok(Self { name: uri.or_else(dns).or_else(common), validity: (validity.not_before.timestamp(), validity.not_after.timestamp()) })
+    }
+
+    /// Refuses a certificate that does not hold now.
+    pub fn in_force(&self) -> anyhow::Result<()> {
+        let (now, (from, until)) = (system_now() / 1000, self.validity);
+        let at = |seconds| jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |instant| instant.to_string());
+        ensure!(now >= from, "holds only from {} on", at(from));
+        ensure!(now <= until, "has expired at {}", at(until));
+        Ok(())
+    }
+}
+
+/// When the files were last changed. Compared only with others of the same options.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamp(Vec<Option<(u64, u64, i64, SystemTime)>>);
+
+impl Stamp {
+    /// That of the files now.
+    pub fn of(options: &TlsOptions) -> Self {
+        let paths = [&options.tls_cert, &options.tls_key, &options.tls_client_ca];
+        Self(paths.into_iter().map(|path| path.as_ref().and_then(one)).collect())
+    }
+}
+
+fn one(path: &PathBuf) -> Option<(u64, u64, i64, SystemTime)> {
+    let Stat { st_dev, st_ino, st_size, .. } = stat(path).ok()?;
+    let changed = std::fs::metadata(path).and_then(|metadata| metadata.modified()).unwrap_or(UNIX_EPOCH);
+    Some((st_dev, st_ino, st_size, changed))
+}

@@ -1,0 +1,207 @@
+//! TLS on the running binary: who is let in, and certificates that change while calls are made.
+
+use std::io::Read;
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType, date_time_ymd};
+use tollgate::grpc::v1::GetUsableCreditRequest;
+use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
+use tonic::Code;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+
+use crate::service::{PATIENCE, Service, binary};
+
+/// An authority that signs certificates into a folder.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    folder: PathBuf,
+}
+
+impl Authority {
+    fn new(folder: &Path, name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        std::fs::write(folder.join(format!("{name}.pem")), issuer.pem()).unwrap();
+        Self { issuer, folder: folder.to_owned() }
+    }
+
+    /// Writes the files of a certificate for this machine, each in one move, as tools that renew certificates do.
+    fn sign(&self, name: &str, until: Option<(i32, u8, u8)>) -> (String, String) {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.subject_alt_names =
+            vec![SanType::DnsName("localhost".try_into().unwrap()), SanType::IpAddress("127.0.0.1".parse().unwrap())];
+        if let Some((year, month, day)) = until {
+            params.not_after = date_time_ymd(year, month, day);
+        }
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let write = |extension: &str, text: String| {
+            let (new, path) = (self.folder.join(format!("{name}.{extension}.new")), self.folder.join(format!("{name}.{extension}")));
+            std::fs::write(&new, text).unwrap();
+            std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600)).unwrap();
+            std::fs::rename(new, &path).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        (write("crt", certificate.pem()), write("key", key.serialize_pem()))
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+fn serve(folder: &Path, arguments: &[&str]) -> Service {
+    let store = folder.join("ledger.db");
+    Service::open(&[&["--store", store.to_str().unwrap()], arguments].concat(), &[])
+}
+
+/// A start that is refused: what it says.
+fn refused(folder: &Path, arguments: &[&str]) -> String {
+    let store = folder.join("never.db");
+    let output = Command::new(binary())
+        .args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "off", "--store", store.to_str().unwrap()])
+        .args(arguments)
+        .env_clear()
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(!store.exists());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn tollgate(service: &Service, scheme: &str, arguments: &[&str]) -> Output {
+    let server = format!("{scheme}://127.0.0.1:{}", service.address.port());
+    Command::new(binary()).args(arguments).args(["--server", &server]).env_clear().output().unwrap()
+}
+
+async fn connect(service: &Service, authority: &Authority, identity: Option<(&str, &str)>) -> Result<Channel, tonic::transport::Error> {
+    let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority.issuer.pem()));
+    if let Some((certificate, key)) = identity {
+        tls = tls.identity(Identity::from_pem(std::fs::read(certificate).unwrap(), std::fs::read(key).unwrap()));
+    }
+    Endpoint::from_shared(format!("https://127.0.0.1:{}", service.address.port())).unwrap().tls_config(tls).unwrap().connect().await
+}
+
+/// The code of a look at an account that does not exist: NOT_FOUND if the call was let in.
+async fn look(channel: Channel) -> Code {
+    ChargingServiceClient::new(channel).get_usable_credit(GetUsableCreditRequest { account_id: "nobody".into() }).await.unwrap_err().code()
+}
+
+#[tokio::test]
+async fn calls_and_metrics_are_served_over_tls_and_not_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path(), "ca");
+    let (certificate, key) = authority.sign("server", None);
+    let service = serve(folder.path(), &["--tls-cert", &certificate, "--tls-key", &key]);
+    assert_eq!(look(connect(&service, &authority, None).await.unwrap()).await, Code::NotFound);
+
+    let listed = tollgate(&service, "https", &["account", "list", "--ca", &authority.path("ca.pem")]);
+    assert_eq!(listed.status.code(), Some(0), "{listed:?}");
+    let unknown = tollgate(&service, "https", &["account", "list"]);
+    assert_eq!(unknown.status.code(), Some(3), "an authority that this machine does not know: {unknown:?}");
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("UnknownIssuer"), "{unknown:?}");
+    let plain = tollgate(&service, "http", &["account", "list"]);
+    assert_eq!(plain.status.code(), Some(3), "{plain:?}");
+
+    let metrics = format!("https://localhost:{}/metrics", service.metrics.port());
+    let curl = |arguments: &[&str]| Command::new("curl").args(["-s", "-m", "10", &metrics]).args(arguments).output().unwrap();
+    let found = curl(&["--cacert", &authority.path("ca.pem")]);
+    assert!(String::from_utf8_lossy(&found.stdout).contains("tollgate_tls_handshakes_failed_total 2"), "{found:?}");
+    assert!(!curl(&["--cacert", &authority.path("ca.pem"), "--tls-max", "1.1"]).status.success());
+}
+
+#[tokio::test]
+async fn with_an_authority_for_clients_only_its_certificates_are_let_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let (authority, clients) = (Authority::new(folder.path(), "ca"), Authority::new(folder.path(), "clients"));
+    let (certificate, key) = authority.sign("server", None);
+    let (theirs, their_key) = clients.sign("switch-1", None);
+    let (stranger, stranger_key) = authority.sign("stranger", None);
+    let options = ["--tls-cert", &certificate, "--tls-key", &key, "--tls-client-ca", &clients.path("clients.pem")];
+    let service = serve(folder.path(), &options);
+    let let_in = |identity| {
+        let (service, authority) = (&service, &authority);
+        async move {
+            match connect(service, authority, identity).await {
+                // In TLS 1.3 a client hears of its refusal only after its own handshake.
+                Ok(channel) => look(channel).await == Code::NotFound,
+                Err(_) => false,
+            }
+        }
+    };
+    assert!(let_in(Some((theirs.as_str(), their_key.as_str()))).await);
+    assert!(!let_in(None).await, "no certificate");
+    assert!(!let_in(Some((stranger.as_str(), stranger_key.as_str()))).await, "that of another authority");
+    let (expired, expired_key) = clients.sign("old", Some((2020, 1, 1)));
+    assert!(!let_in(Some((expired.as_str(), expired_key.as_str()))).await, "one that has expired");
+
+    let listed =
+        tollgate(&service, "https", &["account", "list", "--ca", &authority.path("ca.pem"), "--cert", &theirs, "--key", &their_key]);
+    assert_eq!(listed.status.code(), Some(0), "{listed:?}");
+}
+
+#[test]
+fn what_cannot_be_trusted_is_refused_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path(), "ca");
+    let (certificate, key) = authority.sign("server", None);
+    let (_, other_key) = authority.sign("other", None);
+    let says = |certificate: &str, key: &str, more: &[&str], what: &str| {
+        let said = refused(folder.path(), &[&["--tls-cert", certificate, "--tls-key", key], more].concat());
+        assert!(said.contains(what), "{said}");
+    };
+    let (old, old_key) = authority.sign("old", Some((2020, 1, 1)));
+    says(&old, &old_key, &[], "has expired at 2020-01-01T00:00:00Z");
+    says(&certificate, &other_key, &[], "do not belong together");
+    says(&certificate, &authority.path("none.key"), &[], "cannot be read");
+    says(&key, &key, &[], "has no certificate in it");
+    says(&certificate, &key, &["--tls-client-ca", &key], "has no certificate in it");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    says(&certificate, &key, &[], "can be read by everybody on this machine");
+}
+
+#[tokio::test]
+async fn certificates_change_under_load_without_a_failed_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path(), "ca");
+    let (certificate, key) = authority.sign("server", None);
+    let service = serve(folder.path(), &["--tls-cert", &certificate, "--tls-key", &key]);
+    // One connection that was there before, and one after another that is new.
+    let lasting = connect(&service, &authority, None).await.unwrap();
+    let told = |service: &Service| service.log().iter().filter(|line| line.contains("the files of TLS were read again")).count();
+    for turn in 1..=5 {
+        authority.sign("server", None);
+        let began = Instant::now();
+        // The two files may be seen between their changes: then they do not belong together, and what was read before stays.
+        while told(&service) < turn {
+            assert!(began.elapsed() < PATIENCE, "the files were not read again");
+            assert_eq!(look(lasting.clone()).await, Code::NotFound);
+            assert_eq!(look(connect(&service, &authority, None).await.unwrap()).await, Code::NotFound);
+        }
+    }
+    // A broken file changes nothing, and is told.
+    std::fs::write(&certificate, "nothing").unwrap();
+    let began = Instant::now();
+    while !service.log().iter().any(|line| line.contains("what was read before stays")) {
+        assert!(began.elapsed() < PATIENCE, "nobody tells of the broken file");
+        assert_eq!(look(connect(&service, &authority, None).await.unwrap()).await, Code::NotFound);
+    }
+}
+
+#[test]
+fn a_peer_that_never_shakes_hands_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path(), "ca");
+    let (certificate, key) = authority.sign("server", None);
+    let service = serve(folder.path(), &["--tls-cert", &certificate, "--tls-key", &key]);
+    let mut silent = TcpStream::connect(service.address).unwrap();
+    silent.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    assert_eq!(silent.read(&mut [0]).unwrap(), 0, "closed within the limit of a handshake");
+}
