@@ -36,6 +36,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0014_lists.sql"),
     include_str!("migrations/0015_search.sql"),
     include_str!("migrations/0016_document_search.sql"),
+    include_str!("migrations/0017_open_sums.sql"),
 ];
 
 /// Those of which SQLite has a form of its own, by number.

@@ -77,8 +77,10 @@ pub struct Allocation {
 /// The invoices and credits of one account, as far as they matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receivables {
-    /// Invoices: all open ones, and those that a credit to be reversed has paid.
+    /// Invoices: the open ones, as far as they may be paid, the oldest of them; and those that a credit to be reversed has paid.
     pub invoices: Vec<Payable>,
+    /// What those lack that are not among them.
+    pub open_elsewhere: i64,
     /// Credits with something left, and those to be reversed; oldest first.
     pub credits: Vec<Credit>,
     /// How many units the currency's minor unit is; 0: one.
@@ -91,7 +93,7 @@ impl Receivables {
     /// What all invoices lack.
     #[must_use]
     pub fn open(&self) -> i64 {
-        self.invoices.iter().map(|invoice| invoice.open).sum()
+        self.open_elsewhere + self.invoices.iter().map(|invoice| invoice.open).sum::<i64>()
     }
 
     /// What operators have set aside.
@@ -189,11 +191,12 @@ impl Receivables {
 
     /// What is free pays what is open, if there is both.
     fn settle(&mut self, balance: i64) -> Vec<Allocation> {
-        let mut allocations = Vec::new();
+        let (mut allocations, mut free) = (Vec::new(), self.free(balance));
         for place in self.oldest_first() {
             let open = self.invoices.get(place).map_or(0, |invoice| invoice.open);
-            let payable = self.payable(self.free(balance), open);
+            let payable = self.payable(free, open);
             if payable > 0 {
+                free -= payable;
                 allocations.extend(self.pay_by_rests(place, payable));
             }
         }

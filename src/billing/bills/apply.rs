@@ -12,7 +12,7 @@ mod rounding;
 mod wanted;
 mod write;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rounding::Rounding;
 use sqlx::AnyConnection;
@@ -77,6 +77,18 @@ struct Ledger {
     balance: i64,
     end: BillEnd,
     receivables: Receivables,
+    /// How many invoices were open, and how much of them in all.
+    stored_open: (i64, i64),
+    /// How many of these are not loaded.
+    open_elsewhere: i64,
+}
+
+impl Ledger {
+    /// How many invoices are open, and how much of them in all.
+    fn open(&self) -> (i64, i64) {
+        let loaded = self.receivables.invoices.iter().filter(|invoice| invoice.open > 0).count();
+        (self.open_elsewhere + i64::try_from(loaded).unwrap_or(i64::MAX), self.receivables.open())
+    }
 }
 
 /// A document to be written.
@@ -153,6 +165,8 @@ struct Desk {
     made_credits: HashMap<(String, i64), Credited>,
     /// Whether there are bills that are not known.
     has_gap: bool,
+    /// The invoices that are loaded.
+    loaded: HashSet<i64>,
 }
 
 /// The id of the document that an entry cuts.

@@ -70,8 +70,13 @@ async fn undo_allocations(connection: &mut AnyConnection, account: &str, sequenc
     allocations::remove(connection, account, sequence).await
 }
 
-/// Works out again what an account owes that is on no document yet.
+/// Works out again what is open of an account's invoices, and what it owes that is on no document yet.
 pub async fn due_again(connection: &mut AnyConnection, account: &str) -> Result<(), BillingError> {
+    sqlx::query("DELETE FROM open_sums WHERE account = $1").bind(account.to_owned()).execute(&mut *connection).await?;
+    let sql = "INSERT INTO open_sums (account, open_count, open_amount) \
+               SELECT account, CAST(COUNT(*) AS BIGINT), CAST(SUM(open_amount) AS BIGINT) FROM payables \
+               WHERE account = $1 AND open_amount > 0 GROUP BY account";
+    sqlx::query(sql).bind(account.to_owned()).execute(&mut *connection).await?;
     sqlx::query("DELETE FROM dues WHERE account = $1").bind(account.to_owned()).execute(&mut *connection).await?;
     let sql = "INSERT INTO dues (account, amount) SELECT account, due FROM (SELECT accounts.account, CAST( \
                COALESCE((SELECT SUM(set_aside) FROM credits WHERE credits.account = $1 AND set_aside > 0), 0) - accounts.balance \

@@ -16,6 +16,7 @@ use domain::entry::Entry;
 pub(super) async fn compare(connection: &mut AnyConnection, credited: &Credited, findings: &mut Findings) -> Result<(), VerifyError> {
     paid_is_what_was_allocated(connection, findings).await?;
     payables_are_what_documents_say(connection, findings).await?;
+    sums_are_of_what_is_open(connection, findings).await?;
     credits_are_what_came_in(connection, credited, findings).await?;
     receivables_tie_to_the_ledger(connection, findings).await?;
     nothing_was_changed_by_hand(connection, findings).await
@@ -95,6 +96,21 @@ impl Credited {
 
 fn credit_digest(sequence: i64, request_id: &str, time: i64, amount: i64) -> [u8; 32] {
     Fields::of("credit").number(sequence).text(request_id).number(time).number(amount).bytes()
+}
+
+/// What is summed up for each account is what is open of its invoices.
+async fn sums_are_of_what_is_open(connection: &mut AnyConnection, findings: &mut Findings) -> Result<(), VerifyError> {
+    let sql = "SELECT account, CAST(SUM(number) AS BIGINT) AS number, CAST(SUM(amount) AS BIGINT) AS amount FROM ( \
+               SELECT account, open_count AS number, open_amount AS amount FROM open_sums UNION ALL \
+               SELECT account, -1, -open_amount FROM payables WHERE open_amount > 0) AS compared \
+               GROUP BY account HAVING SUM(number) <> 0 OR SUM(amount) <> 0";
+    let mut rows = sqlx::query(sql).fetch(connection);
+    while let Some(row) = rows.try_next().await? {
+        let (number, amount): (i64, i64) = (row.try_get("number")?, row.try_get("amount")?);
+        let problem = format!("has a sum of its open invoices that is too high by {amount} and by {number} of them");
+        findings.add(Place::Documents, None, row.try_get::<String, _>("account")?, problem);
+    }
+    Ok(())
 }
 
 /// A credit is what its entry says.

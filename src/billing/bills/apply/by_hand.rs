@@ -84,6 +84,7 @@ impl Billing {
         let mut wanted = Wanted::default();
         wanted.accounts.insert(account);
         wanted.payers.insert(account);
+        wanted.all_open.insert(account);
         wanted.reversed.insert((account, &asked.credit));
         let mut desk = load::load(connection, self.store().dialect(), &wanted).await?;
         let number = next_number(connection, account).await?;

@@ -1,11 +1,13 @@
 //! Loads what a run of records needs, for all of them at once.
 
-use std::collections::{BTreeSet, HashMap};
+mod open;
+
+use std::collections::BTreeSet;
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::super::allocate::{Allocation, Credit, Payable};
+use super::super::allocate::{Allocation, Credit};
 use super::super::draft::{Denomination, Refund, Subject, Total};
 use super::{BillEnd, Charge, Desk, Uncredited, Wanted};
 use crate::BillingError;
@@ -22,20 +24,6 @@ use ledger::codec;
 const ACCOUNTS: Table = Table { name: "accounts", columns: &[("account", Type::Text)], on_conflict: "" };
 
 const BILL_ENDS: Table = Table { name: "bill_ends", columns: &[("account", Type::Text)], on_conflict: "" };
-
-const OPEN_PAYABLES: Table = Table {
-    name: "(SELECT payables.*, COALESCE(issued.number, '') AS number FROM payables \
-           LEFT JOIN issued ON issued.document = payables.document WHERE open_amount > 0) AS open_ones",
-    columns: &[("account", Type::Text)],
-    on_conflict: "",
-};
-
-const PAYABLES: Table = Table {
-    name: "(SELECT payables.*, COALESCE(issued.number, '') AS number FROM payables \
-           LEFT JOIN issued ON issued.document = payables.document) AS payable_ones",
-    columns: &[("document", Type::Number)],
-    on_conflict: "",
-};
 
 const CREDITS_LEFT: Table = Table {
     name: "(SELECT * FROM credits WHERE amount > allocated + reversed) AS credits_left",
@@ -99,6 +87,7 @@ pub(super) async fn load(connection: &mut AnyConnection, dialect: Dialect, wante
     }
     load_refunds(connection, dialect, wanted, &mut desk).await?;
     load_adjustments(connection, dialect, &mut desk).await?;
+    open::load_own(connection, dialect, &mut desk).await?;
     Ok(desk)
 }
 
@@ -160,10 +149,7 @@ async fn load_receivables(
     wanted: &Wanted<'_>,
     desk: &mut Desk,
 ) -> Result<(), BillingError> {
-    for row in OPEN_PAYABLES.find(connection, dialect, "*", &names(&wanted.accounts)).await? {
-        let account: String = row.try_get("account")?;
-        desk.accounts.entry(account).or_default().receivables.invoices.push(payable(&row)?);
-    }
+    open::load(connection, dialect, wanted, desk).await?;
     let reversed = CREDITS_BY_REQUEST.find(connection, dialect, "*", &named(&wanted.reversed)).await?;
     let keys = reversed.iter().map(|row| Ok(vec![row.try_get::<String, _>("account")?.into(), row.try_get::<i64, _>("sequence")?.into()]));
     let keys: Vec<Vec<Value<'_>>> = keys.collect::<Result<_, sqlx::Error>>()?;
@@ -189,35 +175,14 @@ async fn load_paid(
     credits: &[Vec<Value<'_>>],
     desk: &mut Desk,
 ) -> Result<(), BillingError> {
-    let mut documents: HashMap<i64, String> = HashMap::new();
+    let mut documents = BTreeSet::new();
     for row in ALLOCATIONS.find(connection, dialect, "*", credits).await? {
         let account: String = row.try_get("account")?;
         let allocation = Allocation { credit: row.try_get("credit")?, document: row.try_get("document")?, amount: row.try_get("amount")? };
-        documents.insert(allocation.document, account.clone());
+        documents.insert(allocation.document);
         desk.accounts.entry(account).or_default().receivables.paid.push(allocation);
     }
-    let keys: Vec<_> = documents.keys().map(|document| vec![(*document).into()]).collect();
-    for row in PAYABLES.find(connection, dialect, "*", &keys).await? {
-        let account: String = row.try_get("account")?;
-        let invoices = &mut desk.accounts.entry(account).or_default().receivables.invoices;
-        let payable = payable(&row)?;
-        if invoices.iter().all(|invoice| invoice.document != payable.document) {
-            invoices.push(payable);
-        }
-    }
-    Ok(())
-}
-
-fn payable(row: &AnyRow) -> Result<Payable, BillingError> {
-    let open: i64 = row.try_get("open_amount")?;
-    Ok(Payable {
-        document: row.try_get("document")?,
-        number: row.try_get("number")?,
-        cut_at: row.try_get("cut_at")?,
-        total: row.try_get("total")?,
-        open,
-        stored: Some(open),
-    })
+    open::load_documents(connection, dialect, documents.into_iter(), desk).await
 }
 
 fn credit(row: &AnyRow) -> Result<Credit, BillingError> {

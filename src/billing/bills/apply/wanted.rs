@@ -1,8 +1,9 @@
 //! What a run of records needs to be worked out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::bill_of_charge;
+use crate::bills::allocations::is_credit;
 use crate::record::Record;
 use domain::account::Mode;
 use domain::entry::EntryKind;
@@ -16,6 +17,12 @@ pub(super) struct Wanted<'a> {
     pub(super) bills: BTreeSet<(&'a str, u32)>,
     /// Accounts whose invoices may be paid by what was paid in before, or by what is left when a payment is reversed.
     pub(super) payers: BTreeSet<&'a str>,
+    /// What comes in that may pay invoices, the oldest first, by account.
+    pub(super) coming_in: BTreeMap<&'a str, i64>,
+    /// Accounts whose open invoices are all looked at.
+    pub(super) all_open: BTreeSet<&'a str>,
+    /// Invoices that payments name: account, number.
+    pub(super) named: BTreeSet<(&'a str, &'a str)>,
     /// Payments and write-offs that are reversed.
     pub(super) reversed: BTreeSet<(&'a str, &'a str)>,
     /// Charges that are refunded: account, request id.
@@ -29,6 +36,10 @@ impl<'a> Wanted<'a> {
         let mut wanted = Self::default();
         for Record { entry, .. } in records {
             let account = entry.account.as_str();
+            if is_credit(entry) {
+                *wanted.coming_in.entry(account).or_default() += entry.amount.max(entry.effect().0);
+                wanted.named.extend(entry.note.invoices.iter().map(|number| (account, number.as_str())));
+            }
             match entry.kind {
                 EntryKind::ToppedUp | EntryKind::PaymentRecorded | EntryKind::WrittenOff => {}
                 EntryKind::Adjusted => {}
@@ -38,6 +49,7 @@ impl<'a> Wanted<'a> {
                 EntryKind::PaymentReversed | EntryKind::WriteOffReversed => {
                     wanted.reversed.insert((account, &entry.refers_to));
                     wanted.payers.insert(account);
+                    wanted.all_open.insert(account);
                 }
                 EntryKind::RefundedBalance | EntryKind::RefundedUnbilled => {
                     wanted.refunded.insert((account, &entry.refers_to));

@@ -68,6 +68,12 @@ const CREDITS: Table = Table {
                   set_aside = excluded.set_aside",
 };
 
+const OPEN_SUMS: Table = Table {
+    name: "open_sums",
+    columns: &[("account", Type::Text), ("open_count", Type::Number), ("open_amount", Type::Number)],
+    on_conflict: "ON CONFLICT (account) DO UPDATE SET open_count = excluded.open_count, open_amount = excluded.open_amount",
+};
+
 const DUES: Table = Table {
     name: "dues",
     columns: &[("account", Type::Text), ("amount", Type::Number)],
@@ -211,8 +217,12 @@ pub(super) async fn write(connection: &mut AnyConnection, dialect: Dialect, desk
 }
 
 async fn write_receivables(connection: &mut AnyConnection, dialect: Dialect, desk: &Desk) -> Result<(), BillingError> {
-    let (mut payables, mut credits) = (Vec::new(), Vec::new());
+    let (mut payables, mut credits, mut sums) = (Vec::new(), Vec::new(), Vec::new());
     for (account, ledger) in &desk.accounts {
+        let (count, amount) = ledger.open();
+        if (count, amount) != ledger.stored_open {
+            sums.push(vec![account.as_str().into(), count.into(), amount.into()]);
+        }
         for invoice in ledger.receivables.invoices.iter().filter(|invoice| invoice.stored != Some(invoice.open)) {
             payables.push(vec![
                 invoice.document.into(),
@@ -238,6 +248,7 @@ async fn write_receivables(connection: &mut AnyConnection, dialect: Dialect, des
     }
     PAYABLES.insert(connection, dialect, payables.into_iter()).await?;
     CREDITS.insert(connection, dialect, credits.into_iter()).await?;
+    OPEN_SUMS.insert(connection, dialect, sums.into_iter()).await?;
     let rows = desk.made_allocations.iter().map(|made| AllocationRow {
         account: made.account.clone(),
         sequence: made.sequence,
