@@ -63,7 +63,7 @@ async fn worked_out(store: &Store, records: &[Record], all: bool) -> Desk {
     if all {
         wanted.all_open.insert("acme");
     }
-    let mut desk = load_desk(&mut *store.pool().acquire().await.unwrap(), store.dialect(), &wanted).await.unwrap();
+    let mut desk = load_desk(&mut store.pool().acquire().await.unwrap(), store.dialect(), &wanted).await.unwrap();
     for record in records {
         desk.take(record, Rounding::default()).unwrap();
     }
