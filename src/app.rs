@@ -13,6 +13,7 @@ mod control;
 mod doors;
 mod lane;
 mod opening;
+mod partitions;
 mod store;
 mod test_clock;
 

@@ -1,4 +1,4 @@
-//! Looks whether the time of a partition is ahead of the clock, as after a Redis or a machine whose clock was fast for a while.
+//! What is said where the time of a partition is ahead of the clock, as after a Redis or a machine whose clock was fast for a while.
 //!
 //! Such a time stands until the clock has caught up. Charges go on, but what ends by time (reservations, limits, periods) ends late: so it
 //! is said, and where it is more than a minute, the service does not count as ready unless an operator says that it shall.
@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::partitions::Found;
 use crate::domain::account::Millis;
-use crate::ledger::Ledger;
 use crate::telemetry::metrics;
 
 /// What is not worth a word: clocks are set by a little now and then.
@@ -17,17 +17,14 @@ const TOLERATED: Millis = 2_000;
 /// From where on the service is not ready.
 const SERVED: Millis = 60_000;
 
-/// How often it is looked, and how often the same is said again.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often the same is said again.
 const SAY_AGAIN: Duration = Duration::from_mins(1);
 
-/// What the last look has found.
+/// What was said of the partitions.
 pub struct Ahead {
-    /// An operator wants it served all the same.
+    /// An operator wants them served all the same.
     is_served: bool,
     partitions: Vec<Partition>,
-    next_look: Instant,
-    found: Found,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,40 +32,21 @@ struct Partition {
     said_at: Option<Instant>,
 }
 
-/// What a look has found: why the service is not ready, and what an operator should know.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
-    /// Why the service is not ready; `None` if it is.
-    pub problem: Option<String>,
-    /// What is not as it should be.
-    pub warnings: Vec<String>,
-}
-
 impl Ahead {
-    /// Has not looked yet.
+    /// Has said nothing yet.
     pub fn new(partitions: u16, is_served: bool) -> Self {
         metrics().set_serving_ahead(is_served);
-        let partitions = vec![Partition::default(); usize::from(partitions)];
-        Self { is_served, partitions, next_look: Instant::now(), found: Found::default() }
+        Self { is_served, partitions: vec![Partition::default(); usize::from(partitions)] }
     }
 
-    /// Looks, if it is time to. A partition that cannot be looked at is as it was.
-    pub async fn look(&mut self, ledger: &Ledger) -> &Found {
-        let now = Instant::now();
-        if now < self.next_look {
-            return &self.found;
+    /// Says how far the time of a partition is ahead of the clock: to the log, the metrics and what was found.
+    pub fn see(&mut self, partition: u16, ahead: Millis, now: Instant, found: &mut Found) {
+        let ahead = ahead.max(0);
+        metrics().set_ahead(partition, ahead);
+        if let Some(said) = self.partitions.get_mut(usize::from(partition)) {
+            said.say(partition, ahead, self.is_served, now);
         }
-        self.next_look = now + LOOK;
-        let mut found = Found::default();
-        for (number, partition) in (0..).zip(&mut self.partitions) {
-            let Ok(span) = ledger.engine().journal_span(number).await else { return &self.found };
-            let ahead = (span.now - ledger.clock().now()).max(0);
-            metrics().set_ahead(number, ahead);
-            partition.say(number, ahead, self.is_served, now);
-            found.add(number, ahead, self.is_served);
-        }
-        self.found = found;
-        &self.found
+        found.add_ahead(partition, ahead, self.is_served);
     }
 }
 
@@ -91,7 +69,7 @@ impl Partition {
 }
 
 impl Found {
-    fn add(&mut self, partition: u16, ahead: Millis, is_served: bool) {
+    fn add_ahead(&mut self, partition: u16, ahead: Millis, is_served: bool) {
         if ahead <= TOLERATED {
             return;
         }
@@ -111,7 +89,7 @@ mod tests {
     fn two_seconds_are_nothing_and_more_than_a_minute_is_not_served() {
         let look = |ahead, is_served| {
             let mut found = Found::default();
-            found.add(3, ahead, is_served);
+            found.add_ahead(3, ahead, is_served);
             (found.warnings.len(), found.problem.is_some())
         };
         assert_eq!(look(2_000, false), (0, false));

@@ -11,12 +11,12 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::DropGuard;
 
 use super::aggregation::Aggregation;
-use super::ahead::Ahead;
 use super::doors::{Doors, follow, serve_metrics};
 use super::lane::LanePlan;
+use super::partitions::{Found, Partitions};
 use super::{test_clock, until};
 use crate::lanes::{self, Lane, Places};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError};
 use crate::telemetry::{endpoint, metrics};
 use platform::tls::Protocol;
 
@@ -107,7 +107,7 @@ async fn tick(
 ) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut ahead = Ahead::new(ledger.partitions(), plan.serve_ahead);
+    let mut partitions = Partitions::new(ledger.partitions(), plan.serve_ahead);
     let mut was_up = None;
     loop {
         ticks.tick().await;
@@ -115,14 +115,16 @@ async fn tick(
             // Watchers wait by the machine's clock, which knows nothing of it.
             plan.store.watchers.announce_all();
         }
-        let looked = timeout(TICK_LIMIT, look_after(ledger, &mut ahead)).await;
-        let (state, mut warnings) = looked.unwrap_or_else(|_| (Err("it does not answer".to_owned()), Vec::new()));
+        let looked = timeout(TICK_LIMIT, look_after(ledger, &mut partitions)).await;
+        let found = looked.unwrap_or_else(|_| Found::problem("it does not answer".to_owned()));
+        let (state, mut warnings) = (found.problem.map_or(Ok(()), Err), found.warnings);
         let is_up = state.is_ok();
         if let Some(Aggregation { status, .. }) = aggregation {
             warnings.extend(status.problem().map(|problem| format!("aggregation: {problem}")));
             warnings.extend(status.warnings());
         }
         serving.set(state.clone(), &warnings);
+        plan.health.set_deciding(is_up && !found.is_any_torn).await;
         if was_up.replace(is_up) != Some(is_up) {
             match state {
                 Ok(()) => tracing::info!("the store is up"),
@@ -150,14 +152,17 @@ async fn watch_journal(plan: &LanePlan, ledger: &Ledger, aggregation: Option<&Ag
 }
 
 /// Whether the service is ready, and what an operator should know.
-async fn look_after(ledger: &Ledger, ahead: &mut Ahead) -> (Result<(), String>, Vec<String>) {
+async fn look_after(ledger: &Ledger, partitions: &mut Partitions) -> Found {
     let looked = async {
         ledger.check().await?;
-        ledger.sweep(TICK).await.map(|_| ()).map_err(|error| error.to_string())
+        match ledger.sweep(TICK).await {
+            // It is one partition's trouble, which the look at the partitions tells of.
+            Ok(_) | Err(LedgerError::Corrupt(_)) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
     };
-    if let Err(reason) = looked.await {
-        return (Err(reason), Vec::new());
+    match looked.await {
+        Ok(()) => partitions.look(ledger).await.clone(),
+        Err(reason) => Found::problem(reason),
     }
-    let found = ahead.look(ledger).await;
-    (found.problem.clone().map_or(Ok(()), Err), found.warnings.clone())
 }

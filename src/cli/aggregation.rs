@@ -34,8 +34,14 @@ pub async fn run(options: AggregationOptions) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says which partitions' times are ahead of the clock, by more than clocks usually are.
+/// Says in which partitions a step was torn, and which times are ahead of the clock by more than clocks usually are.
 fn warnings(found: &[PartitionAggregation]) {
+    for of in found.iter().filter(|of| of.torn_entry > 0) {
+        eprintln!(
+            "warning: a step of partition {} was torn at entry {}, and nothing is decided there: `tollgate reconcile --finish` finishes it",
+            of.partition, of.torn_entry
+        );
+    }
     for of in found.iter().filter(|of| of.ahead_seconds >= 2) {
         eprintln!("warning: the time of partition {} is {} s ahead of the clock; it stands until then", of.partition, of.ahead_seconds);
     }

@@ -1,5 +1,8 @@
 //! Whether this process serves, as `grpc.health.v1` tells it: not, until it is said.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use futures_util::FutureExt;
 use tonic::server::NamedService;
 use tonic_health::ServingStatus;
@@ -27,15 +30,22 @@ const NAMES: [&str; 5] = [
 /// The name under which health tells of the aggregation in this process.
 pub const AGGREGATION: &str = "tollgate.aggregation";
 
+/// The name under which health tells whether commands are decided in all partitions.
+pub const PARTITIONS: &str = "tollgate.partitions";
+
 /// The health of this process. Cheap to clone; all clones are one.
 #[derive(Clone, Debug)]
-pub struct Health(HealthReporter);
+pub struct Health {
+    reporter: HealthReporter,
+    /// What was said last, by name: a watcher is told of changes only.
+    told: Arc<Mutex<HashMap<&'static str, ServingStatus>>>,
+}
 
 impl Health {
     /// Not serving yet.
     #[must_use]
     pub fn new() -> Self {
-        let health = Self(HealthReporter::new());
+        let health = Self { reporter: HealthReporter::new(), told: Arc::default() };
         // Nobody else holds the reporter yet, so this never waits.
         let _ = health.set_serving(false).now_or_never();
         health
@@ -43,20 +53,30 @@ impl Health {
 
     /// Says whether this process serves.
     pub async fn set_serving(&self, is_serving: bool) {
-        let status = if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing };
         for name in NAMES {
-            self.0.set_service_status(name, status).await;
+            self.set(name, is_serving).await;
         }
     }
 
     /// Says whether the aggregation in this process goes on everywhere.
     pub async fn set_aggregating(&self, is_aggregating: bool) {
-        let status = if is_aggregating { ServingStatus::Serving } else { ServingStatus::NotServing };
-        self.0.set_service_status(AGGREGATION, status).await;
+        self.set(AGGREGATION, is_aggregating).await;
+    }
+
+    /// Says whether commands are decided in all partitions.
+    pub async fn set_deciding(&self, is_deciding: bool) {
+        self.set(PARTITIONS, is_deciding).await;
+    }
+
+    async fn set(&self, name: &'static str, is_good: bool) {
+        let status = if is_good { ServingStatus::Serving } else { ServingStatus::NotServing };
+        if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(name, status) != Some(status) {
+            self.reporter.set_service_status(name, status).await;
+        }
     }
 
     pub(super) fn service(&self) -> HealthServer<HealthService> {
-        HealthServer::new(HealthService::from_health_reporter(self.0.clone()))
+        HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
     }
 }
 

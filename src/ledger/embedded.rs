@@ -342,7 +342,7 @@ impl Engine for EmbeddedEngine {
         self.read(move |book, store| {
             let next = book.next_sequence();
             let first = store.first_sequence().map_err(LedgerError::not_done)?;
-            Ok(JournalSpan { first: first.unwrap_or(next), next, now: book.state.now, is_read: false })
+            Ok(JournalSpan { first: first.unwrap_or(next), next, now: book.state.now, is_read: false, is_torn: false })
         })
     }
 

@@ -37,6 +37,16 @@ pub struct JournalSpan {
     pub now: Millis,
     /// Whether a billing store reads it, as far as the store knows.
     pub is_read: bool,
+    /// Whether the step of the next entry was torn: its block is in the journal, and not all else that it had to write is there.
+    pub is_torn: bool,
+}
+
+impl JournalSpan {
+    /// The entry at which a step was torn, if one was.
+    #[must_use]
+    pub fn torn(&self) -> Option<u64> {
+        self.is_torn.then_some(self.next)
+    }
 }
 
 /// Who has a journal trimmed.

@@ -344,7 +344,7 @@ impl Ledger {
     async fn scan(&self, account: &str, before: Option<u64>, mut visit: impl FnMut(u64, Entry) -> bool) -> Result<bool, LedgerError> {
         let partition = self.partition_of(account);
         let (mut before, mut scanned) = (before, 0);
-        while scanned < MAX_SCANNED_ENTRIES {
+        loop {
             let count = if scanned == 0 { 1 } else { 32 };
             let blocks = self.engine.blocks_before(partition, before, count).await?;
             if blocks.is_empty() {
@@ -352,17 +352,19 @@ impl Ledger {
             }
             for block in blocks {
                 let first_sequence = block.first_sequence;
-                scanned += block.entries.len().max(1);
                 for (offset, entry) in block.entries.into_iter().enumerate().rev() {
                     let sequence = first_sequence + offset as u64;
-                    if before.is_none_or(|before| sequence < before) && !visit(sequence, entry) {
+                    if before.is_some_and(|before| sequence >= before) {
+                        continue;
+                    }
+                    if scanned == MAX_SCANNED_ENTRIES || !visit(sequence, entry) {
                         return Ok(false);
                     }
+                    scanned += 1;
                 }
                 before = Some(first_sequence);
             }
         }
-        Ok(false)
     }
 
     /// Waits for changes of an account.
@@ -371,19 +373,28 @@ impl Ledger {
         self.watchers.watch(account)
     }
 
-    /// Sweeps each partition, in slices, for at most so long; returns whether there is more to sweep.
+    /// Sweeps each partition, in slices, for at most so long; returns whether there is more to sweep. One that cannot be swept holds up no
+    /// other: its error is returned at the end.
     pub async fn sweep(&self, patience: Duration) -> Result<bool, LedgerError> {
         let deadline = Instant::now() + patience;
-        let mut is_any_left = false;
+        let mut swept = Ok(false);
         for partition in 0..self.engine.partitions() {
-            while self.engine.sweep(partition).await? {
-                if Instant::now() >= deadline {
-                    is_any_left = true;
-                    break;
+            loop {
+                match self.engine.sweep(partition).await {
+                    Ok(false) => break,
+                    Ok(true) if Instant::now() < deadline => {}
+                    Ok(true) => {
+                        swept = swept.map(|_| true);
+                        break;
+                    }
+                    Err(error) => {
+                        swept = swept.and(Err(error));
+                        break;
+                    }
                 }
             }
         }
-        Ok(is_any_left)
+        swept
     }
 }
 

@@ -20,6 +20,8 @@ pub struct UnreadJournal {
     pub fate: &'static str,
     /// How far the partition's time is ahead of the clock.
     pub ahead: Millis,
+    /// The entry at which a step was torn, if one was.
+    pub torn: Option<u64>,
 }
 
 /// A partition whose journal the billing store follows.
@@ -33,6 +35,8 @@ pub struct FollowedJournal {
     pub lag: Millis,
     /// How far the partition's time is ahead of the clock.
     pub ahead: Millis,
+    /// The entry at which a step was torn, if one was.
+    pub torn: Option<u64>,
 }
 
 /// How the journal is read.
@@ -57,8 +61,9 @@ impl UseCases {
         for partition in found {
             let number = partition.partition;
             let (lag_entries, since) = self.ledger.journal_after(number, partition.position.next_sequence).await?;
-            let ahead = self.ledger.engine().journal_span(number).await?.now - now;
-            journals.push(FollowedJournal { partition, lag_entries, lag: since.map_or(0, |since| now - since), ahead });
+            let span = self.ledger.engine().journal_span(number).await?;
+            let (lag, ahead) = (since.map_or(0, |since| now - since), span.now - now);
+            journals.push(FollowedJournal { partition, lag_entries, lag, ahead, torn: span.torn() });
         }
         Ok(Aggregation::Followed(journals, billing.held_series().await?))
     }
@@ -73,7 +78,7 @@ impl UseCases {
         for partition in 0..ledger.partitions() {
             let span = ledger.engine().journal_span(partition).await?;
             let (entries, ahead) = (span.next.saturating_sub(span.first), span.now - ledger.clock().now());
-            journals.push(UnreadJournal { partition, first: span.first, entries, fate, ahead });
+            journals.push(UnreadJournal { partition, first: span.first, entries, fate, ahead, torn: span.torn() });
         }
         Ok(journals)
     }

@@ -31,8 +31,11 @@ use platform::lanes::source::Source;
 /// How many batches of a stream are under way at once.
 pub const MAX_BATCHES: usize = 16;
 
-/// How many commands of a stream are under way at once: about a megabyte that is held for a reader that takes nothing.
+/// How many commands of a stream are under way at once, or answered and not taken: so much is held for a reader that takes nothing.
 pub const MAX_COMMANDS: u32 = 2048;
+
+/// How long all texts about the wrong fields of a batch's commands are: errors beyond say only their reason.
+const VIOLATION_BYTES: usize = 256 * 1024;
 
 /// After how many commands a stream lets others have a turn; and while there are calls, whose answers are waited for one by one.
 const TURN: u32 = 256;
@@ -95,7 +98,7 @@ struct Batch<T> {
     clock: Clock,
     write: Write<T>,
     /// Permits for its commands.
-    _commands: Option<OwnedSemaphorePermit>,
+    commands: Option<OwnedSemaphorePermit>,
 }
 
 /// One command of a batch.
@@ -143,7 +146,8 @@ impl UseCases {
                 Err(interrupted) => Err(interrupted),
             }
         });
-        Ok(answers.buffered(MAX_BATCHES))
+        // The permits go once an answer is taken: what waits for its reader is bounded, too.
+        Ok(answers.buffered(MAX_BATCHES).map(|answer| answer.map(|(outcomes, _commands)| outcomes)))
     }
 
     /// Charges one batch, as a stream that has no other.
@@ -165,6 +169,16 @@ impl UseCases {
     fn enqueue(&self, _context: &RequestContext, command: &Arc<Command>) -> Result<Pending, LedgerError> {
         self.ledger.enqueue(Arc::clone(command))
     }
+}
+
+/// An error with what it says of its fields, as long as there is room for that.
+fn within(room: &mut usize, mut error: Error) -> Error {
+    let bytes = error.violations.iter().map(|violation| violation.field.len() + violation.rule.len()).sum();
+    match room.checked_sub(bytes) {
+        Some(left) => *room = left,
+        None => error.violations.clear(),
+    }
+    error
 }
 
 /// What became of a command.
@@ -210,18 +224,18 @@ where
         }
         self.take_turns(commands).await;
         let permits = Arc::clone(&self.free).acquire_many_owned(commands).await.ok();
-        let mut slots = Vec::with_capacity(count);
+        let (mut slots, mut room) = (Vec::with_capacity(count), VIOLATION_BYTES);
         for (index, command) in batch.enumerate() {
             if index % TURN_BESIDE_CALLS == TURN_BESIDE_CALLS - 1 && self.use_cases.ledger.has_calls() {
                 yield_now().await;
             }
             let slot = match command {
                 Ok(command) => self.queue(Arc::new(command), index, &mut slots, MAX_COMMANDS - commands).await,
-                Err(error) => self.written(index, Charge::Unread(error)),
+                Err(error) => self.written(index, Charge::Unread(within(&mut room, error))),
             };
             slots.push(slot);
         }
-        Ok(Some(Batch { slots, clock: self.use_cases.clock().clone(), write: self.write, _commands: permits }))
+        Ok(Some(Batch { slots, clock: self.use_cases.clock().clone(), write: self.write, commands: permits }))
     }
 
     /// Lets others have a turn from time to time, however fast commands come.
@@ -268,12 +282,12 @@ where
 }
 
 impl<T> Batch<T> {
-    async fn answer(self) -> Vec<T> {
+    async fn answer(self) -> (Vec<T>, Option<OwnedSemaphorePermit>) {
         let mut outcomes = Vec::with_capacity(self.slots.len());
         for (index, slot) in self.slots.into_iter().enumerate() {
             outcomes.push(slot.settle(&self.clock, index, self.write).await);
         }
-        outcomes
+        (outcomes, self.commands)
     }
 }
 

@@ -3,6 +3,7 @@
 mod bounds;
 mod expiries;
 mod lanes;
+mod load;
 mod logs;
 mod requests;
 

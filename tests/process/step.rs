@@ -3,7 +3,9 @@
 mod damaged;
 mod memory;
 mod rights;
+mod told;
 mod torn;
+mod torn_health;
 
 use prost::Message;
 use tollgate::grpc::v1;

@@ -265,13 +265,14 @@ pub fn unread(journal: UnreadJournal) -> v1::PartitionAggregation {
         lag_entries: number(journal.entries),
         lag_seconds: 0,
         ahead_seconds: journal.ahead.max(0) / 1000,
+        torn_entry: journal.torn.map_or(0, number),
     }
 }
 
 /// How far the billing store has followed a partition: what it lacks of the journal, and for how long that has been waiting.
 #[must_use]
 pub fn partition(journal: FollowedJournal) -> v1::PartitionAggregation {
-    let FollowedJournal { partition, lag_entries, lag, ahead } = journal;
+    let FollowedJournal { partition, lag_entries, lag, ahead, torn } = journal;
     let state = match (&partition.stopped, &partition.failing) {
         (Some(_), _) => v1::AggregationState::Stopped,
         (None, Some(_)) => v1::AggregationState::Failing,
@@ -285,5 +286,6 @@ pub fn partition(journal: FollowedJournal) -> v1::PartitionAggregation {
         lag_entries: number(lag_entries),
         lag_seconds: lag.max(0) / 1000,
         ahead_seconds: ahead.max(0) / 1000,
+        torn_entry: torn.map_or(0, number),
     }
 }

@@ -102,7 +102,7 @@ impl Engine for ModelEngine {
         let inner = self.inner();
         let next = inner.0.next_sequence();
         let first = inner.1.first().map_or(next, |block| block.first_sequence);
-        futures_util::future::ready(Ok(JournalSpan { first, next, now: inner.0.state.now, is_read: false })).boxed()
+        futures_util::future::ready(Ok(JournalSpan { first, next, now: inner.0.state.now, is_read: false, is_torn: false })).boxed()
     }
 
     fn due_accounts(&self, _partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage> {

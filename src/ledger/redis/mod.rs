@@ -340,10 +340,11 @@ impl Engine for RedisEngine {
         async move {
             let keys = self.keys(partition)?;
             let span = self.run(&script::SPAN, keys, &[&self.mark()]).await.map_err(LedgerError::of_read)?;
-            let (first, next, now, is_read): (_, _, _, i64) = FromRedisValue::from_redis_value(span).map_err(LedgerError::corrupt)?;
+            let (first, next, now, is_read, is_torn): (_, _, _, i64, i64) =
+                FromRedisValue::from_redis_value(span).map_err(LedgerError::corrupt)?;
             // Whoever took another ledger's journal for this one would stop its partition.
             self.read::<bool>(keys, redis::cmd("EXISTS").arg(keys.journal())).await?;
-            Ok(JournalSpan { first, next, now, is_read: is_read != 0 })
+            Ok(JournalSpan { first, next, now, is_read: is_read != 0, is_torn: is_torn != 0 })
         }
         .boxed()
     }

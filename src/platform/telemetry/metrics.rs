@@ -110,6 +110,7 @@ pub struct Metrics {
     discarded: Family<PartitionLabels, Counter>,
     ahead: Family<PartitionLabels, Gauge<f64, AtomicU64>>,
     serving_ahead: Gauge,
+    torn: Family<PartitionLabels, Gauge>,
     damaged_records: Counter,
     letters_without_font: Counter,
     log_dropped: Counter,
@@ -148,6 +149,7 @@ impl Metrics {
             discarded: Family::default(),
             ahead: Family::default(),
             serving_ahead: Gauge::default(),
+            torn: Family::default(),
             damaged_records: Counter::default(),
             letters_without_font: Counter::default(),
             log_dropped: Counter::default(),
@@ -189,6 +191,11 @@ impl Metrics {
         registry.register("tollgate_discarded_entries", "Journal entries deleted unread", self.discarded.clone());
         let (ahead, serving_ahead) = (self.ahead.clone(), self.serving_ahead.clone());
         registry.register_with_unit("tollgate_partition_ahead", "How far a partition's time is ahead of the clock", Unit::Seconds, ahead);
+        registry.register(
+            "tollgate_partition_torn",
+            "Whether a step of a partition was torn, so that nothing is decided there",
+            self.torn.clone(),
+        );
         registry.register("tollgate_serve_ahead", "Whether --serve-ahead was given", serving_ahead);
         let (stopped, owned) = (self.stopped.clone(), self.owned.clone());
         registry.register(
@@ -294,6 +301,11 @@ impl Metrics {
     /// How far a partition's time is ahead of the clock.
     pub fn set_ahead(&self, partition: u16, millis: i64) {
         self.ahead.get_or_create_owned(&PartitionLabels { partition }).set(millis as f64 / 1000.0);
+    }
+
+    /// Whether a step of a partition was torn.
+    pub fn set_torn(&self, partition: u16, is_torn: bool) {
+        self.torn.get_or_create_owned(&PartitionLabels { partition }).set(i64::from(is_torn));
     }
 
     /// Whether partitions whose time is far ahead are served.

@@ -106,3 +106,28 @@ async fn a_message_is_at_most_a_mebibyte_and_the_details_of_its_error_four_kibib
     let not_read = client.charging.get_usable_credit(of_size((1 << 20) + 1)).await.unwrap_err();
     assert!(matches!(not_read.code(), Code::OutOfRange | Code::ResourceExhausted), "{not_read:?}");
 }
+
+#[tokio::test]
+async fn the_details_of_invalid_commands_of_a_batch_are_bounded_together_and_each_says_its_reason() {
+    let folder = temporary_folder();
+    let service = Service::embedded(folder.path());
+    let mut client = service.client().await;
+    // Each of them has sixteen faults, to be said of by name.
+    let attributes = (1..=16).map(|length| ("\u{1}".repeat(length), "\u{1}".to_owned())).collect();
+    let usage = Some(v1::Usage { attributes, ..Default::default() });
+    let command = v1::ChargeCommand { command: Some(Command::Debit(v1::DebitRequest { usage, ..debit("acme", "d1", "x") })) };
+    let request = v1::ChargeRequest { commands: vec![command; 512] };
+    let mut answers = client.charging.charge(futures_util::stream::iter([request])).await.unwrap().into_inner();
+    let errors = answers.message().await.unwrap().unwrap().outcomes.into_iter().map(|outcome| match outcome.outcome.unwrap() {
+        v1::charge_outcome::Outcome::Error(error) => error,
+        other => panic!("{other:?}"),
+    });
+    let counts: Vec<_> =
+        errors.map(|error| (error.details.len(), error.details.iter().map(|detail| detail.value.len()).sum::<usize>())).collect();
+    let (full, brief): (Vec<_>, Vec<_>) = counts.iter().partition(|(count, _)| *count > 1);
+    assert_eq!(full.len() + brief.len(), 512);
+    assert!(full.len() > 50 && brief.iter().all(|(count, _)| *count == 1), "{} have all their details", full.len());
+    let bytes: usize = full.iter().map(|(_, bytes)| bytes).sum();
+    // 256 KiB of text, and how it is written.
+    assert!((250 << 10..290 << 10).contains(&bytes), "{bytes} bytes of details");
+}

@@ -62,8 +62,8 @@ async fn torn_and_finished(redis: &RedisServer, billing: &str, arguments: &[&str
     assert_eq!(reason(&client.charging.release(release).await.unwrap_err()), "STORE_CORRUPT");
     assert_eq!(reason(&client.charging.authorize(authorize("acme", "torn")).await.unwrap_err()), "STORE_CORRUPT");
     client.charging.debit(debit(&elsewhere, "next", "1")).await.unwrap();
-    let log = service.log().join("\n");
-    assert!(log.contains("tollgate reconcile finishes it"), "{log}");
+    let is_told = |line: &String| line.contains("tollgate reconcile finishes it");
+    until("it is in the log", async || service.log().iter().any(is_told).then_some(())).await;
 
     let shown = reconcile(redis, billing, &[]);
     assert!(shown.status.code() == Some(1) && shown.output.contains("a step was torn: entry "), "{shown:?}");
