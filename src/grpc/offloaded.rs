@@ -33,7 +33,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// Calls of BillingService that a lane may answer itself: they send a command, or wait for a row.
 const SHORT: [&str; 5] = ["RecordPayment", "WriteOff", "ReverseWriteOff", "GetBillingDetails", "SetBillingDetails"];
 
-/// Whether nobody knows how long it takes to answer a call.
+/// Whether it is unknown how long a call takes.
 #[must_use]
 pub fn is_long(path: &str) -> bool {
     match path.strip_prefix("/tollgate.v1.").and_then(|path| path.split_once('/')) {

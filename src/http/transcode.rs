@@ -151,3 +151,38 @@ async fn ready(services: Services) -> Result<Grpc<Services>, Status> {
     grpc.ready().await.unwrap_or_else(|never| match never {});
     Ok(grpc)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tonic::body::Body;
+    use tower::Layer;
+    use tower::util::BoxCloneSyncService;
+
+    use super::super::methods::Methods;
+    use super::*;
+    use crate::grpc::context;
+    use crate::telemetry::rpc::RpcLayer;
+
+    #[tokio::test]
+    async fn a_service_sees_that_a_call_came_over_http_and_its_deadline_and_trace() {
+        let seen = Arc::new(Mutex::new(None));
+        let seeing = Arc::clone(&seen);
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            *seeing.lock().unwrap() = Some(context::of_parts(request.headers(), request.extensions()));
+            async { Ok::<_, Infallible>(Status::aborted("seen").into_http::<Body>()) }
+        });
+        let methods = Methods::load();
+        let method = methods.find("charging", "debit").unwrap();
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let headers = [("grpc-timeout", "5S"), ("traceparent", trace)];
+        let headers = headers.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let request = with_metadata(DynamicMessage::new(method.input()), &headers.into_iter().collect(), None);
+        let called = unary(BoxCloneSyncService::new(RpcLayer.layer(service)), method, request).await;
+        assert_eq!(called.unwrap_err().code(), tonic::Code::Aborted);
+        let seen = seen.lock().unwrap().take().unwrap();
+        assert_eq!((seen.protocol, seen.trace.unwrap().parent_id), (Protocol::Http, 0x00f0_67aa_0ba9_02b7));
+        assert!(seen.deadline.is_some());
+    }
+}

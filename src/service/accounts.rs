@@ -33,8 +33,8 @@ impl UseCases {
     }
 
     /// An account with its settings. Credit and settings are two reads: one may be newer than the other.
-    pub async fn account(&self, context: &RequestContext, id: String) -> Result<ListedAccount, Error> {
-        let outcome = self.observe(context, &id).await?;
+    pub async fn account(&self, _context: &RequestContext, id: String) -> Result<ListedAccount, Error> {
+        let outcome = self.look_at(&id).await?;
         Ok(self.with_profile(id, &outcome).await?)
     }
 
@@ -65,12 +65,12 @@ impl UseCases {
     /// An account, and its open reservations in the order in which they expire.
     pub async fn list_reservations(
         &self,
-        context: &RequestContext,
+        _context: &RequestContext,
         id: &str,
         after: Option<ReservationPlace>,
         count: usize,
     ) -> Result<(Account, ReservationPage), Error> {
-        let outcome = self.observe(context, id).await?;
+        let outcome = self.look_at(id).await?;
         Ok((outcome.account, self.ledger.reservations(id, outcome.now, after, count).await?))
     }
 
@@ -83,7 +83,7 @@ impl UseCases {
         before: Option<u64>,
         count: usize,
     ) -> Result<AccountEntries, Error> {
-        let account = self.observe(context, id).await?.account;
+        let account = self.look_at(id).await?.account;
         let partition = self.ledger.partition_of(id);
         let page = self.entries(context, id, partition, before, count).await?;
         Ok(AccountEntries { account, partition, page })
@@ -114,7 +114,7 @@ impl UseCases {
 
     /// The credit limit that an account would need in postpaid, by its history.
     pub async fn suggest_limit(&self, context: &RequestContext, id: &str) -> Result<(Outcome, Suggestion), Error> {
-        let seen = self.observe(context, id).await?;
+        let seen = self.look_at(id).await?;
         let suggestion = self.estimate(context, id, &seen.account).await?;
         Ok((seen, suggestion))
     }

@@ -85,7 +85,7 @@ struct Charges<B, E, T> {
     write: Write<T>,
     /// Ready once the service stops.
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// A permit for each command that may still be sent. Whoever holds all of them waits for nobody.
+    /// A permit for each command that may still be sent. A batch that holds all of them waits for no other.
     free: Arc<Semaphore>,
     /// How many commands were read since others had a turn.
     since_turn: u32,

@@ -8,7 +8,7 @@ use super::UseCases;
 use super::context::RequestContext;
 use super::deadline::Stage;
 use super::error::Error;
-use super::refunds::Refunds;
+use super::refunds;
 use domain::command::{Action, Command, Note};
 use domain::outcome::{Answer, Decision, Outcome, Refusal};
 use ledger::LedgerError;
@@ -40,17 +40,21 @@ impl UseCases {
 
     /// Looks at an account's credit, due events applied.
     pub async fn observe(&self, _context: &RequestContext, account: &str) -> Result<Outcome, Error> {
+        self.look_at(account).await
+    }
+
+    /// The account that a use case is about, as it is now.
+    pub(crate) async fn look_at(&self, account: &str) -> Result<Outcome, Error> {
         let answer = self.ledger.observe(account, false).await?;
         answer.map_err(|refusal| Error::refused(refusal, &observation(account.to_owned())))
     }
 
     /// What the ledger says to a command.
     pub(super) async fn answer_to(&self, _context: &RequestContext, command: &Arc<Command>) -> Result<Answer, Error> {
-        if Refunds::are_asked_by(&command.action) {
-            let refunds = Refunds { ledger: self.ledger.clone(), billing: self.billing.clone(), offload: self.offload.clone() };
-            return refunds.decide(Arc::clone(command)).await;
+        match refunds::is_one(&command.action) {
+            true => self.give_back(Arc::clone(command)).await,
+            false => Ok(self.ledger.submit(Arc::clone(command)).await?),
         }
-        Ok(self.ledger.submit(Arc::clone(command)).await?)
     }
 }
 

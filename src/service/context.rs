@@ -25,7 +25,7 @@ pub struct RequestContext {
 /// Who calls: a key, a certificate, or a subject that an identity provider vouches for, once there is access control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// Whoever can reach the listener. It may do everything.
+    /// A caller that only had to reach the listener. It may do everything.
     Local,
 }
 

@@ -183,7 +183,7 @@ impl UseCases {
 
     /// Looks what is to be done, and does it. If the account is changed meanwhile, it looks once more.
     async fn treat(&self, context: &RequestContext, plan: &Plan, target: &Target, may_repeat: bool) -> Result<Conversion, Error> {
-        let Outcome { account, now, .. } = self.observe(context, &target.id).await?;
+        let Outcome { account, now, .. } = self.look_at(&target.id).await?;
         let has_mode = account.mode == plan.mode;
         if has_mode && !plan.limit_if_unchanged {
             return Ok(Conversion::Unchanged { account, now });

@@ -100,7 +100,7 @@ impl UseCases {
 
     /// Whom documents of an account are for. The billing store follows the ledger within moments: they are waited for.
     pub async fn customer(&self, context: &RequestContext, account: &str) -> Result<Party, Error> {
-        self.observe(context, account).await?;
+        self.look_at(account).await?;
         let billing = self.billing(context).await?;
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -113,7 +113,7 @@ impl UseCases {
 
     /// Sets whom documents of an account are for.
     pub async fn set_customer(&self, context: &RequestContext, account: &str, customer: Party) -> Result<(), Error> {
-        self.observe(context, account).await?;
+        self.look_at(account).await?;
         Ok(self.billing(context).await?.set_customer(account, customer).await?)
     }
 }

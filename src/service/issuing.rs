@@ -49,7 +49,7 @@ impl UseCases {
 
     /// Whether an account is charged tax, by day.
     pub async fn exemptions(&self, context: &RequestContext, account: &str) -> Result<Vec<Dated<Option<Exemption>>>, Error> {
-        self.observe(context, account).await?;
+        self.look_at(account).await?;
         Ok(self.billing(context).await?.exemptions(account).await?)
     }
 
@@ -61,7 +61,7 @@ impl UseCases {
         exemption: Option<&Exemption>,
         change: &Change,
     ) -> Result<Applied, Error> {
-        self.observe(context, account).await?;
+        self.look_at(account).await?;
         Ok(self.billing(context).await?.set_exemption(account, exemption, change).await?)
     }
 

@@ -40,7 +40,7 @@ pub enum Paper {
     Statement(Span),
 }
 
-/// The first day and the last day of a statement; None: the account's creation, and today.
+/// The first day and the last day of a statement: from the account's creation, and to today, unless they are given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     /// The first day.
@@ -70,7 +70,7 @@ impl UseCases {
         form: Form,
         is_for_spreadsheets: bool,
     ) -> Result<File, Error> {
-        self.observe(context, account).await?;
+        self.look_at(account).await?;
         let billing = self.billing(context).await?;
         let (name, content) = match paper {
             Paper::Preview => {
@@ -120,7 +120,7 @@ impl UseCases {
 
     /// A statement of account of a span of days.
     pub async fn account_statement(&self, context: &RequestContext, account: &str, span: Span) -> Result<AccountStatement, Error> {
-        self.observe(context, account).await?;
+        self.look_at(account).await?;
         self.statement(self.billing(context).await?, account, span).await
     }
 

@@ -110,7 +110,7 @@ impl UseCases {
     /// Has a payment pay an invoice, takes it off one, or frees what is set aside of it.
     pub async fn allocate_by_hand(&self, context: &RequestContext, asked: AllocateByHand) -> Result<AllocatedByHand, Error> {
         let AllocateByHand { mut by_hand, amount, currency } = asked;
-        let account = self.observe(context, &by_hand.account).await?.account;
+        let account = self.look_at(&by_hand.account).await?.account;
         if currency.is_some_and(|currency| currency != account.currency) {
             let command = Command { request_id: by_hand.request_id, ..observation(by_hand.account) };
             return Err(Error::refused(Refusal::CurrencyMismatch, &command));

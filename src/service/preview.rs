@@ -29,7 +29,7 @@ impl UseCases {
 
     /// The coming document of an account, as the end of its open bill's month would cut it.
     pub async fn coming_document(&self, context: &RequestContext, account: &str) -> Result<ComingDocument, Error> {
-        self.observe(context, account).await?;
+        self.look_at(account).await?;
         self.open_bill(context, account).await
     }
 

@@ -97,8 +97,8 @@ pub async fn list_treatments(
     let account = taken(use_cases, request.account_id, Reader::account_id)?;
     let found = use_cases.exemptions(context, &account).await?;
     let dated = |Dated { valid_from, value }: Dated<Option<Exemption>>| {
-        let (told, reason) = treatment(value.as_ref());
-        v1::DatedTaxTreatment { valid_from: valid_from.to_string(), treatment: told.into(), reason }
+        let (treatment, reason) = treatment(value.as_ref());
+        v1::DatedTaxTreatment { valid_from: valid_from.to_string(), treatment: treatment.into(), reason }
     };
     Ok(v1::ListTaxTreatmentsResponse { treatments: found.into_iter().map(dated).collect() })
 }
