@@ -5,6 +5,7 @@
 //!
 //! [`charging`] holds what a transaction asks, [`wallet`] what an operator does.
 
+mod amounts;
 mod charging;
 mod undo;
 mod wallet;
@@ -12,9 +13,10 @@ mod wallet;
 use super::account::{Account, Millis, Mode, Profile, Reservation, Status};
 use super::command::{Action, Command, Note};
 use super::entry::{Entry, EntryKind, GivenBack, Settings};
-use super::money::{NotAnAmount, Quote, round_half_up};
+use super::money::{Quote, round_half_up};
 use super::outcome::{Answer, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
 
+use amounts::{both, plus, units};
 pub use undo::{RefundKey, Refunded, originals_of, refund_keys};
 
 /// How many reservations an account may have open.
@@ -435,16 +437,4 @@ impl Step {
         }
         self
     }
-}
-
-/// A sum that stays within what can be counted. What it is of is held to its range afterwards.
-fn plus(left: i64, right: i64) -> Result<i64, Refusal> {
-    left.checked_add(right).ok_or(Refusal::BalanceOutOfRange)
-}
-
-fn units(quote: Quote, decimals: u8) -> Result<i64, Refusal> {
-    quote.to_units(decimals).map_err(|error| match error {
-        NotAnAmount::TooManyDecimals => Refusal::TooManyDecimals,
-        NotAnAmount::Malformed | NotAnAmount::OutOfRange => Refusal::AmountOutOfRange,
-    })
 }

@@ -1,6 +1,6 @@
 //! What a transaction asks: authorize, debit, release.
 
-use super::{Desk, Ended, MAX_OPEN_RESERVATIONS, ReservationChange, Step, plus};
+use super::{Desk, Ended, MAX_OPEN_RESERVATIONS, ReservationChange, Step, both, plus};
 use crate::account::{Mode, Reservation, Status};
 use crate::command::{Debit, Excess, Kind, Reserve, Then};
 use crate::entry::{Entry, EntryKind};
@@ -17,12 +17,9 @@ struct Wanted {
 
 impl Wanted {
     fn of(reserve: &Reserve, desk: &Desk<'_>) -> Result<Self, Refusal> {
-        Ok(Self {
-            amount: desk.units(reserve.amount)?,
-            minimum: reserve.minimum.map(|minimum| desk.units(minimum)).transpose()?,
-            report_after: reserve.validity,
-            expires_after: reserve.validity + reserve.grace,
-        })
+        let minimum = reserve.minimum.map(|minimum| desk.units(minimum)).transpose();
+        let (amount, minimum) = both(desk.units(reserve.amount), minimum)?;
+        Ok(Self { amount, minimum, report_after: reserve.validity, expires_after: reserve.validity + reserve.grace })
     }
 
     /// All of it, or what there is down to the minimum; else what is missing.
@@ -83,11 +80,11 @@ fn gone(desk: &Desk<'_>) -> Refusal {
 
 /// Charges, directly or against a reservation.
 pub(super) fn debit(mut desk: Desk<'_>, debit: &Debit) -> Result<Step, Refusal> {
-    let amount = desk.units(debit.amount)?;
     let wanted = match &debit.then {
-        Then::Reserve(reserve) => Some(Wanted::of(reserve, &desk)?),
+        Then::Reserve(reserve) => Some(Wanted::of(reserve, &desk)),
         Then::Settle | Then::Keep => None,
     };
+    let (amount, wanted) = both(desk.units(debit.amount), wanted.transpose())?;
     desk.refuse_closed()?;
     let is_consumed = debit.excess == Excess::AlreadyConsumed;
     if debit.reservation.is_none() && !is_consumed {

@@ -1,6 +1,6 @@
 //! What an operator does: open, change, fund, limit, convert, suspend and close an account.
 
-use super::{Desk, Fingerprint, Moment, Step, Touched, plus};
+use super::{Desk, Fingerprint, Moment, Step, Touched, both, plus};
 use crate::account::{Account, Millis, Mode, Profile, Status};
 use crate::command::{Action, Command, Create, LimitChange, TemporaryChange, Until};
 use crate::entry::EntryKind;
@@ -17,8 +17,8 @@ pub(super) fn create(
 ) -> Result<Step, Refusal> {
     let blank = Account::opened(create.mode, create.non_usage_billing, (create.currency, create.decimals, create.minor_digits));
     let mut desk = Desk::open(blank, touched, command, fingerprint, moment);
-    let limit = Limit::of(&create.limit, &desk)?;
-    let low_credit_threshold = create.low_credit_threshold.map(|threshold| desk.units(threshold)).transpose()?;
+    let threshold = create.low_credit_threshold.map(|threshold| desk.units(threshold)).transpose();
+    let (limit, low_credit_threshold) = both(Limit::of(&create.limit, &desk), threshold)?;
     limit.set(&mut desk)?;
     refuse_unusable(&desk, create.allow_unusable)?;
     let Account { permanent_limit, temporary_limit, temporary_until, .. } = desk.account;
@@ -36,14 +36,14 @@ struct Limit {
 
 impl Limit {
     fn of(change: &LimitChange, desk: &Desk<'_>) -> Result<Self, Refusal> {
-        Ok(Self {
-            permanent: change.permanent.map(|amount| desk.units(amount)).transpose()?,
-            temporary: match change.temporary {
-                TemporaryChange::Keep => None,
-                TemporaryChange::Remove => Some((0, None)),
-                TemporaryChange::Set { amount, until } => Some((desk.units(amount)?, Some(until))),
-            },
-        })
+        let permanent = change.permanent.map(|amount| desk.units(amount)).transpose();
+        let temporary = match change.temporary {
+            TemporaryChange::Keep => Ok(None),
+            TemporaryChange::Remove => Ok(Some((0, None))),
+            TemporaryChange::Set { amount, until } => desk.units(amount).map(|amount| Some((amount, Some(until)))),
+        };
+        let (permanent, temporary) = both(permanent, temporary)?;
+        Ok(Self { permanent, temporary })
     }
 
     fn set(&self, desk: &mut Desk<'_>) -> Result<(), Refusal> {

@@ -24,14 +24,14 @@ end
 handlers[DEBIT] = function(account, n)
   local decimals, q = account[DECIMALS], original
   local amount, refused = units(mantissa, scale, decimals)
-  if refused then return refused end
   local category, is_consumed, afterwards = floor(option / 100), floor(option / 10) % 10 == 2, option % 10
-  local reserve, next_amount, next_minimum
+  local reserve, next_amount, next_minimum, next_refused
   if afterwards == 2 then
     reserve = detail
-    next_amount, next_minimum, refused = wanted(reserve, decimals)
-    if refused then return refused end
+    next_amount, next_minimum, next_refused = wanted(reserve, decimals)
   end
+  refused = earlier(refused, next_refused)
+  if refused then return refused end
   if account[STATUS] == CLOSED then return ACCOUNT_CLOSED end
   if q == 0 and not is_consumed and account[STATUS] == SUSPENDED then return ACCOUNT_SUSPENDED end
   local open = q > 0 and reservations[q]

@@ -23,6 +23,12 @@ local function units(mantissa, scale, decimals)
   return amount
 end
 
+-- Of the reasons against two amounts of one command, the earlier in the order of precedence.
+local function earlier(one, other)
+  if other == TOO_MANY_DECIMALS then return other end
+  return one or other
+end
+
 local function minor_unit(account) return powers[account[DECIMALS] - account[MINOR_DIGITS]] end
 
 -- An amount that must be a whole number of minor units, in units; else nothing, and why.
@@ -164,10 +170,7 @@ end
 -- Amount and minimum (-1: none) to reserve, in units; else nothing, nothing, and why.
 local function wanted(reserve, decimals)
   local amount, refused = units(reserve[1], reserve[2], decimals)
-  if refused then return nil, nil, refused end
-  if reserve[4] < 0 then return amount, -1 end
-  local minimum
-  minimum, refused = units(reserve[3], reserve[4], decimals)
-  if refused then return nil, nil, refused end
-  return amount, minimum
+  local minimum, also_refused = -1, nil
+  if reserve[4] >= 0 then minimum, also_refused = units(reserve[3], reserve[4], decimals) end
+  return amount, minimum, earlier(refused, also_refused)
 end

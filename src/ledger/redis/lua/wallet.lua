@@ -6,17 +6,17 @@ local function limit_after(account, change)
   local permanent, temporary, ends, refused = account[PERMANENT], account[TEMPORARY], account[TEMPORARY_UNTIL], nil
   if change[2] >= 0 then
     permanent, refused = units(change[1], change[2], account[DECIMALS])
-    if refused then return nil, nil, nil, refused end
   end
   if change[3] == 1 then
     temporary, ends = 0, 0
   elseif change[3] >= 2 then
-    temporary, refused = units(change[4], change[5], account[DECIMALS])
-    if refused then return nil, nil, nil, refused end
+    local also_refused
+    temporary, also_refused = units(change[4], change[5], account[DECIMALS])
+    refused = earlier(refused, also_refused)
     ends = change[6]
     if change[3] == 3 then ends = now + ends end
   end
-  return permanent, temporary, ends
+  return permanent, temporary, ends, refused
 end
 
 local function ends_in_past(change) return change[3] == 2 and change[6] <= now end
@@ -66,12 +66,10 @@ local function create(n)
   local mode, non_usage, decimals, minor_digits, currency, change = extra[1], extra[2], extra[3], extra[4], extra[5], extra[10]
   local account = { 0, 0, 0, 0, 0, 0, 0, 1, ACTIVE, mode, decimals, non_usage, minor_digits, currency, 0, 1, 0, NEVER }
   local permanent, temporary, ends, refused = limit_after(account, change)
+  local threshold, also_refused = -1, nil
+  if extra[7] >= 0 then threshold, also_refused = units(extra[6], extra[7], decimals) end
+  refused = earlier(refused, also_refused)
   if refused then return nil, refused end
-  local threshold = -1
-  if extra[7] >= 0 then
-    threshold, refused = units(extra[6], extra[7], decimals)
-    if refused then return nil, refused end
-  end
   if ends_in_past(change) then return nil, LIMIT_ENDS_IN_PAST end
   if option ~= 1 and is_unusable(mode, 0, permanent, temporary, ends) then return nil, WOULD_BE_UNUSABLE end
   account[PERMANENT], account[TEMPORARY], account[TEMPORARY_UNTIL] = permanent, temporary, ends

@@ -1,0 +1,26 @@
+//! Amounts as commands send them, in the units of an account; and sums of such.
+
+use crate::money::{NotAnAmount, Quote};
+use crate::outcome::Refusal;
+
+/// A sum that stays within what can be counted. What it is of is held to its range afterwards.
+pub(super) fn plus(left: i64, right: i64) -> Result<i64, Refusal> {
+    left.checked_add(right).ok_or(Refusal::BalanceOutOfRange)
+}
+
+/// Two amounts of one command; else the earlier in the order of precedence of the reasons against them.
+pub(super) fn both<A, B>(one: Result<A, Refusal>, other: Result<B, Refusal>) -> Result<(A, B), Refusal> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (Err(Refusal::TooManyDecimals), _) | (_, Err(Refusal::TooManyDecimals)) => Err(Refusal::TooManyDecimals),
+        (Err(refusal), _) | (_, Err(refusal)) => Err(refusal),
+    }
+}
+
+/// In units of an account with that many decimals.
+pub(super) fn units(quote: Quote, decimals: u8) -> Result<i64, Refusal> {
+    quote.to_units(decimals).map_err(|error| match error {
+        NotAnAmount::TooManyDecimals => Refusal::TooManyDecimals,
+        NotAnAmount::Malformed | NotAnAmount::OutOfRange => Refusal::AmountOutOfRange,
+    })
+}
