@@ -4,6 +4,8 @@
 //! A failing sequence is shrunk, printed, and kept in `regressions.txt`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
+#[path = "../support/sentence.rs"]
+mod sentence;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/table.rs"]

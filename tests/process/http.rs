@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::service::Service;
 
 /// A service with HTTP, and where it serves that.
-fn start(directory: &tempfile::TempDir) -> (Service, String) {
+pub fn start(directory: &tempfile::TempDir) -> (Service, String) {
     let store = directory.path().join("tollgate.db");
     let service = Service::start(&["--store", store.to_str().unwrap(), "--http-listen", "127.0.0.1:0"], &[]);
     let url = url_of(&service);
@@ -37,13 +37,13 @@ pub fn post(url: &str, path: &str, body: &Value) -> (u16, Value) {
     (status, serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}")))
 }
 
-fn open_acme(url: &str) {
+pub fn open_acme(url: &str) {
     let account = json!({ "accountId": "acme", "requestId": "c", "name": "Acme", "currencyCode": "EUR", "mode": "PAYMENT_MODE_PREPAID" });
     assert_eq!(post(url, "account/create-account", &account).0, 200);
     assert_eq!(post(url, "account/top-up", &json!({ "accountId": "acme", "requestId": "p", "amount": { "amount": "20" } })).0, 200);
 }
 
-fn usable(url: &str) -> String {
+pub fn usable(url: &str) -> String {
     let (status, credit) = post(url, "charging/get-usable-credit", &json!({ "account_id": "acme" }));
     assert_eq!(status, 200, "{credit}");
     credit["credit"]["usable"].as_str().unwrap().to_owned()

@@ -7,6 +7,8 @@
 mod command;
 #[path = "../support/postgres.rs"]
 mod postgres;
+#[path = "../support/sentence.rs"]
+mod sentence;
 #[path = "../support/service.rs"]
 mod service;
 #[path = "../support/mod.rs"]
@@ -15,6 +17,7 @@ mod support;
 mod table;
 
 mod books;
+mod browser;
 mod callers;
 mod commands;
 mod embedded;
@@ -31,10 +34,13 @@ mod on_paper;
 mod paper;
 mod payments;
 mod refunds;
+mod schemathesis;
 mod search;
 mod step;
+mod tables;
 mod tls;
 mod twelve;
 mod window;
+mod wire;
 
 use support::{temporary_folder, unique_name};

@@ -15,7 +15,7 @@ use tollgate::grpc::v1::{self, SetBillingDetailsRequest};
 use crate::forms::{Forms, decimal};
 use crate::on_paper::Stage;
 use crate::service::PATIENCE;
-use crate::table::{Step, read_step};
+use crate::table::step;
 
 const MONTH: &str = include_str!("twelve/month.txt");
 const EXPECTED: &str = include_str!("twelve/expected.json");
@@ -79,10 +79,9 @@ async fn live(stage: &mut Stage) -> Settings {
             today = day;
             stage.go_to(&format!("{day}T12:00:00Z")).await;
         }
-        let what = read_step(sentence).unwrap_or_else(|| panic!("{line}"));
-        let step = Step { line: place + 1, sentence, what, refused: None, then: Vec::new() };
+        let step = step(place + 1, sentence).unwrap_or_else(|problem| panic!("{problem}"));
         stage.take(account, &step).await.unwrap_or_else(|error| panic!("{line}: {error:?}"));
-        if sentence.starts_with("a ") {
+        if sentence.starts_with("given a ") {
             let customer = Some(v1::Party { name: settings.names[account].into(), ..Default::default() });
             let request = SetBillingDetailsRequest { account_id: account.into(), customer };
             stage.client.billing.set_billing_details(request).await.unwrap();

@@ -240,14 +240,14 @@ def summed(lines):
 
 
 def account_of(id, sentence):
-    found = re.fullmatch(r"a (prepaid|postpaid) account(?: in (\w+) with \d decimals)?(?: with a limit of \S+?)?(, billed one by one)?", sentence)
+    found = re.fullmatch(r"given a (prepaid|postpaid) account(?: in (\w+) with \d decimals)?(?: (?:with|and) a limit of \S+?)?(, billed one by one)?", sentence)
     return Account(id, found[1], found[2] or "EUR", bool(found[3]))
 
 
 def act(account, sentence, day):
-    if found := re.fullmatch(r"top up (\S+)|pay (\S+)", sentence):
+    if found := re.fullmatch(r"top up (\S+)|record payment (\S+)", sentence):
         account.top_up(Decimal(found[1] or found[2]))
-    elif found := re.fullmatch(r"use (\S+)(?: of (\w+))? as (\S+)", sentence):
+    elif found := re.fullmatch(r"debit (\S+)(?: of (\w+))? as (\S+)", sentence):
         account.use(Decimal(found[1]), found[2] or "usage", found[3], day)
     elif found := re.fullmatch(r"refund (?:(\S+) of )?(\S+)", sentence):
         account.refund(found[2], Decimal(found[1]) if found[1] else None, day)
@@ -272,7 +272,7 @@ def month():
                 has_ended = True
                 for account in accounts.values():
                     account.cut(MONTH_ENDS, LAST_DAY)
-            if sentence.startswith("a "):
+            if sentence.startswith("given a "):
                 accounts[id] = account_of(id, sentence)
             else:
                 act(accounts[id], sentence, day)

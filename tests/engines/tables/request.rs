@@ -1,0 +1,111 @@
+//! A sentence of a table as a command of the ledger.
+
+use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
+use tollgate::domain::command::{Action, Create, Debit, Excess, LimitChange, Reserve, TemporaryChange, Then, Undo, Until};
+use tollgate::domain::money::Quote;
+
+use crate::table::{Limit, Next, Opening, Temporary, Wanted, What};
+
+const DAY: i64 = 86_400_000;
+const DEFAULT_VALIDITY: i64 = 600_000;
+
+pub fn quote(text: &str) -> Quote {
+    Quote::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+pub fn currency(code: &str) -> Currency {
+    Currency(code.as_bytes().try_into().unwrap())
+}
+
+fn mode(is_postpaid: bool) -> Mode {
+    if is_postpaid { Mode::Postpaid } else { Mode::Prepaid }
+}
+
+fn billing(is_one_by_one: bool) -> NonUsageBilling {
+    if is_one_by_one { NonUsageBilling::OneByOne } else { NonUsageBilling::Consolidated }
+}
+
+fn limit(limit: &Limit, now: i64) -> LimitChange {
+    let temporary = match limit.temporary {
+        None => TemporaryChange::Keep,
+        Some(Temporary::Removed) => TemporaryChange::Remove,
+        Some(Temporary::Days(amount, days)) => TemporaryChange::Set { amount: quote(amount), until: Until::After(i64::from(days) * DAY) },
+        Some(Temporary::Until(amount, ahead)) => TemporaryChange::Set { amount: quote(amount), until: Until::Instant(now + ahead) },
+    };
+    LimitChange { permanent: limit.permanent.map(quote), temporary }
+}
+
+fn reserve(wanted: &Wanted) -> Reserve {
+    let validity = wanted.validity.unwrap_or(DEFAULT_VALIDITY);
+    let (amount, minimum) = (quote(wanted.amount), wanted.minimum.map(quote));
+    Reserve { amount, minimum, validity, grace: wanted.grace.unwrap_or(validity) }
+}
+
+fn create(opening: &Opening, now: i64) -> Action {
+    Action::Create(Create {
+        name: "Alpha".into(),
+        currency: currency(opening.currency),
+        minor_digits: match opening.currency {
+            "JPY" => 0,
+            "KWD" => 3,
+            _ => 2,
+        },
+        decimals: opening.decimals,
+        mode: mode(opening.is_postpaid),
+        limit: limit(&opening.limit, now),
+        low_credit_threshold: opening.low_credit.map(quote),
+        non_usage_billing: billing(opening.is_one_by_one),
+        allow_unusable: opening.allow_unusable,
+    })
+}
+
+fn update(name: Option<&str>, low_credit_threshold: Option<Option<Quote>>, is_one_by_one: Option<bool>) -> Action {
+    Action::Update { name: name.map(str::to_owned), low_credit_threshold, non_usage_billing: is_one_by_one.map(billing) }
+}
+
+/// What is asked of the ledger; None: nothing, as time is only let pass.
+pub fn action(what: &What, now: i64) -> Option<Action> {
+    Some(match what {
+        What::Given { opening, .. } | What::Create(opening) => create(opening, now),
+        What::Reserve(wanted) => Action::Authorize(reserve(wanted)),
+        What::Debit { amount, category, against, then, is_consumed } => Action::Debit(Debit {
+            amount: quote(amount),
+            category: match *category {
+                "hardware" => Category::Hardware,
+                "service" => Category::Service,
+                "subscription" => Category::Subscription,
+                _ => Category::Usage,
+            },
+            reservation: against.map(str::to_owned),
+            then: match then {
+                Next::Settle => Then::Settle,
+                Next::Keep => Then::Keep,
+                Next::Reserve(wanted) => Then::Reserve(reserve(wanted)),
+            },
+            excess: if *is_consumed { Excess::AlreadyConsumed } else { Excess::WithinUsableCredit },
+        }),
+        What::Release(name) => Action::Release { reservation: (*name).to_owned() },
+        What::Refund { charge, amount } => Action::Refund(Undo::of((*charge).to_owned(), amount.map(quote))),
+        What::ReversePayment { payment, amount } => Action::ReversePayment(Undo::of((*payment).to_owned(), amount.map(quote))),
+        What::ReverseWriteOff { write_off, amount } => Action::ReverseWriteOff(Undo::of((*write_off).to_owned(), amount.map(quote))),
+        What::TopUp(amount) => Action::TopUp { amount: quote(amount) },
+        What::RecordPayment(amount) => Action::RecordPayment { amount: quote(amount), invoices: Vec::new() },
+        What::Withdraw(amount) => Action::Withdraw { amount: quote(amount) },
+        What::Adjust(amount) => Action::Adjust { amount: quote(amount) },
+        What::WriteOff(amount) => Action::WriteOff { amount: amount.map(quote) },
+        What::SetLimit { limit: change, allow_unusable } => {
+            Action::SetCreditLimit { limit: limit(change, now), allow_unusable: *allow_unusable }
+        }
+        What::Convert { is_to_postpaid, limit: change, allow_unusable } => {
+            Action::Convert { mode: mode(*is_to_postpaid), limit: limit(change, now), allow_unusable: *allow_unusable }
+        }
+        What::Rename(name) => update(Some(name), None, None),
+        What::LowCredit(amount) => update(None, Some(amount.map(quote)), None),
+        What::Bill { is_one_by_one } => update(None, None, Some(*is_one_by_one)),
+        What::Suspend => Action::Suspend,
+        What::Resume => Action::Resume,
+        What::Close => Action::Close,
+        What::Reopen => Action::Reopen,
+        What::ReserveAll | What::TimePasses(_) | What::MonthEnds => return None,
+    })
+}
