@@ -23,7 +23,7 @@ pub fn document(methods: &Methods) -> Value {
             "title": "tollgate",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Real-time charging: prepaid and postpaid credit, authorized and debited atomically. \
-                Messages are those of tollgate.v1, in the canonical JSON mapping of proto3.",
+                Messages are those of tollgate.v1, in the canonical JSON mapping of proto3: a field that is null is read as absent.",
         },
         "paths": paths,
         "components": { "schemas": components },
@@ -33,7 +33,8 @@ pub fn document(methods: &Methods) -> Value {
 fn operation(method: &MethodDescriptor, schemas: &mut Schemas) -> Value {
     let output = method.output();
     let content = if method.is_server_streaming() && is_file(&output) {
-        json!({ "*/*": { "schema": { "type": "string", "format": "binary" } } })
+        // The file itself, in the form that was asked for.
+        json!({ "*/*": {} })
     } else if method.is_server_streaming() {
         // A line of each is described; OpenAPI has no words for a stream of them.
         schemas.add(&output);
@@ -102,12 +103,12 @@ impl Schemas {
     }
 
     fn field(&mut self, field: &FieldDescriptor) -> Value {
-        let mut schema = if field.is_map() {
+        let mut schema = or_null(if field.is_map() {
             json!({ "type": "object", "additionalProperties": { "type": "string" } })
         } else {
             let one = self.kind(&field.kind());
             if field.cardinality() == Cardinality::Repeated { json!({ "type": "array", "items": one }) } else { one }
-        };
+        });
         if let Some(object) = schema.as_object_mut() {
             object.insert("description".to_owned(), json!(comment(&field.parent_message().parent_file(), field.path())));
         }
@@ -122,10 +123,11 @@ impl Schemas {
             Kind::String => json!({ "type": "string" }),
             Kind::Bytes => json!({ "type": "string", "contentEncoding": "base64" }),
             Kind::Double | Kind::Float => json!({ "type": "number" }),
-            Kind::Uint32 | Kind::Fixed32 => json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
-            Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => json!({ "type": "integer", "minimum": i32::MIN, "maximum": i32::MAX }),
-            Kind::Uint64 | Kind::Fixed64 => json!({ "type": "string", "pattern": "^[0-9]{1,20}$" }),
-            Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => json!({ "type": "string", "pattern": "^-?[0-9]{1,19}$" }),
+            // A number may come as text, and one of 64 bits always leaves so.
+            Kind::Uint32 | Kind::Fixed32 => integer(0, u32::MAX.into(), "^[0-9]{1,10}$"),
+            Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => integer(i32::MIN.into(), i32::MAX.into(), "^-?[0-9]{1,10}$"),
+            Kind::Uint64 | Kind::Fixed64 => json!({ "type": ["string", "integer"], "pattern": "^[0-9]{1,20}$" }),
+            Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => json!({ "type": ["string", "integer"], "pattern": "^-?[0-9]{1,19}$" }),
         }
     }
 
@@ -133,10 +135,26 @@ impl Schemas {
         if self.seen.insert(names.full_name().to_owned()) {
             let values: Vec<_> = names.values().map(|value| json!(value.name())).collect();
             let description = comment(&names.parent_file(), names.path());
-            self.done.insert(names.full_name().to_owned(), json!({ "type": "string", "enum": values, "description": description }));
+            // A request may give the number instead.
+            let forms = json!([{ "type": "string", "enum": values }, { "type": "integer" }]);
+            self.done.insert(names.full_name().to_owned(), json!({ "anyOf": forms, "description": description }));
         }
         reference(names.full_name())
     }
+}
+
+fn integer(least: i64, most: i64, pattern: &str) -> Value {
+    json!({ "type": ["integer", "string"], "minimum": least, "maximum": most, "pattern": pattern })
+}
+
+/// The same, or null: the JSON mapping of proto3 reads that as an absent field.
+fn or_null(mut schema: Value) -> Value {
+    let Some(kind) = schema.get_mut("type") else { return json!({ "anyOf": [schema, { "type": "null" }] }) };
+    match kind {
+        Value::Array(kinds) => kinds.push(json!("null")),
+        _ => *kind = json!([kind.take(), "null"]),
+    }
+    schema
 }
 
 fn reference(name: &str) -> Value {
