@@ -12,6 +12,7 @@ use std::str::FromStr;
 use sqlx::{AnyConnection, Row};
 
 use super::BillingError;
+use super::verify::kept::SERIES;
 
 /// The number at a place of a series: its prefix, and at least six digits.
 #[must_use]
@@ -91,6 +92,14 @@ pub struct Head {
     pub digest: String,
 }
 
+impl Head {
+    /// What it is the head of, for people: the number, or the last of the entries that allocations are of.
+    #[must_use]
+    pub fn name(&self) -> String {
+        if self.series.starts_with(SERIES) { format!("{} up to entry {}", self.series, self.number) } else { self.number.clone() }
+    }
+}
+
 impl fmt::Display for Head {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}:{}:{}", self.series, self.number, self.digest)
@@ -106,7 +115,9 @@ impl FromStr for Head {
         let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
         // A prefix may have colons of its own.
         let mut splits = name.match_indices(':').filter_map(|(at, _)| Some((name.get(..at)?, name.get(at + 1..)?)));
-        let (series, number) = splits.find(|(series, number)| is_digest && place_of(number, series).is_some()).ok_or(wrong)?;
+        let is_place = |number: &str| number.parse::<u64>().is_ok_and(|place| place.to_string() == number);
+        let is_head = |series: &str, number: &str| place_of(number, series).is_some() || series.starts_with(SERIES) && is_place(number);
+        let (series, number) = splits.find(|(series, number)| is_digest && is_head(series, number)).ok_or(wrong)?;
         Ok(Self { series: series.to_owned(), number: number.to_owned(), digest: digest.to_ascii_lowercase() })
     }
 }
@@ -130,6 +141,8 @@ mod tests {
     #[test]
     fn a_head_is_read_as_it_is_written() {
         let head = Head { series: "A:".into(), number: "A:000007".into(), digest: "0123456789abcdef".repeat(4) };
+        assert_eq!(head.to_string().parse(), Ok(head.clone()));
+        let head = Head { series: "allocations/3".into(), number: "1200".into(), digest: head.digest };
         assert_eq!(head.to_string().parse(), Ok(head.clone()));
         for wrong in ["", "INV-", "INV-:INV-000001", "INV-:INV-000001:12"] {
             assert!(wrong.parse::<Head>().is_err(), "{wrong}");

@@ -6,6 +6,7 @@
 
 mod documents;
 mod findings;
+pub mod kept;
 mod payments;
 mod series;
 
@@ -14,6 +15,7 @@ use std::collections::{BTreeSet, HashSet};
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Row, Transaction};
 
 pub use findings::{Difference, Findings, Place};
+use kept::AllocationHeads;
 use payments::Credited;
 
 use super::aggregate::step::{read_account, read_total};
@@ -68,13 +70,14 @@ pub async fn verify(billing: &Billing, ledger: &Ledger, kept: &[Head], seen: imp
     let mut findings = Findings::default();
     let positions = partitions::all(billing.store()).await?;
     let expected: u64 = positions.iter().map(|partition| partition.position.next_sequence - 1).sum();
-    let mut credited = Credited::default();
+    let (mut credited, mut heads) = (Credited::default(), AllocationHeads::default());
     for partition in 0..ledger.partitions() {
         let mut check = Check { ledger, partition, findings: &mut findings };
         let mut rebuild = Rebuild::for_comparison(ledger.clock().clone());
         let position = {
             let mut snapshot = snapshot(billing).await?;
             let position = position(&mut snapshot, partition).await?;
+            heads.begin(partition, position.next_sequence - 1, kept);
             let (mut books, mut contradicted) = (Books::default(), HashSet::new());
             let mut after = 0;
             loop {
@@ -82,7 +85,10 @@ pub async fn verify(billing: &Billing, ledger: &Ledger, kept: &[Head], seen: imp
                 let Some(last) = records.last() else { break };
                 after = last.sequence;
                 check.replay(&mut rebuild, &records);
-                records.iter().for_each(|record| credited.take(&record.entry));
+                for record in &records {
+                    credited.take(&record.entry);
+                    heads.take(record);
+                }
                 check.fold(&mut books, &mut contradicted, &mut records);
                 seen(Step::Entries, check.findings.entries, expected.max(check.findings.entries));
             }
@@ -99,8 +105,10 @@ pub async fn verify(billing: &Billing, ledger: &Ledger, kept: &[Head], seen: imp
     findings.gaps = gap::accepted(billing.store()).await?;
     let mut snapshot = snapshot(billing).await?;
     documents::compare(&mut snapshot, &mut findings).await?;
-    payments::compare(&mut snapshot, &credited, &mut findings).await?;
-    series::compare(&mut snapshot, kept, &seen, &mut findings).await?;
+    payments::compare(&mut snapshot, &credited, &mut heads, &mut findings).await?;
+    let (of_allocations, of_series): (Vec<Head>, Vec<Head>) = kept.iter().cloned().partition(|head| head.series.starts_with(kept::SERIES));
+    series::compare(&mut snapshot, &of_series, &seen, &mut findings).await?;
+    heads.compare(&of_allocations, &mut findings);
     Ok(findings)
 }
 

@@ -99,10 +99,13 @@ fn show(findings: &Findings) {
         println!("{differing}");
     }
     for head in &findings.proved {
-        println!("{} and all before it are as they were when {head} was kept", head.number);
+        println!("{} and all before it are as they were when {head} was kept", head.name());
     }
     if !findings.heads.is_empty() {
-        println!("{} issued documents, each chained to the one before it; keep these heads elsewhere:", findings.documents);
+        println!(
+            "{} issued documents, each chained to the one before it, and what pays them; keep these heads elsewhere:",
+            findings.documents
+        );
     }
     for head in &findings.heads {
         println!("{head}");

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sqlx::any::AnyRow;
 use sqlx::{AnyPool, Row};
-use tollgate::billing::series::digest::Covered;
+use tollgate::billing::bills::allocations::AllocationRow;
+use tollgate::billing::series::digest::{Covered, DigestSum};
 use tollgate::billing::{Billing, BillingSettings};
 use tollgate::grpc::v1::{self, PaymentMode};
 
@@ -170,6 +171,29 @@ async fn forge(copy: &Copy, number: &str) {
     billing.store().close().await;
 }
 
+/// Changes an allocation, and has all sums say so.
+async fn forge_allocation(copy: &Copy) {
+    let first = "(SELECT MIN(document) FROM allocations WHERE account = 'acme')";
+    copy.tamper(&[
+        &format!("UPDATE payables SET open_amount = open_amount + 10000 WHERE document = {first}"),
+        "UPDATE credits SET allocated = allocated - 10000 WHERE account = 'acme'",
+        &format!("UPDATE allocations SET amount = amount - 10000 WHERE account = 'acme' AND document = {first}"),
+        "DELETE FROM open_sums WHERE account = 'acme'",
+        "INSERT INTO open_sums (account, open_count, open_amount) SELECT account, CAST(COUNT(*) AS BIGINT), \
+         CAST(SUM(open_amount) AS BIGINT) FROM payables WHERE account = 'acme' AND open_amount > 0 GROUP BY account",
+    ])
+    .await;
+    let billing = Billing::connect_lazily(&copy.billing, BillingSettings::default()).unwrap();
+    let pool: &AnyPool = billing.store().pool();
+    let mut sum = DigestSum::default();
+    for row in sqlx::query("SELECT * FROM allocations WHERE account = 'acme'").fetch_all(pool).await.unwrap() {
+        sum.add(AllocationRow::from_row(&row).unwrap().digest());
+    }
+    let update = sqlx::query("UPDATE allocation_sums SET digest = $1 WHERE account = 'acme'").bind(sum.hex());
+    assert_eq!(update.execute(pool).await.unwrap().rows_affected(), 1);
+    billing.store().close().await;
+}
+
 const TAMPERINGS: [(&str, &[&str], &str); 9] = [
     ("a number renamed", &["UPDATE issued SET number = 'INV-000099' WHERE number = 'INV-000003'"], "INV-000003"),
     ("a tax", &["UPDATE issued SET tax_contained = tax_contained - 10000 WHERE number = 'INV-000002'"], "INV-000002"),
@@ -231,15 +255,24 @@ async fn every_tampering_is_found(postgres: Option<std::sync::Arc<PostgresServer
     let head = heads(&untouched).into_iter().find(|head| head.starts_with("INV-:")).unwrap();
     let held = forged.verify(&["--head", &head]);
     assert!(held.status.code() == Some(1) && held.output.contains("INV-000006"), "{held:?}");
+    let forged = books.copy().await;
+    forge_allocation(&forged).await;
+    let alone = forged.verify(&[]);
+    assert!(alone.status.success(), "{alone:?}");
+    let head = untouched.output.lines().find(|line| line.starts_with("allocations/0:")).unwrap();
+    let held = forged.verify(&["--head", head]);
+    assert!(held.status.code() == Some(1) && held.output.contains("what pays what up to there was changed since"), "{held:?}");
+    let proved = books.copy().await.verify(&["--head", head]);
+    assert!(proved.status.success() && proved.output.contains("allocations/0 up to entry"), "{proved:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_tamperings_with_books_in_a_file_are_found() {
+async fn eleven_tamperings_with_books_in_a_file_are_found() {
     every_tampering_is_found(None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_tamperings_with_books_in_postgresql_are_found() {
+async fn eleven_tamperings_with_books_in_postgresql_are_found() {
     every_tampering_is_found(Some(PostgresServer::shared())).await;
 }
 

@@ -23,10 +23,16 @@ struct Desk {
 
 impl Desk {
     fn at(time: &str) -> Self {
+        Self::with(time, None)
+    }
+
+    /// With a billing store in a database; None: in a file.
+    fn with(time: &str, billing: Option<String>) -> Self {
         let folder = temporary_folder();
         std::fs::write(folder.path().join("clock"), time).unwrap();
         let [store, clock] = ["ledger.db", "clock"].map(|name| folder.path().join(name).display().to_string());
-        let arguments = ["--store", &store, "--test-clock", &clock].map(str::to_owned).to_vec();
+        let billing = billing.unwrap_or_else(|| format!("sqlite://{}", folder.path().join("ledger.billing.db").display()));
+        let arguments = ["--store", &store, "--test-clock", &clock, "--billing", &billing].map(str::to_owned).to_vec();
         let service = Service::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
         let operator = Operator::of(&service);
         let desk = Self { folder, arguments, service, operator };
@@ -69,8 +75,7 @@ impl Desk {
     }
 
     async fn billing(&self) -> Billing {
-        let url = format!("sqlite://{}", self.folder.path().join("ledger.billing.db").display());
-        Billing::connect_lazily(&url, BillingSettings::default()).unwrap()
+        Billing::connect_lazily(self.arguments.last().unwrap(), BillingSettings::default()).unwrap()
     }
 }
 
@@ -105,7 +110,16 @@ async fn aggregated(client: &Client) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_that_is_held_back_is_shown_with_its_difference_and_is_issued_when_it_is_worked_out_again() {
-    let desk = Desk::at("2026-06-10T12:00:00Z");
+    a_held_document_is_issued_in_the_end(Desk::at("2026-06-10T12:00:00Z")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_is_held_back_in_postgresql_is_issued_when_it_is_worked_out_again() {
+    let postgres = PostgresServer::shared();
+    a_held_document_is_issued_in_the_end(Desk::with("2026-06-10T12:00:00Z", Some(postgres.database()))).await;
+}
+
+async fn a_held_document_is_issued_in_the_end(desk: Desk) {
     let mut client = desk.service.client().await;
     client.open("acme", PaymentMode::Postpaid, "1000", "0").await;
     charge(&mut client, "acme", "call", "11.90").await;
@@ -264,4 +278,88 @@ async fn a_step_that_fails_again_and_again_is_a_problem_with_its_reason() {
     // Charging goes on.
     client.charging.debit(debit("acme", "d-1", "1")).await.unwrap();
     assert!(service.stopped().await.success());
+}
+
+/// A small file system in memory, away with its last user.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// None: this user may not mount any.
+    fn of(megabytes: usize) -> Option<Self> {
+        let folder = temporary_folder();
+        let size = format!("size={megabytes}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder.path()).output().ok()?;
+        mounted.status.success().then(|| Self(folder))
+    }
+
+    fn fill(&self) {
+        let mut ballast = std::fs::File::create(self.0.path().join("ballast")).unwrap();
+        let piece = [0; 4096];
+        while std::io::Write::write_all(&mut ballast, &piece).is_ok() {}
+    }
+
+    fn clear(&self) {
+        std::fs::remove_file(self.0.path().join("ballast")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+    }
+}
+
+/// Charging goes on while the billing store's disk is full, operators are told why, and aggregation goes on when there is room again.
+async fn a_full_disk_is_told_and_survived(billing: String, disk: &SmallDisk, said: &str) {
+    let folder = temporary_folder();
+    let store = folder.path().join("ledger.db").display().to_string();
+    let service = Service::start(&["--store", &store, "--billing", &billing], &[]);
+    let mut client = service.client().await;
+    client.open("acme", PaymentMode::Prepaid, "0", "1000").await;
+    aggregated(&client).await;
+    disk.fill();
+    for number in 0..300 {
+        charge(&mut client, "acme", &format!("call-{number}"), "0.01").await;
+    }
+    let state = |client: &Client| {
+        let mut client = client.clone();
+        async move { client.billing.get_aggregation(v1::GetAggregationRequest {}).await.ok()?.into_inner().partitions.pop() }
+    };
+    until("the step is said to fail", || async {
+        let health = http(service.metrics, "/healthz").await;
+        (health.contains("fails again and again") && health.contains(said)).then_some(())
+    })
+    .await;
+    let failing = http(service.metrics, "/metrics").await;
+    assert!(failing.contains("tollgate_aggregation_failing_steps{"), "{failing}");
+    charge(&mut client, "acme", "meanwhile", "0.01").await;
+    disk.clear();
+    until("aggregation has caught up", || async {
+        let found = state(&client).await?;
+        (found.state() == AggregationState::Running && found.lag_entries == 0).then_some(())
+    })
+    .await;
+    until("nothing fails any more", || async {
+        let health = http(service.metrics, "/healthz").await;
+        (!health.contains("fails again and again")).then_some(())
+    })
+    .await;
+    assert!(service.stopped().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_of_a_billing_store_in_a_file_is_told_and_survived() {
+    let Some(disk) = SmallDisk::of(4) else { return };
+    let billing = format!("sqlite://{}", disk.0.path().join("billing.db").display());
+    a_full_disk_is_told_and_survived(billing, &disk, "disk is full").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_of_postgresql_is_told_and_survived() {
+    let Some(disk) = SmallDisk::of(48) else { return };
+    let postgres = PostgresServer::start();
+    let tables = disk.0.path().join("tables");
+    std::fs::create_dir(&tables).unwrap();
+    let billing = postgres.database_in_folder(&tables);
+    a_full_disk_is_told_and_survived(billing, &disk, "No space left on device").await;
 }

@@ -60,6 +60,20 @@ impl PostgresServer {
         self.made_of("template0", &["--locale=C", "--encoding", encoding])
     }
 
+    /// The URL of a new database whose tables are in a folder.
+    pub fn database_in_folder(&self, folder: &Path) -> String {
+        if let Some((uid, gid)) = self.user {
+            chown(folder, Some(uid), Some(gid)).unwrap();
+        }
+        let name = unique_name().replace('-', "_");
+        let sql = format!("CREATE TABLESPACE {name} LOCATION '{}'", folder.display());
+        let mut psql = Command::new(self.binaries.join("psql"));
+        psql.args(["--username=postgres", "--quiet", "--command", &sql]).arg("--host").arg(self.folder.path());
+        let output = psql.arg("postgres").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        self.made_of("template0", &["--tablespace", &name])
+    }
+
     /// The URL of a new database with all that another one holds, which nobody is connected to.
     pub fn copy_of(&self, url: &str) -> String {
         let (_, name) = url.split_once('?').map_or(url, |(url, _)| url).rsplit_once('/').unwrap();

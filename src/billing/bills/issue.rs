@@ -47,6 +47,8 @@ const ISSUED: Table = Table {
     on_conflict: "",
 };
 
+const DUE: Table = Table { name: "payables", columns: &[("document", Type::Number), ("due_at", Type::Number)], on_conflict: "" };
+
 /// Numbers all drafts that are good, each series in the order in which its bills were cut; answers how many it issued. Without an issuer
 /// all of them wait; where a rate of tax is missing, those that need it do.
 pub async fn issue(store: &Store, settings: &BillingSettings, now: Millis) -> Result<usize, BillingError> {
@@ -112,13 +114,12 @@ async fn issue_batch(
         }
     }
     let issued = rows.len();
+    let is_invoice = kind == DocumentKind::Invoice;
+    // Document and due date are the first and the fourth column.
+    let due: Vec<_> =
+        rows.iter().filter(|_| is_invoice).map(|row| [0, 3].into_iter().filter_map(|place| row.get(place).cloned()).collect()).collect();
     ISSUED.insert(connection, store.dialect(), rows.into_iter()).await?;
-    if kind == DocumentKind::Invoice {
-        let due = "UPDATE payables SET due_at = (SELECT issued.due_at FROM issued WHERE issued.document = payables.document) \
-                   WHERE due_at = 0 AND document IN (SELECT drafts.document FROM drafts JOIN issued ON issued.document = drafts.document \
-                                                     WHERE drafts.kind = $1)";
-        sqlx::query(due).bind(kind.name()).execute(&mut *connection).await?;
-    }
+    DUE.update(connection, store.dialect(), due.into_iter()).await?;
     sqlx::query(
         "DELETE FROM drafts WHERE kind = $1 AND (cut_at < $2 OR (cut_at = $2 AND document <= $3)) \
          AND EXISTS (SELECT 1 FROM issued WHERE issued.document = drafts.document)",

@@ -5,21 +5,27 @@ use std::collections::{HashMap, HashSet};
 use futures_util::TryStreamExt;
 use sqlx::{AnyConnection, Row};
 
+use super::kept::AllocationHeads;
 use super::{Findings, Place, VerifyError};
 use crate::bills::allocations::{AllocationRow, is_credit};
-use crate::record::number;
+use crate::record::{narrow, number};
 use crate::series::digest::{DigestSum, Fields};
 use domain::account::Mode;
 use domain::entry::Entry;
 
 /// Compares all allocations.
-pub(super) async fn compare(connection: &mut AnyConnection, credited: &Credited, findings: &mut Findings) -> Result<(), VerifyError> {
+pub(super) async fn compare(
+    connection: &mut AnyConnection,
+    credited: &Credited,
+    heads: &mut AllocationHeads,
+    findings: &mut Findings,
+) -> Result<(), VerifyError> {
     paid_is_what_was_allocated(connection, findings).await?;
     payables_are_what_documents_say(connection, findings).await?;
     sums_are_of_what_is_open(connection, findings).await?;
     credits_are_what_came_in(connection, credited, findings).await?;
     receivables_tie_to_the_ledger(connection, findings).await?;
-    nothing_was_changed_by_hand(connection, findings).await
+    nothing_was_changed_by_hand(connection, heads, findings).await
 }
 
 async fn paid_is_what_was_allocated(connection: &mut AnyConnection, findings: &mut Findings) -> Result<(), VerifyError> {
@@ -144,10 +150,18 @@ async fn credits_are_what_came_in(connection: &mut AnyConnection, credited: &Cre
 }
 
 /// The digests of each account's allocations add up to what was noted when they were written.
-async fn nothing_was_changed_by_hand(connection: &mut AnyConnection, findings: &mut Findings) -> Result<(), VerifyError> {
+async fn nothing_was_changed_by_hand(
+    connection: &mut AnyConnection,
+    heads: &mut AllocationHeads,
+    findings: &mut Findings,
+) -> Result<(), VerifyError> {
     let sql = "SELECT COALESCE(allocations.account, allocation_sums.account) AS of_account, allocations.*, \
-               COALESCE(allocation_sums.count, 0) AS count, COALESCE(allocation_sums.digest, '') AS digest \
-               FROM allocations LEFT JOIN allocation_sums ON allocation_sums.account = allocations.account ORDER BY allocations.account";
+               COALESCE(allocation_sums.count, 0) AS count, COALESCE(allocation_sums.digest, '') AS digest, \
+               COALESCE(accounts.partition, 0) AS partition, COALESCE(allocations_by_hand.after_entry, 0) AS after_entry \
+               FROM allocations LEFT JOIN allocation_sums ON allocation_sums.account = allocations.account \
+               LEFT JOIN accounts ON accounts.account = allocations.account \
+               LEFT JOIN allocations_by_hand ON allocations_by_hand.account = allocations.account \
+               AND allocations_by_hand.number = -allocations.sequence ORDER BY allocations.account";
     let mut of: Option<(String, DigestSum, String, i64)> = None;
     let mut rows = sqlx::query(sql).fetch(&mut *connection);
     while let Some(row) = rows.try_next().await? {
@@ -159,6 +173,7 @@ async fn nothing_was_changed_by_hand(connection: &mut AnyConnection, findings: &
         if let Some((_, sum, ..)) = &mut of {
             sum.add(allocation.digest());
         }
+        heads.add(narrow(&row, "partition")?, &allocation, narrow(&row, "after_entry")?);
     }
     drop(rows);
     tell(of, findings);

@@ -101,8 +101,9 @@ impl Billing {
         write::write(connection, self.store().dialect(), &desk).await?;
         let signed = if asked.act == Act::TakeOff { -amount } else { amount };
         sqlx::query(
-            "INSERT INTO allocations_by_hand (account, number, request_id, content, credit, document, amount, at, actor, reason) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            "INSERT INTO allocations_by_hand (account, number, request_id, content, credit, document, amount, at, actor, reason, after_entry) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
+             (SELECT next_sequence - 1 FROM partitions WHERE partition = (SELECT partition FROM accounts WHERE account = $1)))",
         )
         .bind(asked.account.clone())
         .bind(number)
