@@ -68,6 +68,7 @@ pub struct Restored {
 /// then, it is refused unless the caller accepts that.
 pub async fn restore(options: &BooksOptions, accepts_repeats: bool, seen: impl Fn(u16, u64)) -> anyhow::Result<Vec<Restored>> {
     let (clock, billing, settings) = (clock(options)?, open_billing(options).await?, settings(&options.store));
+    billing.check_restorable(settings.partitions).await?;
     // The same ledger as before. One of an earlier version gets an id here.
     let id = billing.ledger_id().await?.unwrap_or_else(LedgerId::random);
     let mut target = match &options.store.redis {

@@ -1,9 +1,13 @@
 //! A partition of the ledger rebuilt from the billing store, and the new chain that its journal begins.
 
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
 use super::aggregate::step::hex;
 use super::identity::write_id;
 use super::record::{behind, number};
-use super::{Billing, BillingError};
+use super::{Billing, BillingError, partitions};
 use domain::account::Millis;
 use ledger::LedgerId;
 use ledger::model::Book;
@@ -15,6 +19,10 @@ const PAGE: i64 = 5_000;
 
 /// The most contradictions that are told.
 const MOST_TOLD: usize = 20;
+
+/// For how long it is waited until nobody reads the ledger any more: longer than the usual lease of a process that is gone.
+const UNREAD_LIMIT: Duration = Duration::from_secs(15);
+const UNREAD_LOOK: Duration = Duration::from_millis(250);
 
 /// A rebuilt partition.
 #[derive(Debug)]
@@ -51,6 +59,29 @@ impl Billing {
         }
         let (chain, entries, gap_ended_at) = (rand::random(), rebuild.sequence(), rebuild.gap_ended_at());
         Ok(Rebuilt { partition, book: rebuild.finish(clock.now(), chain), entries, chain, contradictions, gap_ended_at })
+    }
+
+    /// Refuses what would be another ledger than the lost one, or a second one beside it: another number of partitions, in which accounts
+    /// would be where nobody looks for them; and a ledger that is still read, so that it is not lost.
+    pub async fn check_restorable(&self, count: u16) -> Result<(), BillingError> {
+        let refused = |field, problem| Err(BillingError::Invalid { field, problem });
+        let deadline = Instant::now() + UNREAD_LIMIT;
+        loop {
+            let known = partitions::all(self.store()).await?;
+            if !known.is_empty() && known.len() != usize::from(count) {
+                return refused("--partitions", format!("must be {}: the ledger that is to be restored had as many", known.len()));
+            }
+            // Of a ledger that is lost, every step fails.
+            let read = known.iter().find(|partition| partition.is_leased && partition.stopped.is_none() && partition.failing.is_none());
+            match read {
+                None => return Ok(()),
+                Some(read) if Instant::now() >= deadline => {
+                    let problem = format!("is in use: {} reads partition {} of the ledger, which is not lost", read.owner, read.partition);
+                    return refused("--billing", format!("{problem}. If it is to be replaced, stop all services first"));
+                }
+                Some(_) => sleep(UNREAD_LOOK).await,
+            }
+        }
     }
 
     /// Goes on from the new chains of the restored ledger, and from nothing else: a ledger from before is refused if it comes back.

@@ -1,6 +1,7 @@
 //! A ledger is never taken for another one.
 
 mod billing;
+mod restored;
 
 use std::path::Path;
 use std::process::Command;
@@ -17,7 +18,7 @@ use crate::support::{RedisServer, temporary_folder};
 /// Runs a command of the binary in a folder, for at most so long: what still runs then is ended.
 fn run_in(folder: &Path, words: &[&str]) -> Ended {
     let mut command = Command::new("timeout");
-    command.arg("5").arg(binary()).args(words).current_dir(folder).env_clear().env("USER", "tester");
+    command.arg("20").arg(binary()).args(words).current_dir(folder).env_clear().env("USER", "tester");
     let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Ended { status: output.status, output: text(output.stdout), error: text(output.stderr) }

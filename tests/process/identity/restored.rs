@@ -1,0 +1,54 @@
+//! L2, L4: a ledger is restored in the place of one that is lost, as it was, and never beside one that is in use.
+
+use tollgate::grpc::v1::{self, AggregationState, PaymentMode};
+
+use super::{run_in, until_billed};
+use crate::postgres::PostgresServer;
+use crate::service::{Service, debit};
+use crate::support::{RedisServer, temporary_folder};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_that_is_in_use_is_not_restored_elsewhere() {
+    let (redis, other, postgres, folder) = (RedisServer::redis(), RedisServer::redis(), PostgresServer::shared(), temporary_folder());
+    let (url, billing) = (redis.url(), postgres.database());
+    let service = Service::start(&["--redis", &url, "--aggregate", "--billing", &billing], &[]);
+    let mut client = service.client().await;
+    client.open("acme", PaymentMode::Prepaid, "0", "10").await;
+    until_billed(&service).await;
+    // Somebody at a test system has the billing store of production in a setting.
+    let words = ["restore".to_owned(), "--redis".to_owned(), other.url(), "--billing".to_owned(), billing.clone()];
+    let ended = tokio::task::spawn_blocking(move || run_in(folder.path(), &words.each_ref().map(String::as_str))).await.unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(ended.error.contains("--billing is in use") && ended.error.contains("which is not lost"), "{ended:?}");
+    assert_eq!(other.command(&["KEYS", "*"]).trim(), "");
+    client.charging.debit(debit("acme", "d1", "1")).await.unwrap();
+    until_billed(&service).await;
+    let found = client.billing.get_aggregation(v1::GetAggregationRequest {}).await.unwrap().into_inner().partitions;
+    assert!(found.iter().all(|partition| partition.state() == AggregationState::Running), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_is_restored_with_as_many_partitions_as_it_had() {
+    let (redis, other, postgres, folder) = (RedisServer::redis(), RedisServer::redis(), PostgresServer::shared(), temporary_folder());
+    let (url, billing) = (redis.url(), postgres.database());
+    let service = Service::start(&["--redis", &url, "--partitions", "2", "--aggregate", "--billing", &billing], &[]);
+    for id in ["acme", "beta", "gamma", "delta"] {
+        service.client().await.open(id, PaymentMode::Prepaid, "0", "10").await;
+    }
+    until_billed(&service).await;
+    assert!(service.stopped().await.success());
+    let restore = ["restore", "--redis", &other.url(), "--billing", &billing];
+    // Four are the default.
+    for words in [&[][..], &["--partitions", "1"], &["--partitions", "3"]] {
+        let ended = run_in(folder.path(), &[&restore, words].concat());
+        assert_eq!(ended.status.code(), Some(1), "{words:?}: {ended:?}");
+        assert!(ended.error.contains("--partitions must be 2"), "{words:?}: {ended:?}");
+        assert_eq!(other.command(&["KEYS", "*"]).trim(), "", "{words:?}");
+    }
+    let ended = run_in(folder.path(), &[&restore[..], &["--partitions", "2"]].concat());
+    assert!(ended.status.success(), "{ended:?}");
+    let service = Service::open(&["--redis", &other.url(), "--partitions", "2", "--billing", &billing], &[]);
+    for id in ["acme", "beta", "gamma", "delta"] {
+        assert_eq!(service.client().await.credit(id).await.usable, "10.00", "{id}");
+    }
+}
