@@ -88,6 +88,8 @@ impl App {
         if let JournalBounds { unread_tail: Some(tail), .. } = lane::journal_bounds(&options) {
             tracing::warn!(tail, "there is no billing store: usage records are deleted unread, but for the journal's tail");
         }
+        let (ledger, version) = (store.identity().to_string(), env!("CARGO_PKG_VERSION"));
+        let billing_place = billing.as_ref().map_or_else(|| "off".to_owned(), |billing| billing.place().to_owned());
         let plan = Arc::new(LanePlan::new(&options, store, billing.clone(), health, draining)?);
         let started = (0..options.load.lanes()).map(|number| start_lane(number, &plan)).collect::<anyhow::Result<Vec<_>>>()?;
         let lanes = started.into_iter().map(when_ready).collect::<anyhow::Result<Vec<_>>>()?;
@@ -110,7 +112,8 @@ impl App {
         if let Some(address) = http_address {
             tracing::info!(%address, "serving HTTP/JSON");
         }
-        tracing::info!(%address, metrics = %MetricsListen(metrics_address), lanes = options.load.lanes(), "serving");
+        let (metrics, lanes) = (MetricsListen(metrics_address), options.load.lanes());
+        tracing::info!(%address, %metrics, lanes, ledger, billing = billing_place, version, "serving");
         Ok(Self { address, metrics_address, clock, stop, ended })
     }
 

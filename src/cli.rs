@@ -21,6 +21,7 @@ pub mod invoice;
 pub mod issuer;
 pub mod issuing;
 pub mod item;
+pub mod man;
 mod operator;
 mod output;
 mod pages;
@@ -107,6 +108,8 @@ enum Role {
     Call(call::CallOptions),
     /// Print the script by which a shell completes this command line.
     Completions(completions::CompletionsOptions),
+    /// Write a manual page for each command.
+    Man(man::ManOptions),
 }
 
 impl CommandLine {
@@ -183,6 +186,7 @@ impl CommandLine {
             }
             Role::Call(options) => block_on(call::run(options)),
             Role::Completions(options) => completions::run(options),
+            Role::Man(options) => man::run(options),
         }
     }
 }

@@ -199,6 +199,16 @@ fn without_a_user_in_the_environment_the_actor_is_the_systems_user() {
 }
 
 #[test]
+fn every_command_has_a_manual_page() {
+    let folder = temporary_folder();
+    let pages = folder.path().join("man1");
+    assert!(Operator::nowhere().run_words(&["man", pages.to_str().unwrap()]).status.success());
+    let page = |name: &str| std::fs::read_to_string(pages.join(name)).unwrap();
+    assert!(page("tollgate.1").contains("tollgate\\-serve(1)"));
+    assert!(page("tollgate-account-create.1").contains("\\-\\-currency"));
+}
+
+#[test]
 fn shells_can_complete_the_commands() {
     for (shell, word) in
         [("bash", "tollgate__subcmd__account__subcmd__top"), ("zsh", "#compdef tollgate"), ("fish", "complete -c tollgate")]

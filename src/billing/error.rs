@@ -30,6 +30,9 @@ pub enum BillingError {
     Corrupt(Arc<str>),
 }
 
+/// What the pool says when it gave up; why is to be found out by [`super::store::Store::explain`].
+pub(super) const NO_CONNECTION: &str = "there was no connection to it in time";
+
 impl BillingError {
     /// The store does not answer.
     pub fn unavailable(reason: impl std::fmt::Display) -> Self {
@@ -50,6 +53,7 @@ impl BillingError {
 impl From<sqlx::Error> for BillingError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
+            sqlx::Error::PoolTimedOut => Self::unavailable(NO_CONNECTION),
             sqlx::Error::ColumnNotFound(_)
             | sqlx::Error::ColumnDecode { .. }
             | sqlx::Error::ColumnIndexOutOfBounds { .. }

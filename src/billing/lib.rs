@@ -35,6 +35,7 @@ pub mod suggestion;
 pub mod tax;
 pub mod usage;
 pub mod verify;
+pub mod words;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

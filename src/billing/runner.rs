@@ -103,8 +103,10 @@ impl Aggregator {
         let result = loop {
             match self.prepare().await {
                 Ok(()) => break self.keep_claims(&mut works, &mut stopped).await,
-                Err(BillingError::Unavailable(reason)) => self.shared.status.set_store(Err(reason.to_string())),
-                Err(error) => break Err(error),
+                Err(error) => match self.shared.billing.store().explain(error).await {
+                    BillingError::Unavailable(reason) => self.shared.status.set_store(Err(reason.to_string())),
+                    error => break Err(error),
+                },
             }
             if pause(self.round(), &mut stopped).await {
                 break Ok(());
@@ -152,8 +154,10 @@ impl Aggregator {
                 timeout(CLAIM_LIMIT, self.keep(works)).await.unwrap_or_else(|_| Err(BillingError::unavailable("it does not answer")));
             match kept {
                 Ok(()) => self.shared.status.set_store(Ok(())),
-                Err(BillingError::Unavailable(reason)) => self.shared.status.set_store(Err(reason.to_string())),
-                Err(error) => return Err(error),
+                Err(error) => match self.shared.billing.store().explain(error).await {
+                    BillingError::Unavailable(reason) => self.shared.status.set_store(Err(reason.to_string())),
+                    error => return Err(error),
+                },
             }
             if pause(self.round(), stopped).await {
                 return Ok(());

@@ -3,6 +3,7 @@
 //! All goes through sqlx's `Any`, within what both understand alike: BIGINT and TEXT, parameters numbered by hand, casts around SUM, no
 //! FOR UPDATE. [`rows`] writes and looks up many rows at once.
 
+mod foreign;
 pub mod rows;
 
 use std::fmt;
@@ -12,10 +13,11 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::{Any, AnyConnection, AnyPool, Executor, Row, Transaction};
-use tokio::time::{Instant, sleep};
+use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Row, Transaction};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::BillingError;
+use super::error::NO_CONNECTION;
 use domain::account::Millis;
 
 /// The migrations, in their order. Their place in the list, from 1 on, is their number, so that none may be moved or changed later.
@@ -49,6 +51,9 @@ const MAX_CONNECTIONS: u32 = 8;
 
 /// How long to wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long to look for why there is no connection.
+const EXPLANATION_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long whoever asks waits for the tables to be made.
 const TABLES_PATIENCE: Duration = Duration::from_secs(2);
@@ -92,8 +97,10 @@ impl Store {
     /// Connects to `postgres://…`, or opens or makes `sqlite://path`, and brings the tables up to date. Several processes may do so at once.
     pub async fn open(url: &str) -> Result<Self, BillingError> {
         let store = Self::connect_lazily(url)?;
-        store.migrate().await?;
-        Ok(store)
+        match store.migrate().await {
+            Ok(()) => Ok(store),
+            Err(error) => Err(store.explain(error).await),
+        }
     }
 
     /// The same of a store that is there. One that has no tables is refused, and stays as it is.
@@ -104,12 +111,36 @@ impl Store {
         {
             return Err(BillingError::no_ledger(format!("{path} does not exist")));
         }
-        if store.is_new().await? {
-            store.check_new().await?;
-            return Err(BillingError::no_ledger(format!("{} has no tables of tollgate", store.place)));
+        match store.migrate_existing().await {
+            Ok(()) => Ok(store),
+            Err(error) => Err(store.explain(error).await),
         }
-        store.migrate().await?;
-        Ok(store)
+    }
+
+    async fn migrate_existing(&self) -> Result<(), BillingError> {
+        if self.is_new().await? {
+            self.check_new().await?;
+            foreign::check(&mut *self.pool.acquire().await?, self).await?;
+            return Err(BillingError::no_ledger(format!("{} has no tables of tollgate", self.place)));
+        }
+        self.migrate().await
+    }
+
+    /// The same error, with its cause if it is that there was no connection: the pool does not say why a server refuses one.
+    pub async fn explain(&self, error: BillingError) -> BillingError {
+        if !matches!(&error, BillingError::Unavailable(reason) if **reason == *NO_CONNECTION) {
+            return error;
+        }
+        let connecting = async {
+            let mut connection = self.pool.connect_options().connect().await?;
+            prepare(&mut connection, self.dialect).await?;
+            connection.close().await
+        };
+        match timeout(EXPLANATION_LIMIT, connecting).await {
+            Ok(Ok(())) => error,
+            Ok(Err(cause)) => BillingError::unavailable(format!("no connection to {}: {cause}", self.place)),
+            Err(_) => BillingError::unavailable(format!("no connection to {}: it does not answer", self.place)),
+        }
     }
 
     /// The store, without a look at it: connections are made when they are needed, and tables are taken to be there.
@@ -120,7 +151,10 @@ impl Store {
     fn connect(url: &str, may_create: bool) -> Result<Self, BillingError> {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(sqlx::any::install_default_drivers);
-        let place = platform::config::BillingUrl::of(url).to_string().into();
+        let place: Arc<str> = platform::config::BillingUrl::of(url).to_string().into();
+        if let Some(path) = url.strip_prefix("sqlite://") {
+            foreign::check_file(path)?;
+        }
         let (dialect, url) = read_url(url, may_create)?;
         let pool = AnyPoolOptions::new()
             .max_connections(MAX_CONNECTIONS)
@@ -201,7 +235,10 @@ impl Store {
         let mut transaction = self.begin().await?;
         let connection = &mut *transaction;
         self.lock_migrations(connection).await?;
-        connection.execute("CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY)").await?;
+        foreign::check(connection, self).await?;
+        if !has_migrations(connection, self.dialect).await? {
+            connection.execute("CREATE TABLE migrations (version BIGINT NOT NULL PRIMARY KEY)").await?;
+        }
         let done = version(&mut *connection).await?;
         match self.encoding_problem().await? {
             Some(problem) if done == 0 => return Err(BillingError::Invalid { field: "--billing", problem }),
@@ -212,19 +249,19 @@ impl Store {
             let of_sqlite = OF_SQLITE.iter().find(|(of, _)| self.dialect == Dialect::Sqlite && *of == number);
             sqlx::raw_sql(of_sqlite.map_or(migration, |(_, own)| own)).execute(&mut *connection).await?;
             sqlx::query("INSERT INTO migrations (version) VALUES ($1)").bind(number).execute(&mut *connection).await?;
-            tracing::info!(number, "the billing store's tables were brought up to date");
         }
         transaction.commit().await?;
+        match (done, MIGRATIONS.len()) {
+            (0, version) => tracing::info!(version, "the billing store's tables were made"),
+            (before, version) if before < version => tracing::info!(before, version, "the billing store's tables were brought up to date"),
+            _ => {}
+        }
         Ok(())
     }
 
     /// Whether no tables were made in it yet.
     async fn is_new(&self) -> Result<bool, BillingError> {
-        let sql = match self.dialect {
-            Dialect::Postgres => "SELECT CAST(COUNT(*) AS BIGINT) FROM pg_class WHERE oid = to_regclass('migrations')",
-            Dialect::Sqlite => "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'migrations'",
-        };
-        Ok(sqlx::query(sql).fetch_one(&self.pool).await?.try_get::<i64, _>(0)? == 0)
+        Ok(!has_migrations(&mut *self.pool.acquire().await?, self.dialect).await?)
     }
 
     /// Refuses a database that nothing was kept in yet and that cannot keep every name. One that is in use is only complained of.
@@ -272,6 +309,15 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Whether the table is there by which tables are known to be tollgate's.
+async fn has_migrations(connection: &mut AnyConnection, dialect: Dialect) -> Result<bool, BillingError> {
+    let sql = match dialect {
+        Dialect::Postgres => "SELECT CAST(COUNT(*) AS BIGINT) FROM pg_class WHERE oid = to_regclass('migrations')",
+        Dialect::Sqlite => "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'migrations'",
+    };
+    Ok(sqlx::query(sql).fetch_one(connection).await?.try_get::<i64, _>(0)? > 0)
 }
 
 /// How many migrations the tables have seen.

@@ -24,7 +24,7 @@ use super::reconcile::gap;
 use super::record::{Record, behind};
 use super::series::Head;
 use super::store::Dialect;
-use super::{Billing, BillingError, partitions};
+use super::{Billing, BillingError, partitions, words};
 use domain::account::{Account, Profile, Reservation};
 use ledger::rebuild::Rebuild;
 use ledger::{Ledger, LedgerError, RequestKey};
@@ -177,7 +177,7 @@ impl Check<'_> {
                 match books.accounts.get(&id) {
                     None => self.add(Place::Accounts, id, "no entry creates it"),
                     Some(expected) if *expected != read_account(row)? => {
-                        let what = format!("is {:?}, and should be {expected:?}", read_account(row)?);
+                        let what = words::of_state(&read_account(row)?, expected);
                         self.add(Place::Accounts, id, what);
                     }
                     Some(_) => {}
@@ -211,7 +211,7 @@ impl Check<'_> {
                 let (key, found) = read_total(row)?;
                 match expected.remove(&key) {
                     Some(total) if total.agrees(&found) => {}
-                    Some(total) => self.add(Place::Totals, name_of(&key), format!("is {found:?}, and should be {total:?}")),
+                    Some(total) => self.add(Place::Totals, name_of(&key), words::of_total(&found, &total)),
                     None => self.add(Place::Totals, name_of(&key), "no entry makes it"),
                 }
             }
@@ -339,17 +339,20 @@ impl Check<'_> {
         let expected = book.reservations(id, None, most);
         // Those that were made within a gap are not known.
         let agrees = if rebuild.has_gap() { expected.iter().all(|one| found.contains(one)) } else { found == expected };
-        Ok((!agrees).then(|| format!("has the reservations {found:?}, and should have {expected:?}")))
+        Ok((!agrees).then(|| {
+            let [found, expected] = [&found, &expected].map(|all| words::of_reservations(all.iter().map(|(_, one)| one)));
+            format!("its open reservations are {found}, and should be {expected}")
+        }))
     }
 }
 
 fn name_of(key: &TotalKey) -> String {
-    format!("{} bill {} {:?} {} {}", key.account, key.bill, key.kind, key.item, key.unit)
+    format!("{} bill {} {} {} {}", key.account, key.bill, words::words(&key.kind), key.item, key.unit)
 }
 
 fn describe(found: &(Account, Profile), expected: &(Account, Profile)) -> Option<String> {
     if found.0 != expected.0 {
-        return Some(format!("is {:?}, and should be {:?}", found.0, expected.0));
+        return Some(words::of_account(&found.0, &expected.0));
     }
-    (found.1 != expected.1).then(|| format!("has the settings {:?}, and should have {:?}", found.1, expected.1))
+    (found.1 != expected.1).then(|| words::of_profile(&found.1, &expected.1))
 }

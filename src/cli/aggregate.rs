@@ -44,9 +44,9 @@ pub fn run(options: &AggregateOptions) -> anyhow::Result<ExitCode> {
         };
         tokio::select! {
             ended = &mut working => ended,
-            () = signals.next() => {
+            () = signals.another() => {
                 tracing::warn!("stopped at once");
-            telemetry::logs::flush();
+                telemetry::logs::flush();
                 std::process::exit(INTERRUPTED)
             }
         }

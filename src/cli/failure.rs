@@ -17,6 +17,7 @@ use super::output::Output;
 use crate::billing::BillingError;
 use crate::http::problem::Problem;
 use crate::ledger::LedgerError;
+use crate::telemetry::metrics::code_name;
 
 /// What the process exits with, if it was told no.
 pub const REFUSED: u8 = 1;
@@ -57,7 +58,7 @@ impl Failure {
         }
         text += &match reason {
             Some(reason) => format!(" ({reason})"),
-            None => format!(" ({:?})", status.code()),
+            None => format!(" ({})", code_name(status.code())),
         };
         for violation in details.bad_request().into_iter().flat_map(|request| &request.field_violations) {
             text += &format!("\n  {} {}", violation.field, violation.description);

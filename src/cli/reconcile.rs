@@ -13,6 +13,7 @@ use crate::billing::reconcile::numbering::NextNumber;
 use crate::billing::reconcile::reapply::reapply;
 use crate::billing::reconcile::torn::finish_step;
 use crate::billing::reconcile::{Decision, Difference};
+use crate::billing::words::words;
 use crate::billing::{Billing, Record};
 use crate::config::BooksOptions;
 use crate::ledger::{Block, Ledger};
@@ -238,7 +239,7 @@ async fn reconcile(billing: &Billing, ledger: &Ledger, differences: &[Difference
     if decision.reapply {
         let mut done = table(["entry", "account", "what", "outcome"], 4);
         for reapplied in reapply(billing, ledger).await? {
-            done.add_row([reapplied.id, reapplied.account, format!("{:?}", reapplied.kind), reapplied.outcome]);
+            done.add_row([reapplied.id, reapplied.account, words(&reapplied.kind), reapplied.outcome]);
         }
         println!("{done}");
     }
@@ -264,7 +265,7 @@ async fn show_entries(billing: &Billing, differences: &[Difference]) -> anyhow::
     let mut shown = table(["only in SQL", "account", "what", "units", "request id"], 3);
     for difference in differences {
         for Record { entry, sequence, partition, .. } in billing.entries_only_in_sql(difference, MOST_SHOWN).await? {
-            let what = format!("{:?}", entry.kind);
+            let what = words(&entry.kind);
             shown.add_row([format!("{partition}-{sequence}"), entry.account, what, entry.amount.to_string(), entry.request_id]);
         }
     }

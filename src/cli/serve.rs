@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::sleep;
 
 use super::block_on;
 use crate::app::App;
@@ -18,6 +19,9 @@ const PANICKED: i32 = 101;
 
 /// How long it may take to write down why.
 const REPORT_LIMIT: Duration = Duration::from_secs(3);
+
+/// Within what time two signals are one.
+const ECHO: Duration = Duration::from_millis(100);
 
 /// What a process exits with that was interrupted.
 pub(super) const INTERRUPTED: i32 = 130;
@@ -48,7 +52,7 @@ pub async fn until_stopped(mut app: App, mut signals: Signals) -> anyhow::Result
     }
     tokio::select! {
         ended = app.ended() => ended,
-        () = signals.next() => {
+        () = signals.another() => {
             tracing::warn!("stopped at once");
             telemetry::logs::flush();
             std::process::exit(INTERRUPTED)
@@ -67,6 +71,15 @@ impl Signals {
     pub fn listen() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    /// Waits for one more, and not for the echo of the last: `timeout` signals the process, and with it its group.
+    pub async fn another(&mut self) {
+        sleep(ECHO).await;
+        if let Ok(listening) = Self::listen() {
+            *self = listening;
+        }
+        self.next().await;
     }
 
     /// Waits for the next one.

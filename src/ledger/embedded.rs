@@ -7,6 +7,7 @@
 //! All accounts, open reservations and remembered request ids are in memory; the journal is not. [`store`] holds the SQL.
 
 mod copy;
+mod file;
 mod journal;
 mod migrate;
 mod state;

@@ -20,6 +20,7 @@ mod originals;
 pub mod rebuild;
 pub mod redis;
 pub mod snapshot;
+mod store_settings;
 pub mod watch;
 
 use std::collections::BTreeMap;
@@ -42,6 +43,7 @@ pub use order::{Order, RequestKey};
 pub use originals::Searched;
 use platform::clock::Clock;
 pub use platform::config::Purpose;
+pub use store_settings::StoreSettings;
 use watch::{Watch, Watchers};
 
 /// The most commands in one step.
@@ -402,15 +404,4 @@ impl Ledger {
 #[must_use]
 pub fn fold_name(name: &str) -> String {
     name.to_lowercase()
-}
-
-/// How the store was set up; fixed when it is initialized, and checked at each start.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct StoreSettings {
-    /// How many partitions there are.
-    pub partitions: u16,
-    /// The IANA name of the time zone whose months are the billing periods.
-    pub billing_time_zone: String,
-    /// How long request ids are remembered at least, in milliseconds.
-    pub window: Millis,
 }

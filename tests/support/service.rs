@@ -130,6 +130,15 @@ impl Service {
         self.child.wait().unwrap()
     }
 
+    /// Stops it, and returns all that it has logged, to the last line.
+    pub async fn log_to_its_end(self) -> Vec<String> {
+        let log = Arc::clone(&self.log);
+        assert!(self.stopped().await.success());
+        let ends = || log.lock().unwrap().last().is_some_and(|line| line.contains("\"stopped\""));
+        until("the log ends", async || ends().then_some(())).await;
+        log.lock().unwrap().clone()
+    }
+
     /// Does the same without holding up clients on this runtime, which must hear of it.
     pub async fn stopped(self) -> ExitStatus {
         tokio::task::spawn_blocking(|| self.stop()).await.unwrap()

@@ -34,7 +34,9 @@ pub(super) async fn run(shared: &Shared, mut claim: Claim) {
         if boundary > claim.closed_until {
             match scan(shared, &claim).await {
                 Ok(closed) => {
-                    tracing::info!(partition = claim.partition, closed, "the period of idle accounts was closed");
+                    if closed > 0 {
+                        tracing::info!(partition = claim.partition, closed, "the period of idle accounts was closed");
+                    }
                     match partitions::set_closed_until(shared.billing.store(), &claim, boundary).await {
                         Ok(()) => claim.closed_until = boundary,
                         Err(error) => tracing::warn!(partition = claim.partition, %error, "a finished scan was not written down"),

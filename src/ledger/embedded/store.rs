@@ -66,6 +66,7 @@ struct Stored {
 /// The ledger that a file holds, read without a claim on it.
 pub(super) fn find(path: &Path) -> anyhow::Result<Found> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    super::file::version(&connection, path, false)?;
     let stored = connection.query_row("SELECT settings FROM settings", [], |row| row.get::<_, String>(0));
     let stored: Stored =
         serde_json::from_str(&stored.with_context(|| format!("{} holds no ledger that can be read now", path.display()))?)?;
@@ -99,8 +100,7 @@ impl Store {
         let in_use = || format!("cannot use {}: is another tollgate running on it?", path.display());
         connection.busy_timeout(std::time::Duration::from_millis(200))?;
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).with_context(in_use)?;
-        ensure!(version != 0 || is_new, "the store is empty: {} holds no ledger", path.display());
+        let version = super::file::version(&connection, path, is_new)?;
         connection.pragma_update(None, "journal_mode", "WAL").with_context(in_use)?;
         // The journal and the balances are what was acknowledged: they are on disk before the answer goes out.
         connection.pragma_update(None, "synchronous", "FULL")?;
@@ -115,7 +115,7 @@ impl Store {
                 let purpose = opening.purpose().unwrap_or_default();
                 let stored = Stored { ledger: Some(LedgerId::random()), purpose, settings: settings.clone() };
                 let transaction = connection.transaction().with_context(in_use)?;
-                transaction.execute_batch(TABLES).with_context(|| format!("{} is not a store of tollgate", path.display()))?;
+                transaction.execute_batch(TABLES).with_context(in_use)?;
                 transaction.execute("INSERT INTO settings VALUES (?1)", [serde_json::to_string(&stored)?])?;
                 transaction.pragma_update(None, "user_version", FORMAT_VERSION)?;
                 transaction.commit()?;
@@ -124,13 +124,7 @@ impl Store {
             FORMAT_VERSION => {
                 let stored: String = connection.query_row("SELECT settings FROM settings", [], |row| row.get(0))?;
                 let stored: Stored = serde_json::from_str(&stored)?;
-                if stored.settings != *settings {
-                    bail!(
-                        "{} was made with other settings: {:?}; this tollgate was started with {settings:?}",
-                        path.display(),
-                        stored.settings
-                    );
-                }
+                stored.settings.check(settings).with_context(|| format!("cannot use {}", path.display()))?;
                 stored
             }
             other => bail!("{} has format version {other}, and this is a tollgate for version {FORMAT_VERSION}", path.display()),

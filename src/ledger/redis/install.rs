@@ -3,7 +3,7 @@
 //! While it lasts, the store's settings say that it is being restored, and no service uses it. Each partition is made anew as a whole, so
 //! a restoration that was interrupted is simply done again.
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use redis::Pipeline;
 use redis::aio::MultiplexedConnection;
 
@@ -39,7 +39,7 @@ impl Installation {
         check_server(&mut connection, &places).await?;
         let found = places.read(&mut connection).await?;
         if let Some(found) = &found {
-            ensure!(found.settings == *settings, "the store was initialized with other settings: {:?}", found.settings);
+            found.settings.check(settings)?;
         }
         if !found.as_ref().is_some_and(|found| found.is_being_restored) {
             for keys in &places.partitions {

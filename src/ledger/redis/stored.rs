@@ -1,7 +1,7 @@
 //! What a store in Redis says of itself: its settings and the ledger's id, in one key of the store, and a copy under the tag of each
 //! partition, so that a partition can be checked where it is.
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use redis::aio::MultiplexedConnection;
 use serde::{Deserialize, Serialize};
 
@@ -75,12 +75,7 @@ impl Stored {
                 "the store is being brought to format version {FORMAT_VERSION}; if nobody does, that was interrupted: start a service again"
             );
         }
-        ensure!(
-            self.settings == *settings,
-            "the store was initialized with other settings: {:?}; this tollgate was started with {settings:?}",
-            self.settings
-        );
-        Ok(())
+        self.settings.check(settings)
     }
 }
 

@@ -15,6 +15,7 @@ use crate::record::{Record, behind};
 use crate::store::Dialect;
 use crate::{Billing, BillingError, chain};
 use domain::entry::{Entry, EntryKind};
+use domain::money::format_units;
 
 /// How many entries are read at once.
 const PAGE: usize = 5_000;
@@ -161,7 +162,12 @@ impl Folded {
         let mut draft = bill.draft();
         let sums = |document: &Document| [document.total, document.brought_forward, document.credit_applied, document.amount_to_pay];
         if draft.held_reason.is_empty() && sums(&draft.document) != sums(held) {
-            draft.held_reason = format!("its amounts would be {:?}, and those of the cut are {:?}", sums(&draft.document), sums(held));
+            let show = |document: &Document| sums(document).map(|units| format_units(units, held.decimals, held.minor_digits)).join(", ");
+            draft.held_reason = format!(
+                "its total, what is brought forward, the credit applied and the amount to pay would be {}, and those of the cut are {}",
+                show(&draft.document),
+                show(held)
+            );
         }
         Ok(draft)
     }
