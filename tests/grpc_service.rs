@@ -448,7 +448,7 @@ async fn reservations_and_entries_of_an_account_are_listed() {
     assert_eq!(names, ["a0", "a1", "a2"]);
     let usage = v1::Usage { item: "sms".into(), attributes: [("k".to_owned(), "v".to_owned())].into(), ..Default::default() };
     service.debit(v1::DebitRequest { usage: Some(usage), ..debit("d1", "7") }).await;
-    let request = v1::ListEntriesRequest { account_id: "acme".into(), page_size: 1, page_token: String::new() };
+    let request = v1::ListEntriesRequest { account_id: "acme".into(), page_size: 1, ..Default::default() };
     let page = service.accounts.list_entries(request).await.unwrap().into_inner();
     let entry = page.entries.first().unwrap();
     assert_eq!((entry.kind(), entry.request_id.as_str()), (v1::EntryKind::ChargedBalance, "d1"));

@@ -341,7 +341,7 @@ async fn accounts_of_all_partitions_are_listed_by_name() {
     let mut names = Vec::new();
     let mut next = None;
     loop {
-        let page = ledger.accounts("customer ACC", None, next, 7).await.unwrap();
+        let page = ledger.accounts("customer ACC", &tollgate::ledger::AccountFilter::default(), next, 7).await.unwrap();
         assert!(page.accounts.len() <= 7);
         names.extend(page.accounts.into_iter().map(|of| of.id));
         next = page.next;
@@ -350,7 +350,7 @@ async fn accounts_of_all_partitions_are_listed_by_name() {
         }
     }
     assert_eq!(names, (0..30).map(|number| format!("account-{number:02}")).collect::<Vec<_>>());
-    assert!(ledger.accounts("nobody", None, None, 10).await.unwrap().accounts.is_empty());
+    assert!(ledger.accounts("nobody", &tollgate::ledger::AccountFilter::default(), None, 10).await.unwrap().accounts.is_empty());
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ enum AccountCommand {
     /// Change the name, when credit is low, or how other charges than usage are billed.
     Update(correct::UpdateOptions),
     /// List what happened to an account, newest first.
-    Entries(history::HistoryOptions),
+    Entries(history::EntriesOptions),
     /// List the reservations that are open.
     Reservations(history::HistoryOptions),
     /// Set or remove the permanent or the temporary credit limit.

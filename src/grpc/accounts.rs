@@ -6,9 +6,8 @@ use super::billing::render::positions;
 use super::call::{command, read as taken, unary};
 use super::v1::account_service_server::AccountService;
 use super::wire::reader::Reader;
-use super::wire::{accounts as read, listing, render};
+use super::wire::{accounts as read, filter, listing, render};
 use super::{page_token, pages, v1};
-use crate::domain::account::Mode;
 use crate::ledger::Purpose;
 use crate::service::UseCases;
 use crate::service::accounts::AccountEntries;
@@ -64,19 +63,15 @@ impl AccountService for Accounts {
 
     async fn list_accounts(&self, request: Request<v1::ListAccountsRequest>) -> Result<Response<v1::ListAccountsResponse>, Status> {
         unary(&self.use_cases, request, async |use_cases, context, request| {
-            let v1::ListAccountsRequest { name_prefix, mode, page_size, page_token } = request;
-            let mode_text = mode.to_string();
-            let query = ["accounts", name_prefix.as_str(), mode_text.as_str()];
-            let (mode, count, after) = taken(use_cases, (), |reader, ()| {
+            let v1::ListAccountsRequest { name_prefix, mode, page_size, page_token, status, currency_code } = request;
+            let limits = format!("{mode} {status} {currency_code}");
+            let query = ["accounts", name_prefix.as_str(), limits.as_str()];
+            let (filter, count, after) = taken(use_cases, (), |reader, ()| {
                 reader.text("name_prefix", name_prefix.clone(), 0..=200);
-                let mode = match reader.choice("mode", mode) {
-                    Some(v1::PaymentMode::Prepaid) => Some(Mode::Prepaid),
-                    Some(v1::PaymentMode::Postpaid) => Some(Mode::Postpaid),
-                    Some(v1::PaymentMode::Unspecified) | None => None,
-                };
-                (mode, reader.page_size(page_size), page_token::read(reader, "page_token", &query, &page_token))
+                let filter = filter::accounts(reader, mode, status, &currency_code);
+                (filter, reader.page_size(page_size), page_token::read(reader, "page_token", &query, &page_token))
             })?;
-            let page = use_cases.list_accounts(context, &name_prefix, mode, after, count).await?;
+            let page = use_cases.list_accounts(context, &name_prefix, &filter, after, count).await?;
             Ok(v1::ListAccountsResponse {
                 accounts: page.accounts.into_iter().map(listing::account).collect(),
                 next_page_token: page.next.map(|next| page_token::encode(&query, &next)).unwrap_or_default(),
@@ -170,13 +165,15 @@ impl AccountService for Accounts {
 
     async fn list_entries(&self, request: Request<v1::ListEntriesRequest>) -> Result<Response<v1::ListEntriesResponse>, Status> {
         unary(&self.use_cases, request, async |use_cases, context, request| {
-            let v1::ListEntriesRequest { account_id: id, page_size, page_token } = request;
-            let query = ["entries", id.as_str()];
-            let (count, before) = taken(use_cases, (), |reader, ()| {
+            let v1::ListEntriesRequest { account_id: id, page_size, page_token, kinds, accepted_from, accepted_to } = request;
+            let limits = format!("{kinds:?} {accepted_from:?} {accepted_to:?}");
+            let query = ["entries", id.as_str(), limits.as_str()];
+            let (filter, count, before) = taken(use_cases, (), |reader, ()| {
                 reader.account_id(id.clone());
-                (reader.page_size(page_size), page_token::read(reader, "page_token", &query, &page_token))
+                let filter = filter::entries(reader, &kinds, accepted_from, accepted_to);
+                (filter, reader.page_size(page_size), page_token::read(reader, "page_token", &query, &page_token))
             })?;
-            let AccountEntries { account, partition, page } = use_cases.list_entries(context, &id, before, count).await?;
+            let AccountEntries { account, partition, page } = use_cases.list_entries(context, &id, &filter, before, count).await?;
             let sequences: Vec<_> = page.entries.iter().map(|(sequence, _)| *sequence).collect();
             let entries = page.entries.into_iter().map(|(sequence, entry)| listing::entry(&account, partition, sequence, entry));
             let mut entries: Vec<_> = entries.collect();

@@ -11,6 +11,7 @@ pub mod codec;
 pub mod embedded;
 mod engine;
 mod error;
+mod filter;
 pub mod gate;
 mod identity;
 mod journal;
@@ -30,12 +31,13 @@ use std::time::{Duration, Instant};
 use futures_util::future::{try_join, try_join_all};
 
 pub use batcher::Pending;
-use domain::account::{Account, Millis, Mode, Profile, Reservation};
+use domain::account::{Account, Millis, Profile, Reservation};
 use domain::command::{Action, Command, Note};
 use domain::entry::Entry;
 use domain::outcome::{Answer, Outcome, Refusal};
 pub use engine::{Answering, Answers, BatchAnswer, Engine, ReservationPlace, StoredAccount};
 pub use error::LedgerError;
+pub use filter::{AccountFilter, EntryFilter};
 pub use gate::{JournalBounds, JournalGate};
 pub use identity::{Found, Identity, LedgerId, Opening};
 pub use journal::{Block, DuePage, JournalSpan, Trimmer};
@@ -104,6 +106,8 @@ pub struct EntryPage {
     pub next_before: Option<u64>,
     /// All entries from this sequence on, below the one asked for, were looked at; None: there was none.
     pub searched_to: Option<u64>,
+    /// Nothing before it is asked for.
+    pub is_over: bool,
 }
 
 /// The ledger, as the service talks to it. Cheap to clone.
@@ -223,14 +227,14 @@ impl Ledger {
     pub async fn accounts(
         &self,
         prefix: &str,
-        mode: Option<Mode>,
+        filter: &AccountFilter,
         after: Option<NamePlace>,
         count: usize,
     ) -> Result<AccountPage, LedgerError> {
         let prefix = fold_name(prefix);
         // One more than is shown tells whether there are more; a filter may leave little of what it looks at.
         let partitions = || 0..self.engine.partitions();
-        let looked_at = if mode.is_some() { count.max(FILTERED_ACCOUNTS) } else { count } + 1;
+        let looked_at = if filter.is_all() { count } else { count.max(FILTERED_ACCOUNTS) } + 1;
         let names = |partition| self.engine.names(partition, prefix.clone(), after.clone(), looked_at);
         let found = try_join(try_join_all(partitions().map(names)), try_join_all(partitions().map(|number| self.now_in(number)))).await?;
         let (found, times) = found;
@@ -251,7 +255,7 @@ impl Ledger {
             }
             // Of an account that was renamed meanwhile, there may be nothing at its place.
             if let Some((account, profile)) = loaded.get_mut(usize::from(partition)).and_then(Iterator::next).flatten()
-                && mode.is_none_or(|mode| mode == account.mode)
+                && filter.accepts(&account)
             {
                 let now = times.get(usize::from(partition)).copied().unwrap_or_else(|| self.clock.now());
                 let (id, account) = (place.account.clone(), domain::rules::apply_due_close(account, now));
@@ -300,7 +304,14 @@ impl Ledger {
     }
 
     /// An account's entries that the journal has of `down_to..before`, newest first.
-    pub async fn entries(&self, account: &str, down_to: u64, before: Option<u64>, count: usize) -> Result<EntryPage, LedgerError> {
+    pub async fn entries(
+        &self,
+        account: &str,
+        filter: &EntryFilter,
+        down_to: u64,
+        before: Option<u64>,
+        count: usize,
+    ) -> Result<EntryPage, LedgerError> {
         let mut page = EntryPage { searched_to: before, ..EntryPage::default() };
         let mut is_reached = false;
         let is_exhausted = self
@@ -314,12 +325,15 @@ impl Ledger {
                 }
                 (page.next_before, page.searched_to) = (Some(sequence), Some(sequence));
                 if entry.account == account {
-                    page.entries.push((sequence, entry));
+                    page.is_over = filter.is_over(&entry);
+                    if filter.accepts(&entry) {
+                        page.entries.push((sequence, entry));
+                    }
                 }
-                true
+                !page.is_over
             })
             .await?;
-        if is_exhausted || is_reached {
+        if is_exhausted || is_reached || page.is_over {
             page.next_before = None;
         }
         Ok(page)

@@ -7,13 +7,18 @@ use super::commands::Decided;
 use super::context::RequestContext;
 use super::error::Error;
 use billing::suggestion::{Suggestion, suggest};
-use domain::account::{Account, Mode};
+use domain::account::Account;
 use domain::command::Command;
 use domain::outcome::Outcome;
-use ledger::{AccountPage, EntryPage, Identity, LedgerError, ListedAccount, NamePlace, ReservationPage, ReservationPlace};
+use ledger::{
+    AccountFilter, AccountPage, EntryFilter, EntryPage, Identity, LedgerError, ListedAccount, NamePlace, ReservationPage, ReservationPlace,
+};
 
 /// How long the billing store may take to say how far it has come, before the journal is searched instead.
 const BILLING_PATIENCE: Duration = Duration::from_millis(250);
+
+/// How many entries a page with a filter looks at in the billing store.
+const FILTERED_ENTRIES: usize = 2_000;
 
 /// A page of an account's entries.
 #[derive(Clone, Debug)]
@@ -55,11 +60,11 @@ impl UseCases {
         &self,
         _context: &RequestContext,
         prefix: &str,
-        mode: Option<Mode>,
+        filter: &AccountFilter,
         after: Option<NamePlace>,
         count: usize,
     ) -> Result<AccountPage, Error> {
-        Ok(self.ledger.accounts(prefix, mode, after, count).await?)
+        Ok(self.ledger.accounts(prefix, filter, after, count).await?)
     }
 
     /// An account, and its open reservations in the order in which they expire.
@@ -80,12 +85,13 @@ impl UseCases {
         &self,
         context: &RequestContext,
         id: &str,
+        filter: &EntryFilter,
         before: Option<u64>,
         count: usize,
     ) -> Result<AccountEntries, Error> {
         let account = self.look_at(id).await?.account;
         let partition = self.ledger.partition_of(id);
-        let page = self.entries(context, id, partition, before, count).await?;
+        let page = self.entries(context, id, filter, before, count).await?;
         Ok(AccountEntries { account, partition, page })
     }
 
@@ -93,22 +99,41 @@ impl UseCases {
         &self,
         context: &RequestContext,
         id: &str,
-        partition: u16,
+        filter: &EntryFilter,
         before: Option<u64>,
         count: usize,
     ) -> Result<EntryPage, Error> {
-        let Some(billing) = &self.billing else { return Ok(self.ledger.entries(id, 0, before, count).await?) };
-        let position = context.addition(BILLING_PATIENCE, billing.next_sequence(partition)).await;
+        let Some(billing) = &self.billing else { return Ok(self.ledger.entries(id, filter, 0, before, count).await?) };
+        let position = context.addition(BILLING_PATIENCE, billing.next_sequence(self.ledger.partition_of(id))).await;
         let down_to = position.and_then(Result::ok).unwrap_or_default();
-        let mut page = self.ledger.entries(id, down_to, before, count).await?;
-        if let (None, missing @ 1..) = (page.next_before, count - page.entries.len()) {
-            if page.searched_to.is_some_and(|searched_to| searched_to <= 1) {
+        let mut page = self.ledger.entries(id, filter, down_to, before, count).await?;
+        let is_all = page.is_over || page.searched_to.is_some_and(|searched_to| searched_to <= 1);
+        if page.next_before.is_some() || is_all {
+            return Ok(page);
+        }
+        if page.entries.len() == count {
+            // The billing store may have more behind it.
+            page.next_before = page.searched_to;
+            return Ok(page);
+        }
+        // A filter may leave little of what it looks at.
+        let looked_at = if filter.is_all() { count - page.entries.len() } else { FILTERED_ENTRIES };
+        let found = billing.entries(id, page.searched_to, looked_at).await?;
+        let is_last = found.len() < looked_at;
+        page.next_before = None;
+        for record in found {
+            if filter.is_over(&record.entry) {
+                return Ok(EntryPage { next_before: None, ..page });
+            }
+            if page.entries.len() == count {
                 return Ok(page);
             }
-            let found = billing.entries(id, page.searched_to, missing).await?;
-            page.next_before = found.last().filter(|_| found.len() == missing).map(|record| record.sequence);
-            page.entries.extend(found.into_iter().map(|record| (record.sequence, record.entry)));
+            page.next_before = Some(record.sequence);
+            if filter.accepts(&record.entry) {
+                page.entries.push((record.sequence, record.entry));
+            }
         }
+        page.next_before = page.next_before.filter(|_| !is_last);
         Ok(page)
     }
 

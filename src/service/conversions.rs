@@ -17,7 +17,7 @@ use domain::command::{Action, Command, LimitChange, Note, TemporaryChange};
 use domain::money::Quote;
 use domain::outcome::{Outcome, Verdict};
 use domain::rules::{self, Moment, Touched};
-use ledger::{ListedAccount, NamePlace};
+use ledger::{AccountFilter, ListedAccount, NamePlace};
 
 /// How many accounts are under way at once.
 const UNDER_WAY: usize = 16;
@@ -269,7 +269,7 @@ impl Queue {
             },
             Selection::Filter { prefix, currency } => {
                 while self.page.is_empty() && !self.is_exhausted {
-                    let found = self.use_cases.ledger.accounts(prefix, None, self.after.take(), PAGE).await?;
+                    let found = self.use_cases.ledger.accounts(prefix, &AccountFilter::default(), self.after.take(), PAGE).await?;
                     for ListedAccount { id, account, profile, .. } in found.accounts {
                         if currency.is_none_or(|currency| currency == account.currency) {
                             self.page.push_back(NamePlace { folded_name: ledger::fold_name(&profile.name), account: id });

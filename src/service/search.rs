@@ -14,7 +14,7 @@ use super::error::Error;
 use billing::search::Comparison;
 use billing::search::fold::fold;
 use billing::{Billing, BillingError, JournalPosition};
-use ledger::{Ledger, ListedAccount, NamePlace};
+use ledger::{AccountFilter, Ledger, ListedAccount, NamePlace};
 
 /// How long the billing store may take to say whether it can search, before the ledger does.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -119,7 +119,7 @@ async fn in_store(
 }
 
 async fn in_ledger(ledger: &Ledger, text: &str, after: Option<NamePlace>, count: usize) -> Result<Page, Error> {
-    let page = ledger.accounts(text.trim(), None, after, count).await?;
+    let page = ledger.accounts(text.trim(), &AccountFilter::default(), after, count).await?;
     let next = page.next.map(|after| Cursor { way: Way::Ledger, after });
     Ok(Page { accounts: page.accounts, way: Way::Ledger, position: JournalPosition::new(), next })
 }

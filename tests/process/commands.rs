@@ -10,7 +10,7 @@ use crate::service::{PATIENCE, Service};
 use crate::support::temporary_folder;
 
 /// A service with HTTP, by a clock that stands; and its folder.
-fn start() -> (tempfile::TempDir, Service) {
+pub fn start() -> (tempfile::TempDir, Service) {
     let folder = temporary_folder();
     std::fs::write(folder.path().join("clock"), "2026-07-10T12:00:00Z").unwrap();
     let [store, clock] = ["ledger.db", "clock"].map(|name| folder.path().join(name).display().to_string());
@@ -32,7 +32,7 @@ fn assert_alike(what: &str, mut ask: impl FnMut() -> (Value, Value)) {
 }
 
 /// An account with an invoice, a payment, a reservation and a charge that was refunded.
-fn lead_a_month(folder: &tempfile::TempDir, operator: &Operator) -> String {
+pub fn lead_a_month(folder: &tempfile::TempDir, operator: &Operator) -> String {
     operator.json("issuer set --name Nordlicht --country DE --request-id i1");
     operator.json("tax set 19 --from 2020-01-01 --request-id t1");
     operator.json("item set voice Calls --request-id n1");
@@ -50,15 +50,29 @@ fn lead_a_month(folder: &tempfile::TempDir, operator: &Operator) -> String {
     let next = folder.path().join("next");
     std::fs::write(&next, "2026-08-05T12:00:00Z").unwrap();
     std::fs::rename(next, folder.path().join("clock")).unwrap();
-    let reserve = json!({ "accountId": "acme", "requestId": "a1", "reserve": { "amount": { "amount": "7" } } });
-    assert!(operator.run_words(&["call", "Authorize", &reserve.to_string()]).status.success());
     let deadline = Instant::now() + PATIENCE;
-    loop {
+    let number = loop {
         let issued = operator.list("invoice list --account acme --state issued");
         if let [invoice] = issued.as_slice() {
-            return invoice["number"].as_str().unwrap().to_owned();
+            break invoice["number"].as_str().unwrap().to_owned();
         }
         assert!(Instant::now() < deadline, "{issued:#?}");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let reserve = json!({ "accountId": "acme", "requestId": "a1", "reserve": { "amount": { "amount": "7" } } });
+    assert!(operator.run_words(&["call", "Authorize", &reserve.to_string()]).status.success());
+    number
+}
+
+/// Waits until the billing store has all of the journal, and nothing waits to be issued.
+pub fn until_aggregated(operator: &Operator) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let is_behind = operator.list("aggregation").iter().any(|partition| partition.get("lagEntries").is_some());
+        if !is_behind && operator.json("issuing show").get("waiting").is_none() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{:#?}", operator.list("aggregation"));
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -158,6 +172,54 @@ fn what_a_change_prints_for_programs_is_what_the_rpc_returns() {
     }
     let paid = operator.json(&format!("payment record acme 3 --invoice {number} --request-id p3"));
     assert_eq!(paid["credit"]["currencyCode"], "EUR");
+    assert!(service.stop().success());
+}
+
+#[test]
+fn lists_are_limited_to_what_is_asked_for() {
+    let (folder, service) = start();
+    let (operator, url) = (Operator::of(&service), url_of(&service));
+    lead_a_month(&folder, &operator);
+    operator.json("account create dora --name Dora --currency USD --mode prepaid");
+    operator.json("account suspend dora --reason fraud");
+    until_aggregated(&operator);
+    let texts = |line: &str, field: &str| operator.list(line).iter().map(|one| one[field].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    for (filter, expected) in [
+        ("", &["acme", "beta", "dora"][..]),
+        ("--status active", &["acme", "beta"]),
+        ("--status suspended", &["dora"]),
+        ("--status closed", &[]),
+        ("--currency EUR --mode prepaid", &["beta"]),
+        ("--currency USD --status active", &[]),
+    ] {
+        assert_eq!(texts(&format!("account list {filter}"), "accountId"), expected, "{filter}");
+    }
+    for (filter, expected) in [
+        ("--kind refunded-unbilled", &["REFUNDED_UNBILLED"][..]),
+        ("--kind charged-unbilled --kind CREATED", &["CHARGED_UNBILLED", "CHARGED_UNBILLED", "CREATED"]),
+        ("--from 2026-08-02", &["RESERVED"]),
+        ("--to 2026-07-11", &["REFUNDED_UNBILLED", "CHARGED_UNBILLED", "CHARGED_UNBILLED", "CREATED"]),
+        ("--from 2026-07-11 --to 2026-08-01T00:00:00Z", &[]),
+        ("--from 2026-08-01 --to 2026-08-02 --kind period-closed", &["PERIOD_CLOSED"]),
+    ] {
+        let expected: Vec<_> = expected.iter().map(|kind| format!("ENTRY_KIND_{kind}")).collect();
+        assert_eq!(texts(&format!("account entries acme {filter}"), "kind"), expected, "{filter}");
+        // Entry by entry, page by page.
+        let kinds = |filter: &str| texts(&format!("account entries acme {filter} --count 1"), "kind");
+        assert_eq!(kinds(filter), expected.iter().take(1).cloned().collect::<Vec<_>>(), "{filter}");
+    }
+    for (request, field) in [
+        (json!({ "accountId": "acme", "kinds": ["ENTRY_KIND_UNSPECIFIED"] }), "kinds[0]"),
+        (json!({ "accountId": "acme", "acceptedFrom": "2026-08-02T00:00:00Z", "acceptedTo": "2026-08-01T00:00:00Z" }), "accepted_to"),
+    ] {
+        assert_eq!(post(&url, "account/list-entries", &request).1["fieldViolations"][0]["field"], field);
+    }
+    let (status, refused) = post(&url, "account/list-accounts", &json!({ "currencyCode": "euro" }));
+    assert_eq!((status, &refused["fieldViolations"][0]["field"]), (400, &json!("currency_code")));
+    // A token belongs to the filter that it came from.
+    let page = post(&url, "account/list-accounts", &json!({ "pageSize": 1, "currencyCode": "EUR" })).1;
+    let other = json!({ "pageSize": 1, "currencyCode": "USD", "pageToken": page["nextPageToken"] });
+    assert_eq!(post(&url, "account/list-accounts", &other).1["fieldViolations"][0]["field"], "page_token");
     assert!(service.stop().success());
 }
 

@@ -36,6 +36,7 @@ mod payments;
 mod refunds;
 mod schemathesis;
 mod search;
+mod snapshots;
 mod starting;
 mod step;
 mod tables;

@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use jiff::Timestamp;
 
 use crate::cli::client::Client;
-use crate::cli::output::{Output, instant_text};
+use crate::cli::output::{Output, instant_text, parse_instant, to_message};
 use crate::cli::pages::fetch;
 use crate::cli::table::{self, table_of};
-use crate::grpc::v1::{ListEntriesRequest, ListEntriesResponse, ListReservationsRequest, ListReservationsResponse, Money};
+use crate::grpc::v1::{EntryKind, ListEntriesRequest, ListEntriesResponse, ListReservationsRequest, ListReservationsResponse, Money};
 
 /// Of which account.
 #[derive(Args, Debug)]
@@ -20,13 +21,41 @@ pub struct HistoryOptions {
     count: usize,
 }
 
+/// Of which account, and what of it.
+#[derive(Args, Debug)]
+pub struct EntriesOptions {
+    #[command(flatten)]
+    of: HistoryOptions,
+    /// Only of this kind, such as topped-up; may be given several times.
+    #[arg(long, value_name = "KIND", value_parser = parse_kind)]
+    kind: Vec<EntryKind>,
+    /// Only what was accepted at or after this.
+    #[arg(long, value_name = "INSTANT|DAY", value_parser = parse_instant)]
+    from: Option<Timestamp>,
+    /// Only what was accepted before this.
+    #[arg(long, value_name = "INSTANT|DAY", value_parser = parse_instant)]
+    to: Option<Timestamp>,
+}
+
+/// Reads the name of a kind: as the API has it, or in words with hyphens.
+fn parse_kind(text: &str) -> Result<EntryKind, String> {
+    let name = text.to_uppercase().replace(['-', ' '], "_");
+    let kind = EntryKind::from_str_name(&name).or_else(|| EntryKind::from_str_name(&format!("ENTRY_KIND_{name}")));
+    kind.ok_or_else(|| "must be a kind of entry such as topped-up, charged-balance or converted".to_owned())
+}
+
 /// Prints an account's journal, newest first.
-pub async fn entries(client: &mut Client, options: HistoryOptions, output: Output) -> anyhow::Result<ExitCode> {
-    let page = async |page_size, page_token| {
-        let request = ListEntriesRequest { account_id: options.account.clone(), page_size, page_token };
-        client.accounts.list_entries(request).await
+pub async fn entries(client: &mut Client, options: EntriesOptions, output: Output) -> anyhow::Result<ExitCode> {
+    let wanted = ListEntriesRequest {
+        account_id: options.of.account,
+        kinds: options.kind.into_iter().map(Into::into).collect(),
+        accepted_from: options.from.map(to_message),
+        accepted_to: options.to.map(to_message),
+        ..Default::default()
     };
-    output.show(&fetch(Some(options.count), page).await?, |found| entries_table(found).to_string())?;
+    let page =
+        async |page_size, page_token| client.accounts.list_entries(ListEntriesRequest { page_size, page_token, ..wanted.clone() }).await;
+    output.show(&fetch(Some(options.of.count), page).await?, |found| entries_table(found).to_string())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -12,7 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::pages::fetch;
 use crate::grpc::v1::{
-    Account, AccountMatch, GetAccountRequest, GetAccountResponse, ListAccountsRequest, ListAccountsResponse, PaymentMode,
+    Account, AccountMatch, AccountStatus, GetAccountRequest, GetAccountResponse, ListAccountsRequest, ListAccountsResponse, PaymentMode,
     SearchAccountsRequest, SearchAccountsResponse,
 };
 
@@ -34,11 +34,17 @@ pub struct ListOptions {
     name: String,
     /// Only accounts that have all these words somewhere in their name, in the name on documents, in the id or the tax id, whatever
     /// accents and case.
-    #[arg(long, value_name = "TEXT", conflicts_with_all = ["name", "mode"])]
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["name", "mode", "status", "currency"])]
     search: Option<String>,
     /// Only accounts of this mode.
     #[arg(long, value_enum)]
     mode: Option<Mode>,
+    /// Only accounts of this status.
+    #[arg(long, value_enum)]
+    status: Option<State>,
+    /// Only accounts in this currency.
+    #[arg(long, value_name = "CODE")]
+    currency: Option<String>,
     /// At most so many [default: all]
     #[arg(long, value_name = "NUMBER")]
     count: Option<usize>,
@@ -58,6 +64,27 @@ impl From<Mode> for PaymentMode {
         match mode {
             Mode::Prepaid => Self::Prepaid,
             Mode::Postpaid => Self::Postpaid,
+        }
+    }
+}
+
+/// What an account lets happen.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum State {
+    /// Everything.
+    Active,
+    /// Nothing new; what is under way may settle.
+    Suspended,
+    /// Nothing.
+    Closed,
+}
+
+impl From<State> for AccountStatus {
+    fn from(state: State) -> Self {
+        match state {
+            State::Active => Self::Active,
+            State::Suspended => Self::Suspended,
+            State::Closed => Self::Closed,
         }
     }
 }
@@ -130,10 +157,14 @@ async fn by_search(client: &mut Client, text: &str, count: Option<usize>) -> any
 }
 
 async fn by_name(client: &mut Client, options: &ListOptions) -> anyhow::Result<ListAccountsResponse> {
-    let (name_prefix, mode) = (&options.name, options.mode.map_or(PaymentMode::Unspecified, PaymentMode::from).into());
-    let page = async |page_size, page_token| {
-        let request = ListAccountsRequest { name_prefix: name_prefix.clone(), mode, page_size, page_token };
-        client.accounts.list_accounts(request).await
+    let wanted = ListAccountsRequest {
+        name_prefix: options.name.clone(),
+        mode: options.mode.map_or(PaymentMode::Unspecified, PaymentMode::from).into(),
+        status: options.status.map_or(AccountStatus::Unspecified, AccountStatus::from).into(),
+        currency_code: options.currency.clone().unwrap_or_default(),
+        ..Default::default()
     };
+    let page =
+        async |page_size, page_token| client.accounts.list_accounts(ListAccountsRequest { page_size, page_token, ..wanted.clone() }).await;
     fetch(options.count, page).await
 }

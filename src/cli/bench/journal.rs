@@ -35,7 +35,7 @@ pub struct Found {
 
 /// Reads an account's entries that moved money, down to the one after `since`. None: the pages did not suffice.
 pub async fn read(pages: &mut Pages, account: &str, since: u64) -> anyhow::Result<Option<Found>> {
-    let mut request = ListEntriesRequest { account_id: account.to_owned(), page_size: PAGE, page_token: String::new() };
+    let mut request = ListEntriesRequest { account_id: account.to_owned(), page_size: PAGE, ..Default::default() };
     let mut found = Found::default();
     while pages.left > 0 {
         pages.left -= 1;

@@ -49,7 +49,7 @@ fn chain(entries: &[Entry]) -> String {
 
 /// All entries of an account, newest first.
 async fn entries(customer: &Customer) -> anyhow::Result<Vec<Entry>> {
-    let mut request = ListEntriesRequest { account_id: customer.id.clone(), page_size: PAGE, page_token: String::new() };
+    let mut request = ListEntriesRequest { account_id: customer.id.clone(), page_size: PAGE, ..Default::default() };
     let mut entries = Vec::new();
     loop {
         let page = customer.client().accounts.list_entries(request.clone()).await.map_err(explain)?.into_inner();

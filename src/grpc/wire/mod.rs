@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod charging;
+pub mod filter;
 pub mod limits;
 pub mod listing;
 pub mod reader;
