@@ -34,6 +34,7 @@ mod on_paper;
 mod paper;
 mod payments;
 mod refunds;
+mod same_errors;
 mod schemathesis;
 mod search;
 mod snapshots;

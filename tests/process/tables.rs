@@ -56,7 +56,7 @@ impl Wire {
     }
 
     /// What gRPC answers and what HTTP answers, each on its own account: status and body.
-    async fn each(&mut self, account: &str, (path, body): &Call) -> [(u16, Value); 2] {
+    async fn each(&mut self, account: &str, (path, body): &Call<'_>) -> [(u16, Value); 2] {
         let of = |protocol: &str| (*path, on_account(body, &format!("{protocol}-{account}")));
         let answered = self.grpc.call(&of("grpc")).await;
         let (status, answer) = answered.map_or_else(|status| problem(&status), |answer| (200, answer));
@@ -65,7 +65,7 @@ impl Wire {
     }
 
     /// What both answer; it must be the same.
-    async fn both(&mut self, account: &str, call: Call) -> Result<Value, String> {
+    async fn both(&mut self, account: &str, call: Call<'_>) -> Result<Value, String> {
         let [grpc, http] = self.each(account, &call).await;
         assert!(grpc == http, "{} {}\n    gRPC: {} {:#}\n    HTTP: {} {:#}", call.0, call.1, grpc.0, grpc.1, http.0, http.1);
         if http.0 == 200 { Ok(http.1) } else { Err(http.1["reason"].as_str().unwrap_or_default().to_owned()) }

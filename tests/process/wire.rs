@@ -18,7 +18,7 @@ use crate::service::PATIENCE;
 use crate::table::{Limit, Next, Opening, Step, Temporary, Wanted, What};
 
 /// A call: the end of its path, and what is sent.
-pub type Call = (&'static str, Value);
+pub type Call<'a> = (&'a str, Value);
 
 fn timestamp(millis: i64) -> Value {
     json!(jiff::Timestamp::from_millisecond(millis).unwrap().to_string())
@@ -115,7 +115,7 @@ impl Writer {
         request
     }
 
-    fn call(&self, what: &What) -> Call {
+    fn call(&self, what: &What) -> Call<'static> {
         let amount = |amount: &str| json!({ "amount": self.money(amount) });
         match what {
             What::Given { opening, .. } | What::Create(opening) => ("account/create-account", self.create(opening)),
@@ -159,7 +159,7 @@ fn billing(is_one_by_one: bool) -> &'static str {
 }
 
 /// The request of a step, for an account, at an instant.
-pub fn call(step: &Step, account: &str, now: i64) -> Call {
+pub fn call(step: &Step, account: &str, now: i64) -> Call<'static> {
     let request = &step.request;
     let (path, mut body) = Writer { currency: request.currency, now }.call(&request.what);
     body["accountId"] = json!(account);
@@ -247,7 +247,7 @@ impl ByGrpc {
         Self { methods: Methods::load(), channel: endpoint.connect().await.unwrap() }
     }
 
-    pub async fn call(&self, (called, body): &Call) -> Result<Value, Status> {
+    pub async fn call(&self, (called, body): &Call<'_>) -> Result<Value, Status> {
         let (service, name) = called.split_once('/').unwrap();
         let method = self.methods.find(service, name).unwrap_or_else(|| panic!("there is no {called}"));
         let message = DynamicMessage::deserialize(method.input(), body).unwrap_or_else(|error| panic!("{body}: {error}"));
@@ -272,7 +272,7 @@ impl ByHttp {
     }
 
     /// The status, and the body.
-    pub async fn call(&mut self, (called, body): &Call) -> (u16, Value) {
+    pub async fn call(&mut self, (called, body): &Call<'_>) -> (u16, Value) {
         let request = http::Request::post(format!("/v1/{called}")).header("host", &self.host).header("content-type", "application/json");
         // One that was idle for long is closed.
         if self.requests.ready().await.is_err() {
@@ -299,7 +299,8 @@ pub fn problem(status: &Status) -> (u16, Value) {
         Code::NotFound => (404, "NOT_FOUND"),
         Code::AlreadyExists => (409, "ALREADY_EXISTS"),
         Code::ResourceExhausted => (429, "RESOURCE_EXHAUSTED"),
-        other => panic!("no table leads to {other:?}"),
+        Code::Unimplemented => (501, "UNIMPLEMENTED"),
+        other => panic!("no test leads to {other:?}: {status:?}"),
     };
     let mut problem = Map::from_iter([("code".to_owned(), json!(code)), ("detail".to_owned(), json!(status.message()))]);
     let mut set = |name: &str, value: Value| drop(problem.insert(name.to_owned(), value));
@@ -310,7 +311,9 @@ pub fn problem(status: &Status) -> (u16, Value) {
             ErrorDetail::ErrorInfo(info) => {
                 set("type", json!(format!("urn:tollgate:reason:{}", info.reason)));
                 set("reason", json!(info.reason));
-                set("metadata", json!(info.metadata));
+                if !info.metadata.is_empty() {
+                    set("metadata", json!(info.metadata));
+                }
             }
             ErrorDetail::BadRequest(bad) => {
                 let fields = bad.field_violations.iter().map(|found| json!({ "field": found.field, "description": found.description }));
@@ -323,7 +326,7 @@ pub fn problem(status: &Status) -> (u16, Value) {
                 set("preconditionViolations", violations.collect());
             }
             ErrorDetail::ResourceInfo(info) => set("resource", json!({ "type": info.resource_type, "name": info.resource_name })),
-            other => panic!("no table leads to {other:?}"),
+            other => panic!("no test leads to {other:?}"),
         }
     }
     (http, Value::Object(problem))
