@@ -160,7 +160,9 @@ pub async fn free_all(store: &Store) -> Result<(), BillingError> {
 }
 
 /// Finds the first partitions that are `wanted`: on PostgreSQL without those that a step has locked, so that nobody waits for its end. On
-/// SQLite nobody writes beside a step.
+/// SQLite nobody writes beside a step: whoever renews waits for it, and so does whoever would claim what has run out meanwhile. A step
+/// prolongs its own lease as it ends, so the one process that the embedded store has loses nothing; of several that share a file, one may
+/// take an idle partition over from another, which the fence makes harmless.
 fn unlocked(store: &Store, wanted: &str, count: u16) -> String {
     let lock = if store.dialect() == Dialect::Postgres { "FOR UPDATE SKIP LOCKED" } else { "" };
     format!("SELECT partition FROM partitions WHERE {wanted} ORDER BY partition LIMIT {count} {lock}")

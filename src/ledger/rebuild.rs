@@ -6,6 +6,11 @@
 //! What entries do not tell is not rebuilt: requests that were declined or changed nothing (their ids are free again), whether a grant
 //! was the final unit, and why a report's new reservation was refused (nor that such a report settled one that had ended before).
 
+mod doubts;
+
+pub use doubts::Contradiction;
+use doubts::Doubts;
+
 use crate::RequestKey;
 use crate::model::{Book, Changes};
 use crate::snapshot::Snapshot;
@@ -15,18 +20,6 @@ use domain::entry::{Entry, EntryKind, GivenBack};
 use domain::outcome::{Charged, Decision, Grant, ReserveVerdict, Verdict};
 use domain::rules::{Ended, RefundKey, Refunded, Remembered, ReservationChange};
 use platform::clock::Clock;
-
-/// What an entry says does not follow from those before it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("entry {sequence} of account {account:?}: {what}")]
-pub struct Contradiction {
-    /// The partition's sequence of the entry.
-    pub sequence: u64,
-    /// The account.
-    pub account: String,
-    /// What differs, for people.
-    pub what: String,
-}
 
 /// A partition that is being rebuilt.
 #[derive(Debug)]
@@ -387,25 +380,6 @@ impl Rebuild {
             sequence,
         };
         self.book.requests.insert(key, Remembered { fingerprint: entry.fingerprint, decision, ended: Ended::Not });
-    }
-}
-
-/// What contradicts, gathered.
-struct Doubts<'a> {
-    sequence: u64,
-    account: &'a str,
-    found: Vec<Contradiction>,
-}
-
-impl Doubts<'_> {
-    fn add(&mut self, what: impl Into<String>) {
-        self.found.push(Contradiction { sequence: self.sequence, account: self.account.to_owned(), what: what.into() });
-    }
-
-    fn unless_equal<T: PartialEq + std::fmt::Display>(&mut self, what: &str, expected: T, found: T) {
-        if expected != found {
-            self.add(format!("{what} is {found}, and should be {expected}"));
-        }
     }
 }
 
