@@ -50,6 +50,19 @@ impl Paper {
         self.run(&["issuer", "set", "--name", "Nordlicht GmbH", "--address", "Kai 1", "--city", "Hamburg", "--country", "DE"]);
     }
 
+    /// The coming document of an account, once its charges are in the billing store.
+    fn preview(&self, account: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = self.operator.json(&format!("invoice preview {account}"));
+            if !found["invoice"].is_null() {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "there is nothing to bill: {found:#}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// The documents of a state, the oldest first, when there are so many.
     fn documents(&self, state: &str, count: usize) -> Vec<Value> {
         let deadline = Instant::now() + PATIENCE;

@@ -90,7 +90,7 @@ async fn a_draft_says_which_of_its_characters_no_font_has() {
     client.charging.debit(v1::DebitRequest { usage, ..debit("crab", "c-1", "10") }).await.unwrap();
     tokio::task::block_in_place(|| {
         paper.run(&["account", "details", "crab", "--name", "Crab \u{1f980} Ltd"]);
-        let preview = paper.operator.json("invoice preview crab");
+        let preview = paper.preview("crab");
         assert_eq!(preview["invoice"]["missingGlyphs"], serde_json::json!(["U+1F980", "U+1F9E0"]), "{preview:#}");
         paper.issuer();
         paper.run(&["issuing", "set", "--on-approval"]);
