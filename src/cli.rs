@@ -11,6 +11,8 @@ pub mod bench;
 pub mod call;
 pub mod client;
 pub mod completions;
+pub mod config;
+mod config_file;
 pub mod convert_all;
 pub mod credit;
 pub mod demo;
@@ -39,6 +41,7 @@ pub mod tax;
 pub mod verify;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -46,12 +49,16 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{AggregateOptions, ServeOptions};
+use config_file::Layers;
 use output::Output;
 
 /// Real-time charging: prepaid and postpaid credit, authorized and debited atomically, over gRPC.
 #[derive(Debug, Parser)]
 #[command(name = "tollgate", version, about)]
 pub struct CommandLine {
+    /// Take settings of `serve` and of other commands that open the stores from this file; `tollgate config default` prints one.
+    #[arg(long, env = "TOLLGATE_CONFIG", value_name = "FILE", global = true, hide = true)]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     role: Role,
 }
@@ -106,6 +113,8 @@ enum Role {
     Aggregation(aggregation::AggregationOptions),
     /// Call any RPC, its messages in JSON.
     Call(call::CallOptions),
+    /// Check and show settings, and print a configuration file with all of them.
+    Config(config::ConfigOptions),
     /// Print the script by which a shell completes this command line.
     Completions(completions::CompletionsOptions),
     /// Write a manual page for each command.
@@ -116,7 +125,12 @@ impl CommandLine {
     /// Reads the command line of this process, and how its command is to show things, errors too.
     #[must_use]
     pub fn parse_with_output() -> (Self, Output) {
-        let matches = Self::command().get_matches();
+        let command = Self::command();
+        let named = command.clone().ignore_errors(true).disable_help_flag(true).get_matches();
+        let file = named.get_one::<PathBuf>("config").map(PathBuf::as_path);
+        let layers = Layers::read(&command, file, config::variable)
+            .unwrap_or_else(|error| Self::command().error(ErrorKind::InvalidValue, format!("{error:#}")).exit());
+        let matches = layers.under(command).get_matches();
         let line = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut Self::command()).exit());
         let output = if matches!(line.role, Role::Call(_)) { Output::Json } else { output_of(&matches) };
         (line, output)
@@ -185,6 +199,7 @@ impl CommandLine {
                 block_on(release_journal::run(options))
             }
             Role::Call(options) => block_on(call::run(options)),
+            Role::Config(options) => config::run(&options, self.config.as_ref()),
             Role::Completions(options) => completions::run(options),
             Role::Man(options) => man::run(options),
         }

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod files;
 pub mod lanes;
 pub mod telemetry;
 pub mod tls;

@@ -6,6 +6,7 @@ mod files;
 mod handshakes;
 mod portable;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
@@ -15,8 +16,9 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig};
 
 use crate::config::{ClientAuth, TlsOptions};
-pub use files::{Certificate, private_file};
-use files::{Files, Stamp};
+use crate::files::Stamp;
+pub use files::Certificate;
+use files::Files;
 pub use handshakes::handshakes;
 pub use portable::{Portable, TlsStream};
 
@@ -62,7 +64,7 @@ impl Tls {
 
     /// Reads the files again if one of them has changed, and returns whether it did. On an error, all stays as it is.
     pub fn follow(&self) -> anyhow::Result<bool> {
-        let stamp = Stamp::of(&self.options);
+        let stamp = stamp(&self.options);
         let current = self.current.load_full();
         if stamp == current.stamp {
             return Ok(false);
@@ -83,8 +85,12 @@ impl Tls {
     }
 }
 
+fn stamp(options: &TlsOptions) -> Stamp {
+    Stamp::of([&options.tls_cert, &options.tls_key, &options.tls_client_ca].into_iter().flatten().map(PathBuf::as_path))
+}
+
 fn read(options: &TlsOptions) -> anyhow::Result<Option<Current>> {
-    let stamp = Stamp::of(options);
+    let stamp = stamp(options);
     let Some(files) = Files::read(options)? else { return Ok(None) };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&[&TLS13, &TLS12])?;

@@ -20,6 +20,7 @@ mod books;
 mod browser;
 mod callers;
 mod commands;
+mod config;
 mod embedded;
 mod exports;
 mod formats;

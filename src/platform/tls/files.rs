@@ -1,10 +1,8 @@
 //! The files of TLS: read, and refused if they cannot be trusted or would be refused by every peer.
 
-use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
-use rustix::fs::{Mode, Stat, stat};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::extensions::GeneralName;
@@ -12,6 +10,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::clock::system_now;
 use crate::config::TlsOptions;
+use crate::files::{private_file, read_bounded};
 
 /// The largest file that is read.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -32,7 +31,7 @@ impl Files {
         let (Some(chain), Some(key)) = (&options.tls_cert, &options.tls_key) else { return Ok(None) };
         let in_key = || format!("--tls-key {}", key.display());
         private_file(key).with_context(in_key)?;
-        let key = PrivateKeyDer::from_pem_slice(&bytes(key).with_context(in_key)?)
+        let key = PrivateKeyDer::from_pem_slice(&read_bounded(key, MAX_BYTES).with_context(in_key)?)
             .map_err(|error| anyhow::anyhow!("{error}"))
             .with_context(in_key)?;
         let in_chain = || format!("--tls-cert {}", chain.display());
@@ -47,21 +46,10 @@ impl Files {
     }
 }
 
-/// Refuses a file with a secret in it that others than its owner and group can read.
-pub fn private_file(path: &Path) -> anyhow::Result<()> {
-    let mode = Mode::from_raw_mode(stat(path).context("cannot be read")?.st_mode);
-    ensure!(!mode.intersects(Mode::RWXO), "can be read by everybody on this machine: chmod o-rwx {}", path.display());
-    Ok(())
-}
-
-fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let size = std::fs::metadata(path).context("cannot be read")?.len();
-    ensure!(size <= MAX_BYTES, "has {size} bytes, more than {MAX_BYTES}");
-    std::fs::read(path).context("cannot be read")
-}
-
 fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    CertificateDer::pem_slice_iter(&bytes(path)?).map(|one| one.map_err(|error| anyhow::anyhow!("is not PEM: {error}"))).collect()
+    CertificateDer::pem_slice_iter(&read_bounded(path, MAX_BYTES)?)
+        .map(|one| one.map_err(|error| anyhow::anyhow!("is not PEM: {error}")))
+        .collect()
 }
 
 /// What a certificate says that matters here.
@@ -94,22 +82,4 @@ impl Certificate {
         ensure!(now <= until, "has expired at {}", at(until));
         Ok(())
     }
-}
-
-/// When the files were last changed. Compared only with others of the same options.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stamp(Vec<Option<(u64, u64, i64, SystemTime)>>);
-
-impl Stamp {
-    /// That of the files now.
-    pub fn of(options: &TlsOptions) -> Self {
-        let paths = [&options.tls_cert, &options.tls_key, &options.tls_client_ca];
-        Self(paths.into_iter().map(|path| path.as_ref().and_then(one)).collect())
-    }
-}
-
-fn one(path: &PathBuf) -> Option<(u64, u64, i64, SystemTime)> {
-    let Stat { st_dev, st_ino, st_size, .. } = stat(path).ok()?;
-    let changed = std::fs::metadata(path).and_then(|metadata| metadata.modified()).unwrap_or(UNIX_EPOCH);
-    Some((st_dev, st_ino, st_size, changed))
 }

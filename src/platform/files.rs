@@ -1,0 +1,38 @@
+//! Files that people and tools change while the process runs.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, ensure};
+use rustix::fs::{Mode, Stat, stat};
+
+/// What tells one state of some files from another. Compared only with that of the same paths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamp(Vec<Option<(u64, u64, i64, SystemTime)>>);
+
+impl Stamp {
+    /// That of the files now.
+    pub fn of<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Self {
+        Self(paths.into_iter().map(one).collect())
+    }
+}
+
+fn one(path: &Path) -> Option<(u64, u64, i64, SystemTime)> {
+    let Stat { st_dev, st_ino, st_size, .. } = stat(path).ok()?;
+    let changed = std::fs::metadata(path).and_then(|metadata| metadata.modified()).unwrap_or(UNIX_EPOCH);
+    Some((st_dev, st_ino, st_size, changed))
+}
+
+/// Refuses a file with a secret in it that others than its owner and group can read.
+pub fn private_file(path: &Path) -> anyhow::Result<()> {
+    let mode = Mode::from_raw_mode(stat(path).context("cannot be read")?.st_mode);
+    ensure!(!mode.intersects(Mode::RWXO), "can be read by everybody on this machine: chmod o-rwx {}", path.display());
+    Ok(())
+}
+
+/// Reads a file of at most so many bytes.
+pub fn read_bounded(path: &Path, most: u64) -> anyhow::Result<Vec<u8>> {
+    let size = std::fs::metadata(path).context("cannot be read")?.len();
+    ensure!(size <= most, "has {size} bytes, more than {most}");
+    std::fs::read(path).context("cannot be read")
+}

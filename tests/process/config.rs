@@ -1,0 +1,86 @@
+//! Settings from a file, from the environment and from the command line.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output};
+
+use crate::service::{Service, binary};
+
+fn config(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    Command::new(binary()).args(arguments).env_clear().envs(environment.iter().copied()).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn a_service_takes_its_settings_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tollgate.toml");
+    std::fs::write(&file, format!("store = {:?}\nlanes = 2\nlog_format = 'json'\n", folder.path().join("here.db"))).unwrap();
+    let service = Service::open(&["--config", file.to_str().unwrap()], &[]);
+    assert!(service.log().iter().any(|line| line.contains("\"serving\"") && line.contains("\"lanes\":2")), "{:#?}", service.log());
+    assert!(folder.path().join("here.db").exists());
+}
+
+#[test]
+fn each_setting_is_shown_with_where_it_comes_from_and_secrets_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, secret) = (folder.path().join("tollgate.toml"), folder.path().join("redis"));
+    std::fs::write(&file, "shutdown_grace = '3s'\nbilling = 'off'\n").unwrap();
+    std::fs::write(&secret, "redis://tollgate:hush@127.0.0.1:6379").unwrap();
+    for path in [&file, &secret] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let environment = [("TOLLGATE_REDIS_FILE", secret.to_str().unwrap()), ("TOLLGATE_LANES", "3"), ("COLUMNS", "200")];
+    let shown = said(&config(&["config", "show", "--config", file.to_str().unwrap()], &environment));
+    let row = |setting: &str| shown.lines().find(|line| line.contains(setting)).unwrap_or_else(|| panic!("{setting}: {shown}")).to_owned();
+    assert!(row("shutdown_grace").contains("3s") && row("shutdown_grace").contains("tollgate.toml"));
+    assert!(row("lanes").contains("TOLLGATE_LANES") && row("store_name").contains("default"));
+    assert!(row("redis ").contains("(hidden)") && row("redis ").contains("TOLLGATE_REDIS_FILE"));
+    assert!(!shown.contains("hush"));
+    let checked = config(&["config", "check", "--config", file.to_str().unwrap()], &environment);
+    assert_eq!((checked.status.code(), said(&checked).as_str()), (Some(0), "The settings are sound.\n"));
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_place_and_nothing_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tollgate.toml");
+    let path = file.to_str().unwrap();
+    for (text, place) in [
+        ("lisen = '127.0.0.1:0'", "there is no setting \"lisen\""),
+        ("lanes = 0", "lanes: invalid value '0'"),
+        ("shutdown_grace = 'soon'", "shutdown_grace: invalid value 'soon'"),
+        ("lanes = ", "--config"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        for arguments in [&["config", "check", "--config", path][..], &["serve", "--config", path]] {
+            let output = config(arguments, &[]);
+            assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+            assert!(said(&output).contains(place), "{}", said(&output));
+        }
+    }
+    std::fs::write(&file, "listen = '0.0.0.0:0'").unwrap();
+    let output = config(&["config", "check", "--config", path], &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("--listen 0.0.0.0:0 can be reached from other machines"), "{}", said(&output));
+    let output = config(&["config", "check", "--config", "/nowhere"], &[]);
+    assert!(said(&output).contains("--config /nowhere: cannot be read"), "{}", said(&output));
+}
+
+#[test]
+fn the_printed_file_has_every_default_and_is_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    let printed = said(&config(&["config", "default"], &[]));
+    let defaults: Vec<&str> = ["listen", "metrics_listen", "shutdown_grace", "lanes", "log_format", "request_window"]
+        .map(|key| printed.lines().find(|line| line.starts_with(&format!("# {key} = "))).unwrap_or_else(|| panic!("{key}: {printed}")))
+        .into_iter()
+        .filter(|line| !line.starts_with("# lanes"))
+        .map(|line| line.trim_start_matches("# "))
+        .collect();
+    let file = folder.path().join("tollgate.toml");
+    std::fs::write(&file, defaults.join("\n")).unwrap();
+    let checked = config(&["config", "check", "--config", file.to_str().unwrap()], &[]);
+    assert_eq!(checked.status.code(), Some(0), "{}", said(&checked));
+}
