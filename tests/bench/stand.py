@@ -49,7 +49,7 @@ class Stand:
     def __init__(self, binary, folder=None):
         self.binary = str(binary)
         if not os.access(self.binary, os.X_OK):
-            raise SystemExit(f"there is no {self.binary}: cargo build --release")
+            raise SystemExit(f"there is no {self.binary}: cargo build --profile dist")
         # Short: a Unix socket's path has at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="tg", dir=folder))
         self.folder.chmod(0o711)
