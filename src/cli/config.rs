@@ -100,9 +100,11 @@ fn show(file: Option<&PathBuf>, aggregate: bool) -> anyhow::Result<()> {
 
 fn default_file() -> String {
     let command = CommandLine::command();
-    let mut text = "# Settings of tollgate. Each can also be given on the command line or in the environment, which go before this file.\n".to_owned();
+    let mut text =
+        "# Settings of tollgate. Each can also be given on the command line or in the environment, which go before this file.\n".to_owned();
     let mut heading = None;
-    for argument in command.find_subcommand("serve").into_iter().flat_map(Command::get_arguments).filter(|argument| !argument.is_hide_set()) {
+    for argument in command.find_subcommand("serve").into_iter().flat_map(Command::get_arguments).filter(|argument| !argument.is_hide_set())
+    {
         let Some(key) = key(argument) else { continue };
         if argument.get_help_heading() != heading {
             heading = argument.get_help_heading();

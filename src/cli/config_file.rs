@@ -49,7 +49,8 @@ impl Layers {
             let read = || -> anyhow::Result<String> {
                 private_file(&path)?;
                 let secret = String::from_utf8(read_bounded(&path, MAX_SECRET_BYTES)?)?.trim_end().to_owned();
-                check(argument, &secret).map_err(|_| anyhow::anyhow!("does not hold a value of --{}", argument.get_long().unwrap_or_default()))?;
+                check(argument, &secret)
+                    .map_err(|_| anyhow::anyhow!("does not hold a value of --{}", argument.get_long().unwrap_or_default()))?;
                 Ok(secret)
             };
             layers.secrets.insert(key.clone(), (name.clone(), read().with_context(|| format!("{name} {}", path.display()))?));
@@ -90,7 +91,9 @@ impl Layers {
 /// The settings of all commands that take them from a file, by key.
 fn settings(command: &Command) -> BTreeMap<String, Arg> {
     let commands = COMMANDS.iter().filter_map(|name| command.find_subcommand(name));
-    commands.flat_map(|command| command.get_arguments().filter(|one| !one.is_hide_set()).filter_map(|one| Some((key(one)?, one.clone())))).collect()
+    commands
+        .flat_map(|command| command.get_arguments().filter(|one| !one.is_hide_set()).filter_map(|one| Some((key(one)?, one.clone()))))
+        .collect()
 }
 
 fn read_file(path: &Path, settings: &BTreeMap<String, Arg>) -> anyhow::Result<BTreeMap<String, Vec<String>>> {
@@ -103,7 +106,10 @@ fn read_file(path: &Path, settings: &BTreeMap<String, Arg>) -> anyhow::Result<BT
             value => text(&value).map(|text| vec![text]),
         };
         let texts = texts.with_context(|| key.clone())?;
-        ensure!(!argument.is_hide_env_values_set() || private_file(path).is_ok(), "{key} may hold a secret, and everybody can read the file: chmod o-rwx");
+        ensure!(
+            !argument.is_hide_env_values_set() || private_file(path).is_ok(),
+            "{key} may hold a secret, and everybody can read the file: chmod o-rwx"
+        );
         for text in &texts {
             check(argument, text).with_context(|| key.clone())?;
         }
@@ -129,7 +135,14 @@ fn check(argument: &Arg, value: &str) -> anyhow::Result<()> {
     let alone = Arg::new(argument.get_id().clone()).long("value").value_parser(argument.get_value_parser().clone());
     let checked = Command::new("setting").arg(alone).try_get_matches_from(["setting", &format!("--value={value}")]);
     let wrong = checked.err().map(|error| error.to_string());
-    let first = |text: String| text.lines().next().unwrap_or_default().trim_start_matches("error: ").replace(" for '--value <value>'", "").replace(&format!(" for '--value <{}>'", argument.get_id()), "");
+    let first = |text: String| {
+        text.lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("error: ")
+            .replace(" for '--value <value>'", "")
+            .replace(&format!(" for '--value <{}>'", argument.get_id()), "")
+    };
     wrong.map_or(Ok(()), |text| Err(anyhow::anyhow!(first(text))))
 }
 
@@ -154,7 +167,8 @@ mod tests {
 
     #[test]
     fn the_command_line_goes_before_the_file() {
-        let file = written("listen = '127.0.0.1:1'\nlanes = 3\nshutdown_grace = '3s'\nserve_ahead = true\naggregate_metrics_listen = 'off'");
+        let file =
+            written("listen = '127.0.0.1:1'\nlanes = 3\nshutdown_grace = '3s'\nserve_ahead = true\naggregate_metrics_listen = 'off'");
         let layers = Layers::read(&CommandLine::command(), Some(file.path()), |_| None).unwrap();
         let command = layers.under(CommandLine::command());
         let matches = command.clone().get_matches_from(["tollgate", "serve", "--lanes", "2"]);
