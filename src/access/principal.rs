@@ -1,0 +1,123 @@
+//! A caller that is known, and what it may do on which accounts.
+
+use std::collections::BTreeMap;
+
+use super::permission::{Permission, Permissions};
+use domain::account::Currency;
+use domain::money::Quote;
+
+/// A known caller.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Principal {
+    /// Its name: that of the key, the certificate's, the subject of the token.
+    pub name: String,
+    /// How it is known.
+    pub kind: Kind,
+    /// What it may do. A caller that has several may do what any of them allows.
+    pub grants: Vec<Grant>,
+    /// Whether it may name a person on whose behalf it acts.
+    pub acts_for_others: bool,
+}
+
+/// How a caller is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It reaches a listener on loopback, and nothing asks for more.
+    Local,
+    /// By an API key.
+    Key,
+    /// By a client certificate.
+    Certificate,
+    /// By a token of an identity provider.
+    Token,
+}
+
+/// Permissions on some accounts or on all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grant {
+    /// What may be done.
+    pub permissions: Permissions,
+    /// On which accounts.
+    pub accounts: Accounts,
+    /// The most in one act, by permission and currency; what is not named has no bound.
+    pub most: BTreeMap<(Permission, [u8; 3]), Quote>,
+}
+
+/// The accounts of a grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Accounts {
+    /// Every account, and what belongs to none.
+    All,
+    /// Those with one of these ids, and those whose ids begin with one that ends in `/`.
+    These(Vec<String>),
+}
+
+impl Accounts {
+    /// Whether an account is among them.
+    #[must_use]
+    pub fn contain(&self, account: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(ids) => ids.iter().any(|id| if id.ends_with('/') { account.starts_with(id.as_str()) } else { account == id }),
+        }
+    }
+}
+
+impl Principal {
+    /// Everybody on this machine, where nothing asks for more: it may do everything.
+    #[must_use]
+    pub fn local() -> Self {
+        let grant = Grant { permissions: Permissions::ALL, accounts: Accounts::All, most: BTreeMap::new() };
+        Self { name: "local".to_owned(), kind: Kind::Local, grants: vec![grant], acts_for_others: true }
+    }
+
+    /// Whether it may do this at all, on whatever account.
+    #[must_use]
+    pub fn may(&self, permission: Permission) -> bool {
+        self.grants.iter().any(|grant| grant.permissions.contain(permission))
+    }
+
+    /// Whether it may do this on an account.
+    #[must_use]
+    pub fn may_on(&self, permission: Permission, account: &str) -> bool {
+        self.grants.iter().any(|grant| grant.permissions.contain(permission) && grant.accounts.contain(account))
+    }
+
+    /// Whether it may do this on every account, and on what belongs to none.
+    #[must_use]
+    pub fn may_everywhere(&self, permission: Permission) -> bool {
+        self.grants.iter().any(|grant| grant.permissions.contain(permission) && grant.accounts == Accounts::All)
+    }
+
+    /// The accounts on which it may do this, as ids and beginnings of ids that end in `/`; `None`: all.
+    #[must_use]
+    pub fn scope(&self, permission: Permission) -> Option<Vec<&str>> {
+        let mut scope = Vec::new();
+        for grant in self.grants.iter().filter(|grant| grant.permissions.contain(permission)) {
+            match &grant.accounts {
+                Accounts::All => return None,
+                Accounts::These(ids) => scope.extend(ids.iter().map(String::as_str)),
+            }
+        }
+        Some(scope)
+    }
+
+    /// Whether it may do this on an account with an amount.
+    #[must_use]
+    pub fn may_with(&self, permission: Permission, account: &str, currency: Currency, amount: Quote) -> bool {
+        self.grants.iter().any(|grant| {
+            let is_within = |most: &Quote| !amount.exceeds(*most);
+            grant.permissions.contain(permission)
+                && grant.accounts.contain(account)
+                && grant.most.get(&(permission, currency.0)).is_none_or(is_within)
+        })
+    }
+
+    /// The most that it may do at once on an account, if that is bounded in any grant.
+    #[must_use]
+    pub fn is_bounded(&self, permission: Permission, account: &str) -> bool {
+        !self.grants.iter().any(|grant| {
+            grant.permissions.contain(permission) && grant.accounts.contain(account) && !grant.most.keys().any(|(one, _)| *one == permission)
+        })
+    }
+}

@@ -1,0 +1,42 @@
+//! Roles: groups of permissions that come up together. Own roles are defined in the access file.
+
+use super::permission::Permission::{
+    Adjust, ApproveInvoices, Charge, Close, Convert, CreateAccounts, ExportUsage, ReadAccounts, ReadAggregation, ReadBillingDetails, ReadCredit,
+    ReadDocuments, ReadSettings, RecordPayments, Reflect, Refund, ReversePayments, SetBillingDetails, SetCreditLimit, SetSettings, Suspend, TopUp,
+    UpdateAccounts, Withdraw, WriteOff,
+};
+use super::permission::Permissions;
+
+const READ: Permissions =
+    Permissions::of(&[ReadCredit, ReadAccounts, ReadDocuments, ReadBillingDetails, ReadSettings, ReadAggregation, Reflect]);
+
+/// The roles that are always there, by name.
+pub const BUILT_IN: [(&str, Permissions); 6] = [
+    // What a backend needs that lets transactions through.
+    ("charge", Permissions::of(&[Charge, Refund, ReadCredit])),
+    ("read", READ),
+    // Who looks after customers.
+    (
+        "operate",
+        READ.and(Permissions::of(&[Refund, CreateAccounts, UpdateAccounts, TopUp, SetCreditLimit, Convert, Suspend, Close, SetBillingDetails])),
+    ),
+    // Who looks after the money.
+    (
+        "finance",
+        READ.and(Permissions::of(&[
+            Refund,
+            TopUp,
+            ReversePayments,
+            Withdraw,
+            Adjust,
+            RecordPayments,
+            WriteOff,
+            SetBillingDetails,
+            SetSettings,
+            ApproveInvoices,
+            ExportUsage,
+        ])),
+    ),
+    ("audit", READ.and(Permissions::of(&[ExportUsage]))),
+    ("admin", Permissions::ALL),
+];
