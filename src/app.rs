@@ -40,6 +40,8 @@ use doors::Doors;
 use lane::LanePlan;
 pub use lane::server as grpc_server;
 pub use opening::{create, release_journal};
+use ::access::Access;
+use platform::telemetry::metrics;
 use platform::tls::Tls;
 use store::Store;
 
@@ -68,6 +70,7 @@ impl App {
     pub fn start_at(options: ServeOptions, clock: Clock) -> anyhow::Result<Self> {
         options.validate()?;
         let tls = Tls::load(&options.tls)?;
+        let access = Arc::new(access(&options)?);
         let listener = listen(options.network.listen, "--listen")?;
         let address = listener.local_addr().context("the listener has no address")?;
         let metrics_listener = options.network.metrics_listen.0.map(|address| listen(address, "--metrics-listen")).transpose()?;
@@ -90,7 +93,7 @@ impl App {
         }
         let (ledger, version) = (store.identity().to_string(), env!("CARGO_PKG_VERSION"));
         let billing_place = billing.as_ref().map_or_else(|| "off".to_owned(), |billing| billing.place().to_owned());
-        let plan = Arc::new(LanePlan::new(&options, store, billing.clone(), health, draining)?);
+        let plan = Arc::new(LanePlan::new(&options, store, billing.clone(), health, Arc::clone(&access), draining)?);
         let started = (0..options.load.lanes()).map(|number| start_lane(number, &plan)).collect::<anyhow::Result<Vec<_>>>()?;
         let lanes = started.into_iter().map(when_ready).collect::<anyhow::Result<Vec<_>>>()?;
 
@@ -103,7 +106,7 @@ impl App {
 
         let (end, ended) = oneshot::channel();
         let control = Control { plan, lanes, http, aggregation, test_clock: options.store.test_clock, stopped, drain };
-        let doors = Doors { calls: listener, metrics: metrics_listener, http: http_listener, tls };
+        let doors = Doors { calls: listener, metrics: metrics_listener, http: http_listener, tls, access, is_insecure: options.network.insecure };
         start_thread("control", move || async move {
             let result = control.run(doors).await;
             let _ = end.send(result);
@@ -159,6 +162,23 @@ impl Drop for App {
     fn drop(&mut self) {
         self.request_stop();
     }
+}
+
+/// Who is let in. Refuses to let in everybody from other machines, unless told to.
+fn access(options: &ServeOptions) -> anyhow::Result<Access> {
+    let access = options.network.access_file.as_deref().map_or_else(|| Ok(Access::open()), Access::of_file)?;
+    metrics().set_access_open(access.is_open());
+    if access.is_open() {
+        if let Some(address) = options.reachable_listener() {
+            anyhow::ensure!(
+                options.network.insecure,
+                "{address} can be reached from other machines, and --access-file names nobody: make a key by `tollgate access create-key`, \
+                 or pass --insecure if the network keeps others out"
+            );
+        }
+        tracing::info!("nobody is named who may call: everybody who reaches a listener may do everything (--access-file)");
+    }
+    Ok(access)
 }
 
 /// Takes the fonts that documents are printed with, and says what cannot be printed with them.

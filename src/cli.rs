@@ -3,6 +3,7 @@
 //! [`serve`] runs the service, [`aggregate`] takes its journal into the billing store, [`demo`] shows it, [`mod@bench`] measures it; the others are operators' commands, which call a running service by the one gRPC
 //! [`client`].
 
+pub mod access;
 pub mod account;
 pub mod aggregate;
 pub mod aggregation;
@@ -107,6 +108,8 @@ enum Role {
     Restore(Box<restore::RestoreOptions>),
     /// Say that no billing store reads a ledger's journal any more, so that `serve --billing off` may delete it unread.
     ReleaseJournal(release_journal::ReleaseJournalOptions),
+    /// Say who may call, in the access file on this machine.
+    Access(Box<access::AccessOptions>),
     /// Take a backup of ledger and billing store from a running service.
     Backup(backup::BackupOptions),
     /// Show how far the billing store has followed the ledger.
@@ -200,6 +203,7 @@ impl CommandLine {
             }
             Role::Call(options) => block_on(call::run(options)),
             Role::Config(options) => config::run(&options, self.config.as_ref()),
+            Role::Access(options) => access::run(*options),
             Role::Completions(options) => completions::run(options),
             Role::Man(options) => man::run(options),
         }

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::{interval, timeout};
 
 use super::aggregation::{aggregator_options, billing};
-use super::doors::{follow, serve_metrics};
+use super::doors::{follow_tls, serve_metrics};
 use super::store::Store;
 use super::{listen, test_clock};
 use crate::billing::runner::Aggregator;
@@ -52,7 +52,7 @@ pub async fn aggregate<Shown: Future<Output = ()>>(
         result = aggregator.run(stopped) => result.context("the aggregation failed"),
         () = look_after(options, &ledger, &status, &serving) => Ok(()),
         result = serve_metrics(listener, tls.clone(), serving.clone()) => result,
-        () = follow(tls.as_deref()) => Ok(()),
+        () = follow_tls(tls.as_deref()) => Ok(()),
         () = async {
             show(status.clone()).await;
             std::future::pending().await

@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::DropGuard;
 
 use super::aggregation::Aggregation;
-use super::doors::{Doors, follow, serve_metrics};
+use super::doors::{Doors, follow_access, follow_tls, serve_metrics};
 use super::lane::LanePlan;
 use super::partitions::{Found, Partitions};
 use super::{test_clock, until};
@@ -75,7 +75,7 @@ impl Control {
     }
 
     async fn work(&mut self, doors: Doors) -> anyhow::Result<()> {
-        let Doors { calls, http, metrics, tls } = doors;
+        let Doors { calls, http, metrics, tls, access, is_insecure } = doors;
         let ledger = self.plan.ledger().await?;
         let serving = endpoint::Serving::default();
         let places = Places::new(self.plan.max_connections);
@@ -88,7 +88,8 @@ impl Control {
             result = calls => result,
             result = http => result.context("HTTP"),
             result = metrics => result,
-            () = follow(tls.as_deref()) => Ok(()),
+            () = follow_tls(tls.as_deref()) => Ok(()),
+            () = follow_access(&access, is_insecure) => Ok(()),
             () = tick(&self.plan, &ledger, &serving, self.test_clock.as_ref(), self.aggregation.as_ref()) => Ok(()),
             () = watch_journal(&self.plan, &ledger, self.aggregation.as_ref()) => Ok(()),
             () = self.plan.store.listen() => Ok(()),

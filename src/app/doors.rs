@@ -2,7 +2,7 @@
 
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -14,13 +14,18 @@ use crate::http::serve::serve;
 use crate::lanes::socket::Dealt;
 use crate::lanes::{self, Places, WAITING_SOCKETS, start_thread};
 use crate::telemetry::endpoint::{self, Serving};
+use crate::telemetry::metrics;
+use access::Access;
 use platform::tls::{Protocol, Tls, handshakes};
 
 /// How many connections may ask for metrics and health.
 const METRICS_CONNECTIONS: usize = 256;
 
-/// How often the files of TLS are looked at.
-const TLS_LOOK: Duration = Duration::from_secs(1);
+/// How often the files of TLS and of access are looked at.
+const FILES_LOOK: Duration = Duration::from_secs(1);
+
+/// How often it is said that everybody is let in.
+const WARN_EVERY: Duration = Duration::from_mins(1);
 
 /// The listeners. Dropped, they are closed, so that a peer that still comes is refused at once and goes elsewhere.
 pub struct Doors {
@@ -32,6 +37,10 @@ pub struct Doors {
     pub http: Option<StdListener>,
     /// TLS of them all; without it, what they are told is plain.
     pub tls: Option<Arc<Tls>>,
+    /// Who is let in.
+    pub access: Arc<Access>,
+    /// Whether everybody may be let in from other machines.
+    pub is_insecure: bool,
 }
 
 impl Doors {
@@ -68,16 +77,35 @@ pub async fn serve_metrics(listener: Option<StdListener>, tls: Option<Arc<Tls>>,
     }
 }
 
-/// Takes certificates and keys that have changed, for ever.
-pub async fn follow(tls: Option<&Tls>) {
+/// Takes what has changed in the files of TLS, for ever.
+pub async fn follow_tls(tls: Option<&Tls>) {
     let Some(tls) = tls else { return std::future::pending().await };
-    let mut looks = interval(TLS_LOOK);
+    let mut looks = interval(FILES_LOOK);
     loop {
         looks.tick().await;
         match tls.follow() {
             Ok(true) => tracing::info!("the files of TLS were read again"),
             Ok(false) => {}
             Err(error) => tracing::error!("the files of TLS have changed and cannot be used; what was read before stays: {error:#}"),
+        }
+    }
+}
+
+/// Takes what has changed in the access file, for ever, and warns each minute while everybody is let in from other machines.
+pub async fn follow_access(access: &Access, is_insecure: bool) {
+    let mut looks = interval(FILES_LOOK);
+    let mut warned: Option<Instant> = None;
+    loop {
+        looks.tick().await;
+        match access.follow() {
+            Ok(true) => tracing::info!("the access file was read again"),
+            Ok(false) => {}
+            Err(error) => tracing::error!("the access file has changed and cannot be used; what was read before stays: {error:#}"),
+        }
+        metrics().set_access_open(access.is_open());
+        if is_insecure && access.is_open() && warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
+            warned = Some(Instant::now());
+            tracing::warn!("there is no access control: everybody who reaches the service may charge any account (--insecure)");
         }
     }
 }

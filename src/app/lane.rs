@@ -17,6 +17,7 @@ use tonic::transport::Server;
 use tower::{Layer, Service};
 
 use super::store::Store;
+use access::Access;
 use crate::billing::Billing;
 use crate::config::ServeOptions;
 use crate::grpc::{self, Health, MAX_MESSAGE_BYTES};
@@ -61,6 +62,8 @@ pub struct LanePlan {
     pub max_connections: usize,
     /// Whether a partition whose time is far ahead of the clock is served.
     pub serve_ahead: bool,
+    /// Who is let in.
+    pub access: Arc<Access>,
     limits: Limits,
     grace: Duration,
     draining: CancellationToken,
@@ -73,6 +76,7 @@ impl LanePlan {
         store: Store,
         billing: Option<Billing>,
         health: Health,
+        access: Arc<Access>,
         draining: CancellationToken,
     ) -> anyhow::Result<Self> {
         let limits = limits(options);
@@ -80,7 +84,7 @@ impl LanePlan {
         let (offload, grace) = (Offload::start()?, options.network.shutdown_grace);
         let max_connections = options.load.max_connections.get();
         let serve_ahead = options.serve_ahead;
-        Ok(Self { store, health, billing, gate, offload, max_connections, serve_ahead, limits, grace, draining })
+        Ok(Self { store, health, billing, gate, offload, max_connections, serve_ahead, access, limits, grace, draining })
     }
 
     /// Serves the sockets dealt to a lane, until the service stops; calls under way may then take the grace to end.

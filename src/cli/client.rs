@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use platform::files::private_file;
-use tonic::Status;
+use platform::files::{private_file, read_bounded};
+use tonic::metadata::AsciiMetadataValue;
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::{Request, Status};
 
 use super::failure::Failure;
 use crate::grpc::v1::account_service_client::AccountServiceClient;
@@ -16,6 +19,9 @@ use crate::grpc::v1::billing_service_client::BillingServiceClient;
 use crate::grpc::v1::charging_service_client::ChargingServiceClient;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// The longest token.
+const MAX_TOKEN_BYTES: u64 = 16 * 1024;
+
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Which service to call.
@@ -24,6 +30,9 @@ pub struct ServerOptions {
     /// The service to call.
     #[arg(long, env = "TOLLGATE_SERVER", default_value = "http://127.0.0.1:7600", value_name = "URL", global = true)]
     pub server: String,
+    /// The file with the API key, or another token, to call with [default: the environment's TOLLGATE_TOKEN, if it is there]
+    #[arg(long, env = "TOLLGATE_TOKEN_FILE", value_name = "FILE", global = true)]
+    pub token_file: Option<PathBuf>,
     /// For https: the authorities that may have signed the service's certificate, a PEM file [default: those of this machine]
     #[arg(long, env = "TOLLGATE_CA", value_name = "FILE", global = true, help_heading = "TLS")]
     pub ca: Option<PathBuf>,
@@ -39,7 +48,25 @@ impl ServerOptions {
     /// A service on this machine.
     #[must_use]
     pub fn of(server: String) -> Self {
-        Self { server, ca: None, cert: None, key: None }
+        Self { server, token_file: None, ca: None, cert: None, key: None }
+    }
+
+    fn credentials(&self) -> anyhow::Result<Credentials> {
+        let token = match &self.token_file {
+            Some(path) => {
+                private_file(path).and_then(|()| read_bounded(path, MAX_TOKEN_BYTES)).and_then(|bytes| Ok(String::from_utf8(bytes)?))
+            }
+            .map(Some)
+            .with_context(|| format!("--token-file {}", path.display()))?,
+            #[allow(clippy::disallowed_methods, reason = "a secret is not given on the command line, which others can see")]
+            None => std::env::var("TOLLGATE_TOKEN").ok().filter(|token| !token.is_empty()),
+        };
+        let header = token.map(|token| {
+            let mut header: AsciiMetadataValue = format!("Bearer {}", token.trim()).parse().context("the token has characters that none has")?;
+            header.set_sensitive(true);
+            anyhow::Ok(header)
+        });
+        Ok(Credentials { header: header.transpose()? })
     }
 
     fn tls(&self) -> anyhow::Result<ClientTlsConfig> {
@@ -57,17 +84,35 @@ impl ServerOptions {
     }
 }
 
+/// A connection that brings its credentials with every call. Cheap to clone; clones share it.
+pub type Connection = InterceptedService<Channel, Credentials>;
+
+/// What every call presents.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    header: Option<AsciiMetadataValue>,
+}
+
+impl Interceptor for Credentials {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(header) = &self.header {
+            request.metadata_mut().insert("authorization", header.clone());
+        }
+        Ok(request)
+    }
+}
+
 /// A connection to a running service. Cheap to clone; clones share it.
 #[derive(Clone, Debug)]
 pub struct Client {
     /// Charging.
-    pub charging: ChargingServiceClient<Channel>,
+    pub charging: ChargingServiceClient<Connection>,
     /// Accounts.
-    pub accounts: AccountServiceClient<Channel>,
+    pub accounts: AccountServiceClient<Connection>,
     /// Bills.
-    pub billing: BillingServiceClient<Channel>,
+    pub billing: BillingServiceClient<Connection>,
     /// Care for the stores.
-    pub admin: AdminServiceClient<Channel>,
+    pub admin: AdminServiceClient<Connection>,
 }
 
 impl Client {
@@ -84,11 +129,15 @@ impl Client {
 }
 
 /// Connects to a service: `http://host:port`, `https://host:port`, or `host:port` alone.
-pub async fn connect(options: &ServerOptions) -> anyhow::Result<Channel> {
-    let connected = endpoint(options)?.timeout(CALL_TIMEOUT).connect().await;
-    let server = &options.server;
+pub async fn connect(options: &ServerOptions) -> anyhow::Result<Connection> {
+    connect_by(endpoint(options)?.timeout(CALL_TIMEOUT), options).await
+}
+
+/// Connects by an endpoint of [`endpoint`] that may have been changed.
+pub async fn connect_by(endpoint: Endpoint, options: &ServerOptions) -> anyhow::Result<Connection> {
+    let (server, credentials) = (&options.server, options.credentials()?);
     let failed = |error| Failure::unavailable(format!("no connection to a service at {server}: {:#}", anyhow::Error::from(error)));
-    Ok(connected.map_err(failed)?)
+    Ok(InterceptedService::new(endpoint.connect().await.map_err(failed)?, credentials))
 }
 
 /// Where to connect to, and how.

@@ -33,9 +33,6 @@ pub fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     if let Some(path) = &options.store.test_clock {
         tracing::warn!(path = %path.display(), "THE TIME IS A TEST'S: it is what a file says. Charge nobody by it");
     }
-    if options.network.insecure {
-        tracing::warn!("there is no access control: whoever reaches the service may charge any account");
-    }
     let result = block_on(async {
         let signals = Signals::listen()?;
         until_stopped(App::start(options)?, signals).await

@@ -79,7 +79,11 @@ pub struct NetworkOptions {
     /// Serve HTTP/JSON here too, on loopback only: POST /v1/charging/debit, and /openapi.json [default: nowhere]
     #[arg(long, env = "TOLLGATE_HTTP_LISTEN", value_name = "ADDRESS")]
     pub http_listen: Option<SocketAddr>,
-    /// Listen beyond this machine, though anyone who reaches the address may then charge any account.
+    /// Let in only those whom this file names; `tollgate access` writes it. While it names nobody, everybody who reaches a listener may do
+    /// everything, and listeners must be on loopback [default: everybody is let in]
+    #[arg(long, env = "TOLLGATE_ACCESS_FILE", value_name = "PATH")]
+    pub access_file: Option<PathBuf>,
+    /// Listen beyond this machine without TLS or without --access-file: anyone who reaches the address may then listen in, or do everything.
     #[arg(long, env = "TOLLGATE_INSECURE")]
     pub insecure: bool,
     /// How long calls under way may take to end when the service stops.
@@ -161,6 +165,7 @@ impl Default for NetworkOptions {
             listen: DEFAULT_LISTEN,
             metrics_listen: MetricsListen::default(),
             http_listen: None,
+            access_file: None,
             insecure: false,
             shutdown_grace: Duration::from_secs(10),
         }
@@ -199,14 +204,16 @@ impl Default for TelemetryOptions {
 impl ServeOptions {
     /// Says what does not go together, before anything is opened.
     pub fn validate(&self) -> anyhow::Result<()> {
-        let NetworkOptions { listen, metrics_listen, http_listen, insecure, .. } = &self.network;
+        let NetworkOptions { listen, metrics_listen, http_listen, access_file, insecure, .. } = &self.network;
         let is_loopback = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
         for (option, address) in [("--listen", Some(*listen)), ("--metrics-listen", metrics_listen.0)] {
             let Some(address) = address.filter(|address| !is_loopback(address)) else { continue };
+            let is_metrics = option == "--metrics-listen";
             anyhow::ensure!(
-                *insecure,
-                "{option} {address} can be reached from other machines, and there is no access control yet: anyone who reaches it may \
-                 charge any account. Listen on 127.0.0.1, or pass --insecure if the network keeps others out"
+                *insecure || (self.tls.tls_cert.is_some() && (is_metrics || access_file.is_some())),
+                "{option} {address} can be reached from other machines: give --tls-cert and --tls-key{}, listen on 127.0.0.1, or pass \
+                 --insecure if the network keeps others out",
+                if is_metrics { "" } else { ", and --access-file with those who may call" }
             );
             anyhow::ensure!(
                 self.store.test_clock.is_none(),
@@ -214,9 +221,7 @@ impl ServeOptions {
             );
         }
         if let Some(address) = http_listen.filter(|address| !is_loopback(address)) {
-            anyhow::bail!(
-                "--http-listen {address} can be reached from other machines, and there is no access control yet: listen on 127.0.0.1"
-            );
+            anyhow::bail!("--http-listen {address} can be reached from other machines: listen on 127.0.0.1, behind a proxy that speaks TLS");
         }
         self.store.validate()?;
         self.billing.check_is_said(&self.store)?;
@@ -230,6 +235,13 @@ impl ServeOptions {
             "--journal-high-water must be above --journal-tail: what stays in the journal would fill it"
         );
         Ok(())
+    }
+
+    /// The first listener for calls that other machines can reach.
+    #[must_use]
+    pub fn reachable_listener(&self) -> Option<SocketAddr> {
+        let listeners = [Some(self.network.listen), self.network.http_listen];
+        listeners.into_iter().flatten().find(|address| !address.ip().to_canonical().is_loopback())
     }
 
     /// The URL of the billing store, if there is to be one.

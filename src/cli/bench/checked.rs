@@ -5,10 +5,10 @@
 use prost::{Message, Oneof};
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::Channel;
 use tonic::{Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
+use crate::cli::client::Connection;
 use crate::grpc::v1::ChargeRequest;
 
 /// Of a `ChargeResponse`.
@@ -89,7 +89,7 @@ pub struct Nothing {}
 
 /// Opens a Charge stream.
 pub async fn charge(
-    channel: &Channel,
+    channel: &Connection,
     requests: impl tokio_stream::Stream<Item = ChargeRequest> + Send + 'static,
 ) -> Result<Streaming<Answers>, Status> {
     let mut client = Grpc::new(channel.clone());

@@ -13,8 +13,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
-use tonic::transport::Channel;
 
+use super::super::client::Connection;
 use super::answer::{Failure, streamed};
 use super::checked::{Answers, charge};
 use super::mix::Kind;
@@ -35,7 +35,7 @@ const MAX_BREAKS: u32 = 400;
 /// One stream, and what is under way in it.
 struct Stream {
     worker: Arc<Worker>,
-    channel: Channel,
+    channel: Connection,
     schedule: Option<Schedule>,
     timer: Timer,
     under_way: VecDeque<(Instant, Vec<Operation>)>,
@@ -46,7 +46,7 @@ struct Stream {
 }
 
 /// Runs a thread's part of a trial.
-pub async fn run(worker: Arc<Worker>, place: f64, channels: Vec<Channel>) -> anyhow::Result<()> {
+pub async fn run(worker: Arc<Worker>, place: f64, channels: Vec<Connection>) -> anyhow::Result<()> {
     let count = channels.len();
     let streams = (0_u32..).zip(channels).map(|(number, channel)| {
         let batch = u64::from(worker.shared.options.batch) * count as u64;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::try_join_all;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tonic::transport::Channel;
 
+use super::super::client::Connection;
 use super::answer::{self, Failure, Outcome};
 use super::mix::Kind;
 use super::operation::{Operation, Writer};
@@ -29,7 +29,7 @@ const SENDS_IN_A_ROW: u64 = 16;
 
 /// Sends one operation.
 pub async fn send(
-    client: &mut ChargingServiceClient<Channel>,
+    client: &mut ChargingServiceClient<Connection>,
     writer: &Writer,
     operation: &Operation,
     patience: Duration,
@@ -45,7 +45,7 @@ pub async fn send(
 }
 
 /// Runs a thread's part of a trial.
-pub async fn run(worker: Arc<Worker>, place: f64, channels: Vec<Channel>, concurrency: usize) -> anyhow::Result<()> {
+pub async fn run(worker: Arc<Worker>, place: f64, channels: Vec<Connection>, concurrency: usize) -> anyhow::Result<()> {
     let clients: Vec<_> = channels.into_iter().map(ChargingServiceClient::new).collect();
     match worker.rate {
         Some(_) => open_loop(worker, place, clients).await,
@@ -57,7 +57,7 @@ pub async fn run(worker: Arc<Worker>, place: f64, channels: Vec<Channel>, concur
     }
 }
 
-async fn closed_loop(worker: Arc<Worker>, mut client: ChargingServiceClient<Channel>) {
+async fn closed_loop(worker: Arc<Worker>, mut client: ChargingServiceClient<Connection>) {
     loop {
         let began = Instant::now();
         if worker.take(began, 1) == 0 {
@@ -70,7 +70,7 @@ async fn closed_loop(worker: Arc<Worker>, mut client: ChargingServiceClient<Chan
     }
 }
 
-async fn open_loop(worker: Arc<Worker>, place: f64, clients: Vec<ChargingServiceClient<Channel>>) -> anyhow::Result<()> {
+async fn open_loop(worker: Arc<Worker>, place: f64, clients: Vec<ChargingServiceClient<Connection>>) -> anyhow::Result<()> {
     let Some((mut schedule, end)) = worker.schedule(1, place).zip(worker.window.end) else { return Ok(()) };
     let timer = Timer::new()?;
     let open = Arc::new(Semaphore::new(MAX_OPEN));
@@ -102,7 +102,7 @@ async fn open_loop(worker: Arc<Worker>, place: f64, clients: Vec<ChargingService
 }
 
 /// Sends an operation, and the final debit after a reservation. Answers whether the service was there.
-async fn perform(worker: &Worker, client: &mut ChargingServiceClient<Channel>, operation: Operation, began: Instant) -> bool {
+async fn perform(worker: &Worker, client: &mut ChargingServiceClient<Connection>, operation: Operation, began: Instant) -> bool {
     let (writer, patience) = (&worker.shared.writer, worker.shared.options.timeout);
     let answer = send(client, writer, &operation, patience).await;
     worker.note(&operation, began, &answer);

@@ -7,12 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use rand::RngExt;
 use rand::rngs::SmallRng;
-use tonic::transport::Channel;
 
-use super::super::client::endpoint;
+use super::super::client::{Connection, connect_by, endpoint};
 use super::accounts::Picker;
 use super::answer::{Failure, Outcome};
 use super::books::Books;
@@ -98,16 +96,14 @@ impl Worker {
     }
 
     /// Connects once.
-    pub async fn connect(&self) -> anyhow::Result<Channel> {
+    pub async fn connect(&self) -> anyhow::Result<Connection> {
         let server = &self.shared.options.server;
-        endpoint(server)?
+        let endpoint = endpoint(server)?
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEPALIVE)
             .initial_stream_window_size(WINDOW_BYTES)
-            .initial_connection_window_size(WINDOW_BYTES)
-            .connect()
-            .await
-            .with_context(|| format!("no connection to a service at {}", server.server))
+            .initial_connection_window_size(WINDOW_BYTES);
+        connect_by(endpoint, server).await
     }
 
     /// How many of `wanted` operations may be sent now; 0: no more at all.

@@ -117,6 +117,7 @@ pub struct Metrics {
     connections: Gauge,
     connections_refused: Counter,
     handshakes_failed: Counter,
+    access_open: Gauge,
     longest_poll: Gauge<f64, AtomicU64>,
     longest_poll_nanos: AtomicU64,
 }
@@ -156,6 +157,7 @@ impl Metrics {
             connections: Gauge::default(),
             connections_refused: Counter::default(),
             handshakes_failed: Counter::default(),
+            access_open: Gauge::default(),
             longest_poll: Gauge::default(),
             longest_poll_nanos: AtomicU64::default(),
         };
@@ -213,6 +215,7 @@ impl Metrics {
             "Connections closed at once for want of a place",
             self.connections_refused.clone(),
         );
+        registry.register("tollgate_access_open", "Whether everybody who reaches a listener may do everything", self.access_open.clone());
         registry.register("tollgate_tls_handshakes_failed", "TLS handshakes that failed", self.handshakes_failed.clone());
         let longest = self.longest_poll.clone();
         let what = "The most processor time that a lane was held up by one piece of work, since the start";
@@ -350,6 +353,11 @@ impl Metrics {
     /// A connection found no place.
     pub fn connection_refused(&self) {
         self.connections_refused.inc();
+    }
+
+    /// Whether everybody who reaches a listener may do everything.
+    pub fn set_access_open(&self, is_open: bool) {
+        self.access_open.set(i64::from(is_open));
     }
 
     /// A TLS handshake failed.

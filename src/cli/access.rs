@@ -1,0 +1,179 @@
+//! `tollgate access`: who may call. It changes the access file on this machine, which running services follow.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail, ensure};
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::output::{Output, parse_instant};
+use super::pipe::output;
+use super::table::table_of;
+use access::file::{AccessFile, CertificateEntry, GrantEntry, KeyEntry};
+use access::key::NewKey;
+
+/// `tollgate access`.
+#[derive(Args, Debug)]
+pub struct AccessOptions {
+    /// The access file that the services are given. It is made if it is not there.
+    #[arg(long, env = "TOLLGATE_ACCESS_FILE", value_name = "PATH", global = true, default_value = "access.toml")]
+    access_file: PathBuf,
+    #[command(subcommand)]
+    act: Act,
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t = Output::Table, value_name = "FORMAT", global = true)]
+    output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+enum Act {
+    /// Make an API key, and print it: it is shown only now.
+    CreateKey(CreateKeyOptions),
+    /// Revoke an API key. Services refuse it within seconds.
+    RevokeKey {
+        /// The name of the key.
+        name: String,
+    },
+    /// Let in whoever shows a client certificate of this name.
+    GrantCertificate(CertificateOptions),
+    /// Let the certificate of this name in no longer.
+    RevokeCertificate {
+        /// The name in the certificate.
+        name: String,
+    },
+    /// List who may call. Keys are shown by their public part.
+    List,
+    /// Check an access file that was written by hand.
+    Check,
+}
+
+#[derive(Args, Debug)]
+struct CreateKeyOptions {
+    /// What to call it. The journal names it as the actor.
+    name: String,
+    #[command(flatten)]
+    grant: GrantOptions,
+    /// From when on it is refused: a day, or an instant [default: never]
+    #[arg(long, value_name = "TIME", value_parser = parse_instant)]
+    expires: Option<Timestamp>,
+}
+
+#[derive(Args, Debug)]
+struct CertificateOptions {
+    /// The name in the certificate: its first URI, such as spiffe://example.org/switch-1, else its first DNS name, else its common name.
+    name: String,
+    #[command(flatten)]
+    grant: GrantOptions,
+}
+
+#[derive(Args, Debug)]
+struct GrantOptions {
+    /// What it may do: charge, read, operate, finance, audit, admin, or a role of the access file. Can be given several times.
+    #[arg(long = "role", value_name = "ROLE", required = true)]
+    roles: Vec<String>,
+    /// Only on this account, or on those whose ids begin with this, if it ends in "/". Can be given several times [default: all]
+    #[arg(long = "account", value_name = "ID|PREFIX/")]
+    accounts: Vec<String>,
+    /// The most in one act, such as refund:EUR=100. Can be given several times.
+    #[arg(long, value_name = "PERMISSION:CURRENCY=AMOUNT", value_parser = parse_most)]
+    most: Vec<(String, String, String)>,
+    /// It may name a person on whose behalf it acts.
+    #[arg(long)]
+    acts_for_others: bool,
+}
+
+fn parse_most(text: &str) -> Result<(String, String, String), String> {
+    let parts = text.split_once(':').and_then(|(permission, rest)| Some((permission, rest.split_once('=')?)));
+    let (permission, (currency, amount)) = parts.ok_or("write it as refund:EUR=100")?;
+    Ok((permission.to_owned(), currency.to_owned(), amount.to_owned()))
+}
+
+impl GrantOptions {
+    fn into_entry(self) -> GrantEntry {
+        let mut entry = GrantEntry { roles: self.roles, acts_for_others: self.acts_for_others, ..GrantEntry::default() };
+        entry.accounts = (!self.accounts.is_empty()).then_some(self.accounts);
+        for (permission, currency, amount) in self.most {
+            entry.most.entry(permission).or_default().insert(currency, amount);
+        }
+        entry
+    }
+}
+
+/// Runs the command.
+pub fn run(options: AccessOptions) -> anyhow::Result<ExitCode> {
+    let (path, shown) = (&options.access_file, options.output);
+    let mut file = AccessFile::read(path).with_context(|| format!("--access-file {}", path.display()))?;
+    file.understand().with_context(|| format!("--access-file {}", path.display()))?;
+    match options.act {
+        Act::CreateKey(CreateKeyOptions { name, grant, expires }) => {
+            ensure!(file.keys.iter().all(|key| key.name != name), "there is a key called {name:?} already");
+            let new = NewKey::generate()?;
+            let created = Some(Timestamp::now().round(jiff::Unit::Second)?);
+            let (id, digest) = (new.id.clone(), new.digest().to_string());
+            file.keys.push(KeyEntry { name: name.clone(), id: id.clone(), digest, created, expires, revoked: None, grant: grant.into_entry() });
+            file.write(path)?;
+            match shown {
+                Output::Json => writeln!(output(), "{}", json!({ "name": name, "id": id, "key": new.text }))?,
+                Output::Table => {
+                    eprintln!("The key {name:?} is in {}. It is shown only now:", path.display());
+                    writeln!(output(), "{}", new.text)?;
+                }
+            }
+        }
+        Act::RevokeKey { name } => {
+            let Some(key) = file.keys.iter_mut().find(|key| key.name == name) else { bail!("there is no key called {name:?}") };
+            key.revoked.get_or_insert(Timestamp::now().round(jiff::Unit::Second)?);
+            file.write(path)?;
+        }
+        Act::GrantCertificate(CertificateOptions { name, grant }) => {
+            ensure!(file.certificates.iter().all(|one| one.name != name), "the certificate {name:?} is granted something already");
+            file.certificates.push(CertificateEntry { name, grant: grant.into_entry() });
+            file.write(path)?;
+        }
+        Act::RevokeCertificate { name } => {
+            let before = file.certificates.len();
+            file.certificates.retain(|one| one.name != name);
+            ensure!(file.certificates.len() < before, "the certificate {name:?} is granted nothing");
+            file.write(path)?;
+        }
+        Act::List => list(&file, shown)?,
+        Act::Check => println!("{} is sound.", path.display()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(file: &AccessFile, shown: Output) -> anyhow::Result<()> {
+    if shown == Output::Json {
+        let mut value = serde_json::to_value(file)?;
+        for key in value["keys"].as_array_mut().into_iter().flatten() {
+            key.as_object_mut().and_then(|key| key.remove("digest"));
+        }
+        writeln!(output(), "{value}")?;
+        return Ok(());
+    }
+    let mut listing = table_of(&["name", "known by", "roles", "accounts", "state"], 5..5);
+    let accounts = |grant: &GrantEntry| grant.accounts.as_ref().map_or_else(|| "all".to_owned(), |ids| ids.join(" "));
+    for KeyEntry { name, id, expires, revoked, grant, .. } in &file.keys {
+        let state = match (revoked, expires) {
+            (Some(at), _) => format!("revoked {at}"),
+            (None, Some(at)) if *at <= Timestamp::now() => format!("expired {at}"),
+            (None, Some(at)) => format!("expires {at}"),
+            (None, None) => "valid".to_owned(),
+        };
+        listing.add_row([name.clone(), format!("key tg_{id}"), grant.roles.join(" "), accounts(grant), state]);
+    }
+    for CertificateEntry { name, grant } in &file.certificates {
+        listing.add_row([name.clone(), "certificate".into(), grant.roles.join(" "), accounts(grant), "valid".into()]);
+    }
+    for issuer in &file.issuers {
+        for (value, grant) in &issuer.grants {
+            let known = format!("token, {}: {value}", issuer.claim);
+            listing.add_row([issuer.issuer.clone(), known, grant.roles.join(" "), accounts(grant), "valid".into()]);
+        }
+    }
+    println!("{listing}");
+    Ok(())
+}
