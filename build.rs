@@ -22,7 +22,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .boxed(".tollgate.v1.Charged.reserve_refused.reserve_declined")
         .compile_fds_with_config(descriptors, names)?;
     // Reflection serves these too, and with them what the details of errors are; their code is tonic-types's.
-    let served = protox::compile(files.into_iter().chain(["google/rpc/error_details.proto"]), [&protos])?;
-    std::fs::write(out.join("tollgate.v1.bin"), prost::Message::encode_to_vec(&served))?;
+    // Written by the compiler itself, which keeps the options of methods that are not protobuf's own.
+    let mut served = protox::Compiler::new([&protos])?;
+    served.include_imports(true).include_source_info(true);
+    served.open_files(files.into_iter().chain(["google/rpc/error_details.proto"]))?;
+    std::fs::write(out.join("tollgate.v1.bin"), served.encode_file_descriptor_set())?;
     Ok(())
 }

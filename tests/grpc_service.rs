@@ -12,7 +12,7 @@ use tollgate::clock::Clock;
 use tollgate::grpc::v1::account_service_client::AccountServiceClient;
 use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
 use tollgate::grpc::v1::{self, AdviceTopic, DeclineReason, PaymentMode, ThresholdCrossing};
-use tollgate::grpc::{Health, MAX_MESSAGE_BYTES, services};
+use tollgate::grpc::{Door, Health, MAX_MESSAGE_BYTES, services};
 use tollgate::lanes::offload::Offload;
 use tollgate::ledger::Ledger;
 use tollgate::ledger::model::ModelEngine;
@@ -46,7 +46,7 @@ async fn service_within(limits: Limits, max_message_bytes: usize) -> Service {
     let health = Health::new();
     let ledger = Ledger::start(engine, watchers, clock.clone());
     let use_cases = UseCases::new(ledger, None, Offload::start().unwrap(), limits, CancellationToken::new());
-    let services = services(use_cases, health.clone(), max_message_bytes);
+    let services = services(use_cases, health.clone(), max_message_bytes, Door::open());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(Server::builder().serve_with_incoming(services, TcpListenerStream::new(listener)));

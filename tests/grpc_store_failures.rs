@@ -15,7 +15,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tollgate::clock::Clock;
 use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
-use tollgate::grpc::{Health, MAX_MESSAGE_BYTES, services, v1};
+use tollgate::grpc::{Door, Health, MAX_MESSAGE_BYTES, services, v1};
 use tollgate::lanes::offload::Offload;
 use tollgate::ledger::watch::Watchers;
 use tollgate::ledger::{Ledger, LedgerError};
@@ -31,7 +31,7 @@ async fn client(error: Option<LedgerError>) -> ChargingServiceClient<Channel> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let use_cases = UseCases::new(ledger, None, Offload::start().unwrap(), Limits::default(), CancellationToken::new());
-    let services = services(use_cases, Health::new(), MAX_MESSAGE_BYTES);
+    let services = services(use_cases, Health::new(), MAX_MESSAGE_BYTES, Door::open());
     tokio::spawn(Server::builder().serve_with_incoming(services, TcpListenerStream::new(listener)));
     ChargingServiceClient::connect(format!("http://{address}")).await.unwrap()
 }

@@ -71,6 +71,12 @@ impl Principal {
         Self { name: "local".to_owned(), kind: Kind::Local, grants: vec![grant], acts_for_others: true }
     }
 
+    /// A caller that is not known: it may do nothing.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self { name: String::new(), kind: Kind::Local, grants: Vec::new(), acts_for_others: false }
+    }
+
     /// Whether it may do this at all, on whatever account.
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
@@ -113,7 +119,15 @@ impl Principal {
         })
     }
 
-    /// The most that it may do at once on an account, if that is bounded in any grant.
+    /// The most that it may do at once on an account; `None`: it is not bounded, or not permitted.
+    #[must_use]
+    pub fn most(&self, permission: Permission, account: &str, currency: Currency) -> Option<Quote> {
+        let grants = self.grants.iter().filter(|grant| grant.permissions.contain(permission) && grant.accounts.contain(account));
+        let bounds = grants.filter_map(|grant| grant.most.get(&(permission, currency.0)).copied());
+        bounds.reduce(|most, other| if other.exceeds(most) { other } else { most })
+    }
+
+    /// Whether what it may do at once on an account is bounded in every grant.
     #[must_use]
     pub fn is_bounded(&self, permission: Permission, account: &str) -> bool {
         !self.grants.iter().any(|grant| {

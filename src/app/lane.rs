@@ -20,7 +20,7 @@ use super::store::Store;
 use access::Access;
 use crate::billing::Billing;
 use crate::config::ServeOptions;
-use crate::grpc::{self, Health, MAX_MESSAGE_BYTES};
+use crate::grpc::{self, Door, Health, MAX_MESSAGE_BYTES};
 use crate::http;
 use crate::lanes;
 use crate::lanes::offload::Offload;
@@ -97,7 +97,7 @@ impl LanePlan {
 
     /// The same of HTTP/JSON, at an address.
     pub async fn serve_http(self: Arc<Self>, address: SocketAddr, dealt: mpsc::Receiver<Dealt>, ready: Sender<()>) -> anyhow::Result<()> {
-        let router = http::router(self.services().await?, address)?;
+        let router = http::router(self.services().await?, Door::new(Arc::clone(&self.access)), address)?;
         let serving = http::serve::serve(router, lanes::sockets(dealt), self.draining.clone());
         let _ = ready.send(());
         self.within_the_grace(async {
@@ -115,7 +115,7 @@ impl LanePlan {
     > {
         let (billing, offload, health) = (self.billing.clone(), self.offload.clone(), self.health.clone());
         let use_cases = UseCases::new(self.ledger().await?, billing, offload, self.limits, self.draining.clone());
-        Ok(RpcLayer.layer(grpc::services(use_cases, health, MAX_MESSAGE_BYTES)))
+        Ok(RpcLayer.layer(grpc::services(use_cases, health, MAX_MESSAGE_BYTES, Door::new(Arc::clone(&self.access)))))
     }
 
     /// Waits for a server to end, but no longer than the grace after it should: servers wait for streams without bound.

@@ -31,6 +31,8 @@ pub struct Change {
     pub request_id: String,
     /// Who asks.
     pub actor: String,
+    /// For whom; empty: for nobody else.
+    pub on_behalf_of: String,
     /// Why.
     pub reason: String,
     /// When it came.
@@ -195,7 +197,8 @@ impl Billing {
         change: &Change,
     ) -> Result<Applied, BillingError> {
         let noted = sqlx::query(
-            "INSERT INTO setting_changes (subject, request_id, content, changed_at, actor, reason) VALUES ($1, $2, $3, $4, $5, $6) \
+            "INSERT INTO setting_changes (subject, request_id, content, changed_at, actor, reason, on_behalf_of) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) \
              ON CONFLICT (subject, request_id) DO NOTHING",
         )
         .bind(subject.to_owned())
@@ -204,6 +207,7 @@ impl Billing {
         .bind(change.at)
         .bind(change.actor.clone())
         .bind(change.reason.clone())
+        .bind(change.on_behalf_of.clone())
         .execute(&mut *connection)
         .await?;
         if noted.rows_affected() == 0 {

@@ -25,6 +25,7 @@ pub mod record;
 pub mod restore;
 pub mod review;
 pub mod runner;
+pub mod scope;
 pub mod search;
 pub mod series;
 pub mod settings;

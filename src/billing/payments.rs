@@ -4,6 +4,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::record::{coded, narrow};
+use super::scope::Scope;
 use super::{Billing, BillingError};
 use domain::account::Millis;
 use domain::entry::EntryKind;
@@ -25,6 +26,8 @@ pub struct PaymentFilter {
     pub method: Option<String>,
     /// Only what does not pay invoices as a whole.
     pub unallocated_only: bool,
+    /// Of accounts in this scope; None: of any.
+    pub scope: Option<Scope>,
 }
 
 /// Where a list of payments goes on: when the last one was received, and its place in the journal.
@@ -140,6 +143,13 @@ impl Billing {
                 texts.push(text.clone());
                 sql += &format!(" AND credits.{column} = ${}", 5 + texts.len());
             }
+        }
+        if let Some(scope) = &filter.scope {
+            let condition = scope.condition("credits.account", |account| {
+                texts.push(account);
+                format!("${}", 5 + texts.len())
+            });
+            sql += &format!(" AND {condition}");
         }
         if filter.unallocated_only {
             sql += " AND credits.amount > credits.allocated + credits.reversed";

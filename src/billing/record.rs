@@ -59,6 +59,7 @@ pub const ENTRIES: Table = Table {
         ("fingerprint", Type::Number),
         ("refers_to", Type::Text),
         ("actor", Type::Text),
+        ("on_behalf_of", Type::Text),
         ("reason", Type::Text),
         ("invoices", Type::Text),
         ("settings", Type::Text),
@@ -69,7 +70,7 @@ pub const ENTRIES: Table = Table {
 /// All columns of an entry, for a SELECT.
 pub const COLUMNS: &str = "partition, sequence, account, account_sequence, previous, kind, time, mode, bill, amount, balance, unbilled, reserved, \
                            detail_1, detail_2, original, credit_rounding, refunded_of_bill, category, item, description, quantity, unit, occurred_at, attributes, request_id, \
-                           fingerprint, refers_to, actor, reason, invoices, settings";
+                           fingerprint, refers_to, actor, on_behalf_of, reason, invoices, settings";
 
 /// A partition's records behind a sequence, in their order: at most so many.
 pub async fn behind<'e>(
@@ -140,6 +141,7 @@ impl Record {
             i64::from_le_bytes(entry.fingerprint).into(),
             entry.refers_to.as_str().into(),
             note.actor.as_str().into(),
+            note.on_behalf_of.as_str().into(),
             note.reason.as_str().into(),
             json_text(&note.invoices, note.invoices.is_empty()).into(),
             settings_text(&entry.settings).into(),
@@ -185,6 +187,7 @@ impl Record {
                     occurred_at: row.try_get("occurred_at")?,
                     attributes: from_json(row, "attributes")?,
                     actor: row.try_get("actor")?,
+                    on_behalf_of: row.try_get("on_behalf_of")?,
                     reason: row.try_get("reason")?,
                     invoices: from_json(row, "invoices")?,
                 },
@@ -312,6 +315,7 @@ pub(crate) fn sample_record() -> Record {
                 occurred_at: Some(-1),
                 attributes: vec![("b".into(), "1".into()), ("a".into(), "\"".into())],
                 actor: "eve".into(),
+                on_behalf_of: "alice".into(),
                 reason: "goodwill".into(),
                 invoices: vec!["INV-1".into(), "INV-2".into()],
             },

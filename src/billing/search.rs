@@ -13,6 +13,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::bills::receivables::position;
 use super::document::Party;
+use super::scope::Scope;
 use super::store::Dialect;
 use super::store::rows::{Table, Type, Value};
 use super::{Billing, BillingError, JournalPosition};
@@ -94,7 +95,14 @@ impl Billing {
 
     /// Accounts behind a place, in the order of their names and ids. Where no word is as long as what the index knows, they are compared
     /// by how they begin.
-    pub async fn search(&self, text: &str, comparison: Comparison, after: Option<&NamePlace>, count: usize) -> Result<Found, BillingError> {
+    pub async fn search(
+        &self,
+        text: &str,
+        comparison: Comparison,
+        scope: Option<&Scope>,
+        after: Option<&NamePlace>,
+        count: usize,
+    ) -> Result<Found, BillingError> {
         let dialect = self.store().dialect();
         let wanted = Wanted::new(text, comparison);
         let mut transaction = self.store().begin_reading().await?;
@@ -103,6 +111,10 @@ impl Billing {
         let mut statement = wanted.statement(dialect);
         if dialect == Dialect::Sqlite && wanted.is_common(connection).await? {
             statement = wanted.walking();
+        }
+        if let Some(scope) = scope {
+            let condition = scope.condition("account_search.account", |account| statement.text(account));
+            statement.sql += &format!(" AND {condition}");
         }
         statement.page(after, count);
         let rows = statement.rows(connection).await?;

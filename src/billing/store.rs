@@ -40,6 +40,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0016_document_search.sql"),
     include_str!("migrations/0017_open_sums.sql"),
     include_str!("migrations/0018_by_hand.sql"),
+    include_str!("migrations/0019_on_behalf_of.sql"),
 ];
 
 /// Those of which SQLite has a form of its own, by number.

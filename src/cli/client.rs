@@ -1,6 +1,7 @@
 //! The one gRPC client of all commands that call a running service.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -84,6 +85,14 @@ impl ServerOptions {
     }
 }
 
+/// Whether the connection of this command presents credentials.
+static PRESENTS_CREDENTIALS: AtomicBool = AtomicBool::new(false);
+
+/// Whether the service can know this command's caller by its credentials: then the caller is the actor, and no user needs to be named.
+pub fn presents_credentials() -> bool {
+    PRESENTS_CREDENTIALS.load(Ordering::Relaxed)
+}
+
 /// A connection that brings its credentials with every call. Cheap to clone; clones share it.
 pub type Connection = InterceptedService<Channel, Credentials>;
 
@@ -136,6 +145,7 @@ pub async fn connect(options: &ServerOptions) -> anyhow::Result<Connection> {
 /// Connects by an endpoint of [`endpoint`] that may have been changed.
 pub async fn connect_by(endpoint: Endpoint, options: &ServerOptions) -> anyhow::Result<Connection> {
     let (server, credentials) = (&options.server, options.credentials()?);
+    PRESENTS_CREDENTIALS.store(credentials.header.is_some() || options.cert.is_some(), Ordering::Relaxed);
     let failed = |error| Failure::unavailable(format!("no connection to a service at {server}: {:#}", anyhow::Error::from(error)));
     Ok(InterceptedService::new(endpoint.connect().await.map_err(failed)?, credentials))
 }

@@ -77,7 +77,8 @@ pub async fn run(options: ConvertAllOptions) -> anyhow::Result<ExitCode> {
     let total = options.file.is_some().then(|| requests.iter().map(listed).sum());
     let mut client = Client::connect(&options.server).await?;
     let mut report = Report::new(options.output, options.dry_run, total)?;
-    for request in requests {
+    for mut request in requests {
+        request.operator = options.by_hand.operator();
         let mut answers = client.billing.batch_convert(request).await.map_err(explain)?.into_inner();
         loop {
             match answers.message().await {
@@ -128,7 +129,8 @@ fn requests(options: &ConvertAllOptions) -> anyhow::Result<Vec<BatchConvertReque
         allow_unusable: options.allow_unusable,
         dry_run: options.dry_run,
         resume_token: options.after.clone(),
-        operator: options.by_hand.operator(),
+        // Who does this is known once there is a connection.
+        operator: None,
     };
     Ok(accounts.into_iter().map(request).collect())
 }

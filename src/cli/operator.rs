@@ -2,11 +2,19 @@
 
 use clap::Args;
 
+use super::client::presents_credentials;
 use crate::grpc::v1::Operator;
 
-/// The user of the system that runs this, where nothing else names one, as in containers and cron.
-fn user() -> String {
-    format!("uid {}", rustix::process::getuid().as_raw())
+/// Who does this. A service knows a caller by its credentials; of one without, the user of this system is named, or, where there is no
+/// name, as in containers and cron, its number.
+fn actor(given: Option<&String>) -> String {
+    #[allow(clippy::disallowed_methods, reason = "the name of the user is no setting")]
+    let user = || std::env::var("USER").ok().filter(|user| !user.is_empty());
+    match given {
+        Some(given) => given.clone(),
+        None if presents_credentials() => String::new(),
+        None => user().unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw())),
+    }
 }
 
 /// The name of the request.
@@ -16,9 +24,9 @@ pub struct RequestOptions {
     /// a new one, shown on stderr before the request is sent]
     #[arg(long, value_name = "ID")]
     request_id: Option<String>,
-    /// Who does this.
-    #[arg(long, env = "USER", hide_env_values = true, default_value_t = user(), value_name = "NAME")]
-    actor: String,
+    /// Who does this; with credentials, for whom [default: the caller that they name, or else the user of this system]
+    #[arg(long, value_name = "NAME")]
+    actor: Option<String>,
 }
 
 impl RequestOptions {
@@ -60,9 +68,9 @@ pub struct ByHandOfBatch {
     /// shown on stderr before anything is sent]
     #[arg(long, value_name = "ID")]
     batch_id: Option<String>,
-    /// Who does this.
-    #[arg(long, env = "USER", hide_env_values = true, default_value_t = user(), value_name = "NAME")]
-    actor: String,
+    /// Who does this; with credentials, for whom [default: the caller that they name, or else the user of this system]
+    #[arg(long, value_name = "NAME")]
+    actor: Option<String>,
     /// Why, for whoever reads the journal.
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -82,7 +90,7 @@ impl ByHandOfBatch {
     /// Who, and why.
     #[must_use]
     pub fn operator(&self) -> Option<Operator> {
-        Some(Operator { actor: self.actor.clone(), reason: self.reason.clone() })
+        Some(Operator { actor: actor(self.actor.as_ref()), reason: self.reason.clone() })
     }
 }
 
@@ -96,7 +104,7 @@ impl ByHand {
     /// Who, and why.
     #[must_use]
     pub fn operator(&self) -> Option<Operator> {
-        Some(Operator { actor: self.request.actor.clone(), reason: self.reason.clone() })
+        Some(Operator { actor: actor(self.request.actor.as_ref()), reason: self.reason.clone() })
     }
 }
 
@@ -116,6 +124,6 @@ impl ByHandWithReason {
     /// Who, and why.
     #[must_use]
     pub fn operator(&self) -> Option<Operator> {
-        Some(Operator { actor: self.request.actor.clone(), reason: self.reason.clone() })
+        Some(Operator { actor: actor(self.request.actor.as_ref()), reason: self.reason.clone() })
     }
 }

@@ -41,8 +41,10 @@ pub struct Note {
     pub occurred_at: Option<Millis>,
     /// Anything else, in the caller's order.
     pub attributes: Vec<(String, String)>,
-    /// Who changed it (operators' commands).
+    /// Who changed it: the caller, where that is known; else whom an operator's command names.
     pub actor: String,
+    /// For whom the caller acted; empty: for nobody else.
+    pub on_behalf_of: String,
     /// Why (operators' commands).
     pub reason: String,
     /// The invoices that a recorded payment names, as its entry keeps them. A command carries them in its action.

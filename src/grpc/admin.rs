@@ -29,7 +29,7 @@ impl AdminService for Admin {
 
     async fn backup(&self, request: Request<v1::BackupRequest>) -> Result<Response<Self::BackupStream>, Status> {
         let context = context::of(&request);
-        let parts = self.use_cases.backup(context, request.into_inner().ledger_only).map_err(status::of)?;
+        let parts = self.use_cases.backup(&context, request.into_inner().ledger_only).map_err(status::of)?;
         Ok(Response::new(written(parts).boxed()))
     }
 }

@@ -1,12 +1,15 @@
 //! The context of a request, made here for gRPC and for HTTP, which passes its requests on as calls of gRPC.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Extensions, HeaderMap};
 use tonic::Request;
 
-use crate::service::context::{Caller, Protocol, RequestContext, Trace};
+use super::door::nobody;
+use crate::service::context::{Protocol, RequestContext, Trace};
 use crate::service::deadline::Deadline;
+use access::Principal;
 
 /// The context of a call.
 #[must_use]
@@ -14,7 +17,7 @@ pub fn of<T>(request: &Request<T>) -> RequestContext {
     of_parts(request.metadata().as_ref(), request.extensions())
 }
 
-/// The context of a call that was not taken in by its method yet. HTTP marks its calls by an extension, which no peer can send.
+/// The context of a call that was not taken in by its method yet. What has not come through the door comes from nobody. HTTP marks its calls by an extension, which no peer can send.
 #[must_use]
 pub fn of_parts(headers: &HeaderMap, extensions: &Extensions) -> RequestContext {
     if let Some(context) = extensions.get::<RequestContext>() {
@@ -23,7 +26,8 @@ pub fn of_parts(headers: &HeaderMap, extensions: &Extensions) -> RequestContext 
     let protocol = extensions.get::<Protocol>().copied().unwrap_or(Protocol::Grpc);
     let text = |name| headers.get(name)?.to_str().ok();
     let deadline = text("grpc-timeout").and_then(parse_timeout).and_then(Deadline::after);
-    RequestContext::new(protocol, Caller::Local, deadline, text("traceparent").and_then(Trace::parse))
+    let caller = extensions.get::<Arc<Principal>>().cloned().unwrap_or_else(nobody);
+    RequestContext::new(protocol, caller, deadline, text("traceparent").and_then(Trace::parse))
 }
 
 /// One to eight digits and a unit, as gRPC over HTTP/2 has it.

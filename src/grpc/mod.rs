@@ -1,7 +1,7 @@
 //! The gRPC services: the edge of the process.
 //!
 //! A request is read within its bounds ([`wire`]), given to a use case of [`crate::service`] with its [`context`], and answered, or refused
-//! with details ([`status`]). [`charging`], [`accounts`], [`billing`] and [`admin`] are the services; [`dispatch`] finds them, and has
+//! with details ([`status`]). Before that, [`door`] has found who calls, and whether it may. [`charging`], [`accounts`], [`billing`] and [`admin`] are the services; [`dispatch`] finds them, and has
 //! [`offloaded`] answer what may take long. Nothing here decides.
 
 pub mod accounts;
@@ -11,6 +11,7 @@ pub mod call;
 pub mod charging;
 pub mod context;
 pub mod dispatch;
+pub mod door;
 pub mod dynamic;
 pub mod foreign;
 pub mod health;
@@ -40,6 +41,7 @@ use billing::Bills;
 use charging::Charging;
 use dispatch::Services;
 use foreign::Foreign;
+pub use door::Door;
 pub use health::Health;
 use v1::account_service_server::AccountServiceServer;
 use v1::admin_service_server::AdminServiceServer;
@@ -55,6 +57,7 @@ pub fn services(
     use_cases: UseCases,
     health: Health,
     most: usize,
+    door: Door,
 ) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + Sync + use<> {
     let (offload, stopping) = (use_cases.offload().clone(), use_cases.stopping().clone());
     // The limit of a message is one of what is unpacked, too.
@@ -74,7 +77,7 @@ pub fn services(
         Err(error) => tracing::error!(%error, "there is no reflection of the older kind"),
     }
     let services = Services { charging, others: others.prepare(), offload };
-    ServiceBuilder::new().map_response(move |response| completed(response, most)).service(services)
+    ServiceBuilder::new().map_response(move |response| completed(response, most)).layer(door).service(services)
 }
 
 fn reflection() -> Builder<'static> {

@@ -92,6 +92,8 @@ fn code_of(kind: Kind) -> Code {
         Kind::Invalid => Code::InvalidArgument,
         Kind::NotFound => Code::NotFound,
         Kind::AlreadyExists => Code::AlreadyExists,
+        Kind::Unauthenticated => Code::Unauthenticated,
+        Kind::Denied => Code::PermissionDenied,
         Kind::Precondition => Code::FailedPrecondition,
         Kind::Exhausted => Code::ResourceExhausted,
         Kind::Unavailable => Code::Unavailable,

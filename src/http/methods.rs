@@ -28,6 +28,12 @@ impl Methods {
         self.0.get(&format!("/v1/{service}/{method}"))
     }
 
+    /// The method of a whole path.
+    #[must_use]
+    pub fn of_path(&self, path: &str) -> Option<&MethodDescriptor> {
+        self.0.get(path)
+    }
+
     /// All of them, by path.
     pub fn all(&self) -> impl Iterator<Item = (&str, &MethodDescriptor)> {
         self.0.iter().map(|(path, method)| (path.as_str(), method))

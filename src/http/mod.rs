@@ -2,8 +2,9 @@
 //!
 //! Nothing is decided here, and no method is named: [`methods`] takes them from the descriptors, [`transcode`] turns JSON into the
 //! message and hands it to the same services that gRPC calls, [`problem`] renders their errors, [`openapi`] describes all of it.
-//! [`guard`] refuses what a page in somebody's browser could send. [`serve`] runs it.
+//! [`guard`] refuses what a page in somebody's browser could send, [`door`] whom nobody knows. [`serve`] runs it.
 
+pub mod door;
 pub mod guard;
 pub mod methods;
 pub mod openapi;
@@ -24,6 +25,7 @@ use tonic::body::Body;
 use tower::Service;
 use tower::util::BoxCloneSyncService;
 
+use crate::grpc::Door;
 use crate::telemetry::rpc::RpcBody;
 use guard::Guard;
 use methods::Methods;
@@ -35,28 +37,33 @@ pub type Services = BoxCloneSyncService<http::Request<Body>, http::Response<RpcB
 /// The largest body of a request, as of a gRPC message.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
 
+/// Where the API is described.
+const OPENAPI: &str = "/openapi.json";
+
 /// What the routes work with.
 #[derive(Clone)]
 pub struct Api {
     services: Services,
     methods: Arc<Methods>,
     openapi: Arc<str>,
+    door: Door,
 }
 
 /// The routes, in front of the gRPC services, at an address.
-pub fn router<S>(services: S, address: SocketAddr) -> anyhow::Result<Router>
+pub fn router<S>(services: S, door: Door, address: SocketAddr) -> anyhow::Result<Router>
 where
     S: Service<http::Request<Body>, Response = http::Response<RpcBody>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static,
 {
     let methods = Arc::new(Methods::load());
     let openapi = serde_json::to_string(&openapi::document(&methods))?.into();
-    let api = Api { services: BoxCloneSyncService::new(services), methods, openapi };
+    let api = Api { services: BoxCloneSyncService::new(services), methods, openapi, door };
     Ok(Router::new()
         .route("/v1/{service}/{method}", post(transcode::call))
-        .route("/openapi.json", get(show_openapi))
+        .route(OPENAPI, get(show_openapi))
         .fallback(async || Problem::not_found("there is no such path: /openapi.json lists those that there are"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn_with_state(api.clone(), door::check))
         .layer(middleware::from_fn_with_state(Guard::new(address), guard::check))
         .with_state(api))
 }

@@ -1,7 +1,7 @@
 //! Errors as `application/problem+json` (RFC 9457), with the same reasons as over gRPC.
 
 use axum::response::{IntoResponse, Response};
-use http::header::RETRY_AFTER;
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use tonic::{Code, Status};
@@ -132,6 +132,9 @@ impl IntoResponse for Problem {
         *response.status_mut() = self.status;
         if let Some(seconds) = self.retry_after_seconds {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }

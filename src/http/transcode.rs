@@ -2,6 +2,7 @@
 //! as itself.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::{Body, Bytes};
@@ -19,8 +20,9 @@ use tonic::{Request, Status};
 use super::problem::Problem;
 use super::{Api, MAX_BODY_BYTES, Services, json};
 use crate::grpc::dynamic::{Dynamic, path, to_json};
-use crate::lanes::source::Source;
+use crate::lanes::socket::Peer;
 use crate::service::context::Protocol;
+use access::Principal;
 
 /// Headers that go on to the service: the caller's deadline, in gRPC's notation, and its trace.
 const PASSED_ON: [&str; 3] = ["grpc-timeout", "traceparent", "tracestate"];
@@ -32,7 +34,8 @@ const FILE_FIELDS: [&str; 3] = ["content_type", "file_name", "content"];
 pub async fn call(
     State(api): State<Api>,
     Path((service, method)): Path<(String, String)>,
-    source: Option<Extension<Source>>,
+    peer: Option<Extension<Peer>>,
+    caller: Option<Extension<Arc<Principal>>>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
@@ -40,7 +43,7 @@ pub async fn call(
         return Problem::not_found("there is no such method: /openapi.json lists those that there are").into_response();
     };
     let request = match read(&method, &body) {
-        Ok(message) => with_metadata(message, &headers, source.map(|Extension(source)| source)),
+        Ok(message) => with_metadata(message, &headers, peer, caller),
         Err(problem) => return problem.into_response(),
     };
     let answered = match (method.is_server_streaming(), is_file(&method.output())) {
@@ -63,13 +66,21 @@ fn read(method: &MethodDescriptor, body: &Result<Bytes, BytesRejection>) -> Resu
     Ok(message)
 }
 
-fn with_metadata(message: DynamicMessage, headers: &HeaderMap, source: Option<Source>) -> Request<DynamicMessage> {
+fn with_metadata(
+    message: DynamicMessage,
+    headers: &HeaderMap,
+    peer: Option<Extension<Peer>>,
+    caller: Option<Extension<Arc<Principal>>>,
+) -> Request<DynamicMessage> {
     let passed_on = PASSED_ON.iter().filter_map(|name| Some((HeaderName::from_static(name), headers.get(*name)?.clone())));
     let mut request = Request::new(message);
     *request.metadata_mut() = MetadataMap::from_headers(passed_on.collect());
     request.extensions_mut().insert(Protocol::Http);
-    if let Some(source) = source {
-        request.extensions_mut().insert(source);
+    if let Some(Extension(peer)) = peer {
+        request.extensions_mut().insert(peer);
+    }
+    if let Some(Extension(caller)) = caller {
+        request.extensions_mut().insert(caller);
     }
     request
 }
@@ -178,7 +189,7 @@ mod tests {
         let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let headers = [("grpc-timeout", "5S"), ("traceparent", trace)];
         let headers = headers.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-        let request = with_metadata(DynamicMessage::new(method.input()), &headers.into_iter().collect(), None);
+        let request = with_metadata(DynamicMessage::new(method.input()), &headers.into_iter().collect(), None, None);
         let called = unary(BoxCloneSyncService::new(RpcLayer.layer(service)), method, request).await;
         assert_eq!(called.unwrap_err().code(), tonic::Code::Aborted);
         let seen = seen.lock().unwrap().take().unwrap();

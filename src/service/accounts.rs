@@ -6,6 +6,7 @@ use super::UseCases;
 use super::commands::Decided;
 use super::context::RequestContext;
 use super::error::Error;
+use access::Permission;
 use billing::suggestion::{Suggestion, suggest};
 use domain::account::Account;
 use domain::command::Command;
@@ -33,12 +34,14 @@ pub struct AccountEntries {
 
 impl UseCases {
     /// Which ledger this is.
-    pub async fn ledger_identity(&self, _context: &RequestContext) -> Result<&Identity, Error> {
+    pub async fn ledger_identity(&self, context: &RequestContext) -> Result<&Identity, Error> {
+        context.require_everywhere(Permission::ReadAccounts)?;
         Ok(self.ledger.identity())
     }
 
     /// An account with its settings. Credit and settings are two reads: one may be newer than the other.
-    pub async fn account(&self, _context: &RequestContext, id: String) -> Result<ListedAccount, Error> {
+    pub async fn account(&self, context: &RequestContext, id: String) -> Result<ListedAccount, Error> {
+        context.require(Permission::ReadAccounts, &id)?;
         let outcome = self.look_at(&id).await?;
         Ok(self.with_profile(id, &outcome).await?)
     }
@@ -58,23 +61,26 @@ impl UseCases {
     /// Accounts whose names begin so, in the order of their names.
     pub async fn list_accounts(
         &self,
-        _context: &RequestContext,
+        context: &RequestContext,
         prefix: &str,
         filter: &AccountFilter,
         after: Option<NamePlace>,
         count: usize,
     ) -> Result<AccountPage, Error> {
+        // The ledger finds by names, whoever they are of; a caller that is bound to accounts searches instead.
+        context.require_everywhere(Permission::ReadAccounts)?;
         Ok(self.ledger.accounts(prefix, filter, after, count).await?)
     }
 
     /// An account, and its open reservations in the order in which they expire.
     pub async fn list_reservations(
         &self,
-        _context: &RequestContext,
+        context: &RequestContext,
         id: &str,
         after: Option<ReservationPlace>,
         count: usize,
     ) -> Result<(Account, ReservationPage), Error> {
+        context.require(Permission::ReadAccounts, id)?;
         let outcome = self.look_at(id).await?;
         Ok((outcome.account, self.ledger.reservations(id, outcome.now, after, count).await?))
     }
@@ -89,6 +95,7 @@ impl UseCases {
         before: Option<u64>,
         count: usize,
     ) -> Result<AccountEntries, Error> {
+        context.require(Permission::ReadAccounts, id)?;
         let account = self.look_at(id).await?.account;
         let partition = self.ledger.partition_of(id);
         let page = self.entries(context, id, filter, before, count).await?;
@@ -139,6 +146,7 @@ impl UseCases {
 
     /// The credit limit that an account would need in postpaid, by its history.
     pub async fn suggest_limit(&self, context: &RequestContext, id: &str) -> Result<(Outcome, Suggestion), Error> {
+        context.require(Permission::ReadAccounts, id)?;
         let seen = self.look_at(id).await?;
         let suggestion = self.estimate(context, id, &seen.account).await?;
         Ok((seen, suggestion))

@@ -3,6 +3,7 @@
 use super::UseCases;
 use super::context::RequestContext;
 use super::error::Error;
+use access::Permission;
 use billing::partitions::Partition;
 use billing::reconcile::numbering::NextNumber;
 use domain::account::Millis;
@@ -51,6 +52,7 @@ pub enum Aggregation {
 impl UseCases {
     /// How far the journal is read.
     pub async fn aggregation(&self, context: &RequestContext) -> Result<Aggregation, Error> {
+        context.require_everywhere(Permission::ReadAggregation)?;
         if self.billing.is_none() {
             return Ok(Aggregation::Unread(self.unread_journals().await?));
         }

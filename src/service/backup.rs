@@ -15,6 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::UseCases;
 use super::context::RequestContext;
 use super::error::Error;
+use access::Permission;
 use billing::Billing;
 use billing::store::Dialect;
 use ledger::Ledger;
@@ -47,9 +48,10 @@ impl UseCases {
     /// Takes a backup, as parts of one store's copy after the other's. The stream begins at once: how long copying takes is not known.
     pub fn backup(
         &self,
-        _context: RequestContext,
+        context: &RequestContext,
         is_ledger_only: bool,
     ) -> Result<impl Stream<Item = Result<Part, Error>> + Send + use<>, Error> {
+        context.require_everywhere(Permission::Backup)?;
         let permit = self.admission.stream()?;
         let (ledger, billing) = (self.ledger.clone(), self.billing.clone().filter(|_| !is_ledger_only));
         let parts = async move { copy(&ledger, billing.as_ref()).await.map(|copies| read(copies, permit)) };

@@ -166,7 +166,7 @@ impl UseCases {
     }
 
     /// Queues a command of a stream.
-    fn enqueue(&self, _context: &RequestContext, command: &Arc<Command>) -> Result<Pending, LedgerError> {
+    fn enqueue(&self, command: &Arc<Command>) -> Result<Pending, LedgerError> {
         self.ledger.enqueue(Arc::clone(command))
     }
 }
@@ -230,7 +230,10 @@ where
                 yield_now().await;
             }
             let slot = match command {
-                Ok(command) => self.queue(Arc::new(command), index, &mut slots, MAX_COMMANDS - commands).await,
+                Ok(mut command) => match self.use_cases.admit(&self.context, &mut command).await {
+                    Ok(()) => self.queue(Arc::new(command), index, &mut slots, MAX_COMMANDS - commands).await,
+                    Err(error) => self.written(index, Charge::Failed(Arc::new(command), error)),
+                },
                 Err(error) => self.written(index, Charge::Unread(within(&mut room, error))),
             };
             slots.push(slot);
@@ -251,16 +254,16 @@ where
     /// earlier batches.
     async fn queue(&self, command: Arc<Command>, index: usize, slots: &mut Vec<Slot<T>>, others: u32) -> Slot<T> {
         if matches!(command.action, Action::Refund(_)) {
-            let charge = match self.use_cases.answer_to(&self.context, &command).await {
+            let charge = match self.use_cases.answer_to(&command).await {
                 Ok(answer) => charged(self.use_cases.clock(), command, Ok(answer)),
                 Err(error) => Charge::Failed(command, error),
             };
             return self.written(index, charge);
         }
-        let mut queued = self.use_cases.enqueue(&self.context, &command);
+        let mut queued = self.use_cases.enqueue(&command);
         if matches!(queued, Err(LedgerError::Busy)) {
             self.settle(slots, others).await;
-            queued = self.use_cases.enqueue(&self.context, &command);
+            queued = self.use_cases.enqueue(&command);
         }
         match queued {
             Ok(pending) => Slot::Waiting(command, pending),

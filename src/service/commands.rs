@@ -9,6 +9,7 @@ use super::context::RequestContext;
 use super::deadline::Stage;
 use super::error::Error;
 use super::refunds;
+use access::Permission;
 use domain::command::{Action, Command, Note};
 use domain::outcome::{Answer, Decision, Outcome, Refusal};
 use ledger::LedgerError;
@@ -26,10 +27,15 @@ pub struct Decided {
 
 impl UseCases {
     /// Has a command decided. What a refund or a reversal needs of its original is looked up where the ledger asks for it.
-    pub async fn decide(&self, context: &RequestContext, command: Command) -> Result<Decided, Error> {
-        let command = Arc::new(command);
+    pub async fn decide(&self, context: &RequestContext, mut command: Command) -> Result<Decided, Error> {
+        self.admit(context, &mut command).await?;
+        self.decide_admitted(context, Arc::new(command)).await
+    }
+
+    /// The same of a command that was let through.
+    pub(super) async fn decide_admitted(&self, context: &RequestContext, command: Arc<Command>) -> Result<Decided, Error> {
         context.reached(Stage::Sent);
-        let answer = self.answer_to(context, &command).await?;
+        let answer = self.answer_to(&command).await?;
         if let Err(refusal @ (Refusal::ExceedsAmountDue | Refusal::NotInMinorUnits)) = answer
             && let Ok(Ok(seen)) = self.ledger.observe(&command.account, false).await
         {
@@ -39,18 +45,19 @@ impl UseCases {
     }
 
     /// Looks at an account's credit, due events applied.
-    pub async fn observe(&self, _context: &RequestContext, account: &str) -> Result<Outcome, Error> {
+    pub async fn observe(&self, context: &RequestContext, account: &str) -> Result<Outcome, Error> {
+        context.require(Permission::ReadCredit, account)?;
         self.look_at(account).await
     }
 
-    /// The account that a use case is about, as it is now.
-    pub(crate) async fn look_at(&self, account: &str) -> Result<Outcome, Error> {
+    /// An account's credit, for a use case that has asked for its own permission.
+    pub(super) async fn look_at(&self, account: &str) -> Result<Outcome, Error> {
         let answer = self.ledger.observe(account, false).await?;
         answer.map_err(|refusal| Error::refused(refusal, &observation(account.to_owned())))
     }
 
-    /// What the ledger says to a command.
-    pub(super) async fn answer_to(&self, _context: &RequestContext, command: &Arc<Command>) -> Result<Answer, Error> {
+    /// What the ledger says to a command that was let through.
+    pub(super) async fn answer_to(&self, command: &Arc<Command>) -> Result<Answer, Error> {
         match refunds::is_one(&command.action) {
             true => self.give_back(Arc::clone(command)).await,
             false => Ok(self.ledger.submit(Arc::clone(command)).await?),

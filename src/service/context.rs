@@ -1,17 +1,19 @@
 //! What is known of a request besides what it asks for: who calls, until when the caller waits, its trace, and the protocol it came by.
 //!
 //! Every use case takes a context first, so that access is decided in one place, whatever the protocol. A context is made once, where a
-//! protocol takes a request in. It consists of plain values: it costs no allocation, and a stream keeps a clone while it lives.
+//! protocol takes a request in. It costs no allocation, and a stream keeps a clone while it lives.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
 
 use super::deadline::Deadline;
+use access::Principal;
 
 /// The context of one request.
 #[derive(Debug)]
 pub struct RequestContext {
     /// Who calls.
-    pub caller: Caller,
+    pub caller: Arc<Principal>,
     /// Until when the caller waits, if it said so.
     pub deadline: Option<Deadline>,
     /// The trace that the caller is part of, if it said so.
@@ -20,13 +22,6 @@ pub struct RequestContext {
     pub protocol: Protocol,
     /// How far the request has come, as [`super::deadline`] numbers it.
     pub(super) stage: AtomicU8,
-}
-
-/// Who calls: a key, a certificate, or a subject that an identity provider vouches for, once there is access control.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Caller {
-    /// A caller that only had to reach the listener. It may do everything.
-    Local,
 }
 
 /// How a request came.
@@ -52,7 +47,7 @@ pub struct Trace {
 impl RequestContext {
     /// The context of a request that has done nothing yet.
     #[must_use]
-    pub fn new(protocol: Protocol, caller: Caller, deadline: Option<Deadline>, trace: Option<Trace>) -> Self {
+    pub fn new(protocol: Protocol, caller: Arc<Principal>, deadline: Option<Deadline>, trace: Option<Trace>) -> Self {
         Self { caller, deadline, trace, protocol, stage: AtomicU8::default() }
     }
 }
@@ -60,7 +55,7 @@ impl RequestContext {
 impl Clone for RequestContext {
     /// The same request, for work that has done nothing yet.
     fn clone(&self) -> Self {
-        Self::new(self.protocol, self.caller, self.deadline, self.trace)
+        Self::new(self.protocol, Arc::clone(&self.caller), self.deadline, self.trace)
     }
 }
 

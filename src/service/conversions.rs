@@ -12,6 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::UseCases;
 use super::context::RequestContext;
 use super::error::{Error, Kind};
+use access::Permission;
 use domain::account::{Account, Currency, Millis, Mode};
 use domain::command::{Action, Command, LimitChange, Note, TemporaryChange};
 use domain::money::Quote;
@@ -148,6 +149,9 @@ impl UseCases {
         selection: Selection,
         from: Cursor,
     ) -> Result<impl Stream<Item = Result<ConvertedAccount, Error>> + Send + use<>, Error> {
+        if let Selection::Filter { .. } = selection {
+            context.require_everywhere(Permission::Convert)?;
+        }
         let permit = self.admission.stream()?;
         if plan.is_suggested {
             self.billing(&context).await?;
@@ -183,6 +187,7 @@ impl UseCases {
 
     /// Looks what is to be done, and does it. If the account is changed meanwhile, it looks once more.
     async fn treat(&self, context: &RequestContext, plan: &Plan, target: &Target, may_repeat: bool) -> Result<Conversion, Error> {
+        context.require(Permission::Convert, &target.id)?;
         let Outcome { account, now, .. } = self.look_at(&target.id).await?;
         let has_mode = account.mode == plan.mode;
         if has_mode && !plan.limit_if_unchanged {
@@ -206,7 +211,7 @@ impl UseCases {
             true => (":limit", Action::SetCreditLimit { limit: change, allow_unusable }),
             false => ("", Action::Convert { mode: plan.mode, limit: change, allow_unusable }),
         };
-        let command = Command {
+        let mut command = Command {
             account: target.id.clone(),
             request_id: format!("batch:{}{suffix}", plan.batch_id),
             first_sent_at: None,
@@ -214,11 +219,12 @@ impl UseCases {
             action,
             note: plan.note.clone(),
         };
+        self.admit(context, &mut command).await?;
         let usable_before = account.usable_credit(now);
         let (outcome, verdict) = match plan.is_dry_run {
             true => self.would_be(&account, now, &command)?,
             false => {
-                let decided = self.decide(context, command).await?;
+                let decided = self.decide_admitted(context, Arc::new(command)).await?;
                 (decided.outcome, decided.decision.verdict)
             }
         };

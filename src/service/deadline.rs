@@ -94,12 +94,14 @@ impl RequestContext {
 
 #[cfg(test)]
 mod tests {
+    use access::Principal;
+
     use super::*;
-    use crate::context::{Caller, Protocol};
+    use crate::context::Protocol;
 
     fn context(millis: Option<u64>) -> RequestContext {
         let deadline = millis.map(Duration::from_millis).and_then(Deadline::after);
-        RequestContext::new(Protocol::Grpc, Caller::Local, deadline, None)
+        RequestContext::new(Protocol::Grpc, Principal::local().into(), deadline, None)
     }
 
     #[tokio::test]

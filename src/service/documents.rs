@@ -9,6 +9,7 @@ use super::UseCases;
 use super::context::RequestContext;
 use super::error::Error;
 use super::papers::{File, Form, not_taken_in};
+use access::Permission;
 use billing::document::{Document, DocumentKind, Party};
 use billing::forms::{self, Denomination, UsageWriter};
 use billing::{Billing, BillingError, DocumentFilter, DocumentPage, DocumentState, Record, StoredDocument, name_of};
@@ -46,10 +47,11 @@ impl UseCases {
     pub async fn list_documents(
         &self,
         context: &RequestContext,
-        filter: DocumentFilter,
+        mut filter: DocumentFilter,
         after: Option<i64>,
         count: usize,
     ) -> Result<(DocumentPage, bool), Error> {
+        filter.scope = context.scope(Permission::ReadDocuments, filter.account.as_deref())?;
         let mut page = self.billing(context).await?.documents(filter, after, count + 1).await?;
         let has_more = page.documents.len() > count;
         page.documents.truncate(count);
@@ -64,6 +66,8 @@ impl UseCases {
             DocumentName::Id(id) => billing.document_of_id(*id).await,
         };
         let completed = match found {
+            // One that is not for the caller's eyes is none.
+            Ok(stored) if !context.caller.may_on(Permission::ReadDocuments, &stored.document.account) => Err(BillingError::NotFound("document")),
             Ok(stored) => billing.complete(stored, self.clock().now()).await,
             Err(error) => Err(error),
         };
@@ -100,6 +104,7 @@ impl UseCases {
 
     /// Whom documents of an account are for. The billing store follows the ledger within moments: they are waited for.
     pub async fn customer(&self, context: &RequestContext, account: &str) -> Result<Party, Error> {
+        context.require(Permission::ReadBillingDetails, account)?;
         self.look_at(account).await?;
         let billing = self.billing(context).await?;
         let deadline = Instant::now() + PATIENCE;
@@ -113,6 +118,7 @@ impl UseCases {
 
     /// Sets whom documents of an account are for.
     pub async fn set_customer(&self, context: &RequestContext, account: &str, customer: Party) -> Result<(), Error> {
+        context.require(Permission::SetBillingDetails, account)?;
         self.look_at(account).await?;
         Ok(self.billing(context).await?.set_customer(account, customer).await?)
     }

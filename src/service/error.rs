@@ -31,6 +31,10 @@ pub enum Kind {
     NotFound,
     /// What it would make exists.
     AlreadyExists,
+    /// Nobody knows who calls.
+    Unauthenticated,
+    /// The caller may not do it.
+    Denied,
     /// The state of things does not allow it.
     Precondition,
     /// A bound is reached.
@@ -151,6 +155,24 @@ impl Error {
     /// A state that does not allow it.
     pub fn precondition(reason: &'static str, about: impl Into<String>, text: impl Into<String>) -> Self {
         Self::new(Kind::Precondition, reason, text).of(Subject::State(about.into()))
+    }
+
+    /// What the caller may not do.
+    pub fn denied(reason: &'static str, text: impl Into<String>) -> Self {
+        Self::new(Kind::Denied, reason, text)
+    }
+
+    /// The caller has to say who it is.
+    #[must_use]
+    pub fn credentials_required() -> Self {
+        let text = "this service needs credentials: the header authorization with \"Bearer \" and a key or a token, or a client certificate";
+        Self::new(Kind::Unauthenticated, "CREDENTIALS_REQUIRED", text)
+    }
+
+    /// What the caller presented lets nobody in.
+    #[must_use]
+    pub fn credentials_invalid() -> Self {
+        Self::new(Kind::Unauthenticated, "CREDENTIALS_INVALID", "the credentials are not valid")
     }
 
     /// What is not there.

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::UseCases;
 use super::context::RequestContext;
 use super::error::Error;
+use access::Permission;
 use billing::usage::Span;
 use billing::{Billing, BillingError, Places, UsageRecord};
 use domain::account::Millis;
@@ -66,6 +67,11 @@ enum Rest {
 impl UseCases {
     /// Begins an export of usage records.
     pub async fn export_usage(&self, context: RequestContext, wanted: Wanted) -> Result<UsageExport, Error> {
+        // What is exported of all is read along the journal, where accounts stand side by side.
+        match &wanted.account {
+            Some(account) => context.require(Permission::ExportUsage, account)?,
+            None => context.require_everywhere(Permission::ExportUsage)?,
+        }
         let permit = self.admission.stream()?;
         let pages = UsagePages::begin(self.billing(&context).await?.clone(), wanted).await?;
         Ok(UsageExport { pages, stopping: self.stopping.clone(), _permit: permit })

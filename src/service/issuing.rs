@@ -3,6 +3,7 @@
 use super::UseCases;
 use super::context::RequestContext;
 use super::error::Error;
+use access::Permission;
 use billing::document::{Exemption, Issuer};
 use billing::issuer::{Applied, CategoryRate, Change, Dated};
 use billing::review::{Approved, Review};
@@ -26,6 +27,7 @@ pub struct IssuerView {
 impl UseCases {
     /// The issuer with that id.
     pub async fn issuer(&self, context: &RequestContext, id: &str) -> Result<IssuerView, Error> {
+        context.require_everywhere(Permission::ReadSettings)?;
         let billing = self.billing(context).await?;
         let versions = billing.issuers(id).await?;
         let (waiting_drafts, waits_for) = billing.waiting_drafts(self.clock().now()).await?;
@@ -34,21 +36,27 @@ impl UseCases {
 
     /// Sets who issues documents.
     pub async fn set_issuer(&self, context: &RequestContext, id: &str, issuer: &Issuer, change: &Change) -> Result<Applied, Error> {
+        context.require_everywhere(Permission::SetSettings)?;
+        let change = &context.signed(change)?;
         Ok(self.billing(context).await?.set_issuer(id, issuer, change).await?)
     }
 
     /// The rates of tax, by their days.
     pub async fn tax_rates(&self, context: &RequestContext, id: &str) -> Result<Vec<Dated<CategoryRate>>, Error> {
+        context.require_everywhere(Permission::ReadSettings)?;
         Ok(self.billing(context).await?.tax_rates(id).await?)
     }
 
     /// Sets a rate of tax.
     pub async fn set_tax_rate(&self, context: &RequestContext, id: &str, rate: CategoryRate, change: &Change) -> Result<Applied, Error> {
+        context.require_everywhere(Permission::SetSettings)?;
+        let change = &context.signed(change)?;
         Ok(self.billing(context).await?.set_tax_rate(id, rate, change).await?)
     }
 
     /// Whether an account is charged tax, by day.
     pub async fn exemptions(&self, context: &RequestContext, account: &str) -> Result<Vec<Dated<Option<Exemption>>>, Error> {
+        context.require(Permission::ReadSettings, account)?;
         self.look_at(account).await?;
         Ok(self.billing(context).await?.exemptions(account).await?)
     }
@@ -61,12 +69,15 @@ impl UseCases {
         exemption: Option<&Exemption>,
         change: &Change,
     ) -> Result<Applied, Error> {
+        context.require(Permission::SetSettings, account)?;
+        let change = &context.signed(change)?;
         self.look_at(account).await?;
         Ok(self.billing(context).await?.set_exemption(account, exemption, change).await?)
     }
 
     /// When drafts of an issuer are issued, and what waits.
     pub async fn issuing(&self, context: &RequestContext, id: &str) -> Result<(Review, Standing), Error> {
+        context.require_everywhere(Permission::ReadSettings)?;
         let billing = self.billing(context).await?;
         let review = billing.review(id).await?;
         Ok((review, billing.standing(self.clock().now()).await?))
@@ -74,17 +85,22 @@ impl UseCases {
 
     /// Sets when drafts of an issuer are issued.
     pub async fn set_issuing(&self, context: &RequestContext, id: &str, review: Review, change: &Change) -> Result<Applied, Error> {
+        context.require_everywhere(Permission::SetSettings)?;
+        let change = &context.signed(change)?;
         Ok(self.billing(context).await?.set_review(id, review, change).await?)
     }
 
     /// Approves drafts. Returns how many.
     pub async fn approve_drafts(&self, context: &RequestContext, approved: &Approved, change: &Change) -> Result<(Applied, u64), Error> {
+        context.require_everywhere(Permission::ApproveInvoices)?;
+        let change = &context.signed(change)?;
         Ok(self.billing(context).await?.approve(approved, change).await?)
     }
 
     /// Works documents out again that are held back, and returns what became of them: one, or all, some at a time, after the one with the
     /// given id; and the id after which to go on.
     pub async fn retry_held(&self, context: &RequestContext, one: Option<i64>, after: i64) -> Result<(Vec<Retried>, Option<i64>), Error> {
+        context.require_everywhere(Permission::ApproveInvoices)?;
         let billing = self.billing(context).await?;
         let ids = match one {
             Some(id) => vec![id],

@@ -3,6 +3,7 @@
 use super::UseCases;
 use super::context::RequestContext;
 use super::error::Error;
+use access::Permission;
 use billing::issuer::{Applied, Change};
 use billing::items::ItemName;
 
@@ -18,6 +19,7 @@ impl UseCases {
         after: Option<&ItemCursor>,
         count: usize,
     ) -> Result<(Vec<ItemName>, Option<ItemCursor>), Error> {
+        context.require_everywhere(Permission::ReadSettings)?;
         let mut names = self.billing(context).await?.item_names(issuer, after, count + 1).await?;
         let has_more = names.len() > count;
         names.truncate(count);
@@ -27,6 +29,8 @@ impl UseCases {
 
     /// Sets what an item is called.
     pub async fn set_item(&self, context: &RequestContext, issuer: &str, name: &ItemName, change: &Change) -> Result<Applied, Error> {
+        context.require_everywhere(Permission::SetSettings)?;
+        let change = &context.signed(change)?;
         Ok(self.billing(context).await?.set_item(issuer, name, change).await?)
     }
 
@@ -39,6 +43,8 @@ impl UseCases {
         language: &str,
         change: &Change,
     ) -> Result<Applied, Error> {
+        context.require_everywhere(Permission::SetSettings)?;
+        let change = &context.signed(change)?;
         Ok(self.billing(context).await?.delete_item(issuer, item, language, change).await?)
     }
 }

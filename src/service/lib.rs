@@ -21,6 +21,7 @@ pub mod issuing;
 pub mod items;
 pub mod papers;
 pub mod payments;
+pub mod permissions;
 pub mod preview;
 pub mod receivables;
 pub mod refunds;

@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use super::context::RequestContext;
 use super::error::Error;
 use super::{UseCases, payments};
+use access::Permission;
 use billing::account_statement::AccountStatement;
 use billing::document::Document;
 use billing::forms::{self, Denomination, FormError, Imprint, UsageWriter};
@@ -70,6 +71,7 @@ impl UseCases {
         form: Form,
         is_for_spreadsheets: bool,
     ) -> Result<File, Error> {
+        context.require(Permission::ReadDocuments, account)?;
         self.look_at(account).await?;
         let billing = self.billing(context).await?;
         let (name, content) = match paper {
@@ -120,6 +122,7 @@ impl UseCases {
 
     /// A statement of account of a span of days.
     pub async fn account_statement(&self, context: &RequestContext, account: &str, span: Span) -> Result<AccountStatement, Error> {
+        context.require(Permission::ReadDocuments, account)?;
         self.look_at(account).await?;
         self.statement(self.billing(context).await?, account, span).await
     }

@@ -1,6 +1,7 @@
 //! Payments: recorded in the ledger, so that usable credit and the amount due change in one step; looked at, and allocated by hand, in the
 //! billing store.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -10,6 +11,7 @@ use super::commands::{Decided, observation};
 use super::context::RequestContext;
 use super::credit::Unit;
 use super::error::{Error, Violation};
+use access::Permission;
 use billing::bills::allocate::by_hand::NotAllocated;
 use billing::document::DocumentKind;
 use billing::payments::{Payment, PaymentFilter, PaymentInFull, PaymentPlace};
@@ -70,7 +72,8 @@ pub struct AllocatedByHand {
 
 impl UseCases {
     /// Records a payment.
-    pub async fn record_payment(&self, context: &RequestContext, command: Command) -> Result<Recorded, Error> {
+    pub async fn record_payment(&self, context: &RequestContext, mut command: Command) -> Result<Recorded, Error> {
+        self.admit(context, &mut command).await?;
         let invoices = command.action.invoices();
         // A repetition is answered as the first time, whatever has become of what it refers to.
         if !invoices.is_empty() && !self.ledger.is_remembered(&command.account, &command.request_id).await? {
@@ -79,7 +82,7 @@ impl UseCases {
                 return Err(Error::invoice_not_found(number));
             }
         }
-        let decided = self.decide(context, command).await?;
+        let decided = self.decide_admitted(context, Arc::new(command)).await?;
         let allocations = match &self.billing {
             Some(billing) => context.addition(PATIENCE, allocations(billing, &decided.command)).await.flatten(),
             None => None,
@@ -95,6 +98,8 @@ impl UseCases {
         after: Option<PaymentPlace>,
         count: usize,
     ) -> Result<PaymentPage, Error> {
+        let scope = context.scope(Permission::ReadDocuments, filter.account.as_deref())?;
+        let filter = &PaymentFilter { scope, ..filter.clone() };
         let mut payments = self.billing(context).await?.payments(filter, after, count + 1).await?;
         let has_more = payments.len() > count;
         payments.truncate(count);
@@ -104,12 +109,15 @@ impl UseCases {
 
     /// A payment, with what it pays and what took it back.
     pub async fn payment(&self, context: &RequestContext, account: &str, id: &str) -> Result<PaymentInFull, Error> {
+        context.require(Permission::ReadDocuments, account)?;
         payment(self.billing(context).await?, account, id).await
     }
 
     /// Has a payment pay an invoice, takes it off one, or frees what is set aside of it.
     pub async fn allocate_by_hand(&self, context: &RequestContext, asked: AllocateByHand) -> Result<AllocatedByHand, Error> {
         let AllocateByHand { mut by_hand, amount, currency } = asked;
+        context.require(Permission::RecordPayments, &by_hand.account)?;
+        context.sign_fields(true, &mut by_hand.actor, &mut by_hand.on_behalf_of)?;
         let account = self.look_at(&by_hand.account).await?.account;
         if currency.is_some_and(|currency| currency != account.currency) {
             let command = Command { request_id: by_hand.request_id, ..observation(by_hand.account) };

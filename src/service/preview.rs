@@ -4,6 +4,7 @@ use super::UseCases;
 use super::context::RequestContext;
 use super::error::Error;
 use super::papers::not_taken_in;
+use access::Permission;
 use billing::{ComingDocument, DocumentState, JournalPosition, StoredDocument, forms};
 
 /// The coming document of an account.
@@ -29,6 +30,7 @@ impl UseCases {
 
     /// The coming document of an account, as the end of its open bill's month would cut it.
     pub async fn coming_document(&self, context: &RequestContext, account: &str) -> Result<ComingDocument, Error> {
+        context.require(Permission::ReadDocuments, account)?;
         self.look_at(account).await?;
         self.open_bill(context, account).await
     }

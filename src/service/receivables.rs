@@ -3,6 +3,7 @@
 use super::UseCases;
 use super::context::RequestContext;
 use super::error::Error;
+use access::Permission;
 use billing::{AccountReceivables, JournalPosition};
 
 /// A page of receivables.
@@ -25,8 +26,9 @@ impl UseCases {
         after: Option<&str>,
         count: usize,
     ) -> Result<ReceivablesPage, Error> {
+        let scope = context.scope(Permission::ReadDocuments, account)?;
         let now = self.clock().now();
-        let (mut receivables, position) = self.billing(context).await?.receivables(now, account, after, count + 1).await?;
+        let (mut receivables, position) = self.billing(context).await?.receivables(now, account, after, count + 1, scope.as_ref()).await?;
         let has_more = receivables.len() > count;
         receivables.truncate(count);
         let next_after = receivables.last().filter(|_| has_more).map(|last| last.account.clone());

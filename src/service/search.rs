@@ -11,6 +11,8 @@ use tokio::time::timeout;
 use super::UseCases;
 use super::context::RequestContext;
 use super::error::Error;
+use access::Permission;
+use billing::scope::Scope;
 use billing::search::Comparison;
 use billing::search::fold::fold;
 use billing::{Billing, BillingError, JournalPosition};
@@ -57,23 +59,28 @@ pub struct Page {
 
 impl UseCases {
     /// The accounts that a text finds.
-    pub async fn search_accounts(&self, _context: &RequestContext, text: &str, after: Option<Cursor>, count: usize) -> Result<Page, Error> {
+    pub async fn search_accounts(&self, context: &RequestContext, text: &str, after: Option<Cursor>, count: usize) -> Result<Page, Error> {
+        let scope = context.scope(Permission::ReadAccounts, None)?;
         let folded = fold(text);
         if folded.is_empty() || folded.split(' ').count() > MAX_WORDS {
             return Err(Error::invalid_field("query", format!("must be 1 to {MAX_WORDS} words")));
         }
         let ledger = &self.ledger;
+        let scope = scope.as_ref();
         match (&self.billing, after) {
+            // The ledger finds by names, whoever they are of.
+            (None, _) | (_, Some(Cursor { way: Way::Ledger, .. })) if scope.is_some() => Err(Error::not_permitted(Permission::ReadAccounts)),
             (_, Some(Cursor { way: Way::Ledger, after })) => in_ledger(ledger, text, Some(after), count).await,
             (Some(billing), after) => {
                 let Cursor { way, after } = match (after, searchable(billing).await) {
-                    (None, Ok(comparison)) => return in_store(ledger, billing, text, comparison, None, count).await,
+                    (None, Ok(comparison)) => return in_store(ledger, billing, text, comparison, scope, None, count).await,
+                    (None, Err(error)) if scope.is_some() => return Err(error.into()),
                     (None, Err(_)) => return in_ledger(ledger, text, None, count).await,
                     (Some(_), Err(error)) => return Err(error.into()),
                     (Some(cursor), Ok(_)) => cursor,
                 };
                 let comparison = if way == Way::Parts { Comparison::Parts } else { Comparison::Beginning };
-                in_store(ledger, billing, text, comparison, Some(after), count).await
+                in_store(ledger, billing, text, comparison, scope, Some(after), count).await
             }
             (None, Some(_)) => Err(BillingError::unavailable("this service runs without the billing store that began the search").into()),
             (None, None) => in_ledger(ledger, text, None, count).await,
@@ -100,10 +107,11 @@ async fn in_store(
     billing: &Billing,
     text: &str,
     comparison: Comparison,
+    scope: Option<&Scope>,
     after: Option<NamePlace>,
     count: usize,
 ) -> Result<Page, Error> {
-    let found = billing.search(text, comparison, after.as_ref(), count + 1).await?;
+    let found = billing.search(text, comparison, scope, after.as_ref(), count + 1).await?;
     let way = match found.comparison {
         Comparison::Parts => Way::Parts,
         Comparison::Beginning => Way::Beginning,

@@ -15,6 +15,7 @@ use super::commands::observation;
 use super::context::RequestContext;
 use super::credit::Credit;
 use super::error::Error;
+use access::Permission;
 use domain::account::{Account, Millis};
 use ledger::watch::Watch;
 
@@ -44,7 +45,6 @@ pub enum Crossing {
 /// A watch under way.
 struct Watcher {
     use_cases: UseCases,
-    context: RequestContext,
     changes: Watch,
     last: CreditChange,
     begun: Instant,
@@ -60,12 +60,13 @@ impl UseCases {
         context: RequestContext,
         account: String,
     ) -> Result<impl Stream<Item = Result<CreditChange, Error>> + Send + use<>, Error> {
+        context.require(Permission::ReadCredit, &account)?;
         let permit = self.admission.watch()?;
         // Waiting begins before the first look, so that no change falls between the two.
         let changes = self.ledger.watch(&account);
         let begun = Instant::now();
-        let (first, holds_until) = self.look(&context, &changes, begun).await?;
-        let watcher = Watcher { use_cases: self.clone(), context, changes, begun, last: first, holds_until, _permit: permit };
+        let (first, holds_until) = self.look(&changes, begun).await?;
+        let watcher = Watcher { use_cases: self.clone(), changes, begun, last: first, holds_until, _permit: permit };
         let later = stream::unfold(Some(watcher), |watcher| async move {
             let mut watcher = watcher?;
             match watcher.next().await {
@@ -77,7 +78,7 @@ impl UseCases {
     }
 
     /// Reads the account, without a crossing. Returns also until when that may be taken to hold.
-    async fn look(&self, _context: &RequestContext, watch: &Watch, not_before: Instant) -> Result<(CreditChange, Instant), Error> {
+    async fn look(&self, watch: &Watch, not_before: Instant) -> Result<(CreditChange, Instant), Error> {
         let found = self.ledger.look(watch, not_before).await?;
         let found = found.map_err(|refusal| Error::refused(refusal, &observation(watch.account().to_owned())))?;
         // The partition's time may be ahead of this process's.
@@ -98,7 +99,7 @@ impl Watcher {
                 () = self.changes.changed() => None,
                 () = sleep_until(self.holds_until) => Some(self.holds_until),
             };
-            let (mut change, holds_until) = self.use_cases.look(&self.context, &self.changes, not_before.unwrap_or(self.begun)).await?;
+            let (mut change, holds_until) = self.use_cases.look(&self.changes, not_before.unwrap_or(self.begun)).await?;
             self.holds_until = holds_until;
             if change == self.last {
                 continue;

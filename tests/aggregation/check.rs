@@ -131,6 +131,7 @@ pub async fn all_is_issued(billing: &Billing) {
     let change = |request_id: &str| Change {
         request_id: request_id.into(),
         actor: "test".into(),
+        on_behalf_of: String::new(),
         reason: "it is checked".into(),
         at: LATER,
         valid_from: Some(jiff::civil::date(2000, 1, 1)),

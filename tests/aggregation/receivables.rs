@@ -63,7 +63,7 @@ impl Reader {
     async fn ties(&self) {
         let (mut found, mut after) = (HashMap::new(), None::<String>);
         loop {
-            let (page, position) = self.billing.receivables(crate::load::START, None, after.as_deref(), 7).await.unwrap();
+            let (page, position) = self.billing.receivables(crate::load::START, None, after.as_deref(), 7, None).await.unwrap();
             let expected: Vec<_> = (0..).zip(&self.positions).map(|(partition, at)| (partition, at.next_sequence - 1)).collect();
             assert_eq!(position, expected, "the answer names the position that it is of");
             let Some(last) = page.last() else { break };
@@ -106,6 +106,7 @@ async fn by_hand(billing: &Billing, random: &mut StdRng, number: usize) -> bool 
         invoice: row.get("number"),
         amount: None,
         actor: "eve".into(),
+        on_behalf_of: String::new(),
         reason: "a test".into(),
         at: crate::load::START,
     };

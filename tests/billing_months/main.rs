@@ -236,12 +236,12 @@ async fn invoices_of_february(stage: &Stage) {
 async fn march(stage: &Stage) {
     stage.at("2026-03-03T12:00:00Z");
     // Due on 15 February: overdue for 16 days. The other is due on 15 March.
-    let receivables = stage.billing.receivables(millis("2026-03-03T12:00:00Z"), Some("postpaid"), None, 10).await.unwrap().0;
+    let receivables = stage.billing.receivables(millis("2026-03-03T12:00:00Z"), Some("postpaid"), None, 10, None).await.unwrap().0;
     assert_eq!(receivables[0].buckets, [units("2700.73"), units("76"), 0, 0, 0]);
-    let later = stage.billing.receivables(millis("2026-06-14T00:00:00Z"), Some("postpaid"), None, 10).await.unwrap().0;
+    let later = stage.billing.receivables(millis("2026-06-14T00:00:00Z"), Some("postpaid"), None, 10, None).await.unwrap().0;
     // 119 and 91 days.
     assert_eq!(later[0].buckets, [0, 0, 0, 0, units("2776.73")]);
-    let all = stage.billing.receivables(millis("2026-03-03T12:00:00Z"), None, Some("idle"), 2).await.unwrap().0;
+    let all = stage.billing.receivables(millis("2026-03-03T12:00:00Z"), None, Some("idle"), 2, None).await.unwrap().0;
     assert_eq!(all.iter().map(|one| one.account.as_str()).collect::<Vec<_>>(), ["one-by-one", "postpaid"]);
 
     let second = stage.documents("postpaid").await[1].document.number.clone();
@@ -253,7 +253,7 @@ async fn march(stage: &Stage) {
     assert_eq!(stage.open_amounts("postpaid").await, [units("76"), units("700.73")], "what bounced is open again");
     // January's 76 had been due on 15 February, and are due again on the day on which their payment bounced; 24 of February's are due on
     // 15 March as before.
-    let receivables = |time: &'static str| stage.billing.receivables(millis(time), Some("postpaid"), None, 10);
+    let receivables = |time: &'static str| stage.billing.receivables(millis(time), Some("postpaid"), None, 10, None);
     let today = receivables("2026-03-03T18:00:00Z").await.unwrap().0;
     assert_eq!(today[0].buckets, [units("776.73"), 0, 0, 0, 0]);
     let reopened: Vec<_> = today[0].reopened.iter().map(|part| (part.open, part.due_at)).collect();

@@ -11,7 +11,7 @@ use tollgate::domain::money::Quote;
 use tollgate::lanes::offload::Offload;
 use tollgate::service::UseCases;
 use tollgate::service::admission::Limits;
-use tollgate::service::context::{Caller, Protocol, RequestContext};
+use tollgate::service::context::{Protocol, RequestContext};
 
 use crate::stage::{Stage, millis};
 
@@ -69,7 +69,7 @@ async fn the_preview_at_the_last_instant_of_a_month_is_the_document_of_its_end()
     }
     let (ledger, billing, offload) = (stage.ledger.clone(), stage.billing.clone(), Offload::start().unwrap());
     let use_cases = UseCases::new(ledger, Some(billing), offload, Limits::default(), CancellationToken::new());
-    let context = RequestContext::new(Protocol::Grpc, Caller::Local, None, None);
+    let context = RequestContext::new(Protocol::Grpc, access::Principal::local().into(), None, None);
     let (mut charges, mut compared, mut number) = (Vec::new(), 0, 0);
     for (days, end, after) in [
         ("2026-01", "2026-01-31T23:59:59.999Z", "2026-02-01T00:10:00Z"),

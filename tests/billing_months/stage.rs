@@ -59,6 +59,7 @@ async fn with_issuer(billing: Billing) -> Billing {
     let change = |request_id: &str| Change {
         request_id: request_id.into(),
         actor: "test".into(),
+        on_behalf_of: String::new(),
         reason: "it begins".into(),
         at: 0,
         valid_from: Some("2000-01-01".parse().unwrap()),

@@ -16,6 +16,7 @@ mod support;
 #[path = "../support/table.rs"]
 mod table;
 
+mod access;
 mod books;
 mod browser;
 mod callers;

@@ -6,6 +6,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::documents::{COLUMNS, DocumentState, StoredDocument, stored};
 use crate::document::DocumentKind;
+use crate::scope::Scope;
 use crate::search::documents::Wanted;
 use crate::{Billing, BillingError};
 use domain::account::Millis;
@@ -27,6 +28,8 @@ pub struct DocumentFilter {
     pub due: Option<(Millis, Millis)>,
     /// Only issued ones that hold each word of this in their number or the customer's name.
     pub text: Option<String>,
+    /// Of accounts in this scope; None: of any.
+    pub scope: Option<Scope>,
 }
 
 /// A page of documents.
@@ -198,6 +201,10 @@ impl Billing {
         }
         let (time, id, is_ascending) = driver.order();
         statement.conditions.push(driver.condition().to_owned());
+        if let Some(scope) = &filter.scope {
+            let condition = scope.condition("documents.account", |account| statement.place(Value::Text(account)));
+            statement.conditions.push(condition);
+        }
         if let Some(account) = filter.account {
             let place = statement.place(Value::Text(account));
             statement.conditions.push(format!("documents.account = {place}"));
@@ -224,7 +231,7 @@ impl Billing {
             statement.within(time, due);
         }
         if let Some(after) = after {
-            let Some(last) = self.time_of(after, is_ascending).await? else { return Ok(page) };
+            let Some(last) = self.time_of(after, is_ascending, filter.scope.as_ref()).await? else { return Ok(page) };
             let (last, after) = (statement.place(Value::Number(last)), statement.place(Value::Number(after)));
             let relation = if is_ascending { ">" } else { "<" };
             statement.conditions.push(format!("({time}, {id}) {relation} ({last}, {after})"));
@@ -248,10 +255,23 @@ impl Billing {
         Ok(page)
     }
 
-    /// Where in its list a document stands: when it was cut, or is due. None: there is no such document.
-    async fn time_of(&self, document: i64, is_due: bool) -> Result<Option<Millis>, BillingError> {
-        let sql = if is_due { "SELECT due_at FROM issued WHERE document = $1" } else { "SELECT cut_at FROM documents WHERE id = $1" };
-        let row = sqlx::query(sql).bind(document).fetch_optional(self.store().pool()).await?;
+    /// Where in its list a document stands: when it was cut, or is due. None: there is no such document in the scope.
+    async fn time_of(&self, document: i64, is_due: bool, scope: Option<&Scope>) -> Result<Option<Millis>, BillingError> {
+        let mut sql = match is_due {
+            true => "SELECT due_at FROM issued JOIN documents ON documents.id = issued.document WHERE issued.document = $1",
+            false => "SELECT cut_at FROM documents WHERE id = $1",
+        }
+        .to_owned();
+        let mut accounts = Vec::new();
+        if let Some(scope) = scope {
+            let condition = scope.condition("documents.account", |account| {
+                accounts.push(account);
+                format!("${}", accounts.len() + 1)
+            });
+            sql += &format!(" AND {condition}");
+        }
+        let query = accounts.into_iter().fold(sqlx::query(AssertSqlSafe(sql)).bind(document), |query, account| query.bind(account));
+        let row = query.fetch_optional(self.store().pool()).await?;
         Ok(row.map(|row| row.try_get(0)).transpose()?)
     }
 

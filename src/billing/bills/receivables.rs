@@ -6,9 +6,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use crate::record::narrow;
+use crate::scope::Scope;
 use crate::store::rows::{Table, Type};
 use crate::{Billing, BillingError};
 use domain::account::Millis;
@@ -116,20 +117,21 @@ pub struct Allocation {
 }
 
 impl Billing {
-    /// What is due by age, of accounts that owe anything, in the order of their ids, after the given one; of one account, or of all. And
-    /// the position of the journal that it is of.
+    /// What is due by age, of accounts that owe anything, in the order of their ids, after the given one; of one account, or of all
+    /// in a scope. And the position of the journal that it is of.
     pub async fn receivables(
         &self,
         now: Millis,
         account: Option<&str>,
         after: Option<&str>,
         count: usize,
+        scope: Option<&Scope>,
     ) -> Result<(Vec<AccountReceivables>, JournalPosition), BillingError> {
         let mut transaction = self.store().begin_reading().await?;
         let connection = &mut *transaction;
         let accounts = match account {
             Some(account) => vec![account.to_owned()],
-            None => owing(connection, after.unwrap_or_default(), count).await?,
+            None => owing(connection, after.unwrap_or_default(), count, scope).await?,
         };
         let keys: Vec<_> = accounts.iter().map(|account| vec![account.as_str().into()]).collect();
         let dialect = self.store().dialect();
@@ -241,13 +243,28 @@ impl Billing {
 }
 
 /// Accounts behind one that owe anything.
-async fn owing(connection: &mut AnyConnection, after: &str, count: usize) -> Result<Vec<String>, BillingError> {
-    let sql = "SELECT account FROM (\
-               SELECT account FROM (SELECT DISTINCT account FROM payables WHERE open_amount > 0 AND account > $1 ORDER BY account LIMIT $2) \
-               AS with_invoices UNION \
-               SELECT account FROM (SELECT account FROM dues WHERE account > $1 ORDER BY account LIMIT $2) AS with_dues) AS owing \
-               ORDER BY account LIMIT $2";
-    let query = sqlx::query(sql).bind(after.to_owned()).bind(i64::try_from(count).unwrap_or(i64::MAX));
+async fn owing(
+    connection: &mut AnyConnection,
+    after: &str,
+    count: usize,
+    scope: Option<&Scope>,
+) -> Result<Vec<String>, BillingError> {
+    let mut accounts = Vec::new();
+    let is_meant = scope.map_or("1 = 1".to_owned(), |scope| {
+        scope.condition("account", |account| {
+            accounts.push(account);
+            format!("${}", accounts.len() + 2)
+        })
+    });
+    let sql = format!(
+        "SELECT account FROM (\
+         SELECT account FROM (SELECT DISTINCT account FROM payables WHERE open_amount > 0 AND account > $1 AND {is_meant} \
+         ORDER BY account LIMIT $2) AS with_invoices UNION \
+         SELECT account FROM (SELECT account FROM dues WHERE account > $1 AND {is_meant} ORDER BY account LIMIT $2) AS with_dues) AS owing \
+         ORDER BY account LIMIT $2"
+    );
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(after.to_owned()).bind(i64::try_from(count).unwrap_or(i64::MAX));
+    let query = accounts.into_iter().fold(query, |query, account| query.bind(account));
     query.fetch_all(connection).await?.iter().map(|row| Ok(row.try_get("account")?)).collect()
 }
 

@@ -35,7 +35,7 @@ async fn plan(billing: &Billing, sign: &str, mut statement: Statement) -> String
 }
 
 async fn found(billing: &Billing, text: &str) -> Vec<String> {
-    let found = billing.search(text, Comparison::Parts, None, 10).await.unwrap();
+    let found = billing.search(text, Comparison::Parts, None, None, 10).await.unwrap();
     found.places.into_iter().map(|place| place.account).collect()
 }
 
@@ -133,7 +133,7 @@ async fn takes_in_those_from_before(url: &str, index: &str) {
         assert_eq!(found(&billing, text).await, accounts, "{text}");
     }
     assert_eq!(found(&billing, "old").await, [""; 0]);
-    assert_eq!(billing.search("a1", Comparison::Parts, None, 9_999).await.unwrap().places.len(), 5_002);
+    assert_eq!(billing.search("a1", Comparison::Parts, None, None, 9_999).await.unwrap().places.len(), 5_002);
 }
 
 #[tokio::test]

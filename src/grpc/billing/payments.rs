@@ -56,6 +56,7 @@ fn read_list(reader: &mut Reader, request: v1::ListPaymentsRequest) -> Listing {
         received_to: last.map(|day| reader.start_of_day(day)),
         method: Some(method).filter(|method| !method.is_empty()),
         unallocated_only,
+        scope: None,
     };
     let after = after.map(|(received_at, entry)| (received_at.cast_signed(), entry.cast_signed()));
     Listing { filter, count: reader.page_size(page_size), after, query }
@@ -137,7 +138,7 @@ fn by_hand(
     // The account, the request's id and the currency are read as those of a command are.
     let Command { account, request_id, currency, .. } = reader.command(account, request_id, Action::Observe { watch: false });
     let (actor, reason) = (note.actor, note.reason);
-    let by_hand = ByHand { account, request_id, act, credit, invoice, amount: None, actor, reason, at: reader.now() };
+    let by_hand = ByHand { account, request_id, act, credit, invoice, amount: None, actor, on_behalf_of: String::new(), reason, at: reader.now() };
     AllocateByHand { by_hand, amount, currency }
 }
 

@@ -62,6 +62,7 @@ pub fn invoices(reader: &mut Reader, request: v1::ListInvoicesRequest) -> Listin
         cut,
         due,
         text: (!text.is_empty()).then_some(text),
+        scope: None,
     };
     Listing { filter, count: reader.page_size(page_size), after, query }
 }

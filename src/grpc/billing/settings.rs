@@ -133,7 +133,7 @@ pub(super) fn change(reader: &mut Reader, request_id: String, valid_from: Option
     let mut note = Note::default();
     reader.operator(operator, true, &mut note);
     let request_id = reader.request_id("request_id", request_id);
-    Change { request_id, actor: note.actor, reason: note.reason, at: reader.now(), valid_from }
+    Change { request_id, actor: note.actor, on_behalf_of: String::new(), reason: note.reason, at: reader.now(), valid_from }
 }
 
 fn read_issuer(reader: &mut Reader, issuer: Option<v1::Issuer>) -> Issuer {

@@ -77,6 +77,7 @@ pub fn entry(account: &Account, partition: u16, sequence: u64, entry: Entry) -> 
         refers_to: entry.refers_to,
         taken_off,
         operator: is_by_hand.then_some(v1::Operator { actor: note.actor, reason: note.reason }),
+        on_behalf_of: note.on_behalf_of,
         usage: is_usage.then_some(v1::Usage {
             item: note.item,
             description: note.description,

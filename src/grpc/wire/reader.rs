@@ -263,7 +263,8 @@ impl Reader {
             return;
         };
         self.within("operator", |reader| {
-            note.actor = reader.text("actor", actor, 1..=128);
+            // Whether it may be absent depends on who calls.
+            note.actor = reader.text("actor", actor, 0..=128);
             note.reason = reader.text("reason", reason, 1..=512);
         });
     }

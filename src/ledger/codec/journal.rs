@@ -38,8 +38,7 @@ pub(crate) mod entry_flag {
 /// In the place of an entry's ending: only the account is meant. So it is with what was due by itself.
 pub(crate) const ACCOUNT_ONLY: u16 = 1 << 15;
 
-/// What the caller sent along, as stored. Tags 15 to 17 are for who called, on whose behalf, and the trace: what a reader does not know, it
-/// skips.
+/// What the caller sent along, as stored. Tags 15 and 17 are for the caller's address and the trace: what a reader does not know, it skips.
 #[derive(Clone, PartialEq, Message)]
 struct Rest {
     #[prost(string, tag = "1")]
@@ -70,6 +69,8 @@ struct Rest {
     fingerprint: u64,
     #[prost(string, repeated, tag = "14")]
     invoices: Vec<String>,
+    #[prost(string, tag = "16")]
+    on_behalf_of: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -107,7 +108,8 @@ pub fn encode_asked(command: &Command) -> Vec<u8> {
 
 /// What format version 2 digested: who asks and why stands among what is asked.
 pub(crate) fn encode_legacy_rest(command: &Command) -> Vec<u8> {
-    encode(command, Some(&command.note))
+    // It knew nobody for whom another acts.
+    encode(command, Some(&Note { on_behalf_of: String::new(), ..command.note.clone() }))
 }
 
 fn encode(command: &Command, context: Option<&Note>) -> Vec<u8> {
@@ -123,6 +125,7 @@ fn encode(command: &Command, context: Option<&Note>) -> Vec<u8> {
 pub(crate) fn put_context(bytes: &mut Vec<u8>, note: &Note) {
     put_string(bytes, 9, &note.actor);
     put_string(bytes, 10, &note.reason);
+    put_string(bytes, 16, &note.on_behalf_of);
 }
 
 /// Appends the id of an account to a block's.
@@ -406,6 +409,7 @@ impl PackedEntry {
                 occurred_at: rest.occurred_at,
                 attributes: rest.attributes.into_iter().map(|attribute| (attribute.key, attribute.value)).collect(),
                 actor: rest.actor,
+                on_behalf_of: rest.on_behalf_of,
                 reason: rest.reason,
                 invoices: rest.invoices,
             },

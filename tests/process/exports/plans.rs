@@ -73,7 +73,7 @@ fn lists() -> Vec<(&'static str, Call)> {
             async move { billing.payments(&filter, None, PAGE).await.unwrap().len() }.boxed()
         }),
         ("receivables of an account", |billing| {
-            async move { billing.receivables(90_000_000, Some("account-22"), None, PAGE).await.unwrap().0.len() }.boxed()
+            async move { billing.receivables(90_000_000, Some("account-22"), None, PAGE, None).await.unwrap().0.len() }.boxed()
         }),
         ("all documents", |billing| documents(billing, DocumentFilter::default(), false)),
         ("all documents, the next page", |billing| documents(billing, DocumentFilter::default(), true)),
@@ -113,9 +113,9 @@ fn lists() -> Vec<(&'static str, Call)> {
         ("overdue invoices with a common word in the name", |billing| {
             documents(billing, DocumentFilter { due: Some((0, 90_000_000)), unpaid_only: true, ..with_text("customer") }, true)
         }),
-        ("receivables", |billing| async move { billing.receivables(90_000_000, None, None, PAGE).await.unwrap().0.len() }.boxed()),
+        ("receivables", |billing| async move { billing.receivables(90_000_000, None, None, PAGE, None).await.unwrap().0.len() }.boxed()),
         ("receivables, the next page", |billing| {
-            async move { billing.receivables(90_000_000, None, Some("account-5"), PAGE).await.unwrap().0.len() }.boxed()
+            async move { billing.receivables(90_000_000, None, Some("account-5"), PAGE, None).await.unwrap().0.len() }.boxed()
         }),
     ]
 }

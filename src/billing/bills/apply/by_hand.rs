@@ -39,6 +39,8 @@ pub struct ByHand {
     pub amount: Option<i64>,
     /// Who asks.
     pub actor: String,
+    /// For whom; empty: for nobody else.
+    pub on_behalf_of: String,
     /// Why.
     pub reason: String,
     /// When it came.
@@ -101,8 +103,8 @@ impl Billing {
         write::write(connection, self.store().dialect(), &desk).await?;
         let signed = if asked.act == Act::TakeOff { -amount } else { amount };
         sqlx::query(
-            "INSERT INTO allocations_by_hand (account, number, request_id, content, credit, document, amount, at, actor, reason, after_entry) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
+            "INSERT INTO allocations_by_hand (account, number, request_id, content, credit, document, amount, at, actor, reason, \
+             on_behalf_of, after_entry) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, \
              (SELECT next_sequence - 1 FROM partitions WHERE partition = (SELECT partition FROM accounts WHERE account = $1)))",
         )
         .bind(asked.account.clone())
@@ -115,6 +117,7 @@ impl Billing {
         .bind(asked.at)
         .bind(asked.actor.clone())
         .bind(asked.reason.clone())
+        .bind(asked.on_behalf_of.clone())
         .execute(&mut *connection)
         .await?;
         transaction.commit().await?;

@@ -29,6 +29,7 @@ fn a_block_comes_back_as_it_was_stored() {
             occurred_at: Some(-1),
             attributes: vec![("a".into(), "b".into()), ("long".into(), "x".repeat(300))],
             actor: "eve".into(),
+            on_behalf_of: "alice".into(),
             reason: "goodwill".into(),
             invoices: vec!["INV-1".into(), "INV-2".into()],
         },

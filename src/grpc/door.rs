@@ -1,0 +1,184 @@
+//! The door: who calls is found, and what the method needs is asked, before anything of a request is read.
+//!
+//! What a method needs stands in the proto. One that does not say it lets nobody in; what is no method of ours is refused by who serves
+//! it, once the caller is known. Health needs no credentials.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll};
+
+use access::{Access, Permission, Presented, Principal};
+use futures_util::future::{Either, Ready, ready};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Request, Response};
+use prost_reflect::Value;
+use tonic::body::Body;
+use tower::{Layer, Service};
+
+use super::dynamic::descriptors;
+use super::status;
+use crate::lanes::socket::Peer;
+use crate::service::error::Error;
+
+const HEALTH: &str = "/grpc.health.v1.Health/";
+const REFLECTION: &str = "/grpc.reflection.";
+
+/// What each method of the API needs, by its path; `None`: it does not say.
+static NEEDED: LazyLock<HashMap<String, Option<Permission>>> = LazyLock::new(|| {
+    let option = descriptors().get_extension_by_name("tollgate.v1.permission");
+    let needed = |method: &prost_reflect::MethodDescriptor| match method.options().get_extension(option.as_ref()?).as_ref() {
+        Value::String(name) => name.parse().ok(),
+        _ => None,
+    };
+    let methods = descriptors().services().flat_map(|service| service.methods().collect::<Vec<_>>());
+    methods.map(|method| (format!("/{}/{}", method.parent_service().full_name(), method.name()), needed(&method))).collect()
+});
+
+/// A caller of which nothing is known.
+static NOBODY: LazyLock<Arc<Principal>> = LazyLock::new(|| Arc::new(Principal::nobody()));
+
+/// A caller that may do nothing: that of a request which has not come through the door.
+#[must_use]
+pub fn nobody() -> Arc<Principal> {
+    Arc::clone(&NOBODY)
+}
+
+/// The door. Cheap to clone.
+#[derive(Clone)]
+pub struct Door {
+    access: Arc<Access>,
+}
+
+impl Door {
+    /// Lets in whom `access` knows.
+    #[must_use]
+    pub fn new(access: Arc<Access>) -> Self {
+        Self { access }
+    }
+
+    /// Lets everybody in, to do everything.
+    #[must_use]
+    pub fn open() -> Self {
+        Self::new(Arc::new(Access::open()))
+    }
+
+    /// Finds who calls the method of a path, and whether it may.
+    pub fn enter(&self, path: &str, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Arc<Principal>, Error> {
+        if path.starts_with(HEALTH) {
+            return Ok(nobody());
+        }
+        let caller = self.authenticate(headers, peer)?;
+        permit(&caller, path)?;
+        Ok(caller)
+    }
+
+    /// Finds who calls.
+    pub fn authenticate(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Arc<Principal>, Error> {
+        let mut values = headers.get_all(AUTHORIZATION).iter().map(|value| value.to_str().unwrap_or_default());
+        // Two are as wrong as more.
+        let (first, second) = (values.next(), values.next());
+        let both = [first.unwrap_or_default(), second.unwrap_or_default()];
+        let count = usize::from(first.is_some()) + usize::from(second.is_some());
+        let presented = Presented {
+            authorization: both.get(..count).unwrap_or_default(),
+            certificate: peer.and_then(|peer| peer.certificate.as_deref()),
+            address: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address.ip()),
+        };
+        self.access.authenticate(&presented).map_err(|denied| {
+            tracing::debug!(address = %presented.address, reason = %denied, "a caller was not let in");
+            if denied.is_for_want_of_credentials() { Error::credentials_required() } else { Error::credentials_invalid() }
+        })
+    }
+}
+
+/// Refuses a caller that may not call the method of a path at all.
+fn permit(caller: &Principal, path: &str) -> Result<(), Error> {
+    let needed = match NEEDED.get(path) {
+        Some(needed) => *needed,
+        None if path.starts_with(REFLECTION) => Some(Permission::Reflect),
+        None => return Ok(()),
+    };
+    match needed {
+        Some(needed) => permit_for(caller, needed),
+        None => Err(Error::denied("PERMISSION_DENIED", "nobody is permitted to call this method")),
+    }
+}
+
+/// Refuses a caller that may not do something at all.
+pub fn permit_for(caller: &Principal, needed: Permission) -> Result<(), Error> {
+    if caller.may(needed) {
+        return Ok(());
+    }
+    let text = format!("this caller is not permitted to call this: it needs {needed}");
+    Err(Error::denied("PERMISSION_DENIED", text).with("permission", needed.name()))
+}
+
+impl<S> Layer<S> for Door {
+    type Service = Guarded<S>;
+
+    fn layer(&self, inner: S) -> Guarded<S> {
+        Guarded { inner, door: self.clone() }
+    }
+}
+
+/// Services behind the door.
+#[derive(Clone)]
+pub struct Guarded<S> {
+    inner: S,
+    door: Door,
+}
+
+impl<S> Service<Request<Body>> for Guarded<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Either<Ready<Result<Response<Body>, Infallible>>, S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let (path, extensions) = (request.uri().path(), request.extensions());
+        // HTTP has found who calls; no peer can send an extension.
+        let entered = match extensions.get::<Arc<Principal>>() {
+            Some(caller) => permit(caller, path).map(|()| None),
+            None => self.door.enter(path, request.headers(), extensions.get::<Peer>()).map(Some),
+        };
+        match entered {
+            Ok(caller) => {
+                if let Some(caller) = caller {
+                    request.extensions_mut().insert(caller);
+                }
+                Either::Right(self.inner.call(request))
+            }
+            Err(error) => Either::Left(ready(Ok(status::of(error).into_http()))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_of_the_api_says_what_it_needs() {
+        let silent: Vec<_> = NEEDED.iter().filter(|(_, needed)| needed.is_none()).map(|(path, _)| path).collect();
+        assert!(silent.is_empty(), "these state no permission, or none that there is: {silent:?}");
+        assert!(NEEDED.len() > 50);
+        assert_eq!(NEEDED["/tollgate.v1.ChargingService/Debit"], Some(Permission::Charge));
+    }
+
+    #[test]
+    fn a_caller_that_is_not_known_may_call_nothing_but_health() {
+        for path in NEEDED.keys().map(String::as_str).chain(["/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"]) {
+            assert_eq!(permit(&nobody(), path).unwrap_err().reason, "PERMISSION_DENIED", "{path}");
+        }
+        let unknown = Door::open().enter("/grpc.health.v1.Health/Check", &HeaderMap::new(), None).unwrap();
+        assert!(unknown.grants.is_empty());
+    }
+}

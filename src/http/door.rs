@@ -1,0 +1,34 @@
+//! Finds who calls, and whether it may, before the body of a request is read.
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::problem::Problem;
+use super::{Api, OPENAPI};
+use crate::grpc::door::permit_for;
+use crate::grpc::{dynamic, status};
+use crate::lanes::socket::Peer;
+use crate::service::error::Error;
+use access::Permission;
+
+/// Lets a request through with the caller beside it, or refuses it.
+pub async fn check(State(api): State<Api>, mut request: Request, next: Next) -> Response {
+    if let Err(error) = enter(&api, &mut request) {
+        return Problem::of(&status::of(error)).into_response();
+    }
+    next.run(request).await
+}
+
+fn enter(api: &Api, request: &mut Request) -> Result<(), Error> {
+    let (headers, peer) = (request.headers(), request.extensions().get::<Peer>());
+    let caller = match api.methods.of_path(request.uri().path()).and_then(|method| dynamic::path(method).ok()) {
+        Some(path) => api.door.enter(path.path(), headers, peer)?,
+        None => api.door.authenticate(headers, peer)?,
+    };
+    if request.uri().path() == OPENAPI {
+        permit_for(&caller, Permission::Reflect)?;
+    }
+    request.extensions_mut().insert(caller);
+    Ok(())
+}
