@@ -40,3 +40,21 @@ pub const BUILT_IN: [(&str, Permissions); 6] = [
     ("audit", READ.and(Permissions::of(&[ExportUsage]))),
     ("admin", Permissions::ALL),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operators_read_which_role_has_which_permission() {
+        let documented = include_str!("../../deploy/README.md");
+        for permission in super::super::Permission::ALL {
+            let line = documented.lines().find(|line| line.starts_with(&format!("| `{permission}` |"))).unwrap_or_else(|| panic!("{permission}"));
+            let cells: Vec<_> = line.split('|').skip(3).take(BUILT_IN.len()).map(|cell| cell.trim() == "x").collect();
+            let expected: Vec<_> = BUILT_IN.iter().map(|(_, permissions)| permissions.contain(*permission)).collect();
+            assert_eq!(cells, expected, "{permission}");
+        }
+        let roles: Vec<_> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+        assert!(documented.contains(&format!("| {} |", roles.join(" | "))));
+    }
+}

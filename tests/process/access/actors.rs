@@ -32,7 +32,7 @@ async fn the_actor_is_who_called_and_whom_it_acts_for_stands_beside_it() {
     house.done(root, "AccountService/TopUp", json!({ "accountId": "acme", "requestId": "t", "amount": amount("9") })).await;
     house.done(root, "ChargingService/Debit", json!({ "accountId": "acme", "requestId": "d", "amount": amount("1") })).await;
     let journal = house.done(root, "AccountService/ListEntries", json!({ "accountId": "acme" })).await;
-    let found: Vec<_> = journal["entries"].as_array().unwrap().iter().rev().map(|entry| {
+    let found = journal["entries"].as_array().unwrap().iter().rev().map(|entry| {
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
         [text(&entry["requestId"]), text(&entry["operator"]["actor"]), text(&entry["onBehalfOf"])]
     });

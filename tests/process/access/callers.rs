@@ -18,8 +18,8 @@ use crate::service::Service;
 
 /// A service with an access file, beside its store.
 pub struct House {
-    pub service: Service,
-    pub folder: tempfile::TempDir,
+    _service: Service,
+    folder: tempfile::TempDir,
     url: String,
     channel: Channel,
     file: AccessFile,
@@ -44,7 +44,7 @@ impl House {
         let service = Service::open(&["--store", &store, "--access-file", &access, "--http-listen", "127.0.0.1:0"], &[]);
         let url = url_of(&service);
         let channel = Endpoint::from_shared(format!("http://{}", service.address)).unwrap().connect().await.unwrap();
-        (Self { service, folder, url, channel, file }, made)
+        (Self { _service: service, folder, url, channel, file }, made)
     }
 
     /// One more key, of which the service learns.
@@ -86,6 +86,23 @@ impl House {
             Ok(answer) => panic!("{method} {request}: {answer}"),
             Err(status) => status.get_details_error_info().unwrap().reason,
         }
+    }
+
+    /// Whether it says that it serves, to whomever asks.
+    pub async fn is_healthy(&self) -> bool {
+        let mut health = tonic_health::pb::health_client::HealthClient::new(self.channel.clone());
+        let asked = health.check(tonic_health::pb::HealthCheckRequest::default()).await;
+        asked.unwrap().into_inner().status() == tonic_health::pb::health_check_response::ServingStatus::Serving
+    }
+
+    /// Gets from HTTP: the status.
+    pub fn get(&self, key: Option<&str>, path: &str) -> u16 {
+        let mut curl = Command::new("curl");
+        curl.args(["-s", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", &format!("{}/{path}", self.url)]);
+        if let Some(key) = key {
+            curl.args(["-H", &format!("authorization: Bearer {key}")]);
+        }
+        String::from_utf8(curl.output().unwrap().stdout).unwrap().parse().unwrap()
     }
 
     /// Posts to HTTP: the status, the headers, and the body.

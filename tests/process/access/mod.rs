@@ -118,4 +118,7 @@ async fn what_is_presented_lets_in_or_not_and_an_unknown_method_is_told_only_to_
     assert_eq!(house.post(Some(&keys[1]), "charging/get-usable-credit", &json!("no message")).0, 400);
     assert_eq!(house.post(None, "charging/nothing", &json!({})).0, 401);
     assert_eq!(house.post(Some(&keys[0]), "charging/nothing", &json!({})).0, 404);
+    assert_eq!([None, Some(&keys[1]), Some(&keys[0])].map(|key| house.get(key.map(String::as_str), "openapi.json")), [401, 403, 200]);
+    // Health needs no credentials.
+    assert!(house.is_healthy().await);
 }
