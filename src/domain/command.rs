@@ -1,7 +1,6 @@
 //! What can be asked of the ledger: one account, one action.
 //!
-//! Everything here was checked for its shape at the edge. What needs the account (decimals, currency, state, credit) is checked by
-//! [`super::rules`].
+//! Its shape was checked at the edge. What needs the account (decimals, currency, state, credit) is checked by [`super::rules`].
 
 use super::account::{Category, Currency, Millis, Mode, NonUsageBilling};
 use super::entry::EntryKind;
