@@ -32,6 +32,7 @@ use crate::config::{MetricsListen, ServeOptions};
 use crate::grpc::Health;
 use crate::lanes::{Lane, start_thread};
 use crate::ledger::JournalBounds;
+use ::access::Access;
 use aggregation::Aggregation;
 pub use aggregator::aggregate;
 pub use books::{Books, Restored, restore};
@@ -40,7 +41,6 @@ use doors::Doors;
 use lane::LanePlan;
 pub use lane::server as grpc_server;
 pub use opening::{create, release_journal};
-use ::access::Access;
 use platform::telemetry::metrics;
 use platform::tls::Tls;
 use store::Store;
@@ -106,7 +106,8 @@ impl App {
 
         let (end, ended) = oneshot::channel();
         let control = Control { plan, lanes, http, aggregation, test_clock: options.store.test_clock, stopped, drain };
-        let doors = Doors { calls: listener, metrics: metrics_listener, http: http_listener, tls, access, is_insecure: options.network.insecure };
+        let doors =
+            Doors { calls: listener, metrics: metrics_listener, http: http_listener, tls, access, is_insecure: options.network.insecure };
         start_thread("control", move || async move {
             let result = control.run(doors).await;
             let _ = end.send(result);

@@ -91,7 +91,12 @@ impl Access {
     /// Lets in whom a file names. While it names nobody, or is not there, everybody is let in.
     pub fn of_file(path: &Path) -> anyhow::Result<Self> {
         let current = read(path).with_context(|| format!("--access-file {}", path.display()))?;
-        Ok(Self { path: Some(path.to_owned()), current: ArcSwap::from_pointee(current), local: Arc::new(Principal::local()), failed: Mutex::default() })
+        Ok(Self {
+            path: Some(path.to_owned()),
+            current: ArcSwap::from_pointee(current),
+            local: Arc::new(Principal::local()),
+            failed: Mutex::default(),
+        })
     }
 
     /// Whether everybody who reaches a listener may do everything.

@@ -244,7 +244,10 @@ fn grant(entry: &GrantEntry, roles: &BTreeMap<&str, Permissions>) -> anyhow::Res
             ensure!(!ids.is_empty() && ids.len() <= MAX_ACCOUNTS, "accounts must have 1 to {MAX_ACCOUNTS} ids; without it, all are meant");
             for id in ids {
                 let is_sound = (1..=MAX_ACCOUNT_CHARACTERS).contains(&id.chars().count()) && id != "/";
-                ensure!(is_sound, "accounts has {id:?}: an id, or a beginning that ends in \"/\", of 1 to {MAX_ACCOUNT_CHARACTERS} characters");
+                ensure!(
+                    is_sound,
+                    "accounts has {id:?}: an id, or a beginning that ends in \"/\", of 1 to {MAX_ACCOUNT_CHARACTERS} characters"
+                );
             }
             Accounts::These(ids.clone())
         }
@@ -320,7 +323,15 @@ mod tests {
         let new = NewKey::generate().unwrap();
         let grant = GrantEntry { roles: vec!["charge".into()], ..GrantEntry::default() };
         let (id, digest) = (new.id.clone(), new.digest().to_string());
-        let key = KeyEntry { name: "k".into(), id, digest, created: None, expires: None, revoked: Some("2026-01-01T00:00:00Z".parse().unwrap()), grant };
+        let key = KeyEntry {
+            name: "k".into(),
+            id,
+            digest,
+            created: None,
+            expires: None,
+            revoked: Some("2026-01-01T00:00:00Z".parse().unwrap()),
+            grant,
+        };
         let file = AccessFile { keys: vec![key], ..AccessFile::default() };
         file.write(&path).unwrap();
         assert_eq!(AccessFile::read(&path).unwrap(), file);

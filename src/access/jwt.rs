@@ -72,9 +72,9 @@ struct Issued {
 impl Issuers {
     /// Reads the keys of the issuers; their files are beside the access file unless they are absolute.
     pub fn read(entries: &[(IssuerEntry, ClaimGrants)], folder: &Path) -> anyhow::Result<Self> {
-        let issuers = entries.iter().map(|(entry, grants)| {
-            Issuer::read(entry, grants, folder).with_context(|| format!("the issuer {:?}", entry.issuer))
-        });
+        let issuers = entries
+            .iter()
+            .map(|(entry, grants)| Issuer::read(entry, grants, folder).with_context(|| format!("the issuer {:?}", entry.issuer)));
         Ok(Self { issuers: issuers.collect::<anyhow::Result<_>>()?, known: Mutex::default() })
     }
 
@@ -107,7 +107,8 @@ impl Issuers {
         if !TAKEN.contains(&header.alg) {
             return Err(Denied::InvalidToken("its algorithm is not taken"));
         }
-        let Issued { iss } = jsonwebtoken::dangerous::insecure_decode_claims(token).map_err(|_| Denied::InvalidToken("it names no issuer"))?;
+        let Issued { iss } =
+            jsonwebtoken::dangerous::insecure_decode_claims(token).map_err(|_| Denied::InvalidToken("it names no issuer"))?;
         let issuer = self.issuers.iter().find(|issuer| issuer.name == iss).ok_or(Denied::InvalidToken("its issuer is not known"))?;
         let key = match &header.kid {
             Some(kid) => issuer.keys.iter().find(|(id, _)| id.as_ref() == Some(kid)),

@@ -131,7 +131,9 @@ impl Principal {
     #[must_use]
     pub fn is_bounded(&self, permission: Permission, account: &str) -> bool {
         !self.grants.iter().any(|grant| {
-            grant.permissions.contain(permission) && grant.accounts.contain(account) && !grant.most.keys().any(|(one, _)| *one == permission)
+            grant.permissions.contain(permission)
+                && grant.accounts.contain(account)
+                && !grant.most.keys().any(|(one, _)| *one == permission)
         })
     }
 }

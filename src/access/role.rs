@@ -1,9 +1,9 @@
 //! Roles: groups of permissions that come up together. Own roles are defined in the access file.
 
 use super::permission::Permission::{
-    Adjust, ApproveInvoices, Charge, Close, Convert, CreateAccounts, ExportUsage, ReadAccounts, ReadAggregation, ReadBillingDetails, ReadCredit,
-    ReadDocuments, ReadSettings, RecordPayments, Reflect, Refund, ReversePayments, SetBillingDetails, SetCreditLimit, SetSettings, Suspend, TopUp,
-    UpdateAccounts, Withdraw, WriteOff,
+    Adjust, ApproveInvoices, Charge, Close, Convert, CreateAccounts, ExportUsage, ReadAccounts, ReadAggregation, ReadBillingDetails,
+    ReadCredit, ReadDocuments, ReadSettings, RecordPayments, Reflect, Refund, ReversePayments, SetBillingDetails, SetCreditLimit,
+    SetSettings, Suspend, TopUp, UpdateAccounts, Withdraw, WriteOff,
 };
 use super::permission::Permissions;
 
@@ -18,7 +18,17 @@ pub const BUILT_IN: [(&str, Permissions); 6] = [
     // Who looks after customers.
     (
         "operate",
-        READ.and(Permissions::of(&[Refund, CreateAccounts, UpdateAccounts, TopUp, SetCreditLimit, Convert, Suspend, Close, SetBillingDetails])),
+        READ.and(Permissions::of(&[
+            Refund,
+            CreateAccounts,
+            UpdateAccounts,
+            TopUp,
+            SetCreditLimit,
+            Convert,
+            Suspend,
+            Close,
+            SetBillingDetails,
+        ])),
     ),
     // Who looks after the money.
     (
@@ -49,7 +59,8 @@ mod tests {
     fn operators_read_which_role_has_which_permission() {
         let documented = include_str!("../../deploy/README.md");
         for permission in super::super::Permission::ALL {
-            let line = documented.lines().find(|line| line.starts_with(&format!("| `{permission}` |"))).unwrap_or_else(|| panic!("{permission}"));
+            let line =
+                documented.lines().find(|line| line.starts_with(&format!("| `{permission}` |"))).unwrap_or_else(|| panic!("{permission}"));
             let cells: Vec<_> = line.split('|').skip(3).take(BUILT_IN.len()).map(|cell| cell.trim() == "x").collect();
             let expected: Vec<_> = BUILT_IN.iter().map(|(_, permissions)| permissions.contain(*permission)).collect();
             assert_eq!(cells, expected, "{permission}");

@@ -17,7 +17,6 @@ use tonic::transport::Server;
 use tower::{Layer, Service};
 
 use super::store::Store;
-use access::Access;
 use crate::billing::Billing;
 use crate::config::ServeOptions;
 use crate::grpc::{self, Door, Health, MAX_MESSAGE_BYTES};
@@ -29,6 +28,7 @@ use crate::ledger::{JournalBounds, JournalGate, Ledger};
 use crate::service::UseCases;
 use crate::service::admission::Limits;
 use crate::telemetry::rpc::{RpcBody, RpcLayer};
+use access::Access;
 
 /// How many calls one connection may have open.
 const STREAMS_PER_CONNECTION: u32 = 1024;

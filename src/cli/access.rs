@@ -113,7 +113,15 @@ pub fn run(options: AccessOptions) -> anyhow::Result<ExitCode> {
             let new = NewKey::generate()?;
             let created = Some(Timestamp::now().round(jiff::Unit::Second)?);
             let (id, digest) = (new.id.clone(), new.digest().to_string());
-            file.keys.push(KeyEntry { name: name.clone(), id: id.clone(), digest, created, expires, revoked: None, grant: grant.into_entry() });
+            file.keys.push(KeyEntry {
+                name: name.clone(),
+                id: id.clone(),
+                digest,
+                created,
+                expires,
+                revoked: None,
+                grant: grant.into_entry(),
+            });
             file.write(path)?;
             match shown {
                 Output::Json => writeln!(output(), "{}", json!({ "name": name, "id": id, "key": new.text }))?,
@@ -148,7 +156,7 @@ pub fn run(options: AccessOptions) -> anyhow::Result<ExitCode> {
 fn list(file: &AccessFile, shown: Output) -> anyhow::Result<()> {
     if shown == Output::Json {
         let mut value = serde_json::to_value(file)?;
-        for key in value["keys"].as_array_mut().into_iter().flatten() {
+        for key in value.get_mut("keys").and_then(serde_json::Value::as_array_mut).into_iter().flatten() {
             key.as_object_mut().and_then(|key| key.remove("digest"));
         }
         writeln!(output(), "{value}")?;

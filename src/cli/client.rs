@@ -55,15 +55,16 @@ impl ServerOptions {
     fn credentials(&self) -> anyhow::Result<Credentials> {
         let token = match &self.token_file {
             Some(path) => {
-                private_file(path).and_then(|()| read_bounded(path, MAX_TOKEN_BYTES)).and_then(|bytes| Ok(String::from_utf8(bytes)?))
+                { private_file(path).and_then(|()| read_bounded(path, MAX_TOKEN_BYTES)).and_then(|bytes| Ok(String::from_utf8(bytes)?)) }
+                    .map(Some)
+                    .with_context(|| format!("--token-file {}", path.display()))?
             }
-            .map(Some)
-            .with_context(|| format!("--token-file {}", path.display()))?,
             #[allow(clippy::disallowed_methods, reason = "a secret is not given on the command line, which others can see")]
             None => std::env::var("TOLLGATE_TOKEN").ok().filter(|token| !token.is_empty()),
         };
         let header = token.map(|token| {
-            let mut header: AsciiMetadataValue = format!("Bearer {}", token.trim()).parse().context("the token has characters that none has")?;
+            let mut header: AsciiMetadataValue =
+                format!("Bearer {}", token.trim()).parse().context("the token has characters that none has")?;
             header.set_sensitive(true);
             anyhow::Ok(header)
         });

@@ -221,7 +221,9 @@ impl ServeOptions {
             );
         }
         if let Some(address) = http_listen.filter(|address| !is_loopback(address)) {
-            anyhow::bail!("--http-listen {address} can be reached from other machines: listen on 127.0.0.1, behind a proxy that speaks TLS");
+            anyhow::bail!(
+                "--http-listen {address} can be reached from other machines: listen on 127.0.0.1, behind a proxy that speaks TLS"
+            );
         }
         self.store.validate()?;
         self.billing.check_is_said(&self.store)?;

@@ -67,7 +67,9 @@ impl UseCases {
         };
         let completed = match found {
             // One that is not for the caller's eyes is none.
-            Ok(stored) if !context.caller.may_on(Permission::ReadDocuments, &stored.document.account) => Err(BillingError::NotFound("document")),
+            Ok(stored) if !context.caller.may_on(Permission::ReadDocuments, &stored.document.account) => {
+                Err(BillingError::NotFound("document"))
+            }
             Ok(stored) => billing.complete(stored, self.clock().now()).await,
             Err(error) => Err(error),
         };

@@ -165,7 +165,8 @@ impl Error {
     /// The caller has to say who it is.
     #[must_use]
     pub fn credentials_required() -> Self {
-        let text = "this service needs credentials: the header authorization with \"Bearer \" and a key or a token, or a client certificate";
+        let text =
+            "this service needs credentials: the header authorization with \"Bearer \" and a key or a token, or a client certificate";
         Self::new(Kind::Unauthenticated, "CREDENTIALS_REQUIRED", text)
     }
 

@@ -92,7 +92,13 @@ impl UseCases {
     }
 
     /// Refuses more at once than the caller may.
-    async fn keep_within(&self, context: &RequestContext, permission: Permission, command: &Command, amounts: Amounts) -> Result<(), Error> {
+    async fn keep_within(
+        &self,
+        context: &RequestContext,
+        permission: Permission,
+        command: &Command,
+        amounts: Amounts,
+    ) -> Result<(), Error> {
         let account = &command.account;
         // An account's currency never changes. Another one than it has is refused where the command is decided.
         let currency = match command.currency {

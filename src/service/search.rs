@@ -69,7 +69,9 @@ impl UseCases {
         let scope = scope.as_ref();
         match (&self.billing, after) {
             // The ledger finds by names, whoever they are of.
-            (None, _) | (_, Some(Cursor { way: Way::Ledger, .. })) if scope.is_some() => Err(Error::not_permitted(Permission::ReadAccounts)),
+            (None, _) | (_, Some(Cursor { way: Way::Ledger, .. })) if scope.is_some() => {
+                Err(Error::not_permitted(Permission::ReadAccounts))
+            }
             (_, Some(Cursor { way: Way::Ledger, after })) => in_ledger(ledger, text, Some(after), count).await,
             (Some(billing), after) => {
                 let Cursor { way, after } = match (after, searchable(billing).await) {

@@ -55,7 +55,8 @@ impl House {
 
     fn token(&self, key: &EncodingKey, kid: Option<&str>, change: impl FnOnce(&mut serde_json::Value)) -> String {
         let now = system_now() / 1000;
-        let mut claims = json!({ "sub": "alice", "iss": "https://id.example", "aud": "tollgate", "exp": now + 300, "roles": ["desk", "cafeteria"] });
+        let mut claims =
+            json!({ "sub": "alice", "iss": "https://id.example", "aud": "tollgate", "exp": now + 300, "roles": ["desk", "cafeteria"] });
         change(&mut claims);
         let header = Header { kid: kid.map(ToOwned::to_owned), ..Header::new(Algorithm::ES256) };
         encode(&header, &claims, key).unwrap()

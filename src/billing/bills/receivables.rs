@@ -243,12 +243,7 @@ impl Billing {
 }
 
 /// Accounts behind one that owe anything.
-async fn owing(
-    connection: &mut AnyConnection,
-    after: &str,
-    count: usize,
-    scope: Option<&Scope>,
-) -> Result<Vec<String>, BillingError> {
+async fn owing(connection: &mut AnyConnection, after: &str, count: usize, scope: Option<&Scope>) -> Result<Vec<String>, BillingError> {
     let mut accounts = Vec::new();
     let is_meant = scope.map_or("1 = 1".to_owned(), |scope| {
         scope.condition("account", |account| {

@@ -138,7 +138,8 @@ fn by_hand(
     // The account, the request's id and the currency are read as those of a command are.
     let Command { account, request_id, currency, .. } = reader.command(account, request_id, Action::Observe { watch: false });
     let (actor, reason) = (note.actor, note.reason);
-    let by_hand = ByHand { account, request_id, act, credit, invoice, amount: None, actor, on_behalf_of: String::new(), reason, at: reader.now() };
+    let by_hand =
+        ByHand { account, request_id, act, credit, invoice, amount: None, actor, on_behalf_of: String::new(), reason, at: reader.now() };
     AllocateByHand { by_hand, amount, currency }
 }
 

@@ -37,7 +37,8 @@ async fn the_actor_is_who_called_and_whom_it_acts_for_stands_beside_it() {
         [text(&entry["requestId"]), text(&entry["operator"]["actor"]), text(&entry["onBehalfOf"])]
     });
     let found: Vec<_> = found.collect();
-    let expected = [["c", "root", ""], ["1", "robot", ""], ["2", "desk", "alice"], ["3", "robot", ""], ["t", "root", ""], ["d", "root", ""]];
+    let expected =
+        [["c", "root", ""], ["1", "robot", ""], ["2", "desk", "alice"], ["3", "robot", ""], ["t", "root", ""], ["d", "root", ""]];
     assert_eq!(found, expected);
     // Another may repeat a request: who asks is no part of it.
     let again = house.done(&robot, "AccountService/SetCreditLimit", limit("2", "")).await;

@@ -62,7 +62,8 @@ impl House {
     /// Calls a method, such as "ChargingService/Debit", over gRPC. Returns its first answer; null: there is none.
     pub async fn call(&self, key: Option<&str>, method: &str, request: &Value) -> Result<Value, Status> {
         let method = method_of(method);
-        let message = DynamicMessage::deserialize(method.input(), request).unwrap_or_else(|error| panic!("{}: {error}", method.full_name()));
+        let message =
+            DynamicMessage::deserialize(method.input(), request).unwrap_or_else(|error| panic!("{}: {error}", method.full_name()));
         let mut request = Request::new(message);
         if let Some(key) = key {
             request.metadata_mut().insert("authorization", format!("Bearer {key}").parse().unwrap());

@@ -176,9 +176,12 @@ async fn a_tenant_sees_its_own_and_nothing_of_others() {
     // 6 to 8: documents of others, by number and by id, in every form, are as ones that do not exist.
     for method in ["BillingService/GetInvoice", "BillingService/GetInvoiceFile"] {
         let mut told = Vec::new();
-        for (field, name) in
-            [("number", other_number.as_str()), ("number", "INV-999"), ("documentId", tenants.document.as_str()), ("documentId", "0-999999")]
-        {
+        for (field, name) in [
+            ("number", other_number.as_str()),
+            ("number", "INV-999"),
+            ("documentId", tenants.document.as_str()),
+            ("documentId", "0-999999"),
+        ] {
             let mut request = json!({});
             request[field] = name.into();
             if method.ends_with("File") {
