@@ -168,7 +168,7 @@ impl Drop for App {
 /// Who is let in. Refuses to let in everybody from other machines, unless told to.
 fn access(options: &ServeOptions) -> anyhow::Result<Access> {
     let access = options.network.access_file.as_deref().map_or_else(|| Ok(Access::open()), Access::of_file)?;
-    metrics().set_access_open(access.is_open());
+    metrics().connections.set_access_open(access.is_open());
     if access.is_open() {
         if let Some(address) = options.reachable_listener() {
             anyhow::ensure!(

@@ -102,7 +102,7 @@ pub async fn follow_access(access: &Access, is_insecure: bool) {
             Ok(false) => {}
             Err(error) => tracing::error!("the access file has changed and cannot be used; what was read before stays: {error:#}"),
         }
-        metrics().set_access_open(access.is_open());
+        metrics().connections.set_access_open(access.is_open());
         if is_insecure && access.is_open() && warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
             warned = Some(Instant::now());
             tracing::warn!("there is no access control: everybody who reaches the service may charge any account (--insecure)");

@@ -132,7 +132,7 @@ pub async fn deal(listener: &TcpListener, lanes: &[mpsc::Sender<Dealt>], places:
                 Ok((socket, address)) => match Arc::clone(&places.free).try_acquire_owned() {
                     Ok(place) => break Dealt { stream: Bytes::Plain(socket), address, place },
                     Err(_) => {
-                        metrics().connection_refused();
+                        metrics().connections.count_refused();
                         if let Some(times) = NO_PLACE.times() {
                             tracing::warn!(
                                 times,
@@ -150,7 +150,7 @@ pub async fn deal(listener: &TcpListener, lanes: &[mpsc::Sender<Dealt>], places:
                 }
             }
         };
-        metrics().set_connections(places.count - places.free.available_permits());
+        metrics().connections.set_count(places.count - places.free.available_permits());
         if lane.try_send(socket).is_err()
             && let Some(times) = NOT_TAKEN.times()
         {

@@ -3,6 +3,7 @@
 //! Nothing on the way of a request hashes or allocates: each series is made when it is first needed, and kept in a table. All labels
 //! are from closed sets, so no caller can make series grow.
 
+mod connections;
 mod drafts;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +20,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use tonic::Code;
 
+pub use connections::ConnectionMetrics;
 pub use drafts::DraftMetrics;
 
 use super::rpc::Method;
@@ -114,10 +116,8 @@ pub struct Metrics {
     damaged_records: Counter,
     letters_without_font: Counter,
     log_dropped: Counter,
-    connections: Gauge,
-    connections_refused: Counter,
-    handshakes_failed: Counter,
-    access_open: Gauge,
+    /// Of connections, and who is let in.
+    pub connections: ConnectionMetrics,
     longest_poll: Gauge<f64, AtomicU64>,
     longest_poll_nanos: AtomicU64,
 }
@@ -154,10 +154,7 @@ impl Metrics {
             damaged_records: Counter::default(),
             letters_without_font: Counter::default(),
             log_dropped: Counter::default(),
-            connections: Gauge::default(),
-            connections_refused: Counter::default(),
-            handshakes_failed: Counter::default(),
-            access_open: Gauge::default(),
+            connections: ConnectionMetrics::default(),
             longest_poll: Gauge::default(),
             longest_poll_nanos: AtomicU64::default(),
         };
@@ -209,14 +206,7 @@ impl Metrics {
         let help = "Letters of PDFs that no font has: their codes were printed";
         registry.register("tollgate_letters_without_font", help, self.letters_without_font.clone());
         registry.register("tollgate_log_lines_dropped", "Lines of the log that stderr did not take", self.log_dropped.clone());
-        registry.register("tollgate_connections", "Connections, when one was last accepted", self.connections.clone());
-        registry.register(
-            "tollgate_connections_refused",
-            "Connections closed at once for want of a place",
-            self.connections_refused.clone(),
-        );
-        registry.register("tollgate_access_open", "Whether everybody who reaches a listener may do everything", self.access_open.clone());
-        registry.register("tollgate_tls_handshakes_failed", "TLS handshakes that failed", self.handshakes_failed.clone());
+        self.connections.register(registry);
         let longest = self.longest_poll.clone();
         let what = "The most processor time that a lane was held up by one piece of work, since the start";
         registry.register_with_unit("tollgate_lane_longest_poll", what, Unit::Seconds, longest);
@@ -343,26 +333,6 @@ impl Metrics {
     /// A reading has left out a record that is damaged.
     pub fn count_damaged_record(&self) {
         self.damaged_records.inc();
-    }
-
-    /// So many connections there are.
-    pub fn set_connections(&self, connections: usize) {
-        self.connections.set(i64::try_from(connections).unwrap_or(i64::MAX));
-    }
-
-    /// A connection found no place.
-    pub fn connection_refused(&self) {
-        self.connections_refused.inc();
-    }
-
-    /// Whether everybody who reaches a listener may do everything.
-    pub fn set_access_open(&self, is_open: bool) {
-        self.access_open.set(i64::from(is_open));
-    }
-
-    /// A TLS handshake failed.
-    pub fn handshake_failed(&self) {
-        self.handshakes_failed.inc();
     }
 
     /// A lane was held up for so long.

@@ -56,7 +56,7 @@ async fn shake(acceptor: TlsAcceptor, dealt: Dealt) -> Option<Dealt> {
     match shaken {
         Ok(stream) => Some(Dealt { stream: Stream::Tls(Box::new(stream)), address, place }),
         Err(error) => {
-            metrics().handshake_failed();
+            metrics().connections.count_failed_handshake();
             if let Some(times) = FAILED.times() {
                 tracing::info!(%error, times, "a TLS handshake failed");
             }
