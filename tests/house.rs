@@ -15,10 +15,10 @@ use tollgate::domain::outcome::Refusal;
 const FLOORS: [&[&str]; 5] = [&["main"], &["cli"], &["app"], &["http"], &["grpc"]];
 
 /// The floors that are crates, top first, and what none of them may know of the floors above.
-const CRATES: [&str; 6] = ["service", "billing", "ledger", "platform", "proto", "domain"];
+const CRATES: [&str; 7] = ["service", "billing", "ledger", "access", "platform", "proto", "domain"];
 
 /// What the crates below are called in this one.
-const BELOW: [&str; 8] = ["service", "billing", "ledger", "telemetry", "config", "lanes", "clock", "domain"];
+const BELOW: [&str; 9] = ["service", "access", "billing", "ledger", "telemetry", "config", "lanes", "clock", "domain"];
 
 const MOST_LINES: usize = 450;
 
