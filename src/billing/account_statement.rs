@@ -205,7 +205,7 @@ impl Billing {
         use EntryKind::{ChargedOwnBill, FinalBilled, PeriodClosed, RefundedBalance};
 
         let dialect = self.store().dialect();
-        let of = |wanted: &'static [EntryKind]| records.iter().filter(move |record| wanted.contains(&record.entry.kind));
+        let of = |wanted: &'static [EntryKind]| records.iter().filter(move |record| wanted.contains(&record.entry.kind()));
         let mut known = Known::default();
         let cuts = of(&[PeriodClosed, FinalBilled, ChargedOwnBill]);
         let keys: Vec<_> = cuts.map(|record| vec![account.into(), i64::from(record.entry.bill).into()]).collect();
@@ -317,7 +317,7 @@ impl Lines {
 
     fn take(&mut self, record: &Record, known: &Known) {
         let entry = &record.entry;
-        let (amount, sequence) = (entry.effect().0, number(entry.account_sequence));
+        let (amount, sequence) = (entry.data.movement().balance, number(entry.account_sequence));
         let note = &entry.note;
         let line = |kind: LineKind, reference: &str, description: String| StatementLine {
             kind,
@@ -330,7 +330,7 @@ impl Lines {
             balance: 0,
         };
         let reason = || note.reason.clone();
-        let made = match entry.kind {
+        let made = match entry.kind() {
             EntryKind::PeriodClosed | EntryKind::FinalBilled if amount == 0 => return,
             EntryKind::PeriodClosed | EntryKind::FinalBilled | EntryKind::ChargedOwnBill => {
                 let number = known.bills.get(&entry.bill).map_or("", String::as_str);

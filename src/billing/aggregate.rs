@@ -10,9 +10,10 @@ use std::fmt;
 use rust_decimal::Decimal;
 
 use super::record::Record;
-use domain::account::{Currency, Millis, Mode, NonUsageBilling, Status};
+use domain::account::{Account, Millis, NonUsageBilling};
 use domain::command::Note;
 use domain::entry::{Entry, EntryKind};
+use domain::fold::EntryContext;
 use ledger::Block;
 use ledger::snapshot::Snapshot;
 
@@ -127,24 +128,10 @@ pub fn follow(partition: u16, mut position: Position, blocks: Vec<Block>) -> Res
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountState {
     pub partition: u16,
+    /// Of it, the journal does not tell which reservations expired, so `reserved` is what the last entry says; how many are open, and when
+    /// the period ends, is not kept.
+    pub account: Account,
     pub name: String,
-    pub currency: Currency,
-    pub decimals: u8,
-    pub minor_digits: u8,
-    pub mode: Mode,
-    pub status: Status,
-    pub non_usage_billing: NonUsageBilling,
-    pub permanent_limit: i64,
-    pub temporary_limit: i64,
-    pub temporary_until: Millis,
-    pub balance: i64,
-    pub unbilled: i64,
-    pub reserved: i64,
-    pub account_sequence: u64,
-    /// The bill that is open.
-    pub bill: u32,
-    /// The highest number given to a bill.
-    pub last_bill: u32,
     pub low_credit_threshold: Option<i64>,
     pub created_at: Millis,
     /// The partition's sequence of its last entry.
@@ -152,92 +139,54 @@ pub struct AccountState {
 }
 
 impl AccountState {
-    /// The account that an entry creates; None: it creates none.
+    /// The account that an entry creates, before the entry is applied to it. Other entries create none.
     fn created(record: &Record) -> Option<Self> {
         let entry = &record.entry;
-        let (currency, decimals, minor_digits) = entry.settings.denomination?;
-        let snapshot = Snapshot::of(entry).filter(|_| entry.kind.is_of_gap());
-        let is_creation = entry.kind == EntryKind::Created || snapshot.is_some();
-        is_creation.then(|| Self {
+        let snapshot = Snapshot::of(entry).filter(|_| entry.kind().is_of_gap());
+        if entry.kind() != EntryKind::Created && snapshot.is_none() {
+            return None;
+        }
+        let denomination = entry.data.settings()?.denomination?;
+        Some(Self {
             partition: record.partition,
+            account: Account::opened(entry.mode, NonUsageBilling::Consolidated, denomination),
             name: String::new(),
-            currency,
-            decimals,
-            minor_digits,
-            mode: entry.mode,
-            status: Status::Active,
-            non_usage_billing: NonUsageBilling::Consolidated,
-            permanent_limit: 0,
-            temporary_limit: 0,
-            temporary_until: 0,
-            balance: 0,
-            unbilled: 0,
-            reserved: 0,
-            account_sequence: 0,
-            bill: 1,
-            last_bill: 1,
             low_credit_threshold: None,
             created_at: snapshot.map_or(entry.time, |snapshot| snapshot.created_at),
             last_sequence: 0,
         })
     }
 
-    /// Takes in the next entry, and has it name the one before it; answers what does not follow.
+    /// Applies the next entry, and has it name the one before it; returns an error if it does not follow.
     fn take(&mut self, record: &mut Record) -> Result<(), String> {
         if *record.previous.get_or_insert(self.last_sequence) != self.last_sequence {
             return Err(format!("it follows on entry {}, and does not say so", self.last_sequence));
         }
         let entry = &record.entry;
-        let (balance_change, unbilled_change) = entry.effect();
-        let (balance, unbilled) = (self.balance + balance_change, self.unbilled + unbilled_change);
+        let mut after = self.account;
+        // What is left of a reservation is not known here, nor when its period ends.
+        after.apply(&entry.data, &EntryContext { bill: entry.bill, ..EntryContext::default() });
+        let Account { balance, unbilled, sequence, .. } = after;
         if (entry.balance, entry.unbilled) != (balance, unbilled) {
             return Err(format!(
-                "balance {} and unbilled amount {} were to come after it, and it says {} and {}",
-                balance, unbilled, entry.balance, entry.unbilled
+                "balance {balance} and unbilled amount {unbilled} were to come after it, and it says {} and {}",
+                entry.balance, entry.unbilled
             ));
         }
-        let expected = self.account_sequence + 1;
-        if entry.kind.is_of_gap() {
-            self.account_sequence = entry.account_sequence;
-        } else if entry.kind.moves_money() {
-            if entry.account_sequence != expected {
-                return Err(format!("the account's entry {expected} was to come, and {} came", entry.account_sequence));
-            }
-            self.account_sequence = expected;
+        if entry.kind().is_of_gap() {
+            let snapshot = Snapshot::of(entry).ok_or("it does not say how the account was behind the gap")?;
+            after = snapshot.account(entry).ok_or("it does not say which settings the account had behind the gap")?;
+        } else if entry.kind().moves_money() && entry.account_sequence != sequence {
+            return Err(format!("the account's entry {sequence} was to come, and {} came", entry.account_sequence));
         }
-        (self.balance, self.unbilled, self.reserved) = (balance, unbilled, entry.reserved);
-        self.mode = entry.mode;
+        self.account = Account { mode: entry.mode, reserved: entry.reserved, open_reservations: 0, period_end: 0, ..after };
         self.last_sequence = record.sequence;
-        self.last_bill = self.last_bill.max(entry.bill);
-        match entry.kind {
-            EntryKind::Created | EntryKind::LimitSet => {
-                self.permanent_limit = entry.amount;
-                [self.temporary_limit, self.temporary_until] = entry.details;
-            }
-            EntryKind::PeriodClosed | EntryKind::FinalBilled => {
-                self.last_bill += 1;
-                self.bill = self.last_bill;
-            }
-            EntryKind::Suspended => self.status = Status::Suspended,
-            EntryKind::Resumed | EntryKind::Reopened => self.status = Status::Active,
-            EntryKind::Closed => self.status = Status::Closed,
-            EntryKind::NotItemized | EntryKind::NotItemizedUnbilled => {
-                let snapshot = Snapshot::of(entry).ok_or("it does not say how the account was behind the gap")?;
-                (self.status, self.bill, self.last_bill) = (snapshot.status, entry.bill, snapshot.last_bill);
-                self.permanent_limit = snapshot.permanent_limit;
-                (self.temporary_limit, self.temporary_until) = (snapshot.temporary_limit, snapshot.temporary_until);
-            }
-            _ => {}
-        }
-        if let Some(name) = &entry.settings.name {
+        let Some(settings) = entry.data.settings() else { return Ok(()) };
+        if let Some(name) = &settings.name {
             self.name.clone_from(name);
         }
-        if let Some(billing) = entry.settings.non_usage_billing {
-            self.non_usage_billing = billing;
-        }
-        if let Some(threshold) = entry.settings.low_credit_threshold {
-            let decimals = self.decimals;
-            let units = threshold.map(|quote| quote.to_units(decimals)).transpose();
+        if let Some(threshold) = settings.low_credit_threshold {
+            let units = threshold.map(|quote| quote.to_units(self.account.decimals)).transpose();
             self.low_credit_threshold = units.map_err(|_| "the low-credit threshold is no amount of the account".to_owned())?;
         }
         Ok(())
@@ -261,10 +210,10 @@ impl TotalKey {
     #[must_use]
     pub fn of(entry: &Entry) -> Option<Self> {
         let Note { category, item, unit, .. } = &entry.note;
-        entry.kind.moves_money().then(|| Self {
+        entry.kind().moves_money().then(|| Self {
             account: entry.account.clone(),
             bill: entry.bill,
-            kind: entry.kind,
+            kind: entry.kind(),
             category: category.map_or(0, |category| category as u8),
             item: item.clone(),
             unit: unit.clone(),
@@ -306,13 +255,13 @@ impl Total {
         // What the edge let pass as a quantity is one.
         let quantity: Option<Decimal> = entry.note.quantity.parse().ok();
         Self {
-            amount: entry.amount,
+            amount: entry.amount(),
             quantity,
             count: 1,
             first_at: entry.time,
             last_at: entry.time,
             description: entry.note.description.clone(),
-            unit_price: if entry.kind.is_charge() { unit_price(entry.amount, quantity) } else { None },
+            unit_price: if entry.kind().is_charge() { unit_price(entry.amount(), quantity) } else { None },
         }
     }
 

@@ -8,8 +8,9 @@ use super::BillingError;
 use super::store::rows::{Table, Type, Value};
 use domain::account::{Currency, NonUsageBilling};
 use domain::command::Note;
-use domain::entry::{Entry, EntryKind, GivenBack, Settings};
+use domain::entry::{Entry, EntryKind, Settings};
 use domain::money::Quote;
+use ledger::codec::entry::EntryNumbers;
 use ledger::{RequestKey, codec};
 
 /// An entry, and where it stands.
@@ -102,33 +103,34 @@ impl Record {
     #[must_use]
     pub fn may_draft(&self) -> bool {
         use EntryKind::{ChargedOwnBill, FinalBilled, PeriodClosed, RefundedBalance};
-        matches!(self.entry.kind, PeriodClosed | FinalBilled | ChargedOwnBill | RefundedBalance)
+        matches!(self.entry.kind(), PeriodClosed | FinalBilled | ChargedOwnBill | RefundedBalance)
     }
 
     /// The record as a row of [`ENTRIES`].
     #[must_use]
     pub fn to_row(&self) -> Vec<Value<'_>> {
-        let Entry { note, details, given_back, .. } = &self.entry;
         let entry = &self.entry;
+        let note = &entry.note;
+        let EntryNumbers { kind, amount, details, given_back } = EntryNumbers::of(&entry.data);
         vec![
             i64::from(self.partition).into(),
             number(self.sequence).into(),
             entry.account.as_str().into(),
             number(entry.account_sequence).into(),
             number(self.previous.unwrap_or(0)).into(),
-            (entry.kind as i64).into(),
+            (kind as i64).into(),
             entry.time.into(),
             (entry.mode as i64).into(),
             i64::from(entry.bill).into(),
-            entry.amount.into(),
+            amount.into(),
             entry.balance.into(),
             entry.unbilled.into(),
             entry.reserved.into(),
             details[0].into(),
             details[1].into(),
-            number(given_back.original).into(),
-            given_back.rounding.into(),
-            given_back.of_bill.into(),
+            given_back[0].into(),
+            given_back[1].into(),
+            given_back[2].into(),
             note.category.map_or(0, |category| category as i64).into(),
             note.item.as_str().into(),
             note.description.as_str().into(),
@@ -144,37 +146,37 @@ impl Record {
             note.on_behalf_of.as_str().into(),
             note.reason.as_str().into(),
             json_text(&note.invoices, note.invoices.is_empty()).into(),
-            settings_text(&entry.settings).into(),
+            entry.data.settings().map_or_else(String::new, settings_text).into(),
         ]
     }
 
     /// The record of a row with all [`COLUMNS`].
     pub fn from_row(row: &AnyRow) -> Result<Self, BillingError> {
-        let kind = row.try_get::<i64, _>("kind")?;
         let settings: String = row.try_get("settings")?;
+        let settings = read_settings(&settings).ok_or_else(|| BillingError::corrupt(format!("settings {settings:?}")))?;
+        let mode = coded(row, "mode", codec::mode)?;
+        let numbers = EntryNumbers {
+            kind: coded(row, "kind", EntryKind::from_number)?,
+            amount: row.try_get("amount")?,
+            details: [row.try_get("detail_1")?, row.try_get("detail_2")?],
+            given_back: [row.try_get("original")?, row.try_get("credit_rounding")?, row.try_get("refunded_of_bill")?],
+        };
         Ok(Self {
             partition: narrow(row, "partition")?,
             sequence: narrow(row, "sequence")?,
             previous: Some(narrow(row, "previous")?),
             entry: Entry {
-                kind: u8::try_from(kind).ok().and_then(EntryKind::from_number).ok_or_else(|| unknown("kind", kind))?,
+                data: numbers.data(mode, settings).map_err(|error| BillingError::corrupt(format!("{error}: {numbers:?}")))?,
                 account: row.try_get("account")?,
                 request_id: row.try_get("request_id")?,
                 fingerprint: row.try_get::<i64, _>("fingerprint")?.to_le_bytes(),
                 account_sequence: narrow(row, "account_sequence")?,
                 time: row.try_get("time")?,
-                mode: coded(row, "mode", codec::mode)?,
+                mode,
                 bill: narrow(row, "bill")?,
-                amount: row.try_get("amount")?,
                 balance: row.try_get("balance")?,
                 unbilled: row.try_get("unbilled")?,
                 reserved: row.try_get("reserved")?,
-                details: [row.try_get("detail_1")?, row.try_get("detail_2")?],
-                given_back: GivenBack {
-                    original: narrow(row, "original")?,
-                    rounding: row.try_get("credit_rounding")?,
-                    of_bill: row.try_get("refunded_of_bill")?,
-                },
                 note: Note {
                     category: match row.try_get::<i64, _>("category")? {
                         0 => None,
@@ -192,7 +194,6 @@ impl Record {
                     invoices: from_json(row, "invoices")?,
                 },
                 refers_to: row.try_get("refers_to")?,
-                settings: read_settings(&settings).ok_or_else(|| BillingError::corrupt(format!("settings {settings:?}")))?,
             },
         })
     }
@@ -286,13 +287,22 @@ fn read_settings(text: &str) -> Option<Settings> {
 #[cfg(test)]
 pub(crate) fn sample_record() -> Record {
     use domain::account::{Category, Mode};
+    use domain::entry::{EntryData, Limits};
 
     Record {
         partition: 3,
         sequence: 17,
         previous: Some(5),
         entry: Entry {
-            kind: EntryKind::Created,
+            data: EntryData::Created {
+                limits: Limits { permanent: -12, temporary: -1, temporary_until: 7 },
+                settings: Settings {
+                    name: Some("Acme".into()),
+                    low_credit_threshold: Some(Some(Quote::new(15, 1))),
+                    non_usage_billing: Some(NonUsageBilling::OneByOne),
+                    denomination: Some((Currency(*b"EUR"), 6, 2)),
+                },
+            },
             account: "acme/7".into(),
             request_id: "r-1".into(),
             fingerprint: [0xff, 1, 2, 3, 4, 5, 6, 0xfe],
@@ -300,12 +310,9 @@ pub(crate) fn sample_record() -> Record {
             time: 1_700_000_000_000,
             mode: Mode::Postpaid,
             bill: 9,
-            amount: -12,
             balance: -(1 << 51),
             unbilled: 1 << 51,
             reserved: 4,
-            details: [-1, 7],
-            given_back: GivenBack { original: 12, rounding: -3, of_bill: 8 },
             note: Note {
                 category: Some(Category::Hardware),
                 item: "sms".into(),
@@ -320,12 +327,6 @@ pub(crate) fn sample_record() -> Record {
                 invoices: vec!["INV-1".into(), "INV-2".into()],
             },
             refers_to: "r-0".into(),
-            settings: Settings {
-                name: Some("Acme".into()),
-                low_credit_threshold: Some(Some(Quote::new(15, 1))),
-                non_usage_billing: Some(NonUsageBilling::OneByOne),
-                denomination: Some((Currency(*b"EUR"), 6, 2)),
-            },
         },
     }
 }
@@ -334,6 +335,7 @@ pub(crate) fn sample_record() -> Record {
 mod tests {
     use super::*;
     use crate::store::{Store, sqlite_url};
+    use domain::entry::{EntryData, GivenBack, RefundedTo};
 
     #[tokio::test]
     async fn what_was_stored_comes_back() {
@@ -342,13 +344,16 @@ mod tests {
         let full = sample_record();
         let mut plain = full.clone();
         plain.sequence = 18;
-        plain.entry.settings = Settings { low_credit_threshold: Some(None), ..Settings::default() };
+        plain.entry.data = EntryData::Updated { settings: Settings { low_credit_threshold: Some(None), ..Settings::default() } };
         plain.entry.note = Note::default();
+        let given_back = GivenBack { original: Some(12), total: 20, rounding: -3, bill: 8, of_bill: Some(40) };
+        let refund = EntryData::Refunded { to: RefundedTo::Balance, amount: -12, given_back };
+        let refund = Record { sequence: 19, entry: Entry { data: refund, ..full.entry.clone() }, ..full.clone() };
         let mut connection = store.pool().acquire().await.unwrap();
-        ENTRIES.insert(&mut connection, store.dialect(), [full.to_row(), plain.to_row()].into_iter()).await.unwrap();
+        ENTRIES.insert(&mut connection, store.dialect(), [full.to_row(), plain.to_row(), refund.to_row()].into_iter()).await.unwrap();
         let sql = format!("SELECT {COLUMNS} FROM entries ORDER BY partition, sequence");
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(store.pool()).await.unwrap();
         let read: Vec<_> = rows.iter().map(|row| Record::from_row(row).unwrap()).collect();
-        assert_eq!(read, [full, plain]);
+        assert_eq!(read, [full, plain, refund]);
     }
 }

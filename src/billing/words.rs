@@ -22,8 +22,8 @@ pub fn words(variant: &impl Debug) -> String {
 
 /// Says of each field that differs what it is and what it should be. All fields of the type are named, so that none is forgotten.
 macro_rules! differing {
-    ($type:ident, $found:expr, $expected:expr, $($field:ident: $show:expr),* $(,)?) => {{
-        let $type { $($field: _),* } = $found;
+    ($type:ident, $found:expr, $expected:expr, $($field:ident: $show:expr),* $(; apart: $apart:ident)? $(,)?) => {{
+        let $type { $($field: _,)* $($apart: _)? } = $found;
         let mut differing = Vec::new();
         $(if $found.$field != $expected.$field {
             let name = stringify!($field).replace('_', " ");
@@ -48,17 +48,16 @@ pub(super) fn of_account(found: &Account, expected: &Account) -> String {
 
 /// How an account in SQL differs from another.
 pub(super) fn of_state(found: &AccountState, expected: &AccountState) -> String {
-    let amount = |units: &i64| format_units(*units, expected.decimals, expected.minor_digits);
+    let Account { decimals, minor_digits, .. } = expected.account;
+    let amount = |units: &i64| format_units(*units, decimals, minor_digits);
     let threshold = |units: &Option<i64>| units.as_ref().map_or_else(|| "none".to_owned(), amount);
-    differing!(
+    let of_account = of_account(&found.account, &expected.account);
+    let others = differing!(
         AccountState, found, expected,
         partition: ToString::to_string, name: |name: &String| format!("{name:?}"),
-        currency: |currency: &domain::account::Currency| currency.code().to_owned(),
-        decimals: ToString::to_string, minor_digits: ToString::to_string, mode: words, status: words, non_usage_billing: words,
-        permanent_limit: amount, temporary_limit: amount, temporary_until: ToString::to_string, balance: amount, unbilled: amount,
-        reserved: amount, account_sequence: ToString::to_string, bill: ToString::to_string, last_bill: ToString::to_string,
-        low_credit_threshold: threshold, created_at: ToString::to_string, last_sequence: ToString::to_string,
-    )
+        low_credit_threshold: threshold, created_at: ToString::to_string, last_sequence: ToString::to_string; apart: account
+    );
+    [of_account, others].into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 /// How the settings of an account differ from others.

@@ -265,8 +265,8 @@ async fn show_entries(billing: &Billing, differences: &[Difference]) -> anyhow::
     let mut shown = table(["only in SQL", "account", "what", "units", "request id"], 3);
     for difference in differences {
         for Record { entry, sequence, partition, .. } in billing.entries_only_in_sql(difference, MOST_SHOWN).await? {
-            let what = words(&entry.kind);
-            shown.add_row([format!("{partition}-{sequence}"), entry.account, what, entry.amount.to_string(), entry.request_id]);
+            let (what, amount) = (words(&entry.kind()), entry.amount().to_string());
+            shown.add_row([format!("{partition}-{sequence}"), entry.account, what, amount, entry.request_id]);
         }
     }
     if !shown.is_empty() {

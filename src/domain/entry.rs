@@ -1,16 +1,22 @@
 //! What is recorded: one journal entry for each accepted change.
 
-use super::account::{Currency, NonUsageBilling};
-use super::account::{Millis, Mode};
+mod kind;
+
+use super::account::{Currency, Millis, Mode, NonUsageBilling};
 use super::command::{Action, Note};
 use super::money::Quote;
 use super::rules::Fingerprint;
 
+pub use kind::EntryKind;
+
 /// The record of one accepted change of one account.
+///
+/// What changed is [`EntryData`]; the rest is the same for every entry: whose it is, when it was accepted, and how the account stood
+/// afterwards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// What changed.
-    pub kind: EntryKind,
+    pub data: EntryData,
     /// The account.
     pub account: String,
     /// The `request_id` of the command; empty for a period close and its rounding.
@@ -23,44 +29,292 @@ pub struct Entry {
     pub mode: Mode,
     /// The bill that it falls into; of a close: the bill that it cuts.
     pub bill: u32,
-    /// How much, in units; see [`EntryKind`].
-    pub amount: i64,
     /// The balance after it.
     pub balance: i64,
     /// The unbilled amount after it.
     pub unbilled: i64,
     /// What is reserved after it.
     pub reserved: i64,
-    /// Two more numbers; see [`EntryKind`].
-    pub details: [i64; 2],
-    /// What it says of what it gives back, of a refund or a reversal.
-    pub given_back: GivenBack,
     /// The digest of what was sent; zero for a period close and its rounding. With it, a restored store knows a repetition from a reuse.
     pub fingerprint: Fingerprint,
     /// What the caller sent along, and what the entry refers to.
     pub note: Note,
     /// The `request_id` of the earlier command that this one refers to; else empty.
     pub refers_to: String,
-    /// The settings that it made, of [`EntryKind::Created`] and [`EntryKind::Updated`].
-    pub settings: Settings,
 }
 
-/// What a refund or a reversal says besides. Entries of format version 2 do not say it: zero.
+/// What an entry records, with the data of its kind. Amounts are in units.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntryData {
+    /// The account was created.
+    Created { limits: Limits, settings: Settings },
+    /// Settings changed.
+    Updated { settings: Settings },
+    /// A charge. `reservation` is what is left of the one that it was charged against, if that stays open; `overdraft` is how far an
+    /// already consumed charge went beyond usable credit.
+    Charged { from: ChargedFrom, amount: i64, reservation: Option<i64>, overdraft: i64 },
+    /// A refund. `amount` is what is credited; see [`EntryData::taken_off`].
+    Refunded { to: RefundedTo, amount: i64, given_back: GivenBack },
+    /// A top-up, added to the balance.
+    ToppedUp { amount: i64 },
+    /// A top-up or a payment taken back from the balance.
+    PaymentReversed { amount: i64, given_back: GivenBack },
+    /// A withdrawal from the balance.
+    Withdrawn { amount: i64 },
+    /// A correction of the balance, signed.
+    Adjusted { amount: i64 },
+    /// The credit limit changed.
+    LimitSet { limits: Limits },
+    /// The payment mode changed.
+    Converted { mode: Mode },
+    /// The period ended: what was billed moved from the unbilled amount to the balance.
+    PeriodClosed { billed: i64 },
+    /// A conversion to prepaid cut the final bill. As above.
+    FinalBilled { billed: i64 },
+    /// A bill was rounded to the minor unit: added to the balance, signed.
+    Rounded { amount: i64 },
+    /// The account was suspended.
+    Suspended,
+    /// The account was resumed.
+    Resumed,
+    /// The account was closed.
+    Closed,
+    /// An amount was reserved.
+    Reserved { amount: i64, report_by: Millis, expires_at: Millis },
+    /// A reservation was replaced by a new amount under the same name.
+    ReservationExtended { amount: i64, report_by: Millis, expires_at: Millis },
+    /// A reservation was released: what was given back of it.
+    Released { amount: i64 },
+    /// A payment of invoices, added to the balance.
+    PaymentRecorded { amount: i64 },
+    /// A debt was given up: added to the balance.
+    WrittenOff { amount: i64 },
+    /// A write-off was taken back from the balance.
+    WriteOffReversed { amount: i64, given_back: GivenBack },
+    /// What is due after a cut was rounded to the minor unit, or what was left below one at the closing of the account was rounded off.
+    /// Added to the balance, signed.
+    AmountDueRounded { amount: i64 },
+    /// A closed account was opened again.
+    Reopened,
+    /// What became of an account within a gap that the billing store accepted: no ledger writes it.
+    NotItemized { to_balance: i64, to_unbilled: i64, was_cut: bool, settings: Settings },
+    /// The same of its open bill: `amount` of the bill is not itemized.
+    NotItemizedUnbilled { amount: i64, to_unbilled: i64, was_cut: bool, settings: Settings },
+}
+
+/// Where a charge was taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChargedFrom {
+    /// From the balance of a prepaid account.
+    Balance,
+    /// On the open bill of a postpaid account: added to the unbilled amount.
+    Unbilled,
+    /// From the balance, as a bill of its own.
+    OwnBill,
+}
+
+/// Where a refund went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefundedTo {
+    /// To the balance.
+    Balance,
+    /// Off the open bill: the unbilled amount is less.
+    Unbilled,
+}
+
+/// The limits of an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// The permanent credit limit.
+    pub permanent: i64,
+    /// The temporary credit limit.
+    pub temporary: i64,
+    /// When that ends; 0: there is none.
+    pub temporary_until: Millis,
+}
+
+/// What a refund or a reversal says of what it gives back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GivenBack {
-    /// The partition's sequence of the entry that is given back.
-    pub original: u64,
+    /// The partition's sequence of the original, the entry that is given back. Entries of format version 2 do not say it.
+    pub original: Option<u64>,
+    /// How much was given back of the original so far, this one included.
+    pub total: i64,
     /// What moved the balance beyond what was taken off the charge: a billed charge is credited in minor units. Signed.
     pub rounding: i64,
-    /// What was refunded of the bill of the charge so far, since it was cut, measured by the charges; 0: it is not of a bill with others.
-    pub of_bill: i64,
+    /// The bill of the original.
+    pub bill: u32,
+    /// What was refunded of that bill so far, since it was cut, measured by the charges; None: it is not of a bill with others.
+    pub of_bill: Option<i64>,
+}
+
+/// What an entry does to the amounts of its account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Movement {
+    /// Added to the balance, signed.
+    pub balance: i64,
+    /// Added to the unbilled amount, signed.
+    pub unbilled: i64,
+}
+
+impl EntryData {
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> EntryKind {
+        match self {
+            Self::Created { .. } => EntryKind::Created,
+            Self::Updated { .. } => EntryKind::Updated,
+            Self::Charged { from: ChargedFrom::Balance, .. } => EntryKind::ChargedBalance,
+            Self::Charged { from: ChargedFrom::Unbilled, .. } => EntryKind::ChargedUnbilled,
+            Self::Charged { from: ChargedFrom::OwnBill, .. } => EntryKind::ChargedOwnBill,
+            Self::Refunded { to: RefundedTo::Balance, .. } => EntryKind::RefundedBalance,
+            Self::Refunded { to: RefundedTo::Unbilled, .. } => EntryKind::RefundedUnbilled,
+            Self::ToppedUp { .. } => EntryKind::ToppedUp,
+            Self::PaymentReversed { .. } => EntryKind::PaymentReversed,
+            Self::Withdrawn { .. } => EntryKind::Withdrawn,
+            Self::Adjusted { .. } => EntryKind::Adjusted,
+            Self::LimitSet { .. } => EntryKind::LimitSet,
+            Self::Converted { .. } => EntryKind::Converted,
+            Self::PeriodClosed { .. } => EntryKind::PeriodClosed,
+            Self::FinalBilled { .. } => EntryKind::FinalBilled,
+            Self::Rounded { .. } => EntryKind::Rounded,
+            Self::Suspended => EntryKind::Suspended,
+            Self::Resumed => EntryKind::Resumed,
+            Self::Closed => EntryKind::Closed,
+            Self::Reserved { .. } => EntryKind::Reserved,
+            Self::ReservationExtended { .. } => EntryKind::ReservationExtended,
+            Self::Released { .. } => EntryKind::Released,
+            Self::PaymentRecorded { .. } => EntryKind::PaymentRecorded,
+            Self::WrittenOff { .. } => EntryKind::WrittenOff,
+            Self::WriteOffReversed { .. } => EntryKind::WriteOffReversed,
+            Self::AmountDueRounded { .. } => EntryKind::AmountDueRounded,
+            Self::Reopened => EntryKind::Reopened,
+            Self::NotItemized { .. } => EntryKind::NotItemized,
+            Self::NotItemizedUnbilled { .. } => EntryKind::NotItemizedUnbilled,
+        }
+    }
+
+    /// The amount that lists and totals show: what it moved, reserved or released; of limits, the permanent one. Else 0.
+    #[must_use]
+    pub fn amount(&self) -> i64 {
+        match self {
+            Self::Created { limits, .. } | Self::LimitSet { limits } => limits.permanent,
+            Self::Charged { amount, .. }
+            | Self::Refunded { amount, .. }
+            | Self::ToppedUp { amount }
+            | Self::PaymentReversed { amount, .. }
+            | Self::Withdrawn { amount }
+            | Self::Adjusted { amount }
+            | Self::PeriodClosed { billed: amount }
+            | Self::FinalBilled { billed: amount }
+            | Self::Rounded { amount }
+            | Self::Reserved { amount, .. }
+            | Self::ReservationExtended { amount, .. }
+            | Self::Released { amount }
+            | Self::PaymentRecorded { amount }
+            | Self::WrittenOff { amount }
+            | Self::WriteOffReversed { amount, .. }
+            | Self::AmountDueRounded { amount }
+            | Self::NotItemized { to_balance: amount, .. }
+            | Self::NotItemizedUnbilled { amount, .. } => *amount,
+            Self::Updated { .. } | Self::Converted { .. } | Self::Suspended | Self::Resumed | Self::Closed | Self::Reopened => 0,
+        }
+    }
+
+    /// What it does to the amounts of the account.
+    #[must_use]
+    pub fn movement(&self) -> Movement {
+        let balance = |balance: i64| Movement { balance, unbilled: 0 };
+        let unbilled = |unbilled: i64| Movement { balance: 0, unbilled };
+        match *self {
+            Self::Charged { from: ChargedFrom::Balance | ChargedFrom::OwnBill, amount, .. }
+            | Self::PaymentReversed { amount, .. }
+            | Self::Withdrawn { amount }
+            | Self::WriteOffReversed { amount, .. } => balance(amount.saturating_neg()),
+            Self::Refunded { to: RefundedTo::Balance, amount, .. }
+            | Self::ToppedUp { amount }
+            | Self::PaymentRecorded { amount }
+            | Self::Adjusted { amount }
+            | Self::Rounded { amount }
+            | Self::WrittenOff { amount }
+            | Self::AmountDueRounded { amount } => balance(amount),
+            Self::Charged { from: ChargedFrom::Unbilled, amount, .. } => unbilled(amount),
+            Self::Refunded { to: RefundedTo::Unbilled, amount, .. } => unbilled(amount.saturating_neg()),
+            Self::PeriodClosed { billed } | Self::FinalBilled { billed } => {
+                Movement { balance: billed.saturating_neg(), unbilled: billed.saturating_neg() }
+            }
+            Self::NotItemized { to_balance, to_unbilled, .. } => Movement { balance: to_balance, unbilled: to_unbilled },
+            Self::NotItemizedUnbilled { to_unbilled, .. } => unbilled(to_unbilled),
+            Self::Created { .. }
+            | Self::Updated { .. }
+            | Self::LimitSet { .. }
+            | Self::Converted { .. }
+            | Self::Suspended
+            | Self::Resumed
+            | Self::Closed
+            | Self::Reserved { .. }
+            | Self::ReservationExtended { .. }
+            | Self::Released { .. }
+            | Self::Reopened => Movement::default(),
+        }
+    }
+
+    /// What a refund or a reversal says of what it gives back; other entries give nothing back.
+    #[must_use]
+    pub fn given_back(&self) -> Option<&GivenBack> {
+        match self {
+            Self::Refunded { given_back, .. } | Self::PaymentReversed { given_back, .. } | Self::WriteOffReversed { given_back, .. } => {
+                Some(given_back)
+            }
+            _ => None,
+        }
+    }
+
+    /// What a refund or a reversal takes off the original.
+    #[must_use]
+    pub fn taken_off(&self) -> i64 {
+        self.amount() - self.given_back().map_or(0, |given_back| given_back.rounding)
+    }
+
+    /// The settings that it made.
+    #[must_use]
+    pub fn settings(&self) -> Option<&Settings> {
+        match self {
+            Self::Created { settings, .. }
+            | Self::Updated { settings }
+            | Self::NotItemized { settings, .. }
+            | Self::NotItemizedUnbilled { settings, .. } => Some(settings),
+            _ => None,
+        }
+    }
+
+    /// Whether it stands for a gap in which a bill was cut.
+    #[must_use]
+    pub fn cut_within_gap(&self) -> bool {
+        matches!(self, Self::NotItemized { was_cut: true, .. } | Self::NotItemizedUnbilled { was_cut: true, .. })
+    }
+
+    /// The limits that it set.
+    #[must_use]
+    pub fn limits(&self) -> Option<Limits> {
+        match self {
+            Self::Created { limits, .. } | Self::LimitSet { limits } => Some(*limits),
+            _ => None,
+        }
+    }
 }
 
 impl Entry {
-    /// What a refund or a reversal takes off what it gives back.
+    /// Its kind.
     #[must_use]
-    pub fn taken_off(&self) -> i64 {
-        self.amount - self.given_back.rounding
+    pub fn kind(&self) -> EntryKind {
+        self.data.kind()
+    }
+
+    /// The amount of its data; see [`EntryData::amount`].
+    #[must_use]
+    pub fn amount(&self) -> i64 {
+        self.data.amount()
     }
 }
 
@@ -95,179 +349,6 @@ impl Settings {
                 denomination: None,
             },
             _ => Self::default(),
-        }
-    }
-}
-
-/// The kinds of entry. `amount` and `details` mean, in this order:
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum EntryKind {
-    /// The account was created. amount: permanent limit; details: temporary limit, its end.
-    Created = 1,
-    /// Settings changed. amount: 0.
-    Updated = 2,
-    /// Usage, prepaid: taken from the balance. amount: the charge; details: one more than is left in the reservation (0: none is open), overdraft.
-    ChargedBalance = 3,
-    /// Usage, postpaid: added to the unbilled amount. As above.
-    ChargedUnbilled = 4,
-    /// A charge that is its own bill: taken from the balance. As above.
-    ChargedOwnBill = 5,
-    /// A refund to the balance. amount: what is credited; details: refunded of the charge so far, the charge's bill.
-    RefundedBalance = 6,
-    /// A refund that lowers the unbilled amount. As above.
-    RefundedUnbilled = 7,
-    /// A top-up. amount: added to the balance.
-    ToppedUp = 8,
-    /// A top-up or a payment taken back. amount: taken from the balance; details: reversed of it so far.
-    PaymentReversed = 9,
-    /// A withdrawal. amount: taken from the balance.
-    Withdrawn = 10,
-    /// A correction. amount: added to the balance, signed.
-    Adjusted = 11,
-    /// The credit limit changed. amount: permanent limit; details: temporary limit, its end.
-    LimitSet = 12,
-    /// The mode changed. amount: 0.
-    Converted = 13,
-    /// The period ended. amount: what moved from unbilled to balance.
-    PeriodClosed = 14,
-    /// A conversion to prepaid cut the final bill. amount: what moved from unbilled to balance.
-    FinalBilled = 15,
-    /// A bill was rounded to the minor unit. amount: added to the balance, signed.
-    Rounded = 16,
-    /// The account was suspended. amount: 0.
-    Suspended = 17,
-    /// The account was resumed. amount: 0.
-    Resumed = 18,
-    /// The account was closed. amount: 0.
-    Closed = 19,
-    /// An amount was reserved. amount: what is reserved; details: report by, expires at.
-    Reserved = 20,
-    /// A reservation was replaced by a new amount under the same name. As above.
-    ReservationExtended = 21,
-    /// A reservation was released. amount: what was given back.
-    Released = 22,
-    /// A payment of invoices. amount: added to the balance.
-    PaymentRecorded = 23,
-    /// A debt was given up. amount: added to the balance.
-    WrittenOff = 24,
-    /// A write-off was taken back. amount: taken from the balance; details: reversed of it so far.
-    WriteOffReversed = 25,
-    /// What is due after a cut was rounded to the minor unit, or what was left below one at the closing of the account was rounded off.
-    /// amount: added to the balance, signed.
-    AmountDueRounded = 26,
-    /// A closed account was opened again. amount: 0.
-    Reopened = 27,
-    /// What became of an account within a gap that the billing store accepted: no ledger writes it. amount: added to the balance, signed;
-    /// details: added to the unbilled amount, 1 if a bill was cut meanwhile.
-    NotItemized = 28,
-    /// The same of its open bill. amount: what of the bill is not itemized; details: as above.
-    NotItemizedUnbilled = 29,
-}
-
-impl EntryKind {
-    /// All kinds, in the order of their numbers.
-    pub const ALL: [EntryKind; 29] = [
-        EntryKind::Created,
-        EntryKind::Updated,
-        EntryKind::ChargedBalance,
-        EntryKind::ChargedUnbilled,
-        EntryKind::ChargedOwnBill,
-        EntryKind::RefundedBalance,
-        EntryKind::RefundedUnbilled,
-        EntryKind::ToppedUp,
-        EntryKind::PaymentReversed,
-        EntryKind::Withdrawn,
-        EntryKind::Adjusted,
-        EntryKind::LimitSet,
-        EntryKind::Converted,
-        EntryKind::PeriodClosed,
-        EntryKind::FinalBilled,
-        EntryKind::Rounded,
-        EntryKind::Suspended,
-        EntryKind::Resumed,
-        EntryKind::Closed,
-        EntryKind::Reserved,
-        EntryKind::ReservationExtended,
-        EntryKind::Released,
-        EntryKind::PaymentRecorded,
-        EntryKind::WrittenOff,
-        EntryKind::WriteOffReversed,
-        EntryKind::AmountDueRounded,
-        EntryKind::Reopened,
-        EntryKind::NotItemized,
-        EntryKind::NotItemizedUnbilled,
-    ];
-
-    /// The kind with that number.
-    #[must_use]
-    pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
-    }
-
-    /// Whether it is the record of a charge: a usage record.
-    #[must_use]
-    pub fn is_charge(self) -> bool {
-        matches!(self, Self::ChargedBalance | Self::ChargedUnbilled | Self::ChargedOwnBill)
-    }
-
-    /// Whether it gives a charge back: the other usage record.
-    #[must_use]
-    pub fn is_refund(self) -> bool {
-        matches!(self, Self::RefundedBalance | Self::RefundedUnbilled)
-    }
-
-    /// Whether it is money that came in, and that can be reversed.
-    #[must_use]
-    pub fn is_payment(self) -> bool {
-        matches!(self, Self::ToppedUp | Self::PaymentRecorded)
-    }
-
-    /// Whether it is a debt that was given up, and that can be reversed.
-    #[must_use]
-    pub fn is_write_off(self) -> bool {
-        self == Self::WrittenOff
-    }
-
-    /// Whether it stands for entries that are not known.
-    #[must_use]
-    pub fn is_of_gap(self) -> bool {
-        matches!(self, Self::NotItemized | Self::NotItemizedUnbilled)
-    }
-
-    /// Whether it moves money, and so carries a number of the account's own.
-    #[must_use]
-    pub fn moves_money(self) -> bool {
-        (Self::ChargedBalance as u8..=Self::Adjusted as u8).contains(&(self as u8))
-            || matches!(self, Self::PeriodClosed | Self::FinalBilled | Self::Rounded | Self::PaymentRecorded)
-            || matches!(self, Self::WrittenOff | Self::WriteOffReversed | Self::AmountDueRounded)
-            || self.is_of_gap()
-    }
-}
-
-impl Entry {
-    /// What it did to the balance and to the unbilled amount.
-    #[must_use]
-    pub fn effect(&self) -> (i64, i64) {
-        match self.kind {
-            EntryKind::ChargedBalance
-            | EntryKind::ChargedOwnBill
-            | EntryKind::PaymentReversed
-            | EntryKind::Withdrawn
-            | EntryKind::WriteOffReversed => (-self.amount, 0),
-            EntryKind::RefundedBalance
-            | EntryKind::ToppedUp
-            | EntryKind::PaymentRecorded
-            | EntryKind::Adjusted
-            | EntryKind::Rounded
-            | EntryKind::WrittenOff
-            | EntryKind::AmountDueRounded => (self.amount, 0),
-            EntryKind::ChargedUnbilled => (0, self.amount),
-            EntryKind::RefundedUnbilled => (0, -self.amount),
-            EntryKind::PeriodClosed | EntryKind::FinalBilled => (-self.amount, -self.amount),
-            EntryKind::NotItemized => (self.amount, self.details[0]),
-            EntryKind::NotItemizedUnbilled => (0, self.details[0]),
-            _ => (0, 0),
         }
     }
 }

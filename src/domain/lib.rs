@@ -4,11 +4,13 @@
 //! and a property test holds the two against each other.
 //!
 //! Order of reading: [`money`] (what an amount is), [`account`] (what is kept of an account and what follows from it),
-//! [`command`] (what can be asked), [`outcome`] (what can be answered), [`entry`] (what is recorded), [`rules`] (what happens).
+//! [`command`] (what can be asked), [`outcome`] (what can be answered), [`entry`] (what is recorded), [`fold`] (what an account becomes by it), [`rules`]
+//! (what happens).
 
 pub mod account;
 pub mod command;
 pub mod entry;
+pub mod fold;
 pub mod money;
 pub mod outcome;
 pub mod payment;

@@ -7,16 +7,19 @@
 
 mod amounts;
 mod charging;
+mod cut;
 mod undo;
 mod wallet;
 
-use super::account::{Account, Millis, Mode, Profile, Reservation, Status};
+use super::account::{Account, Millis, Profile, Reservation, Status};
 use super::command::{Action, Command, Note};
-use super::entry::{Entry, EntryKind, GivenBack, Settings};
-use super::money::{Quote, round_half_up};
+use super::entry::{Entry, EntryData};
+use super::fold::EntryContext;
+use super::money::Quote;
 use super::outcome::{Answer, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
 
-use amounts::{both, plus, units};
+use amounts::{both, units};
+pub use cut::Cut;
 pub use undo::{RefundKey, Refunded, originals_of, refund_keys};
 
 /// How many reservations an account may have open.
@@ -172,9 +175,9 @@ fn try_decide(touched: &Touched<'_>, command: &Command, fingerprint: &Fingerprin
         Action::Update { .. } => wallet::update(desk),
         Action::TopUp { amount } => wallet::top_up(desk, *amount),
         Action::RecordPayment { amount, .. } => wallet::record_payment(desk, *amount),
-        Action::ReversePayment(_) => undo::reverse(desk, EntryKind::PaymentReversed),
+        Action::ReversePayment(_) => undo::reverse(desk, |amount, given_back| EntryData::PaymentReversed { amount, given_back }),
         Action::WriteOff { amount } => wallet::write_off(desk, *amount),
-        Action::ReverseWriteOff(_) => undo::reverse(desk, EntryKind::WriteOffReversed),
+        Action::ReverseWriteOff(_) => undo::reverse(desk, |amount, given_back| EntryData::WriteOffReversed { amount, given_back }),
         Action::Withdraw { amount } => wallet::withdraw(desk, *amount),
         Action::Adjust { amount } => wallet::adjust(desk, *amount),
         Action::SetCreditLimit { limit, allow_unusable } => wallet::set_credit_limit(desk, limit, *allow_unusable),
@@ -187,12 +190,13 @@ fn try_decide(touched: &Touched<'_>, command: &Command, fingerprint: &Fingerprin
     }
 }
 
-/// Closes the bill if its period is over. For those who look at a stored account without a command.
+/// Closes the bill if its period is over. For a look at a stored account without a command.
 #[must_use]
 pub fn apply_due_close(mut account: Account, now: Millis) -> Account {
     if is_close_due(&account, now) {
-        let cut = cut_bill(&mut account);
-        account.sequence += 1 + u64::from(cut.rounding != 0) + u64::from(cut.due_rounding != 0);
+        let cut = Cut::of(&account);
+        let context = EntryContext { bill: cut.bill, ..EntryContext::default() };
+        cut.entries(false).for_each(|data| account.apply(&data, &context));
     }
     account
 }
@@ -203,36 +207,8 @@ pub fn is_close_due(account: &Account, now: Millis) -> bool {
     account.period_end != 0 && account.period_end <= now
 }
 
-/// What a cut moved.
-#[derive(Clone, Copy)]
-struct Cut {
-    bill: u32,
-    boundary: Millis,
-    billed: i64,
-    /// Of the bill's sum.
-    rounding: i64,
-    /// Of what is due after it.
-    due_rounding: i64,
-}
-
-/// Cuts the open bill: what is unbilled moves to the balance. Its sum is rounded to the minor unit, and then, of a postpaid account, what
-/// is due: money that is to be paid exists in minor units only. Each rounding has an entry of its own.
-fn cut_bill(account: &mut Account) -> Cut {
-    let rounded = |units: i64| round_half_up(units, account.decimals, account.minor_digits);
-    let billed = account.unbilled;
-    let rounding = billed - rounded(billed);
-    let due = if account.mode == Mode::Postpaid { (billed - rounding - account.balance).max(0) } else { 0 };
-    let due_rounding = due - rounded(due);
-    let cut = Cut { bill: account.open_bill, boundary: account.period_end, billed, rounding, due_rounding };
-    account.balance += rounding + due_rounding - billed;
-    account.unbilled = 0;
-    account.last_bill += 1;
-    account.open_bill = account.last_bill;
-    account.period_end = 0;
-    cut
-}
-
-/// Where one command is worked on: the account as it is becoming, and what is recorded of it.
+/// Where one command is worked on: the account as it is becoming, and what is recorded of it. The account changes by [`Account::apply`]
+/// alone, with the entry that says so.
 struct Desk<'a> {
     touched: &'a Touched<'a>,
     command: &'a Command,
@@ -287,88 +263,64 @@ impl<'a> Desk<'a> {
         if self.account.is_within_range() { Ok(()) } else { Err(Refusal::BalanceOutOfRange) }
     }
 
-    /// Records an entry of the command in the open bill. The account must already be as it is after it.
-    fn record(&mut self, kind: EntryKind, amount: i64, details: [i64; 2]) {
-        self.record_entry(Entry { kind, amount, details, ..self.blank() });
+    /// Records an entry of the command in the open bill.
+    fn record(&mut self, data: EntryData) {
+        self.record_against(None, data);
     }
 
-    /// Records an entry in the open bill.
-    fn record_entry(&mut self, entry: Entry) {
-        if entry.kind.moves_money() && self.account.period_end == 0 {
-            self.account.period_end = self.moment.period_end;
-        }
-        self.push(entry);
+    /// Records an entry of the command in the open bill. It refers to a reservation of that amount, if to one that is open.
+    fn record_against(&mut self, reservation: Option<i64>, data: EntryData) {
+        self.record_in(self.account.open_bill, reservation, data);
     }
 
-    /// Numbers an entry, and appends it.
-    fn push(&mut self, mut entry: Entry) {
-        if entry.kind.moves_money() {
-            self.account.sequence += 1;
-            entry.account_sequence = self.account.sequence;
-        }
-        self.entries.push(entry);
-    }
-
-    /// An entry of the command, of the account as it is now.
-    fn blank(&self) -> Entry {
+    /// Records an entry of the command in a bill.
+    fn record_in(&mut self, bill: u32, reservation: Option<i64>, data: EntryData) {
+        let entry = self.apply(self.moment.now, bill, reservation, data);
         let action = &self.command.action;
-        Entry {
+        self.entries.push(Entry {
             request_id: self.command.request_id.clone(),
             fingerprint: *self.fingerprint,
             note: Note { invoices: action.invoices().to_vec(), ..self.command.note.clone() },
             refers_to: action.refers_to().unwrap_or_default().to_owned(),
-            settings: Settings::of(action),
-            ..self.blank_of_boundary(self.moment.now)
-        }
+            ..entry
+        });
     }
 
-    /// An entry that no command caused.
-    fn blank_of_boundary(&self, time: Millis) -> Entry {
+    /// Applies an entry to the account; returns the entry, as one that no command caused.
+    fn apply(&mut self, time: Millis, bill: u32, reservation: Option<i64>, data: EntryData) -> Entry {
+        self.account.apply(&data, &EntryContext { bill, reservation, period_end: self.moment.period_end });
+        let Account { mode, balance, unbilled, reserved, sequence, .. } = self.account;
         Entry {
-            kind: EntryKind::PeriodClosed,
             account: self.command.account.clone(),
             request_id: String::new(),
-            account_sequence: 0,
+            account_sequence: if data.kind().moves_money() { sequence } else { 0 },
+            data,
             time,
-            mode: self.account.mode,
-            bill: self.account.open_bill,
-            amount: 0,
-            balance: self.account.balance,
-            unbilled: self.account.unbilled,
-            reserved: self.account.reserved,
-            details: [0, 0],
-            given_back: GivenBack::default(),
+            mode,
+            bill,
+            balance,
+            unbilled,
+            reserved,
             fingerprint: Fingerprint::default(),
             note: Note::default(),
             refers_to: String::new(),
-            settings: Settings::default(),
         }
     }
 
     /// Closes the bill whose period is over.
     fn close_period(&mut self) {
-        let cut = cut_bill(&mut self.account);
+        let cut = Cut::of(&self.account);
         self.closed = Some(cut);
-        let blank = self.blank_of_boundary(cut.boundary);
-        self.record_cut(EntryKind::PeriodClosed, &cut, &blank);
+        for data in cut.entries(false) {
+            let entry = self.apply(cut.boundary, cut.bill, None, data);
+            self.entries.push(entry);
+        }
     }
 
     /// Cuts the final bill, before a conversion to prepaid.
     fn cut_final_bill(&mut self) {
-        let cut = cut_bill(&mut self.account);
-        let blank = self.blank();
-        self.record_cut(EntryKind::FinalBilled, &cut, &blank);
-    }
-
-    fn record_cut(&mut self, kind: EntryKind, cut: &Cut, blank: &Entry) {
-        let rounded = self.account.balance - cut.due_rounding;
-        self.push(Entry { kind, bill: cut.bill, amount: cut.billed, balance: rounded - cut.rounding, ..blank.clone() });
-        if cut.rounding != 0 {
-            self.push(Entry { kind: EntryKind::Rounded, bill: cut.bill, amount: cut.rounding, balance: rounded, ..blank.clone() });
-        }
-        if cut.due_rounding != 0 {
-            self.push(Entry { kind: EntryKind::AmountDueRounded, bill: cut.bill, amount: cut.due_rounding, ..blank.clone() });
-        }
+        let cut = Cut::of(&self.account);
+        cut.entries(true).for_each(|data| self.record_in(cut.bill, None, data));
     }
 
     /// Answers, and writes nothing.

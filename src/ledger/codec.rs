@@ -2,8 +2,9 @@
 //!
 //! Integers are little-endian. Amounts and times have 7 bytes, which is more than they can need: each byte less is time saved in the
 //! script, which copies records byte by byte. Whatever was stored, decoding answers or fails; it never panics.
-//! [`journal`] holds blocks and entries.
+//! [`journal`] holds blocks and entries, [`entry`] the numbers of an entry.
 
+pub mod entry;
 pub mod journal;
 
 use bytes::{Buf, BufMut};

@@ -51,7 +51,7 @@ impl EntryFilter {
     /// Whether an entry is among them.
     #[must_use]
     pub fn accepts(&self, entry: &Entry) -> bool {
-        (self.kinds.is_empty() || self.kinds.contains(&entry.kind)) && !self.is_over(entry) && self.to.is_none_or(|to| entry.time < to)
+        (self.kinds.is_empty() || self.kinds.contains(&entry.kind())) && !self.is_over(entry) && self.to.is_none_or(|to| entry.time < to)
     }
 
     /// Whether neither an entry nor any before it of the same account is among them: an account's entries are in the order of their time.

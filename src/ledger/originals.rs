@@ -2,7 +2,7 @@
 
 use super::{Ledger, LedgerError, RequestKey};
 use domain::command::{BillFacts, Facts};
-use domain::entry::{Entry, EntryKind};
+use domain::entry::{Entry, EntryData, EntryKind, GivenBack, RefundedTo};
 
 /// What a search of the journal has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,16 +34,16 @@ impl Ledger {
             if entry.account != account {
                 return None;
             }
-            if gives_back(entry.kind, is_wanted) && entry.refers_to == request_id {
-                given_back.push((entry.given_back.original, entry.details[0]));
+            if gives_back(entry.kind(), is_wanted) && entry.refers_to == request_id {
+                given_back.extend(entry.data.given_back().copied());
             }
-            if entry.request_id != request_id || !is_wanted(entry.kind) {
+            if entry.request_id != request_id || !is_wanted(entry.kind()) {
                 return None;
             }
             // Newest first. Those of format version 2 name no original, and so mean the last of that id.
-            let last = given_back.iter().find(|(original, _)| [0, sequence].contains(original));
-            let given_back = last.map_or(0, |(_, sum)| *sum);
-            Some(Facts { sequence, kind: entry.kind, amount: entry.amount, bill: entry.bill, given_back, known_until })
+            let last = given_back.iter().find(|given_back: &&GivenBack| given_back.original.is_none_or(|original| original == sequence));
+            let given_back = last.map_or(0, |given_back| given_back.total);
+            Some(Facts { sequence, kind: entry.kind(), amount: entry.amount(), bill: entry.bill, given_back, known_until })
         })
         .await
     }
@@ -55,13 +55,18 @@ impl Ledger {
             if entry.account != account {
                 return None;
             }
-            if entry.kind == EntryKind::RefundedBalance && entry.details[1] == i64::from(bill) {
-                refunded = refunded.max(entry.given_back.of_bill);
-                of_version_2 += if entry.given_back.original == 0 { entry.amount } else { 0 };
+            match entry.data {
+                EntryData::Refunded { to: RefundedTo::Balance, amount, given_back } if given_back.bill == bill => {
+                    refunded = refunded.max(given_back.of_bill.unwrap_or(0));
+                    of_version_2 += if given_back.original.is_none() { amount } else { 0 };
+                    None
+                }
+                EntryData::PeriodClosed { billed } | EntryData::FinalBilled { billed } if entry.bill == bill => {
+                    let refunded = if refunded > 0 { refunded } else { of_version_2 };
+                    Some(BillFacts { bill, billed, refunded, known_until })
+                }
+                _ => None,
             }
-            let is_cut = matches!(entry.kind, EntryKind::PeriodClosed | EntryKind::FinalBilled) && entry.bill == bill;
-            let refunded = if refunded > 0 { refunded } else { of_version_2 };
-            is_cut.then_some(BillFacts { bill, billed: entry.amount, refunded, known_until })
         })
         .await
     }

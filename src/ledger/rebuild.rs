@@ -14,9 +14,10 @@ use doubts::Doubts;
 use crate::RequestKey;
 use crate::model::{Book, Changes};
 use crate::snapshot::Snapshot;
-use domain::account::{Account, Millis, Profile, Reservation, Status};
+use domain::account::{Account, Millis, Profile, Reservation};
 use domain::command::Kind;
-use domain::entry::{Entry, EntryKind, GivenBack};
+use domain::entry::{ChargedFrom, Entry, EntryData, EntryKind, GivenBack, Settings};
+use domain::fold::EntryContext;
 use domain::outcome::{Charged, Decision, Grant, ReserveVerdict, Verdict};
 use domain::rules::{Ended, RefundKey, Refunded, Remembered, ReservationChange};
 use platform::clock::Clock;
@@ -72,7 +73,7 @@ impl Rebuild {
     /// Takes the partition's next entry. What it contradicts is told, and the entry believed, so that reading can go on.
     pub fn replay(&mut self, sequence: u64, entry: &Entry) -> Vec<Contradiction> {
         let mut doubts = Doubts { sequence, account: &entry.account, found: Vec::new() };
-        if entry.kind.is_of_gap() {
+        if entry.kind().is_of_gap() {
             if !self.skip(sequence, entry) {
                 doubts.add("it does not say how the account was behind the gap");
             }
@@ -85,9 +86,9 @@ impl Rebuild {
         if !is_of_boundary {
             self.advance(entry.time);
         }
-        let before = match (entry.kind, self.book.accounts.get(&entry.account)) {
-            (EntryKind::Created, None) => created(entry),
-            (EntryKind::Created, Some(_)) => None,
+        let before = match (&entry.data, self.book.accounts.get(&entry.account)) {
+            (EntryData::Created { settings, .. }, None) => created(entry, settings),
+            (EntryData::Created { .. }, Some(_)) => None,
             (_, account) => account.copied(),
         };
         let Some(before) = before else {
@@ -95,12 +96,12 @@ impl Rebuild {
             return doubts.found;
         };
         let after = self.follow(before, entry);
-        let moves_money = entry.kind.moves_money();
+        let moves_money = entry.kind().moves_money();
         doubts.unless_equal("the account's sequence", if moves_money { after.sequence } else { 0 }, entry.account_sequence);
-        match entry.kind {
-            EntryKind::Rounded | EntryKind::AmountDueRounded => {}
-            EntryKind::PeriodClosed | EntryKind::FinalBilled => doubts.unless_equal("the bill", before.open_bill, entry.bill),
-            EntryKind::ChargedOwnBill => doubts.unless_equal("the bill", after.last_bill, entry.bill),
+        match entry.data {
+            EntryData::Rounded { .. } | EntryData::AmountDueRounded { .. } => {}
+            EntryData::PeriodClosed { .. } | EntryData::FinalBilled { .. } => doubts.unless_equal("the bill", before.open_bill, entry.bill),
+            EntryData::Charged { from: ChargedFrom::OwnBill, .. } => doubts.unless_equal("the bill", after.last_bill, entry.bill),
             _ => doubts.unless_equal("the bill", after.open_bill, entry.bill),
         }
         doubts.unless_equal("the balance", after.balance, entry.balance);
@@ -127,27 +128,10 @@ impl Rebuild {
             // Which of them are still open is not known.
             self.book.forget_reservations();
         }
-        let Some(Snapshot { status, permanent_limit, temporary_limit, temporary_until, last_bill, period_end, created_at }) =
-            Snapshot::of(entry)
-        else {
-            return false;
-        };
-        let (Some(billing), Some(denomination)) = (entry.settings.non_usage_billing, entry.settings.denomination) else { return false };
-        let mut account = Account {
-            status,
-            permanent_limit,
-            temporary_limit,
-            temporary_until,
-            last_bill,
-            period_end,
-            open_bill: entry.bill,
-            sequence: entry.account_sequence,
-            balance: entry.balance,
-            unbilled: entry.unbilled,
-            ..Account::opened(entry.mode, billing, denomination)
-        };
-        self.take_settings(&mut account, entry);
-        self.book.set_created_at(&entry.account, created_at);
+        let Some(snapshot) = Snapshot::of(entry) else { return false };
+        let (Some(account), Some(settings)) = (snapshot.account(entry), entry.data.settings()) else { return false };
+        self.take_settings(account.decimals, entry, settings);
+        self.book.set_created_at(&entry.account, snapshot.created_at);
         self.book.accounts.insert(entry.account.clone(), account);
         true
     }
@@ -215,62 +199,35 @@ impl Rebuild {
 
     /// The account as the entry leaves it, by the rules; and the reservation, the profile and the sums of what was given back.
     fn follow(&mut self, mut account: Account, entry: &Entry) -> Account {
-        let (to_balance, to_unbilled) = entry.effect();
-        account.balance += to_balance;
-        account.unbilled += to_unbilled;
-        if entry.kind.moves_money() {
-            account.sequence += 1;
-        }
-        let joins_the_open_bill = entry.kind.moves_money()
-            && !matches!(entry.kind, EntryKind::ChargedOwnBill | EntryKind::Rounded | EntryKind::PeriodClosed | EntryKind::FinalBilled)
-            // That of a cut belongs to the bill that was cut; that of a closing joins the open one.
-            && (entry.kind != EntryKind::AmountDueRounded || entry.bill == account.open_bill);
-        if joins_the_open_bill && account.period_end == 0 {
-            account.period_end = self.clock.period_ends(self.book.state.now)[0];
-        }
-        match entry.kind {
-            EntryKind::Created | EntryKind::Updated => self.take_settings(&mut account, entry),
-            EntryKind::LimitSet => take_limits(&mut account, entry),
-            EntryKind::Converted => account.mode = entry.mode,
-            EntryKind::Suspended => account.status = Status::Suspended,
-            EntryKind::Resumed => account.status = Status::Active,
-            EntryKind::Closed => account.status = Status::Closed,
-            EntryKind::Reopened => account.status = Status::Active,
-            EntryKind::PeriodClosed | EntryKind::FinalBilled => {
-                account.last_bill += 1;
-                account.open_bill = account.last_bill;
-                account.period_end = 0;
+        let open = self.open(entry);
+        // The calendar is asked for the first entry of a bill only.
+        let period_end = if account.period_end == 0 { self.clock.period_ends(self.book.state.now)[0] } else { 0 };
+        let reservation = open.as_ref().map(|open| open.amount);
+        account.apply(&entry.data, &EntryContext { bill: entry.bill, reservation, period_end });
+        match &entry.data {
+            EntryData::Created { settings, .. } | EntryData::Updated { settings } => self.take_settings(account.decimals, entry, settings),
+            EntryData::Charged { reservation: None, .. } => self.end(entry, open, Ended::Settled),
+            EntryData::Charged { reservation: Some(left), .. } => {
+                if let Some(open) = open {
+                    self.put(&entry.refers_to, Reservation { amount: *left, ..open });
+                }
             }
-            EntryKind::ChargedOwnBill => {
-                account.last_bill += 1;
-                self.settle(&mut account, entry);
+            EntryData::Reserved { amount, report_by, expires_at } => {
+                self.reserve(entry, &entry.request_id, [*amount, *report_by, *expires_at]);
             }
-            EntryKind::ChargedBalance | EntryKind::ChargedUnbilled => self.settle(&mut account, entry),
-            EntryKind::Reserved => self.reserve(&mut account, entry, &entry.request_id),
-            EntryKind::ReservationExtended => self.reserve(&mut account, entry, &entry.refers_to),
-            EntryKind::Released => self.end(&mut account, entry, Ended::Released),
-            EntryKind::RefundedBalance | EntryKind::RefundedUnbilled | EntryKind::PaymentReversed | EntryKind::WriteOffReversed => {
-                self.give_back(entry);
+            EntryData::ReservationExtended { amount, report_by, expires_at } => {
+                self.reserve(entry, &entry.refers_to, [*amount, *report_by, *expires_at]);
             }
-            EntryKind::ToppedUp
-            | EntryKind::PaymentRecorded
-            | EntryKind::Withdrawn
-            | EntryKind::Adjusted
-            | EntryKind::WrittenOff
-            | EntryKind::Rounded
-            | EntryKind::AmountDueRounded
-            | EntryKind::NotItemized
-            | EntryKind::NotItemizedUnbilled => {}
+            EntryData::Released { .. } => self.end(entry, open, Ended::Released),
+            data => data.given_back().into_iter().for_each(|given_back| self.give_back(entry, given_back)),
         }
         account
     }
 
-    fn take_settings(&mut self, account: &mut Account, entry: &Entry) {
-        let settings = &entry.settings;
-        account.non_usage_billing = settings.non_usage_billing.unwrap_or(account.non_usage_billing);
+    fn take_settings(&mut self, decimals: u8, entry: &Entry, settings: &Settings) {
         let before = self.book.profiles.get(&entry.account);
         let threshold = match settings.low_credit_threshold {
-            Some(threshold) => threshold.and_then(|threshold| threshold.to_units(account.decimals).ok()),
+            Some(threshold) => threshold.and_then(|threshold| threshold.to_units(decimals).ok()),
             None => before.and_then(|before| before.low_credit_threshold),
         };
         let profile = Profile {
@@ -282,58 +239,43 @@ impl Rebuild {
     }
 
     /// Keeps what was given back of the original, and of the bill of a charge. Entries of format version 2 do not say of which.
-    fn give_back(&mut self, entry: &Entry) {
-        let GivenBack { original, of_bill, .. } = entry.given_back;
-        let [sum, bill] = entry.details;
+    fn give_back(&mut self, entry: &Entry, given_back: &GivenBack) {
+        let GivenBack { original, total, bill, of_bill, .. } = *given_back;
         let sequence = self.book.state.sequence;
         if self.is_for_comparison {
             return;
         }
-        if original == 0 {
+        let Some(original) = original else {
             self.book.state.refunds_dropped_until = sequence;
             return;
-        }
-        let of_bill = (of_bill > 0).then(|| (RefundKey::Bill(entry.account.clone(), u32::try_from(bill).unwrap_or(0)), of_bill));
-        for (key, sum) in [Some((RefundKey::Original(original), sum)), of_bill].into_iter().flatten() {
+        };
+        let of_bill = of_bill.map(|sum| (RefundKey::Bill(entry.account.clone(), bill), sum));
+        for (key, sum) in [Some((RefundKey::Original(original), total)), of_bill].into_iter().flatten() {
             let billed = self.book.refunds.get(&key).and_then(|before| before.billed);
             self.book.refunds.insert(key, Refunded { sum, billed, sequence, time: entry.time });
         }
     }
 
-    /// A charge against a reservation takes from it, or ends it.
-    fn settle(&mut self, account: &mut Account, entry: &Entry) {
-        let [left_and_one, _] = entry.details;
-        if left_and_one == 0 {
-            self.end(account, entry, Ended::Settled);
-        } else if let Some(open) = self.open(entry) {
-            account.reserved += left_and_one - 1 - open.amount;
-            self.put(&entry.account, &entry.refers_to, Reservation { amount: left_and_one - 1, ..open });
-        }
-    }
-
-    fn reserve(&mut self, account: &mut Account, entry: &Entry, name: &str) {
-        let [report_by, expires_at] = entry.details;
-        account.reserved += entry.amount;
-        account.open_reservations += 1;
+    fn reserve(&mut self, entry: &Entry, name: &str, [amount, report_by, expires_at]: [i64; 3]) {
         let (account, request_id) = (entry.account.clone(), name.to_owned());
-        self.put(&entry.account, name, Reservation { account, request_id, amount: entry.amount, report_by, expires_at });
+        self.put(name, Reservation { account, request_id, amount, report_by, expires_at });
     }
 
-    fn end(&mut self, account: &mut Account, entry: &Entry, ended: Ended) {
-        if let Some(open) = self.open(entry) {
-            account.reserved -= open.amount;
-            account.open_reservations -= 1;
+    fn end(&mut self, entry: &Entry, open: Option<Reservation>, ended: Ended) {
+        if open.is_some() {
             let key = RequestKey::of(&entry.account, &entry.refers_to);
             self.book.change_reservation(key, ReservationChange::End(ended), &mut Changes::default());
         }
     }
 
+    /// The open reservation that the entry charges, or releases.
     fn open(&self, entry: &Entry) -> Option<Reservation> {
-        self.book.reservations.get(&RequestKey::of(&entry.account, &entry.refers_to)).cloned()
+        let refers = matches!(entry.data, EntryData::Charged { .. } | EntryData::Released { .. }) && !entry.refers_to.is_empty();
+        if refers { self.book.reservations.get(&RequestKey::of(&entry.account, &entry.refers_to)).cloned() } else { None }
     }
 
-    fn put(&mut self, account: &str, name: &str, reservation: Reservation) {
-        let key = RequestKey::of(account, name);
+    fn put(&mut self, name: &str, reservation: Reservation) {
+        let key = RequestKey::of(&reservation.account, name);
         self.book.change_reservation(key, ReservationChange::Put(reservation), &mut Changes::default());
     }
 
@@ -344,29 +286,29 @@ impl Rebuild {
             && let Some(remembered) = self.book.requests.get_mut(&key)
             && remembered.fingerprint == entry.fingerprint
         {
-            if entry.kind == EntryKind::ReservationExtended {
+            if let EntryData::ReservationExtended { amount, report_by, expires_at } = entry.data {
                 remembered.decision.reserve = ReserveVerdict::Granted;
-                remembered.decision.reservation = Some(grant(entry));
+                remembered.decision.reservation = Some(Grant { amount, report_by, expires_at, is_final_unit: false });
             }
             return;
         }
         self.command = Some(key);
-        let Some(kind) = command_of(entry.kind) else { return };
-        let [left_and_one, overdraft] = entry.details;
-        let is_charge = entry.kind.is_charge();
+        let Some(kind) = command_of(entry.kind()) else { return };
         let decision = Decision {
             kind,
             verdict: Verdict::Done,
             amount: match kind {
                 Kind::Convert => usable_before,
                 Kind::Create | Kind::Update | Kind::SetCreditLimit | Kind::Close => 0,
-                Kind::Refund => entry.taken_off(),
-                _ => entry.amount,
+                Kind::Refund => entry.data.taken_off(),
+                _ => entry.amount(),
             },
-            overdraft: if is_charge { overdraft } else { 0 },
-            reservation: match entry.kind {
-                EntryKind::Reserved => Some(grant(entry)),
-                _ if is_charge && left_and_one > 0 => self.open(entry).map(|open| Grant {
+            overdraft: if let EntryData::Charged { overdraft, .. } = entry.data { overdraft } else { 0 },
+            reservation: match entry.data {
+                EntryData::Reserved { amount, report_by, expires_at } => {
+                    Some(Grant { amount, report_by, expires_at, is_final_unit: false })
+                }
+                EntryData::Charged { reservation: Some(_), .. } => self.open(entry).map(|open| Grant {
                     amount: open.amount,
                     report_by: open.report_by,
                     expires_at: open.expires_at,
@@ -375,30 +317,17 @@ impl Rebuild {
                 _ => None,
             },
             reserve: ReserveVerdict::NotAsked,
-            credit_rounding: entry.given_back.rounding,
-            charged: is_charge.then_some(Charged { kind: entry.kind, bill: entry.bill }),
+            credit_rounding: entry.data.given_back().map_or(0, |given_back| given_back.rounding),
+            charged: entry.kind().is_charge().then(|| Charged { kind: entry.kind(), bill: entry.bill }),
             sequence,
         };
         self.book.requests.insert(key, Remembered { fingerprint: entry.fingerprint, decision, ended: Ended::Not });
     }
 }
 
-fn grant(entry: &Entry) -> Grant {
-    let [report_by, expires_at] = entry.details;
-    Grant { amount: entry.amount, report_by, expires_at, is_final_unit: false }
-}
-
-/// The account that an entry creates.
-fn created(entry: &Entry) -> Option<Account> {
-    let settings = &entry.settings;
-    let mut account = Account::opened(entry.mode, settings.non_usage_billing?, settings.denomination?);
-    take_limits(&mut account, entry);
-    Some(account)
-}
-
-fn take_limits(account: &mut Account, entry: &Entry) {
-    account.permanent_limit = entry.amount;
-    [account.temporary_limit, account.temporary_until] = entry.details;
+/// The account that an entry creates, before the entry is applied to it.
+fn created(entry: &Entry, settings: &Settings) -> Option<Account> {
+    Some(Account::opened(entry.mode, settings.non_usage_billing?, settings.denomination?))
 }
 
 /// The kind of the command whose first entry is of this kind.

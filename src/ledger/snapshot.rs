@@ -3,7 +3,7 @@
 //! The billing store makes such entries, never the ledger. They are kept among the attributes, so that they need no columns of their own.
 
 use super::codec;
-use domain::account::{Millis, Status};
+use domain::account::{Account, Millis, Status};
 use domain::entry::Entry;
 
 /// What the entries of the gap would have told.
@@ -41,7 +41,7 @@ impl Snapshot {
         numbers.into_iter().map(|(name, number)| (name.to_owned(), number.to_string())).collect()
     }
 
-    /// What an entry says; None: it is none of a gap.
+    /// What an entry of a gap says.
     #[must_use]
     pub fn of(entry: &Entry) -> Option<Self> {
         let number = |name: &str| entry.note.attributes.iter().find(|(key, _)| key == name)?.1.parse::<i64>().ok();
@@ -53,6 +53,25 @@ impl Snapshot {
             last_bill: u32::try_from(number("last_bill")?).ok()?,
             period_end: number("period_end")?,
             created_at: number("created_at")?,
+        })
+    }
+    /// The account as it was behind the gap; None: the entry says too little. What was reserved then is not known.
+    #[must_use]
+    pub fn account(&self, entry: &Entry) -> Option<Account> {
+        let settings = entry.data.settings()?;
+        let Self { status, permanent_limit, temporary_limit, temporary_until, last_bill, period_end, created_at: _ } = *self;
+        Some(Account {
+            status,
+            permanent_limit,
+            temporary_limit,
+            temporary_until,
+            last_bill,
+            period_end,
+            open_bill: entry.bill,
+            sequence: entry.account_sequence,
+            balance: entry.balance,
+            unbilled: entry.unbilled,
+            ..Account::opened(entry.mode, settings.non_usage_billing?, settings.denomination?)
         })
     }
 }

@@ -152,8 +152,8 @@ async fn ask(billing: Billing, id: String, account: Account, now: Millis) -> (Op
 async fn final_bill(ledger: Ledger, account: String, sequence: u64) -> Option<i64> {
     let block = ledger.engine().blocks_before(ledger.partition_of(&account), Some(sequence + 1), 1).await.ok()?.pop()?;
     let offset = usize::try_from(sequence.checked_sub(block.first_sequence)?).ok()?;
-    let written = block.entries.get(offset..)?.iter().take_while(|entry| entry.account == account && entry.kind != EntryKind::Converted);
-    let amount_of = |kind| written.clone().find(|entry| entry.kind == kind).map(|entry| entry.amount);
+    let written = block.entries.get(offset..)?.iter().take_while(|entry| entry.account == account && entry.kind() != EntryKind::Converted);
+    let amount_of = |kind| written.clone().find(|entry| entry.kind() == kind).map(|entry| entry.amount());
     Some(amount_of(EntryKind::FinalBilled)? - amount_of(EntryKind::Rounded).unwrap_or_default())
 }
 

@@ -89,14 +89,14 @@ async fn each_entry_follows_its_accounts_last(billing: &Billing, records: &[Reco
 pub async fn each_charge_is_on_one_line(billing: &Billing, records: &[Record]) {
     all_is_issued(billing).await;
     let mut charges: BTreeMap<(String, u32), (i64, i64)> = BTreeMap::new();
-    for Record { entry, .. } in records.iter().filter(|record| record.entry.kind.is_charge()) {
+    for Record { entry, .. } in records.iter().filter(|record| record.entry.kind().is_charge()) {
         let (count, amount) = charges.entry((entry.account.clone(), entry.bill)).or_default();
         *count += 1;
-        *amount += entry.amount;
+        *amount += entry.amount();
     }
     let cut = |kind| matches!(kind, EntryKind::PeriodClosed | EntryKind::FinalBilled | EntryKind::ChargedOwnBill);
     let mut bills: BTreeSet<_> =
-        records.iter().filter(|record| cut(record.entry.kind)).map(|record| (record.entry.account.clone(), record.entry.bill)).collect();
+        records.iter().filter(|record| cut(record.entry.kind())).map(|record| (record.entry.account.clone(), record.entry.bill)).collect();
     let (mut after, mut numbers) = (None, BTreeSet::new());
     loop {
         let page = billing.documents_in_full(DocumentFilter::default(), after, 500).await.unwrap();
@@ -146,11 +146,11 @@ pub async fn all_is_issued(billing: &Billing) {
 /// Totals are the sums of the entries, accounts are as the ledger has them.
 pub async fn totals_and_accounts_agree(billing: &Billing, ledger: &Ledger, records: &[Record]) {
     let mut expected: BTreeMap<_, (i64, Option<Decimal>, i64)> = BTreeMap::new();
-    for Record { entry, .. } in records.iter().filter(|record| record.entry.kind.moves_money()) {
+    for Record { entry, .. } in records.iter().filter(|record| record.entry.kind().moves_money()) {
         let category = entry.note.category.map_or(0, |category| category as u8);
-        let key = (entry.account.clone(), entry.bill, entry.kind, category, entry.note.item.clone(), entry.note.unit.clone());
+        let key = (entry.account.clone(), entry.bill, entry.kind(), category, entry.note.item.clone(), entry.note.unit.clone());
         let total = expected.entry(key).or_default();
-        total.0 += entry.amount;
+        total.0 += entry.amount();
         if let Ok(quantity) = entry.note.quantity.parse::<Decimal>() {
             total.1 = Some(total.1.unwrap_or_default() + quantity);
         }
@@ -173,17 +173,31 @@ pub async fn totals_and_accounts_agree(billing: &Billing, ledger: &Ledger, recor
         let found = ledger.engine().load(kept.partition, vec![id.clone()]).await.unwrap().pop().flatten();
         let (account, profile) = found.unwrap_or_else(|| panic!("{id} is in SQL and not in the ledger"));
         assert_eq!(
-            (kept.balance, kept.unbilled, kept.account_sequence, kept.bill, kept.last_bill, kept.mode, kept.status),
+            (
+                kept.account.balance,
+                kept.account.unbilled,
+                kept.account.sequence,
+                kept.account.open_bill,
+                kept.account.last_bill,
+                kept.account.mode,
+                kept.account.status
+            ),
             (account.balance, account.unbilled, account.sequence, account.open_bill, account.last_bill, account.mode, account.status),
             "{id}"
         );
         assert_eq!(
-            (kept.permanent_limit, kept.temporary_limit, kept.temporary_until, kept.non_usage_billing, kept.name),
+            (
+                kept.account.permanent_limit,
+                kept.account.temporary_limit,
+                kept.account.temporary_until,
+                kept.account.non_usage_billing,
+                kept.name
+            ),
             (account.permanent_limit, account.temporary_limit, account.temporary_until, account.non_usage_billing, profile.name),
             "{id}"
         );
         assert_eq!((kept.low_credit_threshold, kept.created_at), (profile.low_credit_threshold, profile.created_at), "{id}");
     }
-    let created = records.iter().filter(|record| record.entry.kind == EntryKind::Created).count();
+    let created = records.iter().filter(|record| record.entry.kind() == EntryKind::Created).count();
     assert_eq!(rows.len(), created, "as many accounts as were created");
 }

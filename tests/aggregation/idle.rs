@@ -49,7 +49,7 @@ async fn idle_accounts_are_closed_after_the_end_of_each_month_and_the_journal_is
             let closed: Vec<_> = records(&store)
                 .await
                 .into_iter()
-                .filter(|record| record.entry.kind == EntryKind::PeriodClosed && record.entry.time == boundary)
+                .filter(|record| record.entry.kind() == EntryKind::PeriodClosed && record.entry.time == boundary)
                 .map(|record| record.entry.account)
                 .collect();
             if closed.len() >= touched.len() {

@@ -47,7 +47,7 @@ impl Before {
         }
         if order.command.action == Action::ClosePeriod && answer.is_ok() {
             assert_eq!(after, self.account, "closing the period writes what is due, and nothing else");
-            assert!(entries.iter().all(|entry| IS_OF_CLOSE.contains(&entry.kind)));
+            assert!(entries.iter().all(|entry| IS_OF_CLOSE.contains(&entry.kind())));
         } else if !matches!(answer, Ok(outcome) if !outcome.replayed && outcome.decision.is_some_and(|decision| decision.verdict == Verdict::Done))
         {
             assert!(entries.is_empty(), "what was not accepted is not journaled");
@@ -81,8 +81,9 @@ impl Before {
     /// 4. Convert and period close leave the current balance as it was, but for the rounding; a close never lowers usable credit.
     fn nothing_was_lost_or_made(&self, before: &Account, after: &Account, order: &Order, answer: &Answer, entries: &[Entry]) {
         let Some(stored) = self.stored else { return };
-        let rounding =
-            |entries: &[Entry]| -> i64 { entries.iter().filter(|entry| IS_ROUNDING.contains(&entry.kind)).map(|entry| entry.amount).sum() };
+        let rounding = |entries: &[Entry]| -> i64 {
+            entries.iter().filter(|entry| IS_ROUNDING.contains(&entry.kind())).map(|entry| entry.amount()).sum()
+        };
         if stored != *before {
             let difference = before.current_balance() - stored.current_balance();
             let minor_unit = minor_unit(&stored);
@@ -102,7 +103,7 @@ impl Before {
         }
         if matches!(order.command.action, Action::Convert { .. }) && matches!(answer, Ok(outcome) if !outcome.replayed) {
             let of_conversion =
-                entries.iter().position(|entry| entry.kind != EntryKind::PeriodClosed && entry.request_id == order.command.request_id);
+                entries.iter().position(|entry| entry.kind() != EntryKind::PeriodClosed && entry.request_id == order.command.request_id);
             let own = of_conversion.map_or(&[][..], |first| &entries[first..]);
             assert_eq!(after.current_balance() - rounding(own), before.current_balance(), "a conversion moves no money");
             assert_eq!(after.reserved, before.reserved, "a conversion touches no reservation");
@@ -113,34 +114,37 @@ impl Before {
 /// What was refunded of a bill's postpaid charges since it was cut, measured by the charges, and what was credited for it.
 pub fn refunded_of_bill(all_entries: &[Entry], account: &str, bill: u32) -> (i64, i64) {
     let of_bill = |entry: &&Entry| {
-        let original = usize::try_from(entry.given_back.original).ok().and_then(|sequence| all_entries.get(sequence.wrapping_sub(1)));
-        let is_billed = original.is_some_and(|charge| charge.bill == bill && charge.kind != EntryKind::ChargedBalance);
-        entry.account == account && entry.kind == EntryKind::RefundedBalance && is_billed
+        let original = original_of(entry, all_entries);
+        let is_billed = original.is_some_and(|charge| charge.bill == bill && charge.kind() != EntryKind::ChargedBalance);
+        entry.account == account && entry.kind() == EntryKind::RefundedBalance && is_billed
     };
     let refunds = all_entries.iter().filter(of_bill);
-    refunds.fold((0, 0), |(refunded, credited), entry| (refunded + entry.taken_off(), credited + entry.amount))
+    refunds.fold((0, 0), |(refunded, credited), entry| (refunded + entry.data.taken_off(), credited + entry.amount()))
+}
+
+/// The entry that a refund or a reversal gives back.
+fn original_of<'a>(entry: &Entry, all_entries: &'a [Entry]) -> Option<&'a Entry> {
+    let sequence = entry.data.given_back()?.original?;
+    all_entries.get(usize::try_from(sequence).ok()?.checked_sub(1)?)
 }
 
 /// 7. What is credited for a bill is in minor units, never more than the bill, and exactly the bill once all of it is refunded.
 fn a_refund_credits_minor_units_and_never_more_than_the_bill(entry: &Entry, account: &Account, all_entries: &[Entry]) {
-    let Some(charge) = usize::try_from(entry.given_back.original).ok().and_then(|sequence| all_entries.get(sequence.wrapping_sub(1)))
-    else {
-        return;
-    };
-    if entry.kind != EntryKind::RefundedBalance || charge.kind == EntryKind::ChargedBalance {
-        assert_eq!(entry.given_back.rounding, 0, "all else is exact");
+    let Some(charge) = original_of(entry, all_entries) else { return };
+    if entry.kind() != EntryKind::RefundedBalance || charge.kind() == EntryKind::ChargedBalance {
+        assert_eq!(entry.data.taken_off(), entry.amount(), "all else is exact");
         return;
     }
     let of_bill = |kinds: &[EntryKind]| -> i64 {
-        let found = all_entries.iter().filter(|one| one.account == entry.account && one.bill == charge.bill && kinds.contains(&one.kind));
-        found.map(|one| one.amount).sum()
+        let found = all_entries.iter().filter(|one| one.account == entry.account && one.bill == charge.bill && kinds.contains(&one.kind()));
+        found.map(|one| one.amount()).sum()
     };
     let billed = of_bill(&[EntryKind::PeriodClosed, EntryKind::FinalBilled, EntryKind::ChargedOwnBill]);
     let total = billed - of_bill(&[EntryKind::Rounded]);
     let (refunded, credited) = refunded_of_bill(all_entries, &entry.account, charge.bill);
-    assert_eq!(entry.amount % minor_unit(account), 0, "what is credited is in minor units, and so is what is open of an invoice");
+    assert_eq!(entry.amount() % minor_unit(account), 0, "what is credited is in minor units, and so is what is open of an invoice");
     assert_eq!(total % minor_unit(account), 0, "so is a bill");
-    assert!((0..=total).contains(&credited) && entry.amount >= 0, "{credited} is credited of {total}");
+    assert!((0..=total).contains(&credited) && entry.amount() >= 0, "{credited} is credited of {total}");
     assert!(refunded <= billed);
     if refunded == billed {
         assert_eq!(credited, total, "a full refund credits exactly the bill");
@@ -173,11 +177,11 @@ fn reserved_is_the_sum_of_open_reservations(book: &Book, id: &str, account: &Acc
 fn entries_add_up(id: &str, account: &Account, all_entries: &[Entry]) {
     let (mut balance, mut unbilled, mut sequence) = (0, 0, 0);
     for entry in all_entries.iter().filter(|entry| entry.account == id) {
-        let (balance_change, unbilled_change) = entry.effect();
-        balance += balance_change;
-        unbilled += unbilled_change;
+        let moved = entry.data.movement();
+        balance += moved.balance;
+        unbilled += moved.unbilled;
         assert_eq!((entry.balance, entry.unbilled), (balance, unbilled), "an entry shows the account after it: {entry:?}");
-        if entry.kind.moves_money() {
+        if entry.kind().moves_money() {
             sequence += 1;
             assert_eq!(entry.account_sequence, sequence);
         } else {
@@ -191,15 +195,15 @@ fn entries_add_up(id: &str, account: &Account, all_entries: &[Entry]) {
 fn write_offs_are_of_debts_only(id: &str, all_entries: &[Entry]) {
     let mut left = HashMap::new();
     for entry in all_entries.iter().filter(|entry| entry.account == id) {
-        match entry.kind {
+        match entry.kind() {
             EntryKind::WrittenOff => {
-                assert!(entry.amount > 0 && entry.balance <= 0, "more was given up than was due: {entry:?}");
-                left.insert(entry.request_id.clone(), entry.amount);
+                assert!(entry.amount() > 0 && entry.balance <= 0, "more was given up than was due: {entry:?}");
+                left.insert(entry.request_id.clone(), entry.amount());
             }
             EntryKind::WriteOffReversed => {
                 let left = left.get_mut(&entry.refers_to).unwrap();
-                *left -= entry.amount;
-                assert!(entry.amount > 0 && *left >= 0, "more was taken back than was given up: {entry:?}");
+                *left -= entry.amount();
+                assert!(entry.amount() > 0 && *left >= 0, "more was taken back than was given up: {entry:?}");
             }
             _ => {}
         }

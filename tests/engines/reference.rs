@@ -374,19 +374,21 @@ impl Reference {
         let (undo, is_wanted) = originals_of(&command.action)?;
         let (undo, numbered) = (undo.clone(), (1..).zip(&self.entries).filter(|(_, entry)| entry.account == command.account));
         let known_until = self.entries.len() as u64;
-        let original = numbered.clone().filter(|(_, entry)| entry.request_id == undo.original && is_wanted(entry.kind)).last();
+        let original = numbered.clone().filter(|(_, entry)| entry.request_id == undo.original && is_wanted(entry.kind())).last();
         let undo = match needed {
             Refusal::OriginalNeeded => {
                 let (sequence, entry) = original?;
-                let given_back =
-                    numbered.filter(|(_, later)| later.given_back.original == sequence).map(|(_, later)| later.taken_off()).sum();
-                let Entry { kind, amount, bill, .. } = *entry;
+                let given_back = numbered
+                    .filter(|(_, later)| later.data.given_back().is_some_and(|given_back| given_back.original == Some(sequence)))
+                    .map(|(_, later)| later.data.taken_off())
+                    .sum();
+                let (kind, amount, bill) = (entry.kind(), entry.amount(), entry.bill);
                 Undo { facts: Some(Facts { sequence, kind, amount, bill, given_back, known_until }), ..undo }
             }
             Refusal::BillNeeded => {
                 let bill = original?.1.bill;
-                let is_cut = |entry: &Entry| matches!(entry.kind, EntryKind::PeriodClosed | EntryKind::FinalBilled) && entry.bill == bill;
-                let billed = numbered.clone().find(|(_, entry)| is_cut(entry))?.1.amount;
+                let is_cut = |entry: &Entry| matches!(entry.kind(), EntryKind::PeriodClosed | EntryKind::FinalBilled) && entry.bill == bill;
+                let billed = numbered.clone().find(|(_, entry)| is_cut(entry))?.1.amount();
                 let refunded = invariants::refunded_of_bill(&self.entries, &command.account, bill).0;
                 Undo { bill: Some(BillFacts { bill, billed, refunded, known_until }), ..undo }
             }

@@ -15,7 +15,7 @@ use crate::record::{ENTRIES, Record, coded, narrow, number};
 use crate::store::rows::{Table, Type, Value};
 use crate::store::{Dialect, Store};
 use crate::{BillingError, bills, search};
-use domain::account::{Currency, Millis};
+use domain::account::{Account, Currency, Millis};
 use domain::entry::EntryKind;
 use ledger::codec;
 
@@ -63,7 +63,7 @@ pub async fn take_in(connection: &mut AnyConnection, dialect: Dialect, records: 
     ENTRIES.insert(connection, dialect, records.iter().map(Record::to_row)).await?;
     books.totals.retain(|key, _| changed.contains(key));
     write_books(connection, dialect, &books).await?;
-    let is_named = |record: &&Record| record.entry.settings.name.is_some();
+    let is_named = |record: &&Record| record.entry.data.settings().is_some_and(|settings| settings.name.is_some());
     let named: BTreeSet<&str> = records.iter().filter(is_named).map(|record| record.entry.account.as_str()).collect();
     let names = named.into_iter().filter_map(|id| Some((id, books.accounts.get(id)?.name.as_str())));
     search::write_names(connection, dialect, names).await?;
@@ -265,11 +265,12 @@ const ACCOUNTS: Table = Table {
                   last_sequence = excluded.last_sequence",
 };
 
-fn account_row<'a>(id: &'a str, account: &'a AccountState) -> Vec<Value<'a>> {
+fn account_row<'a>(id: &'a str, state: &'a AccountState) -> Vec<Value<'a>> {
+    let account = &state.account;
     vec![
         id.into(),
-        i64::from(account.partition).into(),
-        account.name.as_str().into(),
+        i64::from(state.partition).into(),
+        state.name.as_str().into(),
         account.currency.code().into(),
         i64::from(account.decimals).into(),
         i64::from(account.minor_digits).into(),
@@ -282,12 +283,12 @@ fn account_row<'a>(id: &'a str, account: &'a AccountState) -> Vec<Value<'a>> {
         account.balance.into(),
         account.unbilled.into(),
         account.reserved.into(),
-        number(account.account_sequence).into(),
-        i64::from(account.bill).into(),
+        number(account.sequence).into(),
+        i64::from(account.open_bill).into(),
         i64::from(account.last_bill).into(),
-        account.low_credit_threshold.unwrap_or(-1).into(),
-        account.created_at.into(),
-        number(account.last_sequence).into(),
+        state.low_credit_threshold.unwrap_or(-1).into(),
+        state.created_at.into(),
+        number(state.last_sequence).into(),
     ]
 }
 
@@ -298,22 +299,26 @@ pub fn read_account(row: &AnyRow) -> Result<AccountState, BillingError> {
     let threshold: i64 = row.try_get("low_credit_threshold")?;
     Ok(AccountState {
         partition: narrow(row, "partition")?,
+        account: Account {
+            currency: Currency(code),
+            decimals: narrow(row, "decimals")?,
+            minor_digits: narrow(row, "minor_digits")?,
+            mode: coded(row, "mode", codec::mode)?,
+            status: coded(row, "status", codec::status)?,
+            non_usage_billing: coded(row, "non_usage_billing", codec::non_usage_billing)?,
+            permanent_limit: row.try_get("permanent_limit")?,
+            temporary_limit: row.try_get("temporary_limit")?,
+            temporary_until: row.try_get("temporary_until")?,
+            balance: row.try_get("balance")?,
+            unbilled: row.try_get("unbilled")?,
+            reserved: row.try_get("reserved")?,
+            sequence: narrow(row, "account_sequence")?,
+            open_bill: narrow(row, "bill")?,
+            last_bill: narrow(row, "last_bill")?,
+            period_end: 0,
+            open_reservations: 0,
+        },
         name: row.try_get("name")?,
-        currency: Currency(code),
-        decimals: narrow(row, "decimals")?,
-        minor_digits: narrow(row, "minor_digits")?,
-        mode: coded(row, "mode", codec::mode)?,
-        status: coded(row, "status", codec::status)?,
-        non_usage_billing: coded(row, "non_usage_billing", codec::non_usage_billing)?,
-        permanent_limit: row.try_get("permanent_limit")?,
-        temporary_limit: row.try_get("temporary_limit")?,
-        temporary_until: row.try_get("temporary_until")?,
-        balance: row.try_get("balance")?,
-        unbilled: row.try_get("unbilled")?,
-        reserved: row.try_get("reserved")?,
-        account_sequence: narrow(row, "account_sequence")?,
-        bill: narrow(row, "bill")?,
-        last_bill: narrow(row, "last_bill")?,
         low_credit_threshold: (threshold >= 0).then_some(threshold),
         created_at: row.try_get("created_at")?,
         last_sequence: narrow(row, "last_sequence")?,

@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::record::sample_record;
+use domain::account::{Mode, Status};
 use domain::command::Note;
+use domain::entry::ChargedFrom::{self, OwnBill, Unbilled};
+use domain::entry::{EntryData, Limits};
 
 fn block(first_sequence: u64, id: u8, previous: u8, count: usize) -> Block {
     let entries = vec![sample_record().entry; count];
@@ -25,45 +28,56 @@ fn a_gap_a_repeat_and_a_fork_are_told_apart() {
 }
 
 /// Entries of an account, each following from the one before.
-fn record(sequence: u64, kind: EntryKind, account_sequence: u64, amount: i64, after: (i64, i64), bill: u32) -> Record {
+fn record(sequence: u64, data: EntryData, account_sequence: u64, after: (i64, i64), bill: u32) -> Record {
     let full = sample_record();
-    let is_creation = kind == EntryKind::Created;
-    let settings = if is_creation { full.entry.settings } else { Default::default() };
     let note = Note { quantity: "1.50".into(), ..full.entry.note };
     let (balance, unbilled) = after;
-    let details = [0, 0];
     let mode = Mode::Postpaid;
-    let entry = Entry { kind, account_sequence, amount, balance, unbilled, bill, settings, note, details, mode, ..full.entry };
-    Record { partition: 3, sequence, previous: None, entry }
+    Record {
+        partition: 3,
+        sequence,
+        previous: None,
+        entry: Entry { data, account_sequence, balance, unbilled, bill, note, mode, ..full.entry },
+    }
+}
+
+fn created(limit: i64) -> EntryData {
+    let settings = sample_record().entry.data.settings().cloned().unwrap();
+    EntryData::Created { limits: Limits { permanent: limit, ..Limits::default() }, settings }
+}
+
+fn charged(from: ChargedFrom, amount: i64) -> EntryData {
+    EntryData::Charged { from, amount, reservation: None, overdraft: 0 }
 }
 
 #[test]
 fn totals_and_accounts_follow_from_the_entries() {
     let mut books = Books::default();
     let mut records = [
-        record(1, EntryKind::Created, 0, 500, (0, 0), 1),
-        record(2, EntryKind::ChargedUnbilled, 1, 30, (0, 30), 1),
-        record(3, EntryKind::ChargedUnbilled, 2, 12, (0, 42), 1),
-        record(4, EntryKind::ChargedOwnBill, 3, 8, (-8, 42), 2),
-        record(5, EntryKind::PeriodClosed, 4, 42, (-50, 0), 1),
-        record(6, EntryKind::PaymentRecorded, 5, 50, (0, 0), 3),
-        record(7, EntryKind::Suspended, 0, 0, (0, 0), 3),
+        record(1, created(500), 0, (0, 0), 1),
+        record(2, charged(Unbilled, 30), 1, (0, 30), 1),
+        record(3, charged(Unbilled, 12), 2, (0, 42), 1),
+        record(4, charged(OwnBill, 8), 3, (-8, 42), 2),
+        record(5, EntryData::PeriodClosed { billed: 42 }, 4, (-50, 0), 1),
+        record(6, EntryData::PaymentRecorded { amount: 50 }, 5, (0, 0), 3),
+        record(7, EntryData::Suspended, 0, (0, 0), 3),
     ];
     let changed = books.take(&mut records).unwrap();
     assert_eq!(changed.len(), 4);
     assert_eq!(records.map(|record| record.previous), [0, 1, 2, 3, 4, 5, 6].map(Some));
     let charged = books.totals.iter().find(|(key, _)| key.kind == EntryKind::ChargedUnbilled).unwrap().1;
     assert_eq!((charged.amount, charged.count, charged.quantity), (42, 2, Some(Decimal::new(3, 0))));
-    let account = books.accounts.get("acme/7").unwrap();
-    assert_eq!((account.balance, account.unbilled, account.account_sequence, account.last_sequence), (0, 0, 5, 7));
-    assert_eq!((account.bill, account.last_bill, account.status, account.permanent_limit), (3, 3, Status::Suspended, 500));
-    assert_eq!((account.name.as_str(), account.low_credit_threshold), ("Acme", Some(1_500_000)));
+    let state = books.accounts.get("acme/7").unwrap();
+    let account = &state.account;
+    assert_eq!((account.balance, account.unbilled, account.sequence, state.last_sequence), (0, 0, 5, 7));
+    assert_eq!((account.open_bill, account.last_bill, account.status, account.permanent_limit), (3, 3, Status::Suspended, 500));
+    assert_eq!((state.name.as_str(), state.low_credit_threshold), ("Acme", Some(1_500_000)));
 }
 
 #[test]
 fn a_unit_has_a_price_while_all_charges_agree_on_it() {
     let charge = |sequence: i64, amount: i64, quantity: &str| {
-        let mut record = record(2, EntryKind::ChargedUnbilled, 1, amount, (0, amount), 1);
+        let mut record = record(2, charged(Unbilled, amount), 1, (0, amount), 1);
         (record.entry.note.quantity, record.entry.account_sequence) = (quantity.to_owned(), sequence.unsigned_abs());
         record.entry
     };
@@ -85,15 +99,15 @@ fn a_unit_has_a_price_while_all_charges_agree_on_it() {
 
 #[test]
 fn an_entry_that_does_not_follow_from_its_account_is_found() {
-    let created = record(1, EntryKind::Created, 0, 500, (0, 0), 1);
+    let created = record(1, created(500), 0, (0, 0), 1);
     for wrong in [
-        record(2, EntryKind::ChargedUnbilled, 2, 30, (0, 30), 1),
-        record(2, EntryKind::ChargedUnbilled, 1, 30, (0, 31), 1),
-        record(2, EntryKind::ChargedUnbilled, 1, 30, (-30, 0), 1),
+        record(2, charged(Unbilled, 30), 2, (0, 30), 1),
+        record(2, charged(Unbilled, 30), 1, (0, 31), 1),
+        record(2, charged(Unbilled, 30), 1, (-30, 0), 1),
     ] {
         let broken = Books::default().take(&mut [created.clone(), wrong]).unwrap_err();
         assert!(matches!(broken, Break::Account { sequence: 2, .. }), "{broken}");
     }
-    let unknown = Books::default().take(&mut [record(1, EntryKind::ToppedUp, 1, 5, (5, 0), 1)]).unwrap_err();
+    let unknown = Books::default().take(&mut [record(1, EntryData::ToppedUp { amount: 5 }, 1, (5, 0), 1)]).unwrap_err();
     assert!(unknown.to_string().contains("never created"));
 }

@@ -75,10 +75,10 @@ impl AllocationRow {
 /// Whether an entry brings in a credit, which can pay invoices.
 #[must_use]
 pub fn is_credit(entry: &Entry) -> bool {
-    match entry.kind {
+    match entry.kind() {
         EntryKind::ToppedUp | EntryKind::PaymentRecorded | EntryKind::WrittenOff | EntryKind::RefundedBalance => true,
-        EntryKind::Adjusted => entry.amount > 0,
-        EntryKind::NotItemized | EntryKind::NotItemizedUnbilled => entry.effect().0 > 0,
+        EntryKind::Adjusted => entry.amount() > 0,
+        EntryKind::NotItemized | EntryKind::NotItemizedUnbilled => entry.data.movement().balance > 0,
         _ => false,
     }
 }

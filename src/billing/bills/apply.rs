@@ -45,7 +45,7 @@ pub async fn apply(connection: &mut AnyConnection, records: &[Record]) -> Result
 
 /// The bill that the charge fell into that a refund gives back.
 fn bill_of_charge(entry: &Entry) -> u32 {
-    u32::try_from(entry.details[1]).unwrap_or(0)
+    entry.data.given_back().map_or(0, |given_back| given_back.bill)
 }
 
 /// What is known of a charge that is refunded.
@@ -178,11 +178,11 @@ impl Desk {
     /// Takes in one record, with what the entries behind it round.
     fn take(&mut self, record: &Record, rounding: Rounding) -> Result<(), BillingError> {
         let entry = &record.entry;
-        match entry.kind {
+        match entry.kind() {
             EntryKind::ToppedUp | EntryKind::PaymentRecorded | EntryKind::WrittenOff => self.credit(record),
             EntryKind::Adjusted => {
                 self.adjustment(entry);
-                if entry.amount > 0 {
+                if entry.amount() > 0 {
                     self.credit(record);
                 }
             }
@@ -190,11 +190,11 @@ impl Desk {
                 self.refund(record)?;
                 self.credit(record);
             }
-            EntryKind::Withdrawn => self.account(entry).receivables.pay_out(entry.amount, entry.balance),
+            EntryKind::Withdrawn => self.account(entry).receivables.pay_out(entry.amount(), entry.balance),
             EntryKind::RefundedUnbilled => self.refund(record)?,
             EntryKind::PaymentReversed | EntryKind::WriteOffReversed => {
                 let receivables = &mut self.account(entry).receivables;
-                let allocations = receivables.reverse(&entry.refers_to, entry.amount, entry.balance);
+                let allocations = receivables.reverse(&entry.refers_to, entry.amount(), entry.balance);
                 self.allocated(entry, allocations);
             }
             EntryKind::NotItemized | EntryKind::NotItemizedUnbilled => self.pass_gap(record),
@@ -212,8 +212,8 @@ impl Desk {
     /// What became of an account within a gap: money that came in pays invoices, and a bill that was cut is not known.
     fn pass_gap(&mut self, record: &Record) {
         let entry = &record.entry;
-        let moved = entry.effect().0;
-        if entry.details[1] != 0 {
+        let moved = entry.data.movement().balance;
+        if entry.data.cut_within_gap() {
             self.account(entry).end = BillEnd { balance: entry.balance - moved, is_changed: true, ..BillEnd::default() };
         }
         if moved > 0 {
@@ -234,7 +234,7 @@ impl Desk {
     fn credit(&mut self, record: &Record) {
         let entry = &record.entry;
         let credited = Credited {
-            kind: entry.kind,
+            kind: entry.kind(),
             entry: document_id(record),
             details: PaymentDetails::of(&entry.note),
             received_at: entry.note.occurred_at.unwrap_or(entry.time),
@@ -246,7 +246,7 @@ impl Desk {
             sequence: number(entry.account_sequence),
             request_id: entry.request_id.clone(),
             time: entry.time,
-            amount: entry.amount,
+            amount: entry.amount(),
             ..Credit::default()
         };
         // What is given back of a billed charge pays the invoice that billed it first. What was deducted as prepaid was billed by none.
@@ -259,12 +259,13 @@ impl Desk {
     /// Whether an entry is the refund of a charge that a bill holds as an item to buy.
     fn gives_back_billed(&self, entry: &Entry) -> bool {
         let charge = (entry.account.clone(), entry.refers_to.clone(), bill_of_charge(entry));
-        entry.kind == EntryKind::RefundedBalance && self.charges.get(&charge).is_some_and(|charge| charge.kind != EntryKind::ChargedBalance)
+        entry.kind() == EntryKind::RefundedBalance
+            && self.charges.get(&charge).is_some_and(|charge| charge.kind != EntryKind::ChargedBalance)
     }
 
     /// Keeps a correction, with its reason, for its bill.
     fn adjustment(&mut self, entry: &Entry) {
-        let adjustment = Adjustment { time: entry.time, amount: entry.amount, reason: entry.note.reason.clone() };
+        let adjustment = Adjustment { time: entry.time, amount: entry.amount(), reason: entry.note.reason.clone() };
         self.adjustments.entry((entry.account.clone(), entry.bill)).or_default().push(adjustment.clone());
         self.made_adjustments.push((entry.account.clone(), entry.bill, number(entry.account_sequence), adjustment));
     }
@@ -279,7 +280,7 @@ impl Desk {
             None => subject_of(entry),
         };
         let kind = charge.as_ref().map(|charge| charge.kind);
-        let refund = Refund { kind: entry.kind, charge: kind, subject, amount: entry.taken_off(), time: entry.time };
+        let refund = Refund { kind: entry.kind(), charge: kind, subject, amount: entry.data.taken_off(), time: entry.time };
         let key = (entry.account.clone(), entry.bill);
         self.refunds.entry(key).or_default().push(refund.clone());
         let (account, sequence) = (entry.account.clone(), number(entry.account_sequence));
@@ -289,7 +290,7 @@ impl Desk {
         }
         // A credit note of nothing is none: what was given back stands on the bill's next one.
         let (account, place) = (entry.account.clone(), document_id(record));
-        if entry.amount == 0 {
+        if entry.amount() == 0 {
             self.uncredited.push(Uncredited { account, bill, sequence, place, refund, note: 0, is_changed: true });
             return Ok(());
         }
@@ -315,7 +316,7 @@ impl Desk {
             bill,
             refund,
             uncredited,
-            credited: entry.amount,
+            credited: entry.amount(),
             reason: entry.note.reason.clone(),
         };
         self.made.push(Made { id: place, refers_to, draft: note.draft() });
@@ -333,13 +334,13 @@ impl Desk {
             account: entry.account.clone(),
             denomination: account.denomination.clone(),
             bill: entry.bill,
-            cause: if entry.kind == EntryKind::FinalBilled { Cause::Conversion } else { Cause::PeriodEnd },
+            cause: if entry.kind() == EntryKind::FinalBilled { Cause::Conversion } else { Cause::PeriodEnd },
             mode: entry.mode,
             cut_at: entry.time,
-            closed: entry.amount,
+            closed: entry.amount(),
             rounding: -rounding.bill,
             due_rounding: rounding.due,
-            balance: entry.balance + entry.amount,
+            balance: entry.balance + entry.amount(),
             opening: account.end.balance,
             single: account.end.single,
             was_converted: account.end.converted_bill == entry.bill,
@@ -355,7 +356,7 @@ impl Desk {
     fn single_charge(&mut self, record: &Record, rounding: i64) {
         let entry = &record.entry;
         let account = self.account(entry);
-        account.end.single = [account.end.single[0] - entry.amount, account.end.single[1] + rounding];
+        account.end.single = [account.end.single[0] - entry.amount(), account.end.single[1] + rounding];
         account.end.is_changed = true;
         let charge = SingleCharge {
             account: entry.account.clone(),
@@ -363,9 +364,9 @@ impl Desk {
             bill: entry.bill,
             time: entry.time,
             subject: subject_of(entry),
-            amount: entry.amount,
+            amount: entry.amount(),
             rounding: -rounding,
-            balance: entry.balance + entry.amount,
+            balance: entry.balance + entry.amount(),
             open: account.receivables.open() - account.receivables.set_aside(),
         };
         self.draft(record, charge.draft());

@@ -22,7 +22,7 @@ pub async fn issued_of(connection: &mut AnyConnection, records: &[Record]) -> Re
 /// Undoes what one record led to. Of several, the last comes first.
 pub async fn forget(connection: &mut AnyConnection, record: &Record) -> Result<(), BillingError> {
     let entry = &record.entry;
-    if !entry.kind.moves_money() {
+    if !entry.kind().moves_money() {
         return Ok(());
     }
     let (account, sequence) = (entry.account.as_str(), number(entry.account_sequence));
@@ -32,10 +32,10 @@ pub async fn forget(connection: &mut AnyConnection, record: &Record) -> Result<(
         undo_allocations(connection, account, row.try_get(0)?).await?;
     }
     undo_allocations(connection, account, sequence).await?;
-    if matches!(entry.kind, EntryKind::PaymentReversed | EntryKind::WriteOffReversed) {
+    if matches!(entry.kind(), EntryKind::PaymentReversed | EntryKind::WriteOffReversed) {
         let last = "SELECT MAX(sequence) FROM credits WHERE account = $2 AND request_id = $3";
         let sql = format!("UPDATE credits SET reversed = reversed - $1 WHERE account = $2 AND sequence = ({last})");
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(entry.amount).bind(account.to_owned()).bind(entry.refers_to.clone());
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(entry.amount()).bind(account.to_owned()).bind(entry.refers_to.clone());
         query.execute(&mut *connection).await?;
     }
     for table in ["credits", "refunds", "adjustments", "uncredited_refunds"] {
@@ -124,27 +124,27 @@ impl End {
         let mut end = None;
         let (mut cut_single, mut last_cut) = (false, None);
         for entry in entries {
-            let known: &mut Self = match entry.kind {
+            let known: &mut Self = match entry.kind() {
                 EntryKind::Converted if entry.mode == Mode::Prepaid => continue,
-                kind if kind.is_of_gap() && entry.details[1] == 0 => continue,
+                EntryKind::NotItemized | EntryKind::NotItemizedUnbilled if !entry.data.cut_within_gap() => continue,
                 _ => end.get_or_insert_default(),
             };
-            match entry.kind {
+            match entry.kind() {
                 EntryKind::PeriodClosed | EntryKind::FinalBilled => {
                     *known = Self { balance: entry.balance, ..Self::default() };
                     (cut_single, last_cut) = (false, Some(entry.bill));
                 }
                 EntryKind::NotItemized | EntryKind::NotItemizedUnbilled => {
-                    *known = Self { balance: entry.balance - entry.effect().0, ..Self::default() };
+                    *known = Self { balance: entry.balance - entry.data.movement().balance, ..Self::default() };
                     (cut_single, last_cut) = (false, None);
                 }
                 EntryKind::ChargedOwnBill => {
-                    known.single_charged -= entry.amount;
+                    known.single_charged -= entry.amount();
                     cut_single = true;
                 }
-                EntryKind::Rounded if cut_single => known.single_rounded += entry.amount,
-                EntryKind::Rounded => known.balance += entry.amount,
-                EntryKind::AmountDueRounded if last_cut == Some(entry.bill) => known.balance += entry.amount,
+                EntryKind::Rounded if cut_single => known.single_rounded += entry.amount(),
+                EntryKind::Rounded => known.balance += entry.amount(),
+                EntryKind::AmountDueRounded if last_cut == Some(entry.bill) => known.balance += entry.amount(),
                 // What the closing of an account rounds off belongs to the open bill.
                 EntryKind::AmountDueRounded => {}
                 _ => known.converted_bill = entry.bill,

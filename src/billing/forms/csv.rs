@@ -68,14 +68,14 @@ impl<W: Write> UsageWriter<W> {
         let note = &entry.note;
         let (id, time) = (format!("{partition}-{sequence}"), timestamp(entry.time).to_string());
         let (amount, attributes) = (denomination.plain(signed_amount(entry)), attributes(&note.attributes)?);
-        let credited = if entry.kind.is_refund() { denomination.plain(-entry.amount) } else { String::new() };
+        let credited = if entry.kind().is_refund() { denomination.plain(-entry.amount()) } else { String::new() };
         let occurred_at = note.occurred_at.map(|at| timestamp(at).to_string()).unwrap_or_default();
         let text = |text| if self.is_for_spreadsheets { for_spreadsheet(text) } else { Cow::Borrowed(text) };
         let row: [Cow<'_, str>; COLUMNS.len()] = [
             id.into(),
             text(&entry.account),
             time.into(),
-            kind(entry.kind).into(),
+            kind(entry.kind()).into(),
             note.category.map_or("", category).into(),
             text(&note.item),
             text(&note.description),
@@ -105,7 +105,7 @@ impl<W: Write> UsageWriter<W> {
 
 /// What the record adds to the lines of its document: a refund what it takes off its charge, whatever is credited for that.
 fn signed_amount(entry: &Entry) -> i64 {
-    if entry.kind.is_refund() { -entry.taken_off() } else { entry.amount }
+    if entry.kind().is_refund() { -entry.data.taken_off() } else { entry.amount() }
 }
 
 /// A refund is one, whatever it was taken from; so is a charge.
@@ -143,23 +143,20 @@ mod tests {
     use super::*;
     use domain::account::Mode;
     use domain::command::Note;
-    use domain::entry::Settings;
+    use domain::entry::{ChargedFrom, EntryData, GivenBack, RefundedTo};
 
     fn charge() -> Entry {
         Entry {
-            given_back: Default::default(),
-            kind: EntryKind::ChargedUnbilled,
+            data: EntryData::Charged { from: ChargedFrom::Unbilled, amount: 148, reservation: None, overdraft: 0 },
             account: "acme/berlin".to_owned(),
             request_id: "call-1".to_owned(),
             account_sequence: 4,
             time: 1_793_692_800_125,
             mode: Mode::Postpaid,
             bill: 7,
-            amount: 148,
             balance: 0,
             unbilled: 148,
             reserved: 0,
-            details: [0, 0],
             fingerprint: Default::default(),
             note: Note {
                 category: Some(Category::Usage),
@@ -172,8 +169,12 @@ mod tests {
                 ..Note::default()
             },
             refers_to: String::new(),
-            settings: Settings::default(),
         }
+    }
+
+    fn refund(amount: i64) -> Entry {
+        let given_back = GivenBack { total: amount, ..GivenBack::default() };
+        Entry { data: EntryData::Refunded { to: RefundedTo::Unbilled, amount, given_back }, ..charge() }
     }
 
     fn written(entries: &[Entry]) -> String {
@@ -216,7 +217,7 @@ mod tests {
     #[test]
     fn for_spreadsheets_no_text_begins_like_a_formula() {
         let euros = Denomination { currency: "EUR".to_owned(), decimals: 5, minor_digits: 2 };
-        let refund = Entry { kind: EntryKind::RefundedUnbilled, refers_to: "@call-1".to_owned(), request_id: "-r".to_owned(), ..charge() };
+        let refund = Entry { refers_to: "@call-1".to_owned(), request_id: "-r".to_owned(), ..refund(148) };
         let mut writer = UsageWriter::new(Vec::new(), true).unwrap();
         writer.write(3, 17, &refund, &euros).unwrap();
         let text = String::from_utf8(writer.finish().unwrap()).unwrap();
@@ -230,8 +231,7 @@ mod tests {
 
     #[test]
     fn refunds_are_negative_so_that_the_column_adds_up() {
-        let refund = Entry { kind: EntryKind::RefundedUnbilled, amount: 100, ..charge() };
-        let text = written(&[charge(), refund]);
+        let text = written(&[charge(), refund(100)]);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 3);
         assert!(lines[2].contains(",refund,") && lines[2].contains(",-0.001,"), "{}", lines[2]);

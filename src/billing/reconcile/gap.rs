@@ -16,7 +16,7 @@ use crate::store::Store;
 use crate::{Billing, BillingError};
 use domain::account::{Account, Mode, Profile, Status};
 use domain::command::Note;
-use domain::entry::{Entry, EntryKind, GivenBack, Settings};
+use domain::entry::{Entry, EntryData, EntryKind, Settings};
 use domain::money::Quote;
 use ledger::snapshot::Snapshot;
 use ledger::{Block, Ledger, LedgerError};
@@ -159,7 +159,7 @@ fn unknown(seen: &Seen, known: &BTreeMap<String, AccountState>, decision: &Decis
     let mut entries = Vec::new();
     for (id, (account, profile)) in &seen.accounts {
         let tail = tails.get(id.as_str()).map_or(&[][..], Vec::as_slice);
-        if tail.iter().any(|entry| entry.kind == EntryKind::Created) {
+        if tail.iter().any(|entry| entry.kind() == EntryKind::Created) {
             continue;
         }
         let before = Before { account, profile, tail, known: known.get(id) };
@@ -171,7 +171,9 @@ fn unknown(seen: &Seen, known: &BTreeMap<String, AccountState>, decision: &Decis
         && let Some((account, profile)) = seen.accounts.get(id)
     {
         let tail = tails.get(id.as_str()).map_or(&[][..], Vec::as_slice);
-        entries.push(Before { account, profile, tail, known: Some(known) }.entry(id, time, decision));
+        let before = Before { account, profile, tail, known: Some(known) };
+        let nothing = EntryData::NotItemized { to_balance: 0, to_unbilled: 0, was_cut: false, settings: before.settings() };
+        entries.push(before.entry(id, time, decision, nothing));
     }
     entries
 }
@@ -190,18 +192,18 @@ struct Before<'a> {
 impl Before<'_> {
     fn amounts(&self) -> (i64, i64) {
         self.tail.iter().fold((self.account.balance, self.account.unbilled), |(balance, unbilled), entry| {
-            let (to_balance, to_unbilled) = entry.effect();
-            (balance - to_balance, unbilled - to_unbilled)
+            let moved = entry.data.movement();
+            (balance - moved.balance, unbilled - moved.unbilled)
         })
     }
 
     fn sequence(&self) -> u64 {
-        self.account.sequence - self.tail.iter().filter(|entry| entry.kind.moves_money()).count() as u64
+        self.account.sequence - self.tail.iter().filter(|entry| entry.kind().moves_money()).count() as u64
     }
 
     fn mode(&self) -> Mode {
         match self.tail.first() {
-            Some(entry) if entry.kind == EntryKind::Converted => match entry.mode {
+            Some(entry) if entry.kind() == EntryKind::Converted => match entry.mode {
                 Mode::Prepaid => Mode::Postpaid,
                 Mode::Postpaid => Mode::Prepaid,
             },
@@ -212,14 +214,14 @@ impl Before<'_> {
 
     /// The open bill, and the highest number given to one.
     fn bills(&self) -> (u32, u32) {
-        let is_cut = |entry: &&&Entry| matches!(entry.kind, EntryKind::PeriodClosed | EntryKind::FinalBilled);
-        let made = self.tail.iter().filter(|entry| is_cut(entry) || entry.kind == EntryKind::ChargedOwnBill).count();
+        let is_cut = |entry: &&&Entry| matches!(entry.kind(), EntryKind::PeriodClosed | EntryKind::FinalBilled);
+        let made = self.tail.iter().filter(|entry| is_cut(entry) || entry.kind() == EntryKind::ChargedOwnBill).count();
         let open = self.tail.iter().find(is_cut).map_or(self.account.open_bill, |cut| cut.bill);
         (open, self.account.last_bill - u32::try_from(made).unwrap_or(0))
     }
 
     fn status(&self) -> Status {
-        let changed = self.tail.iter().find_map(|entry| match entry.kind {
+        let changed = self.tail.iter().find_map(|entry| match entry.kind() {
             EntryKind::Suspended | EntryKind::Closed => Some(Status::Active),
             EntryKind::Resumed => Some(Status::Suspended),
             EntryKind::Reopened => Some(Status::Closed),
@@ -230,13 +232,13 @@ impl Before<'_> {
 
     fn snapshot(&self) -> Snapshot {
         let Account { permanent_limit, temporary_limit, temporary_until, .. } = *self.account;
-        let was_set = self.tail.iter().any(|entry| entry.kind == EntryKind::LimitSet);
+        let was_set = self.tail.iter().any(|entry| entry.kind() == EntryKind::LimitSet);
         // What is set again behind the gap does not matter before it.
         let known = self.known.filter(|_| was_set);
         let limits = (permanent_limit, temporary_limit, temporary_until);
         let (permanent_limit, temporary_limit, temporary_until) =
-            known.map_or(limits, |known| (known.permanent_limit, known.temporary_limit, known.temporary_until));
-        let cut = self.tail.iter().find(|entry| matches!(entry.kind, EntryKind::PeriodClosed | EntryKind::FinalBilled));
+            known.map_or(limits, |known| (known.account.permanent_limit, known.account.temporary_limit, known.account.temporary_until));
+        let cut = self.tail.iter().find(|entry| matches!(entry.kind(), EntryKind::PeriodClosed | EntryKind::FinalBilled));
         Snapshot {
             status: self.status(),
             permanent_limit,
@@ -250,14 +252,14 @@ impl Before<'_> {
 
     fn settings(&self) -> Settings {
         let Account { currency, decimals, minor_digits, non_usage_billing, .. } = *self.account;
-        let was_set = self.tail.iter().any(|entry| entry.kind == EntryKind::Updated);
+        let was_set = self.tail.iter().any(|entry| entry.kind() == EntryKind::Updated);
         let threshold = |units: Option<i64>| Some(units.map(|units| Quote::new(units, decimals)));
         let denomination = Some((currency, decimals, minor_digits));
         match self.known.filter(|_| was_set) {
             Some(known) => Settings {
                 name: Some(known.name.clone()),
                 low_credit_threshold: threshold(known.low_credit_threshold),
-                non_usage_billing: Some(known.non_usage_billing),
+                non_usage_billing: Some(known.account.non_usage_billing),
                 denomination,
             },
             None => Settings {
@@ -274,15 +276,15 @@ impl Before<'_> {
         let (Snapshot { status, permanent_limit, temporary_limit, temporary_until, last_bill, .. }, settings) =
             (self.snapshot(), self.settings());
         self.known.is_some_and(|known| {
-            (known.balance, known.unbilled) == self.amounts()
-                && known.account_sequence == self.sequence()
-                && known.mode == self.mode()
-                && (known.bill, known.last_bill) == (self.bills().0, last_bill)
-                && known.status == status
-                && (known.permanent_limit, known.temporary_limit, known.temporary_until)
+            (known.account.balance, known.account.unbilled) == self.amounts()
+                && known.account.sequence == self.sequence()
+                && known.account.mode == self.mode()
+                && (known.account.open_bill, known.account.last_bill) == (self.bills().0, last_bill)
+                && known.account.status == status
+                && (known.account.permanent_limit, known.account.temporary_limit, known.account.temporary_until)
                     == (permanent_limit, temporary_limit, temporary_until)
                 && Some(&known.name) == settings.name.as_ref()
-                && Some(known.non_usage_billing) == settings.non_usage_billing
+                && Some(known.account.non_usage_billing) == settings.non_usage_billing
         })
     }
 
@@ -292,40 +294,35 @@ impl Before<'_> {
             return Vec::new();
         }
         let ((balance, unbilled), (open_bill, _)) = (self.amounts(), self.bills());
-        let (known_balance, known_unbilled) = self.known.map_or((0, 0), |known| (known.balance, known.unbilled));
-        let is_same_bill = self.known.is_some_and(|known| known.bill == open_bill);
-        let was_cut = i64::from(self.known.is_some() && !is_same_bill);
+        let (known_balance, known_unbilled) = self.known.map_or((0, 0), |known| (known.account.balance, known.account.unbilled));
+        let is_same_bill = self.known.is_some_and(|known| known.account.open_bill == open_bill);
+        let was_cut = self.known.is_some() && !is_same_bill;
         let not_itemized = if is_same_bill { unbilled - known_unbilled } else { unbilled };
-        let whole = self.entry(id, time, decision);
-        let of_balance = Entry { amount: balance - known_balance, details: [unbilled - known_unbilled, was_cut], ..whole.clone() };
-        let of_bill = Entry { kind: EntryKind::NotItemizedUnbilled, amount: not_itemized, ..of_balance.clone() };
-        match (of_balance.amount, not_itemized) {
-            (_, 0) => vec![of_balance],
-            (0, _) => vec![of_bill],
-            _ => {
-                let first = Entry { unbilled: known_unbilled, details: [0, was_cut], ..of_balance };
-                vec![first, Entry { details: [unbilled - known_unbilled, 0], ..of_bill }]
-            }
+        let (to_balance, to_unbilled) = (balance - known_balance, unbilled - known_unbilled);
+        let of_balance = |to_unbilled| EntryData::NotItemized { to_balance, to_unbilled, was_cut, settings: self.settings() };
+        let of_bill = |was_cut| EntryData::NotItemizedUnbilled { amount: not_itemized, to_unbilled, was_cut, settings: self.settings() };
+        let entry = |data| self.entry(id, time, decision, data);
+        match (to_balance, not_itemized) {
+            (_, 0) => vec![entry(of_balance(to_unbilled))],
+            (0, _) => vec![entry(of_bill(was_cut))],
+            _ => vec![Entry { unbilled: known_unbilled, ..entry(of_balance(0)) }, entry(of_bill(false))],
         }
     }
 
-    /// That it is so, and nothing of what became of it.
-    fn entry(&self, id: &str, time: i64, decision: &Decision) -> Entry {
+    /// The entry that says how the account is behind the gap.
+    fn entry(&self, id: &str, time: i64, decision: &Decision, data: EntryData) -> Entry {
         let ((balance, unbilled), (bill, _)) = (self.amounts(), self.bills());
         Entry {
-            kind: EntryKind::NotItemized,
+            data,
             account: id.to_owned(),
             request_id: String::new(),
             account_sequence: self.sequence(),
             time,
             mode: self.mode(),
             bill,
-            amount: 0,
             balance,
             unbilled,
             reserved: 0,
-            details: [0, 0],
-            given_back: GivenBack::default(),
             fingerprint: [0; 8],
             note: Note {
                 attributes: self.snapshot().to_attributes(),
@@ -334,7 +331,6 @@ impl Before<'_> {
                 ..Note::default()
             },
             refers_to: String::new(),
-            settings: self.settings(),
         }
     }
 }

@@ -9,8 +9,9 @@ use super::ReconcileError;
 use crate::lookup::{LookedUp, look_up};
 use crate::record::{COLUMNS, Record, narrow, number};
 use crate::{Billing, BillingError};
+use domain::account::Millis;
 use domain::command::{Action, Command, Create, Debit, Excess, LimitChange, TemporaryChange, Then, Undo, Until};
-use domain::entry::{Entry, EntryKind};
+use domain::entry::{Entry, EntryData, EntryKind, Limits, Settings};
 use domain::money::Quote;
 use domain::outcome::{Answer, Refusal};
 use ledger::Ledger;
@@ -62,7 +63,7 @@ pub async fn reapply(billing: &Billing, ledger: &Ledger) -> Result<Vec<Reapplied
             .execute(billing.store().pool())
             .await?;
         for record in [Some(record), limit].into_iter().flatten() {
-            let (account, kind) = (record.entry.account.clone(), record.entry.kind);
+            let (account, kind) = (record.entry.account.clone(), record.entry.kind());
             done.push(Reapplied { id: record.id(), account, kind, outcome: outcome.clone() });
         }
     }
@@ -84,13 +85,13 @@ async fn decide(billing: &Billing, ledger: &Ledger, mut command: Command) -> Res
 /// Whether an entry is the limit that came with a conversion.
 fn is_limit_of(conversion: &Record, next: &Record) -> bool {
     let (entry, limit) = (&conversion.entry, &next.entry);
-    (entry.kind, limit.kind) == (EntryKind::Converted, EntryKind::LimitSet)
+    (entry.kind(), limit.kind()) == (EntryKind::Converted, EntryKind::LimitSet)
         && (&entry.account, &entry.request_id) == (&limit.account, &limit.request_id)
 }
 
 /// How many decimals the account's amounts have: if nothing is left of it, its creation was lost, too, and says so.
 async fn decimals(billing: &Billing, entry: &Entry) -> Result<u8, BillingError> {
-    if let Some((_, decimals, _)) = entry.settings.denomination {
+    if let Some((_, decimals, _)) = entry.data.settings().and_then(|settings| settings.denomination) {
         return Ok(decimals);
     }
     let sql = "SELECT decimals FROM accounts WHERE account = $1";
@@ -100,53 +101,59 @@ async fn decimals(billing: &Billing, entry: &Entry) -> Result<u8, BillingError> 
     let sql = format!("SELECT {COLUMNS} FROM lost_entries WHERE account = $1 AND kind = $2 ORDER BY reconciliation DESC LIMIT 1");
     let query = sqlx::query(AssertSqlSafe(sql)).bind(entry.account.clone()).bind(EntryKind::Created as i64);
     let created = query.fetch_optional(billing.store().pool()).await?.as_ref().map(Record::from_row).transpose()?;
-    let denomination = created.and_then(|created| created.entry.settings.denomination);
+    let denomination = created.and_then(|created| created.entry.data.settings()?.denomination);
     let (_, decimals, _) = denomination.ok_or_else(|| BillingError::corrupt(format!("account {} was never created", entry.account)))?;
     Ok(decimals)
 }
 
 /// The command that asks for what an entry records, and the limit that it set besides; else why there is none.
 fn command(entry: &Entry, set_limit: Option<&Entry>, decimals: u8) -> Result<Command, &'static str> {
-    let quote = Quote::new(entry.amount, decimals);
-    let action = match entry.kind {
-        EntryKind::ChargedBalance | EntryKind::ChargedUnbilled | EntryKind::ChargedOwnBill => {
+    let quote = |units: i64| Quote::new(units, decimals);
+    let undo = |units: i64| Undo::of(entry.refers_to.clone(), Some(quote(units)));
+    let action = match &entry.data {
+        EntryData::Charged { amount, .. } => {
             let category = entry.note.category.unwrap_or(domain::account::Category::Usage);
-            Action::Debit(Debit { amount: quote, category, reservation: None, then: Then::Settle, excess: Excess::AlreadyConsumed })
+            Action::Debit(Debit {
+                amount: quote(*amount),
+                category,
+                reservation: None,
+                then: Then::Settle,
+                excess: Excess::AlreadyConsumed,
+            })
         }
-        EntryKind::ToppedUp => Action::TopUp { amount: quote },
-        EntryKind::PaymentRecorded => Action::RecordPayment { amount: quote, invoices: entry.note.invoices.clone() },
+        EntryData::ToppedUp { amount } => Action::TopUp { amount: quote(*amount) },
+        EntryData::PaymentRecorded { amount } => Action::RecordPayment { amount: quote(*amount), invoices: entry.note.invoices.clone() },
         // The money was paid out: whether the customer still has so much is not asked again.
-        EntryKind::Withdrawn => Action::Adjust { amount: Quote::new(-entry.amount, decimals) },
-        EntryKind::Adjusted => Action::Adjust { amount: quote },
-        EntryKind::RefundedBalance | EntryKind::RefundedUnbilled => {
-            Action::Refund(Undo::of(entry.refers_to.clone(), Some(Quote::new(entry.taken_off(), decimals))))
+        EntryData::Withdrawn { amount } => Action::Adjust { amount: quote(-amount) },
+        EntryData::Adjusted { amount } => Action::Adjust { amount: quote(*amount) },
+        data @ EntryData::Refunded { .. } => Action::Refund(undo(data.taken_off())),
+        EntryData::PaymentReversed { amount, .. } => Action::ReversePayment(undo(*amount)),
+        EntryData::LimitSet { limits } => Action::SetCreditLimit { limit: limit(limits, entry.time, decimals), allow_unusable: true },
+        EntryData::Converted { mode } => {
+            let limits = set_limit.and_then(|set_limit| set_limit.data.limits());
+            let limit = limits.map(|limits| limit(&limits, entry.time, decimals)).unwrap_or_default();
+            Action::Convert { mode: *mode, limit, allow_unusable: true }
         }
-        EntryKind::PaymentReversed => Action::ReversePayment(Undo::of(entry.refers_to.clone(), Some(quote))),
-        EntryKind::LimitSet => Action::SetCreditLimit { limit: limit(entry, decimals), allow_unusable: true },
-        EntryKind::Converted => {
-            let limit = set_limit.map(|set_limit| limit(set_limit, decimals)).unwrap_or_default();
-            Action::Convert { mode: entry.mode, limit, allow_unusable: true }
-        }
-        EntryKind::Created => match create(entry, decimals) {
+        EntryData::Created { limits, settings } => match create(entry, limits, settings, decimals) {
             Some(create) => Action::Create(create),
             None => return Err("not applied: it does not say in which currency"),
         },
-        EntryKind::Updated => Action::Update {
-            name: entry.settings.name.clone(),
-            low_credit_threshold: entry.settings.low_credit_threshold,
-            non_usage_billing: entry.settings.non_usage_billing,
-        },
-        EntryKind::Suspended => Action::Suspend,
-        EntryKind::Resumed => Action::Resume,
-        EntryKind::Closed => Action::Close,
-        EntryKind::Reserved | EntryKind::ReservationExtended | EntryKind::Released => return Err("not applied: reservations pass"),
-        EntryKind::WrittenOff => Action::WriteOff { amount: Some(quote) },
-        EntryKind::WriteOffReversed => Action::ReverseWriteOff(Undo::of(entry.refers_to.clone(), Some(quote))),
-        EntryKind::Reopened => Action::Reopen,
-        EntryKind::PeriodClosed | EntryKind::FinalBilled | EntryKind::Rounded | EntryKind::AmountDueRounded => {
+        EntryData::Updated { settings: Settings { name, low_credit_threshold, non_usage_billing, .. } } => {
+            Action::Update { name: name.clone(), low_credit_threshold: *low_credit_threshold, non_usage_billing: *non_usage_billing }
+        }
+        EntryData::Suspended => Action::Suspend,
+        EntryData::Resumed => Action::Resume,
+        EntryData::Closed => Action::Close,
+        EntryData::Reserved { .. } | EntryData::ReservationExtended { .. } | EntryData::Released { .. } => {
+            return Err("not applied: reservations pass");
+        }
+        EntryData::WrittenOff { amount } => Action::WriteOff { amount: Some(quote(*amount)) },
+        EntryData::WriteOffReversed { amount, .. } => Action::ReverseWriteOff(undo(*amount)),
+        EntryData::Reopened => Action::Reopen,
+        EntryData::PeriodClosed { .. } | EntryData::FinalBilled { .. } | EntryData::Rounded { .. } | EntryData::AmountDueRounded { .. } => {
             return Err("not applied: the ledger closes bills by itself");
         }
-        EntryKind::NotItemized | EntryKind::NotItemizedUnbilled => return Err("not applied: nobody knows what it was"),
+        EntryData::NotItemized { .. } | EntryData::NotItemizedUnbilled { .. } => return Err("not applied: nobody knows what it was"),
     };
     let mut note = entry.note.clone();
     note.invoices = Vec::new();
@@ -154,29 +161,29 @@ fn command(entry: &Entry, set_limit: Option<&Entry>, decimals: u8) -> Result<Com
     Ok(Command { account, request_id, first_sent_at: None, currency: None, action, note })
 }
 
-fn limit(entry: &Entry, decimals: u8) -> LimitChange {
-    let [temporary, until] = entry.details;
+fn limit(limits: &Limits, time: Millis, decimals: u8) -> LimitChange {
+    let Limits { permanent, temporary, temporary_until } = *limits;
     LimitChange {
-        permanent: Some(Quote::new(entry.amount, decimals)),
-        temporary: if until > entry.time {
-            TemporaryChange::Set { amount: Quote::new(temporary, decimals), until: Until::Instant(until) }
+        permanent: Some(Quote::new(permanent, decimals)),
+        temporary: if temporary_until > time {
+            TemporaryChange::Set { amount: Quote::new(temporary, decimals), until: Until::Instant(temporary_until) }
         } else {
             TemporaryChange::Keep
         },
     }
 }
 
-fn create(entry: &Entry, decimals: u8) -> Option<Create> {
-    let (currency, _, minor_digits) = entry.settings.denomination?;
+fn create(entry: &Entry, limits: &Limits, settings: &Settings, decimals: u8) -> Option<Create> {
+    let (currency, _, minor_digits) = settings.denomination?;
     Some(Create {
-        name: entry.settings.name.clone()?,
+        name: settings.name.clone()?,
         currency,
         minor_digits,
         decimals,
         mode: entry.mode,
-        limit: limit(entry, decimals),
-        low_credit_threshold: entry.settings.low_credit_threshold.flatten(),
-        non_usage_billing: entry.settings.non_usage_billing?,
+        limit: limit(limits, entry.time, decimals),
+        low_credit_threshold: settings.low_credit_threshold.flatten(),
+        non_usage_billing: settings.non_usage_billing?,
         allow_unusable: true,
     })
 }

@@ -70,7 +70,7 @@ async fn fold_again(
     for page in left.chunks(PAGE) {
         let mut records = chain::at(connection, dialect, partition, page).await?;
         books.take(&mut records).map_err(|broken| BillingError::corrupt(broken.to_string()))?;
-        ends.extend(records.into_iter().map(|record| record.entry).filter(|entry| bills::is_of_end(entry.kind)));
+        ends.extend(records.into_iter().map(|record| record.entry).filter(|entry| bills::is_of_end(entry.kind())));
     }
     bills::end_again(connection, account, &ends).await?;
     write_books(connection, dialect, &books).await?;

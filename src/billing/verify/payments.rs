@@ -94,7 +94,7 @@ impl Credited {
     /// Takes in an entry, which may bring in a credit.
     pub fn take(&mut self, entry: &Entry) {
         if is_credit(entry) {
-            let digest = credit_digest(number(entry.account_sequence), &entry.request_id, entry.time, entry.amount);
+            let digest = credit_digest(number(entry.account_sequence), &entry.request_id, entry.time, entry.amount());
             self.0.entry(entry.account.clone()).or_default().add(digest);
         }
     }

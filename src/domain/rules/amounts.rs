@@ -1,12 +1,7 @@
-//! Amounts as commands send them, in the units of an account; and sums of such.
+//! Amounts as commands send them, in the units of an account.
 
 use crate::money::{NotAnAmount, Quote};
 use crate::outcome::Refusal;
-
-/// A sum that stays within what can be counted. What it is of is held to its range afterwards.
-pub(super) fn plus(left: i64, right: i64) -> Result<i64, Refusal> {
-    left.checked_add(right).ok_or(Refusal::BalanceOutOfRange)
-}
 
 /// Two amounts of one command; else the earlier in the order of precedence of the reasons against them.
 pub(super) fn both<A, B>(one: Result<A, Refusal>, other: Result<B, Refusal>) -> Result<(A, B), Refusal> {

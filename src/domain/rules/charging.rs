@@ -1,9 +1,9 @@
 //! What a transaction asks: authorize, debit, release.
 
-use super::{Desk, Ended, MAX_OPEN_RESERVATIONS, ReservationChange, Step, both, plus};
+use super::{Desk, Ended, MAX_OPEN_RESERVATIONS, ReservationChange, Step, both};
 use crate::account::{Mode, Reservation, Status};
 use crate::command::{Debit, Excess, Kind, Reserve, Then};
-use crate::entry::{Entry, EntryKind};
+use crate::entry::{ChargedFrom, EntryData, EntryKind};
 use crate::money::round_half_up;
 use crate::outcome::{Charged, Grant, Refusal, ReserveVerdict, Verdict};
 
@@ -45,10 +45,9 @@ pub(super) fn authorize(mut desk: Desk<'_>, reserve: &Reserve) -> Result<Step, R
         Ok(grant) => grant,
         Err(shortfall) => return Ok(desk.leave(Verdict::Declined, shortfall)),
     };
-    desk.account.reserved = plus(desk.account.reserved, grant.amount)?;
-    desk.account.open_reservations += 1;
+    let Grant { amount, report_by, expires_at, .. } = grant;
+    desk.record(EntryData::Reserved { amount, report_by, expires_at });
     desk.refuse_out_of_range()?;
-    desk.record(EntryKind::Reserved, grant.amount, [grant.report_by, grant.expires_at]);
     let mut decision = desk.decision(Verdict::Done, grant.amount);
     decision.reservation = Some(grant);
     let name = desk.command.request_id.clone();
@@ -113,11 +112,13 @@ pub(super) fn debit(mut desk: Desk<'_>, debit: &Debit) -> Result<Step, Refusal> 
 
     let kept = (held - price).max(0);
     let keeps = open.is_some() && debit.then == Then::Keep;
-    desk.account.reserved -= if keeps { held - kept } else { held };
-    if open.is_some() && !keeps {
-        desk.account.open_reservations -= 1;
-    }
-    let charged = charge(&mut desk, amount, is_own_bill, [if keeps { kept + 1 } else { 0 }, overdraft])?;
+    let from = match desk.account.mode {
+        _ if is_own_bill => ChargedFrom::OwnBill,
+        Mode::Postpaid => ChargedFrom::Unbilled,
+        Mode::Prepaid => ChargedFrom::Balance,
+    };
+    let data = EntryData::Charged { from, amount, reservation: keeps.then_some(kept), overdraft };
+    let charged = charge(&mut desk, open.map(|open| open.amount), data);
     desk.refuse_out_of_range()?;
 
     let mut decision = desk.decision(Verdict::Done, amount);
@@ -147,29 +148,21 @@ pub(super) fn debit(mut desk: Desk<'_>, debit: &Debit) -> Result<Step, Refusal> 
     Ok(desk.accept(decision).with(|change| change.reservation = reservation_change))
 }
 
-/// Takes the amount where the mode says, and records it; a bill of its own is rounded in the same step. Returns where it went.
-fn charge(desk: &mut Desk<'_>, amount: i64, is_own_bill: bool, details: [i64; 2]) -> Result<Charged, Refusal> {
-    let bill = desk.account.open_bill;
-    if is_own_bill {
-        desk.account.balance = plus(desk.account.balance, -amount)?;
-        desk.account.last_bill += 1;
-        let bill = desk.account.last_bill;
-        desk.push(Entry { kind: EntryKind::ChargedOwnBill, amount, details, bill, ..desk.blank() });
-        let rounding = amount - round_half_up(amount, desk.account.decimals, desk.account.minor_digits);
-        if rounding != 0 {
-            desk.account.balance = plus(desk.account.balance, rounding)?;
-            desk.push(Entry { kind: EntryKind::Rounded, amount: rounding, bill, ..desk.blank() });
-        }
-        Ok(Charged { kind: EntryKind::ChargedOwnBill, bill })
-    } else if desk.account.mode == Mode::Postpaid {
-        desk.account.unbilled = plus(desk.account.unbilled, amount)?;
-        desk.record(EntryKind::ChargedUnbilled, amount, details);
-        Ok(Charged { kind: EntryKind::ChargedUnbilled, bill })
-    } else {
-        desk.account.balance = plus(desk.account.balance, -amount)?;
-        desk.record(EntryKind::ChargedBalance, amount, details);
-        Ok(Charged { kind: EntryKind::ChargedBalance, bill })
+/// Records a charge; a bill of its own is rounded in the same step. Returns where it went.
+fn charge(desk: &mut Desk<'_>, reservation: Option<i64>, data: EntryData) -> Charged {
+    let (kind, amount) = (data.kind(), data.amount());
+    if kind != EntryKind::ChargedOwnBill {
+        let bill = desk.account.open_bill;
+        desk.record_in(bill, reservation, data);
+        return Charged { kind, bill };
     }
+    let bill = desk.account.last_bill + 1;
+    desk.record_in(bill, reservation, data);
+    let rounding = amount - round_half_up(amount, desk.account.decimals, desk.account.minor_digits);
+    if rounding != 0 {
+        desk.record_in(bill, None, EntryData::Rounded { amount: rounding });
+    }
+    Charged { kind, bill }
 }
 
 /// Reserves anew after a report, under the same name: it replaces, never adds. The report stands whatever comes of it.
@@ -183,10 +176,9 @@ fn reserve_again(desk: &mut Desk<'_>, wanted: &Wanted) -> Result<Result<Grant, R
     match wanted.grant(desk.usable(), desk.now()) {
         Err(shortfall) => Ok(Err(ReserveVerdict::Declined { shortfall })),
         Ok(grant) => {
-            desk.account.reserved = plus(desk.account.reserved, grant.amount)?;
-            desk.account.open_reservations += 1;
+            let Grant { amount, report_by, expires_at, .. } = grant;
+            desk.record(EntryData::ReservationExtended { amount, report_by, expires_at });
             desk.refuse_out_of_range()?;
-            desk.record(EntryKind::ReservationExtended, grant.amount, [grant.report_by, grant.expires_at]);
             Ok(Ok(grant))
         }
     }
@@ -196,9 +188,7 @@ fn reserve_again(desk: &mut Desk<'_>, wanted: &Wanted) -> Result<Result<Grant, R
 pub(super) fn release(mut desk: Desk<'_>) -> Result<Step, Refusal> {
     desk.refuse_closed()?;
     let Some(open) = desk.touched.reservation else { return Err(gone(&desk)) };
-    desk.account.reserved -= open.amount;
-    desk.account.open_reservations -= 1;
-    desk.record(EntryKind::Released, open.amount, [0, 0]);
+    desk.record_against(Some(open.amount), EntryData::Released { amount: open.amount });
     let decision = desk.decision(Verdict::Done, open.amount);
     Ok(desk.accept(decision).with(|change| change.reservation = ReservationChange::End(Ended::Released)))
 }

@@ -4,10 +4,10 @@
 //! is kept by the step, and by the sequence of its entry, because an id may be used again. What was kept may have been dropped, up to a
 //! sequence that the step knows; who looks the original up then looks up this sum, too, and says up to which entry it is known.
 
-use super::{Change, Desk, Remembered, Step, plus};
+use super::{Change, Desk, Remembered, Step};
 use crate::account::Millis;
 use crate::command::{Action, Command, Facts, Kind, Undo};
-use crate::entry::{Entry, EntryKind, GivenBack};
+use crate::entry::{EntryData, EntryKind, GivenBack, RefundedTo};
 use crate::money::round_half_up;
 use crate::outcome::{Refusal, Verdict};
 
@@ -96,32 +96,26 @@ impl Undoing {
         if amount > left || amount <= 0 { Err(Refusal::ExceedsOriginal) } else { Ok(Self { facts, before, amount }) }
     }
 
-    /// The entry: what it does to the account, and what it says of the original.
-    fn entry(&self, desk: &Desk<'_>, kind: EntryKind, amount: i64, of_bill: i64) -> Entry {
+    /// What the entry says of the original, if that much is credited.
+    fn given_back(&self, credited: i64, of_bill: Option<i64>) -> GivenBack {
         let Facts { sequence, bill, .. } = self.facts;
-        let details = [self.before + self.amount, i64::from(bill)];
-        Entry {
-            kind,
-            amount,
-            details,
-            given_back: GivenBack { original: sequence, rounding: amount - self.amount, of_bill },
-            ..desk.blank()
-        }
+        let (total, rounding) = (self.before + self.amount, credited - self.amount);
+        GivenBack { original: Some(sequence), total, rounding, bill, of_bill }
     }
 
-    fn accept(self, mut desk: Desk<'_>, entry: Entry, bill: Option<BillSums>) -> Step {
-        let GivenBack { rounding, of_bill, .. } = entry.given_back;
-        desk.record_entry(entry);
+    fn accept(self, mut desk: Desk<'_>, data: EntryData, bill: Option<BillSums>) -> Result<Step, Refusal> {
+        let GivenBack { total, rounding, of_bill, .. } = data.given_back().copied().unwrap_or_default();
+        desk.record(data);
+        desk.refuse_out_of_range()?;
         let mut decision = desk.decision(Verdict::Done, self.amount);
         decision.credit_rounding = rounding;
         let (sequence, time) = (desk.sequence, desk.now());
-        let sum = Refunded { sum: self.before + self.amount, billed: None, sequence, time };
-        let mut refunds = vec![(RefundKey::Original(self.facts.sequence), sum)];
-        refunds.extend(bill.map(|bill| {
+        let mut refunds = vec![(RefundKey::Original(self.facts.sequence), Refunded { sum: total, billed: None, sequence, time })];
+        refunds.extend(bill.zip(of_bill).map(|(bill, sum)| {
             let key = RefundKey::Bill(desk.command.account.clone(), self.facts.bill);
-            (key, Refunded { sum: of_bill, billed: Some(bill.billed), sequence, time })
+            (key, Refunded { sum, billed: Some(bill.billed), sequence, time })
         }));
-        desk.accept(decision).with(|change: &mut Change| change.refunds = refunds)
+        Ok(desk.accept(decision).with(|change: &mut Change| change.refunds = refunds))
     }
 }
 
@@ -162,14 +156,12 @@ fn bill_sums(desk: &Desk<'_>, facts: &Facts, undo: &Undo) -> Result<BillSums, Re
 /// Gives a charge back: off the unbilled amount while its bill is open, else to the balance. How much may be given back is measured by the
 /// charge; what is credited of a charge that was billed is the growth of `total - round_half_up(billed - refunded)` of its bill: in minor
 /// units, and in all exactly what the bill comes to.
-pub(super) fn refund(mut desk: Desk<'_>, undo: &Undo) -> Result<Step, Refusal> {
+pub(super) fn refund(desk: Desk<'_>, undo: &Undo) -> Result<Step, Refusal> {
     let undoing = Undoing::of(&desk)?;
     let Undoing { facts, before, amount } = undoing;
     if facts.kind == EntryKind::ChargedUnbilled && facts.bill == desk.account.open_bill {
-        desk.account.unbilled -= amount;
-        desk.refuse_out_of_range()?;
-        let entry = undoing.entry(&desk, EntryKind::RefundedUnbilled, amount, 0);
-        return Ok(undoing.accept(desk, entry, None));
+        let data = EntryData::Refunded { to: RefundedTo::Unbilled, amount, given_back: undoing.given_back(amount, None) };
+        return undoing.accept(desk, data, None);
     }
     let (left, bill) = match facts.kind {
         EntryKind::ChargedUnbilled => {
@@ -181,17 +173,13 @@ pub(super) fn refund(mut desk: Desk<'_>, undo: &Undo) -> Result<Step, Refusal> {
     };
     let rounded = |units: i64| round_half_up(units, desk.account.decimals, desk.account.minor_digits);
     let credited = left.map_or(amount, |left| rounded(left) - rounded(left - amount));
-    desk.account.balance = plus(desk.account.balance, credited)?;
-    desk.refuse_out_of_range()?;
-    let entry = undoing.entry(&desk, EntryKind::RefundedBalance, credited, bill.map_or(0, |bill| bill.refunded + amount));
-    Ok(undoing.accept(desk, entry, bill))
+    let given_back = undoing.given_back(credited, bill.map(|bill| bill.refunded + amount));
+    undoing.accept(desk, EntryData::Refunded { to: RefundedTo::Balance, amount: credited, given_back }, bill)
 }
 
 /// Takes back a payment that bounced or was charged back, or a write-off; the balance may fall below zero.
-pub(super) fn reverse(mut desk: Desk<'_>, kind: EntryKind) -> Result<Step, Refusal> {
+pub(super) fn reverse(desk: Desk<'_>, data: fn(i64, GivenBack) -> EntryData) -> Result<Step, Refusal> {
     let undoing = Undoing::of(&desk)?;
-    desk.account.balance = plus(desk.account.balance, -undoing.amount)?;
-    desk.refuse_out_of_range()?;
-    let entry = undoing.entry(&desk, kind, undoing.amount, 0);
-    Ok(undoing.accept(desk, entry, None))
+    let data = data(undoing.amount, undoing.given_back(undoing.amount, None));
+    undoing.accept(desk, data, None)
 }

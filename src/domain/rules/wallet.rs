@@ -1,9 +1,9 @@
 //! What an operator does: open, change, fund, limit, convert, suspend and close an account.
 
-use super::{Desk, Fingerprint, Moment, Step, Touched, both, plus};
-use crate::account::{Account, Millis, Mode, Profile, Status};
+use super::{Desk, Fingerprint, Moment, Step, Touched, both};
+use crate::account::{Account, Mode, Profile, Status};
 use crate::command::{Action, Command, Create, LimitChange, TemporaryChange, Until};
-use crate::entry::EntryKind;
+use crate::entry::{EntryData, Limits, Settings};
 use crate::money::Quote;
 use crate::outcome::{Refusal, Verdict};
 
@@ -19,10 +19,9 @@ pub(super) fn create(
     let mut desk = Desk::open(blank, touched, command, fingerprint, moment);
     let threshold = create.low_credit_threshold.map(|threshold| desk.units(threshold)).transpose();
     let (limit, low_credit_threshold) = both(Limit::of(&create.limit, &desk), threshold)?;
-    limit.set(&mut desk)?;
+    let limits = limit.applied(&desk)?;
+    desk.record(EntryData::Created { limits, settings: Settings::of(&command.action) });
     refuse_unusable(&desk, create.allow_unusable)?;
-    let Account { permanent_limit, temporary_limit, temporary_until, .. } = desk.account;
-    desk.record(EntryKind::Created, permanent_limit, [temporary_limit, temporary_until]);
     let profile = Profile { name: create.name.clone(), low_credit_threshold, created_at: desk.now() };
     let decision = desk.decision(Verdict::Done, 0);
     Ok(desk.accept(decision).with(|change| change.profile = Some(profile)))
@@ -46,21 +45,20 @@ impl Limit {
         Ok(Self { permanent, temporary })
     }
 
-    fn set(&self, desk: &mut Desk<'_>) -> Result<(), Refusal> {
-        if let Some(permanent) = self.permanent {
-            desk.account.permanent_limit = permanent;
-        }
+    /// The limits of the account, changed.
+    fn applied(&self, desk: &Desk<'_>) -> Result<Limits, Refusal> {
+        let mut limits = desk.account.limits();
+        limits.permanent = self.permanent.unwrap_or(limits.permanent);
         if let Some((temporary, until)) = self.temporary {
-            let ends: Millis = match until {
+            limits.temporary = temporary;
+            limits.temporary_until = match until {
                 None => 0,
                 Some(Until::Instant(instant)) if instant <= desk.now() => return Err(Refusal::LimitEndsInPast),
                 Some(Until::Instant(instant)) => instant,
                 Some(Until::After(duration)) => desk.now() + duration,
             };
-            desk.account.temporary_limit = temporary;
-            desk.account.temporary_until = ends;
         }
-        Ok(())
+        Ok(limits)
     }
 }
 
@@ -72,16 +70,11 @@ fn refuse_unusable(desk: &Desk<'_>, is_allowed: bool) -> Result<(), Refusal> {
 pub(super) fn set_credit_limit(mut desk: Desk<'_>, change: &LimitChange, allow_unusable: bool) -> Result<Step, Refusal> {
     let limit = Limit::of(change, &desk)?;
     desk.refuse_closed()?;
-    limit.set(&mut desk)?;
+    let limits = limit.applied(&desk)?;
+    desk.record(EntryData::LimitSet { limits });
     refuse_unusable(&desk, allow_unusable)?;
-    record_limit(&mut desk);
     let decision = desk.decision(Verdict::Done, 0);
     Ok(desk.accept(decision))
-}
-
-fn record_limit(desk: &mut Desk<'_>) {
-    let Account { permanent_limit, temporary_limit, temporary_until, .. } = desk.account;
-    desk.record(EntryKind::LimitSet, permanent_limit, [temporary_limit, temporary_until]);
 }
 
 /// Changes the payment mode, in one step, with transactions in flight: open reservations stay open and settle under the new mode.
@@ -97,11 +90,10 @@ pub(super) fn convert(mut desk: Desk<'_>, mode: Mode, change: &LimitChange, allo
     if mode == Mode::Prepaid && desk.account.period_end != 0 {
         desk.cut_final_bill();
     }
-    desk.account.mode = mode;
-    desk.record(EntryKind::Converted, 0, [0, 0]);
-    limit.set(&mut desk)?;
+    desk.record(EntryData::Converted { mode });
+    let limits = limit.applied(&desk)?;
     if !change.is_none() {
-        record_limit(&mut desk);
+        desk.record(EntryData::LimitSet { limits });
     }
     refuse_unusable(&desk, allow_unusable)?;
     let decision = desk.decision(Verdict::Done, usable_before);
@@ -110,7 +102,7 @@ pub(super) fn convert(mut desk: Desk<'_>, mode: Mode, change: &LimitChange, allo
 
 /// Changes the name, the low-credit threshold, the billing of charges other than usage.
 pub(super) fn update(mut desk: Desk<'_>) -> Result<Step, Refusal> {
-    let Action::Update { name, low_credit_threshold, non_usage_billing } = &desk.command.action else {
+    let Action::Update { name, low_credit_threshold, .. } = &desk.command.action else {
         return Err(Refusal::AccountNotFound);
     };
     let threshold = match low_credit_threshold {
@@ -125,8 +117,7 @@ pub(super) fn update(mut desk: Desk<'_>) -> Result<Step, Refusal> {
         low_credit_threshold: threshold.unwrap_or(before.low_credit_threshold),
         created_at: before.created_at,
     };
-    desk.account.non_usage_billing = non_usage_billing.unwrap_or(desk.account.non_usage_billing);
-    desk.record(EntryKind::Updated, 0, [0, 0]);
+    desk.record(EntryData::Updated { settings: Settings::of(&desk.command.action) });
     let decision = desk.decision(Verdict::Done, 0);
     Ok(desk.accept(decision).with(|change| change.profile = Some(profile)))
 }
@@ -135,14 +126,14 @@ pub(super) fn update(mut desk: Desk<'_>) -> Result<Step, Refusal> {
 pub(super) fn top_up(desk: Desk<'_>, amount: Quote) -> Result<Step, Refusal> {
     let amount = desk.units(amount)?;
     desk.refuse_closed()?;
-    move_balance(desk, EntryKind::ToppedUp, amount, amount)
+    move_balance(desk, EntryData::ToppedUp { amount })
 }
 
 /// Adds money that the customer paid on invoices.
 pub(super) fn record_payment(desk: Desk<'_>, amount: Quote) -> Result<Step, Refusal> {
     let amount = desk.minor_units(amount)?;
     desk.refuse_closed()?;
-    move_balance(desk, EntryKind::PaymentRecorded, amount, amount)
+    move_balance(desk, EntryData::PaymentRecorded { amount })
 }
 
 /// Gives up a debt: an amount of it, or all that is due, to the last decimal; never more.
@@ -154,14 +145,14 @@ pub(super) fn write_off(desk: Desk<'_>, amount: Option<Quote>) -> Result<Step, R
     if amount > due || amount <= 0 {
         return Err(Refusal::ExceedsAmountDue);
     }
-    move_balance(desk, EntryKind::WrittenOff, amount, amount)
+    move_balance(desk, EntryData::WrittenOff { amount })
 }
 
 /// Corrects the balance.
 pub(super) fn adjust(desk: Desk<'_>, amount: Quote) -> Result<Step, Refusal> {
     let amount = desk.units(amount)?;
     desk.refuse_closed()?;
-    move_balance(desk, EntryKind::Adjusted, amount, amount)
+    move_balance(desk, EntryData::Adjusted { amount })
 }
 
 /// Pays out the customer's own money, never the limit.
@@ -173,13 +164,13 @@ pub(super) fn withdraw(desk: Desk<'_>, amount: Quote) -> Result<Step, Refusal> {
     if amount > own {
         return Ok(desk.leave(Verdict::Declined, amount - own));
     }
-    move_balance(desk, EntryKind::Withdrawn, amount, -amount)
+    move_balance(desk, EntryData::Withdrawn { amount })
 }
 
-fn move_balance(mut desk: Desk<'_>, kind: EntryKind, amount: i64, change: i64) -> Result<Step, Refusal> {
-    desk.account.balance = plus(desk.account.balance, change)?;
+fn move_balance(mut desk: Desk<'_>, data: EntryData) -> Result<Step, Refusal> {
+    let amount = data.amount();
+    desk.record(data);
     desk.refuse_out_of_range()?;
-    desk.record(kind, amount, [0, 0]);
     let decision = desk.decision(Verdict::Done, amount);
     Ok(desk.accept(decision))
 }
@@ -187,13 +178,13 @@ fn move_balance(mut desk: Desk<'_>, kind: EntryKind, amount: i64, change: i64) -
 /// Lets nothing new happen.
 pub(super) fn suspend(desk: Desk<'_>) -> Result<Step, Refusal> {
     desk.refuse_closed()?;
-    set_status(desk, Status::Suspended, EntryKind::Suspended)
+    set_status(desk, Status::Suspended, EntryData::Suspended)
 }
 
 /// Lets it happen again.
 pub(super) fn resume(desk: Desk<'_>) -> Result<Step, Refusal> {
     desk.refuse_closed()?;
-    set_status(desk, Status::Active, EntryKind::Resumed)
+    set_status(desk, Status::Active, EntryData::Resumed)
 }
 
 /// Ends the account: it must hold no money and owe none, but for less than one minor unit, and have nothing under way.
@@ -207,10 +198,9 @@ pub(super) fn close(mut desk: Desk<'_>) -> Result<Step, Refusal> {
         return Err(Refusal::ReservationsOpen);
     }
     if left != 0 {
-        desk.account.balance = 0;
-        desk.record(EntryKind::AmountDueRounded, -left, [0, 0]);
+        desk.record(EntryData::AmountDueRounded { amount: -left });
     }
-    set_status(desk, Status::Closed, EntryKind::Closed)
+    set_status(desk, Status::Closed, EntryData::Closed)
 }
 
 /// Lets a closed account be used again.
@@ -218,15 +208,14 @@ pub(super) fn reopen(desk: Desk<'_>) -> Result<Step, Refusal> {
     if desk.account.status != Status::Closed {
         return Err(Refusal::AccountNotClosed);
     }
-    set_status(desk, Status::Active, EntryKind::Reopened)
+    set_status(desk, Status::Active, EntryData::Reopened)
 }
 
-fn set_status(mut desk: Desk<'_>, status: Status, kind: EntryKind) -> Result<Step, Refusal> {
+fn set_status(mut desk: Desk<'_>, status: Status, data: EntryData) -> Result<Step, Refusal> {
     if desk.account.status == status {
         return Ok(desk.leave(Verdict::Unchanged, 0));
     }
-    desk.account.status = status;
-    desk.record(kind, 0, [0, 0]);
+    desk.record(data);
     let decision = desk.decision(Verdict::Done, 0);
     Ok(desk.accept(decision))
 }

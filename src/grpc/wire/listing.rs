@@ -54,24 +54,24 @@ pub fn reservation(account: &Account, reservation: &Reservation) -> v1::Reservat
 /// A journal entry of a partition.
 #[must_use]
 pub fn entry(account: &Account, partition: u16, sequence: u64, entry: Entry) -> v1::Entry {
-    let (balance_effect, unbilled_effect) = entry.effect();
+    let (recorded, amount, moved) = (entry.kind(), entry.amount(), entry.data.movement());
     let money = |units| Some(money(account, units));
     let is_by_hand = !entry.note.actor.is_empty() || !entry.note.reason.is_empty();
-    let is_usage = entry.kind.is_charge() || matches!(entry.kind, EntryKind::Reserved);
-    let taken_off = entry.kind.is_refund().then(|| money(entry.taken_off())).flatten();
+    let is_usage = entry.kind().is_charge() || matches!(entry.kind(), EntryKind::Reserved);
+    let taken_off = entry.kind().is_refund().then(|| money(entry.data.taken_off())).flatten();
     let note = entry.note;
     v1::Entry {
         entry_id: format!("{partition}-{sequence}"),
-        kind: kind(entry.kind).into(),
+        kind: kind(recorded).into(),
         request_id: entry.request_id,
         account_sequence: i64::try_from(entry.account_sequence).unwrap_or(i64::MAX),
         accepted_at: Some(instant(entry.time)),
         mode: mode(entry.mode).into(),
         bill_number: count(entry.bill),
-        amount: money(entry.amount),
-        balance_before: money(entry.balance - balance_effect),
+        amount: money(amount),
+        balance_before: money(entry.balance - moved.balance),
         balance_after: money(entry.balance),
-        unbilled_before: money(entry.unbilled - unbilled_effect),
+        unbilled_before: money(entry.unbilled - moved.unbilled),
         unbilled_after: money(entry.unbilled),
         reserved_after: money(entry.reserved),
         refers_to: entry.refers_to,

@@ -11,11 +11,12 @@ use bytes::{Buf, BufMut};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, fixed64, int64, uint32};
 
-use super::{Moving, Undecodable, category, get_number, get_sequence, mode, non_usage_billing, put_number, put_sequence};
+use super::entry::EntryNumbers;
+use super::{Moving, Undecodable, category, get_number, mode, non_usage_billing, put_number, put_sequence};
 use crate::Block;
 use domain::account::{Currency, Mode};
 use domain::command::{Command, Note};
-use domain::entry::{Entry, EntryKind, GivenBack, Settings};
+use domain::entry::{Entry, EntryKind, Settings};
 use domain::money::Quote;
 use domain::rules::Fingerprint;
 
@@ -115,7 +116,7 @@ pub(crate) fn encode_legacy_rest(command: &Command) -> Vec<u8> {
 fn encode(command: &Command, context: Option<&Note>) -> Vec<u8> {
     let refers_to = command.action.refers_to().unwrap_or_default();
     let mut bytes = Vec::with_capacity(80);
-    put_asked(&mut bytes, &command.request_id, refers_to, &command.note, &Settings::of(&command.action), context);
+    put_asked(&mut bytes, &command.request_id, refers_to, &command.note, Some(&Settings::of(&command.action)), context);
     put_invoices(&mut bytes, command.action.invoices());
     bytes
 }
@@ -149,7 +150,7 @@ pub(crate) fn put_fingerprint(bytes: &mut Vec<u8>, fingerprint: &Fingerprint) {
 }
 
 /// Appends what is asked; with the context in its midst, as version 2 had it.
-fn put_asked(bytes: &mut Vec<u8>, request_id: &str, refers_to: &str, note: &Note, settings: &Settings, context: Option<&Note>) {
+fn put_asked(bytes: &mut Vec<u8>, request_id: &str, refers_to: &str, note: &Note, settings: Option<&Settings>, context: Option<&Note>) {
     put_string(bytes, 1, request_id);
     put_string(bytes, 2, refers_to);
     put_string(bytes, 3, &note.item);
@@ -172,7 +173,7 @@ fn put_asked(bytes: &mut Vec<u8>, request_id: &str, refers_to: &str, note: &Note
     if let Some(category) = note.category {
         uint32::encode(12, &(category as u32), bytes);
     }
-    if *settings != Settings::default() {
+    if let Some(settings) = settings.filter(|settings| **settings != Settings::default()) {
         prost::encoding::message::encode(11, &store_settings(settings), bytes);
     }
 }
@@ -241,7 +242,7 @@ pub fn encode_block(block: &Block) -> Vec<u8> {
             account_count += 1;
         }
         rest.clear();
-        put_asked(&mut rest, &entry.request_id, &entry.refers_to, &entry.note, &entry.settings, None);
+        put_asked(&mut rest, &entry.request_id, &entry.refers_to, &entry.note, entry.data.settings(), None);
         put_invoices(&mut rest, &entry.note.invoices);
         put_context(&mut rest, &entry.note);
         put_fingerprint(&mut rest, &entry.fingerprint);
@@ -263,15 +264,16 @@ pub fn encode_block(block: &Block) -> Vec<u8> {
 }
 
 fn put_entry(bytes: &mut Vec<u8>, entry: &Entry, ending: u16, block_time: i64) {
+    let EntryNumbers { kind, amount, details, given_back } = EntryNumbers::of(&entry.data);
     let has_own_time = entry.time != block_time;
-    let has_details = entry.details != [0, 0];
+    let has_details = details != [0; 2];
+    let gives_back = given_back != [0; 3];
     let flags = if has_own_time { entry_flag::OWN_TIME } else { 0 } | if has_details { entry_flag::DETAILS } else { 0 };
-    bytes.put_u8(entry.kind as u8 | flags);
-    let gives_back = entry.given_back != GivenBack::default();
+    bytes.put_u8(kind as u8 | flags);
     bytes.put_u8(entry.mode as u8 | if gives_back { entry_flag::GIVEN_BACK } else { 0 });
     bytes.put_u16_le(ending);
     bytes.put_u32_le(entry.bill);
-    for number in [entry.amount, entry.balance, entry.unbilled, entry.reserved] {
+    for number in [amount, entry.balance, entry.unbilled, entry.reserved] {
         put_number(bytes, number);
     }
     put_sequence(bytes, entry.account_sequence);
@@ -279,12 +281,10 @@ fn put_entry(bytes: &mut Vec<u8>, entry: &Entry, ending: u16, block_time: i64) {
         put_number(bytes, entry.time);
     }
     if has_details {
-        entry.details.iter().for_each(|detail| put_number(bytes, *detail));
+        details.iter().for_each(|detail| put_number(bytes, *detail));
     }
     if gives_back {
-        put_sequence(bytes, entry.given_back.original);
-        put_number(bytes, entry.given_back.rounding);
-        put_number(bytes, entry.given_back.of_bill);
+        given_back.iter().for_each(|number| put_number(bytes, *number));
     }
 }
 
@@ -344,18 +344,14 @@ impl<'a> Ending<'a> {
 pub(crate) struct PackedEntry {
     /// Where its ending is, and perhaps [`ACCOUNT_ONLY`].
     pub ending: u16,
-    /// Its amount.
-    pub amount: i64,
+    /// What it records.
+    pub numbers: EntryNumbers,
     /// What the account had after it.
     pub moving: Moving,
-    /// What it records.
-    pub kind: EntryKind,
     /// The bill that it falls into.
     pub bill: u32,
     mode: Mode,
     own_time: Option<i64>,
-    details: [i64; 2],
-    given_back: GivenBack,
 }
 
 impl PackedEntry {
@@ -370,32 +366,27 @@ impl PackedEntry {
         let amount = get_number(bytes)?;
         let moving = Moving::read(bytes)?;
         let own_time = if has(entry_flag::OWN_TIME) { Some(get_number(bytes)?) } else { None };
-        let details = if has(entry_flag::DETAILS) { [get_number(bytes)?, get_number(bytes)?] } else { [0, 0] };
-        let given_back = if flagged_mode & entry_flag::GIVEN_BACK == 0 {
-            GivenBack::default()
-        } else {
-            GivenBack { original: get_sequence(bytes)?, rounding: get_number(bytes)?, of_bill: get_number(bytes)? }
-        };
-        Some(Self { ending, amount, moving, kind, bill, mode, own_time, details, given_back })
+        let details = if has(entry_flag::DETAILS) { [get_number(bytes)?, get_number(bytes)?] } else { [0; 2] };
+        let given_back =
+            if flagged_mode & entry_flag::GIVEN_BACK == 0 { [0; 3] } else { [get_number(bytes)?, get_number(bytes)?, get_number(bytes)?] };
+        Some(Self { ending, numbers: EntryNumbers { kind, amount, details, given_back }, moving, bill, mode, own_time })
     }
 
     fn with(self, ending: &Ending<'_>, block_time: i64) -> Option<Entry> {
         let rest = Rest::decode(if self.ending & ACCOUNT_ONLY == 0 { ending.rest } else { &[] }).ok()?;
         let Moving { balance, unbilled, reserved, sequence: account_sequence } = self.moving;
+        let settings = rest.settings.map_or(Some(Settings::default()), restore_settings)?;
         Some(Entry {
-            kind: self.kind,
+            data: self.numbers.data(self.mode, settings).ok()?,
             account: ending.account.to_owned(),
             request_id: rest.request_id,
             account_sequence,
             time: self.own_time.unwrap_or(block_time),
             mode: self.mode,
             bill: self.bill,
-            amount: self.amount,
             balance,
             unbilled,
             reserved,
-            details: self.details,
-            given_back: self.given_back,
             fingerprint: rest.fingerprint.to_le_bytes(),
             note: Note {
                 category: match rest.category {
@@ -414,7 +405,6 @@ impl PackedEntry {
                 invoices: rest.invoices,
             },
             refers_to: rest.refers_to,
-            settings: rest.settings.map_or(Some(Settings::default()), restore_settings)?,
         })
     }
 }

@@ -411,12 +411,12 @@ impl<'a> Straight<'a> {
             let decision = Decision {
                 kind: Kind::Debit,
                 verdict: Verdict::Done,
-                amount: entry.amount,
+                amount: entry.numbers.amount,
                 overdraft: 0,
                 reservation: None,
                 reserve: ReserveVerdict::NotAsked,
                 credit_rounding: 0,
-                charged: Some(Charged { kind: entry.kind, bill: entry.bill }),
+                charged: Some(Charged { kind: entry.numbers.kind, bill: entry.bill }),
                 sequence,
             };
             answers.push(Ok(Outcome { decision: Some(decision), replayed: false, account, now: self.now }));

@@ -70,8 +70,8 @@ fn rest(decision: &Decision, account: &Account) -> String {
 
 /// "charged balance 5.00", "suspended".
 pub fn entry(entry: &Entry, account: &Account) -> String {
-    let kind = kind_words(&format!("{:?}", entry.kind));
-    if entry.amount == 0 { kind } else { format!("{kind} {}", amount(entry.amount, account)) }
+    let kind = kind_words(&format!("{:?}", entry.kind()));
+    if entry.amount() == 0 { kind } else { format!("{kind} {}", amount(entry.amount(), account)) }
 }
 
 /// "ChargedBalance" as "charged balance".

@@ -169,8 +169,8 @@ impl Stage {
 }
 
 fn figure(which: Amount, account: &Account, now: i64, new: &[Entry]) -> i64 {
-    let rounded = |kind| new.iter().filter(|entry| entry.kind == kind).map(|entry| entry.amount).sum();
-    let refund = || new.iter().find(|entry| entry.kind.is_refund()).expect("a refund");
+    let rounded = |kind| new.iter().filter(|entry| entry.kind() == kind).map(|entry| entry.amount()).sum();
+    let refund = || new.iter().find(|entry| entry.kind().is_refund()).expect("a refund");
     match which {
         Amount::Balance => account.balance,
         Amount::CurrentBalance => account.current_balance(),
@@ -179,8 +179,8 @@ fn figure(which: Amount, account: &Account, now: i64, new: &[Entry]) -> i64 {
         Amount::Reserved => account.reserved,
         Amount::Limit => account.credit_limit(now),
         Amount::Usable => account.usable_credit(now),
-        Amount::TakenOff => refund().taken_off(),
-        Amount::Credited => refund().amount,
+        Amount::TakenOff => refund().data.taken_off(),
+        Amount::Credited => refund().amount(),
         Amount::Rounded => rounded(EntryKind::Rounded),
         Amount::DueRounded => rounded(EntryKind::AmountDueRounded),
     }

@@ -10,10 +10,10 @@ use crate::aggregate::step::read_account;
 use crate::bills::draft::{Draft, Subject, Total};
 use crate::record::Record;
 use crate::store::Dialect;
-use domain::account::{Millis, Mode};
+use domain::account::Millis;
 use domain::command::Note;
-use domain::entry::{Entry, EntryKind, GivenBack, Settings};
-use domain::money::round_half_up;
+use domain::entry::{Entry, EntryData, EntryKind};
+use domain::rules::Cut;
 
 /// An account's open bill, as it would be drafted.
 #[derive(Debug)]
@@ -37,44 +37,37 @@ pub async fn preview(
     let row = query.fetch_optional(&mut *connection).await?.ok_or(BillingError::NotFound("account"))?;
     let state = read_account(&row)?;
     let begun = "SELECT MIN(first_at) FROM totals WHERE account = $1 AND bill = $2";
-    let query = sqlx::query(begun).bind(account.to_owned()).bind(i64::from(state.bill));
+    let query = sqlx::query(begun).bind(account.to_owned()).bind(i64::from(state.account.open_bill));
     let begun_at: Option<Millis> = query.fetch_one(&mut *connection).await?.try_get(0)?;
     let mut wanted = Wanted::default();
     wanted.accounts.insert(account);
     wanted.payers.insert(account);
-    wanted.bills.insert((account, state.bill));
+    wanted.bills.insert((account, state.account.open_bill));
     let mut desk = load::load(connection, dialect, &wanted).await?;
-    // As the rules cut it: the sum is rounded, then what is due.
-    let billed = if state.mode == Mode::Postpaid { state.unbilled } else { 0 };
-    let rounded = |units: i64| round_half_up(units, state.decimals, state.minor_digits);
-    let bill = billed - rounded(billed);
-    let due = if state.mode == Mode::Postpaid { (billed - bill - state.balance).max(0) } else { 0 };
-    let rounding = Rounding { bill, due: due - rounded(due) };
+    // As the rules cut it.
+    let cut = Cut::of(&state.account);
+    let rounding = Rounding { bill: cut.rounding, due: cut.due_rounding };
     let entry = Entry {
-        kind: EntryKind::PeriodClosed,
+        data: EntryData::PeriodClosed { billed: cut.billed },
         account: account.to_owned(),
         request_id: String::new(),
-        account_sequence: state.account_sequence + 1,
+        account_sequence: state.account.sequence + 1,
         time: cut_at(begun_at.unwrap_or_default()),
-        mode: state.mode,
-        bill: state.bill,
-        amount: billed,
-        balance: state.balance - billed,
+        mode: state.account.mode,
+        bill: cut.bill,
+        balance: state.account.balance - cut.billed,
         unbilled: 0,
-        reserved: state.reserved,
-        details: [0, 0],
-        given_back: GivenBack::default(),
+        reserved: state.account.reserved,
         fingerprint: Default::default(),
         note: Note::default(),
         refers_to: String::new(),
-        settings: Settings::default(),
     };
     let record = Record { partition: state.partition, sequence: state.last_sequence + 1, previous: None, entry };
     // The totals of a bill that is cut have what was rounded of its amount due.
     let at = record.entry.time;
     let (kind, subject, amount) = (EntryKind::AmountDueRounded, Subject::default(), rounding.due);
     let rounded = Total { kind, subject, amount, count: 1, unit_price: None, first_at: at, last_at: at };
-    desk.totals.entry((account.to_owned(), state.bill)).or_default().push(rounded);
+    desk.totals.entry((account.to_owned(), state.account.open_bill)).or_default().push(rounded);
     desk.take(&record, rounding)?;
     Ok(Preview { begun_at, created_at: state.created_at, draft: desk.made.pop().map(|made| made.draft) })
 }

@@ -102,10 +102,10 @@ impl Folded {
             from = page.last().and_then(|record| record.previous).unwrap_or(0);
             for Record { entry, .. } in &page {
                 folded.add(entry, bill);
-                if is_of_end(entry.kind) {
+                if is_of_end(entry.kind()) {
                     folded.ends.push(entry.clone());
                 }
-                if matches!(entry.kind, EntryKind::PeriodClosed | EntryKind::FinalBilled) {
+                if matches!(entry.kind(), EntryKind::PeriodClosed | EntryKind::FinalBilled) {
                     return Ok(folded);
                 }
             }
@@ -137,17 +137,17 @@ impl Folded {
         let mut ends = self.ends.clone();
         ends.reverse();
         let end = End::of(&ends).unwrap_or_default();
-        let balance = entry.balance + entry.amount;
+        let balance = entry.balance + entry.amount();
         // What was unallocated then is in the sums that the document was cut with.
         let unallocated = if held.brought_forward != 0 { -held.brought_forward } else { held.credit_applied };
         let bill = CutBill {
             account: entry.account.clone(),
             denomination: Denomination { currency: held.currency.clone(), decimals: held.decimals, minor_digits: held.minor_digits },
             bill: entry.bill,
-            cause: if entry.kind == EntryKind::FinalBilled { Cause::Conversion } else { Cause::PeriodEnd },
+            cause: if entry.kind() == EntryKind::FinalBilled { Cause::Conversion } else { Cause::PeriodEnd },
             mode: entry.mode,
             cut_at: entry.time,
-            closed: entry.amount,
+            closed: entry.amount(),
             rounding: -rounding.bill,
             due_rounding: rounding.due,
             balance,

@@ -19,9 +19,9 @@ impl Rounding {
         let Some((record, behind)) = records.get(place..).and_then(<[Record]>::split_first) else { return rounding };
         for Record { entry, .. } in behind {
             let belongs = entry.account == record.entry.account && entry.bill == record.entry.bill;
-            match entry.kind {
-                EntryKind::Rounded if belongs => rounding.bill += entry.amount,
-                EntryKind::AmountDueRounded if belongs => rounding.due += entry.amount,
+            match entry.kind() {
+                EntryKind::Rounded if belongs => rounding.bill += entry.amount(),
+                EntryKind::AmountDueRounded if belongs => rounding.due += entry.amount(),
                 _ => break,
             }
         }

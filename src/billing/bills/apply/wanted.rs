@@ -37,10 +37,10 @@ impl<'a> Wanted<'a> {
         for Record { entry, .. } in records {
             let account = entry.account.as_str();
             if is_credit(entry) {
-                *wanted.coming_in.entry(account).or_default() += entry.amount.max(entry.effect().0);
+                *wanted.coming_in.entry(account).or_default() += entry.amount().max(entry.data.movement().balance);
                 wanted.named.extend(entry.note.invoices.iter().map(|number| (account, number.as_str())));
             }
-            match entry.kind {
+            match entry.kind() {
                 EntryKind::ToppedUp | EntryKind::PaymentRecorded | EntryKind::WrittenOff => {}
                 EntryKind::Adjusted => {}
                 EntryKind::NotItemized | EntryKind::NotItemizedUnbilled => {}
@@ -53,15 +53,15 @@ impl<'a> Wanted<'a> {
                 }
                 EntryKind::RefundedBalance | EntryKind::RefundedUnbilled => {
                     wanted.refunded.insert((account, &entry.refers_to));
-                    if entry.kind == EntryKind::RefundedBalance {
+                    if entry.kind() == EntryKind::RefundedBalance {
                         wanted.credited.insert((account, bill_of_charge(entry)));
                     }
                 }
                 EntryKind::PeriodClosed | EntryKind::FinalBilled | EntryKind::ChargedOwnBill => {
-                    if entry.kind != EntryKind::ChargedOwnBill {
+                    if entry.kind() != EntryKind::ChargedOwnBill {
                         wanted.bills.insert((account, entry.bill));
                     }
-                    if entry.mode == Mode::Postpaid && entry.balance + entry.amount > 0 {
+                    if entry.mode == Mode::Postpaid && entry.balance + entry.amount() > 0 {
                         wanted.payers.insert(account);
                     }
                 }

@@ -2,23 +2,29 @@
 
 use super::*;
 use domain::account::{Category, NonUsageBilling};
+use domain::entry::{EntryData, GivenBack, Limits, RefundedTo};
 
 #[test]
 fn a_block_comes_back_as_it_was_stored() {
     let entry = Entry {
-        kind: EntryKind::Created,
+        data: EntryData::Created {
+            limits: Limits { permanent: -12, temporary: -1, temporary_until: 7 },
+            settings: Settings {
+                name: Some("Acme".into()),
+                low_credit_threshold: Some(Some(Quote::new(15, 1))),
+                non_usage_billing: Some(NonUsageBilling::OneByOne),
+                denomination: Some((Currency(*b"EUR"), 6, 2)),
+            },
+        },
         account: "acme/7".into(),
         request_id: "r-1".into(),
         account_sequence: 3,
         time: 1_700_000_000_000,
         mode: Mode::Postpaid,
         bill: 9,
-        amount: -12,
         balance: -(1 << 51),
         unbilled: 1 << 51,
         reserved: 4,
-        details: [-1, 7],
-        given_back: GivenBack { original: 1 << 40, rounding: -3, of_bill: 8 },
         fingerprint: *b"12345678",
         note: Note {
             category: Some(Category::Hardware),
@@ -34,20 +40,16 @@ fn a_block_comes_back_as_it_was_stored() {
             invoices: vec!["INV-1".into(), "INV-2".into()],
         },
         refers_to: "r-0".into(),
-        settings: Settings {
-            name: Some("Acme".into()),
-            low_credit_threshold: Some(Some(Quote::new(15, 1))),
-            non_usage_billing: Some(NonUsageBilling::OneByOne),
-            denomination: Some((Currency(*b"EUR"), 6, 2)),
-        },
     };
     let removed = Entry {
-        settings: Settings { low_credit_threshold: Some(None), ..Settings::default() },
-        kind: EntryKind::Updated,
+        data: EntryData::Updated { settings: Settings { low_credit_threshold: Some(None), ..Settings::default() } },
         note: Note::default(),
         ..entry.clone()
     };
-    let block = Block { first_sequence: 5, id: [1; 16], previous: [2; 16], time: 1_700_000_000_001, entries: vec![entry, removed] };
+    let given_back = GivenBack { original: Some(1 << 40), total: 4, rounding: -3, bill: 2, of_bill: Some(8) };
+    let refunded = Entry { data: EntryData::Refunded { to: RefundedTo::Balance, amount: -12, given_back }, ..entry.clone() };
+    let block =
+        Block { first_sequence: 5, id: [1; 16], previous: [2; 16], time: 1_700_000_000_001, entries: vec![entry, removed, refunded] };
     assert_eq!(decode_block(&encode_block(&block)), Ok(block));
 }
 
@@ -59,23 +61,19 @@ fn fields_that_this_version_does_not_know_are_skipped() {
         put_account(&mut accounts, "acme");
         put_ending(&mut endings, 1, rest);
         let entry = Entry {
-            kind: EntryKind::ToppedUp,
+            data: EntryData::ToppedUp { amount: 5 },
             account: "acme".into(),
             request_id: String::new(),
             account_sequence: 1,
             time: 7,
             mode: Mode::Prepaid,
             bill: 1,
-            amount: 5,
             balance: 5,
             unbilled: 0,
             reserved: 0,
-            details: [0, 0],
-            given_back: GivenBack::default(),
             fingerprint: [0; 8],
             note: Note::default(),
             refers_to: String::new(),
-            settings: Settings::default(),
         };
         put_entry(&mut entries, &entry, 0, 7);
         let mut bytes = 5_u64.to_le_bytes().to_vec();

@@ -13,7 +13,7 @@ use crate::redis::keys::PartitionKeys;
 use crate::redis::{Bytes, RedisEngine};
 use crate::{Block, LedgerError, RequestKey, ReservationPlace};
 use domain::account::{Account, Profile, Reservation};
-use domain::entry::{Entry, EntryKind};
+use domain::entry::{Entry, EntryData};
 use domain::rules::{RefundKey, Refunded, Remembered};
 
 /// What is stored.
@@ -80,7 +80,7 @@ impl RedisEngine {
             let places = members.iter().map(|member| decode_reservation_place(id, member).map_err(|error| damaged(id, error)));
             touched.places.insert((*id).to_owned(), places.collect::<Result<_, _>>()?);
         }
-        let changed = entries.iter().filter(|entry| matches!(entry.kind, EntryKind::Created | EntryKind::Updated));
+        let changed = entries.iter().filter(|entry| matches!(entry.data, EntryData::Created { .. } | EntryData::Updated { .. }));
         let changed: Vec<&str> = distinct(changed.map(|entry| entry.account.as_str()));
         for (id, stored) in changed.iter().zip(self.fields(keys, keys.profiles(), &changed).await?) {
             if let Some(stored) = stored {
@@ -139,10 +139,10 @@ impl RedisEngine {
 
 /// The reservation that an entry is about, and its account.
 fn held_by(entry: &Entry) -> Option<(String, RequestKey)> {
-    let name = match entry.kind {
-        EntryKind::Reserved => &entry.request_id,
-        EntryKind::ReservationExtended | EntryKind::Released => &entry.refers_to,
-        kind if kind.is_charge() && !entry.refers_to.is_empty() => &entry.refers_to,
+    let name = match entry.data {
+        EntryData::Reserved { .. } => &entry.request_id,
+        EntryData::ReservationExtended { .. } | EntryData::Released { .. } => &entry.refers_to,
+        EntryData::Charged { .. } if !entry.refers_to.is_empty() => &entry.refers_to,
         _ => return None,
     };
     Some((entry.account.clone(), RequestKey::of(&entry.account, name)))
@@ -150,9 +150,9 @@ fn held_by(entry: &Entry) -> Option<(String, RequestKey)> {
 
 /// Under which keys sums are kept of what an entry gives back.
 fn refund_keys(entry: &Entry) -> Vec<RefundKey> {
-    let original = Some(entry.given_back.original).filter(|original| *original > 0).map(RefundKey::Original);
-    let bill = u32::try_from(entry.details[1]).ok().filter(|_| entry.given_back.of_bill > 0);
-    original.into_iter().chain(bill.map(|bill| RefundKey::Bill(entry.account.clone(), bill))).collect()
+    let Some(given_back) = entry.data.given_back() else { return Vec::new() };
+    let bill = given_back.of_bill.map(|_| RefundKey::Bill(entry.account.clone(), given_back.bill));
+    given_back.original.map(RefundKey::Original).into_iter().chain(bill).collect()
 }
 
 fn distinct<T: Clone + Eq + Hash>(things: impl Iterator<Item = T>) -> Vec<T> {

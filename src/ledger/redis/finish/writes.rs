@@ -11,7 +11,7 @@ use crate::redis::keys::PartitionKeys;
 use crate::redis::script::NEVER;
 use crate::{LedgerError, NamePlace, ReservationPlace, fold_name};
 use domain::account::{Account, Millis};
-use domain::entry::EntryKind;
+use domain::entry::{Entry, EntryData};
 
 /// What is left to write.
 pub(super) struct Writes<'a> {
@@ -138,8 +138,11 @@ impl<'a> Writes<'a> {
         self.refunds();
         self.profiles();
         let block = &self.torn.block;
-        let made = || block.entries.iter().filter(|entry| matches!(entry.kind, EntryKind::Reserved | EntryKind::ReservationExtended));
-        let last_expiry = made().map(|entry| entry.details[1]).max().unwrap_or(0);
+        let expiry = |entry: &Entry| match entry.data {
+            EntryData::Reserved { expires_at, .. } | EntryData::ReservationExtended { expires_at, .. } => Some(expires_at),
+            _ => None,
+        };
+        let last_expiry = block.entries.iter().filter_map(expiry).max().unwrap_or(0);
         let first_expiry = self.stored.held.iter().filter_map(|(_, key)| Some(self.book.reservations.get(key)?.expires_at)).min();
         let number = |number: Millis| number.to_le_bytes().to_vec();
         let state = [

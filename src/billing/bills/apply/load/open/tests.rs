@@ -12,7 +12,7 @@ use crate::record::Record;
 use crate::store::{Store, sqlite_url};
 use domain::account::Mode;
 use domain::command::Note;
-use domain::entry::{Entry, EntryKind, GivenBack, Settings};
+use domain::entry::{ChargedFrom, Entry, EntryData};
 
 const CENT: i64 = 10_000;
 
@@ -34,26 +34,26 @@ async fn store_with(count: i64, folder: &std::path::Path) -> Store {
     store
 }
 
-fn record(kind: EntryKind, sequence: u64, amount: i64, invoices: &[&str]) -> Record {
+fn own_bill(amount: i64) -> EntryData {
+    EntryData::Charged { from: ChargedFrom::OwnBill, amount, reservation: None, overdraft: 0 }
+}
+
+fn record(data: EntryData, sequence: u64, invoices: &[&str]) -> Record {
     let entry = Entry {
-        kind,
+        data,
         account: "acme".to_owned(),
         request_id: format!("r-{sequence}"),
         account_sequence: sequence,
         time: 1_000_000,
         mode: Mode::Postpaid,
         bill: u32::try_from(sequence).unwrap(),
-        amount,
         // Deep in debt: no credit is left over.
         balance: -100_000_000 * CENT,
         unbilled: 0,
         reserved: 0,
-        details: [0, 0],
-        given_back: GivenBack::default(),
         fingerprint: Default::default(),
         note: Note { invoices: invoices.iter().map(|number| (*number).to_owned()).collect(), ..Note::default() },
         refers_to: String::new(),
-        settings: Settings::default(),
     };
     Record { partition: 0, sequence, previous: None, entry }
 }
@@ -79,13 +79,13 @@ fn loaded(desk: &Desk) -> usize {
 async fn a_charge_loads_none_of_50_000_open_invoices_and_a_payment_as_many_as_it_pays() {
     let folder = tempfile::tempdir().unwrap();
     let store = store_with(50_000, folder.path()).await;
-    let charge = worked_out(&store, &[record(EntryKind::ChargedOwnBill, 2, 7 * CENT, &[])], false).await;
+    let charge = worked_out(&store, &[record(own_bill(7 * CENT), 2, &[])], false).await;
     assert_eq!(loaded(&charge), 0);
     assert_eq!(charge.accounts["acme"].open().0, 50_001);
     // 2 + 3 + 4 cents are those of the oldest; the fourth comes in the same page.
-    let payment = worked_out(&store, &[record(EntryKind::PaymentRecorded, 2, 9 * CENT, &[])], false).await;
+    let payment = worked_out(&store, &[record(EntryData::PaymentRecorded { amount: 9 * CENT }, 2, &[])], false).await;
     assert_eq!((loaded(&payment), payment.accounts["acme"].open().0), (4, 49_997));
-    let named = worked_out(&store, &[record(EntryKind::PaymentRecorded, 2, CENT, &["INV-40000"])], false).await;
+    let named = worked_out(&store, &[record(EntryData::PaymentRecorded { amount: CENT }, 2, &["INV-40000"])], false).await;
     assert_eq!(loaded(&named), 5);
     assert_eq!(named.made_allocations.iter().map(|made| made.allocation.document).collect::<Vec<_>>(), [40_000]);
 }
@@ -102,10 +102,10 @@ async fn what_is_paid_does_not_depend_on_how_much_is_loaded() {
             let number = format!("INV-{}", random.random_range(1..70));
             let amount = random.random_range(1..400) * CENT / 2;
             records.push(match random.random_range(0..4) {
-                0 => record(EntryKind::ChargedOwnBill, sequence, amount / CENT * CENT + CENT, &[]),
-                1 => record(EntryKind::PaymentRecorded, sequence, amount, &[&number]),
-                2 => record(EntryKind::Adjusted, sequence, amount, &[]),
-                _ => record(EntryKind::ToppedUp, sequence, amount, &[]),
+                0 => record(own_bill(amount / CENT * CENT + CENT), sequence, &[]),
+                1 => record(EntryData::PaymentRecorded { amount }, sequence, &[&number]),
+                2 => record(EntryData::Adjusted { amount }, sequence, &[]),
+                _ => record(EntryData::ToppedUp { amount }, sequence, &[]),
             });
         }
         let [bounded, whole] = [worked_out(&store, &records, false).await, worked_out(&store, &records, true).await];

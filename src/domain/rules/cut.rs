@@ -1,0 +1,42 @@
+//! The cut of a bill: at the end of its period, or by a conversion to prepaid.
+
+use crate::account::{Account, Millis, Mode};
+use crate::entry::EntryData;
+use crate::money::round_half_up;
+
+/// The cut of a bill: what is unbilled moves to the balance. Its sum is rounded to the minor unit, and then, of a postpaid account, what is
+/// due: money that is to be paid exists in minor units only. Each rounding has an entry of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The bill.
+    pub bill: u32,
+    /// The end of its period.
+    pub boundary: Millis,
+    /// What moves from the unbilled amount to the balance.
+    pub billed: i64,
+    /// The rounding of the bill's sum, added to the balance.
+    pub rounding: i64,
+    /// The rounding of what is due after it, added to the balance.
+    pub due_rounding: i64,
+}
+
+impl Cut {
+    /// The cut of the open bill.
+    #[must_use]
+    pub fn of(account: &Account) -> Self {
+        let rounded = |units: i64| round_half_up(units, account.decimals, account.minor_digits);
+        let billed = account.unbilled;
+        let rounding = billed - rounded(billed);
+        let due = if account.mode == Mode::Postpaid { (billed - rounding - account.balance).max(0) } else { 0 };
+        Self { bill: account.open_bill, boundary: account.period_end, billed, rounding, due_rounding: due - rounded(due) }
+    }
+
+    /// What is recorded of it.
+    pub fn entries(self, is_final: bool) -> impl Iterator<Item = EntryData> {
+        let Self { billed, rounding, due_rounding, .. } = self;
+        let cut = if is_final { EntryData::FinalBilled { billed } } else { EntryData::PeriodClosed { billed } };
+        let rounded = (rounding != 0).then_some(EntryData::Rounded { amount: rounding });
+        let due_rounded = (due_rounding != 0).then_some(EntryData::AmountDueRounded { amount: due_rounding });
+        std::iter::once(cut).chain(rounded).chain(due_rounded)
+    }
+}
