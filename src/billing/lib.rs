@@ -14,6 +14,7 @@ pub mod forms;
 mod identity;
 pub mod issuer;
 pub mod items;
+pub mod kinds;
 pub mod logos;
 pub mod lookup;
 mod originals;

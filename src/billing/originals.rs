@@ -2,6 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Row};
 
+use super::kinds::{self, CUTS, GIVING_BACK, ORIGINALS, REFUNDED_BALANCE};
 use super::record::{coded, narrow, request_key};
 use super::{Billing, BillingError};
 use domain::command::{BillFacts, Facts};
@@ -43,15 +44,15 @@ impl Billing {
         // The kinds of the indexes stand beside those that are wanted: SQLite uses an index only if its condition is repeated.
         let sql = format!(
             "SELECT sequence, kind, amount, bill, COALESCE((SELECT later.detail_1 FROM entries AS later \
-             WHERE later.account = $2 AND later.refers_to = $3 AND later.kind IN (6, 7, 9, 25) AND later.kind IN ({given_back}) \
+             WHERE later.account = $2 AND later.refers_to = $3 AND later.kind IN ({GIVING_BACK}) AND later.kind IN ({given_back}) \
              AND later.sequence > entries.sequence ORDER BY later.sequence DESC LIMIT 1), 0) AS given_back, \
              COALESCE((SELECT MAX(later.sequence) FROM entries AS later \
-             WHERE later.account = $2 AND later.refers_to = $3 AND later.kind IN (6, 7, 9, 25) AND later.kind IN ({given_back}) \
+             WHERE later.account = $2 AND later.refers_to = $3 AND later.kind IN ({GIVING_BACK}) AND later.kind IN ({given_back}) \
              AND later.sequence > entries.sequence), sequence) AS last_told \
              FROM entries WHERE request_key = $1 AND account = $2 AND request_id = $3 \
-             AND kind IN (3, 4, 5, 8, 23, 24) AND kind IN ({wanted}) ORDER BY sequence DESC LIMIT 1",
-            wanted = kinds(is_wanted),
-            given_back = kinds(|kind| match kind {
+             AND kind IN ({ORIGINALS}) AND kind IN ({wanted}) ORDER BY sequence DESC LIMIT 1",
+            wanted = of_kinds(is_wanted),
+            given_back = of_kinds(|kind| match kind {
                 EntryKind::RefundedBalance | EntryKind::RefundedUnbilled => is_wanted(EntryKind::ChargedBalance),
                 EntryKind::PaymentReversed => is_wanted(EntryKind::ToppedUp),
                 EntryKind::WriteOffReversed => is_wanted(EntryKind::WrittenOff),
@@ -75,16 +76,18 @@ impl Billing {
 
     /// The sums of a bill; none: it is not cut, as far as is known here.
     pub async fn bill_sums(&self, partition: u16, account: &str, bill: u32, known_until: u64) -> Result<Option<BillFacts>, BillingError> {
-        let cut = "SELECT amount FROM totals WHERE account = $1 AND bill = $2 AND kind IN (14, 15)";
-        let query = sqlx::query(cut).bind(account.to_owned()).bind(i64::from(bill));
+        let cut = format!("SELECT amount FROM totals WHERE account = $1 AND bill = $2 AND kind IN ({CUTS})");
+        let query = sqlx::query(AssertSqlSafe(cut)).bind(account.to_owned()).bind(i64::from(bill));
         let Some(row) = query.fetch_optional(self.store().pool()).await? else { return Ok(None) };
         let billed = row.try_get(0)?;
         // What was refunded so far grows with each refund. Entries of format version 2 do not say it.
-        let sums = "SELECT CAST(COALESCE(MAX(refunded_of_bill), 0) AS BIGINT) AS refunded, \
-                    CAST(COALESCE(SUM(CASE WHEN original = 0 THEN amount ELSE 0 END), 0) AS BIGINT) AS of_version_2, \
-                    CAST(COALESCE(MAX(sequence), 0) AS BIGINT) AS last_told \
-                    FROM entries WHERE account = $1 AND detail_2 = $2 AND kind = 6";
-        let row = sqlx::query(sums).bind(account.to_owned()).bind(i64::from(bill)).fetch_one(self.store().pool()).await?;
+        let sums = format!(
+            "SELECT CAST(COALESCE(MAX(refunded_of_bill), 0) AS BIGINT) AS refunded, \
+             CAST(COALESCE(SUM(CASE WHEN original = 0 THEN amount ELSE 0 END), 0) AS BIGINT) AS of_version_2, \
+             CAST(COALESCE(MAX(sequence), 0) AS BIGINT) AS last_told \
+             FROM entries WHERE account = $1 AND detail_2 = $2 AND kind = {REFUNDED_BALANCE}"
+        );
+        let row = sqlx::query(AssertSqlSafe(sums)).bind(account.to_owned()).bind(i64::from(bill)).fetch_one(self.store().pool()).await?;
         let (refunded, of_version_2): (i64, i64) = (row.try_get("refunded")?, row.try_get("of_version_2")?);
         let refunded = if refunded > 0 { refunded } else { of_version_2 };
         let last_told = row.try_get::<i64, _>("last_told")?.max(self.cut_behind_gaps(partition, account, bill).await?);
@@ -100,15 +103,16 @@ impl Billing {
         if last == 0 {
             return Ok(0);
         }
-        let sql = "SELECT CAST(COALESCE(MAX(sequence), 0) AS BIGINT) FROM entries \
-                   WHERE partition = $1 AND sequence > $2 AND account = $3 AND bill = $4 AND kind IN (14, 15)";
-        let query = sqlx::query(sql).bind(i64::from(partition)).bind(last).bind(account.to_owned()).bind(i64::from(bill));
+        let sql = format!(
+            "SELECT CAST(COALESCE(MAX(sequence), 0) AS BIGINT) FROM entries \
+             WHERE partition = $1 AND sequence > $2 AND account = $3 AND bill = $4 AND kind IN ({CUTS})"
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(i64::from(partition)).bind(last).bind(account.to_owned()).bind(i64::from(bill));
         Ok(query.fetch_one(pool).await?.try_get(0)?)
     }
 }
 
-/// The numbers of kinds, for a list in SQL.
-fn kinds(are_wanted: impl Fn(EntryKind) -> bool) -> String {
-    let wanted = EntryKind::ALL.into_iter().filter(|kind| are_wanted(*kind));
-    wanted.map(|kind| (kind as u8).to_string()).collect::<Vec<_>>().join(", ")
+/// The numbers of the wanted kinds.
+fn of_kinds(are_wanted: impl Fn(EntryKind) -> bool) -> String {
+    kinds::list(EntryKind::ALL.into_iter().filter(|kind| are_wanted(*kind)))
 }

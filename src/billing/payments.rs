@@ -6,6 +6,7 @@ use sqlx::{AssertSqlSafe, Row};
 use super::record::{coded, narrow};
 use super::scope::Scope;
 use super::{Billing, BillingError};
+use crate::kinds::{GIVING_BACK, PAYMENTS, REVERSED_PAYMENTS};
 use domain::account::Millis;
 use domain::entry::EntryKind;
 use domain::payment::PaymentDetails;
@@ -127,14 +128,17 @@ impl Payment {
     }
 }
 
-// The kinds are those of the indexes.
-const SELECT: &str = "SELECT credits.*, accounts.currency, accounts.decimals, accounts.minor_digits FROM credits \
-                      JOIN accounts ON accounts.account = credits.account WHERE credits.kind IN (8, 23)";
+fn select() -> String {
+    format!(
+        "SELECT credits.*, accounts.currency, accounts.decimals, accounts.minor_digits FROM credits \
+         JOIN accounts ON accounts.account = credits.account WHERE credits.kind IN ({PAYMENTS})"
+    )
+}
 
 impl Billing {
     /// Payments, those received last first, behind a place.
     pub async fn payments(&self, filter: &PaymentFilter, after: Option<PaymentPlace>, count: usize) -> Result<Vec<Payment>, BillingError> {
-        let mut sql = SELECT.to_owned();
+        let mut sql = select();
         let (received_at, entry) = after.unwrap_or((Millis::MAX, i64::MAX));
         sql += " AND (credits.received_at, credits.entry) < ($1, $2) AND credits.received_at >= $3 AND credits.received_at < $4";
         let mut texts = Vec::new();
@@ -168,7 +172,7 @@ impl Billing {
     pub async fn payment(&self, account: &str, request_id: &str) -> Result<Option<PaymentInFull>, BillingError> {
         let mut transaction = self.store().begin_reading().await?;
         let connection = &mut *transaction;
-        let sql = format!("{SELECT} AND credits.account = $1 AND credits.request_id = $2 ORDER BY credits.sequence DESC LIMIT 1");
+        let sql = format!("{} AND credits.account = $1 AND credits.request_id = $2 ORDER BY credits.sequence DESC LIMIT 1", select());
         let query = sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).bind(request_id.to_owned());
         let Some(row) = query.fetch_optional(&mut *connection).await? else { return Ok(None) };
         let payment = read(&row)?;
@@ -182,9 +186,12 @@ impl Billing {
         let query = sqlx::query(sql).bind(account.to_owned()).bind(payment.sequence).bind(MOST_PARTS);
         let parts = query.fetch_all(&mut *connection).await?;
         // Both lists of kinds: that of the index, and what is wanted.
-        let sql = "SELECT request_id, time AS at, amount, actor, reason FROM entries \
-                   WHERE account = $1 AND refers_to = $2 AND kind IN (6, 7, 9, 25) AND kind = 9 AND sequence > $3 ORDER BY sequence LIMIT $4";
-        let query = sqlx::query(sql).bind(account.to_owned()).bind(request_id.to_owned()).bind(payment.entry >> 16).bind(MOST_PARTS);
+        let sql = format!(
+            "SELECT request_id, time AS at, amount, actor, reason FROM entries WHERE account = $1 AND refers_to = $2 \
+             AND kind IN ({GIVING_BACK}) AND kind = {REVERSED_PAYMENTS} AND sequence > $3 ORDER BY sequence LIMIT $4"
+        );
+        let query =
+            sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).bind(request_id.to_owned()).bind(payment.entry >> 16).bind(MOST_PARTS);
         let reversals = query.fetch_all(&mut *connection).await?;
         transaction.commit().await?;
         let part = |row: &AnyRow| {

@@ -8,6 +8,7 @@ use super::chain;
 use super::partitions::{self, Partition};
 use super::record::{COLUMNS, Record, narrow, number, request_key};
 use super::{Billing, BillingError};
+use crate::kinds::{CHARGES_TO_PAY, ORIGINALS, REFUNDED_BALANCE};
 use domain::account::Millis;
 use domain::entry::EntryKind;
 
@@ -44,8 +45,11 @@ impl Billing {
 
     /// The refunds within a bill whose charges an earlier document billed, by the account's numbers of them: they stand on credit notes.
     pub async fn refunds_on_notes(&self, account: &str, bill: u32) -> Result<HashSet<u64>, BillingError> {
-        let sql = "SELECT sequence FROM refunds WHERE account = $1 AND bill = $2 AND kind = 6 AND charge_kind IN (4, 5)";
-        let query = sqlx::query(sql).bind(account.to_owned()).bind(i64::from(bill));
+        let sql = format!(
+            "SELECT sequence FROM refunds WHERE account = $1 AND bill = $2 AND kind = {REFUNDED_BALANCE} \
+             AND charge_kind IN ({CHARGES_TO_PAY})"
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).bind(i64::from(bill));
         query.fetch_all(self.store.pool()).await?.iter().map(|row| narrow(row, "sequence")).collect()
     }
 
@@ -61,7 +65,7 @@ impl Billing {
         // An id may be used again when it was forgotten; the last one is meant.
         let sql = format!(
             "SELECT {COLUMNS} FROM entries WHERE request_key = $1 AND account = $2 AND request_id = $3 \
-             AND kind IN (3, 4, 5, 8, 23, 24) ORDER BY sequence DESC LIMIT 1"
+             AND kind IN ({ORIGINALS}) ORDER BY sequence DESC LIMIT 1"
         );
         let query = sqlx::query(AssertSqlSafe(sql)).bind(request_key(account, request_id));
         let query = query.bind(account.to_owned()).bind(request_id.to_owned());

@@ -12,6 +12,7 @@ use super::partitions::Partition;
 use super::record::number;
 use super::store::rows::{Table, Type};
 use super::{Billing, BillingError, Places};
+use crate::kinds::{DATED_BACK, USAGE};
 use domain::account::{Category, Millis, Mode};
 use domain::entry::EntryKind;
 use ledger::codec;
@@ -92,14 +93,18 @@ const ENTRIES: Table = Table {
 fn of_span() -> String {
     format!(
         "SELECT {COLUMNS} FROM {} WHERE entries.partition = $1 AND entries.sequence > $2 AND entries.sequence < $3 \
-         AND entries.time >= $4 AND entries.time < $5 AND entries.kind IN (3, 4, 5, 6, 7) ORDER BY entries.sequence",
+         AND entries.time >= $4 AND entries.time < $5 AND entries.kind IN ({USAGE}) ORDER BY entries.sequence",
         ENTRIES.name
     )
 }
 
 /// The statement that looks at the first entry of a part of a partition: partition, from, before. What is dated back says nothing.
-pub const FIRST_OF_PART: &str = "SELECT sequence, time FROM entries WHERE partition = $1 AND sequence >= $2 AND sequence < $3 \
-                                 AND kind NOT IN (14, 16, 26) ORDER BY sequence LIMIT 1";
+fn first_of_part() -> String {
+    format!(
+        "SELECT sequence, time FROM entries WHERE partition = $1 AND sequence >= $2 AND sequence < $3 \
+         AND kind NOT IN ({DATED_BACK}) ORDER BY sequence LIMIT 1"
+    )
+}
 
 impl Span {
     /// Takes the first sequences off: at most so many. None: none are left.
@@ -134,7 +139,7 @@ impl Billing {
         }
         while old < young {
             let middle = old + (young - old) / 2;
-            let query = sqlx::query(FIRST_OF_PART).bind(i64::from(partition.partition)).bind(middle).bind(young);
+            let query = sqlx::query(AssertSqlSafe(first_of_part())).bind(i64::from(partition.partition)).bind(middle).bind(young);
             match query.fetch_optional(self.store.pool()).await? {
                 Some(row) if row.try_get::<Millis, _>("time")? < time => old = row.try_get::<i64, _>("sequence")? + 1,
                 _ => young = middle,

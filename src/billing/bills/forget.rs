@@ -78,11 +78,14 @@ pub async fn due_again(connection: &mut AnyConnection, account: &str) -> Result<
                WHERE account = $1 AND open_amount > 0 GROUP BY account";
     sqlx::query(sql).bind(account.to_owned()).execute(&mut *connection).await?;
     sqlx::query("DELETE FROM dues WHERE account = $1").bind(account.to_owned()).execute(&mut *connection).await?;
-    let sql = "INSERT INTO dues (account, amount) SELECT account, due FROM (SELECT accounts.account, CAST( \
+    let sql = format!(
+        "INSERT INTO dues (account, amount) SELECT account, due FROM (SELECT accounts.account, CAST( \
                COALESCE((SELECT SUM(set_aside) FROM credits WHERE credits.account = $1 AND set_aside > 0), 0) - accounts.balance \
                - COALESCE((SELECT SUM(open_amount) FROM payables WHERE payables.account = $1 AND open_amount > 0), 0) AS BIGINT) AS due \
-               FROM accounts WHERE accounts.account = $1 AND accounts.mode = 2) AS debts WHERE due > 0";
-    sqlx::query(sql).bind(account.to_owned()).execute(connection).await?;
+               FROM accounts WHERE accounts.account = $1 AND accounts.mode = {postpaid}) AS debts WHERE due > 0",
+        postpaid = Mode::Postpaid as u8
+    );
+    sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).execute(connection).await?;
     Ok(())
 }
 

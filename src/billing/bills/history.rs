@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use sqlx::{AssertSqlSafe, Row};
 
+use crate::kinds::{CHARGED_BALANCE, ITEMS, REFUNDED_BALANCE, WRITE_OFFS, WRITTEN_OFF};
 use crate::record::{coded, narrow};
 use crate::{Billing, BillingError};
 use domain::account::Millis;
@@ -75,12 +76,12 @@ impl Billing {
         let totals = format!(
             "SELECT totals.kind, totals.category, CAST(SUM(totals.amount) AS BIGINT) AS amount FROM documents \
              JOIN totals ON totals.account = documents.account AND totals.bill = documents.bill \
-             WHERE {OF_MONTH} AND totals.kind IN (3, 4, 5, 7) GROUP BY totals.kind, totals.category"
+             WHERE {OF_MONTH} AND totals.kind IN ({ITEMS}) GROUP BY totals.kind, totals.category"
         );
         let refunds = format!(
             "SELECT refunds.kind, refunds.category, CAST(SUM(refunds.amount) AS BIGINT) AS amount FROM documents \
              JOIN refunds ON refunds.account = documents.account AND refunds.bill = documents.bill \
-             WHERE {OF_MONTH} AND refunds.kind = 6 AND refunds.charge_kind = 3 GROUP BY refunds.kind, refunds.category"
+             WHERE {OF_MONTH} AND refunds.kind = {REFUNDED_BALANCE} AND refunds.charge_kind = {CHARGED_BALANCE} GROUP BY refunds.kind, refunds.category"
         );
         let mut month = MonthOfCharges { from, to, by_category: [0; 4] };
         for sql in [totals, refunds] {
@@ -100,9 +101,11 @@ impl Billing {
 
     /// What was written off of an account's debts, less what was taken back of that.
     pub async fn written_off(&self, account: &str) -> Result<i64, BillingError> {
-        let sql = "SELECT CAST(COALESCE(SUM(CASE kind WHEN 24 THEN amount ELSE -amount END), 0) AS BIGINT) AS amount FROM totals \
-                   WHERE account = $1 AND kind IN (24, 25)";
-        let row = sqlx::query(sql).bind(account.to_owned()).fetch_one(self.store().pool()).await?;
+        let sql = format!(
+            "SELECT CAST(COALESCE(SUM(CASE kind WHEN {WRITTEN_OFF} THEN amount ELSE -amount END), 0) AS BIGINT) AS amount FROM totals \
+             WHERE account = $1 AND kind IN ({WRITE_OFFS})"
+        );
+        let row = sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).fetch_one(self.store().pool()).await?;
         Ok(row.try_get("amount")?)
     }
 

@@ -5,10 +5,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::{Findings, Place, VerifyError};
 use crate::document::Document;
-use domain::entry::EntryKind;
-
-/// The kinds of entry that cut a bill.
-const CUTS: [EntryKind; 3] = [EntryKind::ChargedOwnBill, EntryKind::PeriodClosed, EntryKind::FinalBilled];
+use crate::kinds::{BILLS, ITEMS};
 
 /// Compares all documents.
 pub(super) async fn compare(connection: &mut AnyConnection, findings: &mut Findings) -> Result<(), VerifyError> {
@@ -16,17 +13,12 @@ pub(super) async fn compare(connection: &mut AnyConnection, findings: &mut Findi
     every_document_adds_up(connection, findings).await
 }
 
-fn cuts() -> String {
-    CUTS.map(|kind| (kind as i64).to_string()).join(", ")
-}
-
 async fn every_bill_has_its_document(connection: &mut AnyConnection, findings: &mut Findings) -> Result<(), VerifyError> {
     let sql = format!(
         "SELECT entries.account, entries.bill FROM entries LEFT JOIN documents ON documents.account = entries.account \
-         AND documents.bill = entries.bill AND documents.kind <> 'credit_note' WHERE entries.kind IN ({}) AND documents.id IS NULL \
+         AND documents.bill = entries.bill AND documents.kind <> 'credit_note' WHERE entries.kind IN ({BILLS}) AND documents.id IS NULL \
          AND (entries.amount <> 0 OR EXISTS (SELECT 1 FROM totals WHERE totals.account = entries.account AND totals.bill = entries.bill \
-         AND totals.kind IN (3, 4, 5, 7)))",
-        cuts()
+         AND totals.kind IN ({ITEMS})))"
     );
     let mut rows = sqlx::query(AssertSqlSafe(sql)).fetch(connection);
     while let Some(row) = rows.try_next().await? {
@@ -41,9 +33,8 @@ async fn every_document_adds_up(connection: &mut AnyConnection, findings: &mut F
     let sql = format!(
         "SELECT documents.id, documents.account, documents.bill, documents.held_reason, documents.content, entries.amount AS closed \
          FROM documents LEFT JOIN entries ON entries.partition = documents.id % 65536 AND entries.sequence = documents.id / 65536 \
-         AND entries.account = documents.account AND entries.bill = documents.bill AND entries.kind IN ({}) \
-         WHERE documents.kind <> 'credit_note'",
-        cuts()
+         AND entries.account = documents.account AND entries.bill = documents.bill AND entries.kind IN ({BILLS}) \
+         WHERE documents.kind <> 'credit_note'"
     );
     let mut rows = sqlx::query(AssertSqlSafe(sql)).fetch(connection);
     while let Some(row) = rows.try_next().await? {

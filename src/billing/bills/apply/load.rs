@@ -3,6 +3,7 @@
 mod open;
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
@@ -14,6 +15,7 @@ use crate::BillingError;
 use crate::aggregate::step::totals_of;
 use crate::aggregate::{self, TotalKey};
 use crate::document::Adjustment;
+use crate::kinds::ORIGINALS;
 use crate::record::{coded, narrow, request_key};
 use crate::store::Dialect;
 use crate::store::rows::{Table, Type, Value};
@@ -52,13 +54,12 @@ const UNCREDITED: Table = Table {
 
 const ADJUSTMENTS: Table = Table { name: "adjustments", columns: &[("account", Type::Text), ("bill", Type::Number)], on_conflict: "" };
 
-// The kinds are those of the index.
-const CHARGES: Table = Table {
-    name: "(SELECT account, request_id, request_key, bill, kind, category, item, unit, description FROM entries \
-           WHERE kind IN (3, 4, 5, 8, 23, 24)) AS charges",
-    columns: &[("request_key", Type::Number)],
-    on_conflict: "",
-};
+static CHARGES: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "(SELECT account, request_id, request_key, bill, kind, category, item, unit, description FROM entries \
+         WHERE kind IN ({ORIGINALS})) AS charges"
+    )
+});
 
 const DOCUMENTS: Table = Table {
     name: "(SELECT id, account, bill FROM documents WHERE kind <> 'credit_note') AS bill_documents",
@@ -223,7 +224,8 @@ async fn load_refunds(connection: &mut AnyConnection, dialect: Dialect, wanted: 
         desk.refunds.entry(key).or_default().push(refund(&row)?);
     }
     let keys: Vec<_> = wanted.refunded.iter().map(|(account, request_id)| vec![request_key(account, request_id).into()]).collect();
-    for row in CHARGES.find(connection, dialect, "*", &keys).await? {
+    let charges = Table { name: &CHARGES, columns: &[("request_key", Type::Number)], on_conflict: "" };
+    for row in charges.find(connection, dialect, "*", &keys).await? {
         let kind: EntryKind = coded(&row, "kind", EntryKind::from_number)?;
         if kind.is_charge() {
             let key = (row.try_get("account")?, row.try_get("request_id")?, narrow(&row, "bill")?);
