@@ -2,6 +2,7 @@
 
 mod actors;
 mod callers;
+mod file;
 mod tenants;
 
 use callers::{House, http_path, methods, name_of};
