@@ -1,9 +1,10 @@
 //! Which ledger is opened; opening is not creating.
 //!
 //! Where there is no ledger, one is created if that was asked for by name. The embedded engine creates its file unasked where neither it
-//! nor the billing store's is there. A billing store that knows a ledger tells that one was lost, not that there never was one.
+//! nor the billing store's is there, and the billing store's only beside a ledger without entries. A billing store that knows a ledger
+//! tells that one was lost, not that there never was one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -55,8 +56,22 @@ async fn decide(store: &StoreOptions, billing: &BillingOptions, create: &CreateO
 pub async fn open(options: &ServeOptions, clock: Clock) -> anyhow::Result<Store> {
     let opening = decide(&options.store, &options.billing, &options.create).await?;
     let store = Store::open(&options.store, opening, clock).await?;
-    let url = options.billing_url().filter(|url| url.strip_prefix("sqlite://").is_none_or(|path| Path::new(path).exists()));
-    if let Some(billing) = billing(url, &options.billing, options.store.billing_time_zone_name())? {
+    let url = options.billing_url();
+    let file = url.as_deref().and_then(|url| url.strip_prefix("sqlite://")).map(PathBuf::from);
+    let missing = file.filter(|path| !path.exists());
+    if let Some(path) = &missing {
+        if !options.create.create && is_journaled(&ledger(&store).await?).await? {
+            bail!(
+                "the billing store is gone: there is no {}, but {} has entries. Bring the file back; if there never was one, or its documents \
+                 are given up, have a new one made by --create",
+                path.display(),
+                store.identity()
+            );
+        }
+        // At once: from the first entry on, it must be there.
+        std::fs::File::create_new(path).with_context(|| format!("cannot create the billing store {}", path.display()))?;
+    }
+    if let Some(billing) = billing(url.filter(|_| missing.is_none()), &options.billing, options.store.billing_time_zone_name())? {
         let check = async {
             billing.store().check_new().await?;
             billing.check_ledger(store.identity()).await
@@ -83,6 +98,16 @@ async fn refuse_unread(store: &Store) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Whether a ledger has entries.
+async fn is_journaled(ledger: &Ledger) -> anyhow::Result<bool> {
+    for partition in 0..ledger.partitions() {
+        if ledger.engine().journal_span(partition).await?.next > 1 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 async fn is_journal_read(ledger: &Ledger) -> anyhow::Result<bool> {

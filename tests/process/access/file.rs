@@ -101,7 +101,8 @@ fn a_service_that_other_machines_can_reach_starts_only_with_tls_and_somebody_to_
         std::fs::set_permissions(&private, std::fs::Permissions::from_mode(0o600)).unwrap();
         private
     };
-    let tls = ["--tls-cert", certificate.to_str().unwrap(), "--tls-key", private.to_str().unwrap(), "--access-file", empty.to_str().unwrap()];
+    let tls =
+        ["--tls-cert", certificate.to_str().unwrap(), "--tls-key", private.to_str().unwrap(), "--access-file", empty.to_str().unwrap()];
     refused(&tls, "--access-file names nobody: make a key by `tollgate access create-key`");
 }
 
@@ -118,6 +119,10 @@ fn an_access_file_that_is_wrong_is_refused_with_its_place() {
         }
         arguments.extend(["--access-file", file.to_str().unwrap()]);
         let output = tollgate(&arguments, &[]);
-        assert!(!output.status.success() && said(&output).contains("the certificate \"a\": has the unknown role \"root\""), "{}", said(&output));
+        assert!(
+            !output.status.success() && said(&output).contains("the certificate \"a\": has the unknown role \"root\""),
+            "{}",
+            said(&output)
+        );
     }
 }

@@ -196,6 +196,26 @@ fn an_embedded_ledger_that_is_gone_is_not_made_anew() {
 }
 
 #[tokio::test]
+async fn an_embedded_billing_store_that_is_gone_is_not_made_anew() {
+    let folder = temporary_folder();
+    let service = Service::embedded(folder.path());
+    service.client().await.open("acme", PaymentMode::Prepaid, "0", "10").await;
+    until_billed(&service).await;
+    assert!(service.stopped().await.success());
+    let (file, aside) = (folder.path().join("ledger.billing.db"), folder.path().join("aside.db"));
+    std::fs::rename(&file, &aside).unwrap();
+    let ended = serve_in_vain(folder.path(), &["--store", "ledger.db"]);
+    assert!(ended.error.contains("billing store is gone") && ended.error.contains("ledger.billing.db"), "{ended:?}");
+    assert!(!file.exists());
+    // Brought back, it goes on; given up by name, a new one is made.
+    std::fs::rename(&aside, &file).unwrap();
+    assert!(Service::embedded(folder.path()).stopped().await.success());
+    std::fs::remove_file(&file).unwrap();
+    let service = Service::start(&["--store", folder.path().join("ledger.db").to_str().unwrap(), "--create"], &[]);
+    until_billed(&service).await;
+}
+
+#[tokio::test]
 async fn an_embedded_ledger_of_an_earlier_version_gets_its_id_from_the_service() {
     let folder = temporary_folder();
     let service = Service::embedded(folder.path());
