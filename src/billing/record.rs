@@ -356,4 +356,11 @@ mod tests {
         let read: Vec<_> = rows.iter().map(|row| Record::from_row(row).unwrap()).collect();
         assert_eq!(read, [full, plain, refund]);
     }
+    #[tokio::test]
+    async fn what_is_taken_out_of_the_entries_has_a_place_for_each_of_their_columns() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&sqlite_url(&folder.path().join("billing.db"))).await.unwrap();
+        let sql = format!("SELECT {COLUMNS} FROM lost_entries");
+        assert!(sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(store.pool()).await.unwrap().is_empty());
+    }
 }

@@ -3,3 +3,4 @@
 ALTER TABLE entries ADD COLUMN on_behalf_of TEXT NOT NULL DEFAULT '';
 ALTER TABLE setting_changes ADD COLUMN on_behalf_of TEXT NOT NULL DEFAULT '';
 ALTER TABLE allocations_by_hand ADD COLUMN on_behalf_of TEXT NOT NULL DEFAULT '';
+ALTER TABLE lost_entries ADD COLUMN on_behalf_of TEXT NOT NULL DEFAULT '';
