@@ -8,6 +8,7 @@ use tollgate::grpc::v1::{PaymentMode, RecordPaymentRequest, RefundRequest, TopUp
 use tonic_types::StatusExt;
 
 use crate::command::{Ended, Operator};
+use crate::identity::until_billed;
 use crate::service::{Client, Service, debit, money, until};
 use crate::support::{RedisServer, temporary_folder};
 
@@ -88,6 +89,8 @@ async fn charge(client: &mut Client, account: &str, name: &str, count: usize) {
 }
 
 async fn trimmed(service: &Service) {
+    // The figures may be those of before.
+    until_billed(service).await;
     let metrics = format!("http://{}/metrics", service.metrics);
     until("the journal is trimmed", async || {
         let text = tokio::task::spawn_blocking({

@@ -38,7 +38,8 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 /// Waits until the billing store has a service's journal.
-async fn until_billed(service: &Service) {
+/// Waits until the billing store has all that the ledger has.
+pub async fn until_billed(service: &Service) {
     let client = service.client().await;
     until("the billing store follows", || {
         let mut client = client.clone();
