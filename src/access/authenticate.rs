@@ -29,7 +29,7 @@ pub struct Presented<'a> {
     pub address: IpAddr,
 }
 
-/// Why a caller is not let in. The caller learns only whether it presented anything; the reason is for whoever runs the service.
+/// Why a caller is refused. The caller learns only whether it sent a credential; the reason is for the operator's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// There is no credential.

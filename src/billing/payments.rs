@@ -27,7 +27,7 @@ pub struct PaymentFilter {
     pub method: Option<String>,
     /// Only what does not pay invoices as a whole.
     pub unallocated_only: bool,
-    /// Of accounts in this scope; None: of any.
+    /// Only accounts in this scope; `None` for all accounts.
     pub scope: Option<Scope>,
 }
 

@@ -28,7 +28,7 @@ pub struct DocumentFilter {
     pub due: Option<(Millis, Millis)>,
     /// Only issued ones that hold each word of this in their number or the customer's name.
     pub text: Option<String>,
-    /// Of accounts in this scope; None: of any.
+    /// Only accounts in this scope; `None` for all accounts.
     pub scope: Option<Scope>,
 }
 

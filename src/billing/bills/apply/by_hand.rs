@@ -35,7 +35,7 @@ pub struct ByHand {
     pub credit: String,
     /// The number of the invoice; empty where none is meant.
     pub invoice: String,
-    /// How much; None: all that can be.
+    /// The amount; `None` for as much as possible.
     pub amount: Option<i64>,
     /// Who asks.
     pub actor: String,

@@ -18,11 +18,11 @@ use domain::rules::Cut;
 /// An account's open bill, as it would be drafted.
 #[derive(Debug)]
 pub struct Preview {
-    /// When the bill's first entry that moves money was accepted; None: there is none, so nothing is going to be billed.
+    /// When the first money entry of the bill was accepted; `None` if it has none, so that nothing will be billed.
     pub begun_at: Option<Millis>,
     /// When the account was created.
     pub created_at: Millis,
-    /// The draft; None: there is nothing to say.
+    /// The draft; `None` if there would be no document.
     pub draft: Option<Draft>,
 }
 
