@@ -4,9 +4,11 @@
 //! FOR UPDATE. [`rows`] writes and looks up many rows at once.
 
 mod foreign;
+mod migrations;
 pub mod rows;
 
 use std::fmt;
+use std::future::ready;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
@@ -16,36 +18,10 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Row, Transaction};
 use tokio::time::{Instant, sleep, timeout};
 
+use self::migrations::{MIGRATIONS, has_migrations, version};
 use super::BillingError;
 use super::error::NO_CONNECTION;
 use domain::account::Millis;
-
-/// The migrations, in their order. Their place in the list, from 1 on, is their number, so that none may be moved or changed later.
-const MIGRATIONS: &[&str] = &[
-    include_str!("migrations/0001_entries.sql"),
-    include_str!("migrations/0002_bills.sql"),
-    include_str!("migrations/0003_reconciliations.sql"),
-    include_str!("migrations/0004_ledger.sql"),
-    include_str!("migrations/0005_issuers.sql"),
-    include_str!("migrations/0006_paper.sql"),
-    include_str!("migrations/0007_refunds.sql"),
-    include_str!("migrations/0008_language.sql"),
-    include_str!("migrations/0009_gaps.sql"),
-    include_str!("migrations/0010_notes.sql"),
-    include_str!("migrations/0011_items.sql"),
-    include_str!("migrations/0012_payments.sql"),
-    include_str!("migrations/0013_books.sql"),
-    include_str!("migrations/0014_lists.sql"),
-    include_str!("migrations/0015_search.sql"),
-    include_str!("migrations/0016_document_search.sql"),
-    include_str!("migrations/0017_open_sums.sql"),
-    include_str!("migrations/0018_by_hand.sql"),
-    include_str!("migrations/0019_on_behalf_of.sql"),
-];
-
-/// Those of which SQLite has a form of its own, by number.
-const OF_SQLITE: &[(i64, &str)] =
-    &[(15, include_str!("migrations/0015_search.sqlite.sql")), (16, include_str!("migrations/0016_document_search.sqlite.sql"))];
 
 /// How many connections one process opens.
 const MAX_CONNECTIONS: u32 = 8;
@@ -64,9 +40,6 @@ const TABLES_PAUSE: Duration = Duration::from_millis(20);
 
 /// How long to wait in SQLite for other writers: it serves them in no order, so one may be passed over for a while.
 const WRITER_PATIENCE: Duration = Duration::from_secs(30);
-
-/// What PostgreSQL knows the migrations' lock by.
-const MIGRATION_LOCK: i64 = 0x746f_6c6c_6761_7465;
 
 /// Which database it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +134,8 @@ impl Store {
             .max_connections(MAX_CONNECTIONS)
             .acquire_timeout(PATIENCE)
             .after_connect(move |connection, _| Box::pin(prepare(connection, dialect)))
+            // SQLite ends a transaction itself when the disk is full; sqlx would take the connection to be in it for ever.
+            .before_acquire(|connection, _| Box::pin(ready(Ok(!connection.is_in_transaction()))))
             .connect_lazy(&url)
             .map_err(|error| BillingError::Invalid { field: "--billing", problem: format!("is not a URL that can be used: {error}") })?;
         Ok(Self { pool, dialect, place, is_ready: Arc::default() })
@@ -231,35 +206,6 @@ impl Store {
         self.pool.close().await;
     }
 
-    /// Brings the tables up to date.
-    pub async fn migrate(&self) -> Result<(), BillingError> {
-        let mut transaction = self.begin().await?;
-        let connection = &mut *transaction;
-        self.lock_migrations(connection).await?;
-        foreign::check(connection, self).await?;
-        if !has_migrations(connection, self.dialect).await? {
-            connection.execute("CREATE TABLE migrations (version BIGINT NOT NULL PRIMARY KEY)").await?;
-        }
-        let done = version(&mut *connection).await?;
-        match self.encoding_problem().await? {
-            Some(problem) if done == 0 => return Err(BillingError::Invalid { field: "--billing", problem }),
-            Some(problem) => tracing::error!(problem, "the billing store cannot keep every name"),
-            None => {}
-        }
-        for (number, migration) in (1_i64..).zip(MIGRATIONS.iter().copied()).skip(done) {
-            let of_sqlite = OF_SQLITE.iter().find(|(of, _)| self.dialect == Dialect::Sqlite && *of == number);
-            sqlx::raw_sql(of_sqlite.map_or(migration, |(_, own)| own)).execute(&mut *connection).await?;
-            sqlx::query("INSERT INTO migrations (version) VALUES ($1)").bind(number).execute(&mut *connection).await?;
-        }
-        transaction.commit().await?;
-        match (done, MIGRATIONS.len()) {
-            (0, version) => tracing::info!(version, "the billing store's tables were made"),
-            (before, version) if before < version => tracing::info!(before, version, "the billing store's tables were brought up to date"),
-            _ => {}
-        }
-        Ok(())
-    }
-
     /// Whether no tables were made in it yet.
     async fn is_new(&self) -> Result<bool, BillingError> {
         Ok(!has_migrations(&mut *self.pool.acquire().await?, self.dialect).await?)
@@ -287,14 +233,6 @@ impl Store {
         }))
     }
 
-    /// Waits for others that bring what is stored up to date, until the end of the transaction. In SQLite whoever writes is alone anyway.
-    pub async fn lock_migrations(&self, connection: &mut AnyConnection) -> Result<(), BillingError> {
-        if self.dialect == Dialect::Postgres {
-            sqlx::query("SELECT CAST(pg_advisory_xact_lock($1) AS TEXT)").bind(MIGRATION_LOCK).execute(connection).await?;
-        }
-        Ok(())
-    }
-
     /// Waits for a moment until the tables are up to date: a service may be asked before an aggregator has made them.
     pub async fn ready(&self) -> Result<(), BillingError> {
         let deadline = Instant::now() + TABLES_PATIENCE;
@@ -310,28 +248,6 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// Whether the table is there by which tables are known to be tollgate's.
-async fn has_migrations(connection: &mut AnyConnection, dialect: Dialect) -> Result<bool, BillingError> {
-    let sql = match dialect {
-        Dialect::Postgres => "SELECT CAST(COUNT(*) AS BIGINT) FROM pg_class WHERE oid = to_regclass('migrations')",
-        Dialect::Sqlite => "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'migrations'",
-    };
-    Ok(sqlx::query(sql).fetch_one(connection).await?.try_get::<i64, _>(0)? > 0)
-}
-
-/// How many migrations the tables have seen.
-async fn version(connection: &mut AnyConnection) -> Result<usize, BillingError> {
-    let row = sqlx::query("SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT) FROM migrations").fetch_one(connection).await?;
-    let version = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or(usize::MAX);
-    let known = MIGRATIONS.len();
-    if version > known {
-        return Err(BillingError::corrupt(format!(
-            "its tables have version {version}, and this tollgate knows them up to version {known}"
-        )));
-    }
-    Ok(version)
 }
 
 /// The URL of a billing store in a file.
@@ -384,6 +300,19 @@ async fn prepare(connection: &mut AnyConnection, dialect: Dialect) -> sqlx::Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_transaction_that_sqlite_ended_itself_stops_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&sqlite_url(&folder.path().join("billing.db"))).await.unwrap();
+        let mut ended = Vec::new();
+        for _ in 0..MAX_CONNECTIONS {
+            ended.push(store.begin().await.unwrap());
+            ended.last_mut().unwrap().execute("ROLLBACK").await.unwrap();
+        }
+        drop(ended);
+        store.begin().await.unwrap().commit().await.unwrap();
+    }
 
     #[tokio::test]
     async fn tables_are_made_once_however_many_ask_at_once() {
