@@ -8,13 +8,13 @@
 mod aggregation;
 mod aggregator;
 mod ahead;
-mod books;
 mod control;
 mod doors;
 mod lane;
 mod opening;
 mod partitions;
 mod store;
+mod stores;
 mod test_clock;
 
 use std::net::{SocketAddr, TcpListener};
@@ -35,15 +35,15 @@ use crate::ledger::JournalBounds;
 use ::access::Access;
 use aggregation::Aggregation;
 pub use aggregator::aggregate;
-pub use books::{Books, Restored, restore};
 use control::Control;
 use doors::Doors;
-use lane::LanePlan;
+use lane::LaneContext;
 pub use lane::server as grpc_server;
 pub use opening::{create, release_journal};
 use platform::telemetry::metrics;
 use platform::tls::Tls;
 use store::Store;
+pub use stores::{Restored, Stores, restore};
 
 /// A service that runs within this process. Dropped, it stops.
 pub struct App {
@@ -93,7 +93,7 @@ impl App {
         }
         let (ledger, version) = (store.identity().to_string(), env!("CARGO_PKG_VERSION"));
         let billing_place = billing.as_ref().map_or_else(|| "off".to_owned(), |billing| billing.place().to_owned());
-        let plan = Arc::new(LanePlan::new(&options, store, billing.clone(), health, Arc::clone(&access), draining)?);
+        let plan = Arc::new(LaneContext::new(&options, store, billing.clone(), health, Arc::clone(&access), draining)?);
         let started = (0..options.load.lanes()).map(|number| start_lane(number, &plan)).collect::<anyhow::Result<Vec<_>>>()?;
         let lanes = started.into_iter().map(when_ready).collect::<anyhow::Result<Vec<_>>>()?;
 
@@ -206,14 +206,14 @@ fn open(options: &ServeOptions, clock: &Clock) -> anyhow::Result<Store> {
     }
 }
 
-fn start_lane(number: usize, plan: &Arc<LanePlan>) -> anyhow::Result<(Lane, Receiver<()>)> {
+fn start_lane(number: usize, plan: &Arc<LaneContext>) -> anyhow::Result<(Lane, Receiver<()>)> {
     let (ready, is_ready) = channel();
     let plan = Arc::clone(plan);
     let lane = Lane::start(format!("lane-{number}"), move |dealt| async move { plan.serve(dealt, ready).await })?;
     Ok((lane, is_ready))
 }
 
-fn start_http(address: SocketAddr, plan: &Arc<LanePlan>) -> anyhow::Result<(Lane, Receiver<()>)> {
+fn start_http(address: SocketAddr, plan: &Arc<LaneContext>) -> anyhow::Result<(Lane, Receiver<()>)> {
     let (ready, is_ready) = channel();
     let plan = Arc::clone(plan);
     let lane = Lane::start("http".to_owned(), move |dealt| async move { plan.serve_http(address, dealt, ready).await })?;

@@ -186,7 +186,7 @@ impl CommandLine {
             Role::Backup(options) => block_on(backup::run(options)),
             Role::Aggregation(options) => block_on(aggregation::run(options)),
             Role::Verify(options) => {
-                refuse_usage(options.books.validate());
+                refuse_usage(options.stores.validate());
                 block_on(verify::run(*options))
             }
             Role::Reconcile(options) => {
@@ -194,7 +194,7 @@ impl CommandLine {
                 block_on(reconcile::run(*options))
             }
             Role::Restore(options) => {
-                refuse_usage(options.books.validate());
+                refuse_usage(options.stores.validate());
                 block_on(restore::run(*options))
             }
             Role::ReleaseJournal(options) => {

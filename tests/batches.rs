@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use stand_in::StandIn;
 use tokio::sync::Semaphore;
 use tollgate::clock::Clock;
-use tollgate::domain::command::{Action, Command, Note};
+use tollgate::domain::command::{Action, Command, Metadata};
 use tollgate::domain::outcome::{Answer, Refusal};
 use tollgate::lanes::source::Source;
 use tollgate::ledger::batcher::QUEUE_COMMANDS;
@@ -58,7 +58,7 @@ impl Held {
             first_sent_at: None,
             currency: None,
             action: Action::Observe { watch: false },
-            note: Note::default(),
+            metadata: Metadata::default(),
         })
     }
 
@@ -246,7 +246,7 @@ async fn what_a_step_leaves_for_a_later_one_goes_out_with_the_next_before_all_th
     let ledger = Ledger::start(Arc::new(engine), Watchers::default(), Clock::standing(0, TimeZone::UTC));
     let ask = |account: &str, request_id: &str| {
         let (account, request_id, action) = (account.to_owned(), request_id.to_owned(), Action::Observe { watch: false });
-        ledger.enqueue(Command { account, request_id, first_sent_at: None, currency: None, action, note: Note::default() }).unwrap()
+        ledger.enqueue(Command { account, request_id, first_sent_at: None, currency: None, action, metadata: Metadata::default() }).unwrap()
     };
     let first = [ask("a", "1"), ask("b", "1"), ask("c", "1"), ask("b", "2")];
     while sent.lock().unwrap().is_empty() {

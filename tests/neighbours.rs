@@ -17,7 +17,7 @@ use stand_in::StandIn;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::yield_now;
 use tollgate::clock::Clock;
-use tollgate::domain::command::{Action, Command, Note};
+use tollgate::domain::command::{Action, Command, Metadata};
 use tollgate::domain::outcome::Refusal;
 use tollgate::lanes::source::Source;
 use tollgate::ledger::watch::Watchers;
@@ -112,7 +112,7 @@ fn ledger(time: &Time, costs: Costs) -> Ledger {
 
 fn look(account: String) -> Command {
     let action = Action::Observe { watch: false };
-    Command { account, request_id: String::new(), first_sent_at: None, currency: None, action, note: Note::default() }
+    Command { account, request_id: String::new(), first_sent_at: None, currency: None, action, metadata: Metadata::default() }
 }
 
 /// A full stream: batches of 512, 2,048 commands under way, on a thousand accounts. Counts what is answered.

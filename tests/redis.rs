@@ -11,12 +11,12 @@ use jiff::tz::TimeZone;
 use support::{RedisServer, unique_name};
 use tollgate::clock::{Clock, system_now};
 use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
-use tollgate::domain::command::{Action, Command, Create, Debit, Excess, LimitChange, Note, Then};
-use tollgate::domain::money::Quote;
+use tollgate::domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy};
+use tollgate::domain::money::DecimalAmount;
 use tollgate::domain::outcome::{Outcome, Verdict};
 use tollgate::ledger::redis::{RedisLedger, RedisOptions, announce};
 use tollgate::ledger::watch::Watchers;
-use tollgate::ledger::{Engine, Ledger, LedgerError, Opening, Order, Purpose, StoreSettings};
+use tollgate::ledger::{Engine, Ledger, LedgerError, Opening, PreparedCommand, Purpose, StoreSettings};
 
 fn settings() -> StoreSettings {
     StoreSettings { partitions: 4, billing_time_zone: "UTC".into(), window: 86_400_000 }
@@ -32,7 +32,14 @@ fn options(server: &RedisServer) -> RedisOptions {
 }
 
 fn command(account: &str, request_id: &str, action: Action) -> Command {
-    Command { account: account.into(), request_id: request_id.into(), first_sent_at: None, currency: None, action, note: Note::default() }
+    Command {
+        account: account.into(),
+        request_id: request_id.into(),
+        first_sent_at: None,
+        currency: None,
+        action,
+        metadata: Metadata::default(),
+    }
 }
 
 fn create(account: &str) -> Command {
@@ -51,16 +58,16 @@ fn create(account: &str) -> Command {
 }
 
 fn top_up(account: &str, request_id: &str, amount: i64) -> Command {
-    command(account, request_id, Action::TopUp { amount: Quote::new(amount, 0) })
+    command(account, request_id, Action::TopUp { amount: DecimalAmount::new(amount, 0) })
 }
 
 fn debit(account: &str, request_id: &str, amount: i64) -> Command {
     let debit = Debit {
-        amount: Quote::new(amount, 0),
+        amount: DecimalAmount::new(amount, 0),
         category: Category::Usage,
         reservation: None,
-        then: Then::Settle,
-        excess: Excess::WithinUsableCredit,
+        then: RemainderPolicy::Settle,
+        excess: ExcessPolicy::WithinUsableCredit,
     };
     command(account, request_id, Action::Debit(debit))
 }
@@ -293,7 +300,7 @@ async fn a_sender_whose_clock_is_ahead_is_refused() {
     let engine = support::connect(options(&server), settings(), clock.clone()).await.unwrap();
     tokio::spawn(engine.work());
     clock.set(system_now() + 10_000);
-    let order: Arc<[Order]> = Arc::new([Order::new(create("acme"))]);
+    let order: Arc<[PreparedCommand]> = Arc::new([PreparedCommand::new(create("acme"))]);
     let error = engine.apply(0, Arc::clone(&order)).await.unwrap_err();
     assert!(error.to_string().contains("ahead"), "{error}");
     // The next look at Redis's time sets the clock right.
@@ -362,7 +369,7 @@ async fn due_reservations_are_expired_by_the_sweep_and_more_than_a_step_takes_ar
     let ledger = Ledger::start(Arc::new(engine), Watchers::default(), clock.clone());
     ledger.submit(create("acme")).await.unwrap().unwrap();
     ledger.submit(top_up("acme", "t1", 10_000)).await.unwrap().unwrap();
-    let reserve = Reserve { amount: Quote::new(1, 0), minimum: None, validity: 1_000, grace: 1_000 };
+    let reserve = Reserve { amount: DecimalAmount::new(1, 0), minimum: None, validity: 1_000, grace: 1_000 };
     let pending: Vec<_> =
         (0..2_500).map(|number| ledger.enqueue(command("acme", &format!("r{number}"), Action::Authorize(reserve))).unwrap()).collect();
     for pending in pending {

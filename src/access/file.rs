@@ -12,7 +12,7 @@ use super::key::KeyDigest;
 use super::permission::{Permission, Permissions};
 use super::principal::{Accounts, Grant, Kind, Principal};
 use super::role::BUILT_IN;
-use domain::money::Quote;
+use domain::money::DecimalAmount;
 use platform::files::read_bounded;
 
 /// The largest file that is read.
@@ -258,7 +258,8 @@ fn grant(entry: &GrantEntry, roles: &BTreeMap<&str, Permissions>) -> anyhow::Res
         for (currency, amount) in amounts {
             let letters = currency.as_bytes().try_into().ok().filter(|code: &[u8; 3]| code.iter().all(u8::is_ascii_uppercase));
             let Some(letters) = letters else { bail!("most.{permission} has {currency:?}, which is not a currency's code such as EUR") };
-            let amount = Quote::parse(amount).map_err(anyhow::Error::from).with_context(|| format!("most.{permission}.{currency}"))?;
+            let amount =
+                DecimalAmount::parse(amount).map_err(anyhow::Error::from).with_context(|| format!("most.{permission}.{currency}"))?;
             ensure!(!amount.is_negative(), "most.{permission}.{currency} is below zero");
             most.insert((permission, letters), amount);
         }
@@ -294,7 +295,7 @@ mod tests {
             assert!(!principal.may_on(Permission::Charge, other), "{other}");
         }
         let euros = domain::account::Currency(*b"EUR");
-        let within = |amount| principal.may_with(Permission::TopUp, "acme", euros, Quote::parse(amount).unwrap());
+        let within = |amount| principal.may_with(Permission::TopUp, "acme", euros, DecimalAmount::parse(amount).unwrap());
         assert!(within("100.00") && !within("100.01"));
         assert!(!principal.may_everywhere(Permission::Charge) && principal.is_bounded(Permission::TopUp, "acme"));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::permission::{Permission, Permissions};
 use domain::account::Currency;
-use domain::money::Quote;
+use domain::money::DecimalAmount;
 
 /// A known caller.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +40,7 @@ pub struct Grant {
     /// On which accounts.
     pub accounts: Accounts,
     /// The most in one act, by permission and currency; what is not named has no bound.
-    pub most: BTreeMap<(Permission, [u8; 3]), Quote>,
+    pub most: BTreeMap<(Permission, [u8; 3]), DecimalAmount>,
 }
 
 /// The accounts of a grant.
@@ -110,9 +110,9 @@ impl Principal {
 
     /// Whether it may do this on an account with an amount.
     #[must_use]
-    pub fn may_with(&self, permission: Permission, account: &str, currency: Currency, amount: Quote) -> bool {
+    pub fn may_with(&self, permission: Permission, account: &str, currency: Currency, amount: DecimalAmount) -> bool {
         self.grants.iter().any(|grant| {
-            let is_within = |most: &Quote| !amount.exceeds(*most);
+            let is_within = |most: &DecimalAmount| !amount.exceeds(*most);
             grant.permissions.contain(permission)
                 && grant.accounts.contain(account)
                 && grant.most.get(&(permission, currency.0)).is_none_or(is_within)
@@ -121,7 +121,7 @@ impl Principal {
 
     /// The most that it may do at once on an account; `None`: it is not bounded, or not permitted.
     #[must_use]
-    pub fn most(&self, permission: Permission, account: &str, currency: Currency) -> Option<Quote> {
+    pub fn most(&self, permission: Permission, account: &str, currency: Currency) -> Option<DecimalAmount> {
         let grants = self.grants.iter().filter(|grant| grant.permissions.contain(permission) && grant.accounts.contain(account));
         let bounds = grants.filter_map(|grant| grant.most.get(&(permission, currency.0)).copied());
         bounds.reduce(|most, other| if other.exceeds(most) { other } else { most })

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use anyhow::Context;
 use tokio::sync::{oneshot, watch};
 
-use super::lane::LanePlan;
+use super::lane::LaneContext;
 use crate::billing::Billing;
 use crate::billing::runner::{Aggregator, AggregatorOptions};
 use crate::billing::settings::{BillingSettings, NumberPrefixes};
@@ -52,7 +52,7 @@ pub struct Aggregation {
 
 impl Aggregation {
     /// Starts it. Blocks until it has the ledger.
-    pub fn start(plan: &Arc<LanePlan>, billing: Billing, options: AggregatorOptions) -> anyhow::Result<Self> {
+    pub fn start(plan: &Arc<LaneContext>, billing: Billing, options: AggregatorOptions) -> anyhow::Result<Self> {
         let (stop, stopped) = watch::channel(false);
         let (is_running, ended) = oneshot::channel::<()>();
         let (ready, is_ready) = std::sync::mpsc::channel();

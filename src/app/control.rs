@@ -12,7 +12,7 @@ use tokio_util::sync::DropGuard;
 
 use super::aggregation::Aggregation;
 use super::doors::{Doors, follow_access, follow_tls, serve_metrics};
-use super::lane::LanePlan;
+use super::lane::LaneContext;
 use super::partitions::{Found, Partitions};
 use super::{test_clock, until};
 use crate::lanes::{self, Lane, Places};
@@ -35,7 +35,7 @@ const JOURNAL_LOOK: Duration = Duration::from_secs(1);
 /// What the control thread works with.
 pub struct Control {
     /// What it shares with the lanes.
-    pub plan: Arc<LanePlan>,
+    pub plan: Arc<LaneContext>,
     /// The lanes.
     pub lanes: Vec<Lane>,
     /// The thread that serves HTTP/JSON, if one does.
@@ -100,7 +100,7 @@ impl Control {
 
 /// Looks after the store, for ever: tells health and metrics whether it can serve, and expires what is due.
 async fn tick(
-    plan: &LanePlan,
+    plan: &LaneContext,
     ledger: &Ledger,
     serving: &endpoint::Serving,
     test_clock: Option<&PathBuf>,
@@ -138,7 +138,7 @@ async fn tick(
 }
 
 /// Looks how full the journals are, and whether they are aggregated, for ever.
-async fn watch_journal(plan: &LanePlan, ledger: &Ledger, aggregation: Option<&Aggregation>) {
+async fn watch_journal(plan: &LaneContext, ledger: &Ledger, aggregation: Option<&Aggregation>) {
     let mut looks = interval(JOURNAL_LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

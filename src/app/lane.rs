@@ -24,7 +24,7 @@ use crate::http;
 use crate::lanes;
 use crate::lanes::offload::Offload;
 use crate::lanes::socket::Dealt;
-use crate::ledger::{JournalBounds, JournalGate, Ledger};
+use crate::ledger::{Backpressure, JournalBounds, Ledger};
 use crate::service::UseCases;
 use crate::service::admission::Limits;
 use crate::telemetry::rpc::{RpcBody, RpcLayer};
@@ -47,7 +47,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What all lanes have in common.
-pub struct LanePlan {
+pub struct LaneContext {
     /// Where the ledger is kept.
     pub store: Store,
     /// What health checks are told.
@@ -55,7 +55,7 @@ pub struct LanePlan {
     /// What becomes of the charges; none: this service runs without.
     pub billing: Option<Billing>,
     /// Which journals are full.
-    pub gate: JournalGate,
+    pub gate: Backpressure,
     /// Threads for what is not short.
     pub offload: Offload,
     /// How many connections there may be.
@@ -69,7 +69,7 @@ pub struct LanePlan {
     draining: CancellationToken,
 }
 
-impl LanePlan {
+impl LaneContext {
     /// The plan for all lanes of a service.
     pub fn new(
         options: &ServeOptions,
@@ -80,7 +80,7 @@ impl LanePlan {
         draining: CancellationToken,
     ) -> anyhow::Result<Self> {
         let limits = limits(options);
-        let gate = JournalGate::new(options.store.partitions(), journal_bounds(options));
+        let gate = Backpressure::new(options.store.partitions(), journal_bounds(options));
         let (offload, grace) = (Offload::start()?, options.network.shutdown_grace);
         let max_connections = options.load.max_connections.get();
         let serve_ahead = options.serve_ahead;

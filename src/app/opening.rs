@@ -14,7 +14,7 @@ use super::aggregation::{billing, settings};
 use super::store::{Store, redis_options};
 use crate::billing::{Billing, BillingError};
 use crate::clock::Clock;
-use crate::config::{BillingOptions, BooksOptions, CreateOptions, Purpose, ServeOptions, StoreOptions};
+use crate::config::{BillingOptions, CreateOptions, Purpose, ServeOptions, StoreOptions, StoresOptions};
 use crate::ledger::redis::opening;
 use crate::ledger::{Identity, Ledger, Opening};
 
@@ -136,7 +136,7 @@ async fn ledger(store: &Store) -> anyhow::Result<Ledger> {
 }
 
 /// Creates a ledger, and returns it. Refused where there is one.
-pub async fn create(options: &BooksOptions, purpose: Purpose) -> anyhow::Result<Identity> {
+pub async fn create(options: &StoresOptions, purpose: Purpose) -> anyhow::Result<Identity> {
     let create = CreateOptions { create: true, purpose };
     let opening = decide(&options.store, &options.billing, &create).await?;
     let store = Store::open(&options.store, opening, Clock::running(options.store.billing_time_zone.clone())).await?;

@@ -318,7 +318,7 @@ impl Lines {
     fn take(&mut self, record: &Record, known: &Known) {
         let entry = &record.entry;
         let (amount, sequence) = (entry.data.movement().balance, number(entry.account_sequence));
-        let note = &entry.note;
+        let metadata = &entry.metadata;
         let line = |kind: LineKind, reference: &str, description: String| StatementLine {
             kind,
             at: entry.time,
@@ -329,7 +329,7 @@ impl Lines {
             amount,
             balance: 0,
         };
-        let reason = || note.reason.clone();
+        let reason = || metadata.reason.clone();
         let made = match entry.kind() {
             EntryKind::PeriodClosed | EntryKind::FinalBilled if amount == 0 => return,
             EntryKind::PeriodClosed | EntryKind::FinalBilled | EntryKind::ChargedOwnBill => {
@@ -355,7 +355,7 @@ impl Lines {
                 StatementLine { is_document: number.is_some(), ..made }
             }
             EntryKind::ToppedUp | EntryKind::PaymentRecorded => {
-                let details = domain::payment::PaymentDetails::of(note);
+                let details = domain::payment::PaymentDetails::of(metadata);
                 let said = [details.method, details.reference, details.remark];
                 let said: Vec<_> = said.into_iter().filter(|text| !text.is_empty()).collect();
                 line(LineKind::Payment, &entry.request_id, said.join(", "))

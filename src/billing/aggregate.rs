@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 
 use super::record::Record;
 use domain::account::{Account, Millis, NonUsageBilling};
-use domain::command::Note;
+use domain::command::Metadata;
 use domain::entry::{Entry, EntryKind};
 use domain::fold::EntryContext;
 use ledger::Block;
@@ -35,7 +35,7 @@ impl Position {
 
 /// Why a partition's journal cannot be read on. Nothing is skipped: it stops.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Break {
+pub enum JournalFault {
     /// Entries are missing.
     Gap {
         /// What was to come.
@@ -73,7 +73,7 @@ pub enum Break {
     },
 }
 
-impl Break {
+impl JournalFault {
     /// Its name, in metrics and logs.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -87,7 +87,7 @@ impl Break {
     }
 }
 
-impl fmt::Display for Break {
+impl fmt::Display for JournalFault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gap { expected, found } => write!(formatter, "gap: entry {expected} was to come, and {found} came"),
@@ -105,18 +105,18 @@ impl fmt::Display for Break {
 }
 
 /// The records of blocks that go on from the position, and the position after them.
-pub fn follow(partition: u16, mut position: Position, blocks: Vec<Block>) -> Result<(Vec<Record>, Position), Break> {
+pub fn follow(partition: u16, mut position: Position, blocks: Vec<Block>) -> Result<(Vec<Record>, Position), JournalFault> {
     let mut records = Vec::with_capacity(blocks.iter().map(|block| block.entries.len()).sum());
     for block in blocks {
         let (expected, found) = (position.next_sequence, block.first_sequence);
         if found > expected {
-            return Err(Break::Gap { expected, found });
+            return Err(JournalFault::Gap { expected, found });
         }
         if found < expected {
-            return Err(Break::Repeat { expected, found });
+            return Err(JournalFault::Repeat { expected, found });
         }
         if block.previous != position.last_block {
-            return Err(Break::Fork { sequence: expected });
+            return Err(JournalFault::Fork { sequence: expected });
         }
         position = Position { next_sequence: block.end(), last_block: block.id, last_time: block.time };
         records.extend((found..).zip(block.entries).map(|(sequence, entry)| Record { partition, sequence, previous: None, entry }));
@@ -186,7 +186,7 @@ impl AccountState {
             self.name.clone_from(name);
         }
         if let Some(threshold) = settings.low_credit_threshold {
-            let units = threshold.map(|quote| quote.to_units(self.account.decimals)).transpose();
+            let units = threshold.map(|decimal| decimal.to_units(self.account.decimals)).transpose();
             self.low_credit_threshold = units.map_err(|_| "the low-credit threshold is no amount of the account".to_owned())?;
         }
         Ok(())
@@ -209,7 +209,7 @@ impl TotalKey {
     /// The total that an entry belongs to; None: it moves no money.
     #[must_use]
     pub fn of(entry: &Entry) -> Option<Self> {
-        let Note { category, item, unit, .. } = &entry.note;
+        let Metadata { category, item, unit, .. } = &entry.metadata;
         entry.kind().moves_money().then(|| Self {
             account: entry.account.clone(),
             bill: entry.bill,
@@ -253,14 +253,14 @@ impl Total {
     #[must_use]
     pub fn of(entry: &Entry) -> Self {
         // What the edge let pass as a quantity is one.
-        let quantity: Option<Decimal> = entry.note.quantity.parse().ok();
+        let quantity: Option<Decimal> = entry.metadata.quantity.parse().ok();
         Self {
             amount: entry.amount(),
             quantity,
             count: 1,
             first_at: entry.time,
             last_at: entry.time,
-            description: entry.note.description.clone(),
+            description: entry.metadata.description.clone(),
             unit_price: if entry.kind().is_charge() { unit_price(entry.amount(), quantity) } else { None },
         }
     }
@@ -304,7 +304,7 @@ pub fn unit_price(amount: i64, quantity: Option<Decimal>) -> Option<Decimal> {
 
 /// Accounts and totals, as they are becoming.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Books {
+pub struct Projection {
     /// By id.
     pub accounts: BTreeMap<String, AccountState>,
     /// Those that these records belong to.
@@ -318,13 +318,13 @@ pub fn touched(records: &[Record]) -> (BTreeSet<&str>, BTreeSet<TotalKey>) {
     (accounts, records.iter().filter_map(|record| TotalKey::of(&record.entry)).collect())
 }
 
-impl Books {
+impl Projection {
     /// Takes in records, in journal order, and has each name the one before it of its account; answers the totals that changed.
-    pub fn take(&mut self, records: &mut [Record]) -> Result<BTreeSet<TotalKey>, Break> {
+    pub fn take(&mut self, records: &mut [Record]) -> Result<BTreeSet<TotalKey>, JournalFault> {
         let mut changed = BTreeSet::new();
         for record in records {
             if let Err(problem) = self.account_of(record).and_then(|account| account.take(record)) {
-                return Err(Break::Account { account: record.entry.account.clone(), sequence: record.sequence, problem });
+                return Err(JournalFault::Account { account: record.entry.account.clone(), sequence: record.sequence, problem });
             }
             let entry = &record.entry;
             let Some(key) = TotalKey::of(entry) else { continue };

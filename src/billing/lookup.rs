@@ -2,7 +2,7 @@
 //! journal, for what that has not taken in yet.
 
 use super::{Billing, BillingError};
-use domain::command::{Action, BillFacts, Command, Facts, Undo};
+use domain::command::{Action, Command, OriginalBill, OriginalEntry, Reversal};
 use domain::entry::EntryKind;
 use domain::outcome::Refusal;
 use domain::rules::originals_of;
@@ -44,7 +44,7 @@ pub async fn look_up(ledger: &Ledger, billing: Option<&Billing>, mut command: Co
         };
     }
     let number = match facts {
-        Some(Facts { kind: EntryKind::ChargedUnbilled, bill, .. }) => Some(bill),
+        Some(OriginalEntry { kind: EntryKind::ChargedUnbilled, bill, .. }) => Some(bill),
         Some(_) => None,
         None => ledger.remembered_bill(account, &undo.original).await?,
     };
@@ -56,7 +56,7 @@ pub async fn look_up(ledger: &Ledger, billing: Option<&Billing>, mut command: Co
         return Ok(LookedUp::NoLongerKnown);
     }
     if let Action::Refund(undo) | Action::ReversePayment(undo) | Action::ReverseWriteOff(undo) = &mut command.action {
-        *undo = Undo { facts, bill, ..undo.clone() };
+        *undo = Reversal { facts, bill, ..undo.clone() };
     }
     Ok(LookedUp::Completed(Box::new(command)))
 }
@@ -68,7 +68,7 @@ async fn original(
     account: &str,
     id: &str,
     is_wanted: fn(EntryKind) -> bool,
-) -> Result<(Option<Facts>, bool), LookUpError> {
+) -> Result<(Option<OriginalEntry>, bool), LookUpError> {
     let mut known_until = 0;
     if let Some(billing) = billing {
         let partition = ledger.partition_of(account);
@@ -86,7 +86,7 @@ async fn original(
 }
 
 /// The sums of a bill; none: it is not known any more, or not cut.
-async fn bill_sums(ledger: &Ledger, billing: Option<&Billing>, account: &str, bill: u32) -> Result<Option<BillFacts>, LookUpError> {
+async fn bill_sums(ledger: &Ledger, billing: Option<&Billing>, account: &str, bill: u32) -> Result<Option<OriginalBill>, LookUpError> {
     let mut known_until = 0;
     if let Some(billing) = billing {
         let partition = ledger.partition_of(account);

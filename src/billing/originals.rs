@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Row};
 use super::kinds::{self, CUTS, GIVING_BACK, ORIGINALS, REFUNDED_BALANCE};
 use super::record::{coded, narrow, request_key};
 use super::{Billing, BillingError};
-use domain::command::{BillFacts, Facts};
+use domain::command::{OriginalBill, OriginalEntry};
 use domain::entry::EntryKind;
 
 impl Billing {
@@ -40,7 +40,7 @@ impl Billing {
         request_id: &str,
         is_wanted: fn(EntryKind) -> bool,
         known_until: u64,
-    ) -> Result<Option<Facts>, BillingError> {
+    ) -> Result<Option<OriginalEntry>, BillingError> {
         // The kinds of the indexes stand beside those that are wanted: SQLite uses an index only if its condition is repeated.
         let sql = format!(
             "SELECT sequence, kind, amount, bill, COALESCE((SELECT later.detail_1 FROM entries AS later \
@@ -64,7 +64,7 @@ impl Billing {
         let Some(row) = query.fetch_optional(self.store().pool()).await? else { return Ok(None) };
         // Each entry that gives something back says how much it was in all. What was given back within a gap is known if another followed.
         let known_until = self.known_behind(partition, row.try_get("last_told")?, known_until).await?;
-        Ok(Some(Facts {
+        Ok(Some(OriginalEntry {
             sequence: narrow(&row, "sequence")?,
             kind: coded(&row, "kind", EntryKind::from_number)?,
             amount: row.try_get("amount")?,
@@ -75,7 +75,13 @@ impl Billing {
     }
 
     /// The sums of a bill; none: it is not cut, as far as is known here.
-    pub async fn bill_sums(&self, partition: u16, account: &str, bill: u32, known_until: u64) -> Result<Option<BillFacts>, BillingError> {
+    pub async fn bill_sums(
+        &self,
+        partition: u16,
+        account: &str,
+        bill: u32,
+        known_until: u64,
+    ) -> Result<Option<OriginalBill>, BillingError> {
         let cut = format!("SELECT amount FROM totals WHERE account = $1 AND bill = $2 AND kind IN ({CUTS})");
         let query = sqlx::query(AssertSqlSafe(cut)).bind(account.to_owned()).bind(i64::from(bill));
         let Some(row) = query.fetch_optional(self.store().pool()).await? else { return Ok(None) };
@@ -92,7 +98,7 @@ impl Billing {
         let refunded = if refunded > 0 { refunded } else { of_version_2 };
         let last_told = row.try_get::<i64, _>("last_told")?.max(self.cut_behind_gaps(partition, account, bill).await?);
         let known_until = self.known_behind(partition, last_told, known_until).await?;
-        Ok(Some(BillFacts { bill, billed, refunded, known_until }))
+        Ok(Some(OriginalBill { bill, billed, refunded, known_until }))
     }
 
     /// The sequence of a bill's cut, if there are gaps and it lies behind the last of them; else 0.

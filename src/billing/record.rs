@@ -7,11 +7,11 @@ use sqlx::any::AnyRow;
 use super::BillingError;
 use super::store::rows::{Table, Type, Value};
 use domain::account::{Currency, NonUsageBilling};
-use domain::command::Note;
+use domain::command::Metadata;
 use domain::entry::{Entry, EntryKind, Settings};
-use domain::money::Quote;
+use domain::money::DecimalAmount;
 use ledger::codec::entry::EntryNumbers;
-use ledger::{RequestKey, codec};
+use ledger::{IdempotencyKey, codec};
 
 /// An entry, and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub async fn behind<'e>(
 /// What an account's request is looked up by; another may have the same.
 #[must_use]
 pub fn request_key(account: &str, request_id: &str) -> i64 {
-    let RequestKey([a, b, c, d, e, f, g, h, ..]) = RequestKey::of(account, request_id);
+    let IdempotencyKey([a, b, c, d, e, f, g, h, ..]) = IdempotencyKey::of(account, request_id);
     i64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
@@ -110,7 +110,7 @@ impl Record {
     #[must_use]
     pub fn to_row(&self) -> Vec<Value<'_>> {
         let entry = &self.entry;
-        let note = &entry.note;
+        let metadata = &entry.metadata;
         let EntryNumbers { kind, amount, details, given_back } = EntryNumbers::of(&entry.data);
         vec![
             i64::from(self.partition).into(),
@@ -131,21 +131,21 @@ impl Record {
             given_back[0].into(),
             given_back[1].into(),
             given_back[2].into(),
-            note.category.map_or(0, |category| category as i64).into(),
-            note.item.as_str().into(),
-            note.description.as_str().into(),
-            note.quantity.as_str().into(),
-            note.unit.as_str().into(),
-            Value::Optional(note.occurred_at),
-            json_text(&note.attributes, note.attributes.is_empty()).into(),
+            metadata.category.map_or(0, |category| category as i64).into(),
+            metadata.item.as_str().into(),
+            metadata.description.as_str().into(),
+            metadata.quantity.as_str().into(),
+            metadata.unit.as_str().into(),
+            Value::Optional(metadata.occurred_at),
+            json_text(&metadata.attributes, metadata.attributes.is_empty()).into(),
             entry.request_id.as_str().into(),
             request_key(&entry.account, &entry.request_id).into(),
             i64::from_le_bytes(entry.fingerprint).into(),
             entry.refers_to.as_str().into(),
-            note.actor.as_str().into(),
-            note.on_behalf_of.as_str().into(),
-            note.reason.as_str().into(),
-            json_text(&note.invoices, note.invoices.is_empty()).into(),
+            metadata.actor.as_str().into(),
+            metadata.on_behalf_of.as_str().into(),
+            metadata.reason.as_str().into(),
+            json_text(&metadata.invoices, metadata.invoices.is_empty()).into(),
             entry.data.settings().map_or_else(String::new, settings_text).into(),
         ]
     }
@@ -177,7 +177,7 @@ impl Record {
                 balance: row.try_get("balance")?,
                 unbilled: row.try_get("unbilled")?,
                 reserved: row.try_get("reserved")?,
-                note: Note {
+                metadata: Metadata {
                     category: match row.try_get::<i64, _>("category")? {
                         0 => None,
                         _ => Some(coded(row, "category", codec::category)?),
@@ -243,7 +243,7 @@ fn settings_text(settings: &Settings) -> String {
         object.insert("name".into(), json!(name));
     }
     if let Some(threshold) = settings.low_credit_threshold {
-        object.insert("low_credit_threshold".into(), threshold.map_or(Json::Null, |quote| json!(quote.to_string())));
+        object.insert("low_credit_threshold".into(), threshold.map_or(Json::Null, |decimal| json!(decimal.to_string())));
     }
     if let Some(billing) = settings.non_usage_billing {
         object.insert("non_usage_billing".into(), json!(billing as u8));
@@ -267,7 +267,7 @@ fn read_settings(text: &str) -> Option<Settings> {
         low_credit_threshold: match object.get("low_credit_threshold") {
             None => None,
             Some(Json::Null) => Some(None),
-            Some(threshold) => Some(Some(Quote::parse(threshold.as_str()?).ok()?)),
+            Some(threshold) => Some(Some(DecimalAmount::parse(threshold.as_str()?).ok()?)),
         },
         non_usage_billing: match object.get("non_usage_billing") {
             None => None,
@@ -298,7 +298,7 @@ pub(crate) fn sample_record() -> Record {
                 limits: Limits { permanent: -12, temporary: -1, temporary_until: 7 },
                 settings: Settings {
                     name: Some("Acme".into()),
-                    low_credit_threshold: Some(Some(Quote::new(15, 1))),
+                    low_credit_threshold: Some(Some(DecimalAmount::new(15, 1))),
                     non_usage_billing: Some(NonUsageBilling::OneByOne),
                     denomination: Some((Currency(*b"EUR"), 6, 2)),
                 },
@@ -313,7 +313,7 @@ pub(crate) fn sample_record() -> Record {
             balance: -(1 << 51),
             unbilled: 1 << 51,
             reserved: 4,
-            note: Note {
+            metadata: Metadata {
                 category: Some(Category::Hardware),
                 item: "sms".into(),
                 description: "Grüße \"an\" {alle}, \\ NULL".into(),
@@ -345,7 +345,7 @@ mod tests {
         let mut plain = full.clone();
         plain.sequence = 18;
         plain.entry.data = EntryData::Updated { settings: Settings { low_credit_threshold: Some(None), ..Settings::default() } };
-        plain.entry.note = Note::default();
+        plain.entry.metadata = Metadata::default();
         let given_back = GivenBack { original: Some(12), total: 20, rounding: -3, bill: 8, of_bill: Some(40) };
         let refund = EntryData::Refunded { to: RefundedTo::Balance, amount: -12, given_back };
         let refund = Record { sequence: 19, entry: Entry { data: refund, ..full.entry.clone() }, ..full.clone() };

@@ -10,8 +10,8 @@ use super::record::{behind, number};
 use super::{Billing, BillingError, partitions};
 use domain::account::Millis;
 use ledger::LedgerId;
-use ledger::model::Book;
-use ledger::rebuild::{Contradiction, Rebuild};
+use ledger::model::PartitionState;
+use ledger::rebuild::{Inconsistency, Rebuild};
 use platform::clock::Clock;
 
 /// How many entries are read at once.
@@ -30,13 +30,13 @@ pub struct Rebuilt {
     /// Its number.
     pub partition: u16,
     /// What it holds.
-    pub book: Book,
+    pub partition_state: PartitionState,
     /// How many entries it was rebuilt from.
     pub entries: u64,
     /// The id that its next block goes on from. No ledger but this one knows it.
     pub chain: [u8; 16],
     /// What its entries contradict; if there is anything, it must not be used.
-    pub contradictions: Vec<Contradiction>,
+    pub contradictions: Vec<Inconsistency>,
     /// When the last gap in its entries ended; None: there is none.
     pub gap_ended_at: Option<Millis>,
 }
@@ -58,7 +58,7 @@ impl Billing {
             seen(rebuild.sequence());
         }
         let (chain, entries, gap_ended_at) = (rand::random(), rebuild.sequence(), rebuild.gap_ended_at());
-        Ok(Rebuilt { partition, book: rebuild.finish(clock.now(), chain), entries, chain, contradictions, gap_ended_at })
+        Ok(Rebuilt { partition, partition_state: rebuild.finish(clock.now(), chain), entries, chain, contradictions, gap_ended_at })
     }
 
     /// Refuses what would be another ledger than the lost one, or a second one beside it: another number of partitions, in which accounts

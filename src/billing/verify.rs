@@ -1,6 +1,6 @@
 //! Whether ledger, journal, totals, accounts and documents say the same: every entry is read again, from the first on.
 //!
-//! Partition by partition: the entries in SQL are replayed by [`Rebuild`] and folded by [`Books`], from one snapshot of the store; what
+//! Partition by partition: the entries in SQL are replayed by [`Rebuild`] and folded by [`Projection`], from one snapshot of the store; what
 //! the journal holds beyond them is replayed on top; then every account of the ledger is held against its rebuilt self. Charging goes on
 //! meanwhile: an account that moves is looked at again, a few times, with what the journal has got since.
 
@@ -19,7 +19,7 @@ use kept::AllocationHeads;
 use payments::Credited;
 
 use super::aggregate::step::{read_account, read_total};
-use super::aggregate::{Books, Position, Total, TotalKey, follow};
+use super::aggregate::{Position, Projection, Total, TotalKey, follow};
 use super::reconcile::gap;
 use super::record::{Record, behind};
 use super::series::Head;
@@ -27,7 +27,7 @@ use super::store::Dialect;
 use super::{Billing, BillingError, partitions, words};
 use domain::account::{Account, Profile, Reservation};
 use ledger::rebuild::Rebuild;
-use ledger::{Ledger, LedgerError, RequestKey};
+use ledger::{IdempotencyKey, Ledger, LedgerError};
 
 /// How many rows are read at once.
 const PAGE: i64 = 5_000;
@@ -78,7 +78,7 @@ pub async fn verify(billing: &Billing, ledger: &Ledger, kept: &[Head], seen: imp
             let mut snapshot = snapshot(billing).await?;
             let position = position(&mut snapshot, partition).await?;
             heads.begin(partition, position.next_sequence - 1, kept);
-            let (mut books, mut contradicted) = (Books::default(), HashSet::new());
+            let (mut projection, mut contradicted) = (Projection::default(), HashSet::new());
             let mut after = 0;
             loop {
                 let mut records = behind(&mut *snapshot, partition, after, PAGE).await?;
@@ -89,15 +89,15 @@ pub async fn verify(billing: &Billing, ledger: &Ledger, kept: &[Head], seen: imp
                     credited.take(&record.entry);
                     heads.take(record);
                 }
-                check.fold(&mut books, &mut contradicted, &mut records);
+                check.fold(&mut projection, &mut contradicted, &mut records);
                 seen(Step::Entries, check.findings.entries, expected.max(check.findings.entries));
             }
             if after + 1 != position.next_sequence {
                 let what = format!("SQL's entries end with {after}, and its position says {}", position.next_sequence);
                 check.add(Place::Journal, "position", what);
             }
-            check.accounts(&mut snapshot, &books).await?;
-            check.totals(&mut snapshot, books).await?;
+            check.accounts(&mut snapshot, &projection).await?;
+            check.totals(&mut snapshot, projection).await?;
             position
         };
         check.ledger(rebuild, position).await?;
@@ -139,12 +139,12 @@ impl Check<'_> {
     }
 
     /// Takes in each record; where one does not follow, what follows on it is told nothing about.
-    fn fold(&mut self, books: &mut Books, contradicted: &mut HashSet<String>, records: &mut [Record]) {
+    fn fold(&mut self, projection: &mut Projection, contradicted: &mut HashSet<String>, records: &mut [Record]) {
         for record in records {
             if contradicted.contains(&record.entry.account) {
                 continue;
             }
-            if let Err(broken) = books.take(std::slice::from_mut(record)) {
+            if let Err(broken) = projection.take(std::slice::from_mut(record)) {
                 self.add(Place::Journal, record.id(), broken.to_string());
                 contradicted.insert(record.entry.account.clone());
             }
@@ -161,7 +161,7 @@ impl Check<'_> {
     }
 
     /// The accounts' rows. What is reserved is left out: what expires has no entry.
-    async fn accounts(&mut self, connection: &mut AnyConnection, books: &Books) -> Result<(), VerifyError> {
+    async fn accounts(&mut self, connection: &mut AnyConnection, projection: &Projection) -> Result<(), VerifyError> {
         let mut seen = 0;
         let mut after = String::new();
         loop {
@@ -174,7 +174,7 @@ impl Check<'_> {
                 let id: String = row.try_get("account")?;
                 seen += 1;
                 self.findings.accounts_in_sql += 1;
-                match books.accounts.get(&id) {
+                match projection.accounts.get(&id) {
                     None => self.add(Place::Accounts, id, "no entry creates it"),
                     Some(expected) if *expected != read_account(row)? => {
                         let what = words::of_state(&read_account(row)?, expected);
@@ -184,14 +184,14 @@ impl Check<'_> {
                 }
             }
         }
-        if seen != books.accounts.len() {
-            self.add(Place::Accounts, "rows", format!("there are {seen}, and there should be {}", books.accounts.len()));
+        if seen != projection.accounts.len() {
+            self.add(Place::Accounts, "rows", format!("there are {seen}, and there should be {}", projection.accounts.len()));
         }
         Ok(())
     }
 
-    async fn totals(&mut self, connection: &mut AnyConnection, books: Books) -> Result<(), VerifyError> {
-        let mut expected = books.totals;
+    async fn totals(&mut self, connection: &mut AnyConnection, projection: Projection) -> Result<(), VerifyError> {
+        let mut expected = projection.totals;
         self.findings.totals += expected.len() as u64;
         let mut after = (String::new(), 0_i64);
         loop {
@@ -225,7 +225,7 @@ impl Check<'_> {
     /// The ledger against what entries in SQL, and then in the journal, make of it.
     async fn ledger(&mut self, mut rebuild: Rebuild, mut position: Position) -> Result<(), VerifyError> {
         self.read_on(&mut rebuild, &mut position).await?;
-        let mut waiting: Vec<String> = rebuild.book().account_ids();
+        let mut waiting: Vec<String> = rebuild.partition_state().account_ids();
         self.findings.accounts += waiting.len() as u64;
         self.find_strangers(&waiting).await?;
         for look in 1..=LOOKS {
@@ -302,10 +302,10 @@ impl Check<'_> {
 
     /// The accounts that differ, and how.
     async fn compare(&self, rebuild: &Rebuild, ids: &[String]) -> Result<Vec<(String, String)>, VerifyError> {
-        let (engine, book) = (self.ledger.engine(), rebuild.book());
+        let (engine, partition_state) = (self.ledger.engine(), rebuild.partition_state());
         let stored = engine.load(self.partition, ids.to_vec()).await?;
         let mut differing = Vec::new();
-        for ((id, found), expected) in ids.iter().zip(stored).zip(book.load(ids)) {
+        for ((id, found), expected) in ids.iter().zip(stored).zip(partition_state.load(ids)) {
             let what = match (found, expected) {
                 (None, _) => Some("is not there".to_owned()),
                 (Some(found), Some(mut expected)) => {
@@ -329,14 +329,15 @@ impl Check<'_> {
     }
 
     async fn compare_reservations(&self, rebuild: &Rebuild, id: &str) -> Result<Option<String>, VerifyError> {
-        let book = rebuild.book();
-        let Some(Some((account, _))) = book.load(&[id.to_owned()]).into_iter().next() else { return Ok(None) };
+        let partition_state = rebuild.partition_state();
+        let Some(Some((account, _))) = partition_state.load(&[id.to_owned()]).into_iter().next() else { return Ok(None) };
         if account.open_reservations == 0 {
             return Ok(None);
         }
         let most = domain::rules::MAX_OPEN_RESERVATIONS as usize;
-        let found: Vec<(RequestKey, Reservation)> = self.ledger.engine().reservations(self.partition, id.to_owned(), None, most).await?;
-        let expected = book.reservations(id, None, most);
+        let found: Vec<(IdempotencyKey, Reservation)> =
+            self.ledger.engine().reservations(self.partition, id.to_owned(), None, most).await?;
+        let expected = partition_state.reservations(id, None, most);
         // Those that were made within a gap are not known.
         let agrees = if rebuild.has_gap() { expected.iter().all(|one| found.contains(one)) } else { found == expected };
         Ok((!agrees).then(|| {

@@ -43,7 +43,7 @@ use books::Books;
 use measure::Measure;
 use operation::Writer;
 use options::LoadOptions;
-use report::{Report, Rung, Summary};
+use report::{RateStep, Report, Summary};
 use setup::Clients;
 use trial::Trial;
 use worker::{Progress, Shared};
@@ -152,7 +152,7 @@ impl Run<'_> {
     }
 
     /// A trial at each of several rates; the rates are given, or follow from what a closed loop reaches.
-    fn ladder(&mut self) -> anyhow::Result<(Option<Summary>, Vec<Rung>)> {
+    fn ladder(&mut self) -> anyhow::Result<(Option<Summary>, Vec<RateStep>)> {
         let mut rates = self.shared.options.rates.clone();
         let mut peak = None;
         if rates.is_empty() {
@@ -164,7 +164,7 @@ impl Run<'_> {
         let mut rungs = Vec::new();
         for rate in rates {
             let measure = self.trial(format!("{rate:.0} a second"), Some(rate))?;
-            rungs.push(Rung { sent_rate: rate, summary: Summary::of(&[measure]) });
+            rungs.push(RateStep { sent_rate: rate, summary: Summary::of(&[measure]) });
         }
         Ok((peak, rungs))
     }

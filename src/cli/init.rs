@@ -8,14 +8,14 @@ use clap::Args;
 
 use super::failure::books_failure;
 use crate::app;
-use crate::config::{BooksOptions, Purpose};
+use crate::config::{Purpose, StoresOptions};
 
 /// Where, and what for.
 #[derive(Args, Debug)]
 pub struct InitOptions {
     /// Where the ledger is to be, and the billing store, which must not know another one.
     #[command(flatten)]
-    pub books: BooksOptions,
+    pub stores: StoresOptions,
     /// What it is for. `tollgate bench` uses only ledgers that are for it, or named to it.
     #[arg(long = "for", value_enum, default_value = "charging", value_name = "PURPOSE")]
     pub purpose: Purpose,
@@ -24,14 +24,14 @@ pub struct InitOptions {
 impl InitOptions {
     /// Says what does not go together, before anything is opened.
     pub fn validate(&self) -> anyhow::Result<()> {
-        self.books.store.validate()?;
-        self.books.billing.check_is_said(&self.books.store)
+        self.stores.store.validate()?;
+        self.stores.billing.check_is_said(&self.stores.store)
     }
 }
 
 /// Creates it, and prints its id.
 pub async fn run(options: InitOptions) -> anyhow::Result<ExitCode> {
-    let ledger = app::create(&options.books, options.purpose).await.map_err(books_failure)?;
+    let ledger = app::create(&options.stores, options.purpose).await.map_err(books_failure)?;
     eprintln!("created a ledger in {}", ledger.place);
     println!("{}", ledger.id);
     Ok(ExitCode::SUCCESS)

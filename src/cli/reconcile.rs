@@ -8,14 +8,14 @@ use clap::Args;
 
 use super::failure::{REFUSED, books_failure};
 use super::table::table;
-use crate::app::Books;
+use crate::app::Stores;
 use crate::billing::reconcile::numbering::NextNumber;
 use crate::billing::reconcile::reapply::reapply;
 use crate::billing::reconcile::torn::finish_step;
 use crate::billing::reconcile::{Decision, Difference};
 use crate::billing::words::words;
 use crate::billing::{Billing, Record};
-use crate::config::BooksOptions;
+use crate::config::StoresOptions;
 use crate::ledger::{Block, Ledger};
 
 /// What to do about it.
@@ -23,7 +23,7 @@ use crate::ledger::{Block, Ledger};
 pub struct ReconcileOptions {
     /// Where ledger and billing store are.
     #[command(flatten)]
-    pub books: BooksOptions,
+    pub stores: StoresOptions,
     /// Only this partition.
     #[arg(long, value_name = "NUMBER")]
     pub partition: Option<u16>,
@@ -63,13 +63,13 @@ impl ReconcileOptions {
     /// Says what does not go together, before anything is opened: without a billing store, only torn steps are looked for.
     pub fn validate(&self) -> anyhow::Result<()> {
         let needs_billing = self.resume || self.reapply || self.accept_loss || self.accept_gap || !self.next_number.is_empty();
-        if needs_billing { self.books.validate() } else { self.books.validate_some() }
+        if needs_billing { self.stores.validate() } else { self.stores.validate_some() }
     }
 }
 
 /// Shows what differs, and reconciles it.
 pub async fn run(options: ReconcileOptions) -> anyhow::Result<ExitCode> {
-    let (ledger, billing) = Books::open_some(&options.books).await.map_err(books_failure)?;
+    let (ledger, billing) = Stores::open_some(&options.stores).await.map_err(books_failure)?;
     if options.finish {
         return finish(&ledger, billing.as_ref(), &options).await;
     }

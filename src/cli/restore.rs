@@ -10,14 +10,14 @@ use super::output::Output;
 use super::table::table;
 use super::verify::{self, VerifyOptions, progress};
 use crate::app;
-use crate::config::BooksOptions;
+use crate::config::StoresOptions;
 
 /// What to restore.
 #[derive(Args, Debug)]
 pub struct RestoreOptions {
     /// Where the empty ledger and the billing store are.
     #[command(flatten)]
-    pub books: BooksOptions,
+    pub stores: StoresOptions,
     /// Restore though a gap ended less than a request window ago: what was asked within it, and is asked again, is charged twice.
     #[arg(long)]
     pub accept_repeats: bool,
@@ -27,7 +27,7 @@ pub struct RestoreOptions {
 pub async fn run(options: RestoreOptions) -> anyhow::Result<ExitCode> {
     let bar = progress("entries read");
     let (current, before) = (Cell::new((0, 0)), Cell::new(0));
-    let restored = app::restore(&options.books, options.accept_repeats, |partition, entries| {
+    let restored = app::restore(&options.stores, options.accept_repeats, |partition, entries| {
         let (last_partition, last_entries) = current.replace((partition, entries));
         if last_partition != partition {
             before.set(before.get() + last_entries);
@@ -44,5 +44,5 @@ pub async fn run(options: RestoreOptions) -> anyhow::Result<ExitCode> {
         shown.add_row(cells.map(|cell| cell.to_string()));
     }
     println!("{shown}");
-    verify::run(VerifyOptions { books: options.books, output: Output::Table, head: Vec::new(), heads: None }).await
+    verify::run(VerifyOptions { stores: options.stores, output: Output::Table, head: Vec::new(), heads: None }).await
 }

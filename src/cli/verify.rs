@@ -12,17 +12,17 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::failure::{Failure, REFUSED, books_failure};
 use super::output::Output;
 use super::table::table;
-use crate::app::Books;
+use crate::app::Stores;
 use crate::billing::series::Head;
 use crate::billing::verify::{Findings, Place, Step, verify};
-use crate::config::BooksOptions;
+use crate::config::StoresOptions;
 
 /// What to compare.
 #[derive(Args, Debug)]
 pub struct VerifyOptions {
     /// Where ledger and billing store are.
     #[command(flatten)]
-    pub books: BooksOptions,
+    pub stores: StoresOptions,
     /// How to show what was found.
     #[arg(long, value_enum, default_value = "table", value_name = "FORM")]
     pub output: Output,
@@ -38,9 +38,9 @@ pub struct VerifyOptions {
 /// Compares, and says what differs.
 pub async fn run(options: VerifyOptions) -> anyhow::Result<ExitCode> {
     let kept = kept_heads(&options)?;
-    let books = Books::open(&options.books).await.map_err(books_failure)?;
+    let stores = Stores::open(&options.stores).await.map_err(books_failure)?;
     let bars = [progress("entries replayed"), progress("documents")];
-    let findings = verify(&books.billing, &books.ledger, &kept, |step, done, expected| {
+    let findings = verify(&stores.billing, &stores.ledger, &kept, |step, done, expected| {
         let [entries, documents] = &bars;
         let bar = if step == Step::Entries { entries } else { documents };
         bar.set_length(expected);

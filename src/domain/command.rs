@@ -4,7 +4,7 @@
 
 use super::account::{Category, Currency, Millis, Mode, NonUsageBilling};
 use super::entry::EntryKind;
-use super::money::Quote;
+use super::money::DecimalAmount;
 
 /// A command, as the ledger takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +20,12 @@ pub struct Command {
     /// What to do.
     pub action: Action,
     /// What the caller sent along, for the journal. The rules never look into it.
-    pub note: Note,
+    pub metadata: Metadata,
 }
 
 /// What a bill, a fraud desk or an auditor needs to know of a change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Note {
+pub struct Metadata {
     /// What it is for.
     pub category: Option<Category>,
     /// What was sold.
@@ -68,7 +68,7 @@ pub enum Action {
         reservation: String,
     },
     /// Give a charge back, whole or in part.
-    Refund(Undo),
+    Refund(Reversal),
     /// Change the payment mode.
     Convert {
         /// The mode to have afterwards.
@@ -85,40 +85,40 @@ pub enum Action {
         /// The name.
         name: Option<String>,
         /// The low-credit threshold; `Some(None)` removes it.
-        low_credit_threshold: Option<Option<Quote>>,
+        low_credit_threshold: Option<Option<DecimalAmount>>,
         /// How charges other than usage are billed.
         non_usage_billing: Option<NonUsageBilling>,
     },
     /// Add money that the customer paid.
     TopUp {
         /// How much.
-        amount: Quote,
+        amount: DecimalAmount,
     },
     /// Add money that the customer paid, on invoices.
     RecordPayment {
         /// How much.
-        amount: Quote,
+        amount: DecimalAmount,
         /// The numbers of the invoices that it pays; none: the oldest first.
         invoices: Vec<String>,
     },
     /// Take back a top-up or a payment that bounced or was charged back.
-    ReversePayment(Undo),
+    ReversePayment(Reversal),
     /// Give up a debt.
     WriteOff {
         /// How much; None: all that is due, to the last decimal.
-        amount: Option<Quote>,
+        amount: Option<DecimalAmount>,
     },
     /// Take back a write-off.
-    ReverseWriteOff(Undo),
+    ReverseWriteOff(Reversal),
     /// Pay out the customer's own money.
     Withdraw {
         /// How much.
-        amount: Quote,
+        amount: DecimalAmount,
     },
     /// Correct the balance, up or down.
     Adjust {
         /// By how much; signed, not zero.
-        amount: Quote,
+        amount: DecimalAmount,
     },
     /// Change the credit limit.
     SetCreditLimit {
@@ -143,9 +143,9 @@ pub enum Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reserve {
     /// How much.
-    pub amount: Quote,
+    pub amount: DecimalAmount,
     /// The least that is of use, if less than the amount is.
-    pub minimum: Option<Quote>,
+    pub minimum: Option<DecimalAmount>,
     /// How long until the client must report.
     pub validity: Millis,
     /// How long the reservation outlives that.
@@ -156,20 +156,20 @@ pub struct Reserve {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Debit {
     /// How much; may be zero.
-    pub amount: Quote,
+    pub amount: DecimalAmount,
     /// What for.
     pub category: Category,
     /// The reservation to charge against; None: a direct charge.
     pub reservation: Option<String>,
     /// What is left of the reservation afterwards.
-    pub then: Then,
+    pub then: RemainderPolicy,
     /// Whether the amount beyond the reservation must be within usable credit.
-    pub excess: Excess,
+    pub excess: ExcessPolicy,
 }
 
 /// What happens with the rest of a reservation after a debit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
+pub enum RemainderPolicy {
     /// It is given back, and the reservation is settled.
     Settle,
     /// It stays reserved.
@@ -181,7 +181,7 @@ pub enum Then {
 /// What may be charged beyond a reservation (or without one).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Excess {
+pub enum ExcessPolicy {
     /// At most the usable credit; else the debit is declined.
     WithinUsableCredit = 1,
     /// Everything: it was consumed already, and an overdraft is marked.
@@ -190,28 +190,28 @@ pub enum Excess {
 
 /// Giving back what an earlier entry took or gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Undo {
+pub struct Reversal {
     /// The `request_id` of the earlier command.
     pub original: String,
     /// How much; None: all that is left of it.
-    pub amount: Option<Quote>,
+    pub amount: Option<DecimalAmount>,
     /// What was looked up of the earlier entry, because the step asked for it.
-    pub facts: Option<Facts>,
+    pub facts: Option<OriginalEntry>,
     /// What was looked up of the bill of a charge, because the step asked for it.
-    pub bill: Option<BillFacts>,
+    pub bill: Option<OriginalBill>,
 }
 
-impl Undo {
+impl Reversal {
     /// Of an earlier command, nothing being looked up.
     #[must_use]
-    pub fn of(original: String, amount: Option<Quote>) -> Self {
+    pub fn of(original: String, amount: Option<DecimalAmount>) -> Self {
         Self { original, amount, facts: None, bill: None }
     }
 }
 
 /// What is known of an earlier entry. But for what was given back, it never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct OriginalEntry {
     /// The partition's sequence of it.
     pub sequence: u64,
     /// Its kind.
@@ -228,7 +228,7 @@ pub struct Facts {
 
 /// What is known of a bill that was cut. But for what was refunded, it never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BillFacts {
+pub struct OriginalBill {
     /// Its number.
     pub bill: u32,
     /// What moved from unbilled to the balance, before it was rounded.
@@ -255,7 +255,7 @@ pub struct Create {
     /// The limit to begin with.
     pub limit: LimitChange,
     /// Below this, credit is low.
-    pub low_credit_threshold: Option<Quote>,
+    pub low_credit_threshold: Option<DecimalAmount>,
     /// How charges other than usage are billed.
     pub non_usage_billing: NonUsageBilling,
     /// Whether a postpaid account may start without a limit.
@@ -266,7 +266,7 @@ pub struct Create {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitChange {
     /// The permanent limit to set; None: it stays.
-    pub permanent: Option<Quote>,
+    pub permanent: Option<DecimalAmount>,
     /// What to do with the temporary one.
     pub temporary: TemporaryChange,
 }
@@ -290,7 +290,7 @@ pub enum TemporaryChange {
     /// It is replaced.
     Set {
         /// How far the account may borrow while it runs.
-        amount: Quote,
+        amount: DecimalAmount,
         /// Until when.
         until: Until,
     },
@@ -355,7 +355,7 @@ impl Action {
         match self {
             Self::Debit(debit) => debit.reservation.as_deref(),
             Self::Release { reservation } => Some(reservation),
-            Self::Refund(undo) | Self::ReversePayment(undo) | Self::ReverseWriteOff(undo) => Some(&undo.original),
+            Self::Refund(reversal) | Self::ReversePayment(reversal) | Self::ReverseWriteOff(reversal) => Some(&reversal.original),
             _ => None,
         }
     }

@@ -3,8 +3,8 @@
 mod kind;
 
 use super::account::{Currency, Millis, Mode, NonUsageBilling};
-use super::command::{Action, Note};
-use super::money::Quote;
+use super::command::{Action, Metadata};
+use super::money::DecimalAmount;
 use super::rules::Fingerprint;
 
 pub use kind::EntryKind;
@@ -38,7 +38,7 @@ pub struct Entry {
     /// The digest of what was sent; zero for a period close and its rounding. With it, a restored store knows a repetition from a reuse.
     pub fingerprint: Fingerprint,
     /// What the caller sent along, and what the entry refers to.
-    pub note: Note,
+    pub metadata: Metadata,
     /// The `request_id` of the earlier command that this one refers to; else empty.
     pub refers_to: String,
 }
@@ -324,7 +324,7 @@ pub struct Settings {
     /// The name.
     pub name: Option<String>,
     /// The low-credit threshold; `Some(None)`: removed.
-    pub low_credit_threshold: Option<Option<Quote>>,
+    pub low_credit_threshold: Option<Option<DecimalAmount>>,
     /// How charges other than usage are billed.
     pub non_usage_billing: Option<NonUsageBilling>,
     /// Currency, decimals and minor digits: only at creation.

@@ -20,7 +20,7 @@ pub const MAX_COMMANDED_UNITS: i64 = MAX_UNITS - (1 << 20);
 ///
 /// It becomes units only inside the ledger's step, where the account's decimals are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Quote {
+pub struct DecimalAmount {
     mantissa: i64,
     scale: u8,
 }
@@ -39,12 +39,12 @@ pub enum NotAnAmount {
     OutOfRange,
 }
 
-impl Quote {
+impl DecimalAmount {
     /// The longest text that is looked at.
     pub const MAX_TEXT_BYTES: usize = 32;
 
     /// Zero.
-    pub const ZERO: Quote = Quote { mantissa: 0, scale: 0 };
+    pub const ZERO: DecimalAmount = DecimalAmount { mantissa: 0, scale: 0 };
 
     /// Makes the quote `mantissa * 10^-scale`.
     #[must_use]
@@ -106,8 +106,9 @@ impl Quote {
 
     /// Whether it is larger than `other`.
     #[must_use]
-    pub fn exceeds(self, other: Quote) -> bool {
-        let at_full_scale = |quote: Quote| i128::from(quote.mantissa) * 10_i128.pow(u32::from(MAX_DECIMALS.saturating_sub(quote.scale)));
+    pub fn exceeds(self, other: DecimalAmount) -> bool {
+        let at_full_scale =
+            |decimal: DecimalAmount| i128::from(decimal.mantissa) * 10_i128.pow(u32::from(MAX_DECIMALS.saturating_sub(decimal.scale)));
         at_full_scale(self) > at_full_scale(other)
     }
 
@@ -119,7 +120,7 @@ impl Quote {
     }
 }
 
-impl fmt::Display for Quote {
+impl fmt::Display for DecimalAmount {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         Decimal::new(self.mantissa, u32::from(self.scale)).fmt(formatter)
     }
@@ -194,31 +195,31 @@ mod tests {
 
     #[test]
     fn a_plain_decimal_is_an_amount() {
-        assert_eq!(Quote::parse("12.3456"), Ok(Quote::new(123_456, 4)));
-        assert_eq!(Quote::parse("-0.50"), Ok(Quote::new(-5, 1)));
-        assert_eq!(Quote::parse("1.00000000"), Ok(Quote::new(1, 0)));
-        assert_eq!(Quote::parse("0"), Ok(Quote::ZERO));
+        assert_eq!(DecimalAmount::parse("12.3456"), Ok(DecimalAmount::new(123_456, 4)));
+        assert_eq!(DecimalAmount::parse("-0.50"), Ok(DecimalAmount::new(-5, 1)));
+        assert_eq!(DecimalAmount::parse("1.00000000"), Ok(DecimalAmount::new(1, 0)));
+        assert_eq!(DecimalAmount::parse("0"), Ok(DecimalAmount::ZERO));
     }
 
     #[test]
     fn anything_else_is_refused() {
         for text in ["", " 1", "1 ", "1e3", "1,5", "NaN", "+1", "1.", ".5", "1_000", "--1", "-", "0x1", "١", "1.2.3", "inf"] {
-            assert_eq!(Quote::parse(text), Err(NotAnAmount::Malformed), "{text:?}");
+            assert_eq!(DecimalAmount::parse(text), Err(NotAnAmount::Malformed), "{text:?}");
         }
-        assert_eq!(Quote::parse("0.1234567"), Err(NotAnAmount::TooManyDecimals));
-        assert_eq!(Quote::parse("99999999999999999999999999"), Err(NotAnAmount::OutOfRange));
-        assert_eq!(Quote::parse("2251799813685249"), Err(NotAnAmount::OutOfRange));
-        assert!(Quote::parse("2251799813685248").is_ok());
+        assert_eq!(DecimalAmount::parse("0.1234567"), Err(NotAnAmount::TooManyDecimals));
+        assert_eq!(DecimalAmount::parse("99999999999999999999999999"), Err(NotAnAmount::OutOfRange));
+        assert_eq!(DecimalAmount::parse("2251799813685249"), Err(NotAnAmount::OutOfRange));
+        assert!(DecimalAmount::parse("2251799813685248").is_ok());
         // Its distance from zero is no i64.
-        assert_eq!(Quote::parse("-9223372036854775808"), Err(NotAnAmount::OutOfRange));
-        assert_eq!(Quote::new(i64::MIN, 0).to_units(0), Err(NotAnAmount::OutOfRange));
+        assert_eq!(DecimalAmount::parse("-9223372036854775808"), Err(NotAnAmount::OutOfRange));
+        assert_eq!(DecimalAmount::new(i64::MIN, 0).to_units(0), Err(NotAnAmount::OutOfRange));
     }
 
     #[test]
     fn nothing_is_rounded_on_the_way_to_units() {
-        assert_eq!(Quote::new(125, 2).to_units(4), Ok(12_500));
-        assert_eq!(Quote::new(125, 3).to_units(2), Err(NotAnAmount::TooManyDecimals));
-        assert_eq!(Quote::new(MAX_UNITS, 0).to_units(1), Err(NotAnAmount::OutOfRange));
+        assert_eq!(DecimalAmount::new(125, 2).to_units(4), Ok(12_500));
+        assert_eq!(DecimalAmount::new(125, 3).to_units(2), Err(NotAnAmount::TooManyDecimals));
+        assert_eq!(DecimalAmount::new(MAX_UNITS, 0).to_units(1), Err(NotAnAmount::OutOfRange));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is said of a payment besides its amount. The ledger keeps it as it came, in the note of the entry; the rules never look into it.
 
 use super::account::Millis;
-use super::command::Note;
+use super::command::Metadata;
 
 /// The names of what has no field of its own in a note.
 const METHOD: &str = "method";
@@ -23,17 +23,18 @@ pub struct PaymentDetails {
 impl PaymentDetails {
     /// What a note says.
     #[must_use]
-    pub fn of(note: &Note) -> Self {
-        let named = |name: &str| note.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).unwrap_or_default();
-        Self { received_at: note.occurred_at, method: named(METHOD), reference: named(REFERENCE), remark: note.description.clone() }
+    pub fn of(metadata: &Metadata) -> Self {
+        let named =
+            |name: &str| metadata.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).unwrap_or_default();
+        Self { received_at: metadata.occurred_at, method: named(METHOD), reference: named(REFERENCE), remark: metadata.description.clone() }
     }
 
-    /// Puts it into a note.
-    pub fn note(self, note: &mut Note) {
+    /// Writes it into the metadata of a payment.
+    pub fn write_to(self, metadata: &mut Metadata) {
         let named = [(METHOD, self.method), (REFERENCE, self.reference)].into_iter().filter(|(_, value)| !value.is_empty());
-        note.attributes.extend(named.map(|(name, value)| (name.to_owned(), value)));
-        note.occurred_at = self.received_at;
-        note.description = self.remark;
+        metadata.attributes.extend(named.map(|(name, value)| (name.to_owned(), value)));
+        metadata.occurred_at = self.received_at;
+        metadata.description = self.remark;
     }
 }
 
@@ -45,9 +46,9 @@ mod tests {
     fn a_note_keeps_what_is_said_of_a_payment() {
         let said = PaymentDetails { received_at: Some(7), method: "sepa".into(), reference: "RF18".into(), remark: "for May".into() };
         for details in [said, PaymentDetails::default()] {
-            let mut note = Note::default();
-            details.clone().note(&mut note);
-            assert_eq!(PaymentDetails::of(&note), details);
+            let mut metadata = Metadata::default();
+            details.clone().write_to(&mut metadata);
+            assert_eq!(PaymentDetails::of(&metadata), details);
         }
     }
 }

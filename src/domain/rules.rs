@@ -8,19 +8,19 @@
 mod amounts;
 mod charging;
 mod cut;
-mod undo;
+mod reversal;
 mod wallet;
 
 use super::account::{Account, Millis, Profile, Reservation, Status};
-use super::command::{Action, Command, Note};
+use super::command::{Action, Command, Metadata};
 use super::entry::{Entry, EntryData};
 use super::fold::EntryContext;
-use super::money::Quote;
+use super::money::DecimalAmount;
 use super::outcome::{Answer, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
 
 use amounts::{both, units};
 pub use cut::Cut;
-pub use undo::{RefundKey, Refunded, originals_of, refund_keys};
+pub use reversal::{RefundKey, Refunded, originals_of, refund_keys};
 
 /// How many reservations an account may have open.
 pub const MAX_OPEN_RESERVATIONS: u32 = 10_000;
@@ -33,7 +33,7 @@ pub type Fingerprint = [u8; 8];
 
 /// When, and what the calendar says of it.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub struct StepClock {
     /// The time of the step.
     pub now: Millis,
     /// The end of the billing period that `now` lies in.
@@ -44,17 +44,17 @@ pub struct Moment {
 
 /// What a command touches, loaded before the step.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Touched<'a> {
+pub struct LoadedState<'a> {
     /// The account.
     pub account: Option<Account>,
     /// Its profile; needed by an update only.
     pub profile: Option<&'a Profile>,
     /// What is remembered of the command's own request id.
-    pub request: Option<&'a Remembered>,
+    pub request: Option<&'a IdempotencyRecord>,
     /// The open reservation that it names; of an Authorize: one that bears its own name.
     pub reservation: Option<&'a Reservation>,
     /// What is remembered of the command that it refers to.
-    pub original: Option<&'a Remembered>,
+    pub original: Option<&'a IdempotencyRecord>,
     /// What is kept of what was given back of the entry that it refers to.
     pub given_back: Option<Refunded>,
     /// What is kept of what was refunded of the bill that the charge fell into which it refers to.
@@ -67,19 +67,19 @@ pub struct Touched<'a> {
 
 /// What is kept of a request id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Remembered {
+pub struct IdempotencyRecord {
     /// What was sent.
     pub fingerprint: Fingerprint,
     /// What was decided.
     pub decision: Decision,
     /// How the reservation of that name ended, if it did other than by expiring.
-    pub ended: Ended,
+    pub ended: ReservationEnd,
 }
 
 /// How a reservation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Ended {
+pub enum ReservationEnd {
     /// It is open, or has expired, or there never was one.
     Not = 0,
     /// By a final debit.
@@ -90,16 +90,16 @@ pub enum Ended {
 
 /// What a command leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct Decided {
     /// What the caller is told.
     pub answer: Answer,
     /// What is written. None: nothing at all.
-    pub change: Option<Change>,
+    pub writes: Option<Writes>,
 }
 
 /// What an accepted or declined command writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct Writes {
     /// The decision, to be remembered under the request id. None: the command has none.
     pub decision: Option<Decision>,
     /// The account after it; None: a decline, or nothing to change.
@@ -122,70 +122,72 @@ pub enum ReservationChange {
     /// It is made, or changed.
     Put(Reservation),
     /// It ends.
-    End(Ended),
+    End(ReservationEnd),
 }
 
 /// Decides on a command.
 #[must_use]
-pub fn decide(touched: &Touched<'_>, command: &Command, fingerprint: &Fingerprint, moment: &Moment) -> Step {
-    match try_decide(touched, command, fingerprint, moment) {
+pub fn decide(loaded: &LoadedState<'_>, command: &Command, fingerprint: &Fingerprint, step_clock: &StepClock) -> Decided {
+    match try_decide(loaded, command, fingerprint, step_clock) {
         Ok(step) => step,
-        Err(refusal) => Step { answer: Err(refusal), change: None },
+        Err(refusal) => Decided { answer: Err(refusal), writes: None },
     }
 }
 
-fn try_decide(touched: &Touched<'_>, command: &Command, fingerprint: &Fingerprint, moment: &Moment) -> Result<Step, Refusal> {
-    if let Some(remembered) = touched.request
+fn try_decide(loaded: &LoadedState<'_>, command: &Command, fingerprint: &Fingerprint, step_clock: &StepClock) -> Result<Decided, Refusal> {
+    if let Some(remembered) = loaded.request
         && command.action.has_request_id()
     {
         if remembered.fingerprint != *fingerprint {
             return Err(Refusal::RequestIdReused);
         }
-        let desk = Desk::open(touched.account.ok_or(Refusal::AccountNotFound)?, touched, command, fingerprint, moment);
-        return Ok(desk.tell(Some(remembered.decision), true));
+        let transition = Transition::open(loaded.account.ok_or(Refusal::AccountNotFound)?, loaded, command, fingerprint, step_clock);
+        return Ok(transition.tell(Some(remembered.decision), true));
     }
-    if matches!(command.action, Action::Authorize(_)) && touched.reservation.is_some() {
+    if matches!(command.action, Action::Authorize(_)) && loaded.reservation.is_some() {
         return Err(Refusal::RequestIdReused);
     }
-    if command.first_sent_at.is_some_and(|sent| moment.now.saturating_sub(sent) > moment.window) {
+    if command.first_sent_at.is_some_and(|sent| step_clock.now.saturating_sub(sent) > step_clock.window) {
         return Err(Refusal::RequestTooOld);
     }
-    if command.first_sent_at.is_some_and(|sent| sent.saturating_sub(moment.now) > MAX_SENT_AHEAD) {
+    if command.first_sent_at.is_some_and(|sent| sent.saturating_sub(step_clock.now) > MAX_SENT_AHEAD) {
         return Err(Refusal::SentInFuture);
     }
     if let Action::Create(create) = &command.action {
-        return if touched.account.is_some() {
+        return if loaded.account.is_some() {
             Err(Refusal::AccountExists)
         } else {
-            wallet::create(create, touched, command, fingerprint, moment)
+            wallet::create(create, loaded, command, fingerprint, step_clock)
         };
     }
-    let account = touched.account.ok_or(Refusal::AccountNotFound)?;
+    let account = loaded.account.ok_or(Refusal::AccountNotFound)?;
     if command.currency.is_some_and(|currency| currency != account.currency) {
         return Err(Refusal::CurrencyMismatch);
     }
-    let desk = Desk::open(account, touched, command, fingerprint, moment);
+    let transition = Transition::open(account, loaded, command, fingerprint, step_clock);
     match &command.action {
-        Action::Observe { .. } => Ok(desk.tell(None, false)),
-        Action::Authorize(reserve) => charging::authorize(desk, reserve),
-        Action::Debit(debit) => charging::debit(desk, debit),
-        Action::Release { .. } => charging::release(desk),
-        Action::Refund(undo) => undo::refund(desk, undo),
-        Action::Convert { mode, limit, allow_unusable } => wallet::convert(desk, *mode, limit, *allow_unusable),
-        Action::Update { .. } => wallet::update(desk),
-        Action::TopUp { amount } => wallet::top_up(desk, *amount),
-        Action::RecordPayment { amount, .. } => wallet::record_payment(desk, *amount),
-        Action::ReversePayment(_) => undo::reverse(desk, |amount, given_back| EntryData::PaymentReversed { amount, given_back }),
-        Action::WriteOff { amount } => wallet::write_off(desk, *amount),
-        Action::ReverseWriteOff(_) => undo::reverse(desk, |amount, given_back| EntryData::WriteOffReversed { amount, given_back }),
-        Action::Withdraw { amount } => wallet::withdraw(desk, *amount),
-        Action::Adjust { amount } => wallet::adjust(desk, *amount),
-        Action::SetCreditLimit { limit, allow_unusable } => wallet::set_credit_limit(desk, limit, *allow_unusable),
-        Action::Suspend => wallet::suspend(desk),
-        Action::Resume => wallet::resume(desk),
-        Action::Close => wallet::close(desk),
-        Action::Reopen => wallet::reopen(desk),
-        Action::ClosePeriod => Ok(desk.write_due()),
+        Action::Observe { .. } => Ok(transition.tell(None, false)),
+        Action::Authorize(reserve) => charging::authorize(transition, reserve),
+        Action::Debit(debit) => charging::debit(transition, debit),
+        Action::Release { .. } => charging::release(transition),
+        Action::Refund(reversal) => reversal::refund(transition, reversal),
+        Action::Convert { mode, limit, allow_unusable } => wallet::convert(transition, *mode, limit, *allow_unusable),
+        Action::Update { .. } => wallet::update(transition),
+        Action::TopUp { amount } => wallet::top_up(transition, *amount),
+        Action::RecordPayment { amount, .. } => wallet::record_payment(transition, *amount),
+        Action::ReversePayment(_) => reversal::reverse(transition, |amount, given_back| EntryData::PaymentReversed { amount, given_back }),
+        Action::WriteOff { amount } => wallet::write_off(transition, *amount),
+        Action::ReverseWriteOff(_) => {
+            reversal::reverse(transition, |amount, given_back| EntryData::WriteOffReversed { amount, given_back })
+        }
+        Action::Withdraw { amount } => wallet::withdraw(transition, *amount),
+        Action::Adjust { amount } => wallet::adjust(transition, *amount),
+        Action::SetCreditLimit { limit, allow_unusable } => wallet::set_credit_limit(transition, limit, *allow_unusable),
+        Action::Suspend => wallet::suspend(transition),
+        Action::Resume => wallet::resume(transition),
+        Action::Close => wallet::close(transition),
+        Action::Reopen => wallet::reopen(transition),
+        Action::ClosePeriod => Ok(transition.write_due()),
         Action::Create(_) => Err(Refusal::AccountExists),
     }
 }
@@ -209,11 +211,11 @@ pub fn is_close_due(account: &Account, now: Millis) -> bool {
 
 /// Where one command is worked on: the account as it is becoming, and what is recorded of it. The account changes by [`Account::apply`]
 /// alone, with the entry that says so.
-struct Desk<'a> {
-    touched: &'a Touched<'a>,
+struct Transition<'a> {
+    loaded: &'a LoadedState<'a>,
     command: &'a Command,
     fingerprint: &'a Fingerprint,
-    moment: &'a Moment,
+    step_clock: &'a StepClock,
     account: Account,
     entries: Vec<Entry>,
     /// The bill that was closed because it was due.
@@ -222,32 +224,38 @@ struct Desk<'a> {
     sequence: u64,
 }
 
-impl<'a> Desk<'a> {
+impl<'a> Transition<'a> {
     /// Takes the account, with the events applied that are due.
-    fn open(account: Account, touched: &'a Touched<'a>, command: &'a Command, fingerprint: &'a Fingerprint, moment: &'a Moment) -> Self {
-        let mut desk = Self { touched, command, fingerprint, moment, account, entries: Vec::new(), closed: None, sequence: 0 };
-        if is_close_due(&account, moment.now) {
-            desk.close_period();
+    fn open(
+        account: Account,
+        loaded: &'a LoadedState<'a>,
+        command: &'a Command,
+        fingerprint: &'a Fingerprint,
+        step_clock: &'a StepClock,
+    ) -> Self {
+        let mut transition = Self { loaded, command, fingerprint, step_clock, account, entries: Vec::new(), closed: None, sequence: 0 };
+        if is_close_due(&account, step_clock.now) {
+            transition.close_period();
         }
-        desk.sequence = touched.next_sequence + desk.entries.len() as u64;
-        desk
+        transition.sequence = loaded.next_sequence + transition.entries.len() as u64;
+        transition
     }
 
     fn now(&self) -> Millis {
-        self.moment.now
+        self.step_clock.now
     }
 
     fn usable(&self) -> i64 {
-        self.account.usable_credit(self.moment.now)
+        self.account.usable_credit(self.step_clock.now)
     }
 
-    fn units(&self, quote: Quote) -> Result<i64, Refusal> {
-        units(quote, self.account.decimals)
+    fn units(&self, decimal: DecimalAmount) -> Result<i64, Refusal> {
+        units(decimal, self.account.decimals)
     }
 
     /// An amount that must be a whole number of the currency's minor units: money that is paid in, paid out or given up.
-    fn minor_units(&self, quote: Quote) -> Result<i64, Refusal> {
-        let amount = self.units(quote)?;
+    fn minor_units(&self, decimal: DecimalAmount) -> Result<i64, Refusal> {
+        let amount = self.units(decimal)?;
         if amount % self.account.minor_unit() == 0 { Ok(amount) } else { Err(Refusal::NotInMinorUnits) }
     }
 
@@ -275,12 +283,12 @@ impl<'a> Desk<'a> {
 
     /// Records an entry of the command in a bill.
     fn record_in(&mut self, bill: u32, reservation: Option<i64>, data: EntryData) {
-        let entry = self.apply(self.moment.now, bill, reservation, data);
+        let entry = self.apply(self.step_clock.now, bill, reservation, data);
         let action = &self.command.action;
         self.entries.push(Entry {
             request_id: self.command.request_id.clone(),
             fingerprint: *self.fingerprint,
-            note: Note { invoices: action.invoices().to_vec(), ..self.command.note.clone() },
+            metadata: Metadata { invoices: action.invoices().to_vec(), ..self.command.metadata.clone() },
             refers_to: action.refers_to().unwrap_or_default().to_owned(),
             ..entry
         });
@@ -288,7 +296,7 @@ impl<'a> Desk<'a> {
 
     /// Applies an entry to the account; returns the entry, as one that no command caused.
     fn apply(&mut self, time: Millis, bill: u32, reservation: Option<i64>, data: EntryData) -> Entry {
-        self.account.apply(&data, &EntryContext { bill, reservation, period_end: self.moment.period_end });
+        self.account.apply(&data, &EntryContext { bill, reservation, period_end: self.step_clock.period_end });
         let Account { mode, balance, unbilled, reserved, sequence, .. } = self.account;
         Entry {
             account: self.command.account.clone(),
@@ -302,7 +310,7 @@ impl<'a> Desk<'a> {
             unbilled,
             reserved,
             fingerprint: Fingerprint::default(),
-            note: Note::default(),
+            metadata: Metadata::default(),
             refers_to: String::new(),
         }
     }
@@ -324,9 +332,9 @@ impl<'a> Desk<'a> {
     }
 
     /// Answers, and writes nothing.
-    fn tell(self, decision: Option<Decision>, replayed: bool) -> Step {
-        let outcome = Outcome { decision, replayed, account: self.account, now: self.moment.now };
-        Step { answer: Ok(outcome), change: None }
+    fn tell(self, decision: Option<Decision>, replayed: bool) -> Decided {
+        let outcome = Outcome { decision, replayed, account: self.account, now: self.step_clock.now };
+        Decided { answer: Ok(outcome), writes: None }
     }
 
     fn decision(&self, verdict: Verdict, amount: i64) -> Decision {
@@ -344,10 +352,10 @@ impl<'a> Desk<'a> {
     }
 
     /// Answers, and remembers the answer, but changes nothing: a decline, or nothing to do.
-    fn leave(self, verdict: Verdict, amount: i64) -> Step {
+    fn leave(self, verdict: Verdict, amount: i64) -> Decided {
         let decision = self.decision(verdict, amount);
         let mut step = self.tell(Some(decision), false);
-        step.change = Some(Change {
+        step.writes = Some(Writes {
             decision: Some(decision),
             account: None,
             profile: None,
@@ -359,18 +367,18 @@ impl<'a> Desk<'a> {
     }
 
     /// Accepts: the account is written as it has become.
-    fn accept(self, decision: Decision) -> Step {
+    fn accept(self, decision: Decision) -> Decided {
         self.write(Some(decision))
     }
 
     /// Writes what is due, if anything is, and nothing else.
-    fn write_due(self) -> Step {
+    fn write_due(self) -> Decided {
         if self.entries.is_empty() { self.tell(None, false) } else { self.write(None) }
     }
 
-    fn write(self, decision: Option<Decision>) -> Step {
-        let outcome = Outcome { decision, replayed: false, account: self.account, now: self.moment.now };
-        let change = Change {
+    fn write(self, decision: Option<Decision>) -> Decided {
+        let outcome = Outcome { decision, replayed: false, account: self.account, now: self.step_clock.now };
+        let writes = Writes {
             decision,
             account: Some(self.account),
             profile: None,
@@ -378,14 +386,14 @@ impl<'a> Desk<'a> {
             refunds: Vec::new(),
             entries: self.entries,
         };
-        Step { answer: Ok(outcome), change: Some(change) }
+        Decided { answer: Ok(outcome), writes: Some(writes) }
     }
 }
 
-impl Step {
-    fn with(mut self, edit: impl FnOnce(&mut Change)) -> Self {
-        if let Some(change) = &mut self.change {
-            edit(change);
+impl Decided {
+    fn with(mut self, edit: impl FnOnce(&mut Writes)) -> Self {
+        if let Some(writes) = &mut self.writes {
+            edit(writes);
         }
         self
     }

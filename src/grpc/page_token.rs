@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use super::wire::reader::Reader;
-use crate::ledger::{NamePlace, RequestKey, ReservationPlace};
+use crate::ledger::{IdempotencyKey, NamePlace, ReservationPlace};
 use crate::service::search::{self, Way};
 
 const VERSION: u8 = 1;
@@ -89,7 +89,7 @@ impl Cursor for NamePlace {
     }
 }
 
-impl Cursor for RequestKey {
+impl Cursor for IdempotencyKey {
     fn to_bytes(&self) -> Vec<u8> {
         self.0.to_vec()
     }
@@ -106,7 +106,7 @@ impl Cursor for ReservationPlace {
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (expires_at, key) = bytes.split_first_chunk()?;
-        Some(Self { expires_at: i64::from_be_bytes(*expires_at), key: RequestKey(key.try_into().ok()?) })
+        Some(Self { expires_at: i64::from_be_bytes(*expires_at), key: IdempotencyKey(key.try_into().ok()?) })
     }
 }
 
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(decode::<NamePlace>(&["accountsac"], &token), None);
         let token = encode(&["entries"], &77_u64);
         assert_eq!(decode(&["entries"], &token), Some(77_u64));
-        assert_eq!(decode::<RequestKey>(&["entries"], &token), None);
+        assert_eq!(decode::<IdempotencyKey>(&["entries"], &token), None);
     }
 
     proptest! {
@@ -188,13 +188,13 @@ mod tests {
             prop_assert_eq!(decode::<u64>(&["entries"], &text), None);
             let valid_head = encode(&["names"], &0_u64).chars().take(18).collect::<String>();
             let _ = decode::<NamePlace>(&["names"], &format!("{valid_head}{tail}"));
-            let _ = decode::<RequestKey>(&["names"], &format!("{valid_head}{tail}{text}"));
+            let _ = decode::<IdempotencyKey>(&["names"], &format!("{valid_head}{tail}{text}"));
         }
 
         #[test]
         fn every_place_comes_back(sequence: u64, key: [u8; 16], name in "[^\0]*", account in "[a-z/]+") {
             prop_assert_eq!(decode(&["a"], &encode(&["a"], &sequence)), Some(sequence));
-            prop_assert_eq!(decode(&["a"], &encode(&["a"], &RequestKey(key))), Some(RequestKey(key)));
+            prop_assert_eq!(decode(&["a"], &encode(&["a"], &IdempotencyKey(key))), Some(IdempotencyKey(key)));
             let place = NamePlace { folded_name: name, account };
             prop_assert_eq!(decode(&["a"], &encode(&["a"], &place)), Some(place));
         }

@@ -34,7 +34,7 @@ use tokio::task::coop::unconstrained;
 use tokio::task::yield_now;
 use tracing::Instrument;
 
-use super::{Answers, Engine, LedgerError, MAX_BATCH, Order};
+use super::{Answers, Engine, LedgerError, MAX_BATCH, PreparedCommand};
 use domain::outcome::{Answer, Refusal};
 use pace::Pace;
 use platform::lanes::fair::FairQueue;
@@ -54,7 +54,7 @@ const LONELY_IN_A_ROW: u32 = 4;
 
 /// A command in a queue, and who waits for it.
 struct Waiting {
-    order: Order,
+    prepared: PreparedCommand,
     answer: Caller,
 }
 
@@ -128,7 +128,7 @@ impl Batcher {
     }
 
     /// Queues a command, on behalf of the current source.
-    pub fn enqueue(&self, partition: u16, order: Order) -> Result<Pending, LedgerError> {
+    pub fn enqueue(&self, partition: u16, prepared: PreparedCommand) -> Result<Pending, LedgerError> {
         let Self(handles) = self;
         let (answer, pending) = oneshot::channel();
         {
@@ -139,7 +139,7 @@ impl Batcher {
             let Some(queue) = queues.by_partition.get_mut(usize::from(partition)) else {
                 return Err(LedgerError::corrupt("no such partition"));
             };
-            queue.push(Waiting { order, answer }).map_err(|_| LedgerError::Busy)?;
+            queue.push(Waiting { prepared, answer }).map_err(|_| LedgerError::Busy)?;
         }
         handles.0.task.wake();
         metrics().add_waiting(1);
@@ -194,7 +194,7 @@ struct Partition {
     /// A batch is with the engine.
     is_under_way: bool,
     /// Commands that a step has left for a later one. They come before all that waits.
-    deferred: VecDeque<(Order, Caller)>,
+    deferred: VecDeque<(PreparedCommand, Caller)>,
 }
 
 /// A batch that has returned.
@@ -203,7 +203,7 @@ struct Batch {
     /// How many of its commands came from streams.
     streamed: usize,
     sent_at: Instant,
-    orders: Arc<[Order]>,
+    commands: Arc<[PreparedCommand]>,
     callers: Vec<Caller>,
     answers: Result<Answers, LedgerError>,
     /// Whether the engine has left some of it for a later step.
@@ -268,19 +268,19 @@ impl Dispatch {
                 self.pace.see_streams(queue.streams.sources());
                 let most_streamed = if turn.is_none_or(|turn| turn == number) { self.pace.share() } else { 0 };
                 let before = queue.len();
-                let (orders, callers, streamed) = queue.take(&mut partition.deferred, most_streamed);
+                let (commands, callers, streamed) = queue.take(&mut partition.deferred, most_streamed);
                 metrics().add_waiting(queue.len() as i64 - before as i64);
-                if orders.is_empty() {
+                if commands.is_empty() {
                     // Nobody waited for what this partition had its turn for.
                     is_any_given_up |= queue.len() < before;
                     continue;
                 }
                 self.pace.sent(streamed);
                 self.streamed_under_way += streamed;
-                lonely = lonely && !is_any && orders.len() == 1;
+                lonely = lonely && !is_any && commands.len() == 1;
                 (is_any, partition.is_under_way) = (true, true);
                 let number = u16::try_from(number).unwrap_or(u16::MAX);
-                self.under_way.push(decide(Arc::clone(&self.engine), number, orders.into(), callers, streamed).boxed());
+                self.under_way.push(decide(Arc::clone(&self.engine), number, commands.into(), callers, streamed).boxed());
             }
         }
         drop(queues);
@@ -289,7 +289,7 @@ impl Dispatch {
             self.lonely_in_a_row = if lonely { self.lonely_in_a_row.saturating_add(1) } else { 0 };
             let is_looked_out_for = self.lonely_in_a_row > LONELY_IN_A_ROW;
             // None, too, where a setting leads past the end of time.
-            self.lookout_until = if is_looked_out_for { Instant::now().checked_add(self.engine.lookout()) } else { None };
+            self.lookout_until = if is_looked_out_for { Instant::now().checked_add(self.engine.busy_poll()) } else { None };
         } else if self.under_way.is_empty() {
             self.lookout_until = None;
         }
@@ -350,65 +350,69 @@ impl Queue {
     }
 
     /// Takes what goes into the next batch, after what was left for it, and says how many of it came from streams, which is at most so many.
-    fn take(&mut self, deferred: &mut VecDeque<(Order, Caller)>, most_streamed: usize) -> (Vec<Order>, Vec<Caller>, usize) {
+    fn take(
+        &mut self,
+        deferred: &mut VecDeque<(PreparedCommand, Caller)>,
+        most_streamed: usize,
+    ) -> (Vec<PreparedCommand>, Vec<Caller>, usize) {
         let streamed = most_streamed.min(self.streams.len());
         let calls = (deferred.len() + self.calls.len()).min(MAX_BATCH - streamed.min(STREAMS_PLACES));
         let most = (calls + streamed).min(MAX_BATCH);
-        let (mut orders, mut callers) = (Vec::with_capacity(most), Vec::with_capacity(most));
-        let mut take = |next: &mut dyn FnMut() -> Option<(Order, Caller)>, most: usize| {
-            while orders.len() < most
-                && let Some((order, answer)) = next()
+        let (mut commands, mut callers) = (Vec::with_capacity(most), Vec::with_capacity(most));
+        let mut take = |next: &mut dyn FnMut() -> Option<(PreparedCommand, Caller)>, most: usize| {
+            while commands.len() < most
+                && let Some((prepared, answer)) = next()
             {
                 // Whoever gave up before the command was sent is taken at their word.
                 if !answer.is_closed() {
-                    orders.push(order);
+                    commands.push(prepared);
                     callers.push(answer);
                 }
             }
-            orders.len()
+            commands.len()
         };
         let mut next_call = || deferred.pop_front().or_else(|| self.calls.pop().map(Waiting::into_parts));
         let calls = take(&mut next_call, calls);
         let streamed = take(&mut || self.streams.pop().map(Waiting::into_parts), (calls + streamed).min(MAX_BATCH)) - calls;
-        (orders, callers, streamed)
+        (commands, callers, streamed)
     }
 }
 
 impl Waiting {
-    fn into_parts(self) -> (Order, Caller) {
-        (self.order, self.answer)
+    fn into_parts(self) -> (PreparedCommand, Caller) {
+        (self.prepared, self.answer)
     }
 }
 
 /// Has a batch decided.
-async fn decide(engine: Arc<dyn Engine>, partition: u16, orders: Arc<[Order]>, callers: Vec<Caller>, streamed: usize) -> Batch {
+async fn decide(engine: Arc<dyn Engine>, partition: u16, commands: Arc<[PreparedCommand]>, callers: Vec<Caller>, streamed: usize) -> Batch {
     let sent_at = engine.instant();
-    let span = tracing::debug_span!("batch", partition, commands = orders.len());
-    let timer = metrics().start_batch(orders.len());
-    let answer = engine.apply(partition, Arc::clone(&orders)).instrument(span).await;
+    let span = tracing::debug_span!("batch", partition, commands = commands.len());
+    let timer = metrics().start_batch(commands.len());
+    let answer = engine.apply(partition, Arc::clone(&commands)).instrument(span).await;
     timer.finish(answer.is_ok());
     let has_deferred = answer.as_ref().is_ok_and(|answer| answer.has_deferred);
-    Batch { partition, streamed, sent_at, orders, callers, answers: answer.map(|answer| answer.answers), has_deferred }
+    Batch { partition, streamed, sent_at, commands, callers, answers: answer.map(|answer| answer.answers), has_deferred }
 }
 
 impl Batch {
     /// The batch without what was left for a later step, which goes to `deferred`, in its order.
-    fn without_deferred(self, deferred: &mut VecDeque<(Order, Caller)>) -> Self {
+    fn without_deferred(self, deferred: &mut VecDeque<(PreparedCommand, Caller)>) -> Self {
         let answers = match self.answers.and_then(Answers::read) {
-            Ok(answers) if answers.len() == self.orders.len() => answers,
+            Ok(answers) if answers.len() == self.commands.len() => answers,
             answers => return Self { answers: answers.map(Answers::from), ..self },
         };
-        let (mut orders, mut callers, mut decided) = (Vec::new(), Vec::new(), Vec::new());
-        for ((order, caller), answer) in self.orders.iter().cloned().zip(self.callers).zip(answers) {
+        let (mut commands, mut callers, mut decided) = (Vec::new(), Vec::new(), Vec::new());
+        for ((prepared, caller), answer) in self.commands.iter().cloned().zip(self.callers).zip(answers) {
             if answer == Err(Refusal::Deferred) {
-                deferred.push_back((order, caller));
+                deferred.push_back((prepared, caller));
             } else {
-                orders.push(order);
+                commands.push(prepared);
                 callers.push(caller);
                 decided.push(answer);
             }
         }
-        Self { orders: orders.into(), callers, answers: Ok(decided.into()), ..self }
+        Self { commands: commands.into(), callers, answers: Ok(decided.into()), ..self }
     }
 
     /// Tells everybody who waited.
@@ -416,13 +420,13 @@ impl Batch {
         let answers = self.answers.and_then(|answers| {
             // The step was taken: an answer that makes no sense does not say what became of its command.
             let answers = answers.read().map_err(LedgerError::after_step)?;
-            match answers.len() == self.orders.len() {
+            match answers.len() == self.commands.len() {
                 true => Ok(answers),
                 false => Err(LedgerError::unknown("the engine gave another number of answers than there were commands")),
             }
         });
-        for (place, order) in self.orders.iter().enumerate() {
-            metrics().decision(order.command.action.kind(), answers.as_ref().ok().and_then(|answers| answers.get(place)));
+        for (place, prepared) in self.commands.iter().enumerate() {
+            metrics().decision(prepared.command.action.kind(), answers.as_ref().ok().and_then(|answers| answers.get(place)));
         }
         match answers {
             Ok(answers) => {

@@ -9,12 +9,12 @@ pub mod journal;
 
 use bytes::{Buf, BufMut};
 
-use super::{NamePlace, RequestKey, ReservationPlace};
+use super::{IdempotencyKey, NamePlace, ReservationPlace};
 use domain::account::{Account, Category, Currency, Mode, NonUsageBilling, Profile, Reservation, Status};
 use domain::command::Kind;
 use domain::entry::EntryKind;
 use domain::outcome::{Charged, Decision, Grant, ReserveVerdict, Verdict};
-use domain::rules::{Ended, RefundKey, Refunded, Remembered};
+use domain::rules::{IdempotencyRecord, RefundKey, Refunded, ReservationEnd};
 
 /// Bytes that are not a record of the kind that was looked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -216,7 +216,7 @@ pub fn decode_reservation_place(account: &str, bytes: &[u8]) -> Result<Reservati
     let place = || {
         let mut bytes = bytes.get(account.len() + 1..)?;
         let expires_at = bytes.try_get_int(NUMBER_BYTES).ok()?;
-        Some(ReservationPlace { expires_at, key: RequestKey(bytes.try_into().ok()?) })
+        Some(ReservationPlace { expires_at, key: IdempotencyKey(bytes.try_into().ok()?) })
     };
     place().ok_or(Undecodable("place of a reservation"))
 }
@@ -225,7 +225,7 @@ pub fn decode_reservation_place(account: &str, bytes: &[u8]) -> Result<Reservati
 /// its bill; if there is an overdraft, or a credit was rounded, `<i7`; and, if there is a reservation or a declined reserve, `<i7i7i7`: its
 /// amount (or the shortfall), report by, expires at.
 #[must_use]
-pub fn encode_remembered(remembered: &Remembered) -> Vec<u8> {
+pub fn encode_idempotency_record(remembered: &IdempotencyRecord) -> Vec<u8> {
     let decision = &remembered.decision;
     let mut flags = match decision.reserve {
         ReserveVerdict::NotAsked => 0,
@@ -271,11 +271,11 @@ pub fn encode_remembered(remembered: &Remembered) -> Vec<u8> {
 }
 
 /// The inverse of [`encode_remembered`].
-pub fn decode_remembered(bytes: &[u8]) -> Result<Remembered, Undecodable> {
+pub fn decode_idempotency_record(bytes: &[u8]) -> Result<IdempotencyRecord, Undecodable> {
     read_remembered(bytes).ok_or(Undecodable("request"))
 }
 
-fn read_remembered(mut bytes: &[u8]) -> Option<Remembered> {
+fn read_remembered(mut bytes: &[u8]) -> Option<IdempotencyRecord> {
     let mut fingerprint = [0; 8];
     bytes.try_copy_to_slice(&mut fingerprint).ok()?;
     let kind = bytes.try_get_u8().ok()?;
@@ -295,9 +295,9 @@ fn read_remembered(mut bytes: &[u8]) -> Option<Remembered> {
     } else {
         [get_number(&mut bytes)?, get_number(&mut bytes)?, get_number(&mut bytes)?]
     };
-    let ended = [Ended::Not, Ended::Settled, Ended::Released].into_iter().find(|known| *known as u8 == ended)?;
+    let ended = [ReservationEnd::Not, ReservationEnd::Settled, ReservationEnd::Released].into_iter().find(|known| *known as u8 == ended)?;
     let decision = decision(kind, verdict, flags, [amount, second_amount, sequence], charged, slot)?;
-    bytes.is_empty().then_some(Remembered { fingerprint, decision, ended })
+    bytes.is_empty().then_some(IdempotencyRecord { fingerprint, decision, ended })
 }
 
 /// A decision out of its numbers.

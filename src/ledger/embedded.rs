@@ -24,16 +24,16 @@ use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use super::codec::journal::decode_block;
-use super::model::{Book, Changes, StepTime};
+use super::model::{Changes, PartitionState, StepTime};
 use super::watch::Watchers;
 use super::{
-    Answering, BatchAnswer, Block, DuePage, Engine, Found, Identity, JournalSpan, LedgerError, LedgerId, NamePlace, Opening, Order,
-    Purpose, RequestKey, ReservationPlace, StoreSettings, Trimmer,
+    Answering, BatchAnswer, Block, DuePage, Engine, Found, IdempotencyKey, Identity, JournalSpan, LedgerError, LedgerId, NamePlace,
+    Opening, PreparedCommand, Purpose, ReservationPlace, StoreSettings, Trimmer,
 };
 use copy::Copy;
 pub use copy::JournalHold;
 use domain::account::{Account, Millis, Profile, Reservation};
-use domain::rules::{RefundKey, Remembered};
+use domain::rules::{IdempotencyRecord, RefundKey};
 use platform::clock::Clock;
 use store::Store;
 
@@ -53,12 +53,12 @@ enum Job {
 
 /// A batch, and who waits for its answer.
 struct Batch {
-    orders: Arc<[Order]>,
+    commands: Arc<[PreparedCommand]>,
     caller: oneshot::Sender<Result<BatchAnswer, LedgerError>>,
 }
 
 /// Looks at what there is.
-type Read = Box<dyn FnOnce(&Book, &Store) + Send>;
+type Read = Box<dyn FnOnce(&PartitionState, &Store) + Send>;
 
 /// A change of the system's clock by more than this is told, and those who watch for an instant look again.
 const CLOCK_STEP: Millis = 1_000;
@@ -79,10 +79,10 @@ impl EmbeddedEngine {
     /// settings.
     pub fn open(path: &Path, settings: &StoreSettings, opening: Opening, clock: Clock, watchers: Watchers) -> anyhow::Result<Self> {
         let (store, identity) = Store::open(path, settings, opening)?;
-        let book = store.load()?;
+        let partition_state = store.load()?;
         let (jobs, inbox) = mpsc::channel();
-        let desk = Desk {
-            book,
+        let engine_thread = EngineThread {
+            partition_state,
             failure: None,
             is_open: true,
             copies: VecDeque::new(),
@@ -91,15 +91,18 @@ impl EmbeddedEngine {
             window: settings.window,
             watchers,
         };
-        let thread = thread::Builder::new().name("ledger".into()).spawn(move || desk.work(store, &inbox))?;
+        let thread = thread::Builder::new().name("ledger".into()).spawn(move || engine_thread.work(store, &inbox))?;
         let (path, is_held) = (path.to_owned(), Arc::default());
         Ok(Self { identity, jobs, thread: Mutex::new(Some(thread)), path, is_held })
     }
 
-    fn read<T: Send + 'static>(&self, read: impl FnOnce(&Book, &Store) -> Result<T, LedgerError> + Send + 'static) -> Answering<'_, T> {
+    fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&PartitionState, &Store) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Answering<'_, T> {
         let (answer, pending) = oneshot::channel();
-        let job = Job::Read(Box::new(move |book, store| {
-            let _ = answer.send(read(book, store));
+        let job = Job::Read(Box::new(move |partition_state, store| {
+            let _ = answer.send(read(partition_state, store));
         }));
         self.ask(job, pending).map(|answer| answer.map_err(LedgerError::of_read)).boxed()
     }
@@ -126,18 +129,18 @@ pub fn find(path: &Path) -> anyhow::Result<Found> {
 }
 
 /// Puts a rebuilt partition into an empty store; see `restore`.
-pub fn install(path: &Path, settings: &StoreSettings, id: LedgerId, book: &Book) -> anyhow::Result<()> {
+pub fn install(path: &Path, settings: &StoreSettings, id: LedgerId, partition_state: &PartitionState) -> anyhow::Result<()> {
     let (store, found) = Store::open(path, settings, Opening::Creating(Purpose::default()))?;
     anyhow::ensure!(store.load()?.sizes() == [0; 3], "{found} is not empty: a ledger is only restored into an empty store");
     store.set_id(id)?;
-    store.write(book, &[book.everything()])?;
+    store.write(partition_state, &[partition_state.everything()])?;
     Ok(())
 }
 
 /// What the thread owns beside the store.
-struct Desk {
+struct EngineThread {
     /// What the disk holds, in memory.
-    book: Book,
+    partition_state: PartitionState,
     /// Why the last attempt to write failed; None: it did not.
     failure: Option<String>,
     /// Whether more is to come.
@@ -151,7 +154,7 @@ struct Desk {
     watchers: Watchers,
 }
 
-impl Desk {
+impl EngineThread {
     fn work(mut self, store: Store, inbox: &mpsc::Receiver<Job>) {
         while self.is_open
             && let Ok(first) = inbox.recv()
@@ -189,7 +192,7 @@ impl Desk {
                 Job::Apply(batch) => self.apply(store, vec![batch]),
                 Job::Sweep(caller) => drop(caller.send(self.sweep(store))),
                 Job::Trim(below, caller) => drop(caller.send(self.trim(store, below))),
-                Job::Read(read) => read(&self.book, store),
+                Job::Read(read) => read(&self.partition_state, store),
                 Job::Check(caller) => drop(caller.send(self.check(store))),
                 Job::Copy(copy) => self.copies.push_back(copy),
                 Job::Close => self.is_open = false,
@@ -209,14 +212,14 @@ impl Desk {
     }
 
     fn sweep(&mut self, store: &Store) -> Result<bool, LedgerError> {
-        let (is_more, changes) = self.book.sweep(&StepTime::of(&self.clock, self.window));
+        let (is_more, changes) = self.partition_state.sweep(&StepTime::of(&self.clock, self.window));
         self.keep(store, vec![changes])?;
         Ok(is_more)
     }
 
     fn trim(&mut self, store: &Store, below: u64) -> Result<bool, LedgerError> {
         store.trim(below).map_err(LedgerError::not_done)?;
-        let changes = self.book.drop_refunds(below, self.window, &mut self.refund_cursor);
+        let changes = self.partition_state.drop_refunds(below, self.window, &mut self.refund_cursor);
         self.keep(store, vec![changes])?;
         Ok(self.refund_cursor.is_some())
     }
@@ -225,8 +228,8 @@ impl Desk {
         let mut answers = Vec::with_capacity(batches.len());
         let mut all_changes = Vec::with_capacity(batches.len());
         let time = StepTime::of(&self.clock, self.window);
-        for Batch { orders, .. } in batches {
-            let (answer, changes) = self.book.apply(orders, &time, rand::random());
+        for Batch { commands, .. } in batches {
+            let (answer, changes) = self.partition_state.apply(commands, &time, rand::random());
             answers.push(answer);
             all_changes.push(changes);
         }
@@ -236,12 +239,12 @@ impl Desk {
 
     /// Commits what was changed in memory, and announces it; what cannot be committed is undone.
     fn keep(&mut self, store: &Store, all_changes: Vec<Changes>) -> Result<(), LedgerError> {
-        match store.write(&self.book, &all_changes) {
-            Ok(has_written) if has_written => self.note(Ok(())),
+        match store.write(&self.partition_state, &all_changes) {
+            Ok(has_written) if has_written => self.remember_failure(Ok(())),
             Ok(_) => {}
             Err(error) => {
-                all_changes.into_iter().rev().for_each(|changes| self.book.undo(changes));
-                self.note(Err(error.to_string()));
+                all_changes.into_iter().rev().for_each(|changes| self.partition_state.undo(changes));
+                self.remember_failure(Err(error.to_string()));
                 return Err(error);
             }
         }
@@ -262,7 +265,7 @@ impl Desk {
         }
         if self.failure.is_some() {
             let probed = store.probe();
-            self.note(probed.map_err(|error| error.to_string()));
+            self.remember_failure(probed.map_err(|error| error.to_string()));
         }
         match &self.failure {
             Some(reason) => Err(LedgerError::not_done(format!("it cannot be written: {reason}"))),
@@ -271,7 +274,7 @@ impl Desk {
     }
 
     /// Keeps whether a write failed; logged when that changes.
-    fn note(&mut self, written: Result<(), String>) {
+    fn remember_failure(&mut self, written: Result<(), String>) {
         match (&self.failure, &written) {
             (None, Err(reason)) => tracing::error!(reason, "the ledger's store cannot be written: nothing is charged until it can"),
             (Some(_), Ok(())) => tracing::info!("the ledger's store can be written again"),
@@ -290,9 +293,9 @@ impl Engine for EmbeddedEngine {
         1
     }
 
-    fn apply(&self, _partition: u16, orders: Arc<[Order]>) -> Answering<'_, BatchAnswer> {
+    fn apply(&self, _partition: u16, commands: Arc<[PreparedCommand]>) -> Answering<'_, BatchAnswer> {
         let (caller, pending) = oneshot::channel();
-        self.ask(Job::Apply(Batch { orders, caller }), pending)
+        self.ask(Job::Apply(Batch { commands, caller }), pending)
     }
 
     fn sweep(&self, _partition: u16) -> Answering<'_, bool> {
@@ -301,11 +304,11 @@ impl Engine for EmbeddedEngine {
     }
 
     fn load(&self, _partition: u16, accounts: Vec<String>) -> Answering<'_, Vec<Option<(Account, Profile)>>> {
-        self.read(move |book, _| Ok(book.load(&accounts)))
+        self.read(move |partition_state, _| Ok(partition_state.load(&accounts)))
     }
 
     fn names(&self, _partition: u16, prefix: String, after: Option<NamePlace>, count: usize) -> Answering<'_, Vec<NamePlace>> {
-        self.read(move |book, _| Ok(book.names(&prefix, after.as_ref(), count)))
+        self.read(move |partition_state, _| Ok(partition_state.names(&prefix, after.as_ref(), count)))
     }
 
     fn reservations(
@@ -314,12 +317,12 @@ impl Engine for EmbeddedEngine {
         account: String,
         after: Option<ReservationPlace>,
         count: usize,
-    ) -> Answering<'_, Vec<(RequestKey, Reservation)>> {
-        self.read(move |book, _| Ok(book.reservations(&account, after, count)))
+    ) -> Answering<'_, Vec<(IdempotencyKey, Reservation)>> {
+        self.read(move |partition_state, _| Ok(partition_state.reservations(&account, after, count)))
     }
 
-    fn remembered(&self, _partition: u16, key: RequestKey) -> Answering<'_, Option<Remembered>> {
-        self.read(move |book, _| Ok(book.remembered(key).copied()))
+    fn remembered(&self, _partition: u16, key: IdempotencyKey) -> Answering<'_, Option<IdempotencyRecord>> {
+        self.read(move |partition_state, _| Ok(partition_state.remembered(key).copied()))
     }
 
     fn blocks_before(&self, _partition: u16, before: Option<u64>, count: usize) -> Answering<'_, Vec<Block>> {
@@ -340,15 +343,15 @@ impl Engine for EmbeddedEngine {
     }
 
     fn journal_span(&self, _partition: u16) -> Answering<'_, JournalSpan> {
-        self.read(move |book, store| {
-            let next = book.next_sequence();
+        self.read(move |partition_state, store| {
+            let next = partition_state.next_sequence();
             let first = store.first_sequence().map_err(LedgerError::not_done)?;
-            Ok(JournalSpan { first: first.unwrap_or(next), next, now: book.state.now, is_read: false, is_torn: false })
+            Ok(JournalSpan { first: first.unwrap_or(next), next, now: partition_state.state.now, is_read: false, is_torn: false })
         })
     }
 
     fn due_accounts(&self, _partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage> {
-        self.read(move |book, _| Ok(book.due_page(cursor.as_deref(), count, now)))
+        self.read(move |partition_state, _| Ok(partition_state.due_page(cursor.as_deref(), count, now)))
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), String>> {

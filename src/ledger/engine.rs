@@ -8,14 +8,14 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending, ready};
 
 use super::embedded::JournalHold;
-use super::{Block, DuePage, Identity, JournalSpan, LedgerError, NamePlace, Order, RequestKey, Trimmer};
+use super::{Block, DuePage, IdempotencyKey, Identity, JournalSpan, LedgerError, NamePlace, PreparedCommand, Trimmer};
 #[cfg(doc)]
 use super::{Ledger, MAX_BATCH};
 use domain::account::{Account, Millis, Profile, Reservation};
 use domain::outcome::Answer;
 #[cfg(doc)]
 use domain::outcome::Refusal;
-use domain::rules::Remembered;
+use domain::rules::IdempotencyRecord;
 
 /// What an engine answers to a batch.
 #[derive(Debug)]
@@ -59,20 +59,20 @@ pub struct ReservationPlace {
     /// When it expires.
     pub expires_at: Millis,
     /// The key of the request that made it.
-    pub key: RequestKey,
+    pub key: IdempotencyKey,
 }
 
 impl ReservationPlace {
     /// The place of a reservation.
     #[must_use]
-    pub fn of(key: RequestKey, reservation: &Reservation) -> Self {
+    pub fn of(key: IdempotencyKey, reservation: &Reservation) -> Self {
         Self { expires_at: reservation.expires_at, key }
     }
 
     /// Behind all that have expired at `now`.
     #[must_use]
     pub fn behind_expired(now: Millis) -> Self {
-        Self { expires_at: now, key: RequestKey([u8::MAX; 16]) }
+        Self { expires_at: now, key: IdempotencyKey([u8::MAX; 16]) }
     }
 }
 
@@ -95,7 +95,7 @@ pub trait Engine: Send + Sync + 'static {
     fn partitions(&self) -> u16;
     /// Decides on the commands of one partition, in order, and journals what they change. At most [`MAX_BATCH`]. What their accounts have due
     /// happens before.
-    fn apply(&self, partition: u16, orders: Arc<[Order]>) -> Answering<'_, BatchAnswer>;
+    fn apply(&self, partition: u16, commands: Arc<[PreparedCommand]>) -> Answering<'_, BatchAnswer>;
     /// Lets a slice of what is due by itself happen in a partition: reservations expire, and request ids are forgotten. Returns whether there
     /// is more. Between slices, others have their turn.
     fn sweep(&self, partition: u16) -> Answering<'_, bool>;
@@ -111,9 +111,9 @@ pub trait Engine: Send + Sync + 'static {
         account: String,
         after: Option<ReservationPlace>,
         count: usize,
-    ) -> Answering<'_, Vec<(RequestKey, Reservation)>>;
+    ) -> Answering<'_, Vec<(IdempotencyKey, Reservation)>>;
     /// What is remembered of a request id.
-    fn remembered(&self, partition: u16, key: RequestKey) -> Answering<'_, Option<Remembered>>;
+    fn remembered(&self, partition: u16, key: IdempotencyKey) -> Answering<'_, Option<IdempotencyRecord>>;
     /// The blocks that begin below the sequence (None: the newest), newest first.
     fn blocks_before(&self, partition: u16, before: Option<u64>, count: usize) -> Answering<'_, Vec<Block>>;
     /// The blocks that begin above the sequence, oldest first.
@@ -170,7 +170,7 @@ pub trait Engine: Send + Sync + 'static {
         Instant::now()
     }
     /// For how long a thread that waits for the answer to a lonely command had better not sleep.
-    fn lookout(&self) -> Duration {
+    fn busy_poll(&self) -> Duration {
         Duration::ZERO
     }
 }

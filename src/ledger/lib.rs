@@ -6,18 +6,18 @@
 //!
 //! Bounds: a batch has at most [`MAX_BATCH`] commands, a partition's queue [`batcher::QUEUE_COMMANDS`].
 
+pub mod backpressure;
 pub mod batcher;
 pub mod codec;
 pub mod embedded;
 mod engine;
 mod error;
 mod filter;
-pub mod gate;
 mod identity;
 mod journal;
 pub mod model;
-pub mod order;
 mod originals;
+pub mod prepared_command;
 pub mod rebuild;
 pub mod redis;
 pub mod snapshot;
@@ -30,21 +30,21 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{try_join, try_join_all};
 
+pub use backpressure::{Backpressure, JournalBounds};
 pub use batcher::Pending;
 use domain::account::{Account, Millis, Profile, Reservation};
-use domain::command::{Action, Command, Note};
+use domain::command::{Action, Command, Metadata};
 use domain::entry::Entry;
 use domain::outcome::{Answer, Outcome, Refusal};
 pub use engine::{Answering, Answers, BatchAnswer, Engine, ReservationPlace, StoredAccount};
 pub use error::LedgerError;
 pub use filter::{AccountFilter, EntryFilter};
-pub use gate::{JournalBounds, JournalGate};
 pub use identity::{Found, Identity, LedgerId, Opening};
 pub use journal::{Block, DuePage, JournalSpan, Trimmer};
-pub use order::{Order, RequestKey};
 pub use originals::Searched;
 use platform::clock::Clock;
 pub use platform::config::Purpose;
+pub use prepared_command::{IdempotencyKey, PreparedCommand};
 pub use store_settings::StoreSettings;
 use watch::{Watch, Watchers};
 
@@ -117,7 +117,7 @@ pub struct Ledger {
     batcher: batcher::Batcher,
     watchers: Watchers,
     clock: Clock,
-    gate: JournalGate,
+    gate: Backpressure,
 }
 
 impl Ledger {
@@ -125,12 +125,12 @@ impl Ledger {
     #[must_use]
     pub fn start(engine: Arc<dyn Engine>, watchers: Watchers, clock: Clock) -> Self {
         let batcher = batcher::Batcher::start(Arc::clone(&engine));
-        Self { engine, batcher, watchers, clock, gate: JournalGate::default() }
+        Self { engine, batcher, watchers, clock, gate: Backpressure::default() }
     }
 
     /// The same ledger, which begins nothing new where the gate is closed.
     #[must_use]
-    pub fn behind(self, gate: JournalGate) -> Self {
+    pub fn behind(self, gate: Backpressure) -> Self {
         Self { gate, ..self }
     }
 
@@ -172,7 +172,7 @@ impl Ledger {
     /// The partition of an account: decided by the part of its id before the first `/`.
     #[must_use]
     pub fn partition_of(&self, account: &str) -> u16 {
-        order::partition_of(account, self.engine.partitions())
+        prepared_command::partition_of(account, self.engine.partitions())
     }
 
     /// Puts a command in its partition's queue. Commands put in one after another are decided in that order, if on one account.
@@ -184,7 +184,7 @@ impl Ledger {
             platform::telemetry::metrics().count_journal_refusal(partition);
             return Err(LedgerError::JournalFull);
         }
-        self.batcher.enqueue(partition, Order::new(command))
+        self.batcher.enqueue(partition, PreparedCommand::new(command))
     }
 
     /// Whether somebody waits for single commands, or did a moment ago: then streams let others have a turn more often.
@@ -206,7 +206,7 @@ impl Ledger {
             first_sent_at: None,
             currency: None,
             action: Action::Observe { watch },
-            note: Note::default(),
+            metadata: Metadata::default(),
         })
         .await
         .map_err(LedgerError::of_read)
@@ -351,7 +351,7 @@ impl Ledger {
 
     /// Whether a request id was used.
     pub async fn is_remembered(&self, account: &str, request_id: &str) -> Result<bool, LedgerError> {
-        let remembered = self.engine.remembered(self.partition_of(account), RequestKey::of(account, request_id)).await?;
+        let remembered = self.engine.remembered(self.partition_of(account), IdempotencyKey::of(account, request_id)).await?;
         Ok(remembered.is_some())
     }
 

@@ -17,12 +17,13 @@ use undo::Before;
 #[cfg(doc)]
 use super::Engine;
 use super::codec::{decode_place, encode_place};
-use super::{BatchAnswer, Block, DuePage, NamePlace, Order, RequestKey, ReservationPlace, fold_name};
+use super::{BatchAnswer, Block, DuePage, IdempotencyKey, NamePlace, PreparedCommand, ReservationPlace, fold_name};
 use domain::account::{Account, Millis, Profile, Reservation};
 use domain::command::Action;
 use domain::outcome::Refusal;
 use domain::rules::{
-    Ended, Fingerprint, Moment, RefundKey, Refunded, Remembered, ReservationChange, Touched, decide, is_close_due, refund_keys,
+    Fingerprint, IdempotencyRecord, LoadedState, RefundKey, Refunded, ReservationChange, ReservationEnd, StepClock, decide, is_close_due,
+    refund_keys,
 };
 use platform::clock::Clock;
 
@@ -34,14 +35,14 @@ pub const MAX_STEP_EXPIRIES: usize = 2_000;
 
 /// One partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Book {
+pub struct PartitionState {
     pub(super) accounts: HashMap<String, Account>,
     pub(super) profiles: HashMap<String, Profile>,
-    pub(super) reservations: HashMap<RequestKey, Reservation>,
-    pub(super) expiries: BTreeSet<(Millis, RequestKey)>,
+    pub(super) reservations: HashMap<IdempotencyKey, Reservation>,
+    pub(super) expiries: BTreeSet<(Millis, IdempotencyKey)>,
     pub(super) by_account: BTreeSet<(String, ReservationPlace)>,
-    pub(super) requests: HashMap<RequestKey, Remembered>,
-    pub(super) older_requests: HashMap<RequestKey, Remembered>,
+    pub(super) requests: HashMap<IdempotencyKey, IdempotencyRecord>,
+    pub(super) older_requests: HashMap<IdempotencyKey, IdempotencyRecord>,
     pub(super) refunds: BTreeMap<RefundKey, Refunded>,
     pub(super) names: BTreeSet<NamePlace>,
     pub(super) state: State,
@@ -89,9 +90,9 @@ pub struct Changes {
     /// Profiles to write again, and the places in the list of names that they had before.
     pub profiles: Vec<String>,
     /// Reservations to write again, or to remove.
-    pub reservations: Vec<RequestKey>,
+    pub reservations: Vec<IdempotencyKey>,
     /// Requests to write again.
-    pub requests: Vec<RequestKey>,
+    pub requests: Vec<IdempotencyKey>,
     /// Whether the younger requests became the older ones, and the older ones went.
     pub is_rotated: bool,
     /// Sums of what was given back, to write again, or to remove.
@@ -130,20 +131,20 @@ impl StepTime {
     }
 }
 
-impl Book {
+impl PartitionState {
     /// Decides on a batch.
-    pub fn apply(&mut self, orders: &[Order], time: &StepTime, block_id: [u8; 16]) -> (BatchAnswer, Changes) {
+    pub fn apply(&mut self, commands: &[PreparedCommand], time: &StepTime, block_id: [u8; 16]) -> (BatchAnswer, Changes) {
         let now = time.now.max(self.state.now);
         let [this_end, next_end] = time.period_ends;
-        let moment = Moment { now, period_end: if this_end > now { this_end } else { next_end }, window: time.window };
+        let step_clock = StepClock { now, period_end: if this_end > now { this_end } else { next_end }, window: time.window };
         let mut changes = Changes { before: vec![Before::State(self.state)], ..Changes::default() };
-        let deferred = if self.is_any_due(now) { self.expire_of_all(orders, now, &mut changes) } else { HashSet::new() };
-        let mut entries = Vec::with_capacity(orders.len());
-        let decide = |order: &Order| match deferred.contains(order.command.account.as_str()) {
+        let deferred = if self.is_any_due(now) { self.expire_of_all(commands, now, &mut changes) } else { HashSet::new() };
+        let mut entries = Vec::with_capacity(commands.len());
+        let decide = |prepared: &PreparedCommand| match deferred.contains(prepared.command.account.as_str()) {
             true => Err(Refusal::Deferred),
-            false => self.decide(order, &moment, &mut entries, &mut changes),
+            false => self.decide(prepared, &step_clock, &mut entries, &mut changes),
         };
-        let answers: Vec<_> = orders.iter().map(decide).collect();
+        let answers: Vec<_> = commands.iter().map(decide).collect();
         if !changes.is_empty() {
             self.state.now = now;
         }
@@ -186,10 +187,11 @@ impl Book {
     }
 
     /// Takes off all that the accounts of a step have due. Of accounts with much of it, few have their turn; returns the others.
-    fn expire_of_all<'a>(&mut self, orders: &'a [Order], now: Millis, changes: &mut Changes) -> HashSet<&'a str> {
+    fn expire_of_all<'a>(&mut self, commands: &'a [PreparedCommand], now: Millis, changes: &mut Changes) -> HashSet<&'a str> {
         let (mut deferred, mut count) = (HashSet::new(), 0);
-        let [first, last] = [ReservationPlace { expires_at: Millis::MIN, key: RequestKey([0; 16]) }, ReservationPlace::behind_expired(now)];
-        for account in orders.iter().map(|order| order.command.account.as_str()) {
+        let [first, last] =
+            [ReservationPlace { expires_at: Millis::MIN, key: IdempotencyKey([0; 16]) }, ReservationPlace::behind_expired(now)];
+        for account in commands.iter().map(|prepared| prepared.command.account.as_str()) {
             let mut due = self.by_account.range((account.to_owned(), first)..=(account.to_owned(), last)).map(|(_, place)| place.key);
             if count >= MAX_STEP_EXPIRIES {
                 if due.next().is_some() {
@@ -204,7 +206,7 @@ impl Book {
         deferred
     }
 
-    fn expire_one(&mut self, key: RequestKey, changes: &mut Changes) {
+    fn expire_one(&mut self, key: IdempotencyKey, changes: &mut Changes) {
         if let Some(reservation) = self.remove_reservation(key) {
             if let Some(account) = self.accounts.get_mut(&reservation.account) {
                 changes.before.push(Before::Account(reservation.account.clone(), Some(*account)));
@@ -219,20 +221,20 @@ impl Book {
 
     fn decide(
         &mut self,
-        order: &Order,
-        moment: &Moment,
+        prepared: &PreparedCommand,
+        step_clock: &StepClock,
         entries: &mut Vec<domain::entry::Entry>,
         changes: &mut Changes,
     ) -> domain::outcome::Answer {
-        let id = &order.command.account;
-        let reservation_key = if matches!(order.command.action, Action::Authorize(_)) { Some(order.key) } else { order.original };
-        let original = order.original.and_then(|key| self.remembered(key));
-        let [given_back, of_bill] = refund_keys(&order.command, original);
+        let id = &prepared.command.account;
+        let reservation_key = if matches!(prepared.command.action, Action::Authorize(_)) { Some(prepared.key) } else { prepared.original };
+        let original = prepared.original.and_then(|key| self.remembered(key));
+        let [given_back, of_bill] = refund_keys(&prepared.command, original);
         let refunded = |key: Option<RefundKey>| key.and_then(|key| self.refunds.get(&key)).copied();
-        let touched = Touched {
+        let loaded = LoadedState {
             account: self.accounts.get(id).copied(),
             profile: self.profiles.get(id),
-            request: self.remembered(order.key),
+            request: self.remembered(prepared.key),
             reservation: reservation_key.and_then(|key| self.reservations.get(&key)),
             original,
             given_back: refunded(given_back),
@@ -240,9 +242,9 @@ impl Book {
             refunds_dropped_until: self.state.refunds_dropped_until,
             next_sequence: self.state.sequence + entries.len() as u64 + 1,
         };
-        let fingerprint = self.fingerprint_of(order, touched.request, moment.now);
-        let step = decide(&touched, &order.command, &fingerprint, moment);
-        let Some(change) = step.change else { return step.answer };
+        let fingerprint = self.fingerprint_of(prepared, loaded.request, step_clock.now);
+        let step = decide(&loaded, &prepared.command, &fingerprint, step_clock);
+        let Some(change) = step.writes else { return step.answer };
         if let Some(account) = change.account {
             let before = match self.accounts.get_mut(id) {
                 Some(place) => Some(std::mem::replace(place, account)),
@@ -264,25 +266,29 @@ impl Book {
         }
         entries.extend(change.entries);
         if let Some(decision) = change.decision {
-            self.remember(order.key, Remembered { fingerprint: order.fingerprint, decision, ended: Ended::Not }, changes);
+            self.remember(
+                prepared.key,
+                IdempotencyRecord { fingerprint: prepared.fingerprint, decision, ended: ReservationEnd::Not },
+                changes,
+            );
         }
         step.answer
     }
 
     /// The fingerprint to compare with what is remembered: after a migration, for a while, what version 2 made of the same command.
-    fn fingerprint_of(&self, order: &Order, remembered: Option<&Remembered>, now: Millis) -> Fingerprint {
+    fn fingerprint_of(&self, prepared: &PreparedCommand, remembered: Option<&IdempotencyRecord>, now: Millis) -> Fingerprint {
         match remembered {
-            Some(remembered) if remembered.fingerprint != order.fingerprint && now < self.state.legacy_until => {
-                let legacy = order.legacy_fingerprint();
-                if remembered.fingerprint == legacy { legacy } else { order.fingerprint }
+            Some(remembered) if remembered.fingerprint != prepared.fingerprint && now < self.state.legacy_until => {
+                let legacy = prepared.legacy_fingerprint();
+                if remembered.fingerprint == legacy { legacy } else { prepared.fingerprint }
             }
-            _ => order.fingerprint,
+            _ => prepared.fingerprint,
         }
     }
 
     /// What is remembered of a request id.
     #[must_use]
-    pub fn remembered(&self, key: RequestKey) -> Option<&Remembered> {
+    pub fn remembered(&self, key: IdempotencyKey) -> Option<&IdempotencyRecord> {
         self.requests.get(&key).or_else(|| self.older_requests.get(&key))
     }
 
@@ -297,7 +303,7 @@ impl Book {
         self.profiles.insert(id.to_owned(), profile)
     }
 
-    pub(super) fn change_reservation(&mut self, key: RequestKey, change: ReservationChange, changes: &mut Changes) {
+    pub(super) fn change_reservation(&mut self, key: IdempotencyKey, change: ReservationChange, changes: &mut Changes) {
         let (ended, is_extended) = match change {
             ReservationChange::Keep => return,
             ReservationChange::Put(reservation) => {
@@ -310,7 +316,7 @@ impl Book {
                 self.expiries.insert((reservation.expires_at, key));
                 self.by_account.insert((reservation.account.clone(), ReservationPlace::of(key, &reservation)));
                 self.reservations.insert(key, reservation);
-                (Ended::Not, is_extended)
+                (ReservationEnd::Not, is_extended)
             }
             ReservationChange::End(ended) => {
                 let before = self.remove_reservation(key);
@@ -324,16 +330,16 @@ impl Book {
         if let Some(remembered) = self.remembered(key).copied()
             && (is_extended || remembered.ended != ended)
         {
-            self.remember(key, Remembered { ended, ..remembered }, changes);
+            self.remember(key, IdempotencyRecord { ended, ..remembered }, changes);
         }
     }
 
-    fn remember(&mut self, key: RequestKey, remembered: Remembered, changes: &mut Changes) {
+    fn remember(&mut self, key: IdempotencyKey, remembered: IdempotencyRecord, changes: &mut Changes) {
         changes.before.push(Before::Request(key, self.requests.insert(key, remembered)));
         changes.requests.push(key);
     }
 
-    fn remove_reservation(&mut self, key: RequestKey) -> Option<Reservation> {
+    fn remove_reservation(&mut self, key: IdempotencyKey) -> Option<Reservation> {
         let before = self.reservations.remove(&key)?;
         self.expiries.remove(&(before.expires_at, key));
         self.by_account.remove(&(before.account.clone(), ReservationPlace::of(key, &before)));
@@ -411,8 +417,8 @@ impl Book {
 
     /// Open reservations of an account; see [`Engine::reservations`].
     #[must_use]
-    pub fn reservations(&self, account: &str, after: Option<ReservationPlace>, count: usize) -> Vec<(RequestKey, Reservation)> {
-        let start = after.unwrap_or(ReservationPlace { expires_at: Millis::MIN, key: RequestKey([0; 16]) });
+    pub fn reservations(&self, account: &str, after: Option<ReservationPlace>, count: usize) -> Vec<(IdempotencyKey, Reservation)> {
+        let start = after.unwrap_or(ReservationPlace { expires_at: Millis::MIN, key: IdempotencyKey([0; 16]) });
         self.by_account
             .range((account.to_owned(), start)..)
             .take_while(|(owner, _)| owner == account)

@@ -1,7 +1,7 @@
 //! What the journal says of earlier charges, payments and bills: for refunds and reversals that the step cannot decide by what it remembers.
 
-use super::{Ledger, LedgerError, RequestKey};
-use domain::command::{BillFacts, Facts};
+use super::{IdempotencyKey, Ledger, LedgerError};
+use domain::command::{OriginalBill, OriginalEntry};
 use domain::entry::{Entry, EntryData, EntryKind, GivenBack, RefundedTo};
 
 /// What a search of the journal has come to.
@@ -16,7 +16,7 @@ pub struct Searched<T> {
 impl Ledger {
     /// The bill of a charge that is remembered.
     pub async fn remembered_bill(&self, account: &str, request_id: &str) -> Result<Option<u32>, LedgerError> {
-        let remembered = self.engine.remembered(self.partition_of(account), RequestKey::of(account, request_id)).await?;
+        let remembered = self.engine.remembered(self.partition_of(account), IdempotencyKey::of(account, request_id)).await?;
         Ok(remembered.and_then(|remembered| remembered.decision.charged).map(|charged| charged.bill))
     }
 
@@ -28,7 +28,7 @@ impl Ledger {
         request_id: &str,
         is_wanted: fn(EntryKind) -> bool,
         above: u64,
-    ) -> Result<Searched<Facts>, LedgerError> {
+    ) -> Result<Searched<OriginalEntry>, LedgerError> {
         let mut given_back = Vec::new();
         self.search(account, above, |sequence, entry, known_until| {
             if entry.account != account {
@@ -43,13 +43,13 @@ impl Ledger {
             // Newest first. Those of format version 2 name no original, and so mean the last of that id.
             let last = given_back.iter().find(|given_back: &&GivenBack| given_back.original.is_none_or(|original| original == sequence));
             let given_back = last.map_or(0, |given_back| given_back.total);
-            Some(Facts { sequence, kind: entry.kind(), amount: entry.amount(), bill: entry.bill, given_back, known_until })
+            Some(OriginalEntry { sequence, kind: entry.kind(), amount: entry.amount(), bill: entry.bill, given_back, known_until })
         })
         .await
     }
 
     /// The sums of a bill that was cut above a sequence: by a bounded search of the journal, from its end.
-    pub async fn bill_sums(&self, account: &str, bill: u32, above: u64) -> Result<Searched<BillFacts>, LedgerError> {
+    pub async fn bill_sums(&self, account: &str, bill: u32, above: u64) -> Result<Searched<OriginalBill>, LedgerError> {
         let (mut refunded, mut of_version_2) = (0, 0);
         self.search(account, above, |_, entry, known_until| {
             if entry.account != account {
@@ -63,7 +63,7 @@ impl Ledger {
                 }
                 EntryData::PeriodClosed { billed } | EntryData::FinalBilled { billed } if entry.bill == bill => {
                     let refunded = if refunded > 0 { refunded } else { of_version_2 };
-                    Some(BillFacts { bill, billed, refunded, known_until })
+                    Some(OriginalBill { bill, billed, refunded, known_until })
                 }
                 _ => None,
             }

@@ -1,35 +1,35 @@
 //! A partition rebuilt from its journal: what its entries, read from the first on, say that it must hold.
 //!
-//! It is the opposite of the rules, and their witness: what does not follow from what came before is a [`Contradiction`]. `verify` holds
+//! It is the opposite of the rules, and their witness: what does not follow from what came before is a [`Inconsistency`]. `verify` holds
 //! the result against the ledger, `restore` makes a new ledger of it.
 //!
 //! What entries do not tell is not rebuilt: requests that were declined or changed nothing (their ids are free again), whether a grant
 //! was the final unit, and why a report's new reservation was refused (nor that such a report settled one that had ended before).
 
-mod doubts;
+mod mismatches;
 
-pub use doubts::Contradiction;
-use doubts::Doubts;
+pub use mismatches::Inconsistency;
+use mismatches::Mismatches;
 
-use crate::RequestKey;
-use crate::model::{Book, Changes};
+use crate::IdempotencyKey;
+use crate::model::{Changes, PartitionState};
 use crate::snapshot::Snapshot;
 use domain::account::{Account, Millis, Profile, Reservation};
 use domain::command::Kind;
 use domain::entry::{ChargedFrom, Entry, EntryData, EntryKind, GivenBack, Settings};
 use domain::fold::EntryContext;
 use domain::outcome::{Charged, Decision, Grant, ReserveVerdict, Verdict};
-use domain::rules::{Ended, RefundKey, Refunded, Remembered, ReservationChange};
+use domain::rules::{IdempotencyRecord, RefundKey, Refunded, ReservationChange, ReservationEnd};
 use platform::clock::Clock;
 
 /// A partition that is being rebuilt.
 #[derive(Debug)]
 pub struct Rebuild {
-    book: Book,
+    partition_state: PartitionState,
     clock: Clock,
     window: Millis,
     /// The command whose entries are being read: it may have written several.
-    command: Option<RequestKey>,
+    command: Option<IdempotencyKey>,
     /// Whether a part of the journal is not known: which reservations are open, and what is reserved, is not known then either.
     has_gap: bool,
     /// When the last such part ended; None: there is none.
@@ -46,7 +46,7 @@ impl Rebuild {
     #[must_use]
     pub fn new(clock: Clock, window: Millis) -> Self {
         Self {
-            book: Book::default(),
+            partition_state: PartitionState::default(),
             clock,
             window,
             command: None,
@@ -65,74 +65,76 @@ impl Rebuild {
 
     /// Goes on from a book with the entries of one step at that time, before which what was due has happened. What the step has
     /// changed of reservations may be in the book already.
-    pub(super) fn of_step(mut book: Book, time: Millis, clock: Clock, window: Millis) -> Self {
-        book.state.now = book.state.now.max(time);
-        Self { book, is_step: true, ..Self::new(clock, window) }
+    pub(super) fn of_step(mut partition_state: PartitionState, time: Millis, clock: Clock, window: Millis) -> Self {
+        partition_state.state.now = partition_state.state.now.max(time);
+        Self { partition_state, is_step: true, ..Self::new(clock, window) }
     }
 
     /// Takes the partition's next entry. What it contradicts is told, and the entry believed, so that reading can go on.
-    pub fn replay(&mut self, sequence: u64, entry: &Entry) -> Vec<Contradiction> {
-        let mut doubts = Doubts { sequence, account: &entry.account, found: Vec::new() };
+    pub fn replay(&mut self, sequence: u64, entry: &Entry) -> Vec<Inconsistency> {
+        let mut mismatches = Mismatches { sequence, account: &entry.account, found: Vec::new() };
         if entry.kind().is_of_gap() {
             if !self.skip(sequence, entry) {
-                doubts.add("it does not say how the account was behind the gap");
+                mismatches.add("it does not say how the account was behind the gap");
             }
-            return doubts.found;
+            return mismatches.found;
         }
-        doubts.unless_equal("the sequence", self.book.state.sequence + 1, sequence);
-        self.book.state.sequence = sequence;
+        mismatches.unless_equal("the sequence", self.partition_state.state.sequence + 1, sequence);
+        self.partition_state.state.sequence = sequence;
         // A close bears the time of its boundary, which may lie before what was written already.
         let is_of_boundary = entry.request_id.is_empty();
         if !is_of_boundary {
             self.advance(entry.time);
         }
-        let before = match (&entry.data, self.book.accounts.get(&entry.account)) {
+        let before = match (&entry.data, self.partition_state.accounts.get(&entry.account)) {
             (EntryData::Created { settings, .. }, None) => created(entry, settings),
             (EntryData::Created { .. }, Some(_)) => None,
             (_, account) => account.copied(),
         };
         let Some(before) = before else {
-            doubts.add("the account was created twice, or never");
-            return doubts.found;
+            mismatches.add("the account was created twice, or never");
+            return mismatches.found;
         };
         let after = self.follow(before, entry);
         let moves_money = entry.kind().moves_money();
-        doubts.unless_equal("the account's sequence", if moves_money { after.sequence } else { 0 }, entry.account_sequence);
+        mismatches.unless_equal("the account's sequence", if moves_money { after.sequence } else { 0 }, entry.account_sequence);
         match entry.data {
             EntryData::Rounded { .. } | EntryData::AmountDueRounded { .. } => {}
-            EntryData::PeriodClosed { .. } | EntryData::FinalBilled { .. } => doubts.unless_equal("the bill", before.open_bill, entry.bill),
-            EntryData::Charged { from: ChargedFrom::OwnBill, .. } => doubts.unless_equal("the bill", after.last_bill, entry.bill),
-            _ => doubts.unless_equal("the bill", after.open_bill, entry.bill),
+            EntryData::PeriodClosed { .. } | EntryData::FinalBilled { .. } => {
+                mismatches.unless_equal("the bill", before.open_bill, entry.bill)
+            }
+            EntryData::Charged { from: ChargedFrom::OwnBill, .. } => mismatches.unless_equal("the bill", after.last_bill, entry.bill),
+            _ => mismatches.unless_equal("the bill", after.open_bill, entry.bill),
         }
-        doubts.unless_equal("the balance", after.balance, entry.balance);
-        doubts.unless_equal("the unbilled amount", after.unbilled, entry.unbilled);
+        mismatches.unless_equal("the balance", after.balance, entry.balance);
+        mismatches.unless_equal("the unbilled amount", after.unbilled, entry.unbilled);
         if !is_of_boundary && !self.has_gap && !self.is_step {
-            doubts.unless_equal("what is reserved", after.reserved, entry.reserved);
+            mismatches.unless_equal("what is reserved", after.reserved, entry.reserved);
         }
         let Entry { balance, unbilled, .. } = *entry;
-        self.book.accounts.insert(entry.account.clone(), Account { balance, unbilled, ..after });
+        self.partition_state.accounts.insert(entry.account.clone(), Account { balance, unbilled, ..after });
         if !is_of_boundary && !self.is_for_comparison {
             self.remember(sequence, entry, before.usable_credit(entry.time));
         }
-        doubts.found
+        mismatches.found
     }
 
     /// Takes an account as an entry says that it was behind a gap; returns whether it says so.
     fn skip(&mut self, sequence: u64, entry: &Entry) -> bool {
-        self.book.state.sequence = sequence;
+        self.partition_state.state.sequence = sequence;
         self.advance(entry.time);
         // What was given back within it is not known, and so not how much is left of what came before.
-        self.book.state.refunds_dropped_until = sequence;
+        self.partition_state.state.refunds_dropped_until = sequence;
         self.gap_ended_at = Some(entry.time);
         if !std::mem::replace(&mut self.has_gap, true) {
             // Which of them are still open is not known.
-            self.book.forget_reservations();
+            self.partition_state.forget_reservations();
         }
         let Some(snapshot) = Snapshot::of(entry) else { return false };
         let (Some(account), Some(settings)) = (snapshot.account(entry), entry.data.settings()) else { return false };
         self.take_settings(account.decimals, entry, settings);
-        self.book.set_created_at(&entry.account, snapshot.created_at);
-        self.book.accounts.insert(entry.account.clone(), account);
+        self.partition_state.set_created_at(&entry.account, snapshot.created_at);
+        self.partition_state.accounts.insert(entry.account.clone(), account);
         true
     }
 
@@ -150,30 +152,30 @@ impl Rebuild {
 
     /// The rebuilt partition at a time: what had expired by then is gone, and so are request ids whose window is over.
     #[must_use]
-    pub fn finish(mut self, now: Millis, last_block: [u8; 16]) -> Book {
-        let written_at = self.book.state.now;
+    pub fn finish(mut self, now: Millis, last_block: [u8; 16]) -> PartitionState {
+        let written_at = self.partition_state.state.now;
         self.advance(now);
-        self.book.state.now = written_at;
-        self.book.state.last_block = last_block;
-        self.book
+        self.partition_state.state.now = written_at;
+        self.partition_state.state.last_block = last_block;
+        self.partition_state
     }
 
     /// What it has come to.
     #[must_use]
-    pub fn book(&self) -> &Book {
-        &self.book
+    pub fn partition_state(&self) -> &PartitionState {
+        &self.partition_state
     }
 
     /// The same, to be changed.
     #[must_use]
-    pub(super) fn into_book(self) -> Book {
-        self.book
+    pub(super) fn into_book(self) -> PartitionState {
+        self.partition_state
     }
 
     /// How far it has come.
     #[must_use]
     pub fn sequence(&self) -> u64 {
-        self.book.state.sequence
+        self.partition_state.state.sequence
     }
 
     /// Lets happen what is due at a time: request ids are forgotten, reservations expire.
@@ -181,7 +183,7 @@ impl Rebuild {
         if self.is_step {
             return;
         }
-        let state = &mut self.book.state;
+        let state = &mut self.partition_state.state;
         state.now = state.now.max(time);
         let now = state.now;
         let due = state.rotation_due(self.window);
@@ -189,24 +191,24 @@ impl Rebuild {
             // The younger ids, too, would have become the older ones, and been forgotten.
             let is_forgotten = now >= due.max(state.reserved_until) + self.window;
             state.rotate(now);
-            self.book.older_requests = std::mem::take(&mut self.book.requests);
+            self.partition_state.older_requests = std::mem::take(&mut self.partition_state.requests);
             if is_forgotten {
-                self.book.older_requests.clear();
+                self.partition_state.older_requests.clear();
             }
         }
-        while self.book.expire(now, &mut Changes::default()) {}
+        while self.partition_state.expire(now, &mut Changes::default()) {}
     }
 
     /// The account as the entry leaves it, by the rules; and the reservation, the profile and the sums of what was given back.
     fn follow(&mut self, mut account: Account, entry: &Entry) -> Account {
         let open = self.open(entry);
         // The calendar is asked for the first entry of a bill only.
-        let period_end = if account.period_end == 0 { self.clock.period_ends(self.book.state.now)[0] } else { 0 };
+        let period_end = if account.period_end == 0 { self.clock.period_ends(self.partition_state.state.now)[0] } else { 0 };
         let reservation = open.as_ref().map(|open| open.amount);
         account.apply(&entry.data, &EntryContext { bill: entry.bill, reservation, period_end });
         match &entry.data {
             EntryData::Created { settings, .. } | EntryData::Updated { settings } => self.take_settings(account.decimals, entry, settings),
-            EntryData::Charged { reservation: None, .. } => self.end(entry, open, Ended::Settled),
+            EntryData::Charged { reservation: None, .. } => self.end(entry, open, ReservationEnd::Settled),
             EntryData::Charged { reservation: Some(left), .. } => {
                 if let Some(open) = open {
                     self.put(&entry.refers_to, Reservation { amount: *left, ..open });
@@ -218,14 +220,14 @@ impl Rebuild {
             EntryData::ReservationExtended { amount, report_by, expires_at } => {
                 self.reserve(entry, &entry.refers_to, [*amount, *report_by, *expires_at]);
             }
-            EntryData::Released { .. } => self.end(entry, open, Ended::Released),
+            EntryData::Released { .. } => self.end(entry, open, ReservationEnd::Released),
             data => data.given_back().into_iter().for_each(|given_back| self.give_back(entry, given_back)),
         }
         account
     }
 
     fn take_settings(&mut self, decimals: u8, entry: &Entry, settings: &Settings) {
-        let before = self.book.profiles.get(&entry.account);
+        let before = self.partition_state.profiles.get(&entry.account);
         let threshold = match settings.low_credit_threshold {
             Some(threshold) => threshold.and_then(|threshold| threshold.to_units(decimals).ok()),
             None => before.and_then(|before| before.low_credit_threshold),
@@ -235,24 +237,24 @@ impl Rebuild {
             low_credit_threshold: threshold,
             created_at: before.map_or(entry.time, |before| before.created_at),
         };
-        self.book.put_profile(&entry.account, profile);
+        self.partition_state.put_profile(&entry.account, profile);
     }
 
     /// Keeps what was given back of the original, and of the bill of a charge. Entries of format version 2 do not say of which.
     fn give_back(&mut self, entry: &Entry, given_back: &GivenBack) {
         let GivenBack { original, total, bill, of_bill, .. } = *given_back;
-        let sequence = self.book.state.sequence;
+        let sequence = self.partition_state.state.sequence;
         if self.is_for_comparison {
             return;
         }
         let Some(original) = original else {
-            self.book.state.refunds_dropped_until = sequence;
+            self.partition_state.state.refunds_dropped_until = sequence;
             return;
         };
         let of_bill = of_bill.map(|sum| (RefundKey::Bill(entry.account.clone(), bill), sum));
         for (key, sum) in [Some((RefundKey::Original(original), total)), of_bill].into_iter().flatten() {
-            let billed = self.book.refunds.get(&key).and_then(|before| before.billed);
-            self.book.refunds.insert(key, Refunded { sum, billed, sequence, time: entry.time });
+            let billed = self.partition_state.refunds.get(&key).and_then(|before| before.billed);
+            self.partition_state.refunds.insert(key, Refunded { sum, billed, sequence, time: entry.time });
         }
     }
 
@@ -261,29 +263,29 @@ impl Rebuild {
         self.put(name, Reservation { account, request_id, amount, report_by, expires_at });
     }
 
-    fn end(&mut self, entry: &Entry, open: Option<Reservation>, ended: Ended) {
+    fn end(&mut self, entry: &Entry, open: Option<Reservation>, ended: ReservationEnd) {
         if open.is_some() {
-            let key = RequestKey::of(&entry.account, &entry.refers_to);
-            self.book.change_reservation(key, ReservationChange::End(ended), &mut Changes::default());
+            let key = IdempotencyKey::of(&entry.account, &entry.refers_to);
+            self.partition_state.change_reservation(key, ReservationChange::End(ended), &mut Changes::default());
         }
     }
 
     /// The open reservation that the entry charges, or releases.
     fn open(&self, entry: &Entry) -> Option<Reservation> {
         let refers = matches!(entry.data, EntryData::Charged { .. } | EntryData::Released { .. }) && !entry.refers_to.is_empty();
-        if refers { self.book.reservations.get(&RequestKey::of(&entry.account, &entry.refers_to)).cloned() } else { None }
+        if refers { self.partition_state.reservations.get(&IdempotencyKey::of(&entry.account, &entry.refers_to)).cloned() } else { None }
     }
 
     fn put(&mut self, name: &str, reservation: Reservation) {
-        let key = RequestKey::of(&reservation.account, name);
-        self.book.change_reservation(key, ReservationChange::Put(reservation), &mut Changes::default());
+        let key = IdempotencyKey::of(&reservation.account, name);
+        self.partition_state.change_reservation(key, ReservationChange::Put(reservation), &mut Changes::default());
     }
 
     /// Remembers the decision that the entry tells of. Of a command's several entries, the first makes it and the others add to it.
     fn remember(&mut self, sequence: u64, entry: &Entry, usable_before: i64) {
-        let key = RequestKey::of(&entry.account, &entry.request_id);
+        let key = IdempotencyKey::of(&entry.account, &entry.request_id);
         if self.command == Some(key)
-            && let Some(remembered) = self.book.requests.get_mut(&key)
+            && let Some(remembered) = self.partition_state.requests.get_mut(&key)
             && remembered.fingerprint == entry.fingerprint
         {
             if let EntryData::ReservationExtended { amount, report_by, expires_at } = entry.data {
@@ -321,7 +323,9 @@ impl Rebuild {
             charged: entry.kind().is_charge().then(|| Charged { kind: entry.kind(), bill: entry.bill }),
             sequence,
         };
-        self.book.requests.insert(key, Remembered { fingerprint: entry.fingerprint, decision, ended: Ended::Not });
+        self.partition_state
+            .requests
+            .insert(key, IdempotencyRecord { fingerprint: entry.fingerprint, decision, ended: ReservationEnd::Not });
     }
 }
 

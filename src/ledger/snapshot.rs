@@ -44,7 +44,7 @@ impl Snapshot {
     /// What an entry of a gap says.
     #[must_use]
     pub fn of(entry: &Entry) -> Option<Self> {
-        let number = |name: &str| entry.note.attributes.iter().find(|(key, _)| key == name)?.1.parse::<i64>().ok();
+        let number = |name: &str| entry.metadata.attributes.iter().find(|(key, _)| key == name)?.1.parse::<i64>().ok();
         Some(Self {
             status: codec::status(u8::try_from(number("status")?).ok()?)?,
             permanent_limit: number("permanent_limit")?,

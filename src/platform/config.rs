@@ -17,7 +17,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use jiff::tz::TimeZone;
 
-pub use billing::{AggregateOptions, BillingOptions, BillingUrl, BooksOptions, DocumentOptions, HighWater, JournalOptions};
+pub use billing::{AggregateOptions, BillingOptions, BillingUrl, DocumentOptions, HighWater, JournalOptions, StoresOptions};
 pub use store::{CreateOptions, Purpose, RedisUrl};
 pub use tls::{ClientAuth, TlsOptions};
 

@@ -10,7 +10,7 @@ use super::deadline::Stage;
 use super::error::Error;
 use super::refunds;
 use access::Permission;
-use domain::command::{Action, Command, Note};
+use domain::command::{Action, Command, Metadata};
 use domain::outcome::{Answer, Decision, Outcome, Refusal};
 use ledger::LedgerError;
 
@@ -90,6 +90,6 @@ pub fn observation(account: String) -> Command {
         first_sent_at: None,
         currency: None,
         action: Action::Observe { watch: false },
-        note: Note::default(),
+        metadata: Metadata::default(),
     }
 }

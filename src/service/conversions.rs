@@ -14,10 +14,10 @@ use super::context::RequestContext;
 use super::error::{Error, Kind};
 use access::Permission;
 use domain::account::{Account, Currency, Millis, Mode};
-use domain::command::{Action, Command, LimitChange, Note, TemporaryChange};
-use domain::money::Quote;
+use domain::command::{Action, Command, LimitChange, Metadata, TemporaryChange};
+use domain::money::DecimalAmount;
 use domain::outcome::{Outcome, Verdict};
-use domain::rules::{self, Moment, Touched};
+use domain::rules::{self, LoadedState, StepClock};
 use ledger::{AccountFilter, ListedAccount, NamePlace};
 
 /// How many accounts are under way at once.
@@ -30,7 +30,7 @@ const PAGE: usize = 200;
 #[derive(Clone, Copy, Debug)]
 pub struct Limit {
     /// Its amount.
-    pub amount: Quote,
+    pub amount: DecimalAmount,
     /// The currency that the caller believes the account to have, if it said so.
     pub currency: Option<Currency>,
 }
@@ -53,7 +53,7 @@ pub struct Plan {
     /// Whether nothing is changed, and the outcomes are what they would be.
     pub is_dry_run: bool,
     /// Who does it, and why.
-    pub note: Note,
+    pub metadata: Metadata,
 }
 
 /// Which accounts.
@@ -197,7 +197,7 @@ impl UseCases {
             None if plan.is_suggested => {
                 let suggestion = self.estimate(context, &target.id, &account).await?;
                 let limit = suggestion.limit.ok_or_else(|| Error::no_history(&target.id))?;
-                Some(Limit { amount: Quote::new(limit, account.decimals), currency: None })
+                Some(Limit { amount: DecimalAmount::new(limit, account.decimals), currency: None })
             }
             limit => limit,
         };
@@ -217,7 +217,7 @@ impl UseCases {
             first_sent_at: None,
             currency: limit.and_then(|wanted| wanted.currency),
             action,
-            note: plan.note.clone(),
+            metadata: plan.metadata.clone(),
         };
         self.admit(context, &mut command).await?;
         let usable_before = account.usable_credit(now);
@@ -242,9 +242,9 @@ impl UseCases {
     /// What a command would lead to: decided by the rules, and written nowhere.
     fn would_be(&self, account: &Account, now: Millis, command: &Command) -> Result<(Outcome, Verdict), Error> {
         let [period_end, _] = self.clock().period_ends(now);
-        let moment = Moment { now, period_end, window: 0 };
-        let touched = Touched { account: Some(*account), next_sequence: 1, ..Touched::default() };
-        let step = rules::decide(&touched, command, &[0; 8], &moment);
+        let step_clock = StepClock { now, period_end, window: 0 };
+        let loaded = LoadedState { account: Some(*account), next_sequence: 1, ..LoadedState::default() };
+        let step = rules::decide(&loaded, command, &[0; 8], &step_clock);
         let outcome = step.answer.map_err(|refusal| Error::refused(refusal, command))?;
         let verdict = outcome.decision.map_or(Verdict::Unchanged, |decision| decision.verdict);
         Ok((Outcome { now, replayed: false, ..outcome }, verdict))

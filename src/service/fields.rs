@@ -1,10 +1,10 @@
 //! The fields of commands that hold amounts, as the API names them in every protocol: errors name them when an amount is refused.
 
-use domain::command::{Action, LimitChange, Reserve, TemporaryChange, Then};
-use domain::money::Quote;
+use domain::command::{Action, LimitChange, RemainderPolicy, Reserve, TemporaryChange};
+use domain::money::DecimalAmount;
 
 /// An amount, and the path of its field in the request.
-type Amount = (&'static str, Quote);
+type Amount = (&'static str, DecimalAmount);
 
 /// The amounts of a command.
 #[must_use]
@@ -14,7 +14,7 @@ pub fn amounts(action: &Action) -> Vec<Amount> {
         Action::Authorize(reserve) => add_reserve(&mut amounts, reserve),
         Action::Debit(debit) => {
             amounts.push(("amount.amount", debit.amount));
-            if let Then::Reserve(reserve) = &debit.then {
+            if let RemainderPolicy::Reserve(reserve) = &debit.then {
                 add_reserve(&mut amounts, reserve);
             }
         }

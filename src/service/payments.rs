@@ -18,7 +18,7 @@ use billing::payments::{Payment, PaymentFilter, PaymentInFull, PaymentPlace};
 use billing::{Act, Billing, BillingError, ByHand, DocumentState, Handled};
 use domain::account::{Account, Currency};
 use domain::command::Command;
-use domain::money::Quote;
+use domain::money::DecimalAmount;
 use domain::outcome::Refusal;
 
 /// How long to wait for the billing store to have a payment.
@@ -54,7 +54,7 @@ pub struct AllocateByHand {
     /// What to do. Its amount is set once the account's decimals are known.
     pub by_hand: ByHand,
     /// How much; `None`: as much as there is.
-    pub amount: Option<Quote>,
+    pub amount: Option<DecimalAmount>,
     /// The currency that the caller believes the account to have, if it said so.
     pub currency: Option<Currency>,
 }

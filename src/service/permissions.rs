@@ -8,8 +8,8 @@ use access::{Kind, Permission};
 use billing::issuer::Change;
 use billing::scope::Scope;
 use domain::account::Currency;
-use domain::command::{Action, Command, LimitChange, TemporaryChange, Undo};
-use domain::money::Quote;
+use domain::command::{Action, Command, LimitChange, Reversal, TemporaryChange};
+use domain::money::DecimalAmount;
 
 impl RequestContext {
     /// Refuses a caller that may not do this on an account, whether there is one of that id or not.
@@ -38,10 +38,10 @@ impl RequestContext {
 
     /// Has a command say who asks. A caller that is known is the actor itself, and whom it names is who it acts for.
     fn sign(&self, command: &mut Command) -> Result<(), Error> {
-        let Command { action, note, .. } = command;
+        let Command { action, metadata, .. } = command;
         // A refund may have a reason, and nobody who gives it.
-        let is_by_hand = !note.reason.is_empty() && !matches!(action, Action::Refund(_));
-        self.sign_fields(is_by_hand, &mut note.actor, &mut note.on_behalf_of)
+        let is_by_hand = !metadata.reason.is_empty() && !matches!(action, Action::Refund(_));
+        self.sign_fields(is_by_hand, &mut metadata.actor, &mut metadata.on_behalf_of)
     }
 
     /// The same of a setting's change.
@@ -106,15 +106,15 @@ impl UseCases {
             None => self.look_at(account).await?.account.currency,
         };
         let refused = || Error::amount_not_permitted(permission, account, currency, context.caller.most(permission, account, currency));
-        let may = |amount: Quote| {
-            let amount = Quote::new(amount.mantissa().saturating_abs(), amount.scale());
+        let may = |amount: DecimalAmount| {
+            let amount = DecimalAmount::new(amount.mantissa().saturating_abs(), amount.scale());
             context.caller.may_with(permission, account, currency, amount)
         };
         let is_within = match amounts {
             Amounts::None => true,
             Amounts::These(these) => these.into_iter().flatten().all(may),
             // More than any bound, unless there is none in this currency.
-            Amounts::AllThereIs => may(Quote::new(i64::MAX, 0)),
+            Amounts::AllThereIs => may(DecimalAmount::new(i64::MAX, 0)),
         };
         if is_within { Ok(()) } else { Err(refused()) }
     }
@@ -126,7 +126,7 @@ enum Amounts {
     /// Nothing.
     None,
     /// These.
-    These([Option<Quote>; 2]),
+    These([Option<DecimalAmount>; 2]),
     /// All that there is.
     AllThereIs,
 }
@@ -162,9 +162,9 @@ pub(super) fn permission_for(action: &Action) -> Permission {
 /// What a command moves that a grant can bound.
 fn amounts_of(action: &Action) -> Amounts {
     match action {
-        Action::Refund(Undo { amount, .. })
-        | Action::ReversePayment(Undo { amount, .. })
-        | Action::ReverseWriteOff(Undo { amount, .. })
+        Action::Refund(Reversal { amount, .. })
+        | Action::ReversePayment(Reversal { amount, .. })
+        | Action::ReverseWriteOff(Reversal { amount, .. })
         | Action::WriteOff { amount } => amount.map_or(Amounts::AllThereIs, |amount| Amounts::These([Some(amount), None])),
         Action::TopUp { amount } | Action::RecordPayment { amount, .. } | Action::Withdraw { amount } | Action::Adjust { amount } => {
             Amounts::These([Some(*amount), None])
@@ -208,8 +208,8 @@ impl Error {
         Self::denied("PERMISSION_DENIED", text)
     }
 
-    fn amount_not_permitted(permission: Permission, account: &str, currency: Currency, most: Option<Quote>) -> Self {
-        let most = format!("{} {}", most.unwrap_or(Quote::ZERO), currency.code());
+    fn amount_not_permitted(permission: Permission, account: &str, currency: Currency, most: Option<DecimalAmount>) -> Self {
+        let most = format!("{} {}", most.unwrap_or(DecimalAmount::ZERO), currency.code());
         let text = format!("this caller is permitted to {permission} at most {most} at once, and has to say how much");
         let error = Self::denied("AMOUNT_NOT_PERMITTED", text);
         error.with("permission", permission.name()).with("account_id", account).with("most", most)

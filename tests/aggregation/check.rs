@@ -147,11 +147,11 @@ pub async fn all_is_issued(billing: &Billing) {
 pub async fn totals_and_accounts_agree(billing: &Billing, ledger: &Ledger, records: &[Record]) {
     let mut expected: BTreeMap<_, (i64, Option<Decimal>, i64)> = BTreeMap::new();
     for Record { entry, .. } in records.iter().filter(|record| record.entry.kind().moves_money()) {
-        let category = entry.note.category.map_or(0, |category| category as u8);
-        let key = (entry.account.clone(), entry.bill, entry.kind(), category, entry.note.item.clone(), entry.note.unit.clone());
+        let category = entry.metadata.category.map_or(0, |category| category as u8);
+        let key = (entry.account.clone(), entry.bill, entry.kind(), category, entry.metadata.item.clone(), entry.metadata.unit.clone());
         let total = expected.entry(key).or_default();
         total.0 += entry.amount();
-        if let Ok(quantity) = entry.note.quantity.parse::<Decimal>() {
+        if let Ok(quantity) = entry.metadata.quantity.parse::<Decimal>() {
             total.1 = Some(total.1.unwrap_or_default() + quantity);
         }
         total.2 += 1;

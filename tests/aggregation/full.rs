@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 use tollgate::grpc::v1::{self, PaymentMode};
-use tollgate::ledger::order::partition_of;
+use tollgate::ledger::prepared_command::partition_of;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 

@@ -11,8 +11,8 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use tollgate::clock::Clock;
 use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
-use tollgate::domain::command::{Action, Command, Create, Debit, Excess, LimitChange, Note, Reserve, Then, Undo};
-use tollgate::domain::money::Quote;
+use tollgate::domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy, Reserve, Reversal};
+use tollgate::domain::money::DecimalAmount;
 use tollgate::ledger::redis::RedisOptions;
 use tollgate::ledger::watch::Watchers;
 use tollgate::ledger::{Ledger, StoreSettings};
@@ -71,12 +71,12 @@ impl Load {
                 minor_digits: 2,
                 decimals: 4,
                 mode: if number % 2 == 0 { Mode::Prepaid } else { Mode::Postpaid },
-                limit: LimitChange { permanent: Some(Quote::new(1_000_000, 0)), ..LimitChange::default() },
-                low_credit_threshold: Some(Quote::new(25, 1)),
+                limit: LimitChange { permanent: Some(DecimalAmount::new(1_000_000, 0)), ..LimitChange::default() },
+                low_credit_threshold: Some(DecimalAmount::new(25, 1)),
                 non_usage_billing: if number % 4 == 1 { NonUsageBilling::OneByOne } else { NonUsageBilling::Consolidated },
                 allow_unusable: true,
             };
-            let command = load.command(&id, Action::Create(create), Note::default());
+            let command = load.command(&id, Action::Create(create), Metadata::default());
             load.ledger.submit(command).await.unwrap().unwrap();
         }
         load
@@ -113,71 +113,71 @@ impl Load {
         }
     }
 
-    fn command(&mut self, account: &str, action: Action, note: Note) -> Command {
+    fn command(&mut self, account: &str, action: Action, metadata: Metadata) -> Command {
         self.sent += 1;
         let request_id = format!("request-{}", self.sent);
-        Command { account: account.to_owned(), request_id, first_sent_at: None, currency: None, action, note }
+        Command { account: account.to_owned(), request_id, first_sent_at: None, currency: None, action, metadata }
     }
 
     async fn any(&mut self) -> Option<Command> {
         let account = self.accounts.choose(&mut self.random).unwrap().clone();
-        let amount = Quote::new(self.random.random_range(1..90_000), 4);
+        let amount = DecimalAmount::new(self.random.random_range(1..90_000), 4);
         let reserve = Reserve { amount, minimum: None, validity: 60_000, grace: 60_000 };
         let category = *[Category::Usage, Category::Usage, Category::Subscription, Category::Hardware].choose(&mut self.random).unwrap();
-        let note = Note {
+        let note = Metadata {
             category: Some(category),
             item: ["call", "sms", "data"].choose(&mut self.random).unwrap().to_string(),
             quantity: ["1", "2.5", ""].choose(&mut self.random).unwrap().to_string(),
             unit: "unit".into(),
             attributes: vec![("cell".into(), "17".into())],
-            ..Note::default()
+            ..Metadata::default()
         };
-        let debit = |reservation, then| Action::Debit(Debit { amount, category, reservation, then, excess: Excess::AlreadyConsumed });
-        let by_hand = Note { actor: "eve".into(), reason: "goodwill".into(), ..Note::default() };
+        let debit = |reservation, then| Action::Debit(Debit { amount, category, reservation, then, excess: ExcessPolicy::AlreadyConsumed });
+        let by_hand = Metadata { actor: "eve".into(), reason: "goodwill".into(), ..Metadata::default() };
         let command = match self.random.random_range(0..24) {
             0..10 => {
-                let command = self.command(&account, debit(None, Then::Settle), note);
+                let command = self.command(&account, debit(None, RemainderPolicy::Settle), note);
                 self.charges.push((account, command.request_id.clone()));
                 command
             }
             10 | 11 => {
-                let command = self.command(&account, Action::Authorize(reserve), Note::default());
+                let command = self.command(&account, Action::Authorize(reserve), Metadata::default());
                 self.reservations.push((account, command.request_id.clone()));
                 command
             }
             12 | 13 => {
                 let (account, reservation) = self.reservations.pop()?;
-                let then = if self.random.random() { Then::Settle } else { Then::Keep };
+                let then = if self.random.random() { RemainderPolicy::Settle } else { RemainderPolicy::Keep };
                 self.command(&account, debit(Some(reservation), then), note)
             }
             14 => {
                 let (account, original) = self.charges.choose(&mut self.random)?.clone();
-                self.command(&account, Action::Refund(Undo::of(original, None)), by_hand)
+                self.command(&account, Action::Refund(Reversal::of(original, None)), by_hand)
             }
             15 => self.command(&account, Action::TopUp { amount }, by_hand),
             16 => {
                 let invoices = vec!["INV-000001".to_owned()];
                 self.command(&account, Action::RecordPayment { amount, invoices }, by_hand)
             }
-            17 => self.command(&account, Action::Adjust { amount: Quote::new(-amount.mantissa(), 4) }, by_hand),
+            17 => self.command(&account, Action::Adjust { amount: DecimalAmount::new(-amount.mantissa(), 4) }, by_hand),
             18 => {
                 let mode = if self.random.random() { Mode::Prepaid } else { Mode::Postpaid };
                 self.command(&account, Action::Convert { mode, limit: LimitChange::default(), allow_unusable: true }, by_hand)
             }
             20 => {
-                let amount = Quote::new(self.random.random_range(1..1_500), 2);
+                let amount = DecimalAmount::new(self.random.random_range(1..1_500), 2);
                 let command = self.command(&account, Action::RecordPayment { amount, invoices: Vec::new() }, by_hand);
                 self.payments.push((account, command.request_id.clone()));
                 command
             }
             21 => {
                 let (account, original) = self.payments.choose(&mut self.random)?.clone();
-                let amount = self.random.random::<bool>().then(|| Quote::new(self.random.random_range(1..500), 2));
-                self.command(&account, Action::ReversePayment(Undo::of(original, amount)), by_hand)
+                let amount = self.random.random::<bool>().then(|| DecimalAmount::new(self.random.random_range(1..500), 2));
+                self.command(&account, Action::ReversePayment(Reversal::of(original, amount)), by_hand)
             }
             22 => self.command(&account, Action::WriteOff { amount: None }, by_hand),
             23 => {
-                let amount = Quote::new(self.random.random_range(1..300), 2);
+                let amount = DecimalAmount::new(self.random.random_range(1..300), 2);
                 self.command(&account, Action::Withdraw { amount }, by_hand)
             }
             _ => {

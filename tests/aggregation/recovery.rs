@@ -6,8 +6,8 @@ use sqlx::Row;
 use tollgate::billing::Billing;
 use tollgate::billing::settings::BillingSettings;
 use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
-use tollgate::domain::command::{self, Action, Create, Debit, Excess, LimitChange, Note, Then, Undo};
-use tollgate::domain::money::Quote;
+use tollgate::domain::command::{self, Action, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy, Reversal};
+use tollgate::domain::money::DecimalAmount;
 use tollgate::ledger::Ledger;
 
 use crate::check::until_caught_up;
@@ -46,21 +46,22 @@ fn account(number: usize) -> String {
 }
 
 async fn submit(ledger: &Ledger, account: &str, request_id: &str, action: Action) {
-    let note = Note { item: "call".into(), unit: "minute".into(), quantity: "2".into(), actor: "eve".into(), ..Note::default() };
+    let metadata =
+        Metadata { item: "call".into(), unit: "minute".into(), quantity: "2".into(), actor: "eve".into(), ..Metadata::default() };
     let command = command::Command {
         account: account.to_owned(),
         request_id: request_id.to_owned(),
         first_sent_at: None,
         currency: None,
         action,
-        note,
+        metadata,
     };
     ledger.submit(command).await.unwrap().unwrap();
 }
 
 async fn charge(ledger: &Ledger, account: &str, request_id: &str, amount: i64) {
-    let (amount, category) = (Quote::new(amount, 4), Category::Usage);
-    let debit = Debit { amount, category, reservation: None, then: Then::Settle, excess: Excess::WithinUsableCredit };
+    let (amount, category) = (DecimalAmount::new(amount, 4), Category::Usage);
+    let debit = Debit { amount, category, reservation: None, then: RemainderPolicy::Settle, excess: ExcessPolicy::WithinUsableCredit };
     submit(ledger, account, request_id, Action::Debit(debit)).await;
 }
 
@@ -72,13 +73,13 @@ async fn open_accounts(ledger: &Ledger) {
             minor_digits: 2,
             decimals: 4,
             mode: if number % 2 == 0 { Mode::Prepaid } else { Mode::Postpaid },
-            limit: LimitChange { permanent: Some(Quote::new(500, 0)), ..LimitChange::default() },
+            limit: LimitChange { permanent: Some(DecimalAmount::new(500, 0)), ..LimitChange::default() },
             low_credit_threshold: None,
             non_usage_billing: NonUsageBilling::Consolidated,
             allow_unusable: false,
         };
         submit(ledger, &account(number), "open", Action::Create(create)).await;
-        submit(ledger, &account(number), "first", Action::TopUp { amount: Quote::new(100, 0) }).await;
+        submit(ledger, &account(number), "first", Action::TopUp { amount: DecimalAmount::new(100, 0) }).await;
         charge(ledger, &account(number), "kept", 12_345).await;
     }
 }
@@ -88,14 +89,14 @@ async fn change_accounts(ledger: &Ledger) {
     for number in 0..ACCOUNTS {
         let id = account(number);
         charge(ledger, &id, "lost", 6_789).await;
-        let undo = Undo::of("lost".into(), Some(Quote::new(1_789, 4)));
+        let undo = Reversal::of("lost".into(), Some(DecimalAmount::new(1_789, 4)));
         submit(ledger, &id, "refund", Action::Refund(undo)).await;
-        submit(ledger, &id, "payment", Action::RecordPayment { amount: Quote::new(7, 0), invoices: Vec::new() }).await;
-        let limit = LimitChange { permanent: Some(Quote::new(600, 0)), ..LimitChange::default() };
+        submit(ledger, &id, "payment", Action::RecordPayment { amount: DecimalAmount::new(7, 0), invoices: Vec::new() }).await;
+        let limit = LimitChange { permanent: Some(DecimalAmount::new(600, 0)), ..LimitChange::default() };
         submit(ledger, &id, "limit", Action::SetCreditLimit { limit, allow_unusable: false }).await;
         let account = ledger.observe(&id, false).await.unwrap().unwrap().account;
         if account.mode == Mode::Prepaid {
-            let limit = LimitChange { permanent: Some(Quote::new(700, 0)), ..LimitChange::default() };
+            let limit = LimitChange { permanent: Some(DecimalAmount::new(700, 0)), ..LimitChange::default() };
             submit(ledger, &id, "convert", Action::Convert { mode: Mode::Postpaid, limit, allow_unusable: false }).await;
         }
     }
@@ -195,8 +196,8 @@ async fn an_empty_redis_is_made_whole_and_the_one_from_before_is_refused() {
         request_id: "first".into(),
         first_sent_at: None,
         currency: None,
-        action: Action::TopUp { amount: Quote::new(100, 0) },
-        note: Note { item: "call".into(), unit: "minute".into(), quantity: "2".into(), actor: "eve".into(), ..Note::default() },
+        action: Action::TopUp { amount: DecimalAmount::new(100, 0) },
+        metadata: Metadata { item: "call".into(), unit: "minute".into(), quantity: "2".into(), actor: "eve".into(), ..Metadata::default() },
     };
     let outcome = load.ledger.submit(repeated).await.unwrap().unwrap();
     assert!(outcome.replayed);
@@ -226,7 +227,7 @@ async fn open_accounts_late(ledger: &Ledger) {
         allow_unusable: false,
     };
     submit(ledger, "late", "open", Action::Create(create)).await;
-    submit(ledger, "late", "first", Action::TopUp { amount: Quote::new(100, 0) }).await;
+    submit(ledger, "late", "first", Action::TopUp { amount: DecimalAmount::new(100, 0) }).await;
 }
 
 #[tokio::test]

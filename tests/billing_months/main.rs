@@ -14,12 +14,12 @@ mod support;
 mod numbers;
 mod preview;
 
-use stage::{Stage, lines, millis, quote, sums, units};
+use stage::{Stage, decimal, lines, millis, sums, units};
 use support::{temporary_folder, unique_name};
 use tollgate::billing::document::{Cause, DocumentKind, Wallet};
 use tollgate::billing::{DocumentState, MonthOfCharges};
 use tollgate::domain::account::{Mode, NonUsageBilling};
-use tollgate::domain::command::{Action, LimitChange, Note, TemporaryChange, Until};
+use tollgate::domain::command::{Action, LimitChange, Metadata, TemporaryChange, Until};
 
 const ACCOUNTS: [&str; 6] = ["prepaid", "postpaid", "to-postpaid", "to-prepaid", "one-by-one", "idle"];
 
@@ -67,7 +67,7 @@ async fn january(stage: &Stage) {
     assert_eq!(stage.usable("prepaid").await, units("2086.10148"));
     stage.charge("prepaid", "c2", "9.99", "plan", "1", None).await;
     stage.refund("prepaid", "r1", "c1", "1").await;
-    stage.act("prepaid", "w1", Action::Withdraw { amount: quote("10") }, Note::default()).await;
+    stage.act("prepaid", "w1", Action::Withdraw { amount: decimal("10") }, Metadata::default()).await;
 
     // Published: overpaid by 424, limit 2400: 2824 to use; 500 used: 2324.
     stage.pay("postpaid", "p1", "424", &[]).await;
@@ -144,14 +144,14 @@ async fn february(stage: &Stage) {
     stage.at("2026-02-03T09:00:00Z");
     // 67.11148 - 75.78148 = -8.67. Published: with a limit of 100, 91.33 is left.
     stage.charge("prepaid", "c3", "75.78148", "call", "300", None).await;
-    let limit = LimitChange { permanent: Some(quote("100")), ..LimitChange::default() };
-    stage.act("prepaid", "l1", Action::SetCreditLimit { limit, allow_unusable: false }, Note::default()).await;
+    let limit = LimitChange { permanent: Some(decimal("100")), ..LimitChange::default() };
+    stage.act("prepaid", "l1", Action::SetCreditLimit { limit, allow_unusable: false }, Metadata::default()).await;
     assert_eq!(stage.usable("prepaid").await, units("91.33"));
 
     // For three days 3000 instead of 2400; the 76 that are due cost nothing.
-    let temporary = TemporaryChange::Set { amount: quote("3000"), until: Until::After(3 * 86_400_000) };
+    let temporary = TemporaryChange::Set { amount: decimal("3000"), until: Until::After(3 * 86_400_000) };
     let limit = LimitChange { permanent: None, temporary };
-    stage.act("postpaid", "l1", Action::SetCreditLimit { limit, allow_unusable: false }, Note::default()).await;
+    stage.act("postpaid", "l1", Action::SetCreditLimit { limit, allow_unusable: false }, Metadata::default()).await;
     stage.charge("postpaid", "c2", "2700", "gb", "1350", None).await;
     assert_eq!(stage.usable("postpaid").await, units("300"));
     stage.charge("postpaid", "c3", "1.234567", "call", "7", None).await;

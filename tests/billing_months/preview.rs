@@ -6,8 +6,8 @@ use rand::{RngExt, SeedableRng};
 use tokio_util::sync::CancellationToken;
 use tollgate::billing::ComingDocument;
 use tollgate::domain::account::{Category, Mode, NonUsageBilling};
-use tollgate::domain::command::{Action, Command, Debit, Excess, LimitChange, Note, Then, Undo};
-use tollgate::domain::money::Quote;
+use tollgate::domain::command::{Action, Command, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy, Reversal};
+use tollgate::domain::money::DecimalAmount;
 use tollgate::lanes::offload::Offload;
 use tollgate::service::UseCases;
 use tollgate::service::admission::Limits;
@@ -25,35 +25,36 @@ fn seed() -> u64 {
 
 /// Something that may happen to an account; what is refused is left.
 async fn anything(stage: &Stage, account: &str, number: u32, charges: &mut Vec<(String, String)>, random: &mut StdRng) {
-    let amount = Quote::new(random.random_range(1..900_000), 4);
-    let cents = Quote::new(random.random_range(1..9_000), 2);
+    let amount = DecimalAmount::new(random.random_range(1..900_000), 4);
+    let cents = DecimalAmount::new(random.random_range(1..9_000), 2);
     let request_id = format!("r{number}");
     let item = *["call", "gb", "router"].choose(random).unwrap();
     let category = if item == "router" { Category::Hardware } else { Category::Usage };
-    let usage = Note { category: Some(category), item: item.into(), quantity: "1.5".into(), unit: "piece".into(), ..Note::default() };
-    let by_hand = Note { actor: "eve".into(), reason: "a test".into(), ..Note::default() };
-    let (action, note) = match random.random_range(0..12) {
+    let usage =
+        Metadata { category: Some(category), item: item.into(), quantity: "1.5".into(), unit: "piece".into(), ..Metadata::default() };
+    let by_hand = Metadata { actor: "eve".into(), reason: "a test".into(), ..Metadata::default() };
+    let (action, metadata) = match random.random_range(0..12) {
         0..6 => {
             charges.push((account.to_owned(), request_id.clone()));
-            let excess = Excess::AlreadyConsumed;
-            (Action::Debit(Debit { amount, category, reservation: None, then: Then::Settle, excess }), usage)
+            let excess = ExcessPolicy::AlreadyConsumed;
+            (Action::Debit(Debit { amount, category, reservation: None, then: RemainderPolicy::Settle, excess }), usage)
         }
         6 => {
             let Some((_, original)) = charges.iter().filter(|(of, _)| of == account).collect::<Vec<_>>().choose(random).copied() else {
                 return;
             };
-            (Action::Refund(Undo::of(original.clone(), None)), by_hand)
+            (Action::Refund(Reversal::of(original.clone(), None)), by_hand)
         }
-        7 => (Action::TopUp { amount }, Note::default()),
-        8 => (Action::RecordPayment { amount: cents, invoices: Vec::new() }, Note::default()),
-        9 => (Action::Adjust { amount: Quote::new(-amount.mantissa(), 4) }, by_hand),
+        7 => (Action::TopUp { amount }, Metadata::default()),
+        8 => (Action::RecordPayment { amount: cents, invoices: Vec::new() }, Metadata::default()),
+        9 => (Action::Adjust { amount: DecimalAmount::new(-amount.mantissa(), 4) }, by_hand),
         10 => {
             let mode = if random.random() { Mode::Prepaid } else { Mode::Postpaid };
             (Action::Convert { mode, limit: LimitChange::default(), allow_unusable: true }, by_hand)
         }
         _ => (Action::WriteOff { amount: None }, by_hand),
     };
-    let command = Command { account: account.to_owned(), request_id, first_sent_at: None, currency: None, action, note };
+    let command = Command { account: account.to_owned(), request_id, first_sent_at: None, currency: None, action, metadata };
     let _ = stage.ledger.submit(command).await.unwrap();
 }
 

@@ -7,11 +7,11 @@ use rand::{RngExt, SeedableRng};
 use tollgate::billing::DocumentState;
 use tollgate::billing::verify::verify;
 use tollgate::domain::account::{Category, Mode, NonUsageBilling};
-use tollgate::domain::command::{Action, Debit, Excess, LimitChange, Note, Then, Undo};
-use tollgate::domain::money::Quote;
+use tollgate::domain::command::{Action, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy, Reversal};
+use tollgate::domain::money::DecimalAmount;
 
 use crate::paper::is_sound_at_every_instant;
-use crate::stage::{Stage, quote};
+use crate::stage::{Stage, decimal};
 
 const ACCOUNTS: [&str; 6] = ["prepaid", "postpaid", "one-by-one", "converted", "converted-one-by-one", "tiny"];
 const MONTHS: usize = 6;
@@ -34,14 +34,14 @@ struct Life {
 
 impl Life {
     /// Of a cent, of some cents and fractions, or of some euros.
-    fn amount(&mut self, account: &str) -> Quote {
+    fn amount(&mut self, account: &str) -> DecimalAmount {
         let most = if account == "tiny" { 9_000 } else { *[9_000, 90_000, 50_000_000].choose(&mut self.random).unwrap() };
-        Quote::new(self.random.random_range(1..most), 6)
+        DecimalAmount::new(self.random.random_range(1..most), 6)
     }
 
-    fn cents(&mut self) -> Quote {
+    fn cents(&mut self) -> DecimalAmount {
         let most = *[3, 100, 9_000].choose(&mut self.random).unwrap();
-        Quote::new(self.random.random_range(1..most), 2)
+        DecimalAmount::new(self.random.random_range(1..most), 2)
     }
 
     fn action(&mut self, account: &'static str) -> (Action, Option<usize>) {
@@ -50,30 +50,30 @@ impl Life {
             0..18 => {
                 let category = *[Category::Usage, Category::Usage, Category::Hardware, Category::Service].choose(&mut self.random).unwrap();
                 let amount = self.amount(account);
-                let excess = Excess::WithinUsableCredit;
-                (Action::Debit(Debit { amount, category, reservation: None, then: Then::Settle, excess }), Some(0))
+                let excess = ExcessPolicy::WithinUsableCredit;
+                (Action::Debit(Debit { amount, category, reservation: None, then: RemainderPolicy::Settle, excess }), Some(0))
             }
             18..27 => {
                 let amount = self.random.random_bool(0.6).then(|| self.amount(account));
-                (Action::Refund(Undo::of(self.earlier(0, account), amount)), None)
+                (Action::Refund(Reversal::of(self.earlier(0, account), amount)), None)
             }
             27..29 => (Action::TopUp { amount: self.amount(account) }, Some(1)),
             29..32 => (Action::RecordPayment { amount: self.cents(), invoices: Vec::new() }, Some(1)),
             32..34 => {
                 let amount = self.random.random_bool(0.5).then(|| self.amount(account));
-                (Action::ReversePayment(Undo::of(self.earlier(1, account), amount)), None)
+                (Action::ReversePayment(Reversal::of(self.earlier(1, account), amount)), None)
             }
             34 => {
                 let amount = self.amount(account);
-                let signed = if self.random.random() { amount } else { Quote::new(-amount.mantissa(), amount.scale()) };
+                let signed = if self.random.random() { amount } else { DecimalAmount::new(-amount.mantissa(), amount.scale()) };
                 (Action::Adjust { amount: signed }, None)
             }
             35 => (Action::Withdraw { amount: self.cents() }, None),
             36 => (Action::WriteOff { amount: self.random.random_bool(0.5).then(|| self.cents()) }, Some(2)),
-            37 => (Action::ReverseWriteOff(Undo::of(self.earlier(2, account), None)), None),
+            37 => (Action::ReverseWriteOff(Reversal::of(self.earlier(2, account), None)), None),
             _ if converts => {
                 let mode = if self.random.random() { Mode::Prepaid } else { Mode::Postpaid };
-                let limit = LimitChange { permanent: Some(quote("500")), ..LimitChange::default() };
+                let limit = LimitChange { permanent: Some(decimal("500")), ..LimitChange::default() };
                 (Action::Convert { mode, limit, allow_unusable: true }, None)
             }
             _ => (Action::ClosePeriod, None),
@@ -92,7 +92,7 @@ impl Life {
         self.sent += 1;
         let request_id = if action.has_request_id() { format!("r{}", self.sent) } else { String::new() };
         let category = if let Action::Debit(debit) = &action { Some(debit.category) } else { None };
-        let note = Note { category, item: "item".into(), reason: "chance".into(), actor: "chance".into(), ..Note::default() };
+        let note = Metadata { category, item: "item".into(), reason: "chance".into(), actor: "chance".into(), ..Metadata::default() };
         if self.stage.try_to(account, &request_id, action, note).await.is_ok()
             && let Some(kept) = kept
         {

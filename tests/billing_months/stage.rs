@@ -16,8 +16,8 @@ use tollgate::billing::store::sqlite_url;
 use tollgate::billing::{Billing, BillingError, BillingSettings, DocumentFilter, MonthBill, StoredDocument, bills};
 use tollgate::clock::Clock;
 use tollgate::domain::account::{Account, Category, Currency, Mode, NonUsageBilling};
-use tollgate::domain::command::{Action, Command, Create, Debit, Excess, LimitChange, Note, Reserve, Then, Undo};
-use tollgate::domain::money::Quote;
+use tollgate::domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy, Reserve, Reversal};
+use tollgate::domain::money::DecimalAmount;
 use tollgate::domain::outcome::{Answer, Outcome, Refusal, Verdict};
 use tollgate::ledger::embedded::EmbeddedEngine;
 use tollgate::ledger::redis::RedisOptions;
@@ -47,11 +47,11 @@ pub fn millis(text: &str) -> i64 {
 
 /// An amount as the accounts here keep it.
 pub fn units(text: &str) -> i64 {
-    quote(text).to_units(DECIMALS).unwrap()
+    decimal(text).to_units(DECIMALS).unwrap()
 }
 
-pub fn quote(text: &str) -> Quote {
-    Quote::parse(text).unwrap()
+pub fn decimal(text: &str) -> DecimalAmount {
+    DecimalAmount::parse(text).unwrap()
 }
 
 /// One who issues at 19 %, for ever.
@@ -122,18 +122,18 @@ impl Stage {
         self.clock.set(millis(time));
     }
 
-    pub async fn act(&self, account: &str, request_id: &str, action: Action, note: Note) -> Outcome {
+    pub async fn act(&self, account: &str, request_id: &str, action: Action, metadata: Metadata) -> Outcome {
         let (account, request_id) = (account.to_owned(), request_id.to_owned());
-        let command = Command { account, request_id: request_id.clone(), first_sent_at: None, currency: None, action, note };
+        let command = Command { account, request_id: request_id.clone(), first_sent_at: None, currency: None, action, metadata };
         let outcome = self.decide(command).await.unwrap_or_else(|refusal| panic!("{request_id}: {refusal:?}"));
         assert_eq!(outcome.decision.unwrap().verdict, Verdict::Done, "{request_id}");
         outcome
     }
 
     /// The same of what may be refused or declined.
-    pub async fn try_to(&self, account: &str, request_id: &str, action: Action, note: Note) -> Result<(), Option<Refusal>> {
+    pub async fn try_to(&self, account: &str, request_id: &str, action: Action, metadata: Metadata) -> Result<(), Option<Refusal>> {
         let (account, request_id) = (account.to_owned(), request_id.to_owned());
-        let command = Command { account, request_id, first_sent_at: None, currency: None, action, note };
+        let command = Command { account, request_id, first_sent_at: None, currency: None, action, metadata };
         let outcome = self.decide(command).await.map_err(Some)?;
         let is_done = outcome.decision.is_none_or(|decision| decision.verdict == Verdict::Done);
         if is_done { Ok(()) } else { Err(None) }
@@ -168,7 +168,7 @@ impl Stage {
             non_usage_billing,
             allow_unusable: true,
         };
-        self.act(account, "create", Action::Create(create), Note::default()).await;
+        self.act(account, "create", Action::Create(create), Metadata::default()).await;
     }
 
     /// A direct charge, or the last one of a reservation: of so much of an item.
@@ -178,46 +178,52 @@ impl Stage {
             "router" => Category::Hardware,
             _ => Category::Usage,
         };
-        let (amount, reservation) = (quote(amount), reservation.map(str::to_owned));
-        let debit = Debit { amount, category, reservation, then: Then::Settle, excess: Excess::WithinUsableCredit };
-        let note = Note { category: Some(category), item: item.into(), quantity: quantity.into(), unit: "piece".into(), ..Note::default() };
+        let (amount, reservation) = (decimal(amount), reservation.map(str::to_owned));
+        let debit = Debit { amount, category, reservation, then: RemainderPolicy::Settle, excess: ExcessPolicy::WithinUsableCredit };
+        let note = Metadata {
+            category: Some(category),
+            item: item.into(),
+            quantity: quantity.into(),
+            unit: "piece".into(),
+            ..Metadata::default()
+        };
         self.act(account, request_id, Action::Debit(debit), note).await;
     }
 
     pub async fn authorize(&self, account: &str, request_id: &str, amount: &str) {
         let day = 86_400_000;
-        let reserve = Reserve { amount: quote(amount), minimum: None, validity: 20 * day, grace: day };
-        self.act(account, request_id, Action::Authorize(reserve), Note::default()).await;
+        let reserve = Reserve { amount: decimal(amount), minimum: None, validity: 20 * day, grace: day };
+        self.act(account, request_id, Action::Authorize(reserve), Metadata::default()).await;
     }
 
     pub async fn pay(&self, account: &str, request_id: &str, amount: &str, invoices: &[&str]) {
         let invoices = invoices.iter().map(ToString::to_string).collect();
-        self.act(account, request_id, Action::RecordPayment { amount: quote(amount), invoices }, Note::default()).await;
+        self.act(account, request_id, Action::RecordPayment { amount: decimal(amount), invoices }, Metadata::default()).await;
     }
 
     pub async fn top_up(&self, account: &str, request_id: &str, amount: &str) {
-        self.act(account, request_id, Action::TopUp { amount: quote(amount) }, Note::default()).await;
+        self.act(account, request_id, Action::TopUp { amount: decimal(amount) }, Metadata::default()).await;
     }
 
     pub async fn adjust(&self, account: &str, request_id: &str, amount: &str, reason: &str) {
-        let note = Note { reason: reason.into(), actor: "eve".into(), ..Note::default() };
-        self.act(account, request_id, Action::Adjust { amount: quote(amount) }, note).await;
+        let note = Metadata { reason: reason.into(), actor: "eve".into(), ..Metadata::default() };
+        self.act(account, request_id, Action::Adjust { amount: decimal(amount) }, note).await;
     }
 
     pub async fn convert(&self, account: &str, request_id: &str, mode: Mode, limit: &str) {
         let action = Action::Convert { mode, limit: limit_of(limit), allow_unusable: false };
-        self.act(account, request_id, action, Note::default()).await;
+        self.act(account, request_id, action, Metadata::default()).await;
     }
 
     pub async fn refund(&self, account: &str, request_id: &str, original: &str, amount: &str) {
-        let undo = Undo::of(original.into(), Some(quote(amount)));
-        let note = Note { reason: "complaint".into(), ..Note::default() };
+        let undo = Reversal::of(original.into(), Some(decimal(amount)));
+        let note = Metadata { reason: "complaint".into(), ..Metadata::default() };
         self.act(account, request_id, Action::Refund(undo), note).await;
     }
 
     pub async fn reverse(&self, account: &str, request_id: &str, original: &str, amount: &str) {
-        let undo = Undo::of(original.into(), Some(quote(amount)));
-        self.act(account, request_id, Action::ReversePayment(undo), Note::default()).await;
+        let undo = Reversal::of(original.into(), Some(decimal(amount)));
+        self.act(account, request_id, Action::ReversePayment(undo), Metadata::default()).await;
     }
 
     pub async fn account(&self, account: &str) -> Account {
@@ -291,7 +297,7 @@ impl Stage {
 }
 
 fn limit_of(limit: &str) -> LimitChange {
-    LimitChange { permanent: Some(quote(limit)), ..LimitChange::default() }
+    LimitChange { permanent: Some(decimal(limit)), ..LimitChange::default() }
 }
 
 /// Items and amounts.

@@ -6,49 +6,49 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use tollgate::clock::Clock;
 use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
-use tollgate::domain::command::{Action, Command, Create, Debit, Excess, LimitChange, Note, Reserve, Then};
-use tollgate::domain::money::Quote;
+use tollgate::domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy, Reserve};
+use tollgate::domain::money::DecimalAmount;
 use tollgate::domain::outcome::{Answer, Refusal, ReserveVerdict, Verdict};
 use tollgate::domain::rules::MAX_OPEN_RESERVATIONS;
 use tollgate::ledger::embedded::EmbeddedEngine;
 use tollgate::ledger::model::{MAX_STEP_EXPIRIES, ModelEngine};
 use tollgate::ledger::redis::RedisOptions;
 use tollgate::ledger::watch::Watchers;
-use tollgate::ledger::{Engine, Opening, Order, Purpose};
+use tollgate::ledger::{Engine, Opening, PreparedCommand, Purpose};
 
 use super::commands::START;
 use super::support::{RedisServer, connect, temporary_folder, unique_name};
 use super::{WINDOW, settings};
 
-fn order(request_id: &str, action: Action) -> Order {
+fn prepared(request_id: &str, action: Action) -> PreparedCommand {
     order_of("alpha", request_id, action)
 }
 
-fn order_of(account: &str, request_id: &str, action: Action) -> Order {
-    let (account, request_id, note) = (account.into(), request_id.into(), Note::default());
-    Order::new(Command { account, request_id, first_sent_at: None, currency: None, action, note })
+fn order_of(account: &str, request_id: &str, action: Action) -> PreparedCommand {
+    let (account, request_id, metadata) = (account.into(), request_id.into(), Metadata::default());
+    PreparedCommand::new(Command { account, request_id, first_sent_at: None, currency: None, action, metadata })
 }
 
 fn reserve(validity: i64) -> Reserve {
-    Reserve { amount: Quote::new(1, 0), minimum: None, validity, grace: 0 }
+    Reserve { amount: DecimalAmount::new(1, 0), minimum: None, validity, grace: 0 }
 }
 
 /// A report of what was consumed already, which reserves anew.
-fn report(request_id: &str, reservation: &str) -> Order {
+fn report(request_id: &str, reservation: &str) -> PreparedCommand {
     let debit = Debit {
-        amount: Quote::new(2, 0),
+        amount: DecimalAmount::new(2, 0),
         category: Category::Usage,
         reservation: Some(reservation.into()),
-        then: Then::Reserve(reserve(600_000)),
-        excess: Excess::AlreadyConsumed,
+        then: RemainderPolicy::Reserve(reserve(600_000)),
+        excess: ExcessPolicy::AlreadyConsumed,
     };
-    order(request_id, Action::Debit(debit))
+    prepared(request_id, Action::Debit(debit))
 }
 
-async fn ask(engine: &dyn Engine, orders: Vec<Order>) -> Vec<Answer> {
+async fn ask(engine: &dyn Engine, commands: Vec<PreparedCommand>) -> Vec<Answer> {
     let mut answers = Vec::new();
-    for batch in orders.chunks(500) {
-        let batch: Arc<[Order]> = batch.into();
+    for batch in commands.chunks(500) {
+        let batch: Arc<[PreparedCommand]> = batch.into();
         answers.extend(engine.apply(0, batch).await.unwrap().answers.read().unwrap());
     }
     answers
@@ -61,7 +61,7 @@ fn create() -> Action {
         minor_digits: 2,
         decimals: 4,
         mode: Mode::Prepaid,
-        limit: LimitChange { permanent: Some(Quote::new(100_000, 0)), ..LimitChange::default() },
+        limit: LimitChange { permanent: Some(DecimalAmount::new(100_000, 0)), ..LimitChange::default() },
         low_credit_threshold: None,
         non_usage_billing: NonUsageBilling::Consolidated,
         allow_unusable: false,
@@ -69,9 +69,9 @@ fn create() -> Action {
 }
 
 async fn is_held_to_the_bound(engine: &dyn Engine, clock: &Clock, name: &str) {
-    ask(engine, vec![order("create", create()), order("late", Action::Authorize(reserve(1_000)))]).await;
+    ask(engine, vec![prepared("create", create()), prepared("late", Action::Authorize(reserve(1_000)))]).await;
     clock.set(START + 1_000);
-    let authorize = |number: u32| order(&format!("a{number}"), Action::Authorize(reserve(600_000)));
+    let authorize = |number: u32| prepared(&format!("a{number}"), Action::Authorize(reserve(600_000)));
     let answers = ask(engine, (0..=MAX_OPEN_RESERVATIONS).map(authorize).collect()).await;
     let (last, granted) = answers.split_last().unwrap();
     let is_done =
@@ -103,9 +103,9 @@ async fn few_accounts_lose_much_in_one_step(engine: &dyn Engine, clock: &Clock, 
     ask(engine, due("delta", 1).chain([order_of("delta", "end", Action::Release { reservation: "0".into() })]).collect()).await;
     clock.set(clock.now() + 2_000);
 
-    let mut orders: Vec<Order> = ["alpha", "beta", "gamma", "delta"].map(|account| order_of(account, "after", top_up())).into();
-    orders.extend([order_of("gamma", "large", Action::Authorize(large())), order_of("delta", "more", top_up())]);
-    let batch: Arc<[Order]> = orders.clone().into();
+    let mut commands: Vec<PreparedCommand> = ["alpha", "beta", "gamma", "delta"].map(|account| order_of(account, "after", top_up())).into();
+    commands.extend([order_of("gamma", "large", Action::Authorize(large())), order_of("delta", "more", top_up())]);
+    let batch: Arc<[PreparedCommand]> = commands.clone().into();
     let answer = engine.apply(0, batch).await.unwrap();
     assert!(answer.has_deferred, "{name}");
     let answers = answer.answers.read().unwrap();
@@ -114,7 +114,8 @@ async fn few_accounts_lose_much_in_one_step(engine: &dyn Engine, clock: &Clock, 
     assert_eq!(engine.blocks_before(0, None, 1).await.unwrap()[0].entries.len(), 4, "{name}: what waits has written nothing");
 
     // The next step has room for it, and what was due is off before it decides.
-    let waiting: Vec<Order> = orders.into_iter().zip(is_deferred).filter(|(_, is_deferred)| *is_deferred).map(|(order, _)| order).collect();
+    let waiting: Vec<PreparedCommand> =
+        commands.into_iter().zip(is_deferred).filter(|(_, is_deferred)| *is_deferred).map(|(prepared, _)| prepared).collect();
     let answer = engine.apply(0, waiting.into()).await.unwrap();
     assert!(!answer.has_deferred, "{name}");
     let answers = answer.answers.read().unwrap();
@@ -128,12 +129,12 @@ async fn few_accounts_lose_much_in_one_step(engine: &dyn Engine, clock: &Clock, 
 }
 
 fn top_up() -> Action {
-    Action::TopUp { amount: Quote::new(1, 0) }
+    Action::TopUp { amount: DecimalAmount::new(1, 0) }
 }
 
 /// All that an account has after its top-up.
 fn large() -> Reserve {
-    Reserve { amount: Quote::new(100_001, 0), ..reserve(600_000) }
+    Reserve { amount: DecimalAmount::new(100_001, 0), ..reserve(600_000) }
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use tollgate::ledger::{Block, Engine};
 
 use super::commands::{self, Event, events};
 use super::reference::Reference;
-use super::torn::{Stage, counted, order, plain, rich_batch, top_up};
+use super::torn::{Stage, counted, plain, prepared, rich_batch, top_up};
 use super::{cases, runner, sizes};
 
 /// What accounts, in Redis, end with: from when on their reservations are counted.
@@ -157,7 +157,7 @@ async fn tear(events: &[Event], sizes: &[usize], calls: &[usize]) -> usize {
         if instant.is_swept {
             stage.engine.sweep(0).await.unwrap();
         }
-        let mut rest = &instant.orders[..];
+        let mut rest = &instant.commands[..];
         while !rest.is_empty() {
             let (batch, after) = rest.split_at(rest.len().min(sizes.next().unwrap()));
             rest = after;
@@ -198,12 +198,12 @@ async fn has_requests_of(stage: &Stage, whole: &Contents, block: &Block) -> bool
 /// All that was decided is remembered, but for the decline that nobody was told of; and the partition takes steps again.
 async fn it_goes_on(stage: &Stage, has_declines: bool) {
     let answers = stage.ask(rich_batch()).await;
-    for (order, answer) in rich_batch().iter().zip(answers) {
+    for (prepared, answer) in rich_batch().iter().zip(answers) {
         let outcome = answer.unwrap();
-        let is_decline = order.command.request_id == "declined";
-        assert_eq!(outcome.replayed, !is_decline || has_declines, "{order:?}: {outcome:?}");
+        let is_decline = prepared.command.request_id == "declined";
+        assert_eq!(outcome.replayed, !is_decline || has_declines, "{prepared:?}: {outcome:?}");
         let expected = if is_decline { Verdict::Declined } else { Verdict::Done };
-        assert_eq!(outcome.decision.unwrap().verdict, expected, "{order:?}");
+        assert_eq!(outcome.decision.unwrap().verdict, expected, "{prepared:?}");
     }
     stage.ask(vec![top_up("straight", "after"), plain("gamma", "after", 1), plain("alpha", "after", 1)]).await;
     while stage.engine.sweep(0).await.unwrap() {}
@@ -223,7 +223,7 @@ async fn what_is_no_torn_step_is_not_finished() {
             continue;
         }
         // Who only looks is shown what is stored.
-        stage.ask(vec![order("alpha", "", Action::Observe { watch: false })]).await;
+        stage.ask(vec![prepared("alpha", "", Action::Observe { watch: false })]).await;
         // A balance that the entries do not follow on.
         let mut connection = stage.connection();
         let (accounts, id) = (stage.keys.accounts(), "straight");

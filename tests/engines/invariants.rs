@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use tollgate::domain::account::{Account, Mode, Status};
-use tollgate::domain::command::{Action, Excess};
+use tollgate::domain::command::{Action, ExcessPolicy};
 use tollgate::domain::entry::{Entry, EntryKind};
 use tollgate::domain::outcome::{Answer, Verdict};
-use tollgate::ledger::Order;
-use tollgate::ledger::model::{Book, StepTime};
+use tollgate::ledger::PreparedCommand;
+use tollgate::ledger::model::{PartitionState, StepTime};
 
 /// What was so before a step, with everything due applied.
 pub struct Before {
@@ -18,25 +18,32 @@ pub struct Before {
 
 impl Before {
     /// Looks at a copy.
-    pub fn of(book: &Book, order: &Order, time: &StepTime) -> Self {
-        let mut copy = book.clone();
+    pub fn of(partition_state: &PartitionState, prepared: &PreparedCommand, time: &StepTime) -> Self {
+        let mut copy = partition_state.clone();
         // All that is due taken off. Engines do it in the command's own step, as far as its account has it.
         while copy.sweep(time).0 {}
-        let stored = account_of(&copy, &order.command.account);
-        let now = time.now.max(book.last_written_at());
+        let stored = account_of(&copy, &prepared.command.account);
+        let now = time.now.max(partition_state.last_written_at());
         Self { now, stored, account: stored.map(|account| tollgate::domain::rules::apply_due_close(account, now)) }
     }
 
-    pub fn check(&self, book: &Book, order: &Order, answer: &Answer, entries: &[Entry], all_entries: &[Entry]) {
-        let id = &order.command.account;
-        let after = account_of(book, id);
+    pub fn check(
+        &self,
+        partition_state: &PartitionState,
+        prepared: &PreparedCommand,
+        answer: &Answer,
+        entries: &[Entry],
+        all_entries: &[Entry],
+    ) {
+        let id = &prepared.command.account;
+        let after = account_of(partition_state, id);
         if let (Some(before), Some(after)) = (self.account, after) {
             let after = tollgate::domain::rules::apply_due_close(after, self.now);
-            self.credit_was_not_exceeded(&before, &after, order, answer);
-            self.nothing_was_lost_or_made(&before, &after, order, answer, entries);
+            self.credit_was_not_exceeded(&before, &after, prepared, answer);
+            self.nothing_was_lost_or_made(&before, &after, prepared, answer, entries);
         }
         if let Some(account) = after {
-            reserved_is_the_sum_of_open_reservations(book, id, &account, self.now);
+            reserved_is_the_sum_of_open_reservations(partition_state, id, &account, self.now);
             entries_add_up(id, &account, all_entries);
             entries.iter().for_each(|entry| a_refund_credits_minor_units_and_never_more_than_the_bill(entry, &account, all_entries));
             assert!(account.unbilled >= 0, "unbilled is never negative");
@@ -45,7 +52,7 @@ impl Before {
                 assert_eq!((account.balance, account.unbilled, account.open_reservations), (0, 0, 0), "what is closed is empty");
             }
         }
-        if order.command.action == Action::ClosePeriod && answer.is_ok() {
+        if prepared.command.action == Action::ClosePeriod && answer.is_ok() {
             assert_eq!(after, self.account, "closing the period writes what is due, and nothing else");
             assert!(entries.iter().all(|entry| IS_OF_CLOSE.contains(&entry.kind())));
         } else if !matches!(answer, Ok(outcome) if !outcome.replayed && outcome.decision.is_some_and(|decision| decision.verdict == Verdict::Done))
@@ -65,21 +72,21 @@ impl Before {
     }
 
     /// 1. No authorization, debit or withdrawal leaves usable credit below min(0, what it was before).
-    fn credit_was_not_exceeded(&self, before: &Account, after: &Account, order: &Order, answer: &Answer) {
-        let is_checked = match &order.command.action {
+    fn credit_was_not_exceeded(&self, before: &Account, after: &Account, prepared: &PreparedCommand, answer: &Answer) {
+        let is_checked = match &prepared.command.action {
             Action::Authorize(_) | Action::Withdraw { .. } => true,
-            Action::Debit(debit) => debit.excess == Excess::WithinUsableCredit,
+            Action::Debit(debit) => debit.excess == ExcessPolicy::WithinUsableCredit,
             _ => false,
         };
         let accepted = matches!(answer, Ok(outcome) if !outcome.replayed);
         if is_checked && accepted {
             let (was, is) = (before.usable_credit(self.now), after.usable_credit(self.now));
-            assert!(is >= was.min(0), "usable credit fell from {was} to {is} by {:?}", order.command.action);
+            assert!(is >= was.min(0), "usable credit fell from {was} to {is} by {:?}", prepared.command.action);
         }
     }
 
     /// 4. Convert and period close leave the current balance as it was, but for the rounding; a close never lowers usable credit.
-    fn nothing_was_lost_or_made(&self, before: &Account, after: &Account, order: &Order, answer: &Answer, entries: &[Entry]) {
+    fn nothing_was_lost_or_made(&self, before: &Account, after: &Account, prepared: &PreparedCommand, answer: &Answer, entries: &[Entry]) {
         let Some(stored) = self.stored else { return };
         let rounding = |entries: &[Entry]| -> i64 {
             entries.iter().filter(|entry| IS_ROUNDING.contains(&entry.kind())).map(|entry| entry.amount()).sum()
@@ -101,9 +108,9 @@ impl Before {
                 "a close raises usable credit by the growth of the amount due"
             );
         }
-        if matches!(order.command.action, Action::Convert { .. }) && matches!(answer, Ok(outcome) if !outcome.replayed) {
+        if matches!(prepared.command.action, Action::Convert { .. }) && matches!(answer, Ok(outcome) if !outcome.replayed) {
             let of_conversion =
-                entries.iter().position(|entry| entry.kind() != EntryKind::PeriodClosed && entry.request_id == order.command.request_id);
+                entries.iter().position(|entry| entry.kind() != EntryKind::PeriodClosed && entry.request_id == prepared.command.request_id);
             let own = of_conversion.map_or(&[][..], |first| &entries[first..]);
             assert_eq!(after.current_balance() - rounding(own), before.current_balance(), "a conversion moves no money");
             assert_eq!(after.reserved, before.reserved, "a conversion touches no reservation");
@@ -161,13 +168,13 @@ pub fn minor_unit(account: &Account) -> i64 {
     10_i64.pow(u32::from(account.decimals - account.minor_digits))
 }
 
-fn account_of(book: &Book, id: &str) -> Option<Account> {
-    book.load(&[id.to_owned()]).into_iter().next().flatten().map(|(account, _)| account)
+fn account_of(partition_state: &PartitionState, id: &str) -> Option<Account> {
+    partition_state.load(&[id.to_owned()]).into_iter().next().flatten().map(|(account, _)| account)
 }
 
 /// 2. `reserved` equals the sum of open reservations; none outlives its expiry.
-fn reserved_is_the_sum_of_open_reservations(book: &Book, id: &str, account: &Account, now: i64) {
-    let open = book.reservations(id, None, usize::MAX);
+fn reserved_is_the_sum_of_open_reservations(partition_state: &PartitionState, id: &str, account: &Account, now: i64) {
+    let open = partition_state.reservations(id, None, usize::MAX);
     assert_eq!(account.reserved, open.iter().map(|(_, reservation)| reservation.amount).sum::<i64>());
     assert_eq!(account.open_reservations as usize, open.len());
     assert!(open.iter().all(|(_, reservation)| reservation.expires_at > now));

@@ -29,7 +29,7 @@ use tollgate::clock::Clock;
 use tollgate::ledger::embedded::EmbeddedEngine;
 use tollgate::ledger::redis::RedisOptions;
 use tollgate::ledger::watch::Watchers;
-use tollgate::ledger::{Block, Engine, MAX_BATCH, Opening, Order, Purpose, StoreSettings, Trimmer};
+use tollgate::ledger::{Block, Engine, MAX_BATCH, Opening, PreparedCommand, Purpose, StoreSettings, Trimmer};
 
 use commands::{Event, START, events};
 use reference::{Instant, Reference, Snapshot};
@@ -65,17 +65,17 @@ async fn compare(engine: &dyn Engine, clock: &Clock, reference: &[Instant], size
             let after = engine.blocks_after(0, 0, 1_000_000).await.unwrap();
             dropped.extend_from_slice(&before[..before.len() - after.len()]);
         }
-        let mut rest = &instant.orders[..];
+        let mut rest = &instant.commands[..];
         let mut answers = Vec::new();
         while !rest.is_empty() {
             let (batch, after) = rest.split_at(rest.len().min(sizes.next().unwrap()).min(MAX_BATCH));
             rest = after;
-            let batch: Arc<[Order]> = batch.into();
+            let batch: Arc<[PreparedCommand]> = batch.into();
             let answer = engine.apply(0, batch).await.unwrap_or_else(|error| panic!("{name}, instant {number}: {error}"));
             answers.extend(answer.answers.read().unwrap_or_else(|error| panic!("{name}, instant {number}: {error}")));
         }
         for (at, (answer, expected)) in answers.iter().zip(&instant.answers).enumerate() {
-            assert_eq!(answer, expected, "{name}: the answer to {:#?}", instant.orders[at]);
+            assert_eq!(answer, expected, "{name}: the answer to {:#?}", instant.commands[at]);
         }
         assert_eq!(answers.len(), instant.answers.len());
     }

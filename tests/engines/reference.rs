@@ -8,15 +8,16 @@ use jiff::tz::TimeZone;
 use tollgate::clock::Clock;
 use tollgate::domain::account::{Account, Currency, Profile, Reservation};
 use tollgate::domain::command::{
-    Action, BillFacts, Command, Create, Debit, Excess, Facts, Kind, LimitChange, Note, Reserve, TemporaryChange, Then, Undo, Until,
+    Action, Command, Create, Debit, ExcessPolicy, Kind, LimitChange, Metadata, OriginalBill, OriginalEntry, RemainderPolicy, Reserve,
+    Reversal, TemporaryChange, Until,
 };
 use tollgate::domain::entry::{Entry, EntryKind};
-use tollgate::domain::money::Quote;
+use tollgate::domain::money::DecimalAmount;
 use tollgate::domain::outcome::{Answer, Refusal, ReserveVerdict, Verdict};
-use tollgate::domain::rules::{Ended, RefundKey, Refunded, Remembered, is_close_due, originals_of};
-use tollgate::ledger::model::{Book, StepTime};
+use tollgate::domain::rules::{IdempotencyRecord, RefundKey, Refunded, ReservationEnd, is_close_due, originals_of};
+use tollgate::ledger::model::{PartitionState, StepTime};
 use tollgate::ledger::rebuild::Rebuild;
-use tollgate::ledger::{Block, Engine, Order, RequestKey};
+use tollgate::ledger::{Block, Engine, IdempotencyKey, PreparedCommand};
 
 use super::WINDOW;
 use super::commands::{Amount, Ask, COMMANDED, Event, LimitSpec, MAXIMUM, Next, ReserveSpec, START, Step, What};
@@ -34,7 +35,7 @@ pub struct Instant {
     pub is_swept: bool,
     /// Below which entry the journal was trimmed before anything was asked.
     pub trimmed_below: Option<u64>,
-    pub orders: Vec<Order>,
+    pub commands: Vec<PreparedCommand>,
     pub answers: Vec<Answer>,
     /// After the last instant only.
     pub snapshot: Option<Snapshot>,
@@ -42,7 +43,7 @@ pub struct Instant {
 
 impl Instant {
     fn at(now: i64) -> Self {
-        Self { now, is_swept: false, trimmed_below: None, orders: Vec::new(), answers: Vec::new(), snapshot: None }
+        Self { now, is_swept: false, trimmed_below: None, commands: Vec::new(), answers: Vec::new(), snapshot: None }
     }
 }
 
@@ -50,18 +51,22 @@ impl Instant {
 #[derive(Debug, PartialEq)]
 pub struct Snapshot {
     accounts: Vec<Option<(Account, Profile)>>,
-    reservations: Vec<Vec<(RequestKey, Reservation)>>,
+    reservations: Vec<Vec<(IdempotencyKey, Reservation)>>,
     names: Vec<String>,
     entries: Vec<Entry>,
 }
 
 impl Snapshot {
-    fn of_book(book: &Book, entries: &[Entry]) -> Self {
+    fn of_book(partition_state: &PartitionState, entries: &[Entry]) -> Self {
         let ids: Vec<String> = ACCOUNTS.iter().map(ToString::to_string).collect();
         Self {
-            accounts: book.load(&ids),
-            reservations: ids.iter().map(|id| book.reservations(id, None, 10_000)).collect(),
-            names: book.names("", None, 1_000).into_iter().map(|place| format!("{}|{}", place.folded_name, place.account)).collect(),
+            accounts: partition_state.load(&ids),
+            reservations: ids.iter().map(|id| partition_state.reservations(id, None, 10_000)).collect(),
+            names: partition_state
+                .names("", None, 1_000)
+                .into_iter()
+                .map(|place| format!("{}|{}", place.folded_name, place.account))
+                .collect(),
             entries: entries.to_vec(),
         }
     }
@@ -130,8 +135,8 @@ async fn due_pages_are_whole(engine: &dyn Engine, ids: &[String]) {
 
 /// Entries do not tell whether a grant was the final unit, nor why a new reservation was refused; and so not that a late report, which
 /// asked for one, has settled a reservation that had expired, or was released.
-fn as_far_as_entries_tell(mut remembered: Remembered, rebuilt: &Remembered) -> Remembered {
-    if remembered.ended == Ended::Settled {
+fn as_far_as_entries_tell(mut remembered: IdempotencyRecord, rebuilt: &IdempotencyRecord) -> IdempotencyRecord {
+    if remembered.ended == ReservationEnd::Settled {
         remembered.ended = rebuilt.ended;
     }
     let decision = &mut remembered.decision;
@@ -145,7 +150,7 @@ fn as_far_as_entries_tell(mut remembered: Remembered, rebuilt: &Remembered) -> R
 }
 
 pub struct Reference {
-    book: Book,
+    partition_state: PartitionState,
     entries: Vec<Entry>,
     clock: Clock,
     /// The last commands, the newest first: what a caller who lost an answer sends again.
@@ -193,7 +198,7 @@ pub fn statistics() -> String {
 impl Reference {
     pub async fn run(events: &[Event]) -> Vec<Instant> {
         let mut reference = Self {
-            book: Book::default(),
+            partition_state: PartitionState::default(),
             entries: Vec::new(),
             clock: Clock::standing(START, TimeZone::UTC),
             last_sent: VecDeque::new(),
@@ -217,7 +222,7 @@ impl Reference {
                     instants.push(Instant { is_swept: true, ..Instant::at(now) });
                 }
                 Event::Trim(kept) => {
-                    let below = reference.book.next_sequence().saturating_sub(*kept);
+                    let below = reference.partition_state.next_sequence().saturating_sub(*kept);
                     reference.trim(below);
                     instants.push(Instant { trimmed_below: Some(below), ..Instant::at(reference.clock.now()) });
                 }
@@ -225,11 +230,11 @@ impl Reference {
                     if let Some(command) = reference.command(ask) {
                         let mut next = Some(command);
                         while let Some(command) = next {
-                            let order = Order::new(command);
-                            let answer = reference.step(&order);
-                            next = answer.as_ref().err().and_then(|needed| reference.look_up(&order.command, *needed));
+                            let prepared = PreparedCommand::new(command);
+                            let answer = reference.step(&prepared);
+                            next = answer.as_ref().err().and_then(|needed| reference.look_up(&prepared.command, *needed));
                             let instant = instants.last_mut().unwrap();
-                            instant.orders.push(order);
+                            instant.commands.push(prepared);
                             instant.answers.push(answer);
                         }
                     }
@@ -237,7 +242,7 @@ impl Reference {
             }
         }
         reference.sweep();
-        instants.last_mut().unwrap().snapshot = Some(Snapshot::of_book(&reference.book, &reference.entries));
+        instants.last_mut().unwrap().snapshot = Some(Snapshot::of_book(&reference.partition_state, &reference.entries));
         reference.the_journal_alone_rebuilds_the_book();
         instants
     }
@@ -247,27 +252,27 @@ impl Reference {
     }
 
     fn sweep(&mut self) {
-        let (is_more, changes) = self.book.sweep(&self.time());
+        let (is_more, changes) = self.partition_state.sweep(&self.time());
         assert!(!is_more && changes.block.is_none());
     }
 
     fn trim(&mut self, below: u64) {
-        let (mut cursor, before) = (None, self.book.refunds().len());
+        let (mut cursor, before) = (None, self.partition_state.refunds().len());
         loop {
-            self.book.drop_refunds(below, WINDOW, &mut cursor);
+            self.partition_state.drop_refunds(below, WINDOW, &mut cursor);
             if cursor.is_none() {
                 break;
             }
         }
-        DROPPED.fetch_add((before - self.book.refunds().len()) as u64, Ordering::Relaxed);
+        DROPPED.fetch_add((before - self.partition_state.refunds().len()) as u64, Ordering::Relaxed);
     }
 
-    fn step(&mut self, order: &Order) -> Answer {
-        let before = invariants::Before::of(&self.book, order, &self.time());
-        let (answer, changes) = self.book.apply(std::slice::from_ref(order), &self.time(), rand::random());
+    fn step(&mut self, prepared: &PreparedCommand) -> Answer {
+        let before = invariants::Before::of(&self.partition_state, prepared, &self.time());
+        let (answer, changes) = self.partition_state.apply(std::slice::from_ref(prepared), &self.time(), rand::random());
         let answer = answer.answers.read().unwrap().into_iter().next().unwrap();
         if changes.block.is_some() {
-            let command = &order.command;
+            let command = &prepared.command;
             self.history.push((command.account.clone(), command.action.kind(), command.request_id.clone()));
         }
         let entries = changes.block.map(|block| block.entries).unwrap_or_default();
@@ -283,7 +288,7 @@ impl Reference {
         }
         .fetch_add(1, Ordering::Relaxed);
         self.entries.extend(entries.iter().cloned());
-        before.check(&self.book, order, &answer, &entries, &self.entries);
+        before.check(&self.partition_state, prepared, &answer, &entries, &self.entries);
         answer
     }
 
@@ -294,22 +299,22 @@ impl Reference {
             assert_eq!(rebuild.replay(sequence, entry), [], "the journal contradicts itself");
         }
         let rebuilt = rebuild.finish(self.clock.now(), [0; 16]);
-        assert_eq!(Snapshot::of_book(&rebuilt, &self.entries), Snapshot::of_book(&self.book, &self.entries));
+        assert_eq!(Snapshot::of_book(&rebuilt, &self.entries), Snapshot::of_book(&self.partition_state, &self.entries));
         // Entries do not tell what was billed; that is asked for again.
-        let sums = |book: &Book| -> BTreeMap<RefundKey, Refunded> {
-            book.refunds().iter().map(|(key, refunded)| (key.clone(), Refunded { billed: None, ..*refunded })).collect()
+        let sums = |partition_state: &PartitionState| -> BTreeMap<RefundKey, Refunded> {
+            partition_state.refunds().iter().map(|(key, refunded)| (key.clone(), Refunded { billed: None, ..*refunded })).collect()
         };
-        let (mut rebuilt_sums, kept) = (sums(&rebuilt), sums(&self.book));
+        let (mut rebuilt_sums, kept) = (sums(&rebuilt), sums(&self.partition_state));
         // What was dropped is old, and the ledger says up to where it did.
         rebuilt_sums.retain(|key, refunded| {
-            let is_old = refunded.time <= self.book.last_written_at() - 2 * WINDOW;
-            kept.contains_key(key) || refunded.sequence > self.book.refunds_dropped_until() || !is_old
+            let is_old = refunded.time <= self.partition_state.last_written_at() - 2 * WINDOW;
+            kept.contains_key(key) || refunded.sequence > self.partition_state.refunds_dropped_until() || !is_old
         });
         assert_eq!(rebuilt_sums, kept);
         for (account, _, request_id) in &self.history {
-            let key = RequestKey::of(account, request_id);
+            let key = IdempotencyKey::of(account, request_id);
             // An id that was forgotten and used again for something that left no entry is known here only.
-            if let (Some(rebuilt), Some(remembered)) = (rebuilt.remembered(key), self.book.remembered(key))
+            if let (Some(rebuilt), Some(remembered)) = (rebuilt.remembered(key), self.partition_state.remembered(key))
                 && remembered.decision.verdict == Verdict::Done
             {
                 assert_eq!(*rebuilt, as_far_as_entries_tell(*remembered, rebuilt), "{account} {request_id}");
@@ -318,34 +323,36 @@ impl Reference {
     }
 
     fn account(&self, id: &str) -> Option<Account> {
-        self.book.load(&[id.to_owned()]).into_iter().next().flatten().map(|(account, _)| account)
+        self.partition_state.load(&[id.to_owned()]).into_iter().next().flatten().map(|(account, _)| account)
     }
 
-    fn quote(&self, id: &str, amount: &Amount) -> Quote {
+    fn decimal(&self, id: &str, amount: &Amount) -> DecimalAmount {
         let account = self.account(id);
         let decimals = account.map_or(2, |account| account.decimals);
         let now = self.clock.now();
         match amount {
-            Amount::Units(units) => Quote::new(*units, decimals),
+            Amount::Units(units) => DecimalAmount::new(*units, decimals),
             Amount::Usable(above) => {
-                Quote::new((account.map_or(0, |account| account.usable_credit(now)) + above).clamp(0, MAXIMUM), decimals)
+                DecimalAmount::new((account.map_or(0, |account| account.usable_credit(now)) + above).clamp(0, MAXIMUM), decimals)
             }
-            Amount::Balance(above) => Quote::new((account.map_or(0, |account| account.balance) + above).clamp(0, MAXIMUM), decimals),
+            Amount::Balance(above) => {
+                DecimalAmount::new((account.map_or(0, |account| account.balance) + above).clamp(0, MAXIMUM), decimals)
+            }
             Amount::Due(above) => {
                 let (due, minor_unit) = account.map_or((0, 1), |account| (account.debt(), account.minor_unit()));
-                Quote::new((due / minor_unit + above).max(0) * minor_unit, decimals)
+                DecimalAmount::new((due / minor_unit + above).max(0) * minor_unit, decimals)
             }
-            Amount::Fine(units) => Quote::new(*units, 6),
-            Amount::NearMaximum(below) => Quote::new(MAXIMUM - below, decimals),
-            Amount::NearCommanded(below) => Quote::new(COMMANDED - below, decimals),
-            Amount::Huge => Quote::new(MAXIMUM, 0),
+            Amount::Fine(units) => DecimalAmount::new(*units, 6),
+            Amount::NearMaximum(below) => DecimalAmount::new(MAXIMUM - below, decimals),
+            Amount::NearCommanded(below) => DecimalAmount::new(COMMANDED - below, decimals),
+            Amount::Huge => DecimalAmount::new(MAXIMUM, 0),
         }
     }
 
     /// As the edge would let it pass: above zero.
-    fn positive(&self, id: &str, amount: &Amount) -> Quote {
-        let quote = self.quote(id, amount);
-        if quote.is_zero() { Quote::new(1, 0) } else { quote }
+    fn positive(&self, id: &str, amount: &Amount) -> DecimalAmount {
+        let decimal = self.decimal(id, amount);
+        if decimal.is_zero() { DecimalAmount::new(1, 0) } else { decimal }
     }
 
     fn reserve(&self, id: &str, spec: &ReserveSpec) -> Reserve {
@@ -356,12 +363,12 @@ impl Reference {
 
     fn limit(&self, id: &str, spec: &LimitSpec) -> LimitChange {
         LimitChange {
-            permanent: spec.permanent.as_ref().map(|amount| self.quote(id, amount)),
+            permanent: spec.permanent.as_ref().map(|amount| self.decimal(id, amount)),
             temporary: match &spec.temporary {
                 None => TemporaryChange::Keep,
                 Some(None) => TemporaryChange::Remove,
                 Some(Some((amount, end, is_instant))) => TemporaryChange::Set {
-                    amount: self.quote(id, amount),
+                    amount: self.decimal(id, amount),
                     until: if *is_instant { Until::Instant(self.clock.now() + end) } else { Until::After((*end).max(1)) },
                 },
             },
@@ -383,14 +390,14 @@ impl Reference {
                     .map(|(_, later)| later.data.taken_off())
                     .sum();
                 let (kind, amount, bill) = (entry.kind(), entry.amount(), entry.bill);
-                Undo { facts: Some(Facts { sequence, kind, amount, bill, given_back, known_until }), ..undo }
+                Reversal { facts: Some(OriginalEntry { sequence, kind, amount, bill, given_back, known_until }), ..undo }
             }
             Refusal::BillNeeded => {
                 let bill = original?.1.bill;
                 let is_cut = |entry: &Entry| matches!(entry.kind(), EntryKind::PeriodClosed | EntryKind::FinalBilled) && entry.bill == bill;
                 let billed = numbered.clone().find(|(_, entry)| is_cut(entry))?.1.amount();
                 let refunded = invariants::refunded_of_bill(&self.entries, &command.account, bill).0;
-                Undo { bill: Some(BillFacts { bill, billed, refunded, known_until }), ..undo }
+                Reversal { bill: Some(OriginalBill { bill, billed, refunded, known_until }), ..undo }
             }
             _ => return None,
         };
@@ -425,43 +432,43 @@ impl Reference {
         {
             // Another process, with another reason, repeats the same.
             let mut repeated = sent.clone();
-            (repeated.note.actor, repeated.note.reason) = ("another".into(), "repeated".into());
+            (repeated.metadata.actor, repeated.metadata.reason) = ("another".into(), "repeated".into());
             return Some(repeated);
         }
-        let mut note = Note { actor: "tester".into(), ..Note::default() };
+        let mut metadata = Metadata { actor: "tester".into(), ..Metadata::default() };
         let action = match &ask.what {
             What::Observe => Action::Observe { watch: false },
             What::Authorize(spec) => Action::Authorize(self.reserve(id, spec)),
             What::Debit { amount, reservation, category, consumed, then } => {
-                note.item = "call".into();
-                note.category = Some(*category);
-                note.attributes = vec![("cell".into(), "17".into())];
+                metadata.item = "call".into();
+                metadata.category = Some(*category);
+                metadata.attributes = vec![("cell".into(), "17".into())];
                 Action::Debit(Debit {
-                    amount: self.quote(id, amount),
+                    amount: self.decimal(id, amount),
                     category: *category,
                     reservation: reservation.map(|reference| self.earlier(id, reference, Kind::Authorize)),
                     then: match then {
-                        Next::Keep if reservation.is_some() => Then::Keep,
-                        Next::Reserve(spec) if reservation.is_some() => Then::Reserve(self.reserve(id, spec)),
-                        _ => Then::Settle,
+                        Next::Keep if reservation.is_some() => RemainderPolicy::Keep,
+                        Next::Reserve(spec) if reservation.is_some() => RemainderPolicy::Reserve(self.reserve(id, spec)),
+                        _ => RemainderPolicy::Settle,
                     },
-                    excess: if *consumed { Excess::AlreadyConsumed } else { Excess::WithinUsableCredit },
+                    excess: if *consumed { ExcessPolicy::AlreadyConsumed } else { ExcessPolicy::WithinUsableCredit },
                 })
             }
             What::Release { reservation } => Action::Release { reservation: self.earlier(id, *reservation, Kind::Authorize) },
             What::Refund { charge, amount } => {
                 let original = self.earlier(id, *charge, Kind::Debit);
-                Action::Refund(Undo::of(original, amount.as_ref().map(|amount| self.positive(id, amount))))
+                Action::Refund(Reversal::of(original, amount.as_ref().map(|amount| self.positive(id, amount))))
             }
             What::ReversePayment { payment, amount } => {
                 let kind = if payment.is_multiple_of(2) { Kind::TopUp } else { Kind::RecordPayment };
                 let original = self.earlier(id, *payment, kind);
-                Action::ReversePayment(Undo::of(original, amount.as_ref().map(|amount| self.positive(id, amount))))
+                Action::ReversePayment(Reversal::of(original, amount.as_ref().map(|amount| self.positive(id, amount))))
             }
             What::WriteOff(amount) => Action::WriteOff { amount: amount.as_ref().map(|amount| self.positive(id, amount)) },
             What::ReverseWriteOff { write_off, amount } => {
                 let original = self.earlier(id, *write_off, Kind::WriteOff);
-                Action::ReverseWriteOff(Undo::of(original, amount.as_ref().map(|amount| self.positive(id, amount))))
+                Action::ReverseWriteOff(Reversal::of(original, amount.as_ref().map(|amount| self.positive(id, amount))))
             }
             What::Convert { mode, limit, allow } => Action::Convert { mode: *mode, limit: self.limit(id, limit), allow_unusable: *allow },
             What::Create { mode, limit, allow, billing, denomination, threshold } => {
@@ -473,14 +480,14 @@ impl Reference {
                     decimals,
                     mode: *mode,
                     limit: self.limit(id, limit),
-                    low_credit_threshold: threshold.as_ref().map(|amount| self.quote(id, amount)),
+                    low_credit_threshold: threshold.as_ref().map(|amount| self.decimal(id, amount)),
                     non_usage_billing: *billing,
                     allow_unusable: *allow,
                 })
             }
             What::Update { name, threshold, billing } => Action::Update {
                 name: name.clone(),
-                low_credit_threshold: threshold.as_ref().map(|threshold| threshold.as_ref().map(|amount| self.quote(id, amount))),
+                low_credit_threshold: threshold.as_ref().map(|threshold| threshold.as_ref().map(|amount| self.decimal(id, amount))),
                 non_usage_billing: *billing,
             },
             What::TopUp(amount) => Action::TopUp { amount: self.positive(id, amount) },
@@ -492,7 +499,7 @@ impl Reference {
             What::Withdraw(amount) => Action::Withdraw { amount: self.positive(id, amount) },
             What::Adjust { amount, down } => {
                 let amount = self.positive(id, amount);
-                Action::Adjust { amount: if *down { Quote::new(-amount.mantissa(), amount.scale()) } else { amount } }
+                Action::Adjust { amount: if *down { DecimalAmount::new(-amount.mantissa(), amount.scale()) } else { amount } }
             }
             What::SetCreditLimit { limit, allow } => {
                 let limit = self.limit(id, limit);
@@ -509,7 +516,7 @@ impl Reference {
                 if account.balance == fraction || account.unbilled != 0 {
                     return None;
                 }
-                Action::Adjust { amount: Quote::new(fraction - account.balance, account.decimals) }
+                Action::Adjust { amount: DecimalAmount::new(fraction - account.balance, account.decimals) }
             }
             What::Close => Action::Close,
             What::Reopen => Action::Reopen,
@@ -521,7 +528,7 @@ impl Reference {
             first_sent_at: ask.first_sent_ago.filter(|_| has_request_id).map(|ago| self.clock.now() - ago),
             currency: ask.currency.filter(|_| has_request_id),
             action,
-            note,
+            metadata,
         };
         if has_request_id {
             self.last_sent.push_front(command.clone());

@@ -12,14 +12,16 @@ use jiff::tz::TimeZone;
 use redis::aio::MultiplexedConnection;
 use tollgate::clock::Clock;
 use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
-use tollgate::domain::command::{Action, Command, Create, Debit, Excess, LimitChange, Note, Reserve, TemporaryChange, Then, Undo};
-use tollgate::domain::money::Quote;
+use tollgate::domain::command::{
+    Action, Command, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy, Reserve, Reversal, TemporaryChange,
+};
+use tollgate::domain::money::DecimalAmount;
 use tollgate::domain::outcome::{Answer, Verdict};
 use tollgate::ledger::model::StepTime;
 use tollgate::ledger::redis::keys::PartitionKeys;
 use tollgate::ledger::redis::script::{BATCH, SWEEP, Script};
 use tollgate::ledger::redis::{RedisEngine, RedisOptions, batch};
-use tollgate::ledger::{Engine, LedgerError, Order};
+use tollgate::ledger::{Engine, LedgerError, PreparedCommand};
 
 use super::support::{RedisServer, connect, unique_name};
 use super::{WINDOW, settings};
@@ -32,79 +34,86 @@ const MINUTE: i64 = 60_000;
 /// Everything that a store holds: the keys, each as DUMP gives it.
 pub type Dumped = BTreeMap<String, Vec<u8>>;
 
-pub fn order(account: &str, request_id: &str, action: Action) -> Order {
-    let (account, request_id, note) = (account.into(), request_id.into(), Note::default());
-    Order::new(Command { account, request_id, first_sent_at: None, currency: None, action, note })
+pub fn prepared(account: &str, request_id: &str, action: Action) -> PreparedCommand {
+    let (account, request_id, metadata) = (account.into(), request_id.into(), Metadata::default());
+    PreparedCommand::new(Command { account, request_id, first_sent_at: None, currency: None, action, metadata })
 }
 
-pub fn create(account: &str, mode: Mode, non_usage_billing: NonUsageBilling) -> Order {
+pub fn create(account: &str, mode: Mode, non_usage_billing: NonUsageBilling) -> PreparedCommand {
     let create = Create {
         name: format!("Customer {account}"),
         currency: Currency(*b"EUR"),
         minor_digits: 2,
         decimals: 4,
         mode,
-        limit: LimitChange { permanent: Some(Quote::new(1_000, 0)), ..LimitChange::default() },
+        limit: LimitChange { permanent: Some(DecimalAmount::new(1_000, 0)), ..LimitChange::default() },
         low_credit_threshold: None,
         non_usage_billing,
         allow_unusable: false,
     };
-    order(account, "create", Action::Create(create))
+    prepared(account, "create", Action::Create(create))
 }
 
 fn reserve(amount: i64, minutes: i64) -> Reserve {
-    Reserve { amount: Quote::new(amount, 0), minimum: None, validity: minutes * MINUTE, grace: 0 }
+    Reserve { amount: DecimalAmount::new(amount, 0), minimum: None, validity: minutes * MINUTE, grace: 0 }
 }
 
-fn authorize(request_id: &str, minutes: i64) -> Order {
-    order("alpha", request_id, Action::Authorize(reserve(10, minutes)))
+fn authorize(request_id: &str, minutes: i64) -> PreparedCommand {
+    prepared("alpha", request_id, Action::Authorize(reserve(10, minutes)))
 }
 
-pub fn debit(account: &str, request_id: &str, amount: i64, category: Category, reservation: Option<&str>, then: Then) -> Order {
+pub fn debit(
+    account: &str,
+    request_id: &str,
+    amount: i64,
+    category: Category,
+    reservation: Option<&str>,
+    then: RemainderPolicy,
+) -> PreparedCommand {
     let reservation = reservation.map(str::to_owned);
-    let debit = Debit { amount: Quote::new(amount, 0), category, reservation, then, excess: Excess::WithinUsableCredit };
-    order(account, request_id, Action::Debit(debit))
+    let debit = Debit { amount: DecimalAmount::new(amount, 0), category, reservation, then, excess: ExcessPolicy::WithinUsableCredit };
+    prepared(account, request_id, Action::Debit(debit))
 }
 
-pub fn plain(account: &str, request_id: &str, amount: i64) -> Order {
-    debit(account, request_id, amount, Category::Usage, None, Then::Settle)
+pub fn plain(account: &str, request_id: &str, amount: i64) -> PreparedCommand {
+    debit(account, request_id, amount, Category::Usage, None, RemainderPolicy::Settle)
 }
 
-pub fn refund(account: &str, request_id: &str, original: &str) -> Order {
-    order(account, request_id, Action::Refund(Undo::of(original.into(), Some(Quote::new(2, 0)))))
+pub fn refund(account: &str, request_id: &str, original: &str) -> PreparedCommand {
+    prepared(account, request_id, Action::Refund(Reversal::of(original.into(), Some(DecimalAmount::new(2, 0)))))
 }
 
-pub fn against(request_id: &str, reservation: &str, then: Then) -> Order {
+pub fn against(request_id: &str, reservation: &str, then: RemainderPolicy) -> PreparedCommand {
     debit("alpha", request_id, 4, Category::Usage, Some(reservation), then)
 }
 
-pub fn top_up(account: &str, request_id: &str) -> Order {
-    order(account, request_id, Action::TopUp { amount: Quote::new(100, 0) })
+pub fn top_up(account: &str, request_id: &str) -> PreparedCommand {
+    prepared(account, request_id, Action::TopUp { amount: DecimalAmount::new(100, 0) })
 }
 
 /// Something of everything that writes to a key of its own.
-pub fn rich_batch() -> Vec<Order> {
+pub fn rich_batch() -> Vec<PreparedCommand> {
     let update = Action::Update {
         name: Some("Renamed".into()),
         low_credit_threshold: Some(None),
         non_usage_billing: Some(NonUsageBilling::OneByOne),
     };
-    let limit = LimitChange { permanent: Some(Quote::new(50, 0)), temporary: TemporaryChange::Remove };
+    let limit = LimitChange { permanent: Some(DecimalAmount::new(50, 0)), temporary: TemporaryChange::Remove };
     vec![
         create("gamma", Mode::Prepaid, NonUsageBilling::Consolidated),
         authorize("open-new", 30),
-        against("settle", "to-settle", Then::Settle),
-        against("keep", "to-keep", Then::Keep),
-        against("extend", "to-extend", Then::Reserve(reserve(20, 40))),
-        order("alpha", "release", Action::Release { reservation: "to-release".into() }),
+        against("settle", "to-settle", RemainderPolicy::Settle),
+        against("keep", "to-keep", RemainderPolicy::Keep),
+        against("extend", "to-extend", RemainderPolicy::Reserve(reserve(20, 40))),
+        prepared("alpha", "release", Action::Release { reservation: "to-release".into() }),
         refund("alpha", "refund", "charge"),
         plain("alpha", "charge", 5),
         plain("alpha", "declined", 100_000),
         // Its period is closed by it, so that it gives back of a bill.
         refund("delta", "refund-billed", "unbilled"),
-        debit("delta", "own-bill", 7, Category::Service, None, Then::Settle),
-        order("beta", "update", update),
-        order("beta", "convert", Action::Convert { mode: Mode::Prepaid, limit, allow_unusable: true }),
+        debit("delta", "own-bill", 7, Category::Service, None, RemainderPolicy::Settle),
+        prepared("beta", "update", update),
+        prepared("beta", "convert", Action::Convert { mode: Mode::Prepaid, limit, allow_unusable: true }),
         plain("straight", "straight-1", 3),
         plain("straight", "straight-2", 3),
     ]
@@ -161,16 +170,16 @@ impl Stage {
             plain("alpha", "charge", 5),
             plain("beta", "billed", 5),
             plain("delta", "unbilled", 5),
-            order("alpha", "", Action::Observe { watch: true }),
+            prepared("alpha", "", Action::Observe { watch: true }),
         ];
         stage.ask(before).await;
         stage.clock.set(START + WINDOW + 12 * MINUTE);
         stage
     }
 
-    pub async fn ask(&self, orders: Vec<Order>) -> Vec<Answer> {
-        let orders: Arc<[Order]> = orders.into();
-        let answers = self.engine.apply(0, orders).await.unwrap().answers.read().unwrap();
+    pub async fn ask(&self, commands: Vec<PreparedCommand>) -> Vec<Answer> {
+        let commands: Arc<[PreparedCommand]> = commands.into();
+        let answers = self.engine.apply(0, commands).await.unwrap().answers.read().unwrap();
         assert!(answers.iter().all(Result::is_ok), "{answers:?}");
         answers
     }
@@ -238,14 +247,14 @@ impl Stage {
         self.connection.clone()
     }
 
-    pub fn packed(&self, orders: &[Order]) -> [Vec<u8>; 5] {
-        let packed = batch::encode(orders, &StepTime::of(&self.clock, WINDOW), -1, [&[7; 16], &self.engine.identity().id.mark()], false);
+    pub fn packed(&self, commands: &[PreparedCommand]) -> [Vec<u8>; 5] {
+        let packed = batch::encode(commands, &StepTime::of(&self.clock, WINDOW), -1, [&[7; 16], &self.engine.identity().id.mark()], false);
         [packed.commands, packed.ids, packed.endings, self.keys.channel.clone().into_bytes(), packed.legacy_fingerprints]
     }
 
-    pub async fn is_refused_as_torn(&self, orders: Vec<Order>) {
+    pub async fn is_refused_as_torn(&self, commands: Vec<PreparedCommand>) {
         let torn = self.dump().await;
-        let refused = self.engine.apply(0, orders.into()).await.err();
+        let refused = self.engine.apply(0, commands.into()).await.err();
         assert!(matches!(&refused, Some(LedgerError::Corrupt(reason)) if reason.contains("torn")), "{refused:?}");
         assert!(self.dump().await == torn, "a step behind a torn one writes nothing");
         let refused = self.engine.sweep(0).await.err();

@@ -112,11 +112,11 @@ async fn notes_are_at_most_their_document(billing: &Billing, accounts: &BTreeMap
     let documents = rows(billing, "SELECT id, account, refers_to, content FROM documents ORDER BY id").await;
     let read = |row: &AnyRow| -> Document { serde_json::from_str(&text(row, "content")).unwrap() };
     for row in documents.iter().filter(|row| number(row, "refers_to") != 0) {
-        let note = read(row);
-        assert!(note.total > 0 && note.total % accounts[&note.account].minor_unit == 0, "{note:?}");
-        let lines: i64 = note.items.iter().map(|item| item.amount).sum();
-        assert_eq!(lines + note.rounding, note.total, "a note adds up: {note:?}");
-        *credited.entry(number(row, "refers_to")).or_default() += note.total;
+        let metadata = read(row);
+        assert!(metadata.total > 0 && metadata.total % accounts[&metadata.account].minor_unit == 0, "{metadata:?}");
+        let lines: i64 = metadata.items.iter().map(|item| item.amount).sum();
+        assert_eq!(lines + metadata.rounding, metadata.total, "a note adds up: {metadata:?}");
+        *credited.entry(number(row, "refers_to")).or_default() += metadata.total;
     }
     for row in &documents {
         let credited = credited.remove(&number(row, "id")).unwrap_or_default();

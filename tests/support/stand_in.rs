@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending, ready};
 use tollgate::domain::account::{Account, Profile, Reservation};
-use tollgate::domain::rules::Remembered;
+use tollgate::domain::rules::IdempotencyRecord;
 use tollgate::ledger::{
-    BatchAnswer, Block, DuePage, Engine, JournalSpan, LedgerError, NamePlace, Order, RequestKey, ReservationPlace, Trimmer,
+    BatchAnswer, Block, DuePage, Engine, IdempotencyKey, JournalSpan, LedgerError, NamePlace, PreparedCommand, ReservationPlace, Trimmer,
 };
 
-type Step = Box<dyn Fn(u16, Arc<[Order]>) -> BoxFuture<'static, Result<BatchAnswer, LedgerError>> + Send + Sync>;
+type Step = Box<dyn Fn(u16, Arc<[PreparedCommand]>) -> BoxFuture<'static, Result<BatchAnswer, LedgerError>> + Send + Sync>;
 
 pub struct StandIn {
     partitions: u16,
@@ -25,7 +25,7 @@ pub struct StandIn {
     /// How often its work was looked at.
     pub looks: Arc<AtomicUsize>,
     /// Longer than any test.
-    lookout: Duration,
+    busy_poll: Duration,
     instant: Box<dyn Fn() -> Instant + Send + Sync>,
 }
 
@@ -33,14 +33,14 @@ impl StandIn {
     /// Takes steps as told.
     pub fn new(
         partitions: u16,
-        step: impl Fn(u16, Arc<[Order]>) -> BoxFuture<'static, Result<BatchAnswer, LedgerError>> + Send + Sync + 'static,
+        step: impl Fn(u16, Arc<[PreparedCommand]>) -> BoxFuture<'static, Result<BatchAnswer, LedgerError>> + Send + Sync + 'static,
     ) -> Self {
         Self {
             partitions,
             step: Box::new(step),
             error: None,
             looks: Arc::default(),
-            lookout: Duration::from_hours(1),
+            busy_poll: Duration::from_hours(1),
             instant: Box::new(Instant::now),
         }
     }
@@ -49,12 +49,12 @@ impl StandIn {
     pub fn failing(error: Option<LedgerError>) -> Self {
         let of_step = error.clone();
         let step = Box::new(move |_, _| of_step.clone().map_or_else(|| pending().boxed(), |error| ready(Err(error)).boxed()));
-        Self { partitions: 1, step, error, looks: Arc::default(), lookout: Duration::from_hours(1), instant: Box::new(Instant::now) }
+        Self { partitions: 1, step, error, looks: Arc::default(), busy_poll: Duration::from_hours(1), instant: Box::new(Instant::now) }
     }
 
     /// The same in another time, which passes though nobody looks out for answers.
     pub fn in_time(self, instant: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
-        Self { lookout: Duration::ZERO, instant: Box::new(instant), ..self }
+        Self { busy_poll: Duration::ZERO, instant: Box::new(instant), ..self }
     }
 
     fn fail<T: Send + 'static>(&self) -> BoxFuture<'_, Result<T, LedgerError>> {
@@ -70,7 +70,7 @@ impl Engine for StandIn {
         self.partitions
     }
 
-    fn apply(&self, partition: u16, orders: Arc<[Order]>) -> BoxFuture<'_, Result<BatchAnswer, LedgerError>> {
+    fn apply(&self, partition: u16, orders: Arc<[PreparedCommand]>) -> BoxFuture<'_, Result<BatchAnswer, LedgerError>> {
         (self.step)(partition, orders)
     }
 
@@ -93,11 +93,11 @@ impl Engine for StandIn {
         _: String,
         _: Option<ReservationPlace>,
         _: usize,
-    ) -> BoxFuture<'_, Result<Vec<(RequestKey, Reservation)>, LedgerError>> {
+    ) -> BoxFuture<'_, Result<Vec<(IdempotencyKey, Reservation)>, LedgerError>> {
         self.fail()
     }
 
-    fn remembered(&self, _: u16, _: RequestKey) -> BoxFuture<'_, Result<Option<Remembered>, LedgerError>> {
+    fn remembered(&self, _: u16, _: IdempotencyKey) -> BoxFuture<'_, Result<Option<IdempotencyRecord>, LedgerError>> {
         self.fail()
     }
 
@@ -138,7 +138,7 @@ impl Engine for StandIn {
         (self.instant)()
     }
 
-    fn lookout(&self) -> Duration {
-        self.lookout
+    fn busy_poll(&self) -> Duration {
+        self.busy_poll
     }
 }

@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use super::{AccountState, Books, Break, Position, Total, TotalKey, touched};
+use super::{AccountState, JournalFault, Position, Projection, Total, TotalKey, touched};
 use crate::partitions::Claim;
 use crate::record::{ENTRIES, Record, coded, narrow, number};
 use crate::store::rows::{Table, Type, Value};
@@ -25,7 +25,7 @@ pub enum StepError {
     /// The partition is somebody else's by now, or the position is another one.
     Lost,
     /// The records do not follow from what is known.
-    Broken(Break),
+    Broken(JournalFault),
     /// The store.
     Billing(BillingError),
 }
@@ -58,14 +58,14 @@ pub async fn commit(store: &Store, claim: &Claim, to: &Position, lease: Millis, 
 
 /// Writes records, and what follows from them.
 pub async fn take_in(connection: &mut AnyConnection, dialect: Dialect, records: &mut [Record]) -> Result<(), StepError> {
-    let mut books = load(connection, dialect, records).await?;
-    let changed = books.take(records).map_err(StepError::Broken)?;
+    let mut projection = load(connection, dialect, records).await?;
+    let changed = projection.take(records).map_err(StepError::Broken)?;
     ENTRIES.insert(connection, dialect, records.iter().map(Record::to_row)).await?;
-    books.totals.retain(|key, _| changed.contains(key));
-    write_books(connection, dialect, &books).await?;
+    projection.totals.retain(|key, _| changed.contains(key));
+    write_books(connection, dialect, &projection).await?;
     let is_named = |record: &&Record| record.entry.data.settings().is_some_and(|settings| settings.name.is_some());
     let named: BTreeSet<&str> = records.iter().filter(is_named).map(|record| record.entry.account.as_str()).collect();
-    let names = named.into_iter().filter_map(|id| Some((id, books.accounts.get(id)?.name.as_str())));
+    let names = named.into_iter().filter_map(|id| Some((id, projection.accounts.get(id)?.name.as_str())));
     search::write_names(connection, dialect, names).await?;
     bills::apply(connection, records).await?;
     Ok(())
@@ -78,9 +78,9 @@ pub async fn accounts_of(connection: &mut AnyConnection, partition: u16) -> Resu
 }
 
 /// Writes accounts and totals.
-pub async fn write_books(connection: &mut AnyConnection, dialect: Dialect, books: &Books) -> Result<(), BillingError> {
-    TOTALS.insert(connection, dialect, books.totals.iter().map(|(key, total)| total_row(key, total))).await?;
-    ACCOUNTS.insert(connection, dialect, books.accounts.iter().map(|(id, account)| account_row(id, account))).await
+pub async fn write_books(connection: &mut AnyConnection, dialect: Dialect, projection: &Projection) -> Result<(), BillingError> {
+    TOTALS.insert(connection, dialect, projection.totals.iter().map(|(key, total)| total_row(key, total))).await?;
+    ACCOUNTS.insert(connection, dialect, projection.accounts.iter().map(|(id, account)| account_row(id, account))).await
 }
 
 async fn advance(connection: &mut AnyConnection, partition: u16, fence: i64, from: &Position, to: &Position) -> Result<(), StepError> {
@@ -101,20 +101,20 @@ async fn advance(connection: &mut AnyConnection, partition: u16, fence: i64, fro
 }
 
 /// Loads what the records touch.
-async fn load(connection: &mut AnyConnection, dialect: Dialect, records: &[Record]) -> Result<Books, BillingError> {
+async fn load(connection: &mut AnyConnection, dialect: Dialect, records: &[Record]) -> Result<Projection, BillingError> {
     let (accounts, totals) = touched(records);
-    let mut books = Books::default();
+    let mut projection = Projection::default();
     let keys: Vec<_> = accounts.into_iter().map(|account| vec![account.into()]).collect();
     for row in ACCOUNT_KEYS.find(connection, dialect, "*", &keys).await? {
-        books.accounts.insert(row.try_get("account")?, read_account(&row)?);
+        projection.accounts.insert(row.try_get("account")?, read_account(&row)?);
     }
     // Only these: a bill may have a total for each of many thousand items.
     let keys: Vec<_> = totals.iter().map(key_row).collect();
     for row in TOTAL_KEYS.find(connection, dialect, "*", &keys).await? {
         let (key, total) = read_total(&row)?;
-        books.totals.insert(key, total);
+        projection.totals.insert(key, total);
     }
-    Ok(books)
+    Ok(projection)
 }
 
 /// Writes the totals of a bill instead of those that are there.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::record::sample_record;
 use domain::account::{Mode, Status};
-use domain::command::Note;
+use domain::command::Metadata;
 use domain::entry::ChargedFrom::{self, OwnBill, Unbilled};
 use domain::entry::{EntryData, Limits};
 
@@ -22,22 +22,22 @@ fn a_chain_is_followed_to_its_end() {
 #[test]
 fn a_gap_a_repeat_and_a_fork_are_told_apart() {
     let broken = |blocks| follow(0, Position::BEGINNING, blocks).unwrap_err();
-    assert_eq!(broken(vec![block(2, 1, 0, 1)]), Break::Gap { expected: 1, found: 2 });
-    assert_eq!(broken(vec![block(1, 1, 0, 3), block(3, 2, 1, 1)]), Break::Repeat { expected: 4, found: 3 });
-    assert_eq!(broken(vec![block(1, 1, 0, 3), block(4, 2, 9, 1)]), Break::Fork { sequence: 4 });
+    assert_eq!(broken(vec![block(2, 1, 0, 1)]), JournalFault::Gap { expected: 1, found: 2 });
+    assert_eq!(broken(vec![block(1, 1, 0, 3), block(3, 2, 1, 1)]), JournalFault::Repeat { expected: 4, found: 3 });
+    assert_eq!(broken(vec![block(1, 1, 0, 3), block(4, 2, 9, 1)]), JournalFault::Fork { sequence: 4 });
 }
 
 /// Entries of an account, each following from the one before.
 fn record(sequence: u64, data: EntryData, account_sequence: u64, after: (i64, i64), bill: u32) -> Record {
     let full = sample_record();
-    let note = Note { quantity: "1.50".into(), ..full.entry.note };
+    let metadata = Metadata { quantity: "1.50".into(), ..full.entry.metadata };
     let (balance, unbilled) = after;
     let mode = Mode::Postpaid;
     Record {
         partition: 3,
         sequence,
         previous: None,
-        entry: Entry { data, account_sequence, balance, unbilled, bill, note, mode, ..full.entry },
+        entry: Entry { data, account_sequence, balance, unbilled, bill, metadata, mode, ..full.entry },
     }
 }
 
@@ -52,7 +52,7 @@ fn charged(from: ChargedFrom, amount: i64) -> EntryData {
 
 #[test]
 fn totals_and_accounts_follow_from_the_entries() {
-    let mut books = Books::default();
+    let mut projection = Projection::default();
     let mut records = [
         record(1, created(500), 0, (0, 0), 1),
         record(2, charged(Unbilled, 30), 1, (0, 30), 1),
@@ -62,12 +62,12 @@ fn totals_and_accounts_follow_from_the_entries() {
         record(6, EntryData::PaymentRecorded { amount: 50 }, 5, (0, 0), 3),
         record(7, EntryData::Suspended, 0, (0, 0), 3),
     ];
-    let changed = books.take(&mut records).unwrap();
+    let changed = projection.take(&mut records).unwrap();
     assert_eq!(changed.len(), 4);
     assert_eq!(records.map(|record| record.previous), [0, 1, 2, 3, 4, 5, 6].map(Some));
-    let charged = books.totals.iter().find(|(key, _)| key.kind == EntryKind::ChargedUnbilled).unwrap().1;
+    let charged = projection.totals.iter().find(|(key, _)| key.kind == EntryKind::ChargedUnbilled).unwrap().1;
     assert_eq!((charged.amount, charged.count, charged.quantity), (42, 2, Some(Decimal::new(3, 0))));
-    let state = books.accounts.get("acme/7").unwrap();
+    let state = projection.accounts.get("acme/7").unwrap();
     let account = &state.account;
     assert_eq!((account.balance, account.unbilled, account.sequence, state.last_sequence), (0, 0, 5, 7));
     assert_eq!((account.open_bill, account.last_bill, account.status, account.permanent_limit), (3, 3, Status::Suspended, 500));
@@ -78,7 +78,7 @@ fn totals_and_accounts_follow_from_the_entries() {
 fn a_unit_has_a_price_while_all_charges_agree_on_it() {
     let charge = |sequence: i64, amount: i64, quantity: &str| {
         let mut record = record(2, charged(Unbilled, amount), 1, (0, amount), 1);
-        (record.entry.note.quantity, record.entry.account_sequence) = (quantity.to_owned(), sequence.unsigned_abs());
+        (record.entry.metadata.quantity, record.entry.account_sequence) = (quantity.to_owned(), sequence.unsigned_abs());
         record.entry
     };
     let price = |charges: &[(i64, &str)]| {
@@ -105,9 +105,9 @@ fn an_entry_that_does_not_follow_from_its_account_is_found() {
         record(2, charged(Unbilled, 30), 1, (0, 31), 1),
         record(2, charged(Unbilled, 30), 1, (-30, 0), 1),
     ] {
-        let broken = Books::default().take(&mut [created.clone(), wrong]).unwrap_err();
-        assert!(matches!(broken, Break::Account { sequence: 2, .. }), "{broken}");
+        let broken = Projection::default().take(&mut [created.clone(), wrong]).unwrap_err();
+        assert!(matches!(broken, JournalFault::Account { sequence: 2, .. }), "{broken}");
     }
-    let unknown = Books::default().take(&mut [record(1, EntryData::ToppedUp { amount: 5 }, 1, (5, 0), 1)]).unwrap_err();
+    let unknown = Projection::default().take(&mut [record(1, EntryData::ToppedUp { amount: 5 }, 1, (5, 0), 1)]).unwrap_err();
     assert!(unknown.to_string().contains("never created"));
 }

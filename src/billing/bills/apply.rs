@@ -36,11 +36,11 @@ pub async fn apply(connection: &mut AnyConnection, records: &[Record]) -> Result
         return Ok(());
     }
     let dialect = if connection.backend_name() == "PostgreSQL" { Dialect::Postgres } else { Dialect::Sqlite };
-    let mut desk = load::load(connection, dialect, &wanted).await?;
+    let mut loaded_bills = load::load(connection, dialect, &wanted).await?;
     for (place, record) in records.iter().enumerate() {
-        desk.take(record, Rounding::behind(records, place))?;
+        loaded_bills.take(record, Rounding::behind(records, place))?;
     }
-    write::write(connection, dialect, &desk).await
+    write::write(connection, dialect, &loaded_bills).await
 }
 
 /// The bill that the charge fell into that a refund gives back.
@@ -145,7 +145,7 @@ struct Credited {
 
 /// All that is worked on at once.
 #[derive(Debug, Default)]
-struct Desk {
+struct LoadedBills {
     accounts: HashMap<String, Ledger>,
     totals: HashMap<(String, u32), Vec<Total>>,
     refunds: HashMap<(String, u32), Vec<Refund>>,
@@ -174,7 +174,7 @@ pub(super) fn document_id(record: &Record) -> i64 {
     (number(record.sequence) << 16) | i64::from(record.partition)
 }
 
-impl Desk {
+impl LoadedBills {
     /// Takes in one record, with what the entries behind it round.
     fn take(&mut self, record: &Record, rounding: Rounding) -> Result<(), BillingError> {
         let entry = &record.entry;
@@ -236,10 +236,10 @@ impl Desk {
         let credited = Credited {
             kind: entry.kind(),
             entry: document_id(record),
-            details: PaymentDetails::of(&entry.note),
-            received_at: entry.note.occurred_at.unwrap_or(entry.time),
-            actor: entry.note.actor.clone(),
-            reason: entry.note.reason.clone(),
+            details: PaymentDetails::of(&entry.metadata),
+            received_at: entry.metadata.occurred_at.unwrap_or(entry.time),
+            actor: entry.metadata.actor.clone(),
+            reason: entry.metadata.reason.clone(),
         };
         self.made_credits.insert((entry.account.clone(), number(entry.account_sequence)), credited);
         let credit = Credit {
@@ -252,7 +252,7 @@ impl Desk {
         // What is given back of a billed charge pays the invoice that billed it first. What was deducted as prepaid was billed by none.
         let own =
             if self.gives_back_billed(entry) { self.documents.get(&(entry.account.clone(), bill_of_charge(entry))).copied() } else { None };
-        let allocations = self.account(entry).receivables.credit(credit, own, &entry.note.invoices);
+        let allocations = self.account(entry).receivables.credit(credit, own, &entry.metadata.invoices);
         self.allocated(entry, allocations);
     }
 
@@ -265,7 +265,7 @@ impl Desk {
 
     /// Keeps a correction, with its reason, for its bill.
     fn adjustment(&mut self, entry: &Entry) {
-        let adjustment = Adjustment { time: entry.time, amount: entry.amount(), reason: entry.note.reason.clone() };
+        let adjustment = Adjustment { time: entry.time, amount: entry.amount(), reason: entry.metadata.reason.clone() };
         self.adjustments.entry((entry.account.clone(), entry.bill)).or_default().push(adjustment.clone());
         self.made_adjustments.push((entry.account.clone(), entry.bill, number(entry.account_sequence), adjustment));
     }
@@ -276,7 +276,7 @@ impl Desk {
         let bill = bill_of_charge(entry);
         let charge = self.charges.get(&(entry.account.clone(), entry.refers_to.clone(), bill)).cloned();
         let subject = match &charge {
-            Some(charge) => Subject { quantity: entry.note.quantity.clone(), ..charge.subject.clone() },
+            Some(charge) => Subject { quantity: entry.metadata.quantity.clone(), ..charge.subject.clone() },
             None => subject_of(entry),
         };
         let kind = charge.as_ref().map(|charge| charge.kind);
@@ -317,7 +317,7 @@ impl Desk {
             refund,
             uncredited,
             credited: entry.amount(),
-            reason: entry.note.reason.clone(),
+            reason: entry.metadata.reason.clone(),
         };
         self.made.push(Made { id: place, refers_to, draft: note.draft() });
         Ok(())
@@ -392,12 +392,12 @@ impl Desk {
 
 /// What an entry says of its subject.
 fn subject_of(entry: &Entry) -> Subject {
-    let note = &entry.note;
+    let metadata = &entry.metadata;
     Subject {
-        category: note.category,
-        item: note.item.clone(),
-        unit: note.unit.clone(),
-        quantity: note.quantity.clone(),
-        description: note.description.clone(),
+        category: metadata.category,
+        item: metadata.item.clone(),
+        unit: metadata.unit.clone(),
+        quantity: metadata.quantity.clone(),
+        description: metadata.description.clone(),
     }
 }

@@ -65,22 +65,22 @@ impl<W: Write> UsageWriter<W> {
     /// # Errors
     /// If the output cannot be written to.
     pub fn write(&mut self, partition: u16, sequence: u64, entry: &Entry, denomination: &Denomination) -> Result<(), FormError> {
-        let note = &entry.note;
+        let metadata = &entry.metadata;
         let (id, time) = (format!("{partition}-{sequence}"), timestamp(entry.time).to_string());
-        let (amount, attributes) = (denomination.plain(signed_amount(entry)), attributes(&note.attributes)?);
+        let (amount, attributes) = (denomination.plain(signed_amount(entry)), attributes(&metadata.attributes)?);
         let credited = if entry.kind().is_refund() { denomination.plain(-entry.amount()) } else { String::new() };
-        let occurred_at = note.occurred_at.map(|at| timestamp(at).to_string()).unwrap_or_default();
+        let occurred_at = metadata.occurred_at.map(|at| timestamp(at).to_string()).unwrap_or_default();
         let text = |text| if self.is_for_spreadsheets { for_spreadsheet(text) } else { Cow::Borrowed(text) };
         let row: [Cow<'_, str>; COLUMNS.len()] = [
             id.into(),
             text(&entry.account),
             time.into(),
             kind(entry.kind()).into(),
-            note.category.map_or("", category).into(),
-            text(&note.item),
-            text(&note.description),
-            text(&note.quantity),
-            text(&note.unit),
+            metadata.category.map_or("", category).into(),
+            text(&metadata.item),
+            text(&metadata.description),
+            text(&metadata.quantity),
+            text(&metadata.unit),
             // A number, with its sign.
             amount.into(),
             text(&denomination.currency),
@@ -142,7 +142,7 @@ fn attributes(pairs: &[(String, String)]) -> Result<String, FormError> {
 mod tests {
     use super::*;
     use domain::account::Mode;
-    use domain::command::Note;
+    use domain::command::Metadata;
     use domain::entry::{ChargedFrom, EntryData, GivenBack, RefundedTo};
 
     fn charge() -> Entry {
@@ -158,7 +158,7 @@ mod tests {
             unbilled: 148,
             reserved: 0,
             fingerprint: Default::default(),
-            note: Note {
+            metadata: Metadata {
                 category: Some(Category::Usage),
                 item: "Voice, \"national\"".to_owned(),
                 description: "=1+1".to_owned(),
@@ -166,7 +166,7 @@ mod tests {
                 unit: "minute".to_owned(),
                 occurred_at: Some(1_793_663_999_000),
                 attributes: vec![("to".to_owned(), "+49 30".to_owned()), ("cell".to_owned(), "a\"b".to_owned())],
-                ..Note::default()
+                ..Metadata::default()
             },
             refers_to: String::new(),
         }

@@ -15,9 +15,9 @@ use crate::record::{Record, number};
 use crate::store::Store;
 use crate::{Billing, BillingError};
 use domain::account::{Account, Mode, Profile, Status};
-use domain::command::Note;
+use domain::command::Metadata;
 use domain::entry::{Entry, EntryData, EntryKind, Settings};
-use domain::money::Quote;
+use domain::money::DecimalAmount;
 use ledger::snapshot::Snapshot;
 use ledger::{Block, Ledger, LedgerError};
 
@@ -253,7 +253,7 @@ impl Before<'_> {
     fn settings(&self) -> Settings {
         let Account { currency, decimals, minor_digits, non_usage_billing, .. } = *self.account;
         let was_set = self.tail.iter().any(|entry| entry.kind() == EntryKind::Updated);
-        let threshold = |units: Option<i64>| Some(units.map(|units| Quote::new(units, decimals)));
+        let threshold = |units: Option<i64>| Some(units.map(|units| DecimalAmount::new(units, decimals)));
         let denomination = Some((currency, decimals, minor_digits));
         match self.known.filter(|_| was_set) {
             Some(known) => Settings {
@@ -324,11 +324,11 @@ impl Before<'_> {
             unbilled,
             reserved: 0,
             fingerprint: [0; 8],
-            note: Note {
+            metadata: Metadata {
                 attributes: self.snapshot().to_attributes(),
                 actor: decision.actor.clone(),
                 reason: decision.reason.clone(),
-                ..Note::default()
+                ..Metadata::default()
             },
             refers_to: String::new(),
         }

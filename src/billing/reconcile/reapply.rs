@@ -10,9 +10,9 @@ use crate::lookup::{LookedUp, look_up};
 use crate::record::{COLUMNS, Record, narrow, number};
 use crate::{Billing, BillingError};
 use domain::account::Millis;
-use domain::command::{Action, Command, Create, Debit, Excess, LimitChange, TemporaryChange, Then, Undo, Until};
+use domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, RemainderPolicy, Reversal, TemporaryChange, Until};
 use domain::entry::{Entry, EntryData, EntryKind, Limits, Settings};
-use domain::money::Quote;
+use domain::money::DecimalAmount;
 use domain::outcome::{Answer, Refusal};
 use ledger::Ledger;
 
@@ -108,24 +108,26 @@ async fn decimals(billing: &Billing, entry: &Entry) -> Result<u8, BillingError> 
 
 /// The command that asks for what an entry records, and the limit that it set besides; else why there is none.
 fn command(entry: &Entry, set_limit: Option<&Entry>, decimals: u8) -> Result<Command, &'static str> {
-    let quote = |units: i64| Quote::new(units, decimals);
-    let undo = |units: i64| Undo::of(entry.refers_to.clone(), Some(quote(units)));
+    let decimal = |units: i64| DecimalAmount::new(units, decimals);
+    let undo = |units: i64| Reversal::of(entry.refers_to.clone(), Some(decimal(units)));
     let action = match &entry.data {
         EntryData::Charged { amount, .. } => {
-            let category = entry.note.category.unwrap_or(domain::account::Category::Usage);
+            let category = entry.metadata.category.unwrap_or(domain::account::Category::Usage);
             Action::Debit(Debit {
-                amount: quote(*amount),
+                amount: decimal(*amount),
                 category,
                 reservation: None,
-                then: Then::Settle,
-                excess: Excess::AlreadyConsumed,
+                then: RemainderPolicy::Settle,
+                excess: ExcessPolicy::AlreadyConsumed,
             })
         }
-        EntryData::ToppedUp { amount } => Action::TopUp { amount: quote(*amount) },
-        EntryData::PaymentRecorded { amount } => Action::RecordPayment { amount: quote(*amount), invoices: entry.note.invoices.clone() },
+        EntryData::ToppedUp { amount } => Action::TopUp { amount: decimal(*amount) },
+        EntryData::PaymentRecorded { amount } => {
+            Action::RecordPayment { amount: decimal(*amount), invoices: entry.metadata.invoices.clone() }
+        }
         // The money was paid out: whether the customer still has so much is not asked again.
-        EntryData::Withdrawn { amount } => Action::Adjust { amount: quote(-amount) },
-        EntryData::Adjusted { amount } => Action::Adjust { amount: quote(*amount) },
+        EntryData::Withdrawn { amount } => Action::Adjust { amount: decimal(-amount) },
+        EntryData::Adjusted { amount } => Action::Adjust { amount: decimal(*amount) },
         data @ EntryData::Refunded { .. } => Action::Refund(undo(data.taken_off())),
         EntryData::PaymentReversed { amount, .. } => Action::ReversePayment(undo(*amount)),
         EntryData::LimitSet { limits } => Action::SetCreditLimit { limit: limit(limits, entry.time, decimals), allow_unusable: true },
@@ -147,7 +149,7 @@ fn command(entry: &Entry, set_limit: Option<&Entry>, decimals: u8) -> Result<Com
         EntryData::Reserved { .. } | EntryData::ReservationExtended { .. } | EntryData::Released { .. } => {
             return Err("not applied: reservations pass");
         }
-        EntryData::WrittenOff { amount } => Action::WriteOff { amount: Some(quote(*amount)) },
+        EntryData::WrittenOff { amount } => Action::WriteOff { amount: Some(decimal(*amount)) },
         EntryData::WriteOffReversed { amount, .. } => Action::ReverseWriteOff(undo(*amount)),
         EntryData::Reopened => Action::Reopen,
         EntryData::PeriodClosed { .. } | EntryData::FinalBilled { .. } | EntryData::Rounded { .. } | EntryData::AmountDueRounded { .. } => {
@@ -155,18 +157,18 @@ fn command(entry: &Entry, set_limit: Option<&Entry>, decimals: u8) -> Result<Com
         }
         EntryData::NotItemized { .. } | EntryData::NotItemizedUnbilled { .. } => return Err("not applied: nobody knows what it was"),
     };
-    let mut note = entry.note.clone();
-    note.invoices = Vec::new();
+    let mut metadata = entry.metadata.clone();
+    metadata.invoices = Vec::new();
     let (account, request_id) = (entry.account.clone(), entry.request_id.clone());
-    Ok(Command { account, request_id, first_sent_at: None, currency: None, action, note })
+    Ok(Command { account, request_id, first_sent_at: None, currency: None, action, metadata })
 }
 
 fn limit(limits: &Limits, time: Millis, decimals: u8) -> LimitChange {
     let Limits { permanent, temporary, temporary_until } = *limits;
     LimitChange {
-        permanent: Some(Quote::new(permanent, decimals)),
+        permanent: Some(DecimalAmount::new(permanent, decimals)),
         temporary: if temporary_until > time {
-            TemporaryChange::Set { amount: Quote::new(temporary, decimals), until: Until::Instant(temporary_until) }
+            TemporaryChange::Set { amount: DecimalAmount::new(temporary, decimals), until: Until::Instant(temporary_until) }
         } else {
             TemporaryChange::Keep
         },

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::ReconcileError;
-use crate::aggregate::Books;
+use crate::aggregate::Projection;
 use crate::aggregate::step::write_books;
 use crate::record::{COLUMNS, behind, number};
 use crate::store::Dialect;
@@ -65,17 +65,17 @@ async fn fold_again(
         let sql = format!("DELETE FROM {table} WHERE account = $1");
         sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).execute(&mut *connection).await?;
     }
-    let (mut books, mut ends) = (Books::default(), Vec::new());
+    let (mut projection, mut ends) = (Projection::default(), Vec::new());
     let left = chain::sequences(connection, partition, last, (Millis::MIN, Millis::MAX), |_| true).await?;
     for page in left.chunks(PAGE) {
         let mut records = chain::at(connection, dialect, partition, page).await?;
-        books.take(&mut records).map_err(|broken| BillingError::corrupt(broken.to_string()))?;
+        projection.take(&mut records).map_err(|broken| BillingError::corrupt(broken.to_string()))?;
         ends.extend(records.into_iter().map(|record| record.entry).filter(|entry| bills::is_of_end(entry.kind())));
     }
     bills::end_again(connection, account, &ends).await?;
-    write_books(connection, dialect, &books).await?;
+    write_books(connection, dialect, &projection).await?;
     bills::due_again(connection, account).await?;
-    let names = books.accounts.iter().map(|(id, account)| (id.as_str(), account.name.as_str()));
+    let names = projection.accounts.iter().map(|(id, account)| (id.as_str(), account.name.as_str()));
     search::write_names(connection, dialect, names).await?;
     Ok(())
 }

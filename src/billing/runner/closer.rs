@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::Shared;
 use crate::partitions::{self, Claim};
 use domain::account::Millis;
-use domain::command::{Action, Command, Note};
+use domain::command::{Action, Command, Metadata};
 use ledger::LedgerError;
 use ledger::redis::MAX_CLOCK_DIFFERENCE;
 
@@ -87,7 +87,7 @@ async fn close(shared: &Shared, account: String) -> Result<(), LedgerError> {
         first_sent_at: None,
         currency: None,
         action: Action::ClosePeriod,
-        note: Note::default(),
+        metadata: Metadata::default(),
     };
     // A refusal means that there is no such account (any more).
     shared.ledger.submit(command).await.map(|_| ())

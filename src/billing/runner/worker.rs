@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::{FAILURES_TOLD, Shared, pause};
 use crate::BillingError;
 use crate::aggregate::step::{StepError, commit};
-use crate::aggregate::{Break, follow};
+use crate::aggregate::{JournalFault, follow};
 use crate::partitions::{self, Claim};
 use domain::account::Millis;
 use ledger::{Block, LedgerError, Trimmer};
@@ -78,7 +78,7 @@ enum Failed {
     /// The partition is somebody else's.
     Lost,
     /// The journal does not go on as it must.
-    Broken(Break),
+    Broken(JournalFault),
     /// What the stores hold makes no sense.
     Corrupt(String),
     /// Something is away.
@@ -278,14 +278,14 @@ impl<'a> Worker<'a> {
         let (partition, position) = (self.claim.partition, self.claim.position);
         let span = engine.journal_span(partition).await?;
         if span.next < position.next_sequence {
-            return Err(Failed::Broken(Break::LostTail { expected: position.next_sequence, found: span.next }));
+            return Err(Failed::Broken(JournalFault::LostTail { expected: position.next_sequence, found: span.next }));
         }
         if let Some(block) = engine.blocks_before(partition, Some(position.next_sequence), 1).await?.first() {
             if block.end() != position.next_sequence {
-                return Err(Failed::Broken(Break::Fork { sequence: block.first_sequence }));
+                return Err(Failed::Broken(JournalFault::Fork { sequence: block.first_sequence }));
             }
             if block.id != position.last_block {
-                return Err(Failed::Broken(Break::Fork { sequence: position.next_sequence }));
+                return Err(Failed::Broken(JournalFault::Fork { sequence: position.next_sequence }));
             }
         }
         self.anchored_at = Some(Instant::now());

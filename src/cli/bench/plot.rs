@@ -5,19 +5,19 @@ use std::path::Path;
 use anyhow::Context;
 use plotters::prelude::*;
 
-use super::report::Rung;
+use super::report::RateStep;
 
 const SIZE: (u32, u32) = (900, 560);
 const LINES: [(&str, RGBColor); 4] =
     [("p50", RGBColor(44, 123, 182)), ("p90", RGBColor(90, 174, 97)), ("p99", RGBColor(253, 141, 60)), ("p99.9", RGBColor(215, 25, 28))];
 
 /// Draws a ladder.
-pub fn draw(path: &Path, title: &str, rungs: &[Rung]) -> anyhow::Result<()> {
+pub fn draw(path: &Path, title: &str, rungs: &[RateStep]) -> anyhow::Result<()> {
     draw_points(path, title, rungs).with_context(|| format!("cannot draw {}", path.display()))
 }
 
-fn draw_points(path: &Path, title: &str, rungs: &[Rung]) -> anyhow::Result<()> {
-    let latency = |rung: &Rung, name| rung.summary.latency_us.get(name).map_or(1.0, |spread| spread.median.max(1.0));
+fn draw_points(path: &Path, title: &str, rungs: &[RateStep]) -> anyhow::Result<()> {
+    let latency = |rung: &RateStep, name| rung.summary.latency_us.get(name).map_or(1.0, |spread| spread.median.max(1.0));
     let highest_rate = rungs.iter().map(|rung| rung.sent_rate).fold(1.0, f64::max);
     let all = || rungs.iter().flat_map(|rung| LINES.map(|(name, _)| latency(rung, name)));
     let (least, most) = (all().fold(f64::MAX, f64::min), all().fold(1.0, f64::max));
@@ -75,11 +75,11 @@ mod tests {
     #[test]
     fn a_ladder_is_drawn() {
         let begin = Instant::now();
-        let rungs: Vec<Rung> = (1..=3_u64)
+        let rungs: Vec<RateStep> = (1..=3_u64)
             .map(|step| {
                 let mut measure = Measure::new(Window { begin, end: Some(begin + Duration::from_secs(9)) }).unwrap();
                 (1..=100).for_each(|call| measure.time(begin, begin + Duration::from_micros(80 * step * call), 1));
-                Rung { sent_rate: 1000.0 * step as f64, summary: Summary::of(&[measure]) }
+                RateStep { sent_rate: 1000.0 * step as f64, summary: Summary::of(&[measure]) }
             })
             .collect();
         let folder = tempfile::tempdir().unwrap();

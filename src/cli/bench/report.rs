@@ -119,7 +119,7 @@ impl Summary {
 
 /// One step of a ladder of rates.
 #[derive(Clone, Debug)]
-pub struct Rung {
+pub struct RateStep {
     /// What was sent a second.
     pub sent_rate: f64,
     /// What came of it.
@@ -135,7 +135,7 @@ pub struct Report<'a> {
     /// What the load came to; of a ladder with given rates, nothing.
     pub summary: Option<Summary>,
     /// What a ladder came to.
-    pub rungs: Vec<Rung>,
+    pub rungs: Vec<RateStep>,
     /// What the check of the books found; None: it was not wanted.
     pub audit: Option<Audit>,
 }
@@ -180,7 +180,7 @@ impl Report<'_> {
     }
 }
 
-fn ladder(rungs: &[Rung]) -> Listing {
+fn ladder(rungs: &[RateStep]) -> Listing {
     let mut table = table(["sent a second", "answered a second", "p50", "p99", "p99.9", "max", "failed", "never sent"], 0);
     for rung in rungs {
         let latency = |name| rung.summary.latency_us.get(name).map_or_else(String::new, |spread| micros(spread.median));

@@ -1,8 +1,8 @@
 //! What a transaction asks: authorize, debit, release.
 
-use super::{Desk, Ended, MAX_OPEN_RESERVATIONS, ReservationChange, Step, both};
+use super::{Decided, MAX_OPEN_RESERVATIONS, ReservationChange, ReservationEnd, Transition, both};
 use crate::account::{Mode, Reservation, Status};
-use crate::command::{Debit, Excess, Kind, Reserve, Then};
+use crate::command::{Debit, ExcessPolicy, Kind, RemainderPolicy, Reserve};
 use crate::entry::{ChargedFrom, EntryData, EntryKind};
 use crate::money::round_half_up;
 use crate::outcome::{Charged, Grant, Refusal, ReserveVerdict, Verdict};
@@ -16,9 +16,9 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn of(reserve: &Reserve, desk: &Desk<'_>) -> Result<Self, Refusal> {
-        let minimum = reserve.minimum.map(|minimum| desk.units(minimum)).transpose();
-        let (amount, minimum) = both(desk.units(reserve.amount), minimum)?;
+    fn of(reserve: &Reserve, transition: &Transition<'_>) -> Result<Self, Refusal> {
+        let minimum = reserve.minimum.map(|minimum| transition.units(minimum)).transpose();
+        let (amount, minimum) = both(transition.units(reserve.amount), minimum)?;
         Ok(Self { amount, minimum, report_after: reserve.validity, expires_after: reserve.validity + reserve.grace })
     }
 
@@ -34,30 +34,30 @@ impl Wanted {
 }
 
 /// Sets an amount aside under the command's own name.
-pub(super) fn authorize(mut desk: Desk<'_>, reserve: &Reserve) -> Result<Step, Refusal> {
-    let wanted = Wanted::of(reserve, &desk)?;
-    desk.refuse_closed()?;
-    desk.refuse_suspended()?;
-    if desk.account.open_reservations >= MAX_OPEN_RESERVATIONS {
+pub(super) fn authorize(mut transition: Transition<'_>, reserve: &Reserve) -> Result<Decided, Refusal> {
+    let wanted = Wanted::of(reserve, &transition)?;
+    transition.refuse_closed()?;
+    transition.refuse_suspended()?;
+    if transition.account.open_reservations >= MAX_OPEN_RESERVATIONS {
         return Err(Refusal::TooManyReservations);
     }
-    let grant = match wanted.grant(desk.usable(), desk.now()) {
+    let grant = match wanted.grant(transition.usable(), transition.now()) {
         Ok(grant) => grant,
-        Err(shortfall) => return Ok(desk.leave(Verdict::Declined, shortfall)),
+        Err(shortfall) => return Ok(transition.leave(Verdict::Declined, shortfall)),
     };
     let Grant { amount, report_by, expires_at, .. } = grant;
-    desk.record(EntryData::Reserved { amount, report_by, expires_at });
-    desk.refuse_out_of_range()?;
-    let mut decision = desk.decision(Verdict::Done, grant.amount);
+    transition.record(EntryData::Reserved { amount, report_by, expires_at });
+    transition.refuse_out_of_range()?;
+    let mut decision = transition.decision(Verdict::Done, grant.amount);
     decision.reservation = Some(grant);
-    let name = desk.command.request_id.clone();
-    let made = reservation(&desk, name, &grant);
-    Ok(desk.accept(decision).with(|change| change.reservation = ReservationChange::Put(made)))
+    let name = transition.command.request_id.clone();
+    let made = reservation(&transition, name, &grant);
+    Ok(transition.accept(decision).with(|writes| writes.reservation = ReservationChange::Put(made)))
 }
 
-fn reservation(desk: &Desk<'_>, request_id: String, grant: &Grant) -> Reservation {
+fn reservation(transition: &Transition<'_>, request_id: String, grant: &Grant) -> Reservation {
     Reservation {
-        account: desk.command.account.clone(),
+        account: transition.command.account.clone(),
         request_id,
         amount: grant.amount,
         report_by: grant.report_by,
@@ -66,62 +66,63 @@ fn reservation(desk: &Desk<'_>, request_id: String, grant: &Grant) -> Reservatio
 }
 
 /// Why there is no open reservation of the name that the command gives.
-fn gone(desk: &Desk<'_>) -> Refusal {
-    match desk.touched.original {
+fn gone(transition: &Transition<'_>) -> Refusal {
+    match transition.loaded.original {
         Some(original) if original.decision.kind == Kind::Authorize && original.decision.verdict == Verdict::Done => match original.ended {
-            Ended::Settled => Refusal::ReservationSettled,
-            Ended::Released => Refusal::ReservationReleased,
-            Ended::Not => Refusal::ReservationExpired,
+            ReservationEnd::Settled => Refusal::ReservationSettled,
+            ReservationEnd::Released => Refusal::ReservationReleased,
+            ReservationEnd::Not => Refusal::ReservationExpired,
         },
         _ => Refusal::ReservationNotFound,
     }
 }
 
 /// Charges, directly or against a reservation.
-pub(super) fn debit(mut desk: Desk<'_>, debit: &Debit) -> Result<Step, Refusal> {
+pub(super) fn debit(mut transition: Transition<'_>, debit: &Debit) -> Result<Decided, Refusal> {
     let wanted = match &debit.then {
-        Then::Reserve(reserve) => Some(Wanted::of(reserve, &desk)),
-        Then::Settle | Then::Keep => None,
+        RemainderPolicy::Reserve(reserve) => Some(Wanted::of(reserve, &transition)),
+        RemainderPolicy::Settle | RemainderPolicy::Keep => None,
     };
-    let (amount, wanted) = both(desk.units(debit.amount), wanted.transpose())?;
-    desk.refuse_closed()?;
-    let is_consumed = debit.excess == Excess::AlreadyConsumed;
+    let (amount, wanted) = both(transition.units(debit.amount), wanted.transpose())?;
+    transition.refuse_closed()?;
+    let is_consumed = debit.excess == ExcessPolicy::AlreadyConsumed;
     if debit.reservation.is_none() && !is_consumed {
-        desk.refuse_suspended()?;
+        transition.refuse_suspended()?;
     }
-    let open = debit.reservation.as_ref().and(desk.touched.reservation);
+    let open = debit.reservation.as_ref().and(transition.loaded.reservation);
     if debit.reservation.is_some() && open.is_none() {
-        let reason = gone(&desk);
+        let reason = gone(&transition);
         // What was used beside one that was settled or released is a direct charge.
         if !is_consumed || reason != Refusal::ReservationExpired {
             return Err(reason);
         }
     }
     let held = open.map_or(0, |reservation| reservation.amount);
-    let is_own_bill = desk.account.bills_on_its_own(debit.category);
-    let price = if is_own_bill { amount.max(round_half_up(amount, desk.account.decimals, desk.account.minor_digits)) } else { amount };
+    let is_own_bill = transition.account.bills_on_its_own(debit.category);
+    let price =
+        if is_own_bill { amount.max(round_half_up(amount, transition.account.decimals, transition.account.minor_digits)) } else { amount };
     let excess = (price - held).max(0);
-    let usable = desk.usable();
+    let usable = transition.usable();
     let mut overdraft = 0;
     if excess > 0 && usable < excess {
         if !is_consumed {
-            return Ok(desk.leave(Verdict::Declined, excess - usable));
+            return Ok(transition.leave(Verdict::Declined, excess - usable));
         }
         overdraft = excess - usable.max(0);
     }
 
     let kept = (held - price).max(0);
-    let keeps = open.is_some() && debit.then == Then::Keep;
-    let from = match desk.account.mode {
+    let keeps = open.is_some() && debit.then == RemainderPolicy::Keep;
+    let from = match transition.account.mode {
         _ if is_own_bill => ChargedFrom::OwnBill,
         Mode::Postpaid => ChargedFrom::Unbilled,
         Mode::Prepaid => ChargedFrom::Balance,
     };
     let data = EntryData::Charged { from, amount, reservation: keeps.then_some(kept), overdraft };
-    let charged = charge(&mut desk, open.map(|open| open.amount), data);
-    desk.refuse_out_of_range()?;
+    let charged = charge(&mut transition, open.map(|open| open.amount), data);
+    transition.refuse_out_of_range()?;
 
-    let mut decision = desk.decision(Verdict::Done, amount);
+    let mut decision = transition.decision(Verdict::Done, amount);
     decision.overdraft = overdraft;
     decision.charged = Some(charged);
     let name = debit.reservation.clone().unwrap_or_default();
@@ -129,66 +130,66 @@ pub(super) fn debit(mut desk: Desk<'_>, debit: &Debit) -> Result<Step, Refusal> 
         (Some(open), None) if keeps => {
             let grant = Grant { amount: kept, report_by: open.report_by, expires_at: open.expires_at, is_final_unit: false };
             decision.reservation = Some(grant);
-            ReservationChange::Put(reservation(&desk, name, &grant))
+            ReservationChange::Put(reservation(&transition, name, &grant))
         }
-        (_, Some(wanted)) => match reserve_again(&mut desk, &wanted)? {
+        (_, Some(wanted)) => match reserve_again(&mut transition, &wanted)? {
             Ok(grant) => {
                 decision.reserve = ReserveVerdict::Granted;
                 decision.reservation = Some(grant);
-                ReservationChange::Put(reservation(&desk, name, &grant))
+                ReservationChange::Put(reservation(&transition, name, &grant))
             }
             Err(verdict) => {
                 decision.reserve = verdict;
-                ReservationChange::End(Ended::Settled)
+                ReservationChange::End(ReservationEnd::Settled)
             }
         },
-        (Some(_), None) => ReservationChange::End(Ended::Settled),
+        (Some(_), None) => ReservationChange::End(ReservationEnd::Settled),
         (None, None) => ReservationChange::Keep,
     };
-    Ok(desk.accept(decision).with(|change| change.reservation = reservation_change))
+    Ok(transition.accept(decision).with(|writes| writes.reservation = reservation_change))
 }
 
 /// Records a charge; a bill of its own is rounded in the same step. Returns where it went.
-fn charge(desk: &mut Desk<'_>, reservation: Option<i64>, data: EntryData) -> Charged {
+fn charge(transition: &mut Transition<'_>, reservation: Option<i64>, data: EntryData) -> Charged {
     let (kind, amount) = (data.kind(), data.amount());
     if kind != EntryKind::ChargedOwnBill {
-        let bill = desk.account.open_bill;
-        desk.record_in(bill, reservation, data);
+        let bill = transition.account.open_bill;
+        transition.record_in(bill, reservation, data);
         return Charged { kind, bill };
     }
-    let bill = desk.account.last_bill + 1;
-    desk.record_in(bill, reservation, data);
-    let rounding = amount - round_half_up(amount, desk.account.decimals, desk.account.minor_digits);
+    let bill = transition.account.last_bill + 1;
+    transition.record_in(bill, reservation, data);
+    let rounding = amount - round_half_up(amount, transition.account.decimals, transition.account.minor_digits);
     if rounding != 0 {
-        desk.record_in(bill, None, EntryData::Rounded { amount: rounding });
+        transition.record_in(bill, None, EntryData::Rounded { amount: rounding });
     }
     Charged { kind, bill }
 }
 
 /// Reserves anew after a report, under the same name: it replaces, never adds. The report stands whatever comes of it.
-fn reserve_again(desk: &mut Desk<'_>, wanted: &Wanted) -> Result<Result<Grant, ReserveVerdict>, Refusal> {
-    if desk.account.status == Status::Suspended {
+fn reserve_again(transition: &mut Transition<'_>, wanted: &Wanted) -> Result<Result<Grant, ReserveVerdict>, Refusal> {
+    if transition.account.status == Status::Suspended {
         return Ok(Err(ReserveVerdict::Suspended));
     }
-    if desk.account.open_reservations >= MAX_OPEN_RESERVATIONS {
+    if transition.account.open_reservations >= MAX_OPEN_RESERVATIONS {
         return Ok(Err(ReserveVerdict::TooMany));
     }
-    match wanted.grant(desk.usable(), desk.now()) {
+    match wanted.grant(transition.usable(), transition.now()) {
         Err(shortfall) => Ok(Err(ReserveVerdict::Declined { shortfall })),
         Ok(grant) => {
             let Grant { amount, report_by, expires_at, .. } = grant;
-            desk.record(EntryData::ReservationExtended { amount, report_by, expires_at });
-            desk.refuse_out_of_range()?;
+            transition.record(EntryData::ReservationExtended { amount, report_by, expires_at });
+            transition.refuse_out_of_range()?;
             Ok(Ok(grant))
         }
     }
 }
 
 /// Gives a reservation back.
-pub(super) fn release(mut desk: Desk<'_>) -> Result<Step, Refusal> {
-    desk.refuse_closed()?;
-    let Some(open) = desk.touched.reservation else { return Err(gone(&desk)) };
-    desk.record_against(Some(open.amount), EntryData::Released { amount: open.amount });
-    let decision = desk.decision(Verdict::Done, open.amount);
-    Ok(desk.accept(decision).with(|change| change.reservation = ReservationChange::End(Ended::Released)))
+pub(super) fn release(mut transition: Transition<'_>) -> Result<Decided, Refusal> {
+    transition.refuse_closed()?;
+    let Some(open) = transition.loaded.reservation else { return Err(gone(&transition)) };
+    transition.record_against(Some(open.amount), EntryData::Released { amount: open.amount });
+    let decision = transition.decision(Verdict::Done, open.amount);
+    Ok(transition.accept(decision).with(|writes| writes.reservation = ReservationChange::End(ReservationEnd::Released)))
 }

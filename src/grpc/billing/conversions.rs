@@ -8,7 +8,7 @@ use tonic::Status;
 
 use super::super::call::read as taken;
 use crate::domain::account::Currency;
-use crate::domain::command::Note;
+use crate::domain::command::Metadata;
 use crate::grpc::v1::batch_convert_request::{Accounts, Limit as AskedLimit};
 use crate::grpc::v1::batch_convert_response::Outcome;
 use crate::grpc::wire::charging::needed_mode;
@@ -109,8 +109,8 @@ fn read(reader: &mut Reader, request: v1::BatchConvertRequest) -> (Plan, Selecti
             Selection::Filter { prefix, currency: currency.or(limit.and_then(|limit| limit.currency)) }
         }
     };
-    let mut note = Note::default();
-    reader.operator(request.operator, true, &mut note);
+    let mut metadata = Metadata::default();
+    reader.operator(request.operator, true, &mut metadata);
     let plan = Plan {
         batch_id,
         mode,
@@ -119,7 +119,7 @@ fn read(reader: &mut Reader, request: v1::BatchConvertRequest) -> (Plan, Selecti
         limit_if_unchanged: request.limit_if_unchanged,
         allow_unusable: request.allow_unusable,
         is_dry_run: request.dry_run,
-        note,
+        metadata,
     };
     (plan, source)
 }

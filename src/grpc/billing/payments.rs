@@ -5,7 +5,7 @@ use super::read;
 use crate::billing::payments::{Payment, PaymentFilter, PaymentInFull, PaymentPart, PaymentPlace, PaymentReversal};
 use crate::billing::{Act, ByHand};
 use crate::clock::Clock;
-use crate::domain::command::{Action, Command, Note};
+use crate::domain::command::{Action, Command, Metadata};
 use crate::domain::entry::EntryKind;
 use crate::domain::money::format_units;
 use crate::grpc::wire::reader::{Reader, Sign};
@@ -131,13 +131,13 @@ fn by_hand(
     operator: Option<v1::Operator>,
 ) -> AllocateByHand {
     let amount = reader.optional_amount("amount", amount, Sign::Positive);
-    let mut note = Note::default();
-    reader.operator(operator, true, &mut note);
+    let mut metadata = Metadata::default();
+    reader.operator(operator, true, &mut metadata);
     let credit = reader.request_id("payment_id", credit);
     let invoice = if act == Act::SetFree { invoice } else { reader.request_id("invoice_number", invoice) };
     // The account, the request's id and the currency are read as those of a command are.
     let Command { account, request_id, currency, .. } = reader.command(account, request_id, Action::Observe { watch: false });
-    let (actor, reason) = (note.actor, note.reason);
+    let (actor, reason) = (metadata.actor, metadata.reason);
     let by_hand =
         ByHand { account, request_id, act, credit, invoice, amount: None, actor, on_behalf_of: String::new(), reason, at: reader.now() };
     AllocateByHand { by_hand, amount, currency }

@@ -8,7 +8,7 @@ use crate::billing::document::{DocumentKind, Party};
 use crate::billing::forms::LANGUAGES;
 use crate::billing::{DocumentFilter, DocumentState, id_of};
 use crate::domain::account::Millis;
-use crate::domain::command::{Action, Command, Note, Undo};
+use crate::domain::command::{Action, Command, Metadata, Reversal};
 use crate::grpc::wire::accounts::{by_hand, payment_details};
 use crate::grpc::wire::reader::{MAX_ID_CHARACTERS, Reader, Sign};
 use crate::grpc::{page_token, v1};
@@ -189,11 +189,11 @@ pub fn payment(reader: &mut Reader, request: v1::RecordPaymentRequest) -> Comman
         reader.refuse("invoice_numbers", "must each be 1 to 128 visible ASCII characters");
     }
     let first_sent_at = reader.instant("first_sent_at", request.first_sent_at);
-    let mut note = Note::default();
-    reader.operator(request.operator, false, &mut note);
-    payment_details(reader, request.details, &mut note);
+    let mut metadata = Metadata::default();
+    reader.operator(request.operator, false, &mut metadata);
+    payment_details(reader, request.details, &mut metadata);
     let action = Action::RecordPayment { amount, invoices };
-    Command { first_sent_at, note, ..reader.command(request.account_id, request.request_id, action) }
+    Command { first_sent_at, metadata, ..reader.command(request.account_id, request.request_id, action) }
 }
 
 /// Reads a WriteOffRequest.
@@ -206,6 +206,6 @@ pub fn write_off(reader: &mut Reader, request: v1::WriteOffRequest) -> Command {
 pub fn reverse_write_off(reader: &mut Reader, request: v1::ReverseWriteOffRequest) -> Command {
     let original = reader.request_id("write_off_id", request.write_off_id);
     let amount = reader.optional_amount("amount", request.amount, Sign::Positive);
-    let action = Action::ReverseWriteOff(Undo::of(original, amount));
+    let action = Action::ReverseWriteOff(Reversal::of(original, amount));
     by_hand(reader, request.account_id, request.request_id, request.operator, request.first_sent_at, action)
 }

@@ -7,7 +7,7 @@ use crate::billing::document::{Exemption, Issuer, Logo, Relief};
 use crate::billing::issuer::{Applied, CategoryRate, Change, Dated, MAIN};
 use crate::billing::tax::TaxRate;
 use crate::domain::account::Category;
-use crate::domain::command::Note;
+use crate::domain::command::Metadata;
 use crate::grpc::v1;
 use crate::grpc::wire::listing;
 use crate::grpc::wire::reader::Reader;
@@ -130,10 +130,10 @@ pub(super) fn issuer_id(reader: &mut Reader, id: String) -> &'static str {
 }
 
 pub(super) fn change(reader: &mut Reader, request_id: String, valid_from: Option<Date>, operator: Option<v1::Operator>) -> Change {
-    let mut note = Note::default();
-    reader.operator(operator, true, &mut note);
+    let mut metadata = Metadata::default();
+    reader.operator(operator, true, &mut metadata);
     let request_id = reader.request_id("request_id", request_id);
-    Change { request_id, actor: note.actor, on_behalf_of: String::new(), reason: note.reason, at: reader.now(), valid_from }
+    Change { request_id, actor: metadata.actor, on_behalf_of: String::new(), reason: metadata.reason, at: reader.now(), valid_from }
 }
 
 fn read_issuer(reader: &mut Reader, issuer: Option<v1::Issuer>) -> Issuer {

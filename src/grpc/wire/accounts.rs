@@ -6,7 +6,7 @@ use super::charging::needed_mode;
 use super::limits::limit_change;
 use super::reader::{Reader, Sign};
 use crate::domain::account::NonUsageBilling;
-use crate::domain::command::{Action, Command, Create, Note, Undo};
+use crate::domain::command::{Action, Command, Create, Metadata, Reversal};
 use crate::domain::money::MAX_DECIMALS;
 use crate::domain::payment::PaymentDetails;
 use crate::grpc::v1;
@@ -21,8 +21,8 @@ pub fn create(reader: &mut Reader, request: v1::CreateAccountRequest) -> Command
     let limit = limit_change(reader, request.credit_limit);
     let low_credit_threshold = reader.optional_amount("low_credit_threshold", request.low_credit_threshold, Sign::NotNegative);
     let non_usage_billing = non_usage_billing(reader, request.non_usage_billing).unwrap_or(NonUsageBilling::Consolidated);
-    let mut note = Note::default();
-    reader.operator(request.operator, false, &mut note);
+    let mut metadata = Metadata::default();
+    reader.operator(request.operator, false, &mut metadata);
     let first_sent_at = reader.instant("first_sent_at", request.first_sent_at);
     let action = Action::Create(Create {
         name,
@@ -35,7 +35,7 @@ pub fn create(reader: &mut Reader, request: v1::CreateAccountRequest) -> Command
         non_usage_billing,
         allow_unusable: request.allow_unusable,
     });
-    Command { first_sent_at, note, ..reader.command(request.account_id, request.request_id, action) }
+    Command { first_sent_at, metadata, ..reader.command(request.account_id, request.request_id, action) }
 }
 
 fn decimals(reader: &mut Reader, decimals: Option<i32>, minor_digits: u8) -> u8 {
@@ -75,25 +75,25 @@ pub fn update(reader: &mut Reader, request: v1::UpdateAccountRequest) -> Command
         }
     };
     let non_usage_billing = non_usage_billing(reader, request.non_usage_billing);
-    let mut note = Note::default();
-    reader.operator(request.operator, false, &mut note);
+    let mut metadata = Metadata::default();
+    reader.operator(request.operator, false, &mut metadata);
     let first_sent_at = reader.instant("first_sent_at", request.first_sent_at);
     let action = Action::Update { name, low_credit_threshold, non_usage_billing };
-    Command { first_sent_at, note, ..reader.command(request.account_id, request.request_id, action) }
+    Command { first_sent_at, metadata, ..reader.command(request.account_id, request.request_id, action) }
 }
 
 /// Reads a TopUpRequest.
 pub fn top_up(reader: &mut Reader, request: v1::TopUpRequest) -> Command {
     let amount = reader.amount("amount", request.amount, Sign::Positive);
     let first_sent_at = reader.instant("first_sent_at", request.first_sent_at);
-    let mut note = Note::default();
-    reader.operator(request.operator, false, &mut note);
-    payment_details(reader, request.details, &mut note);
-    Command { first_sent_at, note, ..reader.command(request.account_id, request.request_id, Action::TopUp { amount }) }
+    let mut metadata = Metadata::default();
+    reader.operator(request.operator, false, &mut metadata);
+    payment_details(reader, request.details, &mut metadata);
+    Command { first_sent_at, metadata, ..reader.command(request.account_id, request.request_id, Action::TopUp { amount }) }
 }
 
 /// Reads what is said of a payment into the note of its command.
-pub fn payment_details(reader: &mut Reader, details: Option<v1::PaymentDetails>, note: &mut Note) {
+pub fn payment_details(reader: &mut Reader, details: Option<v1::PaymentDetails>, metadata: &mut Metadata) {
     let Some(v1::PaymentDetails { received_on, method, reference, remark }) = details else { return };
     let details = reader.within("details", |reader| {
         let received_at = reader.day("received_on", &received_on).map(|day| reader.start_of_day(day));
@@ -107,14 +107,14 @@ pub fn payment_details(reader: &mut Reader, details: Option<v1::PaymentDetails>,
             remark: reader.text("remark", remark, 0..=200),
         }
     });
-    details.note(note);
+    details.write_to(metadata);
 }
 
 /// Reads a ReversePaymentRequest.
 pub fn reverse_payment(reader: &mut Reader, request: v1::ReversePaymentRequest) -> Command {
     let original = reader.request_id("payment_id", request.payment_id);
     let amount = reader.optional_amount("amount", request.amount, Sign::Positive);
-    let action = Action::ReversePayment(Undo::of(original, amount));
+    let action = Action::ReversePayment(Reversal::of(original, amount));
     by_hand(reader, request.account_id, request.request_id, request.operator, request.first_sent_at, action)
 }
 
@@ -169,8 +169,8 @@ pub fn by_hand(
     first_sent_at: Option<Timestamp>,
     action: Action,
 ) -> Command {
-    let mut note = Note::default();
-    reader.operator(operator, true, &mut note);
+    let mut metadata = Metadata::default();
+    reader.operator(operator, true, &mut metadata);
     let first_sent_at = reader.instant("first_sent_at", first_sent_at);
-    Command { first_sent_at, note, ..reader.command(account, request_id, action) }
+    Command { first_sent_at, metadata, ..reader.command(account, request_id, action) }
 }

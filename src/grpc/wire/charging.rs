@@ -3,7 +3,7 @@
 use super::limits::limit_change;
 use super::reader::{MAX_SHOWN, Reader, Sign, is_word};
 use crate::domain::account::{Category, Mode};
-use crate::domain::command::{Action, Command, Debit, Excess, Note, Reserve, Then, Undo};
+use crate::domain::command::{Action, Command, Debit, ExcessPolicy, Metadata, RemainderPolicy, Reserve, Reversal};
 use crate::grpc::v1;
 use crate::grpc::v1::debit_request::Remainder;
 
@@ -16,9 +16,9 @@ pub fn authorize(reader: &mut Reader, request: v1::AuthorizeRequest) -> Command 
         reader.refuse("reserve", "must be given");
     }
     let action = Action::Authorize(reserve(reader, request.reserve.unwrap_or_default()));
-    let (note, _) = usage(reader, request.usage);
+    let (metadata, _) = usage(reader, request.usage);
     let first_sent_at = reader.instant("first_sent_at", request.first_sent_at);
-    Command { first_sent_at, note, ..reader.command(request.account_id, request.request_id, action) }
+    Command { first_sent_at, metadata, ..reader.command(request.account_id, request.request_id, action) }
 }
 
 fn reserve(reader: &mut Reader, reserve: v1::Reserve) -> Reserve {
@@ -43,22 +43,22 @@ pub fn debit(reader: &mut Reader, request: v1::DebitRequest) -> Command {
         reader.refuse("reservation_id", "must be given if something is to happen with the rest of a reservation");
     }
     let then = match request.remainder {
-        None => Then::Settle,
-        Some(Remainder::Keep(true)) => Then::Keep,
+        None => RemainderPolicy::Settle,
+        Some(Remainder::Keep(true)) => RemainderPolicy::Keep,
         Some(Remainder::Keep(false)) => {
             reader.refuse("keep", "must be true, or absent");
-            Then::Keep
+            RemainderPolicy::Keep
         }
-        Some(Remainder::Reserve(wanted)) => Then::Reserve(reserve(reader, *wanted)),
+        Some(Remainder::Reserve(wanted)) => RemainderPolicy::Reserve(reserve(reader, *wanted)),
     };
     let excess = match reader.choice("excess_policy", request.excess_policy) {
-        Some(v1::ExcessPolicy::AlreadyConsumed) => Excess::AlreadyConsumed,
-        _ => Excess::WithinUsableCredit,
+        Some(v1::ExcessPolicy::AlreadyConsumed) => ExcessPolicy::AlreadyConsumed,
+        _ => ExcessPolicy::WithinUsableCredit,
     };
-    let (note, category) = usage(reader, request.usage);
+    let (metadata, category) = usage(reader, request.usage);
     let first_sent_at = reader.instant("first_sent_at", request.first_sent_at);
     let action = Action::Debit(Debit { amount, category, reservation, then, excess });
-    Command { first_sent_at, note, ..reader.command(request.account_id, request.request_id, action) }
+    Command { first_sent_at, metadata, ..reader.command(request.account_id, request.request_id, action) }
 }
 
 /// Reads a ReleaseRequest.
@@ -72,21 +72,21 @@ pub fn release(reader: &mut Reader, request: v1::ReleaseRequest) -> Command {
 pub fn refund(reader: &mut Reader, request: v1::RefundRequest) -> Command {
     let original = reader.request_id("charge_id", request.charge_id);
     let amount = reader.optional_amount("amount", request.amount, Sign::Positive);
-    let note = Note { reason: reader.text("reason", request.reason, 0..=512), ..Note::default() };
+    let metadata = Metadata { reason: reader.text("reason", request.reason, 0..=512), ..Metadata::default() };
     let first_sent_at = reader.instant("first_sent_at", request.first_sent_at);
-    let action = Action::Refund(Undo::of(original, amount));
-    Command { first_sent_at, note, ..reader.command(request.account_id, request.request_id, action) }
+    let action = Action::Refund(Reversal::of(original, amount));
+    Command { first_sent_at, metadata, ..reader.command(request.account_id, request.request_id, action) }
 }
 
 /// Reads a ConvertRequest.
 pub fn convert(reader: &mut Reader, request: v1::ConvertRequest) -> Command {
     let mode = needed_mode(reader, request.mode);
     let limit = limit_change(reader, request.credit_limit);
-    let mut note = Note::default();
-    reader.operator(request.operator, false, &mut note);
+    let mut metadata = Metadata::default();
+    reader.operator(request.operator, false, &mut metadata);
     let first_sent_at = reader.instant("first_sent_at", request.first_sent_at);
     let action = Action::Convert { mode, limit, allow_unusable: request.allow_unusable };
-    Command { first_sent_at, note, ..reader.command(request.account_id, request.request_id, action) }
+    Command { first_sent_at, metadata, ..reader.command(request.account_id, request.request_id, action) }
 }
 
 /// A payment mode that must be said.
@@ -102,8 +102,8 @@ pub fn needed_mode(reader: &mut Reader, number: i32) -> Mode {
 }
 
 /// What was used, and what the charge is for.
-fn usage(reader: &mut Reader, usage: Option<v1::Usage>) -> (Note, Category) {
-    let Some(usage) = usage else { return (Note::default(), Category::Usage) };
+fn usage(reader: &mut Reader, usage: Option<v1::Usage>) -> (Metadata, Category) {
+    let Some(usage) = usage else { return (Metadata::default(), Category::Usage) };
     reader.within("usage", |reader| {
         let category = match reader.choice("category", usage.category) {
             None | Some(v1::ChargeCategory::Unspecified | v1::ChargeCategory::Usage) => Category::Usage,
@@ -111,7 +111,7 @@ fn usage(reader: &mut Reader, usage: Option<v1::Usage>) -> (Note, Category) {
             Some(v1::ChargeCategory::Hardware) => Category::Hardware,
             Some(v1::ChargeCategory::Service) => Category::Service,
         };
-        let note = Note {
+        let metadata = Metadata {
             category: Some(category),
             item: reader.word("item", usage.item, 64),
             description: reader.text("description", usage.description, 0..=256),
@@ -119,9 +119,9 @@ fn usage(reader: &mut Reader, usage: Option<v1::Usage>) -> (Note, Category) {
             unit: reader.word("unit", usage.unit, 32),
             occurred_at: reader.instant("occurred_at", usage.occurred_at),
             attributes: attributes(reader, usage.attributes),
-            ..Note::default()
+            ..Metadata::default()
         };
-        (note, category)
+        (metadata, category)
     })
 }
 

@@ -56,10 +56,10 @@ pub fn reservation(account: &Account, reservation: &Reservation) -> v1::Reservat
 pub fn entry(account: &Account, partition: u16, sequence: u64, entry: Entry) -> v1::Entry {
     let (recorded, amount, moved) = (entry.kind(), entry.amount(), entry.data.movement());
     let money = |units| Some(money(account, units));
-    let is_by_hand = !entry.note.actor.is_empty() || !entry.note.reason.is_empty();
+    let is_by_hand = !entry.metadata.actor.is_empty() || !entry.metadata.reason.is_empty();
     let is_usage = entry.kind().is_charge() || matches!(entry.kind(), EntryKind::Reserved);
     let taken_off = entry.kind().is_refund().then(|| money(entry.data.taken_off())).flatten();
-    let note = entry.note;
+    let metadata = entry.metadata;
     v1::Entry {
         entry_id: format!("{partition}-{sequence}"),
         kind: kind(recorded).into(),
@@ -76,16 +76,16 @@ pub fn entry(account: &Account, partition: u16, sequence: u64, entry: Entry) -> 
         reserved_after: money(entry.reserved),
         refers_to: entry.refers_to,
         taken_off,
-        operator: is_by_hand.then_some(v1::Operator { actor: note.actor, reason: note.reason }),
-        on_behalf_of: note.on_behalf_of,
+        operator: is_by_hand.then_some(v1::Operator { actor: metadata.actor, reason: metadata.reason }),
+        on_behalf_of: metadata.on_behalf_of,
         usage: is_usage.then_some(v1::Usage {
-            item: note.item,
-            description: note.description,
-            quantity: note.quantity,
-            unit: note.unit,
-            category: category(note.category).into(),
-            occurred_at: note.occurred_at.map(instant),
-            attributes: note.attributes.into_iter().collect(),
+            item: metadata.item,
+            description: metadata.description,
+            quantity: metadata.quantity,
+            unit: metadata.unit,
+            category: category(metadata.category).into(),
+            occurred_at: metadata.occurred_at.map(instant),
+            attributes: metadata.attributes.into_iter().collect(),
         }),
     }
 }

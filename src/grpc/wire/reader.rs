@@ -10,8 +10,8 @@ use prost_types::{Duration, Timestamp};
 
 use crate::clock::Clock;
 use crate::domain::account::{Currency, Millis};
-use crate::domain::command::{Action, Command, Note};
-use crate::domain::money::Quote;
+use crate::domain::command::{Action, Command, Metadata};
+use crate::domain::money::DecimalAmount;
 use crate::grpc::v1;
 use crate::service::error::Violation;
 
@@ -95,7 +95,7 @@ impl Reader {
     pub fn command(&mut self, account: String, request_id: String, action: Action) -> Command {
         let account = self.account_id(account);
         let request_id = self.request_id("request_id", request_id);
-        Command { account, request_id, first_sent_at: None, currency: self.currency, action, note: Note::default() }
+        Command { account, request_id, first_sent_at: None, currency: self.currency, action, metadata: Metadata::default() }
     }
 
     /// The id of an account.
@@ -184,32 +184,32 @@ impl Reader {
     }
 
     /// An amount that must be there.
-    pub fn amount(&mut self, field: &'static str, money: Option<v1::Money>, sign: Sign) -> Quote {
+    pub fn amount(&mut self, field: &'static str, money: Option<v1::Money>, sign: Sign) -> DecimalAmount {
         if money.is_none() {
             self.refuse(field, "must be given");
         }
-        self.optional_amount(field, money, sign).unwrap_or(Quote::ZERO)
+        self.optional_amount(field, money, sign).unwrap_or(DecimalAmount::ZERO)
     }
 
     /// An amount that may be absent. All amounts of a request are in one currency.
-    pub fn optional_amount(&mut self, field: &'static str, money: Option<v1::Money>, sign: Sign) -> Option<Quote> {
+    pub fn optional_amount(&mut self, field: &'static str, money: Option<v1::Money>, sign: Sign) -> Option<DecimalAmount> {
         let v1::Money { amount, currency_code } = money?;
         self.within(field, |reader| {
             if !currency_code.is_empty() {
                 reader.name_currency(&currency_code);
             }
-            let quote = match Quote::parse(&amount) {
-                Ok(quote) => quote,
+            let decimal = match DecimalAmount::parse(&amount) {
+                Ok(decimal) => decimal,
                 Err(error) => {
                     reader.refuse("amount", error.to_string());
                     return None;
                 }
             };
             let broken = match sign {
-                Sign::Positive if quote.is_negative() || quote.is_zero() => "must be above zero",
-                Sign::NotNegative if quote.is_negative() => "must not be negative",
-                Sign::NotZero if quote.is_zero() => "must not be zero",
-                _ => return Some(quote),
+                Sign::Positive if decimal.is_negative() || decimal.is_zero() => "must be above zero",
+                Sign::NotNegative if decimal.is_negative() => "must not be negative",
+                Sign::NotZero if decimal.is_zero() => "must not be zero",
+                _ => return Some(decimal),
             };
             reader.refuse("amount", broken);
             None
@@ -255,7 +255,7 @@ impl Reader {
     }
 
     /// The operator's name and reason, into the note.
-    pub fn operator(&mut self, operator: Option<v1::Operator>, is_needed: bool, note: &mut Note) {
+    pub fn operator(&mut self, operator: Option<v1::Operator>, is_needed: bool, metadata: &mut Metadata) {
         let Some(v1::Operator { actor, reason }) = operator else {
             if is_needed {
                 self.refuse("operator", "must be given: who changes this by hand, and why");
@@ -264,8 +264,8 @@ impl Reader {
         };
         self.within("operator", |reader| {
             // Whether it may be absent depends on who calls.
-            note.actor = reader.text("actor", actor, 0..=128);
-            note.reason = reader.text("reason", reason, 1..=512);
+            metadata.actor = reader.text("actor", actor, 0..=128);
+            metadata.reason = reader.text("reason", reason, 1..=512);
         });
     }
 

@@ -3,7 +3,7 @@
 use prost_types::Timestamp;
 
 use crate::domain::account::{Account, Millis, Mode, Status};
-use crate::domain::command::{Action, Then};
+use crate::domain::command::{Action, RemainderPolicy};
 use crate::domain::money::format_units;
 use crate::domain::outcome::{Grant, Outcome, ReserveVerdict, Verdict};
 use crate::grpc::v1;
@@ -149,7 +149,7 @@ fn charged(decided: &Decided) -> v1::Charged {
     use v1::charged::ReserveRefused;
     let decision = &decided.decision;
     let (name, is_reserving) = match &decided.command.action {
-        Action::Debit(debit) => (debit.reservation.as_deref().unwrap_or_default(), matches!(debit.then, Then::Reserve(_))),
+        Action::Debit(debit) => (debit.reservation.as_deref().unwrap_or_default(), matches!(debit.then, RemainderPolicy::Reserve(_))),
         _ => ("", false),
     };
     let reserve_refused = match decision.reserve {

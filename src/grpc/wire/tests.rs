@@ -6,7 +6,7 @@ use prost_types::{Duration, Timestamp};
 use super::reader::{MAX_VIOLATIONS, Reader};
 use super::{accounts, charging};
 use crate::domain::command::{Action, Command, Reserve};
-use crate::domain::money::Quote;
+use crate::domain::money::DecimalAmount;
 use crate::grpc::v1;
 use crate::grpc::v1::credit_limit_change::Temporary;
 use crate::grpc::v1::debit_request::Remainder;
@@ -72,7 +72,7 @@ fn temporary(end: Option<End>) -> Temporary {
 #[test]
 fn a_request_within_its_bounds_becomes_a_command_with_defaults() {
     let command = read(authorize(), charging::authorize).unwrap();
-    let wanted = Reserve { amount: Quote::new(5, 0), minimum: None, validity: 600_000, grace: 600_000 };
+    let wanted = Reserve { amount: DecimalAmount::new(5, 0), minimum: None, validity: 600_000, grace: 600_000 };
     assert_eq!(command.action, Action::Authorize(wanted));
     let Action::Create(created) = read(create(), accounts::create).unwrap().action else { panic!("another action") };
     assert_eq!((created.minor_digits, created.decimals), (2, 6));

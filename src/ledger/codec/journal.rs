@@ -15,9 +15,9 @@ use super::entry::EntryNumbers;
 use super::{Moving, Undecodable, category, get_number, mode, non_usage_billing, put_number, put_sequence};
 use crate::Block;
 use domain::account::{Currency, Mode};
-use domain::command::{Command, Note};
+use domain::command::{Command, Metadata};
 use domain::entry::{Entry, EntryKind, Settings};
-use domain::money::Quote;
+use domain::money::DecimalAmount;
 use domain::rules::Fingerprint;
 
 /// Bytes of a block before its first entry.
@@ -110,23 +110,23 @@ pub fn encode_asked(command: &Command) -> Vec<u8> {
 /// What format version 2 digested: who asks and why stands among what is asked.
 pub(crate) fn encode_legacy_rest(command: &Command) -> Vec<u8> {
     // It knew nobody for whom another acts.
-    encode(command, Some(&Note { on_behalf_of: String::new(), ..command.note.clone() }))
+    encode(command, Some(&Metadata { on_behalf_of: String::new(), ..command.metadata.clone() }))
 }
 
-fn encode(command: &Command, context: Option<&Note>) -> Vec<u8> {
+fn encode(command: &Command, context: Option<&Metadata>) -> Vec<u8> {
     let refers_to = command.action.refers_to().unwrap_or_default();
     let mut bytes = Vec::with_capacity(80);
-    put_asked(&mut bytes, &command.request_id, refers_to, &command.note, Some(&Settings::of(&command.action)), context);
+    put_asked(&mut bytes, &command.request_id, refers_to, &command.metadata, Some(&Settings::of(&command.action)), context);
     put_invoices(&mut bytes, command.action.invoices());
     bytes
 }
 
 /// Appends who asks, and why. A repetition may come from another process, or with another reason, so the fingerprint does not cover it:
 /// fields of this kind belong here.
-pub(crate) fn put_context(bytes: &mut Vec<u8>, note: &Note) {
-    put_string(bytes, 9, &note.actor);
-    put_string(bytes, 10, &note.reason);
-    put_string(bytes, 16, &note.on_behalf_of);
+pub(crate) fn put_context(bytes: &mut Vec<u8>, metadata: &Metadata) {
+    put_string(bytes, 9, &metadata.actor);
+    put_string(bytes, 10, &metadata.reason);
+    put_string(bytes, 16, &metadata.on_behalf_of);
 }
 
 /// Appends the id of an account to a block's.
@@ -150,17 +150,24 @@ pub(crate) fn put_fingerprint(bytes: &mut Vec<u8>, fingerprint: &Fingerprint) {
 }
 
 /// Appends what is asked; with the context in its midst, as version 2 had it.
-fn put_asked(bytes: &mut Vec<u8>, request_id: &str, refers_to: &str, note: &Note, settings: Option<&Settings>, context: Option<&Note>) {
+fn put_asked(
+    bytes: &mut Vec<u8>,
+    request_id: &str,
+    refers_to: &str,
+    metadata: &Metadata,
+    settings: Option<&Settings>,
+    context: Option<&Metadata>,
+) {
     put_string(bytes, 1, request_id);
     put_string(bytes, 2, refers_to);
-    put_string(bytes, 3, &note.item);
-    put_string(bytes, 4, &note.description);
-    put_string(bytes, 5, &note.quantity);
-    put_string(bytes, 6, &note.unit);
-    if let Some(occurred_at) = note.occurred_at {
+    put_string(bytes, 3, &metadata.item);
+    put_string(bytes, 4, &metadata.description);
+    put_string(bytes, 5, &metadata.quantity);
+    put_string(bytes, 6, &metadata.unit);
+    if let Some(occurred_at) = metadata.occurred_at {
         int64::encode(7, &occurred_at, bytes);
     }
-    for (key, value) in &note.attributes {
+    for (key, value) in &metadata.attributes {
         let attribute_bytes = string_bytes(key) + string_bytes(value);
         encode_key(8, WireType::LengthDelimited, bytes);
         encode_varint(attribute_bytes as u64, bytes);
@@ -170,7 +177,7 @@ fn put_asked(bytes: &mut Vec<u8>, request_id: &str, refers_to: &str, note: &Note
     if let Some(context) = context {
         put_context(bytes, context);
     }
-    if let Some(category) = note.category {
+    if let Some(category) = metadata.category {
         uint32::encode(12, &(category as u32), bytes);
     }
     if let Some(settings) = settings.filter(|settings| **settings != Settings::default()) {
@@ -201,7 +208,7 @@ fn store_settings(settings: &Settings) -> StoredSettings {
         .map_or((0, 0, 0), |(currency, decimals, minor_digits)| (currency.to_number(), u32::from(decimals), u32::from(minor_digits)));
     StoredSettings {
         name: settings.name.clone(),
-        low_credit_threshold: settings.low_credit_threshold.map(|threshold| threshold.map_or(String::new(), |quote| quote.to_string())),
+        low_credit_threshold: settings.low_credit_threshold.map(|threshold| threshold.map_or(String::new(), |decimal| decimal.to_string())),
         non_usage_billing: settings.non_usage_billing.map_or(0, |billing| billing as u32),
         currency,
         decimals,
@@ -210,7 +217,7 @@ fn store_settings(settings: &Settings) -> StoredSettings {
 }
 
 fn restore_settings(stored: StoredSettings) -> Option<Settings> {
-    let threshold = |text: String| if text.is_empty() { Some(None) } else { Quote::parse(&text).ok().map(Some) };
+    let threshold = |text: String| if text.is_empty() { Some(None) } else { DecimalAmount::parse(&text).ok().map(Some) };
     Some(Settings {
         name: stored.name,
         low_credit_threshold: match stored.low_credit_threshold {
@@ -242,9 +249,9 @@ pub fn encode_block(block: &Block) -> Vec<u8> {
             account_count += 1;
         }
         rest.clear();
-        put_asked(&mut rest, &entry.request_id, &entry.refers_to, &entry.note, entry.data.settings(), None);
-        put_invoices(&mut rest, &entry.note.invoices);
-        put_context(&mut rest, &entry.note);
+        put_asked(&mut rest, &entry.request_id, &entry.refers_to, &entry.metadata, entry.data.settings(), None);
+        put_invoices(&mut rest, &entry.metadata.invoices);
+        put_context(&mut rest, &entry.metadata);
         put_fingerprint(&mut rest, &entry.fingerprint);
         put_ending(&mut endings, account_count, &rest);
         put_entry(&mut entries, entry, ending, block.time);
@@ -388,7 +395,7 @@ impl PackedEntry {
             unbilled,
             reserved,
             fingerprint: rest.fingerprint.to_le_bytes(),
-            note: Note {
+            metadata: Metadata {
                 category: match rest.category {
                     0 => None,
                     number => Some(category(u8::try_from(number).ok()?)?),

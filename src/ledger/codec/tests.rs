@@ -39,8 +39,8 @@ fn what_was_stored_comes_back() {
             charged: Some(Charged { kind: EntryKind::ChargedUnbilled, bill: 1 << 20 }),
             sequence: 99,
         };
-        let remembered = Remembered { fingerprint: *b"12345678", decision, ended: Ended::Settled };
-        assert_eq!(decode_remembered(&encode_remembered(&remembered)), Ok(remembered));
+        let remembered = IdempotencyRecord { fingerprint: *b"12345678", decision, ended: ReservationEnd::Settled };
+        assert_eq!(decode_idempotency_record(&encode_idempotency_record(&remembered)), Ok(remembered));
     }
 }
 
@@ -49,7 +49,7 @@ proptest! {
     fn no_bytes_reach_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = decode_account(&bytes);
         let _ = decode_reservation(&bytes);
-        let _ = decode_remembered(&bytes);
+        let _ = decode_idempotency_record(&bytes);
         let _ = decode_profile(&bytes);
         let _ = decode_place(&bytes);
         let _ = decode_refund_key(&bytes);

@@ -15,12 +15,14 @@ use rusqlite::{Connection, OpenFlags, Transaction, ffi, params};
 
 use crate::codec::journal::encode_block;
 use crate::codec::{
-    decode_account, decode_profile, decode_refund_key, decode_refunded, decode_remembered, decode_reservation, encode_account,
-    encode_profile, encode_refund_key, encode_refunded, encode_remembered, encode_reservation,
+    decode_account, decode_idempotency_record, decode_profile, decode_refund_key, decode_refunded, decode_reservation, encode_account,
+    encode_idempotency_record, encode_profile, encode_refund_key, encode_refunded, encode_reservation,
 };
-use crate::model::{Book, Changes};
-use crate::{Found, Identity, LedgerError, LedgerId, NamePlace, Opening, Purpose, RequestKey, ReservationPlace, StoreSettings, fold_name};
-use domain::rules::Remembered;
+use crate::model::{Changes, PartitionState};
+use crate::{
+    Found, IdempotencyKey, Identity, LedgerError, LedgerId, NamePlace, Opening, Purpose, ReservationPlace, StoreSettings, fold_name,
+};
+use domain::rules::IdempotencyRecord;
 
 /// The version of tables and records. A store of another version is refused.
 pub(super) const FORMAT_VERSION: i64 = 3;
@@ -152,36 +154,36 @@ impl Store {
     }
 
     /// Reads everything but the journal.
-    pub(super) fn load(&self) -> anyhow::Result<Book> {
+    pub(super) fn load(&self) -> anyhow::Result<PartitionState> {
         let connection = &self.connection;
         let mut log = AccountLog::default();
-        let mut book = Book { state: super::state::load(connection)?, ..Book::default() };
+        let mut partition_state = PartitionState { state: super::state::load(connection)?, ..PartitionState::default() };
         each(connection, "SELECT id, record FROM accounts", |id: String, record| {
-            book.accounts.insert(id, decode_account(record)?);
+            partition_state.accounts.insert(id, decode_account(record)?);
             Ok(())
         })?;
         each(connection, "SELECT id, records FROM changed_accounts ORDER BY id", |_: i64, records| {
             read_accounts(records, |id, record| {
                 log.count += 1;
                 log.accounts.insert(id.to_owned());
-                book.accounts.insert(id.to_owned(), decode_account(record)?);
+                partition_state.accounts.insert(id.to_owned(), decode_account(record)?);
                 Ok(())
             })
         })?;
         each(connection, "SELECT id, record FROM profiles", |id: String, record| {
             let profile = decode_profile(record)?;
-            book.names.insert(NamePlace { folded_name: fold_name(&profile.name), account: id.clone() });
-            book.profiles.insert(id, profile);
+            partition_state.names.insert(NamePlace { folded_name: fold_name(&profile.name), account: id.clone() });
+            partition_state.profiles.insert(id, profile);
             Ok(())
         })?;
         each(connection, "SELECT key, record FROM reservations", |key: [u8; 16], record| {
-            let (key, reservation) = (RequestKey(key), decode_reservation(record)?);
-            book.expiries.insert((reservation.expires_at, key));
-            book.by_account.insert((reservation.account.clone(), ReservationPlace::of(key, &reservation)));
-            book.reservations.insert(key, reservation);
+            let (key, reservation) = (IdempotencyKey(key), decode_reservation(record)?);
+            partition_state.expiries.insert((reservation.expires_at, key));
+            partition_state.by_account.insert((reservation.account.clone(), ReservationPlace::of(key, &reservation)));
+            partition_state.reservations.insert(key, reservation);
             Ok(())
         })?;
-        for (table, requests) in [("requests", &mut book.requests), ("older_requests", &mut book.older_requests)] {
+        for (table, requests) in [("requests", &mut partition_state.requests), ("older_requests", &mut partition_state.older_requests)] {
             each(connection, &format!("SELECT id, records FROM {table} ORDER BY id"), |_: i64, records| {
                 read_requests(records, |key, remembered| {
                     requests.insert(key, remembered);
@@ -189,22 +191,22 @@ impl Store {
             })?;
         }
         each(connection, "SELECT key, record FROM refunds", |key: Vec<u8>, record| {
-            book.refunds.insert(decode_refund_key(&key)?, decode_refunded(record)?);
+            partition_state.refunds.insert(decode_refund_key(&key)?, decode_refunded(record)?);
             Ok(())
         })?;
         self.log.replace(log);
-        Ok(book)
+        Ok(partition_state)
     }
 
     /// Writes what steps have changed, in one transaction; returns whether there was anything to write.
-    pub(super) fn write(&self, book: &Book, all_changes: &[Changes]) -> Result<bool, LedgerError> {
+    pub(super) fn write(&self, partition_state: &PartitionState, all_changes: &[Changes]) -> Result<bool, LedgerError> {
         if all_changes.iter().all(Changes::is_empty) {
             return Ok(false);
         }
         let accounts: HashSet<&str> = all_changes.iter().flat_map(|changes| &changes.accounts).map(String::as_str).collect();
         let mut log = self.log.borrow_mut();
         let full_log = (log.count + accounts.len() > MAX_LOGGED).then_some(&*log);
-        let transaction = self.fill(book, all_changes, &accounts, full_log).map_err(LedgerError::not_done)?;
+        let transaction = self.fill(partition_state, all_changes, &accounts, full_log).map_err(LedgerError::not_done)?;
         transaction.commit().map_err(|error| match error.sqlite_error() {
             // The commit mark is what is written last, so it was not.
             Some(cause) if [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_WRITE].contains(&cause.extended_code) => LedgerError::not_done(error),
@@ -227,7 +229,7 @@ impl Store {
     /// A transaction with what steps have changed. Dropped, it is rolled back.
     fn fill(
         &self,
-        book: &Book,
+        partition_state: &PartitionState,
         all_changes: &[Changes],
         accounts: &HashSet<&str>,
         full_log: Option<&AccountLog>,
@@ -235,16 +237,16 @@ impl Store {
         self.roll_back()?;
         let transaction = self.connection.unchecked_transaction()?;
         for changes in all_changes {
-            write_changes(&transaction, book, changes)?;
+            write_changes(&transaction, partition_state, changes)?;
         }
         if !accounts.is_empty() {
-            log_accounts(&transaction, book, accounts)?;
+            log_accounts(&transaction, partition_state, accounts)?;
         }
         if let Some(log) = full_log {
             let ids: HashSet<&str> = log.accounts.iter().map(String::as_str).chain(accounts.iter().copied()).collect();
-            write_accounts(&transaction, book, &ids)?;
+            write_accounts(&transaction, partition_state, &ids)?;
         }
-        super::state::write(&transaction, &book.state)?;
+        super::state::write(&transaction, &partition_state.state)?;
         Ok(transaction)
     }
 
@@ -271,19 +273,19 @@ impl Store {
     }
 }
 
-fn write_changes(transaction: &Transaction<'_>, book: &Book, changes: &Changes) -> rusqlite::Result<()> {
+fn write_changes(transaction: &Transaction<'_>, partition_state: &PartitionState, changes: &Changes) -> rusqlite::Result<()> {
     if changes.is_rotated {
         transaction.execute_batch(ROTATE)?;
     }
     for id in &changes.profiles {
-        if let Some(profile) = book.profiles.get(id) {
+        if let Some(profile) = partition_state.profiles.get(id) {
             transaction
                 .prepare_cached("INSERT INTO profiles VALUES (?1, ?2) ON CONFLICT DO UPDATE SET record = excluded.record")?
                 .execute(params![id, encode_profile(id, profile)])?;
         }
     }
     for key in &changes.reservations {
-        match book.reservations.get(key) {
+        match partition_state.reservations.get(key) {
             Some(reservation) => transaction
                 .prepare_cached("INSERT INTO reservations VALUES (?1, ?2) ON CONFLICT DO UPDATE SET record = excluded.record")?
                 .execute(params![key.0, encode_reservation(reservation)])?,
@@ -292,7 +294,7 @@ fn write_changes(transaction: &Transaction<'_>, book: &Book, changes: &Changes) 
     }
     let mut records = Vec::with_capacity(changes.requests.len() * 56);
     for key in &changes.requests {
-        if let Some(remembered) = book.remembered(*key) {
+        if let Some(remembered) = partition_state.remembered(*key) {
             write_request(&mut records, *key, remembered);
         }
     }
@@ -301,7 +303,7 @@ fn write_changes(transaction: &Transaction<'_>, book: &Book, changes: &Changes) 
     }
     for key in &changes.refunds {
         let field = encode_refund_key(key);
-        match book.refunds.get(key) {
+        match partition_state.refunds.get(key) {
             Some(refunded) => transaction
                 .prepare_cached("INSERT INTO refunds VALUES (?1, ?2) ON CONFLICT DO UPDATE SET record = excluded.record")?
                 .execute(params![field, encode_refunded(refunded)])?,
@@ -315,10 +317,10 @@ fn write_changes(transaction: &Transaction<'_>, book: &Book, changes: &Changes) 
 }
 
 /// Appends the accounts to their log, as they are now.
-fn log_accounts(transaction: &Transaction<'_>, book: &Book, ids: &HashSet<&str>) -> rusqlite::Result<()> {
+fn log_accounts(transaction: &Transaction<'_>, partition_state: &PartitionState, ids: &HashSet<&str>) -> rusqlite::Result<()> {
     let mut records = Vec::with_capacity(ids.len() * 96);
     for id in ids {
-        if let Some(account) = book.accounts.get(*id) {
+        if let Some(account) = partition_state.accounts.get(*id) {
             for part in [id.as_bytes(), &encode_account(account)] {
                 records.push(u8::try_from(part.len()).unwrap_or(u8::MAX));
                 records.extend_from_slice(part);
@@ -330,10 +332,10 @@ fn log_accounts(transaction: &Transaction<'_>, book: &Book, ids: &HashSet<&str>)
 }
 
 /// Writes the accounts to their rows, and empties their log.
-fn write_accounts(transaction: &Transaction<'_>, book: &Book, ids: &HashSet<&str>) -> rusqlite::Result<()> {
+fn write_accounts(transaction: &Transaction<'_>, partition_state: &PartitionState, ids: &HashSet<&str>) -> rusqlite::Result<()> {
     let mut put = transaction.prepare_cached("INSERT INTO accounts VALUES (?1, ?2) ON CONFLICT DO UPDATE SET record = excluded.record")?;
     for id in ids {
-        if let Some(account) = book.accounts.get(*id) {
+        if let Some(account) = partition_state.accounts.get(*id) {
             put.execute(params![id, encode_account(account)])?;
         }
     }
@@ -358,18 +360,18 @@ fn next_part<'a>(records: &mut &'a [u8]) -> anyhow::Result<&'a [u8]> {
 }
 
 /// A request in the log: its key, the length of its record, its record.
-fn write_request(records: &mut Vec<u8>, key: RequestKey, remembered: &Remembered) {
-    let record = encode_remembered(remembered);
+fn write_request(records: &mut Vec<u8>, key: IdempotencyKey, remembered: &IdempotencyRecord) {
+    let record = encode_idempotency_record(remembered);
     records.extend_from_slice(&key.0);
     records.push(u8::try_from(record.len()).unwrap_or(u8::MAX));
     records.extend_from_slice(&record);
 }
 
-fn read_requests(mut records: &[u8], mut take: impl FnMut(RequestKey, Remembered)) -> anyhow::Result<()> {
+fn read_requests(mut records: &[u8], mut take: impl FnMut(IdempotencyKey, IdempotencyRecord)) -> anyhow::Result<()> {
     while let Some((key, rest)) = records.split_first_chunk::<16>() {
         let (length, rest) = rest.split_first().context("a log of requests is cut short")?;
         let (record, rest) = rest.split_at_checked(usize::from(*length)).context("a log of requests is cut short")?;
-        take(RequestKey(*key), decode_remembered(record)?);
+        take(IdempotencyKey(*key), decode_idempotency_record(record)?);
         records = rest;
     }
     if records.is_empty() { Ok(()) } else { bail!("a log of requests is cut short") }

@@ -5,17 +5,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Book, StepTime};
+use super::{PartitionState, StepTime};
 use crate::watch::Watchers;
-use crate::{Answering, BatchAnswer, Block, DuePage, Engine, JournalSpan, NamePlace, Order, RequestKey, ReservationPlace, Trimmer};
+use crate::{
+    Answering, BatchAnswer, Block, DuePage, Engine, IdempotencyKey, JournalSpan, NamePlace, PreparedCommand, ReservationPlace, Trimmer,
+};
 use domain::account::{Account, Millis, Profile, Reservation};
-use domain::rules::{RefundKey, Remembered};
+use domain::rules::{IdempotencyRecord, RefundKey};
 use platform::clock::Clock;
 
 /// The model as an engine: one partition, in memory only.
 #[derive(Debug)]
 pub struct ModelEngine {
-    inner: Mutex<(Book, Vec<Block>)>,
+    inner: Mutex<(PartitionState, Vec<Block>)>,
     refund_cursor: Mutex<Option<RefundKey>>,
     clock: Clock,
     window: Millis,
@@ -29,7 +31,7 @@ impl ModelEngine {
         Self { inner: Mutex::default(), refund_cursor: Mutex::default(), clock, window, watchers }
     }
 
-    fn inner(&self) -> MutexGuard<'_, (Book, Vec<Block>)> {
+    fn inner(&self) -> MutexGuard<'_, (PartitionState, Vec<Block>)> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -39,10 +41,10 @@ impl Engine for ModelEngine {
         1
     }
 
-    fn apply(&self, _partition: u16, orders: Arc<[Order]>) -> Answering<'_, BatchAnswer> {
+    fn apply(&self, _partition: u16, commands: Arc<[PreparedCommand]>) -> Answering<'_, BatchAnswer> {
         let mut inner = self.inner();
-        let (book, journal) = &mut *inner;
-        let (answer, changes) = book.apply(&orders, &StepTime::of(&self.clock, self.window), rand::random());
+        let (partition_state, journal) = &mut *inner;
+        let (answer, changes) = partition_state.apply(&commands, &StepTime::of(&self.clock, self.window), rand::random());
         changes.accounts.iter().for_each(|account| self.watchers.announce(account));
         journal.extend(changes.block);
         futures_util::future::ready(Ok(answer)).boxed()
@@ -68,11 +70,11 @@ impl Engine for ModelEngine {
         account: String,
         after: Option<ReservationPlace>,
         count: usize,
-    ) -> Answering<'_, Vec<(RequestKey, Reservation)>> {
+    ) -> Answering<'_, Vec<(IdempotencyKey, Reservation)>> {
         futures_util::future::ready(Ok(self.inner().0.reservations(&account, after, count))).boxed()
     }
 
-    fn remembered(&self, _partition: u16, key: RequestKey) -> Answering<'_, Option<Remembered>> {
+    fn remembered(&self, _partition: u16, key: IdempotencyKey) -> Answering<'_, Option<IdempotencyRecord>> {
         futures_util::future::ready(Ok(self.inner().0.remembered(key).copied())).boxed()
     }
 

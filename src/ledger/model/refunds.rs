@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::undo::Before;
-use super::{Book, Changes};
+use super::{Changes, PartitionState};
 use domain::account::Millis;
 use domain::rules::{RefundKey, Refunded};
 
@@ -15,7 +15,7 @@ pub const REFUND_WINDOWS: Millis = 2;
 /// How many sums that were given back are looked at in one slice.
 pub const REFUND_SLICE: usize = 500;
 
-impl Book {
+impl PartitionState {
     /// What is kept of what was given back.
     #[must_use]
     pub fn refunds(&self) -> &BTreeMap<RefundKey, Refunded> {

@@ -4,9 +4,9 @@
 
 use std::collections::HashMap;
 
-use super::{Book, Changes, NamePlace, RequestKey, ReservationPlace, State, fold_name};
+use super::{Changes, IdempotencyKey, NamePlace, PartitionState, ReservationPlace, State, fold_name};
 use domain::account::{Account, Profile, Reservation};
-use domain::rules::{RefundKey, Refunded, Remembered};
+use domain::rules::{IdempotencyRecord, RefundKey, Refunded};
 
 /// What a change replaced; None: there was nothing.
 #[derive(Clone, Debug)]
@@ -14,15 +14,15 @@ pub(crate) enum Before {
     State(State),
     Account(String, Option<Account>),
     Profile(String, Option<Profile>),
-    Reservation(RequestKey, Option<Reservation>),
+    Reservation(IdempotencyKey, Option<Reservation>),
     /// Of the younger requests.
-    Request(RequestKey, Option<Remembered>),
+    Request(IdempotencyKey, Option<IdempotencyRecord>),
     Refunded(RefundKey, Option<Refunded>),
     /// The older requests that a swap of the generations dropped.
-    Rotated(HashMap<RequestKey, Remembered>),
+    Rotated(HashMap<IdempotencyKey, IdempotencyRecord>),
 }
 
-impl Book {
+impl PartitionState {
     /// Takes back what a step changed. Of several steps, the last comes first.
     pub(crate) fn undo(&mut self, changes: Changes) {
         for before in changes.before.into_iter().rev() {
@@ -67,7 +67,7 @@ impl Book {
         put_back(&mut self.profiles, id, before);
     }
 
-    fn put_back_reservation(&mut self, key: RequestKey, before: Option<Reservation>) {
+    fn put_back_reservation(&mut self, key: IdempotencyKey, before: Option<Reservation>) {
         self.remove_reservation(key);
         if let Some(reservation) = before {
             self.expiries.insert((reservation.expires_at, key));
@@ -89,27 +89,27 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::Order;
+    use crate::PreparedCommand;
     use crate::model::{MAX_EXPIRIES, StepTime};
     use domain::account::{Category, Currency, Mode, NonUsageBilling};
-    use domain::command::{Action, Command, Create, Debit, Excess, LimitChange, Note, Reserve, Then, Undo};
-    use domain::money::Quote;
+    use domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy, Reserve, Reversal};
+    use domain::money::DecimalAmount;
 
-    fn order(request_id: &str, action: Action) -> Order {
+    fn prepared(request_id: &str, action: Action) -> PreparedCommand {
         let account = "acme".to_owned();
         let command =
-            Command { account, request_id: request_id.into(), first_sent_at: None, currency: None, action, note: Note::default() };
-        Order::new(Arc::new(command))
+            Command { account, request_id: request_id.into(), first_sent_at: None, currency: None, action, metadata: Metadata::default() };
+        PreparedCommand::new(Arc::new(command))
     }
 
     fn debit(amount: i64, reservation: Option<&str>) -> Action {
         let reservation = reservation.map(str::to_owned);
         Action::Debit(Debit {
-            amount: Quote::new(amount, 0),
+            amount: DecimalAmount::new(amount, 0),
             category: Category::Usage,
             reservation,
-            then: Then::Settle,
-            excess: Excess::WithinUsableCredit,
+            then: RemainderPolicy::Settle,
+            excess: ExcessPolicy::WithinUsableCredit,
         })
     }
 
@@ -126,34 +126,44 @@ mod tests {
             non_usage_billing: NonUsageBilling::Consolidated,
             allow_unusable: false,
         });
-        let reserve = Reserve { amount: Quote::new(5, 0), minimum: None, validity: 1_000, grace: 1_000 };
-        let refund = Undo::of("charge".into(), Some(Quote::new(1, 0)));
+        let reserve = Reserve { amount: DecimalAmount::new(5, 0), minimum: None, validity: 1_000, grace: 1_000 };
+        let refund = Reversal::of("charge".into(), Some(DecimalAmount::new(1, 0)));
         let rename = |name: &str| Action::Update { name: Some(name.into()), low_credit_threshold: None, non_usage_billing: None };
         let steps = [
-            (0, vec![order("create", create)]),
-            (1, vec![order("top-up", Action::TopUp { amount: Quote::new(100, 0) }), order("hold", Action::Authorize(reserve))]),
-            (2, vec![order("charge", debit(3, None)), order("other", Action::Authorize(reserve)), order("name", rename("Zenith"))]),
-            (3, vec![order("refund", Action::Refund(refund.clone())), order("again", Action::Refund(refund))]),
-            (4, vec![order("settle", debit(2, Some("hold"))), order("name-2", rename("acme"))]),
+            (0, vec![prepared("create", create)]),
+            (
+                1,
+                vec![
+                    prepared("top-up", Action::TopUp { amount: DecimalAmount::new(100, 0) }),
+                    prepared("hold", Action::Authorize(reserve)),
+                ],
+            ),
+            (
+                2,
+                vec![prepared("charge", debit(3, None)), prepared("other", Action::Authorize(reserve)), prepared("name", rename("Zenith"))],
+            ),
+            (3, vec![prepared("refund", Action::Refund(refund.clone())), prepared("again", Action::Refund(refund))]),
+            (4, vec![prepared("settle", debit(2, Some("hold"))), prepared("name-2", rename("acme"))]),
             // The other reservation expires.
-            (10_000, vec![order("late", debit(1, None))]),
+            (10_000, vec![prepared("late", debit(1, None))]),
             // What is due by itself: a reservation expires, or the generations swap.
             (100_000, vec![]),
-            (100_001, vec![order("top-up", Action::TopUp { amount: Quote::new(100, 0) }), order("close", Action::Close)]),
+            (100_001, vec![prepared("top-up", Action::TopUp { amount: DecimalAmount::new(100, 0) }), prepared("close", Action::Close)]),
             (200_000, vec![]),
         ];
-        let mut book = Book::default();
+        let mut partition_state = PartitionState::default();
         let mut has_changed = 0;
-        for (now, orders) in steps {
-            let before = book.clone();
+        for (now, commands) in steps {
+            let before = partition_state.clone();
             let time = StepTime { now: now + 1, period_ends: [1 << 40, 1 << 41], window: 60_000 };
-            let changes = if orders.is_empty() { book.sweep(&time).1 } else { book.apply(&orders, &time, [7; 16]).1 };
-            let after = book.clone();
+            let changes =
+                if commands.is_empty() { partition_state.sweep(&time).1 } else { partition_state.apply(&commands, &time, [7; 16]).1 };
+            let after = partition_state.clone();
             has_changed += usize::from(after != before);
-            book.undo(changes);
-            assert_eq!(book, before, "undone at {now}");
-            book = after;
+            partition_state.undo(changes);
+            assert_eq!(partition_state, before, "undone at {now}");
+            partition_state = after;
         }
-        assert!(has_changed >= 8 && book.sizes()[1] < MAX_EXPIRIES);
+        assert!(has_changed >= 8 && partition_state.sizes()[1] < MAX_EXPIRIES);
     }
 }

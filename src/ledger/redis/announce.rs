@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::keys::PartitionKeys;
 use super::{RedisOptions, bytes_of};
 use crate::watch::{UNHEARD, Watchers};
-use crate::{LedgerError, Order};
+use crate::{LedgerError, PreparedCommand};
 use domain::outcome::{Answer, Verdict};
 
 /// How often the connection is asked whether it is there, and how long it may take to say so.
@@ -96,7 +96,7 @@ async fn silent(mut connection: MultiplexedConnection) -> anyhow::Error {
 }
 
 /// Announces what these commands have changed, to the watchers of this process.
-pub fn changed(orders: &[Order], answers: &[Answer], watchers: &Watchers) {
+pub fn changed(commands: &[PreparedCommand], answers: &[Answer], watchers: &Watchers) {
     if watchers.is_empty() {
         return;
     }
@@ -104,15 +104,15 @@ pub fn changed(orders: &[Order], answers: &[Answer], watchers: &Watchers) {
         let outcome = answer.as_ref().ok().filter(|outcome| !outcome.replayed);
         outcome.and_then(|outcome| outcome.decision).is_some_and(|decision| decision.verdict == Verdict::Done)
     };
-    for (order, _) in orders.iter().zip(answers).filter(|(_, answer)| is_change(answer)) {
-        watchers.announce(&order.command.account);
+    for (prepared, _) in commands.iter().zip(answers).filter(|(_, answer)| is_change(answer)) {
+        watchers.announce(&prepared.command.account);
     }
 }
 
 /// Announces what these commands may have changed, if nobody knows what became of them.
-pub fn failed(error: &LedgerError, orders: &[Order], watchers: &Watchers) {
+pub fn failed(error: &LedgerError, commands: &[PreparedCommand], watchers: &Watchers) {
     if matches!(error, LedgerError::Unknown(_)) && !watchers.is_empty() {
-        orders.iter().for_each(|order| watchers.announce(&order.command.account));
+        commands.iter().for_each(|prepared| watchers.announce(&prepared.command.account));
     }
 }
 

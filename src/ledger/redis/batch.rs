@@ -19,19 +19,21 @@ use redis::Value;
 use rmp::encode::{write_array_len, write_sint, write_str_len};
 
 use crate::codec::journal::{PackedEntry, put_account, put_ending};
-use crate::codec::{EXPIRY_BYTES, decode_account, decode_remembered, encode_place, read_tail};
+use crate::codec::{EXPIRY_BYTES, decode_account, decode_idempotency_record, encode_place, read_tail};
 use crate::model::StepTime;
-use crate::{Answers, BatchAnswer, LedgerError, NamePlace, Order, RequestKey, fold_name};
+use crate::{Answers, BatchAnswer, IdempotencyKey, LedgerError, NamePlace, PreparedCommand, fold_name};
 use domain::account::{Account, Category, Millis};
-use domain::command::{Action, Debit, Excess, Facts, Kind, LimitChange, Reserve, TemporaryChange, Then, Undo, Until};
-use domain::money::Quote;
+use domain::command::{
+    Action, Debit, ExcessPolicy, Kind, LimitChange, OriginalEntry, RemainderPolicy, Reserve, Reversal, TemporaryChange, Until,
+};
+use domain::money::DecimalAmount;
 use domain::outcome::{Answer, Charged, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
 
 /// How long the announcements of changes go on after somebody has said that they watch.
 pub const WATCH_LEASE_MILLIS: i64 = 60_000;
 
 /// The option of a direct debit of usage within usable credit.
-pub const PLAIN_DEBIT: i64 = debit_option(Category::Usage, Excess::WithinUsableCredit, 0);
+pub const PLAIN_DEBIT: i64 = debit_option(Category::Usage, ExcessPolicy::WithinUsableCredit, 0);
 
 /// Added to the option of a command that has an extra.
 pub const HAS_EXTRA: i64 = 1_000;
@@ -96,9 +98,9 @@ impl Packed {
         numbers.iter().for_each(|number| self.number(*number));
     }
 
-    fn quote(&mut self, quote: Option<Quote>) {
-        self.number(quote.map_or(0, Quote::mantissa));
-        self.number(quote.map_or(-1, |quote| i64::from(quote.scale())));
+    fn decimal(&mut self, decimal: Option<DecimalAmount>) {
+        self.number(decimal.map_or(0, DecimalAmount::mantissa));
+        self.number(decimal.map_or(-1, |decimal| i64::from(decimal.scale())));
     }
 }
 
@@ -117,27 +119,27 @@ pub struct PackedBatch {
 
 /// Packs a batch. It has an id of its own, which its block will have, and names the ledger that it is for.
 #[must_use]
-pub fn encode(orders: &[Order], time: &StepTime, max_ahead: i64, batch_ids: [&[u8]; 2], has_legacy: bool) -> PackedBatch {
-    let mut account_places = Places::<&str>::new(orders.len());
-    let mut request_places = Places::<RequestKey, BuildHasherDefault<DigestHasher>>::new(orders.len());
-    let (mut ids, mut endings) = (Vec::with_capacity(orders.len() * 16), Vec::with_capacity(orders.len() * 80));
-    let (mut keys, mut commands) = (Vec::with_capacity(orders.len() * 16), Vec::with_capacity(orders.len() * 40));
+pub fn encode(commands: &[PreparedCommand], time: &StepTime, max_ahead: i64, batch_ids: [&[u8]; 2], has_legacy: bool) -> PackedBatch {
+    let mut account_places = Places::<&str>::new(commands.len());
+    let mut request_places = Places::<IdempotencyKey, BuildHasherDefault<DigestHasher>>::new(commands.len());
+    let (mut ids, mut endings) = (Vec::with_capacity(commands.len() * 16), Vec::with_capacity(commands.len() * 80));
+    let (mut keys, mut columns) = (Vec::with_capacity(commands.len() * 16), Vec::with_capacity(commands.len() * 40));
     let (mut with_reservation, mut with_profile) = (Vec::new(), Vec::new());
-    for order in orders {
-        let command = &order.command;
+    for prepared in commands {
+        let command = &prepared.command;
         let (account, is_new) = account_places.of(command.account.as_str());
         if is_new {
             put_account(&mut ids, &command.account);
         }
-        let mut place_of = |key: &RequestKey| {
+        let mut place_of = |key: &IdempotencyKey| {
             let (place, is_new) = request_places.of(*key);
             if is_new {
                 keys.put_slice(&key.0);
             }
             place
         };
-        let request = if command.action.has_request_id() { place_of(&order.key) } else { 0 };
-        let original = order.original.as_ref().map_or(0, place_of);
+        let request = if command.action.has_request_id() { place_of(&prepared.key) } else { 0 };
+        let original = prepared.original.as_ref().map_or(0, place_of);
         match &command.action {
             Action::Authorize(_) => with_reservation.push(request),
             Action::Debit(_) | Action::Release { .. } if original > 0 => with_reservation.push(original),
@@ -145,46 +147,46 @@ pub fn encode(orders: &[Order], time: &StepTime, max_ahead: i64, batch_ids: [&[u
             _ => {}
         }
         let (amount, option) = amount_and_option(&command.action);
-        commands.put_u8(command.action.kind() as u8);
-        commands.put_u16_le(account);
-        commands.put_u16_le(request);
-        commands.put_slice(&order.fingerprint);
-        commands.put_i64_le(amount.map_or(0, Quote::mantissa));
-        commands.put_i8(amount.map_or(-1, |amount| i8::try_from(amount.scale()).unwrap_or(i8::MAX)));
-        let extra = extra(order, original);
+        columns.put_u8(command.action.kind() as u8);
+        columns.put_u16_le(account);
+        columns.put_u16_le(request);
+        columns.put_slice(&prepared.fingerprint);
+        columns.put_i64_le(amount.map_or(0, DecimalAmount::mantissa));
+        columns.put_i8(amount.map_or(-1, |amount| i8::try_from(amount.scale()).unwrap_or(i8::MAX)));
+        let extra = extra(prepared, original);
         let option = if extra.is_empty() { option } else { option + HAS_EXTRA };
-        commands.put_u16_le(u16::try_from(option).unwrap_or(u16::MAX));
+        columns.put_u16_le(u16::try_from(option).unwrap_or(u16::MAX));
         if !extra.is_empty() {
-            commands.put_u16_le(u16::try_from(extra.len()).unwrap_or(u16::MAX));
-            commands.put_slice(&extra);
+            columns.put_u16_le(u16::try_from(extra.len()).unwrap_or(u16::MAX));
+            columns.put_slice(&extra);
         }
-        put_ending(&mut endings, account, &order.rest);
+        put_ending(&mut endings, account, &prepared.rest);
     }
     for list in [&mut with_reservation, &mut with_profile] {
         list.sort_unstable();
         list.dedup();
     }
 
-    let mut batch = Vec::with_capacity(80 + keys.len() + commands.len() + 2 * with_reservation.len());
+    let mut batch = Vec::with_capacity(80 + keys.len() + columns.len() + 2 * with_reservation.len());
     let [this_end, next_end] = time.period_ends;
     for number in [time.now, max_ahead, this_end, next_end, time.window] {
         batch.put_i64_le(number);
     }
     batch_ids.into_iter().for_each(|id| batch.put_slice(id));
-    for count in [account_places.places.len(), request_places.places.len(), orders.len()] {
+    for count in [account_places.places.len(), request_places.places.len(), commands.len()] {
         batch.put_u16_le(u16::try_from(count).unwrap_or(u16::MAX));
     }
     batch.append(&mut keys);
     let lists = [with_reservation, with_profile];
     lists.iter().for_each(|list| batch.put_u16_le(u16::try_from(list.len()).unwrap_or(u16::MAX)));
     lists.iter().flatten().for_each(|place| batch.put_u16_le(*place));
-    batch.append(&mut commands);
-    let legacy_fingerprints = if has_legacy { orders.iter().flat_map(Order::legacy_fingerprint).collect() } else { Vec::new() };
+    batch.append(&mut columns);
+    let legacy_fingerprints = if has_legacy { commands.iter().flat_map(PreparedCommand::legacy_fingerprint).collect() } else { Vec::new() };
     PackedBatch { commands: batch, ids, endings, legacy_fingerprints }
 }
 
 /// The amount that most commands have one of, and a number for what they have to choose.
-fn amount_and_option(action: &Action) -> (Option<Quote>, i64) {
+fn amount_and_option(action: &Action) -> (Option<DecimalAmount>, i64) {
     match action {
         Action::Observe { watch } => (None, i64::from(*watch)),
         Action::TopUp { amount } | Action::RecordPayment { amount, .. } | Action::Withdraw { amount } | Action::Adjust { amount } => {
@@ -192,9 +194,9 @@ fn amount_and_option(action: &Action) -> (Option<Quote>, i64) {
         }
         Action::Debit(debit) => {
             let afterwards = match debit.then {
-                Then::Settle => 0,
-                Then::Keep => 1,
-                Then::Reserve(_) => 2,
+                RemainderPolicy::Settle => 0,
+                RemainderPolicy::Keep => 1,
+                RemainderPolicy::Reserve(_) => 2,
             };
             (Some(debit.amount), debit_option(debit.category, debit.excess, afterwards))
         }
@@ -207,15 +209,15 @@ fn amount_and_option(action: &Action) -> (Option<Quote>, i64) {
     }
 }
 
-const fn debit_option(category: Category, excess: Excess, afterwards: i64) -> i64 {
+const fn debit_option(category: Category, excess: ExcessPolicy, afterwards: i64) -> i64 {
     category as i64 * 100 + excess as i64 * 10 + afterwards
 }
 
 /// What few commands have. Empty: this one has nothing of it.
-fn extra(order: &Order, original: u16) -> Vec<u8> {
-    let command = &order.command;
+fn extra(prepared: &PreparedCommand, original: u16) -> Vec<u8> {
+    let command = &prepared.command;
     let mut packed = Packed::default();
-    let has_detail = put_detail(&mut packed, order);
+    let has_detail = put_detail(&mut packed, prepared);
     if !has_detail && original == 0 && command.first_sent_at.is_none() && command.currency.is_none() {
         return Vec::new();
     }
@@ -229,11 +231,11 @@ fn extra(order: &Order, original: u16) -> Vec<u8> {
 }
 
 /// What only commands of this kind have; answers whether there is something.
-fn put_detail(packed: &mut Packed, order: &Order) -> bool {
-    match &order.command.action {
-        Action::Authorize(reserve) => put_reserve(packed, reserve, order, &order.command.request_id),
-        Action::Debit(Debit { then: Then::Reserve(reserve), reservation, .. }) => {
-            put_reserve(packed, reserve, order, reservation.as_deref().unwrap_or_default());
+fn put_detail(packed: &mut Packed, prepared: &PreparedCommand) -> bool {
+    match &prepared.command.action {
+        Action::Authorize(reserve) => put_reserve(packed, reserve, prepared, &prepared.command.request_id),
+        Action::Debit(Debit { then: RemainderPolicy::Reserve(reserve), reservation, .. }) => {
+            put_reserve(packed, reserve, prepared, reservation.as_deref().unwrap_or_default());
         }
         Action::Refund(undo) | Action::ReversePayment(undo) | Action::ReverseWriteOff(undo) => {
             return put_facts(packed, undo);
@@ -246,8 +248,8 @@ fn put_detail(packed: &mut Packed, order: &Order) -> bool {
             packed.number(i64::from(create.decimals));
             packed.number(i64::from(create.minor_digits));
             packed.number(i64::from(create.currency.to_number()));
-            packed.quote(create.low_credit_threshold);
-            packed.bytes(place(&create.name, &order.command.account).as_bytes());
+            packed.decimal(create.low_credit_threshold);
+            packed.bytes(place(&create.name, &prepared.command.account).as_bytes());
             packed.bytes(create.name.as_bytes());
             put_limit(packed, &create.limit);
         }
@@ -258,9 +260,9 @@ fn put_detail(packed: &mut Packed, order: &Order) -> bool {
                 Some(None) => 1,
                 Some(Some(_)) => 2,
             });
-            packed.quote(low_credit_threshold.flatten());
+            packed.decimal(low_credit_threshold.flatten());
             packed.number(non_usage_billing.map_or(0, |billing| billing as i64));
-            packed.bytes(name.as_ref().map_or_else(String::new, |name| place(name, &order.command.account)).as_bytes());
+            packed.bytes(name.as_ref().map_or_else(String::new, |name| place(name, &prepared.command.account)).as_bytes());
             packed.bytes(name.as_deref().unwrap_or_default().as_bytes());
         }
         _ => return false,
@@ -273,13 +275,13 @@ fn place(name: &str, account: &str) -> String {
 }
 
 /// Amount, minimum, validity, how long until it expires, and the part of its record that never changes.
-fn put_reserve(packed: &mut Packed, reserve: &Reserve, order: &Order, name: &str) {
+fn put_reserve(packed: &mut Packed, reserve: &Reserve, prepared: &PreparedCommand, name: &str) {
     packed.array(7);
-    packed.quote(Some(reserve.amount));
-    packed.quote(reserve.minimum);
+    packed.decimal(Some(reserve.amount));
+    packed.decimal(reserve.minimum);
     packed.number(reserve.validity);
     packed.number(reserve.validity + reserve.grace);
-    let account = order.command.account.as_bytes();
+    let account = prepared.command.account.as_bytes();
     let mut tail = Vec::with_capacity(2 + account.len() + name.len());
     tail.extend_from_slice(&u16::try_from(account.len()).unwrap_or(u16::MAX).to_le_bytes());
     tail.extend_from_slice(account);
@@ -290,13 +292,13 @@ fn put_reserve(packed: &mut Packed, reserve: &Reserve, order: &Order, name: &str
 /// What was looked up of the original (sequence, kind, amount, bill, what was given back, up to where that is known) and of its bill
 /// (number, what was billed, what was refunded, up to where that is known). A kind, or a number, of 0: nothing. Returns whether there is
 /// any of it.
-fn put_facts(packed: &mut Packed, undo: &Undo) -> bool {
+fn put_facts(packed: &mut Packed, undo: &Reversal) -> bool {
     if undo.facts.is_none() && undo.bill.is_none() {
         return false;
     }
     let sequence = |sequence: u64| i64::try_from(sequence).unwrap_or(i64::MAX);
     let facts = undo.facts.map_or([0; 6], |facts| {
-        let Facts { amount, bill, given_back, .. } = facts;
+        let OriginalEntry { amount, bill, given_back, .. } = facts;
         [sequence(facts.sequence), facts.kind as i64, amount, i64::from(bill), given_back, sequence(facts.known_until)]
     });
     let bill = undo.bill.map_or([0; 4], |bill| [i64::from(bill.bill), bill.billed, bill.refunded, sequence(bill.known_until)]);
@@ -313,17 +315,17 @@ fn put_limit(packed: &mut Packed, limit: &LimitChange) {
         TemporaryChange::Set { amount, until: Until::After(duration) } => (3, Some(amount), duration),
     };
     packed.array(6);
-    packed.quote(limit.permanent);
+    packed.decimal(limit.permanent);
     packed.number(change);
-    packed.quote(amount);
+    packed.decimal(amount);
     packed.number(end);
 }
 
 /// The script's answer to these commands; they are read later.
-pub fn decode(value: Value, orders: Arc<[Order]>) -> Result<BatchAnswer, LedgerError> {
+pub fn decode(value: Value, commands: Arc<[PreparedCommand]>) -> Result<BatchAnswer, LedgerError> {
     let Value::Array(values) = value else { return Err(strange()) };
     let has_deferred = matches!(values.first(), Some(Value::Int(flags)) if flags & 2 != 0);
-    Ok(BatchAnswer { answers: Answers::new(move || read_answers(values, &orders)), has_deferred })
+    Ok(BatchAnswer { answers: Answers::new(move || read_answers(values, &commands)), has_deferred })
 }
 
 /// What became of the announcement of what the script has changed.
@@ -357,7 +359,7 @@ fn strange() -> LedgerError {
     LedgerError::corrupt("the script's answer has other values than expected")
 }
 
-fn read_answers(values: Vec<Value>, orders: &[Order]) -> Result<Vec<Answer>, LedgerError> {
+fn read_answers(values: Vec<Value>, commands: &[PreparedCommand]) -> Result<Vec<Answer>, LedgerError> {
     let mut values = values.into_iter().skip(1);
     let (Some(Value::Int(now)), Some(Value::Int(first_sequence)), Some(Value::BulkString(entries)), Some(Value::BulkString(runs))) =
         (values.next(), values.next(), values.next(), values.next())
@@ -366,7 +368,7 @@ fn read_answers(values: Vec<Value>, orders: &[Order]) -> Result<Vec<Answer>, Led
     };
     let first_sequence = u64::try_from(first_sequence).map_err(|_| strange())?;
     let mut straight = Straight { now, entries: &entries, next_sequence: first_sequence, runs: &runs, run: None };
-    let mut answers = Vec::with_capacity(orders.len());
+    let mut answers = Vec::with_capacity(commands.len());
     while let Some(place) = values.next() {
         let (Value::Int(place), Some(Value::Int(code)), Some(Value::BulkString(remembered)), Some(Value::BulkString(account))) =
             (place, values.next(), values.next(), values.next())
@@ -374,11 +376,11 @@ fn read_answers(values: Vec<Value>, orders: &[Order]) -> Result<Vec<Answer>, Led
             return Err(strange());
         };
         let place = usize::try_from(place).map_err(|_| strange())?;
-        straight.answer_until(place, orders, &mut answers).ok_or_else(strange)?;
+        straight.answer_until(place, commands, &mut answers).ok_or_else(strange)?;
         answers.push(answer(code, &remembered, &account, now)?);
         straight.run = None;
     }
-    straight.answer_until(orders.len(), orders, &mut answers).ok_or_else(strange)?;
+    straight.answer_until(commands.len(), commands, &mut answers).ok_or_else(strange)?;
     Ok(answers)
 }
 
@@ -395,9 +397,9 @@ struct Straight<'a> {
 
 impl<'a> Straight<'a> {
     /// Answers the commands up to that place.
-    fn answer_until(&mut self, end: usize, orders: &'a [Order], answers: &mut Vec<Answer>) -> Option<()> {
+    fn answer_until(&mut self, end: usize, commands: &'a [PreparedCommand], answers: &mut Vec<Answer>) -> Option<()> {
         while answers.len() < end {
-            let id = orders.get(answers.len())?.command.account.as_str();
+            let id = commands.get(answers.len())?.command.account.as_str();
             let (sequence, entry) = self.entry_of(answers.len())?;
             let account = match self.run {
                 Some((running, account)) if running == id => entry.moving.of(account),
@@ -441,7 +443,8 @@ fn answer(code: i64, remembered: &[u8], account: &[u8], now: Millis) -> Result<A
         let refusal = u16::try_from(code).ok().and_then(Refusal::from_number);
         return refusal.map(Err).ok_or_else(|| LedgerError::corrupt("the script's answer has an unknown code"));
     }
-    let decision = if remembered.is_empty() { Ok(None) } else { decode_remembered(remembered).map(|remembered| Some(remembered.decision)) };
+    let decision =
+        if remembered.is_empty() { Ok(None) } else { decode_idempotency_record(remembered).map(|remembered| Some(remembered.decision)) };
     Ok(match (decision, decode_account(account)) {
         (Ok(decision), Ok(account)) => Ok(Outcome { decision, replayed: code == 1, account, now }),
         _ => Err(Refusal::StoreCorrupt),

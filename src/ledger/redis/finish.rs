@@ -66,7 +66,7 @@ impl RedisEngine {
     pub async fn finishing(&self, partition: u16) -> Result<Option<Finish>, LedgerError> {
         let Some(torn) = self.find_torn(partition).await? else { return Ok(None) };
         let stored = self.stored_of(self.keys(partition)?, &torn).await?;
-        let mut rebuild = Rebuild::of_step(stored.book(&torn), torn.block.time, self.clock.clone(), self.window);
+        let mut rebuild = Rebuild::of_step(stored.partition_state(&torn), torn.block.time, self.clock.clone(), self.window);
         for (sequence, entry) in (torn.block.first_sequence..).zip(&torn.block.entries) {
             if let Some(contradiction) = rebuild.replay(sequence, entry).first() {
                 return Err(only_restore(format!("a torn step does not follow on what is stored: {contradiction}")));

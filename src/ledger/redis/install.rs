@@ -13,10 +13,10 @@ use super::prepare::check_server;
 use super::script::{FORMAT_VERSION, INITIALIZE, NEVER};
 use super::stored::{Places, Stored};
 use crate::codec::{
-    EXPIRY_BYTES, encode_account, encode_place, encode_profile, encode_refund_key, encode_refunded, encode_remembered, encode_reservation,
-    encode_reservation_place,
+    EXPIRY_BYTES, encode_account, encode_idempotency_record, encode_place, encode_profile, encode_refund_key, encode_refunded,
+    encode_reservation, encode_reservation_place,
 };
-use crate::model::{Book, State};
+use crate::model::{PartitionState, State};
 use crate::{LedgerId, Purpose, ReservationPlace, StoreSettings};
 use domain::account::Account;
 
@@ -58,7 +58,7 @@ impl Installation {
     }
 
     /// Makes a partition what the book says, whatever was there.
-    pub async fn install(&mut self, partition: u16, book: &Book) -> anyhow::Result<()> {
+    pub async fn install(&mut self, partition: u16, partition_state: &PartitionState) -> anyhow::Result<()> {
         let keys = self.places.partitions.get(usize::from(partition)).cloned().context("there is no such partition")?;
         redis::cmd("UNLINK").arg(&keys.all).exec_async(&mut self.connection).await?;
         let mark = self.stored.ledger.context("a store that is restored has a ledger")?.mark();
@@ -67,24 +67,25 @@ impl Installation {
         initialize.exec_async(&mut self.connection).await?;
         let [younger, older] = keys.requests();
         let packed = |account: &Account| [encode_account(account).as_slice(), &[0; EXPIRY_BYTES]].concat();
-        let accounts = book.accounts.iter().map(|(id, account)| (id.as_bytes().to_vec(), packed(account)));
+        let accounts = partition_state.accounts.iter().map(|(id, account)| (id.as_bytes().to_vec(), packed(account)));
         self.put(keys.accounts(), accounts).await?;
-        let profiles = book.profiles.iter().map(|(id, profile)| (id.as_bytes().to_vec(), encode_profile(id, profile)));
+        let profiles = partition_state.profiles.iter().map(|(id, profile)| (id.as_bytes().to_vec(), encode_profile(id, profile)));
         self.put(keys.profiles(), profiles).await?;
-        let reservations = book.reservations.iter().map(|(key, reservation)| (key.0.to_vec(), encode_reservation(reservation)));
+        let reservations = partition_state.reservations.iter().map(|(key, reservation)| (key.0.to_vec(), encode_reservation(reservation)));
         self.put(keys.reservations(), reservations).await?;
-        for (key, requests) in [(younger, &book.requests), (older, &book.older_requests)] {
-            self.put(key, requests.iter().map(|(key, remembered)| (key.0.to_vec(), encode_remembered(remembered)))).await?;
+        for (key, requests) in [(younger, &partition_state.requests), (older, &partition_state.older_requests)] {
+            self.put(key, requests.iter().map(|(key, remembered)| (key.0.to_vec(), encode_idempotency_record(remembered)))).await?;
         }
-        self.put(keys.refunds(), book.refunds.iter().map(|(key, refunded)| (encode_refund_key(key), encode_refunded(refunded)))).await?;
-        self.rank(keys.expiries(), book.expiries.iter().map(|(at, key)| (*at, key.0.to_vec()))).await?;
-        let by_account = book.reservations.iter().map(|(key, reservation)| {
+        self.put(keys.refunds(), partition_state.refunds.iter().map(|(key, refunded)| (encode_refund_key(key), encode_refunded(refunded))))
+            .await?;
+        self.rank(keys.expiries(), partition_state.expiries.iter().map(|(at, key)| (*at, key.0.to_vec()))).await?;
+        let by_account = partition_state.reservations.iter().map(|(key, reservation)| {
             let place = ReservationPlace::of(*key, reservation);
             (0, encode_reservation_place(&reservation.account, &place))
         });
         self.rank(keys.reservations_by_account(), by_account).await?;
-        self.rank(keys.names(), book.names.iter().map(|place| (0, encode_place(place).into_bytes()))).await?;
-        redis::cmd("HSET").arg(keys.accounts()).arg("").arg(encode_state(book, mark)).exec_async(&mut self.connection).await?;
+        self.rank(keys.names(), partition_state.names.iter().map(|place| (0, encode_place(place).into_bytes()))).await?;
+        redis::cmd("HSET").arg(keys.accounts()).arg("").arg(encode_state(partition_state, mark)).exec_async(&mut self.connection).await?;
         Ok(())
     }
 
@@ -125,17 +126,17 @@ impl Installation {
 
 /// The script's `STATE_FORMAT`: the state of a partition, which is the field of the accounts that has no name. What was restored from a
 /// billing store is read by one.
-fn encode_state(book: &Book, ledger: [u8; 8]) -> Vec<u8> {
+fn encode_state(partition_state: &PartitionState, ledger: [u8; 8]) -> Vec<u8> {
     let State { sequence, last_block, now, rotated_at, refunds_dropped_until, legacy_until, reserved_until, older_reserved_until } =
-        book.state;
-    let next_expiry = book.expiries.first().map_or(NEVER, |(at, _)| *at);
+        partition_state.state;
+    let next_expiry = partition_state.expiries.first().map_or(NEVER, |(at, _)| *at);
     let mut bytes = FORMAT_VERSION.to_le_bytes().to_vec();
     bytes.extend(sequence.to_le_bytes());
     let never_checked = 0_i64;
     for number in [now, never_checked, next_expiry, rotated_at] {
         bytes.extend(number.to_le_bytes());
     }
-    bytes.push(u8::from(!book.older_requests.is_empty()));
+    bytes.push(u8::from(!partition_state.older_requests.is_empty()));
     let watched_until = 0_i64;
     bytes.extend(watched_until.to_le_bytes());
     bytes.extend(last_block);

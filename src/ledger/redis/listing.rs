@@ -3,7 +3,7 @@
 use super::damaged::readable;
 use super::{Bytes, RedisEngine};
 use crate::codec::{decode_account, decode_place, decode_reservation, decode_reservation_place, encode_place, encode_reservation_place};
-use crate::{DuePage, LedgerError, NamePlace, RequestKey, ReservationPlace};
+use crate::{DuePage, IdempotencyKey, LedgerError, NamePlace, ReservationPlace};
 use domain::account::{Millis, Reservation};
 use domain::rules::is_close_due;
 
@@ -46,7 +46,7 @@ impl RedisEngine {
         account: String,
         after: Option<ReservationPlace>,
         count: usize,
-    ) -> Result<Vec<(RequestKey, Reservation)>, LedgerError> {
+    ) -> Result<Vec<(IdempotencyKey, Reservation)>, LedgerError> {
         let keys = self.keys(partition)?;
         let (mut found, mut after) = (Vec::new(), after);
         // What ends between the two reads is left out, and made up for by what follows.

@@ -31,14 +31,14 @@ use futures_util::future::{BoxFuture, pending, try_join};
 use redis::{ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, Value};
 
 use super::codec::journal::decode_block;
-use super::codec::{decode_account, decode_profile, decode_remembered};
+use super::codec::{decode_account, decode_idempotency_record, decode_profile};
 use super::watch::Watchers;
 use super::{
-    Answering, BatchAnswer, Block, DuePage, Engine, Identity, JournalSpan, LedgerError, NamePlace, Opening, Order, RequestKey,
-    ReservationPlace, StoreSettings, Trimmer,
+    Answering, BatchAnswer, Block, DuePage, Engine, IdempotencyKey, Identity, JournalSpan, LedgerError, NamePlace, Opening,
+    PreparedCommand, ReservationPlace, StoreSettings, Trimmer,
 };
 use domain::account::{Account, Millis, Profile, Reservation};
-use domain::rules::Remembered;
+use domain::rules::IdempotencyRecord;
 use keys::PartitionKeys;
 use link::{Link, Work};
 use platform::clock::{Clock, system_now};
@@ -252,8 +252,8 @@ impl Engine for RedisEngine {
         u16::try_from(self.partitions.len()).unwrap_or(u16::MAX)
     }
 
-    fn apply(&self, partition: u16, orders: Arc<[Order]>) -> Answering<'_, BatchAnswer> {
-        self.decide(partition, orders).boxed()
+    fn apply(&self, partition: u16, commands: Arc<[PreparedCommand]>) -> Answering<'_, BatchAnswer> {
+        self.decide(partition, commands).boxed()
     }
 
     fn sweep(&self, partition: u16) -> Answering<'_, bool> {
@@ -288,17 +288,17 @@ impl Engine for RedisEngine {
         account: String,
         after: Option<ReservationPlace>,
         count: usize,
-    ) -> Answering<'_, Vec<(RequestKey, Reservation)>> {
+    ) -> Answering<'_, Vec<(IdempotencyKey, Reservation)>> {
         self.list_reservations(partition, account, after, count).boxed()
     }
 
-    fn remembered(&self, partition: u16, key: RequestKey) -> Answering<'_, Option<Remembered>> {
+    fn remembered(&self, partition: u16, key: IdempotencyKey) -> Answering<'_, Option<IdempotencyRecord>> {
         async move {
             let keys = self.keys(partition)?;
             for generation in keys.requests() {
                 let stored: Option<Vec<u8>> = self.read(keys, redis::cmd("HGET").arg(generation).arg(&key.0)).await?;
                 if let Some(stored) = stored {
-                    return decode_remembered(&stored).map(Some).map_err(LedgerError::corrupt);
+                    return decode_idempotency_record(&stored).map(Some).map_err(LedgerError::corrupt);
                 }
             }
             Ok(None)
@@ -374,7 +374,7 @@ impl Engine for RedisEngine {
         work.unwrap_or_else(|| pending().boxed())
     }
 
-    fn lookout(&self) -> Duration {
+    fn busy_poll(&self) -> Duration {
         self.busy_poll
     }
 }

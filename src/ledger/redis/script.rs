@@ -13,7 +13,7 @@ use domain::command::Kind;
 use domain::entry::EntryKind;
 use domain::money::{MAX_COMMANDED_UNITS, MAX_UNITS};
 use domain::outcome::{Refusal, Verdict};
-use domain::rules::{Ended, MAX_OPEN_RESERVATIONS, MAX_SENT_AHEAD};
+use domain::rules::{MAX_OPEN_RESERVATIONS, MAX_SENT_AHEAD, ReservationEnd};
 
 /// The version of keys and records. A store of another version is refused.
 pub const FORMAT_VERSION: u32 = 3;
@@ -25,13 +25,13 @@ pub const NEVER: i64 = (1 << 53) - 1;
 const BATCH_FILES: &str = concat!(
     include_str!("lua/common.lua"),
     include_str!("lua/load.lua"),
-    include_str!("lua/held.lua"),
+    include_str!("lua/optional_state.lua"),
     include_str!("lua/formulas.lua"),
     include_str!("lua/charging.lua"),
     include_str!("lua/wallet.lua"),
-    include_str!("lua/undo.lua"),
+    include_str!("lua/reversal.lua"),
     include_str!("lua/step.lua"),
-    include_str!("lua/straight.lua"),
+    include_str!("lua/fast_path.lua"),
     include_str!("lua/write.lua"),
 );
 
@@ -123,7 +123,7 @@ pub static TORN: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lu
 pub static FINISH: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/finish.lua")));
 
 /// Tells which part of its journal a partition still has.
-pub static SPAN: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/span.lua")));
+pub static SPAN: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/journal_range.lua")));
 
 /// Keys, by their place in `KEYS`; see [`super::keys`].
 const KEYS: [&str; 10] =
@@ -237,8 +237,8 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("HAS_CHARGED", i64::from(flag::CHARGED)),
         ("RESERVE_SUSPENDED", i64::from(flag::RESERVE_SUSPENDED)),
         ("RESERVE_TOO_MANY", i64::from(flag::RESERVE_TOO_MANY)),
-        ("SETTLED", Ended::Settled as i64),
-        ("RELEASED", Ended::Released as i64),
+        ("SETTLED", ReservationEnd::Settled as i64),
+        ("RELEASED", ReservationEnd::Released as i64),
         ("OBSERVE", Kind::Observe as i64),
         ("AUTHORIZE", Kind::Authorize as i64),
         ("DEBIT", Kind::Debit as i64),

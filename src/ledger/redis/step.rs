@@ -8,19 +8,19 @@ use redis::FromRedisValue;
 use super::batch::Announced;
 use super::{MAX_CLOCK_DIFFERENCE, RedisEngine, announce, batch, script};
 use crate::model::{REFUND_SLICE, REFUND_WINDOWS, StepTime};
-use crate::{Answers, BatchAnswer, LedgerError, Order, Trimmer};
+use crate::{Answers, BatchAnswer, LedgerError, PreparedCommand, Trimmer};
 use domain::account::Millis;
 
 impl RedisEngine {
     /// Has a batch decided. Where Redis has no memory left, nothing of it was run: what needs none is then answered by a script that cannot
     /// write. Nothing else is: what is due is taken off by whoever looks, on every engine, or a clock that goes back would show it again.
-    pub(super) async fn decide(&self, partition: u16, orders: Arc<[Order]>) -> Result<BatchAnswer, LedgerError> {
+    pub(super) async fn decide(&self, partition: u16, commands: Arc<[PreparedCommand]>) -> Result<BatchAnswer, LedgerError> {
         let keys = self.keys(partition)?;
         self.clocks.ensure()?;
         let time = StepTime::of(&self.clock, self.window);
         let has_legacy = time.now < self.expected.legacy_until();
         let block_id: [u8; 16] = rand::random();
-        let packed = batch::encode(&orders, &time, self.max_ahead(), [&block_id, &self.mark()], has_legacy);
+        let packed = batch::encode(&commands, &time, self.max_ahead(), [&block_id, &self.mark()], has_legacy);
         let channel = if self.watchers.may_be_heard() { keys.channel.as_bytes() } else { b"" };
         let arguments: [&[u8]; 5] = [&packed.commands, &packed.ids, &packed.endings, channel, &packed.legacy_fingerprints];
         let answer = match self.run(&script::BATCH, keys, &arguments).await {
@@ -33,13 +33,13 @@ impl RedisEngine {
                 Announced::Refused => self.note_silence(),
                 Announced::To(receivers) => self.watchers.heard_by(receivers),
             }
-            batch::decode(answer, Arc::clone(&orders)).map_err(LedgerError::after_step)
+            batch::decode(answer, Arc::clone(&commands)).map_err(LedgerError::after_step)
         });
-        let BatchAnswer { answers, has_deferred } = answer.inspect_err(|error| announce::failed(error, &orders, &self.watchers))?;
+        let BatchAnswer { answers, has_deferred } = answer.inspect_err(|error| announce::failed(error, &commands, &self.watchers))?;
         let watchers = self.watchers.clone();
         let answers = Answers::new(move || {
             let answers = answers.read()?;
-            announce::changed(&orders, &answers, &watchers);
+            announce::changed(&commands, &answers, &watchers);
             Ok(answers)
         });
         Ok(BatchAnswer { answers, has_deferred })

@@ -101,7 +101,7 @@ pub struct JournalOptions {
 
 /// Where the ledger and the billing store are, for whoever holds the one against the other.
 #[derive(Args, Clone, Debug, PartialEq)]
-pub struct BooksOptions {
+pub struct StoresOptions {
     /// Where the ledger is kept.
     #[command(flatten)]
     pub store: StoreOptions,
@@ -211,7 +211,7 @@ impl BillingOptions {
     }
 }
 
-impl BooksOptions {
+impl StoresOptions {
     /// Says what does not go together, before anything is opened.
     pub fn validate(&self) -> anyhow::Result<()> {
         anyhow::ensure!(self.billing_url().is_some(), "there is no billing store: give --billing postgres://...");

@@ -1,16 +1,18 @@
 //! A sentence of a table as a command of the ledger.
 
 use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
-use tollgate::domain::command::{Action, Create, Debit, Excess, LimitChange, Reserve, TemporaryChange, Then, Undo, Until};
-use tollgate::domain::money::Quote;
+use tollgate::domain::command::{
+    Action, Create, Debit, ExcessPolicy, LimitChange, RemainderPolicy, Reserve, Reversal, TemporaryChange, Until,
+};
+use tollgate::domain::money::DecimalAmount;
 
 use crate::table::{Limit, Next, Opening, Temporary, Wanted, What};
 
 const DAY: i64 = 86_400_000;
 const DEFAULT_VALIDITY: i64 = 600_000;
 
-pub fn quote(text: &str) -> Quote {
-    Quote::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+pub fn decimal(text: &str) -> DecimalAmount {
+    DecimalAmount::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 pub fn currency(code: &str) -> Currency {
@@ -29,15 +31,15 @@ fn limit(limit: &Limit, now: i64) -> LimitChange {
     let temporary = match limit.temporary {
         None => TemporaryChange::Keep,
         Some(Temporary::Removed) => TemporaryChange::Remove,
-        Some(Temporary::Days(amount, days)) => TemporaryChange::Set { amount: quote(amount), until: Until::After(i64::from(days) * DAY) },
-        Some(Temporary::Until(amount, ahead)) => TemporaryChange::Set { amount: quote(amount), until: Until::Instant(now + ahead) },
+        Some(Temporary::Days(amount, days)) => TemporaryChange::Set { amount: decimal(amount), until: Until::After(i64::from(days) * DAY) },
+        Some(Temporary::Until(amount, ahead)) => TemporaryChange::Set { amount: decimal(amount), until: Until::Instant(now + ahead) },
     };
-    LimitChange { permanent: limit.permanent.map(quote), temporary }
+    LimitChange { permanent: limit.permanent.map(decimal), temporary }
 }
 
 fn reserve(wanted: &Wanted) -> Reserve {
     let validity = wanted.validity.unwrap_or(DEFAULT_VALIDITY);
-    let (amount, minimum) = (quote(wanted.amount), wanted.minimum.map(quote));
+    let (amount, minimum) = (decimal(wanted.amount), wanted.minimum.map(decimal));
     Reserve { amount, minimum, validity, grace: wanted.grace.unwrap_or(validity) }
 }
 
@@ -53,13 +55,13 @@ fn create(opening: &Opening, now: i64) -> Action {
         decimals: opening.decimals,
         mode: mode(opening.is_postpaid),
         limit: limit(&opening.limit, now),
-        low_credit_threshold: opening.low_credit.map(quote),
+        low_credit_threshold: opening.low_credit.map(decimal),
         non_usage_billing: billing(opening.is_one_by_one),
         allow_unusable: opening.allow_unusable,
     })
 }
 
-fn update(name: Option<&str>, low_credit_threshold: Option<Option<Quote>>, is_one_by_one: Option<bool>) -> Action {
+fn update(name: Option<&str>, low_credit_threshold: Option<Option<DecimalAmount>>, is_one_by_one: Option<bool>) -> Action {
     Action::Update { name: name.map(str::to_owned), low_credit_threshold, non_usage_billing: is_one_by_one.map(billing) }
 }
 
@@ -69,7 +71,7 @@ pub fn action(what: &What, now: i64) -> Option<Action> {
         What::Given { opening, .. } | What::Create(opening) => create(opening, now),
         What::Reserve(wanted) => Action::Authorize(reserve(wanted)),
         What::Debit { amount, category, against, then, is_consumed } => Action::Debit(Debit {
-            amount: quote(amount),
+            amount: decimal(amount),
             category: match *category {
                 "hardware" => Category::Hardware,
                 "service" => Category::Service,
@@ -78,21 +80,21 @@ pub fn action(what: &What, now: i64) -> Option<Action> {
             },
             reservation: against.map(str::to_owned),
             then: match then {
-                Next::Settle => Then::Settle,
-                Next::Keep => Then::Keep,
-                Next::Reserve(wanted) => Then::Reserve(reserve(wanted)),
+                Next::Settle => RemainderPolicy::Settle,
+                Next::Keep => RemainderPolicy::Keep,
+                Next::Reserve(wanted) => RemainderPolicy::Reserve(reserve(wanted)),
             },
-            excess: if *is_consumed { Excess::AlreadyConsumed } else { Excess::WithinUsableCredit },
+            excess: if *is_consumed { ExcessPolicy::AlreadyConsumed } else { ExcessPolicy::WithinUsableCredit },
         }),
         What::Release(name) => Action::Release { reservation: (*name).to_owned() },
-        What::Refund { charge, amount } => Action::Refund(Undo::of((*charge).to_owned(), amount.map(quote))),
-        What::ReversePayment { payment, amount } => Action::ReversePayment(Undo::of((*payment).to_owned(), amount.map(quote))),
-        What::ReverseWriteOff { write_off, amount } => Action::ReverseWriteOff(Undo::of((*write_off).to_owned(), amount.map(quote))),
-        What::TopUp(amount) => Action::TopUp { amount: quote(amount) },
-        What::RecordPayment(amount) => Action::RecordPayment { amount: quote(amount), invoices: Vec::new() },
-        What::Withdraw(amount) => Action::Withdraw { amount: quote(amount) },
-        What::Adjust(amount) => Action::Adjust { amount: quote(amount) },
-        What::WriteOff(amount) => Action::WriteOff { amount: amount.map(quote) },
+        What::Refund { charge, amount } => Action::Refund(Reversal::of((*charge).to_owned(), amount.map(decimal))),
+        What::ReversePayment { payment, amount } => Action::ReversePayment(Reversal::of((*payment).to_owned(), amount.map(decimal))),
+        What::ReverseWriteOff { write_off, amount } => Action::ReverseWriteOff(Reversal::of((*write_off).to_owned(), amount.map(decimal))),
+        What::TopUp(amount) => Action::TopUp { amount: decimal(amount) },
+        What::RecordPayment(amount) => Action::RecordPayment { amount: decimal(amount), invoices: Vec::new() },
+        What::Withdraw(amount) => Action::Withdraw { amount: decimal(amount) },
+        What::Adjust(amount) => Action::Adjust { amount: decimal(amount) },
+        What::WriteOff(amount) => Action::WriteOff { amount: amount.map(decimal) },
         What::SetLimit { limit: change, allow_unusable } => {
             Action::SetCreditLimit { limit: limit(change, now), allow_unusable: *allow_unusable }
         }
@@ -100,7 +102,7 @@ pub fn action(what: &What, now: i64) -> Option<Action> {
             Action::Convert { mode: mode(*is_to_postpaid), limit: limit(change, now), allow_unusable: *allow_unusable }
         }
         What::Rename(name) => update(Some(name), None, None),
-        What::LowCredit(amount) => update(None, Some(amount.map(quote)), None),
+        What::LowCredit(amount) => update(None, Some(amount.map(decimal)), None),
         What::Bill { is_one_by_one } => update(None, None, Some(*is_one_by_one)),
         What::Suspend => Action::Suspend,
         What::Resume => Action::Resume,

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use tollgate::billing::lookup::{LookedUp, look_up};
 use tollgate::clock::Clock;
 use tollgate::domain::account::Account;
-use tollgate::domain::command::{Action, Command, Note};
+use tollgate::domain::command::{Action, Command, Metadata};
 use tollgate::domain::entry::{Entry, EntryKind};
 use tollgate::domain::outcome::{Outcome, Refusal};
 use tollgate::domain::rules::MAX_OPEN_RESERVATIONS;
@@ -15,7 +15,7 @@ use tollgate::ledger::{Engine, Ledger};
 use tollgate::service::error::{Error, Missing};
 
 use super::outcome::{amount, entry, words};
-use super::request::{action, currency, quote};
+use super::request::{action, currency, decimal};
 use crate::table::{About, Amount, Claim, Step, What};
 
 /// How many commands are under way at once.
@@ -82,14 +82,14 @@ impl Stage {
         command.currency = request.currency.map(currency);
         let answered = self.decide(command).await;
         if let What::Given { money: Some(money), .. } = request.what {
-            return self.send(account, &format!("{name}-money"), Action::TopUp { amount: quote(money) }).await;
+            return self.send(account, &format!("{name}-money"), Action::TopUp { amount: decimal(money) }).await;
         }
         answered
     }
 
     fn command(&self, account: &str, request_id: &str, action: Action) -> Command {
-        let (account, request_id, note) = (account.to_owned(), request_id.to_owned(), Note::default());
-        Command { account, request_id, first_sent_at: None, currency: None, action, note }
+        let (account, request_id, metadata) = (account.to_owned(), request_id.to_owned(), Metadata::default());
+        Command { account, request_id, first_sent_at: None, currency: None, action, metadata }
     }
 
     async fn send(&self, account: &str, request_id: &str, action: Action) -> Answered {
@@ -153,7 +153,7 @@ impl Stage {
         match &claim.about {
             About::Amounts(amounts) => amounts.iter().try_for_each(|(which, expected)| {
                 let found = figure(*which, account, *now, new);
-                let expected = quote(expected).to_units(account.decimals).unwrap();
+                let expected = decimal(expected).to_units(account.decimals).unwrap();
                 if found == expected { Ok(()) } else { Err(format!("{}: {which:?} is {}", claim.sentence, amount(found, account))) }
             }),
             About::Writes(entries) => equal(list(new.iter().map(|written| entry(written, account)).collect()), &entries.join(", ")),

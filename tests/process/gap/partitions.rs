@@ -8,7 +8,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt;
 
 use super::charge;
-use crate::command::{Ended, Operator};
+use crate::command::{Operator, ReservationEnd};
 use crate::identity::until_billed;
 use crate::postgres::PostgresServer;
 use crate::service::{Client, Service, money, until};
@@ -21,7 +21,7 @@ fn start(redis: &RedisServer, billing: &str, clock: &str, more: &[&str]) -> Serv
     Service::start(&[&store[..], &["--journal-tail", "5"], more].concat(), &[])
 }
 
-fn run(redis: &RedisServer, billing: &str, clock: &str, words: &[&str]) -> Ended {
+fn run(redis: &RedisServer, billing: &str, clock: &str, words: &[&str]) -> ReservationEnd {
     let store = ["--redis", &redis.url(), "--partitions", "4", "--billing", billing, "--test-clock", clock];
     Operator::nowhere().run_words(&[words, &store].concat())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tollgate::billing::{Billing, BillingSettings};
 use tollgate::grpc::v1::{self, AggregationState, PaymentMode};
-use tollgate::ledger::order::partition_of;
+use tollgate::ledger::prepared_command::partition_of;
 use tonic::Code;
 
 use super::{http, id_in, run_in, serve_in_vain};

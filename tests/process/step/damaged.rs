@@ -2,7 +2,7 @@
 
 use tollgate::grpc::v1::charge_command::Command;
 use tollgate::grpc::v1::{self, PaymentMode};
-use tollgate::ledger::order::partition_of;
+use tollgate::ledger::prepared_command::partition_of;
 
 use super::{reason, what_became_of};
 use crate::service::{Client, Service, debit, money, until};

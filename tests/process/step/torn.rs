@@ -5,10 +5,10 @@
 use std::process::Command;
 
 use tollgate::grpc::v1::{self, PaymentMode};
-use tollgate::ledger::order::partition_of;
+use tollgate::ledger::prepared_command::partition_of;
 
 use super::reason;
-use crate::command::{Ended, Operator};
+use crate::command::{Operator, ReservationEnd};
 use crate::postgres::PostgresServer;
 use crate::service::{Client, Service, debit, money, until};
 use crate::support::RedisServer;
@@ -20,7 +20,7 @@ fn authorize(account: &str, request_id: &str) -> v1::AuthorizeRequest {
     v1::AuthorizeRequest { account_id: account.into(), request_id: request_id.into(), reserve, ..Default::default() }
 }
 
-fn reconcile(redis: &RedisServer, billing: &str, words: &[&str]) -> Ended {
+fn reconcile(redis: &RedisServer, billing: &str, words: &[&str]) -> ReservationEnd {
     let url = redis.url();
     let words = [&["reconcile", "--redis", &url, "--billing", billing], words].concat();
     Operator::nowhere().run_words(&words)

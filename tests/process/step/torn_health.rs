@@ -1,7 +1,7 @@
 //! M2: who looks after a service sees that a step was torn, and that the other partitions go on.
 
 use tollgate::grpc::v1::{self, PaymentMode};
-use tollgate::ledger::order::partition_of;
+use tollgate::ledger::prepared_command::partition_of;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 

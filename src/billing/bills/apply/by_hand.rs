@@ -88,9 +88,9 @@ impl Billing {
         wanted.payers.insert(account);
         wanted.all_open.insert(account);
         wanted.reversed.insert((account, &asked.credit));
-        let mut desk = load::load(connection, self.store().dialect(), &wanted).await?;
+        let mut loaded_bills = load::load(connection, self.store().dialect(), &wanted).await?;
         let number = next_number(connection, account).await?;
-        let done = desk.accounts.get_mut(account).ok_or(NotAllocated::NoSuchCredit).and_then(|ledger| do_it(ledger, asked));
+        let done = loaded_bills.accounts.get_mut(account).ok_or(NotAllocated::NoSuchCredit).and_then(|ledger| do_it(ledger, asked));
         let Done { credit, document, amount, allocations } = match done {
             Ok(done) => done,
             Err(refused) => return Ok(Err(refused)),
@@ -99,8 +99,8 @@ impl Billing {
             let (account, time) = (asked.account.clone(), asked.at);
             MadeAllocation { account, sequence: -number, time, allocation }
         });
-        desk.made_allocations.extend(made);
-        write::write(connection, self.store().dialect(), &desk).await?;
+        loaded_bills.made_allocations.extend(made);
+        write::write(connection, self.store().dialect(), &loaded_bills).await?;
         let signed = if asked.act == Act::TakeOff { -amount } else { amount };
         sqlx::query(
             "INSERT INTO allocations_by_hand (account, number, request_id, content, credit, document, amount, at, actor, reason, \

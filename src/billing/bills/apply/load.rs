@@ -10,7 +10,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::super::allocate::{Allocation, Credit};
 use super::super::draft::{Denomination, Refund, Subject, Total};
-use super::{BillEnd, Charge, Desk, Uncredited, Wanted};
+use super::{BillEnd, Charge, LoadedBills, Uncredited, Wanted};
 use crate::BillingError;
 use crate::aggregate::step::totals_of;
 use crate::aggregate::{self, TotalKey};
@@ -79,17 +79,17 @@ fn named<'a>(requests: &BTreeSet<(&'a str, &'a str)>) -> Vec<Vec<Value<'a>>> {
     requests.iter().map(|(account, request_id)| vec![(*account).into(), (*request_id).into()]).collect()
 }
 
-pub(super) async fn load(connection: &mut AnyConnection, dialect: Dialect, wanted: &Wanted<'_>) -> Result<Desk, BillingError> {
-    let mut desk = Desk::default();
-    load_accounts(connection, dialect, wanted, &mut desk).await?;
-    load_receivables(connection, dialect, wanted, &mut desk).await?;
+pub(super) async fn load(connection: &mut AnyConnection, dialect: Dialect, wanted: &Wanted<'_>) -> Result<LoadedBills, BillingError> {
+    let mut loaded_bills = LoadedBills::default();
+    load_accounts(connection, dialect, wanted, &mut loaded_bills).await?;
+    load_receivables(connection, dialect, wanted, &mut loaded_bills).await?;
     for (key, total) in totals_of(connection, dialect, &wanted.bills).await? {
-        desk.totals.entry((key.account.clone(), key.bill)).or_default().push(total_of(key, total));
+        loaded_bills.totals.entry((key.account.clone(), key.bill)).or_default().push(total_of(key, total));
     }
-    load_refunds(connection, dialect, wanted, &mut desk).await?;
-    load_adjustments(connection, dialect, &mut desk).await?;
-    open::load_own(connection, dialect, &mut desk).await?;
-    Ok(desk)
+    load_refunds(connection, dialect, wanted, &mut loaded_bills).await?;
+    load_adjustments(connection, dialect, &mut loaded_bills).await?;
+    open::load_own(connection, dialect, &mut loaded_bills).await?;
+    Ok(loaded_bills)
 }
 
 /// A total, as the draft of its bill needs it.
@@ -113,16 +113,25 @@ pub(super) fn total_of(key: TotalKey, total: aggregate::Total) -> Total {
 }
 
 /// The refunds of the bills whose totals are loaded, and the corrections by hand.
-pub(super) async fn load_given_back(connection: &mut AnyConnection, dialect: Dialect, desk: &mut Desk) -> Result<(), BillingError> {
-    load_refunds(connection, dialect, &Wanted::default(), desk).await?;
-    load_adjustments(connection, dialect, desk).await
+pub(super) async fn load_given_back(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    loaded_bills: &mut LoadedBills,
+) -> Result<(), BillingError> {
+    load_refunds(connection, dialect, &Wanted::default(), loaded_bills).await?;
+    load_adjustments(connection, dialect, loaded_bills).await
 }
 
-async fn load_accounts(connection: &mut AnyConnection, dialect: Dialect, wanted: &Wanted<'_>, desk: &mut Desk) -> Result<(), BillingError> {
+async fn load_accounts(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    wanted: &Wanted<'_>,
+    loaded_bills: &mut LoadedBills,
+) -> Result<(), BillingError> {
     let accounts = names(&wanted.accounts);
     for row in ACCOUNTS.find(connection, dialect, "account, currency, decimals, minor_digits, mode, balance", &accounts).await? {
         let account: String = row.try_get("account")?;
-        let ledger = desk.accounts.entry(account).or_default();
+        let ledger = loaded_bills.accounts.entry(account).or_default();
         ledger.denomination = Denomination {
             currency: row.try_get("currency")?,
             decimals: narrow(&row, "decimals")?,
@@ -134,7 +143,7 @@ async fn load_accounts(connection: &mut AnyConnection, dialect: Dialect, wanted:
     // A conversion changes its row, too.
     for row in BILL_ENDS.find(connection, dialect, "*", &accounts).await? {
         let account: String = row.try_get("account")?;
-        desk.accounts.entry(account).or_default().end = BillEnd {
+        loaded_bills.accounts.entry(account).or_default().end = BillEnd {
             balance: row.try_get("balance")?,
             converted_bill: narrow(&row, "converted_bill")?,
             single: [row.try_get("single_charged")?, row.try_get("single_rounded")?],
@@ -148,9 +157,9 @@ async fn load_receivables(
     connection: &mut AnyConnection,
     dialect: Dialect,
     wanted: &Wanted<'_>,
-    desk: &mut Desk,
+    loaded_bills: &mut LoadedBills,
 ) -> Result<(), BillingError> {
-    open::load(connection, dialect, wanted, desk).await?;
+    open::load(connection, dialect, wanted, loaded_bills).await?;
     let reversed = CREDITS_BY_REQUEST.find(connection, dialect, "*", &named(&wanted.reversed)).await?;
     let keys = reversed.iter().map(|row| Ok(vec![row.try_get::<String, _>("account")?.into(), row.try_get::<i64, _>("sequence")?.into()]));
     let keys: Vec<Vec<Value<'_>>> = keys.collect::<Result<_, sqlx::Error>>()?;
@@ -159,14 +168,14 @@ async fn load_receivables(
     credits.extend(CREDITS_SET_ASIDE.find(connection, dialect, "*", &names(&wanted.accounts)).await?);
     for row in credits {
         let account: String = row.try_get("account")?;
-        let credits = &mut desk.accounts.entry(account).or_default().receivables.credits;
+        let credits = &mut loaded_bills.accounts.entry(account).or_default().receivables.credits;
         credits.push(credit(&row)?);
     }
-    for ledger in desk.accounts.values_mut() {
+    for ledger in loaded_bills.accounts.values_mut() {
         ledger.receivables.credits.sort_by_key(|credit| credit.sequence);
         ledger.receivables.credits.dedup_by_key(|credit| credit.sequence);
     }
-    load_paid(connection, dialect, &keys, desk).await
+    load_paid(connection, dialect, &keys, loaded_bills).await
 }
 
 /// What the payments have paid that are reversed, and those invoices.
@@ -174,16 +183,16 @@ async fn load_paid(
     connection: &mut AnyConnection,
     dialect: Dialect,
     credits: &[Vec<Value<'_>>],
-    desk: &mut Desk,
+    loaded_bills: &mut LoadedBills,
 ) -> Result<(), BillingError> {
     let mut documents = BTreeSet::new();
     for row in ALLOCATIONS.find(connection, dialect, "*", credits).await? {
         let account: String = row.try_get("account")?;
         let allocation = Allocation { credit: row.try_get("credit")?, document: row.try_get("document")?, amount: row.try_get("amount")? };
         documents.insert(allocation.document);
-        desk.accounts.entry(account).or_default().receivables.paid.push(allocation);
+        loaded_bills.accounts.entry(account).or_default().receivables.paid.push(allocation);
     }
-    open::load_documents(connection, dialect, documents.into_iter(), desk).await
+    open::load_documents(connection, dialect, documents.into_iter(), loaded_bills).await
 }
 
 fn credit(row: &AnyRow) -> Result<Credit, BillingError> {
@@ -200,28 +209,33 @@ fn credit(row: &AnyRow) -> Result<Credit, BillingError> {
 }
 
 /// Corrections by hand of the bills that are cut.
-async fn load_adjustments(connection: &mut AnyConnection, dialect: Dialect, desk: &mut Desk) -> Result<(), BillingError> {
-    let adjusted = desk.totals.iter().filter(|(_, totals)| totals.iter().any(|total| total.kind == EntryKind::Adjusted));
+async fn load_adjustments(connection: &mut AnyConnection, dialect: Dialect, loaded_bills: &mut LoadedBills) -> Result<(), BillingError> {
+    let adjusted = loaded_bills.totals.iter().filter(|(_, totals)| totals.iter().any(|total| total.kind == EntryKind::Adjusted));
     let keys: Vec<Vec<Value<'_>>> = adjusted.map(|((account, bill), _)| vec![account.clone().into(), i64::from(*bill).into()]).collect();
     for row in ADJUSTMENTS.find(connection, dialect, "*", &keys).await? {
         let key = (row.try_get("account")?, narrow(&row, "bill")?);
         let adjustment = Adjustment { time: row.try_get("time")?, amount: row.try_get("amount")?, reason: row.try_get("reason")? };
-        desk.adjustments.entry(key).or_default().push(adjustment);
+        loaded_bills.adjustments.entry(key).or_default().push(adjustment);
     }
-    for adjustments in desk.adjustments.values_mut() {
+    for adjustments in loaded_bills.adjustments.values_mut() {
         adjustments.sort_by_key(|adjustment| adjustment.time);
     }
     Ok(())
 }
 
-async fn load_refunds(connection: &mut AnyConnection, dialect: Dialect, wanted: &Wanted<'_>, desk: &mut Desk) -> Result<(), BillingError> {
+async fn load_refunds(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    wanted: &Wanted<'_>,
+    loaded_bills: &mut LoadedBills,
+) -> Result<(), BillingError> {
     let is_refund = |total: &Total| total.kind.is_refund();
-    let with_refunds = desk.totals.iter().filter(|(_, totals)| totals.iter().any(is_refund));
+    let with_refunds = loaded_bills.totals.iter().filter(|(_, totals)| totals.iter().any(is_refund));
     let keys: Vec<Vec<Value<'_>>> =
         with_refunds.map(|((account, bill), _)| vec![account.clone().into(), i64::from(*bill).into()]).collect();
     for row in REFUNDS.find(connection, dialect, "*", &keys).await? {
         let key = (row.try_get("account")?, narrow(&row, "bill")?);
-        desk.refunds.entry(key).or_default().push(refund(&row)?);
+        loaded_bills.refunds.entry(key).or_default().push(refund(&row)?);
     }
     let keys: Vec<_> = wanted.refunded.iter().map(|(account, request_id)| vec![request_key(account, request_id).into()]).collect();
     let charges = Table { name: &CHARGES, columns: &[("request_key", Type::Number)], on_conflict: "" };
@@ -236,17 +250,17 @@ async fn load_refunds(connection: &mut AnyConnection, dialect: Dialect, wanted: 
                 quantity: String::new(),
                 description: row.try_get("description")?,
             };
-            desk.charges.insert(key, Charge { kind, subject });
+            loaded_bills.charges.insert(key, Charge { kind, subject });
         }
     }
     if !wanted.credited.is_empty() {
-        desk.has_gap = sqlx::query("SELECT partition FROM gaps LIMIT 1").fetch_optional(&mut *connection).await?.is_some();
+        loaded_bills.has_gap = sqlx::query("SELECT partition FROM gaps LIMIT 1").fetch_optional(&mut *connection).await?.is_some();
     }
     for row in DOCUMENTS.find(connection, dialect, "*", &pairs(&wanted.credited)).await? {
-        desk.documents.insert((row.try_get("account")?, narrow(&row, "bill")?), row.try_get("id")?);
+        loaded_bills.documents.insert((row.try_get("account")?, narrow(&row, "bill")?), row.try_get("id")?);
     }
     for row in UNCREDITED.find(connection, dialect, "*", &pairs(&wanted.credited)).await? {
-        desk.uncredited.push(Uncredited {
+        loaded_bills.uncredited.push(Uncredited {
             account: row.try_get("account")?,
             bill: narrow(&row, "bill")?,
             sequence: row.try_get("sequence")?,
@@ -262,7 +276,7 @@ async fn load_refunds(connection: &mut AnyConnection, dialect: Dialect, wanted: 
             is_changed: false,
         });
     }
-    desk.uncredited.sort_by_key(|one| one.sequence);
+    loaded_bills.uncredited.sort_by_key(|one| one.sequence);
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use crate::bills::draft::{Draft, Subject, Total};
 use crate::record::Record;
 use crate::store::Dialect;
 use domain::account::Millis;
-use domain::command::Note;
+use domain::command::Metadata;
 use domain::entry::{Entry, EntryData, EntryKind};
 use domain::rules::Cut;
 
@@ -43,7 +43,7 @@ pub async fn preview(
     wanted.accounts.insert(account);
     wanted.payers.insert(account);
     wanted.bills.insert((account, state.account.open_bill));
-    let mut desk = load::load(connection, dialect, &wanted).await?;
+    let mut loaded_bills = load::load(connection, dialect, &wanted).await?;
     // As the rules cut it.
     let cut = Cut::of(&state.account);
     let rounding = Rounding { bill: cut.rounding, due: cut.due_rounding };
@@ -59,7 +59,7 @@ pub async fn preview(
         unbilled: 0,
         reserved: state.account.reserved,
         fingerprint: Default::default(),
-        note: Note::default(),
+        metadata: Metadata::default(),
         refers_to: String::new(),
     };
     let record = Record { partition: state.partition, sequence: state.last_sequence + 1, previous: None, entry };
@@ -67,7 +67,7 @@ pub async fn preview(
     let at = record.entry.time;
     let (kind, subject, amount) = (EntryKind::AmountDueRounded, Subject::default(), rounding.due);
     let rounded = Total { kind, subject, amount, count: 1, unit_price: None, first_at: at, last_at: at };
-    desk.totals.entry((account.to_owned(), state.account.open_bill)).or_default().push(rounded);
-    desk.take(&record, rounding)?;
-    Ok(Preview { begun_at, created_at: state.created_at, draft: desk.made.pop().map(|made| made.draft) })
+    loaded_bills.totals.entry((account.to_owned(), state.account.open_bill)).or_default().push(rounded);
+    loaded_bills.take(&record, rounding)?;
+    Ok(Preview { begun_at, created_at: state.created_at, draft: loaded_bills.made.pop().map(|made| made.draft) })
 }

@@ -7,7 +7,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::super::draft::{CutBill, Denomination, Draft, Total};
 use super::super::forget::{End, is_of_end};
-use super::{Desk, Rounding, load};
+use super::{LoadedBills, Rounding, load};
 use crate::aggregate::step::write_totals;
 use crate::aggregate::{self, TotalKey};
 use crate::document::{Cause, Document};
@@ -131,9 +131,9 @@ impl Folded {
     ) -> Result<Draft, BillingError> {
         let entry = &cut.entry;
         let totals: Vec<Total> = self.totals.iter().map(|(key, total)| load::total_of(key.clone(), total.clone())).collect();
-        let mut desk = Desk::default();
-        desk.totals.insert((entry.account.clone(), entry.bill), totals.clone());
-        load::load_given_back(connection, dialect, &mut desk).await?;
+        let mut loaded_bills = LoadedBills::default();
+        loaded_bills.totals.insert((entry.account.clone(), entry.bill), totals.clone());
+        load::load_given_back(connection, dialect, &mut loaded_bills).await?;
         let mut ends = self.ends.clone();
         ends.reverse();
         let end = End::of(&ends).unwrap_or_default();
@@ -156,8 +156,8 @@ impl Folded {
             was_converted: end.converted_bill == entry.bill,
             open: unallocated - balance - rounding.due,
             totals,
-            refunds: desk.refunds.remove(&(entry.account.clone(), entry.bill)).unwrap_or_default(),
-            adjustments: desk.adjustments.remove(&(entry.account.clone(), entry.bill)).unwrap_or_default(),
+            refunds: loaded_bills.refunds.remove(&(entry.account.clone(), entry.bill)).unwrap_or_default(),
+            adjustments: loaded_bills.adjustments.remove(&(entry.account.clone(), entry.bill)).unwrap_or_default(),
         };
         let mut draft = bill.draft();
         let sums = |document: &Document| [document.total, document.brought_forward, document.credit_applied, document.amount_to_pay];

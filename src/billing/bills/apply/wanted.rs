@@ -38,7 +38,7 @@ impl<'a> Wanted<'a> {
             let account = entry.account.as_str();
             if is_credit(entry) {
                 *wanted.coming_in.entry(account).or_default() += entry.amount().max(entry.data.movement().balance);
-                wanted.named.extend(entry.note.invoices.iter().map(|number| (account, number.as_str())));
+                wanted.named.extend(entry.metadata.invoices.iter().map(|number| (account, number.as_str())));
             }
             match entry.kind() {
                 EntryKind::ToppedUp | EntryKind::PaymentRecorded | EntryKind::WrittenOff => {}

@@ -3,7 +3,7 @@
 use sqlx::{AnyConnection, Row};
 
 use super::super::allocations::{self, AllocationRow};
-use super::{Credited, Desk, Ledger, Made};
+use super::{Credited, Ledger, LoadedBills, Made};
 use crate::BillingError;
 use crate::document::{Document, DocumentKind};
 use crate::store::Dialect;
@@ -146,18 +146,18 @@ const BILL_ENDS: Table = Table {
                   single_charged = excluded.single_charged, single_rounded = excluded.single_rounded",
 };
 
-pub(super) async fn write(connection: &mut AnyConnection, dialect: Dialect, desk: &Desk) -> Result<(), BillingError> {
-    let rows = desk.made.iter().map(document_row).collect::<Result<Vec<_>, _>>()?;
+pub(super) async fn write(connection: &mut AnyConnection, dialect: Dialect, loaded_bills: &LoadedBills) -> Result<(), BillingError> {
+    let rows = loaded_bills.made.iter().map(document_row).collect::<Result<Vec<_>, _>>()?;
     DOCUMENTS.insert(connection, dialect, rows.into_iter()).await?;
-    let drafts = desk.made.iter().filter(|made| made.draft.held_reason.is_empty()).map(draft_row);
+    let drafts = loaded_bills.made.iter().filter(|made| made.draft.held_reason.is_empty()).map(draft_row);
     DRAFTS.insert(connection, dialect, drafts).await?;
-    for made in desk.made.iter().filter(|made| !made.draft.held_reason.is_empty()) {
+    for made in loaded_bills.made.iter().filter(|made| !made.draft.held_reason.is_empty()) {
         let Document { account, bill, .. } = &made.draft.document;
         tracing::error!(%account, bill, reason = %made.draft.held_reason, "a document is held back: it does not add up");
     }
-    write_receivables(connection, dialect, desk).await?;
-    write_dues(connection, dialect, desk).await?;
-    let refunds = desk.made_refunds.iter().map(|made| {
+    write_receivables(connection, dialect, loaded_bills).await?;
+    write_dues(connection, dialect, loaded_bills).await?;
+    let refunds = loaded_bills.made_refunds.iter().map(|made| {
         let subject = &made.refund.subject;
         vec![
             made.account.as_str().into(),
@@ -175,7 +175,7 @@ pub(super) async fn write(connection: &mut AnyConnection, dialect: Dialect, desk
         ]
     });
     REFUNDS.insert(connection, dialect, refunds).await?;
-    let uncredited = desk.uncredited.iter().filter(|one| one.is_changed).map(|one| {
+    let uncredited = loaded_bills.uncredited.iter().filter(|one| one.is_changed).map(|one| {
         let subject = &one.refund.subject;
         vec![
             one.account.as_str().into(),
@@ -193,7 +193,7 @@ pub(super) async fn write(connection: &mut AnyConnection, dialect: Dialect, desk
         ]
     });
     UNCREDITED.insert(connection, dialect, uncredited).await?;
-    let adjustments = desk.made_adjustments.iter().map(|(account, bill, sequence, adjustment)| {
+    let adjustments = loaded_bills.made_adjustments.iter().map(|(account, bill, sequence, adjustment)| {
         vec![
             account.as_str().into(),
             i64::from(*bill).into(),
@@ -204,7 +204,7 @@ pub(super) async fn write(connection: &mut AnyConnection, dialect: Dialect, desk
         ]
     });
     ADJUSTMENTS.insert(connection, dialect, adjustments).await?;
-    let ends = desk.accounts.iter().filter(|(_, ledger)| ledger.end.is_changed).map(|(account, ledger)| {
+    let ends = loaded_bills.accounts.iter().filter(|(_, ledger)| ledger.end.is_changed).map(|(account, ledger)| {
         vec![
             account.as_str().into(),
             ledger.end.balance.into(),
@@ -216,9 +216,9 @@ pub(super) async fn write(connection: &mut AnyConnection, dialect: Dialect, desk
     BILL_ENDS.insert(connection, dialect, ends).await
 }
 
-async fn write_receivables(connection: &mut AnyConnection, dialect: Dialect, desk: &Desk) -> Result<(), BillingError> {
+async fn write_receivables(connection: &mut AnyConnection, dialect: Dialect, loaded_bills: &LoadedBills) -> Result<(), BillingError> {
     let (mut payables, mut credits, mut sums) = (Vec::new(), Vec::new(), Vec::new());
-    for (account, ledger) in &desk.accounts {
+    for (account, ledger) in &loaded_bills.accounts {
         let (count, amount) = ledger.open();
         if (count, amount) != ledger.stored_open {
             sums.push(vec![account.as_str().into(), count.into(), amount.into()]);
@@ -243,13 +243,13 @@ async fn write_receivables(connection: &mut AnyConnection, dialect: Dialect, des
                 credit.reversed.into(),
                 credit.set_aside.into(),
             ]);
-            credits.last_mut().into_iter().for_each(|row| row.extend(said(desk, account, credit.sequence)));
+            credits.last_mut().into_iter().for_each(|row| row.extend(said(loaded_bills, account, credit.sequence)));
         }
     }
     PAYABLES.insert(connection, dialect, payables.into_iter()).await?;
     CREDITS.insert(connection, dialect, credits.into_iter()).await?;
     OPEN_SUMS.insert(connection, dialect, sums.into_iter()).await?;
-    let rows = desk.made_allocations.iter().map(|made| AllocationRow {
+    let rows = loaded_bills.made_allocations.iter().map(|made| AllocationRow {
         account: made.account.clone(),
         sequence: made.sequence,
         time: made.time,
@@ -259,8 +259,8 @@ async fn write_receivables(connection: &mut AnyConnection, dialect: Dialect, des
 }
 
 /// What a new credit says of itself; of one that is there it is left as it is.
-fn said<'a>(desk: &'a Desk, account: &str, sequence: i64) -> [Value<'a>; 8] {
-    let Some(credited) = desk.made_credits.get(&(account.to_owned(), sequence)) else {
+fn said<'a>(loaded_bills: &'a LoadedBills, account: &str, sequence: i64) -> [Value<'a>; 8] {
+    let Some(credited) = loaded_bills.made_credits.get(&(account.to_owned(), sequence)) else {
         return [0.into(), 0.into(), 0.into(), "".into(), "".into(), "".into(), "".into(), "".into()];
     };
     let Credited { kind, entry, details, received_at, actor, reason } = credited;
@@ -277,13 +277,13 @@ fn said<'a>(desk: &'a Desk, account: &str, sequence: i64) -> [Value<'a>; 8] {
 }
 
 /// What postpaid accounts owe that is on no document yet.
-async fn write_dues(connection: &mut AnyConnection, dialect: Dialect, desk: &Desk) -> Result<(), BillingError> {
+async fn write_dues(connection: &mut AnyConnection, dialect: Dialect, loaded_bills: &LoadedBills) -> Result<(), BillingError> {
     let due = |ledger: &Ledger| match ledger.mode {
         Some(Mode::Postpaid) => (-ledger.receivables.free(ledger.balance)).max(0),
         _ => 0,
     };
     let (mut dues, mut none) = (Vec::new(), Vec::new());
-    for (account, ledger) in &desk.accounts {
+    for (account, ledger) in &loaded_bills.accounts {
         match due(ledger) {
             0 => none.push(account),
             due => dues.push(vec![account.as_str().into(), due.into()]),

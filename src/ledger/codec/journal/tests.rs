@@ -11,7 +11,7 @@ fn a_block_comes_back_as_it_was_stored() {
             limits: Limits { permanent: -12, temporary: -1, temporary_until: 7 },
             settings: Settings {
                 name: Some("Acme".into()),
-                low_credit_threshold: Some(Some(Quote::new(15, 1))),
+                low_credit_threshold: Some(Some(DecimalAmount::new(15, 1))),
                 non_usage_billing: Some(NonUsageBilling::OneByOne),
                 denomination: Some((Currency(*b"EUR"), 6, 2)),
             },
@@ -26,7 +26,7 @@ fn a_block_comes_back_as_it_was_stored() {
         unbilled: 1 << 51,
         reserved: 4,
         fingerprint: *b"12345678",
-        note: Note {
+        metadata: Metadata {
             category: Some(Category::Hardware),
             item: "sms".into(),
             description: "Grüße".into(),
@@ -43,7 +43,7 @@ fn a_block_comes_back_as_it_was_stored() {
     };
     let removed = Entry {
         data: EntryData::Updated { settings: Settings { low_credit_threshold: Some(None), ..Settings::default() } },
-        note: Note::default(),
+        metadata: Metadata::default(),
         ..entry.clone()
     };
     let given_back = GivenBack { original: Some(1 << 40), total: 4, rounding: -3, bill: 2, of_bill: Some(8) };
@@ -72,7 +72,7 @@ fn fields_that_this_version_does_not_know_are_skipped() {
             unbilled: 0,
             reserved: 0,
             fingerprint: [0; 8],
-            note: Note::default(),
+            metadata: Metadata::default(),
             refers_to: String::new(),
         };
         put_entry(&mut entries, &entry, 0, 7);
@@ -93,7 +93,7 @@ fn fields_that_this_version_does_not_know_are_skipped() {
     prost::encoding::bytes::encode(17, &vec![9_u8; 16], &mut longer);
     put_string(&mut longer, 9, "eve");
     let found = entry(&known).unwrap();
-    assert_eq!((found.entries[0].request_id.as_str(), found.entries[0].note.actor.as_str()), ("request", "eve"));
+    assert_eq!((found.entries[0].request_id.as_str(), found.entries[0].metadata.actor.as_str()), ("request", "eve"));
     assert_eq!(entry(&longer), Ok(found));
     // They are nobody else's.
     let source = include_str!("../journal.rs");

@@ -5,16 +5,16 @@ use std::hash::Hash;
 
 use super::{AT_ONCE, Torn, only_restore};
 use crate::codec::{
-    Undecodable, decode_account, decode_profile, decode_refunded, decode_remembered, decode_reservation, decode_reservation_place,
+    Undecodable, decode_account, decode_idempotency_record, decode_profile, decode_refunded, decode_reservation, decode_reservation_place,
     encode_refund_key,
 };
-use crate::model::{Book, State};
+use crate::model::{PartitionState, State};
 use crate::redis::keys::PartitionKeys;
 use crate::redis::{Bytes, RedisEngine};
-use crate::{Block, LedgerError, RequestKey, ReservationPlace};
+use crate::{Block, IdempotencyKey, LedgerError, ReservationPlace};
 use domain::account::{Account, Profile, Reservation};
 use domain::entry::{Entry, EntryData};
-use domain::rules::{RefundKey, Refunded, Remembered};
+use domain::rules::{IdempotencyRecord, RefundKey, Refunded};
 
 /// What is stored.
 #[derive(Default)]
@@ -24,37 +24,37 @@ pub(super) struct Touched {
     /// The places of the accounts' reservations in the set of them by account.
     pub(super) places: BTreeMap<String, Vec<ReservationPlace>>,
     /// The reservations that the step was about, by account.
-    pub(super) held: Vec<(String, RequestKey)>,
+    pub(super) held: Vec<(String, IdempotencyKey)>,
     /// These, and all others of the accounts.
-    pub(super) reservations: HashMap<RequestKey, Reservation>,
-    pub(super) requests: HashMap<RequestKey, Remembered>,
-    pub(super) older_requests: HashMap<RequestKey, Remembered>,
+    pub(super) reservations: HashMap<IdempotencyKey, Reservation>,
+    pub(super) requests: HashMap<IdempotencyKey, IdempotencyRecord>,
+    pub(super) older_requests: HashMap<IdempotencyKey, IdempotencyRecord>,
     pub(super) refunds: BTreeMap<RefundKey, Refunded>,
 }
 
 impl Touched {
     /// What the step began with: what its accounts had due is off.
-    pub(super) fn book(&self, torn: &Torn) -> Book {
-        let mut book = Book {
+    pub(super) fn partition_state(&self, torn: &Torn) -> PartitionState {
+        let mut partition_state = PartitionState {
             accounts: self.accounts.clone(),
             requests: self.requests.clone(),
             older_requests: self.older_requests.clone(),
             refunds: self.refunds.clone(),
             state: State { sequence: torn.sequence, ..State::default() },
-            ..Book::default()
+            ..PartitionState::default()
         };
-        self.profiles.iter().for_each(|(id, profile)| drop(book.put_profile(id, profile.clone())));
-        book.accounts.values_mut().for_each(|account| (account.reserved, account.open_reservations) = (0, 0));
+        self.profiles.iter().for_each(|(id, profile)| drop(partition_state.put_profile(id, profile.clone())));
+        partition_state.accounts.values_mut().for_each(|account| (account.reserved, account.open_reservations) = (0, 0));
         for (key, reservation) in self.reservations.iter().filter(|(_, reservation)| reservation.expires_at > torn.block.time) {
-            if let Some(account) = book.accounts.get_mut(&reservation.account) {
+            if let Some(account) = partition_state.accounts.get_mut(&reservation.account) {
                 account.reserved += reservation.amount;
                 account.open_reservations += 1;
             }
-            book.expiries.insert((reservation.expires_at, *key));
-            book.by_account.insert((reservation.account.clone(), ReservationPlace::of(*key, reservation)));
-            book.reservations.insert(*key, reservation.clone());
+            partition_state.expiries.insert((reservation.expires_at, *key));
+            partition_state.by_account.insert((reservation.account.clone(), ReservationPlace::of(*key, reservation)));
+            partition_state.reservations.insert(*key, reservation.clone());
         }
-        book
+        partition_state
     }
 
     /// Whether what is remembered was written: it is one write, the first behind the block.
@@ -90,7 +90,7 @@ impl RedisEngine {
 
         touched.held = distinct(entries.iter().filter_map(held_by));
         let listed = touched.places.values().flatten().map(|place| place.key);
-        let reservations: Vec<RequestKey> = distinct(touched.held.iter().map(|(_, key)| *key).chain(listed));
+        let reservations: Vec<IdempotencyKey> = distinct(touched.held.iter().map(|(_, key)| *key).chain(listed));
         for (key, stored) in reservations.iter().zip(self.fields(keys, keys.reservations(), &reservations).await?) {
             // One that is damaged is nobody's but those who need it; the step did not.
             if let Some(Ok(reservation)) = stored.as_deref().map(decode_reservation) {
@@ -100,15 +100,15 @@ impl RedisEngine {
 
         let named = |name: fn(&Entry) -> &str| {
             let named = entries.iter().filter(move |entry| !name(entry).is_empty());
-            named.map(move |entry| (RequestKey::of(&entry.account, name(entry)), entry.account.as_str()))
+            named.map(move |entry| (IdempotencyKey::of(&entry.account, name(entry)), entry.account.as_str()))
         };
         let requests = distinct(named(|entry| &entry.request_id).chain(named(|entry| &entry.refers_to)));
-        let request_keys: Vec<RequestKey> = requests.iter().map(|(key, _)| *key).collect();
+        let request_keys: Vec<IdempotencyKey> = requests.iter().map(|(key, _)| *key).collect();
         for (generation, key) in keys.requests().into_iter().enumerate() {
             let is_younger = generation as u64 == torn.generation % 2;
             for ((request, account), stored) in requests.iter().zip(self.fields(keys, key, &request_keys).await?) {
                 let Some(stored) = stored else { continue };
-                let remembered = decode_remembered(&stored).map_err(|error| damaged(account, error))?;
+                let remembered = decode_idempotency_record(&stored).map_err(|error| damaged(account, error))?;
                 if is_younger { &mut touched.requests } else { &mut touched.older_requests }.insert(*request, remembered);
             }
         }
@@ -138,14 +138,14 @@ impl RedisEngine {
 }
 
 /// The reservation that an entry is about, and its account.
-fn held_by(entry: &Entry) -> Option<(String, RequestKey)> {
+fn held_by(entry: &Entry) -> Option<(String, IdempotencyKey)> {
     let name = match entry.data {
         EntryData::Reserved { .. } => &entry.request_id,
         EntryData::ReservationExtended { .. } | EntryData::Released { .. } => &entry.refers_to,
         EntryData::Charged { .. } if !entry.refers_to.is_empty() => &entry.refers_to,
         _ => return None,
     };
-    Some((entry.account.clone(), RequestKey::of(&entry.account, name)))
+    Some((entry.account.clone(), IdempotencyKey::of(&entry.account, name)))
 }
 
 /// Under which keys sums are kept of what an entry gives back.

@@ -3,10 +3,10 @@
 use super::touched::Touched;
 use super::{AT_ONCE, Torn, only_restore};
 use crate::codec::{
-    EXPIRY_BYTES, encode_account, encode_place, encode_profile, encode_refund_key, encode_refunded, encode_remembered, encode_reservation,
-    encode_reservation_place,
+    EXPIRY_BYTES, encode_account, encode_idempotency_record, encode_place, encode_profile, encode_refund_key, encode_refunded,
+    encode_reservation, encode_reservation_place,
 };
-use crate::model::Book;
+use crate::model::PartitionState;
 use crate::redis::keys::PartitionKeys;
 use crate::redis::script::NEVER;
 use crate::{LedgerError, NamePlace, ReservationPlace, fold_name};
@@ -17,14 +17,14 @@ use domain::entry::{Entry, EntryData};
 pub(super) struct Writes<'a> {
     stored: &'a Touched,
     torn: &'a Torn,
-    book: Book,
+    partition_state: PartitionState,
     /// A command, the place of its key, and its arguments.
     list: Vec<(&'static str, usize, Vec<Vec<u8>>)>,
 }
 
 impl<'a> Writes<'a> {
-    pub(super) fn new(torn: &'a Torn, stored: &'a Touched, book: Book) -> Self {
-        Self { stored, torn, book, list: Vec::new() }
+    pub(super) fn new(torn: &'a Torn, stored: &'a Touched, partition_state: PartitionState) -> Self {
+        Self { stored, torn, partition_state, list: Vec::new() }
     }
 
     /// The accounts' records.
@@ -32,14 +32,14 @@ impl<'a> Writes<'a> {
         let time = self.torn.block.time;
         let mut records = Vec::new();
         for (id, places) in &self.stored.places {
-            let Some(account) = self.book.accounts.get(id) else { continue };
+            let Some(account) = self.partition_state.accounts.get(id) else { continue };
             let is_held = |place: &&ReservationPlace| self.stored.held.iter().any(|(_, key)| *key == place.key);
             let others = places.iter().filter(|place| !is_held(place)).copied();
             let held = self.stored.held.iter().filter(|(account, _)| account == id).map(|(_, key)| *key);
-            let held = held.filter_map(|key| Some(ReservationPlace::of(key, self.book.reservations.get(&key)?)));
+            let held = held.filter_map(|key| Some(ReservationPlace::of(key, self.partition_state.reservations.get(&key)?)));
             let open: Vec<_> = others.chain(held).filter(|place| place.expires_at > time).collect();
             let reserved = self.torn.block.entries.iter().rfind(|entry| entry.account == *id).map_or(0, |entry| entry.reserved);
-            let amounts = open.iter().map(|place| self.book.reservations.get(&place.key).map(|reservation| reservation.amount));
+            let amounts = open.iter().map(|place| self.partition_state.reservations.get(&place.key).map(|reservation| reservation.amount));
             if let Some(sum) = amounts.sum::<Option<i64>>()
                 && sum != reserved
             {
@@ -58,8 +58,8 @@ impl<'a> Writes<'a> {
         if self.stored.has_requests_of(&self.torn.block) {
             return;
         }
-        let changed = self.book.requests.iter().filter(|(key, remembered)| self.stored.requests.get(*key) != Some(*remembered));
-        let fields: Vec<_> = changed.map(|(key, remembered)| (key.0.to_vec(), encode_remembered(remembered))).collect();
+        let changed = self.partition_state.requests.iter().filter(|(key, remembered)| self.stored.requests.get(*key) != Some(*remembered));
+        let fields: Vec<_> = changed.map(|(key, remembered)| (key.0.to_vec(), encode_idempotency_record(remembered))).collect();
         self.put(if self.torn.generation.is_multiple_of(2) { "requests:0" } else { "requests:1" }, fields);
     }
 
@@ -68,7 +68,7 @@ impl<'a> Writes<'a> {
         let (mut gone, mut no_expiries, mut no_places) = (Vec::new(), Vec::new(), Vec::new());
         for (account, key) in &self.stored.held {
             let stored = self.stored.reservations.get(key);
-            let after = self.book.reservations.get(key);
+            let after = self.partition_state.reservations.get(key);
             // One that was due is the sweep's.
             if after.is_none() && stored.is_some_and(|stored| stored.expires_at <= self.torn.block.time) {
                 continue;
@@ -98,7 +98,7 @@ impl<'a> Writes<'a> {
     }
 
     fn refunds(&mut self) {
-        let changed = self.book.refunds.iter().filter(|(key, refunded)| self.stored.refunds.get(*key) != Some(*refunded));
+        let changed = self.partition_state.refunds.iter().filter(|(key, refunded)| self.stored.refunds.get(*key) != Some(*refunded));
         let fields: Vec<_> = changed.map(|(key, refunded)| (encode_refund_key(key), encode_refunded(refunded))).collect();
         self.put("refunds", fields);
     }
@@ -106,7 +106,7 @@ impl<'a> Writes<'a> {
     /// Of a renamed account, the former place is known until the profile is written, which comes last.
     fn profiles(&mut self) {
         let (mut gone, mut places, mut put) = (Vec::new(), Vec::new(), Vec::new());
-        for (id, profile) in &self.book.profiles {
+        for (id, profile) in &self.partition_state.profiles {
             let place = |name: &str| encode_place(&NamePlace { folded_name: fold_name(name), account: id.clone() }).into_bytes();
             let former = self.stored.profiles.get(id).map(|former| place(&former.name));
             gone.extend(former.filter(|former| *former != place(&profile.name)));
@@ -143,7 +143,8 @@ impl<'a> Writes<'a> {
             _ => None,
         };
         let last_expiry = block.entries.iter().filter_map(expiry).max().unwrap_or(0);
-        let first_expiry = self.stored.held.iter().filter_map(|(_, key)| Some(self.book.reservations.get(key)?.expires_at)).min();
+        let first_expiry =
+            self.stored.held.iter().filter_map(|(_, key)| Some(self.partition_state.reservations.get(key)?.expires_at)).min();
         let number = |number: Millis| number.to_le_bytes().to_vec();
         let state = [
             self.torn.sequence.to_le_bytes().to_vec(),

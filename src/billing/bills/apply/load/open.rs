@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::super::{Desk, Wanted};
+use super::super::{LoadedBills, Wanted};
 use super::{named, names};
 use crate::BillingError;
 use crate::bills::allocate::Payable;
@@ -46,37 +46,37 @@ pub(super) async fn load(
     connection: &mut AnyConnection,
     dialect: Dialect,
     wanted: &Wanted<'_>,
-    desk: &mut Desk,
+    loaded_bills: &mut LoadedBills,
 ) -> Result<(), BillingError> {
     for row in OPEN_SUMS.find(connection, dialect, "*", &names(&wanted.accounts)).await? {
         let (count, amount): (i64, i64) = (row.try_get("open_count")?, row.try_get("open_amount")?);
-        let ledger = desk.accounts.entry(row.try_get("account")?).or_default();
+        let ledger = loaded_bills.accounts.entry(row.try_get("account")?).or_default();
         ledger.stored_open = (count, amount);
         (ledger.open_elsewhere, ledger.receivables.open_elsewhere) = (count, amount);
     }
-    let count = |account: &str| desk.accounts.get(account).map_or(0, |ledger| ledger.stored_open.0);
+    let count = |account: &str| loaded_bills.accounts.get(account).map_or(0, |ledger| ledger.stored_open.0);
     let may_be_paid = wanted.coming_in.keys().chain(&wanted.all_open).filter(|account| count(account) > 0);
     let (few, many): (BTreeSet<&str>, BTreeSet<&str>) =
         may_be_paid.partition(|account| count(account) <= FEW || wanted.all_open.contains(*account));
     for row in OPEN_PAYABLES.find(connection, dialect, "*", &names(&few)).await? {
-        take(&row, desk)?;
+        take(&row, loaded_bills)?;
     }
     if many.is_empty() {
         return Ok(());
     }
     for account in &many {
         let coming_in = wanted.coming_in.get(account).copied().unwrap_or_default();
-        oldest(connection, account, coming_in, desk).await?;
+        oldest(connection, account, coming_in, loaded_bills).await?;
     }
     let of_many = wanted.named.iter().filter(|(account, _)| many.contains(account)).copied().collect();
     for row in NAMED_PAYABLES.find(connection, dialect, "*", &named(&of_many)).await? {
-        take(&row, desk)?;
+        take(&row, loaded_bills)?;
     }
     Ok(())
 }
 
 /// The oldest of an account, up to an amount.
-async fn oldest(connection: &mut AnyConnection, account: &str, amount: i64, desk: &mut Desk) -> Result<(), BillingError> {
+async fn oldest(connection: &mut AnyConnection, account: &str, amount: i64, loaded_bills: &mut LoadedBills) -> Result<(), BillingError> {
     let sql = "SELECT payables.*, COALESCE(issued.number, '') AS number FROM payables \
                LEFT JOIN issued ON issued.document = payables.document \
                WHERE payables.account = $1 AND open_amount > 0 AND (payables.cut_at, payables.document) > ($2, $3) \
@@ -89,16 +89,16 @@ async fn oldest(connection: &mut AnyConnection, account: &str, amount: i64, desk
         after = (last.try_get("cut_at")?, last.try_get("document")?);
         for row in &rows {
             left -= row.try_get::<i64, _>("open_amount")?;
-            take(row, desk)?;
+            take(row, loaded_bills)?;
         }
     }
     Ok(())
 }
 
 /// The invoices whose charges are refunded: what is given back pays them first.
-pub(super) async fn load_own(connection: &mut AnyConnection, dialect: Dialect, desk: &mut Desk) -> Result<(), BillingError> {
-    let own: Vec<i64> = desk.documents.values().copied().collect();
-    load_documents(connection, dialect, own.into_iter(), desk).await
+pub(super) async fn load_own(connection: &mut AnyConnection, dialect: Dialect, loaded_bills: &mut LoadedBills) -> Result<(), BillingError> {
+    let own: Vec<i64> = loaded_bills.documents.values().copied().collect();
+    load_documents(connection, dialect, own.into_iter(), loaded_bills).await
 }
 
 /// These invoices, open or not.
@@ -106,22 +106,22 @@ pub(super) async fn load_documents(
     connection: &mut AnyConnection,
     dialect: Dialect,
     documents: impl Iterator<Item = i64>,
-    desk: &mut Desk,
+    loaded_bills: &mut LoadedBills,
 ) -> Result<(), BillingError> {
     let keys: Vec<_> = documents.map(|document| vec![document.into()]).collect();
     for row in PAYABLES.find(connection, dialect, "*", &keys).await? {
-        take(&row, desk)?;
+        take(&row, loaded_bills)?;
     }
     Ok(())
 }
 
 /// Takes an invoice in, once.
-fn take(row: &AnyRow, desk: &mut Desk) -> Result<(), BillingError> {
+fn take(row: &AnyRow, loaded_bills: &mut LoadedBills) -> Result<(), BillingError> {
     let (document, open): (i64, i64) = (row.try_get("document")?, row.try_get("open_amount")?);
-    if !desk.loaded.insert(document) {
+    if !loaded_bills.loaded.insert(document) {
         return Ok(());
     }
-    let ledger = desk.accounts.entry(row.try_get("account")?).or_default();
+    let ledger = loaded_bills.accounts.entry(row.try_get("account")?).or_default();
     if open > 0 {
         ledger.open_elsewhere -= 1;
         ledger.receivables.open_elsewhere -= open;

@@ -11,7 +11,7 @@ use crate::bills::apply::Rounding;
 use crate::record::Record;
 use crate::store::{Store, sqlite_url};
 use domain::account::Mode;
-use domain::command::Note;
+use domain::command::Metadata;
 use domain::entry::{ChargedFrom, Entry, EntryData};
 
 const CENT: i64 = 10_000;
@@ -52,27 +52,27 @@ fn record(data: EntryData, sequence: u64, invoices: &[&str]) -> Record {
         unbilled: 0,
         reserved: 0,
         fingerprint: Default::default(),
-        note: Note { invoices: invoices.iter().map(|number| (*number).to_owned()).collect(), ..Note::default() },
+        metadata: Metadata { invoices: invoices.iter().map(|number| (*number).to_owned()).collect(), ..Metadata::default() },
         refers_to: String::new(),
     };
     Record { partition: 0, sequence, previous: None, entry }
 }
 
-async fn worked_out(store: &Store, records: &[Record], all: bool) -> Desk {
+async fn worked_out(store: &Store, records: &[Record], all: bool) -> LoadedBills {
     let mut wanted = Wanted::of(records);
     if all {
         wanted.all_open.insert("acme");
     }
-    let mut desk = load_desk(&mut store.pool().acquire().await.unwrap(), store.dialect(), &wanted).await.unwrap();
+    let mut loaded_bills = load_desk(&mut store.pool().acquire().await.unwrap(), store.dialect(), &wanted).await.unwrap();
     for record in records {
-        desk.take(record, Rounding::default()).unwrap();
+        loaded_bills.take(record, Rounding::default()).unwrap();
     }
-    desk
+    loaded_bills
 }
 
 /// How many invoices were loaded; those that the records made are not stored yet.
-fn loaded(desk: &Desk) -> usize {
-    desk.accounts["acme"].receivables.invoices.iter().filter(|invoice| invoice.stored.is_some()).count()
+fn loaded(loaded_bills: &LoadedBills) -> usize {
+    loaded_bills.accounts["acme"].receivables.invoices.iter().filter(|invoice| invoice.stored.is_some()).count()
 }
 
 #[tokio::test]
@@ -109,7 +109,9 @@ async fn what_is_paid_does_not_depend_on_how_much_is_loaded() {
             });
         }
         let [bounded, whole] = [worked_out(&store, &records, false).await, worked_out(&store, &records, true).await];
-        let allocated = |desk: &Desk| desk.made_allocations.iter().map(|made| (made.sequence, made.allocation)).collect::<Vec<_>>();
+        let allocated = |loaded_bills: &LoadedBills| {
+            loaded_bills.made_allocations.iter().map(|made| (made.sequence, made.allocation)).collect::<Vec<_>>()
+        };
         assert_eq!(allocated(&bounded), allocated(&whole), "seed {seed}: {records:#?}");
         assert_eq!(bounded.accounts["acme"].open(), whole.accounts["acme"].open(), "seed {seed}");
     }

@@ -8,13 +8,13 @@ use super::store::{Store, redis_options, settings};
 use super::test_clock;
 use crate::billing::Billing;
 use crate::clock::Clock;
-use crate::config::BooksOptions;
+use crate::config::StoresOptions;
 use crate::domain::account::Millis;
 use crate::ledger::redis::install::Installation;
 use crate::ledger::{Ledger, LedgerId, Opening, StoreSettings, embedded};
 
 /// Ledger and billing store.
-pub struct Books {
+pub struct Stores {
     /// The ledger.
     pub ledger: Ledger,
     /// The billing store, its tables up to date.
@@ -23,16 +23,16 @@ pub struct Books {
     pub settings: StoreSettings,
 }
 
-impl Books {
+impl Stores {
     /// Opens both, which must be there, and belong together. An embedded store must not be in use by a service.
-    pub async fn open(options: &BooksOptions) -> anyhow::Result<Self> {
+    pub async fn open(options: &StoresOptions) -> anyhow::Result<Self> {
         let billing = open_billing(options).await?;
         let (ledger, settings) = open_ledger(options, Some(&billing)).await?;
         Ok(Self { ledger, billing, settings })
     }
 
     /// Opens the ledger, and the billing store where there is one.
-    pub async fn open_some(options: &BooksOptions) -> anyhow::Result<(Ledger, Option<Billing>)> {
+    pub async fn open_some(options: &StoresOptions) -> anyhow::Result<(Ledger, Option<Billing>)> {
         let billing = if options.billing_url().is_some() { Some(open_billing(options).await?) } else { None };
         let (ledger, _) = open_ledger(options, billing.as_ref()).await?;
         Ok((ledger, billing))
@@ -66,7 +66,7 @@ pub struct Restored {
 ///
 /// Request ids of a gap are known to nobody. What was asked with them may be asked again for a window, and would be charged twice: until
 /// then, it is refused unless the caller accepts that.
-pub async fn restore(options: &BooksOptions, accepts_repeats: bool, seen: impl Fn(u16, u64)) -> anyhow::Result<Vec<Restored>> {
+pub async fn restore(options: &StoresOptions, accepts_repeats: bool, seen: impl Fn(u16, u64)) -> anyhow::Result<Vec<Restored>> {
     let (clock, billing, settings) = (clock(options)?, open_billing(options).await?, settings(&options.store));
     billing.check_restorable(settings.partitions).await?;
     // The same ledger as before. One of an earlier version gets an id here.
@@ -90,10 +90,10 @@ pub async fn restore(options: &BooksOptions, accepts_repeats: bool, seen: impl F
             );
         }
         match &mut target {
-            Target::Redis(installation) => installation.install(partition, &rebuilt.book).await?,
-            Target::Embedded => embedded::install(&options.store.path(), &settings, id, &rebuilt.book)?,
+            Target::Redis(installation) => installation.install(partition, &rebuilt.partition_state).await?,
+            Target::Embedded => embedded::install(&options.store.path(), &settings, id, &rebuilt.partition_state)?,
         }
-        let [accounts, reservations, request_ids] = rebuilt.book.sizes();
+        let [accounts, reservations, request_ids] = rebuilt.partition_state.sizes();
         restored.push(Restored { partition, entries: rebuilt.entries, accounts, reservations, request_ids });
         chains.push((partition, rebuilt.entries, rebuilt.chain));
     }
@@ -111,7 +111,7 @@ enum Target {
 }
 
 /// The clock that the ledger runs by.
-fn clock(options: &BooksOptions) -> anyhow::Result<Clock> {
+fn clock(options: &StoresOptions) -> anyhow::Result<Clock> {
     let zone = options.store.billing_time_zone.clone();
     Ok(match &options.store.test_clock {
         Some(path) => Clock::standing(test_clock::read(path)?, zone),
@@ -120,7 +120,7 @@ fn clock(options: &BooksOptions) -> anyhow::Result<Clock> {
 }
 
 /// The ledger, which must be there, and be the one that the billing store knows.
-async fn open_ledger(options: &BooksOptions, billing: Option<&Billing>) -> anyhow::Result<(Ledger, StoreSettings)> {
+async fn open_ledger(options: &StoresOptions, billing: Option<&Billing>) -> anyhow::Result<(Ledger, StoreSettings)> {
     let clock = clock(options)?;
     let store = Store::open(&options.store, Opening::Existing, clock.clone()).await?;
     if let Some(billing) = billing {
@@ -132,7 +132,7 @@ async fn open_ledger(options: &BooksOptions, billing: Option<&Billing>) -> anyho
 }
 
 /// The billing store, which must know a ledger; its tables are brought up to date.
-async fn open_billing(options: &BooksOptions) -> anyhow::Result<Billing> {
+async fn open_billing(options: &StoresOptions) -> anyhow::Result<Billing> {
     let settings = document_settings(&options.billing.documents, options.store.billing_time_zone_name())?;
     let url = options.billing_url().context("there is no billing store")?;
     Ok(Billing::open_existing(&url, settings).await?)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Engine, Trimmer};
-use domain::command::{Action, Command, Then};
+use domain::command::{Action, Command, RemainderPolicy};
 use platform::telemetry::metrics;
 
 /// From this part of the bound on, the log warns.
@@ -27,7 +27,7 @@ pub struct JournalBounds {
 
 /// Which journals are full. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
-pub struct JournalGate(Arc<Gate>);
+pub struct Backpressure(Arc<Gate>);
 
 #[derive(Debug, Default)]
 struct Gate {
@@ -43,7 +43,7 @@ struct Journal {
     is_filling: AtomicBool,
 }
 
-impl JournalGate {
+impl Backpressure {
     /// A gate for the journals of so many partitions.
     #[must_use]
     pub fn new(partitions: u16, bounds: JournalBounds) -> Self {
@@ -130,7 +130,7 @@ impl Journal {
 fn begins_something(action: &Action) -> bool {
     match action {
         Action::Authorize(_) => true,
-        Action::Debit(debit) => debit.reservation.is_none() || matches!(debit.then, Then::Reserve(_)),
+        Action::Debit(debit) => debit.reservation.is_none() || matches!(debit.then, RemainderPolicy::Reserve(_)),
         _ => false,
     }
 }

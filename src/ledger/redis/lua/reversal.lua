@@ -1,5 +1,5 @@
 
--- Giving back what an earlier entry took or gave: src/domain/rules/undo.rs.
+-- Giving back what an earlier entry took or gave: src/domain/rules/reversal.rs.
 
 -- The bill that this step has closed because it was due, and what was billed; set by step.lua.
 local closed_bill, closed_sum

@@ -3,7 +3,7 @@
 /// What an entry says does not follow from those before it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("entry {sequence} of account {account:?}: {what}")]
-pub struct Contradiction {
+pub struct Inconsistency {
     /// The partition's sequence of the entry.
     pub sequence: u64,
     /// The account.
@@ -13,15 +13,15 @@ pub struct Contradiction {
 }
 
 /// What contradicts, gathered.
-pub(super) struct Doubts<'a> {
+pub(super) struct Mismatches<'a> {
     pub sequence: u64,
     pub account: &'a str,
-    pub found: Vec<Contradiction>,
+    pub found: Vec<Inconsistency>,
 }
 
-impl Doubts<'_> {
+impl Mismatches<'_> {
     pub fn add(&mut self, what: impl Into<String>) {
-        self.found.push(Contradiction { sequence: self.sequence, account: self.account.to_owned(), what: what.into() });
+        self.found.push(Inconsistency { sequence: self.sequence, account: self.account.to_owned(), what: what.into() });
     }
 
     pub fn unless_equal<T: PartialEq + std::fmt::Display>(&mut self, what: &str, expected: T, found: T) {

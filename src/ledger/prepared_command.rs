@@ -8,28 +8,28 @@ use std::sync::Arc;
 use crc::{CRC_32_ISCSI, Crc};
 
 use crate::codec::journal::{encode_asked, encode_legacy_rest, put_context, put_fingerprint};
-use domain::command::{Action, Command, Debit, LimitChange, Reserve, TemporaryChange, Then, Undo, Until};
-use domain::money::Quote;
+use domain::command::{Action, Command, Debit, LimitChange, RemainderPolicy, Reserve, Reversal, TemporaryChange, Until};
+use domain::money::DecimalAmount;
 use domain::rules::Fingerprint;
 
 /// The digest of (account, request id) under which a request, and a reservation, is kept.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RequestKey(pub [u8; 16]);
+pub struct IdempotencyKey(pub [u8; 16]);
 
-impl AsRef<[u8]> for RequestKey {
+impl AsRef<[u8]> for IdempotencyKey {
     fn as_ref(&self) -> &[u8] {
         &self.0
     }
 }
 
-impl Hash for RequestKey {
+impl Hash for IdempotencyKey {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         // A digest is as good a hash as any.
         hasher.write_u64(self.0.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)));
     }
 }
 
-impl RequestKey {
+impl IdempotencyKey {
     /// The key of a request id of an account.
     #[must_use]
     pub fn of(account: &str, request_id: &str) -> Self {
@@ -40,7 +40,7 @@ impl RequestKey {
     }
 }
 
-impl fmt::Debug for RequestKey {
+impl fmt::Debug for IdempotencyKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
     }
@@ -48,35 +48,35 @@ impl fmt::Debug for RequestKey {
 
 /// A command, ready for an engine.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct PreparedCommand {
     /// The command; whoever waits for its answer holds it too.
     pub command: Arc<Command>,
     /// Its own key.
-    pub key: RequestKey,
+    pub key: IdempotencyKey,
     /// What was asked, digested.
     pub fingerprint: Fingerprint,
     /// The key of the command that it refers to.
-    pub original: Option<RequestKey>,
+    pub original: Option<IdempotencyKey>,
     /// What its journal entries repeat of it: all that was sent and the rules do not look at.
     pub rest: Vec<u8>,
 }
 
-impl Order {
+impl PreparedCommand {
     /// Digests a command.
     #[must_use]
     pub fn new(command: impl Into<Arc<Command>>) -> Self {
         let command = command.into();
-        let key = RequestKey::of(&command.account, &command.request_id);
-        let original = command.action.refers_to().map(|id| RequestKey::of(&command.account, id));
+        let key = IdempotencyKey::of(&command.account, &command.request_id);
+        let original = command.action.refers_to().map(|id| IdempotencyKey::of(&command.account, id));
         let mut rest = encode_asked(&command);
         let fingerprint = fingerprint(&command, &command.action, &rest);
-        put_context(&mut rest, &command.note);
+        put_context(&mut rest, &command.metadata);
         put_fingerprint(&mut rest, &fingerprint);
         Self { command, key, fingerprint, original, rest }
     }
 }
 
-impl Order {
+impl PreparedCommand {
     /// The fingerprint that format version 2 made of the same command: remembered ones are compared with it until their window is over.
     #[must_use]
     pub fn legacy_fingerprint(&self) -> Fingerprint {
@@ -142,9 +142,9 @@ impl Digest {
         self.0.extend_from_slice(text.as_bytes());
     }
 
-    fn quote(&mut self, quote: Quote) {
-        self.number(quote.mantissa());
-        self.number(i64::from(quote.scale()));
+    fn decimal(&mut self, decimal: DecimalAmount) {
+        self.number(decimal.mantissa());
+        self.number(i64::from(decimal.scale()));
     }
 
     fn option<T>(&mut self, value: Option<T>, digest: impl FnOnce(&mut Self, T)) {
@@ -155,19 +155,19 @@ impl Digest {
     }
 
     fn reserve(&mut self, reserve: &Reserve) {
-        self.quote(reserve.amount);
-        self.option(reserve.minimum, Self::quote);
+        self.decimal(reserve.amount);
+        self.option(reserve.minimum, Self::decimal);
         self.number(reserve.validity);
         self.number(reserve.grace);
     }
 
-    fn undo(&mut self, undo: &Undo) {
+    fn undo(&mut self, undo: &Reversal) {
         self.text(&undo.original);
-        self.option(undo.amount, Self::quote);
+        self.option(undo.amount, Self::decimal);
     }
 
     fn limit(&mut self, change: &LimitChange) {
-        self.option(change.permanent, Self::quote);
+        self.option(change.permanent, Self::decimal);
         match change.temporary {
             TemporaryChange::Keep => self.number(0),
             TemporaryChange::Remove => self.number(1),
@@ -176,19 +176,19 @@ impl Digest {
                     Until::Instant(instant) => (self.number(2), self.number(instant)),
                     Until::After(duration) => (self.number(3), self.number(duration)),
                 };
-                self.quote(amount);
+                self.decimal(amount);
             }
         }
     }
 
     fn debit(&mut self, debit: &Debit) {
-        self.quote(debit.amount);
+        self.decimal(debit.amount);
         self.number(debit.category as i64);
         self.text(debit.reservation.as_deref().unwrap_or_default());
         match &debit.then {
-            Then::Settle => self.number(0),
-            Then::Keep => self.number(1),
-            Then::Reserve(reserve) => {
+            RemainderPolicy::Settle => self.number(0),
+            RemainderPolicy::Keep => self.number(1),
+            RemainderPolicy::Reserve(reserve) => {
                 self.number(2);
                 self.reserve(reserve);
             }
@@ -203,7 +203,7 @@ impl Digest {
             Action::Debit(debit) => self.debit(debit),
             Action::Release { reservation } => self.text(reservation),
             Action::Refund(undo) | Action::ReversePayment(undo) | Action::ReverseWriteOff(undo) => self.undo(undo),
-            Action::WriteOff { amount } => self.option(*amount, Self::quote),
+            Action::WriteOff { amount } => self.option(*amount, Self::decimal),
             Action::Convert { mode, limit, allow_unusable } => {
                 self.number(*mode as i64);
                 self.limit(limit);
@@ -215,18 +215,18 @@ impl Digest {
                 self.number(i64::from(create.decimals));
                 self.number(create.mode as i64);
                 self.limit(&create.limit);
-                self.option(create.low_credit_threshold, Self::quote);
+                self.option(create.low_credit_threshold, Self::decimal);
                 self.number(create.non_usage_billing as i64);
                 self.number(i64::from(create.allow_unusable));
             }
             Action::Update { name, low_credit_threshold, non_usage_billing } => {
                 self.option(name.as_deref(), Self::text);
-                self.option(*low_credit_threshold, |digest, threshold| digest.option(threshold, Self::quote));
+                self.option(*low_credit_threshold, |digest, threshold| digest.option(threshold, Self::decimal));
                 self.number(non_usage_billing.map_or(0, |billing| billing as i64));
             }
             // The invoices that a payment names are in the ending.
             Action::TopUp { amount } | Action::RecordPayment { amount, .. } | Action::Withdraw { amount } | Action::Adjust { amount } => {
-                self.quote(*amount)
+                self.decimal(*amount)
             }
             Action::SetCreditLimit { limit, allow_unusable } => {
                 self.limit(limit);
@@ -239,43 +239,43 @@ impl Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::command::Note;
+    use domain::command::Metadata;
 
-    fn top_up(amount: Quote) -> Command {
+    fn top_up(amount: DecimalAmount) -> Command {
         Command {
             account: "acme".into(),
             request_id: "r1".into(),
             first_sent_at: None,
             currency: None,
             action: Action::TopUp { amount },
-            note: Note::default(),
+            metadata: Metadata::default(),
         }
     }
 
     #[test]
     fn equal_amounts_have_equal_fingerprints_however_they_were_written() {
-        let one = Order::new(top_up(Quote::parse("1.50").unwrap()));
-        let other = Order::new(top_up(Quote::parse("1.5000").unwrap()));
+        let one = PreparedCommand::new(top_up(DecimalAmount::parse("1.50").unwrap()));
+        let other = PreparedCommand::new(top_up(DecimalAmount::parse("1.5000").unwrap()));
         assert_eq!(one.fingerprint, other.fingerprint);
-        assert_ne!(one.fingerprint, Order::new(top_up(Quote::parse("1.51").unwrap())).fingerprint);
+        assert_ne!(one.fingerprint, PreparedCommand::new(top_up(DecimalAmount::parse("1.51").unwrap())).fingerprint);
     }
 
     #[test]
     fn a_repetition_may_come_from_another_process_and_for_another_reason() {
-        let note = |actor: &str, reason: &str| Note { actor: actor.into(), reason: reason.into(), ..Note::default() };
-        let command = top_up(Quote::new(5, 0));
-        let one = Order::new(Command { note: note("pod-1", "paid"), ..command.clone() });
-        let other = Order::new(Command { note: note("pod-2", "paid by card"), ..command.clone() });
+        let metadata = |actor: &str, reason: &str| Metadata { actor: actor.into(), reason: reason.into(), ..Metadata::default() };
+        let command = top_up(DecimalAmount::new(5, 0));
+        let one = PreparedCommand::new(Command { metadata: metadata("pod-1", "paid"), ..command.clone() });
+        let other = PreparedCommand::new(Command { metadata: metadata("pod-2", "paid by card"), ..command.clone() });
         assert_eq!(one.fingerprint, other.fingerprint);
         // Version 2 took them for two.
         assert_ne!(one.legacy_fingerprint(), other.legacy_fingerprint());
-        let described = Note { description: "for May".into(), ..note("pod-1", "paid") };
-        assert_ne!(one.fingerprint, Order::new(Command { note: described, ..command }).fingerprint);
+        let described = Metadata { description: "for May".into(), ..metadata("pod-1", "paid") };
+        assert_ne!(one.fingerprint, PreparedCommand::new(Command { metadata: described, ..command }).fingerprint);
     }
 
     #[test]
     fn a_key_depends_on_where_the_account_id_ends() {
-        assert_ne!(RequestKey::of("ab", "c"), RequestKey::of("a", "bc"));
+        assert_ne!(IdempotencyKey::of("ab", "c"), IdempotencyKey::of("a", "bc"));
     }
 
     #[test]
