@@ -140,7 +140,7 @@ pub(super) fn debit(mut transition: Transition<'_>, debit: &Debit) -> Result<Dec
             }
             Err(verdict) => {
                 decision.reserve = verdict;
-                ReservationChange::End(ReservationEnd::Settled)
+                if open.is_some() { ReservationChange::End(ReservationEnd::Settled) } else { ReservationChange::Keep }
             }
         },
         (Some(_), None) => ReservationChange::End(ReservationEnd::Settled),

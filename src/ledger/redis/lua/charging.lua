@@ -108,7 +108,7 @@ handlers[DEBIT] = function(account, n)
       mark_ended(q, 0, not open or open[3] ~= expires_at)
       show_reservation(granted, report_by, expires_at, RESERVE_GRANTED + (granted < next_amount and FINAL_UNIT or 0))
     else
-      end_reservation(q, SETTLED)
+      if open then end_reservation(q, SETTLED) end
       if shortfall then
         flags, slot_amount = flags + RESERVE_DECLINED, shortfall
       else
