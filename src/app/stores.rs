@@ -69,6 +69,7 @@ pub struct Restored {
 pub async fn restore(options: &StoresOptions, accepts_repeats: bool, seen: impl Fn(u16, u64)) -> anyhow::Result<Vec<Restored>> {
     let (clock, billing, settings) = (clock(options)?, open_billing(options).await?, settings(&options.store));
     billing.check_restorable(settings.partitions).await?;
+    billing.check_time_zone().await?;
     // The same ledger as before. One of an earlier version gets an id here.
     let id = billing.ledger_id().await?.unwrap_or_else(LedgerId::random);
     let mut target = match &options.store.redis {

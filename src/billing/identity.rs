@@ -45,7 +45,21 @@ impl Billing {
             write_id(&mut *transaction, identity.id).await?;
             transaction.commit().await?;
         }
-        self.check_ledger(identity).await
+        self.check_ledger(identity).await?;
+        let zone = &self.settings().time_zone;
+        sqlx::query("UPDATE ledger SET time_zone = $1 WHERE time_zone = ''").bind(zone).execute(self.store().pool()).await?;
+        Ok(())
+    }
+
+    /// Refuses another billing time zone than the ledger had: its months would end at other instants than those that were billed.
+    pub async fn check_time_zone(&self) -> Result<(), BillingError> {
+        let Some(row) = sqlx::query("SELECT time_zone FROM ledger").fetch_optional(self.store().pool()).await? else { return Ok(()) };
+        let known: String = row.try_get("time_zone")?;
+        if known.is_empty() || known == self.settings().time_zone {
+            return Ok(());
+        }
+        let problem = format!("must be {known}: the months of the ledger that is to be restored end there");
+        Err(BillingError::Invalid { field: "--billing-time-zone", problem })
     }
 
     fn foreign(&self, what: &str, ledger: &Identity) -> BillingError {

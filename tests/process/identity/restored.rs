@@ -28,10 +28,12 @@ async fn a_ledger_that_is_in_use_is_not_restored_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ledger_is_restored_with_as_many_partitions_as_it_had() {
+async fn a_ledger_is_restored_with_the_partitions_and_the_time_zone_that_it_had() {
     let (redis, other, postgres, folder) = (RedisServer::redis(), RedisServer::redis(), PostgresServer::shared(), temporary_folder());
     let (url, billing) = (redis.url(), postgres.database());
-    let service = Service::start(&["--redis", &url, "--partitions", "2", "--aggregate", "--billing", &billing], &[]);
+    let zone = ["--billing-time-zone", "Europe/Berlin"];
+    let words = ["--redis", &url, "--partitions", "2", "--aggregate", "--billing", &billing];
+    let service = Service::start(&[&words[..], &zone].concat(), &[]);
     for id in ["acme", "beta", "gamma", "delta"] {
         service.client().await.open(id, PaymentMode::Prepaid, "0", "10").await;
     }
@@ -45,9 +47,15 @@ async fn a_ledger_is_restored_with_as_many_partitions_as_it_had() {
         assert!(ended.error.contains("--partitions must be 2"), "{words:?}: {ended:?}");
         assert_eq!(other.command(&["KEYS", "*"]).trim(), "", "{words:?}");
     }
-    let ended = run_in(folder.path(), &[&restore[..], &["--partitions", "2"]].concat());
+    let restore = [&restore[..], &["--partitions", "2"]].concat();
+    let ended = run_in(folder.path(), &restore);
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(ended.error.contains("--billing-time-zone must be Europe/Berlin"), "{ended:?}");
+    assert_eq!(other.command(&["KEYS", "*"]).trim(), "");
+    let ended = run_in(folder.path(), &[&restore[..], &zone].concat());
     assert!(ended.status.success(), "{ended:?}");
-    let service = Service::open(&["--redis", &other.url(), "--partitions", "2", "--billing", &billing], &[]);
+    let words = ["--redis", &other.url(), "--partitions", "2", "--billing", &billing];
+    let service = Service::open(&[&words[..], &zone].concat(), &[]);
     for id in ["acme", "beta", "gamma", "delta"] {
         assert_eq!(service.client().await.credit(id).await.usable, "10.00", "{id}");
     }
