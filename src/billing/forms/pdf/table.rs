@@ -41,7 +41,7 @@ pub(super) fn set(setter: &mut Setter<'_>, part: &Part) {
     let right = if part.table.is_some() { RIGHT } else { LEFT + (RIGHT - LEFT) * 0.62 };
     let amount = Amounts::of(part, setter.letters, right);
     let Some(table) = &part.table else {
-        setter.begin_table(&[("", (LEFT, amount.left - GAP), Side::Left)], part, &amount);
+        setter.begin_table(&[(&setter.words.what, (LEFT, amount.left - GAP), Side::Left)], part, &amount);
         setter.sums(&part.sums, &amount, Side::Left);
         setter.flow.end_header();
         return;

@@ -41,6 +41,18 @@ fn everything_stands_within_the_page_and_nothing_on_anything_else() {
 }
 
 #[test]
+fn sums_without_a_table_have_a_heading_above_each_column_as_on_the_page() {
+    let mut seen = 0;
+    for (name, document) in documents::all() {
+        if Sheet::of(&document).unwrap().parts.iter().any(|part| part.table.is_none()) {
+            seen += 1;
+            assert!(pages(&document).iter().any(|page| texts(page).contains(&"What")), "{name}");
+        }
+    }
+    assert!(seen > 0);
+}
+
+#[test]
 fn each_page_says_which_it_is_and_repeats_the_header_of_its_table() {
     let pages = pages(&documents::long_invoice(140));
     assert!(pages.len() > 3, "{}", pages.len());
