@@ -67,7 +67,7 @@ pub struct StatementLine {
     pub kind: LineKind,
     /// When.
     pub at: Millis,
-    /// The number of the document, or the request id; empty: there is none.
+    /// The number of the document, or the request id; empty if there is none.
     pub reference: String,
     /// Whether the reference is the number of a document.
     pub is_document: bool,

@@ -199,14 +199,14 @@ pub struct TotalKey {
     pub account: String,
     pub bill: u32,
     pub kind: EntryKind,
-    /// The category's number; 0: none.
+    /// The category's number; 0 for none.
     pub category: u8,
     pub item: String,
     pub unit: String,
 }
 
 impl TotalKey {
-    /// The total that an entry belongs to; None: it moves no money.
+    /// The total that an entry belongs to; `None` if it moves no money.
     #[must_use]
     pub fn of(entry: &Entry) -> Option<Self> {
         let Metadata { category, item, unit, .. } = &entry.metadata;
@@ -226,7 +226,7 @@ impl TotalKey {
 pub struct Total {
     /// The sum of the amounts.
     pub amount: i64,
-    /// The sum of the quantities; None: none was given.
+    /// The sum of the quantities; `None` if none was given.
     pub quantity: Option<Decimal>,
     /// How many entries.
     pub count: i64,
@@ -234,7 +234,7 @@ pub struct Total {
     pub first_at: Millis,
     /// When the last was accepted.
     pub last_at: Millis,
-    /// What the last of them that had a description said; empty: none had.
+    /// What the last of them that had a description said; empty if none had.
     pub description: String,
     /// What each of them costs for a unit of quantity (without quantities: each of them), if that is the same for all.
     pub unit_price: Option<Decimal>,

@@ -16,14 +16,14 @@ const PLACES: Table = Table { name: "entries", columns: &[("partition", Type::Nu
 /// How many entries are walked past at once.
 pub(super) const WALK: i64 = 10_000;
 
-/// The partition of an account, and the sequence of its last entry. None: nothing is known of it.
+/// The partition of an account, and the sequence of its last entry. `None` for nothing is known of it.
 pub(super) async fn end(executor: impl Executor<'_, Database = Any>, account: &str) -> Result<Option<(u16, i64)>, BillingError> {
     let sql = "SELECT partition, last_sequence FROM accounts WHERE account = $1";
     let row = sqlx::query(sql).bind(account.to_owned()).fetch_optional(executor).await?;
     row.map(|row| Ok((narrow(&row, "partition")?, row.try_get("last_sequence")?))).transpose()
 }
 
-/// The account's entry before one of its entries; 0: it is its first. None: that is no entry of the account.
+/// The account's entry before one of its entries; 0 if it is its first. None: that is no entry of the account.
 pub(super) async fn previous(
     executor: impl Executor<'_, Database = Any>,
     account: &str,
@@ -101,7 +101,7 @@ pub(super) async fn at(
     Ok(records)
 }
 
-/// The account's last entry below a sequence; 0: there is none.
+/// The account's last entry below a sequence; 0 if there is none.
 pub(super) async fn below(
     connection: &mut AnyConnection,
     account: &str,

@@ -78,19 +78,19 @@ pub struct Issuer {
     pub city: String,
     /// ISO 3166-1 alpha-2: "DE".
     pub country: String,
-    /// The tax id; empty: none.
+    /// The tax id; empty for none.
     pub tax_id: String,
-    /// Where to write to; empty: nowhere.
+    /// Where to write to; empty for nowhere.
     pub email: String,
-    /// Where to call; empty: nowhere.
+    /// Where to call; empty for nowhere.
     pub phone: String,
-    /// Where to look; empty: nowhere.
+    /// Where to look; empty for nowhere.
     pub website: String,
     /// How to pay: the lines of a bank account, or of another way.
     pub payment: Vec<String>,
     /// What stands at the end of each document.
     pub footer: Vec<String>,
-    /// What stands at its head; None: the name alone.
+    /// What stands at its head; `None` for the name alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logo: Option<Logo>,
 }
@@ -106,7 +106,7 @@ pub struct Logo {
     pub width: u32,
     /// How high it is, in pixels.
     pub height: u32,
-    /// The file; empty: it was not loaded.
+    /// The file; empty if it was not loaded.
     #[serde(skip)]
     pub content: Vec<u8>,
 }
@@ -144,7 +144,7 @@ pub struct Exemption {
 pub struct TaxLine {
     /// The rate.
     pub rate: TaxRate,
-    /// Of which categories; empty: of all.
+    /// Of which categories; empty for all.
     pub categories: Vec<String>,
     /// What is charged.
     pub gross: i64,
@@ -167,11 +167,11 @@ pub struct Party {
     pub name: String,
     /// The lines of the postal address.
     pub address: Vec<String>,
-    /// The tax id; empty: none.
+    /// The tax id; empty for none.
     pub tax_id: String,
-    /// Where to write to; empty: nowhere.
+    /// Where to write to; empty for nowhere.
     pub email: String,
-    /// In which language documents are written; empty: not said.
+    /// In which language documents are written; empty if not said.
     #[serde(default)]
     pub language: String,
 }
@@ -181,20 +181,20 @@ pub struct Party {
 pub struct Item {
     /// "usage", "subscription", "hardware", "service".
     pub category: String,
-    /// What was sold; empty: not said.
+    /// What was sold; empty if not said.
     pub item: String,
-    /// What the issuer's list of items calls it, in the document's language; empty: nothing.
+    /// What the issuer's list of items calls it, in the document's language; empty for nothing.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
-    /// For people; empty: the item speaks for itself.
+    /// For people; empty if the item speaks for itself.
     pub description: String,
-    /// How much of it, as a decimal; empty: not said.
+    /// How much of it, as a decimal; empty if not said.
     pub quantity: String,
-    /// Of what; empty: not said.
+    /// Of what; empty if not said.
     pub unit: String,
     /// How many charges (or refunds) it sums up.
     pub count: i64,
-    /// What a unit costs (without a quantity: a charge), as a decimal of the currency; empty: there is no one price.
+    /// What a unit costs (without a quantity: a charge), as a decimal of the currency; empty if there is no one price.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub unit_price: String,
     /// What it costs; negative: given back.
@@ -252,7 +252,7 @@ pub struct Adjustment {
 pub struct OpenInvoice {
     /// Its number.
     pub number: String,
-    /// By when it is to be paid; 0: it was issued when not every invoice had such a day.
+    /// By when it is to be paid; 0 if it was issued when not every invoice had such a day.
     pub due_at: Millis,
     /// What was open of it.
     pub open: i64,
@@ -271,7 +271,7 @@ fn keep<T>(part: &mut Vec<T>, lines: &Range<usize>, before: &mut usize) {
 pub struct Document {
     /// What kind of document it is.
     pub kind: DocumentKind,
-    /// Its number, unique and gapless in its series; empty: not issued yet.
+    /// Its number, unique and gapless in its series; empty if not issued yet.
     pub number: String,
     /// What cut the bill.
     pub cause: Cause,
@@ -295,7 +295,7 @@ pub struct Document {
     pub period_from: Millis,
     /// When the bill was cut.
     pub period_to: Millis,
-    /// When the document was issued; 0: not yet.
+    /// When the document was issued; 0 if not yet.
     pub issued_at: Millis,
     /// The due date; `None` if this is not an invoice.
     pub due_at: Option<Millis>,
@@ -319,13 +319,13 @@ pub struct Document {
     pub brought_forward: i64,
     /// `items_total + rounding + brought_forward`.
     pub total: i64,
-    /// The tax in what is charged, by rate (of items and rounding; of a statement: of the deducted items); empty: no tax is shown.
+    /// The tax in what is charged, by rate (of items and rounding; of a statement: of the deducted items); empty if no tax is shown.
     #[serde(default)]
     pub taxes: Vec<TaxLine>,
     /// Of an invoice with a prepaid part: the tax in the deducted items, by rate.
     #[serde(default)]
     pub deducted_taxes: Vec<TaxLine>,
-    /// Why no tax is charged; None: it is.
+    /// Why no tax is charged; `None` if it is.
     #[serde(default)]
     pub exemption: Option<Exemption>,
     /// What an overpayment from before has already paid of the total.
@@ -339,7 +339,7 @@ pub struct Document {
 }
 
 impl Document {
-    /// Keeps some of its lines: items, then what was deducted, corrections, and open invoices. Returns the place of the next; None: there
+    /// Keeps some of its lines: items, then what was deducted, corrections, and open invoices. Returns the place of the next; `None` means there
     /// is none.
     pub fn keep_lines(&mut self, lines: Range<usize>) -> Option<usize> {
         let mut before = 0;

@@ -12,7 +12,7 @@ impl Billing {
         read_id(self.store().pool()).await
     }
 
-    /// The ledger that it knows, for people. None: it knows no ledger.
+    /// The ledger that it knows, for people. `None` if it knows no ledger.
     pub async fn known_ledger(&self) -> Result<Option<String>, BillingError> {
         if let Some(id) = self.ledger_id().await? {
             return Ok(Some(format!("ledger {id}")));

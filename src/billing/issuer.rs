@@ -31,13 +31,13 @@ pub struct Change {
     pub request_id: String,
     /// Who asks.
     pub actor: String,
-    /// For whom; empty: for nobody else.
+    /// For whom; empty if for nobody else.
     pub on_behalf_of: String,
     /// Why.
     pub reason: String,
     /// When it came.
     pub at: Millis,
-    /// From which day on it holds; None: from the one on which it came.
+    /// From which day on it holds; `None` means from the one on which it came.
     pub valid_from: Option<Date>,
 }
 
@@ -62,7 +62,7 @@ pub struct Dated<T> {
 /// A rate of tax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CategoryRate {
-    /// Of which charges; None: of all whose category has no rate of its own.
+    /// Of which charges; `None` for all whose category has no rate of its own.
     pub category: Option<Category>,
     /// The rate.
     pub rate: TaxRate,
@@ -91,7 +91,7 @@ pub fn in_force<T>(settings: &[Dated<T>], day: Date) -> Option<&T> {
     settings.iter().rfind(|setting| setting.has_begun(day)).map(|setting| &setting.value)
 }
 
-/// The rate of a category on a day: its own, or else that of all; None: none has begun.
+/// The rate of a category on a day: its own, or else that of all; `None` if none has begun.
 #[must_use]
 pub fn rate_in_force(rates: &[Dated<CategoryRate>], category: Category, day: Date) -> Option<TaxRate> {
     let of = |wanted: Option<Category>| rates.iter().rfind(|dated| dated.has_begun(day) && dated.value.category == wanted);
@@ -130,7 +130,7 @@ impl Billing {
         tax_rates(&mut *self.store().pool().acquire().await?, id).await
     }
 
-    /// Sets whether an account is charged tax, from a day on; None: it is.
+    /// Sets whether an account is charged tax, from a day on; `None` if it is.
     pub async fn set_exemption(&self, account: &str, exemption: Option<&Exemption>, change: &Change) -> Result<Applied, BillingError> {
         let content = serde_json::to_string(&exemption).map_err(BillingError::corrupt)?;
         let write = "INSERT INTO exemptions (account, valid_from, content) VALUES ($1, $2, $3) \

@@ -29,7 +29,7 @@ pub(super) struct ItemNames(HashMap<(String, String), String>);
 const NAMES: Table = Table { name: "item_names", columns: &[("issuer", Type::Text), ("item", Type::Text)], on_conflict: "" };
 
 impl ItemNames {
-    /// What those of these items that have a name are called in a language; empty: it is not said, and English.
+    /// What those of these items that have a name are called in a language; empty if it is not said, and English.
     pub fn of<'a>(&self, language: &str, items: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> {
         if self.0.is_empty() {
             return BTreeMap::new();

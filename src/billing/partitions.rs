@@ -22,11 +22,11 @@ pub struct Partition {
     pub fence: i64,
     /// Up to where its journal is committed.
     pub position: Position,
-    /// Why it does not go on; None: it does.
+    /// Why it does not go on; `None` if it does.
     pub stopped: Option<Stopped>,
-    /// Why its step fails again and again, and since when; None: it does not.
+    /// Why its step fails again and again, and since when; `None` if it does not.
     pub failing: Option<Stopped>,
-    /// Who works on it; empty: nobody.
+    /// Who works on it; empty for nobody.
     pub owner: String,
     /// Whether the owner's lease runs.
     pub is_leased: bool,
@@ -86,7 +86,7 @@ pub async fn all(store: &Store) -> Result<Vec<Partition>, BillingError> {
     rows.iter().map(read).collect()
 }
 
-/// Writes down why a partition's step fails again and again; empty: it does not any more.
+/// Writes down why a partition's step fails again and again; empty if it does not any more.
 pub async fn set_failing(store: &Store, partition: u16, reason: &str, now: Millis) -> Result<(), BillingError> {
     // One that stays like that has no version written each time.
     let sql = "UPDATE partitions SET failing_because = $1, failing_since = $2 WHERE partition = $3 AND failing_because <> $1";
@@ -179,7 +179,7 @@ pub async fn renew(store: &Store, owner: &str, lease: Millis) -> Result<Vec<(u16
     rows.iter().map(|row| Ok((narrow(row, "partition")?, row.try_get("fence")?))).collect()
 }
 
-/// Claims a partition that is nobody's any more, and not stopped; None: there is none, or others were faster.
+/// Claims a partition that is nobody's any more, and not stopped; `None` if there is none, or others were faster.
 pub async fn claim(store: &Store, owner: &str, lease: Millis) -> Result<Option<Claim>, BillingError> {
     let now = store.now_sql();
     let free = format!("state = 'RUNNING' AND (owner = '' OR lease_until < {now})");
@@ -208,7 +208,7 @@ pub async fn release(store: &Store, partition: u16, fence: i64) -> Result<(), Bi
     Ok(())
 }
 
-/// Up to where a claimed partition is committed; None: the claim is lost.
+/// Up to where a claimed partition is committed; `None` if the claim is lost.
 pub async fn position(store: &Store, claim: &Claim) -> Result<Option<Position>, BillingError> {
     let sql = "SELECT next_sequence, last_block, last_time FROM partitions WHERE partition = $1 AND fence = $2 AND state = 'RUNNING'";
     let row = sqlx::query(sql).bind(i64::from(claim.partition)).bind(claim.fence).fetch_optional(store.pool()).await?;

@@ -17,13 +17,13 @@ const MOST_PARTS: i64 = 1_000;
 /// Which payments to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PaymentFilter {
-    /// Of this account; None: of all.
+    /// Of this account; `None` for all.
     pub account: Option<String>,
     /// Received at or after this.
     pub received_from: Option<Millis>,
     /// Received before this.
     pub received_to: Option<Millis>,
-    /// Paid in this way; None: in any.
+    /// Paid in this way; `None` for any.
     pub method: Option<String>,
     /// Only what does not pay invoices as a whole.
     pub unallocated_only: bool,
@@ -59,7 +59,7 @@ pub struct Payment {
     pub received_at: Millis,
     /// What is said of it.
     pub details: PaymentDetails,
-    /// Who recorded it, and why; empty: not said.
+    /// Who recorded it, and why; empty if not said.
     pub actor: String,
     /// Why.
     pub reason: String,
@@ -76,13 +76,13 @@ pub struct Payment {
 /// A part of a payment that pays an invoice, or no longer does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaymentPart {
-    /// The invoice's number; empty: it has none yet.
+    /// The invoice's number; empty if it has none yet.
     pub invoice: String,
     /// When.
     pub at: Millis,
     /// How much; below zero: it no longer pays it.
     pub amount: i64,
-    /// Who allocated it by hand, and why; empty: nobody did.
+    /// Who allocated it by hand, and why; empty if nobody did.
     pub actor: String,
     /// Why.
     pub reason: String,

@@ -30,7 +30,7 @@ const BLOCKS: usize = 64;
 pub struct Difference {
     /// The partition.
     pub partition: u16,
-    /// Why it is stopped; None: it is not.
+    /// Why it is stopped; `None` if it is not.
     pub stopped: Option<String>,
     /// The fence that it was claimed by last.
     fence: i64,
@@ -38,7 +38,7 @@ pub struct Difference {
     pub next_in_sql: u64,
     /// The sequence that the ledger's next entry will have.
     pub next_in_ledger: u64,
-    /// The last entry that both have, and the block that it ends; None: the journal does not reach back so far.
+    /// The last entry that both have, and the block that it ends; `None` if the journal does not reach back so far.
     pub common: Option<Common>,
     /// Whether the journal goes on from what SQL has, block by block.
     pub goes_on: bool,
@@ -56,7 +56,7 @@ pub struct Common {
 }
 
 impl Difference {
-    /// How many entries only SQL has; None: nobody can say.
+    /// How many entries only SQL has; `None` if nobody can say.
     #[must_use]
     pub fn only_in_sql(&self) -> Option<u64> {
         self.common.map(|common| self.next_in_sql - 1 - common.sequence)

@@ -20,7 +20,7 @@ pub struct Record {
     pub partition: u16,
     /// The partition's number of it.
     pub sequence: u64,
-    /// The sequence of the account's entry before it; 0: it is its first. The journal does not say: None.
+    /// The sequence of the account's entry before it; 0 if it is its first. The journal does not say (`None`).
     pub previous: Option<u64>,
     /// The entry.
     pub entry: Entry,

@@ -37,7 +37,7 @@ pub struct Rebuilt {
     pub chain: [u8; 16],
     /// What its entries contradict; if there is anything, it must not be used.
     pub contradictions: Vec<Inconsistency>,
-    /// When the last gap in its entries ended; None: there is none.
+    /// When the last gap in its entries ended; `None` if there is none.
     pub gap_ended_at: Option<Millis>,
 }
 

@@ -55,7 +55,7 @@ impl Review {
         }
     }
 
-    /// What a draft waits for that was cut then and that nobody has approved; empty: for nothing.
+    /// What a draft waits for that was cut then and that nobody has approved; empty if for nothing.
     pub(super) fn waits_for(self, id: &str, cut_at: Millis) -> String {
         match self {
             Self::AtOnce => String::new(),
@@ -90,11 +90,11 @@ pub enum Approved {
 /// Which drafts are meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DraftFilter {
-    /// Of this account; None: of all.
+    /// Of this account; `None` for all.
     pub account: Option<String>,
-    /// Of this kind; None: of all.
+    /// Of this kind; `None` for all.
     pub kind: Option<DocumentKind>,
-    /// Cut before this; None: whenever.
+    /// Cut before this; `None` for whenever.
     pub cut_before: Option<Millis>,
 }
 

@@ -82,7 +82,7 @@ pub(super) async fn write_details(
 }
 
 impl Billing {
-    /// Whether all accounts can be searched, and how; None: those from before are still being taken in.
+    /// Whether all accounts can be searched, and how; `None` if those from before are still being taken in.
     pub async fn searchable(&self) -> Result<Option<Comparison>, BillingError> {
         let mut connection = self.store().pool().acquire().await?;
         let sql = "SELECT is_filled FROM account_search_fill WHERE is_filled = 1";

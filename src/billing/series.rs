@@ -20,7 +20,7 @@ pub fn number(prefix: &str, place: i64) -> String {
     format!("{prefix}{place:06}")
 }
 
-/// The place of a number in the series of a prefix; None: it is none of it.
+/// The place of a number in the series of a prefix; `None` if it is none of it.
 #[must_use]
 pub fn place_of(number_text: &str, prefix: &str) -> Option<i64> {
     let digits = number_text.strip_prefix(prefix)?;
@@ -35,7 +35,7 @@ pub struct Series {
     pub prefix: String,
     /// The last place that was given.
     pub last_place: i64,
-    /// The digest of the last document; empty: there is none.
+    /// The digest of the last document; empty if there is none.
     pub head: String,
     /// Whether nobody knows how its numbers go on, so that none is given.
     pub is_held: bool,

@@ -42,7 +42,7 @@ impl WaitsFor {
         }
     }
 
-    /// What helps, for people; empty: it needs no help.
+    /// What helps, for people; empty if it needs no help.
     #[must_use]
     pub fn help(self) -> &'static str {
         match self {
@@ -61,7 +61,7 @@ impl WaitsFor {
 pub struct Queue {
     /// How many.
     pub count: i64,
-    /// When the bill of the oldest was cut; 0: there is none.
+    /// When the bill of the oldest was cut; 0 if there is none.
     pub since: Millis,
 }
 
@@ -72,7 +72,7 @@ pub struct Standing {
     pub drafts: Vec<(WaitsFor, Queue)>,
     /// Documents that are held back.
     pub held: Queue,
-    /// What is wrong with the database itself; empty: nothing.
+    /// What is wrong with the database itself; empty for nothing.
     pub database: String,
 }
 

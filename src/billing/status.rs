@@ -18,9 +18,9 @@ pub struct PartitionStatus {
     pub committed: u64,
     /// Whether this process works on it.
     pub is_own: bool,
-    /// Why it stands still; None: it does not.
+    /// Why it stands still; `None` if it does not.
     pub stopped: Option<String>,
-    /// Why its step fails again and again in this process; None: it does not.
+    /// Why its step fails again and again in this process; `None` if it does not.
     pub failing: Option<String>,
 }
 
@@ -87,7 +87,7 @@ impl Status {
         self.state().partitions.get(&partition).map_or(0, |status| status.lag_entries)
     }
 
-    /// Why aggregation, or the issuing of documents, does not go on somewhere; None: it does, everywhere.
+    /// Why aggregation, or the issuing of documents, does not go on somewhere; `None` if it does, everywhere.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         let state = self.state();

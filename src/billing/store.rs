@@ -219,7 +219,7 @@ impl Store {
         }
     }
 
-    /// What is wrong with how the database keeps texts: it must take every name, of whatever script. None: nothing.
+    /// What is wrong with how the database keeps texts: it must take every name, of whatever script. `None` for nothing.
     pub async fn encoding_problem(&self) -> Result<Option<String>, BillingError> {
         if self.dialect == Dialect::Sqlite {
             return Ok(None);

@@ -107,7 +107,7 @@ fn first_of_part() -> String {
 }
 
 impl Span {
-    /// Takes the first sequences off: at most so many. None: none are left.
+    /// Takes the first sequences off: at most so many. `None` if none are left.
     pub fn take(&mut self, count: i64) -> Option<Self> {
         let page = Self { before: self.before.min(self.after.saturating_add(count + 1)), ..*self };
         self.after = page.before - 1;
@@ -127,7 +127,7 @@ impl Billing {
         Ok(spans)
     }
 
-    /// A sequence behind all entries that were accepted before an instant, and not behind any other; None: all were.
+    /// A sequence behind all entries that were accepted before an instant, and not behind any other; `None` if all were.
     async fn first_since(&self, partition: &Partition, time: Millis) -> Result<Option<i64>, BillingError> {
         let end = number(partition.position.next_sequence);
         let (mut old, mut young) = (1, end);

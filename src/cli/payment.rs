@@ -68,7 +68,7 @@ pub struct DetailsOptions {
 }
 
 impl DetailsOptions {
-    /// As a message; None: nothing is said.
+    /// As a message; `None` for nothing is said.
     #[must_use]
     pub fn details(&self) -> Option<PaymentDetails> {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();

@@ -101,7 +101,7 @@ pub struct Account {
     pub permanent_limit: i64,
     /// The temporary credit limit; counts while `temporary_until` lies ahead.
     pub temporary_limit: i64,
-    /// From this instant on the temporary limit counts for nothing; 0: there is none.
+    /// From this instant on the temporary limit counts for nothing; 0 if there is none.
     pub temporary_until: Millis,
     /// The number of the last money entry.
     pub sequence: u64,
@@ -109,7 +109,7 @@ pub struct Account {
     pub open_bill: u32,
     /// The highest number given to a bill, open or cut.
     pub last_bill: u32,
-    /// When the open bill is to be closed; 0: it has no money entries, so nothing is to be closed.
+    /// When the open bill is to be closed; 0 if it has no money entries, so nothing is to be closed.
     pub period_end: Millis,
     /// How many reservations are open.
     pub open_reservations: u32,
@@ -219,7 +219,7 @@ impl Account {
 pub struct Profile {
     /// What people call the customer.
     pub name: String,
-    /// Below this usable credit, watchers are told that credit is low; units. None: never.
+    /// Below this usable credit, watchers are told that credit is low; units. `None` for never.
     pub low_credit_threshold: Option<i64>,
     /// When the account was created.
     pub created_at: Millis,

@@ -32,9 +32,9 @@ pub struct Metadata {
     pub item: String,
     /// For people.
     pub description: String,
-    /// How much of it, as a decimal; empty: not said.
+    /// How much of it, as a decimal; empty if not said.
     pub quantity: String,
-    /// Of what (second, byte, message); empty: not said.
+    /// Of what (second, byte, message); empty if not said.
     pub unit: String,
     /// When it happened; information only.
     pub occurred_at: Option<Millis>,
@@ -42,7 +42,7 @@ pub struct Metadata {
     pub attributes: Vec<(String, String)>,
     /// Who changed it: the caller, where that is known; else whom an operator's command names.
     pub actor: String,
-    /// For whom the caller acted; empty: for nobody else.
+    /// For whom the caller acted; empty if for nobody else.
     pub on_behalf_of: String,
     /// Why (operators' commands).
     pub reason: String,
@@ -105,7 +105,7 @@ pub enum Action {
     ReversePayment(Reversal),
     /// Give up a debt.
     WriteOff {
-        /// How much; None: all that is due, to the last decimal.
+        /// How much; `None` for all that is due, to the last decimal.
         amount: Option<DecimalAmount>,
     },
     /// Take back a write-off.
@@ -159,7 +159,7 @@ pub struct Debit {
     pub amount: DecimalAmount,
     /// What for.
     pub category: Category,
-    /// The reservation to charge against; None: a direct charge.
+    /// The reservation to charge against; `None` for a direct charge.
     pub reservation: Option<String>,
     /// What is left of the reservation afterwards.
     pub then: RemainderPolicy,
@@ -193,7 +193,7 @@ pub enum ExcessPolicy {
 pub struct Reversal {
     /// The `request_id` of the earlier command.
     pub original: String,
-    /// How much; None: all that is left of it.
+    /// How much; `None` for all that is left of it.
     pub amount: Option<DecimalAmount>,
     /// What was looked up of the earlier entry, because the step asked for it.
     pub facts: Option<OriginalEntry>,
@@ -265,7 +265,7 @@ pub struct Create {
 /// A change of the credit limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitChange {
-    /// The permanent limit to set; None: it stays.
+    /// The permanent limit to set; `None` if it stays.
     pub permanent: Option<DecimalAmount>,
     /// What to do with the temporary one.
     pub temporary: TemporaryChange,

@@ -129,7 +129,7 @@ pub struct Limits {
     pub permanent: i64,
     /// The temporary credit limit.
     pub temporary: i64,
-    /// When that ends; 0: there is none.
+    /// When that ends; 0 if there is none.
     pub temporary_until: Millis,
 }
 
@@ -144,7 +144,7 @@ pub struct GivenBack {
     pub rounding: i64,
     /// The bill of the original.
     pub bill: u32,
-    /// What was refunded of that bill so far, since it was cut, measured by the charges; None: it is not of a bill with others.
+    /// What was refunded of that bill so far, since it was cut, measured by the charges; `None` if it is not of a bill with others.
     pub of_bill: Option<i64>,
 }
 

@@ -11,7 +11,7 @@ use super::entry::{ChargedFrom, EntryData, Limits, Movement};
 pub struct EntryContext {
     /// The bill that the entry falls into.
     pub bill: u32,
-    /// What was left of the open reservation that the entry refers to. None: it refers to none, or to one that is not open any more.
+    /// What was left of the open reservation that the entry refers to. `None` if it refers to none, or to one that is not open any more.
     pub reservation: Option<i64>,
     /// The end of the billing period of the entry's time, in case that it is the first of a bill.
     pub period_end: Millis,

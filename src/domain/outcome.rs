@@ -24,7 +24,7 @@ pub struct Decision {
     pub credit_rounding: i64,
     /// Of a charge: how it was charged, and the bill that it fell into.
     pub charged: Option<Charged>,
-    /// The partition's sequence of the first entry that it wrote; 0: none.
+    /// The partition's sequence of the first entry that it wrote; 0 for none.
     pub sequence: u64,
 }
 
@@ -236,7 +236,7 @@ impl Refusal {
 /// The ledger's answer to a command that it did not refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// What was decided. None: the command has no request id, as a look at the credit has none.
+    /// What was decided. `None` if the command has no request id, as a look at the credit has none.
     pub decision: Option<Decision>,
     /// Whether it was decided before, and is only told again.
     pub replayed: bool,

@@ -10,13 +10,13 @@ const REFERENCE: &str = "reference";
 /// What is said of a payment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PaymentDetails {
-    /// When the money was received; None: when the payment was recorded.
+    /// When the money was received; `None` for when the payment was recorded.
     pub received_at: Option<Millis>,
-    /// How it was paid: "sepa", "card", "cash"; empty: not said.
+    /// How it was paid: "sepa", "card", "cash"; empty if not said.
     pub method: String,
-    /// What the payer or the bank calls it; empty: not said.
+    /// What the payer or the bank calls it; empty if not said.
     pub reference: String,
-    /// For people; empty: nothing.
+    /// For people; empty for nothing.
     pub remark: String,
 }
 

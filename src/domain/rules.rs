@@ -93,16 +93,16 @@ pub enum ReservationEnd {
 pub struct Decided {
     /// What the caller is told.
     pub answer: Answer,
-    /// What is written. None: nothing at all.
+    /// What is written. `None` for nothing at all.
     pub writes: Option<Writes>,
 }
 
 /// What an accepted or declined command writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Writes {
-    /// The decision, to be remembered under the request id. None: the command has none.
+    /// The decision, to be remembered under the request id. `None` if the command has none.
     pub decision: Option<Decision>,
-    /// The account after it; None: a decline, or nothing to change.
+    /// The account after it; `None` for a decline, or if nothing changes.
     pub account: Option<Account>,
     /// The profile after it, if that changed.
     pub profile: Option<Profile>,

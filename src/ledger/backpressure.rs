@@ -19,9 +19,9 @@ const TRIMMED_AT_ONCE: u64 = 50_000;
 /// How much the journal of a partition may hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JournalBounds {
-    /// More entries than this: nothing is begun any more. None: it may hold any number.
+    /// More entries than this: nothing is begun any more. `None` if it may hold any number.
     pub high_water: Option<u64>,
-    /// Nobody reads it: it is trimmed to this many entries. None: whoever reads it trims it.
+    /// Nobody reads it: it is trimmed to this many entries. `None` means whoever reads it trims it.
     pub unread_tail: Option<u64>,
 }
 

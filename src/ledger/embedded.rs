@@ -141,7 +141,7 @@ pub fn install(path: &Path, settings: &StoreSettings, id: LedgerId, partition_st
 struct EngineThread {
     /// What the disk holds, in memory.
     partition_state: PartitionState,
-    /// Why the last attempt to write failed; None: it did not.
+    /// Why the last attempt to write failed; `None` if it did not.
     failure: Option<String>,
     /// Whether more is to come.
     is_open: bool,

@@ -114,7 +114,7 @@ pub trait Engine: Send + Sync + 'static {
     ) -> Answering<'_, Vec<(IdempotencyKey, Reservation)>>;
     /// What is remembered of a request id.
     fn remembered(&self, partition: u16, key: IdempotencyKey) -> Answering<'_, Option<IdempotencyRecord>>;
-    /// The blocks that begin below the sequence (None: the newest), newest first.
+    /// The blocks that begin below the sequence (`None` for the newest), newest first.
     fn blocks_before(&self, partition: u16, before: Option<u64>, count: usize) -> Answering<'_, Vec<Block>>;
     /// The blocks that begin above the sequence, oldest first.
     fn blocks_after(&self, partition: u16, after: u64, count: usize) -> Answering<'_, Vec<Block>>;
@@ -147,7 +147,7 @@ pub trait Engine: Send + Sync + 'static {
     fn file(&self) -> Option<&Path> {
         None
     }
-    /// Has nothing dropped from the journal while this is held; None: it is held already, or cannot be.
+    /// Has nothing dropped from the journal while this is held; `None` if it is held already, or cannot be.
     fn hold_journal(&self) -> Option<JournalHold> {
         None
     }

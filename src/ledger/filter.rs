@@ -33,7 +33,7 @@ impl AccountFilter {
 /// Which entries of an account. By default all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EntryFilter {
-    /// Only of these kinds; empty: of all.
+    /// Only of these kinds; empty for all.
     pub kinds: Vec<EntryKind>,
     /// Only what was accepted at or after this.
     pub from: Option<Millis>,

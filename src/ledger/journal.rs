@@ -63,6 +63,6 @@ pub enum Trimmer {
 pub struct DuePage {
     /// Their ids.
     pub accounts: Vec<String>,
-    /// Where to go on; None: there are no more. Only the engine that made it can read it.
+    /// Where to go on; `None` if there are no more. Only the engine that made it can read it.
     pub next: Option<String>,
 }

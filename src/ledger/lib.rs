@@ -84,7 +84,7 @@ pub struct ListedAccount {
 pub struct AccountPage {
     /// The accounts, with due closes applied.
     pub accounts: Vec<ListedAccount>,
-    /// Where to go on; None: there are no more.
+    /// Where to go on; `None` if there are no more.
     pub next: Option<NamePlace>,
 }
 
@@ -93,7 +93,7 @@ pub struct AccountPage {
 pub struct ReservationPage {
     /// The reservations, in the order in which they expire.
     pub reservations: Vec<Reservation>,
-    /// Where to go on; None: there are no more.
+    /// Where to go on; `None` if there are no more.
     pub next: Option<ReservationPlace>,
 }
 
@@ -102,9 +102,9 @@ pub struct ReservationPage {
 pub struct EntryPage {
     /// Partition sequence and entry, newest first.
     pub entries: Vec<(u64, Entry)>,
-    /// Go on below this sequence; None: there are no more.
+    /// Go on below this sequence; `None` if there are no more.
     pub next_before: Option<u64>,
-    /// All entries from this sequence on, below the one asked for, were looked at; None: there was none.
+    /// All entries from this sequence on, below the one asked for, were looked at; `None` if there was none.
     pub searched_to: Option<u64>,
     /// Nothing before it is asked for.
     pub is_over: bool,

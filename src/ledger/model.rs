@@ -61,7 +61,7 @@ pub struct State {
     pub rotated_at: Millis,
     /// Sums that were given back may have been dropped if their last entry has at most this sequence.
     pub refunds_dropped_until: u64,
-    /// Until then, ids may be remembered with the fingerprint of format version 2; 0: there are none.
+    /// Until then, ids may be remembered with the fingerprint of format version 2; 0 if there are none.
     pub legacy_until: Millis,
     /// The latest expiry of a reservation that a younger id is needed for.
     pub reserved_until: Millis,

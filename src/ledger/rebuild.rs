@@ -32,7 +32,7 @@ pub struct Rebuild {
     command: Option<IdempotencyKey>,
     /// Whether a part of the journal is not known: which reservations are open, and what is reserved, is not known then either.
     has_gap: bool,
-    /// When the last such part ended; None: there is none.
+    /// When the last such part ended; `None` if there is none.
     gap_ended_at: Option<Millis>,
     /// Whether it is one step: within it, nothing is due by itself.
     is_step: bool,

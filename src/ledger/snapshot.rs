@@ -15,11 +15,11 @@ pub struct Snapshot {
     pub permanent_limit: i64,
     /// The temporary credit limit.
     pub temporary_limit: i64,
-    /// When that ends; 0: there is none.
+    /// When that ends; 0 if there is none.
     pub temporary_until: Millis,
     /// The highest number given to a bill.
     pub last_bill: u32,
-    /// When the open bill is to be closed; 0: it has no money entries.
+    /// When the open bill is to be closed; 0 if it has no money entries.
     pub period_end: Millis,
     /// When the account was created.
     pub created_at: Millis,
@@ -55,7 +55,7 @@ impl Snapshot {
             created_at: number("created_at")?,
         })
     }
-    /// The account as it was behind the gap; None: the entry says too little. What was reserved then is not known.
+    /// The account as it was behind the gap; `None` if the entry says too little. What was reserved then is not known.
     #[must_use]
     pub fn account(&self, entry: &Entry) -> Option<Account> {
         let settings = entry.data.settings()?;

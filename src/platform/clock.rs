@@ -90,7 +90,7 @@ impl Clock {
         matches!(&*self.source, Source::Standing(_))
     }
 
-    /// The first instant of a day of the billing time zone; None: the calendar does not have it.
+    /// The first instant of a day of the billing time zone; `None` if the calendar does not have it.
     #[must_use]
     pub fn start_of_day(&self, day: jiff::civil::Date) -> Option<Millis> {
         day.to_zoned(self.calendar.zone.clone()).ok().map(|at| at.timestamp().as_millisecond())

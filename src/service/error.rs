@@ -59,7 +59,7 @@ pub enum Subject {
 /// A field of a request, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Its path in the request; empty: the request as a whole.
+    /// Its path in the request; empty for the request as a whole.
     pub field: String,
     /// What would be right.
     pub rule: String,

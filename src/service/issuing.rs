@@ -20,7 +20,7 @@ pub struct IssuerView {
     pub versions: Vec<Dated<Issuer>>,
     /// How many drafts are not issued yet.
     pub waiting_drafts: i64,
-    /// What for the first of them waits; empty: for its turn.
+    /// What for the first of them waits; empty if for its turn.
     pub waits_for: String,
 }
 

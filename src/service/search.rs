@@ -51,7 +51,7 @@ pub struct Page {
     pub accounts: Vec<ListedAccount>,
     /// How they were found.
     pub way: Way,
-    /// What the billing store knew; empty: it was not asked.
+    /// What the billing store knew; empty if it was not asked.
     pub position: JournalPosition,
     /// Where the next page begins; `None`: there is none.
     pub next: Option<Cursor>,

@@ -128,7 +128,7 @@ pub struct ReserveSpec {
 #[derive(Clone, Debug)]
 pub struct LimitSpec {
     pub permanent: Option<Amount>,
-    /// None: keep. Some(None): remove. Some((amount, until, is an instant)).
+    /// `None` means keep. Some(None): remove. Some((amount, until, is an instant)).
     pub temporary: Option<Option<(Amount, i64, bool)>>,
 }
 

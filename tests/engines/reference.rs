@@ -375,7 +375,7 @@ impl Reference {
         }
     }
 
-    /// The same command with what the step asks for; None: it asks for nothing, or there is nothing.
+    /// The same command with what the step asks for; `None` if it asks for nothing, or there is nothing.
     fn look_up(&self, command: &Command, needed: Refusal) -> Option<Command> {
         let mut command = command.clone();
         let (undo, is_wanted) = originals_of(&command.action)?;
@@ -423,7 +423,7 @@ impl Reference {
         }
     }
 
-    /// The command that is asked for, as the edge would build it; None: the edge would not let it pass.
+    /// The command that is asked for, as the edge would build it; `None` if the edge would not let it pass.
     fn command(&mut self, ask: &Ask) -> Option<Command> {
         let id = ACCOUNTS[ask.account];
         let name = |request: usize| format!("request-{request}");

@@ -26,7 +26,7 @@ impl Desk {
         Self::with(time, None)
     }
 
-    /// With a billing store in a database; None: in a file.
+    /// With a billing store in a database; `None` means in a file.
     fn with(time: &str, billing: Option<String>) -> Self {
         let folder = temporary_folder();
         std::fs::write(folder.path().join("clock"), time).unwrap();

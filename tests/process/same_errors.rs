@@ -8,7 +8,7 @@ use crate::http::url_of;
 use crate::on_paper::Stage;
 use crate::wire::{ByGrpc, ByHttp, problem};
 
-/// A value of a field that no request may have; None: there is none.
+/// A value of a field that no request may have; `None` if there is none.
 fn wrong(field: &FieldDescriptor) -> Option<Value> {
     let one = match field.kind() {
         Kind::String => json!("\u{1}".repeat(2_000)),

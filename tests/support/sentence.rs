@@ -15,7 +15,7 @@ const ALICE: &str = "alice";
 pub struct Request {
     pub account: &'static str,
     pub what: What,
-    /// The request id; None: one that no other has.
+    /// The request id; `None` means one that no other has.
     pub name: Option<&'static str>,
     /// When the caller first sent it, so many milliseconds from now.
     pub first_sent: Option<i64>,
@@ -296,7 +296,7 @@ fn limit_of(sentence: &'static str) -> Option<Limit> {
     are_known.iter().all(|is_known| *is_known).then_some(limit)
 }
 
-/// Whether a part is about the limit. None: it is, and means nothing.
+/// Whether a part is about the limit. `None` if it is, and means nothing.
 fn add_limit(limit: &mut Limit, part: &'static str) -> Option<bool> {
     let part = part.strip_prefix("a ").unwrap_or(part);
     if let Some(amount) = part.strip_prefix("limit of ") {

@@ -20,7 +20,7 @@ type Step = Box<dyn Fn(u16, Arc<[PreparedCommand]>) -> BoxFuture<'static, Result
 pub struct StandIn {
     partitions: u16,
     step: Step,
-    /// None: it never answers.
+    /// `None` if it never answers.
     error: Option<LedgerError>,
     /// How often its work was looked at.
     pub looks: Arc<AtomicUsize>,

@@ -34,7 +34,7 @@ pub struct Step {
     pub line: usize,
     pub sentence: &'static str,
     pub request: Request,
-    /// What comes of it; None: it is done.
+    /// What comes of it; `None` if it is done.
     pub outcome: Option<&'static str>,
     pub then: Vec<Claim>,
 }

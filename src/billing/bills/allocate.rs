@@ -25,7 +25,7 @@ pub struct Payable {
     pub total: i64,
     /// What is not paid yet.
     pub open: i64,
-    /// What the store has as not paid yet; None: nothing at all.
+    /// What the store has as not paid yet; `None` for nothing at all.
     pub stored: Option<i64>,
 }
 
@@ -83,7 +83,7 @@ pub struct Receivables {
     pub open_elsewhere: i64,
     /// Credits with something left, and those to be reversed; oldest first.
     pub credits: Vec<Credit>,
-    /// How many units the currency's minor unit is; 0: one.
+    /// How many units the currency's minor unit is; 0 for one.
     pub minor_unit: i64,
     /// What each credit has paid so far, of those to be reversed, and of all that happens here.
     pub paid: Vec<Allocation>,

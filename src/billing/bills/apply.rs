@@ -60,7 +60,7 @@ struct Charge {
 struct BillEnd {
     /// The balance after the last bill that a period's end or a conversion cut.
     balance: i64,
-    /// The bill within which the account was converted to postpaid; 0: none.
+    /// The bill within which the account was converted to postpaid; 0 for none.
     converted_bill: u32,
     /// What bills of single charges have moved since: charges, rounding.
     single: [i64; 2],
@@ -95,7 +95,7 @@ impl Ledger {
 #[derive(Debug)]
 struct Made {
     id: i64,
-    /// The document that it refers to; 0: none.
+    /// The document that it refers to; 0 for none.
     refers_to: i64,
     draft: Draft,
 }
@@ -117,7 +117,7 @@ struct Uncredited {
     sequence: i64,
     place: i64,
     refund: Refund,
-    /// The credit note that it stands on; 0: none yet.
+    /// The credit note that it stands on; 0 for none yet.
     note: i64,
     is_changed: bool,
 }

@@ -28,9 +28,9 @@ pub struct StoredDocument {
     pub id: i64,
     /// Where it stands.
     pub state: DocumentState,
-    /// Why it is held back; empty: it is not.
+    /// Why it is held back; empty if it is not.
     pub held_reason: String,
-    /// What a draft waits for before it is issued; empty: for its turn.
+    /// What a draft waits for before it is issued; empty if for its turn.
     pub waits_for: String,
     /// The document.
     pub document: Document,
@@ -60,7 +60,7 @@ const TABLES: &str = "FROM documents LEFT JOIN issued ON issued.document = docum
                       LEFT JOIN drafts ON drafts.kind = documents.kind AND drafts.cut_at = documents.cut_at \
                       AND drafts.document = documents.id";
 
-/// What a draft waits for before it is issued; empty: for its turn.
+/// What a draft waits for before it is issued; empty if for its turn.
 fn waits_for(row: &AnyRow, id: i64) -> Result<String, BillingError> {
     if narrow::<i64>(row, "has_issuer")? == 0 {
         return Ok(NO_ISSUER.to_owned());

@@ -37,7 +37,7 @@ pub struct Total {
     pub amount: i64,
     /// How many they are.
     pub count: i64,
-    /// What each costs for a unit, if that is the same, in units of the account; None: it is not.
+    /// What each costs for a unit, if that is the same, in units of the account; `None` if it is not.
     pub unit_price: Option<Decimal>,
     /// When the first was accepted.
     pub first_at: Millis,
@@ -48,13 +48,13 @@ pub struct Total {
 /// What is charged or refunded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subject {
-    /// What for; None: not said.
+    /// What for; `None` if not said.
     pub category: Option<Category>,
-    /// What was sold; empty: not said.
+    /// What was sold; empty if not said.
     pub item: String,
-    /// Of what the quantity is; empty: not said.
+    /// Of what the quantity is; empty if not said.
     pub unit: String,
-    /// How much, as a decimal; empty: not said.
+    /// How much, as a decimal; empty if not said.
     pub quantity: String,
     /// For people.
     pub description: String,
@@ -65,7 +65,7 @@ pub struct Subject {
 pub struct Refund {
     /// To the balance, or off the unbilled amount.
     pub kind: EntryKind,
-    /// How the charge was made; None: the charge is not known.
+    /// How the charge was made; `None` if the charge is not known.
     pub charge: Option<EntryKind>,
     /// What had been charged, and how much of it is given back.
     pub subject: Subject,
@@ -119,7 +119,7 @@ pub struct CutBill {
 pub struct Draft {
     /// The document.
     pub document: Document,
-    /// Why it is held back; empty: it is not.
+    /// Why it is held back; empty if it is not.
     pub held_reason: String,
 }
 
@@ -249,7 +249,7 @@ impl CutBill {
         }
     }
 
-    /// What does not add up; empty: everything does.
+    /// What does not add up; empty means everything does.
     fn differences(&self, document: &Document, wallet: &Wallet) -> String {
         let show = |units| self.denomination.show(units);
         let mut differences = Vec::new();

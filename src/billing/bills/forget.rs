@@ -122,7 +122,7 @@ pub(super) struct End {
 }
 
 impl End {
-    /// None: no entry says anything of it.
+    /// `None` if no entry says anything of it.
     pub fn of(entries: &[Entry]) -> Option<Self> {
         let mut end = None;
         let (mut cut_single, mut last_cut) = (false, None);

@@ -47,7 +47,7 @@ impl Frozen {
         serde_json::from_str(text).map_err(BillingError::corrupt)
     }
 
-    /// Completes a document. Beside it are stored the two sums of tax, and the customer; empty: that was erased, or stands here.
+    /// Completes a document. Beside it are stored the two sums of tax, and the customer; empty if that was erased, or stands here.
     pub fn thaw(self, document: &mut Document, tax_contained: i64, tax_on_deducted: i64, customer: &str) -> Result<(), BillingError> {
         document.customer = match customer {
             "" => self.customer.unwrap_or_default(),

@@ -14,11 +14,11 @@ use domain::account::Millis;
 /// Which documents to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DocumentFilter {
-    /// Of this account; None: of all.
+    /// Of this account; `None` for all.
     pub account: Option<String>,
-    /// Of this kind; None: of all.
+    /// Of this kind; `None` for all.
     pub kind: Option<DocumentKind>,
-    /// In this state; None: in any.
+    /// In this state; `None` for any.
     pub state: Option<DocumentState>,
     /// Only what is not fully paid.
     pub unpaid_only: bool,
@@ -255,7 +255,7 @@ impl Billing {
         Ok(page)
     }
 
-    /// Where in its list a document stands: when it was cut, or is due. None: there is no such document in the scope.
+    /// Where in its list a document stands: when it was cut, or is due. `None` if there is no such document in the scope.
     async fn time_of(&self, document: i64, is_due: bool, scope: Option<&Scope>) -> Result<Option<Millis>, BillingError> {
         let mut sql = match is_due {
             true => "SELECT due_at FROM issued JOIN documents ON documents.id = issued.document WHERE issued.document = $1",

@@ -15,18 +15,18 @@ use domain::account::Millis;
 /// The coming document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComingDocument {
-    /// As it would be issued; None: so far there is nothing to say.
+    /// As it would be issued; `None` if so far there is nothing to say.
     pub document: Option<Document>,
-    /// What it would wait for; empty: for nothing.
+    /// What it would wait for; empty if for nothing.
     pub waits_for: String,
-    /// Why it would be held back; empty: it would not.
+    /// Why it would be held back; empty if it would not.
     pub held_reason: String,
     /// The position of the journal that it is of.
     pub position: JournalPosition,
 }
 
 impl Billing {
-    /// The coming document of an account, cut when `cut_at` says, which is given when the open bill began (0: it has not). Nothing is
+    /// The coming document of an account, cut when `cut_at` says, which is given when the open bill began (0 if it has not). Nothing is
     /// written.
     pub async fn coming_document(
         &self,
@@ -86,7 +86,7 @@ impl Billing {
     }
 }
 
-/// When the last final bill before a document was cut; 0: there is none.
+/// When the last final bill before a document was cut; 0 if there is none.
 async fn final_bill_before(connection: &mut AnyConnection, document: &Document) -> Result<Millis, BillingError> {
     let sql = "SELECT CAST(COALESCE(MAX(cut_at), 0) AS BIGINT) FROM documents WHERE account = $1 AND cause = 'conversion' AND cut_at < $2";
     let query = sqlx::query(sql).bind(document.account.clone()).bind(document.period_to);

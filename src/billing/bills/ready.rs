@@ -21,7 +21,7 @@ pub(super) struct Ready {
     pub covered: Covered,
     pub customer: Party,
     pub refers_to: String,
-    /// The document that a credit note corrects; 0: it is none.
+    /// The document that a credit note corrects; 0 if it is none.
     pub corrects: i64,
     /// When the account was created, or its final bill before this one was cut.
     pub begun_at: Millis,

@@ -76,7 +76,7 @@ pub struct AccountReceivables {
 /// A part of an invoice that is due again, because what had paid it was taken back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reopened {
-    /// The invoice's number; empty: it has none yet.
+    /// The invoice's number; empty if it has none yet.
     pub invoice: String,
     /// When what had paid it was taken back.
     pub reopened_at: Millis,
@@ -104,9 +104,9 @@ impl AccountReceivables {
 /// A part of a credit that pays an invoice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allocation {
-    /// The request id of the payment (or refund, or correction); empty: paid in before anything was known of credits.
+    /// The request id of the payment (or refund, or correction); empty means paid in before anything was known of credits.
     pub credit: String,
-    /// The invoice's number; empty: it has none yet.
+    /// The invoice's number; empty if it has none yet.
     pub invoice: String,
     /// The invoice's id.
     pub document: i64,

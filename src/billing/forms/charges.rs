@@ -219,7 +219,7 @@ impl Charges<'_> {
         sums
     }
 
-    /// The items by category, in the order in which the categories first appear; None: there are no items.
+    /// The items by category, in the order in which the categories first appear; `None` if there are no items.
     fn table(&self, items: &[Item], column: usize, shown: impl Fn(i64) -> i64) -> Option<Table> {
         let with_year = !self.dates.is_of_one_year(self.document.period_from, self.document.period_to);
         let mut categories: Vec<(&str, Vec<&Item>)> = Vec::new();

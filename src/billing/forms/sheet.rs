@@ -14,7 +14,7 @@ pub struct Sheet {
     pub words: Vocabulary,
     /// "Invoice".
     pub title: String,
-    /// Its number; empty: it is a draft.
+    /// Its number; empty if it is a draft.
     pub number: String,
     /// What cut the bill, if it was not the end of the period; else empty.
     pub subtitle: String,

@@ -97,7 +97,7 @@ pub async fn prepare(store: &Store) -> Result<(), BillingError> {
     }
 }
 
-/// Takes in some accounts; returns how many. None: all are in.
+/// Takes in some accounts; returns how many. `None` if all are in.
 pub(super) async fn fill_some(store: &Store) -> Result<Option<usize>, BillingError> {
     let sql = "SELECT filled_to FROM account_search_fill WHERE is_filled = 0";
     if sqlx::query(sql).fetch_optional(store.pool()).await?.is_none() {

@@ -42,7 +42,7 @@ impl Covered {
                                issued.tax_on_deducted, issued.frozen, issued.customer, issued.customer_salt, issued.customer_digest, \
                                issued.digest";
 
-    /// Reads a row with these columns; None: its document's content is not there.
+    /// Reads a row with these columns; `None` means its document's content is not there.
     pub fn from_row(row: &AnyRow) -> Result<Option<Self>, BillingError> {
         let Some(content) = row.try_get::<Option<String>, _>("content")? else { return Ok(None) };
         Ok(Some(Self {
@@ -68,7 +68,7 @@ impl Covered {
         }))
     }
 
-    /// The digest, behind that of the document before it in its series; empty: it is the first.
+    /// The digest, behind that of the document before it in its series; empty if it is the first.
     #[must_use]
     pub fn digest(&self, previous: &str) -> String {
         let mut fields = Fields::of("tollgate document 1");

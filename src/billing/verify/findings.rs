@@ -40,7 +40,7 @@ impl Place {
 pub struct Difference {
     /// Where.
     pub place: Place,
-    /// In which partition; None: in none of them.
+    /// In which partition; `None` if in none of them.
     pub partition: Option<u16>,
     /// Of which account, document or entry.
     pub subject: String,

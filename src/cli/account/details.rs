@@ -16,7 +16,7 @@ use crate::grpc::v1::{
 pub struct DetailsOptions {
     /// The account's id.
     account: String,
-    /// The name on documents; empty: the account's.
+    /// The name on documents; empty for the account's.
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
     /// A line of the postal address; may be given several times, and replaces all that were there.

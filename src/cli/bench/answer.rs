@@ -126,7 +126,7 @@ pub fn units(money: Option<&Money>) -> Result<Units, Failure> {
     units_of(money.map_or("", |money| &money.amount)).ok_or_else(Failure::nonsense)
 }
 
-/// A decimal, in millionths; None: it is no decimal, or has more decimals than the service keeps.
+/// A decimal, in millionths; `None` if it is no decimal, or has more decimals than the service keeps.
 pub fn units_of(text: &str) -> Option<Units> {
     let decimal = Decimal::from_str_exact(text).ok()?;
     let missing = 6_u32.checked_sub(decimal.scale())?;

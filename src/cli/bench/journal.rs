@@ -33,7 +33,7 @@ pub struct Found {
     newer: Option<(u64, [Units; 2])>,
 }
 
-/// Reads an account's entries that moved money, down to the one after `since`. None: the pages did not suffice.
+/// Reads an account's entries that moved money, down to the one after `since`. `None` if the pages did not suffice.
 pub async fn read(pages: &mut Pages, account: &str, since: u64) -> anyhow::Result<Option<Found>> {
     let mut request = ListEntriesRequest { account_id: account.to_owned(), page_size: PAGE, ..Default::default() };
     let mut found = Found::default();

@@ -136,7 +136,7 @@ pub struct Report<'a> {
     pub summary: Option<Summary>,
     /// What a ladder came to.
     pub rungs: Vec<RateStep>,
-    /// What the check of the books found; None: it was not wanted.
+    /// What the check of the books found; `None` if it was not wanted.
     pub audit: Option<Audit>,
 }
 

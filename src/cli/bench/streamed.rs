@@ -137,7 +137,7 @@ impl Stream {
         }
     }
 
-    /// The next batch; None: all was sent.
+    /// The next batch; `None` if all was sent.
     fn next_batch(&mut self) -> Option<ChargeRequest> {
         let worker = Arc::clone(&self.worker);
         let wanted = u64::from(worker.shared.options.batch);

@@ -29,7 +29,7 @@ const HEAD_START: Duration = Duration::from_millis(100);
 pub struct Trial {
     /// What the progress line calls it.
     pub name: String,
-    /// Operations a second; None: closed loop.
+    /// Operations a second; `None` for closed loop.
     pub rate: Option<f64>,
 }
 

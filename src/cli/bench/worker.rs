@@ -59,9 +59,9 @@ pub struct Worker {
     pub start: Instant,
     /// When it is measured.
     pub window: Window,
-    /// How many operations a second this thread sends; None: closed loop.
+    /// How many operations a second this thread sends; `None` for closed loop.
     pub rate: Option<f64>,
-    /// How many may be measured over all threads; None: until the end of the window.
+    /// How many may be measured over all threads; `None` means until the end of the window.
     pub budget: Option<Arc<AtomicU64>>,
     notes: Mutex<Notes>,
 }
@@ -106,7 +106,7 @@ impl Worker {
         connect_by(endpoint, server).await
     }
 
-    /// How many of `wanted` operations may be sent now; 0: no more at all.
+    /// How many of `wanted` operations may be sent now; 0 if no more at all.
     pub fn take(&self, now: Instant, wanted: u64) -> u64 {
         if self.window.end.is_some_and(|end| now >= end) {
             return 0;
@@ -120,7 +120,7 @@ impl Worker {
         }
     }
 
-    /// When this thread's sends are due, `batch` operations each; None: closed loop. Sends of several threads do not coincide.
+    /// When this thread's sends are due, `batch` operations each; `None` for closed loop. Sends of several threads do not coincide.
     pub fn schedule(&self, batch: u64, place: f64) -> Option<Schedule> {
         let rate = self.rate? / batch as f64;
         Some(Schedule::new(self.start + Duration::from_secs_f64(place / rate), rate))

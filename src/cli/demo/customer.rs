@@ -120,7 +120,7 @@ impl Customer {
         Ok(())
     }
 
-    /// Reserves an amount, or what there is down to the minimum; None: it was declined.
+    /// Reserves an amount, or what there is down to the minimum; `None` if it was declined.
     pub async fn authorize(&self, amount: Decimal, minimum: Option<Decimal>) -> anyhow::Result<Option<Reservation>> {
         let request = AuthorizeRequest {
             account_id: self.id.clone(),
@@ -147,7 +147,7 @@ impl Customer {
         DebitRequest { account_id: self.id.clone(), request_id: self.next_request(), amount: Some(money(amount)), ..Default::default() }
     }
 
-    /// Sends a debit; None: it was declined.
+    /// Sends a debit; `None` if it was declined.
     pub async fn debit(&self, request: DebitRequest) -> anyhow::Result<Option<Charged>> {
         let answer = self.answered(self.client.charging.clone().debit(request.clone()).await)?;
         self.debited(&request, answer)

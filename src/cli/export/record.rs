@@ -127,7 +127,7 @@ impl<'a> Row<'a> {
         ]
     }
 
-    /// The attributes as a JSON object; empty: there are none.
+    /// The attributes as a JSON object; empty if there are none.
     pub fn attributes_json(&self) -> String {
         if self.attributes.is_empty() { String::new() } else { serde_json::to_string(self.attributes).unwrap_or_default() }
     }

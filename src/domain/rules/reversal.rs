@@ -25,7 +25,7 @@ pub enum RefundKey {
 pub struct Refunded {
     /// How much, measured by the charges.
     pub sum: i64,
-    /// Of a bill: what the cut had moved from unbilled to the balance, before it was rounded. None: it is not known here.
+    /// Of a bill: what the cut had moved from unbilled to the balance, before it was rounded. `None` if it is not known here.
     pub billed: Option<i64>,
     /// The partition's sequence of the last entry that gave something back.
     pub sequence: u64,
@@ -36,7 +36,7 @@ pub struct Refunded {
 /// Whether an entry of a kind is meant.
 pub type IsWanted = fn(EntryKind) -> bool;
 
-/// Which kinds of entry a command can give back; None: it gives nothing back.
+/// Which kinds of entry a command can give back; `None` if it gives nothing back.
 #[must_use]
 pub fn originals_of(action: &Action) -> Option<(&Reversal, IsWanted)> {
     match action {

@@ -155,7 +155,7 @@ impl Reader {
         Some(seconds * 1000 + i64::from(nanos / 1_000_000))
     }
 
-    /// A day such as "2026-11-03"; empty: none is named.
+    /// A day such as "2026-11-03"; empty for none is named.
     pub fn day(&mut self, field: &str, text: &str) -> Option<Date> {
         // More is read as a day than is meant for one here: what is printed alike is.
         let day = text.parse::<Date>().ok().filter(|day| day.to_string() == text);

@@ -86,12 +86,12 @@ struct Attribute {
 struct StoredSettings {
     #[prost(string, optional, tag = "1")]
     name: Option<String>,
-    /// A decimal; empty: removed.
+    /// A decimal; empty means removed.
     #[prost(string, optional, tag = "2")]
     low_credit_threshold: Option<String>,
     #[prost(uint32, tag = "3")]
     non_usage_billing: u32,
-    /// 0: not set. Else the three below are.
+    /// 0 if not set. Else the three below are.
     #[prost(uint32, tag = "4")]
     currency: u32,
     #[prost(uint32, tag = "5")]

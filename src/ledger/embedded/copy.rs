@@ -43,7 +43,7 @@ pub(super) fn copy(store: &Store, path: &Path, mut between: impl FnMut() -> bool
 pub struct JournalHold(Arc<AtomicBool>);
 
 impl JournalHold {
-    /// None: another one is held.
+    /// `None` if another one is held.
     pub(super) fn take(held: &Arc<AtomicBool>) -> Option<Self> {
         (!held.swap(true, Ordering::SeqCst)).then(|| Self(Arc::clone(held)))
     }

@@ -23,7 +23,7 @@ impl PartitionState {
     }
 
     /// Drops, of a slice of the sums that were given back, those whose last entry lies below the sequence and that are old enough.
-    /// `cursor` is where the slice begins, and then where the next one does; None: with the first.
+    /// `cursor` is where the slice begins, and then where the next one does; `None` means with the first.
     pub fn drop_refunds(&mut self, below: u64, window: Millis, cursor: &mut Option<RefundKey>) -> Changes {
         let mut changes = Changes { before: vec![Before::State(self.state)], ..Changes::default() };
         let begin = cursor.take().map_or(Bound::Unbounded, Bound::Excluded);

@@ -8,7 +8,7 @@ use super::{Changes, IdempotencyKey, NamePlace, PartitionState, ReservationPlace
 use domain::account::{Account, Profile, Reservation};
 use domain::rules::{IdempotencyRecord, RefundKey, Refunded};
 
-/// What a change replaced; None: there was nothing.
+/// What a change replaced; `None` if there was nothing.
 #[derive(Clone, Debug)]
 pub(crate) enum Before {
     State(State),

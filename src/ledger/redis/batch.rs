@@ -391,7 +391,7 @@ struct Straight<'a> {
     entries: &'a [u8],
     next_sequence: u64,
     runs: &'a [u8],
-    /// The account of the run, as it was after its last command; None: another command came between.
+    /// The account of the run, as it was after its last command; `None` if another command came between.
     run: Option<(&'a str, Account)>,
 }
 

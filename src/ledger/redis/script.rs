@@ -293,7 +293,7 @@ fn numbers() -> Vec<(&'static str, i64)> {
     numbers
 }
 
-/// What a name in capitals stands for; None: it is not a constant of ours.
+/// What a name in capitals stands for; `None` if it is not a constant of ours.
 fn constant(name: &str) -> Option<String> {
     if let Some(place) = KEYS.iter().position(|key| *key == name) {
         return Some(format!("KEYS[{}]", place + 1));

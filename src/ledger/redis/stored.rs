@@ -23,7 +23,7 @@ pub(super) struct Stored {
     /// Whether it is being brought to this version: parts of it are still as another keeps them.
     #[serde(default)]
     pub(super) is_being_migrated: bool,
-    /// Until then, request ids may be remembered with fingerprints of format version 2; 0: there are none.
+    /// Until then, request ids may be remembered with fingerprints of format version 2; 0 if there are none.
     #[serde(default)]
     pub(super) legacy_until: Millis,
     /// The ledger's id; none: the store is of an earlier version.

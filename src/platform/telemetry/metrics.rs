@@ -234,7 +234,7 @@ impl Metrics {
         }
     }
 
-    /// A command was decided; None: the ledger gave no answer.
+    /// A command was decided; `None` if the ledger gave no answer.
     pub fn decision(&self, kind: Kind, answer: Option<&Answer>) {
         let outcome = outcome_index(answer);
         let counter = self.decision_table.get(kind as usize - 1, outcome, || {

@@ -65,7 +65,7 @@ fn update(name: Option<&str>, low_credit_threshold: Option<Option<DecimalAmount>
     Action::Update { name: name.map(str::to_owned), low_credit_threshold, non_usage_billing: is_one_by_one.map(billing) }
 }
 
-/// What is asked of the ledger; None: nothing, as time is only let pass.
+/// What is asked of the ledger; `None` for nothing, as time is only let pass.
 pub fn action(what: &What, now: i64) -> Option<Action> {
     Some(match what {
         What::Given { opening, .. } | What::Create(opening) => create(opening, now),

@@ -39,7 +39,7 @@ pub struct ByHand {
     pub amount: Option<i64>,
     /// Who asks.
     pub actor: String,
-    /// For whom; empty: for nobody else.
+    /// For whom; empty if for nobody else.
     pub on_behalf_of: String,
     /// Why.
     pub reason: String,
@@ -144,7 +144,7 @@ async fn next_number(connection: &mut AnyConnection, account: &str) -> Result<i6
 /// What was worked out.
 struct Done {
     credit: i64,
-    /// 0: no invoice is meant.
+    /// 0 if no invoice is meant.
     document: i64,
     amount: i64,
     allocations: Vec<Allocation>,

@@ -30,7 +30,7 @@ pub struct Retried {
     pub id: i64,
     /// Its account.
     pub account: String,
-    /// Why it is still held back; empty: it is good, and waits for its number.
+    /// Why it is still held back; empty if it is good, and waits for its number.
     pub held_reason: String,
 }
 

@@ -69,7 +69,7 @@ pub struct Fonts {
     /// Those of the machine, in the order in which they are asked for a letter.
     families: Vec<Family>,
     files: Mutex<HashMap<PathBuf, Option<&'static [u8]>>>,
-    /// Which family has a letter: its place; None: none has.
+    /// Which family has a letter: its place; `None` if none has.
     found: Mutex<HashMap<(char, Region), Option<usize>>>,
 }
 
@@ -162,7 +162,7 @@ impl Fonts {
         is_invisible(letter) || self.regular.letter(letter).is_some() || self.family(letter, Region::Mainland).is_some()
     }
 
-    /// The font that sets a letter; None: there is none.
+    /// The font that sets a letter; `None` if there is none.
     pub(super) fn typeface(&self, letter: char, face: Face, region: Region) -> Option<&Typeface> {
         let built_in = self.built_in(face);
         // Chinese, Japanese and Korean signs go together, though some of them are built in.

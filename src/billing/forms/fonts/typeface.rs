@@ -21,7 +21,7 @@ pub(crate) struct Typeface {
 const COMMON: u32 = 0x250;
 
 impl Typeface {
-    /// Reads a font; None: it is none.
+    /// Reads a font; `None` if it is none.
     pub(crate) fn load(file: &'static [u8], index: u32) -> Option<Self> {
         let font = Font::new(file.into(), index)?;
         let shaper = rustybuzz::Face::from_slice(file, index)?;
@@ -34,7 +34,7 @@ impl Typeface {
         &self.font
     }
 
-    /// How a letter is set by itself; None: the font does not have it.
+    /// How a letter is set by itself; `None` if the font does not have it.
     pub(crate) fn letter(&self, letter: char) -> Option<Letter> {
         match usize::try_from(u32::from(letter)).ok().and_then(|number| self.common.get(number)) {
             Some(common) => *common,
