@@ -2,7 +2,7 @@
 //!
 //! Threads: one control thread (`control`) accepts sockets, watches the store and serves metrics; each lane (`lane`) serves calls, and one more HTTP/JSON; where
 //! this process aggregates, it does so in one more (`aggregation`).
-//! A lane that ends by itself ends the whole service with an error: whoever started it starts it again.
+//! A lane that ends by itself ends the whole service with an error: its supervisor starts it again.
 //! The order of stopping: health says so, no socket is accepted, calls under way end, at most for the grace; then all threads end.
 
 mod aggregation;
@@ -233,7 +233,7 @@ fn listen(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Waits until the service is to stop; whoever could say so being gone says so, too.
+/// Waits until the service is to stop; a closed channel means the same.
 async fn until(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
 }

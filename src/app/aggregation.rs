@@ -62,7 +62,7 @@ impl Aggregation {
             let aggregator = Aggregator::new(plan.ledger().await?, billing, options);
             let status = aggregator.status();
             let _ = ready.send(status.clone());
-            // Charging goes on without it: what it ends with is told by health and metrics.
+            // Charging goes on without it: health and metrics say how it ended.
             if let Err(error) = aggregator.run(stopped).await {
                 tracing::error!(%error, "there is no aggregation");
                 status.fail(&error.to_string());

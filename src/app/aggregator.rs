@@ -25,7 +25,7 @@ const TICK: Duration = Duration::from_millis(250);
 /// How long the ledger may take for that.
 const TICK_LIMIT: Duration = Duration::from_secs(3);
 
-/// Aggregates until it is told to stop. `show` is given what it has come to, and shows it until it is dropped.
+/// Aggregates until it is told to stop. `show` displays the progress until it is dropped.
 pub async fn aggregate<Shown: Future<Output = ()>>(
     options: &AggregateOptions,
     stopped: watch::Receiver<bool>,

@@ -35,7 +35,7 @@ pub struct Doors {
     pub metrics: Option<StdListener>,
     /// For HTTP/JSON.
     pub http: Option<StdListener>,
-    /// TLS of them all; without it, what they are told is plain.
+    /// TLS of them all; without it, they speak plain text.
     pub tls: Option<Arc<Tls>>,
     /// Who is let in.
     pub access: Arc<Access>,

@@ -50,7 +50,7 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct LaneContext {
     /// Where the ledger is kept.
     pub store: Store,
-    /// What health checks are told.
+    /// What health checks return.
     pub health: Health,
     /// What becomes of the charges; none: this service runs without.
     pub billing: Option<Billing>,

@@ -1,4 +1,4 @@
-//! Ledger and billing store side by side, for whoever holds the one against the other.
+//! Ledger and billing store side by side, for the commands that compare them.
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
@@ -60,7 +60,7 @@ pub struct Restored {
     pub request_ids: usize,
 }
 
-/// Makes an empty ledger what the billing store says. `seen` is told the partition, and how many of its entries were read.
+/// Makes an empty ledger what the billing store says. Calls `seen` with the partition and how many of its entries were read.
 ///
 /// Done again after it was interrupted, it begins anew. Nothing may use the ledger meanwhile: services refuse to.
 ///

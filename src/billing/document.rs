@@ -258,7 +258,7 @@ pub struct OpenInvoice {
     pub open: i64,
 }
 
-/// Of a part of a document's lines, with so many before it, keeps those within the range.
+/// Of a part of a document's lines, `before` being ahead of it, keeps those within the range.
 fn keep<T>(part: &mut Vec<T>, lines: &Range<usize>, before: &mut usize) {
     let (start, end) = (lines.start.saturating_sub(*before), lines.end.saturating_sub(*before));
     *before += part.len();

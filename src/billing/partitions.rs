@@ -150,7 +150,7 @@ pub async fn leave(store: &Store, owner: &str) -> Result<(), BillingError> {
     Ok(())
 }
 
-/// Takes all partitions from whoever had them, and forgets all processes: for one that knows that there are no others any more.
+/// Takes all partitions from their owners, and forgets all processes: for one that knows that there are no others any more.
 pub async fn free_all(store: &Store) -> Result<(), BillingError> {
     let mut transaction = store.begin().await?;
     sqlx::query("DELETE FROM workers").execute(&mut *transaction).await?;
@@ -160,7 +160,7 @@ pub async fn free_all(store: &Store) -> Result<(), BillingError> {
 }
 
 /// Finds the first partitions that are `wanted`: on PostgreSQL without those that a step has locked, so that nobody waits for its end. On
-/// SQLite nobody writes beside a step: whoever renews waits for it, and so does whoever would claim what has run out meanwhile. A step
+/// SQLite nobody writes beside a step: a renewal waits for it, and so does a claim of what has run out meanwhile. A step
 /// prolongs its own lease as it ends, so the one process that the embedded store has loses nothing; of several that share a file, one may
 /// take an idle partition over from another, which the fence makes harmless.
 fn unlocked(store: &Store, wanted: &str, count: u16) -> String {
@@ -215,7 +215,7 @@ pub async fn position(store: &Store, claim: &Claim) -> Result<Option<Position>, 
     row.as_ref().map(read_position).transpose()
 }
 
-/// Stops a partition, for everybody, until an operator has it go on. Answers whether it was the claimant's to stop.
+/// Stops a partition, for all processes, until an operator resumes it. Returns whether it was the claimant's to stop.
 pub async fn stop(store: &Store, claim: &Claim, reason: &str, now: Millis) -> Result<bool, BillingError> {
     let done = sqlx::query(
         "UPDATE partitions SET state = 'STOPPED', reason = $1, stopped_at = $2 WHERE partition = $3 AND fence = $4 AND next_sequence = $5",

@@ -186,13 +186,13 @@ impl Billing {
         Ok(stored.iter().map(|record| &record.entry).eq(&block.entries))
     }
 
-    /// What only SQL has: the first so many.
+    /// The first entries that only SQL has.
     pub async fn entries_only_in_sql(&self, difference: &Difference, count: usize) -> Result<Vec<Record>, BillingError> {
         let Some(common) = difference.common else { return Ok(Vec::new()) };
         behind(self.store().pool(), difference.partition, common.sequence, i64::try_from(count).unwrap_or(i64::MAX)).await
     }
 
-    /// Takes out of SQL what only SQL has, has the partition go on, and records it. Answers how many entries were taken out.
+    /// Takes out of SQL what only SQL has, has the partition go on, and records it. Returns how many entries were taken out.
     pub async fn accept(&self, difference: &Difference, decision: &Decision) -> Result<u64, ReconcileError> {
         let partition = difference.partition;
         let Some(common) = difference.common else {

@@ -73,7 +73,7 @@ pub const COLUMNS: &str = "partition, sequence, account, account_sequence, previ
                            detail_1, detail_2, original, credit_rounding, refunded_of_bill, category, item, description, quantity, unit, occurred_at, attributes, request_id, \
                            fingerprint, refers_to, actor, on_behalf_of, reason, invoices, settings";
 
-/// A partition's records behind a sequence, in their order: at most so many.
+/// A partition's records behind a sequence, in their order, at most `limit`.
 pub async fn behind<'e>(
     executor: impl sqlx::Executor<'e, Database = sqlx::Any>,
     partition: u16,

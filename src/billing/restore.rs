@@ -17,7 +17,7 @@ use platform::clock::Clock;
 /// How many entries are read at once.
 const PAGE: i64 = 5_000;
 
-/// The most contradictions that are told.
+/// The most contradictions that are reported.
 const MOST_TOLD: usize = 20;
 
 /// For how long it is waited until nobody reads the ledger any more: longer than the usual lease of a process that is gone.
@@ -42,7 +42,7 @@ pub struct Rebuilt {
 }
 
 impl Billing {
-    /// Rebuilds a partition from all of its entries. `seen` is told how many were read.
+    /// Rebuilds a partition from all of its entries. Calls `seen` with how many were read.
     pub async fn rebuild(&self, partition: u16, clock: &Clock, window: Millis, seen: impl Fn(u64)) -> Result<Rebuilt, BillingError> {
         let mut rebuild = Rebuild::new(clock.clone(), window);
         let mut contradictions = Vec::new();

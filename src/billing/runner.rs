@@ -30,7 +30,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// How often good drafts are looked for that nobody told of.
 const ISSUE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// After how many failures in a row something is a problem that operators are told of.
+/// After how many failures in a row something is reported to operators as a problem.
 const FAILURES_TOLD: usize = 3;
 
 /// How the aggregator works.
@@ -123,7 +123,7 @@ impl Aggregator {
             }
         }
         issuing.abort();
-        // Whoever stops in good order leaves its partitions free; else they are when the lease is over.
+        // An aggregator that stops in good order leaves its partitions free; else they are when the lease is over.
         let _ = timeout(STOP_LIMIT, partitions::leave(self.shared.billing.store(), &self.owner)).await;
         result
     }
@@ -214,7 +214,7 @@ impl Aggregator {
         Work { claim, stop, task }
     }
 
-    /// Looks how far all partitions are behind, whoever works on them.
+    /// Looks how far all partitions are behind, whichever process works on them.
     async fn look(&self, works: &BTreeMap<u16, Work>) -> Result<(), BillingError> {
         let Shared { ledger, billing, status, .. } = &*self.shared;
         for partition in partitions::all(billing.store()).await? {
@@ -253,7 +253,7 @@ async fn issue(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
             () = sleep(ISSUE_INTERVAL) => {}
             _ = stopped.wait_for(|is_stopped| *is_stopped) => return,
         }
-        // Where the store is away, that is told elsewhere.
+        // That the store is away is reported elsewhere.
         if let Ok(held) = shared.billing.held_series().await {
             shared.status.set_held_series(held.into_iter().map(|series| series.prefix).collect());
         }
@@ -277,7 +277,7 @@ async fn issue(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
                     shared.status.set_issuing(Some(error.to_string()));
                 }
                 match error {
-                    // Whether the store is away is told elsewhere.
+                    // That the store is away is reported elsewhere.
                     BillingError::Unavailable(reason) => tracing::debug!(%reason, "no documents were issued"),
                     error => tracing::error!(%error, "documents cannot be issued"),
                 }

@@ -194,7 +194,7 @@ impl Wanted {
         }
     }
 
-    /// For SQLite: whether so many are found that sorting them takes longer than going through all in order.
+    /// For SQLite: whether more are found than this, so that sorting them takes longer than going through all in order.
     async fn is_common(&self, connection: &mut AnyConnection) -> Result<bool, BillingError> {
         let mut statement = Statement::new("SELECT COUNT(*) FROM (SELECT 1 FROM ");
         // Twice the same are counted twice: to tell them apart, all would have to be read.

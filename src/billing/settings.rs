@@ -10,7 +10,7 @@ use domain::account::Millis;
 /// The settings of the billing. They hold for documents issued from now on; what was issued does not change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BillingSettings {
-    /// An invoice is to be paid by the end of the day so many days after it was issued.
+    /// An invoice is to be paid by the end of the day this many days after it was issued.
     pub due_days: u16,
     /// What the numbers begin with.
     pub prefixes: NumberPrefixes,
@@ -27,7 +27,7 @@ impl BillingSettings {
 }
 
 impl BillingSettings {
-    /// The last instant of a day of the billing time zone, so many days after the one of an instant.
+    /// The last instant of a day of the billing time zone, a number of days after the one of an instant.
     pub fn end_of_day(&self, at: Millis, days: u16) -> Result<Millis, BillingError> {
         let zone = self.zone()?;
         let end = || {

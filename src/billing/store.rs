@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long to look for why there is no connection.
 const EXPLANATION_LIMIT: Duration = Duration::from_secs(2);
 
-/// How long whoever asks waits for the tables to be made.
+/// How long a caller waits for the tables to be made.
 const TABLES_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often to look whether they are.
@@ -237,7 +237,7 @@ impl Store {
     pub async fn ready(&self) -> Result<(), BillingError> {
         let deadline = Instant::now() + TABLES_PATIENCE;
         while !self.is_ready.load(Ordering::Relaxed) {
-            // The connection is not kept while it waits: whoever makes the tables needs one.
+            // The connection is not kept while it waits: the process that makes the tables needs one.
             let found = version(&mut *self.pool.acquire().await?).await;
             match found {
                 Ok(version) if version == MIGRATIONS.len() => self.is_ready.store(true, Ordering::Relaxed),
@@ -265,7 +265,7 @@ fn read_url(url: &str, may_create: bool) -> Result<(Dialect, String), BillingErr
         let problem = "must be postgres://[user[:password]@]host[:port]/database or sqlite://path".to_owned();
         return Err(BillingError::Invalid { field: "--billing", problem });
     };
-    // A relative path would be taken for a host by whoever reads URLs.
+    // A relative path would be taken for a host by URL parsers.
     let path = std::path::absolute(path).map_err(BillingError::unavailable)?;
     let mut encoded = String::new();
     for byte in path.display().to_string().bytes() {
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_asks_before_the_tables_are_made_waits_for_them() {
+    async fn a_caller_that_asks_before_the_tables_are_made_waits_for_them() {
         let folder = tempfile::tempdir().unwrap();
         let url = sqlite_url(&folder.path().join("early.db"));
         let early = Store::connect_lazily(&url).unwrap();
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_for_tables_in_vain_is_told_so() {
+    async fn a_caller_that_waits_for_tables_in_vain_gets_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::connect_lazily(&sqlite_url(&folder.path().join("empty.db"))).unwrap();
         assert!(matches!(store.ready().await, Err(BillingError::Unavailable(_))));

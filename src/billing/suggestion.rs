@@ -29,7 +29,7 @@ pub struct Suggestion {
     pub months: Vec<(MonthOfCharges, i64)>,
 }
 
-/// Estimates the limit of an account that keeps so many decimals.
+/// Estimates the limit of an account that keeps that many decimals.
 #[must_use]
 pub fn suggest(mut history: Vec<MonthOfCharges>, non_usage_billing: NonUsageBilling, decimals: u8) -> Suggestion {
     let basis = match non_usage_billing {

@@ -107,7 +107,7 @@ fn first_of_part() -> String {
 }
 
 impl Span {
-    /// Takes the first sequences off: at most so many. `None` if none are left.
+    /// Takes the first sequences off, at most `count`. `None` if none are left.
     pub fn take(&mut self, count: i64) -> Option<Self> {
         let page = Self { before: self.before.min(self.after.saturating_add(count + 1)), ..*self };
         self.after = page.before - 1;

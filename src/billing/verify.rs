@@ -1,7 +1,7 @@
 //! Whether ledger, journal, totals, accounts and documents say the same: every entry is read again, from the first on.
 //!
 //! Partition by partition: the entries in SQL are replayed by [`Rebuild`] and folded by [`Projection`], from one snapshot of the store; what
-//! the journal holds beyond them is replayed on top; then every account of the ledger is held against its rebuilt self. Charging goes on
+//! the journal holds beyond them is replayed on top; then every account of the ledger is compared with its rebuilt self. Charging goes on
 //! meanwhile: an account that moves is looked at again, a few times, with what the journal has got since.
 
 mod documents;
@@ -64,7 +64,7 @@ pub enum Step {
     Documents,
 }
 
-/// Compares everything. `kept` are heads of series that somebody noted elsewhere; `seen` is told how much of a step was gone through, of how
+/// Compares everything. `kept` are heads of series that somebody noted elsewhere; `seen` is called with how much of a step was gone through, of how
 /// much.
 pub async fn verify(billing: &Billing, ledger: &Ledger, kept: &[Head], seen: impl Fn(Step, u64, u64)) -> Result<Findings, VerifyError> {
     let mut findings = Findings::default();
@@ -138,7 +138,7 @@ impl Check<'_> {
         self.findings.add(place, Some(self.partition), subject, what);
     }
 
-    /// Takes in each record; where one does not follow, what follows on it is told nothing about.
+    /// Takes in each record; where one does not follow, nothing is reported of what follows on it.
     fn fold(&mut self, projection: &mut Projection, contradicted: &mut HashSet<String>, records: &mut [Record]) {
         for record in records {
             if contradicted.contains(&record.entry.account) {

@@ -15,7 +15,7 @@ use crate::billing::status::Status;
 use crate::config::AggregateOptions;
 use crate::telemetry;
 
-/// From so many entries on, a backlog is worth a progress bar.
+/// From this many entries on, a backlog is worth a progress bar.
 const BACKLOG: u64 = 10_000;
 
 /// How often a bar moves.

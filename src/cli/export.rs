@@ -1,4 +1,4 @@
-//! `tollgate export`: usage records for whoever bills elsewhere, as NDJSON, CSV or Parquet.
+//! `tollgate export`: usage records for those who bill elsewhere, as NDJSON, CSV or Parquet.
 //!
 //! Records go to the standard output, each with an id that never changes. The place where the export ended goes to stderr, also if it
 //! broke off; `--after` goes on from there.

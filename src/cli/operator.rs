@@ -30,7 +30,7 @@ pub struct RequestOptions {
 }
 
 impl RequestOptions {
-    /// The name that was given, or a new one, which is told first: what is lost can then be repeated.
+    /// The name that was given, or a new one, which is printed first: what is lost can then be repeated.
     #[must_use]
     pub fn request_id(&self) -> String {
         self.request_id.clone().unwrap_or_else(|| {
@@ -46,7 +46,7 @@ impl RequestOptions {
 pub struct ByHand {
     #[command(flatten)]
     request: RequestOptions,
-    /// Why, for whoever reads the journal.
+    /// Why, for readers of the journal.
     #[arg(long, value_name = "TEXT", default_value = "by the command line")]
     reason: String,
 }
@@ -56,7 +56,7 @@ pub struct ByHand {
 pub struct ByHandWithReason {
     #[command(flatten)]
     request: RequestOptions,
-    /// Why, for whoever reads the journal.
+    /// Why, for readers of the journal.
     #[arg(long, value_name = "TEXT")]
     reason: String,
 }
@@ -71,13 +71,13 @@ pub struct ByHandOfBatch {
     /// Who does this; with credentials, for whom [default: the caller that they name, or else the user of this system]
     #[arg(long, value_name = "NAME")]
     actor: Option<String>,
-    /// Why, for whoever reads the journal.
+    /// Why, for readers of the journal.
     #[arg(long, value_name = "TEXT")]
     reason: String,
 }
 
 impl ByHandOfBatch {
-    /// The name that was given, or a new one, which is told first.
+    /// The name that was given, or a new one, which is printed first.
     #[must_use]
     pub fn batch_id(&self) -> String {
         self.batch_id.clone().unwrap_or_else(|| {

@@ -219,7 +219,7 @@ impl Account {
 pub struct Profile {
     /// What people call the customer.
     pub name: String,
-    /// Below this usable credit, watchers are told that credit is low; units. `None` for never.
+    /// Below this usable credit, watchers are warned that credit is low; units. `None` for never.
     pub low_credit_threshold: Option<i64>,
     /// When the account was created.
     pub created_at: Millis,

@@ -4,7 +4,7 @@ use super::account::{Account, Millis};
 use super::command::Kind;
 use super::entry::EntryKind;
 
-/// A decision on a command: remembered under its request id, and given again to whoever repeats it.
+/// A decision on a command: remembered under its request id, and returned again when it is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// The command's kind.

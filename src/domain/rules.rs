@@ -91,7 +91,7 @@ pub enum ReservationEnd {
 /// What a command leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decided {
-    /// What the caller is told.
+    /// What the caller gets.
     pub answer: Answer,
     /// What is written. `None` for nothing at all.
     pub writes: Option<Writes>,
@@ -331,7 +331,7 @@ impl<'a> Transition<'a> {
         cut.entries(true).for_each(|data| self.record_in(cut.bill, None, data));
     }
 
-    /// Answers, and writes nothing.
+    /// Returns the decision, and writes nothing.
     fn tell(self, decision: Option<Decision>, replayed: bool) -> Decided {
         let outcome = Outcome { decision, replayed, account: self.account, now: self.step_clock.now };
         Decided { answer: Ok(outcome), writes: None }
@@ -351,7 +351,7 @@ impl<'a> Transition<'a> {
         }
     }
 
-    /// Answers, and remembers the answer, but changes nothing: a decline, or nothing to do.
+    /// Returns and remembers the decision, but changes nothing: a decline, or nothing to do.
     fn leave(self, verdict: Verdict, amount: i64) -> Decided {
         let decision = self.decision(verdict, amount);
         let mut step = self.tell(Some(decision), false);

@@ -18,7 +18,7 @@ use super::v1::admin_service_server::AdminServiceServer;
 use super::v1::billing_service_server::BillingServiceServer;
 use super::v1::charging_service_server::ChargingServiceServer;
 
-/// What health is told of: the process as a whole, and each service.
+/// What health covers: the process as a whole, and each service.
 const NAMES: [&str; 5] = [
     <AdminServiceServer<Admin>>::NAME,
     "",
@@ -37,7 +37,7 @@ pub const PARTITIONS: &str = "tollgate.partitions";
 #[derive(Clone, Debug)]
 pub struct Health {
     reporter: HealthReporter,
-    /// What was said last, by name: a watcher is told of changes only.
+    /// What was said last, by name: a watcher hears of changes only.
     told: Arc<Mutex<HashMap<&'static str, ServingStatus>>>,
 }
 

@@ -1,4 +1,4 @@
-//! How much an answer with many items holds: clients take 4 MiB, unless they are told otherwise.
+//! How much an answer with many items holds: clients take 4 MiB, unless they are configured otherwise.
 
 use prost::Message;
 

@@ -82,7 +82,7 @@ fn shorten(error: &mut Error) -> bool {
     true
 }
 
-/// Cuts a text to so many bytes.
+/// Cuts a text to a number of bytes.
 fn cut(text: &mut String, most: usize) {
     text.truncate(text.floor_char_boundary(most));
 }

@@ -29,7 +29,7 @@ impl fmt::Display for FieldPath {
     }
 }
 
-/// Answers a stream of batches.
+/// Serves a stream of batches.
 pub fn charge(
     use_cases: &UseCases,
     context: RequestContext,

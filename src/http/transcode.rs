@@ -30,7 +30,7 @@ const PASSED_ON: [&str; 3] = ["grpc-timeout", "traceparent", "tracestate"];
 /// The fields by which a stream of answers is known to be a file in parts.
 const FILE_FIELDS: [&str; 3] = ["content_type", "file_name", "content"];
 
-/// Answers a call.
+/// Serves a call.
 pub async fn call(
     State(api): State<Api>,
     Path((service, method)): Path<(String, String)>,

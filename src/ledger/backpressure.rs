@@ -21,7 +21,7 @@ const TRIMMED_AT_ONCE: u64 = 50_000;
 pub struct JournalBounds {
     /// More entries than this: nothing is begun any more. `None` if it may hold any number.
     pub high_water: Option<u64>,
-    /// Nobody reads it: it is trimmed to this many entries. `None` means whoever reads it trims it.
+    /// Nobody reads it: it is trimmed to this many entries. `None` if its reader trims it.
     pub unread_tail: Option<u64>,
 }
 
@@ -44,7 +44,7 @@ struct Journal {
 }
 
 impl Backpressure {
-    /// A gate for the journals of so many partitions.
+    /// Backpressure for the journals of a number of partitions.
     #[must_use]
     pub fn new(partitions: u16, bounds: JournalBounds) -> Self {
         if let Some(most) = bounds.high_water {

@@ -3,7 +3,7 @@
 //! So a lonely command goes out at once, and under load a batch is as large as the engine is slow. A timer would only add delay.
 //!
 //! One task does it for all partitions, and polls the engine's own work with it, in this order: what the engine answers is taken in; all
-//! others have a turn; the next batches go out; then those who waited are told. So the store has work again before answers are unpacked,
+//! others have a turn; the next batches go out; then the waiting callers get their answers. So the store has work again before answers are unpacked,
 //! and no batch stands in the thread's queue behind what these answers set off.
 //!
 //! A partition's queues are served in turn by source, so that nobody waits behind a stranger's backlog: first the calls, each of which is
@@ -12,8 +12,8 @@
 //! What a step leaves for a later one, because other accounts of it have much due, goes out with the next, before all that waits: the order
 //! of the commands on an account stays.
 //!
-//! Where one lonely command follows another, the answer is looked out for: waking up can take longer than it does. Among others it is not:
-//! they need the processor more.
+//! When commands arrive one at a time, the batcher polls for the answer: waking up can take longer than it does. Under load it does not:
+//! other threads need the processor more then.
 
 pub mod pace;
 
@@ -49,7 +49,7 @@ pub const QUEUE_COMMANDS: usize = 16_384;
 /// How many places of a batch are the streams', however many calls wait.
 const STREAMS_PLACES: usize = 64;
 
-/// After how many lonely commands in a row the answer to the next is looked out for.
+/// After how many lonely commands in a row the batcher polls for the next answer.
 const LONELY_IN_A_ROW: u32 = 4;
 
 /// A command in a queue, and who waits for it.
@@ -120,7 +120,7 @@ impl Batcher {
             streamed_under_way: 0,
             streams_turn: 0,
             lonely_in_a_row: 0,
-            lookout_until: None,
+            busy_poll_until: None,
         };
         // Unconstrained: a batch is not to be cut short because the task has had its share of messages.
         tokio::spawn(unconstrained(poll_fn(move |context| watched(|| dispatch.poll(context)))));
@@ -184,8 +184,8 @@ struct Dispatch {
     streams_turn: usize,
     /// How many of the last commands went alone, while nothing else was under way.
     lonely_in_a_row: u32,
-    /// Until when the answer to a lonely command is looked out for.
-    lookout_until: Option<Instant>,
+    /// Until when the batcher polls for the answer to a lonely command.
+    busy_poll_until: Option<Instant>,
 }
 
 /// What the task knows of a partition.
@@ -231,7 +231,7 @@ impl Dispatch {
         if self.under_way.is_empty() && !is_any_deferred && self.inbox.lock().is_done() {
             return Poll::Ready(());
         }
-        if self.lookout_until.is_some_and(|until| Instant::now() < until) {
+        if self.busy_poll_until.is_some_and(|until| Instant::now() < until) {
             // Polled again after whatever else there is to do, and a look at the sockets.
             let _ = pin!(yield_now()).poll(context);
         }
@@ -289,9 +289,9 @@ impl Dispatch {
             self.lonely_in_a_row = if lonely { self.lonely_in_a_row.saturating_add(1) } else { 0 };
             let is_looked_out_for = self.lonely_in_a_row > LONELY_IN_A_ROW;
             // None, too, where a setting leads past the end of time.
-            self.lookout_until = if is_looked_out_for { Instant::now().checked_add(self.engine.busy_poll()) } else { None };
+            self.busy_poll_until = if is_looked_out_for { Instant::now().checked_add(self.engine.busy_poll()) } else { None };
         } else if self.under_way.is_empty() {
-            self.lookout_until = None;
+            self.busy_poll_until = None;
         }
         is_any || is_any_given_up
     }
@@ -318,7 +318,7 @@ impl Dispatch {
 
 impl Drop for Dispatch {
     fn drop(&mut self) {
-        // Whoever waits learns that there will be no answer, though handles may live on.
+        // Waiting callers learn that there will be no answer, though handles may live on.
         let mut queues = self.inbox.lock();
         queues.is_closed = true;
         let waiting = std::mem::take(&mut queues.by_partition);
@@ -349,7 +349,7 @@ impl Queue {
         queue.push(source, waiting)
     }
 
-    /// Takes what goes into the next batch, after what was left for it, and says how many of it came from streams, which is at most so many.
+    /// Takes what goes into the next batch, after what was left for it, and returns how many of it came from streams, at most that share.
     fn take(
         &mut self,
         deferred: &mut VecDeque<(PreparedCommand, Caller)>,
@@ -363,7 +363,7 @@ impl Queue {
             while commands.len() < most
                 && let Some((prepared, answer)) = next()
             {
-                // Whoever gave up before the command was sent is taken at their word.
+                // A caller that gave up before the command was sent is taken at its word.
                 if !answer.is_closed() {
                     commands.push(prepared);
                     callers.push(answer);

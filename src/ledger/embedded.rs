@@ -60,7 +60,7 @@ struct Batch {
 /// Looks at what there is.
 type Read = Box<dyn FnOnce(&PartitionState, &Store) + Send>;
 
-/// A change of the system's clock by more than this is told, and those who watch for an instant look again.
+/// A change of the system's clock by more than this is logged, and those who watch for an instant look again.
 const CLOCK_STEP: Millis = 1_000;
 
 /// The embedded ledger.

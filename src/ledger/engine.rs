@@ -129,7 +129,7 @@ pub trait Engine: Send + Sync + 'static {
     }
     /// Which part of the journal there still is.
     fn journal_span(&self, partition: u16) -> Answering<'_, JournalSpan>;
-    /// Looks through about so many accounts for those whose billing period is over at `now`. Every account that is due from the first page
+    /// Looks through about `limit` accounts for those whose billing period is over at `now`. Every account that is due from the first page
     /// to the last is on one of them.
     fn due_accounts(&self, partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage>;
     /// The block of a step that was torn: it is in the journal, and not all else that the step had to write is there. Until it is finished,
@@ -161,7 +161,7 @@ pub trait Engine: Send + Sync + 'static {
     }
     /// Leaves the store in good order. What is asked afterwards gets no answer. Blocks until it is done.
     fn close(&self) {}
-    /// What must be polled for answers to come, if that is not a thread's own business. Whoever asks first has it; a [`Ledger`] does.
+    /// What must be polled for answers to come, if that is not a thread's own business. The first to ask gets it; a [`Ledger`] does.
     fn work(&self) -> BoxFuture<'static, ()> {
         pending().boxed()
     }

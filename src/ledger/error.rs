@@ -1,6 +1,6 @@
 //! Why the ledger gave no answer, and what that says about the command.
 //!
-//! A caller is told what is known, so the engines tell apart what provably was not done from what may have been: a command that was sent,
+//! A caller gets to know what is known, so the engines tell apart what provably was not done from what may have been: a command that was sent,
 //! and whose answer is lost, is [`LedgerError::Unknown`], whatever the reason.
 
 use std::sync::Arc;

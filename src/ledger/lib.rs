@@ -140,7 +140,7 @@ impl Ledger {
         &self.clock
     }
 
-    /// The engine, for whoever reads the journal.
+    /// The engine, for readers of the journal.
     #[must_use]
     pub fn engine(&self) -> &Arc<dyn Engine> {
         &self.engine
@@ -356,7 +356,7 @@ impl Ledger {
     }
 
     /// Shows the entries of the account's partition below a sequence, newest first, until `visit` says stop or the bound is reached.
-    /// Answers whether the journal's beginning was reached.
+    /// Returns whether the journal's beginning was reached.
     async fn scan(&self, account: &str, before: Option<u64>, mut visit: impl FnMut(u64, Entry) -> bool) -> Result<bool, LedgerError> {
         let partition = self.partition_of(account);
         let (mut before, mut scanned) = (before, 0);

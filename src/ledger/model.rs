@@ -82,7 +82,7 @@ impl State {
     }
 }
 
-/// What a step changed, for whoever has to store it. What changed more than once is named more than once: that costs less than a set.
+/// What a step changed, for the engine that has to store it. What changed more than once is named more than once: that costs less than a set.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     /// Accounts to write again.

@@ -4,7 +4,7 @@ use super::{IdempotencyKey, Ledger, LedgerError};
 use domain::command::{OriginalBill, OriginalEntry};
 use domain::entry::{Entry, EntryData, EntryKind, GivenBack, RefundedTo};
 
-/// What a search of the journal has come to.
+/// The result of a search of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Searched<T> {
     /// What was found.

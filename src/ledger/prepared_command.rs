@@ -49,7 +49,7 @@ impl fmt::Debug for IdempotencyKey {
 /// A command, ready for an engine.
 #[derive(Clone, Debug)]
 pub struct PreparedCommand {
-    /// The command; whoever waits for its answer holds it too.
+    /// The command; the caller that waits for its answer holds it too.
     pub command: Arc<Command>,
     /// Its own key.
     pub key: IdempotencyKey,

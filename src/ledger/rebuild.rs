@@ -70,7 +70,7 @@ impl Rebuild {
         Self { partition_state, is_step: true, ..Self::new(clock, window) }
     }
 
-    /// Takes the partition's next entry. What it contradicts is told, and the entry believed, so that reading can go on.
+    /// Takes the partition's next entry. Returns what it contradicts, and believes the entry, so that reading can go on.
     pub fn replay(&mut self, sequence: u64, entry: &Entry) -> Vec<Inconsistency> {
         let mut mismatches = Mismatches { sequence, account: &entry.account, found: Vec::new() };
         if entry.kind().is_of_gap() {
@@ -160,7 +160,7 @@ impl Rebuild {
         self.partition_state
     }
 
-    /// What it has come to.
+    /// The result so far.
     #[must_use]
     pub fn partition_state(&self) -> &PartitionState {
         &self.partition_state

@@ -1,6 +1,6 @@
 //! Who waits for changes of which account, in this process.
 //!
-//! An announcement is a hint: whoever hears it reads the account. Announcements that nobody picked up in time are one. An account is read
+//! An announcement is a hint: a watcher that receives it reads the account. Announcements that nobody picked up in time are one. An account is read
 //! once for all who watch it, and at most once in [`PAUSE`], so that neither many watchers nor many changes cost others much.
 
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
 //! What can be configured: one struct for each concern, from the command line or `TOLLGATE_*` in the environment.
 //!
-//! [`ServeOptions::default`] is what an empty command line gives (a test keeps it so), so whoever runs the service within its own
+//! [`ServeOptions::default`] is what an empty command line gives (a test keeps it so), so a program that runs the service within its own
 //! process starts from there. [`ServeOptions::validate`] says what does not go together. Nothing here opens or connects anything.
 
 mod billing;

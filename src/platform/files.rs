@@ -30,7 +30,7 @@ pub fn private_file(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads a file of at most so many bytes.
+/// Reads a file, up to a number of bytes.
 pub fn read_bounded(path: &Path, most: u64) -> anyhow::Result<Vec<u8>> {
     let size = std::fs::metadata(path).context("cannot be read")?.len();
     ensure!(size <= most, "has {size} bytes, more than {most}");

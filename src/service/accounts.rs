@@ -67,7 +67,7 @@ impl UseCases {
         after: Option<NamePlace>,
         count: usize,
     ) -> Result<AccountPage, Error> {
-        // The ledger finds by names, whoever they are of; a caller that is bound to accounts searches instead.
+        // The ledger finds by names, of any account; a caller that is bound to accounts searches instead.
         context.require_everywhere(Permission::ReadAccounts)?;
         Ok(self.ledger.accounts(prefix, filter, after, count).await?)
     }

@@ -1,6 +1,6 @@
 //! The caller's deadline: an answer comes before it, even if it is only that the outcome is unknown.
 //!
-//! What was known when the time ran out is what the caller is told: a command that was not sent was not done. What only adds to a decision
+//! The caller gets what was known when the time ran out: a command that was not sent was not done. What only adds to a decision
 //! gets what the caller has left, at most its own patience, and is left out otherwise.
 
 use std::future::Future;

@@ -68,7 +68,7 @@ impl UseCases {
         let ledger = &self.ledger;
         let scope = scope.as_ref();
         match (&self.billing, after) {
-            // The ledger finds by names, whoever they are of.
+            // The ledger finds by names, of any account.
             (None, _) | (_, Some(Cursor { way: Way::Ledger, .. })) if scope.is_some() => {
                 Err(Error::not_permitted(Permission::ReadAccounts))
             }

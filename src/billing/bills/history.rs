@@ -1,4 +1,4 @@
-//! What an account was charged in the months that are closed, and whether the last one is billed: what advice is told from.
+//! What an account was charged in the months that are closed, and whether the last one is billed: what advice is made from.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -33,7 +33,7 @@ pub enum MonthBill {
     Generated,
 }
 
-/// How many closed months are told of.
+/// How many closed months are returned.
 const MONTHS: usize = 3;
 
 /// Which documents are of a month: a period ends where the next one begins.

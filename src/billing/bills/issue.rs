@@ -1,7 +1,7 @@
 //! Gives good drafts their numbers: a step of its own, so that nothing that cuts a bill waits for it.
 //!
 //! A series' row is locked by the transaction's first statement, so one process numbers a series at a time, and is changed by its last:
-//! numbers and documents are committed together, or not at all. So there is no gap and no number twice, whoever is killed when.
+//! numbers and documents are committed together, or not at all. So there is no gap and no number twice, whichever process is killed when.
 //! Everything is frozen here that is not the ledger's: issuer, customer, tax, dates. Rows of `issued` never change.
 
 use std::collections::{BTreeSet, HashMap};
@@ -75,7 +75,7 @@ async fn is_any_ready(store: &Store, kind: DocumentKind, review: Review, now: Mi
     Ok(sqlx::query(AssertSqlSafe(sql)).bind(kind.name()).fetch_optional(store.pool()).await?.is_some())
 }
 
-/// Answers how many it issued, and how many have to wait.
+/// Returns how many it issued, and how many have to wait.
 async fn issue_batch(
     store: &Store,
     settings: &BillingSettings,

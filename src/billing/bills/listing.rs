@@ -72,7 +72,7 @@ impl Driver {
         }
     }
 
-    /// The same where a text is looked for: SQLite's planner is told along what.
+    /// The same where a text is looked for: SQLite's planner needs a hint.
     fn finding(self, wanted: &Wanted, statement: &mut Statement) -> Self {
         if let Some(phrases) = wanted.leading() {
             statement.place(Value::Text(phrases));

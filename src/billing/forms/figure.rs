@@ -44,7 +44,7 @@ impl Denomination {
         amounts.into_iter().map(|units| digits_behind_point(&self.plain(units))).fold(least, usize::max)
     }
 
-    /// The amount with exactly so many digits behind the point as the column has: a line of a table.
+    /// The amount with exactly as many digits behind the point as the column has: a line of a table.
     #[must_use]
     pub fn line(&self, units: i64, column: usize) -> Figure {
         let mut plain = self.plain(units);

@@ -165,7 +165,7 @@ fn unknown(seen: &Seen, known: &BTreeMap<String, AccountState>, decision: &Decis
         let before = Before { account, profile, tail, known: known.get(id) };
         entries.extend(before.entries(id, time, decision));
     }
-    // The gap is told of, though it held nothing but reservations.
+    // The gap is reported, though it held nothing but reservations.
     if entries.is_empty()
         && let Some((id, known)) = known.iter().next()
         && let Some((account, profile)) = seen.accounts.get(id)

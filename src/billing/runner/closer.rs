@@ -24,7 +24,7 @@ const PAGE: usize = 100;
 /// How many closes are under way at once.
 const AT_ONCE: usize = 16;
 
-/// Above so many entries that are not committed yet, the scan waits.
+/// The scan waits while more entries than this are not committed yet.
 const MOST_LAG: u64 = 50_000;
 
 /// Scans after each end of a billing period. Runs until dropped.

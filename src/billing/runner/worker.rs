@@ -35,7 +35,7 @@ const STEP_LIMIT: Duration = Duration::from_secs(60);
 /// How long it may take to write down that steps fail.
 const TOLD_LIMIT: Duration = Duration::from_secs(2);
 
-/// How often the end of the journal is held against what was committed.
+/// How often the end of the journal is compared with what was committed.
 const ANCHOR_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The most entries that are kept because of their age. It is below the bound of a journal, which they must not fill.
@@ -139,7 +139,7 @@ impl<'a> Worker<'a> {
         RETRY.get(self.failures - 1).copied().unwrap_or(Duration::from_secs(5))
     }
 
-    /// What fails again and again is told: here, and, if it can be, to all who ask the billing store.
+    /// What fails again and again is reported: here, and, if it can be, to all who ask the billing store.
     async fn failed(&mut self, reason: &str) {
         if self.failures < FAILURES_TOLD {
             return;

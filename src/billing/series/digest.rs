@@ -1,4 +1,4 @@
-//! What the digest of a document covers, so that whoever has the rows can work it out again.
+//! What the digest of a document covers, so that it can be worked out again from the rows.
 //!
 //! A digest is the SHA-256 of fields, each written as its length in bytes, a colon, and itself: "5:hello". Texts are covered as they are
 //! stored, byte by byte; numbers in decimal. The customer is covered by a digest of its own with a random salt: text and salt can be

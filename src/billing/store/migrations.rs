@@ -66,7 +66,7 @@ impl Store {
         Ok(())
     }
 
-    /// Waits for others that bring what is stored up to date, until the end of the transaction. In SQLite whoever writes is alone anyway.
+    /// Waits for others that bring what is stored up to date, until the end of the transaction. In SQLite a writer is alone anyway.
     pub async fn lock_migrations(&self, connection: &mut AnyConnection) -> Result<(), BillingError> {
         if self.dialect == Dialect::Postgres {
             sqlx::query("SELECT CAST(pg_advisory_xact_lock($1) AS TEXT)").bind(MIGRATION_LOCK).execute(connection).await?;

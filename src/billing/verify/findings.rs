@@ -2,10 +2,10 @@
 
 use crate::series::Head;
 
-/// The most differences that are told one by one.
+/// The most differences that are reported one by one.
 const MOST_TOLD: usize = 1_000;
 
-/// What is held against what.
+/// What is compared with what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
@@ -82,7 +82,7 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// How many of the differences that are told are of one place.
+    /// How many of the reported differences are of one place.
     #[must_use]
     pub fn count_of(&self, place: Place) -> usize {
         self.differences.iter().filter(|difference| difference.place == place).count()

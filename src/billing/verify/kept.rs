@@ -1,5 +1,5 @@
 //! Heads of what pays what: for each partition, the sum of all allocations that the entries up to one have led to. A kept one proves that
-//! none of these was changed, added or removed since, though whoever did so has worked out all other sums again.
+//! none of these was changed, added or removed since, even if all other sums were worked out again.
 //!
 //! What operators do by hand has no entry. It belongs to a head if a later entry does, before which it was.
 

@@ -115,7 +115,7 @@ async fn one(
                 findings.add(Place::Documents, None, expected_number.as_str(), what);
             }
         }
-        // What follows is held against what is stored, so that one change is told once.
+        // What follows is compared with what is stored, so that one change is reported once.
         (head, last_number) = (stored, stored_number);
     }
     drop(rows);

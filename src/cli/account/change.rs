@@ -38,7 +38,7 @@ pub struct CreateOptions {
     decimals: Option<i32>,
     #[command(flatten)]
     limit: LimitArguments,
-    /// Below this usable credit, watchers are told that credit is low.
+    /// Below this usable credit, watchers are warned that credit is low.
     #[arg(long, value_name = "AMOUNT")]
     low_credit: Option<String>,
     /// How subscriptions, hardware and services are billed.

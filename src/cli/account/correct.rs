@@ -50,7 +50,7 @@ pub struct UpdateOptions {
     /// What people call the customer.
     #[arg(long, value_name = "TEXT", group = "change")]
     name: Option<String>,
-    /// Below this usable credit, watchers are told that credit is low.
+    /// Below this usable credit, watchers are warned that credit is low.
     #[arg(long, value_name = "AMOUNT", group = "change", conflicts_with = "no_low_credit")]
     low_credit: Option<String>,
     /// Credit is never low.

@@ -64,7 +64,7 @@ pub enum Picker {
 }
 
 impl Picker {
-    /// Of so many accounts.
+    /// The number of accounts.
     pub fn new(skew: Skew, accounts: u32) -> anyhow::Result<Self> {
         Ok(match skew {
             Skew::Spread => Self::Spread(accounts),

@@ -12,7 +12,7 @@ use hdrhistogram::Histogram;
 use super::answer::{Failure, Outcome};
 use super::mix::Kind;
 
-/// The longest latency that is told from longer ones, in nanoseconds.
+/// The longest latency that can be told from longer ones, in nanoseconds.
 const LONGEST: u64 = 3_600_000_000_000;
 
 /// The measured time. Without an end, it ends with the last answer.

@@ -15,7 +15,7 @@ use crate::cli::table::table;
 /// How many mismatches are printed in full.
 const SHOWN_MISMATCHES: usize = 20;
 
-/// The latencies that are told, by their names.
+/// The latencies that are reported, by their names.
 const QUANTILES: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
 
 /// The median of several trials, and how far they were apart.

@@ -1,4 +1,4 @@
-//! Batches over Charge streams, one stream for each connection: so many batches under way at a time (closed loop), or so many commands a
+//! Batches over Charge streams, one stream for each connection: a fixed number of batches under way (closed loop), or of commands a
 //! second (open loop).
 //!
 //! The latency of a command is that of its batch. A reservation's final debit comes right behind it, in the same batch or the next: the

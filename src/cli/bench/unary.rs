@@ -1,4 +1,4 @@
-//! Single calls: so many at a time (closed loop), or so many a second (open loop).
+//! Single calls: a fixed number at a time (closed loop) or a second (open loop).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -101,7 +101,7 @@ async fn open_loop(worker: Arc<Worker>, place: f64, clients: Vec<ChargingService
     Ok(())
 }
 
-/// Sends an operation, and the final debit after a reservation. Answers whether the service was there.
+/// Sends an operation, and the final debit after a reservation. Returns whether the service was there.
 async fn perform(worker: &Worker, client: &mut ChargingServiceClient<Connection>, operation: Operation, began: Instant) -> bool {
     let (writer, patience) = (&worker.shared.writer, worker.shared.options.timeout);
     let answer = send(client, writer, &operation, patience).await;

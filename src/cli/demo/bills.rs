@@ -54,7 +54,7 @@ fn id_of(stage: &Stage, name: &str) -> anyhow::Result<String> {
     Ok(customer.with_context(|| format!("there is no {name}"))?.id.clone())
 }
 
-/// An account's documents of a kind, the oldest first, when so many are issued.
+/// An account's documents of a kind, the oldest first, once that many are issued.
 async fn issued(stage: &Stage, account: &str, kind: InvoiceKind, count: usize) -> anyhow::Result<Vec<Invoice>> {
     let deadline = Instant::now() + PATIENCE;
     loop {

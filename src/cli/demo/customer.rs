@@ -142,7 +142,7 @@ impl Customer {
         }
     }
 
-    /// A debit to send, for whoever adds to it.
+    /// A debit to send, for callers that add to it.
     pub fn direct_debit(&self, amount: Decimal) -> DebitRequest {
         DebitRequest { account_id: self.id.clone(), request_id: self.next_request(), amount: Some(money(amount)), ..Default::default() }
     }

@@ -1,7 +1,7 @@
 //! Single fields, read within their bounds. What is wrong is collected, so that a caller learns of all of it at once.
 //!
 //! A field that is wrong reads as some harmless value; [`Reader::finish`] then refuses the whole. Bounds: at most
-//! [`MAX_VIOLATIONS`] are told, and keys are shown cut to [`MAX_SHOWN`] characters, because details travel in a header.
+//! [`MAX_VIOLATIONS`] are returned, and keys are shown cut to [`MAX_SHOWN`] characters, because details travel in a header.
 
 use std::ops::RangeInclusive;
 
@@ -15,7 +15,7 @@ use crate::domain::money::DecimalAmount;
 use crate::grpc::v1;
 use crate::service::error::Violation;
 
-/// How many violations are told of.
+/// How many violations are returned.
 pub const MAX_VIOLATIONS: usize = 20;
 /// How much is shown of a key that the caller sent.
 pub const MAX_SHOWN: usize = 32;

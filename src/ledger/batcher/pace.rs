@@ -73,7 +73,7 @@ impl Pace {
         self.calls_expected = self.calls_expected.saturating_sub(streamed);
     }
 
-    /// A step with so many commands of streams took so long.
+    /// Takes in how long a step with that many commands of streams took.
     pub fn returned(&mut self, streamed: usize, took: Duration) {
         // Forgotten slowly: what a step costs changes with the store's load.
         self.quickest = took.min(self.quickest.saturating_add(self.quickest / 128));
@@ -91,7 +91,7 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// The share that calls leave to streams where a step takes so many microseconds by itself, and so many for each command.
+    /// The share that calls leave to streams by what a step costs in itself and for each command, in microseconds.
     fn share_where(by_itself: f64, each: f64) -> usize {
         let mut pace = Pace::default();
         for _ in 0..1000 {

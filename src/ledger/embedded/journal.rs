@@ -22,7 +22,7 @@ impl Store {
     }
 
     /// See [`crate::Engine::blocks_after`].
-    /// The blocks are as stored: reading them is left to whoever asked, because this thread decides on charges.
+    /// The blocks are as stored: reading them is left to the caller, because this thread decides on charges.
     pub(super) fn blocks_after(&self, after: u64, count: usize) -> rusqlite::Result<Vec<Vec<u8>>> {
         let mut statement =
             self.connection().prepare_cached("SELECT block FROM journal WHERE first_sequence > ?1 ORDER BY first_sequence LIMIT ?2")?;

@@ -39,7 +39,7 @@ impl PartitionState {
         }
     }
 
-    /// Takes all reservations off, as if there had never been one: for whoever does not know them.
+    /// Takes all reservations off, as if there had never been one: for a rebuild that does not know them.
     pub(crate) fn forget_reservations(&mut self) {
         self.reservations.clear();
         self.expiries.clear();

@@ -396,7 +396,7 @@ struct Straight<'a> {
 }
 
 impl<'a> Straight<'a> {
-    /// Answers the commands up to that place.
+    /// Reads the answers of the commands up to that place.
     fn answer_until(&mut self, end: usize, commands: &'a [PreparedCommand], answers: &mut Vec<Answer>) -> Option<()> {
         while answers.len() < end {
             let id = commands.get(answers.len())?.command.account.as_str();

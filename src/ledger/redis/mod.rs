@@ -4,7 +4,7 @@
 //! connection is kept, [`opening`] how a ledger is created and found, [`prepare`] what a store must be like,
 //! [`finish`] how a step that was torn is made whole, [`announce`] how changes made by other processes become known.
 //!
-//! A batch is sent once. If its answer does not come, its callers are told so, and repeat it with their request ids if they want to.
+//! A batch is sent once. If its answer does not come, its callers get an error that says so, and repeat it with their request ids if they want to.
 
 pub mod announce;
 pub mod batch;
@@ -342,7 +342,7 @@ impl Engine for RedisEngine {
             let span = self.run(&script::SPAN, keys, &[&self.mark()]).await.map_err(LedgerError::of_read)?;
             let (first, next, now, is_read, is_torn): (_, _, _, i64, i64) =
                 FromRedisValue::from_redis_value(span).map_err(LedgerError::corrupt)?;
-            // Whoever took another ledger's journal for this one would stop its partition.
+            // An aggregator that took another ledger's journal for this one would stop its partition.
             self.read::<bool>(keys, redis::cmd("EXISTS").arg(keys.journal())).await?;
             Ok(JournalSpan { first, next, now, is_read: is_read != 0, is_torn: is_torn != 0 })
         }

@@ -52,7 +52,7 @@ pub async fn open(options: &RedisOptions, settings: &StoreSettings, opening: Ope
     Ok(Identity { id, purpose: stored.purpose, place: options.place() })
 }
 
-/// Creates the ledger. Whoever does so at the same time creates the same.
+/// Creates the ledger. Two processes that do so at the same time create the same.
 async fn create(
     connection: &mut MultiplexedConnection,
     places: &Places,
@@ -131,7 +131,7 @@ async fn give_id(connection: &mut MultiplexedConnection, places: &Places, stored
     Ok(id)
 }
 
-/// A connection of its own, which waits for so many times as long as others.
+/// A connection of its own, whose patience is a multiple of the usual.
 pub(super) async fn connect(options: &RedisOptions, patience: u32) -> anyhow::Result<MultiplexedConnection> {
     let client = redis::Client::open(options.connection_info()?)?;
     let patience = options.response_timeout * patience;

@@ -13,7 +13,7 @@ use domain::account::Millis;
 
 impl RedisEngine {
     /// Has a batch decided. Where Redis has no memory left, nothing of it was run: what needs none is then answered by a script that cannot
-    /// write. Nothing else is: what is due is taken off by whoever looks, on every engine, or a clock that goes back would show it again.
+    /// write. Nothing else is: every look takes off what is due, on every engine, or a clock that goes back would show it again.
     pub(super) async fn decide(&self, partition: u16, commands: Arc<[PreparedCommand]>) -> Result<BatchAnswer, LedgerError> {
         let keys = self.keys(partition)?;
         self.clocks.ensure()?;

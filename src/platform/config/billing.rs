@@ -99,7 +99,7 @@ pub struct JournalOptions {
     pub journal_high_water: HighWater,
 }
 
-/// Where the ledger and the billing store are, for whoever holds the one against the other.
+/// Where the ledger and the billing store are, for the commands that compare them.
 #[derive(Args, Clone, Debug, PartialEq)]
 pub struct StoresOptions {
     /// Where the ledger is kept.
@@ -291,7 +291,7 @@ impl BillingUrl {
         Self(url.to_owned())
     }
 
-    /// The URL with its secrets: for whoever connects, not for logs.
+    /// The URL with its secrets: for connecting, not for logs.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

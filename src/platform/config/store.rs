@@ -52,7 +52,7 @@ impl Purpose {
 pub struct RedisUrl(String);
 
 impl RedisUrl {
-    /// The URL with its secrets: for whoever connects, not for logs.
+    /// The URL with its secrets: for connecting, not for logs.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

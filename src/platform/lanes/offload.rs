@@ -103,7 +103,7 @@ impl Jobs {
         loop {
             let next = self.lock().pop();
             match next {
-                // A panic has been told by the hook; whoever waits for the work learns that there is no result.
+                // A panic has been told by the hook; the waiting caller learns that there is no result.
                 Some(job) => drop(AssertUnwindSafe(job).catch_unwind().await),
                 None => self.is_any.notified().await,
             }

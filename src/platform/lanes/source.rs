@@ -1,6 +1,6 @@
 //! Where work comes from: a connection, or a call that streams. Queues are served in turn by it, so that nobody waits for a stranger's work.
 //!
-//! The source of what a thread does just now is kept by the thread: whoever polls a call's work says whose it is, and a queue that takes
+//! The source of what a thread does just now is kept by the thread: the code that polls a call's work says whose it is, and a queue that takes
 //! something in asks. So it need not be passed through every function between the two.
 
 use std::cell::Cell;

@@ -12,7 +12,7 @@ use axum::routing::get;
 
 use super::metrics::metrics;
 
-/// Whether the service can serve, else why not; set by whoever checks. Cheap to clone; all clones are one.
+/// Whether the service can serve, else why not; set by the checks. Cheap to clone; all clones are one.
 #[derive(Clone, Debug)]
 pub struct Serving(Arc<Mutex<Found>>);
 

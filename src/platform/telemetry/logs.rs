@@ -1,6 +1,6 @@
 //! Logs on stderr, written by a thread of their own: a stderr that nobody reads costs lines, which are counted, and never holds up a call.
 //!
-//! At most [`WAITING_LINES`] lines wait. What fails thousands of times a second is told once a second, with how often it happened:
+//! At most [`WAITING_LINES`] lines wait. What fails thousands of times a second is logged once a second, with how often it happened:
 //! [`Repeated`].
 
 use std::io::IsTerminal;

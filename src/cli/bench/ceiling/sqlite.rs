@@ -1,4 +1,4 @@
-//! The least that a debit in SQLite can be: one row changed, two inserted (request id and usage record), so many debits in a transaction,
+//! The least that a debit in SQLite can be: one row changed, two inserted (request id and usage record), a number of debits in a transaction,
 //! each transaction synced. Every value differs from the one before: SQLite does not write a page that stays as it was.
 
 use std::path::{Path, PathBuf};

@@ -43,7 +43,7 @@ local account_ids = unpack_list('Bc0', account_count, ids, 1)
 account_ids[account_count + 1] = ''
 local request_keys
 request_keys, batch_at = unpack_list('c16', request_count, batch, batch_at)
--- Which of these few commands touch is for the rules to read: so many numbers of two bytes each.
+-- Which of these few commands touch is for the rules to read: numbers of two bytes each.
 local reservation_count, profile_count, held_at = unpack_struct('<I2I2', batch, batch_at)
 batch_at = held_at + 2 * (reservation_count + profile_count)
 

@@ -5,7 +5,7 @@ local function is_legacy(remembered)
   return now < legacy_until and sub(remembered, 1, 8) == sub(ARGV[5], 8 * place + 1, 8 * place + 8)
 end
 
--- Decides on the current command. Answers the code, the remembered decision, the account to show.
+-- Decides on the current command. Returns the code, the remembered decision, the account to show.
 local function step(n)
   if is_deferred[n] then
     if option >= HAS_EXTRA then batch_at = batch_at + 2 + unpack_struct('<I2', batch, batch_at) end

@@ -15,7 +15,7 @@ use crate::bills::allocate::Payable;
 use crate::store::Dialect;
 use crate::store::rows::{Table, Type};
 
-/// Of accounts with at most so many, all are loaded at once; of others, so many at a time.
+/// Up to this many of an account are loaded at once; of more, this many at a time.
 const FEW: i64 = if cfg!(test) { 4 } else { 256 };
 
 const OPEN_SUMS: Table = Table { name: "open_sums", columns: &[("account", Type::Text)], on_conflict: "" };

@@ -16,7 +16,7 @@ use domain::entry::{ChargedFrom, Entry, EntryData};
 
 const CENT: i64 = 10_000;
 
-/// An account with so many open invoices, each of some cents, the oldest with the lowest number.
+/// An account with a number of open invoices, each of some cents, the oldest with the lowest number.
 async fn store_with(count: i64, folder: &std::path::Path) -> Store {
     let store = Store::open(&sqlite_url(&folder.join("billing.db"))).await.unwrap();
     let sql = format!(
