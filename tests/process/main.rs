@@ -5,6 +5,8 @@
 
 #[path = "../support/command.rs"]
 mod command;
+#[path = "../support/paper.rs"]
+mod paper_support;
 #[path = "../support/postgres.rs"]
 mod postgres;
 #[path = "../support/sentence.rs"]
@@ -17,15 +19,20 @@ mod support;
 mod table;
 
 mod access;
+mod aggregation;
+mod billing_service;
 mod books;
 mod browser;
 mod callers;
+mod clients;
 mod commands;
 mod config;
+mod crash;
 mod embedded;
 mod exports;
 mod formats;
 mod forms;
+mod fuzz;
 mod gap;
 mod http;
 mod identity;
@@ -33,6 +40,7 @@ mod isolation;
 mod issuing;
 mod money;
 mod on_paper;
+mod operators;
 mod paper;
 mod payments;
 mod refunds;
@@ -48,4 +56,5 @@ mod twelve;
 mod window;
 mod wire;
 
+use service::seed;
 use support::{temporary_folder, unique_name};

@@ -1,4 +1,4 @@
-//! A batch on its way to the script and back: packed numbers there, numbers and stored records back.
+//! A batch on its way to the script: packed numbers.
 //!
 //! In the formats of `struct` (their names are in `script.rs`): `BATCH_FORMAT`, which holds now, how far ahead of Redis it may be, two
 //! ends of billing periods, window, block id, the ledger, and how many accounts, requests and commands there are; the keys of the requests that it
@@ -7,27 +7,22 @@
 //! an extra: MessagePack of [original, first sent at, currency, detail]; then [`HAS_EXTRA`] is added to the option.
 //!
 //! Apart from that go the ids of the accounts that it touches, each once, and what the entries end with, both as the journal keeps them.
-//! Of plain debits, the answer holds only the entries and, for each run of them on one account, the rest of the account's record: what
-//! there is to say of them is read out of these.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
-use std::sync::Arc;
 
 use bytes::BufMut;
-use redis::Value;
 use rmp::encode::{write_array_len, write_sint, write_str_len};
 
-use crate::codec::journal::{PackedEntry, put_account, put_ending};
-use crate::codec::{EXPIRY_BYTES, decode_account, decode_idempotency_record, encode_place, read_tail};
+use crate::codec::encode_place;
+use crate::codec::journal::{put_account, put_ending};
 use crate::model::StepTime;
-use crate::{Answers, BatchAnswer, IdempotencyKey, LedgerError, NamePlace, PreparedCommand, fold_name};
-use domain::account::{Account, Category, Millis};
+use crate::{IdempotencyKey, NamePlace, PreparedCommand, fold_name};
+use domain::account::Category;
 use domain::command::{
-    Action, Debit, ExcessPolicy, Kind, LimitChange, OriginalEntry, RemainderPolicy, Reserve, Reversal, TemporaryChange, Until,
+    Action, Debit, ExcessPolicy, LimitChange, OriginalEntry, RemainderPolicy, Reserve, Reversal, TemporaryChange, Until,
 };
 use domain::money::DecimalAmount;
-use domain::outcome::{Answer, Charged, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
 
 /// How long the announcements of changes go on after somebody has said that they watch.
 pub const WATCH_LEASE_MILLIS: i64 = 60_000;
@@ -319,134 +314,4 @@ fn put_limit(packed: &mut Packed, limit: &LimitChange) {
     packed.number(change);
     packed.decimal(amount);
     packed.number(end);
-}
-
-/// The script's answer to these commands; they are read later.
-pub fn decode(value: Value, commands: Arc<[PreparedCommand]>) -> Result<BatchAnswer, LedgerError> {
-    let Value::Array(values) = value else { return Err(strange()) };
-    let has_deferred = matches!(values.first(), Some(Value::Int(flags)) if flags & 2 != 0);
-    Ok(BatchAnswer { answers: Answers::new(move || read_answers(values, &commands)), has_deferred })
-}
-
-/// What became of the announcement of what the script has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Announced {
-    /// There was nothing to announce, or nobody who watches.
-    Nothing,
-    /// It was not allowed.
-    Refused,
-    /// So many connections heard it.
-    To(i64),
-}
-
-/// What the script says of its announcement.
-pub fn announced(value: &Value) -> Announced {
-    let flags = match value {
-        Value::Array(values) => match values.first() {
-            Some(Value::Int(flags)) => *flags,
-            _ => 0,
-        },
-        _ => 0,
-    };
-    match (flags & 1, flags & 4) {
-        (0, 0) => Announced::Nothing,
-        (0, _) => Announced::To(flags >> 3),
-        _ => Announced::Refused,
-    }
-}
-
-fn strange() -> LedgerError {
-    LedgerError::corrupt("the script's answer has other values than expected")
-}
-
-fn read_answers(values: Vec<Value>, commands: &[PreparedCommand]) -> Result<Vec<Answer>, LedgerError> {
-    let mut values = values.into_iter().skip(1);
-    let (Some(Value::Int(now)), Some(Value::Int(first_sequence)), Some(Value::BulkString(entries)), Some(Value::BulkString(runs))) =
-        (values.next(), values.next(), values.next(), values.next())
-    else {
-        return Err(strange());
-    };
-    let first_sequence = u64::try_from(first_sequence).map_err(|_| strange())?;
-    let mut straight = Straight { now, entries: &entries, next_sequence: first_sequence, runs: &runs, run: None };
-    let mut answers = Vec::with_capacity(commands.len());
-    while let Some(place) = values.next() {
-        let (Value::Int(place), Some(Value::Int(code)), Some(Value::BulkString(remembered)), Some(Value::BulkString(account))) =
-            (place, values.next(), values.next(), values.next())
-        else {
-            return Err(strange());
-        };
-        let place = usize::try_from(place).map_err(|_| strange())?;
-        straight.answer_until(place, commands, &mut answers).ok_or_else(strange)?;
-        answers.push(answer(code, &remembered, &account, now)?);
-        straight.run = None;
-    }
-    straight.answer_until(commands.len(), commands, &mut answers).ok_or_else(strange)?;
-    Ok(answers)
-}
-
-/// What went the straight way, and was not answered one by one: the journal entries of the batch, and the rest of the account's record
-/// for each run of commands on one account.
-struct Straight<'a> {
-    now: Millis,
-    entries: &'a [u8],
-    next_sequence: u64,
-    runs: &'a [u8],
-    /// The account of the run, as it was after its last command; `None` if another command came between.
-    run: Option<(&'a str, Account)>,
-}
-
-impl<'a> Straight<'a> {
-    /// Reads the answers of the commands up to that place.
-    fn answer_until(&mut self, end: usize, commands: &'a [PreparedCommand], answers: &mut Vec<Answer>) -> Option<()> {
-        while answers.len() < end {
-            let id = commands.get(answers.len())?.command.account.as_str();
-            let (sequence, entry) = self.entry_of(answers.len())?;
-            let account = match self.run {
-                Some((running, account)) if running == id => entry.moving.of(account),
-                _ => {
-                    let account = read_tail(&mut self.runs, entry.moving)?;
-                    self.runs = self.runs.get(EXPIRY_BYTES..)?;
-                    account
-                }
-            };
-            self.run = Some((id, account));
-            let decision = Decision {
-                kind: Kind::Debit,
-                verdict: Verdict::Done,
-                amount: entry.numbers.amount,
-                overdraft: 0,
-                reservation: None,
-                reserve: ReserveVerdict::NotAsked,
-                credit_rounding: 0,
-                charged: Some(Charged { kind: entry.numbers.kind, bill: entry.bill }),
-                sequence,
-            };
-            answers.push(Ok(Outcome { decision: Some(decision), replayed: false, account, now: self.now }));
-        }
-        Some(())
-    }
-
-    fn entry_of(&mut self, place: usize) -> Option<(u64, PackedEntry)> {
-        loop {
-            let (sequence, entry) = (self.next_sequence, PackedEntry::read(&mut self.entries)?);
-            self.next_sequence += 1;
-            if usize::from(entry.ending) == place {
-                return Some((sequence, entry));
-            }
-        }
-    }
-}
-
-/// What was stored and cannot be read has its own command refused: what the script has made can be.
-fn answer(code: i64, remembered: &[u8], account: &[u8], now: Millis) -> Result<Answer, LedgerError> {
-    if code > 1 {
-        let refusal = u16::try_from(code).ok().and_then(Refusal::from_number);
-        return refusal.map(Err).ok_or_else(|| LedgerError::corrupt("the script's answer has an unknown code"));
-    }
-    let decision =
-        if remembered.is_empty() { Ok(None) } else { decode_idempotency_record(remembered).map(|remembered| Some(remembered.decision)) };
-    Ok(match (decision, decode_account(account)) {
-        (Ok(decision), Ok(account)) => Ok(Outcome { decision, replayed: code == 1, account, now }),
-        _ => Err(Refusal::StoreCorrupt),
-    })
 }

@@ -7,6 +7,7 @@
 //! A batch is sent once. If its answer does not come, its callers get an error that says so, and repeat it with their request ids if they want to.
 
 pub mod announce;
+mod answer;
 pub mod batch;
 mod damaged;
 mod failure;

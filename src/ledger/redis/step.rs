@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use redis::FromRedisValue;
 
-use super::batch::Announced;
+use super::answer::{self, Announced};
 use super::{MAX_CLOCK_DIFFERENCE, RedisEngine, announce, batch, script};
 use crate::model::{REFUND_SLICE, REFUND_WINDOWS, StepTime};
 use crate::{Answers, BatchAnswer, LedgerError, PreparedCommand, Trimmer};
@@ -28,12 +28,12 @@ impl RedisEngine {
             answer => answer,
         };
         let answer = answer.and_then(|answer| {
-            match batch::announced(&answer) {
+            match answer::announced(&answer) {
                 Announced::Nothing => {}
                 Announced::Refused => self.note_silence(),
                 Announced::To(receivers) => self.watchers.heard_by(receivers),
             }
-            batch::decode(answer, Arc::clone(&commands)).map_err(LedgerError::after_step)
+            answer::decode(answer, Arc::clone(&commands)).map_err(LedgerError::after_step)
         });
         let BatchAnswer { answers, has_deferred } = answer.inspect_err(|error| announce::failed(error, &commands, &self.watchers))?;
         let watchers = self.watchers.clone();

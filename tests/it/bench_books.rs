@@ -1,0 +1,100 @@
+//! `tollgate bench` checks the books: a run on an untouched service agrees, and a debit behind the generator's back is found.
+
+use std::net::SocketAddr;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use crate::support::temporary_folder;
+use serde_json::Value;
+use tollgate::app::App;
+use tollgate::config::{CreateOptions, MetricsListen, NetworkOptions, Purpose, ServeOptions, StoreOptions};
+use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
+use tollgate::grpc::v1::{DebitRequest, Money};
+
+const MIX: &str = "debit=80,authorize=10,decline=5,convert=5";
+
+fn start(folder: &tempfile::TempDir) -> App {
+    let listen: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    App::start(ServeOptions {
+        network: NetworkOptions { listen, metrics_listen: MetricsListen(None), ..Default::default() },
+        store: StoreOptions { store: Some(folder.path().join("ledger.db")), ..Default::default() },
+        create: CreateOptions { create: true, purpose: Purpose::Bench },
+        ..Default::default()
+    })
+    .unwrap()
+}
+
+fn bench(app: &App, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+    command.args(["bench", "--server", &format!("http://{}", app.address()), "--output", "json", "--trials", "1", "--warm-up", "100ms"]);
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn told(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_every_kind_of_load_the_books_agree() {
+    let folder = temporary_folder();
+    let app = start(&folder);
+    let loads: [&[&str]; 4] = [
+        &["--concurrency", "16", "--threads", "2", "--calls", "1000"],
+        &["--stream", "--batch", "16", "--skew", "zipf", "--calls", "1000"],
+        &["--rate", "400", "--skew", "hot", "--duration", "1s"],
+        &["--stream", "--batch", "8", "--rate", "800", "--duration", "1s"],
+    ];
+    for load in loads {
+        let output = bench(&app, &[load, &["--accounts", "20", "--mix", MIX]].concat()).output().unwrap();
+        let result = told(&output);
+        assert_eq!(result["books"]["mismatches"], Value::Array(vec![]), "{load:?}");
+        assert_eq!(result["result"]["errors"].as_object().unwrap().len(), 0, "{load:?}: {result}");
+        assert_eq!(result["books"]["accounts"], 20);
+        assert!(result["books"]["entries"].as_u64().unwrap() > 0, "{load:?}: {result}");
+        assert!(output.status.success(), "{load:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_of_an_earlier_run_may_be_used_again_and_missing_ones_are_said() {
+    let folder = temporary_folder();
+    let app = start(&folder);
+    let again = ["--accounts", "5", "--calls", "50", "--prefix", "again"];
+    for _ in 0..2 {
+        assert!(bench(&app, &again).status().unwrap().success());
+    }
+    assert!(bench(&app, &["--accounts", "5", "--calls", "50", "--prepared", "again"]).status().unwrap().success());
+    let output = bench(&app, &["--accounts", "6", "--calls", "50", "--prepared", "again"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no account again-5"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_debit_behind_the_generators_back_is_a_mismatch() {
+    let folder = temporary_folder();
+    let app = start(&folder);
+    let mut client = ChargingServiceClient::connect(format!("http://{}", app.address())).await.unwrap();
+    let mut running = bench(&app, &["--accounts", "4", "--duration", "1s", "--prefix", "victim"]).spawn().unwrap();
+    // Goes on as long as the bench does: it cannot be known from here when the bench has read the accounts.
+    for number in 0.. {
+        let debit = DebitRequest {
+            account_id: "victim-2".into(),
+            request_id: format!("thief-{number}"),
+            amount: Some(Money { amount: "0.01".into(), ..Default::default() }),
+            ..Default::default()
+        };
+        // Until the bench has created it, there is no such account.
+        let _ = client.debit(debit).await;
+        if running.try_wait().unwrap().is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let output = running.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let mismatches = told(&output)["books"]["mismatches"].clone();
+    let mismatches: Vec<&str> = mismatches.as_array().unwrap().iter().map(|mismatch| mismatch.as_str().unwrap()).collect();
+    assert!(!mismatches.is_empty());
+    assert!(mismatches.iter().all(|mismatch| mismatch.starts_with("victim-2: ")), "{mismatches:?}");
+}

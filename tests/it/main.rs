@@ -1,0 +1,29 @@
+//! Everything that is tested within one process: the rules on every engine, the services on stores of their own, paper, and the house itself.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
+#[path = "../support/paper.rs"]
+mod paper;
+#[path = "../support/postgres.rs"]
+mod postgres;
+#[path = "../support/sentence.rs"]
+mod sentence;
+#[path = "../support/stand_in.rs"]
+mod stand_in;
+#[path = "../support/mod.rs"]
+mod support;
+#[path = "../support/table.rs"]
+mod table;
+
+mod batches;
+mod bench_books;
+mod billing_months;
+mod engines;
+mod forms;
+mod grpc_service;
+mod grpc_store_failures;
+mod house;
+mod neighbours;
+mod redis_store;
+
+use support::{temporary_folder, unique_name};

@@ -1,0 +1,13 @@
+//! The aggregator commits each entry exactly once, whatever is killed, stalled or cut off meanwhile; and what does not go on as it must
+//! stops visibly. On a real PostgreSQL and a real Redis, with the aggregator as its own process; and on SQLite.
+
+mod check;
+mod embedded;
+mod full;
+mod idle;
+mod kills;
+mod load;
+mod process;
+mod receivables;
+mod recovery;
+mod stops;
