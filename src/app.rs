@@ -13,6 +13,7 @@ mod doors;
 mod lane;
 mod opening;
 mod partitions;
+mod reload;
 mod store;
 mod stores;
 mod test_clock;
@@ -28,11 +29,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::billing::forms::Fonts;
 use crate::clock::Clock;
-use crate::config::{MetricsListen, ServeOptions};
+use crate::config::{CallerOptions, MetricsListen, ServeOptions};
 use crate::grpc::Health;
 use crate::lanes::{Lane, start_thread};
 use crate::ledger::JournalBounds;
-use ::access::Access;
+use ::access::{Access, Bounds};
 use aggregation::Aggregation;
 pub use aggregator::aggregate;
 use control::Control;
@@ -42,6 +43,7 @@ pub use lane::server as grpc_server;
 pub use opening::{create, release_journal};
 use platform::telemetry::metrics;
 use platform::tls::Tls;
+pub use reload::Reload;
 use store::Store;
 pub use stores::{Restored, Stores, restore};
 
@@ -50,6 +52,7 @@ pub struct App {
     address: SocketAddr,
     metrics_address: Option<SocketAddr>,
     clock: Clock,
+    reload: Reload,
     stop: watch::Sender<bool>,
     ended: oneshot::Receiver<anyhow::Result<()>>,
 }
@@ -79,6 +82,9 @@ impl App {
         let http_listener = options.network.http_listen.map(|address| listen(address, "--http-listen")).transpose()?;
         let http_address = http_listener.as_ref().map(TcpListener::local_addr).transpose().context("the listener has no address")?;
 
+        let health_listener = options.network.health_listen.map(|address| listen(address, "--health-listen")).transpose()?;
+        let health_address = health_listener.as_ref().map(TcpListener::local_addr).transpose().context("the listener has no address")?;
+
         let (stop, stopped) = watch::channel(false);
         let draining = CancellationToken::new();
         let drain = draining.clone().drop_guard();
@@ -104,10 +110,18 @@ impl App {
             None => None,
         };
 
+        let reload = Reload { access: Arc::clone(&access), tls: tls.clone() };
         let (end, ended) = oneshot::channel();
         let control = Control { plan, lanes, http, aggregation, test_clock: options.store.test_clock, stopped, drain };
-        let doors =
-            Doors { calls: listener, metrics: metrics_listener, http: http_listener, tls, access, is_insecure: options.network.insecure };
+        let doors = Doors {
+            calls: listener,
+            metrics: metrics_listener,
+            http: http_listener,
+            health: health_listener,
+            tls,
+            access,
+            is_insecure: options.network.insecure,
+        };
         start_thread("control", move || async move {
             let result = control.run(doors).await;
             let _ = end.send(result);
@@ -116,9 +130,12 @@ impl App {
         if let Some(address) = http_address {
             tracing::info!(%address, "serving HTTP/JSON");
         }
+        if let Some(address) = health_address {
+            tracing::info!(%address, "serving health");
+        }
         let (metrics, lanes) = (MetricsListen(metrics_address), options.load.lanes());
         tracing::info!(%address, %metrics, lanes, ledger, billing = billing_place, version, "serving");
-        Ok(Self { address, metrics_address, clock, stop, ended })
+        Ok(Self { address, metrics_address, clock, reload, stop, ended })
     }
 
     /// Where it serves gRPC.
@@ -137,6 +154,12 @@ impl App {
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// What takes settings anew while it runs.
+    #[must_use]
+    pub fn reload(&self) -> Reload {
+        self.reload.clone()
     }
 
     /// Asks it to stop. It ends when the calls under way have, at the latest after the grace.
@@ -168,6 +191,7 @@ impl Drop for App {
 /// Who is let in. Refuses to let in everybody from other machines, unless told to.
 fn access(options: &ServeOptions) -> anyhow::Result<Access> {
     let access = options.network.access_file.as_deref().map_or_else(|| Ok(Access::open()), Access::of_file)?;
+    access.set_bounds(bounds(options))?;
     metrics().connections.set_access_open(access.is_open());
     if access.is_open() {
         if let Some(address) = options.reachable_listener() {
@@ -180,6 +204,12 @@ fn access(options: &ServeOptions) -> anyhow::Result<Access> {
         tracing::info!("nobody is named who may call: everybody who reaches a listener may do everything (--access-file)");
     }
     Ok(access)
+}
+
+/// What a caller may have of the service whose grant does not say it.
+fn bounds(options: &ServeOptions) -> Bounds {
+    let CallerOptions { caller_requests_per_second, caller_concurrent_calls } = options.callers;
+    Bounds { requests_per_second: caller_requests_per_second, concurrent_calls: caller_concurrent_calls }
 }
 
 /// Takes the fonts that documents are printed with, and says what cannot be printed with them.

@@ -34,6 +34,7 @@ pub mod pipe;
 pub mod receivables;
 pub mod reconcile;
 pub mod release_journal;
+mod reload;
 pub mod restore;
 pub mod serve;
 pub mod suggest_limit;
@@ -47,7 +48,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::error::ErrorKind;
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{AggregateOptions, ServeOptions};
 use config_file::Layers;
@@ -129,9 +130,7 @@ impl CommandLine {
     #[must_use]
     pub fn parse_with_output() -> (Self, Output) {
         let command = Self::command();
-        let named = command.clone().ignore_errors(true).disable_help_flag(true).get_matches();
-        let file = named.get_one::<PathBuf>("config").map(PathBuf::as_path);
-        let layers = Layers::read(&command, file, config::variable)
+        let layers = Layers::read(&command, file_of(&command).as_deref(), config::variable)
             .unwrap_or_else(|error| Self::command().error(ErrorKind::InvalidValue, format!("{error:#}")).exit());
         let matches = layers.under(command).get_matches();
         let line = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut Self::command()).exit());
@@ -208,6 +207,12 @@ impl CommandLine {
             Role::Man(options) => man::run(options),
         }
     }
+}
+
+/// The configuration file, if the command line or the environment names one.
+fn file_of(command: &Command) -> Option<PathBuf> {
+    let named = command.clone().ignore_errors(true).disable_help_flag(true).get_matches();
+    named.get_one::<PathBuf>("config").cloned()
 }
 
 /// What `--output` says, if the command has it.

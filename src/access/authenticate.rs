@@ -3,14 +3,18 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
+use super::failures::Failures;
 use super::file::{AccessFile, Registry};
 use super::jwt::Issuers;
 use super::key::{self, KeyDigest};
-use super::principal::Principal;
+use super::principal::{Credential, Principal};
+use super::share::{Bounds, Shares};
 use platform::clock::system_now;
 use platform::files::Stamp;
 use platform::tls::Certificate;
@@ -67,9 +71,12 @@ impl Denied {
 pub struct Access {
     path: Option<PathBuf>,
     current: ArcSwap<Current>,
-    local: Arc<Principal>,
     /// The change that could not be read.
     failed: Mutex<Option<Stamp>>,
+    /// Told when something else was read.
+    changes: watch::Sender<()>,
+    shares: Shares,
+    failures: Failures,
 }
 
 /// What the files said when they were last read.
@@ -78,25 +85,61 @@ struct Current {
     issuers: Issuers,
     changed: Stamp,
     is_open: bool,
+    /// Who calls where everybody is let in.
+    local: Arc<Principal>,
 }
 
 impl Access {
     /// Lets in everybody who reaches a listener.
     #[must_use]
     pub fn open() -> Self {
-        let current = Current { registry: Registry::default(), issuers: Issuers::default(), changed: Stamp::of([]), is_open: true };
-        Self { path: None, current: ArcSwap::from_pointee(current), local: Arc::new(Principal::local()), failed: Mutex::default() }
+        Self::new(None, Current::open(Arc::new(Principal::local())))
     }
 
     /// Lets in whom a file names. While it names nobody, or is not there, everybody is let in.
     pub fn of_file(path: &Path) -> anyhow::Result<Self> {
-        let current = read(path).with_context(|| format!("--access-file {}", path.display()))?;
-        Ok(Self {
-            path: Some(path.to_owned()),
-            current: ArcSwap::from_pointee(current),
-            local: Arc::new(Principal::local()),
-            failed: Mutex::default(),
-        })
+        let current = read(path, &Shares::default()).with_context(|| format!("--access-file {}", path.display()))?;
+        Ok(Self::new(Some(path.to_owned()), current))
+    }
+
+    fn new(path: Option<PathBuf>, current: Current) -> Self {
+        let current = ArcSwap::from_pointee(current);
+        let (failed, changes) = (Mutex::default(), watch::Sender::default());
+        Self { path, current, failed, changes, shares: Shares::default(), failures: Failures::default() }
+    }
+
+    /// Sets what callers may have whose grants do not say it.
+    pub fn set_bounds(&self, bounds: Bounds) -> anyhow::Result<()> {
+        self.shares.set_defaults(bounds);
+        let current = self.current.load_full();
+        let read = match &self.path {
+            Some(path) => read(path, &self.shares).with_context(|| format!("--access-file {}", path.display()))?,
+            None => Current::open(local(&self.shares)),
+        };
+        self.replace(Current { is_open: read.is_open && current.is_open, ..read });
+        Ok(())
+    }
+
+    fn replace(&self, current: Current) {
+        self.current.store(Arc::new(current));
+        self.changes.send_replace(());
+    }
+
+    /// Tells when something else is read: then callers that were let in may no longer be, or may do something else.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
+    /// How many callers were refused something lately, because they had their share.
+    #[must_use]
+    pub fn callers_over_their_share(&self) -> usize {
+        self.shares.callers_over()
+    }
+
+    /// Notes that somebody at an address was not let in, and returns for how long the refusal is to be held back.
+    pub fn note_failure(&self, address: IpAddr) -> Duration {
+        self.failures.note(address)
     }
 
     /// Whether everybody who reaches a listener may do everything.
@@ -116,11 +159,11 @@ impl Access {
         if now == current.changed || failed.as_ref() == Some(&now) {
             return Ok(false);
         }
-        match read(path).with_context(|| format!("--access-file {}", path.display())) {
+        match read(path, &self.shares).with_context(|| format!("--access-file {}", path.display())) {
             // A file that has lost its last entry does not open the door again.
             Ok(read) => {
                 let is_open = read.is_open && current.is_open;
-                self.current.store(Arc::new(Current { is_open, ..read }));
+                self.replace(Current { is_open, ..read });
                 Ok(true)
             }
             Err(error) => {
@@ -139,22 +182,38 @@ impl Access {
             _ => return Err(Denied::SeveralPresented),
         };
         if current.is_open {
-            return Ok(Arc::clone(&self.local));
+            return Ok(Arc::clone(&current.local));
         }
         let by_certificate = presented.certificate.and_then(|shown| current.registry.certificates.get(shown.name.as_deref()?));
         match (by_header, by_certificate) {
             (Some(_), Some(_)) => Err(Denied::SeveralPresented),
             // A certificate that is granted nothing only secures the connection.
-            (Some(header), None) => current.bearer(header),
+            (Some(header), None) => current.bearer(header, &self.shares),
             (None, Some(principal)) => Ok(Arc::clone(principal)),
             (None, None) if presented.certificate.is_some() => Err(Denied::UnknownCertificate),
             (None, None) => Err(Denied::NothingPresented),
         }
     }
+
+    /// Finds a caller again by the credential that it was let in by: what it may do now, or why it is no longer let in.
+    pub fn renew(&self, caller: &Principal) -> Result<Arc<Principal>, Denied> {
+        let current = self.current.load();
+        match &caller.credential {
+            Credential::Open if current.is_open => Ok(Arc::clone(&current.local)),
+            Credential::Open | Credential::Nothing => Err(Denied::NothingPresented),
+            Credential::Key(id, digest) => current.key(id, digest),
+            Credential::Certificate(name) => current.registry.certificates.get(name).cloned().ok_or(Denied::UnknownCertificate),
+            Credential::Token(token) => current.issuers.principal(token, &self.shares),
+        }
+    }
 }
 
 impl Current {
-    fn bearer(&self, header: &str) -> Result<Arc<Principal>, Denied> {
+    fn open(local: Arc<Principal>) -> Self {
+        Self { registry: Registry::default(), issuers: Issuers::default(), changed: Stamp::of([]), is_open: true, local }
+    }
+
+    fn bearer(&self, header: &str, shares: &Shares) -> Result<Arc<Principal>, Denied> {
         if header.len() > MAX_CREDENTIAL {
             return Err(Denied::Malformed);
         }
@@ -163,16 +222,15 @@ impl Current {
             _ => return Err(Denied::Malformed),
         };
         match key::id_of(token) {
-            Some(id) => self.key(id, token),
+            // The digest is worked out whether there is such a key or not.
+            Some(id) => self.key(id, &KeyDigest::of(token)),
             None if token.starts_with("tg_") => Err(Denied::Malformed),
-            None => self.issuers.principal(token),
+            None => self.issuers.principal(token, shares),
         }
     }
 
-    fn key(&self, id: &str, token: &str) -> Result<Arc<Principal>, Denied> {
-        // The digest is worked out whether there is such a key or not.
-        let digest = KeyDigest::of(token);
-        let Some(found) = self.registry.keys.get(id).filter(|found| found.digest.is(&digest)) else { return Err(Denied::UnknownKey) };
+    fn key(&self, id: &str, digest: &KeyDigest) -> Result<Arc<Principal>, Denied> {
+        let Some(found) = self.registry.keys.get(id).filter(|found| found.digest.is(digest)) else { return Err(Denied::UnknownKey) };
         if found.ends.is_some_and(|ends| system_now() >= ends) {
             return Err(Denied::EndedKey);
         }
@@ -180,14 +238,20 @@ impl Current {
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<Current> {
+/// Who calls where everybody is let in.
+fn local(shares: &Shares) -> Arc<Principal> {
+    let share = shares.of("local".to_owned(), Bounds::default());
+    Arc::new(Principal { share, ..Principal::local() })
+}
+
+fn read(path: &Path, shares: &Shares) -> anyhow::Result<Current> {
     let before = AccessFile::read(path)?;
     let folder = path.parent().unwrap_or(Path::new("."));
-    let registry = before.understand()?;
+    let registry = before.understand_with(shares)?;
     let issuers = Issuers::read(&registry.issuers, folder)?;
     let files: Vec<&Path> = issuers.files().collect();
     let changed = changes(path, &files);
-    Ok(Current { changed, is_open: before.is_empty(), registry, issuers })
+    Ok(Current { changed, is_open: before.is_empty(), registry, issuers, local: local(shares) })
 }
 
 fn changes(path: &Path, others: &[&Path]) -> Stamp {

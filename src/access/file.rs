@@ -1,6 +1,7 @@
 //! The access file: who may call, and what each may do. TOML; keys are kept as digests, so that the file lets nobody in.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::key::KeyDigest;
 use super::permission::{Permission, Permissions};
-use super::principal::{Accounts, Grant, Kind, Principal};
+use super::principal::{Accounts, Credential, Grant, Kind, Principal};
 use super::role::BUILT_IN;
+use super::share::{Bounds, Shares};
 use domain::money::DecimalAmount;
 use platform::files::read_bounded;
 
@@ -62,6 +64,12 @@ pub struct GrantEntry {
     /// The most in one act: by permission, then by currency.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub most: BTreeMap<String, BTreeMap<String, String>>,
+    /// How many requests it may send a second. Without it, the service's setting holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<NonZeroU32>,
+    /// How many calls it may have at once. Without it, the service's setting holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrent_calls: Option<NonZeroU32>,
 }
 
 /// An API key.
@@ -177,6 +185,11 @@ impl AccessFile {
 
     /// Understands it, or says what is wrong and where.
     pub fn understand(&self) -> anyhow::Result<Registry> {
+        self.understand_with(&Shares::default())
+    }
+
+    /// The same, with the shares that callers have had so far.
+    pub(crate) fn understand_with(&self, shares: &Shares) -> anyhow::Result<Registry> {
         let roles = self.roles()?;
         let mut registry = Registry::default();
         let mut names = BTreeSet::new();
@@ -185,12 +198,30 @@ impl AccessFile {
             ensure!(!key.name.is_empty() && names.insert(&key.name), "two keys are called {:?}, or one has no name", key.name);
             let digest = key.digest.parse().with_context(at)?;
             let ends = [key.expires, key.revoked].into_iter().flatten().min().map(Timestamp::as_millisecond);
-            let principal = Arc::new(principal(&key.name, Kind::Key, &key.grant, &roles).with_context(at)?);
+            let grant = grant(&key.grant, &roles).with_context(at)?;
+            let principal = Arc::new(Principal {
+                name: key.name.clone(),
+                kind: Kind::Key,
+                acts_for_others: key.grant.acts_for_others,
+                share: shares.of(format!("key {}", key.id), grant.bounds),
+                grants: vec![grant],
+                ends,
+                credential: Credential::Key(key.id.clone(), digest),
+            });
             ensure!(registry.keys.insert(key.id.clone(), Key { digest, ends, principal }).is_none(), "two keys have the id {:?}", key.id);
         }
         for certificate in &self.certificates {
             let at = || format!("the certificate {:?}", certificate.name);
-            let principal = principal(&certificate.name, Kind::Certificate, &certificate.grant, &roles).with_context(at)?;
+            let grant = grant(&certificate.grant, &roles).with_context(at)?;
+            let principal = Principal {
+                name: certificate.name.clone(),
+                kind: Kind::Certificate,
+                acts_for_others: certificate.grant.acts_for_others,
+                share: shares.of(format!("certificate {}", certificate.name), grant.bounds),
+                grants: vec![grant],
+                ends: None,
+                credential: Credential::Certificate(certificate.name.clone()),
+            };
             let other = registry.certificates.insert(certificate.name.clone(), Arc::new(principal));
             ensure!(other.is_none(), "{} is there twice", at());
         }
@@ -223,10 +254,6 @@ impl AccessFile {
         }
         Ok(roles)
     }
-}
-
-fn principal(name: &str, kind: Kind, entry: &GrantEntry, roles: &BTreeMap<&str, Permissions>) -> anyhow::Result<Principal> {
-    Ok(Principal { name: name.to_owned(), kind, grants: vec![grant(entry, roles)?], acts_for_others: entry.acts_for_others })
 }
 
 fn grant(entry: &GrantEntry, roles: &BTreeMap<&str, Permissions>) -> anyhow::Result<Grant> {
@@ -264,7 +291,8 @@ fn grant(entry: &GrantEntry, roles: &BTreeMap<&str, Permissions>) -> anyhow::Res
             most.insert((permission, letters), amount);
         }
     }
-    Ok(Grant { permissions, accounts, most })
+    let bounds = Bounds { requests_per_second: entry.requests_per_second, concurrent_calls: entry.concurrent_calls };
+    Ok(Grant { permissions, accounts, most, bounds })
 }
 
 #[cfg(test)]

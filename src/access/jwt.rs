@@ -15,7 +15,8 @@ use sha2::{Digest, Sha256};
 
 use super::authenticate::Denied;
 use super::file::{ClaimGrants, IssuerEntry};
-use super::principal::{Grant, Kind, Principal};
+use super::principal::{Credential, Grant, Kind, Principal};
+use super::share::{Bounds, Shares};
 use platform::clock::system_now;
 use platform::files::read_bounded;
 
@@ -84,7 +85,7 @@ impl Issuers {
     }
 
     /// Finds whose token it is.
-    pub fn principal(&self, token: &str) -> Result<Arc<Principal>, Denied> {
+    pub fn principal(&self, token: &str, shares: &Shares) -> Result<Arc<Principal>, Denied> {
         let (digest, now) = (<[u8; 32]>::from(Sha256::digest(token)), system_now() / 1000);
         let known = |known: &Known| (known.from..known.until).contains(&now).then(|| Arc::clone(&known.principal));
         let mut tokens = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,7 +93,7 @@ impl Issuers {
             return Ok(principal);
         }
         drop(tokens);
-        let found = self.check(token)?;
+        let found = self.check(token, shares)?;
         let principal = Arc::clone(&found.principal);
         tokens = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if tokens.len() >= KNOWN_TOKENS {
@@ -102,7 +103,7 @@ impl Issuers {
         Ok(principal)
     }
 
-    fn check(&self, token: &str) -> Result<Known, Denied> {
+    fn check(&self, token: &str, shares: &Shares) -> Result<Known, Denied> {
         let header = decode_header(token).map_err(|_| Denied::Malformed)?;
         if !TAKEN.contains(&header.alg) {
             return Err(Denied::InvalidToken("its algorithm is not taken"));
@@ -128,9 +129,12 @@ impl Issuers {
             })
         })?;
         let Claims { sub, exp, nbf, others } = claims.claims;
-        let principal = issuer.principal(sub, others.get(&issuer.claim));
         let leeway = i64::try_from(LEEWAY).unwrap_or_default();
-        Ok(Known { principal: Arc::new(principal), from: nbf.saturating_sub(leeway), until: exp.saturating_add(leeway) })
+        let until = exp.saturating_add(leeway);
+        let mut principal = issuer.principal(sub, others.get(&issuer.claim), shares);
+        principal.ends = Some(until.saturating_mul(1000));
+        principal.credential = Credential::Token(token.into());
+        Ok(Known { principal: Arc::new(principal), from: nbf.saturating_sub(leeway), until })
     }
 }
 
@@ -155,7 +159,7 @@ impl Issuer {
     }
 
     /// The holder of a token: it may do what any value of its claim grants. One whose claim grants nothing is known, and may do nothing.
-    fn principal(&self, subject: String, claim: Option<&Value>) -> Principal {
+    fn principal(&self, subject: String, claim: Option<&Value>, shares: &Shares) -> Principal {
         let values: Vec<&str> = match claim {
             Some(Value::Array(values)) => values.iter().filter_map(Value::as_str).collect(),
             Some(Value::String(values)) => values.split(' ').collect(),
@@ -163,7 +167,10 @@ impl Issuer {
         };
         let granted = values.iter().filter_map(|value| self.grants.get(*value));
         let (grants, acts): (Vec<Grant>, Vec<bool>) = granted.cloned().unzip();
-        Principal { name: subject, kind: Kind::Token, grants, acts_for_others: acts.contains(&true) }
+        let bounds = grants.iter().map(|grant| grant.bounds).fold(Bounds::default(), Bounds::or_more);
+        let share = shares.of(format!("token {} {subject}", self.name), bounds);
+        let (acts_for_others, credential) = (acts.contains(&true), Credential::Nothing);
+        Principal { name: subject, kind: Kind::Token, grants, acts_for_others, share, ends: None, credential }
     }
 }
 

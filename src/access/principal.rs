@@ -1,13 +1,17 @@
 //! A caller that is known, and what it may do on which accounts.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
+use super::key::KeyDigest;
 use super::permission::{Permission, Permissions};
+use super::share::{Bounds, Share};
 use domain::account::Currency;
 use domain::money::DecimalAmount;
 
 /// A known caller.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Principal {
     /// Its name: that of the key, the certificate's, the subject of the token.
     pub name: String,
@@ -17,6 +21,40 @@ pub struct Principal {
     pub grants: Vec<Grant>,
     /// Whether it may name a person on whose behalf it acts.
     pub acts_for_others: bool,
+    /// How much of the service it may have.
+    pub share: Arc<Share>,
+    /// From when on its credential is refused, in milliseconds since the Unix epoch.
+    pub ends: Option<i64>,
+    /// By what it is found again.
+    pub(crate) credential: Credential,
+}
+
+/// By what a caller is found again, to see whether it is still let in.
+#[derive(Clone)]
+pub(crate) enum Credential {
+    /// It has presented none, and needs none.
+    Open,
+    /// It is nobody.
+    Nothing,
+    /// The public part of its key, and what is kept of the rest.
+    Key(String, KeyDigest),
+    /// The name in its certificate.
+    Certificate(String),
+    /// Its token.
+    Token(Arc<str>),
+}
+
+impl fmt::Debug for Credential {
+    /// Shows nothing that lets anybody in.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Open => "Open",
+            Self::Nothing => "Nothing",
+            Self::Key(..) => "Key",
+            Self::Certificate(_) => "Certificate",
+            Self::Token(_) => "Token",
+        })
+    }
 }
 
 /// How a caller is known.
@@ -41,6 +79,8 @@ pub struct Grant {
     pub accounts: Accounts,
     /// The most in one act, by permission and currency; what is not named has no bound.
     pub most: BTreeMap<(Permission, [u8; 3]), DecimalAmount>,
+    /// How much of the service, where it says so.
+    pub bounds: Bounds,
 }
 
 /// The accounts of a grant.
@@ -63,18 +103,28 @@ impl Accounts {
     }
 }
 
+impl PartialEq for Principal {
+    /// Whether it is the same caller, with the same grants.
+    fn eq(&self, other: &Self) -> bool {
+        let Self { name, kind, grants, acts_for_others, .. } = self;
+        (name, kind, grants, acts_for_others) == (&other.name, &other.kind, &other.grants, &other.acts_for_others)
+    }
+}
+
 impl Principal {
     /// Everybody on this machine, where nothing asks for more: it may do everything.
     #[must_use]
     pub fn local() -> Self {
-        let grant = Grant { permissions: Permissions::ALL, accounts: Accounts::All, most: BTreeMap::new() };
-        Self { name: "local".to_owned(), kind: Kind::Local, grants: vec![grant], acts_for_others: true }
+        let grant = Grant { permissions: Permissions::ALL, accounts: Accounts::All, most: BTreeMap::new(), bounds: Bounds::default() };
+        let (name, share) = ("local".to_owned(), Arc::default());
+        Self { name, kind: Kind::Local, grants: vec![grant], acts_for_others: true, share, ends: None, credential: Credential::Open }
     }
 
     /// A caller that is not known: it may do nothing.
     #[must_use]
     pub fn nobody() -> Self {
-        Self { name: String::new(), kind: Kind::Local, grants: Vec::new(), acts_for_others: false }
+        let (grants, credential) = (Vec::new(), Credential::Nothing);
+        Self { name: String::new(), kind: Kind::Local, grants, acts_for_others: false, share: Arc::default(), ends: None, credential }
     }
 
     /// Whether it may do this at all, on whatever account.

@@ -51,7 +51,7 @@ pub async fn aggregate<Shown: Future<Output = ()>>(
     let ended = tokio::select! {
         result = aggregator.run(stopped) => result.context("the aggregation failed"),
         () = look_after(options, &ledger, &status, &serving) => Ok(()),
-        result = serve_metrics(listener, tls.clone(), serving.clone()) => result,
+        result = serve_metrics(listener, tls.clone(), serving.clone(), None) => result,
         () = follow_tls(tls.as_deref()) => Ok(()),
         () = async {
             show(status.clone()).await;

@@ -8,13 +8,14 @@ use anyhow::Context;
 use futures_util::future::select_all;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use tokio_util::sync::DropGuard;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::aggregation::Aggregation;
-use super::doors::{Doors, follow_access, follow_tls, serve_metrics};
+use super::doors::{Doors, follow_access, follow_tls, serve_health, serve_metrics};
 use super::lane::LaneContext;
 use super::partitions::{Found, Partitions};
 use super::{test_clock, until};
+use crate::grpc::Door;
 use crate::lanes::{self, Lane, Places};
 use crate::ledger::{Ledger, LedgerError};
 use crate::telemetry::{endpoint, metrics};
@@ -52,9 +53,15 @@ pub struct Control {
 
 impl Control {
     /// Runs until the service is to stop, or something in it fails; then stops the lanes, and waits for them.
-    pub async fn run(mut self, doors: Doors) -> anyhow::Result<()> {
-        let result = self.work(doors).await;
+    pub async fn run(mut self, mut doors: Doors) -> anyhow::Result<()> {
+        // Health is told to the end: who asks learns that this process lives, and serves no longer.
+        let (serving, stopping) = (endpoint::Serving::default(), CancellationToken::new());
+        let health = doors.health.take();
+        let told = serve_health(health, self.plan.health.clone(), serving.clone(), stopping.clone());
+        let told = tokio::spawn(told);
+        let result = self.work(doors, serving.clone()).await;
         tracing::info!("stopping");
+        serving.set(Err("it is stopping".to_owned()), &[]);
         self.plan.health.set_serving(false).await;
         drop(self.drain);
         for lane in self.lanes.iter_mut().chain(&mut self.http) {
@@ -66,6 +73,8 @@ impl Control {
         };
         // The first reason is the one that tells; a lane's own is better than that it ended.
         let ends: Vec<_> = self.lanes.into_iter().chain(self.http).map(Lane::join).collect();
+        stopping.cancel();
+        told.abort();
         self.plan.store.close();
         if let Some(billing) = &self.plan.billing {
             let _ = timeout(CLOSE_LIMIT, billing.store().close()).await;
@@ -74,14 +83,14 @@ impl Control {
         ends.into_iter().collect::<anyhow::Result<()>>().and(result).and(aggregated)
     }
 
-    async fn work(&mut self, doors: Doors) -> anyhow::Result<()> {
-        let Doors { calls, http, metrics, tls, access, is_insecure } = doors;
+    async fn work(&mut self, doors: Doors, serving: endpoint::Serving) -> anyhow::Result<()> {
+        let Doors { calls, http, metrics, health: _, tls, access, is_insecure } = doors;
         let ledger = self.plan.ledger().await?;
-        let serving = endpoint::Serving::default();
+        let guarded = self.plan.are_metrics_guarded.then(|| Door::new(Arc::clone(&access)));
         let places = Places::new(self.plan.max_connections);
         let calls = Doors::deal(Some(calls), tls.clone(), Protocol::Http2, lanes::dealt_to(&self.lanes), &places);
         let http = Doors::deal(http, tls.clone(), Protocol::Http1, self.http.iter().map(Lane::sockets).collect(), &places);
-        let metrics = serve_metrics(metrics, tls.clone(), serving.clone());
+        let metrics = serve_metrics(metrics, tls.clone(), serving.clone(), guarded);
         let mut stopped = self.stopped.clone();
         tokio::select! {
             () = until(&mut stopped) => Ok(()),

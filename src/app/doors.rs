@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{Sender, channel};
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::serve::serve;
+use crate::grpc::{Door, Health};
+use crate::http::serve::{Speaks, serve};
+use crate::http::{door, probes};
 use crate::lanes::socket::Dealt;
 use crate::lanes::{self, Places, WAITING_SOCKETS, start_thread};
 use crate::telemetry::endpoint::{self, Serving};
@@ -18,8 +21,9 @@ use crate::telemetry::metrics;
 use access::Access;
 use platform::tls::{Protocol, Tls, handshakes};
 
-/// How many connections may ask for metrics and health.
+/// How many connections may ask for metrics and health, and how many more for health alone.
 const METRICS_CONNECTIONS: usize = 256;
+const HEALTH_CONNECTIONS: usize = 256;
 
 /// How often the files of TLS and of access are looked at.
 const FILES_LOOK: Duration = Duration::from_secs(1);
@@ -35,6 +39,8 @@ pub struct Doors {
     pub metrics: Option<StdListener>,
     /// For HTTP/JSON.
     pub http: Option<StdListener>,
+    /// For health alone, plain.
+    pub health: Option<StdListener>,
     /// TLS of them all; without it, they speak plain text.
     pub tls: Option<Arc<Tls>>,
     /// Who is let in.
@@ -67,13 +73,37 @@ impl Doors {
     }
 }
 
-/// Serves metrics and health to those who watch. Runs until dropped.
-pub async fn serve_metrics(listener: Option<StdListener>, tls: Option<Arc<Tls>>, serving: Serving) -> anyhow::Result<()> {
+/// Serves metrics and health to those who watch; metrics to whom the door lets in, where there is one. Runs until dropped.
+pub async fn serve_metrics(
+    listener: Option<StdListener>,
+    tls: Option<Arc<Tls>>,
+    serving: Serving,
+    guarded: Option<Door>,
+) -> anyhow::Result<()> {
     let (sockets, dealt) = channel(WAITING_SOCKETS);
     let places = Places::new(METRICS_CONNECTIONS);
+    let mut router = endpoint::router(serving);
+    if let Some(door) = guarded {
+        router = router.layer(from_fn_with_state(door, door::check_metrics));
+    }
     tokio::select! {
         result = Doors::deal(listener, tls, Protocol::Http1, vec![sockets], &places) => result.context("the metrics endpoint failed"),
-        () = serve(endpoint::router(serving), lanes::sockets(dealt), CancellationToken::new()) => Err(anyhow::anyhow!("the metrics endpoint ended")),
+        () = serve(router, Speaks::Http1, lanes::sockets(dealt), CancellationToken::new()) => Err(anyhow::anyhow!("the metrics endpoint ended")),
+    }
+}
+
+/// Serves health alone, without TLS or credentials, until the service is stopping and its peers have gone, or until dropped.
+pub async fn serve_health(listener: Option<StdListener>, health: Health, serving: Serving, stopping: CancellationToken) {
+    let (sockets, dealt) = channel(WAITING_SOCKETS);
+    let places = Places::new(HEALTH_CONNECTIONS);
+    let router = probes::router(&health, serving, stopping);
+    tokio::select! {
+        result = Doors::deal(listener, None, Protocol::Http1, vec![sockets], &places) => {
+            if let Err(error) = result {
+                tracing::error!("health is not served: {error:#}");
+            }
+        }
+        () = serve(router, Speaks::Either, lanes::sockets(dealt), CancellationToken::new()) => {}
     }
 }
 
@@ -103,6 +133,7 @@ pub async fn follow_access(access: &Access, is_insecure: bool) {
             Err(error) => tracing::error!("the access file has changed and cannot be used; what was read before stays: {error:#}"),
         }
         metrics().connections.set_access_open(access.is_open());
+        metrics().callers.set_over_their_share(access.callers_over_their_share());
         if is_insecure && access.is_open() && warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
             warned = Some(Instant::now());
             tracing::warn!("there is no access control: everybody who reaches the service may charge any account (--insecure)");

@@ -64,6 +64,8 @@ pub struct LaneContext {
     pub serve_ahead: bool,
     /// Who is let in.
     pub access: Arc<Access>,
+    /// Whether metrics need credentials.
+    pub are_metrics_guarded: bool,
     limits: Limits,
     grace: Duration,
     draining: CancellationToken,
@@ -83,8 +85,21 @@ impl LaneContext {
         let gate = Backpressure::new(options.store.partitions(), journal_bounds(options));
         let (offload, grace) = (Offload::start()?, options.network.shutdown_grace);
         let max_connections = options.load.max_connections.get();
-        let serve_ahead = options.serve_ahead;
-        Ok(Self { store, health, billing, gate, offload, max_connections, serve_ahead, access, limits, grace, draining })
+        let (serve_ahead, are_metrics_guarded) = (options.serve_ahead, options.network.metrics_credentials);
+        Ok(Self {
+            store,
+            health,
+            billing,
+            gate,
+            offload,
+            max_connections,
+            serve_ahead,
+            access,
+            are_metrics_guarded,
+            limits,
+            grace,
+            draining,
+        })
     }
 
     /// Serves the sockets dealt to a lane, until the service stops; calls under way may then take the grace to end.
@@ -98,7 +113,7 @@ impl LaneContext {
     /// The same of HTTP/JSON, at an address.
     pub async fn serve_http(self: Arc<Self>, address: SocketAddr, dealt: mpsc::Receiver<Dealt>, ready: Sender<()>) -> anyhow::Result<()> {
         let router = http::router(self.services().await?, Door::new(Arc::clone(&self.access)), address)?;
-        let serving = http::serve::serve(router, lanes::sockets(dealt), self.draining.clone());
+        let serving = http::serve::serve(router, http::serve::Speaks::Http1, lanes::sockets(dealt), self.draining.clone());
         let _ = ready.send(());
         self.within_the_grace(async {
             serving.await;
@@ -114,7 +129,7 @@ impl LaneContext {
         impl Service<Request<Body>, Response = Response<RpcBody>, Error = Infallible, Future: Send> + Clone + Send + Sync + use<>,
     > {
         let (billing, offload, health) = (self.billing.clone(), self.offload.clone(), self.health.clone());
-        let use_cases = UseCases::new(self.ledger().await?, billing, offload, self.limits, self.draining.clone());
+        let use_cases = UseCases::new(self.ledger().await?, billing, offload, self.limits, self.draining.clone(), Arc::clone(&self.access));
         Ok(RpcLayer.layer(grpc::services(use_cases, health, MAX_MESSAGE_BYTES, Door::new(Arc::clone(&self.access)))))
     }
 

@@ -24,7 +24,7 @@ pub struct Store {
 
 enum Kind {
     Embedded(Arc<dyn Engine>),
-    Redis { url: RedisUrl, ledger: RedisLedger },
+    Redis { url: RedisUrl, ledger: Box<RedisLedger> },
 }
 
 impl Store {
@@ -37,7 +37,7 @@ impl Store {
                 let ledger = RedisLedger::open(redis_options(options, url), settings.clone(), opening)
                     .await
                     .with_context(|| format!("cannot use the store in the {url}"))?;
-                Kind::Redis { url: url.clone(), ledger: ledger.announcing_to(watchers.clone()) }
+                Kind::Redis { url: url.clone(), ledger: Box::new(ledger.announcing_to(watchers.clone())) }
             }
             None => {
                 let path = options.path();
@@ -92,6 +92,7 @@ impl Store {
 pub(super) fn redis_options(options: &StoreOptions, url: &RedisUrl) -> RedisOptions {
     RedisOptions {
         url: url.reveal().to_owned(),
+        tls: options.redis_tls.outgoing(),
         store_name: options.store_name.clone(),
         response_timeout: options.redis_timeout,
         busy_poll: options.redis_busy_poll,

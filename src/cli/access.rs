@@ -1,6 +1,7 @@
 //! `tollgate access`: who may call. It changes the access file on this machine, which running services follow.
 
 use std::io::Write;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -83,6 +84,12 @@ struct GrantOptions {
     /// It may name a person on whose behalf it acts.
     #[arg(long)]
     acts_for_others: bool,
+    /// How many requests it may send a second [default: --caller-requests-per-second of the service]
+    #[arg(long, value_name = "COUNT")]
+    requests_per_second: Option<NonZeroU32>,
+    /// How many calls it may have at once [default: --caller-concurrent-calls of the service]
+    #[arg(long, value_name = "COUNT")]
+    concurrent_calls: Option<NonZeroU32>,
 }
 
 fn parse_most(text: &str) -> Result<(String, String, String), String> {
@@ -93,7 +100,8 @@ fn parse_most(text: &str) -> Result<(String, String, String), String> {
 
 impl GrantOptions {
     fn into_entry(self) -> GrantEntry {
-        let mut entry = GrantEntry { roles: self.roles, acts_for_others: self.acts_for_others, ..GrantEntry::default() };
+        let Self { roles, acts_for_others, requests_per_second, concurrent_calls, .. } = self;
+        let mut entry = GrantEntry { roles, acts_for_others, requests_per_second, concurrent_calls, ..GrantEntry::default() };
         entry.accounts = (!self.accounts.is_empty()).then_some(self.accounts);
         for (permission, currency, amount) in self.most {
             entry.most.entry(permission).or_default().insert(currency, amount);

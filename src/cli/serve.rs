@@ -1,4 +1,4 @@
-//! `tollgate serve`: runs the service until SIGINT or SIGTERM; a second one ends it at once.
+//! `tollgate serve`: runs the service until SIGINT or SIGTERM; a second one ends it at once. SIGHUP has it read its settings again.
 //!
 //! A panic anywhere ends the process: what charges money does not go on after a bug. Clients repeat what they had no answer to.
 
@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
 use super::block_on;
+use super::reload::{Settings, follow};
 use crate::app::App;
 use crate::config::ServeOptions;
 use crate::telemetry;
@@ -34,8 +35,13 @@ pub fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
         tracing::warn!(path = %path.display(), "THE TIME IS A TEST'S: it is what a file says. Charge nobody by it");
     }
     let result = block_on(async {
-        let signals = Signals::listen()?;
-        until_stopped(App::start(options)?, signals).await
+        let (signals, started) = (Signals::listen()?, Settings::read()?);
+        let app = App::start(options)?;
+        let reload = app.reload();
+        tokio::select! {
+            ended = until_stopped(app, signals) => ended,
+            failed = follow(reload, started) => failed,
+        }
     });
     telemetry.stop();
     result.map(|()| ExitCode::SUCCESS)

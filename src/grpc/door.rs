@@ -8,9 +8,11 @@ use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use access::{Access, Permission, Presented, Principal};
-use futures_util::future::{Either, Ready, ready};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Either};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
 use prost_reflect::Value;
@@ -21,6 +23,7 @@ use super::dynamic::descriptors;
 use super::status;
 use crate::lanes::socket::Peer;
 use crate::service::error::Error;
+use platform::telemetry::metrics;
 
 const HEALTH: &str = "/grpc.health.v1.Health/";
 const REFLECTION: &str = "/grpc.reflection.";
@@ -45,6 +48,31 @@ pub fn nobody() -> Arc<Principal> {
     Arc::clone(&NOBODY)
 }
 
+/// Why a caller is not let in.
+#[derive(Debug)]
+pub struct Refusal {
+    /// What it is told.
+    pub error: Error,
+    /// When: who has failed to say who it is again and again waits for it.
+    delay: Duration,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self { error, delay: Duration::ZERO }
+    }
+}
+
+impl Refusal {
+    /// What the caller is told, when it is time.
+    pub async fn when_due(self) -> Error {
+        if !self.delay.is_zero() {
+            tokio::time::sleep(self.delay).await;
+        }
+        self.error
+    }
+}
+
 /// The door. Cheap to clone.
 #[derive(Clone)]
 pub struct Door {
@@ -65,7 +93,7 @@ impl Door {
     }
 
     /// Finds who calls the method of a path, and whether it may.
-    pub fn enter(&self, path: &str, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Arc<Principal>, Error> {
+    pub fn enter(&self, path: &str, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Arc<Principal>, Refusal> {
         if path.starts_with(HEALTH) {
             return Ok(nobody());
         }
@@ -75,7 +103,7 @@ impl Door {
     }
 
     /// Finds who calls.
-    pub fn authenticate(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Arc<Principal>, Error> {
+    pub fn authenticate(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Arc<Principal>, Refusal> {
         let mut values = headers.get_all(AUTHORIZATION).iter().map(|value| value.to_str().unwrap_or_default());
         // Two are as wrong as more.
         let (first, second) = (values.next(), values.next());
@@ -88,7 +116,11 @@ impl Door {
         };
         self.access.authenticate(&presented).map_err(|denied| {
             tracing::debug!(address = %presented.address, reason = %denied, "a caller was not let in");
-            if denied.is_for_want_of_credentials() { Error::credentials_required() } else { Error::credentials_invalid() }
+            if denied.is_for_want_of_credentials() {
+                return Error::credentials_required().into();
+            }
+            metrics().callers.count_failed_authentication();
+            Refusal { error: Error::credentials_invalid(), delay: self.access.note_failure(presented.address) }
         })
     }
 }
@@ -111,8 +143,7 @@ pub fn permit_for(caller: &Principal, needed: Permission) -> Result<(), Error> {
     if caller.may(needed) {
         return Ok(());
     }
-    let text = format!("this caller is not permitted to call this: it needs {needed}");
-    Err(Error::denied("PERMISSION_DENIED", text).with("permission", needed.name()))
+    Err(Error::not_permitted_at_all(needed))
 }
 
 impl<S> Layer<S> for Door {
@@ -136,7 +167,7 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Either<Ready<Result<Response<Body>, Infallible>>, S::Future>;
+    type Future = Either<BoxFuture<'static, Result<Response<Body>, Infallible>>, S::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
@@ -146,7 +177,7 @@ where
         let (path, extensions) = (request.uri().path(), request.extensions());
         // HTTP has found who calls; no peer can send an extension.
         let entered = match extensions.get::<Arc<Principal>>() {
-            Some(caller) => permit(caller, path).map(|()| None),
+            Some(caller) => permit(caller, path).map(|()| None).map_err(Refusal::from),
             None => self.door.enter(path, request.headers(), extensions.get::<Peer>()).map(Some),
         };
         match entered {
@@ -156,7 +187,7 @@ where
                 }
                 Either::Right(self.inner.call(request))
             }
-            Err(error) => Either::Left(ready(Ok(status::of(error).into_http()))),
+            Err(refusal) => Either::Left(async { Ok(status::of(refusal.when_due().await).into_http()) }.boxed()),
         }
     }
 }

@@ -4,15 +4,20 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
+use tower::ServiceExt;
 
+use super::MAX_MESSAGE_BYTES;
 use super::accounts::Accounts;
 use super::admin::Admin;
 use super::billing::Bills;
 use super::charging::Charging;
+use super::foreign::Foreign;
 use super::v1::account_service_server::AccountServiceServer;
 use super::v1::admin_service_server::AdminServiceServer;
 use super::v1::billing_service_server::BillingServiceServer;
@@ -33,6 +38,9 @@ pub const AGGREGATION: &str = "tollgate.aggregation";
 /// The name under which health tells whether commands are decided in all partitions.
 pub const PARTITIONS: &str = "tollgate.partitions";
 
+/// The name under which health says that the process answers, whatever its store does: for those who would start it again if it did not.
+pub const LIVENESS: &str = "tollgate.liveness";
+
 /// The health of this process. Cheap to clone; all clones are one.
 #[derive(Clone, Debug)]
 pub struct Health {
@@ -48,6 +56,7 @@ impl Health {
         let health = Self { reporter: HealthReporter::new(), told: Arc::default() };
         // Nobody else holds the reporter yet, so this never waits.
         let _ = health.set_serving(false).now_or_never();
+        let _ = health.set(LIVENESS, true).now_or_never();
         health
     }
 
@@ -73,6 +82,13 @@ impl Health {
         if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(name, status) != Some(status) {
             self.reporter.set_service_status(name, status).await;
         }
+    }
+
+    /// Health alone, to be served where nothing else is: any other path is not found, also for those who look at the HTTP status only.
+    pub fn router(&self, stopping: CancellationToken) -> axum::Router {
+        let service = Foreign::new(self.service(), stopping, MAX_MESSAGE_BYTES);
+        let service = service.map_request(|request: http::Request<axum::body::Body>| request.map(Body::new));
+        axum::Router::new().route_service(&format!("/{}/{{*method}}", <HealthServer<HealthService>>::NAME), service)
     }
 
     pub(super) fn service(&self) -> HealthServer<HealthService> {

@@ -6,21 +6,31 @@ use axum::response::{IntoResponse, Response};
 
 use super::problem::Problem;
 use super::{Api, OPENAPI};
-use crate::grpc::door::permit_for;
-use crate::grpc::{dynamic, status};
+use crate::grpc::door::{Refusal, permit_for};
+use crate::grpc::{Door, dynamic, status};
 use crate::lanes::socket::Peer;
-use crate::service::error::Error;
 use access::Permission;
 
 /// Lets a request through with the caller beside it, or refuses it.
 pub async fn check(State(api): State<Api>, mut request: Request, next: Next) -> Response {
-    if let Err(error) = enter(&api, &mut request) {
-        return Problem::of(&status::of(error)).into_response();
+    if let Err(refusal) = enter(&api, &mut request) {
+        return Problem::of(&status::of(refusal.when_due().await)).into_response();
     }
     next.run(request).await
 }
 
-fn enter(api: &Api, request: &mut Request) -> Result<(), Error> {
+/// The same of metrics, which need a permission of their own; health needs none.
+pub async fn check_metrics(State(door): State<Door>, request: Request, next: Next) -> Response {
+    if request.uri().path() == "/metrics" {
+        let caller = door.authenticate(request.headers(), request.extensions().get::<Peer>());
+        if let Err(refusal) = caller.and_then(|caller| Ok(permit_for(&caller, Permission::ReadAggregation)?)) {
+            return Problem::of(&status::of(refusal.when_due().await)).into_response();
+        }
+    }
+    next.run(request).await
+}
+
+fn enter(api: &Api, request: &mut Request) -> Result<(), Refusal> {
     let (headers, peer) = (request.headers(), request.extensions().get::<Peer>());
     let caller = match api.methods.of_path(request.uri().path()).and_then(|method| dynamic::path(method).ok()) {
         Some(path) => api.door.enter(path.path(), headers, peer)?,

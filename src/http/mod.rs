@@ -2,12 +2,14 @@
 //!
 //! Nothing is decided here, and no method is named: [`methods`] takes them from the descriptors, [`transcode`] turns JSON into the
 //! message and hands it to the same services that gRPC calls, [`problem`] renders their errors, [`openapi`] describes all of it.
-//! [`guard`] refuses what a page in somebody's browser could send, [`door`] whom nobody knows. [`serve`] runs it.
+//! [`guard`] refuses what a page in somebody's browser could send, [`door`] whom nobody knows. [`serve`] runs it. [`probes`] are for those who
+//! only ask whether the process is well.
 
 pub mod door;
 pub mod guard;
 pub mod methods;
 pub mod openapi;
+pub mod probes;
 pub mod problem;
 pub mod serve;
 pub mod transcode;

@@ -1,11 +1,11 @@
-//! Serves the routes over HTTP/1.1 on sockets that are dealt to it, with limits on what a peer may keep open.
+//! Serves routes over HTTP on sockets that are dealt to it, with limits on what a peer may keep open.
 
 use std::time::Duration;
 
 use axum::{Extension, Router};
 use futures_util::{Stream, StreamExt};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -19,8 +19,21 @@ const HEADER_LIMIT: Duration = Duration::from_secs(10);
 /// How large these may be.
 const HEADER_BYTES: usize = 16 * 1024;
 
+/// How many requests an HTTP/2 connection may have open, and after how much silence it is asked whether it is still there.
+const STREAMS_PER_CONNECTION: u32 = 32;
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// What is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/1.1, and HTTP/2 without TLS: gRPC.
+    Either,
+}
+
 /// Serves connections until the service drains; those under way may then end their requests.
-pub async fn serve(router: Router, sockets: impl Stream<Item = std::io::Result<Socket>>, draining: CancellationToken) {
+pub async fn serve(router: Router, speaks: Speaks, sockets: impl Stream<Item = std::io::Result<Socket>>, draining: CancellationToken) {
     let mut sockets = std::pin::pin!(sockets);
     let mut connections = JoinSet::new();
     loop {
@@ -30,7 +43,7 @@ pub async fn serve(router: Router, sockets: impl Stream<Item = std::io::Result<S
             socket = sockets.next() => socket,
         };
         match socket {
-            Some(Ok(socket)) => drop(connections.spawn(serve_connection(router.clone(), socket, draining.clone()))),
+            Some(Ok(socket)) => drop(connections.spawn(serve_connection(router.clone(), speaks, socket, draining.clone()))),
             Some(Err(error)) => tracing::debug!(%error, "a connection was lost before it was served"),
             None => break,
         }
@@ -38,10 +51,14 @@ pub async fn serve(router: Router, sockets: impl Stream<Item = std::io::Result<S
     while connections.join_next().await.is_some() {}
 }
 
-async fn serve_connection(router: Router, socket: Socket, draining: CancellationToken) {
+async fn serve_connection(router: Router, speaks: Speaks, socket: Socket, draining: CancellationToken) {
     let router = router.layer(Extension(socket.connect_info()));
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT).max_buf_size(HEADER_BYTES);
+    let mut http = Builder::new(TokioExecutor::new());
+    http.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT).max_buf_size(HEADER_BYTES);
+    http.http2().timer(TokioTimer::new()).keep_alive_interval(KEEPALIVE_INTERVAL).max_concurrent_streams(STREAMS_PER_CONNECTION);
+    if speaks == Speaks::Http1 {
+        http = http.http1_only();
+    }
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(socket), TowerToHyperService::new(router)));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -4,6 +4,7 @@
 //! process starts from there. [`ServeOptions::validate`] says what does not go together. Nothing here opens or connects anything.
 
 mod billing;
+mod callers;
 mod store;
 mod tls;
 
@@ -18,7 +19,8 @@ use clap::{Args, ValueEnum};
 use jiff::tz::TimeZone;
 
 pub use billing::{AggregateOptions, BillingOptions, BillingUrl, DocumentOptions, HighWater, JournalOptions, StoresOptions};
-pub use store::{CreateOptions, Purpose, RedisUrl};
+pub use callers::CallerOptions;
+pub use store::{CreateOptions, Purpose, RedisTlsOptions, RedisUrl};
 pub use tls::{ClientAuth, TlsOptions};
 
 /// Where the embedded engine keeps its store, unless told otherwise.
@@ -57,6 +59,9 @@ pub struct ServeOptions {
     /// How much it does at once.
     #[command(flatten)]
     pub load: LoadOptions,
+    /// How much of it each caller may have.
+    #[command(flatten)]
+    pub callers: CallerOptions,
     /// What it tells of itself.
     #[command(flatten)]
     pub telemetry: TelemetryOptions,
@@ -79,6 +84,12 @@ pub struct NetworkOptions {
     /// Serve HTTP/JSON here too, on loopback only: POST /v1/charging/debit, and /openapi.json [default: nowhere]
     #[arg(long, env = "TOLLGATE_HTTP_LISTEN", value_name = "ADDRESS")]
     pub http_listen: Option<SocketAddr>,
+    /// Serve health alone here, over gRPC and HTTP (/healthz, /livez), without TLS or credentials: for a kubelet [default: nowhere]
+    #[arg(long, env = "TOLLGATE_HEALTH_LISTEN", value_name = "ADDRESS")]
+    pub health_listen: Option<SocketAddr>,
+    /// Show /metrics only to callers who may read the state of the aggregation (read_aggregation). Health needs no credentials.
+    #[arg(long, env = "TOLLGATE_METRICS_CREDENTIALS")]
+    pub metrics_credentials: bool,
     /// Let in only those whom this file names; `tollgate access` writes it. While it names nobody, everybody who reaches a listener may do
     /// everything, and listeners must be on loopback [default: everybody is let in]
     #[arg(long, env = "TOLLGATE_ACCESS_FILE", value_name = "PATH")]
@@ -95,10 +106,13 @@ pub struct NetworkOptions {
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Store")]
 pub struct StoreOptions {
-    /// Keep the ledger in Redis: `redis://[user:password@]host[:port][/database]`, or `redis+unix:///path`. Put a password into the
-    /// environment, not on the command line.
+    /// Keep the ledger in Redis: `redis://[user:password@]host[:port][/database]`, the same with `rediss://` for TLS, or
+    /// `redis+unix:///path`. Put a password into the environment, not on the command line.
     #[arg(long, env = "TOLLGATE_REDIS", hide_env_values = true, value_name = "URL", conflicts_with = "store")]
     pub redis: Option<RedisUrl>,
+    /// TLS to it.
+    #[command(flatten)]
+    pub redis_tls: RedisTlsOptions,
     /// Keep the ledger in this file, by the embedded engine [default: tollgate.db, unless --redis is given]
     #[arg(long, env = "TOLLGATE_STORE", value_name = "PATH")]
     pub store: Option<PathBuf>,
@@ -165,6 +179,8 @@ impl Default for NetworkOptions {
             listen: DEFAULT_LISTEN,
             metrics_listen: MetricsListen::default(),
             http_listen: None,
+            health_listen: None,
+            metrics_credentials: false,
             access_file: None,
             insecure: false,
             shutdown_grace: Duration::from_secs(10),
@@ -176,6 +192,7 @@ impl Default for StoreOptions {
     fn default() -> Self {
         Self {
             redis: None,
+            redis_tls: RedisTlsOptions::default(),
             store: None,
             store_name: "tollgate".to_owned(),
             partitions: None,
@@ -287,7 +304,14 @@ impl StoreOptions {
     /// Says what does not go together, before anything is opened.
     pub fn validate(&self) -> anyhow::Result<()> {
         match &self.redis {
-            Some(url) => url.validate(),
+            Some(url) => {
+                url.validate()?;
+                anyhow::ensure!(
+                    url.is_tls() || self.redis_tls == RedisTlsOptions::default(),
+                    "--redis-ca, --redis-cert and --redis-server-name are for TLS: --redis rediss://..."
+                );
+                Ok(())
+            }
             None => {
                 anyhow::ensure!(
                     self.partitions.is_none_or(|count| count == 1),
@@ -418,7 +442,8 @@ mod tests {
             assert!(parse(&arguments).is_err(), "{arguments:?}");
         }
         assert!(parse(&["--redis", "redis://host", "--store", "file"]).is_err());
-        for arguments in [["--redis", "rediss://host"], ["--redis", "http://host"], ["--partitions", "4"]] {
+        assert!(parse(&["--redis", "redis://host", "--redis-ca", "file"]).unwrap().validate().is_err());
+        for arguments in [["--redis", "http://host"], ["--partitions", "4"]] {
             assert!(parse(&arguments).unwrap().validate().is_err(), "{arguments:?}");
         }
     }

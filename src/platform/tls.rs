@@ -1,9 +1,10 @@
-//! TLS of the listeners: certificates from files, read again when they change, and handshakes on a thread of their own.
+//! TLS: of connections that this process makes ([`Outgoing`]), and of the listeners: certificates from files, read again when they change, and handshakes on a thread of their own.
 //!
 //! TLS 1.3 and 1.2 only, by rustls. A connection keeps the certificate that it began with; a new one gets what the files say now.
 
 mod files;
 mod handshakes;
+mod outgoing;
 mod portable;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use crate::files::Stamp;
 pub use files::Certificate;
 use files::Files;
 pub use handshakes::handshakes;
+pub use outgoing::Outgoing;
 pub use portable::{Portable, TlsStream};
 
 /// What a listener speaks over TLS.

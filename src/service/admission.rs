@@ -1,10 +1,17 @@
-//! How much is let in at once. Over a limit, a request is refused at once: nothing queues here.
+//! How much is let in at once: of each caller its share, of all together what this process takes. Over a limit, a request is refused at
+//! once: nothing queues here.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
+use super::context::RequestContext;
 use super::error::Error;
+use access::{Call, Reached};
+use platform::telemetry::logs::Repeated;
+use platform::telemetry::metrics;
+
+static OVER: Repeated = Repeated::new();
 
 /// How much is under way at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +38,20 @@ pub struct Admission {
     streams: Arc<Semaphore>,
 }
 
+/// A place among the requests, until it is dropped.
+#[derive(Debug)]
+pub struct RequestPermit<'a> {
+    _of_all: SemaphorePermit<'a>,
+    _of_its_caller: Option<Call>,
+}
+
+/// A place among the streams, until it is dropped.
+#[derive(Debug)]
+pub struct StreamPermit {
+    _of_all: OwnedSemaphorePermit,
+    _of_its_caller: Option<Call>,
+}
+
 impl Admission {
     /// Lets in as much as these limits say.
     #[must_use]
@@ -39,18 +60,47 @@ impl Admission {
         Self { requests: bound(limits.max_concurrent_requests), watches: bound(limits.max_watches), streams: bound(limits.max_streams) }
     }
 
-    /// Lets a request in, until the permit is dropped.
-    pub fn request(&self) -> Result<SemaphorePermit<'_>, Error> {
-        self.requests.try_acquire().map_err(|_| Error::overloaded("too many requests are under way"))
+    /// Lets a request in.
+    pub fn request(&self, context: &RequestContext) -> Result<RequestPermit<'_>, Error> {
+        let _of_its_caller = share_of(context)?;
+        let _of_all = self.requests.try_acquire().map_err(|_| Error::overloaded("too many requests are under way"))?;
+        Ok(RequestPermit { _of_all, _of_its_caller })
     }
 
-    /// Lets a watch in, until the permit is dropped.
-    pub fn watch(&self) -> Result<OwnedSemaphorePermit, Error> {
-        Arc::clone(&self.watches).try_acquire_owned().map_err(|_| Error::overloaded("too many watches are open"))
+    /// Lets a watch in.
+    pub fn watch(&self, context: &RequestContext) -> Result<StreamPermit, Error> {
+        let _of_its_caller = share_of(context)?;
+        let watches = Arc::clone(&self.watches);
+        let _of_all = watches.try_acquire_owned().map_err(|_| Error::overloaded("too many watches are open"))?;
+        Ok(StreamPermit { _of_all, _of_its_caller })
     }
 
-    /// Lets a stream in, until the permit is dropped.
-    pub fn stream(&self) -> Result<OwnedSemaphorePermit, Error> {
-        Arc::clone(&self.streams).try_acquire_owned().map_err(|_| Error::overloaded("too many streams are open"))
+    /// Lets a stream in.
+    pub fn stream(&self, context: &RequestContext) -> Result<StreamPermit, Error> {
+        let _of_its_caller = share_of(context)?;
+        Ok(StreamPermit { _of_its_caller, ..self.batch()? })
     }
+
+    /// Lets a batch in, which is a stream of one batch, and whose request was let in before.
+    pub fn batch(&self) -> Result<StreamPermit, Error> {
+        let streams = Arc::clone(&self.streams);
+        let _of_all = streams.try_acquire_owned().map_err(|_| Error::overloaded("too many streams are open"))?;
+        Ok(StreamPermit { _of_all, _of_its_caller: None })
+    }
+}
+
+/// Takes a request and a call from what the caller may have.
+fn share_of(context: &RequestContext) -> Result<Option<Call>, Error> {
+    let share = &context.caller.share;
+    share.take_request().and_then(|()| share.begin_call()).map_err(|reached| {
+        let limit = match reached {
+            Reached::Rate(_) => "requests_per_second",
+            Reached::Calls => "concurrent_calls",
+        };
+        metrics().callers.count_over_its_share(limit);
+        if let Some(times) = OVER.times() {
+            tracing::warn!(caller = context.caller.name, limit, times, "a caller has its share, and was refused more");
+        }
+        Error::over_its_share(reached)
+    })
 }

@@ -52,10 +52,11 @@ impl UseCases {
         is_ledger_only: bool,
     ) -> Result<impl Stream<Item = Result<Part, Error>> + Send + use<>, Error> {
         context.require_everywhere(Permission::Backup)?;
-        let permit = self.admission.stream()?;
+        let permit = self.admission.stream(context)?;
+        let standing = self.standing(context.clone())?;
         let (ledger, billing) = (self.ledger.clone(), self.billing.clone().filter(|_| !is_ledger_only));
         let parts = async move { copy(&ledger, billing.as_ref()).await.map(|copies| read(copies, permit)) };
-        Ok(stream::once(parts).try_flatten())
+        Ok(standing.hold(stream::once(parts).try_flatten(), |context| context.require_everywhere(Permission::Backup)))
     }
 }
 

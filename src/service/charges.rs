@@ -15,13 +15,17 @@ use std::sync::Arc;
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::yield_now;
+use tokio::time::sleep;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::UseCases;
+use super::admission::StreamPermit;
 use super::advice::{self, Advised};
 use super::commands::{self, Decided};
 use super::context::RequestContext;
 use super::error::Error;
+use super::standing::Standing;
+use access::{Permission, Reached};
 use domain::command::{Action, Command};
 use domain::outcome::{Answer, Outcome};
 use ledger::{LedgerError, MAX_BATCH, Pending};
@@ -80,7 +84,7 @@ type Incoming<B, E> = Pin<Box<dyn Stream<Item = Result<B, E>> + Send + Sync>>;
 /// One stream.
 struct Charges<B, E, T> {
     use_cases: UseCases,
-    context: RequestContext,
+    standing: Standing,
     incoming: Incoming<B, E>,
     write: Write<T>,
     /// Ready once the service stops.
@@ -89,7 +93,7 @@ struct Charges<B, E, T> {
     free: Arc<Semaphore>,
     /// How many commands were read since others had a turn.
     since_turn: u32,
-    _permit: OwnedSemaphorePermit,
+    _permit: StreamPermit,
 }
 
 /// A batch whose commands are queued.
@@ -122,10 +126,25 @@ impl UseCases {
         E: Send,
         T: Send,
     {
-        let permit = self.admission.stream()?;
+        let permit = self.admission.stream(&context)?;
+        self.charge_within(permit, context, incoming, write)
+    }
+
+    fn charge_within<B, E, T>(
+        &self,
+        permit: StreamPermit,
+        context: RequestContext,
+        incoming: Incoming<B, E>,
+        write: Write<T>,
+    ) -> Result<impl Stream<Item = Result<Vec<T>, Interrupted<E>>> + Send + use<B, E, T>, Error>
+    where
+        B: IntoIterator<Item = Result<Command, Error>, IntoIter: ExactSizeIterator + Send> + Send,
+        E: Send,
+        T: Send,
+    {
         let charges = Charges {
             use_cases: self.clone(),
-            context,
+            standing: self.standing(context)?,
             incoming,
             write,
             stopped: Box::pin(self.stopping.clone().cancelled_owned()),
@@ -157,7 +176,8 @@ impl UseCases {
         T: Send,
     {
         let only = stream::iter([Ok::<_, Error>(batch)]);
-        let answers = std::pin::pin!(self.charge(context.clone(), Box::pin(only), write)?);
+        let permit = self.admission.batch()?;
+        let answers = std::pin::pin!(self.charge_within(permit, context.clone(), Box::pin(only), write)?);
         // It is a stream of one batch to others, too.
         match Source::current().streaming().scoped(answers.into_future()).await.0 {
             Some(answer) => answer.map_err(|(Interrupted::Unreadable(error) | Interrupted::Error(error))| error),
@@ -210,6 +230,7 @@ where
         let batch = tokio::select! {
             biased;
             () = &mut self.stopped => return Err(Error::stopping().into()),
+            error = self.standing.lost(|context| context.require_at_all(Permission::Charge)) => return Err(error.into()),
             batch = self.incoming.next() => batch.transpose(),
         };
         let Some(batch) = batch.map_err(Interrupted::Unreadable)? else { return Ok(None) };
@@ -230,7 +251,7 @@ where
                 yield_now().await;
             }
             let slot = match command {
-                Ok(mut command) => match self.use_cases.admit(&self.context, &mut command).await {
+                Ok(mut command) => match self.admit(&mut command).await {
                     Ok(()) => self.queue(Arc::new(command), index, &mut slots, MAX_COMMANDS - commands).await,
                     Err(error) => self.written(index, Charge::Failed(Arc::new(command), error)),
                 },
@@ -239,6 +260,18 @@ where
             slots.push(slot);
         }
         Ok(Some(Batch { slots, clock: self.use_cases.clock().clone(), write: self.write, commands: permits }))
+    }
+
+    /// Lets a command through that its caller may give, when the caller's share has room for it.
+    async fn admit(&mut self, command: &mut Command) -> Result<(), Error> {
+        while let Err(Reached::Rate(wait)) = self.standing.context().caller.share.take_request() {
+            tokio::select! {
+                () = &mut self.stopped => break,
+                () = sleep(wait) => {}
+            }
+        }
+        self.standing.check()?;
+        self.use_cases.admit(self.standing.context(), command).await
     }
 
     /// Lets others have a turn from time to time, however fast commands come.

@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt, stream};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::UseCases;
+use super::admission::StreamPermit;
 use super::context::RequestContext;
 use super::error::{Error, Kind};
 use access::Permission;
@@ -129,7 +129,7 @@ struct Queue {
     after: Option<NamePlace>,
     is_exhausted: bool,
     done: u64,
-    _permit: OwnedSemaphorePermit,
+    _permit: StreamPermit,
 }
 
 /// An account to convert.
@@ -149,10 +149,12 @@ impl UseCases {
         selection: Selection,
         from: Cursor,
     ) -> Result<impl Stream<Item = Result<ConvertedAccount, Error>> + Send + use<>, Error> {
-        if let Selection::Filter { .. } = selection {
+        let is_of_all = matches!(selection, Selection::Filter { .. });
+        if is_of_all {
             context.require_everywhere(Permission::Convert)?;
         }
-        let permit = self.admission.stream()?;
+        let permit = self.admission.stream(&context)?;
+        let standing = self.standing(context.clone())?;
         if plan.is_suggested {
             self.billing(&context).await?;
         }
@@ -171,7 +173,11 @@ impl UseCases {
             let (use_cases, context, plan) = (use_cases.clone(), Arc::clone(&context), Arc::clone(&plan));
             async move { use_cases.convert_one(&context, &plan, target?).await }
         });
-        Ok(until_broken(answers.buffered(UNDER_WAY)))
+        // An account that the caller may convert no longer is refused by itself.
+        Ok(standing.hold(answers.buffered(UNDER_WAY), move |context| match is_of_all {
+            true => context.require_everywhere(Permission::Convert),
+            false => context.require_at_all(Permission::Convert),
+        }))
     }
 
     /// Converts one account. An error ends the stream.
@@ -249,17 +255,6 @@ impl UseCases {
         let verdict = outcome.decision.map_or(Verdict::Unchanged, |decision| decision.verdict);
         Ok((Outcome { now, replayed: false, ..outcome }, verdict))
     }
-}
-
-/// Ends a stream with its first error.
-fn until_broken<T>(answers: impl Stream<Item = Result<T, Error>> + Send) -> impl Stream<Item = Result<T, Error>> + Send {
-    stream::unfold(Some(Box::pin(answers)), |answers| async move {
-        let mut answers = answers?;
-        match answers.next().await? {
-            Ok(answer) => Some((Ok(answer), Some(answers))),
-            Err(error) => Some((Err(error), None)),
-        }
-    })
 }
 
 impl Queue {

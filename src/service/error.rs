@@ -13,6 +13,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use access::Reached;
 use platform::telemetry::logs::Repeated;
 pub use refusals::{Missing, text_of};
 
@@ -174,6 +175,25 @@ impl Error {
     #[must_use]
     pub fn credentials_invalid() -> Self {
         Self::new(Kind::Unauthenticated, "CREDENTIALS_INVALID", "the credentials are not valid")
+    }
+
+    /// The credentials of a stream no longer hold: nothing more is read of it.
+    #[must_use]
+    pub fn credentials_ended() -> Self {
+        let text = "the credentials of this stream have expired, were revoked, or are granted nothing any more: the stream ends";
+        Self::new(Kind::Unauthenticated, "CREDENTIALS_ENDED", text)
+    }
+
+    /// The caller has its share of the service.
+    #[must_use]
+    pub fn over_its_share(reached: Reached) -> Self {
+        let (limit, text, wait) = match reached {
+            Reached::Rate(wait) => ("requests_per_second", "this caller sends more requests a second than it may", wait),
+            Reached::Calls => ("concurrent_calls", "this caller has as many calls under way as it may", RETRY_OVERLOAD),
+        };
+        // What is rounded down would be too early.
+        let wait = Duration::from_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1));
+        Self::new(Kind::Exhausted, "CALLER_LIMIT", text).with("limit", limit).retried_after(wait)
     }
 
     /// What is not there.

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::UseCases;
+use super::admission::StreamPermit;
 use super::context::RequestContext;
 use super::error::Error;
+use super::standing::Standing;
 use access::Permission;
 use billing::usage::Span;
 use billing::{Billing, BillingError, Places, UsageRecord};
@@ -36,7 +37,9 @@ pub struct Wanted {
 pub struct UsageExport {
     pages: UsagePages,
     stopping: CancellationToken,
-    _permit: OwnedSemaphorePermit,
+    standing: Standing,
+    account: Option<String>,
+    _permit: StreamPermit,
 }
 
 /// A page, and what reads the pages behind it.
@@ -68,13 +71,18 @@ impl UseCases {
     /// Begins an export of usage records.
     pub async fn export_usage(&self, context: RequestContext, wanted: Wanted) -> Result<UsageExport, Error> {
         // What is exported of all is read along the journal, where accounts stand side by side.
-        match &wanted.account {
-            Some(account) => context.require(Permission::ExportUsage, account)?,
-            None => context.require_everywhere(Permission::ExportUsage)?,
-        }
-        let permit = self.admission.stream()?;
+        let account = wanted.account.clone();
+        may_export(&context, account.as_deref())?;
+        let permit = self.admission.stream(&context)?;
         let pages = UsagePages::begin(self.billing(&context).await?.clone(), wanted).await?;
-        Ok(UsageExport { pages, stopping: self.stopping.clone(), _permit: permit })
+        Ok(UsageExport { pages, stopping: self.stopping.clone(), standing: self.standing(context)?, account, _permit: permit })
+    }
+}
+
+fn may_export(context: &RequestContext, account: Option<&str>) -> Result<(), Error> {
+    match account {
+        Some(account) => context.require(Permission::ExportUsage, account),
+        None => context.require_everywhere(Permission::ExportUsage),
     }
 }
 
@@ -84,6 +92,8 @@ impl UsageExport {
         if self.stopping.is_cancelled() {
             return Err(Error::stopping());
         }
+        self.standing.check()?;
+        may_export(self.standing.context(), self.account.as_deref())?;
         Ok(self.pages.next().await?)
     }
 }

@@ -26,10 +26,14 @@ pub mod preview;
 pub mod receivables;
 pub mod refunds;
 pub mod search;
+pub mod standing;
 pub mod watch;
+
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use access::Access;
 use admission::{Admission, Limits};
 use billing::Billing;
 use context::RequestContext;
@@ -38,6 +42,7 @@ use error::Error;
 use ledger::Ledger;
 use platform::clock::Clock;
 use platform::lanes::offload::Offload;
+use standing::Standing;
 
 /// All use cases, on a ledger, and on a billing store if there is one. Cheap to clone.
 #[derive(Clone)]
@@ -47,13 +52,27 @@ pub struct UseCases {
     offload: Offload,
     admission: Admission,
     stopping: CancellationToken,
+    access: Arc<Access>,
 }
 
 impl UseCases {
-    /// The use cases. Work of unknown length is done by `offload`; streams end once the service is `stopping`.
+    /// The use cases. Work of unknown length is done by `offload`; streams end once the service is `stopping`, and once `access` no longer
+    /// lets their callers in.
     #[must_use]
-    pub fn new(ledger: Ledger, billing: Option<Billing>, offload: Offload, limits: Limits, stopping: CancellationToken) -> Self {
-        Self { ledger, billing, offload, admission: Admission::new(limits), stopping }
+    pub fn new(
+        ledger: Ledger,
+        billing: Option<Billing>,
+        offload: Offload,
+        limits: Limits,
+        stopping: CancellationToken,
+        access: Arc<Access>,
+    ) -> Self {
+        Self { ledger, billing, offload, admission: Admission::new(limits), stopping, access }
+    }
+
+    /// The caller of a stream that begins.
+    fn standing(&self, context: RequestContext) -> Result<Standing, Error> {
+        Standing::new(&self.access, context)
     }
 
     /// The service's clock.
@@ -76,7 +95,7 @@ impl UseCases {
 
     /// Handles a request that has one answer, within the limits of this process and the caller's deadline.
     pub async fn handle<T>(&self, context: &RequestContext, request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let _permit = self.admission.request()?;
+        let _permit = self.admission.request(context)?;
         context.within_deadline(request).await
     }
 

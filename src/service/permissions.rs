@@ -20,6 +20,14 @@ impl RequestContext {
         }
     }
 
+    /// Refuses a caller that may not do this on any account.
+    pub(super) fn require_at_all(&self, permission: Permission) -> Result<(), Error> {
+        match self.caller.may(permission) {
+            true => Ok(()),
+            false => Err(Error::not_permitted_at_all(permission)),
+        }
+    }
+
     /// Refuses a caller that may not do this on all accounts, and on what belongs to none.
     pub(super) fn require_everywhere(&self, permission: Permission) -> Result<(), Error> {
         match self.caller.may_everywhere(permission) {
@@ -191,6 +199,13 @@ fn limit_of(action: &Action) -> Option<Amounts> {
 
 impl Error {
     /// The caller may not do this, on whatever account.
+    #[must_use]
+    pub fn not_permitted_at_all(permission: Permission) -> Self {
+        let text = format!("this caller is not permitted to call this: it needs {permission}");
+        Self::denied("PERMISSION_DENIED", text).with("permission", permission.name())
+    }
+
+    /// The caller may not do this on all accounts.
     #[must_use]
     pub fn not_permitted(permission: Permission) -> Self {
         let text = format!("this caller is not permitted to do this on all accounts: it needs {permission}, not bound to accounts");

@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 
 use super::UseCases;
+use super::admission::StreamPermit;
 use super::commands::observation;
 use super::context::RequestContext;
 use super::credit::Credit;
@@ -50,7 +50,7 @@ struct Watcher {
     begun: Instant,
     /// When it must be read again, whatever is announced.
     holds_until: Instant,
-    _permit: OwnedSemaphorePermit,
+    _permit: StreamPermit,
 }
 
 impl UseCases {
@@ -61,7 +61,8 @@ impl UseCases {
         account: String,
     ) -> Result<impl Stream<Item = Result<CreditChange, Error>> + Send + use<>, Error> {
         context.require(Permission::ReadCredit, &account)?;
-        let permit = self.admission.watch()?;
+        let permit = self.admission.watch(&context)?;
+        let standing = self.standing(context)?;
         // Waiting begins before the first look, so that no change falls between the two.
         let changes = self.ledger.watch(&account);
         let begun = Instant::now();
@@ -74,7 +75,8 @@ impl UseCases {
                 Err(error) => Some((Err(error), None)),
             }
         });
-        Ok(stream::iter([Ok(first)]).chain(later))
+        let changes = stream::iter([Ok(first)]).chain(later);
+        Ok(standing.hold(changes, move |context| context.require(Permission::ReadCredit, &account)))
     }
 
     /// Reads the account, without a crossing. Returns also until when that may be taken to hold.

@@ -43,7 +43,7 @@ async fn service_within(limits: Limits, max_message_bytes: usize) -> Service {
     let engine = Arc::new(ModelEngine::new(clock.clone(), DAY, watchers.clone()));
     let health = Health::new();
     let ledger = Ledger::start(engine, watchers, clock.clone());
-    let use_cases = UseCases::new(ledger, None, Offload::start().unwrap(), limits, CancellationToken::new());
+    let use_cases = UseCases::new(ledger, None, Offload::start().unwrap(), limits, CancellationToken::new(), access::Access::open().into());
     let services = services(use_cases, health.clone(), max_message_bytes, Door::open());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -25,7 +25,8 @@ async fn client(error: Option<LedgerError>) -> ChargingServiceClient<Channel> {
     let ledger = Ledger::start(Arc::new(StandIn::failing(error)), Watchers::default(), clock);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let use_cases = UseCases::new(ledger, None, Offload::start().unwrap(), Limits::default(), CancellationToken::new());
+    let use_cases =
+        UseCases::new(ledger, None, Offload::start().unwrap(), Limits::default(), CancellationToken::new(), access::Access::open().into());
     let services = services(use_cases, Health::new(), MAX_MESSAGE_BYTES, Door::open());
     tokio::spawn(Server::builder().serve_with_incoming(services, TcpListenerStream::new(listener)));
     ChargingServiceClient::connect(format!("http://{address}")).await.unwrap()

@@ -22,6 +22,7 @@ fn settings() -> StoreSettings {
 fn options(server: &RedisServer) -> RedisOptions {
     RedisOptions {
         url: server.url(),
+        tls: Default::default(),
         store_name: unique_name(),
         response_timeout: Duration::from_millis(500),
         busy_poll: Default::default(),

@@ -16,13 +16,13 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 use crate::service::{PATIENCE, Service, binary};
 
 /// An authority that signs certificates into a folder.
-struct Authority {
+pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: PathBuf,
 }
 
 impl Authority {
-    fn new(folder: &Path, name: &str) -> Self {
+    pub fn new(folder: &Path, name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -32,7 +32,7 @@ impl Authority {
     }
 
     /// Writes the files of a certificate for this machine, each in one move, as tools that renew certificates do.
-    fn sign(&self, name: &str, until: Option<(i32, u8, u8)>) -> (String, String) {
+    pub fn sign(&self, name: &str, until: Option<(i32, u8, u8)>) -> (String, String) {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.subject_alt_names =
@@ -52,7 +52,7 @@ impl Authority {
         (write("crt", certificate.pem()), write("key", key.serialize_pem()))
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         self.folder.join(name).to_str().unwrap().to_owned()
     }
 }

@@ -32,6 +32,18 @@ impl PostgresServer {
 
     /// A cluster of a test's own, which it may kill.
     pub fn start() -> Self {
+        Self::start_with("listen_addresses = ''\n", &[])
+    }
+
+    /// One that listens on a port of this machine over TLS, to users with a password only, beside its socket.
+    pub fn start_over_tls(port: u16, certificate: &Path, key: &Path) -> Self {
+        let settings = format!(
+            "listen_addresses = '127.0.0.1,127.0.0.2'\nport = {port}\nssl = on\nssl_cert_file = 'tls.crt'\nssl_key_file = 'tls.key'\n"
+        );
+        Self::start_with(&settings, &[("tls.crt", certificate), ("tls.key", key)])
+    }
+
+    fn start_with(settings: &str, files: &[(&str, &Path)]) -> Self {
         let binaries = binaries();
         let folder = temporary_folder();
         let user = user();
@@ -44,6 +56,19 @@ impl PostgresServer {
         initdb.arg(folder.path().join("data"));
         let output = as_user(&mut initdb, user, folder.path()).output().unwrap();
         assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
+        let data = folder.path().join("data");
+        let configuration = std::fs::read_to_string(data.join("postgresql.conf")).unwrap();
+        std::fs::write(data.join("postgresql.conf"), configuration + settings).unwrap();
+        let hosts = std::fs::read_to_string(data.join("pg_hba.conf")).unwrap();
+        std::fs::write(data.join("pg_hba.conf"), format!("hostssl all all 127.0.0.0/8 scram-sha-256\n{hosts}")).unwrap();
+        for (name, file) in files {
+            let copy = data.join(name);
+            std::fs::copy(file, &copy).unwrap();
+            std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o600)).unwrap();
+            if let Some((uid, gid)) = user {
+                chown(&copy, Some(uid), Some(gid)).unwrap();
+            }
+        }
         let child = Mutex::new(spawn(&binaries, folder.path(), user));
         let server = Self { binaries, folder, user, child };
         server.wait_until_it_answers();
@@ -58,6 +83,20 @@ impl PostgresServer {
     /// The same of one that keeps texts in another encoding than UTF8.
     pub fn database_in(&self, encoding: &str) -> String {
         self.made_of("template0", &["--locale=C", "--encoding", encoding])
+    }
+
+    /// Runs SQL in the database postgres.
+    pub fn run(&self, sql: &str) {
+        let mut psql = Command::new(self.binaries.join("psql"));
+        psql.args(["--username=postgres", "--quiet", "--command", sql]).arg("--host").arg(self.folder.path());
+        let output = psql.env("PGPORT", self.port()).arg("postgres").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Its port, which names its socket, too.
+    fn port(&self) -> String {
+        let settings = std::fs::read_to_string(self.folder.path().join("data/postgresql.conf")).unwrap();
+        settings.lines().find_map(|line| line.strip_prefix("port = ")).map_or("5432".to_owned(), |port| port.trim().to_owned())
     }
 
     /// The URL of a new database whose tables are in a folder.
@@ -136,7 +175,7 @@ impl PostgresServer {
 
     fn answers(&self) -> bool {
         let mut ask = Command::new(self.binaries.join("pg_isready"));
-        ask.args(["--quiet", "--host"]).arg(self.folder.path()).status().unwrap().success()
+        ask.env("PGPORT", self.port()).args(["--quiet", "--host"]).arg(self.folder.path()).status().unwrap().success()
     }
 
     fn wait_until_it_answers(&self) {
@@ -158,7 +197,7 @@ fn spawn(binaries: &Path, folder: &Path, user: Option<(u32, u32)>) -> Child {
     let mut server = Command::new(binaries.join("postgres"));
     server.arg("-D").arg(folder.join("data")).arg("-k").arg(folder);
     // A crash of a process loses nothing that the system has; only a loss of power would, which no test can make.
-    for setting in ["listen_addresses=", "fsync=off", "max_connections=100", "autovacuum=off", "shared_buffers=32MB"] {
+    for setting in ["fsync=off", "max_connections=100", "autovacuum=off", "shared_buffers=32MB"] {
         server.args(["-c", setting]);
     }
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();

@@ -36,12 +36,11 @@ pub async fn listen(options: RedisOptions, partitions: u16, watchers: Watchers) 
 }
 
 async fn listen_once(options: &RedisOptions, channels: &[String], watchers: &Watchers) -> anyhow::Result<()> {
-    let info = options.connection_info()?;
-    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-    let client = redis::Client::open(info.set_redis_settings(settings))?;
     let (sender, mut pushes) = mpsc::unbounded_channel();
-    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(options.response_timeout)).set_push_sender(sender);
-    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+    let config = AsyncConnectionConfig::new().set_push_sender(sender);
+    let connecting = options.connect(config, |settings| settings.set_protocol(ProtocolVersion::RESP3));
+    let (mut connection, work) = timeout(options.response_timeout, connecting).await??;
+    tokio::spawn(work);
     for channel in channels {
         let mut subscribe = redis::cmd("SSUBSCRIBE");
         subscribe.arg(channel).set_no_response(true);

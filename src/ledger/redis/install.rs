@@ -8,7 +8,6 @@ use redis::Pipeline;
 use redis::aio::MultiplexedConnection;
 
 use super::RedisOptions;
-use super::opening::connect;
 use super::prepare::check_server;
 use super::script::{FORMAT_VERSION, INITIALIZE, NEVER};
 use super::stored::{Places, Stored};
@@ -34,7 +33,7 @@ impl Installation {
     /// Claims an empty store for this ledger, or goes on with one whose restoration was interrupted. One that holds anything is refused.
     pub async fn begin(options: &RedisOptions, settings: &StoreSettings, id: LedgerId) -> anyhow::Result<Self> {
         // Writing a thousand records may take longer than deciding on a batch.
-        let mut connection = connect(options, 30).await?;
+        let mut connection = options.connect_patiently(30).await?;
         let places = Places::new(&options.store_name, settings);
         check_server(&mut connection, &places).await?;
         let found = places.read(&mut connection).await?;

@@ -11,9 +11,7 @@ use anyhow::bail;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, Pipeline, RedisError, ServerErrorKind, Value};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisError, ServerErrorKind, Value};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
@@ -39,7 +37,6 @@ pub struct Link {
     state: Mutex<State>,
     /// Told when the connection is given up.
     given_up: Arc<Notify>,
-    client: Client,
     options: RedisOptions,
 }
 
@@ -59,11 +56,9 @@ impl Link {
         C: Fn(MultiplexedConnection) -> F + Send + Sync + 'static,
         F: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
-        let client = Client::open(options.connection_info()?)?;
         let link = Arc::new(Self {
             state: Mutex::new(State { connection: None, generation: 0, last_error: "not connected yet".into() }),
             given_up: Arc::default(),
-            client,
             options,
         });
         let driver = link.connect(&check).await?;
@@ -77,7 +72,10 @@ impl Link {
         C: Fn(MultiplexedConnection) -> F,
         F: Future<Output = anyhow::Result<()>>,
     {
-        let (connection, mut driver) = timeout(self.options.response_timeout, self.connect_to_server()).await??;
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(self.options.response_timeout));
+        // What drives the connection is polled together with what waits for it.
+        let connecting = self.options.connect(config, |settings| settings);
+        let (connection, mut driver) = timeout(self.options.response_timeout, connecting).await??;
         tokio::select! {
             checked = check(connection.clone()) => checked?,
             () = &mut driver => bail!("Redis closed the connection"),
@@ -86,26 +84,6 @@ impl Link {
         state.connection = Some(connection);
         state.generation += 1;
         Ok(driver)
-    }
-
-    /// The client's own way spawns what drives the connection; here it is to be polled together with what waits for it.
-    async fn connect_to_server(&self) -> anyhow::Result<(MultiplexedConnection, Work)> {
-        match self.client.get_connection_info().addr() {
-            ConnectionAddr::Tcp(host, port) => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await?;
-                stream.set_nodelay(true)?;
-                self.begin(stream).await
-            }
-            ConnectionAddr::Unix(path) => self.begin(UnixStream::connect(path).await?).await,
-            other => bail!("{other} is no address that tollgate can connect to"),
-        }
-    }
-
-    async fn begin(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> anyhow::Result<(MultiplexedConnection, Work)> {
-        let config = AsyncConnectionConfig::new().set_response_timeout(Some(self.options.response_timeout));
-        let settings = self.client.get_connection_info().redis_settings();
-        let (connection, driver) = MultiplexedConnection::new_with_config(settings, stream, config).await?;
-        Ok((connection, driver.boxed()))
     }
 
     fn current(&self) -> Result<(MultiplexedConnection, u64), LedgerError> {

@@ -1,7 +1,7 @@
 //! The ledger in Redis (7.0 or newer, or Valkey): the rules as Lua, beside the data.
 //!
-//! [`keys`] says what is kept where, [`script`] and `lua/load.lua` what happens to it, [`batch`] how a batch travels, [`link`] how the
-//! connection is kept, [`opening`] how a ledger is created and found, [`prepare`] what a store must be like,
+//! [`keys`] says what is kept where, [`script`] and `lua/load.lua` what happens to it, [`batch`] how a batch travels, [`connect`] how Redis is
+//! reached, [`link`] how the connection is kept, [`opening`] how a ledger is created and found, [`prepare`] what a store must be like,
 //! [`finish`] how a step that was torn is made whole, [`announce`] how changes made by other processes become known.
 //!
 //! A batch is sent once. If its answer does not come, its callers get an error that says so, and repeat it with their request ids if they want to.
@@ -9,6 +9,7 @@
 pub mod announce;
 mod answer;
 pub mod batch;
+mod connect;
 mod damaged;
 mod failure;
 pub mod finish;
@@ -29,7 +30,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending, try_join};
-use redis::{ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, Value};
+use redis::{FromRedisValue, Pipeline, Value};
 
 use super::codec::journal::decode_block;
 use super::codec::{decode_account, decode_idempotency_record, decode_profile};
@@ -43,6 +44,7 @@ use domain::rules::IdempotencyRecord;
 use keys::PartitionKeys;
 use link::{Link, Work};
 use platform::clock::{Clock, system_now};
+use platform::tls::Outgoing;
 use prepare::Expected;
 use standing::Standing;
 
@@ -52,8 +54,10 @@ pub const MAX_CLOCK_DIFFERENCE: Millis = 2_000;
 /// Where Redis is, and how long to wait for it.
 #[derive(Clone)]
 pub struct RedisOptions {
-    /// `redis://…` or `redis+unix://…`.
+    /// `redis://…`, `rediss://…` or `redis+unix://…`.
     pub url: String,
+    /// Of `rediss://…`.
+    pub tls: Outgoing,
     /// The first part of all keys.
     pub store_name: String,
     /// A connection that gave no answer for so long is given up.
@@ -66,16 +70,6 @@ impl std::fmt::Debug for RedisOptions {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The URL may hold a password.
         formatter.debug_struct("RedisOptions").field("store_name", &self.store_name).finish_non_exhaustive()
-    }
-}
-
-impl RedisOptions {
-    fn connection_info(&self) -> anyhow::Result<ConnectionInfo> {
-        let info = self.url.as_str().into_connection_info()?;
-        let settings = info.tcp_settings().clone().set_nodelay(true);
-        // A user with few rights may not name the library, and is logged for trying.
-        let redis = info.redis_settings().clone().set_skip_set_lib_name();
-        Ok(info.set_tcp_settings(settings).set_redis_settings(redis))
     }
 }
 

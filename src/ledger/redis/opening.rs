@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 
 use super::RedisOptions;
@@ -18,7 +17,7 @@ use crate::{Found, Identity, LedgerId, Opening, Purpose, StoreSettings};
 /// The ledger that a Redis holds under the store's name, whatever its settings; none: the store is empty. One that is being created is
 /// none yet.
 pub async fn find(options: &RedisOptions) -> anyhow::Result<Option<Found>> {
-    let mut connection = connect(options, 1).await?;
+    let mut connection = options.connect_patiently(1).await?;
     let nowhere = StoreSettings { partitions: 0, billing_time_zone: String::new(), window: 0 };
     let places = Places::new(&options.store_name, &nowhere);
     check_server(&mut connection, &places).await?;
@@ -28,7 +27,7 @@ pub async fn find(options: &RedisOptions) -> anyhow::Result<Option<Found>> {
 
 /// The ledger in a Redis, created only if `opening` says so. Its partitions are checked by each connection, see [`super::prepare`].
 pub async fn open(options: &RedisOptions, settings: &StoreSettings, opening: Opening) -> anyhow::Result<Identity> {
-    let mut connection = connect(options, 1).await?;
+    let mut connection = options.connect_patiently(1).await?;
     let places = Places::new(&options.store_name, settings);
     check_server(&mut connection, &places).await?;
     let stored = match places.read(&mut connection).await? {
@@ -129,14 +128,6 @@ async fn give_id(connection: &mut MultiplexedConnection, places: &Places, stored
     places.write_head(connection, &whole).await?;
     tracing::info!(ledger = %id, "the ledger was given an id");
     Ok(id)
-}
-
-/// A connection of its own, whose patience is a multiple of the usual.
-pub(super) async fn connect(options: &RedisOptions, patience: u32) -> anyhow::Result<MultiplexedConnection> {
-    let client = redis::Client::open(options.connection_info()?)?;
-    let patience = options.response_timeout * patience;
-    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(patience)).set_response_timeout(Some(patience));
-    client.get_multiplexed_async_connection_with_config(&config).await.with_context(|| format!("cannot connect to {}", options.place()))
 }
 
 impl RedisOptions {

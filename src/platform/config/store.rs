@@ -2,10 +2,13 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
+
+use crate::tls::Outgoing;
 
 /// Whether a ledger is created where there is none.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
@@ -45,6 +48,39 @@ impl Purpose {
     }
 }
 
+/// How the URL of a Redis begins that is reached over TLS.
+const TLS_SCHEME: &str = "rediss://";
+
+/// TLS to Redis, by `rediss://`.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+#[command(next_help_heading = "Store")]
+pub struct RedisTlsOptions {
+    /// With --redis rediss://: trust the authorities in this PEM file [default: those of this machine]
+    #[arg(long, env = "TOLLGATE_REDIS_CA", value_name = "FILE", requires = "redis")]
+    pub redis_ca: Option<PathBuf>,
+    /// With --redis rediss://: show the client certificate in this PEM file. Read for each new connection, as its key is.
+    #[arg(long, env = "TOLLGATE_REDIS_CERT", value_name = "FILE", requires = "redis_key")]
+    pub redis_cert: Option<PathBuf>,
+    /// The private key of the client certificate, a PEM file that only its owner can read.
+    #[arg(long, env = "TOLLGATE_REDIS_KEY", value_name = "FILE", requires = "redis_cert")]
+    pub redis_key: Option<PathBuf>,
+    /// With --redis rediss://: the name that Redis's certificate must have [default: the host of the URL]
+    #[arg(long, env = "TOLLGATE_REDIS_SERVER_NAME", value_name = "NAME", requires = "redis")]
+    pub redis_server_name: Option<String>,
+}
+
+impl RedisTlsOptions {
+    /// Whom to trust, and what to show.
+    #[must_use]
+    pub fn outgoing(&self) -> Outgoing {
+        Outgoing {
+            authorities: self.redis_ca.clone(),
+            identity: self.redis_cert.clone().zip(self.redis_key.clone()),
+            server_name: self.redis_server_name.clone(),
+        }
+    }
+}
+
 /// The URL of a Redis, which may hold a password: shown without it.
 ///
 /// Anything parses, because clap repeats what does not parse in its message; `ServeOptions::validate` refuses what is no such URL.
@@ -58,18 +94,24 @@ impl RedisUrl {
         &self.0
     }
 
+    /// Whether it is reached over TLS.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        self.0.starts_with(TLS_SCHEME)
+    }
+
     pub(super) fn validate(&self) -> anyhow::Result<()> {
         let scheme = self.0.split("://").next().unwrap_or_default();
-        anyhow::ensure!(scheme != "rediss", "--redis rediss://: TLS to Redis is not supported yet; use redis:// or redis+unix://");
         anyhow::ensure!(
-            self.connection_info().is_some() && ["redis", "redis+unix"].contains(&scheme),
-            "--redis takes redis://[user:password@]host[:port][/database] or redis+unix:///path"
+            self.connection_info().is_some() && ["redis", "rediss", "redis+unix"].contains(&scheme),
+            "--redis takes redis://[user:password@]host[:port][/database], the same with rediss:// for TLS, or redis+unix:///path"
         );
         Ok(())
     }
 
     fn connection_info(&self) -> Option<redis::ConnectionInfo> {
-        redis::IntoConnectionInfo::into_connection_info(self.0.as_str()).ok()
+        let url = self.0.strip_prefix(TLS_SCHEME).map(|rest| format!("redis://{rest}"));
+        redis::IntoConnectionInfo::into_connection_info(url.as_ref().unwrap_or(&self.0).as_str()).ok()
     }
 }
 

@@ -1,5 +1,5 @@
 //! The HTTP endpoint for machines that watch: `GET /metrics` (OpenMetrics text), `GET /healthz` (200 while the store is up, else 503 and
-//! the reason; warnings below it).
+//! the reason; warnings below it), `GET /livez` (200 while the process answers).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,6 +31,12 @@ impl Serving {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (state, warnings.to_vec());
     }
 
+    /// Whether it can serve.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.is_ok()
+    }
+
     fn get(&self) -> Found {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -38,7 +44,16 @@ impl Serving {
 
 /// The endpoint's routes.
 pub fn router(serving: Serving) -> Router {
-    Router::new().route("/metrics", get(show_metrics)).route("/healthz", get(show_health)).with_state(serving)
+    Router::new()
+        .route("/metrics", get(show_metrics))
+        .route("/healthz", get(show_health))
+        .route("/livez", get(show_life))
+        .with_state(serving)
+}
+
+/// Says that the process lives: it has answered, whatever its store does.
+pub async fn show_life() -> &'static str {
+    "live\n"
 }
 
 async fn show_metrics() -> Response {

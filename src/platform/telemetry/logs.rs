@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::config::{LogFormat, TelemetryOptions};
@@ -18,11 +19,13 @@ use crate::config::{LogFormat, TelemetryOptions};
 pub const WAITING_LINES: usize = 4096;
 
 static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
+static FILTER: OnceLock<Handle<EnvFilter, Registry>> = OnceLock::new();
 static WRITER: Mutex<Option<WorkerGuard>> = Mutex::new(None);
 
 /// The layer that writes logs.
 pub(super) fn layer(options: &TelemetryOptions) -> anyhow::Result<Box<dyn Layer<Registry> + Send + Sync>> {
-    let filter = EnvFilter::try_new(&options.log).context("--log takes a level, or directives such as info,tollgate=debug")?;
+    let (filter, handle) = reload::Layer::new(filter_of(&options.log)?);
+    let _ = FILTER.set(handle);
     let is_terminal = std::io::stderr().is_terminal();
     let builder = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES).lossy(true).thread_name("log");
     let (writer, guard) = builder.finish(std::io::stderr());
@@ -40,6 +43,16 @@ pub(super) fn layer(options: &TelemetryOptions) -> anyhow::Result<Box<dyn Layer<
         (false, true) => format.with_filter(filter).boxed(),
         (false, false) => format.with_ansi(false).with_filter(filter).boxed(),
     })
+}
+
+fn filter_of(text: &str) -> anyhow::Result<EnvFilter> {
+    EnvFilter::try_new(text).context("--log takes a level, or directives such as info,tollgate=debug")
+}
+
+/// Logs by another filter from now on.
+pub fn follow(filter: &str) -> anyhow::Result<()> {
+    let filter = filter_of(filter)?;
+    FILTER.get().context("nothing is logged")?.reload(filter).context("the filter of the log cannot be changed")
 }
 
 /// Writes the lines that wait, for about a second at most. Nothing is logged after it.

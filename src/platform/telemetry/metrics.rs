@@ -3,6 +3,7 @@
 //! Nothing on the way of a request hashes or allocates: each series is made when it is first needed, and kept in a table. All labels
 //! are from closed sets, so no caller can make series grow.
 
+mod callers;
 mod connections;
 mod drafts;
 
@@ -20,6 +21,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use tonic::Code;
 
+pub use callers::CallerMetrics;
 pub use connections::ConnectionMetrics;
 pub use drafts::DraftMetrics;
 
@@ -118,6 +120,8 @@ pub struct Metrics {
     log_dropped: Counter,
     /// Of connections, and who is let in.
     pub connections: ConnectionMetrics,
+    /// Of callers.
+    pub callers: CallerMetrics,
     longest_poll: Gauge<f64, AtomicU64>,
     longest_poll_nanos: AtomicU64,
 }
@@ -155,6 +159,7 @@ impl Metrics {
             letters_without_font: Counter::default(),
             log_dropped: Counter::default(),
             connections: ConnectionMetrics::default(),
+            callers: CallerMetrics::default(),
             longest_poll: Gauge::default(),
             longest_poll_nanos: AtomicU64::default(),
         };
@@ -207,6 +212,7 @@ impl Metrics {
         registry.register("tollgate_letters_without_font", help, self.letters_without_font.clone());
         registry.register("tollgate_log_lines_dropped", "Lines of the log that stderr did not take", self.log_dropped.clone());
         self.connections.register(registry);
+        self.callers.register(registry);
         let longest = self.longest_poll.clone();
         let what = "The most processor time that a lane was held up by one piece of work, since the start";
         registry.register_with_unit("tollgate_lane_longest_poll", what, Unit::Seconds, longest);

@@ -30,10 +30,7 @@ impl Files {
     pub fn read(options: &TlsOptions) -> anyhow::Result<Option<Self>> {
         let (Some(chain), Some(key)) = (&options.tls_cert, &options.tls_key) else { return Ok(None) };
         let in_key = || format!("--tls-key {}", key.display());
-        private_file(key).with_context(in_key)?;
-        let key = PrivateKeyDer::from_pem_slice(&read_bounded(key, MAX_BYTES).with_context(in_key)?)
-            .map_err(|error| anyhow::anyhow!("{error}"))
-            .with_context(in_key)?;
+        let key = private_key(key).with_context(in_key)?;
         let in_chain = || format!("--tls-cert {}", chain.display());
         let chain = certificates(chain).with_context(in_chain)?;
         let Some(own) = chain.first() else { return Err(anyhow::anyhow!("has no certificate in it")).with_context(in_chain) };
@@ -46,7 +43,14 @@ impl Files {
     }
 }
 
-fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+/// Reads a private key that only its owner and group can read.
+pub fn private_key(path: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
+    private_file(path)?;
+    PrivateKeyDer::from_pem_slice(&read_bounded(path, MAX_BYTES)?).map_err(|error| anyhow::anyhow!("{error}"))
+}
+
+/// Reads certificates.
+pub fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     CertificateDer::pem_slice_iter(&read_bounded(path, MAX_BYTES)?)
         .map(|one| one.map_err(|error| anyhow::anyhow!("is not PEM: {error}")))
         .collect()

@@ -69,7 +69,8 @@ async fn the_preview_at_the_last_instant_of_a_month_is_the_document_of_its_end()
         stage.open(account, mode, "100000", billing).await;
     }
     let (ledger, billing, offload) = (stage.ledger.clone(), stage.billing.clone(), Offload::start().unwrap());
-    let use_cases = UseCases::new(ledger, Some(billing), offload, Limits::default(), CancellationToken::new());
+    let use_cases =
+        UseCases::new(ledger, Some(billing), offload, Limits::default(), CancellationToken::new(), access::Access::open().into());
     let context = RequestContext::new(Protocol::Grpc, access::Principal::local().into(), None, None);
     let (mut charges, mut compared, mut number) = (Vec::new(), 0, 0);
     for (days, end, after) in [

@@ -92,6 +92,7 @@ impl Stage {
         let clock = Clock::standing(millis(start), TimeZone::UTC);
         let options = RedisOptions {
             url: redis.url(),
+            tls: Default::default(),
             store_name: unique_name(),
             response_timeout: Duration::from_secs(30),
             busy_poll: Default::default(),

@@ -161,6 +161,7 @@ async fn on_every_engine(test: impl AsyncFn(&dyn Engine, &Clock, &str)) {
         let standing = clock();
         let options = RedisOptions {
             url: server.url(),
+            tls: Default::default(),
             store_name: unique_name(),
             response_timeout: Duration::from_secs(30),
             busy_poll: Default::default(),

@@ -34,6 +34,7 @@ fn settings() -> StoreSettings {
 fn options(socket: &Path) -> RedisOptions {
     RedisOptions {
         url: format!("redis+unix://{}", socket.display()),
+        tls: Default::default(),
         store_name: "tollgate".into(),
         response_timeout: Duration::from_secs(10),
         busy_poll: Duration::ZERO,

@@ -102,6 +102,7 @@ fn run_everywhere(server: &RedisServer, name: &str, events: &[Event], sizes: &[u
         let redis_clock = clock();
         let options = RedisOptions {
             url: server.url(),
+            tls: Default::default(),
             store_name: unique_name(),
             response_timeout: std::time::Duration::from_secs(30),
             busy_poll: Default::default(),

@@ -47,6 +47,7 @@ async fn on_redis(server: RedisServer, name: &str, table: &Table) -> Vec<String>
     let clock = Clock::standing(START, TimeZone::UTC);
     let options = RedisOptions {
         url: server.url(),
+        tls: Default::default(),
         store_name: unique_name(),
         response_timeout: Duration::from_secs(30),
         busy_poll: Default::default(),

@@ -136,6 +136,7 @@ impl Stage {
         let (server, clock) = (RedisServer::start(Path::new("redis-server"), &packed), Clock::standing(now, TimeZone::UTC));
         let options = RedisOptions {
             url: server.url(),
+            tls: Default::default(),
             store_name: unique_name(),
             response_timeout: Duration::from_secs(30),
             busy_poll: Default::default(),

@@ -18,16 +18,21 @@ use crate::service::Service;
 
 /// A service with an access file, beside its store.
 pub struct House {
-    _service: Service,
+    pub service: Service,
     folder: tempfile::TempDir,
     url: String,
-    channel: Channel,
+    pub channel: Channel,
     file: AccessFile,
 }
 
 impl House {
     /// With a key for who runs it, and more keys: name, role, accounts.
     pub async fn start(keys: &[(&str, &str, &[&str])]) -> (Self, Vec<String>) {
+        Self::start_with(keys, &[]).await
+    }
+
+    /// The same, with more settings.
+    pub async fn start_with(keys: &[(&str, &str, &[&str])], settings: &[&str]) -> (Self, Vec<String>) {
         let folder = crate::temporary_folder();
         let mut file = AccessFile::default();
         let mut made = Vec::new();
@@ -41,10 +46,11 @@ impl House {
         }
         file.write(&folder.path().join("access.toml")).unwrap();
         let [store, access] = ["ledger.db", "access.toml"].map(|name| folder.path().join(name).display().to_string());
-        let service = Service::open(&["--store", &store, "--access-file", &access, "--http-listen", "127.0.0.1:0"], &[]);
+        let arguments = ["--store", &store, "--access-file", &access, "--http-listen", "127.0.0.1:0"];
+        let service = Service::open(&[&arguments, settings].concat(), &[]);
         let url = url_of(&service);
         let channel = Endpoint::from_shared(format!("http://{}", service.address)).unwrap().connect().await.unwrap();
-        (Self { _service: service, folder, url, channel, file }, made)
+        (Self { service, folder, url, channel, file }, made)
     }
 
     /// One more key, of which the service learns.
@@ -52,6 +58,17 @@ impl House {
         let key = add_key(&mut self.file, name, grant);
         self.file.write(Path::new(&self.folder.path().join("access.toml"))).unwrap();
         key
+    }
+
+    /// Where the access file is.
+    pub fn access_file(&self) -> String {
+        self.folder.path().join("access.toml").display().to_string()
+    }
+
+    /// Changes the access file.
+    pub fn change(&mut self, change: impl FnOnce(&mut AccessFile)) {
+        change(&mut self.file);
+        self.file.write(Path::new(&self.access_file())).unwrap();
     }
 
     /// What a key grants.

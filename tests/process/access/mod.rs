@@ -3,6 +3,8 @@
 mod actors;
 mod callers;
 mod file;
+mod lasting;
+mod shares;
 mod tenants;
 
 use callers::{House, http_path, methods, name_of};

@@ -38,6 +38,7 @@ pub struct Load {
 pub async fn ledger(url: &str) -> Ledger {
     let options = RedisOptions {
         url: url.to_owned(),
+        tls: Default::default(),
         store_name: "tollgate".into(),
         response_timeout: Duration::from_secs(10),
         busy_poll: Default::default(),

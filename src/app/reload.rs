@@ -1,0 +1,31 @@
+//! What a running service takes anew when it is told to: the filter of its log, the shares of callers, the access file, certificates.
+
+use std::sync::Arc;
+
+use super::bounds;
+use crate::config::ServeOptions;
+use access::Access;
+use platform::telemetry::logs;
+use platform::tls::Tls;
+
+/// What takes settings anew. Cheap to clone.
+#[derive(Clone)]
+pub struct Reload {
+    pub(super) access: Arc<Access>,
+    pub(super) tls: Option<Arc<Tls>>,
+}
+
+impl Reload {
+    /// The settings, by key, that can change while the service runs. Files that settings name are read again whenever they change.
+    pub const SETTINGS: [&str; 3] = ["log", "caller_requests_per_second", "caller_concurrent_calls"];
+
+    /// Takes these settings, and reads the files again. Says what cannot be used; the rest is taken all the same.
+    pub fn take(&self, options: &ServeOptions) -> Vec<anyhow::Error> {
+        let taken = [
+            logs::follow(&options.telemetry.log),
+            self.access.set_bounds(bounds(options)),
+            self.tls.as_ref().map_or(Ok(false), |tls| tls.follow()).map(|_| ()),
+        ];
+        taken.into_iter().filter_map(Result::err).collect()
+    }
+}
