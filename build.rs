@@ -7,7 +7,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The package of the generated code is src/proto; cargo runs its build script there.
     let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
     println!("cargo:rerun-if-changed={}", protos.display());
-    let files = ["tollgate/v1/charging.proto", "tollgate/v1/account.proto", "tollgate/v1/billing.proto", "tollgate/v1/admin.proto"];
+    let files = [
+        "tollgate/v1/charging.proto",
+        "tollgate/v1/account.proto",
+        "tollgate/v1/billing.proto",
+        "tollgate/v1/admin.proto",
+        "tollgate/v1/audit.proto",
+    ];
     let descriptors = protox::compile(files, [&protos])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     let mut names = tonic_prost_build::Config::new();

@@ -7,6 +7,7 @@ pub mod access;
 pub mod account;
 pub mod aggregate;
 pub mod aggregation;
+pub mod audit;
 pub mod backup;
 pub mod bench;
 pub mod call;
@@ -111,6 +112,8 @@ enum Role {
     ReleaseJournal(release_journal::ReleaseJournalOptions),
     /// Say who may call, in the access file on this machine.
     Access(Box<access::AccessOptions>),
+    /// List who did what.
+    Audit(audit::AuditOptions),
     /// Take a backup of ledger and billing store from a running service.
     Backup(backup::BackupOptions),
     /// Show how far the billing store has followed the ledger.
@@ -182,6 +185,7 @@ impl CommandLine {
                 block_on(export::run(*options))
             }
             Role::ConvertAll(options) => block_on(convert_all::run(*options)),
+            Role::Audit(options) => block_on(audit::run(options)),
             Role::Backup(options) => block_on(backup::run(options)),
             Role::Aggregation(options) => block_on(aggregation::run(options)),
             Role::Verify(options) => {

@@ -75,6 +75,8 @@ permissions! {
     ExportUsage = "export_usage",
     /// Look at the state of the aggregation.
     ReadAggregation = "read_aggregation",
+    /// Look at who did what.
+    ReadAudit = "read_audit",
     /// Copy the stores.
     Backup = "backup",
     /// Ask what RPCs there are.

@@ -1,9 +1,9 @@
 //! Roles: groups of permissions that come up together. Own roles are defined in the access file.
 
 use super::permission::Permission::{
-    Adjust, ApproveInvoices, Charge, Close, Convert, CreateAccounts, ExportUsage, ReadAccounts, ReadAggregation, ReadBillingDetails,
-    ReadCredit, ReadDocuments, ReadSettings, RecordPayments, Reflect, Refund, ReversePayments, SetBillingDetails, SetCreditLimit,
-    SetSettings, Suspend, TopUp, UpdateAccounts, Withdraw, WriteOff,
+    Adjust, ApproveInvoices, Charge, Close, Convert, CreateAccounts, ExportUsage, ReadAccounts, ReadAggregation, ReadAudit,
+    ReadBillingDetails, ReadCredit, ReadDocuments, ReadSettings, RecordPayments, Reflect, Refund, ReversePayments, SetBillingDetails,
+    SetCreditLimit, SetSettings, Suspend, TopUp, UpdateAccounts, Withdraw, WriteOff,
 };
 use super::permission::Permissions;
 
@@ -47,7 +47,7 @@ pub const BUILT_IN: [(&str, Permissions); 6] = [
             ExportUsage,
         ])),
     ),
-    ("audit", READ.and(Permissions::of(&[ExportUsage]))),
+    ("audit", READ.and(Permissions::of(&[ExportUsage, ReadAudit]))),
     ("admin", Permissions::ALL),
 ];
 

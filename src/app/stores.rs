@@ -7,9 +7,11 @@ use super::aggregation::settings as document_settings;
 use super::store::{Store, redis_options, settings};
 use super::test_clock;
 use crate::billing::Billing;
+use crate::billing::audit::Act;
 use crate::clock::Clock;
 use crate::config::StoresOptions;
 use crate::domain::account::Millis;
+use crate::domain::origin::Origin;
 use crate::ledger::redis::install::Installation;
 use crate::ledger::{Ledger, LedgerId, Opening, StoreSettings, embedded};
 
@@ -66,7 +68,12 @@ pub struct Restored {
 ///
 /// Request ids of a gap are known to nobody. What was asked with them may be asked again for a window, and would be charged twice: until
 /// then, it is refused unless the caller accepts that.
-pub async fn restore(options: &StoresOptions, accepts_repeats: bool, seen: impl Fn(u16, u64)) -> anyhow::Result<Vec<Restored>> {
+pub async fn restore(
+    options: &StoresOptions,
+    accepts_repeats: bool,
+    actor: &str,
+    seen: impl Fn(u16, u64),
+) -> anyhow::Result<Vec<Restored>> {
     let (clock, billing, settings) = (clock(options)?, open_billing(options).await?, settings(&options.store));
     billing.check_restorable(settings.partitions).await?;
     billing.check_time_zone().await?;
@@ -98,7 +105,8 @@ pub async fn restore(options: &StoresOptions, accepts_repeats: bool, seen: impl 
         restored.push(Restored { partition, entries: rebuilt.entries, accounts, reservations, request_ids });
         chains.push((partition, rebuilt.entries, rebuilt.chain));
     }
-    billing.begin_chains(id, &chains).await?;
+    let (actor, action, origin) = (actor.to_owned(), "ledger.restored".to_owned(), Origin::local());
+    billing.begin_chains(id, &chains, Act { at: clock.now(), actor, action, origin, ..Act::default() }).await?;
     if let Target::Redis(installation) = target {
         installation.finish().await?;
     }

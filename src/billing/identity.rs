@@ -3,7 +3,9 @@
 use sqlx::{Any, Executor, Row};
 
 use super::aggregate::Position;
+use super::audit::{self, Act};
 use super::{Billing, BillingError, partitions};
+use domain::origin::Origin;
 use ledger::{Identity, Ledger, LedgerError, LedgerId};
 
 impl Billing {
@@ -43,6 +45,9 @@ impl Billing {
             }
             let mut transaction = self.store().begin().await?;
             write_id(&mut *transaction, identity.id).await?;
+            let act = Act { at: ledger.clock().now(), action: "ledger.taken".to_owned(), origin: Origin::local(), ..Act::default() };
+            let act = act.with("ledger", identity.to_string());
+            audit::write(&mut transaction, self.store().dialect(), audit::SERVICE, &[act]).await?;
             transaction.commit().await?;
         }
         self.check_ledger(identity).await?;

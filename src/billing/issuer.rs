@@ -9,16 +9,20 @@ use std::fmt::Write;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Deserialize;
+use serde_json::Value as Json;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
+use super::audit::{self, Act, json_of};
 use super::document::{Exemption, Issuer};
 use super::record::narrow;
 use super::store::Store;
 use super::store::rows::{Table, Type};
 use super::tax::TaxRate;
+use super::words::words;
 use super::{Billing, BillingError};
 use domain::account::{Category, Millis};
+use domain::origin::Origin;
 use ledger::codec;
 
 /// The one issuer that there is today. All that follows from an issuer is kept by its id.
@@ -37,6 +41,10 @@ pub struct Change {
     pub reason: String,
     /// When it came.
     pub at: Millis,
+    /// How it came.
+    pub origin: Origin,
+    /// When the caller first sent it, if it said so.
+    pub first_sent_at: Option<Millis>,
     /// From which day on it holds; `None` means from the one on which it came.
     pub valid_from: Option<Date>,
 }
@@ -66,6 +74,21 @@ pub struct CategoryRate {
     pub category: Option<Category>,
     /// The rate.
     pub rate: TaxRate,
+}
+
+/// A statement of which the values are known.
+pub(super) type Statement<'a> = sqlx::query::Query<'a, sqlx::Any, <sqlx::Any as sqlx::Database>::Arguments>;
+
+/// A setting that is to be changed: none is without its audit record.
+pub(super) struct Setting<'a> {
+    /// Whose it is: "issuer main", "account acme".
+    pub subject: String,
+    /// What is asked for, by which a repetition is known.
+    pub asked: String,
+    /// What is recorded, but for what was before.
+    pub act: Act,
+    /// Finds what is in force before.
+    pub before: Statement<'a>,
 }
 
 const EXEMPTIONS: Table = Table { name: "exemptions", columns: &[("account", Type::Text)], on_conflict: "" };
@@ -106,8 +129,16 @@ impl Billing {
         let content = serde_json::to_string(issuer).map_err(BillingError::corrupt)?;
         let write = "INSERT INTO issuers (issuer, valid_from, content) VALUES ($1, $2, $3) \
                      ON CONFLICT (issuer, valid_from) DO UPDATE SET content = excluded.content";
-        let query = sqlx::query(write).bind(id.to_owned()).bind(self.first_day(change)?).bind(content.clone());
-        self.change(&format!("issuer {id}"), &change.asked(&["issuer", &content]), change, query).await
+        let day = self.first_day(change)?;
+        let query = sqlx::query(write).bind(id.to_owned()).bind(day.clone()).bind(content.clone());
+        let before = "SELECT content FROM issuers WHERE issuer = $1 AND valid_from <= $2 ORDER BY valid_from DESC LIMIT 1";
+        let setting = Setting {
+            subject: format!("issuer {id}"),
+            asked: change.asked(&["issuer", &content]),
+            act: Act::of("issuer.set", change).with("valid_from", day.clone()).with("after", json_of(&content)),
+            before: sqlx::query(before).bind(id.to_owned()).bind(day),
+        };
+        self.change(setting, change, query).await
     }
 
     /// Who issues documents, by the day from which on.
@@ -120,9 +151,17 @@ impl Billing {
         let (category, percent) = (rate.category.map_or(0, |category| category as i64), rate.rate.to_string());
         let write = "INSERT INTO tax_rates (issuer, category, valid_from, rate) VALUES ($1, $2, $3, $4) \
                      ON CONFLICT (issuer, category, valid_from) DO UPDATE SET rate = excluded.rate";
-        let query = sqlx::query(write).bind(id.to_owned()).bind(category).bind(self.first_day(change)?).bind(percent.clone());
-        let asked = change.asked(&["tax rate", &category.to_string(), &percent]);
-        self.change(&format!("issuer {id}"), &asked, change, query).await
+        let day = self.first_day(change)?;
+        let query = sqlx::query(write).bind(id.to_owned()).bind(category).bind(day.clone()).bind(percent.clone());
+        let before = "SELECT rate FROM tax_rates WHERE issuer = $1 AND category = $2 AND valid_from <= $3 ORDER BY valid_from DESC LIMIT 1";
+        let of = rate.category.map_or_else(|| "all".to_owned(), |category| words(&category));
+        let setting = Setting {
+            subject: format!("issuer {id}"),
+            asked: change.asked(&["tax rate", &category.to_string(), &percent]),
+            act: Act::of("tax_rate.set", change).with("valid_from", day.clone()).with("category", of).with("after", percent),
+            before: sqlx::query(before).bind(id.to_owned()).bind(category).bind(day),
+        };
+        self.change(setting, change, query).await
     }
 
     /// The rates of tax, by the day from which on they hold.
@@ -135,8 +174,17 @@ impl Billing {
         let content = serde_json::to_string(&exemption).map_err(BillingError::corrupt)?;
         let write = "INSERT INTO exemptions (account, valid_from, content) VALUES ($1, $2, $3) \
                      ON CONFLICT (account, valid_from) DO UPDATE SET content = excluded.content";
-        let query = sqlx::query(write).bind(account.to_owned()).bind(self.first_day(change)?).bind(content.clone());
-        self.change(&format!("account {account}"), &change.asked(&["exemption", &content]), change, query).await
+        let day = self.first_day(change)?;
+        let query = sqlx::query(write).bind(account.to_owned()).bind(day.clone()).bind(content.clone());
+        let before = "SELECT content FROM exemptions WHERE account = $1 AND valid_from <= $2 ORDER BY valid_from DESC LIMIT 1";
+        let after = exemption.map_or_else(|| Json::from("taxed"), |_| json_of(&content));
+        let setting = Setting {
+            subject: format!("account {account}"),
+            asked: change.asked(&["exemption", &content]),
+            act: Act::of("tax_treatment.set", change).on(account).with("valid_from", day.clone()).with("after", after),
+            before: sqlx::query(before).bind(account.to_owned()).bind(day),
+        };
+        self.change(setting, change, query).await
     }
 
     /// Whether an account is charged tax, by the day from which on.
@@ -170,21 +218,19 @@ impl Billing {
         Ok(change.valid_from.map_or_else(|| self.day_of(change.at), Ok)?.to_string())
     }
 
-    /// Makes a change once: writes it down, does it, and has drafts that waited looked at again.
-    pub(super) async fn change<'q>(
-        &self,
-        subject: &str,
-        content: &str,
-        change: &Change,
-        write: sqlx::query::Query<'q, sqlx::Any, <sqlx::Any as sqlx::Database>::Arguments>,
-    ) -> Result<Applied, BillingError> {
+    /// Makes a change once: writes it down, does it, has drafts that waited looked at again, and records who did it.
+    pub(super) async fn change(&self, setting: Setting<'_>, change: &Change, write: Statement<'_>) -> Result<Applied, BillingError> {
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
-        if Self::note(connection, subject, content, change).await? == Applied::Before {
+        let Setting { subject, asked, act, before } = setting;
+        if Self::note(connection, &subject, &asked, change).await? == Applied::Before {
             return Ok(Applied::Before);
         }
+        let before = before.fetch_optional(&mut *connection).await?.map(|row| row.try_get::<String, _>(0)).transpose()?;
         write.execute(&mut *connection).await?;
         sqlx::query("UPDATE drafts SET waits_for = '' WHERE waits_for <> ''").execute(&mut *connection).await?;
+        let act = act.with("before", before.as_deref().map(json_of));
+        audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
         transaction.commit().await?;
         Ok(Applied::Now)
     }

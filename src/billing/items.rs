@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sqlx::{AnyConnection, Row};
 
-use super::issuer::{Applied, Change};
+use super::audit::Act;
+use super::issuer::{Applied, Change, Setting, Statement};
 use super::store::Store;
 use super::store::rows::{Table, Type};
 use super::{Billing, BillingError};
@@ -46,15 +47,26 @@ impl Billing {
         let write = "INSERT INTO item_names (issuer, item, language, name) VALUES ($1, $2, $3, $4) \
                      ON CONFLICT (issuer, item, language) DO UPDATE SET name = excluded.name";
         let query = sqlx::query(write).bind(issuer.to_owned()).bind(name.item.clone()).bind(name.language.clone());
-        let asked = change.asked(&["item", &name.item, &name.language, &name.name]);
-        self.change(&format!("issuer {issuer}"), &asked, change, query.bind(name.name.clone())).await
+        let setting = Setting {
+            subject: format!("issuer {issuer}"),
+            asked: change.asked(&["item", &name.item, &name.language, &name.name]),
+            act: of_item("item.set", &name.item, &name.language, change).with("after", name.name.clone()),
+            before: called(issuer, &name.item, &name.language),
+        };
+        self.change(setting, change, query.bind(name.name.clone())).await
     }
 
     /// Takes away what an item is called in a language; whether it was called anything does not matter.
     pub async fn delete_item(&self, issuer: &str, item: &str, language: &str, change: &Change) -> Result<Applied, BillingError> {
         let query = sqlx::query("DELETE FROM item_names WHERE issuer = $1 AND item = $2 AND language = $3");
         let query = query.bind(issuer.to_owned()).bind(item.to_owned()).bind(language.to_owned());
-        self.change(&format!("issuer {issuer}"), &change.asked(&["no item", item, language]), change, query).await
+        let setting = Setting {
+            subject: format!("issuer {issuer}"),
+            asked: change.asked(&["no item", item, language]),
+            act: of_item("item.deleted", item, language, change),
+            before: called(issuer, item, language),
+        };
+        self.change(setting, change, query).await
     }
 
     /// Names, by item and language, after the given ones.
@@ -69,6 +81,16 @@ impl Billing {
         };
         rows.iter().map(read).collect()
     }
+}
+
+fn of_item(action: &str, item: &str, language: &str, change: &Change) -> Act {
+    Act::of(action, change).with("item", item).with("language", language)
+}
+
+/// Finds what an item is called.
+fn called(issuer: &str, item: &str, language: &str) -> Statement<'static> {
+    let sql = "SELECT name FROM item_names WHERE issuer = $1 AND item = $2 AND language = $3";
+    sqlx::query(sql).bind(issuer.to_owned()).bind(item.to_owned()).bind(language.to_owned())
 }
 
 /// The names of these items, in all languages.

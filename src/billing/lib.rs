@@ -6,6 +6,7 @@
 
 pub mod account_statement;
 pub mod aggregate;
+pub mod audit;
 pub mod bills;
 mod chain;
 pub mod document;

@@ -15,11 +15,13 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::aggregate::Position;
 use super::aggregate::step::hex;
+use super::audit::{self, Act};
 use super::lookup::LookUpError;
 use super::partitions::{self, Partition};
 use super::record::{COLUMNS, Record, behind, number};
 use super::{Billing, BillingError};
 use domain::account::Millis;
+use domain::origin::Origin;
 use ledger::{Block, Ledger, LedgerError};
 
 /// How many blocks are compared at once.
@@ -221,6 +223,9 @@ impl Billing {
         if lost > 0 {
             undo::take_out(connection, self.store().dialect(), partition, common.sequence, id, decision.reapply).await?;
         }
+        let action = action_of(difference, decision);
+        let act = decision.act(action, Some(partition)).with("after_entry", common.sequence).with("entries_taken_out", lost);
+        audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
         transaction.commit().await?;
         Ok(lost)
     }
@@ -240,18 +245,35 @@ async fn goes_on(ledger: &Ledger, partition: u16, position: Position) -> Result<
     })
 }
 
+fn action_of(difference: &Difference, decision: &Decision) -> &'static str {
+    match difference.only_in_sql() {
+        Some(0) => "RESUMED",
+        _ if decision.reapply => "REAPPLIED",
+        _ => "LOSS_ACCEPTED",
+    }
+}
+
+impl Decision {
+    /// What was decided, for its audit record.
+    fn act(&self, action: &str, partition: Option<u16>) -> Act {
+        let act = Act {
+            at: self.at,
+            actor: self.actor.clone(),
+            action: format!("reconcile.{}", action.to_lowercase()),
+            origin: Origin::local(),
+            ..Act::default()
+        };
+        act.with("partition", partition).with_reason(&self.reason)
+    }
+}
+
 async fn record(
     connection: &mut AnyConnection,
     difference: &Difference,
     common: Common,
     decision: &Decision,
 ) -> Result<i64, ReconcileError> {
-    let action = match difference.only_in_sql() {
-        Some(0) => "RESUMED",
-        _ if decision.reapply => "REAPPLIED",
-        _ => "LOSS_ACCEPTED",
-    };
-    record_as(connection, difference, action, (common.sequence, difference.next_in_sql - 1), decision).await
+    record_as(connection, difference, action_of(difference, decision), (common.sequence, difference.next_in_sql - 1), decision).await
 }
 
 /// Records what was done about the entries between two sequences; returns the record's id.

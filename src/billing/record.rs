@@ -62,6 +62,7 @@ pub const ENTRIES: Table = Table {
         ("actor", Type::Text),
         ("on_behalf_of", Type::Text),
         ("reason", Type::Text),
+        ("origin", Type::Text),
         ("invoices", Type::Text),
         ("settings", Type::Text),
     ],
@@ -71,7 +72,7 @@ pub const ENTRIES: Table = Table {
 /// All columns of an entry, for a SELECT.
 pub const COLUMNS: &str = "partition, sequence, account, account_sequence, previous, kind, time, mode, bill, amount, balance, unbilled, reserved, \
                            detail_1, detail_2, original, credit_rounding, refunded_of_bill, category, item, description, quantity, unit, occurred_at, attributes, request_id, \
-                           fingerprint, refers_to, actor, on_behalf_of, reason, invoices, settings";
+                           fingerprint, refers_to, actor, on_behalf_of, reason, origin, invoices, settings";
 
 /// A partition's records behind a sequence, in their order, at most `limit`.
 pub async fn behind<'e>(
@@ -145,6 +146,7 @@ impl Record {
             metadata.actor.as_str().into(),
             metadata.on_behalf_of.as_str().into(),
             metadata.reason.as_str().into(),
+            metadata.origin.as_str().into(),
             json_text(&metadata.invoices, metadata.invoices.is_empty()).into(),
             entry.data.settings().map_or_else(String::new, settings_text).into(),
         ]
@@ -191,6 +193,7 @@ impl Record {
                     actor: row.try_get("actor")?,
                     on_behalf_of: row.try_get("on_behalf_of")?,
                     reason: row.try_get("reason")?,
+                    origin: row.try_get("origin")?,
                     invoices: from_json(row, "invoices")?,
                 },
                 refers_to: row.try_get("refers_to")?,
@@ -324,6 +327,7 @@ pub(crate) fn sample_record() -> Record {
                 actor: "eve".into(),
                 on_behalf_of: "alice".into(),
                 reason: "goodwill".into(),
+                origin: "grpc 192.0.2.7".into(),
                 invoices: vec!["INV-1".into(), "INV-2".into()],
             },
             refers_to: "r-0".into(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::aggregate::step::hex;
+use super::audit::{self, Act};
 use super::identity::write_id;
 use super::record::{behind, number};
 use super::{Billing, BillingError, partitions};
@@ -85,7 +86,7 @@ impl Billing {
     }
 
     /// Goes on from the new chains of the restored ledger, and from nothing else: a ledger from before is refused if it comes back.
-    pub async fn begin_chains(&self, ledger: LedgerId, chains: &[(u16, u64, [u8; 16])]) -> Result<(), BillingError> {
+    pub async fn begin_chains(&self, ledger: LedgerId, chains: &[(u16, u64, [u8; 16])], act: Act) -> Result<(), BillingError> {
         let mut transaction = self.store().begin().await?;
         write_id(&mut *transaction, ledger).await?;
         for (partition, entries, chain) in chains {
@@ -103,6 +104,9 @@ impl Billing {
                 return Err(BillingError::corrupt(format!("partition {partition} has entries up to {entries}, and its position differs")));
             }
         }
+        let entries: u64 = chains.iter().map(|(_, entries, _)| entries).sum();
+        let act = act.with("ledger", ledger.to_string()).with("entries", entries);
+        audit::write(&mut transaction, self.store().dialect(), audit::SERVICE, &[act]).await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -3,10 +3,11 @@
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
+use super::audit::{self, Act};
 use super::document::DocumentKind;
-use super::issuer::{Applied, Change, MAIN};
+use super::issuer::{Applied, Change, MAIN, Setting};
 use super::store::rows::{Table, Type};
-use super::{Billing, BillingError};
+use super::{Billing, BillingError, name_of};
 use domain::account::Millis;
 
 /// The longest grace, in hours: a month and a half.
@@ -38,6 +39,11 @@ impl Review {
             Self::AfterHours(_) => "after_hours",
             Self::OnApproval => "on_approval",
         }
+    }
+
+    /// Both, as the audit record says it.
+    fn words(self) -> String {
+        if let Self::AfterHours(hours) = self { format!("{} {hours}", self.name()) } else { self.name().to_owned() }
     }
 
     fn hours(self) -> i64 {
@@ -116,8 +122,14 @@ impl Billing {
         let write = "INSERT INTO issuing (issuer, review, grace_hours) VALUES ($1, $2, $3) \
                      ON CONFLICT (issuer) DO UPDATE SET review = excluded.review, grace_hours = excluded.grace_hours";
         let query = sqlx::query(write).bind(issuer.to_owned()).bind(review.name()).bind(review.hours());
-        let asked = change.asked(&["review", review.name(), &review.hours().to_string()]);
-        self.change(&format!("issuer {issuer}"), &asked, change, query).await
+        let before = "SELECT CASE WHEN grace_hours = 0 THEN review ELSE review || ' ' || CAST(grace_hours AS TEXT) END FROM issuing WHERE issuer = $1";
+        let setting = Setting {
+            subject: format!("issuer {issuer}"),
+            asked: change.asked(&["review", review.name(), &review.hours().to_string()]),
+            act: Act::of("issuing.set", change).with("after", review.words()),
+            before: sqlx::query(before).bind(issuer.to_owned()),
+        };
+        self.change(setting, change, query).await
     }
 
     /// Approves drafts, once for each request; returns how many it has approved now. What waits for something else besides goes on waiting for
@@ -137,6 +149,15 @@ impl Billing {
             }
             Approved::Matching(filter) => filter.approve(connection, at).await?,
         };
+        let act = Act::of("invoices.approved", change).with("approved", count);
+        let act = match approved {
+            Approved::Named(documents) => act.with("documents", documents.iter().map(|id| name_of(*id)).collect::<Vec<_>>()),
+            Approved::Matching(DraftFilter { account, kind, cut_before }) => {
+                let act = act.on(account.as_deref().unwrap_or_default()).with("kind", kind.map(DocumentKind::name));
+                act.with("cut_before", *cut_before)
+            }
+        };
+        audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
         transaction.commit().await?;
         Ok((Applied::Now, count))
     }

@@ -12,6 +12,7 @@ use std::str::FromStr;
 use sqlx::{AnyConnection, Row};
 
 use super::BillingError;
+use super::verify::audit;
 use super::verify::kept::SERIES;
 
 /// The number at a place of a series: its prefix, and at least six digits.
@@ -96,7 +97,11 @@ impl Head {
     /// What it is the head of, for people: the number, or the last of the entries that allocations are of.
     #[must_use]
     pub fn name(&self) -> String {
-        if self.series.starts_with(SERIES) { format!("{} up to entry {}", self.series, self.number) } else { self.number.clone() }
+        match self.series.as_str() {
+            series if series.starts_with(SERIES) => format!("{series} up to entry {}", self.number),
+            series if series.starts_with(audit::SERIES) => format!("record {} of {series}", self.number),
+            _ => self.number.clone(),
+        }
     }
 }
 
@@ -116,7 +121,9 @@ impl FromStr for Head {
         // A prefix may have colons of its own.
         let mut splits = name.match_indices(':').filter_map(|(at, _)| Some((name.get(..at)?, name.get(at + 1..)?)));
         let is_place = |number: &str| number.parse::<u64>().is_ok_and(|place| place.to_string() == number);
-        let is_head = |series: &str, number: &str| place_of(number, series).is_some() || series.starts_with(SERIES) && is_place(number);
+        let is_head = |series: &str, number: &str| {
+            place_of(number, series).is_some() || (series.starts_with(SERIES) || series.starts_with(audit::SERIES)) && is_place(number)
+        };
         let (series, number) = splits.find(|(series, number)| is_digest && is_head(series, number)).ok_or(wrong)?;
         Ok(Self { series: series.to_owned(), number: number.to_owned(), digest: digest.to_ascii_lowercase() })
     }

@@ -4,6 +4,7 @@
 //! the journal holds beyond them is replayed on top; then every account of the ledger is compared with its rebuilt self. Charging goes on
 //! meanwhile: an account that moves is looked at again, a few times, with what the journal has got since.
 
+pub mod audit;
 mod documents;
 mod findings;
 pub mod kept;
@@ -14,6 +15,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Row, Transaction};
 
+use audit::Acts;
 pub use findings::{Difference, Findings, Place};
 use kept::AllocationHeads;
 use payments::Credited;
@@ -70,7 +72,7 @@ pub async fn verify(billing: &Billing, ledger: &Ledger, kept: &[Head], seen: imp
     let mut findings = Findings::default();
     let positions = partitions::all(billing.store()).await?;
     let expected: u64 = positions.iter().map(|partition| partition.position.next_sequence - 1).sum();
-    let (mut credited, mut heads) = (Credited::default(), AllocationHeads::default());
+    let (mut credited, mut heads, mut acts) = (Credited::default(), AllocationHeads::default(), Acts::default());
     for partition in 0..ledger.partitions() {
         let mut check = Check { ledger, partition, findings: &mut findings };
         let mut rebuild = Rebuild::for_comparison(ledger.clock().clone());
@@ -78,6 +80,7 @@ pub async fn verify(billing: &Billing, ledger: &Ledger, kept: &[Head], seen: imp
             let mut snapshot = snapshot(billing).await?;
             let position = position(&mut snapshot, partition).await?;
             heads.begin(partition, position.next_sequence - 1, kept);
+            acts.begin(&mut snapshot, partition, position.next_sequence - 1).await?;
             let (mut projection, mut contradicted) = (Projection::default(), HashSet::new());
             let mut after = 0;
             loop {
@@ -88,6 +91,7 @@ pub async fn verify(billing: &Billing, ledger: &Ledger, kept: &[Head], seen: imp
                 for record in &records {
                     credited.take(&record.entry);
                     heads.take(record);
+                    acts.take(record);
                 }
                 check.fold(&mut projection, &mut contradicted, &mut records);
                 seen(Step::Entries, check.findings.entries, expected.max(check.findings.entries));
@@ -106,8 +110,10 @@ pub async fn verify(billing: &Billing, ledger: &Ledger, kept: &[Head], seen: imp
     let mut snapshot = snapshot(billing).await?;
     documents::compare(&mut snapshot, &mut findings).await?;
     payments::compare(&mut snapshot, &credited, &mut heads, &mut findings).await?;
-    let (of_allocations, of_series): (Vec<Head>, Vec<Head>) = kept.iter().cloned().partition(|head| head.series.starts_with(kept::SERIES));
+    let (of_allocations, others): (Vec<Head>, Vec<Head>) = kept.iter().cloned().partition(|head| head.series.starts_with(kept::SERIES));
+    let (of_audit, of_series): (Vec<Head>, Vec<Head>) = others.into_iter().partition(|head| head.series.starts_with(audit::SERIES));
     series::compare(&mut snapshot, &of_series, &seen, &mut findings).await?;
+    audit::compare(&mut snapshot, &of_audit, acts, &mut findings).await?;
     heads.compare(&of_allocations, &mut findings);
     Ok(findings)
 }

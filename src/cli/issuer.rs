@@ -114,6 +114,7 @@ fn request(options: SetOptions) -> anyhow::Result<SetIssuerRequest> {
         }),
         valid_from: options.from.unwrap_or_default(),
         operator: by_hand.operator(),
+        first_sent_at: None,
     })
 }
 

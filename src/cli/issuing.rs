@@ -78,6 +78,7 @@ fn request(SetOptions { review, by_hand }: SetOptions) -> SetIssuingRequest {
         review: chosen.into(),
         grace_hours: review.after_hours.unwrap_or_default().into(),
         operator: by_hand.operator(),
+        first_sent_at: None,
     }
 }
 

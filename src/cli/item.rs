@@ -64,12 +64,18 @@ pub async fn run(options: ItemOptions) -> anyhow::Result<ExitCode> {
     let is_to_show = match command {
         ItemCommand::Set(SetOptions { code, name, language, by_hand }) => {
             let item = Some(ItemName { item: code, language, name });
-            let request = SetItemRequest { issuer_id: String::new(), request_id: by_hand.request_id(), item, operator: by_hand.operator() };
+            let request = SetItemRequest {
+                issuer_id: String::new(),
+                request_id: by_hand.request_id(),
+                item,
+                operator: by_hand.operator(),
+                first_sent_at: None,
+            };
             output.make_change(client.billing.set_item(request)).await?
         }
         ItemCommand::Delete(DeleteOptions { code, language, by_hand }) => {
             let (request_id, operator) = (by_hand.request_id(), by_hand.operator());
-            let request = DeleteItemRequest { issuer_id: String::new(), request_id, item: code, language, operator };
+            let request = DeleteItemRequest { issuer_id: String::new(), request_id, item: code, language, operator, first_sent_at: None };
             output.make_change(client.billing.delete_item(request)).await?
         }
         ItemCommand::List => true,

@@ -8,13 +8,18 @@ use crate::grpc::v1::Operator;
 /// Who does this. A service knows a caller by its credentials; of one without, the user of this system is named, or, where there is no
 /// name, as in containers and cron, its number.
 fn actor(given: Option<&String>) -> String {
-    #[allow(clippy::disallowed_methods, reason = "the name of the user is no setting")]
-    let user = || std::env::var("USER").ok().filter(|user| !user.is_empty());
     match given {
         Some(given) => given.clone(),
         None if presents_credentials() => String::new(),
-        None => user().unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw())),
+        None => user(),
     }
+}
+
+/// The user of this system, or, where there is no name, its number.
+pub fn user() -> String {
+    #[allow(clippy::disallowed_methods, reason = "the name of the user is no setting")]
+    let name = std::env::var("USER").ok().filter(|user| !user.is_empty());
+    name.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }
 
 /// The name of the request.

@@ -4,8 +4,8 @@ use tonic::{Response, Status};
 
 use super::client::explain;
 use crate::grpc::v1::{
-    GetInvoiceResponse, ListAccountsResponse, ListEntriesResponse, ListInvoicesResponse, ListItemsResponse, ListPaymentsResponse,
-    ListReceivablesResponse, ListReservationsResponse, RetryHeldInvoicesResponse, SearchAccountsResponse,
+    GetInvoiceResponse, ListAccountsResponse, ListAuditRecordsResponse, ListEntriesResponse, ListInvoicesResponse, ListItemsResponse,
+    ListPaymentsResponse, ListReceivablesResponse, ListReservationsResponse, RetryHeldInvoicesResponse, SearchAccountsResponse,
 };
 
 /// How many of a list are asked for at once.
@@ -68,6 +68,7 @@ macro_rules! pages {
 pages! {
     ListAccountsResponse: accounts,
     SearchAccountsResponse: accounts,
+    ListAuditRecordsResponse: records,
     ListEntriesResponse: entries,
     ListReservationsResponse: reservations,
     ListInvoicesResponse: invoices,

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::failure::books_failure;
+use super::operator::user;
 use super::output::Output;
 use super::table::table;
 use super::verify::{self, VerifyOptions, progress};
@@ -27,7 +28,7 @@ pub struct RestoreOptions {
 pub async fn run(options: RestoreOptions) -> anyhow::Result<ExitCode> {
     let bar = progress("entries read");
     let (current, before) = (Cell::new((0, 0)), Cell::new(0));
-    let restored = app::restore(&options.stores, options.accept_repeats, |partition, entries| {
+    let restored = app::restore(&options.stores, options.accept_repeats, &user(), |partition, entries| {
         let (last_partition, last_entries) = current.replace((partition, entries));
         if last_partition != partition {
             before.set(before.get() + last_entries);

@@ -126,6 +126,7 @@ fn rate_request(options: SetOptions) -> SetTaxRateRequest {
         request_id: options.by_hand.request_id(),
         rate: Some(TaxRate { category: category.into(), valid_from: options.from, percent }),
         operator: options.by_hand.operator(),
+        first_sent_at: None,
     }
 }
 
@@ -141,6 +142,7 @@ fn treatment_request(options: ExemptOptions) -> SetTaxTreatmentRequest {
         request_id: options.by_hand.request_id(),
         treatment: Some(DatedTaxTreatment { valid_from, treatment: treatment.into(), reason }),
         operator: options.by_hand.operator(),
+        first_sent_at: None,
     }
 }
 

@@ -86,6 +86,7 @@ fn show(findings: &Findings) {
         ("accounts in SQL", findings.accounts_in_sql, Place::Accounts),
         ("running totals", findings.totals, Place::Totals),
         ("bills and their documents", findings.bills, Place::Documents),
+        ("audit records", findings.audit_records, Place::Audit),
     ];
     for (what, count, place) in rows {
         compared.add_row([what.to_owned(), count.to_string(), findings.count_of(place).to_string()]);
@@ -112,6 +113,9 @@ fn show(findings: &Findings) {
     }
     if findings.erased > 0 {
         println!("of {} documents, whom they were for was erased", findings.erased);
+    }
+    if findings.erased_acts > 0 {
+        println!("of {} audit records, names, addresses and reasons were erased", findings.erased_acts);
     }
     for gap in &findings.gaps {
         println!("{gap}");

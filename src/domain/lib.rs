@@ -12,6 +12,7 @@ pub mod command;
 pub mod entry;
 pub mod fold;
 pub mod money;
+pub mod origin;
 pub mod outcome;
 pub mod payment;
 pub mod rules;

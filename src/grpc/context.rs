@@ -7,6 +7,7 @@ use http::{Extensions, HeaderMap};
 use tonic::Request;
 
 use super::door::nobody;
+use crate::lanes::socket::Peer;
 use crate::service::context::{Protocol, RequestContext, Trace};
 use crate::service::deadline::Deadline;
 use access::Principal;
@@ -27,7 +28,8 @@ pub fn of_parts(headers: &HeaderMap, extensions: &Extensions) -> RequestContext 
     let text = |name| headers.get(name)?.to_str().ok();
     let deadline = text("grpc-timeout").and_then(parse_timeout).and_then(Deadline::after);
     let caller = extensions.get::<Arc<Principal>>().cloned().unwrap_or_else(nobody);
-    RequestContext::new(protocol, caller, deadline, text("traceparent").and_then(Trace::parse))
+    let address = extensions.get::<Peer>().map(|peer| peer.address.ip());
+    RequestContext::new(protocol, caller, deadline, text("traceparent").and_then(Trace::parse)).from_address(address)
 }
 
 /// One to eight digits and a unit, as gRPC over HTTP/2 has it.

@@ -1,11 +1,12 @@
 //! The gRPC services: the edge of the process.
 //!
 //! A request is read within its bounds ([`wire`]), given to a use case of [`crate::service`] with its [`context`], and answered, or refused
-//! with details ([`status`]). Before that, [`door`] has found who calls, and whether it may. [`charging`], [`accounts`], [`billing`] and [`admin`] are the services; [`dispatch`] finds them, and has
+//! with details ([`status`]). Before that, [`door`] has found who calls, and whether it may. [`charging`], [`accounts`], [`billing`], [`audit`] and [`admin`] are the services; [`dispatch`] finds them, and has
 //! [`offloaded`] answer what may take long. Nothing here decides.
 
 pub mod accounts;
 pub mod admin;
+pub mod audit;
 pub mod billing;
 pub mod call;
 pub mod charging;
@@ -37,6 +38,7 @@ use tower::{Service, ServiceBuilder};
 use crate::service::UseCases;
 use accounts::Accounts;
 use admin::Admin;
+use audit::Audit;
 use billing::Bills;
 use charging::Charging;
 use dispatch::Services;
@@ -45,6 +47,7 @@ use foreign::Foreign;
 pub use health::Health;
 use v1::account_service_server::AccountServiceServer;
 use v1::admin_service_server::AdminServiceServer;
+use v1::audit_service_server::AuditServiceServer;
 use v1::billing_service_server::BillingServiceServer;
 use v1::charging_service_server::ChargingServiceServer;
 
@@ -65,9 +68,11 @@ pub fn services(
         ChargingServiceServer::new(Charging::new(use_cases.clone(), most)).max_decoding_message_size(most).accept_compressed(Gzip);
     let accounts = AccountServiceServer::new(Accounts::new(use_cases.clone())).max_decoding_message_size(most).accept_compressed(Gzip);
     let bills = BillingServiceServer::new(Bills::new(use_cases.clone())).max_decoding_message_size(most).accept_compressed(Gzip);
+    let audit = AuditServiceServer::new(Audit::new(use_cases.clone())).max_decoding_message_size(most).accept_compressed(Gzip);
     let admin = AdminServiceServer::new(Admin::new(use_cases)).max_decoding_message_size(most).accept_compressed(Gzip);
     let health = health.service().max_decoding_message_size(most).accept_compressed(Gzip);
-    let mut others = Routes::new(accounts).add_service(bills).add_service(admin).add_service(Foreign::new(health, stopping.clone(), most));
+    let mut others = Routes::new(accounts).add_service(bills).add_service(audit).add_service(admin);
+    others = others.add_service(Foreign::new(health, stopping.clone(), most));
     match reflection().build_v1() {
         Ok(service) => others = others.add_service(Foreign::new(service, stopping.clone(), most)),
         Err(error) => tracing::error!(%error, "there is no reflection"),

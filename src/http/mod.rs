@@ -1,4 +1,4 @@
-//! HTTP/JSON: each RPC of the charging, account and billing services as `POST /v1/…`, by the canonical JSON mapping of proto3.
+//! HTTP/JSON: each RPC of the charging, account, billing and audit services as `POST /v1/…`, by the canonical JSON mapping of proto3.
 //!
 //! Nothing is decided here, and no method is named: [`methods`] takes them from the descriptors, [`transcode`] turns JSON into the
 //! message and hands it to the same services that gRPC calls, [`problem`] renders their errors, [`openapi`] describes all of it.

@@ -17,6 +17,7 @@ use super::context::RequestContext;
 use super::error::Error;
 use access::Permission;
 use billing::Billing;
+use billing::audit::Act;
 use billing::store::Dialect;
 use ledger::Ledger;
 
@@ -54,8 +55,15 @@ impl UseCases {
         context.require_everywhere(Permission::Backup)?;
         let permit = self.admission.stream(context)?;
         let standing = self.standing(context.clone())?;
-        let (ledger, billing) = (self.ledger.clone(), self.billing.clone().filter(|_| !is_ledger_only));
-        let parts = async move { copy(&ledger, billing.as_ref()).await.map(|copies| read(copies, permit)) };
+        let (ledger, billing) = (self.ledger.clone(), self.billing.clone());
+        let act = Act::of("backup.taken", &context.change_at(self.clock().now())).with("ledger_only", is_ledger_only);
+        let parts = async move {
+            let copies = copy(&ledger, billing.as_ref().filter(|_| !is_ledger_only)).await?;
+            if let Some(billing) = billing {
+                billing.audit(&[act]).await?;
+            }
+            Ok::<_, Error>(read(copies, permit))
+        };
         Ok(standing.hold(stream::once(parts).try_flatten(), |context| context.require_everywhere(Permission::Backup)))
     }
 }

@@ -3,11 +3,13 @@
 //! Every use case takes a context first, so that access is decided in one place, whatever the protocol. A context is made once, where a
 //! protocol takes a request in. It costs no allocation, and a stream keeps a clone while it lives.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
 
 use super::deadline::Deadline;
 use access::Principal;
+use domain::origin::Origin;
 
 /// The context of one request.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub struct RequestContext {
     pub trace: Option<Trace>,
     /// How the request came.
     pub protocol: Protocol,
+    /// Where the caller is, if that is known.
+    pub address: Option<IpAddr>,
     /// How far the request has come, as [`super::deadline`] numbers it.
     pub(super) stage: AtomicU8,
 }
@@ -48,14 +52,32 @@ impl RequestContext {
     /// The context of a request that has done nothing yet.
     #[must_use]
     pub fn new(protocol: Protocol, caller: Arc<Principal>, deadline: Option<Deadline>, trace: Option<Trace>) -> Self {
-        Self { caller, deadline, trace, protocol, stage: AtomicU8::default() }
+        Self { caller, deadline, trace, protocol, address: None, stage: AtomicU8::default() }
+    }
+
+    /// The same, from an address.
+    #[must_use]
+    pub fn from_address(self, address: Option<IpAddr>) -> Self {
+        Self { address, ..self }
+    }
+
+    /// How it came, as it is recorded.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        let protocol = match self.protocol {
+            Protocol::Grpc => "grpc",
+            Protocol::Http => "http",
+        };
+        // An IPv4 peer of a socket for both is one of IPv4.
+        let address = self.address.map_or_else(String::new, |address| address.to_canonical().to_string());
+        Origin::of(protocol, address, self.trace.map(|trace| trace.trace_id))
     }
 }
 
 impl Clone for RequestContext {
     /// The same request, for work that has done nothing yet.
     fn clone(&self) -> Self {
-        Self::new(self.protocol, Arc::clone(&self.caller), self.deadline, self.trace)
+        Self::new(self.protocol, Arc::clone(&self.caller), self.deadline, self.trace).from_address(self.address)
     }
 }
 

@@ -12,6 +12,7 @@ use super::papers::{File, Form, not_taken_in};
 use access::Permission;
 use billing::document::{Document, DocumentKind, Party};
 use billing::forms::{self, Denomination, UsageWriter};
+use billing::issuer::{Applied, Change};
 use billing::{Billing, BillingError, DocumentFilter, DocumentPage, DocumentState, Record, StoredDocument, name_of};
 use domain::entry::Entry;
 
@@ -119,10 +120,11 @@ impl UseCases {
     }
 
     /// Sets whom documents of an account are for.
-    pub async fn set_customer(&self, context: &RequestContext, account: &str, customer: Party) -> Result<(), Error> {
+    pub async fn set_customer(&self, context: &RequestContext, account: &str, customer: Party, change: &Change) -> Result<Applied, Error> {
         context.require(Permission::SetBillingDetails, account)?;
+        let change = &context.signed_if_said(change)?;
         self.look_at(account).await?;
-        Ok(self.billing(context).await?.set_customer(account, customer).await?)
+        Ok(self.billing(context).await?.set_customer(account, customer, change).await?)
     }
 }
 

@@ -101,14 +101,14 @@ impl UseCases {
     /// given id; and the id after which to go on.
     pub async fn retry_held(&self, context: &RequestContext, one: Option<i64>, after: i64) -> Result<(Vec<Retried>, Option<i64>), Error> {
         context.require_everywhere(Permission::ApproveInvoices)?;
-        let billing = self.billing(context).await?;
+        let (billing, change) = (self.billing(context).await?, &context.change_at(self.clock().now()));
         let ids = match one {
             Some(id) => vec![id],
             None => billing.held(after, RETRIED_AT_ONCE).await?,
         };
         let mut retried = Vec::new();
         for id in &ids {
-            match billing.retry_held(*id).await {
+            match billing.retry_held(*id, change).await {
                 Ok(one) => retried.push(one),
                 // Somebody else has had it worked out meanwhile.
                 Err(BillingError::NotFound(_)) if one.is_none() => {}

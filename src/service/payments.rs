@@ -11,12 +11,13 @@ use super::commands::{Decided, observation};
 use super::context::RequestContext;
 use super::credit::Unit;
 use super::error::{Error, Violation};
+use super::permissions::not_ahead;
 use access::Permission;
 use billing::bills::allocate::by_hand::NotAllocated;
 use billing::document::DocumentKind;
 use billing::payments::{Payment, PaymentFilter, PaymentInFull, PaymentPlace};
 use billing::{Act, Billing, BillingError, ByHand, DocumentState, Handled};
-use domain::account::{Account, Currency};
+use domain::account::{Account, Currency, Millis};
 use domain::command::Command;
 use domain::money::DecimalAmount;
 use domain::outcome::Refusal;
@@ -57,6 +58,8 @@ pub struct AllocateByHand {
     pub amount: Option<DecimalAmount>,
     /// The currency that the caller believes the account to have, if it said so.
     pub currency: Option<Currency>,
+    /// When the caller first sent it, if it said so.
+    pub first_sent_at: Option<Millis>,
 }
 
 /// What came of it.
@@ -115,9 +118,11 @@ impl UseCases {
 
     /// Has a payment pay an invoice, takes it off one, or frees what is set aside of it.
     pub async fn allocate_by_hand(&self, context: &RequestContext, asked: AllocateByHand) -> Result<AllocatedByHand, Error> {
-        let AllocateByHand { mut by_hand, amount, currency } = asked;
+        let AllocateByHand { mut by_hand, amount, currency, first_sent_at } = asked;
         context.require(Permission::RecordPayments, &by_hand.account)?;
+        not_ahead(first_sent_at, by_hand.at, &by_hand.request_id)?;
         context.sign_fields(true, &mut by_hand.actor, &mut by_hand.on_behalf_of)?;
+        by_hand.origin = context.origin();
         let account = self.look_at(&by_hand.account).await?.account;
         if currency.is_some_and(|currency| currency != account.currency) {
             let command = Command { request_id: by_hand.request_id, ..observation(by_hand.account) };

@@ -2,14 +2,17 @@
 //! nothing of accounts that are not its own.
 
 use super::UseCases;
+use super::commands::observation;
 use super::context::RequestContext;
 use super::error::Error;
 use access::{Kind, Permission};
 use billing::issuer::Change;
 use billing::scope::Scope;
-use domain::account::Currency;
+use domain::account::{Currency, Millis};
 use domain::command::{Action, Command, LimitChange, Reversal, TemporaryChange};
 use domain::money::DecimalAmount;
+use domain::outcome::Refusal;
+use domain::rules::MAX_SENT_AHEAD;
 
 impl RequestContext {
     /// Refuses a caller that may not do this on an account, whether there is one of that id or not.
@@ -47,16 +50,34 @@ impl RequestContext {
     /// Has a command say who asks. A caller that is known is the actor itself, and whom it names is who it acts for.
     fn sign(&self, command: &mut Command) -> Result<(), Error> {
         let Command { action, metadata, .. } = command;
+        // Charges are no acts that are audited, and there are very many.
+        if !matches!(action, Action::Observe { .. } | Action::Authorize(_) | Action::Debit(_) | Action::Release { .. }) {
+            metadata.origin = self.origin().to_string();
+        }
         // A refund may have a reason, and nobody who gives it.
         let is_by_hand = !metadata.reason.is_empty() && !matches!(action, Action::Refund(_));
         self.sign_fields(is_by_hand, &mut metadata.actor, &mut metadata.on_behalf_of)
     }
 
-    /// The same of a setting's change.
+    /// The same of a setting's change. One that was sent in the future is refused.
     pub(super) fn signed(&self, change: &Change) -> Result<Change, Error> {
-        let mut signed = change.clone();
+        not_ahead(change.first_sent_at, change.at, &change.request_id)?;
+        let mut signed = Change { origin: self.origin(), ..change.clone() };
         self.sign_fields(true, &mut signed.actor, &mut signed.on_behalf_of)?;
         Ok(signed)
+    }
+
+    /// The same where the caller need not say who asks, nor why.
+    pub(super) fn signed_if_said(&self, change: &Change) -> Result<Change, Error> {
+        let actor = if change.actor.is_empty() { self.caller.name.clone() } else { change.actor.clone() };
+        self.signed(&Change { actor, ..change.clone() })
+    }
+
+    /// A change for which nobody is named but the caller.
+    pub(super) fn change_at(&self, at: Millis) -> Change {
+        let (actor, origin) = (self.caller.name.clone(), self.origin());
+        let (request_id, on_behalf_of, reason) = Default::default();
+        Change { request_id, actor, on_behalf_of, reason, at, origin, first_sent_at: None, valid_from: None }
     }
 
     /// The same of the fields.
@@ -126,6 +147,15 @@ impl UseCases {
         };
         if is_within { Ok(()) } else { Err(refused()) }
     }
+}
+
+/// Refuses what says that it was first sent further in the future than clocks differ.
+pub(super) fn not_ahead(first_sent_at: Option<Millis>, now: Millis, request_id: &str) -> Result<(), Error> {
+    if first_sent_at.is_none_or(|sent| sent.saturating_sub(now) <= MAX_SENT_AHEAD) {
+        return Ok(());
+    }
+    let command = Command { request_id: request_id.to_owned(), ..observation(String::new()) };
+    Err(Error::refused(Refusal::SentInFuture, &command))
 }
 
 /// How much a command moves, as far as it says.

@@ -194,7 +194,7 @@ async fn forge_allocation(copy: &Copy) {
     billing.store().close().await;
 }
 
-const TAMPERINGS: [(&str, &[&str], &str); 9] = [
+const TAMPERINGS: [(&str, &[&str], &str); 15] = [
     ("a number renamed", &["UPDATE issued SET number = 'INV-000099' WHERE number = 'INV-000003'"], "INV-000003"),
     ("a tax", &["UPDATE issued SET tax_contained = tax_contained - 10000 WHERE number = 'INV-000002'"], "INV-000002"),
     ("a due date removed", &["UPDATE issued SET due_at = 0 WHERE number = 'INV-000005'"], "INV-000005"),
@@ -219,6 +219,33 @@ const TAMPERINGS: [(&str, &[&str], &str); 9] = [
             "UPDATE issued SET number = 'INV-000004', place = 4 WHERE number = 'x'",
         ],
         "INV-000002",
+    ),
+    ("who did something", &["UPDATE audit SET actor = 'nobody' WHERE chain = 0 AND place = 2"], "audit/0 2"),
+    ("why", &["UPDATE audit SET personal = '{\"reason\":\"none\"}' WHERE action = 'issuer.set'"], "audit/service"),
+    ("an audit record deleted in the middle", &["DELETE FROM audit WHERE chain = 0 AND place = 2"], "audit/0 2"),
+    (
+        "the last audit record deleted",
+        &["DELETE FROM audit WHERE chain = -1 AND place = (SELECT MAX(place) FROM audit WHERE chain = -1)"],
+        "audit/service",
+    ),
+    (
+        "two audit records swapped",
+        &[
+            "UPDATE audit SET place = 99 WHERE chain = 0 AND place = 1",
+            "UPDATE audit SET place = 1 WHERE chain = 0 AND place = 2",
+            "UPDATE audit SET place = 2 WHERE chain = 0 AND place = 99",
+        ],
+        "audit/0 1",
+    ),
+    (
+        // The chain is made to end before it.
+        "the record of an entry's act taken away",
+        &[
+            "DELETE FROM audit WHERE chain = 0 AND place = (SELECT MAX(place) FROM audit WHERE chain = 0)",
+            "UPDATE audit_chains SET last_place = last_place - 1, head = (SELECT digest FROM audit WHERE chain = 0 ORDER BY place DESC LIMIT 1) \
+             WHERE chain = 0",
+        ],
+        "audit/0",
     ),
     (
         // All sums are made to agree.
@@ -264,15 +291,38 @@ async fn every_tampering_is_found(postgres: Option<std::sync::Arc<PostgresServer
     assert!(held.status.code() == Some(1) && held.output.contains("what pays what up to there was changed since"), "{held:?}");
     let proved = books.copy().await.verify(&["--head", head]);
     assert!(proved.status.success() && proved.output.contains("allocations/0 up to entry"), "{proved:?}");
+    let forged = books.copy().await;
+    forged
+        .tamper(&[
+            "DELETE FROM audit WHERE chain = -1 AND place = (SELECT MAX(place) FROM audit WHERE chain = -1)",
+            "UPDATE audit_chains SET last_place = last_place - 1, head = (SELECT digest FROM audit WHERE chain = -1 ORDER BY place DESC LIMIT 1) \
+             WHERE chain = -1",
+        ])
+        .await;
+    let alone = forged.verify(&[]);
+    assert!(alone.status.success(), "{alone:?}");
+    let head = untouched.output.lines().find(|line| line.starts_with("audit/service:")).unwrap();
+    let held = forged.verify(&["--head", head]);
+    assert!(held.status.code() == Some(1) && held.output.contains("is the place of a kept head, and is not there"), "{held:?}");
+    let proved = books.copy().await.verify(&["--head", head]);
+    assert!(proved.status.success() && proved.output.contains("of audit/service and all before it are as they were"), "{proved:?}");
+    // What is personal can be erased, text and salt: the chain holds.
+    let erased = books.copy().await;
+    erased.tamper(&["UPDATE audit SET personal = '', salt = '' WHERE action = 'issuer.set'"]).await;
+    let erased = erased.verify(&[]);
+    assert!(
+        erased.status.success() && erased.output.contains("of 1 audit records, names, addresses and reasons were erased"),
+        "{erased:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn eleven_tamperings_with_books_in_a_file_are_found() {
+async fn eighteen_tamperings_with_books_in_a_file_are_found() {
     every_tampering_is_found(None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn eleven_tamperings_with_books_in_postgresql_are_found() {
+async fn eighteen_tamperings_with_books_in_postgresql_are_found() {
     every_tampering_is_found(Some(PostgresServer::shared())).await;
 }
 

@@ -20,6 +20,7 @@ mod table;
 
 mod access;
 mod aggregation;
+mod audit;
 mod billing_service;
 mod books;
 mod browser;

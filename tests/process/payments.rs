@@ -189,6 +189,7 @@ async fn what_an_operator_takes_off_an_invoice_is_set_aside_until_an_operator_al
         invoice_number: july.clone(),
         amount: amount.and_then(money),
         operator: operator(),
+        first_sent_at: None,
     };
     tokio::task::block_in_place(|| desk.until("payment list", |found| count_of(&found["payments"]) == 1));
     for (amount, refused) in [("60.01", "EXCEEDS_ALLOCATED"), ("0.001", "NOT_IN_MINOR_UNITS")] {
@@ -224,6 +225,7 @@ async fn what_an_operator_takes_off_an_invoice_is_set_aside_until_an_operator_al
                 invoice_number,
                 amount: money("10"),
                 operator: operator(),
+                first_sent_at: None,
             };
             reason(&client.billing.allocate_payment(request).await)
         });

@@ -34,7 +34,7 @@ async fn rename(client: &mut Client, id: &str, name: &str) {
 
 async fn details(client: &mut Client, id: &str, name: &str, tax_id: &str) {
     let customer = v1::Party { name: name.into(), tax_id: tax_id.into(), ..Default::default() };
-    let request = v1::SetBillingDetailsRequest { account_id: id.into(), customer: Some(customer) };
+    let request = v1::SetBillingDetailsRequest { account_id: id.into(), customer: Some(customer), ..Default::default() };
     client.billing.set_billing_details(request).await.unwrap();
 }
 

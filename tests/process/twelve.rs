@@ -83,7 +83,7 @@ async fn live(stage: &mut Stage) -> Settings {
         stage.take(account, &step).await.unwrap_or_else(|error| panic!("{line}: {error:?}"));
         if sentence.starts_with("given a ") {
             let customer = Some(v1::Party { name: settings.names[account].into(), ..Default::default() });
-            let request = SetBillingDetailsRequest { account_id: account.into(), customer };
+            let request = SetBillingDetailsRequest { account_id: account.into(), customer, ..Default::default() };
             stage.client.billing.set_billing_details(request).await.unwrap();
         }
     }

@@ -10,6 +10,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::{AccountState, JournalFault, Position, Projection, Total, TotalKey, touched};
+use crate::audit::{self, Act, of_entries};
 use crate::partitions::Claim;
 use crate::record::{ENTRIES, Record, coded, narrow, number};
 use crate::store::rows::{Table, Type, Value};
@@ -59,7 +60,7 @@ pub async fn commit(store: &Store, claim: &Claim, to: &Position, lease: Millis, 
 /// Writes records, and what follows from them.
 pub async fn take_in(connection: &mut AnyConnection, dialect: Dialect, records: &mut [Record]) -> Result<(), StepError> {
     let mut projection = load(connection, dialect, records).await?;
-    let changed = projection.take(records).map_err(StepError::Broken)?;
+    let (changed, acts) = take(&mut projection, records).map_err(StepError::Broken)?;
     ENTRIES.insert(connection, dialect, records.iter().map(Record::to_row)).await?;
     projection.totals.retain(|key, _| changed.contains(key));
     write_books(connection, dialect, &projection).await?;
@@ -68,7 +69,24 @@ pub async fn take_in(connection: &mut AnyConnection, dialect: Dialect, records: 
     let names = named.into_iter().filter_map(|id| Some((id, projection.accounts.get(id)?.name.as_str())));
     search::write_names(connection, dialect, names).await?;
     bills::apply(connection, records).await?;
+    if let Some(record) = records.first() {
+        audit::write(connection, dialect, record.partition.into(), &acts).await?;
+    }
     Ok(())
+}
+
+/// Takes records in; returns the totals that changed, and the acts that the records tell of.
+fn take(projection: &mut Projection, records: &mut [Record]) -> Result<(BTreeSet<TotalKey>, Vec<Act>), JournalFault> {
+    let (mut changed, mut acts) = (BTreeSet::new(), Vec::new());
+    for record in records {
+        let is_act = of_entries::is_act(record.entry.kind());
+        let before = if is_act { projection.accounts.get(&record.entry.account).cloned() } else { None };
+        changed.extend(projection.take(std::slice::from_mut(record))?);
+        if let Some(after) = projection.accounts.get(&record.entry.account).filter(|_| is_act) {
+            acts.push(of_entries::act(record, before.as_ref(), after));
+        }
+    }
+    Ok((changed, acts))
 }
 
 /// All accounts of a partition.

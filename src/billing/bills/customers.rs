@@ -3,8 +3,11 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use crate::audit::{self, Act};
 use crate::document::Party;
 use crate::forms::LANGUAGES;
+use crate::issuer::{Applied, Change};
+use crate::series::digest::Fields;
 use crate::{Billing, BillingError, search};
 
 /// The longest detail that is kept, in bytes, and the most lines of an address.
@@ -28,11 +31,26 @@ impl Billing {
     }
 
     /// Sets the billing details of an account's customer, for documents issued from now on. An empty name: the account's.
-    pub async fn set_customer(&self, account: &str, customer: Party) -> Result<(), BillingError> {
+    ///
+    /// With a request id it is done once.
+    pub async fn set_customer(&self, account: &str, customer: Party, change: &Change) -> Result<Applied, BillingError> {
         check(&customer)?;
         let address = serde_json::to_string(&customer.address).map_err(BillingError::corrupt)?;
+        let after = serde_json::to_value(&customer).map_err(BillingError::corrupt)?;
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
+        if !change.request_id.is_empty() {
+            // What is personal is not kept with the request, but its digest is.
+            let asked = Fields::of("billing details").text(&change.request_id).text(&after.to_string()).hex();
+            if Self::note(connection, &format!("account {account}"), &change.asked(&["billing details", &asked]), change).await?
+                == Applied::Before
+            {
+                return Ok(Applied::Before);
+            }
+        }
+        let sql = "SELECT name, address, tax_id, email, language FROM customers WHERE account = $1";
+        let row = sqlx::query(sql).bind(account.to_owned()).fetch_optional(&mut *connection).await?;
+        let before = row.as_ref().map(read).transpose()?.map(serde_json::to_value).transpose().map_err(BillingError::corrupt)?;
         search::write_details(connection, self.store().dialect(), account, &customer).await?;
         // The account may not have been aggregated yet, so it is not looked for.
         sqlx::query(
@@ -48,8 +66,10 @@ impl Billing {
         .bind(customer.language)
         .execute(&mut *connection)
         .await?;
+        let act = Act::of("billing_details.set", change).on(account).with_personal("before", before).with_personal("after", after);
+        audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
         transaction.commit().await?;
-        Ok(())
+        Ok(Applied::Now)
     }
 }
 

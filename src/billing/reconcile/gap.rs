@@ -13,7 +13,7 @@ use crate::aggregate::step::{self, hex};
 use crate::aggregate::{AccountState, Position};
 use crate::record::{Record, number};
 use crate::store::Store;
-use crate::{Billing, BillingError};
+use crate::{Billing, BillingError, audit};
 use domain::account::{Account, Mode, Profile, Status};
 use domain::command::Metadata;
 use domain::entry::{Entry, EntryData, EntryKind, Settings};
@@ -98,6 +98,9 @@ impl Billing {
             let sql = "INSERT INTO series (prefix, last_place, is_held) VALUES ($1, 0, 1) ON CONFLICT (prefix) DO NOTHING";
             sqlx::query(sql).bind(prefix.to_owned()).execute(&mut *connection).await?;
         }
+        let act = decision.act("GAP_ACCEPTED", Some(partition)).with("first_entry", difference.next_in_sql);
+        let act = act.with("last_entry", to.next_sequence - 1).with("accounts", accounts);
+        audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
         transaction.commit().await?;
         Ok(accounts)
     }

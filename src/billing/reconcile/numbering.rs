@@ -3,7 +3,7 @@
 use sqlx::Row;
 
 use super::{Decision, ReconcileError};
-use crate::{Billing, BillingError};
+use crate::{Billing, BillingError, audit};
 
 /// The number that a series goes on with: "INV-=1043".
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +60,8 @@ impl Billing {
         }
         let sql = "UPDATE series SET last_place = $1, is_held = 0 WHERE prefix = $2";
         sqlx::query(sql).bind(next.place - 1).bind(next.prefix.clone()).execute(&mut *connection).await?;
+        let act = decision.act("NUMBER_SET", None).with("series", next.prefix.as_str()).with("before", last).with("after", next.place - 1);
+        audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
         transaction.commit().await?;
         Ok(())
     }

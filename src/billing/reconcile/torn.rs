@@ -1,7 +1,7 @@
 //! A step of the ledger that was torn: finished by its block, and that put on record.
 
 use super::{Decision, ReconcileError, insert};
-use crate::Billing;
+use crate::{Billing, audit};
 use ledger::{Block, Ledger};
 
 /// Why such a partition stood still.
@@ -23,6 +23,9 @@ pub async fn finish_step(
     insert(&mut transaction, (partition, TORN), "STEP_FINISHED", sequences, decision).await?;
     let finished = engine.finish_step(partition).await?;
     if finished.is_some() {
+        let act =
+            decision.act("STEP_FINISHED", Some(partition)).with("first_entry", torn.first_sequence).with("last_entry", torn.end() - 1);
+        audit::write(&mut transaction, billing.store().dialect(), audit::SERVICE, &[act]).await?;
         transaction.commit().await?;
     }
     Ok(finished)

@@ -27,6 +27,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0018_by_hand.sql"),
     include_str!("../migrations/0019_on_behalf_of.sql"),
     include_str!("../migrations/0020_time_zone.sql"),
+    include_str!("../migrations/0021_audit.sql"),
 ];
 
 /// Those of which SQLite has a form of its own, by number.

@@ -19,6 +19,8 @@ pub enum Place {
     Totals,
     /// The documents, against what the ledger closed.
     Documents,
+    /// The audit records, against their chains and the entries.
+    Audit,
 }
 
 impl Place {
@@ -31,6 +33,7 @@ impl Place {
             Self::Accounts => "accounts in SQL",
             Self::Totals => "totals",
             Self::Documents => "documents",
+            Self::Audit => "audit records",
         }
     }
 }
@@ -67,7 +70,11 @@ pub struct Findings {
     pub documents: u64,
     /// Of these, documents whose customer was erased: their chain holds, and says nothing of whom they were for.
     pub erased: u64,
-    /// The last document of each series, to be kept elsewhere.
+    /// Audit records whose digests were worked out again.
+    pub audit_records: u64,
+    /// Of these, records of which names, addresses and reasons were erased.
+    pub erased_acts: u64,
+    /// The last document of each series, and the last record of each chain, to be kept elsewhere.
     pub heads: Vec<Head>,
     /// Of the heads that were kept, those that are as they were, and with them all before.
     pub proved: Vec<Head>,

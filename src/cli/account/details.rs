@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::cli::client::{Client, explain};
+use crate::cli::operator::ByHand;
 use crate::cli::output::Output;
 use crate::cli::table::table;
 use crate::grpc::v1::{
@@ -31,6 +32,8 @@ pub struct DetailsOptions {
     /// In which language documents are written: en or de.
     #[arg(long, value_name = "CODE")]
     language: Option<String>,
+    #[command(flatten)]
+    by_hand: ByHand,
 }
 
 /// Changes what is given, and shows what is there then.
@@ -50,7 +53,13 @@ pub async fn run(client: &mut Client, options: DetailsOptions, output: Output) -
     };
     let is_changed = |name: &str| name != before.name && !(name.is_empty() && before.name == account.name);
     if is_changed(&customer.name) || (Party { name: before.name.clone(), ..customer.clone() }) != before {
-        let request = SetBillingDetailsRequest { account_id: options.account.clone(), customer: Some(customer) };
+        let request = SetBillingDetailsRequest {
+            account_id: options.account.clone(),
+            customer: Some(customer),
+            request_id: options.by_hand.request_id(),
+            operator: options.by_hand.operator(),
+            first_sent_at: None,
+        };
         let text = |set: &SetBillingDetailsResponse| in_full(&options.account, set.customer.clone().unwrap_or_default());
         output.show_call(client.billing.set_billing_details(request), text).await?;
     } else {

@@ -54,6 +54,7 @@ pub async fn approve(client: &mut Client, options: ApproveOptions, output: Outpu
         document_ids: ids,
         filter: all.then_some(filter),
         operator: by_hand.operator(),
+        first_sent_at: None,
     };
     let text = |answer: &ApproveInvoicesResponse| match answer.replayed {
         true => "this request was done before".to_owned(),

@@ -194,6 +194,7 @@ pub async fn allocate(client: &mut Client, options: AllocateOptions, output: Out
         invoice_number: options.invoice.unwrap_or_default(),
         amount: options.amount.as_deref().map(money),
         operator: options.by_hand.operator(),
+        first_sent_at: None,
     };
     let verb = if is_freed { "Freed" } else { "Allocated" };
     let text = |answer: &AllocatePaymentResponse| done(verb, answer.allocated.as_ref(), answer.payment.as_ref(), answer.replayed);
@@ -209,6 +210,7 @@ pub async fn unallocate(client: &mut Client, options: UnallocateOptions, output:
         invoice_number: options.invoice,
         amount: options.amount.as_deref().map(money),
         operator: options.by_hand.operator(),
+        first_sent_at: None,
     };
     let text =
         |answer: &UnallocatePaymentResponse| done("Set aside", answer.unallocated.as_ref(), answer.payment.as_ref(), answer.replayed);

@@ -43,8 +43,8 @@ pub async fn get(use_cases: &UseCases, context: &RequestContext, request: v1::Ge
 /// Sets when drafts are issued.
 pub async fn set(use_cases: &UseCases, context: &RequestContext, request: v1::SetIssuingRequest) -> Result<v1::SetIssuingResponse, Error> {
     let (id, review, change) = taken(use_cases, request, |reader, request| {
-        let v1::SetIssuingRequest { issuer_id: id, request_id, review, grace_hours, operator } = request;
-        (issuer_id(reader, id), read_review(reader, review, grace_hours), change(reader, request_id, None, operator))
+        let v1::SetIssuingRequest { issuer_id: id, request_id, review, grace_hours, operator, first_sent_at } = request;
+        (issuer_id(reader, id), read_review(reader, review, grace_hours), change(reader, request_id, None, operator, first_sent_at))
     })?;
     let applied = use_cases.set_issuing(context, id, review, &change).await?;
     Ok(v1::SetIssuingResponse { replayed: applied == Applied::Before })
@@ -73,8 +73,8 @@ pub async fn approve(
     request: v1::ApproveInvoicesRequest,
 ) -> Result<v1::ApproveInvoicesResponse, Error> {
     let (approved, change) = taken(use_cases, request, |reader, request| {
-        let v1::ApproveInvoicesRequest { request_id, document_ids, filter, operator } = request;
-        (read_approved(reader, &document_ids, filter), change(reader, request_id, None, operator))
+        let v1::ApproveInvoicesRequest { request_id, document_ids, filter, operator, first_sent_at } = request;
+        (read_approved(reader, &document_ids, filter), change(reader, request_id, None, operator, first_sent_at))
     })?;
     let (applied, approved) = use_cases.approve_drafts(context, &approved, &change).await?;
     let approved = i64::try_from(approved).unwrap_or(i64::MAX);

@@ -21,7 +21,7 @@ const BETWEEN: char = '\n';
 /// Sets what an item is called.
 pub async fn set(use_cases: &UseCases, context: &RequestContext, request: v1::SetItemRequest) -> Result<v1::SetItemResponse, Error> {
     let (id, name, change) = taken(use_cases, request, |reader, request| {
-        let v1::SetItemRequest { issuer_id: id, request_id, item, operator } = request;
+        let v1::SetItemRequest { issuer_id: id, request_id, item, operator, first_sent_at } = request;
         if item.is_none() {
             reader.refuse("item", "must be given");
         }
@@ -31,7 +31,7 @@ pub async fn set(use_cases: &UseCases, context: &RequestContext, request: v1::Se
             language: language(reader, of),
             name: reader.text("name", name, 1..=200),
         });
-        (issuer_id(reader, id), name, change(reader, request_id, None, operator))
+        (issuer_id(reader, id), name, change(reader, request_id, None, operator, first_sent_at))
     })?;
     let applied = use_cases.set_item(context, id, &name, &change).await?;
     Ok(v1::SetItemResponse { replayed: applied == Applied::Before })
@@ -44,8 +44,8 @@ pub async fn delete(
     request: v1::DeleteItemRequest,
 ) -> Result<v1::DeleteItemResponse, Error> {
     let (id, item, of, change) = taken(use_cases, request, |reader, request| {
-        let v1::DeleteItemRequest { issuer_id: id, request_id, item, language: of, operator } = request;
-        (issuer_id(reader, id), code(reader, item), language(reader, of), change(reader, request_id, None, operator))
+        let v1::DeleteItemRequest { issuer_id: id, request_id, item, language: of, operator, first_sent_at } = request;
+        (issuer_id(reader, id), code(reader, item), language(reader, of), change(reader, request_id, None, operator, first_sent_at))
     })?;
     let applied = use_cases.delete_item(context, id, &item, &of, &change).await?;
     Ok(v1::DeleteItemResponse { replayed: applied == Applied::Before })

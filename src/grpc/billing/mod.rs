@@ -23,6 +23,7 @@ use super::v1::billing_service_server::BillingService;
 use super::wire::reader::Reader;
 use super::wire::render as answer;
 use super::{context, page_token, status, v1};
+use crate::billing::issuer::Applied;
 use crate::service::UseCases;
 use crate::service::aggregation::Aggregation;
 
@@ -110,12 +111,13 @@ impl BillingService for Bills {
         request: Request<v1::SetBillingDetailsRequest>,
     ) -> Result<Response<v1::SetBillingDetailsResponse>, Status> {
         unary(&self.use_cases, request, async |use_cases, context, request| {
-            let (account, customer) = taken(use_cases, request, |reader, request| {
-                let v1::SetBillingDetailsRequest { account_id, customer } = request;
-                (reader.account_id(account_id), read::customer(reader, customer))
+            let (account, customer, change) = taken(use_cases, request, |reader, request| {
+                let v1::SetBillingDetailsRequest { account_id, customer, request_id, operator, first_sent_at } = request;
+                let change = settings::change_if_said(reader, request_id, operator, first_sent_at);
+                (reader.account_id(account_id), read::customer(reader, customer), change)
             })?;
-            use_cases.set_customer(context, &account, customer.clone()).await?;
-            Ok(v1::SetBillingDetailsResponse { customer: Some(render::party(customer)) })
+            let applied = use_cases.set_customer(context, &account, customer.clone(), &change).await?;
+            Ok(v1::SetBillingDetailsResponse { customer: Some(render::party(customer)), replayed: applied == Applied::Before })
         })
         .await
     }

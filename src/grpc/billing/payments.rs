@@ -1,5 +1,7 @@
 //! Payments: requests read, answers written.
 
+use prost_types::Timestamp;
+
 use super::super::call::read as taken;
 use super::read;
 use crate::billing::payments::{Payment, PaymentFilter, PaymentInFull, PaymentPart, PaymentPlace, PaymentReversal};
@@ -8,6 +10,7 @@ use crate::clock::Clock;
 use crate::domain::command::{Action, Command, Metadata};
 use crate::domain::entry::EntryKind;
 use crate::domain::money::format_units;
+use crate::domain::origin::Origin;
 use crate::grpc::wire::reader::{Reader, Sign};
 use crate::grpc::wire::render::{instant, money};
 use crate::grpc::{page_token, v1};
@@ -95,12 +98,12 @@ pub async fn allocate(
     request: v1::AllocatePaymentRequest,
 ) -> Result<v1::AllocatePaymentResponse, Error> {
     let asked = taken(use_cases, request, |reader, request| {
-        let v1::AllocatePaymentRequest { account_id, request_id, payment_id, invoice_number, amount, operator } = request;
+        let v1::AllocatePaymentRequest { account_id, request_id, payment_id, invoice_number, amount, operator, first_sent_at } = request;
         let act = if invoice_number.is_empty() { Act::SetFree } else { Act::Allocate };
         if act == Act::SetFree && amount.is_some() {
             reader.refuse("amount", "must be absent without an invoice_number: all that is set aside is freed");
         }
-        by_hand(reader, act, [account_id, request_id, payment_id, invoice_number], amount, operator)
+        by_hand(reader, act, [account_id, request_id, payment_id, invoice_number], amount, operator, first_sent_at)
     })?;
     let AllocatedByHand { account, handled, payment: found } = use_cases.allocate_by_hand(context, asked).await?;
     let payment = found.map(|found| payment(found.payment, use_cases.clock()));
@@ -114,8 +117,8 @@ pub async fn unallocate(
     request: v1::UnallocatePaymentRequest,
 ) -> Result<v1::UnallocatePaymentResponse, Error> {
     let asked = taken(use_cases, request, |reader, request| {
-        let v1::UnallocatePaymentRequest { account_id, request_id, payment_id, invoice_number, amount, operator } = request;
-        by_hand(reader, Act::TakeOff, [account_id, request_id, payment_id, invoice_number], amount, operator)
+        let v1::UnallocatePaymentRequest { account_id, request_id, payment_id, invoice_number, amount, operator, first_sent_at } = request;
+        by_hand(reader, Act::TakeOff, [account_id, request_id, payment_id, invoice_number], amount, operator, first_sent_at)
     })?;
     let AllocatedByHand { account, handled, payment: found } = use_cases.allocate_by_hand(context, asked).await?;
     let payment = found.map(|found| payment(found.payment, use_cases.clock()));
@@ -129,7 +132,9 @@ fn by_hand(
     [account, request_id, credit, invoice]: [String; 4],
     amount: Option<v1::Money>,
     operator: Option<v1::Operator>,
+    first_sent_at: Option<Timestamp>,
 ) -> AllocateByHand {
+    let first_sent_at = reader.instant("first_sent_at", first_sent_at);
     let amount = reader.optional_amount("amount", amount, Sign::Positive);
     let mut metadata = Metadata::default();
     reader.operator(operator, true, &mut metadata);
@@ -137,10 +142,9 @@ fn by_hand(
     let invoice = if act == Act::SetFree { invoice } else { reader.request_id("invoice_number", invoice) };
     // The account, the request's id and the currency are read as those of a command are.
     let Command { account, request_id, currency, .. } = reader.command(account, request_id, Action::Observe { watch: false });
-    let (actor, reason) = (metadata.actor, metadata.reason);
-    let by_hand =
-        ByHand { account, request_id, act, credit, invoice, amount: None, actor, on_behalf_of: String::new(), reason, at: reader.now() };
-    AllocateByHand { by_hand, amount, currency }
+    let (actor, reason, on_behalf_of, origin) = (metadata.actor, metadata.reason, String::new(), Origin::default());
+    let by_hand = ByHand { account, request_id, act, credit, invoice, amount: None, actor, on_behalf_of, reason, at: reader.now(), origin };
+    AllocateByHand { by_hand, amount, currency, first_sent_at }
 }
 
 fn operator(actor: String, reason: String) -> Option<v1::Operator> {

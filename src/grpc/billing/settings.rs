@@ -1,6 +1,7 @@
 //! The issuer, rates of tax, and accounts that are charged none: requests read, answers written.
 
 use jiff::civil::Date;
+use prost_types::Timestamp;
 
 use super::super::call::read as taken;
 use crate::billing::document::{Exemption, Issuer, Logo, Relief};
@@ -8,6 +9,7 @@ use crate::billing::issuer::{Applied, CategoryRate, Change, Dated, MAIN};
 use crate::billing::tax::TaxRate;
 use crate::domain::account::Category;
 use crate::domain::command::Metadata;
+use crate::domain::origin::Origin;
 use crate::grpc::v1;
 use crate::grpc::wire::listing;
 use crate::grpc::wire::reader::Reader;
@@ -36,9 +38,9 @@ pub async fn set_issuer(
     request: v1::SetIssuerRequest,
 ) -> Result<v1::SetIssuerResponse, Error> {
     let (id, issuer, change) = taken(use_cases, request, |reader, request| {
-        let v1::SetIssuerRequest { issuer_id: id, request_id, issuer, valid_from, operator } = request;
+        let v1::SetIssuerRequest { issuer_id: id, request_id, issuer, valid_from, operator, first_sent_at } = request;
         let valid_from = reader.day("valid_from", &valid_from);
-        (issuer_id(reader, id), read_issuer(reader, issuer), change(reader, request_id, valid_from, operator))
+        (issuer_id(reader, id), read_issuer(reader, issuer), change(reader, request_id, valid_from, operator, first_sent_at))
     })?;
     let applied = use_cases.set_issuer(context, id, &issuer, &change).await?;
     Ok(v1::SetIssuerResponse { replayed: applied == Applied::Before })
@@ -67,7 +69,7 @@ pub async fn set_tax_rate(
     request: v1::SetTaxRateRequest,
 ) -> Result<v1::SetTaxRateResponse, Error> {
     let (id, rate, change) = taken(use_cases, request, |reader, request| {
-        let v1::SetTaxRateRequest { issuer_id: id, request_id, rate, operator } = request;
+        let v1::SetTaxRateRequest { issuer_id: id, request_id, rate, operator, first_sent_at } = request;
         if rate.is_none() {
             reader.refuse("rate", "must be given");
         }
@@ -82,7 +84,7 @@ pub async fn set_tax_rate(
             });
             (CategoryRate { category: read_category(reader, of), rate }, reader.day("valid_from", &valid_from))
         });
-        (issuer_id(reader, id), rate, change(reader, request_id, valid_from, operator))
+        (issuer_id(reader, id), rate, change(reader, request_id, valid_from, operator, first_sent_at))
     })?;
     let applied = use_cases.set_tax_rate(context, id, rate, &change).await?;
     Ok(v1::SetTaxRateResponse { replayed: applied == Applied::Before })
@@ -110,12 +112,12 @@ pub async fn set_treatment(
     request: v1::SetTaxTreatmentRequest,
 ) -> Result<v1::SetTaxTreatmentResponse, Error> {
     let (account, exemption, change) = taken(use_cases, request, |reader, request| {
-        let v1::SetTaxTreatmentRequest { account_id, request_id, treatment, operator } = request;
+        let v1::SetTaxTreatmentRequest { account_id, request_id, treatment, operator, first_sent_at } = request;
         if treatment.is_none() {
             reader.refuse("treatment", "must be given");
         }
         let (exemption, valid_from) = reader.within("treatment", |reader| read_treatment(reader, treatment.unwrap_or_default()));
-        (reader.account_id(account_id), exemption, change(reader, request_id, valid_from, operator))
+        (reader.account_id(account_id), exemption, change(reader, request_id, valid_from, operator, first_sent_at))
     })?;
     let applied = use_cases.set_exemption(context, &account, exemption.as_ref(), &change).await?;
     Ok(v1::SetTaxTreatmentResponse { replayed: applied == Applied::Before })
@@ -129,11 +131,42 @@ pub(super) fn issuer_id(reader: &mut Reader, id: String) -> &'static str {
     MAIN
 }
 
-pub(super) fn change(reader: &mut Reader, request_id: String, valid_from: Option<Date>, operator: Option<v1::Operator>) -> Change {
+pub(super) fn change(
+    reader: &mut Reader,
+    request_id: String,
+    valid_from: Option<Date>,
+    operator: Option<v1::Operator>,
+    first_sent_at: Option<Timestamp>,
+) -> Change {
     let mut metadata = Metadata::default();
     reader.operator(operator, true, &mut metadata);
     let request_id = reader.request_id("request_id", request_id);
-    Change { request_id, actor: metadata.actor, on_behalf_of: String::new(), reason: metadata.reason, at: reader.now(), valid_from }
+    changed(reader, request_id, valid_from, metadata, first_sent_at)
+}
+
+/// The same of a request that need not say its name, who asks, and why.
+pub(super) fn change_if_said(
+    reader: &mut Reader,
+    request_id: String,
+    operator: Option<v1::Operator>,
+    first_sent_at: Option<Timestamp>,
+) -> Change {
+    let mut metadata = Metadata::default();
+    reader.operator(operator, false, &mut metadata);
+    let request_id = if request_id.is_empty() { request_id } else { reader.request_id("request_id", request_id) };
+    changed(reader, request_id, None, metadata, first_sent_at)
+}
+
+fn changed(
+    reader: &mut Reader,
+    request_id: String,
+    valid_from: Option<Date>,
+    metadata: Metadata,
+    first_sent_at: Option<Timestamp>,
+) -> Change {
+    let first_sent_at = reader.instant("first_sent_at", first_sent_at);
+    let (on_behalf_of, origin) = (String::new(), Origin::default());
+    Change { request_id, actor: metadata.actor, on_behalf_of, reason: metadata.reason, at: reader.now(), origin, first_sent_at, valid_from }
 }
 
 fn read_issuer(reader: &mut Reader, issuer: Option<v1::Issuer>) -> Issuer {

@@ -39,7 +39,7 @@ pub(crate) mod entry_flag {
 /// In the place of an entry's ending: only the account is meant. So it is with what was due by itself.
 pub(crate) const ACCOUNT_ONLY: u16 = 1 << 15;
 
-/// What the caller sent along, as stored. Tags 15 and 17 are for the caller's address and the trace: what a reader does not know, it skips.
+/// What the caller sent along, as stored. What a reader does not know, it skips.
 #[derive(Clone, PartialEq, Message)]
 struct Rest {
     #[prost(string, tag = "1")]
@@ -70,6 +70,8 @@ struct Rest {
     fingerprint: u64,
     #[prost(string, repeated, tag = "14")]
     invoices: Vec<String>,
+    #[prost(string, tag = "15")]
+    origin: String,
     #[prost(string, tag = "16")]
     on_behalf_of: String,
 }
@@ -109,8 +111,8 @@ pub fn encode_asked(command: &Command) -> Vec<u8> {
 
 /// What format version 2 digested: who asks and why stands among what is asked.
 pub(crate) fn encode_legacy_rest(command: &Command) -> Vec<u8> {
-    // It knew nobody for whom another acts.
-    encode(command, Some(&Metadata { on_behalf_of: String::new(), ..command.metadata.clone() }))
+    // It knew nobody for whom another acts, nor how a request came.
+    encode(command, Some(&Metadata { on_behalf_of: String::new(), origin: String::new(), ..command.metadata.clone() }))
 }
 
 fn encode(command: &Command, context: Option<&Metadata>) -> Vec<u8> {
@@ -126,6 +128,7 @@ fn encode(command: &Command, context: Option<&Metadata>) -> Vec<u8> {
 pub(crate) fn put_context(bytes: &mut Vec<u8>, metadata: &Metadata) {
     put_string(bytes, 9, &metadata.actor);
     put_string(bytes, 10, &metadata.reason);
+    put_string(bytes, 15, &metadata.origin);
     put_string(bytes, 16, &metadata.on_behalf_of);
 }
 
@@ -409,6 +412,7 @@ impl PackedEntry {
                 actor: rest.actor,
                 on_behalf_of: rest.on_behalf_of,
                 reason: rest.reason,
+                origin: rest.origin,
                 invoices: rest.invoices,
             },
             refers_to: rest.refers_to,

@@ -60,6 +60,8 @@ async fn with_issuer(billing: Billing) -> Billing {
         request_id: request_id.into(),
         actor: "test".into(),
         on_behalf_of: String::new(),
+        origin: Default::default(),
+        first_sent_at: None,
         reason: "it begins".into(),
         at: 0,
         valid_from: Some("2000-01-01".parse().unwrap()),

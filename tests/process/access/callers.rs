@@ -53,6 +53,11 @@ impl House {
         (Self { service, folder, url, channel, file }, made)
     }
 
+    /// Where its billing store is.
+    pub fn billing(&self) -> String {
+        format!("sqlite://{}", self.folder.path().join("ledger.billing.db").display())
+    }
+
     /// One more key, of which the service learns.
     pub fn add(&mut self, name: &str, grant: GrantEntry) -> String {
         let key = add_key(&mut self.file, name, grant);

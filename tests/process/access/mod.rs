@@ -1,7 +1,7 @@
 //! Who may do what, on the running binary.
 
 mod actors;
-mod callers;
+pub mod callers;
 mod file;
 mod lasting;
 mod shares;

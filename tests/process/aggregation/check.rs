@@ -132,6 +132,8 @@ pub async fn all_is_issued(billing: &Billing) {
         request_id: request_id.into(),
         actor: "test".into(),
         on_behalf_of: String::new(),
+        origin: Default::default(),
+        first_sent_at: None,
         reason: "it is checked".into(),
         at: LATER,
         valid_from: Some(jiff::civil::date(2000, 1, 1)),

@@ -108,6 +108,7 @@ async fn by_hand(billing: &Billing, random: &mut StdRng, number: usize) -> bool 
         amount: None,
         actor: "eve".into(),
         on_behalf_of: String::new(),
+        origin: Default::default(),
         reason: "a test".into(),
         at: crate::aggregation::load::START,
     };

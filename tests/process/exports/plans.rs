@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use sqlx::{AssertSqlSafe, Executor, Row};
+use tollgate::billing::audit::Outcome;
+use tollgate::billing::audit::list::AuditFilter;
 use tollgate::billing::document::DocumentKind;
 use tollgate::billing::payments::PaymentFilter;
 use tollgate::billing::store::sqlite_url;
@@ -32,7 +34,8 @@ const MOST_ROWS: i64 = 40 * 50;
 const SMALL: [&str; 6] = ["partitions", "issuers", "migrations", "ledger", "drafts", "issuing"];
 
 /// Tables that grow with the months.
-const LARGE: [&str; 9] = ["accounts", "allocations", "credits", "customers", "documents", "dues", "entries", "issued", "payables"];
+const LARGE: [&str; 10] =
+    ["accounts", "allocations", "audit", "credits", "customers", "documents", "dues", "entries", "issued", "payables"];
 
 type Call = fn(Billing) -> BoxFuture<'static, usize>;
 
@@ -56,6 +59,14 @@ fn lists() -> Vec<(&'static str, Call)> {
             let first = billing.payments(&filter, None, PAGE).await.unwrap();
             let last = first.last().map(|last| (last.received_at, last.entry));
             billing.payments(&filter, last, PAGE).await.unwrap().len()
+        }
+        .boxed()
+    }
+    fn audited(billing: Billing, filter: AuditFilter) -> BoxFuture<'static, usize> {
+        async move {
+            let first = billing.audit_records(&filter, None, PAGE).await.unwrap();
+            let last = first.last().map(|last| (last.act.at, last.chain, last.place));
+            billing.audit_records(&filter, last, PAGE).await.unwrap().len()
         }
         .boxed()
     }
@@ -113,6 +124,18 @@ fn lists() -> Vec<(&'static str, Call)> {
         ("overdue invoices with a common word in the name", |billing| {
             documents(billing, DocumentFilter { due: Some((0, 90_000_000)), unpaid_only: true, ..with_text("customer") }, true)
         }),
+        ("all audit records", |billing| audited(billing, AuditFilter::default())),
+        ("audit records of an account", |billing| {
+            audited(billing, AuditFilter { account: Some("account-7".into()), ..AuditFilter::default() })
+        }),
+        ("audit records of a caller", |billing| audited(billing, AuditFilter { actor: Some("desk-3".into()), ..AuditFilter::default() })),
+        ("audit records of an action", |billing| {
+            audited(billing, AuditFilter { action: Some("issuer.set".into()), ..AuditFilter::default() })
+        }),
+        ("refusals", |billing| audited(billing, AuditFilter { outcome: Some(Outcome::Refused), ..AuditFilter::default() })),
+        ("audit records of some days", |billing| {
+            audited(billing, AuditFilter { from: Some(50_000_000), to: Some(60_000_000), ..AuditFilter::default() })
+        }),
         ("receivables", |billing| async move { billing.receivables(90_000_000, None, None, PAGE, None).await.unwrap().0.len() }.boxed()),
         ("receivables, the next page", |billing| {
             async move { billing.receivables(90_000_000, None, Some("account-5"), PAGE, None).await.unwrap().0.len() }.boxed()
@@ -150,6 +173,10 @@ async fn fill(billing: &Billing) {
          SELECT 'account-' || (n % 10000 + 1), n, 'r' || n, n, 1000000, CASE WHEN n % 20 = 1 THEN 500000 ELSE 1000000 END, 0, \
          CASE WHEN n % 4 = 0 THEN 11 WHEN n % 2 = 0 THEN 8 ELSE 23 END, n * 65536, n * 1000, CASE WHEN n % 50 = 1 THEN 'cheque' ELSE 'sepa' END \
          FROM numbers",
+        "INSERT INTO audit (chain, place, at, actor, on_behalf_of, action, account, outcome, request_id, sequence, origin, content, personal, \
+         salt, personal_digest, digest) {numbers} SELECT n % 4, n, n * 1000, 'desk-' || (n % 500), '', \
+         CASE WHEN n % 1000 = 1 THEN 'issuer.set' ELSE 'account.topped_up' END, 'account-' || (n % 500), \
+         CASE WHEN n % 900 = 1 THEN 'REFUSED' ELSE 'DONE' END, 'r', 0, '', '', '', '', '', 'd' FROM numbers",
         "ANALYZE",
     ];
     for statement in statements {

@@ -6,10 +6,14 @@ use std::collections::BTreeMap;
 use sqlx::{AnyConnection, Row};
 
 use super::{Ledger, MadeAllocation, Wanted, load, write};
+use crate::audit;
 use crate::bills::allocate::Allocation;
 use crate::bills::allocate::by_hand::NotAllocated;
+use crate::record::narrow;
 use crate::{Billing, BillingError};
 use domain::account::Millis;
+use domain::money::format_units;
+use domain::origin::Origin;
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +49,8 @@ pub struct ByHand {
     pub reason: String,
     /// When it came.
     pub at: Millis,
+    /// How it came.
+    pub origin: Origin,
 }
 
 /// What came of it.
@@ -66,6 +72,27 @@ impl ByHand {
         };
         let amount = self.amount.map(|amount| amount.to_string()).unwrap_or_default();
         [act, &self.credit, &self.invoice, &amount].join("\n")
+    }
+
+    /// The act, for its audit record.
+    fn audited(&self, amount: String) -> audit::Act {
+        let action = match self.act {
+            Act::Allocate => "payment.allocated",
+            Act::TakeOff => "payment.taken_off",
+            Act::SetFree => "payment.set_free",
+        };
+        let invoice = (!self.invoice.is_empty()).then(|| self.invoice.clone());
+        let act = audit::Act {
+            at: self.at,
+            actor: self.actor.clone(),
+            on_behalf_of: self.on_behalf_of.clone(),
+            action: action.to_owned(),
+            account: self.account.clone(),
+            request_id: self.request_id.clone(),
+            origin: self.origin.clone(),
+            ..audit::Act::default()
+        };
+        act.with("payment", self.credit.as_str()).with("invoice", invoice).with("amount", amount).with_reason(&self.reason)
     }
 }
 
@@ -120,9 +147,18 @@ impl Billing {
         .bind(asked.on_behalf_of.clone())
         .execute(&mut *connection)
         .await?;
+        let amount_text = text_of(connection, account, amount).await?;
+        audit::write(connection, self.store().dialect(), audit::SERVICE, &[asked.audited(amount_text)]).await?;
         transaction.commit().await?;
         Ok(Ok(Handled { amount, replayed: false }))
     }
+}
+
+/// An amount of an account, as a decimal.
+async fn text_of(connection: &mut AnyConnection, account: &str, amount: i64) -> Result<String, BillingError> {
+    let sql = "SELECT decimals, minor_digits FROM accounts WHERE account = $1";
+    let row = sqlx::query(sql).bind(account.to_owned()).fetch_one(connection).await?;
+    Ok(format_units(amount, narrow(&row, "decimals")?, narrow(&row, "minor_digits")?))
 }
 
 /// What was done under the request's id before.

@@ -10,10 +10,12 @@ use super::super::forget::{End, is_of_end};
 use super::{LoadedBills, Rounding, load};
 use crate::aggregate::step::write_totals;
 use crate::aggregate::{self, TotalKey};
+use crate::audit::{self, Act};
 use crate::document::{Cause, Document};
+use crate::issuer::Change;
 use crate::record::{Record, behind};
 use crate::store::Dialect;
-use crate::{Billing, BillingError, chain};
+use crate::{Billing, BillingError, chain, name_of};
 use domain::entry::{Entry, EntryKind};
 use domain::money::format_units;
 
@@ -51,7 +53,7 @@ impl Billing {
     }
 
     /// Works a document out again that is held back. If it is good now, it waits for its number, as do its credit notes.
-    pub async fn retry_held(&self, id: i64) -> Result<Retried, BillingError> {
+    pub async fn retry_held(&self, id: i64, change: &Change) -> Result<Retried, BillingError> {
         let dialect = self.store().dialect();
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
@@ -80,6 +82,9 @@ impl Billing {
             let query = sqlx::query(queue).bind(draft.document.kind.name()).bind(draft.document.period_to).bind(id);
             query.execute(&mut *connection).await?;
         }
+        let still = (!draft.held_reason.is_empty()).then(|| draft.held_reason.clone());
+        let act = Act::of("invoice.retried", change).on(&account).with("document", name_of(id)).with("held_reason", still);
+        audit::write(connection, dialect, audit::SERVICE, &[act]).await?;
         transaction.commit().await?;
         tracing::info!(account, id, held_reason = draft.held_reason, "a document that was held back was worked out again");
         Ok(Retried { id, account, held_reason: draft.held_reason })

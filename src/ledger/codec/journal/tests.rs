@@ -36,6 +36,7 @@ fn a_block_comes_back_as_it_was_stored() {
             attributes: vec![("a".into(), "b".into()), ("long".into(), "x".repeat(300))],
             actor: "eve".into(),
             on_behalf_of: "alice".into(),
+            origin: "grpc 192.0.2.7 4bf92f3577b34da6a3ce929d0e0e4736".into(),
             reason: "goodwill".into(),
             invoices: vec!["INV-1".into(), "INV-2".into()],
         },

@@ -1,0 +1,204 @@
+//! Whether every audit record is what its digest says, place by place; and whether the journal's acts, and no others, are recorded.
+
+use std::collections::{BTreeMap, HashMap};
+
+use futures_util::TryStreamExt;
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
+
+use super::{Findings, Place, VerifyError};
+use crate::audit::{COLUMNS, SERVICE, Stored, of_entries, personal_digest};
+use crate::record::{self, Record, number};
+use crate::series::Head;
+use crate::series::digest::DigestSum;
+
+/// What the series of such a head begins with; the partition follows, or [`OF_SERVICE`].
+pub const SERIES: &str = "audit/";
+
+/// The chain of what no journal tells.
+const OF_SERVICE: &str = "service";
+
+/// What a chain's row says.
+#[derive(Debug, Default)]
+struct Stated {
+    last_place: i64,
+    head: String,
+    is_there: bool,
+    since_sequence: i64,
+    since_reconciliation: i64,
+}
+
+/// The acts of which the entries tell, by partition.
+#[derive(Debug, Default)]
+pub(super) struct Acts {
+    of_partitions: HashMap<u16, OfPartition>,
+}
+
+/// Those of a partition.
+#[derive(Debug, Default)]
+struct OfPartition {
+    since: i64,
+    up_to: i64,
+    sum: DigestSum,
+}
+
+impl Acts {
+    /// Begins a partition: its entries from those on of which there are records, up to the last that is here.
+    pub async fn begin(&mut self, connection: &mut AnyConnection, partition: u16, up_to: u64) -> Result<(), VerifyError> {
+        let query = sqlx::query("SELECT since_sequence FROM audit_chains WHERE chain = $1").bind(i64::from(partition));
+        let since = query.fetch_optional(connection).await?.map_or(Ok(1), |row| row.try_get(0))?;
+        self.of_partitions.insert(partition, OfPartition { since, up_to: number(up_to), sum: DigestSum::default() });
+        Ok(())
+    }
+
+    /// Takes an entry in.
+    pub fn take(&mut self, record: &Record) {
+        let Some(of) = self.of_partitions.get_mut(&record.partition) else { return };
+        if number(record.sequence) >= of.since
+            && let Some(digest) = of_entries::of_entry(record)
+        {
+            of.sum.add(digest);
+        }
+    }
+}
+
+/// Goes through all chains. `kept` are heads that somebody noted elsewhere.
+pub(super) async fn compare(
+    connection: &mut AnyConnection,
+    kept: &[Head],
+    mut acts: Acts,
+    findings: &mut Findings,
+) -> Result<(), VerifyError> {
+    let mut all: BTreeMap<i64, Stated> = BTreeMap::new();
+    let sql = "SELECT chain, last_place, head, since_sequence, since_reconciliation FROM audit_chains";
+    for row in sqlx::query(sql).fetch_all(&mut *connection).await? {
+        let stated = Stated {
+            last_place: row.try_get("last_place")?,
+            head: row.try_get("head")?,
+            is_there: true,
+            since_sequence: row.try_get("since_sequence")?,
+            since_reconciliation: row.try_get("since_reconciliation")?,
+        };
+        all.insert(row.try_get("chain")?, stated);
+    }
+    for row in sqlx::query("SELECT DISTINCT chain FROM audit").fetch_all(&mut *connection).await? {
+        all.entry(row.try_get("chain")?).or_default();
+    }
+    for partition in acts.of_partitions.keys() {
+        all.entry(i64::from(*partition)).or_default();
+    }
+    for head in kept.iter().filter(|head| !all.keys().any(|chain| name_of(*chain) == head.series)) {
+        findings.add(Place::Audit, None, head.series.as_str(), "is a kept head of a chain that is not there");
+    }
+    for (chain, stated) in all {
+        let of = u16::try_from(chain).ok().and_then(|partition| acts.of_partitions.remove(&partition));
+        let recorded = one(connection, chain, &stated, kept, of.as_ref(), findings).await?;
+        if let (Some(mut of), Some(recorded)) = (of, recorded) {
+            lost(connection, chain, &stated, &mut of).await?;
+            if of.sum != recorded {
+                let (records, acts) = (recorded.count, of.sum.count);
+                let what = format!("its {records} records are not what its entries tell, which are {acts} acts");
+                findings.add(Place::Audit, u16::try_from(chain).ok(), name_of(chain), what);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One chain, from its first place to its last. Returns the sum of those of its records that must have an entry.
+async fn one(
+    connection: &mut AnyConnection,
+    chain: i64,
+    stated: &Stated,
+    kept: &[Head],
+    of: Option<&OfPartition>,
+    findings: &mut Findings,
+) -> Result<Option<DigestSum>, VerifyError> {
+    let (series, partition) = (name_of(chain), u16::try_from(chain).ok());
+    let mut kept: HashMap<i64, Vec<&Head>> = kept.iter().filter(|head| head.series == series).fold(HashMap::new(), |mut all, head| {
+        all.entry(head.number.parse().unwrap_or(0)).or_insert_with(Vec::new).push(head);
+        all
+    });
+    let sql = format!("SELECT {COLUMNS} FROM audit WHERE chain = $1 ORDER BY place");
+    let mut rows = sqlx::query(AssertSqlSafe(sql)).bind(chain).fetch(&mut *connection);
+    let (mut last, mut head, mut sum) = (0, String::new(), DigestSum::default());
+    while let Some(row) = rows.try_next().await? {
+        let stored = Stored::from_row(&row)?;
+        findings.audit_records += 1;
+        let subject = |place: i64| format!("{series} {place}");
+        missing(&series, partition, last + 1, stored.place - 1, findings);
+        last = stored.place;
+        if stored.covered(&head) != stored.digest {
+            let what = "is not what its digest says: it was changed, or is not behind the record that it was written behind";
+            findings.add(Place::Audit, partition, subject(last), what);
+        }
+        if stored.is_erased() {
+            findings.erased_acts += 1;
+        } else if !stored.personal_digest.is_empty() && personal_digest(&stored.salt, &stored.personal) != stored.personal_digest {
+            findings.add(Place::Audit, partition, subject(last), "says something else of persons than it did");
+        } else if stored.personal_digest.is_empty() && !stored.personal.is_empty() {
+            findings.add(Place::Audit, partition, subject(last), "says something of persons that no digest covers");
+        }
+        for known in kept.remove(&last).unwrap_or_default() {
+            if known.digest == stored.digest {
+                findings.proved.push((*known).clone());
+            } else {
+                let what = "is not the one whose digest was kept: it, or one before it, was changed, and all digests after it";
+                findings.add(Place::Audit, partition, subject(last), what);
+            }
+        }
+        if of.is_some_and(|of| stored.sequence <= of.up_to) {
+            let texts = [stored.account.as_str(), &stored.request_id, &stored.actor, &stored.on_behalf_of, &stored.origin];
+            sum.add(of_entries::in_common(stored.sequence, stored.at, &stored.action, texts));
+        }
+        // What follows is held against what is stored, so that one change is told once.
+        head = stored.digest;
+    }
+    drop(rows);
+    missing(&series, partition, last + 1, stated.last_place, findings);
+    for known in kept.into_values().flatten() {
+        findings.add(Place::Audit, partition, format!("{series} {}", known.number), "is the place of a kept head, and is not there");
+    }
+    let what = match stated.is_there {
+        false if last > 0 => Some("has records, and is not known"),
+        true if stated.last_place < last => Some("has more records than were written"),
+        true if stated.last_place == last && stated.head != head => Some("does not end with the record that was written last"),
+        _ => None,
+    };
+    if let Some(what) = what {
+        findings.add(Place::Audit, partition, series.as_str(), what);
+    }
+    if last > 0 {
+        findings.heads.push(Head { series, number: last.to_string(), digest: head });
+    }
+    Ok(of.map(|_| sum))
+}
+
+/// The acts of entries that were recorded, and that an operator then had taken out of SQL.
+async fn lost(connection: &mut AnyConnection, chain: i64, stated: &Stated, of: &mut OfPartition) -> Result<(), VerifyError> {
+    let columns = record::COLUMNS;
+    let sql = format!("SELECT {columns} FROM lost_entries WHERE partition = $1 AND reconciliation >= $2 AND sequence >= $3");
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(chain).bind(stated.since_reconciliation).bind(stated.since_sequence);
+    for row in query.fetch_all(connection).await? {
+        let record = Record::from_row(&row)?;
+        if let Some(digest) = of_entries::of_entry(&record).filter(|_| number(record.sequence) <= of.up_to) {
+            of.sum.add(digest);
+        }
+    }
+    Ok(())
+}
+
+/// The places from one to another at which there is no record, though there should be.
+fn missing(series: &str, partition: Option<u16>, from: i64, to: i64, findings: &mut Findings) {
+    match to - from {
+        ..0 => {}
+        0 => findings.add(Place::Audit, partition, format!("{series} {from}"), "is not there, though it was written"),
+        _ => {
+            let what = format!("and all up to {to} are not there, though they were written");
+            findings.add(Place::Audit, partition, format!("{series} {from}"), what);
+        }
+    }
+}
+
+fn name_of(chain: i64) -> String {
+    if chain == SERVICE { format!("{SERIES}{OF_SERVICE}") } else { format!("{SERIES}{chain}") }
+}

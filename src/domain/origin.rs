@@ -1,0 +1,74 @@
+//! How a request came: by which protocol, from where, in which trace. An entry keeps it as one short text.
+
+use std::fmt;
+
+/// How a request came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// "grpc", "http", or "local" for a command on the machine itself; empty: nobody knows.
+    pub protocol: String,
+    /// The caller's address; empty: nobody knows, or there is none.
+    pub address: String,
+    /// The id of the caller's trace, in hexadecimal; empty: it named none.
+    pub trace_id: String,
+}
+
+/// What stands where there is no address.
+const NONE: &str = "-";
+
+impl Origin {
+    /// A request over the network.
+    #[must_use]
+    pub fn of(protocol: &str, address: String, trace_id: Option<u128>) -> Self {
+        Self { protocol: protocol.to_owned(), address, trace_id: trace_id.map_or_else(String::new, |id| format!("{id:032x}")) }
+    }
+
+    /// A command on the machine itself.
+    #[must_use]
+    pub fn local() -> Self {
+        Self { protocol: "local".to_owned(), ..Self::default() }
+    }
+
+    /// Reads what [`fmt::Display`] writes.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        let mut parts = text.split(' ');
+        let mut part = || parts.next().filter(|part| *part != NONE).unwrap_or_default().to_owned();
+        Self { protocol: part(), address: part(), trace_id: part() }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { protocol, address, trace_id } = self;
+        if protocol.is_empty() {
+            return Ok(());
+        }
+        let address = if address.is_empty() { NONE } else { address };
+        write!(formatter, "{protocol} {address}")?;
+        if trace_id.is_empty() { Ok(()) } else { write!(formatter, " {trace_id}") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_read_as_it_is_written() {
+        let texts = [
+            (
+                Origin::of("grpc", "192.0.2.7".to_owned(), Some(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736)),
+                "grpc 192.0.2.7 4bf92f3577b34da6a3ce929d0e0e4736",
+            ),
+            (Origin::of("http", "2001:db8::1".to_owned(), None), "http 2001:db8::1"),
+            (Origin::of("grpc", String::new(), Some(1)), "grpc - 00000000000000000000000000000001"),
+            (Origin::local(), "local -"),
+            (Origin::default(), ""),
+        ];
+        for (origin, text) in texts {
+            assert_eq!(origin.to_string(), text);
+            assert_eq!(Origin::read(text), origin);
+        }
+    }
+}
