@@ -312,7 +312,7 @@ mod tests {
         assert_eq!(client.get_usable_credit(request).await.unwrap_err().code(), Code::NotFound);
         let metrics = get(app.metrics_address().unwrap(), "/metrics").await;
         assert!(
-            metrics.contains(r#"rpc_method="tollgate.v1.ChargingService/GetUsableCredit",rpc_grpc_status_code="NOT_FOUND""#),
+            metrics.contains(r#"rpc_method="tollgate.v1.ChargingService/GetUsableCredit",rpc_response_status_code="NOT_FOUND""#),
             "{metrics}"
         );
         assert!(metrics.contains(r#"command="observe",outcome="refused:ACCOUNT_NOT_FOUND""#), "{metrics}");

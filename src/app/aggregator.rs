@@ -44,12 +44,13 @@ pub async fn aggregate<Shown: Future<Output = ()>>(
     let ledger = Ledger::start(store.engine().await?, store.watchers.clone(), clock);
     let time_zone = options.store.billing_time_zone_name();
     let billing = billing(options.billing_url(), &options.billing, time_zone)?.context("there is no billing store to aggregate to")?;
-    let aggregator = Aggregator::new(ledger.clone(), billing, aggregator_options(&options.billing));
+    let aggregator = Aggregator::new(ledger.clone(), billing.clone(), aggregator_options(&options.billing));
     let status = aggregator.status();
     let serving = Serving::default();
     tracing::info!(metrics = %MetricsListen(metrics_address), "aggregating");
     let ended = tokio::select! {
         result = aggregator.run(stopped) => result.context("the aggregation failed"),
+        () = billing.store().probe() => Ok(()),
         () = look_after(options, &ledger, &status, &serving) => Ok(()),
         result = serve_metrics(listener, tls.clone(), serving.clone(), None) => result,
         () = follow_tls(tls.as_deref()) => Ok(()),
@@ -71,7 +72,9 @@ async fn look_after(options: &AggregateOptions, ledger: &Ledger, status: &Status
             test_clock::follow(path, ledger.clock());
         }
         let ledger_state = timeout(TICK_LIMIT, ledger.check()).await.unwrap_or_else(|_| Err("it does not answer".to_owned()));
+        let aggregating = status.problem().map_or(Ok(()), Err);
         metrics().set_store_up(ledger_state.is_ok());
-        serving.set(ledger_state.and_then(|()| status.problem().map_or(Ok(()), Err)), &status.warnings());
+        metrics().aggregation.set_up(aggregating.is_ok());
+        serving.set(ledger_state.and(aggregating), &status.warnings());
     }
 }

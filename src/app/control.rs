@@ -101,6 +101,7 @@ impl Control {
             () = follow_access(&access, is_insecure) => Ok(()),
             () = tick(&self.plan, &ledger, &serving, self.test_clock.as_ref(), self.aggregation.as_ref()) => Ok(()),
             () = watch_journal(&self.plan, &ledger, self.aggregation.as_ref()) => Ok(()),
+            () = probe_billing(&self.plan) => Ok(()),
             () = self.plan.store.listen() => Ok(()),
             _ = select_all(self.lanes.iter_mut().chain(&mut self.http).map(|lane| Box::pin(lane.ended()))) => Err(anyhow::anyhow!("a lane ended")),
         }
@@ -130,7 +131,9 @@ async fn tick(
         let (state, mut warnings) = (found.problem.map_or(Ok(()), Err), found.warnings);
         let is_up = state.is_ok();
         if let Some(Aggregation { status, .. }) = aggregation {
-            warnings.extend(status.problem().map(|problem| format!("aggregation: {problem}")));
+            let problem = status.problem();
+            metrics().aggregation.set_up(problem.is_none());
+            warnings.extend(problem.map(|problem| format!("aggregation: {problem}")));
             warnings.extend(status.warnings());
         }
         serving.set(state.clone(), &warnings);
@@ -143,6 +146,14 @@ async fn tick(
             metrics().set_store_up(is_up);
             plan.health.set_serving(is_up).await;
         }
+    }
+}
+
+/// Looks whether the billing store answers, for ever.
+async fn probe_billing(plan: &LaneContext) {
+    match &plan.billing {
+        Some(billing) => billing.store().probe().await,
+        None => std::future::pending().await,
     }
 }
 

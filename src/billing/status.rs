@@ -176,7 +176,7 @@ impl Status {
     /// Whether the billing store answers; else what it says. Logged when that changes.
     pub(super) fn set_store(&self, result: Result<(), String>) {
         let is_up = result.is_ok();
-        metrics().set_billing_store_up(is_up);
+        metrics().aggregation.set_store_up(is_up);
         let error = result.err();
         let mut state = self.state();
         match (&state.store_error, &error) {

@@ -5,6 +5,7 @@
 
 mod foreign;
 mod migrations;
+mod probe;
 pub mod rows;
 
 use std::fmt;

@@ -48,7 +48,10 @@ impl Backpressure {
     #[must_use]
     pub fn new(partitions: u16, bounds: JournalBounds) -> Self {
         if let Some(most) = bounds.high_water {
-            (0..partitions).for_each(|number| metrics().set_journal_high_water(number, most));
+            for number in 0..partitions {
+                metrics().set_journal_high_water(number, most);
+                metrics().count_journal_refusals(number, 0);
+            }
         }
         metrics().set_usage_discarded(bounds.unread_tail.is_some());
         let partitions = (0..partitions).map(|_| Journal::default()).collect();

@@ -44,6 +44,7 @@ pub use journal::{Block, DuePage, JournalSpan, Trimmer};
 pub use originals::Searched;
 use platform::clock::Clock;
 pub use platform::config::Purpose;
+use platform::telemetry::metrics;
 pub use prepared_command::{IdempotencyKey, PreparedCommand};
 pub use store_settings::StoreSettings;
 use watch::{Watch, Watchers};
@@ -181,7 +182,8 @@ impl Ledger {
         let command = command.into();
         let partition = self.partition_of(&command.account);
         if self.gate.refuses(partition, &command) {
-            platform::telemetry::metrics().count_journal_refusal(partition);
+            metrics().count_journal_refusals(partition, 1);
+            metrics().decision(command.action.kind(), None);
             return Err(LedgerError::JournalFull);
         }
         self.batcher.enqueue(partition, PreparedCommand::new(command))

@@ -41,6 +41,7 @@ mod isolation;
 mod issuing;
 mod money;
 mod on_paper;
+mod operated;
 mod operators;
 mod paper;
 mod payments;

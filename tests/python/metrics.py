@@ -20,7 +20,7 @@ def count(series):
 
 
 def calls(code):
-    return count(f'rpc_server_call_duration_seconds_count{{rpc_method="tollgate.v1.ChargingService/Debit",rpc_grpc_status_code="{code}"}}')
+    return count(f'rpc_server_call_duration_seconds_count{{rpc_method="tollgate.v1.ChargingService/Debit",rpc_response_status_code="{code}"}}')
 
 
 def decisions(outcome):

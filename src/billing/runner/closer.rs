@@ -14,6 +14,7 @@ use domain::account::Millis;
 use domain::command::{Action, Command, Metadata};
 use ledger::LedgerError;
 use ledger::redis::MAX_CLOCK_DIFFERENCE;
+use platform::telemetry::metrics;
 
 /// How often the calendar is looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -32,13 +33,17 @@ pub(super) async fn run(shared: &Shared, mut claim: Claim) {
     loop {
         let boundary = due_boundary(shared);
         if boundary > claim.closed_until {
+            metrics().aggregation.set_month_end(claim.partition, true);
             match scan(shared, &claim).await {
                 Ok(closed) => {
                     if closed > 0 {
                         tracing::info!(partition = claim.partition, closed, "the period of idle accounts was closed");
                     }
                     match partitions::set_closed_until(shared.billing.store(), &claim, boundary).await {
-                        Ok(()) => claim.closed_until = boundary,
+                        Ok(()) => {
+                            claim.closed_until = boundary;
+                            metrics().aggregation.set_month_end(claim.partition, false);
+                        }
                         Err(error) => tracing::warn!(partition = claim.partition, %error, "a finished scan was not written down"),
                     }
                 }
@@ -70,6 +75,7 @@ async fn scan(shared: &Shared, claim: &Claim) -> Result<usize, LedgerError> {
         while let Some(result) = closing.next().await {
             result?;
             closed += 1;
+            metrics().aggregation.count_month_end_close(claim.partition);
         }
         cursor = page.next;
         if cursor.is_none() {

@@ -15,6 +15,7 @@ use crate::aggregate::{JournalFault, follow};
 use crate::partitions::{self, Claim};
 use domain::account::Millis;
 use ledger::{Block, LedgerError, Trimmer};
+use platform::telemetry::metrics;
 
 /// About how many entries one step takes: with more of them, more come to one change of an account and of a total.
 const STEP_ENTRIES: usize = 32_768;
@@ -136,6 +137,7 @@ impl<'a> Worker<'a> {
         // It may have been too much at once.
         self.blocks = (self.blocks / 4).max(1);
         self.failures += 1;
+        metrics().aggregation.count_step_error(self.claim.partition);
         RETRY.get(self.failures - 1).copied().unwrap_or(Duration::from_secs(5))
     }
 
@@ -170,6 +172,7 @@ impl<'a> Worker<'a> {
     /// Works until it is told to stop, or the partition is lost or stopped.
     pub(super) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
         let partition = self.claim.partition;
+        metrics().aggregation.begin(partition);
         while !*stopped.borrow() {
             let wait = match self.round().await {
                 Ok(Round::Behind) => {
@@ -234,6 +237,7 @@ impl<'a> Worker<'a> {
         let (mut records, to) = follow(partition, from, blocks).map_err(Failed::Broken)?;
         self.blocks = (block_count * STEP_ENTRIES / records.len().max(1)).clamp(1, STEP_BLOCKS);
         self.is_uncertain = true;
+        let started = Instant::now();
         let lease = self.shared.options.lease_millis();
         let is_behind = records.len() >= FEW_ENTRIES;
         let commit = timeout(STEP_LIMIT, commit(store, &self.claim, &to, lease, &mut records));
@@ -262,6 +266,7 @@ impl<'a> Worker<'a> {
         self.is_uncertain = false;
         self.claim.position = to;
         self.ahead = ahead;
+        metrics().aggregation.step(started.elapsed());
         status.committed(partition, records.len(), to.next_sequence - 1);
         if records.iter().any(|record| record.may_draft()) {
             self.shared.drafted.notify_one();

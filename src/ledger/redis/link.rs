@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 use super::script::Script;
 use super::{RedisOptions, failure};
 use crate::LedgerError;
+use platform::telemetry::metrics;
 
 /// How long to wait between attempts to connect.
 const RETRY: [Duration; 5] = [
@@ -83,6 +84,7 @@ impl Link {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.connection = Some(connection);
         state.generation += 1;
+        metrics().redis.connected();
         Ok(driver)
     }
 
@@ -105,6 +107,7 @@ impl Link {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let is_lost = is_it(&state) && state.connection.take().is_some();
         if is_lost {
+            metrics().redis.disconnected(true);
             tracing::warn!(error = %reason, "lost the connection to Redis");
             state.last_error = reason.to_string().into();
         }
@@ -158,6 +161,14 @@ impl Link {
         let is_demoted = error.kind() == ServerErrorKind::ReadOnly.into();
         if error.is_io_error() || error.is_timeout() || error.is_unrecoverable_error() || is_demoted {
             self.give_up(generation, error);
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if self.current().is_ok() {
+            metrics().redis.disconnected(false);
         }
     }
 }

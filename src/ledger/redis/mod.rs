@@ -12,6 +12,7 @@ pub mod batch;
 mod connect;
 mod damaged;
 mod failure;
+mod figures;
 pub mod finish;
 pub mod install;
 pub mod keys;
@@ -26,7 +27,7 @@ mod stored;
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending, try_join};
@@ -44,6 +45,7 @@ use domain::rules::IdempotencyRecord;
 use keys::PartitionKeys;
 use link::{Link, Work};
 use platform::clock::{Clock, system_now};
+use platform::telemetry::metrics;
 use platform::tls::Outgoing;
 use prepare::Expected;
 use standing::Standing;
@@ -134,6 +136,7 @@ impl RedisLedger {
             busy_poll,
             is_silent,
             refund_cursors,
+            figures_looked_at: Mutex::default(),
         })
     }
 }
@@ -154,6 +157,8 @@ pub struct RedisEngine {
     is_silent: AtomicBool,
     /// Where the next slice of each partition's sums begins that were given back.
     refund_cursors: Vec<AtomicU64>,
+    /// When Redis was last asked for the figures that metrics show.
+    figures_looked_at: Mutex<Option<Instant>>,
 }
 
 impl std::fmt::Debug for RedisEngine {
@@ -216,7 +221,7 @@ impl RedisEngine {
     /// Sets the clock by Redis's, if this machine's own agrees with it. While they do not, one of them is wrong, and nobody can say which:
     /// then the clock is left as it is, and no step is sent, which might drag the time of a partition along.
     async fn synchronize(&self) -> Result<(), String> {
-        let sent_at = self.clock.now();
+        let (asked, sent_at) = (Instant::now(), self.clock.now());
         let (seconds, micros): (i64, i64) = self.ask(&redis::cmd("TIME")).await?;
         let store_now = seconds * 1000 + micros / 1000;
         if self.clock.is_test_clock() {
@@ -224,6 +229,7 @@ impl RedisEngine {
         }
         let received_at = self.clock.now();
         let machine_difference = system_now() - store_now;
+        metrics().redis.told_time(asked.elapsed(), machine_difference);
         let agreement = match machine_difference.abs() > MAX_CLOCK_DIFFERENCE {
             true => Err(format!("this machine's clock and Redis's differ by {machine_difference} ms")),
             false => Ok(()),
@@ -359,6 +365,7 @@ impl Engine for RedisEngine {
     fn check(&self) -> BoxFuture<'_, Result<(), String>> {
         async move {
             self.look().await?;
+            self.look_at_figures().await;
             self.synchronize().await
         }
         .boxed()

@@ -3,9 +3,14 @@
 //! Nothing on the way of a request hashes or allocates: each series is made when it is first needed, and kept in a table. All labels
 //! are from closed sets, so no caller can make series grow.
 
+mod aggregation;
 mod callers;
+mod calls;
 mod connections;
 mod drafts;
+mod known;
+mod process;
+mod redis;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, OnceLock};
@@ -19,60 +24,30 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use tonic::Code;
 
+pub use aggregation::AggregationMetrics;
 pub use callers::CallerMetrics;
+pub use calls::{CallMetrics, code_name};
 pub use connections::ConnectionMetrics;
 pub use drafts::DraftMetrics;
+use process::ProcessMetrics;
+pub use redis::{RedisFigures, RedisMetrics};
 
-use super::rpc::Method;
 use domain::command::Kind;
 use domain::outcome::{Answer, Refusal, Verdict};
 
 const SECONDS: [f64; 15] = [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 const COMMANDS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
-/// The names of gRPC codes, by their numbers.
-const CODES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
-
-/// The name of a code of gRPC, as its specification writes it.
-#[must_use]
-pub fn code_name(code: Code) -> &'static str {
-    CODES.get(usize::try_from(i32::from(code)).unwrap_or(usize::MAX)).unwrap_or(&"UNKNOWN")
-}
-
 /// What can become of a command, but for refusals, which follow by their reason.
 const OUTCOMES: [&str; 5] = ["done", "declined", "unchanged", "replayed", "unavailable"];
+const UNAVAILABLE: usize = 4;
 
 /// The metrics of this process.
 #[must_use]
 pub fn metrics() -> &'static Metrics {
     static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
     &METRICS
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RpcLabels {
-    rpc_method: &'static str,
-    rpc_grpc_status_code: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -89,8 +64,8 @@ struct PartitionLabels {
 /// The metrics of this process.
 pub struct Metrics {
     registry: Registry,
-    rpc_durations: Family<RpcLabels, Histogram>,
-    rpc_table: Table<Histogram>,
+    /// Of calls.
+    pub calls: CallMetrics,
     decisions: Family<DecisionLabels, Counter>,
     decision_table: Table<Counter>,
     batch_commands: Histogram,
@@ -98,7 +73,11 @@ pub struct Metrics {
     store_up: Gauge,
     waiting: Gauge,
     aggregated: Counter,
-    billing_store_up: Gauge,
+    /// Of the aggregator's work and its store.
+    pub aggregation: AggregationMetrics,
+    /// Of Redis.
+    pub redis: RedisMetrics,
+    process: ProcessMetrics,
     lag_entries: Family<PartitionLabels, Gauge>,
     lag_seconds: Family<PartitionLabels, Gauge<f64, AtomicU64>>,
     stopped: Family<PartitionLabels, Gauge>,
@@ -130,8 +109,7 @@ impl Metrics {
     fn new() -> Self {
         let metrics = Self {
             registry: Registry::default(),
-            rpc_durations: Family::new_with_constructor(|| Histogram::new(SECONDS)),
-            rpc_table: Table::new(Method::count(), CODES.len()),
+            calls: CallMetrics::default(),
             decisions: Family::default(),
             decision_table: Table::new(Kind::ALL.len(), OUTCOMES.len() + Refusal::ALL.len()),
             batch_commands: Histogram::new(COMMANDS),
@@ -139,7 +117,9 @@ impl Metrics {
             store_up: Gauge::default(),
             waiting: Gauge::default(),
             aggregated: Counter::default(),
-            billing_store_up: Gauge::default(),
+            aggregation: AggregationMetrics::default(),
+            redis: RedisMetrics::default(),
+            process: ProcessMetrics::default(),
             lag_entries: Family::default(),
             lag_seconds: Family::default(),
             stopped: Family::default(),
@@ -163,21 +143,27 @@ impl Metrics {
             longest_poll: Gauge::default(),
             longest_poll_nanos: AtomicU64::default(),
         };
+        // Shown at 0, so that the first one is an increase.
+        for kind in Kind::ALL {
+            let labels = DecisionLabels { command: kind.name(), outcome: outcome_name(UNAVAILABLE) };
+            metrics.decisions.get_or_create_owned(&labels);
+        }
         metrics.register()
     }
 
     fn register(mut self) -> Self {
         let registry = &mut self.registry;
         registry.register("tollgate_build", "What runs", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
-        let durations = self.rpc_durations.clone();
-        registry.register_with_unit("rpc_server_call_duration", "Calls, until their last byte", Unit::Seconds, durations);
+        self.process.register(registry);
+        self.calls.register(registry);
+        self.aggregation.register(registry);
+        self.redis.register(registry);
         registry.register("tollgate_decisions", "Commands, by what became of them", self.decisions.clone());
         registry.register("tollgate_batch_commands", "Commands in a batch", self.batch_commands.clone());
         registry.register_with_unit("tollgate_batch_duration", "Batches, until their answer", Unit::Seconds, self.batch_seconds.clone());
         registry.register("tollgate_store_up", "Whether the store answers and agrees on the time", self.store_up.clone());
         registry.register("tollgate_commands_waiting", "Commands that wait for their batch to leave", self.waiting.clone());
         registry.register("tollgate_aggregated_entries", "Journal entries committed to the billing store", self.aggregated.clone());
-        registry.register("tollgate_billing_store_up", "Whether the billing store answers", self.billing_store_up.clone());
         let (entries, seconds) = (self.lag_entries.clone(), self.lag_seconds.clone());
         registry.register("tollgate_aggregation_lag_entries", "Journal entries that are not committed yet", entries);
         registry.register_with_unit("tollgate_aggregation_lag", "How old the first of them is", Unit::Seconds, seconds);
@@ -222,22 +208,11 @@ impl Metrics {
 
     /// All metrics, as OpenMetrics text.
     pub fn encode(&self) -> Result<String, std::fmt::Error> {
+        self.process.look();
         self.log_dropped.inner().store(super::logs::dropped_lines(), Ordering::Relaxed);
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
-    }
-
-    /// A call has ended.
-    pub fn rpc(&self, method: Method, code: Code, duration: Duration) {
-        let code = code as usize;
-        let histogram = self.rpc_table.get(method.index(), code, || {
-            let rpc_grpc_status_code = CODES.get(code).copied().unwrap_or("UNKNOWN");
-            self.rpc_durations.get_or_create_owned(&RpcLabels { rpc_method: method.full_name(), rpc_grpc_status_code })
-        });
-        if let Some(histogram) = histogram {
-            histogram.observe(duration.as_secs_f64());
-        }
     }
 
     /// A command was decided; `None` if the ledger gave no answer.
@@ -269,17 +244,17 @@ impl Metrics {
 
     /// So many entries the journal of a partition holds.
     pub fn set_journal_entries(&self, partition: u16, entries: u64) {
-        self.journal.get_or_create_owned(&PartitionLabels { partition }).set(i64::try_from(entries).unwrap_or(i64::MAX));
+        self.journal.get_or_create_owned(&PartitionLabels { partition }).set(gauge_of(entries));
     }
 
     /// So many entries the journal of a partition may hold.
     pub fn set_journal_high_water(&self, partition: u16, entries: u64) {
-        self.journal_high_water.get_or_create_owned(&PartitionLabels { partition }).set(i64::try_from(entries).unwrap_or(i64::MAX));
+        self.journal_high_water.get_or_create_owned(&PartitionLabels { partition }).set(gauge_of(entries));
     }
 
-    /// A command was refused, because the journal of its partition is full.
-    pub fn count_journal_refusal(&self, partition: u16) {
-        self.journal_refusals.get_or_create_owned(&PartitionLabels { partition }).inc();
+    /// Counts commands that were refused because the journal of their partition is full: with 0, that there are none yet.
+    pub fn count_journal_refusals(&self, partition: u16, commands: u64) {
+        self.journal_refusals.get_or_create_owned(&PartitionLabels { partition }).inc_by(commands);
     }
 
     /// Whether usage records are deleted unread.
@@ -312,15 +287,10 @@ impl Metrics {
         self.serving_ahead.set(i64::from(is_served));
     }
 
-    /// Whether the billing store answers.
-    pub fn set_billing_store_up(&self, is_up: bool) {
-        self.billing_store_up.set(i64::from(is_up));
-    }
-
     /// How far the aggregation of a partition has come.
     pub fn set_aggregation(&self, partition: u16, lag_entries: u64, lag_millis: i64, is_stopped: bool, is_owned: bool) {
         let labels = PartitionLabels { partition };
-        self.lag_entries.get_or_create_owned(&labels).set(i64::try_from(lag_entries).unwrap_or(i64::MAX));
+        self.lag_entries.get_or_create_owned(&labels).set(gauge_of(lag_entries));
         self.lag_seconds.get_or_create_owned(&labels).set(lag_millis as f64 / 1000.0);
         self.stopped.get_or_create_owned(&labels).set(i64::from(is_stopped));
         self.owned.get_or_create_owned(&labels).set(i64::from(is_owned));
@@ -354,6 +324,11 @@ impl Metrics {
     }
 }
 
+/// A count, as a gauge holds it.
+fn gauge_of(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 /// Times one batch.
 pub struct BatchTimer {
     started: Instant,
@@ -370,7 +345,7 @@ impl BatchTimer {
 
 fn outcome_index(answer: Option<&Answer>) -> usize {
     match answer {
-        None => 4,
+        None => UNAVAILABLE,
         Some(Ok(outcome)) if outcome.replayed => 3,
         Some(Ok(outcome)) => match outcome.decision.map(|decision| decision.verdict) {
             None | Some(Verdict::Done) => 0,
@@ -407,38 +382,46 @@ impl<T> Table<T> {
 
 #[cfg(test)]
 mod tests {
+    use tonic::Code;
+
     use super::*;
+    use crate::telemetry::rpc::Method;
 
     #[test]
     fn what_is_counted_is_shown() {
         // One of its own: other tests of this process count in the global one.
         let metrics = Metrics::new();
-        metrics.rpc(Method::of_path("/tollgate.v1.ChargingService/Debit"), Code::Ok, Duration::from_millis(2));
-        metrics.rpc(Method::of_path("/nobody/Knows"), Code::Unimplemented, Duration::ZERO);
+        for (path, code) in [("/tollgate.v1.ChargingService/Debit", Code::Ok), ("/nobody/Knows", Code::Unimplemented)] {
+            metrics.calls.started(Method::of_path(path));
+            metrics.calls.ended(Method::of_path(path), code, Duration::from_millis(2));
+        }
+        metrics.calls.started(Method::of_path("/tollgate.v1.ChargingService/Charge"));
         metrics.decision(Kind::Debit, Some(&Err(Refusal::AccountSuspended)));
         metrics.decision(Kind::Close, None);
         metrics.start_batch(3).finish(true);
         let text = metrics.encode().unwrap();
         for line in [
-            r#"rpc_server_call_duration_seconds_count{rpc_method="tollgate.v1.ChargingService/Debit",rpc_grpc_status_code="OK"} 1"#,
-            r#"rpc_server_call_duration_seconds_count{rpc_method="other",rpc_grpc_status_code="UNIMPLEMENTED"} 1"#,
+            r#"rpc_server_call_duration_seconds_count{rpc_method="tollgate.v1.ChargingService/Debit",rpc_response_status_code="OK"} 1"#,
+            r#"rpc_server_call_duration_seconds_count{rpc_method="_OTHER",rpc_response_status_code="UNIMPLEMENTED"} 1"#,
             r#"tollgate_decisions_total{command="debit",outcome="refused:ACCOUNT_SUSPENDED"} 1"#,
             r#"tollgate_decisions_total{command="close",outcome="unavailable"} 1"#,
             r#"tollgate_build_info{version=""#,
             "tollgate_batch_duration_seconds_count",
             "tollgate_batch_commands_bucket",
             "tollgate_store_up 0",
+            r#"tollgate_calls_in_flight{rpc_method="tollgate.v1.ChargingService/Charge"} 1"#,
+            r#"tollgate_calls_in_flight{rpc_method="tollgate.v1.ChargingService/Debit"} 0"#,
+            // A counter is there before its first event: the first is an increase, too.
+            r#"tollgate_decisions_total{command="debit",outcome="unavailable"} 0"#,
+            "process_cpu_seconds_total 0.",
+            "process_resident_memory_bytes ",
+            "process_open_fds ",
         ] {
             assert!(text.contains(line), "{line} is not in:\n{text}");
         }
-    }
-
-    #[test]
-    fn every_code_has_its_name() {
-        for (number, name) in CODES.iter().enumerate() {
-            let code = format!("{:?}", Code::from_i32(i32::try_from(number).unwrap()));
-            let name = name.replace('_', "").to_lowercase();
-            assert_eq!(code.to_lowercase(), name);
+        // What does not apply to this process has no series.
+        for name in ["\ntollgate_billing_store_up ", "\ntollgate_redis_memory_used_bytes "] {
+            assert!(!text.contains(name), "{name} is in:\n{text}");
         }
     }
 }

@@ -23,10 +23,13 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use super::metrics::metrics;
+use super::metrics::{code_name, metrics};
 use crate::lanes::socket::Peer;
 use crate::lanes::source::Source;
 use crate::lanes::watchdog::watched;
+
+/// What the semantic conventions call a method that is none of this service.
+const OTHER: &str = "_OTHER";
 
 /// How many messages a call has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +59,7 @@ static METHODS: LazyLock<Vec<(String, Shape)>> = LazyLock::new(|| {
             }));
         }
     }
-    methods.push(("other".to_owned(), Shape::Exchange));
+    methods.push((OTHER.to_owned(), Shape::Exchange));
     methods
 });
 
@@ -87,7 +90,7 @@ impl Method {
     /// Its name: "tollgate.v1.ChargingService/Debit".
     #[must_use]
     pub fn full_name(self) -> &'static str {
-        METHODS.get(self.0).map_or("other", |(name, _)| name)
+        METHODS.get(self.0).map_or(OTHER, |(name, _)| name)
     }
 
     fn shape(self) -> Shape {
@@ -151,22 +154,21 @@ impl Call {
             Shape::Exchange => Source::stream(),
         };
         let name = method.full_name();
-        let (service, short) = name.split_once('/').unwrap_or(("other", "other"));
         let span = tracing::debug_span!(
             "rpc",
             otel.kind = "server",
             otel.name = name,
             otel.status_code = Empty,
-            rpc.system = "grpc",
-            rpc.service = service,
-            rpc.method = short,
-            rpc.grpc.status_code = Empty,
+            rpc.system.name = "grpc",
+            rpc.method = name,
+            rpc.response.status_code = Empty,
         );
         if !span.is_disabled() {
             let parent = opentelemetry::global::get_text_map_propagator(|propagator| propagator.extract(&Carrier(request.headers())));
             // It fails where spans are only logged; then there is no parent to take.
             let _ = span.set_parent(parent);
         }
+        metrics().calls.started(method);
         Self { method, source, started: Instant::now(), span, is_recorded: false }
     }
 
@@ -175,9 +177,9 @@ impl Call {
             return;
         }
         self.is_recorded = true;
-        metrics().rpc(self.method, code, self.started.elapsed());
+        metrics().calls.ended(self.method, code, self.started.elapsed());
         if !self.span.is_disabled() {
-            self.span.record("rpc.grpc.status_code", code as i64);
+            self.span.record("rpc.response.status_code", code_name(code));
             if is_server_error(code) {
                 self.span.record("otel.status_code", "ERROR");
             }
@@ -297,7 +299,7 @@ mod tests {
         let debit = Method::of_path("/tollgate.v1.ChargingService/Debit");
         assert_eq!(debit.full_name(), "tollgate.v1.ChargingService/Debit");
         assert_eq!(Method::of_path("/tollgate.v1.AccountService/ListEntries").full_name(), "tollgate.v1.AccountService/ListEntries");
-        assert_eq!(Method::of_path("/grpc.health.v1.Health/Check").full_name(), "other");
+        assert_eq!(Method::of_path("/grpc.health.v1.Health/Check").full_name(), OTHER);
     }
 
     #[test]

@@ -30,7 +30,7 @@ async fn one_call_more_than_may_wait_is_refused_and_leaves_its_place_to_others()
         };
         calls.push(tokio::spawn(join_all((0..count).map(call))));
     }
-    let refused = r#"rpc_server_call_duration_seconds_count{rpc_method="tollgate.v1.ChargingService/Debit",rpc_grpc_status_code="RESOURCE_EXHAUSTED"}"#;
+    let refused = r#"rpc_server_call_duration_seconds_count{rpc_method="tollgate.v1.ChargingService/Debit",rpc_response_status_code="RESOURCE_EXHAUSTED"}"#;
     until("one is refused", async || metric(&service, refused).await).await;
     redis.signal("CONT");
     let mut answers = Vec::new();

@@ -1,0 +1,108 @@
+//! Metrics of Redis, as this process sees it. Where the ledger is not in Redis, there are none.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::known::Known;
+use super::{SECONDS, gauge_of};
+
+/// What Redis says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RedisFigures {
+    /// The memory it uses, in bytes.
+    pub memory_used: u64,
+    /// The most that it may use; 0: any amount.
+    pub memory_max: u64,
+    /// How many clients are connected.
+    pub clients: u64,
+    /// How many replicas are connected.
+    pub replicas: u64,
+    /// Whether it keeps an append-only file.
+    pub is_aof_on: bool,
+    /// Whether the last write to the append-only file, and the last save in the background, succeeded.
+    pub is_persisting: bool,
+}
+
+/// Redis: its connections, how fast it returns, its memory and what it keeps on disk.
+pub struct RedisMetrics {
+    connections: Known<Gauge>,
+    lost: Known<Counter>,
+    round_trips: Histogram,
+    clock_offset: Known<Gauge<f64, AtomicU64>>,
+    memory_used: Known<Gauge>,
+    memory_max: Known<Gauge>,
+    clients: Known<Gauge>,
+    replicas: Known<Gauge>,
+    aof: Known<Gauge>,
+    persisting: Known<Gauge>,
+}
+
+impl Default for RedisMetrics {
+    fn default() -> Self {
+        Self {
+            connections: Known::default(),
+            lost: Known::default(),
+            round_trips: Histogram::new(SECONDS),
+            clock_offset: Known::default(),
+            memory_used: Known::default(),
+            memory_max: Known::default(),
+            clients: Known::default(),
+            replicas: Known::default(),
+            aof: Known::default(),
+            persisting: Known::default(),
+        }
+    }
+}
+
+impl RedisMetrics {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register("tollgate_redis_connections", "This process's connections to Redis", self.connections.clone());
+        registry.register("tollgate_redis_connections_lost", "Connections to Redis that were lost", self.lost.clone());
+        let help = "How long Redis took to tell the time, which it is asked all the time";
+        registry.register_with_unit("tollgate_redis_round_trip", help, Unit::Seconds, self.round_trips.clone());
+        let help = "How far this machine's clock is ahead of Redis's";
+        registry.register_with_unit("tollgate_clock_offset", help, Unit::Seconds, self.clock_offset.clone());
+        registry.register_with_unit("tollgate_redis_memory_used", "Memory that Redis uses", Unit::Bytes, self.memory_used.clone());
+        let help = "The most memory that Redis may use; 0: any amount";
+        registry.register_with_unit("tollgate_redis_memory_max", help, Unit::Bytes, self.memory_max.clone());
+        registry.register("tollgate_redis_clients", "Clients connected to Redis", self.clients.clone());
+        registry.register("tollgate_redis_replicas", "Replicas connected to Redis", self.replicas.clone());
+        registry.register("tollgate_redis_aof_enabled", "Whether Redis keeps an append-only file", self.aof.clone());
+        let help = "Whether Redis's last write to its append-only file and its last save succeeded";
+        registry.register("tollgate_redis_persistence_ok", help, self.persisting.clone());
+    }
+
+    /// Counts a connection that was made, and is there.
+    pub fn connected(&self) {
+        self.connections.get().inc();
+        // Shown at 0, so that the first loss is an increase.
+        let _ = self.lost.get();
+    }
+
+    /// Counts a connection that was lost.
+    pub fn disconnected(&self, is_lost: bool) {
+        self.connections.get().dec();
+        self.lost.get().inc_by(u64::from(is_lost));
+    }
+
+    /// Notes how long Redis took to tell the time, and how far it is from this machine's.
+    pub fn told_time(&self, took: Duration, machine_is_ahead_millis: i64) {
+        self.round_trips.observe(took.as_secs_f64());
+        self.clock_offset.get().set(machine_is_ahead_millis as f64 / 1000.0);
+    }
+
+    /// Notes what Redis says of itself.
+    pub fn set_figures(&self, figures: RedisFigures) {
+        self.memory_used.get().set(gauge_of(figures.memory_used));
+        self.memory_max.get().set(gauge_of(figures.memory_max));
+        self.clients.get().set(gauge_of(figures.clients));
+        self.replicas.get().set(gauge_of(figures.replicas));
+        self.aof.get().set(i64::from(figures.is_aof_on));
+        self.persisting.get().set(i64::from(figures.is_persisting));
+    }
+}
