@@ -1,6 +1,6 @@
 //! The running service: built from its settings, run until it is told to stop, then drained.
 //!
-//! Threads: one control thread (`control`) accepts sockets, watches the store and serves metrics; each lane (`lane`) serves calls, and one more HTTP/JSON; where
+//! Threads: one control thread (`control`) accepts sockets, watches the store and serves metrics; each lane (`lane`) serves calls, and one more HTTP/JSON, one the web console; where
 //! this process aggregates, it does so in one more (`aggregation`).
 //! A lane that ends by itself ends the whole service with an error: its supervisor starts it again.
 //! The order of stopping: health says so, no socket is accepted, calls under way end, at most for the grace; then all threads end.
@@ -8,6 +8,7 @@
 mod aggregation;
 mod aggregator;
 mod ahead;
+mod console;
 mod control;
 mod doors;
 mod lane;
@@ -36,6 +37,8 @@ use crate::ledger::JournalBounds;
 use ::access::{Access, Bounds};
 use aggregation::Aggregation;
 pub use aggregator::aggregate;
+pub use console::site as console_site;
+use console::{ConsolePlan, Invitations};
 use control::Control;
 use doors::Doors;
 use lane::LaneContext;
@@ -45,7 +48,7 @@ use platform::telemetry::metrics;
 use platform::tls::Tls;
 pub use reload::Reload;
 use store::Store;
-pub use stores::{Restored, Stores, restore};
+pub use stores::{Restored, Stores, restore, users};
 
 /// A service that runs within this process. Dropped, it stops.
 pub struct App {
@@ -53,6 +56,7 @@ pub struct App {
     metrics_address: Option<SocketAddr>,
     clock: Clock,
     reload: Reload,
+    console: Option<Invitations>,
     stop: watch::Sender<bool>,
     ended: oneshot::Receiver<anyhow::Result<()>>,
 }
@@ -84,6 +88,7 @@ impl App {
 
         let health_listener = options.network.health_listen.map(|address| listen(address, "--health-listen")).transpose()?;
         let health_address = health_listener.as_ref().map(TcpListener::local_addr).transpose().context("the listener has no address")?;
+        let console_listener = console::listener(&options)?;
 
         let (stop, stopped) = watch::channel(false);
         let draining = CancellationToken::new();
@@ -105,6 +110,11 @@ impl App {
 
         let http = http_address.map(|address| start_http(address, &plan).and_then(when_ready)).transpose()?;
 
+        let console =
+            console_listener.as_ref().map(|listener| ConsolePlan::new(listener, &options, plan.billing.as_ref(), &access)).transpose()?;
+        let invitations = console.as_ref().map(ConsolePlan::invitations);
+        let console = console.map(|console| console.start(&plan).and_then(when_ready)).transpose()?;
+
         let aggregation = match billing.filter(|_| options.aggregates()) {
             Some(billing) => Some(Aggregation::start(&plan, billing, aggregation::aggregator_options(&options.billing))?),
             None => None,
@@ -112,12 +122,13 @@ impl App {
 
         let reload = Reload { access: Arc::clone(&access), tls: tls.clone() };
         let (end, ended) = oneshot::channel();
-        let control = Control { plan, lanes, http, aggregation, test_clock: options.store.test_clock, stopped, drain };
+        let control = Control { plan, lanes, http, console, aggregation, test_clock: options.store.test_clock, stopped, drain };
         let doors = Doors {
             calls: listener,
             metrics: metrics_listener,
             http: http_listener,
             health: health_listener,
+            console: console_listener,
             tls,
             access,
             is_insecure: options.network.insecure,
@@ -135,7 +146,7 @@ impl App {
         }
         let (metrics, lanes) = (MetricsListen(metrics_address), options.load.lanes());
         tracing::info!(%address, %metrics, lanes, ledger, billing = billing_place, version, "serving");
-        Ok(Self { address, metrics_address, clock, reload, stop, ended })
+        Ok(Self { address, metrics_address, clock, console: invitations, reload, stop, ended })
     }
 
     /// Where it serves gRPC.
@@ -148,6 +159,14 @@ impl App {
     #[must_use]
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics_address
+    }
+
+    /// A URL that signs in to the console, once, as long as nobody can by a password; `None` if somebody can, or there is no console.
+    pub async fn invite(&self) -> anyhow::Result<Option<String>> {
+        match &self.console {
+            Some(invitations) => invitations.invite().await,
+            None => Ok(None),
+        }
     }
 
     /// The clock it runs by.

@@ -41,6 +41,7 @@ pub mod serve;
 pub mod suggest_limit;
 mod table;
 pub mod tax;
+pub mod user;
 pub mod verify;
 
 use std::future::Future;
@@ -114,6 +115,8 @@ enum Role {
     Access(Box<access::AccessOptions>),
     /// List who did what.
     Audit(audit::AuditOptions),
+    /// Say who may sign in to the web console, in the billing store on this machine.
+    User(Box<user::UserOptions>),
     /// Take a backup of ledger and billing store from a running service.
     Backup(backup::BackupOptions),
     /// Show how far the billing store has followed the ledger.
@@ -186,6 +189,10 @@ impl CommandLine {
             }
             Role::ConvertAll(options) => block_on(convert_all::run(*options)),
             Role::Audit(options) => block_on(audit::run(options)),
+            Role::User(options) => {
+                refuse_usage(options.stores.validate());
+                block_on(user::run(*options))
+            }
             Role::Backup(options) => block_on(backup::run(options)),
             Role::Aggregation(options) => block_on(aggregation::run(options)),
             Role::Verify(options) => {

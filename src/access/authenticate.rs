@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::failures::Failures;
-use super::file::{AccessFile, Registry};
+use super::file::{AccessFile, GrantEntry, Registry};
 use super::jwt::Issuers;
 use super::key::{self, KeyDigest};
 use super::principal::{Credential, Principal};
@@ -81,6 +81,7 @@ pub struct Access {
 
 /// What the files said when they were last read.
 struct Current {
+    file: AccessFile,
     registry: Registry,
     issuers: Issuers,
     changed: Stamp,
@@ -173,6 +174,11 @@ impl Access {
         }
     }
 
+    /// What a user of the web console may do. The file may define its roles.
+    pub fn user(&self, name: &str, entry: &GrantEntry) -> anyhow::Result<Principal> {
+        self.current.load().file.user(name, entry, &self.shares)
+    }
+
     /// Finds who calls.
     pub fn authenticate(&self, presented: &Presented<'_>) -> Result<Arc<Principal>, Denied> {
         let current = self.current.load();
@@ -204,13 +210,18 @@ impl Access {
             Credential::Key(id, digest) => current.key(id, digest),
             Credential::Certificate(name) => current.registry.certificates.get(name).cloned().ok_or(Denied::UnknownCertificate),
             Credential::Token(token) => current.issuers.principal(token, &self.shares),
+            // Whether the session still holds, the console looks itself.
+            Credential::User(entry) => {
+                current.file.user(&caller.name, entry, &self.shares).map(Arc::new).map_err(|_| Denied::NothingPresented)
+            }
         }
     }
 }
 
 impl Current {
     fn open(local: Arc<Principal>) -> Self {
-        Self { registry: Registry::default(), issuers: Issuers::default(), changed: Stamp::of([]), is_open: true, local }
+        let (file, registry) = (AccessFile::default(), Registry::default());
+        Self { file, registry, issuers: Issuers::default(), changed: Stamp::of([]), is_open: true, local }
     }
 
     fn bearer(&self, header: &str, shares: &Shares) -> Result<Arc<Principal>, Denied> {
@@ -251,7 +262,7 @@ fn read(path: &Path, shares: &Shares) -> anyhow::Result<Current> {
     let issuers = Issuers::read(&registry.issuers, folder)?;
     let files: Vec<&Path> = issuers.files().collect();
     let changed = changes(path, &files);
-    Ok(Current { changed, is_open: before.is_empty(), registry, issuers, local: local(shares) })
+    Ok(Current { changed, is_open: before.is_empty(), file: before, registry, issuers, local: local(shares) })
 }
 
 fn changes(path: &Path, others: &[&Path]) -> Stamp {

@@ -238,6 +238,20 @@ impl AccessFile {
         Ok(registry)
     }
 
+    /// What a user of the web console may do, by the roles that are always there and those of this file.
+    pub fn user(&self, name: &str, entry: &GrantEntry, shares: &Shares) -> anyhow::Result<Principal> {
+        let grant = grant(entry, &self.roles()?)?;
+        Ok(Principal {
+            name: name.to_owned(),
+            kind: Kind::User,
+            acts_for_others: entry.acts_for_others,
+            share: shares.of(format!("user {name}"), grant.bounds),
+            grants: vec![grant],
+            ends: None,
+            credential: Credential::User(Box::new(entry.clone())),
+        })
+    }
+
     /// Whether it lets anybody in.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -45,6 +45,13 @@ impl NewKey {
     }
 }
 
+/// 256 bits of randomness from the operating system, as text that a URL and a cookie can hold.
+pub fn secret() -> anyhow::Result<String> {
+    let mut secret = [0; SECRET_BYTES];
+    SysRng.try_fill_bytes(&mut secret)?;
+    Ok(URL_SAFE_NO_PAD.encode(secret))
+}
+
 /// The public part of what looks like a key; `None` if it does not.
 #[must_use]
 pub fn id_of(text: &str) -> Option<&str> {

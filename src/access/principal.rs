@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::file::GrantEntry;
 use super::key::KeyDigest;
 use super::permission::{Permission, Permissions};
 use super::share::{Bounds, Share};
@@ -42,6 +43,8 @@ pub(crate) enum Credential {
     Certificate(String),
     /// Its token.
     Token(Arc<str>),
+    /// A session of the web console; what its user may do.
+    User(Box<GrantEntry>),
 }
 
 impl fmt::Debug for Credential {
@@ -53,6 +56,7 @@ impl fmt::Debug for Credential {
             Self::Key(..) => "Key",
             Self::Certificate(_) => "Certificate",
             Self::Token(_) => "Token",
+            Self::User(_) => "User",
         })
     }
 }
@@ -68,6 +72,8 @@ pub enum Kind {
     Certificate,
     /// By a token of an identity provider.
     Token,
+    /// By signing in to the web console.
+    User,
 }
 
 /// Permissions on some accounts or on all.

@@ -41,6 +41,8 @@ pub struct Control {
     pub lanes: Vec<Lane>,
     /// The thread that serves HTTP/JSON, if one does.
     pub http: Option<Lane>,
+    /// The thread that serves the web console, if one does.
+    pub console: Option<Lane>,
     /// The aggregation, if this process does that.
     pub aggregation: Option<Aggregation>,
     /// The file that says the time.
@@ -64,7 +66,7 @@ impl Control {
         serving.set(Err("it is stopping".to_owned()), &[]);
         self.plan.health.set_serving(false).await;
         drop(self.drain);
-        for lane in self.lanes.iter_mut().chain(&mut self.http) {
+        for lane in self.lanes.iter_mut().chain(&mut self.http).chain(&mut self.console) {
             lane.ended().await;
         }
         let aggregated = match self.aggregation {
@@ -72,7 +74,7 @@ impl Control {
             None => Ok(()),
         };
         // The first reason is the one that tells; a lane's own is better than that it ended.
-        let ends: Vec<_> = self.lanes.into_iter().chain(self.http).map(Lane::join).collect();
+        let ends: Vec<_> = self.lanes.into_iter().chain(self.http).chain(self.console).map(Lane::join).collect();
         stopping.cancel();
         told.abort();
         self.plan.store.close();
@@ -84,18 +86,20 @@ impl Control {
     }
 
     async fn work(&mut self, doors: Doors, serving: endpoint::Serving) -> anyhow::Result<()> {
-        let Doors { calls, http, metrics, health: _, tls, access, is_insecure } = doors;
+        let Doors { calls, http, console, metrics, health: _, tls, access, is_insecure } = doors;
         let ledger = self.plan.ledger().await?;
         let guarded = self.plan.are_metrics_guarded.then(|| Door::new(Arc::clone(&access)));
         let places = Places::new(self.plan.max_connections);
         let calls = Doors::deal(Some(calls), tls.clone(), Protocol::Http2, lanes::dealt_to(&self.lanes), &places);
         let http = Doors::deal(http, tls.clone(), Protocol::Http1, self.http.iter().map(Lane::sockets).collect(), &places);
+        let console = Doors::deal(console, tls.clone(), Protocol::Http1, self.console.iter().map(Lane::sockets).collect(), &places);
         let metrics = serve_metrics(metrics, tls.clone(), serving.clone(), guarded);
         let mut stopped = self.stopped.clone();
         tokio::select! {
             () = until(&mut stopped) => Ok(()),
             result = calls => result,
             result = http => result.context("HTTP"),
+            result = console => result.context("the console"),
             result = metrics => result,
             () = follow_tls(tls.as_deref()) => Ok(()),
             () = follow_access(&access, is_insecure) => Ok(()),
@@ -103,7 +107,7 @@ impl Control {
             () = watch_journal(&self.plan, &ledger, self.aggregation.as_ref()) => Ok(()),
             () = probe_billing(&self.plan) => Ok(()),
             () = self.plan.store.listen() => Ok(()),
-            _ = select_all(self.lanes.iter_mut().chain(&mut self.http).map(|lane| Box::pin(lane.ended()))) => Err(anyhow::anyhow!("a lane ended")),
+            _ = select_all(self.lanes.iter_mut().chain(&mut self.http).chain(&mut self.console).map(|lane| Box::pin(lane.ended()))) => Err(anyhow::anyhow!("a lane ended")),
         }
     }
 }

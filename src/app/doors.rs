@@ -41,6 +41,8 @@ pub struct Doors {
     pub http: Option<StdListener>,
     /// For health alone, plain.
     pub health: Option<StdListener>,
+    /// For the web console.
+    pub console: Option<StdListener>,
     /// TLS of them all; without it, they speak plain text.
     pub tls: Option<Arc<Tls>>,
     /// Who is let in.

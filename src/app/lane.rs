@@ -128,9 +128,35 @@ impl LaneContext {
     ) -> anyhow::Result<
         impl Service<Request<Body>, Response = Response<RpcBody>, Error = Infallible, Future: Send> + Clone + Send + Sync + use<>,
     > {
-        let (billing, offload, health) = (self.billing.clone(), self.offload.clone(), self.health.clone());
-        let use_cases = UseCases::new(self.ledger().await?, billing, offload, self.limits, self.draining.clone(), Arc::clone(&self.access));
-        Ok(RpcLayer.layer(grpc::services(use_cases, health, MAX_MESSAGE_BYTES, Door::new(Arc::clone(&self.access)))))
+        Ok(RpcLayer.layer(grpc::services(
+            self.use_cases().await?,
+            self.health.clone(),
+            MAX_MESSAGE_BYTES,
+            Door::new(Arc::clone(&self.access)),
+        )))
+    }
+
+    /// Serves the web console, which `console` makes of the use cases.
+    pub async fn serve_console(
+        self: Arc<Self>,
+        console: impl AsyncFnOnce(UseCases) -> anyhow::Result<axum::Router>,
+        dealt: mpsc::Receiver<Dealt>,
+        ready: Sender<()>,
+    ) -> anyhow::Result<()> {
+        let router = console(self.use_cases().await?).await?;
+        let serving = http::serve::serve(router, http::serve::Speaks::Http1, lanes::sockets(dealt), self.draining.clone());
+        let _ = ready.send(());
+        self.within_the_grace(async {
+            serving.await;
+            Ok(())
+        })
+        .await
+    }
+
+    /// The use cases, on a ledger of the current thread.
+    async fn use_cases(&self) -> anyhow::Result<UseCases> {
+        let (billing, offload) = (self.billing.clone(), self.offload.clone());
+        Ok(UseCases::new(self.ledger().await?, billing, offload, self.limits, self.draining.clone(), Arc::clone(&self.access)))
     }
 
     /// Waits for a server to end, but no longer than the grace after it should: servers wait for streams without bound.

@@ -1,5 +1,8 @@
 //! Ledger and billing store side by side, for the commands that compare them.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use anyhow::{Context, bail};
 use jiff::Timestamp;
 
@@ -8,12 +11,15 @@ use super::store::{Store, redis_options, settings};
 use super::test_clock;
 use crate::billing::Billing;
 use crate::billing::audit::Act;
+use crate::billing::users::UserTables;
 use crate::clock::Clock;
 use crate::config::StoresOptions;
 use crate::domain::account::Millis;
 use crate::domain::origin::Origin;
 use crate::ledger::redis::install::Installation;
 use crate::ledger::{Ledger, LedgerId, Opening, StoreSettings, embedded};
+use crate::service::users::Users;
+use access::Access;
 
 /// Ledger and billing store.
 pub struct Stores {
@@ -138,6 +144,12 @@ async fn open_ledger(options: &StoresOptions, billing: Option<&Billing>) -> anyh
     let ledger = Ledger::start(store.engine().await?, store.watchers.clone(), clock);
     ledger.check().await.map_err(anyhow::Error::msg).context("the ledger's store cannot be used")?;
     Ok((ledger, store.settings().clone()))
+}
+
+/// The users of the web console. Roles may be defined in an access file.
+pub async fn users(options: &StoresOptions, access_file: Option<&Path>) -> anyhow::Result<Users> {
+    let access = access_file.map_or_else(|| Ok(Access::open()), Access::of_file)?;
+    Ok(Users::new(UserTables::of(open_billing(options).await?.store().clone()), Arc::new(access)))
 }
 
 /// The billing store, which must know a ledger; its tables are brought up to date.

@@ -37,6 +37,7 @@ pub mod store;
 pub mod suggestion;
 pub mod tax;
 pub mod usage;
+pub mod users;
 pub mod verify;
 pub mod words;
 

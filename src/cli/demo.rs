@@ -135,7 +135,7 @@ async fn play(app: App, clock: Clock, options: &DemoOptions) -> anyhow::Result<E
         app.stop().await?;
         return Ok(code);
     }
-    invite(&stage, &app)?;
+    invite(&stage, &app).await?;
     let signals = Signals::listen()?;
     tokio::select! {
         ended = until_stopped(app, signals) => ended?,
@@ -165,7 +165,7 @@ async fn stage(server: &str, clock: Clock) -> anyhow::Result<Stage> {
 }
 
 /// Says how to go on from another terminal.
-fn invite(stage: &Stage, app: &App) -> anyhow::Result<()> {
+async fn invite(stage: &Stage, app: &App) -> anyhow::Result<()> {
     let address = app.address();
     let account = stage.customers.last().map_or("", |customer| &customer.id);
     println!("\nThe service goes on until Ctrl-C; its clock runs on from {:.0}. From another terminal:\n", stage.now()?);
@@ -177,6 +177,9 @@ fn invite(stage: &Stage, app: &App) -> anyhow::Result<()> {
          tollgate.v1.ChargingService/Debit"
     );
     println!("  grpcurl -plaintext {address} describe tollgate.v1.ChargingService");
+    if let Some(url) = app.invite().await? {
+        println!("\nOr open the console in a browser; the link signs you in once, within 15 minutes:\n\n  {url}");
+    }
     Ok(())
 }
 

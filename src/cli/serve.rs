@@ -2,6 +2,7 @@
 //!
 //! A panic anywhere ends the process: what charges money does not go on after a bug. Clients repeat what they had no answer to.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -36,7 +37,12 @@ pub fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     }
     let result = block_on(async {
         let (signals, started) = (Signals::listen()?, Settings::read()?);
+        let is_billed = options.billing_url().is_some();
         let app = App::start(options)?;
+        // Without a billing store nothing else can make a link.
+        if std::io::stdout().is_terminal() || !is_billed {
+            tell_how_to_sign_in(&app).await;
+        }
         let reload = app.reload();
         tokio::select! {
             ended = until_stopped(app, signals) => ended,
@@ -45,6 +51,15 @@ pub fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     });
     telemetry.stop();
     result.map(|()| ExitCode::SUCCESS)
+}
+
+/// Prints a link that signs in to the console, as long as nobody can by a password. On a terminal only: a log is read by others.
+async fn tell_how_to_sign_in(app: &App) {
+    match app.invite().await {
+        Ok(Some(url)) => println!("Open the console (the link signs you in once, within 15 minutes):\n  {url}"),
+        Ok(None) => {}
+        Err(error) => tracing::warn!("no link to sign in to the console could be made: {error:#}"),
+    }
 }
 
 /// Runs a service until it ends, or a signal asks it to.

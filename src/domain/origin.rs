@@ -5,7 +5,7 @@ use std::fmt;
 /// How a request came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// "grpc", "http", or "local" for a command on the machine itself; empty: nobody knows.
+    /// "grpc", "http", "console", or "local" for a command on the machine itself; empty: nobody knows.
     pub protocol: String,
     /// The caller's address; empty: nobody knows, or there is none.
     pub address: String,

@@ -50,6 +50,12 @@ impl Clock {
         Self { source: Arc::new(Source::Standing(AtomicI64::new(now))), calendar: Arc::new(Calendar::new(zone)) }
     }
 
+    /// The billing time zone.
+    #[must_use]
+    pub fn zone(&self) -> TimeZone {
+        self.calendar.zone.clone()
+    }
+
     /// Which day of its month an instant is, in the billing time zone: from 1 on.
     #[must_use]
     pub fn day_of_month(&self, at: Millis) -> i8 {

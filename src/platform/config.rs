@@ -5,14 +5,14 @@
 
 mod billing;
 mod callers;
+mod console;
+mod listen;
 mod store;
 mod tls;
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -20,6 +20,8 @@ use jiff::tz::TimeZone;
 
 pub use billing::{AggregateOptions, BillingOptions, BillingUrl, DocumentOptions, HighWater, JournalOptions, StoresOptions};
 pub use callers::CallerOptions;
+pub use console::ConsoleOptions;
+pub use listen::MetricsListen;
 pub use store::{CreateOptions, Purpose, RedisTlsOptions, RedisUrl};
 pub use tls::{ClientAuth, TlsOptions};
 
@@ -41,6 +43,9 @@ pub struct ServeOptions {
     /// Where it listens.
     #[command(flatten)]
     pub network: NetworkOptions,
+    /// The web console.
+    #[command(flatten)]
+    pub console: ConsoleOptions,
     /// What the listeners show, and ask for.
     #[command(flatten)]
     pub tls: TlsOptions,
@@ -242,6 +247,7 @@ impl ServeOptions {
                 "--http-listen {address} can be reached from other machines: listen on 127.0.0.1, behind a proxy that speaks TLS"
             );
         }
+        self.validate_console()?;
         self.store.validate()?;
         self.billing.check_is_said(&self.store)?;
         self.billing.validate()?;
@@ -329,33 +335,6 @@ impl LoadOptions {
     pub fn lanes(&self) -> usize {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         self.lanes.map_or((cores / 2).max(1), NonZeroUsize::get)
-    }
-}
-
-/// Where to serve metrics, if anywhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MetricsListen(pub Option<SocketAddr>);
-
-impl Default for MetricsListen {
-    fn default() -> Self {
-        Self(Some(DEFAULT_METRICS_LISTEN))
-    }
-}
-
-impl FromStr for MetricsListen {
-    type Err = std::net::AddrParseError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "off" { Ok(Self(None)) } else { text.parse().map(|address| Self(Some(address))) }
-    }
-}
-
-impl fmt::Display for MetricsListen {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(address) => address.fmt(formatter),
-            None => formatter.write_str("off"),
-        }
     }
 }
 

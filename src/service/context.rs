@@ -35,6 +35,8 @@ pub enum Protocol {
     Grpc,
     /// As HTTP/JSON.
     Http,
+    /// By a page of the web console.
+    Console,
 }
 
 /// A place in a trace, as W3C Trace Context carries it.
@@ -67,6 +69,7 @@ impl RequestContext {
         let protocol = match self.protocol {
             Protocol::Grpc => "grpc",
             Protocol::Http => "http",
+            Protocol::Console => "console",
         };
         // An IPv4 peer of a socket for both is one of IPv4.
         let address = self.address.map_or_else(String::new, |address| address.to_canonical().to_string());

@@ -28,6 +28,7 @@ pub mod receivables;
 pub mod refunds;
 pub mod search;
 pub mod standing;
+pub mod users;
 pub mod watch;
 
 use std::sync::Arc;

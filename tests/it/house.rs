@@ -13,10 +13,10 @@ use tollgate::domain::outcome::Refusal;
 const FLOORS: [&[&str]; 5] = [&["main"], &["cli"], &["app"], &["http"], &["grpc"]];
 
 /// The floors that are crates, top first, and what none of them may know of the floors above.
-const CRATES: [&str; 7] = ["service", "billing", "ledger", "access", "platform", "proto", "domain"];
+const CRATES: [&str; 8] = ["console", "service", "billing", "ledger", "access", "platform", "proto", "domain"];
 
 /// What the crates below are called in this one.
-const BELOW: [&str; 9] = ["service", "access", "billing", "ledger", "telemetry", "config", "lanes", "clock", "domain"];
+const BELOW: [&str; 10] = ["console", "service", "access", "billing", "ledger", "telemetry", "config", "lanes", "clock", "domain"];
 
 const MOST_LINES: usize = 450;
 
@@ -110,6 +110,10 @@ fn no_use_case_knows_a_protocol() {
         let wrong = protocols.into_iter().filter(|name| known.contains(*name));
         assert_none(&format!("{member} is to know no protocol"), wrong.map(ToOwned::to_owned).collect());
     }
+    // The console is a protocol of its own: pages over use cases.
+    let known = dependencies_of("console");
+    let wrong = ["tonic", "prost", "proto", "clap", "hyper", "sqlx"].into_iter().filter(|name| known.contains(*name));
+    assert_none("the console is to know no other protocol, and no SQL", wrong.map(ToOwned::to_owned).collect());
     // The ledger writes records by it.
     assert!(!dependencies_of("service").contains("prost"));
 }

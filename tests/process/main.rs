@@ -28,6 +28,7 @@ mod callers;
 mod clients;
 mod commands;
 mod config;
+mod console;
 mod crash;
 mod embedded;
 mod exports;

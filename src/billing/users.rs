@@ -1,0 +1,180 @@
+//! The users of the web console, their sessions, and the links that sign in once: rows, and no rules.
+//!
+//! What lets somebody in (the content of a cookie, of a link) is kept as a digest. Times are those of the system.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::BillingError;
+use super::store::Store;
+use domain::account::Millis;
+
+/// A user, as kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredUser {
+    /// The name: the actor in the journal.
+    pub name: String,
+    /// Roles, accounts and bounds, in JSON.
+    pub access: String,
+    /// The password's hash; empty: there is none.
+    pub password: String,
+    /// Whether the user may not sign in.
+    pub is_disabled: bool,
+    /// Since when there is this user.
+    pub created_at: Millis,
+}
+
+/// A session, as kept, with its user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredSession {
+    /// Whose it is.
+    pub user: StoredUser,
+    /// The language that the user chose; empty: none.
+    pub language: String,
+    /// When it was last used, to the minute or so.
+    pub seen_at: Millis,
+}
+
+/// How old a session may become.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionAge {
+    /// Since it was last used.
+    pub idle: Millis,
+    /// Since it began.
+    pub whole: Millis,
+}
+
+/// The tables of users. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct UserTables(Store);
+
+const COLUMNS: &str = "users.name, users.access, users.password, users.is_disabled, users.created_at";
+
+impl UserTables {
+    /// Those of a store.
+    #[must_use]
+    pub fn of(store: Store) -> Self {
+        Self(store)
+    }
+
+    /// Waits for a moment until the tables are there.
+    pub async fn ready(&self) -> Result<(), BillingError> {
+        self.0.ready().await
+    }
+
+    /// Creates a user, and returns whether there was none of that name.
+    pub async fn create(&self, name: &str, access: &str, at: Millis) -> Result<bool, BillingError> {
+        let sql = "INSERT INTO users (name, access, created_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING";
+        let query = sqlx::query(sql).bind(name.to_owned()).bind(access.to_owned()).bind(at);
+        Ok(query.execute(self.0.pool()).await?.rows_affected() > 0)
+    }
+
+    /// Finds a user.
+    pub async fn find(&self, name: &str) -> Result<Option<StoredUser>, BillingError> {
+        let sql = "SELECT name, access, password, is_disabled, created_at FROM users WHERE name = $1";
+        sqlx::query(sql).bind(name.to_owned()).fetch_optional(self.0.pool()).await?.as_ref().map(user).transpose()
+    }
+
+    /// All users by name, at most as many as asked for.
+    pub async fn list(&self, count: usize) -> Result<Vec<StoredUser>, BillingError> {
+        let sql = "SELECT name, access, password, is_disabled, created_at FROM users ORDER BY name LIMIT $1";
+        let rows = sqlx::query(sql).bind(i64::try_from(count).unwrap_or(i64::MAX)).fetch_all(self.0.pool()).await?;
+        rows.iter().map(user).collect()
+    }
+
+    /// Whether somebody can sign in by a password.
+    pub async fn has_passwords(&self) -> Result<bool, BillingError> {
+        let sql = "SELECT 1 FROM users WHERE password <> '' AND is_disabled = 0 LIMIT 1";
+        Ok(sqlx::query(sql).fetch_optional(self.0.pool()).await?.is_some())
+    }
+
+    /// Sets a user's password.
+    pub async fn set_password(&self, name: &str, password: &str) -> Result<(), BillingError> {
+        let query = sqlx::query("UPDATE users SET password = $2 WHERE name = $1").bind(name.to_owned());
+        query.bind(password.to_owned()).execute(self.0.pool()).await?;
+        Ok(())
+    }
+
+    /// Keeps a user from signing in, or no longer, and returns whether there is one of that name. Its sessions and links end.
+    pub async fn set_disabled(&self, name: &str, is_disabled: bool) -> Result<bool, BillingError> {
+        let mut transaction = self.0.begin().await?;
+        let query = sqlx::query("UPDATE users SET is_disabled = $2 WHERE name = $1").bind(name.to_owned());
+        let found = query.bind(i64::from(is_disabled)).execute(&mut *transaction).await?.rows_affected() > 0;
+        for sql in ["DELETE FROM sessions WHERE user_name = $1", "DELETE FROM sign_in_links WHERE user_name = $1"] {
+            sqlx::query(sql).bind(name.to_owned()).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(found)
+    }
+
+    /// Keeps a link, and forgets those that have expired.
+    pub async fn add_link(&self, digest: &str, name: &str, now: Millis, expires_at: Millis) -> Result<(), BillingError> {
+        sqlx::query("DELETE FROM sign_in_links WHERE expires_at <= $1").bind(now).execute(self.0.pool()).await?;
+        let query = sqlx::query("INSERT INTO sign_in_links (digest, user_name, expires_at) VALUES ($1, $2, $3)");
+        query.bind(digest.to_owned()).bind(name.to_owned()).bind(expires_at).execute(self.0.pool()).await?;
+        Ok(())
+    }
+
+    /// Takes a link away, and returns whose it was. Of several that try at once, one succeeds.
+    pub async fn take_link(&self, digest: &str, now: Millis) -> Result<Option<String>, BillingError> {
+        let query = sqlx::query("DELETE FROM sign_in_links WHERE digest = $1 AND expires_at > $2 RETURNING user_name");
+        let row = query.bind(digest.to_owned()).bind(now).fetch_optional(self.0.pool()).await?;
+        row.map(|row| Ok(row.try_get(0)?)).transpose()
+    }
+
+    /// Begins a session, and forgets those that are too old.
+    pub async fn begin_session(&self, digest: &str, name: &str, now: Millis, age: SessionAge) -> Result<(), BillingError> {
+        let sql = "DELETE FROM sessions WHERE created_at <= $1 OR seen_at <= $2";
+        sqlx::query(sql).bind(now - age.whole).bind(now - age.idle).execute(self.0.pool()).await?;
+        let sql = "INSERT INTO sessions (digest, user_name, created_at, seen_at) VALUES ($1, $2, $3, $3)";
+        sqlx::query(sql).bind(digest.to_owned()).bind(name.to_owned()).bind(now).execute(self.0.pool()).await?;
+        Ok(())
+    }
+
+    /// The session of a digest, if it is not too old and its user may still sign in.
+    pub async fn session(&self, digest: &str, now: Millis, age: SessionAge) -> Result<Option<StoredSession>, BillingError> {
+        let sql = format!(
+            "SELECT {COLUMNS}, sessions.language, sessions.seen_at FROM sessions JOIN users ON users.name = sessions.user_name \
+             WHERE sessions.digest = $1 AND sessions.created_at > $2 AND sessions.seen_at > $3 AND users.is_disabled = 0"
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(digest.to_owned()).bind(now - age.whole).bind(now - age.idle);
+        let Some(row) = query.fetch_optional(self.0.pool()).await? else { return Ok(None) };
+        Ok(Some(StoredSession { user: user(&row)?, language: row.try_get("language")?, seen_at: row.try_get("seen_at")? }))
+    }
+
+    /// Notes that a session was used.
+    pub async fn touch(&self, digest: &str, now: Millis) -> Result<(), BillingError> {
+        let query = sqlx::query("UPDATE sessions SET seen_at = $2 WHERE digest = $1");
+        query.bind(digest.to_owned()).bind(now).execute(self.0.pool()).await?;
+        Ok(())
+    }
+
+    /// Notes the language that a user chose.
+    pub async fn set_language(&self, digest: &str, language: &str) -> Result<(), BillingError> {
+        let query = sqlx::query("UPDATE sessions SET language = $2 WHERE digest = $1");
+        query.bind(digest.to_owned()).bind(language.to_owned()).execute(self.0.pool()).await?;
+        Ok(())
+    }
+
+    /// Ends a session.
+    pub async fn end_session(&self, digest: &str) -> Result<(), BillingError> {
+        sqlx::query("DELETE FROM sessions WHERE digest = $1").bind(digest.to_owned()).execute(self.0.pool()).await?;
+        Ok(())
+    }
+
+    /// Ends all sessions of a user.
+    pub async fn end_sessions(&self, name: &str) -> Result<(), BillingError> {
+        sqlx::query("DELETE FROM sessions WHERE user_name = $1").bind(name.to_owned()).execute(self.0.pool()).await?;
+        Ok(())
+    }
+}
+
+fn user(row: &AnyRow) -> Result<StoredUser, BillingError> {
+    Ok(StoredUser {
+        name: row.try_get("name")?,
+        access: row.try_get("access")?,
+        password: row.try_get("password")?,
+        is_disabled: row.try_get::<i64, _>("is_disabled")? != 0,
+        created_at: row.try_get("created_at")?,
+    })
+}

@@ -1,0 +1,113 @@
+//! `tollgate user`: who may sign in to the web console. It changes the billing store on this machine, or wherever `--billing` says.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::output::Output;
+use super::pipe::output;
+use super::table::table_of;
+use crate::app;
+use crate::config::{ConsoleOptions, StoresOptions};
+use access::file::GrantEntry;
+
+/// What to do with users.
+#[derive(Args, Debug)]
+pub struct UserOptions {
+    /// What to do.
+    #[arg(value_enum)]
+    act: Act,
+    /// The name of the user. The journal names it as the actor.
+    name: Option<String>,
+    /// What the user may do: read, operate, finance, audit, admin, or a role of the access file. Can be given several times.
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<String>,
+    /// Only on this account, or on those whose ids begin with this, if it ends in "/". Can be given several times [default: all]
+    #[arg(long = "account", value_name = "ID|PREFIX/")]
+    accounts: Vec<String>,
+    /// The access file, if roles are defined there.
+    #[arg(long, env = "TOLLGATE_ACCESS_FILE", value_name = "PATH")]
+    access_file: Option<PathBuf>,
+    /// Where the console is, for the link.
+    #[command(flatten)]
+    console: ConsoleOptions,
+    /// Where the users are: in the billing store.
+    #[command(flatten)]
+    pub stores: StoresOptions,
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t = Output::Table, value_name = "FORMAT")]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Act {
+    /// Create a user, and print a link that signs it in once, within 15 minutes.
+    Create,
+    /// List users.
+    List,
+    /// Keep a user from signing in, and end its sessions.
+    Disable,
+    /// Let a user sign in again.
+    Enable,
+    /// Print a link that signs a user in once, within 15 minutes.
+    Link,
+}
+
+/// Runs the command.
+pub async fn run(options: UserOptions) -> anyhow::Result<ExitCode> {
+    let users = app::users(&options.stores, options.access_file.as_deref()).await?;
+    if options.act == Act::List {
+        return list(&users.list().await?, options.output);
+    }
+    let name = options.name.clone().context("say which user: its name is missing")?;
+    match options.act {
+        Act::Create => {
+            ensure!(!options.roles.is_empty(), "say what {name:?} may do: --role, such as operate, finance or admin");
+            let accounts = (!options.accounts.is_empty()).then(|| options.accounts.clone());
+            users.create(&name, &GrantEntry { roles: options.roles.clone(), accounts, ..GrantEntry::default() }).await?;
+            print_link(&options, &users.invite(&name).await?)?;
+        }
+        Act::Link => print_link(&options, &users.invite(&name).await?)?,
+        Act::Disable => users.set_disabled(&name, true).await?,
+        Act::Enable => users.set_disabled(&name, false).await?,
+        Act::List => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_link(options: &UserOptions, secret: &str) -> anyhow::Result<()> {
+    let url = app::console_site(&options.console)?.sign_in_url(secret);
+    match options.output {
+        Output::Json => writeln!(output(), "{}", json!({ "url": url }))?,
+        Output::Table => writeln!(output(), "{url}")?,
+    }
+    Ok(())
+}
+
+fn list(users: &[crate::service::users::User], shown: Output) -> anyhow::Result<ExitCode> {
+    let since = |user: &crate::service::users::User| Timestamp::from_millisecond(user.created_at).map(|at| at.to_string());
+    if shown == Output::Json {
+        for user in users {
+            let (access, created_at) = (serde_json::to_value(&user.access)?, since(user)?);
+            let (name, has_password, is_disabled) = (&user.name, user.has_password, user.is_disabled);
+            let line =
+                json!({ "name": name, "access": access, "hasPassword": has_password, "isDisabled": is_disabled, "createdAt": created_at });
+            writeln!(output(), "{line}")?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut listing = table_of(&["name", "roles", "accounts", "password", "state", "since"], 6..6);
+    for user in users {
+        let accounts = user.access.accounts.as_ref().map_or_else(|| "all".to_owned(), |ids| ids.join(" "));
+        let password = if user.has_password { "set" } else { "none" };
+        let state = if user.is_disabled { "disabled" } else { "may sign in" };
+        listing.add_row([user.name.clone(), user.access.roles.join(" "), accounts, password.to_owned(), state.to_owned(), since(user)?]);
+    }
+    println!("{listing}");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,117 @@
+//! Lets in who has signed in, by the route's entry in [`super::routes`]: whether it needs that, and which permission; and that each form
+//! holds the session's token. A page is reached only through here, so that none can forget it.
+
+use axum::body::to_bytes;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use http::header::{ACCEPT_LANGUAGE, CONTENT_TYPE};
+use http::{HeaderMap, Method, Uri};
+
+use super::failure::Failure;
+use super::fields::Fields;
+use super::guard::MAX_BODY_BYTES;
+use super::locale::Locale;
+use super::page;
+use super::routes::{Needs, find};
+use super::texts::Language;
+use super::visitor::Visitor;
+use super::{Console, session};
+use platform::lanes::socket::Peer;
+use service::error::Error;
+
+/// Lets a request through to its page, or shows why not.
+pub async fn enter(State(console): State<Console>, mut request: Request, next: Next) -> Response {
+    let language = Language::accepted(request.headers().get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default());
+    let zone = console.use_cases.clock().zone();
+    request.extensions_mut().insert(Locale::new(language, zone.clone()));
+    let (headers, uri) = (request.headers().clone(), request.uri().clone());
+    let address = request.extensions().get::<Peer>().map(|peer| peer.address.ip());
+    let visitor = match visitor(&console, &headers, &uri, language).await {
+        Ok(visitor) => visitor.map(|visitor| Visitor { address, ..visitor }),
+        Err(failure) => return page::of_failure(&failure, None, &Locale::new(language, zone)),
+    };
+    let locale = visitor.as_ref().map_or_else(|| Locale::new(language, zone), |visitor| visitor.locale.clone());
+    let response = match let_in(&mut request, visitor.as_ref()).await {
+        Ok(()) => next.run(request).await,
+        Err(failure) if failure.is_not_signed_in() => return to_sign_in(&request),
+        Err(failure) => failure.into_response(),
+    };
+    // A page that failed says why within the frame of all pages.
+    match response.extensions().get::<Failure>() {
+        Some(failure) => page::of_failure(failure, visitor.as_ref(), &locale),
+        None => response,
+    }
+}
+
+/// Who has signed in, if anybody has.
+async fn visitor(console: &Console, headers: &HeaderMap, uri: &Uri, accepted: Language) -> Result<Option<Visitor>, Failure> {
+    let Some(secret) = session::secret(&console.site, headers) else { return Ok(None) };
+    if uri.path().starts_with("/assets/") {
+        return Ok(None);
+    }
+    let Some(found) = console.users.session(&secret).await.map_err(Failure::of_users)? else { return Ok(None) };
+    let language = Language::named(&found.language).unwrap_or(accepted);
+    let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let locale = Locale::new(language, console.use_cases.clock().zone());
+    Ok(Some(Visitor { principal: found.principal, locale, path, has_billing: console.has_billing, address: None, secret }))
+}
+
+/// Checks what the route needs; what was found is given to the page.
+async fn let_in(request: &mut Request, visitor: Option<&Visitor>) -> Result<(), Failure> {
+    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let method = if *request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
+    let route = path.and_then(|path| find(&method, &path));
+    let needs = route.map_or(Needs::SignIn, |route| route.needs);
+    let fields = if method == Method::POST { Some(fields(request).await?) } else { None };
+    match (needs, visitor) {
+        (Needs::Nothing, _) => {}
+        (_, None) => return Err(Failure::not_signed_in()),
+        (needs, Some(visitor)) => {
+            if let Needs::Permission(permission) = needs
+                && !visitor.may(permission)
+            {
+                return Err(Error::not_permitted(permission).into());
+            }
+            if let Some(fields) = &fields
+                && !session::is_token(&visitor.secret, fields.get("token"))
+            {
+                return Err(Failure::of_other_session());
+            }
+        }
+    }
+    if let Some(fields) = fields {
+        request.extensions_mut().insert(fields);
+    }
+    if let Some(visitor) = visitor {
+        request.extensions_mut().insert(visitor.clone());
+    }
+    Ok(())
+}
+
+/// The fields of the form that was sent.
+async fn fields(request: &mut Request) -> Result<Fields, Failure> {
+    let is_form =
+        request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+    if !is_form {
+        return Err(Failure::of_other_session());
+    }
+    let body = std::mem::take(request.body_mut());
+    let body = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| Failure::of_other_session())?;
+    Fields::parse(&body).ok_or_else(Failure::of_other_session)
+}
+
+fn to_sign_in(request: &Request) -> Response {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let is_page = *request.method() == Method::GET && path != "/";
+    let to = if is_page {
+        format!("/sign-in?{}", serde_urlencoded::to_string([("to", path)]).unwrap_or_default())
+    } else {
+        "/sign-in".to_owned()
+    };
+    if request.headers().contains_key("hx-request") {
+        // htmx would put the page to sign in into the one that asks.
+        return [("hx-redirect", to)].into_response();
+    }
+    Redirect::to(&to).into_response()
+}

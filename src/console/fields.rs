@@ -1,0 +1,175 @@
+//! The fields of a form, read within their bounds. What is wrong is collected, so that all of it is shown at once, beside its field.
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+
+use super::failure::Failure;
+use super::locale::Locale;
+use domain::money::DecimalAmount;
+
+/// The most fields of one form.
+const MAX_FIELDS: usize = 200;
+
+/// The longest id, and the longest text for people.
+const MAX_ID: usize = 128;
+const MAX_TEXT: usize = 512;
+
+/// The fields that were sent.
+#[derive(Clone, Debug, Default)]
+pub struct Fields(Vec<(String, String)>);
+
+/// A field that is wrong: its name, and the key of the text that says what would be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrong {
+    /// The field.
+    pub field: &'static str,
+    /// What would be right, in the reader's language.
+    pub text: String,
+}
+
+/// Which amounts a field takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// Above zero.
+    Positive,
+    /// Zero or above.
+    NotNegative,
+    /// Above or below zero.
+    NotZero,
+}
+
+/// Reads fields in a language.
+pub struct Reader<'a> {
+    fields: &'a Fields,
+    locale: &'a Locale,
+    wrong: Vec<Wrong>,
+}
+
+impl Fields {
+    /// Reads a body; `None` if it is none of a form.
+    #[must_use]
+    pub fn parse(body: &[u8]) -> Option<Self> {
+        let fields: Vec<(String, String)> = serde_urlencoded::from_bytes(body).ok()?;
+        (fields.len() <= MAX_FIELDS).then_some(Self(fields))
+    }
+
+    /// A field, without blanks around it; empty if it was not sent.
+    #[must_use]
+    pub fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.trim())
+    }
+
+    /// Whether a box is ticked.
+    #[must_use]
+    pub fn is_ticked(&self, name: &str) -> bool {
+        !self.get(name).is_empty()
+    }
+
+    /// All values of a field.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.trim())
+    }
+
+    /// The same with a field set: how a form begins.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.0.retain(|(known, _)| known != name);
+        self.0.push((name.to_owned(), value.into()));
+        self
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Fields {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_default())
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// Reads these fields.
+    #[must_use]
+    pub fn new(fields: &'a Fields, locale: &'a Locale) -> Self {
+        Self { fields, locale, wrong: Vec::new() }
+    }
+
+    /// Notes that a field is wrong, by the key of a text.
+    pub fn refuse(&mut self, field: &'static str, key: &str) {
+        let text = self.locale.text(key);
+        self.wrong.push(Wrong { field, text });
+    }
+
+    /// What is wrong, if anything is.
+    pub fn finish(self) -> Result<(), Vec<Wrong>> {
+        if self.wrong.is_empty() { Ok(()) } else { Err(self.wrong) }
+    }
+
+    /// An id that must be there: the form's own name of the request, or of something that exists.
+    pub fn id(&mut self, field: &'static str) -> String {
+        let text = self.fields.get(field);
+        if text.is_empty() || text.len() > MAX_ID || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            self.refuse(field, "wrong-id");
+        }
+        text.to_owned()
+    }
+
+    /// Text for people that must be there.
+    pub fn text(&mut self, field: &'static str) -> String {
+        let text = self.optional_text(field);
+        if text.is_empty() {
+            self.refuse(field, "wrong-missing");
+        }
+        text
+    }
+
+    /// Text for people.
+    pub fn optional_text(&mut self, field: &'static str) -> String {
+        let text = self.fields.get(field);
+        if text.chars().count() > MAX_TEXT || text.chars().any(char::is_control) {
+            self.refuse(field, "wrong-text");
+        }
+        text.to_owned()
+    }
+
+    /// An amount that must be there.
+    pub fn amount(&mut self, field: &'static str, sign: Sign) -> DecimalAmount {
+        if self.fields.get(field).is_empty() {
+            self.refuse(field, "wrong-missing");
+        }
+        self.optional_amount(field, sign).unwrap_or(DecimalAmount::ZERO)
+    }
+
+    /// An amount.
+    pub fn optional_amount(&mut self, field: &'static str, sign: Sign) -> Option<DecimalAmount> {
+        let text = self.fields.get(field);
+        if text.is_empty() {
+            return None;
+        }
+        let Some(decimal) = self.locale.read_amount(text) else {
+            self.refuse(field, "wrong-amount");
+            return None;
+        };
+        let wrong = match sign {
+            Sign::Positive if decimal.is_negative() || decimal.is_zero() => "wrong-not-positive",
+            Sign::NotNegative if decimal.is_negative() => "wrong-negative",
+            Sign::NotZero if decimal.is_zero() => "wrong-zero",
+            _ => return Some(decimal),
+        };
+        self.refuse(field, wrong);
+        None
+    }
+
+    /// A whole number within bounds.
+    pub fn optional_number(&mut self, field: &'static str, least: i64, most: i64) -> Option<i64> {
+        let text = self.fields.get(field);
+        if text.is_empty() {
+            return None;
+        }
+        let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+        if number.is_none() {
+            self.refuse(field, "wrong-number");
+        }
+        number
+    }
+}

@@ -1,0 +1,87 @@
+//! What holds for every request: bounds, the name that the console is called by, no requests of other sites, and the headers that tell
+//! the browser how careful to be.
+
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, ORIGIN, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use super::Console;
+
+/// The largest body of a request.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// How long a body may take to arrive, and a page to be made.
+const BODY_LIMIT: Duration = Duration::from_secs(10);
+const PAGE_LIMIT: Duration = Duration::from_secs(30);
+
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; \
+                      form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// Takes in a request within its bounds, and has it answered within them.
+pub async fn bound(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = match tokio::time::timeout(BODY_LIMIT, to_bytes(body, MAX_BODY_BYTES)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return plain(StatusCode::PAYLOAD_TOO_LARGE, "The form is too large."),
+        Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "The form did not arrive in time."),
+    };
+    let answering = next.run(Request::from_parts(parts, Body::from(body)));
+    match tokio::time::timeout(PAGE_LIMIT, answering).await {
+        Ok(response) => response,
+        Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "The page took too long. Whether a change was made is shown on its account."),
+    }
+}
+
+/// Lets a request through, or refuses it; and has the browser be careful with the answer.
+pub async fn check(State(console): State<Console>, request: Request, next: Next) -> Response {
+    let mut response = match refusal(&console, request.method(), request.headers()) {
+        Some(text) => plain(StatusCode::FORBIDDEN, text),
+        None => next.run(request).await,
+    };
+    let headers = response.headers_mut();
+    let fixed: [(HeaderName, &'static str); 5] = [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if console.site.is_secure {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+    response
+}
+
+/// Why a request is refused whoever sends it.
+fn refusal(console: &Console, method: &Method, headers: &HeaderMap) -> Option<&'static str> {
+    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("not text"));
+    if !text(HOST).is_some_and(|host| console.site.knows(host)) {
+        return Some("The console is not called by this name. See --console-url.");
+    }
+    if *method == Method::GET || *method == Method::HEAD {
+        return None;
+    }
+    // Browsers send at least one of them with each form; "null" is an origin that says nothing.
+    let is_own = match (text(ORIGIN), text(HeaderName::from_static("sec-fetch-site"))) {
+        (Some("null"), Some(site)) | (None, Some(site)) => site == "same-origin",
+        (Some(origin), site) => console.site.is_own_origin(origin) && site.is_none_or(|site| site == "same-origin"),
+        (None, None) => false,
+    };
+    (!is_own).then_some("The form was sent by a page of another site.")
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response {
+    (status, text).into_response()
+}

@@ -1,0 +1,165 @@
+//! How a reader's language writes amounts, numbers and dates, and how amounts are read that were typed in it.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::texts::Language;
+use domain::account::Millis;
+use domain::money::DecimalAmount;
+use service::credit::Unit;
+
+/// A language, and the time zone that instants are shown in.
+#[derive(Clone, Debug)]
+pub struct Locale {
+    /// The language.
+    pub language: Language,
+    zone: TimeZone,
+}
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+impl Locale {
+    /// Of a language, in a time zone.
+    #[must_use]
+    pub fn new(language: Language, zone: TimeZone) -> Self {
+        Self { language, zone }
+    }
+
+    /// A text by its key.
+    #[must_use]
+    pub fn text(&self, key: &str) -> String {
+        self.language.text(key, &[])
+    }
+
+    /// A text by its key, with arguments.
+    #[must_use]
+    pub fn text_with(&self, key: &str, args: &[(&str, &str)]) -> String {
+        self.language.text(key, args)
+    }
+
+    /// A decimal such as "-1234.50", as people write it: "−1,234.50".
+    #[must_use]
+    pub fn decimal(&self, plain: &str) -> String {
+        let (group, point) = self.marks();
+        let (sign, digits) = plain.strip_prefix('-').map_or(("", plain), |digits| ("−", digits));
+        let (whole, fraction) = digits.split_once('.').map_or((digits, None), |(whole, fraction)| (whole, Some(fraction)));
+        let mut text = String::from(sign);
+        for (index, digit) in whole.chars().enumerate() {
+            if index > 0 && (whole.len() - index).is_multiple_of(3) {
+                text.push(group);
+            }
+            text.push(digit);
+        }
+        if let Some(fraction) = fraction {
+            text.push(point);
+            text.push_str(fraction);
+        }
+        text
+    }
+
+    /// A number.
+    #[must_use]
+    pub fn number(&self, number: usize) -> String {
+        self.decimal(&number.to_string())
+    }
+
+    /// An amount without its currency.
+    #[must_use]
+    pub fn amount(&self, unit: Unit, units: i64) -> String {
+        self.decimal(&unit.amount(units))
+    }
+
+    /// An amount with its currency.
+    #[must_use]
+    pub fn money(&self, unit: Unit, units: i64) -> String {
+        format!("{}\u{a0}{}", self.amount(unit, units), unit.currency.code())
+    }
+
+    /// An amount as it is typed into a field: without groups of thousands.
+    #[must_use]
+    pub fn typed(&self, unit: Unit, units: i64) -> String {
+        unit.amount(units).replace('.', &self.marks().1.to_string())
+    }
+
+    /// Reads an amount that was typed. Groups of thousands are not read: what is a thousand in one language is one in another.
+    #[must_use]
+    pub fn read_amount(&self, text: &str) -> Option<DecimalAmount> {
+        let (_, point) = self.marks();
+        let text = text.replace('−', "-");
+        let is_plain = text.chars().all(|letter| letter.is_ascii_digit() || letter == point || letter == '-');
+        if !is_plain {
+            return None;
+        }
+        DecimalAmount::parse(&text.replace(point, ".")).ok()
+    }
+
+    /// The day of an instant.
+    #[must_use]
+    pub fn day(&self, at: Millis) -> String {
+        Timestamp::from_millisecond(at).map_or_else(|_| String::new(), |at| self.date(at.to_zoned(self.zone.clone()).date()))
+    }
+
+    /// A day.
+    #[must_use]
+    pub fn date(&self, day: Date) -> String {
+        let month = usize::try_from(day.month()).ok().and_then(|month| MONTHS.get(month - 1)).copied().unwrap_or_default();
+        match self.language {
+            Language::English => format!("{} {month} {}", day.day(), day.year()),
+            Language::German => format!("{:02}.{:02}.{}", day.day(), day.month(), day.year()),
+        }
+    }
+
+    /// An instant, to the minute.
+    #[must_use]
+    pub fn instant(&self, at: Millis) -> String {
+        let Ok(at) = Timestamp::from_millisecond(at) else { return String::new() };
+        let zoned = at.to_zoned(self.zone.clone());
+        format!("{}, {:02}:{:02}", self.date(zoned.date()), zoned.hour(), zoned.minute())
+    }
+
+    /// An instant for machines, as the attribute `datetime` has it.
+    #[must_use]
+    pub fn machine(&self, at: Millis) -> String {
+        Timestamp::from_millisecond(at).map_or_else(|_| String::new(), |at| at.to_string())
+    }
+
+    /// What stands between thousands, and before the fraction.
+    fn marks(&self) -> (char, char) {
+        match self.language {
+            Language::English => (',', '.'),
+            Language::German => ('.', ','),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_written_and_read_as_the_reader_does() {
+        let (english, german) = (Locale::new(Language::English, TimeZone::UTC), Locale::new(Language::German, TimeZone::UTC));
+        for (plain, in_english, in_german) in [
+            ("-1234567.5", "−1,234,567.5", "−1.234.567,5"),
+            ("0.00", "0.00", "0,00"),
+            ("999", "999", "999"),
+            ("1000", "1,000", "1.000"),
+            ("2086.10148", "2,086.10148", "2.086,10148"),
+        ] {
+            assert_eq!((english.decimal(plain).as_str(), german.decimal(plain).as_str()), (in_english, in_german));
+        }
+        let decimal = |text| Some(DecimalAmount::parse(text).unwrap());
+        assert_eq!(english.read_amount("1234.5"), decimal("1234.5"));
+        assert_eq!(german.read_amount("1234,5"), decimal("1234.5"));
+        assert_eq!(german.read_amount("−3"), decimal("-3"));
+        // A thousand here is a thousandth there: neither is guessed at.
+        for (locale, text) in
+            [(&german, "1.234"), (&english, "1,234"), (&english, "1e3"), (&english, ""), (&german, "1,2,3"), (&english, "٣")]
+        {
+            assert_eq!(locale.read_amount(text), None, "{text}");
+        }
+        assert_eq!(english.instant(1_793_000_000_000), "26 Oct 2026, 07:33");
+        assert_eq!(german.day(1_793_000_000_000), "26.10.2026");
+    }
+}

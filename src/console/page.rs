@@ -1,0 +1,152 @@
+//! The frame of all pages: heading, navigation, who has signed in, what was done.
+
+use askama::Template;
+use axum::response::{Html, IntoResponse, Response};
+
+use super::assets::{SCRIPT, STYLE};
+use super::failure::Failure;
+use super::locale::Locale;
+use super::routes::{NAVIGATION, Section, find_page};
+use super::texts::Language;
+use super::visitor::Visitor;
+
+/// What every page has.
+pub struct Page {
+    /// Its heading.
+    pub title: String,
+    /// The path of the entry in the navigation that it belongs to.
+    pub section: &'static str,
+    /// How texts and amounts are written.
+    pub locale: Locale,
+    /// Who has signed in; empty: nobody.
+    pub user: String,
+    /// The token of its forms.
+    pub token: String,
+    /// Where the language's form comes back to.
+    pub path: String,
+    /// The key of the text that says what was done; empty: nothing.
+    pub done: String,
+    navigation: Vec<&'static Section>,
+}
+
+impl Page {
+    /// A page with a heading, of a section.
+    #[must_use]
+    pub fn new(visitor: &Visitor, section: &'static str, title: impl Into<String>) -> Self {
+        let is_shown = |section: &&Section| find_page(section.path).is_some_and(|route| route.needs.is_met_by(visitor));
+        Self {
+            title: title.into(),
+            section,
+            locale: visitor.locale.clone(),
+            user: visitor.principal.name.clone(),
+            token: visitor.token(),
+            path: visitor.path.clone(),
+            done: String::new(),
+            navigation: NAVIGATION.iter().filter(is_shown).collect(),
+        }
+    }
+
+    /// A page of nobody who has signed in.
+    #[must_use]
+    pub fn outside(locale: &Locale, title: impl Into<String>) -> Self {
+        let none = String::new;
+        let (title, locale) = (title.into(), locale.clone());
+        Self { title, section: "", locale, user: none(), token: none(), path: none(), done: none(), navigation: Vec::new() }
+    }
+
+    /// The same after something was done, by what a link says of it. A link can only say what there is a text for.
+    #[must_use]
+    pub fn after(mut self, done: &str) -> Self {
+        let is_key = done.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+        let key = format!("done-{done}");
+        let text = self.locale.text(&key);
+        self.done = if is_key && text != key { text } else { String::new() };
+        self
+    }
+
+    /// A text.
+    #[must_use]
+    pub fn t(&self, key: &str) -> String {
+        self.locale.text(key)
+    }
+
+    /// A text with one argument, which is called `value`.
+    #[must_use]
+    pub fn tn(&self, key: &str, value: impl ToString) -> String {
+        self.locale.text_with(key, &[("value", &value.to_string())])
+    }
+
+    /// Whether a status is worth a word.
+    #[must_use]
+    pub fn is_told(&self, status: &str) -> bool {
+        status != "active"
+    }
+
+    /// The name of a field before what is wrong with it.
+    #[must_use]
+    pub fn field_name(&self, field: &str) -> String {
+        format!("{} ", self.locale.text(&format!("field-{field}")))
+    }
+
+    /// The code of the language.
+    #[must_use]
+    pub fn language(&self) -> &'static str {
+        self.locale.language.code()
+    }
+
+    /// The languages that can be chosen.
+    #[must_use]
+    pub fn languages(&self) -> [(Language, &'static str); 2] {
+        Language::ALL
+    }
+
+    /// The sections that the visitor may open, by group.
+    #[must_use]
+    pub fn groups(&self) -> Vec<(&'static str, Vec<&'static Section>)> {
+        let mut groups: Vec<(&'static str, Vec<&'static Section>)> = Vec::new();
+        for section in &self.navigation {
+            match groups.last_mut().filter(|(group, _)| *group == section.group) {
+                Some((_, sections)) => sections.push(section),
+                None => groups.push((section.group, vec![section])),
+            }
+        }
+        groups
+    }
+
+    /// Where the style is.
+    #[must_use]
+    pub fn style(&self) -> &'static str {
+        &STYLE.url
+    }
+
+    /// Where the script is.
+    #[must_use]
+    pub fn script(&self) -> &'static str {
+        &SCRIPT.url
+    }
+}
+
+/// Renders a template as a page.
+pub fn render(template: &impl Template) -> Result<Response, Failure> {
+    template.render().map(|text| Html(text).into_response()).map_err(|error| Failure::of_template(&error))
+}
+
+#[derive(Template)]
+#[template(path = "failure.html")]
+struct FailurePage<'a> {
+    page: Page,
+    failure: &'a Failure,
+}
+
+/// The page that says why there is none.
+pub fn of_failure(failure: &Failure, visitor: Option<&Visitor>, locale: &Locale) -> Response {
+    let title = locale.text(failure.title);
+    let page = match visitor {
+        Some(visitor) => Page::new(visitor, "", title),
+        None => Page::outside(locale, title),
+    };
+    match render(&FailurePage { page, failure }) {
+        Ok(response) => (failure.status, response).into_response(),
+        Err(_) => failure.status.into_response(),
+    }
+}

@@ -1,0 +1,133 @@
+//! Signing in: by a password, or by a link that does so once.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use http::header::{HeaderName, RETRY_AFTER, SET_COOKIE};
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+
+use crate::failure::Failure;
+use crate::fields::Fields;
+use crate::locale::Locale;
+use crate::page::{Page, render};
+use crate::passwords::LONGEST;
+use crate::visitor::Visitor;
+use crate::{Console, session};
+use platform::lanes::socket::Peer;
+
+/// The page.
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignIn {
+    page: Page,
+    name: String,
+    /// Where to go afterwards.
+    to: String,
+    /// Why it did not work, as the key of a text; empty: nothing was tried.
+    problem: &'static str,
+}
+
+/// Where to go afterwards.
+#[derive(Deserialize)]
+pub struct To {
+    #[serde(default)]
+    to: String,
+}
+
+/// Shows the form.
+pub async fn show(
+    Extension(locale): Extension<Locale>,
+    visitor: Option<Extension<Visitor>>,
+    Query(To { to }): Query<To>,
+) -> Result<Response, Failure> {
+    if visitor.is_some() {
+        return Ok(Redirect::to(own_path(&to)).into_response());
+    }
+    form(&locale, String::new(), to, "")
+}
+
+fn form(locale: &Locale, name: String, to: String, problem: &'static str) -> Result<Response, Failure> {
+    render(&SignIn { page: Page::outside(locale, locale.text("sign-in")), name, to, problem })
+}
+
+/// Takes the form.
+pub async fn by_password(
+    State(console): State<Console>,
+    Extension(locale): Extension<Locale>,
+    peer: Option<Extension<Peer>>,
+    fields: Fields,
+) -> Result<Response, Failure> {
+    let (name, password, to) = (fields.get("name").to_owned(), fields.get("password").to_owned(), fields.get("to").to_owned());
+    let address = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(peer)| peer.address.ip());
+    let refused = |status: StatusCode, problem| Ok((status, form(&locale, name.clone(), to.clone(), problem)?).into_response());
+    if let Some(wait) = console.attempts.wait(&name, address) {
+        let seconds = wait.as_secs().max(1).to_string();
+        return Ok(([(RETRY_AFTER, seconds)], refused(StatusCode::TOO_MANY_REQUESTS, "sign-in-wait")?).into_response());
+    }
+    console.attempts.note(&name, address);
+    let hash = console.users.password_of(&name).await.map_err(Failure::of_users)?;
+    let is_right = if password.len() > LONGEST { Some(false) } else { console.passwords.is(&password, hash.as_deref()).await };
+    match is_right {
+        None => refused(StatusCode::SERVICE_UNAVAILABLE, "sign-in-busy"),
+        Some(false) => {
+            tracing::warn!(user = name.escape_debug().to_string(), %address, "signing in to the console failed");
+            refused(StatusCode::FORBIDDEN, "sign-in-wrong")
+        }
+        Some(true) => {
+            console.attempts.forgive(&name, address);
+            let secret = console.users.begin(&name).await.map_err(Failure::of_users)?;
+            tracing::info!(user = name, %address, "signed in to the console");
+            Ok(signed_in(&console, &secret, &to))
+        }
+    }
+}
+
+/// Signs in by a link. One that a browser only fetches ahead is not used up.
+pub async fn by_link(
+    State(console): State<Console>,
+    Extension(locale): Extension<Locale>,
+    Path(secret): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let is_ahead =
+        [HeaderName::from_static("purpose"), HeaderName::from_static("sec-purpose")].iter().any(|name| headers.contains_key(name));
+    if is_ahead {
+        return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
+    }
+    match console.users.sign_in_by_link(&secret).await.map_err(Failure::of_users)? {
+        Some(secret) => Ok(signed_in(&console, &secret, "/")),
+        None => Ok((StatusCode::FORBIDDEN, form(&locale, String::new(), String::new(), "sign-in-link-used")?).into_response()),
+    }
+}
+
+fn signed_in(console: &Console, secret: &str, to: &str) -> Response {
+    let mut response = Redirect::to(own_path(to)).into_response();
+    if let Some(cookie) = session::kept(&console.site, secret) {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// The path if it is one of this console: a link to sign in must not lead elsewhere afterwards.
+#[must_use]
+pub fn own_path(to: &str) -> &str {
+    let is_own = to.starts_with('/') && !to.starts_with("//") && to.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    if is_own { to } else { "/" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_to_sign_in_leads_nowhere_else() {
+        assert_eq!(own_path("/finance/organizations?q=a%20b"), "/finance/organizations?q=a%20b");
+        for elsewhere in ["//evil.example", "https://evil.example", "/\\evil.example", "", "evil", "/a\r\nset-cookie: x"] {
+            assert_eq!(own_path(elsewhere), "/", "{elsewhere}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! All pages and forms, as data: the method, the path, what each needs, and what handles it. The door enforces it; the navigation shows
+//! what the visitor may open; a test holds the browser's visits against it.
+
+use axum::routing::{MethodRouter, get, post};
+use http::Method;
+
+use super::visitor::Visitor;
+use super::{Console, assets, pages};
+use access::Permission;
+
+/// What a route needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing: it is there before anybody has signed in.
+    Nothing,
+    /// That somebody has signed in.
+    SignIn,
+    /// That somebody has signed in who may do this on some account at least. The use case asks again, on the account itself.
+    Permission(Permission),
+}
+
+/// A page, or what takes a form.
+pub struct Route {
+    /// GET or POST.
+    pub method: Method,
+    /// The path, as axum writes it.
+    pub path: &'static str,
+    /// What it needs.
+    pub needs: Needs,
+    /// What handles it.
+    pub handler: fn() -> MethodRouter<Console>,
+}
+
+/// An entry of the navigation.
+pub struct Section {
+    /// The key of the app that it belongs to.
+    pub group: &'static str,
+    /// The key of its name.
+    pub name: &'static str,
+    /// Its page, which must be among the routes.
+    pub path: &'static str,
+}
+
+/// The navigation. An entry is shown to whom its page lets in.
+pub const NAVIGATION: &[Section] = &[Section { group: "app-finance", name: "organizations", path: ORGANIZATIONS }];
+
+/// Organization Management.
+pub const ORGANIZATIONS: &str = "/finance/organizations";
+
+use Needs::{Nothing, Permission as Needed, SignIn};
+
+const fn page(path: &'static str, needs: Needs, handler: fn() -> MethodRouter<Console>) -> Route {
+    Route { method: Method::GET, path, needs, handler }
+}
+
+const fn form(path: &'static str, needs: Needs, handler: fn() -> MethodRouter<Console>) -> Route {
+    Route { method: Method::POST, path, needs, handler }
+}
+
+/// All routes.
+pub const ROUTES: &[Route] = &[
+    page("/assets/{name}", Nothing, || get(assets::send)),
+    page("/sign-in", Nothing, || get(pages::sign_in::show)),
+    form("/sign-in", Nothing, || post(pages::sign_in::by_password)),
+    page("/sign-in/link/{secret}", Nothing, || get(pages::sign_in::by_link)),
+    form("/sign-out", SignIn, || post(pages::you::sign_out)),
+    form("/sign-out-everywhere", SignIn, || post(pages::you::sign_out_everywhere)),
+    page("/you", SignIn, || get(pages::you::show)),
+    form("/you/password", SignIn, || post(pages::you::set_password)),
+    form("/language", SignIn, || post(pages::you::set_language)),
+    page("/", SignIn, || get(pages::home)),
+    page(ORGANIZATIONS, Needed(Permission::ReadAccounts), || get(pages::organizations::show)),
+    page("/finance/organizations.csv", Needed(Permission::ReadAccounts), || get(pages::organizations::download)),
+];
+
+impl Needs {
+    /// Whether a visitor has what it needs.
+    #[must_use]
+    pub fn is_met_by(self, visitor: &Visitor) -> bool {
+        match self {
+            Nothing | SignIn => true,
+            Needed(permission) => visitor.may(permission),
+        }
+    }
+}
+
+/// The route of a method and a path.
+#[must_use]
+pub fn find(method: &Method, path: &str) -> Option<&'static Route> {
+    ROUTES.iter().find(|route| route.method == *method && route.path == path)
+}
+
+/// The page at a path.
+#[must_use]
+pub fn find_page(path: &str) -> Option<&'static Route> {
+    find(&Method::GET, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_there_once_and_every_entry_of_the_navigation_has_its_page() {
+        for (index, route) in ROUTES.iter().enumerate() {
+            assert!(ROUTES[..index].iter().all(|other| (&other.method, other.path) != (&route.method, route.path)), "{}", route.path);
+            assert!(route.path == "/" || !route.path.ends_with('/'), "{}", route.path);
+        }
+        for section in NAVIGATION {
+            assert!(find_page(section.path).is_some(), "{}", section.path);
+        }
+    }
+}

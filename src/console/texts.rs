@@ -1,0 +1,162 @@
+//! The words of the console, by language: one catalogue for each, which all have the same messages.
+
+use std::sync::LazyLock;
+
+use fluent_bundle::concurrent::FluentBundle;
+use fluent_bundle::{FluentArgs, FluentResource};
+use unic_langid::LanguageIdentifier;
+
+/// A language of the console.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Language {
+    /// English.
+    #[default]
+    English,
+    /// German.
+    German,
+}
+
+type Bundle = FluentBundle<FluentResource>;
+
+static ENGLISH: LazyLock<Bundle> = LazyLock::new(|| bundle("en", include_str!("texts/en.ftl")));
+static GERMAN: LazyLock<Bundle> = LazyLock::new(|| bundle("de", include_str!("texts/de.ftl")));
+
+fn bundle(language: &str, text: &str) -> Bundle {
+    // What can be read of it is used; a test reads all.
+    let resource = FluentResource::try_new(text.to_owned()).unwrap_or_else(|(resource, _)| resource);
+    let mut bundle = FluentBundle::new_concurrent(language.parse::<LanguageIdentifier>().into_iter().collect());
+    // Isolation marks are for texts of mixed directions; here they would stand in attributes and tests.
+    bundle.set_use_isolating(false);
+    bundle.add_resource_overriding(resource);
+    bundle
+}
+
+impl Language {
+    /// All of them, with the names that they have for themselves.
+    pub const ALL: [(Self, &'static str); 2] = [(Self::English, "English"), (Self::German, "Deutsch")];
+
+    /// Its code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::German => "de",
+        }
+    }
+
+    /// That of a code.
+    #[must_use]
+    pub fn named(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().map(|(language, _)| language).find(|language| language.code() == code)
+    }
+
+    /// The one that a browser prefers: the header `Accept-Language`.
+    #[must_use]
+    pub fn accepted(header: &str) -> Self {
+        let wishes = header.split(',').filter_map(|wish| {
+            let (range, weight) = wish.split_once(";q=").unwrap_or((wish, "1"));
+            let code = range.trim().split('-').next()?.to_ascii_lowercase();
+            Some((Self::named(&code)?, weight.trim().parse::<f32>().ok().filter(|weight| *weight > 0.0)?))
+        });
+        // Of equal ones, the first.
+        let best = wishes.reduce(|best, other| if other.1 > best.1 { other } else { best });
+        best.map(|(language, _)| language).unwrap_or_default()
+    }
+
+    /// A text, by its key. One that is missing shows its key.
+    #[must_use]
+    pub fn text(self, key: &str, args: &[(&str, &str)]) -> String {
+        let bundle: &Bundle = match self {
+            Self::English => &ENGLISH,
+            Self::German => &GERMAN,
+        };
+        let Some(pattern) = bundle.get_message(key).and_then(|message| message.value()) else { return key.to_owned() };
+        let mut given = FluentArgs::new();
+        for (name, value) in args {
+            // A number chooses the plural.
+            match value.parse::<i64>() {
+                Ok(number) => given.set(*name, number),
+                Err(_) => given.set(*name, (*value).to_owned()),
+            }
+        }
+        bundle.format_pattern(pattern, Some(&given), &mut Vec::new()).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn keys(text: &str) -> BTreeSet<(String, BTreeSet<String>)> {
+        FluentResource::try_new(text.to_owned()).unwrap();
+        let mut keys = BTreeSet::new();
+        let mut current: Option<(String, BTreeSet<String>)> = None;
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            if let Some((key, _)) = line.split_once(" =").filter(|_| !line.starts_with(' ')) {
+                keys.extend(current.take());
+                current = Some((key.to_owned(), BTreeSet::new()));
+            }
+            if let Some((_, arguments)) = &mut current {
+                let names =
+                    line.split('$').skip(1).map(|rest| rest.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-').next());
+                arguments.extend(names.flatten().map(ToOwned::to_owned));
+            }
+        }
+        keys.extend(current);
+        keys
+    }
+
+    #[test]
+    fn all_languages_have_the_same_texts_with_the_same_arguments() {
+        let (english, german) = (keys(include_str!("texts/en.ftl")), keys(include_str!("texts/de.ftl")));
+        let differences: Vec<_> = english.symmetric_difference(&german).collect();
+        assert!(differences.is_empty(), "{differences:#?}");
+        let names: Vec<_> = english.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), names.iter().collect::<BTreeSet<_>>().len(), "a text is there twice");
+    }
+
+    #[test]
+    fn every_text_that_is_asked_for_is_there() {
+        let known: BTreeSet<String> = keys(include_str!("texts/en.ftl")).into_iter().map(|(key, _)| key).collect();
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut folders = vec![root.to_owned()];
+        let mut missing = BTreeSet::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let Ok(text) = std::fs::read_to_string(&path) else { continue };
+                let is_page = path.extension().is_some_and(|extension| extension == "html");
+                for begin in if is_page { [".t(\"", ".tn(\""] } else { [".text(\"", ".text_of(\""] } {
+                    for rest in text.split(begin).skip(1) {
+                        let key = rest.split('"').next().unwrap();
+                        if !known.contains(key) && !path.ends_with("texts.rs") {
+                            missing.insert(format!("{}: {key}", path.display()));
+                        }
+                    }
+                }
+            }
+        }
+        assert!(missing.is_empty(), "{missing:#?}");
+    }
+
+    #[test]
+    fn a_browser_is_shown_what_it_prefers() {
+        for (header, code) in [
+            ("", "en"),
+            ("de-DE,de;q=0.9,en;q=0.8", "de"),
+            ("en-GB,de;q=0.9", "en"),
+            ("fr,de;q=0.5,en;q=0.3", "de"),
+            ("de;q=0, en;q=0.1", "en"),
+            ("fr", "en"),
+            ("*;q=x,;;", "en"),
+        ] {
+            assert_eq!(Language::accepted(header).code(), code, "{header}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Who looks at a page: the user of the session, in which language, and what may be done.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+
+use super::Console;
+use super::failure::Failure;
+use super::locale::Locale;
+use super::session;
+use access::{Permission, Principal};
+use domain::account::Currency;
+use domain::money::DecimalAmount;
+use service::context::{Protocol, RequestContext};
+
+/// Who looks at a page. Made by the door, and given to each page that asks for it.
+#[derive(Clone)]
+pub struct Visitor {
+    /// Who has signed in.
+    pub principal: Arc<Principal>,
+    /// How texts, amounts and dates are written.
+    pub locale: Locale,
+    /// The path of the page, with its query: where a form comes back to.
+    pub path: String,
+    /// Whether there is a billing store.
+    pub has_billing: bool,
+    /// Where the browser is, or the proxy before it.
+    pub address: Option<IpAddr>,
+    /// What the browser keeps.
+    pub(super) secret: String,
+}
+
+impl Visitor {
+    /// The context in which a use case is called.
+    #[must_use]
+    pub fn context(&self) -> RequestContext {
+        RequestContext::new(Protocol::Console, Arc::clone(&self.principal), None, None).from_address(self.address)
+    }
+
+    /// The token for a form.
+    #[must_use]
+    pub fn token(&self) -> String {
+        session::token(&self.secret)
+    }
+
+    /// Whether the visitor may do this on some account at least.
+    #[must_use]
+    pub fn may(&self, permission: Permission) -> bool {
+        self.principal.may(permission)
+    }
+
+    /// Whether the visitor may do this on an account.
+    #[must_use]
+    pub fn may_on(&self, permission: Permission, account: &str) -> bool {
+        self.principal.may_on(permission, account)
+    }
+
+    /// The most that the visitor may do at once, if that is bounded.
+    #[must_use]
+    pub fn most(&self, permission: Permission, account: &str, currency: Currency) -> Option<DecimalAmount> {
+        self.principal.most(permission, account, currency)
+    }
+}
+
+impl FromRequestParts<Console> for Visitor {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Console) -> Result<Self, Failure> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(Failure::not_signed_in)
+    }
+}

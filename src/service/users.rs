@@ -1,0 +1,203 @@
+//! The users of the web console: who there is, what each may do, and how they are let in. Nobody has signed in yet where these are
+//! called, or the command line calls them on the machine itself, so that they take no context of a request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{bail, ensure};
+
+use access::file::GrantEntry;
+use access::key::{KeyDigest, secret};
+use access::{Access, Principal};
+use billing::users::{SessionAge, StoredUser, UserTables};
+use domain::account::Millis;
+use platform::clock::system_now;
+
+/// How long a link signs in.
+pub const LINK_VALIDITY: Duration = Duration::from_mins(15);
+
+/// After how much idleness a session ends, and after how long in any case.
+pub const SESSION_IDLE: Duration = Duration::from_hours(1);
+pub const SESSION_WHOLE: Duration = Duration::from_hours(12);
+
+/// How long until it is noted again that a session was used.
+const NOTED_EVERY: Millis = 60_000;
+
+/// The user that there is first.
+const FIRST: &str = "admin";
+
+/// The most characters of a name.
+const MAX_NAME: usize = 64;
+
+/// How many users are listed at most.
+pub const MAX_LISTED: usize = 1_000;
+
+/// A user.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// The name: the actor in the journal.
+    pub name: String,
+    /// Roles, accounts and bounds.
+    pub access: GrantEntry,
+    /// Whether there is a password.
+    pub has_password: bool,
+    /// Whether the user may not sign in.
+    pub is_disabled: bool,
+    /// Since when there is this user.
+    pub created_at: Millis,
+}
+
+/// A session that was found.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Who has signed in, with what the user may do by now.
+    pub principal: Arc<Principal>,
+    /// The language that the user chose; empty: none.
+    pub language: String,
+}
+
+/// The users. Cheap to clone.
+#[derive(Clone)]
+pub struct Users {
+    tables: UserTables,
+    access: Arc<Access>,
+}
+
+impl Users {
+    /// Those of a store. The access file may define roles.
+    #[must_use]
+    pub fn new(tables: UserTables, access: Arc<Access>) -> Self {
+        Self { tables, access }
+    }
+
+    /// Creates a user, who has no password yet.
+    pub async fn create(&self, name: &str, entry: &GrantEntry) -> anyhow::Result<()> {
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@+".contains(&byte);
+        ensure!(
+            (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_word),
+            "a user's name must be 1 to {MAX_NAME} characters out of A-Z a-z 0-9 . _ - @ +"
+        );
+        self.access.user(name, entry)?;
+        self.tables.ready().await?;
+        ensure!(self.tables.create(name, &serde_json::to_string(entry)?, system_now()).await?, "there is a user called {name:?} already");
+        Ok(())
+    }
+
+    /// All users, by name.
+    pub async fn list(&self) -> anyhow::Result<Vec<User>> {
+        self.tables.ready().await?;
+        self.tables.list(MAX_LISTED).await?.into_iter().map(understood).collect()
+    }
+
+    /// Keeps a user from signing in, or no longer. Sessions and links of the user end.
+    pub async fn set_disabled(&self, name: &str, is_disabled: bool) -> anyhow::Result<()> {
+        self.tables.ready().await?;
+        ensure!(self.tables.set_disabled(name, is_disabled).await?, "there is no user called {name:?}");
+        Ok(())
+    }
+
+    /// Makes what a link has to hold to sign a user in, once.
+    pub async fn invite(&self, name: &str) -> anyhow::Result<String> {
+        self.tables.ready().await?;
+        match self.tables.find(name).await? {
+            None => bail!("there is no user called {name:?}"),
+            Some(user) => ensure!(!user.is_disabled, "the user {name:?} is disabled"),
+        }
+        let (secret, now) = (secret()?, system_now());
+        self.tables.add_link(&digest(&secret), name, now, now + millis(LINK_VALIDITY)).await?;
+        Ok(secret)
+    }
+
+    /// Does the same for the first user, an administrator, as long as nobody can sign in by a password.
+    pub async fn invite_first(&self) -> anyhow::Result<Option<String>> {
+        self.tables.ready().await?;
+        if self.tables.has_passwords().await? {
+            return Ok(None);
+        }
+        let entry = GrantEntry { roles: vec!["admin".to_owned()], ..GrantEntry::default() };
+        self.tables.create(FIRST, &serde_json::to_string(&entry)?, system_now()).await?;
+        if self.tables.find(FIRST).await?.is_none_or(|first| first.is_disabled) {
+            return Ok(None);
+        }
+        self.invite(FIRST).await.map(Some)
+    }
+
+    /// Signs in by what a link holds; returns what the browser has to keep.
+    pub async fn sign_in_by_link(&self, secret: &str) -> anyhow::Result<Option<String>> {
+        self.tables.ready().await?;
+        match self.tables.take_link(&digest(secret), system_now()).await? {
+            Some(name) => self.begin(&name).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Begins a session of a user who has proved who it is; returns what the browser has to keep.
+    pub async fn begin(&self, name: &str) -> anyhow::Result<String> {
+        let secret = secret()?;
+        self.tables.begin_session(&digest(&secret), name, system_now(), age()).await?;
+        Ok(secret)
+    }
+
+    /// The hash of a user's password; `None`: there is no such user, or nobody signs in by it.
+    pub async fn password_of(&self, name: &str) -> anyhow::Result<Option<String>> {
+        self.tables.ready().await?;
+        let user = self.tables.find(name).await?;
+        Ok(user.filter(|user| !user.is_disabled && !user.password.is_empty()).map(|user| user.password))
+    }
+
+    /// Sets the hash of a user's password. All sessions of the user end.
+    pub async fn set_password(&self, name: &str, hash: &str) -> anyhow::Result<()> {
+        self.tables.set_password(name, hash).await?;
+        Ok(self.tables.end_sessions(name).await?)
+    }
+
+    /// Finds the session of what a browser keeps.
+    pub async fn session(&self, secret: &str) -> anyhow::Result<Option<Session>> {
+        self.tables.ready().await?;
+        let (digest, now) = (digest(secret), system_now());
+        let Some(found) = self.tables.session(&digest, now, age()).await? else { return Ok(None) };
+        if now - found.seen_at > NOTED_EVERY {
+            self.tables.touch(&digest, now).await?;
+        }
+        let user = understood(found.user)?;
+        let principal = Arc::new(self.access.user(&user.name, &user.access)?);
+        Ok(Some(Session { principal, language: found.language }))
+    }
+
+    /// Notes the language that the user of a session chose.
+    pub async fn set_language(&self, secret: &str, language: &str) -> anyhow::Result<()> {
+        Ok(self.tables.set_language(&digest(secret), language).await?)
+    }
+
+    /// Ends a session.
+    pub async fn sign_out(&self, secret: &str) -> anyhow::Result<()> {
+        Ok(self.tables.end_session(&digest(secret)).await?)
+    }
+
+    /// Ends all sessions of a user.
+    pub async fn sign_out_everywhere(&self, name: &str) -> anyhow::Result<()> {
+        Ok(self.tables.end_sessions(name).await?)
+    }
+}
+
+fn understood(stored: StoredUser) -> anyhow::Result<User> {
+    Ok(User {
+        access: serde_json::from_str(&stored.access)?,
+        has_password: !stored.password.is_empty(),
+        name: stored.name,
+        is_disabled: stored.is_disabled,
+        created_at: stored.created_at,
+    })
+}
+
+fn age() -> SessionAge {
+    SessionAge { idle: millis(SESSION_IDLE), whole: millis(SESSION_WHOLE) }
+}
+
+fn digest(secret: &str) -> String {
+    KeyDigest::of(secret).to_string()
+}
+
+fn millis(duration: Duration) -> Millis {
+    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
+}

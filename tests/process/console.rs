@@ -1,0 +1,154 @@
+//! The web console in a real browser: Playwright drives headless Chromium through `console/*.mjs`. One browser runs all tests, because
+//! starting one takes longer than most of them; each has a context of its own.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use regex::Regex;
+use serde_json::{Value, json};
+use tollgate::grpc::v1;
+use tollgate::grpc::v1::PaymentMode;
+
+use crate::service::{Client, Service, binary, debit, until};
+use crate::support::temporary_folder;
+
+/// When the tests play.
+const NOW: &str = "2026-11-05T10:00:00Z";
+
+/// The users, and what they may do.
+const USERS: [(&str, &[&str]); 6] = [
+    ("admin", &["--role", "admin"]),
+    ("erika", &["--role", "admin"]),
+    ("alice", &["--role", "read"]),
+    ("reader", &["--role", "read"]),
+    ("clerk", &["--role", "charge"]),
+    ("partner", &["--role", "read", "--account", "partner-7/"]),
+];
+
+async fn set_up(client: &mut Client) {
+    client.open("acme-prepaid", PaymentMode::Prepaid, "100", "100").await;
+    client.open("acme-postpaid", PaymentMode::Postpaid, "1000", "0").await;
+    client.open("mueller", PaymentMode::Postpaid, "2000", "750").await;
+    client.open("partner-7/customer", PaymentMode::Prepaid, "0", "12.5").await;
+    for (id, name) in [
+        ("acme-prepaid", "Acme Prepaid"),
+        ("acme-postpaid", "Acme Postpaid"),
+        ("mueller", "Müller Logistik GmbH"),
+        ("partner-7/customer", "Customer of Seven"),
+    ] {
+        rename(client, id, name).await;
+    }
+    client.charging.debit(debit("acme-prepaid", "used", "13.90")).await.unwrap();
+    client.charging.debit(debit("mueller", "used", "500")).await.unwrap();
+    let operator = Some(v1::Operator { actor: "test".into(), reason: "unpaid".into() });
+    let request =
+        v1::SuspendAccountRequest { account_id: "acme-prepaid".into(), request_id: "suspend".into(), operator, ..Default::default() };
+    client.accounts.suspend_account(request).await.unwrap();
+    for number in 0..65 {
+        client.open(&format!("org-{number:02}"), PaymentMode::Prepaid, "0", &format!("{}.25", number * 37 + 1)).await;
+    }
+    // What is searched for must have been taken in.
+    until("all organizations are found", async || {
+        let request = v1::SearchAccountsRequest { query: "Customer org".into(), page_size: 100, ..Default::default() };
+        let found = client.clone().accounts.search_accounts(request).await.ok()?.into_inner();
+        (found.accounts.len() == 65).then_some(())
+    })
+    .await;
+}
+
+/// Where the console is, by the log.
+async fn console_url(service: &Service) -> String {
+    until("the console is served", async || {
+        let log = service.log().into_iter().filter_map(|line| serde_json::from_str::<Value>(&line).ok());
+        log.filter(|event| event["message"] == "serving the web console").find_map(|event| event["url"].as_str().map(ToOwned::to_owned))
+    })
+    .await
+    .trim_end_matches('/')
+    .to_owned()
+}
+
+/// Makes a user on the machine, and returns the link that it is given.
+fn link(store: &str, url: &str, name: &str, access: &[&str]) -> String {
+    let arguments = ["user", "create", name, "--store", store, "--console-url", url];
+    let output = Command::new(binary()).args(arguments).args(access).env_clear().output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// A service without a billing store, and the link that it prints.
+fn unbilled(folder: &Path) -> (Service, String) {
+    let store = folder.join("unbilled.db");
+    let mut command = Command::new("sh");
+    let output = folder.join("printed");
+    command.args(["-c", &format!("exec {} \"$@\" > {}", binary().display(), output.display()), "sh"]);
+    let arguments = ["--store", store.to_str().unwrap(), "--billing", "off", "--console", "127.0.0.1:0"];
+    let service = Service::spawn(command, &arguments, &[]);
+    (service, output.display().to_string())
+}
+
+#[tokio::test]
+async fn people_do_their_work_in_a_browser() {
+    let folder = temporary_folder();
+    let (store, clock) = (folder.path().join("ledger.db"), folder.path().join("clock"));
+    std::fs::write(&clock, NOW).unwrap();
+    let store = store.to_str().unwrap();
+    let service = Service::start(&["--store", store, "--test-clock", clock.to_str().unwrap(), "--console", "127.0.0.1:0"], &[]);
+    let mut client = service.client().await;
+    set_up(&mut client).await;
+    let url = console_url(&service).await;
+    let links: serde_json::Map<String, Value> =
+        USERS.iter().map(|(name, access)| ((*name).to_owned(), json!(link(store, &url, name, access)))).collect();
+
+    let (other, printed) = unbilled(folder.path());
+    other.client().await.open("globex", PaymentMode::Prepaid, "0", "5").await;
+    rename(&mut other.client().await, "globex", "Globex").await;
+    let first = until("a link is printed", async || {
+        let text = std::fs::read_to_string(&printed).ok()?;
+        text.lines().find(|line| line.contains("/sign-in/link/")).map(|line| line.trim().to_owned())
+    })
+    .await;
+    let stage = json!({
+        "urls": { "main": url, "unbilled": console_url(&other).await },
+        "links": { "main": links, "unbilled": { "admin": first } },
+    });
+    let report = browse(&stage).await;
+    let failed = report["failed"].as_array().unwrap();
+    assert!(failed.is_empty(), "{}", failed.iter().map(|one| one.as_str().unwrap()).collect::<Vec<_>>().join("\n\n"));
+    if std::env::var_os("ONLY").is_none() {
+        let visited = report["visited"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
+        assert_eq!(unvisited(&visited), BTreeSet::new(), "these pages and forms have no test in a browser");
+    }
+}
+
+async fn rename(client: &mut Client, id: &str, name: &str) {
+    let request =
+        v1::UpdateAccountRequest { account_id: id.into(), request_id: "name".into(), name: Some(name.into()), ..Default::default() };
+    client.accounts.update_account(request).await.unwrap();
+}
+
+/// Runs the tests in the browser, and returns their report.
+async fn browse(stage: &Value) -> Value {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let chromium = ["/usr/bin/chromium-headless-shell", "/usr/bin/chromium"].into_iter().find(|path| Path::new(path).exists());
+    let mut node = Command::new("node");
+    node.arg(root.join("process/console/all.mjs"))
+        .env("NODE_MODULES", root.join(".venv/playwright/node_modules"))
+        .env("CHROMIUM", chromium.expect("no Chromium: tests/run installs it"))
+        .env("STAGE", stage.to_string())
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit());
+    let output = tokio::task::spawn_blocking(move || node.output()).await.unwrap().expect("no Node: tests/run installs it");
+    assert!(output.status.success(), "the browser's tests ended with {}", output.status);
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The routes of the console that no test has visited.
+fn unvisited(visited: &BTreeSet<&str>) -> BTreeSet<String> {
+    let is_visited = |route: &&console::routes::Route| {
+        let path = Regex::new(r"\\\{[a-z_]+\\\}").unwrap().replace_all(&regex::escape(route.path), "[^/]+").into_owned();
+        let path = Regex::new(&format!("^{} {path}$", route.method)).unwrap();
+        visited.iter().any(|one| path.is_match(one))
+    };
+    console::routes::ROUTES.iter().filter(|route| !is_visited(route)).map(|route| format!("{} {}", route.method, route.path)).collect()
+}

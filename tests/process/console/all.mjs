@@ -1,0 +1,6 @@
+// Runs all tests of the console in one browser.
+import { run } from "./browser.mjs";
+import "./signing_in.mjs";
+import "./organizations.mjs";
+
+await run();

@@ -1,0 +1,130 @@
+// What the tests of the console have in common: one Chromium, a context for each test, and what was visited.
+import { createRequire } from "node:module";
+import { readFileSync } from "node:fs";
+
+const require = createRequire(`${process.env.NODE_MODULES}/`);
+const { chromium } = require("playwright-core");
+const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+
+/** The stage that the Rust test has set: URLs, users' links, ids. */
+export const stage = JSON.parse(process.env.STAGE);
+
+/** How many tests run side by side: browsers on slow machines do not like more. */
+const AT_ONCE = 3;
+
+const tests = [];
+const visited = new Set();
+const states = new Map();
+let browser;
+
+/** A test. `options` are a context's; `user` says who has signed in, `at` on which of the consoles. */
+export function test(name, options, run) {
+  tests.push({ name, options, run });
+}
+
+/** Fails unless both are equal, as JSON has them. */
+export function equal(found, expected, what = "") {
+  const [a, b] = [JSON.stringify(found), JSON.stringify(expected)];
+  if (a !== b) throw new Error(`${what}: ${a} is not ${b}`);
+}
+
+/** Fails unless it is so. */
+export function ok(is, what) {
+  if (!is) throw new Error(what);
+}
+
+/** Waits until what is asked for is as expected. */
+export async function becomes(ask, expected) {
+  for (const deadline = Date.now() + 15_000; ; ) {
+    const found = JSON.stringify(await ask());
+    if (found === JSON.stringify(expected)) return;
+    if (Date.now() > deadline) throw new Error(`${found} never becomes ${JSON.stringify(expected)}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** A context, in which a user has signed in if one is named. */
+async function context({ user, at = "main", ...options }) {
+  const own = { locale: "en-GB", timezoneId: "UTC", viewport: { width: 1280, height: 860 }, baseURL: stage.urls[at], ...options };
+  if (user && !states.has(`${at} ${user}`)) states.set(`${at} ${user}`, signIn(user, at));
+  if (user) own.storageState = await states.get(`${at} ${user}`);
+  const made = await browser.newContext(own);
+  made.setDefaultTimeout(15_000);
+  made.on("request", (request) => visited.add(`${request.method()} ${new URL(request.url()).pathname}`));
+  // Requests that no page makes count too.
+  for (const [method, send] of [["get", made.request.get], ["post", made.request.post]]) {
+    made.request[method] = (path, options) => {
+      visited.add(`${method.toUpperCase()} ${new URL(path, own.baseURL).pathname}`);
+      return send.call(made.request, path, options);
+    };
+  }
+  return made;
+}
+
+/** Signs a user in by its link, which works once; all tests of the user share the session. */
+async function signIn(user, at) {
+  const made = await browser.newContext({ baseURL: stage.urls[at] });
+  const page = await made.newPage();
+  await page.goto(stage.links[at][user]);
+  visited.add("GET /sign-in/link/secret");
+  await page.getByRole("link", { name: user, exact: true }).waitFor();
+  const state = await made.storageState();
+  await made.close();
+  return state;
+}
+
+/** Fails if axe finds anything on the page. */
+export async function accessible(page) {
+  await page.evaluate(axe);
+  const found = await page.evaluate(async () => {
+    const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+    const { violations } = await window.axe.run(document, { runOnly: tags });
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 200)).join(" | ")}`);
+  });
+  equal(found, [], `${page.url()} is not accessible`);
+  // What is too wide for the window can only be read by scrolling sideways (WCAG 1.4.10).
+  const excess = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  ok(excess <= 0, `${page.url()} is ${excess} pixels too wide`);
+}
+
+/** Looks at a page in light, dark and at a phone's width, and keeps pictures if a folder is named. */
+export async function looked(page, name) {
+  for (const [scheme, width] of [["light", 1280], ["dark", 1280], ["light", 375], ["dark", 375]]) {
+    await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
+    await page.setViewportSize({ width, height: 860 });
+    await accessible(page);
+    const folder = process.env.TOLLGATE_SCREENSHOTS;
+    if (folder) await page.screenshot({ path: `${folder}/${name}-${scheme}-${width}.png`, fullPage: true });
+  }
+  await page.emulateMedia({ colorScheme: "light" });
+  await page.setViewportSize({ width: 1280, height: 860 });
+}
+
+/** Runs all tests; prints what came of them, and what was visited. */
+export async function run() {
+  const chosen = process.env.ONLY ? tests.filter(({ name }) => name.includes(process.env.ONLY)) : tests;
+  browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
+  const failed = [];
+  const waiting = [...chosen];
+  const worker = async () => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      const began = Date.now();
+      const made = await context(next.options);
+      const page = await made.newPage();
+      const errors = [];
+      page.on("pageerror", (error) => errors.push(`${error}`));
+      page.on("console", (message) => message.type() === "error" && !/status of (4|5)\d\d/.test(message.text()) && errors.push(message.text()));
+      try {
+        await next.run(page, made);
+        equal(errors, [], "the browser complains");
+      } catch (error) {
+        failed.push(`${next.name}: ${error.stack ?? error}\n  at ${page.url()}`);
+      }
+      await made.close();
+      console.error(`${failed.length ? " " : ""}${next.name} (${Date.now() - began} ms)`);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  await browser.close();
+  console.log(JSON.stringify({ failed, count: chosen.length, visited: [...visited] }));
+}
