@@ -5,7 +5,8 @@
 mod kind;
 
 use super::account::{Category, Currency, Millis, Mode, NonUsageBilling};
-use super::entry::EntryKind;
+use super::entry::{EntryKind, Settings};
+pub use super::metadata::Metadata;
 use super::money::DecimalAmount;
 pub use kind::Kind;
 
@@ -24,35 +25,6 @@ pub struct Command {
     pub action: Action,
     /// What the caller sent along, for the journal. The rules never look into it.
     pub metadata: Metadata,
-}
-
-/// What a bill, a fraud desk or an auditor needs to know of a change.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Metadata {
-    /// What it is for.
-    pub category: Option<Category>,
-    /// What was sold.
-    pub item: String,
-    /// For people.
-    pub description: String,
-    /// How much of it, as a decimal; empty if not said.
-    pub quantity: String,
-    /// Of what (second, byte, message); empty if not said.
-    pub unit: String,
-    /// When it happened; information only.
-    pub occurred_at: Option<Millis>,
-    /// Anything else, in the caller's order.
-    pub attributes: Vec<(String, String)>,
-    /// Who changed it: the caller, where that is known; else whom an operator's command names.
-    pub actor: String,
-    /// For whom the caller acted; empty if for nobody else.
-    pub on_behalf_of: String,
-    /// Why (operators' commands).
-    pub reason: String,
-    /// How the request came, as [`super::origin::Origin`] writes it; empty: of a charge, which is no act that is audited.
-    pub origin: String,
-    /// The invoices that a recorded payment names, as its entry keeps them. A command carries them in its action.
-    pub invoices: Vec<String>,
 }
 
 /// What to do with the account.
@@ -311,6 +283,26 @@ pub enum Until {
 }
 
 impl Action {
+    /// The settings of an account that it sets.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        match self {
+            Self::Create(create) => Settings {
+                name: Some(create.name.clone()),
+                low_credit_threshold: Some(create.low_credit_threshold),
+                non_usage_billing: Some(create.non_usage_billing),
+                denomination: Some((create.currency, create.decimals, create.minor_digits)),
+            },
+            Self::Update { name, low_credit_threshold, non_usage_billing } => Settings {
+                name: name.clone(),
+                low_credit_threshold: *low_credit_threshold,
+                non_usage_billing: *non_usage_billing,
+                denomination: None,
+            },
+            _ => Settings::default(),
+        }
+    }
+
     /// The action's number in stores and fingerprints, and its name in metrics. The Lua script uses the same numbers.
     #[must_use]
     pub fn kind(&self) -> Kind {

@@ -3,11 +3,13 @@
 mod kind;
 
 use super::account::{Currency, Millis, Mode, NonUsageBilling};
-use super::command::{Action, Metadata};
+use super::metadata::Metadata;
 use super::money::DecimalAmount;
-use super::rules::Fingerprint;
 
 pub use kind::EntryKind;
+
+/// A digest of what the caller asked for, to tell a repetition from a reuse of its request id.
+pub type Fingerprint = [u8; 8];
 
 /// The record of one accepted change of one account.
 ///
@@ -329,26 +331,4 @@ pub struct Settings {
     pub non_usage_billing: Option<NonUsageBilling>,
     /// Currency, decimals and minor digits: only at creation.
     pub denomination: Option<(Currency, u8, u8)>,
-}
-
-impl Settings {
-    /// The settings that a command sets.
-    #[must_use]
-    pub fn of(action: &Action) -> Self {
-        match action {
-            Action::Create(create) => Self {
-                name: Some(create.name.clone()),
-                low_credit_threshold: Some(create.low_credit_threshold),
-                non_usage_billing: Some(create.non_usage_billing),
-                denomination: Some((create.currency, create.decimals, create.minor_digits)),
-            },
-            Action::Update { name, low_credit_threshold, non_usage_billing } => Self {
-                name: name.clone(),
-                low_credit_threshold: *low_credit_threshold,
-                non_usage_billing: *non_usage_billing,
-                denomination: None,
-            },
-            _ => Self::default(),
-        }
-    }
 }

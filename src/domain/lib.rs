@@ -3,14 +3,15 @@
 //! This is the specification. The in-memory model and the embedded engine run it as it stands; Redis runs the same rules as Lua,
 //! and a property test holds the two against each other.
 //!
-//! Order of reading: [`money`] (what an amount is), [`account`] (what is kept of an account and what follows from it),
-//! [`command`] (what can be asked), [`outcome`] (what can be answered), [`entry`] (what is recorded), [`fold`] (what an account becomes by it), [`rules`]
-//! (what happens).
+//! Order of reading: [`money`] (what an amount is), [`account`] (what is kept of an account and what follows from it), [`metadata`] (what
+//! a caller sends along), [`entry`] (what is recorded), [`fold`] (what an account becomes by it), [`command`] (what can be asked),
+//! [`outcome`] (what can be answered), [`rules`] (what happens). Each knows only those before it.
 
 pub mod account;
 pub mod command;
 pub mod entry;
 pub mod fold;
+pub mod metadata;
 pub mod money;
 pub mod origin;
 pub mod outcome;

@@ -1,7 +1,7 @@
 //! What is said of a payment besides its amount. The ledger keeps it as it came, in the note of the entry; the rules never look into it.
 
 use super::account::Millis;
-use super::command::Metadata;
+use super::metadata::Metadata;
 
 /// The names of what has no field of its own in a note.
 const METHOD: &str = "method";

@@ -13,6 +13,7 @@ mod wallet;
 
 use super::account::{Account, Millis, Profile, Reservation, Status};
 use super::command::{Action, Command, Metadata};
+pub use super::entry::Fingerprint;
 use super::entry::{Entry, EntryData};
 use super::fold::EntryContext;
 use super::money::DecimalAmount;
@@ -27,9 +28,6 @@ pub const MAX_OPEN_RESERVATIONS: u32 = 10_000;
 
 /// How far `first_sent_at` may be ahead of the ledger's time: clocks differ.
 pub const MAX_SENT_AHEAD: Millis = 5_000;
-
-/// A digest of what the caller asked for, to tell a repetition from a reuse of its request id.
-pub type Fingerprint = [u8; 8];
 
 /// When, and what the calendar says of it.
 #[derive(Clone, Copy, Debug)]

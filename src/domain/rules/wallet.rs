@@ -3,7 +3,7 @@
 use super::{Decided, Fingerprint, LoadedState, StepClock, Transition, both};
 use crate::account::{Account, Mode, Profile, Status};
 use crate::command::{Action, Command, Create, LimitChange, TemporaryChange, Until};
-use crate::entry::{EntryData, Limits, Settings};
+use crate::entry::{EntryData, Limits};
 use crate::money::DecimalAmount;
 use crate::outcome::{Refusal, Verdict};
 
@@ -20,7 +20,7 @@ pub(super) fn create(
     let threshold = create.low_credit_threshold.map(|threshold| transition.units(threshold)).transpose();
     let (limit, low_credit_threshold) = both(Limit::of(&create.limit, &transition), threshold)?;
     let limits = limit.applied(&transition)?;
-    transition.record(EntryData::Created { limits, settings: Settings::of(&command.action) });
+    transition.record(EntryData::Created { limits, settings: command.action.settings() });
     refuse_unusable(&transition, create.allow_unusable)?;
     let profile = Profile { name: create.name.clone(), low_credit_threshold, created_at: transition.now() };
     let decision = transition.decision(Verdict::Done, 0);
@@ -117,7 +117,7 @@ pub(super) fn update(mut transition: Transition<'_>) -> Result<Decided, Refusal>
         low_credit_threshold: threshold.unwrap_or(before.low_credit_threshold),
         created_at: before.created_at,
     };
-    transition.record(EntryData::Updated { settings: Settings::of(&transition.command.action) });
+    transition.record(EntryData::Updated { settings: transition.command.action.settings() });
     let decision = transition.decision(Verdict::Done, 0);
     Ok(transition.accept(decision).with(|writes| writes.profile = Some(profile)))
 }

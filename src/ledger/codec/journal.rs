@@ -118,7 +118,7 @@ pub(crate) fn encode_legacy_rest(command: &Command) -> Vec<u8> {
 fn encode(command: &Command, context: Option<&Metadata>) -> Vec<u8> {
     let refers_to = command.action.refers_to().unwrap_or_default();
     let mut bytes = Vec::with_capacity(80);
-    put_asked(&mut bytes, &command.request_id, refers_to, &command.metadata, Some(&Settings::of(&command.action)), context);
+    put_asked(&mut bytes, &command.request_id, refers_to, &command.metadata, Some(&command.action.settings()), context);
     put_invoices(&mut bytes, command.action.invoices());
     bytes
 }

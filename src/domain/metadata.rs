@@ -1,0 +1,32 @@
+//! What is kept of a command beside what the rules look at.
+
+use super::account::{Category, Millis};
+
+/// What a bill, a fraud desk or an auditor needs to know of a change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metadata {
+    /// What it is for.
+    pub category: Option<Category>,
+    /// What was sold.
+    pub item: String,
+    /// For people.
+    pub description: String,
+    /// How much of it, as a decimal; empty if not said.
+    pub quantity: String,
+    /// Of what (second, byte, message); empty if not said.
+    pub unit: String,
+    /// When it happened; information only.
+    pub occurred_at: Option<Millis>,
+    /// Anything else, in the caller's order.
+    pub attributes: Vec<(String, String)>,
+    /// Who changed it: the caller, where that is known; else whom an operator's command names.
+    pub actor: String,
+    /// For whom the caller acted; empty if for nobody else.
+    pub on_behalf_of: String,
+    /// Why (operators' commands).
+    pub reason: String,
+    /// How the request came, as [`super::origin::Origin`] writes it; empty: of a charge, which is no act that is audited.
+    pub origin: String,
+    /// The invoices that a recorded payment names, as its entry keeps them. A command carries them in its action.
+    pub invoices: Vec<String>,
+}
