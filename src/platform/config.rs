@@ -8,6 +8,7 @@ mod callers;
 mod console;
 mod listen;
 mod store;
+mod telemetry;
 mod tls;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,7 +16,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use jiff::tz::TimeZone;
 
 pub use billing::{AggregateOptions, BillingOptions, BillingUrl, DocumentOptions, HighWater, JournalOptions, StoresOptions};
@@ -23,6 +24,7 @@ pub use callers::CallerOptions;
 pub use console::ConsoleOptions;
 pub use listen::MetricsListen;
 pub use store::{CreateOptions, Purpose, RedisTlsOptions, RedisUrl};
+pub use telemetry::{LogAccountIds, LogFormat, TelemetryOptions};
 pub use tls::{ClientAuth, TlsOptions};
 
 /// Where the embedded engine keeps its store, unless told otherwise.
@@ -160,24 +162,6 @@ pub struct LoadOptions {
     pub max_connections: NonZeroUsize,
 }
 
-/// What the service tells of itself.
-#[derive(Args, Clone, Debug, PartialEq)]
-#[command(next_help_heading = "Telemetry")]
-pub struct TelemetryOptions {
-    /// What is logged to stderr: a level, or directives such as "info,tollgate=debug".
-    #[arg(long, env = "TOLLGATE_LOG", default_value = "info", value_name = "FILTER")]
-    pub log: String,
-    /// How: text for people, JSON for machines; auto: text on a terminal, JSON elsewhere.
-    #[arg(long, env = "TOLLGATE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Auto, value_name = "FORMAT")]
-    pub log_format: LogFormat,
-    /// Send traces here by OTLP over gRPC, for instance http://localhost:4317.
-    #[arg(long, env = "TOLLGATE_OTLP_ENDPOINT", hide_env_values = true, value_name = "URL")]
-    pub otlp_endpoint: Option<String>,
-    /// Which part of the calls is traced, 0 to 1, where the caller did not decide.
-    #[arg(long, env = "TOLLGATE_TRACE_RATIO", default_value_t = 0.01, value_parser = parse_ratio, value_name = "RATIO")]
-    pub trace_ratio: f64,
-}
-
 impl Default for NetworkOptions {
     fn default() -> Self {
         Self {
@@ -214,12 +198,6 @@ impl Default for LoadOptions {
     fn default() -> Self {
         let count = |count| NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
         Self { lanes: None, max_concurrent_requests: count(10_000), max_connections: count(4096) }
-    }
-}
-
-impl Default for TelemetryOptions {
-    fn default() -> Self {
-        Self { log: "info".to_owned(), log_format: LogFormat::Auto, otlp_endpoint: None, trace_ratio: 0.01 }
     }
 }
 
@@ -338,17 +316,6 @@ impl LoadOptions {
     }
 }
 
-/// How logs are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Text on a terminal, JSON elsewhere.
-    Auto,
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
 fn parse_time_zone(text: &str) -> Result<TimeZone, String> {
     let zone = TimeZone::get(text).map_err(|_| "not the name of an IANA time zone, such as Europe/Berlin".to_owned())?;
     if zone.iana_name().is_some() { Ok(zone) } else { Err("a time zone without a name cannot be kept in the store".to_owned()) }
@@ -357,11 +324,6 @@ fn parse_time_zone(text: &str) -> Result<TimeZone, String> {
 fn parse_request_window(text: &str) -> Result<Duration, String> {
     let window = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     if REQUEST_WINDOWS.contains(&window) { Ok(window) } else { Err("not within 1m and 31d".to_owned()) }
-}
-
-fn parse_ratio(text: &str) -> Result<f64, String> {
-    let ratio: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.0..=1.0).contains(&ratio) { Ok(ratio) } else { Err("not within 0 and 1".to_owned()) }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 pub mod endpoint;
 pub mod logs;
 pub mod metrics;
+pub mod personal;
 pub mod rpc;
 
 use std::time::Duration;
@@ -45,6 +46,7 @@ struct Export {
 
 /// Starts logging and tracing for the whole process. Needed once, at its start.
 pub fn start(options: &TelemetryOptions) -> anyhow::Result<Telemetry> {
+    personal::set(options.log_account_ids);
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     let export = options.otlp_endpoint.as_deref().map(|endpoint| Export::start(endpoint, options.trace_ratio)).transpose()?;
     let traces = export.as_ref().map(|export| {

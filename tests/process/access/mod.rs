@@ -4,6 +4,7 @@ mod actors;
 pub mod callers;
 mod file;
 mod lasting;
+mod personal;
 mod shares;
 mod tenants;
 

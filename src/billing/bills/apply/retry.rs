@@ -1,6 +1,7 @@
 //! Works a document that was held back out again, from the entries of its bill: the journal is what is right. The amounts are those of the
 //! cut, whatever was paid since; only the lines, and whether they add up, can differ.
 
+use platform::telemetry::personal::LoggedAccount;
 use std::collections::BTreeMap;
 
 use sqlx::{AnyConnection, Row};
@@ -86,7 +87,7 @@ impl Billing {
         let act = Act::of("invoice.retried", change).on(&account).with("document", name_of(id)).with("held_reason", still);
         audit::write(connection, dialect, audit::SERVICE, &[act]).await?;
         transaction.commit().await?;
-        tracing::info!(account, id, held_reason = draft.held_reason, "a document that was held back was worked out again");
+        tracing::info!(account = %LoggedAccount(&account), id, held_reason = draft.held_reason, "a document that was held back was worked out again");
         Ok(Retried { id, account, held_reason: draft.held_reason })
     }
 }

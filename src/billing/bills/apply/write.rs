@@ -1,5 +1,6 @@
 //! Writes what a run of records has led to, for all of them at once.
 
+use platform::telemetry::personal::LoggedAccount;
 use sqlx::{AnyConnection, Row};
 
 use super::super::allocations::{self, AllocationRow};
@@ -153,7 +154,7 @@ pub(super) async fn write(connection: &mut AnyConnection, dialect: Dialect, load
     DRAFTS.insert(connection, dialect, drafts).await?;
     for made in loaded_bills.made.iter().filter(|made| !made.draft.held_reason.is_empty()) {
         let Document { account, bill, .. } = &made.draft.document;
-        tracing::error!(%account, bill, reason = %made.draft.held_reason, "a document is held back: it does not add up");
+        tracing::error!(account = %LoggedAccount(account), bill, reason = %made.draft.held_reason, "a document is held back: it does not add up");
     }
     write_receivables(connection, dialect, loaded_bills).await?;
     write_dues(connection, dialect, loaded_bills).await?;

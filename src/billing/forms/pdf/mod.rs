@@ -20,6 +20,7 @@ use krilla::metadata::{DateTime, Metadata};
 use krilla::page::PageSettings;
 use krilla::paint::Fill;
 use krilla::surface::Surface;
+use platform::telemetry::personal::LoggedAccount;
 
 use self::flow::{Ink, Mark};
 use self::letters::Letters;
@@ -66,7 +67,7 @@ fn report_missing(letters: &[char], document: &Document) {
     }
     metrics().count_letters_without_font(letters.len());
     let codes = letters.iter().map(|letter| fonts::code(*letter)).collect::<String>();
-    tracing::warn!(number = document.number, account = document.account, %codes, "no font has these letters: their codes are printed");
+    tracing::warn!(number = document.number, account = %LoggedAccount(&document.account), %codes, "no font has these letters: their codes are printed");
 }
 
 /// Of the document alone, so that the same document always gives the same bytes.
