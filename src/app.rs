@@ -15,6 +15,7 @@ mod lane;
 mod opening;
 mod partitions;
 mod reload;
+mod sending;
 mod store;
 mod stores;
 mod test_clock;
@@ -47,6 +48,7 @@ pub use opening::{create, release_journal};
 use platform::telemetry::metrics;
 use platform::tls::Tls;
 pub use reload::Reload;
+use sending::Sending;
 use store::Store;
 pub use stores::{Restored, Stores, restore, users};
 
@@ -115,14 +117,19 @@ impl App {
         let invitations = console.as_ref().map(ConsolePlan::invitations);
         let console = console.map(|console| console.start(&plan).and_then(when_ready)).transpose()?;
 
-        let aggregation = match billing.filter(|_| options.aggregates()) {
+        let aggregating = billing.filter(|_| options.aggregates());
+        let sending = match aggregating.clone() {
+            Some(billing) => Sending::start(&options.smtp, billing, clock.clone(), options.billing.aggregation_lease)?,
+            None => None,
+        };
+        let aggregation = match aggregating {
             Some(billing) => Some(Aggregation::start(&plan, billing, aggregation::aggregator_options(&options.billing))?),
             None => None,
         };
 
         let reload = Reload { access: Arc::clone(&access), tls: tls.clone() };
         let (end, ended) = oneshot::channel();
-        let control = Control { plan, lanes, http, console, aggregation, test_clock: options.store.test_clock, stopped, drain };
+        let control = Control { plan, lanes, http, console, aggregation, sending, test_clock: options.store.test_clock, stopped, drain };
         let doors = Doors {
             calls: listener,
             metrics: metrics_listener,

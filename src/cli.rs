@@ -25,6 +25,7 @@ pub mod invoice;
 pub mod issuer;
 pub mod issuing;
 pub mod item;
+pub mod mail;
 pub mod man;
 mod operator;
 mod output;
@@ -37,6 +38,7 @@ pub mod reconcile;
 pub mod release_journal;
 mod reload;
 pub mod restore;
+pub mod sending;
 pub mod serve;
 pub mod suggest_limit;
 mod table;
@@ -50,6 +52,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{AggregateOptions, ServeOptions};
@@ -91,6 +94,10 @@ enum Role {
     Item(Box<item::ItemOptions>),
     /// Set whether drafts are looked at before they are issued, and show what waits.
     Issuing(Box<issuing::IssuingOptions>),
+    /// Set and show whether documents are sent to customers, and how.
+    Sending(Box<sending::SendingOptions>),
+    /// Look at mails to customers, hand in bounces, decide what nobody knows.
+    Mail(Box<mail::MailOptions>),
     /// Set and list rates of tax, and accounts that are charged none.
     Tax(Box<tax::TaxOptions>),
     /// Record payments, look at them, allocate them, take them back; give debts up.
@@ -139,6 +146,7 @@ impl CommandLine {
         let layers = Layers::read(&command, file_of(&command).as_deref(), config::variable)
             .unwrap_or_else(|error| Self::command().error(ErrorKind::InvalidValue, format!("{error:#}")).exit());
         let matches = layers.under(command).get_matches();
+        refuse_visible_secrets(&matches);
         let line = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut Self::command()).exit());
         let output = if matches!(line.role, Role::Call(_)) { Output::Json } else { output_of(&matches) };
         (line, output)
@@ -179,6 +187,8 @@ impl CommandLine {
             Role::Issuer(options) => block_on(issuer::run(*options)),
             Role::Item(options) => block_on(item::run(*options)),
             Role::Issuing(options) => block_on(issuing::run(*options)),
+            Role::Sending(options) => block_on(sending::run(*options)),
+            Role::Mail(options) => block_on(mail::run(*options)),
             Role::Tax(options) => block_on(tax::run(*options)),
             Role::Payment(options) => block_on(payment::run(*options)),
             Role::Receivables(options) => block_on(receivables::run(options)),
@@ -224,6 +234,16 @@ impl CommandLine {
 fn file_of(command: &Command) -> Option<PathBuf> {
     let named = command.clone().ignore_errors(true).disable_help_flag(true).get_matches();
     named.get_one::<PathBuf>("config").cloned()
+}
+
+/// Refuses a secret on the command line: everybody on this machine can read that.
+fn refuse_visible_secrets(matches: &ArgMatches) {
+    let Some((_, command)) = matches.subcommand() else { return };
+    let is_known = command.ids().any(|id| id == "smtp_password");
+    if is_known && command.value_source("smtp_password") == Some(ValueSource::CommandLine) {
+        let text = "--smtp-password can be read by everybody on this machine: put it into TOLLGATE_SMTP_PASSWORD, or a file by TOLLGATE_SMTP_PASSWORD_FILE";
+        CommandLine::command().error(ErrorKind::ArgumentConflict, text).exit();
+    }
 }
 
 /// What `--output` says, if the command has it.

@@ -8,5 +8,5 @@ pub mod cli;
 pub mod grpc;
 pub mod http;
 
-pub use ::{access, billing, domain, ledger, service};
+pub use ::{access, billing, delivery, domain, ledger, service};
 pub use platform::{clock, config, lanes, telemetry};

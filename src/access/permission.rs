@@ -71,6 +71,8 @@ permissions! {
     SetSettings = "set_settings",
     /// Approve drafts, and work out held documents again.
     ApproveInvoices = "approve_invoices",
+    /// Send documents by hand, and decide what becomes of mail.
+    SendMail = "send_mail",
     /// Export usage records.
     ExportUsage = "export_usage",
     /// Look at the state of the aggregation.

@@ -2,8 +2,8 @@
 
 use super::permission::Permission::{
     Adjust, ApproveInvoices, Charge, Close, Convert, CreateAccounts, ExportUsage, ReadAccounts, ReadAggregation, ReadAudit,
-    ReadBillingDetails, ReadCredit, ReadDocuments, ReadSettings, RecordPayments, Reflect, Refund, ReversePayments, SetBillingDetails,
-    SetCreditLimit, SetSettings, Suspend, TopUp, UpdateAccounts, Withdraw, WriteOff,
+    ReadBillingDetails, ReadCredit, ReadDocuments, ReadSettings, RecordPayments, Reflect, Refund, ReversePayments, SendMail,
+    SetBillingDetails, SetCreditLimit, SetSettings, Suspend, TopUp, UpdateAccounts, Withdraw, WriteOff,
 };
 use super::permission::Permissions;
 
@@ -28,6 +28,7 @@ pub const BUILT_IN: [(&str, Permissions); 6] = [
             Suspend,
             Close,
             SetBillingDetails,
+            SendMail,
         ])),
     ),
     // Who looks after the money.
@@ -44,6 +45,7 @@ pub const BUILT_IN: [(&str, Permissions); 6] = [
             SetBillingDetails,
             SetSettings,
             ApproveInvoices,
+            SendMail,
             ExportUsage,
         ])),
     ),

@@ -8,6 +8,7 @@ use tokio::time::{interval, timeout};
 
 use super::aggregation::{aggregator_options, billing};
 use super::doors::{follow_tls, serve_metrics};
+use super::sending::Sending;
 use super::store::Store;
 use super::{listen, test_clock};
 use crate::billing::runner::Aggregator;
@@ -41,9 +42,10 @@ pub async fn aggregate<Shown: Future<Output = ()>>(
     let listener = options.metrics_listen.0.map(|address| listen(address, "--metrics-listen")).transpose()?;
     let metrics_address = listener.as_ref().map(std::net::TcpListener::local_addr).transpose().context("the listener has no address")?;
     let store = Store::open(&options.store, Opening::Existing, clock.clone()).await?;
-    let ledger = Ledger::start(store.engine().await?, store.watchers.clone(), clock);
+    let ledger = Ledger::start(store.engine().await?, store.watchers.clone(), clock.clone());
     let time_zone = options.store.billing_time_zone_name();
     let billing = billing(options.billing_url(), &options.billing, time_zone)?.context("there is no billing store to aggregate to")?;
+    let sending = Sending::start(&options.smtp, billing.clone(), clock, options.billing.aggregation_lease)?;
     let aggregator = Aggregator::new(ledger.clone(), billing.clone(), aggregator_options(&options.billing));
     let status = aggregator.status();
     let serving = Serving::default();
@@ -51,7 +53,7 @@ pub async fn aggregate<Shown: Future<Output = ()>>(
     let ended = tokio::select! {
         result = aggregator.run(stopped) => result.context("the aggregation failed"),
         () = billing.store().probe() => Ok(()),
-        () = look_after(options, &ledger, &status, &serving) => Ok(()),
+        () = look_after(options, &ledger, &status, sending.as_ref(), &serving) => Ok(()),
         result = serve_metrics(listener, tls.clone(), serving.clone(), None) => result,
         () = follow_tls(tls.as_deref()) => Ok(()),
         () = async {
@@ -59,12 +61,13 @@ pub async fn aggregate<Shown: Future<Output = ()>>(
             std::future::pending().await
         } => Ok(()),
     };
+    let sent = sending.map_or(Ok(()), Sending::stop);
     tracing::info!("the aggregation has stopped");
-    ended
+    ended.and(sent)
 }
 
 /// Keeps the ledger's time, and tells health whether all goes on, for ever.
-async fn look_after(options: &AggregateOptions, ledger: &Ledger, status: &Status, serving: &Serving) {
+async fn look_after(options: &AggregateOptions, ledger: &Ledger, status: &Status, sending: Option<&Sending>, serving: &Serving) {
     let mut ticks = interval(TICK);
     loop {
         ticks.tick().await;
@@ -74,7 +77,9 @@ async fn look_after(options: &AggregateOptions, ledger: &Ledger, status: &Status
         let ledger_state = timeout(TICK_LIMIT, ledger.check()).await.unwrap_or_else(|_| Err("it does not answer".to_owned()));
         let aggregating = status.problem().map_or(Ok(()), Err);
         metrics().set_store_up(ledger_state.is_ok());
+        let mut warnings = status.warnings();
+        warnings.extend(sending.iter().flat_map(|sending| sending.status.warnings()));
         metrics().aggregation.set_up(aggregating.is_ok());
-        serving.set(ledger_state.and(aggregating), &status.warnings());
+        serving.set(ledger_state.and(aggregating), &warnings);
     }
 }

@@ -14,6 +14,7 @@ use super::aggregation::Aggregation;
 use super::doors::{Doors, follow_access, follow_tls, serve_health, serve_metrics};
 use super::lane::LaneContext;
 use super::partitions::{Found, Partitions};
+use super::sending::Sending;
 use super::{test_clock, until};
 use crate::grpc::Door;
 use crate::lanes::{self, Lane, Places};
@@ -45,6 +46,8 @@ pub struct Control {
     pub console: Option<Lane>,
     /// The aggregation, if this process does that.
     pub aggregation: Option<Aggregation>,
+    /// The postman, if this process has one.
+    pub sending: Option<Sending>,
     /// The file that says the time.
     pub test_clock: Option<PathBuf>,
     /// Says when to stop.
@@ -69,6 +72,7 @@ impl Control {
         for lane in self.lanes.iter_mut().chain(&mut self.http).chain(&mut self.console) {
             lane.ended().await;
         }
+        let sent = self.sending.map_or(Ok(()), Sending::stop);
         let aggregated = match self.aggregation {
             Some(aggregation) => aggregation.stop().await,
             None => Ok(()),
@@ -82,7 +86,7 @@ impl Control {
             let _ = timeout(CLOSE_LIMIT, billing.store().close()).await;
         }
         tracing::info!("stopped");
-        ends.into_iter().collect::<anyhow::Result<()>>().and(result).and(aggregated)
+        ends.into_iter().collect::<anyhow::Result<()>>().and(result).and(aggregated).and(sent)
     }
 
     async fn work(&mut self, doors: Doors, serving: endpoint::Serving) -> anyhow::Result<()> {
@@ -103,7 +107,7 @@ impl Control {
             result = metrics => result,
             () = follow_tls(tls.as_deref()) => Ok(()),
             () = follow_access(&access, is_insecure) => Ok(()),
-            () = tick(&self.plan, &ledger, &serving, self.test_clock.as_ref(), self.aggregation.as_ref()) => Ok(()),
+            () = tick(&self.plan, &ledger, &serving, self.test_clock.as_ref(), self.aggregation.as_ref(), self.sending.as_ref()) => Ok(()),
             () = watch_journal(&self.plan, &ledger, self.aggregation.as_ref()) => Ok(()),
             () = probe_billing(&self.plan) => Ok(()),
             () = self.plan.store.listen() => Ok(()),
@@ -119,6 +123,7 @@ async fn tick(
     serving: &endpoint::Serving,
     test_clock: Option<&PathBuf>,
     aggregation: Option<&Aggregation>,
+    sending: Option<&Sending>,
 ) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -140,6 +145,7 @@ async fn tick(
             warnings.extend(problem.map(|problem| format!("aggregation: {problem}")));
             warnings.extend(status.warnings());
         }
+        warnings.extend(sending.iter().flat_map(|sending| sending.status.warnings()));
         serving.set(state.clone(), &warnings);
         plan.health.set_deciding(is_up && !found.is_any_torn).await;
         if was_up.replace(is_up) != Some(is_up) {

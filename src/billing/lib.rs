@@ -29,6 +29,7 @@ pub mod review;
 pub mod runner;
 pub mod scope;
 pub mod search;
+pub mod sending;
 pub mod series;
 pub mod settings;
 pub mod standing;

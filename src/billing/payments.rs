@@ -168,6 +168,16 @@ impl Billing {
         query.fetch_all(self.store().pool()).await?.iter().map(read).collect()
     }
 
+    /// The payment of an account with that number; `None`: it is not there.
+    pub async fn payment_of_sequence(&self, account: &str, sequence: i64) -> Result<Option<PaymentInFull>, BillingError> {
+        let sql = "SELECT request_id FROM credits WHERE account = $1 AND sequence = $2";
+        let row = sqlx::query(sql).bind(account.to_owned()).bind(sequence).fetch_optional(self.store().pool()).await?;
+        match row {
+            Some(row) => self.payment(account, &row.try_get::<String, _>(0)?).await,
+            None => Ok(None),
+        }
+    }
+
     /// The payment that was recorded under a request id: the last one, as an id may be used again when it was forgotten.
     pub async fn payment(&self, account: &str, request_id: &str) -> Result<Option<PaymentInFull>, BillingError> {
         let mut transaction = self.store().begin_reading().await?;

@@ -11,6 +11,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
 use super::client::{Client, ServerOptions, explain};
+use super::mail::{self, SendOptions};
 use super::output::{Output, to_message};
 use super::pages::fetch;
 use super::paper::{self, PaperOptions};
@@ -42,6 +43,10 @@ enum InvoiceCommand {
     Show(NameOptions),
     /// Approve drafts, where they wait for that.
     Approve(review::ApproveOptions),
+    /// Send an issued one to the customer by hand.
+    Send(SendOptions),
+    /// Send one again.
+    Resend(SendOptions),
     /// Work documents out again that are held back.
     Retry(review::RetryOptions),
     /// Write all documents of a month into a folder or an archive.
@@ -167,6 +172,8 @@ pub async fn run(options: InvoiceOptions) -> anyhow::Result<ExitCode> {
     match command {
         InvoiceCommand::List(options) => list(&mut client, options, output).await?,
         InvoiceCommand::Approve(options) => review::approve(&mut client, options, output).await?,
+        InvoiceCommand::Send(options) => mail::send(&mut client, options, false, output).await?,
+        InvoiceCommand::Resend(options) => mail::send(&mut client, options, true, output).await?,
         InvoiceCommand::Retry(options) => review::retry(&mut client, options, output).await?,
         InvoiceCommand::Show(NameOptions { number, id }) => {
             let (number, document_id) = (number.unwrap_or_default(), id.unwrap_or_default());

@@ -5,7 +5,8 @@ use tonic::{Response, Status};
 use super::client::explain;
 use crate::grpc::v1::{
     GetInvoiceResponse, ListAccountsResponse, ListAuditRecordsResponse, ListEntriesResponse, ListInvoicesResponse, ListItemsResponse,
-    ListPaymentsResponse, ListReceivablesResponse, ListReservationsResponse, RetryHeldInvoicesResponse, SearchAccountsResponse,
+    ListMailsResponse, ListPaymentsResponse, ListReceivablesResponse, ListReservationsResponse, RetryHeldInvoicesResponse,
+    SearchAccountsResponse,
 };
 
 /// How many of a list are asked for at once.
@@ -75,6 +76,7 @@ pages! {
     ListPaymentsResponse: payments,
     ListReceivablesResponse: receivables,
     ListItemsResponse: items,
+    ListMailsResponse: mails,
     RetryHeldInvoicesResponse: retried,
 }
 

@@ -7,6 +7,7 @@ mod billing;
 mod callers;
 mod console;
 mod listen;
+mod smtp;
 mod store;
 mod telemetry;
 mod tls;
@@ -23,6 +24,7 @@ pub use billing::{AggregateOptions, BillingOptions, BillingUrl, DocumentOptions,
 pub use callers::CallerOptions;
 pub use console::ConsoleOptions;
 pub use listen::MetricsListen;
+pub use smtp::{SmtpOptions, SmtpPassword, SmtpServer, SmtpTls, SmtpUrl};
 pub use store::{CreateOptions, Purpose, RedisTlsOptions, RedisUrl};
 pub use telemetry::{LogAccountIds, LogFormat, TelemetryOptions};
 pub use tls::{ClientAuth, TlsOptions};
@@ -63,6 +65,9 @@ pub struct ServeOptions {
     /// What it does with the journal.
     #[command(flatten)]
     pub journal: JournalOptions,
+    /// The mail server.
+    #[command(flatten)]
+    pub smtp: SmtpOptions,
     /// How much it does at once.
     #[command(flatten)]
     pub load: LoadOptions,
@@ -229,6 +234,7 @@ impl ServeOptions {
         self.store.validate()?;
         self.billing.check_is_said(&self.store)?;
         self.billing.validate()?;
+        self.smtp.validate()?;
         anyhow::ensure!(
             !self.journal.aggregate || self.billing_url().is_some(),
             "--aggregate needs a billing store to aggregate to: give --billing postgres://..."

@@ -10,6 +10,7 @@ use super::commands::Decided;
 use super::context::RequestContext;
 use super::credit::Unit;
 use super::error::Error;
+use billing::sending::look::DocumentSending;
 use billing::suggestion::{Suggestion, suggest};
 use billing::{Billing, MonthBill};
 use domain::account::{Account, Millis, Mode};
@@ -68,6 +69,8 @@ struct AdviceContext {
     day: i8,
     /// How far the bill of the month before is; unknown, if the billing store does not say.
     last_month: Option<MonthBill>,
+    /// Whom to ask whether an invoice was sent.
+    contact: String,
     /// The limit that the account's history suggests.
     suggestion: Option<Suggestion>,
     /// What the final bill came to.
@@ -115,7 +118,7 @@ impl UseCases {
                 if let Some(billing) = &self.billing {
                     let asking = self.offload.run(ask(billing.clone(), id, decided.outcome.account, decided.outcome.now));
                     let asked = context.addition(PATIENCE, asking).await.and_then(Result::ok);
-                    (known.last_month, known.suggestion) = asked.unwrap_or_default();
+                    (known.last_month, known.suggestion, known.contact) = asked.unwrap_or_default();
                 }
             }
             Action::Convert { mode: Mode::Prepaid, .. } => {
@@ -141,10 +144,11 @@ pub(super) fn unasked(clock: &Clock, decided: Decided) -> Advised {
     Advised { decided, advice }
 }
 
-async fn ask(billing: Billing, id: String, account: Account, now: Millis) -> (Option<MonthBill>, Option<Suggestion>) {
-    let (month, history) = futures_util::future::join(billing.last_month(&id, now), billing.history(&id)).await;
+async fn ask(billing: Billing, id: String, account: Account, now: Millis) -> (Option<MonthBill>, Option<Suggestion>, String) {
+    let (month, history, sending) =
+        futures_util::future::join3(billing.last_month(&id, now), billing.history(&id), billing.sending()).await;
     let suggestion = history.ok().map(|history| suggest(history, account.non_usage_billing, account.decimals));
-    (month.ok(), suggestion)
+    (month.ok(), suggestion, sending.map(|sending| sending.contact).unwrap_or_default())
 }
 
 /// What the final bill came to, rounding included; none, if there was nothing to bill. The step that converted wrote it, so one block is
@@ -222,10 +226,19 @@ fn timing(known: &AdviceContext) -> String {
     let is_first_week = known.day <= 7;
     let later = "the next invoice will hold both what was deducted as prepaid and the items to buy.";
     let today = match (known.last_month, is_first_week) {
-        (Some(MonthBill::Generated), true) => {
-            "last month's was generated, and today lies within that week; whether it was sent is not known here.".to_owned()
+        (Some(MonthBill::Generated(Some(DocumentSending::Sent))), true) => {
+            "last month's was generated and sent, and today lies within that week.".to_owned()
         }
-        (Some(MonthBill::Generated), false) => format!("last month's was generated, but that week is over: {later}"),
+        (Some(MonthBill::Generated(sending)), true) => {
+            format!("last month's was generated, and today lies within that week; {}.", not_sent(sending, &known.contact))
+        }
+        (Some(MonthBill::Generated(Some(DocumentSending::Sent))), false) => {
+            format!("last month's was generated and sent, but that week is over: {later}")
+        }
+        (Some(MonthBill::Generated(sending)), false) => {
+            let later = later.trim_end_matches('.');
+            format!("last month's was generated, but that week is over: {later}; {}.", not_sent(sending, &known.contact))
+        }
         (Some(MonthBill::NotYetGenerated), _) => "last month's has not been generated yet.".to_owned(),
         (Some(MonthBill::NothingToBill), true) => "there is none for last month: there was nothing to bill.".to_owned(),
         (Some(MonthBill::NothingToBill), false) => format!("there is none for last month, but that week is over: {later}"),
@@ -233,6 +246,20 @@ fn timing(known: &AdviceContext) -> String {
         (None, false) => format!("today does not: {later}"),
     };
     format!("{best}; {today}")
+}
+
+/// How far the mail of a document is that is not known to have been sent.
+fn not_sent(sending: Option<DocumentSending>, contact: &str) -> String {
+    match sending {
+        Some(DocumentSending::Sent) => "it was sent".to_owned(),
+        Some(DocumentSending::Waiting) => "it has not been sent yet".to_owned(),
+        Some(DocumentSending::Failed | DocumentSending::Bounced) => "it did not reach the customer by mail: see its mails".to_owned(),
+        Some(DocumentSending::Unknown) => "nobody knows whether it was sent: see its mails".to_owned(),
+        Some(DocumentSending::Off) | None => {
+            let ask = if contact.is_empty() { "the people who send invoices" } else { contact };
+            format!("it is not sent by this service, so nobody knows here whether it reached the customer: ask {ask} if you feel unsure")
+        }
+    }
 }
 
 fn to_prepaid(decided: &Decided, known: &AdviceContext) -> Vec<Advice> {
@@ -277,8 +304,16 @@ mod tests {
         let known = |day, last_month| timing(&AdviceContext { day, last_month, ..AdviceContext::default() });
         assert!(known(7, None).contains("today lies within it: make sure"));
         assert!(known(8, None).contains("today does not"));
-        assert!(known(3, Some(MonthBill::Generated)).contains("last month's was generated, and today lies within that week; whether"));
-        assert!(known(20, Some(MonthBill::Generated)).contains("that week is over"));
+        let generated = |sending| Some(MonthBill::Generated(sending));
+        assert!(known(3, generated(None)).contains("last month's was generated, and today lies within that week; it is not sent by this"));
+        assert!(known(3, generated(None)).ends_with("ask the people who send invoices if you feel unsure."));
+        assert!(known(3, generated(Some(DocumentSending::Sent))).contains("was generated and sent, and today lies within that week."));
+        assert!(known(3, generated(Some(DocumentSending::Waiting))).ends_with("it has not been sent yet."));
+        assert!(known(3, generated(Some(DocumentSending::Unknown))).contains("nobody knows whether it was sent"));
+        assert!(known(20, generated(Some(DocumentSending::Sent))).contains("generated and sent, but that week is over"));
+        assert!(known(20, generated(None)).contains("that week is over"));
+        let context = AdviceContext { day: 3, last_month: generated(None), contact: "Ann".to_owned(), ..AdviceContext::default() };
+        assert!(timing(&context).ends_with("ask Ann if you feel unsure."));
         assert!(known(3, Some(MonthBill::NotYetGenerated)).contains("has not been generated yet"));
         assert!(known(3, Some(MonthBill::NothingToBill)).contains("there was nothing to bill"));
     }

@@ -56,6 +56,11 @@ impl UseCases {
         let mut page = self.billing(context).await?.documents(filter, after, count + 1).await?;
         let has_more = page.documents.len() > count;
         page.documents.truncate(count);
+        let ids: Vec<_> = page.documents.iter().filter(|stored| stored.state == DocumentState::Issued).map(|stored| stored.id).collect();
+        let sending = self.billing(context).await?.sending_of(&ids).await?;
+        for stored in &mut page.documents {
+            stored.sending = sending.get(&stored.id).copied();
+        }
         Ok((page, has_more))
     }
 
@@ -78,6 +83,7 @@ impl UseCases {
             BillingError::NotFound(_) => Error::invoice_not_found(&name.to_string()),
             error => error.into(),
         })?;
+        stored.sending = billing.sending_of(&[stored.id]).await?.remove(&stored.id);
         if stored.state != DocumentState::Issued {
             stored.missing_glyphs = forms::missing_glyphs(&stored.document).map_err(|error| Error::no_form(&error))?;
         }

@@ -27,6 +27,7 @@ pub mod preview;
 pub mod receivables;
 pub mod refunds;
 pub mod search;
+pub mod sending;
 pub mod standing;
 pub mod users;
 pub mod watch;

@@ -51,6 +51,7 @@ mod refunds;
 mod same_errors;
 mod schemathesis;
 mod search;
+mod sending;
 mod snapshots;
 mod starting;
 mod step;

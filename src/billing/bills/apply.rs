@@ -139,6 +139,8 @@ struct Credited {
     entry: i64,
     details: PaymentDetails,
     received_at: Millis,
+    /// When it was accepted.
+    time: Millis,
     actor: String,
     reason: String,
 }
@@ -238,6 +240,7 @@ impl LoadedBills {
             entry: document_id(record),
             details: PaymentDetails::of(&entry.metadata),
             received_at: entry.metadata.occurred_at.unwrap_or(entry.time),
+            time: entry.time,
             actor: entry.metadata.actor.clone(),
             reason: entry.metadata.reason.clone(),
         };

@@ -8,6 +8,7 @@ use crate::document::Document;
 use crate::issuer::NO_ISSUER;
 use crate::record::narrow;
 use crate::review::Review;
+use crate::sending::look::DocumentSending;
 use crate::{Billing, BillingError};
 
 /// Where a document stands.
@@ -40,6 +41,8 @@ pub struct StoredDocument {
     pub digest: String,
     /// Of one that is not issued, where its content was looked at: the letters that no font has.
     pub missing_glyphs: Vec<char>,
+    /// How far its mail is, where that was looked at; `None`: it was never to be sent.
+    pub sending: Option<DocumentSending>,
 }
 
 /// What is read of a document beside its content.
@@ -131,5 +134,5 @@ pub(super) fn stored(row: &AnyRow) -> Result<StoredDocument, BillingError> {
     let id: i64 = row.try_get("id")?;
     let waits_for = if state == DocumentState::Draft { waits_for(row, id)? } else { String::new() };
     let (open_amount, digest) = (row.try_get("open_amount")?, row.try_get("digest")?);
-    Ok(StoredDocument { id, state, held_reason, waits_for, document, open_amount, digest, missing_glyphs: Vec::new() })
+    Ok(StoredDocument { id, state, held_reason, waits_for, document, open_amount, digest, missing_glyphs: Vec::new(), sending: None })
 }

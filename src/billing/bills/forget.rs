@@ -6,6 +6,7 @@ use super::allocations;
 use super::apply::document_id;
 use crate::BillingError;
 use crate::record::{Record, number};
+use crate::sending::outbox;
 use domain::account::Mode;
 use domain::entry::{Entry, EntryKind};
 
@@ -42,6 +43,7 @@ pub async fn forget(connection: &mut AnyConnection, record: &Record) -> Result<(
         let sql = format!("DELETE FROM {table} WHERE account = $1 AND sequence = $2");
         sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).bind(sequence).execute(&mut *connection).await?;
     }
+    outbox::forget_receipts(connection, account, sequence).await?;
     if record.may_draft() {
         let sql = "UPDATE uncredited_refunds SET note = 0 WHERE note = $1 AND note <> 0";
         sqlx::query(sql).bind(document_id(record)).execute(&mut *connection).await?;

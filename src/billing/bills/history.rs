@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use crate::kinds::{CHARGED_BALANCE, ITEMS, REFUNDED_BALANCE, WRITE_OFFS, WRITTEN_OFF};
 use crate::record::{coded, narrow};
+use crate::sending::look::DocumentSending;
 use crate::{Billing, BillingError};
 use domain::account::Millis;
 use domain::entry::EntryKind;
@@ -22,15 +23,15 @@ pub struct MonthOfCharges {
     pub by_category: [i64; 4],
 }
 
-/// How far the document of a month is. (That it was sent, nobody knows yet.)
+/// How far the document of a month is: generated, then sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MonthBill {
     /// There was nothing to bill.
     NothingToBill,
     /// There is something to bill, and no document with a number yet.
     NotYetGenerated,
-    /// It has its number.
-    Generated,
+    /// It has its number, and its mail is so far; `None`: it was never to be sent.
+    Generated(Option<DocumentSending>),
 }
 
 /// How many closed months are returned.
@@ -113,7 +114,7 @@ impl Billing {
     pub async fn last_month(&self, account: &str, now: Millis) -> Result<MonthBill, BillingError> {
         let (boundary, _) = month_of(now, &self.settings().zone()?)?;
         let billed = sqlx::query(
-            "SELECT CASE WHEN issued.document IS NULL THEN 0 ELSE 1 END AS is_issued FROM documents \
+            "SELECT documents.id, CASE WHEN issued.document IS NULL THEN 0 ELSE 1 END AS is_issued FROM documents \
              LEFT JOIN issued ON issued.document = documents.id \
              WHERE documents.account = $1 AND documents.cut_at = $2 AND documents.cause = 'period_end'",
         )
@@ -122,8 +123,11 @@ impl Billing {
         .fetch_optional(self.store().pool())
         .await?;
         if let Some(row) = billed {
-            let is_issued = narrow::<i64>(&row, "is_issued")? == 1;
-            return Ok(if is_issued { MonthBill::Generated } else { MonthBill::NotYetGenerated });
+            if narrow::<i64>(&row, "is_issued")? != 1 {
+                return Ok(MonthBill::NotYetGenerated);
+            }
+            let id: i64 = row.try_get("id")?;
+            return Ok(MonthBill::Generated(self.sending_of(&[id]).await?.remove(&id)));
         }
         // An open bill from before the boundary is due to be closed.
         let open = sqlx::query(

@@ -17,6 +17,7 @@ use crate::document::{Document, DocumentKind, OpenInvoice, TaxLine};
 use crate::items::{self, ItemNames};
 use crate::review::{self, Review};
 use crate::search::documents;
+use crate::sending::outbox::{self, IssuedDocument};
 use crate::series::digest::{Covered, SealedCustomer};
 use crate::series::{Series, earlier};
 use crate::settings::BillingSettings;
@@ -97,6 +98,7 @@ async fn issue_batch(
     let names = items::names(connection, store, issuer::MAIN, &codes(&drafts)).await?;
     let mut open_invoices = if kind == DocumentKind::Statement { open(connection, store, &drafts).await? } else { HashMap::new() };
     let mut rows = Vec::with_capacity(drafts.len());
+    let mut to_send = Vec::with_capacity(drafts.len());
     let mut waiting = 0;
     for (draft, taxes) in drafts.iter().zip(taxes) {
         match taxes {
@@ -104,6 +106,7 @@ async fn issue_batch(
                 let open_invoices = open_invoices.remove(draft.document.account.as_str()).unwrap_or_default();
                 let frozen = frozen(draft, &terms, taxes, open_invoices, &names)?;
                 rows.push(issued_row(draft, settings, &frozen, &mut series, now)?);
+                to_send.push(mailed(draft, series.head.clone()));
             }
             Err(waits_for) => {
                 waiting += 1;
@@ -120,6 +123,7 @@ async fn issue_batch(
         rows.iter().filter(|_| is_invoice).map(|row| [0, 3].into_iter().filter_map(|place| row.get(place).cloned()).collect()).collect();
     ISSUED.insert(connection, store.dialect(), rows.into_iter()).await?;
     DUE.update(connection, store.dialect(), due.into_iter()).await?;
+    outbox::put_documents(connection, store, &to_send, now).await?;
     sqlx::query(
         "DELETE FROM drafts WHERE kind = $1 AND (cut_at < $2 OR (cut_at = $2 AND document <= $3)) \
          AND EXISTS (SELECT 1 FROM issued WHERE issued.document = drafts.document)",
@@ -132,6 +136,13 @@ async fn issue_batch(
     series.save(connection).await?;
     transaction.commit().await?;
     Ok([issued, waiting])
+}
+
+/// What the outbox is told of a document that was issued.
+fn mailed(draft: &Ready, digest: String) -> IssuedDocument<'_> {
+    let document = &draft.document;
+    let is_zero = document.total == 0 && document.deducted_total() == 0;
+    IssuedDocument { id: draft.id, digest, account: &document.account, kind: document.kind, email: &draft.customer.email, is_zero }
 }
 
 /// The taxes of documents of a kind, or what for they wait.

@@ -13,6 +13,7 @@ mod figure;
 mod fonts;
 mod html;
 mod json;
+pub mod letter;
 mod pdf;
 pub mod receipt;
 pub mod sheet;

@@ -103,7 +103,7 @@ pub fn pdf(imprint: &Imprint, payment: &PaymentInFull) -> Result<Vec<u8>, FormEr
     super::pdf::write(&sheet(imprint, payment)?, &imprint.bare_document(&payment.payment.entry_id()))
 }
 
-fn sheet(imprint: &Imprint, in_full: &PaymentInFull) -> Result<Sheet, FormError> {
+pub(super) fn sheet(imprint: &Imprint, in_full: &PaymentInFull) -> Result<Sheet, FormError> {
     let payment = &in_full.payment;
     let texts = Texts::of(&imprint.customer.language);
     let dates = Dates::in_zone(&imprint.time_zone, &texts)?;

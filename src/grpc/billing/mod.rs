@@ -9,6 +9,7 @@ pub mod export;
 pub mod file;
 pub mod issuing;
 pub mod items;
+pub mod mails;
 pub mod papers;
 pub mod payments;
 pub mod read;
@@ -268,5 +269,51 @@ impl BillingService for Bills {
     async fn get_account_file(&self, request: Request<v1::GetAccountFileRequest>) -> Result<Response<Self::GetAccountFileStream>, Status> {
         let file = unary(&self.use_cases, request, papers::file).await?.into_inner();
         Ok(Response::new(Box::pin(file::paper_parts(file))))
+    }
+
+    async fn get_sending(&self, request: Request<v1::GetSendingRequest>) -> Result<Response<v1::GetSendingResponse>, Status> {
+        unary(&self.use_cases, request, mails::get_sending).await
+    }
+
+    async fn set_sending(&self, request: Request<v1::SetSendingRequest>) -> Result<Response<v1::SetSendingResponse>, Status> {
+        unary(&self.use_cases, request, mails::set_sending).await
+    }
+
+    async fn get_account_sending(
+        &self,
+        request: Request<v1::GetAccountSendingRequest>,
+    ) -> Result<Response<v1::GetAccountSendingResponse>, Status> {
+        unary(&self.use_cases, request, mails::get_account_sending).await
+    }
+
+    async fn set_account_sending(
+        &self,
+        request: Request<v1::SetAccountSendingRequest>,
+    ) -> Result<Response<v1::SetAccountSendingResponse>, Status> {
+        unary(&self.use_cases, request, mails::set_account_sending).await
+    }
+
+    async fn list_mails(&self, request: Request<v1::ListMailsRequest>) -> Result<Response<v1::ListMailsResponse>, Status> {
+        unary(&self.use_cases, request, mails::list).await
+    }
+
+    async fn get_mail(&self, request: Request<v1::GetMailRequest>) -> Result<Response<v1::GetMailResponse>, Status> {
+        unary(&self.use_cases, request, mails::get).await
+    }
+
+    async fn send_invoice(&self, request: Request<v1::SendInvoiceRequest>) -> Result<Response<v1::SendInvoiceResponse>, Status> {
+        unary(&self.use_cases, request, mails::send).await
+    }
+
+    async fn decide_mail(&self, request: Request<v1::DecideMailRequest>) -> Result<Response<v1::DecideMailResponse>, Status> {
+        unary(&self.use_cases, request, mails::decide).await
+    }
+
+    async fn report_bounce(&self, request: Request<v1::ReportBounceRequest>) -> Result<Response<v1::ReportBounceResponse>, Status> {
+        unary(&self.use_cases, request, mails::bounce).await
+    }
+
+    async fn go_on_sending(&self, request: Request<v1::GoOnSendingRequest>) -> Result<Response<v1::GoOnSendingResponse>, Status> {
+        unary(&self.use_cases, request, mails::go_on).await
     }
 }

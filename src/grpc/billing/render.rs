@@ -1,6 +1,6 @@
 //! Writes the answers of BillingService.
 
-use super::settings;
+use super::{mails, settings};
 use crate::billing::document::{Adjustment, Cause, Document, DocumentKind, Item, OpenInvoice, Party, TaxLine, Wallet};
 use crate::billing::forms;
 use crate::billing::suggestion::{Basis, Suggestion, of_category};
@@ -20,7 +20,7 @@ fn number(number: u64) -> i64 {
 /// A document.
 #[must_use]
 pub fn invoice(stored: StoredDocument) -> v1::Invoice {
-    let StoredDocument { id, state, held_reason, waits_for, document, open_amount, digest, missing_glyphs } = stored;
+    let StoredDocument { id, state, held_reason, waits_for, document, open_amount, digest, missing_glyphs, sending } = stored;
     let (decimals, minor_digits) = (document.decimals, document.minor_digits);
     let amount = |units: i64| format_units(units, decimals, minor_digits);
     let lines = |items: &[Item]| items.iter().map(|line| item(line, decimals, minor_digits)).collect();
@@ -82,6 +82,7 @@ pub fn invoice(stored: StoredDocument) -> v1::Invoice {
         document_id: name_of(id),
         digest,
         missing_glyphs: missing_glyphs.into_iter().map(forms::code_point).collect(),
+        sending: mails::sending(sending).into(),
     }
 }
 

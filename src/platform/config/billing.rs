@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{MetricsListen, StoreOptions, TelemetryOptions, TlsOptions};
+use super::{MetricsListen, SmtpOptions, StoreOptions, TelemetryOptions, TlsOptions};
 
 /// How many committed entries stay in the journal of each partition, unless told otherwise.
 const DEFAULT_TAIL: u64 = 20_000;
@@ -128,6 +128,9 @@ pub struct AggregateOptions {
     /// Where billing is kept.
     #[command(flatten)]
     pub billing: BillingOptions,
+    /// The mail server.
+    #[command(flatten)]
+    pub smtp: SmtpOptions,
     /// What it tells of itself.
     #[command(flatten)]
     pub telemetry: TelemetryOptions,
@@ -242,6 +245,7 @@ impl AggregateOptions {
             );
         }
         anyhow::ensure!(self.billing_url().is_some(), "there is nothing to aggregate to: give --billing postgres://...");
+        self.smtp.validate()?;
         self.store.validate()?;
         self.billing.validate()
     }

@@ -9,6 +9,7 @@ mod calls;
 mod connections;
 mod drafts;
 mod known;
+mod mail;
 mod process;
 mod redis;
 
@@ -30,6 +31,7 @@ pub use callers::CallerMetrics;
 pub use calls::{CallMetrics, code_name};
 pub use connections::ConnectionMetrics;
 pub use drafts::DraftMetrics;
+pub use mail::{MailCounts, MailMetrics};
 use process::ProcessMetrics;
 pub use redis::{RedisFigures, RedisMetrics};
 
@@ -90,6 +92,8 @@ pub struct Metrics {
     failing_steps: Family<PartitionLabels, Gauge>,
     /// Of what waits on its way to paper.
     pub drafts: DraftMetrics,
+    /// Of mail.
+    pub mail: MailMetrics,
     discarded: Family<PartitionLabels, Counter>,
     ahead: Family<PartitionLabels, Gauge<f64, AtomicU64>>,
     serving_ahead: Gauge,
@@ -131,6 +135,7 @@ impl Metrics {
             held_series: Gauge::default(),
             failing_steps: Family::default(),
             drafts: DraftMetrics::default(),
+            mail: MailMetrics::default(),
             discarded: Family::default(),
             ahead: Family::default(),
             serving_ahead: Gauge::default(),
@@ -178,6 +183,7 @@ impl Metrics {
         let failing = "How often the step of a partition's aggregation has failed in a row";
         registry.register("tollgate_aggregation_failing_steps", failing, self.failing_steps.clone());
         self.drafts.register(registry);
+        self.mail.register(registry);
         registry.register("tollgate_discarded_entries", "Journal entries deleted unread", self.discarded.clone());
         let (ahead, serving_ahead) = (self.ahead.clone(), self.serving_ahead.clone());
         registry.register_with_unit("tollgate_partition_ahead", "How far a partition's time is ahead of the clock", Unit::Seconds, ahead);

@@ -118,6 +118,21 @@ fn steps() -> Vec<Step> {
         ),
         Step("AccountService/CloseAccount", json!({ "accountId": "other", "requestId": "close", "operator": by() }), "account.closed"),
         Step("AccountService/ReopenAccount", json!({ "accountId": "other", "requestId": "reopen", "operator": by() }), "account.reopened"),
+        Step(
+            "BillingService/SetSending",
+            of_service("sending", json!({ "settings": { "enabled": true, "from": "a@nordlicht.example" } })),
+            "sending.set",
+        ),
+        Step(
+            "BillingService/SetAccountSending",
+            with("to", json!({ "sending": { "recipients": ["b@acme.example"] } })),
+            "account_sending.set",
+        ),
+        Step("BillingService/SendInvoice", of_service("send", json!({ "number": "INV-000001" })), "invoice.sent_by_hand"),
+        // Of the mail that this made: its id is put in.
+        Step("BillingService/ReportBounce", json!({}), "mail.bounced"),
+        Step("BillingService/DecideMail", of_service("decide", json!({ "mailId": "0", "decision": "MAIL_DECISION_DROP" })), "mail.decided"),
+        Step("BillingService/GoOnSending", of_service("go-on", json!({ "withWaiting": true })), "sending.gone_on"),
         Step("AdminService/Backup", json!({}), "backup.taken"),
     ]
 }
@@ -147,6 +162,32 @@ async fn opened(house: &House, root: &str) {
     billing.store().close().await;
 }
 
+/// Has a request be about the mail that was made, in a state in which it can be done.
+async fn about_mail(house: &House, root: &str, method: &str, mut request: Value) -> Value {
+    let state = match method {
+        "BillingService/ReportBounce" => "sent",
+        "BillingService/DecideMail" => "failed",
+        _ => return request,
+    };
+    let found = house.done(root, "BillingService/ListMails", json!({ "number": "INV-000001" })).await;
+    let id = found["mails"][0]["mailId"].as_str().unwrap().to_owned();
+    let billing = Billing::connect_lazily(&house.billing(), BillingSettings::default()).unwrap();
+    sqlx::query("UPDATE mails SET state = $1").bind(state).execute(billing.store().pool()).await.unwrap();
+    billing.store().close().await;
+    if method == "BillingService/DecideMail" {
+        request["mailId"] = json!(id);
+        return request;
+    }
+    let report = format!(
+        "Content-Type: multipart/report; boundary=b\r\n\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nAction: failed\r\n\r\n\
+         --b\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: <{id}@nordlicht.example>\r\n\r\n--b--\r\n"
+    );
+    use base64::Engine;
+
+    request["message"] = json!(base64::engine::general_purpose::STANDARD.encode(report));
+    request
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_call_that_changes_something_leaves_one_record_of_who_what_and_from_where() {
     let (house, keys) = House::start(&[("root", "admin", &[])]).await;
@@ -156,6 +197,7 @@ async fn each_call_that_changes_something_leaves_one_record_of_who_what_and_from
     let listed: BTreeSet<String> = steps.iter().map(|Step(method, ..)| (*method).to_owned()).collect();
     assert_eq!(listed, changing(), "each RPC that changes something is tried here");
     for Step(method, request, _) in &steps {
+        let request = &about_mail(&house, root, method, request.clone()).await;
         // What follows on an invoice waits for its number, and what follows on a payment for it.
         let called = until(method, async || match house.call(Some(root), method, request).await {
             Err(status) if status.code() == Code::NotFound => None,
@@ -252,7 +294,7 @@ async fn a_setting_that_was_sent_in_the_future_is_refused_and_nothing_is_changed
     let root = &keys[0];
     opened(&house, root).await;
     for Step(method, request, action) in steps() {
-        let is_setting = !action.starts_with("account.") && !["invoice.retried", "backup.taken"].contains(&action);
+        let is_setting = !action.starts_with("account.") && !["invoice.retried", "backup.taken", "mail.bounced"].contains(&action);
         if !is_setting {
             continue;
         }

@@ -7,6 +7,7 @@ use super::super::allocations::{self, AllocationRow};
 use super::{Credited, Ledger, LoadedBills, Made};
 use crate::BillingError;
 use crate::document::{Document, DocumentKind};
+use crate::sending::outbox::{self, TakenPayment};
 use crate::store::Dialect;
 use crate::store::rows::{Table, Type, Value};
 use domain::account::Mode;
@@ -157,6 +158,7 @@ pub(super) async fn write(connection: &mut AnyConnection, dialect: Dialect, load
         tracing::error!(account = %LoggedAccount(account), bill, reason = %made.draft.held_reason, "a document is held back: it does not add up");
     }
     write_receivables(connection, dialect, loaded_bills).await?;
+    put_receipts(connection, dialect, loaded_bills).await?;
     write_dues(connection, dialect, loaded_bills).await?;
     let refunds = loaded_bills.made_refunds.iter().map(|made| {
         let subject = &made.refund.subject;
@@ -259,12 +261,22 @@ async fn write_receivables(connection: &mut AnyConnection, dialect: Dialect, loa
     allocations::add(connection, dialect, &rows.collect::<Vec<_>>()).await
 }
 
+/// Puts the receipts of new payments into the outbox.
+async fn put_receipts(connection: &mut AnyConnection, dialect: Dialect, bills: &LoadedBills) -> Result<(), BillingError> {
+    let new = bills.made_credits.iter().filter(|(_, credited)| outbox::is_payment(credited.kind));
+    let mut payments: Vec<_> = new
+        .map(|((account, sequence), credited)| TakenPayment { account, sequence: *sequence, entry: credited.entry, at: credited.time })
+        .collect();
+    payments.sort_by_key(|payment| payment.entry);
+    outbox::put_receipts(connection, dialect, &payments).await
+}
+
 /// What a new credit says of itself; of one that is there it is left as it is.
 fn said<'a>(loaded_bills: &'a LoadedBills, account: &str, sequence: i64) -> [Value<'a>; 8] {
     let Some(credited) = loaded_bills.made_credits.get(&(account.to_owned(), sequence)) else {
         return [0.into(), 0.into(), 0.into(), "".into(), "".into(), "".into(), "".into(), "".into()];
     };
-    let Credited { kind, entry, details, received_at, actor, reason } = credited;
+    let Credited { kind, entry, details, received_at, actor, reason, time: _ } = credited;
     [
         (*kind as i64).into(),
         (*entry).into(),

@@ -143,6 +143,21 @@ paid-in-unallocated = eingezahlt und keiner Rechnung zugeordnet
 due-not-invoiced = davon fällig und noch auf keiner Rechnung
 account-statement-note = Negative Beträge wurden belastet, positive eingezahlt oder gutgeschrieben. Ein negativer Saldo ist zu zahlen.
 
+letter-subject = { $name } von { $issuer }
+letter-overdue = Erinnerung: { $name } ist noch nicht bezahlt
+letter-due-soon = { $name } ist bald fällig
+letter-greeting = An { $customer }
+letter-of-day = Dies ist { $name } vom { $day }.
+letter-attached = Das Dokument finden Sie als PDF im Anhang.
+letter-too-large = Das Dokument ist zu groß für eine E-Mail. Bitte fordern Sie es bei uns an.
+letter-was-due = { $name } war am { $day } fällig und ist noch nicht bezahlt.
+letter-is-due = { $name } ist am { $day } fällig.
+letter-crossed = Falls Sie inzwischen bezahlt haben, brauchen Sie nichts weiter zu tun.
+letter-open = Noch zu zahlen
+letter-thanks = Vielen Dank: Wir haben Ihre Zahlung erhalten.
+letter-link = Hier können Sie das Dokument ansehen und herunterladen:
+letter-closing = Mit freundlichen Grüßen
+
 day = { $day }. { $month } { $year }
 month-of-year = { $month } { $year }
 period = { $first } bis { $last }

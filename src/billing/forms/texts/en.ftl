@@ -143,6 +143,21 @@ paid-in-unallocated = paid in, and not allocated to an invoice
 due-not-invoiced = of this due, and on no invoice yet
 account-statement-note = Amounts below zero were charged, those above zero paid in or credited. A balance below zero is owed.
 
+letter-subject = { $name } from { $issuer }
+letter-overdue = Reminder: { $name } is not paid yet
+letter-due-soon = { $name } is due soon
+letter-greeting = To { $customer }
+letter-of-day = This is { $name } of { $day }.
+letter-attached = You find it attached as a PDF.
+letter-too-large = It is too large for a mail. Please ask us for it.
+letter-was-due = { $name } was due by { $day }, and is not paid yet.
+letter-is-due = { $name } is due by { $day }.
+letter-crossed = If you have paid meanwhile, there is nothing that you need to do.
+letter-open = Still to pay
+letter-thanks = Thank you: we have received your payment.
+letter-link = You can look at it, and download it, here:
+letter-closing = Kind regards
+
 day = { $day } { $month } { $year }
 month-of-year = { $month } { $year }
 period = { $first } to { $last }

@@ -1,0 +1,165 @@
+//! Mail to customers: what is to be sent, and what became of it. Who talks to a mail server is the crate above, `delivery`.
+//!
+//! A row of `mails` is written by the transaction that issues a document or takes a payment in ([`outbox`]). A process claims it under a
+//! fence ([`queue`]), says so before the server can have taken it, and writes down what became of it: so each is taken at most once,
+//! whoever is killed when, and what nobody knows is said to be unknown. [`place`] keeps a copy of the store from sending again.
+
+pub mod by_hand;
+pub mod look;
+pub mod outbox;
+pub mod place;
+pub mod queue;
+pub mod settings;
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use crate::BillingError;
+use domain::account::Millis;
+
+macro_rules! named {
+    ($(#[doc = $what:literal])+ $name:ident, $called:literal: $($(#[doc = $doc:literal])+ $case:ident = $text:literal,)+) => {
+        $(#[doc = $what])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name {
+            $($(#[doc = $doc])+ $case,)+
+        }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$case,)+];
+
+            /// Its name in stores and in JSON.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$case => $text,)+
+                }
+            }
+
+            /// The one of that name.
+            #[must_use]
+            pub fn of_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|one| one.name() == name)
+            }
+
+            fn read(name: &str) -> Result<Self, BillingError> {
+                Self::of_name(name).ok_or_else(|| BillingError::corrupt(format!(concat!($called, " {:?}"), name)))
+            }
+        }
+    };
+}
+
+named! {
+    /// What a mail is about.
+    MailKind, "the kind of mail":
+    /// A document.
+    Document = "document",
+    /// The receipt of a payment.
+    Receipt = "receipt",
+    /// A reminder of an invoice.
+    Reminder = "reminder",
+}
+
+named! {
+    /// What became of a mail.
+    MailState, "the state of mail":
+    /// It is to be sent.
+    Waiting = "waiting",
+    /// A process is at it.
+    Sending = "sending",
+    /// The server has taken it.
+    Sent = "sent",
+    /// It failed, and is tried again.
+    Deferred = "deferred",
+    /// It failed for good.
+    Failed = "failed",
+    /// The server took it, and it came back.
+    Bounced = "bounced",
+    /// Nobody knows whether the server took it: an operator decides.
+    Unknown = "unknown",
+    /// It is not sent: that is switched off.
+    Off = "off",
+}
+
+/// A mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    /// A digest of what is sent, to whom, and on which occasion.
+    pub id: String,
+    /// What it is about.
+    pub kind: MailKind,
+    /// Of which document; 0: of none.
+    pub document: i64,
+    /// The number of the document; empty: it is about none.
+    pub number: String,
+    /// Of which payment: the account's number of it; 0: of none.
+    pub credit: i64,
+    /// Of which account.
+    pub account: String,
+    /// To whom; empty: no address was known.
+    pub recipient: String,
+    /// What it is sent for: empty if by itself.
+    pub occasion: String,
+    /// What became of it.
+    pub state: MailState,
+    /// How often it was tried.
+    pub attempts: i64,
+    /// When it is tried next, by the database's time; 0: at once, or not at all.
+    pub next_at: Millis,
+    /// When it was to be sent first.
+    pub created_at: Millis,
+    /// When that became of it.
+    pub changed_at: Millis,
+    /// When the server took it; 0: it has not.
+    pub sent_at: Millis,
+    /// The server's last reply, or why it is as it is.
+    pub detail: String,
+    /// The fence of the last claim.
+    pub fence: i64,
+}
+
+/// What is read of a mail.
+const COLUMNS: &str = "mails.*, COALESCE((SELECT issued.number FROM issued WHERE issued.document = mails.document), '') AS number";
+
+impl Mail {
+    /// The domain of the recipient, in lower case.
+    #[must_use]
+    pub fn domain(&self) -> String {
+        domain_of(&self.recipient)
+    }
+
+    fn read(row: &AnyRow) -> Result<Self, BillingError> {
+        let state = MailState::read(&row.try_get::<String, _>("state")?)?;
+        Ok(Self {
+            id: row.try_get("id")?,
+            kind: MailKind::read(&row.try_get::<String, _>("kind")?)?,
+            document: row.try_get("document")?,
+            number: row.try_get("number")?,
+            credit: row.try_get("credit")?,
+            account: row.try_get("account")?,
+            recipient: row.try_get("recipient")?,
+            occasion: row.try_get("occasion")?,
+            state,
+            attempts: row.try_get("attempts")?,
+            next_at: if state == MailState::Deferred { row.try_get("next_at")? } else { 0 },
+            created_at: row.try_get("created_at")?,
+            changed_at: row.try_get("changed_at")?,
+            sent_at: row.try_get("sent_at")?,
+            detail: row.try_get("detail")?,
+            fence: row.try_get("fence")?,
+        })
+    }
+}
+
+/// The domain of an address, in lower case.
+#[must_use]
+pub fn domain_of(address: &str) -> String {
+    address.rsplit('@').next().unwrap_or_default().to_lowercase()
+}
+
+/// Cuts what a server says to what is kept of it.
+fn shortened(text: &str) -> String {
+    const MOST: usize = 500;
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(MOST).collect()
+}
