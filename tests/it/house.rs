@@ -16,7 +16,8 @@ const FLOORS: [&[&str]; 5] = [&["main"], &["cli"], &["app"], &["http"], &["grpc"
 const CRATES: [&str; 9] = ["console", "service", "delivery", "billing", "ledger", "access", "platform", "proto", "domain"];
 
 /// What the crates below are called in this one.
-const BELOW: [&str; 11] = ["console", "service", "delivery", "access", "billing", "ledger", "telemetry", "config", "lanes", "clock", "domain"];
+const BELOW: [&str; 11] =
+    ["console", "service", "delivery", "access", "billing", "ledger", "telemetry", "config", "lanes", "clock", "domain"];
 
 const MOST_LINES: usize = 450;
 
