@@ -22,10 +22,9 @@ enum At {
 async fn serve(listener: TcpListener, at: At, reply: Option<&'static str>) {
     let (socket, _) = listener.accept().await.unwrap();
     let mut stream = BufReader::new(socket);
-    let mut stages = [(At::Greeting, ""), (At::Ehlo, "EHLO"), (At::Mail, "MAIL"), (At::Rcpt, "RCPT"), (At::Data, "DATA")].into_iter();
+    let stages = [(At::Greeting, ""), (At::Ehlo, "EHLO"), (At::Mail, "MAIL"), (At::Rcpt, "RCPT"), (At::Data, "DATA")];
     let mut line = String::new();
-    loop {
-        let Some((stage, command)) = stages.next() else { break };
+    for (stage, command) in stages {
         if stage != At::Greeting {
             line.clear();
             if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
