@@ -14,6 +14,7 @@ mod doors;
 mod lane;
 mod opening;
 mod partitions;
+mod recorded;
 mod reload;
 mod sending;
 mod store;
@@ -106,7 +107,9 @@ impl App {
         }
         let (ledger, version) = (store.identity().to_string(), env!("CARGO_PKG_VERSION"));
         let billing_place = billing.as_ref().map_or_else(|| "off".to_owned(), |billing| billing.place().to_owned());
-        let plan = Arc::new(LaneContext::new(&options, store, billing.clone(), health, Arc::clone(&access), draining)?);
+        let trail = recorded::trail(&options, &clock)?;
+        trail.record(recorded::started(&options, access.is_open()));
+        let plan = Arc::new(LaneContext::new(&options, store, billing.clone(), health, Arc::clone(&access), trail, draining)?);
         let started = (0..options.load.lanes()).map(|number| start_lane(number, &plan)).collect::<anyhow::Result<Vec<_>>>()?;
         let lanes = started.into_iter().map(when_ready).collect::<anyhow::Result<Vec<_>>>()?;
 

@@ -149,6 +149,12 @@ impl Access {
         self.current.load().is_open
     }
 
+    /// What the file said when it was last read.
+    #[must_use]
+    pub fn file(&self) -> AccessFile {
+        self.current.load().file.clone()
+    }
+
     /// Reads the files again if one of them has changed, and returns whether it did. On an error all stays as it is, and the same change
     /// is not read again.
     pub fn follow(&self) -> anyhow::Result<bool> {

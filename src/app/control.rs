@@ -15,10 +15,10 @@ use super::doors::{Doors, follow_access, follow_tls, serve_health, serve_metrics
 use super::lane::LaneContext;
 use super::partitions::{Found, Partitions};
 use super::sending::Sending;
-use super::{test_clock, until};
-use crate::grpc::Door;
+use super::{recorded, test_clock, until};
 use crate::lanes::{self, Lane, Places};
 use crate::ledger::{Ledger, LedgerError};
+use crate::service::context::Protocol as Via;
 use crate::telemetry::{endpoint, metrics};
 use platform::tls::Protocol;
 
@@ -81,6 +81,9 @@ impl Control {
         let ends: Vec<_> = self.lanes.into_iter().chain(self.http).chain(self.console).map(Lane::join).collect();
         stopping.cancel();
         told.abort();
+        if let Ok(Err(error)) = timeout(CLOSE_LIMIT, recorded::flush(&self.plan.trail, self.plan.billing.as_ref())).await {
+            tracing::error!("audit records are lost: {error:#}");
+        }
         self.plan.store.close();
         if let Some(billing) = &self.plan.billing {
             let _ = timeout(CLOSE_LIMIT, billing.store().close()).await;
@@ -92,7 +95,7 @@ impl Control {
     async fn work(&mut self, doors: Doors, serving: endpoint::Serving) -> anyhow::Result<()> {
         let Doors { calls, http, console, metrics, health: _, tls, access, is_insecure } = doors;
         let ledger = self.plan.ledger().await?;
-        let guarded = self.plan.are_metrics_guarded.then(|| Door::new(Arc::clone(&access)));
+        let guarded = self.plan.are_metrics_guarded.then(|| self.plan.door(Via::Http));
         let places = Places::new(self.plan.max_connections);
         let calls = Doors::deal(Some(calls), tls.clone(), Protocol::Http2, lanes::dealt_to(&self.lanes), &places);
         let http = Doors::deal(http, tls.clone(), Protocol::Http1, self.http.iter().map(Lane::sockets).collect(), &places);
@@ -106,10 +109,11 @@ impl Control {
             result = console => result.context("the console"),
             result = metrics => result,
             () = follow_tls(tls.as_deref()) => Ok(()),
-            () = follow_access(&access, is_insecure) => Ok(()),
+            () = follow_access(&access, is_insecure, &self.plan.trail) => Ok(()),
             () = tick(&self.plan, &ledger, &serving, self.test_clock.as_ref(), self.aggregation.as_ref(), self.sending.as_ref()) => Ok(()),
             () = watch_journal(&self.plan, &ledger, self.aggregation.as_ref()) => Ok(()),
             () = probe_billing(&self.plan) => Ok(()),
+            () = recorded::write(&self.plan.trail, self.plan.billing.as_ref()) => Ok(()),
             () = self.plan.store.listen() => Ok(()),
             _ = select_all(self.lanes.iter_mut().chain(&mut self.http).chain(&mut self.console).map(|lane| Box::pin(lane.ended()))) => Err(anyhow::anyhow!("a lane ended")),
         }

@@ -11,11 +11,13 @@ use tokio::sync::mpsc::{Sender, channel};
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
+use super::recorded;
 use crate::grpc::{Door, Health};
 use crate::http::serve::{Speaks, serve};
 use crate::http::{door, probes};
 use crate::lanes::socket::Dealt;
 use crate::lanes::{self, Places, WAITING_SOCKETS, start_thread};
+use crate::service::audit::trail::Trail;
 use crate::telemetry::endpoint::{self, Serving};
 use crate::telemetry::metrics;
 use access::Access;
@@ -124,15 +126,24 @@ pub async fn follow_tls(tls: Option<&Tls>) {
 }
 
 /// Takes what has changed in the access file, for ever, and warns each minute while everybody is let in from other machines.
-pub async fn follow_access(access: &Access, is_insecure: bool) {
+pub async fn follow_access(access: &Access, is_insecure: bool, trail: &Trail) {
     let mut looks = interval(FILES_LOOK);
     let mut warned: Option<Instant> = None;
+    let mut before = access.file();
     loop {
         looks.tick().await;
         match access.follow() {
-            Ok(true) => tracing::info!("the access file was read again"),
+            Ok(true) => {
+                tracing::info!("the access file was read again");
+                let after = access.file();
+                trail.record(recorded::access_changed(&before, &after));
+                before = after;
+            }
             Ok(false) => {}
-            Err(error) => tracing::error!("the access file has changed and cannot be used; what was read before stays: {error:#}"),
+            Err(error) => {
+                tracing::error!("the access file has changed and cannot be used; what was read before stays: {error:#}");
+                trail.record(recorded::access_broken(&error));
+            }
         }
         metrics().connections.set_access_open(access.is_open());
         metrics().callers.set_over_their_share(access.callers_over_their_share());

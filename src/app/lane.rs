@@ -27,6 +27,8 @@ use crate::lanes::socket::Dealt;
 use crate::ledger::{Backpressure, JournalBounds, Ledger};
 use crate::service::UseCases;
 use crate::service::admission::Limits;
+use crate::service::audit::trail::Trail;
+use crate::service::context::Protocol;
 use crate::telemetry::rpc::{RpcBody, RpcLayer};
 use access::Access;
 
@@ -66,6 +68,8 @@ pub struct LaneContext {
     pub access: Arc<Access>,
     /// Whether metrics need credentials.
     pub are_metrics_guarded: bool,
+    /// What is recorded of it.
+    pub trail: Trail,
     limits: Limits,
     grace: Duration,
     draining: CancellationToken,
@@ -79,6 +83,7 @@ impl LaneContext {
         billing: Option<Billing>,
         health: Health,
         access: Arc<Access>,
+        trail: Trail,
         draining: CancellationToken,
     ) -> anyhow::Result<Self> {
         let limits = limits(options);
@@ -95,6 +100,7 @@ impl LaneContext {
             max_connections,
             serve_ahead,
             access,
+            trail,
             are_metrics_guarded,
             limits,
             grace,
@@ -112,7 +118,7 @@ impl LaneContext {
 
     /// The same of HTTP/JSON, at an address.
     pub async fn serve_http(self: Arc<Self>, address: SocketAddr, dealt: mpsc::Receiver<Dealt>, ready: Sender<()>) -> anyhow::Result<()> {
-        let router = http::router(self.services().await?, Door::new(Arc::clone(&self.access)), address)?;
+        let router = http::router(self.services().await?, self.door(Protocol::Http), address)?;
         let serving = http::serve::serve(router, http::serve::Speaks::Http1, lanes::sockets(dealt), self.draining.clone());
         let _ = ready.send(());
         self.within_the_grace(async {
@@ -122,18 +128,18 @@ impl LaneContext {
         .await
     }
 
+    /// The door to what a protocol reaches.
+    pub fn door(&self, protocol: Protocol) -> Door {
+        Door::new(Arc::clone(&self.access)).recorded_by(self.trail.clone(), protocol)
+    }
+
     /// All services of this process, on a ledger of the current thread.
     async fn services(
         &self,
     ) -> anyhow::Result<
         impl Service<Request<Body>, Response = Response<RpcBody>, Error = Infallible, Future: Send> + Clone + Send + Sync + use<>,
     > {
-        Ok(RpcLayer.layer(grpc::services(
-            self.use_cases().await?,
-            self.health.clone(),
-            MAX_MESSAGE_BYTES,
-            Door::new(Arc::clone(&self.access)),
-        )))
+        Ok(RpcLayer.layer(grpc::services(self.use_cases().await?, self.health.clone(), MAX_MESSAGE_BYTES, self.door(Protocol::Grpc))))
     }
 
     /// Serves the web console, which `console` makes of the use cases.
@@ -156,7 +162,8 @@ impl LaneContext {
     /// The use cases, on a ledger of the current thread.
     async fn use_cases(&self) -> anyhow::Result<UseCases> {
         let (billing, offload) = (self.billing.clone(), self.offload.clone());
-        Ok(UseCases::new(self.ledger().await?, billing, offload, self.limits, self.draining.clone(), Arc::clone(&self.access)))
+        let use_cases = UseCases::new(self.ledger().await?, billing, offload, self.limits, self.draining.clone(), Arc::clone(&self.access));
+        Ok(use_cases.recorded_by(self.trail.clone()))
     }
 
     /// Waits for a server to end, but no longer than the grace after it should: servers wait for streams without bound.

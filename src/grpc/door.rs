@@ -22,6 +22,8 @@ use tower::{Layer, Service};
 use super::dynamic::descriptors;
 use super::status;
 use crate::lanes::socket::Peer;
+use crate::service::audit::trail::{Refused, Trail as AuditTrail};
+use crate::service::context::{Protocol, RequestContext, Trace};
 use crate::service::error::Error;
 use platform::telemetry::metrics;
 
@@ -77,13 +79,30 @@ impl Refusal {
 #[derive(Clone)]
 pub struct Door {
     access: Arc<Access>,
+    /// What records refusals, and by which protocol callers come.
+    trail: Option<(AuditTrail, Protocol)>,
 }
 
 impl Door {
     /// Lets in whom `access` knows.
     #[must_use]
     pub fn new(access: Arc<Access>) -> Self {
-        Self { access }
+        Self { access, trail: None }
+    }
+
+    /// Has refusals recorded.
+    #[must_use]
+    pub fn recorded_by(self, trail: AuditTrail, protocol: Protocol) -> Self {
+        Self { trail: Some((trail, protocol)), ..self }
+    }
+
+    fn tell(&self, error: &Error, caller: &str, path: &str, headers: &HeaderMap, peer: Option<&Peer>) {
+        let Some((trail, protocol)) = &self.trail else { return };
+        let trace = headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(Trace::parse);
+        let address = peer.map(|peer| peer.address.ip());
+        let origin = RequestContext::new(*protocol, nobody(), None, trace).from_address(address).origin();
+        let method = path.rsplit('.').next().unwrap_or_default();
+        trail.refused(Refused { reason: error.reason, what: method, caller, address, account: "", origin });
     }
 
     /// Lets everybody in, to do everything.
@@ -98,7 +117,7 @@ impl Door {
             return Ok(nobody());
         }
         let caller = self.authenticate(headers, peer)?;
-        permit(&caller, path)?;
+        permit(&caller, path).inspect_err(|error| self.tell(error, &caller.name, path, headers, peer))?;
         Ok(caller)
     }
 
@@ -114,14 +133,15 @@ impl Door {
             certificate: peer.and_then(|peer| peer.certificate.as_deref()),
             address: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address.ip()),
         };
-        self.access.authenticate(&presented).map_err(|denied| {
+        let known = self.access.authenticate(&presented).map_err(|denied| {
             tracing::debug!(address = %presented.address, reason = %denied, "a caller was not let in");
             if denied.is_for_want_of_credentials() {
                 return Error::credentials_required().into();
             }
             metrics().callers.count_failed_authentication();
             Refusal { error: Error::credentials_invalid(), delay: self.access.note_failure(presented.address) }
-        })
+        });
+        known.inspect_err(|refusal: &Refusal| self.tell(&refusal.error, "", "", headers, peer))
     }
 }
 

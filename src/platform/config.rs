@@ -3,6 +3,7 @@
 //! [`ServeOptions::default`] is what an empty command line gives (a test keeps it so), so a program that runs the service within its own
 //! process starts from there. [`ServeOptions::validate`] says what does not go together. Nothing here opens or connects anything.
 
+mod audit;
 mod billing;
 mod callers;
 mod console;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::tz::TimeZone;
 
+pub use audit::AuditOptions;
 pub use billing::{AggregateOptions, BillingOptions, BillingUrl, DocumentOptions, HighWater, JournalOptions, StoresOptions};
 pub use callers::CallerOptions;
 pub use console::ConsoleOptions;
@@ -68,6 +70,9 @@ pub struct ServeOptions {
     /// The mail server.
     #[command(flatten)]
     pub smtp: SmtpOptions,
+    /// What it records of who did what.
+    #[command(flatten)]
+    pub audit: AuditOptions,
     /// How much it does at once.
     #[command(flatten)]
     pub load: LoadOptions,
@@ -209,6 +214,10 @@ impl Default for LoadOptions {
 impl ServeOptions {
     /// Says what does not go together, before anything is opened.
     pub fn validate(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.audit.audit_log.is_none() || self.billing_url().is_none(),
+            "--audit-log is for --billing off: audit records are kept in the billing store, and tollgate audit lists them"
+        );
         let NetworkOptions { listen, metrics_listen, http_listen, access_file, insecure, .. } = &self.network;
         let is_loopback = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
         for (option, address) in [("--listen", Some(*listen)), ("--metrics-listen", metrics_listen.0)] {

@@ -1,11 +1,20 @@
-//! Who did what: the lists of it.
+//! Who did what: what is recorded of calls, and the lists of it.
+
+pub mod trail;
 
 use super::UseCases;
+use super::commands::Decided;
 use super::context::RequestContext;
-use super::error::Error;
+use super::error::{Error, Kind};
 use access::Permission;
-use billing::audit::AuditRecord;
 use billing::audit::list::{AuditFilter, AuditPlace};
+use billing::audit::{Act, AuditRecord};
+
+use domain::account::Millis;
+use domain::command::{Action, Command};
+use domain::origin::Origin;
+use domain::outcome::{Outcome, Verdict};
+use trail::{Refused, Trail};
 
 /// A page of audit records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +26,56 @@ pub struct AuditPage {
 }
 
 impl UseCases {
+    /// The same, recorded by this trail.
+    #[must_use]
+    pub fn recorded_by(self, trail: Trail) -> Self {
+        Self { trail, ..self }
+    }
+
+    /// Records a refusal, once for a context that is of one call.
+    pub fn tell_of_refusal(&self, context: &RequestContext, error: &Error) {
+        if error.kind != Kind::Denied {
+            return;
+        }
+        let of = |name: &str| error.metadata.get(name).map_or("", String::as_str);
+        self.trail.refused(Refused {
+            reason: error.reason,
+            what: of("permission"),
+            caller: &context.caller.name,
+            address: context.address,
+            account: of("account_id"),
+            origin: context.origin(),
+        });
+    }
+
+    /// The same of what a stream begins with.
+    pub fn telling<T>(&self, context: &RequestContext, result: Result<T, Error>) -> Result<T, Error> {
+        result.inspect_err(|error| self.tell_of_refusal(context, error))
+    }
+
+    /// Records an act on the ledger where no billing store takes the journal in. Charges are no acts.
+    pub(super) fn tell_of_act(&self, decided: &Decided) {
+        let Decided { command, outcome, decision } = decided;
+        if self.trail.records_the_ledger() && decision.verdict == Verdict::Done {
+            self.tell_of(command, outcome);
+        }
+    }
+
+    fn tell_of(&self, command: &Command, outcome: &Outcome) {
+        if outcome.replayed || command.metadata.origin.is_empty() {
+            return;
+        }
+        self.trail.record(act_of(command, outcome.now));
+    }
+
+    /// Records that somebody has looked at names and addresses, if that is wanted.
+    pub(super) fn tell_of_read(&self, context: &RequestContext, what: &str, account: &str) {
+        if self.trail.records_reads() {
+            let act = Act::of("personal_data.read", &context.change_at(self.clock().now()));
+            self.trail.record(act.on(account).with("what", what));
+        }
+    }
+
     /// Audit records behind a place.
     pub async fn list_audit_records(
         &self,
@@ -33,4 +92,36 @@ impl UseCases {
         let next = records.last().filter(|_| has_more).map(|last| (last.act.at, last.chain, last.place));
         Ok(AuditPage { records, next })
     }
+}
+
+/// An act on the ledger, as far as its command tells.
+fn act_of(command: &Command, at: Millis) -> Act {
+    let Command { account, request_id, action, metadata, .. } = command;
+    let act = Act {
+        at,
+        actor: metadata.actor.clone(),
+        on_behalf_of: metadata.on_behalf_of.clone(),
+        action: format!("account.{}", action.kind().name()),
+        account: account.clone(),
+        request_id: request_id.clone(),
+        origin: Origin::read(&metadata.origin),
+        ..Act::default()
+    };
+    let amounts = match action {
+        Action::TopUp { amount } | Action::RecordPayment { amount, .. } | Action::Withdraw { amount } | Action::Adjust { amount } => {
+            Some(amount.to_string())
+        }
+        Action::Refund(reversal) | Action::ReversePayment(reversal) | Action::ReverseWriteOff(reversal) => {
+            reversal.amount.map(|amount| amount.to_string())
+        }
+        Action::WriteOff { amount } => amount.map(|amount| amount.to_string()),
+        _ => None,
+    };
+    let limit = match action {
+        Action::SetCreditLimit { limit, .. } | Action::Convert { limit, .. } => limit.permanent,
+        Action::Create(create) => create.limit.permanent,
+        _ => None,
+    };
+    let act = act.with("amount", amounts).with("permanent_limit", limit.map(|limit| limit.to_string()));
+    act.with("refers_to", action.refers_to()).with_reason(&metadata.reason)
 }

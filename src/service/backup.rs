@@ -52,16 +52,14 @@ impl UseCases {
         context: &RequestContext,
         is_ledger_only: bool,
     ) -> Result<impl Stream<Item = Result<Part, Error>> + Send + use<>, Error> {
-        context.require_everywhere(Permission::Backup)?;
+        self.telling(context, context.require_everywhere(Permission::Backup))?;
         let permit = self.admission.stream(context)?;
         let standing = self.standing(context.clone())?;
-        let (ledger, billing) = (self.ledger.clone(), self.billing.clone());
+        let (ledger, billing, trail) = (self.ledger.clone(), self.billing.clone().filter(|_| !is_ledger_only), self.trail.clone());
         let act = Act::of("backup.taken", &context.change_at(self.clock().now())).with("ledger_only", is_ledger_only);
         let parts = async move {
-            let copies = copy(&ledger, billing.as_ref().filter(|_| !is_ledger_only)).await?;
-            if let Some(billing) = billing {
-                billing.audit(&[act]).await?;
-            }
+            let copies = copy(&ledger, billing.as_ref()).await?;
+            trail.record(act);
             Ok::<_, Error>(read(copies, permit))
         };
         Ok(standing.hold(stream::once(parts).try_flatten(), |context| context.require_everywhere(Permission::Backup)))

@@ -253,7 +253,10 @@ where
             let slot = match command {
                 Ok(mut command) => match self.admit(&mut command).await {
                     Ok(()) => self.queue(Arc::new(command), index, &mut slots, MAX_COMMANDS - commands).await,
-                    Err(error) => self.written(index, Charge::Failed(Arc::new(command), error)),
+                    Err(error) => {
+                        self.use_cases.tell_of_refusal(self.standing.context(), &error);
+                        self.written(index, Charge::Failed(Arc::new(command), error))
+                    }
                 },
                 Err(error) => self.written(index, Charge::Unread(within(&mut room, error))),
             };
@@ -286,11 +289,16 @@ where
     /// Queues a command; what follows a refund waits until it is decided, since it may have to be sent again. `others` are the permits of
     /// earlier batches.
     async fn queue(&self, command: Arc<Command>, index: usize, slots: &mut Vec<Slot<T>>, others: u32) -> Slot<T> {
-        if matches!(command.action, Action::Refund(_)) {
+        let is_recorded = matches!(command.action, Action::Convert { .. }) && self.use_cases.trail.records_the_ledger();
+        if matches!(command.action, Action::Refund(_)) || is_recorded {
             let charge = match self.use_cases.answer_to(&command).await {
                 Ok(answer) => charged(self.use_cases.clock(), command, Ok(answer)),
                 Err(error) => Charge::Failed(command, error),
             };
+            match &charge {
+                Charge::Decided(decided) | Charge::Converted(Advised { decided, .. }) => self.use_cases.tell_of_act(decided),
+                _ => {}
+            }
             return self.written(index, charge);
         }
         let mut queued = self.use_cases.enqueue(&command);

@@ -41,7 +41,9 @@ impl UseCases {
         {
             return Err(Error::refused(refusal, &command).explained_by(&seen.account));
         }
-        Decided::of(command, answer)
+        let decided = Decided::of(command, answer)?;
+        self.tell_of_act(&decided);
+        Ok(decided)
     }
 
     /// Looks at an account's credit, due events applied.

@@ -151,7 +151,7 @@ impl UseCases {
     ) -> Result<impl Stream<Item = Result<ConvertedAccount, Error>> + Send + use<>, Error> {
         let is_of_all = matches!(selection, Selection::Filter { .. });
         if is_of_all {
-            context.require_everywhere(Permission::Convert)?;
+            self.telling(&context, context.require_everywhere(Permission::Convert))?;
         }
         let permit = self.admission.stream(&context)?;
         let standing = self.standing(context.clone())?;
@@ -185,7 +185,10 @@ impl UseCases {
         let conversion = match self.treat(context, plan, &target, true).await {
             Ok(conversion) => conversion,
             Err(error) if matches!(error.kind, Kind::Unavailable | Kind::Exhausted | Kind::Internal) => return Err(error),
-            Err(error) => Conversion::Refused(error),
+            Err(error) => {
+                self.tell_of_refusal(context, &error);
+                Conversion::Refused(error)
+            }
         };
         let Target { id, cursor, total, .. } = target;
         Ok(ConvertedAccount { id, conversion, cursor, total })

@@ -79,6 +79,7 @@ impl UseCases {
             Ok(stored) => billing.complete(stored, self.clock().now()).await,
             Err(error) => Err(error),
         };
+        let completed = completed.inspect(|stored| self.tell_of_read(context, "GetInvoice", &stored.document.account));
         let mut stored = completed.map_err(|error| match error {
             BillingError::NotFound(_) => Error::invoice_not_found(&name.to_string()),
             error => error.into(),
@@ -114,6 +115,7 @@ impl UseCases {
     /// Whom documents of an account are for. The billing store follows the ledger within moments: they are waited for.
     pub async fn customer(&self, context: &RequestContext, account: &str) -> Result<Party, Error> {
         context.require(Permission::ReadBillingDetails, account)?;
+        self.tell_of_read(context, "GetBillingDetails", account);
         self.look_at(account).await?;
         let billing = self.billing(context).await?;
         let deadline = Instant::now() + PATIENCE;

@@ -72,7 +72,7 @@ impl UseCases {
     pub async fn export_usage(&self, context: RequestContext, wanted: Wanted) -> Result<UsageExport, Error> {
         // What is exported of all is read along the journal, where accounts stand side by side.
         let account = wanted.account.clone();
-        may_export(&context, account.as_deref())?;
+        self.telling(&context, may_export(&context, account.as_deref()))?;
         let permit = self.admission.stream(&context)?;
         let pages = UsagePages::begin(self.billing(&context).await?.clone(), wanted).await?;
         Ok(UsageExport { pages, stopping: self.stopping.clone(), standing: self.standing(context)?, account, _permit: permit })

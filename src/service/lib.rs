@@ -38,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 use access::Access;
 use admission::{Admission, Limits};
+use audit::trail::Trail;
 use billing::Billing;
 use context::RequestContext;
 use deadline::Stage;
@@ -56,6 +57,7 @@ pub struct UseCases {
     admission: Admission,
     stopping: CancellationToken,
     access: Arc<Access>,
+    trail: Trail,
 }
 
 impl UseCases {
@@ -70,7 +72,8 @@ impl UseCases {
         stopping: CancellationToken,
         access: Arc<Access>,
     ) -> Self {
-        Self { ledger, billing, offload, admission: Admission::new(limits), stopping, access }
+        let trail = Trail::new(ledger.clock().clone(), false);
+        Self { ledger, billing, offload, admission: Admission::new(limits), stopping, access, trail }
     }
 
     /// The caller of a stream that begins.
@@ -99,7 +102,7 @@ impl UseCases {
     /// Handles a request that has one answer, within the limits of this process and the caller's deadline.
     pub async fn handle<T>(&self, context: &RequestContext, request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let _permit = self.admission.request(context)?;
-        context.within_deadline(request).await
+        self.telling(context, context.within_deadline(request).await)
     }
 
     /// The billing store, if there is one. Its tables, which an aggregator makes, are waited for.

@@ -72,6 +72,7 @@ impl UseCases {
         is_for_spreadsheets: bool,
     ) -> Result<File, Error> {
         context.require(Permission::ReadDocuments, account)?;
+        self.tell_of_read(context, "GetAccountFile", account);
         self.look_at(account).await?;
         let billing = self.billing(context).await?;
         let (name, content) = match paper {
@@ -123,6 +124,7 @@ impl UseCases {
     /// A statement of account of a span of days.
     pub async fn account_statement(&self, context: &RequestContext, account: &str, span: Span) -> Result<AccountStatement, Error> {
         context.require(Permission::ReadDocuments, account)?;
+        self.tell_of_read(context, "GetAccountStatement", account);
         self.look_at(account).await?;
         self.statement(self.billing(context).await?, account, span).await
     }

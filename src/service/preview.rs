@@ -31,6 +31,7 @@ impl UseCases {
     /// The coming document of an account, as the end of its open bill's month would cut it.
     pub async fn coming_document(&self, context: &RequestContext, account: &str) -> Result<ComingDocument, Error> {
         context.require(Permission::ReadDocuments, account)?;
+        self.tell_of_read(context, "PreviewInvoice", account);
         self.look_at(account).await?;
         self.open_bill(context, account).await
     }

@@ -60,7 +60,7 @@ impl UseCases {
         context: RequestContext,
         account: String,
     ) -> Result<impl Stream<Item = Result<CreditChange, Error>> + Send + use<>, Error> {
-        context.require(Permission::ReadCredit, &account)?;
+        self.telling(&context, context.require(Permission::ReadCredit, &account))?;
         let permit = self.admission.watch(&context)?;
         let standing = self.standing(context)?;
         // Waiting begins before the first look, so that no change falls between the two.

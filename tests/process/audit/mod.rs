@@ -1,6 +1,7 @@
 //! Who did what: each act leaves one record, and no record is changed unnoticed.
 
 mod acts;
+mod refusals;
 
 use serde_json::{Value, json};
 
