@@ -88,7 +88,7 @@ fn stubs() -> &'static Path {
     &STUBS
 }
 
-fn script(name: &str, arguments: &[&str]) -> Command {
+pub fn script(name: &str, arguments: &[&str]) -> Command {
     let mut command = command("python");
     command.arg(repository().join("tests/python").join(name)).args(arguments).env("PYTHONPATH", stubs());
     command

@@ -2,6 +2,7 @@
 
 mod actors;
 pub mod callers;
+mod clients;
 mod file;
 mod lasting;
 mod personal;

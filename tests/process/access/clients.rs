@@ -1,0 +1,59 @@
+//! Clients in other languages, with a token and with a client certificate, over TLS.
+
+use std::process::{Command, Output};
+
+use access::file::{AccessFile, CertificateEntry, GrantEntry, KeyEntry};
+use access::key::NewKey;
+use tollgate::grpc::v1::PaymentMode;
+
+use crate::clients;
+use crate::service::Service;
+use crate::tls::Authority;
+
+fn node(arguments: &[&str]) -> Output {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
+    let mut node = Command::new("node");
+    node.arg(format!("{root}/node/credentials.js")).args(arguments);
+    node.env("NODE_PATH", format!("{root}/.venv/grpc-js/node_modules")).output().unwrap()
+}
+
+fn python(arguments: &[&str]) -> Output {
+    clients::script("credentials.py", arguments).output().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_and_node_call_with_a_token_and_with_a_client_certificate() {
+    let folder = crate::temporary_folder();
+    let (authority, of_clients) = (Authority::new(folder.path(), "ca"), Authority::new(folder.path(), "clients"));
+    let (certificate, key) = authority.sign("server", None);
+    let (shown, its_key) = of_clients.sign("switch", None);
+    let new = NewKey::generate().unwrap();
+    let grant = GrantEntry { roles: vec!["charge".into()], ..GrantEntry::default() };
+    let (id, digest) = (new.id.clone(), new.digest().to_string());
+    let file = folder.path().join("access.toml");
+    let store = folder.path().join("ledger.db").display().to_string();
+    {
+        // While nobody is named, the account is opened.
+        let service = Service::open(&["--store", &store], &[]);
+        service.client().await.open("acme", PaymentMode::Prepaid, "0", "10").await;
+        assert!(service.stopped().await.success());
+    }
+    let entry = KeyEntry { name: "k".into(), id, digest, created: None, expires: None, revoked: None, grant: grant.clone() };
+    // The name in a certificate is its first DNS name, before its common name.
+    let certificates = vec![CertificateEntry { name: "localhost".into(), grant }];
+    AccessFile { keys: vec![entry], certificates, ..AccessFile::default() }.write(&file).unwrap();
+    let (of_clients, ca) = (of_clients.path("clients.pem"), authority.path("ca.pem"));
+    let tls = ["--tls-cert", &certificate, "--tls-key", &key, "--tls-client-ca", &of_clients, "--tls-client-auth", "optional"];
+    let service = Service::open(&[&["--store", &store, "--access-file", file.to_str().unwrap()], &tls[..]].concat(), &[]);
+    let address = format!("localhost:{}", service.address.port());
+    for (language, call) in [("Python", python as fn(&[&str]) -> Output), ("Node", node)] {
+        let says = |shown: &[&str], expected: &str| {
+            let output = call(&[&[address.as_str(), &ca], shown].concat());
+            assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), expected, "{language} {output:?}");
+        };
+        says(&[&new.text], "10.00");
+        says(&[&shown, &its_key], "10.00");
+        // UNAUTHENTICATED.
+        says(&[&new.text[..50]], "16");
+    }
+}
