@@ -1,6 +1,7 @@
 //! Documents that are sent: through a mail server that does all that one can do, and through Debian's postfix.
 
 mod hostile;
+mod postfix;
 mod ways;
 
 use std::io::{BufRead, BufReader};
