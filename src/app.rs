@@ -19,6 +19,7 @@ mod reload;
 mod sending;
 mod store;
 mod stores;
+mod supervisor;
 mod test_clock;
 
 use std::net::{SocketAddr, TcpListener};
@@ -156,6 +157,7 @@ impl App {
         }
         let (metrics, lanes) = (MetricsListen(metrics_address), options.load.lanes());
         tracing::info!(%address, %metrics, lanes, ledger, billing = billing_place, version, "serving");
+        supervisor::ready();
         Ok(Self { address, metrics_address, clock, console: invitations, reload, stop, ended })
     }
 

@@ -17,6 +17,7 @@ pub mod config;
 mod config_file;
 pub mod convert_all;
 pub mod credit;
+pub mod declines;
 pub mod demo;
 pub mod export;
 pub mod failure;
@@ -84,6 +85,8 @@ enum Role {
     Bench(Box<bench::BenchOptions>),
     /// Show what an account can use.
     Credit(credit::CreditOptions),
+    /// Show why commands on an account were declined within the last day.
+    Declines(declines::DeclinesOptions),
     /// Open, find, fund, limit, convert, suspend and close accounts.
     Account(Box<account::AccountOptions>),
     /// List and show invoices, statements and credit notes; write them as files.
@@ -182,6 +185,7 @@ impl CommandLine {
                 bench::run(*options)
             }
             Role::Credit(options) => block_on(credit::run(options)),
+            Role::Declines(options) => block_on(declines::run(options)),
             Role::Account(options) => block_on(account::run(*options)),
             Role::Invoice(options) => block_on(invoice::run(*options)),
             Role::Issuer(options) => block_on(issuer::run(*options)),

@@ -10,6 +10,7 @@ use super::aggregation::{aggregator_options, billing};
 use super::doors::{follow_tls, serve_metrics};
 use super::sending::Sending;
 use super::store::Store;
+use super::supervisor::{self, Watchdog};
 use super::{listen, test_clock};
 use crate::billing::runner::Aggregator;
 use crate::billing::status::Status;
@@ -50,6 +51,7 @@ pub async fn aggregate<Shown: Future<Output = ()>>(
     let status = aggregator.status();
     let serving = Serving::default();
     tracing::info!(metrics = %MetricsListen(metrics_address), "aggregating");
+    supervisor::ready();
     let ended = tokio::select! {
         result = aggregator.run(stopped) => result.context("the aggregation failed"),
         () = billing.store().probe() => Ok(()),
@@ -69,8 +71,10 @@ pub async fn aggregate<Shown: Future<Output = ()>>(
 /// Keeps the ledger's time, and tells health whether all goes on, for ever.
 async fn look_after(options: &AggregateOptions, ledger: &Ledger, status: &Status, sending: Option<&Sending>, serving: &Serving) {
     let mut ticks = interval(TICK);
+    let mut watchdog = Watchdog::of_unit();
     loop {
         ticks.tick().await;
+        watchdog.alive();
         if let Some(path) = &options.store.test_clock {
             test_clock::follow(path, ledger.clock());
         }

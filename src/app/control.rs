@@ -15,6 +15,7 @@ use super::doors::{Doors, follow_access, follow_tls, serve_health, serve_metrics
 use super::lane::LaneContext;
 use super::partitions::{Found, Partitions};
 use super::sending::Sending;
+use super::supervisor::{self, Watchdog};
 use super::{recorded, test_clock, until};
 use crate::lanes::{self, Lane, Places};
 use crate::ledger::{Ledger, LedgerError};
@@ -66,6 +67,7 @@ impl Control {
         let told = tokio::spawn(told);
         let result = self.work(doors, serving.clone()).await;
         tracing::info!("stopping");
+        supervisor::stopping();
         serving.set(Err("it is stopping".to_owned()), &[]);
         self.plan.health.set_serving(false).await;
         drop(self.drain);
@@ -133,8 +135,10 @@ async fn tick(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut partitions = Partitions::new(ledger.partitions(), plan.serve_ahead);
     let mut was_up = None;
+    let mut watchdog = Watchdog::of_unit();
     loop {
         ticks.tick().await;
+        watchdog.alive();
         if test_clock.is_some_and(|path| test_clock::follow(path, ledger.clock())) {
             // Watchers wait by the machine's clock, which knows nothing of it.
             plan.store.watchers.announce_all();

@@ -29,6 +29,7 @@ use crate::service::UseCases;
 use crate::service::admission::Limits;
 use crate::service::audit::trail::Trail;
 use crate::service::context::Protocol;
+use crate::service::decisions::Declines;
 use crate::telemetry::rpc::{RpcBody, RpcLayer};
 use access::Access;
 
@@ -70,6 +71,7 @@ pub struct LaneContext {
     pub are_metrics_guarded: bool,
     /// What is recorded of it.
     pub trail: Trail,
+    declines: Declines,
     limits: Limits,
     grace: Duration,
     draining: CancellationToken,
@@ -102,6 +104,7 @@ impl LaneContext {
             access,
             trail,
             are_metrics_guarded,
+            declines: Declines::default(),
             limits,
             grace,
             draining,
@@ -163,7 +166,7 @@ impl LaneContext {
     async fn use_cases(&self) -> anyhow::Result<UseCases> {
         let (billing, offload) = (self.billing.clone(), self.offload.clone());
         let use_cases = UseCases::new(self.ledger().await?, billing, offload, self.limits, self.draining.clone(), Arc::clone(&self.access));
-        Ok(use_cases.recorded_by(self.trail.clone()))
+        Ok(use_cases.recorded_by(self.trail.clone()).noting_declines_in(self.declines.clone()))
     }
 
     /// Waits for a server to end, but no longer than the grace after it should: servers wait for streams without bound.

@@ -163,6 +163,15 @@ impl AccountService for Accounts {
         .await
     }
 
+    async fn list_declines(&self, request: Request<v1::ListDeclinesRequest>) -> Result<Response<v1::ListDeclinesResponse>, Status> {
+        unary(&self.use_cases, request, async |use_cases, context, request| {
+            let v1::ListDeclinesRequest { account_id: id } = request;
+            taken(use_cases, (), |reader, ()| reader.account_id(id.clone()))?;
+            Ok(listing::declines(use_cases.list_declines(context, &id).await?))
+        })
+        .await
+    }
+
     async fn list_entries(&self, request: Request<v1::ListEntriesRequest>) -> Result<Response<v1::ListEntriesResponse>, Status> {
         unary(&self.use_cases, request, async |use_cases, context, request| {
             let v1::ListEntriesRequest { account_id: id, page_size, page_token, kinds, accepted_from, accepted_to } = request;

@@ -23,13 +23,13 @@ use super::admission::StreamPermit;
 use super::advice::{self, Advised};
 use super::commands::{self, Decided};
 use super::context::RequestContext;
+use super::decisions::Recorder;
 use super::error::Error;
 use super::standing::Standing;
 use access::{Permission, Reached};
 use domain::command::{Action, Command};
 use domain::outcome::{Answer, Outcome};
 use ledger::{LedgerError, MAX_BATCH, Pending};
-use platform::clock::Clock;
 use platform::lanes::source::Source;
 
 /// How many batches of a stream are under way at once.
@@ -99,7 +99,7 @@ struct Charges<B, E, T> {
 /// A batch whose commands are queued.
 struct Batch<T> {
     slots: Vec<Slot<T>>,
-    clock: Clock,
+    recorder: Recorder,
     write: Write<T>,
     /// Permits for its commands.
     commands: Option<OwnedSemaphorePermit>,
@@ -202,7 +202,8 @@ fn within(room: &mut usize, mut error: Error) -> Error {
 }
 
 /// What became of a command.
-fn charged(clock: &Clock, command: Arc<Command>, answer: Result<Answer, LedgerError>) -> Charge {
+fn charged(recorder: &Recorder, command: Arc<Command>, answer: Result<Answer, LedgerError>) -> Charge {
+    recorder.record(&command, answer.as_ref());
     let is_look = matches!(command.action, Action::Observe { .. });
     match answer {
         Err(error) => Charge::Failed(command, if is_look { error.of_read() } else { error }.into()),
@@ -214,7 +215,7 @@ fn charged(clock: &Clock, command: Arc<Command>, answer: Result<Answer, LedgerEr
         Ok(Ok(outcome)) => match outcome.decision {
             None => Charge::Failed(command, commands::undecided()),
             Some(decision) if matches!(command.action, Action::Convert { .. }) => {
-                Charge::Converted(advice::unasked(clock, Decided { command, outcome, decision }))
+                Charge::Converted(advice::unasked(&recorder.clock, Decided { command, outcome, decision }))
             }
             Some(decision) => Charge::Decided(Decided { command, outcome, decision }),
         },
@@ -262,7 +263,7 @@ where
             };
             slots.push(slot);
         }
-        Ok(Some(Batch { slots, clock: self.use_cases.clock().clone(), write: self.write, commands: permits }))
+        Ok(Some(Batch { slots, recorder: self.recorder(), write: self.write, commands: permits }))
     }
 
     /// Lets a command through that its caller may give, when the caller's share has room for it.
@@ -292,7 +293,7 @@ where
         let is_recorded = matches!(command.action, Action::Convert { .. }) && self.use_cases.trail.records_the_ledger();
         if matches!(command.action, Action::Refund(_)) || is_recorded {
             let charge = match self.use_cases.answer_to(&command).await {
-                Ok(answer) => charged(self.use_cases.clock(), command, Ok(answer)),
+                Ok(answer) => charged(&self.recorder(), command, Ok(answer)),
                 Err(error) => Charge::Failed(command, error),
             };
             match &charge {
@@ -312,14 +313,19 @@ where
         }
     }
 
+    fn recorder(&self) -> Recorder {
+        Recorder::new(&self.use_cases, self.standing.context())
+    }
+
     fn written(&self, index: usize, charge: Charge) -> Slot<T> {
         Slot::Written(Box::new((self.write)(index, charge)))
     }
 
     /// Waits for all earlier outcomes.
     async fn settle(&self, slots: &mut Vec<Slot<T>>, others: u32) {
+        let recorder = self.recorder();
         for (index, slot) in std::mem::take(slots).into_iter().enumerate() {
-            slots.push(Slot::Written(Box::new(slot.settle(self.use_cases.clock(), index, self.write).await)));
+            slots.push(Slot::Written(Box::new(slot.settle(&recorder, index, self.write).await)));
         }
         let _ = self.free.acquire_many(others).await;
     }
@@ -329,7 +335,7 @@ impl<T> Batch<T> {
     async fn answer(self) -> (Vec<T>, Option<OwnedSemaphorePermit>) {
         let mut outcomes = Vec::with_capacity(self.slots.len());
         for (index, slot) in self.slots.into_iter().enumerate() {
-            outcomes.push(slot.settle(&self.clock, index, self.write).await);
+            outcomes.push(slot.settle(&self.recorder, index, self.write).await);
         }
         (outcomes, self.commands)
     }
@@ -337,10 +343,10 @@ impl<T> Batch<T> {
 
 impl<T> Slot<T> {
     /// The command's outcome, once the ledger has decided it.
-    async fn settle(self, clock: &Clock, index: usize, write: Write<T>) -> T {
+    async fn settle(self, recorder: &Recorder, index: usize, write: Write<T>) -> T {
         match self {
             Self::Written(written) => *written,
-            Self::Waiting(command, pending) => write(index, charged(clock, command, pending.await)),
+            Self::Waiting(command, pending) => write(index, charged(recorder, command, pending.await)),
         }
     }
 }

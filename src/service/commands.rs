@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::UseCases;
 use super::context::RequestContext;
 use super::deadline::Stage;
+use super::decisions::Recorder;
 use super::error::Error;
 use super::refunds;
 use access::Permission;
@@ -35,7 +36,9 @@ impl UseCases {
     /// The same of a command that was let through.
     pub(super) async fn decide_admitted(&self, context: &RequestContext, command: Arc<Command>) -> Result<Decided, Error> {
         context.reached(Stage::Sent);
+        let recorder = Recorder::new(self, context);
         let answer = self.answer_to(&command).await?;
+        recorder.record(&command, Ok(&answer));
         if let Err(refusal @ (Refusal::ExceedsAmountDue | Refusal::NotInMinorUnits)) = answer
             && let Ok(Ok(seen)) = self.ledger.observe(&command.account, false).await
         {

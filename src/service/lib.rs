@@ -14,6 +14,7 @@ pub mod context;
 pub mod conversions;
 pub mod credit;
 pub mod deadline;
+pub mod decisions;
 pub mod documents;
 pub mod error;
 pub mod exports;
@@ -42,6 +43,8 @@ use audit::trail::Trail;
 use billing::Billing;
 use context::RequestContext;
 use deadline::Stage;
+use decisions::Declines;
+use domain::account::Millis;
 use error::Error;
 use ledger::Ledger;
 use platform::clock::Clock;
@@ -58,6 +61,8 @@ pub struct UseCases {
     stopping: CancellationToken,
     access: Arc<Access>,
     trail: Trail,
+    declines: Declines,
+    started_at: Millis,
 }
 
 impl UseCases {
@@ -73,7 +78,15 @@ impl UseCases {
         access: Arc<Access>,
     ) -> Self {
         let trail = Trail::new(ledger.clock().clone(), false);
-        Self { ledger, billing, offload, admission: Admission::new(limits), stopping, access, trail }
+        let started_at = ledger.clock().now();
+        let (admission, declines) = (Admission::new(limits), Declines::default());
+        Self { ledger, billing, offload, admission, stopping, access, trail, declines, started_at }
+    }
+
+    /// The same, which notes what is declined where others of this process do.
+    #[must_use]
+    pub fn noting_declines_in(self, declines: Declines) -> Self {
+        Self { declines, ..self }
     }
 
     /// The caller of a stream that begins.

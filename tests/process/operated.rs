@@ -1,6 +1,8 @@
 //! What operators are given: dashboards and alerts that say something, by the real Prometheus; the runbook and the table of metrics.
 
+mod declines;
 mod files;
+mod package;
 mod prometheus;
 
 use std::path::PathBuf;

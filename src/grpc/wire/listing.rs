@@ -5,7 +5,25 @@ use crate::domain::account::{Account, Category, NonUsageBilling, Reservation};
 use crate::domain::entry::{Entry, EntryKind};
 use crate::grpc::v1;
 use crate::ledger::ListedAccount;
+use crate::service::decisions::AccountDeclines;
 use crate::service::search::Way;
+
+/// What was declined of an account.
+#[must_use]
+pub fn declines(found: AccountDeclines) -> v1::ListDeclinesResponse {
+    let AccountDeclines { account, declines, kept_since } = found;
+    let declines = declines.into_iter().map(|declined| v1::DeclinedCommand {
+        declined_at: Some(instant(declined.at)),
+        command: declined.command.to_owned(),
+        request_id: declined.request_id.into(),
+        reason: declined.reason.to_owned(),
+        usable: declined.credit.map(|(usable, _)| money(&account, usable)),
+        shortfall: declined.credit.map(|(_, shortfall)| money(&account, shortfall)),
+        caller: declined.caller.into(),
+        trace_id: declined.trace_id.map_or_else(String::new, |id| format!("{id:032x}")),
+    });
+    v1::ListDeclinesResponse { declines: declines.collect(), kept_since: Some(instant(kept_since)) }
+}
 
 /// A number for people. Bills and reservations are far fewer than an `i32` counts.
 fn count(number: u32) -> i32 {

@@ -209,6 +209,7 @@ async fn a_tenant_sees_its_own_and_nothing_of_others() {
         ("AccountService/CreateAccount", json!({ "requestId": "c", "name": "X", "currencyCode": "EUR", "mode": "PAYMENT_MODE_PREPAID" })),
         ("AccountService/GetAccount", json!({})),
         ("AccountService/ListEntries", json!({})),
+        ("AccountService/ListDeclines", json!({})),
         ("AccountService/ListReservations", json!({})),
         ("AccountService/TopUp", json!({ "requestId": "x", "amount": much })),
         ("AccountService/CloseAccount", json!({ "requestId": "x", "operator": by })),
