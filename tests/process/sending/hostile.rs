@@ -98,9 +98,10 @@ async fn a_month_is_sent(billing: Option<&PostgresServer>, count: usize, kills: 
     let dropped =
         server.events("dropped").iter().filter(|drop| drop["stage"].as_str().is_some_and(|stage| stage.starts_with("end"))).count();
     let all_dropped = server.events("dropped").len();
-    // A killed process has as many under way as it has connections.
     println!("{count} mails, {kills} kills, {all_dropped} connections dropped, {dropped} of them at the end: {unknown} unknown");
-    assert!(unknown <= kills * 8 + all_dropped, "{unknown} unknown");
+    // At most one for each kill and each dropped connection; of a small month, a kill ends as many connections as there are.
+    let most = if count < 200 { kills * 8 + all_dropped } else { kills + all_dropped };
+    assert!(unknown <= most, "{unknown} unknown");
     let stages: Vec<String> = server.events("dropped").iter().map(|drop| drop["stage"].as_str().unwrap().to_owned()).collect();
     assert!(count < 200 || stages.iter().any(|stage| stage == "body"), "{stages:?}");
 }
