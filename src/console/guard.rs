@@ -23,7 +23,16 @@ const BODY_LIMIT: Duration = Duration::from_secs(10);
 const PAGE_LIMIT: Duration = Duration::from_secs(30);
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; \
+                      frame-src 'self'; \
                       form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// A document as its customer sees it, within a page's frame: it has a style of its own, and can do nothing else.
+const POLICY_OF_PAPER: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; frame-ancestors 'self'; base-uri 'none'; sandbox";
+
+/// Marks a response that is a document for customers: names of customers and pictures of issuers are in it, so that it is kept apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Paper;
 
 /// Takes in a request within its bounds, and has it answered within them.
 pub async fn bound(request: Request, next: Next) -> Response {
@@ -46,13 +55,19 @@ pub async fn check(State(console): State<Console>, request: Request, next: Next)
         Some(text) => plain(StatusCode::FORBIDDEN, text),
         None => next.run(request).await,
     };
+    let is_paper = response.extensions().get::<Paper>().is_some();
     let headers = response.headers_mut();
+    // Browsers refuse to open what is in a sandbox and wants an opener's policy at once.
+    let [policy, framing, opener] = match is_paper {
+        true => [POLICY_OF_PAPER, "SAMEORIGIN", "unsafe-none"],
+        false => [POLICY, "DENY", "same-origin"],
+    };
     let fixed: [(HeaderName, &'static str); 5] = [
-        (CONTENT_SECURITY_POLICY, POLICY),
+        (CONTENT_SECURITY_POLICY, policy),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (X_FRAME_OPTIONS, "DENY"),
+        (X_FRAME_OPTIONS, framing),
         (REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), opener),
     ];
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));

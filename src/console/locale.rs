@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::texts::Language;
 use domain::account::Millis;
-use domain::money::DecimalAmount;
+use domain::money::{DecimalAmount, format_units};
 use service::credit::Unit;
 
 /// A language, and the time zone that instants are shown in.
@@ -76,6 +76,12 @@ impl Locale {
         format!("{}\u{a0}{}", self.amount(unit, units), unit.currency.code())
     }
 
+    /// An amount of units that have so many decimals, without its currency.
+    #[must_use]
+    pub fn units(&self, units: i64, decimals: u8, minor_digits: u8) -> String {
+        self.decimal(&format_units(units, decimals, minor_digits))
+    }
+
     /// An amount as it is typed into a field: without groups of thousands.
     #[must_use]
     pub fn typed(&self, unit: Unit, units: i64) -> String {
@@ -107,6 +113,16 @@ impl Locale {
         match self.language {
             Language::English => format!("{} {month} {}", day.day(), day.year()),
             Language::German => format!("{:02}.{:02}.{}", day.day(), day.month(), day.year()),
+        }
+    }
+
+    /// A month, by its first day.
+    #[must_use]
+    pub fn month(&self, first: Date) -> String {
+        let month = usize::try_from(first.month()).ok().and_then(|month| MONTHS.get(month - 1)).copied().unwrap_or_default();
+        match self.language {
+            Language::English => format!("{month} {}", first.year()),
+            Language::German => format!("{:02}.{}", first.month(), first.year()),
         }
     }
 

@@ -1,6 +1,10 @@
 //! The pages, by topic.
 
+pub mod invoice;
+pub mod invoices;
+pub mod months;
 pub mod organizations;
+pub mod receivables;
 pub mod sign_in;
 pub mod you;
 

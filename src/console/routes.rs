@@ -42,10 +42,20 @@ pub struct Section {
 }
 
 /// The navigation. An entry is shown to whom its page lets in.
-pub const NAVIGATION: &[Section] = &[Section { group: "app-finance", name: "organizations", path: ORGANIZATIONS }];
+pub const NAVIGATION: &[Section] = &[
+    Section { group: "app-finance", name: "organizations", path: ORGANIZATIONS },
+    Section { group: "app-finance", name: "receivables", path: RECEIVABLES },
+    Section { group: "app-invoice", name: "invoices", path: INVOICES },
+];
 
 /// Organization Management.
 pub const ORGANIZATIONS: &str = "/finance/organizations";
+
+/// What is not yet paid.
+pub const RECEIVABLES: &str = "/finance/receivables";
+
+/// Invoices, and other documents.
+pub const INVOICES: &str = "/invoices";
 
 use Needs::{Nothing, Permission as Needed, SignIn};
 
@@ -71,6 +81,15 @@ pub const ROUTES: &[Route] = &[
     page("/", SignIn, || get(pages::home)),
     page(ORGANIZATIONS, Needed(Permission::ReadAccounts), || get(pages::organizations::show)),
     page("/finance/organizations.csv", Needed(Permission::ReadAccounts), || get(pages::organizations::download)),
+    page(RECEIVABLES, Needed(Permission::ReadDocuments), || get(pages::receivables::show)),
+    page("/finance/receivables.csv", Needed(Permission::ReadDocuments), || get(pages::receivables::download)),
+    page(INVOICES, Needed(Permission::ReadDocuments), || get(pages::invoices::show)),
+    page("/invoices.csv", Needed(Permission::ReadDocuments), || get(pages::invoices::download)),
+    form("/invoices/approve", Needed(Permission::ApproveInvoices), || post(pages::invoices::approve)),
+    form("/invoices/retry", Needed(Permission::ApproveInvoices), || post(pages::invoices::retry)),
+    page("/invoices/{document}", Needed(Permission::ReadDocuments), || get(pages::invoice::show)),
+    page("/invoices/{document}/{form}", Needed(Permission::ReadDocuments), || get(pages::invoice::file)),
+    form("/invoices/{document}/retry", Needed(Permission::ApproveInvoices), || post(pages::invoice::retry)),
 ];
 
 impl Needs {

@@ -1,5 +1,6 @@
 //! Documents: invoices, statements and credit notes, listed, looked at, and written as files; and whom they are for.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -62,6 +63,19 @@ impl UseCases {
             stored.sending = sending.get(&stored.id).copied();
         }
         Ok((page, has_more))
+    }
+
+    /// What the accounts of documents are called now. A document that is not issued yet does not say whom it is for.
+    pub async fn names_of_accounts(
+        &self,
+        context: &RequestContext,
+        documents: &[StoredDocument],
+    ) -> Result<HashMap<String, String>, Error> {
+        let mut accounts: Vec<_> = documents.iter().map(|stored| stored.document.account.clone()).collect();
+        accounts.sort();
+        accounts.dedup();
+        accounts.retain(|account| context.caller.may_on(Permission::ReadDocuments, account));
+        Ok(self.billing(context).await?.names_of_accounts(&accounts).await?)
     }
 
     /// The document of that name. One that is not issued yet comes as it would be issued now, but for number and dates.

@@ -24,7 +24,9 @@ impl UseCases {
         let missing_glyphs = forms::missing_glyphs(&document).map_err(|error| Error::no_form(&error))?;
         let state = if held_reason.is_empty() { DocumentState::Draft } else { DocumentState::Held };
         let (id, open_amount, digest) = (0, 0, String::new());
-        let document = StoredDocument { id, state, held_reason, waits_for, document, open_amount, digest, missing_glyphs, sending: None };
+        let (needs_approval, sending) = (false, None);
+        let document =
+            StoredDocument { id, state, held_reason, waits_for, needs_approval, document, open_amount, digest, missing_glyphs, sending };
         Ok(Preview { document: Some(document), position })
     }
 

@@ -1,6 +1,8 @@
 //! The web console in a real browser: Playwright drives headless Chromium through `console/*.mjs`. One browser runs all tests, because
 //! starting one takes longer than most of them; each has a context of its own.
 
+mod office;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -108,9 +110,10 @@ async fn people_do_their_work_in_a_browser() {
         text.lines().find(|line| line.contains("/sign-in/link/")).map(|line| line.trim().to_owned())
     })
     .await;
+    let office = office::Office::open(folder.path()).await;
     let stage = json!({
-        "urls": { "main": url, "unbilled": console_url(&other).await },
-        "links": { "main": links, "unbilled": { "admin": first } },
+        "urls": { "main": url, "unbilled": console_url(&other).await, "office": office.url },
+        "links": { "main": links, "unbilled": { "admin": first }, "office": office.links },
     });
     let report = browse(&stage).await;
     let failed = report["failed"].as_array().unwrap();

@@ -33,6 +33,8 @@ pub struct StoredDocument {
     pub held_reason: String,
     /// What a draft waits for before it is issued; empty if for its turn.
     pub waits_for: String,
+    /// Whether it is a draft that waits for somebody to approve it.
+    pub needs_approval: bool,
     /// The document.
     pub document: Document,
     /// What is not paid of it.
@@ -56,6 +58,10 @@ pub(super) const COLUMNS: &str = "documents.id, documents.held_reason, COALESCE(
      COALESCE((SELECT review FROM issuing WHERE issuer = 'main'), '') AS review, \
      COALESCE((SELECT grace_hours FROM issuing WHERE issuer = 'main'), 0) AS grace_hours, \
      CASE WHEN EXISTS (SELECT 1 FROM issuers) THEN 1 ELSE 0 END AS has_issuer";
+
+/// The condition in SQL under which a document is a draft that waits for somebody to approve it.
+pub(super) const NEEDS_APPROVAL: &str = "documents.held_reason = '' AND issued.document IS NULL AND drafts.approved_at = 0 \
+     AND COALESCE((SELECT review FROM issuing WHERE issuer = 'main'), '') NOT IN ('', 'at_once')";
 
 const TABLES: &str = "FROM documents LEFT JOIN issued ON issued.document = documents.id \
                       LEFT JOIN issued AS original ON original.document = documents.refers_to \
@@ -95,7 +101,9 @@ impl Billing {
     pub async fn document_of_id(&self, id: i64) -> Result<StoredDocument, BillingError> {
         let sql = format!("SELECT {COLUMNS}, documents.content {TABLES} WHERE documents.id = $1");
         let row = sqlx::query(AssertSqlSafe(sql)).bind(id).fetch_optional(self.store().pool()).await?;
-        row.as_ref().map_or(Err(BillingError::NotFound("document")), stored)
+        let mut found = row.as_ref().map_or(Err(BillingError::NotFound("document")), stored)?;
+        self.load_logo(&mut found.document.issuer).await?;
+        Ok(found)
     }
 }
 
@@ -134,5 +142,9 @@ pub(super) fn stored(row: &AnyRow) -> Result<StoredDocument, BillingError> {
     let id: i64 = row.try_get("id")?;
     let waits_for = if state == DocumentState::Draft { waits_for(row, id)? } else { String::new() };
     let (open_amount, digest) = (row.try_get("open_amount")?, row.try_get("digest")?);
-    Ok(StoredDocument { id, state, held_reason, waits_for, document, open_amount, digest, missing_glyphs: Vec::new(), sending: None })
+    let review: String = row.try_get("review")?;
+    let is_reviewed = Review::read(&review, row.try_get("grace_hours")?)? != Review::AtOnce;
+    let needs_approval = state == DocumentState::Draft && is_reviewed && row.try_get::<i64, _>("approved_at")? == 0;
+    let (missing_glyphs, sending) = (Vec::new(), None);
+    Ok(StoredDocument { id, state, held_reason, waits_for, needs_approval, document, open_amount, digest, missing_glyphs, sending })
 }

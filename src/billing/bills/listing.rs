@@ -2,14 +2,19 @@
 //!
 //! Which index that is follows from what is asked for ([`Driver`]); what else is asked for is looked at row by row on the way.
 
+use std::collections::HashMap;
+
 use sqlx::{AssertSqlSafe, Row};
 
-use super::documents::{COLUMNS, DocumentState, StoredDocument, stored};
+use super::documents::{COLUMNS, DocumentState, NEEDS_APPROVAL, StoredDocument, stored};
 use crate::document::DocumentKind;
 use crate::scope::Scope;
 use crate::search::documents::Wanted;
+use crate::store::rows::{Table, Type};
 use crate::{Billing, BillingError};
 use domain::account::Millis;
+
+const ACCOUNTS: Table = Table { name: "accounts", columns: &[("account", Type::Text)], on_conflict: "" };
 
 /// Which documents to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +27,10 @@ pub struct DocumentFilter {
     pub state: Option<DocumentState>,
     /// Only what is not fully paid.
     pub unpaid_only: bool,
+    /// Only issued invoices that are fully paid.
+    pub paid_only: bool,
+    /// Only drafts that wait for somebody to approve them.
+    pub to_approve_only: bool,
     /// Only what was cut at or after this, and before that.
     pub cut: Option<(Millis, Millis)>,
     /// Only what is due at or after this, and before that. The list is then in the order of due dates.
@@ -67,7 +76,7 @@ impl Driver {
             DocumentFilter { due: Some(_), .. } => Self::IssuedByDue,
             DocumentFilter { account: Some(_), .. } => Self::Documents,
             DocumentFilter { unpaid_only: true, .. } => Self::Unpaid,
-            DocumentFilter { state: Some(DocumentState::Draft), .. } => Self::Drafts,
+            DocumentFilter { to_approve_only: true, .. } | DocumentFilter { state: Some(DocumentState::Draft), .. } => Self::Drafts,
             _ => Self::Documents,
         }
     }
@@ -224,6 +233,13 @@ impl Billing {
         if filter.unpaid_only {
             statement.conditions.push("payables.open_amount > 0".to_owned());
         }
+        if filter.paid_only {
+            let paid = "documents.kind = 'invoice' AND issued.document IS NOT NULL AND COALESCE(payables.open_amount, 0) = 0";
+            statement.conditions.push(paid.to_owned());
+        }
+        if filter.to_approve_only {
+            statement.conditions.push(NEEDS_APPROVAL.to_owned());
+        }
         if let Some(cut) = filter.cut {
             statement.within(if is_ascending { "documents.cut_at" } else { time }, cut);
         }
@@ -253,6 +269,14 @@ impl Billing {
         }
         page.documents = query.fetch_all(self.store().pool()).await?.iter().map(stored).collect::<Result<_, _>>()?;
         Ok(page)
+    }
+
+    /// What accounts are called.
+    pub async fn names_of_accounts(&self, accounts: &[String]) -> Result<HashMap<String, String>, BillingError> {
+        let keys: Vec<_> = accounts.iter().map(|account| vec![account.as_str().into()]).collect();
+        let mut connection = self.store().pool().acquire().await?;
+        let rows = ACCOUNTS.find(&mut connection, self.store().dialect(), "account, name", &keys).await?;
+        rows.iter().map(|row| Ok((row.try_get("account")?, row.try_get("name")?))).collect()
     }
 
     /// Where in its list a document stands: when it was cut, or is due. `None` if there is no such document in the scope.

@@ -102,3 +102,97 @@ shown-organizations = { $value ->
 found-by-beginning = Namen und Kennungen, die so beginnen; Teile werden ab drei Zeichen gefunden.
 no-organizations = Es gibt noch keine Organisationen.
 no-organization-found = Keine Organisation gefunden.
+
+# Invoices.
+app-invoice = Rechnungen
+invoices = Rechnungen
+invoices-states = Stand
+invoices-all = Alle
+invoices-to-approve = Freizugeben
+invoices-draft = Entwurf
+invoices-issued = Ausgestellt
+invoices-open = Offen
+invoices-overdue = Überfällig
+invoices-paid = Bezahlt
+invoices-held = Zurückgehalten
+invoices-search-by = Nummer oder Teil eines Kundennamens
+kind = Art
+kind-invoice = Rechnung
+kind-statement = Aufstellung
+kind-credit-note = Gutschrift
+month = Monat
+paper = Beleg
+customer = Kunde
+bill-of = Bis
+due-on = Fällig am
+issued-on = Ausgestellt am
+period = Zeitraum
+particulars = Eckdaten
+document-total = Summe
+open-amount = Noch offen
+tax-contained = Enthaltene Steuer
+corrects = Berichtigt
+draft-called = Entwurf { $value }
+only-of-organization = Nur Belege von { $value }.
+of-all-organizations = Die aller Organisationen
+only-issued-are-found = Entwürfe haben noch keine Nummer und werden nicht über Text gefunden, nur ausgestellte Belege.
+found-documents = { $value ->
+    [one] { $value } Beleg
+   *[other] { $value } Belege
+}
+shown-documents = { $value ->
+    [one] { $value } Beleg auf dieser Seite
+   *[other] { $value } Belege auf dieser Seite
+}
+no-documents-yet = Es gibt noch keine Belege. Die ersten entstehen, wenn ein Monat endet.
+no-document-found = Kein Beleg wurde gefunden.
+choose = Auswählen
+choose-document = { $value } auswählen
+note-for-audit = Bemerkung für das Protokoll (freiwillig)
+approve = Freigeben
+approve-chosen = Ausgewählte freigeben
+approve-all = Alle wartenden freigeben …
+approve-all-text = Gibt alle Entwürfe dieser Liste frei, auch die auf anderen Seiten, bis zu dem Augenblick, in dem diese Seite geöffnet wurde. Sie werden sofort nummeriert und ausgestellt und ändern sich von da an nicht mehr.
+approve-all-now = Alle freigeben
+waits-for-approval = Er wartet darauf, dass ihn jemand freigibt. Dann wird er nummeriert und ausgestellt und ändert sich von da an nicht mehr.
+waits-for-turn = Wird in wenigen Augenblicken ausgestellt.
+waits-for = Er wartet auf: { $value }
+held-why = Er wird zurückgehalten, weil er nicht aufgeht:
+held-text = Ein zurückgehaltener Beleg bekommt keine Nummer, und niemandem wird damit etwas berechnet. Ihn neu zu berechnen liest alle Buchungen seiner Abrechnung aus dem Journal, welches gilt. Geht er dann auf, ist er wieder ein Entwurf.
+retry = Neu berechnen
+retry-all = Alle neu berechnen
+missing-glyphs = Keine Schrift hat diese Zeichen, die als Kästchen gedruckt werden: { $value }
+digest = Prüfsumme von Inhalt und Nummernkreis
+as-the-customer-sees-it = Wie der Kunde ihn sieht
+open-to-print = Zum Drucken öffnen
+usage-csv = Verbrauch als CSV
+field-document = Belege:
+wrong-none-chosen = Bitte mindestens einen auswählen.
+done-approved = Freigegeben. Was ausgestellt werden kann, wird in wenigen Augenblicken nummeriert und ausgestellt.
+done-retried = Geht jetzt auf und wartet auf seine Nummer.
+done-retried-some = Neu berechnet. Was hier steht, geht immer noch nicht auf.
+done-retried-held = Neu berechnet. Er geht immer noch nicht auf.
+
+# Receivables.
+receivables = Außenstände
+currency = Währung
+not-due = Noch nicht fällig
+overdue-30 = Überfällig 1–30 Tage
+overdue-60 = 31–60 Tage
+overdue-90 = 61–90 Tage
+overdue-older = Über 90 Tage
+not-invoiced = Noch nicht berechnet
+not-allocated = Bezahlt, nicht zugeordnet
+open-invoices = offene Rechnungen
+reopened = Wieder offen, weil eine Zahlung zurückgebucht wurde: { $value }
+total-in = Summe in { $value }
+found-owing = { $value ->
+    [one] { $value } Organisation schuldet etwas
+   *[other] { $value } Organisationen schulden etwas
+}
+no-receivables = Niemand schuldet etwas.
+more-receivables = Mehr als 5.000 Organisationen schulden etwas. Nur die ersten 5.000 nach ihrer Kennung sind hier gezeigt und summiert.
+as-of = Stand { $value }, und bis zu welcher Buchung des Journals
+position-text = An dieser Stelle des Journals gilt: Was hier steht, sagt auch das Hauptbuch. Die Summen der nachträglich zahlenden Organisationen sind ihre fälligen Beträge.
+partition = Partition { $value }
+entry = Buchung { $value }

@@ -102,3 +102,97 @@ shown-organizations = { $value ->
 found-by-beginning = Names and ids that begin so; parts are found from three characters on.
 no-organizations = There are no organizations yet.
 no-organization-found = No organization was found.
+
+# Invoices.
+app-invoice = Invoices
+invoices = Invoices
+invoices-states = State
+invoices-all = All
+invoices-to-approve = To approve
+invoices-draft = Draft
+invoices-issued = Issued
+invoices-open = Open
+invoices-overdue = Overdue
+invoices-paid = Paid
+invoices-held = Held back
+invoices-search-by = Number, or part of a customer’s name
+kind = Kind
+kind-invoice = Invoice
+kind-statement = Statement
+kind-credit-note = Credit note
+month = Month
+paper = Document
+customer = Customer
+bill-of = Until
+due-on = Due on
+issued-on = Issued on
+period = Period
+particulars = Particulars
+document-total = Total
+open-amount = Still open
+tax-contained = Tax contained
+corrects = Corrects
+draft-called = Draft { $value }
+only-of-organization = Only documents of { $value }.
+of-all-organizations = Those of all organizations
+only-issued-are-found = Drafts have no number yet, and are not found by text: only issued documents are.
+found-documents = { $value ->
+    [one] { $value } document
+   *[other] { $value } documents
+}
+shown-documents = { $value ->
+    [one] { $value } document on this page
+   *[other] { $value } documents on this page
+}
+no-documents-yet = There are no documents yet. The first ones are made when a month ends.
+no-document-found = No document was found.
+choose = Choose
+choose-document = Choose { $value }
+note-for-audit = Note for the audit trail (optional)
+approve = Approve
+approve-chosen = Approve the chosen ones
+approve-all = Approve all that wait …
+approve-all-text = Approves all drafts of this list, those on other pages too, up to the moment at which this page was opened. They are numbered and issued at once, and do not change from then on.
+approve-all-now = Approve all of them
+waits-for-approval = It waits for somebody to approve it. Then it is numbered and issued, and does not change from then on.
+waits-for-turn = It is issued within moments.
+waits-for = It waits for: { $value }
+held-why = It is held back, because it does not add up:
+held-text = A document that is held back takes no number, and nobody is billed by it. Working it out again reads all entries of its bill from the journal, which is what is right. It is a draft again if it adds up then.
+retry = Work it out again
+retry-all = Work all out again
+missing-glyphs = No font has these letters, which are printed as boxes: { $value }
+digest = Digest of content and series
+as-the-customer-sees-it = As the customer sees it
+open-to-print = Open to print
+usage-csv = Usage as CSV
+field-document = Documents:
+wrong-none-chosen = Please choose at least one.
+done-approved = Approved. What can be issued is numbered and issued within moments.
+done-retried = It adds up now, and waits for its number.
+done-retried-some = Worked out again. What is shown here still does not add up.
+done-retried-held = Worked out again. It still does not add up.
+
+# Receivables.
+receivables = Receivables
+currency = Currency
+not-due = Not due yet
+overdue-30 = Overdue 1–30 days
+overdue-60 = 31–60 days
+overdue-90 = 61–90 days
+overdue-older = Over 90 days
+not-invoiced = Not invoiced yet
+not-allocated = Paid, not allocated
+open-invoices = open invoices
+reopened = Open again, because a payment was taken back: { $value }
+total-in = Total in { $value }
+found-owing = { $value ->
+    [one] { $value } organization owes something
+   *[other] { $value } organizations owe something
+}
+no-receivables = Nobody owes anything.
+more-receivables = There are more than 5,000 organizations that owe something. Only the first 5,000 by id are shown and summed up here.
+as-of = As of { $value }, and up to which entry of the journal
+position-text = At this position of the journal, what is shown here is what the ledger says: the totals of postpaid organizations are their amounts due.
+partition = Partition { $value }
+entry = entry { $value }

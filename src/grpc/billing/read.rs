@@ -63,6 +63,7 @@ pub fn invoices(reader: &mut Reader, request: v1::ListInvoicesRequest) -> Listin
         due,
         text: (!text.is_empty()).then_some(text),
         scope: None,
+        ..DocumentFilter::default()
     };
     Listing { filter, count: reader.page_size(page_size), after, query }
 }

@@ -20,7 +20,7 @@ fn number(number: u64) -> i64 {
 /// A document.
 #[must_use]
 pub fn invoice(stored: StoredDocument) -> v1::Invoice {
-    let StoredDocument { id, state, held_reason, waits_for, document, open_amount, digest, missing_glyphs, sending } = stored;
+    let StoredDocument { id, state, held_reason, waits_for, document, open_amount, digest, missing_glyphs, sending, .. } = stored;
     let (decimals, minor_digits) = (document.decimals, document.minor_digits);
     let amount = |units: i64| format_units(units, decimals, minor_digits);
     let lines = |items: &[Item]| items.iter().map(|line| item(line, decimals, minor_digits)).collect();

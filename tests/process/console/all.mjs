@@ -2,5 +2,7 @@
 import { run } from "./browser.mjs";
 import "./signing_in.mjs";
 import "./organizations.mjs";
+import "./invoices.mjs";
+import "./receivables.mjs";
 
 await run();

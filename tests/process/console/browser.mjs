@@ -113,7 +113,7 @@ export async function run() {
       const page = await made.newPage();
       const errors = [];
       page.on("pageerror", (error) => errors.push(`${error}`));
-      page.on("console", (message) => message.type() === "error" && !/status of (4|5)\d\d/.test(message.text()) && errors.push(message.text()));
+      page.on("console", (message) => message.type() === "error" && !/status of (4|5)\d\d|^htmx:(sendAbort|afterRequest),/.test(message.text()) && errors.push(message.text()));
       try {
         await next.run(page, made);
         equal(errors, [], "the browser complains");

@@ -1,0 +1,435 @@
+//! Invoices: the list of documents by state, month, organization and text; drafts are approved here, one or many at once, and those that
+//! are held back are worked out again.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::months::{first_of, months};
+use super::organizations::{csv_file, path_of};
+use crate::Console;
+use crate::failure::Failure;
+use crate::fields::{Fields, Reader, Wrong};
+use crate::locale::Locale;
+use crate::page::{Page, render};
+use crate::routes::INVOICES;
+use crate::visitor::Visitor;
+use access::Permission;
+use billing::document::DocumentKind;
+use billing::issuer::Change;
+use billing::review::{Approved, DraftFilter};
+use billing::{DocumentFilter, DocumentPage, DocumentState, StoredDocument, id_of, name_of};
+use domain::account::Millis;
+use domain::money::format_units;
+
+/// How many rows a page has, and a file at most.
+const ROWS: usize = 50;
+const MOST_IN_FILE: usize = 10_000;
+
+/// The states that are looked for, by the keys of their names; the empty one: all.
+const STATES: [&str; 8] = ["", "to-approve", "draft", "issued", "open", "overdue", "paid", "held"];
+
+/// What is looked for, as the address says it.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Wanted {
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    state: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    kind: String,
+    /// The month whose bills they are: "2026-10".
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    month: String,
+    /// The id of an organization.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    account: String,
+    /// A part of a number or of a customer's name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    q: String,
+    /// Behind which document the page begins.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    after: String,
+    /// What was done.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    done: String,
+}
+
+/// The page.
+#[derive(Template)]
+#[template(path = "invoices.html")]
+struct Invoices {
+    page: Page,
+    wanted: Wanted,
+    /// The states: the key of the name, the address, whether it is the one that is shown.
+    states: Vec<(&'static str, String, bool)>,
+    months: Vec<(String, String)>,
+    rows: Vec<Row>,
+    /// The address of the next page; empty: there is none.
+    next: String,
+    /// The address of the file.
+    file: String,
+    /// The address without the organization.
+    without_account: String,
+    /// Whether texts are only found where numbers and names begin so.
+    finds_beginnings: bool,
+    /// Whether rows can be chosen, to be approved.
+    can_approve: bool,
+    /// Whether all drafts can be approved at once: this list shows all that would be.
+    can_approve_all: bool,
+    can_retry: bool,
+    /// The request id of the form.
+    request: String,
+    /// When the page was made.
+    now: Millis,
+    wrong: Vec<Wrong>,
+}
+
+/// A row.
+struct Row {
+    id: String,
+    href: String,
+    /// The number; before there is one, what stands for it.
+    title: String,
+    kind: String,
+    customer: String,
+    organization: String,
+    cut: String,
+    due: String,
+    standing: Standing,
+    total: String,
+    open: String,
+    needs_approval: bool,
+    /// Why it is held back, or what it waits for.
+    remark: String,
+}
+
+/// Where a document stands, for people: the key of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing(pub &'static str);
+
+impl Standing {
+    /// That of a document.
+    #[must_use]
+    pub fn of(stored: &StoredDocument, now: Millis) -> Self {
+        let is_invoice = stored.document.kind == DocumentKind::Invoice;
+        Self(match stored.state {
+            DocumentState::Held => "held",
+            DocumentState::Draft if stored.needs_approval => "to-approve",
+            DocumentState::Draft => "draft",
+            DocumentState::Issued if !is_invoice => "issued",
+            DocumentState::Issued if stored.open_amount == 0 => "paid",
+            DocumentState::Issued if stored.document.due_at.is_some_and(|due_at| due_at < now) => "overdue",
+            DocumentState::Issued => "open",
+        })
+    }
+
+    /// The key of its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        name_of_state(self.0)
+    }
+
+    /// How it is coloured.
+    #[must_use]
+    pub fn colour(self) -> &'static str {
+        match self.0 {
+            "held" | "overdue" => "bad",
+            "to-approve" => "warn",
+            "open" => "postpaid",
+            "paid" => "good",
+            _ => "",
+        }
+    }
+}
+
+/// The key of a state's name.
+fn name_of_state(state: &str) -> &'static str {
+    match state {
+        "to-approve" => "invoices-to-approve",
+        "draft" => "invoices-draft",
+        "issued" => "invoices-issued",
+        "open" => "invoices-open",
+        "overdue" => "invoices-overdue",
+        "paid" => "invoices-paid",
+        "held" => "invoices-held",
+        _ => "invoices-all",
+    }
+}
+
+/// The key of a kind's name.
+#[must_use]
+pub fn kind_key(kind: DocumentKind) -> &'static str {
+    match kind {
+        DocumentKind::Invoice => "kind-invoice",
+        DocumentKind::Statement => "kind-statement",
+        DocumentKind::CreditNote => "kind-credit-note",
+    }
+}
+
+/// The path of a document's page.
+#[must_use]
+pub fn path_of_document(id: i64) -> String {
+    format!("{INVOICES}/{}", name_of(id))
+}
+
+/// What a document is called: by its number, or, before it has one, by its id.
+#[must_use]
+pub fn title_of(locale: &Locale, stored: &StoredDocument) -> String {
+    match stored.document.number.as_str() {
+        "" => locale.text_with("draft-called", &[("value", &name_of(stored.id))]),
+        number => number.to_owned(),
+    }
+}
+
+/// What somebody changes by a form of the console.
+#[must_use]
+pub fn change_of(console: &Console, visitor: &Visitor, request_id: String, reason: String) -> Change {
+    Change {
+        request_id,
+        actor: visitor.principal.name.clone(),
+        on_behalf_of: String::new(),
+        reason,
+        at: console.use_cases.clock().now(),
+        origin: visitor.context().origin(),
+        first_sent_at: None,
+        valid_from: None,
+    }
+}
+
+impl Wanted {
+    fn filter(&self, console: &Console) -> DocumentFilter {
+        let mut filter = DocumentFilter {
+            account: Some(self.account.clone()).filter(|account| !account.is_empty()),
+            kind: DocumentKind::ALL.into_iter().find(|kind| kind.name() == self.kind),
+            cut: self.span(console),
+            text: Some(self.q.trim().to_owned()).filter(|text| !text.is_empty()),
+            ..DocumentFilter::default()
+        };
+        match self.state.as_str() {
+            "to-approve" => filter.to_approve_only = true,
+            "draft" => filter.state = Some(DocumentState::Draft),
+            "issued" => filter.state = Some(DocumentState::Issued),
+            "held" => filter.state = Some(DocumentState::Held),
+            "paid" => filter.paid_only = true,
+            "open" => (filter.unpaid_only, filter.state) = (true, Some(DocumentState::Issued)),
+            "overdue" => (filter.unpaid_only, filter.due) = (true, Some((1, console.use_cases.clock().now()))),
+            _ => {}
+        }
+        filter
+    }
+
+    /// From when to when the bills of the month were cut: the last one at the very end of it.
+    fn span(&self, console: &Console) -> Option<(Millis, Millis)> {
+        let first = first_of(&self.month)?;
+        let clock = console.use_cases.clock();
+        let next = first.last_of_month().tomorrow().ok()?;
+        Some((clock.start_of_day(first)? + 1, clock.start_of_day(next)? + 1))
+    }
+
+    fn address(&self) -> String {
+        format!("{INVOICES}?{}", serde_urlencoded::to_string(self).unwrap_or_default())
+    }
+
+    /// The same from the beginning.
+    fn anew(&self) -> Self {
+        Self { after: String::new(), done: String::new(), ..self.clone() }
+    }
+
+    /// The list, as the form to approve says it.
+    pub fn query(&self) -> String {
+        serde_urlencoded::to_string(self.anew()).unwrap_or_default()
+    }
+
+    /// Whether anything is left out.
+    pub fn is_narrow(&self) -> bool {
+        [&self.state, &self.kind, &self.month, &self.account, &self.q].iter().any(|text| !text.trim().is_empty())
+    }
+
+    /// Whether what is looked for has no number yet, by which it could be found.
+    pub fn has_no_numbers(&self) -> bool {
+        !self.q.trim().is_empty() && ["to-approve", "draft", "held"].contains(&self.state.as_str())
+    }
+}
+
+/// Shows the page.
+pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
+    page(&console, &visitor, wanted, Vec::new()).await
+}
+
+async fn page(console: &Console, visitor: &Visitor, wanted: Wanted, wrong: Vec<Wrong>) -> Result<Response, Failure> {
+    let (found, has_more) = find(console, visitor, &wanted, id_of(&wanted.after), ROWS).await?;
+    let (locale, now) = (&visitor.locale, console.use_cases.clock().now());
+    let last = found.documents.last().filter(|_| has_more).map(|last| name_of(last.id));
+    let may_approve = visitor.principal.may_everywhere(Permission::ApproveInvoices);
+    let names = names(console, visitor, &found.documents).await?;
+    let rows: Vec<_> = found.documents.iter().map(|stored| Row::new(locale, stored, &names, now)).collect();
+    let from_start = wanted.anew();
+    let at = |state: &str| Wanted { state: state.to_owned(), ..from_start.clone() }.address();
+    let states = STATES.iter().map(|state| (name_of_state(state), at(state), *state == wanted.state));
+    let can_approve = may_approve && rows.iter().any(|row| row.needs_approval);
+    render(&Invoices {
+        page: Page::new(visitor, INVOICES, locale.text("invoices")).after(&wanted.done),
+        states: states.collect(),
+        months: months(locale, console.use_cases.clock().day_of(now), &wanted.month),
+        next: last.map(|after| Wanted { after, ..from_start.clone() }.address()).unwrap_or_default(),
+        file: from_start.address().replacen('?', ".csv?", 1),
+        without_account: Wanted { account: String::new(), ..from_start }.address(),
+        finds_beginnings: found.compared_beginnings && !wanted.q.trim().is_empty(),
+        can_approve,
+        can_approve_all: can_approve && wanted.month.is_empty() && wanted.q.trim().is_empty(),
+        can_retry: may_approve && rows.iter().any(|row| row.standing.0 == "held"),
+        request: Uuid::new_v4().to_string(),
+        now,
+        rows,
+        wanted,
+        wrong,
+    })
+}
+
+async fn find(
+    console: &Console,
+    visitor: &Visitor,
+    wanted: &Wanted,
+    after: Option<i64>,
+    count: usize,
+) -> Result<(DocumentPage, bool), Failure> {
+    let context = visitor.context();
+    let listing = console.use_cases.list_documents(&context, wanted.filter(console), after, count);
+    Ok(console.use_cases.handle(&context, listing).await?)
+}
+
+/// What the organizations are called whose documents do not say it yet.
+async fn names(console: &Console, visitor: &Visitor, documents: &[StoredDocument]) -> Result<HashMap<String, String>, Failure> {
+    let context = visitor.context();
+    Ok(console.use_cases.handle(&context, console.use_cases.names_of_accounts(&context, documents)).await?)
+}
+
+/// Whom a document is for: as it says itself, or, before it is issued, as the organization is called.
+fn customer_of(stored: &StoredDocument, names: &HashMap<String, String>) -> String {
+    let document = &stored.document;
+    let known = [&document.customer.name].into_iter().chain(names.get(&document.account)).find(|name| !name.is_empty());
+    known.unwrap_or(&document.account).clone()
+}
+
+impl Row {
+    fn new(locale: &Locale, stored: &StoredDocument, names: &HashMap<String, String>, now: Millis) -> Self {
+        let document = &stored.document;
+        let amount = |units| locale.units(units, document.decimals, document.minor_digits);
+        let standing = Standing::of(stored, now);
+        let remark = match standing.0 {
+            "held" => stored.held_reason.clone(),
+            "draft" if stored.waits_for.is_empty() => locale.text("waits-for-turn"),
+            "draft" => stored.waits_for.clone(),
+            _ => String::new(),
+        };
+        Self {
+            id: name_of(stored.id),
+            href: path_of_document(stored.id),
+            title: title_of(locale, stored),
+            kind: locale.text(kind_key(document.kind)),
+            customer: customer_of(stored, names),
+            organization: path_of(&document.account),
+            cut: locale.day(document.period_to - 1),
+            due: document.due_at.filter(|_| document.issued_at > 0).map(|at| locale.day(at)).unwrap_or_default(),
+            standing,
+            total: format!("{}\u{a0}{}", amount(document.total), document.currency),
+            open: if stored.open_amount == 0 { String::new() } else { amount(stored.open_amount) },
+            needs_approval: stored.needs_approval,
+            remark,
+        }
+    }
+}
+
+/// Sends the list as CSV, for machines: amounts with a point, instants in UTC.
+pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
+    let (mut documents, mut after) = (Vec::new(), None);
+    loop {
+        let (page, has_more) = find(&console, &visitor, &wanted, after, 500).await?;
+        documents.extend(page.documents);
+        after = documents.last().map(|last: &StoredDocument| last.id);
+        if !has_more || documents.len() >= MOST_IN_FILE {
+            break;
+        }
+    }
+    let now = console.use_cases.clock().now();
+    let header = [
+        "id",
+        "number",
+        "kind",
+        "state",
+        "account",
+        "customer",
+        "currency",
+        "total",
+        "open",
+        "tax_contained",
+        "period_from",
+        "period_to",
+        "issued_at",
+        "due_at",
+        "refers_to",
+        "held_reason",
+    ];
+    let rows = documents.into_iter().map(|stored| {
+        let state = Standing::of(&stored, now).0.to_owned();
+        let document = &stored.document;
+        let amount = |units| format_units(units, document.decimals, document.minor_digits);
+        let instant = |at: Millis| if at > 0 { visitor.locale.machine(at) } else { String::new() };
+        let (total, open, tax) = (amount(document.total), amount(stored.open_amount), amount(document.tax_contained()));
+        let (from, to) = (instant(document.period_from), instant(document.period_to));
+        let (issued, due) = (instant(document.issued_at), document.due_at.map(instant).unwrap_or_default());
+        let kind = document.kind.name().to_owned();
+        let (number, account, customer) = (document.number.clone(), document.account.clone(), document.customer.name.clone());
+        let (currency, refers_to) = (document.currency.clone(), document.refers_to.clone());
+        let (id, held) = (name_of(stored.id), stored.held_reason.clone());
+        vec![id, number, kind, state, account, customer, currency, total, open, tax, from, to, issued, due, refers_to, held]
+    });
+    Ok(csv_file("invoices.csv", &header, rows))
+}
+
+/// Approves the drafts that were chosen, or all that the list is of.
+pub async fn approve(State(console): State<Console>, visitor: Visitor, fields: Fields) -> Result<Response, Failure> {
+    let wanted: Wanted = serde_urlencoded::from_str(fields.get("list")).unwrap_or_default();
+    let mut reader = Reader::new(&fields, &visitor.locale);
+    let (request, reason) = (reader.id("request"), reader.optional_text("reason"));
+    let approved = if fields.is_ticked("all") {
+        let DocumentFilter { account, kind, .. } = wanted.filter(&console);
+        // Only what there was when the page was shown.
+        let cut_before = fields.get("before").parse().ok();
+        if cut_before.is_none() {
+            reader.refuse("document", "wrong-none-chosen");
+        }
+        Approved::Matching(DraftFilter { account, kind, cut_before })
+    } else {
+        let ids: Vec<_> = fields.all("document").filter_map(id_of).collect();
+        if ids.is_empty() {
+            reader.refuse("document", "wrong-none-chosen");
+        }
+        Approved::Named(ids)
+    };
+    if let Err(wrong) = reader.finish() {
+        return Ok((StatusCode::UNPROCESSABLE_ENTITY, page(&console, &visitor, wanted.anew(), wrong).await?).into_response());
+    }
+    let (context, change) = (visitor.context(), change_of(&console, &visitor, request, reason));
+    let approving = console.use_cases.approve_drafts(&context, &approved, &change);
+    console.use_cases.handle(&context, approving).await?;
+    let back = match id_of(fields.get("back")) {
+        Some(id) => format!("{}?done=approved", path_of_document(id)),
+        None => Wanted { done: "approved".to_owned(), ..wanted.anew() }.address(),
+    };
+    Ok(Redirect::to(&back).into_response())
+}
+
+/// Works out again all that is held back, a hundred at a time.
+pub async fn retry(State(console): State<Console>, visitor: Visitor) -> Result<Redirect, Failure> {
+    let context = visitor.context();
+    let (retried, rest) = console.use_cases.handle(&context, console.use_cases.retry_held(&context, None, 0)).await?;
+    let is_good = rest.is_none() && retried.iter().all(|one| one.held_reason.is_empty());
+    let done = if is_good { "retried" } else { "retried-some" };
+    let state = if is_good { String::new() } else { "held".to_owned() };
+    Ok(Redirect::to(&Wanted { state, done: done.to_owned(), ..Wanted::default() }.address()))
+}

@@ -1,0 +1,220 @@
+//! Finance › Receivables: what is not yet paid, by age, all of one position of the journal, at which it ties to the ledger.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+
+use super::organizations::{csv_file, path_of};
+use crate::Console;
+use crate::failure::Failure;
+use crate::locale::Locale;
+use crate::page::{Page, render};
+use crate::routes::RECEIVABLES;
+use crate::visitor::Visitor;
+use billing::AccountReceivables;
+use domain::money::{MAX_DECIMALS, format_units};
+use service::receivables::ReceivablesPage;
+
+/// How many rows a page has.
+const ROWS: usize = 50;
+
+/// How many organizations are read at once: totals are of these, at one position.
+const MOST: usize = 5_000;
+
+/// What stands in the columns: what is due in all; and what it is made of: not due yet, by age, on no invoice yet, paid and not allocated.
+const COLUMNS: usize = 8;
+
+/// What is looked for, as the address says it.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Wanted {
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    currency: String,
+    /// Which page it is, from zero.
+    #[serde(default)]
+    page: usize,
+}
+
+/// The page.
+#[derive(Template)]
+#[template(path = "receivables.html")]
+struct Receivables {
+    page: Page,
+    wanted: Wanted,
+    currencies: Vec<String>,
+    /// What each currency sums up to: the currency, and the columns.
+    totals: Vec<(String, [Amount; COLUMNS])>,
+    rows: Vec<Row>,
+    count: usize,
+    /// The address of the next page; empty: there is none.
+    next: String,
+    /// Whether there are more than are read at once.
+    has_more: bool,
+    as_of: String,
+    /// The position of the journal: partition and entry.
+    position: Vec<(u16, u64)>,
+}
+
+/// A row.
+struct Row {
+    id: String,
+    name: String,
+    href: String,
+    invoices: String,
+    currency: String,
+    amounts: [Amount; COLUMNS],
+    reopened: String,
+}
+
+/// An amount in a cell.
+struct Amount {
+    text: String,
+    is_zero: bool,
+    is_negative: bool,
+}
+
+impl Amount {
+    fn new(locale: &Locale, units: i64, decimals: u8, minor_digits: u8) -> Self {
+        Self { text: locale.units(units, decimals, minor_digits), is_zero: units == 0, is_negative: units < 0 }
+    }
+}
+
+/// What stands in the columns of an account.
+fn columns(of: &AccountReceivables) -> [i64; COLUMNS] {
+    let [not_due, first, second, third, older] = of.buckets;
+    [of.total(), not_due, first, second, third, older, of.not_invoiced, -of.unallocated]
+}
+
+/// How much of it is overdue.
+fn overdue(of: &AccountReceivables) -> i64 {
+    of.buckets.iter().skip(1).sum()
+}
+
+async fn read(console: &Console, visitor: &Visitor) -> Result<ReceivablesPage, Failure> {
+    let context = visitor.context();
+    let mut page = console.use_cases.handle(&context, console.use_cases.list_receivables(&context, None, None, MOST)).await?;
+    // By currency, what is overdue first.
+    page.receivables.sort_by(|one, other| {
+        let key = |of: &AccountReceivables| (of.currency.clone(), std::cmp::Reverse((overdue(of), of.total())));
+        key(one).cmp(&key(other)).then_with(|| one.account.cmp(&other.account))
+    });
+    Ok(page)
+}
+
+/// Shows the page.
+pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
+    let now = console.use_cases.clock().now();
+    let ReceivablesPage { receivables, next_after, position } = read(&console, &visitor).await?;
+    let locale = &visitor.locale;
+    let totals: Vec<_> = totals(locale, &receivables).into_iter().collect();
+    let currencies = totals.iter().map(|(currency, _)| currency.clone()).collect();
+    let is_shown = |of: &&AccountReceivables| wanted.currency.is_empty() || of.currency == wanted.currency;
+    let shown: Vec<_> = receivables.iter().filter(is_shown).collect();
+    let rows = shown.iter().skip(wanted.page.saturating_mul(ROWS)).take(ROWS).map(|of| Row::new(locale, of)).collect();
+    let following = Wanted { page: wanted.page.saturating_add(1), ..wanted.clone() };
+    let has_next = shown.len() > following.page.saturating_mul(ROWS);
+    render(&Receivables {
+        page: Page::new(&visitor, RECEIVABLES, locale.text("receivables")),
+        currencies,
+        totals: totals.into_iter().filter(|(currency, _)| wanted.currency.is_empty() || *currency == wanted.currency).collect(),
+        rows,
+        count: shown.len(),
+        next: if has_next {
+            format!("{RECEIVABLES}?{}", serde_urlencoded::to_string(&following).unwrap_or_default())
+        } else {
+            String::new()
+        },
+        has_more: next_after.is_some(),
+        as_of: locale.instant(now),
+        position,
+        wanted,
+    })
+}
+
+/// What all of a currency sums up to. Accounts of one currency may have different decimals.
+fn totals(locale: &Locale, receivables: &[AccountReceivables]) -> BTreeMap<String, [Amount; COLUMNS]> {
+    let mut sums: BTreeMap<String, (u8, [i64; COLUMNS])> = BTreeMap::new();
+    for of in receivables {
+        let finer = 10_i64.pow(u32::from(MAX_DECIMALS.saturating_sub(of.decimals)));
+        let (_, sum) = sums.entry(of.currency.clone()).or_insert((of.minor_digits, [0; COLUMNS]));
+        for (sum, units) in sum.iter_mut().zip(columns(of)) {
+            *sum = sum.saturating_add(units.saturating_mul(finer));
+        }
+    }
+    let written = sums
+        .into_iter()
+        .map(|(currency, (minor_digits, sum))| (currency, sum.map(|units| Amount::new(locale, units, MAX_DECIMALS, minor_digits))));
+    written.collect()
+}
+
+impl Row {
+    fn new(locale: &Locale, of: &AccountReceivables) -> Self {
+        let amount = |units| Amount::new(locale, units, of.decimals, of.minor_digits);
+        let query = serde_urlencoded::to_string([("state", "open"), ("account", of.account.as_str())]).unwrap_or_default();
+        let reopened = of.reopened.iter().filter(|one| !one.invoice.is_empty()).map(|one| one.invoice.as_str());
+        Self {
+            id: of.account.clone(),
+            name: if of.name.is_empty() { of.account.clone() } else { of.name.clone() },
+            href: path_of(&of.account),
+            invoices: format!("/invoices?{query}"),
+            currency: of.currency.clone(),
+            amounts: columns(of).map(amount),
+            reopened: reopened.collect::<Vec<_>>().join(", "),
+        }
+    }
+}
+
+/// Sends the list as CSV, for machines.
+pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
+    let page = read(&console, &visitor).await?;
+    let header = [
+        "account",
+        "name",
+        "currency",
+        "total",
+        "not_due",
+        "overdue_1_to_30",
+        "overdue_31_to_60",
+        "overdue_61_to_90",
+        "overdue_over_90",
+        "not_invoiced",
+        "unallocated",
+    ];
+    let is_shown = |of: &&AccountReceivables| wanted.currency.is_empty() || of.currency == wanted.currency;
+    let rows = page.receivables.iter().filter(is_shown).map(|of| {
+        let amounts = columns(of).map(|units| format_units(units, of.decimals, of.minor_digits));
+        [of.account.clone(), of.name.clone(), of.currency.clone()].into_iter().chain(amounts).collect()
+    });
+    Ok(csv_file("receivables.csv", &header, rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::texts::Language;
+    use jiff::tz::TimeZone;
+
+    fn owing(account: &str, currency: &str, decimals: u8, buckets: [i64; 5], unallocated: i64) -> AccountReceivables {
+        let (account, currency, reopened) = (account.to_owned(), currency.to_owned(), Vec::new());
+        let name = account.clone();
+        AccountReceivables { account, name, currency, decimals, minor_digits: 2, buckets, not_invoiced: 0, unallocated, reopened }
+    }
+
+    #[test]
+    fn totals_are_by_currency_whatever_the_decimals_of_the_accounts() {
+        let locale = Locale::new(Language::English, TimeZone::UTC);
+        let found = totals(
+            &locale,
+            &[
+                owing("a", "EUR", 2, [1_050, 0, 0, 0, 99], 0),
+                owing("b", "EUR", 5, [250_000, 0, 1, 0, 0], 100_000),
+                owing("c", "USD", 2, [0, 700, 0, 0, 0], 0),
+            ],
+        );
+        let texts = |currency: &str| found[currency].iter().map(|amount| amount.text.clone()).collect::<Vec<_>>();
+        assert_eq!(texts("EUR"), ["12.99001", "13.00", "0.00", "0.00001", "0.00", "0.99", "0.00", "−1.00"]);
+        assert_eq!(texts("USD"), ["7.00", "0.00", "7.00", "0.00", "0.00", "0.00", "0.00", "0.00"]);
+    }
+}
