@@ -51,6 +51,9 @@ pub enum Denied {
     /// The key has expired or is revoked.
     #[error("the key has expired or was revoked")]
     EndedKey,
+    /// The certificate has expired since its connection began.
+    #[error("the certificate has expired")]
+    EndedCertificate,
     /// The certificate is in no grant.
     #[error("the certificate is granted nothing")]
     UnknownCertificate,
@@ -201,6 +204,8 @@ impl Access {
             (Some(_), Some(_)) => Err(Denied::SeveralPresented),
             // A certificate that is granted nothing only secures the connection.
             (Some(header), None) => current.bearer(header, &self.shares),
+            // A connection may outlive the certificate that it began with.
+            (None, Some(_)) if presented.certificate.is_some_and(|shown| shown.in_force().is_err()) => Err(Denied::EndedCertificate),
             (None, Some(principal)) => Ok(Arc::clone(principal)),
             (None, None) if presented.certificate.is_some() => Err(Denied::UnknownCertificate),
             (None, None) => Err(Denied::NothingPresented),

@@ -102,18 +102,21 @@ fn a_key_lets_its_holder_in_until_it_ends() {
 fn a_certificate_is_known_by_its_name_and_only_one_credential_is_taken() {
     let house = House::new();
     let access = Access::of_file(&house.path()).unwrap();
-    let certificate = |uri: &str| {
+    let until = |year: i32, uri: &str| {
         let mut params = rcgen::CertificateParams::default();
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
         params.subject_alt_names = vec![rcgen::SanType::URI(uri.try_into().unwrap())];
         let signed = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
         Certificate::parse(signed.der()).unwrap()
     };
-    let (known, unknown) = (certificate("spiffe://example/switch-1"), certificate("spiffe://example/switch-2"));
+    let (known, unknown) = (until(4000, "spiffe://example/switch-1"), until(4000, "spiffe://example/switch-2"));
     let present = |certificate: &Certificate, authorization: &[&str]| {
         access.authenticate(&Presented { authorization, certificate: Some(certificate), address: [127, 0, 0, 1].into() })
     };
     assert_eq!(present(&known, &[]).unwrap().name, "spiffe://example/switch-1");
     assert_eq!(present(&unknown, &[]), Err(Denied::UnknownCertificate));
+    let expired = until(2020, "spiffe://example/switch-1");
+    assert_eq!(present(&expired, &[]), Err(Denied::EndedCertificate), "a connection may outlive it");
     let header = format!("Bearer {}", house.key.text);
     assert_eq!(present(&known, &[&header]), Err(Denied::SeveralPresented));
     assert_eq!(present(&unknown, &[&header]).unwrap().name, "switch", "it secures the connection");
