@@ -14,6 +14,9 @@ const MAX_FIELDS: usize = 200;
 const MAX_ID: usize = 128;
 const MAX_TEXT: usize = 512;
 
+/// The most that may be ticked of several.
+const MAX_CHOSEN: usize = 100;
+
 /// The fields that were sent.
 #[derive(Clone, Debug, Default)]
 pub struct Fields(Vec<(String, String)>);
@@ -132,6 +135,17 @@ impl<'a> Reader<'a> {
         text.to_owned()
     }
 
+    /// Lines of text.
+    pub fn lines(&mut self, field: &'static str, most: usize, characters: usize) -> Vec<String> {
+        let lines: Vec<String> =
+            self.fields.get(field).lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
+        let is_wrong = |line: &String| line.chars().count() > characters || line.chars().any(char::is_control);
+        if lines.len() > most || lines.iter().any(is_wrong) {
+            self.refuse(field, "wrong-lines");
+        }
+        lines
+    }
+
     /// An amount that must be there.
     pub fn amount(&mut self, field: &'static str, sign: Sign) -> DecimalAmount {
         if self.fields.get(field).is_empty() {
@@ -158,6 +172,21 @@ impl<'a> Reader<'a> {
         };
         self.refuse(field, wrong);
         None
+    }
+
+    /// What is ticked of several, at most as many as a command can name.
+    pub fn chosen(&mut self, field: &'static str) -> Vec<String> {
+        let chosen: Vec<String> = self.fields.all(field).map(ToOwned::to_owned).collect();
+        if chosen.len() > MAX_CHOSEN || chosen.iter().any(|one| one.is_empty() || one.len() > MAX_ID) {
+            self.refuse(field, "wrong-id");
+        }
+        chosen
+    }
+
+    /// Whether a box is ticked.
+    #[must_use]
+    pub fn is_ticked(&self, field: &str) -> bool {
+        self.fields.is_ticked(field)
     }
 
     /// A whole number within bounds.

@@ -4,6 +4,7 @@
 //! in, and checks the permission and the form's token; a page of [`pages`] then calls a use case and renders a template. Its words are in
 //! `texts`, in all languages that [`texts`] knows; amounts and dates are written by [`locale`]. README.md says how a page is added.
 
+pub mod acts;
 pub mod assets;
 pub mod attempts;
 pub mod door;

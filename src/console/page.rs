@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
 
+use super::acts::Act;
 use super::assets::{SCRIPT, STYLE};
 use super::failure::Failure;
 use super::locale::Locale;
@@ -68,6 +69,28 @@ impl Page {
     #[must_use]
     pub fn t(&self, key: &str) -> String {
         self.locale.text(key)
+    }
+
+    /// What an act is called.
+    #[must_use]
+    pub fn act(&self, act: &Act) -> String {
+        self.locale.text(&format!("act-{}", act.name()))
+    }
+
+    /// What an act does.
+    #[must_use]
+    pub fn act_help(&self, act: &Act) -> String {
+        self.locale.text(&format!("help-{}", act.name()))
+    }
+
+    /// What an act's amount may be.
+    #[must_use]
+    pub fn amount_help(&self, act: &Act) -> String {
+        self.locale.text(match act {
+            Act::Adjust => "amount-signed",
+            Act::WriteOff | Act::Refund => "amount-empty-all",
+            _ => "amount-plain",
+        })
     }
 
     /// A text with one argument, which is called `value`.

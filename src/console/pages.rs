@@ -1,11 +1,19 @@
 //! The pages, by topic.
 
+pub mod acts;
+pub mod convert;
+pub mod details;
+pub mod entries;
+pub mod guideline;
 pub mod invoice;
 pub mod invoices;
 pub mod months;
+pub mod organization;
 pub mod organizations;
+pub mod papers;
 pub mod receivables;
 pub mod sign_in;
+pub mod wallet;
 pub mod you;
 
 use axum::response::Redirect;

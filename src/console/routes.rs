@@ -1,9 +1,11 @@
 //! All pages and forms, as data: the method, the path, what each needs, and what handles it. The door enforces it; the navigation shows
 //! what the visitor may open; a test holds the browser's visits against it.
 
+use axum::Extension;
 use axum::routing::{MethodRouter, get, post};
 use http::Method;
 
+use super::acts::Act;
 use super::visitor::Visitor;
 use super::{Console, assets, pages};
 use access::Permission;
@@ -90,7 +92,52 @@ pub const ROUTES: &[Route] = &[
     page("/invoices/{document}", Needed(Permission::ReadDocuments), || get(pages::invoice::show)),
     page("/invoices/{document}/{form}", Needed(Permission::ReadDocuments), || get(pages::invoice::file)),
     form("/invoices/{document}/retry", Needed(Permission::ApproveInvoices), || post(pages::invoice::retry)),
+    page("/finance/guideline", Needed(Permission::ReadAccounts), || get(pages::guideline::show)),
+    page("/finance/organizations/{id}", Needed(Permission::ReadAccounts), || get(pages::organization::show)),
+    page("/finance/organizations/{id}/transactions", Needed(Permission::ReadAccounts), || get(pages::entries::show)),
+    page("/finance/organizations/{id}/transactions.csv", Needed(Permission::ReadAccounts), || get(pages::entries::download)),
+    page("/finance/organizations/{id}/statement", Needed(Permission::ReadDocuments), || get(pages::papers::statement)),
+    page("/finance/organizations/{id}/details", Needed(Permission::SetBillingDetails), || get(pages::details::show)),
+    form("/finance/organizations/{id}/details", Needed(Permission::SetBillingDetails), || post(pages::details::set)),
+    page("/finance/organizations/{id}/convert", needs(Act::Convert), || get(pages::convert::show)),
+    form("/finance/organizations/{id}/convert", needs(Act::Convert), || post(pages::convert::submit)),
+    page("/finance/organizations/{id}/top-up", needs(Act::TopUp), || act_page(Act::TopUp)),
+    form("/finance/organizations/{id}/top-up", needs(Act::TopUp), || act_form(Act::TopUp)),
+    page("/finance/organizations/{id}/record-payment", needs(Act::RecordPayment), || act_page(Act::RecordPayment)),
+    form("/finance/organizations/{id}/record-payment", needs(Act::RecordPayment), || act_form(Act::RecordPayment)),
+    page("/finance/organizations/{id}/set-limit", needs(Act::SetLimit), || act_page(Act::SetLimit)),
+    form("/finance/organizations/{id}/set-limit", needs(Act::SetLimit), || act_form(Act::SetLimit)),
+    page("/finance/organizations/{id}/withdraw", needs(Act::Withdraw), || act_page(Act::Withdraw)),
+    form("/finance/organizations/{id}/withdraw", needs(Act::Withdraw), || act_form(Act::Withdraw)),
+    page("/finance/organizations/{id}/adjust", needs(Act::Adjust), || act_page(Act::Adjust)),
+    form("/finance/organizations/{id}/adjust", needs(Act::Adjust), || act_form(Act::Adjust)),
+    page("/finance/organizations/{id}/write-off", needs(Act::WriteOff), || act_page(Act::WriteOff)),
+    form("/finance/organizations/{id}/write-off", needs(Act::WriteOff), || act_form(Act::WriteOff)),
+    page("/finance/organizations/{id}/suspend", needs(Act::Suspend), || act_page(Act::Suspend)),
+    form("/finance/organizations/{id}/suspend", needs(Act::Suspend), || act_form(Act::Suspend)),
+    page("/finance/organizations/{id}/resume", needs(Act::Resume), || act_page(Act::Resume)),
+    form("/finance/organizations/{id}/resume", needs(Act::Resume), || act_form(Act::Resume)),
+    page("/finance/organizations/{id}/close", needs(Act::Close), || act_page(Act::Close)),
+    form("/finance/organizations/{id}/close", needs(Act::Close), || act_form(Act::Close)),
+    page("/finance/organizations/{id}/reopen", needs(Act::Reopen), || act_page(Act::Reopen)),
+    form("/finance/organizations/{id}/reopen", needs(Act::Reopen), || act_form(Act::Reopen)),
+    page("/finance/organizations/{id}/refund", needs(Act::Refund), || act_page(Act::Refund)),
+    form("/finance/organizations/{id}/refund", needs(Act::Refund), || act_form(Act::Refund)),
+    page("/finance/organizations/{id}/release", needs(Act::Release), || act_page(Act::Release)),
+    form("/finance/organizations/{id}/release", needs(Act::Release), || act_form(Act::Release)),
 ];
+
+const fn needs(act: Act) -> Needs {
+    Needed(act.permission())
+}
+
+fn act_page(act: Act) -> MethodRouter<Console> {
+    get(pages::acts::show).layer(Extension(act))
+}
+
+fn act_form(act: Act) -> MethodRouter<Console> {
+    post(pages::acts::act).layer(Extension(act))
+}
 
 impl Needs {
     /// Whether a visitor has what it needs.

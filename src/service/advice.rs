@@ -3,6 +3,7 @@
 //! What the account's history and its bills say is asked of the billing store, but only for a moment: "unknown" is an answer, and a
 //! conversion never fails or waits for it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::UseCases;
@@ -15,7 +16,7 @@ use billing::suggestion::{Suggestion, suggest};
 use billing::{Billing, MonthBill};
 use domain::account::{Account, Millis, Mode};
 use domain::command::{Action, Command};
-use domain::entry::EntryKind;
+use domain::entry::{Entry, EntryKind};
 use domain::outcome::Verdict;
 use ledger::Ledger;
 use platform::clock::Clock;
@@ -30,6 +31,8 @@ pub struct Advised {
     pub decided: Decided,
     /// The most important first.
     pub advice: Vec<Advice>,
+    /// What a conversion's advice is made of.
+    pub known: AdviceContext,
 }
 
 /// Something to consider.
@@ -64,17 +67,17 @@ pub enum Topic {
 
 /// What is known besides a conversion.
 #[derive(Clone, Debug, Default)]
-struct AdviceContext {
+pub struct AdviceContext {
     /// Which day of the month it is, in the billing time zone.
-    day: i8,
+    pub day: i8,
     /// How far the bill of the month before is; unknown, if the billing store does not say.
-    last_month: Option<MonthBill>,
+    pub last_month: Option<MonthBill>,
     /// Whom to ask whether an invoice was sent.
-    contact: String,
+    pub contact: String,
     /// The limit that the account's history suggests.
-    suggestion: Option<Suggestion>,
+    pub suggestion: Option<Suggestion>,
     /// What the final bill came to.
-    final_bill: Option<i64>,
+    pub final_bill: Option<i64>,
 }
 
 impl UseCases {
@@ -83,7 +86,7 @@ impl UseCases {
         let decided = self.decide(context, command).await?;
         let known = self.ask_around(context, &decided).await;
         let advice = after_conversion(&decided, &known);
-        Ok(Advised { decided, advice })
+        Ok(Advised { decided, advice, known })
     }
 
     /// Refunds a charge. The advice is what was written off of the account's debts and not reversed, if the billing store says so at once.
@@ -103,7 +106,20 @@ impl UseCases {
             },
             None => Vec::new(),
         };
-        Ok(Advised { decided, advice })
+        Ok(Advised { decided, advice, known: AdviceContext::default() })
+    }
+
+    /// What converting an account would lead to, with its advice: decided by the rules, and written nowhere. It is of the instant: a charge
+    /// may come before the conversion itself.
+    pub async fn preview_conversion(&self, context: &RequestContext, mut command: Command) -> Result<Advised, Error> {
+        self.admit(context, &mut command).await?;
+        let seen = self.look_at(&command.account).await?;
+        let (outcome, entries) = self.would_lead_to(&seen.account, seen.now, &command)?;
+        let decided = Decided::of(Arc::new(command), Ok(outcome))?;
+        let mut known = self.ask_around(context, &decided).await;
+        known.final_bill = final_bill_of(entries.iter());
+        let advice = after_conversion(&decided, &known);
+        Ok(Advised { decided, advice, known })
     }
 
     /// What can be learned at once.
@@ -140,8 +156,9 @@ impl AdviceContext {
 
 /// A conversion with the advice that needs nobody to be asked: on a stream, others would wait meanwhile.
 pub(super) fn unasked(clock: &Clock, decided: Decided) -> Advised {
-    let advice = after_conversion(&decided, &AdviceContext::of_day(clock, decided.outcome.now));
-    Advised { decided, advice }
+    let known = AdviceContext::of_day(clock, decided.outcome.now);
+    let advice = after_conversion(&decided, &known);
+    Advised { decided, advice, known }
 }
 
 async fn ask(billing: Billing, id: String, account: Account, now: Millis) -> (Option<MonthBill>, Option<Suggestion>, String) {
@@ -156,7 +173,13 @@ async fn ask(billing: Billing, id: String, account: Account, now: Millis) -> (Op
 async fn final_bill(ledger: Ledger, account: String, sequence: u64) -> Option<i64> {
     let block = ledger.engine().blocks_before(ledger.partition_of(&account), Some(sequence + 1), 1).await.ok()?.pop()?;
     let offset = usize::try_from(sequence.checked_sub(block.first_sequence)?).ok()?;
-    let written = block.entries.get(offset..)?.iter().take_while(|entry| entry.account == account && entry.kind() != EntryKind::Converted);
+    let written = block.entries.get(offset..)?.iter().take_while(|entry| entry.account == account);
+    final_bill_of(written)
+}
+
+/// What the final bill came to, by what a conversion writes.
+fn final_bill_of<'a>(entries: impl Iterator<Item = &'a Entry> + Clone) -> Option<i64> {
+    let written = entries.take_while(|entry| entry.kind() != EntryKind::Converted);
     let amount_of = |kind| written.clone().find(|entry| entry.kind() == kind).map(|entry| entry.amount());
     Some(amount_of(EntryKind::FinalBilled)? - amount_of(EntryKind::Rounded).unwrap_or_default())
 }

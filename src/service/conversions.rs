@@ -15,6 +15,7 @@ use super::error::{Error, Kind};
 use access::Permission;
 use domain::account::{Account, Currency, Millis, Mode};
 use domain::command::{Action, Command, LimitChange, Metadata, TemporaryChange};
+use domain::entry::Entry;
 use domain::money::DecimalAmount;
 use domain::outcome::{Outcome, Verdict};
 use domain::rules::{self, LoadedState, StepClock};
@@ -250,13 +251,19 @@ impl UseCases {
 
     /// What a command would lead to: decided by the rules, and written nowhere.
     fn would_be(&self, account: &Account, now: Millis, command: &Command) -> Result<(Outcome, Verdict), Error> {
+        let (outcome, _) = self.would_lead_to(account, now, command)?;
+        let verdict = outcome.decision.map_or(Verdict::Unchanged, |decision| decision.verdict);
+        Ok((outcome, verdict))
+    }
+
+    /// The same, with the entries that it would write.
+    pub(super) fn would_lead_to(&self, account: &Account, now: Millis, command: &Command) -> Result<(Outcome, Vec<Entry>), Error> {
         let [period_end, _] = self.clock().period_ends(now);
         let step_clock = StepClock { now, period_end, window: 0 };
         let loaded = LoadedState { account: Some(*account), next_sequence: 1, ..LoadedState::default() };
         let step = rules::decide(&loaded, command, &[0; 8], &step_clock);
         let outcome = step.answer.map_err(|refusal| Error::refused(refusal, command))?;
-        let verdict = outcome.decision.map_or(Verdict::Unchanged, |decision| decision.verdict);
-        Ok((Outcome { now, replayed: false, ..outcome }, verdict))
+        Ok((Outcome { now, replayed: false, ..outcome }, step.writes.map(|writes| writes.entries).unwrap_or_default()))
     }
 }
 

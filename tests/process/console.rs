@@ -12,14 +12,17 @@ use serde_json::{Value, json};
 use tollgate::grpc::v1;
 use tollgate::grpc::v1::PaymentMode;
 
+use crate::command::Operator;
 use crate::service::{Client, Service, binary, debit, until};
 use crate::support::temporary_folder;
 
-/// When the tests play.
+/// When the tests play: in the first week of a month, after one with charges.
+const BEFORE: &str = "2026-10-12T10:00:00Z";
 const NOW: &str = "2026-11-05T10:00:00Z";
 
 /// The users, and what they may do.
-const USERS: [(&str, &[&str]); 6] = [
+const USERS: [(&str, &[&str]); 7] = [
+    ("helper", &["--role", "operate"]),
     ("admin", &["--role", "admin"]),
     ("erika", &["--role", "admin"]),
     ("alice", &["--role", "read"]),
@@ -59,6 +62,48 @@ async fn set_up(client: &mut Client) {
     .await;
 }
 
+/// What happened in the month before.
+async fn lead_a_month(client: &mut Client) {
+    client.open("nordwind", PaymentMode::Prepaid, "0", "500").await;
+    client.open("keys", PaymentMode::Prepaid, "0", "20").await;
+    client.open("billed", PaymentMode::Postpaid, "1000", "0").await;
+    client.open("acts", PaymentMode::Prepaid, "0", "100").await;
+    for (id, name) in [("nordwind", "Nordwind Telefonie"), ("keys", "Schlüssel & Söhne"), ("billed", "Billed AG"), ("acts", "Busy Ltd")] {
+        rename(client, id, name).await;
+    }
+    client.charging.debit(debit("nordwind", "october", "180.40")).await.unwrap();
+    client.charging.debit(debit("billed", "october", "113.90")).await.unwrap();
+    let customer = v1::Party { name: "Billed AG".into(), address: vec!["Ring 3".into(), "20095 Hamburg".into()], ..Default::default() };
+    let request = v1::SetBillingDetailsRequest { account_id: "billed".into(), customer: Some(customer), ..Default::default() };
+    client.billing.set_billing_details(request).await.unwrap();
+}
+
+/// What happens in this one.
+async fn begin_a_month(client: &mut Client) {
+    client.open("back", PaymentMode::Postpaid, "300", "0").await;
+    client.open("empty", PaymentMode::Prepaid, "0", "0").await;
+    client.open("bare", PaymentMode::Prepaid, "0", "0").await;
+    client.open("poor", PaymentMode::Prepaid, "0", "0").await;
+    client.charging.debit(debit("back", "november", "42.50")).await.unwrap();
+    client.charging.debit(debit("acts", "call-1", "25")).await.unwrap();
+    let amount = crate::service::money("10");
+    let reserve = Some(v1::Reserve { amount, ..Default::default() });
+    let request = v1::AuthorizeRequest { account_id: "acts".into(), request_id: "hold".into(), reserve, ..Default::default() };
+    client.charging.authorize(request).await.unwrap();
+    until("last month's invoice is issued", async || {
+        let request = v1::ListInvoicesRequest { account_id: "billed".into(), ..Default::default() };
+        let listed = client.clone().billing.list_invoices(request).await.ok()?.into_inner();
+        listed.invoices.iter().any(|invoice| !invoice.number.is_empty()).then_some(())
+    })
+    .await;
+    until("last month is known", async || {
+        let request = v1::SuggestCreditLimitRequest { account_id: "nordwind".into() };
+        let suggested = client.clone().billing.suggest_credit_limit(request).await.ok()?.into_inner();
+        suggested.suggested_limit.map(|_| ())
+    })
+    .await;
+}
+
 /// Where the console is, by the log.
 async fn console_url(service: &Service) -> String {
     until("the console is served", async || {
@@ -93,10 +138,18 @@ fn unbilled(folder: &Path) -> (Service, String) {
 async fn people_do_their_work_in_a_browser() {
     let folder = temporary_folder();
     let (store, clock) = (folder.path().join("ledger.db"), folder.path().join("clock"));
-    std::fs::write(&clock, NOW).unwrap();
+    std::fs::write(&clock, BEFORE).unwrap();
     let store = store.to_str().unwrap();
     let service = Service::start(&["--store", store, "--test-clock", clock.to_str().unwrap(), "--console", "127.0.0.1:0"], &[]);
     let mut client = service.client().await;
+    for line in ["issuer set --name Nordlicht --city Hamburg --country DE", "tax set 19 --from 2020-01-01"] {
+        let ended = Operator::of(&service).run(line);
+        assert!(ended.status.success(), "{ended:?}");
+    }
+    lead_a_month(&mut client).await;
+    std::fs::write(&clock, NOW).unwrap();
+    until("the month is over", async || (client.clone().credit("billed").await.amount_due == "113.90").then_some(())).await;
+    begin_a_month(&mut client).await;
     set_up(&mut client).await;
     let url = console_url(&service).await;
     let links: serde_json::Map<String, Value> =

@@ -187,7 +187,7 @@ pub fn refund(decided: &Decided, advice: Vec<Advice>) -> v1::RefundResponse {
 
 /// The answer to a Convert.
 #[must_use]
-pub fn convert(Advised { decided, advice }: Advised) -> v1::ConvertResponse {
+pub fn convert(Advised { decided, advice, .. }: Advised) -> v1::ConvertResponse {
     let after = decided.account().usable_credit(decided.outcome.now);
     v1::ConvertResponse {
         converted: decided.decision.verdict == Verdict::Done,

@@ -4,5 +4,7 @@ import "./signing_in.mjs";
 import "./organizations.mjs";
 import "./invoices.mjs";
 import "./receivables.mjs";
+import "./organization.mjs";
+import "./convert.mjs";
 
 await run();

@@ -119,9 +119,10 @@ export async function run() {
         equal(errors, [], "the browser complains");
       } catch (error) {
         failed.push(`${next.name}: ${error.stack ?? error}\n  at ${page.url()}`);
+        console.error(failed.at(-1));
       }
-      await made.close();
-      console.error(`${failed.length ? " " : ""}${next.name} (${Date.now() - began} ms)`);
+      await made.close().catch(() => {});
+      console.error(`${next.name} (${Date.now() - began} ms)`);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));

@@ -1,0 +1,290 @@
+//! Convert to Postpaid, or to Prepaid: what it would change, with all advice; then the result, and how to undo it.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+
+use super::acts::{Suggested, is_about_the_form, worked_out};
+use super::organizations::path_of;
+use super::wallet::Wallet;
+use crate::Console;
+use crate::acts::limit;
+use crate::failure::Failure;
+use crate::fields::{Fields, Reader, Wrong};
+use crate::page::{Page, render};
+use crate::routes::ORGANIZATIONS;
+use crate::visitor::Visitor;
+use access::Permission;
+use billing::MonthBill;
+use domain::account::Mode;
+use domain::command::{Action, Command, LimitChange, Metadata};
+use domain::outcome::Verdict;
+use ledger::ListedAccount;
+use service::advice::{Advised, Topic};
+use service::credit::Unit;
+use service::error::Error;
+
+/// The last day of the month on which a conversion is said to be best done.
+const FIRST_WEEK: i8 = 7;
+
+/// The page, before and after.
+#[derive(Template)]
+#[template(path = "convert.html")]
+struct Convert {
+    page: Page,
+    href: String,
+    name: String,
+    wallet: Wallet,
+    /// The keys of the mode that it has, or had, and of the other one.
+    from: &'static str,
+    to: &'static str,
+    fields: Fields,
+    wrong: Vec<Wrong>,
+    /// Why it would be, or was, refused; empty: it is not.
+    refused: String,
+    /// Whether a limit would help.
+    needs_limit: bool,
+    may_set_limit: bool,
+    change: Option<Change>,
+    suggestion: Option<Suggested>,
+    is_done: bool,
+    currency: String,
+}
+
+/// What changes.
+struct Change {
+    usable_before: String,
+    usable_after: String,
+    is_less: bool,
+    /// The final bill; empty: there is none.
+    final_bill: String,
+    balance_after: String,
+    advice: Vec<String>,
+}
+
+impl Convert {
+    fn is_to_prepaid(&self) -> bool {
+        self.to == "prepaid"
+    }
+}
+
+fn other(mode: Mode) -> (Mode, &'static str, &'static str) {
+    match mode {
+        Mode::Prepaid => (Mode::Postpaid, "prepaid", "postpaid"),
+        Mode::Postpaid => (Mode::Prepaid, "postpaid", "prepaid"),
+    }
+}
+
+fn command(id: &str, request_id: String, mode: Mode, limit: LimitChange, allow_unusable: bool, reason: String) -> Command {
+    let action = Action::Convert { mode, limit, allow_unusable };
+    let metadata = Metadata { reason, ..Metadata::default() };
+    Command { account: id.to_owned(), request_id, first_sent_at: None, currency: None, action, metadata }
+}
+
+/// Shows what a conversion would change.
+pub async fn show(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>) -> Result<Response, Failure> {
+    let listed = account(&console, &visitor, &id).await?;
+    let (mode, ..) = other(listed.account.mode);
+    let fields = Fields::default().with("request", uuid::Uuid::new_v4().to_string()).with("mode", mode_name(mode));
+    before(&console, &visitor, listed, fields, Vec::new(), String::new(), StatusCode::OK).await
+}
+
+async fn account(console: &Console, visitor: &Visitor, id: &str) -> Result<ListedAccount, Failure> {
+    if !visitor.may_on(Permission::Convert, id) {
+        return Err(Error::not_permitted(Permission::Convert).into());
+    }
+    let context = visitor.context();
+    Ok(console.use_cases.handle(&context, console.use_cases.account(&context, id.to_owned())).await?)
+}
+
+fn mode_name(mode: Mode) -> &'static str {
+    super::organizations::mode_key(mode)
+}
+
+/// The page before: the preview is decided by the rules on the account as it is now.
+async fn before(
+    console: &Console,
+    visitor: &Visitor,
+    listed: ListedAccount,
+    mut fields: Fields,
+    wrong: Vec<Wrong>,
+    mut refused: String,
+    status: StatusCode,
+) -> Result<Response, Failure> {
+    let locale = &visitor.locale;
+    let (mode, from, to) = other(listed.account.mode);
+    let may_set_limit = visitor.may_on(Permission::SetCreditLimit, &listed.id);
+    let mut wanted = if may_set_limit { wanted_limit(&fields, visitor) } else { LimitChange::default() };
+    let (mut preview, mut needs_limit) = preview(console, visitor, &listed.id, mode, wanted).await;
+    // An account without a limit is offered the suggested one: what is filled in is what is shown.
+    let offered = match &preview {
+        Ok(advised) if mode == Mode::Postpaid && may_set_limit && status == StatusCode::OK => {
+            let limit = advised.known.suggestion.as_ref().and_then(|suggestion| suggestion.limit);
+            limit.filter(|_| listed.account.credit_limit(listed.now) == 0)
+        }
+        _ => None,
+    };
+    if let Some(limit) = offered {
+        fields = fields.with("limit", locale.typed(Unit::of(&listed.account), limit));
+        wanted = wanted_limit(&fields, visitor);
+        let (with_limit, still_needed) = self::preview(console, visitor, &listed.id, mode, wanted).await;
+        if with_limit.is_ok() {
+            (preview, needs_limit) = (with_limit, still_needed);
+        }
+    }
+    let (change, suggestion) = match &preview {
+        Ok(advised) => (Some(changed(visitor, advised)), advised.known.suggestion.as_ref()),
+        Err(error) if is_about_the_form(error) => {
+            if refused.is_empty() {
+                refused.clone_from(&error.text);
+            }
+            (None, None)
+        }
+        Err(error) => return Err(error.clone().into()),
+    };
+    let suggestion = suggestion.map(|suggestion| worked_out(visitor, &listed.account, suggestion));
+    let title = locale.text(if mode == Mode::Postpaid { "convert-to-postpaid" } else { "convert-to-prepaid" });
+    let page = Page::new(visitor, ORGANIZATIONS, title);
+    let response = render(&Convert {
+        page,
+        href: path_of(&listed.id),
+        wallet: Wallet::new(locale, &listed),
+        from,
+        to,
+        fields,
+        wrong,
+        refused,
+        needs_limit,
+        may_set_limit,
+        change,
+        suggestion,
+        is_done: false,
+        currency: listed.account.currency.code().to_owned(),
+        name: listed.profile.name,
+    })?;
+    Ok((status, response).into_response())
+}
+
+/// The limit that the form has so far, as far as it can be read.
+fn wanted_limit(fields: &Fields, visitor: &Visitor) -> LimitChange {
+    let mut reader = Reader::new(fields, &visitor.locale);
+    let wanted = limit(&mut reader);
+    reader.finish().map_or_else(|_| LimitChange::default(), |()| wanted)
+}
+
+/// What the conversion would lead to; and whether it needs a limit, or that the account may be left without usable credit.
+async fn preview(console: &Console, visitor: &Visitor, id: &str, mode: Mode, limit: LimitChange) -> (Result<Advised, Error>, bool) {
+    let (context, use_cases) = (visitor.context(), &console.use_cases);
+    let preview = async |allow_unusable| {
+        let command = command(id, "preview".to_owned(), mode, limit, allow_unusable, String::new());
+        use_cases.handle(&context, use_cases.preview_conversion(&context, command)).await
+    };
+    match preview(false).await {
+        Err(error) if error.reason == "WOULD_BE_UNUSABLE" => (preview(true).await, true),
+        other => (other, false),
+    }
+}
+
+/// Converts, and shows the result.
+pub async fn submit(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>, fields: Fields) -> Result<Response, Failure> {
+    let listed = account(&console, &visitor, &id).await?;
+    let mut reader = Reader::new(&fields, &visitor.locale);
+    let (request_id, reason) = (reader.id("request"), reader.optional_text("reason"));
+    let mut limit = limit(&mut reader);
+    if reader.is_ticked("remove-limit") {
+        limit.permanent = Some(domain::money::DecimalAmount::ZERO);
+    }
+    // The mode that the page spoke of, whatever the account has by now.
+    let mode = if fields.get("mode") == "postpaid" { Mode::Postpaid } else { Mode::Prepaid };
+    let allow_unusable = reader.is_ticked("allow-unusable");
+    if let Err(wrong) = reader.finish() {
+        return before(&console, &visitor, listed, fields, wrong, String::new(), StatusCode::UNPROCESSABLE_ENTITY).await;
+    }
+    let (context, use_cases, locale) = (visitor.context(), &console.use_cases, &visitor.locale);
+    let command = command(&id, request_id, mode, limit, allow_unusable, reason);
+    let advised = match use_cases.handle(&context, use_cases.convert(&context, command)).await {
+        Ok(advised) => advised,
+        Err(error) if is_about_the_form(&error) => {
+            error.log();
+            return before(&console, &visitor, listed, fields, Vec::new(), error.text.clone(), StatusCode::CONFLICT).await;
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let listed = account(&console, &visitor, &id).await?;
+    let (_, to, from) = other(mode);
+    let is_changed = advised.decided.decision.verdict == Verdict::Done;
+    let title = locale.text(match (is_changed, mode) {
+        (false, _) => "conversion-unchanged",
+        (true, Mode::Postpaid) => "converted-to-postpaid",
+        (true, Mode::Prepaid) => "converted-to-prepaid",
+    });
+    render(&Convert {
+        page: Page::new(&visitor, ORGANIZATIONS, title),
+        href: path_of(&id),
+        wallet: Wallet::new(locale, &listed),
+        from: to,
+        to: from,
+        fields,
+        wrong: Vec::new(),
+        refused: String::new(),
+        needs_limit: false,
+        may_set_limit: visitor.may_on(Permission::SetCreditLimit, &id),
+        change: Some(changed(&visitor, &advised)),
+        suggestion: None,
+        is_done: true,
+        currency: listed.account.currency.code().to_owned(),
+        name: listed.profile.name,
+    })
+}
+
+/// What a conversion changes, or has changed.
+fn changed(visitor: &Visitor, advised: &Advised) -> Change {
+    let (locale, decided) = (&visitor.locale, &advised.decided);
+    let after = &decided.outcome.account;
+    let unit = Unit::of(after);
+    let usable = after.usable_credit(decided.outcome.now);
+    let before = if decided.decision.verdict == Verdict::Done { decided.decision.amount } else { usable };
+    let final_bill = advised.known.final_bill.filter(|billed| *billed != 0);
+    Change {
+        usable_before: locale.money(unit, before),
+        usable_after: locale.money(unit, usable),
+        is_less: usable < before,
+        final_bill: final_bill.map(|billed| locale.money(unit, billed)).unwrap_or_default(),
+        balance_after: locale.money(unit, after.balance),
+        advice: advised.advice.iter().map(|advice| said(visitor, advised, advice.topic)).collect(),
+    }
+}
+
+/// A piece of advice in the reader's language, made of what the use case knows.
+fn said(visitor: &Visitor, advised: &Advised, topic: Topic) -> String {
+    let (locale, known, account) = (&visitor.locale, &advised.known, &advised.decided.outcome.account);
+    let money = |units| locale.money(Unit::of(account), units);
+    let limit = account.credit_limit(advised.decided.outcome.now);
+    let suggested = known.suggestion.as_ref().and_then(|suggestion| suggestion.limit);
+    let (key, value) = match topic {
+        Topic::LowLimit if limit == 0 => ("advice-no-limit", String::new()),
+        Topic::LowLimit if suggested.is_some() => ("advice-low-limit", money(suggested.unwrap_or_default())),
+        Topic::LowLimit => ("advice-low-limit-balance", money(account.balance)),
+        Topic::Timing => (timing(known.last_month, known.day <= FIRST_WEEK), String::new()),
+        Topic::EstimatedLimit => ("advice-estimated", money(suggested.unwrap_or_default())),
+        Topic::AmountDue => ("advice-amount-due", money(account.debt())),
+        Topic::FinalBill => ("advice-final-bill", money(known.final_bill.unwrap_or_default())),
+        Topic::RemoveLimit => ("advice-remove-limit", money(limit)),
+        Topic::RenewedLimit => ("advice-renewed-limit", String::new()),
+        Topic::WrittenOff => ("advice-written-off", String::new()),
+    };
+    locale.text_with(key, &[("value", &value)])
+}
+
+fn timing(last_month: Option<MonthBill>, is_first_week: bool) -> &'static str {
+    match (last_month, is_first_week) {
+        (Some(MonthBill::Generated(_)), true) => "advice-timing-good",
+        (Some(MonthBill::Generated(_)), false) => "advice-timing-late",
+        (Some(MonthBill::NotYetGenerated), _) => "advice-timing-not-generated",
+        (Some(MonthBill::NothingToBill), true) => "advice-timing-nothing",
+        (Some(MonthBill::NothingToBill), false) => "advice-timing-nothing-late",
+        (None, true) => "advice-timing-unknown",
+        (None, false) => "advice-timing-unknown-late",
+    }
+}

@@ -1,0 +1,91 @@
+//! Whom the documents of an organization are for.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use http::StatusCode;
+
+use super::organizations::path_of;
+use crate::Console;
+use crate::failure::Failure;
+use crate::fields::{Fields, Reader, Wrong};
+use crate::page::{Page, render};
+use crate::routes::ORGANIZATIONS;
+use crate::visitor::Visitor;
+use billing::document::Party;
+use billing::forms::LANGUAGES;
+use billing::issuer::Change;
+
+/// How many lines an address may have, and how many characters a line.
+const MOST_LINES: usize = 8;
+
+#[derive(Template)]
+#[template(path = "details.html")]
+struct Details {
+    page: Page,
+    href: String,
+    fields: Fields,
+    wrong: Vec<Wrong>,
+}
+
+/// Shows the form.
+pub async fn show(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>) -> Result<Response, Failure> {
+    let (context, use_cases) = (visitor.context(), &console.use_cases);
+    let customer = use_cases.handle(&context, use_cases.customer(&context, &id)).await?;
+    let fields = Fields::default()
+        .with("request", uuid::Uuid::new_v4().to_string())
+        .with("name", customer.name)
+        .with("address", customer.address.join("\n"))
+        .with("tax-id", customer.tax_id)
+        .with("email", customer.email)
+        .with("language", customer.language);
+    form(&visitor, &id, fields, Vec::new())
+}
+
+fn form(visitor: &Visitor, id: &str, fields: Fields, wrong: Vec<Wrong>) -> Result<Response, Failure> {
+    let page = Page::new(visitor, ORGANIZATIONS, visitor.locale.text("billing-details"));
+    render(&Details { page, href: path_of(id), fields, wrong })
+}
+
+/// Takes the form. Sent twice, it says the same again.
+pub async fn set(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>, fields: Fields) -> Result<Response, Failure> {
+    let mut reader = Reader::new(&fields, &visitor.locale);
+    let request_id = reader.id("request");
+    let customer = Party {
+        name: short(&mut reader, "name", 200),
+        address: reader.lines("address", MOST_LINES, 100),
+        tax_id: short(&mut reader, "tax-id", 32),
+        email: short(&mut reader, "email", 254),
+        language: fields.get("language").to_owned(),
+    };
+    if !customer.email.is_empty() && !customer.email.contains('@') {
+        reader.refuse("email", "wrong-email");
+    }
+    if !customer.language.is_empty() && !LANGUAGES.contains(&customer.language.as_str()) {
+        reader.refuse("language", "wrong-id");
+    }
+    if let Err(wrong) = reader.finish() {
+        return Ok((StatusCode::UNPROCESSABLE_ENTITY, form(&visitor, &id, fields, wrong)?).into_response());
+    }
+    let (context, use_cases) = (visitor.context(), &console.use_cases);
+    let change = Change {
+        request_id,
+        actor: String::new(),
+        on_behalf_of: String::new(),
+        reason: String::new(),
+        at: use_cases.clock().now(),
+        origin: context.origin(),
+        first_sent_at: None,
+        valid_from: None,
+    };
+    use_cases.handle(&context, use_cases.set_customer(&context, &id, customer, &change)).await?;
+    Ok(Redirect::to(&format!("{}?done=details", path_of(&id))).into_response())
+}
+
+fn short(reader: &mut Reader, field: &'static str, most: usize) -> String {
+    let text = reader.optional_text(field);
+    if text.chars().count() > most {
+        reader.refuse(field, "wrong-long");
+    }
+    text
+}

@@ -1,0 +1,131 @@
+//! The wallet of an organization, as it is shown: figures, and one bar of what usable credit is made of.
+
+use crate::locale::Locale;
+use crate::pages::organizations::{mode_key, status_key};
+use domain::account::Mode;
+use ledger::ListedAccount;
+use service::credit::Credit;
+
+/// How wide the bar is, in its own units.
+const WIDTH: i64 = 1_000;
+
+/// A part of the bar.
+pub struct Part {
+    /// The key of its name, and its class.
+    pub name: &'static str,
+    /// Where it begins, and how wide it is.
+    pub from: i64,
+    /// How wide it is.
+    pub width: i64,
+    /// Its amount.
+    pub amount: String,
+}
+
+/// The wallet.
+pub struct Wallet {
+    /// The key of the mode's name.
+    pub mode: &'static str,
+    /// The key of the status's name.
+    pub status: &'static str,
+    /// The figures.
+    pub usable: String,
+    /// Balance.
+    pub balance: String,
+    /// Credit limit.
+    pub limit: String,
+    /// When a temporary limit ends; empty: there is none.
+    pub limit_ends: String,
+    /// What is unbilled.
+    pub unbilled: String,
+    /// What is reserved.
+    pub reserved: String,
+    /// What is due.
+    pub due: String,
+    /// Whether something is due.
+    pub is_due: bool,
+    /// Whether it is postpaid.
+    pub is_postpaid: bool,
+    /// Whether the balance is below zero.
+    pub is_negative: bool,
+    /// Whether credit is low.
+    pub is_low: bool,
+    /// The bar.
+    pub parts: Vec<Part>,
+}
+
+impl Wallet {
+    /// That of an account.
+    #[must_use]
+    pub fn new(locale: &Locale, listed: &ListedAccount) -> Self {
+        let credit = Credit::at(&listed.account, listed.now);
+        let money = |units| locale.money(credit.unit, units);
+        let is_postpaid = credit.mode == Mode::Postpaid;
+        Self {
+            mode: mode_key(credit.mode),
+            status: status_key(credit.status),
+            usable: money(credit.usable),
+            balance: money(credit.balance),
+            limit: money(credit.limit),
+            limit_ends: credit.limit_expires_at.map(|at| locale.instant(at)).unwrap_or_default(),
+            unbilled: money(credit.unbilled),
+            reserved: money(credit.reserved),
+            due: money(credit.amount_due),
+            is_due: credit.amount_due > 0,
+            is_postpaid,
+            is_negative: credit.balance < 0,
+            is_low: credit.usable <= 0 || listed.profile.low_credit_threshold.is_some_and(|threshold| credit.usable < threshold),
+            parts: parts(&credit, money),
+        }
+    }
+}
+
+/// What there is, by what became of it: of balance and limit, first what is used, then what is left of each.
+fn parts(credit: &Credit, money: impl Fn(i64) -> String) -> Vec<Part> {
+    let own = credit.balance.max(0);
+    let debt = if credit.mode == Mode::Prepaid { credit.balance.saturating_neg().max(0) } else { 0 };
+    let used = credit.unbilled.saturating_add(credit.reserved);
+    // A customer's own money is used before the limit is.
+    let left_of_own = own.saturating_sub(used).max(0);
+    let left_of_limit = credit.usable.saturating_sub(left_of_own).max(0);
+    let amounts = [
+        ("own-money", left_of_own),
+        ("credit-limit", left_of_limit),
+        ("reserved", credit.reserved),
+        ("unbilled", credit.unbilled),
+        ("debt", debt),
+    ];
+    let total = amounts.iter().fold(0_i64, |sum, (_, amount)| sum.saturating_add(*amount)).max(1);
+    let mut from = 0;
+    let mut parts = Vec::new();
+    for (name, amount) in amounts.into_iter().filter(|(_, amount)| *amount > 0) {
+        let share = i128::from(amount) * i128::from(WIDTH) / i128::from(total);
+        let width = i64::try_from(share).unwrap_or(WIDTH).max(4);
+        parts.push(Part { name, from, width, amount: money(amount) });
+        from += width;
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::account::{Account, Currency, NonUsageBilling};
+
+    fn bar(account: Account) -> Vec<(&'static str, i64)> {
+        parts(&Credit::at(&account, 0), |_| String::new()).into_iter().map(|part| (part.name, part.width)).collect()
+    }
+
+    #[test]
+    fn the_bar_shows_what_usable_credit_is_made_of() {
+        let opened = |mode| Account::opened(mode, NonUsageBilling::Consolidated, (Currency(*b"EUR"), 2, 2));
+        let prepaid = Account { balance: 60, permanent_limit: 100, reserved: 40, ..opened(Mode::Prepaid) };
+        assert_eq!(bar(prepaid), [("own-money", 125), ("credit-limit", 625), ("reserved", 250)]);
+        // The customer lives on the limit.
+        let indebted = Account { balance: -25, permanent_limit: 100, ..opened(Mode::Prepaid) };
+        assert_eq!(bar(indebted), [("credit-limit", 750), ("debt", 250)]);
+        // What is due of a postpaid account takes nothing away.
+        let postpaid = Account { balance: -500, permanent_limit: 100, unbilled: 25, ..opened(Mode::Postpaid) };
+        assert_eq!(bar(postpaid), [("credit-limit", 750), ("unbilled", 250)]);
+        assert_eq!(bar(opened(Mode::Prepaid)), []);
+    }
+}
