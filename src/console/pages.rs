@@ -11,6 +11,7 @@ pub mod months;
 pub mod organization;
 pub mod organizations;
 pub mod papers;
+pub mod payments;
 pub mod receivables;
 pub mod sign_in;
 pub mod wallet;

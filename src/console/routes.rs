@@ -47,6 +47,7 @@ pub struct Section {
 pub const NAVIGATION: &[Section] = &[
     Section { group: "app-finance", name: "organizations", path: ORGANIZATIONS },
     Section { group: "app-finance", name: "receivables", path: RECEIVABLES },
+    Section { group: "app-finance", name: "payments-title", path: PAYMENTS },
     Section { group: "app-invoice", name: "invoices", path: INVOICES },
 ];
 
@@ -55,6 +56,9 @@ pub const ORGANIZATIONS: &str = "/finance/organizations";
 
 /// What is not yet paid.
 pub const RECEIVABLES: &str = "/finance/receivables";
+
+/// What was paid in.
+pub const PAYMENTS: &str = "/finance/payments";
 
 /// Invoices, and other documents.
 pub const INVOICES: &str = "/invoices";
@@ -85,6 +89,10 @@ pub const ROUTES: &[Route] = &[
     page("/finance/organizations.csv", Needed(Permission::ReadAccounts), || get(pages::organizations::download)),
     page(RECEIVABLES, Needed(Permission::ReadDocuments), || get(pages::receivables::show)),
     page("/finance/receivables.csv", Needed(Permission::ReadDocuments), || get(pages::receivables::download)),
+    page(PAYMENTS, Needed(Permission::ReadDocuments), || get(pages::payments::show)),
+    page("/finance/payments.csv", Needed(Permission::ReadDocuments), || get(pages::payments::download)),
+    page("/finance/payments/{account}/{payment}", Needed(Permission::ReadDocuments), || get(pages::payments::one)),
+    page("/finance/payments/{account}/{payment}/{form}", Needed(Permission::ReadDocuments), || get(pages::payments::receipt)),
     page(INVOICES, Needed(Permission::ReadDocuments), || get(pages::invoices::show)),
     page("/invoices.csv", Needed(Permission::ReadDocuments), || get(pages::invoices::download)),
     form("/invoices/approve", Needed(Permission::ApproveInvoices), || post(pages::invoices::approve)),

@@ -416,3 +416,36 @@ entry-26 = Rundung des offenen Betrags
 entry-27 = Wieder geöffnet
 entry-28 = Nicht einzeln aufgeführt
 entry-29 = Nicht einzeln aufgeführt, nicht abgerechnet
+
+# Payments.
+payments-title = Zahlungen
+payment-column = Zahlung
+organization-id = Kennung der Organisation
+only-unallocated = Nur mit Rest, der keine Rechnung bezahlt
+shown-payments = { $value ->
+    [one] { $value } Zahlung auf dieser Seite
+   *[other] { $value } Zahlungen auf dieser Seite
+}
+no-payments-yet = Es gibt noch keine Zahlungen.
+no-payment-found = Keine Zahlung wurde gefunden.
+payment-called = Zahlung { $value }
+payment-payment = Zahlung
+payment-top-up = Aufladung
+payment-method = Bezahlt mit
+payment-reference = Verwendungszweck
+payment-remark = Bemerkung
+received-on = Eingegangen am
+recorded-at = Gebucht
+recorded-by = Von
+paid-in = Eingezahlt
+pays-of-invoices = Bezahlt Rechnungen
+taken-back = Zurückgebucht
+set-aside = Zurückgestellt
+what-it-pays = Was sie bezahlt
+what-took-it-back = Was sie zurückgebucht hat
+reversal = Rückbuchung
+at = Wann
+part-amount = Betrag
+not-numbered-yet = noch ohne Nummer
+receipt = Quittung
+receipt-pdf = Quittung als PDF

@@ -416,3 +416,36 @@ entry-26 = Rounding of the amount due
 entry-27 = Reopened
 entry-28 = Not itemized
 entry-29 = Not itemized, unbilled
+
+# Payments.
+payments-title = Payments
+payment-column = Payment
+organization-id = Id of the organization
+only-unallocated = Only with a rest that pays no invoice
+shown-payments = { $value ->
+    [one] { $value } payment on this page
+   *[other] { $value } payments on this page
+}
+no-payments-yet = There are no payments yet.
+no-payment-found = No payment was found.
+payment-called = Payment { $value }
+payment-payment = Payment
+payment-top-up = Top-up
+payment-method = Paid by
+payment-reference = Reference
+payment-remark = Remark
+received-on = Received on
+recorded-at = Recorded
+recorded-by = By
+paid-in = Paid in
+pays-of-invoices = Pays invoices
+taken-back = Taken back
+set-aside = Set aside
+what-it-pays = What it pays
+what-took-it-back = What took it back
+reversal = Reversal
+at = At
+part-amount = Amount
+not-numbered-yet = not numbered yet
+receipt = Receipt
+receipt-pdf = Receipt as PDF

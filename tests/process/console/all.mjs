@@ -6,5 +6,6 @@ import "./invoices.mjs";
 import "./receivables.mjs";
 import "./organization.mjs";
 import "./convert.mjs";
+import "./payments.mjs";
 
 await run();

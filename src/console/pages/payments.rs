@@ -1,0 +1,289 @@
+//! Finance › Payments: what was paid in, and how far it pays invoices; one payment with all that it pays and that took it back, and its
+//! receipt.
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::invoice::{framed, kept};
+use super::months::{first_of, months};
+use super::organizations::{csv_file, path_of};
+use crate::Console;
+use crate::failure::Failure;
+use crate::locale::Locale;
+use crate::page::{Page, render};
+use crate::routes::PAYMENTS;
+use crate::visitor::Visitor;
+use billing::payments::{Payment, PaymentFilter, PaymentInFull, PaymentPlace};
+use domain::account::Millis;
+use domain::entry::EntryKind;
+use domain::money::format_units;
+use service::papers::{Form, Paper};
+use service::payments::PaymentPage;
+
+/// How many rows a page has, and a file at most.
+const ROWS: usize = 50;
+const MOST_IN_FILE: usize = 10_000;
+
+/// What is looked for, as the address says it.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Wanted {
+    /// The month in which it was received: "2026-10".
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    month: String,
+    /// The id of an organization.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    account: String,
+    /// How it was paid.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    method: String,
+    /// Not empty: only what does not pay invoices as a whole.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    unallocated: String,
+    /// Behind which payment the page begins: when it was received, and its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    received: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    place: Option<i64>,
+}
+
+/// The list.
+#[derive(Template)]
+#[template(path = "payments.html")]
+struct Payments {
+    page: Page,
+    wanted: Wanted,
+    months: Vec<(String, String)>,
+    rows: Vec<Row>,
+    next: String,
+    file: String,
+}
+
+/// A row.
+struct Row {
+    href: String,
+    account: String,
+    organization: String,
+    id: String,
+    received: String,
+    kind: &'static str,
+    method: String,
+    reference: String,
+    amount: String,
+    unallocated: String,
+    reversed: String,
+}
+
+/// One payment.
+#[derive(Template)]
+#[template(path = "payment.html")]
+struct OnePayment {
+    page: Page,
+    row: Row,
+    /// The key of a name, and what it is.
+    particulars: Vec<(&'static str, String)>,
+    parts: Vec<Part>,
+    reversals: Vec<Part>,
+}
+
+/// What a payment pays, or what took it back.
+struct Part {
+    what: String,
+    at: String,
+    amount: String,
+    is_negative: bool,
+    who: String,
+}
+
+impl Wanted {
+    fn filter(&self, console: &Console) -> PaymentFilter {
+        let said = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        let clock = console.use_cases.clock();
+        let first = first_of(&self.month);
+        let next = first.and_then(|first| first.last_of_month().tomorrow().ok());
+        let start = |day: Option<Date>| day.and_then(|day| clock.start_of_day(day));
+        PaymentFilter {
+            account: said(&self.account),
+            received_from: start(first),
+            received_to: start(next),
+            method: said(&self.method),
+            unallocated_only: !self.unallocated.is_empty(),
+            scope: None,
+        }
+    }
+
+    fn after(&self) -> Option<PaymentPlace> {
+        Some((self.received?, self.place?))
+    }
+
+    fn behind(&self, place: Option<PaymentPlace>) -> Self {
+        Self { received: place.map(|place| place.0), place: place.map(|place| place.1), ..self.clone() }
+    }
+
+    fn query(&self) -> String {
+        serde_urlencoded::to_string(self).unwrap_or_default()
+    }
+
+    /// Whether anything is left out.
+    pub fn is_narrow(&self) -> bool {
+        [&self.month, &self.account, &self.method, &self.unallocated].iter().any(|text| !text.trim().is_empty())
+    }
+}
+
+/// Shows the list.
+pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
+    let found = find(&console, &visitor, &wanted, wanted.after(), ROWS).await?;
+    let (locale, clock) = (&visitor.locale, console.use_cases.clock());
+    let next = found.next.map(|place| format!("{PAYMENTS}?{}", wanted.behind(Some(place)).query())).unwrap_or_default();
+    render(&Payments {
+        page: Page::new(&visitor, PAYMENTS, locale.text("payments-title")),
+        months: months(locale, clock.day_of(clock.now()), &wanted.month),
+        rows: found.payments.iter().map(|payment| Row::new(locale, payment)).collect(),
+        next,
+        file: format!("{PAYMENTS}.csv?{}", wanted.behind(None).query()),
+        wanted,
+    })
+}
+
+async fn find(
+    console: &Console,
+    visitor: &Visitor,
+    wanted: &Wanted,
+    after: Option<PaymentPlace>,
+    count: usize,
+) -> Result<PaymentPage, Failure> {
+    let (context, filter) = (visitor.context(), wanted.filter(console));
+    Ok(console.use_cases.handle(&context, console.use_cases.list_payments(&context, &filter, after, count)).await?)
+}
+
+/// The key of a kind's name.
+fn kind_key(kind: EntryKind) -> &'static str {
+    if kind == EntryKind::PaymentRecorded { "payment-payment" } else { "payment-top-up" }
+}
+
+/// The path of a payment's page.
+fn path_of_payment(account: &str, id: &str) -> String {
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    format!("{PAYMENTS}/{}/{}", utf8_percent_encode(account, NON_ALPHANUMERIC), utf8_percent_encode(id, NON_ALPHANUMERIC))
+}
+
+impl Row {
+    fn new(locale: &Locale, of: &Payment) -> Self {
+        let amount = |units| locale.units(units, of.decimals, of.minor_digits);
+        let unless_zero = |units| if units == 0 { String::new() } else { amount(units) };
+        Self {
+            href: path_of_payment(&of.account, &of.request_id),
+            account: of.account.clone(),
+            organization: path_of(&of.account),
+            id: of.request_id.clone(),
+            received: locale.day(of.received_at),
+            kind: kind_key(of.kind),
+            method: of.details.method.clone(),
+            reference: of.details.reference.clone(),
+            amount: format!("{}\u{a0}{}", amount(of.amount), of.currency),
+            unallocated: unless_zero(of.unallocated()),
+            reversed: unless_zero(of.reversed),
+        }
+    }
+}
+
+/// Shows a payment.
+pub async fn one(
+    State(console): State<Console>,
+    visitor: Visitor,
+    Path((account, id)): Path<(String, String)>,
+) -> Result<Response, Failure> {
+    let (context, locale) = (visitor.context(), &visitor.locale);
+    let found = console.use_cases.handle(&context, console.use_cases.payment(&context, &account, &id)).await?;
+    let PaymentInFull { payment, parts, reversals } = found;
+    let amount = |units| locale.units(units, payment.decimals, payment.minor_digits);
+    let who = |actor: &str, reason: &str| [actor, reason].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ");
+    let part = |what: &str, at: Millis, units: i64, who: String| Part {
+        what: what.to_owned(),
+        at: locale.instant(at),
+        amount: amount(units),
+        is_negative: units < 0,
+        who,
+    };
+    let mut particulars = vec![
+        ("received-on", locale.day(payment.received_at)),
+        ("recorded-at", locale.instant(payment.accepted_at)),
+        ("paid-in", format!("{}\u{a0}{}", amount(payment.amount), payment.currency)),
+        ("pays-of-invoices", amount(payment.allocated)),
+        ("not-allocated", amount(payment.unallocated())),
+    ];
+    let said = [
+        ("taken-back", if payment.reversed == 0 { String::new() } else { amount(payment.reversed) }),
+        ("set-aside", if payment.set_aside == 0 { String::new() } else { amount(payment.set_aside) }),
+        ("payment-method", payment.details.method.clone()),
+        ("payment-reference", payment.details.reference.clone()),
+        ("payment-remark", payment.details.remark.clone()),
+        ("recorded-by", who(&payment.actor, &payment.reason)),
+    ];
+    particulars.extend(said.into_iter().filter(|(_, text)| !text.is_empty()));
+    render(&OnePayment {
+        page: Page::new(&visitor, PAYMENTS, locale.text_with("payment-called", &[("value", &payment.request_id)])),
+        row: Row::new(locale, &payment),
+        particulars,
+        parts: parts.iter().map(|one| part(&one.invoice, one.at, one.amount, who(&one.actor, &one.reason))).collect(),
+        reversals: reversals.iter().map(|one| part(&one.request_id, one.at, -one.amount, who(&one.actor, &one.reason))).collect(),
+    })
+}
+
+/// Sends the receipt: "html" for the frame, "pdf" or "json".
+pub async fn receipt(
+    State(console): State<Console>,
+    visitor: Visitor,
+    Path((account, id, form)): Path<(String, String, String)>,
+) -> Result<Response, Failure> {
+    let form = match form.as_str() {
+        "html" => Form::Html,
+        "pdf" => Form::Pdf,
+        "json" => Form::Json,
+        _ => return Err(Failure::not_found()),
+    };
+    let context = visitor.context();
+    let writing = console.use_cases.account_file(&context, &account, Paper::Receipt(id), form, false);
+    let file = console.use_cases.handle(&context, writing).await?;
+    Ok(if form == Form::Html { framed(file) } else { kept(file) })
+}
+
+/// Sends the list as CSV, for machines.
+pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
+    let (mut payments, mut after) = (Vec::new(), None);
+    loop {
+        let page = find(&console, &visitor, &wanted, after, 500).await?;
+        payments.extend(page.payments);
+        after = page.next;
+        if after.is_none() || payments.len() >= MOST_IN_FILE {
+            break;
+        }
+    }
+    let header = [
+        "account",
+        "id",
+        "kind",
+        "received_at",
+        "recorded_at",
+        "currency",
+        "amount",
+        "allocated",
+        "reversed",
+        "unallocated",
+        "method",
+        "reference",
+        "remark",
+    ];
+    let rows = payments.into_iter().map(|of| {
+        let amount = |units| format_units(units, of.decimals, of.minor_digits);
+        let kind = if of.kind == EntryKind::PaymentRecorded { "payment" } else { "top_up" };
+        let (received, recorded) = (visitor.locale.machine(of.received_at), visitor.locale.machine(of.accepted_at));
+        let (paid, allocated, reversed, rest) = (amount(of.amount), amount(of.allocated), amount(of.reversed), amount(of.unallocated()));
+        let details = of.details;
+        let named = [of.account, of.request_id, kind.to_owned(), received, recorded, of.currency];
+        named.into_iter().chain([paid, allocated, reversed, rest, details.method, details.reference, details.remark]).collect()
+    });
+    Ok(csv_file("payments.csv", &header, rows))
+}
