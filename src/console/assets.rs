@@ -45,3 +45,19 @@ pub async fn send(Path(name): Path<String>) -> Result<Response, Failure> {
     let headers = [(CONTENT_TYPE, asset.media_type), (CACHE_CONTROL, "public, max-age=31536000, immutable")];
     Ok((headers, asset.content).into_response())
 }
+
+#[cfg(test)]
+mod tests {
+    /// A browser leaves out what follows on a block that was not closed, and says nothing.
+    #[test]
+    fn every_block_of_the_style_sheet_is_closed() {
+        let mut depth = 0;
+        for (index, line) in include_str!("assets/console.css").lines().enumerate() {
+            let deepest = if line.starts_with(['.', '@', ':', '#', '/']) { 0 } else { 2 };
+            assert!(depth <= deepest, "line {}: a block before it is open: {line}", index + 1);
+            depth += line.matches('{').count();
+            depth -= line.matches('}').count();
+        }
+        assert_eq!(depth, 0);
+    }
+}
