@@ -12,7 +12,7 @@ use tollgate::billing::series::digest::{Covered, DigestSum};
 use tollgate::billing::{Billing, BillingSettings};
 use tollgate::grpc::v1::{self, PaymentMode};
 
-use crate::command::{Operator, ReservationEnd};
+use crate::command::{Ended, Operator};
 use crate::postgres::PostgresServer;
 use crate::service::{Client, PATIENCE, Service, debit, money};
 use crate::support::temporary_folder;
@@ -125,7 +125,7 @@ impl Copy {
         billing.store().close().await;
     }
 
-    fn verify(&self, more: &[&str]) -> ReservationEnd {
+    fn verify(&self, more: &[&str]) -> Ended {
         let words = ["verify"].into_iter().chain(self.arguments.iter().map(String::as_str)).chain(more.iter().copied());
         Operator::nowhere().run_words(&words.collect::<Vec<_>>())
     }
@@ -147,7 +147,7 @@ fn issued(operator: &Operator, count: usize) {
 }
 
 /// The heads that verification printed.
-fn heads(verified: &ReservationEnd) -> Vec<String> {
+fn heads(verified: &Ended) -> Vec<String> {
     verified.output.lines().filter(|line| line.starts_with("INV-:") || line.starts_with("CRN-:")).map(str::to_owned).collect()
 }
 

@@ -9,7 +9,7 @@ use tollgate::grpc::v1::{self, authorize_response, debit_response};
 use tonic::{Code, Response, Status};
 use tonic_types::StatusExt;
 
-use crate::command::{Operator, ReservationEnd};
+use crate::command::{Ended, Operator};
 use crate::postgres::PostgresServer;
 use crate::service::{Client, Service, debit, money, until};
 use crate::support::{RedisServer, temporary_folder};
@@ -66,7 +66,7 @@ impl Kept {
     }
 
     /// Runs a command that opens the stores.
-    fn run(&self, words: &[&str]) -> ReservationEnd {
+    fn run(&self, words: &[&str]) -> Ended {
         Operator::nowhere().run_words(&words.iter().copied().chain(self.store.iter().map(String::as_str)).collect::<Vec<_>>())
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tollgate::grpc::v1::{PaymentMode, RecordPaymentRequest, RefundRequest, TopUpRequest};
 use tonic_types::StatusExt;
 
-use crate::command::{Operator, ReservationEnd};
+use crate::command::{Ended, Operator};
 use crate::identity::until_billed;
 use crate::service::{Client, Service, debit, money, until};
 use crate::support::{RedisServer, temporary_folder};
@@ -50,7 +50,7 @@ impl Place {
     }
 
     /// Runs a command that opens the stores.
-    fn run(&self, words: &[&str]) -> ReservationEnd {
+    fn run(&self, words: &[&str]) -> Ended {
         let mut words = words.to_vec();
         words.extend(self.store.iter().map(String::as_str));
         Operator::nowhere().run_words(&words)

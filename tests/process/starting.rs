@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::command::{Operator, ReservationEnd};
+use crate::command::{Ended, Operator};
 use crate::postgres::PostgresServer;
 use crate::service::{Service, until};
 use crate::support::{RedisServer, temporary_folder};
@@ -15,11 +15,11 @@ fn path(folder: &Path, name: &str) -> String {
 }
 
 /// `serve`, which is refused.
-fn serve(arguments: &[&str]) -> ReservationEnd {
+fn serve(arguments: &[&str]) -> Ended {
     Operator::nowhere().run_words(&[&["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "off"], arguments].concat())
 }
 
-fn assert_refused(ended: &ReservationEnd, said: &str) {
+fn assert_refused(ended: &Ended, said: &str) {
     assert!(!ended.status.success() && ended.error.contains(said), "not {said:?}: {ended:?}");
     for word in ["CREATE TABLE", "SELECT", "StoreSettings", "pool timed out"] {
         assert!(!ended.error.contains(word), "{word}: {ended:?}");

@@ -12,7 +12,7 @@ pub struct Operator {
 
 /// What a command left behind.
 #[derive(Debug)]
-pub struct ReservationEnd {
+pub struct Ended {
     pub status: ExitStatus,
     pub output: String,
     pub error: String,
@@ -30,17 +30,17 @@ impl Operator {
     }
 
     /// Runs a command line of words without spaces.
-    pub fn run(&self, line: &str) -> ReservationEnd {
+    pub fn run(&self, line: &str) -> Ended {
         self.run_words(&line.split_whitespace().collect::<Vec<_>>())
     }
 
     /// Runs a command line.
-    pub fn run_words(&self, words: &[&str]) -> ReservationEnd {
+    pub fn run_words(&self, words: &[&str]) -> Ended {
         let mut command = Command::new(binary());
         command.args(words).env_clear().env("USER", "tester").env("TOLLGATE_SERVER", &self.server);
         let output = command.output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        ReservationEnd { status: output.status, output: text(output.stdout), error: text(output.stderr) }
+        Ended { status: output.status, output: text(output.stdout), error: text(output.stderr) }
     }
 
     /// Runs a command line that must succeed, and reads what it says as JSON.

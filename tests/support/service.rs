@@ -76,6 +76,8 @@ impl Service {
             .args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"])
             .args(arguments)
             .env_clear()
+            // Its default port is one for all.
+            .env("TOLLGATE_CONSOLE", "off")
             .envs(environment.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tollgate::grpc::v1::{self, PaymentMode};
 
 use super::forms::all_is_aggregated;
-use crate::command::{Operator, ReservationEnd};
+use crate::command::{Ended, Operator};
 use crate::service::{Client, PATIENCE, Service, binary, debit, until};
 use crate::support::temporary_folder;
 
@@ -75,7 +75,7 @@ impl Shop {
         self.folder.path().join(name)
     }
 
-    fn files(&self, options: &str, to: &Path) -> ReservationEnd {
+    fn files(&self, options: &str, to: &Path) -> Ended {
         self.operator.run(&format!("invoice files {options} --to {}", to.display()))
     }
 

@@ -8,7 +8,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt;
 
 use super::charge;
-use crate::command::{Operator, ReservationEnd};
+use crate::command::{Ended, Operator};
 use crate::identity::until_billed;
 use crate::postgres::PostgresServer;
 use crate::service::{Client, Service, money, until};
@@ -21,7 +21,7 @@ fn start(redis: &RedisServer, billing: &str, clock: &str, more: &[&str]) -> Serv
     Service::start(&[&store[..], &["--journal-tail", "5"], more].concat(), &[])
 }
 
-fn run(redis: &RedisServer, billing: &str, clock: &str, words: &[&str]) -> ReservationEnd {
+fn run(redis: &RedisServer, billing: &str, clock: &str, words: &[&str]) -> Ended {
     let store = ["--redis", &redis.url(), "--partitions", "4", "--billing", billing, "--test-clock", clock];
     Operator::nowhere().run_words(&[words, &store].concat())
 }
@@ -104,9 +104,12 @@ async fn gaps_of_several_partitions_on_postgresql_are_accepted_told_and_kept_in_
     for account in ACCOUNTS {
         charge(&mut client, account, "tail", 7).await;
     }
-    trimmed(&service, 6.0).await;
-    let before = balances(&mut client).await;
     drop(client);
+    // A service that has just begun tells no figures of before.
+    assert!(service.stopped().await.success());
+    let service = start(&redis, &billing, clock, &[]);
+    trimmed(&service, 6.0).await;
+    let before = balances(&mut service.client().await).await;
     assert!(service.stopped().await.success());
 
     let accepted = run(&redis, &backup, clock, &[&["reconcile", "--accept-gap"][..], &by].concat());

@@ -10,22 +10,22 @@ use std::time::Duration;
 use tollgate::grpc::v1::{self, PaymentMode};
 use tonic::Code;
 
-use crate::command::{Operator, ReservationEnd};
+use crate::command::{Ended, Operator};
 use crate::postgres::PostgresServer;
 use crate::service::{Client, Service, binary, debit, until};
 use crate::support::{RedisServer, temporary_folder};
 
 /// Runs a command of the binary in a folder, for at most so long: what still runs then is ended.
-fn run_in(folder: &Path, words: &[&str]) -> ReservationEnd {
+fn run_in(folder: &Path, words: &[&str]) -> Ended {
     let mut command = Command::new("timeout");
     command.arg("20").arg(binary()).args(words).current_dir(folder).env_clear().env("USER", "tester");
     let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    ReservationEnd { status: output.status, output: text(output.stdout), error: text(output.stderr) }
+    Ended { status: output.status, output: text(output.stdout), error: text(output.stderr) }
 }
 
 /// `tollgate serve` that does not come to serve.
-pub fn serve_in_vain(folder: &Path, words: &[&str]) -> ReservationEnd {
+pub fn serve_in_vain(folder: &Path, words: &[&str]) -> Ended {
     let ended = run_in(folder, &[&["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "off"], words].concat());
     assert_eq!(ended.status.code(), Some(1), "it serves, or waits: {ended:?}");
     ended

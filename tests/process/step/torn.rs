@@ -8,7 +8,7 @@ use tollgate::grpc::v1::{self, PaymentMode};
 use tollgate::ledger::prepared_command::partition_of;
 
 use super::reason;
-use crate::command::{Operator, ReservationEnd};
+use crate::command::{Ended, Operator};
 use crate::postgres::PostgresServer;
 use crate::service::{Client, Service, debit, money, until};
 use crate::support::RedisServer;
@@ -20,7 +20,7 @@ fn authorize(account: &str, request_id: &str) -> v1::AuthorizeRequest {
     v1::AuthorizeRequest { account_id: account.into(), request_id: request_id.into(), reserve, ..Default::default() }
 }
 
-fn reconcile(redis: &RedisServer, billing: &str, words: &[&str]) -> ReservationEnd {
+fn reconcile(redis: &RedisServer, billing: &str, words: &[&str]) -> Ended {
     let url = redis.url();
     let words = [&["reconcile", "--redis", &url, "--billing", billing], words].concat();
     Operator::nowhere().run_words(&words)
