@@ -270,7 +270,7 @@ pub fn encode_idempotency_record(remembered: &IdempotencyRecord) -> Vec<u8> {
     bytes
 }
 
-/// The inverse of [`encode_remembered`].
+/// The inverse of [`encode_idempotency_record`].
 pub fn decode_idempotency_record(bytes: &[u8]) -> Result<IdempotencyRecord, Undecodable> {
     read_remembered(bytes).ok_or(Undecodable("request"))
 }

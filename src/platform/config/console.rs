@@ -17,7 +17,7 @@ pub struct ConsoleOptions {
     /// nowhere]
     #[arg(long, env = "TOLLGATE_CONSOLE", value_name = "ADDRESS|off")]
     pub console: Option<MetricsListen>,
-    /// The URL that people open the console by, where it is not the address: https://console.example.org. Other names are refused.
+    /// The URL that people open the console by, where it is not its address. Other names are refused.
     #[arg(long, env = "TOLLGATE_CONSOLE_URL", value_name = "URL")]
     pub console_url: Option<String>,
 }
