@@ -20,6 +20,9 @@ use super::share::{Bounds, Shares};
 use platform::clock::system_now;
 use platform::files::read_bounded;
 
+/// The longest subject, in characters: as long as an actor may be.
+const LONGEST_SUBJECT: usize = 128;
+
 /// By how many seconds the clocks of a provider and of this machine may differ.
 const LEEWAY: u64 = 30;
 
@@ -129,6 +132,10 @@ impl Issuers {
             })
         })?;
         let Claims { sub, exp, nbf, others } = claims.claims;
+        // It stands in the journal as who acted.
+        if sub.is_empty() || sub.chars().count() > LONGEST_SUBJECT || sub.chars().any(char::is_control) {
+            return Err(Denied::InvalidToken("its subject is no name"));
+        }
         let leeway = i64::try_from(LEEWAY).unwrap_or_default();
         let until = exp.saturating_add(leeway);
         let mut principal = issuer.principal(sub, others.get(&issuer.claim), shares);

@@ -204,12 +204,12 @@ impl Stored {
             chain,
             place,
             at: act.at,
-            actor: act.actor.clone(),
-            on_behalf_of: act.on_behalf_of.clone(),
+            actor: storable(&act.actor),
+            on_behalf_of: storable(&act.on_behalf_of),
             action: act.action.clone(),
-            account: act.account.clone(),
+            account: storable(&act.account),
             outcome: act.outcome.name().to_owned(),
-            request_id: act.request_id.clone(),
+            request_id: storable(&act.request_id),
             sequence: act.sequence,
             origin: act.origin.to_string(),
             content: text(&act.content),
@@ -301,6 +301,11 @@ impl Stored {
     }
 }
 
+/// A text as PostgreSQL can keep it: one that was refused may hold anything, and must not keep the records behind it from being written.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
 /// The digest of what is personal.
 #[must_use]
 pub fn personal_digest(salt: &str, text: &str) -> String {
@@ -382,6 +387,8 @@ mod tests {
         ];
         assert!(changes.into_iter().all(|change| with(change) != stored.digest));
         assert_ne!(stored.covered("another"), stored.digest);
+        let odd = Stored::of(&Act { account: "a\0b".into(), ..act }, SERVICE, 8, "before");
+        assert_eq!(odd.account, "a\u{fffd}b");
         let erased = Stored { personal: String::new(), salt: String::new(), ..stored.clone() };
         assert!(erased.is_erased() && !stored.is_erased());
         assert_eq!(erased.covered("before"), stored.digest);

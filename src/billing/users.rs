@@ -2,8 +2,8 @@
 //!
 //! What lets somebody in (the content of a cookie, of a link) is kept as a digest. Times are those of the system.
 
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
 
 use super::BillingError;
 use super::store::Store;
@@ -88,10 +88,13 @@ impl UserTables {
         Ok(sqlx::query(sql).fetch_optional(self.0.pool()).await?.is_some())
     }
 
-    /// Sets a user's password.
+    /// Sets a user's password. Its sessions and links end.
     pub async fn set_password(&self, name: &str, password: &str) -> Result<(), BillingError> {
+        let mut transaction = self.0.begin().await?;
         let query = sqlx::query("UPDATE users SET password = $2 WHERE name = $1").bind(name.to_owned());
-        query.bind(password.to_owned()).execute(self.0.pool()).await?;
+        query.bind(password.to_owned()).execute(&mut *transaction).await?;
+        end_all(&mut transaction, name).await?;
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -100,9 +103,7 @@ impl UserTables {
         let mut transaction = self.0.begin().await?;
         let query = sqlx::query("UPDATE users SET is_disabled = $2 WHERE name = $1").bind(name.to_owned());
         let found = query.bind(i64::from(is_disabled)).execute(&mut *transaction).await?.rows_affected() > 0;
-        for sql in ["DELETE FROM sessions WHERE user_name = $1", "DELETE FROM sign_in_links WHERE user_name = $1"] {
-            sqlx::query(sql).bind(name.to_owned()).execute(&mut *transaction).await?;
-        }
+        end_all(&mut transaction, name).await?;
         transaction.commit().await?;
         Ok(found)
     }
@@ -162,11 +163,21 @@ impl UserTables {
         Ok(())
     }
 
-    /// Ends all sessions of a user.
+    /// Ends all sessions and links of a user.
     pub async fn end_sessions(&self, name: &str) -> Result<(), BillingError> {
-        sqlx::query("DELETE FROM sessions WHERE user_name = $1").bind(name.to_owned()).execute(self.0.pool()).await?;
+        let mut transaction = self.0.begin().await?;
+        end_all(&mut transaction, name).await?;
+        transaction.commit().await?;
         Ok(())
     }
+}
+
+/// Ends the sessions of a user, and the links by which it could begin one.
+async fn end_all(connection: &mut AnyConnection, name: &str) -> Result<(), BillingError> {
+    for sql in ["DELETE FROM sessions WHERE user_name = $1", "DELETE FROM sign_in_links WHERE user_name = $1"] {
+        sqlx::query(sql).bind(name.to_owned()).execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 fn user(row: &AnyRow) -> Result<StoredUser, BillingError> {

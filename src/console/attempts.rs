@@ -54,10 +54,13 @@ impl Attempts {
         if failures.len() >= MAX_KEYS {
             failures.retain(|_, failures| now.duration_since(failures.last) < REMEMBERED);
         }
+        if failures.len() >= MAX_KEYS {
+            // Somebody who fills it up must not be able to switch it off: the half that is quiet longest goes.
+            let mut times: Vec<Instant> = failures.values().map(|failures| failures.last).collect();
+            let median = *times.select_nth_unstable(MAX_KEYS / 2).1;
+            failures.retain(|_, failures| failures.last > median);
+        }
         for key in keys(user, address) {
-            if failures.len() >= MAX_KEYS && !failures.contains_key(&key) {
-                continue;
-            }
             let one = failures.entry(key).or_insert(Failures { count: 0, last: now });
             if now.duration_since(one.last) >= REMEMBERED {
                 one.count = 0;
@@ -78,14 +81,41 @@ impl Attempts {
     }
 }
 
+/// The longest name that is told from others.
+const LONGEST_NAME: usize = 64;
+
 fn keys(user: &str, address: IpAddr) -> [Key; 3] {
-    let user = user.to_lowercase();
+    let user: String = user.chars().take(LONGEST_NAME).flat_map(char::to_lowercase).collect();
+    // One customer of a provider has a whole /64.
+    let address = match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
+        address => address,
+    };
     [Key::UserAt(user.clone(), address), Key::User(user), Key::Address(address)]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_of_one_network_are_one_and_who_fills_the_memory_is_still_counted() {
+        let attempts = Attempts::default();
+        for number in 0..60 {
+            attempts.note("alice", format!("2001:db8::{number:x}").parse().unwrap());
+        }
+        assert!(attempts.wait("bob", "2001:db8::ffff".parse().unwrap()).is_some());
+        assert_eq!(attempts.wait("bob", "2001:db8:0:1::1".parse().unwrap()), None);
+        for number in 0..MAX_KEYS {
+            attempts.note(&format!("user-{number}"), [10, 1, (number >> 8) as u8, number as u8].into());
+        }
+        let here = "10.9.9.9".parse().unwrap();
+        for _ in 0..7 {
+            attempts.note("carol", here);
+        }
+        assert!(attempts.wait("carol", here).is_some());
+        assert!(attempts.0.lock().unwrap().len() <= MAX_KEYS + 2);
+    }
 
     #[test]
     fn who_guesses_waits_and_who_is_somewhere_else_does_not() {

@@ -73,10 +73,10 @@ impl Language {
         let Some(pattern) = bundle.get_message(key).and_then(|message| message.value()) else { return key.to_owned() };
         let mut given = FluentArgs::new();
         for (name, value) in args {
-            // A number chooses the plural.
+            // A number chooses the plural. An id such as 007 is none.
             match value.parse::<i64>() {
-                Ok(number) => given.set(*name, number),
-                Err(_) => given.set(*name, (*value).to_owned()),
+                Ok(number) if number.to_string() == *value => given.set(*name, number),
+                _ => given.set(*name, (*value).to_owned()),
             }
         }
         bundle.format_pattern(pattern, Some(&given), &mut Vec::new()).into_owned()

@@ -223,7 +223,8 @@ fn limit_of(action: &Action) -> Option<Amounts> {
         TemporaryChange::Set { amount, .. } => Some(*amount),
         _ => None,
     };
-    let sets_any = matches!(action, Action::SetCreditLimit { .. }) || permanent.is_some() || temporary.is_some();
+    // Removing the temporary limit sets one, too.
+    let sets_any = matches!(action, Action::SetCreditLimit { .. }) || !limit.is_none();
     sets_any.then_some(Amounts::These([*permanent, temporary]))
 }
 
@@ -258,5 +259,21 @@ impl Error {
         let text = format!("this caller is permitted to {permission} at most {most} at once, and has to say how much");
         let error = Self::denied("AMOUNT_NOT_PERMITTED", text);
         error.with("permission", permission.name()).with("account_id", account).with("most", most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::account::Mode;
+
+    #[test]
+    fn a_conversion_that_removes_the_temporary_limit_sets_a_limit() {
+        let convert = |temporary| {
+            let limit = LimitChange { permanent: None, temporary };
+            limit_of(&Action::Convert { mode: Mode::Prepaid, limit, allow_unusable: false })
+        };
+        assert!(convert(TemporaryChange::Remove).is_some());
+        assert!(convert(TemporaryChange::Keep).is_none());
     }
 }

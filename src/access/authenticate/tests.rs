@@ -137,6 +137,8 @@ fn a_token_of_the_provider_lets_its_subject_do_what_its_claim_grants() {
         (of(|claims| claims["exp"] = json!(1_600_000_000)), "it has expired"),
         (of(|claims| claims["nbf"] = json!(9_000_000_000_i64)), "it does not hold yet"),
         (of(|claims| claims["aud"] = json!("billing")), "it is for another audience"),
+        (of(|claims| claims["sub"] = json!("alice\u{0}")), "its subject is no name"),
+        (of(|claims| claims["sub"] = json!("a".repeat(129))), "its subject is no name"),
         (of(|claims| claims["iss"] = json!("https://evil.example")), "its issuer is not known"),
         (bearer(&access, &house.token(&house.stranger, Some("one"), |_| {})), "its signature is wrong"),
         (bearer(&access, &house.token(&house.signing, Some("two"), |_| {})), "its key is not known"),

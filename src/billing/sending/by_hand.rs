@@ -116,9 +116,14 @@ impl Billing {
         let sent_at = if to == MailState::Sent { change.at } else { 0 };
         // The fence, so that a process that is late with what it knows does not change what was decided.
         let sql = "UPDATE mails SET state = $1, next_at = 0, phase = 0, fence = fence + 1, attempts = 0, changed_at = $2, sent_at = $3, \
-                   detail = $4 WHERE id = $5";
+                   detail = $4 WHERE id = $5 AND state = $6 AND fence = $7";
         let query = sqlx::query(sql).bind(to.name()).bind(change.at).bind(sent_at).bind(detail).bind(id.to_owned());
-        query.execute(&mut *connection).await?;
+        let decided = query.bind(mail.state.name()).bind(mail.fence).execute(&mut *connection).await?.rows_affected();
+        if decided == 0 {
+            // Somebody else decided, or the server's word came, since it was looked at.
+            let now = look::find(connection, id).await?;
+            return Ok(now.map_or(MailAct::NotFound, |mail| MailAct::Impossible(mail.state)));
+        }
         let act = Act::of("mail.decided", change).on(&mail.account).with("mail", id).with("decision", asked);
         let act = act.with("before", mail.state.name());
         audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;

@@ -56,8 +56,11 @@ impl Billing {
         if !with_waiting {
             let sql = "UPDATE mails SET state = 'off', changed_at = $1, \
                        detail = 'not sent: the billing store may be a copy of one that has sent it' \
-                       WHERE state IN ('waiting', 'deferred', 'sending')";
+                       WHERE state IN ('waiting', 'deferred') OR state = 'sending' AND phase = 0";
             skipped = sqlx::query(sql).bind(change.at).execute(&mut *connection).await?.rows_affected();
+            let sql = "UPDATE mails SET state = 'unknown', changed_at = $1, \
+                       detail = 'the billing store may be a copy, and the server may have taken it' WHERE state = 'sending'";
+            sqlx::query(sql).bind(change.at).execute(&mut *connection).await?;
         }
         let sql = "UPDATE sending_place SET held_since = 0 WHERE issuer = $1";
         sqlx::query(sql).bind(MAIN).execute(&mut *connection).await?;

@@ -115,7 +115,7 @@ impl Billing {
             Tried::Unknown if resend_unknown => (MailState::Deferred, 60_000),
             Tried::Unknown => (MailState::Unknown, 0),
         };
-        let from = if state == MailState::Sent { "state IN ('sending', 'unknown')" } else { "state = 'sending'" };
+        let from = if state == MailState::Sent { "state IN ('sending', 'unknown', 'deferred')" } else { "state = 'sending'" };
         let sql = format!(
             "UPDATE mails SET state = $1, next_at = {} + $2, changed_at = $3, sent_at = $4, detail = $5, lease_until = 0 \
              WHERE id = $6 AND fence = $7 AND {from}",

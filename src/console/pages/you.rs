@@ -1,5 +1,7 @@
 //! The visitor's own page: password, language, signing out.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -61,9 +63,19 @@ pub async fn set_password(State(console): State<Console>, visitor: Visitor, fiel
     let name = &visitor.principal.name;
     let mut reader = Reader::new(&fields, &visitor.locale);
     let (old, new) = (fields.get("old"), fields.get("new"));
+    let address = visitor.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     if let Some(hash) = console.users.password_of(name).await.map_err(Failure::of_users)? {
-        match console.passwords.is(old, Some(&hash)).await {
-            Some(true) => {}
+        // A session that was stolen must not be able to guess the password.
+        let may_try = console.attempts.wait(name, address).is_none() && old.len() <= LONGEST;
+        let is_right = match may_try {
+            true => {
+                console.attempts.note(name, address);
+                console.passwords.is(old, Some(&hash)).await
+            }
+            false => Some(false),
+        };
+        match is_right {
+            Some(true) => console.attempts.forgive(name, address),
             Some(false) => reader.refuse("old", "wrong-old-password"),
             None => reader.refuse("old", "sign-in-busy"),
         }
