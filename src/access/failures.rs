@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How many addresses are told apart. Beyond, all others count as one.
+/// The most addresses that are tracked. All others count as one.
 const ADDRESSES: usize = 10_000;
 
 /// How many failures cost nothing: a key that was mistyped, or has just expired.

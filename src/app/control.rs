@@ -60,7 +60,7 @@ pub struct Control {
 impl Control {
     /// Runs until the service is to stop, or something in it fails; then stops the lanes, and waits for them.
     pub async fn run(mut self, mut doors: Doors) -> anyhow::Result<()> {
-        // Health is told to the end: who asks learns that this process lives, and serves no longer.
+        // Health answers to the end: a probe learns that this process lives, and serves no longer.
         let (serving, stopping) = (endpoint::Serving::default(), CancellationToken::new());
         let health = doors.health.take();
         let told = serve_health(health, self.plan.health.clone(), serving.clone(), stopping.clone());

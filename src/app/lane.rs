@@ -55,7 +55,7 @@ pub struct LaneContext {
     pub store: Store,
     /// What health checks return.
     pub health: Health,
-    /// What becomes of the charges; none: this service runs without.
+    /// What becomes of the charges; `None` if this service runs without.
     pub billing: Option<Billing>,
     /// Which journals are full.
     pub gate: Backpressure,

@@ -1,4 +1,4 @@
-//! What a running service takes anew when it is told to: the filter of its log, the shares of callers, the access file, certificates.
+//! What a running service reloads on SIGHUP: the filter of its log, the shares of callers, the access file, certificates.
 
 use std::sync::Arc;
 

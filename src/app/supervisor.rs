@@ -1,4 +1,4 @@
-//! What systemd is told of the process (`Type=notify`): that it serves, that it stops, and again and again that it is alive. Without
+//! Notifies systemd (`Type=notify`) that the process serves, that it stops, and at intervals that it is alive. Without
 //! systemd, nothing.
 
 use std::time::{Duration, Instant};

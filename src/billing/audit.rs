@@ -64,17 +64,17 @@ pub struct Act {
     pub at: Millis,
     /// Who.
     pub actor: String,
-    /// For whom; empty: for nobody else.
+    /// For whom; empty if for nobody else.
     pub on_behalf_of: String,
     /// What: "account.limit_set", "issuer.set".
     pub action: String,
-    /// On which account; empty: on none.
+    /// On which account; empty if on none.
     pub account: String,
     /// What came of it.
     pub outcome: Outcome,
     /// The caller's name for the request.
     pub request_id: String,
-    /// The journal's entry that it follows from; 0: from none.
+    /// The journal's entry that it follows from; 0 if from none.
     pub sequence: i64,
     /// How the request came.
     pub origin: Origin,
@@ -222,7 +222,7 @@ impl Stored {
         stored
     }
 
-    /// The digest, behind that of the record before it in its chain; empty: it is the first.
+    /// The digest, behind that of the record before it in its chain; empty if it is the first.
     pub(crate) fn covered(&self, previous: &str) -> String {
         let mut fields = Fields::of("tollgate audit 1");
         fields.number(self.chain).number(self.place).number(self.at).text(&self.actor).text(&self.on_behalf_of).text(&self.action);

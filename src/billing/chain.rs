@@ -23,7 +23,7 @@ pub(super) async fn end(executor: impl Executor<'_, Database = Any>, account: &s
     row.map(|row| Ok((narrow(&row, "partition")?, row.try_get("last_sequence")?))).transpose()
 }
 
-/// The account's entry before one of its entries; 0 if it is its first. None: that is no entry of the account.
+/// The account's entry before one of its entries; 0 if it is its first. `None` if that is no entry of the account.
 pub(super) async fn previous(
     executor: impl Executor<'_, Database = Any>,
     account: &str,

@@ -85,7 +85,7 @@ async fn original(
     Ok((found, is_whole && !has_gap))
 }
 
-/// The sums of a bill; none: it is not known any more, or not cut.
+/// The sums of a bill; `None` if it is not known any more, or not cut.
 async fn bill_sums(ledger: &Ledger, billing: Option<&Billing>, account: &str, bill: u32) -> Result<Option<OriginalBill>, LookUpError> {
     let mut known_until = 0;
     if let Some(billing) = billing {

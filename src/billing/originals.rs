@@ -74,7 +74,7 @@ impl Billing {
         }))
     }
 
-    /// The sums of a bill; none: it is not cut, as far as is known here.
+    /// The sums of a bill; `None` if it is not cut, as far as is known here.
     pub async fn bill_sums(
         &self,
         partition: u16,

@@ -2,7 +2,7 @@
 //!
 //! A row of `mails` is written by the transaction that issues a document or takes a payment in ([`outbox`]). A process claims it under a
 //! fence ([`queue`]), says so before the server can have taken it, and writes down what became of it: so each is taken at most once,
-//! whoever is killed when, and what nobody knows is said to be unknown. [`place`] keeps a copy of the store from sending again.
+//! whichever process dies, and what cannot be known is marked unknown. [`place`] keeps a copy of the store from sending again.
 
 pub mod by_hand;
 pub mod look;
@@ -89,15 +89,15 @@ pub struct Mail {
     pub id: String,
     /// What it is about.
     pub kind: MailKind,
-    /// Of which document; 0: of none.
+    /// Of which document; 0 for none.
     pub document: i64,
-    /// The number of the document; empty: it is about none.
+    /// The number of the document; empty if it is about none.
     pub number: String,
-    /// Of which payment: the account's number of it; 0: of none.
+    /// Of which payment: the account's number of it; 0 for none.
     pub credit: i64,
     /// Of which account.
     pub account: String,
-    /// To whom; empty: no address was known.
+    /// To whom; empty if no address was known.
     pub recipient: String,
     /// What it is sent for: empty if by itself.
     pub occasion: String,
@@ -105,13 +105,13 @@ pub struct Mail {
     pub state: MailState,
     /// How often it was tried.
     pub attempts: i64,
-    /// When it is tried next, by the database's time; 0: at once, or not at all.
+    /// When it is tried next, by the database's time; 0 if at once, or not at all.
     pub next_at: Millis,
     /// When it was to be sent first.
     pub created_at: Millis,
     /// When that became of it.
     pub changed_at: Millis,
-    /// When the server took it; 0: it has not.
+    /// When the server took it; 0 if it has not.
     pub sent_at: Millis,
     /// The server's last reply, or why it is as it is.
     pub detail: String,

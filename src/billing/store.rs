@@ -195,7 +195,7 @@ impl Store {
     /// Writes a copy of an SQLite store, as it is at one instant, into a new file. Nobody waits for it.
     pub async fn copy_to(&self, path: &Path) -> Result<(), BillingError> {
         sqlx::query("VACUUM INTO $1").bind(path.display().to_string()).execute(&self.pool).await?;
-        // Whoever goes on from the copy is not to send again what is sent from here.
+        // A service that goes on from the copy must not send again what is sent from here.
         let (_, url) = read_url(&sqlite_url(path), false)?;
         let mut copy = AnyConnection::connect(&url).await?;
         sqlx::query("UPDATE sending_place SET place = $1").bind(COPY).execute(&mut copy).await?;

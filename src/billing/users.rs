@@ -16,7 +16,7 @@ pub struct StoredUser {
     pub name: String,
     /// Roles, accounts and bounds, in JSON.
     pub access: String,
-    /// The password's hash; empty: there is none.
+    /// The password's hash; empty if there is none.
     pub password: String,
     /// Whether the user may not sign in.
     pub is_disabled: bool,
@@ -29,7 +29,7 @@ pub struct StoredUser {
 pub struct StoredSession {
     /// Whose it is.
     pub user: StoredUser,
-    /// The language that the user chose; empty: none.
+    /// The language that the user chose; empty for none.
     pub language: String,
     /// When it was last used, to the minute or so.
     pub seen_at: Millis,

@@ -1,11 +1,11 @@
-//! Slows down who guesses passwords: by user and address, by user, and by address. It is kept in memory, and bounded.
+//! Slows down the guessing of passwords: by user and address, by user, and by address. It is kept in memory, and bounded.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How many failures are free: of a user at an address, of a user wherever it is, of an address whoever it tries.
+/// How many failures are free: of a user at an address, of a user wherever it is, of an address for all users together.
 const FREE: [u32; 3] = [5, 50, 20];
 
 /// The longest wait.
@@ -81,7 +81,7 @@ impl Attempts {
     }
 }
 
-/// The longest name that is told from others.
+/// How many characters of a name count.
 const LONGEST_NAME: usize = 64;
 
 fn keys(user: &str, address: IpAddr) -> [Key; 3] {

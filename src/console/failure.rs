@@ -14,9 +14,9 @@ pub struct Failure {
     pub title: &'static str,
     /// The key of a text that says more.
     pub text: &'static str,
-    /// What a use case said, for people; empty: nothing.
+    /// What a use case said, for people; empty for nothing.
     pub said: String,
-    /// The reason, for support; empty: none.
+    /// The reason, for support; empty for none.
     pub reason: &'static str,
 }
 

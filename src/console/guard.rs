@@ -79,7 +79,7 @@ pub async fn check(State(console): State<Console>, request: Request, next: Next)
     response
 }
 
-/// Why a request is refused whoever sends it.
+/// Why a request is refused, no matter who sends it.
 fn refusal(console: &Console, method: &Method, headers: &HeaderMap) -> Option<&'static str> {
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("not text"));
     if !text(HOST).is_some_and(|host| console.site.knows(host)) {

@@ -8,6 +8,7 @@ pub mod acts;
 pub mod assets;
 pub mod attempts;
 pub mod door;
+pub mod downloads;
 pub mod failure;
 pub mod fields;
 pub mod guard;

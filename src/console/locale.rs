@@ -76,7 +76,7 @@ impl Locale {
         format!("{}\u{a0}{}", self.amount(unit, units), unit.currency.code())
     }
 
-    /// An amount of units that have so many decimals, without its currency.
+    /// An amount in units with that many decimals, without its currency.
     #[must_use]
     pub fn units(&self, units: i64, decimals: u8, minor_digits: u8) -> String {
         self.decimal(&format_units(units, decimals, minor_digits))

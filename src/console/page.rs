@@ -19,13 +19,13 @@ pub struct Page {
     pub section: &'static str,
     /// How texts and amounts are written.
     pub locale: Locale,
-    /// Who has signed in; empty: nobody.
+    /// Who has signed in; empty for nobody.
     pub user: String,
     /// The token of its forms.
     pub token: String,
     /// Where the language's form comes back to.
     pub path: String,
-    /// The key of the text that says what was done; empty: nothing.
+    /// The key of the text that says what was done; empty for nothing.
     pub done: String,
     navigation: Vec<&'static Section>,
 }

@@ -1,4 +1,4 @@
-//! What the console is called: the addresses that a browser may name, and how it is told to keep a session.
+//! What the console is called: the addresses that a browser may name, and how it keeps a session.
 
 use std::net::SocketAddr;
 

@@ -7,7 +7,7 @@ use mail_parser::{MessageParser, MimeHeaders};
 pub struct Report {
     /// The ids of mails that it may be about: what stands before the @ of a Message-ID.
     pub ids: Vec<String>,
-    /// The address that it did not reach; empty: it is not said.
+    /// The address that it did not reach; empty if it is not said.
     pub recipient: String,
     /// Whether it failed for good.
     pub is_failure: bool,

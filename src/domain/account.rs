@@ -56,6 +56,9 @@ pub enum Category {
 pub struct Currency(pub [u8; 3]);
 
 impl Currency {
+    /// No currency, as ISO 4217 writes it. No account has it: it stands in a request that is refused, and for a damaged record.
+    pub const NONE: Self = Self(*b"XXX");
+
     /// The three letters.
     #[must_use]
     pub fn code(&self) -> &str {

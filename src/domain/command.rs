@@ -75,7 +75,7 @@ pub enum Action {
     RecordPayment {
         /// How much.
         amount: DecimalAmount,
-        /// The numbers of the invoices that it pays; none: the oldest first.
+        /// The numbers of the invoices that it pays; `None` for the oldest first.
         invoices: Vec<String>,
     },
     /// Take back a top-up or a payment that bounced or was charged back.

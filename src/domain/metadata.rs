@@ -25,7 +25,7 @@ pub struct Metadata {
     pub on_behalf_of: String,
     /// Why (operators' commands).
     pub reason: String,
-    /// How the request came, as [`super::origin::Origin`] writes it; empty: of a charge, which is no act that is audited.
+    /// How the request came, as [`super::origin::Origin`] writes it; empty for a charge, which is no act that is audited.
     pub origin: String,
     /// The invoices that a recorded payment names, as its entry keeps them. A command carries them in its action.
     pub invoices: Vec<String>,

@@ -5,11 +5,11 @@ use std::fmt;
 /// How a request came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// "grpc", "http", "console", or "local" for a command on the machine itself; empty: nobody knows.
+    /// "grpc", "http", "console", or "local" for a command on the machine itself; empty if nobody knows.
     pub protocol: String,
-    /// The caller's address; empty: nobody knows, or there is none.
+    /// The caller's address; empty if nobody knows, or there is none.
     pub address: String,
-    /// The id of the caller's trace, in hexadecimal; empty: it named none.
+    /// The id of the caller's trace, in hexadecimal; empty if it named none.
     pub trace_id: String,
 }
 

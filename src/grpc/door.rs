@@ -53,7 +53,7 @@ pub fn nobody() -> Arc<Principal> {
 /// Why a caller is not let in.
 #[derive(Debug)]
 pub struct Refusal {
-    /// What it is told.
+    /// What it gets to know.
     pub error: Error,
     /// When: who has failed to say who it is again and again waits for it.
     delay: Duration,
@@ -66,7 +66,7 @@ impl From<Error> for Refusal {
 }
 
 impl Refusal {
-    /// What the caller is told, when it is time.
+    /// What the caller gets, when it is time.
     pub async fn when_due(self) -> Error {
         if !self.delay.is_zero() {
             tokio::time::sleep(self.delay).await;

@@ -73,7 +73,7 @@ impl fmt::Display for Identity {
 /// What a store says of its ledger, whatever its settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// The ledger's id; none: it is of an earlier version.
+    /// The ledger's id; `None` if it is of an earlier version.
     pub id: Option<LedgerId>,
     /// What it was created for.
     pub purpose: Purpose,

@@ -200,7 +200,7 @@ impl Recorder {
     }
 }
 
-/// Why a command was declined or refused, and how much was missing. A repetition is told what its first was: that was noted then. What names
+/// Why a command was declined or refused, and how much was missing. A repetition gets what its first was: that was noted then. What names
 /// no account of this ledger belongs to none.
 fn why(command: &Command, answer: Option<&Answer>) -> Option<(&'static str, i64)> {
     match answer? {

@@ -19,7 +19,7 @@ use domain::account::Millis;
 pub struct SendingView {
     /// The settings.
     pub settings: SendingSettings,
-    /// Since when nothing is sent because the billing store may be a copy; 0: it goes on.
+    /// Since when nothing is sent because the billing store may be a copy; 0 if it goes on.
     pub held_since: Millis,
     /// What waits, and what went wrong.
     pub tally: Tally,
@@ -30,7 +30,7 @@ pub struct SendingView {
 pub struct MailQuery {
     /// What is asked for, but for the document.
     pub filter: MailFilter,
-    /// Only about this document; empty: about all.
+    /// Only about this document; empty for all.
     pub number: String,
 }
 
@@ -39,7 +39,7 @@ pub struct MailQuery {
 pub struct SendByHand {
     /// Its number.
     pub number: String,
-    /// To whom; none: to those of its account.
+    /// To whom; `None` if to those of its account.
     pub recipients: Vec<String>,
     /// Though it was sent before.
     pub again: bool,

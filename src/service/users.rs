@@ -52,7 +52,7 @@ pub struct User {
 pub struct Session {
     /// Who has signed in, with what the user may do by now.
     pub principal: Arc<Principal>,
-    /// The language that the user chose; empty: none.
+    /// The language that the user chose; empty for none.
     pub language: String,
 }
 

@@ -199,28 +199,3 @@ fn without_a_file_or_while_it_names_nobody_everybody_is_let_in() {
     assert_eq!(ask(&access, &[]), Err(Denied::NothingPresented));
     assert!(bearer(&access, &key.text).is_ok());
 }
-
-/// `cargo test --release -p tollgate-access -- --ignored --nocapture what_it_costs`
-#[test]
-#[ignore = "a measurement"]
-fn what_it_costs_to_know_a_caller_and_what_it_may() {
-    const TIMES: u32 = 200_000;
-    let house = House::new();
-    let access = Access::of_file(&house.path()).unwrap();
-    let header = format!("Bearer {}", house.key.text);
-    let measured = |what: &str, work: &dyn Fn()| {
-        let began = std::time::Instant::now();
-        (0..TIMES).for_each(|_| work());
-        println!("{what}: {} ns", began.elapsed().as_nanos() / u128::from(TIMES));
-    };
-    let caller = bearer(&access, &house.key.text).unwrap();
-    let changes = access.changes();
-    measured("a call: the key, its permission on an account, its share", &|| {
-        let caller = ask(&access, &[&header]).unwrap();
-        assert!(caller.may_on(Permission::Charge, "acme") && caller.share.take_request().is_ok());
-    });
-    measured("a command of a stream: whether it is as before, its permission, its share", &|| {
-        assert!(!changes.has_changed().unwrap());
-        assert!(caller.may_on(Permission::Charge, "acme") && caller.share.take_request().is_ok());
-    });
-}

@@ -138,7 +138,7 @@ async fn issue_batch(
     Ok([issued, waiting])
 }
 
-/// What the outbox is told of a document that was issued.
+/// What the outbox needs of a document that was issued.
 fn mailed(draft: &Ready, digest: String) -> IssuedDocument<'_> {
     let document = &draft.document;
     let is_zero = document.total == 0 && document.deducted_total() == 0;

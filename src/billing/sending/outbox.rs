@@ -1,4 +1,4 @@
-//! Fills the outbox, within the transaction that issues a document or takes a payment in: what is issued is sent, whoever is killed when,
+//! Fills the outbox, within the transaction that issues a document or takes a payment in: what is issued is sent, whichever process dies,
 //! and what is not issued is not.
 //!
 //! While sending is switched off for the whole service there are no rows: nothing that was issued then is sent later by itself.

@@ -37,7 +37,7 @@ impl Billing {
         Ok(held_since)
     }
 
-    /// Since when nothing is sent because the store may be a copy; 0: it goes on.
+    /// Since when nothing is sent because the store may be a copy; 0 if it goes on.
     pub async fn sending_held_since(&self) -> Result<Millis, BillingError> {
         let sql = "SELECT held_since FROM sending_place WHERE issuer = $1";
         let row = sqlx::query(sql).bind(MAIN).fetch_optional(self.store().pool()).await?;

@@ -16,7 +16,7 @@ use domain::account::Millis;
 pub enum Tried {
     /// The server has taken it.
     Sent,
-    /// It has not: it is tried again after so many milliseconds.
+    /// It has not: it is tried again after this many milliseconds.
     Later(Millis),
     /// It never will.
     Failed,
@@ -38,7 +38,7 @@ impl Tally {
         self.states.iter().find(|(of, ..)| *of == state).map_or(0, |(_, count, _)| *count)
     }
 
-    /// When the oldest that is to be sent was to be sent first; 0: there is none.
+    /// When the oldest that is to be sent was to be sent first; 0 if there is none.
     #[must_use]
     pub fn oldest(&self) -> Millis {
         let of = [MailState::Waiting, MailState::Sending, MailState::Deferred];

@@ -34,7 +34,7 @@ pub struct SendingSettings {
     pub is_enabled: bool,
     /// Whom it is from: "Nordlicht <billing@nordlicht.example>".
     pub from: String,
-    /// Where replies go; empty: to whom it is from.
+    /// Where replies go; empty if to the sender.
     pub reply_to: String,
     /// Whom operators ask who are unsure whether a customer got an invoice.
     pub contact: String,
@@ -72,7 +72,7 @@ impl Default for SendingSettings {
 pub struct AccountSending {
     /// Whether none is sent.
     pub is_off: bool,
-    /// To whom; none: to the address of the billing details.
+    /// To whom; `None` if to the address of the billing details.
     pub recipients: Vec<String>,
     /// What is not sent: "invoice", "statement", "credit_note", "receipt", "reminder".
     pub off: Vec<String>,

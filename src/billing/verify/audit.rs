@@ -150,7 +150,7 @@ async fn one(
             let texts = [stored.account.as_str(), &stored.request_id, &stored.actor, &stored.on_behalf_of, &stored.origin];
             sum.add(of_entries::in_common(stored.sequence, stored.at, &stored.action, texts));
         }
-        // What follows is held against what is stored, so that one change is told once.
+        // What follows is compared with what is stored, so that one change is reported once.
         head = stored.digest;
     }
     drop(rows);

@@ -50,9 +50,9 @@ struct ActPage {
     wallet: Wallet,
     fields: Fields,
     wrong: Vec<Wrong>,
-    /// Why it was refused; empty: it was not, or nothing was sent.
+    /// Why it was refused; empty if it was not, or nothing was sent.
     refused: String,
-    /// The most at once, if that is bounded; empty: it is not.
+    /// The most at once, if that is bounded; empty if it is not.
     most: String,
     suggestion: Option<Suggested>,
     invoices: Vec<(String, String, bool)>,
@@ -61,7 +61,7 @@ struct ActPage {
 
 /// The suggested limit, and how it was worked out.
 pub struct Suggested {
-    /// The limit as it is typed; empty: there is no history.
+    /// The limit as it is typed; empty if there is no history.
     pub typed: String,
     /// The limit.
     pub limit: String,

@@ -41,7 +41,7 @@ struct Convert {
     to: &'static str,
     fields: Fields,
     wrong: Vec<Wrong>,
-    /// Why it would be, or was, refused; empty: it is not.
+    /// Why it would be, or was, refused; empty if it is not.
     refused: String,
     /// Whether a limit would help.
     needs_limit: bool,
@@ -57,7 +57,7 @@ struct Change {
     usable_before: String,
     usable_after: String,
     is_less: bool,
-    /// The final bill; empty: there is none.
+    /// The final bill; empty if there is none.
     final_bill: String,
     balance_after: String,
     advice: Vec<String>,

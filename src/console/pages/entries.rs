@@ -7,8 +7,9 @@ use domain::entry::{Entry, EntryKind};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::organizations::{csv_file, path_of};
+use super::organizations::path_of;
 use crate::Console;
+use crate::downloads::csv_file;
 use crate::failure::Failure;
 use crate::locale::Locale;
 use crate::page::{Page, render};
@@ -56,7 +57,7 @@ pub struct Row {
     pub kind: String,
     /// What it was for.
     pub text: String,
-    /// What it did to the account's net position; empty: nothing.
+    /// What it did to the account's net position; empty for nothing.
     pub amount: String,
     /// Whether that was less.
     pub is_negative: bool,
@@ -64,7 +65,7 @@ pub struct Row {
     pub balance: String,
     /// Who did it, and why.
     pub actor: String,
-    /// The charge that can be refunded; empty: it is none.
+    /// The charge that can be refunded; empty if it is none.
     pub charge: String,
 }
 
@@ -79,7 +80,7 @@ struct Entries {
     groups: Vec<&'static str>,
     rows: Vec<Row>,
     may_refund: bool,
-    /// The address of the next page; empty: there is none.
+    /// The address of the next page; empty if there is none.
     next: String,
     file: String,
 }
@@ -118,7 +119,7 @@ fn row(locale: &Locale, unit: Unit, entry: Entry) -> Row {
     let texts = [metadata.item.as_str(), metadata.description.as_str(), metadata.reason.as_str()];
     let text = texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" · ");
     let net = net(&entry);
-    // Of a reservation, and of a cut, the amount itself is told.
+    // A reservation and a cut show the amount itself.
     let shown = if net == 0 { entry.amount() } else { net };
     Row {
         at: locale.instant(entry.time),

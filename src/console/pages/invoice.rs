@@ -4,18 +4,16 @@
 //! console may, and a name or a text in one must not be able to do anything in the console, whatever a template lets through.
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::{Path, Query, State};
-use axum::response::{IntoResponse, Redirect, Response};
-use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{Redirect, Response};
 use uuid::Uuid;
 
 use super::invoices::{Standing, kind_key, path_of_document, title_of};
 use super::organizations::path_of;
 use super::you::Done;
 use crate::Console;
+use crate::downloads::{framed, kept};
 use crate::failure::Failure;
-use crate::guard::Paper;
 use crate::page::{Page, render};
 use crate::routes::INVOICES;
 use crate::visitor::Visitor;
@@ -23,7 +21,7 @@ use access::Permission;
 use billing::document::DocumentKind;
 use billing::{DocumentFilter, DocumentState, StoredDocument, id_of, name_of};
 use service::documents::DocumentName;
-use service::papers::{File, Form};
+use service::papers::Form;
 
 /// How many of an account's credit notes are looked through.
 const NOTES: usize = 200;
@@ -149,21 +147,6 @@ pub async fn file(
     let writing = console.use_cases.document_file(&context, &name, form, true);
     let file = console.use_cases.handle(&context, writing).await?;
     Ok(if form == Form::Html { framed(file) } else { kept(file) })
-}
-
-/// A paper, to be looked at.
-#[must_use]
-pub fn framed(file: File) -> Response {
-    (Extension(Paper), [(CONTENT_TYPE, file.content_type)], file.content).into_response()
-}
-
-/// A file, to be kept.
-#[must_use]
-pub fn kept(file: File) -> Response {
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
-    let name: String = file.name.chars().map(|letter| if is_plain(letter) { letter } else { '-' }).collect();
-    let disposition = format!("attachment; filename=\"{name}\"");
-    ([(CONTENT_TYPE, file.content_type.to_owned()), (CONTENT_DISPOSITION, disposition)], file.content).into_response()
 }
 
 /// Works the document out again, which is held back.

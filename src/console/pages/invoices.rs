@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::months::{first_of, months};
-use super::organizations::{csv_file, path_of};
+use super::organizations::path_of;
 use crate::Console;
+use crate::downloads::csv_file;
 use crate::failure::Failure;
 use crate::fields::{Fields, Reader, Wrong};
 use crate::locale::Locale;
@@ -68,7 +69,7 @@ struct Invoices {
     states: Vec<(&'static str, String, bool)>,
     months: Vec<(String, String)>,
     rows: Vec<Row>,
-    /// The address of the next page; empty: there is none.
+    /// The address of the next page; empty if there is none.
     next: String,
     /// The address of the file.
     file: String,

@@ -34,7 +34,7 @@ struct Organization {
     id: String,
     href: String,
     wallet: Wallet,
-    /// The key of the button that converts; empty: the visitor may not.
+    /// The key of the button that converts; empty if the visitor may not.
     convert: &'static str,
     acts: Vec<Act>,
     reservations: Vec<Reservation>,

@@ -2,11 +2,11 @@
 
 use askama::Template;
 use axum::extract::{Query, State};
-use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
 use crate::Console;
+use crate::downloads::csv_file;
 use crate::failure::Failure;
 use crate::locale::Locale;
 use crate::page::{Page, render};
@@ -51,7 +51,7 @@ struct Organizations {
     page: Page,
     wanted: Wanted,
     rows: Vec<Row>,
-    /// The address of the next page; empty: there is none.
+    /// The address of the next page; empty if there is none.
     next: String,
     /// The address of the file.
     file: String,
@@ -250,22 +250,4 @@ pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wa
         vec![listed.id, listed.profile.name, mode, status, currency, balance, limit, ends, usable, unbilled, due]
     });
     Ok(csv_file("organizations.csv", &header, rows))
-}
-
-/// A CSV file. What a spreadsheet would take for a formula is text.
-pub fn csv_file(name: &str, header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Response {
-    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    // Writing to memory does not fail.
-    let _ = writer.write_record(header);
-    for row in rows {
-        let _ = writer.write_record(row.iter().map(|cell| harmless(cell)));
-    }
-    let body = writer.into_inner().unwrap_or_default();
-    let disposition = format!("attachment; filename=\"{name}\"");
-    ([(CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (CONTENT_DISPOSITION, disposition)], body).into_response()
-}
-
-fn harmless(cell: &str) -> String {
-    let is_number = cell.strip_prefix('-').is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'));
-    if !is_number && cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell.to_owned() }
 }

@@ -7,10 +7,10 @@ use axum::response::Response;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::invoice::{framed, kept};
 use super::months::{first_of, months};
-use super::organizations::{csv_file, path_of};
+use super::organizations::path_of;
 use crate::Console;
+use crate::downloads::{csv_file, framed, kept};
 use crate::failure::Failure;
 use crate::locale::Locale;
 use crate::page::{Page, render};

@@ -7,8 +7,9 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use super::organizations::{csv_file, path_of};
+use super::organizations::path_of;
 use crate::Console;
+use crate::downloads::csv_file;
 use crate::failure::Failure;
 use crate::locale::Locale;
 use crate::page::{Page, render};
@@ -48,7 +49,7 @@ struct Receivables {
     totals: Vec<(String, [Amount; COLUMNS])>,
     rows: Vec<Row>,
     count: usize,
-    /// The address of the next page; empty: there is none.
+    /// The address of the next page; empty if there is none.
     next: String,
     /// Whether there are more than are read at once.
     has_more: bool,

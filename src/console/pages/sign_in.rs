@@ -27,7 +27,7 @@ struct SignIn {
     name: String,
     /// Where to go afterwards.
     to: String,
-    /// Why it did not work, as the key of a text; empty: nothing was tried.
+    /// Why it did not work, as the key of a text; empty if nothing was tried.
     problem: &'static str,
 }
 

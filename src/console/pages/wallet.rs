@@ -33,7 +33,7 @@ pub struct Wallet {
     pub balance: String,
     /// Credit limit.
     pub limit: String,
-    /// When a temporary limit ends; empty: there is none.
+    /// When a temporary limit ends; empty if there is none.
     pub limit_ends: String,
     /// What is unbilled.
     pub unbilled: String,

@@ -25,7 +25,7 @@ use access::Accounts;
 struct You {
     page: Page,
     has_password: bool,
-    /// What the visitor may do, and on which accounts; empty: on all.
+    /// What the visitor may do, and on which accounts; empty for all.
     grants: Vec<(String, String)>,
     shortest: usize,
     wrong: Vec<Wrong>,

@@ -70,7 +70,7 @@ async fn serve(listener: TcpListener, at: At, reply: Option<&'static str>) {
     stream.write_all(b"250 taken\r\n").await.unwrap();
 }
 
-/// What comes of a mail of so many bytes, with such a server, and whether it was said before that the server may have it.
+/// What comes of a mail of that size, with such a server, and whether it was said before that the server may have it.
 async fn tried(at: At, reply: Option<&'static str>, bytes: usize) -> (Result<Ended, String>, bool) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -237,7 +237,8 @@ impl Reader {
             }
             _ => {
                 self.refuse("currency_code", "must be the ISO 4217 code of a currency that has a minor unit");
-                (Currency(*b"XXX"), 0)
+                // What is read of the rest is only looked through for more that is wrong.
+                (Currency::NONE, 0)
             }
         }
     }

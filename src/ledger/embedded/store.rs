@@ -56,7 +56,7 @@ const ROTATE: &str = "
 /// What the file says of itself.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 struct Stored {
-    /// The ledger's id; none: the file is of an earlier version.
+    /// The ledger's id; `None` if the file is of an earlier version.
     #[serde(default)]
     ledger: Option<LedgerId>,
     #[serde(default)]

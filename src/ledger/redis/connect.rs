@@ -48,7 +48,7 @@ impl RedisOptions {
         }
     }
 
-    /// A connection that is driven by itself, and waits for so many times as long as others.
+    /// A connection that is driven by itself, and whose patience is a multiple of the usual.
     pub(super) async fn connect_patiently(&self, patience: u32) -> anyhow::Result<MultiplexedConnection> {
         let patience = self.response_timeout * patience;
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(patience));

@@ -10,7 +10,7 @@ use platform::telemetry::metrics::RedisFigures;
 const LOOK: Duration = Duration::from_secs(5);
 
 impl RedisEngine {
-    /// Asks for figures, if it is time to. That there is no answer is told by what does not work without one.
+    /// Asks for figures, if it is time to. A missing answer shows in what does not work without one.
     pub(super) async fn look_at_figures(&self) {
         let is_due = {
             let Ok(mut looked_at) = self.figures_looked_at.try_lock() else { return };

@@ -14,7 +14,7 @@ use super::script::{FORMAT_VERSION, INITIALIZE, MIGRATE, OWN};
 use super::stored::{Places, Stored};
 use crate::{Found, Identity, LedgerId, Opening, Purpose, StoreSettings};
 
-/// The ledger that a Redis holds under the store's name, whatever its settings; none: the store is empty. One that is being created is
+/// The ledger that a Redis holds under the store's name, whatever its settings; `None` if the store is empty. One that is being created is
 /// none yet.
 pub async fn find(options: &RedisOptions) -> anyhow::Result<Option<Found>> {
     let mut connection = options.connect_patiently(1).await?;

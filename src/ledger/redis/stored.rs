@@ -26,7 +26,7 @@ pub(super) struct Stored {
     /// Until then, request ids may be remembered with fingerprints of format version 2; 0 if there are none.
     #[serde(default)]
     pub(super) legacy_until: Millis,
-    /// The ledger's id; none: the store is of an earlier version.
+    /// The ledger's id; `None` if the store is of an earlier version.
     #[serde(default)]
     pub(super) ledger: Option<LedgerId>,
     #[serde(default)]
@@ -93,7 +93,7 @@ impl Places {
         Self { head: settings_key(store), partitions: PartitionKeys::of_store(store, settings.partitions) }
     }
 
-    /// What the store says of itself; none: it is empty.
+    /// What the store says of itself; `None` if it is empty.
     pub(super) async fn read(&self, connection: &mut MultiplexedConnection) -> anyhow::Result<Option<Stored>> {
         let text: Option<String> = redis::cmd("GET").arg(&self.head).query_async(connection).await?;
         text.map(|text| Stored::parse(&self.head, &text)).transpose()

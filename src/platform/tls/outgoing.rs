@@ -16,11 +16,11 @@ use super::files::{certificates, private_key};
 /// Whom to trust, and what to show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outgoing {
-    /// The authorities that are trusted; none: those of this machine.
+    /// The authorities that are trusted; `None` for those of this machine.
     pub authorities: Option<PathBuf>,
     /// The certificate to show, and its key.
     pub identity: Option<(PathBuf, PathBuf)>,
-    /// The name that the server's certificate must have; none: the one that it is reached by.
+    /// The name that the server's certificate must have; `None` for the one that it is reached by.
     pub server_name: Option<String>,
 }
 

@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 /// The most acts that wait to be written.
 const MAX_WAITING: usize = 10_000;
 
-/// How many kinds, callers and addresses are told apart within a minute; further refusals are counted together.
+/// The most combinations of kind, caller and address within a minute; further refusals are counted together.
 const MAX_KINDS: usize = 1_000;
 
 /// How many acts are written at once.
@@ -83,11 +83,11 @@ pub struct Refused<'a> {
     pub reason: &'static str,
     /// The method or the permission.
     pub what: &'a str,
-    /// Who called; empty: nobody knows.
+    /// Who called; empty if nobody knows.
     pub caller: &'a str,
     /// Where the caller is.
     pub address: Option<IpAddr>,
-    /// On which account; empty: on none.
+    /// On which account; empty if on none.
     pub account: &'a str,
     /// How the request came.
     pub origin: Origin,

@@ -1,6 +1,6 @@
 #!lua
 -- Drops whole blocks of the journal below a sequence, but for the newest of them; and, of a slice of the sums that were given back, those
--- whose last entry lies below it, and is so old that no id is remembered by which the step could know the charge. Whoever gives that back
+-- whose last entry lies below it, and is so old that no id is remembered by which the step could know the charge. A refund of that
 -- later looks the sum up, where the entries were taken in. It runs, too, where Redis has no memory left: then it frees some.
 --
 -- The state says how far sums may have been dropped before any is, so that an error between the two only has a sum looked up that is here.

@@ -16,7 +16,7 @@ use super::{SECONDS, gauge_of};
 pub struct RedisFigures {
     /// The memory it uses, in bytes.
     pub memory_used: u64,
-    /// The most that it may use; 0: any amount.
+    /// The most that it may use; 0 for any amount.
     pub memory_max: u64,
     /// How many clients are connected.
     pub clients: u64,

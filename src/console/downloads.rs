@@ -1,0 +1,47 @@
+//! Files that a page gives: to be kept, or to be looked at in a frame.
+
+use std::borrow::Cow;
+
+use axum::Extension;
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+
+use super::guard::Paper;
+use billing::forms::for_spreadsheet;
+use service::papers::File;
+
+/// A paper, to be looked at.
+#[must_use]
+pub fn framed(file: File) -> Response {
+    (Extension(Paper), [(CONTENT_TYPE, file.content_type)], file.content).into_response()
+}
+
+/// A file, to be kept.
+#[must_use]
+pub fn kept(file: File) -> Response {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+    let name: String = file.name.chars().map(|letter| if is_plain(letter) { letter } else { '-' }).collect();
+    attachment(&name, file.content_type, file.content)
+}
+
+/// A CSV file. What a spreadsheet would take for a formula is text.
+pub fn csv_file(name: &str, header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Response {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    // Writing to memory does not fail.
+    let _ = writer.write_record(header);
+    for row in rows {
+        let _ = writer.write_record(row.iter().map(|cell| harmless(cell).into_owned()));
+    }
+    attachment(name, "text/csv; charset=utf-8", writer.into_inner().unwrap_or_default())
+}
+
+/// A negative amount is a number, and stays one.
+fn harmless(cell: &str) -> Cow<'_, str> {
+    let is_number = cell.strip_prefix('-').is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'));
+    if is_number { Cow::Borrowed(cell) } else { for_spreadsheet(cell) }
+}
+
+fn attachment(name: &str, content_type: &'static str, content: Vec<u8>) -> Response {
+    let disposition = format!("attachment; filename=\"{name}\"");
+    ([(CONTENT_TYPE, content_type.to_owned()), (CONTENT_DISPOSITION, disposition)], content).into_response()
+}
