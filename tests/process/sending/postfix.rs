@@ -101,10 +101,7 @@ postlog unix-dgram n - n - 1 postlogd
 
 #[tokio::test(flavor = "multi_thread")]
 async fn debians_postfix_takes_a_document_over_starttls_and_what_it_refuses_has_failed() {
-    if !rustix::process::getuid().is_root() {
-        eprintln!("postfix is started by root only: not tested");
-        return;
-    }
+    assert!(rustix::process::getuid().is_root(), "postfix's master is started by root only: run this test as root");
     let postfix = Postfix::start();
     let desk = Desk::new(None);
     let url = format!("smtp://localhost:{}", postfix.port);
