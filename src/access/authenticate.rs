@@ -115,17 +115,18 @@ impl Access {
     /// Sets what callers may have whose grants do not say it.
     pub fn set_bounds(&self, bounds: Bounds) -> anyhow::Result<()> {
         self.shares.set_defaults(bounds);
-        let current = self.current.load_full();
         let read = match &self.path {
             Some(path) => read(path, &self.shares).with_context(|| format!("--access-file {}", path.display()))?,
             None => Current::open(local(&self.shares)),
         };
-        self.replace(Current { is_open: read.is_open && current.is_open, ..read });
+        self.replace(read);
         Ok(())
     }
 
-    fn replace(&self, current: Current) {
-        self.current.store(Arc::new(current));
+    /// Takes what was read. A file that has lost its last entry does not open the door again.
+    fn replace(&self, read: Current) {
+        let is_open = read.is_open && self.is_open();
+        self.current.store(Arc::new(Current { is_open, ..read }));
         self.changes.send_replace(());
     }
 
@@ -170,10 +171,8 @@ impl Access {
             return Ok(false);
         }
         match read(path, &self.shares).with_context(|| format!("--access-file {}", path.display())) {
-            // A file that has lost its last entry does not open the door again.
             Ok(read) => {
-                let is_open = read.is_open && current.is_open;
-                self.replace(Current { is_open, ..read });
+                self.replace(read);
                 Ok(true)
             }
             Err(error) => {

@@ -56,6 +56,17 @@ pub enum Reached {
     Calls,
 }
 
+impl Reached {
+    /// The name of the limit.
+    #[must_use]
+    pub fn limit(self) -> &'static str {
+        match self {
+            Self::Rate(_) => "requests_per_second",
+            Self::Calls => "concurrent_calls",
+        }
+    }
+}
+
 /// What a caller may have, and how much of it is in use. Shared by all that is known by the same credential.
 pub struct Share {
     bounds: Bounds,

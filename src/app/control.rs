@@ -100,8 +100,8 @@ impl Control {
         let guarded = self.plan.are_metrics_guarded.then(|| self.plan.door(Via::Http));
         let places = Places::new(self.plan.max_connections);
         let calls = Doors::deal(Some(calls), tls.clone(), Protocol::Http2, lanes::dealt_to(&self.lanes), &places);
-        let http = Doors::deal(http, tls.clone(), Protocol::Http1, self.http.iter().map(Lane::sockets).collect(), &places);
-        let console = Doors::deal(console, tls.clone(), Protocol::Http1, self.console.iter().map(Lane::sockets).collect(), &places);
+        let http = Doors::deal(http, tls.clone(), Protocol::Http1, lanes::dealt_to(self.http.as_slice()), &places);
+        let console = Doors::deal(console, tls.clone(), Protocol::Http1, lanes::dealt_to(self.console.as_slice()), &places);
         let metrics = serve_metrics(metrics, tls.clone(), serving.clone(), guarded);
         let mut stopped = self.stopped.clone();
         tokio::select! {

@@ -89,7 +89,7 @@ impl std::error::Error for Failure {}
 
 /// Why ledger and billing store could not be opened: refused, or a store did not answer.
 #[must_use]
-pub fn books_failure(error: anyhow::Error) -> Failure {
+pub fn stores_failure(error: anyhow::Error) -> Failure {
     let is_no_answer = error.chain().any(|cause| {
         cause.is::<redis::RedisError>()
             || cause.is::<rusqlite::Error>()

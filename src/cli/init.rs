@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::failure::books_failure;
+use super::failure::stores_failure;
 use crate::app;
 use crate::config::{Purpose, StoresOptions};
 
@@ -31,7 +31,7 @@ impl InitOptions {
 
 /// Creates it, and prints its id.
 pub async fn run(options: InitOptions) -> anyhow::Result<ExitCode> {
-    let ledger = app::create(&options.stores, options.purpose).await.map_err(books_failure)?;
+    let ledger = app::create(&options.stores, options.purpose).await.map_err(stores_failure)?;
     eprintln!("created a ledger in {}", ledger.place);
     println!("{}", ledger.id);
     Ok(ExitCode::SUCCESS)

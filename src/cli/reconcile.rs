@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::failure::{REFUSED, books_failure};
+use super::failure::{REFUSED, stores_failure};
 use super::table::table;
 use crate::app::Stores;
 use crate::billing::reconcile::numbering::NextNumber;
@@ -69,7 +69,7 @@ impl ReconcileOptions {
 
 /// Shows what differs, and reconciles it.
 pub async fn run(options: ReconcileOptions) -> anyhow::Result<ExitCode> {
-    let (ledger, billing) = Stores::open_some(&options.stores).await.map_err(books_failure)?;
+    let (ledger, billing) = Stores::open_some(&options.stores).await.map_err(stores_failure)?;
     if options.finish {
         return finish(&ledger, billing.as_ref(), &options).await;
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::failure::books_failure;
+use super::failure::stores_failure;
 use crate::app;
 use crate::config::StoreOptions;
 
@@ -28,7 +28,7 @@ impl ReleaseJournalOptions {
 
 /// Releases it.
 pub async fn run(options: ReleaseJournalOptions) -> anyhow::Result<ExitCode> {
-    match app::release_journal(&options.store).await.map_err(books_failure)? {
+    match app::release_journal(&options.store).await.map_err(stores_failure)? {
         Some(ledger) => println!("{ledger}: no billing store reads its journal any more; `serve --billing off` may delete it unread"),
         None => println!("no billing store has read the journal"),
     }

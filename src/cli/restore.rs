@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::failure::books_failure;
+use super::failure::stores_failure;
 use super::operator::user;
 use super::output::Output;
 use super::table::table;
@@ -37,7 +37,7 @@ pub async fn run(options: RestoreOptions) -> anyhow::Result<ExitCode> {
         bar.set_position(before.get() + entries);
     })
     .await
-    .map_err(books_failure)?;
+    .map_err(stores_failure)?;
     bar.finish_and_clear();
     let mut shown = table(["partition", "entries", "accounts", "open reservations", "request ids"], 0);
     for row in &restored {

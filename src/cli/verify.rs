@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::failure::{Failure, REFUSED, books_failure};
+use super::failure::{Failure, REFUSED, stores_failure};
 use super::output::Output;
 use super::table::table;
 use crate::app::Stores;
@@ -38,7 +38,7 @@ pub struct VerifyOptions {
 /// Compares, and says what differs.
 pub async fn run(options: VerifyOptions) -> anyhow::Result<ExitCode> {
     let kept = kept_heads(&options)?;
-    let stores = Stores::open(&options.stores).await.map_err(books_failure)?;
+    let stores = Stores::open(&options.stores).await.map_err(stores_failure)?;
     let bars = [progress("entries replayed"), progress("documents")];
     let findings = verify(&stores.billing, &stores.ledger, &kept, |step, done, expected| {
         let [entries, documents] = &bars;

@@ -16,8 +16,6 @@ const MOST_DAYS: i64 = 3_650;
 /// What can be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// Convert to the other payment mode.
-    Convert,
     /// Add what the customer paid in advance.
     TopUp,
     /// Record what the customer paid for invoices.
@@ -63,7 +61,6 @@ impl Act {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Convert => "convert",
             Self::TopUp => "top-up",
             Self::RecordPayment => "record-payment",
             Self::SetLimit => "set-limit",
@@ -83,7 +80,6 @@ impl Act {
     #[must_use]
     pub const fn permission(self) -> Permission {
         match self {
-            Self::Convert => Permission::Convert,
             Self::TopUp => Permission::TopUp,
             Self::RecordPayment => Permission::RecordPayments,
             Self::SetLimit => Permission::SetCreditLimit,
@@ -182,7 +178,7 @@ impl Act {
                 Action::Refund(Reversal::of(reader.id("of"), amount))
             }
             Self::Release => Action::Release { reservation: reader.id("of") },
-            Self::Suspend | Self::Convert => Action::Suspend,
+            Self::Suspend => Action::Suspend,
             Self::Resume => Action::Resume,
             Self::Close => Action::Close,
             Self::Reopen => Action::Reopen,

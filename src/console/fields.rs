@@ -21,7 +21,7 @@ const MAX_CHOSEN: usize = 100;
 #[derive(Clone, Debug, Default)]
 pub struct Fields(Vec<(String, String)>);
 
-/// A field that is wrong: its name, and the key of the text that says what would be right.
+/// A field that is wrong: its name, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrong {
     /// The field.

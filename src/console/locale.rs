@@ -17,8 +17,6 @@ pub struct Locale {
     zone: TimeZone,
 }
 
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
 impl Locale {
     /// Of a language, in a time zone.
     #[must_use]
@@ -109,21 +107,21 @@ impl Locale {
     /// A day.
     #[must_use]
     pub fn date(&self, day: Date) -> String {
-        let month = usize::try_from(day.month()).ok().and_then(|month| MONTHS.get(month - 1)).copied().unwrap_or_default();
-        match self.language {
-            Language::English => format!("{} {month} {}", day.day(), day.year()),
-            Language::German => format!("{:02}.{:02}.{}", day.day(), day.month(), day.year()),
-        }
+        let pattern = match self.language {
+            Language::English => "%-d %b %Y",
+            Language::German => "%d.%m.%Y",
+        };
+        day.strftime(pattern).to_string()
     }
 
     /// A month, by its first day.
     #[must_use]
     pub fn month(&self, first: Date) -> String {
-        let month = usize::try_from(first.month()).ok().and_then(|month| MONTHS.get(month - 1)).copied().unwrap_or_default();
-        match self.language {
-            Language::English => format!("{month} {}", first.year()),
-            Language::German => format!("{:02}.{}", first.month(), first.year()),
-        }
+        let pattern = match self.language {
+            Language::English => "%b %Y",
+            Language::German => "%m.%Y",
+        };
+        first.strftime(pattern).to_string()
     }
 
     /// An instant, to the minute.
@@ -131,7 +129,7 @@ impl Locale {
     pub fn instant(&self, at: Millis) -> String {
         let Ok(at) = Timestamp::from_millisecond(at) else { return String::new() };
         let zoned = at.to_zoned(self.zone.clone());
-        format!("{}, {:02}:{:02}", self.date(zoned.date()), zoned.hour(), zoned.minute())
+        format!("{}, {}", self.date(zoned.date()), zoned.strftime("%H:%M"))
     }
 
     /// An instant for machines, as the attribute `datetime` has it.

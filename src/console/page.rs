@@ -4,10 +4,10 @@ use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
 
 use super::acts::Act;
-use super::assets::{SCRIPT, STYLE};
+use super::assets::{ICON, SCRIPT, STYLE};
 use super::failure::Failure;
 use super::locale::Locale;
-use super::routes::{NAVIGATION, Section, find_page};
+use super::routes::{NAVIGATION, Section};
 use super::texts::Language;
 use super::visitor::Visitor;
 
@@ -34,7 +34,7 @@ impl Page {
     /// A page with a heading, of a section.
     #[must_use]
     pub fn new(visitor: &Visitor, section: &'static str, title: impl Into<String>) -> Self {
-        let is_shown = |section: &&Section| find_page(section.path).is_some_and(|route| route.needs.is_met_by(visitor));
+        let is_shown = |section: &&Section| section.is_open_to(visitor);
         Self {
             title: title.into(),
             section,
@@ -134,6 +134,12 @@ impl Page {
             }
         }
         groups
+    }
+
+    /// The address of the picture of the tab.
+    #[must_use]
+    pub fn icon(&self) -> &'static str {
+        &ICON.url
     }
 
     /// Where the style is.

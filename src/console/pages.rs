@@ -20,12 +20,12 @@ pub mod you;
 use axum::response::Redirect;
 
 use super::failure::Failure;
-use super::routes::{NAVIGATION, find_page};
+use super::routes::NAVIGATION;
 use super::visitor::Visitor;
 
 /// The first page: the first of the navigation that the visitor may open.
 pub async fn home(visitor: Visitor) -> Result<Redirect, Failure> {
     let mut sections = NAVIGATION.iter();
-    let first = sections.find(|section| find_page(section.path).is_some_and(|route| route.needs.is_met_by(&visitor)));
+    let first = sections.find(|section| section.is_open_to(&visitor));
     Ok(Redirect::to(first.map_or("/you", |section| section.path)))
 }

@@ -107,8 +107,8 @@ pub const ROUTES: &[Route] = &[
     page("/finance/organizations/{id}/statement", Needed(Permission::ReadDocuments), || get(pages::papers::statement)),
     page("/finance/organizations/{id}/details", Needed(Permission::SetBillingDetails), || get(pages::details::show)),
     form("/finance/organizations/{id}/details", Needed(Permission::SetBillingDetails), || post(pages::details::set)),
-    page("/finance/organizations/{id}/convert", needs(Act::Convert), || get(pages::convert::show)),
-    form("/finance/organizations/{id}/convert", needs(Act::Convert), || post(pages::convert::submit)),
+    page("/finance/organizations/{id}/convert", Needed(Permission::Convert), || get(pages::convert::show)),
+    form("/finance/organizations/{id}/convert", Needed(Permission::Convert), || post(pages::convert::submit)),
     page("/finance/organizations/{id}/top-up", needs(Act::TopUp), || act_page(Act::TopUp)),
     form("/finance/organizations/{id}/top-up", needs(Act::TopUp), || act_form(Act::TopUp)),
     page("/finance/organizations/{id}/record-payment", needs(Act::RecordPayment), || act_page(Act::RecordPayment)),
@@ -145,6 +145,14 @@ fn act_page(act: Act) -> MethodRouter<Console> {
 
 fn act_form(act: Act) -> MethodRouter<Console> {
     post(pages::acts::act).layer(Extension(act))
+}
+
+impl Section {
+    /// Whether a visitor may open its page.
+    #[must_use]
+    pub fn is_open_to(&self, visitor: &Visitor) -> bool {
+        find_page(self.path).is_some_and(|route| route.needs.is_met_by(visitor))
+    }
 }
 
 impl Needs {

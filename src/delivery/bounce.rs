@@ -1,5 +1,7 @@
 //! Reads what came back: a report of RFC 3464, or a mail that only looks like one.
 
+use std::collections::HashSet;
+
 use mail_parser::{MessageParser, MimeHeaders};
 
 /// What a report says.
@@ -43,13 +45,8 @@ pub fn read(raw: &[u8]) -> Option<Report> {
             report.ids.extend(text.split_whitespace().filter_map(id_of));
         }
     }
-    let mut seen = Vec::new();
-    report.ids.retain(|id| {
-        !seen.contains(id) && {
-            seen.push(id.clone());
-            true
-        }
-    });
+    let mut seen = HashSet::new();
+    report.ids.retain(|id| seen.insert(id.clone()));
     Some(report)
 }
 

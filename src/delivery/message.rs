@@ -133,6 +133,6 @@ fn assemble(mail: &Mail, settings: &SendingSettings, content: Content) -> anyhow
     for (name, value) in [("Auto-Submitted", "auto-generated"), ("Content-Language", letter.language)] {
         headers.insert_raw(HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned()));
     }
-    let envelope = Envelope { from: from.email, to, id: mail.id.clone() };
+    let envelope = Envelope { from: from.email, to };
     Ok(Written { envelope, content: message.formatted() })
 }

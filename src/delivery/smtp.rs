@@ -12,7 +12,7 @@ use lettre::Address;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
-use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter, RcptParameter};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter, RcptParameter};
 use lettre::transport::smtp::response::Response;
 use tokio::time::timeout;
 
@@ -47,15 +47,13 @@ pub enum Ended {
     Lost,
 }
 
-/// Whom a mail is from, and to, and what the server is to call it in a report.
+/// Whom a mail is from, and to.
 #[derive(Clone, Debug)]
 pub struct Envelope {
     /// From.
     pub from: Address,
     /// To.
     pub to: Address,
-    /// Its id.
-    pub id: String,
 }
 
 /// A mail server that connections are made to. Cheap to clone.
@@ -70,10 +68,6 @@ pub struct Server {
 pub struct Connection {
     connection: AsyncSmtpConnection,
 }
-
-/// Why there is no connection.
-#[derive(Debug)]
-pub struct NoConnection(pub String);
 
 impl Server {
     /// The server of these settings. Reads the authorities' certificates.
@@ -97,7 +91,7 @@ impl Server {
     }
 
     /// Connects, encrypts and signs in.
-    pub async fn connect(&self) -> Result<Connection, NoConnection> {
+    pub async fn connect(&self) -> Result<Connection, String> {
         let SmtpServer { host, port, tls, login } = &self.address;
         let work = async {
             let implicit = if *tls == SmtpTls::Implicit { self.tls.clone() } else { None };
@@ -120,7 +114,7 @@ impl Server {
             Ok(Connection { connection })
         };
         let limit = CONNECT_LIMIT + REPLY_LIMIT;
-        timeout(limit, work).await.unwrap_or_else(|_| Err("the server does not answer".to_owned())).map_err(NoConnection)
+        timeout(limit, work).await.unwrap_or_else(|_| Err("the server does not answer".to_owned()))
     }
 }
 
@@ -130,11 +124,6 @@ impl Connection {
         timeout(CONNECT_LIMIT, self.connection.test_connected()).await.unwrap_or(false)
     }
 
-    /// Says goodbye.
-    pub async fn quit(mut self) {
-        let _ = timeout(Duration::from_secs(2), self.connection.quit()).await;
-    }
-
     /// Gives a mail to the server. `begin` is asked before the server can have it: whether it may.
     pub async fn deliver<E: std::fmt::Display>(
         &mut self,
@@ -142,8 +131,8 @@ impl Connection {
         message: &[u8],
         begin: impl AsyncFnOnce() -> Result<bool, E>,
     ) -> Ended {
-        let reports = self.connection.server_info().supports_feature(Extension::EightBitMime);
-        let mail = Mail::new(Some(envelope.from.clone()), self.mail_parameters(message, reports));
+        let has_eight_bits = self.connection.server_info().supports_feature(Extension::EightBitMime);
+        let mail = Mail::new(Some(envelope.from.clone()), mail_parameters(message, has_eight_bits));
         match self.command(mail).await {
             Ok(_) => {}
             // It is about the sender, so about all mail: later, when somebody has looked.
@@ -182,12 +171,6 @@ impl Connection {
         }
     }
 
-    fn mail_parameters(&self, message: &[u8], has_eight_bits: bool) -> Vec<MailParameter> {
-        use lettre::transport::smtp::extension::MailBodyParameter;
-
-        if !message.is_ascii() && has_eight_bits { vec![MailParameter::Body(MailBodyParameter::EightBitMime)] } else { Vec::new() }
-    }
-
     async fn command(&mut self, command: impl std::fmt::Display) -> Result<Response, Stopped> {
         match timeout(REPLY_LIMIT, self.connection.command(command)).await {
             Ok(Ok(reply)) => Ok(reply),
@@ -195,6 +178,10 @@ impl Connection {
             Err(_) => Err(Stopped::Broken("the server did not answer in time".to_owned())),
         }
     }
+}
+
+fn mail_parameters(message: &[u8], has_eight_bits: bool) -> Vec<MailParameter> {
+    if !message.is_ascii() && has_eight_bits { vec![MailParameter::Body(MailBodyParameter::EightBitMime)] } else { Vec::new() }
 }
 
 /// Why a stage was not passed.

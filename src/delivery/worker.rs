@@ -4,7 +4,7 @@
 //! writes down what came of it. Being killed anywhere loses nothing: see [`billing::sending`].
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -99,7 +99,7 @@ pub struct Postman {
 #[derive(Default)]
 struct UnderWay {
     tasks: JoinSet<(String, String)>,
-    ids: HashMap<String, String>,
+    ids: HashSet<String>,
     domains: HashMap<String, usize>,
 }
 
@@ -142,7 +142,7 @@ impl Postman {
             while may_send && under_way.tasks.len() < self.limits.at_once && Instant::now() >= next_start {
                 let Some((id, domain)) = self.next(&mut due, &under_way) else { break };
                 next_start = Instant::now() + self.limits.gap;
-                under_way.ids.insert(id.clone(), domain.clone());
+                under_way.ids.insert(id.clone());
                 *under_way.domains.entry(domain.clone()).or_default() += 1;
                 let postman = Rc::clone(&self);
                 under_way.tasks.spawn_local(async move {
@@ -169,7 +169,7 @@ impl Postman {
 
     /// The first mail whose domain has room.
     fn next(&self, due: &mut VecDeque<(String, String)>, under_way: &UnderWay) -> Option<(String, String)> {
-        due.retain(|(id, _)| !under_way.ids.contains_key(id));
+        due.retain(|(id, _)| !under_way.ids.contains(id));
         let has_room = |recipient: &str| under_way.domains.get(&domain_of(recipient)).is_none_or(|count| *count < self.limits.per_domain);
         let place = due.iter().position(|(_, recipient)| has_room(recipient))?;
         due.remove(place).map(|(id, recipient)| (id, domain_of(&recipient)))
@@ -187,8 +187,7 @@ impl Postman {
             self.billing.put_reminders(now).await?;
         }
         self.status.set_tally(&self.billing.mail_tally().await?, now);
-        let unused = |since: &Instant| since.elapsed() >= IDLE_LIMIT;
-        self.idle.borrow_mut().retain(|(since, _)| !unused(since));
+        self.idle.borrow_mut().retain(|(since, _)| since.elapsed() < IDLE_LIMIT);
         Ok(is_enabled && !is_held)
     }
 
@@ -264,7 +263,7 @@ impl Postman {
                         return Ok(connection);
                     }
                 }
-                None => return self.server.connect().await.map_err(|error| error.0),
+                None => return self.server.connect().await,
             }
         }
     }

@@ -358,7 +358,7 @@ impl PartitionState {
         accounts.iter().map(|id| Some((*self.accounts.get(id)?, self.profiles.get(id)?.clone()))).collect()
     }
 
-    /// All of it, as changes to an empty book. Of two generations of requests, the older becomes young again: it is kept longer, which
+    /// All of it, as changes to an empty partition. Of two generations of requests, the older becomes young again: it is kept longer, which
     /// harms nobody.
     #[must_use]
     pub fn everything(&self) -> Changes {

@@ -161,9 +161,9 @@ impl Digest {
         self.number(reserve.grace);
     }
 
-    fn undo(&mut self, undo: &Reversal) {
-        self.text(&undo.original);
-        self.option(undo.amount, Self::decimal);
+    fn reversal(&mut self, reversal: &Reversal) {
+        self.text(&reversal.original);
+        self.option(reversal.amount, Self::decimal);
     }
 
     fn limit(&mut self, change: &LimitChange) {
@@ -202,7 +202,7 @@ impl Digest {
             Action::Authorize(reserve) => self.reserve(reserve),
             Action::Debit(debit) => self.debit(debit),
             Action::Release { reservation } => self.text(reservation),
-            Action::Refund(undo) | Action::ReversePayment(undo) | Action::ReverseWriteOff(undo) => self.undo(undo),
+            Action::Refund(reversal) | Action::ReversePayment(reversal) | Action::ReverseWriteOff(reversal) => self.reversal(reversal),
             Action::WriteOff { amount } => self.option(*amount, Self::decimal),
             Action::Convert { mode, limit, allow_unusable } => {
                 self.number(*mode as i64);

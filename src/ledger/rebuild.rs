@@ -63,8 +63,8 @@ impl Rebuild {
         Self { is_for_comparison: true, ..Self::new(clock, 0) }
     }
 
-    /// Goes on from a book with the entries of one step at that time, before which what was due has happened. What the step has
-    /// changed of reservations may be in the book already.
+    /// Goes on from a partition with the entries of one step at that time, before which what was due has happened. What the step has
+    /// changed of reservations may be in the partition already.
     pub(super) fn of_step(mut partition_state: PartitionState, time: Millis, clock: Clock, window: Millis) -> Self {
         partition_state.state.now = partition_state.state.now.max(time);
         Self { partition_state, is_step: true, ..Self::new(clock, window) }
@@ -168,7 +168,7 @@ impl Rebuild {
 
     /// The same, to be changed.
     #[must_use]
-    pub(super) fn into_book(self) -> PartitionState {
+    pub(super) fn into_partition_state(self) -> PartitionState {
         self.partition_state
     }
 

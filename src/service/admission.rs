@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::context::RequestContext;
 use super::error::Error;
-use access::{Call, Reached};
+use access::Call;
 use platform::telemetry::logs::Repeated;
 use platform::telemetry::metrics;
 
@@ -93,10 +93,7 @@ impl Admission {
 fn share_of(context: &RequestContext) -> Result<Option<Call>, Error> {
     let share = &context.caller.share;
     share.take_request().and_then(|()| share.begin_call()).map_err(|reached| {
-        let limit = match reached {
-            Reached::Rate(_) => "requests_per_second",
-            Reached::Calls => "concurrent_calls",
-        };
+        let limit = reached.limit();
         metrics().callers.count_over_its_share(limit);
         if let Some(times) = OVER.times() {
             tracing::warn!(caller = context.caller.name, limit, times, "a caller has its share, and was refused more");

@@ -13,7 +13,7 @@ use billing::audit::{Act, AuditRecord};
 use domain::account::Millis;
 use domain::command::{Action, Command};
 use domain::origin::Origin;
-use domain::outcome::{Outcome, Verdict};
+use domain::outcome::Verdict;
 use trail::{Refused, Trail};
 
 /// A page of audit records.
@@ -56,16 +56,10 @@ impl UseCases {
     /// Records an act on the ledger where no billing store takes the journal in. Charges are no acts.
     pub(super) fn tell_of_act(&self, decided: &Decided) {
         let Decided { command, outcome, decision } = decided;
-        if self.trail.records_the_ledger() && decision.verdict == Verdict::Done {
-            self.tell_of(command, outcome);
+        let is_told = decision.verdict == Verdict::Done && !outcome.replayed && !command.metadata.origin.is_empty();
+        if self.trail.records_the_ledger() && is_told {
+            self.trail.record(act_of(command, outcome.now));
         }
-    }
-
-    fn tell_of(&self, command: &Command, outcome: &Outcome) {
-        if outcome.replayed || command.metadata.origin.is_empty() {
-            return;
-        }
-        self.trail.record(act_of(command, outcome.now));
     }
 
     /// Records that somebody has looked at names and addresses, if that is wanted.

@@ -187,13 +187,13 @@ impl Error {
     /// The caller has its share of the service.
     #[must_use]
     pub fn over_its_share(reached: Reached) -> Self {
-        let (limit, text, wait) = match reached {
-            Reached::Rate(wait) => ("requests_per_second", "this caller sends more requests a second than it may", wait),
-            Reached::Calls => ("concurrent_calls", "this caller has as many calls under way as it may", RETRY_OVERLOAD),
+        let (text, wait) = match reached {
+            Reached::Rate(wait) => ("this caller sends more requests a second than it may", wait),
+            Reached::Calls => ("this caller has as many calls under way as it may", RETRY_OVERLOAD),
         };
         // What is rounded down would be too early.
         let wait = Duration::from_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1));
-        Self::new(Kind::Exhausted, "CALLER_LIMIT", text).with("limit", limit).retried_after(wait)
+        Self::new(Kind::Exhausted, "CALLER_LIMIT", text).with("limit", reached.limit()).retried_after(wait)
     }
 
     /// What is not there.

@@ -39,7 +39,7 @@ pub struct MailQuery {
 pub struct SendByHand {
     /// Its number.
     pub number: String,
-    /// To whom; `None` if to those of its account.
+    /// To whom; empty if to those of its account.
     pub recipients: Vec<String>,
     /// Though it was sent before.
     pub again: bool,

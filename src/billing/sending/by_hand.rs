@@ -1,11 +1,11 @@
 //! What operators do with mail: send a document, send it again, decide what nobody knows, hand a bounce in. Each is on record, once for its
 //! request.
 
-use sqlx::{AnyConnection, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::outbox::{MAILS, Subject, whom};
 use super::settings::{self, LONGEST_TEXT, MOST_RECIPIENTS, is_address};
-use super::{Mail, MailKind, MailState, look, shortened};
+use super::{COLUMNS, Mail, MailKind, MailState, look, shortened};
 use crate::audit::{self, Act};
 use crate::issuer::{Applied, Change};
 use crate::series::digest::Fields;
@@ -152,21 +152,16 @@ impl Billing {
 
     /// The last mail that was sent to an address; `None`: none was.
     pub async fn last_mail_to(&self, recipient: &str) -> Result<Option<Mail>, BillingError> {
-        let sql = "SELECT id FROM mails WHERE lower(recipient) = $1 AND state IN ('sent', 'unknown') ORDER BY sent_at DESC LIMIT 1";
-        let row = sqlx::query(sql).bind(recipient.to_lowercase()).fetch_optional(self.store().pool()).await?;
-        match row {
-            Some(row) => self.mail(&row.try_get::<String, _>(0)?).await,
-            None => Ok(None),
-        }
+        let sql = format!(
+            "SELECT {COLUMNS} FROM mails WHERE lower(recipient) = $1 AND state IN ('sent', 'unknown') ORDER BY sent_at DESC LIMIT 1"
+        );
+        let row = sqlx::query(AssertSqlSafe(sql)).bind(recipient.to_lowercase()).fetch_optional(self.store().pool()).await?;
+        row.as_ref().map(Mail::read).transpose()
     }
 }
 
 async fn of_occasion(connection: &mut AnyConnection, document: i64, occasion: &str) -> Result<Vec<Mail>, BillingError> {
-    let sql = "SELECT id FROM mails WHERE document = $1 AND document <> 0 AND occasion = $2 ORDER BY id";
-    let rows = sqlx::query(sql).bind(document).bind(occasion.to_owned()).fetch_all(&mut *connection).await?;
-    let mut mails = Vec::new();
-    for row in rows {
-        mails.extend(look::find(connection, &row.try_get::<String, _>(0)?).await?);
-    }
-    Ok(mails)
+    let sql = format!("SELECT {COLUMNS} FROM mails WHERE document = $1 AND document <> 0 AND occasion = $2 ORDER BY id");
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(document).bind(occasion.to_owned()).fetch_all(connection).await?;
+    rows.iter().map(Mail::read).collect()
 }

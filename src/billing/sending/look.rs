@@ -29,7 +29,7 @@ pub struct MailFilter {
 pub type MailPlace = (Millis, String);
 
 /// How far the mail of a document is: of its recipients', what most needs a look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DocumentSending {
     /// It was not sent: that was switched off.
     Off,
@@ -136,10 +136,7 @@ impl Billing {
                 continue;
             }
             let this = DocumentSending::of(state);
-            let of = found.entry(document).or_insert(this);
-            if this as u8 > *of as u8 {
-                *of = this;
-            }
+            found.entry(document).and_modify(|of| *of = this.max(*of)).or_insert(this);
         }
         // That there was nobody to send it to counts only as long as there is nobody.
         for (document, state) in nobody {

@@ -3,16 +3,15 @@
 //!
 //! While sending is switched off for the whole service there are no rows: nothing that was issued then is sent later by itself.
 
-use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use sqlx::{AnyConnection, Row};
 
 use super::settings::{self, AccountSending, SendingSettings, of_accounts};
 use super::{MailKind, MailState};
+use crate::BillingError;
 use crate::document::DocumentKind;
 use crate::store::rows::{Table, Type, Value};
 use crate::store::{Dialect, Store};
-use crate::{BillingError, kinds};
 use domain::account::Millis;
-use domain::entry::EntryKind;
 
 /// That a mail is there already is no error: it is the same one.
 pub(super) const MAILS: Table = Table {
@@ -136,7 +135,7 @@ pub(crate) async fn put_documents(
         let subject = Subject { kind: MailKind::Document, document: *id, credit: 0, digest, account, occasion: "" };
         match document.is_zero && !settings.zero_documents {
             true => rows.push(subject.row("", MailState::Off, "it comes to nothing, and such documents are not sent", now)),
-            false => rows.extend(subject.rows(settings::switch_of(document.kind), sending, document.email, now)),
+            false => rows.extend(subject.rows(document.kind.name(), sending, document.email, now)),
         }
     }
     MAILS.insert(connection, store.dialect(), rows.into_iter()).await
@@ -210,20 +209,19 @@ pub(super) async fn put_reminders(connection: &mut AnyConnection, store: &Store,
         let occasion = format!("due{day:+}");
         // The due date is the last instant of its day.
         let due = now - Millis::from(*day) * DAY;
-        let sql = "SELECT payables.document, payables.account, issued.digest, COALESCE(customers.email, '') AS email FROM payables \
-                   JOIN issued ON issued.document = payables.document LEFT JOIN customers ON customers.account = payables.account \
+        let sql = "SELECT payables.document, payables.account, issued.digest FROM payables \
+                   JOIN issued ON issued.document = payables.document \
                    WHERE payables.open_amount > 0 AND payables.due_at > $1 AND payables.due_at <= $2 AND issued.issued_at < payables.due_at \
                    AND EXISTS (SELECT 1 FROM mails WHERE mails.document = payables.document AND mails.kind = 'document' \
                                AND mails.state IN ('sent', 'bounced', 'unknown')) \
                    AND NOT EXISTS (SELECT 1 FROM mails WHERE mails.document = payables.document AND mails.kind = 'reminder' \
                                    AND mails.occasion = $3) ORDER BY payables.due_at LIMIT $4";
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(due - 2 * DAY).bind(due).bind(occasion.clone()).bind(MOST);
+        let query = sqlx::query(sql).bind(due - 2 * DAY).bind(due).bind(occasion.clone()).bind(MOST);
         let found = query.fetch_all(&mut *connection).await?;
         let mut rows = Vec::new();
         for row in &found {
-            let (account, digest, email): (String, String, String) =
-                (row.try_get("account")?, row.try_get("digest")?, row.try_get("email")?);
-            let (sending, _) = whom(&mut *connection, &account).await?;
+            let (account, digest): (String, String) = (row.try_get("account")?, row.try_get("digest")?);
+            let (sending, email) = whom(&mut *connection, &account).await?;
             let document = row.try_get("document")?;
             let subject =
                 Subject { kind: MailKind::Reminder, document, credit: 0, digest: &digest, account: &account, occasion: &occasion };
@@ -233,11 +231,6 @@ pub(super) async fn put_reminders(connection: &mut AnyConnection, store: &Store,
         MAILS.insert(&mut *connection, store.dialect(), rows.into_iter()).await?;
     }
     Ok(count)
-}
-
-/// Whether an entry's kind is money that came in.
-pub(crate) fn is_payment(kind: EntryKind) -> bool {
-    kinds::PAYMENTS.0.contains(&kind)
 }
 
 #[cfg(test)]

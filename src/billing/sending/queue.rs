@@ -6,7 +6,7 @@
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::settings::SendingSettings;
-use super::{COLUMNS, Mail, MailKind, MailState, outbox, settings, shortened};
+use super::{Mail, MailKind, MailState, look, outbox, settings, shortened};
 use crate::issuer::MAIN;
 use crate::{Billing, BillingError};
 use domain::account::Millis;
@@ -72,8 +72,7 @@ impl Billing {
         if query.execute(&mut *connection).await?.rows_affected() == 0 {
             return Ok(None);
         }
-        let sql = format!("SELECT {COLUMNS} FROM mails WHERE id = $1");
-        let mail = Mail::read(&sqlx::query(AssertSqlSafe(sql)).bind(id.to_owned()).fetch_one(&mut *connection).await?)?;
+        let Some(mail) = look::find(connection, id).await? else { return Ok(None) };
         // Looked at here, where it is claimed: what was paid by now is not reminded of.
         let obstacle = obstacle(connection, &mail).await?;
         if let Some(why) = obstacle {

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use sqlx::{AnyConnection, Row};
 
 use crate::audit::{self, Act, json_of};
-use crate::document::DocumentKind;
 use crate::issuer::{Applied, Change, MAIN, Setting};
 use crate::series::digest::Fields;
 use crate::store::Store;
@@ -72,7 +71,7 @@ impl Default for SendingSettings {
 pub struct AccountSending {
     /// Whether none is sent.
     pub is_off: bool,
-    /// To whom; `None` if to the address of the billing details.
+    /// To whom; empty if to the address of the billing details.
     pub recipients: Vec<String>,
     /// What is not sent: "invoice", "statement", "credit_note", "receipt", "reminder".
     pub off: Vec<String>,
@@ -125,12 +124,6 @@ pub(super) async fn of_accounts(
         Ok((row.try_get("account")?, serde_json::from_str(&content).map_err(BillingError::corrupt)?))
     };
     rows.iter().map(read).collect()
-}
-
-/// The switch of a document.
-#[must_use]
-pub fn switch_of(kind: DocumentKind) -> &'static str {
-    kind.name()
 }
 
 impl Billing {

@@ -85,8 +85,7 @@ fn command(id: &str, request_id: String, mode: Mode, limit: LimitChange, allow_u
 /// Shows what a conversion would change.
 pub async fn show(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>) -> Result<Response, Failure> {
     let listed = account(&console, &visitor, &id).await?;
-    let (mode, ..) = other(listed.account.mode);
-    let fields = Fields::default().with("request", uuid::Uuid::new_v4().to_string()).with("mode", mode_name(mode));
+    let fields = Fields::default().with("request", uuid::Uuid::new_v4().to_string());
     before(&console, &visitor, listed, fields, Vec::new(), String::new(), StatusCode::OK).await
 }
 
@@ -96,10 +95,6 @@ async fn account(console: &Console, visitor: &Visitor, id: &str) -> Result<Liste
     }
     let context = visitor.context();
     Ok(console.use_cases.handle(&context, console.use_cases.account(&context, id.to_owned())).await?)
-}
-
-fn mode_name(mode: Mode) -> &'static str {
-    super::organizations::mode_key(mode)
 }
 
 /// The page before: the preview is decided by the rules on the account as it is now.
@@ -223,8 +218,8 @@ pub async fn submit(State(console): State<Console>, visitor: Visitor, Path(id): 
         page: Page::new(&visitor, ORGANIZATIONS, title),
         href: path_of(&id),
         wallet: Wallet::new(locale, &listed),
-        from: to,
-        to: from,
+        from,
+        to,
         fields,
         wrong: Vec::new(),
         refused: String::new(),

@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 
+use super::invoices::change_of;
 use super::organizations::path_of;
 use crate::Console;
 use crate::failure::Failure;
@@ -14,7 +15,6 @@ use crate::routes::ORGANIZATIONS;
 use crate::visitor::Visitor;
 use billing::document::Party;
 use billing::forms::LANGUAGES;
-use billing::issuer::Change;
 
 /// How many lines an address may have, and how many characters a line.
 const MOST_LINES: usize = 8;
@@ -68,16 +68,7 @@ pub async fn set(State(console): State<Console>, visitor: Visitor, Path(id): Pat
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, form(&visitor, &id, fields, wrong)?).into_response());
     }
     let (context, use_cases) = (visitor.context(), &console.use_cases);
-    let change = Change {
-        request_id,
-        actor: String::new(),
-        on_behalf_of: String::new(),
-        reason: String::new(),
-        at: use_cases.clock().now(),
-        origin: context.origin(),
-        first_sent_at: None,
-        valid_from: None,
-    };
+    let change = change_of(&console, &visitor, request_id, String::new());
     use_cases.handle(&context, use_cases.set_customer(&context, &id, customer, &change)).await?;
     Ok(Redirect::to(&format!("{}?done=details", path_of(&id))).into_response())
 }

@@ -18,9 +18,9 @@ use access::Permission;
 use billing::document::{DocumentKind, Party};
 use billing::payments::PaymentFilter;
 use billing::{DocumentFilter, DocumentState};
-use domain::account::Mode;
+use domain::account::{Mode, Status};
 use ledger::{EntryFilter, ListedAccount};
-use service::credit::{Credit, Unit};
+use service::credit::Unit;
 use service::error::Error;
 
 /// How many of each are shown.
@@ -102,7 +102,7 @@ pub async fn show(
         expires_at: locale.instant(one.expires_at),
         id: one.request_id,
     });
-    let is_convertible = Act::Convert.is_possible(&visitor, &id, listed.account.status);
+    let is_convertible = listed.account.status != Status::Closed && visitor.may_on(Permission::Convert, &id);
     let convert = match listed.account.mode {
         _ if !is_convertible => "",
         Mode::Prepaid => "convert-to-postpaid",
@@ -133,7 +133,7 @@ async fn papers(console: &Console, visitor: &Visitor, listed: &ListedAccount) ->
     if !console.has_billing || !visitor.may_on(Permission::ReadDocuments, &listed.id) {
         return None;
     }
-    let (context, locale, unit) = (visitor.context(), &visitor.locale, Credit::at(&listed.account, listed.now).unit);
+    let (context, locale, unit) = (visitor.context(), &visitor.locale, Unit::of(&listed.account));
     let filter = DocumentFilter { account: Some(listed.id.clone()), ..DocumentFilter::default() };
     let (page, _) = console.use_cases.list_documents(&context, filter, None, FEW).await.ok()?;
     let filter = PaymentFilter { account: Some(listed.id.clone()), ..PaymentFilter::default() };
@@ -163,7 +163,7 @@ async fn papers(console: &Console, visitor: &Visitor, listed: &ListedAccount) ->
         }
     });
     let payments = paid.payments.into_iter().map(|payment| {
-        let left = payment.amount - payment.allocated - payment.reversed - payment.set_aside;
+        let left = payment.unallocated() - payment.set_aside;
         Payment {
             day: locale.day(payment.received_at),
             amount: locale.money(unit, payment.amount),

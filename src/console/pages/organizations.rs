@@ -5,6 +5,7 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
+use super::wallet::is_low;
 use crate::Console;
 use crate::downloads::csv_file;
 use crate::failure::Failure;
@@ -196,7 +197,7 @@ impl Row {
             usable: locale.money(credit.unit, credit.usable),
             unbilled: amount(credit.unbilled),
             due: amount(credit.amount_due),
-            is_low: listed.profile.low_credit_threshold.is_some_and(|threshold| credit.usable < threshold) || credit.usable <= 0,
+            is_low: is_low(&credit, listed.profile.low_credit_threshold),
             credit,
         }
     }

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use http::header::{HeaderName, RETRY_AFTER, SET_COOKIE};
+use http::header::{RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
@@ -93,8 +93,7 @@ pub async fn by_link(
     Path(secret): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let is_ahead =
-        [HeaderName::from_static("purpose"), HeaderName::from_static("sec-purpose")].iter().any(|name| headers.contains_key(name));
+    let is_ahead = headers.contains_key("purpose") || headers.contains_key("sec-purpose");
     if is_ahead {
         return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
     }

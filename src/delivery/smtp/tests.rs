@@ -79,10 +79,10 @@ async fn tried(at: At, reply: Option<&'static str>, bytes: usize) -> (Result<End
     let server = Server::new(address, None).unwrap();
     let has_begun = Cell::new(false);
     let ended = match server.connect().await {
-        Err(error) => Err(error.0),
+        Err(error) => Err(error),
         Ok(mut connection) => {
             let address = |text: &str| text.parse::<Address>().unwrap();
-            let envelope = Envelope { from: address("a@test.example"), to: address("b@test.example"), id: "1".to_owned() };
+            let envelope = Envelope { from: address("a@test.example"), to: address("b@test.example") };
             let message = "0123456789abcde\r\n".repeat(bytes / 17);
             let begin = async || {
                 has_begun.set(true);

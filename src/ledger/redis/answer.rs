@@ -34,12 +34,12 @@ pub enum Announced {
 
 /// What the script says of its announcement.
 pub fn announced(value: &Value) -> Announced {
-    let flags = match value {
-        Value::Array(values) => match values.first() {
-            Some(Value::Int(flags)) => *flags,
-            _ => 0,
-        },
-        _ => 0,
+    let flags = if let Value::Array(values) = value
+        && let Some(Value::Int(flags)) = values.first()
+    {
+        *flags
+    } else {
+        0
     };
     match (flags & 1, flags & 4) {
         (0, 0) => Announced::Nothing,

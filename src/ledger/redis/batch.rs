@@ -195,7 +195,7 @@ fn amount_and_option(action: &Action) -> (Option<DecimalAmount>, i64) {
             };
             (Some(debit.amount), debit_option(debit.category, debit.excess, afterwards))
         }
-        Action::Refund(undo) | Action::ReversePayment(undo) | Action::ReverseWriteOff(undo) => (undo.amount, 0),
+        Action::Refund(reversal) | Action::ReversePayment(reversal) | Action::ReverseWriteOff(reversal) => (reversal.amount, 0),
         Action::WriteOff { amount } => (*amount, 0),
         Action::Convert { mode, allow_unusable, .. } => (None, *mode as i64 * 10 + i64::from(*allow_unusable)),
         Action::SetCreditLimit { allow_unusable, .. } => (None, i64::from(*allow_unusable)),
@@ -232,8 +232,8 @@ fn put_detail(packed: &mut Packed, prepared: &PreparedCommand) -> bool {
         Action::Debit(Debit { then: RemainderPolicy::Reserve(reserve), reservation, .. }) => {
             put_reserve(packed, reserve, prepared, reservation.as_deref().unwrap_or_default());
         }
-        Action::Refund(undo) | Action::ReversePayment(undo) | Action::ReverseWriteOff(undo) => {
-            return put_facts(packed, undo);
+        Action::Refund(reversal) | Action::ReversePayment(reversal) | Action::ReverseWriteOff(reversal) => {
+            return put_facts(packed, reversal);
         }
         Action::Convert { limit, .. } | Action::SetCreditLimit { limit, .. } => put_limit(packed, limit),
         Action::Create(create) => {
@@ -287,16 +287,16 @@ fn put_reserve(packed: &mut Packed, reserve: &Reserve, prepared: &PreparedComman
 /// What was looked up of the original (sequence, kind, amount, bill, what was given back, up to where that is known) and of its bill
 /// (number, what was billed, what was refunded, up to where that is known). A kind, or a number, of 0: nothing. Returns whether there is
 /// any of it.
-fn put_facts(packed: &mut Packed, undo: &Reversal) -> bool {
-    if undo.facts.is_none() && undo.bill.is_none() {
+fn put_facts(packed: &mut Packed, reversal: &Reversal) -> bool {
+    if reversal.facts.is_none() && reversal.bill.is_none() {
         return false;
     }
     let sequence = |sequence: u64| i64::try_from(sequence).unwrap_or(i64::MAX);
-    let facts = undo.facts.map_or([0; 6], |facts| {
+    let facts = reversal.facts.map_or([0; 6], |facts| {
         let OriginalEntry { amount, bill, given_back, .. } = facts;
         [sequence(facts.sequence), facts.kind as i64, amount, i64::from(bill), given_back, sequence(facts.known_until)]
     });
-    let bill = undo.bill.map_or([0; 4], |bill| [i64::from(bill.bill), bill.billed, bill.refunded, sequence(bill.known_until)]);
+    let bill = reversal.bill.map_or([0; 4], |bill| [i64::from(bill.bill), bill.billed, bill.refunded, sequence(bill.known_until)]);
     packed.numbers(&[facts.as_slice(), &bill].concat());
     true
 }

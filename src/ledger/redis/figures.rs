@@ -1,5 +1,6 @@
 //! What Redis says of its memory and of what it keeps on disk, for the metrics.
 
+use super::prepare::field;
 use std::time::{Duration, Instant};
 
 use super::RedisEngine;
@@ -28,7 +29,7 @@ impl RedisEngine {
 
 /// Reads the lines of INFO. What an older or another server does not say is 0, and not known to be bad.
 fn figures(info: &str) -> RedisFigures {
-    let text = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+    let text = |name: &str| field(info, name);
     let number = |name| text(name).and_then(|text| text.parse().ok()).unwrap_or(0);
     let is_ok = |name| text(name).is_none_or(|text| text == "ok");
     RedisFigures {

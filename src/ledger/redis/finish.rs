@@ -72,7 +72,7 @@ impl RedisEngine {
                 return Err(only_restore(format!("a torn step does not follow on what is stored: {contradiction}")));
             }
         }
-        let arguments = Writes::new(&torn, &stored, rebuild.into_book()).into_arguments(&self.mark())?;
+        let arguments = Writes::new(&torn, &stored, rebuild.into_partition_state()).into_arguments(&self.mark())?;
         Ok(Some(Finish { block: torn.block, arguments }))
     }
 

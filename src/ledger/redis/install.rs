@@ -56,7 +56,7 @@ impl Installation {
         Ok(Self { connection, places, stored })
     }
 
-    /// Makes a partition what the book says, whatever was there.
+    /// Makes a partition what the state says, whatever was there.
     pub async fn install(&mut self, partition: u16, partition_state: &PartitionState) -> anyhow::Result<()> {
         let keys = self.places.partitions.get(usize::from(partition)).cloned().context("there is no such partition")?;
         redis::cmd("UNLINK").arg(&keys.all).exec_async(&mut self.connection).await?;

@@ -150,6 +150,6 @@ async fn check_rights(connection: &mut MultiplexedConnection, places: &Places) -
 }
 
 /// A field of what INFO answers.
-fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+pub(super) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }

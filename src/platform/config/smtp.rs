@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 /// The mail server. Without one, mail waits.
@@ -161,31 +162,10 @@ impl SmtpUrl {
             };
         }
         let port = url.port().unwrap_or(if tls == SmtpTls::Implicit { 465 } else { 587 });
-        let user = Some(decoded(url.username())).filter(|user| !user.is_empty());
+        // Users are often addresses: "%40" is "@".
+        let user = Some(percent_decode_str(url.username()).decode_utf8_lossy().into_owned()).filter(|user| !user.is_empty());
         Ok((SmtpServer { host, port, tls, login: None }, user))
     }
-}
-
-/// "%40" as "@": users are often addresses.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text;
-    while let Some(place) = rest.find('%') {
-        let (before, escape) = rest.split_at(place);
-        bytes.extend_from_slice(before.as_bytes());
-        match escape.get(1..3).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = escape.get(3..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(b'%');
-                rest = escape.get(1..).unwrap_or_default();
-            }
-        }
-    }
-    bytes.extend_from_slice(rest.as_bytes());
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 impl FromStr for SmtpUrl {

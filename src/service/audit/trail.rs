@@ -243,8 +243,7 @@ impl State {
 }
 
 /// An act as a line of JSON. What is not said is left out.
-#[must_use]
-pub fn line(act: &Act) -> String {
+fn line(act: &Act) -> String {
     let at = jiff::Timestamp::from_millisecond(act.at).map_or_else(|_| act.at.to_string(), |at| at.to_string());
     let mut line = Map::new();
     let texts = [

@@ -151,11 +151,11 @@ async fn a_gibibyte_in_a_mebibyte_is_refused_before_it_is_unpacked() {
 }
 
 #[tokio::test]
-async fn health_knows_the_billing_service() {
+async fn health_knows_every_service() {
     let folder = temporary_folder();
     let service = Service::embedded(folder.path());
     let mut health = HealthClient::new(channel(&service).await);
-    for service in ["tollgate.v1.ChargingService", "tollgate.v1.AccountService", "tollgate.v1.BillingService"] {
+    for service in ["tollgate.v1.ChargingService", "tollgate.v1.AccountService", "tollgate.v1.BillingService", "tollgate.v1.AuditService"] {
         health.check(HealthCheckRequest { service: service.into() }).await.unwrap_or_else(|status| panic!("{service}: {status}"));
     }
 }

@@ -12,11 +12,13 @@ test("the four steps: the Finance app, Organization Management, Convert to Postp
   await page.getByRole("heading", { name: "Convert to Postpaid" }).waitFor();
   // 500 - 180.40 = 319.60; the suggested limit is October's 180.40, rounded up.
   equal(await page.getByLabel("Credit limit (EUR)").inputValue(), "181.00");
+  equal(await cells(page, "Payment mode"), ["Prepaid", "Postpaid"]);
   equal(await cells(page, "Usable credit"), ["319.60\u00a0EUR", "500.60\u00a0EUR"]);
   await page.getByText("A good time: last month’s invoice was generated").waitFor();
   await looked(page, "convert-to-postpaid");
   await page.getByRole("button", { name: "Submit" }).click();
   await page.getByRole("heading", { name: "Converted to Postpaid" }).waitFor();
+  equal(await cells(page, "Payment mode"), ["Prepaid", "Postpaid"]);
   equal(await cells(page, "Usable credit"), ["319.60\u00a0EUR", "500.60\u00a0EUR"]);
   await looked(page, "converted-to-postpaid");
   // A reload sends the same request again.

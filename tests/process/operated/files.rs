@@ -47,7 +47,8 @@ fn sample_name(line: &str) -> Option<String> {
 async fn the_table_of_metrics_has_those_that_the_binary_has() {
     let folder = temporary_folder();
     let service = Service::embedded(folder.path());
-    let shown = Command::new("curl").args(["-sS", &format!("http://{}/metrics", service.metrics)]).output().unwrap();
+    let shown = Command::new("curl").args(["-fsS", &format!("http://{}/metrics", service.metrics)]).output().unwrap();
+    assert!(shown.status.success(), "{shown:?}");
     let shown: BTreeSet<_> = String::from_utf8(shown.stdout).unwrap().lines().filter_map(sample_name).collect();
     let documents = read("README.md");
     let rows =

@@ -55,7 +55,7 @@ fn systemd_finds_nothing_wrong_with_the_units_and_little_exposed() {
         let unit = folder.path().join(name);
         let here = read(name).replace("/usr/bin/tollgate", binary().to_str().unwrap());
         std::fs::write(&unit, here).unwrap();
-        run(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&unit));
+        run(Command::new("systemd-analyze").args(["verify", "--man=no", "--recursive-errors=no"]).arg(&unit));
         run(Command::new("systemd-analyze").args(["security", "--offline=true", "--threshold=14", "--no-pager"]).arg(&unit));
     }
 }

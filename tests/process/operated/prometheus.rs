@@ -65,14 +65,12 @@ impl Prometheus {
     }
 
     fn is_firing(&self, alert: &str) -> bool {
-        let found = self.get("alerts", "");
-        let alerts = found["data"]["alerts"].as_array().cloned().unwrap_or_default();
-        alerts.iter().any(|found| found["labels"]["alertname"] == alert && found["state"] == "firing")
+        self.firing().iter().any(|firing| firing == alert)
     }
 
     fn firing(&self) -> Vec<String> {
         let found = self.get("alerts", "");
-        let alerts = found["data"]["alerts"].as_array().cloned().unwrap_or_default();
+        let alerts = found["data"]["alerts"].as_array().unwrap_or_else(|| panic!("Prometheus does not answer: {found}"));
         alerts.iter().map(|alert| alert["labels"]["alertname"].as_str().unwrap().to_owned()).collect()
     }
 }

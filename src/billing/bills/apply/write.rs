@@ -263,7 +263,7 @@ async fn write_receivables(connection: &mut AnyConnection, dialect: Dialect, loa
 
 /// Puts the receipts of new payments into the outbox.
 async fn put_receipts(connection: &mut AnyConnection, dialect: Dialect, bills: &LoadedBills) -> Result<(), BillingError> {
-    let new = bills.made_credits.iter().filter(|(_, credited)| outbox::is_payment(credited.kind));
+    let new = bills.made_credits.iter().filter(|(_, credited)| credited.kind.is_payment());
     let mut payments: Vec<_> = new
         .map(|((account, sequence), credited)| TakenPayment { account, sequence: *sequence, entry: credited.entry, at: credited.time })
         .collect();
