@@ -87,7 +87,9 @@ fn show(file: Option<&PathBuf>, aggregate: bool) -> anyhow::Result<()> {
         let Some(key) = key(argument) else { continue };
         let id = argument.get_id().as_str();
         let values: Vec<_> = matches.get_raw(id).into_iter().flatten().map(|value| value.to_string_lossy()).collect();
-        let value = if argument.is_hide_env_values_set() && !values.is_empty() { "(hidden)".to_owned() } else { values.join(" ") };
+        // A URL with a password is refused where it must have none; until then it must not be shown either.
+        let is_secret = argument.is_hide_env_values_set() || values.iter().any(|value| has_password(value));
+        let value = if is_secret && !values.is_empty() { "(hidden)".to_owned() } else { values.join(" ") };
         let from = match matches.value_source(id) {
             Some(ValueSource::EnvVariable) => argument.get_env().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             _ => layers.source_of(&key),
@@ -96,6 +98,10 @@ fn show(file: Option<&PathBuf>, aggregate: bool) -> anyhow::Result<()> {
     }
     println!("{listing}");
     Ok(())
+}
+
+fn has_password(value: &str) -> bool {
+    url::Url::parse(value).is_ok_and(|url| url.password().is_some())
 }
 
 fn default_file() -> String {

@@ -309,6 +309,10 @@ impl StoreOptions {
                     url.is_tls() || self.redis_tls == RedisTlsOptions::default(),
                     "--redis-ca, --redis-cert and --redis-server-name are for TLS: --redis rediss://..."
                 );
+                anyhow::ensure!(
+                    self.redis_tls.redis_cert.is_some() == self.redis_tls.redis_key.is_some(),
+                    "--redis-cert and --redis-key belong together"
+                );
                 Ok(())
             }
             None => {

@@ -44,6 +44,24 @@ fn each_setting_is_shown_with_where_it_comes_from_and_secrets_are_not() {
 }
 
 #[test]
+fn half_of_tls_in_a_file_is_refused_and_a_password_in_a_url_is_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tollgate.toml");
+    let path = file.to_str().unwrap();
+    for half in ["tls_cert = 'cert.pem'", "tls_key = 'key.pem'", "tls_client_ca = 'ca.pem'"] {
+        std::fs::write(&file, format!("store = {:?}\n{half}\n", folder.path().join("here.db"))).unwrap();
+        for words in [&["config", "check", "--config", path][..], &["serve", "--listen", "127.0.0.1:0", "--config", path]] {
+            let output = config(words, &[]);
+            assert!(!output.status.success() && said(&output).contains("--tls-cert and --tls-key belong together"), "{half}: {output:?}");
+        }
+    }
+    assert!(!folder.path().join("here.db").exists());
+    std::fs::write(&file, "smtp_url = 'smtp://user:hush@mail.example'\n").unwrap();
+    let shown = said(&config(&["config", "show", "--config", path], &[("COLUMNS", "200")]));
+    assert!(shown.contains("smtp_url") && !shown.contains("hush"), "{shown}");
+}
+
+#[test]
 fn what_is_wrong_is_said_with_its_place_and_nothing_starts() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tollgate.toml");

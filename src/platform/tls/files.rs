@@ -28,7 +28,12 @@ pub struct Files {
 impl Files {
     /// Reads them; `None` if the options name none.
     pub fn read(options: &TlsOptions) -> anyhow::Result<Option<Self>> {
-        let (Some(chain), Some(key)) = (&options.tls_cert, &options.tls_key) else { return Ok(None) };
+        // On the command line they need each other. A configuration file must not turn TLS off by half of it either.
+        let (chain, key) = match (&options.tls_cert, &options.tls_key) {
+            (Some(chain), Some(key)) => (chain, key),
+            (None, None) if options.tls_client_ca.is_none() => return Ok(None),
+            _ => bail!("--tls-cert and --tls-key belong together, and --tls-client-ca needs both"),
+        };
         let in_key = || format!("--tls-key {}", key.display());
         let key = private_key(key).with_context(in_key)?;
         let in_chain = || format!("--tls-cert {}", chain.display());
