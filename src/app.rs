@@ -10,8 +10,8 @@ mod aggregator;
 mod ahead;
 mod console;
 mod control;
-mod doors;
 mod lane;
+mod listeners;
 mod opening;
 mod partitions;
 mod recorded;
@@ -31,7 +31,7 @@ use anyhow::Context;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::billing::forms::Fonts;
+use crate::billing::rendering::Fonts;
 use crate::clock::Clock;
 use crate::config::{CallerOptions, MetricsListen, ServeOptions};
 use crate::grpc::Health;
@@ -43,9 +43,9 @@ pub use aggregator::aggregate;
 pub use console::site as console_site;
 use console::{ConsolePlan, Invitations};
 use control::Control;
-use doors::Doors;
 use lane::LaneContext;
 pub use lane::server as grpc_server;
+use listeners::Listeners;
 pub use opening::{create, release_journal};
 use platform::telemetry::metrics;
 use platform::tls::Tls;
@@ -134,7 +134,7 @@ impl App {
         let reload = Reload { access: Arc::clone(&access), tls: tls.clone() };
         let (end, ended) = oneshot::channel();
         let control = Control { plan, lanes, http, console, aggregation, sending, test_clock: options.store.test_clock, stopped, drain };
-        let doors = Doors {
+        let listeners = Listeners {
             calls: listener,
             metrics: metrics_listener,
             http: http_listener,
@@ -145,7 +145,7 @@ impl App {
             is_insecure: options.network.insecure,
         };
         start_thread("control", move || async move {
-            let result = control.run(doors).await;
+            let result = control.run(listeners).await;
             let _ = end.send(result);
             Ok(())
         })?;

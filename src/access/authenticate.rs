@@ -123,7 +123,7 @@ impl Access {
         Ok(())
     }
 
-    /// Takes what was read. A file that has lost its last entry does not open the door again.
+    /// Takes what was read. A file that has lost its last entry does not open access to everybody again.
     fn replace(&self, read: Current) {
         let is_open = read.is_open && self.is_open();
         self.current.store(Arc::new(Current { is_open, ..read }));

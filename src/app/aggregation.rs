@@ -8,7 +8,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::lane::LaneContext;
 use crate::billing::Billing;
-use crate::billing::runner::{Aggregator, AggregatorOptions};
+use crate::billing::aggregator::{Aggregator, AggregatorOptions};
 use crate::billing::settings::{BillingSettings, NumberPrefixes};
 use crate::billing::status::Status;
 use crate::config::{BillingOptions, DocumentOptions};

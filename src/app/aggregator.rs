@@ -7,12 +7,12 @@ use tokio::sync::watch;
 use tokio::time::{interval, timeout};
 
 use super::aggregation::{aggregator_options, billing};
-use super::doors::{follow_tls, serve_metrics};
+use super::listeners::{follow_tls, serve_metrics};
 use super::sending::Sending;
 use super::store::Store;
 use super::supervisor::{self, Watchdog};
 use super::{listen, test_clock};
-use crate::billing::runner::Aggregator;
+use crate::billing::aggregator::Aggregator;
 use crate::billing::status::Status;
 use crate::clock::Clock;
 use crate::config::{AggregateOptions, MetricsListen};

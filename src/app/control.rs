@@ -11,8 +11,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::aggregation::Aggregation;
-use super::doors::{Doors, follow_access, follow_tls, serve_health, serve_metrics};
 use super::lane::LaneContext;
+use super::listeners::{Listeners, follow_access, follow_tls, serve_health, serve_metrics};
 use super::partitions::{Found, Partitions};
 use super::sending::Sending;
 use super::supervisor::{self, Watchdog};
@@ -59,13 +59,13 @@ pub struct Control {
 
 impl Control {
     /// Runs until the service is to stop, or something in it fails; then stops the lanes, and waits for them.
-    pub async fn run(mut self, mut doors: Doors) -> anyhow::Result<()> {
+    pub async fn run(mut self, mut listeners: Listeners) -> anyhow::Result<()> {
         // Health answers to the end: a probe learns that this process lives, and serves no longer.
         let (serving, stopping) = (endpoint::Serving::default(), CancellationToken::new());
-        let health = doors.health.take();
+        let health = listeners.health.take();
         let told = serve_health(health, self.plan.health.clone(), serving.clone(), stopping.clone());
         let told = tokio::spawn(told);
-        let result = self.work(doors, serving.clone()).await;
+        let result = self.work(listeners, serving.clone()).await;
         tracing::info!("stopping");
         supervisor::stopping();
         serving.set(Err("it is stopping".to_owned()), &[]);
@@ -94,14 +94,14 @@ impl Control {
         ends.into_iter().collect::<anyhow::Result<()>>().and(result).and(aggregated).and(sent)
     }
 
-    async fn work(&mut self, doors: Doors, serving: endpoint::Serving) -> anyhow::Result<()> {
-        let Doors { calls, http, console, metrics, health: _, tls, access, is_insecure } = doors;
+    async fn work(&mut self, listeners: Listeners, serving: endpoint::Serving) -> anyhow::Result<()> {
+        let Listeners { calls, http, console, metrics, health: _, tls, access, is_insecure } = listeners;
         let ledger = self.plan.ledger().await?;
-        let guarded = self.plan.are_metrics_guarded.then(|| self.plan.door(Via::Http));
+        let guarded = self.plan.are_metrics_guarded.then(|| self.plan.access(Via::Http));
         let places = Places::new(self.plan.max_connections);
-        let calls = Doors::deal(Some(calls), tls.clone(), Protocol::Http2, lanes::dealt_to(&self.lanes), &places);
-        let http = Doors::deal(http, tls.clone(), Protocol::Http1, lanes::dealt_to(self.http.as_slice()), &places);
-        let console = Doors::deal(console, tls.clone(), Protocol::Http1, lanes::dealt_to(self.console.as_slice()), &places);
+        let calls = Listeners::deal(Some(calls), tls.clone(), Protocol::Http2, lanes::dealt_to(&self.lanes), &places);
+        let http = Listeners::deal(http, tls.clone(), Protocol::Http1, lanes::dealt_to(self.http.as_slice()), &places);
+        let console = Listeners::deal(console, tls.clone(), Protocol::Http1, lanes::dealt_to(self.console.as_slice()), &places);
         let metrics = serve_metrics(metrics, tls.clone(), serving.clone(), guarded);
         let mut stopped = self.stopped.clone();
         tokio::select! {

@@ -19,7 +19,7 @@ use tower::{Layer, Service};
 use super::store::Store;
 use crate::billing::Billing;
 use crate::config::ServeOptions;
-use crate::grpc::{self, Door, Health, MAX_MESSAGE_BYTES};
+use crate::grpc::{self, AccessLayer, Health, MAX_MESSAGE_BYTES};
 use crate::http;
 use crate::lanes;
 use crate::lanes::offload::Offload;
@@ -121,7 +121,7 @@ impl LaneContext {
 
     /// The same of HTTP/JSON, at an address.
     pub async fn serve_http(self: Arc<Self>, address: SocketAddr, dealt: mpsc::Receiver<Dealt>, ready: Sender<()>) -> anyhow::Result<()> {
-        let router = http::router(self.services().await?, self.door(Protocol::Http), address)?;
+        let router = http::router(self.services().await?, self.access(Protocol::Http), address)?;
         let serving = http::serve::serve(router, http::serve::Speaks::Http1, lanes::sockets(dealt), self.draining.clone());
         let _ = ready.send(());
         self.within_the_grace(async {
@@ -131,9 +131,9 @@ impl LaneContext {
         .await
     }
 
-    /// The door to what a protocol reaches.
-    pub fn door(&self, protocol: Protocol) -> Door {
-        Door::new(Arc::clone(&self.access)).recorded_by(self.trail.clone(), protocol)
+    /// The access layer in front of what a protocol reaches.
+    pub fn access(&self, protocol: Protocol) -> AccessLayer {
+        AccessLayer::new(Arc::clone(&self.access)).recorded_by(self.trail.clone(), protocol)
     }
 
     /// All services of this process, on a ledger of the current thread.
@@ -142,7 +142,7 @@ impl LaneContext {
     ) -> anyhow::Result<
         impl Service<Request<Body>, Response = Response<RpcBody>, Error = Infallible, Future: Send> + Clone + Send + Sync + use<>,
     > {
-        Ok(RpcLayer.layer(grpc::services(self.use_cases().await?, self.health.clone(), MAX_MESSAGE_BYTES, self.door(Protocol::Grpc))))
+        Ok(RpcLayer.layer(grpc::services(self.use_cases().await?, self.health.clone(), MAX_MESSAGE_BYTES, self.access(Protocol::Grpc))))
     }
 
     /// Serves the web console, which `console` makes of the use cases.

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::config::StoresOptions;
 use crate::domain::account::Millis;
 use crate::domain::origin::Origin;
-use crate::ledger::redis::install::Installation;
+use crate::ledger::redis::restore::Installation;
 use crate::ledger::{Ledger, LedgerId, Opening, StoreSettings, embedded};
 use crate::service::users::Users;
 use access::Access;

@@ -9,8 +9,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
+use super::account_history::{self, WALK, walk};
 use super::bills::receivables::{JournalPosition, position};
-use super::chain::{self, WALK, walk};
 use super::record::{narrow, number};
 use super::store::rows::{Table, Type};
 use super::{Billing, BillingError, Record};
@@ -163,7 +163,7 @@ impl Billing {
         let walked = walked(connection, account, [from, to]).await?;
         let mut records = Vec::with_capacity(walked.places.len());
         for places in walked.places.chunks(5_000) {
-            records.extend(chain::at(connection, self.store().dialect(), walked.partition, places).await?);
+            records.extend(account_history::at(connection, self.store().dialect(), walked.partition, places).await?);
         }
         let known = self.known(connection, account, &records).await?;
         let mut lines = Lines { zone: self.settings().zone()?, lines: Vec::new(), charges: None };
@@ -252,7 +252,7 @@ struct Walked {
 }
 
 async fn walked(connection: &mut AnyConnection, account: &str, [from, to]: [Millis; 2]) -> Result<Walked, BillingError> {
-    let Some((partition, last)) = chain::end(&mut *connection, account).await? else { return Ok(Walked::default()) };
+    let Some((partition, last)) = account_history::end(&mut *connection, account).await? else { return Ok(Walked::default()) };
     let mut walked = Walked { partition, ..Walked::default() };
     let (sql, mut next, mut closing) = (walk("sequence, previous, time, kind, amount, balance"), last, None);
     'chain: while next > 0 {

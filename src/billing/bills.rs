@@ -10,7 +10,6 @@ pub(super) mod apply;
 pub mod customers;
 pub mod documents;
 pub mod draft;
-mod forget;
 pub(super) mod frozen;
 pub mod history;
 mod issue;
@@ -19,8 +18,9 @@ pub mod preview;
 mod ready;
 pub mod receivables;
 mod taxes;
+mod unissue;
 
 pub use apply::apply;
 pub use apply::by_hand::{Act, ByHand, Handled};
-pub use forget::{due_again, end_again, forget, is_of_end, issued_of};
 pub use issue::issue;
+pub use unissue::{due_again, end_again, forget, is_of_end, issued_of};

@@ -4,14 +4,15 @@
 //! [`bills`] drafts and numbers the documents that entries cut. [`store`] is where all of it is kept: PostgreSQL or SQLite. [`Billing`]
 //! is what the services and commands talk to.
 
+mod account_history;
 pub mod account_statement;
 pub mod aggregate;
+pub mod aggregator;
 pub mod audit;
+pub mod backlog;
 pub mod bills;
-mod chain;
 pub mod document;
 mod error;
-pub mod forms;
 mod identity;
 pub mod issuer;
 pub mod items;
@@ -24,15 +25,14 @@ pub mod payments;
 mod queries;
 pub mod reconcile;
 pub mod record;
+pub mod rendering;
 pub mod restore;
 pub mod review;
-pub mod runner;
 pub mod scope;
 pub mod search;
 pub mod sending;
 pub mod series;
 pub mod settings;
-pub mod standing;
 pub mod status;
 pub mod store;
 pub mod suggestion;

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use sqlx::Row;
 
 use super::document::{Issuer, Logo};
-use super::{Billing, BillingError, forms};
+use super::{Billing, BillingError, rendering};
 
 /// The largest file.
 pub const MOST_BYTES: usize = 256 * 1024;
@@ -40,11 +40,11 @@ impl Logo {
         };
         let digest = blake3::hash(&content).to_hex().to_string();
         let mut logo = Self { digest, media_type: media_type.to_owned(), width: 0, height: 0, content };
-        (logo.width, logo.height) = forms::picture_size(&logo).map_err(LogoError::Unreadable)?;
+        (logo.width, logo.height) = rendering::picture_size(&logo).map_err(LogoError::Unreadable)?;
         if logo.width > MOST_PIXELS || logo.height > MOST_PIXELS || logo.width == 0 || logo.height == 0 {
             return Err(LogoError::TooManyPixels(logo.width, logo.height));
         }
-        forms::try_picture(&logo).map_err(LogoError::Unreadable)?;
+        rendering::try_picture(&logo).map_err(LogoError::Unreadable)?;
         Ok(logo)
     }
 

@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 
 use sqlx::{AssertSqlSafe, Row};
 
-use super::chain;
+use super::account_history;
 use super::partitions::{self, Partition};
 use super::record::{COLUMNS, Record, narrow, number, request_key};
 use super::{Billing, BillingError};
@@ -27,9 +27,9 @@ impl Billing {
     /// Where the charges and refunds of one account are that were accepted in `from..to`, in journal order.
     pub async fn usage_of(&self, account: &str, from: Millis, to: Millis) -> Result<Places, BillingError> {
         let mut connection = self.store.pool().acquire().await?;
-        let Some((partition, last)) = chain::end(&mut *connection, account).await? else { return Ok(Places::default()) };
+        let Some((partition, last)) = account_history::end(&mut *connection, account).await? else { return Ok(Places::default()) };
         let is_usage = |kind: EntryKind| kind.is_charge() || kind.is_refund();
-        let sequences = chain::sequences(&mut connection, partition, last, (from, to), is_usage).await?;
+        let sequences = account_history::sequences(&mut connection, partition, last, (from, to), is_usage).await?;
         Ok(Places { partition, sequences: sequences.into() })
     }
 
@@ -57,7 +57,7 @@ impl Billing {
     pub async fn records(&self, places: &mut Places, count: usize) -> Result<Vec<Record>, BillingError> {
         let next: Vec<i64> = places.take(count).collect();
         let mut connection = self.store.pool().acquire().await?;
-        chain::at(&mut connection, self.store.dialect(), places.partition, &next).await
+        account_history::at(&mut connection, self.store.dialect(), places.partition, &next).await
     }
 
     /// The charge or payment of that request id, however long ago it was: what a late refund or reversal refers to.
@@ -75,12 +75,12 @@ impl Billing {
     /// An account's entries below a sequence, newest first.
     pub async fn entries(&self, account: &str, before: Option<u64>, count: usize) -> Result<Vec<Record>, BillingError> {
         let mut connection = self.store.pool().acquire().await?;
-        let Some(end) = chain::end(&mut *connection, account).await? else { return Ok(Vec::new()) };
+        let Some(end) = account_history::end(&mut *connection, account).await? else { return Ok(Vec::new()) };
         let from = match before {
             None => end.1,
-            Some(before) => chain::below(&mut connection, account, end, before).await?,
+            Some(before) => account_history::below(&mut connection, account, end, before).await?,
         };
-        chain::back(&mut *connection, end.0, from, count).await
+        account_history::back(&mut *connection, end.0, from, count).await
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::standing::{Standing, WaitsFor};
+use super::backlog::{Backlog, WaitsFor};
 use domain::account::Millis;
 use platform::telemetry::metrics;
 
@@ -32,7 +32,7 @@ struct State {
     held_series: Vec<String>,
     committed_entries: u64,
     issuing_error: Option<String>,
-    standing: Standing,
+    backlog: Backlog,
 }
 
 impl State {
@@ -102,21 +102,21 @@ impl Status {
     /// What an operator should do something about, though all goes on.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        self.state().standing.warnings()
+        self.state().backlog.warnings()
     }
 
     /// What waits on its way to paper.
-    pub(super) fn set_standing(&self, standing: Standing, now: Millis) {
+    pub(super) fn set_backlog(&self, backlog: Backlog, now: Millis) {
         for waits_for in WaitsFor::ALL {
-            let queue = standing.queue(waits_for);
+            let queue = backlog.queue(waits_for);
             metrics().drafts.set_waiting(waits_for.name(), queue.count, queue.age(now));
         }
-        metrics().drafts.set_held(standing.held.count, standing.held.age(now));
+        metrics().drafts.set_held(backlog.held.count, backlog.held.age(now));
         let mut state = self.state();
-        if state.standing.held.count < standing.held.count {
-            tracing::error!(held = standing.held.count, "documents are held back: tollgate invoice list --state held");
+        if state.backlog.held.count < backlog.held.count {
+            tracing::error!(held = backlog.held.count, "documents are held back: tollgate invoice list --state held");
         }
-        state.standing = standing;
+        state.backlog = backlog;
     }
 
     /// Whether documents can be issued; else why they cannot, again and again.

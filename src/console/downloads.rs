@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 
 use super::guard::Paper;
-use billing::forms::for_spreadsheet;
+use billing::rendering::for_spreadsheet;
 use service::papers::File;
 
 /// A paper, to be looked at.

@@ -1,4 +1,4 @@
-//! Why a page cannot be shown, or a form was not taken. The door renders it within the frame of all pages.
+//! Why a page cannot be shown, or a form was not taken. The access layer renders it within the frame of all pages.
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;

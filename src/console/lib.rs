@@ -1,13 +1,13 @@
 //! The web console: pages for people over the same use cases as every other protocol, with the same permissions.
 //!
-//! [`routes`] lists all pages and forms, with what each needs. [`guard`] refuses what other sites send; [`door`] lets in who has signed
+//! [`routes`] lists all pages and forms, with what each needs. [`guard`] refuses what other sites send; [`access`] lets in who has signed
 //! in, and checks the permission and the form's token; a page of [`pages`] then calls a use case and renders a template. Its words are in
 //! `texts`, in all languages that [`texts`] knows; amounts and dates are written by [`locale`]. README.md says how a page is added.
 
+pub mod access;
 pub mod acts;
 pub mod assets;
 pub mod attempts;
-pub mod door;
 pub mod downloads;
 pub mod failure;
 pub mod fields;
@@ -77,7 +77,7 @@ pub fn router(console: Console) -> Router {
     router
         .fallback(failure::not_found)
         .method_not_allowed_fallback(failure::not_found)
-        .layer(from_fn_with_state(console.clone(), door::enter))
+        .layer(from_fn_with_state(console.clone(), access::enter))
         .layer(from_fn_with_state(console.clone(), guard::check))
         .layer(from_fn(guard::bound))
         .with_state(console)

@@ -1,4 +1,4 @@
-//! All pages and forms, as data: the method, the path, what each needs, and what handles it. The door enforces it; the navigation shows
+//! All pages and forms, as data: the method, the path, what each needs, and what handles it. The access layer enforces it; the navigation shows
 //! what the visitor may open; a test holds the browser's visits against it.
 
 use axum::Extension;

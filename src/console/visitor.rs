@@ -15,7 +15,7 @@ use domain::account::Currency;
 use domain::money::DecimalAmount;
 use service::context::{Protocol, RequestContext};
 
-/// Who looks at a page. Made by the door, and given to each page that asks for it.
+/// Who looks at a page. Made by the access layer, and given to each page that asks for it.
 #[derive(Clone)]
 pub struct Visitor {
     /// Who has signed in.

@@ -7,10 +7,10 @@ use lettre::message::{Attachment, Mailbox, Message, MultiPart, SinglePart};
 
 use super::smtp::Envelope;
 use billing::document::Document;
-use billing::forms::letter::{Enclosure, Letter};
-use billing::forms::{self, Denomination, FormError, Imprint};
 use billing::issuer::{MAIN, in_force};
 use billing::payments::PaymentInFull;
+use billing::rendering::letter::{Enclosure, Letter};
+use billing::rendering::{self, Denomination, FormError, Imprint};
 use billing::sending::settings::{SendingSettings, address_of};
 use billing::sending::{Mail, MailKind, domain_of};
 use billing::{Billing, BillingError};
@@ -80,7 +80,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, FormError>
 }
 
 fn of_document(document: &Document, reminder: Option<(i64, Millis)>, limit: u32) -> Result<Content, FormError> {
-    let pdf = forms::pdf(document)?;
+    let pdf = rendering::pdf(document)?;
     let is_attached = pdf.len() <= usize::try_from(limit).unwrap_or(usize::MAX);
     let enclosure = if is_attached { Enclosure::Attached } else { Enclosure::TooLarge };
     let letter = match reminder {
@@ -91,7 +91,7 @@ fn of_document(document: &Document, reminder: Option<(i64, Millis)>, limit: u32)
 }
 
 fn of_receipt(imprint: &Imprint, payment: &PaymentInFull) -> Result<Content, FormError> {
-    let pdf = forms::receipt::pdf(imprint, payment)?;
+    let pdf = rendering::receipt::pdf(imprint, payment)?;
     let name = format!("receipt-{}.pdf", payment.payment.entry_id());
     Ok(Content { letter: Letter::of_receipt(imprint, payment)?, file: Some((name, pdf)) })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{Extensions, HeaderMap};
 use tonic::Request;
 
-use super::door::nobody;
+use super::access::nobody;
 use crate::lanes::socket::Peer;
 use crate::service::context::{Protocol, RequestContext, Trace};
 use crate::service::deadline::Deadline;
@@ -18,7 +18,7 @@ pub fn of<T>(request: &Request<T>) -> RequestContext {
     of_parts(request.metadata().as_ref(), request.extensions())
 }
 
-/// The context of a call that was not taken in by its method yet. What has not come through the door comes from nobody. HTTP marks its calls by an extension, which no peer can send.
+/// The context of a call that was not taken in by its method yet. What has not passed the access layer comes from nobody. HTTP marks its calls by an extension, which no peer can send.
 #[must_use]
 pub fn of_parts(headers: &HeaderMap, extensions: &Extensions) -> RequestContext {
     if let Some(context) = extensions.get::<RequestContext>() {

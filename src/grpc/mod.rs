@@ -1,9 +1,10 @@
 //! The gRPC services: the edge of the process.
 //!
 //! A request is read within its bounds ([`wire`]), given to a use case of [`crate::service`] with its [`context`], and answered, or refused
-//! with details ([`status`]). Before that, [`door`] has found who calls, and whether it may. [`charging`], [`accounts`], [`billing`], [`audit`] and [`admin`] are the services; [`dispatch`] finds them, and has
+//! with details ([`status`]). Before that, [`access`] has found who calls, and whether it may. [`charging`], [`accounts`], [`billing`], [`audit`] and [`admin`] are the services; [`dispatch`] finds them, and has
 //! [`offloaded`] answer what may take long. Nothing here decides.
 
+pub mod access;
 pub mod accounts;
 pub mod admin;
 pub mod audit;
@@ -12,7 +13,6 @@ pub mod call;
 pub mod charging;
 pub mod context;
 pub mod dispatch;
-pub mod door;
 pub mod dynamic;
 pub mod foreign;
 pub mod health;
@@ -36,13 +36,13 @@ use tonic_reflection::server::Builder;
 use tower::{Service, ServiceBuilder};
 
 use crate::service::UseCases;
+pub use access::AccessLayer;
 use accounts::Accounts;
 use admin::Admin;
 use audit::Audit;
 use billing::Bills;
 use charging::Charging;
 use dispatch::Services;
-pub use door::Door;
 use foreign::Foreign;
 pub use health::Health;
 use v1::account_service_server::AccountServiceServer;
@@ -60,7 +60,7 @@ pub fn services(
     use_cases: UseCases,
     health: Health,
     most: usize,
-    door: Door,
+    access: AccessLayer,
 ) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + Sync + use<> {
     let (offload, stopping) = (use_cases.offload().clone(), use_cases.stopping().clone());
     // The limit of a message is one of what is unpacked, too.
@@ -82,7 +82,7 @@ pub fn services(
         Err(error) => tracing::error!(%error, "there is no reflection of the older kind"),
     }
     let services = Services { charging, others: others.prepare(), offload };
-    ServiceBuilder::new().map_response(move |response| completed(response, most)).layer(door).service(services)
+    ServiceBuilder::new().map_response(move |response| completed(response, most)).layer(access).service(services)
 }
 
 fn reflection() -> Builder<'static> {

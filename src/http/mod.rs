@@ -2,10 +2,10 @@
 //!
 //! Nothing is decided here, and no method is named: [`methods`] takes them from the descriptors, [`transcode`] turns JSON into the
 //! message and hands it to the same services that gRPC calls, [`problem`] renders their errors, [`openapi`] describes all of it.
-//! [`guard`] refuses what a page in somebody's browser could send, [`door`] whom nobody knows. [`serve`] runs it. [`probes`] are for those who
+//! [`guard`] refuses what a page in somebody's browser could send, [`access`] whom nobody knows. [`serve`] runs it. [`probes`] are for those who
 //! only ask whether the process is well.
 
-pub mod door;
+pub mod access;
 pub mod guard;
 pub mod methods;
 pub mod openapi;
@@ -27,7 +27,7 @@ use tonic::body::Body;
 use tower::Service;
 use tower::util::BoxCloneSyncService;
 
-use crate::grpc::Door;
+use crate::grpc::AccessLayer;
 use crate::telemetry::rpc::RpcBody;
 use guard::Guard;
 use methods::Methods;
@@ -48,24 +48,24 @@ pub struct Api {
     services: Services,
     methods: Arc<Methods>,
     openapi: Arc<str>,
-    door: Door,
+    access: AccessLayer,
 }
 
 /// The routes, in front of the gRPC services, at an address.
-pub fn router<S>(services: S, door: Door, address: SocketAddr) -> anyhow::Result<Router>
+pub fn router<S>(services: S, access: AccessLayer, address: SocketAddr) -> anyhow::Result<Router>
 where
     S: Service<http::Request<Body>, Response = http::Response<RpcBody>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static,
 {
     let methods = Arc::new(Methods::load());
     let openapi = serde_json::to_string(&openapi::document(&methods))?.into();
-    let api = Api { services: BoxCloneSyncService::new(services), methods, openapi, door };
+    let api = Api { services: BoxCloneSyncService::new(services), methods, openapi, access };
     Ok(Router::new()
         .route("/v1/{service}/{method}", post(transcode::call))
         .route(OPENAPI, get(show_openapi))
         .fallback(async || Problem::not_found("there is no such path: /openapi.json lists those that there are"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(middleware::from_fn_with_state(api.clone(), door::check))
+        .layer(middleware::from_fn_with_state(api.clone(), access::check))
         .layer(middleware::from_fn_with_state(Guard::new(address), guard::check))
         .with_state(api))
 }

@@ -54,7 +54,7 @@ impl UseCases {
     ) -> Result<impl Stream<Item = Result<Part, Error>> + Send + use<>, Error> {
         self.telling(context, context.require_everywhere(Permission::Backup))?;
         let permit = self.admission.stream(context)?;
-        let standing = self.standing(context.clone())?;
+        let access = self.stream_access(context.clone())?;
         let (ledger, billing, trail) = (self.ledger.clone(), self.billing.clone().filter(|_| !is_ledger_only), self.trail.clone());
         let act = Act::of("backup.taken", &context.change_at(self.clock().now())).with("ledger_only", is_ledger_only);
         let parts = async move {
@@ -62,7 +62,7 @@ impl UseCases {
             trail.record(act);
             Ok::<_, Error>(read(copies, permit))
         };
-        Ok(standing.hold(stream::once(parts).try_flatten(), |context| context.require_everywhere(Permission::Backup)))
+        Ok(access.hold(stream::once(parts).try_flatten(), |context| context.require_everywhere(Permission::Backup)))
     }
 }
 

@@ -25,7 +25,7 @@ use super::commands::{self, Decided};
 use super::context::RequestContext;
 use super::decisions::Recorder;
 use super::error::Error;
-use super::standing::Standing;
+use super::stream_access::StreamAccess;
 use access::{Permission, Reached};
 use domain::command::{Action, Command};
 use domain::outcome::{Answer, Outcome};
@@ -84,7 +84,7 @@ type Incoming<B, E> = Pin<Box<dyn Stream<Item = Result<B, E>> + Send + Sync>>;
 /// One stream.
 struct Charges<B, E, T> {
     use_cases: UseCases,
-    standing: Standing,
+    access: StreamAccess,
     incoming: Incoming<B, E>,
     write: Write<T>,
     /// Ready once the service stops.
@@ -144,7 +144,7 @@ impl UseCases {
     {
         let charges = Charges {
             use_cases: self.clone(),
-            standing: self.standing(context)?,
+            access: self.stream_access(context)?,
             incoming,
             write,
             stopped: Box::pin(self.stopping.clone().cancelled_owned()),
@@ -231,7 +231,7 @@ where
         let batch = tokio::select! {
             biased;
             () = &mut self.stopped => return Err(Error::stopping().into()),
-            error = self.standing.lost(|context| context.require_at_all(Permission::Charge)) => return Err(error.into()),
+            error = self.access.lost(|context| context.require_at_all(Permission::Charge)) => return Err(error.into()),
             batch = self.incoming.next() => batch.transpose(),
         };
         let Some(batch) = batch.map_err(Interrupted::Unreadable)? else { return Ok(None) };
@@ -255,7 +255,7 @@ where
                 Ok(mut command) => match self.admit(&mut command).await {
                     Ok(()) => self.queue(Arc::new(command), index, &mut slots, MAX_COMMANDS - commands).await,
                     Err(error) => {
-                        self.use_cases.tell_of_refusal(self.standing.context(), &error);
+                        self.use_cases.tell_of_refusal(self.access.context(), &error);
                         self.written(index, Charge::Failed(Arc::new(command), error))
                     }
                 },
@@ -268,14 +268,14 @@ where
 
     /// Lets a command through that its caller may give, when the caller's share has room for it.
     async fn admit(&mut self, command: &mut Command) -> Result<(), Error> {
-        while let Err(Reached::Rate(wait)) = self.standing.context().caller.share.take_request() {
+        while let Err(Reached::Rate(wait)) = self.access.context().caller.share.take_request() {
             tokio::select! {
                 () = &mut self.stopped => break,
                 () = sleep(wait) => {}
             }
         }
-        self.standing.check()?;
-        self.use_cases.admit(self.standing.context(), command).await
+        self.access.check()?;
+        self.use_cases.admit(self.access.context(), command).await
     }
 
     /// Lets others have a turn from time to time, however fast commands come.
@@ -314,7 +314,7 @@ where
     }
 
     fn recorder(&self) -> Recorder {
-        Recorder::new(&self.use_cases, self.standing.context())
+        Recorder::new(&self.use_cases, self.access.context())
     }
 
     fn written(&self, index: usize, charge: Charge) -> Slot<T> {

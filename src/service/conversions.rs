@@ -155,7 +155,7 @@ impl UseCases {
             self.telling(&context, context.require_everywhere(Permission::Convert))?;
         }
         let permit = self.admission.stream(&context)?;
-        let standing = self.standing(context.clone())?;
+        let access = self.stream_access(context.clone())?;
         if plan.is_suggested {
             self.billing(&context).await?;
         }
@@ -175,7 +175,7 @@ impl UseCases {
             async move { use_cases.convert_one(&context, &plan, target?).await }
         });
         // An account that the caller may convert no longer is refused by itself.
-        Ok(standing.hold(answers.buffered(UNDER_WAY), move |context| match is_of_all {
+        Ok(access.hold(answers.buffered(UNDER_WAY), move |context| match is_of_all {
             true => context.require_everywhere(Permission::Convert),
             false => context.require_at_all(Permission::Convert),
         }))

@@ -12,8 +12,8 @@ use super::error::Error;
 use super::papers::{File, Form, not_taken_in};
 use access::Permission;
 use billing::document::{Document, DocumentKind, Party};
-use billing::forms::{self, Denomination, UsageWriter};
 use billing::issuer::{Applied, Change};
+use billing::rendering::{self, Denomination, UsageWriter};
 use billing::{Billing, BillingError, DocumentFilter, DocumentPage, DocumentState, Record, StoredDocument, name_of};
 use domain::entry::Entry;
 
@@ -100,7 +100,7 @@ impl UseCases {
         })?;
         stored.sending = billing.sending_of(&[stored.id]).await?.remove(&stored.id);
         if stored.state != DocumentState::Issued {
-            stored.missing_glyphs = forms::missing_glyphs(&stored.document).map_err(|error| Error::no_form(&error))?;
+            stored.missing_glyphs = rendering::missing_glyphs(&stored.document).map_err(|error| Error::no_form(&error))?;
         }
         Ok(stored)
     }
@@ -116,10 +116,10 @@ impl UseCases {
         let stored = self.document(context, name).await?;
         let document = &stored.document;
         let content = match form {
-            Form::Json => forms::json(document).map(String::into_bytes),
+            Form::Json => rendering::json(document).map(String::into_bytes),
             Form::Csv => Ok(usage(self.billing(context).await?, &stored, is_for_spreadsheets).await?),
-            Form::Html => forms::html(document).map(String::into_bytes),
-            Form::Pdf => forms::pdf(document),
+            Form::Html => rendering::html(document).map(String::into_bytes),
+            Form::Pdf => rendering::pdf(document),
         };
         let content = content.map_err(|error| Error::no_form(&error))?;
         let label = if document.number.is_empty() { format!("draft-{}", name_of(stored.id)) } else { document.number.clone() };

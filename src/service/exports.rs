@@ -9,7 +9,7 @@ use super::UseCases;
 use super::admission::StreamPermit;
 use super::context::RequestContext;
 use super::error::Error;
-use super::standing::Standing;
+use super::stream_access::StreamAccess;
 use access::Permission;
 use billing::usage::Span;
 use billing::{Billing, BillingError, Places, UsageRecord};
@@ -37,7 +37,7 @@ pub struct Wanted {
 pub struct UsageExport {
     pages: UsagePages,
     stopping: CancellationToken,
-    standing: Standing,
+    access: StreamAccess,
     account: Option<String>,
     _permit: StreamPermit,
 }
@@ -75,7 +75,7 @@ impl UseCases {
         self.telling(&context, may_export(&context, account.as_deref()))?;
         let permit = self.admission.stream(&context)?;
         let pages = UsagePages::begin(self.billing(&context).await?.clone(), wanted).await?;
-        Ok(UsageExport { pages, stopping: self.stopping.clone(), standing: self.standing(context)?, account, _permit: permit })
+        Ok(UsageExport { pages, stopping: self.stopping.clone(), access: self.stream_access(context)?, account, _permit: permit })
     }
 }
 
@@ -92,8 +92,8 @@ impl UsageExport {
         if self.stopping.is_cancelled() {
             return Err(Error::stopping());
         }
-        self.standing.check()?;
-        may_export(self.standing.context(), self.account.as_deref())?;
+        self.access.check()?;
+        may_export(self.access.context(), self.account.as_deref())?;
         Ok(self.pages.next().await?)
     }
 }

@@ -4,10 +4,10 @@ use super::UseCases;
 use super::context::RequestContext;
 use super::error::Error;
 use access::Permission;
+use billing::backlog::Backlog;
 use billing::document::{Exemption, Issuer};
 use billing::issuer::{Applied, CategoryRate, Change, Dated};
 use billing::review::{Approved, Review};
-use billing::standing::Standing;
 use billing::{BillingError, Retried, name_of};
 
 /// How many documents that are held back are worked out again for one call.
@@ -76,11 +76,11 @@ impl UseCases {
     }
 
     /// When drafts of an issuer are issued, and what waits.
-    pub async fn issuing(&self, context: &RequestContext, id: &str) -> Result<(Review, Standing), Error> {
+    pub async fn issuing(&self, context: &RequestContext, id: &str) -> Result<(Review, Backlog), Error> {
         context.require_everywhere(Permission::ReadSettings)?;
         let billing = self.billing(context).await?;
         let review = billing.review(id).await?;
-        Ok((review, billing.standing(self.clock().now()).await?))
+        Ok((review, billing.backlog(self.clock().now()).await?))
     }
 
     /// Sets when drafts of an issuer are issued.

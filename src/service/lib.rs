@@ -29,7 +29,7 @@ pub mod receivables;
 pub mod refunds;
 pub mod search;
 pub mod sending;
-pub mod standing;
+pub mod stream_access;
 pub mod users;
 pub mod watch;
 
@@ -49,7 +49,7 @@ use error::Error;
 use ledger::Ledger;
 use platform::clock::Clock;
 use platform::lanes::offload::Offload;
-use standing::Standing;
+use stream_access::StreamAccess;
 
 /// All use cases, on a ledger, and on a billing store if there is one. Cheap to clone.
 #[derive(Clone)]
@@ -90,8 +90,8 @@ impl UseCases {
     }
 
     /// The caller of a stream that begins.
-    fn standing(&self, context: RequestContext) -> Result<Standing, Error> {
-        Standing::new(&self.access, context)
+    fn stream_access(&self, context: RequestContext) -> Result<StreamAccess, Error> {
+        StreamAccess::new(&self.access, context)
     }
 
     /// The service's clock.

@@ -9,8 +9,8 @@ use super::{UseCases, payments};
 use access::Permission;
 use billing::account_statement::AccountStatement;
 use billing::document::Document;
-use billing::forms::{self, Denomination, FormError, Imprint, UsageWriter};
 use billing::issuer::{MAIN, in_force};
+use billing::rendering::{self, Denomination, FormError, Imprint, UsageWriter};
 use billing::{Billing, BillingError, Record};
 use domain::account::Millis;
 
@@ -81,10 +81,10 @@ impl UseCases {
                 let nothing = || Error::precondition("NOTHING_TO_BILL", format!("accounts/{account}"), "there is nothing to bill so far");
                 let document = coming.document.ok_or_else(nothing)?;
                 let content = match form {
-                    Form::Json => forms::json(&document).map(String::into_bytes),
+                    Form::Json => rendering::json(&document).map(String::into_bytes),
                     Form::Csv => Ok(usage_of(billing, &document, is_for_spreadsheets).await?),
-                    Form::Html => forms::html(&document).map(String::into_bytes),
-                    Form::Pdf => forms::pdf(&document),
+                    Form::Html => rendering::html(&document).map(String::into_bytes),
+                    Form::Pdf => rendering::pdf(&document),
                 };
                 ("preview".to_owned(), content)
             }
@@ -94,12 +94,12 @@ impl UseCases {
                 let money = Denomination { currency: of.currency.clone(), decimals: of.decimals, minor_digits: of.minor_digits };
                 let imprint = self.imprint(billing, account, money).await?;
                 let content = match form {
-                    Form::Json => forms::receipt::json(&imprint, &payment).map(String::into_bytes),
+                    Form::Json => rendering::receipt::json(&imprint, &payment).map(String::into_bytes),
                     Form::Csv => {
                         return Err(Error::invalid_field("form", "must not be CSV: a receipt has none"));
                     }
-                    Form::Html => forms::receipt::html(&imprint, &payment).map(String::into_bytes),
-                    Form::Pdf => forms::receipt::pdf(&imprint, &payment),
+                    Form::Html => rendering::receipt::html(&imprint, &payment).map(String::into_bytes),
+                    Form::Pdf => rendering::receipt::pdf(&imprint, &payment),
                 };
                 (format!("receipt-{}", of.entry_id()), content)
             }
@@ -108,10 +108,10 @@ impl UseCases {
                 let AccountStatement { currency, decimals, minor_digits, span: [from, to], .. } = statement.clone();
                 let imprint = self.imprint(billing, account, Denomination { currency, decimals, minor_digits }).await?;
                 let content = match form {
-                    Form::Json => forms::account_statement::json(&imprint, &statement).map(String::into_bytes),
-                    Form::Csv => forms::account_statement::csv(&imprint, &statement, is_for_spreadsheets),
-                    Form::Html => forms::account_statement::html(&imprint, &statement).map(String::into_bytes),
-                    Form::Pdf => forms::account_statement::pdf(&imprint, &statement),
+                    Form::Json => rendering::account_statement::json(&imprint, &statement).map(String::into_bytes),
+                    Form::Csv => rendering::account_statement::csv(&imprint, &statement, is_for_spreadsheets),
+                    Form::Html => rendering::account_statement::html(&imprint, &statement).map(String::into_bytes),
+                    Form::Pdf => rendering::account_statement::pdf(&imprint, &statement),
                 };
                 let clock = self.clock();
                 (format!("account-statement-{}-{}", clock.day_of(from), clock.day_of(to - 1)), content)

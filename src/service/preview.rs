@@ -5,7 +5,7 @@ use super::context::RequestContext;
 use super::error::Error;
 use super::papers::not_taken_in;
 use access::Permission;
-use billing::{ComingDocument, DocumentState, JournalPosition, StoredDocument, forms};
+use billing::{ComingDocument, DocumentState, JournalPosition, StoredDocument, rendering};
 
 /// The coming document of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl UseCases {
     pub async fn preview_document(&self, context: &RequestContext, account: &str) -> Result<Preview, Error> {
         let ComingDocument { document, held_reason, waits_for, position, .. } = self.coming_document(context, account).await?;
         let Some(document) = document else { return Ok(Preview { document: None, position }) };
-        let missing_glyphs = forms::missing_glyphs(&document).map_err(|error| Error::no_form(&error))?;
+        let missing_glyphs = rendering::missing_glyphs(&document).map_err(|error| Error::no_form(&error))?;
         let state = if held_reason.is_empty() { DocumentState::Draft } else { DocumentState::Held };
         let (id, open_amount, digest) = (0, 0, String::new());
         let (needs_approval, sending) = (false, None);

@@ -62,7 +62,7 @@ impl UseCases {
     ) -> Result<impl Stream<Item = Result<CreditChange, Error>> + Send + use<>, Error> {
         self.telling(&context, context.require(Permission::ReadCredit, &account))?;
         let permit = self.admission.watch(&context)?;
-        let standing = self.standing(context)?;
+        let access = self.stream_access(context)?;
         // Waiting begins before the first look, so that no change falls between the two.
         let changes = self.ledger.watch(&account);
         let begun = Instant::now();
@@ -76,7 +76,7 @@ impl UseCases {
             }
         });
         let changes = stream::iter([Ok(first)]).chain(later);
-        Ok(standing.hold(changes, move |context| context.require(Permission::ReadCredit, &account)))
+        Ok(access.hold(changes, move |context| context.require(Permission::ReadCredit, &account)))
     }
 
     /// Reads the account, without a crossing. Returns also until when that may be taken to hold.

@@ -10,7 +10,7 @@ use tollgate::clock::Clock;
 use tollgate::grpc::v1::account_service_client::AccountServiceClient;
 use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
 use tollgate::grpc::v1::{self, AdviceTopic, DeclineReason, PaymentMode, ThresholdCrossing};
-use tollgate::grpc::{Door, Health, MAX_MESSAGE_BYTES, services};
+use tollgate::grpc::{AccessLayer, Health, MAX_MESSAGE_BYTES, services};
 use tollgate::lanes::offload::Offload;
 use tollgate::ledger::Ledger;
 use tollgate::ledger::model::ModelEngine;
@@ -44,7 +44,7 @@ async fn service_within(limits: Limits, max_message_bytes: usize) -> Service {
     let health = Health::new();
     let ledger = Ledger::start(engine, watchers, clock.clone());
     let use_cases = UseCases::new(ledger, None, Offload::start().unwrap(), limits, CancellationToken::new(), access::Access::open().into());
-    let services = services(use_cases, health.clone(), max_message_bytes, Door::open());
+    let services = services(use_cases, health.clone(), max_message_bytes, AccessLayer::open());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(Server::builder().serve_with_incoming(services, TcpListenerStream::new(listener)));

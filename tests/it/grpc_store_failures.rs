@@ -10,7 +10,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tollgate::clock::Clock;
 use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
-use tollgate::grpc::{Door, Health, MAX_MESSAGE_BYTES, services, v1};
+use tollgate::grpc::{AccessLayer, Health, MAX_MESSAGE_BYTES, services, v1};
 use tollgate::lanes::offload::Offload;
 use tollgate::ledger::watch::Watchers;
 use tollgate::ledger::{Ledger, LedgerError};
@@ -27,7 +27,7 @@ async fn client(error: Option<LedgerError>) -> ChargingServiceClient<Channel> {
     let address = listener.local_addr().unwrap();
     let use_cases =
         UseCases::new(ledger, None, Offload::start().unwrap(), Limits::default(), CancellationToken::new(), access::Access::open().into());
-    let services = services(use_cases, Health::new(), MAX_MESSAGE_BYTES, Door::open());
+    let services = services(use_cases, Health::new(), MAX_MESSAGE_BYTES, AccessLayer::open());
     tokio::spawn(Server::builder().serve_with_incoming(services, TcpListenerStream::new(listener)));
     ChargingServiceClient::connect(format!("http://{address}")).await.unwrap()
 }

@@ -11,7 +11,7 @@ use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy};
 use tollgate::domain::money::DecimalAmount;
 use tollgate::domain::outcome::{Outcome, Verdict};
-use tollgate::ledger::redis::{RedisLedger, RedisOptions, announce};
+use tollgate::ledger::redis::{RedisLedger, RedisOptions, notifications};
 use tollgate::ledger::watch::Watchers;
 use tollgate::ledger::{Engine, Ledger, LedgerError, Opening, PreparedCommand, Purpose, StoreSettings};
 
@@ -311,7 +311,7 @@ async fn changes_made_by_another_process_are_announced_while_somebody_watches() 
     let server = RedisServer::redis();
     let options = options(&server);
     let watchers = Watchers::default();
-    let listener = tokio::spawn(announce::listen(options.clone(), settings().partitions, watchers.clone()));
+    let listener = tokio::spawn(notifications::listen(options.clone(), settings().partitions, watchers.clone()));
     let (watching, other) = (ledger(&options).await, ledger(&options).await);
     other.submit(create("acme")).await.unwrap().unwrap();
     let mut watch = watchers.watch("acme");

@@ -8,9 +8,9 @@ use tollgate::grpc::v1::{self, EntryKind, PaymentMode};
 use tonic::Status;
 
 use crate::command::Operator;
-use crate::forms::{Forms, decimal};
 use crate::postgres::PostgresServer;
 use crate::refunds::{duration, reason};
+use crate::renderings::{Forms, decimal};
 use crate::service::{Client, PATIENCE, Service, money};
 use crate::support::{RedisServer, temporary_folder};
 use crate::table::{About, Amount, Case, Claim, Step, Table, What};

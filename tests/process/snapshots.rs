@@ -7,7 +7,7 @@ use insta::{assert_snapshot, with_settings};
 use tollgate::billing::document::{
     Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, OpenInvoice, Party, Relief, TaxLine, Wallet,
 };
-use tollgate::billing::forms;
+use tollgate::billing::rendering;
 use tollgate::cli::CommandLine;
 use tollgate::domain::account::Millis;
 
@@ -135,11 +135,11 @@ fn tables_and_json_are_kept_and_tables_fit_a_terminal() {
 fn documents_are_kept_as_json_and_html() {
     // The long one is the others' lines again.
     for (name, document) in documents::all().into_iter().filter(|(name, _)| *name != "long") {
-        assert_snapshot!(format!("document_{name}_json"), forms::json(&document).unwrap());
+        assert_snapshot!(format!("document_{name}_json"), rendering::json(&document).unwrap());
         if !["invoice", "statement", "credit-note", "german", "draft"].contains(&name) {
             continue;
         }
-        let html = forms::html(&document).unwrap();
+        let html = rendering::html(&document).unwrap();
         with_settings!({filters => vec![(r#"data:(image|font)/[^"')]*"#, "data:…")]}, {
             assert_snapshot!(format!("document_{name}_html"), html);
         });

@@ -173,7 +173,7 @@ impl Wire {
                 amounts.iter().try_for_each(|(which, expected)| {
                     let Some(field) = field(*which) else { return Ok(()) };
                     let found = credit["credit"][field].as_str().unwrap();
-                    if crate::forms::decimal(found) == crate::forms::decimal(expected) { Ok(()) } else { equal(found, expected) }
+                    if crate::renderings::decimal(found) == crate::renderings::decimal(expected) { Ok(()) } else { equal(found, expected) }
                 })
             }
             About::Writes(expected) => {

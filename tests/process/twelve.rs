@@ -12,8 +12,8 @@ use std::time::Instant;
 use serde_json::Value;
 use tollgate::grpc::v1::{self, SetBillingDetailsRequest};
 
-use crate::forms::{Forms, decimal};
 use crate::on_paper::Stage;
+use crate::renderings::{Forms, decimal};
 use crate::service::PATIENCE;
 use crate::table::step;
 

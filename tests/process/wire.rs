@@ -13,7 +13,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tonic_types::{ErrorDetail, StatusExt};
 
-use crate::forms::decimal;
+use crate::renderings::decimal;
 use crate::service::PATIENCE;
 use crate::table::{Limit, Next, Opening, Step, Temporary, Wanted, What};
 

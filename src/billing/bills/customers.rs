@@ -5,8 +5,8 @@ use sqlx::any::AnyRow;
 
 use crate::audit::{self, Act};
 use crate::document::Party;
-use crate::forms::LANGUAGES;
 use crate::issuer::{Applied, Change};
+use crate::rendering::LANGUAGES;
 use crate::series::digest::Fields;
 use crate::{Billing, BillingError, search};
 

@@ -9,7 +9,7 @@ use crate::aggregate::Projection;
 use crate::aggregate::step::write_books;
 use crate::record::{COLUMNS, behind, number};
 use crate::store::Dialect;
-use crate::{BillingError, bills, chain, search};
+use crate::{BillingError, account_history, bills, search};
 use domain::account::Millis;
 
 /// How many entries are read at once.
@@ -66,9 +66,9 @@ async fn fold_again(
         sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).execute(&mut *connection).await?;
     }
     let (mut projection, mut ends) = (Projection::default(), Vec::new());
-    let left = chain::sequences(connection, partition, last, (Millis::MIN, Millis::MAX), |_| true).await?;
+    let left = account_history::sequences(connection, partition, last, (Millis::MIN, Millis::MAX), |_| true).await?;
     for page in left.chunks(PAGE) {
-        let mut records = chain::at(connection, dialect, partition, page).await?;
+        let mut records = account_history::at(connection, dialect, partition, page).await?;
         projection.take(&mut records).map_err(|broken| BillingError::corrupt(broken.to_string()))?;
         ends.extend(records.into_iter().map(|record| record.entry).filter(|entry| bills::is_of_end(entry.kind())));
     }

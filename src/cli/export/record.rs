@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::billing::forms::for_spreadsheet;
+use crate::billing::rendering::for_spreadsheet;
 use crate::cli::credit::mode_name;
 use crate::cli::invoice::category_name;
 use crate::cli::output::instant;

@@ -14,7 +14,7 @@ use crate::page::{Page, render};
 use crate::routes::ORGANIZATIONS;
 use crate::visitor::Visitor;
 use billing::document::Party;
-use billing::forms::LANGUAGES;
+use billing::rendering::LANGUAGES;
 
 /// How many lines an address may have, and how many characters a line.
 const MOST_LINES: usize = 8;

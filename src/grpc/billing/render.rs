@@ -2,7 +2,7 @@
 
 use super::{mails, settings};
 use crate::billing::document::{Adjustment, Cause, Document, DocumentKind, Item, OpenInvoice, Party, TaxLine, Wallet};
-use crate::billing::forms;
+use crate::billing::rendering;
 use crate::billing::suggestion::{Basis, Suggestion, of_category};
 use crate::billing::{AccountReceivables, DocumentState, MonthOfCharges, Reopened, StoredDocument, UsageRecord, name_of};
 use crate::domain::account::{Account, Category, Millis};
@@ -81,7 +81,7 @@ pub fn invoice(stored: StoredDocument) -> v1::Invoice {
         reason: document.reason,
         document_id: name_of(id),
         digest,
-        missing_glyphs: missing_glyphs.into_iter().map(forms::code_point).collect(),
+        missing_glyphs: missing_glyphs.into_iter().map(rendering::code_point).collect(),
         sending: mails::sending(sending).into(),
     }
 }

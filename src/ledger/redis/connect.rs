@@ -9,7 +9,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::RedisOptions;
-use super::link::Work;
+use super::connection::Work;
 
 /// How a Redis is reached over TLS.
 const TLS: &str = "rediss://";

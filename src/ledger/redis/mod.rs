@@ -1,27 +1,27 @@
 //! The ledger in Redis (7.0 or newer, or Valkey): the rules as Lua, beside the data.
 //!
 //! [`keys`] says what is kept where, [`script`] and `lua/load.lua` what happens to it, [`batch`] how a batch travels, [`connect`] how Redis is
-//! reached, [`link`] how the connection is kept, [`opening`] how a ledger is created and found, [`prepare`] what a store must be like,
-//! [`finish`] how a step that was torn is made whole, [`announce`] how changes made by other processes become known.
+//! reached, [`connection`] how the connection is kept, [`opening`] how a ledger is created and found, [`preflight`] what a store must be like,
+//! [`finish`] how a step that was torn is made whole, [`notifications`] how changes made by other processes become known.
 //!
 //! A batch is sent once. If its answer does not come, its callers get an error that says so, and repeat it with their request ids if they want to.
 
-pub mod announce;
-mod answer;
 pub mod batch;
 mod connect;
+pub mod connection;
 mod damaged;
 mod failure;
-mod figures;
 pub mod finish;
-pub mod install;
+mod identity_check;
 pub mod keys;
-pub mod link;
 mod listing;
+pub mod notifications;
 pub mod opening;
-pub mod prepare;
+pub mod preflight;
+mod reply;
+pub mod restore;
 pub mod script;
-mod standing;
+mod server_stats;
 mod step;
 mod stored;
 
@@ -40,15 +40,15 @@ use super::{
     Answering, BatchAnswer, Block, DuePage, Engine, IdempotencyKey, Identity, JournalSpan, LedgerError, NamePlace, Opening,
     PreparedCommand, ReservationPlace, StoreSettings, Trimmer,
 };
+use connection::{Connection, Work};
 use domain::account::{Account, Millis, Profile, Reservation};
 use domain::rules::IdempotencyRecord;
+use identity_check::IdentityCheck;
 use keys::PartitionKeys;
-use link::{Link, Work};
 use platform::clock::{Clock, system_now};
 use platform::telemetry::metrics;
 use platform::tls::Outgoing;
-use prepare::Expected;
-use standing::Standing;
+use preflight::Expected;
 
 /// How far ahead of Redis a step may be, and this machine's clock off.
 pub const MAX_CLOCK_DIFFERENCE: Millis = 2_000;
@@ -81,9 +81,9 @@ pub struct RedisLedger {
     options: RedisOptions,
     settings: StoreSettings,
     expected: Arc<Expected>,
-    standing: Standing,
+    standing: IdentityCheck,
     /// Whether the clocks agree, as the last look has found.
-    clocks: Standing,
+    clocks: IdentityCheck,
     watchers: Watchers,
 }
 
@@ -121,7 +121,7 @@ impl RedisLedger {
         let busy_poll = options.busy_poll;
         let refund_cursors = partitions.iter().map(|_| AtomicU64::new(0)).collect();
         let of_link = Arc::clone(&expected);
-        let (link, work) = Link::open(options, move |connection| prepare::check(connection, Arc::clone(&of_link))).await?;
+        let (link, work) = Connection::open(options, move |connection| preflight::check(connection, Arc::clone(&of_link))).await?;
         let (work, window, is_silent) = (Mutex::new(Some(work)), settings.window, AtomicBool::new(false));
         Ok(RedisEngine {
             link,
@@ -143,12 +143,12 @@ impl RedisLedger {
 
 /// The ledger in Redis, over one connection.
 pub struct RedisEngine {
-    link: Arc<Link>,
+    link: Arc<Connection>,
     work: Mutex<Option<Work>>,
     partitions: Vec<PartitionKeys>,
     expected: Arc<Expected>,
-    standing: Standing,
-    clocks: Standing,
+    standing: IdentityCheck,
+    clocks: IdentityCheck,
     watchers: Watchers,
     clock: Clock,
     window: Millis,

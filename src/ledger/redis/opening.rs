@@ -1,6 +1,6 @@
 //! The ledger in a Redis is found, and opened; opening is not creating.
 //!
-//! A ledger is created by [`create`] alone (and by a restoration, see [`super::install`]). It is whole when its settings say so, which is
+//! A ledger is created by [`create`] alone (and by a restoration, see [`super::restore`]). It is whole when its settings say so, which is
 //! written last; a creation that was interrupted is simply done again.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use redis::aio::MultiplexedConnection;
 
 use super::RedisOptions;
-use super::prepare::check_server;
+use super::preflight::check_server;
 use super::script::{FORMAT_VERSION, INITIALIZE, MIGRATE, OWN};
 use super::stored::{Places, Stored};
 use crate::{Found, Identity, LedgerId, Opening, Purpose, StoreSettings};
@@ -25,7 +25,7 @@ pub async fn find(options: &RedisOptions) -> anyhow::Result<Option<Found>> {
     Ok(stored.filter(|stored| !stored.is_being_created).map(|stored| Found { id: stored.ledger, purpose: stored.purpose }))
 }
 
-/// The ledger in a Redis, created only if `opening` says so. Its partitions are checked by each connection, see [`super::prepare`].
+/// The ledger in a Redis, created only if `opening` says so. Its partitions are checked by each connection, see [`super::preflight`].
 pub async fn open(options: &RedisOptions, settings: &StoreSettings, opening: Opening) -> anyhow::Result<Identity> {
     let mut connection = options.connect_patiently(1).await?;
     let places = Places::new(&options.store_name, settings);

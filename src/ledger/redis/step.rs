@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 
 use redis::FromRedisValue;
 
-use super::answer::{self, Announced};
-use super::{MAX_CLOCK_DIFFERENCE, RedisEngine, announce, batch, script};
+use super::reply::{self, Announced};
+use super::{MAX_CLOCK_DIFFERENCE, RedisEngine, batch, notifications, script};
 use crate::model::{REFUND_SLICE, REFUND_WINDOWS, StepTime};
 use crate::{Answers, BatchAnswer, LedgerError, PreparedCommand, Trimmer};
 use domain::account::Millis;
@@ -28,18 +28,18 @@ impl RedisEngine {
             answer => answer,
         };
         let answer = answer.and_then(|answer| {
-            match answer::announced(&answer) {
+            match reply::announced(&answer) {
                 Announced::Nothing => {}
                 Announced::Refused => self.note_silence(),
                 Announced::To(receivers) => self.watchers.heard_by(receivers),
             }
-            answer::decode(answer, Arc::clone(&commands)).map_err(LedgerError::after_step)
+            reply::decode(answer, Arc::clone(&commands)).map_err(LedgerError::after_step)
         });
-        let BatchAnswer { answers, has_deferred } = answer.inspect_err(|error| announce::failed(error, &commands, &self.watchers))?;
+        let BatchAnswer { answers, has_deferred } = answer.inspect_err(|error| notifications::failed(error, &commands, &self.watchers))?;
         let watchers = self.watchers.clone();
         let answers = Answers::new(move || {
             let answers = answers.read()?;
-            announce::changed(&commands, &answers, &watchers);
+            notifications::changed(&commands, &answers, &watchers);
             Ok(answers)
         });
         Ok(BatchAnswer { answers, has_deferred })

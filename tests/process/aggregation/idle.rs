@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tollgate::billing::Billing;
 use tollgate::billing::BillingSettings;
-use tollgate::billing::runner::{Aggregator, AggregatorOptions};
+use tollgate::billing::aggregator::{Aggregator, AggregatorOptions};
 use tollgate::billing::store::sqlite_url;
 use tollgate::clock::Clock;
 use tollgate::domain::entry::EntryKind;

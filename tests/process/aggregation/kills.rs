@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tollgate::billing::Billing;
 use tollgate::billing::BillingSettings;
-use tollgate::billing::runner::{Aggregator as Runner, AggregatorOptions};
+use tollgate::billing::aggregator::{Aggregator as Runner, AggregatorOptions};
 use tollgate::billing::store::sqlite_url;
 
 use crate::aggregation::check::{everything_agrees, until_caught_up};

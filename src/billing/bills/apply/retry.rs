@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use sqlx::{AnyConnection, Row};
 
 use super::super::draft::{CutBill, Denomination, Draft, Total};
-use super::super::forget::{End, is_of_end};
+use super::super::unissue::{End, is_of_end};
 use super::{LoadedBills, Rounding, load};
 use crate::aggregate::step::write_totals;
 use crate::aggregate::{self, TotalKey};
@@ -16,7 +16,7 @@ use crate::document::{Cause, Document};
 use crate::issuer::Change;
 use crate::record::{Record, behind};
 use crate::store::Dialect;
-use crate::{Billing, BillingError, chain, name_of};
+use crate::{Billing, BillingError, account_history, name_of};
 use domain::entry::{Entry, EntryKind};
 use domain::money::format_units;
 
@@ -104,7 +104,7 @@ impl Folded {
         let mut from = cut.previous.unwrap_or(0);
         while from > 0 {
             let sequence = i64::try_from(from).map_err(BillingError::corrupt)?;
-            let page = chain::back(&mut *connection, cut.partition, sequence, PAGE).await?;
+            let page = account_history::back(&mut *connection, cut.partition, sequence, PAGE).await?;
             from = page.last().and_then(|record| record.previous).unwrap_or(0);
             for Record { entry, .. } in &page {
                 folded.add(entry, bill);

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::compose::{clean, issuer, localize, party};
 use super::dates::{Dates, timestamp};
-use super::sheet::{Fact, Part, Sheet, Sum, Summary, Vocabulary, Weight};
+use super::page_model::{Fact, Part, Sheet, Sum, Summary, Vocabulary, Weight};
 use super::texts::Texts;
 use super::{FormError, Imprint};
 use crate::payments::PaymentInFull;

@@ -67,7 +67,7 @@ pub struct Queue {
 
 /// What stands still.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct Backlog {
     /// Drafts that are not issued yet, by why.
     pub drafts: Vec<(WaitsFor, Queue)>,
     /// Documents that are held back.
@@ -84,7 +84,7 @@ impl Queue {
     }
 }
 
-impl Standing {
+impl Backlog {
     /// The drafts that wait for something.
     #[must_use]
     pub fn queue(&self, wanted: WaitsFor) -> Queue {
@@ -124,7 +124,7 @@ impl Standing {
 
 impl Billing {
     /// What stands still now.
-    pub async fn standing(&self, now: Millis) -> Result<Standing, BillingError> {
+    pub async fn backlog(&self, now: Millis) -> Result<Backlog, BillingError> {
         let pool = self.store().pool();
         let has_issuer = in_force(&self.issuers(MAIN).await?, self.day_of(now)?).is_some();
         let review = self.review(MAIN).await?;
@@ -159,6 +159,6 @@ impl Billing {
         let sql = "SELECT CAST(COUNT(*) AS BIGINT), CAST(COALESCE(MIN(cut_at), 0) AS BIGINT) FROM documents WHERE held_reason <> ''";
         let row = sqlx::query(sql).fetch_one(pool).await?;
         let held = Queue { count: row.try_get(0)?, since: row.try_get(1)? };
-        Ok(Standing { drafts, held, database: self.store().encoding_problem().await?.unwrap_or_default() })
+        Ok(Backlog { drafts, held, database: self.store().encoding_problem().await?.unwrap_or_default() })
     }
 }

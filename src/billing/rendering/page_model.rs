@@ -2,7 +2,7 @@
 //!
 //! The page and the PDF are two ways to set a [`Sheet`]. Neither adds up, rounds, or decides what is shown.
 
-pub use super::figure::Figure;
+pub use super::amounts::Figure;
 use crate::document::Logo;
 
 /// A document, ready to be set. All texts are single lines without control characters.

@@ -1,4 +1,4 @@
-//! The door: who calls is found, and what the method needs is asked, before anything of a request is read.
+//! The access layer finds who calls, and checks what the method needs, before anything of a request is read.
 //!
 //! What a method needs stands in the proto. One that does not say it lets nobody in; what is no method of ours is refused by who serves
 //! it, once the caller is known. Health needs no credentials.
@@ -44,7 +44,7 @@ static NEEDED: LazyLock<HashMap<String, Option<Permission>>> = LazyLock::new(|| 
 /// A caller of which nothing is known.
 static NOBODY: LazyLock<Arc<Principal>> = LazyLock::new(|| Arc::new(Principal::nobody()));
 
-/// A caller that may do nothing: that of a request which has not come through the door.
+/// A caller that may do nothing: that of a request which has not passed the access layer.
 #[must_use]
 pub fn nobody() -> Arc<Principal> {
     Arc::clone(&NOBODY)
@@ -75,15 +75,15 @@ impl Refusal {
     }
 }
 
-/// The door. Cheap to clone.
+/// Authenticates and authorizes calls. Cheap to clone.
 #[derive(Clone)]
-pub struct Door {
+pub struct AccessLayer {
     access: Arc<Access>,
     /// What records refusals, and by which protocol callers come.
     trail: Option<(AuditTrail, Protocol)>,
 }
 
-impl Door {
+impl AccessLayer {
     /// Lets in whom `access` knows.
     #[must_use]
     pub fn new(access: Arc<Access>) -> Self {
@@ -166,19 +166,19 @@ pub fn permit_for(caller: &Principal, needed: Permission) -> Result<(), Error> {
     Err(Error::not_permitted_at_all(needed))
 }
 
-impl<S> Layer<S> for Door {
+impl<S> Layer<S> for AccessLayer {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded { inner, door: self.clone() }
+        Guarded { inner, access: self.clone() }
     }
 }
 
-/// Services behind the door.
+/// Services behind the access layer.
 #[derive(Clone)]
 pub struct Guarded<S> {
     inner: S,
-    door: Door,
+    access: AccessLayer,
 }
 
 impl<S> Service<Request<Body>> for Guarded<S>
@@ -198,7 +198,7 @@ where
         // HTTP has found who calls; no peer can send an extension.
         let entered = match extensions.get::<Arc<Principal>>() {
             Some(caller) => permit(caller, path).map(|()| None).map_err(Refusal::from),
-            None => self.door.enter(path, request.headers(), extensions.get::<Peer>()).map(Some),
+            None => self.access.enter(path, request.headers(), extensions.get::<Peer>()).map(Some),
         };
         match entered {
             Ok(caller) => {
@@ -229,7 +229,7 @@ mod tests {
         for path in NEEDED.keys().map(String::as_str).chain(["/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"]) {
             assert_eq!(permit(&nobody(), path).unwrap_err().reason, "PERMISSION_DENIED", "{path}");
         }
-        let unknown = Door::open().enter("/grpc.health.v1.Health/Check", &HeaderMap::new(), None).unwrap();
+        let unknown = AccessLayer::open().enter("/grpc.health.v1.Health/Check", &HeaderMap::new(), None).unwrap();
         assert!(unknown.grants.is_empty());
     }
 }

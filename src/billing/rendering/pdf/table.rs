@@ -1,9 +1,9 @@
 //! Tables: columns as wide as what stands in them, rows that may reach over pages, amounts whose points stand below each other.
 
-use super::super::sheet::{Figure, Line, Part, Sum, Table, Vocabulary, Weight};
+use super::super::page_model::{Figure, Line, Part, Sum, Table, Vocabulary, Weight};
 use super::flow::{Ink, Mark};
+use super::glyphs::{Face, Letters, Words};
 use super::layout::{LEFT, RIGHT, Setter, Style};
-use super::letters::{Face, Letters, Words};
 
 const CELL: Style = Style::new(Face::Regular, 8.5, Ink::Black);
 const BOLD: Style = Style::new(Face::Bold, 8.5, Ink::Black);

@@ -1,10 +1,10 @@
 //! From a document to its sheet: which words stand where.
 
 use super::FormError;
+use super::amounts::Denomination;
 use super::charges::Charges;
 use super::dates::Dates;
-use super::figure::Denomination;
-use super::sheet::{Fact, Part, PartyBlock, Sheet, Summary, Vocabulary};
+use super::page_model::{Fact, Part, PartyBlock, Sheet, Summary, Vocabulary};
 use super::texts::Texts;
 use crate::document::{Cause, Document, DocumentKind, Issuer, Party, Relief};
 

@@ -1,9 +1,9 @@
 //! The tables of a sheet: items by category, and the sums below them.
 
+use super::amounts::{Denomination, digits_behind_point, grouped};
 use super::compose::clean;
 use super::dates::Dates;
-use super::figure::{Denomination, digits_behind_point, grouped};
-use super::sheet::{Group, Line, Part, Sum, Table, Weight};
+use super::page_model::{Group, Line, Part, Sum, Table, Weight};
 use super::texts::Texts;
 use crate::document::{Adjustment, Document, DocumentKind, Item, OpenInvoice, TaxLine, Wallet};
 

@@ -8,7 +8,7 @@ use crate::LedgerError;
 
 /// What the last look has found. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
-pub struct Standing(Arc<State>);
+pub struct IdentityCheck(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -17,7 +17,7 @@ struct State {
     reason: Mutex<Arc<str>>,
 }
 
-impl Standing {
+impl IdentityCheck {
     /// Refuses to use a store that is not the one that was opened.
     pub fn ensure(&self) -> Result<(), LedgerError> {
         if !self.0.is_lost.load(Ordering::Relaxed) {

@@ -17,7 +17,7 @@ use platform::clock::system_now;
 
 /// A stream's caller.
 #[derive(Debug)]
-pub struct Standing {
+pub struct StreamAccess {
     caller: Finder,
     context: RequestContext,
 }
@@ -34,7 +34,7 @@ impl std::fmt::Debug for Finder {
     }
 }
 
-impl Standing {
+impl StreamAccess {
     /// That of a stream which begins.
     pub fn new(access: &Arc<Access>, context: RequestContext) -> Result<Self, Error> {
         let changes = access.changes();

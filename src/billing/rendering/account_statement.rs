@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::compose::{clean, issuer, localize, party};
 use super::csv::for_spreadsheet;
 use super::dates::{Dates, timestamp};
-use super::sheet::{Fact, Group, Line, Part, Sheet, Sum, Summary, Table, Vocabulary, Weight};
+use super::page_model::{Fact, Group, Line, Part, Sheet, Sum, Summary, Table, Vocabulary, Weight};
 use super::texts::Texts;
 use super::{FormError, Imprint};
 use crate::account_statement::{AccountStatement, LineKind, StatementLine};

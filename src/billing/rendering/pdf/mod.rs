@@ -3,8 +3,8 @@
 //! [`letters`] knows the fonts, [`flow`] breaks pages, [`layout`] sets the sheet, and here the pages are written.
 
 mod flow;
+mod glyphs;
 mod layout;
-mod letters;
 pub(super) mod picture;
 mod table;
 #[cfg(test)]
@@ -23,11 +23,11 @@ use krilla::surface::Surface;
 use platform::telemetry::personal::LoggedAccount;
 
 use self::flow::{Ink, Mark};
-use self::letters::Letters;
+use self::glyphs::Letters;
 use super::FormError;
 use super::dates::timestamp;
 use super::fonts::{self, Fonts, Region};
-use super::sheet::Sheet;
+use super::page_model::Sheet;
 use crate::document::Document;
 use platform::telemetry::metrics::metrics;
 

@@ -18,7 +18,7 @@ pub(super) use self::region::Region;
 pub(super) use self::typeface::Typeface;
 use super::FormError;
 use super::compose::clean;
-use super::sheet::Sheet;
+use super::page_model::Sheet;
 use crate::document::Document;
 
 /// Where the fonts of a machine are, unless told otherwise.

@@ -6,8 +6,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::problem::Problem;
 use super::{Api, OPENAPI};
-use crate::grpc::door::{Refusal, permit_for};
-use crate::grpc::{Door, dynamic, status};
+use crate::grpc::access::{Refusal, permit_for};
+use crate::grpc::{AccessLayer, dynamic, status};
 use crate::lanes::socket::Peer;
 use access::Permission;
 
@@ -20,9 +20,9 @@ pub async fn check(State(api): State<Api>, mut request: Request, next: Next) -> 
 }
 
 /// The same of metrics, which need a permission of their own; health needs none.
-pub async fn check_metrics(State(door): State<Door>, request: Request, next: Next) -> Response {
+pub async fn check_metrics(State(access): State<AccessLayer>, request: Request, next: Next) -> Response {
     if request.uri().path() == "/metrics" {
-        let caller = door.authenticate(request.headers(), request.extensions().get::<Peer>());
+        let caller = access.authenticate(request.headers(), request.extensions().get::<Peer>());
         if let Err(refusal) = caller.and_then(|caller| Ok(permit_for(&caller, Permission::ReadAggregation)?)) {
             return Problem::of(&status::of(refusal.when_due().await)).into_response();
         }
@@ -33,8 +33,8 @@ pub async fn check_metrics(State(door): State<Door>, request: Request, next: Nex
 fn enter(api: &Api, request: &mut Request) -> Result<(), Refusal> {
     let (headers, peer) = (request.headers(), request.extensions().get::<Peer>());
     let caller = match api.methods.of_path(request.uri().path()).and_then(|method| dynamic::path(method).ok()) {
-        Some(path) => api.door.enter(path.path(), headers, peer)?,
-        None => api.door.authenticate(headers, peer)?,
+        Some(path) => api.access.enter(path.path(), headers, peer)?,
+        None => api.access.authenticate(headers, peer)?,
     };
     if request.uri().path() == OPENAPI {
         permit_for(&caller, Permission::Reflect)?;

@@ -1,6 +1,6 @@
 //! Pages that are filled from top to bottom, with a table's header repeated on each page that the table reaches.
 
-use super::letters::Words;
+use super::glyphs::Words;
 
 /// A colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

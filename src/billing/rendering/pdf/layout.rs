@@ -1,8 +1,8 @@
 //! Where everything of a sheet stands on A4 pages.
 
-use super::super::sheet::{PartyBlock, Sheet, Summary, Vocabulary};
+use super::super::page_model::{PartyBlock, Sheet, Summary, Vocabulary};
 use super::flow::{Flow, Ink, Mark};
-use super::letters::{Face, Letters};
+use super::glyphs::{Face, Letters};
 use super::{picture, table};
 use crate::document::Logo;
 

@@ -8,7 +8,7 @@ use redis::Pipeline;
 use redis::aio::MultiplexedConnection;
 
 use super::RedisOptions;
-use super::prepare::check_server;
+use super::preflight::check_server;
 use super::script::{FORMAT_VERSION, INITIALIZE, NEVER};
 use super::stored::{Places, Stored};
 use crate::codec::{

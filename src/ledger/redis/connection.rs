@@ -34,7 +34,7 @@ pub type Work = BoxFuture<'static, ()>;
 
 /// A connection that is replaced when it fails.
 #[derive(Debug)]
-pub struct Link {
+pub struct Connection {
     state: Mutex<State>,
     /// Told when the connection is given up.
     given_up: Arc<Notify>,
@@ -49,7 +49,7 @@ struct State {
     last_error: Arc<str>,
 }
 
-impl Link {
+impl Connection {
     /// Connects once, checked by `check`. The second is the link's work: while it is polled, answers come, and a connection that failed
     /// is replaced.
     pub async fn open<C, F>(options: RedisOptions, check: C) -> anyhow::Result<(Arc<Self>, Work)>
@@ -165,7 +165,7 @@ impl Link {
     }
 }
 
-impl Drop for Link {
+impl Drop for Connection {
     fn drop(&mut self) {
         if self.current().is_ok() {
             metrics().redis.disconnected(false);
@@ -173,7 +173,7 @@ impl Drop for Link {
     }
 }
 
-async fn keep<C, F>(link: Weak<Link>, mut driver: Work, check: C)
+async fn keep<C, F>(link: Weak<Connection>, mut driver: Work, check: C)
 where
     C: Fn(MultiplexedConnection) -> F + Sync,
     F: Future<Output = anyhow::Result<()>> + Send,

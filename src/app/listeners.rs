@@ -12,9 +12,9 @@ use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
 use super::recorded;
-use crate::grpc::{Door, Health};
+use crate::grpc::{AccessLayer, Health};
 use crate::http::serve::{Speaks, serve};
-use crate::http::{door, probes};
+use crate::http::{access as http_access, probes};
 use crate::lanes::socket::Dealt;
 use crate::lanes::{self, Places, WAITING_SOCKETS, start_thread};
 use crate::service::audit::trail::Trail;
@@ -34,7 +34,7 @@ const FILES_LOOK: Duration = Duration::from_secs(1);
 const WARN_EVERY: Duration = Duration::from_mins(1);
 
 /// The listeners. Dropped, they are closed, so that a peer that still comes is refused at once and goes elsewhere.
-pub struct Doors {
+pub struct Listeners {
     /// For gRPC.
     pub calls: StdListener,
     /// For metrics.
@@ -53,7 +53,7 @@ pub struct Doors {
     pub is_insecure: bool,
 }
 
-impl Doors {
+impl Listeners {
     /// Accepts sockets, shakes hands where there is TLS, and deals them to the lanes in turn. Runs until dropped.
     pub async fn deal(
         listener: Option<StdListener>,
@@ -77,21 +77,21 @@ impl Doors {
     }
 }
 
-/// Serves metrics and health to those who watch; metrics to whom the door lets in, where there is one. Runs until dropped.
+/// Serves metrics and health to those who watch; metrics to whom the access layer lets in, where there is one. Runs until dropped.
 pub async fn serve_metrics(
     listener: Option<StdListener>,
     tls: Option<Arc<Tls>>,
     serving: Serving,
-    guarded: Option<Door>,
+    guarded: Option<AccessLayer>,
 ) -> anyhow::Result<()> {
     let (sockets, dealt) = channel(WAITING_SOCKETS);
     let places = Places::new(METRICS_CONNECTIONS);
     let mut router = endpoint::router(serving);
-    if let Some(door) = guarded {
-        router = router.layer(from_fn_with_state(door, door::check_metrics));
+    if let Some(access) = guarded {
+        router = router.layer(from_fn_with_state(access, http_access::check_metrics));
     }
     tokio::select! {
-        result = Doors::deal(listener, tls, Protocol::Http1, vec![sockets], &places) => result.context("the metrics endpoint failed"),
+        result = Listeners::deal(listener, tls, Protocol::Http1, vec![sockets], &places) => result.context("the metrics endpoint failed"),
         () = serve(router, Speaks::Http1, lanes::sockets(dealt), CancellationToken::new()) => Err(anyhow::anyhow!("the metrics endpoint ended")),
     }
 }
@@ -102,7 +102,7 @@ pub async fn serve_health(listener: Option<StdListener>, health: Health, serving
     let places = Places::new(HEALTH_CONNECTIONS);
     let router = probes::router(&health, serving, stopping);
     tokio::select! {
-        result = Doors::deal(listener, None, Protocol::Http1, vec![sockets], &places) => {
+        result = Listeners::deal(listener, None, Protocol::Http1, vec![sockets], &places) => {
             if let Err(error) = result {
                 tracing::error!("health is not served: {error:#}");
             }

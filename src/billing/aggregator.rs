@@ -4,7 +4,7 @@
 //! too many gives one back, one that has too few takes what is free; what a dead one held is free when its lease is over. A partition
 //! whose journal does not go on as it must is stopped for everybody, and the others go on.
 
-mod closer;
+mod period_close;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -205,7 +205,7 @@ impl Aggregator {
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::clone(&self.shared);
         let task = tokio::spawn(async move {
-            let closing = closer::run(&shared, claim);
+            let closing = period_close::run(&shared, claim);
             tokio::select! {
                 () = worker::Worker::new(&shared, claim).run(stopped) => {}
                 () = closing => {}
@@ -259,14 +259,14 @@ async fn issue(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
         }
         let now = shared.ledger.clock().now();
         let issued = match bills::issue(shared.billing.store(), shared.billing.settings(), now).await {
-            Ok(issued) => shared.billing.standing(now).await.map(|standing| (issued, standing)),
+            Ok(issued) => shared.billing.backlog(now).await.map(|backlog| (issued, backlog)),
             Err(error) => Err(error),
         };
         match issued {
-            Ok((issued, standing)) => {
+            Ok((issued, backlog)) => {
                 failures = 0;
                 shared.status.set_issuing(None);
-                shared.status.set_standing(standing, now);
+                shared.status.set_backlog(backlog, now);
                 if issued > 0 {
                     tracing::info!(issued, "documents were issued");
                 }

@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::compose::{clean, issuer};
 use super::dates::Dates;
-use super::sheet::{PartyBlock, Sheet};
+use super::page_model::{PartyBlock, Sheet};
 use super::texts::Texts;
 use super::{Denomination, FormError, Imprint, receipt};
 use crate::document::{Document, DocumentKind, Issuer};
@@ -39,7 +39,7 @@ pub struct Letter {
 }
 
 #[derive(Template)]
-#[template(path = "letter.html", config = "forms/askama.toml")]
+#[template(path = "letter.html", config = "rendering/askama.toml")]
 struct Page<'a> {
     letter: &'a Letter,
 }

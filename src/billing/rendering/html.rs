@@ -3,10 +3,10 @@
 use askama::Template;
 
 use super::FormError;
-use super::sheet::{Sheet, Sum, Vocabulary, Weight};
+use super::page_model::{Sheet, Sum, Vocabulary, Weight};
 
 #[derive(Template)]
-#[template(path = "document.html", config = "forms/askama.toml")]
+#[template(path = "document.html", config = "rendering/askama.toml")]
 struct Page<'a> {
     sheet: &'a Sheet,
     /// The name of the document, as the inside of a CSS string.
@@ -53,7 +53,7 @@ impl Sum {
     }
 }
 
-impl super::sheet::Figure {
+impl super::page_model::Figure {
     /// Room for the digits that it lacks, so that the points stand below each other; a point is about half as wide as a digit.
     fn style(&self) -> String {
         let halves = 2 * self.missing_digits + usize::from(self.missing_point);

@@ -5,24 +5,24 @@
 //! document always gives the same bytes.
 
 pub mod account_statement;
+mod amounts;
 mod charges;
 mod compose;
 mod csv;
 mod dates;
-mod figure;
 mod fonts;
 mod html;
 mod json;
 pub mod letter;
+pub mod page_model;
 mod pdf;
 pub mod receipt;
-pub mod sheet;
 #[cfg(test)]
 mod tests;
 mod texts;
 
+pub use self::amounts::Denomination;
 pub use self::csv::{UsageWriter, for_spreadsheet};
-pub use self::figure::Denomination;
 pub use self::fonts::{Fonts, code_point};
 pub use self::texts::LANGUAGES;
 
@@ -93,7 +93,7 @@ pub fn json(document: &Document) -> Result<String, FormError> {
 /// # Errors
 /// If the document's time zone is not known.
 pub fn html(document: &Document) -> Result<String, FormError> {
-    html::write(&sheet::Sheet::of(document)?)
+    html::write(&page_model::Sheet::of(document)?)
 }
 
 /// How many pixels a picture has: width and height.
@@ -125,5 +125,5 @@ pub fn missing_glyphs(document: &Document) -> Result<Vec<char>, FormError> {
 /// # Errors
 /// If the document's time zone is not known.
 pub fn pdf(document: &Document) -> Result<Vec<u8>, FormError> {
-    pdf::write(&sheet::Sheet::of(document)?, document)
+    pdf::write(&page_model::Sheet::of(document)?, document)
 }

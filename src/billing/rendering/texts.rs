@@ -110,7 +110,7 @@ mod tests {
             include_str!("account_statement.rs"),
             include_str!("html.rs"),
             include_str!("document.html"),
-            include_str!("sheet.rs"),
+            include_str!("page_model.rs"),
             include_str!("pdf/layout.rs"),
             include_str!("pdf/table.rs"),
         ];

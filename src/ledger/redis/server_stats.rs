@@ -1,6 +1,6 @@
 //! What Redis says of its memory and of what it keeps on disk, for the metrics.
 
-use super::prepare::field;
+use super::preflight::field;
 use std::time::{Duration, Instant};
 
 use super::RedisEngine;

@@ -1,6 +1,6 @@
 //! What stands on the paper of each sample, and where.
 
-use super::sheet::{Sheet, Sum, Weight};
+use super::page_model::{Sheet, Sum, Weight};
 use super::*;
 use crate::document::{Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, OpenInvoice, Party, Relief, TaxLine, Wallet};
 use domain::account::Millis;
@@ -258,7 +258,7 @@ fn no_sum_is_lost_between_document_and_sheet() {
             .collect();
         if document.kind == DocumentKind::Invoice {
             let texts = texts::Texts::of(&document.customer.language);
-            let to_pay = texts.number(&figure::grouped(&money.plain(document.amount_to_pay)));
+            let to_pay = texts.number(&amounts::grouped(&money.plain(document.amount_to_pay)));
             assert!(strong.contains(&to_pay.as_str()), "{name}: {strong:?}");
         }
         let shown: usize =

@@ -3,7 +3,7 @@
 use super::layout::{LEFT, PAGE_HEIGHT, RIGHT};
 use super::*;
 use crate::document::Document;
-use crate::forms::tests::documents;
+use crate::rendering::tests::documents;
 
 /// A line of text where it stands: left, baseline, width, text.
 type Place = (f32, f32, f32, String);
@@ -77,11 +77,11 @@ fn the_points_of_the_amounts_stand_below_each_other() {
         let (x, ..) = places.iter().rev().find(|(_, _, _, found)| found == text).unwrap_or_else(|| panic!("no {text}"));
         x + letters.ems(face, text.split('.').next().unwrap()) * 8.5
     };
-    let expected = point("86.10148", letters::Face::Regular);
+    let expected = point("86.10148", glyphs::Face::Regular);
     for text in ["124.31000", "\u{2212}3.20000", "382.34048", "640.14048", "\u{2212}0.00048", "102.21"] {
-        assert!((point(text, letters::Face::Regular) - expected).abs() < 0.01, "{text}");
+        assert!((point(text, glyphs::Face::Regular) - expected).abs() < 0.01, "{text}");
     }
-    assert!((point("640.14", letters::Face::Bold) - expected).abs() < 0.01);
+    assert!((point("640.14", glyphs::Face::Bold) - expected).abs() < 0.01);
 }
 
 #[test]
