@@ -110,6 +110,7 @@ impl App {
         let billing_place = billing.as_ref().map_or_else(|| "off".to_owned(), |billing| billing.place().to_owned());
         let trail = recorded::trail(&options, &clock)?;
         trail.record(recorded::started(&options, access.is_open()));
+        let records = recorded::Writer::start(trail.clone(), billing.clone())?;
         let plan = Arc::new(LaneContext::new(&options, store, billing.clone(), health, Arc::clone(&access), trail, draining)?);
         let started = (0..options.load.lanes()).map(|number| start_lane(number, &plan)).collect::<anyhow::Result<Vec<_>>>()?;
         let lanes = started.into_iter().map(when_ready).collect::<anyhow::Result<Vec<_>>>()?;
@@ -133,7 +134,8 @@ impl App {
 
         let reload = Reload { access: Arc::clone(&access), tls: tls.clone() };
         let (end, ended) = oneshot::channel();
-        let control = Control { plan, lanes, http, console, aggregation, sending, test_clock: options.store.test_clock, stopped, drain };
+        let control =
+            Control { plan, lanes, http, console, aggregation, sending, records, test_clock: options.store.test_clock, stopped, drain };
         let listeners = Listeners {
             calls: listener,
             metrics: metrics_listener,

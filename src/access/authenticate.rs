@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
@@ -100,7 +100,7 @@ impl Access {
         Self::new(None, Current::open(Arc::new(Principal::local())))
     }
 
-    /// Lets in whom a file names. While it names nobody, or is not there, everybody is let in.
+    /// Lets in whom a file names, which must be there. While it names nobody, everybody is let in.
     pub fn of_file(path: &Path) -> anyhow::Result<Self> {
         let current = read(path, &Shares::default()).with_context(|| format!("--access-file {}", path.display()))?;
         Ok(Self::new(Some(path.to_owned()), current))
@@ -266,6 +266,8 @@ fn local(shares: &Shares) -> Arc<Principal> {
 }
 
 fn read(path: &Path, shares: &Shares) -> anyhow::Result<Current> {
+    // What was meant to keep others out must not let everybody in because of its name.
+    ensure!(path.try_exists().context("cannot be read")?, "is not there: `tollgate access create-key` makes it");
     let before = AccessFile::read(path)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let registry = before.understand_with(shares)?;

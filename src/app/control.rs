@@ -14,9 +14,10 @@ use super::aggregation::Aggregation;
 use super::lane::LaneContext;
 use super::listeners::{Listeners, follow_access, follow_tls, serve_health, serve_metrics};
 use super::partitions::{Found, Partitions};
+use super::recorded::Writer;
 use super::sending::Sending;
 use super::supervisor::{self, Watchdog};
-use super::{recorded, test_clock, until};
+use super::{test_clock, until};
 use crate::lanes::{self, Lane, Places};
 use crate::ledger::{Ledger, LedgerError};
 use crate::service::context::Protocol as Via;
@@ -49,6 +50,8 @@ pub struct Control {
     pub aggregation: Option<Aggregation>,
     /// The postman, if this process has one.
     pub sending: Option<Sending>,
+    /// What writes down who did what.
+    pub records: Writer,
     /// The file that says the time.
     pub test_clock: Option<PathBuf>,
     /// Says when to stop.
@@ -83,9 +86,7 @@ impl Control {
         let ends: Vec<_> = self.lanes.into_iter().chain(self.http).chain(self.console).map(Lane::join).collect();
         stopping.cancel();
         told.abort();
-        if let Ok(Err(error)) = timeout(CLOSE_LIMIT, recorded::flush(&self.plan.trail, self.plan.billing.as_ref())).await {
-            tracing::error!("audit records are lost: {error:#}");
-        }
+        self.records.stop().await;
         self.plan.store.close();
         if let Some(billing) = &self.plan.billing {
             let _ = timeout(CLOSE_LIMIT, billing.store().close()).await;
@@ -115,7 +116,6 @@ impl Control {
             () = tick(&self.plan, &ledger, &serving, self.test_clock.as_ref(), self.aggregation.as_ref(), self.sending.as_ref()) => Ok(()),
             () = watch_journal(&self.plan, &ledger, self.aggregation.as_ref()) => Ok(()),
             () = probe_billing(&self.plan) => Ok(()),
-            () = recorded::write(&self.plan.trail, self.plan.billing.as_ref()) => Ok(()),
             () = self.plan.store.listen() => Ok(()),
             _ = select_all(self.lanes.iter_mut().chain(&mut self.http).chain(&mut self.console).map(|lane| Box::pin(lane.ended()))) => Err(anyhow::anyhow!("a lane ended")),
         }

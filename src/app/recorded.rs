@@ -1,20 +1,24 @@
-//! What the service records of itself: starts, and changes of who may call; and the work of writing such records.
+//! What the service records of itself: starts, and changes of who may call; and the thread that writes all such records.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::billing::Billing;
 use crate::billing::audit::{Act, Outcome};
 use crate::config::ServeOptions;
 use crate::domain::origin::Origin;
+use crate::lanes::start_thread;
 use crate::service::audit::trail::Trail;
 use access::file::AccessFile;
+use access::key::KeyDigest;
 
-/// How often what waits is written.
-const FLUSH: Duration = Duration::from_millis(500);
+/// How long the billing store may take for what is left at the end.
+const LAST_LIMIT: Duration = Duration::from_secs(2);
 
 /// Where the records of a service go.
 pub fn trail(options: &ServeOptions, clock: &crate::clock::Clock) -> anyhow::Result<Trail> {
@@ -58,11 +62,15 @@ pub fn access_broken(error: &anyhow::Error) -> Act {
     act.with("problem", format!("{error:#}"))
 }
 
-/// Who may call, and what, by name.
+/// Who may call, and what, by name. Of digests and of files with keys, only whether they are the same is shown.
 fn described(file: &AccessFile) -> BTreeMap<String, Value> {
     let shown = |value: Value| match value {
         Value::Object(mut object) => {
-            ["digest", "name", "jwks"].iter().for_each(|name| drop(object.remove(*name)));
+            object.remove("name");
+            if let Some(Value::String(digest)) = object.get_mut("digest") {
+                // Of the digest, not of the key.
+                *digest = KeyDigest::of(digest).to_string().chars().skip("sha256:".len()).take(8).collect();
+            }
             Value::Object(object)
         }
         other => other,
@@ -76,27 +84,62 @@ fn described(file: &AccessFile) -> BTreeMap<String, Value> {
     roles.chain(keys).chain(certificates).chain(issuers).collect()
 }
 
-/// Writes what waits, for ever. What cannot be written waits on.
-pub async fn write(trail: &Trail, billing: Option<&Billing>) {
-    let mut looks = interval(FLUSH);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut is_failing = false;
-    loop {
-        looks.tick().await;
-        match flush(trail, billing).await {
-            Ok(()) => is_failing = false,
-            Err(error) => {
-                if !std::mem::replace(&mut is_failing, true) {
-                    tracing::warn!("audit records wait for the billing store: {error:#}");
-                }
-            }
+/// The thread that writes what the trail holds, to files and to the billing store: neither is waited for by who records.
+pub struct Writer {
+    trail: Trail,
+    stop: CancellationToken,
+    ended: oneshot::Receiver<()>,
+}
+
+impl Writer {
+    /// Starts it.
+    pub fn start(trail: Trail, billing: Option<Billing>) -> anyhow::Result<Self> {
+        let (end, ended) = oneshot::channel();
+        let (stop, writes) = (CancellationToken::new(), trail.clone());
+        let stopping = stop.clone();
+        start_thread("audit", move || async move {
+            write(&writes, billing.as_ref(), &stopping).await;
+            let _ = end.send(());
+            Ok(())
+        })?;
+        Ok(Self { trail, stop, ended })
+    }
+
+    /// Has it write what is left, and end. Says what could not be written in time.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        let ended = timeout(LAST_LIMIT, self.ended).await;
+        let count = self.trail.waiting();
+        if ended.is_err() || count > 0 {
+            tracing::error!(count, "audit records are lost: they could not be written in time");
         }
     }
 }
 
-/// Writes what waits now.
-pub async fn flush(trail: &Trail, billing: Option<&Billing>) -> anyhow::Result<()> {
-    if trail.is_empty() {
+/// Writes what waits until it is to stop, and then what is left. What cannot be written waits on.
+async fn write(trail: &Trail, billing: Option<&Billing>, stop: &CancellationToken) {
+    let mut is_failing = false;
+    loop {
+        let is_last = tokio::select! {
+            () = stop.cancelled() => true,
+            () = trail.due() => false,
+        };
+        match flush(trail, billing).await {
+            Ok(()) => is_failing = false,
+            Err(error) => {
+                if is_last || !std::mem::replace(&mut is_failing, true) {
+                    tracing::warn!("audit records wait for the billing store: {error:#}");
+                }
+            }
+        }
+        if is_last {
+            return;
+        }
+    }
+}
+
+async fn flush(trail: &Trail, billing: Option<&Billing>) -> anyhow::Result<()> {
+    if trail.waiting() == 0 {
         return Ok(());
     }
     if let Some(billing) = billing {

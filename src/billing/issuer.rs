@@ -89,6 +89,8 @@ pub(super) struct Setting<'a> {
     pub act: Act,
     /// Finds what is in force before.
     pub before: Statement<'a>,
+    /// What was in force if nothing was set; null if nothing.
+    pub default: Json,
 }
 
 const EXEMPTIONS: Table = Table { name: "exemptions", columns: &[("account", Type::Text)], on_conflict: "" };
@@ -137,6 +139,7 @@ impl Billing {
             asked: change.asked(&["issuer", &content]),
             act: Act::of("issuer.set", change).with("valid_from", day.clone()).with("after", json_of(&content)),
             before: sqlx::query(before).bind(id.to_owned()).bind(day),
+            default: Json::Null,
         };
         self.change(setting, change, query).await
     }
@@ -160,6 +163,7 @@ impl Billing {
             asked: change.asked(&["tax rate", &category.to_string(), &percent]),
             act: Act::of("tax_rate.set", change).with("valid_from", day.clone()).with("category", of).with("after", percent),
             before: sqlx::query(before).bind(id.to_owned()).bind(category).bind(day),
+            default: Json::Null,
         };
         self.change(setting, change, query).await
     }
@@ -183,6 +187,7 @@ impl Billing {
             asked: change.asked(&["exemption", &content]),
             act: Act::of("tax_treatment.set", change).on(account).with("valid_from", day.clone()).with("after", after),
             before: sqlx::query(before).bind(account.to_owned()).bind(day),
+            default: Json::Null,
         };
         self.change(setting, change, query).await
     }
@@ -222,14 +227,14 @@ impl Billing {
     pub(super) async fn change(&self, setting: Setting<'_>, change: &Change, write: Statement<'_>) -> Result<Applied, BillingError> {
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
-        let Setting { subject, asked, act, before } = setting;
+        let Setting { subject, asked, act, before, default } = setting;
         if Self::note(connection, &subject, &asked, change).await? == Applied::Before {
             return Ok(Applied::Before);
         }
         let before = before.fetch_optional(&mut *connection).await?.map(|row| row.try_get::<String, _>(0)).transpose()?;
         write.execute(&mut *connection).await?;
         sqlx::query("UPDATE drafts SET waits_for = '' WHERE waits_for <> ''").execute(&mut *connection).await?;
-        let act = act.with("before", before.as_deref().map(json_of));
+        let act = act.with("before", before.as_deref().map_or(default, json_of));
         audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
         transaction.commit().await?;
         Ok(Applied::Now)

@@ -52,6 +52,7 @@ impl Billing {
             asked: change.asked(&["item", &name.item, &name.language, &name.name]),
             act: of_item("item.set", &name.item, &name.language, change).with("after", name.name.clone()),
             before: called(issuer, &name.item, &name.language),
+            default: serde_json::Value::Null,
         };
         self.change(setting, change, query.bind(name.name.clone())).await
     }
@@ -65,6 +66,7 @@ impl Billing {
             asked: change.asked(&["no item", item, language]),
             act: of_item("item.deleted", item, language, change),
             before: called(issuer, item, language),
+            default: serde_json::Value::Null,
         };
         self.change(setting, change, query).await
     }

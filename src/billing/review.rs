@@ -128,6 +128,7 @@ impl Billing {
             asked: change.asked(&["review", review.name(), &review.hours().to_string()]),
             act: Act::of("issuing.set", change).with("after", review.words()),
             before: sqlx::query(before).bind(issuer.to_owned()),
+            default: Review::default().words().into(),
         };
         self.change(setting, change, query).await
     }

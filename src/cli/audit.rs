@@ -79,13 +79,23 @@ pub async fn run(options: AuditOptions) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Why it was done, or why it was refused.
+fn reason_of(record: &AuditRecord) -> String {
+    if record.is_erased {
+        return "(erased)".to_owned();
+    }
+    let reason = |json: &str| Some(serde_json::from_str::<serde_json::Value>(json).ok()?.get("reason")?.as_str()?.to_owned());
+    [&record.personal, &record.details].into_iter().find_map(|json| reason(json)).unwrap_or_default()
+}
+
 fn in_rows(found: &[AuditRecord]) -> Listing {
-    let mut table = table_of(&["at", "who", "what", "account", "outcome"], 5..5);
+    let mut table = table_of(&["at", "who", "from", "what", "account", "outcome", "reason"], 7..7);
     for record in found {
         let who =
             if record.on_behalf_of.is_empty() { record.actor.clone() } else { format!("{} for {}", record.actor, record.on_behalf_of) };
         let outcome = record.outcome().as_str_name().trim_start_matches("AUDIT_OUTCOME_").to_lowercase();
-        table.add_row([instant_text(record.at), who, record.action.clone(), record.account_id.clone(), outcome]);
+        let from = record.address.clone();
+        table.add_row([instant_text(record.at), who, from, record.action.clone(), record.account_id.clone(), outcome, reason_of(record)]);
     }
     table
 }

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Subcommand};
 
@@ -15,6 +15,7 @@ use super::config_file::{Layers, key};
 use super::pipe::output;
 use super::table::table_of;
 use crate::config::{AggregateOptions, ServeOptions};
+use access::Access;
 use platform::tls::Tls;
 
 /// `tollgate config`.
@@ -49,12 +50,11 @@ pub fn run(options: &ConfigOptions, file: Option<&PathBuf>) -> anyhow::Result<Ex
             let (_, _, matches) = in_force(file, aggregate)?;
             if aggregate {
                 let options = AggregateOptions::from_arg_matches(&matches)?;
-                options.validate()?;
-                Tls::load(&options.tls)?;
+                say_all(options.validate().err().into_iter().chain(Tls::load(&options.tls).err()))?;
             } else {
                 let options = ServeOptions::from_arg_matches(&matches)?;
-                options.validate()?;
-                Tls::load(&options.tls)?;
+                let access = options.network.access_file.as_deref().and_then(|path| Access::of_file(path).err());
+                say_all(options.problems().into_iter().chain(Tls::load(&options.tls).err()).chain(access))?;
             }
             println!("The settings are sound.");
         }
@@ -62,6 +62,13 @@ pub fn run(options: &ConfigOptions, file: Option<&PathBuf>) -> anyhow::Result<Ex
         Act::Default => write!(output(), "{}", default_file())?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says all that is wrong, a line each.
+fn say_all(problems: impl Iterator<Item = anyhow::Error>) -> anyhow::Result<()> {
+    let problems: Vec<String> = problems.map(|problem| format!("{problem:#}")).collect();
+    ensure!(problems.is_empty(), "{}", problems.join("\n"));
+    Ok(())
 }
 
 /// The settings of a command without any on its command line.

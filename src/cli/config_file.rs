@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use clap::{Arg, ArgAction, Command};
 use platform::files::{private_file, read_bounded};
-use toml::Value;
+use toml::{Spanned, Value};
 
 /// The commands that take settings from it.
 const COMMANDS: [&str; 8] = ["serve", "init", "aggregate", "verify", "reconcile", "restore", "release-journal", "user"];
@@ -97,25 +97,38 @@ fn settings(command: &Command) -> BTreeMap<String, Arg> {
 }
 
 fn read_file(path: &Path, settings: &BTreeMap<String, Arg>) -> anyhow::Result<BTreeMap<String, Vec<String>>> {
-    let table: toml::Table = toml::from_slice(&read_bounded(path, MAX_BYTES)?)?;
-    let mut values = BTreeMap::new();
+    let content = String::from_utf8(read_bounded(path, MAX_BYTES)?)?;
+    let table: BTreeMap<String, Spanned<Value>> = toml::from_str(&content)?;
+    let (mut values, mut problems) = (BTreeMap::new(), Vec::new());
     for (key, value) in table {
-        let Some(argument) = settings.get(&key) else { bail!("there is no setting {key:?}: `tollgate config default` lists all") };
-        let texts = match value {
-            Value::Array(values) => values.iter().map(text).collect::<anyhow::Result<Vec<_>>>(),
-            value => text(&value).map(|text| vec![text]),
-        };
-        let texts = texts.with_context(|| key.clone())?;
-        ensure!(
-            !argument.is_hide_env_values_set() || private_file(path).is_ok(),
-            "{key} may hold a secret, and everybody can read the file: chmod o-rwx"
-        );
-        for text in &texts {
-            check(argument, text).with_context(|| key.clone())?;
+        let place = value.span().start;
+        match values_of(&key, value.into_inner(), settings, path) {
+            Ok(texts) => drop(values.insert(key, texts)),
+            Err(error) => problems.push((place, format!("{error:#}"))),
         }
-        values.insert(key, texts);
     }
+    problems.sort();
+    let line = |place: usize| content.bytes().take(place).filter(|byte| *byte == b'\n').count() + 1;
+    let problems: Vec<_> = problems.into_iter().map(|(place, problem)| format!("line {}: {problem}", line(place))).collect();
+    ensure!(problems.is_empty(), "{}", problems.join("\n"));
     Ok(values)
+}
+
+fn values_of(key: &str, value: Value, settings: &BTreeMap<String, Arg>, path: &Path) -> anyhow::Result<Vec<String>> {
+    let Some(argument) = settings.get(key) else { bail!("there is no setting {key:?}: `tollgate config default` lists all") };
+    let texts = match value {
+        Value::Array(values) => values.iter().map(text).collect::<anyhow::Result<Vec<_>>>(),
+        value => text(&value).map(|text| vec![text]),
+    };
+    let texts = texts.with_context(|| key.to_owned())?;
+    ensure!(
+        !argument.is_hide_env_values_set() || private_file(path).is_ok(),
+        "{key} may hold a secret, and everybody can read the file: chmod o-rwx"
+    );
+    for text in &texts {
+        check(argument, text).with_context(|| key.to_owned())?;
+    }
+    Ok(texts)
 }
 
 fn text(value: &Value) -> anyhow::Result<String> {
@@ -188,6 +201,8 @@ mod tests {
         assert!(wrong("[network]\nlisten = 'a'").contains("there is no setting \"network\""));
         assert!(wrong("listen = ").contains("--config"));
         assert!(wrong("lanes = 0").contains("lanes: invalid value '0'"));
+        let several = wrong("log_format = 'json'\nlisen = 'a'\n\nlanes = 0\n");
+        assert!(several.contains("line 2: there is no setting \"lisen\"") && several.contains("\nline 4: lanes: invalid"), "{several}");
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub async fn enter(State(console): State<Console>, mut request: Request, next: N
         Err(failure) => return page::of_failure(&failure, None, &Locale::new(language, zone)),
     };
     let locale = visitor.as_ref().map_or_else(|| Locale::new(language, zone), |visitor| visitor.locale.clone());
-    let response = match let_in(&mut request, visitor.as_ref()).await {
+    let response = match let_in(&console, &mut request, visitor.as_ref()).await {
         Ok(()) => next.run(request).await,
         Err(failure) if failure.is_not_signed_in() => return to_sign_in(&request),
         Err(failure) => failure.into_response(),
@@ -58,7 +58,7 @@ async fn visitor(console: &Console, headers: &HeaderMap, uri: &Uri, accepted: La
 }
 
 /// Checks what the route needs; what was found is given to the page.
-async fn let_in(request: &mut Request, visitor: Option<&Visitor>) -> Result<(), Failure> {
+async fn let_in(console: &Console, request: &mut Request, visitor: Option<&Visitor>) -> Result<(), Failure> {
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let method = if *request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
     let route = path.and_then(|path| find(&method, &path));
@@ -71,7 +71,9 @@ async fn let_in(request: &mut Request, visitor: Option<&Visitor>) -> Result<(), 
             if let Needs::Permission(permission) = needs
                 && !visitor.may(permission)
             {
-                return Err(Error::not_permitted(permission).into());
+                let error = Error::not_permitted(permission);
+                console.use_cases.tell_of_refusal(&visitor.context(), &error);
+                return Err(error.into());
             }
             if let Some(fields) = &fields
                 && !session::is_token(&visitor.secret, fields.get("token"))

@@ -11,6 +11,7 @@ use crate::lanes::socket::Peer;
 use crate::service::context::{Protocol, RequestContext, Trace};
 use crate::service::deadline::Deadline;
 use access::Principal;
+use platform::tls::Certificate;
 
 /// The context of a call.
 #[must_use]
@@ -28,8 +29,10 @@ pub fn of_parts(headers: &HeaderMap, extensions: &Extensions) -> RequestContext 
     let text = |name| headers.get(name)?.to_str().ok();
     let deadline = text("grpc-timeout").and_then(parse_timeout).and_then(Deadline::after);
     let caller = extensions.get::<Arc<Principal>>().cloned().unwrap_or_else(nobody);
-    let address = extensions.get::<Peer>().map(|peer| peer.address.ip());
-    RequestContext::new(protocol, caller, deadline, text("traceparent").and_then(Trace::parse)).from_address(address)
+    let peer = extensions.get::<Peer>();
+    let certificate_ends = peer.and_then(|peer| peer.certificate.as_deref()).map(Certificate::ends);
+    let context = RequestContext::new(protocol, caller, deadline, text("traceparent").and_then(Trace::parse));
+    context.from_address(peer.map(|peer| peer.address.ip())).certified_until(certificate_ends)
 }
 
 /// One to eight digits and a unit, as gRPC over HTTP/2 has it.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
 
 use super::deadline::Deadline;
-use access::Principal;
+use access::{Kind, Principal};
 use domain::origin::Origin;
 
 /// The context of one request.
@@ -24,6 +24,8 @@ pub struct RequestContext {
     pub protocol: Protocol,
     /// Where the caller is, if that is known.
     pub address: Option<IpAddr>,
+    /// From when on the client certificate of its connection no longer holds, if there is one: in milliseconds since the Unix epoch.
+    pub certificate_ends: Option<i64>,
     /// How far the request has come, as [`super::deadline`] numbers it.
     pub(super) stage: AtomicU8,
 }
@@ -54,13 +56,26 @@ impl RequestContext {
     /// The context of a request that has done nothing yet.
     #[must_use]
     pub fn new(protocol: Protocol, caller: Arc<Principal>, deadline: Option<Deadline>, trace: Option<Trace>) -> Self {
-        Self { caller, deadline, trace, protocol, address: None, stage: AtomicU8::default() }
+        Self { caller, deadline, trace, protocol, address: None, certificate_ends: None, stage: AtomicU8::default() }
     }
 
     /// The same, from an address.
     #[must_use]
     pub fn from_address(self, address: Option<IpAddr>) -> Self {
         Self { address, ..self }
+    }
+
+    /// The same, over a connection whose client certificate holds until then.
+    #[must_use]
+    pub fn certified_until(self, certificate_ends: Option<i64>) -> Self {
+        Self { certificate_ends, ..self }
+    }
+
+    /// From when on its caller is no longer let in by what it has presented, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn ends(&self) -> Option<i64> {
+        let of_certificate = self.certificate_ends.filter(|_| self.caller.kind == Kind::Certificate);
+        [self.caller.ends, of_certificate].into_iter().flatten().min()
     }
 
     /// How it came, as it is recorded.
@@ -80,7 +95,8 @@ impl RequestContext {
 impl Clone for RequestContext {
     /// The same request, for work that has done nothing yet.
     fn clone(&self) -> Self {
-        Self::new(self.protocol, Arc::clone(&self.caller), self.deadline, self.trace).from_address(self.address)
+        let context = Self::new(self.protocol, Arc::clone(&self.caller), self.deadline, self.trace);
+        context.from_address(self.address).certified_until(self.certificate_ends)
     }
 }
 

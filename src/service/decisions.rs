@@ -29,6 +29,9 @@ pub const MOST_OF_ACCOUNT: usize = 100;
 /// What a filter of the log names these lines by. It is no module of tollgate, so that traces, which name no account, do not take them.
 const TARGET: &str = "decisions";
 
+/// How many notes a new one drops at most, so that it never waits for all that is too old by now.
+const DROPPED_AT_ONCE: usize = 4;
+
 /// For how long a note is kept.
 const DAY: Millis = 24 * 3_600_000;
 
@@ -80,7 +83,7 @@ impl Declines {
             notes.by_number.remove(&oldest);
         }
         notes.by_number.insert(number, (account, declined));
-        loop {
+        for _ in 0..DROPPED_AT_ONCE {
             let is_too_much = notes.by_number.len() > MOST;
             let Some(oldest) = notes.by_number.first_entry() else { break };
             let is_old = oldest.get().1.at < at - DAY;

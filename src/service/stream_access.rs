@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use super::context::RequestContext;
 use super::error::Error;
-use access::{Access, Denied, Principal};
+use access::{Access, Denied, Kind, Principal};
 use platform::clock::system_now;
 
 /// A stream's caller.
@@ -52,13 +52,17 @@ impl StreamAccess {
 
     /// Looks the caller up again if it may not be what it was.
     pub fn check(&mut self) -> Result<(), Error> {
-        let has_ended = self.context.caller.ends.is_some_and(|ends| system_now() >= ends);
+        let has_ended = self.context.ends().is_some_and(|ends| system_now() >= ends);
         if has_ended || self.caller.changes.has_changed().unwrap_or_default() { self.renew() } else { Ok(()) }
     }
 
     fn renew(&mut self) -> Result<(), Error> {
         self.caller.changes.mark_unchanged();
-        match self.caller.access.renew(&self.context.caller) {
+        let renewed = match self.context.certificate_ends {
+            Some(ends) if self.context.caller.kind == Kind::Certificate && system_now() >= ends => Err(Denied::EndedCertificate),
+            _ => self.caller.access.renew(&self.context.caller),
+        };
+        match renewed {
             Ok(caller) => {
                 self.context.caller = caller;
                 Ok(())
@@ -77,7 +81,7 @@ impl StreamAccess {
             if let Err(error) = self.check().and_then(|()| needed(&self.context)) {
                 return error;
             }
-            let ends = self.context.caller.ends.map(|ends| u64::try_from(ends - system_now()).unwrap_or_default());
+            let ends = self.context.ends().map(|ends| u64::try_from(ends - system_now()).unwrap_or_default());
             tokio::select! {
                 Ok(()) = self.caller.changes.changed() => self.caller.changes.mark_changed(),
                 () = sleep(Duration::from_millis(ends.unwrap_or_default())), if ends.is_some() => {}

@@ -122,11 +122,14 @@ impl Users {
         self.invite(FIRST).await.map(Some)
     }
 
-    /// Signs in by what a link holds; returns what the browser has to keep.
-    pub async fn sign_in_by_link(&self, secret: &str) -> anyhow::Result<Option<String>> {
+    /// Signs in by what a link holds; returns the user's name, and what the browser has to keep.
+    pub async fn sign_in_by_link(&self, secret: &str) -> anyhow::Result<Option<(String, String)>> {
         self.tables.ready().await?;
         match self.tables.take_link(&digest(secret), system_now()).await? {
-            Some(name) => self.begin(&name).await.map(Some),
+            Some(name) => {
+                let secret = self.begin(&name).await?;
+                Ok(Some((name, secret)))
+            }
             None => Ok(None),
         }
     }

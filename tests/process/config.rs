@@ -83,6 +83,14 @@ fn what_is_wrong_is_said_with_its_place_and_nothing_starts() {
     let output = config(&["config", "check", "--config", path], &[]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("--listen 0.0.0.0:0 can be reached from other machines"), "{}", said(&output));
+    // All of it at once.
+    std::fs::write(&file, "listen = '127.0.0.1:7600'\nmetrics_listen = '127.0.0.1:7600'\nhttp_listen = '0.0.0.0:80'\n").unwrap();
+    let output = said(&config(&["config", "check", "--config", path], &[]));
+    assert!(output.contains("--metrics-listen 127.0.0.1:7600 and --listen 127.0.0.1:7600 are the same port"), "{output}");
+    assert!(output.contains("--http-listen 0.0.0.0:80 can be reached"), "{output}");
+    std::fs::write(&file, "lanes = 0\nlisen = 'a'\n").unwrap();
+    let output = said(&config(&["config", "check", "--config", path], &[]));
+    assert!(output.contains("line 1: lanes: invalid value '0'") && output.contains("line 2: there is no setting \"lisen\""), "{output}");
     let output = config(&["config", "check", "--config", "/nowhere"], &[]);
     assert!(said(&output).contains("--config /nowhere: cannot be read"), "{}", said(&output));
 }

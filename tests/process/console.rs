@@ -171,6 +171,11 @@ async fn people_do_their_work_in_a_browser() {
     let report = browse(&stage).await;
     let failed = report["failed"].as_array().unwrap();
     assert!(failed.is_empty(), "{}", failed.iter().map(|one| one.as_str().unwrap()).collect::<Vec<_>>().join("\n\n"));
+    let signed_in = async || {
+        let found = Operator::of(&service).list("audit --action console.signed_in --actor alice");
+        found.iter().any(|record| record["protocol"] == "console" && record["address"] == "127.0.0.1").then_some(())
+    };
+    until("who signs in is on record", signed_in).await;
     if std::env::var_os("ONLY").is_none() {
         let visited = report["visited"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
         assert_eq!(unvisited(&visited), BTreeSet::new(), "these pages and forms have no test in a browser");

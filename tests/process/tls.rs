@@ -33,13 +33,19 @@ impl Authority {
 
     /// Writes the files of a certificate for this machine, each in one move, as tools that renew certificates do.
     pub fn sign(&self, name: &str, until: Option<(i32, u8, u8)>) -> (String, String) {
+        self.sign_with(name, |params| {
+            if let Some((year, month, day)) = until {
+                params.not_after = date_time_ymd(year, month, day);
+            }
+        })
+    }
+
+    fn sign_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> (String, String) {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.subject_alt_names =
             vec![SanType::DnsName("localhost".try_into().unwrap()), SanType::IpAddress("127.0.0.1".parse().unwrap())];
-        if let Some((year, month, day)) = until {
-            params.not_after = date_time_ymd(year, month, day);
-        }
+        change(&mut params);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let write = |extension: &str, text: String| {
@@ -50,6 +56,12 @@ impl Authority {
             path.to_str().unwrap().to_owned()
         };
         (write("crt", certificate.pem()), write("key", key.serialize_pem()))
+    }
+
+    /// The same, for a certificate that ends this soon.
+    pub fn sign_for(&self, name: &str, seconds: u64) -> (String, String) {
+        let until = jiff::Timestamp::now().as_second().unsigned_abs() + seconds;
+        self.sign_with(name, |params| params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(until))
     }
 
     pub fn path(&self, name: &str) -> String {

@@ -188,9 +188,12 @@ fn a_file_that_cannot_be_read_or_is_emptied_opens_nothing() {
 }
 
 #[test]
-fn without_a_file_or_while_it_names_nobody_everybody_is_let_in() {
+fn while_a_file_names_nobody_everybody_is_let_in_and_one_that_is_missing_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("access.toml");
+    let missing = format!("{:#}", Access::of_file(&path).err().unwrap());
+    assert!(missing.contains("is not there: `tollgate access create-key` makes it"), "{missing}");
+    fs::write(&path, "").unwrap();
     let access = Access::of_file(&path).unwrap();
     assert_eq!(ask(&access, &[]).unwrap().name, "local");
     let key = NewKey::generate().unwrap();

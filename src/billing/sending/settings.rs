@@ -148,6 +148,7 @@ impl Billing {
             subject: "sending".to_owned(),
             asked: change.asked(&["sending", &content]),
             act: Act::of("sending.set", change).with("after", json_of(&content)),
+            default: json_of(&serde_json::to_string(&SendingSettings::default()).map_err(BillingError::corrupt)?),
             before: sqlx::query("SELECT content FROM sending WHERE issuer = $1").bind(MAIN),
         };
         self.change(setting, change, query).await

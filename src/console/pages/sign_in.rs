@@ -75,12 +75,14 @@ pub async fn by_password(
         None => refused(StatusCode::SERVICE_UNAVAILABLE, "sign-in-busy"),
         Some(false) => {
             tracing::warn!(user = name.escape_debug().to_string(), %address, "signing in to the console failed");
+            console.use_cases.tell_of_failed_sign_in(Some(address), hash.is_some().then_some(name.as_str()), "password");
             refused(StatusCode::FORBIDDEN, "sign-in-wrong")
         }
         Some(true) => {
             console.attempts.forgive(&name, address);
             let secret = console.users.begin(&name).await.map_err(Failure::of_users)?;
             tracing::info!(user = name, %address, "signed in to the console");
+            console.use_cases.tell_of_session(Some(address), &name, "signed_in", "password");
             Ok(signed_in(&console, &secret, &to))
         }
     }
@@ -91,15 +93,23 @@ pub async fn by_link(
     State(console): State<Console>,
     Extension(locale): Extension<Locale>,
     Path(secret): Path<String>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let is_ahead = headers.contains_key("purpose") || headers.contains_key("sec-purpose");
     if is_ahead {
         return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
     }
+    let address = peer.map(|Extension(peer)| peer.address.ip());
     match console.users.sign_in_by_link(&secret).await.map_err(Failure::of_users)? {
-        Some(secret) => Ok(signed_in(&console, &secret, "/")),
-        None => Ok((StatusCode::FORBIDDEN, form(&locale, String::new(), String::new(), "sign-in-link-used")?).into_response()),
+        Some((name, secret)) => {
+            console.use_cases.tell_of_session(address, &name, "signed_in", "link");
+            Ok(signed_in(&console, &secret, "/"))
+        }
+        None => {
+            console.use_cases.tell_of_failed_sign_in(address, None, "link");
+            Ok((StatusCode::FORBIDDEN, form(&locale, String::new(), String::new(), "sign-in-link-used")?).into_response())
+        }
     }
 }
 

@@ -83,6 +83,12 @@ impl Certificate {
         Ok(Self { name: uri.or_else(dns).or_else(common), validity: (validity.not_before.timestamp(), validity.not_after.timestamp()) })
     }
 
+    /// From when on it no longer holds, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn ends(&self) -> i64 {
+        self.validity.1.saturating_add(1).saturating_mul(1000)
+    }
+
     /// Refuses a certificate that does not hold now.
     pub fn in_force(&self) -> anyhow::Result<()> {
         let (now, (from, until)) = (system_now() / 1000, self.validity);

@@ -31,7 +31,10 @@ impl Outgoing {
         // An address of IPv6 in a URL has brackets.
         let bare = name.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(bare).with_context(|| format!("{name:?} is not a name that a certificate can have"))?;
-        let connector = TlsConnector::from(Arc::new(self.config()?));
+        // Connections are made by threads that charge: what reads files does so elsewhere.
+        let files = self.clone();
+        let config = tokio::task::spawn_blocking(move || files.config()).await??;
+        let connector = TlsConnector::from(Arc::new(config));
         connector.connect(name, stream).await.context("the TLS handshake failed")
     }
 

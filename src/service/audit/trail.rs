@@ -2,6 +2,7 @@
 //! all acts, as lines of JSON.
 //!
 //! Who records waits for nothing: acts are kept in memory, bounded, and written by [`Trail::flush`], which a thread calls that serves nobody.
+//! An act stays in memory until it is written.
 //! Of refusals, the first of a kind, caller and address each minute is recorded in full, the rest as a count.
 
 use std::collections::{HashMap, VecDeque};
@@ -10,6 +11,7 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use billing::audit::{Act, Outcome};
 use billing::{Billing, BillingError};
@@ -17,6 +19,8 @@ use domain::account::Millis;
 use domain::origin::Origin;
 use platform::clock::Clock;
 use serde_json::{Map, Value, json};
+use tokio::sync::Notify;
+use tokio::time::sleep;
 
 /// The most acts that wait to be written.
 const MAX_WAITING: usize = 10_000;
@@ -26,6 +30,9 @@ const MAX_KINDS: usize = 1_000;
 
 /// How many acts are written at once.
 const AT_ONCE: usize = 500;
+
+/// How often what waits is written to the billing store. Lines are written at once.
+const FLUSH: Duration = Duration::from_millis(500);
 
 const MINUTE: Millis = 60_000;
 
@@ -38,6 +45,8 @@ struct Inner {
     clock: Clock,
     lines: Option<Mutex<Lines>>,
     state: Mutex<State>,
+    /// Told when there are lines to write.
+    written_soon: Notify,
     /// Whether reads of names and addresses are recorded, too.
     records_reads: bool,
 }
@@ -97,7 +106,7 @@ impl Trail {
     /// Records into the billing store.
     #[must_use]
     pub fn new(clock: Clock, records_reads: bool) -> Self {
-        Self(Arc::new(Inner { clock, lines: None, state: Mutex::default(), records_reads }))
+        Self::to(clock, None, records_reads)
     }
 
     /// Records as lines of JSON, at the end of a file, or on stderr.
@@ -106,7 +115,11 @@ impl Trail {
             Some(path) => Lines::File(OpenOptions::new().create(true).append(true).open(path)?),
             None => Lines::Stderr,
         };
-        Ok(Self(Arc::new(Inner { clock, lines: Some(Mutex::new(lines)), state: Mutex::default(), records_reads })))
+        Ok(Self::to(clock, Some(Mutex::new(lines)), records_reads))
+    }
+
+    fn to(clock: Clock, lines: Option<Mutex<Lines>>, records_reads: bool) -> Self {
+        Self(Arc::new(Inner { clock, lines, state: Mutex::default(), written_soon: Notify::new(), records_reads }))
     }
 
     /// Whether acts on the ledger are recorded here: nothing else does where there is no billing store.
@@ -124,12 +137,18 @@ impl Trail {
     /// Records an act. One without a time is of now.
     pub fn record(&self, act: Act) {
         let at = if act.at == 0 { self.0.clock.now() } else { act.at };
-        let act = Act { at, ..act };
-        if let Some(lines) = &self.0.lines {
-            write_lines(&mut lines.lock().unwrap_or_else(PoisonError::into_inner), &[act]);
-            return;
+        self.state().push(Act { at, ..act });
+        if self.0.lines.is_some() {
+            self.0.written_soon.notify_one();
         }
-        self.state().push(act);
+    }
+
+    /// Waits until it is time to write what waits.
+    pub async fn due(&self) {
+        tokio::select! {
+            () = self.0.written_soon.notified() => {}
+            () = sleep(FLUSH) => {}
+        }
     }
 
     /// Records a refusal, in full or as one more.
@@ -161,30 +180,28 @@ impl Trail {
         state.refusals.insert(kind, Repeated { first: act, more: 0 });
     }
 
-    /// Whether nothing is to be written.
+    /// How many acts are to be written.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub fn waiting(&self) -> usize {
         let mut state = self.state();
         state.end_minute(self.0.clock.now());
-        state.waiting.is_empty() && state.dropped == 0
+        state.waiting.len() + usize::from(state.dropped > 0)
     }
 
-    /// Writes what waits. What cannot be written now waits on.
+    /// Writes what waits. What cannot be written now waits on. Only one may do it at a time.
     pub async fn flush(&self, billing: Option<&Billing>) -> Result<(), BillingError> {
         self.state().end_minute(self.0.clock.now());
         loop {
-            let acts: Vec<Act> = self.state().take();
+            let acts: Vec<Act> = self.state().next();
             if acts.is_empty() {
                 return Ok(());
             }
             if let Some(lines) = &self.0.lines {
                 write_lines(&mut lines.lock().unwrap_or_else(PoisonError::into_inner), &acts);
-            } else if let Some(billing) = billing
-                && let Err(error) = billing.audit(&acts).await
-            {
-                self.state().put_back(acts);
-                return Err(error);
+            } else if let Some(billing) = billing {
+                billing.audit(&acts).await?;
             }
+            self.state().waiting.drain(..acts.len());
         }
     }
 
@@ -224,21 +241,15 @@ impl State {
         }
     }
 
-    fn take(&mut self) -> Vec<Act> {
+    /// The first of what waits.
+    fn next(&mut self) -> Vec<Act> {
         if self.dropped > 0 && self.waiting.len() < MAX_WAITING {
             let at = self.waiting.back().map_or(0, |last| last.at);
             let act = Act { at, action: "audit.dropped".to_owned(), outcome: Outcome::Failed, ..Act::default() };
             let dropped = std::mem::take(&mut self.dropped);
             self.push(act.with("count", dropped));
         }
-        let count = self.waiting.len().min(AT_ONCE);
-        self.waiting.drain(..count).collect()
-    }
-
-    fn put_back(&mut self, acts: Vec<Act>) {
-        for act in acts.into_iter().rev() {
-            self.waiting.push_front(act);
-        }
+        self.waiting.iter().take(AT_ONCE).cloned().collect()
     }
 }
 
@@ -309,7 +320,9 @@ mod tests {
             trail.refused(refused("eve", "192.0.2.1"));
         }
         trail.refused(refused("eve", "192.0.2.2"));
-        let told = |trail: &Trail| trail.state().take().iter().map(|act| act.content.get("more").cloned()).collect::<Vec<_>>();
+        let told = |trail: &Trail| {
+            std::mem::take(&mut trail.state().waiting).iter().map(|act| act.content.get("more").cloned()).collect::<Vec<_>>()
+        };
         assert_eq!(told(&trail), [None, None]);
         clock.set(61_000);
         trail.state().end_minute(61_000);

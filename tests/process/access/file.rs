@@ -90,8 +90,8 @@ fn a_service_that_other_machines_can_reach_starts_only_with_tls_and_somebody_to_
         assert!(!output.status.success() && said(&output).contains(what), "{}", said(&output));
         assert!(!store.exists());
     };
-    refused(&[], "give --tls-cert and --tls-key, and --access-file");
-    refused(&["--access-file", empty.to_str().unwrap()], "give --tls-cert and --tls-key, and --access-file");
+    refused(&[], "give --tls-cert and --tls-key");
+    refused(&["--access-file", empty.to_str().unwrap()], "give --tls-cert and --tls-key");
     let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let (certificate, private) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
     std::fs::write(&certificate, key.cert.pem()).unwrap();
@@ -103,7 +103,10 @@ fn a_service_that_other_machines_can_reach_starts_only_with_tls_and_somebody_to_
     };
     let tls =
         ["--tls-cert", certificate.to_str().unwrap(), "--tls-key", private.to_str().unwrap(), "--access-file", empty.to_str().unwrap()];
+    refused(&tls, "access.toml: is not there: `tollgate access create-key` makes it");
+    std::fs::write(&empty, "").unwrap();
     refused(&tls, "--access-file names nobody: make a key by `tollgate access create-key`");
+    refused(&tls[..4], "--access-file names nobody: make a key by `tollgate access create-key`");
 }
 
 #[test]

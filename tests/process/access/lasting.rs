@@ -11,12 +11,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
 use tollgate::grpc::v1::{self, charge_command, charge_outcome};
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Channel;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status, Streaming};
 use tonic_types::StatusExt;
 
 use super::callers::House;
 use crate::service::{PATIENCE, Service, debit, until};
+use crate::tls::Authority;
 
 /// Within what time a revoked key is refused.
 const SOON: Duration = Duration::from_secs(5);
@@ -144,6 +145,39 @@ async fn what_a_stream_may_is_what_its_key_is_granted_now() {
     let status = end(answers).await;
     assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "PERMISSION_DENIED"), "{status:?}");
     assert!(changed.elapsed() < 2 * SOON);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_when_its_client_certificate_does() {
+    let folder = crate::temporary_folder();
+    let (authority, of_clients) = (Authority::new(folder.path(), "ca"), Authority::new(folder.path(), "clients"));
+    let (certificate, key) = authority.sign("server", None);
+    let file = folder.path().join("access.toml");
+    std::fs::write(&file, "[[certificates]]\nname = 'localhost'\nroles = ['admin']\n").unwrap();
+    let [store, of_clients_pem] = [folder.path().join("ledger.db").display().to_string(), of_clients.path("clients.pem")];
+    let arguments = ["--store", &store, "--access-file", file.to_str().unwrap(), "--tls-cert", &certificate, "--tls-key", &key];
+    let service = Service::open(&[&arguments[..], &["--tls-client-ca", &of_clients_pem]].concat(), &[]);
+    let (shown, its_key) = of_clients.sign_for("switch", 4);
+    let ends = Timestamp::now();
+    let read = |path: &str| std::fs::read(path).unwrap();
+    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(&authority.path("ca.pem"))));
+    let tls = tls.identity(Identity::from_pem(read(&shown), read(&its_key)));
+    let url = format!("https://localhost:{}", service.address.port());
+    let channel = Endpoint::from_shared(url).unwrap().tls_config(tls).unwrap().connect().await.unwrap();
+    let mut accounts = v1::account_service_client::AccountServiceClient::new(channel.clone());
+    let account = v1::CreateAccountRequest {
+        account_id: "acme".into(),
+        request_id: "c".into(),
+        name: "Acme".into(),
+        currency_code: "EUR".into(),
+        mode: v1::PaymentMode::Prepaid.into(),
+        ..Default::default()
+    };
+    accounts.create_account(account).await.unwrap();
+    let watch = v1::WatchUsableCreditRequest { account_id: "acme".into() };
+    let status = end(ChargingServiceClient::new(channel).watch_usable_credit(watch).await.unwrap().into_inner()).await;
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unauthenticated, "CREDENTIALS_ENDED"), "{status:?}");
+    assert!(Timestamp::now() < ends + Duration::from_secs(5) + SOON);
 }
 
 #[tokio::test(flavor = "multi_thread")]

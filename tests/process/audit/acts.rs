@@ -243,6 +243,8 @@ async fn each_call_that_changes_something_leaves_one_record_of_who_what_and_from
     assert_eq!(inner(details, "personal")["after"]["name"], "Acme Holding");
     assert_eq!(inner(details, "details"), Value::Null, "names and addresses are personal");
     assert_eq!(inner(of("tax_rate.set"), "details"), json!({ "valid_from": "2020-01-01", "category": "all", "after": "19" }));
+    let before = |action: &str| inner(of(action), "details")["before"].clone();
+    assert_eq!((before("issuing.set"), before("sending.set")["receipts"].clone()), (json!("at_once"), json!(false)));
     // A repetition changes nothing, and leaves nothing.
     house.done(root, "BillingService/SetTaxRate", steps.iter().find(|step| step.2 == "tax_rate.set").unwrap().1.clone()).await;
     house

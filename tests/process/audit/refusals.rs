@@ -78,7 +78,11 @@ async fn without_a_billing_store_acts_are_lines_of_json_and_charges_are_none() {
     client.charging.refund(refund.clone()).await.unwrap();
     // A repetition is no act.
     client.charging.refund(refund).await.unwrap();
-    let lines = std::fs::read_to_string(&log).unwrap();
+    let lines = until("all is written", async || {
+        let lines = std::fs::read_to_string(&log).unwrap();
+        (lines.lines().count() >= 4).then_some(lines)
+    })
+    .await;
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let told: Vec<_> =
         lines.iter().map(|line| (line["action"].as_str().unwrap(), line["request_id"].as_str().unwrap_or_default())).collect();
