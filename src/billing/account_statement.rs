@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::account_history::{self, WALK, walk};
-use super::bills::receivables::{JournalPosition, position};
+use super::position::{JournalPosition, position};
 use super::record::{narrow, number};
 use super::store::rows::{Table, Type};
 use super::{Billing, BillingError, Record};

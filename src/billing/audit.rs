@@ -13,8 +13,8 @@ use serde_json::{Map, Value as Json};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::issuer::Change;
-use super::series::digest::{Fields, to_hex};
+use super::change::Change;
+use super::digest::{Fields, to_hex};
 use super::store::Dialect;
 use super::store::rows::{Table, Type, Value};
 use super::{Billing, BillingError};

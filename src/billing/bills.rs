@@ -10,7 +10,6 @@ pub(super) mod apply;
 pub mod customers;
 pub mod documents;
 pub mod draft;
-pub(super) mod frozen;
 pub mod history;
 mod issue;
 pub mod listing;

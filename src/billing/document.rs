@@ -7,8 +7,12 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::tax::TaxRate;
+use super::denomination::Denomination;
+use super::tax::TaxLine;
 use domain::account::Millis;
+
+/// The languages that documents are written in. The first is that of who has said none.
+pub const LANGUAGES: [&str; 2] = ["en", "de"];
 
 /// What kind of document it is. Each kind has a series of numbers of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -137,27 +141,6 @@ pub struct Exemption {
     pub relief: Relief,
     /// Why, as documents say it.
     pub reason: String,
-}
-
-/// What a document charges at one rate of tax. Amounts include the tax.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TaxLine {
-    /// The rate.
-    pub rate: TaxRate,
-    /// Of which categories; empty for all.
-    pub categories: Vec<String>,
-    /// What is charged.
-    pub gross: i64,
-    /// The tax in it.
-    pub tax: i64,
-}
-
-impl TaxLine {
-    /// What is charged without the tax.
-    #[must_use]
-    pub fn net(&self) -> i64 {
-        self.gross.saturating_sub(self.tax)
-    }
 }
 
 /// Whom a document is for.
@@ -401,5 +384,44 @@ impl Document {
     #[must_use]
     pub fn tax_on_deducted(&self) -> i64 {
         self.deducted_taxes.iter().map(|line| line.tax).sum()
+    }
+}
+
+impl Denomination {
+    /// A document of an account, with nothing in it.
+    pub fn blank(&self, kind: DocumentKind, cause: Cause, account: &str, bill: u32, period: [Millis; 2]) -> Document {
+        Document {
+            kind,
+            number: String::new(),
+            cause,
+            account: account.to_owned(),
+            bill,
+            issuer: Issuer::default(),
+            customer: Party::default(),
+            currency: self.currency.clone(),
+            decimals: self.decimals,
+            minor_digits: self.minor_digits,
+            time_zone: String::new(),
+            period_from: period[0],
+            period_to: period[1],
+            issued_at: 0,
+            due_at: None,
+            items: Vec::new(),
+            deducted: Vec::new(),
+            wallet: None,
+            adjustments: Vec::new(),
+            open_invoices: Vec::new(),
+            items_total: 0,
+            rounding: 0,
+            brought_forward: 0,
+            total: 0,
+            taxes: Vec::new(),
+            deducted_taxes: Vec::new(),
+            exemption: None,
+            credit_applied: 0,
+            amount_to_pay: 0,
+            refers_to: String::new(),
+            reason: String::new(),
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use sqlx::{Any, Executor, Row};
 
-use super::aggregate::Position;
 use super::audit::{self, Act};
+use super::position::Position;
 use super::{Billing, BillingError, partitions};
 use domain::origin::Origin;
 use ledger::{Identity, Ledger, LedgerError, LedgerId};

@@ -14,6 +14,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::audit::{self, Act, json_of};
+use super::change::{Applied, Change};
 use super::document::{Exemption, Issuer};
 use super::record::narrow;
 use super::store::Store;
@@ -22,41 +23,10 @@ use super::tax::TaxRate;
 use super::words::words;
 use super::{Billing, BillingError};
 use domain::account::{Category, Millis};
-use domain::origin::Origin;
 use ledger::codec;
 
 /// The one issuer that there is today. All that follows from an issuer is kept by its id.
 pub const MAIN: &str = "main";
-
-/// Who asks for a change, and under which name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// The caller's name for it.
-    pub request_id: String,
-    /// Who asks.
-    pub actor: String,
-    /// For whom; empty if for nobody else.
-    pub on_behalf_of: String,
-    /// Why.
-    pub reason: String,
-    /// When it came.
-    pub at: Millis,
-    /// How it came.
-    pub origin: Origin,
-    /// When the caller first sent it, if it said so.
-    pub first_sent_at: Option<Millis>,
-    /// From which day on it holds; `None` means from the one on which it came.
-    pub valid_from: Option<Date>,
-}
-
-/// Whether a change was made now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Applied {
-    /// It was.
-    Now,
-    /// It had been made before: this is a repetition.
-    Before,
-}
 
 /// A setting, and the day from which it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,14 +64,6 @@ pub(super) struct Setting<'a> {
 }
 
 const EXEMPTIONS: Table = Table { name: "exemptions", columns: &[("account", Type::Text)], on_conflict: "" };
-
-impl Change {
-    /// What is asked for, and nothing of who asks or why.
-    pub(super) fn asked(&self, words: &[&str]) -> String {
-        let day = self.valid_from.map(|day| day.to_string());
-        words.iter().copied().chain(day.as_deref()).collect::<Vec<_>>().join("\n")
-    }
-}
 
 impl<T> Dated<T> {
     /// Whether it holds on a day, unless a later one does.

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use sqlx::{AnyConnection, Row};
 
 use super::audit::Act;
-use super::issuer::{Applied, Change, Setting, Statement};
+use super::change::Applied;
+use super::change::Change;
+use super::issuer::{Setting, Statement};
 use super::store::Store;
 use super::store::rows::{Table, Type};
 use super::{Billing, BillingError};

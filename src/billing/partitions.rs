@@ -7,8 +7,8 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::BillingError;
-use super::aggregate::Position;
-use super::aggregate::step::{hex, unhex};
+use super::position::Position;
+use super::position::{hex, unhex};
 use super::record::{narrow, number};
 use super::store::{Dialect, Store};
 use domain::account::Millis;

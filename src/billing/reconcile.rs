@@ -13,11 +13,11 @@ mod undo;
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use super::aggregate::Position;
-use super::aggregate::step::hex;
 use super::audit::{self, Act};
 use super::lookup::LookUpError;
 use super::partitions::{self, Partition};
+use super::position::Position;
+use super::position::hex;
 use super::record::{COLUMNS, Record, behind, number};
 use super::{Billing, BillingError};
 use domain::account::Millis;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::aggregate::step::hex;
 use super::audit::{self, Act};
 use super::identity::write_id;
+use super::position::hex;
 use super::record::{behind, number};
 use super::{Billing, BillingError, partitions};
 use domain::account::Millis;

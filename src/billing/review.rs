@@ -4,8 +4,10 @@
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::audit::{self, Act};
+use super::change::Applied;
+use super::change::Change;
 use super::document::DocumentKind;
-use super::issuer::{Applied, Change, MAIN, Setting};
+use super::issuer::{MAIN, Setting};
 use super::store::rows::{Table, Type};
 use super::{Billing, BillingError, name_of};
 use domain::account::Millis;

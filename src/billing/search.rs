@@ -6,13 +6,14 @@
 
 pub mod documents;
 pub mod fold;
+mod index;
 pub mod prepare;
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use super::bills::receivables::position;
 use super::document::Party;
+use super::position::position;
 use super::scope::Scope;
 use super::store::Dialect;
 use super::store::rows::{Table, Type, Value};
@@ -89,7 +90,7 @@ impl Billing {
         if sqlx::query(sql).fetch_optional(&mut *connection).await?.is_none() {
             return Ok(None);
         }
-        let has_index = prepare::has_index(&mut connection, self.store().dialect(), "account_search_parts").await?;
+        let has_index = index::has_index(&mut connection, self.store().dialect(), "account_search_parts").await?;
         Ok(Some(if has_index { Comparison::Parts } else { Comparison::Beginning }))
     }
 

@@ -12,8 +12,12 @@ use std::str::FromStr;
 use sqlx::{AnyConnection, Row};
 
 use super::BillingError;
-use super::verify::audit;
-use super::verify::kept::SERIES;
+
+/// What the heads of a partition's allocations are called; the partition follows.
+pub const ALLOCATIONS: &str = "allocations/";
+
+/// What the heads of audit records are called; the chain follows.
+pub const AUDIT: &str = "audit/";
 
 /// The number at a place of a series: its prefix, and at least six digits.
 #[must_use]
@@ -98,8 +102,8 @@ impl Head {
     #[must_use]
     pub fn name(&self) -> String {
         match self.series.as_str() {
-            series if series.starts_with(SERIES) => format!("{series} up to entry {}", self.number),
-            series if series.starts_with(audit::SERIES) => format!("record {} of {series}", self.number),
+            series if series.starts_with(ALLOCATIONS) => format!("{series} up to entry {}", self.number),
+            series if series.starts_with(AUDIT) => format!("record {} of {series}", self.number),
             _ => self.number.clone(),
         }
     }
@@ -122,7 +126,7 @@ impl FromStr for Head {
         let mut splits = name.match_indices(':').filter_map(|(at, _)| Some((name.get(..at)?, name.get(at + 1..)?)));
         let is_place = |number: &str| number.parse::<u64>().is_ok_and(|place| place.to_string() == number);
         let is_head = |series: &str, number: &str| {
-            place_of(number, series).is_some() || (series.starts_with(SERIES) || series.starts_with(audit::SERIES)) && is_place(number)
+            place_of(number, series).is_some() || (series.starts_with(ALLOCATIONS) || series.starts_with(AUDIT)) && is_place(number)
         };
         let (series, number) = splits.find(|(series, number)| is_digest && is_head(series, number)).ok_or(wrong)?;
         Ok(Self { series: series.to_owned(), number: number.to_owned(), digest: digest.to_ascii_lowercase() })

@@ -10,8 +10,6 @@ use std::str::FromStr;
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
 
-use super::document::TaxLine;
-
 /// How an account's amounts are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digits {
@@ -25,6 +23,27 @@ impl Digits {
     /// How many units one minor unit has.
     fn minor_unit(self) -> i64 {
         10_i64.pow(u32::from(self.decimals.saturating_sub(self.minor)))
+    }
+}
+
+/// What a document charges at one rate of tax. Amounts include the tax.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaxLine {
+    /// The rate.
+    pub rate: TaxRate,
+    /// Of which categories; empty for all.
+    pub categories: Vec<String>,
+    /// What is charged.
+    pub gross: i64,
+    /// The tax in it.
+    pub tax: i64,
+}
+
+impl TaxLine {
+    /// What is charged without the tax.
+    #[must_use]
+    pub fn net(&self) -> i64 {
+        self.gross.saturating_sub(self.tax)
     }
 }
 

@@ -5,6 +5,7 @@
 //! meanwhile: an account that moves is looked at again, a few times, with what the journal has got since.
 
 pub mod audit;
+mod differences;
 mod documents;
 mod findings;
 pub mod kept;
@@ -20,11 +21,12 @@ pub use findings::{Difference, Findings, Place};
 use kept::AllocationHeads;
 use payments::Credited;
 
-use super::aggregate::step::{read_account, read_total};
-use super::aggregate::{Position, Projection, Total, TotalKey, follow};
+use super::position::Position;
+use super::projection::rows::{read_account, read_total};
+use super::projection::{Projection, Total, TotalKey, follow};
 use super::reconcile::gap;
 use super::record::{Record, behind};
-use super::series::Head;
+use super::series::{ALLOCATIONS, AUDIT, Head};
 use super::store::Dialect;
 use super::{Billing, BillingError, partitions, words};
 use domain::account::{Account, Profile, Reservation};
@@ -110,8 +112,8 @@ pub async fn verify(billing: &Billing, ledger: &Ledger, kept: &[Head], seen: imp
     let mut snapshot = snapshot(billing).await?;
     documents::compare(&mut snapshot, &mut findings).await?;
     payments::compare(&mut snapshot, &credited, &mut heads, &mut findings).await?;
-    let (of_allocations, others): (Vec<Head>, Vec<Head>) = kept.iter().cloned().partition(|head| head.series.starts_with(kept::SERIES));
-    let (of_audit, of_series): (Vec<Head>, Vec<Head>) = others.into_iter().partition(|head| head.series.starts_with(audit::SERIES));
+    let (of_allocations, others): (Vec<Head>, Vec<Head>) = kept.iter().cloned().partition(|head| head.series.starts_with(ALLOCATIONS));
+    let (of_audit, of_series): (Vec<Head>, Vec<Head>) = others.into_iter().partition(|head| head.series.starts_with(AUDIT));
     series::compare(&mut snapshot, &of_series, &seen, &mut findings).await?;
     audit::compare(&mut snapshot, &of_audit, acts, &mut findings).await?;
     heads.compare(&of_allocations, &mut findings);
@@ -183,7 +185,7 @@ impl Check<'_> {
                 match projection.accounts.get(&id) {
                     None => self.add(Place::Accounts, id, "no entry creates it"),
                     Some(expected) if *expected != read_account(row)? => {
-                        let what = words::of_state(&read_account(row)?, expected);
+                        let what = differences::of_state(&read_account(row)?, expected);
                         self.add(Place::Accounts, id, what);
                     }
                     Some(_) => {}
@@ -217,7 +219,7 @@ impl Check<'_> {
                 let (key, found) = read_total(row)?;
                 match expected.remove(&key) {
                     Some(total) if total.agrees(&found) => {}
-                    Some(total) => self.add(Place::Totals, name_of(&key), words::of_total(&found, &total)),
+                    Some(total) => self.add(Place::Totals, name_of(&key), differences::of_total(&found, &total)),
                     None => self.add(Place::Totals, name_of(&key), "no entry makes it"),
                 }
             }
@@ -347,7 +349,7 @@ impl Check<'_> {
         // Those that were made within a gap are not known.
         let agrees = if rebuild.has_gap() { expected.iter().all(|one| found.contains(one)) } else { found == expected };
         Ok((!agrees).then(|| {
-            let [found, expected] = [&found, &expected].map(|all| words::of_reservations(all.iter().map(|(_, one)| one)));
+            let [found, expected] = [&found, &expected].map(|all| differences::of_reservations(all.iter().map(|(_, one)| one)));
             format!("its open reservations are {found}, and should be {expected}")
         }))
     }
@@ -359,7 +361,7 @@ fn name_of(key: &TotalKey) -> String {
 
 fn describe(found: &(Account, Profile), expected: &(Account, Profile)) -> Option<String> {
     if found.0 != expected.0 {
-        return Some(words::of_account(&found.0, &expected.0));
+        return Some(differences::of_account(&found.0, &expected.0));
     }
-    (found.1 != expected.1).then(|| words::of_profile(&found.1, &expected.1))
+    (found.1 != expected.1).then(|| differences::of_profile(&found.1, &expected.1))
 }

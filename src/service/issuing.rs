@@ -5,8 +5,10 @@ use super::context::RequestContext;
 use super::error::Error;
 use access::Permission;
 use billing::backlog::Backlog;
+use billing::change::Applied;
+use billing::change::Change;
 use billing::document::{Exemption, Issuer};
-use billing::issuer::{Applied, CategoryRate, Change, Dated};
+use billing::issuer::{CategoryRate, Dated};
 use billing::review::{Approved, Review};
 use billing::{BillingError, Retried, name_of};
 

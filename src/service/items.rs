@@ -4,7 +4,8 @@ use super::UseCases;
 use super::context::RequestContext;
 use super::error::Error;
 use access::Permission;
-use billing::issuer::{Applied, Change};
+use billing::change::Applied;
+use billing::change::Change;
 use billing::items::ItemName;
 
 /// A place in the list: an item and a language.

@@ -6,7 +6,7 @@ use super::commands::observation;
 use super::context::RequestContext;
 use super::error::Error;
 use access::{Kind, Permission};
-use billing::issuer::Change;
+use billing::change::Change;
 use billing::scope::Scope;
 use domain::account::{Currency, Millis};
 use domain::command::{Action, Command, LimitChange, Reversal, TemporaryChange};

@@ -7,10 +7,9 @@ mod documents;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tollgate::billing::document::{
-    Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, OpenInvoice, Party, Relief, TaxLine, Wallet,
-};
+use tollgate::billing::document::{Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, OpenInvoice, Party, Relief, Wallet};
 use tollgate::billing::rendering;
+use tollgate::billing::tax::TaxLine;
 use tollgate::domain::account::Millis;
 
 #[test]

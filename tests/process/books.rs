@@ -8,7 +8,8 @@ use serde_json::Value;
 use sqlx::any::AnyRow;
 use sqlx::{AnyPool, Row};
 use tollgate::billing::bills::allocations::AllocationRow;
-use tollgate::billing::series::digest::{Covered, DigestSum};
+use tollgate::billing::digest::DigestSum;
+use tollgate::billing::series::digest::Covered;
 use tollgate::billing::{Billing, BillingSettings};
 use tollgate::grpc::v1::{self, PaymentMode};
 

@@ -4,10 +4,9 @@ use std::process::Command;
 
 use clap::CommandFactory;
 use insta::{assert_snapshot, with_settings};
-use tollgate::billing::document::{
-    Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, OpenInvoice, Party, Relief, TaxLine, Wallet,
-};
+use tollgate::billing::document::{Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, OpenInvoice, Party, Relief, Wallet};
 use tollgate::billing::rendering;
+use tollgate::billing::tax::TaxLine;
 use tollgate::cli::CommandLine;
 use tollgate::domain::account::Millis;
 

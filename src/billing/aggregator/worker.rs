@@ -10,9 +10,9 @@ use tokio::time::timeout;
 
 use super::{FAILURES_TOLD, Shared, pause};
 use crate::BillingError;
-use crate::aggregate::step::{StepError, commit};
-use crate::aggregate::{JournalFault, follow};
+use crate::aggregate::{StepError, commit};
 use crate::partitions::{self, Claim};
+use crate::projection::{JournalFault, follow};
 use domain::account::Millis;
 use ledger::{Block, LedgerError, Trimmer};
 use platform::telemetry::metrics;

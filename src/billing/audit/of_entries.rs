@@ -3,9 +3,9 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::{Act, Outcome};
-use crate::aggregate::AccountState;
+use crate::digest::Fields;
+use crate::projection::AccountState;
 use crate::record::{Record, number};
-use crate::series::digest::Fields;
 use crate::words::words;
 use domain::account::{Account, Millis, NonUsageBilling};
 use domain::entry::EntryKind;

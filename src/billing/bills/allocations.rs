@@ -10,7 +10,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::allocate::Allocation;
 use crate::BillingError;
-use crate::series::digest::{DigestSum, Fields};
+use crate::digest::{DigestSum, Fields};
 use crate::store::rows::{Table, Type};
 use crate::store::{Dialect, Store};
 use domain::account::Millis;

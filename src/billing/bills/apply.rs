@@ -19,9 +19,11 @@ use sqlx::AnyConnection;
 use wanted::Wanted;
 
 use super::allocate::{Allocation, Credit, Receivables};
-use super::draft::{CreditNote, CutBill, Denomination, Draft, Refund, SingleCharge, Subject, Total};
+use super::draft::{CreditNote, CutBill, Draft, Refund, SingleCharge, Subject, Total};
 use crate::BillingError;
+use crate::denomination::Denomination;
 use crate::document::{Adjustment, Cause, DocumentKind};
+use crate::document_id::document_id;
 use crate::record::{Record, number};
 use crate::store::Dialect;
 use domain::account::{Millis, Mode};
@@ -169,11 +171,6 @@ struct LoadedBills {
     has_gap: bool,
     /// The invoices that are loaded.
     loaded: HashSet<i64>,
-}
-
-/// The id of the document that an entry cuts.
-pub(super) fn document_id(record: &Record) -> i64 {
-    (number(record.sequence) << 16) | i64::from(record.partition)
 }
 
 impl LoadedBills {

@@ -4,10 +4,11 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use crate::audit::{self, Act};
+use crate::change::Applied;
+use crate::change::Change;
+use crate::digest::Fields;
+use crate::document::LANGUAGES;
 use crate::document::Party;
-use crate::issuer::{Applied, Change};
-use crate::rendering::LANGUAGES;
-use crate::series::digest::Fields;
 use crate::{Billing, BillingError, search};
 
 /// The longest detail that is kept, in bytes, and the most lines of an address.

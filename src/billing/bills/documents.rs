@@ -3,8 +3,9 @@
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::frozen::Frozen;
 use crate::document::Document;
+use crate::document_id::name_of;
+use crate::frozen::Frozen;
 use crate::issuer::NO_ISSUER;
 use crate::record::narrow;
 use crate::review::Review;
@@ -105,21 +106,6 @@ impl Billing {
         self.load_logo(&mut found.document.issuer).await?;
         Ok(found)
     }
-}
-
-/// The name of a document that has no number yet: of the entry that cut it, as in the journal.
-#[must_use]
-pub fn name_of(id: i64) -> String {
-    format!("{}-{}", id & 0xffff, id >> 16)
-}
-
-/// The document of a name.
-#[must_use]
-pub fn id_of(name: &str) -> Option<i64> {
-    let (partition, sequence) = name.split_once('-')?;
-    let (partition, sequence) = (partition.parse::<u16>().ok()?, sequence.parse::<u64>().ok().filter(|sequence| *sequence < 1 << 47)?);
-    let id = i64::try_from(sequence << 16 | u64::from(partition)).ok()?;
-    (name_of(id) == name).then_some(id)
 }
 
 pub(super) fn stored(row: &AnyRow) -> Result<StoredDocument, BillingError> {

@@ -9,22 +9,11 @@ pub use lines::{CATEGORIES, add_quantities, category_name};
 use lines::{merge, place};
 use rust_decimal::Decimal;
 
-use crate::aggregate;
-use crate::document::{Adjustment, Cause, Document, DocumentKind, Issuer, Item, Party, Wallet};
+use crate::denomination::Denomination;
+use crate::document::{Adjustment, Cause, Document, DocumentKind, Item, Wallet};
+use crate::projection;
 use domain::account::{Category, Millis, Mode};
 use domain::entry::EntryKind;
-use domain::money::format_units;
-
-/// In what an account's amounts are kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Denomination {
-    /// ISO 4217.
-    pub currency: String,
-    /// Digits behind the point of a unit.
-    pub decimals: u8,
-    /// Digits behind the point of the currency's minor unit.
-    pub minor_digits: u8,
-}
 
 /// A running total of a bill: all its entries of one kind and one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,55 +110,6 @@ pub struct Draft {
     pub document: Document,
     /// Why it is held back; empty if it is not.
     pub held_reason: String,
-}
-
-impl Denomination {
-    /// A document of an account, with nothing in it.
-    pub fn blank(&self, kind: DocumentKind, cause: Cause, account: &str, bill: u32, period: [Millis; 2]) -> Document {
-        Document {
-            kind,
-            number: String::new(),
-            cause,
-            account: account.to_owned(),
-            bill,
-            issuer: Issuer::default(),
-            customer: Party::default(),
-            currency: self.currency.clone(),
-            decimals: self.decimals,
-            minor_digits: self.minor_digits,
-            time_zone: String::new(),
-            period_from: period[0],
-            period_to: period[1],
-            issued_at: 0,
-            due_at: None,
-            items: Vec::new(),
-            deducted: Vec::new(),
-            wallet: None,
-            adjustments: Vec::new(),
-            open_invoices: Vec::new(),
-            items_total: 0,
-            rounding: 0,
-            brought_forward: 0,
-            total: 0,
-            taxes: Vec::new(),
-            deducted_taxes: Vec::new(),
-            exemption: None,
-            credit_applied: 0,
-            amount_to_pay: 0,
-            refers_to: String::new(),
-            reason: String::new(),
-        }
-    }
-
-    /// How many units the currency's minor unit is.
-    #[must_use]
-    pub fn minor_unit(&self) -> i64 {
-        10_i64.saturating_pow(u32::from(self.decimals.saturating_sub(self.minor_digits)))
-    }
-
-    fn show(&self, units: i64) -> String {
-        format!("{} {}", format_units(units, self.decimals, self.minor_digits), self.currency)
-    }
 }
 
 /// Sums an invoice up. What is paid in and belongs to no invoice pays it at once; a debt that no invoice holds is added to it. Both are
@@ -317,7 +257,7 @@ impl SingleCharge {
         let Self { denomination, account, bill, time, amount, .. } = self;
         let mut document = denomination.blank(DocumentKind::Invoice, Cause::SingleCharge, account, *bill, [*time, *time]);
         let subject = self.subject.clone();
-        let unit_price = aggregate::unit_price(*amount, self.subject.quantity.parse().ok());
+        let unit_price = projection::unit_price(*amount, self.subject.quantity.parse().ok());
         let kind = EntryKind::ChargedOwnBill;
         let total = Total { kind, subject, amount: *amount, count: 1, unit_price, first_at: *time, last_at: *time };
         document.items = vec![total.line(denomination.decimals)];

@@ -10,10 +10,10 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::documents::{DocumentState, StoredDocument};
-use super::frozen::Frozen;
 use super::ready::{self, Ready};
 use super::taxes::{Taxes, Terms};
-use crate::document::{Document, DocumentKind, OpenInvoice, TaxLine};
+use crate::document::{Document, DocumentKind, OpenInvoice};
+use crate::frozen::Frozen;
 use crate::items::{self, ItemNames};
 use crate::review::{self, Review};
 use crate::search::documents;
@@ -23,6 +23,7 @@ use crate::series::{Series, earlier};
 use crate::settings::BillingSettings;
 use crate::store::Store;
 use crate::store::rows::{Table, Type, Value};
+use crate::tax::TaxLine;
 use crate::{Billing, BillingError, issuer};
 use domain::account::Millis;
 

@@ -5,10 +5,10 @@ use std::cmp::Ordering;
 use sqlx::{AnyConnection, Row};
 
 use super::apply::preview::preview;
-use super::receivables::{JournalPosition, position};
 use super::taxes::Terms;
 use crate::document::{Document, DocumentKind, OpenInvoice};
 use crate::issuer::NO_ISSUER;
+use crate::position::{JournalPosition, position};
 use crate::{Billing, BillingError, issuer, items};
 use domain::account::Millis;
 

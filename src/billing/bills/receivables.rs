@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
+use crate::position::{JournalPosition, position};
 use crate::record::narrow;
 use crate::scope::Scope;
 use crate::store::rows::{Table, Type};
@@ -46,9 +47,6 @@ const SET_ASIDE: Table = Table {
     columns: &[("account", Type::Text)],
     on_conflict: "",
 };
-
-/// The position of the journal that an answer is of: up to which entry of each partition was taken in.
-pub type JournalPosition = Vec<(u16, u64)>;
 
 /// What an account owes, by age.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -261,10 +259,4 @@ async fn owing(connection: &mut AnyConnection, after: &str, count: usize, scope:
     let query = sqlx::query(AssertSqlSafe(sql)).bind(after.to_owned()).bind(i64::try_from(count).unwrap_or(i64::MAX));
     let query = accounts.into_iter().fold(query, |query, account| query.bind(account));
     query.fetch_all(connection).await?.iter().map(|row| Ok(row.try_get("account")?)).collect()
-}
-
-/// Up to which entry of each partition the journal was taken in.
-pub(crate) async fn position(connection: &mut AnyConnection) -> Result<JournalPosition, BillingError> {
-    let rows = sqlx::query("SELECT partition, next_sequence FROM partitions ORDER BY partition").fetch_all(connection).await?;
-    rows.iter().map(|row| Ok((narrow(row, "partition")?, narrow::<u64>(row, "next_sequence")?.saturating_sub(1)))).collect()
 }

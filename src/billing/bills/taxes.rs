@@ -10,10 +10,11 @@ use sqlx::AnyConnection;
 use super::draft::CATEGORIES;
 use super::ready::Ready;
 use crate::BillingError;
-use crate::document::{Cause, Document, DocumentKind, Exemption, Issuer, Item, TaxLine};
+use crate::document::{Cause, Document, DocumentKind, Exemption, Issuer, Item};
 use crate::issuer::{self, CategoryRate, Dated, in_force, no_rate, rate_in_force};
 use crate::settings::BillingSettings;
 use crate::store::Store;
+use crate::tax::TaxLine;
 use crate::tax::{self, Digits, Part, TaxRate};
 use domain::account::{Category, Millis};
 

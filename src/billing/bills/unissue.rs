@@ -3,8 +3,8 @@
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::allocations;
-use super::apply::document_id;
 use crate::BillingError;
+use crate::document_id::document_id;
 use crate::record::{Record, number};
 use crate::sending::outbox;
 use domain::account::Mode;

@@ -9,8 +9,11 @@ use std::collections::BTreeMap;
 use sqlx::Row;
 
 use super::{Decision, Difference, ReconcileError};
-use crate::aggregate::step::{self, hex};
-use crate::aggregate::{AccountState, Position};
+use crate::aggregate::{self, StepError};
+use crate::position::Position;
+use crate::position::hex;
+use crate::projection::AccountState;
+use crate::projection::rows;
 use crate::record::{Record, number};
 use crate::store::Store;
 use crate::{Billing, BillingError, audit};
@@ -67,7 +70,7 @@ impl Billing {
         if done.rows_affected() != 1 {
             return Err(ReconcileError::Changed(partition));
         }
-        let known = step::accounts_of(connection, partition).await?;
+        let known = rows::accounts_of(connection, partition).await?;
         let mut entries = unknown(&seen, &known, decision);
         let accounts = entries.iter().filter(|entry| entry.account_sequence > 0).map(|entry| &entry.account);
         let accounts = accounts.collect::<std::collections::BTreeSet<_>>().len();
@@ -78,10 +81,10 @@ impl Billing {
         let first = to.next_sequence - entries.len() as u64;
         let mut records: Vec<Record> =
             (first..).zip(entries.drain(..)).map(|(sequence, entry)| Record { partition, sequence, previous: None, entry }).collect();
-        step::take_in(connection, self.store().dialect(), &mut records).await.map_err(|error| match error {
-            step::StepError::Billing(error) => error,
-            step::StepError::Broken(broken) => BillingError::corrupt(broken.to_string()),
-            step::StepError::Lost => BillingError::unavailable("the partition is another process's"),
+        aggregate::take_in(connection, self.store().dialect(), &mut records).await.map_err(|error| match error {
+            StepError::Billing(error) => error,
+            StepError::Broken(broken) => BillingError::corrupt(broken.to_string()),
+            StepError::Lost => BillingError::unavailable("the partition is another process's"),
         })?;
         let id =
             super::record_as(connection, difference, "GAP_ACCEPTED", (difference.next_in_sql - 1, to.next_sequence - 1), decision).await?;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::ReconcileError;
-use crate::aggregate::Projection;
-use crate::aggregate::step::write_books;
+use crate::projection::Projection;
+use crate::projection::rows;
 use crate::record::{COLUMNS, behind, number};
 use crate::store::Dialect;
 use crate::{BillingError, account_history, bills, search};
@@ -73,7 +73,7 @@ async fn fold_again(
         ends.extend(records.into_iter().map(|record| record.entry).filter(|entry| bills::is_of_end(entry.kind())));
     }
     bills::end_again(connection, account, &ends).await?;
-    write_books(connection, dialect, &projection).await?;
+    rows::write(connection, dialect, &projection).await?;
     bills::due_again(connection, account).await?;
     let names = projection.accounts.iter().map(|(id, account)| (id.as_str(), account.name.as_str()));
     search::write_names(connection, dialect, names).await?;

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::compose::{clean, issuer, localize, party};
+use super::compose::{issuer, localize, party};
 use super::csv::for_spreadsheet;
 use super::dates::{Dates, timestamp};
 use super::page_model::{Fact, Group, Line, Part, Sheet, Sum, Summary, Table, Vocabulary, Weight};
 use super::texts::Texts;
+use super::texts::clean;
 use super::{FormError, Imprint};
 use crate::account_statement::{AccountStatement, LineKind, StatementLine};
 

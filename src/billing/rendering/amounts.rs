@@ -1,17 +1,7 @@
 //! Amounts as people read them, aligned at the point.
 
+pub use crate::denomination::Denomination;
 use domain::money::format_units;
-
-/// What an account's amounts are counted in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Denomination {
-    /// ISO 4217.
-    pub currency: String,
-    /// Digits behind the point of one unit.
-    pub decimals: u8,
-    /// Digits behind the point of the currency's minor unit.
-    pub minor_digits: u8,
-}
 
 /// An amount in a column of amounts.
 #[derive(Clone, Debug, PartialEq, Eq)]

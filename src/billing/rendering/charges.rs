@@ -1,11 +1,12 @@
 //! The tables of a sheet: items by category, and the sums below them.
 
 use super::amounts::{Denomination, digits_behind_point, grouped};
-use super::compose::clean;
 use super::dates::Dates;
 use super::page_model::{Group, Line, Part, Sum, Table, Weight};
 use super::texts::Texts;
-use crate::document::{Adjustment, Document, DocumentKind, Item, OpenInvoice, TaxLine, Wallet};
+use super::texts::clean;
+use crate::document::{Adjustment, Document, DocumentKind, Item, OpenInvoice, Wallet};
+use crate::tax::TaxLine;
 
 /// How a line describes what no entry is known of.
 const NOT_ITEMIZED: &str = "not itemized";

@@ -5,7 +5,7 @@ use super::amounts::Denomination;
 use super::charges::Charges;
 use super::dates::Dates;
 use super::page_model::{Fact, Part, PartyBlock, Sheet, Summary, Vocabulary};
-use super::texts::Texts;
+use super::texts::{Texts, clean};
 use crate::document::{Cause, Document, DocumentKind, Issuer, Party, Relief};
 
 impl Denomination {
@@ -82,16 +82,6 @@ pub(super) fn localize(part: &mut Part, texts: &Texts) {
     for sum in &mut part.sums {
         sum.amount.text = texts.number(&sum.amount.text);
     }
-}
-
-/// The text as one line: line breaks and tabs are spaces, and what cannot be printed is visibly replaced.
-pub(super) fn clean(text: &str) -> String {
-    let printable = |letter: char| match letter {
-        '\n' | '\r' | '\t' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => ' ',
-        letter if letter.is_control() => char::REPLACEMENT_CHARACTER,
-        letter => letter,
-    };
-    text.chars().map(printable).collect::<String>().trim().to_owned()
 }
 
 fn title(kind: DocumentKind, texts: &Texts) -> String {

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::dates::timestamp;
 use super::{Denomination, FormError};
-use crate::document::{Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, OpenInvoice, Party, Relief, TaxLine, Wallet};
+use crate::document::{Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, OpenInvoice, Party, Relief, Wallet};
+use crate::tax::TaxLine;
 use domain::account::Millis;
 
 /// The name of this layout.

@@ -2,10 +2,11 @@
 
 use askama::Template;
 
-use super::compose::{clean, issuer};
+use super::compose::issuer;
 use super::dates::Dates;
 use super::page_model::{PartyBlock, Sheet};
 use super::texts::Texts;
+use super::texts::clean;
 use super::{Denomination, FormError, Imprint, receipt};
 use crate::document::{Document, DocumentKind, Issuer};
 use crate::payments::PaymentInFull;

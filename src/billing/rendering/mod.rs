@@ -24,9 +24,7 @@ mod texts;
 pub use self::amounts::Denomination;
 pub use self::csv::{UsageWriter, for_spreadsheet};
 pub use self::fonts::{Fonts, code_point};
-pub use self::texts::LANGUAGES;
 
-use super::bills::draft::Denomination as Kept;
 use super::document::{Cause, Document, DocumentKind, Issuer, Logo, Party};
 use domain::account::Millis;
 
@@ -50,9 +48,7 @@ pub struct Imprint {
 impl Imprint {
     /// A document with nothing in it but who and when: what is written into the file of a paper.
     fn bare_document(&self, number: &str) -> Document {
-        let Denomination { currency, decimals, minor_digits } = self.money.clone();
-        let kept = Kept { currency, decimals, minor_digits };
-        let blank = kept.blank(DocumentKind::Statement, Cause::PeriodEnd, &self.account, 0, [self.at, self.at]);
+        let blank = self.money.blank(DocumentKind::Statement, Cause::PeriodEnd, &self.account, 0, [self.at, self.at]);
         let (issuer, customer) = (self.issuer.clone(), self.customer.clone());
         Document { number: number.to_owned(), issued_at: self.at, issuer, customer, time_zone: self.time_zone.clone(), ..blank }
     }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::compose::{clean, issuer, localize, party};
+use super::compose::{issuer, localize, party};
 use super::dates::{Dates, timestamp};
 use super::page_model::{Fact, Part, Sheet, Sum, Summary, Vocabulary, Weight};
 use super::texts::Texts;
+use super::texts::clean;
 use super::{FormError, Imprint};
 use crate::payments::PaymentInFull;
 

@@ -2,7 +2,8 @@
 
 use super::page_model::{Sheet, Sum, Weight};
 use super::*;
-use crate::document::{Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, OpenInvoice, Party, Relief, TaxLine, Wallet};
+use crate::document::{Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, OpenInvoice, Party, Relief, Wallet};
+use crate::tax::TaxLine;
 use domain::account::Millis;
 
 #[path = "../../../tests/support/documents.rs"]

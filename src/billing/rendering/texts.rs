@@ -4,11 +4,9 @@
 
 use std::sync::LazyLock;
 
+use crate::document::LANGUAGES;
 use fluent_bundle::{FluentArgs, FluentBundle, FluentResource};
 use unic_langid::LanguageIdentifier;
-
-/// The languages that documents are written in. The first is that of who has said none.
-pub const LANGUAGES: [&str; 2] = ["en", "de"];
 
 static ENGLISH: LazyLock<FluentResource> = LazyLock::new(|| resource(include_str!("texts/en.ftl")));
 static GERMAN: LazyLock<FluentResource> = LazyLock::new(|| resource(include_str!("texts/de.ftl")));
@@ -68,6 +66,16 @@ impl Texts {
         };
         english.chars().map(swap).collect()
     }
+}
+
+/// The text as one line: line breaks and tabs are spaces, and what cannot be printed is visibly replaced.
+pub(super) fn clean(text: &str) -> String {
+    let printable = |letter: char| match letter {
+        '\n' | '\r' | '\t' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => ' ',
+        letter if letter.is_control() => char::REPLACEMENT_CHARACTER,
+        letter => letter,
+    };
+    text.chars().map(printable).collect::<String>().trim().to_owned()
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@
 use sqlx::{AnyConnection, Row};
 
 use super::fold::fold;
-use super::{INDEXED_CHARACTERS, SORTED, like, prepare, range};
+use super::index::has_index;
+use super::{INDEXED_CHARACTERS, SORTED, like, range};
 use crate::BillingError;
 use crate::document::Party;
 use crate::store::rows::{Table, Type};
@@ -100,7 +101,7 @@ impl Wanted {
             return Err(BillingError::unavailable("documents from before there was search are still being taken in"));
         }
         let mut wanted = Self { long, short, whole, way: Way::Beginning };
-        if prepare::has_index(connection, dialect, "issued_parts").await? {
+        if has_index(connection, dialect, "issued_parts").await? {
             wanted.way = match dialect {
                 Dialect::Postgres => Way::Parts,
                 Dialect::Sqlite if is_leading && !wanted.is_common(connection).await? => Way::Few,

@@ -4,10 +4,11 @@
 //! parts. PostgreSQL's needs the extension pg_trgm. Where the role may not create that, search finds how names begin, and the log says
 //! what an administrator can do; it is tried again at each start.
 
-use sqlx::{AnyConnection, AssertSqlSafe, Executor, Row};
+use sqlx::{AssertSqlSafe, Executor, Row};
 
 use super::documents;
 use super::fold::{fold, fold_tax_id};
+use super::index::has_index;
 use crate::BillingError;
 use crate::store::rows::{Table, Type, Value};
 use crate::store::{Dialect, Store};
@@ -163,13 +164,4 @@ async fn make_index(store: &Store, index: &Parts) -> Result<(), sqlx::Error> {
         }
     }
     transaction.commit().await
-}
-
-/// Whether there is the index for parts of that name.
-pub(super) async fn has_index(connection: &mut AnyConnection, dialect: Dialect, name: &str) -> Result<bool, sqlx::Error> {
-    let sql = match dialect {
-        Dialect::Postgres => "SELECT CAST(COUNT(*) AS BIGINT) FROM pg_index WHERE indexrelid = to_regclass($1) AND indisvalid",
-        Dialect::Sqlite => "SELECT COUNT(*) FROM sqlite_schema WHERE name = $1",
-    };
-    Ok(sqlx::query(sql).bind(name.to_owned()).fetch_one(connection).await?.try_get::<i64, _>(0)? > 0)
 }

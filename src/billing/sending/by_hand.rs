@@ -7,8 +7,9 @@ use super::outbox::{MAILS, Subject, whom};
 use super::settings::{self, LONGEST_TEXT, MOST_RECIPIENTS, is_address};
 use super::{COLUMNS, Mail, MailKind, MailState, look, shortened};
 use crate::audit::{self, Act};
-use crate::issuer::{Applied, Change};
-use crate::series::digest::Fields;
+use crate::change::Applied;
+use crate::change::Change;
+use crate::digest::Fields;
 use crate::{Billing, BillingError};
 
 /// What an operator says of a mail.

@@ -6,13 +6,12 @@
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::audit::{self, Act};
-use crate::issuer::{Applied, Change, MAIN};
+use crate::change::Applied;
+use crate::change::Change;
+use crate::issuer::MAIN;
 use crate::store::{Dialect, Store};
 use crate::{Billing, BillingError};
 use domain::account::Millis;
-
-/// The place that a backup says it is at: nowhere.
-pub(crate) const COPY: &str = "a copy";
 
 impl Billing {
     /// Looks whether mail may be sent from here: since when it may not, or 0.

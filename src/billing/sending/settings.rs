@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 use sqlx::{AnyConnection, Row};
 
 use crate::audit::{self, Act, json_of};
-use crate::issuer::{Applied, Change, MAIN, Setting};
-use crate::series::digest::Fields;
+use crate::change::Applied;
+use crate::change::Change;
+use crate::digest::Fields;
+use crate::issuer::{MAIN, Setting};
 use crate::store::Store;
 use crate::store::rows::{Table, Type};
 use crate::{Billing, BillingError};

@@ -9,7 +9,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use super::digest::{Covered, SealedCustomer};
 use super::{Series, place_of};
 use crate::BillingError;
-use crate::bills::frozen::Frozen;
+use crate::frozen::Frozen;
 use crate::store::rows::{Table, Type};
 use crate::store::{Dialect, Store};
 

@@ -7,12 +7,9 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::{Findings, Place, VerifyError};
 use crate::audit::{COLUMNS, SERVICE, Stored, of_entries, personal_digest};
+use crate::digest::DigestSum;
 use crate::record::{self, Record, number};
-use crate::series::Head;
-use crate::series::digest::DigestSum;
-
-/// What the series of such a head begins with; the partition follows, or [`OF_SERVICE`].
-pub const SERIES: &str = "audit/";
+use crate::series::{AUDIT, Head};
 
 /// The chain of what no journal tells.
 const OF_SERVICE: &str = "service";
@@ -200,5 +197,5 @@ fn missing(series: &str, partition: Option<u16>, from: i64, to: i64, findings: &
 }
 
 fn name_of(chain: i64) -> String {
-    if chain == SERVICE { format!("{SERIES}{OF_SERVICE}") } else { format!("{SERIES}{chain}") }
+    if chain == SERVICE { format!("{AUDIT}{OF_SERVICE}") } else { format!("{AUDIT}{chain}") }
 }

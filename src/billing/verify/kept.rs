@@ -7,12 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{Findings, Place};
 use crate::bills::allocations::AllocationRow;
+use crate::digest::{DigestSum, Fields};
 use crate::record::{Record, number};
-use crate::series::Head;
-use crate::series::digest::{DigestSum, Fields};
-
-/// What the series of such a head begins with; the partition follows.
-pub const SERIES: &str = "allocations/";
+use crate::series::{ALLOCATIONS, Head};
 
 /// One that is worked out, up to an entry.
 #[derive(Debug)]
@@ -32,7 +29,7 @@ impl Sum {
     }
 
     fn head(&self) -> Head {
-        Head { series: format!("{SERIES}{}", self.partition), number: self.up_to.to_string(), digest: self.digest() }
+        Head { series: format!("{ALLOCATIONS}{}", self.partition), number: self.up_to.to_string(), digest: self.digest() }
     }
 }
 
@@ -45,7 +42,7 @@ pub(super) struct AllocationHeads {
 impl AllocationHeads {
     /// Begins a partition, with the kept heads of it.
     pub fn begin(&mut self, partition: u16, up_to: u64, kept: &[Head]) {
-        let series = format!("{SERIES}{partition}");
+        let series = format!("{ALLOCATIONS}{partition}");
         let mut places: Vec<u64> = kept.iter().filter(|head| head.series == series).filter_map(|head| head.number.parse().ok()).collect();
         places.retain(|place| *place < up_to);
         places.push(up_to);
@@ -85,7 +82,7 @@ impl AllocationHeads {
     pub fn compare(&self, kept: &[Head], findings: &mut Findings) {
         let now: Vec<&Sum> = self.sums.values().filter_map(|sums| sums.last()).filter(|sum| sum.up_to > 0).collect();
         let all: Vec<Head> = self.sums.values().flatten().map(Sum::head).collect();
-        for head in kept.iter().filter(|head| head.series.starts_with(SERIES)) {
+        for head in kept.iter().filter(|head| head.series.starts_with(ALLOCATIONS)) {
             let found = all.iter().find(|one| (&one.series, &one.number) == (&head.series, &head.number));
             let what = match found {
                 None => "is a kept head of entries that are not there",

@@ -8,8 +8,8 @@ use sqlx::{AnyConnection, Row};
 use super::kept::AllocationHeads;
 use super::{Findings, Place, VerifyError};
 use crate::bills::allocations::{AllocationRow, is_credit};
+use crate::digest::{DigestSum, Fields};
 use crate::record::{narrow, number};
-use crate::series::digest::{DigestSum, Fields};
 use domain::account::Mode;
 use domain::entry::Entry;
 

@@ -13,8 +13,8 @@ use crate::fields::{Fields, Reader, Wrong};
 use crate::page::{Page, render};
 use crate::routes::ORGANIZATIONS;
 use crate::visitor::Visitor;
+use billing::document::LANGUAGES;
 use billing::document::Party;
-use billing::rendering::LANGUAGES;
 
 /// How many lines an address may have, and how many characters a line.
 const MOST_LINES: usize = 8;

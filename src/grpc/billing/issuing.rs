@@ -3,7 +3,7 @@
 use super::super::call::read as taken;
 use super::read;
 use super::settings::{change, issuer_id};
-use crate::billing::issuer::Applied;
+use crate::billing::change::Applied;
 use crate::billing::name_of;
 use crate::billing::review::{Approved, DraftFilter, MOST_HOURS, MOST_NAMED, Review};
 use crate::grpc::wire::reader::Reader;

@@ -3,7 +3,7 @@
 use super::super::call::read as taken;
 use super::read::language;
 use super::settings::{change, issuer_id};
-use crate::billing::issuer::Applied;
+use crate::billing::change::Applied;
 use crate::billing::items::ItemName;
 use crate::grpc::wire::reader::Reader;
 use crate::grpc::{page_token, v1};

@@ -3,7 +3,7 @@
 use super::super::call::read as taken;
 use super::read;
 use super::settings::{change, issuer_id};
-use crate::billing::issuer::Applied;
+use crate::billing::change::Applied;
 use crate::billing::sending::by_hand::Decision;
 use crate::billing::sending::look::{DocumentSending, MailFilter, MailPlace};
 use crate::billing::sending::settings::{AccountSending, SendingSettings};

@@ -24,7 +24,7 @@ use super::v1::billing_service_server::BillingService;
 use super::wire::reader::Reader;
 use super::wire::render as answer;
 use super::{context, page_token, status, v1};
-use crate::billing::issuer::Applied;
+use crate::billing::change::Applied;
 use crate::service::UseCases;
 use crate::service::aggregation::Aggregation;
 

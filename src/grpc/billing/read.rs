@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use prost_types::Timestamp;
 
+use crate::billing::document::LANGUAGES;
 use crate::billing::document::{DocumentKind, Party};
-use crate::billing::rendering::LANGUAGES;
 use crate::billing::{DocumentFilter, DocumentState, id_of};
 use crate::domain::account::Millis;
 use crate::domain::command::{Action, Command, Metadata, Reversal};

@@ -1,9 +1,10 @@
 //! Writes the answers of BillingService.
 
 use super::{mails, settings};
-use crate::billing::document::{Adjustment, Cause, Document, DocumentKind, Item, OpenInvoice, Party, TaxLine, Wallet};
+use crate::billing::document::{Adjustment, Cause, Document, DocumentKind, Item, OpenInvoice, Party, Wallet};
 use crate::billing::rendering;
 use crate::billing::suggestion::{Basis, Suggestion, of_category};
+use crate::billing::tax::TaxLine;
 use crate::billing::{AccountReceivables, DocumentState, MonthOfCharges, Reopened, StoredDocument, UsageRecord, name_of};
 use crate::domain::account::{Account, Category, Millis};
 use crate::domain::money::format_units;

@@ -4,8 +4,10 @@ use jiff::civil::Date;
 use prost_types::Timestamp;
 
 use super::super::call::read as taken;
+use crate::billing::change::Applied;
+use crate::billing::change::Change;
 use crate::billing::document::{Exemption, Issuer, Logo, Relief};
-use crate::billing::issuer::{Applied, CategoryRate, Change, Dated, MAIN};
+use crate::billing::issuer::{CategoryRate, Dated, MAIN};
 use crate::billing::tax::TaxRate;
 use crate::domain::account::Category;
 use crate::domain::command::Metadata;

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use rust_decimal::Decimal;
 use sqlx::Row;
-use tollgate::billing::aggregate::step::{read_account, read_total};
 use tollgate::billing::bills::issue;
+use tollgate::billing::change::Change;
 use tollgate::billing::document::{DocumentKind, Issuer};
-use tollgate::billing::issuer::{CategoryRate, Change, MAIN};
+use tollgate::billing::issuer::{CategoryRate, MAIN};
+use tollgate::billing::projection::rows::{read_account, read_total};
 use tollgate::billing::record::{COLUMNS, Record};
 use tollgate::billing::verify::verify;
 use tollgate::billing::{Billing, DocumentFilter, DocumentState, StoredDocument};

@@ -9,13 +9,15 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::super::allocate::{Allocation, Credit};
-use super::super::draft::{Denomination, Refund, Subject, Total};
+use super::super::draft::{Refund, Subject, Total};
 use super::{BillEnd, Charge, LoadedBills, Uncredited, Wanted};
 use crate::BillingError;
-use crate::aggregate::step::totals_of;
-use crate::aggregate::{self, TotalKey};
+use crate::denomination::Denomination;
 use crate::document::Adjustment;
 use crate::kinds::ORIGINALS;
+use crate::projection;
+use crate::projection::TotalKey;
+use crate::projection::rows::totals_of;
 use crate::record::{coded, narrow, request_key};
 use crate::store::Dialect;
 use crate::store::rows::{Table, Type, Value};
@@ -93,7 +95,7 @@ pub(super) async fn load(connection: &mut AnyConnection, dialect: Dialect, wante
 }
 
 /// A total, as the draft of its bill needs it.
-pub(super) fn total_of(key: TotalKey, total: aggregate::Total) -> Total {
+pub(super) fn total_of(key: TotalKey, total: projection::Total) -> Total {
     let subject = Subject {
         category: codec::category(key.category),
         item: key.item,

@@ -6,8 +6,8 @@ use sqlx::{AnyConnection, Row};
 
 use super::{Rounding, Wanted, load};
 use crate::BillingError;
-use crate::aggregate::step::read_account;
 use crate::bills::draft::{Draft, Subject, Total};
+use crate::projection::rows::read_account;
 use crate::record::Record;
 use crate::store::Dialect;
 use domain::account::Millis;

@@ -6,14 +6,16 @@ use std::collections::BTreeMap;
 
 use sqlx::{AnyConnection, Row};
 
-use super::super::draft::{CutBill, Denomination, Draft, Total};
+use super::super::draft::{CutBill, Draft, Total};
 use super::super::unissue::{End, is_of_end};
 use super::{LoadedBills, Rounding, load};
-use crate::aggregate::step::write_totals;
-use crate::aggregate::{self, TotalKey};
 use crate::audit::{self, Act};
+use crate::change::Change;
+use crate::denomination::Denomination;
 use crate::document::{Cause, Document};
-use crate::issuer::Change;
+use crate::projection;
+use crate::projection::TotalKey;
+use crate::projection::rows::write_totals;
 use crate::record::{Record, behind};
 use crate::store::Dialect;
 use crate::{Billing, BillingError, account_history, name_of};
@@ -40,7 +42,7 @@ pub struct Retried {
 /// What the entries of a bill say of it.
 #[derive(Default)]
 struct Folded {
-    totals: BTreeMap<TotalKey, aggregate::Total>,
+    totals: BTreeMap<TotalKey, projection::Total>,
     /// What says where the bills before have come to, the last first.
     ends: Vec<Entry>,
 }
@@ -123,7 +125,7 @@ impl Folded {
         let Some(key) = TotalKey::of(entry).filter(|key| key.bill == bill) else { return };
         match self.totals.get_mut(&key) {
             Some(total) => total.add_earlier(entry),
-            None => drop(self.totals.insert(key, aggregate::Total::of(entry))),
+            None => drop(self.totals.insert(key, projection::Total::of(entry))),
         }
     }
 

@@ -17,8 +17,8 @@ use unicode_script::{Script, UnicodeScript};
 pub(super) use self::region::Region;
 pub(super) use self::typeface::Typeface;
 use super::FormError;
-use super::compose::clean;
 use super::page_model::Sheet;
+use super::texts::clean;
 use crate::document::Document;
 
 /// Where the fonts of a machine are, unless told otherwise.

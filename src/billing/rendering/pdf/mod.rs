@@ -6,6 +6,7 @@ mod flow;
 mod glyphs;
 mod layout;
 pub(super) mod picture;
+mod setter;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -40,7 +41,7 @@ pub(super) fn write(sheet: &Sheet, document: &Document) -> Result<Vec<u8>, FormE
     let picture = sheet.logo.as_ref().map(picture::read).transpose().map_err(FormError::Pdf)?;
     let mut pdf = krilla::Document::new_with(archival()?);
     for marks in &pages {
-        let size = PageSettings::from_wh(layout::PAGE_WIDTH, layout::PAGE_HEIGHT);
+        let size = PageSettings::from_wh(setter::PAGE_WIDTH, setter::PAGE_HEIGHT);
         let mut page = pdf.start_page_with(size.ok_or_else(|| FormError::Pdf("the page has no size".to_owned()))?);
         let mut surface = page.surface();
         for mark in marks {

@@ -3,7 +3,7 @@
 use super::super::page_model::{Figure, Line, Part, Sum, Table, Vocabulary, Weight};
 use super::flow::{Ink, Mark};
 use super::glyphs::{Face, Letters, Words};
-use super::layout::{LEFT, RIGHT, Setter, Style};
+use super::setter::{LEFT, RIGHT, Setter, Style};
 
 const CELL: Style = Style::new(Face::Regular, 8.5, Ink::Black);
 const BOLD: Style = Style::new(Face::Bold, 8.5, Ink::Black);

@@ -1,6 +1,6 @@
 //! Where things stand on the pages of the samples.
 
-use super::layout::{LEFT, PAGE_HEIGHT, RIGHT};
+use super::setter::{LEFT, PAGE_HEIGHT, RIGHT};
 use super::*;
 use crate::document::Document;
 use crate::rendering::tests::documents;

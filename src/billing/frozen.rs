@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::BillingError;
-use crate::document::{Document, DocumentKind, Exemption, Issuer, OpenInvoice, Party, TaxLine};
+use crate::document::{Document, DocumentKind, Exemption, Issuer, OpenInvoice, Party};
+use crate::tax::TaxLine;
 use crate::tax::TaxRate;
 use domain::account::Millis;
 

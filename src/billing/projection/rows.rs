@@ -1,93 +1,19 @@
-//! One step: a run of records, their totals, their accounts, the bills that they cut, and the new position, in one transaction.
-//!
-//! Its first statement moves the position, under the fence that the partition was claimed with: a process that has lost the partition
-//! writes nothing, and a step that was committed, though nobody heard of it, is not done twice.
+//! Accounts and totals as rows of SQL.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use sqlx::{AnyConnection, Row};
 
-use super::{AccountState, JournalFault, Position, Projection, Total, TotalKey, touched};
-use crate::audit::{self, Act, of_entries};
-use crate::partitions::Claim;
-use crate::record::{ENTRIES, Record, coded, narrow, number};
+use super::{AccountState, Projection, Total, TotalKey, touched};
+use crate::BillingError;
+use crate::record::{Record, coded, narrow, number};
+use crate::store::Dialect;
 use crate::store::rows::{Table, Type, Value};
-use crate::store::{Dialect, Store};
-use crate::{BillingError, bills, search};
-use domain::account::{Account, Currency, Millis};
+use domain::account::{Account, Currency};
 use domain::entry::EntryKind;
 use ledger::codec;
-
-/// Why a step was not done.
-#[derive(Debug)]
-pub enum StepError {
-    /// The partition is somebody else's by now, or the position is another one.
-    Lost,
-    /// The records do not follow from what is known.
-    Broken(JournalFault),
-    /// The store.
-    Billing(BillingError),
-}
-
-impl From<BillingError> for StepError {
-    fn from(error: BillingError) -> Self {
-        Self::Billing(error)
-    }
-}
-
-impl From<sqlx::Error> for StepError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Billing(error.into())
-    }
-}
-
-/// Commits a run of records, which leads from one position to the next. However long that takes, the lease runs from its end on:
-/// a worker that renews leases meanwhile passes over this one.
-pub async fn commit(store: &Store, claim: &Claim, to: &Position, lease: Millis, records: &mut [Record]) -> Result<(), StepError> {
-    let dialect = store.dialect();
-    let mut transaction = store.begin().await?;
-    let connection = &mut *transaction;
-    advance(connection, claim.partition, claim.fence, &claim.position, to).await?;
-    take_in(connection, dialect, records).await?;
-    let prolong = format!("UPDATE partitions SET lease_until = {} + $1 WHERE partition = $2 AND owner <> ''", store.now_sql());
-    sqlx::query(AssertSqlSafe(prolong)).bind(lease).bind(i64::from(claim.partition)).execute(&mut *connection).await?;
-    transaction.commit().await?;
-    Ok(())
-}
-
-/// Writes records, and what follows from them.
-pub async fn take_in(connection: &mut AnyConnection, dialect: Dialect, records: &mut [Record]) -> Result<(), StepError> {
-    let mut projection = load(connection, dialect, records).await?;
-    let (changed, acts) = take(&mut projection, records).map_err(StepError::Broken)?;
-    ENTRIES.insert(connection, dialect, records.iter().map(Record::to_row)).await?;
-    projection.totals.retain(|key, _| changed.contains(key));
-    write_books(connection, dialect, &projection).await?;
-    let is_named = |record: &&Record| record.entry.data.settings().is_some_and(|settings| settings.name.is_some());
-    let named: BTreeSet<&str> = records.iter().filter(is_named).map(|record| record.entry.account.as_str()).collect();
-    let names = named.into_iter().filter_map(|id| Some((id, projection.accounts.get(id)?.name.as_str())));
-    search::write_names(connection, dialect, names).await?;
-    bills::apply(connection, records).await?;
-    if let Some(record) = records.first() {
-        audit::write(connection, dialect, record.partition.into(), &acts).await?;
-    }
-    Ok(())
-}
-
-/// Takes records in; returns the totals that changed, and the acts that the records tell of.
-fn take(projection: &mut Projection, records: &mut [Record]) -> Result<(BTreeSet<TotalKey>, Vec<Act>), JournalFault> {
-    let (mut changed, mut acts) = (BTreeSet::new(), Vec::new());
-    for record in records {
-        let is_act = of_entries::is_act(record.entry.kind());
-        let before = if is_act { projection.accounts.get(&record.entry.account).cloned() } else { None };
-        changed.extend(projection.take(std::slice::from_mut(record))?);
-        if let Some(after) = projection.accounts.get(&record.entry.account).filter(|_| is_act) {
-            acts.push(of_entries::act(record, before.as_ref(), after));
-        }
-    }
-    Ok((changed, acts))
-}
 
 /// All accounts of a partition.
 pub async fn accounts_of(connection: &mut AnyConnection, partition: u16) -> Result<BTreeMap<String, AccountState>, BillingError> {
@@ -96,30 +22,13 @@ pub async fn accounts_of(connection: &mut AnyConnection, partition: u16) -> Resu
 }
 
 /// Writes accounts and totals.
-pub async fn write_books(connection: &mut AnyConnection, dialect: Dialect, projection: &Projection) -> Result<(), BillingError> {
+pub async fn write(connection: &mut AnyConnection, dialect: Dialect, projection: &Projection) -> Result<(), BillingError> {
     TOTALS.insert(connection, dialect, projection.totals.iter().map(|(key, total)| total_row(key, total))).await?;
     ACCOUNTS.insert(connection, dialect, projection.accounts.iter().map(|(id, account)| account_row(id, account))).await
 }
 
-async fn advance(connection: &mut AnyConnection, partition: u16, fence: i64, from: &Position, to: &Position) -> Result<(), StepError> {
-    let done = sqlx::query(
-        "UPDATE partitions SET next_sequence = $1, last_block = $2, last_time = $3 \
-         WHERE partition = $4 AND fence = $5 AND next_sequence = $6 AND last_block = $7 AND state = 'RUNNING'",
-    )
-    .bind(number(to.next_sequence))
-    .bind(hex(&to.last_block))
-    .bind(to.last_time)
-    .bind(i64::from(partition))
-    .bind(fence)
-    .bind(number(from.next_sequence))
-    .bind(hex(&from.last_block))
-    .execute(connection)
-    .await?;
-    if done.rows_affected() == 1 { Ok(()) } else { Err(StepError::Lost) }
-}
-
 /// Loads what the records touch.
-async fn load(connection: &mut AnyConnection, dialect: Dialect, records: &[Record]) -> Result<Projection, BillingError> {
+pub async fn load(connection: &mut AnyConnection, dialect: Dialect, records: &[Record]) -> Result<Projection, BillingError> {
     let (accounts, totals) = touched(records);
     let mut projection = Projection::default();
     let keys: Vec<_> = accounts.into_iter().map(|account| vec![account.into()]).collect();
@@ -341,17 +250,4 @@ pub fn read_account(row: &AnyRow) -> Result<AccountState, BillingError> {
         created_at: row.try_get("created_at")?,
         last_sequence: narrow(row, "last_sequence")?,
     })
-}
-
-/// A block's id, as text.
-#[must_use]
-pub fn hex(id: &[u8; 16]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The inverse of [`hex`].
-#[must_use]
-pub fn unhex(text: &str) -> Option<[u8; 16]> {
-    let number = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32)?;
-    Some(number.to_be_bytes())
 }
