@@ -1,10 +1,11 @@
 //! A batch on its way to the script: packed numbers.
 //!
 //! In the formats of `struct` (their names are in `script.rs`): `BATCH_FORMAT`, which holds now, how far ahead of Redis it may be, two
-//! ends of billing periods, window, block id, the ledger, and how many accounts, requests and commands there are; the keys of the requests that it
-//! touches, each once; which of the requests may have a reservation, and which of the accounts need their profile;
-//! and each command in `COMMAND_FORMAT`: kind, account, request, fingerprint, mantissa, scale, option. What few commands have follows as
-//! an extra: MessagePack of [original, first sent at, currency, detail]; then [`HAS_EXTRA`] is added to the option.
+//! ends of billing periods, window, block id, the ledger, and how many accounts, requests, commands, requests with a reservation and accounts
+//! with a profile there are; the keys of the requests that it touches, each once; which of the requests may have a reservation, and which
+//! of the accounts need their profile; and each command in `COMMAND_FORMAT`: its form ([`form`]), account, request, the halves of its
+//! fingerprint, mantissa: numbers only, because the script makes a string in the time of four of them. What few commands have follows
+//! as an extra: MessagePack of [original, first sent at, currency, detail]; then [`HAS_EXTRA`] is added to the option.
 //!
 //! Apart from that go the ids of the accounts that it touches, each once, and what the entries end with, both as the journal keeps them.
 
@@ -20,18 +21,18 @@ use crate::model::StepTime;
 use crate::{IdempotencyKey, NamePlace, PreparedCommand, fold_name};
 use domain::account::Category;
 use domain::command::{
-    Action, Debit, ExcessPolicy, LimitChange, OriginalEntry, RemainderPolicy, Reserve, Reversal, TemporaryChange, Until,
+    Action, Debit, ExcessPolicy, Kind, LimitChange, OriginalEntry, RemainderPolicy, Reserve, Reversal, TemporaryChange, Until,
 };
 use domain::money::DecimalAmount;
 
 /// How long the announcements of changes go on after somebody has said that they watch.
 pub const WATCH_LEASE_MILLIS: i64 = 60_000;
 
-/// The option of a direct debit of usage within usable credit.
-pub const PLAIN_DEBIT: i64 = debit_option(Category::Usage, ExcessPolicy::WithinUsableCredit, 0);
+/// The form of a direct debit of usage within usable credit, whose amount has the scale 0; those of other scales follow.
+pub const PLAIN_DEBIT: u32 = form(Kind::Debit, Some(0), debit_option(Category::Usage, ExcessPolicy::WithinUsableCredit, 0));
 
 /// Added to the option of a command that has an extra.
-pub const HAS_EXTRA: i64 = 1_000;
+pub const HAS_EXTRA: u16 = 1_000;
 
 /// Things that are named once, and referred to by their place, from 1 on.
 struct Places<T, S = RandomState> {
@@ -142,15 +143,13 @@ pub fn encode(commands: &[PreparedCommand], time: &StepTime, max_ahead: i64, bat
             _ => {}
         }
         let (amount, option) = amount_and_option(&command.action);
-        columns.put_u8(command.action.kind() as u8);
+        let extra = extra(prepared, original);
+        let option = if extra.is_empty() { option } else { option + HAS_EXTRA };
+        columns.put_u32_le(form(command.action.kind(), amount.map(DecimalAmount::scale), option));
         columns.put_u16_le(account);
         columns.put_u16_le(request);
         columns.put_slice(&prepared.fingerprint);
         columns.put_i64_le(amount.map_or(0, DecimalAmount::mantissa));
-        columns.put_i8(amount.map_or(-1, |amount| i8::try_from(amount.scale()).unwrap_or(i8::MAX)));
-        let extra = extra(prepared, original);
-        let option = if extra.is_empty() { option } else { option + HAS_EXTRA };
-        columns.put_u16_le(u16::try_from(option).unwrap_or(u16::MAX));
         if !extra.is_empty() {
             columns.put_u16_le(u16::try_from(extra.len()).unwrap_or(u16::MAX));
             columns.put_slice(&extra);
@@ -168,12 +167,12 @@ pub fn encode(commands: &[PreparedCommand], time: &StepTime, max_ahead: i64, bat
         batch.put_i64_le(number);
     }
     batch_ids.into_iter().for_each(|id| batch.put_slice(id));
-    for count in [account_places.places.len(), request_places.places.len(), commands.len()] {
+    let lists = [with_reservation, with_profile];
+    let [reservations, profiles] = lists.each_ref().map(Vec::len);
+    for count in [account_places.places.len(), request_places.places.len(), commands.len(), reservations, profiles] {
         batch.put_u16_le(u16::try_from(count).unwrap_or(u16::MAX));
     }
     batch.append(&mut keys);
-    let lists = [with_reservation, with_profile];
-    lists.iter().for_each(|list| batch.put_u16_le(u16::try_from(list.len()).unwrap_or(u16::MAX)));
     lists.iter().flatten().for_each(|place| batch.put_u16_le(*place));
     batch.append(&mut columns);
     let legacy_fingerprints = if has_legacy { commands.iter().flat_map(PreparedCommand::legacy_fingerprint).collect() } else { Vec::new() };
@@ -181,9 +180,9 @@ pub fn encode(commands: &[PreparedCommand], time: &StepTime, max_ahead: i64, bat
 }
 
 /// The amount that most commands have one of, and a number for what they have to choose.
-fn amount_and_option(action: &Action) -> (Option<DecimalAmount>, i64) {
+fn amount_and_option(action: &Action) -> (Option<DecimalAmount>, u16) {
     match action {
-        Action::Observe { watch } => (None, i64::from(*watch)),
+        Action::Observe { watch } => (None, u16::from(*watch)),
         Action::TopUp { amount } | Action::RecordPayment { amount, .. } | Action::Withdraw { amount } | Action::Adjust { amount } => {
             (Some(*amount), 0)
         }
@@ -197,15 +196,24 @@ fn amount_and_option(action: &Action) -> (Option<DecimalAmount>, i64) {
         }
         Action::Refund(reversal) | Action::ReversePayment(reversal) | Action::ReverseWriteOff(reversal) => (reversal.amount, 0),
         Action::WriteOff { amount } => (*amount, 0),
-        Action::Convert { mode, allow_unusable, .. } => (None, *mode as i64 * 10 + i64::from(*allow_unusable)),
-        Action::SetCreditLimit { allow_unusable, .. } => (None, i64::from(*allow_unusable)),
-        Action::Create(create) => (None, i64::from(create.allow_unusable)),
+        Action::Convert { mode, allow_unusable, .. } => (None, *mode as u16 * 10 + u16::from(*allow_unusable)),
+        Action::SetCreditLimit { allow_unusable, .. } => (None, u16::from(*allow_unusable)),
+        Action::Create(create) => (None, u16::from(create.allow_unusable)),
         _ => (None, 0),
     }
 }
 
-const fn debit_option(category: Category, excess: ExcessPolicy, afterwards: i64) -> i64 {
-    category as i64 * 100 + excess as i64 * 10 + afterwards
+const fn debit_option(category: Category, excess: ExcessPolicy, afterwards: u16) -> u16 {
+    category as u16 * 100 + excess as u16 * 10 + afterwards
+}
+
+/// What a command is, as one number: in the lowest byte the scale of its amount and 1 (0: it has none), then its kind, then its option.
+const fn form(kind: Kind, scale: Option<u8>, option: u16) -> u32 {
+    let scale = match scale {
+        Some(scale) => scale.saturating_add(1),
+        None => 0,
+    };
+    u32::from_le_bytes([scale, kind as u8, option.to_le_bytes()[0], option.to_le_bytes()[1]])
 }
 
 /// What few commands have. Empty: this one has nothing of it.

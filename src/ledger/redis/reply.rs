@@ -1,18 +1,23 @@
 //! The script's answer to a batch: numbers and stored records.
 //!
-//! Of plain debits, it holds only the entries and, for each run of them on one account, the rest of the account's record: what there is to
-//! say of them is read out of these.
+//! Of plain debits, it holds only the entries and, for the runs of them on one account, the rest of the account's record: what there is to
+//! say of them is read out of these. The rest of one record is often that of the next, too, so it is there once for all runs that follow
+//! one another with it: first how many these are, two bytes for each, then each rest.
 
 use std::sync::Arc;
 
+use bytes::Buf;
 use redis::Value;
 
 use crate::codec::journal::PackedEntry;
-use crate::codec::{EXPIRY_BYTES, decode_account, decode_idempotency_record, read_tail};
+use crate::codec::{ACCOUNT_BYTES, EXPIRY_BYTES, MOVING_BYTES, Moving, decode_account, decode_idempotency_record, read_tail};
 use crate::{Answers, BatchAnswer, LedgerError, PreparedCommand};
 use domain::account::{Account, Millis};
 use domain::command::Kind;
 use domain::outcome::{Answer, Charged, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
+
+/// How many bytes of an account's record charges do not move.
+const TAIL_BYTES: usize = ACCOUNT_BYTES + EXPIRY_BYTES - MOVING_BYTES;
 
 /// The script's answer to these commands; they are read later.
 pub fn decode(value: Value, commands: Arc<[PreparedCommand]>) -> Result<BatchAnswer, LedgerError> {
@@ -60,7 +65,9 @@ fn read_answers(values: Vec<Value>, commands: &[PreparedCommand]) -> Result<Vec<
         return Err(strange());
     };
     let first_sequence = u64::try_from(first_sequence).map_err(|_| strange())?;
-    let mut fast_path = FastPath { now, entries: &entries, next_sequence: first_sequence, runs: &runs, run: None };
+    let (run_counts, tails) = runs.split_at_checked(runs.len() / (2 + TAIL_BYTES) * 2).ok_or_else(strange)?;
+    let mut fast_path =
+        FastPath { now, entries: &entries, next_sequence: first_sequence, run_counts, tails, runs_left: 0, tail: None, run: None };
     let mut answers = Vec::with_capacity(commands.len());
     while let Some(place) = values.next() {
         let (Value::Int(place), Some(Value::Int(code)), Some(Value::BulkString(remembered)), Some(Value::BulkString(account))) =
@@ -83,7 +90,12 @@ struct FastPath<'a> {
     now: Millis,
     entries: &'a [u8],
     next_sequence: u64,
-    runs: &'a [u8],
+    run_counts: &'a [u8],
+    tails: &'a [u8],
+    /// How many more runs have the same rest of the record.
+    runs_left: u16,
+    /// An account with that rest.
+    tail: Option<Account>,
     /// The account of the run, as it was after its last command; `None` if another command came between.
     run: Option<(&'a str, Account)>,
 }
@@ -96,11 +108,7 @@ impl<'a> FastPath<'a> {
             let (sequence, entry) = self.entry_of(answers.len())?;
             let account = match self.run {
                 Some((running, account)) if running == id => entry.moving.of(account),
-                _ => {
-                    let account = read_tail(&mut self.runs, entry.moving)?;
-                    self.runs = self.runs.get(EXPIRY_BYTES..)?;
-                    account
-                }
+                _ => entry.moving.of(self.next_run(entry.moving)?),
             };
             self.run = Some((id, account));
             let decision = Decision {
@@ -117,6 +125,18 @@ impl<'a> FastPath<'a> {
             answers.push(Ok(Outcome { decision: Some(decision), replayed: false, account, now: self.now }));
         }
         Some(())
+    }
+
+    /// An account with the rest of the record that the next run has.
+    fn next_run(&mut self, moving: Moving) -> Option<Account> {
+        if self.runs_left == 0 {
+            self.runs_left = self.run_counts.try_get_u16_le().ok()?;
+            let (mut tail, others) = self.tails.split_at_checked(TAIL_BYTES)?;
+            self.tails = others;
+            self.tail = Some(read_tail(&mut tail, moving)?);
+        }
+        self.runs_left = self.runs_left.checked_sub(1)?;
+        self.tail
     }
 
     fn entry_of(&mut self, place: usize) -> Option<(u64, PackedEntry)> {

@@ -23,20 +23,25 @@ pub const NEVER: i64 = (1 << 53) - 1;
 
 /// The parts of the batch script, in their order.
 const BATCH_FILES: &str = concat!(
-    include_str!("lua/common.lua"),
+    include_str!("lua/aliases.lua"),
     include_str!("lua/load.lua"),
+    include_str!("lua/records.lua"),
+    include_str!("lua/due.lua"),
+    include_str!("lua/requests.lua"),
+    include_str!("lua/fast_path.lua"),
+    include_str!("lua/records.lua"),
     include_str!("lua/optional_state.lua"),
     include_str!("lua/formulas.lua"),
     include_str!("lua/charging.lua"),
     include_str!("lua/wallet.lua"),
     include_str!("lua/reversal.lua"),
     include_str!("lua/step.lua"),
-    include_str!("lua/fast_path.lua"),
+    include_str!("lua/end_of_rules.lua"),
     include_str!("lua/write.lua"),
 );
 
 /// The parts of the sweep.
-const SWEEP_FILES: &str = concat!(include_str!("lua/common.lua"), include_str!("lua/sweep.lua"));
+const SWEEP_FILES: &str = concat!(include_str!("lua/aliases.lua"), include_str!("lua/records.lua"), include_str!("lua/sweep.lua"));
 
 /// A script as Redis gets it, hashed once.
 pub struct Script {
@@ -130,20 +135,26 @@ const KEYS: [&str; 10] =
     ["ACCOUNTS", "PROFILES", "RESERVATIONS", "EXPIRIES", "BY_ACCOUNT", "REQUESTS_0", "REQUESTS_1", "REFUNDS", "JOURNAL", "NAMES"];
 
 /// Stored records, which [`crate::codec`] packs and unpacks too, and the batch, which [`super::batch`] packs.
-const FORMATS: [(&str, &str); 15] = [
+const FORMATS: [(&str, &str); 19] = [
     ("STATE_FORMAT", "<I4i8i8i8i8i8Bi8c16I4i8i8i8i8c8B"),
+    // What every step looks at, and the rest of it, as it is.
+    ("STEP_STATE_FORMAT", "<I4i8i8i8i8i8Bi8c16I4c41"),
+    ("RARE_STATE_FORMAT", "<i8i8i8i8c8B"),
     ("ACCOUNT_FORMAT", "<i7i7i7i7i7i7i7I4BBBBBI4i7I4I4i7"),
-    ("STRAIGHT_FORMAT", "<i7i7i7i7i7i7i7I4BBB"),
+    // What charges move, and of what they do not, as far as they look at it.
+    ("MOVING_FORMAT", "<i7i7i7i7"),
+    ("TAIL_FORMAT", "<i7i7i7I4BBB"),
     ("RESERVATION_FORMAT", "<i7i7i7"),
     ("RESERVATION_ID_FORMAT", "<i7i7i7I2c0"),
     ("REMEMBERED_FORMAT", "<c8BBBBi7i7"),
-    ("PLAIN_FORMAT", "<c8c4i7i7BI4"),
+    ("PLAIN_FORMAT", "<I4I4I4i7i7i5"),
     ("BLOCK_FORMAT", "<i8I4i8c16c16I2I2"),
     ("ENTRY_FORMAT", "<BBI2I4i7i7i7i7i7"),
-    ("PLAIN_ENTRY_FORMAT", "<I2I2I4i7i7i7i7i7"),
+    ("PLAIN_ENTRY_FORMAT", "<I4I4i7i7i7i7i7"),
     ("ENDING_FORMAT", "<I2I4c0"),
-    ("BATCH_FORMAT", "<i8i8i8i8i8c16c8I2I2I2"),
-    ("COMMAND_FORMAT", "<BI2I2c8i8bI2"),
+    ("BATCH_FORMAT", "<i8i8i8i8i8c16c8I2I2I2I2I2"),
+    ("COMMAND_FORMAT", "<I4I2I2I4I4i8"),
+    ("FINGERPRINT_FORMAT", "<I4I4"),
     ("REFUNDED_FORMAT", "<i7i7i7i7"),
     ("PROFILE_FORMAT", "<i8i8I2c0"),
 ];
@@ -171,6 +182,9 @@ const ACCOUNT_FIELDS: [&str; 18] = [
     // Only the script's: from when on reservations are counted in what is reserved.
     "NEXT_EXPIRY",
 ];
+
+/// What is said of a step that was torn, by all that meets it.
+const TORN_BEFORE: &str = "BADSTORE a step was torn: the journal has entry %.0f already; tollgate reconcile finishes it";
 
 /// Everything that is a plain number.
 fn numbers() -> Vec<(&'static str, i64)> {
@@ -209,8 +223,10 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("PERIOD_END_AT", 2 * 7),
         ("FAR", MAX_COMMANDED_UNITS / 2),
         ("WATCH_LEASE", super::batch::WATCH_LEASE_MILLIS),
-        ("PLAIN_DEBIT", super::batch::PLAIN_DEBIT),
-        ("HAS_EXTRA", super::batch::HAS_EXTRA),
+        ("PLAIN_DEBIT", i64::from(super::batch::PLAIN_DEBIT)),
+        ("HAS_EXTRA", i64::from(super::batch::HAS_EXTRA)),
+        // What is remembered of a plain debit between fingerprint and amount, as one number of four bytes.
+        ("PLAIN_HEAD", Kind::Debit as i64 + 256 * Verdict::Done as i64 + 65_536 * i64::from(flag::CHARGED)),
         // Kind and mode of an entry, as one number of two bytes.
         ("PREPAID_CHARGE", EntryKind::ChargedBalance as i64 + 256 * Mode::Prepaid as i64),
         ("POSTPAID_CHARGE", EntryKind::ChargedUnbilled as i64 + 256 * Mode::Postpaid as i64),
@@ -300,6 +316,9 @@ fn constant(name: &str) -> Option<String> {
     }
     if let Some((_, format)) = FORMATS.iter().find(|(format, _)| *format == name) {
         return Some(format!("'{format}'"));
+    }
+    if name == "TORN_BEFORE" {
+        return Some(format!("'{TORN_BEFORE}'"));
     }
     numbers().into_iter().find(|(number, _)| *number == name).map(|(_, value)| value.to_string())
 }

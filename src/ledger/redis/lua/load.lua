@@ -1,10 +1,10 @@
 -- One step of one partition: a batch of commands of any kind, decided in order, each seeing the one before.
 --
--- The script is these files, one after another: common; load (the batch, and what it touches); held (what few commands touch),
--- formulas, charging, wallet and step (the rules, as in src/domain/rules: names, order of checks and numbers are the same, and a property
--- test holds the two against each other), which are one function, made when the first command needs it; straight (command by command);
--- write. Everything is loaded in a few calls, decided in tables, and written in a few calls behind the marked point of no return: a
--- script is isolated, but not rolled back.
+-- The script is these files, one after another: aliases; load (the batch, and what it touches); due, with records (what expired); fast_path
+-- (command by command); then, inside of its loop, records, optional_state, formulas, charging, wallet, reversal and step (the rules, as in
+-- src/domain/rules: names, order of checks and numbers are the same, and a property test holds the two against each other), which are one
+-- function, made when the first command needs it; end_of_rules (the rest of the loop); write. Everything is loaded in a few calls, decided in
+-- tables, and written in a few calls behind the marked point of no return: a script is isolated, but not rolled back.
 --
 -- KEYS: see src/ledger/redis/keys.rs. ARGV: the batch, the accounts' ids, what the entries end with (see src/ledger/redis/batch.rs), the
 -- channel for changes, and, for a while after a migration, the commands' fingerprints as version 2 made them. Returns a flat array: 1 if
@@ -17,43 +17,36 @@
 --
 -- Each call into Redis costs 2 to 8 µs, whatever it does, so a step has five of them: the state of the partition is a field of the hash of
 -- accounts, read and written with them; the clock is looked at four times a second; of older ids, the state says whether there are any.
--- A local that a function refers to costs the step 0.1 µs, so what only the rules use is theirs, and made with them.
+-- A local that a function refers to costs the step 0.1 µs where the function is made. So functions are made where they are needed, if they
+-- are: a step of plain debits makes none.
 --
 -- What a command costs is mostly Lua itself. Measured on one 2.4 GHz core: a field packed about 45 ns, unpacked 25, a call 40, a string
 -- made 100 and 2 more for each of its bytes (Redis's Lua hashes them all), an element of cmsgpack 150. So batches are unpacked by
--- `struct`, into locals; the rare parts of records are left packed; what the rules do not look at goes from the sender to the journal as
--- it is, and is not joined to anything; and nothing is answered that the sender can read elsewhere.
+-- `struct`, into numbers rather than strings; the rare parts of records are left packed, and not looked at again where they are those of
+-- the account before; what the rules do not look at goes from the sender to the journal as it is, and is not joined to anything; and
+-- nothing is answered that the sender can read elsewhere.
 
 -- ---------------------------------------------------------------------------------------------------------------- the batch
 
 local batch, ids, endings = ARGV[1], ARGV[2], ARGV[3]
-local now, max_ahead, this_period_end, next_period_end, window, block_id, ledger, account_count, request_count, command_count, batch_at =
-  unpack_struct(BATCH_FORMAT, batch)
+local now, max_ahead, this_period_end, next_period_end, window, block_id, ledger, account_count, request_count, command_count,
+  reservation_count, profile_count, keys_at = unpack_struct(BATCH_FORMAT, batch)
 
--- So many fields of a format, as an array; and where they end.
-local function unpack_list(field, count, packed, at)
-  if count == 0 then return {}, at end
-  local list = { unpack_struct('<' .. rep(field, count), packed, at) }
-  at = list[count + 1]
-  list[count + 1] = nil
-  return list, at
-end
-
-local account_ids = unpack_list('Bc0', account_count, ids, 1)
+-- Behind a list, where it ends.
+local account_ids = { unpack_struct(rep('Bc0', account_count), ids) }
 account_ids[account_count + 1] = ''
-local request_keys
-request_keys, batch_at = unpack_list('c16', request_count, batch, batch_at)
--- Which of these few commands touch is for the rules to read: numbers of two bytes each.
-local reservation_count, profile_count, held_at = unpack_struct('<I2I2', batch, batch_at)
-batch_at = held_at + 2 * (reservation_count + profile_count)
+-- Which of the requests may have a reservation, and which accounts need their profile, is for the rules to read: numbers of two bytes each.
+local held_at = keys_at + 16 * request_count
+local batch_at = held_at + 2 * (reservation_count + profile_count)
 
 local accounts = call('HMGET', ACCOUNTS, unpack(account_ids))
 local state = accounts[account_count + 1]
 if not state then return { err = 'EMPTYSTORE the store is empty' } end
-local version, sequence, last_now, checked_at, next_expiry, rotated_at, has_older, watched_until, last_block, generation, legacy_until,
-  refunds_dropped_until, reserved_until, older_reserved_until, of_ledger, is_read = unpack_struct(STATE_FORMAT, state)
+-- The rest of the state is for the rules to read; but whose it is stands before its last byte.
+local version, sequence, last_now, checked_at, next_expiry, rotated_at, has_older, watched_until, last_block, generation, rare_state =
+  unpack_struct(STEP_STATE_FORMAT, state)
 if version ~= FORMAT_VERSION then return { err = 'BADSTORE unknown format version' } end
-if of_ledger ~= ledger then return { err = 'OTHERSTORE the store is of another ledger' } end
+if sub(rare_state, -9, -2) ~= ledger then return { err = 'OTHERSTORE the store is of another ledger' } end
 local first_sequence, state_now, is_state_dirty = sequence + 1, last_now, false
 
 -- A sender whose clock is ahead would drag the partition's along. Nobody's is further ahead than it may be and a quarter of a second,
@@ -74,43 +67,7 @@ if generation % 2 == 1 then younger_requests, older_requests = REQUESTS_1, REQUE
 
 -- What the accounts of this batch have due is taken off before anything is decided; what others have due is the sweep's. Of accounts with
 -- much of it, few have their turn: the commands of the others wait for a later step. A record that cannot be read has its own commands
--- refused.
-local dirty_accounts, is_deferred, has_deferred, taken_off = {}, {}, false, 0
+-- refused. How it is taken off (records.lua) and of whom (due.lua) stands inside of this condition.
+local dirty_accounts, is_deferred, has_deferred, taken_off = {}, nil, false, 0
 if next_expiry <= now then
-  for n = 1, account_count do
-    local stored = accounts[n]
-    if stored and is_account(stored) and is_due(stored, now) then
-      if taken_off < MAX_STEP_EXPIRIES then
-        local packed, lost = without_due(account_ids[n], stored, now)
-        accounts[n], dirty_accounts[n] = packed or '', packed and true
-        taken_off = taken_off + lost
-        if lost > 0 then state_now = now end
-      else
-        is_deferred[n] = has_due(account_ids[n], stored, now)
-        has_deferred = has_deferred or is_deferred[n]
-      end
-    end
-  end
-end
-
--- --------------------------------------------------------------------------------------------- load what every command touches
-
--- Accounts stay packed: each command unpacks its own copy, and an accepted one packs it again. Idle is a command without an entry.
-local requests = {}
-local entries, entry_count, idle, idle_count = {}, 0, {}, 0
-local request_writes, request_write_count = {}, 0
-local runs, run_count = {}, 0
-local out = { has_deferred and 2 or 0, now, first_sequence, '', '' }
-
-if request_count > 0 then
-  requests = call('HMGET', younger_requests, unpack(request_keys))
-  if has_older == 1 then
-    local older = call('HMGET', older_requests, unpack(request_keys))
-    for i = 1, request_count do
-      if not requests[i] then requests[i] = older[i] end
-    end
-  end
-end
-
--- The command that is being decided: its columns. `place` is its own, from 0 on, and the place of what its entries end with.
-local kind, request, fingerprint, mantissa, scale, option, place
+is_deferred = {}

@@ -1,7 +1,7 @@
 -- What few commands touch: reservations, sums that were given back, profiles.
 
--- All up to the end of step.lua is one function that makes the others: a batch that goes the straight way throughout needs none of it.
-local function make_rules()
+local legacy_until, refunds_dropped_until, reserved_until, older_reserved_until, of_ledger, is_read = unpack_struct(RARE_STATE_FORMAT, rare_state)
+local stored_reserved_until = reserved_until
 
 -- The command's columns that few commands have.
 local original, detail
@@ -23,8 +23,15 @@ local function is_remembered(stored)
     and (of_flags < HAS_CHARGED or #stored >= REMEMBERED_BYTES + 5)
 end
 
+-- So many places, of the two bytes each that stand in the batch from there on.
+local function places_at(at, count)
+  local list = { unpack_struct(rep('<I2', count), batch, at) }
+  list[count + 1] = nil
+  return list
+end
+
 if reservation_count > 0 then
-  local places, keys = unpack_list('I2', reservation_count, batch, held_at), {}
+  local places, keys = places_at(held_at, reservation_count), {}
   for i = 1, reservation_count do keys[i] = request_keys[places[i]] end
   local stored = call('HMGET', RESERVATIONS, unpack(keys))
   for i = 1, reservation_count do
@@ -39,7 +46,7 @@ if reservation_count > 0 then
   end
 end
 if profile_count > 0 then
-  local places, ids = unpack_list('I2', profile_count, batch, held_at + 2 * reservation_count), {}
+  local places, ids = places_at(held_at + 2 * reservation_count, profile_count), {}
   for i = 1, profile_count do ids[i] = account_ids[places[i]] end
   local stored = call('HMGET', PROFILES, unpack(ids))
   for i = 1, profile_count do
@@ -52,7 +59,7 @@ if profile_count > 0 then
 end
 
 -- Adds to the writes of what is remembered: only behind the point of no return.
-local function note_requests()
+note_requests = function()
   for q in pairs(dirty_requests) do
     request_writes[request_write_count + 1], request_writes[request_write_count + 2] = request_keys[q], requests[q]
     request_write_count = request_write_count + 2
@@ -60,7 +67,10 @@ local function note_requests()
 end
 
 -- Writes what else has changed: only behind the point of no return.
-local function write_held()
+write_held = function()
+  if reserved_until ~= stored_reserved_until then
+    rare_state = pack(RARE_STATE_FORMAT, legacy_until, refunds_dropped_until, reserved_until, older_reserved_until, of_ledger, is_read)
+  end
   if next(dirty_reservations) then
     local put, put_count, gone_keys, gone_count = {}, 0, {}, 0
     local expiries, expiry_count, index, index_count, gone_index = {}, 0, {}, 0, {}

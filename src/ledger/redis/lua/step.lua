@@ -6,8 +6,8 @@ local function is_legacy(remembered)
 end
 
 -- Decides on the current command. Returns the code, the remembered decision, the account to show.
-local function step(n)
-  if is_deferred[n] then
+step = function(n)
+  if is_deferred and is_deferred[n] then
     if option >= HAS_EXTRA then batch_at = batch_at + 2 + unpack_struct('<I2', batch, batch_at) end
     return DEFERRED
   end
@@ -82,8 +82,5 @@ local function step(n)
     dirty_requests[request] = true
   end
   return code, remembered, packed
-end
-
-return step, note_requests, write_held
 end
 

@@ -3,7 +3,7 @@
 --
 -- It writes no entries, so no first write tells that it was torn. It needs none: each of its writes, in this order, is harmless without
 -- those that follow, and done again by the next sweep. Older ids go before the state says that their key takes the younger ones; accounts
--- and state are one write, after which nothing that is due is counted any more (see common.lua); only then is it removed, from the set in
+-- and state are one write, after which nothing that is due is counted any more (see records.lua); only then is it removed, from the set in
 -- which the next sweep would find it last; and only then does the state say that nothing is due any more.
 --
 -- KEYS: as of a step. ARGV: now, how far ahead of Redis it may be, the window, and the ledger; the channel for changes. Returns whether there is more
@@ -28,7 +28,7 @@ if max_ahead >= 0 then
   checked_at = now
 end
 -- A step that was torn is to be finished before anything else happens to its accounts.
-if #call('XRANGE', JOURNAL, format('%.0f-0', sequence + 1), '+', 'COUNT', 1) > 0 then return torn_before(sequence + 1) end
+if #call('XRANGE', JOURNAL, format('%.0f-0', sequence + 1), '+', 'COUNT', 1) > 0 then return { err = format(TORN_BEFORE, sequence + 1) } end
 
 local due = next_expiry <= now and call('ZRANGEBYSCORE', EXPIRIES, '-inf', format('%.0f', now), 'LIMIT', 0, MAX_EXPIRIES) or {}
 local reservations = #due > 0 and call('HMGET', RESERVATIONS, unpack(due)) or {}

@@ -1,7 +1,7 @@
 -- A step with entries finds one that was torn by its block. One without, which remembers a decline or repeats an answer, looks: what it
 -- tells of might be undone by half. Who only asks for credit is shown it as it is stored, and what is due stays there.
 if entry_count == 0 and (is_deciding or taken_off > 0) and #call('XRANGE', JOURNAL, format('%.0f-0', first_sequence), '+', 'COUNT', 1) > 0 then
-  if is_deciding then return torn_before(first_sequence) end
+  if is_deciding then return { err = format(TORN_BEFORE, first_sequence) } end
   return out
 end
 
@@ -10,7 +10,7 @@ if IS_READING then return out end
 
 if entry_count > 0 then
   -- What came with commands that left no entry is not kept.
-  if idle_count > 0 then
+  if idle then
     local kept, at = {}, 1
     for i = 1, command_count do
       local n, rest
@@ -29,11 +29,11 @@ if entry_count > 0 then
   local id = format('%.0f-0', first_sequence)
   local added = redis.pcall('XADD', JOURNAL, id, 'h', header, 'a', ids, 'c', endings, 'e', packed)
   if added.err and find(added.err, 'equal or smaller', 1, true) then
-    return torn_before(first_sequence)
+    return { err = format(TORN_BEFORE, first_sequence) }
   elseif added.err then
     return added
   end
-  if run_count > 0 then out[4], out[5] = packed, concat(runs) end
+  if run_count > 0 then out[4], out[5] = packed, pack(rep('<I2', run_count), unpack(run_lengths)) .. concat(runs) end
   last_block = block_id
 end
 
@@ -60,8 +60,8 @@ if write_held then write_held() end
 
 if is_state_dirty then
   local packed =
-    pack(STATE_FORMAT, FORMAT_VERSION, sequence, state_now, checked_at, next_expiry, rotated_at, has_older, watched_until, last_block,
-      generation, legacy_until, refunds_dropped_until, reserved_until, older_reserved_until, of_ledger, is_read)
+    pack(STEP_STATE_FORMAT, FORMAT_VERSION, sequence, state_now, checked_at, next_expiry, rotated_at, has_older, watched_until, last_block,
+      generation, rare_state)
   account_writes[account_write_count + 1], account_writes[account_write_count + 2] = '', packed
   call('HSET', ACCOUNTS, unpack(account_writes))
 end

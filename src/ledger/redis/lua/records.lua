@@ -1,15 +1,5 @@
-#!lua
--- What a step and the sweep have in common: the functions that they call, and how accounts lose what they have due.
 
-local call, pack, unpack_struct, unpack, format, sub, byte, char, find, floor, concat, rep = redis.call, struct.pack, struct.unpack, unpack,
-  string.format, string.sub, string.byte, string.char, string.find, math.floor, table.concat, string.rep
-
-local powers = { [0] = 1, 10, 100, 1000, 10000, 100000, 1000000 }
-
--- The error of all that meets a step that was torn: its block is in the journal, and not all else that it had to write is there.
-local function torn_before(entry)
-  return { err = format('BADSTORE a step was torn: the journal has entry %.0f already; tollgate reconcile finishes it', entry) }
-end
+-- Stored records, and how accounts lose what they have due. A step needs it seldom, so it stands where it is needed, and is made only there.
 
 -- What expires, by account. In the set of reservations by account, an account's own stand in the order of their expiry, so what it has due
 -- is found without a look at the rest. Its record says from when on (NEXT_EXPIRY) they are counted in what is reserved: none of those
