@@ -116,6 +116,13 @@ impl UserTables {
         Ok(())
     }
 
+    /// Whose a link is.
+    pub async fn link(&self, digest: &str, now: Millis) -> Result<Option<String>, BillingError> {
+        let query = sqlx::query("SELECT user_name FROM sign_in_links WHERE digest = $1 AND expires_at > $2");
+        let row = query.bind(digest.to_owned()).bind(now).fetch_optional(self.0.pool()).await?;
+        row.map(|row| Ok(row.try_get(0)?)).transpose()
+    }
+
     /// Takes a link away, and returns whose it was. Of several that try at once, one succeeds.
     pub async fn take_link(&self, digest: &str, now: Millis) -> Result<Option<String>, BillingError> {
         let query = sqlx::query("DELETE FROM sign_in_links WHERE digest = $1 AND expires_at > $2 RETURNING user_name");

@@ -1,24 +1,30 @@
 //! Lets in who has signed in, by the route's entry in [`super::routes`]: whether it needs that, and which permission; and that each form
 //! holds the session's token. A page is reached only through here, so that none can forget it.
 
+use std::time::Duration;
+
 use axum::body::to_bytes;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::header::{ACCEPT_LANGUAGE, CONTENT_TYPE};
 use http::{HeaderMap, Method, Uri};
+use tokio::time::timeout;
 
 use super::failure::Failure;
 use super::fields::Fields;
 use super::guard::MAX_BODY_BYTES;
 use super::locale::Locale;
-use super::page;
+use super::page::{self, Sent};
 use super::routes::{Needs, find};
 use super::texts::Language;
 use super::visitor::Visitor;
 use super::{Console, session};
 use platform::lanes::socket::Peer;
 use service::error::Error;
+
+/// How long a page may take to be made.
+const PAGE_LIMIT: Duration = Duration::from_secs(25);
 
 /// Lets a request through to its page, or shows why not.
 pub async fn enter(State(console): State<Console>, mut request: Request, next: Next) -> Response {
@@ -29,17 +35,20 @@ pub async fn enter(State(console): State<Console>, mut request: Request, next: N
     let address = request.extensions().get::<Peer>().map(|peer| peer.address.ip());
     let visitor = match visitor(&console, &headers, &uri, language).await {
         Ok(visitor) => visitor.map(|visitor| Visitor { address, ..visitor }),
-        Err(failure) => return page::of_failure(&failure, None, &Locale::new(language, zone)),
+        Err(failure) => return page::of_failure(&failure, None, &Locale::new(language, zone), None),
     };
     let locale = visitor.as_ref().map_or_else(|| Locale::new(language, zone), |visitor| visitor.locale.clone());
-    let response = match let_in(&console, &mut request, visitor.as_ref()).await {
-        Ok(()) => next.run(request).await,
+    let let_in = let_in(&console, &mut request, visitor.as_ref()).await;
+    let fields = request.extensions().get::<Fields>().filter(|fields| fields.is_ticked("request"));
+    let sent = fields.map(|fields| Sent { path: uri.path().to_owned(), fields: fields.clone() });
+    let response = match let_in {
+        Ok(()) => timeout(PAGE_LIMIT, next.run(request)).await.unwrap_or_else(|_| Failure::too_slow().into_response()),
         Err(failure) if failure.is_not_signed_in() => return to_sign_in(&request),
         Err(failure) => failure.into_response(),
     };
     // A page that failed says why within the frame of all pages.
     match response.extensions().get::<Failure>() {
-        Some(failure) => page::of_failure(failure, visitor.as_ref(), &locale),
+        Some(failure) => page::of_failure(failure, visitor.as_ref(), &locale, sent.as_ref()),
         None => response,
     }
 }

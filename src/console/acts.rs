@@ -139,7 +139,7 @@ impl Act {
     /// The command of its form.
     pub fn command(self, account: &str, fields: &Fields, locale: &Locale) -> Result<Command, Vec<Wrong>> {
         let mut reader = Reader::new(fields, locale);
-        let request_id = reader.id("request");
+        let request = reader.request();
         let reason = match self.is_reason_needed() {
             true => reader.text("reason"),
             false => reader.optional_text("reason"),
@@ -154,7 +154,8 @@ impl Act {
         }
         let action = self.action(&mut reader);
         reader.finish()?;
-        Ok(Command { account: account.to_owned(), request_id, first_sent_at: None, currency: None, action, metadata })
+        let (request_id, first_sent_at) = (request.id, request.first_sent_at);
+        Ok(Command { account: account.to_owned(), request_id, first_sent_at, currency: None, action, metadata })
     }
 
     fn action(self, reader: &mut Reader) -> Action {

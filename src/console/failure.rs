@@ -14,15 +14,13 @@ pub struct Failure {
     pub title: &'static str,
     /// The key of a text that says more.
     pub text: &'static str,
-    /// What a use case said, for people; empty for nothing.
-    pub said: String,
-    /// The reason, for support; empty for none.
-    pub reason: &'static str,
+    /// What a use case said, if it was one.
+    pub error: Option<Error>,
 }
 
 impl Failure {
     fn new(status: StatusCode, title: &'static str, text: &'static str) -> Self {
-        Self { status, title, text, said: String::new(), reason: "" }
+        Self { status, title, text, error: None }
     }
 
     /// There is no such page.
@@ -47,6 +45,18 @@ impl Failure {
     #[must_use]
     pub fn of_other_session() -> Self {
         Self::new(StatusCode::FORBIDDEN, "failure-form", "failure-form-text")
+    }
+
+    /// It took too long to make the page.
+    #[must_use]
+    pub fn too_slow() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "failure-unavailable", "failure-slow-text")
+    }
+
+    /// Whether what was asked for may have been done, or may be done if it is asked for again.
+    #[must_use]
+    pub fn leaves_open(&self) -> bool {
+        self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS
     }
 
     /// The users cannot be read.
@@ -76,7 +86,7 @@ impl From<Error> for Failure {
             Kind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "failure-unavailable", ""),
             Kind::Unsupported | Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "failure-internal", ""),
         };
-        Self { status, title, text, said: error.text.clone(), reason: error.reason }
+        Self { status, title, text, error: Some(error) }
     }
 }
 

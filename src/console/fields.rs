@@ -3,8 +3,11 @@
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
+use uuid::{Builder, Uuid};
+
 use super::failure::Failure;
 use super::locale::Locale;
+use domain::account::Millis;
 use domain::money::DecimalAmount;
 
 /// The most fields of one form.
@@ -28,6 +31,23 @@ pub struct Wrong {
     pub field: &'static str,
     /// What would be right, in the reader's language.
     pub text: String,
+}
+
+/// The request that a form makes. Its id is in the form, so that what is sent twice is done once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormRequest {
+    /// The id.
+    pub id: String,
+    /// When the form was made: nothing of it was sent before.
+    pub first_sent_at: Option<Millis>,
+}
+
+/// The id of a form that is made now: a UUID of version 7, which says when.
+#[must_use]
+pub fn new_request(now: Millis) -> String {
+    let random = Uuid::new_v4();
+    let random = random.as_bytes().first_chunk().unwrap_or(&[0; 10]);
+    Builder::from_unix_timestamp_millis(u64::try_from(now).unwrap_or_default(), random).into_uuid().to_string()
 }
 
 /// Which amounts a field takes.
@@ -68,6 +88,11 @@ impl Fields {
         !self.get(name).is_empty()
     }
 
+    /// All fields.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// All values of a field.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.trim())
@@ -77,6 +102,15 @@ impl Fields {
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.0.retain(|(known, _)| known != name);
+        self.0.push((name.to_owned(), value.into()));
+        self
+    }
+}
+
+impl Fields {
+    /// The same with one more value of a field of several.
+    #[must_use]
+    pub fn and(mut self, name: &str, value: impl Into<String>) -> Self {
         self.0.push((name.to_owned(), value.into()));
         self
     }
@@ -108,7 +142,21 @@ impl<'a> Reader<'a> {
         if self.wrong.is_empty() { Ok(()) } else { Err(self.wrong) }
     }
 
-    /// An id that must be there: the form's own name of the request, or of something that exists.
+    /// The request that the form makes.
+    pub fn request(&mut self) -> FormRequest {
+        let id = self.id("request");
+        let made = Uuid::parse_str(&id).ok().filter(|id| id.get_version_num() == 7).and_then(|id| id.get_timestamp());
+        let first_sent_at = made.and_then(|made| {
+            let (seconds, nanos) = made.to_unix();
+            Millis::try_from(seconds).ok()?.checked_mul(1_000)?.checked_add(Millis::from(nanos / 1_000_000))
+        });
+        if first_sent_at.is_none() && !id.is_empty() {
+            self.refuse("request", "wrong-id");
+        }
+        FormRequest { id, first_sent_at }
+    }
+
+    /// An id that must be there: the name of something that exists.
     pub fn id(&mut self, field: &'static str) -> String {
         let text = self.fields.get(field);
         if text.is_empty() || text.len() > MAX_ID || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -200,5 +248,27 @@ impl<'a> Reader<'a> {
             self.refuse(field, "wrong-number");
         }
         number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::texts::Language;
+
+    #[test]
+    fn the_id_of_a_form_says_when_it_was_made() {
+        let locale = Locale::new(Language::English, jiff::tz::TimeZone::UTC);
+        let read = |id: String| {
+            let fields = Fields::default().with("request", id);
+            let mut reader = Reader::new(&fields, &locale);
+            let request = reader.request();
+            (request.first_sent_at, reader.finish().is_ok())
+        };
+        assert_eq!(read(new_request(1_793_000_000_123)), (Some(1_793_000_000_123), true));
+        assert_ne!(new_request(1), new_request(1));
+        for other in [Uuid::new_v4().to_string(), "forged".to_owned(), String::new()] {
+            assert_eq!(read(other), (None, false));
+        }
     }
 }

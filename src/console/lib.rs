@@ -69,6 +69,12 @@ impl Console {
         let (passwords, attempts) = (Passwords::default(), Attempts::default());
         Self(Arc::new(Parts { use_cases, users, site, passwords, attempts, has_billing }))
     }
+
+    /// The request id of a form that is made now.
+    #[must_use]
+    pub fn new_request(&self) -> String {
+        fields::new_request(self.use_cases.clock().now())
+    }
 }
 
 /// All pages.

@@ -8,6 +8,7 @@ use super::texts::Language;
 use domain::account::Millis;
 use domain::money::{DecimalAmount, format_units};
 use service::credit::Unit;
+use service::error::Error;
 
 /// A language, and the time zone that instants are shown in.
 #[derive(Clone, Debug)]
@@ -34,6 +35,15 @@ impl Locale {
     #[must_use]
     pub fn text_with(&self, key: &str, args: &[(&str, &str)]) -> String {
         self.language.text(key, args)
+    }
+
+    /// Why a use case refused, or gave no answer: by its reason, or, where there is no text for it, as the use case says it.
+    #[must_use]
+    pub fn refusal(&self, error: &Error) -> String {
+        let key = format!("reason-{}", error.reason);
+        let args: Vec<_> = error.metadata.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let text = self.text_with(&key, &args);
+        if text == key { error.text.clone() } else { text }
     }
 
     /// A decimal such as "-1234.50", as people write it: "−1,234.50".

@@ -6,6 +6,7 @@ use axum::response::{Html, IntoResponse, Response};
 use super::acts::Act;
 use super::assets::{ICON, SCRIPT, STYLE};
 use super::failure::Failure;
+use super::fields::Fields;
 use super::locale::Locale;
 use super::routes::{NAVIGATION, Section};
 use super::texts::Language;
@@ -93,6 +94,18 @@ impl Page {
         })
     }
 
+    /// What a decision about a mail is called.
+    #[must_use]
+    pub fn decision(&self, decision: &str) -> String {
+        self.locale.text(&format!("decision-{decision}"))
+    }
+
+    /// What a decision about a mail does.
+    #[must_use]
+    pub fn decision_help(&self, decision: &str) -> String {
+        self.locale.text(&format!("decision-help-{decision}"))
+    }
+
     /// A text with one argument, which is called `value`.
     #[must_use]
     pub fn tn(&self, key: &str, value: impl ToString) -> String {
@@ -165,16 +178,31 @@ pub fn render(template: &impl Template) -> Result<Response, Failure> {
 struct FailurePage<'a> {
     page: Page,
     failure: &'a Failure,
+    /// What the use case said, and its reason, for support.
+    said: String,
+    reason: &'static str,
+    /// The form that was sent, to be sent again under the same request id.
+    again: Option<&'a Sent>,
 }
 
-/// The page that says why there is none.
-pub fn of_failure(failure: &Failure, visitor: Option<&Visitor>, locale: &Locale) -> Response {
+/// A form that was sent, and that names its request.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// Where to.
+    pub path: String,
+    /// Its fields.
+    pub fields: Fields,
+}
+
+/// The page that says why there is none. Where it is not known what became of a form, it offers to send the same again.
+pub fn of_failure(failure: &Failure, visitor: Option<&Visitor>, locale: &Locale, sent: Option<&Sent>) -> Response {
     let title = locale.text(failure.title);
     let page = match visitor {
         Some(visitor) => Page::new(visitor, "", title),
         None => Page::outside(locale, title),
     };
-    match render(&FailurePage { page, failure }) {
+    let (said, reason) = failure.error.as_ref().map(|error| (locale.refusal(error), error.reason)).unwrap_or_default();
+    match render(&FailurePage { page, failure, said, reason, again: sent.filter(|_| failure.leaves_open()) }) {
         Ok(response) => (failure.status, response).into_response(),
         Err(_) => failure.status.into_response(),
     }

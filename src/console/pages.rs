@@ -1,5 +1,6 @@
 //! The pages, by topic.
 
+pub mod account_sending;
 pub mod acts;
 pub mod convert;
 pub mod details;
@@ -7,12 +8,14 @@ pub mod entries;
 pub mod guideline;
 pub mod invoice;
 pub mod invoices;
+pub mod mails;
 pub mod months;
 pub mod organization;
 pub mod organizations;
 pub mod papers;
 pub mod payments;
 pub mod receivables;
+pub mod send;
 pub mod sign_in;
 pub mod wallet;
 pub mod you;

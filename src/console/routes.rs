@@ -49,6 +49,7 @@ pub const NAVIGATION: &[Section] = &[
     Section { group: "app-finance", name: "receivables", path: RECEIVABLES },
     Section { group: "app-finance", name: "payments-title", path: PAYMENTS },
     Section { group: "app-invoice", name: "invoices", path: INVOICES },
+    Section { group: "app-invoice", name: "mails", path: MAILS },
 ];
 
 /// Organization Management.
@@ -62,6 +63,9 @@ pub const PAYMENTS: &str = "/finance/payments";
 
 /// Invoices, and other documents.
 pub const INVOICES: &str = "/invoices";
+
+/// Mail to customers.
+pub const MAILS: &str = "/invoices/mails";
 
 use Needs::{Nothing, Permission as Needed, SignIn};
 
@@ -78,7 +82,8 @@ pub const ROUTES: &[Route] = &[
     page("/assets/{name}", Nothing, || get(assets::send)),
     page("/sign-in", Nothing, || get(pages::sign_in::show)),
     form("/sign-in", Nothing, || post(pages::sign_in::by_password)),
-    page("/sign-in/link/{secret}", Nothing, || get(pages::sign_in::by_link)),
+    page("/sign-in/link/{secret}", Nothing, || get(pages::sign_in::show_link)),
+    form("/sign-in/link/{secret}", Nothing, || post(pages::sign_in::by_link)),
     form("/sign-out", SignIn, || post(pages::you::sign_out)),
     form("/sign-out-everywhere", SignIn, || post(pages::you::sign_out_everywhere)),
     page("/you", SignIn, || get(pages::you::show)),
@@ -97,6 +102,12 @@ pub const ROUTES: &[Route] = &[
     page("/invoices.csv", Needed(Permission::ReadDocuments), || get(pages::invoices::download)),
     form("/invoices/approve", Needed(Permission::ApproveInvoices), || post(pages::invoices::approve)),
     form("/invoices/retry", Needed(Permission::ApproveInvoices), || post(pages::invoices::retry)),
+    page(MAILS, Needed(Permission::ReadDocuments), || get(pages::mails::show)),
+    page("/invoices/mails.csv", Needed(Permission::ReadDocuments), || get(pages::mails::download)),
+    page("/invoices/mails/{id}", Needed(Permission::ReadDocuments), || get(pages::mails::one)),
+    form("/invoices/mails/{id}/decide", Needed(Permission::SendMail), || post(pages::mails::decide)),
+    page("/invoices/{document}/send", Needed(Permission::SendMail), || get(pages::send::show)),
+    form("/invoices/{document}/send", Needed(Permission::SendMail), || post(pages::send::send)),
     page("/invoices/{document}", Needed(Permission::ReadDocuments), || get(pages::invoice::show)),
     page("/invoices/{document}/{form}", Needed(Permission::ReadDocuments), || get(pages::invoice::file)),
     form("/invoices/{document}/retry", Needed(Permission::ApproveInvoices), || post(pages::invoice::retry)),
@@ -107,6 +118,8 @@ pub const ROUTES: &[Route] = &[
     page("/finance/organizations/{id}/statement", Needed(Permission::ReadDocuments), || get(pages::papers::statement)),
     page("/finance/organizations/{id}/details", Needed(Permission::SetBillingDetails), || get(pages::details::show)),
     form("/finance/organizations/{id}/details", Needed(Permission::SetBillingDetails), || post(pages::details::set)),
+    page("/finance/organizations/{id}/sending", Needed(Permission::SetBillingDetails), || get(pages::account_sending::show)),
+    form("/finance/organizations/{id}/sending", Needed(Permission::SetBillingDetails), || post(pages::account_sending::set)),
     page("/finance/organizations/{id}/convert", Needed(Permission::Convert), || get(pages::convert::show)),
     form("/finance/organizations/{id}/convert", Needed(Permission::Convert), || post(pages::convert::submit)),
     page("/finance/organizations/{id}/top-up", needs(Act::TopUp), || act_page(Act::TopUp)),

@@ -18,16 +18,31 @@ pub enum Language {
 
 type Bundle = FluentBundle<FluentResource>;
 
-static ENGLISH: LazyLock<Bundle> = LazyLock::new(|| bundle("en", include_str!("texts/en.ftl")));
-static GERMAN: LazyLock<Bundle> = LazyLock::new(|| bundle("de", include_str!("texts/de.ftl")));
+/// The catalogue of a language, by topics.
+macro_rules! catalogue {
+    ($language:literal) => {
+        &[
+            include_str!(concat!("texts/", $language, "/pages.ftl")),
+            include_str!(concat!("texts/", $language, "/reasons.ftl")),
+            include_str!(concat!("texts/", $language, "/mails.ftl")),
+        ]
+    };
+}
 
-fn bundle(language: &str, text: &str) -> Bundle {
-    // What can be read of it is used; a test reads all.
-    let resource = FluentResource::try_new(text.to_owned()).unwrap_or_else(|(resource, _)| resource);
+const IN_ENGLISH: &[&str] = catalogue!("en");
+const IN_GERMAN: &[&str] = catalogue!("de");
+
+static ENGLISH: LazyLock<Bundle> = LazyLock::new(|| bundle("en", IN_ENGLISH));
+static GERMAN: LazyLock<Bundle> = LazyLock::new(|| bundle("de", IN_GERMAN));
+
+fn bundle(language: &str, topics: &[&str]) -> Bundle {
     let mut bundle = FluentBundle::new_concurrent(language.parse::<LanguageIdentifier>().into_iter().collect());
     // Isolation marks are for texts of mixed directions; here they would stand in attributes and tests.
     bundle.set_use_isolating(false);
-    bundle.add_resource_overriding(resource);
+    for text in topics {
+        // What can be read of it is used; a test reads all.
+        bundle.add_resource_overriding(FluentResource::try_new((*text).to_owned()).unwrap_or_else(|(resource, _)| resource));
+    }
     bundle
 }
 
@@ -89,11 +104,13 @@ mod tests {
 
     use super::*;
 
-    fn keys(text: &str) -> BTreeSet<(String, BTreeSet<String>)> {
-        FluentResource::try_new(text.to_owned()).unwrap();
+    fn keys(topics: &[&str]) -> BTreeSet<(String, BTreeSet<String>)> {
+        for topic in topics {
+            FluentResource::try_new((*topic).to_owned()).unwrap();
+        }
         let mut keys = BTreeSet::new();
         let mut current: Option<(String, BTreeSet<String>)> = None;
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
+        for line in topics.iter().flat_map(|topic| topic.lines()).filter(|line| !line.starts_with('#')) {
             if let Some((key, _)) = line.split_once(" =").filter(|_| !line.starts_with(' ')) {
                 keys.extend(current.take());
                 current = Some((key.to_owned(), BTreeSet::new()));
@@ -110,16 +127,20 @@ mod tests {
 
     #[test]
     fn all_languages_have_the_same_texts_with_the_same_arguments() {
-        let (english, german) = (keys(include_str!("texts/en.ftl")), keys(include_str!("texts/de.ftl")));
+        let (english, german) = (keys(IN_ENGLISH), keys(IN_GERMAN));
         let differences: Vec<_> = english.symmetric_difference(&german).collect();
         assert!(differences.is_empty(), "{differences:#?}");
-        let names: Vec<_> = english.iter().map(|(name, _)| name).collect();
-        assert_eq!(names.len(), names.iter().collect::<BTreeSet<_>>().len(), "a text is there twice");
+        for topics in [IN_ENGLISH, IN_GERMAN] {
+            let lines = topics.iter().flat_map(|topic| topic.lines());
+            let names: Vec<_> = lines.filter(|line| !line.starts_with([' ', '#'])).filter_map(|line| line.split_once(" =")).collect();
+            let mut seen = BTreeSet::new();
+            assert_eq!(names.iter().find(|(name, _)| !seen.insert(name)), None, "a text is there twice");
+        }
     }
 
     #[test]
     fn every_text_that_is_asked_for_is_there() {
-        let known: BTreeSet<String> = keys(include_str!("texts/en.ftl")).into_iter().map(|(key, _)| key).collect();
+        let known: BTreeSet<String> = keys(IN_ENGLISH).into_iter().map(|(key, _)| key).collect();
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut folders = vec![root.to_owned()];
         let mut missing = BTreeSet::new();
@@ -143,6 +164,19 @@ mod tests {
             }
         }
         assert!(missing.is_empty(), "{missing:#?}");
+    }
+
+    #[test]
+    fn every_refusal_of_the_domain_is_said_in_the_language_of_the_reader() {
+        let source = include_str!("../domain/outcome.rs");
+        let named = source.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next());
+        let reasons: Vec<_> = named.filter(|name| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')).collect();
+        assert!(reasons.len() > 25, "{reasons:?}");
+        for reason in reasons {
+            let key = format!("reason-{reason}");
+            let is_internal = ["ORIGINAL_NEEDED", "BILL_NEEDED", "DEFERRED"].contains(&reason);
+            assert_eq!(Language::German.text(&key, &[]) == key, is_internal, "{key}");
+        }
     }
 
     #[test]

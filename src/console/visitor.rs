@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -14,6 +15,11 @@ use access::{Permission, Principal};
 use domain::account::Currency;
 use domain::money::DecimalAmount;
 use service::context::{Protocol, RequestContext};
+use service::deadline::Deadline;
+use service::error::Error;
+
+/// How long people wait for a page.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Who looks at a page. Made by the access layer, and given to each page that asks for it.
 #[derive(Clone)]
@@ -36,7 +42,8 @@ impl Visitor {
     /// The context in which a use case is called.
     #[must_use]
     pub fn context(&self) -> RequestContext {
-        RequestContext::new(Protocol::Console, Arc::clone(&self.principal), None, None).from_address(self.address)
+        let deadline = Deadline::after(PATIENCE);
+        RequestContext::new(Protocol::Console, Arc::clone(&self.principal), deadline, None).from_address(self.address)
     }
 
     /// The token for a form.
@@ -55,6 +62,14 @@ impl Visitor {
     #[must_use]
     pub fn may_on(&self, permission: Permission, account: &str) -> bool {
         self.principal.may_on(permission, account)
+    }
+
+    /// Refuses who may not do this on an account: they learn nothing of it.
+    pub fn require(&self, permission: Permission, account: &str) -> Result<(), Failure> {
+        match self.may_on(permission, account) {
+            true => Ok(()),
+            false => Err(Error::not_permitted(permission).into()),
+        }
     }
 
     /// The most that the visitor may do at once, if that is bounded.

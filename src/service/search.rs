@@ -58,6 +58,17 @@ pub struct Page {
 }
 
 impl UseCases {
+    /// The accounts of a caller that is bound to some, by name.
+    pub async fn own_accounts(&self, context: &RequestContext, after: Option<Cursor>, count: usize) -> Result<Page, Error> {
+        let scope = context.scope(Permission::ReadAccounts, None)?;
+        if scope.is_none() {
+            return Err(Error::invalid_field("query", "must be given by a caller that may read all accounts"));
+        }
+        let billing = self.billing(context).await?;
+        searchable(billing).await?;
+        in_store(&self.ledger, billing, "", Comparison::Beginning, scope.as_ref(), after.map(|cursor| cursor.after), count).await
+    }
+
     /// The accounts that a text finds.
     pub async fn search_accounts(&self, context: &RequestContext, text: &str, after: Option<Cursor>, count: usize) -> Result<Page, Error> {
         let scope = context.scope(Permission::ReadAccounts, None)?;

@@ -11,7 +11,7 @@ use billing::sending::by_hand::{Decision, MailAct};
 use billing::sending::look::{MailFilter, MailPlace};
 use billing::sending::queue::Tally;
 use billing::sending::settings::{AccountSending, SendingSettings};
-use billing::sending::{Mail, MailState};
+use billing::sending::{Mail, MailKind, MailState};
 use delivery::bounce;
 use domain::account::Millis;
 
@@ -44,6 +44,8 @@ pub struct SendByHand {
     pub recipients: Vec<String>,
     /// Though it was sent before.
     pub again: bool,
+    /// As what: a document, or a reminder of an invoice.
+    pub kind: MailKind,
 }
 
 impl UseCases {
@@ -116,14 +118,14 @@ impl UseCases {
     /// Sends an issued document by hand.
     pub async fn send_invoice(&self, context: &RequestContext, send: &SendByHand, change: &Change) -> Result<(Applied, Vec<Mail>), Error> {
         let change = &context.signed(change)?;
-        let SendByHand { number, recipients, again } = send;
+        let SendByHand { number, recipients, again, kind } = send;
         let billing = self.billing(context).await?;
         let stored = billing.document(number).await.map_err(|error| no_document(error, number))?;
         // One that is not for the caller to send is none.
         if !context.caller.may_on(Permission::SendMail, &stored.document.account) {
             return Err(Error::invoice_not_found(number));
         }
-        match billing.send_document(number, recipients, *again, change).await? {
+        match billing.send_document(number, recipients, *again, *kind, change).await? {
             MailAct::Done(applied, mails) => Ok((applied, mails)),
             refused => Err(Error::mail_refused(&refused, number)),
         }
@@ -196,6 +198,7 @@ impl Error {
             MailAct::SwitchedOff => ("SENDING_OFF", "sending is switched off for the whole service: tollgate sending set --on".to_owned()),
             MailAct::AlreadySent => ("ALREADY_SENT", "it was sent, or is to be: `tollgate invoice resend` sends it again".to_owned()),
             MailAct::NoRecipient => ("NO_RECIPIENT", "no address is known to send it to: name one".to_owned()),
+            MailAct::NothingOpen => ("NOTHING_OPEN", "nothing is open of it: there is nothing to remind of".to_owned()),
             MailAct::Impossible(state) => ("MAIL_STATE", format!("the mail is {}: {}", state.name(), possible(*state))),
             MailAct::Done(..) | MailAct::NotFound => return Self::mail_not_found(about),
         };

@@ -122,6 +122,12 @@ impl Users {
         self.invite(FIRST).await.map(Some)
     }
 
+    /// The user whom a link would sign in.
+    pub async fn invited(&self, secret: &str) -> anyhow::Result<Option<String>> {
+        self.tables.ready().await?;
+        Ok(self.tables.link(&digest(secret), system_now()).await?)
+    }
+
     /// Signs in by what a link holds; returns the user's name, and what the browser has to keep.
     pub async fn sign_in_by_link(&self, secret: &str) -> anyhow::Result<Option<(String, String)>> {
         self.tables.ready().await?;

@@ -134,6 +134,14 @@ fn unbilled(folder: &Path) -> (Service, String) {
     (service, output.display().to_string())
 }
 
+/// A service that a test may disturb, and its store.
+async fn quiet(folder: &Path) -> (Service, String) {
+    let store = folder.join("quiet.db").to_str().unwrap().to_owned();
+    let service = Service::start(&["--store", &store, "--console", "127.0.0.1:0"], &[]);
+    service.client().await.open("globex", PaymentMode::Prepaid, "0", "5").await;
+    (service, store)
+}
+
 #[tokio::test]
 async fn people_do_their_work_in_a_browser() {
     let folder = temporary_folder();
@@ -146,6 +154,8 @@ async fn people_do_their_work_in_a_browser() {
         let ended = Operator::of(&service).run(line);
         assert!(ended.status.success(), "{ended:?}");
     }
+    let ended = Operator::of(&service).run_words(&["sending", "set", "--contact", "Ann, extension 12"]);
+    assert!(ended.status.success(), "{ended:?}");
     lead_a_month(&mut client).await;
     std::fs::write(&clock, NOW).unwrap();
     until("the month is over", async || (client.clone().credit("billed").await.amount_due == "113.90").then_some(())).await;
@@ -163,10 +173,13 @@ async fn people_do_their_work_in_a_browser() {
         text.lines().find(|line| line.contains("/sign-in/link/")).map(|line| line.trim().to_owned())
     })
     .await;
+    let (quiet, quiet_store) = quiet(folder.path()).await;
+    let quiet_url = console_url(&quiet).await;
     let office = office::Office::open(folder.path()).await;
     let stage = json!({
-        "urls": { "main": url, "unbilled": console_url(&other).await, "office": office.url },
-        "links": { "main": links, "unbilled": { "admin": first }, "office": office.links },
+        "urls": { "main": url, "unbilled": console_url(&other).await, "office": office.url, "quiet": quiet_url },
+        "files": { "quiet": folder.path().join("quiet.billing.db") },
+        "links": { "main": links, "unbilled": { "admin": first }, "office": office.links, "quiet": { "admin": link(&quiet_store, &quiet_url, "boss", &["--role", "admin"]) } },
     });
     let report = browse(&stage).await;
     let failed = report["failed"].as_array().unwrap();

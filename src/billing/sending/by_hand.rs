@@ -34,6 +34,8 @@ pub enum MailAct {
     AlreadySent,
     /// Nobody is known to send it to.
     NoRecipient,
+    /// Nothing is open of what somebody is to be reminded of.
+    NothingOpen,
     /// The mail is in a state in which that makes no sense.
     Impossible(MailState),
     /// There is no such mail.
@@ -41,8 +43,16 @@ pub enum MailAct {
 }
 
 impl Billing {
-    /// Sends an issued document: to these addresses, or to those of its account. `again`: though it was sent before.
-    pub async fn send_document(&self, number: &str, recipients: &[String], again: bool, change: &Change) -> Result<MailAct, BillingError> {
+    /// Sends an issued document, or a reminder of it: to these addresses, or to those of its account. `again`: though it was sent before.
+    pub async fn send_document(
+        &self,
+        number: &str,
+        recipients: &[String],
+        again: bool,
+        kind: MailKind,
+        change: &Change,
+    ) -> Result<MailAct, BillingError> {
+        let is_reminder = kind == MailKind::Reminder;
         let is_wrong = |address: &String| address.len() > LONGEST_TEXT || !is_address(address);
         if recipients.len() > MOST_RECIPIENTS || recipients.iter().any(is_wrong) {
             let problem = format!("must be at most {MOST_RECIPIENTS} addresses such as accounts@customer.example");
@@ -57,7 +67,12 @@ impl Billing {
         let (document, digest, account): (i64, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         // Addresses are personal: they are known by their digest.
         let to = recipients.iter().fold(Fields::of("recipients").text(&change.request_id), |fields, one| fields.text(one)).hex();
-        let asked = [if again { "resend" } else { "send" }, number, &to];
+        let what = match (kind, again) {
+            (MailKind::Reminder, _) => "remind",
+            (_, true) => "resend",
+            (_, false) => "send",
+        };
+        let asked = [what, number, &to];
         let occasion = change.request_id.clone();
         if Self::note(connection, &format!("mail of {number}"), &change.asked(&asked), change).await? == Applied::Before {
             let mails = of_occasion(connection, document, &occasion).await?;
@@ -68,8 +83,12 @@ impl Billing {
         }
         let sql = "SELECT id FROM mails WHERE document = $1 AND kind = 'document' \
                    AND state IN ('waiting', 'sending', 'sent', 'deferred', 'unknown') LIMIT 1";
-        if !again && sqlx::query(sql).bind(document).fetch_optional(&mut *connection).await?.is_some() {
+        if !again && !is_reminder && sqlx::query(sql).bind(document).fetch_optional(&mut *connection).await?.is_some() {
             return Ok(MailAct::AlreadySent);
+        }
+        let sql = "SELECT 1 FROM payables WHERE document = $1 AND open_amount > 0";
+        if is_reminder && sqlx::query(sql).bind(document).fetch_optional(&mut *connection).await?.is_none() {
+            return Ok(MailAct::NothingOpen);
         }
         let (sending, email) = whom(connection, &account).await?;
         let known = sending.recipients(&email);
@@ -77,11 +96,12 @@ impl Billing {
         if to.is_empty() {
             return Ok(MailAct::NoRecipient);
         }
-        let subject = Subject { kind: MailKind::Document, document, credit: 0, digest: &digest, account: &account, occasion: &occasion };
+        let subject = Subject { kind, document, credit: 0, digest: &digest, account: &account, occasion: &occasion };
         let rows = to.into_iter().map(|recipient| subject.row(recipient, MailState::Waiting, "", change.at));
         MAILS.insert(connection, self.store().dialect(), rows).await?;
         let mails = of_occasion(connection, document, &occasion).await?;
-        let act = Act::of("invoice.sent_by_hand", change).on(&account).with("number", number).with("again", again);
+        let act = Act::of("invoice.sent_by_hand", change).on(&account).with("number", number).with("again", again && !is_reminder);
+        let act = if is_reminder { act.with("kind", kind.name()) } else { act };
         let act = act.with("mails", mails.iter().map(|mail| mail.id.clone()).collect::<Vec<_>>());
         let act = act.with_personal("recipients", mails.iter().map(|mail| mail.recipient.clone()).collect::<Vec<_>>());
         audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;

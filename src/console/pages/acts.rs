@@ -80,7 +80,7 @@ pub async fn show(
     Query(Of { of }): Query<Of>,
 ) -> Result<Response, Failure> {
     refuse(&visitor, act, &id)?;
-    let fields = Fields::default().with("request", uuid::Uuid::new_v4().to_string()).with("of", of);
+    let fields = Fields::default().with("request", console.new_request()).with("of", of);
     form(&console, &visitor, act, &id, fields, Vec::new(), String::new()).await
 }
 
@@ -200,7 +200,7 @@ pub async fn act(
             Verdict::Unchanged => return Ok(Redirect::to(&format!("{}?done=unchanged", path_of(&id))).into_response()),
             Verdict::Declined => {
                 // The decision is remembered under its id: what is sent next is another request.
-                fields = fields.with("request", uuid::Uuid::new_v4().to_string());
+                fields = fields.with("request", console.new_request());
                 let unit = Unit::of(&decided.outcome.account);
                 let short = visitor.locale.money(unit, decided.decision.amount);
                 (StatusCode::CONFLICT, visitor.locale.text_with("declined", &[("value", &short)]))
@@ -208,7 +208,7 @@ pub async fn act(
         },
         Err(error) if is_about_the_form(&error) => {
             error.log();
-            (StatusCode::CONFLICT, error.text.clone())
+            (StatusCode::CONFLICT, visitor.locale.refusal(&error))
         }
         Err(error) => return Err(error.into()),
     };

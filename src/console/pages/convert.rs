@@ -11,12 +11,13 @@ use super::wallet::Wallet;
 use crate::Console;
 use crate::acts::limit;
 use crate::failure::Failure;
-use crate::fields::{Fields, Reader, Wrong};
+use crate::fields::{Fields, FormRequest, Reader, Wrong};
 use crate::page::{Page, render};
 use crate::routes::ORGANIZATIONS;
 use crate::visitor::Visitor;
 use access::Permission;
 use billing::MonthBill;
+use billing::sending::look::DocumentSending;
 use domain::account::Mode;
 use domain::command::{Action, Command, LimitChange, Metadata};
 use domain::outcome::Verdict;
@@ -76,16 +77,17 @@ fn other(mode: Mode) -> (Mode, &'static str, &'static str) {
     }
 }
 
-fn command(id: &str, request_id: String, mode: Mode, limit: LimitChange, allow_unusable: bool, reason: String) -> Command {
+fn command(id: &str, request: FormRequest, mode: Mode, limit: LimitChange, allow_unusable: bool, reason: String) -> Command {
     let action = Action::Convert { mode, limit, allow_unusable };
     let metadata = Metadata { reason, ..Metadata::default() };
-    Command { account: id.to_owned(), request_id, first_sent_at: None, currency: None, action, metadata }
+    let FormRequest { id: request_id, first_sent_at } = request;
+    Command { account: id.to_owned(), request_id, first_sent_at, currency: None, action, metadata }
 }
 
 /// Shows what a conversion would change.
 pub async fn show(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>) -> Result<Response, Failure> {
     let listed = account(&console, &visitor, &id).await?;
-    let fields = Fields::default().with("request", uuid::Uuid::new_v4().to_string());
+    let fields = Fields::default().with("request", console.new_request());
     before(&console, &visitor, listed, fields, Vec::new(), String::new(), StatusCode::OK).await
 }
 
@@ -132,7 +134,7 @@ async fn before(
         Ok(advised) => (Some(changed(visitor, advised)), advised.known.suggestion.as_ref()),
         Err(error) if is_about_the_form(error) => {
             if refused.is_empty() {
-                refused.clone_from(&error.text);
+                refused = locale.refusal(error);
             }
             (None, None)
         }
@@ -172,7 +174,8 @@ fn wanted_limit(fields: &Fields, visitor: &Visitor) -> LimitChange {
 async fn preview(console: &Console, visitor: &Visitor, id: &str, mode: Mode, limit: LimitChange) -> (Result<Advised, Error>, bool) {
     let (context, use_cases) = (visitor.context(), &console.use_cases);
     let preview = async |allow_unusable| {
-        let command = command(id, "preview".to_owned(), mode, limit, allow_unusable, String::new());
+        let request = FormRequest { id: "preview".to_owned(), first_sent_at: None };
+        let command = command(id, request, mode, limit, allow_unusable, String::new());
         use_cases.handle(&context, use_cases.preview_conversion(&context, command)).await
     };
     match preview(false).await {
@@ -185,7 +188,7 @@ async fn preview(console: &Console, visitor: &Visitor, id: &str, mode: Mode, lim
 pub async fn submit(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>, fields: Fields) -> Result<Response, Failure> {
     let listed = account(&console, &visitor, &id).await?;
     let mut reader = Reader::new(&fields, &visitor.locale);
-    let (request_id, reason) = (reader.id("request"), reader.optional_text("reason"));
+    let (request, reason) = (reader.request(), reader.optional_text("reason"));
     let mut limit = limit(&mut reader);
     if reader.is_ticked("remove-limit") {
         limit.permanent = Some(domain::money::DecimalAmount::ZERO);
@@ -197,12 +200,12 @@ pub async fn submit(State(console): State<Console>, visitor: Visitor, Path(id): 
         return before(&console, &visitor, listed, fields, wrong, String::new(), StatusCode::UNPROCESSABLE_ENTITY).await;
     }
     let (context, use_cases, locale) = (visitor.context(), &console.use_cases, &visitor.locale);
-    let command = command(&id, request_id, mode, limit, allow_unusable, reason);
+    let command = command(&id, request, mode, limit, allow_unusable, reason);
     let advised = match use_cases.handle(&context, use_cases.convert(&context, command)).await {
         Ok(advised) => advised,
         Err(error) if is_about_the_form(&error) => {
             error.log();
-            return before(&console, &visitor, listed, fields, Vec::new(), error.text.clone(), StatusCode::CONFLICT).await;
+            return before(&console, &visitor, listed, fields, Vec::new(), locale.refusal(&error), StatusCode::CONFLICT).await;
         }
         Err(error) => return Err(error.into()),
     };
@@ -269,7 +272,24 @@ fn said(visitor: &Visitor, advised: &Advised, topic: Topic) -> String {
         Topic::RenewedLimit => ("advice-renewed-limit", String::new()),
         Topic::WrittenOff => ("advice-written-off", String::new()),
     };
-    locale.text_with(key, &[("value", &value)])
+    let said = locale.text_with(key, &[("value", &value)]);
+    match (topic, known.last_month) {
+        (Topic::Timing, Some(MonthBill::Generated(sending))) => format!("{said} {}", sent(visitor, sending, &known.contact)),
+        _ => said,
+    }
+}
+
+/// How far the mail of last month's invoice is. Where it is not sent from here, nobody knows, and there is somebody to ask.
+fn sent(visitor: &Visitor, sending: Option<DocumentSending>, contact: &str) -> String {
+    let key = match sending {
+        Some(DocumentSending::Sent) => "sending-sent",
+        Some(DocumentSending::Waiting) => "sending-waiting",
+        Some(DocumentSending::Failed | DocumentSending::Bounced) => "sending-failed",
+        Some(DocumentSending::Unknown) => "sending-unknown",
+        Some(DocumentSending::Off) | None if contact.is_empty() => "sending-off-nobody",
+        Some(DocumentSending::Off) | None => "sending-off",
+    };
+    visitor.locale.text_with(key, &[("value", contact)])
 }
 
 fn timing(last_month: Option<MonthBill>, is_first_week: bool) -> &'static str {

@@ -33,7 +33,7 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Path(id): Pa
     let (context, use_cases) = (visitor.context(), &console.use_cases);
     let customer = use_cases.handle(&context, use_cases.customer(&context, &id)).await?;
     let fields = Fields::default()
-        .with("request", uuid::Uuid::new_v4().to_string())
+        .with("request", console.new_request())
         .with("name", customer.name)
         .with("address", customer.address.join("\n"))
         .with("tax-id", customer.tax_id)
@@ -50,7 +50,7 @@ fn form(visitor: &Visitor, id: &str, fields: Fields, wrong: Vec<Wrong>) -> Resul
 /// Takes the form. Sent twice, it says the same again.
 pub async fn set(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>, fields: Fields) -> Result<Response, Failure> {
     let mut reader = Reader::new(&fields, &visitor.locale);
-    let request_id = reader.id("request");
+    let request = reader.request();
     let customer = Party {
         name: short(&mut reader, "name", 200),
         address: reader.lines("address", MOST_LINES, 100),
@@ -68,7 +68,7 @@ pub async fn set(State(console): State<Console>, visitor: Visitor, Path(id): Pat
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, form(&visitor, &id, fields, wrong)?).into_response());
     }
     let (context, use_cases) = (visitor.context(), &console.use_cases);
-    let change = change_of(&console, &visitor, request_id, String::new());
+    let change = change_of(&console, &visitor, request, String::new());
     use_cases.handle(&context, use_cases.set_customer(&context, &id, customer, &change)).await?;
     Ok(Redirect::to(&format!("{}?done=details", path_of(&id))).into_response())
 }

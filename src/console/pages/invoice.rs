@@ -6,9 +6,9 @@
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::{Redirect, Response};
-use uuid::Uuid;
 
 use super::invoices::{Standing, kind_key, path_of_document, title_of};
+use super::mails::{Row as MailRow, few};
 use super::organizations::path_of;
 use super::you::Done;
 use crate::Console;
@@ -19,12 +19,17 @@ use crate::routes::INVOICES;
 use crate::visitor::Visitor;
 use access::Permission;
 use billing::document::DocumentKind;
+use billing::sending::look::MailFilter;
 use billing::{DocumentFilter, DocumentState, StoredDocument, id_of, name_of};
 use service::documents::DocumentName;
 use service::papers::Form;
+use service::sending::MailQuery;
 
 /// How many of an account's credit notes are looked through.
 const NOTES: usize = 200;
+
+/// How many of its mails are shown.
+const MAILS: usize = 20;
 
 /// The page.
 #[derive(Template)]
@@ -50,10 +55,14 @@ struct Invoice {
     can_approve: bool,
     can_retry: bool,
     request: String,
+    /// What was sent of it, if it is issued.
+    mails: Vec<MailRow>,
+    can_send: bool,
+    can_remind: bool,
 }
 
 /// The document of a name in an address: its number, or its id.
-fn named(name: &str) -> DocumentName {
+pub(super) fn named(name: &str) -> DocumentName {
     id_of(name).map_or_else(|| DocumentName::Number(name.to_owned()), DocumentName::Id)
 }
 
@@ -84,6 +93,7 @@ pub async fn show(
     if document.tax_contained() != 0 {
         particulars.push(("tax-contained", money(document.tax_contained())));
     }
+    let may_send = visitor.may_on(Permission::SendMail, &document.account);
     let may_approve = visitor.principal.may_everywhere(Permission::ApproveInvoices);
     render(&Invoice {
         page: Page::new(&visitor, INVOICES, title_of(locale, &stored)).after(&done),
@@ -103,8 +113,16 @@ pub async fn show(
         digest: stored.digest.clone(),
         can_approve: may_approve && stored.needs_approval,
         can_retry: may_approve && stored.state == DocumentState::Held,
-        request: Uuid::new_v4().to_string(),
+        request: console.new_request(),
+        mails: if is_issued { mails(&console, &visitor, stored.id).await } else { Vec::new() },
+        can_send: may_send && is_issued,
+        can_remind: may_send && is_issued && stored.open_amount > 0,
     })
+}
+
+async fn mails(console: &Console, visitor: &Visitor, id: i64) -> Vec<MailRow> {
+    let filter = MailFilter { document: Some(id), ..MailFilter::default() };
+    few(console, visitor, MailQuery { filter, number: String::new() }, MAILS).await
 }
 
 /// The credit notes that refer to an issued document.

@@ -8,14 +8,13 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::months::{first_of, months};
 use super::organizations::path_of;
 use crate::Console;
 use crate::downloads::csv_file;
 use crate::failure::Failure;
-use crate::fields::{Fields, Reader, Wrong};
+use crate::fields::{Fields, FormRequest, Reader, Wrong};
 use crate::locale::Locale;
 use crate::page::{Page, render};
 use crate::routes::INVOICES;
@@ -188,15 +187,15 @@ pub fn title_of(locale: &Locale, stored: &StoredDocument) -> String {
 
 /// What somebody changes by a form of the console.
 #[must_use]
-pub fn change_of(console: &Console, visitor: &Visitor, request_id: String, reason: String) -> Change {
+pub fn change_of(console: &Console, visitor: &Visitor, request: FormRequest, reason: String) -> Change {
     Change {
-        request_id,
+        request_id: request.id,
         actor: visitor.principal.name.clone(),
         on_behalf_of: String::new(),
         reason,
         at: console.use_cases.clock().now(),
         origin: visitor.context().origin(),
-        first_sent_at: None,
+        first_sent_at: request.first_sent_at,
         valid_from: None,
     }
 }
@@ -283,7 +282,7 @@ async fn page(console: &Console, visitor: &Visitor, wanted: Wanted, wrong: Vec<W
         can_approve,
         can_approve_all: can_approve && wanted.month.is_empty() && wanted.q.trim().is_empty(),
         can_retry: may_approve && rows.iter().any(|row| row.standing.0 == "held"),
-        request: Uuid::new_v4().to_string(),
+        request: console.new_request(),
         now,
         rows,
         wanted,
@@ -396,7 +395,7 @@ pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wa
 pub async fn approve(State(console): State<Console>, visitor: Visitor, fields: Fields) -> Result<Response, Failure> {
     let wanted: Wanted = serde_urlencoded::from_str(fields.get("list")).unwrap_or_default();
     let mut reader = Reader::new(&fields, &visitor.locale);
-    let (request, reason) = (reader.id("request"), reader.optional_text("reason"));
+    let (request, reason) = (reader.request(), reader.optional_text("reason"));
     let approved = if fields.is_ticked("all") {
         let DocumentFilter { account, kind, .. } = wanted.filter(&console);
         // Only what there was when the page was shown.

@@ -5,7 +5,10 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 
 use super::entries::{Row as EntryRow, rows};
+use super::invoices::path_of_document;
+use super::mails::{Row as MailRow, few};
 use super::organizations::path_of;
+use super::payments::path_of_payment;
 use super::wallet::Wallet;
 use super::you::Done;
 use crate::Console;
@@ -17,11 +20,13 @@ use crate::visitor::Visitor;
 use access::Permission;
 use billing::document::{DocumentKind, Party};
 use billing::payments::PaymentFilter;
+use billing::sending::look::MailFilter;
 use billing::{DocumentFilter, DocumentState};
 use domain::account::{Mode, Status};
 use ledger::{EntryFilter, ListedAccount};
 use service::credit::Unit;
 use service::error::Error;
+use service::sending::MailQuery;
 
 /// How many of each are shown.
 const FEW: usize = 10;
@@ -47,6 +52,10 @@ struct Organization {
     has_billing: bool,
     customer: Option<Party>,
     may_set_details: bool,
+    /// What was sent to it.
+    mails: Vec<MailRow>,
+    /// To whom mail goes, or that none does; empty if nobody here knows.
+    sending: String,
 }
 
 struct Reservation {
@@ -62,6 +71,7 @@ struct Papers {
 }
 
 struct Document {
+    href: String,
     number: String,
     kind: &'static str,
     day: String,
@@ -72,6 +82,7 @@ struct Document {
 }
 
 struct Payment {
+    href: String,
     id: String,
     day: String,
     amount: String,
@@ -123,9 +134,25 @@ pub async fn show(
         papers: papers(&console, &visitor, &listed).await,
         has_billing: console.has_billing,
         customer: if may_read_details { use_cases.customer(&context, &id).await.ok() } else { None },
+        mails: if console.has_billing { mails(&console, &visitor, &id).await } else { Vec::new() },
+        sending: if may_read_details { sending(&console, &visitor, &id).await } else { String::new() },
         may_set_details: visitor.may_on(Permission::SetBillingDetails, &id),
         id,
     })
+}
+
+async fn mails(console: &Console, visitor: &Visitor, id: &str) -> Vec<MailRow> {
+    let filter = MailFilter { account: Some(id.to_owned()), ..MailFilter::default() };
+    few(console, visitor, MailQuery { filter, number: String::new() }, FEW).await
+}
+
+/// What of the account's own settings of mail differs from what is usual, in words.
+async fn sending(console: &Console, visitor: &Visitor, id: &str) -> String {
+    match console.use_cases.account_sending(&visitor.context(), id).await {
+        Ok(sending) if sending.is_off => visitor.locale.text("sent-to-nobody"),
+        Ok(sending) if !sending.recipients.is_empty() => visitor.locale.text_with("sent-to", &[("value", &sending.recipients.join(", "))]),
+        _ => String::new(),
+    }
 }
 
 /// Documents and payments. While the billing store is away, the rest of the page is shown all the same.
@@ -150,6 +177,7 @@ async fn papers(console: &Console, visitor: &Visitor, listed: &ListedAccount) ->
             (DocumentState::Issued, _) => "issued",
         };
         Document {
+            href: path_of_document(stored.id),
             number: document.number,
             kind: match document.kind {
                 DocumentKind::Invoice => "invoice",
@@ -165,6 +193,7 @@ async fn papers(console: &Console, visitor: &Visitor, listed: &ListedAccount) ->
     let payments = paid.payments.into_iter().map(|payment| {
         let left = payment.unallocated() - payment.set_aside;
         Payment {
+            href: path_of_payment(&listed.id, &payment.request_id),
             day: locale.day(payment.received_at),
             amount: locale.money(unit, payment.amount),
             unallocated: if left > 0 { locale.money(unit, left) } else { String::new() },

@@ -153,18 +153,20 @@ async fn find(console: &Console, visitor: &Visitor, wanted: &Wanted, mut after: 
     let use_cases = &console.use_cases;
     use_cases
         .handle(&context, async {
-            if wanted.q.trim().is_empty() {
-                if !visitor.principal.may_everywhere(Permission::ReadAccounts) {
-                    // Who is bound to accounts has to say which: names are in one list for all.
-                    return Ok(Found { accounts: Vec::new(), way: Way::Parts, next: None });
-                }
+            let is_bound = !visitor.principal.may_everywhere(Permission::ReadAccounts);
+            let is_searched = !wanted.q.trim().is_empty();
+            if !is_searched && !is_bound {
                 let page = use_cases.list_accounts(&context, "", &filter, after.map(|cursor| cursor.after), count).await?;
                 let next = page.next.map(|after| Cursor { way: Way::Ledger, after });
                 return Ok(Found { accounts: page.accounts, way: Way::Ledger, next });
             }
             let (mut accounts, mut looked_at) = (Vec::new(), 0);
             loop {
-                let page = use_cases.search_accounts(&context, &wanted.q, after, count - accounts.len()).await?;
+                let rest = count - accounts.len();
+                let page = match is_searched {
+                    true => use_cases.search_accounts(&context, &wanted.q, after, rest).await?,
+                    false => use_cases.own_accounts(&context, after, rest).await?,
+                };
                 looked_at += page.accounts.len();
                 accounts.extend(page.accounts.into_iter().filter(|one| is_match(&filter, one)));
                 if accounts.len() >= count || page.next.is_none() || looked_at >= LOOKED_AT {

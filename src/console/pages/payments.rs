@@ -164,7 +164,8 @@ fn kind_key(kind: EntryKind) -> &'static str {
 }
 
 /// The path of a payment's page.
-fn path_of_payment(account: &str, id: &str) -> String {
+#[must_use]
+pub fn path_of_payment(account: &str, id: &str) -> String {
     use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
     format!("{PAYMENTS}/{}/{}", utf8_percent_encode(account, NON_ALPHANUMERIC), utf8_percent_encode(id, NON_ALPHANUMERIC))
 }

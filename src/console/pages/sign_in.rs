@@ -6,8 +6,8 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
+use http::StatusCode;
 use http::header::{RETRY_AFTER, SET_COOKIE};
-use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
 use crate::failure::Failure;
@@ -88,18 +88,34 @@ pub async fn by_password(
     }
 }
 
-/// Signs in by a link. One that a browser only fetches ahead is not used up.
+/// The page of a link: a button signs in, and not the link itself, which mail scanners open and other sites can have opened.
+#[derive(Template)]
+#[template(path = "sign_in_link.html")]
+struct ByLink {
+    page: Page,
+    secret: String,
+    name: String,
+}
+
+/// Shows whom a link is for.
+pub async fn show_link(
+    State(console): State<Console>,
+    Extension(locale): Extension<Locale>,
+    Path(secret): Path<String>,
+) -> Result<Response, Failure> {
+    match console.users.invited(&secret).await.map_err(Failure::of_users)? {
+        Some(name) => render(&ByLink { page: Page::outside(&locale, locale.text("sign-in")), secret, name }),
+        None => link_used(&locale),
+    }
+}
+
+/// Signs in by a link, once.
 pub async fn by_link(
     State(console): State<Console>,
     Extension(locale): Extension<Locale>,
     Path(secret): Path<String>,
     peer: Option<Extension<Peer>>,
-    headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let is_ahead = headers.contains_key("purpose") || headers.contains_key("sec-purpose");
-    if is_ahead {
-        return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
-    }
     let address = peer.map(|Extension(peer)| peer.address.ip());
     match console.users.sign_in_by_link(&secret).await.map_err(Failure::of_users)? {
         Some((name, secret)) => {
@@ -108,9 +124,13 @@ pub async fn by_link(
         }
         None => {
             console.use_cases.tell_of_failed_sign_in(address, None, "link");
-            Ok((StatusCode::FORBIDDEN, form(&locale, String::new(), String::new(), "sign-in-link-used")?).into_response())
+            link_used(&locale)
         }
     }
+}
+
+fn link_used(locale: &Locale) -> Result<Response, Failure> {
+    Ok((StatusCode::FORBIDDEN, form(locale, String::new(), String::new(), "sign-in-link-used")?).into_response())
 }
 
 fn signed_in(console: &Console, secret: &str, to: &str) -> Response {

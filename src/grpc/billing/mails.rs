@@ -159,7 +159,10 @@ pub async fn send(
     let (send, change) = taken(use_cases, request, |reader, request| {
         let v1::SendInvoiceRequest { number, request_id, recipients, again, operator, first_sent_at } = request;
         let number = reader.text("number", number, 1..=64);
-        (SendByHand { number, recipients, again }, change(reader, request_id, None, operator, first_sent_at))
+        (
+            SendByHand { number, recipients, again, kind: crate::billing::sending::MailKind::Document },
+            change(reader, request_id, None, operator, first_sent_at),
+        )
     })?;
     let (applied, mails) = use_cases.send_invoice(context, &send, &change).await?;
     Ok(v1::SendInvoiceResponse { mails: mails.into_iter().map(mail).collect(), replayed: applied == Applied::Before })

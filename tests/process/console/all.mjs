@@ -7,5 +7,7 @@ import "./receivables.mjs";
 import "./organization.mjs";
 import "./convert.mjs";
 import "./payments.mjs";
+import "./unknown.mjs";
+import "./mails.mjs";
 
 await run();

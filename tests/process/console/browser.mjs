@@ -63,11 +63,12 @@ async function context({ user, at = "main", ...options }) {
 
 /** Signs a user in by its link, which works once; all tests of the user share the session. */
 async function signIn(user, at) {
-  const made = await browser.newContext({ baseURL: stage.urls[at] });
+  const made = await browser.newContext({ baseURL: stage.urls[at], locale: "en-GB" });
   const page = await made.newPage();
   await page.goto(stage.links[at][user]);
-  visited.add("GET /sign-in/link/secret");
-  await page.getByRole("link", { name: user, exact: true }).waitFor();
+  await page.getByRole("button", { name: "Sign in by this link" }).click();
+  for (const method of ["GET", "POST"]) visited.add(`${method} /sign-in/link/secret`);
+  await page.getByRole("button", { name: "Sign out", exact: true }).waitFor();
   const state = await made.storageState();
   await made.close();
   return state;

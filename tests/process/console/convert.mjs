@@ -15,6 +15,8 @@ test("the four steps: the Finance app, Organization Management, Convert to Postp
   equal(await cells(page, "Payment mode"), ["Prepaid", "Postpaid"]);
   equal(await cells(page, "Usable credit"), ["319.60\u00a0EUR", "500.60\u00a0EUR"]);
   await page.getByText("A good time: last month’s invoice was generated").waitFor();
+  // Sending is switched off, and the setting says whom to ask.
+  await page.getByText("nobody knows here whether it reached the customer. If you feel unsure, ask Ann, extension 12.").waitFor();
   await looked(page, "convert-to-postpaid");
   await page.getByRole("button", { name: "Submit" }).click();
   await page.getByRole("heading", { name: "Converted to Postpaid" }).waitFor();
@@ -56,7 +58,7 @@ test("a conversion that would leave nothing to use says so, and offers what help
   await page.getByText("Ohne Kreditrahmen könnte das Konto keine Vorgänge machen").waitFor();
   await looked(page, "convert-needs-limit-de");
   await page.getByRole("button", { name: "Absenden" }).click();
-  await page.getByRole("alert").getByText("Das wurde abgelehnt").waitFor();
+  await page.getByRole("alert").getByText("Das wurde abgelehnt: Ohne Kreditrahmen und ohne Überzahlung").waitFor();
   await page.getByLabel("Kreditrahmen (EUR)").fill("1.000");
   await page.getByRole("button", { name: "Absenden" }).click();
   await page.getByRole("alert").getByText("ohne Tausenderpunkte").waitFor();

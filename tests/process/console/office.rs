@@ -73,11 +73,18 @@ impl Office {
             "DE",
         ]);
         run(&["tax", "set", "19", "--from", "2020-01-01"]);
+        run(&["sending", "set", "--on", "--from", "Leuchtturm Telekom <rechnung@leuchtturm.example>", "--contact", "Ann, extension 12"]);
         let mut client = service.client().await;
         for (id, name, mode, august, _) in CUSTOMERS {
             client.open(id, mode, "2000", if mode == PaymentMode::Prepaid { "50" } else { "0" }).await;
             rename(&mut client, id, name).await;
             charge(&mut client, id, "august", august).await;
+        }
+        for id in ["nordwind", "suedsee"] {
+            let email = format!("buchhaltung@{id}.example");
+            let customer = v1::Party { name: customer_name(id).into(), email, ..Default::default() };
+            let request = v1::SetBillingDetailsRequest { account_id: id.into(), customer: Some(customer), ..Default::default() };
+            client.billing.set_billing_details(request).await.unwrap();
         }
         go_to("2026-09-01T08:00:00Z");
         documents(&operator, "issued", CUSTOMERS.len()).await;
@@ -121,6 +128,10 @@ impl Office {
     }
 }
 
+fn customer_name(id: &str) -> &'static str {
+    CUSTOMERS.iter().find(|customer| customer.0 == id).unwrap().1
+}
+
 /// Waits until what is accepted is accepted then. Who only pays in gets no document.
 async fn it_is(client: &Client, time: &str) {
     let expected = time.parse::<jiff::Timestamp>().unwrap().as_second();
@@ -159,7 +170,7 @@ async fn aggregated(client: &Client) {
     .await;
 }
 
-/// Makes the sums of two open bills wrong, as nothing but damage can.
+/// Makes the sums of two open bills wrong, as nothing but damage can; and the mail of one invoice as if a connection had been lost.
 async fn damage(billing: &str) {
     let billing = Billing::connect_lazily(billing, BillingSettings::default()).unwrap();
     for account in ["berg", "quelle"] {
@@ -167,5 +178,7 @@ async fn damage(billing: &str) {
         let damaged = sqlx::query(sql).bind(account).execute(billing.store().pool()).await.unwrap();
         assert_eq!(damaged.rows_affected(), 1, "{account}");
     }
+    let sql = "UPDATE mails SET state = 'unknown', attempts = 1, detail = 'the connection was lost' WHERE recipient LIKE '%suedsee%'";
+    assert_eq!(sqlx::query(sql).execute(billing.store().pool()).await.unwrap().rows_affected(), 1);
     billing.store().close().await;
 }

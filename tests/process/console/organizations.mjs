@@ -51,6 +51,10 @@ test("who may not look at accounts sees no entry for them, and is refused", { us
 });
 
 test("who is bound to accounts finds those alone", { user: "partner" }, async (page) => {
+  await page.goto(path);
+  equal(await names(page), ["Customer of Seven"]);
+  await page.goto(`${path}?mode=postpaid`);
+  await page.getByText("No organization was found").waitFor();
   await page.goto(`${path}?q=acme`);
   await page.getByText("No organization was found").waitFor();
   await page.goto(`${path}?q=customer`);

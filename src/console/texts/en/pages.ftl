@@ -25,6 +25,9 @@ sign-in-wait = Too many attempts. Please wait a while before you try again.
 sign-in-busy = Too many people are signing in at once. Please try again in a moment.
 sign-in-link-used = This link has been used already, or is older than 15 minutes. Please ask for a new one.
 
+sign-in-link = Sign in by this link
+sign-in-link-as = The link is for { $value }. It works once, and only in this browser from then on.
+
 # The visitor.
 set-password = Set a password
 change-password = Change the password
@@ -228,6 +231,7 @@ documents = Documents
 document = Document
 statement-of-account = Statement of account (PDF)
 no-documents = There are no documents yet.
+all-payments = All payments
 no-payments = There are no payments yet.
 no-billing-papers = This service runs without a billing store, so that there are no invoices and payments to show.
 state = State
@@ -367,8 +371,14 @@ advice-final-bill = The final bill is cut at once: an invoice of { $value } for 
 advice-remove-limit = The credit limit of { $value } is still there. Consider removing it, so that only paid money is used.
 advice-renewed-limit = A conversion to prepaid and back renews a used-up credit limit.
 advice-written-off = Debts of the customer were written off. Reverse the write-off first, so that nobody is paid out what they never paid.
-advice-timing-good = A good time: last month’s invoice was generated, and this is the first week of the month. Make sure that it was sent.
+advice-timing-good = A good time: last month’s invoice was generated, and this is the first week of the month.
 advice-timing-late = Best done after the monthly invoice was generated and sent, normally within the first week of the month. Last month’s was generated, but that week is over: the next invoice will hold both what was deducted as prepaid and the items to buy.
+sending-sent = It was sent.
+sending-waiting = It has not been sent yet.
+sending-failed = It did not reach the customer by mail: see its mails.
+sending-unknown = Nobody knows whether it reached the mail server: see its mails.
+sending-off = This service does not send it, so nobody knows here whether it reached the customer. If you feel unsure, ask { $value }.
+sending-off-nobody = This service does not send it, so nobody knows here whether it reached the customer. If you feel unsure, ask the people who send invoices.
 advice-timing-not-generated = Last month’s invoice has not been generated yet. A conversion is best done after the monthly invoice was generated and sent, normally within the first week of the month.
 advice-timing-nothing = A good time: this is the first week of the month, and there is no invoice for last month, because there was nothing to bill.
 advice-timing-nothing-late = Best done within the first week of the month, which is over. There was nothing to bill last month; the next invoice will hold both what was deducted as prepaid and the items to buy.

@@ -25,6 +25,9 @@ sign-in-wait = Zu viele Versuche. Bitte warten Sie eine Weile, bevor Sie es erne
 sign-in-busy = Zu viele melden sich gleichzeitig an. Bitte versuchen Sie es gleich noch einmal.
 sign-in-link-used = Dieser Link wurde schon benutzt oder ist älter als 15 Minuten. Bitte lassen Sie sich einen neuen geben.
 
+sign-in-link = Mit diesem Link anmelden
+sign-in-link-as = Der Link ist für { $value }. Er gilt einmal, und danach nur in diesem Browser.
+
 # Der Benutzer.
 set-password = Passwort festlegen
 change-password = Passwort ändern
@@ -228,6 +231,7 @@ documents = Dokumente
 document = Dokument
 statement-of-account = Kontoauszug (PDF)
 no-documents = Es gibt noch keine Dokumente.
+all-payments = Alle Zahlungen
 no-payments = Es gibt noch keine Zahlungen.
 no-billing-papers = Dieser Dienst läuft ohne Abrechnungsspeicher; Rechnungen und Zahlungen kann er nicht zeigen.
 state = Stand
@@ -367,8 +371,14 @@ advice-final-bill = Die Schlussrechnung entsteht sofort: { $value } für alles, 
 advice-remove-limit = Der Kreditrahmen von { $value } besteht weiter. Vielleicht entfernen Sie ihn, damit nur bezahltes Geld benutzt wird.
 advice-renewed-limit = Eine Umstellung auf Prepaid und zurück erneuert einen verbrauchten Kreditrahmen.
 advice-written-off = Schulden des Kunden wurden abgeschrieben. Nehmen Sie das zuerst zurück, damit niemand ausgezahlt bekommt, was er nie bezahlt hat.
-advice-timing-good = Ein guter Zeitpunkt: Die Rechnung des Vormonats ist erstellt, und dies ist die erste Woche des Monats. Vergewissern Sie sich, dass sie versandt ist.
+advice-timing-good = Ein guter Zeitpunkt: Die Rechnung des Vormonats ist erstellt, und dies ist die erste Woche des Monats.
 advice-timing-late = Am besten, wenn die Monatsrechnung erstellt und versandt ist, in der Regel in der ersten Woche des Monats. Die des Vormonats ist erstellt, aber diese Woche ist vorbei: Die nächste Rechnung enthält beides, was als Prepaid abgebucht wurde und was zu kaufen ist.
+sending-sent = Sie ist versandt.
+sending-waiting = Sie ist noch nicht versandt.
+sending-failed = Sie hat den Kunden per E-Mail nicht erreicht: siehe ihre E-Mails.
+sending-unknown = Niemand weiß, ob sie den Mailserver erreicht hat: siehe ihre E-Mails.
+sending-off = Dieser Dienst versendet sie nicht, also weiß hier niemand, ob sie den Kunden erreicht hat. Wenn Sie unsicher sind, fragen Sie { $value }.
+sending-off-nobody = Dieser Dienst versendet sie nicht, also weiß hier niemand, ob sie den Kunden erreicht hat. Wenn Sie unsicher sind, fragen Sie die, die Rechnungen versenden.
 advice-timing-not-generated = Die Rechnung des Vormonats ist noch nicht erstellt. Am besten wird umgestellt, wenn die Monatsrechnung erstellt und versandt ist, in der Regel in der ersten Woche des Monats.
 advice-timing-nothing = Ein guter Zeitpunkt: Dies ist die erste Woche des Monats, und für den Vormonat gibt es keine Rechnung, weil nichts zu berechnen war.
 advice-timing-nothing-late = Am besten in der ersten Woche des Monats, die vorbei ist. Im Vormonat war nichts zu berechnen; die nächste Rechnung enthält beides, was als Prepaid abgebucht wurde und was zu kaufen ist.
