@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use ::http::{Request, Response};
 use anyhow::Context;
+use futures_util::future::try_join_all;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
@@ -49,6 +50,25 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Connections that were opened together are made anew one after another: their ages are so many, 10 % more or less.
+const AGES: u32 = 8;
+
+/// After how long connections are made anew, and how long streams may stay on one then.
+#[derive(Clone, Copy, Debug)]
+struct ConnectionAge {
+    age: Option<Duration>,
+    grace: Duration,
+}
+
+impl ConnectionAge {
+    /// The ages of connections, which are dealt to them in turn.
+    fn ages(self) -> Vec<Option<Duration>> {
+        let Some(age) = self.age else { return vec![None] };
+        let least = age.mul_f64(0.9);
+        (0..AGES).map(|step| Some(least + age.mul_f64(0.2 * f64::from(step) / f64::from(AGES - 1)))).collect()
+    }
+}
+
 /// What all lanes have in common.
 pub struct LaneContext {
     /// Where the ledger is kept.
@@ -73,6 +93,7 @@ pub struct LaneContext {
     pub trail: Trail,
     declines: Declines,
     limits: Limits,
+    connection_age: ConnectionAge,
     grace: Duration,
     draining: CancellationToken,
 }
@@ -106,6 +127,7 @@ impl LaneContext {
             are_metrics_guarded,
             declines: Declines::default(),
             limits,
+            connection_age: ConnectionAge { age: options.load.max_connection_age, grace: options.load.max_connection_age_grace },
             grace,
             draining,
         })
@@ -113,10 +135,18 @@ impl LaneContext {
 
     /// Serves the sockets dealt to a lane, until the service stops; calls under way may then take the grace to end.
     pub async fn serve(self: Arc<Self>, dealt: mpsc::Receiver<Dealt>, ready: Sender<()>) -> anyhow::Result<()> {
-        let draining = self.draining.clone().cancelled_owned();
-        let serving = server().serve_with_incoming_shutdown(self.services().await?, lanes::sockets(dealt), draining);
+        let services = self.services().await?;
+        let ages = self.connection_age.ages();
+        let servers = lanes::split(dealt, ages.len()).into_iter().zip(ages).map(|(dealt, age)| {
+            let server = match age {
+                Some(age) => server().max_connection_age(age).max_connection_age_grace(self.connection_age.grace),
+                None => server(),
+            };
+            server.serve_with_incoming_shutdown(services.clone(), lanes::sockets(dealt), self.draining.clone().cancelled_owned())
+        });
+        let serving = try_join_all(servers);
         let _ = ready.send(());
-        self.within_the_grace(async { serving.await.context("the gRPC server failed") }).await
+        self.within_the_grace(async { serving.await.map(drop).context("the gRPC server failed") }).await
     }
 
     /// The same of HTTP/JSON, at an address.
@@ -193,7 +223,6 @@ impl LaneContext {
 
 /// A gRPC server with the limits of this service.
 pub fn server() -> Server {
-    // No max_connection_age_grace: it cuts connections without a word.
     Server::builder()
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .initial_stream_window_size(STREAM_WINDOW)
@@ -219,4 +248,19 @@ pub fn journal_bounds(options: &ServeOptions) -> JournalBounds {
 fn limits(options: &ServeOptions) -> Limits {
     let load = &options.load;
     Limits { max_concurrent_requests: load.max_concurrent_requests.get().div_ceil(load.lanes()), ..Limits::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_of_one_moment_are_made_anew_at_different_ones() {
+        let grace = Duration::from_secs(1);
+        let ages = ConnectionAge { age: Some(Duration::from_secs(100)), grace }.ages();
+        let ages: Vec<Duration> = ages.into_iter().flatten().collect();
+        assert_eq!((ages[0], ages[7]), (Duration::from_secs(90), Duration::from_secs(110)));
+        assert!(ages.is_sorted() && ages.len() == 8);
+        assert_eq!(ConnectionAge { age: None, grace }.ages(), [None]);
+    }
 }

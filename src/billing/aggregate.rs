@@ -14,8 +14,9 @@ use crate::projection::rows;
 use crate::projection::{JournalFault, Projection, TotalKey};
 use crate::record::{ENTRIES, Record, number};
 use crate::store::{Dialect, Store};
-use crate::{BillingError, bills, search};
+use crate::{BillingError, bills, search, traces};
 use domain::account::Millis;
+use platform::telemetry::traces::{Span, SpanKind};
 
 /// Why a step was not done.
 #[derive(Debug)]
@@ -50,6 +51,11 @@ pub async fn commit(store: &Store, claim: &Claim, to: &Position, lease: Millis, 
     take_in(connection, dialect, records).await?;
     let prolong = format!("UPDATE partitions SET lease_until = {} + $1 WHERE partition = $2 AND owner <> ''", store.now_sql());
     sqlx::query(AssertSqlSafe(prolong)).bind(lease).bind(i64::from(claim.partition)).execute(&mut *connection).await?;
+    let span = Span::child("COMMIT", SpanKind::Client);
+    if let Some(span) = &span {
+        span.set("db.system.name", if dialect == Dialect::Postgres { "postgresql" } else { "sqlite" });
+        span.set("db.operation.name", "COMMIT");
+    }
     transaction.commit().await?;
     Ok(())
 }
@@ -66,6 +72,7 @@ pub async fn take_in(connection: &mut AnyConnection, dialect: Dialect, records: 
     let names = named.into_iter().filter_map(|id| Some((id, projection.accounts.get(id)?.name.as_str())));
     search::write_names(connection, dialect, names).await?;
     bills::apply(connection, records).await?;
+    traces::keep(connection, dialect, records).await?;
     if let Some(record) = records.first() {
         audit::write(connection, dialect, record.partition.into(), &acts).await?;
     }

@@ -44,6 +44,7 @@ pub mod status;
 pub mod store;
 pub mod suggestion;
 pub mod tax;
+pub mod traces;
 pub mod usage;
 pub mod users;
 pub mod verify;

@@ -22,6 +22,7 @@ use domain::account::Millis;
 use platform::clock::Clock;
 use platform::config::SmtpOptions;
 use platform::telemetry::metrics;
+use platform::telemetry::traces::{Span, SpanKind, are_exported, within};
 
 /// How often it looks for mail that nobody told it of.
 const LOOK: Duration = Duration::from_millis(500);
@@ -202,8 +203,9 @@ impl Postman {
                 return;
             }
         };
+        let span = self.span_of(&mail).await;
         let ended = {
-            let trying = self.attempt(&mail);
+            let trying = within(span.as_ref(), self.attempt(&mail));
             let keeping = self.keep_claim(&mail);
             tokio::select! {
                 ended = trying => ended,
@@ -212,6 +214,9 @@ impl Postman {
         };
         let (tried, outcome, detail) = self.judge(&mail, ended);
         metrics().mail.tried(outcome);
+        if let Some(span) = span {
+            span.set("tollgate.outcome", outcome);
+        }
         let Some(tried) = tried else { return };
         // That the server has it must be written down; where the store is away, until it is there again.
         let mut pause = Duration::from_millis(50);
@@ -220,6 +225,17 @@ impl Postman {
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(5));
         }
+    }
+
+    /// The span of a try, in the trace of the document that the mail is about, if that has one.
+    async fn span_of(&self, mail: &Mail) -> Option<Span> {
+        if !are_exported() || mail.document == 0 {
+            return None;
+        }
+        let place = self.billing.trace_of_document(&mail.account, mail.document).await.ok()??;
+        let span = Span::under("send mail", SpanKind::Client, place)?;
+        span.set("tollgate.mail.kind", mail.kind.name());
+        Some(span)
     }
 
     /// Keeps a claim up, for ever.

@@ -9,8 +9,10 @@ pub struct Origin {
     pub protocol: String,
     /// The caller's address; empty if nobody knows, or there is none.
     pub address: String,
-    /// The id of the caller's trace, in hexadecimal; empty if it named none.
+    /// The id of the trace that it was part of, in hexadecimal; empty if there was none.
     pub trace_id: String,
+    /// The id of the service's own span of it, in hexadecimal; empty if it was not recorded.
+    pub span_id: String,
 }
 
 /// What stands where there is no address.
@@ -20,7 +22,14 @@ impl Origin {
     /// A request over the network.
     #[must_use]
     pub fn of(protocol: &str, address: String, trace_id: Option<u128>) -> Self {
-        Self { protocol: protocol.to_owned(), address, trace_id: trace_id.map_or_else(String::new, |id| format!("{id:032x}")) }
+        let trace_id = trace_id.map_or_else(String::new, |id| format!("{id:032x}"));
+        Self { protocol: protocol.to_owned(), address, trace_id, span_id: String::new() }
+    }
+
+    /// The same, recorded as this span.
+    #[must_use]
+    pub fn recorded_as(self, span_id: Option<u64>) -> Self {
+        Self { span_id: span_id.map_or_else(String::new, |id| format!("{id:016x}")), ..self }
     }
 
     /// A command on the machine itself.
@@ -34,19 +43,22 @@ impl Origin {
     pub fn read(text: &str) -> Self {
         let mut parts = text.split(' ');
         let mut part = || parts.next().filter(|part| *part != NONE).unwrap_or_default().to_owned();
-        Self { protocol: part(), address: part(), trace_id: part() }
+        Self { protocol: part(), address: part(), trace_id: part(), span_id: part() }
     }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { protocol, address, trace_id } = self;
+        let Self { protocol, address, trace_id, span_id } = self;
         if protocol.is_empty() {
             return Ok(());
         }
         let address = if address.is_empty() { NONE } else { address };
         write!(formatter, "{protocol} {address}")?;
-        if trace_id.is_empty() { Ok(()) } else { write!(formatter, " {trace_id}") }
+        for id in [trace_id, span_id].into_iter().filter(|id| !id.is_empty()) {
+            write!(formatter, " {id}")?;
+        }
+        Ok(())
     }
 }
 
@@ -60,6 +72,10 @@ mod tests {
             (
                 Origin::of("grpc", "192.0.2.7".to_owned(), Some(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736)),
                 "grpc 192.0.2.7 4bf92f3577b34da6a3ce929d0e0e4736",
+            ),
+            (
+                Origin::of("grpc", "192.0.2.7".to_owned(), Some(1)).recorded_as(Some(0x00f0_67aa_0ba9_02b7)),
+                "grpc 192.0.2.7 00000000000000000000000000000001 00f067aa0ba902b7",
             ),
             (Origin::of("http", "2001:db8::1".to_owned(), None), "http 2001:db8::1"),
             (Origin::of("grpc", String::new(), Some(1)), "grpc - 00000000000000000000000000000001"),

@@ -11,6 +11,7 @@ use crate::lanes::socket::Peer;
 use crate::service::context::{Protocol, RequestContext, Trace};
 use crate::service::deadline::Deadline;
 use access::Principal;
+use platform::telemetry::traces::Place;
 use platform::tls::Certificate;
 
 /// The context of a call.
@@ -31,7 +32,12 @@ pub fn of_parts(headers: &HeaderMap, extensions: &Extensions) -> RequestContext 
     let caller = extensions.get::<Arc<Principal>>().cloned().unwrap_or_else(nobody);
     let peer = extensions.get::<Peer>();
     let certificate_ends = peer.and_then(|peer| peer.certificate.as_deref()).map(Certificate::ends);
-    let context = RequestContext::new(protocol, caller, deadline, text("traceparent").and_then(Trace::parse));
+    let of_caller = text("traceparent").and_then(Trace::parse);
+    let trace = match extensions.get::<Place>() {
+        Some(Place { trace_id, span_id }) => Some(Trace::recorded(*trace_id, *span_id, of_caller)),
+        None => of_caller,
+    };
+    let context = RequestContext::new(protocol, caller, deadline, trace);
     context.from_address(peer.map(|peer| peer.address.ip())).certified_until(certificate_ends)
 }
 

@@ -16,6 +16,7 @@
 //! other threads need the processor more then.
 
 pub mod pace;
+mod queue;
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -32,33 +33,18 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::oneshot;
 use tokio::task::coop::unconstrained;
 use tokio::task::yield_now;
-use tracing::Instrument;
 
-use super::{Answers, Engine, LedgerError, MAX_BATCH, PreparedCommand};
+use super::{Answers, Engine, LedgerError, PreparedCommand};
 use domain::outcome::{Answer, Refusal};
 use pace::Pace;
-use platform::lanes::fair::FairQueue;
-use platform::lanes::source::Source;
 use platform::lanes::watchdog::watched;
 use platform::telemetry::metrics;
-
-/// How many commands of calls may wait for one partition, and how many of streams. A source may have as many of them as places are free:
-/// half, if it is alone.
-pub const QUEUE_COMMANDS: usize = 16_384;
-
-/// How many places of a batch are the streams', however many calls wait.
-const STREAMS_PLACES: usize = 64;
+use platform::telemetry::traces::{self, Span};
+pub use queue::QUEUE_COMMANDS;
+use queue::{Caller, Queue, Taken, Waiting};
 
 /// After how many lonely commands in a row the batcher polls for the next answer.
 const LONELY_IN_A_ROW: u32 = 4;
-
-/// A command in a queue, and who waits for it.
-struct Waiting {
-    prepared: PreparedCommand,
-    answer: Caller,
-}
-
-type Caller = oneshot::Sender<Result<Answer, LedgerError>>;
 
 /// An answer to come. Dropped before its command was sent, the command is not sent.
 #[derive(Debug)]
@@ -93,12 +79,6 @@ struct Queues {
     by_partition: Vec<Queue>,
     /// Nothing more is taken in.
     is_closed: bool,
-}
-
-/// What waits for one partition.
-struct Queue {
-    calls: FairQueue<Waiting>,
-    streams: FairQueue<Waiting>,
 }
 
 impl Batcher {
@@ -139,7 +119,8 @@ impl Batcher {
             let Some(queue) = queues.by_partition.get_mut(usize::from(partition)) else {
                 return Err(LedgerError::corrupt("no such partition"));
             };
-            queue.push(Waiting { prepared, answer }).map_err(|_| LedgerError::Busy)?;
+            let trace = traces::current().map(Box::new);
+            queue.push(Waiting { prepared, answer, trace }).map_err(|_| LedgerError::Busy)?;
         }
         handles.0.task.wake();
         metrics().add_waiting(1);
@@ -268,19 +249,19 @@ impl Dispatch {
                 self.pace.see_streams(queue.streams.sources());
                 let most_streamed = if turn.is_none_or(|turn| turn == number) { self.pace.share() } else { 0 };
                 let before = queue.len();
-                let (commands, callers, streamed) = queue.take(&mut partition.deferred, most_streamed);
+                let taken = queue.take(&mut partition.deferred, most_streamed);
                 metrics().add_waiting(queue.len() as i64 - before as i64);
-                if commands.is_empty() {
+                if taken.commands.is_empty() {
                     // Nobody waited for what this partition had its turn for.
                     is_any_given_up |= queue.len() < before;
                     continue;
                 }
-                self.pace.sent(streamed);
-                self.streamed_under_way += streamed;
-                lonely = lonely && !is_any && commands.len() == 1;
+                self.pace.sent(taken.streamed);
+                self.streamed_under_way += taken.streamed;
+                lonely = lonely && !is_any && taken.commands.len() == 1;
                 (is_any, partition.is_under_way) = (true, true);
                 let number = u16::try_from(number).unwrap_or(u16::MAX);
-                self.under_way.push(decide(Arc::clone(&self.engine), number, commands.into(), callers, streamed).boxed());
+                self.under_way.push(decide(Arc::clone(&self.engine), number, taken).boxed());
             }
         }
         drop(queues);
@@ -334,62 +315,22 @@ impl Queues {
     }
 }
 
-impl Queue {
-    fn new() -> Self {
-        Self { calls: FairQueue::new(QUEUE_COMMANDS), streams: FairQueue::new(QUEUE_COMMANDS) }
-    }
-
-    fn len(&self) -> usize {
-        self.calls.len() + self.streams.len()
-    }
-
-    fn push(&mut self, waiting: Waiting) -> Result<(), Waiting> {
-        let source = Source::current();
-        let queue = if source.is_stream() { &mut self.streams } else { &mut self.calls };
-        queue.push(source, waiting)
-    }
-
-    /// Takes what goes into the next batch, after what was left for it, and returns how many of it came from streams, at most that share.
-    fn take(
-        &mut self,
-        deferred: &mut VecDeque<(PreparedCommand, Caller)>,
-        most_streamed: usize,
-    ) -> (Vec<PreparedCommand>, Vec<Caller>, usize) {
-        let streamed = most_streamed.min(self.streams.len());
-        let calls = (deferred.len() + self.calls.len()).min(MAX_BATCH - streamed.min(STREAMS_PLACES));
-        let most = (calls + streamed).min(MAX_BATCH);
-        let (mut commands, mut callers) = (Vec::with_capacity(most), Vec::with_capacity(most));
-        let mut take = |next: &mut dyn FnMut() -> Option<(PreparedCommand, Caller)>, most: usize| {
-            while commands.len() < most
-                && let Some((prepared, answer)) = next()
-            {
-                // A caller that gave up before the command was sent is taken at its word.
-                if !answer.is_closed() {
-                    commands.push(prepared);
-                    callers.push(answer);
-                }
-            }
-            commands.len()
-        };
-        let mut next_call = || deferred.pop_front().or_else(|| self.calls.pop().map(Waiting::into_parts));
-        let calls = take(&mut next_call, calls);
-        let streamed = take(&mut || self.streams.pop().map(Waiting::into_parts), (calls + streamed).min(MAX_BATCH)) - calls;
-        (commands, callers, streamed)
-    }
-}
-
-impl Waiting {
-    fn into_parts(self) -> (PreparedCommand, Caller) {
-        (self.prepared, self.answer)
-    }
-}
-
 /// Has a batch decided.
-async fn decide(engine: Arc<dyn Engine>, partition: u16, commands: Arc<[PreparedCommand]>, callers: Vec<Caller>, streamed: usize) -> Batch {
+async fn decide(engine: Arc<dyn Engine>, partition: u16, taken: Taken) -> Batch {
+    let Taken { commands, callers, streamed, traced } = taken;
+    let commands: Arc<[PreparedCommand]> = commands.into();
     let sent_at = engine.instant();
-    let span = tracing::debug_span!("batch", partition, commands = commands.len());
+    let span = Span::of_batch("batch", &traced);
+    if let Some(span) = &span {
+        span.set("tollgate.partition", i64::from(partition));
+        span.set("tollgate.batch.size", i64::try_from(commands.len()).unwrap_or(i64::MAX));
+    }
     let timer = metrics().start_batch(commands.len());
-    let answer = engine.apply(partition, Arc::clone(&commands)).instrument(span).await;
+    let answer = traces::within(span.as_ref(), engine.apply(partition, Arc::clone(&commands))).await;
+    if let (Some(span), Err(error)) = (&span, &answer) {
+        span.fail(error.name());
+    }
+    drop(span);
     timer.finish(answer.is_ok());
     let has_deferred = answer.as_ref().is_ok_and(|answer| answer.has_deferred);
     Batch { partition, streamed, sent_at, commands, callers, answers: answer.map(|answer| answer.answers), has_deferred }

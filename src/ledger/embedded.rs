@@ -35,6 +35,7 @@ pub use copy::JournalHold;
 use domain::account::{Account, Millis, Profile, Reservation};
 use domain::rules::{IdempotencyRecord, RefundKey};
 use platform::clock::Clock;
+use platform::telemetry::traces::{Span, SpanKind};
 use store::Store;
 
 /// The most batches in one transaction.
@@ -295,7 +296,16 @@ impl Engine for EmbeddedEngine {
 
     fn apply(&self, _partition: u16, commands: Arc<[PreparedCommand]>) -> Answering<'_, BatchAnswer> {
         let (caller, pending) = oneshot::channel();
-        self.ask(Job::Apply(Batch { commands, caller }), pending)
+        let answering = self.ask(Job::Apply(Batch { commands, caller }), pending);
+        let Some(span) = Span::child("COMMIT", SpanKind::Client) else { return answering };
+        span.set("db.system.name", "sqlite");
+        span.set("db.operation.name", "COMMIT");
+        async move {
+            let answer = answering.await;
+            drop(span);
+            answer
+        }
+        .boxed()
     }
 
     fn sweep(&self, _partition: u16) -> Answering<'_, bool> {

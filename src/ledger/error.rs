@@ -44,6 +44,19 @@ impl LedgerError {
         Self::Corrupt(reason.to_string().into())
     }
 
+    /// Its name, for those who count or trace it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NotDone(_) => "not_done",
+            Self::Unknown(_) => "unknown",
+            Self::Busy => "busy",
+            Self::JournalFull => "journal_full",
+            Self::Full => "full",
+            Self::Corrupt(_) => "corrupt",
+        }
+    }
+
     /// The same of a read, which changes nothing: its outcome is never unknown.
     #[must_use]
     pub fn of_read(self) -> Self {

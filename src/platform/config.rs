@@ -158,6 +158,9 @@ pub struct StoreOptions {
     pub test_clock: Option<PathBuf>,
 }
 
+/// The least age at which connections are made anew.
+const MIN_CONNECTION_AGE: Duration = Duration::from_secs(1);
+
 /// How much the service does at once.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Load")]
@@ -171,6 +174,24 @@ pub struct LoadOptions {
     /// How many connections may be open; more are closed at once.
     #[arg(long, env = "TOLLGATE_MAX_CONNECTIONS", default_value = "4096", value_name = "COUNT")]
     pub max_connections: NonZeroUsize,
+    /// After how long a connection is to be made anew (GOAWAY; calls under way end), give or take 10 %, so that load spreads over processes
+    /// that were added [default: never]
+    #[arg(long, env = "TOLLGATE_MAX_CONNECTION_AGE", value_parser = parse_connection_age, value_name = "DURATION")]
+    pub max_connection_age: Option<Duration>,
+    /// How long streams may stay on such a connection before it is closed.
+    #[arg(
+        long,
+        env = "TOLLGATE_MAX_CONNECTION_AGE_GRACE",
+        value_parser = humantime::parse_duration,
+        default_value = "5m",
+        value_name = "DURATION"
+    )]
+    pub max_connection_age_grace: Duration,
+}
+
+fn parse_connection_age(text: &str) -> Result<Duration, String> {
+    let age = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if age >= MIN_CONNECTION_AGE { Ok(age) } else { Err(format!("a connection must live for {MIN_CONNECTION_AGE:?} at least")) }
 }
 
 impl Default for NetworkOptions {
@@ -208,7 +229,13 @@ impl Default for StoreOptions {
 impl Default for LoadOptions {
     fn default() -> Self {
         let count = |count| NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
-        Self { lanes: None, max_concurrent_requests: count(10_000), max_connections: count(4096) }
+        Self {
+            lanes: None,
+            max_concurrent_requests: count(10_000),
+            max_connections: count(4096),
+            max_connection_age: None,
+            max_connection_age_grace: Duration::from_mins(5),
+        }
     }
 }
 

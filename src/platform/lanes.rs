@@ -108,6 +108,23 @@ pub fn sockets(dealt: mpsc::Receiver<Dealt>) -> impl Stream<Item = io::Result<So
     ReceiverStream::new(dealt).map(Socket::new)
 }
 
+/// Splits what is dealt to a lane among so many servers, in turn. Needs the runtime of the lane.
+#[must_use]
+pub fn split(mut dealt: mpsc::Receiver<Dealt>, count: usize) -> Vec<mpsc::Receiver<Dealt>> {
+    if count <= 1 {
+        return vec![dealt];
+    }
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(WAITING_SOCKETS)).unzip();
+    tokio::spawn(async move {
+        for sender in senders.iter().cycle() {
+            let Some(socket) = dealt.recv().await else { return };
+            // A server that has ended takes no more.
+            let _ = sender.send(socket).await;
+        }
+    });
+    receivers
+}
+
 /// The places for connections, of all listeners together. Cheap to clone.
 #[derive(Clone)]
 pub struct Places {

@@ -8,6 +8,7 @@ use super::UseCases;
 use super::commands::Decided;
 use super::context::RequestContext;
 use super::error::{Error, Kind};
+use super::permissions::is_act;
 use access::Permission;
 use billing::audit::list::{AuditFilter, AuditPlace};
 use billing::audit::{Act, AuditRecord};
@@ -73,7 +74,8 @@ impl UseCases {
     /// Records an act on the ledger where no billing store takes the journal in. Charges are no acts.
     pub(super) fn tell_of_act(&self, decided: &Decided) {
         let Decided { command, outcome, decision } = decided;
-        let is_told = decision.verdict == Verdict::Done && !outcome.replayed && !command.metadata.origin.is_empty();
+        let is_told =
+            decision.verdict == Verdict::Done && !outcome.replayed && is_act(&command.action) && !command.metadata.origin.is_empty();
         if self.trail.records_the_ledger() && is_told {
             self.trail.record(act_of(command, outcome.now));
         }

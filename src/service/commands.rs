@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::UseCases;
 use super::context::RequestContext;
 use super::deadline::Stage;
+use super::decisions;
 use super::decisions::Recorder;
 use super::error::Error;
 use super::refunds;
@@ -39,6 +40,9 @@ impl UseCases {
         let recorder = Recorder::new(self, context);
         let answer = self.answer_to(&command).await?;
         recorder.record(&command, Ok(&answer));
+        if context.is_traced() {
+            decisions::trace(&command, &answer);
+        }
         if let Err(refusal @ (Refusal::ExceedsAmountDue | Refusal::NotInMinorUnits)) = answer
             && let Ok(Ok(seen)) = self.ledger.observe(&command.account, false).await
         {

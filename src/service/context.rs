@@ -50,6 +50,8 @@ pub struct Trace {
     pub parent_id: u64,
     /// Whether the caller records the trace.
     pub is_sampled: bool,
+    /// The id of this service's own span of the request, if it records one.
+    pub span_id: Option<u64>,
 }
 
 impl RequestContext {
@@ -88,7 +90,13 @@ impl RequestContext {
         };
         // An IPv4 peer of a socket for both is one of IPv4.
         let address = self.address.map_or_else(String::new, |address| address.to_canonical().to_string());
-        Origin::of(protocol, address, self.trace.map(|trace| trace.trace_id))
+        Origin::of(protocol, address, self.trace.map(|trace| trace.trace_id)).recorded_as(self.trace.and_then(|trace| trace.span_id))
+    }
+
+    /// Whether this service records a span of it.
+    #[must_use]
+    pub fn is_traced(&self) -> bool {
+        self.trace.is_some_and(|trace| trace.span_id.is_some())
     }
 }
 
@@ -109,7 +117,13 @@ impl Trace {
         let (parent_id, flags) = (hexadecimal(parts.next()?, 16)?, hexadecimal(parts.next()?, 2)?);
         // Later versions may append parts.
         let is_valid = version != 0xff && trace_id != 0 && parent_id != 0 && (version != 0 || parts.next().is_none());
-        is_valid.then_some(Self { trace_id, parent_id: u64::try_from(parent_id).ok()?, is_sampled: flags & 1 == 1 })
+        is_valid.then_some(Self { trace_id, parent_id: u64::try_from(parent_id).ok()?, is_sampled: flags & 1 == 1, span_id: None })
+    }
+
+    /// A trace of which this service records a span; the caller may be part of it.
+    #[must_use]
+    pub fn recorded(trace_id: u128, span_id: u64, of_caller: Option<Self>) -> Self {
+        Self { trace_id, parent_id: of_caller.map_or(span_id, |trace| trace.parent_id), is_sampled: true, span_id: Some(span_id) }
     }
 }
 
@@ -124,7 +138,12 @@ mod tests {
 
     #[test]
     fn a_traceparent_is_read_or_ignored() {
-        let trace = Trace { trace_id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, parent_id: 0x00f0_67aa_0ba9_02b7, is_sampled: true };
+        let trace = Trace {
+            trace_id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736,
+            parent_id: 0x00f0_67aa_0ba9_02b7,
+            is_sampled: true,
+            span_id: None,
+        };
         let valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         assert_eq!(Trace::parse(valid), Some(trace));
         assert_eq!(Trace::parse(&valid.replace("-01", "-00")), Some(Trace { is_sampled: false, ..trace }));

@@ -15,6 +15,7 @@ use domain::outcome::{Answer, Decision, Outcome, Refusal, ReserveVerdict, Verdic
 use ledger::LedgerError;
 use platform::clock::Clock;
 use platform::telemetry::personal::LoggedAccount;
+use platform::telemetry::traces;
 
 use super::UseCases;
 use super::context::{RequestContext, Trace};
@@ -181,9 +182,7 @@ impl Recorder {
             (_, Some((reason, _))) => reason,
             (Err(_), None) => "unavailable",
             (Ok(Err(refusal)), None) => refusal.reason(),
-            (Ok(Ok(Outcome { replayed: true, .. })), None) => "replayed",
-            (Ok(Ok(Outcome { decision: Some(Decision { verdict: Verdict::Unchanged, .. }), .. })), None) => "unchanged",
-            (Ok(Ok(_)), None) => "done",
+            (Ok(Ok(outcome)), None) => done_name(outcome),
         };
         let usable = answer.ok().and_then(|answer| answer.as_ref().ok());
         let usable =
@@ -200,6 +199,29 @@ impl Recorder {
             caller = self.caller.name,
             "decided"
         );
+    }
+}
+
+/// Has the trace of a call tell what became of its command.
+pub(super) fn trace(command: &Command, answer: &Answer) {
+    let reason = why(command, Some(answer)).map(|(reason, _)| reason);
+    let outcome = match (answer, reason) {
+        (Err(_), _) => "refused",
+        (Ok(_), Some(_)) => "declined",
+        (Ok(outcome), None) => done_name(outcome),
+    };
+    traces::note("tollgate.outcome", outcome);
+    if let Some(reason) = reason {
+        traces::note("tollgate.reason", reason);
+    }
+}
+
+/// What is said of a command that was not declined.
+fn done_name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome { replayed: true, .. } => "replayed",
+        Outcome { decision: Some(Decision { verdict: Verdict::Unchanged, .. }), .. } => "unchanged",
+        _ => "done",
     }
 }
 

@@ -49,6 +49,7 @@ use error::Error;
 use ledger::Ledger;
 use platform::clock::Clock;
 use platform::lanes::offload::Offload;
+use platform::telemetry::traces;
 use stream_access::StreamAccess;
 
 /// All use cases, on a ledger, and on a billing store if there is one. Cheap to clone.
@@ -115,7 +116,8 @@ impl UseCases {
     /// Handles a request that has one answer, within the limits of this process and the caller's deadline.
     pub async fn handle<T>(&self, context: &RequestContext, request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let _permit = self.admission.request(context)?;
-        self.telling(context, context.within_deadline(request).await)
+        let result = context.within_deadline(request).await;
+        self.telling(context, result.inspect_err(|error| traces::note("tollgate.reason", error.reason)))
     }
 
     /// The billing store, if there is one. Its tables, which an aggregator makes, are waited for.

@@ -13,6 +13,7 @@ use domain::command::{Action, Command, LimitChange, Reversal, TemporaryChange};
 use domain::money::DecimalAmount;
 use domain::outcome::Refusal;
 use domain::rules::MAX_SENT_AHEAD;
+use platform::telemetry::traces::{Span, SpanKind};
 
 impl RequestContext {
     /// Refuses a caller that may not do this on an account, whether there is one of that id or not.
@@ -50,8 +51,8 @@ impl RequestContext {
     /// Has a command say who asks. A caller that is known is the actor itself, and whom it names is who it acts for.
     fn sign(&self, command: &mut Command) -> Result<(), Error> {
         let Command { action, metadata, .. } = command;
-        // Charges are no acts that are audited, and there are very many.
-        if !matches!(action, Action::Observe { .. } | Action::Authorize(_) | Action::Debit(_) | Action::Release { .. }) {
+        // Charges are no acts that are audited, and there are very many: of those that are traced it is kept.
+        if is_act(action) || self.is_traced() {
             metadata.origin = self.origin().to_string();
         }
         // A refund may have a reason, and nobody who gives it.
@@ -106,6 +107,10 @@ impl UseCases {
     /// Lets a command through that its caller may give, and has it say who gave it.
     pub(super) async fn admit(&self, context: &RequestContext, command: &mut Command) -> Result<(), Error> {
         let permission = permission_for(&command.action);
+        let span = if context.is_traced() { Span::child("permission", SpanKind::Internal) } else { None };
+        if let Some(span) = &span {
+            span.set("tollgate.permission", permission.name());
+        }
         context.require(permission, &command.account)?;
         let limit = limit_of(&command.action);
         if limit.is_some() {
@@ -147,6 +152,11 @@ impl UseCases {
         };
         if is_within { Ok(()) } else { Err(refused()) }
     }
+}
+
+/// Whether a command is an act that is audited.
+pub(super) fn is_act(action: &Action) -> bool {
+    !matches!(action, Action::Observe { .. } | Action::Authorize(_) | Action::Debit(_) | Action::Release { .. })
 }
 
 /// Refuses what says that it was first sent further in the future than clocks differ.

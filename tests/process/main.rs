@@ -25,7 +25,7 @@ mod billing_service;
 mod books;
 mod browser;
 mod callers;
-mod clients;
+pub mod clients;
 mod commands;
 mod config;
 mod console;

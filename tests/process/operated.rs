@@ -4,6 +4,7 @@ mod declines;
 mod files;
 mod package;
 mod prometheus;
+mod traces;
 
 use std::path::PathBuf;
 

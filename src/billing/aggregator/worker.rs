@@ -9,13 +9,14 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::{FAILURES_TOLD, Shared, pause};
-use crate::BillingError;
 use crate::aggregate::{StepError, commit};
 use crate::partitions::{self, Claim};
 use crate::projection::{JournalFault, follow};
+use crate::{BillingError, traces};
 use domain::account::Millis;
 use ledger::{Block, LedgerError, Trimmer};
 use platform::telemetry::metrics;
+use platform::telemetry::traces::within;
 
 /// About how many entries one step takes: with more of them, more come to one change of an account and of a total.
 const STEP_ENTRIES: usize = 32_768;
@@ -240,7 +241,8 @@ impl<'a> Worker<'a> {
         let started = Instant::now();
         let lease = self.shared.options.lease_millis();
         let is_behind = records.len() >= FEW_ENTRIES;
-        let commit = timeout(STEP_LIMIT, commit(store, &self.claim, &to, lease, &mut records));
+        let span = traces::of_step(partition, &records);
+        let commit = within(span.as_ref(), timeout(STEP_LIMIT, commit(store, &self.claim, &to, lease, &mut records)));
         let ahead = async {
             if is_behind && blocks_of_step(&rest) == rest.len() {
                 let end = rest.last().map_or(to.next_sequence, Block::end);
@@ -249,6 +251,9 @@ impl<'a> Worker<'a> {
             rest
         };
         let (committed, ahead) = tokio::join!(commit, ahead);
+        if let Some(span) = span.filter(|_| !matches!(committed, Ok(Ok(())))) {
+            span.fail("not_committed");
+        }
         match committed {
             Ok(Err(StepError::Lost)) => {
                 // It may be this process's own earlier step, of which the answer was lost; the store knows.

@@ -4,7 +4,7 @@
 //! numbers and documents are committed together, or not at all. So there is no gap and no number twice, whichever process is killed when.
 //! Everything is frozen here that is not the ledger's: issuer, customer, tax, dates. Rows of `issued` never change.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
@@ -24,6 +24,7 @@ use crate::settings::BillingSettings;
 use crate::store::Store;
 use crate::store::rows::{Table, Type, Value};
 use crate::tax::TaxLine;
+use crate::traces::IssuedSpans;
 use crate::{Billing, BillingError, issuer};
 use domain::account::Millis;
 
@@ -117,6 +118,11 @@ async fn issue_batch(
             }
         }
     }
+    let ids: HashSet<i64> = to_send.iter().map(|document| document.id).collect();
+    let issued_drafts = drafts.iter().filter(|draft| ids.contains(&draft.id));
+    let of_trace = issued_drafts.map(|draft| (draft.document.account.as_str(), draft.document.bill, draft.id, kind.name()));
+    let spans = IssuedSpans::begin(connection, store.dialect(), of_trace).await?;
+    spans.keep(connection, store.dialect()).await?;
     let issued = rows.len();
     let is_invoice = kind == DocumentKind::Invoice;
     // Document and due date are the first and the fourth column.

@@ -11,7 +11,7 @@ use anyhow::bail;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisError, ServerErrorKind, Value};
+use redis::{AsyncConnectionConfig, Cmd, ConnectionAddr, Pipeline, RedisError, ServerErrorKind, Value};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
@@ -19,6 +19,7 @@ use super::script::Script;
 use super::{RedisOptions, failure};
 use crate::LedgerError;
 use platform::telemetry::metrics;
+use platform::telemetry::traces::{Span, SpanKind};
 
 /// How long to wait between attempts to connect.
 const RETRY: [Duration; 5] = [
@@ -138,6 +139,10 @@ impl Connection {
     /// Runs a script by its hash. A Redis that does not know it is given its text: nothing was run, so that is safe.
     pub async fn run(&self, script: &Script, keys: &[String], arguments: &[&[u8]]) -> Result<Value, LedgerError> {
         let (mut connection, generation) = self.current()?;
+        let span = Span::child("EVALSHA", SpanKind::Client);
+        if let Some(span) = &span {
+            self.describe(span);
+        }
         let command = |name: &str, script: &str| {
             let mut command = redis::cmd(name);
             command.arg(script).arg(keys.len()).arg(keys).arg(arguments);
@@ -152,8 +157,27 @@ impl Connection {
         };
         answer.map_err(|error| {
             self.look_at(generation, &error);
+            if let Some(span) = &span {
+                span.fail(error.code().unwrap_or("_OTHER").to_owned());
+            }
             failure::of_script(&error, script)
         })
+    }
+
+    /// Has a span say what is asked of whom.
+    fn describe(&self, span: &Span) {
+        span.set("db.system.name", "redis");
+        span.set("db.operation.name", "EVALSHA");
+        let Ok(info) = self.options.connection_info() else { return };
+        span.set("db.namespace", info.redis_settings().db().to_string());
+        match info.addr() {
+            ConnectionAddr::Tcp(host, port) => {
+                span.set("server.address", host.clone());
+                span.set("server.port", i64::from(*port));
+            }
+            ConnectionAddr::Unix(path) => span.set("server.address", path.display().to_string()),
+            _ => {}
+        }
     }
 
     /// Gives the connection up if the error says that it is of no more use.

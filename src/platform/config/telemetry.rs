@@ -15,9 +15,9 @@ pub struct TelemetryOptions {
     /// Send traces here by OTLP over gRPC, for instance http://localhost:4317.
     #[arg(long, env = "TOLLGATE_OTLP_ENDPOINT", hide_env_values = true, value_name = "URL")]
     pub otlp_endpoint: Option<String>,
-    /// Which part of the calls is traced, 0 to 1, where the caller did not decide.
-    #[arg(long, env = "TOLLGATE_TRACE_RATIO", default_value_t = 0.01, value_parser = parse_ratio, value_name = "RATIO")]
-    pub trace_ratio: f64,
+    /// Which part of the calls is traced, 0 to 1, where the caller did not decide [default: OTEL_TRACES_SAMPLER, else 0.01].
+    #[arg(long, env = "TOLLGATE_TRACE_RATIO", value_parser = parse_ratio, value_name = "RATIO")]
+    pub trace_ratio: Option<f64>,
     /// Whether account ids stand in logs as they are, or hashed: 16 digits of their SHA-256.
     #[arg(long, env = "TOLLGATE_LOG_ACCOUNT_IDS", value_enum, default_value_t = LogAccountIds::Plain, value_name = "HOW")]
     pub log_account_ids: LogAccountIds,
@@ -30,7 +30,7 @@ impl Default for TelemetryOptions {
             log_format: LogFormat::Auto,
             log_account_ids: LogAccountIds::Plain,
             otlp_endpoint: None,
-            trace_ratio: 0.01,
+            trace_ratio: None,
         }
     }
 }

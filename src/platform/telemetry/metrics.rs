@@ -399,7 +399,7 @@ mod tests {
         let metrics = Metrics::new();
         for (path, code) in [("/tollgate.v1.ChargingService/Debit", Code::Ok), ("/nobody/Knows", Code::Unimplemented)] {
             metrics.calls.started(Method::of_path(path));
-            metrics.calls.ended(Method::of_path(path), code, Duration::from_millis(2));
+            metrics.calls.ended(Method::of_path(path), code, Duration::from_millis(2), None);
         }
         metrics.calls.started(Method::of_path("/tollgate.v1.ChargingService/Charge"));
         metrics.decision(Kind::Debit, Some(&Err(Refusal::AccountSuspended)));

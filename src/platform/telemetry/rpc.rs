@@ -1,8 +1,8 @@
 //! One span and one measurement for each call: from its first byte until the last byte of its answer.
 //!
-//! The span takes its parent from the caller's `traceparent`. Where nobody listens (the usual case: its level is debug), it costs a look
-//! at a flag. The code is found in the trailers, or in the headers of an answer without a body; a call whose answer was dropped before
-//! that was cancelled.
+//! The span of the log costs a look at a flag where nobody listens (the usual case: its level is debug), that of the trace a look at a
+//! header where the call is not sampled. The code is found in the trailers, or in the headers of an answer without a body; a call whose
+//! answer was dropped before that was cancelled.
 
 use std::pin::Pin;
 use std::sync::LazyLock;
@@ -12,18 +12,16 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Frame, SizeHint};
-use opentelemetry::propagation::Extractor;
 use pin_project_lite::pin_project;
 use prost::Message;
 use prost_types::FileDescriptorSet;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
-use tracing::field::Empty;
 use tracing::{Instrument, Span};
-use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::metrics::{code_name, metrics};
+use super::traces;
 use crate::lanes::socket::Peer;
 use crate::lanes::source::Source;
 use crate::lanes::watchdog::watched;
@@ -128,8 +126,11 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let call = Call::start(Method::of_path(request.uri().path()), &request);
+        if let Some(trace) = &call.trace {
+            request.extensions_mut().insert(trace.place());
+        }
         let inner = self.inner.call(request).instrument(call.span.clone());
         RpcFuture { inner, call: Some(call) }
     }
@@ -142,34 +143,33 @@ struct Call {
     source: Source,
     started: Instant,
     span: Span,
+    /// Its span of the trace, if it is sampled.
+    trace: Option<traces::Span>,
     is_recorded: bool,
 }
 
 impl Call {
     fn start(method: Method, request: &Request<Body>) -> Self {
-        let connection = request.extensions().get::<Peer>().map_or_else(Source::default, |peer| peer.source);
+        let peer = request.extensions().get::<Peer>();
+        let connection = peer.map_or_else(Source::default, |peer| peer.source);
         let source = match method.shape() {
             Shape::Call => connection,
             Shape::Answers => Source::new(),
             Shape::Exchange => Source::stream(),
         };
         let name = method.full_name();
-        let span = tracing::debug_span!(
-            "rpc",
-            otel.kind = "server",
-            otel.name = name,
-            otel.status_code = Empty,
-            rpc.system.name = "grpc",
-            rpc.method = name,
-            rpc.response.status_code = Empty,
-        );
-        if !span.is_disabled() {
-            let parent = opentelemetry::global::get_text_map_propagator(|propagator| propagator.extract(&Carrier(request.headers())));
-            // It fails where spans are only logged; then there is no parent to take.
-            let _ = span.set_parent(parent);
+        let trace = traces::Span::of_call(name, request.headers());
+        if let Some(trace) = &trace {
+            trace.set("rpc.system.name", "grpc");
+            trace.set("rpc.method", name);
+            if let Some(Peer { address, .. }) = peer {
+                trace.set("client.address", address.ip().to_canonical().to_string());
+                trace.set("client.port", i64::from(address.port()));
+            }
         }
         metrics().calls.started(method);
-        Self { method, source, started: Instant::now(), span, is_recorded: false }
+        let span = tracing::debug_span!("rpc", rpc.method = name);
+        Self { method, source, started: Instant::now(), span, trace, is_recorded: false }
     }
 
     fn record(&mut self, code: Code) {
@@ -177,11 +177,11 @@ impl Call {
             return;
         }
         self.is_recorded = true;
-        metrics().calls.ended(self.method, code, self.started.elapsed());
-        if !self.span.is_disabled() {
-            self.span.record("rpc.response.status_code", code_name(code));
+        metrics().calls.ended(self.method, code, self.started.elapsed(), self.trace.as_ref().map(traces::Span::place));
+        if let Some(trace) = &self.trace {
+            trace.set("rpc.response.status_code", code_name(code));
             if is_server_error(code) {
-                self.span.record("otel.status_code", "ERROR");
+                trace.fail(code_name(code));
             }
         }
     }
@@ -221,7 +221,10 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let source = this.call.as_ref().map_or(Source::PROCESS, |call| call.source);
-        let result = ready!(watched(|| source.scope(|| this.inner.poll(context))));
+        let entered = this.call.as_ref().and_then(|call| call.trace.as_ref()).map(traces::Span::enter);
+        let result = watched(|| source.scope(|| this.inner.poll(context)));
+        drop(entered);
+        let result = ready!(result);
         let mut call = this.call.take();
         if let Some(call) = &mut call {
             match &result {
@@ -252,6 +255,7 @@ impl http_body::Body for RpcBody {
         let frame = match &this.call {
             Some(call) => {
                 let body = Pin::new(&mut this.body);
+                let _entered = call.trace.as_ref().map(traces::Span::enter);
                 watched(|| call.source.scope(|| call.span.in_scope(|| body.poll_frame(context))))
             }
             None => Pin::new(&mut this.body).poll_frame(context),
@@ -274,19 +278,6 @@ impl http_body::Body for RpcBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-/// The headers of a request, as a carrier of its trace.
-struct Carrier<'a>(&'a HeaderMap);
-
-impl Extractor for Carrier<'_> {
-    fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key).and_then(|value| value.to_str().ok())
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(http::HeaderName::as_str).collect()
     }
 }
 

@@ -231,7 +231,12 @@ impl State {
             if more > 0 {
                 let at = minute * MINUTE - 1;
                 self.push(
-                    Act { at: at.max(first.at), origin: Origin { trace_id: String::new(), ..first.origin }, ..first }.with("more", more),
+                    Act {
+                        at: at.max(first.at),
+                        origin: Origin { trace_id: String::new(), span_id: String::new(), ..first.origin },
+                        ..first
+                    }
+                    .with("more", more),
                 );
             }
         }

@@ -14,17 +14,17 @@ use tollgate::grpc::v1::{self, PaymentMode};
 use crate::command::Operator;
 use crate::postgres::PostgresServer;
 use crate::service::{Client, Service, debit, until};
-use crate::support::temporary_folder;
+use crate::support::{RedisServer, temporary_folder};
 
 /// The hostile mail server of `python/hostile_smtp.py`.
-struct MailServer {
+pub struct MailServer {
     child: Child,
-    port: u16,
+    pub port: u16,
     log: PathBuf,
 }
 
 impl MailServer {
-    fn start(folder: &Path, seed: u64, hostility: f64, certificate: Option<[&Path; 2]>) -> Self {
+    pub fn start(folder: &Path, seed: u64, hostility: f64, certificate: Option<[&Path; 2]>) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let log = folder.join("mail.log");
         let mut command = Command::new(root.join("tests/.venv/bin/python"));
@@ -58,8 +58,8 @@ impl Drop for MailServer {
 }
 
 /// A service by a clock that stands, with an issuer and a rate of tax, and what it is started with.
-struct Desk {
-    folder: tempfile::TempDir,
+pub struct Desk {
+    pub folder: tempfile::TempDir,
     arguments: Vec<String>,
 }
 
@@ -75,27 +75,35 @@ impl Desk {
         Self { folder, arguments }
     }
 
+    /// The same, with its ledger in Redis and its bills in PostgreSQL.
+    pub fn on_redis(redis: &RedisServer, postgres: &PostgresServer) -> Self {
+        let mut desk = Self::new(Some(postgres));
+        let place = desk.arguments.iter().position(|argument| argument == "--store").unwrap();
+        desk.arguments.splice(place..place + 2, ["--redis".to_owned(), redis.url()]);
+        desk
+    }
+
     /// Starts it, beside these arguments.
-    fn serve(&self, more: &[&str], environment: &[(&str, &str)]) -> Service {
+    pub fn serve(&self, more: &[&str], environment: &[(&str, &str)]) -> Service {
         let arguments: Vec<_> = self.arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();
         Service::start(&arguments, environment)
     }
 
-    fn go_to(&self, time: &str) {
+    pub fn go_to(&self, time: &str) {
         let [next, clock] = ["next", "clock"].map(|name| self.folder.path().join(name));
         std::fs::write(&next, time).unwrap();
         std::fs::rename(next, clock).unwrap();
     }
 }
 
-fn run(service: &Service, words: &[&str]) -> String {
+pub fn run(service: &Service, words: &[&str]) -> String {
     let ended = Operator::of(service).run_words(words);
     assert!(ended.status.success(), "{words:?}: {ended:?}");
     ended.output
 }
 
 /// Sets who issues, and that documents are sent.
-fn set_up(service: &Service) {
+pub fn set_up(service: &Service) {
     run(
         service,
         &["issuer", "set", "--name", "Nordlicht", "--city", "Hamburg", "--country", "DE", "--payment", "IBAN DE02 1203 0000 0000 2020 51"],
@@ -105,7 +113,7 @@ fn set_up(service: &Service) {
 }
 
 /// A postpaid account with an address, which was charged.
-async fn customer(client: &mut Client, id: &str, email: &str, language: &str, amount: &str) {
+pub async fn customer(client: &mut Client, id: &str, email: &str, language: &str, amount: &str) {
     client.open(id, PaymentMode::Postpaid, "5000", "0").await;
     let customer = Some(v1::Party { name: format!("Customer {id}"), email: email.into(), language: language.into(), ..Default::default() });
     client
@@ -136,7 +144,7 @@ async fn mails_are(client: &Client, count: usize) -> Vec<v1::Mail> {
 }
 
 /// Waits until the one mail about a document, or the newest, is in a state.
-async fn becomes(client: &Client, number: &str, state: v1::MailState) -> v1::Mail {
+pub async fn becomes(client: &Client, number: &str, state: v1::MailState) -> v1::Mail {
     until(&format!("the mail of {number:?} is {state:?}"), || async {
         let request = v1::ListMailsRequest { number: number.into(), ..Default::default() };
         let found = client.clone().billing.list_mails(request).await.ok()?.into_inner().mails;

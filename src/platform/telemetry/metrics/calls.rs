@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
+
 use prometheus_client::registry::{Registry, Unit};
 use tonic::Code;
 
 use super::{SECONDS, Table};
 use crate::telemetry::rpc::Method;
+use crate::telemetry::traces::Place;
 
 /// The names of gRPC codes, by their numbers.
 const CODES: [&str; 17] = [
@@ -50,10 +52,19 @@ struct MethodLabels {
     rpc_method: &'static str,
 }
 
+/// What an exemplar names: a trace in which a call took so long.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TraceLabels {
+    trace_id: String,
+    span_id: String,
+}
+
+type Durations = HistogramWithExemplars<TraceLabels>;
+
 /// Calls that have ended, and those under way.
 pub struct CallMetrics {
-    durations: Family<CallLabels, Histogram>,
-    duration_table: Table<Histogram>,
+    durations: Family<CallLabels, Durations>,
+    duration_table: Table<Durations>,
     in_flight: Family<MethodLabels, Gauge>,
     in_flight_table: Table<Gauge>,
 }
@@ -61,7 +72,7 @@ pub struct CallMetrics {
 impl Default for CallMetrics {
     fn default() -> Self {
         Self {
-            durations: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            durations: Family::new_with_constructor(|| Durations::new(SECONDS.into_iter())),
             duration_table: Table::new(Method::count(), CODES.len()),
             in_flight: Family::default(),
             in_flight_table: Table::new(Method::count(), 1),
@@ -81,15 +92,19 @@ impl CallMetrics {
         self.change_in_flight(method, 1);
     }
 
-    /// Measures a call that has ended.
-    pub fn ended(&self, method: Method, code: Code, duration: Duration) {
+    /// Measures a call that has ended; one that was traced is an exemplar of how long they take.
+    pub fn ended(&self, method: Method, code: Code, duration: Duration, trace: Option<Place>) {
         self.change_in_flight(method, -1);
         let histogram = self.duration_table.get(method.index(), code as usize, || {
             let labels = CallLabels { rpc_method: method.full_name(), rpc_response_status_code: code_name(code) };
             self.durations.get_or_create_owned(&labels)
         });
         if let Some(histogram) = histogram {
-            histogram.observe(duration.as_secs_f64());
+            let trace = trace.map(|Place { trace_id, span_id }| TraceLabels {
+                trace_id: format!("{trace_id:032x}"),
+                span_id: format!("{span_id:016x}"),
+            });
+            histogram.observe(duration.as_secs_f64(), trace, None);
         }
     }
 

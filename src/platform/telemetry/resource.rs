@@ -1,0 +1,44 @@
+//! What OpenTelemetry calls the resource: which process this is; and where it exports to. Its environment goes before what is said here.
+
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::Resource;
+
+use crate::config::TelemetryOptions;
+
+/// Where a signal (`TRACES`, `METRICS`) is exported to: by the setting, else by OpenTelemetry's environment. `None`: nowhere.
+pub fn endpoint(options: &TelemetryOptions, signal: &str) -> Option<String> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    if variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+        || variable(&format!("OTEL_{signal}_EXPORTER")).is_some_and(|exporter| exporter == "none")
+    {
+        return None;
+    }
+    let own = variable(&format!("OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"));
+    own.or_else(|| options.otlp_endpoint.clone()).or_else(|| variable("OTEL_EXPORTER_OTLP_ENDPOINT"))
+}
+
+/// Whether the environment says how long an export may take.
+pub fn has_timeout(signal: &str) -> bool {
+    [format!("OTEL_EXPORTER_OTLP_{signal}_TIMEOUT"), "OTEL_EXPORTER_OTLP_TIMEOUT".to_owned()]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some())
+}
+
+/// This process.
+pub fn of_process() -> Resource {
+    let from_environment = Resource::builder().build();
+    let instance = format!("{:032x}", rand::random::<u128>());
+    let own = [
+        KeyValue::new("service.name", "tollgate"),
+        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+        KeyValue::new("service.instance.id", instance),
+        KeyValue::new("process.pid", i64::from(std::process::id())),
+        KeyValue::new("host.name", rustix::system::uname().nodename().to_string_lossy().into_owned()),
+    ];
+    // The SDK's own name for a service that has none is no name.
+    let is_given = |name: &opentelemetry::Key| {
+        from_environment.get(name).is_some_and(|value| !(name.as_str() == "service.name" && value.as_str().starts_with("unknown_service")))
+    };
+    let missing = own.into_iter().filter(|own| !is_given(&own.key));
+    Resource::builder().with_attributes(missing).build()
+}
