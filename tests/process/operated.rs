@@ -2,6 +2,7 @@
 
 mod declines;
 mod files;
+mod helm;
 mod package;
 mod prometheus;
 mod traces;

@@ -14,6 +14,7 @@ import grpc
 from helper import Client, PATIENCE, debit
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.proto.trace.v1 import trace_pb2
+from tollgate.v1 import common_pb2
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 DECLINED, REFUSED, UNSAMPLED = "1" * 32, "2" * 32, "3" * 32
@@ -87,7 +88,7 @@ def charge(address, metrics, account):
 
     def debit_in(trace, amount, account=account, flags="01"):
         metadata = [("traceparent", f"00-{trace}-{CALLER}-{flags}")]
-        return client.charging.Debit.future(debit(account, amount, item="calls"), metadata=metadata, timeout=PATIENCE)
+        return client.charging.Debit.future(debit(account, amount, usage=common_pb2.Usage(item="calls")), metadata=metadata, timeout=PATIENCE)
 
     debit_in(TRACE, "1.50").result()
     debit_in(DECLINED, "1000000").result()
