@@ -29,6 +29,7 @@ pub use console::ConsoleOptions;
 pub use listen::MetricsListen;
 pub use smtp::{SmtpOptions, SmtpPassword, SmtpServer, SmtpTls, SmtpUrl};
 pub use store::{CreateOptions, Purpose, RedisTlsOptions, RedisUrl};
+pub(crate) use telemetry::opentelemetry;
 pub use telemetry::{LogAccountIds, LogFormat, TelemetryOptions};
 pub use tls::{ClientAuth, TlsOptions};
 

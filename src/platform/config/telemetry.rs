@@ -55,6 +55,12 @@ pub enum LogAccountIds {
     Hashed,
 }
 
+/// A variable of OpenTelemetry's own environment, if it says something.
+#[expect(clippy::disallowed_methods, reason = "these are named by OpenTelemetry's specification, and have no options beside them")]
+pub(crate) fn opentelemetry(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 fn parse_ratio(text: &str) -> Result<f64, String> {
     let ratio: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if (0.0..=1.0).contains(&ratio) { Ok(ratio) } else { Err("not within 0 and 1".to_owned()) }

@@ -3,25 +3,23 @@
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
 
-use crate::config::TelemetryOptions;
+use crate::config::{TelemetryOptions, opentelemetry};
 
 /// Where a signal (`TRACES`, `METRICS`) is exported to: by the setting, else by OpenTelemetry's environment. `None`: nowhere.
 pub fn endpoint(options: &TelemetryOptions, signal: &str) -> Option<String> {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    if variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
-        || variable(&format!("OTEL_{signal}_EXPORTER")).is_some_and(|exporter| exporter == "none")
+    if opentelemetry("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+        || opentelemetry(&format!("OTEL_{signal}_EXPORTER")).is_some_and(|exporter| exporter == "none")
     {
         return None;
     }
-    let own = variable(&format!("OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"));
-    own.or_else(|| options.otlp_endpoint.clone()).or_else(|| variable("OTEL_EXPORTER_OTLP_ENDPOINT"))
+    let own = opentelemetry(&format!("OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"));
+    own.or_else(|| options.otlp_endpoint.clone()).or_else(|| opentelemetry("OTEL_EXPORTER_OTLP_ENDPOINT"))
 }
 
 /// Whether the environment says how long an export may take.
 pub fn has_timeout(signal: &str) -> bool {
-    [format!("OTEL_EXPORTER_OTLP_{signal}_TIMEOUT"), "OTEL_EXPORTER_OTLP_TIMEOUT".to_owned()]
-        .iter()
-        .any(|name| std::env::var_os(name).is_some())
+    let names = [&format!("OTEL_EXPORTER_OTLP_{signal}_TIMEOUT"), "OTEL_EXPORTER_OTLP_TIMEOUT"];
+    names.into_iter().any(|name| opentelemetry(name).is_some())
 }
 
 /// This process.

@@ -23,7 +23,7 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
 use tokio::runtime::{self, Runtime};
 
 use super::resource;
-use crate::config::TelemetryOptions;
+use crate::config::{TelemetryOptions, opentelemetry};
 
 pub use opentelemetry::trace::SpanKind;
 
@@ -58,7 +58,7 @@ impl Export {
     /// Starts to export, if an endpoint is given.
     pub fn start(options: &TelemetryOptions) -> anyhow::Result<Option<Self>> {
         let Some(endpoint) = resource::endpoint(options, "TRACES") else { return Ok(None) };
-        let ratio = ratio(options, |name| std::env::var(name).ok())?;
+        let ratio = ratio(options, opentelemetry)?;
         let runtime = runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("otlp")
