@@ -207,6 +207,22 @@ fn the_readme_is_for_a_newcomer() {
     assert!(readme.len() <= 10_000, "README.md has {} bytes: what is more belongs into the document of its own reader", readme.len());
 }
 
+/// What is held against the service is written apart from it.
+#[test]
+fn the_checker_of_the_fault_suite_knows_nothing_of_the_service() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/checker");
+    let mut wrong = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let imports = text.lines().filter(|line| line.starts_with("use ") || line.contains("crate::") || line.contains("tollgate"));
+        let known = ["use super::", "use std::", "use rust_decimal::"];
+        let others = imports.filter(|line| !known.iter().any(|known| line.starts_with(known)));
+        wrong.extend(others.map(|line| format!("{}: {line}", path.display())));
+    }
+    assert_none("the checker is to know only what is in its folder", wrong);
+}
+
 #[test]
 fn the_rules_find_what_they_look_for() {
     let text = "//! A module.\nuse crate::app; // crate::cli\nfn f() {}\n\n#[cfg(test)]\nmod tests {\n    use crate::cli;\n}\n";

@@ -3,6 +3,8 @@
 //! `TOLLGATE_BINARY` names another binary to test, for instance one of an earlier commit.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
+#[path = "../support/authority.rs"]
+mod authority;
 #[path = "../support/command.rs"]
 mod command;
 #[path = "../support/paper.rs"]

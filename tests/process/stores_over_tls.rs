@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use tollgate::grpc::v1::PaymentMode;
 
+use crate::authority::Authority;
 use crate::postgres::PostgresServer;
 use crate::service::{PATIENCE, Service, binary, until};
 use crate::support::temporary_folder;
-use crate::tls::Authority;
 
 /// The rights that the operators' document names.
 fn documented_rights() -> String {

@@ -3,71 +3,17 @@
 use std::io::Read;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType, date_time_ymd};
 use tollgate::grpc::v1::GetUsableCreditRequest;
 use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
 use tonic::Code;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
+use crate::authority::Authority;
 use crate::service::{PATIENCE, Service, binary};
-
-/// An authority that signs certificates into a folder.
-pub struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    folder: PathBuf,
-}
-
-impl Authority {
-    pub fn new(folder: &Path, name: &str) -> Self {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        std::fs::write(folder.join(format!("{name}.pem")), issuer.pem()).unwrap();
-        Self { issuer, folder: folder.to_owned() }
-    }
-
-    /// Writes the files of a certificate for this machine, each in one move, as tools that renew certificates do.
-    pub fn sign(&self, name: &str, until: Option<(i32, u8, u8)>) -> (String, String) {
-        self.sign_with(name, |params| {
-            if let Some((year, month, day)) = until {
-                params.not_after = date_time_ymd(year, month, day);
-            }
-        })
-    }
-
-    fn sign_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> (String, String) {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.subject_alt_names =
-            vec![SanType::DnsName("localhost".try_into().unwrap()), SanType::IpAddress("127.0.0.1".parse().unwrap())];
-        change(&mut params);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let write = |extension: &str, text: String| {
-            let (new, path) = (self.folder.join(format!("{name}.{extension}.new")), self.folder.join(format!("{name}.{extension}")));
-            std::fs::write(&new, text).unwrap();
-            std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600)).unwrap();
-            std::fs::rename(new, &path).unwrap();
-            path.to_str().unwrap().to_owned()
-        };
-        (write("crt", certificate.pem()), write("key", key.serialize_pem()))
-    }
-
-    /// The same, for a certificate that ends this soon.
-    pub fn sign_for(&self, name: &str, seconds: u64) -> (String, String) {
-        let until = jiff::Timestamp::now().as_second().unsigned_abs() + seconds;
-        self.sign_with(name, |params| params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(until))
-    }
-
-    pub fn path(&self, name: &str) -> String {
-        self.folder.join(name).to_str().unwrap().to_owned()
-    }
-}
 
 fn serve(folder: &Path, arguments: &[&str]) -> Service {
     let store = folder.join("ledger.db");
@@ -94,7 +40,7 @@ fn tollgate(service: &Service, scheme: &str, arguments: &[&str]) -> Output {
 }
 
 async fn connect(service: &Service, authority: &Authority, identity: Option<(&str, &str)>) -> Result<Channel, tonic::transport::Error> {
-    let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority.issuer.pem()));
+    let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority.pem()));
     if let Some((certificate, key)) = identity {
         tls = tls.identity(Identity::from_pem(std::fs::read(certificate).unwrap(), std::fs::read(key).unwrap()));
     }

@@ -57,7 +57,8 @@ impl RedisServer {
         Self::start_in(folder, Path::new("redis-server"), &[])
     }
 
-    fn start_in(folder: tempfile::TempDir, binary: &Path, arguments: &[&str]) -> Self {
+    /// In this folder.
+    pub fn start_in(folder: tempfile::TempDir, binary: &Path, arguments: &[&str]) -> Self {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let child = spawn(binary, folder.path(), &arguments);
         let server = Self { binary: binary.to_owned(), arguments, folder, child };
@@ -83,6 +84,15 @@ impl RedisServer {
     pub fn shut_down(&mut self) {
         self.command(&["SHUTDOWN", "SAVE"]);
         self.child.wait().unwrap();
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Starts it again on what it had kept.

@@ -6,9 +6,9 @@ use access::file::{AccessFile, CertificateEntry, GrantEntry, KeyEntry};
 use access::key::NewKey;
 use tollgate::grpc::v1::PaymentMode;
 
+use crate::authority::Authority;
 use crate::clients;
 use crate::service::Service;
-use crate::tls::Authority;
 
 fn node(arguments: &[&str]) -> Output {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");

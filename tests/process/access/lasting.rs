@@ -16,8 +16,8 @@ use tonic::{Code, Request, Status, Streaming};
 use tonic_types::StatusExt;
 
 use super::callers::House;
+use crate::authority::Authority;
 use crate::service::{PATIENCE, Service, debit, until};
-use crate::tls::Authority;
 
 /// Within what time a revoked key is refused.
 const SOON: Duration = Duration::from_secs(5);
