@@ -10,6 +10,7 @@ mod aggregator;
 mod ahead;
 mod console;
 mod control;
+mod found;
 mod lane;
 mod listeners;
 mod opening;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::partitions::Found;
+use super::found::Found;
 use crate::domain::account::Millis;
 use crate::telemetry::metrics;
 

@@ -11,9 +11,10 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::aggregation::Aggregation;
+use super::found::Found;
 use super::lane::LaneContext;
 use super::listeners::{Listeners, follow_access, follow_tls, serve_health, serve_metrics};
-use super::partitions::{Found, Partitions};
+use super::partitions::Partitions;
 use super::recorded::Writer;
 use super::sending::Sending;
 use super::supervisor::{self, Watchdog};

@@ -31,8 +31,8 @@ use crate::service::admission::Limits;
 use crate::service::audit::trail::Trail;
 use crate::service::context::Protocol;
 use crate::service::decisions::Declines;
-use crate::telemetry::rpc::{RpcBody, RpcLayer};
 use access::Access;
+use platform::rpc::{RpcBody, RpcLayer};
 
 /// How many calls one connection may have open.
 const STREAMS_PER_CONNECTION: u32 = 1024;

@@ -21,7 +21,8 @@ use crate::service::audit::trail::Trail;
 use crate::telemetry::endpoint::{self, Serving};
 use crate::telemetry::metrics;
 use access::Access;
-use platform::tls::{Protocol, Tls, handshakes};
+use platform::lanes::handshakes::handshakes;
+use platform::tls::{Protocol, Tls};
 
 /// How many connections may ask for metrics and health, and how many more for health alone.
 const METRICS_CONNECTIONS: usize = 256;

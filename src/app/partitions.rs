@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ahead::Ahead;
+use super::found::Found;
 use crate::ledger::Ledger;
 use crate::telemetry::metrics;
 
@@ -17,24 +18,6 @@ pub struct Partitions {
     torn: Vec<bool>,
     next_look: Instant,
     found: Found,
-}
-
-/// What a look has found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
-    /// Why the service is not ready, if it is not.
-    pub problem: Option<String>,
-    /// What an operator should know.
-    pub warnings: Vec<String>,
-    /// Whether a step of some partition was torn, so that nothing is decided there.
-    pub is_any_torn: bool,
-}
-
-impl Found {
-    /// The service is not ready, and nothing else is known.
-    pub fn problem(reason: String) -> Self {
-        Self { problem: Some(reason), ..Self::default() }
-    }
 }
 
 impl Partitions {

@@ -11,6 +11,7 @@ use crate::ledger::embedded::EmbeddedEngine;
 use crate::ledger::redis::{RedisLedger, RedisOptions, notifications};
 use crate::ledger::watch::Watchers;
 use crate::ledger::{Engine, Identity, Opening, StoreSettings};
+use platform::tls::Outgoing;
 
 /// Where the ledger is kept.
 pub struct Store {
@@ -94,7 +95,7 @@ impl Store {
 pub(super) fn redis_options(options: &StoreOptions, url: &RedisUrl) -> RedisOptions {
     RedisOptions {
         url: url.reveal().to_owned(),
-        tls: options.redis_tls.outgoing(),
+        tls: Outgoing::from(&options.redis_tls),
         store_name: options.store_name.clone(),
         response_timeout: options.redis_timeout,
         busy_poll: options.redis_busy_poll,

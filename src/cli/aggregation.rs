@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::client::{Client, ServerOptions, explain};
+use super::client::{Client, ServerOptions};
 use super::output::Output;
 use super::table::{self, table_of};
+use crate::cli::failure::explain;
 use crate::grpc::v1::{AggregationState, GetAggregationRequest, HeldSeries, PartitionAggregation};
 
 /// How to show it.

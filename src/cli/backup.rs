@@ -11,8 +11,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
-use super::client::{Client, ServerOptions, explain};
+use super::client::{Client, ServerOptions};
 use super::failure::Failure;
+use crate::cli::failure::explain;
 use crate::grpc::v1::{BackupRequest, BackupStore};
 
 /// Where to write to.

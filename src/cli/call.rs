@@ -9,9 +9,10 @@ use prost_reflect::{DynamicMessage, MethodDescriptor};
 use tonic::Request;
 use tonic::client::Grpc;
 
-use super::client::{ServerOptions, connect, explain};
+use super::client::{ServerOptions, connect};
 use super::failure::Failure;
 use super::output::print_json;
+use crate::cli::failure::explain;
 use crate::grpc::dynamic::{Dynamic, descriptors, path, to_json};
 
 /// What to call.

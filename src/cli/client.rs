@@ -173,11 +173,6 @@ fn url(server: &str) -> anyhow::Result<String> {
     }
 }
 
-/// A status, for people.
-pub fn explain(status: Status) -> anyhow::Error {
-    Failure::of_call(&status).into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,10 +13,11 @@ use clap::{ArgGroup, Args};
 
 use super::account::limit::money;
 use super::account::list::Mode;
-use super::client::{Client, ServerOptions, explain};
+use super::client::{Client, ServerOptions};
 use super::failure::Failure;
 use super::operator::ByHandOfBatch;
 use super::output::Output;
+use crate::cli::failure::explain;
 use crate::grpc::v1::batch_convert_request::{Accounts, Limit};
 use crate::grpc::v1::{BatchAccount, BatchAccountFilter, BatchAccountList, BatchConvertRequest, Money, PaymentMode};
 use report::Report;

@@ -25,9 +25,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::block_on;
-use super::client::{Client, ServerOptions, explain};
+use super::client::{Client, ServerOptions};
 use super::serve::{Signals, until_stopped};
 use crate::app::App;
+use crate::cli::failure::explain;
 use crate::clock::{Clock, system_now};
 use crate::config::{CreateOptions, MetricsListen, NetworkOptions, Purpose, ServeOptions, StoreOptions, TelemetryOptions};
 use crate::grpc::v1::{GetAccountRequest, PaymentMode};

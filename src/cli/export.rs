@@ -14,9 +14,10 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use tonic::Streaming;
 
-use super::client::{Client, ServerOptions, explain};
+use super::client::{Client, ServerOptions};
 use super::output::{parse_instant, to_message};
 use super::pipe::{Output, output};
+use crate::cli::failure::explain;
 use crate::grpc::v1::{ExportUsageRequest, ExportUsageResponse, UsageRecord};
 use parquet::ParquetFile;
 use record::{COLUMNS, CloudEvent, Row};

@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::output::Output;
 use crate::billing::BillingError;
 use crate::http::problem::Problem;
 use crate::ledger::LedgerError;
@@ -106,21 +105,18 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map_or(REFUSED, |failure| failure.exit_code)
 }
 
-/// Says on stderr why a command failed: in words, or for programs as a line of JSON.
-pub fn tell(error: &anyhow::Error, output: Output) {
-    match output {
-        Output::Table => eprintln!("tollgate: {error:#}"),
-        Output::Json => eprintln!("{}", problem(error)),
-    }
-}
-
 /// An error for programs: the problem of RFC 9457 that HTTP/JSON returns; of what did not come from a call, its text.
-fn problem(error: &anyhow::Error) -> Value {
+pub fn problem(error: &anyhow::Error) -> Value {
     let problem = error.chain().find_map(|cause| cause.downcast_ref::<Failure>()?.problem.clone());
     problem.unwrap_or_else(|| {
         let title = if exit_code(error) == UNAVAILABLE { "No answer" } else { "Refused" };
         json!({ "type": "about:blank", "title": title, "detail": format!("{error:#}") })
     })
+}
+
+/// A status, for people.
+pub fn explain(status: Status) -> anyhow::Error {
+    Failure::of_call(&status).into()
 }
 
 #[cfg(test)]

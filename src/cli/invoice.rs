@@ -10,12 +10,13 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
-use super::client::{Client, ServerOptions, explain};
+use super::client::{Client, ServerOptions};
 use super::mail::{self, SendOptions};
 use super::output::{Output, to_message};
 use super::pages::fetch;
 use super::paper::{self, PaperOptions};
 use super::receivables::position_text;
+use crate::cli::failure::explain;
 use crate::grpc::v1::{
     AccountPaper, GetAccountFileRequest, GetInvoiceFileRequest, GetInvoiceRequest, InvoiceForm, InvoiceKind, InvoiceState,
     ListInvoicesRequest, PreviewInvoiceRequest, PreviewInvoiceResponse,

@@ -12,7 +12,7 @@ use prost_reflect::DynamicMessage;
 use serde_json::Value;
 use tonic::{Response, Status};
 
-use crate::cli::client::explain;
+use crate::cli::failure::{explain, problem};
 use crate::grpc::dynamic::{descriptors, to_json};
 
 /// How to show it.
@@ -102,6 +102,14 @@ pub fn parse_instant(text: &str) -> Result<Timestamp, String> {
 #[must_use]
 pub fn to_message(at: Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() }
+}
+
+/// Says on stderr why a command failed: in words, or for programs as a line of JSON.
+pub fn tell(error: &anyhow::Error, output: Output) {
+    match output {
+        Output::Table => eprintln!("tollgate: {error:#}"),
+        Output::Json => eprintln!("{}", problem(error)),
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use tonic::{Response, Status};
 
-use super::client::explain;
+use super::failure::explain;
 use crate::grpc::v1::{
     GetInvoiceResponse, ListAccountsResponse, ListAuditRecordsResponse, ListEntriesResponse, ListInvoicesResponse, ListItemsResponse,
     ListMailsResponse, ListPaymentsResponse, ListReceivablesResponse, ListReservationsResponse, RetryHeldInvoicesResponse,

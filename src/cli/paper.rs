@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use super::client::{Client, explain};
+use super::client::Client;
 use super::failure::Failure;
 use super::pipe::output;
+use crate::cli::failure::explain;
 use crate::grpc::v1::{GetAccountFileRequest, InvoiceForm};
 
 /// What to write a paper as, and where to.

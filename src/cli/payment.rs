@@ -11,8 +11,9 @@ use super::account::show::show_change;
 use super::client::{Client, ServerOptions};
 use super::operator::{ByHand, ByHandWithReason};
 use super::output::Output;
+use super::payment_details::DetailsOptions;
 use crate::grpc::v1::{
-    PaymentDetails, RecordPaymentRequest, RecordPaymentResponse, ReversePaymentRequest, ReversePaymentResponse, ReverseWriteOffRequest,
+    RecordPaymentRequest, RecordPaymentResponse, ReversePaymentRequest, ReversePaymentResponse, ReverseWriteOffRequest,
     ReverseWriteOffResponse, WriteOffRequest, WriteOffResponse,
 };
 
@@ -48,38 +49,6 @@ enum PaymentCommand {
     Unallocate(look::UnallocateOptions),
     /// Write its receipt into a file.
     Receipt(look::ReceiptOptions),
-}
-
-/// When and how it was paid.
-#[derive(Args, Clone, Debug)]
-pub struct DetailsOptions {
-    /// The day on which the money was received, such as 2026-11-03 [default: when it is recorded]
-    #[arg(long, value_name = "DAY")]
-    received: Option<String>,
-    /// How it was paid, such as sepa or card.
-    #[arg(long, value_name = "WORD")]
-    method: Option<String>,
-    /// What the payer or the bank calls it.
-    #[arg(long, value_name = "TEXT")]
-    reference: Option<String>,
-    /// For people.
-    #[arg(long, value_name = "TEXT")]
-    remark: Option<String>,
-}
-
-impl DetailsOptions {
-    /// As a message; `None` for nothing is said.
-    #[must_use]
-    pub fn details(&self) -> Option<PaymentDetails> {
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        let details = PaymentDetails {
-            received_on: text(&self.received),
-            method: text(&self.method),
-            reference: text(&self.reference),
-            remark: text(&self.remark),
-        };
-        (details != PaymentDetails::default()).then_some(details)
-    }
 }
 
 #[derive(Args, Debug)]

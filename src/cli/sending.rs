@@ -4,11 +4,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::client::{Client, ServerOptions, explain};
+use super::client::{Client, ServerOptions};
 use super::mail::state_name;
 use super::operator::{ByHand, ByHandWithReason};
 use super::output::{Output, instant_text};
 use super::table::table;
+use crate::cli::failure::explain;
 use crate::grpc::v1::{
     AccountSending, GetAccountSendingRequest, GetAccountSendingResponse, GetSendingRequest, GetSendingResponse, GoOnSendingRequest,
     GoOnSendingResponse, SetAccountSendingRequest, SetSendingRequest,

@@ -28,9 +28,9 @@ use tower::Service;
 use tower::util::BoxCloneSyncService;
 
 use crate::grpc::AccessLayer;
-use crate::telemetry::rpc::RpcBody;
 use guard::Guard;
 use methods::Methods;
+use platform::rpc::RpcBody;
 use problem::Problem;
 
 /// The gRPC services, as this protocol calls them.

@@ -174,7 +174,7 @@ mod tests {
     use super::super::methods::Methods;
     use super::*;
     use crate::grpc::context;
-    use crate::telemetry::rpc::RpcLayer;
+    use platform::rpc::RpcLayer;
 
     #[tokio::test]
     async fn a_service_sees_that_a_call_came_over_http_and_its_deadline_and_trace() {

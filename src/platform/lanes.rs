@@ -8,6 +8,7 @@
 //! [`source`].
 
 pub mod fair;
+pub mod handshakes;
 pub mod offload;
 pub mod socket;
 pub mod source;

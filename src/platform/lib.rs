@@ -4,5 +4,6 @@ pub mod clock;
 pub mod config;
 pub mod files;
 pub mod lanes;
+pub mod rpc;
 pub mod telemetry;
 pub mod tls;

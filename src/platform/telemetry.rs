@@ -5,10 +5,10 @@
 
 pub mod endpoint;
 pub mod logs;
+pub mod method;
 pub mod metrics;
 pub mod personal;
 mod resource;
-pub mod rpc;
 pub mod traces;
 
 use std::time::Duration;

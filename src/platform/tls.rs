@@ -3,7 +3,6 @@
 //! TLS 1.3 and 1.2 only, by rustls. A connection keeps the certificate that it began with; a new one gets what the files say now.
 
 mod files;
-mod handshakes;
 mod outgoing;
 mod portable;
 
@@ -20,7 +19,6 @@ use crate::config::{ClientAuth, TlsOptions};
 use crate::files::Stamp;
 pub use files::Certificate;
 use files::Files;
-pub use handshakes::handshakes;
 pub use outgoing::Outgoing;
 pub use portable::{Portable, TlsStream};
 

@@ -19,6 +19,7 @@ pub mod documents;
 pub mod error;
 pub mod exports;
 pub mod fields;
+mod in_time;
 pub mod issuing;
 pub mod items;
 pub mod papers;

@@ -18,6 +18,7 @@ mod table;
 mod batches;
 mod bench_books;
 mod billing_months;
+mod circles;
 mod engines;
 mod forms;
 mod grpc_service;

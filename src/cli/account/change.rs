@@ -11,7 +11,7 @@ use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::operator::{ByHand, ByHandWithReason};
 use crate::cli::output::Output;
-use crate::cli::payment::DetailsOptions;
+use crate::cli::payment_details::DetailsOptions;
 use crate::grpc::v1::withdraw_response::Outcome;
 use crate::grpc::v1::{
     CloseAccountRequest, CreateAccountRequest, CreateAccountResponse, NonUsageBilling, Operator, PaymentMode, ReopenAccountRequest,

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::cli::client::{Client, explain};
+use crate::cli::client::Client;
+use crate::cli::failure::explain;
 use crate::cli::operator::ByHand;
 use crate::cli::output::Output;
 use crate::cli::table::table;

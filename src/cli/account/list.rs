@@ -7,8 +7,9 @@ use clap::{Args, ValueEnum};
 use tonic::Code;
 
 use super::show::{account_table, accounts_table};
-use crate::cli::client::{Client, explain};
+use crate::cli::client::Client;
 use crate::cli::failure::Failure;
+use crate::cli::failure::explain;
 use crate::cli::output::Output;
 use crate::cli::pages::fetch;
 use crate::grpc::v1::{

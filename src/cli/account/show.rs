@@ -5,8 +5,8 @@ use std::future::Future;
 use prost::{Message, Name};
 use tonic::{Response, Status};
 
-use crate::cli::client::explain;
 use crate::cli::credit::{self, mode_name, status_name};
+use crate::cli::failure::explain;
 use crate::cli::output::{Output, instant_text};
 use crate::cli::table::{self, table_of};
 use crate::grpc::v1::{

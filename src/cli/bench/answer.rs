@@ -133,6 +133,11 @@ pub fn units_of(text: &str) -> Option<Units> {
     i64::try_from(decimal.mantissa().checked_mul(10_i128.pow(missing))?).ok()
 }
 
+/// An amount, for people.
+pub fn decimal(units: Units) -> String {
+    rust_decimal::Decimal::new(units, 6).normalize().to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

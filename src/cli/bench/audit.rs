@@ -10,14 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::answer::{Units, units_of};
+use super::answer::{Units, decimal, units_of};
 use super::books::{Books, Told};
 use super::journal::{self, Pages};
 use super::operation::Writer;
 use super::setup::{Clients, bar};
 use super::worker::Shared;
 use super::{PAUSE, unary};
-use crate::cli::client::explain;
+use crate::cli::failure::explain;
 use crate::grpc::v1::{Account, GetAccountRequest};
 
 /// How many accounts are read at a time.
@@ -169,11 +169,6 @@ fn compare(before: &State, after: &State, told: &Told) -> Vec<String> {
         mismatches.push(format!("{} charges were told, and {entries} entries were made", told.charges));
     }
     mismatches
-}
-
-/// An amount, for people.
-pub fn decimal(units: Units) -> String {
-    rust_decimal::Decimal::new(units, 6).normalize().to_string()
 }
 
 #[cfg(test)]

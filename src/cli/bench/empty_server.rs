@@ -24,7 +24,7 @@ use crate::grpc::v1::charging_service_server::{ChargingService, ChargingServiceS
 use crate::grpc::v1::{self, DebitResponse, debit_response};
 use crate::lanes::socket::Dealt;
 use crate::lanes::{self, Lane};
-use crate::telemetry::rpc::RpcLayer;
+use platform::rpc::RpcLayer;
 
 /// Where to serve nothing.
 #[derive(Args, Debug)]

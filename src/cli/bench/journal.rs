@@ -1,9 +1,9 @@
 //! An account's part of the journal, read back to where a run began, and proved whole on the way.
 
-use super::answer::{Failure, Units, units};
-use super::audit::decimal;
+use super::answer::{Failure, Units, decimal, units};
 use super::books::Told;
-use crate::cli::client::{Client, explain};
+use crate::cli::client::Client;
+use crate::cli::failure::explain;
 use crate::grpc::v1::{Entry, EntryKind, ListEntriesRequest};
 
 const PAGE: i32 = 1000;

@@ -10,7 +10,8 @@ use tonic::Code;
 
 use super::operation::Writer;
 use super::options::LoadOptions;
-use crate::cli::client::{Client, explain};
+use crate::cli::client::Client;
+use crate::cli::failure::explain;
 use crate::grpc::v1::{CreateAccountRequest, GetAccountRequest, GetLedgerRequest, GetUsableCreditRequest, LedgerPurpose};
 use crate::ledger::LedgerId;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::stage::{Stage, show};
-use crate::cli::client::explain;
+use crate::cli::failure::explain;
 use crate::cli::invoice::in_full;
 use crate::grpc::v1::{GetInvoiceRequest, Invoice, InvoiceKind, InvoiceState, ListInvoicesRequest};
 

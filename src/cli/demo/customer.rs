@@ -9,7 +9,8 @@ use rust_decimal::Decimal;
 use tonic::{Response, Status};
 
 use super::tally::{Tally, amount_of, money};
-use crate::cli::client::{Client, explain};
+use crate::cli::client::Client;
+use crate::cli::failure::explain;
 use crate::grpc::v1::{
     AuthorizeRequest, Charged, ConvertRequest, ConvertResponse, CreateAccountRequest, Credit, CreditLimitChange, DebitRequest,
     DebitResponse, GetUsableCreditRequest, Money, Operator, PaymentMode, RefundRequest, Reservation, Reserve, SetCreditLimitRequest,

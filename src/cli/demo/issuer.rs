@@ -1,7 +1,7 @@
 //! Who issues the documents of the demo, and with which tax.
 
 use super::stage::Stage;
-use crate::cli::client::explain;
+use crate::cli::failure::explain;
 use crate::grpc::v1::{Issuer, Operator, SetIssuerRequest, SetTaxRateRequest, TaxRate};
 
 /// Sets both, for ever.

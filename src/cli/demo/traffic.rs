@@ -8,7 +8,7 @@ use rust_decimal::dec;
 
 use super::customer::Customer;
 use super::stage::Stage;
-use crate::cli::client::explain;
+use crate::cli::failure::explain;
 use crate::grpc::v1::{ChargeCommand, ChargeRequest, DebitRequest, ExcessPolicy, PaymentMode, charge_command, charge_outcome};
 
 /// How many calls are under way at a time.

@@ -2,7 +2,7 @@
 
 use super::customer::Customer;
 use super::stage::{Stage, show};
-use crate::cli::client::explain;
+use crate::cli::failure::explain;
 use crate::grpc::v1::{Entry, GetAccountRequest, ListEntriesRequest};
 
 const PAGE: i32 = 1000;

@@ -21,8 +21,9 @@ use jiff::{Timestamp, ToSpan};
 use zip::ZipArchive;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
-use crate::cli::client::{Client, explain};
+use crate::cli::client::Client;
 use crate::cli::failure::Failure;
+use crate::cli::failure::explain;
 use crate::cli::output::{instant, to_message};
 use crate::cli::pages;
 use crate::grpc::v1::{GetInvoiceFileRequest, Invoice, InvoiceCause, InvoiceForm, InvoiceState, ListInvoicesRequest};

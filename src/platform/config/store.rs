@@ -8,8 +8,6 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use crate::tls::Outgoing;
-
 /// Whether a ledger is created where there is none.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 #[command(next_help_heading = "Store")]
@@ -67,18 +65,6 @@ pub struct RedisTlsOptions {
     /// With --redis rediss://: the name that Redis's certificate must have [default: the host of the URL]
     #[arg(long, env = "TOLLGATE_REDIS_SERVER_NAME", value_name = "NAME", requires = "redis")]
     pub redis_server_name: Option<String>,
-}
-
-impl RedisTlsOptions {
-    /// Whom to trust, and what to show.
-    #[must_use]
-    pub fn outgoing(&self) -> Outgoing {
-        Outgoing {
-            authorities: self.redis_ca.clone(),
-            identity: self.redis_cert.clone().zip(self.redis_key.clone()),
-            server_name: self.redis_server_name.clone(),
-        }
-    }
 }
 
 /// The URL of a Redis, which may hold a password: shown without it.

@@ -391,7 +391,7 @@ mod tests {
     use tonic::Code;
 
     use super::*;
-    use crate::telemetry::rpc::Method;
+    use crate::telemetry::method::Method;
 
     #[test]
     fn what_is_counted_is_shown() {

@@ -12,6 +12,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::files::{certificates, private_key};
+use crate::config::RedisTlsOptions;
 
 /// Whom to trust, and what to show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +23,16 @@ pub struct Outgoing {
     pub identity: Option<(PathBuf, PathBuf)>,
     /// The name that the server's certificate must have; `None` for the one that it is reached by.
     pub server_name: Option<String>,
+}
+
+impl From<&RedisTlsOptions> for Outgoing {
+    fn from(options: &RedisTlsOptions) -> Self {
+        Self {
+            authorities: options.redis_ca.clone(),
+            identity: options.redis_cert.clone().zip(options.redis_key.clone()),
+            server_name: options.redis_server_name.clone(),
+        }
+    }
 }
 
 impl Outgoing {

@@ -11,7 +11,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tonic::Code;
 
 use super::{SECONDS, Table};
-use crate::telemetry::rpc::Method;
+use crate::telemetry::method::Method;
 use crate::telemetry::traces::Place;
 
 /// The names of gRPC codes, by their numbers.

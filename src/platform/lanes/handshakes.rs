@@ -9,10 +9,10 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::{Portable, Protocol, Tls};
-use crate::lanes::socket::{Dealt, Stream};
+use super::socket::{Dealt, Stream};
 use crate::telemetry::logs::Repeated;
 use crate::telemetry::metrics;
+use crate::tls::{Portable, Protocol, Tls};
 
 /// How long a handshake may take.
 pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);

@@ -1,0 +1,19 @@
+//! What a look at the partitions has found.
+
+/// What a look has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Why the service is not ready, if it is not.
+    pub problem: Option<String>,
+    /// What an operator should know.
+    pub warnings: Vec<String>,
+    /// Whether a step of some partition was torn, so that nothing is decided there.
+    pub is_any_torn: bool,
+}
+
+impl Found {
+    /// The service is not ready, and nothing else is known.
+    pub fn problem(reason: String) -> Self {
+        Self { problem: Some(reason), ..Self::default() }
+    }
+}
