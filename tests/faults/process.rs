@@ -18,7 +18,7 @@ pub struct Process {
 impl Process {
     /// Starts a command of the binary; each event that it logs is looked at.
     pub fn start(arguments: &[String], environment: &[(String, String)], look: impl Fn(&Value) + Send + 'static) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+        let mut child = Command::new(crate::service::binary())
             .args(arguments)
             .env_clear()
             .env("TOLLGATE_CONSOLE", "off")

@@ -219,7 +219,7 @@ impl World {
 
     /// A command of an operator.
     pub fn operate(&self, words: &[&str]) -> Result<String, String> {
-        let output = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+        let output = Command::new(crate::service::binary())
             .args(words)
             .args(&self.redis_arguments)
             .env_clear()

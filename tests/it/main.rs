@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
+#[path = "../support/own_time.rs"]
+mod own_time;
 #[path = "../support/paper.rs"]
 mod paper;
 #[path = "../support/postgres.rs"]
@@ -26,5 +28,6 @@ mod grpc_store_failures;
 mod house;
 mod neighbours;
 mod redis_store;
+mod schedules;
 
 use support::{temporary_folder, unique_name};

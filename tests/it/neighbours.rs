@@ -1,16 +1,15 @@
 //! How long a call waits beside streams that are full, on an engine that takes one step after another, as Redis does. Time is the test's
 //! own: it passes only while everybody waits for a step, so each run comes out the same.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::own_time::Time;
 use crate::stand_in::StandIn;
 use futures_util::FutureExt;
 use jiff::tz::TimeZone;
-use tokio::sync::{Semaphore, oneshot};
-use tokio::task::yield_now;
+use tokio::sync::Semaphore;
 use tollgate::clock::Clock;
 use tollgate::domain::command::{Action, Command, Metadata};
 use tollgate::domain::outcome::Refusal;
@@ -19,9 +18,6 @@ use tollgate::ledger::watch::Watchers;
 use tollgate::ledger::{BatchAnswer, Ledger};
 
 const PARTITIONS: u16 = 4;
-
-/// After how many turns of all tasks nothing more happens by itself.
-const TURNS: usize = 30;
 
 /// How long each measurement is.
 const MEASURED: Duration = Duration::from_millis(400);
@@ -36,59 +32,6 @@ struct Costs {
 /// About what Redis takes for a debit; and where it syncs each step.
 const EVERYSEC: Costs = Costs { step: Duration::from_micros(80), command: Duration::from_micros(12) };
 const ALWAYS: Costs = Costs { step: Duration::from_micros(1500), command: Duration::from_micros(12) };
-
-/// Time, and who waits for it.
-#[derive(Clone)]
-struct Time {
-    began: Instant,
-    passed: Arc<Mutex<Passed>>,
-}
-
-#[derive(Default)]
-struct Passed {
-    now: Duration,
-    count: usize,
-    sleepers: BTreeMap<(Duration, usize), oneshot::Sender<()>>,
-}
-
-impl Time {
-    fn new() -> Self {
-        Self { began: Instant::now(), passed: Arc::default() }
-    }
-
-    fn now(&self) -> Duration {
-        self.passed.lock().unwrap().now
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        let awake = {
-            let mut passed = self.passed.lock().unwrap();
-            let (sender, awake) = oneshot::channel();
-            passed.count += 1;
-            let place = (passed.now + duration, passed.count);
-            passed.sleepers.insert(place, sender);
-            awake
-        };
-        awake.await.unwrap();
-    }
-
-    /// Lets time pass, from one awakening to the next, until something has its result.
-    async fn pass<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
-        let work = tokio::spawn(work);
-        loop {
-            for _ in 0..TURNS {
-                yield_now().await;
-            }
-            if work.is_finished() {
-                return work.await.unwrap();
-            }
-            let mut passed = self.passed.lock().unwrap();
-            let ((now, _), sleeper) = passed.sleepers.pop_first().unwrap();
-            passed.now = now;
-            let _ = sleeper.send(());
-        }
-    }
-}
 
 fn ledger(time: &Time, costs: Costs) -> Ledger {
     let (turn, of_steps, of_engine) = (Arc::new(tokio::sync::Mutex::new(())), time.clone(), time.clone());
