@@ -131,6 +131,11 @@ impl fmt::Display for DecimalAmount {
 /// Every answer carries about ten of these, so it is done on integers, without a `Decimal` in between.
 #[must_use]
 pub fn format_units(units: i64, decimals: u8, minor_digits: u8) -> String {
+    with_formatted(units, decimals, minor_digits, str::to_owned)
+}
+
+/// Gives that text to somebody who needs no string of it.
+pub fn with_formatted<T>(units: i64, decimals: u8, minor_digits: u8, take: impl FnOnce(&str) -> T) -> T {
     let (mut digits, mut scale) = (units.unsigned_abs(), decimals);
     let minor_unit = 10_u64.checked_pow(u32::from(decimals.saturating_sub(minor_digits)));
     if let Some(minor_unit) = minor_unit.filter(|minor_unit| digits.is_multiple_of(*minor_unit)) {
@@ -169,7 +174,7 @@ pub fn format_units(units: i64, decimals: u8, minor_digits: u8) -> String {
         put(b'-');
     }
     let text = text.get(LONGEST_AMOUNT - length..).unwrap_or_default();
-    std::str::from_utf8(text).unwrap_or_default().to_owned()
+    take(std::str::from_utf8(text).unwrap_or_default())
 }
 
 /// The bytes of the longest amount: a sign, 19 digits, a point, a zero before it.

@@ -18,8 +18,8 @@ pub type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 /// The service.
 #[derive(Clone)]
 pub struct Charging {
-    use_cases: UseCases,
-    max_message_bytes: usize,
+    pub(super) use_cases: UseCases,
+    pub(super) max_message_bytes: usize,
 }
 
 impl Charging {
@@ -87,8 +87,8 @@ impl ChargingService for Charging {
 
     async fn charge(&self, request: Request<Streaming<v1::ChargeRequest>>) -> Result<Response<Self::ChargeStream>, Status> {
         let context = context::of(&request);
-        let answers = stream::charge(&self.use_cases, context, request.into_inner(), self.max_message_bytes)?;
-        Ok(Response::new(Box::pin(answers)))
+        let answers = stream::charge(&self.use_cases, context, request.into_inner(), self.max_message_bytes, stream::outcome)?;
+        Ok(Response::new(Box::pin(answers.map(|outcomes| Ok(v1::ChargeResponse { outcomes: outcomes? })))))
     }
 
     async fn batch_charge(&self, request: Request<v1::BatchChargeRequest>) -> Result<Response<v1::BatchChargeResponse>, Status> {

@@ -1,9 +1,11 @@
-//! Which service a call goes to: charging at once, by the beginning of its path; all others through a router, off the lane if they are long.
+//! Which service a call goes to: a debit and a stream of charges at once, by their paths; other charging by the beginning of its path; all
+//! others through a router, off the lane if they are long.
 //!
 //! A router clones the service that it finds into a box, and boxes what comes back, once more for each layer around it. That is nothing
 //! to a listing of accounts, but a part of a single debit that shows.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::FutureExt;
@@ -15,14 +17,18 @@ use tonic::service::Routes;
 use tower::Service;
 
 use super::charging::Charging;
+use super::fast_debit;
 use super::offloaded::{self, is_long};
+use super::stream;
 use super::v1::charging_service_server::ChargingServiceServer;
 use crate::lanes::offload::Offload;
 
 /// All services.
 #[derive(Clone)]
 pub struct Services {
-    /// What most calls are for.
+    /// What most calls are: debits, and streams of charges.
+    pub debits: Arc<Charging>,
+    /// What others are for.
     pub charging: ChargingServiceServer<Charging>,
     /// All else; what does not exist is refused by it.
     pub others: Routes,
@@ -41,6 +47,12 @@ impl Service<Request<Body>> for Services {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if request.uri().path() == fast_debit::PATH {
+            return Either::Left(fast_debit::call(Arc::clone(&self.debits), self.charging.clone(), request).boxed());
+        }
+        if request.uri().path() == stream::PATH {
+            return Either::Left(stream::call(Arc::clone(&self.debits), request).boxed());
+        }
         if is_of::<ChargingServiceServer<Charging>>(request.uri().path()) {
             return Either::Left(self.charging.call(request));
         }

@@ -1,7 +1,7 @@
 //! The gRPC services: the edge of the process.
 //!
 //! A request is read within its bounds ([`wire`]), given to a use case of [`crate::service`] with its [`context`], and answered, or refused
-//! with details ([`status`]). Before that, [`access`] has found who calls, and whether it may. [`charging`], [`accounts`], [`billing`], [`audit`] and [`admin`] are the services; [`dispatch`] finds them, and has
+//! with details ([`status`]). Before that, [`access`] has found who calls, and whether it may. [`charging`], [`accounts`], [`billing`], [`audit`] and [`admin`] are the services; [`dispatch`] finds them, has [`fast_debit`] answer most calls, and
 //! [`offloaded`] answer what may take long. Nothing here decides.
 
 pub mod access;
@@ -14,6 +14,7 @@ pub mod charging;
 pub mod context;
 pub mod dispatch;
 pub mod dynamic;
+pub mod fast_debit;
 pub mod foreign;
 pub mod health;
 pub mod offloaded;
@@ -26,6 +27,7 @@ pub mod wire;
 pub use proto::v1;
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use http::{Request, Response};
 use tonic::Status;
@@ -64,8 +66,8 @@ pub fn services(
 ) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + Sync + use<> {
     let (offload, stopping) = (use_cases.offload().clone(), use_cases.stopping().clone());
     // The limit of a message is one of what is unpacked, too.
-    let charging =
-        ChargingServiceServer::new(Charging::new(use_cases.clone(), most)).max_decoding_message_size(most).accept_compressed(Gzip);
+    let debits = Arc::new(Charging::new(use_cases.clone(), most));
+    let charging = ChargingServiceServer::from_arc(Arc::clone(&debits)).max_decoding_message_size(most).accept_compressed(Gzip);
     let accounts = AccountServiceServer::new(Accounts::new(use_cases.clone())).max_decoding_message_size(most).accept_compressed(Gzip);
     let bills = BillingServiceServer::new(Bills::new(use_cases.clone())).max_decoding_message_size(most).accept_compressed(Gzip);
     let audit = AuditServiceServer::new(Audit::new(use_cases.clone())).max_decoding_message_size(most).accept_compressed(Gzip);
@@ -81,7 +83,7 @@ pub fn services(
         Ok(service) => others = others.add_service(Foreign::new(service, stopping, most)),
         Err(error) => tracing::error!(%error, "there is no reflection of the older kind"),
     }
-    let services = Services { charging, others: others.prepare(), offload };
+    let services = Services { debits, charging, others: others.prepare(), offload };
     ServiceBuilder::new().map_response(move |response| completed(response, most)).layer(access).service(services)
 }
 

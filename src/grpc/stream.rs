@@ -1,16 +1,30 @@
-//! The `Charge` stream and `BatchCharge`: messages to batches of commands, and outcomes to messages.
+//! The `Charge` stream and `BatchCharge`: messages to batches of commands, and outcomes to messages. What a stream answers is written
+//! straight to bytes, so it has a codec of its own.
 
+use std::convert::Infallible;
 use std::fmt;
+use std::sync::Arc;
+
+use bytes::BufMut;
 
 use futures_util::{Stream, StreamExt};
+use http::{Request, Response};
+use prost::Message;
+use tonic::body::Body;
+use tonic::codec::CompressionEncoding::Gzip;
+use tonic::codec::{Codec, EncodeBuf, Encoder};
+use tonic::server::Grpc;
 use tonic::{Status, Streaming};
+use tonic_prost::ProstDecoder;
 
 use super::call::read_by as taken;
+use super::charging::Charging;
 use super::v1::charge_command::Command as Asked;
 use super::v1::charge_outcome::Outcome;
 use super::wire::reader::Reader;
+use super::wire::written::{USUAL_BYTES, put_debit, put_message};
 use super::wire::{charging as read, render};
-use super::{status, v1};
+use super::{context, status, v1};
 use crate::clock::Clock;
 use crate::domain::command::{Action, Command};
 use crate::service::UseCases;
@@ -29,18 +43,62 @@ impl fmt::Display for FieldPath {
     }
 }
 
-/// Serves a stream of batches.
-pub fn charge(
+/// The path of a stream.
+pub const PATH: &str = "/tollgate.v1.ChargingService/Charge";
+
+/// Serves a call of a stream.
+pub async fn call(charging: Arc<Charging>, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    let most = charging.max_message_bytes;
+    let service = tower::service_fn(move |request: tonic::Request<Streaming<v1::ChargeRequest>>| {
+        let context = context::of(&request);
+        let answers = charge(&charging.use_cases, context, request.into_inner(), most, written);
+        std::future::ready(answers.map(tonic::Response::new))
+    });
+    Ok(Grpc::new(Written).accept_compressed(Gzip).max_decoding_message_size(most).streaming(service, request).await)
+}
+
+/// Decodes messages, and passes on answers that are written already.
+#[derive(Debug)]
+struct Written;
+
+impl Codec for Written {
+    type Encode = Vec<Vec<u8>>;
+    type Decode = v1::ChargeRequest;
+    type Encoder = Self;
+    type Decoder = ProstDecoder<v1::ChargeRequest>;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        ProstDecoder::default()
+    }
+}
+
+impl Encoder for Written {
+    type Item = Vec<Vec<u8>>;
+    type Error = Status;
+
+    fn encode(&mut self, outcomes: Vec<Vec<u8>>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        outcomes.iter().for_each(|outcome| buffer.put_slice(outcome));
+        Ok(())
+    }
+}
+
+/// Serves a stream of batches, whose outcomes are written by `write`.
+pub fn charge<T: Send + 'static>(
     use_cases: &UseCases,
     context: RequestContext,
     incoming: Streaming<v1::ChargeRequest>,
     max_message_bytes: usize,
-) -> Result<impl Stream<Item = Result<v1::ChargeResponse, Status>> + Send + use<>, Status> {
+    write: fn(usize, Charge) -> T,
+) -> Result<impl Stream<Item = Result<Vec<T>, Status>> + Send + use<T>, Status> {
     let clock = use_cases.clock().clone();
     let batches = incoming.map(move |message| message.map(|message| commands(&clock, message.commands)));
-    let answers = use_cases.charge(context, Box::pin(batches), outcome).map_err(status::of)?;
+    let answers = use_cases.charge(context, Box::pin(batches), write).map_err(status::of)?;
     Ok(answers.map(move |answer| match answer {
-        Ok(outcomes) => Ok(v1::ChargeResponse { outcomes }),
+        Ok(outcomes) => Ok(outcomes),
         Err(Interrupted::Error(error)) => Err(status::of(error)),
         Err(Interrupted::Unreadable(status)) => Err(status::completed(&status, max_message_bytes).unwrap_or(status)),
     }))
@@ -69,6 +127,18 @@ fn read_command(clock: &Clock, index: usize, command: v1::ChargeCommand) -> Resu
         }
     };
     read.map_err(|error| error.within(FieldPath(index, name)))
+}
+
+/// What became of a command, as a field of a ChargeResponse.
+fn written(index: usize, charge: Charge) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    put_message(&mut bytes, 1, |bytes| match charge {
+        Charge::Decided(decided) if matches!(decided.command.action, Action::Debit(_)) => {
+            put_message(bytes, 2, |bytes| put_debit(&decided, bytes));
+        }
+        charge => outcome(index, charge).encode_raw(bytes),
+    });
+    bytes
 }
 
 /// What became of a command, as a message.

@@ -113,6 +113,14 @@ impl Watchers {
         }
     }
 
+    /// Says of some accounts that they have changed.
+    pub fn announce_each<'a>(&self, accounts: impl Iterator<Item = &'a str>) {
+        let by_account = self.by_account.lock().unwrap_or_else(PoisonError::into_inner);
+        if !by_account.is_empty() {
+            accounts.filter_map(|account| by_account.get(account)).for_each(Watched::announce);
+        }
+    }
+
     /// Says that anything may have changed: announcements may have been lost.
     pub fn announce_all(&self) {
         for watched in self.by_account.lock().unwrap_or_else(PoisonError::into_inner).values() {

@@ -152,7 +152,7 @@ pub struct StoreOptions {
     pub redis_timeout: Duration,
     /// Where one lonely command follows another: for how long to look out for its answer without sleep; 0s: never. Waking up can take
     /// longer than an answer.
-    #[arg(long, env = "TOLLGATE_REDIS_BUSY_POLL", value_parser = humantime::parse_duration, default_value = "250us", value_name = "DURATION")]
+    #[arg(long, env = "TOLLGATE_REDIS_BUSY_POLL", value_parser = humantime::parse_duration, default_value = "0s", value_name = "DURATION")]
     pub redis_busy_poll: Duration,
     /// For tests, on loopback only: the time is what this file says (RFC 3339), read again a few times a second.
     #[arg(long, env = "TOLLGATE_TEST_CLOCK", value_name = "PATH")]
@@ -221,7 +221,7 @@ impl Default for StoreOptions {
             billing_time_zone: TimeZone::UTC,
             request_window: DAY,
             redis_timeout: Duration::from_secs(1),
-            redis_busy_poll: Duration::from_micros(250),
+            redis_busy_poll: Duration::ZERO,
             test_clock: None,
         }
     }

@@ -117,6 +117,8 @@ impl UseCases {
     /// Handles a request that has one answer, within the limits of this process and the caller's deadline.
     pub async fn handle<T>(&self, context: &RequestContext, request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let _permit = self.admission.request(context)?;
+        // Pinned here, it is not moved from one future to the next.
+        let request = std::pin::pin!(request);
         let result = context.within_deadline(request).await;
         self.telling(context, result.inspect_err(|error| traces::note("tollgate.reason", error.reason)))
     }

@@ -46,8 +46,8 @@ end
 class Stand:
     """A folder, and the servers in it."""
 
-    def __init__(self, binary, folder=None):
-        self.binary = str(binary)
+    def __init__(self, binary, folder=None, redis_server="redis-server"):
+        self.binary, self.redis_server = str(binary), redis_server
         if not os.access(self.binary, os.X_OK):
             raise SystemExit(f"there is no {self.binary}: cargo build --profile dist")
         # Short: a Unix socket's path has at most 107 bytes.
@@ -77,11 +77,12 @@ class Stand:
 
     def redis(self, name, appendfsync=None):
         """A Redis; without appendfsync it keeps nothing on the disk. It never rewrites its AOF: that would fall on one side or the other."""
-        install("redis-server", ["redis-server", "redis-tools"])
+        if self.redis_server == "redis-server":
+            install("redis-server", ["redis-server", "redis-tools"])
         folder = self.folder / name
         folder.mkdir()
         path = folder / "s"
-        command = ["redis-server", "--port", "0", "--unixsocket", path, "--dir", folder, "--save", "", "--auto-aof-rewrite-percentage", "0"]
+        command = [self.redis_server, "--port", "0", "--unixsocket", path, "--dir", folder, "--save", "", "--auto-aof-rewrite-percentage", "0"]
         command += ["--appendonly", "yes", "--appendfsync", appendfsync] if appendfsync else ["--appendonly", "no"]
         server = self.start(command, lambda: ask_redis(path, "PING") == "PONG")
         server.path, server.url = path, f"redis+unix://{path}"

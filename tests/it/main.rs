@@ -22,6 +22,7 @@ mod bench_books;
 mod billing_months;
 mod circles;
 mod engines;
+mod fast_debit;
 mod forms;
 mod grpc_service;
 mod grpc_store_failures;

@@ -40,6 +40,16 @@ pub fn mode(mode: Mode) -> v1::PaymentMode {
     }
 }
 
+/// A status.
+#[must_use]
+pub fn status(status: Status) -> v1::AccountStatus {
+    match status {
+        Status::Active => v1::AccountStatus::Active,
+        Status::Suspended => v1::AccountStatus::Suspended,
+        Status::Closed => v1::AccountStatus::Closed,
+    }
+}
+
 /// An account's credit at `now`.
 #[must_use]
 pub fn credit(account: &Account, now: Millis) -> v1::Credit {
@@ -49,15 +59,10 @@ pub fn credit(account: &Account, now: Millis) -> v1::Credit {
 /// An account's credit.
 #[must_use]
 pub fn credit_of(credit: &Credit) -> v1::Credit {
-    let status = match credit.status {
-        Status::Active => v1::AccountStatus::Active,
-        Status::Suspended => v1::AccountStatus::Suspended,
-        Status::Closed => v1::AccountStatus::Closed,
-    };
     let amount = |units| credit.unit.amount(units);
     v1::Credit {
         mode: mode(credit.mode).into(),
-        status: status.into(),
+        status: status(credit.status).into(),
         currency_code: credit.unit.currency.code().to_owned(),
         balance: amount(credit.balance),
         unbilled: amount(credit.unbilled),

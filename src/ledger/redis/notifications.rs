@@ -96,22 +96,18 @@ async fn silent(mut connection: MultiplexedConnection) -> anyhow::Error {
 
 /// Announces what these commands have changed, to the watchers of this process.
 pub fn changed(commands: &[PreparedCommand], answers: &[Answer], watchers: &Watchers) {
-    if watchers.is_empty() {
-        return;
-    }
     let is_change = |answer: &Answer| {
         let outcome = answer.as_ref().ok().filter(|outcome| !outcome.replayed);
         outcome.and_then(|outcome| outcome.decision).is_some_and(|decision| decision.verdict == Verdict::Done)
     };
-    for (prepared, _) in commands.iter().zip(answers).filter(|(_, answer)| is_change(answer)) {
-        watchers.announce(&prepared.command.account);
-    }
+    let changed = commands.iter().zip(answers).filter(|(_, answer)| is_change(answer));
+    watchers.announce_each(changed.map(|(prepared, _)| prepared.command.account.as_str()));
 }
 
 /// Announces what these commands may have changed, if nobody knows what became of them.
 pub fn failed(error: &LedgerError, commands: &[PreparedCommand], watchers: &Watchers) {
-    if matches!(error, LedgerError::Unknown(_)) && !watchers.is_empty() {
-        commands.iter().for_each(|prepared| watchers.announce(&prepared.command.account));
+    if matches!(error, LedgerError::Unknown(_)) {
+        watchers.announce_each(commands.iter().map(|prepared| prepared.command.account.as_str()));
     }
 }
 
