@@ -119,7 +119,7 @@ impl UseCases {
         context.sign(command)?;
         for (permission, amounts) in [(permission, amounts_of(&command.action)), (Permission::SetCreditLimit, limit.into())] {
             if amounts != Amounts::None && context.caller.is_bounded(permission, &command.account) {
-                self.keep_within(context, permission, command, amounts).await?;
+                Box::pin(self.keep_within(context, permission, command, amounts)).await?;
             }
         }
         Ok(())
