@@ -3,7 +3,7 @@
 //! In the formats of `struct` (their names are in `script.rs`): `BATCH_FORMAT`, which holds now, how far ahead of Redis it may be, two
 //! ends of billing periods, window, block id, the ledger, and how many accounts, requests, commands, requests with a reservation and accounts
 //! with a profile there are; the keys of the requests that it touches, each once; which of the requests may have a reservation, and which
-//! of the accounts need their profile; and each command in `COMMAND_FORMAT`: its form ([`form`]), account, request, the halves of its
+//! of the accounts need their profile; and each command in `COMMAND_FORMAT`: its form (see `form`), account, request, the halves of its
 //! fingerprint, mantissa: numbers only, because the script makes a string in the time of four of them. What few commands have follows
 //! as an extra: MessagePack of [original, first sent at, currency, detail]; then [`HAS_EXTRA`] is added to the option.
 //!
