@@ -51,7 +51,7 @@ impl Service<Request<Body>> for Services {
             return Either::Left(fast_debit::call(Arc::clone(&self.debits), self.charging.clone(), request).boxed());
         }
         if request.uri().path() == stream::PATH {
-            return Either::Left(stream::call(Arc::clone(&self.debits), request).boxed());
+            return Either::Left(stream::call(self.debits.use_cases.clone(), self.debits.max_message_bytes, request).boxed());
         }
         if is_of::<ChargingServiceServer<Charging>>(request.uri().path()) {
             return Either::Left(self.charging.call(request));

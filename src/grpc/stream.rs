@@ -3,7 +3,6 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::Arc;
 
 use bytes::BufMut;
 
@@ -18,7 +17,6 @@ use tonic::{Status, Streaming};
 use tonic_prost::ProstDecoder;
 
 use super::call::read_by as taken;
-use super::charging::Charging;
 use super::v1::charge_command::Command as Asked;
 use super::v1::charge_outcome::Outcome;
 use super::wire::reader::Reader;
@@ -47,11 +45,10 @@ impl fmt::Display for FieldPath {
 pub const PATH: &str = "/tollgate.v1.ChargingService/Charge";
 
 /// Serves a call of a stream.
-pub async fn call(charging: Arc<Charging>, request: Request<Body>) -> Result<Response<Body>, Infallible> {
-    let most = charging.max_message_bytes;
+pub async fn call(use_cases: UseCases, most: usize, request: Request<Body>) -> Result<Response<Body>, Infallible> {
     let service = tower::service_fn(move |request: tonic::Request<Streaming<v1::ChargeRequest>>| {
         let context = context::of(&request);
-        let answers = charge(&charging.use_cases, context, request.into_inner(), most, written);
+        let answers = charge(&use_cases, context, request.into_inner(), most, written);
         std::future::ready(answers.map(tonic::Response::new))
     });
     Ok(Grpc::new(Written).accept_compressed(Gzip).max_decoding_message_size(most).streaming(service, request).await)

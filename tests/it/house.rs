@@ -217,7 +217,7 @@ fn the_checker_of_the_fault_suite_knows_nothing_of_the_service() {
         let path = entry.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();
         let imports = text.lines().filter(|line| line.starts_with("use ") || line.contains("crate::") || line.contains("tollgate"));
-        let known = ["use super::", "use std::", "use rust_decimal::"];
+        let known = ["use super::", "use evidence::", "use std::", "use rust_decimal::"];
         let others = imports.filter(|line| !known.iter().any(|known| line.starts_with(known)));
         wrong.extend(others.map(|line| format!("{}: {line}", path.display())));
     }
