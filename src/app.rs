@@ -8,6 +8,7 @@
 mod aggregation;
 mod aggregator;
 mod ahead;
+mod callers;
 mod console;
 mod control;
 mod found;
@@ -38,7 +39,7 @@ use crate::config::{CallerOptions, MetricsListen, ServeOptions};
 use crate::grpc::Health;
 use crate::lanes::{Lane, start_thread};
 use crate::ledger::JournalBounds;
-use ::access::{Access, Bounds};
+use ::access::{Access, Bounds, StoredCallers};
 use aggregation::Aggregation;
 pub use aggregator::aggregate;
 pub use console::site as console_site;
@@ -99,7 +100,11 @@ impl App {
         let draining = CancellationToken::new();
         let drain = draining.clone().drop_guard();
         let health = Health::new();
-        let store = open(&options, &clock)?;
+        let (store, stored) = open(&options, &clock)?;
+        if let Some(stored) = stored {
+            access.take_stored(stored)?;
+        }
+        check_open(&options, &access)?;
         install_fonts(&options.billing.documents.fonts)?;
         let time_zone = options.store.billing_time_zone_name();
         let billing = aggregation::billing(options.billing_url(), &options.billing, time_zone)?;
@@ -222,10 +227,19 @@ impl Drop for App {
     }
 }
 
-/// Who is let in. Refuses to let in everybody from other machines, unless told to.
+/// Who is let in by the access file.
 fn access(options: &ServeOptions) -> anyhow::Result<Access> {
     let access = options.network.access_file.as_deref().map_or_else(|| Ok(Access::open()), Access::of_file)?;
     access.set_bounds(bounds(options))?;
+    // Where there is no ledger, nobody is named in it either; it is not made for a start that is refused.
+    if options.store.embedded_path().is_some_and(|path| !path.exists()) {
+        check_open(options, &access)?;
+    }
+    Ok(access)
+}
+
+/// Refuses to let in everybody from other machines, unless told to.
+fn check_open(options: &ServeOptions, access: &Access) -> anyhow::Result<()> {
     metrics().connections.set_access_open(access.is_open());
     if access.is_open() {
         if let Some(address) = options.reachable_listener() {
@@ -237,7 +251,7 @@ fn access(options: &ServeOptions) -> anyhow::Result<Access> {
         }
         tracing::info!("nobody is named who may call: everybody who reaches a listener may do everything (--access-file)");
     }
-    Ok(access)
+    Ok(())
 }
 
 /// What a caller may have of the service whose grant does not say it.
@@ -255,13 +269,15 @@ fn install_fonts(folders: &[PathBuf]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Opens the ledger, or creates it; refuses a billing store that is another ledger's. Blocks until then, on a thread of its own.
-fn open(options: &ServeOptions, clock: &Clock) -> anyhow::Result<Store> {
+/// Opens the ledger, or creates it; refuses a billing store that is another ledger's. Returns also who may call by the billing store. Blocks
+/// until then, on a thread of its own.
+fn open(options: &ServeOptions, clock: &Clock) -> anyhow::Result<(Store, Option<StoredCallers>)> {
     let (options, clock) = (options.clone(), clock.clone());
     let (opened, store) = channel();
     let opening = start_thread("opening", move || async move {
         let store = opening::open(&options, clock).await?;
-        let _ = opened.send(store);
+        let stored = opening::callers(&options, &store).await?;
+        let _ = opened.send((store, stored));
         Ok(())
     })?;
     match store.recv() {

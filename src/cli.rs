@@ -228,7 +228,7 @@ impl CommandLine {
             }
             Role::Call(options) => block_on(call::run(options)),
             Role::Config(options) => config::run(&options, self.config.as_ref()),
-            Role::Access(options) => access::run(*options),
+            Role::Access(options) => block_on(access::run(*options)),
             Role::Completions(options) => completions::run(options),
             Role::Man(options) => man::run(options),
         }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,11 +11,12 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::failures::Failures;
-use super::file::{AccessFile, GrantEntry, Registry};
+use super::file::{AccessFile, GrantEntry, Key, Registry};
 use super::jwt::Issuers;
 use super::key::{self, KeyDigest};
-use super::principal::{Credential, Principal};
+use super::principal::{Credential, Grant, Principal};
 use super::share::{Bounds, Shares};
+use super::stored::StoredCallers;
 use platform::clock::system_now;
 use platform::files::Stamp;
 use platform::tls::Certificate;
@@ -85,8 +87,9 @@ pub struct Access {
 /// What the files said when they were last read.
 struct Current {
     file: AccessFile,
+    stored: StoredCallers,
     registry: Registry,
-    issuers: Issuers,
+    issuers: Arc<Issuers>,
     changed: Stamp,
     is_open: bool,
     /// Who calls where everybody is let in.
@@ -97,12 +100,13 @@ impl Access {
     /// Lets in everybody who reaches a listener.
     #[must_use]
     pub fn open() -> Self {
-        Self::new(None, Current::open(Arc::new(Principal::local())))
+        Self::new(None, Current::open(Arc::new(Principal::local()), StoredCallers::nobody()))
     }
 
     /// Lets in whom a file names, which must be there. While it names nobody, everybody is let in.
     pub fn of_file(path: &Path) -> anyhow::Result<Self> {
-        let current = read(path, &Shares::default()).with_context(|| format!("--access-file {}", path.display()))?;
+        let current =
+            read(path, &Shares::default(), StoredCallers::nobody()).with_context(|| format!("--access-file {}", path.display()))?;
         Ok(Self::new(Some(path.to_owned()), current))
     }
 
@@ -115,12 +119,33 @@ impl Access {
     /// Sets what callers may have whose grants do not say it.
     pub fn set_bounds(&self, bounds: Bounds) -> anyhow::Result<()> {
         self.shares.set_defaults(bounds);
+        let stored = self.current.load().stored.clone();
         let read = match &self.path {
-            Some(path) => read(path, &self.shares).with_context(|| format!("--access-file {}", path.display()))?,
-            None => Current::open(local(&self.shares)),
+            Some(path) => read(path, &self.shares, stored).with_context(|| format!("--access-file {}", path.display()))?,
+            None => Current { local: local(&self.shares), ..Current::of_stored(&self.current.load(), stored, &self.shares)? },
         };
         self.replace(read);
         Ok(())
+    }
+
+    /// Takes what the billing store says of callers. What the access file said stays.
+    pub fn take_stored(&self, stored: StoredCallers) -> anyhow::Result<()> {
+        let read = Current::of_stored(&self.current.load(), stored, &self.shares)?;
+        self.replace(read);
+        Ok(())
+    }
+
+    /// The keys of the billing store, by their public part, that were used since this was asked last.
+    #[must_use]
+    pub fn take_used(&self) -> Vec<String> {
+        let current = self.current.load();
+        let was_used = |key: &Key| key.used.as_ref().is_some_and(|used| used.swap(false, Ordering::Relaxed));
+        current.registry.keys.iter().filter(|(_, key)| was_used(key)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// What an entry grants, whose roles the access file may define.
+    pub fn granted(&self, entry: &GrantEntry) -> anyhow::Result<Grant> {
+        self.current.load().file.granted(entry)
     }
 
     /// Takes what was read. A file that has lost its last entry does not open access to everybody again.
@@ -170,7 +195,7 @@ impl Access {
         if now == current.changed || failed.as_ref() == Some(&now) {
             return Ok(false);
         }
-        match read(path, &self.shares).with_context(|| format!("--access-file {}", path.display())) {
+        match read(path, &self.shares, current.stored.clone()).with_context(|| format!("--access-file {}", path.display())) {
             Ok(read) => {
                 self.replace(read);
                 Ok(true)
@@ -229,9 +254,18 @@ impl Access {
 }
 
 impl Current {
-    fn open(local: Arc<Principal>) -> Self {
-        let (file, registry) = (AccessFile::default(), Registry::default());
-        Self { file, registry, issuers: Issuers::default(), changed: Stamp::of([]), is_open: true, local }
+    fn open(local: Arc<Principal>, stored: StoredCallers) -> Self {
+        let (file, registry, issuers) = (AccessFile::default(), Registry::default(), Arc::default());
+        Self { file, stored, registry, issuers, changed: Stamp::of([]), is_open: true, local }
+    }
+
+    /// The same file, with other callers of the billing store.
+    fn of_stored(before: &Self, stored: StoredCallers, shares: &Shares) -> anyhow::Result<Self> {
+        let file = before.file.clone();
+        let mut registry = file.understand_with(shares)?;
+        stored.add_to(&mut registry, &file, shares)?;
+        let (issuers, changed, local) = (Arc::clone(&before.issuers), before.changed.clone(), Arc::clone(&before.local));
+        Ok(Self { is_open: file.is_empty() && stored.is_open, file, stored, registry, issuers, changed, local })
     }
 
     fn bearer(&self, header: &str, shares: &Shares) -> Result<Arc<Principal>, Denied> {
@@ -255,6 +289,9 @@ impl Current {
         if found.ends.is_some_and(|ends| system_now() >= ends) {
             return Err(Denied::EndedKey);
         }
+        if let Some(used) = found.used.as_ref().filter(|used| !used.load(Ordering::Relaxed)) {
+            used.store(true, Ordering::Relaxed);
+        }
         Ok(Arc::clone(&found.principal))
     }
 }
@@ -265,16 +302,18 @@ fn local(shares: &Shares) -> Arc<Principal> {
     Arc::new(Principal { share, ..Principal::local() })
 }
 
-fn read(path: &Path, shares: &Shares) -> anyhow::Result<Current> {
+fn read(path: &Path, shares: &Shares, stored: StoredCallers) -> anyhow::Result<Current> {
     // What was meant to keep others out must not let everybody in because of its name.
     ensure!(path.try_exists().context("cannot be read")?, "is not there: `tollgate access create-key` makes it");
     let before = AccessFile::read(path)?;
     let folder = path.parent().unwrap_or(Path::new("."));
-    let registry = before.understand_with(shares)?;
-    let issuers = Issuers::read(&registry.issuers, folder)?;
+    let mut registry = before.understand_with(shares)?;
+    stored.add_to(&mut registry, &before, shares)?;
+    let issuers = Arc::new(Issuers::read(&registry.issuers, folder)?);
     let files: Vec<&Path> = issuers.files().collect();
     let changed = changes(path, &files);
-    Ok(Current { changed, is_open: before.is_empty(), file: before, registry, issuers, local: local(shares) })
+    let is_open = before.is_empty() && stored.is_open;
+    Ok(Current { changed, is_open, file: before, stored, registry, issuers, local: local(shares) })
 }
 
 fn changes(path: &Path, others: &[&Path]) -> Stamp {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail, ensure};
 use jiff::Timestamp;
@@ -40,6 +41,9 @@ pub struct AccessFile {
     /// Identity providers whose tokens are taken.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub issuers: Vec<IssuerEntry>,
+    /// Keys of the billing store, by their public part, that are refused whatever that says: it may be away when one has to be revoked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revoked: Vec<String>,
 }
 
 /// A role of one's own.
@@ -148,6 +152,8 @@ pub struct Key {
     pub ends: Option<i64>,
     /// Its holder.
     pub principal: Arc<Principal>,
+    /// Whether it was used lately, where that is to be known.
+    pub used: Option<AtomicBool>,
 }
 
 /// What each value of a claim grants, and whether it lets its holder act for others.
@@ -194,36 +200,14 @@ impl AccessFile {
         let mut registry = Registry::default();
         let mut names = BTreeSet::new();
         for key in &self.keys {
-            let at = || format!("the key {:?}", key.name);
             ensure!(!key.name.is_empty() && names.insert(&key.name), "two keys are called {:?}, or one has no name", key.name);
-            let digest = key.digest.parse().with_context(at)?;
-            let ends = [key.expires, key.revoked].into_iter().flatten().min().map(Timestamp::as_millisecond);
-            let grant = grant(&key.grant, &roles).with_context(at)?;
-            let principal = Arc::new(Principal {
-                name: key.name.clone(),
-                kind: Kind::Key,
-                acts_for_others: key.grant.acts_for_others,
-                share: shares.of(format!("key {}", key.id), grant.bounds),
-                grants: vec![grant],
-                ends,
-                credential: Credential::Key(key.id.clone(), digest),
-            });
-            ensure!(registry.keys.insert(key.id.clone(), Key { digest, ends, principal }).is_none(), "two keys have the id {:?}", key.id);
+            let known = key.understand(&roles, shares).with_context(|| format!("the key {:?}", key.name))?;
+            ensure!(registry.keys.insert(key.id.clone(), known).is_none(), "two keys have the id {:?}", key.id);
         }
         for certificate in &self.certificates {
             let at = || format!("the certificate {:?}", certificate.name);
-            let grant = grant(&certificate.grant, &roles).with_context(at)?;
-            let principal = Principal {
-                name: certificate.name.clone(),
-                kind: Kind::Certificate,
-                acts_for_others: certificate.grant.acts_for_others,
-                share: shares.of(format!("certificate {}", certificate.name), grant.bounds),
-                grants: vec![grant],
-                ends: None,
-                credential: Credential::Certificate(certificate.name.clone()),
-            };
-            let other = registry.certificates.insert(certificate.name.clone(), Arc::new(principal));
-            ensure!(other.is_none(), "{} is there twice", at());
+            let known = certificate.understand(&roles, shares).with_context(at)?;
+            ensure!(registry.certificates.insert(certificate.name.clone(), known).is_none(), "{} is there twice", at());
         }
         for issuer in &self.issuers {
             let at = || format!("the issuer {:?}", issuer.issuer);
@@ -258,7 +242,12 @@ impl AccessFile {
         self.keys.is_empty() && self.certificates.is_empty() && self.issuers.is_empty()
     }
 
-    fn roles(&self) -> anyhow::Result<BTreeMap<&str, Permissions>> {
+    /// What is granted by an entry, by the roles that are always there and those of this file.
+    pub fn granted(&self, entry: &GrantEntry) -> anyhow::Result<Grant> {
+        grant(entry, &self.roles()?)
+    }
+
+    pub(crate) fn roles(&self) -> anyhow::Result<BTreeMap<&str, Permissions>> {
         let mut roles = BTreeMap::from(BUILT_IN);
         for (name, entry) in &self.roles {
             let at = || format!("the role {name:?}");
@@ -267,6 +256,38 @@ impl AccessFile {
             ensure!(other.is_none(), "{} is always there: give yours another name", at());
         }
         Ok(roles)
+    }
+}
+
+impl KeyEntry {
+    pub(crate) fn understand(&self, roles: &BTreeMap<&str, Permissions>, shares: &Shares) -> anyhow::Result<Key> {
+        let (digest, grant) = (self.digest.parse()?, grant(&self.grant, roles)?);
+        let ends = [self.expires, self.revoked].into_iter().flatten().min().map(Timestamp::as_millisecond);
+        let principal = Principal {
+            name: self.name.clone(),
+            kind: Kind::Key,
+            acts_for_others: self.grant.acts_for_others,
+            share: shares.of(format!("key {}", self.id), grant.bounds),
+            grants: vec![grant],
+            ends,
+            credential: Credential::Key(self.id.clone(), digest),
+        };
+        Ok(Key { digest, ends, principal: Arc::new(principal), used: None })
+    }
+}
+
+impl CertificateEntry {
+    pub(crate) fn understand(&self, roles: &BTreeMap<&str, Permissions>, shares: &Shares) -> anyhow::Result<Arc<Principal>> {
+        let grant = grant(&self.grant, roles)?;
+        Ok(Arc::new(Principal {
+            name: self.name.clone(),
+            kind: Kind::Certificate,
+            acts_for_others: self.grant.acts_for_others,
+            share: shares.of(format!("certificate {}", self.name), grant.bounds),
+            grants: vec![grant],
+            ends: None,
+            credential: Credential::Certificate(self.name.clone()),
+        }))
     }
 }
 

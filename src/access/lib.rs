@@ -2,7 +2,7 @@
 //!
 //! [`permission`] names what can be permitted, [`role`] groups it. A [`Principal`] is a known caller with its grants. [`Access`] finds the
 //! principal of what a caller presents: an API key, a token of an identity provider, a client certificate. All of it is read from one
-//! access file, which is read again when it changes. Without one, everybody who reaches a listener is [`Principal::local`]. What is open
+//! access file, which is read again when it changes, and of the copy of what the billing store says ([`StoredCallers`]). While neither names anybody, everybody who reaches a listener is [`Principal::local`]. What is open
 //! longer than a request asks [`Access::renew`] whether its credential still holds. Each caller has a [`Share`] of the service.
 
 mod authenticate;
@@ -14,8 +14,10 @@ pub mod permission;
 mod principal;
 pub mod role;
 mod share;
+mod stored;
 
 pub use authenticate::{Access, Denied, Presented};
 pub use permission::{Permission, Permissions};
 pub use principal::{Accounts, Grant, Kind, Principal};
 pub use share::{Bounds, Call, Reached, Share};
+pub use stored::StoredCallers;

@@ -79,6 +79,10 @@ permissions! {
     ReadAggregation = "read_aggregation",
     /// Look at who did what.
     ReadAudit = "read_audit",
+    /// Look at who may call.
+    ReadAccess = "read_access",
+    /// Say who may call.
+    ManageAccess = "manage_access",
     /// Copy the stores.
     Backup = "backup",
     /// Ask what RPCs there are.
@@ -125,6 +129,11 @@ impl Permissions {
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// Each of them.
+    pub fn each(self) -> impl Iterator<Item = Permission> {
+        Permission::ALL.iter().copied().filter(move |one| self.contain(*one))
     }
 
     /// Whether a permission is among them.

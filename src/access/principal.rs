@@ -151,6 +151,13 @@ impl Principal {
         self.grants.iter().any(|grant| grant.permissions.contain(permission) && grant.accounts == Accounts::All)
     }
 
+    /// Whether it may do this on every account, with any amount: then it may let others do so.
+    #[must_use]
+    pub fn may_pass_on(&self, permission: Permission) -> bool {
+        let is_whole = |grant: &Grant| !grant.most.keys().any(|(bounded, _)| *bounded == permission);
+        self.grants.iter().any(|grant| grant.permissions.contain(permission) && grant.accounts == Accounts::All && is_whole(grant))
+    }
+
     /// The accounts on which it may do this, as ids and beginnings of ids that end in `/`; `None`: all.
     #[must_use]
     pub fn scope(&self, permission: Permission) -> Option<Vec<&str>> {

@@ -1,7 +1,7 @@
 //! Roles: groups of permissions that come up together. Own roles are defined in the access file.
 
 use super::permission::Permission::{
-    Adjust, ApproveInvoices, Charge, Close, Convert, CreateAccounts, ExportUsage, ReadAccounts, ReadAggregation, ReadAudit,
+    Adjust, ApproveInvoices, Charge, Close, Convert, CreateAccounts, ExportUsage, ReadAccess, ReadAccounts, ReadAggregation, ReadAudit,
     ReadBillingDetails, ReadCredit, ReadDocuments, ReadSettings, RecordPayments, Reflect, Refund, ReversePayments, SendMail,
     SetBillingDetails, SetCreditLimit, SetSettings, Suspend, TopUp, UpdateAccounts, Withdraw, WriteOff,
 };
@@ -49,7 +49,7 @@ pub const BUILT_IN: [(&str, Permissions); 6] = [
             ExportUsage,
         ])),
     ),
-    ("audit", READ.and(Permissions::of(&[ExportUsage, ReadAudit]))),
+    ("audit", READ.and(Permissions::of(&[ExportUsage, ReadAudit, ReadAccess]))),
     ("admin", Permissions::ALL),
 ];
 

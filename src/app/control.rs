@@ -18,7 +18,7 @@ use super::partitions::Partitions;
 use super::recorded::Writer;
 use super::sending::Sending;
 use super::supervisor::{self, Watchdog};
-use super::{test_clock, until};
+use super::{callers, test_clock, until};
 use crate::lanes::{self, Lane, Places};
 use crate::ledger::{Ledger, LedgerError};
 use crate::service::context::Protocol as Via;
@@ -78,6 +78,8 @@ impl Control {
         for lane in self.lanes.iter_mut().chain(&mut self.http).chain(&mut self.console) {
             lane.ended().await;
         }
+        // Before the threads end whose connections to the billing store it may be given.
+        self.records.stop().await;
         let sent = self.sending.map_or(Ok(()), Sending::stop);
         let aggregated = match self.aggregation {
             Some(aggregation) => aggregation.stop().await,
@@ -87,7 +89,6 @@ impl Control {
         let ends: Vec<_> = self.lanes.into_iter().chain(self.http).chain(self.console).map(Lane::join).collect();
         stopping.cancel();
         told.abort();
-        self.records.stop().await;
         self.plan.store.close();
         if let Some(billing) = &self.plan.billing {
             let _ = timeout(CLOSE_LIMIT, billing.store().close()).await;
@@ -114,6 +115,7 @@ impl Control {
             result = metrics => result,
             () = follow_tls(tls.as_deref()) => Ok(()),
             () = follow_access(&access, is_insecure, &self.plan.trail) => Ok(()),
+            () = callers::keep(&access, &ledger, self.plan.billing.as_ref()) => Ok(()),
             () = tick(&self.plan, &ledger, &serving, self.test_clock.as_ref(), self.aggregation.as_ref(), self.sending.as_ref()) => Ok(()),
             () = watch_journal(&self.plan, &ledger, self.aggregation.as_ref()) => Ok(()),
             () = probe_billing(&self.plan) => Ok(()),

@@ -10,6 +10,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tokio::time::timeout;
 
+use access::StoredCallers;
+
 use super::aggregation::{billing, settings};
 use super::store::{Store, redis_options};
 use crate::billing::{Billing, BillingError};
@@ -17,6 +19,7 @@ use crate::clock::Clock;
 use crate::config::{BillingOptions, CreateOptions, Purpose, ServeOptions, StoreOptions, StoresOptions};
 use crate::ledger::redis::opening;
 use crate::ledger::{Identity, Ledger, Opening};
+use crate::service::callers;
 
 /// How long a service waits for its billing store at the start. Charging does not need it.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -98,6 +101,20 @@ async fn refuse_unread(store: &Store) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Who may call by the billing store, as the ledger's store has it. The billing store is waited for only a moment.
+pub async fn callers(options: &ServeOptions, store: &Store) -> anyhow::Result<Option<StoredCallers>> {
+    let ledger = ledger(store).await?;
+    if let Some(billing) = billing(options.billing_url(), &options.billing, options.store.billing_time_zone_name())? {
+        let copied = timeout(PATIENCE, callers::copy(&billing, &ledger)).await;
+        billing.store().close().await;
+        if let Ok(Err(error)) = copied {
+            tracing::debug!("who may call is what was copied last: {error:#}");
+        }
+    }
+    let copied = ledger.engine().callers(None).await?;
+    copied.map(|copied| serde_json::from_str(&copied.content).context("the copy of who may call cannot be read")).transpose()
 }
 
 /// Whether a ledger has entries.

@@ -118,12 +118,8 @@ impl Writer {
 
 /// Writes what waits until it is to stop, and then what is left. What cannot be written waits on.
 async fn write(trail: &Trail, billing: Option<&Billing>, stop: &CancellationToken) {
-    let mut is_failing = false;
+    let (mut is_failing, mut is_last) = (false, false);
     loop {
-        let is_last = tokio::select! {
-            () = stop.cancelled() => true,
-            () = trail.due() => false,
-        };
         match flush(trail, billing).await {
             Ok(()) => is_failing = false,
             Err(error) => {
@@ -135,6 +131,10 @@ async fn write(trail: &Trail, billing: Option<&Billing>, stop: &CancellationToke
         if is_last {
             return;
         }
+        is_last = tokio::select! {
+            () = stop.cancelled() => true,
+            () = trail.due() => false,
+        };
     }
 }
 

@@ -11,6 +11,7 @@ pub mod aggregator;
 pub mod audit;
 pub mod backlog;
 pub mod bills;
+pub mod callers;
 pub mod change;
 pub mod denomination;
 pub mod digest;

@@ -1,4 +1,7 @@
-//! `tollgate access`: who may call. It changes the access file on this machine, which running services follow.
+//! `tollgate access`: who may call. It changes the access file on this machine, which running services follow, or, with `--in-store`, the
+//! billing store through a service ([`stored`]).
+
+mod stored;
 
 use std::io::Write;
 use std::num::NonZeroU32;
@@ -10,6 +13,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::client::ServerOptions;
 use super::output::{Output, parse_instant};
 use super::pipe::output;
 use super::table::table_of;
@@ -22,11 +26,16 @@ pub struct AccessOptions {
     /// The access file that the services are given. It is made if it is not there.
     #[arg(long, env = "TOLLGATE_ACCESS_FILE", value_name = "PATH", global = true, default_value = "access.toml")]
     access_file: PathBuf,
+    /// Change and list who may call in the billing store, through the service at --server, instead of the access file.
+    #[arg(long, global = true)]
+    in_store: bool,
     #[command(subcommand)]
     act: Act,
     /// How to show it.
     #[arg(long, value_enum, default_value_t = Output::Table, value_name = "FORMAT", global = true)]
     output: Output,
+    #[command(flatten)]
+    server: ServerOptions,
 }
 
 #[derive(Debug, Subcommand)]
@@ -35,7 +44,8 @@ enum Act {
     CreateKey(CreateKeyOptions),
     /// Revoke an API key. Services refuse it within seconds.
     RevokeKey {
-        /// The name of the key.
+        /// The name of the key. Of a key of the billing store that is to be refused by the access file, while that store is away: how it
+        /// begins, such as tg_Zk3v9QxY.
         name: String,
     },
     /// Let in whoever shows a client certificate of this name.
@@ -111,7 +121,10 @@ impl GrantOptions {
 }
 
 /// Runs the command.
-pub fn run(options: AccessOptions) -> anyhow::Result<ExitCode> {
+pub async fn run(options: AccessOptions) -> anyhow::Result<ExitCode> {
+    if options.in_store {
+        return stored::run(options.act, options.output, &options.server).await;
+    }
     let (path, shown) = (&options.access_file, options.output);
     let mut file = AccessFile::read(path).with_context(|| format!("--access-file {}", path.display()))?;
     file.understand().with_context(|| format!("--access-file {}", path.display()))?;
@@ -138,6 +151,13 @@ pub fn run(options: AccessOptions) -> anyhow::Result<ExitCode> {
                     writeln!(output(), "{}", new.text)?;
                 }
             }
+        }
+        Act::RevokeKey { name } if name.starts_with("tg_") => {
+            let id = name.get(3..11).with_context(|| format!("{name:?} is too short for how a key begins, such as tg_Zk3v9QxY"))?;
+            if !file.revoked.iter().any(|revoked| revoked == id) {
+                file.revoked.push(id.to_owned());
+            }
+            file.write(path)?;
         }
         Act::RevokeKey { name } => {
             let Some(key) = file.keys.iter_mut().find(|key| key.name == name) else { bail!("there is no key called {name:?}") };

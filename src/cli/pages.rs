@@ -4,9 +4,9 @@ use tonic::{Response, Status};
 
 use super::failure::explain;
 use crate::grpc::v1::{
-    GetInvoiceResponse, ListAccountsResponse, ListAuditRecordsResponse, ListEntriesResponse, ListInvoicesResponse, ListItemsResponse,
-    ListMailsResponse, ListPaymentsResponse, ListReceivablesResponse, ListReservationsResponse, RetryHeldInvoicesResponse,
-    SearchAccountsResponse,
+    GetInvoiceResponse, ListAccountsResponse, ListAuditRecordsResponse, ListCallersResponse, ListEntriesResponse, ListInvoicesResponse,
+    ListItemsResponse, ListMailsResponse, ListPaymentsResponse, ListReceivablesResponse, ListReservationsResponse,
+    RetryHeldInvoicesResponse, SearchAccountsResponse,
 };
 
 /// How many of a list are asked for at once.
@@ -76,6 +76,7 @@ pages! {
     ListPaymentsResponse: payments,
     ListReceivablesResponse: receivables,
     ListItemsResponse: items,
+    ListCallersResponse: callers,
     ListMailsResponse: mails,
     RetryHeldInvoicesResponse: retried,
 }

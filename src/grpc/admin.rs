@@ -1,11 +1,12 @@
-//! AdminService: care for the stores.
+//! AdminService: care for the stores, and who may call.
 
 use futures_util::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 
+use super::call::unary;
 use super::charging::Answers;
 use super::v1::admin_service_server::AdminService;
-use super::{context, status, v1};
+use super::{callers, context, status, v1};
 use crate::service::UseCases;
 use crate::service::backup::{Part, Stored};
 
@@ -31,6 +32,32 @@ impl AdminService for Admin {
         let context = context::of(&request);
         let parts = self.use_cases.backup(&context, request.into_inner().ledger_only).map_err(status::of)?;
         Ok(Response::new(written(parts).boxed()))
+    }
+
+    async fn create_key(&self, request: Request<v1::CreateKeyRequest>) -> Result<Response<v1::CreateKeyResponse>, Status> {
+        unary(&self.use_cases, request, callers::create_key).await
+    }
+
+    async fn revoke_key(&self, request: Request<v1::RevokeKeyRequest>) -> Result<Response<v1::RevokeKeyResponse>, Status> {
+        unary(&self.use_cases, request, callers::revoke_key).await
+    }
+
+    async fn grant_certificate(
+        &self,
+        request: Request<v1::GrantCertificateRequest>,
+    ) -> Result<Response<v1::GrantCertificateResponse>, Status> {
+        unary(&self.use_cases, request, callers::grant_certificate).await
+    }
+
+    async fn revoke_certificate(
+        &self,
+        request: Request<v1::RevokeCertificateRequest>,
+    ) -> Result<Response<v1::RevokeCertificateResponse>, Status> {
+        unary(&self.use_cases, request, callers::revoke_certificate).await
+    }
+
+    async fn list_callers(&self, request: Request<v1::ListCallersRequest>) -> Result<Response<v1::ListCallersResponse>, Status> {
+        unary(&self.use_cases, request, callers::list).await
     }
 }
 

@@ -10,6 +10,7 @@ pub mod admin;
 pub mod audit;
 pub mod billing;
 pub mod call;
+mod callers;
 pub mod charging;
 pub mod context;
 pub mod dispatch;

@@ -6,6 +6,7 @@
 //!
 //! All accounts, open reservations and remembered request ids are in memory; the journal is not. [`store`] holds the SQL.
 
+mod callers;
 mod copy;
 mod file;
 mod journal;
@@ -27,8 +28,8 @@ use super::codec::journal::decode_block;
 use super::model::{Changes, PartitionState, StepTime};
 use super::watch::Watchers;
 use super::{
-    Answering, BatchAnswer, Block, DuePage, Engine, Found, IdempotencyKey, Identity, JournalSpan, LedgerError, LedgerId, NamePlace,
-    Opening, PreparedCommand, Purpose, ReservationPlace, StoreSettings, Trimmer,
+    Answering, BatchAnswer, Block, CopiedCallers, DuePage, Engine, Found, IdempotencyKey, Identity, JournalSpan, LedgerError, LedgerId,
+    NamePlace, Opening, PreparedCommand, Purpose, ReservationPlace, StoreSettings, Trimmer,
 };
 use copy::Copy;
 pub use copy::JournalHold;
@@ -362,6 +363,14 @@ impl Engine for EmbeddedEngine {
 
     fn due_accounts(&self, _partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage> {
         self.read(move |partition_state, _| Ok(partition_state.due_page(cursor.as_deref(), count, now)))
+    }
+
+    fn callers(&self, known: Option<i64>) -> Answering<'_, Option<CopiedCallers>> {
+        self.read(move |_, store| store.callers(known).map_err(LedgerError::not_done))
+    }
+
+    fn copy_callers(&self, callers: CopiedCallers) -> Answering<'_, ()> {
+        self.read(move |_, store| store.copy_callers(&callers).map_err(LedgerError::not_done))
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), String>> {

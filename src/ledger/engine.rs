@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending, ready};
 
 use super::embedded::JournalHold;
-use super::{Block, DuePage, IdempotencyKey, Identity, JournalSpan, LedgerError, NamePlace, PreparedCommand, Trimmer};
+use super::{Block, CopiedCallers, DuePage, IdempotencyKey, Identity, JournalSpan, LedgerError, NamePlace, PreparedCommand, Trimmer};
 #[cfg(doc)]
 use super::{Ledger, MAX_BATCH};
 use domain::account::{Account, Millis, Profile, Reservation};
@@ -140,6 +140,14 @@ pub trait Engine: Send + Sync + 'static {
     /// Finishes such a step by its block, and returns that.
     fn finish_step(&self, _partition: u16) -> Answering<'_, Option<Block>> {
         ready(Ok(None)).boxed()
+    }
+    /// Who may call, as the billing store has copied it here, unless it is the version that is known. `None`: nothing else is there.
+    fn callers(&self, _known: Option<i64>) -> Answering<'_, Option<CopiedCallers>> {
+        ready(Ok(None)).boxed()
+    }
+    /// Copies who may call here. Of two that do so at the same time, either may be the last: both look again.
+    fn copy_callers(&self, _callers: CopiedCallers) -> Answering<'_, ()> {
+        ready(Ok(())).boxed()
     }
     /// Whether the store answers and agrees on the time; else what is wrong, for people.
     fn check(&self) -> BoxFuture<'_, Result<(), String>>;

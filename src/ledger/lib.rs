@@ -8,6 +8,7 @@
 
 pub mod backpressure;
 pub mod batcher;
+mod callers;
 pub mod codec;
 pub mod embedded;
 mod engine;
@@ -32,6 +33,7 @@ use futures_util::future::{try_join, try_join_all};
 
 pub use backpressure::{Backpressure, JournalBounds};
 pub use batcher::Pending;
+pub use callers::CopiedCallers;
 use domain::account::{Account, Millis, Profile, Reservation};
 use domain::command::{Action, Command, Metadata};
 use domain::entry::Entry;

@@ -2,8 +2,6 @@
 
 pub mod trail;
 
-use std::net::IpAddr;
-
 use super::UseCases;
 use super::commands::Decided;
 use super::context::RequestContext;
@@ -52,17 +50,15 @@ impl UseCases {
     }
 
     /// Records that a user has signed in to the console, or out of it.
-    pub fn tell_of_session(&self, address: Option<IpAddr>, user: &str, action: &str, by: &str) {
-        let origin = Origin::of("console", address.map(|address| address.to_canonical().to_string()).unwrap_or_default(), None);
-        let act = Act { actor: user.to_owned(), action: format!("console.{action}"), origin, ..Act::default() };
+    pub fn tell_of_session(&self, context: &RequestContext, user: &str, action: &str, by: &str) {
+        let act = Act { actor: user.to_owned(), action: format!("console.{action}"), origin: context.origin(), ..Act::default() };
         self.trail.record(act.with("by", by));
     }
 
     /// Records that somebody has failed to sign in to the console. Only the name of a user that there is stands in the record: what is typed
     /// for a name may be a password.
-    pub fn tell_of_failed_sign_in(&self, address: Option<IpAddr>, user: Option<&str>, by: &'static str) {
-        let origin = Origin::of("console", address.map(|address| address.to_canonical().to_string()).unwrap_or_default(), None);
-        let caller = user.unwrap_or_default();
+    pub fn tell_of_failed_sign_in(&self, context: &RequestContext, user: Option<&str>, by: &'static str) {
+        let (caller, address, origin) = (user.unwrap_or_default(), context.address, context.origin());
         self.trail.refused(Refused { reason: "SIGN_IN_FAILED", what: by, caller, address, account: "", origin });
     }
 

@@ -131,7 +131,7 @@ impl Error {
         self
     }
 
-    fn of(mut self, subject: Subject) -> Self {
+    pub(super) fn of(mut self, subject: Subject) -> Self {
         self.subject = Some(subject);
         self
     }

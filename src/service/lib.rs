@@ -8,6 +8,7 @@ pub mod advice;
 pub mod aggregation;
 pub mod audit;
 pub mod backup;
+pub mod callers;
 pub mod charges;
 pub mod commands;
 pub mod context;

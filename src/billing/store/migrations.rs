@@ -31,6 +31,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0022_users.sql"),
     include_str!("../migrations/0023_sending.sql"),
     include_str!("../migrations/0024_traces.sql"),
+    include_str!("../migrations/0025_callers.sql"),
 ];
 
 /// Those of which SQLite has a form of its own, by number.

@@ -1,6 +1,7 @@
 //! Signing in: by a password, or by a link that does so once.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use askama::Template;
 use axum::Extension;
@@ -17,7 +18,9 @@ use crate::page::{Page, render};
 use crate::passwords::LONGEST;
 use crate::visitor::Visitor;
 use crate::{Console, session};
+use access::Principal;
 use platform::lanes::socket::Peer;
+use service::context::{Protocol, RequestContext};
 
 /// The page.
 #[derive(Template)]
@@ -75,14 +78,14 @@ pub async fn by_password(
         None => refused(StatusCode::SERVICE_UNAVAILABLE, "sign-in-busy"),
         Some(false) => {
             tracing::warn!(user = name.escape_debug().to_string(), %address, "signing in to the console failed");
-            console.use_cases.tell_of_failed_sign_in(Some(address), hash.is_some().then_some(name.as_str()), "password");
+            console.use_cases.tell_of_failed_sign_in(&of_nobody(Some(address)), hash.is_some().then_some(name.as_str()), "password");
             refused(StatusCode::FORBIDDEN, "sign-in-wrong")
         }
         Some(true) => {
             console.attempts.forgive(&name, address);
             let secret = console.users.begin(&name).await.map_err(Failure::of_users)?;
             tracing::info!(user = name, %address, "signed in to the console");
-            console.use_cases.tell_of_session(Some(address), &name, "signed_in", "password");
+            console.use_cases.tell_of_session(&of_nobody(Some(address)), &name, "signed_in", "password");
             Ok(signed_in(&console, &secret, &to))
         }
     }
@@ -119,11 +122,11 @@ pub async fn by_link(
     let address = peer.map(|Extension(peer)| peer.address.ip());
     match console.users.sign_in_by_link(&secret).await.map_err(Failure::of_users)? {
         Some((name, secret)) => {
-            console.use_cases.tell_of_session(address, &name, "signed_in", "link");
+            console.use_cases.tell_of_session(&of_nobody(address), &name, "signed_in", "link");
             Ok(signed_in(&console, &secret, "/"))
         }
         None => {
-            console.use_cases.tell_of_failed_sign_in(address, None, "link");
+            console.use_cases.tell_of_failed_sign_in(&of_nobody(address), None, "link");
             link_used(&locale)
         }
     }
@@ -131,6 +134,11 @@ pub async fn by_link(
 
 fn link_used(locale: &Locale) -> Result<Response, Failure> {
     Ok((StatusCode::FORBIDDEN, form(locale, String::new(), String::new(), "sign-in-link-used")?).into_response())
+}
+
+/// The context of somebody who has not signed in yet.
+fn of_nobody(address: Option<IpAddr>) -> RequestContext {
+    RequestContext::new(Protocol::Console, Arc::new(Principal::nobody()), None, None).from_address(address)
 }
 
 fn signed_in(console: &Console, secret: &str, to: &str) -> Response {

@@ -94,7 +94,7 @@ pub async fn set_password(State(console): State<Console>, visitor: Visitor, fiel
         return Ok((StatusCode::SERVICE_UNAVAILABLE, page(&console, &visitor, "", wrong).await?).into_response());
     };
     console.users.set_password(name, &hash).await.map_err(Failure::of_users)?;
-    console.use_cases.tell_of_session(visitor.address, name, "password_set", "password");
+    console.use_cases.tell_of_session(&visitor.context(), name, "password_set", "password");
     let secret = console.users.begin(name).await.map_err(Failure::of_users)?;
     let mut response = Redirect::to("/you?done=password").into_response();
     response.headers_mut().extend(session::kept(&console.site, &secret).map(|cookie| (SET_COOKIE, cookie)));
@@ -112,14 +112,14 @@ pub async fn set_language(State(console): State<Console>, visitor: Visitor, fiel
 /// Ends this session.
 pub async fn sign_out(State(console): State<Console>, visitor: Visitor) -> Result<Response, Failure> {
     console.users.sign_out(&visitor.secret).await.map_err(Failure::of_users)?;
-    console.use_cases.tell_of_session(visitor.address, &visitor.principal.name, "signed_out", "session");
+    console.use_cases.tell_of_session(&visitor.context(), &visitor.principal.name, "signed_out", "session");
     Ok(signed_out(&console))
 }
 
 /// Ends all sessions of the user.
 pub async fn sign_out_everywhere(State(console): State<Console>, visitor: Visitor) -> Result<Response, Failure> {
     console.users.sign_out_everywhere(&visitor.principal.name).await.map_err(Failure::of_users)?;
-    console.use_cases.tell_of_session(visitor.address, &visitor.principal.name, "signed_out", "all sessions");
+    console.use_cases.tell_of_session(&visitor.context(), &visitor.principal.name, "signed_out", "all sessions");
     Ok(signed_out(&console))
 }
 

@@ -133,7 +133,7 @@ pub(super) fn issuer_id(reader: &mut Reader, id: String) -> &'static str {
     MAIN
 }
 
-pub(super) fn change(
+pub(in crate::grpc) fn change(
     reader: &mut Reader,
     request_id: String,
     valid_from: Option<Date>,

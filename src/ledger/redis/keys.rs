@@ -113,6 +113,12 @@ impl PartitionKeys {
         ["requests", "requests:old", "undone"].map(|name| format!("{prefix}{name}"))
     }
 
+    /// The hash of who may call, beside the first partition's keys. The script does not know it.
+    #[must_use]
+    pub fn callers(&self) -> String {
+        format!("{}callers", self.accounts().strip_suffix("accounts").unwrap_or_default())
+    }
+
     /// The sorted set of names.
     #[must_use]
     pub fn names(&self) -> &str {

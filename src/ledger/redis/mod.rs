@@ -7,6 +7,7 @@
 //! A batch is sent once. If its answer does not come, its callers get an error that says so, and repeat it with their request ids if they want to.
 
 pub mod batch;
+mod callers;
 mod connect;
 pub mod connection;
 mod damaged;
@@ -37,7 +38,7 @@ use super::codec::journal::decode_block;
 use super::codec::{decode_account, decode_idempotency_record, decode_profile};
 use super::watch::Watchers;
 use super::{
-    Answering, BatchAnswer, Block, DuePage, Engine, IdempotencyKey, Identity, JournalSpan, LedgerError, NamePlace, Opening,
+    Answering, BatchAnswer, Block, CopiedCallers, DuePage, Engine, IdempotencyKey, Identity, JournalSpan, LedgerError, NamePlace, Opening,
     PreparedCommand, ReservationPlace, StoreSettings, Trimmer,
 };
 use connection::{Connection, Work};
@@ -360,6 +361,14 @@ impl Engine for RedisEngine {
 
     fn finish_step(&self, partition: u16) -> Answering<'_, Option<Block>> {
         self.finish(partition).boxed()
+    }
+
+    fn callers(&self, known: Option<i64>) -> Answering<'_, Option<CopiedCallers>> {
+        self.read_callers(known).boxed()
+    }
+
+    fn copy_callers(&self, callers: CopiedCallers) -> Answering<'_, ()> {
+        self.write_callers(callers).boxed()
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), String>> {

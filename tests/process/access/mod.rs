@@ -7,6 +7,7 @@ mod file;
 mod lasting;
 mod personal;
 mod shares;
+mod stored;
 mod tenants;
 
 use callers::{House, http_path, methods, name_of};

@@ -241,6 +241,8 @@ async fn a_tenant_sees_its_own_and_nothing_of_others() {
         ("BillingService/ApproveInvoices", json!({ "requestId": "x", "documentIds": [tenants.document], "operator": by })),
         ("BillingService/RetryHeldInvoices", json!({ "documentId": tenants.document })),
         ("AdminService/Backup", json!({})),
+        ("AdminService/ListCallers", json!({})),
+        ("AdminService/CreateKey", json!({ "requestId": "k", "name": "k", "grant": { "roles": ["read"] }, "operator": by })),
         ("BillingService/BatchConvert", json!({ "batchId": "b", "mode": "PAYMENT_MODE_PREPAID", "filter": {}, "operator": by })),
     ] {
         assert_eq!(house.refused(tenant, method, request).await, "PERMISSION_DENIED", "{method}");

@@ -133,6 +133,18 @@ fn steps() -> Vec<Step> {
         Step("BillingService/ReportBounce", json!({}), "mail.bounced"),
         Step("BillingService/DecideMail", of_service("decide", json!({ "mailId": "0", "decision": "MAIL_DECISION_DROP" })), "mail.decided"),
         Step("BillingService/GoOnSending", of_service("go-on", json!({ "withWaiting": true })), "sending.gone_on"),
+        Step("AdminService/CreateKey", of_service("key", json!({ "name": "made", "grant": { "roles": ["read"] } })), "access.key_made"),
+        Step("AdminService/RevokeKey", of_service("no-key", json!({ "name": "made" })), "access.key_revoked"),
+        Step(
+            "AdminService/GrantCertificate",
+            of_service("certificate", json!({ "name": "spiffe://made", "grant": { "roles": ["read"] } })),
+            "access.certificate_made",
+        ),
+        Step(
+            "AdminService/RevokeCertificate",
+            of_service("no-certificate", json!({ "name": "spiffe://made" })),
+            "access.certificate_revoked",
+        ),
         Step("AdminService/Backup", json!({}), "backup.taken"),
     ]
 }

@@ -1,0 +1,49 @@
+//! Callers of the billing store, as the ledger's store has a copy of them: who may call is known, then, without SQL.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use serde::{Deserialize, Serialize};
+
+use super::file::{AccessFile, CertificateEntry, KeyEntry, Registry};
+use super::share::Shares;
+
+/// The copy: those who are let in now.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StoredCallers {
+    /// API keys.
+    pub keys: Vec<KeyEntry>,
+    /// Client certificates.
+    pub certificates: Vec<CertificateEntry>,
+    /// Whether nobody was ever named there, so that everybody is let in, unless an access file names somebody.
+    pub is_open: bool,
+}
+
+impl StoredCallers {
+    /// Of a store that names nobody.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self { is_open: true, ..Self::default() }
+    }
+
+    /// Adds them to whom a file names. What the file says of a caller goes before. One whose role is not known here is not let in.
+    pub(crate) fn add_to(&self, registry: &mut Registry, file: &AccessFile, shares: &Shares) -> anyhow::Result<()> {
+        let roles = file.roles()?;
+        for entry in self.keys.iter().filter(|entry| !file.revoked.contains(&entry.id)) {
+            match entry.understand(&roles, shares) {
+                Ok(mut key) => {
+                    key.used = Some(AtomicBool::new(false));
+                    registry.keys.entry(entry.id.clone()).or_insert(key);
+                }
+                Err(error) => tracing::warn!(key = entry.name, "a key of the billing store lets nobody in: {error:#}"),
+            }
+        }
+        for entry in &self.certificates {
+            match entry.understand(&roles, shares) {
+                Ok(caller) => drop(registry.certificates.entry(entry.name.clone()).or_insert_with(|| Arc::clone(&caller))),
+                Err(error) => tracing::warn!(certificate = entry.name, "a certificate of the billing store lets nobody in: {error:#}"),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,221 @@
+//! Who may call, beside the access files: keys, as digests, and client certificates, with what each may do. Each change is audited in its
+//! own transaction, and counted, so that copies of earlier states are known to be such.
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
+
+use super::audit::{self, Act, json_of};
+use super::change::{Applied, Change};
+use super::store::rows::{Table, Type};
+use super::{Billing, BillingError};
+use domain::account::Millis;
+
+/// The most callers that there are at once.
+pub const MOST: i64 = 10_000;
+
+/// By what a caller is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CallerKind {
+    /// By a key.
+    Key,
+    /// By a client certificate.
+    Certificate,
+}
+
+impl CallerKind {
+    /// Its name, as it is stored.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Certificate => "certificate",
+        }
+    }
+
+    /// The kind of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Key, Self::Certificate].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// A caller, as kept. Times are those of the system; 0 is never.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredCaller {
+    /// By what it is known.
+    pub kind: CallerKind,
+    /// Its name: the actor in the journal.
+    pub name: String,
+    /// The public part of a key; of a certificate, its name.
+    pub id: String,
+    /// What is kept of a key.
+    pub digest: String,
+    /// Roles, accounts and bounds, in JSON.
+    pub access: String,
+    /// Since when there is this caller.
+    pub created_at: Millis,
+    /// Who has made it.
+    pub created_by: String,
+    /// From when on it is refused.
+    pub expires_at: Millis,
+    /// Since when it is revoked.
+    pub revoked_at: Millis,
+    /// When it was last used, to the minute.
+    pub last_used_at: Millis,
+}
+
+/// What came of a caller that was to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// It was made, now or before.
+    Applied(Applied),
+    /// There is one of that name already.
+    Taken,
+    /// There are as many as there may be.
+    TooMany,
+}
+
+/// Those who are let in, in one state of the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LetIn {
+    /// Which state it is.
+    pub version: i64,
+    /// Who is neither revoked nor expired.
+    pub callers: Vec<StoredCaller>,
+    /// Whether there is, or was, anybody.
+    pub is_anybody_known: bool,
+}
+
+const COLUMNS: &str = "kind, name, id, digest, access, created_at, created_by, expires_at, revoked_at, last_used_at";
+
+const USED: Table = Table { name: "callers", columns: &[("id", Type::Text), ("last_used_at", Type::Number)], on_conflict: "" };
+
+impl Billing {
+    /// Makes a caller, once for each request. One of the same name that is revoked or has expired makes room for it.
+    pub async fn make_caller(&self, caller: &StoredCaller, change: &Change) -> Result<Made, BillingError> {
+        let StoredCaller { kind, name, id, digest, access, created_at, expires_at, .. } = caller;
+        let mut transaction = self.store().begin().await?;
+        let connection = &mut *transaction;
+        // The first to change anything: of two at once, one waits for the other.
+        count_change(connection).await?;
+        let asked = change.asked(&["make", kind.name(), name, access, &expires_at.to_string()]);
+        if Self::note(connection, "access", &asked, change).await? == Applied::Before {
+            return Ok(Made::Applied(Applied::Before));
+        }
+        match find(connection, *kind, name).await? {
+            Some(other) if other.is_let_in(*created_at) => return Ok(Made::Taken),
+            _ => {}
+        }
+        let count = "SELECT CAST(COUNT(*) AS BIGINT) FROM callers";
+        if sqlx::query(count).fetch_one(&mut *connection).await?.try_get::<i64, _>(0)? >= MOST {
+            return Ok(Made::TooMany);
+        }
+        let sql = "INSERT INTO callers (kind, name, id, digest, access, created_at, created_by, expires_at, revoked_at, last_used_at) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0) ON CONFLICT (kind, name) DO UPDATE SET id = excluded.id, \
+                   digest = excluded.digest, access = excluded.access, created_at = excluded.created_at, created_by = excluded.created_by, \
+                   expires_at = excluded.expires_at, revoked_at = 0, last_used_at = 0";
+        let query = sqlx::query(sql).bind(kind.name()).bind(name.clone()).bind(id.clone()).bind(digest.clone()).bind(access.clone());
+        query.bind(*created_at).bind(change.actor.clone()).bind(*expires_at).execute(&mut *connection).await?;
+        let act = Act::of(&format!("access.{}_made", kind.name()), change).with("name", name.as_str()).with("id", id.as_str());
+        let act = act.with("after", json_of(access)).with("expires_at", (*expires_at > 0).then_some(*expires_at));
+        audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
+        transaction.commit().await?;
+        Ok(Made::Applied(Applied::Now))
+    }
+
+    /// Revokes a caller, once for each request; `None`: there is none of that name.
+    pub async fn revoke_caller(&self, kind: CallerKind, name: &str, at: Millis, change: &Change) -> Result<Option<Applied>, BillingError> {
+        let mut transaction = self.store().begin().await?;
+        let connection = &mut *transaction;
+        count_change(connection).await?;
+        let Some(found) = find(connection, kind, name).await? else { return Ok(None) };
+        if Self::note(connection, "access", &change.asked(&["revoke", kind.name(), name]), change).await? == Applied::Before {
+            return Ok(Some(Applied::Before));
+        }
+        let sql = "UPDATE callers SET revoked_at = $3 WHERE kind = $1 AND name = $2 AND revoked_at = 0";
+        sqlx::query(sql).bind(kind.name()).bind(name.to_owned()).bind(at).execute(&mut *connection).await?;
+        let act = Act::of(&format!("access.{}_revoked", kind.name()), change).with("name", name).with("id", found.id);
+        audit::write(connection, self.store().dialect(), audit::SERVICE, &[act.with("before", json_of(&found.access))]).await?;
+        transaction.commit().await?;
+        Ok(Some(Applied::Now))
+    }
+
+    /// A caller.
+    pub async fn caller(&self, kind: CallerKind, name: &str) -> Result<Option<StoredCaller>, BillingError> {
+        find(&mut *self.store().pool().acquire().await?, kind, name).await
+    }
+
+    /// Callers by kind and name, after the given ones.
+    pub async fn callers(&self, after: Option<&(CallerKind, String)>, count: usize) -> Result<Vec<StoredCaller>, BillingError> {
+        let sql = format!("SELECT {COLUMNS} FROM callers WHERE kind > $1 OR (kind = $1 AND name > $2) ORDER BY kind, name LIMIT $3");
+        let (kind, name) = after.map_or(("", ""), |(kind, name)| (kind.name(), name.as_str()));
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(kind).bind(name.to_owned()).bind(i64::try_from(count).unwrap_or(i64::MAX));
+        query.fetch_all(self.store().pool()).await?.iter().map(caller).collect()
+    }
+
+    /// Which state callers are in.
+    pub async fn callers_version(&self) -> Result<i64, BillingError> {
+        version(&mut *self.store().pool().acquire().await?).await
+    }
+
+    /// Those who are let in. The version is read first: what comes in between is seen again under its own.
+    pub async fn let_in(&self, now: Millis) -> Result<LetIn, BillingError> {
+        let mut connection = self.store().pool().acquire().await?;
+        let version = version(&mut connection).await?;
+        let sql = format!("SELECT {COLUMNS} FROM callers ORDER BY kind, name");
+        let all = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&mut *connection).await?;
+        let all = all.iter().map(caller).collect::<Result<Vec<_>, _>>()?;
+        let is_anybody_known = !all.is_empty();
+        Ok(LetIn { version, callers: all.into_iter().filter(|caller| caller.is_let_in(now)).collect(), is_anybody_known })
+    }
+
+    /// Notes that keys were used, by their public part.
+    pub async fn note_used(&self, ids: &[String], now: Millis) -> Result<(), BillingError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut connection = self.store().pool().acquire().await?;
+        let rows = ids.iter().map(|id| vec![id.as_str().into(), now.into()]);
+        USED.update(&mut connection, self.store().dialect(), rows).await?;
+        Ok(())
+    }
+}
+
+impl StoredCaller {
+    /// Whether it is neither revoked nor expired.
+    #[must_use]
+    pub fn is_let_in(&self, now: Millis) -> bool {
+        self.revoked_at == 0 && (self.expires_at == 0 || self.expires_at > now)
+    }
+}
+
+async fn count_change(connection: &mut AnyConnection) -> Result<(), BillingError> {
+    sqlx::query("UPDATE callers_version SET version = version + 1 WHERE id = 1").execute(connection).await?;
+    Ok(())
+}
+
+async fn version(connection: &mut AnyConnection) -> Result<i64, BillingError> {
+    Ok(sqlx::query("SELECT version FROM callers_version WHERE id = 1").fetch_one(connection).await?.try_get(0)?)
+}
+
+async fn find(connection: &mut AnyConnection, kind: CallerKind, name: &str) -> Result<Option<StoredCaller>, BillingError> {
+    let sql = format!("SELECT {COLUMNS} FROM callers WHERE kind = $1 AND name = $2");
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(kind.name()).bind(name.to_owned());
+    query.fetch_optional(connection).await?.as_ref().map(caller).transpose()
+}
+
+fn caller(row: &AnyRow) -> Result<StoredCaller, BillingError> {
+    let kind: String = row.try_get("kind")?;
+    Ok(StoredCaller {
+        kind: CallerKind::named(&kind).ok_or_else(|| BillingError::corrupt(format!("the caller's kind {kind:?}")))?,
+        name: row.try_get("name")?,
+        id: row.try_get("id")?,
+        digest: row.try_get("digest")?,
+        access: row.try_get("access")?,
+        created_at: row.try_get("created_at")?,
+        created_by: row.try_get("created_by")?,
+        expires_at: row.try_get("expires_at")?,
+        revoked_at: row.try_get("revoked_at")?,
+        last_used_at: row.try_get("last_used_at")?,
+    })
+}

@@ -1,0 +1,220 @@
+//! Who may call, beside the access files: keys and client certificates in the billing store. Those who are let in are copied into the
+//! ledger's store, which each process looks at every second, so that charging needs no SQL.
+
+use jiff::Timestamp;
+
+use super::UseCases;
+use super::context::RequestContext;
+use super::error::{Error, Kind, Subject};
+use access::file::{CertificateEntry, GrantEntry, KeyEntry};
+use access::key::NewKey;
+use access::{Access, Permission, StoredCallers};
+use billing::Billing;
+use billing::callers::{CallerKind, LetIn, MOST, Made, StoredCaller};
+use billing::change::{Applied, Change};
+use domain::account::Millis;
+use ledger::{CopiedCallers, Ledger, LedgerError};
+use platform::clock::system_now;
+
+/// The longest name, in characters: as long as an actor may be.
+const LONGEST_NAME: usize = 128;
+
+/// A caller that is to be let in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewCaller {
+    /// What to call it: the actor in the journal. Of a certificate, the name in it.
+    pub name: String,
+    /// What it may do.
+    pub grant: GrantEntry,
+    /// From when on it is refused; `None` is never.
+    pub expires_at: Option<Millis>,
+}
+
+/// A caller, as it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Caller {
+    /// As kept.
+    pub stored: StoredCaller,
+    /// What it may do.
+    pub grant: GrantEntry,
+}
+
+/// A key that was made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MadeKey {
+    /// The key, as it is shown from now on.
+    pub caller: Caller,
+    /// Its text, which is shown only once: `None` in the answer to a repetition.
+    pub text: Option<String>,
+}
+
+/// A page of callers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallerPage {
+    /// By kind and name.
+    pub callers: Vec<Caller>,
+    /// After whom the next page begins; `None`: there is none.
+    pub next: Option<(CallerKind, String)>,
+}
+
+impl UseCases {
+    /// Makes an API key.
+    pub async fn create_key(&self, context: &RequestContext, new: NewCaller, change: &Change) -> Result<MadeKey, Error> {
+        let key = NewKey::generate().map_err(LedgerError::not_done)?;
+        let (id, digest) = (key.id.clone(), key.digest().to_string());
+        let applied = self.let_in(context, CallerKind::Key, &new, id, digest, change).await?;
+        let caller = self.caller_named(context, CallerKind::Key, &new.name).await?;
+        Ok(MadeKey { caller, text: (applied == Applied::Now).then_some(key.text) })
+    }
+
+    /// Lets in who shows a client certificate of a name.
+    pub async fn grant_certificate(&self, context: &RequestContext, new: NewCaller, change: &Change) -> Result<(Caller, Applied), Error> {
+        let id = new.name.clone();
+        let applied = self.let_in(context, CallerKind::Certificate, &new, id, String::new(), change).await?;
+        Ok((self.caller_named(context, CallerKind::Certificate, &new.name).await?, applied))
+    }
+
+    async fn let_in(
+        &self,
+        context: &RequestContext,
+        kind: CallerKind,
+        new: &NewCaller,
+        id: String,
+        digest: String,
+        change: &Change,
+    ) -> Result<Applied, Error> {
+        context.require_everywhere(Permission::ManageAccess)?;
+        let change = &context.signed(change)?;
+        let NewCaller { name, grant, expires_at } = new;
+        if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+            let rule = format!("must be 1 to {LONGEST_NAME} characters, none of them a control character");
+            return Err(Error::invalid_field("name", rule));
+        }
+        let now = system_now();
+        if expires_at.is_some_and(|ends| ends <= now) {
+            return Err(Error::invalid_field("expires_at", "must be in the future"));
+        }
+        let granted = self.access.granted(grant).map_err(|error| Error::invalid_field("grant", format!("{error:#}")))?;
+        // Nobody gives what they have not.
+        if let Some(lacking) = granted.permissions.each().find(|permission| !context.caller.may_pass_on(*permission)) {
+            return Err(Error::not_permitted(lacking));
+        }
+        let caller = StoredCaller {
+            kind,
+            name: name.clone(),
+            id,
+            digest,
+            access: serde_json::to_string(grant).map_err(|error| Error::invalid_field("grant", error.to_string()))?,
+            created_at: now,
+            created_by: change.actor.clone(),
+            expires_at: expires_at.unwrap_or_default(),
+            revoked_at: 0,
+            last_used_at: 0,
+        };
+        let billing = self.billing(context).await?;
+        match billing.make_caller(&caller, change).await? {
+            Made::Applied(applied) => {
+                self.pass_on(billing).await;
+                Ok(applied)
+            }
+            Made::Taken => {
+                let text = format!("there is a {} of this name: revoke it first", kind.name());
+                Err(Error::new(Kind::AlreadyExists, "CALLER_EXISTS", text).of(Subject::Resource(kind.name(), name.clone())))
+            }
+            Made::TooMany => {
+                let text = format!("there are {MOST} callers, which is the most");
+                Err(Error::new(Kind::Exhausted, "TOO_MANY_CALLERS", text))
+            }
+        }
+    }
+
+    /// Revokes a key or a certificate. Every process refuses it within seconds.
+    pub async fn revoke_caller(&self, context: &RequestContext, kind: CallerKind, name: &str, change: &Change) -> Result<Applied, Error> {
+        context.require_everywhere(Permission::ManageAccess)?;
+        let change = &context.signed(change)?;
+        let billing = self.billing(context).await?;
+        let revoked = billing.revoke_caller(kind, name, system_now(), change).await?;
+        let applied = revoked.ok_or_else(|| no_caller(kind, name))?;
+        self.pass_on(billing).await;
+        Ok(applied)
+    }
+
+    /// Callers of the billing store by kind and name, after the given one.
+    pub async fn list_callers(
+        &self,
+        context: &RequestContext,
+        after: Option<&(CallerKind, String)>,
+        count: usize,
+    ) -> Result<CallerPage, Error> {
+        context.require_everywhere(Permission::ReadAccess)?;
+        let mut callers = self.billing(context).await?.callers(after, count + 1).await?;
+        let has_more = callers.len() > count;
+        callers.truncate(count);
+        let next = callers.last().filter(|_| has_more).map(|last| (last.kind, last.name.clone()));
+        Ok(CallerPage { callers: callers.into_iter().map(shown).collect(), next })
+    }
+
+    async fn caller_named(&self, context: &RequestContext, kind: CallerKind, name: &str) -> Result<Caller, Error> {
+        let found = self.billing(context).await?.caller(kind, name).await?;
+        found.map(shown).ok_or_else(|| no_caller(kind, name))
+    }
+
+    /// Copies a change at once. If that fails, the next look of any process does it.
+    async fn pass_on(&self, billing: &Billing) {
+        if let Err(error) = copy(billing, &self.ledger).await {
+            tracing::warn!("who may call is copied into the ledger's store later: {error:#}");
+        }
+        if let Err(error) = follow(&self.access, &self.ledger, &mut None).await {
+            tracing::warn!("who may call is looked up later: {error:#}");
+        }
+    }
+}
+
+/// Copies who is let in from the billing store into the ledger's, if the copy there is of an earlier state.
+pub async fn copy(billing: &Billing, ledger: &Ledger) -> anyhow::Result<()> {
+    let engine = ledger.engine();
+    let version = billing.callers_version().await?;
+    // There may be no copy, and none may be of this version: both are answered by none.
+    let other = engine.callers(Some(version)).await?;
+    let is_there = other.is_none() && engine.callers(None).await?.is_some();
+    if is_there || other.is_some_and(|other| other.version > version) {
+        return Ok(());
+    }
+    let LetIn { version, callers, is_anybody_known } = billing.let_in(system_now()).await?;
+    if version == 0 && !is_anybody_known {
+        return Ok(());
+    }
+    let mut copy = StoredCallers { is_open: !is_anybody_known, ..StoredCallers::default() };
+    for caller in callers {
+        let (grant, name) = (serde_json::from_str(&caller.access)?, caller.name);
+        match caller.kind {
+            CallerKind::Key => {
+                let (created, expires) = (instant(caller.created_at), instant(caller.expires_at));
+                copy.keys.push(KeyEntry { name, id: caller.id, digest: caller.digest, created, expires, revoked: None, grant });
+            }
+            CallerKind::Certificate => copy.certificates.push(CertificateEntry { name, grant }),
+        }
+    }
+    engine.copy_callers(CopiedCallers { version, content: serde_json::to_string(&copy)? }).await?;
+    Ok(())
+}
+
+/// Takes who is let in from the ledger's store, if it is another version than the one that is known; returns whether it was.
+pub async fn follow(access: &Access, ledger: &Ledger, known: &mut Option<i64>) -> anyhow::Result<bool> {
+    let Some(CopiedCallers { version, content }) = ledger.engine().callers(*known).await? else { return Ok(false) };
+    access.take_stored(serde_json::from_str(&content)?)?;
+    *known = Some(version);
+    Ok(true)
+}
+
+fn instant(at: Millis) -> Option<Timestamp> {
+    (at > 0).then(|| Timestamp::from_millisecond(at).ok()).flatten()
+}
+
+fn shown(stored: StoredCaller) -> Caller {
+    Caller { grant: serde_json::from_str(&stored.access).unwrap_or_default(), stored }
+}
+
+fn no_caller(kind: CallerKind, name: &str) -> Error {
+    Error::not_found("CALLER_NOT_FOUND", kind.name(), name, format!("there is no {} of this name", kind.name())).with("name", name)
+}
