@@ -12,7 +12,7 @@ use crate::authority::Authority;
 use crate::postgres::PostgresServer;
 use crate::process::{Process, WallClock};
 use crate::proxy::Link;
-use crate::script::SERVERS;
+use crate::script::{Kind, SERVERS};
 use crate::support::{RedisServer, temporary_folder, valkey};
 
 /// How large Redis's disk is, in bytes.
@@ -108,8 +108,16 @@ pub struct World {
 /// What a run is made on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Store {
+    /// Debian's Redis, over TLS.
     Redis,
     Valkey,
+}
+
+impl Store {
+    /// The kinds of fault that can befall it.
+    pub fn kinds(self) -> Vec<Kind> {
+        Kind::ALL.iter().copied().filter(|kind| self == Self::Redis || *kind != Kind::RedisCertificates).collect()
+    }
 }
 
 impl World {
@@ -133,16 +141,19 @@ impl World {
         let process = std::process::id();
         let ip = format!("127.77.{}.{}", process >> 8 & 255, process & 255);
         let port = TcpListener::bind((&*ip, 0)).unwrap().local_addr().unwrap().port();
-        let mut arguments: Vec<String> = ["--appendonly", "yes", "--appendfsync", "always"].map(str::to_owned).to_vec();
-        for (option, value) in [
-            ("--tls-port", port.to_string()),
-            ("--bind", ip.clone()),
-            ("--tls-cert-file", path("redis.crt")),
-            ("--tls-key-file", path("redis.key")),
-            ("--tls-ca-cert-file", path("redis-ca.pem")),
-            ("--tls-auth-clients", "yes".into()),
-        ] {
-            arguments.extend([option.to_owned(), value]);
+        let mut arguments: Vec<String> = ["--appendonly", "yes", "--appendfsync", "always", "--bind", &ip].map(str::to_owned).to_vec();
+        // The Valkey that PyPI has speaks no TLS.
+        let is_tls = store == Store::Redis;
+        arguments.extend([if is_tls { "--tls-port" } else { "--port" }.to_owned(), port.to_string()]);
+        if is_tls {
+            for (option, value) in [
+                ("--tls-cert-file", path("redis.crt")),
+                ("--tls-key-file", path("redis.key")),
+                ("--tls-ca-cert-file", path("redis-ca.pem")),
+                ("--tls-auth-clients", "yes".into()),
+            ] {
+                arguments.extend([option.to_owned(), value]);
+            }
         }
         arguments.push("--user".into());
         arguments.extend(["tollgate", "on", ">hush"].map(str::to_owned));
@@ -158,14 +169,14 @@ impl World {
         mail_link.lead_to(Some(mail.address));
 
         let of_redis = |link: &Link| {
-            let url = format!("rediss://tollgate:hush@{}", link.address);
-            let tls = [
-                ("--redis", url),
-                ("--redis-ca", path("redis-ca.pem")),
-                ("--redis-cert", path("tollgate.crt")),
-                ("--redis-key", path("tollgate.key")),
-            ];
-            tls.into_iter().flat_map(|(option, value)| [option.to_owned(), value]).collect::<Vec<_>>()
+            let scheme = if is_tls { "rediss" } else { "redis" };
+            let mut arguments = vec!["--redis".to_owned(), format!("{scheme}://tollgate:hush@{}", link.address)];
+            if is_tls {
+                for (option, file) in [("--redis-ca", "redis-ca.pem"), ("--redis-cert", "tollgate.crt"), ("--redis-key", "tollgate.key")] {
+                    arguments.extend([option.to_owned(), path(file)]);
+                }
+            }
+            arguments
         };
         let common = vec![("TOLLGATE_BILLING".to_owned(), billing.clone())];
         let mut servers = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::evidence::{Ask, Credit, Entry, Kind, Then, What};
 
@@ -61,7 +61,7 @@ impl Model {
                 let left = debit.against.as_ref().and_then(|name| self.reservations.get(name)).map_or(Decimal::ZERO, |(left, _)| *left);
                 let is_direct = debit.against.is_none();
                 // A report is taken though the account is suspended, and what was consumed is charged in any case.
-                let excess = if debit.is_consumed { Decimal::ZERO } else { entry.amount - left };
+                let excess = if debit.is_consumed { Decimal::ZERO } else { taken(entry) - left };
                 (excess, self.usable(), is_direct && !debit.is_consumed)
             }
             (What::Debit(_), Kind::ReservationExtended) => (entry.amount, self.usable(), true),
@@ -123,7 +123,15 @@ impl Model {
         let keeps = matches!(ask.map(|ask| &ask.what), Some(What::Debit(debit)) if debit.then == Then::Keep);
         let Some((left, expires)) = self.reservations.remove(&entry.refers_to) else { return };
         if keeps {
-            self.reservations.insert(entry.refers_to.clone(), ((left - entry.amount).max(Decimal::ZERO), expires));
+            self.reservations.insert(entry.refers_to.clone(), ((left - taken(entry)).max(Decimal::ZERO), expires));
         }
+    }
+}
+
+/// What a charge takes of the credit: a bill of its own is owed in minor units.
+fn taken(entry: &Entry) -> Decimal {
+    match entry.kind {
+        Kind::ChargedOwnBill => entry.amount.max(entry.amount.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero)),
+        _ => entry.amount,
     }
 }
