@@ -10,6 +10,7 @@ pub mod aggregate;
 pub mod aggregator;
 pub mod audit;
 pub mod backlog;
+pub mod bank;
 pub mod bills;
 pub mod callers;
 pub mod change;

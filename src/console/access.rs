@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use axum::body::to_bytes;
-use axum::extract::{MatchedPath, Request, State};
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequest, MatchedPath, Multipart, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::header::{ACCEPT_LANGUAGE, CONTENT_TYPE};
@@ -12,8 +12,8 @@ use http::{HeaderMap, Method, Uri};
 use tokio::time::timeout;
 
 use super::failure::Failure;
-use super::fields::Fields;
-use super::guard::MAX_BODY_BYTES;
+use super::fields::{Fields, MOST, MOST_WITH_FILE};
+use super::guard::{MAX_BODY_BYTES, most_bytes};
 use super::locale::Locale;
 use super::page::{self, Sent};
 use super::routes::{Needs, find};
@@ -21,6 +21,7 @@ use super::texts::Language;
 use super::visitor::Visitor;
 use super::{Console, session};
 use platform::lanes::socket::Peer;
+use service::bank::text_of;
 use service::error::Error;
 
 /// How long a page may take to be made.
@@ -100,16 +101,30 @@ async fn let_in(console: &Console, request: &mut Request, visitor: Option<&Visit
     Ok(())
 }
 
-/// The fields of the form that was sent.
+/// The fields of the form that was sent. A file is a field: its text.
 async fn fields(request: &mut Request) -> Result<Fields, Failure> {
-    let is_form =
-        request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
-    if !is_form {
+    let content_type = request.headers().get(CONTENT_TYPE).map(|value| value.as_bytes().to_vec()).unwrap_or_default();
+    let most = most_bytes(request.uri().path());
+    let has_file = most != MAX_BODY_BYTES;
+    if has_file && content_type.starts_with(b"multipart/form-data") {
+        let (parts, body) = std::mem::take(request).into_parts();
+        *request = Request::from_parts(parts.clone(), Body::empty());
+        let mut multipart =
+            Multipart::from_request(Request::from_parts(parts, body), &()).await.map_err(|_| Failure::of_other_session())?;
+        let mut fields = Fields::default();
+        while let Some(field) = multipart.next_field().await.map_err(|_| Failure::of_other_session())? {
+            let name = field.name().unwrap_or_default().to_owned();
+            let content = field.bytes().await.map_err(|_| Failure::of_other_session())?;
+            fields = fields.and(&name, text_of(&content));
+        }
+        return Ok(fields);
+    }
+    if !content_type.starts_with(b"application/x-www-form-urlencoded") {
         return Err(Failure::of_other_session());
     }
     let body = std::mem::take(request.body_mut());
-    let body = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| Failure::of_other_session())?;
-    Fields::parse(&body).ok_or_else(Failure::of_other_session)
+    let body = to_bytes(body, most).await.map_err(|_| Failure::of_other_session())?;
+    Fields::parse(&body, if has_file { MOST_WITH_FILE } else { MOST }).ok_or_else(Failure::of_other_session)
 }
 
 fn to_sign_in(request: &Request) -> Response {

@@ -28,6 +28,10 @@ pub static STYLE: LazyLock<Asset> =
 pub static SCRIPT: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("htmx.min.js", "text/javascript; charset=utf-8", include_bytes!("assets/htmx.min.js")));
 
+/// What keeps parts of pages up to date.
+pub static LIVE: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("live.js", "text/javascript; charset=utf-8", include_bytes!("assets/live.js")));
+
 /// The picture of the tab.
 pub static ICON: LazyLock<Asset> = LazyLock::new(|| Asset::new("icon.svg", "image/svg+xml", include_bytes!("assets/icon.svg")));
 
@@ -41,7 +45,7 @@ impl Asset {
 
 /// Sends a file.
 pub async fn send(Path(name): Path<String>) -> Result<Response, Failure> {
-    let asset = [&*STYLE, &*SCRIPT, &*ICON].into_iter().find(|asset| asset.name == name).ok_or_else(Failure::not_found)?;
+    let asset = [&*STYLE, &*SCRIPT, &*LIVE, &*ICON].into_iter().find(|asset| asset.name == name).ok_or_else(Failure::not_found)?;
     let headers = [(CONTENT_TYPE, asset.media_type), (CACHE_CONTROL, "public, max-age=31536000, immutable")];
     Ok((headers, asset.content).into_response())
 }

@@ -10,8 +10,9 @@ use super::locale::Locale;
 use domain::account::Millis;
 use domain::money::DecimalAmount;
 
-/// The most fields of one form.
-const MAX_FIELDS: usize = 200;
+/// The most fields of one form, and of one that comes with a file, whose lines have fields of their own.
+pub const MOST: usize = 200;
+pub const MOST_WITH_FILE: usize = 1_100;
 
 /// The longest id, and the longest text for people.
 const MAX_ID: usize = 128;
@@ -71,15 +72,21 @@ pub struct Reader<'a> {
 impl Fields {
     /// Reads a body; `None` if it is none of a form.
     #[must_use]
-    pub fn parse(body: &[u8]) -> Option<Self> {
+    pub fn parse(body: &[u8], most: usize) -> Option<Self> {
         let fields: Vec<(String, String)> = serde_urlencoded::from_bytes(body).ok()?;
-        (fields.len() <= MAX_FIELDS).then_some(Self(fields))
+        (fields.len() <= most).then_some(Self(fields))
     }
 
     /// A field, without blanks around it; empty if it was not sent.
     #[must_use]
     pub fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.trim())
+    }
+
+    /// The same with all its blanks.
+    #[must_use]
+    pub fn whole(&self, name: &str) -> &str {
+        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 
     /// Whether a box is ticked.

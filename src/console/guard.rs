@@ -14,9 +14,19 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::Console;
+use super::routes::ROUTES;
 
 /// The largest body of a request.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// The same of a form that comes with a file, of which each byte may be written as three.
+pub const MAX_FILE_BYTES: usize = 2 * 1024 * 1024;
+
+/// The largest body of a request to a path.
+#[must_use]
+pub fn most_bytes(path: &str) -> usize {
+    if ROUTES.iter().any(|route| route.has_file && route.path == path) { MAX_FILE_BYTES } else { MAX_BODY_BYTES }
+}
 
 /// How long a body may take to arrive, and a page to be made.
 const BODY_LIMIT: Duration = Duration::from_secs(10);
@@ -37,7 +47,7 @@ pub struct Paper;
 /// Takes in a request within its bounds, and has it answered within them.
 pub async fn bound(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let body = match tokio::time::timeout(BODY_LIMIT, to_bytes(body, MAX_BODY_BYTES)).await {
+    let body = match tokio::time::timeout(BODY_LIMIT, to_bytes(body, most_bytes(parts.uri.path()))).await {
         Ok(Ok(body)) => body,
         Ok(Err(_)) => return plain(StatusCode::PAYLOAD_TOO_LARGE, "The form is too large."),
         Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "The form did not arrive in time."),

@@ -8,6 +8,7 @@ pub mod access;
 pub mod acts;
 pub mod assets;
 pub mod attempts;
+pub mod batches;
 pub mod downloads;
 pub mod failure;
 pub mod fields;
@@ -28,6 +29,7 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 
 use attempts::Attempts;
+use batches::Batches;
 use passwords::Passwords;
 use routes::ROUTES;
 use service::UseCases;
@@ -50,6 +52,8 @@ pub struct Parts {
     pub passwords: Passwords,
     /// Attempts to sign in that failed.
     pub attempts: Attempts,
+    /// Conversions of many organizations.
+    pub batches: Batches,
     /// Whether there is a billing store: without it, some pages are not there, and others say so.
     pub has_billing: bool,
 }
@@ -66,8 +70,8 @@ impl Console {
     /// A console at a site.
     #[must_use]
     pub fn new(use_cases: UseCases, users: Users, site: Site, has_billing: bool) -> Self {
-        let (passwords, attempts) = (Passwords::default(), Attempts::default());
-        Self(Arc::new(Parts { use_cases, users, site, passwords, attempts, has_billing }))
+        let (passwords, attempts, batches) = (Passwords::default(), Attempts::default(), Batches::default());
+        Self(Arc::new(Parts { use_cases, users, site, passwords, attempts, batches, has_billing }))
     }
 
     /// The request id of a form that is made now.

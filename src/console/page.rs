@@ -8,6 +8,7 @@ use super::assets::{ICON, SCRIPT, STYLE};
 use super::failure::Failure;
 use super::fields::Fields;
 use super::locale::Locale;
+use super::pages::payment_acts::PaymentAct;
 use super::routes::{NAVIGATION, Section};
 use super::texts::Language;
 use super::visitor::Visitor;
@@ -82,6 +83,12 @@ impl Page {
     #[must_use]
     pub fn act_help(&self, act: &Act) -> String {
         self.locale.text(&format!("help-{}", act.name()))
+    }
+
+    /// What an act on a payment does.
+    #[must_use]
+    pub fn payment_act_help(&self, act: &PaymentAct) -> String {
+        self.locale.text(&format!("{}-help", act.name()))
     }
 
     /// What an act's amount may be.

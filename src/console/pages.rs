@@ -2,6 +2,9 @@
 
 pub mod account_sending;
 pub mod acts;
+pub mod audit;
+pub mod bank;
+pub mod conversions;
 pub mod convert;
 pub mod details;
 pub mod entries;
@@ -12,7 +15,9 @@ pub mod mails;
 pub mod months;
 pub mod organization;
 pub mod organizations;
+pub mod overview;
 pub mod papers;
+pub mod payment_acts;
 pub mod payments;
 pub mod receivables;
 pub mod send;
@@ -23,12 +28,13 @@ pub mod you;
 use axum::response::Redirect;
 
 use super::failure::Failure;
-use super::routes::NAVIGATION;
+use super::routes::{NAVIGATION, OVERVIEW};
 use super::visitor::Visitor;
 
 /// The first page: the first of the navigation that the visitor may open.
 pub async fn home(visitor: Visitor) -> Result<Redirect, Failure> {
-    let mut sections = NAVIGATION.iter();
+    // The overview is looked at; the work is behind it.
+    let mut sections = NAVIGATION.iter().filter(|section| section.path != OVERVIEW);
     let first = sections.find(|section| section.is_open_to(&visitor));
     Ok(Redirect::to(first.map_or("/you", |section| section.path)))
 }

@@ -6,6 +6,7 @@ use axum::routing::{MethodRouter, get, post};
 use http::Method;
 
 use super::acts::Act;
+use super::pages::payment_acts::PaymentAct;
 use super::visitor::Visitor;
 use super::{Console, assets, pages};
 use access::Permission;
@@ -31,6 +32,8 @@ pub struct Route {
     pub needs: Needs,
     /// What handles it.
     pub handler: fn() -> MethodRouter<Console>,
+    /// Whether a file comes with its form.
+    pub has_file: bool,
 }
 
 /// An entry of the navigation.
@@ -45,11 +48,14 @@ pub struct Section {
 
 /// The navigation. An entry is shown to whom its page lets in.
 pub const NAVIGATION: &[Section] = &[
+    Section { group: "app-overview", name: "overview", path: OVERVIEW },
     Section { group: "app-finance", name: "organizations", path: ORGANIZATIONS },
+    Section { group: "app-finance", name: "bulk-convert", path: CONVERSIONS },
     Section { group: "app-finance", name: "receivables", path: RECEIVABLES },
     Section { group: "app-finance", name: "payments-title", path: PAYMENTS },
     Section { group: "app-invoice", name: "invoices", path: INVOICES },
     Section { group: "app-invoice", name: "mails", path: MAILS },
+    Section { group: "app-settings", name: "audit", path: AUDIT },
 ];
 
 /// Organization Management.
@@ -64,17 +70,31 @@ pub const PAYMENTS: &str = "/finance/payments";
 /// Invoices, and other documents.
 pub const INVOICES: &str = "/invoices";
 
+/// Conversions of many organizations.
+pub const CONVERSIONS: &str = "/finance/conversions";
+
+/// How things are.
+pub const OVERVIEW: &str = "/overview";
+
+/// Who did what.
+pub const AUDIT: &str = "/settings/audit";
+
 /// Mail to customers.
 pub const MAILS: &str = "/invoices/mails";
 
 use Needs::{Nothing, Permission as Needed, SignIn};
 
 const fn page(path: &'static str, needs: Needs, handler: fn() -> MethodRouter<Console>) -> Route {
-    Route { method: Method::GET, path, needs, handler }
+    Route { method: Method::GET, path, needs, handler, has_file: false }
 }
 
 const fn form(path: &'static str, needs: Needs, handler: fn() -> MethodRouter<Console>) -> Route {
-    Route { method: Method::POST, path, needs, handler }
+    Route { method: Method::POST, path, needs, handler, has_file: false }
+}
+
+/// A form with a file.
+const fn upload(path: &'static str, needs: Needs, handler: fn() -> MethodRouter<Console>) -> Route {
+    Route { method: Method::POST, path, needs, handler, has_file: true }
 }
 
 /// All routes.
@@ -90,12 +110,27 @@ pub const ROUTES: &[Route] = &[
     form("/you/password", SignIn, || post(pages::you::set_password)),
     form("/language", SignIn, || post(pages::you::set_language)),
     page("/", SignIn, || get(pages::home)),
+    page(OVERVIEW, Needed(Permission::ReadAggregation), || get(pages::overview::show)),
+    page("/overview/live", Needed(Permission::ReadAggregation), || get(pages::overview::live)),
+    page(AUDIT, Needed(Permission::ReadAudit), || get(pages::audit::show)),
+    page("/settings/audit.csv", Needed(Permission::ReadAudit), || get(pages::audit::download)),
     page(ORGANIZATIONS, Needed(Permission::ReadAccounts), || get(pages::organizations::show)),
     page("/finance/organizations.csv", Needed(Permission::ReadAccounts), || get(pages::organizations::download)),
     page(RECEIVABLES, Needed(Permission::ReadDocuments), || get(pages::receivables::show)),
     page("/finance/receivables.csv", Needed(Permission::ReadDocuments), || get(pages::receivables::download)),
     page(PAYMENTS, Needed(Permission::ReadDocuments), || get(pages::payments::show)),
     page("/finance/payments.csv", Needed(Permission::ReadDocuments), || get(pages::payments::download)),
+    page("/finance/payments/import", Needed(Permission::RecordPayments), || get(pages::bank::show)),
+    upload("/finance/payments/import", Needed(Permission::RecordPayments), || post(pages::bank::propose)),
+    upload("/finance/payments/import/book", Needed(Permission::RecordPayments), || post(pages::bank::book)),
+    page("/finance/payments/{account}/{payment}/allocate", pays(PaymentAct::Allocate), || payment_page(PaymentAct::Allocate)),
+    form("/finance/payments/{account}/{payment}/allocate", pays(PaymentAct::Allocate), || payment_form(PaymentAct::Allocate)),
+    page("/finance/payments/{account}/{payment}/take-off", pays(PaymentAct::TakeOff), || payment_page(PaymentAct::TakeOff)),
+    form("/finance/payments/{account}/{payment}/take-off", pays(PaymentAct::TakeOff), || payment_form(PaymentAct::TakeOff)),
+    page("/finance/payments/{account}/{payment}/set-free", pays(PaymentAct::SetFree), || payment_page(PaymentAct::SetFree)),
+    form("/finance/payments/{account}/{payment}/set-free", pays(PaymentAct::SetFree), || payment_form(PaymentAct::SetFree)),
+    page("/finance/payments/{account}/{payment}/reverse", pays(PaymentAct::Reverse), || payment_page(PaymentAct::Reverse)),
+    form("/finance/payments/{account}/{payment}/reverse", pays(PaymentAct::Reverse), || payment_form(PaymentAct::Reverse)),
     page("/finance/payments/{account}/{payment}", Needed(Permission::ReadDocuments), || get(pages::payments::one)),
     page("/finance/payments/{account}/{payment}/{form}", Needed(Permission::ReadDocuments), || get(pages::payments::receipt)),
     page(INVOICES, Needed(Permission::ReadDocuments), || get(pages::invoices::show)),
@@ -111,6 +146,11 @@ pub const ROUTES: &[Route] = &[
     page("/invoices/{document}", Needed(Permission::ReadDocuments), || get(pages::invoice::show)),
     page("/invoices/{document}/{form}", Needed(Permission::ReadDocuments), || get(pages::invoice::file)),
     form("/invoices/{document}/retry", Needed(Permission::ApproveInvoices), || post(pages::invoice::retry)),
+    page(CONVERSIONS, Needed(Permission::Convert), || get(pages::conversions::show)),
+    upload(CONVERSIONS, Needed(Permission::Convert), || post(pages::conversions::begin)),
+    page("/finance/conversions/{id}", Needed(Permission::Convert), || get(pages::conversions::one)),
+    page("/finance/conversions/{id}/report.csv", Needed(Permission::Convert), || get(pages::conversions::download)),
+    form("/finance/conversions/{id}/{what}", Needed(Permission::Convert), || post(pages::conversions::go)),
     page("/finance/guideline", Needed(Permission::ReadAccounts), || get(pages::guideline::show)),
     page("/finance/organizations/{id}", Needed(Permission::ReadAccounts), || get(pages::organization::show)),
     page("/finance/organizations/{id}/transactions", Needed(Permission::ReadAccounts), || get(pages::entries::show)),
@@ -158,6 +198,18 @@ fn act_page(act: Act) -> MethodRouter<Console> {
 
 fn act_form(act: Act) -> MethodRouter<Console> {
     post(pages::acts::act).layer(Extension(act))
+}
+
+const fn pays(act: PaymentAct) -> Needs {
+    Needed(act.permission())
+}
+
+fn payment_page(act: PaymentAct) -> MethodRouter<Console> {
+    get(pages::payment_acts::show).layer(Extension(act))
+}
+
+fn payment_form(act: PaymentAct) -> MethodRouter<Console> {
+    post(pages::payment_acts::act).layer(Extension(act))
 }
 
 impl Section {

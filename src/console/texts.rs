@@ -25,6 +25,8 @@ macro_rules! catalogue {
             include_str!(concat!("texts/", $language, "/pages.ftl")),
             include_str!(concat!("texts/", $language, "/reasons.ftl")),
             include_str!(concat!("texts/", $language, "/mails.ftl")),
+            include_str!(concat!("texts/", $language, "/office.ftl")),
+            include_str!(concat!("texts/", $language, "/money.ftl")),
         ]
     };
 }

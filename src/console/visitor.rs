@@ -46,6 +46,17 @@ impl Visitor {
         RequestContext::new(Protocol::Console, Arc::clone(&self.principal), deadline, None).from_address(self.address)
     }
 
+    /// The same for what goes on after the page.
+    #[must_use]
+    pub fn lasting_context(&self) -> RequestContext {
+        RequestContext::new(Protocol::Console, Arc::clone(&self.principal), None, None).from_address(self.address)
+    }
+
+    /// Whether the session still holds.
+    pub async fn is_still_signed_in(&self, console: &Console) -> bool {
+        console.users.session(&self.secret).await.is_ok_and(|session| session.is_some())
+    }
+
     /// The token for a form.
     #[must_use]
     pub fn token(&self) -> String {

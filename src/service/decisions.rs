@@ -104,6 +104,20 @@ impl Declines {
         }
     }
 
+    /// How often what was declined from an instant on, by reason, the most frequent first.
+    pub(super) fn by_reason(&self, from: Millis) -> Vec<(&'static str, usize)> {
+        let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = notes.by_number.values().rev().take_while(|(_, declined)| declined.at >= from);
+        most_frequent(since.map(|(_, declined)| declined.reason))
+    }
+
+    /// The same of those that lacked credit, by account.
+    pub(super) fn without_credit(&self, from: Millis) -> Vec<(Arc<str>, usize)> {
+        let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = notes.by_number.values().rev().take_while(|(_, declined)| declined.at >= from);
+        most_frequent(since.filter(|(_, declined)| declined.credit.is_some()).map(|(account, _)| Arc::clone(account)))
+    }
+
     /// What was declined of an account within a day before `now`, newest first; and since when nothing was dropped for want of room.
     fn list(&self, account: &str, now: Millis) -> (Vec<Declined>, Millis) {
         let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,6 +127,17 @@ impl Declines {
         let found = found.into_iter().filter(|declined| declined.at >= now - DAY).collect();
         (found, notes.dropped_until.max(oldest_of_full).max(now - DAY))
     }
+}
+
+/// How often each comes, the most frequent first.
+fn most_frequent<T: Ord + std::hash::Hash>(all: impl Iterator<Item = T>) -> Vec<(T, usize)> {
+    let mut counts: HashMap<T, usize> = HashMap::new();
+    for one in all {
+        *counts.entry(one).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    counts
 }
 
 /// What was declined of an account, as this process knows it.

@@ -141,6 +141,12 @@ impl Error {
         self
     }
 
+    /// Whether nobody knows what became of the request, or what would become of it a moment later.
+    #[must_use]
+    pub fn leaves_open(&self) -> bool {
+        matches!(self.kind, Kind::Unavailable | Kind::Exhausted | Kind::Internal)
+    }
+
     /// Logs the cause, if there is one; that of one kind at most once a second, with how often it happened.
     pub fn log(&self) {
         static SEEN: Mutex<BTreeMap<&'static str, Repeated>> = Mutex::new(BTreeMap::new());

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use console::routes::Needs;
 use regex::Regex;
 use serde_json::{Value, json};
 use tollgate::grpc::v1;
@@ -134,11 +135,27 @@ fn unbilled(folder: &Path) -> (Service, String) {
     (service, output.display().to_string())
 }
 
-/// A service that a test may disturb, and its store.
+/// A service that tests may disturb, with two open invoices; and its store.
 async fn quiet(folder: &Path) -> (Service, String) {
-    let store = folder.join("quiet.db").to_str().unwrap().to_owned();
-    let service = Service::start(&["--store", &store, "--console", "127.0.0.1:0"], &[]);
-    service.client().await.open("globex", PaymentMode::Prepaid, "0", "5").await;
+    let (store, clock) = (folder.join("quiet.db").display().to_string(), folder.join("quiet.clock"));
+    std::fs::write(&clock, BEFORE).unwrap();
+    let service = Service::start(&["--store", &store, "--test-clock", clock.to_str().unwrap(), "--console", "127.0.0.1:0"], &[]);
+    for line in ["issuer set --name Nordlicht --city Hamburg --country DE", "tax set 19 --from 2020-01-01"] {
+        let ended = Operator::of(&service).run(line);
+        assert!(ended.status.success(), "{ended:?}");
+    }
+    let mut client = service.client().await;
+    client.open("globex", PaymentMode::Prepaid, "0", "5").await;
+    for (id, balance) in [("bulk-1", "12.50"), ("bulk-2", "0"), ("bulk-3", "1")] {
+        client.open(id, PaymentMode::Prepaid, "0", balance).await;
+    }
+    for (id, name, used) in [("hooli", "Hooli AG", "59.50"), ("initech", "Initech GmbH", "119")] {
+        client.open(id, PaymentMode::Postpaid, "1000", "0").await;
+        rename(&mut client, id, name).await;
+        client.charging.debit(debit(id, "october", used)).await.unwrap();
+    }
+    std::fs::write(&clock, NOW).unwrap();
+    until("two invoices are issued", async || (Operator::of(&service).list("invoice list --state issued").len() == 2).then_some(())).await;
     (service, store)
 }
 
@@ -168,6 +185,7 @@ async fn people_do_their_work_in_a_browser() {
     let (other, printed) = unbilled(folder.path());
     other.client().await.open("globex", PaymentMode::Prepaid, "0", "5").await;
     rename(&mut other.client().await, "globex", "Globex").await;
+    let _declined = other.client().await.charging.debit(debit("globex", "too-much", "50")).await;
     let first = until("a link is printed", async || {
         let text = std::fs::read_to_string(&printed).ok()?;
         text.lines().find(|line| line.contains("/sign-in/link/")).map(|line| line.trim().to_owned())
@@ -175,11 +193,19 @@ async fn people_do_their_work_in_a_browser() {
     .await;
     let (quiet, quiet_store) = quiet(folder.path()).await;
     let quiet_url = console_url(&quiet).await;
+    let quiet_link = |name: &str| link(&quiet_store, &quiet_url, name, &["--role", "admin"]);
+    let mut quiet_links = json!({ "admin": quiet_link("first"), "boss": quiet_link("boss") });
+    for role in ["charge", "read", "operate", "finance", "audit", "admin"] {
+        let name = format!("role-{role}");
+        quiet_links[&name] = json!(link(&quiet_store, &quiet_url, &name, &["--role", role]));
+    }
     let office = office::Office::open(folder.path()).await;
+    let permitted = console::routes::ROUTES.iter().filter(|route| matches!(route.needs, Needs::Permission(_)));
     let stage = json!({
+        "routes": permitted.map(|route| format!("{} {}", route.method, route.path)).collect::<Vec<_>>(),
         "urls": { "main": url, "unbilled": console_url(&other).await, "office": office.url, "quiet": quiet_url },
         "files": { "quiet": folder.path().join("quiet.billing.db") },
-        "links": { "main": links, "unbilled": { "admin": first }, "office": office.links, "quiet": { "admin": link(&quiet_store, &quiet_url, "boss", &["--role", "admin"]) } },
+        "links": { "main": links, "unbilled": { "admin": first }, "office": office.links, "quiet": quiet_links },
     });
     let report = browse(&stage).await;
     let failed = report["failed"].as_array().unwrap();

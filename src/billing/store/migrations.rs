@@ -32,6 +32,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0023_sending.sql"),
     include_str!("../migrations/0024_traces.sql"),
     include_str!("../migrations/0025_callers.sql"),
+    include_str!("../migrations/0026_bank.sql"),
 ];
 
 /// Those of which SQLite has a form of its own, by number.

@@ -52,6 +52,7 @@ struct Organization {
     has_billing: bool,
     customer: Option<Party>,
     may_set_details: bool,
+    may_read_audit: bool,
     /// What was sent to it.
     mails: Vec<MailRow>,
     /// To whom mail goes, or that none does; empty if nobody here knows.
@@ -134,6 +135,7 @@ pub async fn show(
         papers: papers(&console, &visitor, &listed).await,
         has_billing: console.has_billing,
         customer: if may_read_details { use_cases.customer(&context, &id).await.ok() } else { None },
+        may_read_audit: console.has_billing && visitor.may_on(Permission::ReadAudit, &id),
         mails: if console.has_billing { mails(&console, &visitor, &id).await } else { Vec::new() },
         sending: if may_read_details { sending(&console, &visitor, &id).await } else { String::new() },
         may_set_details: visitor.may_on(Permission::SetBillingDetails, &id),

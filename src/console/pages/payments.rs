@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::months::{first_of, months};
 use super::organizations::path_of;
+use super::payment_acts::PaymentAct;
+use super::you::Done;
 use crate::Console;
 use crate::downloads::{csv_file, framed, kept};
 use crate::failure::Failure;
@@ -16,6 +18,7 @@ use crate::locale::Locale;
 use crate::page::{Page, render};
 use crate::routes::PAYMENTS;
 use crate::visitor::Visitor;
+use access::Permission;
 use billing::payments::{Payment, PaymentFilter, PaymentInFull, PaymentPlace};
 use domain::account::Millis;
 use domain::entry::EntryKind;
@@ -59,6 +62,7 @@ struct Payments {
     rows: Vec<Row>,
     next: String,
     file: String,
+    can_import: bool,
 }
 
 /// A row.
@@ -86,6 +90,7 @@ struct OnePayment {
     particulars: Vec<(&'static str, String)>,
     parts: Vec<Part>,
     reversals: Vec<Part>,
+    acts: Vec<PaymentAct>,
 }
 
 /// What a payment pays, or what took it back.
@@ -142,6 +147,7 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted
         months: months(locale, clock.day_of(clock.now()), &wanted.month),
         rows: found.payments.iter().map(|payment| Row::new(locale, payment)).collect(),
         next,
+        can_import: visitor.may(Permission::RecordPayments),
         file: format!("{PAYMENTS}.csv?{}", wanted.behind(None).query()),
         wanted,
     })
@@ -195,6 +201,7 @@ pub async fn one(
     State(console): State<Console>,
     visitor: Visitor,
     Path((account, id)): Path<(String, String)>,
+    Query(Done { done }): Query<Done>,
 ) -> Result<Response, Failure> {
     let (context, locale) = (visitor.context(), &visitor.locale);
     let found = console.use_cases.handle(&context, console.use_cases.payment(&context, &account, &id)).await?;
@@ -225,7 +232,8 @@ pub async fn one(
     ];
     particulars.extend(said.into_iter().filter(|(_, text)| !text.is_empty()));
     render(&OnePayment {
-        page: Page::new(&visitor, PAYMENTS, locale.text_with("payment-called", &[("value", &payment.request_id)])),
+        page: Page::new(&visitor, PAYMENTS, locale.text_with("payment-called", &[("value", &payment.request_id)])).after(&done),
+        acts: PaymentAct::ALL.into_iter().filter(|act| act.is_possible(&visitor, &payment)).collect(),
         row: Row::new(locale, &payment),
         particulars,
         parts: parts.iter().map(|one| part(&one.invoice, one.at, one.amount, who(&one.actor, &one.reason))).collect(),

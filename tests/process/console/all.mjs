@@ -9,5 +9,9 @@ import "./convert.mjs";
 import "./payments.mjs";
 import "./unknown.mjs";
 import "./mails.mjs";
+import "./bank.mjs";
+import "./overview.mjs";
+import "./conversions.mjs";
+import "./matrix.mjs";
 
 await run();

@@ -103,7 +103,7 @@ export async function looked(page, name) {
 
 /** Runs all tests; prints what came of them, and what was visited. */
 export async function run() {
-  const chosen = process.env.ONLY ? tests.filter(({ name }) => name.includes(process.env.ONLY)) : tests;
+  const chosen = process.env.ONLY ? tests.filter(({ name }) => new RegExp(process.env.ONLY).test(name)) : tests;
   browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
   const failed = [];
   const waiting = [...chosen];

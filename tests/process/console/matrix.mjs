@@ -1,0 +1,44 @@
+import { readFileSync } from "node:fs";
+import { test, equal, ok, stage } from "./browser.mjs";
+
+const ROLES = ["charge", "read", "operate", "finance", "audit", "admin"];
+const lines = readFileSync(new URL("matrix.txt", import.meta.url), "utf8").split("\n").filter((line) => line && !line.startsWith("#"));
+const table = lines.map((line) => {
+  const [method, path, ...cells] = line.split(/\s+/);
+  return { method, path, cells, pattern: new RegExp(`^${path.replaceAll(".", "\\.").replace(/\{\w+\}/g, "[^/]+")}$`) };
+});
+const values = { "{id}": "globex", "{account}": "globex", "{payment}": "top-up", "{document}": "INV-000001", "{form}": "pdf", "{what}": "stop" };
+const address = (path) => path.replace(/\{\w+\}/g, (name) => values[name]);
+/** The row of a link or a form: what names it with the fewest blanks. */
+const row = (method, path) => table.filter((one) => one.method === method && one.pattern.test(path)).toSorted((a, b) => a.path.split("{").length - b.path.split("{").length)[0];
+
+test("the table of permissions has every route", {}, async () => {
+  equal(table.map(({ method, path }) => `${method} ${path}`).toSorted(), stage.routes.toSorted());
+});
+
+for (const [index, role] of ROLES.entries()) {
+  test(`a user of the role ${role} may do what the table says, and is shown no way to anything else`, { user: `role-${role}`, at: "quiet" }, async (page, context) => {
+    await page.goto("/you");
+    const token = await page.locator("[name=token]").first().inputValue();
+    for (const { method, path, cells } of table) {
+      // The stream of events goes on for a minute.
+      if (path === "/overview/live" && cells[index] === "Y") continue;
+      const options = method === "GET" ? { maxRedirects: 0 } : { form: { token }, headers: { origin: stage.urls.quiet }, maxRedirects: 0 };
+      const answer = await context.request[method.toLowerCase()](address(path), options);
+      equal(answer.status() === 403, cells[index] === "-", `${method} ${path}: ${answer.status()}`);
+    }
+    const pages = ["/you", "/finance/organizations/globex", "/finance/organizations/hooli", "/finance/payments", "/finance/payments/globex/top-up", "/invoices", "/invoices/INV-000001", "/invoices/mails"];
+    for (const path of pages.filter((path) => path === "/you" || row("GET", path).cells[index] === "Y")) {
+      await page.goto(path);
+      const ways = await page.evaluate(() => [
+        ...[...document.querySelectorAll("a[href^='/']")].map((link) => `GET ${new URL(link.href).pathname}`),
+        ...[...document.forms].map((form) => `${(form.getAttribute("method") ?? "get").toUpperCase()} ${new URL(form.getAttribute("action"), location).pathname}`),
+      ]);
+      ok(ways.length > 3, `${path} leads somewhere`);
+      for (const way of new Set(ways)) {
+        const found = row(...way.split(" "));
+        ok(!found || found.cells[index] === "Y", `${path} leads to ${way}, which is refused`);
+      }
+    }
+  });
+}
