@@ -110,7 +110,7 @@ enum Role {
     Receivables(receivables::ReceivablesOptions),
     /// Estimate the credit limit that an account would need in postpaid.
     SuggestLimit(suggest_limit::SuggestLimitOptions),
-    /// Write usage records as NDJSON or CSV, for whoever bills elsewhere.
+    /// Write usage records as NDJSON or CSV, for billing elsewhere.
     Export(Box<export::ExportOptions>),
     /// Convert many accounts: a list, or all that match.
     ConvertAll(Box<convert_all::ConvertAllOptions>),

@@ -1,6 +1,6 @@
 //! From usage records to the monthly bill: what the journal says, exactly once, in SQL, and the documents that follow from it.
 //!
-//! [`runner`] reads the journal of each partition; [`aggregate`] folds what it reads, and commits it in one step with the new position;
+//! [`aggregator`] reads the journal of each partition; [`aggregate`] folds what it reads, and commits it in one step with the new position;
 //! [`bills`] drafts and numbers the documents that entries cut. [`store`] is where all of it is kept: PostgreSQL or SQLite. [`Billing`]
 //! is what the services and commands talk to.
 

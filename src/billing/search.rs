@@ -1,7 +1,7 @@
 //! Accounts by what people know of them: a part of a name, of the name on documents, of the id or the tax id, whatever accents and case.
 //!
-//! Each account has a row of folded texts. The step that takes in an entry that names the account writes its part of the row, and whoever
-//! sets billing details the other, so that neither overwrites the other's. [`prepare`] makes the index for parts; [`fold()`] folds;
+//! Each account has a row of folded texts. The step that takes in an entry that names the account writes its part of the row, and
+//! a change of billing details writes the other, so that neither overwrites the other's. [`prepare`] makes the index for parts; [`fold()`] folds;
 //! [`documents`] finds documents in the same way.
 
 pub mod documents;

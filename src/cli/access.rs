@@ -48,7 +48,7 @@ enum Act {
         /// begins, such as tg_Zk3v9QxY.
         name: String,
     },
-    /// Let in whoever shows a client certificate of this name.
+    /// Let in callers that show a client certificate of this name.
     GrantCertificate(CertificateOptions),
     /// Let the certificate of this name in no longer.
     RevokeCertificate {

@@ -18,7 +18,7 @@ use service::error::Error;
 /// How many are kept at most.
 const MOST: usize = 20;
 
-/// After how many organizations it is looked whether whoever began it is still signed in.
+/// How many organizations are converted before the run checks again that the user who began it is still signed in.
 const LOOKED_AFTER: usize = 100;
 
 /// Which organizations.

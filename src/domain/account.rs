@@ -59,6 +59,12 @@ impl Currency {
     /// No currency, as ISO 4217 writes it. No account has it: it stands in a request that is refused, and for a damaged record.
     pub const NONE: Self = Self(*b"XXX");
 
+    /// Reads a code: three capital letters.
+    #[must_use]
+    pub fn parse(code: &str) -> Option<Self> {
+        <[u8; 3]>::try_from(code.as_bytes()).ok().filter(|letters| letters.iter().all(u8::is_ascii_uppercase)).map(Self)
+    }
+
     /// The three letters.
     #[must_use]
     pub fn code(&self) -> &str {

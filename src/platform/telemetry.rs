@@ -1,7 +1,7 @@
 //! What the service tells of itself: logs, traces and metrics.
 //!
 //! [`start`] sets up [`logs`] on stderr and, if an endpoint is given, [`traces`] by OTLP; [`Telemetry::stop`] sends what is left, within
-//! [`FLUSH_LIMIT`]. [`rpc`] measures calls, [`metrics`](mod@metrics) counts, [`endpoint`] shows the counts.
+//! [`FLUSH_LIMIT`]. [`crate::rpc`] measures calls, [`metrics`](mod@metrics) counts, [`endpoint`] shows the counts.
 
 pub mod endpoint;
 pub mod logs;

@@ -2,7 +2,7 @@
 //! confirmed a line.
 //!
 //! A line is known by a digest of what the bank says of it, in whichever file it comes. What is booked is recorded for that digest first,
-//! and its payment has a request id that is made of it: so no line is booked twice, whoever imports it again, however late.
+//! and its payment has a request id that is made of it: so no line is booked twice, no matter who imports it again, or when.
 
 pub mod camt;
 pub mod csv;
@@ -325,12 +325,6 @@ impl UseCases {
 /// The request id of the payment that a line is booked as.
 fn request_id_of(line: &Line) -> String {
     format!("bank:{}", line.digest)
-}
-
-/// Reads a currency.
-fn currency_of(text: &str) -> Option<Currency> {
-    let letters: [u8; 3] = text.as_bytes().try_into().ok()?;
-    letters.iter().all(u8::is_ascii_uppercase).then_some(Currency(letters))
 }
 
 /// What of a text may be the number of an invoice: words with a digit in them.

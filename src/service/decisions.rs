@@ -64,7 +64,7 @@ struct Notes {
     next: u64,
     by_number: BTreeMap<u64, (Arc<str>, Declined)>,
     by_account: HashMap<Arc<str>, VecDeque<u64>>,
-    /// Before this, notes were dropped for want of room.
+    /// Before this, notes were dropped because there was no room.
     dropped_until: Millis,
 }
 
@@ -118,7 +118,7 @@ impl Declines {
         most_frequent(since.filter(|(_, declined)| declined.credit.is_some()).map(|(account, _)| Arc::clone(account)))
     }
 
-    /// What was declined of an account within a day before `now`, newest first; and since when nothing was dropped for want of room.
+    /// What was declined of an account within a day before `now`, newest first; and since when nothing was dropped because there was no room.
     fn list(&self, account: &str, now: Millis) -> (Vec<Declined>, Millis) {
         let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let numbers = notes.by_account.get(account).into_iter().flatten().rev();

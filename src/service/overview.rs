@@ -33,7 +33,7 @@ pub struct Overview {
     pub month_ends: Millis,
     /// What this process declined or refused within the last hour, by reason, the most frequent first.
     pub declines: Vec<(&'static str, usize)>,
-    /// The organizations that were declined most often for want of credit, and how often.
+    /// The organizations that were declined most often because their credit did not suffice, and how often.
     pub without_credit: Vec<(Arc<str>, usize)>,
     /// What waits for somebody; `None`: there is no billing store, or it is away.
     pub waiting: Option<Waiting>,

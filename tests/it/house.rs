@@ -208,7 +208,7 @@ fn the_readme_is_for_a_newcomer() {
     assert!(readme.len() <= 10_000, "README.md has {} bytes: what is more belongs into the document of its own reader", readme.len());
 }
 
-/// What is held against the service is written apart from it.
+/// The checker shares no code with the service that it checks.
 #[test]
 fn the_checker_of_the_fault_suite_knows_nothing_of_the_service() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/checker");

@@ -1,6 +1,6 @@
 """The Helm chart renders to what Kubernetes takes, whatever its values: helm.py CHART RENDERER.
 
-Each value is set at least once, to something else than its default, and must change what is rendered; what is rendered is held against the
+Each value is set at least once, to something else than its default, and must change what is rendered; what is rendered is validated against the
 schemas of Kubernetes.
 """
 

@@ -1,6 +1,6 @@
 //! The forms of a [`Document`]: JSON for machines, CSV of its usage records, a page for the browser and the printer, and a PDF.
 //!
-//! [`sheet`] says what stands on the paper, and is all that page and PDF know of a document: lines, sums, labels and their order are
+//! [`page_model`] says what stands on the paper, and is all that page and PDF know of a document: lines, sums, labels and their order are
 //! worked out once, for both. A form is made of the document alone, and a PDF of the fonts besides, so that the same
 //! document always gives the same bytes.
 

@@ -217,8 +217,7 @@ impl Reader {
     }
 
     fn name_currency(&mut self, code: &str) {
-        let letters = <[u8; 3]>::try_from(code.as_bytes()).ok().filter(|letters| letters.iter().all(u8::is_ascii_uppercase));
-        match letters.map(Currency) {
+        match Currency::parse(code) {
             None => self.refuse("currency_code", "must be an ISO 4217 code: three capital letters"),
             Some(currency) if self.currency.is_some_and(|named| named != currency) => {
                 self.refuse("currency_code", "must be the same in all amounts of a request");

@@ -3,7 +3,8 @@
 use jiff::civil::Date;
 use roxmltree::{Document, Node, ParsingOptions};
 
-use super::{Line, MOST_LINES, Problem, Statement, Unreadable, currency_of, tidy};
+use super::{Line, MOST_LINES, Problem, Statement, Unreadable, tidy};
+use domain::account::Currency;
 use domain::money::DecimalAmount;
 
 /// The most nodes of a document. Entities are not declared in it: `roxmltree` refuses a DTD.
@@ -75,7 +76,7 @@ fn line_of(details: Node, entry: Node, day: Date, amount: Node, place: usize) ->
     Ok(Line {
         day,
         amount: amount.ok_or(at(Problem::Amount))?,
-        currency: currency_of(currency).ok_or(at(Problem::Currency))?,
+        currency: Currency::parse(currency).ok_or(at(Problem::Currency))?,
         payer: payer.map(|node| tidy(&node.said())).unwrap_or_default(),
         text: tidy(&said.join(" ")),
         reference: tidy(&reference),

@@ -2,7 +2,8 @@
 
 use jiff::civil::Date;
 
-use super::{Line, Problem, Statement, Unreadable, currency_of, tidy};
+use super::{Line, Problem, Statement, Unreadable, tidy};
+use domain::account::Currency;
 use domain::money::DecimalAmount;
 
 /// Headings by what they mean, in lower case.
@@ -53,7 +54,7 @@ pub fn read(text: &str) -> Result<Statement, Unreadable> {
         statement.lines.push(Line {
             day: read_day(cell(day)).ok_or(at(Problem::Day, place))?,
             amount,
-            currency: currency_of(&cell(currency).to_uppercase()).ok_or(at(Problem::Currency, place))?,
+            currency: Currency::parse(&cell(currency).to_uppercase()).ok_or(at(Problem::Currency, place))?,
             payer: payer.map(|column| tidy(cell(column))).unwrap_or_default(),
             text: tidy(cell(what_for)),
             reference: reference.map(|column| tidy(cell(column))).unwrap_or_default(),

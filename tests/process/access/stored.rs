@@ -42,7 +42,7 @@ async fn a_key_of_the_billing_store_is_known_to_all_processes_without_sql_and_re
     let arguments = ["--redis", &url, "--billing", &billing];
     let services = [Service::open(&[&arguments[..], &["--aggregate"]].concat(), &[]), Service::open(&arguments, &[])];
     done(&services[0], None, "account create acme --name Acme --currency EUR --mode prepaid");
-    // While nobody is named, whoever is on this machine is admin, and names the first.
+    // While no caller is named, every caller on this machine is an admin, and may name the first.
     let root = done(&services[0], None, "access --in-store create-key root --role admin");
     assert!(!is_let_in(&services[0], None), "from the first key on, credentials are needed");
     until("the other process has closed, too", async || (!is_let_in(&services[1], None)).then_some(())).await;

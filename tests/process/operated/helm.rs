@@ -1,4 +1,4 @@
-//! The chart and the image, as far as a machine without Helm and Docker can check them: rendered by Go's template engine with sprig, held against the
+//! The chart and the image, as far as a machine without Helm and Docker can check them: rendered by Go's template engine with sprig, validated against the
 //! schemas of Kubernetes; the Dockerfile by hadolint.
 
 use std::path::Path;

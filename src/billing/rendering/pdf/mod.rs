@@ -1,6 +1,6 @@
 //! The sheet as a PDF for archives (PDF/A-2b): A4, with the letters that it uses embedded.
 //!
-//! [`letters`] knows the fonts, [`flow`] breaks pages, [`layout`] sets the sheet, and here the pages are written.
+//! [`glyphs`] knows the fonts, [`flow`] breaks pages, [`layout`] sets the sheet, and here the pages are written.
 
 mod flow;
 mod glyphs;
