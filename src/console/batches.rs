@@ -145,7 +145,9 @@ impl Batch {
     pub fn run(self: &Arc<Self>, console: &Console, visitor: &Visitor, is_dry: bool) {
         {
             let mut progress = self.progress();
-            if progress.is_running || (progress.is_over && progress.is_dry == is_dry) {
+            // A form that is sent again looks at what was done already, and does not throw its report away.
+            let was_done = !progress.is_dry && (progress.is_over || !progress.done.is_empty());
+            if progress.is_running || (progress.is_over && progress.is_dry == is_dry) || (is_dry && was_done) {
                 return;
             }
             if progress.is_dry != is_dry {

@@ -142,6 +142,8 @@ pub enum Booked {
     Done,
     /// It was booked before, on this account.
     Before(BookedLine),
+    /// Somebody began to book it on another account; nothing is known to be booked.
+    Begun(BookedLine),
     /// It was refused.
     Refused(Error),
 }
@@ -214,10 +216,9 @@ impl UseCases {
         let mut taken = HashSet::new();
         for line in lines {
             let proposal = match booked.remove(&line.digest) {
-                // What was booked on accounts that are not for the caller's eyes is still booked.
                 Some(found) => match billing.payment(&found.account, &request_id_of(line)).await? {
-                    Some(_) => Proposal::Booked(found),
-                    None => Proposal::Begun(found),
+                    Some(_) => Proposal::Booked(shown_to(context, found)),
+                    None => Proposal::Begun(shown_to(context, found)),
                 },
                 None => match self.invoice_in(context, line, &taken).await? {
                     Some(invoice) => {
@@ -264,7 +265,11 @@ impl UseCases {
     pub async fn booking_target(&self, context: &RequestContext, said: &str) -> Result<Target, Error> {
         let billing = self.billing(context).await?;
         let target = match billing.document(said).await {
-            Ok(stored) if stored.document.kind == DocumentKind::Invoice && stored.state == DocumentState::Issued => {
+            Ok(stored)
+                if stored.document.kind == DocumentKind::Invoice
+                    && stored.state == DocumentState::Issued
+                    && context.caller.may_on(Permission::RecordPayments, &stored.document.account) =>
+            {
                 Target { account: stored.document.account, invoice: stored.document.number }
             }
             Ok(_) | Err(BillingError::NotFound(_)) => Target { account: said.to_owned(), invoice: String::new() },
@@ -285,7 +290,11 @@ impl UseCases {
         let first_sent_at = match &claim {
             Claim::New => now,
             Claim::Known(found) if found.account == target.account => found.at,
-            Claim::Known(found) => return Ok(Booked::Before(found.clone())),
+            Claim::Known(found) => {
+                let payment = self.billing(context).await?.payment(&found.account, &request_id_of(line)).await?;
+                let found = shown_to(context, found.clone());
+                return Ok(if payment.is_some() { Booked::Before(found) } else { Booked::Begun(found) });
+            }
         };
         match self.record_payment(context, self.payment_of(line, target, first_sent_at, reason)).await {
             Ok(recorded) if recorded.decided.outcome.replayed => Ok(Booked::Before(BookedLine { at: first_sent_at, ..claimed })),
@@ -320,6 +329,12 @@ impl UseCases {
             metadata,
         }
     }
+}
+
+/// The same without the account, if that is not for the caller's eyes: it is booked all the same.
+fn shown_to(context: &RequestContext, found: BookedLine) -> BookedLine {
+    let is_shown = context.caller.may_on(Permission::RecordPayments, &found.account);
+    BookedLine { account: if is_shown { found.account } else { String::new() }, ..found }
 }
 
 /// The request id of the payment that a line is booked as.
@@ -364,6 +379,20 @@ mod tests {
         assert_ne!(of_day[0].digest, of_day[1].digest);
         assert_eq!([&of_day[0].digest, &of_day[1].digest], [&of_month[1].digest, &of_month[2].digest]);
         assert_eq!(of_day[0].digest.len(), 40);
+    }
+
+    #[test]
+    fn what_went_out_is_no_payment_though_more_came_in_with_it() {
+        let text = include_str!("../../tests/bank/statement.camt053.xml");
+        let whole = read(text).unwrap();
+        let gone = "<AmtDtls><TxAmt><Amt Ccy=\"EUR\">12.50</Amt></TxAmt></AmtDtls>";
+        let out = read(&text.replace(gone, &format!("{gone}<CdtDbtInd>DBIT</CdtDbtInd>"))).unwrap();
+        assert_eq!((out.lines.len() + 1, out.others), (whole.lines.len(), whole.others + 1));
+        let entry = "<CdtDbtInd>CRDT</CdtDbtInd><Sts><Cd>BOOK</Cd></Sts>";
+        for said in ["true", "1"] {
+            let reversed = read(&text.replacen(entry, &format!("{entry}<RvslInd>{said}</RvslInd>"), 1)).unwrap();
+            assert_eq!((reversed.lines.len() + 1, reversed.others), (whole.lines.len(), whole.others + 1), "{said}");
+        }
     }
 
     #[test]

@@ -188,15 +188,20 @@ impl Row {
             Proposal::Booked(found) => Self {
                 state: "bank-booked",
                 colour: "good",
-                organization: path_of(&found.account),
+                organization: path_of_shown(&found.account),
                 target: found.account,
                 remark: locale.instant(found.at),
                 can_book: false,
                 ..row
             },
-            Proposal::Begun(found) => {
-                Self { state: "bank-begun", colour: "warn", target: found.account, remark: locale.text("bank-begun-text"), ..row }
-            }
+            Proposal::Begun(found) => Self {
+                state: "bank-begun",
+                colour: "warn",
+                can_book: !found.account.is_empty(),
+                target: found.account,
+                remark: locale.text("bank-begun-text"),
+                ..row
+            },
             Proposal::Invoice(invoice) => {
                 let OpenInvoice { number, account, customer, open, decimals, minor_digits, is_exact } = invoice;
                 let open = locale.units(open, decimals, minor_digits);
@@ -213,10 +218,19 @@ impl Row {
         match became {
             Booked::Done => Self { state: "bank-booked-now", colour: "good", ..row },
             Booked::Before(found) => {
-                let organization = path_of(&found.account);
+                let organization = path_of_shown(&found.account);
                 Self { state: "bank-booked", colour: "", remark: locale.instant(found.at), target: found.account, organization, ..row }
+            }
+            Booked::Begun(found) => {
+                let organization = path_of_shown(&found.account);
+                Self { state: "bank-begun", colour: "warn", remark: locale.instant(found.at), target: found.account, organization, ..row }
             }
             Booked::Refused(error) => Self { state: "bank-refused", colour: "bad", remark: locale.refusal(&error), ..row },
         }
     }
+}
+
+/// Where an account's page is; nowhere if the account is not shown.
+fn path_of_shown(account: &str) -> String {
+    if account.is_empty() { String::new() } else { path_of(account) }
 }

@@ -33,7 +33,7 @@ pub fn read(text: &str) -> Result<Statement, Unreadable> {
 fn entry_of(entry: Node, place: usize, read: &mut Statement) -> Result<(), Unreadable> {
     let at = |problem| Unreadable { problem, place };
     let status = entry.child("Sts").map(|status| status.child("Cd").unwrap_or(status).said()).unwrap_or_default();
-    let is_reversal = entry.child("RvslInd").is_some_and(|node| node.said() == "true");
+    let is_reversal = entry.child("RvslInd").is_some_and(|node| matches!(node.said().as_str(), "true" | "1"));
     let is_in = entry.child("CdtDbtInd").is_some_and(|node| node.said() == "CRDT") && !is_reversal;
     if !is_in || !(status.is_empty() || status == "BOOK") {
         read.others += 1;
@@ -50,6 +50,11 @@ fn entry_of(entry: Node, place: usize, read: &mut Statement) -> Result<(), Unrea
         return Ok(());
     }
     for one in details {
+        // Within what came in, taken together, single movements may go out.
+        if one.child("CdtDbtInd").is_some_and(|node| node.said() == "DBIT") {
+            read.others += 1;
+            continue;
+        }
         let of_details = one.child("AmtDtls").and_then(|details| details.child("TxAmt")).and_then(|amount| amount.child("Amt"));
         let amount = one.child("Amt").or(of_details).ok_or(at(Problem::Missing("TxDtls/Amt")))?;
         read.lines.push(line_of(one, entry, day, amount, place)?);

@@ -1,6 +1,6 @@
 # Kontoauszüge.
 bank-statement = Kontoauszug
-bank-help = Eingegangenes Geld wird offenen Rechnungen zugeordnet, deren Nummern im Verwendungszweck stehen. Sie sehen jede Zeile an und bestätigen; keine wird zweimal gebucht, auch wenn sie in einer anderen Datei wiederkommt.
+bank-help = Eingegangenes Geld wird offenen Rechnungen zugeordnet, deren Nummern im Verwendungszweck stehen. Sie sehen jede Zeile an und bestätigen; keine wird zweimal gebucht, auch wenn sie in einer anderen Datei desselben Formats wiederkommt.
 bank-file = Auszug der Bank
 bank-file-help = CSV mit Überschriften (Buchungstag, Betrag, Währung, Verwendungszweck) oder camt.053; höchstens 512 KB und 500 Zeilen mit Eingängen.
 bank-read = Einlesen

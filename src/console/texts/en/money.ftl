@@ -1,6 +1,6 @@
 # Bank statements.
 bank-statement = Bank statement
-bank-help = Money that came in is matched with open invoices by the numbers in its text. You look at each line and confirm; no line is booked twice, even if it comes again in another file.
+bank-help = Money that came in is matched with open invoices by the numbers in its text. You look at each line and confirm; no line is booked twice, even if it comes again in another file of the same format.
 bank-file = Statement of the bank
 bank-file-help = CSV with headings (date, amount, currency, text), or camt.053; at most 512 KB and 500 lines of money that came in.
 bank-read = Read
