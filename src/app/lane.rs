@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use ::http::{Request, Response};
 use anyhow::Context;
+use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -138,11 +139,13 @@ impl LaneContext {
         let services = self.services().await?;
         let ages = self.connection_age.ages();
         let servers = lanes::split(dealt, ages.len()).into_iter().zip(ages).map(|(dealt, age)| {
-            let server = match age {
-                Some(age) => server().max_connection_age(age).max_connection_age_grace(self.connection_age.grace),
-                None => server(),
+            let (server, cut_at) = match age {
+                // The grace is the socket's: with tonic's own, it closes connections without a GOAWAY.
+                Some(age) => (server().max_connection_age(age), Some(age.saturating_add(self.connection_age.grace))),
+                None => (server(), None),
             };
-            server.serve_with_incoming_shutdown(services.clone(), lanes::sockets(dealt), self.draining.clone().cancelled_owned())
+            let sockets = lanes::sockets(dealt).map(move |socket| socket.map(|socket| socket.cut_after(cut_at)));
+            server.serve_with_incoming_shutdown(services.clone(), sockets, self.draining.clone().cancelled_owned())
         });
         let serving = try_join_all(servers);
         let _ = ready.send(());

@@ -32,6 +32,7 @@ mod commands;
 mod config;
 mod console;
 mod crash;
+mod drills;
 mod embedded;
 mod exports;
 mod formats;

@@ -3,6 +3,7 @@
 mod declines;
 mod files;
 mod helm;
+mod installed;
 mod package;
 mod prometheus;
 mod traces;

@@ -72,8 +72,10 @@ impl Service {
 
     /// The same, by a command that runs the binary.
     pub fn spawn(mut command: Command, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let listen: &[&str] = if arguments.contains(&"--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
         let mut child = command
-            .args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"])
+            .args(["serve", "--metrics-listen", "127.0.0.1:0"])
+            .args(listen)
             .args(arguments)
             .env_clear()
             // Its default port is one for all.

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -18,6 +18,9 @@ use crate::tls::{Certificate, TlsStream};
 
 /// How long a peer may take to say the preface of HTTP/2 and to begin its settings.
 pub const PREFACE_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a peer is listened to after its connection was closed on this side.
+pub const LINGER: Duration = Duration::from_millis(500);
 
 /// How many bytes these are: the preface, and the header of a frame.
 const PREFACE_BYTES: usize = 24 + 9;
@@ -54,6 +57,10 @@ pub struct Socket {
     peer: Peer,
     /// Until the preface is there.
     preface: Option<Preface>,
+    /// When it is cut off, whatever is under way.
+    cut: Option<Pin<Box<Sleep>>>,
+    /// Once it is closed on this side: until when the peer is listened to.
+    linger: Option<Pin<Box<Sleep>>>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -82,7 +89,13 @@ impl Socket {
             }
         };
         let peer = Peer { source: Source::new(), address, certificate };
-        Ok(Self { bytes, peer, preface: Some(preface), _place: place })
+        Ok(Self { bytes, peer, preface: Some(preface), cut: None, linger: None, _place: place })
+    }
+
+    /// The same, cut off after so long.
+    #[must_use]
+    pub fn cut_after(self, age: Option<Duration>) -> Self {
+        Self { cut: age.map(|age| Box::pin(sleep(age))), ..self }
     }
 }
 
@@ -97,6 +110,9 @@ impl Connected for Socket {
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if this.cut.as_mut().is_some_and(|cut| cut.as_mut().poll(context).is_ready()) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         let before = buffer.filled().len();
         let read = match &mut this.bytes {
             Bytes::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
@@ -144,9 +160,26 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.bytes {
-            Bytes::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Bytes::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        let this = &mut *self;
+        if this.linger.is_none() {
+            ready!(match &mut this.bytes {
+                Bytes::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+                Bytes::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            })?;
         }
+        // Closed over what the peer has sent meanwhile, the connection would be reset, and the peer lose the last answers that it has not read.
+        let linger = this.linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+        while linger.as_mut().poll(context).is_pending() {
+            let mut unread = [0; 1024];
+            let mut buffer = ReadBuf::new(&mut unread);
+            let read = ready!(match &mut this.bytes {
+                Bytes::Plain(stream) => Pin::new(stream).poll_read(context, &mut buffer),
+                Bytes::Tls(stream) => Pin::new(stream).poll_read(context, &mut buffer),
+            });
+            if read.is_err() || buffer.filled().is_empty() {
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
