@@ -102,7 +102,7 @@ impl App {
         let health = Health::new();
         let (store, stored) = open(&options, &clock)?;
         if let Some(stored) = stored {
-            access.take_stored(stored)?;
+            access.take_stored(0, stored)?;
         }
         check_open(&options, &access)?;
         install_fonts(&options.billing.documents.fonts)?;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -76,6 +76,9 @@ impl Denied {
 pub struct Access {
     path: Option<PathBuf>,
     current: ArcSwap<Current>,
+    /// The version of the billing store's callers that was taken last. Held while replacing `current`: an older one never
+    /// takes the place of a newer one.
+    taken: Mutex<i64>,
     /// The change that could not be read.
     failed: Mutex<Option<Stamp>>,
     /// Told when something else was read.
@@ -113,12 +116,13 @@ impl Access {
     fn new(path: Option<PathBuf>, current: Current) -> Self {
         let current = ArcSwap::from_pointee(current);
         let (failed, changes) = (Mutex::default(), watch::Sender::default());
-        Self { path, current, failed, changes, shares: Shares::default(), failures: Failures::default() }
+        Self { path, current, taken: Mutex::new(0), failed, changes, shares: Shares::default(), failures: Failures::default() }
     }
 
     /// Sets what callers may have whose grants do not say it.
     pub fn set_bounds(&self, bounds: Bounds) -> anyhow::Result<()> {
         self.shares.set_defaults(bounds);
+        let _replacing = self.taken();
         let stored = self.current.load().stored.clone();
         let read = match &self.path {
             Some(path) => read(path, &self.shares, stored).with_context(|| format!("--access-file {}", path.display()))?,
@@ -128,10 +132,15 @@ impl Access {
         Ok(())
     }
 
-    /// Takes what the billing store says of callers. What the access file said stays.
-    pub fn take_stored(&self, stored: StoredCallers) -> anyhow::Result<()> {
+    /// Takes what the billing store says of callers, unless a later version was taken already. What the access file said stays.
+    pub fn take_stored(&self, version: i64, stored: StoredCallers) -> anyhow::Result<()> {
+        let mut taken = self.taken();
+        if version < *taken {
+            return Ok(());
+        }
         let read = Current::of_stored(&self.current.load(), stored, &self.shares)?;
         self.replace(read);
+        *taken = version;
         Ok(())
     }
 
@@ -146,6 +155,10 @@ impl Access {
     /// What an entry grants, whose roles the access file may define.
     pub fn granted(&self, entry: &GrantEntry) -> anyhow::Result<Grant> {
         self.current.load().file.granted(entry)
+    }
+
+    fn taken(&self) -> MutexGuard<'_, i64> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes what was read. A file that has lost its last entry does not open access to everybody again.
@@ -188,6 +201,7 @@ impl Access {
     /// is not read again.
     pub fn follow(&self) -> anyhow::Result<bool> {
         let Some(path) = &self.path else { return Ok(false) };
+        let _replacing = self.taken();
         let current = self.current.load_full();
         let jwks: Vec<&Path> = current.issuers.files().collect();
         let now = changes(path, &jwks);

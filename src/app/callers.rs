@@ -10,6 +10,7 @@ use crate::clock::system_now;
 use crate::domain::account::Millis;
 use crate::ledger::Ledger;
 use crate::service::callers::{copy, follow};
+use crate::telemetry::logs::Repeated;
 use access::Access;
 
 /// How often the copy is looked at.
@@ -24,6 +25,16 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// How long until it is noted again that a key was used.
 const NOTED_EVERY: Millis = 60_000;
 
+static UNREAD: Repeated = Repeated::new();
+static UNCOPIED: Repeated = Repeated::new();
+
+/// Warns of a failure, since a revocation may have no effect yet.
+fn tell(failed: &Repeated, what: &str, error: &anyhow::Error) {
+    if let Some(times) = failed.times() {
+        tracing::warn!(times, "{what}: {error:#}");
+    }
+}
+
 /// Does so for ever.
 pub async fn keep(access: &Access, ledger: &Ledger, billing: Option<&Billing>) {
     let mut looks = interval(LOOK);
@@ -32,26 +43,34 @@ pub async fn keep(access: &Access, ledger: &Ledger, billing: Option<&Billing>) {
     let (mut known, mut noted, mut count) = (None, HashMap::new(), 1_u32);
     loop {
         looks.tick().await;
-        if let Some(billing) = billing {
-            // While the store is away, nothing new is granted, and what is probed elsewhere says so.
-            if count.is_multiple_of(ASK_EVERY) {
-                let (billing, ledger) = (billing.clone(), ledger.clone());
-                apart(async move { drop(copy(&billing, &ledger).await) }).await;
-            }
-            note_used(access, billing, &mut noted).await;
-        }
-        count = count.wrapping_add(1);
         match follow(access, ledger, &mut known).await {
             Ok(true) => tracing::info!(version = known, "who may call by the billing store was read"),
             Ok(false) => {}
-            Err(error) => tracing::debug!("who may call by the billing store stays as it was: {error:#}"),
+            Err(error) => tell(&UNREAD, "who may call by the billing store stays as it was", &error),
         }
+        if let Some(billing) = billing {
+            // While the store is away, nothing new is granted; what was revoked elsewhere must not wait for it.
+            tokio::join!(copy_again(billing, ledger, count), note_used(access, billing, &mut noted));
+        }
+        count = count.wrapping_add(1);
+    }
+}
+
+async fn copy_again(billing: &Billing, ledger: &Ledger, count: u32) {
+    if count.is_multiple_of(ASK_EVERY) {
+        let (billing, ledger) = (billing.clone(), ledger.clone());
+        apart(async move {
+            if let Err(error) = copy(&billing, &ledger).await {
+                tell(&UNCOPIED, "who may call was not copied into the ledger's store", &error);
+            }
+        })
+        .await;
     }
 }
 
 /// Waits for work with the billing store that goes on if nobody waits any more: a connection that is left amid a statement is a broken one.
 async fn apart(work: impl Future<Output = ()> + Send + 'static) {
-    let _ = tokio::spawn(timeout(LIMIT, work)).await;
+    let _ = timeout(LIMIT, tokio::spawn(work)).await;
 }
 
 async fn note_used(access: &Access, billing: &Billing, noted: &mut HashMap<String, Millis>) {

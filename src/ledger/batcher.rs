@@ -326,7 +326,7 @@ async fn decide(engine: Arc<dyn Engine>, partition: u16, taken: Taken) -> Batch 
         span.set("tollgate.batch.size", i64::try_from(commands.len()).unwrap_or(i64::MAX));
     }
     let timer = metrics().start_batch(commands.len());
-    let answer = traces::within(span.as_ref(), engine.apply(partition, Arc::clone(&commands))).await;
+    let answer = traces::within(span.as_ref(), async { engine.apply(partition, Arc::clone(&commands)).await }).await;
     if let (Some(span), Err(error)) = (&span, &answer) {
         span.fail(error.name());
     }

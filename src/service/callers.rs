@@ -99,6 +99,9 @@ impl UseCases {
         if let Some(lacking) = granted.permissions.each().find(|permission| !context.caller.may_pass_on(*permission)) {
             return Err(Error::not_permitted(lacking));
         }
+        if grant.acts_for_others && !context.caller.acts_for_others {
+            return Err(Error::invalid_field("grant.acts_for_others", "must be false: the caller itself may not act for others"));
+        }
         let caller = StoredCaller {
             kind,
             name: name.clone(),
@@ -202,7 +205,7 @@ pub async fn copy(billing: &Billing, ledger: &Ledger) -> anyhow::Result<()> {
 /// Takes who is let in from the ledger's store, if it is another version than the one that is known; returns whether it was.
 pub async fn follow(access: &Access, ledger: &Ledger, known: &mut Option<i64>) -> anyhow::Result<bool> {
     let Some(CopiedCallers { version, content }) = ledger.engine().callers(*known).await? else { return Ok(false) };
-    access.take_stored(serde_json::from_str(&content)?)?;
+    access.take_stored(version, serde_json::from_str(&content)?)?;
     *known = Some(version);
     Ok(true)
 }

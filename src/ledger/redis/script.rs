@@ -383,7 +383,7 @@ mod tests {
         };
         let writes = ["'HSET', RESERVATIONS", "'HSET', REFUNDS", "'ZREM', NAMES", "'HSET', younger_requests", "'XADD'", "'SPUBLISH'"];
         assert!(writes.into_iter().all(is_late));
-        assert!(!["'HMGET', ACCOUNTS", "'HMGET', RESERVATIONS, unpack(keys)", "local function step(n)"].into_iter().any(is_late));
+        assert!(!["'HMGET', ACCOUNTS", "'HMGET', RESERVATIONS, unpack(keys)", "step = function(n)"].into_iter().any(is_late));
     }
 
     #[test]

@@ -107,6 +107,9 @@ async fn nobody_gives_what_they_have_not_a_repetition_shows_no_key_and_what_is_k
     assert_eq!(house.refused(root, "AdminService/CreateKey", create("c", "other", "chrage")).await, "INVALID_REQUEST");
     assert_eq!(house.refused(&keeper, "AdminService/CreateKey", create("d", "other", "admin")).await, "PERMISSION_DENIED");
     assert_eq!(house.refused(&keeper, "AdminService/ListCallers", json!({})).await, "PERMISSION_DENIED");
+    let mut for_others = create("h", "deputy", "doorkeeper");
+    for_others["grant"]["actsForOthers"] = json!(true);
+    assert_eq!(house.refused(&keeper, "AdminService/CreateKey", for_others).await, "INVALID_REQUEST");
     house.done(&keeper, "AdminService/CreateKey", create("e", "other", "doorkeeper")).await;
     let past =
         json!({ "requestId": "f", "name": "late", "grant": { "roles": ["read"] }, "expiresAt": "2020-01-01T00:00:00Z", "operator": by });
