@@ -67,7 +67,7 @@ pub enum Denied {
 impl Denied {
     /// Whether nothing was presented: to present something may help.
     #[must_use]
-    pub fn is_for_want_of_credentials(self) -> bool {
+    pub fn lacks_credentials(self) -> bool {
         self == Self::NothingPresented
     }
 }

@@ -1,7 +1,7 @@
 //! The rules of charging, pure: no I/O, no clock, no async, no float.
 //!
 //! This is the specification. The in-memory model and the embedded engine run it as it stands; Redis runs the same rules as Lua,
-//! and a property test holds the two against each other.
+//! and a property test compares the two.
 //!
 //! Order of reading: [`money`] (what an amount is), [`account`] (what is kept of an account and what follows from it), [`metadata`] (what
 //! a caller sends along), [`entry`] (what is recorded), [`fold`] (what an account becomes by it), [`command`] (what can be asked),

@@ -135,7 +135,7 @@ impl AccessLayer {
         };
         let known = self.access.authenticate(&presented).map_err(|denied| {
             tracing::debug!(address = %presented.address, reason = %denied, "a caller was not let in");
-            if denied.is_for_want_of_credentials() {
+            if denied.lacks_credentials() {
                 return Error::credentials_required().into();
             }
             metrics().callers.count_failed_authentication();

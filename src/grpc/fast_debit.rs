@@ -2,7 +2,7 @@
 //!
 //! It is read, decided and answered here, in one future, and its answer written straight to bytes. All else (compressed, in parts, not to
 //! be decoded, too large, with more than a message, broken off) goes to the generated service, with what was read of it: what there
-//! is to say of that is said there. `tests/it/fast_debit.rs` holds the two against each other.
+//! is to say of that is said there. `tests/it/fast_debit.rs` compares the two.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
