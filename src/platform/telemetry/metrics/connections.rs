@@ -16,7 +16,11 @@ pub struct ConnectionMetrics {
 impl ConnectionMetrics {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register("tollgate_connections", "Connections, when one was last accepted", self.count.clone());
-        registry.register("tollgate_connections_refused", "Connections closed at once because --max-connections was reached", self.refused.clone());
+        registry.register(
+            "tollgate_connections_refused",
+            "Connections closed at once because --max-connections was reached",
+            self.refused.clone(),
+        );
         registry.register("tollgate_tls_handshakes_failed", "TLS handshakes that failed", self.handshakes_failed.clone());
         registry.register("tollgate_access_open", "Whether everybody who reaches a listener may do everything", self.access_open.clone());
     }
