@@ -4,6 +4,7 @@
 //! PostgreSQL tells by auto_explain what it has done; SQLite by EXPLAIN QUERY PLAN of what was sent to it. To add a list, add a row to
 //! [`lists`].
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
@@ -209,6 +210,20 @@ fn problem_of(plan: &str) -> Option<String> {
     None
 }
 
+async fn problems_on_postgresql(server: &PostgresServer, billing: &Billing) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (list, call) in lists() {
+        let before = server.log().len();
+        assert!(call(billing.clone()).await > 0, "{list}: nothing was found");
+        let plans = server.log().split_off(before);
+        assert!(plans.contains("Query Text"), "{list}: PostgreSQL does not tell how: {plans}");
+        if let Some(problem) = problem_of(&plans) {
+            problems.push(format!("{list}: {problem}\n{plans}"));
+        }
+    }
+    problems
+}
+
 #[tokio::test]
 async fn postgresql_reads_lists_along_indexes() {
     let server = PostgresServer::start();
@@ -221,22 +236,37 @@ async fn postgresql_reads_lists_along_indexes() {
         billing.store().pool().execute(AssertSqlSafe(sql)).await.unwrap();
     }
     let billing = Billing::open(&url, BillingSettings::default()).await.unwrap();
-    let mut problems = Vec::new();
-    for (list, call) in lists() {
-        let before = server.log().len();
-        assert!(call(billing.clone()).await > 0, "{list}: nothing was found");
-        let plans = server.log().split_off(before);
-        assert!(plans.contains("Query Text"), "{list}: PostgreSQL does not tell how: {plans}");
-        if let Some(problem) = problem_of(&plans) {
-            problems.push(format!("{list}: {problem}\n{plans}"));
-        }
+    let mut problems = problems_on_postgresql(&server, &billing).await;
+    if !problems.is_empty() {
+        // Once in a thousand times the sample of ANALYZE has the very number that is looked for, which then passes for a frequent one.
+        billing.store().pool().execute("ANALYZE").await.unwrap();
+        problems = problems_on_postgresql(&server, &billing).await;
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
-/// Keeps the statements that sqlx says it has sent.
+/// Keeps the statements that sqlx says it has sent, each with the thread that has run it.
 #[derive(Clone, Default)]
-struct Statements(Arc<Mutex<Vec<String>>>);
+struct Statements(Arc<Mutex<Vec<(String, String)>>>);
+
+impl Statements {
+    fn take(&self) -> Vec<(String, String)> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+
+    /// The threads of a store's connections: other tests talk to stores of their own meanwhile.
+    async fn threads_of(&self, billing: &Billing) -> HashSet<String> {
+        let marker = "SELECT 'which thread runs this'";
+        let pool = billing.store().pool();
+        let mut connections = Vec::new();
+        for _ in 0..pool.options().get_max_connections() {
+            let mut connection = pool.acquire().await.unwrap();
+            connection.execute(marker).await.unwrap();
+            connections.push(connection);
+        }
+        self.take().into_iter().filter(|(_, sql)| sql.trim() == marker).map(|(thread, _)| thread).collect()
+    }
+}
 
 impl<S: tracing::Subscriber> Layer<S> for Statements {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
@@ -251,12 +281,13 @@ impl<S: tracing::Subscriber> Layer<S> for Statements {
             }
             fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
         }
-        // SQLite's statements are run by threads of their own; other tests talk to PostgreSQL meanwhile.
-        let is_sqlite = std::thread::current().name().is_some_and(|name| name.starts_with("sqlx-sqlite"));
-        if is_sqlite && event.metadata().target().starts_with("sqlx::query") {
+        // SQLite's statements are run by threads of their own, one for each connection.
+        let thread = std::thread::current();
+        let Some(thread) = thread.name().filter(|name| name.starts_with("sqlx-sqlite")) else { return };
+        if event.metadata().target().starts_with("sqlx::query") {
             let mut text = Text(None, None);
             event.record(&mut text);
-            self.0.lock().unwrap().extend(text.0.or(text.1));
+            self.0.lock().unwrap().extend(text.0.or(text.1).map(|sql| (thread.to_owned(), sql)));
         }
     }
 }
@@ -268,12 +299,15 @@ async fn sqlite_reads_lists_along_indexes() {
     fill(&billing).await;
     let statements = Statements::default();
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(statements.clone())).unwrap();
+    let threads = statements.threads_of(&billing).await;
+    assert!(!threads.is_empty(), "sqlx does not tell what it has sent");
     let mut problems = Vec::new();
     for (list, call) in lists() {
-        statements.0.lock().unwrap().clear();
+        statements.take();
         assert!(call(billing.clone()).await > 0, "{list}: nothing was found");
-        let sent: Vec<String> =
-            statements.0.lock().unwrap().iter().filter(|sql| sql.trim_start().to_uppercase().starts_with("SELECT")).cloned().collect();
+        let is_read = |sql: &str| sql.trim_start().to_uppercase().starts_with("SELECT");
+        let sent = statements.take().into_iter().filter(|(thread, sql)| threads.contains(thread) && is_read(sql)).map(|(_, sql)| sql);
+        let sent: Vec<String> = sent.collect();
         assert!(!sent.is_empty(), "{list}: sqlx does not tell what it has sent");
         for sql in sent {
             let rows = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"))).fetch_all(billing.store().pool()).await.unwrap();
