@@ -45,8 +45,11 @@ pub(super) fn layer(options: &TelemetryOptions) -> anyhow::Result<Box<dyn Layer<
     })
 }
 
+/// A pool opens a connection in place of one that was lost, and what cannot be opened is an error of the caller's.
+const QUIET: &str = "sqlx_core=warn";
+
 fn filter_of(text: &str) -> anyhow::Result<EnvFilter> {
-    EnvFilter::try_new(text).context("--log takes a level, or directives such as info,tollgate=debug")
+    EnvFilter::try_new(format!("{QUIET},{text}")).context("--log takes a level, or directives such as info,tollgate=debug")
 }
 
 /// Logs by another filter from now on.
