@@ -28,8 +28,11 @@ use platform::tls::Protocol;
 /// How often the store is checked, and due reservations are expired.
 const TICK: Duration = Duration::from_millis(250);
 
-/// How long the store may take for one tick, before it counts as down.
+/// How long the store may take for one part of a tick, before it counts as down.
 const TICK_LIMIT: Duration = Duration::from_secs(3);
+
+/// How many partitions are swept in one tick: of more, in turn.
+const SWEPT_AT_ONCE: usize = 16;
 
 /// How long the billing store may take to be closed.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
@@ -146,8 +149,7 @@ async fn tick(
             // Watchers wait by the machine's clock, which knows nothing of it.
             plan.store.watchers.announce_all();
         }
-        let looked = timeout(TICK_LIMIT, look_after(ledger, &mut partitions)).await;
-        let found = looked.unwrap_or_else(|_| Found::problem("it does not answer".to_owned()));
+        let found = look_after(ledger, &mut partitions).await;
         let (state, mut warnings) = (found.problem.map_or(Ok(()), Err), found.warnings);
         let is_up = state.is_ok();
         if let Some(Aggregation { status, .. }) = aggregation {
@@ -193,18 +195,20 @@ async fn watch_journal(plan: &LaneContext, ledger: &Ledger, aggregation: Option<
     }
 }
 
-/// Whether the service is ready, and what an operator should know.
+/// Whether the service is ready, and what an operator should know. A partition that is in trouble holds up no other.
 async fn look_after(ledger: &Ledger, partitions: &mut Partitions) -> Found {
-    let looked = async {
-        ledger.check().await?;
-        match ledger.sweep(TICK).await {
-            // It is one partition's trouble, which the look at the partitions tells of.
-            Ok(_) | Err(LedgerError::Corrupt(_)) => Ok(()),
-            Err(error) => Err(error.to_string()),
+    let checked = timeout(TICK_LIMIT, ledger.engine().check()).await;
+    let mut states = checked.unwrap_or_else(|_| vec![Err("it does not answer".to_owned()); usize::from(ledger.partitions())]);
+    let swept = partitions.next_to_sweep(&states, SWEPT_AT_ONCE);
+    let results = timeout(TICK_LIMIT, ledger.sweep(&swept, TICK)).await;
+    let results = results.unwrap_or_else(|_| vec![Err(LedgerError::not_done("it does not answer")); swept.len()]);
+    for (partition, result) in swept.into_iter().zip(results) {
+        // What is corrupt is found by the look at the partitions, too, and the rest of the partition may be of use.
+        if let (Some(state), Err(error)) = (states.get_mut(usize::from(partition)), result)
+            && !matches!(error, LedgerError::Corrupt(_))
+        {
+            *state = Err(error.to_string());
         }
-    };
-    match looked.await {
-        Ok(()) => partitions.look(ledger).await.clone(),
-        Err(reason) => Found::problem(reason),
     }
+    partitions.look(ledger, &states, TICK_LIMIT).await
 }

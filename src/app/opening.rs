@@ -163,9 +163,10 @@ pub async fn create(options: &StoresOptions, purpose: Purpose) -> anyhow::Result
 
 async fn is_there(store: &StoreOptions) -> anyhow::Result<bool> {
     match &store.redis {
-        Some(url) => {
-            Ok(opening::find(&redis_options(store, url)).await.with_context(|| format!("cannot use the store in the {url}"))?.is_some())
-        }
+        Some(url) => Ok(opening::find(&redis_options(store, url), store.partitions())
+            .await
+            .with_context(|| format!("cannot use the store in the {url}"))?
+            .is_some()),
         None => Ok(store.path().exists()),
     }
 }

@@ -1,8 +1,10 @@
-//! Looks at each partition once a second: whether its time is ahead of the clock, and whether a step of it was torn.
+//! What is known of each partition: whether it can be used, and, looked at once a second, whether its time is ahead of the clock, and
+//! whether a step of it was torn. Partitions fail alone: as long as one decides, its customers are served.
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use futures_util::future::join_all;
+use tokio::time::{Instant, timeout};
 
 use super::ahead::Ahead;
 use super::found::Found;
@@ -14,9 +16,21 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What is known of the partitions.
 pub struct Partitions {
     ahead: Ahead,
-    /// Whether a step of a partition was torn.
-    torn: Vec<bool>,
+    /// What the last looks have found of each.
+    states: Vec<State>,
     next_look: Instant,
+    /// Which partition is swept next.
+    turn: usize,
+}
+
+/// What is known of a partition.
+#[derive(Clone, Debug, Default)]
+struct State {
+    /// Whether it could be used; nobody knows before the first look.
+    was_up: Option<bool>,
+    /// The entry at which a step was torn, if one was.
+    torn: Option<u64>,
+    /// Which else it was found to be in.
     found: Found,
 }
 
@@ -24,38 +38,73 @@ impl Partitions {
     /// Has not looked yet.
     pub fn new(count: u16, is_ahead_served: bool) -> Self {
         let ahead = Ahead::new(count, is_ahead_served);
-        Self { ahead, torn: vec![false; usize::from(count)], next_look: Instant::now(), found: Found::default() }
+        Self { ahead, states: vec![State::default(); usize::from(count)], next_look: Instant::now(), turn: 0 }
     }
 
-    /// Looks, if it is time to. While one of them cannot be looked at, all are as they were.
-    pub async fn look(&mut self, ledger: &Ledger) -> &Found {
+    /// Which partitions are to be swept now: so many of those that can be used, in turn.
+    pub fn next_to_sweep(&mut self, states: &[Result<(), String>], most: usize) -> Vec<u16> {
+        let count = states.len();
+        let turns = (0..count).map(|step| (self.turn + step) % count.max(1));
+        let next: Vec<_> = turns.filter(|number| states.get(*number).is_some_and(Result::is_ok)).take(most).collect();
+        self.turn = next.last().map_or(0, |last| last + 1);
+        next.into_iter().filter_map(|number| u16::try_from(number).ok()).collect()
+    }
+
+    /// Looks, if it is time to. A partition that cannot be looked at is as it was. As long as one can be used, the service can.
+    pub async fn look(&mut self, ledger: &Ledger, states: &[Result<(), String>], patience: Duration) -> Found {
         let now = Instant::now();
-        if now < self.next_look {
-            return &self.found;
+        if now >= self.next_look {
+            self.next_look = now + LOOK;
+            self.look_at_journals(ledger, states, patience).await;
         }
-        self.next_look = now + LOOK;
         let mut found = Found::default();
-        for (number, was_torn) in (0..).zip(&mut self.torn) {
-            let Ok(span) = ledger.engine().journal_span(number).await else { return &self.found };
-            self.ahead.see(number, span.now - ledger.clock().now(), now, &mut found);
-            metrics().set_torn(number, span.is_torn);
-            if span.is_torn {
-                found.is_any_torn = true;
-                found.warnings.push(torn(number, span.next));
+        let mut first_problem = None;
+        let mut is_any_of_use = false;
+        for (number, (known, state)) in (0..).zip(self.states.iter_mut().zip(states)) {
+            let is_up = state.is_ok();
+            metrics().set_partition_up(number, is_up);
+            let was_up = known.was_up.replace(is_up);
+            match state {
+                Ok(()) if was_up == Some(false) => tracing::info!(partition = number, "the partition is up again"),
+                Err(reason) if was_up != Some(false) => tracing::error!(partition = number, reason, "the partition is down"),
+                _ => {}
             }
-            if std::mem::replace(was_torn, span.is_torn) != span.is_torn {
+            if let Err(reason) = state {
+                first_problem.get_or_insert_with(|| reason.clone());
+                found.warnings.push(format!("partition {number} is down: {reason}"));
+            }
+            if let Some(entry) = known.torn {
+                found.is_any_torn = true;
+                found.warnings.push(torn(number, entry));
+            }
+            found.problem = found.problem.or_else(|| known.found.problem.clone());
+            found.warnings.extend(known.found.warnings.iter().cloned());
+            is_any_of_use |= is_up && known.torn.is_none();
+        }
+        if !is_any_of_use {
+            let reason = first_problem.unwrap_or_else(|| "a step of every partition was torn: tollgate reconcile finishes it".to_owned());
+            found.problem.get_or_insert(reason);
+        }
+        found
+    }
+
+    async fn look_at_journals(&mut self, ledger: &Ledger, states: &[Result<(), String>], patience: Duration) {
+        let up = (0..).zip(states).filter(|(_, state)| state.is_ok()).map(|(number, _)| number);
+        let looks = up.map(|number: u16| async move { (number, timeout(patience, ledger.engine().journal_span(number)).await) });
+        let now = Instant::now();
+        for (number, span) in join_all(looks).await {
+            let (Ok(Ok(span)), Some(known)) = (span, self.states.get_mut(usize::from(number))) else { continue };
+            known.found = Found::default();
+            self.ahead.see(number, span.now - ledger.clock().now(), now, &mut known.found);
+            metrics().set_torn(number, span.is_torn);
+            let was_torn = std::mem::replace(&mut known.torn, span.torn());
+            if was_torn.is_some() != span.is_torn {
                 match span.is_torn {
                     true => tracing::error!(partition = number, entry = span.next, "a step was torn: tollgate reconcile finishes it"),
                     false => tracing::info!(partition = number, "the step that was torn is finished"),
                 }
             }
         }
-        // As long as one decides, its customers are served.
-        if self.torn.iter().all(|is_torn| *is_torn) {
-            found.problem.get_or_insert_with(|| "a step of every partition was torn: tollgate reconcile finishes it".to_owned());
-        }
-        self.found = found;
-        &self.found
     }
 }
 

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::config::{RedisUrl, StoreOptions};
 use crate::domain::account::Millis;
 use crate::ledger::embedded::EmbeddedEngine;
-use crate::ledger::redis::{RedisLedger, RedisOptions, notifications};
+use crate::ledger::redis::{RedisLedger, RedisOptions};
 use crate::ledger::watch::Watchers;
 use crate::ledger::{Engine, Identity, Opening, StoreSettings};
 use platform::tls::Outgoing;
@@ -85,9 +85,7 @@ impl Store {
     pub async fn listen(&self) {
         match &self.kind {
             Kind::Embedded(_) => std::future::pending().await,
-            Kind::Redis { ledger, .. } => {
-                notifications::listen(ledger.options().clone(), self.settings.partitions, self.watchers.clone()).await
-            }
+            Kind::Redis { ledger, .. } => ledger.listen().await,
         }
     }
 }

@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::future::join_all;
+
 use super::{Engine, Trimmer};
 use domain::command::{Action, Command, RemainderPolicy};
 use platform::telemetry::metrics;
@@ -64,15 +66,19 @@ impl Backpressure {
         self.0.bounds
     }
 
-    /// Looks at the journals, and trims those that nobody reads. One that cannot be looked at stays as it was.
+    /// Looks at the journals, all at the same time, and trims those that nobody reads. One that cannot be looked at stays as it was.
     pub async fn look(&self, engine: &dyn Engine) {
-        for (number, journal) in (0..).zip(&self.0.partitions) {
-            let Some(entries) = self.look_at(engine, number).await else { continue };
+        let looks = (0..).zip(&self.0.partitions).map(|(number, journal)| async move {
+            let Some(entries) = self.look_at(engine, number).await else { return };
             metrics().set_journal_entries(number, entries);
             if let Some(most) = self.0.bounds.high_water {
                 journal.tell(number, entries, most);
+                if journal.is_full.load(Ordering::Relaxed) {
+                    self.0.is_any_full.store(true, Ordering::Relaxed);
+                }
             }
-        }
+        });
+        join_all(looks).await;
         let is_any_full = self.0.partitions.iter().any(|journal| journal.is_full.load(Ordering::Relaxed));
         self.0.is_any_full.store(is_any_full, Ordering::Relaxed);
     }

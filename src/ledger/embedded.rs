@@ -373,9 +373,9 @@ impl Engine for EmbeddedEngine {
         self.read(move |_, store| store.copy_callers(&callers).map_err(LedgerError::not_done))
     }
 
-    fn check(&self) -> BoxFuture<'_, Result<(), String>> {
+    fn check(&self) -> BoxFuture<'_, Vec<Result<(), String>>> {
         let (caller, pending) = oneshot::channel();
-        self.ask(Job::Check(caller), pending).map(|result| result.map_err(|error| error.to_string())).boxed()
+        self.ask(Job::Check(caller), pending).map(|result| vec![result.map_err(|error| error.to_string())]).boxed()
     }
 
     fn file(&self) -> Option<&Path> {

@@ -149,8 +149,8 @@ pub trait Engine: Send + Sync + 'static {
     fn copy_callers(&self, _callers: CopiedCallers) -> Answering<'_, ()> {
         ready(Ok(())).boxed()
     }
-    /// Whether the store answers and agrees on the time; else what is wrong, for people.
-    fn check(&self) -> BoxFuture<'_, Result<(), String>>;
+    /// Whether each partition can be reached, is the ledger's, and is where the clock agrees; else what is wrong, for people.
+    fn check(&self) -> BoxFuture<'_, Vec<Result<(), String>>>;
     /// The file that holds everything, where there is one.
     fn file(&self) -> Option<&Path> {
         None

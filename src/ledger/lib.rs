@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::{join_all, try_join, try_join_all};
 
 pub use backpressure::{Backpressure, JournalBounds};
 pub use batcher::Pending;
@@ -167,9 +167,9 @@ impl Ledger {
         self.engine.partitions()
     }
 
-    /// Whether the store answers and agrees on the time; else what is wrong, for people.
+    /// Whether all of the store answers and agrees on the time; else what is wrong, for people.
     pub async fn check(&self) -> Result<(), String> {
-        self.engine.check().await
+        self.engine.check().await.into_iter().collect()
     }
 
     /// The partition of an account: decided by the part of its id before the first `/`.
@@ -393,28 +393,18 @@ impl Ledger {
         self.watchers.watch(account)
     }
 
-    /// Sweeps each partition, in slices, for at most so long; returns whether there is more to sweep. One that cannot be swept holds up no
-    /// other: its error is returned at the end.
-    pub async fn sweep(&self, patience: Duration) -> Result<bool, LedgerError> {
+    /// Sweeps each of these partitions, in slices, for at most so long, all at the same time; returns of each whether there is more to sweep.
+    pub async fn sweep(&self, partitions: &[u16], patience: Duration) -> Vec<Result<bool, LedgerError>> {
         let deadline = Instant::now() + patience;
-        let mut swept = Ok(false);
-        for partition in 0..self.engine.partitions() {
+        let sweep = async |partition| {
             loop {
                 match self.engine.sweep(partition).await {
-                    Ok(false) => break,
                     Ok(true) if Instant::now() < deadline => {}
-                    Ok(true) => {
-                        swept = swept.map(|_| true);
-                        break;
-                    }
-                    Err(error) => {
-                        swept = swept.and(Err(error));
-                        break;
-                    }
+                    swept => return swept,
                 }
             }
-        }
-        swept
+        };
+        join_all(partitions.iter().map(|partition| sweep(*partition))).await
     }
 }
 

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod config;
 pub mod files;
 pub mod lanes;
+pub mod redis_place;
 pub mod rpc;
 pub mod telemetry;
 pub mod tls;

@@ -11,7 +11,7 @@ use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy};
 use tollgate::domain::money::DecimalAmount;
 use tollgate::domain::outcome::{Outcome, Verdict};
-use tollgate::ledger::redis::{RedisLedger, RedisOptions, notifications};
+use tollgate::ledger::redis::{RedisLedger, RedisOptions};
 use tollgate::ledger::watch::Watchers;
 use tollgate::ledger::{Engine, Ledger, LedgerError, Opening, PreparedCommand, Purpose, StoreSettings};
 
@@ -302,7 +302,7 @@ async fn a_sender_whose_clock_is_ahead_is_refused() {
     let error = engine.apply(0, Arc::clone(&order)).await.unwrap_err();
     assert!(error.to_string().contains("ahead"), "{error}");
     // The next look at Redis's time sets the clock right.
-    engine.check().await.unwrap();
+    engine.check().await.into_iter().collect::<Result<(), _>>().unwrap();
     engine.apply(0, order).await.unwrap().answers.read().unwrap()[0].unwrap();
 }
 
@@ -311,7 +311,9 @@ async fn changes_made_by_another_process_are_announced_while_somebody_watches() 
     let server = RedisServer::redis();
     let options = options(&server);
     let watchers = Watchers::default();
-    let listener = tokio::spawn(notifications::listen(options.clone(), settings().partitions, watchers.clone()));
+    let listening = RedisLedger::open(options.clone(), settings(), Opening::Creating(Purpose::Charging)).await.unwrap();
+    let listening = listening.announcing_to(watchers.clone());
+    let listener = tokio::spawn(async move { listening.listen().await });
     let (watching, other) = (ledger(&options).await, ledger(&options).await);
     other.submit(create("acme")).await.unwrap().unwrap();
     let mut watch = watchers.watch("acme");
@@ -382,7 +384,8 @@ async fn due_reservations_are_expired_by_the_sweep_and_more_than_a_step_takes_ar
     assert!(ledger.reservations("acme", now, None, 10).await.unwrap().reservations.is_empty());
     let partition = ledger.partition_of("acme");
     assert_eq!(ledger.engine().reservations(partition, "acme".into(), None, 10_000).await.unwrap().len(), 2_500, "nobody has swept");
-    assert!(!ledger.sweep(Duration::from_secs(20)).await.unwrap());
+    let swept = ledger.sweep(&[partition], Duration::from_secs(20)).await;
+    assert!(swept.into_iter().all(|swept| !swept.unwrap()));
     assert_eq!(ledger.engine().reservations(partition, "acme".into(), None, 10_000).await.unwrap(), []);
 }
 
@@ -405,7 +408,8 @@ async fn a_store_of_format_version_2_is_brought_to_this_one() {
     assert_eq!((prepaid.balance, prepaid.reserved), (100_851_480, 20_000_000));
     assert!(ledger.is_remembered("prepaid", "recent-top-up").await.unwrap());
     clock.set(clock.now() + 86_400_000);
-    while ledger.sweep(Duration::from_secs(5)).await.unwrap() {}
+    let all: Vec<u16> = (0..ledger.partitions()).collect();
+    while ledger.sweep(&all, Duration::from_secs(5)).await.into_iter().any(Result::unwrap) {}
     let prepaid = ledger.observe("prepaid", false).await.unwrap().unwrap().account;
     assert_eq!((prepaid.reserved, prepaid.open_reservations), (0, 0));
 }

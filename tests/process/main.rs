@@ -5,6 +5,8 @@
 
 #[path = "../support/authority.rs"]
 mod authority;
+#[path = "../support/cluster.rs"]
+mod cluster;
 #[path = "../support/command.rs"]
 mod command;
 #[path = "../support/paper.rs"]
@@ -28,6 +30,7 @@ mod books;
 mod browser;
 mod callers;
 pub mod clients;
+mod clustered;
 mod commands;
 mod config;
 mod console;

@@ -121,8 +121,8 @@ impl Engine for StandIn {
         self.fail()
     }
 
-    fn check(&self) -> BoxFuture<'_, Result<(), String>> {
-        ready(Ok(())).boxed()
+    fn check(&self) -> BoxFuture<'_, Vec<Result<(), String>>> {
+        ready(vec![Ok(())]).boxed()
     }
 
     fn work(&self) -> BoxFuture<'static, ()> {

@@ -111,7 +111,7 @@ impl Engine for ModelEngine {
         futures_util::future::ready(Ok(self.inner().0.due_page(cursor.as_deref(), count, now))).boxed()
     }
 
-    fn check(&self) -> BoxFuture<'_, Result<(), String>> {
-        futures_util::future::ready(Ok(())).boxed()
+    fn check(&self) -> BoxFuture<'_, Vec<Result<(), String>>> {
+        futures_util::future::ready(vec![Ok(())]).boxed()
     }
 }

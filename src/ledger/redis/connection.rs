@@ -1,8 +1,8 @@
-//! One connection to Redis, kept up by the link's work, which somebody must poll.
+//! One connection to a server, kept up by its work, which somebody must poll.
 //!
-//! What needs the connection never waits for it: while there is none, it fails at once. A connection that answered too late, was
-//! dropped, or leads to a server that is no primary any more, is given up; the work makes a new one, and has it checked before anybody
-//! gets it.
+//! What needs the connection never waits for it, but for the first attempt to connect: while there is none, it fails at once. A connection
+//! that answered too late, was dropped, or leads to a server that is no primary any more, is given up; the work makes a new one, and has it
+//! checked before anybody gets it.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -11,13 +11,12 @@ use anyhow::bail;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, ConnectionAddr, Pipeline, RedisError, ServerErrorKind, Value};
+use redis::{AsyncConnectionConfig, Cmd, ConnectionAddr, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
+use super::RedisOptions;
 use super::script::Script;
-use super::{RedisOptions, failure};
-use crate::LedgerError;
 use platform::telemetry::metrics;
 use platform::telemetry::traces::{Span, SpanKind};
 
@@ -33,12 +32,38 @@ const RETRY: [Duration; 5] = [
 /// What must be polled for anything to be sent and answered. It ends when there is nothing more to do.
 pub type Work = BoxFuture<'static, ()>;
 
-/// A connection that is replaced when it fails.
+/// What a new connection must pass before anybody gets it.
+pub type Check = Arc<dyn Fn(MultiplexedConnection) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
+
+/// How a script is sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manner {
+    /// The slot is on its way to this server, and this is its part.
+    pub is_asking: bool,
+    /// How many replicas must have what was written, and how long they may take.
+    pub wait: Option<(u32, Duration)>,
+}
+
+/// A script's answer, and how many replicas have what it wrote, if that was asked.
 #[derive(Debug)]
+pub struct Ran {
+    /// The answer.
+    pub answer: Value,
+    /// The replicas.
+    pub replicas: Option<u64>,
+}
+
+/// A connection that is replaced when it fails.
 pub struct Connection {
     state: Mutex<State>,
     /// Told when the connection is given up.
     given_up: Arc<Notify>,
+    /// Told when the first attempt to connect has ended.
+    tried: Notify,
+    /// Told of what may be a sign that others have the partitions now.
+    trouble: Arc<Notify>,
+    address: ConnectionAddr,
+    check: Check,
     options: RedisOptions,
 }
 
@@ -47,53 +72,98 @@ struct State {
     connection: Option<MultiplexedConnection>,
     /// Counts connections, so that a late failure of an old one does not end the new one.
     generation: u64,
+    is_tried: bool,
     last_error: Arc<str>,
 }
 
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Connection").field("address", &self.address.to_string()).finish_non_exhaustive()
+    }
+}
+
 impl Connection {
-    /// Connects once, checked by `check`. The second is the link's work: while it is polled, answers come, and a connection that failed
-    /// is replaced.
-    pub async fn open<C, F>(options: RedisOptions, check: C) -> anyhow::Result<(Arc<Self>, Work)>
-    where
-        C: Fn(MultiplexedConnection) -> F + Send + Sync + 'static,
-        F: Future<Output = anyhow::Result<()>> + Send + 'static,
-    {
-        let link = Arc::new(Self {
-            state: Mutex::new(State { connection: None, generation: 0, last_error: "not connected yet".into() }),
-            given_up: Arc::default(),
-            options,
-        });
-        let driver = link.connect(&check).await?;
-        let work = keep(Arc::downgrade(&link), driver, check).boxed();
-        Ok((link, work))
+    /// A connection to be made.
+    pub fn new(options: RedisOptions, address: ConnectionAddr, trouble: Arc<Notify>, check: Check) -> Arc<Self> {
+        let last_error = format!("not connected to Redis at {address} yet").into();
+        let state = Mutex::new(State { connection: None, generation: 0, is_tried: false, last_error });
+        Arc::new(Self { state, given_up: Arc::default(), tried: Notify::new(), trouble, address, check, options })
     }
 
-    /// A new connection for all who need one, and what drives it.
-    async fn connect<C, F>(&self, check: &C) -> anyhow::Result<Work>
-    where
-        C: Fn(MultiplexedConnection) -> F,
-        F: Future<Output = anyhow::Result<()>>,
-    {
+    /// Connects once. Returns its work: while it is polled, answers come, and a connection that failed is replaced.
+    pub async fn open(self: &Arc<Self>) -> anyhow::Result<Work> {
+        let connected = self.connect().await;
+        Ok(keep(Arc::downgrade(self), Some(connected?)).boxed())
+    }
+
+    /// Its work, which begins by connecting.
+    pub fn work(self: &Arc<Self>) -> Work {
+        keep(Arc::downgrade(self), None).boxed()
+    }
+
+    /// Where it leads.
+    pub fn address(&self) -> &ConnectionAddr {
+        &self.address
+    }
+
+    /// Connects anew for all who need a connection, and returns what drives it.
+    async fn connect(&self) -> anyhow::Result<Work> {
+        let connected = self.connect_checked().await;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.is_tried = true;
+        let result = match connected {
+            Ok((connection, driver)) => {
+                state.connection = Some(connection);
+                state.generation += 1;
+                metrics().redis.connected();
+                Ok(driver)
+            }
+            Err(error) => {
+                state.last_error = format!("{error:#}").into();
+                Err(error)
+            }
+        };
+        drop(state);
+        self.tried.notify_waiters();
+        result
+    }
+
+    async fn connect_checked(&self) -> anyhow::Result<(MultiplexedConnection, Work)> {
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(self.options.response_timeout));
         // What drives the connection is polled together with what waits for it.
-        let connecting = self.options.connect(config, |settings| settings);
+        let connecting = self.options.connect(&self.address, config, |settings| settings);
         let (connection, mut driver) = timeout(self.options.response_timeout, connecting).await??;
         tokio::select! {
-            checked = check(connection.clone()) => checked?,
+            checked = (self.check)(connection.clone()) => checked?,
             () = &mut driver => bail!("Redis closed the connection"),
         }
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.connection = Some(connection);
-        state.generation += 1;
-        metrics().redis.connected();
-        Ok(driver)
+        Ok((connection, driver))
     }
 
-    fn current(&self) -> Result<(MultiplexedConnection, u64), LedgerError> {
+    /// Waits until the first attempt to connect has ended.
+    pub async fn tried(&self) {
+        let tried = self.tried.notified();
+        if !self.state.lock().unwrap_or_else(PoisonError::into_inner).is_tried {
+            tried.await;
+        }
+    }
+
+    /// Why there is no connection, if there is none.
+    pub fn problem(&self) -> Option<Arc<str>> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.connection.is_none().then(|| Arc::clone(&state.last_error))
+    }
+
+    /// Whether somebody may use it, or an attempt to connect is the first.
+    pub fn is_untried(&self) -> bool {
+        !self.state.lock().unwrap_or_else(PoisonError::into_inner).is_tried
+    }
+
+    fn current(&self) -> Result<(MultiplexedConnection, u64), NoConnection> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match &state.connection {
             Some(connection) => Ok((connection.clone(), state.generation)),
-            None => Err(LedgerError::NotDone(Arc::clone(&state.last_error))),
+            None => Err(NoConnection(Arc::clone(&state.last_error))),
         }
     }
 
@@ -109,35 +179,29 @@ impl Connection {
         let is_lost = is_it(&state) && state.connection.take().is_some();
         if is_lost {
             metrics().redis.disconnected(true);
-            tracing::warn!(error = %reason, "lost the connection to Redis");
+            tracing::warn!(error = %reason, server = %self.address, "lost the connection to Redis");
             state.last_error = reason.to_string().into();
+            self.trouble.notify_one();
         }
         is_lost
     }
 
     /// Sends a command that reads, or that may as well be sent twice.
-    pub async fn send(&self, command: &Cmd) -> Result<Value, LedgerError> {
+    pub async fn send(&self, command: &Cmd) -> Result<Value, Failure> {
         let (mut connection, generation) = self.current()?;
         let answer = connection.send_packed_command(command).await.and_then(Value::extract_error);
-        answer.map_err(|error| {
-            self.look_at(generation, &error);
-            LedgerError::not_done(error)
-        })
+        Ok(answer.inspect_err(|error| self.look_at(generation, error))?)
     }
 
-    /// Sends a few such commands, one after another.
-    pub async fn send_all(&self, commands: &Pipeline) -> Result<Vec<Value>, LedgerError> {
+    /// Sends a few such commands, one after another. Each has an answer of its own, which may be an error.
+    pub async fn send_all(&self, commands: &Pipeline) -> Result<Vec<Value>, Failure> {
         let (mut connection, generation) = self.current()?;
         let answers = connection.send_packed_commands(commands, 0, commands.len()).await;
-        let answers = answers.and_then(|answers| answers.into_iter().map(Value::extract_error).collect());
-        answers.map_err(|error| {
-            self.look_at(generation, &error);
-            LedgerError::not_done(error)
-        })
+        Ok(answers.inspect_err(|error| self.look_at(generation, error))?)
     }
 
     /// Runs a script by its hash. A Redis that does not know it is given its text: nothing was run, so that is safe.
-    pub async fn run(&self, script: &Script, keys: &[String], arguments: &[&[u8]]) -> Result<Value, LedgerError> {
+    pub async fn run(&self, script: &Script, keys: &[String], arguments: &[&[u8]], manner: Manner) -> Result<Ran, Failure> {
         let (mut connection, generation) = self.current()?;
         let span = Span::child("EVALSHA", SpanKind::Client);
         if let Some(span) = &span {
@@ -148,29 +212,28 @@ impl Connection {
             command.arg(script).arg(keys.len()).arg(keys).arg(arguments);
             command
         };
-        let answer = connection.send_packed_command(&command("EVALSHA", &script.hash)).await.and_then(Value::extract_error);
-        let answer = match answer {
+        let answer = match send_so(&mut connection, command("EVALSHA", &script.hash), manner).await {
             Err(error) if error.kind() == ServerErrorKind::NoScript.into() => {
-                connection.send_packed_command(&command("EVAL", &script.text)).await.and_then(Value::extract_error)
+                send_so(&mut connection, command("EVAL", &script.text), manner).await
             }
             answer => answer,
         };
-        answer.map_err(|error| {
-            self.look_at(generation, &error);
+        Ok(answer.inspect_err(|error| {
+            self.look_at(generation, error);
             if let Some(span) = &span {
                 span.fail(error.code().unwrap_or("_OTHER").to_owned());
             }
-            failure::of_script(&error, script)
-        })
+        })?)
     }
 
     /// Has a span say what is asked of whom.
     fn describe(&self, span: &Span) {
         span.set("db.system.name", "redis");
         span.set("db.operation.name", "EVALSHA");
-        let Ok(info) = self.options.connection_info() else { return };
-        span.set("db.namespace", info.redis_settings().db().to_string());
-        match info.addr() {
+        if let Ok(place) = self.options.servers() {
+            span.set("db.namespace", place.login.db().to_string());
+        }
+        match &self.address {
             ConnectionAddr::Tcp(host, port) => {
                 span.set("server.address", host.clone());
                 span.set("server.port", i64::from(*port));
@@ -189,6 +252,66 @@ impl Connection {
     }
 }
 
+/// Sends a command, and around it what its manner asks for.
+async fn send_so(connection: &mut MultiplexedConnection, command: Cmd, manner: Manner) -> RedisResult<Ran> {
+    let Manner { is_asking, wait } = manner;
+    if !is_asking && wait.is_none() {
+        let answer = connection.send_packed_command(&command).await.and_then(Value::extract_error)?;
+        return Ok(Ran { answer, replicas: None });
+    }
+    let mut commands = Pipeline::with_capacity(3);
+    if is_asking {
+        commands.cmd("ASKING");
+    }
+    commands.add_command(command);
+    if let Some((replicas, time)) = wait {
+        commands.cmd("WAIT").arg(replicas).arg(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    }
+    let answers = connection.send_packed_commands(&commands, 0, commands.len()).await?;
+    let mut answers = answers.into_iter().skip(usize::from(is_asking));
+    let answer = answers.next().unwrap_or_default().extract_error()?;
+    // A server that refuses to wait has proved nothing.
+    let replicas = wait.is_some().then(|| match answers.next() {
+        Some(Value::Int(replicas)) => u64::try_from(replicas).unwrap_or(0),
+        _ => 0,
+    });
+    Ok(Ran { answer, replicas })
+}
+
+/// There is no connection.
+#[derive(Clone, Debug)]
+pub struct NoConnection(Arc<str>);
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Failure {
+    /// Nothing was sent, because of this.
+    NotSent(Arc<str>),
+    /// The server has refused, or its answer is lost.
+    Failed(RedisError),
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotSent(reason) => formatter.write_str(reason),
+            Self::Failed(error) => error.fmt(formatter),
+        }
+    }
+}
+
+impl From<NoConnection> for Failure {
+    fn from(NoConnection(reason): NoConnection) -> Self {
+        Self::NotSent(reason)
+    }
+}
+
+impl From<RedisError> for Failure {
+    fn from(error: RedisError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
         if self.current().is_ok() {
@@ -197,19 +320,15 @@ impl Drop for Connection {
     }
 }
 
-async fn keep<C, F>(link: Weak<Connection>, mut driver: Work, check: C)
-where
-    C: Fn(MultiplexedConnection) -> F + Sync,
-    F: Future<Output = anyhow::Result<()>> + Send,
-{
-    let Some(given_up) = link.upgrade().map(|link| Arc::clone(&link.given_up)) else { return };
+async fn keep(link: Weak<Connection>, connected: Option<Work>) {
+    let Some((given_up, mut driver)) = link.upgrade().map(|link| (Arc::clone(&link.given_up), connected)) else { return };
     loop {
-        let is_closed = tokio::select! {
-            biased;
-            () = &mut driver => true,
-            () = given_up.notified() => false,
-        };
-        {
+        if let Some(driving) = &mut driver {
+            let is_closed = tokio::select! {
+                biased;
+                () = driving => true,
+                () = given_up.notified() => false,
+            };
             let Some(link) = link.upgrade() else { return };
             if is_closed {
                 link.lose(&"Redis closed the connection", |_| true);
@@ -219,15 +338,24 @@ where
             }
         }
         let mut pauses = RETRY.iter().copied().chain(std::iter::repeat(Duration::from_secs(1)));
-        driver = loop {
+        let is_first = driver.take().is_none();
+        let connected = loop {
             let Some(link) = link.upgrade() else { return };
-            match link.connect(&check).await {
+            match link.connect().await {
                 Ok(driver) => break driver,
-                Err(error) => link.state.lock().unwrap_or_else(PoisonError::into_inner).last_error = format!("{error:#}").into(),
+                Err(error) => {
+                    tracing::debug!(%error, server = %link.address, "cannot connect to Redis");
+                    link.trouble.notify_one();
+                }
             }
             drop(link);
             sleep(pauses.next().unwrap_or(Duration::from_secs(1))).await;
         };
-        tracing::info!("connected to Redis again");
+        driver = Some(connected);
+        match (is_first, link.upgrade()) {
+            (false, Some(link)) => tracing::info!(server = %link.address, "connected to Redis again"),
+            (true, Some(link)) => tracing::debug!(server = %link.address, "connected to Redis"),
+            (_, None) => return,
+        }
     }
 }

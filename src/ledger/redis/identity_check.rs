@@ -26,6 +26,11 @@ impl IdentityCheck {
         Err(LedgerError::NotDone(Arc::clone(&self.0.reason.lock().unwrap_or_else(PoisonError::into_inner))))
     }
 
+    /// Whether the last look has found nothing wrong.
+    pub fn is_fine(&self) -> bool {
+        !self.0.is_lost.load(Ordering::Relaxed)
+    }
+
     /// Notes what a look has found.
     pub fn set(&self, found: &Result<(), String>) {
         if let Err(reason) = found {

@@ -26,6 +26,10 @@ const NAMES: [&str; 10] = [
 /// The keys of one partition.
 #[derive(Clone, Debug)]
 pub struct PartitionKeys {
+    /// The partition's number.
+    pub number: u16,
+    /// The slot of all of them in a cluster.
+    pub slot: u16,
     /// All of them, in the order in which the script gets them.
     pub all: [String; 10],
     /// The partition's copy of the store's settings, under its tag. The script does not know it.
@@ -40,7 +44,8 @@ impl PartitionKeys {
     pub fn new(store: &str, partition: u16, partitions: u16) -> Self {
         let tag = tag(partition, partitions);
         let key = |name: &str| format!("{store}:{{{tag}}}:{name}");
-        Self { all: NAMES.map(key), settings: key("settings"), channel: key("changes") }
+        let settings = key("settings");
+        Self { number: partition, slot: slot_of_key(&settings), all: NAMES.map(key), settings, channel: key("changes") }
     }
 
     /// The keys of all partitions of a store.
@@ -132,9 +137,21 @@ pub fn settings_key(store: &str) -> String {
     format!("{store}:settings")
 }
 
+/// The slot of a key in a cluster: that of its hash tag, if it has one. A store's name may have one, too.
+#[must_use]
+pub fn slot_of_key(key: &str) -> u16 {
+    let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag).filter(|tag| !tag.is_empty());
+    slot_of(tag.unwrap_or(key))
+}
+
+/// The slot of a hash tag, or of a key without one.
+fn slot_of(tag: &str) -> u16 {
+    u16::try_from(u32::from(SLOT_OF.checksum(tag.as_bytes())) % SLOTS).unwrap_or(0)
+}
+
 /// The first tag of the form `partition` or `partition-n` whose slot lies in the partition's share.
 fn tag(partition: u16, partitions: u16) -> String {
-    let share = |tag: &str| u32::from(SLOT_OF.checksum(tag.as_bytes())) % SLOTS * u32::from(partitions.max(1)) / SLOTS;
+    let share = |tag: &str| u32::from(slot_of(tag)) * u32::from(partitions.max(1)) / SLOTS;
     let candidates = std::iter::once(partition.to_string()).chain((0..1_000_000).map(|number| format!("{partition}-{number}")));
     candidates.into_iter().find(|tag| share(tag) == u32::from(partition)).unwrap_or_else(|| partition.to_string())
 }
@@ -147,8 +164,8 @@ mod tests {
     fn the_slots_of_the_partitions_are_spread_evenly() {
         for partitions in [1_u16, 4, 64] {
             for partition in 0..partitions {
-                let slot = u32::from(SLOT_OF.checksum(tag(partition, partitions).as_bytes())) % SLOTS;
-                assert_eq!(slot * u32::from(partitions) / SLOTS, u32::from(partition));
+                let slot = PartitionKeys::new("tollgate", partition, partitions).slot;
+                assert_eq!(u32::from(slot) * u32::from(partitions) / SLOTS, u32::from(partition));
             }
         }
     }

@@ -1,35 +1,42 @@
 //! The ledger in Redis (7.0 or newer, or Valkey): the rules as Lua, beside the data.
 //!
 //! [`keys`] says what is kept where, [`script`] and `lua/load.lua` what happens to it, [`batch`] how a batch travels, [`connect`] how Redis is
-//! reached, [`connection`] how the connection is kept, [`opening`] how a ledger is created and found, [`preflight`] what a store must be like,
-//! [`finish`] how a step that was torn is made whole, [`notifications`] how changes made by other processes become known.
+//! reached, [`topology`] which server has what, [`connection`] how a connection is kept, [`routes`] how partitions are led to connections,
+//! [`opening`] how a ledger is created and found, [`preflight`] what a store must be like, [`finish`] how a step that was torn is made whole,
+//! [`notifications`] how changes made by other processes become known.
 //!
-//! A batch is sent once. If its answer does not come, its callers get an error that says so, and repeat it with their request ids if they want to.
+//! A batch is run once: it is sent again only if it provably did not run ([`fate`]). If its answer does not come, its callers get an error
+//! that says so, and repeat it with their request ids if they want to.
 
 pub mod batch;
 mod callers;
 mod connect;
 pub mod connection;
 mod damaged;
-mod failure;
+pub mod fate;
 pub mod finish;
+mod health;
 mod identity_check;
 pub mod keys;
 mod listing;
+mod nodes;
 pub mod notifications;
 pub mod opening;
 pub mod preflight;
 mod reply;
 pub mod restore;
+pub mod routes;
 pub mod script;
 mod server_stats;
 mod step;
 mod stored;
+pub mod topology;
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending, try_join};
 use redis::{FromRedisValue, Pipeline, Value};
@@ -41,15 +48,16 @@ use super::{
     Answering, BatchAnswer, Block, CopiedCallers, DuePage, Engine, IdempotencyKey, Identity, JournalSpan, LedgerError, NamePlace, Opening,
     PreparedCommand, ReservationPlace, StoreSettings, Trimmer,
 };
-use connection::{Connection, Work};
+use connection::{Manner, Work};
 use domain::account::{Account, Millis, Profile, Reservation};
 use domain::rules::IdempotencyRecord;
 use identity_check::IdentityCheck;
 use keys::PartitionKeys;
-use platform::clock::{Clock, system_now};
-use platform::telemetry::metrics;
+use platform::clock::Clock;
 use platform::tls::Outgoing;
 use preflight::Expected;
+use routes::{PartitionsCheck, Routes};
+use topology::Topology;
 
 /// How far ahead of Redis a step may be, and this machine's clock off.
 pub const MAX_CLOCK_DIFFERENCE: Millis = 2_000;
@@ -57,7 +65,7 @@ pub const MAX_CLOCK_DIFFERENCE: Millis = 2_000;
 /// Where Redis is, and how long to wait for it.
 #[derive(Clone)]
 pub struct RedisOptions {
-    /// `redis://…`, `rediss://…` or `redis+unix://…`.
+    /// What [`RedisPlace`](platform::redis_place::RedisPlace) reads.
     pub url: String,
     /// Of `rediss://…`.
     pub tls: Outgoing,
@@ -81,20 +89,39 @@ impl std::fmt::Debug for RedisOptions {
 pub struct RedisLedger {
     options: RedisOptions,
     settings: StoreSettings,
+    topology: Arc<Topology>,
     expected: Arc<Expected>,
-    standing: IdentityCheck,
-    /// Whether the clocks agree, as the last look has found.
-    clocks: IdentityCheck,
+    checks: Checks,
     watchers: Watchers,
+}
+
+/// What the last look has found of each partition: whether it is the ledger's, and whether the clocks agree where it is.
+#[derive(Clone, Debug)]
+struct Checks {
+    standing: Arc<[IdentityCheck]>,
+    clocks: Arc<[IdentityCheck]>,
+}
+
+impl Checks {
+    fn new(partitions: u16) -> Self {
+        let new = || (0..partitions).map(|_| IdentityCheck::default()).collect();
+        Self { standing: new(), clocks: new() }
+    }
+}
+
+/// Refuses to use a partition that the last look has refused.
+fn ensure(checks: &[IdentityCheck], partition: u16) -> Result<(), LedgerError> {
+    checks.get(usize::from(partition)).map_or(Ok(()), IdentityCheck::ensure)
 }
 
 impl RedisLedger {
     /// Opens it, and creates it only if `opening` says so.
     pub async fn open(options: RedisOptions, settings: StoreSettings, opening: Opening) -> anyhow::Result<Self> {
-        let identity = opening::open(&options, &settings, opening).await?;
+        let topology = Topology::find(&options).await?;
+        let identity = opening::open(&options, &topology, &settings, opening).await?;
         let expected = Arc::new(Expected::new(&options.store_name, &settings, identity));
-        let (standing, clocks, watchers) = Default::default();
-        Ok(Self { options, settings, expected, standing, clocks, watchers })
+        let checks = Checks::new(settings.partitions);
+        Ok(Self { options, settings, topology, expected, checks, watchers: Watchers::default() })
     }
 
     /// The same ledger, which announces to these watchers what its engines change.
@@ -115,22 +142,26 @@ impl RedisLedger {
         &self.options
     }
 
+    /// Passes changes made by other processes on to the watchers, for ever.
+    pub async fn listen(&self) {
+        notifications::listen(self.options.clone(), Arc::clone(&self.topology), self.settings.partitions, self.watchers.clone()).await;
+    }
+
     /// Connects, and refuses a store that is not as it should be.
     pub async fn connect(&self, clock: Clock) -> anyhow::Result<RedisEngine> {
-        let Self { options, settings, expected, standing, clocks, watchers } = self.clone();
+        let Self { options, settings, topology, expected, checks, watchers } = self.clone();
         let partitions = PartitionKeys::of_store(&options.store_name, settings.partitions);
         let busy_poll = options.busy_poll;
         let refund_cursors = partitions.iter().map(|_| AtomicU64::new(0)).collect();
-        let of_link = Arc::clone(&expected);
-        let (link, work) = Connection::open(options, move |connection| preflight::check(connection, Arc::clone(&of_link))).await?;
+        let check = self.preflight(&clock);
+        let (routes, work) = Routes::open(topology, options, &partitions, false, check).await?;
         let (work, window, is_silent) = (Mutex::new(Some(work)), settings.window, AtomicBool::new(false));
         Ok(RedisEngine {
-            link,
+            routes,
             work,
             partitions,
             expected,
-            standing,
-            clocks,
+            checks,
             watchers,
             clock,
             window,
@@ -140,16 +171,44 @@ impl RedisLedger {
             figures_looked_at: Mutex::default(),
         })
     }
+
+    /// What each new connection must pass. In a cluster, a partition that does not is refused alone.
+    fn preflight(&self, clock: &Clock) -> PartitionsCheck {
+        let Self { topology, expected, checks, .. } = self.clone();
+        let clock = clock.clone();
+        Arc::new(move |mut connection, address, partitions| {
+            let (topology, expected, checks, clock) = (Arc::clone(&topology), Arc::clone(&expected), checks.clone(), clock.clone());
+            async move {
+                let has_head = topology.primary_of(expected.head_slot()).as_ref() == Some(&address);
+                let found = preflight::check(connection.clone(), expected, has_head, partitions.clone()).await?;
+                if !topology.is_cluster() {
+                    return found.into_iter().collect();
+                }
+                for (partition, found) in partitions.into_iter().zip(found) {
+                    if let Some(standing) = checks.standing.get(usize::from(partition)) {
+                        standing.set(&found.map_err(|error| format!("{error:#}")));
+                    }
+                }
+                if !clock.is_test_clock() {
+                    let time = redis::cmd("TIME").query_async(&mut connection).await?;
+                    if let Err(reason) = health::agreement(time) {
+                        bail!("{reason}");
+                    }
+                }
+                Ok(())
+            }
+            .boxed()
+        })
+    }
 }
 
-/// The ledger in Redis, over one connection.
+/// The ledger in Redis, over connections of one thread.
 pub struct RedisEngine {
-    link: Arc<Connection>,
+    routes: Arc<Routes>,
     work: Mutex<Option<Work>>,
     partitions: Vec<PartitionKeys>,
     expected: Arc<Expected>,
-    standing: IdentityCheck,
-    clocks: IdentityCheck,
+    checks: Checks,
     watchers: Watchers,
     clock: Clock,
     window: Millis,
@@ -164,7 +223,7 @@ pub struct RedisEngine {
 
 impl std::fmt::Debug for RedisEngine {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("RedisEngine").field("link", &self.link).field("partitions", &self.partitions).finish_non_exhaustive()
+        formatter.debug_struct("RedisEngine").field("routes", &self.routes).field("partitions", &self.partitions).finish_non_exhaustive()
     }
 }
 
@@ -180,12 +239,26 @@ impl RedisEngine {
 
     /// Reads from a partition. The store is looked at in the same round trip: in one that was lost, what is not found proves nothing.
     async fn read<T: FromRedisValue>(&self, keys: &PartitionKeys, command: &redis::Cmd) -> Result<T, LedgerError> {
-        self.standing.ensure()?;
-        let mut commands = Pipeline::with_capacity(2);
+        ensure(&self.checks.standing, keys.number)?;
+        let mut commands = Pipeline::with_capacity(4);
         commands.add_command(command.clone()).cmd("GET").arg(&keys.settings);
-        let mut answers = self.link.send_all(&commands).await?.into_iter();
-        let (Some(found), Some(copy)) = (answers.next(), answers.next()) else {
-            return Err(LedgerError::corrupt("Redis left a command without an answer"));
+        let mut asking = Pipeline::with_capacity(4);
+        asking.cmd("ASKING").add_command(command.clone()).cmd("ASKING").cmd("GET").arg(&keys.settings);
+        let mut attempts = self.routes.attempts(keys.number);
+        let (found, copy) = loop {
+            let (connection, is_asking) = attempts.connection()?;
+            let answers = connection.send_all(if is_asking { &asking } else { &commands }).await;
+            let answers = answers.and_then(|answers| {
+                let answers = answers.into_iter().enumerate().filter(|(place, _)| !is_asking || place % 2 == 1);
+                Ok(answers.map(|(_, answer)| answer.extract_error()).collect::<Result<Vec<_>, _>>()?)
+            });
+            match answers {
+                Ok(answers) => match <[Value; 2]>::try_from(answers) {
+                    Ok([found, copy]) => break (found, copy),
+                    Err(_) => return Err(LedgerError::corrupt("Redis left a command without an answer")),
+                },
+                Err(failure) => attempts.again(&connection, failure, fate::of_read).await?,
+            }
         };
         let copy: Option<String> = FromRedisValue::from_redis_value(copy).map_err(LedgerError::corrupt)?;
         self.expected.check_copy(&keys.settings, copy.as_deref()).map_err(LedgerError::not_done)?;
@@ -194,22 +267,15 @@ impl RedisEngine {
 
     /// Runs a script on a partition.
     async fn run(&self, script: &script::Script, keys: &PartitionKeys, arguments: &[&[u8]]) -> Result<Value, LedgerError> {
-        self.standing.ensure()?;
-        self.link.run(script, &keys.all, arguments).await
-    }
-
-    /// Asks the server, whatever the store holds.
-    async fn ask<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, String> {
-        let value = self.link.send(command).await.map_err(|error| error.to_string())?;
-        T::from_redis_value(value).map_err(|error| error.to_string())
-    }
-
-    /// Looks whether the store is still the one that was opened.
-    async fn look(&self) -> Result<(), String> {
-        let found: Vec<Option<String>> = self.ask(&self.expected.glance()).await?;
-        let found = self.expected.check_glance(&found).map_err(|error| format!("{error:#}"));
-        self.standing.set(&found);
-        found
+        ensure(&self.checks.standing, keys.number)?;
+        let mut attempts = self.routes.attempts(keys.number);
+        loop {
+            let (connection, is_asking) = attempts.connection()?;
+            match connection.run(script, &keys.all, arguments, Manner { is_asking, wait: None }).await {
+                Ok(ran) => return Ok(ran.answer),
+                Err(failure) => attempts.again(&connection, failure, |error| fate::of_script(error, script)).await?,
+            }
+        }
     }
 
     /// The blocks that a command of streams finds.
@@ -217,31 +283,6 @@ impl RedisEngine {
         let found: Vec<StreamEntry> = self.read(keys, command).await?;
         let blocks = found.into_iter().map(|(_, parts)| parts.into_iter().flat_map(|(_, part)| part).collect::<Vec<_>>());
         blocks.map(|stored| decode_block(&stored).map_err(LedgerError::corrupt)).collect()
-    }
-
-    /// Sets the clock by Redis's, if this machine's own agrees with it. While they do not, one of them is wrong, and nobody can say which:
-    /// then the clock is left as it is, and no step is sent, which might drag the time of a partition along.
-    async fn synchronize(&self) -> Result<(), String> {
-        let (asked, sent_at) = (Instant::now(), self.clock.now());
-        let (seconds, micros): (i64, i64) = self.ask(&redis::cmd("TIME")).await?;
-        let store_now = seconds * 1000 + micros / 1000;
-        if self.clock.is_test_clock() {
-            return Ok(());
-        }
-        let received_at = self.clock.now();
-        let machine_difference = system_now() - store_now;
-        metrics().redis.told_time(asked.elapsed(), machine_difference);
-        let agreement = match machine_difference.abs() > MAX_CLOCK_DIFFERENCE {
-            true => Err(format!("this machine's clock and Redis's differ by {machine_difference} ms")),
-            false => Ok(()),
-        };
-        self.clocks.set(&agreement);
-        let difference = store_now - (sent_at + received_at) / 2;
-        // Less than the journey may have taken says nothing.
-        if agreement.is_ok() && difference.abs() > 5 + (received_at - sent_at) {
-            self.clock.set(self.clock.now() + difference);
-        }
-        agreement
     }
 }
 
@@ -371,11 +412,11 @@ impl Engine for RedisEngine {
         self.write_callers(callers).boxed()
     }
 
-    fn check(&self) -> BoxFuture<'_, Result<(), String>> {
+    fn check(&self) -> BoxFuture<'_, Vec<Result<(), String>>> {
         async move {
-            self.look().await?;
+            let found = self.look().await;
             self.look_at_figures().await;
-            self.synchronize().await
+            found
         }
         .boxed()
     }

@@ -4,14 +4,18 @@
 //! other process must have noticed it ([`Watchers::may_be_heard`]). A connection is asked every [`PING`] whether it is still there: one
 //! that is half open says nothing of it by itself. What this process changes it announces itself, by [`changed`].
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ProtocolVersion, PushInfo, PushKind};
+use redis::{AsyncConnectionConfig, ConnectionAddr, ProtocolVersion, PushInfo, PushKind};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::keys::PartitionKeys;
+use super::topology::Topology;
 use super::{RedisOptions, bytes_of};
 use crate::watch::{UNHEARD, Watchers};
 use crate::{LedgerError, PreparedCommand};
@@ -23,63 +27,128 @@ const PING: Duration = Duration::from_secs(1);
 /// How long to wait before the next attempt to connect.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Passes announcements on to the watchers of this process, for ever.
-pub async fn listen(options: RedisOptions, partitions: u16, watchers: Watchers) {
-    let channels: Vec<String> =
-        (0..partitions).map(|partition| PartitionKeys::new(&options.store_name, partition, partitions).channel).collect();
+/// How long subscriptions may take: those at a server that has lost a partition are never confirmed.
+const CONFIRMED: Duration = Duration::from_secs(2);
+
+/// Passes announcements on to the watchers of this process, for ever. There is a listener at each server that has partitions.
+pub async fn listen(options: RedisOptions, topology: Arc<Topology>, partitions: u16, watchers: Watchers) {
+    let keys = PartitionKeys::of_store(&options.store_name, partitions);
+    let mut changes = topology.subscribe();
     loop {
-        if let Err(error) = listen_once(&options, &channels, &watchers).await {
-            tracing::debug!(%error, "no announcements of changes");
+        let places = places(&topology, &keys);
+        let (all, heard) = (places.len(), AtomicUsize::new(0));
+        let listening = places.iter().map(|(address, channels)| {
+            let listener = Listener { options: &options, topology: &topology, address, channels, watchers: &watchers, all, heard: &heard };
+            async move { listener.listen().await }
+        });
+        let is_other = async { while changes.changed().await.is_ok() && self::places(&topology, &keys) == places {} };
+        tokio::select! {
+            _ = join_all(listening) => {}
+            () = is_other => {}
         }
-        tokio::time::sleep(PAUSE).await;
+        watchers.set_listening(false);
+        watchers.announce_all();
+        if all == 0 {
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 }
 
-async fn listen_once(options: &RedisOptions, channels: &[String], watchers: &Watchers) -> anyhow::Result<()> {
-    let (sender, mut pushes) = mpsc::unbounded_channel();
-    let config = AsyncConnectionConfig::new().set_push_sender(sender);
-    let connecting = options.connect(config, |settings| settings.set_protocol(ProtocolVersion::RESP3));
-    let (mut connection, work) = timeout(options.response_timeout, connecting).await??;
-    tokio::spawn(work);
-    for channel in channels {
-        let mut subscribe = redis::cmd("SSUBSCRIBE");
-        subscribe.arg(channel).set_no_response(true);
-        subscribe.exec_async(&mut connection).await?;
-    }
-    watchers.announce_all();
-    let listening = async {
-        let mut confirmed = 0;
-        while let Some(PushInfo { kind, data }) = pushes.recv().await {
-            match kind {
-                PushKind::SSubscribe => {
-                    confirmed += 1;
-                    if confirmed == channels.len() {
-                        watchers.set_listening(true);
-                        watchers.announce_all();
-                    }
-                }
-                PushKind::SMessage => match data.get(1).and_then(bytes_of) {
-                    Some(payload) => announce(payload, watchers),
-                    None => watchers.announce_all(),
-                },
-                PushKind::Disconnection => break,
-                _ => {}
-            }
+/// The servers that have partitions, and the channels of these.
+fn places(topology: &Topology, keys: &[PartitionKeys]) -> Vec<(ConnectionAddr, Vec<String>)> {
+    let mut places: Vec<(ConnectionAddr, Vec<String>)> = Vec::new();
+    for keys in keys {
+        let Some(address) = topology.primary_of(keys.slot) else { continue };
+        match places.iter_mut().find(|(known, _)| *known == address) {
+            Some((_, channels)) => channels.push(keys.channel.clone()),
+            None => places.push((address, vec![keys.channel.clone()])),
         }
-    };
-    let noticed = async {
-        tokio::time::sleep(2 * UNHEARD).await;
-        watchers.announce_all();
-        std::future::pending().await
-    };
-    let ended = tokio::select! {
-        () = listening => Ok(()),
-        () = noticed => Ok(()),
-        error = silent(connection) => Err(error),
-    };
-    watchers.set_listening(false);
-    watchers.announce_all();
-    ended
+    }
+    places
+}
+
+/// Who listens at one server.
+struct Listener<'a> {
+    options: &'a RedisOptions,
+    topology: &'a Topology,
+    address: &'a ConnectionAddr,
+    channels: &'a [String],
+    watchers: &'a Watchers,
+    /// How many listeners there are, and how many of them hear everything.
+    all: usize,
+    heard: &'a AtomicUsize,
+}
+
+impl Listener<'_> {
+    async fn listen(&self) {
+        loop {
+            if let Err(error) = self.listen_once().await {
+                tracing::debug!(server = %self.address, %error, "no announcements of changes");
+            }
+            tokio::time::sleep(PAUSE).await;
+            // Whoever has the partitions now is listened to instead.
+            let _ = self.topology.refresh().await;
+        }
+    }
+
+    async fn listen_once(&self) -> anyhow::Result<()> {
+        let (sender, mut pushes) = mpsc::unbounded_channel();
+        let config = AsyncConnectionConfig::new().set_push_sender(sender);
+        let connecting = self.options.connect(self.address, config, |settings| settings.set_protocol(ProtocolVersion::RESP3));
+        let (mut connection, work) = timeout(self.options.response_timeout, connecting).await??;
+        tokio::spawn(work);
+        for channel in self.channels {
+            let mut subscribe = redis::cmd("SSUBSCRIBE");
+            subscribe.arg(channel).set_no_response(true);
+            subscribe.exec_async(&mut connection).await?;
+        }
+        self.watchers.announce_all();
+        let is_confirmed = AtomicBool::new(false);
+        let listening = async {
+            let mut confirmed = 0;
+            while let Some(PushInfo { kind, data }) = pushes.recv().await {
+                match kind {
+                    PushKind::SSubscribe => {
+                        confirmed += 1;
+                        if confirmed == self.channels.len() {
+                            is_confirmed.store(true, Ordering::Relaxed);
+                            if self.heard.fetch_add(1, Ordering::Relaxed) + 1 == self.all {
+                                self.watchers.set_listening(true);
+                            }
+                            self.watchers.announce_all();
+                        }
+                    }
+                    PushKind::SMessage => match data.get(1).and_then(bytes_of) {
+                        Some(payload) => announce(payload, self.watchers),
+                        None => self.watchers.announce_all(),
+                    },
+                    // The partition is elsewhere now.
+                    PushKind::Disconnection | PushKind::SUnsubscribe => break,
+                    _ => {}
+                }
+            }
+        };
+        let noticed = async {
+            tokio::time::sleep(CONFIRMED).await;
+            if !is_confirmed.load(Ordering::Relaxed) && self.topology.is_cluster() {
+                return;
+            }
+            tokio::time::sleep(2 * UNHEARD - CONFIRMED.min(2 * UNHEARD)).await;
+            self.watchers.announce_all();
+            std::future::pending().await
+        };
+        let ended = tokio::select! {
+            () = listening => Ok(()),
+            () = noticed => Ok(()),
+            error = silent(connection) => Err(error),
+        };
+        if is_confirmed.into_inner() {
+            self.heard.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.watchers.set_listening(false);
+        self.watchers.announce_all();
+        ended
+    }
 }
 
 /// Waits until the connection does not answer any more.

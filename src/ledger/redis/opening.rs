@@ -6,88 +6,87 @@
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use redis::aio::MultiplexedConnection;
+use redis::Value;
 
 use super::RedisOptions;
-use super::preflight::check_server;
+use super::nodes::Nodes;
 use super::script::{FORMAT_VERSION, INITIALIZE, MIGRATE, OWN};
 use super::stored::{Places, Stored};
+use super::topology::Topology;
 use crate::{Found, Identity, LedgerId, Opening, Purpose, StoreSettings};
 
 /// The ledger that a Redis holds under the store's name, whatever its settings; `None` if the store is empty. One that is being created is
 /// none yet.
-pub async fn find(options: &RedisOptions) -> anyhow::Result<Option<Found>> {
-    let mut connection = options.connect_patiently(1).await?;
-    let nowhere = StoreSettings { partitions: 0, billing_time_zone: String::new(), window: 0 };
+pub async fn find(options: &RedisOptions, partitions: u16) -> anyhow::Result<Option<Found>> {
+    let nowhere = StoreSettings { partitions, billing_time_zone: String::new(), window: 0 };
     let places = Places::new(&options.store_name, &nowhere);
-    check_server(&mut connection, &places).await?;
-    let stored = places.read(&mut connection).await?;
+    let mut nodes = Nodes::new(options, Topology::find(options).await?, &places, 1);
+    let stored = places.read(&mut nodes).await?;
     Ok(stored.filter(|stored| !stored.is_being_created).map(|stored| Found { id: stored.ledger, purpose: stored.purpose }))
 }
 
 /// The ledger in a Redis, created only if `opening` says so. Its partitions are checked by each connection, see [`super::preflight`].
-pub async fn open(options: &RedisOptions, settings: &StoreSettings, opening: Opening) -> anyhow::Result<Identity> {
-    let mut connection = options.connect_patiently(1).await?;
+pub async fn open(
+    options: &RedisOptions,
+    topology: &Arc<Topology>,
+    settings: &StoreSettings,
+    opening: Opening,
+) -> anyhow::Result<Identity> {
     let places = Places::new(&options.store_name, settings);
-    check_server(&mut connection, &places).await?;
-    let stored = match places.read(&mut connection).await? {
+    let mut nodes = Nodes::new(options, Arc::clone(topology), &places, 1);
+    let stored = match places.read(&mut nodes).await? {
         Some(stored) if !stored.is_being_created => stored,
         found => match opening.purpose() {
-            Some(purpose) => create(&mut connection, &places, settings, purpose).await?,
+            Some(purpose) => create(&mut nodes, &places, settings, purpose).await?,
             None if found.is_some() => bail!("the store is being created; if nobody does, that was interrupted: run tollgate init again"),
             None => bail!("the store is empty: there is no {} in {}", places.head, options.place()),
         },
     };
     let stored = if (stored.format_version == 2 || stored.is_being_migrated) && !matches!(opening, Opening::Existing) {
-        migrate(&mut connection, &places, stored).await?
+        migrate(&mut nodes, &places, stored).await?
     } else {
         stored
     };
     stored.check(settings)?;
     let id = match stored.ledger {
         Some(id) => id,
-        None => give_id(&mut connection, &places, &stored, opening.new_id()?).await?,
+        None => give_id(&mut nodes, &places, &stored, opening.new_id()?).await?,
     };
     Ok(Identity { id, purpose: stored.purpose, place: options.place() })
 }
 
 /// Creates the ledger. Two processes that do so at the same time create the same.
-async fn create(
-    connection: &mut MultiplexedConnection,
-    places: &Places,
-    settings: &StoreSettings,
-    purpose: Purpose,
-) -> anyhow::Result<Stored> {
+async fn create(nodes: &mut Nodes, places: &Places, settings: &StoreSettings, purpose: Purpose) -> anyhow::Result<Stored> {
     let beginning = Stored { is_being_created: true, ..Stored::whole(LedgerId::random(), purpose, settings) };
-    let claimed = places.claim(connection, &beginning).await?;
+    let claimed = places.claim(nodes, &beginning).await?;
     if !claimed.is_being_created {
         return Ok(claimed);
     }
     Stored { is_being_created: false, ..claimed.clone() }.check(settings)?;
     let mark = claimed.ledger.context("the store that is being created names no ledger")?.mark();
     for partition in &places.partitions {
-        let accounts: usize = redis::cmd("HLEN").arg(partition.accounts()).query_async(connection).await?;
+        let accounts: usize = nodes.query(partition.slot, redis::cmd("HLEN").arg(partition.accounts())).await?;
         if accounts > 1 {
             bail!("{} holds accounts, though the store's settings are gone: it is not created anew", partition.accounts());
         }
         let mut command = redis::cmd("EVAL");
         command.arg(&INITIALIZE.text).arg(partition.all.len()).arg(&partition.all).arg(mark.as_slice());
-        command.exec_async(connection).await.context("cannot initialize the store")?;
+        nodes.query::<Value>(partition.slot, &command).await.context("cannot initialize the store")?;
     }
     let whole = Stored { is_being_created: false, ..claimed };
-    places.write_copies(connection, &whole).await?;
-    places.write_head(connection, &whole).await?;
+    places.write_copies(nodes, &whole).await?;
+    places.write_head(nodes, &whole).await?;
     tracing::info!(ledger = whole.ledger.map(tracing::field::display), settings = ?whole.settings, "created a ledger in Redis");
     Ok(whole)
 }
 
 /// Brings a store of format version 2 to this one. Its settings say so first, so that an older tollgate refuses it; one that was
 /// interrupted is gone on with.
-async fn migrate(connection: &mut MultiplexedConnection, places: &Places, stored: Stored) -> anyhow::Result<Stored> {
+async fn migrate(nodes: &mut Nodes, places: &Places, stored: Stored) -> anyhow::Result<Stored> {
     // For as long as an id of then is remembered at most.
-    let (seconds, _): (i64, i64) = redis::cmd("TIME").query_async(connection).await?;
+    let (seconds, _): (i64, i64) = nodes.query(places.head_slot(), &redis::cmd("TIME")).await?;
     let state: Vec<u8> = match places.partitions.first() {
-        Some(partition) => redis::cmd("HGET").arg(partition.accounts()).arg("").query_async(connection).await?,
+        Some(partition) => nodes.query(partition.slot, redis::cmd("HGET").arg(partition.accounts()).arg("")).await?,
         None => Vec::new(),
     };
     // A ledger whose time stands ahead of the clock goes by its own.
@@ -95,48 +94,37 @@ async fn migrate(connection: &mut MultiplexedConnection, places: &Places, stored
     let now = ledger_now.max(seconds * 1000);
     let legacy_until = if stored.legacy_until > 0 { stored.legacy_until } else { now + 2 * stored.settings.window };
     let beginning = Stored { format_version: FORMAT_VERSION, is_being_migrated: true, legacy_until, ..stored };
-    places.write_head(connection, &beginning).await?;
+    places.write_head(nodes, &beginning).await?;
     for partition in &places.partitions {
         let keys: Vec<String> = partition.all.iter().cloned().chain(partition.legacy()).collect();
         let (mut phase, mut cursor) = ("keys".to_owned(), "0".to_owned());
         while phase != "done" {
             let mut command = redis::cmd("EVAL");
             command.arg(&MIGRATE.text).arg(keys.len()).arg(&keys).arg(&phase).arg(&cursor).arg(legacy_until);
-            (phase, cursor) = command.query_async(connection).await.context("cannot bring the store to this version")?;
+            (phase, cursor) = nodes.query(partition.slot, &command).await.context("cannot bring the store to this version")?;
         }
     }
     let whole = Stored { is_being_migrated: false, ..beginning };
-    places.write_head(connection, &whole).await?;
+    places.write_head(nodes, &whole).await?;
     tracing::info!(version = FORMAT_VERSION, "the store was brought to this format version");
     Ok(whole)
 }
 
 /// Gives a ledger of an earlier version its id. The first partition's copy decides whose id it gets, should several processes do so.
-async fn give_id(connection: &mut MultiplexedConnection, places: &Places, stored: &Stored, id: LedgerId) -> anyhow::Result<LedgerId> {
+async fn give_id(nodes: &mut Nodes, places: &Places, stored: &Stored, id: LedgerId) -> anyhow::Result<LedgerId> {
     let [first, ..] = places.partitions.as_slice() else { bail!("the store has no partitions") };
     let offered = serde_json::to_string(&Stored { ledger: Some(id), ..stored.clone() })?;
-    redis::cmd("SET").arg(&first.settings).arg(offered).arg("NX").exec_async(connection).await?;
-    let copy: Option<String> = redis::cmd("GET").arg(&first.settings).query_async(connection).await?;
+    nodes.query::<Value>(first.slot, redis::cmd("SET").arg(&first.settings).arg(offered).arg("NX")).await?;
+    let copy: Option<String> = nodes.query(first.slot, redis::cmd("GET").arg(&first.settings)).await?;
     let id = Places::id_in_copy(&first.settings, copy.as_deref())?;
     for partition in &places.partitions {
         let mut command = redis::cmd("EVAL");
         command.arg(&OWN.text).arg(partition.all.len()).arg(&partition.all).arg(id.mark().as_slice());
-        command.exec_async(connection).await?;
+        nodes.query::<Value>(partition.slot, &command).await?;
     }
     let whole = Stored { ledger: Some(id), ..stored.clone() };
-    places.write_copies(connection, &whole).await?;
-    places.write_head(connection, &whole).await?;
+    places.write_copies(nodes, &whole).await?;
+    places.write_head(nodes, &whole).await?;
     tracing::info!(ledger = %id, "the ledger was given an id");
     Ok(id)
-}
-
-impl RedisOptions {
-    /// Where it is, for people: without a password.
-    #[must_use]
-    pub fn place(&self) -> Arc<str> {
-        match self.connection_info() {
-            Ok(info) => format!("Redis at {}, database {}, as {:?}", info.addr(), info.redis_settings().db(), self.store_name).into(),
-            Err(_) => "Redis".into(),
-        }
-    }
 }

@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use anyhow::{bail, ensure};
 use redis::aio::MultiplexedConnection;
+use redis::{FromRedisValue, Pipeline, RedisError, Value};
 
+use super::fate::{Fate, of_read};
+use super::keys::PartitionKeys;
 use super::script::{KEY_TYPES, RIGHTS};
 use super::stored::Places;
 use crate::{Identity, LedgerId, StoreSettings};
@@ -45,30 +48,59 @@ impl Expected {
         self.legacy_until.load(Ordering::Relaxed)
     }
 
-    /// The command whose answer [`Self::check_glance`] reads.
+    /// The commands whose answers [`Self::check_glance`] reads, for these partitions, and for the store's own key if it is there.
     #[must_use]
-    pub fn glance(&self) -> redis::Cmd {
-        let mut command = redis::cmd("MGET");
-        command.arg(&self.places.head);
-        self.places.partitions.iter().for_each(|partition| {
-            command.arg(&partition.settings);
+    pub fn glance(&self, has_head: bool, partitions: &[u16]) -> Pipeline {
+        let mut commands = Pipeline::with_capacity(1 + partitions.len());
+        if has_head {
+            commands.cmd("GET").arg(&self.places.head);
+        }
+        self.keys_of(partitions).for_each(|keys| {
+            commands.cmd("GET").arg(&keys.settings);
         });
-        command
+        commands
     }
 
-    /// Refuses a store that is empty, or another ledger's, or not whole.
-    pub fn check_glance(&self, found: &[Option<String>]) -> anyhow::Result<()> {
-        let Some((Some(head), copies)) = found.split_first() else {
-            bail!("the store is empty: there is no {} in {}", self.places.head, self.identity.place)
-        };
+    fn keys_of(&self, partitions: &[u16]) -> impl Iterator<Item = &PartitionKeys> {
+        partitions.iter().filter_map(|partition| self.places.partitions.get(usize::from(*partition)))
+    }
+
+    /// The slot of the store's own key in a cluster.
+    #[must_use]
+    pub fn head_slot(&self) -> u16 {
+        self.places.head_slot()
+    }
+
+    /// Refuses a store that is empty, or another ledger's, or not whole. One result for each partition; what a server refuses to answer
+    /// because the partition is elsewhere says nothing of it.
+    pub fn check_glance(&self, has_head: bool, partitions: &[u16], found: Vec<Value>) -> anyhow::Result<Vec<anyhow::Result<Glance>>> {
+        let mut found =
+            found.into_iter().map(|value| value.extract_error().and_then(|value| Ok(Option::<String>::from_redis_value(value)?)));
+        if has_head {
+            match found.next() {
+                Some(Ok(head)) => self.check_head(head.as_deref())?,
+                Some(Err(error)) if is_about_the_place(&error) => {}
+                Some(Err(error)) => return Err(error.into()),
+                None => bail!("the server leaves out an answer"),
+            }
+        }
+        let keys = self.keys_of(partitions);
+        Ok(keys
+            .zip(found)
+            .map(|(keys, copy)| match copy {
+                Ok(copy) => self.check_copy(&keys.settings, copy.as_deref()).map(|()| Glance::Seen),
+                Err(error) if is_about_the_place(&error) => Ok(Glance::Elsewhere(of_read(&error))),
+                Err(error) => Err(error.into()),
+            })
+            .collect())
+    }
+
+    fn check_head(&self, head: Option<&str>) -> anyhow::Result<()> {
+        let Some(head) = head else { bail!("the store is empty: there is no {} in {}", self.places.head, self.identity.place) };
         let stored = super::stored::Stored::parse(&self.places.head, head)?;
         stored.check(&self.settings)?;
         self.legacy_until.store(stored.legacy_until, Ordering::Relaxed);
-        self.check_id(&self.places.head, stored.ledger)?;
-        for (partition, copy) in self.places.partitions.iter().zip(copies) {
-            self.check_copy(&partition.settings, copy.as_deref())?;
-        }
-        Ok(())
+        self.check_id(&self.places.head, stored.ledger)
     }
 
     /// Refuses a partition that is gone, or another ledger's, by the copy of the settings under its tag.
@@ -87,36 +119,88 @@ impl Expected {
     }
 }
 
-/// Refuses a server or a store that is not as it must be.
-pub async fn check(mut connection: MultiplexedConnection, expected: Arc<Expected>) -> anyhow::Result<()> {
+/// What a look at a partition has found, if nothing is wrong.
+#[derive(Clone, Debug)]
+pub enum Glance {
+    /// It is there.
+    Seen,
+    /// The server says that another has it, or part of it.
+    Elsewhere(Fate),
+}
+
+/// Whether a server only says where something is, or that it cannot say now.
+fn is_about_the_place(error: &RedisError) -> bool {
+    matches!(of_read(error), Fate::Moved(_) | Fate::Asked(_) | Fate::Later(_))
+}
+
+/// Refuses a server that is not as it must be, or one that has the store's own key in another state than it must be; and each partition
+/// that is not as it must be, by one result for each.
+pub async fn check(
+    mut connection: MultiplexedConnection,
+    expected: Arc<Expected>,
+    has_head: bool,
+    partitions: Vec<u16>,
+) -> anyhow::Result<Vec<anyhow::Result<()>>> {
     check_server(&mut connection, &expected.places).await?;
-    let found: Vec<Option<String>> = expected.glance().query_async(&mut connection).await?;
-    expected.check_glance(&found)?;
-    for partition in &expected.places.partitions {
+    let commands = expected.glance(has_head, &partitions);
+    let found = if commands.is_empty() { Vec::new() } else { connection.send_packed_commands(&commands, 0, commands.len()).await? };
+    let mut checked = Vec::with_capacity(partitions.len());
+    for (partition, glance) in partitions.iter().zip(expected.check_glance(has_head, &partitions, found)?) {
+        checked.push(match glance {
+            Ok(Glance::Seen) => expected.check_keys(&mut connection, *partition).await,
+            Ok(Glance::Elsewhere(_)) => Ok(()),
+            Err(error) => Err(error),
+        });
+    }
+    Ok(checked)
+}
+
+impl Expected {
+    /// The command whose answer [`Self::check_key_types`] reads.
+    #[must_use]
+    pub fn key_types(&self, partition: u16) -> Option<redis::Cmd> {
+        let keys = self.places.partitions.get(usize::from(partition))?;
         let mut command = redis::cmd("EVAL");
-        command.arg(&KEY_TYPES.text).arg(partition.all.len()).arg(&partition.all);
-        let (missing, strange): (Vec<String>, Vec<String>) = command.query_async(&mut connection).await?;
-        let place = &expected.identity.place;
+        command.arg(&KEY_TYPES.text).arg(keys.all.len()).arg(&keys.all);
+        Some(command)
+    }
+
+    /// Refuses a partition of which a key is missing, or holds something else than it must.
+    pub fn check_key_types(&self, found: Value) -> anyhow::Result<()> {
+        let (missing, strange): (Vec<String>, Vec<String>) = FromRedisValue::from_redis_value(found)?;
+        let place = &self.identity.place;
         ensure!(missing.is_empty(), "the store has lost a part: there is no {} in {place}", missing.join(", "));
         ensure!(strange.is_empty(), "not tollgate's: {} in {place} is not of the type that it must be of", strange.join(", "));
+        Ok(())
     }
-    Ok(())
+
+    async fn check_keys(&self, connection: &mut MultiplexedConnection, partition: u16) -> anyhow::Result<()> {
+        let Some(command) = self.key_types(partition) else { return Ok(()) };
+        match command.query_async(connection).await {
+            Err(error) if is_about_the_place(&error) => Ok(()),
+            answer => self.check_key_types(answer?),
+        }
+    }
 }
 
 /// Refuses a server that is not as it must be, or whose user may not do what is to be done.
 pub(super) async fn check_server(connection: &mut MultiplexedConnection, places: &Places) -> anyhow::Result<()> {
     check_rights(connection, places).await?;
-    let memory: String = redis::cmd("INFO").arg("memory").query_async(connection).await?;
-    let server: String = redis::cmd("INFO").arg("server").query_async(connection).await?;
-    if let Some(policy) = field(&memory, "maxmemory_policy")
+    let info: String = redis::cmd("INFO").arg(&["memory", "server", "replication"]).query_async(connection).await?;
+    if let Some(policy) = field(&info, "maxmemory_policy")
         && policy != "noeviction"
     {
         bail!("Redis's maxmemory-policy is {policy}: it would delete accounts and unbilled usage; it must be noeviction");
     }
-    let version = field(&server, "redis_version").unwrap_or("unknown");
+    let version = field(&info, "redis_version").unwrap_or("unknown");
     let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     if major.is_none_or(|major| major < OLDEST_REDIS) {
         bail!("Redis is of version {version}; {OLDEST_REDIS}.0 or newer is needed");
+    }
+    if let Some(role) = field(&info, "role")
+        && role != "master"
+    {
+        bail!("the server is a {role} of another Redis, and only a primary can be written to");
     }
     Ok(())
 }

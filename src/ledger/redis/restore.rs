@@ -4,13 +4,14 @@
 //! a restoration that was interrupted is simply done again.
 
 use anyhow::{Context, bail};
-use redis::Pipeline;
-use redis::aio::MultiplexedConnection;
+use redis::{Pipeline, Value};
 
 use super::RedisOptions;
-use super::preflight::check_server;
+use super::keys::slot_of_key;
+use super::nodes::Nodes;
 use super::script::{FORMAT_VERSION, INITIALIZE, NEVER};
 use super::stored::{Places, Stored};
+use super::topology::Topology;
 use crate::codec::{
     EXPIRY_BYTES, encode_account, encode_idempotency_record, encode_place, encode_profile, encode_refund_key, encode_refunded,
     encode_reservation, encode_reservation_place,
@@ -24,7 +25,7 @@ const AT_ONCE: usize = 1_000;
 
 /// A store that is being restored.
 pub struct Installation {
-    connection: MultiplexedConnection,
+    nodes: Nodes,
     places: Places,
     stored: Stored,
 }
@@ -33,16 +34,15 @@ impl Installation {
     /// Claims an empty store for this ledger, or goes on with one whose restoration was interrupted. One that holds anything is refused.
     pub async fn begin(options: &RedisOptions, settings: &StoreSettings, id: LedgerId) -> anyhow::Result<Self> {
         // Writing a thousand records may take longer than deciding on a batch.
-        let mut connection = options.connect_patiently(30).await?;
         let places = Places::new(&options.store_name, settings);
-        check_server(&mut connection, &places).await?;
-        let found = places.read(&mut connection).await?;
+        let mut nodes = Nodes::new(options, Topology::find(options).await?, &places, 30);
+        let found = places.read(&mut nodes).await?;
         if let Some(found) = &found {
             found.settings.check(settings)?;
         }
         if !found.as_ref().is_some_and(|found| found.is_being_restored) {
             for keys in &places.partitions {
-                let accounts: usize = redis::cmd("HLEN").arg(keys.accounts()).query_async(&mut connection).await?;
+                let accounts: usize = nodes.query(keys.slot, redis::cmd("HLEN").arg(keys.accounts())).await?;
                 if accounts > 1 {
                     let of = found.and_then(|found| found.ledger).map_or_else(String::new, |id| format!(" holds ledger {id} and"));
                     bail!("{}{of} is not empty: a ledger is only restored into an empty store", options.place());
@@ -51,19 +51,19 @@ impl Installation {
         }
         let purpose = found.map_or(Purpose::default(), |found| found.purpose);
         let stored = Stored { is_being_restored: true, ..Stored::whole(id, purpose, settings) };
-        places.write_head(&mut connection, &stored).await?;
-        places.drop_copies(&mut connection).await?;
-        Ok(Self { connection, places, stored })
+        places.write_head(&mut nodes, &stored).await?;
+        places.drop_copies(&mut nodes).await?;
+        Ok(Self { nodes, places, stored })
     }
 
     /// Makes a partition what the state says, whatever was there.
     pub async fn install(&mut self, partition: u16, partition_state: &PartitionState) -> anyhow::Result<()> {
         let keys = self.places.partitions.get(usize::from(partition)).cloned().context("there is no such partition")?;
-        redis::cmd("UNLINK").arg(&keys.all).exec_async(&mut self.connection).await?;
+        self.nodes.query::<Value>(keys.slot, redis::cmd("UNLINK").arg(&keys.all)).await?;
         let mark = self.stored.ledger.context("a store that is restored has a ledger")?.mark();
         let mut initialize = redis::cmd("EVAL");
         initialize.arg(&INITIALIZE.text).arg(keys.all.len()).arg(&keys.all).arg(mark.as_slice());
-        initialize.exec_async(&mut self.connection).await?;
+        self.nodes.query::<Value>(keys.slot, &initialize).await?;
         let [younger, older] = keys.requests();
         let packed = |account: &Account| [encode_account(account).as_slice(), &[0; EXPIRY_BYTES]].concat();
         let accounts = partition_state.accounts.iter().map(|(id, account)| (id.as_bytes().to_vec(), packed(account)));
@@ -84,20 +84,21 @@ impl Installation {
         });
         self.rank(keys.reservations_by_account(), by_account).await?;
         self.rank(keys.names(), partition_state.names.iter().map(|place| (0, encode_place(place).into_bytes()))).await?;
-        redis::cmd("HSET").arg(keys.accounts()).arg("").arg(encode_state(partition_state, mark)).exec_async(&mut self.connection).await?;
+        let state = encode_state(partition_state, mark);
+        self.nodes.query::<Value>(keys.slot, redis::cmd("HSET").arg(keys.accounts()).arg("").arg(state)).await?;
         Ok(())
     }
 
     /// Says that the store is whole: services may use it.
     pub async fn finish(mut self) -> anyhow::Result<()> {
         let whole = Stored { is_being_restored: false, ..self.stored };
-        self.places.write_copies(&mut self.connection, &whole).await?;
-        self.places.write_head(&mut self.connection, &whole).await
+        self.places.write_copies(&mut self.nodes, &whole).await?;
+        self.places.write_head(&mut self.nodes, &whole).await
     }
 
     /// Writes fields of a hash.
     async fn put(&mut self, key: &str, fields: impl Iterator<Item = (Vec<u8>, Vec<u8>)>) -> anyhow::Result<()> {
-        self.in_chunks(fields, |pipeline, (field, value)| {
+        self.in_chunks(key, fields, |pipeline, (field, value)| {
             pipeline.cmd("HSET").arg(key).arg(field).arg(value).ignore();
         })
         .await
@@ -105,20 +106,20 @@ impl Installation {
 
     /// Writes members of a sorted set.
     async fn rank(&mut self, key: &str, members: impl Iterator<Item = (i64, Vec<u8>)>) -> anyhow::Result<()> {
-        self.in_chunks(members, |pipeline, (score, member)| {
+        self.in_chunks(key, members, |pipeline, (score, member)| {
             pipeline.cmd("ZADD").arg(key).arg(score).arg(member).ignore();
         })
         .await
     }
 
-    async fn in_chunks<T>(&mut self, mut items: impl Iterator<Item = T>, add: impl Fn(&mut Pipeline, T)) -> anyhow::Result<()> {
+    async fn in_chunks<T>(&mut self, key: &str, mut items: impl Iterator<Item = T>, add: impl Fn(&mut Pipeline, T)) -> anyhow::Result<()> {
         loop {
             let mut pipeline = Pipeline::new();
             items.by_ref().take(AT_ONCE).for_each(|item| add(&mut pipeline, item));
             if pipeline.is_empty() {
                 return Ok(());
             }
-            pipeline.exec_async(&mut self.connection).await?;
+            self.nodes.send(slot_of_key(key), &pipeline).await?;
         }
     }
 }

@@ -21,9 +21,26 @@ impl RedisEngine {
             }
             is_due
         };
-        if is_due && let Ok(info) = self.ask::<String>(redis::cmd("INFO").arg(&["memory", "persistence", "clients", "replication"])).await {
-            metrics().redis.set_figures(figures(&info));
+        if !is_due {
+            return;
         }
+        let infos: Vec<String> = self.ask_each(redis::cmd("INFO").arg(&["memory", "persistence", "clients", "replication"])).await;
+        if let Some(all) = infos.iter().map(|info| figures(info)).reduce(together) {
+            metrics().redis.set_figures(all);
+        }
+    }
+}
+
+/// The figures of two servers as one: sums, and whether all is well at both.
+fn together(one: RedisFigures, other: RedisFigures) -> RedisFigures {
+    let is_bounded = one.memory_max > 0 && other.memory_max > 0;
+    RedisFigures {
+        memory_used: one.memory_used + other.memory_used,
+        memory_max: if is_bounded { one.memory_max + other.memory_max } else { 0 },
+        clients: one.clients + other.clients,
+        replicas: one.replicas + other.replicas,
+        is_aof_on: one.is_aof_on && other.is_aof_on,
+        is_persisting: one.is_persisting && other.is_persisting,
     }
 }
 

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use redis::FromRedisValue;
+use redis::{FromRedisValue, Value};
 
+use super::connection::Manner;
+use super::keys::PartitionKeys;
 use super::reply::{self, Announced};
-use super::{MAX_CLOCK_DIFFERENCE, RedisEngine, batch, notifications, script};
+use super::script::Script;
+use super::{MAX_CLOCK_DIFFERENCE, RedisEngine, batch, ensure, fate, notifications, script};
 use crate::model::{REFUND_SLICE, REFUND_WINDOWS, StepTime};
 use crate::{Answers, BatchAnswer, LedgerError, PreparedCommand, Trimmer};
 use domain::account::Millis;
@@ -16,15 +19,9 @@ impl RedisEngine {
     /// write. Nothing else is: every look takes off what is due, on every engine, or a clock that goes back would show it again.
     pub(super) async fn decide(&self, partition: u16, commands: Arc<[PreparedCommand]>) -> Result<BatchAnswer, LedgerError> {
         let keys = self.keys(partition)?;
-        self.clocks.ensure()?;
-        let time = StepTime::of(&self.clock, self.window);
-        let has_legacy = time.now < self.expected.legacy_until();
-        let block_id: [u8; 16] = rand::random();
-        let packed = batch::encode(&commands, &time, self.max_ahead(), [&block_id, &self.mark()], has_legacy);
-        let channel = if self.watchers.may_be_heard() { keys.channel.as_bytes() } else { b"" };
-        let arguments: [&[u8]; 5] = [&packed.commands, &packed.ids, &packed.endings, channel, &packed.legacy_fingerprints];
-        let answer = match self.run(&script::BATCH, keys, &arguments).await {
-            Err(LedgerError::Full) => self.run(&script::READ, keys, &arguments).await,
+        ensure(&self.checks.clocks, partition)?;
+        let answer = match self.decided(&script::BATCH, keys, &commands).await {
+            Err(LedgerError::Full) => self.decided(&script::READ, keys, &commands).await,
             answer => answer,
         };
         let answer = answer.and_then(|answer| {
@@ -45,10 +42,29 @@ impl RedisEngine {
         Ok(BatchAnswer { answers, has_deferred })
     }
 
+    /// Has a batch decided by a script. Each attempt is encoded anew: it has a time and a block of its own.
+    async fn decided(&self, script: &Script, keys: &PartitionKeys, commands: &[PreparedCommand]) -> Result<Value, LedgerError> {
+        ensure(&self.checks.standing, keys.number)?;
+        let channel = if self.watchers.may_be_heard() { keys.channel.as_bytes() } else { b"" };
+        let mut attempts = self.routes.attempts(keys.number);
+        loop {
+            let time = StepTime::of(&self.clock, self.window);
+            let has_legacy = time.now < self.expected.legacy_until();
+            let block_id: [u8; 16] = rand::random();
+            let packed = batch::encode(commands, &time, self.max_ahead(), [&block_id, &self.mark()], has_legacy);
+            let arguments: [&[u8]; 5] = [&packed.commands, &packed.ids, &packed.endings, channel, &packed.legacy_fingerprints];
+            let (connection, is_asking) = attempts.connection()?;
+            match connection.run(script, &keys.all, &arguments, Manner { is_asking, wait: None }).await {
+                Ok(ran) => return Ok(ran.answer),
+                Err(failure) => attempts.again(&connection, failure, |error| fate::of_script(error, script)).await?,
+            }
+        }
+    }
+
     /// Has a slice of what is due by itself happen.
     pub(super) async fn sweep_slice(&self, partition: u16) -> Result<bool, LedgerError> {
         let keys = self.keys(partition)?;
-        self.clocks.ensure()?;
+        ensure(&self.checks.clocks, partition)?;
         let times = [self.clock.now(), self.max_ahead(), self.window].map(i64::to_le_bytes).concat();
         let times = [times, self.mark().to_vec()].concat();
         let answer = self.run(&script::SWEEP, keys, &[&times, keys.channel.as_bytes()]).await?;

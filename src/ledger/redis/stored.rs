@@ -2,10 +2,11 @@
 //! partition, so that a partition can be checked where it is.
 
 use anyhow::{Context, bail};
-use redis::aio::MultiplexedConnection;
+use redis::Value;
 use serde::{Deserialize, Serialize};
 
-use super::keys::{PartitionKeys, settings_key};
+use super::keys::{PartitionKeys, settings_key, slot_of_key};
+use super::nodes::Nodes;
 use super::script::FORMAT_VERSION;
 use crate::{LedgerId, Purpose, StoreSettings};
 use domain::account::Millis;
@@ -93,37 +94,52 @@ impl Places {
         Self { head: settings_key(store), partitions: PartitionKeys::of_store(store, settings.partitions) }
     }
 
-    /// What the store says of itself; `None` if it is empty.
-    pub(super) async fn read(&self, connection: &mut MultiplexedConnection) -> anyhow::Result<Option<Stored>> {
-        let text: Option<String> = redis::cmd("GET").arg(&self.head).query_async(connection).await?;
-        text.map(|text| Stored::parse(&self.head, &text)).transpose()
+    /// The slot of the store's own key in a cluster.
+    pub(super) fn head_slot(&self) -> u16 {
+        slot_of_key(&self.head)
+    }
+
+    /// What the store says of itself; `None` if it is empty. While the server of its own key is away, the copy of any partition says it.
+    pub(super) async fn read(&self, nodes: &mut Nodes) -> anyhow::Result<Option<Stored>> {
+        let mut text = nodes.query::<Option<String>>(self.head_slot(), redis::cmd("GET").arg(&self.head)).await;
+        let mut copies = self.partitions.iter();
+        while text.is_err()
+            && nodes.is_cluster()
+            && let Some(partition) = copies.next()
+        {
+            if let Ok(Some(copy)) = nodes.query::<Option<String>>(partition.slot, redis::cmd("GET").arg(&partition.settings)).await {
+                text = Ok(Some(copy));
+            }
+        }
+        text?.map(|text| Stored::parse(&self.head, &text)).transpose()
     }
 
     /// Writes what the store says of itself.
-    pub(super) async fn write_head(&self, connection: &mut MultiplexedConnection, stored: &Stored) -> anyhow::Result<()> {
-        redis::cmd("SET").arg(&self.head).arg(stored.to_text()?).exec_async(connection).await?;
+    pub(super) async fn write_head(&self, nodes: &mut Nodes, stored: &Stored) -> anyhow::Result<()> {
+        nodes.query::<Value>(self.head_slot(), redis::cmd("SET").arg(&self.head).arg(stored.to_text()?)).await?;
         Ok(())
     }
 
     /// Writes it where nothing is written yet. Returns what is written there now.
-    pub(super) async fn claim(&self, connection: &mut MultiplexedConnection, stored: &Stored) -> anyhow::Result<Stored> {
-        redis::cmd("SET").arg(&self.head).arg(stored.to_text()?).arg("NX").exec_async(connection).await?;
-        self.read(connection).await?.context("the store's settings have vanished")
+    pub(super) async fn claim(&self, nodes: &mut Nodes, stored: &Stored) -> anyhow::Result<Stored> {
+        let claim = redis::cmd("SET").arg(&self.head).arg(stored.to_text()?).arg("NX").clone();
+        nodes.query::<Value>(self.head_slot(), &claim).await?;
+        self.read(nodes).await?.context("the store's settings have vanished")
     }
 
     /// Writes the partitions' copies.
-    pub(super) async fn write_copies(&self, connection: &mut MultiplexedConnection, stored: &Stored) -> anyhow::Result<()> {
+    pub(super) async fn write_copies(&self, nodes: &mut Nodes, stored: &Stored) -> anyhow::Result<()> {
         let text = stored.to_text()?;
         for partition in &self.partitions {
-            redis::cmd("SET").arg(&partition.settings).arg(&text).exec_async(connection).await?;
+            nodes.query::<Value>(partition.slot, redis::cmd("SET").arg(&partition.settings).arg(&text)).await?;
         }
         Ok(())
     }
 
     /// Drops the partitions' copies: no reader takes the store for a whole one.
-    pub(super) async fn drop_copies(&self, connection: &mut MultiplexedConnection) -> anyhow::Result<()> {
+    pub(super) async fn drop_copies(&self, nodes: &mut Nodes) -> anyhow::Result<()> {
         for partition in &self.partitions {
-            redis::cmd("DEL").arg(&partition.settings).exec_async(connection).await?;
+            nodes.query::<Value>(partition.slot, redis::cmd("DEL").arg(&partition.settings)).await?;
         }
         Ok(())
     }

@@ -8,6 +8,8 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use crate::redis_place::RedisPlace;
+
 /// Whether a ledger is created where there is none.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 #[command(next_help_heading = "Store")]
@@ -46,9 +48,6 @@ impl Purpose {
     }
 }
 
-/// How the URL of a Redis begins that is reached over TLS.
-const TLS_SCHEME: &str = "rediss://";
-
 /// TLS to Redis, by `rediss://`.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 #[command(next_help_heading = "Store")]
@@ -83,21 +82,16 @@ impl RedisUrl {
     /// Whether it is reached over TLS.
     #[must_use]
     pub fn is_tls(&self) -> bool {
-        self.0.starts_with(TLS_SCHEME)
+        self.0.starts_with("rediss")
     }
 
     pub(super) fn validate(&self) -> anyhow::Result<()> {
-        let scheme = self.0.split("://").next().unwrap_or_default();
         anyhow::ensure!(
-            self.connection_info().is_some() && ["redis", "rediss", "redis+unix"].contains(&scheme),
-            "--redis takes redis://[user:password@]host[:port][/database], the same with rediss:// for TLS, or redis+unix:///path"
+            RedisPlace::parse(&self.0).is_some(),
+            "--redis takes redis://[user:password@]host[:port][,host[:port]...][/database], the same with rediss:// for TLS, \
+             redis+unix:///path, or redis+sentinel://[user:password@]host[:port][,...]/primary[/database]"
         );
         Ok(())
-    }
-
-    fn connection_info(&self) -> Option<redis::ConnectionInfo> {
-        let url = self.0.strip_prefix(TLS_SCHEME).map(|rest| format!("redis://{rest}"));
-        redis::IntoConnectionInfo::into_connection_info(url.as_ref().unwrap_or(&self.0).as_str()).ok()
     }
 }
 
@@ -111,8 +105,8 @@ impl FromStr for RedisUrl {
 
 impl fmt::Display for RedisUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.connection_info() {
-            Some(connection) => write!(formatter, "Redis at {}, database {}", connection.addr(), connection.redis_settings().db()),
+        match RedisPlace::parse(&self.0) {
+            Some(place) => place.fmt(formatter),
             None => formatter.write_str("a Redis"),
         }
     }

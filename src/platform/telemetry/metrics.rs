@@ -97,6 +97,7 @@ pub struct Metrics {
     discarded: Family<PartitionLabels, Counter>,
     ahead: Family<PartitionLabels, Gauge<f64, AtomicU64>>,
     serving_ahead: Gauge,
+    partition_up: Family<PartitionLabels, Gauge>,
     torn: Family<PartitionLabels, Gauge>,
     damaged_records: Counter,
     letters_without_font: Counter,
@@ -139,6 +140,7 @@ impl Metrics {
             discarded: Family::default(),
             ahead: Family::default(),
             serving_ahead: Gauge::default(),
+            partition_up: Family::default(),
             torn: Family::default(),
             damaged_records: Counter::default(),
             letters_without_font: Counter::default(),
@@ -187,6 +189,7 @@ impl Metrics {
         registry.register("tollgate_discarded_entries", "Journal entries deleted unread", self.discarded.clone());
         let (ahead, serving_ahead) = (self.ahead.clone(), self.serving_ahead.clone());
         registry.register_with_unit("tollgate_partition_ahead", "How far a partition's time is ahead of the clock", Unit::Seconds, ahead);
+        registry.register("tollgate_partition_up", "Whether a partition can be used", self.partition_up.clone());
         registry.register(
             "tollgate_partition_torn",
             "Whether a step of a partition was torn, so that nothing is decided there",
@@ -281,6 +284,11 @@ impl Metrics {
     /// How far a partition's time is ahead of the clock.
     pub fn set_ahead(&self, partition: u16, millis: i64) {
         self.ahead.get_or_create_owned(&PartitionLabels { partition }).set(millis as f64 / 1000.0);
+    }
+
+    /// Whether a partition can be used.
+    pub fn set_partition_up(&self, partition: u16, is_up: bool) {
+        self.partition_up.get_or_create_owned(&PartitionLabels { partition }).set(i64::from(is_up));
     }
 
     /// Whether a step of a partition was torn.

@@ -3,7 +3,9 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
@@ -28,8 +30,21 @@ pub struct RedisFigures {
     pub is_persisting: bool,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Server {
+    node: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reply {
+    reply: String,
+}
+
 /// Redis: its connections, how fast it returns, its memory and what it keeps on disk.
 pub struct RedisMetrics {
+    up: Family<Server, Gauge>,
+    not_run: Family<Reply, Counter>,
+    topology: Counter,
     connections: Known<Gauge>,
     lost: Known<Counter>,
     round_trips: Histogram,
@@ -45,6 +60,9 @@ pub struct RedisMetrics {
 impl Default for RedisMetrics {
     fn default() -> Self {
         Self {
+            up: Family::default(),
+            not_run: Family::default(),
+            topology: Counter::default(),
             connections: Known::default(),
             lost: Known::default(),
             round_trips: Histogram::new(SECONDS),
@@ -61,6 +79,11 @@ impl Default for RedisMetrics {
 
 impl RedisMetrics {
     pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register("tollgate_redis_up", "Whether a server that has partitions can be used", self.up.clone());
+        let help = "Replies by which a server refused to run something, so that it was sent again, by their first word";
+        registry.register("tollgate_redis_not_run", help, self.not_run.clone());
+        let help = "How often the servers of a cluster, or sentinels, were asked where things are";
+        registry.register("tollgate_redis_topology_refreshes", help, self.topology.clone());
         registry.register("tollgate_redis_connections", "This process's connections to Redis", self.connections.clone());
         registry.register("tollgate_redis_connections_lost", "Connections to Redis that were lost", self.lost.clone());
         let help = "How long Redis took to tell the time, which it is asked all the time";
@@ -75,6 +98,21 @@ impl RedisMetrics {
         registry.register("tollgate_redis_aof_enabled", "Whether Redis keeps an append-only file", self.aof.clone());
         let help = "Whether Redis's last write to its append-only file and its last save succeeded";
         registry.register("tollgate_redis_persistence_ok", help, self.persisting.clone());
+    }
+
+    /// Notes whether a server can be used.
+    pub fn set_up(&self, server: &str, is_up: bool) {
+        self.up.get_or_create(&Server { node: server.to_owned() }).set(i64::from(is_up));
+    }
+
+    /// Counts a reply by which a server refused to run something.
+    pub fn count_not_run(&self, reply: &str) {
+        self.not_run.get_or_create(&Reply { reply: reply.to_owned() }).inc();
+    }
+
+    /// Counts a question where the servers are.
+    pub fn asked_for_topology(&self) {
+        self.topology.inc();
     }
 
     /// Counts a connection that was made, and is there.

@@ -1,0 +1,313 @@
+//! From partitions to connections: one to each server that has some, or one to each partition where answers are waited for on it.
+//!
+//! Connections are made and dropped as the map of the servers changes. While a partition has none, what is for it fails at once; it does
+//! not wait for a server that is away, and holds up nobody else. What did not run, because the partition is elsewhere or on its way, is
+//! sent again for as long as a server may take to answer.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use futures_util::future::{BoxFuture, OptionFuture, join_all};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use redis::aio::MultiplexedConnection;
+use redis::{ConnectionAddr, RedisError};
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
+
+use super::RedisOptions;
+use super::connection::{Check, Connection, Failure, Work};
+use super::fate::Fate;
+use super::keys::PartitionKeys;
+use super::topology::{REFRESH, Topology};
+use crate::LedgerError;
+use platform::telemetry::metrics;
+
+/// How long what did not run waits before it is sent again.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What a new connection to a server must pass, on which these partitions are.
+pub type PartitionsCheck =
+    Arc<dyn Fn(MultiplexedConnection, ConnectionAddr, Vec<u16>) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
+
+/// The connections of one thread.
+pub struct Routes {
+    topology: Arc<Topology>,
+    options: RedisOptions,
+    check: PartitionsCheck,
+    slots: Vec<u16>,
+    /// Whether each partition has a connection of its own.
+    are_apart: bool,
+    table: Mutex<Table>,
+    /// Itself, for the checks of its connections.
+    this: Weak<Self>,
+    /// Told when a connection has had trouble.
+    trouble: Arc<Notify>,
+    /// Told when a connection is to be worked for.
+    made: Arc<Notify>,
+}
+
+#[derive(Default)]
+struct Table {
+    by_partition: Vec<Option<Arc<Connection>>>,
+    /// To servers that slots are on their way to.
+    asked: Vec<Arc<Connection>>,
+    /// Nobody works for these yet.
+    new: Vec<Arc<Connection>>,
+}
+
+impl std::fmt::Debug for Routes {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Routes").field("topology", &self.topology).finish_non_exhaustive()
+    }
+}
+
+impl Routes {
+    /// Connects to all servers that have partitions. Those that cannot be reached are tried again, if any can. The second is the work of
+    /// all connections.
+    pub async fn open(
+        topology: Arc<Topology>,
+        options: RedisOptions,
+        keys: &[PartitionKeys],
+        are_apart: bool,
+        check: PartitionsCheck,
+    ) -> anyhow::Result<(Arc<Self>, Work)> {
+        let slots = keys.iter().map(|keys| keys.slot).collect();
+        let table = Mutex::new(Table { by_partition: vec![None; keys.len()], ..Table::default() });
+        let (trouble, made) = (Arc::default(), Arc::default());
+        let routes =
+            Arc::new_cyclic(|this| Self { topology, options, check, slots, are_apart, table, this: Weak::clone(this), trouble, made });
+        let changes = routes.topology.subscribe();
+        routes.follow();
+        let new = std::mem::take(&mut routes.lock().new);
+        let opened = join_all(new.iter().map(Connection::open)).await;
+        let is_any_open = opened.iter().any(Result::is_ok);
+        let mut works = Vec::with_capacity(new.len());
+        for (connection, opened) in new.iter().zip(opened) {
+            works.push(match opened {
+                Ok(work) => work,
+                Err(error) if is_any_open && routes.topology.is_cluster() => {
+                    tracing::error!(server = %connection.address(), "a server cannot be used: {error:#}");
+                    connection.work()
+                }
+                Err(error) => return Err(error),
+            });
+        }
+        let may_change = routes.topology.may_change();
+        let work = match works.pop() {
+            Some(only) if works.is_empty() && !may_change => only,
+            last => keep(Arc::downgrade(&routes), works.into_iter().chain(last).collect(), changes).boxed(),
+        };
+        Ok((routes, work))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the servers are.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// The connection that leads to a partition.
+    pub fn of(&self, partition: u16) -> Result<Arc<Connection>, LedgerError> {
+        let table = self.lock();
+        let connection = table.by_partition.get(usize::from(partition)).and_then(Option::as_ref);
+        connection.cloned().ok_or_else(|| LedgerError::not_done("no server is known that has the partition"))
+    }
+
+    /// All connections that lead to partitions, and to which.
+    pub fn by_connection(&self) -> Vec<(Arc<Connection>, Vec<u16>)> {
+        let mut found: Vec<(Arc<Connection>, Vec<u16>)> = Vec::new();
+        for (partition, connection) in (0..).zip(&self.lock().by_partition) {
+            let Some(connection) = connection else { continue };
+            match found.iter_mut().find(|(known, _)| Arc::ptr_eq(known, connection)) {
+                Some((_, partitions)) => partitions.push(partition),
+                None => found.push((Arc::clone(connection), vec![partition])),
+            }
+        }
+        found
+    }
+
+    /// Begins to send something to a partition.
+    pub fn attempts(&self, partition: u16) -> Attempts<'_> {
+        Attempts { routes: self, partition, until: None, elsewhere: None }
+    }
+
+    /// Notes what a server has said of a partition: that it is elsewhere. False: it has said something else.
+    pub fn note(&self, partition: u16, fate: &Fate) -> bool {
+        let Some(slot) = self.slots.get(usize::from(partition)) else { return false };
+        match fate {
+            Fate::Moved(to) => self.topology.moved(*slot, to),
+            Fate::Asked(_) | Fate::Later(_) => {}
+            Fate::Demoted(_) | Fate::Told(_) => return false,
+        }
+        true
+    }
+
+    /// Leads the partitions to where the topology says that they are. Connections that nobody needs any more end when they are answered.
+    fn follow(&self) {
+        let mut table = self.lock();
+        let Table { by_partition, asked, new } = &mut *table;
+        for number in 0..by_partition.len() {
+            let Some(address) = self.slots.get(number).and_then(|slot| self.topology.primary_of(*slot)) else { continue };
+            let leads_there = |connection: &&Arc<Connection>| *connection.address() == address;
+            if by_partition.get(number).and_then(Option::as_ref).is_some_and(|connection| leads_there(&connection)) {
+                continue;
+            }
+            let known = by_partition.iter().flatten().chain(asked.iter()).find(leads_there).filter(|_| !self.are_apart).cloned();
+            let connection = known.unwrap_or_else(|| {
+                let made = self.connection_to(address, self.are_apart.then(|| u16::try_from(number).unwrap_or(u16::MAX)));
+                new.push(Arc::clone(&made));
+                made
+            });
+            if let Some(place) = by_partition.get_mut(number) {
+                *place = Some(connection);
+            }
+        }
+        asked.clear();
+        drop(table);
+        self.made.notify_one();
+    }
+
+    /// A connection to be made, which only this partition is for, or all that are at the server.
+    fn connection_to(&self, address: ConnectionAddr, only: Option<u16>) -> Arc<Connection> {
+        let (routes, check, at) = (Weak::clone(&self.this), Arc::clone(&self.check), address.clone());
+        let check: Check = Arc::new(move |connection| {
+            let partitions =
+                only.map_or_else(|| routes.upgrade().map_or_else(Vec::new, |routes| routes.partitions_at(&at)), |only| vec![only]);
+            check(connection, at.clone(), partitions)
+        });
+        Connection::new(self.options.clone(), address, Arc::clone(&self.trouble), check)
+    }
+
+    fn partitions_at(&self, address: &ConnectionAddr) -> Vec<u16> {
+        let table = self.lock();
+        let there = (0..).zip(&table.by_partition).filter(|(_, connection)| connection.as_ref().is_some_and(|to| to.address() == address));
+        there.map(|(partition, _)| partition).collect()
+    }
+
+    /// A connection to a server that a slot is on its way to.
+    fn asked(&self, address: &ConnectionAddr) -> Arc<Connection> {
+        let mut table = self.lock();
+        let known = table.asked.iter().chain(table.by_partition.iter().flatten()).find(|connection| connection.address() == address);
+        if let Some(known) = known {
+            return Arc::clone(known);
+        }
+        let made = self.connection_to(address.clone(), None);
+        table.asked.push(Arc::clone(&made));
+        table.new.push(Arc::clone(&made));
+        drop(table);
+        self.made.notify_one();
+        made
+    }
+}
+
+/// Something that is sent to a partition, and again where it did not run.
+pub struct Attempts<'a> {
+    routes: &'a Routes,
+    partition: u16,
+    /// Until when it is sent again.
+    until: Option<Instant>,
+    /// Where the next attempt goes, if not to the partition's server.
+    elsewhere: Option<ConnectionAddr>,
+}
+
+impl Attempts<'_> {
+    /// Where to send it, and whether that server must be asked for it.
+    pub fn connection(&self) -> Result<(Arc<Connection>, bool), LedgerError> {
+        match &self.elsewhere {
+            None => Ok((self.routes.of(self.partition)?, false)),
+            Some(address) => Ok((self.routes.asked(address), true)),
+        }
+    }
+
+    /// Waits until it may be sent again, or says what its failure comes to.
+    pub async fn again(
+        &mut self,
+        connection: &Connection,
+        failure: Failure,
+        fate: impl FnOnce(&RedisError) -> Fate,
+    ) -> Result<(), LedgerError> {
+        let is_first = self.until.is_none();
+        let until = *self.until.get_or_insert_with(|| Instant::now() + self.routes.options.response_timeout);
+        let left = until.saturating_duration_since(Instant::now());
+        let fate = match failure {
+            Failure::NotSent(_) if connection.is_untried() && !left.is_zero() => {
+                let _ = timeout(left, connection.tried()).await;
+                return Ok(());
+            }
+            // Nothing waits for a server that is away, but for one that has taken over from another.
+            Failure::NotSent(reason) if is_first => Fate::Told(LedgerError::NotDone(reason)),
+            Failure::NotSent(reason) => Fate::Later(LedgerError::NotDone(reason)),
+            Failure::Failed(error) => {
+                self.elsewhere = None;
+                let fate = fate(&error);
+                if let Fate::Told(told) = fate {
+                    return Err(told);
+                }
+                metrics().redis.count_not_run(error.code().unwrap_or("other"));
+                fate
+            }
+        };
+        self.routes.trouble.notify_one();
+        match fate {
+            Fate::Moved(_) if is_first => {
+                self.routes.note(self.partition, &fate);
+                self.routes.follow();
+                return Ok(());
+            }
+            Fate::Moved(_) => {
+                self.routes.note(self.partition, &fate);
+                self.routes.follow();
+                if left.is_zero() {
+                    return Err(LedgerError::not_done("servers send each other what is for the partition"));
+                }
+            }
+            Fate::Asked(to) if !left.is_zero() => {
+                self.elsewhere = Some(to);
+                return Ok(());
+            }
+            Fate::Asked(_) => return Err(LedgerError::not_done("the partition is on its way to another server")),
+            Fate::Later(told) | Fate::Demoted(told) if left.is_zero() => return Err(told),
+            Fate::Later(_) | Fate::Demoted(_) => {}
+            Fate::Told(told) => return Err(told),
+        }
+        sleep(PAUSE.min(left)).await;
+        Ok(())
+    }
+}
+
+/// Polls the work of all connections, and follows the topology.
+async fn keep(routes: Weak<Routes>, mut works: FuturesUnordered<Work>, mut changes: watch::Receiver<u64>) {
+    let of_routes = |routes: Arc<Routes>| (Arc::clone(&routes.topology), Arc::clone(&routes.trouble), Arc::clone(&routes.made));
+    let Some((topology, trouble, made)) = routes.upgrade().map(of_routes) else { return };
+    let may_change = topology.may_change();
+    let mut refreshing: Option<BoxFuture<'_, anyhow::Result<()>>> = None;
+    let mut next_refresh = Box::pin(sleep(REFRESH));
+    loop {
+        tokio::select! {
+            biased;
+            // One that nobody needs any more has ended.
+            Some(()) = works.next() => {}
+            () = made.notified() => {}
+            Ok(()) = changes.changed() => {
+                if let Some(routes) = routes.upgrade() {
+                    routes.follow();
+                }
+            }
+            Some(result) = OptionFuture::from(refreshing.as_mut()) => {
+                if let Err(error) = result {
+                    tracing::debug!("the servers are not known: {error:#}");
+                }
+                refreshing = None;
+                next_refresh = Box::pin(sleep(REFRESH));
+            }
+            () = trouble.notified(), if may_change && refreshing.is_none() => refreshing = Some(topology.refresh().boxed()),
+            () = &mut next_refresh, if may_change && refreshing.is_none() => refreshing = Some(topology.refresh().boxed()),
+        }
+        let Some(routes) = routes.upgrade() else { return };
+        works.extend(std::mem::take(&mut routes.lock().new).iter().map(Connection::work));
+    }
+}

@@ -1,0 +1,144 @@
+//! What is moved in good order: nobody who charges learns of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tollgate::grpc::v1::WatchUsableCreditRequest;
+
+use super::{PARTITIONS, accounts, assert_charged, charge, serve, slot};
+use crate::cluster::Cluster;
+use crate::service::{Client, Service};
+
+/// A client that charges an account of a partition all the time.
+struct Charging {
+    is_over: Arc<AtomicBool>,
+    repeated: Arc<AtomicUsize>,
+    task: tokio::task::JoinHandle<usize>,
+}
+
+impl Charging {
+    async fn of(service: &Service, account: &str) -> Self {
+        let (is_over, repeated) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (client, account, over, count) = (service.client().await, account.to_owned(), Arc::clone(&is_over), Arc::clone(&repeated));
+        let task = tokio::spawn(async move {
+            let (mut client, mut charges): (Client, usize) = (client, 0);
+            while !over.load(Ordering::Relaxed) {
+                charges += 1;
+                count.fetch_add(charge(&mut client, &account, &format!("c{charges}")).await, Ordering::Relaxed);
+            }
+            charges
+        });
+        Self { is_over, repeated, task }
+    }
+
+    /// How many charges there were, and how many had to be repeated.
+    async fn end(self) -> (usize, usize) {
+        self.is_over.store(true, Ordering::Relaxed);
+        (self.task.await.unwrap(), self.repeated.load(Ordering::Relaxed))
+    }
+}
+
+/// Does something that blocks while clients go on.
+async fn blocking<T: Send + 'static>(cluster: &Arc<Cluster>, act: impl FnOnce(&Cluster) -> T + Send + 'static) -> T {
+    let cluster = Arc::clone(cluster);
+    tokio::task::spawn_blocking(move || act(&cluster)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_failover_in_good_order_is_seen_by_nobody() {
+    let cluster = Arc::new(tokio::task::spawn_blocking(|| Cluster::redis(3, 1)).await.unwrap());
+    let service = serve(&cluster.url());
+    let mut client = service.client().await;
+    let account = accounts(&mut client).await.remove(&0).unwrap();
+    let charging = Charging::of(&service, &account).await;
+    let moved = blocking(&cluster, |cluster| {
+        let replica = cluster.replicas_of(cluster.owner(slot(0)))[0];
+        cluster.fail_over_to(replica);
+        replica
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let (charges, repeated) = charging.end().await;
+    assert_eq!(repeated, 0);
+    assert_charged(&mut client, &account, charges).await;
+    assert_eq!(blocking(&cluster, |cluster| cluster.owner(slot(0))).await, moved);
+}
+
+#[tokio::test]
+async fn a_slot_that_moves_key_by_key_holds_its_partition_up_and_loses_nothing() {
+    let cluster = Arc::new(tokio::task::spawn_blocking(|| Cluster::redis(2, 0)).await.unwrap());
+    let service = serve(&cluster.url());
+    let mut client = service.client().await;
+    let account = accounts(&mut client).await.remove(&0).unwrap();
+    let mut watch = {
+        let request = WatchUsableCreditRequest { account_id: account.clone() };
+        client.charging.watch_usable_credit(request).await.unwrap().into_inner()
+    };
+    assert!(watch.next().await.unwrap().is_ok());
+    let charging = Charging::of(&service, &account).await;
+    blocking(&cluster, |cluster| cluster.move_slot(slot(0), 1 - cluster.owner(slot(0)))).await;
+    let (charges, _) = charging.end().await;
+    assert_charged(&mut client, &account, charges).await;
+    // Another process's changes are heard of at the new place, too.
+    let other = serve(&cluster.url());
+    let mut other = other.client().await;
+    assert_eq!(charge(&mut other, &account, "last").await, 0);
+    let expected = format!("{}", 1_000_000 - charges - 1);
+    let seen = tokio::time::timeout(crate::service::PATIENCE, async {
+        while let Some(Ok(update)) = watch.next().await {
+            let amount = update.credit.unwrap().usable;
+            if amount.split('.').next() == Some(expected.as_str()) {
+                return true;
+            }
+        }
+        false
+    });
+    assert!(seen.await.unwrap());
+}
+
+#[tokio::test]
+async fn valkey_moves_a_slot_at_once_and_nobody_sees_it() {
+    let cluster = Arc::new(tokio::task::spawn_blocking(|| Cluster::valkey(2, 0)).await.unwrap());
+    let service = serve(&cluster.url());
+    let mut client = service.client().await;
+    let account = accounts(&mut client).await.remove(&0).unwrap();
+    let charging = Charging::of(&service, &account).await;
+    blocking(&cluster, |cluster| cluster.migrate_slot(slot(0), 1 - cluster.owner(slot(0)))).await;
+    let (charges, repeated) = charging.end().await;
+    assert_eq!(repeated, 0);
+    assert_charged(&mut client, &account, charges).await;
+}
+
+#[tokio::test]
+async fn one_redis_becomes_a_cluster_by_a_restart_and_its_slots_move_to_others() {
+    let mut cluster = tokio::task::spawn_blocking(Cluster::alone).await.unwrap();
+    let service = serve(&cluster.url_of(0));
+    let mut client = service.client().await;
+    let accounts = accounts(&mut client).await;
+    assert_eq!(charge(&mut client, &accounts[&0], "before").await, 0);
+    assert!(service.stopped().await.success());
+    let mut cluster = tokio::task::spawn_blocking(move || {
+        cluster.become_cluster();
+        cluster
+    })
+    .await
+    .unwrap();
+    let service = serve(&cluster.url_of(0));
+    let mut client = service.client().await;
+    assert_charged(&mut client, &accounts[&0], 1).await;
+    let cluster = tokio::task::spawn_blocking(move || {
+        let added = cluster.add_primary();
+        (0..PARTITIONS / 2).for_each(|partition| cluster.move_slot(slot(partition), added));
+        cluster
+    })
+    .await
+    .unwrap();
+    for account in accounts.values() {
+        charge(&mut client, account, "after").await;
+    }
+    assert_charged(&mut client, &accounts[&0], 2).await;
+    assert_charged(&mut client, &accounts[&(PARTITIONS - 1)], 1).await;
+    drop(cluster);
+}

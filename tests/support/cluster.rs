@@ -1,0 +1,376 @@
+//! A Redis Cluster of real nodes on loopback: primaries with as many replicas each as a test wants, ended with this value.
+//!
+//! Nodes are known by their place, from 0 on: first the primaries, then their replicas in turn. Failovers change who is primary, not places.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support; each test uses a part")]
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::{temporary_folder, valkey};
+
+/// For how long a node is not heard before its peers count it as failed. Less gives false alarms on a busy machine.
+pub const NODE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a change of the cluster may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const SLOTS: usize = 16_384;
+
+/// The nodes of a cluster.
+pub struct Cluster {
+    binary: PathBuf,
+    arguments: Vec<String>,
+    folder: tempfile::TempDir,
+    nodes: Vec<Node>,
+}
+
+/// One of them.
+pub struct Node {
+    pub port: u16,
+    bus_port: u16,
+    folder: PathBuf,
+    child: Child,
+    is_cluster: bool,
+    /// The id by which its peers know it.
+    pub id: String,
+}
+
+impl Cluster {
+    /// Of Debian's Redis.
+    pub fn redis(primaries: usize, replicas: usize) -> Self {
+        Self::start(Path::new("redis-server"), primaries, replicas, &[])
+    }
+
+    /// Of Valkey, where `tests/run` put it.
+    pub fn valkey(primaries: usize, replicas: usize) -> Self {
+        Self::start(&valkey(), primaries, replicas, &[])
+    }
+
+    /// Starts primaries that share the slots evenly, with as many replicas each, and waits until all of them are in order.
+    pub fn start(binary: &Path, primaries: usize, replicas: usize, arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        let mut cluster = Self { binary: binary.to_owned(), arguments, folder: temporary_folder(), nodes: Vec::new() };
+        for _ in 0..primaries * (1 + replicas) {
+            cluster.add();
+        }
+        for number in 0..primaries {
+            let [first, end] = [number, number + 1].map(|share| share * SLOTS / primaries);
+            cluster.told(number, &["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &(end - 1).to_string()]);
+            cluster.told(number, &["CLUSTER", "SET-CONFIG-EPOCH", &(number + 1).to_string()]);
+        }
+        (1..cluster.nodes.len()).for_each(|number| cluster.meet(number));
+        cluster.wait_until_all_are_known();
+        for number in primaries..cluster.nodes.len() {
+            cluster.replicate(number, number % primaries);
+        }
+        cluster.wait_until_in_order();
+        cluster
+    }
+
+    /// Debian's Redis alone, and no cluster yet.
+    pub fn alone() -> Self {
+        let (binary, arguments) = (PathBuf::from("redis-server"), Vec::new());
+        let mut cluster = Self { binary, arguments, folder: temporary_folder(), nodes: Vec::new() };
+        cluster.add_as(false);
+        cluster
+    }
+
+    /// Starts the node that was alone again as a cluster of one, which has all slots: what deploy/README.md says an operator does.
+    pub fn become_cluster(&mut self) {
+        self.command(0, &["SHUTDOWN", "SAVE"]);
+        self.nodes[0].child.wait().unwrap();
+        self.nodes[0].is_cluster = true;
+        self.start_again(0);
+        self.nodes[0].id = self.command(0, &["CLUSTER", "MYID"]).trim().to_owned();
+        // Slots that have keys are the node's already.
+        let nodes = self.command(0, &["CLUSTER", "NODES"]);
+        let shares: Vec<_> = nodes.split_whitespace().skip(8).map(share).collect();
+        let owned: Vec<_> = (0..SLOTS).map(|slot| shares.iter().flatten().any(|(first, last)| (*first..=*last).contains(&slot))).collect();
+        let mut first = 0;
+        while let Some(begin) = (first..SLOTS).find(|slot| !owned[*slot]) {
+            let end = (begin..SLOTS).find(|slot| owned[*slot]).unwrap_or(SLOTS);
+            self.told(0, &["CLUSTER", "ADDSLOTSRANGE", &begin.to_string(), &(end - 1).to_string()]);
+            first = end;
+        }
+        self.wait_until_in_order();
+    }
+
+    /// Starts one more node, which knows nobody yet; returns its place.
+    pub fn add(&mut self) -> usize {
+        self.add_as(true)
+    }
+
+    fn add_as(&mut self, is_cluster: bool) -> usize {
+        let place = self.nodes.len();
+        let folder = self.folder.path().join(place.to_string());
+        std::fs::create_dir(&folder).unwrap();
+        // Another process may take a port before the node does.
+        let node = (0..10).find_map(|_| {
+            let [port, bus_port] = [free_port(), free_port()];
+            let mut child = spawn(&self.binary, &folder, [port, bus_port], is_cluster, &self.arguments);
+            let is_up = wait_until_it_answers(&folder, &mut child);
+            is_up.then(|| Node { port, bus_port, folder: folder.clone(), child, is_cluster, id: String::new() })
+        });
+        self.nodes.push(node.unwrap_or_else(|| panic!("{} does not start in {}", self.binary.display(), folder.display())));
+        let id = self.command(place, &["CLUSTER", "MYID"]).trim().to_owned();
+        self.nodes[place].id = id;
+        place
+    }
+
+    /// Introduces a node to the first.
+    pub fn meet(&self, number: usize) {
+        let Node { port, bus_port, .. } = &self.nodes[0];
+        self.told(number, &["CLUSTER", "MEET", "127.0.0.1", &port.to_string(), &bus_port.to_string()]);
+    }
+
+    /// Starts one more primary, without slots, which all others know; returns its place.
+    pub fn add_primary(&mut self) -> usize {
+        let number = self.add();
+        self.meet(number);
+        self.wait_until_all_are_known();
+        // A node that has just joined takes no keys yet.
+        self.wait_until_in_order();
+        number
+    }
+
+    /// Makes a node the replica of another.
+    pub fn replicate(&self, number: usize, of: usize) {
+        let id = self.nodes[of].id.clone();
+        wait(&format!("node {number} replicates {of}"), || self.command(number, &["CLUSTER", "REPLICATE", &id]).trim() == "OK");
+        wait(&format!("replica {number} has caught up"), || {
+            self.command(number, &["INFO", "replication"]).contains("master_link_status:up")
+        });
+    }
+
+    /// All nodes as seeds.
+    pub fn url(&self) -> String {
+        let seeds: Vec<_> = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        format!("redis://{}", seeds.join(","))
+    }
+
+    /// One node as the only seed.
+    pub fn url_of(&self, number: usize) -> String {
+        format!("redis://127.0.0.1:{}", self.nodes[number].port)
+    }
+
+    /// The nodes, by their places.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// What a node answers to a command; an error as text.
+    pub fn command(&self, number: usize, arguments: &[&str]) -> String {
+        command(&self.nodes[number].folder, arguments)
+    }
+
+    fn told(&self, number: usize, arguments: &[&str]) {
+        let answer = self.command(number, arguments);
+        assert_eq!(answer.trim(), "OK", "node {number}: {arguments:?}");
+    }
+
+    /// The node that is primary for a slot, as this node sees it.
+    pub fn owner_seen_by(&self, number: usize, slot: u16) -> Option<usize> {
+        let slot = usize::from(slot);
+        let nodes = self.command(number, &["CLUSTER", "NODES"]);
+        let line = nodes.lines().find(|line| {
+            let fields: Vec<_> = line.split(' ').collect();
+            let shares = fields.get(8..).unwrap_or_default().iter();
+            fields.get(2).is_some_and(|flags| flags.contains("master") && !flags.split(',').any(|flag| flag == "fail"))
+                && shares.filter_map(|text| share(text)).any(|(first, last)| (first..=last).contains(&slot))
+        })?;
+        let id = line.split(' ').next()?;
+        self.nodes.iter().position(|node| node.id == id)
+    }
+
+    /// The node that is primary for a slot, as the first node that is there sees it.
+    pub fn owner(&self, slot: u16) -> usize {
+        (0..self.nodes.len()).find_map(|number| self.owner_seen_by(number, slot)).expect("nobody has the slot")
+    }
+
+    /// The slot of a key.
+    pub fn slot_of(&self, key: &str) -> u16 {
+        (0..self.nodes.len()).find_map(|number| self.command(number, &["CLUSTER", "KEYSLOT", key]).trim().parse().ok()).unwrap()
+    }
+
+    /// The replicas of a node, as they see it themselves.
+    pub fn replicas_of(&self, primary: usize) -> Vec<usize> {
+        let port = format!("master_port:{}\r", self.nodes[primary].port);
+        (0..self.nodes.len()).filter(|number| self.command(*number, &["INFO", "replication"]).contains(&port)).collect()
+    }
+
+    /// Makes a replica the primary of its shard, in good order, and waits until it is.
+    pub fn fail_over_to(&self, replica: usize) {
+        let mut asked_at: Option<Instant> = None;
+        wait("the replica takes over", || {
+            // A vote that did not come in time is asked for again.
+            if asked_at.is_none_or(|at| at.elapsed() > Duration::from_secs(6)) {
+                asked_at = Some(Instant::now());
+                self.command(replica, &["CLUSTER", "FAILOVER"]);
+            }
+            self.is_primary(replica)
+        });
+    }
+
+    /// Whether a node says that it is a primary.
+    pub fn is_primary(&self, number: usize) -> bool {
+        self.command(number, &["INFO", "replication"]).contains("role:master")
+    }
+
+    /// Ends a node at once, as a crash would.
+    pub fn kill(&mut self, number: usize) {
+        let Node { child, .. } = &mut self.nodes[number];
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Starts a node again, on what it had kept.
+    pub fn start_again(&mut self, number: usize) {
+        let Node { port, bus_port, folder, child, is_cluster, .. } = &mut self.nodes[number];
+        let _ = std::fs::remove_file(folder.join("socket"));
+        *child = spawn(&self.binary, folder, [*port, *bus_port], *is_cluster, &self.arguments);
+        assert!(wait_until_it_answers(folder, child), "node {number} does not start again");
+    }
+
+    /// Sends a signal to a node, for instance `STOP` and `CONT`.
+    pub fn signal(&self, number: usize, signal: &str) {
+        let id = self.nodes[number].child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
+    }
+
+    /// Moves a slot key by key, as `redis-cli --cluster reshard` does.
+    pub fn move_slot(&self, slot: u16, to: usize) {
+        let (from, slot_text) = (self.owner(slot), slot.to_string());
+        let (source, target) = (self.nodes[from].id.clone(), self.nodes[to].id.clone());
+        self.told(to, &["CLUSTER", "SETSLOT", &slot_text, "IMPORTING", &source]);
+        self.told(from, &["CLUSTER", "SETSLOT", &slot_text, "MIGRATING", &target]);
+        let port = self.nodes[to].port.to_string();
+        loop {
+            let keys = self.command(from, &["CLUSTER", "GETKEYSINSLOT", &slot_text, "1"]);
+            let key = keys.trim();
+            if key.is_empty() {
+                break;
+            }
+            let moved = self.command(from, &["MIGRATE", "127.0.0.1", &port, key, "0", "10000"]);
+            assert!(["OK", "NOKEY"].contains(&moved.trim()), "{key}: {moved}");
+        }
+        self.told(to, &["CLUSTER", "SETSLOT", &slot_text, "NODE", &target]);
+        self.told(from, &["CLUSTER", "SETSLOT", &slot_text, "NODE", &target]);
+        self.wait_until_all_see(slot, to);
+    }
+
+    /// Moves a slot at once, which only newer servers can (Valkey 9).
+    pub fn migrate_slot(&self, slot: u16, to: usize) {
+        let (from, slot_text, target) = (self.owner(slot), slot.to_string(), self.nodes[to].id.clone());
+        self.told(from, &["CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", &slot_text, &slot_text, "NODE", &target]);
+        self.wait_until_all_see(slot, to);
+    }
+
+    fn wait_until_all_see(&self, slot: u16, owner: usize) {
+        wait("all nodes know where the slot is", || {
+            (0..self.nodes.len()).filter(|number| self.is_up(*number)).all(|number| self.owner_seen_by(number, slot) == Some(owner))
+        });
+    }
+
+    fn is_up(&self, number: usize) -> bool {
+        self.command(number, &["PING"]).trim() == "PONG"
+    }
+
+    /// Waits until every node knows every other.
+    pub fn wait_until_all_are_known(&self) {
+        let count = format!("cluster_known_nodes:{}\r", self.nodes.len());
+        wait("all nodes know each other", || {
+            (0..self.nodes.len()).all(|number| {
+                let is_unsure = self.command(number, &["CLUSTER", "NODES"]).contains("handshake");
+                !is_unsure && self.command(number, &["CLUSTER", "INFO"]).contains(&count)
+            })
+        });
+    }
+
+    /// Waits until every node says that the cluster is in order, and knows an owner of every slot.
+    pub fn wait_until_in_order(&self) {
+        let all_slots = format!("cluster_slots_ok:{SLOTS}\r");
+        wait("the cluster is in order", || {
+            (0..self.nodes.len()).all(|number| {
+                let info = self.command(number, &["CLUSTER", "INFO"]);
+                info.contains("cluster_state:ok") && info.contains(&all_slots)
+            })
+        });
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for node in &mut self.nodes {
+            let _ = node.child.kill();
+            let _ = node.child.wait();
+        }
+    }
+}
+
+/// The first and the last slot of a share, as CLUSTER NODES shows it. What is on its way is shown in brackets.
+fn share(text: &str) -> Option<(usize, usize)> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    Some((first.parse().ok()?, last.parse().ok()?))
+}
+
+/// A port that is free now, below those that connections are made from.
+pub fn free_port() -> u16 {
+    (0..1_000)
+        .map(|_| rand::random_range(10_000..30_000))
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("no port is free")
+}
+
+fn spawn(binary: &Path, folder: &Path, [port, bus_port]: [u16; 2], is_cluster: bool, arguments: &[String]) -> Child {
+    let timeout = NODE_TIMEOUT.as_millis().to_string();
+    Command::new(binary)
+        .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--cluster-port", &bus_port.to_string()])
+        .args([
+            "--cluster-enabled",
+            if is_cluster { "yes" } else { "no" },
+            "--cluster-config-file",
+            "nodes.conf",
+            "--cluster-node-timeout",
+            &timeout,
+        ])
+        .args(["--cluster-require-full-coverage", "no", "--cluster-allow-replica-migration", "no"])
+        .args(["--repl-diskless-sync-delay", "0", "--save", "", "--appendonly", "no", "--enable-debug-command", "yes"])
+        .arg("--unixsocket")
+        .arg(folder.join("socket"))
+        .arg("--dir")
+        .arg(folder)
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot start {}: {error}; tests/run installs it", binary.display()))
+}
+
+/// Waits until a node answers; false: it has ended instead.
+fn wait_until_it_answers(folder: &Path, child: &mut Child) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    while command(folder, &["PING"]).trim() != "PONG" {
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        assert!(Instant::now() < deadline, "a node in {} does not answer", folder.display());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    true
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> String {
+    // A node that stands still does not answer.
+    let output = Command::new("timeout").args(["5", "redis-cli", "-s"]).arg(folder.join("socket")).args(arguments).output();
+    String::from_utf8_lossy(&output.expect("redis-cli").stdout).into_owned()
+}
+
+fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
