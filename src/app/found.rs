@@ -10,10 +10,3 @@ pub struct Found {
     /// Whether a step of some partition was torn, so that nothing is decided there.
     pub is_any_torn: bool,
 }
-
-impl Found {
-    /// The service is not ready, and nothing else is known.
-    pub fn problem(reason: String) -> Self {
-        Self { problem: Some(reason), ..Self::default() }
-    }
-}
