@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use access::StoredCallers;
@@ -18,7 +19,7 @@ use crate::billing::{Billing, BillingError};
 use crate::clock::Clock;
 use crate::config::{BillingOptions, CreateOptions, Purpose, ServeOptions, StoreOptions, StoresOptions};
 use crate::ledger::redis::opening;
-use crate::ledger::{Identity, Ledger, Opening};
+use crate::ledger::{Identity, JournalSpan, Ledger, LedgerError, Opening};
 use crate::service::callers;
 
 /// How long a service waits for its billing store at the start. Charging does not need it.
@@ -119,21 +120,23 @@ pub async fn callers(options: &ServeOptions, store: &Store) -> anyhow::Result<Op
 
 /// Whether a ledger has entries.
 async fn is_journaled(ledger: &Ledger) -> anyhow::Result<bool> {
-    for partition in 0..ledger.partitions() {
-        if ledger.engine().journal_span(partition).await?.next > 1 {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let spans = spans(ledger).await;
+    let is_journaled = spans.iter().flatten().any(|span| span.next > 1);
+    Ok(is_journaled || spans.into_iter().collect::<Result<Vec<_>, _>>().map(|_| false)?)
 }
 
+/// Whether a billing store reads the journal. Of partitions that are away nothing is known: the store refuses to delete what has a reader.
 async fn is_journal_read(ledger: &Ledger) -> anyhow::Result<bool> {
-    for partition in 0..ledger.partitions() {
-        if ledger.engine().journal_span(partition).await?.is_read {
-            return Ok(true);
-        }
+    let spans = spans(ledger).await;
+    let is_read = spans.iter().flatten().any(|span| span.is_read);
+    match spans.iter().any(Result::is_ok) {
+        true => Ok(is_read),
+        false => Ok(spans.into_iter().collect::<Result<Vec<_>, _>>().map(|_| false)?),
     }
-    Ok(false)
+}
+
+async fn spans(ledger: &Ledger) -> Vec<Result<JournalSpan, LedgerError>> {
+    join_all((0..ledger.partitions()).map(|partition| ledger.engine().journal_span(partition))).await
 }
 
 /// Says that nobody reads the journal any more: from now on it may be deleted unread. Returns the ledger, if there was a reader.

@@ -1,25 +1,57 @@
-//! The copy of who may call: a hash beside the first partition's keys, which no step needs.
+//! The copy of who may call: a hash beside the partitions' keys, which no step needs.
+//!
+//! Where one server has everything, it is beside the first partition. In a cluster it is beside each, so that it is there while any server
+//! is; the newest copy that is found counts, and is written where an older one is.
+
+use futures_util::future::join_all;
 
 use super::RedisEngine;
+use super::keys::PartitionKeys;
 use crate::{CopiedCallers, LedgerError};
 
 impl RedisEngine {
     /// See [`crate::Engine::callers`].
     pub(super) async fn read_callers(&self, known: Option<i64>) -> Result<Option<CopiedCallers>, LedgerError> {
-        let keys = self.keys(0)?;
-        let key = keys.callers();
-        let version: Option<i64> = self.read(keys, redis::cmd("HGET").arg(&key).arg("version")).await?;
-        if version.is_none() || version == known {
+        let places = self.places_of_callers();
+        let versions = join_all(places.iter().map(|keys| self.version_at(keys))).await;
+        if versions.iter().all(Result::is_err) {
+            return versions.into_iter().next().map_or(Ok(None), |first| first.map(|_| None));
+        }
+        let found: Vec<_> = places.iter().zip(versions).filter_map(|(keys, version)| Some((keys, version.ok()?))).collect();
+        let Some((newest, Some(version))) = found.iter().max_by_key(|(_, version)| *version) else { return Ok(None) };
+        let mut older = found.iter().filter(|(_, found)| *found != Some(*version)).peekable();
+        if Some(*version) == known && older.peek().is_none() {
             return Ok(None);
         }
-        let (version, content): (Option<i64>, Option<String>) =
-            self.read(keys, redis::cmd("HMGET").arg(&key).arg("version").arg("content")).await?;
-        Ok(version.zip(content).map(|(version, content)| CopiedCallers { version, content }))
+        let command = redis::cmd("HMGET").arg(newest.callers()).arg("version").arg("content").clone();
+        let (version, content): (Option<i64>, Option<String>) = self.read(newest, &command).await?;
+        let Some(copy) = version.zip(content).map(|(version, content)| CopiedCallers { version, content }) else { return Ok(None) };
+        // One that cannot be written now is, at the next look.
+        join_all(older.map(|(keys, _)| self.write_to(keys, &copy))).await;
+        Ok(Some(copy).filter(|copy| Some(copy.version) != known))
     }
 
     /// See [`crate::Engine::copy_callers`].
-    pub(super) async fn write_callers(&self, CopiedCallers { version, content }: CopiedCallers) -> Result<(), LedgerError> {
-        let keys = self.keys(0)?;
+    pub(super) async fn write_callers(&self, copy: CopiedCallers) -> Result<(), LedgerError> {
+        let written = join_all(self.places_of_callers().iter().map(|keys| self.write_to(keys, &copy))).await;
+        match written.iter().any(Result::is_ok) {
+            true => Ok(()),
+            false => written.into_iter().collect(),
+        }
+    }
+
+    fn places_of_callers(&self) -> &[PartitionKeys] {
+        match self.routes.topology().is_cluster() {
+            true => &self.partitions,
+            false => self.partitions.get(..1).unwrap_or_default(),
+        }
+    }
+
+    async fn version_at(&self, keys: &PartitionKeys) -> Result<Option<i64>, LedgerError> {
+        self.read(keys, redis::cmd("HGET").arg(keys.callers()).arg("version")).await
+    }
+
+    async fn write_to(&self, keys: &PartitionKeys, CopiedCallers { version, content }: &CopiedCallers) -> Result<(), LedgerError> {
         let mut command = redis::cmd("HSET");
         command.arg(keys.callers()).arg("version").arg(version).arg("content").arg(content);
         self.read::<i64>(keys, &command).await.map(drop)

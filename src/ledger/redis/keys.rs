@@ -118,7 +118,7 @@ impl PartitionKeys {
         ["requests", "requests:old", "undone"].map(|name| format!("{prefix}{name}"))
     }
 
-    /// The hash of who may call, beside the first partition's keys. The script does not know it.
+    /// The hash of who may call, beside the keys of the first partition, or in a cluster of each. The script does not know it.
     #[must_use]
     pub fn callers(&self) -> String {
         format!("{}callers", self.accounts().strip_suffix("accounts").unwrap_or_default())
@@ -128,6 +128,29 @@ impl PartitionKeys {
     #[must_use]
     pub fn names(&self) -> &str {
         self.named("names")
+    }
+}
+
+/// The keys of a store.
+#[derive(Clone, Debug)]
+pub struct StoreKeys {
+    /// In which it says what it is: written last, so that a store with it is whole.
+    pub head: String,
+    /// Those of its partitions.
+    pub partitions: Vec<PartitionKeys>,
+}
+
+impl StoreKeys {
+    /// The keys of a store of that name.
+    #[must_use]
+    pub fn new(store: &str, partitions: u16) -> Self {
+        Self { head: settings_key(store), partitions: PartitionKeys::of_store(store, partitions) }
+    }
+
+    /// The slot of the store's own key in a cluster.
+    #[must_use]
+    pub fn head_slot(&self) -> u16 {
+        slot_of_key(&self.head)
     }
 }
 

@@ -27,6 +27,7 @@ mod reply;
 pub mod restore;
 pub mod routes;
 pub mod script;
+mod server_check;
 mod server_stats;
 mod step;
 mod stored;

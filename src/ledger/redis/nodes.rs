@@ -11,8 +11,8 @@ use tokio::time::sleep;
 
 use super::RedisOptions;
 use super::fate::{Fate, of_read};
-use super::preflight::check_server;
-use super::stored::Places;
+use super::keys::StoreKeys;
+use super::server_check::check_server;
 use super::topology::Topology;
 
 /// How often what failed is sent again, and how long to wait before.
@@ -23,15 +23,15 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Nodes {
     options: RedisOptions,
     topology: Arc<Topology>,
-    places: Places,
+    store: StoreKeys,
     /// How many times as long as usual a server may take.
     patience: u32,
     open: Vec<(ConnectionAddr, MultiplexedConnection)>,
 }
 
 impl Nodes {
-    pub(super) fn new(options: &RedisOptions, topology: Arc<Topology>, places: &Places, patience: u32) -> Self {
-        Self { options: options.clone(), topology, places: places.clone(), patience, open: Vec::new() }
+    pub(super) fn new(options: &RedisOptions, topology: Arc<Topology>, store: &StoreKeys, patience: u32) -> Self {
+        Self { options: options.clone(), topology, store: store.clone(), patience, open: Vec::new() }
     }
 
     pub(super) fn is_cluster(&self) -> bool {
@@ -91,7 +91,7 @@ impl Nodes {
             return Ok(known);
         }
         let mut connection = self.options.connect_patiently(address, self.patience).await?;
-        check_server(&mut connection, &self.places).await?;
+        check_server(&mut connection, &self.store).await?;
         self.open.push((address.clone(), connection));
         Ok(self.open.len() - 1)
     }

@@ -9,19 +9,19 @@ use anyhow::{Context, bail};
 use redis::Value;
 
 use super::RedisOptions;
+use super::keys::StoreKeys;
 use super::nodes::Nodes;
 use super::script::{FORMAT_VERSION, INITIALIZE, MIGRATE, OWN};
-use super::stored::{Places, Stored};
+use super::stored::Stored;
 use super::topology::Topology;
 use crate::{Found, Identity, LedgerId, Opening, Purpose, StoreSettings};
 
 /// The ledger that a Redis holds under the store's name, whatever its settings; `None` if the store is empty. One that is being created is
 /// none yet.
 pub async fn find(options: &RedisOptions, partitions: u16) -> anyhow::Result<Option<Found>> {
-    let nowhere = StoreSettings { partitions, billing_time_zone: String::new(), window: 0 };
-    let places = Places::new(&options.store_name, &nowhere);
-    let mut nodes = Nodes::new(options, Topology::find(options).await?, &places, 1);
-    let stored = places.read(&mut nodes).await?;
+    let store = StoreKeys::new(&options.store_name, partitions);
+    let mut nodes = Nodes::new(options, Topology::find(options).await?, &store, 1);
+    let stored = store.read(&mut nodes).await?;
     Ok(stored.filter(|stored| !stored.is_being_created).map(|stored| Found { id: stored.ledger, purpose: stored.purpose }))
 }
 
@@ -32,39 +32,39 @@ pub async fn open(
     settings: &StoreSettings,
     opening: Opening,
 ) -> anyhow::Result<Identity> {
-    let places = Places::new(&options.store_name, settings);
-    let mut nodes = Nodes::new(options, Arc::clone(topology), &places, 1);
-    let stored = match places.read(&mut nodes).await? {
+    let store = StoreKeys::new(&options.store_name, settings.partitions);
+    let mut nodes = Nodes::new(options, Arc::clone(topology), &store, 1);
+    let stored = match store.read(&mut nodes).await? {
         Some(stored) if !stored.is_being_created => stored,
         found => match opening.purpose() {
-            Some(purpose) => create(&mut nodes, &places, settings, purpose).await?,
+            Some(purpose) => create(&mut nodes, &store, settings, purpose).await?,
             None if found.is_some() => bail!("the store is being created; if nobody does, that was interrupted: run tollgate init again"),
-            None => bail!("the store is empty: there is no {} in {}", places.head, options.place()),
+            None => bail!("the store is empty: there is no {} in {}", store.head, options.place()),
         },
     };
     let stored = if (stored.format_version == 2 || stored.is_being_migrated) && !matches!(opening, Opening::Existing) {
-        migrate(&mut nodes, &places, stored).await?
+        migrate(&mut nodes, &store, stored).await?
     } else {
         stored
     };
     stored.check(settings)?;
     let id = match stored.ledger {
         Some(id) => id,
-        None => give_id(&mut nodes, &places, &stored, opening.new_id()?).await?,
+        None => give_id(&mut nodes, &store, &stored, opening.new_id()?).await?,
     };
     Ok(Identity { id, purpose: stored.purpose, place: options.place() })
 }
 
 /// Creates the ledger. Two processes that do so at the same time create the same.
-async fn create(nodes: &mut Nodes, places: &Places, settings: &StoreSettings, purpose: Purpose) -> anyhow::Result<Stored> {
+async fn create(nodes: &mut Nodes, store: &StoreKeys, settings: &StoreSettings, purpose: Purpose) -> anyhow::Result<Stored> {
     let beginning = Stored { is_being_created: true, ..Stored::whole(LedgerId::random(), purpose, settings) };
-    let claimed = places.claim(nodes, &beginning).await?;
+    let claimed = store.claim(nodes, &beginning).await?;
     if !claimed.is_being_created {
         return Ok(claimed);
     }
     Stored { is_being_created: false, ..claimed.clone() }.check(settings)?;
     let mark = claimed.ledger.context("the store that is being created names no ledger")?.mark();
-    for partition in &places.partitions {
+    for partition in &store.partitions {
         let accounts: usize = nodes.query(partition.slot, redis::cmd("HLEN").arg(partition.accounts())).await?;
         if accounts > 1 {
             bail!("{} holds accounts, though the store's settings are gone: it is not created anew", partition.accounts());
@@ -74,18 +74,18 @@ async fn create(nodes: &mut Nodes, places: &Places, settings: &StoreSettings, pu
         nodes.query::<Value>(partition.slot, &command).await.context("cannot initialize the store")?;
     }
     let whole = Stored { is_being_created: false, ..claimed };
-    places.write_copies(nodes, &whole).await?;
-    places.write_head(nodes, &whole).await?;
+    store.write_copies(nodes, &whole).await?;
+    store.write_head(nodes, &whole).await?;
     tracing::info!(ledger = whole.ledger.map(tracing::field::display), settings = ?whole.settings, "created a ledger in Redis");
     Ok(whole)
 }
 
 /// Brings a store of format version 2 to this one. Its settings say so first, so that an older tollgate refuses it; one that was
 /// interrupted is gone on with.
-async fn migrate(nodes: &mut Nodes, places: &Places, stored: Stored) -> anyhow::Result<Stored> {
+async fn migrate(nodes: &mut Nodes, store: &StoreKeys, stored: Stored) -> anyhow::Result<Stored> {
     // For as long as an id of then is remembered at most.
-    let (seconds, _): (i64, i64) = nodes.query(places.head_slot(), &redis::cmd("TIME")).await?;
-    let state: Vec<u8> = match places.partitions.first() {
+    let (seconds, _): (i64, i64) = nodes.query(store.head_slot(), &redis::cmd("TIME")).await?;
+    let state: Vec<u8> = match store.partitions.first() {
         Some(partition) => nodes.query(partition.slot, redis::cmd("HGET").arg(partition.accounts()).arg("")).await?,
         None => Vec::new(),
     };
@@ -94,8 +94,8 @@ async fn migrate(nodes: &mut Nodes, places: &Places, stored: Stored) -> anyhow::
     let now = ledger_now.max(seconds * 1000);
     let legacy_until = if stored.legacy_until > 0 { stored.legacy_until } else { now + 2 * stored.settings.window };
     let beginning = Stored { format_version: FORMAT_VERSION, is_being_migrated: true, legacy_until, ..stored };
-    places.write_head(nodes, &beginning).await?;
-    for partition in &places.partitions {
+    store.write_head(nodes, &beginning).await?;
+    for partition in &store.partitions {
         let keys: Vec<String> = partition.all.iter().cloned().chain(partition.legacy()).collect();
         let (mut phase, mut cursor) = ("keys".to_owned(), "0".to_owned());
         while phase != "done" {
@@ -105,26 +105,26 @@ async fn migrate(nodes: &mut Nodes, places: &Places, stored: Stored) -> anyhow::
         }
     }
     let whole = Stored { is_being_migrated: false, ..beginning };
-    places.write_head(nodes, &whole).await?;
+    store.write_head(nodes, &whole).await?;
     tracing::info!(version = FORMAT_VERSION, "the store was brought to this format version");
     Ok(whole)
 }
 
 /// Gives a ledger of an earlier version its id. The first partition's copy decides whose id it gets, should several processes do so.
-async fn give_id(nodes: &mut Nodes, places: &Places, stored: &Stored, id: LedgerId) -> anyhow::Result<LedgerId> {
-    let [first, ..] = places.partitions.as_slice() else { bail!("the store has no partitions") };
+async fn give_id(nodes: &mut Nodes, store: &StoreKeys, stored: &Stored, id: LedgerId) -> anyhow::Result<LedgerId> {
+    let [first, ..] = store.partitions.as_slice() else { bail!("the store has no partitions") };
     let offered = serde_json::to_string(&Stored { ledger: Some(id), ..stored.clone() })?;
     nodes.query::<Value>(first.slot, redis::cmd("SET").arg(&first.settings).arg(offered).arg("NX")).await?;
     let copy: Option<String> = nodes.query(first.slot, redis::cmd("GET").arg(&first.settings)).await?;
-    let id = Places::id_in_copy(&first.settings, copy.as_deref())?;
-    for partition in &places.partitions {
+    let id = Stored::id_in_copy(&first.settings, copy.as_deref())?;
+    for partition in &store.partitions {
         let mut command = redis::cmd("EVAL");
         command.arg(&OWN.text).arg(partition.all.len()).arg(&partition.all).arg(id.mark().as_slice());
         nodes.query::<Value>(partition.slot, &command).await?;
     }
     let whole = Stored { ledger: Some(id), ..stored.clone() };
-    places.write_copies(nodes, &whole).await?;
-    places.write_head(nodes, &whole).await?;
+    store.write_copies(nodes, &whole).await?;
+    store.write_head(nodes, &whole).await?;
     tracing::info!(ledger = %id, "the ledger was given an id");
     Ok(id)
 }

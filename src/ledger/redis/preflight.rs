@@ -3,26 +3,24 @@
 //! Checked at each start, and on each new connection: a Redis that came back empty, or was replaced by another, is refused.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use anyhow::{bail, ensure};
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, Pipeline, RedisError, Value};
 
 use super::fate::{Fate, of_read};
-use super::keys::PartitionKeys;
-use super::script::{KEY_TYPES, RIGHTS};
-use super::stored::Places;
+use super::keys::{PartitionKeys, StoreKeys};
+use super::script::KEY_TYPES;
+use super::server_check::check_server;
+use super::stored::Stored;
 use crate::{Identity, LedgerId, StoreSettings};
 use domain::account::Millis;
-
-/// The oldest Redis that knows all that the script uses.
-const OLDEST_REDIS: u32 = 7;
 
 /// What a store must hold.
 #[derive(Debug)]
 pub struct Expected {
-    places: Places,
+    keys: StoreKeys,
     settings: StoreSettings,
     identity: Identity,
     /// Until when ids may be remembered with fingerprints of format version 2, as the store said last.
@@ -33,7 +31,12 @@ impl Expected {
     /// This ledger, in a store of that name.
     #[must_use]
     pub fn new(store_name: &str, settings: &StoreSettings, identity: Identity) -> Self {
-        Self { places: Places::new(store_name, settings), settings: settings.clone(), identity, legacy_until: AtomicI64::new(0) }
+        Self {
+            keys: StoreKeys::new(store_name, settings.partitions),
+            settings: settings.clone(),
+            identity,
+            legacy_until: AtomicI64::new(0),
+        }
     }
 
     /// The ledger.
@@ -53,7 +56,7 @@ impl Expected {
     pub fn glance(&self, has_head: bool, partitions: &[u16]) -> Pipeline {
         let mut commands = Pipeline::with_capacity(1 + partitions.len());
         if has_head {
-            commands.cmd("GET").arg(&self.places.head);
+            commands.cmd("GET").arg(&self.keys.head);
         }
         self.keys_of(partitions).for_each(|keys| {
             commands.cmd("GET").arg(&keys.settings);
@@ -62,13 +65,13 @@ impl Expected {
     }
 
     fn keys_of(&self, partitions: &[u16]) -> impl Iterator<Item = &PartitionKeys> {
-        partitions.iter().filter_map(|partition| self.places.partitions.get(usize::from(*partition)))
+        partitions.iter().filter_map(|partition| self.keys.partitions.get(usize::from(*partition)))
     }
 
     /// The slot of the store's own key in a cluster.
     #[must_use]
     pub fn head_slot(&self) -> u16 {
-        self.places.head_slot()
+        self.keys.head_slot()
     }
 
     /// Refuses a store that is empty, or another ledger's, or not whole. One result for each partition; what a server refuses to answer
@@ -96,17 +99,17 @@ impl Expected {
     }
 
     fn check_head(&self, head: Option<&str>) -> anyhow::Result<()> {
-        let Some(head) = head else { bail!("the store is empty: there is no {} in {}", self.places.head, self.identity.place) };
-        let stored = super::stored::Stored::parse(&self.places.head, head)?;
+        let Some(head) = head else { bail!("the store is empty: there is no {} in {}", self.keys.head, self.identity.place) };
+        let stored = Stored::parse(&self.keys.head, head)?;
         stored.check(&self.settings)?;
         self.legacy_until.store(stored.legacy_until, Ordering::Relaxed);
-        self.check_id(&self.places.head, stored.ledger)
+        self.check_id(&self.keys.head, stored.ledger)
     }
 
     /// Refuses a partition that is gone, or another ledger's, by the copy of the settings under its tag.
     pub fn check_copy(&self, key: &str, copy: Option<&str>) -> anyhow::Result<()> {
         match copy {
-            Some(copy) => self.check_id(key, Some(Places::id_in_copy(key, Some(copy))?)),
+            Some(copy) => self.check_id(key, Some(Stored::id_in_copy(key, Some(copy))?)),
             None => bail!("the store is empty, or has lost a part: there is no {key} in {}", self.identity.place),
         }
     }
@@ -141,7 +144,7 @@ pub async fn check(
     has_head: bool,
     partitions: Vec<u16>,
 ) -> anyhow::Result<Vec<anyhow::Result<()>>> {
-    check_server(&mut connection, &expected.places).await?;
+    check_server(&mut connection, &expected.keys).await?;
     let commands = expected.glance(has_head, &partitions);
     let found = if commands.is_empty() { Vec::new() } else { connection.send_packed_commands(&commands, 0, commands.len()).await? };
     let mut checked = Vec::with_capacity(partitions.len());
@@ -159,7 +162,7 @@ impl Expected {
     /// The command whose answer [`Self::check_key_types`] reads.
     #[must_use]
     pub fn key_types(&self, partition: u16) -> Option<redis::Cmd> {
-        let keys = self.places.partitions.get(usize::from(partition))?;
+        let keys = self.keys.partitions.get(usize::from(partition))?;
         let mut command = redis::cmd("EVAL");
         command.arg(&KEY_TYPES.text).arg(keys.all.len()).arg(&keys.all);
         Some(command)
@@ -181,59 +184,4 @@ impl Expected {
             answer => self.check_key_types(answer?),
         }
     }
-}
-
-/// Refuses a server that is not as it must be, or whose user may not do what is to be done.
-pub(super) async fn check_server(connection: &mut MultiplexedConnection, places: &Places) -> anyhow::Result<()> {
-    check_rights(connection, places).await?;
-    let info: String = redis::cmd("INFO").arg(&["memory", "server", "replication"]).query_async(connection).await?;
-    if let Some(policy) = field(&info, "maxmemory_policy")
-        && policy != "noeviction"
-    {
-        bail!("Redis's maxmemory-policy is {policy}: it would delete accounts and unbilled usage; it must be noeviction");
-    }
-    let version = field(&info, "redis_version").unwrap_or("unknown");
-    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
-    if major.is_none_or(|major| major < OLDEST_REDIS) {
-        bail!("Redis is of version {version}; {OLDEST_REDIS}.0 or newer is needed");
-    }
-    if let Some(role) = field(&info, "role")
-        && role != "master"
-    {
-        bail!("the server is a {role} of another Redis, and only a primary can be written to");
-    }
-    Ok(())
-}
-
-/// Refuses a user who may not do all that a ledger needs, before anything is begun that could not be finished. Announcements are hints:
-/// that they cannot be made or heard is said once.
-async fn check_rights(connection: &mut MultiplexedConnection, places: &Places) -> anyhow::Result<()> {
-    static IS_SILENCE_TOLD: AtomicBool = AtomicBool::new(false);
-    let mut command = redis::cmd("EVAL");
-    command.arg(&RIGHTS.text).arg(0);
-    match places.partitions.first() {
-        Some(partition) => command.arg(&partition.channel).arg(&places.head).arg(&partition.settings).arg(&partition.all),
-        None => command.arg(&places.head).arg(&places.head),
-    };
-    let (refused, silenced): (Vec<String>, Vec<String>) = match command.query_async(connection).await {
-        Err(error) if error.code() == Some("NOPERM") => (vec!["EVAL".to_owned()], Vec::new()),
-        answer => answer?,
-    };
-    if !refused.is_empty() {
-        bail!(
-            "Redis's user may not do what tollgate needs ({}, with {}); deploy/README.md has the ACL line",
-            refused.join(", "),
-            places.head
-        );
-    }
-    if !silenced.is_empty() && !places.partitions.is_empty() && !IS_SILENCE_TOLD.swap(true, Ordering::Relaxed) {
-        let commands = silenced.join(", ");
-        tracing::warn!(commands, "Redis's user may not announce changes, or hear of them: watchers learn of others' late");
-    }
-    Ok(())
-}
-
-/// A field of what INFO answers.
-pub(super) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
-    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }

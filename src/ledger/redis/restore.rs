@@ -7,10 +7,10 @@ use anyhow::{Context, bail};
 use redis::{Pipeline, Value};
 
 use super::RedisOptions;
-use super::keys::slot_of_key;
+use super::keys::{StoreKeys, slot_of_key};
 use super::nodes::Nodes;
 use super::script::{FORMAT_VERSION, INITIALIZE, NEVER};
-use super::stored::{Places, Stored};
+use super::stored::Stored;
 use super::topology::Topology;
 use crate::codec::{
     EXPIRY_BYTES, encode_account, encode_idempotency_record, encode_place, encode_profile, encode_refund_key, encode_refunded,
@@ -26,7 +26,7 @@ const AT_ONCE: usize = 1_000;
 /// A store that is being restored.
 pub struct Installation {
     nodes: Nodes,
-    places: Places,
+    store: StoreKeys,
     stored: Stored,
 }
 
@@ -34,14 +34,14 @@ impl Installation {
     /// Claims an empty store for this ledger, or goes on with one whose restoration was interrupted. One that holds anything is refused.
     pub async fn begin(options: &RedisOptions, settings: &StoreSettings, id: LedgerId) -> anyhow::Result<Self> {
         // Writing a thousand records may take longer than deciding on a batch.
-        let places = Places::new(&options.store_name, settings);
-        let mut nodes = Nodes::new(options, Topology::find(options).await?, &places, 30);
-        let found = places.read(&mut nodes).await?;
+        let store = StoreKeys::new(&options.store_name, settings.partitions);
+        let mut nodes = Nodes::new(options, Topology::find(options).await?, &store, 30);
+        let found = store.read(&mut nodes).await?;
         if let Some(found) = &found {
             found.settings.check(settings)?;
         }
         if !found.as_ref().is_some_and(|found| found.is_being_restored) {
-            for keys in &places.partitions {
+            for keys in &store.partitions {
                 let accounts: usize = nodes.query(keys.slot, redis::cmd("HLEN").arg(keys.accounts())).await?;
                 if accounts > 1 {
                     let of = found.and_then(|found| found.ledger).map_or_else(String::new, |id| format!(" holds ledger {id} and"));
@@ -51,14 +51,14 @@ impl Installation {
         }
         let purpose = found.map_or(Purpose::default(), |found| found.purpose);
         let stored = Stored { is_being_restored: true, ..Stored::whole(id, purpose, settings) };
-        places.write_head(&mut nodes, &stored).await?;
-        places.drop_copies(&mut nodes).await?;
-        Ok(Self { nodes, places, stored })
+        store.write_head(&mut nodes, &stored).await?;
+        store.drop_copies(&mut nodes).await?;
+        Ok(Self { nodes, store, stored })
     }
 
     /// Makes a partition what the state says, whatever was there.
     pub async fn install(&mut self, partition: u16, partition_state: &PartitionState) -> anyhow::Result<()> {
-        let keys = self.places.partitions.get(usize::from(partition)).cloned().context("there is no such partition")?;
+        let keys = self.store.partitions.get(usize::from(partition)).cloned().context("there is no such partition")?;
         self.nodes.query::<Value>(keys.slot, redis::cmd("UNLINK").arg(&keys.all)).await?;
         let mark = self.stored.ledger.context("a store that is restored has a ledger")?.mark();
         let mut initialize = redis::cmd("EVAL");
@@ -92,8 +92,8 @@ impl Installation {
     /// Says that the store is whole: services may use it.
     pub async fn finish(mut self) -> anyhow::Result<()> {
         let whole = Stored { is_being_restored: false, ..self.stored };
-        self.places.write_copies(&mut self.nodes, &whole).await?;
-        self.places.write_head(&mut self.nodes, &whole).await
+        self.store.write_copies(&mut self.nodes, &whole).await?;
+        self.store.write_head(&mut self.nodes, &whole).await
     }
 
     /// Writes fields of a hash.

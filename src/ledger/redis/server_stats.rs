@@ -1,6 +1,6 @@
 //! What Redis says of its memory and of what it keeps on disk, for the metrics.
 
-use super::preflight::field;
+use super::server_check::field;
 use std::time::{Duration, Instant};
 
 use super::RedisEngine;

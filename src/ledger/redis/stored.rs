@@ -5,7 +5,7 @@ use anyhow::{Context, bail};
 use redis::Value;
 use serde::{Deserialize, Serialize};
 
-use super::keys::{PartitionKeys, settings_key, slot_of_key};
+use super::keys::StoreKeys;
 use super::nodes::Nodes;
 use super::script::FORMAT_VERSION;
 use crate::{LedgerId, Purpose, StoreSettings};
@@ -60,6 +60,12 @@ impl Stored {
         serde_json::from_str(text).with_context(|| format!("{key} holds what this version cannot read"))
     }
 
+    /// The id in a partition's copy, by the answer to GET.
+    pub(super) fn id_in_copy(key: &str, copy: Option<&str>) -> anyhow::Result<LedgerId> {
+        let text = copy.with_context(|| format!("there is no {key}"))?;
+        Self::parse(key, text)?.ledger.with_context(|| format!("{key} names no ledger"))
+    }
+
     /// Whether it can be used: it is whole, of this version, and was set up like this.
     pub(super) fn check(&self, settings: &StoreSettings) -> anyhow::Result<()> {
         if self.format_version != FORMAT_VERSION {
@@ -80,25 +86,7 @@ impl Stored {
     }
 }
 
-/// The keys in which a store says what it is.
-#[derive(Clone, Debug)]
-pub(super) struct Places {
-    /// That of the store: written last, so that a store with it is whole.
-    pub(super) head: String,
-    /// The partitions.
-    pub(super) partitions: Vec<PartitionKeys>,
-}
-
-impl Places {
-    pub(super) fn new(store: &str, settings: &StoreSettings) -> Self {
-        Self { head: settings_key(store), partitions: PartitionKeys::of_store(store, settings.partitions) }
-    }
-
-    /// The slot of the store's own key in a cluster.
-    pub(super) fn head_slot(&self) -> u16 {
-        slot_of_key(&self.head)
-    }
-
+impl StoreKeys {
     /// What the store says of itself; `None` if it is empty. While the server of its own key is away, the copy of any partition says it.
     pub(super) async fn read(&self, nodes: &mut Nodes) -> anyhow::Result<Option<Stored>> {
         let mut text = nodes.query::<Option<String>>(self.head_slot(), redis::cmd("GET").arg(&self.head)).await;
@@ -142,11 +130,5 @@ impl Places {
             nodes.query::<Value>(partition.slot, redis::cmd("DEL").arg(&partition.settings)).await?;
         }
         Ok(())
-    }
-
-    /// The id in a partition's copy, by the answer to GET.
-    pub(super) fn id_in_copy(key: &str, copy: Option<&str>) -> anyhow::Result<LedgerId> {
-        let text = copy.with_context(|| format!("there is no {key}"))?;
-        Stored::parse(key, text)?.ledger.with_context(|| format!("{key} names no ledger"))
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::RedisOptions;
-use super::preflight::field;
+use super::server_check::field;
 use platform::redis_place::RedisPlace;
 use platform::telemetry::metrics;
 

@@ -86,26 +86,32 @@ impl Kept {
     }
 }
 
-/// Passes on what is said to Redis up to the command of that number, from 1 on. That is lost, or its answer is; and the connection.
+/// Passes on what is said to Redis, over one connection after another, up to the command of that number, from 1 on. That is lost, or its
+/// answer is; and the connection, and Redis with it.
 async fn cut(listener: UnixListener, redis: PathBuf, number: usize, is_answer_lost: bool) {
-    let (mut client, _) = listener.accept().await.unwrap();
-    let mut server = UnixStream::connect(redis).await.unwrap();
     let (mut asked, mut answered) = (vec![0; 1 << 20], vec![0; 1 << 20]);
     let mut count = 0;
     loop {
-        tokio::select! {
-            read = client.read(&mut asked) => {
-                let Ok(length @ 1..) = read else { return };
-                count += 1;
-                if count == number && !is_answer_lost {
-                    return;
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut server = UnixStream::connect(&redis).await.unwrap();
+        loop {
+            tokio::select! {
+                read = client.read(&mut asked) => {
+                    let Ok(length @ 1..) = read else { break };
+                    count += 1;
+                    if count == number && !is_answer_lost {
+                        return;
+                    }
+                    server.write_all(&asked[..length]).await.unwrap();
                 }
-                server.write_all(&asked[..length]).await.unwrap();
-            }
-            read = server.read(&mut answered) => {
-                let Ok(length @ 1..) = read else { return };
-                if count == number || client.write_all(&answered[..length]).await.is_err() {
-                    return;
+                read = server.read(&mut answered) => {
+                    let Ok(length @ 1..) = read else { break };
+                    if count == number {
+                        return;
+                    }
+                    if client.write_all(&answered[..length]).await.is_err() {
+                        break;
+                    }
                 }
             }
         }
