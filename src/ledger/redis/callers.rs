@@ -17,17 +17,22 @@ impl RedisEngine {
         if versions.iter().all(Result::is_err) {
             return versions.into_iter().next().map_or(Ok(None), |first| first.map(|_| None));
         }
-        let found: Vec<_> = places.iter().zip(versions).filter_map(|(keys, version)| Some((keys, version.ok()?))).collect();
-        let Some((newest, Some(version))) = found.iter().max_by_key(|(_, version)| *version) else { return Ok(None) };
-        let mut older = found.iter().filter(|(_, found)| *found != Some(*version)).peekable();
-        if Some(*version) == known && older.peek().is_none() {
+        let mut found = Vec::with_capacity(places.len());
+        for (keys, version) in places.iter().zip(versions) {
+            if let Ok(version) = version {
+                found.push((version, keys));
+            }
+        }
+        let Some((Some(version), newest)) = found.iter().copied().max_by_key(|(version, _)| *version) else { return Ok(None) };
+        found.retain(|(found, _)| *found != Some(version));
+        if Some(version) == known && found.is_empty() {
             return Ok(None);
         }
         let command = redis::cmd("HMGET").arg(newest.callers()).arg("version").arg("content").clone();
         let (version, content): (Option<i64>, Option<String>) = self.read(newest, &command).await?;
         let Some(copy) = version.zip(content).map(|(version, content)| CopiedCallers { version, content }) else { return Ok(None) };
         // One that cannot be written now is, at the next look.
-        join_all(older.map(|(keys, _)| self.write_to(keys, &copy))).await;
+        join_all(found.iter().map(|(_, keys)| self.write_to(keys, &copy))).await;
         Ok(Some(copy).filter(|copy| Some(copy.version) != known))
     }
 
