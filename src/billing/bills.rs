@@ -22,4 +22,4 @@ mod unissue;
 pub use apply::apply;
 pub use apply::by_hand::{Act, ByHand, Handled};
 pub use issue::issue;
-pub use unissue::{due_again, end_again, forget, is_of_end, issued_of};
+pub use unissue::{due_again, end_again, forget, forget_by_hand, is_of_end, issued_of};

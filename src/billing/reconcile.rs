@@ -90,6 +90,15 @@ pub struct Decision {
     pub reapply: bool,
 }
 
+/// What was taken out of SQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TakenOut {
+    /// How many entries.
+    pub entries: u64,
+    /// How many allocations by hand are undone with them.
+    pub by_hand: u64,
+}
+
 /// Why it cannot be reconciled so.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
@@ -194,8 +203,8 @@ impl Billing {
         behind(self.store().pool(), difference.partition, common.sequence, i64::try_from(count).unwrap_or(i64::MAX)).await
     }
 
-    /// Takes out of SQL what only SQL has, has the partition go on, and records it. Returns how many entries were taken out.
-    pub async fn accept(&self, difference: &Difference, decision: &Decision) -> Result<u64, ReconcileError> {
+    /// Takes out of SQL what only SQL has, has the partition go on, and records it.
+    pub async fn accept(&self, difference: &Difference, decision: &Decision) -> Result<TakenOut, ReconcileError> {
         let partition = difference.partition;
         let Some(common) = difference.common else {
             let next = difference.next_in_sql;
@@ -220,14 +229,16 @@ impl Billing {
         }
         let id = record(connection, difference, common, decision).await?;
         let lost = difference.next_in_sql - 1 - common.sequence;
-        if lost > 0 {
-            undo::take_out(connection, self.store().dialect(), partition, common.sequence, id, decision.reapply).await?;
-        }
+        let by_hand = match lost {
+            0 => 0,
+            _ => undo::take_out(connection, self.store().dialect(), partition, common.sequence, id, decision.reapply).await?,
+        };
         let action = action_of(difference, decision);
         let act = decision.act(action, Some(partition)).with("after_entry", common.sequence).with("entries_taken_out", lost);
+        let act = act.with("allocations_undone", by_hand);
         audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
         transaction.commit().await?;
-        Ok(lost)
+        Ok(TakenOut { entries: lost, by_hand })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::app::Stores;
 use crate::billing::reconcile::numbering::NextNumber;
 use crate::billing::reconcile::reapply::reapply;
 use crate::billing::reconcile::torn::finish_step;
-use crate::billing::reconcile::{Decision, Difference};
+use crate::billing::reconcile::{Decision, Difference, TakenOut};
 use crate::billing::words::words;
 use crate::billing::{Billing, Record};
 use crate::config::StoresOptions;
@@ -233,8 +233,11 @@ async fn resume(billing: &Billing, differences: &[Difference], decision: &Decisi
 
 async fn reconcile(billing: &Billing, ledger: &Ledger, differences: &[Difference], decision: &Decision) -> anyhow::Result<()> {
     for difference in differences {
-        let lost = billing.accept(difference, decision).await?;
-        println!("partition {}: {lost} entries were taken out of the billing store; it goes on", difference.partition);
+        let TakenOut { entries, by_hand } = billing.accept(difference, decision).await?;
+        println!("partition {}: {entries} entries were taken out of the billing store; it goes on", difference.partition);
+        if by_hand > 0 {
+            println!("with them, {by_hand} acts of operators are undone that allocated payments by hand since then: ask for them again");
+        }
     }
     if decision.reapply {
         let mut done = table(["entry", "account", "what", "outcome"], 4);

@@ -1,5 +1,6 @@
 //! The billing store was restored from a backup that is older than what the journal still has.
 
+mod lost;
 mod partitions;
 
 use std::path::{Path, PathBuf};

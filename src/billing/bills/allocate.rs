@@ -7,6 +7,8 @@
 
 pub mod by_hand;
 
+use std::collections::BTreeMap;
+
 use domain::account::Millis;
 
 /// A credit that stands for what was paid in before anything was known of credits.
@@ -100,6 +102,12 @@ impl Receivables {
     #[must_use]
     pub fn set_aside(&self) -> i64 {
         self.credits.iter().map(|credit| credit.set_aside).sum()
+    }
+
+    /// What is set aside of each credit of which anything is.
+    #[must_use]
+    pub fn set_asides(&self) -> BTreeMap<i64, i64> {
+        self.credits.iter().filter(|credit| credit.set_aside != 0).map(|credit| (credit.sequence, credit.set_aside)).collect()
     }
 
     /// What was paid in beyond all invoices and may pay the next ones; below zero: a debt that no invoice holds.

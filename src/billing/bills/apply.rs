@@ -12,7 +12,7 @@ mod rounding;
 mod wanted;
 mod write;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use rounding::Rounding;
 use sqlx::AnyConnection;
@@ -133,6 +133,15 @@ struct MadeAllocation {
     allocation: Allocation,
 }
 
+/// A change of what is set aside of a credit, to be written: the account, the number of what led to it, the credit, and by how much.
+#[derive(Debug)]
+struct MadeSetAside {
+    account: String,
+    sequence: i64,
+    credit: i64,
+    amount: i64,
+}
+
 /// What a credit says of itself.
 #[derive(Clone, Debug)]
 struct Credited {
@@ -165,6 +174,7 @@ struct LoadedBills {
     /// Account, bill, number there, and itself.
     made_adjustments: Vec<(String, u32, i64, Adjustment)>,
     made_allocations: Vec<MadeAllocation>,
+    made_set_asides: Vec<MadeSetAside>,
     /// What new credits say of themselves, by account and number.
     made_credits: HashMap<(String, i64), Credited>,
     /// Whether there are bills that are not known.
@@ -189,12 +199,19 @@ impl LoadedBills {
                 self.refund(record)?;
                 self.credit(record);
             }
-            EntryKind::Withdrawn => self.account(entry).receivables.pay_out(entry.amount(), entry.balance),
+            EntryKind::Withdrawn => {
+                let receivables = &mut self.account(entry).receivables;
+                let before = receivables.set_asides();
+                receivables.pay_out(entry.amount(), entry.balance);
+                self.set_aside_since(&entry.account, number(entry.account_sequence), &before);
+            }
             EntryKind::RefundedUnbilled => self.refund(record)?,
             EntryKind::PaymentReversed | EntryKind::WriteOffReversed => {
                 let receivables = &mut self.account(entry).receivables;
+                let before = receivables.set_asides();
                 let allocations = receivables.reverse(&entry.refers_to, entry.amount(), entry.balance);
                 self.allocated(entry, allocations);
+                self.set_aside_since(&entry.account, number(entry.account_sequence), &before);
             }
             EntryKind::NotItemized | EntryKind::NotItemizedUnbilled => self.pass_gap(record),
             EntryKind::Converted if entry.mode == Mode::Postpaid => {
@@ -228,6 +245,16 @@ impl LoadedBills {
         let (sequence, time) = (number(entry.account_sequence), entry.time);
         let made = allocations.into_iter().map(|allocation| MadeAllocation { account: entry.account.clone(), sequence, time, allocation });
         self.made_allocations.extend(made);
+    }
+
+    /// Keeps what has changed of what is set aside of credits, so that it can be undone if its cause is lost.
+    fn set_aside_since(&mut self, account: &str, sequence: i64, before: &BTreeMap<i64, i64>) {
+        let after = self.accounts.get(account).map(|ledger| ledger.receivables.set_asides()).unwrap_or_default();
+        let of = |set_asides: &BTreeMap<i64, i64>, credit: i64| set_asides.get(&credit).copied().unwrap_or_default();
+        let credits: BTreeSet<i64> = before.keys().chain(after.keys()).copied().collect();
+        let moved = credits.into_iter().map(|credit| (credit, of(&after, credit) - of(before, credit))).filter(|(_, amount)| *amount != 0);
+        let made = moved.map(|(credit, amount)| MadeSetAside { account: account.to_owned(), sequence, credit, amount });
+        self.made_set_asides.extend(made);
     }
 
     fn credit(&mut self, record: &Record) {

@@ -27,12 +27,7 @@ pub async fn forget(connection: &mut AnyConnection, record: &Record) -> Result<(
         return Ok(());
     }
     let (account, sequence) = (entry.account.as_str(), number(entry.account_sequence));
-    // What operators did with a credit that is lost is lost with it.
-    let by_hand = "SELECT DISTINCT sequence FROM allocations WHERE account = $1 AND credit = $2 AND sequence < 0";
-    for row in sqlx::query(by_hand).bind(account.to_owned()).bind(sequence).fetch_all(&mut *connection).await? {
-        undo_allocations(connection, account, row.try_get(0)?).await?;
-    }
-    undo_allocations(connection, account, sequence).await?;
+    undo_payments(connection, account, sequence).await?;
     if matches!(entry.kind(), EntryKind::PaymentReversed | EntryKind::WriteOffReversed) {
         let last = "SELECT MAX(sequence) FROM credits WHERE account = $2 AND request_id = $3";
         let sql = format!("UPDATE credits SET reversed = reversed - $1 WHERE account = $2 AND sequence = ({last})");
@@ -55,7 +50,29 @@ pub async fn forget(connection: &mut AnyConnection, record: &Record) -> Result<(
     Ok(())
 }
 
-/// Undoes what an entry, or an operator, allocated.
+/// Undoes what operators did by hand with an account's credits after an entry of its partition: it was done with what is lost behind that
+/// entry. Returns how many acts it undid; each of them can be asked for again, under the same request id.
+pub async fn forget_by_hand(connection: &mut AnyConnection, account: &str, after: i64) -> Result<u64, BillingError> {
+    let sql = "SELECT number FROM allocations_by_hand WHERE account = $1 AND after_entry > $2";
+    let acts = sqlx::query(sql).bind(account.to_owned()).bind(after).fetch_all(&mut *connection).await?;
+    for row in &acts {
+        undo_payments(connection, account, -row.try_get::<i64, _>(0)?).await?;
+    }
+    let sql = "DELETE FROM allocations_by_hand WHERE account = $1 AND after_entry > $2";
+    Ok(sqlx::query(sql).bind(account.to_owned()).bind(after).execute(connection).await?.rows_affected())
+}
+
+/// Undoes what an entry, or an operator, had credits pay, and set aside of them.
+async fn undo_payments(connection: &mut AnyConnection, account: &str, sequence: i64) -> Result<(), BillingError> {
+    undo_allocations(connection, account, sequence).await?;
+    let change = "SELECT amount FROM set_asides WHERE set_asides.account = $1 AND set_asides.sequence = $2 AND credit = credits.sequence";
+    let sql = format!("UPDATE credits SET set_aside = set_aside - ({change}) WHERE account = $1 AND EXISTS ({change})");
+    sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).bind(sequence).execute(&mut *connection).await?;
+    let sql = "DELETE FROM set_asides WHERE account = $1 AND sequence = $2";
+    sqlx::query(sql).bind(account.to_owned()).bind(sequence).execute(connection).await?;
+    Ok(())
+}
+
 async fn undo_allocations(connection: &mut AnyConnection, account: &str, sequence: i64) -> Result<(), BillingError> {
     let rows = sqlx::query("SELECT credit, document, amount FROM allocations WHERE account = $1 AND sequence = $2")
         .bind(account.to_owned())

@@ -1,6 +1,6 @@
 //! Takes entries out of SQL as if they had never come: themselves, what they paid, the drafts that they cut, the totals.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::{AnyConnection, AssertSqlSafe};
 
@@ -15,7 +15,7 @@ use domain::account::Millis;
 /// How many entries are read at once.
 const PAGE: usize = 5_000;
 
-/// Takes out the entries of a partition behind a sequence.
+/// Takes out the entries of a partition behind a sequence. Returns how many acts by hand are undone with them.
 pub(super) async fn take_out(
     connection: &mut AnyConnection,
     dialect: Dialect,
@@ -23,7 +23,7 @@ pub(super) async fn take_out(
     after: u64,
     reconciliation: i64,
     reapply: bool,
-) -> Result<(), ReconcileError> {
+) -> Result<u64, ReconcileError> {
     let lost = behind(&mut *connection, partition, after, i64::MAX).await?;
     let issued = bills::issued_of(connection, &lost).await?;
     if !issued.is_empty() {
@@ -31,6 +31,11 @@ pub(super) async fn take_out(
         return Err(ReconcileError::OnlyRestore(format!(
             "of what only SQL has, documents were issued, which cannot be undone ({numbers})"
         )));
+    }
+    let paid: BTreeSet<&str> = lost.iter().filter(|record| record.entry.kind().moves_money()).map(|record| &*record.entry.account).collect();
+    let mut by_hand = 0;
+    for account in paid {
+        by_hand += bills::forget_by_hand(connection, account, number(after)).await?;
     }
     for record in lost.iter().rev() {
         bills::forget(connection, record).await?;
@@ -51,7 +56,7 @@ pub(super) async fn take_out(
     for (account, last) in left {
         fold_again(connection, dialect, (partition, number(last)), account).await?;
     }
-    Ok(())
+    Ok(by_hand)
 }
 
 /// Works an account's row and totals out again, from the entries that it still has, up to the last of them.

@@ -24,6 +24,7 @@ pub(super) async fn compare(
     payables_are_what_documents_say(connection, findings).await?;
     sums_are_of_what_is_open(connection, findings).await?;
     credits_are_what_came_in(connection, credited, findings).await?;
+    set_aside_is_what_was_changed(connection, findings).await?;
     receivables_tie_to_the_ledger(connection, findings).await?;
     nothing_was_changed_by_hand(connection, heads, findings).await
 }
@@ -47,6 +48,22 @@ async fn paid_is_what_was_allocated(connection: &mut AnyConnection, findings: &m
             let problem = format!("says that {paid} is paid, and its allocations say {allocated}");
             findings.add(Place::Documents, None, format!("{account} {what} {number}"), problem);
         }
+    }
+    Ok(())
+}
+
+/// What is set aside of a credit is what entries and operators have changed of it.
+async fn set_aside_is_what_was_changed(connection: &mut AnyConnection, findings: &mut Findings) -> Result<(), VerifyError> {
+    let sql = "SELECT account, credit, CAST(SUM(noted) AS BIGINT) AS noted, CAST(SUM(changed) AS BIGINT) AS changed FROM ( \
+               SELECT account, sequence AS credit, set_aside AS noted, 0 AS changed FROM credits WHERE set_aside <> 0 UNION ALL \
+               SELECT account, credit, 0, amount FROM set_asides) AS compared \
+               GROUP BY account, credit HAVING SUM(noted) <> SUM(changed)";
+    let mut rows = sqlx::query(sql).fetch(connection);
+    while let Some(row) = rows.try_next().await? {
+        let (account, credit): (String, i64) = (row.try_get("account")?, row.try_get("credit")?);
+        let (noted, changed): (i64, i64) = (row.try_get("noted")?, row.try_get("changed")?);
+        let problem = format!("says that {noted} is set aside, and what changed it says {changed}");
+        findings.add(Place::Documents, None, format!("{account} credit {credit}"), problem);
     }
     Ok(())
 }

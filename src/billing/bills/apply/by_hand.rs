@@ -117,6 +117,7 @@ impl Billing {
         wanted.reversed.insert((account, &asked.credit));
         let mut loaded_bills = load::load(connection, self.store().dialect(), &wanted).await?;
         let number = next_number(connection, account).await?;
+        let before = loaded_bills.accounts.get(account).map(|ledger| ledger.receivables.set_asides()).unwrap_or_default();
         let done = loaded_bills.accounts.get_mut(account).ok_or(NotAllocated::NoSuchCredit).and_then(|ledger| do_it(ledger, asked));
         let Done { credit, document, amount, allocations } = match done {
             Ok(done) => done,
@@ -127,6 +128,7 @@ impl Billing {
             MadeAllocation { account, sequence: -number, time, allocation }
         });
         loaded_bills.made_allocations.extend(made);
+        loaded_bills.set_aside_since(account, -number, &before);
         write::write(connection, self.store().dialect(), &loaded_bills).await?;
         let signed = if asked.act == Act::TakeOff { -amount } else { amount };
         sqlx::query(

@@ -70,6 +70,12 @@ const CREDITS: Table = Table {
                   set_aside = excluded.set_aside",
 };
 
+const SET_ASIDES: Table = Table {
+    name: "set_asides",
+    columns: &[("account", Type::Text), ("sequence", Type::Number), ("credit", Type::Number), ("amount", Type::Number)],
+    on_conflict: "",
+};
+
 const OPEN_SUMS: Table = Table {
     name: "open_sums",
     columns: &[("account", Type::Text), ("open_count", Type::Number), ("open_amount", Type::Number)],
@@ -252,6 +258,10 @@ async fn write_receivables(connection: &mut AnyConnection, dialect: Dialect, loa
     PAYABLES.insert(connection, dialect, payables.into_iter()).await?;
     CREDITS.insert(connection, dialect, credits.into_iter()).await?;
     OPEN_SUMS.insert(connection, dialect, sums.into_iter()).await?;
+    let set_asides = loaded_bills.made_set_asides.iter();
+    let set_asides =
+        set_asides.map(|made| vec![made.account.as_str().into(), made.sequence.into(), made.credit.into(), made.amount.into()]);
+    SET_ASIDES.insert(connection, dialect, set_asides).await?;
     let rows = loaded_bills.made_allocations.iter().map(|made| AllocationRow {
         account: made.account.clone(),
         sequence: made.sequence,
