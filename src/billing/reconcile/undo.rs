@@ -32,7 +32,8 @@ pub(super) async fn take_out(
             "of what only SQL has, documents were issued, which cannot be undone ({numbers})"
         )));
     }
-    let paid: BTreeSet<&str> = lost.iter().filter(|record| record.entry.kind().moves_money()).map(|record| &*record.entry.account).collect();
+    let paid: BTreeSet<&str> =
+        lost.iter().filter(|record| record.entry.kind().moves_money()).map(|record| &*record.entry.account).collect();
     let mut by_hand = 0;
     for account in paid {
         by_hand += bills::forget_by_hand(connection, account, number(after)).await?;

@@ -262,24 +262,28 @@ async fn load_refunds(
         loaded_bills.documents.insert((row.try_get("account")?, narrow(&row, "bill")?), row.try_get("id")?);
     }
     for row in UNCREDITED.find(connection, dialect, "*", &pairs(&wanted.credited)).await? {
-        loaded_bills.uncredited.push(Uncredited {
-            account: row.try_get("account")?,
-            bill: narrow(&row, "bill")?,
-            sequence: row.try_get("sequence")?,
-            place: row.try_get("place")?,
-            refund: Refund {
-                kind: EntryKind::RefundedBalance,
-                charge: None,
-                subject: subject(&row)?,
-                amount: row.try_get("amount")?,
-                time: row.try_get("time")?,
-            },
-            note: 0,
-            is_changed: false,
-        });
+        loaded_bills.uncredited.push(uncredited(&row)?);
     }
     loaded_bills.uncredited.sort_by_key(|one| one.sequence);
     Ok(())
+}
+
+/// Those that stand on a credit note, as they were before it was drafted.
+pub(super) async fn uncredited_of(connection: &mut AnyConnection, note: i64) -> Result<Vec<Uncredited>, BillingError> {
+    let sql = "SELECT * FROM uncredited_refunds WHERE note = $1 AND note <> 0 ORDER BY sequence";
+    sqlx::query(sql).bind(note).fetch_all(connection).await?.iter().map(uncredited).collect()
+}
+
+fn uncredited(row: &AnyRow) -> Result<Uncredited, BillingError> {
+    let refund = Refund {
+        kind: EntryKind::RefundedBalance,
+        charge: None,
+        subject: subject(row)?,
+        amount: row.try_get("amount")?,
+        time: row.try_get("time")?,
+    };
+    let (account, bill) = (row.try_get("account")?, narrow(row, "bill")?);
+    Ok(Uncredited { account, bill, sequence: row.try_get("sequence")?, place: row.try_get("place")?, refund, note: 0, is_changed: false })
 }
 
 fn category(row: &AnyRow) -> Result<Option<Category>, BillingError> {

@@ -1,14 +1,14 @@
-//! Works a document that was held back out again, from the entries of its bill: the journal is what is right. The amounts are those of the
-//! cut, whatever was paid since; only the lines, and whether they add up, can differ.
+//! Works a document that was held back out again, from the entry that led to it and those of its bill: the journal is what is right. The
+//! amounts are those of the cut, whatever was paid since; only the lines, and whether they add up, can differ.
 
 use platform::telemetry::personal::LoggedAccount;
 use std::collections::BTreeMap;
 
 use sqlx::{AnyConnection, Row};
 
-use super::super::draft::{CutBill, Draft, Total};
+use super::super::draft::{CutBill, Draft, SingleCharge, Total};
 use super::super::unissue::{End, is_of_end};
-use super::{LoadedBills, Rounding, load};
+use super::{LoadedBills, Rounding, Wanted, load, subject_of};
 use crate::audit::{self, Act};
 use crate::change::Change;
 use crate::denomination::Denomination;
@@ -74,9 +74,17 @@ impl Billing {
             return Err(BillingError::corrupt(format!("the entry that cut the bill of document {id} is not there")));
         };
         let rounding = Rounding::behind(&records, 0);
-        let folded = Folded::of(connection, &records).await?;
-        let draft = folded.draft(connection, dialect, cut, rounding, &held).await?;
-        write_totals(connection, dialect, &account, cut.entry.bill, &folded.totals).await?;
+        let mut draft = match cut.entry.kind() {
+            EntryKind::PeriodClosed | EntryKind::FinalBilled => {
+                let folded = Folded::of(connection, &records).await?;
+                write_totals(connection, dialect, &account, cut.entry.bill, &folded.totals).await?;
+                folded.draft(connection, dialect, cut, rounding, &held).await?
+            }
+            EntryKind::ChargedOwnBill => single_charge(&cut.entry, rounding, &held),
+            EntryKind::RefundedBalance => credit_note(connection, dialect, cut, id).await?,
+            other => return Err(BillingError::corrupt(format!("document {id} follows from an entry of kind {other:?}, which has none"))),
+        };
+        hold_to_the_cut(&mut draft, &held);
         let content = serde_json::to_string(&draft.document).map_err(BillingError::corrupt)?;
         let write = "UPDATE documents SET content = $1, summary = '', held_reason = $2 WHERE id = $3";
         sqlx::query(write).bind(content).bind(draft.held_reason.clone()).bind(id).execute(&mut *connection).await?;
@@ -150,7 +158,7 @@ impl Folded {
         let unallocated = if held.brought_forward != 0 { -held.brought_forward } else { held.credit_applied };
         let bill = CutBill {
             account: entry.account.clone(),
-            denomination: Denomination { currency: held.currency.clone(), decimals: held.decimals, minor_digits: held.minor_digits },
+            denomination: denomination_of(held),
             bill: entry.bill,
             cause: if entry.kind() == EntryKind::FinalBilled { Cause::Conversion } else { Cause::PeriodEnd },
             mode: entry.mode,
@@ -167,16 +175,51 @@ impl Folded {
             refunds: loaded_bills.refunds.remove(&(entry.account.clone(), entry.bill)).unwrap_or_default(),
             adjustments: loaded_bills.adjustments.remove(&(entry.account.clone(), entry.bill)).unwrap_or_default(),
         };
-        let mut draft = bill.draft();
-        let sums = |document: &Document| [document.total, document.brought_forward, document.credit_applied, document.amount_to_pay];
-        if draft.held_reason.is_empty() && sums(&draft.document) != sums(held) {
-            let show = |document: &Document| sums(document).map(|units| format_units(units, held.decimals, held.minor_digits)).join(", ");
-            draft.held_reason = format!(
-                "its total, what is brought forward, the credit applied and the amount to pay would be {}, and those of the cut are {}",
-                show(&draft.document),
-                show(held)
-            );
-        }
-        Ok(draft)
+        Ok(bill.draft())
+    }
+}
+
+fn denomination_of(held: &Document) -> Denomination {
+    Denomination { currency: held.currency.clone(), decimals: held.decimals, minor_digits: held.minor_digits }
+}
+
+/// The invoice of a charge that is a bill of its own.
+fn single_charge(entry: &Entry, rounding: Rounding, held: &Document) -> Draft {
+    let balance = entry.balance + entry.amount();
+    let charge = SingleCharge {
+        account: entry.account.clone(),
+        denomination: denomination_of(held),
+        bill: entry.bill,
+        time: entry.time,
+        subject: subject_of(entry),
+        amount: entry.amount(),
+        rounding: -rounding.bill,
+        balance,
+        open: held.credit_applied - balance,
+    };
+    charge.draft()
+}
+
+/// The credit note of a refund, drawn up as when the refund was taken in; nothing of it is written but the note.
+async fn credit_note(connection: &mut AnyConnection, dialect: Dialect, refund: &Record, id: i64) -> Result<Draft, BillingError> {
+    let wanted = Wanted::of(std::slice::from_ref(refund));
+    let mut loaded_bills = load::load(connection, dialect, &wanted).await?;
+    // Those that wait now came later.
+    loaded_bills.uncredited = load::uncredited_of(connection, id).await?;
+    loaded_bills.take(refund, Rounding::default())?;
+    let made = loaded_bills.made.pop().map(|made| made.draft);
+    made.ok_or_else(|| BillingError::corrupt(format!("the charge that document {id} gives back is on no document")))
+}
+
+/// Holds a draft back whose sums are not those that were cut.
+fn hold_to_the_cut(draft: &mut Draft, held: &Document) {
+    let sums = |document: &Document| [document.total, document.brought_forward, document.credit_applied, document.amount_to_pay];
+    if draft.held_reason.is_empty() && sums(&draft.document) != sums(held) {
+        let show = |document: &Document| sums(document).map(|units| format_units(units, held.decimals, held.minor_digits)).join(", ");
+        draft.held_reason = format!(
+            "its total, what is brought forward, the credit applied and the amount to pay would be {}, and those of the cut are {}",
+            show(&draft.document),
+            show(held)
+        );
     }
 }
