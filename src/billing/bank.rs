@@ -1,10 +1,13 @@
 //! Which lines of bank statements are booked: each is claimed for an account before its payment is recorded, so that no other account
-//! gets it, and a repetition goes to the same one under the same request id.
+//! gets it, and a repetition asks for the same payment under the same request id. And what the invoices are that lines name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
+use super::document::Party;
+use super::record::narrow;
 use super::store::rows::{Table, Type};
 use super::{Billing, BillingError};
 use domain::account::Millis;
@@ -14,6 +17,8 @@ use domain::account::Millis;
 pub struct BookedLine {
     /// On which account.
     pub account: String,
+    /// Which invoice it was said to pay; empty for the oldest ones.
+    pub invoice: String,
     /// When that began.
     pub at: Millis,
 }
@@ -21,51 +26,147 @@ pub struct BookedLine {
 /// What a claim comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// Nobody had claimed it.
-    New,
-    /// It was claimed before.
-    Known(BookedLine),
+    /// It is tried now.
+    Tried(Try),
+    /// It was claimed for another account before.
+    Elsewhere(BookedLine),
+}
+
+/// A try to book a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Try {
+    /// As it was claimed first.
+    pub line: BookedLine,
+    /// How many tries there were, with this one.
+    pub number: i64,
+    /// When the last one before was; 0 for none.
+    pub last_at: Millis,
+}
+
+/// An invoice of which something is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenInvoice {
+    /// Its number.
+    pub number: String,
+    /// The account.
+    pub account: String,
+    /// Whom it is for.
+    pub customer: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// What is open of it, in units.
+    pub open: i64,
+    /// Digits behind the point of a unit.
+    pub decimals: u8,
+    /// Digits behind the point of the currency's minor unit.
+    pub minor_digits: u8,
 }
 
 const LINES: Table = Table { name: "bank_lines", columns: &[("digest", Type::Text)], on_conflict: "" };
 
+const MOVEMENTS: Table = Table { name: "bank_lines", columns: &[("movement", Type::Text)], on_conflict: "" };
+
+const CREDITS: Table = Table { name: "credits", columns: &[("account", Type::Text), ("request_id", Type::Text)], on_conflict: "" };
+
+const OPEN: Table = Table {
+    name: "(SELECT issued.number, issued.customer, documents.account, accounts.currency, accounts.decimals, accounts.minor_digits, \
+           payables.open_amount FROM issued JOIN payables ON payables.document = issued.document AND payables.open_amount > 0 \
+           JOIN documents ON documents.id = issued.document JOIN accounts ON accounts.account = documents.account) AS open_invoices",
+    columns: &[("number", Type::Text)],
+    on_conflict: "",
+};
+
 impl Billing {
     /// Which of these lines are claimed.
     pub async fn booked_lines(&self, digests: &[&str]) -> Result<HashMap<String, BookedLine>, BillingError> {
-        let keys: Vec<_> = digests.iter().map(|digest| vec![(*digest).into()]).collect();
-        let mut connection = self.store().pool().acquire().await?;
-        let rows = LINES.find(&mut connection, self.store().dialect(), "digest, account, begun_at", &keys).await?;
-        let read = |row: &sqlx::any::AnyRow| {
-            let line = BookedLine { account: row.try_get("account")?, at: row.try_get("begun_at")? };
-            Ok((row.try_get("digest")?, line))
-        };
-        rows.iter().map(read).collect()
+        let rows = self.find(&LINES, "*", digests).await?;
+        rows.iter().map(|row| Ok((row.try_get("digest")?, read(row)?))).collect()
     }
 
-    /// Claims a line for an account.
-    pub async fn claim_line(&self, digest: &str, line: &BookedLine, actor: &str) -> Result<Claim, BillingError> {
+    /// Which lines of these movements are claimed, with their digests: a movement is a day, an amount and a currency.
+    pub async fn booked_movements(&self, movements: &[&str]) -> Result<HashMap<String, Vec<(String, BookedLine)>>, BillingError> {
+        let mut found: HashMap<String, Vec<_>> = HashMap::new();
+        for row in self.find(&MOVEMENTS, "*", movements).await? {
+            found.entry(row.try_get("movement")?).or_default().push((row.try_get("digest")?, read(&row)?));
+        }
+        Ok(found)
+    }
+
+    /// Which of these payments are there, by account and request id.
+    pub async fn recorded(&self, payments: &[(&str, &str)]) -> Result<HashSet<(String, String)>, BillingError> {
+        let keys: Vec<_> = payments.iter().map(|(account, request_id)| vec![(*account).into(), (*request_id).into()]).collect();
+        let mut connection = self.store().pool().acquire().await?;
+        let rows = CREDITS.find(&mut connection, self.store().dialect(), "account, request_id", &keys).await?;
+        rows.iter().map(|row| Ok((row.try_get("account")?, row.try_get("request_id")?))).collect()
+    }
+
+    /// The open invoices with these numbers.
+    pub async fn open_invoices(&self, numbers: &[&str]) -> Result<HashMap<String, OpenInvoice>, BillingError> {
+        self.find(&OPEN, "*", numbers).await?.iter().map(|row| open_invoice(row).map(|found| (found.number.clone(), found))).collect()
+    }
+
+    async fn find(&self, table: &Table, selected: &str, keys: &[&str]) -> Result<Vec<AnyRow>, BillingError> {
+        let keys: Vec<_> = keys.iter().map(|key| vec![(*key).into()]).collect();
+        let mut connection = self.store().pool().acquire().await?;
+        table.find(&mut connection, self.store().dialect(), selected, &keys).await
+    }
+
+    /// Claims a line for an account, and counts the try: that it is made is known before it is, so that no other try frees the line meanwhile.
+    pub async fn claim_line(&self, digest: &str, movement: &str, line: &BookedLine, actor: &str) -> Result<Claim, BillingError> {
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
-        let sql = "INSERT INTO bank_lines (digest, account, begun_at, actor, attempts) VALUES ($1, $2, $3, $4, 1) \
-                   ON CONFLICT (digest) DO NOTHING";
-        let query = sqlx::query(sql).bind(digest.to_owned()).bind(line.account.clone()).bind(line.at).bind(actor.to_owned());
-        let is_new = query.execute(&mut *connection).await?.rows_affected() > 0;
-        let claim = if is_new {
-            Claim::New
-        } else {
-            // That it is tried again is known before it is, so that the first try does not free it meanwhile.
-            let sql = "UPDATE bank_lines SET attempts = attempts + 1 WHERE digest = $1 RETURNING account, begun_at";
-            let row = sqlx::query(sql).bind(digest.to_owned()).fetch_one(&mut *connection).await?;
-            Claim::Known(BookedLine { account: row.try_get("account")?, at: row.try_get("begun_at")? })
+        let sql = "INSERT INTO bank_lines (digest, movement, account, invoice, begun_at, tried_at, actor, attempts) \
+                   VALUES ($1, $2, $3, $4, $5, 0, $6, 0) ON CONFLICT (digest) DO NOTHING";
+        sqlx::query(sql)
+            .bind(digest.to_owned())
+            .bind(movement.to_owned())
+            .bind(line.account.clone())
+            .bind(line.invoice.clone())
+            .bind(line.at)
+            .bind(actor.to_owned())
+            .execute(&mut *connection)
+            .await?;
+        let sql = "UPDATE bank_lines SET attempts = attempts + 1 WHERE digest = $1 AND account = $2 \
+                   RETURNING account, invoice, begun_at, attempts, tried_at";
+        let query = sqlx::query(sql).bind(digest.to_owned()).bind(line.account.clone());
+        let claim = match query.fetch_optional(&mut *connection).await? {
+            Some(row) => {
+                let sql = "UPDATE bank_lines SET tried_at = $1 WHERE digest = $2";
+                sqlx::query(sql).bind(line.at).bind(digest.to_owned()).execute(&mut *connection).await?;
+                Claim::Tried(Try { line: read(&row)?, number: row.try_get("attempts")?, last_at: row.try_get("tried_at")? })
+            }
+            None => {
+                let query = sqlx::query("SELECT * FROM bank_lines WHERE digest = $1").bind(digest.to_owned());
+                Claim::Elsewhere(read(&query.fetch_one(&mut *connection).await?)?)
+            }
         };
         transaction.commit().await?;
         Ok(claim)
     }
 
-    /// Frees a line whose only try was refused.
-    pub async fn free_line(&self, digest: &str) -> Result<(), BillingError> {
-        let sql = "DELETE FROM bank_lines WHERE digest = $1 AND attempts = 1";
-        sqlx::query(sql).bind(digest.to_owned()).execute(self.store().pool()).await?;
+    /// Frees a line whose try was refused, unless it was tried again meanwhile.
+    pub async fn free_line(&self, digest: &str, tried: &Try) -> Result<(), BillingError> {
+        let sql = "DELETE FROM bank_lines WHERE digest = $1 AND attempts = $2";
+        sqlx::query(sql).bind(digest.to_owned()).bind(tried.number).execute(self.store().pool()).await?;
         Ok(())
     }
+}
+
+fn read(row: &AnyRow) -> Result<BookedLine, BillingError> {
+    Ok(BookedLine { account: row.try_get("account")?, invoice: row.try_get("invoice")?, at: row.try_get("begun_at")? })
+}
+
+fn open_invoice(row: &AnyRow) -> Result<OpenInvoice, BillingError> {
+    // What was erased of a customer is empty.
+    let customer: String = row.try_get("customer")?;
+    let customer: Party = serde_json::from_str(&customer).unwrap_or_default();
+    Ok(OpenInvoice {
+        number: row.try_get("number")?,
+        account: row.try_get("account")?,
+        customer: customer.name,
+        currency: row.try_get("currency")?,
+        open: row.try_get("open_amount")?,
+        decimals: narrow(row, "decimals")?,
+        minor_digits: narrow(row, "minor_digits")?,
+    })
 }

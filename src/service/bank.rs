@@ -1,28 +1,29 @@
-//! Bank statements: read ([`csv`], [`camt`]), matched with open invoices by the numbers in their texts, and booked, once a person has
-//! confirmed a line.
+//! Bank statements: read ([`csv`], [`camt`]), matched with open invoices by the numbers in their texts ([`matching`]), and booked once a
+//! person has confirmed a line ([`booking`]).
 //!
 //! A line is known by a digest of what the bank says of it, in whichever file it comes. What is booked is recorded for that digest first,
-//! and its payment has a request id that is made of it: so no line is booked twice, no matter who imports it again, or when.
+//! and its payment has a request id that is made of it: so no line is booked twice, no matter who imports it again, or when. Another form
+//! of a statement may word a line otherwise: one of the same day and amount is said to be like it.
 
+pub mod booking;
 pub mod camt;
 pub mod csv;
+pub mod matching;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 
-use super::UseCases;
 use super::context::RequestContext;
-use super::error::Error;
 use access::Permission;
-use billing::bank::{BookedLine, Claim};
-use billing::document::DocumentKind;
-use billing::{BillingError, DocumentState};
-use domain::account::{Currency, Millis};
-use domain::command::{Action, Command, Metadata};
+use billing::bank::BookedLine;
+use domain::account::Currency;
 use domain::money::DecimalAmount;
-use domain::payment::PaymentDetails;
+
+pub use billing::bank::OpenInvoice;
+pub use booking::{Booked, Target};
+pub use matching::{Matched, Proposal};
 
 /// The largest file, in bytes, and the most lines of one.
 pub const MOST_BYTES: usize = 512 * 1024;
@@ -30,15 +31,6 @@ pub const MOST_LINES: usize = 500;
 
 /// The most characters that are kept of a text.
 const MOST_TEXT: usize = 500;
-
-/// The most words of a line that are tried as numbers of invoices.
-const MOST_WORDS: usize = 20;
-
-/// How long what the payer or the bank calls a payment may be.
-const MOST_REFERENCE: usize = 140;
-
-/// What a payment is said to be made by.
-const METHOD: &str = "bank";
 
 /// Money that came in, as the bank says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,60 +84,6 @@ pub enum Problem {
     Amount,
     /// A currency cannot be read.
     Currency,
-}
-
-/// What a line is taken for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Proposal {
-    /// It was booked before, on this account.
-    Booked(BookedLine),
-    /// Somebody began to book it on this account, and nobody knows whether it was done.
-    Begun(BookedLine),
-    /// It pays this invoice.
-    Invoice(OpenInvoice),
-    /// Nothing is known of it.
-    Unknown,
-}
-
-/// An invoice that a line may pay.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenInvoice {
-    /// Its number.
-    pub number: String,
-    /// The account.
-    pub account: String,
-    /// Whom it is for.
-    pub customer: String,
-    /// What is open of it, in units.
-    pub open: i64,
-    /// Digits behind the point of a unit, and of the currency's minor unit.
-    pub decimals: u8,
-    /// The same of the minor unit.
-    pub minor_digits: u8,
-    /// Whether the line is exactly what is open.
-    pub is_exact: bool,
-}
-
-/// Which invoice or account a person says that a line is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// The account.
-    pub account: String,
-    /// The invoice; empty for the oldest ones.
-    pub invoice: String,
-}
-
-/// What became of a line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Booked {
-    /// It is booked.
-    Done,
-    /// It was booked before, on this account.
-    Before(BookedLine),
-    /// Somebody began to book it on another account; nothing is known to be booked.
-    Begun(BookedLine),
-    /// It was refused.
-    Refused(Error),
 }
 
 /// Reads a statement: CSV or camt.053, whichever it is.
@@ -204,150 +142,22 @@ fn tidy(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|letter| !letter.is_control()).take(MOST_TEXT).collect()
 }
 
-impl UseCases {
-    /// What each line is taken for.
-    pub async fn propose_bookings(&self, context: &RequestContext, lines: &[Line]) -> Result<Vec<Proposal>, Error> {
-        context.require_at_all(Permission::RecordPayments)?;
-        let billing = self.billing(context).await?;
-        let digests: Vec<_> = lines.iter().map(|line| line.digest.as_str()).collect();
-        let mut booked = billing.booked_lines(&digests).await?;
-        let mut proposals = Vec::with_capacity(lines.len());
-        // An invoice is proposed for one line only.
-        let mut taken = HashSet::new();
-        for line in lines {
-            let proposal = match booked.remove(&line.digest) {
-                Some(found) => match billing.payment(&found.account, &request_id_of(line)).await? {
-                    Some(_) => Proposal::Booked(shown_to(context, found)),
-                    None => Proposal::Begun(shown_to(context, found)),
-                },
-                None => match self.invoice_in(context, line, &taken).await? {
-                    Some(invoice) => {
-                        taken.insert(invoice.number.clone());
-                        Proposal::Invoice(invoice)
-                    }
-                    None => Proposal::Unknown,
-                },
-            };
-            proposals.push(proposal);
-        }
-        Ok(proposals)
-    }
-
-    /// The open invoice that a line's text names, if it names one.
-    async fn invoice_in(&self, context: &RequestContext, line: &Line, taken: &HashSet<String>) -> Result<Option<OpenInvoice>, Error> {
-        let billing = self.billing(context).await?;
-        for word in words(&line.text).chain(words(&line.reference)).take(MOST_WORDS) {
-            let stored = match billing.document(&word).await {
-                Ok(stored) => stored,
-                Err(BillingError::NotFound(_)) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let document = &stored.document;
-            let is_open = stored.state == DocumentState::Issued && document.kind == DocumentKind::Invoice && stored.open_amount > 0;
-            let is_for_caller = context.caller.may_on(Permission::RecordPayments, &document.account);
-            if !is_open || !is_for_caller || document.currency != line.currency.code() || taken.contains(&document.number) {
-                continue;
-            }
-            return Ok(Some(OpenInvoice {
-                is_exact: line.amount.to_units(document.decimals) == Ok(stored.open_amount),
-                number: document.number.clone(),
-                account: document.account.clone(),
-                customer: document.customer.name.clone(),
-                open: stored.open_amount,
-                decimals: document.decimals,
-                minor_digits: document.minor_digits,
-            }));
-        }
-        Ok(None)
-    }
-
-    /// Whom a person means: an invoice by its number, or an account by its id.
-    pub async fn booking_target(&self, context: &RequestContext, said: &str) -> Result<Target, Error> {
-        let billing = self.billing(context).await?;
-        let target = match billing.document(said).await {
-            Ok(stored)
-                if stored.document.kind == DocumentKind::Invoice
-                    && stored.state == DocumentState::Issued
-                    && context.caller.may_on(Permission::RecordPayments, &stored.document.account) =>
-            {
-                Target { account: stored.document.account, invoice: stored.document.number }
-            }
-            Ok(_) | Err(BillingError::NotFound(_)) => Target { account: said.to_owned(), invoice: String::new() },
-            Err(error) => return Err(error.into()),
-        };
-        context.require(Permission::RecordPayments, &target.account)?;
-        Ok(target)
-    }
-
-    /// Books a line as a payment, once.
-    pub async fn book_line(&self, context: &RequestContext, line: &Line, target: &Target, reason: &str) -> Result<Booked, Error> {
-        context.require(Permission::RecordPayments, &target.account)?;
-        let now = self.clock().now();
-        // A claim outlives a refusal, so that nothing is claimed for an account that is not there.
-        self.look_at(&target.account).await?;
-        let claimed = BookedLine { account: target.account.clone(), at: now };
-        let claim = self.billing(context).await?.claim_line(&line.digest, &claimed, &context.caller.name).await?;
-        let first_sent_at = match &claim {
-            Claim::New => now,
-            Claim::Known(found) if found.account == target.account => found.at,
-            Claim::Known(found) => {
-                let payment = self.billing(context).await?.payment(&found.account, &request_id_of(line)).await?;
-                let found = shown_to(context, found.clone());
-                return Ok(if payment.is_some() { Booked::Before(found) } else { Booked::Begun(found) });
-            }
-        };
-        match self.record_payment(context, self.payment_of(line, target, first_sent_at, reason)).await {
-            Ok(recorded) if recorded.decided.outcome.replayed => Ok(Booked::Before(BookedLine { at: first_sent_at, ..claimed })),
-            Ok(_) => Ok(Booked::Done),
-            Err(error) if error.leaves_open() => Err(error),
-            Err(error) => {
-                // What nobody else has begun meanwhile can be booked elsewhere.
-                if claim == Claim::New {
-                    self.billing(context).await?.free_line(&line.digest).await?;
-                }
-                Ok(Booked::Refused(error))
-            }
-        }
-    }
-
-    /// The command that books a line.
-    fn payment_of(&self, line: &Line, target: &Target, first_sent_at: Millis, reason: &str) -> Command {
-        let shortened = |text: &str| text.chars().take(MOST_REFERENCE).collect::<String>();
-        let reference = if line.reference.is_empty() { &line.text } else { &line.reference };
-        let remark = [&line.payer, &line.text].into_iter().filter(|text| !text.is_empty()).cloned().collect::<Vec<_>>().join(": ");
-        let mut metadata = Metadata { reason: reason.to_owned(), ..Metadata::default() };
-        let received_at = self.clock().start_of_day(line.day).filter(|at| *at <= self.clock().now());
-        let remark = remark.chars().take(200).collect();
-        PaymentDetails { received_at, method: METHOD.to_owned(), reference: shortened(reference), remark }.write_to(&mut metadata);
-        let invoices = Some(target.invoice.clone()).filter(|number| !number.is_empty()).into_iter().collect();
-        Command {
-            account: target.account.clone(),
-            request_id: request_id_of(line),
-            first_sent_at: Some(first_sent_at),
-            currency: Some(line.currency),
-            action: Action::RecordPayment { amount: line.amount, invoices },
-            metadata,
-        }
-    }
+/// The movement that a line is of.
+fn movement_of(line: &Line) -> String {
+    format!("{} {} {}", line.day, plain(line.amount), line.currency.code())
 }
 
 /// The same without the account, if that is not for the caller's eyes: it is booked all the same.
 fn shown_to(context: &RequestContext, found: BookedLine) -> BookedLine {
-    let is_shown = context.caller.may_on(Permission::RecordPayments, &found.account);
-    BookedLine { account: if is_shown { found.account } else { String::new() }, ..found }
+    match context.caller.may_on(Permission::RecordPayments, &found.account) {
+        true => found,
+        false => BookedLine { account: String::new(), invoice: String::new(), ..found },
+    }
 }
 
-/// The request id of the payment that a line is booked as.
-fn request_id_of(line: &Line) -> String {
-    format!("bank:{}", line.digest)
-}
-
-/// What of a text may be the number of an invoice: words with a digit in them.
-fn words(text: &str) -> impl Iterator<Item = String> {
-    let is_between = |letter: char| letter.is_whitespace() || ",;:()[]\"'".contains(letter);
-    let words = text.split(is_between).map(|word| word.trim_matches(|letter: char| !letter.is_alphanumeric()));
-    let is_number = |word: &&str| (3..=64).contains(&word.len()) && word.bytes().any(|byte| byte.is_ascii_digit());
-    words.filter(is_number).map(str::to_uppercase)
+/// The request id of the payment that the line of a digest is booked as.
+fn request_id_of(digest: &str) -> String {
+    format!("bank:{digest}")
 }
 
 #[cfg(test)]
@@ -431,11 +241,5 @@ mod tests {
         let lines = "2026-11-03,1,EUR,x\n".repeat(MOST_LINES + 1);
         assert_eq!(problem(&format!("date,amount,currency,text\n{lines}")), Problem::TooLarge);
         assert_eq!(text_of(b"M\xfcller"), "Müller");
-    }
-
-    #[test]
-    fn words_with_digits_may_be_numbers_of_invoices() {
-        let found: Vec<_> = words("Rechnung Nr.: inv-000007, vom 31.08.2026 (RE/12) ab").collect();
-        assert_eq!(found, ["INV-000007", "31.08.2026", "RE/12"]);
     }
 }

@@ -74,8 +74,18 @@ pub struct AllocatedByHand {
 }
 
 impl UseCases {
-    /// Records a payment.
-    pub async fn record_payment(&self, context: &RequestContext, mut command: Command) -> Result<Recorded, Error> {
+    /// Records a payment, and says which invoices it pays, if the billing store has it soon.
+    pub async fn record_payment(&self, context: &RequestContext, command: Command) -> Result<Recorded, Error> {
+        let decided = self.record_payment_at_once(context, command).await?;
+        let allocations = match &self.billing {
+            Some(billing) => context.addition(PATIENCE, allocations(billing, &decided.command)).await.flatten(),
+            None => None,
+        };
+        Ok(Recorded { decided, allocations })
+    }
+
+    /// The same for those who do not need to know which invoices it pays.
+    pub(super) async fn record_payment_at_once(&self, context: &RequestContext, mut command: Command) -> Result<Decided, Error> {
         self.admit(context, &mut command).await?;
         let invoices = command.action.invoices();
         // A repetition is answered as the first time, whatever has become of what it refers to.
@@ -85,12 +95,7 @@ impl UseCases {
                 return Err(Error::invoice_not_found(number));
             }
         }
-        let decided = self.decide_admitted(context, Arc::new(command)).await?;
-        let allocations = match &self.billing {
-            Some(billing) => context.addition(PATIENCE, allocations(billing, &decided.command)).await.flatten(),
-            None => None,
-        };
-        Ok(Recorded { decided, allocations })
+        self.decide_admitted(context, Arc::new(command)).await
     }
 
     /// Payments behind a place.

@@ -34,6 +34,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0025_callers.sql"),
     include_str!("../migrations/0026_bank.sql"),
     include_str!("../migrations/0027_set_asides.sql"),
+    include_str!("../migrations/0028_bank_tries.sql"),
 ];
 
 /// Those of which SQLite has a form of its own, by number.

@@ -15,7 +15,7 @@ use crate::locale::Locale;
 use crate::page::{Page, render};
 use crate::routes::PAYMENTS;
 use crate::visitor::Visitor;
-use service::bank::{Booked, Line, OpenInvoice, Problem, Proposal, Statement, Unreadable, read};
+use service::bank::{Booked, Line, Matched, OpenInvoice, Problem, Proposal, Statement, Unreadable, read};
 use service::error::{Error, Kind};
 
 /// The page of each step.
@@ -198,12 +198,18 @@ impl Row {
                 state: "bank-begun",
                 colour: "warn",
                 can_book: !found.account.is_empty(),
-                target: found.account,
+                target: if found.invoice.is_empty() { found.account } else { found.invoice },
                 remark: locale.text("bank-begun-text"),
                 ..row
             },
-            Proposal::Invoice(invoice) => {
-                let OpenInvoice { number, account, customer, open, decimals, minor_digits, is_exact } = invoice;
+            Proposal::Alike { booked, invoice } => {
+                let on = if booked.account.is_empty() { "\u{2026}" } else { &booked.account };
+                let remark = locale.text_with("bank-alike-text", &[("value", &locale.instant(booked.at)), ("account", on)]);
+                let target = invoice.map(|matched| matched.invoice.number).unwrap_or_default();
+                Self { state: "bank-alike", colour: "warn", remark, target, ..row }
+            }
+            Proposal::Invoice(Matched { invoice, is_exact }) => {
+                let OpenInvoice { number, account, customer, open, decimals, minor_digits, .. } = invoice;
                 let open = locale.units(open, decimals, minor_digits);
                 let whom = if customer.is_empty() { &account } else { &customer };
                 let remark = locale.text_with("bank-open", &[("customer", whom), ("value", &open)]);

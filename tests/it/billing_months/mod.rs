@@ -3,6 +3,7 @@
 mod random;
 mod stage;
 
+mod bank;
 mod numbers;
 mod preview;
 

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use sqlx::Row;
+use tollgate::billing::suggestion::suggest;
 use tollgate::billing::{DocumentFilter, DocumentState, MonthBill, bills};
 use tollgate::domain::account::{Mode, NonUsageBilling};
 
-use crate::billing_months::stage::{Stage, millis};
+use crate::billing_months::stage::{DECIMALS, Stage, millis, units};
 
 /// All numbers of these series are there, from 1 on, each once.
 pub async fn have_no_gaps(stage: &Stage, prefixes: &[&str]) -> usize {
@@ -82,5 +83,26 @@ async fn numbers_have_no_gaps_though_many_give_them_at_once() {
         task.unwrap();
     }
     assert_eq!(have_no_gaps(&stage, &["INV-", "STM-"]).await, CUSTOMERS);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_suggested_limit_is_of_months_and_not_of_bills() {
+    let stage = Stage::embedded("2026-01-05T12:00:00Z").await;
+    stage.open("acme", Mode::Postpaid, "100000", NonUsageBilling::OneByOne).await;
+    stage.charge("acme", "call", "30.50", "call", "1", None).await;
+    stage.month_ends("2026-02-01T00:10:00Z", &["acme"]).await;
+    // 450 bills of their own behind it, each a document: the month before is still looked at, and theirs is one.
+    for number in 0..450 {
+        stage.charge("acme", &format!("router-{number}"), "1", "router", "1", None).await;
+    }
+    stage.charge("acme", "call-2", "12", "call", "1", None).await;
+    stage.month_ends("2026-03-01T00:10:00Z", &["acme"]).await;
+    let history = stage.billing.history("acme").await.unwrap();
+    let [january, february] = ["30.50", "12"].map(units);
+    let found: Vec<_> = history.iter().map(|month| month.by_category).collect();
+    assert_eq!(found, [[february, 0, units("450"), 0], [january, 0, 0, 0]]);
+    let suggestion = suggest(history, NonUsageBilling::OneByOne, DECIMALS);
+    assert_eq!(suggestion.limit, Some(units("31")));
     stage.end().await;
 }

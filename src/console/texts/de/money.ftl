@@ -1,6 +1,6 @@
 # Kontoauszüge.
 bank-statement = Kontoauszug
-bank-help = Eingegangenes Geld wird offenen Rechnungen zugeordnet, deren Nummern im Verwendungszweck stehen. Sie sehen jede Zeile an und bestätigen; keine wird zweimal gebucht, auch wenn sie in einer anderen Datei desselben Formats wiederkommt.
+bank-help = Eingegangenes Geld wird offenen Rechnungen zugeordnet, deren Nummern im Verwendungszweck stehen. Sie sehen jede Zeile an und bestätigen; keine wird zweimal gebucht, auch wenn sie in einer anderen Datei desselben Formats wiederkommt. Kam sie vielleicht in einem anderen Format, wird das gesagt.
 bank-file = Auszug der Bank
 bank-file-help = CSV mit Überschriften (Buchungstag, Betrag, Währung, Verwendungszweck) oder camt.053; höchstens 512 KB und 500 Zeilen mit Eingängen.
 bank-read = Einlesen
@@ -22,6 +22,8 @@ bank-booked = Schon gebucht
 bank-booked-now = Gebucht
 bank-begun = Begonnen
 bank-begun-text = Jemand hat begonnen, sie hier zu buchen. Hier noch einmal gebucht, geschieht es einmal.
+bank-alike = Vielleicht gebucht
+bank-alike-text = Eine Zeile vom selben Tag mit demselben Betrag wurde auf { $account } gebucht, { $value }. In einer anderen Form des Auszugs kann es dasselbe Geld sein.
 bank-refused = Abgelehnt
 bank-open = { $customer }: { $value } offen
 bank-no-target = Eine Rechnung oder eine Organisation muss genannt sein.

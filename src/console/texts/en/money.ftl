@@ -1,6 +1,6 @@
 # Bank statements.
 bank-statement = Bank statement
-bank-help = Money that came in is matched with open invoices by the numbers in its text. You look at each line and confirm; no line is booked twice, even if it comes again in another file of the same format.
+bank-help = Money that came in is matched with open invoices by the numbers in its text. You look at each line and confirm; no line is booked twice, even if it comes again in another file of the same format. If it may have come in another format, that is said.
 bank-file = Statement of the bank
 bank-file-help = CSV with headings (date, amount, currency, text), or camt.053; at most 512 KB and 500 lines of money that came in.
 bank-read = Read
@@ -22,6 +22,8 @@ bank-booked = Booked before
 bank-booked-now = Booked
 bank-begun = Begun
 bank-begun-text = Somebody began to book it here. To book it again here does it once.
+bank-alike = Perhaps booked
+bank-alike-text = A line of the same day and amount was booked on { $account }, { $value }. In another form of the statement it may be the same money.
 bank-refused = Refused
 bank-open = { $customer }: { $value } open
 bank-no-target = An invoice or an organization must be named.

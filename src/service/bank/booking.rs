@@ -1,0 +1,150 @@
+//! The lines that a person has confirmed are booked, each once.
+//!
+//! A line is claimed for its account first, with the invoice that it pays. If nobody knows what became of its payment, the claim stays, and
+//! a repetition asks for the same payment again. If the payment was refused, so that nothing is booked, the line is free again.
+
+use super::{Line, movement_of, request_id_of, shown_to};
+use crate::UseCases;
+use crate::context::RequestContext;
+use crate::error::Error;
+use access::Permission;
+use billing::bank::{BookedLine, Claim, Try};
+use billing::document::DocumentKind;
+use billing::{BillingError, DocumentState};
+use domain::account::Millis;
+use domain::command::{Action, Command, Metadata};
+use domain::payment::PaymentDetails;
+
+/// How long what the payer or the bank calls a payment may be.
+const MOST_REFERENCE: usize = 140;
+
+/// How long a remark may be.
+const MOST_REMARK: usize = 200;
+
+/// What a payment is said to be made by.
+const METHOD: &str = "bank";
+
+/// A try that began longer ago than this has come to its end, whatever became of it.
+const TRY_ENDS_AFTER: Millis = 5 * 60 * 1000;
+
+/// Which invoice or account a person says that a line is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The account.
+    pub account: String,
+    /// The invoice; empty for the oldest ones.
+    pub invoice: String,
+}
+
+/// What became of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Booked {
+    /// It is booked.
+    Done,
+    /// It was booked before, on this account.
+    Before(BookedLine),
+    /// Somebody began to book it on another account; nothing is known to be booked.
+    Begun(BookedLine),
+    /// It was refused.
+    Refused(Error),
+}
+
+impl UseCases {
+    /// Whom a person means: an invoice by its number, or an account by its id.
+    pub async fn booking_target(&self, context: &RequestContext, said: &str) -> Result<Target, Error> {
+        let billing = self.billing(context).await?;
+        let target = match billing.document(said).await {
+            Ok(stored)
+                if stored.document.kind == DocumentKind::Invoice
+                    && stored.state == DocumentState::Issued
+                    && context.caller.may_on(Permission::RecordPayments, &stored.document.account) =>
+            {
+                Target { account: stored.document.account, invoice: stored.document.number }
+            }
+            Ok(_) | Err(BillingError::NotFound(_)) => Target { account: said.to_owned(), invoice: String::new() },
+            Err(error) => return Err(error.into()),
+        };
+        context.require(Permission::RecordPayments, &target.account)?;
+        Ok(target)
+    }
+
+    /// Books a line as a payment, once. One that was begun before is asked for again as it was.
+    pub async fn book_line(&self, context: &RequestContext, line: &Line, target: &Target, reason: &str) -> Result<Booked, Error> {
+        context.require(Permission::RecordPayments, &target.account)?;
+        // Nothing is claimed for an account that is not there.
+        self.look_at(&target.account).await?;
+        let now = self.clock().now();
+        let claimed = BookedLine { account: target.account.clone(), invoice: target.invoice.clone(), at: now };
+        let claim = self.billing(context).await?.claim_line(&line.digest, &movement_of(line), &claimed, &context.caller.name).await?;
+        let tried = match claim {
+            Claim::Tried(tried) => tried,
+            Claim::Elsewhere(found) => {
+                let is_recorded = self.is_booked(context, line, &found.account).await?;
+                let found = shown_to(context, found);
+                return Ok(if is_recorded { Booked::Before(found) } else { Booked::Begun(found) });
+            }
+        };
+        match self.record_payment_at_once(context, self.payment_of(line, &tried.line, reason)).await {
+            Ok(recorded) if recorded.outcome.replayed => Ok(Booked::Before(tried.line)),
+            Ok(_) => Ok(Booked::Done),
+            Err(error) if error.leaves_open() => Err(error),
+            Err(_) if self.is_booked(context, line, &target.account).await? => Ok(Booked::Before(tried.line)),
+            Err(error) => {
+                if is_settled(&tried, &error, now) {
+                    self.billing(context).await?.free_line(&line.digest, &tried).await?;
+                }
+                Ok(Booked::Refused(error))
+            }
+        }
+    }
+
+    async fn is_booked(&self, context: &RequestContext, line: &Line, account: &str) -> Result<bool, Error> {
+        let request_id = request_id_of(&line.digest);
+        Ok(!self.billing(context).await?.recorded(&[(account, request_id.as_str())]).await?.is_empty())
+    }
+
+    /// The command that books a line, as it was claimed.
+    fn payment_of(&self, line: &Line, claimed: &BookedLine, reason: &str) -> Command {
+        let shortened = |text: &str, most: usize| text.chars().take(most).collect::<String>();
+        let reference = if line.reference.is_empty() { &line.text } else { &line.reference };
+        let remark = [&line.payer, &line.text].into_iter().filter(|text| !text.is_empty()).cloned().collect::<Vec<_>>().join(": ");
+        let mut metadata = Metadata { reason: reason.to_owned(), ..Metadata::default() };
+        let received_at = self.clock().start_of_day(line.day).filter(|at| *at <= self.clock().now());
+        let (reference, remark) = (shortened(reference, MOST_REFERENCE), shortened(&remark, MOST_REMARK));
+        PaymentDetails { received_at, method: METHOD.to_owned(), reference, remark }.write_to(&mut metadata);
+        let invoices = Some(claimed.invoice.clone()).filter(|number| !number.is_empty()).into_iter().collect();
+        Command {
+            account: claimed.account.clone(),
+            request_id: request_id_of(&line.digest),
+            first_sent_at: Some(claimed.at),
+            currency: Some(line.currency),
+            action: Action::RecordPayment { amount: line.amount, invoices },
+            metadata,
+        }
+    }
+}
+
+/// Whether a refusal says that the line is not booked, and will not be by a try of before: one whose id is taken, or no longer known, may be.
+fn is_settled(tried: &Try, error: &Error, now: Millis) -> bool {
+    let is_about_the_id = matches!(error.reason, "REQUEST_ID_REUSED" | "REQUEST_TOO_OLD");
+    !is_about_the_id && (tried.number == 1 || now - tried.last_at >= TRY_ENDS_AFTER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    #[test]
+    fn a_line_is_free_again_once_no_try_of_before_can_book_it_any_more() {
+        let refused = |reason| Error::new(Kind::Precondition, reason, "no");
+        let line = BookedLine { account: "acme".into(), invoice: String::new(), at: 0 };
+        let tried = |number, last_at| Try { line: line.clone(), number, last_at };
+        let now = 10 * TRY_ENDS_AFTER;
+        assert!(is_settled(&tried(1, 0), &refused("ACCOUNT_CLOSED"), now));
+        assert!(!is_settled(&tried(2, now - TRY_ENDS_AFTER + 1), &refused("ACCOUNT_CLOSED"), now));
+        assert!(is_settled(&tried(2, now - TRY_ENDS_AFTER), &refused("ACCOUNT_CLOSED"), now));
+        assert!(!is_settled(&tried(1, 0), &refused("REQUEST_ID_REUSED"), now));
+        assert!(!is_settled(&tried(2, 0), &refused("REQUEST_TOO_OLD"), now));
+    }
+}
