@@ -101,8 +101,9 @@ impl App {
         let drain = draining.clone().drop_guard();
         let health = Health::new();
         let (store, stored) = open(&options, &clock)?;
-        if let Some(stored) = stored {
-            access.take_stored(0, stored)?;
+        match stored {
+            Some(stored) => access.take_stored(0, stored)?,
+            None => access.await_stored()?,
         }
         check_open(&options, &access)?;
         install_fonts(&options.billing.documents.fonts)?;
@@ -250,6 +251,18 @@ fn check_open(options: &ServeOptions, access: &Access) -> anyhow::Result<()> {
             );
         }
         tracing::info!("nobody is named who may call: everybody who reaches a listener may do everything (--access-file)");
+    }
+    if access.is_awaiting_stored() {
+        if let Some(address) = options.reachable_listener() {
+            anyhow::bail!(
+                "{address} can be reached from other machines, and who may call is not known: the billing store is away, and the ledger's \
+                 store has no copy of it. Start with the billing store, or with an --access-file that names somebody"
+            );
+        }
+        tracing::warn!(
+            "nobody is let in until it is known who may call: the billing store is away, and the ledger's store has no copy of it \
+             (--access-file)"
+        );
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Finds who calls by what a caller presents.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -90,11 +91,13 @@ pub struct Access {
 /// What the files said when they were last read.
 struct Current {
     file: AccessFile,
-    stored: StoredCallers,
+    /// What the billing store says of callers; `None` while that is not known.
+    stored: Option<StoredCallers>,
     registry: Registry,
     issuers: Arc<Issuers>,
     changed: Stamp,
-    is_open: bool,
+    /// Whether somebody is named, or was since the start.
+    names_somebody: bool,
     /// Who calls where everybody is let in.
     local: Arc<Principal>,
 }
@@ -109,7 +112,7 @@ impl Access {
     /// Lets in whom a file names, which must be there. While it names nobody, everybody is let in.
     pub fn of_file(path: &Path) -> anyhow::Result<Self> {
         let current =
-            read(path, &Shares::default(), StoredCallers::nobody()).with_context(|| format!("--access-file {}", path.display()))?;
+            read(path, &Shares::default(), Some(StoredCallers::nobody())).with_context(|| format!("--access-file {}", path.display()))?;
         Ok(Self::new(Some(path.to_owned()), current))
     }
 
@@ -132,13 +135,28 @@ impl Access {
         Ok(())
     }
 
+    /// Lets in nobody but whom the access file names until it is known what the billing store says of callers: unknown is not nobody.
+    pub fn await_stored(&self) -> anyhow::Result<()> {
+        let _replacing = self.taken();
+        let read = Current::of_stored(&self.current.load(), None, &self.shares)?;
+        self.replace(read);
+        Ok(())
+    }
+
+    /// Whether nobody is let in, because the access file names nobody and it is not known whom the billing store names.
+    #[must_use]
+    pub fn is_awaiting_stored(&self) -> bool {
+        let current = self.current.load();
+        current.stored.is_none() && !current.names_somebody
+    }
+
     /// Takes what the billing store says of callers, unless a later version was taken already. What the access file said stays.
     pub fn take_stored(&self, version: i64, stored: StoredCallers) -> anyhow::Result<()> {
         let mut taken = self.taken();
         if version < *taken {
             return Ok(());
         }
-        let read = Current::of_stored(&self.current.load(), stored, &self.shares)?;
+        let read = Current::of_stored(&self.current.load(), Some(stored), &self.shares)?;
         self.replace(read);
         *taken = version;
         Ok(())
@@ -163,8 +181,8 @@ impl Access {
 
     /// Takes what was read. A file that has lost its last entry does not open access to everybody again.
     fn replace(&self, read: Current) {
-        let is_open = read.is_open && self.is_open();
-        self.current.store(Arc::new(Current { is_open, ..read }));
+        let names_somebody = read.names_somebody || self.current.load().names_somebody;
+        self.current.store(Arc::new(Current { names_somebody, ..read }));
         self.changes.send_replace(());
     }
 
@@ -188,7 +206,13 @@ impl Access {
     /// Whether everybody who reaches a listener may do everything.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.current.load().is_open
+        self.current.load().is_open()
+    }
+
+    /// The keys of identity providers, by issuer: what tells one set of keys from another.
+    #[must_use]
+    pub fn key_sets(&self) -> BTreeMap<String, String> {
+        self.current.load().issuers.key_sets()
     }
 
     /// What the file said when it was last read.
@@ -234,7 +258,7 @@ impl Access {
             [one] => Some(*one),
             _ => return Err(Denied::SeveralPresented),
         };
-        if current.is_open {
+        if current.is_open() {
             return Ok(Arc::clone(&current.local));
         }
         let by_certificate = presented.certificate.and_then(|shown| current.registry.certificates.get(shown.name.as_deref()?));
@@ -254,7 +278,7 @@ impl Access {
     pub fn renew(&self, caller: &Principal) -> Result<Arc<Principal>, Denied> {
         let current = self.current.load();
         match &caller.credential {
-            Credential::Open if current.is_open => Ok(Arc::clone(&current.local)),
+            Credential::Open if current.is_open() => Ok(Arc::clone(&current.local)),
             Credential::Open | Credential::Nothing => Err(Denied::NothingPresented),
             Credential::Key(id, digest) => current.key(id, digest),
             Credential::Certificate(name) => current.registry.certificates.get(name).cloned().ok_or(Denied::UnknownCertificate),
@@ -270,16 +294,24 @@ impl Access {
 impl Current {
     fn open(local: Arc<Principal>, stored: StoredCallers) -> Self {
         let (file, registry, issuers) = (AccessFile::default(), Registry::default(), Arc::default());
-        Self { file, stored, registry, issuers, changed: Stamp::of([]), is_open: true, local }
+        Self { file, stored: Some(stored), registry, issuers, changed: Stamp::of([]), names_somebody: false, local }
+    }
+
+    /// Whether nobody was ever named, so that everybody is let in.
+    fn is_open(&self) -> bool {
+        !self.names_somebody && self.stored.is_some()
     }
 
     /// The same file, with other callers of the billing store.
-    fn of_stored(before: &Self, stored: StoredCallers, shares: &Shares) -> anyhow::Result<Self> {
+    fn of_stored(before: &Self, stored: Option<StoredCallers>, shares: &Shares) -> anyhow::Result<Self> {
         let file = before.file.clone();
         let mut registry = file.understand_with(shares)?;
-        stored.add_to(&mut registry, &file, shares)?;
+        if let Some(stored) = &stored {
+            stored.add_to(&mut registry, &file, shares)?;
+        }
+        let names_somebody = names_somebody(&file, stored.as_ref());
         let (issuers, changed, local) = (Arc::clone(&before.issuers), before.changed.clone(), Arc::clone(&before.local));
-        Ok(Self { is_open: file.is_empty() && stored.is_open, file, stored, registry, issuers, changed, local })
+        Ok(Self { names_somebody, file, stored, registry, issuers, changed, local })
     }
 
     fn bearer(&self, header: &str, shares: &Shares) -> Result<Arc<Principal>, Denied> {
@@ -316,18 +348,24 @@ fn local(shares: &Shares) -> Arc<Principal> {
     Arc::new(Principal { share, ..Principal::local() })
 }
 
-fn read(path: &Path, shares: &Shares, stored: StoredCallers) -> anyhow::Result<Current> {
+fn names_somebody(file: &AccessFile, stored: Option<&StoredCallers>) -> bool {
+    !file.is_empty() || stored.is_some_and(|stored| !stored.is_open)
+}
+
+fn read(path: &Path, shares: &Shares, stored: Option<StoredCallers>) -> anyhow::Result<Current> {
     // What was meant to keep others out must not let everybody in because of its name.
     ensure!(path.try_exists().context("cannot be read")?, "is not there: `tollgate access create-key` makes it");
     let before = AccessFile::read(path)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut registry = before.understand_with(shares)?;
-    stored.add_to(&mut registry, &before, shares)?;
+    if let Some(stored) = &stored {
+        stored.add_to(&mut registry, &before, shares)?;
+    }
     let issuers = Arc::new(Issuers::read(&registry.issuers, folder)?);
     let files: Vec<&Path> = issuers.files().collect();
     let changed = changes(path, &files);
-    let is_open = before.is_empty() && stored.is_open;
-    Ok(Current { changed, is_open, file: before, stored, registry, issuers, local: local(shares) })
+    let names_somebody = names_somebody(&before, stored.as_ref());
+    Ok(Current { changed, names_somebody, file: before, stored, registry, issuers, local: local(shares) })
 }
 
 fn changes(path: &Path, others: &[&Path]) -> Stamp {

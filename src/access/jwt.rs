@@ -1,20 +1,20 @@
 //! Tokens of identity providers: JWT, signed with RS256, ES256 or EdDSA by a key of the provider's JWKS file.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::jwk::JwkSet;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::authenticate::Denied;
 use super::file::{ClaimGrants, IssuerEntry};
+use super::key_set::KeySet;
 use super::principal::{Credential, Grant, Kind, Principal};
 use super::share::{Bounds, Shares};
 use platform::clock::system_now;
@@ -44,7 +44,7 @@ pub struct Issuers {
 
 struct Issuer {
     file: PathBuf,
-    keys: Vec<(Option<String>, DecodingKey)>,
+    keys: KeySet,
     validation: Validation,
     name: String,
     claim: String,
@@ -82,6 +82,11 @@ impl Issuers {
         Ok(Self { issuers: issuers.collect::<anyhow::Result<_>>()?, known: Mutex::default() })
     }
 
+    /// What tells one set of keys from another, by issuer: the keys' ids and the beginning of the digest of the set.
+    pub fn key_sets(&self) -> BTreeMap<String, String> {
+        self.issuers.iter().map(|issuer| (issuer.name.clone(), issuer.keys.described())).collect()
+    }
+
     /// The files that were read.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         self.issuers.iter().map(|issuer| issuer.file.as_path())
@@ -115,11 +120,10 @@ impl Issuers {
             jsonwebtoken::dangerous::insecure_decode_claims(token).map_err(|_| Denied::InvalidToken("it names no issuer"))?;
         let issuer = self.issuers.iter().find(|issuer| issuer.name == iss).ok_or(Denied::InvalidToken("its issuer is not known"))?;
         let key = match &header.kid {
-            Some(kid) => issuer.keys.iter().find(|(id, _)| id.as_ref() == Some(kid)),
-            None if issuer.keys.len() == 1 => issuer.keys.first(),
-            None => None,
+            Some(kid) => issuer.keys.of_id(kid),
+            None => issuer.keys.only(),
         };
-        let (_, key) = key.ok_or(Denied::InvalidToken("its key is not known"))?;
+        let key = key.ok_or(Denied::InvalidToken("its key is not known"))?;
         let claims = decode::<Claims>(token, key, &issuer.validation).map_err(|error| {
             Denied::InvalidToken(match error.kind() {
                 ErrorKind::ExpiredSignature => "it has expired",
@@ -161,7 +165,7 @@ impl Issuer {
         validation.set_issuer(&[&entry.issuer]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         let file = folder.join(&entry.jwks);
-        let keys = read_keys(&file).with_context(|| format!("jwks {}", file.display()))?;
+        let keys = read_bounded(&file, MAX_BYTES).and_then(|text| KeySet::read(&text)).with_context(|| format!("jwks {}", file.display()))?;
         Ok(Self { file, keys, validation, name: entry.issuer.clone(), claim: entry.claim.clone(), grants: grants.clone() })
     }
 
@@ -179,12 +183,4 @@ impl Issuer {
         let (acts_for_others, credential) = (acts.contains(&true), Credential::Nothing);
         Principal { name: subject, kind: Kind::Token, grants, acts_for_others, share, ends: None, credential }
     }
-}
-
-fn read_keys(file: &Path) -> anyhow::Result<Vec<(Option<String>, DecodingKey)>> {
-    let set: JwkSet = serde_json::from_slice(&read_bounded(file, MAX_BYTES)?).context("is not a JWKS")?;
-    let keys = set.keys.iter().map(|key| Ok((key.common.key_id.clone(), DecodingKey::from_jwk(key)?)));
-    let keys = keys.collect::<anyhow::Result<Vec<_>>>().context("has a key that cannot be used")?;
-    ensure!(!keys.is_empty(), "has no keys");
-    Ok(keys)
 }

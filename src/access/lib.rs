@@ -10,6 +10,7 @@ mod failures;
 pub mod file;
 mod jwt;
 pub mod key;
+mod key_set;
 pub mod permission;
 mod principal;
 pub mod role;

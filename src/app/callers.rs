@@ -44,8 +44,8 @@ pub async fn keep(access: &Access, ledger: &Ledger, billing: Option<&Billing>) {
     loop {
         looks.tick().await;
         match follow(access, ledger, &mut known).await {
-            Ok(true) => tracing::info!(version = known, "who may call by the billing store was read"),
-            Ok(false) => {}
+            Ok(is_other) if is_other && count > 1 => tracing::info!(version = known, "who may call by the billing store was read"),
+            Ok(_) => {}
             Err(error) => tell(&UNREAD, "who may call by the billing store stays as it was", &error),
         }
         if let Some(billing) = billing {

@@ -130,13 +130,14 @@ pub async fn follow_tls(tls: Option<&Tls>) {
 pub async fn follow_access(access: &Access, is_insecure: bool, trail: &Trail) {
     let mut looks = interval(FILES_LOOK);
     let mut warned: Option<Instant> = None;
-    let mut before = access.file();
+    let said = || (access.file(), access.key_sets());
+    let mut before = said();
     loop {
         looks.tick().await;
         match access.follow() {
             Ok(true) => {
                 tracing::info!("the access file was read again");
-                let after = access.file();
+                let after = said();
                 trail.record(recorded::access_changed(&before, &after));
                 before = after;
             }

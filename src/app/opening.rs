@@ -104,18 +104,24 @@ async fn refuse_unread(store: &Store) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Who may call by the billing store, as the ledger's store has it. The billing store is waited for only a moment.
+/// Who may call by the billing store, as the ledger's store has it; `None` if that is not known. The billing store is waited for only a
+/// moment.
 pub async fn callers(options: &ServeOptions, store: &Store) -> anyhow::Result<Option<StoredCallers>> {
     let ledger = ledger(store).await?;
+    let mut is_known = options.billing_url().is_none();
     if let Some(billing) = billing(options.billing_url(), &options.billing, options.store.billing_time_zone_name())? {
         let copied = timeout(PATIENCE, callers::copy(&billing, &ledger)).await;
         billing.store().close().await;
-        if let Ok(Err(error)) = copied {
-            tracing::debug!("who may call is what was copied last: {error:#}");
+        match copied {
+            Ok(Err(error)) => tracing::debug!("who may call is what was copied last: {error:#}"),
+            Ok(Ok(())) => is_known = true,
+            Err(_) => {}
         }
     }
-    let copied = ledger.engine().callers(None).await?;
-    copied.map(|copied| serde_json::from_str(&copied.content).context("the copy of who may call cannot be read")).transpose()
+    match ledger.engine().callers(None).await? {
+        Some(copied) => Ok(Some(serde_json::from_str(&copied.content).context("the copy of who may call cannot be read")?)),
+        None => Ok(is_known.then(StoredCallers::nobody)),
+    }
 }
 
 /// Whether a ledger has entries.

@@ -40,8 +40,11 @@ pub fn started(options: &ServeOptions, is_open: bool) -> Act {
     act.with("serve_ahead", options.serve_ahead).with("access_open", is_open)
 }
 
-/// What has changed in the access file. Digests of keys are left out.
-pub fn access_changed(before: &AccessFile, after: &AccessFile) -> Act {
+/// What is said of who may call: the access file, and the keys of identity providers, by issuer.
+pub type Said = (AccessFile, BTreeMap<String, String>);
+
+/// What has changed in the access file, or in the files that it names. Digests of keys are left out.
+pub fn access_changed(before: &Said, after: &Said) -> Act {
     let (before, after) = (described(before), described(after));
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let (mut was, mut is) = (Map::new(), Map::new());
@@ -63,7 +66,7 @@ pub fn access_broken(error: &anyhow::Error) -> Act {
 }
 
 /// Who may call, and what, by name. Of digests and of files with keys, only whether they are the same is shown.
-fn described(file: &AccessFile) -> BTreeMap<String, Value> {
+fn described((file, key_sets): &Said) -> BTreeMap<String, Value> {
     let shown = |value: Value| match value {
         Value::Object(mut object) => {
             object.remove("name");
@@ -81,7 +84,9 @@ fn described(file: &AccessFile) -> BTreeMap<String, Value> {
     let keys = file.keys.iter().map(|key| entry("key", &key.name, serde_json::to_value(key)));
     let certificates = file.certificates.iter().map(|one| entry("certificate", &one.name, serde_json::to_value(one)));
     let issuers = file.issuers.iter().map(|issuer| entry("issuer", &issuer.issuer, serde_json::to_value(issuer)));
-    roles.chain(keys).chain(certificates).chain(issuers).collect()
+    let revoked = file.revoked.iter().map(|id| (format!("revoked key {id}"), json!(true)));
+    let key_sets = key_sets.iter().map(|(issuer, keys)| (format!("keys of issuer {issuer}"), json!(keys)));
+    roles.chain(keys).chain(certificates).chain(issuers).chain(revoked).chain(key_sets).collect()
 }
 
 /// The thread that writes what the trail holds, to files and to the billing store: neither is waited for by who records.

@@ -86,6 +86,8 @@ pub struct LetIn {
     pub is_anybody_known: bool,
 }
 
+mod recovered;
+
 const COLUMNS: &str = "kind, name, id, digest, access, created_at, created_by, expires_at, revoked_at, last_used_at";
 
 const USED: Table = Table { name: "callers", columns: &[("id", Type::Text), ("last_used_at", Type::Number)], on_conflict: "" };
@@ -93,7 +95,7 @@ const USED: Table = Table { name: "callers", columns: &[("id", Type::Text), ("la
 impl Billing {
     /// Makes a caller, once for each request. One of the same name that is revoked or has expired makes room for it.
     pub async fn make_caller(&self, caller: &StoredCaller, change: &Change) -> Result<Made, BillingError> {
-        let StoredCaller { kind, name, id, digest, access, created_at, expires_at, .. } = caller;
+        let StoredCaller { kind, name, id, access, created_at, expires_at, .. } = caller;
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
         // The first to change anything: of two at once, one waits for the other.
@@ -106,16 +108,13 @@ impl Billing {
             Some(other) if other.is_let_in(*created_at) => return Ok(Made::Taken),
             _ => {}
         }
-        let count = "SELECT CAST(COUNT(*) AS BIGINT) FROM callers";
-        if sqlx::query(count).fetch_one(&mut *connection).await?.try_get::<i64, _>(0)? >= MOST {
+        let count = "SELECT CAST(COUNT(*) AS BIGINT) FROM callers WHERE revoked_at = 0 AND (expires_at = 0 OR expires_at > $1)";
+        if sqlx::query(count).bind(*created_at).fetch_one(&mut *connection).await?.try_get::<i64, _>(0)? >= MOST {
             return Ok(Made::TooMany);
         }
-        let sql = "INSERT INTO callers (kind, name, id, digest, access, created_at, created_by, expires_at, revoked_at, last_used_at) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0) ON CONFLICT (kind, name) DO UPDATE SET id = excluded.id, \
-                   digest = excluded.digest, access = excluded.access, created_at = excluded.created_at, created_by = excluded.created_by, \
-                   expires_at = excluded.expires_at, revoked_at = 0, last_used_at = 0";
-        let query = sqlx::query(sql).bind(kind.name()).bind(name.clone()).bind(id.clone()).bind(digest.clone()).bind(access.clone());
-        query.bind(*created_at).bind(change.actor.clone()).bind(*expires_at).execute(&mut *connection).await?;
+        let caller = StoredCaller { created_by: change.actor.clone(), ..caller.clone() };
+        put(connection, &caller).await?;
+        forget_ended(connection, *created_at).await?;
         let act = Act::of(&format!("access.{}_made", kind.name()), change).with("name", name.as_str()).with("id", id.as_str());
         let act = act.with("after", json_of(access)).with("expires_at", (*expires_at > 0).then_some(*expires_at));
         audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
@@ -187,6 +186,29 @@ impl StoredCaller {
     pub fn is_let_in(&self, now: Millis) -> bool {
         self.revoked_at == 0 && (self.expires_at == 0 || self.expires_at > now)
     }
+}
+
+/// Writes a caller, in the place of one of the same name.
+async fn put(connection: &mut AnyConnection, caller: &StoredCaller) -> Result<(), BillingError> {
+    let StoredCaller { kind, name, id, digest, access, created_at, created_by, expires_at, .. } = caller.clone();
+    let sql = "INSERT INTO callers (kind, name, id, digest, access, created_at, created_by, expires_at, revoked_at, last_used_at) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0) ON CONFLICT (kind, name) DO UPDATE SET id = excluded.id, \
+               digest = excluded.digest, access = excluded.access, created_at = excluded.created_at, created_by = excluded.created_by, \
+               expires_at = excluded.expires_at, revoked_at = 0, last_used_at = 0";
+    let query = sqlx::query(sql).bind(kind.name()).bind(name).bind(id).bind(digest).bind(access);
+    query.bind(created_at).bind(created_by).bind(expires_at).execute(connection).await?;
+    Ok(())
+}
+
+/// Of those that were revoked or have expired, only the newest stay: as many as there may be callers. The audit records know them all.
+async fn forget_ended(connection: &mut AnyConnection, now: Millis) -> Result<(), BillingError> {
+    let ended = "revoked_at > 0 OR (expires_at > 0 AND expires_at <= $1)";
+    let sql = format!(
+        "DELETE FROM callers WHERE ({ended}) AND created_at < \
+         (SELECT created_at FROM callers WHERE {ended} ORDER BY created_at DESC LIMIT 1 OFFSET {MOST})"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).execute(connection).await?;
+    Ok(())
 }
 
 async fn count_change(connection: &mut AnyConnection) -> Result<(), BillingError> {

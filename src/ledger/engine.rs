@@ -145,7 +145,7 @@ pub trait Engine: Send + Sync + 'static {
     fn callers(&self, _known: Option<i64>) -> Answering<'_, Option<CopiedCallers>> {
         ready(Ok(None)).boxed()
     }
-    /// Copies who may call here. Of two that do so at the same time, either may be the last: both look again.
+    /// Copies who may call here, unless a copy of the same or a later version is there.
     fn copy_callers(&self, _callers: CopiedCallers) -> Answering<'_, ()> {
         ready(Ok(())).boxed()
     }

@@ -173,20 +173,25 @@ impl UseCases {
     }
 }
 
-/// Copies who is let in from the billing store into the ledger's, if the copy there is of an earlier state.
+/// Copies who is let in from the billing store into the ledger's, if the copy there is of an earlier state. A billing store that was
+/// restored to an earlier one takes over what the copy knows: else who was revoked since would be let in again, by the next change.
 pub async fn copy(billing: &Billing, ledger: &Ledger) -> anyhow::Result<()> {
     let engine = ledger.engine();
     let version = billing.callers_version().await?;
-    // There may be no copy, and none may be of this version: both are answered by none.
-    let other = engine.callers(Some(version)).await?;
-    let is_there = other.is_none() && engine.callers(None).await?.is_some();
-    if is_there || other.is_some_and(|other| other.version > version) {
-        return Ok(());
+    match engine.callers(Some(version)).await? {
+        Some(later) if later.version > version => {
+            // No copy is of a state that was not committed: the version is read again, since that may have come in between.
+            if !billing.recover_callers(later.version, &of_copy(&later)?, system_now()).await? {
+                return Ok(());
+            }
+            tracing::warn!(version = later.version, "the billing store is of an earlier state: who may call is what was copied last");
+        }
+        Some(_) => {}
+        // There may be no copy, and none may be of another version.
+        None if engine.callers(None).await?.is_some() => return Ok(()),
+        None => {}
     }
     let LetIn { version, callers, is_anybody_known } = billing.let_in(system_now()).await?;
-    if version == 0 && !is_anybody_known {
-        return Ok(());
-    }
     let mut copy = StoredCallers { is_open: !is_anybody_known, ..StoredCallers::default() };
     for caller in callers {
         let (grant, name) = (serde_json::from_str(&caller.access)?, caller.name);
@@ -208,6 +213,34 @@ pub async fn follow(access: &Access, ledger: &Ledger, known: &mut Option<i64>) -
     access.take_stored(version, serde_json::from_str(&content)?)?;
     *known = Some(version);
     Ok(true)
+}
+
+/// Who is let in by a copy, as the billing store keeps it.
+fn of_copy(copied: &CopiedCallers) -> anyhow::Result<Vec<StoredCaller>> {
+    let StoredCallers { keys, certificates, .. } = serde_json::from_str(&copied.content)?;
+    let millis = |at: Option<Timestamp>| at.map_or(0, Timestamp::as_millisecond);
+    let stored = |kind, name, id, digest, grant: &GrantEntry| {
+        anyhow::Ok(StoredCaller {
+            kind,
+            name,
+            id,
+            digest,
+            access: serde_json::to_string(grant)?,
+            created_at: 0,
+            created_by: String::new(),
+            expires_at: 0,
+            revoked_at: 0,
+            last_used_at: 0,
+        })
+    };
+    let keys = keys.into_iter().map(|KeyEntry { name, id, digest, created, expires, grant, .. }| {
+        let caller = stored(CallerKind::Key, name, id, digest, &grant)?;
+        Ok(StoredCaller { created_at: millis(created), expires_at: millis(expires), ..caller })
+    });
+    let certificates = certificates
+        .into_iter()
+        .map(|CertificateEntry { name, grant }| stored(CallerKind::Certificate, name.clone(), name, String::new(), &grant));
+    keys.chain(certificates).collect()
 }
 
 fn instant(at: Millis) -> Option<Timestamp> {

@@ -430,3 +430,25 @@ async fn a_file_of_format_version_2_is_brought_to_this_one() {
     let opened = EmbeddedEngine::open(&path, &settings, Opening::Serving, Clock::running(TimeZone::UTC), Watchers::default());
     assert!(format!("{:#}", opened.err().unwrap()).contains("has format version 4"));
 }
+
+#[tokio::test]
+async fn an_older_copy_of_who_may_call_never_follows_a_newer_one() {
+    use tollgate::ledger::CopiedCallers;
+    use tollgate::ledger::embedded::EmbeddedEngine;
+    let (server, folder) = (RedisServer::redis(), crate::support::temporary_folder());
+    let clock = Clock::running(TimeZone::UTC);
+    let (path, opening) = (folder.path().join("ledger.db"), Opening::Creating(Purpose::Charging));
+    let embedded = EmbeddedEngine::open(&path, &settings(), opening, clock.clone(), Watchers::default()).unwrap();
+    let options = RedisOptions { response_timeout: Duration::from_secs(10), ..options(&server) };
+    let redis = crate::support::connect(options, settings(), clock).await.unwrap();
+    for engine in [&redis as &dyn Engine, &embedded] {
+        let copy = |version, content: &str| engine.copy_callers(CopiedCallers { version, content: content.to_owned() });
+        assert_eq!(engine.callers(None).await.unwrap(), None);
+        copy(0, "nobody").await.unwrap();
+        copy(9, "later").await.unwrap();
+        copy(8, "earlier").await.unwrap();
+        let found = engine.callers(None).await.unwrap();
+        assert_eq!(found, Some(CopiedCallers { version: 9, content: "later".to_owned() }));
+        assert_eq!(engine.callers(Some(9)).await.unwrap(), None);
+    }
+}

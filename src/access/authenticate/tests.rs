@@ -202,3 +202,26 @@ fn while_a_file_names_nobody_everybody_is_let_in_and_one_that_is_missing_is_refu
     assert_eq!(ask(&access, &[]), Err(Denied::NothingPresented));
     assert!(bearer(&access, &key.text).is_ok());
 }
+
+#[test]
+fn unknown_is_not_nobody_and_who_was_named_meanwhile_stays_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.toml");
+    let named = "[[certificates]]\nname = 'spiffe://example/switch-1'\nroles = ['charge']\n";
+    fs::write(&path, "").unwrap();
+    let access = Access::of_file(&path).unwrap();
+    access.await_stored().unwrap();
+    assert_eq!(ask(&access, &[]), Err(Denied::NothingPresented));
+    assert!(access.is_awaiting_stored() && !access.is_open());
+    access.take_stored(0, StoredCallers::nobody()).unwrap();
+    assert_eq!(ask(&access, &[]).unwrap().name, "local");
+
+    let access = Access::of_file(&path).unwrap();
+    access.await_stored().unwrap();
+    for text in [named, "# nobody any more"] {
+        fs::write(&path, text).unwrap();
+        assert!(access.follow().unwrap());
+    }
+    access.take_stored(0, StoredCallers::nobody()).unwrap();
+    assert_eq!(ask(&access, &[]), Err(Denied::NothingPresented));
+}

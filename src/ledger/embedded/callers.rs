@@ -24,7 +24,8 @@ impl Store {
     /// See [`crate::Engine::copy_callers`].
     pub(super) fn copy_callers(&self, callers: &CopiedCallers) -> rusqlite::Result<()> {
         self.connection().execute(TABLE, [])?;
-        let sql = "INSERT OR REPLACE INTO callers (id, version, content) VALUES (0, ?1, ?2)";
+        let sql = "INSERT INTO callers (id, version, content) VALUES (0, ?1, ?2) ON CONFLICT (id) DO UPDATE \
+                   SET version = excluded.version, content = excluded.content WHERE excluded.version > callers.version";
         self.connection().execute(sql, params![callers.version, callers.content])?;
         Ok(())
     }

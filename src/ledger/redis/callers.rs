@@ -9,6 +9,12 @@ use super::RedisEngine;
 use super::keys::PartitionKeys;
 use crate::{CopiedCallers, LedgerError};
 
+/// Two processes may copy at the same time, the older state last.
+const COPY: &str = "local version = tonumber(redis.call('HGET', KEYS[1], 'version')) \
+                    if version and version >= tonumber(ARGV[1]) then return 0 end \
+                    redis.call('HSET', KEYS[1], 'version', ARGV[1], 'content', ARGV[2]) \
+                    return 1";
+
 impl RedisEngine {
     /// See [`crate::Engine::callers`].
     pub(super) async fn read_callers(&self, known: Option<i64>) -> Result<Option<CopiedCallers>, LedgerError> {
@@ -57,8 +63,8 @@ impl RedisEngine {
     }
 
     async fn write_to(&self, keys: &PartitionKeys, CopiedCallers { version, content }: &CopiedCallers) -> Result<(), LedgerError> {
-        let mut command = redis::cmd("HSET");
-        command.arg(keys.callers()).arg("version").arg(version).arg("content").arg(content);
+        let mut command = redis::cmd("EVAL");
+        command.arg(COPY).arg(1).arg(keys.callers()).arg(version).arg(content);
         self.read::<i64>(keys, &command).await.map(drop)
     }
 }

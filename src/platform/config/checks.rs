@@ -1,6 +1,6 @@
 //! What does not go together in the settings of a service: all of it, so that one look is enough.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{bail, ensure};
 
@@ -100,8 +100,10 @@ fn is_loopback(address: &SocketAddr) -> bool {
 
 /// Whether only one of two listeners can have its address. Port 0 is any that is free.
 fn collide(one: &SocketAddr, other: &SocketAddr) -> bool {
-    let is_any = |address: &SocketAddr| address.ip().is_unspecified();
-    one.port() != 0 && one.port() == other.port() && (one.ip() == other.ip() || is_any(one) || is_any(other))
+    let (one_ip, other_ip) = (one.ip().to_canonical(), other.ip().to_canonical());
+    // `[::]` takes the port of IPv4, too; `0.0.0.0` leaves that of IPv6 alone.
+    let takes = |ip: IpAddr, other: IpAddr| ip.is_unspecified() && (ip.is_ipv6() || other.is_ipv4());
+    one.port() != 0 && one.port() == other.port() && (one_ip == other_ip || takes(one_ip, other_ip) || takes(other_ip, one_ip))
 }
 
 #[cfg(test)]
@@ -115,6 +117,11 @@ mod tests {
             ("127.0.0.1:7600", "127.0.0.1:7600", true),
             ("127.0.0.1:7600", "127.0.0.2:7600", false),
             ("0.0.0.0:7600", "127.0.0.2:7600", true),
+            ("0.0.0.0:7600", "[::1]:7600", false),
+            ("[::1]:7600", "0.0.0.0:7600", false),
+            ("[::]:7600", "0.0.0.0:7600", true),
+            ("127.0.0.1:7600", "[::]:7600", true),
+            ("[::ffff:127.0.0.1]:7600", "127.0.0.1:7600", true),
             ("127.0.0.1:0", "127.0.0.1:0", false),
         ] {
             assert_eq!(collide(&address(one), &address(other)), expected, "{one} {other}");

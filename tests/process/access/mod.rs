@@ -4,6 +4,7 @@ mod actors;
 pub mod callers;
 mod clients;
 mod file;
+mod known;
 mod lasting;
 mod personal;
 mod shares;

@@ -11,14 +11,14 @@ use crate::postgres::PostgresServer;
 use crate::service::{Service, binary, until};
 use crate::support::{RedisServer, temporary_folder};
 
-fn tollgate(service: &Service, key: Option<&str>, line: &str) -> Output {
+pub fn tollgate(service: &Service, key: Option<&str>, line: &str) -> Output {
     let server = format!("http://{}", service.address);
     let mut command = Command::new(binary());
     command.args(line.split_whitespace()).args(["--server", &server]).env_clear();
     command.envs(key.map(|key| ("TOLLGATE_TOKEN", key))).output().unwrap()
 }
 
-fn done(service: &Service, key: Option<&str>, line: &str) -> String {
+pub fn done(service: &Service, key: Option<&str>, line: &str) -> String {
     let output = tollgate(service, key, line);
     assert!(output.status.success(), "{line}: {output:?}");
     String::from_utf8(output.stdout).unwrap().trim().to_owned()

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::access::callers::House;
 
 /// All audit records that a caller is shown, the first first.
-async fn records(house: &House, key: &str, filter: Value) -> Vec<Value> {
+pub async fn records(house: &House, key: &str, filter: Value) -> Vec<Value> {
     let mut request = filter;
     let mut found = Vec::new();
     loop {
@@ -25,6 +25,6 @@ async fn records(house: &House, key: &str, filter: Value) -> Vec<Value> {
 }
 
 /// A field of a record that is itself JSON.
-fn inner(record: &Value, field: &str) -> Value {
+pub fn inner(record: &Value, field: &str) -> Value {
     serde_json::from_str(record[field].as_str().unwrap_or("null")).unwrap()
 }

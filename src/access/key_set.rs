@@ -1,0 +1,44 @@
+//! The public keys of an identity provider (JWKS).
+
+use anyhow::{Context, ensure};
+use jsonwebtoken::DecodingKey;
+use jsonwebtoken::jwk::JwkSet;
+use sha2::{Digest, Sha256};
+
+/// A set of keys.
+#[derive(Default)]
+pub struct KeySet {
+    keys: Vec<(Option<String>, DecodingKey)>,
+    digest: [u8; 32],
+}
+
+impl KeySet {
+    /// Reads a set, which must have keys, all of which can be used.
+    pub fn read(text: &[u8]) -> anyhow::Result<Self> {
+        let set: JwkSet = serde_json::from_slice(text).context("is not a JWKS")?;
+        let keys = set.keys.iter().map(|key| Ok((key.common.key_id.clone(), DecodingKey::from_jwk(key)?)));
+        let keys = keys.collect::<anyhow::Result<Vec<_>>>().context("has a key that cannot be used")?;
+        ensure!(!keys.is_empty(), "has no keys");
+        Ok(Self { keys, digest: Sha256::digest(text).into() })
+    }
+
+    /// The key of an id.
+    pub fn of_id(&self, id: &str) -> Option<&DecodingKey> {
+        self.keys.iter().find(|(other, _)| other.as_deref() == Some(id)).map(|(_, key)| key)
+    }
+
+    /// The key of a token that names none: there must be but one.
+    pub fn only(&self) -> Option<&DecodingKey> {
+        match self.keys.as_slice() {
+            [(_, key)] => Some(key),
+            _ => None,
+        }
+    }
+
+    /// The ids of its keys, and the beginning of its digest.
+    pub fn described(&self) -> String {
+        let ids: Vec<&str> = self.keys.iter().map(|(id, _)| id.as_deref().unwrap_or("-")).collect();
+        let digest: String = self.digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        format!("{} (sha256:{digest})", ids.join(", "))
+    }
+}
