@@ -111,8 +111,8 @@ impl Access {
 
     /// Lets in whom a file names, which must be there. While it names nobody, everybody is let in.
     pub fn of_file(path: &Path) -> anyhow::Result<Self> {
-        let current =
-            read(path, &Shares::default(), Some(StoredCallers::nobody())).with_context(|| format!("--access-file {}", path.display()))?;
+        let current = read(path, &Shares::default(), Some(StoredCallers::nobody()), &Issuers::default())
+            .with_context(|| format!("--access-file {}", path.display()))?;
         Ok(Self::new(Some(path.to_owned()), current))
     }
 
@@ -126,10 +126,13 @@ impl Access {
     pub fn set_bounds(&self, bounds: Bounds) -> anyhow::Result<()> {
         self.shares.set_defaults(bounds);
         let _replacing = self.taken();
-        let stored = self.current.load().stored.clone();
+        let current = self.current.load_full();
+        let stored = current.stored.clone();
         let read = match &self.path {
-            Some(path) => read(path, &self.shares, stored).with_context(|| format!("--access-file {}", path.display()))?,
-            None => Current { local: local(&self.shares), ..Current::of_stored(&self.current.load(), stored, &self.shares)? },
+            Some(path) => {
+                read(path, &self.shares, stored, &current.issuers).with_context(|| format!("--access-file {}", path.display()))?
+            }
+            None => Current { local: local(&self.shares), ..Current::of_stored(&current, stored, &self.shares)? },
         };
         self.replace(read);
         Ok(())
@@ -233,7 +236,9 @@ impl Access {
         if now == current.changed || failed.as_ref() == Some(&now) {
             return Ok(false);
         }
-        match read(path, &self.shares, current.stored.clone()).with_context(|| format!("--access-file {}", path.display())) {
+        match read(path, &self.shares, current.stored.clone(), &current.issuers)
+            .with_context(|| format!("--access-file {}", path.display()))
+        {
             Ok(read) => {
                 self.replace(read);
                 Ok(true)
@@ -243,6 +248,24 @@ impl Access {
                 Err(error)
             }
         }
+    }
+
+    /// Fetches the keys of identity providers that are due. Says what could not be, by issuer. To be called again and again, by a thread
+    /// that charges nothing.
+    pub async fn follow_key_sets(&self) -> Vec<anyhow::Error> {
+        let issuers = Arc::clone(&self.current.load().issuers);
+        let (mut failed, mut is_other) = (Vec::new(), false);
+        for (issuer, keys) in issuers.remote() {
+            match keys.follow().await {
+                Ok(changed) => is_other |= changed,
+                Err(error) => failed.push(error.context(format!("the keys of the issuer {issuer:?}"))),
+            }
+        }
+        if is_other {
+            // Streams look again whether their tokens still hold.
+            self.changes.send_replace(());
+        }
+        failed
     }
 
     /// What a user of the web console may do. The file may define its roles.
@@ -352,7 +375,7 @@ fn names_somebody(file: &AccessFile, stored: Option<&StoredCallers>) -> bool {
     !file.is_empty() || stored.is_some_and(|stored| !stored.is_open)
 }
 
-fn read(path: &Path, shares: &Shares, stored: Option<StoredCallers>) -> anyhow::Result<Current> {
+fn read(path: &Path, shares: &Shares, stored: Option<StoredCallers>, fetched: &Issuers) -> anyhow::Result<Current> {
     // What was meant to keep others out must not let everybody in because of its name.
     ensure!(path.try_exists().context("cannot be read")?, "is not there: `tollgate access create-key` makes it");
     let before = AccessFile::read(path)?;
@@ -361,7 +384,7 @@ fn read(path: &Path, shares: &Shares, stored: Option<StoredCallers>) -> anyhow::
     if let Some(stored) = &stored {
         stored.add_to(&mut registry, &before, shares)?;
     }
-    let issuers = Arc::new(Issuers::read(&registry.issuers, folder)?);
+    let issuers = Arc::new(Issuers::read(&registry.issuers, folder, fetched)?);
     let files: Vec<&Path> = issuers.files().collect();
     let changed = changes(path, &files);
     let names_somebody = names_somebody(&before, stored.as_ref());

@@ -118,7 +118,14 @@ pub struct IssuerEntry {
     /// What its tokens for this service name as `aud`.
     pub audience: String,
     /// The file with its public keys (JWKS), beside the access file unless it is absolute. Read again when it changes.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub jwks: String,
+    /// In its place, where they are fetched from, by https.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_url: Option<String>,
+    /// The file with the authorities that are trusted there, beside the access file unless it is absolute. Without it: those of this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_ca: Option<String>,
     /// The algorithms that are taken.
     #[serde(default = "default_algorithms")]
     pub algorithms: Vec<String>,

@@ -1,11 +1,11 @@
-//! Tokens of identity providers: JWT, signed with RS256, ES256 or EdDSA by a key of the provider's JWKS file.
+//! Tokens of identity providers: JWT, signed with RS256, ES256 or EdDSA by a key of the provider's JWKS, which is a file, or fetched.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use serde::Deserialize;
@@ -14,11 +14,13 @@ use sha2::{Digest, Sha256};
 
 use super::authenticate::Denied;
 use super::file::{ClaimGrants, IssuerEntry};
-use super::key_set::KeySet;
+use super::key_set::{KeySet, MAX_BYTES};
 use super::principal::{Credential, Grant, Kind, Principal};
+use super::remote_keys::RemoteKeys;
 use super::share::{Bounds, Shares};
 use platform::clock::system_now;
 use platform::files::read_bounded;
+use platform::tls::Outgoing;
 
 /// The longest subject, in characters: as long as an actor may be.
 const LONGEST_SUBJECT: usize = 128;
@@ -28,9 +30,6 @@ const LEEWAY: u64 = 30;
 
 /// How many tokens are known again without their signature being checked anew.
 const KNOWN_TOKENS: usize = 4096;
-
-/// The longest file of keys that is read.
-const MAX_BYTES: u64 = 1024 * 1024;
 
 /// The algorithms that can be taken: of those that are checked with a public key.
 const TAKEN: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
@@ -43,16 +42,25 @@ pub struct Issuers {
 }
 
 struct Issuer {
-    file: PathBuf,
-    keys: KeySet,
+    keys: Source,
+    algorithms: Vec<Algorithm>,
     validation: Validation,
     name: String,
     claim: String,
     grants: ClaimGrants,
 }
 
+/// Where an issuer's keys come from.
+enum Source {
+    File(PathBuf, Arc<KeySet>),
+    Remote(Arc<RemoteKeys>),
+}
+
 struct Known {
     principal: Arc<Principal>,
+    /// By which issuer, and by which of its keys: others may not know the token any more.
+    issuer: usize,
+    keys: Arc<KeySet>,
     from: i64,
     until: i64,
 }
@@ -74,28 +82,40 @@ struct Issued {
 }
 
 impl Issuers {
-    /// Reads the keys of the issuers; their files are beside the access file unless they are absolute.
-    pub fn read(entries: &[(IssuerEntry, ClaimGrants)], folder: &Path) -> anyhow::Result<Self> {
+    /// Reads the keys of the issuers; their files are beside the access file unless they are absolute. What was fetched before stays.
+    pub fn read(entries: &[(IssuerEntry, ClaimGrants)], folder: &Path, before: &Self) -> anyhow::Result<Self> {
         let issuers = entries
             .iter()
-            .map(|(entry, grants)| Issuer::read(entry, grants, folder).with_context(|| format!("the issuer {:?}", entry.issuer)));
+            .map(|(entry, grants)| Issuer::read(entry, grants, folder, before).with_context(|| format!("the issuer {:?}", entry.issuer)));
         Ok(Self { issuers: issuers.collect::<anyhow::Result<_>>()?, known: Mutex::default() })
     }
 
     /// What tells one set of keys from another, by issuer: the keys' ids and the beginning of the digest of the set.
     pub fn key_sets(&self) -> BTreeMap<String, String> {
-        self.issuers.iter().map(|issuer| (issuer.name.clone(), issuer.keys.described())).collect()
+        self.issuers.iter().map(|issuer| (issuer.name.clone(), issuer.keys.known().described())).collect()
     }
 
     /// The files that were read.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
-        self.issuers.iter().map(|issuer| issuer.file.as_path())
+        self.issuers.iter().filter_map(|issuer| match &issuer.keys {
+            Source::File(path, _) => Some(path.as_path()),
+            Source::Remote(_) => None,
+        })
+    }
+
+    /// The keys that are fetched, by issuer.
+    pub fn remote(&self) -> impl Iterator<Item = (&str, &Arc<RemoteKeys>)> {
+        self.issuers.iter().filter_map(|issuer| match &issuer.keys {
+            Source::File(..) => None,
+            Source::Remote(keys) => Some((issuer.name.as_str(), keys)),
+        })
     }
 
     /// Finds whose token it is.
     pub fn principal(&self, token: &str, shares: &Shares) -> Result<Arc<Principal>, Denied> {
         let (digest, now) = (<[u8; 32]>::from(Sha256::digest(token)), system_now() / 1000);
-        let known = |known: &Known| (known.from..known.until).contains(&now).then(|| Arc::clone(&known.principal));
+        let is_current = |known: &Known| self.issuers.get(known.issuer).is_some_and(|issuer| issuer.keys.are(&known.keys));
+        let known = |known: &Known| ((known.from..known.until).contains(&now) && is_current(known)).then(|| Arc::clone(&known.principal));
         let mut tokens = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(principal) = tokens.get(&digest).and_then(known) {
             return Ok(principal);
@@ -118,13 +138,25 @@ impl Issuers {
         }
         let Issued { iss } =
             jsonwebtoken::dangerous::insecure_decode_claims(token).map_err(|_| Denied::InvalidToken("it names no issuer"))?;
-        let issuer = self.issuers.iter().find(|issuer| issuer.name == iss).ok_or(Denied::InvalidToken("its issuer is not known"))?;
+        let found = self.issuers.iter().enumerate().find(|(_, issuer)| issuer.name == iss);
+        let (place, issuer) = found.ok_or(Denied::InvalidToken("its issuer is not known"))?;
+        let keys = issuer.keys.known();
         let key = match &header.kid {
-            Some(kid) => issuer.keys.of_id(kid),
-            None => issuer.keys.only(),
+            Some(kid) => keys.of_id(kid),
+            None => keys.only(),
         };
-        let key = key.ok_or(Denied::InvalidToken("its key is not known"))?;
-        let claims = decode::<Claims>(token, key, &issuer.validation).map_err(|error| {
+        let Some(key) = key else {
+            if let Source::Remote(keys) = &issuer.keys {
+                keys.want();
+            }
+            return Err(Denied::InvalidToken("its key is not known"));
+        };
+        if !issuer.algorithms.contains(&header.alg) {
+            return Err(Denied::InvalidToken("its algorithm is not taken"));
+        }
+        // Of several algorithms, the library would demand that the key be fit for each.
+        let validation = Validation { algorithms: vec![header.alg], ..issuer.validation.clone() };
+        let claims = decode::<Claims>(token, key, &validation).map_err(|error| {
             Denied::InvalidToken(match error.kind() {
                 ErrorKind::ExpiredSignature => "it has expired",
                 ErrorKind::ImmatureSignature => "it does not hold yet",
@@ -145,12 +177,45 @@ impl Issuers {
         let mut principal = issuer.principal(sub, others.get(&issuer.claim), shares);
         principal.ends = Some(until.saturating_mul(1000));
         principal.credential = Credential::Token(token.into());
-        Ok(Known { principal: Arc::new(principal), from: nbf.saturating_sub(leeway), until })
+        Ok(Known { principal: Arc::new(principal), issuer: place, keys, from: nbf.saturating_sub(leeway), until })
+    }
+}
+
+impl Source {
+    fn read(entry: &IssuerEntry, folder: &Path, before: &Issuers) -> anyhow::Result<Self> {
+        match (entry.jwks.as_str(), &entry.jwks_url, &entry.jwks_ca) {
+            ("", Some(url), ca) => {
+                let tls = Outgoing { authorities: ca.as_ref().map(|path| folder.join(path)), ..Outgoing::default() };
+                if let Some((_, keys)) = before.remote().find(|(_, keys)| keys.is_at(url, &tls)) {
+                    return Ok(Self::Remote(Arc::clone(keys)));
+                }
+                Ok(Self::Remote(Arc::new(RemoteKeys::at(url, tls)?)))
+            }
+            (path, None, None) if !path.is_empty() => {
+                let file = folder.join(path);
+                let read = read_bounded(&file, u64::try_from(MAX_BYTES)?).and_then(|text| KeySet::read(&text));
+                let keys = read.with_context(|| format!("jwks {}", file.display()))?;
+                Ok(Self::File(file, Arc::new(keys)))
+            }
+            _ => bail!("needs either jwks, a file, or jwks_url, to which jwks_ca may be added"),
+        }
+    }
+
+    fn known(&self) -> Arc<KeySet> {
+        match self {
+            Self::File(_, keys) => Arc::clone(keys),
+            Self::Remote(keys) => keys.known(),
+        }
+    }
+
+    /// Whether these are the keys that are known now.
+    fn are(&self, keys: &Arc<KeySet>) -> bool {
+        Arc::ptr_eq(&self.known(), keys)
     }
 }
 
 impl Issuer {
-    fn read(entry: &IssuerEntry, grants: &ClaimGrants, folder: &Path) -> anyhow::Result<Self> {
+    fn read(entry: &IssuerEntry, grants: &ClaimGrants, folder: &Path, before: &Issuers) -> anyhow::Result<Self> {
         let mut algorithms = Vec::new();
         for name in &entry.algorithms {
             let taken = Algorithm::from_str(name).ok().filter(|algorithm| TAKEN.contains(algorithm));
@@ -158,15 +223,13 @@ impl Issuer {
         }
         let first = *algorithms.first().context("algorithms is empty")?;
         let mut validation = Validation::new(first);
-        validation.algorithms = algorithms;
         validation.leeway = LEEWAY;
         validation.validate_nbf = true;
         validation.set_audience(&[&entry.audience]);
         validation.set_issuer(&[&entry.issuer]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        let file = folder.join(&entry.jwks);
-        let keys = read_bounded(&file, MAX_BYTES).and_then(|text| KeySet::read(&text)).with_context(|| format!("jwks {}", file.display()))?;
-        Ok(Self { file, keys, validation, name: entry.issuer.clone(), claim: entry.claim.clone(), grants: grants.clone() })
+        let keys = Source::read(entry, folder, before)?;
+        Ok(Self { keys, algorithms, validation, name: entry.issuer.clone(), claim: entry.claim.clone(), grants: grants.clone() })
     }
 
     /// The holder of a token: it may do what any value of its claim grants. One whose claim grants nothing is known, and may do nothing.

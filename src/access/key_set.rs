@@ -5,6 +5,9 @@ use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::JwkSet;
 use sha2::{Digest, Sha256};
 
+/// The longest set that is read, in bytes.
+pub const MAX_BYTES: usize = 1024 * 1024;
+
 /// A set of keys.
 #[derive(Default)]
 pub struct KeySet {
@@ -22,6 +25,11 @@ impl KeySet {
         Ok(Self { keys, digest: Sha256::digest(text).into() })
     }
 
+    /// Whether it was read from the same text.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+
     /// The key of an id.
     pub fn of_id(&self, id: &str) -> Option<&DecodingKey> {
         self.keys.iter().find(|(other, _)| other.as_deref() == Some(id)).map(|(_, key)| key)
@@ -37,6 +45,9 @@ impl KeySet {
 
     /// The ids of its keys, and the beginning of its digest.
     pub fn described(&self) -> String {
+        if self.keys.is_empty() {
+            return "none yet".to_owned();
+        }
         let ids: Vec<&str> = self.keys.iter().map(|(id, _)| id.as_deref().unwrap_or("-")).collect();
         let digest: String = self.digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
         format!("{} (sha256:{digest})", ids.join(", "))

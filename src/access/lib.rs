@@ -13,6 +13,7 @@ pub mod key;
 mod key_set;
 pub mod permission;
 mod principal;
+mod remote_keys;
 pub mod role;
 mod share;
 mod stored;

@@ -13,7 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::aggregation::Aggregation;
 use super::found::Found;
 use super::lane::LaneContext;
-use super::listeners::{Listeners, follow_access, follow_tls, serve_health, serve_metrics};
+use super::listeners::{Listeners, follow_access, follow_key_sets, follow_tls, serve_health, serve_metrics};
 use super::partitions::Partitions;
 use super::recorded::Writer;
 use super::sending::Sending;
@@ -118,6 +118,7 @@ impl Control {
             result = metrics => result,
             () = follow_tls(tls.as_deref()) => Ok(()),
             () = follow_access(&access, is_insecure, &self.plan.trail) => Ok(()),
+            () = follow_key_sets(&access) => Ok(()),
             () = callers::keep(&access, &ledger, self.plan.billing.as_ref()) => Ok(()),
             () = tick(&self.plan, &ledger, &serving, self.test_clock.as_ref(), self.aggregation.as_ref(), self.sending.as_ref()) => Ok(()),
             () = watch_journal(&self.plan, &ledger, self.aggregation.as_ref()) => Ok(()),

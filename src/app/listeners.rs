@@ -19,6 +19,7 @@ use crate::lanes::socket::Dealt;
 use crate::lanes::{self, Places, WAITING_SOCKETS, start_thread};
 use crate::service::audit::trail::Trail;
 use crate::telemetry::endpoint::{self, Serving};
+use crate::telemetry::logs::Repeated;
 use crate::telemetry::metrics;
 use access::Access;
 use platform::lanes::handshakes::handshakes;
@@ -126,22 +127,39 @@ pub async fn follow_tls(tls: Option<&Tls>) {
     }
 }
 
+/// Fetches keys of identity providers, for ever.
+pub async fn follow_key_sets(access: &Access) {
+    static FAILED: Repeated = Repeated::new();
+    let mut looks = interval(FILES_LOOK);
+    loop {
+        looks.tick().await;
+        for error in access.follow_key_sets().await {
+            if let Some(times) = FAILED.times() {
+                tracing::warn!(times, "what is known of them stays: {error:#}");
+            }
+        }
+    }
+}
+
 /// Takes what has changed in the access file, for ever, and warns each minute while everybody is let in from other machines.
 pub async fn follow_access(access: &Access, is_insecure: bool, trail: &Trail) {
     let mut looks = interval(FILES_LOOK);
     let mut warned: Option<Instant> = None;
     let said = || (access.file(), access.key_sets());
+    let is_same_set = |before: &recorded::Said| before.1 == access.key_sets();
     let mut before = said();
     loop {
         looks.tick().await;
         match access.follow() {
-            Ok(true) => {
-                tracing::info!("the access file was read again");
+            Ok(is_read) if is_read || !is_same_set(&before) => {
+                tracing::info!(is_read, "who is let in has changed: the access file, or keys of identity providers");
                 let after = said();
-                trail.record(recorded::access_changed(&before, &after));
+                if after != before {
+                    trail.record(recorded::access_changed(&before, &after));
+                }
                 before = after;
             }
-            Ok(false) => {}
+            Ok(_) => {}
             Err(error) => {
                 tracing::error!("the access file has changed and cannot be used; what was read before stays: {error:#}");
                 trail.record(recorded::access_broken(&error));

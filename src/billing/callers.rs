@@ -6,6 +6,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::audit::{self, Act, json_of};
 use super::change::{Applied, Change};
+use super::store::Dialect;
 use super::store::rows::{Table, Type};
 use super::{Billing, BillingError};
 use domain::account::Millis;
@@ -152,9 +153,17 @@ impl Billing {
         query.fetch_all(self.store().pool()).await?.iter().map(caller).collect()
     }
 
-    /// Which state callers are in.
-    pub async fn callers_version(&self) -> Result<i64, BillingError> {
-        version(&mut *self.store().pool().acquire().await?).await
+    /// Which state callers are in; `None` where there are no tables yet, so that nobody can have been named.
+    pub async fn callers_version(&self) -> Result<Option<i64>, BillingError> {
+        let connection = &mut *self.store().pool().acquire().await?;
+        let sql = match self.store().dialect() {
+            Dialect::Postgres => "SELECT CAST(COUNT(*) AS BIGINT) FROM pg_class WHERE oid = to_regclass('callers_version')",
+            Dialect::Sqlite => "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'callers_version'",
+        };
+        match sqlx::query(sql).fetch_one(&mut *connection).await?.try_get::<i64, _>(0)? {
+            0 => Ok(None),
+            _ => version(connection).await.map(Some),
+        }
     }
 
     /// Those who are let in. The version is read first: what comes in between is seen again under its own.

@@ -177,7 +177,10 @@ impl UseCases {
 /// restored to an earlier one takes over what the copy knows: else who was revoked since would be let in again, by the next change.
 pub async fn copy(billing: &Billing, ledger: &Ledger) -> anyhow::Result<()> {
     let engine = ledger.engine();
-    let version = billing.callers_version().await?;
+    let Some(version) = billing.callers_version().await? else {
+        let nobody = serde_json::to_string(&StoredCallers::nobody())?;
+        return Ok(engine.copy_callers(CopiedCallers { version: 0, content: nobody }).await?);
+    };
     match engine.callers(Some(version)).await? {
         Some(later) if later.version > version => {
             // No copy is of a state that was not committed: the version is read again, since that may have come in between.

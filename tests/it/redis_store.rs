@@ -440,8 +440,9 @@ async fn an_older_copy_of_who_may_call_never_follows_a_newer_one() {
     let (path, opening) = (folder.path().join("ledger.db"), Opening::Creating(Purpose::Charging));
     let embedded = EmbeddedEngine::open(&path, &settings(), opening, clock.clone(), Watchers::default()).unwrap();
     let options = RedisOptions { response_timeout: Duration::from_secs(10), ..options(&server) };
-    let redis = crate::support::connect(options, settings(), clock).await.unwrap();
-    for engine in [&redis as &dyn Engine, &embedded] {
+    let embedded = Ledger::start(Arc::new(embedded), Watchers::default(), clock);
+    for ledger in [ledger(&options).await, embedded] {
+        let engine = ledger.engine();
         let copy = |version, content: &str| engine.copy_callers(CopiedCallers { version, content: content.to_owned() });
         assert_eq!(engine.callers(None).await.unwrap(), None);
         copy(0, "nobody").await.unwrap();

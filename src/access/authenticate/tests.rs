@@ -225,3 +225,15 @@ fn unknown_is_not_nobody_and_who_was_named_meanwhile_stays_named() {
     access.take_stored(0, StoredCallers::nobody()).unwrap();
     assert_eq!(ask(&access, &[]), Err(Denied::NothingPresented));
 }
+
+#[test]
+fn an_issuer_whose_algorithms_are_not_named_takes_each_of_the_three() {
+    let house = House::new();
+    house.write(&house.entries("").replace("algorithms = ['ES256']\n", ""));
+    let access = Access::of_file(&house.path()).unwrap();
+    assert_eq!(bearer(&access, &house.token(&house.signing, Some("one"), |_| {})).unwrap().name, "alice");
+    house.write(&house.entries("").replace("'ES256'", "'RS256'"));
+    assert!(access.follow().unwrap());
+    let token = house.token(&house.signing, Some("one"), |_| {});
+    assert_eq!(bearer(&access, &token), Err(Denied::InvalidToken("its algorithm is not taken")));
+}

@@ -7,6 +7,7 @@ mod file;
 mod known;
 mod lasting;
 mod personal;
+mod rotation;
 mod shares;
 mod stored;
 mod tenants;
