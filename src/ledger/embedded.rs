@@ -28,11 +28,10 @@ use super::codec::journal::decode_block;
 use super::model::{Changes, PartitionState, StepTime};
 use super::watch::Watchers;
 use super::{
-    Answering, BatchAnswer, Block, CopiedCallers, DuePage, Engine, Found, IdempotencyKey, Identity, JournalSpan, LedgerError, LedgerId,
-    NamePlace, Opening, PreparedCommand, Purpose, ReservationPlace, StoreSettings, Trimmer,
+    Answering, BatchAnswer, Block, CopiedCallers, DuePage, Engine, Found, IdempotencyKey, Identity, JournalHold, JournalSpan, LedgerError,
+    LedgerId, NamePlace, Opening, PreparedCommand, Purpose, ReservationPlace, StoreSettings, Trimmer,
 };
 use copy::Copy;
-pub use copy::JournalHold;
 use domain::account::{Account, Millis, Profile, Reservation};
 use domain::rules::{IdempotencyRecord, RefundKey};
 use platform::clock::Clock;

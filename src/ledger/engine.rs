@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending, ready};
 
-use super::embedded::JournalHold;
-use super::{Block, CopiedCallers, DuePage, IdempotencyKey, Identity, JournalSpan, LedgerError, NamePlace, PreparedCommand, Trimmer};
+use super::journal::JournalHold;
+use super::{
+    Block, CopiedCallers, DuePage, IdempotencyKey, Identity, JournalSpan, LedgerError, NamePlace, PreparedCommand, ReservationPlace,
+    Trimmer,
+};
 #[cfg(doc)]
 use super::{Ledger, MAX_BATCH};
 use domain::account::{Account, Millis, Profile, Reservation};
@@ -50,29 +53,6 @@ impl From<Vec<Answer>> for Answers {
 impl std::fmt::Debug for Answers {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Answers").finish_non_exhaustive()
-    }
-}
-
-/// A place in the list of an account's open reservations: in the order in which they expire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ReservationPlace {
-    /// When it expires.
-    pub expires_at: Millis,
-    /// The key of the request that made it.
-    pub key: IdempotencyKey,
-}
-
-impl ReservationPlace {
-    /// The place of a reservation.
-    #[must_use]
-    pub fn of(key: IdempotencyKey, reservation: &Reservation) -> Self {
-        Self { expires_at: reservation.expires_at, key }
-    }
-
-    /// Behind all that have expired at `now`.
-    #[must_use]
-    pub fn behind_expired(now: Millis) -> Self {
-        Self { expires_at: now, key: IdempotencyKey([u8::MAX; 16]) }
     }
 }
 

@@ -1,5 +1,8 @@
 //! What readers of the journal are given: blocks, how far they reach, and which accounts a new month has not touched.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use domain::account::Millis;
 use domain::entry::Entry;
 
@@ -65,4 +68,21 @@ pub struct DuePage {
     pub accounts: Vec<String>,
     /// Where to go on; `None` if there are no more. Only the engine that made it can read it.
     pub next: Option<String>,
+}
+
+/// While it is held, no entry is dropped from the journal.
+#[derive(Debug)]
+pub struct JournalHold(Arc<AtomicBool>);
+
+impl JournalHold {
+    /// `None` if another one is held.
+    pub(crate) fn take(held: &Arc<AtomicBool>) -> Option<Self> {
+        (!held.swap(true, Ordering::SeqCst)).then(|| Self(Arc::clone(held)))
+    }
+}
+
+impl Drop for JournalHold {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
 }

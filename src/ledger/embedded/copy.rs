@@ -4,8 +4,6 @@
 //! written meanwhile goes into the copy, too, so it is the file as it is when the copy ends.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
@@ -35,22 +33,5 @@ pub(super) fn copy(store: &Store, path: &Path, mut between: impl FnMut() -> bool
             _ if !between() => return Err(LedgerError::not_done("the service is shutting down")),
             _ => {}
         }
-    }
-}
-
-/// While it is held, no entry is dropped from the journal.
-#[derive(Debug)]
-pub struct JournalHold(Arc<AtomicBool>);
-
-impl JournalHold {
-    /// `None` if another one is held.
-    pub(super) fn take(held: &Arc<AtomicBool>) -> Option<Self> {
-        (!held.swap(true, Ordering::SeqCst)).then(|| Self(Arc::clone(held)))
-    }
-}
-
-impl Drop for JournalHold {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::SeqCst);
     }
 }
