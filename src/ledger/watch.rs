@@ -1,7 +1,8 @@
 //! Who waits for changes of which account, in this process.
 //!
 //! An announcement is a hint: a watcher that receives it reads the account. Announcements that nobody picked up in time are one. An account is read
-//! once for all who watch it, and at most once in [`PAUSE`], so that neither many watchers nor many changes cost others much.
+//! once for all who watch it, at most once in [`PAUSE`], and only after an announcement or when the watcher asks for it. Accounts that change
+//! all the time are read in turn, one each [`TURN`]. So neither many watchers nor many changes cost others much.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::future::join;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{Ledger, LedgerError};
 use domain::account::{Account, Millis};
@@ -19,6 +20,12 @@ use domain::outcome::Refusal;
 /// How long an account that was read is not read again, however often it changes.
 pub const PAUSE: Duration = Duration::from_millis(20);
 
+/// How long after one account another is read again, of those that were read before. An account that is alone in changing waits for none.
+pub const TURN: Duration = Duration::from_millis(1);
+
+/// For how long other processes are listened to after the last watch has ended: the next one may come soon.
+const LINGER: Duration = Duration::from_secs(5);
+
 /// For how long nothing is announced to other processes where none was there to hear it.
 pub const UNHEARD: Duration = Duration::from_millis(200);
 
@@ -26,6 +33,10 @@ pub const UNHEARD: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug, Default)]
 pub struct Watchers {
     by_account: Arc<Mutex<HashMap<String, Watched>>>,
+    /// Whether there are any.
+    is_any: Arc<watch::Sender<bool>>,
+    /// When the next account may be read again.
+    next_turn: Arc<Mutex<Option<Instant>>>,
     others: Arc<Others>,
 }
 
@@ -78,6 +89,7 @@ impl Watchers {
         let watched =
             by_account.entry(account.to_owned()).or_insert_with(|| Watched { changes: watch::channel(0).0, last: Arc::default() });
         let (changes, last) = (watched.changes.subscribe(), Arc::clone(&watched.last));
+        self.is_any.send_if_modified(|is_any| !std::mem::replace(is_any, true));
         Watch { account: account.to_owned(), changes, last, watchers: self.clone() }
     }
 
@@ -85,6 +97,33 @@ impl Watchers {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.by_account.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Waits until somebody watches.
+    pub async fn begun(&self) {
+        let _ = self.is_any.subscribe().wait_for(|is_any| *is_any).await;
+    }
+
+    /// Waits until nobody has watched for a while.
+    pub async fn ended(&self) {
+        let mut is_any = self.is_any.subscribe();
+        loop {
+            let _ = is_any.wait_for(|is_any| !is_any).await;
+            if timeout(LINGER, is_any.wait_for(|is_any| *is_any)).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until an account may be read again.
+    async fn turn(&self) {
+        let turn = {
+            let mut next = self.next_turn.lock().unwrap_or_else(PoisonError::into_inner);
+            let turn = next.unwrap_or_else(Instant::now).max(Instant::now());
+            *next = Some(turn + TURN);
+            turn
+        };
+        sleep_until(turn).await;
     }
 
     /// Whether another process may be there to hear an announcement: to announce every change to nobody costs as much as to many.
@@ -146,6 +185,7 @@ impl Ledger {
                 return Ok(Ok(look));
             }
             sleep_until(look.at + PAUSE).await;
+            watch.watchers.turn().await;
         }
         let (changes, at) = (*watch.changes.borrow(), Instant::now());
         let (outcome, profile) = join(self.observe(&watch.account, true), self.profile(&watch.account)).await;
@@ -181,6 +221,7 @@ impl Drop for Watch {
         // This receiver is still counted.
         if by_account.get(&self.account).is_some_and(|watched| watched.changes.receiver_count() <= 1) {
             by_account.remove(&self.account);
+            self.watchers.is_any.send_if_modified(|is_any| by_account.is_empty() && std::mem::replace(is_any, false));
         }
     }
 }
@@ -202,6 +243,29 @@ mod tests {
         assert!(watchers.may_be_heard());
         watchers.heard_by(2);
         assert!(watchers.may_be_heard());
+    }
+
+    #[tokio::test]
+    async fn accounts_that_change_all_the_time_are_read_in_turn() {
+        let watchers = Watchers::default();
+        let begun = Instant::now();
+        futures_util::future::join_all((0..64).map(|_| watchers.turn())).await;
+        assert!(begun.elapsed() >= 63 * TURN);
+    }
+
+    #[tokio::test]
+    async fn others_are_listened_to_from_the_first_watch_until_a_while_after_the_last() {
+        const SOON: Duration = Duration::from_millis(20);
+        let watchers = Watchers::default();
+        timeout(SOON, watchers.begun()).await.unwrap_err();
+        let first = watchers.watch("acme");
+        watchers.begun().await;
+        let second = watchers.watch("other");
+        drop(first);
+        assert!(*watchers.is_any.borrow());
+        drop(second);
+        assert!(!*watchers.is_any.borrow());
+        timeout(SOON, watchers.ended()).await.unwrap_err();
     }
 
     #[tokio::test]

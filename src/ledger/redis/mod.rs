@@ -143,9 +143,18 @@ impl RedisLedger {
         &self.options
     }
 
-    /// Passes changes made by other processes on to the watchers, for ever.
+    /// Passes changes made by other processes on to the watchers, for ever; as long as there are none, those processes announce nothing.
     pub async fn listen(&self) {
-        notifications::listen(self.options.clone(), Arc::clone(&self.topology), self.settings.partitions, self.watchers.clone()).await;
+        let Self { options, topology, settings, watchers, .. } = self;
+        loop {
+            watchers.begun().await;
+            let listening = notifications::listen(options.clone(), Arc::clone(topology), settings.partitions, watchers.clone());
+            tokio::select! {
+                () = listening => {}
+                () = watchers.ended() => {}
+            }
+            watchers.set_listening(false);
+        }
     }
 
     /// Connects, and refuses a store that is not as it should be.

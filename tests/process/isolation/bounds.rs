@@ -172,31 +172,26 @@ async fn one_watch_more_than_a_lane_may_have_is_refused_and_leaves_its_place_to_
 }
 
 #[tokio::test]
-async fn changes_are_not_announced_where_no_other_process_is_there_to_hear_them() {
-    const DEBITS: usize = 400;
+async fn changes_are_not_announced_where_no_other_process_watches_anything() {
+    const DEBITS: u64 = 400;
     let server = RedisServer::redis();
-    let service = Service::redis(&server.url());
+    let (service, other) = (Service::redis(&server.url()), Service::redis(&server.url()));
     let mut client = service.client().await;
     client.open("watched", PaymentMode::Prepaid, "0", "100").await;
     client.open("other", PaymentMode::Prepaid, "0", "1000").await;
     let request = v1::WatchUsableCreditRequest { account_id: "watched".into() };
     let mut watch = client.charging.watch_usable_credit(request.clone()).await.unwrap().into_inner();
     watch.message().await.unwrap().unwrap();
-    let announced = || {
-        let stats = server.command(&["INFO", "commandstats"]);
-        let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_spublish:calls="));
-        line.map_or(0, |rest| rest.split(',').next().unwrap().parse::<usize>().unwrap())
-    };
+    let announced = || calls(&server, "spublish");
     let (before, began) = (announced(), Instant::now());
     for number in 0..DEBITS {
         client.charging.debit(debit("other", &format!("d{number}"), "1")).await.unwrap();
     }
     // Now and then it is tried whether somebody is there.
-    let tries = 4 + began.elapsed().as_millis() as usize / 200 * 4;
+    let tries = 4 + u64::try_from(began.elapsed().as_millis()).unwrap() / 200 * 4;
     let sent = announced() - before;
     assert!(sent <= tries && sent < DEBITS / 2, "{DEBITS} debits of an account that nobody watches were announced {sent} times");
-    // Another process hears of what this one changes.
-    let other = Service::redis(&server.url());
+    // Another process hears of what this one changes as soon as somebody watches there.
     let mut watch = other.client().await.charging.watch_usable_credit(request).await.unwrap().into_inner();
     watch.message().await.unwrap().unwrap();
     client.charging.debit(debit("watched", "d1", "1")).await.unwrap();
@@ -204,14 +199,16 @@ async fn changes_are_not_announced_where_no_other_process_is_there_to_hear_them(
     assert_eq!(message.credit.unwrap().usable, "99.00");
 }
 
-/// How many commands a Redis was sent, but for those of scripts.
+/// How often a Redis was sent a script, or a list of fields to read.
 fn commands(server: &RedisServer) -> u64 {
+    calls(server, "evalsha") + calls(server, "hmget")
+}
+
+/// How often a Redis has run a command, within scripts, too.
+fn calls(server: &RedisServer, name: &str) -> u64 {
     let stats = server.command(&["INFO", "commandstats"]);
-    let calls = |name: &str| {
-        let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")));
-        line.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
-    };
-    calls("evalsha") + calls("hmget")
+    let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")));
+    line.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
 }
 
 #[tokio::test]
@@ -237,6 +234,35 @@ async fn an_account_is_read_once_for_all_who_watch_it() {
     let sent = commands(&server) - before;
     // The debit, and one reading; besides, the store is looked after a few times a second.
     assert!(sent < 100, "{WATCHES} watches of one account cost {sent} commands for one change");
+}
+
+#[tokio::test]
+async fn watchers_of_accounts_that_do_not_change_cost_no_commands() {
+    const WATCHES: usize = 64;
+    let server = RedisServer::redis();
+    let service = Service::redis(&server.url());
+    let mut client = service.client().await;
+    client.open("other", PaymentMode::Postpaid, "1000000", "0").await;
+    let mut watches = Vec::new();
+    for number in 0..WATCHES {
+        let account_id = format!("watched-{number}");
+        client.open(&account_id, PaymentMode::Prepaid, "0", "100").await;
+        let request = v1::WatchUsableCreditRequest { account_id };
+        let mut watch = client.charging.watch_usable_credit(request).await.unwrap().into_inner();
+        watch.message().await.unwrap().unwrap();
+        watches.push(watch);
+    }
+    let (before, begun) = (calls(&server, "evalsha"), Instant::now());
+    let mut debits = 0;
+    while begun.elapsed() < Duration::from_secs(2) {
+        client.charging.debit(debit("other", &format!("d{debits}"), "1")).await.unwrap();
+        debits += 1;
+    }
+    // A debit is one step, and so is a reading. Besides, the store is looked after a few times a second, and each account may be read once,
+    // which it is every 15 s whatever is announced.
+    let allowed = debits + WATCHES as u64 + 50 * begun.elapsed().as_secs();
+    let sent = calls(&server, "evalsha") - before;
+    assert!(sent <= allowed, "{debits} debits of an account that nobody watches took {sent} steps, and not {allowed} at most");
 }
 
 #[tokio::test]
