@@ -11,8 +11,8 @@ use domain::account::Millis;
 use domain::entry::EntryKind;
 use domain::payment::PaymentDetails;
 
-/// How many allocations, and how many reversals, are shown of a payment.
-const MOST_PARTS: i64 = 1_000;
+/// How many allocations, and how many reversals, are shown of a payment: an answer with both is within what clients take.
+const MOST_PARTS: i64 = 500;
 
 /// Which payments to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -185,10 +185,7 @@ impl AccountService for Accounts {
             let AccountEntries { account, partition, page } = use_cases.list_entries(context, &id, &filter, before, count).await?;
             let sequences: Vec<_> = page.entries.iter().map(|(sequence, _)| *sequence).collect();
             let entries = page.entries.into_iter().map(|(sequence, entry)| listing::entry(&account, partition, sequence, entry));
-            let mut entries: Vec<_> = entries.collect();
-            let fitting = pages::fitting(&entries);
-            let next = if fitting < entries.len() { sequences.get(fitting - 1).copied() } else { page.next_before };
-            entries.truncate(fitting);
+            let (entries, next) = pages::page(entries.collect(), &sequences, page.next_before);
             let next_page_token = next.map(|next| page_token::encode(&query, &next)).unwrap_or_default();
             Ok(v1::ListEntriesResponse { entries, next_page_token })
         })

@@ -7,7 +7,7 @@ use super::call::{read as taken, unary};
 use super::v1::audit_service_server::AuditService;
 use super::wire::reader::Reader;
 use super::wire::render::instant;
-use super::{page_token, v1};
+use super::{page_token, pages, v1};
 use crate::billing::audit::list::{AuditFilter, AuditPlace};
 use crate::billing::audit::{AuditRecord, Outcome, SERVICE};
 use crate::service::UseCases;
@@ -40,10 +40,9 @@ impl AuditService for Audit {
                 let place = (at.cast_unsigned(), (chain.cast_unsigned(), place.cast_unsigned()));
                 page_token::encode(&query.each_ref().map(String::as_str), &place)
             };
-            Ok(v1::ListAuditRecordsResponse {
-                records: records.into_iter().map(record).collect(),
-                next_page_token: next.map(token).unwrap_or_default(),
-            })
+            let places: Vec<AuditPlace> = records.iter().map(|found| (found.act.at, found.chain, found.place)).collect();
+            let (records, next) = pages::page(records.into_iter().map(record).collect(), &places, next);
+            Ok(v1::ListAuditRecordsResponse { records, next_page_token: next.map(token).unwrap_or_default() })
         })
         .await
     }

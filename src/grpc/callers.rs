@@ -7,7 +7,7 @@ use super::billing::settings::change;
 use super::call::read as taken;
 use super::wire::reader::Reader;
 use super::wire::render::instant;
-use super::{page_token, v1};
+use super::{page_token, pages, v1};
 use crate::billing::callers::CallerKind;
 use crate::billing::change::Applied;
 use crate::domain::account::Millis;
@@ -96,10 +96,9 @@ pub async fn list(
     })?;
     let CallerPage { callers, next } = use_cases.list_callers(context, after.as_ref(), count).await?;
     let token = |(kind, name): (CallerKind, String)| page_token::encode(&QUERY, &format!("{}{BETWEEN}{name}", kind.name()));
-    Ok(v1::ListCallersResponse {
-        callers: callers.into_iter().map(rendered).collect(),
-        next_page_token: next.map(token).unwrap_or_default(),
-    })
+    let places: Vec<_> = callers.iter().map(|found| (found.stored.kind, found.stored.name.clone())).collect();
+    let (callers, next) = pages::page(callers.into_iter().map(rendered).collect(), &places, next);
+    Ok(v1::ListCallersResponse { callers, next_page_token: next.map(token).unwrap_or_default() })
 }
 
 /// Whether roles, accounts and amounts make sense, the use case says.

@@ -329,6 +329,35 @@ async fn a_document_is_issued_only_if_it_has_something_to_say_and_covers_the_cal
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_statement_lists_what_is_open_and_speaks_of_no_limit_that_is_not_there() {
+    let paper = Paper::at("2026-06-10T12:00:00Z");
+    let mut client = paper.service.client().await;
+    client.open("acme", PaymentMode::Postpaid, "1000", "0").await;
+    charge(&mut client, "acme", "june", "70", v1::ChargeCategory::Usage).await;
+    tokio::task::block_in_place(|| {
+        paper.issuer();
+        paper.run(&["tax", "set", "19", "--from", "2020-01-01"]);
+        paper.go_to("2026-07-05T12:00:00Z");
+        paper.documents("issued", 1);
+        paper.run(&["account", "convert", "acme", "prepaid", "--limit", "100"]);
+    });
+    charge(&mut client, "acme", "july", "5", v1::ChargeCategory::Usage).await;
+    tokio::task::block_in_place(|| {
+        paper.run(&["account", "limit", "acme", "--permanent", "0", "--reason", "asked"]);
+        paper.go_to("2026-08-05T12:00:00Z");
+        let statement = &paper.documents("issued", 2)[1];
+        assert_eq!((&statement["kind"], &statement["amountToPay"]), (&"INVOICE_KIND_STATEMENT".into(), &"0.00".into()));
+        let number = statement["number"].as_str().unwrap();
+        let shown = &paper.operator.json(&format!("invoice show {number}"))["invoice"]["openInvoices"][0];
+        assert_eq!((&shown["number"], &shown["openAmount"]), (&"INV-000001".into(), &"70.00".into()));
+        let page = paper.operator.run(&format!("invoice html {number} --file -")).output;
+        assert!(page.contains("INV-000001") && page.contains("70.00"), "{page}");
+        assert!(page.contains("Earlier invoices are open, and to be paid") && !page.contains("credit limit"), "{page}");
+    });
+    assert!(paper.service.stopped().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_document_keeps_the_language_that_the_customer_had_when_it_was_issued() {
     let paper = Paper::at("2026-06-10T12:00:00Z");
     let mut client = paper.service.client().await;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::record::sample_record;
+use crate::store::{Store, sqlite_url};
 use domain::account::{Mode, Status};
 use domain::command::Metadata;
 use domain::entry::ChargedFrom::{self, OwnBill, Unbilled};
@@ -110,4 +111,22 @@ fn an_entry_that_does_not_follow_from_its_account_is_found() {
     }
     let unknown = Projection::default().take(&mut [record(1, EntryData::ToppedUp { amount: 5 }, 1, (5, 0), 1)]).unwrap_err();
     assert!(unknown.to_string().contains("never created"));
+}
+
+#[tokio::test]
+async fn a_charge_of_an_account_with_50_000_items_loads_one_total() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&sqlite_url(&folder.path().join("billing.db"))).await.unwrap();
+    let charge = record(2, charged(Unbilled, 30), 1, (0, 30), 1);
+    let key = TotalKey::of(&charge.entry).unwrap();
+    let mut connection = store.pool().acquire().await.unwrap();
+    let mut stored = Projection::default();
+    for number in 0..50_000 {
+        let key = TotalKey { item: format!("item-{number}"), ..key.clone() };
+        stored.totals.insert(key, Total::of(&charge.entry));
+    }
+    stored.totals.insert(key.clone(), Total::of(&charge.entry));
+    rows::write(&mut connection, store.dialect(), &stored).await.unwrap();
+    let loaded = rows::load(&mut connection, store.dialect(), &[charge]).await.unwrap();
+    assert_eq!(loaded.totals.keys().collect::<Vec<_>>(), [&key]);
 }

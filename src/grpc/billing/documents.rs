@@ -18,12 +18,10 @@ pub async fn list(
     let listing = taken(use_cases, request, read::invoices)?;
     let (page, has_more) = use_cases.list_documents(context, listing.filter, listing.after, listing.count).await?;
     let ids: Vec<_> = page.documents.iter().map(|stored| stored.id).collect();
-    let mut invoices: Vec<_> = page.documents.into_iter().map(render::invoice).collect();
-    let fitting = pages::fitting(&invoices);
-    let has_more = has_more || fitting < invoices.len();
-    invoices.truncate(fitting);
-    let next = ids.get(fitting - 1).filter(|_| has_more).and_then(|id| u64::try_from(*id).ok());
+    let last = ids.last().copied().filter(|_| has_more);
+    let (invoices, next) = pages::page(page.documents.into_iter().map(render::invoice).collect(), &ids, last);
     let query: Vec<_> = listing.query.iter().map(String::as_str).collect();
+    let next = next.and_then(|id| u64::try_from(id).ok());
     let next_page_token = next.map(|cursor| page_token::encode(&query, &cursor)).unwrap_or_default();
     Ok(v1::ListInvoicesResponse { invoices, next_page_token, compared_beginnings: page.compared_beginnings })
 }

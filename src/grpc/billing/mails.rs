@@ -10,7 +10,7 @@ use crate::billing::sending::settings::{AccountSending, SendingSettings};
 use crate::billing::sending::{Mail, MailKind, MailState};
 use crate::grpc::wire::reader::Reader;
 use crate::grpc::wire::render::instant;
-use crate::grpc::{page_token, v1};
+use crate::grpc::{page_token, pages, v1};
 use crate::service::UseCases;
 use crate::service::context::RequestContext;
 use crate::service::error::Error;
@@ -140,8 +140,10 @@ pub async fn list(use_cases: &UseCases, context: &RequestContext, request: v1::L
         (MailQuery { filter, number }, after, reader.page_size(request.page_size))
     })?;
     let (mails, next) = use_cases.mails(context, query, after.as_ref(), count).await?;
+    let places: Vec<MailPlace> = mails.iter().map(|found| (found.created_at, found.id.clone())).collect();
+    let (mails, next) = pages::page(mails.into_iter().map(mail).collect(), &places, next);
     let next_page_token = next.map(|(created_at, id)| page_token::encode(&words, &(created_at.cast_unsigned(), id))).unwrap_or_default();
-    Ok(v1::ListMailsResponse { mails: mails.into_iter().map(mail).collect(), next_page_token })
+    Ok(v1::ListMailsResponse { mails, next_page_token })
 }
 
 /// One mail.

@@ -23,7 +23,7 @@ use super::charging::Answers;
 use super::v1::billing_service_server::BillingService;
 use super::wire::reader::Reader;
 use super::wire::render as answer;
-use super::{context, page_token, status, v1};
+use super::{context, page_token, pages, status, v1};
 use crate::billing::change::Applied;
 use crate::service::UseCases;
 use crate::service::aggregation::Aggregation;
@@ -86,9 +86,12 @@ impl BillingService for Bills {
             let (account, count, after) = taken(use_cases, request, read::receivables)?;
             let page = use_cases.list_receivables(context, account.as_deref(), after.as_deref(), count).await?;
             let query = read::receivables_query(account.as_deref().unwrap_or_default());
+            let places: Vec<_> = page.receivables.iter().map(|of| of.account.clone()).collect();
+            let receivables = page.receivables.into_iter().map(render::receivables).collect();
+            let (receivables, next) = pages::page(receivables, &places, page.next_after);
             Ok(v1::ListReceivablesResponse {
-                receivables: page.receivables.into_iter().map(render::receivables).collect(),
-                next_page_token: page.next_after.map(|last| page_token::encode(&query, &last)).unwrap_or_default(),
+                receivables,
+                next_page_token: next.map(|last| page_token::encode(&query, &last)).unwrap_or_default(),
                 positions: render::positions(&page.position),
             })
         })

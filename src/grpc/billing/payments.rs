@@ -13,7 +13,7 @@ use crate::domain::money::format_units;
 use crate::domain::origin::Origin;
 use crate::grpc::wire::reader::{Reader, Sign};
 use crate::grpc::wire::render::{instant, money};
-use crate::grpc::{page_token, v1};
+use crate::grpc::{page_token, pages, v1};
 use crate::service::UseCases;
 use crate::service::context::RequestContext;
 use crate::service::error::Error;
@@ -39,10 +39,10 @@ pub async fn list(
     let query: Vec<_> = listing.query.iter().map(String::as_str).collect();
     let token = |(received_at, entry): PaymentPlace| page_token::encode(&query, &(received_at.cast_unsigned(), entry.cast_unsigned()));
     let clock = use_cases.clock();
-    Ok(v1::ListPaymentsResponse {
-        payments: page.payments.into_iter().map(|found| payment(found, clock)).collect(),
-        next_page_token: page.next.map(token).unwrap_or_default(),
-    })
+    let places: Vec<PaymentPlace> = page.payments.iter().map(|found| (found.received_at, found.entry)).collect();
+    let payments = page.payments.into_iter().map(|found| payment(found, clock)).collect();
+    let (payments, next) = pages::page(payments, &places, page.next);
+    Ok(v1::ListPaymentsResponse { payments, next_page_token: next.map(token).unwrap_or_default() })
 }
 
 fn read_list(reader: &mut Reader, request: v1::ListPaymentsRequest) -> Listing {

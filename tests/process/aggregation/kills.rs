@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tollgate::billing::Billing;
 use tollgate::billing::BillingSettings;
 use tollgate::billing::aggregator::{Aggregator as Runner, AggregatorOptions};
+use tollgate::billing::partitions;
 use tollgate::billing::store::sqlite_url;
 
 use crate::aggregation::check::{everything_agrees, until_caught_up};
@@ -70,6 +71,27 @@ async fn totals_are_exact_though_postgresql_is_killed_thirty_times_while_charges
     assert!(everything_agrees(&store, &load.ledger).await > 2_000);
     assert!(aggregator.get("/metrics").contains("tollgate_billing_store_up 1"));
     assert!(aggregator.stop().success());
+}
+
+#[tokio::test]
+async fn a_lease_is_renewed_while_a_step_is_under_way_and_nobody_else_gets_its_partition() {
+    let postgres = PostgresServer::shared();
+    let billing = Billing::open(&postgres.database(), BillingSettings::default()).await.unwrap();
+    let store = billing.store();
+    partitions::initialize(store, 2).await.unwrap();
+    let mut fences = Vec::new();
+    for _ in 0..2 {
+        let claim = partitions::claim(store, "one", 60_000).await.unwrap().unwrap();
+        fences.push((claim.partition, claim.fence));
+    }
+    // The first statement of a step locks its partition's row, until the step ends.
+    let mut step = store.begin().await.unwrap();
+    sqlx::query("UPDATE partitions SET next_sequence = next_sequence WHERE partition = 0").execute(&mut *step).await.unwrap();
+    let renewed = timeout(Duration::from_secs(10), partitions::renew(store, "one", 60_000)).await.expect("it waits for the step");
+    assert_eq!(renewed.unwrap(), fences, "both are still its own");
+    let other = timeout(Duration::from_secs(10), partitions::claim(store, "two", 60_000)).await.expect("it waits for the step");
+    assert!(other.unwrap().is_none());
+    step.commit().await.unwrap();
 }
 
 #[tokio::test]

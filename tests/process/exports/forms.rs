@@ -1,5 +1,6 @@
 //! What `tollgate export` writes, read back by others.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
@@ -157,5 +158,92 @@ async fn the_largest_records_come_in_messages_that_any_client_takes() {
         }
     }
     assert_eq!(entries, 401);
+    assert!(service.stopped().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_lists_come_in_answers_that_any_client_takes_whatever_page_they_ask_for() {
+    let folder = temporary_folder();
+    std::fs::write(folder.path().join("clock"), "2026-10-20T12:00:00Z").unwrap();
+    let [store, clock] = ["ledger.db", "clock"].map(|name| folder.path().join(name).display().to_string());
+    let service = Service::start(&["--store", &store, "--test-clock", &clock], &[]);
+    tokio::task::block_in_place(|| {
+        let operator = Operator::of(&service);
+        let lines = ["f".repeat(200), "g".repeat(200)];
+        let issuer =
+            ["issuer", "set", "--name", "Nordlicht", "--city", "Hamburg", "--country", "DE", "--footer", &lines[0], "--footer", &lines[1]];
+        assert!(operator.run_words(&issuer).status.success());
+        assert!(operator.run("tax set 19 --from 2020-01-01").status.success());
+    });
+    let mut client = service.client().await;
+    client.open("acme", PaymentMode::Postpaid, "1000000", "0").await;
+    let long = |characters: usize| "\u{10348}".repeat(characters);
+    // 2,400 lines of 1.2 kB; 1,200 payments of 4.6 kB.
+    let operator = Some(v1::Operator { actor: long(128), reason: long(512) });
+    let details = Some(v1::PaymentDetails { reference: long(140), remark: long(200), method: "m".repeat(32), ..Default::default() });
+    for batch in 0..60 {
+        let charges = (0..40).map(|number| {
+            let item = format!("{batch:0>32}-{number:0>31}");
+            let usage =
+                Some(v1::Usage { item, description: long(256), unit: "u".repeat(32), quantity: "1".repeat(32), ..Default::default() });
+            v1::ChargeCommand {
+                command: Some(v1::charge_command::Command::Debit(v1::DebitRequest {
+                    usage,
+                    ..debit("acme", &format!("d{batch}-{number}"), "0.01")
+                })),
+            }
+        });
+        let request = v1::ChargeRequest { commands: charges.collect() };
+        let mut answers = client.charging.charge(Request::new(tokio_stream::iter([request]))).await.unwrap().into_inner();
+        while answers.message().await.unwrap().is_some() {}
+        let mut payments = tokio::task::JoinSet::new();
+        for number in 0..20 {
+            let (account_id, request_id) = ("acme".into(), format!("p{batch}-{number:0>120}"));
+            let (details, operator) = (details.clone(), operator.clone());
+            let top_up = v1::TopUpRequest { account_id, request_id, amount: money("0.01"), details, operator, ..Default::default() };
+            let mut client = client.clone();
+            payments.spawn(async move { client.accounts.top_up(top_up).await.unwrap() });
+        }
+        payments.join_all().await;
+    }
+    std::fs::write(folder.path().join("next"), "2026-11-02T12:00:00Z").unwrap();
+    std::fs::rename(folder.path().join("next"), folder.path().join("clock")).unwrap();
+    let number = until("the month is billed", async || {
+        let found = client.clone().billing.list_invoices(v1::ListInvoicesRequest::default()).await.ok()?.into_inner().invoices;
+        found.first().map(|found| found.number.clone()).filter(|number| !number.is_empty())
+    })
+    .await;
+    let (mut lines, mut request) = (0, v1::GetInvoiceRequest { number, page_size: 1000, ..Default::default() });
+    loop {
+        let page = client.billing.get_invoice(request.clone()).await.unwrap().into_inner();
+        lines += page.invoice.unwrap().items.len();
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            break;
+        }
+    }
+    let (mut payments, mut request) = (BTreeSet::new(), v1::ListPaymentsRequest { page_size: 1000, ..Default::default() });
+    loop {
+        let page = client.billing.list_payments(request.clone()).await.unwrap().into_inner();
+        assert!(page.payments.len() < 1_000, "a thousand of them are more than a client takes");
+        payments.extend(page.payments.into_iter().map(|payment| payment.payment_id));
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!((lines, payments.len()), (2_400, 1_200));
+    let address = format!("http://{}", service.address);
+    let mut audit = v1::audit_service_client::AuditServiceClient::connect(address).await.unwrap();
+    let (mut records, mut request) = (0, v1::ListAuditRecordsRequest { page_size: 1000, ..Default::default() });
+    loop {
+        let page = audit.list_audit_records(request.clone()).await.unwrap().into_inner();
+        records += page.records.len();
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            break;
+        }
+    }
+    assert!(records >= 1_200, "{records}");
     assert!(service.stopped().await.success());
 }
