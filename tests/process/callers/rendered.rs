@@ -46,6 +46,13 @@ async fn shown(client: &mut Client) -> [String; 3] {
     [watched.credit.unwrap().usable, listed.credit.unwrap().usable, client.credit("acme").await.usable]
 }
 
+/// A debit that only the limit that has ended would have covered: the usable credit that it is declined with.
+async fn declined(client: &mut Client) -> String {
+    let answer = client.charging.debit(debit("acme", "too-much", "120")).await.unwrap().into_inner();
+    assert!(matches!(answer.outcome, Some(v1::debit_response::Outcome::Declined(_))), "{answer:?}");
+    answer.credit.unwrap().usable
+}
+
 #[tokio::test]
 async fn lists_and_watches_show_what_the_next_charge_can_use_though_the_ledger_is_ahead_of_the_clock() {
     let (redis, folders) = (RedisServer::redis(), [temporary_folder(), temporary_folder()]);
@@ -55,6 +62,7 @@ async fn lists_and_watches_show_what_the_next_charge_can_use_though_the_ledger_i
         let service = Service::start(&store, &[]);
         let mut client = service.client().await;
         assert_eq!(shown(&mut client).await, ["99.00"; 3], "{store:?}");
+        assert_eq!(declined(&mut client).await, "99.00", "{store:?}");
         if store[0] == "--store" {
             let request = v1::SuggestCreditLimitRequest { account_id: "acme".into() };
             let suggested = crate::service::until("the billing store answers", async || {
