@@ -45,3 +45,19 @@ fn attachment(name: &str, content_type: &'static str, content: Vec<u8>) -> Respo
     let disposition = format!("attachment; filename=\"{name}\"");
     ([(CONTENT_TYPE, content_type.to_owned()), (CONTENT_DISPOSITION, disposition)], content).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_browser_keeps_has_no_formula_and_its_amounts_are_numbers() {
+        let row = ["=cmd|' /C calc'!A0", "+49 40 1", "@home", "-5.00", "-5-5", "plain"].map(str::to_owned).to_vec();
+        let response = csv_file("x.csv", &["a", "b", "c", "d", "e", "f"], std::iter::once(row));
+        let body = axum::body::to_bytes(response.into_body(), 1_000).await.unwrap();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        assert_eq!(text, "a,b,c,d,e,f\r\n'=cmd|' /C calc'!A0,'+49 40 1,'@home,-5.00,'-5-5,plain\r\n");
+    }
+}

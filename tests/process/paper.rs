@@ -122,6 +122,32 @@ async fn drafts_wait_for_an_issuer_and_a_rate_of_tax_and_say_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_document_has_the_issuer_of_the_day_on_which_it_is_issued_and_keeps_it() {
+    let paper = Paper::at("2026-07-10T12:00:00Z");
+    let mut client = paper.service.client().await;
+    client.open("acme", PaymentMode::Postpaid, "1000", "0").await;
+    charge(&mut client, "acme", "july", "10", v1::ChargeCategory::Usage).await;
+    tokio::task::block_in_place(|| {
+        paper.run(&["tax", "set", "19", "--from", "2020-01-01"]);
+        paper.run(&["issuer", "set", "--name", "Nordlicht GmbH", "--country", "DE", "--from", "2020-01-01"]);
+        paper.run(&["issuer", "set", "--name", "Nordlicht AG", "--country", "AT", "--from", "2026-09-01"]);
+        paper.go_to("2026-08-31T21:00:00Z");
+        paper.documents("issued", 1);
+    });
+    charge(&mut client, "acme", "august", "20", v1::ChargeCategory::Usage).await;
+    tokio::task::block_in_place(|| {
+        paper.go_to("2026-09-02T12:00:00Z");
+        let issued = paper.documents("issued", 2);
+        let of = |document: &Value| (document["issuer"]["name"].as_str().unwrap().to_owned(), document["issuer"]["countryCode"].clone());
+        assert_eq!(of(&issued[0]), ("Nordlicht GmbH".to_owned(), "DE".into()));
+        assert_eq!(of(&issued[1]), ("Nordlicht AG".to_owned(), "AT".into()));
+        let page = paper.operator.run("invoice html INV-000001 --file -").output;
+        assert!(page.contains("Nordlicht GmbH") && !page.contains("Nordlicht AG"), "{page}");
+    });
+    assert!(paper.service.stopped().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_document_has_the_tax_of_the_period_that_it_covers() {
     let paper = Paper::at("2026-06-10T12:00:00Z");
     let mut client = paper.service.client().await;
