@@ -277,9 +277,11 @@ async fn a_batch_that_broke_goes_on_where_it_was() {
 #[tokio::test]
 async fn without_a_billing_store_charging_payments_and_conversions_go_on() {
     let folder = temporary_folder();
-    let store = folder.path().join("ledger.db");
-    let none = ["--store", store.to_str().unwrap(), "--billing", "off"];
-    let away = ["--store", store.to_str().unwrap(), "--billing", "postgres://nobody@127.0.0.1:1/nothing"];
+    let [store, known] = ["ledger.db", "known.db"].map(|name| folder.path().join(name).display().to_string());
+    // Once a billing store was there, it is known without it who may call.
+    assert!(Service::start(&["--store", &known], &[]).stopped().await.success());
+    let none = ["--store", &store, "--billing", "off"];
+    let away = ["--store", &known, "--billing", "postgres://nobody@127.0.0.1:1/nothing"];
     for (arguments, expected, code, id) in
         [(none, "BILLING_NOT_CONFIGURED", Code::FailedPrecondition, "one"), (away, "BILLING_UNAVAILABLE", Code::Unavailable, "two")]
     {
