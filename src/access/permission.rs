@@ -55,6 +55,8 @@ permissions! {
     Suspend = "suspend",
     /// Close and reopen accounts.
     Close = "close",
+    /// Erase what is personal of closed accounts.
+    EraseAccounts = "erase_accounts",
     /// Look at invoices, payments, receivables and statements.
     ReadDocuments = "read_documents",
     /// Record payments, and say which invoices they pay.

@@ -18,6 +18,7 @@ pub mod denomination;
 pub mod digest;
 pub mod document;
 pub mod document_id;
+pub mod erase;
 mod error;
 mod frozen;
 mod identity;

@@ -66,6 +66,8 @@ enum AccountCommand {
     Close(change::StateOptions),
     /// Open a closed account again.
     Reopen(change::StateOptions),
+    /// Erase what is personal of a closed account: names, addresses, what callers sent along. Issued documents stay, and so does the money.
+    Erase(change::StateOptions),
 }
 
 /// Does it.
@@ -91,5 +93,6 @@ pub async fn run(options: AccountOptions) -> anyhow::Result<ExitCode> {
         AccountCommand::Resume(options) => change::resume(&mut client, options, output).await,
         AccountCommand::Close(options) => change::close(&mut client, options, output).await,
         AccountCommand::Reopen(options) => change::reopen(&mut client, options, output).await,
+        AccountCommand::Erase(options) => change::erase(&mut client, options, output).await,
     }
 }

@@ -3,11 +3,13 @@
 use tonic::{Request, Response, Status};
 
 use super::billing::render::positions;
+use super::billing::settings::change;
 use super::call::{command, read as taken, unary};
 use super::v1::account_service_server::AccountService;
 use super::wire::reader::Reader;
 use super::wire::{accounts as read, filter, listing, render};
 use super::{page_token, pages, v1};
+use crate::billing::change::Applied;
 use crate::ledger::Purpose;
 use crate::service::UseCases;
 use crate::service::accounts::AccountEntries;
@@ -141,6 +143,19 @@ impl AccountService for Accounts {
 
     async fn reopen_account(&self, request: Request<v1::ReopenAccountRequest>) -> Result<Response<v1::ReopenAccountResponse>, Status> {
         command(&self.use_cases, request, read::reopen, render::reopen).await
+    }
+
+    async fn erase_account(&self, request: Request<v1::EraseAccountRequest>) -> Result<Response<v1::EraseAccountResponse>, Status> {
+        unary(&self.use_cases, request, async |use_cases, context, request| {
+            let (account, change) = taken(use_cases, request, |reader, request| {
+                let v1::EraseAccountRequest { account_id, request_id, operator, first_sent_at } = request;
+                let change = change(reader, request_id, None, operator, first_sent_at);
+                (reader.account_id(account_id), change)
+            })?;
+            let applied = use_cases.erase_account(context, &account, &change).await?;
+            Ok(v1::EraseAccountResponse { replayed: applied == Applied::Before })
+        })
+        .await
     }
 
     async fn list_reservations(

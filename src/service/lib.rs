@@ -18,6 +18,7 @@ pub mod credit;
 pub mod deadline;
 pub mod decisions;
 pub mod documents;
+pub mod erasing;
 pub mod error;
 pub mod exports;
 pub mod fields;

@@ -1,4 +1,4 @@
-//! `tollgate account create`, `top-up`, `withdraw`, `suspend`, `resume`, `close`, `reopen`.
+//! `tollgate account create`, `top-up`, `withdraw`, `suspend`, `resume`, `close`, `reopen`, `erase`.
 
 use std::process::ExitCode;
 
@@ -14,9 +14,9 @@ use crate::cli::output::Output;
 use crate::cli::payment_details::DetailsOptions;
 use crate::grpc::v1::withdraw_response::Outcome;
 use crate::grpc::v1::{
-    CloseAccountRequest, CreateAccountRequest, CreateAccountResponse, NonUsageBilling, Operator, PaymentMode, ReopenAccountRequest,
-    ResumeAccountRequest, ResumeAccountResponse, SuspendAccountRequest, SuspendAccountResponse, TopUpRequest, WithdrawRequest,
-    WithdrawResponse,
+    CloseAccountRequest, CreateAccountRequest, CreateAccountResponse, EraseAccountRequest, NonUsageBilling, Operator, PaymentMode,
+    ReopenAccountRequest, ResumeAccountRequest, ResumeAccountResponse, SuspendAccountRequest, SuspendAccountResponse, TopUpRequest,
+    WithdrawRequest, WithdrawResponse,
 };
 
 /// The account to open.
@@ -195,6 +195,15 @@ pub async fn close(client: &mut Client, options: StateOptions, output: Output) -
     let (account, request_id, operator) = options.into_parts();
     let request = CloseAccountRequest { account_id: account.clone(), request_id, operator, ..Default::default() };
     show_change(output, &account, client.accounts.close_account(request), |_| "Closed.".to_owned()).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Erases what is personal of a closed account.
+pub async fn erase(client: &mut Client, options: StateOptions, output: Output) -> anyhow::Result<ExitCode> {
+    let (account_id, request_id, operator) = options.into_parts();
+    let request = EraseAccountRequest { account_id, request_id, operator, ..Default::default() };
+    let answer = client.accounts.erase_account(request).await?.into_inner();
+    output.show(&answer, |_| "Erased.".to_owned())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,6 +3,7 @@
 mod actors;
 pub mod callers;
 mod clients;
+mod erasing;
 mod file;
 mod known;
 mod lasting;

@@ -213,6 +213,7 @@ async fn a_tenant_sees_its_own_and_nothing_of_others() {
         ("AccountService/ListReservations", json!({})),
         ("AccountService/TopUp", json!({ "requestId": "x", "amount": much })),
         ("AccountService/CloseAccount", json!({ "requestId": "x", "operator": by })),
+        ("AccountService/EraseAccount", json!({ "requestId": "x", "operator": by })),
         ("BillingService/GetPayment", json!({ "paymentId": "p1" })),
         ("BillingService/RecordPayment", json!({ "requestId": "p1", "amount": much })),
         ("BillingService/AllocatePayment", json!({ "requestId": "x", "paymentId": "p1", "invoiceNumber": other_number, "operator": by })),

@@ -119,6 +119,12 @@ fn steps() -> Vec<Step> {
         Step("AccountService/CloseAccount", json!({ "accountId": "other", "requestId": "close", "operator": by() }), "account.closed"),
         Step("AccountService/ReopenAccount", json!({ "accountId": "other", "requestId": "reopen", "operator": by() }), "account.reopened"),
         Step(
+            "AccountService/CloseAccount",
+            json!({ "accountId": "other", "requestId": "close-again", "operator": by() }),
+            "account.closed",
+        ),
+        Step("AccountService/EraseAccount", json!({ "accountId": "other", "requestId": "erase", "operator": by() }), "account.erased"),
+        Step(
             "BillingService/SetSending",
             of_service("sending", json!({ "settings": { "enabled": true, "from": "a@nordlicht.example" } })),
             "sending.set",

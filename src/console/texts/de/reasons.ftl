@@ -12,6 +12,7 @@ reason-ACCOUNT_CLOSED = Das Konto ist geschlossen.
 reason-ACCOUNT_NOT_CLOSED = Das Konto ist nicht geschlossen.
 reason-ACCOUNT_SUSPENDED = Das Konto ist gesperrt.
 reason-ACCOUNT_NOT_EMPTY = Das Konto hat noch ein Guthaben, eine Schuld oder etwas, das nicht abgerechnet ist.
+reason-ACCOUNT_NOT_SETTLED = Zu diesem Konto ist noch etwas offen: ein Beleg wird noch erstellt, eine Rechnung ist nicht beglichen, oder eine E-Mail ist unterwegs.
 reason-RESERVATIONS_OPEN = Das Konto hat noch offene Reservierungen.
 reason-RESERVATION_NOT_FOUND = Diese Reservierung gibt es nicht mehr.
 reason-RESERVATION_SETTLED = Die Reservierung ist schon abgerechnet.

@@ -12,6 +12,7 @@ reason-ACCOUNT_CLOSED = The account is closed.
 reason-ACCOUNT_NOT_CLOSED = The account is not closed.
 reason-ACCOUNT_SUSPENDED = The account is suspended.
 reason-ACCOUNT_NOT_EMPTY = The account still has a balance, or something unbilled.
+reason-ACCOUNT_NOT_SETTLED = Something of the account is not settled: a document is yet to be issued, an invoice is open, or mail is under way.
 reason-RESERVATIONS_OPEN = The account still has open reservations.
 reason-RESERVATION_NOT_FOUND = There is no such reservation any more.
 reason-RESERVATION_SETTLED = The reservation has been settled already.

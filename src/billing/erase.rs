@@ -1,0 +1,94 @@
+//! Erases what is personal of an account: its name, its billing details, and what callers sent along. Amounts, times and ids stay, and so do
+//! issued documents, which the law keeps. Chains of digests still hold: of what is personal they cover a salted digest, beside its text.
+
+use serde_json::Value as Json;
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
+
+use super::audit::{self, Act};
+use super::change::{Applied, Change};
+use super::document::Party;
+use super::{Billing, BillingError, search};
+
+/// What an account is called whose name was erased.
+pub const ERASED: &str = "erased";
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Erased {
+    /// It was erased, now or before.
+    Applied(Applied),
+    /// There are documents to issue, invoices that are open, or mail under way: these need to know whom they are for.
+    Unsettled,
+}
+
+/// What still needs to know whom it is for.
+const UNSETTLED: [&str; 3] = [
+    "SELECT CAST(COUNT(*) AS BIGINT) FROM documents WHERE account = $1 AND NOT EXISTS (SELECT 1 FROM issued WHERE document = documents.id)",
+    "SELECT CAST(COUNT(*) AS BIGINT) FROM payables WHERE account = $1 AND open_amount > 0",
+    "SELECT CAST(COUNT(*) AS BIGINT) FROM mails WHERE account = $1 AND state IN ('waiting', 'sending', 'deferred')",
+];
+
+/// What is erased of an account, but for names within settings and audit records.
+const ERASE: [&str; 14] = [
+    "UPDATE entries SET description = '', attributes = '', reason = '' WHERE account = $1",
+    "UPDATE lost_entries SET description = '', attributes = '', reason = '' WHERE account = $1",
+    "UPDATE totals SET description = '' WHERE account = $1",
+    "UPDATE refunds SET description = '' WHERE account = $1",
+    "UPDATE uncredited_refunds SET description = '' WHERE account = $1",
+    "UPDATE adjustments SET reason = '' WHERE account = $1",
+    "UPDATE credits SET reference = '', remark = '', reason = '' WHERE account = $1",
+    "UPDATE allocations_by_hand SET reason = '' WHERE account = $1",
+    "UPDATE setting_changes SET reason = '' WHERE subject = 'account ' || $1",
+    "UPDATE mails SET recipient = '', detail = '' WHERE account = $1",
+    "UPDATE accounts SET name = 'erased' WHERE account = $1",
+    "DELETE FROM account_sending WHERE account = $1",
+    "DELETE FROM exemptions WHERE account = $1",
+    "DELETE FROM customers WHERE account = $1",
+];
+
+impl Billing {
+    /// Erases what is personal of an account whose entries are all here, once for each request.
+    pub async fn erase_account(&self, account: &str, change: &Change) -> Result<Erased, BillingError> {
+        let dialect = self.store().dialect();
+        let mut transaction = self.store().begin().await?;
+        let connection = &mut *transaction;
+        if Self::note(connection, &format!("erasing {account}"), &change.asked(&["erase"]), change).await? == Applied::Before {
+            return Ok(Erased::Applied(Applied::Before));
+        }
+        for sql in UNSETTLED {
+            if sqlx::query(sql).bind(account.to_owned()).fetch_one(&mut *connection).await?.try_get::<i64, _>(0)? > 0 {
+                return Ok(Erased::Unsettled);
+            }
+        }
+        for table in ["entries", "lost_entries"] {
+            erase_names(connection, table, account).await?;
+        }
+        for sql in ERASE {
+            sqlx::query(sql).bind(account.to_owned()).execute(&mut *connection).await?;
+        }
+        search::write_names(connection, dialect, std::iter::once((account, ERASED))).await?;
+        search::write_details(connection, dialect, account, &Party::default()).await?;
+        let erase = "UPDATE audit SET personal = '', salt = '' WHERE account = $1 AND personal <> ''";
+        let records = sqlx::query(erase).bind(account.to_owned()).execute(&mut *connection).await?.rows_affected();
+        let act = Act::of("account.erased", change).on(account).with("audit_records", records);
+        audit::write(connection, dialect, audit::SERVICE, &[act]).await?;
+        transaction.commit().await?;
+        Ok(Erased::Applied(Applied::Now))
+    }
+}
+
+/// Erases the names within an account's settings: what each of its entries has set.
+async fn erase_names(connection: &mut AnyConnection, table: &'static str, account: &str) -> Result<(), BillingError> {
+    let sql = format!("SELECT DISTINCT settings FROM {table} WHERE account = $1 AND settings LIKE '%\"name\"%'");
+    for row in sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).fetch_all(&mut *connection).await? {
+        let text: String = row.try_get(0)?;
+        let mut settings: Json = serde_json::from_str(&text).map_err(BillingError::corrupt)?;
+        if let Some(name) = settings.get_mut("name") {
+            *name = Json::from(ERASED);
+        }
+        let sql = format!("UPDATE {table} SET settings = $2 WHERE account = $1 AND settings = $3");
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).bind(settings.to_string()).bind(text);
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
