@@ -143,18 +143,9 @@ impl RedisLedger {
         &self.options
     }
 
-    /// Passes changes made by other processes on to the watchers, for ever; as long as there are none, those processes announce nothing.
+    /// Passes changes made by other processes on to the watchers, for ever.
     pub async fn listen(&self) {
-        let Self { options, topology, settings, watchers, .. } = self;
-        loop {
-            watchers.begun().await;
-            let listening = notifications::listen(options.clone(), Arc::clone(topology), settings.partitions, watchers.clone());
-            tokio::select! {
-                () = listening => {}
-                () = watchers.ended() => {}
-            }
-            watchers.set_listening(false);
-        }
+        notifications::listen(self.options.clone(), Arc::clone(&self.topology), self.settings.partitions, self.watchers.clone()).await;
     }
 
     /// Connects, and refuses a store that is not as it should be.

@@ -30,8 +30,20 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// How long subscriptions may take: those at a server that has lost a partition are never confirmed.
 const CONFIRMED: Duration = Duration::from_secs(2);
 
-/// Passes announcements on to the watchers of this process, for ever. There is a listener at each server that has partitions.
+/// Passes announcements on to the watchers of this process, for ever; while there are none, other processes need not announce anything.
 pub async fn listen(options: RedisOptions, topology: Arc<Topology>, partitions: u16, watchers: Watchers) {
+    loop {
+        watchers.begun().await;
+        tokio::select! {
+            () = listen_everywhere(options.clone(), Arc::clone(&topology), partitions, watchers.clone()) => {}
+            () = watchers.ended() => {}
+        }
+        watchers.set_listening(false);
+    }
+}
+
+/// There is a listener at each server that has partitions.
+async fn listen_everywhere(options: RedisOptions, topology: Arc<Topology>, partitions: u16, watchers: Watchers) {
     let keys = PartitionKeys::of_store(&options.store_name, partitions);
     let mut changes = topology.subscribe();
     loop {
