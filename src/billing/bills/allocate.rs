@@ -174,7 +174,7 @@ impl Receivables {
             }
             self.paid.extend_from_slice(&allocations);
         }
-        allocations.extend(self.settle(balance));
+        allocations.extend(self.settle(self.free(balance)));
         merged(allocations)
     }
 
@@ -198,8 +198,8 @@ impl Receivables {
     }
 
     /// What is free pays what is open, if there is both.
-    fn settle(&mut self, balance: i64) -> Vec<Allocation> {
-        let (mut allocations, mut free) = (Vec::new(), self.free(balance));
+    fn settle(&mut self, mut free: i64) -> Vec<Allocation> {
+        let mut allocations = Vec::new();
         for place in self.oldest_first() {
             let open = self.invoices.get(place).map_or(0, |invoice| invoice.open);
             let payable = self.payable(free, open);

@@ -78,7 +78,7 @@ impl Receivables {
         let allocation = Allocation { credit: credit.sequence, document, amount: -amount };
         self.paid.push(allocation);
         let mut allocations = vec![allocation];
-        allocations.extend(self.settle(balance));
+        allocations.extend(self.settle(self.free(balance)));
         Ok(allocations)
     }
 
@@ -88,8 +88,10 @@ impl Receivables {
         if credit.set_aside == 0 {
             return Err(NotAllocated::ExceedsUnallocated { unallocated: 0 });
         }
+        let freed = credit.set_aside;
         (credit.set_aside, credit.is_changed) = (0, true);
-        Ok(self.settle(balance))
+        // As a new credit: a debt that no invoice holds waits until the invoices are paid.
+        Ok(self.settle(self.free(balance).max(freed)))
     }
 
     fn whole(&self, amount: i64) -> i64 {

@@ -145,6 +145,18 @@ fn a_reversal_and_a_withdrawal_take_what_was_set_aside_last() {
 }
 
 #[test]
+fn what_is_freed_pays_invoices_before_a_debt_that_none_holds() {
+    let mut receivables = two_invoices();
+    receivables.credit(credit(1, 120), None, &[]);
+    receivables.take_off(1, 1, Some(60), -30).unwrap();
+    // 25 more are owed, on no invoice.
+    let balance = -55;
+    assert_eq!((receivables.open(), receivables.free(balance)), (90, -25));
+    assert_eq!(receivables.set_free(1, balance), Ok(vec![allocation(1, 1, 60)]));
+    assert_eq!((receivables.open(), receivables.free(balance)), (30, -25));
+}
+
+#[test]
 fn what_a_reversal_opens_again_and_the_rest_of_the_same_credit_pays_is_one_allocation() {
     let mut receivables = Receivables { minor_unit: 10, ..Receivables::default() };
     receivables.invoice(1, 10, 100, 0);
