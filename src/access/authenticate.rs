@@ -11,6 +11,7 @@ use anyhow::{Context, ensure};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use super::denied::Denied;
 use super::failures::Failures;
 use super::file::{AccessFile, GrantEntry, Key, Registry};
 use super::jwt::Issuers;
@@ -34,43 +35,6 @@ pub struct Presented<'a> {
     pub certificate: Option<&'a Certificate>,
     /// Where it calls from.
     pub address: IpAddr,
-}
-
-/// Why a caller is refused. The caller learns only whether it sent a credential; the reason is for the operator's log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Denied {
-    /// There is no credential.
-    #[error("no credential was presented")]
-    NothingPresented,
-    /// There are several.
-    #[error("more than one credential was presented")]
-    SeveralPresented,
-    /// It is none that could be known.
-    #[error("the credential is malformed")]
-    Malformed,
-    /// No key has its public part, or its secret is another's.
-    #[error("the key is not known")]
-    UnknownKey,
-    /// The key has expired or is revoked.
-    #[error("the key has expired or was revoked")]
-    EndedKey,
-    /// The certificate has expired since its connection began.
-    #[error("the certificate has expired")]
-    EndedCertificate,
-    /// The certificate is in no grant.
-    #[error("the certificate is granted nothing")]
-    UnknownCertificate,
-    /// The token's issuer, audience, times, algorithm or signature are wrong.
-    #[error("the token is not valid: {0}")]
-    InvalidToken(&'static str),
-}
-
-impl Denied {
-    /// Whether nothing was presented: to present something may help.
-    #[must_use]
-    pub fn lacks_credentials(self) -> bool {
-        self == Self::NothingPresented
-    }
 }
 
 /// Who is let in. Reads its file again when it changes.

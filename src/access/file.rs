@@ -1,7 +1,6 @@
 //! The access file: who may call, and what each may do. TOML; keys are kept as digests, so that the file lets nobody in.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -10,6 +9,7 @@ use anyhow::{Context, bail, ensure};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use super::grant_entry::GrantEntry;
 use super::key::KeyDigest;
 use super::permission::{Permission, Permissions};
 use super::principal::{Accounts, Credential, Grant, Kind, Principal};
@@ -52,28 +52,6 @@ pub struct AccessFile {
 pub struct RoleEntry {
     /// Its permissions, by name.
     pub permissions: Vec<String>,
-}
-
-/// What a caller may do.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct GrantEntry {
-    /// Its roles.
-    pub roles: Vec<String>,
-    /// The accounts that it is bound to: exact ids, or beginnings that end in `/`. Without it: all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accounts: Option<Vec<String>>,
-    /// Whether it may name a person on whose behalf it acts.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub acts_for_others: bool,
-    /// The most in one act: by permission, then by currency.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub most: BTreeMap<String, BTreeMap<String, String>>,
-    /// How many requests it may send a second. Without it, the service's setting holds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub requests_per_second: Option<NonZeroU32>,
-    /// How many calls it may have at once. Without it, the service's setting holds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub concurrent_calls: Option<NonZeroU32>,
 }
 
 /// An API key.
@@ -143,11 +121,6 @@ fn default_algorithms() -> Vec<String> {
 
 fn default_claim() -> String {
     "roles".to_owned()
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 /// A key that was found.

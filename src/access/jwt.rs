@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::authenticate::Denied;
+use super::denied::Denied;
 use super::file::{ClaimGrants, IssuerEntry};
 use super::key_set::{KeySet, MAX_BYTES};
 use super::principal::{Credential, Grant, Kind, Principal};

@@ -6,8 +6,10 @@
 //! longer than a request asks [`Access::renew`] whether its credential still holds. Each caller has a [`Share`] of the service.
 
 mod authenticate;
+mod denied;
 mod failures;
 pub mod file;
+mod grant_entry;
 mod jwt;
 pub mod key;
 mod key_set;
@@ -18,7 +20,8 @@ pub mod role;
 mod share;
 mod stored;
 
-pub use authenticate::{Access, Denied, Presented};
+pub use authenticate::{Access, Presented};
+pub use denied::Denied;
 pub use permission::{Permission, Permissions};
 pub use principal::{Accounts, Grant, Kind, Principal};
 pub use share::{Bounds, Call, Reached, Share};

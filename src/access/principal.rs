@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::file::GrantEntry;
+use super::grant_entry::GrantEntry;
 use super::key::KeyDigest;
 use super::permission::{Permission, Permissions};
 use super::share::{Bounds, Share};
