@@ -98,6 +98,13 @@ impl UserTables {
         Ok(())
     }
 
+    /// Sets what a user may do. Sessions hold what is set from their next page on.
+    pub async fn set_access(&self, name: &str, access: &str) -> Result<(), BillingError> {
+        let query = sqlx::query("UPDATE users SET access = $2 WHERE name = $1").bind(name.to_owned());
+        query.bind(access.to_owned()).execute(self.0.pool()).await?;
+        Ok(())
+    }
+
     /// Keeps a user from signing in, or no longer, and returns whether there is one of that name. Its sessions and links end.
     pub async fn set_disabled(&self, name: &str, is_disabled: bool) -> Result<bool, BillingError> {
         let mut transaction = self.0.begin().await?;

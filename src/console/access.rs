@@ -40,7 +40,9 @@ pub async fn enter(State(console): State<Console>, mut request: Request, next: N
     };
     let locale = visitor.as_ref().map_or_else(|| Locale::new(language, zone), |visitor| visitor.locale.clone());
     let let_in = let_in(&console, &mut request, visitor.as_ref()).await;
-    let fields = request.extensions().get::<Fields>().filter(|fields| fields.is_ticked("request"));
+    // A file that is not text cannot be sent once more by a page.
+    let is_sent_again = |fields: &&Fields| fields.is_ticked("request") && fields.are_text();
+    let fields = request.extensions().get::<Fields>().filter(is_sent_again);
     let sent = fields.map(|fields| Sent { path: uri.path().to_owned(), fields: fields.clone() });
     let response = match let_in {
         Ok(()) => timeout(PAGE_LIMIT, next.run(request)).await.unwrap_or_else(|_| Failure::too_slow().into_response()),
@@ -78,8 +80,8 @@ async fn let_in(console: &Console, request: &mut Request, visitor: Option<&Visit
         (Needs::Nothing, _) => {}
         (_, None) => return Err(Failure::not_signed_in()),
         (needs, Some(visitor)) => {
-            if let Needs::Permission(permission) = needs
-                && !visitor.may(permission)
+            if let Some(permission) = needs.permission()
+                && !needs.is_met_by(visitor)
             {
                 let error = Error::not_permitted(permission);
                 console.use_cases.tell_of_refusal(&visitor.context(), &error);
@@ -113,9 +115,12 @@ async fn fields(request: &mut Request) -> Result<Fields, Failure> {
             Multipart::from_request(Request::from_parts(parts, body), &()).await.map_err(|_| Failure::of_other_session())?;
         let mut fields = Fields::default();
         while let Some(field) = multipart.next_field().await.map_err(|_| Failure::of_other_session())? {
-            let name = field.name().unwrap_or_default().to_owned();
+            let (name, is_file) = (field.name().unwrap_or_default().to_owned(), field.file_name().is_some());
             let content = field.bytes().await.map_err(|_| Failure::of_other_session())?;
             fields = fields.and(&name, text_of(&content));
+            if is_file {
+                fields = fields.with_file(&name, content);
+            }
         }
         return Ok(fields);
     }

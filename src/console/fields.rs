@@ -1,8 +1,10 @@
 //! The fields of a form, read within their bounds. What is wrong is collected, so that all of it is shown at once, beside its field.
 
+use axum::body::Bytes;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
+use jiff::civil::Date;
 use uuid::{Builder, Uuid};
 
 use super::failure::Failure;
@@ -23,7 +25,10 @@ const MAX_CHOSEN: usize = 100;
 
 /// The fields that were sent.
 #[derive(Clone, Debug, Default)]
-pub struct Fields(Vec<(String, String)>);
+pub struct Fields {
+    named: Vec<(String, String)>,
+    files: Vec<(String, Bytes)>,
+}
 
 /// A field that is wrong: its name, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,19 +79,31 @@ impl Fields {
     #[must_use]
     pub fn parse(body: &[u8], most: usize) -> Option<Self> {
         let fields: Vec<(String, String)> = serde_urlencoded::from_bytes(body).ok()?;
-        (fields.len() <= most).then_some(Self(fields))
+        (fields.len() <= most).then_some(Self { named: fields, files: Vec::new() })
     }
 
     /// A field, without blanks around it; empty if it was not sent.
     #[must_use]
     pub fn get(&self, name: &str) -> &str {
-        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.trim())
+        self.named.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.trim())
     }
 
     /// The same with all its blanks.
     #[must_use]
     pub fn whole(&self, name: &str) -> &str {
-        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+        self.named.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    /// The content of a file that came along, unless it is empty.
+    #[must_use]
+    pub fn file(&self, name: &str) -> Option<&Bytes> {
+        self.files.iter().find(|(known, content)| known == name && !content.is_empty()).map(|(_, content)| content)
+    }
+
+    /// Whether all of it is text.
+    #[must_use]
+    pub fn are_text(&self) -> bool {
+        self.files.iter().all(|(_, content)| !content.contains(&0))
     }
 
     /// Whether a box is ticked.
@@ -97,28 +114,35 @@ impl Fields {
 
     /// All fields.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.named.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// All values of a field.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.trim())
+        self.named.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.trim())
     }
 
     /// The same with a field set: how a form begins.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.0.retain(|(known, _)| known != name);
-        self.0.push((name.to_owned(), value.into()));
+        self.named.retain(|(known, _)| known != name);
+        self.named.push((name.to_owned(), value.into()));
         self
     }
 }
 
 impl Fields {
+    /// The same with a file.
+    #[must_use]
+    pub fn with_file(mut self, name: &str, content: Bytes) -> Self {
+        self.files.push((name.to_owned(), content));
+        self
+    }
+
     /// The same with one more value of a field of several.
     #[must_use]
     pub fn and(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.0.push((name.to_owned(), value.into()));
+        self.named.push((name.to_owned(), value.into()));
         self
     }
 }
@@ -141,6 +165,12 @@ impl<'a> Reader<'a> {
     /// Notes that a field is wrong, by the key of a text.
     pub fn refuse(&mut self, field: &'static str, key: &str) {
         let text = self.locale.text(key);
+        self.wrong.push(Wrong { field, text });
+    }
+
+    /// The same by a text with arguments.
+    pub fn refuse_with(&mut self, field: &'static str, key: &str, args: &[(&str, &str)]) {
+        let text = self.locale.text_with(key, args);
         self.wrong.push(Wrong { field, text });
     }
 
@@ -190,13 +220,35 @@ impl<'a> Reader<'a> {
         text.to_owned()
     }
 
+    /// The same of at most some characters.
+    pub fn short_text(&mut self, field: &'static str, most: usize) -> String {
+        let text = self.optional_text(field);
+        if text.chars().count() > most {
+            self.refuse(field, "wrong-long");
+        }
+        text
+    }
+
+    /// A day, as browsers write it.
+    pub fn optional_day(&mut self, field: &'static str) -> Option<Date> {
+        let text = self.fields.get(field);
+        if text.is_empty() {
+            return None;
+        }
+        let day = text.parse().ok();
+        if day.is_none() {
+            self.refuse(field, "wrong-day");
+        }
+        day
+    }
+
     /// Lines of text.
     pub fn lines(&mut self, field: &'static str, most: usize, characters: usize) -> Vec<String> {
         let lines: Vec<String> =
             self.fields.get(field).lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
         let is_wrong = |line: &String| line.chars().count() > characters || line.chars().any(char::is_control);
         if lines.len() > most || lines.iter().any(is_wrong) {
-            self.refuse(field, "wrong-lines");
+            self.refuse_with(field, "wrong-lines", &[("most", &most.to_string()), ("characters", &characters.to_string())]);
         }
         lines
     }

@@ -108,6 +108,18 @@ impl Locale {
         DecimalAmount::parse(&text.replace(point, ".")).ok()
     }
 
+    /// A decimal that was typed, as machines write it.
+    #[must_use]
+    pub fn plain(&self, text: &str) -> String {
+        text.replace(self.marks().1, ".")
+    }
+
+    /// The day of an instant in the billing time zone, as machines write it.
+    #[must_use]
+    pub fn machine_day(&self, at: Millis) -> String {
+        Timestamp::from_millisecond(at).map_or_else(|_| String::new(), |at| at.to_zoned(self.zone.clone()).date().to_string())
+    }
+
     /// The day of an instant.
     #[must_use]
     pub fn day(&self, at: Millis) -> String {

@@ -21,6 +21,7 @@ pub mod payment_acts;
 pub mod payments;
 pub mod receivables;
 pub mod send;
+pub mod settings;
 pub mod sign_in;
 pub mod wallet;
 pub mod you;

@@ -20,6 +20,8 @@ pub enum Needs {
     SignIn,
     /// That somebody has signed in who may do this on some account at least. The use case asks again, on the account itself.
     Permission(Permission),
+    /// That somebody has signed in who may do this on all accounts, and on what belongs to none.
+    Everywhere(Permission),
 }
 
 /// A page, or what takes a form.
@@ -55,6 +57,8 @@ pub const NAVIGATION: &[Section] = &[
     Section { group: "app-finance", name: "payments-title", path: PAYMENTS },
     Section { group: "app-invoice", name: "invoices", path: INVOICES },
     Section { group: "app-invoice", name: "mails", path: MAILS },
+    Section { group: "app-settings", name: "service-settings", path: ISSUER },
+    Section { group: "app-settings", name: "users-and-keys", path: USERS },
     Section { group: "app-settings", name: "audit", path: AUDIT },
 ];
 
@@ -79,10 +83,21 @@ pub const OVERVIEW: &str = "/overview";
 /// Who did what.
 pub const AUDIT: &str = "/settings/audit";
 
+/// Settings of the service: who issues documents, tax, names of items, when documents are issued, and how they are sent.
+pub const ISSUER: &str = "/settings/issuer";
+pub const TAX: &str = "/settings/tax";
+pub const ITEMS: &str = "/settings/items";
+pub const ISSUING: &str = "/settings/issuing";
+pub const SENDING: &str = "/settings/sending";
+
+/// Who may sign in, and who may call.
+pub const USERS: &str = "/settings/users";
+pub const KEYS: &str = "/settings/keys";
+
 /// Mail to customers.
 pub const MAILS: &str = "/invoices/mails";
 
-use Needs::{Nothing, Permission as Needed, SignIn};
+use Needs::{Everywhere, Nothing, Permission as Needed, SignIn};
 
 const fn page(path: &'static str, needs: Needs, handler: fn() -> MethodRouter<Console>) -> Route {
     Route { method: Method::GET, path, needs, handler, has_file: false }
@@ -114,6 +129,25 @@ pub const ROUTES: &[Route] = &[
     page("/overview/live", Needed(Permission::ReadAggregation), || get(pages::overview::live)),
     page(AUDIT, Needed(Permission::ReadAudit), || get(pages::audit::show)),
     page("/settings/audit.csv", Needed(Permission::ReadAudit), || get(pages::audit::download)),
+    page(ISSUER, Everywhere(Permission::ReadSettings), || get(pages::settings::issuer::show)),
+    upload(ISSUER, Everywhere(Permission::SetSettings), || post(pages::settings::issuer::set)),
+    page(TAX, Everywhere(Permission::ReadSettings), || get(pages::settings::tax::show)),
+    form(TAX, Everywhere(Permission::SetSettings), || post(pages::settings::tax::set)),
+    page(ITEMS, Everywhere(Permission::ReadSettings), || get(pages::settings::items::show)),
+    form(ITEMS, Everywhere(Permission::SetSettings), || post(pages::settings::items::set)),
+    page(ISSUING, Everywhere(Permission::ReadSettings), || get(pages::settings::issuing::show)),
+    form(ISSUING, Everywhere(Permission::SetSettings), || post(pages::settings::issuing::set)),
+    page(SENDING, Everywhere(Permission::ReadSettings), || get(pages::settings::sending::show)),
+    form(SENDING, Everywhere(Permission::SetSettings), || post(pages::settings::sending::set)),
+    form("/settings/sending/go-on", Everywhere(Permission::SendMail), || post(pages::settings::sending::go_on)),
+    page(USERS, Everywhere(Permission::ReadAccess), || get(pages::settings::users::show)),
+    form(USERS, Everywhere(Permission::ManageAccess), || post(pages::settings::users::create)),
+    page("/settings/users/{name}", Everywhere(Permission::ReadAccess), || get(pages::settings::users::one)),
+    form("/settings/users/{name}/{what}", Everywhere(Permission::ManageAccess), || post(pages::settings::users::change_one)),
+    page(KEYS, Everywhere(Permission::ReadAccess), || get(pages::settings::keys::show)),
+    form(KEYS, Everywhere(Permission::ManageAccess), || post(pages::settings::keys::create)),
+    page("/settings/keys/{kind}", Everywhere(Permission::ReadAccess), || get(pages::settings::keys::one)),
+    form("/settings/keys/{kind}/revoke", Everywhere(Permission::ManageAccess), || post(pages::settings::keys::revoke)),
     page(ORGANIZATIONS, Needed(Permission::ReadAccounts), || get(pages::organizations::show)),
     page("/finance/organizations.csv", Needed(Permission::ReadAccounts), || get(pages::organizations::download)),
     page(RECEIVABLES, Needed(Permission::ReadDocuments), || get(pages::receivables::show)),
@@ -227,6 +261,16 @@ impl Needs {
         match self {
             Nothing | SignIn => true,
             Needed(permission) => visitor.may(permission),
+            Everywhere(permission) => visitor.may_everywhere(permission),
+        }
+    }
+
+    /// The permission that it asks for.
+    #[must_use]
+    pub fn permission(self) -> Option<Permission> {
+        match self {
+            Nothing | SignIn => None,
+            Needed(permission) | Everywhere(permission) => Some(permission),
         }
     }
 }

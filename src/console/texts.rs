@@ -27,6 +27,7 @@ macro_rules! catalogue {
             include_str!(concat!("texts/", $language, "/mails.ftl")),
             include_str!(concat!("texts/", $language, "/office.ftl")),
             include_str!(concat!("texts/", $language, "/money.ftl")),
+            include_str!(concat!("texts/", $language, "/settings.ftl")),
         ]
     };
 }

@@ -75,6 +75,12 @@ impl Visitor {
         self.principal.may_on(permission, account)
     }
 
+    /// Whether the visitor may do this on all accounts, and on what belongs to none.
+    #[must_use]
+    pub fn may_everywhere(&self, permission: Permission) -> bool {
+        self.principal.may_everywhere(permission)
+    }
+
     /// Refuses who may not do this on an account: they learn nothing of it.
     pub fn require(&self, permission: Permission, account: &str) -> Result<(), Failure> {
         match self.may_on(permission, account) {

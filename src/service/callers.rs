@@ -94,14 +94,7 @@ impl UseCases {
         if expires_at.is_some_and(|ends| ends <= now) {
             return Err(Error::invalid_field("expires_at", "must be in the future"));
         }
-        let granted = self.access.granted(grant).map_err(|error| Error::invalid_field("grant", format!("{error:#}")))?;
-        // Nobody gives what they have not.
-        if let Some(lacking) = granted.permissions.each().find(|permission| !context.caller.may_pass_on(*permission)) {
-            return Err(Error::not_permitted(lacking));
-        }
-        if grant.acts_for_others && !context.caller.acts_for_others {
-            return Err(Error::invalid_field("grant.acts_for_others", "must be false: the caller itself may not act for others"));
-        }
+        self.may_give(context, grant)?;
         let caller = StoredCaller {
             kind,
             name: name.clone(),
@@ -131,6 +124,18 @@ impl UseCases {
         }
     }
 
+    /// Refuses what the caller has not itself: nobody gives what they have not.
+    pub(super) fn may_give(&self, context: &RequestContext, grant: &GrantEntry) -> Result<(), Error> {
+        let granted = self.access.granted(grant).map_err(|error| Error::invalid_field("grant", format!("{error:#}")))?;
+        if let Some(lacking) = granted.permissions.each().find(|permission| !context.caller.may_pass_on(*permission)) {
+            return Err(Error::not_permitted(lacking));
+        }
+        if grant.acts_for_others && !context.caller.acts_for_others {
+            return Err(Error::invalid_field("grant.acts_for_others", "must be false: the caller itself may not act for others"));
+        }
+        Ok(())
+    }
+
     /// Revokes a key or a certificate. Every process refuses it within seconds.
     pub async fn revoke_caller(&self, context: &RequestContext, kind: CallerKind, name: &str, change: &Change) -> Result<Applied, Error> {
         context.require_everywhere(Permission::ManageAccess)?;
@@ -155,6 +160,12 @@ impl UseCases {
         callers.truncate(count);
         let next = callers.last().filter(|_| has_more).map(|last| (last.kind, last.name.clone()));
         Ok(CallerPage { callers: callers.into_iter().map(shown).collect(), next })
+    }
+
+    /// A caller of the billing store.
+    pub async fn caller(&self, context: &RequestContext, kind: CallerKind, name: &str) -> Result<Caller, Error> {
+        context.require_everywhere(Permission::ReadAccess)?;
+        self.caller_named(context, kind, name).await
     }
 
     async fn caller_named(&self, context: &RequestContext, kind: CallerKind, name: &str) -> Result<Caller, Error> {

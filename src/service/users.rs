@@ -1,5 +1,8 @@
 //! The users of the web console: who there is, what each may do, and how they are let in. Nobody has signed in yet where these are
-//! called, or the command line calls them on the machine itself, so that they take no context of a request.
+//! called, or the command line calls them on the machine itself, so that they take no context of a request. What somebody who has signed
+//! in does with users is in [`managing`].
+
+mod managing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +31,9 @@ const FIRST: &str = "admin";
 
 /// The most characters of a name.
 const MAX_NAME: usize = 64;
+
+/// What a name must be.
+const NAME_RULE: &str = "must be 1 to 64 characters out of A-Z a-z 0-9 . _ - @ +";
 
 /// How many users are listed at most.
 pub const MAX_LISTED: usize = 1_000;
@@ -72,11 +78,7 @@ impl Users {
 
     /// Creates a user, who has no password yet.
     pub async fn create(&self, name: &str, entry: &GrantEntry) -> anyhow::Result<()> {
-        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@+".contains(&byte);
-        ensure!(
-            (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_word),
-            "a user's name must be 1 to {MAX_NAME} characters out of A-Z a-z 0-9 . _ - @ +"
-        );
+        ensure!(is_name(name), "a user's name {NAME_RULE}");
         self.access.user(name, entry)?;
         self.tables.ready().await?;
         ensure!(self.tables.create(name, &serde_json::to_string(entry)?, system_now()).await?, "there is a user called {name:?} already");
@@ -193,6 +195,11 @@ impl Users {
     pub async fn sign_out_everywhere(&self, name: &str) -> anyhow::Result<()> {
         Ok(self.tables.end_sessions(name).await?)
     }
+}
+
+fn is_name(name: &str) -> bool {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@+".contains(&byte);
+    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_word)
 }
 
 fn understood(stored: StoredUser) -> anyhow::Result<User> {

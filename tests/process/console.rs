@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use console::routes::Needs;
 use regex::Regex;
 use serde_json::{Value, json};
 use tollgate::grpc::v1;
@@ -200,7 +199,7 @@ async fn people_do_their_work_in_a_browser() {
         quiet_links[&name] = json!(link(&quiet_store, &quiet_url, &name, &["--role", role]));
     }
     let office = office::Office::open(folder.path()).await;
-    let permitted = console::routes::ROUTES.iter().filter(|route| matches!(route.needs, Needs::Permission(_)));
+    let permitted = console::routes::ROUTES.iter().filter(|route| route.needs.permission().is_some());
     let stage = json!({
         "routes": permitted.map(|route| format!("{} {}", route.method, route.path)).collect::<Vec<_>>(),
         "urls": { "main": url, "unbilled": console_url(&other).await, "office": office.url, "quiet": quiet_url },

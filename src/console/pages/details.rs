@@ -52,10 +52,10 @@ pub async fn set(State(console): State<Console>, visitor: Visitor, Path(id): Pat
     let mut reader = Reader::new(&fields, &visitor.locale);
     let request = reader.request();
     let customer = Party {
-        name: short(&mut reader, "name", 200),
+        name: reader.short_text("name", 200),
         address: reader.lines("address", MOST_LINES, 100),
-        tax_id: short(&mut reader, "tax-id", 32),
-        email: short(&mut reader, "email", 254),
+        tax_id: reader.short_text("tax-id", 32),
+        email: reader.short_text("email", 254),
         language: fields.get("language").to_owned(),
     };
     if !customer.email.is_empty() && !customer.email.contains('@') {
@@ -71,12 +71,4 @@ pub async fn set(State(console): State<Console>, visitor: Visitor, Path(id): Pat
     let change = change_of(&console, &visitor, request, String::new());
     use_cases.handle(&context, use_cases.set_customer(&context, &id, customer, &change)).await?;
     Ok(Redirect::to(&format!("{}?done=details", path_of(&id))).into_response())
-}
-
-fn short(reader: &mut Reader, field: &'static str, most: usize) -> String {
-    let text = reader.optional_text(field);
-    if text.chars().count() > most {
-        reader.refuse(field, "wrong-long");
-    }
-    text
 }

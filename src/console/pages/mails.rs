@@ -57,6 +57,7 @@ struct Mails {
     file: String,
     /// The key of what keeps all mail from being sent; empty for nothing.
     stopped: &'static str,
+    may_see_settings: bool,
 }
 
 /// One mail.
@@ -195,6 +196,7 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted
         next: next.map(|(made, after)| Wanted { made: Some(made), after, ..from_start.clone() }.address()).unwrap_or_default(),
         file: from_start.address().replacen('?', ".csv?", 1),
         stopped: stopped(&console, &visitor).await,
+        may_see_settings: visitor.may_everywhere(Permission::ReadSettings),
         wanted,
     })
 }

@@ -12,6 +12,8 @@ import "./mails.mjs";
 import "./bank.mjs";
 import "./overview.mjs";
 import "./conversions.mjs";
+import "./settings.mjs";
+import "./access.mjs";
 import "./matrix.mjs";
 
 await run();

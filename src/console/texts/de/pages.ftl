@@ -332,7 +332,7 @@ field-email = E-Mail:
 field-language = Sprache:
 wrong-nothing-changed = oder eine befristete Erhöhung muss ausgefüllt sein.
 wrong-reference = darf höchstens 140 Zeichen haben.
-wrong-lines = darf höchstens 8 Zeilen von höchstens 100 Zeichen haben.
+wrong-lines = darf höchstens { $most } Zeilen von höchstens { $characters } Zeichen haben.
 wrong-long = ist zu lang.
 wrong-email = muss eine Adresse wie name@example.org sein.
 

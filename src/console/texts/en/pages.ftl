@@ -332,7 +332,7 @@ field-email = E-mail:
 field-language = Language:
 wrong-nothing-changed = or a temporary increase must be filled in.
 wrong-reference = must have at most 140 characters.
-wrong-lines = must have at most 8 lines of at most 100 characters.
+wrong-lines = must have at most { $most } lines of at most { $characters } characters.
 wrong-long = is too long.
 wrong-email = must be an address such as name@example.org.
 

@@ -1,0 +1,197 @@
+# Einstellungen des Dienstes.
+service-settings = Belege und E-Mails
+users-and-keys = Benutzer und Schlüssel
+valid-from = Gilt ab
+in-force = gilt
+versions = Fassungen
+done-setting = Die Einstellung ist gespeichert. Sie gilt für Belege, die von jetzt an ausgestellt werden.
+wrong-day = muss ein Tag sein.
+wrong-country = muss aus zwei Großbuchstaben bestehen, etwa DE.
+wrong-logo = muss ein lesbares PNG oder JPEG von höchstens 256 kB und 2000 Bildpunkten je Seite sein.
+wrong-percent = muss ein Prozentsatz von 0 bis 100 mit höchstens 4 Nachkommastellen sein, oder leer.
+wrong-item = muss aus Buchstaben, Ziffern oder . _ : / - bestehen, wie Buchungen ihn nennen.
+wrong-mailbox = muss eine Adresse sein, oder ein Name mit Adresse: Nordlicht <billing@nordlicht.example>
+wrong-reminders = müssen höchstens 10 ganze Zahlen von -365 bis 365 sein, durch Kommas getrennt.
+wrong-past = darf nicht vorbei sein.
+field-postal-code = Postleitzahl:
+field-city = Ort:
+field-country = Land:
+field-phone = Telefon:
+field-website = Website:
+field-payment-lines = Wie bezahlt wird:
+field-footer-lines = Am Ende:
+field-logo = Logo:
+field-valid-from = Gilt ab:
+field-percent = Steuersatz:
+field-category = Art:
+field-item = Artikel:
+field-when = Wann:
+field-hours = Stunden:
+field-from = Absender:
+field-reply-to = Antworten an:
+field-contact = Ansprechpartner:
+field-attached = Größter Anhang:
+field-reminders = Erinnerungen:
+field-waiting = Was wartet:
+field-role = Rollen:
+field-accounts = Konten:
+field-kind = Bekannt durch:
+field-expires = Letzter Tag:
+
+# Wer Belege ausstellt.
+issuer = Aussteller
+issuer-none = Noch stellt niemand Belege aus: Entwürfe warten, bis hier ein Aussteller eingetragen ist.
+issuer-help = Wer Rechnungen, Übersichten und Gutschriften ausstellt. Ausgestellte Belege behalten, was auf ihnen steht.
+issuer-address = Zeilen der Anschrift über dem Ort
+postal-code = Postleitzahl
+city = Ort
+country = Land
+phone = Telefon
+website = Website
+payment-lines = Wie bezahlt wird
+payment-lines-help = Die Zeilen einer Bankverbindung oder eines anderen Weges. Höchstens 8.
+footer-lines = Was am Ende jedes Belegs steht
+logo = Logo
+logo-help = PNG oder JPEG, höchstens 256 kB und 2000 Bildpunkte je Seite.
+keep-logo = Logo behalten ({ $value } Bildpunkte)
+
+# Steuern.
+tax = Steuern
+tax-none = Noch gibt es keinen Steuersatz: Entwürfe warten, bis einer eingetragen ist. Ohne Prozentsatz weisen Belege keine Steuer aus.
+tax-rates = Steuersätze
+tax-rate = Steuersatz
+tax-set = Steuersatz festlegen
+tax-help = Beträge enthalten die Steuer. Es gilt der Satz am Ende des Zeitraums, von dem der Beleg handelt.
+tax-percent = Steuersatz in Prozent
+tax-percent-help = Etwa 19 oder 7,5. Leer: Es wird keine Steuer ausgewiesen.
+no-tax-shown = nicht ausgewiesen
+category = Art
+category-all = Alle ohne eigenen Satz
+category-usage = Nutzung
+category-subscription = Abonnements
+category-hardware = Hardware
+category-service = Dienstleistungen
+
+# Namen von Artikeln.
+item-names = Artikelnamen
+item = Artikel
+item-called = Heißt
+items-none = Noch hat kein Artikel einen Namen: Belege nennen sie, wie die Buchungen es tun.
+item-set = Artikel benennen
+items-help = Wie Belege einen Artikel nennen, in der Sprache des Kunden. Es gilt für Belege, die von dann an ausgestellt werden.
+item-delete = Namen wegnehmen
+item-language-any = Alle anderen
+item-language-en = Englisch
+item-language-de = Deutsch
+
+# Ausstellen.
+issuing = Ausstellen
+issuing-help = Ein Entwurf entsteht, wenn ein Monat endet oder eine Rechnung geschnitten wird. Beim Ausstellen bekommt er seine Nummer und ändert sich nicht mehr.
+issuing-when = Entwürfe werden ausgestellt
+issuing-at-once = sofort
+issuing-after-hours = einige Stunden nach dem Schnitt, oder wenn jemand sie freigibt
+issuing-on-approval = wenn jemand sie freigibt
+hours = Stunden
+hours-help = Nur für die zweite Wahl, von 1 bis { $value }.
+what-waits = Was wartet
+waits-for-issuer = Entwürfe ohne Aussteller
+waits-for-tax-rate = Entwürfe ohne Steuersatz
+waits-for-original = Gutschriften, deren Rechnungen nicht ausgestellt sind
+waits-for-grace = Entwürfe, deren Stunden nicht um sind
+waits-for-turn-only = Entwürfe, die gleich ausgestellt werden
+
+# Versand.
+sending = Versand
+invoice-sending = Rechnungsversand
+invoice-sending-help = Jeder Beleg geht per E-Mail an seinen Kunden, sobald er ausgestellt ist. Ausgeschaltet bekommt niemand einen; was inzwischen entsteht, wird auch später nicht von selbst versandt.
+mail-from = Absender
+mail-reply-to = Antworten an
+sending-contact = Wen man fragt
+sending-contact-help = Für alle, die unsicher sind, ob ein Kunde eine Rechnung bekommen hat: Umstellungen nennen ihn.
+sending-zero = Auch Belege versenden, die auf null lauten
+sending-receipts = Für jede Zahlung eine Quittung versenden
+sending-resend = Ungewisse E-Mails noch einmal versenden, auch wenn sie vielleicht zweimal ankommen
+attachment-limit = Größter Anhang in kB
+attachment-limit-help = Höchstens { $value }. Ein größerer Beleg wird nicht angehängt.
+reminder-days = Erinnerungen an unbezahlte Rechnungen, in Tagen nach der Fälligkeit
+reminder-days-help = Durch Kommas getrennt; -3 ist drei Tage davor. Leer: keine. An Bezahltes wird nie erinnert.
+sending-held = Es wird nichts versandt
+sending-held-text = Diese Abrechnung kann seit { $value } die Kopie einer anderen sein: Was hier versandt wird, kann dort versandt worden sein.
+sending-waiting-count = { $value ->
+    [one] { $value } E-Mail wartet.
+   *[other] { $value } E-Mails warten.
+}
+waiting-drop = Was wartet, nicht versenden: Die andere Abrechnung kann es versandt haben
+waiting-send = Was wartet, versenden, auch wenn es vielleicht zweimal ankommt
+go-on-sending = Von hier versenden
+done-goes-on = Von hier wird wieder versandt.
+to-sending-settings = Einstellungen des Versands
+
+# Benutzer.
+users = Benutzer
+roles = Rollen
+accounts = Konten
+accounts-help = Kennungen, eine in jeder Zeile; mit / am Ende alle, die so beginnen. Leer: alle Konten.
+all-accounts = alle
+bounds = Höchstens auf einmal
+role-charge = lässt Transaktionen durch
+role-read = sieht alles, ändert nichts
+role-operate = kümmert sich um Kunden
+role-finance = kümmert sich um das Geld
+role-audit = sieht, wer was getan hat
+role-admin = darf alles
+user-active = Darf sich anmelden
+user-disabled = Gesperrt
+user-without-password = Noch ohne Passwort
+user-since = Seit
+user-create = Benutzer anlegen
+user-create-help = Sie bekommen einen Link gezeigt, der einmal anmeldet. Damit setzt der Benutzer ein Passwort.
+user-name-help = Buchstaben, Ziffern und . _ - @ +. Das Journal nennt ihn bei allem, was der Benutzer tut.
+user-own = Das sind Sie. Was Sie dürfen, ändert jemand anderes, der Benutzer verwaltet.
+user-access = Was der Benutzer darf
+user-link = Neuer Link
+user-link-help = Meldet den Benutzer einmal an, innerhalb von 15 Minuten: wenn das Passwort vergessen wurde.
+user-disable = Sperren
+user-disable-help = Der Benutzer kann sich nicht mehr anmelden, und seine Sitzungen enden sofort.
+user-enable = Wieder anmelden lassen
+done-user = Der Benutzer ist geändert.
+link-for = Link für { $value }
+link-help = Er meldet einmal an, innerhalb von { $value } Minuten. Er wird nur hier gezeigt: Geben Sie ihn so weiter, dass niemand sonst ihn liest.
+to-user = Zum Benutzer
+
+# Schlüssel und Zertifikate.
+callers = Schlüssel und Zertifikate
+callers-none = In der Abrechnung gibt es keine. Die der Zugangsdatei stehen nicht hier.
+caller-key = Schlüssel
+caller-certificate = Zertifikat
+caller-active = Zugelassen
+caller-revoked = Widerrufen
+caller-expired = Abgelaufen
+caller-last-used = Zuletzt benutzt
+caller-made = Erstellt
+caller-made-by = Von
+caller-expires = Endet
+caller-revoked-at = Widerrufen am
+caller-create = Zugang geben
+caller-create-help = Programme rufen mit einem Schlüssel oder mit einem Client-Zertifikat auf. Ein Schlüssel wird einmal gezeigt: Behalten wird nur sein Anfang.
+caller-name-help = Das Journal nennt ihn bei allem, was der Aufrufer tut. Bei einem Zertifikat ist es der Name darin.
+caller-revoke = Widerrufen
+caller-revoke-help = Jeder Prozess weist ihn innerhalb von Sekunden ab. Danach kann es einen neuen dieses Namens geben.
+known-by = Bekannt durch
+by-key = Einen Schlüssel, der jetzt erstellt wird
+by-certificate = Ein Client-Zertifikat
+acts-for-others = Darf eine Person nennen, in deren Namen er handelt
+last-day = Letzter Tag
+never = nie
+key-begins = Beginnt mit
+key-called = Schlüssel { $value }
+key-shown-once = Das ist der Schlüssel. Er wird nur jetzt gezeigt: Bewahren Sie ihn auf, wo Geheimnisse aufbewahrt werden.
+key-shown-before = Der Schlüssel wurde erstellt und dabei gezeigt. Er wird nicht noch einmal gezeigt: Ist er verloren, widerrufen Sie ihn und erstellen einen anderen.
+to-key = Zum Schlüssel
+done-certificate = Das Zertifikat ist zugelassen.
+done-revoked = Widerrufen. Jeder Prozess weist ihn innerhalb von Sekunden ab.
+reason-USER_EXISTS = Es gibt schon einen Benutzer dieses Namens.
+reason-USER_DISABLED = Der Benutzer ist gesperrt. Lassen Sie ihn erst wieder zu.
+reason-OWN_USER = Niemand ändert, was er selbst darf. Das tut jemand anderes, der Benutzer verwaltet.
+reason-CALLER_EXISTS = Es gibt schon einen dieses Namens. Widerrufen Sie ihn zuerst.
+reason-TOO_MANY_CALLERS = Es gibt so viele Aufrufer, wie es geben darf.

@@ -1,0 +1,197 @@
+# Settings of the service.
+service-settings = Documents and mail
+users-and-keys = Users and keys
+valid-from = Holds from
+in-force = in force
+versions = Versions
+done-setting = The setting was saved. It holds for documents that are issued from now on.
+wrong-day = must be a day.
+wrong-country = must be two capital letters, such as DE.
+wrong-logo = must be a PNG or JPEG of at most 256 kB and 2000 pixels a side that can be read.
+wrong-percent = must be a percentage from 0 to 100 with at most 4 decimals, or nothing.
+wrong-item = must be letters, digits or . _ : / -, as charges name it.
+wrong-mailbox = must be an address, or a name and an address: Nordlicht <billing@nordlicht.example>
+wrong-reminders = must be at most 10 whole numbers from -365 to 365, with commas between them.
+wrong-past = must not be over.
+field-postal-code = Postal code:
+field-city = Town:
+field-country = Country:
+field-phone = Phone:
+field-website = Website:
+field-payment-lines = How to pay:
+field-footer-lines = At the end:
+field-logo = Logo:
+field-valid-from = Holds from:
+field-percent = Tax rate:
+field-category = Category:
+field-item = Item:
+field-when = When:
+field-hours = Hours:
+field-from = From:
+field-reply-to = Replies to:
+field-contact = Contact:
+field-attached = Largest attachment:
+field-reminders = Reminders:
+field-waiting = What waits:
+field-role = Roles:
+field-accounts = Accounts:
+field-kind = Known by:
+field-expires = Last day:
+
+# Who issues documents.
+issuer = Issuer
+issuer-none = Nobody issues documents yet: drafts wait until an issuer is set here.
+issuer-help = Who issues invoices, statements and credit notes. Documents that were issued keep what they say.
+issuer-address = Lines of the address above the town
+postal-code = Postal code
+city = Town
+country = Country
+phone = Phone
+website = Website
+payment-lines = How to pay
+payment-lines-help = The lines of a bank account, or of another way. At most 8.
+footer-lines = What stands at the end of each document
+logo = Logo
+logo-help = PNG or JPEG, at most 256 kB and 2000 pixels a side.
+keep-logo = Keep the logo ({ $value } pixels)
+
+# Tax.
+tax = Tax
+tax-none = No rate is set yet: drafts wait until there is one. Without a percentage, documents show no tax.
+tax-rates = Rates of tax
+tax-rate = Tax rate
+tax-set = Set a rate
+tax-help = Amounts include the tax. The rate is the one in force at the end of the period that a document covers.
+tax-percent = Tax rate in percent
+tax-percent-help = Such as 19 or 7.5. Leave it empty to show no tax.
+no-tax-shown = not shown
+category = Category
+category-all = All that have no rate of their own
+category-usage = Usage
+category-subscription = Subscriptions
+category-hardware = Hardware
+category-service = Services
+
+# Names of items.
+item-names = Item names
+item = Item
+item-called = Is called
+items-none = No item has a name yet: documents show them as charges name them.
+item-set = Name an item
+items-help = What documents call an item, in the customer’s language. It holds for documents that are issued from then on.
+item-delete = Take the name away
+item-language-any = All others
+item-language-en = English
+item-language-de = German
+
+# Issuing.
+issuing = Issuing
+issuing-help = A draft is made when a month ends, or a bill is cut. It is numbered when it is issued, and does not change from then on.
+issuing-when = Drafts are issued
+issuing-at-once = at once
+issuing-after-hours = some hours after the bill was cut, or when somebody approves them
+issuing-on-approval = when somebody approves them
+hours = Hours
+hours-help = Only for the second choice, from 1 to { $value }.
+what-waits = What waits
+waits-for-issuer = Drafts without an issuer
+waits-for-tax-rate = Drafts without a rate of tax
+waits-for-original = Credit notes whose invoices are not issued
+waits-for-grace = Drafts whose hours are not over
+waits-for-turn-only = Drafts that are about to be issued
+
+# Sending.
+sending = Sending
+invoice-sending = Invoice sending
+invoice-sending-help = Every document goes to its customer by mail as soon as it is issued. Switched off, nobody receives one; what is issued meanwhile is not sent later by itself.
+mail-from = From
+mail-reply-to = Replies to
+sending-contact = Whom to ask
+sending-contact-help = For operators who are unsure whether a customer received an invoice: conversions name it.
+sending-zero = Send documents that come to nothing, too
+sending-receipts = Send a receipt for each payment
+sending-resend = Send again what nobody knows of, though it may arrive twice
+attachment-limit = Largest attachment in kB
+attachment-limit-help = At most { $value }. A larger document is not attached.
+reminder-days = Reminders of unpaid invoices, in days after the due date
+reminder-days-help = With commas between them; -3 is three days before it. Empty: none. A reminder never goes out for what has been paid.
+sending-held = Nothing is sent
+sending-held-text = This billing store may be a copy of another one, since { $value }: what is sent here may have been sent there.
+sending-waiting-count = { $value ->
+    [one] { $value } mail waits.
+   *[other] { $value } mails wait.
+}
+waiting-drop = Do not send what waits: it may have been sent from the other store
+waiting-send = Send what waits, though it may arrive twice
+go-on-sending = Send mail from here
+done-goes-on = Mail is sent from here again.
+to-sending-settings = Settings of sending
+
+# Users.
+users = Users
+roles = Roles
+accounts = Accounts
+accounts-help = Ids, one on each line; with a / at the end, all that begin so. Empty: all accounts.
+all-accounts = all
+bounds = The most at once
+role-charge = lets transactions through
+role-read = sees everything, changes nothing
+role-operate = looks after customers
+role-finance = looks after the money
+role-audit = sees who did what
+role-admin = may do everything
+user-active = May sign in
+user-disabled = Disabled
+user-without-password = No password yet
+user-since = Since
+user-create = Create a user
+user-create-help = You are shown a link that signs the user in once. With it, the user sets a password.
+user-name-help = Letters, digits and . _ - @ +. The journal names it for what the user does.
+user-own = This is you. What you may do is changed by another administrator.
+user-access = What the user may do
+user-link = New link
+user-link-help = Signs the user in once, within 15 minutes: for a password that was forgotten.
+user-disable = Disable
+user-disable-help = The user can no longer sign in, and its sessions end at once.
+user-enable = Let it sign in again
+done-user = The user was changed.
+link-for = Link for { $value }
+link-help = It signs in once, within { $value } minutes. It is shown only here: hand it over in a way that nobody else reads.
+to-user = To the user
+
+# Keys and certificates.
+callers = Keys and certificates
+callers-none = There are none in the billing store. Those of the access file are not listed here.
+caller-key = Key
+caller-certificate = Certificate
+caller-active = Let in
+caller-revoked = Revoked
+caller-expired = Expired
+caller-last-used = Last used
+caller-made = Made
+caller-made-by = By
+caller-expires = Ends
+caller-revoked-at = Revoked on
+caller-create = Let a caller in
+caller-create-help = Programs call by a key, or by a client certificate. A key is shown once: only its beginning is kept.
+caller-name-help = The journal names it for what the caller does. Of a certificate, it is the name in it.
+caller-revoke = Revoke
+caller-revoke-help = Every process refuses it within seconds. A new one of the same name can be made.
+known-by = Known by
+by-key = A key that is made now
+by-certificate = A client certificate
+acts-for-others = May name a person on whose behalf it acts
+last-day = Last day
+never = never
+key-begins = Begins with
+key-called = Key { $value }
+key-shown-once = This is the key. It is shown only now: keep it where secrets are kept.
+key-shown-before = The key was made, and shown then. It is not shown again: if it was lost, revoke it and make another.
+to-key = To the key
+done-certificate = The certificate is let in.
+done-revoked = Revoked. Every process refuses it within seconds.
+reason-USER_EXISTS = There is a user of this name already.
+reason-USER_DISABLED = The user may not sign in. Let it sign in first.
+reason-OWN_USER = Nobody changes what they may do themselves. Another administrator does.
+reason-CALLER_EXISTS = There is one of this name already. Revoke it first.
+reason-TOO_MANY_CALLERS = There are as many callers as there may be.

@@ -1,0 +1,151 @@
+//! Users, managed by somebody who has signed in: each act needs its permission, is refused where it would give what the caller has not, and
+//! is on record.
+
+use serde_json::Value as Json;
+
+use super::{MAX_LISTED, NAME_RULE, User, Users, is_name, understood};
+use crate::UseCases;
+use crate::context::RequestContext;
+use crate::error::{Error, Kind, Subject};
+use access::file::GrantEntry;
+use access::role::BUILT_IN;
+use access::{Permission, Permissions};
+use billing::audit::Act;
+use billing::change::Change;
+use ledger::LedgerError;
+use platform::clock::system_now;
+
+impl UseCases {
+    /// The roles that there are, those of the access file last, with what each lets do.
+    pub fn roles(&self, context: &RequestContext) -> Result<Vec<(String, Permissions)>, Error> {
+        context.require_everywhere(Permission::ReadAccess)?;
+        let built_in = BUILT_IN.into_iter().map(|(name, permissions)| (name.to_owned(), permissions));
+        let own = self.access.file().roles.into_iter().map(|(name, entry)| {
+            let permissions: Vec<Permission> = entry.permissions.iter().filter_map(|one| one.parse().ok()).collect();
+            (name, Permissions::of(&permissions))
+        });
+        Ok(built_in.chain(own).collect())
+    }
+
+    /// All users, by name.
+    pub async fn users(&self, context: &RequestContext, users: &Users) -> Result<Vec<User>, Error> {
+        context.require_everywhere(Permission::ReadAccess)?;
+        users.tables.ready().await?;
+        let stored = users.tables.list(MAX_LISTED).await?;
+        Ok(stored.into_iter().map(understood).collect::<anyhow::Result<_>>().map_err(LedgerError::not_done)?)
+    }
+
+    /// One user.
+    pub async fn user(&self, context: &RequestContext, users: &Users, name: &str) -> Result<User, Error> {
+        context.require_everywhere(Permission::ReadAccess)?;
+        users.named(name).await
+    }
+
+    /// Creates a user, and returns what a link has to hold to sign it in once.
+    pub async fn create_user(
+        &self,
+        context: &RequestContext,
+        users: &Users,
+        name: &str,
+        grant: &GrantEntry,
+        change: &Change,
+    ) -> Result<String, Error> {
+        context.require_everywhere(Permission::ManageAccess)?;
+        let change = &context.signed(change)?;
+        if !is_name(name) {
+            return Err(Error::invalid_field("name", NAME_RULE));
+        }
+        self.may_give(context, grant)?;
+        users.tables.ready().await?;
+        let access = serde_json::to_string(grant).map_err(|error| Error::invalid_field("grant", error.to_string()))?;
+        if !users.tables.create(name, &access, system_now()).await? {
+            let text = format!("there is a user called {name:?} already");
+            return Err(Error::new(Kind::AlreadyExists, "USER_EXISTS", text).of(Subject::Resource("user", name.to_owned())));
+        }
+        self.trail.record(of_user("created", name, change).with("after", json_of(grant)));
+        self.link_for(users, name, change).await
+    }
+
+    /// Sets what a user may do, from its next page on.
+    pub async fn set_user_access(
+        &self,
+        context: &RequestContext,
+        users: &Users,
+        name: &str,
+        grant: &GrantEntry,
+        change: &Change,
+    ) -> Result<(), Error> {
+        let (user, change) = self.managed(context, users, name, change).await?;
+        self.may_give(context, grant)?;
+        let access = serde_json::to_string(grant).map_err(|error| Error::invalid_field("grant", error.to_string()))?;
+        users.tables.set_access(name, &access).await?;
+        let act = of_user("access_set", name, &change).with("before", json_of(&user.access));
+        self.trail.record(act.with("after", json_of(grant)));
+        Ok(())
+    }
+
+    /// Makes what a link has to hold to sign a user in once.
+    pub async fn invite_user(&self, context: &RequestContext, users: &Users, name: &str, change: &Change) -> Result<String, Error> {
+        let (user, change) = self.managed(context, users, name, change).await?;
+        if user.is_disabled {
+            return Err(Error::precondition("USER_DISABLED", format!("users/{name}"), "the user may not sign in: let it sign in first"));
+        }
+        self.link_for(users, name, &change).await
+    }
+
+    /// Keeps a user from signing in, and ends its sessions; or lets it sign in again.
+    pub async fn set_user_disabled(
+        &self,
+        context: &RequestContext,
+        users: &Users,
+        name: &str,
+        is_disabled: bool,
+        change: &Change,
+    ) -> Result<(), Error> {
+        let (_, change) = self.managed(context, users, name, change).await?;
+        users.tables.set_disabled(name, is_disabled).await?;
+        self.trail.record(of_user(if is_disabled { "disabled" } else { "enabled" }, name, &change));
+        Ok(())
+    }
+
+    /// A user whom the caller may manage: who could sign in as somebody with more permissions would have them, too. Nobody manages
+    /// themselves, so that there is always somebody left who can.
+    async fn managed(&self, context: &RequestContext, users: &Users, name: &str, change: &Change) -> Result<(User, Change), Error> {
+        context.require_everywhere(Permission::ManageAccess)?;
+        let change = context.signed(change)?;
+        let user = users.named(name).await?;
+        if user.name == context.caller.name {
+            let text = "nobody changes what they may do themselves: another administrator does";
+            return Err(Error::precondition("OWN_USER", format!("users/{name}"), text));
+        }
+        // Of a role that is gone nothing can be had.
+        if self.access.granted(&user.access).is_ok() {
+            self.may_give(context, &user.access)?;
+        }
+        Ok((user, change))
+    }
+
+    async fn link_for(&self, users: &Users, name: &str, change: &Change) -> Result<String, Error> {
+        let secret = users.invite(name).await.map_err(LedgerError::not_done)?;
+        self.trail.record(of_user("invited", name, change));
+        Ok(secret)
+    }
+}
+
+impl Users {
+    async fn named(&self, name: &str) -> Result<User, Error> {
+        self.tables.ready().await?;
+        match self.tables.find(name).await? {
+            Some(stored) => Ok(understood(stored).map_err(LedgerError::not_done)?),
+            None => Err(Error::not_found("USER_NOT_FOUND", "user", name, format!("there is no user called {name:?}"))),
+        }
+    }
+}
+
+fn of_user(what: &str, name: &str, change: &Change) -> Act {
+    Act::of(&format!("user.{what}"), change).with("name", name)
+}
+
+fn json_of(grant: &GrantEntry) -> Json {
+    serde_json::to_value(grant).unwrap_or_default()
+}
