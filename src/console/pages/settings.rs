@@ -35,8 +35,7 @@ pub struct Form {
 /// A page beside others: the key of its name, its path, whether it is the one that is shown.
 pub type Tab = (&'static str, &'static str, bool);
 
-const OF_SERVICE: [(&str, &str); 5] =
-    [("issuer", ISSUER), ("tax", TAX), ("item-names", ITEMS), ("issuing", ISSUING), ("sending", SENDING)];
+const OF_SERVICE: [(&str, &str); 5] = [("issuer", ISSUER), ("tax", TAX), ("item-names", ITEMS), ("issuing", ISSUING), ("sending", SENDING)];
 const OF_ACCESS: [(&str, &str); 2] = [("users", USERS), ("callers", KEYS)];
 
 /// The settings of documents and mail.

@@ -27,6 +27,12 @@ impl UseCases {
         Ok(built_in.chain(own).collect())
     }
 
+    /// Whether everybody who reaches a listener may call, because nobody is named who may.
+    pub fn lets_everybody_call(&self, context: &RequestContext) -> Result<bool, Error> {
+        context.require_everywhere(Permission::ReadAccess)?;
+        Ok(self.access.is_open())
+    }
+
     /// All users, by name.
     pub async fn users(&self, context: &RequestContext, users: &Users) -> Result<Vec<User>, Error> {
         context.require_everywhere(Permission::ReadAccess)?;

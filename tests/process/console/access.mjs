@@ -87,6 +87,7 @@ test("nobody changes what they may do themselves", { user: "admin", at: "quiet" 
 test("a key is shown once, known by its beginning, and revoked", { user: "admin", at: "quiet" }, async (page, context) => {
   await open(page, "Keys and certificates");
   await page.getByText("There are none in the billing store").waitFor();
+  await page.getByText("everybody who reaches it may do everything").waitFor();
   await looked(page, "settings-keys-empty");
   const create = page.getByRole("button", { name: "Let a caller in" });
   await page.getByLabel("Name", { exact: true }).fill("checkout");
@@ -112,7 +113,8 @@ test("a key is shown once, known by its beginning, and revoked", { user: "admin"
   ok(!(await page.content()).includes(key), "the key is not kept");
   await looked(page, "settings-key");
   await page.goto("/settings/keys");
-  await page.getByText(`${key.slice(0, 12)}_…`).waitFor();
+  equal(await page.getByText("everybody who reaches it may do everything").count(), 0, "with the first key, who is not named is refused");
+  await page.getByText(`${key.slice(0, 12)}…`).waitFor();
   await page.getByLabel("Name", { exact: true }).fill("checkout");
   await page.getByRole("checkbox", { name: /^charge/ }).check();
   await page.getByLabel("Reason").fill("another");

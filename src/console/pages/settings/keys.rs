@@ -47,6 +47,8 @@ struct Keys {
     tabs: Vec<Tab>,
     form: Form,
     may_manage: bool,
+    /// Whether nobody is named yet who may call.
+    is_open: bool,
     rows: Vec<Row>,
     next: String,
     roles: Vec<Role>,
@@ -140,6 +142,7 @@ async fn page(console: &Console, visitor: &Visitor, wanted: &Wanted, form: Form)
         page: Page::new(visitor, USERS, visitor.locale.text("callers")).after(&wanted.done),
         tabs: tabs_of_access(visitor, KEYS),
         may_manage: visitor.may_everywhere(Permission::ManageAccess),
+        is_open: use_cases.lets_everybody_call(&context)?,
         rows: listed.callers.iter().map(|caller| Row::new(visitor, caller)).collect(),
         next: next.map(|next| format!("{KEYS}?{}", serde_urlencoded::to_string(next).unwrap_or_default())).unwrap_or_default(),
         roles,
@@ -234,7 +237,12 @@ async fn caller(console: &Console, visitor: &Visitor, kind: &str, name: &str, do
 }
 
 /// Revokes a caller.
-pub async fn revoke(State(console): State<Console>, visitor: Visitor, Path(kind): Path<String>, fields: Fields) -> Result<Response, Failure> {
+pub async fn revoke(
+    State(console): State<Console>,
+    visitor: Visitor,
+    Path(kind): Path<String>,
+    fields: Fields,
+) -> Result<Response, Failure> {
     let named = CallerKind::named(&kind).ok_or_else(Failure::not_found)?;
     let mut reader = Reader::new(&fields, &visitor.locale);
     let asked = change(&console, &visitor, &mut reader);

@@ -162,6 +162,7 @@ to-user = Zum Benutzer
 # Schlüssel und Zertifikate.
 callers = Schlüssel und Zertifikate
 callers-none = In der Abrechnung gibt es keine. Die der Zugangsdatei stehen nicht hier.
+callers-open = Noch ist niemand genannt, der diesen Dienst aufrufen darf: Jeder, der ihn erreicht, darf alles. Mit dem ersten Schlüssel oder Zertifikat werden nur noch die Genannten zugelassen.
 caller-key = Schlüssel
 caller-certificate = Zertifikat
 caller-active = Zugelassen

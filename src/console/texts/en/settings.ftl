@@ -162,6 +162,7 @@ to-user = To the user
 # Keys and certificates.
 callers = Keys and certificates
 callers-none = There are none in the billing store. Those of the access file are not listed here.
+callers-open = Nobody is named yet who may call this service: everybody who reaches it may do everything. With the first key or certificate, only those who are named are let in.
 caller-key = Key
 caller-certificate = Certificate
 caller-active = Let in
