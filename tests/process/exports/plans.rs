@@ -125,6 +125,11 @@ fn lists() -> Vec<(&'static str, Call)> {
         ("overdue invoices with a common word in the name", |billing| {
             documents(billing, DocumentFilter { due: Some((0, 90_000_000)), unpaid_only: true, ..with_text("customer") }, true)
         }),
+        ("the open invoices that a bank statement may name", |billing| {
+            let numbers: Vec<String> =
+                (0..1_000).map(|number| format!("N-{}", if number == 7 { 41 } else { 1_000_000 + number })).collect();
+            async move { billing.open_invoices(&numbers.iter().map(String::as_str).collect::<Vec<_>>()).await.unwrap().len() }.boxed()
+        }),
         ("all audit records", |billing| audited(billing, AuditFilter::default())),
         ("audit records of an account", |billing| {
             audited(billing, AuditFilter { account: Some("account-7".into()), ..AuditFilter::default() })
