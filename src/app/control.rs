@@ -20,7 +20,7 @@ use super::sending::Sending;
 use super::supervisor::{self, Watchdog};
 use super::{callers, test_clock, until};
 use crate::lanes::{self, Lane, Places};
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, Sizes};
 use crate::service::context::Protocol as Via;
 use crate::telemetry::{endpoint, metrics};
 use platform::tls::Protocol;
@@ -39,6 +39,9 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// How often the journals are looked at.
 const JOURNAL_LOOK: Duration = Duration::from_secs(1);
+
+/// How often accounts, reservations and request ids are counted, for the metrics.
+const SIZES_LOOK: Duration = Duration::from_secs(5);
 
 /// What the control thread works with.
 pub struct Control {
@@ -122,6 +125,7 @@ impl Control {
             () = callers::keep(&access, &ledger, self.plan.billing.as_ref()) => Ok(()),
             () = tick(&self.plan, &ledger, &serving, self.test_clock.as_ref(), self.aggregation.as_ref(), self.sending.as_ref()) => Ok(()),
             () = watch_journal(&self.plan, &ledger, self.aggregation.as_ref()) => Ok(()),
+            () = count_sizes(&ledger) => Ok(()),
             () = probe_billing(&self.plan) => Ok(()),
             () = self.plan.store.listen() => Ok(()),
             _ = select_all(self.lanes.iter_mut().chain(&mut self.http).chain(&mut self.console).map(|lane| Box::pin(lane.ended()))) => Err(anyhow::anyhow!("a lane ended")),
@@ -192,6 +196,20 @@ async fn watch_journal(plan: &LaneContext, ledger: &Ledger, aggregation: Option<
             plan.health.set_aggregating(aggregation.status.problem().is_none()).await;
         } else if plan.gate.bounds().unread_tail.is_some() {
             plan.health.set_aggregating(false).await;
+        }
+    }
+}
+
+/// Counts what the ledger holds, for ever. A partition that cannot be looked at stays as it was.
+async fn count_sizes(ledger: &Ledger) {
+    let mut looks = interval(SIZES_LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        for partition in 0..ledger.partitions() {
+            if let Ok(Sizes { accounts, reservations, request_ids }) = ledger.engine().sizes(partition).await {
+                metrics().ledger.set_sizes(partition, accounts, reservations, request_ids);
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::config::StoresOptions;
 use crate::domain::account::Millis;
 use crate::domain::origin::Origin;
 use crate::ledger::redis::restore::Installation;
-use crate::ledger::{Ledger, LedgerId, Opening, StoreSettings, embedded};
+use crate::ledger::{Ledger, LedgerId, Opening, Sizes, StoreSettings, embedded};
 use crate::service::users::Users;
 use access::Access;
 
@@ -61,11 +61,11 @@ pub struct Restored {
     /// Entries that were read.
     pub entries: u64,
     /// Accounts.
-    pub accounts: usize,
+    pub accounts: u64,
     /// Open reservations.
-    pub reservations: usize,
+    pub reservations: u64,
     /// Remembered request ids.
-    pub request_ids: usize,
+    pub request_ids: u64,
 }
 
 /// Makes an empty ledger what the billing store says. Calls `seen` with the partition and how many of its entries were read.
@@ -107,7 +107,7 @@ pub async fn restore(
             Target::Redis(installation) => installation.install(partition, &rebuilt.partition_state).await?,
             Target::Embedded => embedded::install(&options.store.path(), &settings, id, &rebuilt.partition_state)?,
         }
-        let [accounts, reservations, request_ids] = rebuilt.partition_state.sizes();
+        let Sizes { accounts, reservations, request_ids } = rebuilt.partition_state.sizes();
         restored.push(Restored { partition, entries: rebuilt.entries, accounts, reservations, request_ids });
         chains.push((partition, rebuilt.entries, rebuilt.chain));
     }

@@ -9,17 +9,19 @@ mod worker;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use super::document::DocumentKind;
 use super::partitions::{self, Claim};
 use super::status::{PartitionStatus, Status};
 use super::{Billing, BillingError, bills};
 use domain::account::Millis;
 use ledger::Ledger;
+use platform::telemetry::metrics;
 
 /// How long a statement that keeps claims may take.
 const CLAIM_LIMIT: Duration = Duration::from_secs(20);
@@ -29,6 +31,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 /// How often good drafts are looked for that nobody told of.
 const ISSUE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often overdue invoices are counted, which takes a look at each that is not paid.
+const OVERDUE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// After how many failures in a row something is reported to operators as a problem.
 const FAILURES_TOLD: usize = 3;
@@ -247,6 +252,9 @@ fn share(workers: &[String], own: &str, partitions: usize) -> usize {
 /// Issues what was drafted, when it was, and from time to time, for ever.
 async fn issue(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
     let mut failures = 0;
+    // Shown at 0, so that the first one is an increase.
+    DocumentKind::ALL.into_iter().for_each(|kind| metrics().drafts.count_issued(kind.name(), 0));
+    let mut counted_overdue_at: Option<Instant> = None;
     loop {
         tokio::select! {
             () = shared.drafted.notified() => {}
@@ -258,6 +266,12 @@ async fn issue(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
             shared.status.set_held_series(held.into_iter().map(|series| series.prefix).collect());
         }
         let now = shared.ledger.clock().now();
+        if counted_overdue_at.is_none_or(|at| at.elapsed() >= OVERDUE_INTERVAL)
+            && let Ok(overdue) = shared.billing.overdue_invoices(now).await
+        {
+            metrics().drafts.set_overdue(overdue);
+            counted_overdue_at = Some(Instant::now());
+        }
         let issued = match bills::issue(shared.billing.store(), shared.billing.settings(), now).await {
             Ok(issued) => shared.billing.backlog(now).await.map(|backlog| (issued, backlog)),
             Err(error) => Err(error),

@@ -123,6 +123,12 @@ impl Backlog {
 }
 
 impl Billing {
+    /// How many invoices are overdue now.
+    pub async fn overdue_invoices(&self, now: Millis) -> Result<i64, BillingError> {
+        let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM payables WHERE open_amount > 0 AND due_at > 0 AND due_at < $1";
+        Ok(sqlx::query(sql).bind(now).fetch_one(self.store().pool()).await?.try_get(0)?)
+    }
+
     /// What stands still now.
     pub async fn backlog(&self, now: Millis) -> Result<Backlog, BillingError> {
         let pool = self.store().pool();

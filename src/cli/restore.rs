@@ -41,7 +41,7 @@ pub async fn run(options: RestoreOptions) -> anyhow::Result<ExitCode> {
     bar.finish_and_clear();
     let mut shown = table(["partition", "entries", "accounts", "open reservations", "request ids"], 0);
     for row in &restored {
-        let cells = [u64::from(row.partition), row.entries, row.accounts as u64, row.reservations as u64, row.request_ids as u64];
+        let cells = [u64::from(row.partition), row.entries, row.accounts, row.reservations, row.request_ids];
         shown.add_row(cells.map(|cell| cell.to_string()));
     }
     println!("{shown}");

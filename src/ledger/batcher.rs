@@ -367,7 +367,7 @@ impl Batch {
             }
         });
         for (place, prepared) in self.commands.iter().enumerate() {
-            metrics().decision(prepared.command.action.kind(), answers.as_ref().ok().and_then(|answers| answers.get(place)));
+            metrics().decisions.decided(prepared.command.action.kind(), answers.as_ref().ok().and_then(|answers| answers.get(place)));
         }
         match answers {
             Ok(answers) => {

@@ -29,12 +29,13 @@ use super::model::{Changes, PartitionState, StepTime};
 use super::watch::Watchers;
 use super::{
     Answering, BatchAnswer, Block, CopiedCallers, DuePage, Engine, Found, IdempotencyKey, Identity, JournalHold, JournalSpan, LedgerError,
-    LedgerId, NamePlace, Opening, PreparedCommand, Purpose, ReservationPlace, StoreSettings, Trimmer,
+    LedgerId, NamePlace, Opening, PreparedCommand, Purpose, ReservationPlace, Sizes, StoreSettings, Trimmer,
 };
 use copy::Copy;
 use domain::account::{Account, Millis, Profile, Reservation};
 use domain::rules::{IdempotencyRecord, RefundKey};
 use platform::clock::Clock;
+use platform::telemetry::metrics;
 use platform::telemetry::traces::{Span, SpanKind};
 use store::Store;
 
@@ -132,7 +133,7 @@ pub fn find(path: &Path) -> anyhow::Result<Found> {
 /// Puts a rebuilt partition into an empty store; see `restore`.
 pub fn install(path: &Path, settings: &StoreSettings, id: LedgerId, partition_state: &PartitionState) -> anyhow::Result<()> {
     let (store, found) = Store::open(path, settings, Opening::Creating(Purpose::default()))?;
-    anyhow::ensure!(store.load()?.sizes() == [0; 3], "{found} is not empty: a ledger is only restored into an empty store");
+    anyhow::ensure!(store.load()?.sizes() == Sizes::default(), "{found} is not empty: a ledger is only restored into an empty store");
     store.set_id(id)?;
     store.write(partition_state, &[partition_state.everything()])?;
     Ok(())
@@ -214,7 +215,9 @@ impl EngineThread {
 
     fn sweep(&mut self, store: &Store) -> Result<bool, LedgerError> {
         let (is_more, changes) = self.partition_state.sweep(&StepTime::of(&self.clock, self.window));
+        let expired = changes.reservations.len();
         self.keep(store, vec![changes])?;
+        metrics().ledger.count_expired(0, expired as u64);
         Ok(is_more)
     }
 
@@ -358,6 +361,10 @@ impl Engine for EmbeddedEngine {
             let first = store.first_sequence().map_err(LedgerError::not_done)?;
             Ok(JournalSpan { first: first.unwrap_or(next), next, now: partition_state.state.now, is_read: false, is_torn: false })
         })
+    }
+
+    fn sizes(&self, _partition: u16) -> Answering<'_, Sizes> {
+        self.read(|partition_state, _| Ok(partition_state.sizes()))
     }
 
     fn due_accounts(&self, _partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage> {

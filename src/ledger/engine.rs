@@ -56,6 +56,17 @@ impl std::fmt::Debug for Answers {
     }
 }
 
+/// How much a partition holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Accounts, closed ones too.
+    pub accounts: u64,
+    /// Open reservations: also those that have expired, and are not swept away yet.
+    pub reservations: u64,
+    /// Remembered request ids.
+    pub request_ids: u64,
+}
+
 /// An account and its profile.
 pub type StoredAccount = (Account, Profile);
 
@@ -109,6 +120,8 @@ pub trait Engine: Send + Sync + 'static {
     }
     /// Which part of the journal there still is.
     fn journal_span(&self, partition: u16) -> Answering<'_, JournalSpan>;
+    /// How much a partition holds.
+    fn sizes(&self, partition: u16) -> Answering<'_, Sizes>;
     /// Looks through about `limit` accounts for those whose billing period is over at `now`. Every account that is due from the first page
     /// to the last is on one of them.
     fn due_accounts(&self, partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage>;

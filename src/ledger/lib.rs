@@ -41,7 +41,7 @@ use domain::account::{Account, Millis, Profile, Reservation};
 use domain::command::{Action, Command, Metadata};
 use domain::entry::Entry;
 use domain::outcome::{Answer, Outcome, Refusal};
-pub use engine::{Answering, Answers, BatchAnswer, Engine, StoredAccount};
+pub use engine::{Answering, Answers, BatchAnswer, Engine, Sizes, StoredAccount};
 pub use error::LedgerError;
 pub use filter::{AccountFilter, EntryFilter};
 pub use idempotency_key::IdempotencyKey;
@@ -190,7 +190,7 @@ impl Ledger {
         let partition = self.partition_of(&command.account);
         if self.gate.refuses(partition, &command) {
             metrics().count_journal_refusals(partition, 1);
-            metrics().decision(command.action.kind(), None);
+            metrics().decisions.decided(command.action.kind(), None);
             return Err(LedgerError::JournalFull);
         }
         self.batcher.enqueue(partition, PreparedCommand::new(command))

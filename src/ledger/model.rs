@@ -17,7 +17,7 @@ use undo::Before;
 #[cfg(doc)]
 use super::Engine;
 use super::codec::{decode_place, encode_place};
-use super::{BatchAnswer, Block, DuePage, IdempotencyKey, NamePlace, PreparedCommand, ReservationPlace, fold_name};
+use super::{BatchAnswer, Block, DuePage, IdempotencyKey, NamePlace, PreparedCommand, ReservationPlace, Sizes, fold_name};
 use domain::account::{Account, Millis, Profile, Reservation};
 use domain::command::Action;
 use domain::outcome::Refusal;
@@ -372,10 +372,11 @@ impl PartitionState {
         }
     }
 
-    /// How many accounts, open reservations and remembered request ids there are.
+    /// How much it holds.
     #[must_use]
-    pub fn sizes(&self) -> [usize; 3] {
-        [self.accounts.len(), self.reservations.len(), self.requests.len() + self.older_requests.len()]
+    pub fn sizes(&self) -> Sizes {
+        let request_ids = (self.requests.len() + self.older_requests.len()) as u64;
+        Sizes { accounts: self.accounts.len() as u64, reservations: self.reservations.len() as u64, request_ids }
     }
 
     /// The ids of all accounts, in no order.

@@ -1,9 +1,10 @@
 //! What the service tells of itself: logs, traces and metrics.
 //!
-//! [`start`] sets up [`logs`] on stderr and, if an endpoint is given, [`traces`] by OTLP; [`Telemetry::stop`] sends what is left, within
+//! [`start`] sets up [`logs`] on stderr and, if an endpoint is given, the export of [`traces`] and metrics by OTLP; [`Telemetry::stop`] sends what is left, within
 //! [`FLUSH_LIMIT`]. [`crate::rpc`] measures calls, [`metrics`](mod@metrics) counts, [`endpoint`] shows the counts.
 
 pub mod endpoint;
+mod export;
 pub mod logs;
 pub mod method;
 pub mod metrics;
@@ -18,10 +19,10 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::TelemetryOptions;
+use export::Export;
 pub use metrics::{BatchTimer, Metrics, metrics};
-use traces::Export;
 
-/// How long the last traces may take to be sent when the process stops.
+/// How long the last traces and metrics may take to be sent when the process stops.
 pub const FLUSH_LIMIT: Duration = Duration::from_secs(3);
 
 /// The process's telemetry, until it is stopped.
@@ -37,7 +38,7 @@ pub fn start(options: &TelemetryOptions) -> anyhow::Result<Telemetry> {
 }
 
 impl Telemetry {
-    /// Sends the traces that are left, and writes the last lines of the log. Blocks, for [`FLUSH_LIMIT`] and a second at most.
+    /// Sends the traces and metrics that are left, and writes the last lines of the log. Blocks, for [`FLUSH_LIMIT`] and a second at most.
     pub fn stop(self) {
         if let Some(export) = self.export {
             export.stop(FLUSH_LIMIT);

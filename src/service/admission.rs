@@ -63,7 +63,7 @@ impl Admission {
     /// Lets a request in.
     pub fn request(&self, context: &RequestContext) -> Result<RequestPermit<'_>, Error> {
         let _of_its_caller = share_of(context)?;
-        let _of_all = self.requests.try_acquire().map_err(|_| Error::overloaded("too many requests are under way"))?;
+        let _of_all = self.requests.try_acquire().map_err(|_| overloaded("requests", "too many requests are under way"))?;
         Ok(RequestPermit { _of_all, _of_its_caller })
     }
 
@@ -71,7 +71,7 @@ impl Admission {
     pub fn watch(&self, context: &RequestContext) -> Result<StreamPermit, Error> {
         let _of_its_caller = share_of(context)?;
         let watches = Arc::clone(&self.watches);
-        let _of_all = watches.try_acquire_owned().map_err(|_| Error::overloaded("too many watches are open"))?;
+        let _of_all = watches.try_acquire_owned().map_err(|_| overloaded("watches", "too many watches are open"))?;
         Ok(StreamPermit { _of_all, _of_its_caller })
     }
 
@@ -84,9 +84,14 @@ impl Admission {
     /// Lets a batch in, which is a stream of one batch, and whose request was let in before.
     pub fn batch(&self) -> Result<StreamPermit, Error> {
         let streams = Arc::clone(&self.streams);
-        let _of_all = streams.try_acquire_owned().map_err(|_| Error::overloaded("too many streams are open"))?;
+        let _of_all = streams.try_acquire_owned().map_err(|_| overloaded("streams", "too many streams are open"))?;
         Ok(StreamPermit { _of_all, _of_its_caller: None })
     }
+}
+
+fn overloaded(limit: &'static str, message: &'static str) -> Error {
+    metrics().callers.count_overload(limit);
+    Error::overloaded(message)
 }
 
 /// Takes a request and a call from what the caller may have.

@@ -4,6 +4,7 @@ mod declines;
 mod files;
 mod helm;
 mod installed;
+mod metrics;
 mod package;
 mod prometheus;
 mod traces;

@@ -11,7 +11,8 @@ address, metrics = sys.argv[1:]
 
 
 def count(series):
-    with urllib.request.urlopen(f"http://{metrics}/metrics") as response:
+    request = urllib.request.Request(f"http://{metrics}/metrics", headers={"Accept": "application/openmetrics-text"})
+    with urllib.request.urlopen(request) as response:
         assert response.headers["Content-Type"].startswith("application/openmetrics-text")
         text = response.read().decode()
     assert text.endswith("# EOF\n")

@@ -98,7 +98,8 @@ def charge(address, metrics, account):
     for call in [debit_in(trace, "0.01") for trace in MANY]:
         call.result()
     # An exemplar leads from how long calls took to a trace.
-    with urllib.request.urlopen(f"http://{metrics}/metrics") as response:
+    request = urllib.request.Request(f"http://{metrics}/metrics", headers={"Accept": "application/openmetrics-text"})
+    with urllib.request.urlopen(request) as response:
         lines = [line for line in response.read().decode().splitlines() if line.startswith("rpc_server_call_duration_seconds_bucket")]
     exemplars = [line for line in lines if '# {trace_id="' in line]
     assert any(trace in line for line in exemplars for trace in [TRACE, *MANY]), exemplars

@@ -12,7 +12,8 @@ use futures_util::future::{BoxFuture, pending, ready};
 use tollgate::domain::account::{Account, Profile, Reservation};
 use tollgate::domain::rules::IdempotencyRecord;
 use tollgate::ledger::{
-    BatchAnswer, Block, DuePage, Engine, IdempotencyKey, JournalSpan, LedgerError, NamePlace, PreparedCommand, ReservationPlace, Trimmer,
+    BatchAnswer, Block, DuePage, Engine, IdempotencyKey, JournalSpan, LedgerError, NamePlace, PreparedCommand, ReservationPlace, Sizes,
+    Trimmer,
 };
 
 type Step = Box<dyn Fn(u16, Arc<[PreparedCommand]>) -> BoxFuture<'static, Result<BatchAnswer, LedgerError>> + Send + Sync>;
@@ -114,6 +115,10 @@ impl Engine for StandIn {
     }
 
     fn journal_span(&self, _: u16) -> BoxFuture<'_, Result<JournalSpan, LedgerError>> {
+        self.fail()
+    }
+
+    fn sizes(&self, _: u16) -> BoxFuture<'_, Result<Sizes, LedgerError>> {
         self.fail()
     }
 

@@ -64,7 +64,7 @@ fn due_boundary(shared: &Shared) -> Millis {
 /// Has every account closed whose period is over.
 async fn scan(shared: &Shared, claim: &Claim) -> Result<usize, LedgerError> {
     let Shared { ledger, options, status, .. } = shared;
-    let (mut cursor, mut closed) = (None, 0);
+    let (mut cursor, mut closed, mut looked_at) = (None, 0, 0);
     loop {
         while status.lag_of(claim.partition) > MOST_LAG {
             sleep(LOOK).await;
@@ -77,6 +77,8 @@ async fn scan(shared: &Shared, claim: &Claim) -> Result<usize, LedgerError> {
             closed += 1;
             metrics().aggregation.count_month_end_close(claim.partition);
         }
+        looked_at += PAGE as u64;
+        metrics().aggregation.set_month_end_looked_at(claim.partition, looked_at);
         cursor = page.next;
         if cursor.is_none() {
             return Ok(closed);

@@ -27,6 +27,7 @@ use crate::tax::TaxLine;
 use crate::traces::IssuedSpans;
 use crate::{Billing, BillingError, issuer};
 use domain::account::Millis;
+use platform::telemetry::metrics;
 
 const ISSUED: Table = Table {
     name: "issued",
@@ -65,7 +66,10 @@ pub async fn issue(store: &Store, settings: &BillingSettings, now: Millis) -> Re
         while is_any_ready(store, kind, review, now).await? {
             match issue_batch(store, settings, kind, review, now).await? {
                 [0, 0] => break,
-                [count, _] => issued += count,
+                [count, _] => {
+                    metrics().drafts.count_issued(kind.name(), count);
+                    issued += count;
+                }
             }
         }
     }

@@ -8,7 +8,8 @@ use futures_util::future::BoxFuture;
 use super::{PartitionState, StepTime};
 use crate::watch::Watchers;
 use crate::{
-    Answering, BatchAnswer, Block, DuePage, Engine, IdempotencyKey, JournalSpan, NamePlace, PreparedCommand, ReservationPlace, Trimmer,
+    Answering, BatchAnswer, Block, DuePage, Engine, IdempotencyKey, JournalSpan, NamePlace, PreparedCommand, ReservationPlace, Sizes,
+    Trimmer,
 };
 use domain::account::{Account, Millis, Profile, Reservation};
 use domain::rules::{IdempotencyRecord, RefundKey};
@@ -105,6 +106,10 @@ impl Engine for ModelEngine {
         let next = inner.0.next_sequence();
         let first = inner.1.first().map_or(next, |block| block.first_sequence);
         futures_util::future::ready(Ok(JournalSpan { first, next, now: inner.0.state.now, is_read: false, is_torn: false })).boxed()
+    }
+
+    fn sizes(&self, _partition: u16) -> Answering<'_, Sizes> {
+        futures_util::future::ready(Ok(self.inner().0.sizes())).boxed()
     }
 
     fn due_accounts(&self, _partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage> {

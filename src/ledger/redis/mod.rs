@@ -39,7 +39,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, pending, try_join};
+use futures_util::future::{BoxFuture, pending, try_join, try_join4};
 use redis::{FromRedisValue, Pipeline, Value};
 
 use super::codec::journal::decode_block;
@@ -47,7 +47,7 @@ use super::codec::{decode_account, decode_idempotency_record, decode_profile};
 use super::watch::Watchers;
 use super::{
     Answering, BatchAnswer, Block, CopiedCallers, DuePage, Engine, IdempotencyKey, Identity, JournalSpan, LedgerError, NamePlace, Opening,
-    PreparedCommand, ReservationPlace, StoreSettings, Trimmer,
+    PreparedCommand, ReservationPlace, Sizes, StoreSettings, Trimmer,
 };
 use connection::{Manner, Work};
 use domain::account::{Account, Millis, Profile, Reservation};
@@ -389,6 +389,21 @@ impl Engine for RedisEngine {
             // An aggregator that took another ledger's journal for this one would stop its partition.
             self.read::<bool>(keys, redis::cmd("EXISTS").arg(keys.journal())).await?;
             Ok(JournalSpan { first, next, now, is_read: is_read != 0, is_torn: is_torn != 0 })
+        }
+        .boxed()
+    }
+
+    fn sizes(&self, partition: u16) -> Answering<'_, Sizes> {
+        async move {
+            let keys = self.keys(partition)?;
+            let [younger, older] = keys.requests();
+            let counts = [keys.accounts(), keys.reservations(), younger, older].map(|key| async move {
+                // Each holds an empty field besides, so that it is always there.
+                Ok::<_, LedgerError>(self.read::<u64>(keys, redis::cmd("HLEN").arg(key)).await?.saturating_sub(1))
+            });
+            let [accounts, reservations, younger, older] = counts;
+            let (accounts, reservations, younger, older) = try_join4(accounts, reservations, younger, older).await?;
+            Ok(Sizes { accounts, reservations, request_ids: younger + older })
         }
         .boxed()
     }

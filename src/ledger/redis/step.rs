@@ -13,6 +13,7 @@ use super::{MAX_CLOCK_DIFFERENCE, RedisEngine, batch, ensure, fate, notification
 use crate::model::{REFUND_SLICE, REFUND_WINDOWS, StepTime};
 use crate::{Answers, BatchAnswer, LedgerError, PreparedCommand, Trimmer};
 use domain::account::Millis;
+use platform::telemetry::metrics;
 
 impl RedisEngine {
     /// Has a batch decided. Where Redis has no memory left, nothing of it was run: what needs none is then answered by a script that cannot
@@ -68,7 +69,8 @@ impl RedisEngine {
         let times = [self.clock.now(), self.max_ahead(), self.window].map(i64::to_le_bytes).concat();
         let times = [times, self.mark().to_vec()].concat();
         let answer = self.run(&script::SWEEP, keys, &[&times, keys.channel.as_bytes()]).await?;
-        let (is_more, is_unannounced) = FromRedisValue::from_redis_value(answer).map_err(LedgerError::corrupt)?;
+        let (is_more, is_unannounced, expired) = FromRedisValue::from_redis_value(answer).map_err(LedgerError::corrupt)?;
+        metrics().ledger.count_expired(partition, expired);
         if is_unannounced {
             self.note_silence();
         }

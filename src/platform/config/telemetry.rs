@@ -12,7 +12,7 @@ pub struct TelemetryOptions {
     /// How: text for people, JSON for machines; auto: text on a terminal, JSON elsewhere.
     #[arg(long, env = "TOLLGATE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Auto, value_name = "FORMAT")]
     pub log_format: LogFormat,
-    /// Send traces here by OTLP over gRPC, for instance http://localhost:4317.
+    /// Send traces and metrics here by OTLP over gRPC, for instance http://localhost:4317.
     #[arg(long, env = "TOLLGATE_OTLP_ENDPOINT", hide_env_values = true, value_name = "URL")]
     pub otlp_endpoint: Option<String>,
     /// Which part of the calls is traced, 0 to 1, where the caller did not decide [default: OTEL_TRACES_SAMPLER, else 0.01].

@@ -1,16 +1,16 @@
-//! The HTTP endpoint for machines that watch: `GET /metrics` (OpenMetrics text), `GET /healthz` (200 while the store is up, else 503 and
+//! The HTTP endpoint for machines that watch: `GET /metrics` (either text format of Prometheus), `GET /healthz` (200 while the store is up, else 503 and
 //! the reason; warnings below it), `GET /livez` (200 while the process answers).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::metrics::metrics;
+use super::metrics::{TextFormat, metrics};
 
 /// Whether the service can serve, else why not; set by the checks. Cheap to clone; all clones are one.
 #[derive(Clone, Debug)]
@@ -56,9 +56,11 @@ pub async fn show_life() -> &'static str {
     "live\n"
 }
 
-async fn show_metrics() -> Response {
-    match metrics().encode() {
-        Ok(text) => ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response(),
+async fn show_metrics(headers: HeaderMap) -> Response {
+    let accept: Vec<_> = headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok()).collect();
+    let format = TextFormat::accepted(&accept.join(","));
+    match metrics().encode(format) {
+        Ok(text) => ([(CONTENT_TYPE, format.media_type()), (VARY, "Accept")], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

@@ -7,43 +7,44 @@ mod aggregation;
 mod callers;
 mod calls;
 mod connections;
+mod decisions;
 mod drafts;
 mod known;
+mod ledger;
 mod mail;
+pub(super) mod otlp;
 mod process;
 mod redis;
+mod registrar;
+mod text;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Unit;
 
 pub use aggregation::AggregationMetrics;
 pub use callers::CallerMetrics;
 pub use calls::{CallMetrics, code_name};
 pub use connections::ConnectionMetrics;
+pub use decisions::DecisionMetrics;
 pub use drafts::DraftMetrics;
+pub use ledger::LedgerMetrics;
 pub use mail::{MailCounts, MailMetrics};
 use process::ProcessMetrics;
 pub use redis::{RedisFigures, RedisMetrics};
-
-use domain::command::Kind;
-use domain::outcome::{Answer, Refusal, Verdict};
+use registrar::{Described, Registrar};
+pub use text::TextFormat;
 
 const SECONDS: [f64; 15] = [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 const COMMANDS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
-
-/// What can become of a command, but for refusals, which follow by their reason.
-const OUTCOMES: [&str; 5] = ["done", "declined", "unchanged", "replayed", "unavailable"];
-const UNAVAILABLE: usize = 4;
 
 /// The metrics of this process.
 #[must_use]
@@ -53,23 +54,19 @@ pub fn metrics() -> &'static Metrics {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DecisionLabels {
-    command: &'static str,
-    outcome: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PartitionLabels {
     partition: u16,
 }
 
 /// The metrics of this process.
 pub struct Metrics {
-    registry: Registry,
+    registry: Registrar,
     /// Of calls.
     pub calls: CallMetrics,
-    decisions: Family<DecisionLabels, Counter>,
-    decision_table: Table<Counter>,
+    /// Of what became of commands.
+    pub decisions: DecisionMetrics,
+    /// Of what the ledger holds.
+    pub ledger: LedgerMetrics,
     batch_commands: Histogram,
     batch_seconds: Histogram,
     store_up: Gauge,
@@ -113,10 +110,10 @@ pub struct Metrics {
 impl Metrics {
     fn new() -> Self {
         let metrics = Self {
-            registry: Registry::default(),
+            registry: Registrar::default(),
             calls: CallMetrics::default(),
-            decisions: Family::default(),
-            decision_table: Table::new(Kind::ALL.len(), OUTCOMES.len() + Refusal::ALL.len()),
+            decisions: DecisionMetrics::default(),
+            ledger: LedgerMetrics::default(),
             batch_commands: Histogram::new(COMMANDS),
             batch_seconds: Histogram::new(SECONDS),
             store_up: Gauge::default(),
@@ -150,11 +147,6 @@ impl Metrics {
             longest_poll: Gauge::default(),
             longest_poll_nanos: AtomicU64::default(),
         };
-        // Shown at 0, so that the first one is an increase.
-        for kind in Kind::ALL {
-            let labels = DecisionLabels { command: kind.name(), outcome: outcome_name(UNAVAILABLE) };
-            metrics.decisions.get_or_create_owned(&labels);
-        }
         metrics.register()
     }
 
@@ -165,7 +157,8 @@ impl Metrics {
         self.calls.register(registry);
         self.aggregation.register(registry);
         self.redis.register(registry);
-        registry.register("tollgate_decisions", "Commands, by what became of them", self.decisions.clone());
+        self.decisions.register(registry);
+        self.ledger.register(registry);
         registry.register("tollgate_batch_commands", "Commands in a batch", self.batch_commands.clone());
         registry.register_with_unit("tollgate_batch_duration", "Batches, until their answer", Unit::Seconds, self.batch_seconds.clone());
         registry.register("tollgate_store_up", "Whether the store answers and agrees on the time", self.store_up.clone());
@@ -215,29 +208,22 @@ impl Metrics {
         self
     }
 
-    /// All metrics, as OpenMetrics text.
-    pub fn encode(&self) -> Result<String, std::fmt::Error> {
+    /// All metrics, in a format of Prometheus's.
+    pub fn encode(&self, format: TextFormat) -> Result<String, std::fmt::Error> {
         self.process.look();
         self.log_dropped.inner().store(super::logs::dropped_lines(), Ordering::Relaxed);
-        let mut text = String::new();
-        encode(&mut text, &self.registry)?;
-        Ok(text)
+        self.registry.encode(format)
     }
 
-    /// A command was decided; `None` if the ledger gave no answer.
-    pub fn decision(&self, kind: Kind, answer: Option<&Answer>) {
-        let outcome = outcome_index(answer);
-        let counter = self.decision_table.get(kind as usize - 1, outcome, || {
-            self.decisions.get_or_create_owned(&DecisionLabels { command: kind.name(), outcome: outcome_name(outcome) })
-        });
-        if let Some(counter) = counter {
-            counter.inc();
-        }
+    /// What there is to show, though some of it may have no series yet.
+    pub(super) fn described(&self) -> &[Described] {
+        self.registry.described()
     }
 
     /// A batch goes out.
     pub fn start_batch(&self, commands: usize) -> BatchTimer {
         self.batch_commands.observe(commands as f64);
+        otlp::observe("tollgate_batch_commands", commands as f64, &[]);
         BatchTimer { started: Instant::now() }
     }
 
@@ -352,29 +338,10 @@ impl BatchTimer {
     /// It came back. One without an answer says nothing of the store's speed, and is not counted.
     pub fn finish(self, is_answered: bool) {
         if is_answered {
-            metrics().batch_seconds.observe(self.started.elapsed().as_secs_f64());
+            let seconds = self.started.elapsed().as_secs_f64();
+            metrics().batch_seconds.observe(seconds);
+            otlp::observe("tollgate_batch_duration_seconds", seconds, &[]);
         }
-    }
-}
-
-fn outcome_index(answer: Option<&Answer>) -> usize {
-    match answer {
-        None => UNAVAILABLE,
-        Some(Ok(outcome)) if outcome.replayed => 3,
-        Some(Ok(outcome)) => match outcome.decision.map(|decision| decision.verdict) {
-            None | Some(Verdict::Done) => 0,
-            Some(Verdict::Declined) => 1,
-            Some(Verdict::Unchanged) => 2,
-        },
-        Some(Err(refusal)) => OUTCOMES.len() + Refusal::ALL.iter().position(|other| other == refusal).unwrap_or_default(),
-    }
-}
-
-fn outcome_name(index: usize) -> String {
-    match (OUTCOMES.get(index), index.checked_sub(OUTCOMES.len()).and_then(|index| Refusal::ALL.get(index))) {
-        (Some(name), _) => (*name).to_owned(),
-        (None, Some(refusal)) => format!("refused:{}", refusal.reason()),
-        (None, None) => "unknown".to_owned(),
     }
 }
 
@@ -396,6 +363,8 @@ impl<T> Table<T> {
 
 #[cfg(test)]
 mod tests {
+    use domain::command::Kind;
+    use domain::outcome::Refusal;
     use tonic::Code;
 
     use super::*;
@@ -410,10 +379,10 @@ mod tests {
             metrics.calls.ended(Method::of_path(path), code, Duration::from_millis(2), None);
         }
         metrics.calls.started(Method::of_path("/tollgate.v1.ChargingService/Charge"));
-        metrics.decision(Kind::Debit, Some(&Err(Refusal::AccountSuspended)));
-        metrics.decision(Kind::Close, None);
+        metrics.decisions.decided(Kind::Debit, Some(&Err(Refusal::AccountSuspended)));
+        metrics.decisions.decided(Kind::Close, None);
         metrics.start_batch(3).finish(true);
-        let text = metrics.encode().unwrap();
+        let text = metrics.encode(TextFormat::OpenMetrics).unwrap();
         for line in [
             r#"rpc_server_call_duration_seconds_count{rpc_method="tollgate.v1.ChargingService/Debit",rpc_response_status_code="OK"} 1"#,
             r#"rpc_server_call_duration_seconds_count{rpc_method="_OTHER",rpc_response_status_code="UNIMPLEMENTED"} 1"#,

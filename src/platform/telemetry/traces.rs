@@ -18,20 +18,16 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, ContextGuard, KeyValue, Value};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
-use tokio::runtime::{self, Runtime};
 
-use super::resource;
 use crate::config::{TelemetryOptions, opentelemetry};
 
 pub use opentelemetry::trace::SpanKind;
 
 /// How many links a span has at most, as in the SDK.
 pub const MAX_LINKS: usize = 128;
-
-/// How long one export may take, where the environment does not say otherwise.
-const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Which part of the calls is sampled where neither the caller nor a setting says so.
 const DEFAULT_RATIO: f64 = 0.01;
@@ -48,45 +44,24 @@ struct Sampling {
     ratio: f64,
 }
 
-/// The export of traces. It has a thread of its own, because stopping it blocks until its runtime has sent what is left.
-pub(super) struct Export {
-    provider: SdkTracerProvider,
-    runtime: Runtime,
-}
-
-impl Export {
-    /// Starts to export, if an endpoint is given.
-    pub fn start(options: &TelemetryOptions) -> anyhow::Result<Option<Self>> {
-        let Some(endpoint) = resource::endpoint(options, "TRACES") else { return Ok(None) };
-        let ratio = ratio(options, opentelemetry)?;
-        let runtime = runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("otlp")
-            .enable_all()
-            .build()
-            .context("cannot start the runtime for traces")?;
-        let entered = runtime.enter();
-        let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint);
-        let exporter = if resource::has_timeout("TRACES") { exporter } else { exporter.with_timeout(EXPORT_TIMEOUT) };
-        let exporter = exporter.build().context("--otlp-endpoint takes a URL such as http://localhost:4317")?;
-        drop(entered);
-        let provider = SdkTracerProvider::builder()
-            .with_batch_exporter(exporter)
-            // What has a span was sampled before.
-            .with_sampler(Sampler::AlwaysOn)
-            .with_resource(resource::of_process())
-            .build();
-        let _ = SAMPLED.set(Sampling { tracer: provider.tracer("tollgate"), ratio });
-        Ok(Some(Self { provider, runtime }))
-    }
-
-    /// Sends what is left, for so long at most.
-    pub fn stop(self, limit: Duration) {
-        if let Err(error) = self.provider.shutdown_with_timeout(limit) {
-            tracing::warn!(%error, "the last traces were not sent");
-        }
-        self.runtime.shutdown_background();
-    }
+/// Starts to export. `timeout` is how long one export may take, if the environment does not say it.
+pub(super) fn start(
+    options: &TelemetryOptions,
+    endpoint: String,
+    timeout: Option<Duration>,
+    resource: Resource,
+) -> anyhow::Result<SdkTracerProvider> {
+    let ratio = ratio(options, opentelemetry)?;
+    let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint);
+    let exporter = timeout.into_iter().fold(exporter, WithExportConfig::with_timeout);
+    let provider = SdkTracerProvider::builder()
+        .with_batch_exporter(exporter.build().context("traces cannot be exported")?)
+        // What has a span was sampled before.
+        .with_sampler(Sampler::AlwaysOn)
+        .with_resource(resource)
+        .build();
+    let _ = SAMPLED.set(Sampling { tracer: provider.tracer("tollgate"), ratio });
+    Ok(provider)
 }
 
 /// Which part of the calls is sampled: by the setting, else by OpenTelemetry's environment.

@@ -1,6 +1,6 @@
 //! A rolling restart under load: two processes on one ledger, replaced one after the other, perhaps by another version.
 //!
-//! `TOLLGATE_TEST_OLD` names the version that is replaced: a binary, or a commit, which is then built. Without it, both are this one.
+//! `TOLLGATE_OLD_BINARY` names the version that is replaced: a binary, or a commit, which is then built. Without it, both are this one.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use crate::support::RedisServer;
 
 /// The binary of the version that is replaced.
 fn old_binary() -> PathBuf {
-    let Some(old) = std::env::var_os("TOLLGATE_TEST_OLD") else { return binary() };
+    let Some(old) = std::env::var_os("TOLLGATE_OLD_BINARY") else { return binary() };
     if Path::new(&old).is_file() {
         return old.into();
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::{alerts, path, read};
-use crate::service::Service;
+use crate::service::{Service, binary};
 use crate::support::temporary_folder;
 
 #[test]
@@ -33,6 +33,41 @@ fn the_runbook_has_a_paragraph_on_each_alert_and_on_no_other() {
     }
 }
 
+/// What is between backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split("```").step_by(2).flat_map(|text| text.split('`').skip(1).step_by(2))
+}
+
+fn help(words: &[&str]) -> String {
+    let output = Command::new(binary()).args(words).arg("--help").output().unwrap();
+    assert!(output.status.success(), "there is no `tollgate {}`", words.join(" "));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn each_command_that_the_runbook_names_exists_and_takes_the_flags_that_it_names() {
+    let runbook = read("RUNBOOK.md").replace('\n', " ");
+    let settings = ["serve", "aggregate", "credit"].map(|command| help(&[command])).concat();
+    let mut commands = 0;
+    for quoted in quoted(&runbook) {
+        let words: Vec<_> = quoted.split(' ').collect();
+        let flags = words.iter().filter(|word| word.starts_with("--"));
+        let known = match words.as_slice() {
+            ["tollgate", rest @ ..] => {
+                commands += 1;
+                let is_name = |word: &&&str| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-') && !word.starts_with('-');
+                help(&rest.iter().take_while(is_name).copied().collect::<Vec<_>>())
+            }
+            [flag, ..] if flag.starts_with("--") => settings.clone(),
+            _ => continue,
+        };
+        for flag in flags {
+            assert!(known.contains(&format!("{flag} ")) || known.contains(&format!("{flag}\n")), "`{quoted}`: there is no {flag}");
+        }
+    }
+    assert!(commands > 15, "{commands}");
+}
+
 /// The name of a metric as its samples have it.
 fn sample_name(line: &str) -> Option<String> {
     let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
@@ -47,7 +82,10 @@ fn sample_name(line: &str) -> Option<String> {
 async fn the_table_of_metrics_has_those_that_the_binary_has() {
     let folder = temporary_folder();
     let service = Service::embedded(folder.path());
-    let shown = Command::new("curl").args(["-fsS", &format!("http://{}/metrics", service.metrics)]).output().unwrap();
+    let shown = Command::new("curl")
+        .args(["-fsS", "-H", "Accept: application/openmetrics-text", &format!("http://{}/metrics", service.metrics)])
+        .output()
+        .unwrap();
     assert!(shown.status.success(), "{shown:?}");
     let shown: BTreeSet<_> = String::from_utf8(shown.stdout).unwrap().lines().filter_map(sample_name).collect();
     let documents = read("README.md");

@@ -18,7 +18,8 @@ fn run(command: &mut Command) -> String {
 fn the_package_holds_the_binary_its_units_settings_pages_and_completions() {
     let folder = tempfile::tempdir().unwrap();
     let (package, root) = (folder.path().join("tollgate.deb"), folder.path().join("root"));
-    run(Command::new(path("package")).arg(binary()).arg(&package));
+    let maintainer = [("DEBFULLNAME", "Ann Packager"), ("DEBEMAIL", "ann@customer.example")];
+    run(Command::new(path("package")).arg(binary()).arg(&package).envs(maintainer));
     run(Command::new("dpkg-deb").arg("-x").arg(&package).arg(&root));
     for name in [
         "lib/systemd/system/tollgate.service",
@@ -41,8 +42,9 @@ fn the_package_holds_the_binary_its_units_settings_pages_and_completions() {
     run(Command::new(&packaged).args(["config", "check", "--config"]).arg(root.join("etc/tollgate/tollgate.toml")).env_clear());
     let settings = run(Command::new("dpkg-deb").arg("-c").arg(&package));
     assert!(settings.lines().any(|line| line.starts_with("-rw-r----- root/root") && line.ends_with("./etc/tollgate/tollgate.toml")));
-    let fields = run(Command::new("dpkg-deb").arg("-f").arg(&package).args(["Version", "Depends", "Recommends"]));
+    let fields = run(Command::new("dpkg-deb").arg("-f").arg(&package).args(["Version", "Depends", "Recommends", "Maintainer"]));
     assert!(fields.contains("libc6 (>= 2.") && fields.contains("fonts-noto-cjk"), "{fields}");
+    assert!(fields.contains("Maintainer: Ann Packager <ann@customer.example>"), "{fields}");
     assert_eq!(run(Command::new("dpkg-deb").args(["--info"]).arg(&package).arg("conffiles")).trim(), "/etc/tollgate/tollgate.toml");
     for script in ["postinst", "prerm", "postrm"] {
         run(Command::new("sh").arg("-n").arg(path("debian").join(script)));

@@ -7,7 +7,7 @@
 -- which the next sweep would find it last; and only then does the state say that nothing is due any more.
 --
 -- KEYS: as of a step. ARGV: now, how far ahead of Redis it may be, the window, and the ledger; the channel for changes. Returns whether there is more
--- to sweep, and whether the changes could not be announced.
+-- to sweep, whether the changes could not be announced, and how many reservations were removed.
 
 local now, max_ahead, window, ledger = unpack_struct('<i8i8i8c8', ARGV[1])
 local state = call('HGET', ACCOUNTS, '')
@@ -19,7 +19,7 @@ if of_ledger ~= ledger then return { err = 'OTHERSTORE the store is of another l
 if now < last_now then now = last_now end
 -- What was consumed of a reservation is charged until a window after it has expired, so its id is needed until then.
 local must_rotate = now >= math.max(rotated_at, older_reserved_until) + window
-if next_expiry > now and not must_rotate then return { 0, 0 } end
+if next_expiry > now and not must_rotate then return { 0, 0, 0 } end
 
 if max_ahead >= 0 then
   local time = call('TIME')
@@ -109,4 +109,4 @@ local is_unannounced = 0
 if #changed > 0 and now < watched_until and type(redis.pcall('SPUBLISH', ARGV[2], cmsgpack.pack(changed))) == 'table' then
   is_unannounced = 1
 end
-return { next_expiry <= now and 1 or 0, is_unannounced }
+return { next_expiry <= now and 1 or 0, is_unannounced, #gone }

@@ -7,10 +7,11 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Unit;
 
 use super::known::Known;
-use super::{PartitionLabels, SECONDS};
+use super::registrar::Registrar;
+use super::{PartitionLabels, SECONDS, gauge_of, otlp};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
@@ -26,6 +27,7 @@ pub struct AggregationMetrics {
     step_seconds: Histogram,
     step_errors: Family<PartitionLabels, Counter>,
     month_end: Family<PartitionLabels, Gauge>,
+    month_end_looked_at: Family<PartitionLabels, Gauge>,
     month_end_closes: Family<PartitionLabels, Counter>,
 }
 
@@ -39,13 +41,14 @@ impl Default for AggregationMetrics {
             step_seconds: Histogram::new(SECONDS),
             step_errors: Family::default(),
             month_end: Family::default(),
+            month_end_looked_at: Family::default(),
             month_end_closes: Family::default(),
         }
     }
 }
 
 impl AggregationMetrics {
-    pub(super) fn register(&self, registry: &mut Registry) {
+    pub(super) fn register(&self, registry: &mut Registrar) {
         let help = "Whether this process's aggregation goes on everywhere; of a process without, there is none";
         registry.register("tollgate_aggregation_up", help, self.is_up.clone());
         let help = "Whether the billing store answers; of a process without, there is none";
@@ -58,6 +61,8 @@ impl AggregationMetrics {
         registry.register("tollgate_aggregation_step_errors", "Steps that failed", self.step_errors.clone());
         let help = "Whether idle accounts of a partition are looked for whose month is over";
         registry.register("tollgate_month_end_scanning", help, self.month_end.clone());
+        let help = "About how many accounts of a partition this month's scan has looked at";
+        registry.register("tollgate_month_end_looked_at_accounts", help, self.month_end_looked_at.clone());
         let help = "Idle accounts whose month was closed";
         registry.register("tollgate_month_end_closed_accounts", help, self.month_end_closes.clone());
     }
@@ -75,6 +80,7 @@ impl AggregationMetrics {
     /// Notes how long the billing store took to answer, and its connections.
     pub fn store_answered(&self, took: Duration, used: usize, idle: usize) {
         self.store_seconds.observe(took.as_secs_f64());
+        otlp::observe("tollgate_billing_store_round_trip_seconds", took.as_secs_f64(), &[]);
         for (state, count) in [("used", used), ("idle", idle)] {
             self.connections.get_or_create_owned(&StateLabels { state }).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
@@ -91,6 +97,7 @@ impl AggregationMetrics {
     /// Measures a step that committed something.
     pub fn step(&self, took: Duration) {
         self.step_seconds.observe(took.as_secs_f64());
+        otlp::observe("tollgate_aggregation_step_duration_seconds", took.as_secs_f64(), &[]);
     }
 
     /// Counts a step that failed.
@@ -101,6 +108,11 @@ impl AggregationMetrics {
     /// Sets whether a partition is scanned for idle accounts after the end of a month.
     pub fn set_month_end(&self, partition: u16, is_scanning: bool) {
         self.month_end.get_or_create_owned(&PartitionLabels { partition }).set(i64::from(is_scanning));
+    }
+
+    /// Sets how many accounts of a partition were looked at after the end of a month.
+    pub fn set_month_end_looked_at(&self, partition: u16, accounts: u64) {
+        self.month_end_looked_at.get_or_create_owned(&PartitionLabels { partition }).set(gauge_of(accounts));
     }
 
     /// Counts an idle account whose month was closed.

@@ -4,12 +4,16 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+
+use super::registrar::Registrar;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LimitLabels {
     limit: &'static str,
 }
+
+/// What a process has no more of: calls at once, open streams, open watches.
+pub const OVERLOADS: [&str; 3] = ["requests", "streams", "watches"];
 
 /// Callers.
 #[derive(Default)]
@@ -17,13 +21,25 @@ pub struct CallerMetrics {
     over: Gauge,
     refused: Family<LimitLabels, Counter>,
     failed: Counter,
+    refused_of_all: Family<LimitLabels, Counter>,
 }
 
 impl CallerMetrics {
-    pub(super) fn register(&self, registry: &mut Registry) {
+    pub(super) fn register(&self, registry: &mut Registrar) {
         registry.register("tollgate_callers_over_their_share", "Callers that were refused more in the last 10 s", self.over.clone());
         registry.register("tollgate_caller_limit_refusals", "Calls refused because their caller had its share", self.refused.clone());
+        let help = "Calls refused because the process had as many as it may";
+        registry.register("tollgate_calls_refused", help, self.refused_of_all.clone());
+        // Shown at 0, so that the first one is an increase.
+        for limit in OVERLOADS {
+            self.refused_of_all.get_or_create_owned(&LimitLabels { limit });
+        }
         registry.register("tollgate_authentications_failed", "Calls with credentials that let nobody in", self.failed.clone());
+    }
+
+    /// Counts a call that was refused, because the process had as many as it may.
+    pub fn count_overload(&self, limit: &'static str) {
+        self.refused_of_all.get_or_create_owned(&LimitLabels { limit }).inc();
     }
 
     /// Sets how many callers were refused more lately.

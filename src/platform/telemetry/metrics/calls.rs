@@ -7,10 +7,11 @@ use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Unit;
 use tonic::Code;
 
-use super::{SECONDS, Table};
+use super::registrar::Registrar;
+use super::{SECONDS, Table, otlp};
 use crate::telemetry::method::Method;
 use crate::telemetry::traces::Place;
 
@@ -81,7 +82,7 @@ impl Default for CallMetrics {
 }
 
 impl CallMetrics {
-    pub(super) fn register(&self, registry: &mut Registry) {
+    pub(super) fn register(&self, registry: &mut Registrar) {
         let durations = self.durations.clone();
         registry.register_with_unit("rpc_server_call_duration", "Calls, until their last byte", Unit::Seconds, durations);
         registry.register("tollgate_calls_in_flight", "Calls and streams under way", self.in_flight.clone());
@@ -105,6 +106,8 @@ impl CallMetrics {
                 span_id: format!("{span_id:016x}"),
             });
             histogram.observe(duration.as_secs_f64(), trace, None);
+            let labels = [("rpc_method", method.full_name()), ("rpc_response_status_code", code_name(code))];
+            otlp::observe("rpc_server_call_duration_seconds", duration.as_secs_f64(), &labels);
         }
     }
 

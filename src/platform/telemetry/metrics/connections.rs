@@ -2,7 +2,8 @@
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+
+use super::registrar::Registrar;
 
 /// Connections, and who is let in.
 #[derive(Default)]
@@ -14,7 +15,7 @@ pub struct ConnectionMetrics {
 }
 
 impl ConnectionMetrics {
-    pub(super) fn register(&self, registry: &mut Registry) {
+    pub(super) fn register(&self, registry: &mut Registrar) {
         registry.register("tollgate_connections", "Connections, when one was last accepted", self.count.clone());
         registry.register(
             "tollgate_connections_refused",

@@ -6,7 +6,9 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Unit;
+
+use super::registrar::Registrar;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TryLabels {
@@ -42,7 +44,7 @@ pub struct MailCounts {
 }
 
 impl MailMetrics {
-    pub(super) fn register(&self, registry: &mut Registry) {
+    pub(super) fn register(&self, registry: &mut Registrar) {
         registry.register("tollgate_mail_waiting", "Mails that are to be sent, or tried again", self.waiting.clone());
         registry.register("tollgate_mail_failed", "Mails that failed for good", self.failed.clone());
         registry.register("tollgate_mail_bounced", "Mails that came back", self.bounced.clone());

@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Unit;
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::registrar::Registrar;
 use crate::clock::system_now;
 
 /// Processor time, memory and files of this process.
@@ -38,7 +39,7 @@ impl Default for ProcessMetrics {
 }
 
 impl ProcessMetrics {
-    pub(super) fn register(&self, registry: &mut Registry) {
+    pub(super) fn register(&self, registry: &mut Registrar) {
         registry.register_with_unit("process_cpu", "Processor time used", Unit::Seconds, self.cpu.clone());
         registry.register_with_unit("process_resident_memory", "Memory in use", Unit::Bytes, self.resident.clone());
         registry.register_with_unit("process_virtual_memory", "Memory mapped", Unit::Bytes, self.virtual_memory.clone());

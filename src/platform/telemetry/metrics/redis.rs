@@ -8,10 +8,11 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Unit;
 
 use super::known::Known;
-use super::{SECONDS, gauge_of};
+use super::registrar::Registrar;
+use super::{SECONDS, gauge_of, otlp};
 
 /// What Redis says of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,7 +79,7 @@ impl Default for RedisMetrics {
 }
 
 impl RedisMetrics {
-    pub(super) fn register(&self, registry: &mut Registry) {
+    pub(super) fn register(&self, registry: &mut Registrar) {
         registry.register("tollgate_redis_up", "Whether a server that has partitions can be used", self.up.clone());
         let help = "Replies by which a server refused to run something, so that it was sent again, by their first word";
         registry.register("tollgate_redis_not_run", help, self.not_run.clone());
@@ -131,6 +132,7 @@ impl RedisMetrics {
     /// Notes how long Redis took to tell the time, and how far it is from this machine's.
     pub fn told_time(&self, took: Duration, machine_is_ahead_millis: i64) {
         self.round_trips.observe(took.as_secs_f64());
+        otlp::observe("tollgate_redis_round_trip_seconds", took.as_secs_f64(), &[]);
         self.clock_offset.get().set(machine_is_ahead_millis as f64 / 1000.0);
     }
 

@@ -1,0 +1,62 @@
+//! The export of traces and metrics by OTLP over gRPC. It has a thread of its own, because stopping it blocks until its runtime has sent what
+//! is left.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tokio::runtime::{self, Runtime};
+
+use super::metrics::otlp;
+use super::{resource, traces};
+use crate::config::TelemetryOptions;
+
+/// How long one export may take, where the environment does not say otherwise.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What is exported.
+pub struct Export {
+    traces: Option<SdkTracerProvider>,
+    metrics: Option<SdkMeterProvider>,
+    runtime: Runtime,
+}
+
+impl Export {
+    /// Starts to export what has an endpoint.
+    pub fn start(options: &TelemetryOptions) -> anyhow::Result<Option<Self>> {
+        let endpoints = ["TRACES", "METRICS"].map(|signal| resource::endpoint(options, signal));
+        if endpoints.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        let runtime = runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("otlp")
+            .enable_all()
+            .build()
+            .context("cannot start the runtime for OTLP")?;
+        let entered = runtime.enter();
+        let (resource, [of_traces, of_metrics]) = (resource::of_process(), endpoints);
+        let timeout = |signal| (!resource::has_timeout(signal)).then_some(TIMEOUT);
+        let bad_url = "--otlp-endpoint takes a URL such as http://localhost:4317";
+        let start = |endpoint| traces::start(options, endpoint, timeout("TRACES"), resource.clone());
+        let traces = of_traces.map(start).transpose().context(bad_url)?;
+        let start = |endpoint| otlp::start(endpoint, timeout("METRICS"), resource.clone());
+        let metrics = of_metrics.map(start).transpose().context(bad_url)?;
+        drop(entered);
+        Ok(Some(Self { traces, metrics, runtime }))
+    }
+
+    /// Sends what is left, for so long at most.
+    pub fn stop(self, limit: Duration) {
+        let until = Instant::now() + limit;
+        let left = || until.saturating_duration_since(Instant::now());
+        if let Some(Err(error)) = self.traces.map(|traces| traces.shutdown_with_timeout(left())) {
+            tracing::warn!(%error, "the last traces were not sent");
+        }
+        if let Some(Err(error)) = self.metrics.map(|metrics| metrics.shutdown_with_timeout(left())) {
+            tracing::warn!(%error, "the last metrics were not sent");
+        }
+        self.runtime.shutdown_background();
+    }
+}
