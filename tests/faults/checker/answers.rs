@@ -82,11 +82,7 @@ impl Checked<'_> {
         for attempt in &self.ask.attempts {
             if let Answer::Done { replayed, outcome, .. } = &attempt.answer {
                 self.is_current(attempt, findings);
-                let is_forgotten = |earlier: &Attempt| {
-                    let is_decline = matches!(&earlier.answer, Answer::Done { outcome: Outcome::Declined { .. } | Outcome::Unchanged, .. });
-                    is_decline && self.restored.iter().any(|restored| earlier.told <= *restored && attempt.told > *restored)
-                };
-                if done.last().is_some_and(|earlier| is_forgotten(earlier)) {
+                if done.last().is_some_and(|earlier| self.is_forgotten(earlier, attempt).is_some()) {
                     done.clear();
                     anew = 0;
                 }
@@ -106,10 +102,17 @@ impl Checked<'_> {
             self.nothing_was_done(places, findings);
             return;
         };
+        if done.last().is_some_and(|earlier| self.is_decided_anew(earlier, places)) {
+            self.is_in_order(places, findings);
+            return;
+        }
         match outcome {
             Outcome::Declined { shortfall } => {
                 if !places.is_empty() {
-                    findings.add(Fault::Contradiction, format!("{}: was declined, and is in the journal", self.name()));
+                    let written: Vec<_> = places.iter().filter_map(|place| self.entries.get(place - 1)).collect();
+                    let (attempts, restored) = (&self.ask.attempts, self.restored);
+                    let what = format!("was declined, and is in the journal: {attempts:?}, {written:?}, restored at {restored:?}");
+                    findings.add(Fault::Contradiction, format!("{}: {what}", self.name()));
                 }
                 if *shortfall <= Decimal::ZERO {
                     findings.add(Fault::Contradiction, format!("{}: was declined for lack of {shortfall}", self.name()));
@@ -133,6 +136,20 @@ impl Checked<'_> {
         }
         self.is_in_order(places, findings);
         self.says_what_it_wrote(&done, places, findings);
+    }
+
+    /// Since when a decision that wrote nothing was forgotten when it was asked for again: a restoration knows the journal only.
+    fn is_forgotten(&self, earlier: &Attempt, later: &Attempt) -> Option<Instant> {
+        let wrote_nothing = matches!(&earlier.answer, Answer::Done { outcome: Outcome::Declined { .. } | Outcome::Unchanged, .. });
+        self.restored.iter().copied().find(|restored| wrote_nothing && earlier.told <= *restored && later.told > *restored)
+    }
+
+    /// What was forgotten may be decided anew by a repetition whose answer is lost: behind everything that was acknowledged by then.
+    fn is_decided_anew(&self, earlier: &Attempt, places: &[usize]) -> bool {
+        let unclear = self.ask.attempts.iter().filter(|attempt| matches!(attempt.answer, Answer::Unclear(_)));
+        let mut forgotten = unclear.filter_map(|later| self.is_forgotten(earlier, later));
+        let first = places.first().copied().unwrap_or_default();
+        forgotten.any(|restored| first > self.known.at(restored))
     }
 
     /// Nothing is in the journal of what was refused each time.

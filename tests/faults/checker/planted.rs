@@ -2,7 +2,7 @@
 
 use rust_decimal::Decimal;
 
-use super::evidence::{Answer, Evidence, Kind, Outcome, Then};
+use super::evidence::{Answer, Attempt, Evidence, Kind, Outcome, Then};
 use super::sample::{debit, decimal, honest};
 use super::{Fault, check};
 
@@ -174,4 +174,35 @@ fn a_mail_that_arrived_twice_or_never_is_found() {
 #[test]
 fn a_request_without_a_last_word_is_found() {
     finds(Fault::NeverAnswered, |evidence| *answer_of(evidence, "acme", "d2") = Answer::Unclear("cut".into()));
+}
+
+/// A charge of which it was said at first that it was declined, and nothing when it was asked for again, after the ledger had been restored.
+fn declined_and_charged(evidence: &mut Evidence, request: &str) {
+    let end = evidence.asks.iter().flat_map(|ask| &ask.attempts).map(|attempt| attempt.told).max().unwrap();
+    evidence.restored = vec![end + 1];
+    let ask = evidence.asks.iter_mut().find(|ask| (&*ask.account, &*ask.request) == ("acme", request)).unwrap();
+    let declined = Answer::Done { replayed: false, outcome: Outcome::Declined { shortfall: decimal("1") }, credit: None };
+    let sent = ask.attempts.first().unwrap().sent;
+    ask.attempts = vec![
+        Attempt { sent, told: end, answer: declined },
+        Attempt { sent: end + 2, told: end + 3, answer: Answer::Unclear("cut".into()) },
+    ];
+}
+
+#[test]
+fn a_decline_that_a_restoration_forgot_may_become_a_charge_whose_answer_is_lost() {
+    let mut evidence = honest().end();
+    declined_and_charged(&mut evidence, "d2");
+    let findings = check(&evidence);
+    assert!(findings.0.is_empty(), "{:#?}", findings.0);
+}
+
+#[test]
+fn a_charge_that_was_there_before_it_was_declined_is_found() {
+    finds(Fault::Contradiction, |evidence| declined_and_charged(evidence, "d1"));
+    // Nothing was forgotten.
+    finds(Fault::Contradiction, |evidence| {
+        declined_and_charged(evidence, "d2");
+        evidence.restored.clear();
+    });
 }
