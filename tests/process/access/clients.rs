@@ -1,5 +1,6 @@
 //! Clients in other languages, with a token and with a client certificate, over TLS.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use access::file::{AccessFile, CertificateEntry, GrantEntry, KeyEntry};
@@ -21,8 +22,26 @@ fn python(arguments: &[&str]) -> Output {
     clients::script("credentials.py", arguments).output().unwrap()
 }
 
+/// Generates the Go client, and builds it into a folder. Debian's packages of Go are no modules.
+fn build_go(folder: &Path) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (built, sources) = (folder.join("credentials"), folder.join("src"));
+    std::fs::create_dir(&sources).unwrap();
+    let mut protoc = Command::new("protoc");
+    protoc.current_dir(root.join("proto")).arg("-I.").args(["go", "go-grpc"].map(|what| format!("--{what}_out={}", sources.display())));
+    protoc.args(["access", "common", "charging"].map(|name| format!("tollgate/v1/{name}.proto")));
+    let mut build = Command::new("go");
+    build.env("GO111MODULE", "off").env("GOPATH", format!("{}:/usr/share/gocode", folder.display()));
+    build.env("GOCACHE", folder.join("cache")).args(["build", "-o"]).arg(&built).arg(root.join("tests/go/credentials.go"));
+    for command in [&mut protoc, &mut build] {
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{command:?}: {output:?}");
+    }
+    built
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn python_and_node_call_with_a_token_and_with_a_client_certificate() {
+async fn python_node_and_go_call_with_a_token_and_with_a_client_certificate() {
     let folder = crate::temporary_folder();
     let (authority, of_clients) = (Authority::new(folder.path(), "ca"), Authority::new(folder.path(), "clients"));
     let (certificate, key) = authority.sign("server", None);
@@ -46,7 +65,9 @@ async fn python_and_node_call_with_a_token_and_with_a_client_certificate() {
     let tls = ["--tls-cert", &certificate, "--tls-key", &key, "--tls-client-ca", &of_clients, "--tls-client-auth", "optional"];
     let service = Service::open(&[&["--store", &store, "--access-file", file.to_str().unwrap()], &tls[..]].concat(), &[]);
     let address = format!("localhost:{}", service.address.port());
-    for (language, call) in [("Python", python as fn(&[&str]) -> Output), ("Node", node)] {
+    let built = build_go(folder.path());
+    let go = |arguments: &[&str]| Command::new(&built).args(arguments).output().unwrap();
+    for (language, call) in [("Python", &python as &dyn Fn(&[&str]) -> Output), ("Node", &node), ("Go", &go)] {
         let says = |shown: &[&str], expected: &str| {
             let output = call(&[&[address.as_str(), &ca], shown].concat());
             assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), expected, "{language} {output:?}");

@@ -33,7 +33,9 @@ impl Provider {
         let (certificate, key) = authority.sign("localhost", None);
         let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
         let mut command = Command::new(tests.join(".venv/bin/python"));
-        command.arg(tests.join("process/access/key_server.py")).arg(folder.path()).args([certificate, key]).stdout(Stdio::piped());
+        command.arg(tests.join("process/access/key_server.py")).arg(folder.path()).args([certificate, key]);
+        // It complains of each client that hangs up.
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut server = command.spawn().unwrap();
         let mut port = String::new();
         BufReader::new(server.stdout.take().unwrap()).read_line(&mut port).unwrap();
