@@ -96,6 +96,8 @@ pub(super) fn redis_options(options: &StoreOptions, url: &RedisUrl) -> RedisOpti
         tls: Outgoing::from(&options.redis_tls),
         store_name: options.store_name.clone(),
         response_timeout: options.redis_timeout,
+        durability: options.durability,
+        durability_timeout: options.durability_timeout,
         busy_poll: options.redis_busy_poll,
     }
 }

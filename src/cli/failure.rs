@@ -93,7 +93,7 @@ pub fn stores_failure(error: anyhow::Error) -> Failure {
         cause.is::<redis::RedisError>()
             || cause.is::<rusqlite::Error>()
             || matches!(cause.downcast_ref(), Some(BillingError::Unavailable(_)))
-            || matches!(cause.downcast_ref(), Some(LedgerError::NotDone(_) | LedgerError::Unknown(_)))
+            || matches!(cause.downcast_ref(), Some(LedgerError::NotDone(_) | LedgerError::Unknown(_) | LedgerError::NotDurable(_)))
     });
     let text = format!("{error:#}");
     if is_no_answer { Failure::unavailable(text) } else { Failure::refused(text) }

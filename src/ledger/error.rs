@@ -14,6 +14,9 @@ pub enum LedgerError {
     /// The command was sent, and its answer is lost: it may have been done.
     #[error("the outcome is unknown: {0}")]
     Unknown(Arc<str>),
+    /// It was decided, and is not proved to be as durable as was promised: a failure may still undo it.
+    #[error("its durability is unknown: {0}")]
+    NotDurable(Arc<str>),
     /// Too much is waiting. Nothing was done.
     #[error("too many commands are waiting")]
     Busy,
@@ -50,6 +53,7 @@ impl LedgerError {
         match self {
             Self::NotDone(_) => "not_done",
             Self::Unknown(_) => "unknown",
+            Self::NotDurable(_) => "not_durable",
             Self::Busy => "busy",
             Self::JournalFull => "journal_full",
             Self::Full => "full",
@@ -61,7 +65,7 @@ impl LedgerError {
     #[must_use]
     pub fn of_read(self) -> Self {
         match self {
-            Self::Unknown(reason) => Self::NotDone(reason),
+            Self::Unknown(reason) | Self::NotDurable(reason) => Self::NotDone(reason),
             other => other,
         }
     }
@@ -72,7 +76,7 @@ impl LedgerError {
         match self {
             Self::NotDone(reason) | Self::Corrupt(reason) => Self::Unknown(reason),
             Self::Busy | Self::JournalFull | Self::Full => Self::unknown(self),
-            Self::Unknown(reason) => Self::Unknown(reason),
+            Self::Unknown(_) | Self::NotDurable(_) => self,
         }
     }
 }

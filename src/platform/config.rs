@@ -19,6 +19,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::durability::Durability;
 use clap::Args;
 use jiff::tz::TimeZone;
 
@@ -125,8 +126,9 @@ pub struct NetworkOptions {
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Store")]
 pub struct StoreOptions {
-    /// Keep the ledger in Redis: `redis://[user:password@]host[:port][/database]`, the same with `rediss://` for TLS, or
-    /// `redis+unix:///path`. Put a password into the environment, not on the command line.
+    /// Keep the ledger in Redis: `redis://[user:password@]host[:port][,host[:port]...][/database]` (a cluster is found by any of its
+    /// nodes), the same with `rediss://` for TLS, `redis+unix:///path`, or
+    /// `redis+sentinel://[user:password@]host[:port][,...]/name[/database]`. Put a password into the environment, not on the command line.
     #[arg(long, env = "TOLLGATE_REDIS", hide_env_values = true, value_name = "URL", conflicts_with = "store")]
     pub redis: Option<RedisUrl>,
     /// TLS to it.
@@ -150,6 +152,13 @@ pub struct StoreOptions {
     /// How long Redis may take to answer.
     #[arg(long, env = "TOLLGATE_REDIS_TIMEOUT", value_parser = humantime::parse_duration, default_value = "1s", value_name = "DURATION")]
     pub redis_timeout: Duration,
+    /// What an acknowledgement proves: that the store has it (engine), that it is on the store's disk (disk; of a Redis, `appendfsync
+    /// always`), or that so many replicas have it, too (`replicas:N`). Servers that cannot prove it are refused.
+    #[arg(long, env = "TOLLGATE_DURABILITY", default_value_t, value_name = "engine|disk|replicas:N")]
+    pub durability: Durability,
+    /// How long replicas may take; what they do not have then is answered by UNAVAILABLE, DURABILITY_UNKNOWN.
+    #[arg(long, env = "TOLLGATE_DURABILITY_TIMEOUT", value_parser = humantime::parse_duration, default_value = "300ms", value_name = "DURATION")]
+    pub durability_timeout: Duration,
     /// Where one lonely command follows another: for how long to look out for its answer without sleep; 0s: never. Waking up can take
     /// longer than an answer.
     #[arg(long, env = "TOLLGATE_REDIS_BUSY_POLL", value_parser = humantime::parse_duration, default_value = "0s", value_name = "DURATION")]
@@ -221,6 +230,8 @@ impl Default for StoreOptions {
             billing_time_zone: TimeZone::UTC,
             request_window: DAY,
             redis_timeout: Duration::from_secs(1),
+            durability: Durability::Engine,
+            durability_timeout: Duration::from_millis(300),
             redis_busy_poll: Duration::ZERO,
             test_clock: None,
         }
@@ -299,12 +310,25 @@ impl StoreOptions {
                     self.redis_tls.redis_cert.is_some() == self.redis_tls.redis_key.is_some(),
                     "--redis-cert and --redis-key belong together"
                 );
+                anyhow::ensure!(
+                    self.durability.replicas().is_none() || self.durability_timeout < self.redis_timeout,
+                    "--durability-timeout must be below --redis-timeout"
+                );
+                anyhow::ensure!(
+                    self.durability_timeout >= Duration::from_millis(1),
+                    "--durability-timeout must be 1ms at least: none would wait for ever"
+                );
                 Ok(())
             }
             None => {
                 anyhow::ensure!(
                     self.partitions.is_none_or(|count| count == 1),
                     "--partitions is for a store in Redis: the embedded engine has one partition"
+                );
+                anyhow::ensure!(
+                    self.durability.replicas().is_none(),
+                    "--durability {} is for a store in Redis: the embedded engine has no replicas",
+                    self.durability
                 );
                 Ok(())
             }

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod durability;
 pub mod files;
 pub mod lanes;
 pub mod redis_place;

@@ -26,6 +26,8 @@ fn options(server: &RedisServer) -> RedisOptions {
         store_name: unique_name(),
         response_timeout: Duration::from_millis(500),
         busy_poll: Default::default(),
+        durability: platform::durability::Durability::Engine,
+        durability_timeout: Duration::from_millis(300),
     }
 }
 

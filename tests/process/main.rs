@@ -15,6 +15,8 @@ mod paper_support;
 mod postgres;
 #[path = "../support/sentence.rs"]
 mod sentence;
+#[path = "../support/sentinel.rs"]
+mod sentinel;
 #[path = "../support/service.rs"]
 mod service;
 #[path = "../support/mod.rs"]

@@ -91,9 +91,12 @@ impl From<LedgerError> for Failed {
     fn from(error: LedgerError) -> Self {
         match error {
             LedgerError::Corrupt(_) => Self::Corrupt(error.to_string()),
-            LedgerError::NotDone(_) | LedgerError::Unknown(_) | LedgerError::Busy | LedgerError::JournalFull | LedgerError::Full => {
-                Self::Away(error.to_string())
-            }
+            LedgerError::NotDone(_)
+            | LedgerError::Unknown(_)
+            | LedgerError::NotDurable(_)
+            | LedgerError::Busy
+            | LedgerError::JournalFull
+            | LedgerError::Full => Self::Away(error.to_string()),
         }
     }
 }

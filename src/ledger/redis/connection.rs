@@ -35,13 +35,16 @@ pub type Work = BoxFuture<'static, ()>;
 /// What a new connection must pass before anybody gets it.
 pub type Check = Arc<dyn Fn(MultiplexedConnection) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
 
+/// How many replicas must have what was written, and how long they may take.
+pub type Wait = Option<(u32, Duration)>;
+
 /// How a script is sent.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Manner {
     /// The slot is on its way to this server, and this is its part.
     pub is_asking: bool,
     /// How many replicas must have what was written, and how long they may take.
-    pub wait: Option<(u32, Duration)>,
+    pub wait: Wait,
 }
 
 /// A script's answer, and how many replicas have what it wrote, if that was asked.

@@ -39,3 +39,22 @@ impl IdentityCheck {
         self.0.is_lost.store(found.is_err(), Ordering::Relaxed);
     }
 }
+
+/// What the last look has found of each partition: whether it is the ledger's, and whether the clocks agree where it is.
+#[derive(Clone, Debug)]
+pub(super) struct Checks {
+    pub(super) standing: Arc<[IdentityCheck]>,
+    pub(super) clocks: Arc<[IdentityCheck]>,
+}
+
+impl Checks {
+    pub(super) fn new(partitions: u16) -> Self {
+        let new = || (0..partitions).map(|_| IdentityCheck::default()).collect();
+        Self { standing: new(), clocks: new() }
+    }
+}
+
+/// Refuses to use a partition that the last look has refused.
+pub(super) fn ensure(checks: &[IdentityCheck], partition: u16) -> Result<(), LedgerError> {
+    checks.get(usize::from(partition)).map_or(Ok(()), IdentityCheck::ensure)
+}

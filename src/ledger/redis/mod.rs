@@ -23,6 +23,7 @@ mod nodes;
 pub mod notifications;
 pub mod opening;
 pub mod preflight;
+mod proof;
 mod reply;
 pub mod restore;
 pub mod routes;
@@ -49,12 +50,13 @@ use super::{
     Answering, BatchAnswer, Block, CopiedCallers, DuePage, Engine, IdempotencyKey, Identity, JournalSpan, LedgerError, NamePlace, Opening,
     PreparedCommand, ReservationPlace, Sizes, StoreSettings, Trimmer,
 };
-use connection::{Manner, Work};
+use connection::Work;
 use domain::account::{Account, Millis, Profile, Reservation};
 use domain::rules::IdempotencyRecord;
-use identity_check::IdentityCheck;
+use identity_check::{Checks, ensure};
 use keys::PartitionKeys;
 use platform::clock::Clock;
+use platform::durability::Durability;
 use platform::tls::Outgoing;
 use preflight::Expected;
 use routes::{PartitionsCheck, Routes};
@@ -74,6 +76,10 @@ pub struct RedisOptions {
     pub store_name: String,
     /// A connection that gave no answer for so long is given up.
     pub response_timeout: Duration,
+    /// What an acknowledgement proves.
+    pub durability: Durability,
+    /// How long replicas may take to have something.
+    pub durability_timeout: Duration,
     /// Where one lonely command follows another: for how long a thread looks out for its answer before it sleeps.
     pub busy_poll: Duration,
 }
@@ -94,25 +100,6 @@ pub struct RedisLedger {
     expected: Arc<Expected>,
     checks: Checks,
     watchers: Watchers,
-}
-
-/// What the last look has found of each partition: whether it is the ledger's, and whether the clocks agree where it is.
-#[derive(Clone, Debug)]
-struct Checks {
-    standing: Arc<[IdentityCheck]>,
-    clocks: Arc<[IdentityCheck]>,
-}
-
-impl Checks {
-    fn new(partitions: u16) -> Self {
-        let new = || (0..partitions).map(|_| IdentityCheck::default()).collect();
-        Self { standing: new(), clocks: new() }
-    }
-}
-
-/// Refuses to use a partition that the last look has refused.
-fn ensure(checks: &[IdentityCheck], partition: u16) -> Result<(), LedgerError> {
-    checks.get(usize::from(partition)).map_or(Ok(()), IdentityCheck::ensure)
 }
 
 impl RedisLedger {
@@ -152,10 +139,10 @@ impl RedisLedger {
     pub async fn connect(&self, clock: Clock) -> anyhow::Result<RedisEngine> {
         let Self { options, settings, topology, expected, checks, watchers } = self.clone();
         let partitions = PartitionKeys::of_store(&options.store_name, settings.partitions);
-        let busy_poll = options.busy_poll;
+        let (busy_poll, proof) = (options.busy_poll, options.proof());
         let refund_cursors = partitions.iter().map(|_| AtomicU64::new(0)).collect();
         let check = self.preflight(&clock);
-        let (routes, work) = Routes::open(topology, options, &partitions, false, check).await?;
+        let (routes, work) = Routes::open(topology, options, &partitions, proof.is_some(), check).await?;
         let (work, window, is_silent) = (Mutex::new(Some(work)), settings.window, AtomicBool::new(false));
         Ok(RedisEngine {
             routes,
@@ -167,6 +154,7 @@ impl RedisLedger {
             clock,
             window,
             busy_poll,
+            proof,
             is_silent,
             refund_cursors,
             figures_looked_at: Mutex::default(),
@@ -175,12 +163,13 @@ impl RedisLedger {
 
     /// What each new connection must pass. In a cluster, a partition that does not is refused alone.
     fn preflight(&self, clock: &Clock) -> PartitionsCheck {
-        let Self { topology, expected, checks, .. } = self.clone();
-        let clock = clock.clone();
+        let Self { topology, expected, checks, options, .. } = self.clone();
+        let (clock, durability) = (clock.clone(), options.durability);
         Arc::new(move |mut connection, address, partitions| {
             let (topology, expected, checks, clock) = (Arc::clone(&topology), Arc::clone(&expected), checks.clone(), clock.clone());
             async move {
                 let has_head = topology.primary_of(expected.head_slot()).as_ref() == Some(&address);
+                proof::check_new(&mut connection, durability).await?;
                 let found = preflight::check(connection.clone(), expected, has_head, partitions.clone()).await?;
                 if !topology.is_cluster() {
                     return found.into_iter().collect();
@@ -214,6 +203,8 @@ pub struct RedisEngine {
     clock: Clock,
     window: Millis,
     busy_poll: Duration,
+    /// How many replicas must have what is acknowledged, and how long they may take.
+    proof: Option<(u32, Duration)>,
     /// It was said that changes cannot be announced.
     is_silent: AtomicBool,
     /// Where the next slice of each partition's sums begins that were given back.
@@ -264,19 +255,6 @@ impl RedisEngine {
         let copy: Option<String> = FromRedisValue::from_redis_value(copy).map_err(LedgerError::corrupt)?;
         self.expected.check_copy(&keys.settings, copy.as_deref()).map_err(LedgerError::not_done)?;
         T::from_redis_value(found).map_err(LedgerError::corrupt)
-    }
-
-    /// Runs a script on a partition.
-    async fn run(&self, script: &script::Script, keys: &PartitionKeys, arguments: &[&[u8]]) -> Result<Value, LedgerError> {
-        ensure(&self.checks.standing, keys.number)?;
-        let mut attempts = self.routes.attempts(keys.number);
-        loop {
-            let (connection, is_asking) = attempts.connection()?;
-            match connection.run(script, &keys.all, arguments, Manner { is_asking, wait: None }).await {
-                Ok(ran) => return Ok(ran.answer),
-                Err(failure) => attempts.again(&connection, failure, |error| fate::of_script(error, script)).await?,
-            }
-        }
     }
 
     /// The blocks that a command of streams finds.
@@ -367,7 +345,7 @@ impl Engine for RedisEngine {
             let keys = self.keys(partition)?;
             let mut command = redis::cmd("XRANGE");
             command.arg(keys.journal()).arg(format!("{}-0", after.saturating_add(1))).arg("+").arg("COUNT").arg(count);
-            self.blocks(keys, &command).await
+            self.proved_blocks(keys, &command).await
         }
         .boxed()
     }

@@ -187,7 +187,7 @@ pub fn changed(commands: &[PreparedCommand], answers: &[Answer], watchers: &Watc
 
 /// Announces what these commands may have changed, if nobody knows what became of them.
 pub fn failed(error: &LedgerError, commands: &[PreparedCommand], watchers: &Watchers) {
-    if matches!(error, LedgerError::Unknown(_)) {
+    if matches!(error, LedgerError::Unknown(_) | LedgerError::NotDurable(_)) {
         watchers.announce_each(commands.iter().map(|prepared| prepared.command.account.as_str()));
     }
 }

@@ -11,6 +11,7 @@ use redis::Value;
 use super::RedisOptions;
 use super::keys::StoreKeys;
 use super::nodes::Nodes;
+use super::proof;
 use super::script::{FORMAT_VERSION, INITIALIZE, MIGRATE, OWN};
 use super::stored::Stored;
 use super::topology::Topology;
@@ -34,6 +35,7 @@ pub async fn open(
 ) -> anyhow::Result<Identity> {
     let store = StoreKeys::new(&options.store_name, settings.partitions);
     let mut nodes = Nodes::new(options, Arc::clone(topology), &store, 1);
+    proof::check_all(&mut nodes, &store, options.durability).await?;
     let stored = match store.read(&mut nodes).await? {
         Some(stored) if !stored.is_being_created => stored,
         found => match opening.purpose() {

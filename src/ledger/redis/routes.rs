@@ -130,6 +130,11 @@ impl Routes {
         found
     }
 
+    /// Has the servers asked where things are: one that has lost its replicas may be no primary any more, and not know it.
+    pub fn suspect(&self) {
+        self.trouble.notify_one();
+    }
+
     /// Begins to send something to a partition.
     pub fn attempts(&self, partition: u16) -> Attempts<'_> {
         Attempts { routes: self, partition, until: None, elsewhere: None }

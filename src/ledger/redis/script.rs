@@ -115,6 +115,9 @@ pub static OWN: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua
 /// Says whether somebody reads a partition's journal.
 pub static READERS: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/readers.lua")));
 
+/// Writes the state of a partition as it is.
+pub static TOUCH: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/touch.lua")));
+
 /// Brings a partition from format version 2 to this one.
 pub static MIGRATE: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/migrate.lua")));
 
@@ -366,7 +369,8 @@ mod tests {
 
     #[test]
     fn every_name_in_capitals_is_a_constant() {
-        let scripts = [&BATCH, &READ, &SWEEP, &INITIALIZE, &MIGRATE, &SPAN, &RIGHTS, &TRIM, &OWN, &READERS, &KEY_TYPES, &TORN, &FINISH];
+        let scripts =
+            [&BATCH, &READ, &SWEEP, &INITIALIZE, &MIGRATE, &SPAN, &RIGHTS, &TRIM, &OWN, &READERS, &TOUCH, &KEY_TYPES, &TORN, &FINISH];
         let script = scripts.map(|script| script.text.as_str()).concat();
         let code: String = script.split('\'').step_by(2).collect();
         for name in code.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_')) {

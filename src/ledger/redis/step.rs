@@ -5,14 +5,15 @@ use std::sync::atomic::Ordering;
 
 use redis::{FromRedisValue, Value};
 
-use super::connection::Manner;
+use super::connection::{Manner, Ran, Wait};
 use super::keys::PartitionKeys;
 use super::reply::{self, Announced};
 use super::script::Script;
 use super::{MAX_CLOCK_DIFFERENCE, RedisEngine, batch, ensure, fate, notifications, script};
 use crate::model::{REFUND_SLICE, REFUND_WINDOWS, StepTime};
-use crate::{Answers, BatchAnswer, LedgerError, PreparedCommand, Trimmer};
+use crate::{Answers, BatchAnswer, Block, LedgerError, PreparedCommand, Trimmer};
 use domain::account::Millis;
+use domain::command::Action;
 use platform::telemetry::metrics;
 
 impl RedisEngine {
@@ -21,8 +22,11 @@ impl RedisEngine {
     pub(super) async fn decide(&self, partition: u16, commands: Arc<[PreparedCommand]>) -> Result<BatchAnswer, LedgerError> {
         let keys = self.keys(partition)?;
         ensure(&self.checks.clocks, partition)?;
-        let answer = match self.decided(&script::BATCH, keys, &commands).await {
-            Err(LedgerError::Full) => self.decided(&script::READ, keys, &commands).await,
+        // Who only asks is told what is there; nothing is acknowledged.
+        let wait = self.proof.filter(|_| commands.iter().any(|prepared| !matches!(prepared.command.action, Action::Observe { .. })));
+        let answer = match self.decided(&script::BATCH, keys, &commands, wait).await {
+            // Without a write, nothing that was decided before can be proved.
+            Err(LedgerError::Full) if wait.is_none() => self.decided(&script::READ, keys, &commands, None).await,
             answer => answer,
         };
         let answer = answer.and_then(|answer| {
@@ -44,7 +48,7 @@ impl RedisEngine {
     }
 
     /// Has a batch decided by a script. Each attempt is encoded anew: it has a time and a block of its own.
-    async fn decided(&self, script: &Script, keys: &PartitionKeys, commands: &[PreparedCommand]) -> Result<Value, LedgerError> {
+    async fn decided(&self, script: &Script, keys: &PartitionKeys, commands: &[PreparedCommand], wait: Wait) -> Result<Value, LedgerError> {
         ensure(&self.checks.standing, keys.number)?;
         let channel = if self.watchers.may_be_heard() { keys.channel.as_bytes() } else { b"" };
         let mut attempts = self.routes.attempts(keys.number);
@@ -53,13 +57,57 @@ impl RedisEngine {
             let has_legacy = time.now < self.expected.legacy_until();
             let block_id: [u8; 16] = rand::random();
             let packed = batch::encode(commands, &time, self.max_ahead(), [&block_id, &self.mark()], has_legacy);
-            let arguments: [&[u8]; 5] = [&packed.commands, &packed.ids, &packed.endings, channel, &packed.legacy_fingerprints];
+            let proved: &[u8] = if wait.is_some() { b"1" } else { b"" };
+            let arguments: [&[u8]; 6] = [&packed.commands, &packed.ids, &packed.endings, channel, &packed.legacy_fingerprints, proved];
             let (connection, is_asking) = attempts.connection()?;
-            match connection.run(script, &keys.all, &arguments, Manner { is_asking, wait: None }).await {
-                Ok(ran) => return Ok(ran.answer),
+            match connection.run(script, &keys.all, &arguments, Manner { is_asking, wait }).await {
+                Ok(ran) => return self.proved(ran, wait),
                 Err(failure) => attempts.again(&connection, failure, |error| fate::of_script(error, script)).await?,
             }
         }
+    }
+
+    /// The answer of a script, if so many replicas have what it wrote as must.
+    fn proved(&self, Ran { answer, replicas }: Ran, wait: Wait) -> Result<Value, LedgerError> {
+        match (wait, replicas.unwrap_or(0)) {
+            (Some((needed, _)), found) if found < u64::from(needed) => {
+                metrics().redis.count_short();
+                self.routes.suspect();
+                Err(LedgerError::NotDurable(format!("{found} of {needed} replicas have it").into()))
+            }
+            _ => Ok(answer),
+        }
+    }
+
+    /// Runs a script on a partition.
+    pub(super) async fn run(&self, script: &Script, keys: &PartitionKeys, arguments: &[&[u8]]) -> Result<Value, LedgerError> {
+        self.run_proved(script, keys, arguments, None).await
+    }
+
+    async fn run_proved(&self, script: &Script, keys: &PartitionKeys, arguments: &[&[u8]], wait: Wait) -> Result<Value, LedgerError> {
+        ensure(&self.checks.standing, keys.number)?;
+        let mut attempts = self.routes.attempts(keys.number);
+        loop {
+            let (connection, is_asking) = attempts.connection()?;
+            match connection.run(script, &keys.all, arguments, Manner { is_asking, wait }).await {
+                Ok(ran) => return self.proved(ran, wait),
+                Err(failure) => attempts.again(&connection, failure, |error| fate::of_script(error, script)).await?,
+            }
+        }
+    }
+
+    /// The blocks that a command of streams finds, once they are as durable as what is acknowledged: a reader that took in more would have
+    /// what a failover undoes.
+    pub(super) async fn proved_blocks(&self, keys: &PartitionKeys, command: &redis::Cmd) -> Result<Vec<Block>, LedgerError> {
+        let asked = self.routes.of(keys.number)?;
+        let blocks = self.blocks(keys, command).await?;
+        if self.proof.is_some() && !blocks.is_empty() {
+            self.run_proved(&script::TOUCH, keys, &[&self.mark()], self.proof).await.map_err(LedgerError::of_read)?;
+            if !Arc::ptr_eq(&asked, &self.routes.of(keys.number)?) {
+                return Err(LedgerError::not_done("the partition has moved to another server meanwhile"));
+            }
+        }
+        Ok(blocks)
     }
 
     /// Has a slice of what is due by itself happen.

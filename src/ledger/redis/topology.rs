@@ -197,14 +197,14 @@ impl Topology {
 
     async fn ask_sentinels(&self) -> anyhow::Result<Map> {
         let name = self.place.primary.as_deref().unwrap_or_default();
-        let mut failed = None;
+        let mut failed = Vec::new();
         for sentinel in self.candidates() {
             match primary_by(&self.options, &sentinel, name).await {
                 Ok(address) => return Ok(Map { shares: vec![(0, u16::MAX, address)], ..Map::default() }),
-                Err(error) => failed = Some(error.context(sentinel.to_string())),
+                Err(error) => failed.push(format!("{sentinel}: {error:#}")),
             }
         }
-        Err(failed.unwrap_or_else(|| anyhow::anyhow!("there is nobody to ask")).context("no sentinel names the primary"))
+        bail!("no sentinel names the primary: {}", failed.join("; "))
     }
 }
 

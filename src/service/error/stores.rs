@@ -16,6 +16,11 @@ impl From<LedgerError> for Error {
         match &error {
             LedgerError::NotDone(reason) => Self::store_unavailable().because("the store is unavailable", reason),
             LedgerError::Unknown(reason) => Self::outcome_unknown().because("the outcome of a command is unknown", reason),
+            LedgerError::NotDurable(reason) => {
+                let text = "it is not proved yet that what was decided is as durable as it must be: repeat the request with the same \
+                            request_id to learn the decision";
+                Self::unavailable("DURABILITY_UNKNOWN", text, RETRY_STORE).because("the durability of a command is unknown", reason)
+            }
             LedgerError::Busy => Self::overloaded("too many commands are waiting"),
             LedgerError::JournalFull => {
                 let text = "the journal is full, because the billing store has not taken it in: nothing was done, and nothing new is \

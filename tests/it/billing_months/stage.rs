@@ -99,6 +99,8 @@ impl Stage {
             store_name: unique_name(),
             response_timeout: Duration::from_secs(30),
             busy_poll: Default::default(),
+            durability: platform::durability::Durability::Engine,
+            durability_timeout: Duration::from_millis(300),
         };
         let engine = crate::support::connect(options, store_settings(4), clock.clone()).await.unwrap();
         let billing = Billing::open(&postgres.database(), BillingSettings::default()).await.unwrap();

@@ -165,6 +165,8 @@ async fn on_every_engine(test: impl AsyncFn(&dyn Engine, &Clock, &str)) {
             store_name: unique_name(),
             response_timeout: Duration::from_secs(30),
             busy_poll: Default::default(),
+            durability: platform::durability::Durability::Engine,
+            durability_timeout: Duration::from_millis(300),
         };
         let engine = connect(options, settings(), standing.clone()).await.unwrap();
         let work = tokio::spawn(engine.work());

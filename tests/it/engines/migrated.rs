@@ -38,6 +38,8 @@ fn options(socket: &Path) -> RedisOptions {
         store_name: "tollgate".into(),
         response_timeout: Duration::from_secs(10),
         busy_poll: Duration::ZERO,
+        durability: platform::durability::Durability::Engine,
+        durability_timeout: Duration::from_millis(300),
     }
 }
 

@@ -106,6 +106,8 @@ fn run_everywhere(server: &RedisServer, name: &str, events: &[Event], sizes: &[u
             store_name: unique_name(),
             response_timeout: std::time::Duration::from_secs(30),
             busy_poll: Default::default(),
+            durability: platform::durability::Durability::Engine,
+            durability_timeout: std::time::Duration::from_millis(300),
         };
         let engine = crate::support::connect(options, settings(), redis_clock.clone()).await.unwrap();
         let work = tokio::spawn(engine.work());

@@ -51,6 +51,8 @@ async fn on_redis(server: RedisServer, name: &str, table: &Table) -> Vec<String>
         store_name: unique_name(),
         response_timeout: Duration::from_secs(30),
         busy_poll: Default::default(),
+        durability: platform::durability::Durability::Engine,
+        durability_timeout: Duration::from_millis(300),
     };
     let engine = Arc::new(connect(options, settings(), clock.clone()).await.unwrap());
     run(engine, &clock, name, table).await

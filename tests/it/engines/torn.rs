@@ -140,6 +140,8 @@ impl Stage {
             store_name: unique_name(),
             response_timeout: Duration::from_secs(30),
             busy_poll: Default::default(),
+            durability: platform::durability::Durability::Engine,
+            durability_timeout: Duration::from_millis(300),
         };
         let keys = PartitionKeys::new(&options.store_name, 0, settings().partitions);
         let engine = connect(options, settings(), clock.clone()).await.unwrap();

@@ -42,6 +42,8 @@ pub async fn ledger(url: &str) -> Ledger {
         store_name: "tollgate".into(),
         response_timeout: Duration::from_secs(10),
         busy_poll: Default::default(),
+        durability: platform::durability::Durability::Engine,
+        durability_timeout: Duration::from_millis(300),
     };
     let settings = StoreSettings { partitions: PARTITIONS, billing_time_zone: "UTC".into(), window: 86_400_000 };
     let clock = Clock::standing(START, TimeZone::UTC);

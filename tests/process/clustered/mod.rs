@@ -1,7 +1,9 @@
 //! The service on a Redis Cluster of real nodes: partitions are served where they are, move without a trace, and fail alone.
 
+mod durable;
 mod failing;
 mod moving;
+mod sentinels;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -20,7 +22,13 @@ pub const PARTITIONS: u16 = 8;
 
 /// Starts a service on these servers, which creates its ledger where there is none.
 pub fn serve(url: &str) -> Service {
-    Service::start(&["--redis", url, "--partitions", &PARTITIONS.to_string(), "--redis-timeout", "1s"], &[])
+    serve_with(url, &[])
+}
+
+/// The same with more settings.
+pub fn serve_with(url: &str, settings: &[&str]) -> Service {
+    let partitions = PARTITIONS.to_string();
+    Service::start(&[&["--redis", url, "--partitions", &partitions, "--redis-timeout", "1s"], settings].concat(), &[])
 }
 
 /// An account of each partition, with money in it.

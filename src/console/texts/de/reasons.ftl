@@ -51,6 +51,7 @@ reason-STORE_FULL = Das Hauptbuch hat keinen Speicher mehr. Geändert wurde nich
 reason-STORE_CORRUPT = Das Hauptbuch enthält, was diese Version nicht lesen kann. Geändert wurde nichts.
 reason-JOURNAL_FULL = Das Journal ist voll, weil die Abrechnung es nicht übernommen hat. Geändert wurde nichts.
 reason-OUTCOME_UNKNOWN = Die Antwort ging verloren: Ob es ausgeführt wurde, ist nicht bekannt.
+reason-DURABILITY_UNKNOWN = Es wurde entschieden, ist aber noch nicht so sicher abgelegt wie verlangt. Erneutes Senden zeigt die Entscheidung.
 reason-BILLING_UNAVAILABLE = Die Abrechnung ist nicht erreichbar. Belastungen gehen weiter.
 reason-BILLING_NOT_CONFIGURED = Dieser Dienst läuft ohne Abrechnung.
 reason-BILLING_OF_ANOTHER_LEDGER = Die Abrechnung gehört zu einem anderen Hauptbuch. Belastungen gehen weiter.

@@ -51,6 +51,7 @@ reason-STORE_FULL = The ledger has no memory left. Nothing was changed.
 reason-STORE_CORRUPT = The ledger holds what this version cannot read. Nothing was changed.
 reason-JOURNAL_FULL = The journal is full, because the billing store has not taken it in. Nothing was changed.
 reason-OUTCOME_UNKNOWN = The answer was lost: whether it was done is not known.
+reason-DURABILITY_UNKNOWN = It was decided, and is not yet as safely kept as it must be. Send it again to learn the decision.
 reason-BILLING_UNAVAILABLE = The billing store cannot be reached. Charging goes on.
 reason-BILLING_NOT_CONFIGURED = This service runs without a billing store.
 reason-BILLING_OF_ANOTHER_LEDGER = The billing store is another ledger’s. Charging goes on.

@@ -58,6 +58,9 @@ if request_write_count > 0 then
 end
 if write_held then write_held() end
 
+-- WAIT proves what its connection has written last: where an answer is to be proved (ARGV[6]) that was decided before, something is.
+if is_deciding and not is_state_dirty and ARGV[6] == '1' then is_state_dirty = true end
+
 if is_state_dirty then
   local packed =
     pack(STEP_STATE_FORMAT, FORMAT_VERSION, sequence, state_now, checked_at, next_expiry, rotated_at, has_older, watched_until, last_block,

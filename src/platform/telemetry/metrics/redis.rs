@@ -46,6 +46,7 @@ pub struct RedisMetrics {
     up: Family<Server, Gauge>,
     not_run: Family<Reply, Counter>,
     topology: Counter,
+    short: Counter,
     connections: Known<Gauge>,
     lost: Known<Counter>,
     round_trips: Histogram,
@@ -64,6 +65,7 @@ impl Default for RedisMetrics {
             up: Family::default(),
             not_run: Family::default(),
             topology: Counter::default(),
+            short: Counter::default(),
             connections: Known::default(),
             lost: Known::default(),
             round_trips: Histogram::new(SECONDS),
@@ -85,6 +87,8 @@ impl RedisMetrics {
         registry.register("tollgate_redis_not_run", help, self.not_run.clone());
         let help = "How often the servers of a cluster, or sentinels, were asked where things are";
         registry.register("tollgate_redis_topology_refreshes", help, self.topology.clone());
+        let help = "Steps whose durability was not proved in time";
+        registry.register("tollgate_durability_short", help, self.short.clone());
         registry.register("tollgate_redis_connections", "This process's connections to Redis", self.connections.clone());
         registry.register("tollgate_redis_connections_lost", "Connections to Redis that were lost", self.lost.clone());
         let help = "How long Redis took to tell the time, which it is asked all the time";
@@ -114,6 +118,11 @@ impl RedisMetrics {
     /// Counts a question where the servers are.
     pub fn asked_for_topology(&self) {
         self.topology.inc();
+    }
+
+    /// Counts a step that too few replicas have had in time.
+    pub fn count_short(&self) {
+        self.short.inc();
     }
 
     /// Counts a connection that was made, and is there.

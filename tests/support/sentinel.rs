@@ -1,0 +1,196 @@
+//! A Redis with a replica, and three sentinels that watch them, as Debian has them; over TLS and for a user of few rights if a test wants
+//! so. Ended with this value.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support; each test uses a part")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::authority::Authority;
+use crate::cluster::free_port;
+use crate::support::temporary_folder;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// For how long a server is silent before sentinels count it as down.
+const DOWN_AFTER: Duration = Duration::from_secs(3);
+
+/// The servers, and those who watch them.
+pub struct Watched {
+    folder: tempfile::TempDir,
+    authority: Option<Authority>,
+    servers: Vec<Server>,
+    sentinels: Vec<Server>,
+}
+
+struct Server {
+    port: u16,
+    folder: PathBuf,
+    child: Child,
+}
+
+impl Watched {
+    pub fn start(is_tls: bool) -> Self {
+        let folder = temporary_folder();
+        let authority = is_tls.then(|| Authority::new(folder.path(), "ca"));
+        let mut watched = Self { folder, authority, servers: Vec::new(), sentinels: Vec::new() };
+        for number in 0..2 {
+            let primary = watched.servers.first().map(|server| server.port);
+            let rights = documented_rights();
+            let server = watched.begin(&format!("server-{number}"), |port| {
+                let replica = primary.map_or_else(String::new, |primary| format!("replicaof 127.0.0.1 {primary}\n"));
+                format!(
+                    "{replica}save \"\"\nrepl-diskless-sync-delay 0\nreplica-announce-ip 127.0.0.1\nreplica-announce-port {port}\n\
+                     user default on nopass ~* &* +@all\nuser tollgate on >hush {rights}\n"
+                )
+            });
+            watched.servers.push(server);
+        }
+        let primary = watched.servers[0].port;
+        for number in 0..3 {
+            let sentinel = watched.begin(&format!("sentinel-{number}"), |_| {
+                format!(
+                    "sentinel monitor main 127.0.0.1 {primary} 2\nsentinel down-after-milliseconds main {}\n\
+                     sentinel failover-timeout main 10000\n",
+                    DOWN_AFTER.as_millis()
+                )
+            });
+            watched.sentinels.push(sentinel);
+        }
+        for sentinel in &watched.sentinels {
+            wait("the sentinels know each other and the replica", || {
+                let known = command(&sentinel.folder, &["SENTINEL", "MASTER", "main"]);
+                let fields: Vec<&str> = known.lines().collect();
+                let field = |name: &str| fields.iter().position(|field| *field == name).and_then(|at| fields.get(at + 1)).copied();
+                field("num-other-sentinels") == Some("2") && field("num-slaves") == Some("1") && field("flags") == Some("master")
+            });
+        }
+        watched
+    }
+
+    /// Starts a server with these settings, and those that all have.
+    fn begin(&self, name: &str, settings: impl Fn(u16) -> String) -> Server {
+        let folder = self.folder.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        let listening = |port| match &self.authority {
+            None => format!("port {port}\n"),
+            Some(authority) => {
+                let (certificate, key) = authority.sign(name, None);
+                let ca = authority.path("ca.pem");
+                format!(
+                    "port 0\ntls-port {port}\ntls-cert-file {certificate}\ntls-key-file {key}\ntls-ca-cert-file {ca}\ntls-auth-clients no\n\
+                     tls-replication yes\n"
+                )
+            }
+        };
+        // Another process may take a port before the server does.
+        (0..10)
+            .find_map(|_| {
+                let port = free_port();
+                let [dir, socket] = [folder.display().to_string(), folder.join("socket").display().to_string()];
+                let all = format!("bind 127.0.0.1\ndir {dir}\nunixsocket {socket}\n{}{}", listening(port), settings(port));
+                std::fs::write(folder.join("redis.conf"), all).unwrap();
+                let mut child = spawn(&folder);
+                wait_until_it_answers(&folder, &mut child).then(|| Server { port, folder: folder.clone(), child })
+            })
+            .unwrap_or_else(|| panic!("{name} does not start"))
+    }
+
+    /// The sentinels, and before them one that is not there.
+    pub fn url(&self) -> String {
+        let scheme = if self.authority.is_some() { "rediss+sentinel" } else { "redis+sentinel" };
+        let sentinels: Vec<_> = self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port)).collect();
+        format!("{scheme}://tollgate:hush@127.0.0.1:1,{}/main", sentinels.join(","))
+    }
+
+    /// What a client needs to trust them.
+    pub fn tls(&self) -> Vec<String> {
+        self.authority.as_ref().map_or_else(Vec::new, |authority| vec!["--redis-ca".to_owned(), authority.path("ca.pem")])
+    }
+
+    /// The server that is primary.
+    pub fn primary(&self) -> usize {
+        let is_primary = |server: &Server| command(&server.folder, &["INFO", "replication"]).contains("role:master");
+        self.servers.iter().position(is_primary).expect("no server is primary")
+    }
+
+    pub fn is_replica(&self, number: usize) -> bool {
+        command(&self.servers[number].folder, &["INFO", "replication"]).contains("role:slave")
+    }
+
+    /// Waits until the replica has all that the primary has.
+    pub fn wait_until_replicated(&self, primary: usize) {
+        wait("the replica has all", || {
+            let info = command(&self.servers[primary].folder, &["INFO", "replication"]);
+            let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).unwrap_or_default();
+            field("slave0:").contains(&format!("offset={},", field("master_repl_offset:")))
+        });
+    }
+
+    pub fn kill(&mut self, number: usize) {
+        let child = &mut self.servers[number].child;
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    pub fn start_again(&mut self, number: usize) {
+        let Server { folder, child, .. } = &mut self.servers[number];
+        let _ = std::fs::remove_file(folder.join("socket"));
+        *child = spawn(folder);
+        assert!(wait_until_it_answers(folder, child), "server {number} does not start again");
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        for server in self.servers.iter_mut().chain(&mut self.sentinels) {
+            let _ = server.child.kill();
+            let _ = server.child.wait();
+        }
+    }
+}
+
+/// The rights that the operators' document names.
+fn documented_rights() -> String {
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/README.md")).unwrap();
+    document.lines().find_map(|line| line.strip_prefix("ACL SETUSER tollgate on >SECRET ")).unwrap().to_owned()
+}
+
+fn spawn(folder: &Path) -> Child {
+    let mut server = Command::new("redis-server");
+    server.arg(folder.join("redis.conf"));
+    if folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("sentinel")) {
+        server.arg("--sentinel");
+    }
+    server
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| panic!("redis-server: {error}; tests/run installs it"))
+}
+
+/// Waits until a server answers; false: it has ended instead.
+fn wait_until_it_answers(folder: &Path, child: &mut Child) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    while command(folder, &["PING"]).trim() != "PONG" {
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        assert!(Instant::now() < deadline, "a server in {} does not answer", folder.display());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    true
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("timeout").args(["5", "redis-cli", "-s"]).arg(folder.join("socket")).args(arguments).output();
+    String::from_utf8_lossy(&output.expect("redis-cli").stdout).into_owned()
+}
+
+fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
