@@ -183,15 +183,9 @@ impl Batch {
             is_dry_run: is_dry,
             metadata: Metadata { reason, ..Metadata::default() },
         };
-        let converting = console.use_cases.convert_accounts(visitor.lasting_context(), plan, selection, cursor).await?;
+        let converting = console.use_cases.convert_accounts(visitor.lasting_context(), plan, selection, cursor, stop.clone()).await?;
         let mut converting = pin!(converting);
-        loop {
-            let next = tokio::select! {
-                biased;
-                () = stop.cancelled() => return Ok(()),
-                next = converting.next() => next,
-            };
-            let Some(converted) = next else { break };
+        while let Some(converted) = converting.next().await {
             let count = {
                 let mut progress = self.progress();
                 let converted = converted?;
@@ -203,7 +197,8 @@ impl Batch {
                 return Err(Error::credentials_ended());
             }
         }
-        self.progress().is_over = true;
+        // What was under way when it was stopped is in the report, too.
+        self.progress().is_over = !stop.is_cancelled();
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt, stream};
+use tokio_util::sync::CancellationToken;
 
 use super::UseCases;
 use super::admission::StreamPermit;
@@ -130,6 +131,8 @@ struct Queue {
     after: Option<NamePlace>,
     is_exhausted: bool,
     done: u64,
+    /// Once it is cancelled, there is no next one.
+    end: CancellationToken,
     _permit: StreamPermit,
 }
 
@@ -142,13 +145,14 @@ struct Target {
 }
 
 impl UseCases {
-    /// Converts accounts, from a place on.
+    /// Converts accounts, from a place on. Once `end` is cancelled, no other one begins; those under way are told of.
     pub async fn convert_accounts(
         &self,
         context: RequestContext,
         plan: Plan,
         selection: Selection,
         from: Cursor,
+        end: CancellationToken,
     ) -> Result<impl Stream<Item = Result<ConvertedAccount, Error>> + Send + use<>, Error> {
         let is_of_all = matches!(selection, Selection::Filter { .. });
         if is_of_all {
@@ -166,6 +170,7 @@ impl UseCases {
             after: from.after,
             is_exhausted: false,
             done: from.done,
+            end,
             _permit: permit,
         };
         let targets = stream::try_unfold(queue, |mut queue| async move { Ok(queue.next().await?.map(|target| (target, queue))) });
@@ -271,6 +276,9 @@ impl Queue {
     async fn next(&mut self) -> Result<Option<Target>, Error> {
         if self.use_cases.stopping.is_cancelled() {
             return Err(Error::stopping());
+        }
+        if self.end.is_cancelled() {
+            return Ok(None);
         }
         let index = usize::try_from(self.done).unwrap_or(usize::MAX);
         let (id, limit, total, after) = match &self.selection {

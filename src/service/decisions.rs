@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use access::{Permission, Principal};
 use domain::account::{Account, Millis};
@@ -57,7 +57,22 @@ pub struct Declined {
 
 /// What was declined in this process. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
-pub struct Declines(Arc<Mutex<Notes>>);
+pub struct Declines(Arc<Mutex<Notes>>, Arc<Mutex<Option<Counted>>>);
+
+/// A summary, and when it was made.
+type Counted = (Instant, Arc<Summary>);
+
+/// For how long a summary is that of now: however many look at it, all notes are counted once.
+const SUMMARY_HOLDS: Duration = Duration::from_secs(1);
+
+/// How often what was declined, the most frequent first.
+#[derive(Debug, Default)]
+pub(super) struct Summary {
+    /// By reason.
+    pub by_reason: Vec<(&'static str, usize)>,
+    /// Of those that lacked credit, by account.
+    pub without_credit: Vec<(Arc<str>, usize)>,
+}
 
 #[derive(Debug, Default)]
 struct Notes {
@@ -104,18 +119,25 @@ impl Declines {
         }
     }
 
-    /// How often what was declined from an instant on, by reason, the most frequent first.
-    pub(super) fn by_reason(&self, from: Millis) -> Vec<(&'static str, usize)> {
-        let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = notes.by_number.values().rev().take_while(|(_, declined)| declined.at >= from);
-        most_frequent(since.map(|(_, declined)| declined.reason))
-    }
-
-    /// The same of those that lacked credit, by account.
-    pub(super) fn without_credit(&self, from: Millis) -> Vec<(Arc<str>, usize)> {
-        let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = notes.by_number.values().rev().take_while(|(_, declined)| declined.at >= from);
-        most_frequent(since.filter(|(_, declined)| declined.credit.is_some()).map(|(account, _)| Arc::clone(account)))
+    /// What was declined from an instant on, as of a second ago at most. Who asks meanwhile waits for the one who counts.
+    pub(super) fn summary(&self, from: Millis) -> Arc<Summary> {
+        let mut kept = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((counted_at, summary)) = &*kept
+            && counted_at.elapsed() < SUMMARY_HOLDS
+        {
+            return Arc::clone(summary);
+        }
+        let summary = {
+            let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let since = || notes.by_number.values().rev().take_while(|(_, declined)| declined.at >= from);
+            let lacking = since().filter(|(_, declined)| declined.credit.is_some());
+            Arc::new(Summary {
+                by_reason: most_frequent(since().map(|(_, declined)| declined.reason)),
+                without_credit: most_frequent(lacking.map(|(account, _)| Arc::clone(account))),
+            })
+        };
+        *kept = Some((Instant::now(), Arc::clone(&summary)));
+        summary
     }
 
     /// What was declined of an account within a day before `now`, newest first; and since when nothing was dropped because there was no room.

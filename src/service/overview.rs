@@ -76,12 +76,9 @@ impl UseCases {
                 lag = Some(whole);
             }
         }
-        let declines = self.declines.by_reason(now - DECLINES);
-        let mut without_credit = self.declines.without_credit(now - DECLINES);
-        without_credit.truncate(NAMED);
-        if !context.caller.may_everywhere(Permission::ReadAccounts) {
-            without_credit.clear();
-        }
+        let summary = self.declines.summary(now - DECLINES);
+        let named = if context.caller.may_everywhere(Permission::ReadAccounts) { NAMED } else { 0 };
+        let (declines, without_credit) = (summary.by_reason.clone(), summary.without_credit.iter().take(named).cloned().collect());
         let [month_ends, _] = self.clock().period_ends(now);
         let waiting = match &self.billing {
             Some(_) => self.waiting(context, now).await.ok(),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use futures_util::{Stream, StreamExt};
 use prost::Message;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::super::call::read as taken;
@@ -37,7 +38,7 @@ pub async fn convert(
         let (plan, selection) = read(reader, request);
         (plan, selection, from)
     })?;
-    let answers = use_cases.convert_accounts(context, plan, selection, from).await?;
+    let answers = use_cases.convert_accounts(context, plan, selection, from, CancellationToken::new()).await?;
     Ok(answers.map(move |answer| answer.map(|converted| written(converted, &query)).map_err(status::of)))
 }
 
