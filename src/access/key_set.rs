@@ -2,7 +2,7 @@
 
 use anyhow::{Context, ensure};
 use jsonwebtoken::DecodingKey;
-use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::jwk::{JwkSet, PublicKeyUse};
 use sha2::{Digest, Sha256};
 
 /// The longest set that is read, in bytes.
@@ -16,12 +16,13 @@ pub struct KeySet {
 }
 
 impl KeySet {
-    /// Reads a set, which must have keys, all of which can be used.
+    /// Reads a set, which must have a key that can be used. Others are passed over, as RFC 7517, section 5, has it: keys of kinds that are not
+    /// known, and keys to encrypt with.
     pub fn read(text: &[u8]) -> anyhow::Result<Self> {
         let set: JwkSet = serde_json::from_slice(text).context("is not a JWKS")?;
-        let keys = set.keys.iter().map(|key| Ok((key.common.key_id.clone(), DecodingKey::from_jwk(key)?)));
-        let keys = keys.collect::<anyhow::Result<Vec<_>>>().context("has a key that cannot be used")?;
-        ensure!(!keys.is_empty(), "has no keys");
+        let signing = set.keys.iter().filter(|key| key.common.public_key_use != Some(PublicKeyUse::Encryption));
+        let keys: Vec<_> = signing.filter_map(|key| Some((key.common.key_id.clone(), DecodingKey::from_jwk(key).ok()?))).collect();
+        ensure!(!keys.is_empty(), "has no key that can be used");
         Ok(Self { keys, digest: Sha256::digest(text).into() })
     }
 

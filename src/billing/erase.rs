@@ -7,6 +7,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use super::audit::{self, Act};
 use super::change::{Applied, Change};
 use super::document::Party;
+use super::record::narrow;
 use super::{Billing, BillingError, search};
 
 /// What an account is called whose name was erased.
@@ -22,8 +23,13 @@ pub enum Erased {
 }
 
 /// What still needs to know whom it is for.
-const UNSETTLED: [&str; 3] = [
+const UNSETTLED: [&str; 5] = [
     "SELECT CAST(COUNT(*) AS BIGINT) FROM documents WHERE account = $1 AND NOT EXISTS (SELECT 1 FROM issued WHERE document = documents.id)",
+    // What stands on the bill that is open is yet to become a document, at the end of its period.
+    "SELECT CAST(COUNT(*) AS BIGINT) FROM totals JOIN accounts ON accounts.account = totals.account AND totals.bill >= accounts.bill \
+     WHERE totals.account = $1",
+    "SELECT CAST(COUNT(*) AS BIGINT) FROM adjustments JOIN accounts ON accounts.account = adjustments.account \
+     AND adjustments.bill >= accounts.bill WHERE adjustments.account = $1",
     "SELECT CAST(COUNT(*) AS BIGINT) FROM payables WHERE account = $1 AND open_amount > 0",
     "SELECT CAST(COUNT(*) AS BIGINT) FROM mails WHERE account = $1 AND state IN ('waiting', 'sending', 'deferred')",
 ];
@@ -47,6 +53,18 @@ const ERASE: [&str; 14] = [
 ];
 
 impl Billing {
+    /// Whether nothing needs to know any more whom the account is of.
+    pub async fn is_settled(&self, account: &str) -> Result<bool, BillingError> {
+        is_settled(&mut *self.store().pool().acquire().await?, account).await
+    }
+
+    /// The partition's sequence of an account's last entry that is none of erasing it; 0 if there is none.
+    pub async fn last_before_erasing(&self, account: &str) -> Result<u64, BillingError> {
+        let sql = "SELECT COALESCE(MAX(sequence), 0) AS last FROM entries WHERE account = $1 AND request_id NOT LIKE 'erase:%'";
+        let row = sqlx::query(sql).bind(account.to_owned()).fetch_one(self.store().pool()).await?;
+        narrow(&row, "last")
+    }
+
     /// Erases what is personal of an account whose entries are all here, once for each request.
     pub async fn erase_account(&self, account: &str, change: &Change) -> Result<Erased, BillingError> {
         let dialect = self.store().dialect();
@@ -55,10 +73,8 @@ impl Billing {
         if Self::note(connection, &format!("erasing {account}"), &change.asked(&["erase"]), change).await? == Applied::Before {
             return Ok(Erased::Applied(Applied::Before));
         }
-        for sql in UNSETTLED {
-            if sqlx::query(sql).bind(account.to_owned()).fetch_one(&mut *connection).await?.try_get::<i64, _>(0)? > 0 {
-                return Ok(Erased::Unsettled);
-            }
+        if !is_settled(connection, account).await? {
+            return Ok(Erased::Unsettled);
         }
         for table in ["entries", "lost_entries"] {
             erase_names(connection, table, account).await?;
@@ -75,6 +91,15 @@ impl Billing {
         transaction.commit().await?;
         Ok(Erased::Applied(Applied::Now))
     }
+}
+
+async fn is_settled(connection: &mut AnyConnection, account: &str) -> Result<bool, BillingError> {
+    for sql in UNSETTLED {
+        if sqlx::query(sql).bind(account.to_owned()).fetch_one(&mut *connection).await?.try_get::<i64, _>(0)? > 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Erases the names within an account's settings: what each of its entries has set.

@@ -15,6 +15,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::audit::{self, Act, json_of};
 use super::change::{Applied, Change};
+use super::digest::Fields;
 use super::document::{Exemption, Issuer};
 use super::record::narrow;
 use super::store::Store;
@@ -61,6 +62,8 @@ pub(super) struct Setting<'a> {
     pub before: Statement<'a>,
     /// What was in force if nothing was set; null if nothing.
     pub default: Json,
+    /// Whether the setting says something of a person: it is erased with the account.
+    pub is_personal: bool,
 }
 
 const EXEMPTIONS: Table = Table { name: "exemptions", columns: &[("account", Type::Text)], on_conflict: "" };
@@ -102,6 +105,7 @@ impl Billing {
             act: Act::of("issuer.set", change).with("valid_from", day.clone()).with("after", json_of(&content)),
             before: sqlx::query(before).bind(id.to_owned()).bind(day),
             default: Json::Null,
+            is_personal: false,
         };
         self.change(setting, change, query).await
     }
@@ -126,6 +130,7 @@ impl Billing {
             act: Act::of("tax_rate.set", change).with("valid_from", day.clone()).with("category", of).with("after", percent),
             before: sqlx::query(before).bind(id.to_owned()).bind(category).bind(day),
             default: Json::Null,
+            is_personal: false,
         };
         self.change(setting, change, query).await
     }
@@ -144,12 +149,15 @@ impl Billing {
         let query = sqlx::query(write).bind(account.to_owned()).bind(day.clone()).bind(content.clone());
         let before = "SELECT content FROM exemptions WHERE account = $1 AND valid_from <= $2 ORDER BY valid_from DESC LIMIT 1";
         let after = exemption.map_or_else(|| Json::from("taxed"), |_| json_of(&content));
+        // A reason is personal: what is asked for is known by its digest.
+        let asked = Fields::of("exemption").text(&change.request_id).text(&content).hex();
         let setting = Setting {
             subject: format!("account {account}"),
-            asked: change.asked(&["exemption", &content]),
-            act: Act::of("tax_treatment.set", change).on(account).with("valid_from", day.clone()).with("after", after),
+            asked: change.asked(&["exemption", &asked]),
+            act: Act::of("tax_treatment.set", change).on(account).with("valid_from", day.clone()).with_personal("after", after),
             before: sqlx::query(before).bind(account.to_owned()).bind(day),
             default: Json::Null,
+            is_personal: true,
         };
         self.change(setting, change, query).await
     }
@@ -189,14 +197,15 @@ impl Billing {
     pub(super) async fn change(&self, setting: Setting<'_>, change: &Change, write: Statement<'_>) -> Result<Applied, BillingError> {
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
-        let Setting { subject, asked, act, before, default } = setting;
+        let Setting { subject, asked, act, before, default, is_personal } = setting;
         if Self::note(connection, &subject, &asked, change).await? == Applied::Before {
             return Ok(Applied::Before);
         }
         let before = before.fetch_optional(&mut *connection).await?.map(|row| row.try_get::<String, _>(0)).transpose()?;
         write.execute(&mut *connection).await?;
         sqlx::query("UPDATE drafts SET waits_for = '' WHERE waits_for <> ''").execute(&mut *connection).await?;
-        let act = act.with("before", before.as_deref().map_or(default, json_of));
+        let before = before.as_deref().map_or(default, json_of);
+        let act = if is_personal { act.with_personal("before", before) } else { act.with("before", before) };
         audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
         transaction.commit().await?;
         Ok(Applied::Now)

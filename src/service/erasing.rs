@@ -27,24 +27,39 @@ impl UseCases {
         context.require(Permission::EraseAccounts, account)?;
         let change = &context.signed(change)?;
         let billing = self.billing(context).await?;
-        self.erase_name(context, account, change).await?;
         let partition = self.ledger.partition_of(account);
+        wait_for(billing, partition, self.ledger.engine().journal_span(partition).await?.next).await?;
+        // Asked before anything is done: a document that is yet to be issued needs the name.
+        if !billing.is_settled(account).await? {
+            return Err(unsettled(account));
+        }
+        self.erase_name(context, account, change).await?;
         let end = self.ledger.engine().journal_span(partition).await?.next;
         wait_for(billing, partition, end).await?;
         let applied = match billing.erase_account(account, change).await? {
             Erased::Applied(applied) => applied,
-            Erased::Unsettled => {
-                let text = "a document of it is yet to be issued, an invoice is open, or mail is under way: settle these first";
-                return Err(Error::precondition("ACCOUNT_NOT_SETTLED", format!("accounts/{account}"), text));
-            }
+            Erased::Unsettled => return Err(unsettled(account)),
         };
-        // All of it is in the billing store by now: what the journal still has of before is kept for nobody who could not read it there.
-        while self.ledger.engine().trim(partition, end, Trimmer::Reader).await? {}
+        self.drop_entries(billing, account, partition, end).await?;
         Ok(applied)
     }
 
-    /// Takes the name off the account. Nothing can be changed of a closed one, so it is opened for that; nobody charges it meanwhile who could
-    /// not have opened it.
+    /// Drops the journal's blocks below `end` if one of them has an entry of the account: all of them are in the billing store.
+    async fn drop_entries(&self, billing: &Billing, account: &str, partition: u16, end: u64) -> Result<(), Error> {
+        let last = billing.last_before_erasing(account).await?;
+        if self.ledger.engine().journal_span(partition).await?.first > last {
+            return Ok(());
+        }
+        while self.ledger.engine().trim(partition, end, Trimmer::Reader).await? {}
+        if self.ledger.engine().journal_span(partition).await?.first <= last {
+            let text = "the journal is kept whole while a backup is made of it: repeat the request afterwards";
+            return Err(BillingError::unavailable(text).into());
+        }
+        Ok(())
+    }
+
+    /// Takes the name off the account. Nothing can be changed of a closed one, so it is opened for that, and closed again. Whoever may charge
+    /// it could do so in between; closing is refused then, and a repetition goes on with it.
     async fn erase_name(&self, context: &RequestContext, account: &str, change: &Change) -> Result<(), Error> {
         let command = |step: &str, action: Action| Command {
             account: account.to_owned(),
@@ -60,22 +75,31 @@ impl UseCases {
                 ..Metadata::default()
             },
         };
-        let status = self.look_at(account).await?.account.status;
-        let is_named = self.ledger.profile(account).await?.is_some_and(|profile| profile.name != ERASED);
-        if status != Status::Closed && is_named {
-            return Err(Error::refused(Refusal::AccountNotClosed, &command("erase", Action::Close)));
-        }
         let rename = Action::Update { name: Some(ERASED.to_owned()), low_credit_threshold: None, non_usage_billing: None };
-        let steps = match (status == Status::Closed, is_named) {
-            (true, false) => Vec::new(),
-            (false, _) => vec![command("close", Action::Close)],
-            (true, true) => vec![command("open", Action::Reopen), command("name", rename), command("close", Action::Close)],
-        };
+        let steps = [command("open", Action::Reopen), command("name", rename), command("close", Action::Close)];
+        if self.is_remembered(account, &steps[2]).await? {
+            return Ok(());
+        }
+        let is_closed = self.look_at(account).await?.account.status == Status::Closed;
+        // One that is open is so by this request, which was interrupted, or it is none to erase.
+        if !is_closed && !self.is_remembered(account, &steps[0]).await? {
+            return Err(Error::refused(Refusal::AccountNotClosed, &steps[2]));
+        }
         for step in steps {
             self.decide_admitted(context, step.into()).await?;
         }
         Ok(())
     }
+
+    async fn is_remembered(&self, account: &str, step: &Command) -> Result<bool, Error> {
+        let key = IdempotencyKey::of(account, &step.request_id);
+        Ok(self.ledger.engine().remembered(self.ledger.partition_of(account), key).await?.is_some())
+    }
+}
+
+fn unsettled(account: &str) -> Error {
+    let text = "a bill is open, a document of it is yet to be issued, an invoice is unpaid, or mail is under way: settle these first";
+    Error::precondition("ACCOUNT_NOT_SETTLED", format!("accounts/{account}"), text)
 }
 
 /// The name of the request that a step is: as long for every request.

@@ -151,6 +151,7 @@ impl Billing {
             asked: change.asked(&["sending", &content]),
             act: Act::of("sending.set", change).with("after", json_of(&content)),
             default: json_of(&serde_json::to_string(&SendingSettings::default()).map_err(BillingError::corrupt)?),
+            is_personal: false,
             before: sqlx::query("SELECT content FROM sending WHERE issuer = $1").bind(MAIN),
         };
         self.change(setting, change, query).await
