@@ -53,8 +53,8 @@ pub fn of_read(error: &RedisError) -> Fate {
 fn of_refusal(error: &RedisError) -> Fate {
     let told = LedgerError::not_done(error);
     match error.kind() {
-        ErrorKind::Server(ServerErrorKind::Moved) => redirected(error).map_or(Fate::Told(told), Fate::Moved),
-        ErrorKind::Server(ServerErrorKind::Ask) => redirected(error).map_or(Fate::Told(told), Fate::Asked),
+        ErrorKind::Server(ServerErrorKind::Moved) => redirected(error).map_or(Fate::Later(told), Fate::Moved),
+        ErrorKind::Server(ServerErrorKind::Ask) => redirected(error).map_or(Fate::Later(told), Fate::Asked),
         ErrorKind::Server(ServerErrorKind::ReadOnly) => Fate::Demoted(told),
         ErrorKind::Server(
             ServerErrorKind::TryAgain | ServerErrorKind::ClusterDown | ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown,
@@ -104,10 +104,12 @@ mod tests {
         assert!(matches!(fate("MOVED 9999 10.0.0.1:7001"), Fate::Moved(to) if to == address("10.0.0.1", 7001)));
         assert!(matches!(fate("MOVED 9999 ::1:7001"), Fate::Moved(to) if to == address("::1", 7001)));
         assert!(matches!(fate("ASK 9999 redis-1.local:7001"), Fate::Asked(to) if to == address("redis-1.local", 7001)));
-        for line in ["MOVED 9999 :7001", "MOVED 9999 ?:7001", "MISCONF Errors writing to the AOF file", "NOPERM no permission"] {
+        for line in ["MISCONF Errors writing to the AOF file", "NOPERM no permission"] {
             assert!(matches!(fate(line), Fate::Told(LedgerError::NotDone(_))), "{line}");
         }
-        for line in ["TRYAGAIN a", "CLUSTERDOWN a", "LOADING a", "MASTERDOWN a", "NOREPLICAS a", "BUSY a"] {
+        for line in
+            ["MOVED 9999 :7001", "MOVED 9999 ?:7001", "TRYAGAIN a", "CLUSTERDOWN a", "LOADING a", "MASTERDOWN a", "NOREPLICAS a", "BUSY a"]
+        {
             assert!(matches!(fate(line), Fate::Later(LedgerError::NotDone(_))), "{line}");
         }
         assert!(matches!(fate("READONLY a"), Fate::Demoted(LedgerError::NotDone(_))));

@@ -59,7 +59,7 @@ use platform::clock::Clock;
 use platform::durability::Durability;
 use platform::tls::Outgoing;
 use preflight::Expected;
-use routes::{PartitionsCheck, Routes};
+use routes::{PartitionsCheck, Routes, asking};
 use topology::Topology;
 
 /// How far ahead of Redis a step may be, and this machine's clock off.
@@ -232,17 +232,20 @@ impl RedisEngine {
     /// Reads from a partition. The store is looked at in the same round trip: in one that was lost, what is not found proves nothing.
     async fn read<T: FromRedisValue>(&self, keys: &PartitionKeys, command: &redis::Cmd) -> Result<T, LedgerError> {
         ensure(&self.checks.standing, keys.number)?;
-        let mut commands = Pipeline::with_capacity(4);
+        let mut commands = Pipeline::with_capacity(2);
         commands.add_command(command.clone()).cmd("GET").arg(&keys.settings);
-        let mut asking = Pipeline::with_capacity(4);
-        asking.cmd("ASKING").add_command(command.clone()).cmd("ASKING").cmd("GET").arg(&keys.settings);
         let mut attempts = self.routes.attempts(keys.number);
         let (found, copy) = loop {
             let (connection, is_asking) = attempts.connection()?;
-            let answers = connection.send_all(if is_asking { &asking } else { &commands }).await;
+            let answers = match is_asking {
+                true => connection.send_all(&asking(command, &keys.settings)).await,
+                false => connection.send_all(&commands).await,
+            };
             let answers = answers.and_then(|answers| {
                 let answers = answers.into_iter().enumerate().filter(|(place, _)| !is_asking || place % 2 == 1);
-                Ok(answers.map(|(_, answer)| answer.extract_error()).collect::<Result<Vec<_>, _>>()?)
+                let answers = answers.map(|(_, answer)| answer.extract_error()).collect::<Result<Vec<_>, _>>()?;
+                // The first says only that all of it is there.
+                Ok(answers.into_iter().skip(usize::from(is_asking)).collect::<Vec<_>>())
             });
             match answers {
                 Ok(answers) => match <[Value; 2]>::try_from(answers) {

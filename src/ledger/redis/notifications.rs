@@ -141,13 +141,13 @@ impl Listener<'_> {
             }
         };
         let noticed = async {
-            tokio::time::sleep(CONFIRMED).await;
-            if !is_confirmed.load(Ordering::Relaxed) && self.topology.is_cluster() {
-                return;
-            }
-            tokio::time::sleep(2 * UNHEARD - CONFIRMED.min(2 * UNHEARD)).await;
+            // Who has heard of nobody for a moment announced nothing in it.
+            tokio::time::sleep(2 * UNHEARD).await;
             self.watchers.announce_all();
-            std::future::pending().await
+            tokio::time::sleep(CONFIRMED.saturating_sub(2 * UNHEARD)).await;
+            if is_confirmed.load(Ordering::Relaxed) || !self.topology.is_cluster() {
+                std::future::pending().await
+            }
         };
         let ended = tokio::select! {
             () = listening => Ok(()),
