@@ -54,3 +54,20 @@ impl KeySet {
         format!("{} (sha256:{digest})", ids.join(", "))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_kinds_that_are_not_known_and_keys_to_encrypt_with_are_passed_over() {
+        let (x, y) = ("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0");
+        let ours = format!(r#"{{"kty":"EC","crv":"P-256","alg":"ES256","kid":"ours","x":"{x}","y":"{y}"}}"#);
+        let other = format!(r#"{{"kty":"EC","crv":"P-256","use":"enc","kid":"other","x":"{x}","y":"{y}"}}"#);
+        let unknown = r#"{"kty":"AKP","alg":"ML-DSA-44","kid":"later","pub":"AAAA"}"#;
+        let set = KeySet::read(format!(r#"{{"keys":[{unknown},{other},{ours}]}}"#).as_bytes()).unwrap();
+        assert!(set.of_id("ours").is_some() && set.of_id("other").is_none() && set.of_id("later").is_none());
+        assert!(set.only().is_some(), "a token that names no key is of the only one that signs");
+        assert!(KeySet::read(format!(r#"{{"keys":[{unknown},{other}]}}"#).as_bytes()).is_err());
+    }
+}

@@ -9,6 +9,7 @@ use super::change::{Applied, Change};
 use super::document::Party;
 use super::record::narrow;
 use super::{Billing, BillingError, search};
+use domain::entry::EntryKind;
 
 /// What an account is called whose name was erased.
 pub const ERASED: &str = "erased";
@@ -25,9 +26,9 @@ pub enum Erased {
 /// What still needs to know whom it is for.
 const UNSETTLED: [&str; 5] = [
     "SELECT CAST(COUNT(*) AS BIGINT) FROM documents WHERE account = $1 AND NOT EXISTS (SELECT 1 FROM issued WHERE document = documents.id)",
-    // What stands on the bill that is open is yet to become a document, at the end of its period.
+    // What was used stands on the bill that is open, which is yet to become a document, at the end of its period.
     "SELECT CAST(COUNT(*) AS BIGINT) FROM totals JOIN accounts ON accounts.account = totals.account AND totals.bill >= accounts.bill \
-     WHERE totals.account = $1",
+     WHERE totals.account = $1 AND totals.kind IN ({usage})",
     "SELECT CAST(COUNT(*) AS BIGINT) FROM adjustments JOIN accounts ON accounts.account = adjustments.account \
      AND adjustments.bill >= accounts.bill WHERE adjustments.account = $1",
     "SELECT CAST(COUNT(*) AS BIGINT) FROM payables WHERE account = $1 AND open_amount > 0",
@@ -94,7 +95,10 @@ impl Billing {
 }
 
 async fn is_settled(connection: &mut AnyConnection, account: &str) -> Result<bool, BillingError> {
+    let is_usage = |kind: &EntryKind| kind.is_charge() || kind.is_refund() || kind.is_of_gap();
+    let usage: Vec<String> = EntryKind::ALL.into_iter().filter(is_usage).map(|kind| (kind as u8).to_string()).collect();
     for sql in UNSETTLED {
+        let sql = AssertSqlSafe(sql.replace("{usage}", &usage.join(", ")));
         if sqlx::query(sql).bind(account.to_owned()).fetch_one(&mut *connection).await?.try_get::<i64, _>(0)? > 0 {
             return Ok(false);
         }

@@ -27,13 +27,25 @@ impl UseCases {
         context.require(Permission::EraseAccounts, account)?;
         let change = &context.signed(change)?;
         let billing = self.billing(context).await?;
+        let steps = steps(account, change);
+        let [open, _, close] = &steps;
+        let is_nameless = self.is_remembered(account, close).await?;
+        let is_closed = self.look_at(account).await?.account.status == Status::Closed;
+        // One that is open is so by this request, which was interrupted, or it is none to erase.
+        if !is_nameless && !is_closed && !self.is_remembered(account, open).await? {
+            return Err(Error::refused(Refusal::AccountNotClosed, close));
+        }
         let partition = self.ledger.partition_of(account);
         wait_for(billing, partition, self.ledger.engine().journal_span(partition).await?.next).await?;
         // Asked before anything is done: a document that is yet to be issued needs the name.
         if !billing.is_settled(account).await? {
             return Err(unsettled(account));
         }
-        self.erase_name(context, account, change).await?;
+        if !is_nameless {
+            for step in steps {
+                self.decide_admitted(context, step.into()).await?;
+            }
+        }
         let end = self.ledger.engine().journal_span(partition).await?.next;
         wait_for(billing, partition, end).await?;
         let applied = match billing.erase_account(account, change).await? {
@@ -58,43 +70,30 @@ impl UseCases {
         Ok(())
     }
 
-    /// Takes the name off the account. Nothing can be changed of a closed one, so it is opened for that, and closed again. Whoever may charge
-    /// it could do so in between; closing is refused then, and a repetition goes on with it.
-    async fn erase_name(&self, context: &RequestContext, account: &str, change: &Change) -> Result<(), Error> {
-        let command = |step: &str, action: Action| Command {
-            account: account.to_owned(),
-            request_id: step_id(step, &change.request_id),
-            first_sent_at: None,
-            currency: None,
-            action,
-            metadata: Metadata {
-                actor: change.actor.clone(),
-                on_behalf_of: change.on_behalf_of.clone(),
-                reason: change.reason.clone(),
-                origin: change.origin.to_string(),
-                ..Metadata::default()
-            },
-        };
-        let rename = Action::Update { name: Some(ERASED.to_owned()), low_credit_threshold: None, non_usage_billing: None };
-        let steps = [command("open", Action::Reopen), command("name", rename), command("close", Action::Close)];
-        if self.is_remembered(account, &steps[2]).await? {
-            return Ok(());
-        }
-        let is_closed = self.look_at(account).await?.account.status == Status::Closed;
-        // One that is open is so by this request, which was interrupted, or it is none to erase.
-        if !is_closed && !self.is_remembered(account, &steps[0]).await? {
-            return Err(Error::refused(Refusal::AccountNotClosed, &steps[2]));
-        }
-        for step in steps {
-            self.decide_admitted(context, step.into()).await?;
-        }
-        Ok(())
-    }
-
     async fn is_remembered(&self, account: &str, step: &Command) -> Result<bool, Error> {
         let key = IdempotencyKey::of(account, &step.request_id);
         Ok(self.ledger.engine().remembered(self.ledger.partition_of(account), key).await?.is_some())
     }
+}
+
+/// Takes the name off the account. Nothing can be changed of a closed one, so it is opened for that, and closed again. Whoever may charge it
+/// could do so in between; closing is refused then, and a repetition goes on with it.
+fn steps(account: &str, change: &Change) -> [Command; 3] {
+    let rename = Action::Update { name: Some(ERASED.to_owned()), low_credit_threshold: None, non_usage_billing: None };
+    [("open", Action::Reopen), ("name", rename), ("close", Action::Close)].map(|(step, action)| Command {
+        account: account.to_owned(),
+        request_id: step_id(step, &change.request_id),
+        first_sent_at: None,
+        currency: None,
+        action,
+        metadata: Metadata {
+            actor: change.actor.clone(),
+            on_behalf_of: change.on_behalf_of.clone(),
+            reason: change.reason.clone(),
+            origin: change.origin.to_string(),
+            ..Metadata::default()
+        },
+    })
 }
 
 fn unsettled(account: &str) -> Error {

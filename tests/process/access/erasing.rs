@@ -54,6 +54,8 @@ async fn live(service: &Service) {
     let customer =
         json!({ "name": "Zaphod Beeblebrox", "address": ["Betelgeuse 5"], "taxId": "ZZ424242", "email": "zaphod@heart.example" });
     done(service, "BillingService/SetBillingDetails", "details", json!({ "customer": customer, "operator": by("for Zaphod") }));
+    let exempt = json!({ "validFrom": "2099-01-01", "treatment": "TAX_TREATMENT_EXEMPT", "reason": "Zaphod is a president" });
+    done(service, "BillingService/SetTaxTreatment", "exempt", json!({ "treatment": exempt, "operator": by("a test") }));
     let usage = json!({ "description": "a call to Trillian", "attributes": { "friend": "Trillian" } });
     done(service, "ChargingService/Debit", "usage", json!({ "amount": euros("11.90"), "usage": usage }));
     done(service, "AccountService/AdjustBalance", "up", json!({ "amount": euros("3"), "operator": by("Zaphod was angry") }));
@@ -132,6 +134,28 @@ fn in_redis(redis: &RedisServer) -> Vec<String> {
     keys.lines().map(|key| format!("{key}: {}", read(key))).collect()
 }
 
+fn name_of(service: &Service, account: &str) -> Value {
+    call(service, "AccountService/GetAccount", &json!({ "accountId": account })).unwrap()["account"]["name"].clone()
+}
+
+/// What was charged in this month becomes a document at its end, of an account that is closed, too.
+async fn what_is_yet_to_be_on_paper_keeps_its_name(service: &Service) {
+    let all = |method: &str, request_id: &str, more: Value| {
+        let mut request = json!({ "accountId": "brief", "requestId": request_id });
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        call(service, method, &request)
+    };
+    let five = json!({ "amount": { "amount": "5", "currencyCode": "EUR" } });
+    let account = json!({ "name": "Brief Ltd", "currencyCode": "EUR", "mode": "PAYMENT_MODE_PREPAID" });
+    all("AccountService/CreateAccount", "create", account).unwrap();
+    all("AccountService/TopUp", "top-up", five.clone()).unwrap();
+    all("ChargingService/Debit", "usage", five).unwrap();
+    all("AccountService/CloseAccount", "close", json!({ "operator": by("left") })).unwrap();
+    let refused = all("AccountService/EraseAccount", "erase", json!({ "operator": by("on request") })).unwrap_err();
+    assert!(refused.contains("ACCOUNT_NOT_SETTLED"), "{refused}");
+    assert_eq!(name_of(service, "brief"), "Brief Ltd");
+}
+
 fn personal(all: &[String]) -> Vec<&String> {
     all.iter().filter(|text| PERSONAL.iter().any(|word| text.contains(word))).collect()
 }
@@ -162,7 +186,9 @@ async fn erases(arguments: &[&str], billing: &str, ledger: impl Fn() -> Vec<Stri
     open(1).await;
     let refused = call(&service, "AccountService/EraseAccount", &erase).unwrap_err();
     assert!(refused.contains("ACCOUNT_NOT_SETTLED"), "{refused}");
+    assert_eq!(name_of(&service, "acme"), "Zaphod B. Beeblebrox", "what is refused leaves nothing changed");
     open(0).await;
+    what_is_yet_to_be_on_paper_keeps_its_name(&service).await;
     store.store().close().await;
 
     let erased = Operator::of(&service).run_words(&[
