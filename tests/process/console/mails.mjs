@@ -4,7 +4,7 @@ const path = "/invoices/mails";
 
 test("what was sent is listed, and what nobody knows is decided, once", { user: "admin", at: "office" }, async (page, context) => {
   await page.goto("/");
-  await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Mail" }).click();
+  await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Mail", exact: true }).click();
   await page.getByRole("heading", { name: "Mail", level: 1 }).waitFor();
   await looked(page, "mails");
   const file = await page.getByRole("link", { name: "Download CSV" }).getAttribute("href");
