@@ -76,7 +76,7 @@ impl UseCases {
     }
 }
 
-/// Takes the name off the account. Nothing can be changed of a closed one, so it is opened for that, and closed again. Whoever may charge it
+/// Takes the name off the account. Nothing can be changed of a closed one, so it is opened for that, and closed again. A caller that may charge it
 /// could do so in between; closing is refused then, and a repetition goes on with it.
 fn steps(account: &str, change: &Change) -> [Command; 3] {
     let rename = Action::Update { name: Some(ERASED.to_owned()), low_credit_threshold: None, non_usage_billing: None };

@@ -98,7 +98,7 @@ impl Listener<'_> {
                 tracing::debug!(server = %self.address, %error, "no announcements of changes");
             }
             tokio::time::sleep(PAUSE).await;
-            // Whoever has the partitions now is listened to instead.
+            // Listen to the servers that have the partitions now.
             let _ = self.topology.refresh().await;
         }
     }
