@@ -36,7 +36,7 @@ impl KeySet {
         self.keys.iter().find(|(other, _)| other.as_deref() == Some(id)).map(|(_, key)| key)
     }
 
-    /// The key of a token that names none: there must be exactly one.
+    /// The only key, for a token without a key id; `None` if there are several.
     pub fn only(&self) -> Option<&DecodingKey> {
         match self.keys.as_slice() {
             [(_, key)] => Some(key),

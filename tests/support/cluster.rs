@@ -349,7 +349,7 @@ fn spawn(binary: &Path, folder: &Path, [port, bus_port]: [u16; 2], is_cluster: b
 }
 
 /// Waits until a node answers; false: it has ended instead.
-fn wait_until_it_answers(folder: &Path, child: &mut Child) -> bool {
+pub(crate) fn wait_until_it_answers(folder: &Path, child: &mut Child) -> bool {
     let deadline = Instant::now() + PATIENCE;
     while command(folder, &["PING"]).trim() != "PONG" {
         if child.try_wait().unwrap().is_some() {
@@ -361,13 +361,13 @@ fn wait_until_it_answers(folder: &Path, child: &mut Child) -> bool {
     true
 }
 
-fn command(folder: &Path, arguments: &[&str]) -> String {
+pub(crate) fn command(folder: &Path, arguments: &[&str]) -> String {
     // A node that stands still does not answer.
     let output = Command::new("timeout").args(["5", "redis-cli", "-s"]).arg(folder.join("socket")).args(arguments).output();
     String::from_utf8_lossy(&output.expect("redis-cli").stdout).into_owned()
 }
 
-fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < deadline, "never: {what}");

@@ -4,13 +4,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::authority::Authority;
-use crate::cluster::free_port;
+use crate::cluster::{command, free_port, wait, wait_until_it_answers};
 use crate::support::temporary_folder;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// For how long a server is silent before sentinels count it as down.
 const DOWN_AFTER: Duration = Duration::from_secs(3);
@@ -167,30 +165,4 @@ fn spawn(folder: &Path) -> Child {
         .stderr(Stdio::null())
         .spawn()
         .unwrap_or_else(|error| panic!("redis-server: {error}; tests/run installs it"))
-}
-
-/// Waits until a server answers; false: it has ended instead.
-fn wait_until_it_answers(folder: &Path, child: &mut Child) -> bool {
-    let deadline = Instant::now() + PATIENCE;
-    while command(folder, &["PING"]).trim() != "PONG" {
-        if child.try_wait().unwrap().is_some() {
-            return false;
-        }
-        assert!(Instant::now() < deadline, "a server in {} does not answer", folder.display());
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    true
-}
-
-fn command(folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("timeout").args(["5", "redis-cli", "-s"]).arg(folder.join("socket")).args(arguments).output();
-    String::from_utf8_lossy(&output.expect("redis-cli").stdout).into_owned()
-}
-
-fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

@@ -35,8 +35,8 @@ pub(super) async fn check_all(nodes: &mut Nodes, store: &StoreKeys, durability: 
     Ok(())
 }
 
-/// Refuses a server that has come to have a partition, and writes to no disk. Replicas may be on their way: what they do not have is not
-/// acknowledged.
+/// Refuses a server that a partition has moved to and that does not write to disk. Its replicas are not checked here: a command that they
+/// lack is not acknowledged.
 pub(super) async fn check_new(connection: &mut MultiplexedConnection, durability: Durability) -> anyhow::Result<()> {
     match question(durability).filter(|_| durability == Durability::Disk) {
         None => Ok(()),

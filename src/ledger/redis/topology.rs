@@ -105,7 +105,7 @@ impl Topology {
         self.kind != Kind::One
     }
 
-    /// What is told of each change.
+    /// Follows the version, which changes with the map.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
     }

@@ -24,7 +24,7 @@ const MOST_REMARK: usize = 200;
 /// What a payment is said to be made by.
 const METHOD: &str = "bank";
 
-/// A try that began longer ago than this has come to its end, whatever became of it.
+/// After this time an attempt is over, whatever its outcome.
 const TRY_ENDS_AFTER: Millis = 5 * 60 * 1000;
 
 /// Which invoice or account a person says that a line is for.

@@ -63,7 +63,7 @@ impl UseCases {
         }
         self.may_give(context, grant)?;
         users.tables.ready().await?;
-        let access = serde_json::to_string(grant).map_err(|error| Error::invalid_field("grant", error.to_string()))?;
+        let access = written(grant)?;
         if !users.tables.create(name, &access, system_now()).await? {
             let text = format!("there is a user called {name:?} already");
             return Err(Error::new(Kind::AlreadyExists, "USER_EXISTS", text).of(Subject::Resource("user", name.to_owned())));
@@ -83,7 +83,7 @@ impl UseCases {
     ) -> Result<(), Error> {
         let (user, change) = self.managed(context, users, name, change).await?;
         self.may_give(context, grant)?;
-        let access = serde_json::to_string(grant).map_err(|error| Error::invalid_field("grant", error.to_string()))?;
+        let access = written(grant)?;
         users.tables.set_access(name, &access).await?;
         let act = of_user("access_set", name, &change).with("before", json_of(&user.access));
         self.trail.record(act.with("after", json_of(grant)));
@@ -146,6 +146,11 @@ impl Users {
             None => Err(Error::not_found("USER_NOT_FOUND", "user", name, format!("there is no user called {name:?}"))),
         }
     }
+}
+
+/// A grant as it is stored.
+fn written(grant: &GrantEntry) -> Result<String, Error> {
+    serde_json::to_string(grant).map_err(|error| Error::invalid_field("grant", error.to_string()))
 }
 
 fn of_user(what: &str, name: &str, change: &Change) -> Act {

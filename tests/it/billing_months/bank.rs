@@ -112,7 +112,7 @@ async fn a_line_is_booked_once(stage: Stage) {
     let both = [lines[1].clone(), other[0].clone()];
     assert_eq!(desk.proposed(&both).await.iter().map(words).map(|[kind, ..]| kind).collect::<Vec<_>>(), ["booked", "differs"]);
 
-    // Refused for good: the line is free, at once or once the try before has come to its end.
+    // Refused for good: the line is free, at once or as soon as the attempt before is over.
     desk.stage.act("acme", "closed", Action::RecordPayment { amount: super::decimal("12"), invoices: vec![] }, Metadata::default()).await;
     desk.stage.act("acme", "close", Action::Close, Metadata::default()).await;
     assert!(matches!(desk.book(&lines[3], "acme").await, Booked::Refused(error) if error.reason == "ACCOUNT_CLOSED"));

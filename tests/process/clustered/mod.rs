@@ -70,7 +70,7 @@ fn is_to_be_repeated(status: &Status) -> bool {
     reason.is_some_and(|reason| ["STORE_UNAVAILABLE", "OUTCOME_UNKNOWN", "DURABILITY_UNKNOWN"].contains(&reason.as_str()))
 }
 
-/// Asserts that of an account's money so many charges of 1 are gone.
+/// Asserts that an account has paid for this many charges of 1.
 pub async fn assert_charged(client: &mut Client, account: &str, charges: usize) {
     let credit = client.credit(account).await;
     let expected = format!("{}", 1_000_000 - charges);
