@@ -2,14 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::time::Duration;
-
-use tokio::time::{Instant, sleep};
 
 use super::UseCases;
 use super::context::RequestContext;
 use super::error::Error;
-use super::papers::{File, Form, not_taken_in};
+use super::papers::{File, Form};
+use super::taken_in::once_taken_in;
 use access::Permission;
 use billing::change::Applied;
 use billing::change::Change;
@@ -20,12 +18,6 @@ use domain::entry::Entry;
 
 /// How many usage records are read at once.
 const RECORDS: usize = 1000;
-
-/// How long the billing store may take to have an account that the ledger has.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// How often to look whether it has.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// How a document is named: by the number that it was issued under, or, before that, by its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,19 +119,13 @@ impl UseCases {
         Ok(File::new(&label, form, content))
     }
 
-    /// Whom documents of an account are for. The billing store follows the ledger within moments: they are waited for.
+    /// Whom documents of an account are for.
     pub async fn customer(&self, context: &RequestContext, account: &str) -> Result<Party, Error> {
         context.require(Permission::ReadBillingDetails, account)?;
         self.tell_of_read(context, "GetBillingDetails", account);
         self.look_at(account).await?;
         let billing = self.billing(context).await?;
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match billing.customer(account).await {
-                Err(BillingError::NotFound(_)) if Instant::now() < deadline => sleep(PAUSE).await,
-                answer => return answer.map_err(not_taken_in),
-            }
-        }
+        once_taken_in(|| billing.customer(account)).await
     }
 
     /// Sets whom documents of an account are for.

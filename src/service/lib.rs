@@ -35,6 +35,7 @@ pub mod refunds;
 pub mod search;
 pub mod sending;
 pub mod stream_access;
+mod taken_in;
 pub mod users;
 pub mod watch;
 

@@ -5,13 +5,14 @@ use jiff::civil::Date;
 
 use super::context::RequestContext;
 use super::error::Error;
+use super::taken_in::once_taken_in;
 use super::{UseCases, payments};
 use access::Permission;
 use billing::account_statement::AccountStatement;
 use billing::document::Document;
 use billing::issuer::{MAIN, in_force};
 use billing::rendering::{self, Denomination, FormError, Imprint, UsageWriter};
-use billing::{Billing, BillingError, Record};
+use billing::{Billing, Record};
 use domain::account::Millis;
 
 /// How many usage records are read at once.
@@ -138,7 +139,7 @@ impl UseCases {
         if from.is_some_and(|from| from >= to) {
             return Err(wrong_span("must not be before from_day"));
         }
-        billing.account_statement(account, from, to).await.map_err(not_taken_in)
+        once_taken_in(|| billing.account_statement(account, from, to)).await
     }
 
     /// Whose a paper is: by the settings of now.
@@ -147,7 +148,7 @@ impl UseCases {
         let issuers = billing.issuers(MAIN).await?;
         let mut issuer = in_force(&issuers, self.clock().day_of(at)).cloned().unwrap_or_default();
         billing.load_logo(&mut issuer).await?;
-        let customer = billing.customer(account).await.map_err(not_taken_in)?;
+        let customer = once_taken_in(|| billing.customer(account)).await?;
         let time_zone = billing.settings().time_zone.clone();
         Ok(Imprint { issuer, customer, account: account.to_owned(), money, time_zone, at })
     }
@@ -168,14 +169,6 @@ impl File {
 
 fn wrong_span(rule: &str) -> Error {
     Error::invalid_field("to_day", rule)
-}
-
-/// The billing store follows the ledger within moments.
-pub(super) fn not_taken_in(error: BillingError) -> Error {
-    match error {
-        BillingError::NotFound(_) => BillingError::unavailable("it has not taken in the account yet").into(),
-        error => error.into(),
-    }
 }
 
 /// The usage records of an open bill.

@@ -3,7 +3,7 @@
 use super::UseCases;
 use super::context::RequestContext;
 use super::error::Error;
-use super::papers::not_taken_in;
+use super::taken_in::once_taken_in;
 use access::Permission;
 use billing::{ComingDocument, DocumentState, JournalPosition, StoredDocument, rendering};
 
@@ -44,6 +44,7 @@ impl UseCases {
         let now = clock.now();
         // A month that is over may not be closed yet: what was accepted in it is billed for it.
         let cut_at = |begun_at| clock.period_ends(if begun_at == 0 { now } else { begun_at })[0];
-        self.billing(context).await?.coming_document(account, now, cut_at).await.map_err(not_taken_in)
+        let billing = self.billing(context).await?;
+        once_taken_in(|| billing.coming_document(account, now, cut_at)).await
     }
 }

@@ -8,7 +8,7 @@ use crate::command::Operator;
 use crate::identity::http;
 use crate::service::{Client, Service, debit, until};
 
-const PROVED: [&str; 4] = ["--durability", "replicas:1", "--durability-timeout", "200ms"];
+const PROVED: [&str; 6] = ["--durability", "replicas:1", "--durability-timeout", "1s", "--redis-timeout", "5s"];
 
 /// Why a charge of 1 is not acknowledged; empty if it is.
 async fn refusal(client: &Client, account: &str, id: &str) -> String {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tonic_types::StatusExt;
 
-use super::{PARTITIONS, accounts, assert_charged, charge, serve, slot};
+use super::{IMPATIENCE, PARTITIONS, accounts, assert_charged, charge, serve_impatient, slot};
 use crate::cluster::Cluster;
 use crate::identity::http;
 use crate::service::{Client, PATIENCE, Service, debit, until};
@@ -30,7 +30,7 @@ async fn unaffected(client: &mut Client, accounts: &BTreeMap<u16, String>, parti
             let begun = Instant::now();
             let charged = client.charging.debit(debit(account, &format!("{round}-{rounds}"), "1")).await;
             charged.unwrap_or_else(|status| panic!("{account}: {status:?}"));
-            assert!(begun.elapsed() < Duration::from_secs(1), "{account} took {:?}", begun.elapsed());
+            assert!(begun.elapsed() < IMPATIENCE, "{account} took {:?}", begun.elapsed());
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -40,7 +40,7 @@ async fn unaffected(client: &mut Client, accounts: &BTreeMap<u16, String>, parti
 #[tokio::test]
 async fn a_primary_that_is_killed_takes_only_its_partitions_with_it_until_its_replica_has_taken_over() {
     let mut cluster = tokio::task::spawn_blocking(|| Cluster::redis(3, 1)).await.unwrap();
-    let service = serve(&cluster.url());
+    let service = serve_impatient(&cluster.url());
     let mut client = service.client().await;
     let accounts = accounts(&mut client).await;
     let killed = cluster.owner(slot(0));
@@ -89,7 +89,7 @@ async fn a_primary_that_is_killed_takes_only_its_partitions_with_it_until_its_re
 #[tokio::test]
 async fn a_primary_that_stands_still_holds_up_nobody_elses_partitions() {
     let cluster = tokio::task::spawn_blocking(|| Cluster::valkey(3, 0)).await.unwrap();
-    let service = serve(&cluster.url());
+    let service = serve_impatient(&cluster.url());
     let mut client = service.client().await;
     let accounts = accounts(&mut client).await;
     let still = cluster.owner(slot(0));
@@ -98,7 +98,7 @@ async fn a_primary_that_stands_still_holds_up_nobody_elses_partitions() {
     let mut waiting = service.client().await;
     let asked = debit(&accounts[&lost[0]], "during", "1");
     let told = tokio::spawn(async move { waiting.charging.debit(asked).await });
-    unaffected(&mut client, &accounts, &others, "during", Duration::from_secs(3)).await;
+    unaffected(&mut client, &accounts, &others, "during", IMPATIENCE + Duration::from_secs(1)).await;
     let told = told.await.unwrap().unwrap_err();
     assert!(["OUTCOME_UNKNOWN", "STORE_UNAVAILABLE"].contains(&told.get_details_error_info().unwrap().reason.as_str()), "{told:?}");
     cluster.signal(still, "CONT");
@@ -109,14 +109,14 @@ async fn a_primary_that_stands_still_holds_up_nobody_elses_partitions() {
 #[tokio::test]
 async fn a_service_starts_while_a_primary_is_away_and_serves_what_is_there() {
     let mut cluster = tokio::task::spawn_blocking(|| Cluster::redis(3, 0)).await.unwrap();
-    let service = serve(&cluster.url());
+    let service = serve_impatient(&cluster.url());
     let accounts = accounts(&mut service.client().await).await;
     assert!(service.stopped().await.success());
     // The one that has the store's own key: the partitions' copies say what it says.
     let away = cluster.owner(cluster.slot_of("tollgate:settings"));
     let (lost, others) = shares(&cluster, away);
     cluster.kill(away);
-    let service = serve(&cluster.url());
+    let service = serve_impatient(&cluster.url());
     let mut client = service.client().await;
     for partition in &others {
         assert_eq!(charge(&mut client, &accounts[partition], "without").await, 0);

@@ -20,15 +20,24 @@ use crate::service::{Client, PATIENCE, Service, debit};
 /// How many partitions the tests' stores have.
 pub const PARTITIONS: u16 = 8;
 
-/// Starts a service on these servers, which creates its ledger where there is none.
+/// Starts a service on these servers, which creates its ledger where there is none. It waits for a server for longer than a failover in
+/// good order holds writes up (`cluster-manual-failover-timeout`, 5 s).
 pub fn serve(url: &str) -> Service {
-    serve_with(url, &[])
+    serve_with(url, &["--redis-timeout", "15s"])
 }
 
-/// The same with more settings.
+/// How long a service of [`serve_impatient`] waits for a server.
+pub const IMPATIENCE: Duration = Duration::from_secs(3);
+
+/// The same, for tests in which servers are away.
+pub fn serve_impatient(url: &str) -> Service {
+    serve_with(url, &["--redis-timeout", "3s"])
+}
+
+/// The same with settings of one's own.
 pub fn serve_with(url: &str, settings: &[&str]) -> Service {
     let partitions = PARTITIONS.to_string();
-    Service::start(&[&["--redis", url, "--partitions", &partitions, "--redis-timeout", "1s"], settings].concat(), &[])
+    Service::start(&[&["--redis", url, "--partitions", &partitions], settings].concat(), &[])
 }
 
 /// An account of each partition, with money in it.
