@@ -6,9 +6,12 @@ use axum::Extension;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 
-use super::guard::Paper;
 use billing::rendering::for_spreadsheet;
 use service::papers::File;
+
+/// Marks a response that is a document for customers: names of customers and pictures of issuers are in it, so that it is kept apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Paper;
 
 /// A paper, to be looked at.
 #[must_use]

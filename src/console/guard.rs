@@ -14,6 +14,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::Console;
+use super::downloads::Paper;
 use super::routes::ROUTES;
 
 /// The largest body of a request.
@@ -39,10 +40,6 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// A document as its customer sees it, within a page's frame: it has a style of its own, and can do nothing else.
 const POLICY_OF_PAPER: &str =
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; frame-ancestors 'self'; base-uri 'none'; sandbox";
-
-/// Marks a response that is a document for customers: names of customers and pictures of issuers are in it, so that it is kept apart.
-#[derive(Clone, Copy, Debug)]
-pub struct Paper;
 
 /// Takes in a request within its bounds, and has it answered within them.
 pub async fn bound(request: Request, next: Next) -> Response {

@@ -8,8 +8,8 @@ use super::assets::{ICON, SCRIPT, STYLE};
 use super::failure::Failure;
 use super::fields::Fields;
 use super::locale::Locale;
-use super::pages::payment_acts::PaymentAct;
-use super::routes::{NAVIGATION, Section};
+use super::navigation::{NAVIGATION, Section};
+use super::payment_act::PaymentAct;
 use super::texts::Language;
 use super::visitor::Visitor;
 

@@ -29,7 +29,7 @@ pub mod you;
 use axum::response::Redirect;
 
 use super::failure::Failure;
-use super::routes::{NAVIGATION, OVERVIEW};
+use super::navigation::{NAVIGATION, OVERVIEW};
 use super::visitor::Visitor;
 
 /// The first page: the first of the navigation that the visitor may open.

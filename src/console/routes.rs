@@ -1,28 +1,18 @@
-//! All pages and forms, as data: the method, the path, what each needs, and what handles it. The access layer enforces it; the navigation shows
-//! what the visitor may open; a test holds the browser's visits against it.
+//! All pages and forms, as data: the method, the path, what each needs, and what handles it. The access layer enforces it; a test holds the
+//! browser's visits against it.
 
 use axum::Extension;
 use axum::routing::{MethodRouter, get, post};
 use http::Method;
 
 use super::acts::Act;
-use super::pages::payment_acts::PaymentAct;
-use super::visitor::Visitor;
+use super::navigation::{
+    AUDIT, CONVERSIONS, INVOICES, ISSUER, ISSUING, ITEMS, KEYS, MAILS, ORGANIZATIONS, OVERVIEW, PAYMENTS, RECEIVABLES, SENDING, TAX, USERS,
+};
+use super::needs::Needs::{self, Everywhere, Nothing, Permission as Needed, SignIn};
+use super::payment_act::PaymentAct;
 use super::{Console, assets, pages};
 use access::Permission;
-
-/// What a route needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Needs {
-    /// Nothing: it is there before anybody has signed in.
-    Nothing,
-    /// That somebody has signed in.
-    SignIn,
-    /// That somebody has signed in who may do this on some account at least. The use case asks again, on the account itself.
-    Permission(Permission),
-    /// That somebody has signed in who may do this on all accounts, and on what belongs to none.
-    Everywhere(Permission),
-}
 
 /// A page, or what takes a form.
 pub struct Route {
@@ -37,67 +27,6 @@ pub struct Route {
     /// Whether a file comes with its form.
     pub has_file: bool,
 }
-
-/// An entry of the navigation.
-pub struct Section {
-    /// The key of the app that it belongs to.
-    pub group: &'static str,
-    /// The key of its name.
-    pub name: &'static str,
-    /// Its page, which must be among the routes.
-    pub path: &'static str,
-}
-
-/// The navigation. An entry is shown to whom its page lets in.
-pub const NAVIGATION: &[Section] = &[
-    Section { group: "app-overview", name: "overview", path: OVERVIEW },
-    Section { group: "app-finance", name: "organizations", path: ORGANIZATIONS },
-    Section { group: "app-finance", name: "bulk-convert", path: CONVERSIONS },
-    Section { group: "app-finance", name: "receivables", path: RECEIVABLES },
-    Section { group: "app-finance", name: "payments-title", path: PAYMENTS },
-    Section { group: "app-invoice", name: "invoices", path: INVOICES },
-    Section { group: "app-invoice", name: "mails", path: MAILS },
-    Section { group: "app-settings", name: "service-settings", path: ISSUER },
-    Section { group: "app-settings", name: "users-and-keys", path: USERS },
-    Section { group: "app-settings", name: "audit", path: AUDIT },
-];
-
-/// Organization Management.
-pub const ORGANIZATIONS: &str = "/finance/organizations";
-
-/// What is not yet paid.
-pub const RECEIVABLES: &str = "/finance/receivables";
-
-/// What was paid in.
-pub const PAYMENTS: &str = "/finance/payments";
-
-/// Invoices, and other documents.
-pub const INVOICES: &str = "/invoices";
-
-/// Conversions of many organizations.
-pub const CONVERSIONS: &str = "/finance/conversions";
-
-/// How things are.
-pub const OVERVIEW: &str = "/overview";
-
-/// Who did what.
-pub const AUDIT: &str = "/settings/audit";
-
-/// Settings of the service: who issues documents, tax, names of items, when documents are issued, and how they are sent.
-pub const ISSUER: &str = "/settings/issuer";
-pub const TAX: &str = "/settings/tax";
-pub const ITEMS: &str = "/settings/items";
-pub const ISSUING: &str = "/settings/issuing";
-pub const SENDING: &str = "/settings/sending";
-
-/// Who may sign in, and who may call.
-pub const USERS: &str = "/settings/users";
-pub const KEYS: &str = "/settings/keys";
-
-/// Mail to customers.
-pub const MAILS: &str = "/invoices/mails";
-
-use Needs::{Everywhere, Nothing, Permission as Needed, SignIn};
 
 const fn page(path: &'static str, needs: Needs, handler: fn() -> MethodRouter<Console>) -> Route {
     Route { method: Method::GET, path, needs, handler, has_file: false }
@@ -246,50 +175,16 @@ fn payment_form(act: PaymentAct) -> MethodRouter<Console> {
     post(pages::payment_acts::act).layer(Extension(act))
 }
 
-impl Section {
-    /// Whether a visitor may open its page.
-    #[must_use]
-    pub fn is_open_to(&self, visitor: &Visitor) -> bool {
-        find_page(self.path).is_some_and(|route| route.needs.is_met_by(visitor))
-    }
-}
-
-impl Needs {
-    /// Whether a visitor has what it needs.
-    #[must_use]
-    pub fn is_met_by(self, visitor: &Visitor) -> bool {
-        match self {
-            Nothing | SignIn => true,
-            Needed(permission) => visitor.may(permission),
-            Everywhere(permission) => visitor.may_everywhere(permission),
-        }
-    }
-
-    /// The permission that it asks for.
-    #[must_use]
-    pub fn permission(self) -> Option<Permission> {
-        match self {
-            Nothing | SignIn => None,
-            Needed(permission) | Everywhere(permission) => Some(permission),
-        }
-    }
-}
-
 /// The route of a method and a path.
 #[must_use]
 pub fn find(method: &Method, path: &str) -> Option<&'static Route> {
     ROUTES.iter().find(|route| route.method == *method && route.path == path)
 }
 
-/// The page at a path.
-#[must_use]
-pub fn find_page(path: &str) -> Option<&'static Route> {
-    find(&Method::GET, path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::navigation::NAVIGATION;
 
     #[test]
     fn every_route_is_there_once_and_every_entry_of_the_navigation_has_its_page() {
@@ -298,7 +193,7 @@ mod tests {
             assert!(route.path == "/" || !route.path.ends_with('/'), "{}", route.path);
         }
         for section in NAVIGATION {
-            assert!(find_page(section.path).is_some(), "{}", section.path);
+            assert_eq!(find(&Method::GET, section.path).map(|page| page.needs), Some(section.needs), "{}", section.path);
         }
     }
 }

@@ -4,8 +4,8 @@ use askama::Template;
 use axum::response::Response;
 
 use crate::failure::Failure;
+use crate::navigation::ORGANIZATIONS;
 use crate::page::{Page, render};
-use crate::routes::ORGANIZATIONS;
 use crate::visitor::Visitor;
 
 #[derive(Template)]

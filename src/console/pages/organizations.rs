@@ -5,13 +5,13 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use super::wallet::is_low;
+use super::wallet::{is_low, mode_key, status_key};
 use crate::Console;
 use crate::downloads::csv_file;
 use crate::failure::Failure;
 use crate::locale::Locale;
+use crate::navigation::ORGANIZATIONS;
 use crate::page::{Page, render};
-use crate::routes::ORGANIZATIONS;
 use crate::visitor::Visitor;
 use access::Permission;
 use domain::account::{Mode, Status};
@@ -202,25 +202,6 @@ impl Row {
             is_low: is_low(&credit, listed.profile.low_credit_threshold),
             credit,
         }
-    }
-}
-
-/// The key of a mode's name.
-#[must_use]
-pub fn mode_key(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Prepaid => "prepaid",
-        Mode::Postpaid => "postpaid",
-    }
-}
-
-/// The key of a status's name.
-#[must_use]
-pub fn status_key(status: Status) -> &'static str {
-    match status {
-        Status::Active => "active",
-        Status::Suspended => "suspended",
-        Status::Closed => "closed",
     }
 }
 

@@ -8,33 +8,18 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use super::acts::is_about_the_form;
-use super::payments::path_of_payment;
 use crate::Console;
 use crate::failure::Failure;
 use crate::fields::{Fields, FormRequest, Reader, Sign, Wrong};
+use crate::navigation::PAYMENTS;
 use crate::page::{Page, render};
-use crate::routes::PAYMENTS;
+use crate::payment_act::{PaymentAct, path_of_payment};
 use crate::visitor::Visitor;
-use access::Permission;
-use billing::payments::Payment;
 use billing::{Act, ByHand};
 use domain::command::{Action, Command, Metadata, Reversal};
 use domain::money::DecimalAmount;
 use service::error::Error;
 use service::payments::AllocateByHand;
-
-/// What can be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PaymentAct {
-    /// It pays an invoice.
-    Allocate,
-    /// It no longer pays one.
-    TakeOff,
-    /// What is set aside of it pays by itself again.
-    SetFree,
-    /// It is taken back.
-    Reverse,
-}
 
 /// The invoice that a link names.
 #[derive(Deserialize)]
@@ -57,48 +42,6 @@ struct ActPage {
     fields: Fields,
     wrong: Vec<Wrong>,
     refused: String,
-}
-
-impl PaymentAct {
-    /// Its name in addresses.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Allocate => "allocate",
-            Self::TakeOff => "take-off",
-            Self::SetFree => "set-free",
-            Self::Reverse => "reverse",
-        }
-    }
-
-    /// What it needs.
-    #[must_use]
-    pub const fn permission(self) -> Permission {
-        match self {
-            Self::Reverse => Permission::ReversePayments,
-            Self::Allocate | Self::TakeOff | Self::SetFree => Permission::RecordPayments,
-        }
-    }
-
-    /// Whether it is about an invoice.
-    fn has_invoice(self) -> bool {
-        matches!(self, Self::Allocate | Self::TakeOff)
-    }
-
-    /// Whether it makes sense for a payment, and the visitor may.
-    #[must_use]
-    pub fn is_possible(self, visitor: &Visitor, payment: &Payment) -> bool {
-        let is_sensible = match self {
-            Self::Allocate => payment.unallocated() > 0,
-            Self::TakeOff => payment.allocated > 0,
-            Self::SetFree => payment.set_aside > 0,
-            Self::Reverse => payment.amount > payment.reversed,
-        };
-        is_sensible && visitor.may_on(self.permission(), &payment.account)
-    }
-
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Allocate, Self::TakeOff, Self::SetFree, Self::Reverse];
 }
 
 /// Shows the form.

@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use super::months::{first_of, months};
 use super::organizations::path_of;
-use super::payment_acts::PaymentAct;
 use super::you::Done;
 use crate::Console;
 use crate::downloads::{csv_file, framed, kept};
 use crate::failure::Failure;
 use crate::locale::Locale;
+use crate::navigation::PAYMENTS;
 use crate::page::{Page, render};
-use crate::routes::PAYMENTS;
+use crate::payment_act::{PaymentAct, path_of_payment};
 use crate::visitor::Visitor;
 use access::Permission;
 use billing::payments::{Payment, PaymentFilter, PaymentInFull, PaymentPlace};
@@ -167,13 +167,6 @@ async fn find(
 /// The key of a kind's name.
 fn kind_key(kind: EntryKind) -> &'static str {
     if kind == EntryKind::PaymentRecorded { "payment-payment" } else { "payment-top-up" }
-}
-
-/// The path of a payment's page.
-#[must_use]
-pub fn path_of_payment(account: &str, id: &str) -> String {
-    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-    format!("{PAYMENTS}/{}/{}", utf8_percent_encode(account, NON_ALPHANUMERIC), utf8_percent_encode(id, NON_ALPHANUMERIC))
 }
 
 impl Row {

@@ -17,7 +17,7 @@ use super::invoices::change_of;
 use crate::Console;
 use crate::failure::Failure;
 use crate::fields::{Fields, Reader, Wrong};
-use crate::routes::{ISSUER, ISSUING, ITEMS, KEYS, SENDING, TAX, USERS, find_page};
+use crate::navigation::{ISSUER, ISSUING, ITEMS, KEYS, SENDING, TAX, USERS};
 use crate::visitor::Visitor;
 use billing::change::Change;
 use service::error::{Error, Kind};
@@ -38,19 +38,18 @@ pub type Tab = (&'static str, &'static str, bool);
 const OF_SERVICE: [(&str, &str); 5] = [("issuer", ISSUER), ("tax", TAX), ("item-names", ITEMS), ("issuing", ISSUING), ("sending", SENDING)];
 const OF_ACCESS: [(&str, &str); 2] = [("users", USERS), ("callers", KEYS)];
 
-/// The settings of documents and mail.
-fn tabs_of_service(visitor: &Visitor, shown: &str) -> Vec<Tab> {
-    tabs(visitor, &OF_SERVICE, shown)
+/// The settings of documents and mail. Who may read one may read all.
+fn tabs_of_service(shown: &str) -> Vec<Tab> {
+    tabs(&OF_SERVICE, shown)
 }
 
 /// Those of who is let in.
-fn tabs_of_access(visitor: &Visitor, shown: &str) -> Vec<Tab> {
-    tabs(visitor, &OF_ACCESS, shown)
+fn tabs_of_access(shown: &str) -> Vec<Tab> {
+    tabs(&OF_ACCESS, shown)
 }
 
-fn tabs(visitor: &Visitor, pages: &[(&'static str, &'static str)], shown: &str) -> Vec<Tab> {
-    let is_open = |path: &str| find_page(path).is_some_and(|route| route.needs.is_met_by(visitor));
-    pages.iter().filter(|(_, path)| is_open(path)).map(|(name, path)| (*name, *path, *path == shown)).collect()
+fn tabs(pages: &[(&'static str, &'static str)], shown: &str) -> Vec<Tab> {
+    pages.iter().map(|(name, path)| (*name, *path, *path == shown)).collect()
 }
 
 impl Form {

@@ -1,8 +1,7 @@
 //! The wallet of an organization, as it is shown: figures, and one bar of what usable credit is made of.
 
 use crate::locale::Locale;
-use crate::pages::organizations::{mode_key, status_key};
-use domain::account::Mode;
+use domain::account::{Mode, Status};
 use ledger::ListedAccount;
 use service::credit::Credit;
 
@@ -110,6 +109,25 @@ fn parts(credit: &Credit, money: impl Fn(i64) -> String) -> Vec<Part> {
 #[must_use]
 pub fn is_low(credit: &Credit, threshold: Option<i64>) -> bool {
     credit.usable <= 0 || threshold.is_some_and(|threshold| credit.usable < threshold)
+}
+
+/// The key of a mode's name.
+#[must_use]
+pub fn mode_key(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Prepaid => "prepaid",
+        Mode::Postpaid => "postpaid",
+    }
+}
+
+/// The key of a status's name.
+#[must_use]
+pub fn status_key(status: Status) -> &'static str {
+    match status {
+        Status::Active => "active",
+        Status::Suspended => "suspended",
+        Status::Closed => "closed",
+    }
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use super::{Form, Tab, change, tabs_of_service, taken};
 use crate::Console;
 use crate::failure::Failure;
 use crate::fields::{Fields, Reader};
+use crate::navigation::ISSUER;
 use crate::page::{Page, render};
-use crate::routes::ISSUER;
 use crate::visitor::Visitor;
 use access::Permission;
 use billing::change::Change;
@@ -55,7 +55,7 @@ async fn page(console: &Console, visitor: &Visitor, done: &str, form: Form, is_n
     let status = form.status();
     let page = render(&IssuerPage {
         page: Page::new(visitor, ISSUER, locale.text("issuer")).after(done),
-        tabs: tabs_of_service(visitor, ISSUER),
+        tabs: tabs_of_service(ISSUER),
         may_set: visitor.may_everywhere(Permission::SetSettings),
         versions: versions.iter().map(row).collect(),
         logo,

@@ -9,8 +9,8 @@ use super::{Form, Tab, change, tabs_of_service, taken};
 use crate::Console;
 use crate::failure::Failure;
 use crate::fields::{Fields, Reader};
+use crate::navigation::ISSUING;
 use crate::page::{Page, render};
-use crate::routes::ISSUING;
 use crate::visitor::Visitor;
 use access::Permission;
 use billing::backlog::WaitsFor;
@@ -48,7 +48,7 @@ async fn page(console: &Console, visitor: &Visitor, done: &str, form: Form, is_n
     let status = form.status();
     let page = render(&Issuing {
         page: Page::new(visitor, super::ISSUER, locale.text("issuing")).after(done),
-        tabs: tabs_of_service(visitor, ISSUING),
+        tabs: tabs_of_service(ISSUING),
         may_set: visitor.may_everywhere(Permission::SetSettings),
         waiting: waiting.filter(|(_, count)| *count > 0).map(|(key, count)| (key, locale.decimal(&count.to_string()))).collect(),
         most_hours: MOST_HOURS,

@@ -9,8 +9,8 @@ use super::{Form, Tab, change, tabs_of_service, taken};
 use crate::Console;
 use crate::failure::Failure;
 use crate::fields::{Fields, Reader};
+use crate::navigation::ITEMS;
 use crate::page::{Page, render};
-use crate::routes::ITEMS;
 use crate::visitor::Visitor;
 use access::Permission;
 use billing::document::LANGUAGES;
@@ -82,7 +82,7 @@ async fn page(console: &Console, visitor: &Visitor, wanted: &Wanted, form: Form)
     let codes = std::iter::once("").chain(LANGUAGES);
     let page = render(&Items {
         page: Page::new(visitor, super::ISSUER, locale.text("item-names")).after(&wanted.done),
-        tabs: tabs_of_service(visitor, ITEMS),
+        tabs: tabs_of_service(ITEMS),
         may_set: visitor.may_everywhere(Permission::SetSettings),
         rows: names.iter().map(row).collect(),
         next: next.map(|(after, after_language)| address(&Wanted { after, after_language, ..Wanted::default() })).unwrap_or_default(),

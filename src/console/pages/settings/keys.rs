@@ -11,8 +11,8 @@ use super::{Form, Tab, change, tabs_of_access, taken};
 use crate::Console;
 use crate::failure::Failure;
 use crate::fields::{Fields, Reader};
+use crate::navigation::{KEYS, USERS};
 use crate::page::{Page, render};
-use crate::routes::{KEYS, USERS};
 use crate::visitor::Visitor;
 use access::Permission;
 use access::file::GrantEntry;
@@ -140,7 +140,7 @@ async fn page(console: &Console, visitor: &Visitor, wanted: &Wanted, form: Form)
     let (status, roles) = (form.status(), grants::roles(&visitor.locale, use_cases.roles(&context)?, &form.fields));
     let page = render(&Keys {
         page: Page::new(visitor, USERS, visitor.locale.text("callers")).after(&wanted.done),
-        tabs: tabs_of_access(visitor, KEYS),
+        tabs: tabs_of_access(KEYS),
         may_manage: visitor.may_everywhere(Permission::ManageAccess),
         is_open: use_cases.lets_everybody_call(&context)?,
         rows: listed.callers.iter().map(|caller| Row::new(visitor, caller)).collect(),

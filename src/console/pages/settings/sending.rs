@@ -9,8 +9,8 @@ use super::{Form, Tab, change, tabs_of_service, taken};
 use crate::Console;
 use crate::failure::Failure;
 use crate::fields::{Fields, Reader};
+use crate::navigation::SENDING;
 use crate::page::{Page, render};
-use crate::routes::SENDING;
 use crate::visitor::Visitor;
 use access::Permission;
 use billing::sending::MailState;
@@ -52,7 +52,7 @@ async fn page(console: &Console, visitor: &Visitor, done: &str, form: Form, is_n
     let waiting: i64 = tally.states.iter().filter(|(state, ..)| UNDER_WAY.contains(state)).map(|(_, count, _)| count).sum();
     let page = render(&Sending {
         page: Page::new(visitor, super::ISSUER, locale.text("sending")).after(done),
-        tabs: tabs_of_service(visitor, SENDING),
+        tabs: tabs_of_service(SENDING),
         may_set: may(Permission::SetSettings),
         may_go_on: may(Permission::SendMail),
         held_since: if held_since > 0 { locale.instant(held_since) } else { String::new() },

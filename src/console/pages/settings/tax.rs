@@ -9,8 +9,8 @@ use super::{Form, Tab, change, tabs_of_service, taken};
 use crate::Console;
 use crate::failure::Failure;
 use crate::fields::{Fields, Reader};
+use crate::navigation::TAX;
 use crate::page::{Page, render};
-use crate::routes::TAX;
 use crate::visitor::Visitor;
 use access::Permission;
 use billing::change::Change;
@@ -74,7 +74,7 @@ async fn page(console: &Console, visitor: &Visitor, done: &str, form: Form) -> R
     let (status, chosen) = (form.status(), form.fields.get("category").to_owned());
     let page = render(&TaxPage {
         page: Page::new(visitor, super::ISSUER, locale.text("tax")).after(done),
-        tabs: tabs_of_service(visitor, TAX),
+        tabs: tabs_of_service(TAX),
         may_set: visitor.may_everywhere(Permission::SetSettings),
         rates: rates.iter().rev().map(row).collect(),
         categories: CATEGORIES.iter().map(|(value, key, _)| (*value, *key, *value == chosen)).collect(),

@@ -10,8 +10,8 @@ use super::{Form, Tab, change, tabs_of_access, taken};
 use crate::Console;
 use crate::failure::Failure;
 use crate::fields::{Fields, Reader};
+use crate::navigation::USERS;
 use crate::page::{Page, render};
-use crate::routes::USERS;
 use crate::visitor::Visitor;
 use access::Permission;
 use access::file::GrantEntry;
@@ -99,7 +99,7 @@ async fn page(console: &Console, visitor: &Visitor, done: &str, form: Form) -> R
     let (status, roles) = (form.status(), grants::roles(&visitor.locale, use_cases.roles(&context)?, &form.fields));
     let page = render(&Users {
         page: Page::new(visitor, USERS, visitor.locale.text("users")).after(done),
-        tabs: tabs_of_access(visitor, USERS),
+        tabs: tabs_of_access(USERS),
         may_manage: visitor.may_everywhere(Permission::ManageAccess),
         rows: users.iter().map(|user| Row::new(visitor, user)).collect(),
         roles,
