@@ -1,13 +1,16 @@
 //! Stored records, as bytes: the same in Redis (where Lua packs and unpacks them with `struct`) and in SQLite.
 //!
-//! Integers are little-endian. Amounts and times have 7 bytes, which is more than they can need: each byte less is time saved in the
-//! script, which copies records byte by byte. Whatever was stored, decoding answers or fails; it never panics.
+//! What is stored is declared in [`records`]. Whatever was stored, decoding returns or fails; it never panics.
 //! [`journal`] holds blocks and entries, [`entry`] the numbers of an entry.
 
 pub mod entry;
 pub mod journal;
+pub mod record;
+pub mod records;
 
 use bytes::{Buf, BufMut};
+use record::{Number, Stored};
+use records::{Expiry, Moving, RareTerms, Remembered, RememberedCharge, StoredProfile, StoredRefund, StoredReservation, Terms};
 
 use super::{IdempotencyKey, NamePlace, ReservationPlace};
 use domain::account::{Account, Category, Currency, Mode, NonUsageBilling, Profile, Reservation, Status};
@@ -35,59 +38,34 @@ pub(crate) mod flag {
     pub const CHARGED: u8 = 128;
 }
 
-/// The bytes of an amount, or of a time.
-const NUMBER_BYTES: usize = 7;
-
-/// The bytes at the start of an account's record that charges move, and that an entry repeats.
-pub(crate) const MOVING_BYTES: usize = 4 * NUMBER_BYTES;
-
 /// The bytes of an account.
-pub(crate) const ACCOUNT_BYTES: usize = 77;
-
-/// What the script keeps behind them: from when on the account's reservations are counted. It may be earlier than that, for instance 0.
-pub(crate) const EXPIRY_BYTES: usize = NUMBER_BYTES;
-
-/// The bytes of what is kept of what was given back.
-pub(crate) const REFUNDED_BYTES: usize = 4 * NUMBER_BYTES;
+pub(crate) const ACCOUNT_BYTES: usize = Moving::BYTES + Terms::BYTES + RareTerms::BYTES;
 
 fn put_number(bytes: &mut Vec<u8>, number: i64) {
-    bytes.put_int_le(number, NUMBER_BYTES);
+    Number::put(number, bytes);
 }
 
 fn get_number(bytes: &mut &[u8]) -> Option<i64> {
-    bytes.try_get_int_le(NUMBER_BYTES).ok()
+    Number::get(bytes)
 }
 
-fn put_sequence(bytes: &mut Vec<u8>, sequence: u64) {
-    bytes.put_uint_le(sequence, NUMBER_BYTES);
-}
-
-fn get_sequence(bytes: &mut &[u8]) -> Option<u64> {
-    bytes.try_get_uint_le(NUMBER_BYTES).ok()
-}
-
-/// `struct` format of an account in the script: `<i7i7i7i7i7i7i7I4BBBBBI4i7I4I4`; what most charges move comes first, then what they look at.
-/// In Redis, [`EXPIRY_BYTES`] follow.
+/// Packs an account. In Redis, [`Expiry`] follows.
 #[must_use]
 pub fn encode_account(account: &Account) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(80);
-    put_number(&mut bytes, account.balance);
-    put_number(&mut bytes, account.unbilled);
-    put_number(&mut bytes, account.reserved);
-    put_sequence(&mut bytes, account.sequence);
-    put_number(&mut bytes, account.permanent_limit);
-    put_number(&mut bytes, account.temporary_until);
-    put_number(&mut bytes, account.period_end);
-    bytes.put_u32_le(account.open_bill);
-    bytes.put_u8(account.status as u8);
-    bytes.put_u8(account.mode as u8);
-    bytes.put_u8(account.decimals);
-    bytes.put_u8(account.non_usage_billing as u8);
-    bytes.put_u8(account.minor_digits);
-    bytes.put_u32_le(account.currency.to_number());
-    put_number(&mut bytes, account.temporary_limit);
-    bytes.put_u32_le(account.last_bill);
-    bytes.put_u32_le(account.open_reservations);
+    let Account { balance, unbilled, reserved, sequence, permanent_limit, temporary_until, period_end, open_bill, .. } = *account;
+    let (status, mode, decimals) = (account.status as u8, account.mode as u8, account.decimals);
+    let mut bytes = Vec::with_capacity(ACCOUNT_BYTES + Expiry::BYTES);
+    Moving { balance, unbilled, reserved, sequence }.put(&mut bytes);
+    Terms { permanent_limit, temporary_until, period_end, open_bill, status, mode, decimals }.put(&mut bytes);
+    let rare = RareTerms {
+        non_usage_billing: account.non_usage_billing as u8,
+        minor_digits: account.minor_digits,
+        currency: account.currency.to_number(),
+        temporary_limit: account.temporary_limit,
+        last_bill: account.last_bill,
+        open_reservations: account.open_reservations,
+    };
+    rare.put(&mut bytes);
     bytes
 }
 
@@ -97,18 +75,9 @@ pub fn decode_account(bytes: &[u8]) -> Result<Account, Undecodable> {
 }
 
 fn read_account(mut bytes: &[u8]) -> Option<Account> {
-    let moving = Moving::read(&mut bytes)?;
+    let moving = Moving::get(&mut bytes)?;
     let account = read_tail(&mut bytes, moving)?;
-    [0, EXPIRY_BYTES].contains(&bytes.len()).then_some(account)
-}
-
-/// What charges move.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Moving {
-    pub balance: i64,
-    pub unbilled: i64,
-    pub reserved: i64,
-    pub sequence: u64,
+    [0, Expiry::BYTES].contains(&bytes.len()).then_some(account)
 }
 
 impl Moving {
@@ -117,38 +86,30 @@ impl Moving {
         let Self { balance, unbilled, reserved, sequence } = self;
         Account { balance, unbilled, reserved, sequence, ..account }
     }
-
-    pub(crate) fn read(bytes: &mut &[u8]) -> Option<Self> {
-        Some(Self {
-            balance: get_number(bytes)?,
-            unbilled: get_number(bytes)?,
-            reserved: get_number(bytes)?,
-            sequence: get_sequence(bytes)?,
-        })
-    }
 }
 
 /// An account out of what moves, and the rest of its record.
 pub(crate) fn read_tail(bytes: &mut &[u8], moving: Moving) -> Option<Account> {
     let Moving { balance, unbilled, reserved, sequence } = moving;
+    let (terms, rare) = (Terms::get(bytes)?, RareTerms::get(bytes)?);
     Some(Account {
         balance,
         unbilled,
         reserved,
         sequence,
-        permanent_limit: get_number(bytes)?,
-        temporary_until: get_number(bytes)?,
-        period_end: get_number(bytes)?,
-        open_bill: bytes.try_get_u32_le().ok()?,
-        status: status(bytes.try_get_u8().ok()?)?,
-        mode: mode(bytes.try_get_u8().ok()?)?,
-        decimals: decimals(bytes.try_get_u8().ok()?)?,
-        non_usage_billing: non_usage_billing(bytes.try_get_u8().ok()?)?,
-        minor_digits: decimals(bytes.try_get_u8().ok()?)?,
-        currency: Currency::from_number(bytes.try_get_u32_le().ok()?),
-        temporary_limit: get_number(bytes)?,
-        last_bill: bytes.try_get_u32_le().ok()?,
-        open_reservations: bytes.try_get_u32_le().ok()?,
+        permanent_limit: terms.permanent_limit,
+        temporary_until: terms.temporary_until,
+        period_end: terms.period_end,
+        open_bill: terms.open_bill,
+        status: status(terms.status)?,
+        mode: mode(terms.mode)?,
+        decimals: decimals(terms.decimals)?,
+        non_usage_billing: non_usage_billing(rare.non_usage_billing)?,
+        minor_digits: decimals(rare.minor_digits)?,
+        currency: Currency::from_number(rare.currency),
+        temporary_limit: rare.temporary_limit,
+        last_bill: rare.last_bill,
+        open_reservations: rare.open_reservations,
     })
 }
 
@@ -172,13 +133,12 @@ fn decimals(number: u8) -> Option<u8> {
     (number <= domain::money::MAX_DECIMALS).then_some(number)
 }
 
-/// `<i7i7i7I2c0` and the rest: amount, report by, expires at, account, request id.
+/// Packs a reservation.
 #[must_use]
 pub fn encode_reservation(reservation: &Reservation) -> Vec<u8> {
+    let Reservation { amount, report_by, expires_at, .. } = *reservation;
     let mut bytes = Vec::with_capacity(26 + reservation.account.len() + reservation.request_id.len());
-    put_number(&mut bytes, reservation.amount);
-    put_number(&mut bytes, reservation.report_by);
-    put_number(&mut bytes, reservation.expires_at);
+    StoredReservation { amount, report_by, expires_at }.put(&mut bytes);
     put_text(&mut bytes, &reservation.account);
     bytes.put_slice(reservation.request_id.as_bytes());
     bytes
@@ -190,13 +150,9 @@ pub fn decode_reservation(bytes: &[u8]) -> Result<Reservation, Undecodable> {
 }
 
 fn read_reservation(mut bytes: &[u8]) -> Option<Reservation> {
-    Some(Reservation {
-        amount: get_number(&mut bytes)?,
-        report_by: get_number(&mut bytes)?,
-        expires_at: get_number(&mut bytes)?,
-        account: get_text(&mut bytes)?,
-        request_id: String::from_utf8(bytes.to_vec()).ok()?,
-    })
+    let StoredReservation { amount, report_by, expires_at } = StoredReservation::get(&mut bytes)?;
+    let account = get_text(&mut bytes)?;
+    Some(Reservation { amount, report_by, expires_at, account, request_id: String::from_utf8(bytes.to_vec()).ok()? })
 }
 
 /// The place of a reservation in the script's set of them by account: account, NUL, expiry (the greatest byte first), key. So the order of
@@ -206,7 +162,7 @@ pub fn encode_reservation_place(account: &str, place: &ReservationPlace) -> Vec<
     let mut bytes = Vec::with_capacity(account.len() + 24);
     bytes.put_slice(account.as_bytes());
     bytes.put_u8(0);
-    bytes.put_int(place.expires_at, NUMBER_BYTES);
+    bytes.put_int(place.expires_at, Number::BYTES);
     bytes.put_slice(&place.key.0);
     bytes
 }
@@ -215,15 +171,14 @@ pub fn encode_reservation_place(account: &str, place: &ReservationPlace) -> Vec<
 pub fn decode_reservation_place(account: &str, bytes: &[u8]) -> Result<ReservationPlace, Undecodable> {
     let place = || {
         let mut bytes = bytes.get(account.len() + 1..)?;
-        let expires_at = bytes.try_get_int(NUMBER_BYTES).ok()?;
+        let expires_at = bytes.try_get_int(Number::BYTES).ok()?;
         Some(ReservationPlace { expires_at, key: IdempotencyKey(bytes.try_into().ok()?) })
     };
     place().ok_or(Undecodable("place of a reservation"))
 }
 
-/// `<c8BBBBi7i7`: fingerprint, kind, verdict, flags, how the reservation ended, amount, sequence; of a charge, `<BI4`: the kind of its entry,
-/// its bill; if there is an overdraft, or a credit was rounded, `<i7`; and, if there is a reservation or a declined reserve, `<i7i7i7`: its
-/// amount (or the shortfall), report by, expires at.
+/// Packs a remembered decision: [`Remembered`]; of a charge, [`RememberedCharge`]; if there is an overdraft, or a credit was rounded, that
+/// amount; and, if there is a reservation or a declined reserve, [`StoredReservation`], with the shortfall for the amount.
 #[must_use]
 pub fn encode_idempotency_record(remembered: &IdempotencyRecord) -> Vec<u8> {
     let decision = &remembered.decision;
@@ -245,27 +200,31 @@ pub fn encode_idempotency_record(remembered: &IdempotencyRecord) -> Vec<u8> {
         flags |= flag::CHARGED;
     }
     let mut bytes = Vec::with_capacity(60);
-    bytes.put_slice(&remembered.fingerprint);
-    bytes.put_u8(decision.kind as u8);
-    bytes.put_u8(decision.verdict as u8);
-    bytes.put_u8(flags);
-    bytes.put_u8(remembered.ended as u8);
-    put_number(&mut bytes, decision.amount);
-    put_sequence(&mut bytes, decision.sequence);
+    let head = Remembered {
+        fingerprint: remembered.fingerprint,
+        kind: decision.kind as u8,
+        verdict: decision.verdict as u8,
+        flags,
+        ended: remembered.ended as u8,
+        amount: decision.amount,
+        sequence: decision.sequence,
+    };
+    head.put(&mut bytes);
     if let Some(Charged { kind, bill }) = decision.charged {
-        bytes.put_u8(kind as u8);
-        bytes.put_u32_le(bill);
+        RememberedCharge { kind: kind as u8, bill }.put(&mut bytes);
     }
     if second_amount != 0 {
         put_number(&mut bytes, second_amount);
     }
-    let slot = match (&decision.reservation, decision.reserve) {
-        (Some(grant), _) => Some([grant.amount, grant.report_by, grant.expires_at]),
-        (None, ReserveVerdict::Declined { shortfall }) => Some([shortfall, 0, 0]),
+    let reserved = match (&decision.reservation, decision.reserve) {
+        (Some(Grant { amount, report_by, expires_at, .. }), _) => {
+            Some(StoredReservation { amount: *amount, report_by: *report_by, expires_at: *expires_at })
+        }
+        (None, ReserveVerdict::Declined { shortfall }) => Some(StoredReservation { amount: shortfall, report_by: 0, expires_at: 0 }),
         (None, _) => None,
     };
-    for number in slot.into_iter().flatten() {
-        put_number(&mut bytes, number);
+    if let Some(reserved) = reserved {
+        reserved.put(&mut bytes);
     }
     bytes
 }
@@ -276,43 +235,38 @@ pub fn decode_idempotency_record(bytes: &[u8]) -> Result<IdempotencyRecord, Unde
 }
 
 fn read_remembered(mut bytes: &[u8]) -> Option<IdempotencyRecord> {
-    let mut fingerprint = [0; 8];
-    bytes.try_copy_to_slice(&mut fingerprint).ok()?;
-    let kind = bytes.try_get_u8().ok()?;
-    let verdict = bytes.try_get_u8().ok()?;
-    let flags = bytes.try_get_u8().ok()?;
-    let ended = bytes.try_get_u8().ok()?;
-    let amount = get_number(&mut bytes)?;
-    let sequence = get_number(&mut bytes)?;
-    let charged = if flags & flag::CHARGED == 0 {
+    let head = Remembered::get(&mut bytes)?;
+    let has = |bit: u8| head.flags & bit != 0;
+    let charged = if has(flag::CHARGED) {
+        let RememberedCharge { kind, bill } = RememberedCharge::get(&mut bytes)?;
+        Some(Charged { kind: EntryKind::from_number(kind)?, bill })
+    } else {
         None
-    } else {
-        Some(Charged { kind: EntryKind::from_number(bytes.try_get_u8().ok()?)?, bill: bytes.try_get_u32_le().ok()? })
     };
-    let second_amount = if flags & flag::SECOND_AMOUNT == 0 { 0 } else { get_number(&mut bytes)? };
-    let slot = if flags & (flag::RESERVATION | flag::RESERVE_DECLINED) == 0 {
-        [0; 3]
+    let second_amount = if has(flag::SECOND_AMOUNT) { get_number(&mut bytes)? } else { 0 };
+    let reserved = if has(flag::RESERVATION | flag::RESERVE_DECLINED) {
+        StoredReservation::get(&mut bytes)?
     } else {
-        [get_number(&mut bytes)?, get_number(&mut bytes)?, get_number(&mut bytes)?]
+        StoredReservation { amount: 0, report_by: 0, expires_at: 0 }
     };
-    let ended = [ReservationEnd::Not, ReservationEnd::Settled, ReservationEnd::Released].into_iter().find(|known| *known as u8 == ended)?;
-    let decision = decision(kind, verdict, flags, [amount, second_amount, sequence], charged, slot)?;
-    bytes.is_empty().then_some(IdempotencyRecord { fingerprint, decision, ended })
+    let known = [ReservationEnd::Not, ReservationEnd::Settled, ReservationEnd::Released];
+    let ended = known.into_iter().find(|known| *known as u8 == head.ended)?;
+    let decision = decision(head, second_amount, charged, reserved)?;
+    bytes.is_empty().then_some(IdempotencyRecord { fingerprint: head.fingerprint, decision, ended })
 }
 
 /// A decision out of its numbers.
-fn decision(kind: u8, verdict: u8, flags: u8, numbers: [i64; 3], charged: Option<Charged>, slot: [i64; 3]) -> Option<Decision> {
-    let kind = Kind::from_number(kind)?;
-    let [amount, second_amount, sequence] = numbers;
-    let [slot_amount, report_by, expires_at] = slot;
-    let has = |bit: u8| flags & bit != 0;
+fn decision(head: Remembered, second_amount: i64, charged: Option<Charged>, reserved: StoredReservation) -> Option<Decision> {
+    let kind = Kind::from_number(head.kind)?;
+    let StoredReservation { amount: reserved_amount, report_by, expires_at } = reserved;
+    let has = |bit: u8| head.flags & bit != 0;
     Some(Decision {
         kind,
-        verdict: [Verdict::Done, Verdict::Declined, Verdict::Unchanged].into_iter().find(|known| *known as u8 == verdict)?,
-        amount,
+        verdict: [Verdict::Done, Verdict::Declined, Verdict::Unchanged].into_iter().find(|known| *known as u8 == head.verdict)?,
+        amount: head.amount,
         overdraft: if kind == Kind::Refund { 0 } else { second_amount },
         reservation: has(flag::RESERVATION).then_some(Grant {
-            amount: slot_amount,
+            amount: reserved_amount,
             report_by,
             expires_at,
             is_final_unit: has(flag::FINAL_UNIT),
@@ -320,7 +274,7 @@ fn decision(kind: u8, verdict: u8, flags: u8, numbers: [i64; 3], charged: Option
         reserve: if has(flag::RESERVE_GRANTED) {
             ReserveVerdict::Granted
         } else if has(flag::RESERVE_DECLINED) {
-            ReserveVerdict::Declined { shortfall: slot_amount }
+            ReserveVerdict::Declined { shortfall: reserved_amount }
         } else if has(flag::RESERVE_SUSPENDED) {
             ReserveVerdict::Suspended
         } else if has(flag::RESERVE_TOO_MANY) {
@@ -330,7 +284,7 @@ fn decision(kind: u8, verdict: u8, flags: u8, numbers: [i64; 3], charged: Option
         },
         credit_rounding: if kind == Kind::Refund { second_amount } else { 0 },
         charged,
-        sequence: u64::try_from(sequence).ok()?,
+        sequence: head.sequence,
     })
 }
 
@@ -358,33 +312,30 @@ pub fn decode_refund_key(bytes: &[u8]) -> Result<RefundKey, Undecodable> {
     key().ok_or(Undecodable("key of a sum that was given back"))
 }
 
-/// `<i7i7i7i7`: the sum, what was billed (-1: not known, or not of a bill), the sequence of the last entry that gave back, its time.
+/// Packs a sum that was given back.
 #[must_use]
 pub fn encode_refunded(refunded: &Refunded) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(REFUNDED_BYTES);
-    put_number(&mut bytes, refunded.sum);
-    put_number(&mut bytes, refunded.billed.unwrap_or(-1));
-    put_sequence(&mut bytes, refunded.sequence);
-    put_number(&mut bytes, refunded.time);
+    let Refunded { sum, billed, sequence, time } = *refunded;
+    let mut bytes = Vec::with_capacity(StoredRefund::BYTES);
+    StoredRefund { sum, billed: billed.unwrap_or(-1), sequence, time }.put(&mut bytes);
     bytes
 }
 
 /// The inverse of [`encode_refunded`].
 pub fn decode_refunded(bytes: &[u8]) -> Result<Refunded, Undecodable> {
     let read = |mut bytes: &[u8]| {
-        let (sum, billed) = (get_number(&mut bytes)?, get_number(&mut bytes)?);
-        let (sequence, time) = (get_sequence(&mut bytes)?, get_number(&mut bytes)?);
+        let StoredRefund { sum, billed, sequence, time } = StoredRefund::get(&mut bytes)?;
         bytes.is_empty().then_some(Refunded { sum, billed: (billed >= 0).then_some(billed), sequence, time })
     };
     read(bytes).ok_or(Undecodable("sum that was given back"))
 }
 
-/// `<i8i8I2c0` and the rest: low-credit threshold (-1: none), created at, place in the list of names, name.
+/// Packs a profile.
 #[must_use]
 pub fn encode_profile(account: &str, profile: &Profile) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(64);
-    bytes.put_i64_le(profile.low_credit_threshold.unwrap_or(-1));
-    bytes.put_i64_le(profile.created_at);
+    let low_credit_threshold = profile.low_credit_threshold.unwrap_or(-1);
+    StoredProfile { low_credit_threshold, created_at: profile.created_at }.put(&mut bytes);
     put_text(&mut bytes, &encode_place(&NamePlace { folded_name: super::fold_name(&profile.name), account: account.to_owned() }));
     bytes.put_slice(profile.name.as_bytes());
     bytes
@@ -396,8 +347,7 @@ pub fn decode_profile(bytes: &[u8]) -> Result<Profile, Undecodable> {
 }
 
 fn read_profile(mut bytes: &[u8]) -> Option<Profile> {
-    let threshold = bytes.try_get_i64_le().ok()?;
-    let created_at = bytes.try_get_i64_le().ok()?;
+    let StoredProfile { low_credit_threshold: threshold, created_at } = StoredProfile::get(&mut bytes)?;
     get_text(&mut bytes)?;
     Some(Profile { name: String::from_utf8(bytes.to_vec()).ok()?, low_credit_threshold: (threshold >= 0).then_some(threshold), created_at })
 }

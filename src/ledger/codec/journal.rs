@@ -1,30 +1,22 @@
 //! Blocks of journal entries, as bytes.
 //!
-//! A block is `<i8I4i8c16c16I2I2` (first sequence, count, time, id, id of the block before, count of accounts, count of endings), the ids of
-//! the accounts (`<Bc0`), the endings, and the entries. An ending is what a command's entries have in common: `<I2I4c0`, the place of its
-//! account, from 1 on, and a protobuf message of what the caller sent. Ids and endings are packed before the step, which copies them as
-//! they are. An entry is `<BBI2I4i7i7i7i7i7` (kind, mode, ending, bill, amount, balance, unbilled, reserved, account sequence); if it has
-//! a time other than the block's, `<i7`; if it has details, `<i7i7`; and if it says what it gives back, `<i7i7i7` (the original's sequence,
-//! rounding, what was refunded of the bill). Flags in the bytes of kind and mode say what is there.
+//! A block is a [`BlockHeader`], the ids of the accounts (`<Bc0`), the endings, and the entries. An ending is what a command's entries have
+//! in common: an [`EndingHeader`], and a protobuf message of what the caller sent. Ids and endings are packed before the step, which copies
+//! them as they are. An entry is a [`StoredEntry`], and what its flags say that follows.
 
 use bytes::{Buf, BufMut};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, fixed64, int64, uint32};
 
 use super::entry::EntryNumbers;
-use super::{Moving, Undecodable, category, get_number, mode, non_usage_billing, put_number, put_sequence};
+use super::records::{BlockHeader, EndingHeader, Moving, StoredEntry};
+use super::{Undecodable, category, get_number, mode, non_usage_billing, put_number};
 use crate::Block;
 use domain::account::{Currency, Mode};
 use domain::command::{Command, Metadata};
 use domain::entry::{Entry, EntryKind, Settings};
 use domain::money::DecimalAmount;
 use domain::rules::Fingerprint;
-
-/// Bytes of a block before its first entry.
-const BLOCK_HEADER_BYTES: usize = 56;
-
-/// The least bytes of an entry.
-const ENTRY_BYTES: usize = 43;
 
 /// Flags in the byte of an entry's kind. The script uses the same.
 pub(crate) mod entry_flag {
@@ -140,8 +132,7 @@ pub(crate) fn put_account(bytes: &mut Vec<u8>, account: &str) {
 
 /// Appends an ending to a block's.
 pub(crate) fn put_ending(bytes: &mut Vec<u8>, account_place: u16, rest: &[u8]) {
-    bytes.put_u16_le(account_place);
-    bytes.put_u32_le(u32::try_from(rest.len()).unwrap_or(u32::MAX));
+    EndingHeader { account: account_place, length: u32::try_from(rest.len()).unwrap_or(u32::MAX) }.put(bytes);
     bytes.put_slice(rest);
 }
 
@@ -259,14 +250,17 @@ pub fn encode_block(block: &Block) -> Vec<u8> {
         put_ending(&mut endings, account_count, &rest);
         put_entry(&mut entries, entry, ending, block.time);
     }
-    let mut bytes = Vec::with_capacity(BLOCK_HEADER_BYTES + accounts.len() + endings.len() + entries.len());
-    bytes.put_u64_le(block.first_sequence);
-    bytes.put_u32_le(u32::try_from(count).unwrap_or(u32::MAX));
-    bytes.put_i64_le(block.time);
-    bytes.put_slice(&block.id);
-    bytes.put_slice(&block.previous);
-    bytes.put_u16_le(account_count);
-    bytes.put_u16_le(u16::try_from(count).unwrap_or(u16::MAX));
+    let mut bytes = Vec::with_capacity(BlockHeader::BYTES + accounts.len() + endings.len() + entries.len());
+    let header = BlockHeader {
+        first_sequence: block.first_sequence,
+        count: u32::try_from(count).unwrap_or(u32::MAX),
+        time: block.time,
+        id: block.id,
+        previous: block.previous,
+        accounts: account_count,
+        endings: u16::try_from(count).unwrap_or(u16::MAX),
+    };
+    header.put(&mut bytes);
     for part in [accounts, endings, entries] {
         bytes.put_slice(&part);
     }
@@ -279,14 +273,9 @@ fn put_entry(bytes: &mut Vec<u8>, entry: &Entry, ending: u16, block_time: i64) {
     let has_details = details != [0; 2];
     let gives_back = given_back != [0; 3];
     let flags = if has_own_time { entry_flag::OWN_TIME } else { 0 } | if has_details { entry_flag::DETAILS } else { 0 };
-    bytes.put_u8(kind as u8 | flags);
-    bytes.put_u8(entry.mode as u8 | if gives_back { entry_flag::GIVEN_BACK } else { 0 });
-    bytes.put_u16_le(ending);
-    bytes.put_u32_le(entry.bill);
-    for number in [amount, entry.balance, entry.unbilled, entry.reserved] {
-        put_number(bytes, number);
-    }
-    put_sequence(bytes, entry.account_sequence);
+    let Entry { bill, balance, unbilled, reserved, account_sequence, .. } = *entry;
+    let (kind, mode) = (kind as u8 | flags, entry.mode as u8 | if gives_back { entry_flag::GIVEN_BACK } else { 0 });
+    StoredEntry { kind, mode, ending, bill, amount, balance, unbilled, reserved, account_sequence }.put(bytes);
     if has_own_time {
         put_number(bytes, entry.time);
     }
@@ -304,16 +293,12 @@ pub fn decode_block(bytes: &[u8]) -> Result<Block, Undecodable> {
 }
 
 fn read_block(mut bytes: &[u8]) -> Option<Block> {
-    let first_sequence = bytes.try_get_u64_le().ok()?;
-    let count = bytes.try_get_u32_le().ok()? as usize;
-    let time = bytes.try_get_i64_le().ok()?;
-    let (mut id, mut previous) = ([0; 16], [0; 16]);
-    bytes.try_copy_to_slice(&mut id).ok()?;
-    bytes.try_copy_to_slice(&mut previous).ok()?;
-    let (account_count, ending_count) = (bytes.try_get_u16_le().ok()?, bytes.try_get_u16_le().ok()?);
+    let header = BlockHeader::get(&mut bytes)?;
+    let BlockHeader { first_sequence, time, id, previous, accounts: account_count, endings: ending_count, .. } = header;
+    let count = header.count as usize;
     let accounts: Vec<&str> = (0..account_count).map(|_| read_account(&mut bytes)).collect::<Option<_>>()?;
     let endings: Vec<Ending<'_>> = (0..ending_count).map(|_| Ending::read(&mut bytes, &accounts)).collect::<Option<_>>()?;
-    if bytes.remaining() < count.checked_mul(ENTRY_BYTES)? {
+    if bytes.remaining() < count.checked_mul(StoredEntry::BYTES)? {
         return None;
     }
     let mut entries = Vec::with_capacity(count);
@@ -343,8 +328,8 @@ struct Ending<'a> {
 
 impl<'a> Ending<'a> {
     fn read(bytes: &mut &'a [u8], accounts: &[&'a str]) -> Option<Self> {
-        let place = usize::from(bytes.try_get_u16_le().ok()?).checked_sub(1)?;
-        let length = bytes.try_get_u32_le().ok()? as usize;
+        let header = EndingHeader::get(bytes)?;
+        let (place, length) = (usize::from(header.account).checked_sub(1)?, header.length as usize);
         Some(Self { account: accounts.get(place)?, rest: take(bytes, length)? })
     }
 }
@@ -366,15 +351,12 @@ pub(crate) struct PackedEntry {
 
 impl PackedEntry {
     pub(crate) fn read(bytes: &mut &[u8]) -> Option<Self> {
-        let flagged_kind = bytes.try_get_u8().ok()?;
-        let has = |flag: u8| flagged_kind & flag != 0;
-        let kind = EntryKind::from_number(flagged_kind & !(entry_flag::OWN_TIME | entry_flag::DETAILS))?;
-        let flagged_mode = bytes.try_get_u8().ok()?;
+        let StoredEntry { kind, mode: flagged_mode, ending, bill, amount, balance, unbilled, reserved, account_sequence } =
+            StoredEntry::get(bytes)?;
+        let has = |flag: u8| kind & flag != 0;
+        let kind = EntryKind::from_number(kind & !(entry_flag::OWN_TIME | entry_flag::DETAILS))?;
         let mode = mode(flagged_mode & !entry_flag::GIVEN_BACK)?;
-        let ending = bytes.try_get_u16_le().ok()?;
-        let bill = bytes.try_get_u32_le().ok()?;
-        let amount = get_number(bytes)?;
-        let moving = Moving::read(bytes)?;
+        let moving = Moving { balance, unbilled, reserved, sequence: account_sequence };
         let own_time = if has(entry_flag::OWN_TIME) { Some(get_number(bytes)?) } else { None };
         let details = if has(entry_flag::DETAILS) { [get_number(bytes)?, get_number(bytes)?] } else { [0; 2] };
         let given_back =

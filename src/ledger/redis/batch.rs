@@ -1,11 +1,8 @@
 //! A batch on its way to the script: packed numbers.
 //!
-//! In the formats of `struct` (their names are in `script.rs`): `BATCH_FORMAT`, which holds now, how far ahead of Redis it may be, two
-//! ends of billing periods, window, block id, the ledger, and how many accounts, requests, commands, requests with a reservation and accounts
-//! with a profile there are; the keys of the requests that it touches, each once; which of the requests may have a reservation, and which
-//! of the accounts need their profile; and each command in `COMMAND_FORMAT`: its form (see `form`), account, request, the halves of its
-//! fingerprint, mantissa: numbers only, because the script makes a string in the time of four of them. What few commands have follows
-//! as an extra: MessagePack of [original, first sent at, currency, detail]; then [`HAS_EXTRA`] is added to the option.
+//! A [`BatchHeader`]; the keys of the requests that it touches, each once; which of the requests may have a reservation, and which of the
+//! accounts need their profile; and each command as a [`StoredCommand`]: numbers only, because the script makes a string in the time of
+//! four of them. What few commands have follows as an extra: MessagePack of [original, first sent at, currency, detail]; then [`HAS_EXTRA`] is added to the option.
 //!
 //! Apart from that go the ids of the accounts that it touches, each once, and what the entries end with, both as the journal keeps them.
 
@@ -17,6 +14,7 @@ use rmp::encode::{write_array_len, write_sint, write_str_len};
 
 use crate::codec::encode_place;
 use crate::codec::journal::{put_account, put_ending};
+use crate::codec::records::{BatchHeader, StoredCommand};
 use crate::model::StepTime;
 use crate::{IdempotencyKey, NamePlace, PreparedCommand, fold_name};
 use domain::account::Category;
@@ -115,7 +113,13 @@ pub struct PackedBatch {
 
 /// Packs a batch. It has an id of its own, which its block will have, and names the ledger that it is for.
 #[must_use]
-pub fn encode(commands: &[PreparedCommand], time: &StepTime, max_ahead: i64, batch_ids: [&[u8]; 2], has_legacy: bool) -> PackedBatch {
+pub fn encode(
+    commands: &[PreparedCommand],
+    time: &StepTime,
+    max_ahead: i64,
+    (block, ledger): ([u8; 16], [u8; 8]),
+    has_legacy: bool,
+) -> PackedBatch {
     let mut account_places = Places::<&str>::new(commands.len());
     let mut request_places = Places::<IdempotencyKey, BuildHasherDefault<DigestHasher>>::new(commands.len());
     let (mut ids, mut endings) = (Vec::with_capacity(commands.len() * 16), Vec::with_capacity(commands.len() * 80));
@@ -145,11 +149,16 @@ pub fn encode(commands: &[PreparedCommand], time: &StepTime, max_ahead: i64, bat
         let (amount, option) = amount_and_option(&command.action);
         let extra = extra(prepared, original);
         let option = if extra.is_empty() { option } else { option + HAS_EXTRA };
-        columns.put_u32_le(form(command.action.kind(), amount.map(DecimalAmount::scale), option));
-        columns.put_u16_le(account);
-        columns.put_u16_le(request);
-        columns.put_slice(&prepared.fingerprint);
-        columns.put_i64_le(amount.map_or(0, DecimalAmount::mantissa));
+        let [a, b, c, d, e, f, g, h] = prepared.fingerprint;
+        let stored = StoredCommand {
+            form: form(command.action.kind(), amount.map(DecimalAmount::scale), option),
+            account,
+            request,
+            first_half: u32::from_le_bytes([a, b, c, d]),
+            second_half: u32::from_le_bytes([e, f, g, h]),
+            mantissa: amount.map_or(0, DecimalAmount::mantissa),
+        };
+        stored.put(&mut columns);
         if !extra.is_empty() {
             columns.put_u16_le(u16::try_from(extra.len()).unwrap_or(u16::MAX));
             columns.put_slice(&extra);
@@ -162,16 +171,25 @@ pub fn encode(commands: &[PreparedCommand], time: &StepTime, max_ahead: i64, bat
     }
 
     let mut batch = Vec::with_capacity(80 + keys.len() + columns.len() + 2 * with_reservation.len());
-    let [this_end, next_end] = time.period_ends;
-    for number in [time.now, max_ahead, this_end, next_end, time.window] {
-        batch.put_i64_le(number);
-    }
-    batch_ids.into_iter().for_each(|id| batch.put_slice(id));
+    let [this_period_end, next_period_end] = time.period_ends;
     let lists = [with_reservation, with_profile];
-    let [reservations, profiles] = lists.each_ref().map(Vec::len);
-    for count in [account_places.places.len(), request_places.places.len(), commands.len(), reservations, profiles] {
-        batch.put_u16_le(u16::try_from(count).unwrap_or(u16::MAX));
-    }
+    let count = |length: usize| u16::try_from(length).unwrap_or(u16::MAX);
+    let [reservations, profiles] = lists.each_ref().map(|list| count(list.len()));
+    let header = BatchHeader {
+        now: time.now,
+        max_ahead,
+        this_period_end,
+        next_period_end,
+        window: time.window,
+        block,
+        ledger,
+        accounts: count(account_places.places.len()),
+        requests: count(request_places.places.len()),
+        commands: count(commands.len()),
+        reservations,
+        profiles,
+    };
+    header.put(&mut batch);
     batch.append(&mut keys);
     lists.iter().flatten().for_each(|place| batch.put_u16_le(*place));
     batch.append(&mut columns);

@@ -10,14 +10,15 @@ use bytes::Buf;
 use redis::Value;
 
 use crate::codec::journal::PackedEntry;
-use crate::codec::{ACCOUNT_BYTES, EXPIRY_BYTES, MOVING_BYTES, Moving, decode_account, decode_idempotency_record, read_tail};
+use crate::codec::records::{Expiry, Moving, RareTerms, Terms};
+use crate::codec::{decode_account, decode_idempotency_record, read_tail};
 use crate::{Answers, BatchAnswer, LedgerError, PreparedCommand};
 use domain::account::{Account, Millis};
 use domain::command::Kind;
 use domain::outcome::{Answer, Charged, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
 
 /// How many bytes of an account's record charges do not move.
-const TAIL_BYTES: usize = ACCOUNT_BYTES + EXPIRY_BYTES - MOVING_BYTES;
+const TAIL_BYTES: usize = Terms::BYTES + RareTerms::BYTES + Expiry::BYTES;
 
 /// The script's answer to these commands; they are read later.
 pub fn decode(value: Value, commands: Arc<[PreparedCommand]>) -> Result<BatchAnswer, LedgerError> {

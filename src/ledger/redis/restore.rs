@@ -12,9 +12,10 @@ use super::nodes::Nodes;
 use super::script::{FORMAT_VERSION, INITIALIZE, NEVER};
 use super::stored::Stored;
 use super::topology::Topology;
+use crate::codec::records::Expiry;
 use crate::codec::{
-    EXPIRY_BYTES, encode_account, encode_idempotency_record, encode_place, encode_profile, encode_refund_key, encode_refunded,
-    encode_reservation, encode_reservation_place,
+    encode_account, encode_idempotency_record, encode_place, encode_profile, encode_refund_key, encode_refunded, encode_reservation,
+    encode_reservation_place,
 };
 use crate::model::{PartitionState, State};
 use crate::{LedgerId, Purpose, ReservationPlace, StoreSettings};
@@ -65,7 +66,7 @@ impl Installation {
         initialize.arg(&INITIALIZE.text).arg(keys.all.len()).arg(&keys.all).arg(mark.as_slice());
         self.nodes.query::<Value>(keys.slot, &initialize).await?;
         let [younger, older] = keys.requests();
-        let packed = |account: &Account| [encode_account(account).as_slice(), &[0; EXPIRY_BYTES]].concat();
+        let packed = |account: &Account| [encode_account(account).as_slice(), &[0; Expiry::BYTES]].concat();
         let accounts = partition_state.accounts.iter().map(|(id, account)| (id.as_bytes().to_vec(), packed(account)));
         self.put(keys.accounts(), accounts).await?;
         let profiles = partition_state.profiles.iter().map(|(id, profile)| (id.as_bytes().to_vec(), encode_profile(id, profile)));

@@ -1,12 +1,19 @@
 //! The batch script, with its constants put in.
 //!
-//! The numbers of commands, refusals, entries and so on come from the Rust types, so that the script cannot disagree with them.
+//! The numbers of commands, refusals, entries and so on come from the Rust types, and formats, fields and places from the declarations of
+//! the records, so that the script cannot disagree with them.
 
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
 use crate::codec::journal::{ACCOUNT_ONLY, entry_flag};
-use crate::codec::{ACCOUNT_BYTES, EXPIRY_BYTES, MOVING_BYTES, REFUNDED_BYTES, flag};
+use crate::codec::record::{Field, format, joined, offset};
+use crate::codec::records::{
+    BatchHeader, BlockHeader, EndingHeader, Expiry, Moving, RareState, Remembered, RememberedCharge, StepState, StoredCommand, StoredEntry,
+    StoredProfile, StoredRefund, StoredReservation, TEXT, TEXT_BYTES, Terms, account_fields, state_fields,
+};
+use crate::codec::{ACCOUNT_BYTES, flag};
 use crate::model::{MAX_EXPIRIES, MAX_STEP_EXPIRIES};
 use domain::account::{Category, Mode, NonUsageBilling, Status};
 use domain::command::Kind;
@@ -137,54 +144,39 @@ pub static SPAN: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lu
 const KEYS: [&str; 10] =
     ["ACCOUNTS", "PROFILES", "RESERVATIONS", "EXPIRIES", "BY_ACCOUNT", "REQUESTS_0", "REQUESTS_1", "REFUNDS", "JOURNAL", "NAMES"];
 
-/// Stored records, which [`crate::codec`] packs and unpacks too, and the batch, which [`super::batch`] packs.
-const FORMATS: [(&str, &str); 19] = [
-    ("STATE_FORMAT", "<I4i8i8i8i8i8Bi8c16I4i8i8i8i8c8B"),
-    // What every step looks at, and the rest of it, as it is.
-    ("STEP_STATE_FORMAT", "<I4i8i8i8i8i8Bi8c16I4c41"),
-    ("RARE_STATE_FORMAT", "<i8i8i8i8c8B"),
-    ("ACCOUNT_FORMAT", "<i7i7i7i7i7i7i7I4BBBBBI4i7I4I4i7"),
-    // What charges move, and of what they do not, as far as they look at it.
-    ("MOVING_FORMAT", "<i7i7i7i7"),
-    ("TAIL_FORMAT", "<i7i7i7I4BBB"),
-    ("RESERVATION_FORMAT", "<i7i7i7"),
-    ("RESERVATION_ID_FORMAT", "<i7i7i7I2c0"),
-    ("REMEMBERED_FORMAT", "<c8BBBBi7i7"),
-    ("PLAIN_FORMAT", "<I4I4I4i7i7i5"),
-    ("BLOCK_FORMAT", "<i8I4i8c16c16I2I2"),
-    ("ENTRY_FORMAT", "<BBI2I4i7i7i7i7i7"),
-    ("PLAIN_ENTRY_FORMAT", "<I4I4i7i7i7i7i7"),
-    ("ENDING_FORMAT", "<I2I4c0"),
-    ("BATCH_FORMAT", "<i8i8i8i8i8c16c8I2I2I2I2I2"),
-    ("COMMAND_FORMAT", "<I4I2I2I4I4i8"),
-    ("FINGERPRINT_FORMAT", "<I4I4"),
-    ("REFUNDED_FORMAT", "<i7i7i7i7"),
-    ("PROFILE_FORMAT", "<i8i8I2c0"),
-];
-
-/// Places of an account's fields in its record. The first four are all that most charges move, up to decimals is what they look at; the
-/// rest is left packed by them.
-const ACCOUNT_FIELDS: [&str; 18] = [
-    "BALANCE",
-    "UNBILLED",
-    "RESERVED",
-    "SEQUENCE",
-    "PERMANENT",
-    "TEMPORARY_UNTIL",
-    "PERIOD_END",
-    "OPEN_BILL",
-    "STATUS",
-    "MODE",
-    "DECIMALS",
-    "NON_USAGE",
-    "MINOR_DIGITS",
-    "CURRENCY",
-    "TEMPORARY",
-    "LAST_BILL",
-    "OPEN_RESERVATIONS",
-    // Only the script's: from when on reservations are counted in what is reserved.
-    "NEXT_EXPIRY",
-];
+/// The formats of records, and of parts of them.
+fn formats() -> Vec<(&'static str, String)> {
+    let (entry, remembered) = (StoredEntry::FIELDS, Remembered::FIELDS);
+    // Fields as one number, and those behind them.
+    let as_one = |fields: &[Field], first: usize, end: usize| {
+        let bytes: usize = fields.iter().take(end).skip(first).map(|field| field.bytes).sum();
+        format!("I{bytes}{}", joined(fields.iter().skip(end)))
+    };
+    vec![
+        ("STATE_FORMAT", format(&state_fields())),
+        // What every step looks at, and the rest of it, as it is.
+        ("STEP_STATE_FORMAT", format!("{}c{}", format(StepState::FIELDS), RareState::BYTES)),
+        ("RARE_STATE_FORMAT", format(RareState::FIELDS)),
+        ("ACCOUNT_FORMAT", format(&account_fields())),
+        ("MOVING_FORMAT", format(Moving::FIELDS)),
+        ("TERMS_FORMAT", format(Terms::FIELDS)),
+        ("RESERVATION_FORMAT", format(StoredReservation::FIELDS)),
+        ("RESERVATION_ID_FORMAT", format(StoredReservation::FIELDS) + TEXT),
+        ("REMEMBERED_FORMAT", format(remembered)),
+        // What is remembered of a plain debit, as few numbers: the halves of the fingerprint, all up to the amount, amount, sequence, charge.
+        ("PLAIN_FORMAT", format!("<I4I4{}i{}", as_one(remembered, 1, 5), RememberedCharge::BYTES)),
+        ("BLOCK_FORMAT", format(BlockHeader::FIELDS)),
+        ("ENTRY_FORMAT", format(entry)),
+        // Kind, mode and ending as one number.
+        ("PLAIN_ENTRY_FORMAT", format!("<{}", as_one(entry, 0, 3))),
+        ("ENDING_FORMAT", format(EndingHeader::FIELDS) + "c0"),
+        ("BATCH_FORMAT", format(BatchHeader::FIELDS)),
+        ("COMMAND_FORMAT", format(StoredCommand::FIELDS)),
+        ("FINGERPRINT_FORMAT", "<I4I4".to_owned()),
+        ("REFUNDED_FORMAT", format(StoredRefund::FIELDS)),
+        ("PROFILE_FORMAT", format(StoredProfile::FIELDS) + TEXT),
+    ]
+}
 
 /// What is said of a step that was torn, by all that meets it.
 const TORN_BEFORE: &str = "BADSTORE a step was torn: the journal has entry %.0f already; tollgate reconcile finishes it";
@@ -198,32 +190,21 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("MAX_COMMANDED_UNITS", MAX_COMMANDED_UNITS),
         ("MAX_EXPIRIES", MAX_EXPIRIES as i64),
         ("MAX_STEP_EXPIRIES", MAX_STEP_EXPIRIES as i64),
-        // Places in the state, from 1 on.
-        ("STATE_SEQUENCE", 2),
-        ("STATE_NOW", 3),
-        ("STATE_NEXT_EXPIRY", 5),
-        ("STATE_LAST_BLOCK", 9),
-        ("STATE_GENERATION", 10),
-        ("STATE_REFUNDS_DROPPED_UNTIL", 12),
-        ("STATE_RESERVED_UNTIL", 13),
-        ("STATE_LEDGER", 15),
-        ("STATE_IS_READ", 16),
-        ("STATE_FIELDS", 16),
-        ("ACCOUNT_BYTES", (ACCOUNT_BYTES + EXPIRY_BYTES) as i64),
+        ("STATE_FIELDS", state_fields().len() as i64),
+        ("ACCOUNT_BYTES", (ACCOUNT_BYTES + Expiry::BYTES) as i64),
+        // Places in strings count from 1 on.
         ("NEXT_EXPIRY_AT", ACCOUNT_BYTES as i64 + 1),
-        // Behind seven amounts and times, and the open bill.
-        ("STATUS_AT", 7 * 7 + 4 + 1),
-        ("RESERVATION_BYTES", 3 * 7 + 2),
-        // Two amounts or times, and how long the place is that follows.
-        ("PROFILE_BYTES", 2 * 8 + 2),
+        ("STATUS_AT", (Moving::BYTES + offset(Terms::FIELDS, "status")) as i64 + 1),
+        ("RESERVATION_BYTES", (StoredReservation::BYTES + TEXT_BYTES) as i64),
+        ("PROFILE_BYTES", (StoredProfile::BYTES + TEXT_BYTES) as i64),
         ("KINDS", Kind::ALL.len() as i64),
-        ("REMEMBERED_BYTES", 8 + 4 + 2 * 7),
+        ("REMEMBERED_BYTES", Remembered::BYTES as i64),
         ("MAX_OPEN_RESERVATIONS", i64::from(MAX_OPEN_RESERVATIONS)),
         ("MAX_SENT_AHEAD", MAX_SENT_AHEAD),
-        ("ACCOUNT_FIELDS", ACCOUNT_FIELDS.len() as i64),
-        ("MOVING_BYTES", MOVING_BYTES as i64),
-        // Before the end of the period, in what does not move: permanent limit and end of the temporary one.
-        ("PERIOD_END_AT", 2 * 7),
+        ("ACCOUNT_FIELDS", account_fields().len() as i64),
+        ("MOVING_BYTES", Moving::BYTES as i64),
+        // How much of the terms comes before it.
+        ("PERIOD_END_AT", offset(Terms::FIELDS, "period_end") as i64),
         ("FAR", MAX_COMMANDED_UNITS / 2),
         ("WATCH_LEASE", super::batch::WATCH_LEASE_MILLIS),
         ("PLAIN_DEBIT", i64::from(super::batch::PLAIN_DEBIT)),
@@ -237,7 +218,7 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("OWN_TIME", i64::from(entry_flag::OWN_TIME)),
         ("DETAILS", i64::from(entry_flag::DETAILS)),
         ("GIVEN_BACK", i64::from(entry_flag::GIVEN_BACK)),
-        ("REFUNDED_BYTES", REFUNDED_BYTES as i64),
+        ("REFUNDED_BYTES", StoredRefund::BYTES as i64),
         ("ACTIVE", Status::Active as i64),
         ("SUSPENDED", Status::Suspended as i64),
         ("CLOSED", Status::Closed as i64),
@@ -308,22 +289,27 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("WAS_REOPENED", EntryKind::Reopened as i64),
     ];
     numbers.extend(Refusal::ALL.iter().map(|refusal| (refusal.reason(), *refusal as i64)));
-    numbers.extend((1..).zip(ACCOUNT_FIELDS).map(|(place, name)| (name, place)));
     numbers
 }
 
-/// What a name in capitals stands for; `None` if it is not a constant of ours.
-fn constant(name: &str) -> Option<String> {
-    if let Some(place) = KEYS.iter().position(|key| *key == name) {
-        return Some(format!("KEYS[{}]", place + 1));
-    }
-    if let Some((_, format)) = FORMATS.iter().find(|(format, _)| *format == name) {
-        return Some(format!("'{format}'"));
-    }
-    if name == "TORN_BEFORE" {
-        return Some(format!("'{TORN_BEFORE}'"));
-    }
-    numbers().into_iter().find(|(number, _)| *number == name).map(|(_, value)| value.to_string())
+/// The places of fields in unpacked records, from 1 on: of an account by their names, of the state with its own name before.
+fn places() -> Vec<(String, i64)> {
+    let capitals = |before: &'static str, fields: Vec<Field>| {
+        (1..).zip(fields).map(move |(place, field)| (format!("{before}{}", field.name.to_uppercase()), place))
+    };
+    capitals("", account_fields()).chain(capitals("STATE_", state_fields())).collect()
+}
+
+/// What each name in capitals stands for.
+static CONSTANTS: LazyLock<HashMap<String, String>> = LazyLock::new(|| all_constants().collect());
+
+fn all_constants() -> impl Iterator<Item = (String, String)> {
+    let keys = (1..).zip(KEYS).map(|(place, name)| (name.to_owned(), format!("KEYS[{place}]")));
+    let formats = formats().into_iter().map(|(name, format)| (name.to_owned(), format!("'{format}'")));
+    let numbers = numbers().into_iter().map(|(name, number)| (name.to_owned(), number.to_string()));
+    let places = places().into_iter().map(|(name, place)| (name, place.to_string()));
+    let texts = [("TORN_BEFORE".to_owned(), format!("'{TORN_BEFORE}'"))];
+    keys.chain(formats).chain(numbers).chain(places).chain(texts)
 }
 
 /// Replaces each constant's name outside of quotes and comments.
@@ -354,10 +340,7 @@ fn put_in(text: &str, script: &mut String) {
         let (before, from) = rest.split_at(start);
         let (name, after) = from.split_at(from.find(|character| !is_name(character)).unwrap_or(from.len()));
         script.push_str(before);
-        match constant(name) {
-            Some(value) => script.push_str(&value),
-            None => script.push_str(name),
-        }
+        script.push_str(CONSTANTS.get(name).map_or(name, String::as_str));
         rest = after;
     }
     script.push_str(rest);
@@ -390,9 +373,36 @@ mod tests {
         assert!(!["'HMGET', ACCOUNTS", "'HMGET', RESERVATIONS, unpack(keys)", "step = function(n)"].into_iter().any(is_late));
     }
 
+    /// The formats as they are stored: none may change without a new version.
+    #[test]
+    fn the_formats_of_what_is_stored_are_those_of_its_version() {
+        let stored = [
+            ("STATE_FORMAT", "<I4i8i8i8i8i8Bi8c16I4i8i8i8i8c8B"),
+            ("STEP_STATE_FORMAT", "<I4i8i8i8i8i8Bi8c16I4c41"),
+            ("ACCOUNT_FORMAT", "<i7i7i7i7i7i7i7I4BBBBBI4i7I4I4i7"),
+            ("TERMS_FORMAT", "<i7i7i7I4BBB"),
+            ("RESERVATION_ID_FORMAT", "<i7i7i7I2c0"),
+            ("REMEMBERED_FORMAT", "<c8BBBBi7i7"),
+            ("PLAIN_FORMAT", "<I4I4I4i7i7i5"),
+            ("BLOCK_FORMAT", "<i8I4i8c16c16I2I2"),
+            ("ENTRY_FORMAT", "<BBI2I4i7i7i7i7i7"),
+            ("PLAIN_ENTRY_FORMAT", "<I4I4i7i7i7i7i7"),
+            ("ENDING_FORMAT", "<I2I4c0"),
+            ("REFUNDED_FORMAT", "<i7i7i7i7"),
+            ("PROFILE_FORMAT", "<i8i8I2c0"),
+        ];
+        assert_eq!(FORMAT_VERSION, 3);
+        for (name, format) in stored {
+            assert_eq!(CONSTANTS[name], format!("'{format}'"), "{name}");
+        }
+        for (name, value) in [("STATUS_AT", "54"), ("PERIOD_END_AT", "14"), ("STATE_IS_READ", "16"), ("NEXT_EXPIRY", "18")] {
+            assert_eq!(CONSTANTS[name], value, "{name}");
+        }
+    }
+
     #[test]
     fn no_name_stands_for_two_things() {
-        let mut names: Vec<_> = numbers().into_iter().map(|(name, _)| name).chain(KEYS).chain(FORMATS.map(|(name, _)| name)).collect();
+        let mut names: Vec<_> = all_constants().map(|(name, _)| name).collect();
         names.sort_unstable();
         let count = names.len();
         names.dedup();

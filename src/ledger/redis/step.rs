@@ -56,7 +56,7 @@ impl RedisEngine {
             let time = StepTime::of(&self.clock, self.window);
             let has_legacy = time.now < self.expected.legacy_until();
             let block_id: [u8; 16] = rand::random();
-            let packed = batch::encode(commands, &time, self.max_ahead(), [&block_id, &self.mark()], has_legacy);
+            let packed = batch::encode(commands, &time, self.max_ahead(), (block_id, self.mark()), has_legacy);
             let proved: &[u8] = if wait.is_some() { b"1" } else { b"" };
             let arguments: [&[u8]; 6] = [&packed.commands, &packed.ids, &packed.endings, channel, &packed.legacy_fingerprints, proved];
             let (connection, is_asking) = attempts.connection()?;

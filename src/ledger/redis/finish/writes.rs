@@ -2,9 +2,10 @@
 
 use super::touched::Touched;
 use super::{AT_ONCE, Torn, only_restore};
+use crate::codec::records::Expiry;
 use crate::codec::{
-    EXPIRY_BYTES, encode_account, encode_idempotency_record, encode_place, encode_profile, encode_refund_key, encode_refunded,
-    encode_reservation, encode_reservation_place,
+    encode_account, encode_idempotency_record, encode_place, encode_profile, encode_refund_key, encode_refunded, encode_reservation,
+    encode_reservation_place,
 };
 use crate::model::PartitionState;
 use crate::redis::keys::PartitionKeys;
@@ -48,7 +49,7 @@ impl<'a> Writes<'a> {
             let open_reservations = u32::try_from(open.len()).unwrap_or(u32::MAX);
             let next_expiry = open.iter().map(|place| place.expires_at).min().unwrap_or(NEVER);
             let mut record = encode_account(&Account { reserved, open_reservations, ..*account });
-            record.extend(next_expiry.to_le_bytes().into_iter().take(EXPIRY_BYTES));
+            record.extend(next_expiry.to_le_bytes().into_iter().take(Expiry::BYTES));
             records.push((id.clone(), record));
         }
         Ok(records)

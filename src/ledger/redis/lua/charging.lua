@@ -40,7 +40,7 @@ handlers[DEBIT] = function(account, n)
     if not is_consumed or reason ~= RESERVATION_EXPIRED then return reason end
   end
   local held = open and open[1] or 0
-  local is_own_bill = account[MODE] == POSTPAID and account[NON_USAGE] == ONE_BY_ONE and category ~= USAGE
+  local is_own_bill = account[MODE] == POSTPAID and account[NON_USAGE_BILLING] == ONE_BY_ONE and category ~= USAGE
   local price, rounding = amount, 0
   if is_own_bill then
     local rounded = round_half_up(amount, account)

@@ -26,7 +26,7 @@ for command = 1, command_count do
         local stored_tail = sub(stored, MOVING_BYTES + 1)
         if stored_tail ~= seen_tail then
           seen_tail = stored_tail
-          limit, temporary_until, ends, bill, status, mode, decimals = unpack_struct(TAIL_FORMAT, stored_tail)
+          limit, temporary_until, ends, bill, status, mode, decimals = unpack_struct(TERMS_FORMAT, stored_tail)
           local is_readable = decimals <= 6 and (mode == PREPAID or mode == POSTPAID)
           is_plain = status == ACTIVE and is_readable and temporary_until <= now and (ends > now or ends == 0)
           tail = stored_tail

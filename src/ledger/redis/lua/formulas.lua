@@ -1,8 +1,8 @@
 -- Formulas, and what the rules have in common.
 
 local function credit_limit(account)
-  local limit = account[PERMANENT]
-  if now < account[TEMPORARY_UNTIL] and account[TEMPORARY] > limit then return account[TEMPORARY] end
+  local limit = account[PERMANENT_LIMIT]
+  if now < account[TEMPORARY_UNTIL] and account[TEMPORARY_LIMIT] > limit then return account[TEMPORARY_LIMIT] end
   return limit
 end
 

@@ -3,7 +3,7 @@
 -- Permanent limit, temporary limit and its end after a change (see `limit` in batch.rs); else nothing, and why. The end is checked
 -- by the caller, who has more important refusals to make.
 local function limit_after(account, change)
-  local permanent, temporary, ends, refused = account[PERMANENT], account[TEMPORARY], account[TEMPORARY_UNTIL], nil
+  local permanent, temporary, ends, refused = account[PERMANENT_LIMIT], account[TEMPORARY_LIMIT], account[TEMPORARY_UNTIL], nil
   if change[2] >= 0 then
     permanent, refused = units(change[1], change[2], account[DECIMALS])
   end
@@ -41,7 +41,7 @@ handlers[CONVERT] = function(account, n)
   if mode == PREPAID and account[PERIOD_END] ~= 0 then cut_bill(FINAL_BILLED, account) end
   account[MODE] = mode
   record(CONVERTED, account, 0, 0, 0)
-  account[PERMANENT], account[TEMPORARY], account[TEMPORARY_UNTIL] = permanent, temporary, ends
+  account[PERMANENT_LIMIT], account[TEMPORARY_LIMIT], account[TEMPORARY_UNTIL] = permanent, temporary, ends
   if change[2] >= 0 or change[3] > 0 then record(LIMIT_SET, account, permanent, temporary, ends) end
   decide(DONE, usable_before)
 end
@@ -55,7 +55,7 @@ handlers[SET_CREDIT_LIMIT] = function(account, n)
   if option ~= 1 and is_unusable(account[MODE], account[BALANCE], permanent, temporary, ends) then
     return WOULD_BE_UNUSABLE
   end
-  account[PERMANENT], account[TEMPORARY], account[TEMPORARY_UNTIL] = permanent, temporary, ends
+  account[PERMANENT_LIMIT], account[TEMPORARY_LIMIT], account[TEMPORARY_UNTIL] = permanent, temporary, ends
   record(LIMIT_SET, account, permanent, temporary, ends)
   decide(DONE, 0)
 end
@@ -72,7 +72,7 @@ local function create(n)
   if refused then return nil, refused end
   if ends_in_past(change) then return nil, LIMIT_ENDS_IN_PAST end
   if option ~= 1 and is_unusable(mode, 0, permanent, temporary, ends) then return nil, WOULD_BE_UNUSABLE end
-  account[PERMANENT], account[TEMPORARY], account[TEMPORARY_UNTIL] = permanent, temporary, ends
+  account[PERMANENT_LIMIT], account[TEMPORARY_LIMIT], account[TEMPORARY_UNTIL] = permanent, temporary, ends
   record(CREATED, account, permanent, temporary, ends)
   profiles[n] = { threshold, now, extra[8], extra[9], '' }
   dirty_profiles[n] = true
@@ -91,7 +91,7 @@ handlers[UPDATE] = function(account, n)
   local profile = profiles[n]
   if not profile then return STORE_CORRUPT end
   if extra[1] == 1 then profile[1] = -1 elseif extra[1] == 2 then profile[1] = threshold end
-  if extra[4] > 0 then account[NON_USAGE] = extra[4] end
+  if extra[4] > 0 then account[NON_USAGE_BILLING] = extra[4] end
   if extra[5] ~= '' then profile[3], profile[4] = extra[5], extra[6] end
   dirty_profiles[n] = true
   record(UPDATED, account, 0, 0, 0)

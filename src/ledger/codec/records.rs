@@ -1,0 +1,294 @@
+//! The records that Redis stores, and what goes to the script: declared once, here, for [`crate::codec`] and the script.
+
+use super::record::{Byte, Bytes8, Bytes16, Count, Field, Long, LongSequence, Number, Sequence, Short, Stored, record};
+
+record! {
+    /// What every step looks at of the state of a partition.
+    struct StepState {
+        /// The version of keys and records.
+        version: Count,
+        /// The sequence of the last entry.
+        sequence: Long,
+        /// The time of the last step.
+        now: Long,
+        /// When the clock was last held against Redis's.
+        checked_at: Long,
+        /// When the first reservation expires.
+        next_expiry: Long,
+        /// When the generations of request ids changed their roles.
+        rotated_at: Long,
+        /// Whether there are ids of an older generation.
+        has_older: Byte,
+        /// Until when changes are announced.
+        watched_until: Long,
+        /// The id of the last block.
+        last_block: Bytes16,
+        /// How often the generations changed their roles.
+        generation: Count,
+    }
+}
+
+record! {
+    /// The rest of it.
+    struct RareState {
+        /// Until when fingerprints of format version 2 are known.
+        legacy_until: Long,
+        /// Up to which entry nothing is known of what was given back.
+        refunds_dropped_until: Long,
+        /// Until when a reservation that the younger generation remembers can be charged for.
+        reserved_until: Long,
+        /// The same of the older one.
+        older_reserved_until: Long,
+        /// The ledger that it is of.
+        ledger: Bytes8,
+        /// Whether a billing store reads the journal.
+        is_read: Byte,
+    }
+}
+
+record! {
+    /// What charges move of an account, and an entry repeats.
+    struct Moving {
+        /// Its balance.
+        balance: Number,
+        /// What is not yet billed.
+        unbilled: Number,
+        /// What open reservations hold.
+        reserved: Number,
+        /// How many entries it has.
+        sequence: Sequence,
+    }
+}
+
+record! {
+    /// What charges look at besides.
+    struct Terms {
+        /// The permanent credit limit.
+        permanent_limit: Number,
+        /// The end of the temporary one.
+        temporary_until: Number,
+        /// The end of the billing period.
+        period_end: Number,
+        /// The number of the open bill.
+        open_bill: Count,
+        /// Whether it is active.
+        status: Byte,
+        /// Prepaid or postpaid.
+        mode: Byte,
+        /// How many decimals its amounts have.
+        decimals: Byte,
+    }
+}
+
+record! {
+    /// What plain charges leave packed.
+    struct RareTerms {
+        /// Whether charges that are not usage have bills of their own.
+        non_usage_billing: Byte,
+        /// How many decimals its currency has.
+        minor_digits: Byte,
+        /// Its currency.
+        currency: Count,
+        /// The temporary credit limit.
+        temporary_limit: Number,
+        /// The number of its last bill.
+        last_bill: Count,
+        /// How many reservations are open.
+        open_reservations: Count,
+    }
+}
+
+record! {
+    /// What only the script keeps of an account.
+    struct Expiry {
+        /// From when on its reservations are counted in what is reserved. It may be earlier than that, for instance 0.
+        next_expiry: Number,
+    }
+}
+
+record! {
+    /// A reservation. The account ([`TEXT`]) and the id follow.
+    struct StoredReservation {
+        /// What it holds.
+        amount: Number,
+        /// By when what was consumed is to be reported.
+        report_by: Number,
+        /// When it expires.
+        expires_at: Number,
+    }
+}
+
+record! {
+    /// A remembered decision.
+    struct Remembered {
+        /// The digest of what was asked.
+        fingerprint: Bytes8,
+        /// The kind of the command.
+        kind: Byte,
+        /// What was decided.
+        verdict: Byte,
+        /// What follows; see [`super::flag`].
+        flags: Byte,
+        /// How the reservation that it made ended.
+        ended: Byte,
+        /// The amount.
+        amount: Number,
+        /// The sequence of its entry.
+        sequence: Sequence,
+    }
+}
+
+record! {
+    /// How and into which bill a remembered charge was charged.
+    struct RememberedCharge {
+        /// The kind of its entry.
+        kind: Byte,
+        /// The bill.
+        bill: Count,
+    }
+}
+
+record! {
+    /// What is kept of what was given back.
+    struct StoredRefund {
+        /// The sum.
+        sum: Number,
+        /// What was billed; -1: not known, or not of a bill.
+        billed: Number,
+        /// The sequence of the last entry that gave back.
+        sequence: Sequence,
+        /// Its time.
+        time: Number,
+    }
+}
+
+record! {
+    /// A profile. The place in the list of names ([`TEXT`]) and the name follow.
+    struct StoredProfile {
+        /// From which usable credit on an alarm is raised; -1: there is none.
+        low_credit_threshold: Long,
+        /// When the account was created.
+        created_at: Long,
+    }
+}
+
+record! {
+    /// The start of a block of the journal. The ids of the accounts, the endings and the entries follow.
+    struct BlockHeader {
+        /// The sequence of its first entry.
+        first_sequence: LongSequence,
+        /// How many entries it has.
+        count: Count,
+        /// Their time.
+        time: Long,
+        /// Its id.
+        id: Bytes16,
+        /// The id of the block before.
+        previous: Bytes16,
+        /// How many accounts it names.
+        accounts: Short,
+        /// How many endings it has.
+        endings: Short,
+    }
+}
+
+record! {
+    /// The start of what a command's entries have in common. A protobuf message of what the caller sent follows.
+    struct EndingHeader {
+        /// The place of its account in the block, from 1 on.
+        account: Short,
+        /// The length of the message.
+        length: Count,
+    }
+}
+
+record! {
+    /// An entry. If it has a time other than the block's, [`Number`] follows; if it has details, two; and if it says what it gives back,
+    /// three. Flags in the bytes of kind and mode say what is there.
+    struct StoredEntry {
+        /// Its kind, and flags.
+        kind: Byte,
+        /// The account's mode, and a flag.
+        mode: Byte,
+        /// The place of its ending.
+        ending: Short,
+        /// The bill that it falls into.
+        bill: Count,
+        /// Its amount.
+        amount: Number,
+        /// What the account had after it.
+        balance: Number,
+        /// The same of what was not yet billed.
+        unbilled: Number,
+        /// The same of what was reserved.
+        reserved: Number,
+        /// Its sequence among the account's.
+        account_sequence: Sequence,
+    }
+}
+
+record! {
+    /// The start of a batch on its way to the script; see `src/ledger/redis/batch.rs` for what follows.
+    struct BatchHeader {
+        /// The sender's time.
+        now: Long,
+        /// How far ahead of Redis's it may be; negative: it is not looked at.
+        max_ahead: Long,
+        /// The end of the billing period that it is in.
+        this_period_end: Long,
+        /// The end of the next.
+        next_period_end: Long,
+        /// For how long request ids are remembered.
+        window: Long,
+        /// The id that its block will have.
+        block: Bytes16,
+        /// The ledger that it is for.
+        ledger: Bytes8,
+        /// How many accounts it touches.
+        accounts: Short,
+        /// How many requests it touches.
+        requests: Short,
+        /// How many commands it has.
+        commands: Short,
+        /// How many of the requests may have a reservation.
+        reservations: Short,
+        /// How many of the accounts need their profile.
+        profiles: Short,
+    }
+}
+
+record! {
+    /// A command of a batch.
+    struct StoredCommand {
+        /// What it is: the scale of its amount and 1, its kind, its option.
+        form: Count,
+        /// The place of its account.
+        account: Short,
+        /// The place of its request.
+        request: Short,
+        /// The first half of its fingerprint: the script makes a string in the time of four numbers.
+        first_half: Count,
+        /// The second.
+        second_half: Count,
+        /// The mantissa of its amount.
+        mantissa: Long,
+    }
+}
+
+/// What a text with its length before it is to `struct`.
+pub const TEXT: &str = "I2c0";
+
+/// The bytes of its length.
+pub const TEXT_BYTES: usize = Short::BYTES;
+
+/// All fields of an account's record.
+#[must_use]
+pub fn account_fields() -> Vec<Field> {
+    [Moving::FIELDS, Terms::FIELDS, RareTerms::FIELDS, Expiry::FIELDS].concat()
+}
+
+/// All fields of a partition's state.
+#[must_use]
+pub fn state_fields() -> Vec<Field> {
+    [StepState::FIELDS, RareState::FIELDS].concat()
+}
