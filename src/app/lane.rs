@@ -51,7 +51,7 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connections that were opened together are made anew one after another: their ages are so many, 10 % more or less.
+/// Connections that were opened together are made anew one after another: their ages differ by up to 10 %.
 const AGES: u32 = 8;
 
 /// After how long connections are made anew, and how long streams may stay on one then.

@@ -95,7 +95,7 @@ struct ListOptions {
     /// one word has at least 3 characters.
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
-    /// At most so many [default: all]
+    /// The maximum number to list [default: all]
     #[arg(long, value_name = "NUMBER")]
     count: Option<usize>,
 }

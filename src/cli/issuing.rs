@@ -44,7 +44,7 @@ struct ReviewOptions {
     /// Drafts are issued as soon as they can be.
     #[arg(long)]
     at_once: bool,
-    /// Drafts are issued so many hours after their bill was cut, or when they are approved.
+    /// Drafts are issued this many hours after their bill was cut, or when they are approved.
     #[arg(long, value_name = "HOURS")]
     after_hours: Option<u16>,
     /// Drafts are issued when they are approved.

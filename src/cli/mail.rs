@@ -54,7 +54,7 @@ struct ListOptions {
     /// Only in this state.
     #[arg(long, value_enum)]
     state: Option<State>,
-    /// At most so many [default: all]
+    /// The maximum number to list [default: all]
     #[arg(long, value_name = "NUMBER")]
     count: Option<usize>,
 }

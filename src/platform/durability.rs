@@ -11,7 +11,7 @@ pub enum Durability {
     Engine,
     /// That it is on the store's disk.
     Disk,
-    /// That so many replicas have it, too.
+    /// That this many replicas have it, too.
     Replicas(u32),
 }
 

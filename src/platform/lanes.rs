@@ -109,7 +109,7 @@ pub fn sockets(dealt: mpsc::Receiver<Dealt>) -> impl Stream<Item = io::Result<So
     ReceiverStream::new(dealt).map(Socket::new)
 }
 
-/// Splits what is dealt to a lane among so many servers, in turn. Needs the runtime of the lane.
+/// Splits what is dealt to a lane among its servers, in turn. Needs the runtime of the lane.
 #[must_use]
 pub fn split(mut dealt: mpsc::Receiver<Dealt>, count: usize) -> Vec<mpsc::Receiver<Dealt>> {
     if count <= 1 {

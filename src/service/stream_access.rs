@@ -38,10 +38,10 @@ impl StreamAccess {
     /// That of a stream which begins.
     pub fn new(access: &Arc<Access>, context: RequestContext) -> Result<Self, Error> {
         let changes = access.changes();
-        let mut standing = Self { caller: Finder { access: Arc::clone(access), changes }, context };
+        let mut held = Self { caller: Finder { access: Arc::clone(access), changes }, context };
         // What has changed since the caller was let in, was told before.
-        standing.renew()?;
-        Ok(standing)
+        held.renew()?;
+        Ok(held)
     }
 
     /// The context, with the caller as it was last looked up.
@@ -97,14 +97,14 @@ impl StreamAccess {
         needed: impl Fn(&RequestContext) -> Result<(), Error> + Send + Sync + 'static,
     ) -> impl Stream<Item = Result<T, Error>> + Send {
         stream::unfold(Some((self, Box::pin(answers), needed)), |held| async move {
-            let (mut standing, mut answers, needed) = held?;
+            let (mut watched, mut answers, needed) = held?;
             let next = tokio::select! {
                 biased;
-                error = standing.lost(&needed) => Some(Err(error)),
+                error = watched.lost(&needed) => Some(Err(error)),
                 next = answers.next() => next,
             };
             match next? {
-                Ok(answer) => Some((Ok(answer), Some((standing, answers, needed)))),
+                Ok(answer) => Some((Ok(answer), Some((watched, answers, needed)))),
                 Err(error) => Some((Err(error), None)),
             }
         })

@@ -27,7 +27,7 @@ pub struct LimitArguments {
     /// A temporary credit limit. While it runs, the larger of it and the permanent one counts.
     #[arg(long, value_name = "AMOUNT", requires = "end")]
     temporary: Option<String>,
-    /// The temporary limit ends after so many days of 24 hours.
+    /// The temporary limit ends after this many days of 24 hours.
     #[arg(long, value_name = "NUMBER", visible_alias = "temporary-increase-days", group = "end", requires = "temporary")]
     days: Option<i32>,
     /// The temporary limit ends at this instant, such as 2027-01-31T00:00:00Z.

@@ -46,7 +46,7 @@ pub struct ListOptions {
     /// Only accounts in this currency.
     #[arg(long, value_name = "CODE")]
     currency: Option<String>,
-    /// At most so many [default: all]
+    /// The maximum number to list [default: all]
     #[arg(long, value_name = "NUMBER")]
     count: Option<usize>,
 }

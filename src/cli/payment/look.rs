@@ -31,7 +31,7 @@ pub struct ListOptions {
     /// Only payments of which something is not allocated.
     #[arg(long)]
     unallocated: bool,
-    /// At most so many [default: all]
+    /// The maximum number to list [default: all]
     #[arg(long, value_name = "NUMBER")]
     count: Option<usize>,
 }

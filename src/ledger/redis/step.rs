@@ -67,7 +67,7 @@ impl RedisEngine {
         }
     }
 
-    /// The answer of a script, if so many replicas have what it wrote as must.
+    /// The answer of a script, once as many replicas have what it wrote as must.
     fn proved(&self, Ran { answer, replicas }: Ran, wait: Wait) -> Result<Value, LedgerError> {
         match (wait, replicas.unwrap_or(0)) {
             (Some((needed, _)), found) if found < u64::from(needed) => {
