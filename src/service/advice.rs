@@ -21,8 +21,8 @@ use domain::outcome::Verdict;
 use ledger::Ledger;
 use platform::clock::Clock;
 
-/// How long the billing store, and the journal, may take to answer.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How long the billing store, and the journal, may take to answer. A person waits for what a conversion comes to, and no charge does.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A decision, and what to consider after it.
 #[derive(Clone, Debug)]

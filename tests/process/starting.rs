@@ -106,7 +106,12 @@ const QUIET: [&str; 6] = [
 /// What a service logs from its start to its end, once it aggregates: the messages.
 async fn messages(arguments: &[&str]) -> Vec<String> {
     let service = Service::start(arguments, &[]);
-    until("it aggregates", async || service.log().iter().any(|line| line.contains("aggregating a partition")).then_some(())).await;
+    until("it aggregates, and has seen its store", async || {
+        let log = service.log();
+        let is_said = |message: &str| log.iter().any(|line| line.contains(message));
+        (is_said("aggregating a partition") && is_said("the store is up")).then_some(())
+    })
+    .await;
     let log = service.log_to_its_end().await;
     let events = log.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let told = events.filter(|event| !event["message"].as_str().unwrap().starts_with("no font has letters"));
