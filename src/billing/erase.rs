@@ -9,10 +9,8 @@ use super::change::{Applied, Change};
 use super::document::Party;
 use super::record::narrow;
 use super::{Billing, BillingError, search};
+use domain::account::ERASED_NAME;
 use domain::entry::EntryKind;
-
-/// What an account is called whose name was erased.
-pub const ERASED: &str = "erased";
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +34,7 @@ const UNSETTLED: [&str; 5] = [
 ];
 
 /// What is erased of an account, but for names within settings and audit records.
-const ERASE: [&str; 14] = [
+const ERASE: [&str; 16] = [
     "UPDATE entries SET description = '', attributes = '', reason = '' WHERE account = $1",
     "UPDATE lost_entries SET description = '', attributes = '', reason = '' WHERE account = $1",
     "UPDATE totals SET description = '' WHERE account = $1",
@@ -46,6 +44,9 @@ const ERASE: [&str; 14] = [
     "UPDATE credits SET reference = '', remark = '', reason = '' WHERE account = $1",
     "UPDATE allocations_by_hand SET reason = '' WHERE account = $1",
     "UPDATE setting_changes SET reason = '' WHERE subject = 'account ' || $1",
+    "UPDATE setting_changes SET reason = '' WHERE subject IN (SELECT 'mail ' || id FROM mails WHERE account = $1)",
+    "UPDATE setting_changes SET reason = '' WHERE subject IN (SELECT 'mail of ' || issued.number FROM issued \
+     JOIN documents ON documents.id = issued.document WHERE documents.account = $1)",
     "UPDATE mails SET recipient = '', detail = '' WHERE account = $1",
     "UPDATE accounts SET name = 'erased' WHERE account = $1",
     "DELETE FROM account_sending WHERE account = $1",
@@ -83,7 +84,7 @@ impl Billing {
         for sql in ERASE {
             sqlx::query(sql).bind(account.to_owned()).execute(&mut *connection).await?;
         }
-        search::write_names(connection, dialect, std::iter::once((account, ERASED))).await?;
+        search::write_names(connection, dialect, std::iter::once((account, ERASED_NAME))).await?;
         search::write_details(connection, dialect, account, &Party::default()).await?;
         let erase = "UPDATE audit SET personal = '', salt = '' WHERE account = $1 AND personal <> ''";
         let records = sqlx::query(erase).bind(account.to_owned()).execute(&mut *connection).await?.rows_affected();
@@ -113,7 +114,7 @@ async fn erase_names(connection: &mut AnyConnection, table: &'static str, accoun
         let text: String = row.try_get(0)?;
         let mut settings: Json = serde_json::from_str(&text).map_err(BillingError::corrupt)?;
         if let Some(name) = settings.get_mut("name") {
-            *name = Json::from(ERASED);
+            *name = Json::from(ERASED_NAME);
         }
         let sql = format!("UPDATE {table} SET settings = $2 WHERE account = $1 AND settings = $3");
         let query = sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).bind(settings.to_string()).bind(text);

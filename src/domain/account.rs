@@ -5,6 +5,9 @@ use super::money::{MAX_COMMANDED_UNITS, minor_unit};
 /// A point in time: milliseconds since the Unix epoch, of the ledger's one clock.
 pub type Millis = i64;
 
+/// What an account is called whose name was erased.
+pub const ERASED_NAME: &str = "erased";
+
 /// Who pays when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]

@@ -4,7 +4,7 @@
 
 mod kind;
 
-use super::account::{Category, Currency, Millis, Mode, NonUsageBilling};
+use super::account::{Category, Currency, ERASED_NAME, Millis, Mode, NonUsageBilling};
 use super::entry::{EntryKind, Settings};
 pub use super::metadata::Metadata;
 use super::money::DecimalAmount;
@@ -66,6 +66,8 @@ pub enum Action {
         /// How charges other than usage are billed.
         non_usage_billing: Option<NonUsageBilling>,
     },
+    /// Replace the name of a closed account by [`ERASED_NAME`](crate::account::ERASED_NAME): nothing else of a closed one can be changed.
+    EraseName,
     /// Add money that the customer paid.
     TopUp {
         /// How much.
@@ -299,6 +301,7 @@ impl Action {
                 non_usage_billing: *non_usage_billing,
                 denomination: None,
             },
+            Self::EraseName => Settings { name: Some(ERASED_NAME.to_owned()), ..Settings::default() },
             _ => Settings::default(),
         }
     }
@@ -314,7 +317,7 @@ impl Action {
             Self::Refund(_) => Kind::Refund,
             Self::Convert { .. } => Kind::Convert,
             Self::Create(_) => Kind::Create,
-            Self::Update { .. } => Kind::Update,
+            Self::Update { .. } | Self::EraseName => Kind::Update,
             Self::TopUp { .. } => Kind::TopUp,
             Self::RecordPayment { .. } => Kind::RecordPayment,
             Self::ReversePayment(_) => Kind::ReversePayment,

@@ -170,7 +170,7 @@ fn try_decide(loaded: &LoadedState<'_>, command: &Command, fingerprint: &Fingerp
         Action::Release { .. } => charging::release(transition),
         Action::Refund(reversal) => reversal::refund(transition, reversal),
         Action::Convert { mode, limit, allow_unusable } => wallet::convert(transition, *mode, limit, *allow_unusable),
-        Action::Update { .. } => wallet::update(transition),
+        Action::Update { .. } | Action::EraseName => wallet::update(transition),
         Action::TopUp { amount } => wallet::top_up(transition, *amount),
         Action::RecordPayment { amount, .. } => wallet::record_payment(transition, *amount),
         Action::ReversePayment(_) => reversal::reverse(transition, |amount, given_back| EntryData::PaymentReversed { amount, given_back }),
@@ -259,6 +259,10 @@ impl<'a> Transition<'a> {
 
     fn refuse_closed(&self) -> Result<(), Refusal> {
         if self.account.status == Status::Closed { Err(Refusal::AccountClosed) } else { Ok(()) }
+    }
+
+    fn refuse_not_closed(&self) -> Result<(), Refusal> {
+        if self.account.status == Status::Closed { Ok(()) } else { Err(Refusal::AccountNotClosed) }
     }
 
     fn refuse_suspended(&self) -> Result<(), Refusal> {

@@ -121,6 +121,8 @@ impl Digest {
                 self.option(*low_credit_threshold, |digest, threshold| digest.option(threshold, Self::decimal));
                 self.number(non_usage_billing.map_or(0, |billing| billing as i64));
             }
+            // Told from a rename to the same name.
+            Action::EraseName => self.number(1),
             // The invoices that a payment names are in the ending.
             Action::TopUp { amount } | Action::RecordPayment { amount, .. } | Action::Withdraw { amount } | Action::Adjust { amount } => {
                 self.decimal(*amount)

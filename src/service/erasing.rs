@@ -10,7 +10,7 @@ use super::context::RequestContext;
 use super::error::Error;
 use access::Permission;
 use billing::change::{Applied, Change};
-use billing::erase::{ERASED, Erased};
+use billing::erase::Erased;
 use billing::{Billing, BillingError};
 use domain::account::Status;
 use domain::command::{Action, Command, Metadata};
@@ -21,19 +21,19 @@ use ledger::{IdempotencyKey, Trimmer};
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// How many entries of the journal are dropped in one step.
+const DROPPED_AT_ONCE: u64 = 10_000;
+
 impl UseCases {
     /// Erases it, once for each request. Each step finds what was done before it, so that a repetition goes on where it ended.
     pub async fn erase_account(&self, context: &RequestContext, account: &str, change: &Change) -> Result<Applied, Error> {
         context.require(Permission::EraseAccounts, account)?;
         let change = &context.signed(change)?;
         let billing = self.billing(context).await?;
-        let steps = steps(account, change);
-        let [open, _, close] = &steps;
-        let is_nameless = self.is_remembered(account, close).await?;
-        let is_closed = self.look_at(account).await?.account.status == Status::Closed;
-        // One that is open is so by this request, which was interrupted, or it is none to erase.
-        if !is_nameless && !is_closed && !self.is_remembered(account, open).await? {
-            return Err(Error::refused(Refusal::AccountNotClosed, close));
+        let command = erase_name(account, change);
+        let is_nameless = self.is_remembered(&command).await?;
+        if !is_nameless && self.look_at(account).await?.account.status != Status::Closed {
+            return Err(Error::refused(Refusal::AccountNotClosed, &command));
         }
         let partition = self.ledger.partition_of(account);
         wait_for(billing, partition, self.ledger.engine().journal_span(partition).await?.next).await?;
@@ -42,9 +42,7 @@ impl UseCases {
             return Err(unsettled(account));
         }
         if !is_nameless {
-            for step in steps {
-                self.decide_admitted(context, step.into()).await?;
-            }
+            self.decide_admitted(context, command.into()).await?;
         }
         let end = self.ledger.engine().journal_span(partition).await?.next;
         wait_for(billing, partition, end).await?;
@@ -62,6 +60,12 @@ impl UseCases {
         if self.ledger.engine().journal_span(partition).await?.first > last {
             return Ok(());
         }
+        // In slices: a step that drops much would hold up the charges of the partition.
+        let mut below = self.ledger.engine().journal_span(partition).await?.first;
+        while below < end {
+            below = below.saturating_add(DROPPED_AT_ONCE).min(end);
+            self.ledger.engine().trim(partition, below, Trimmer::Reader).await?;
+        }
         while self.ledger.engine().trim(partition, end, Trimmer::Reader).await? {}
         if self.ledger.engine().journal_span(partition).await?.first <= last {
             let text = "the journal is kept whole while a backup is made of it: repeat the request afterwards";
@@ -70,22 +74,20 @@ impl UseCases {
         Ok(())
     }
 
-    async fn is_remembered(&self, account: &str, step: &Command) -> Result<bool, Error> {
-        let key = IdempotencyKey::of(account, &step.request_id);
-        Ok(self.ledger.engine().remembered(self.ledger.partition_of(account), key).await?.is_some())
+    async fn is_remembered(&self, command: &Command) -> Result<bool, Error> {
+        let key = IdempotencyKey::of(&command.account, &command.request_id);
+        Ok(self.ledger.engine().remembered(self.ledger.partition_of(&command.account), key).await?.is_some())
     }
 }
 
-/// Takes the name off the account. Nothing can be changed of a closed one, so it is opened for that, and closed again. A caller that may charge it
-/// could do so in between; closing is refused then, and a repetition goes on with it.
-fn steps(account: &str, change: &Change) -> [Command; 3] {
-    let rename = Action::Update { name: Some(ERASED.to_owned()), low_credit_threshold: None, non_usage_billing: None };
-    [("open", Action::Reopen), ("name", rename), ("close", Action::Close)].map(|(step, action)| Command {
+/// Takes the name off the account, which must be closed, and stays so.
+fn erase_name(account: &str, change: &Change) -> Command {
+    Command {
         account: account.to_owned(),
-        request_id: step_id(step, &change.request_id),
+        request_id: request_of_ledger(&change.request_id),
         first_sent_at: None,
         currency: None,
-        action,
+        action: Action::EraseName,
         metadata: Metadata {
             actor: change.actor.clone(),
             on_behalf_of: change.on_behalf_of.clone(),
@@ -93,7 +95,7 @@ fn steps(account: &str, change: &Change) -> [Command; 3] {
             origin: change.origin.to_string(),
             ..Metadata::default()
         },
-    })
+    }
 }
 
 fn unsettled(account: &str) -> Error {
@@ -101,11 +103,11 @@ fn unsettled(account: &str) -> Error {
     Error::precondition("ACCOUNT_NOT_SETTLED", format!("accounts/{account}"), text)
 }
 
-/// The name of the request that a step is: as long for every request.
-fn step_id(step: &str, request_id: &str) -> String {
-    let IdempotencyKey(digest) = IdempotencyKey::of(step, request_id);
+/// The id of the ledger's request: as long for every request.
+fn request_of_ledger(request_id: &str) -> String {
+    let IdempotencyKey(digest) = IdempotencyKey::of("name", request_id);
     let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("erase:{step}:{digest}")
+    format!("erase:name:{digest}")
 }
 
 /// Waits until the billing store has all entries below one.

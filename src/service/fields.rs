@@ -39,7 +39,8 @@ pub fn amounts(action: &Action) -> Vec<Amount> {
         | Action::Resume
         | Action::Close
         | Action::Reopen
-        | Action::ClosePeriod => {}
+        | Action::ClosePeriod
+        | Action::EraseName => {}
     }
     amounts
 }

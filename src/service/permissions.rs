@@ -194,6 +194,7 @@ pub(super) fn permission_for(action: &Action) -> Permission {
         Action::Convert { .. } => Permission::Convert,
         Action::Create(_) => Permission::CreateAccounts,
         Action::Update { .. } => Permission::UpdateAccounts,
+        Action::EraseName => Permission::EraseAccounts,
         Action::TopUp { .. } => Permission::TopUp,
         Action::RecordPayment { .. } => Permission::RecordPayments,
         Action::ReversePayment(_) => Permission::ReversePayments,

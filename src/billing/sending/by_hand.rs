@@ -157,14 +157,15 @@ impl Billing {
     pub async fn bounce_mail(&self, id: &str, why: &str, change: &Change) -> Result<Option<Mail>, BillingError> {
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
-        // It was taken, or nobody knew: now that is known.
-        let sql = "UPDATE mails SET state = 'bounced', changed_at = $1, detail = $2, \
+        // It was taken, or nobody knew: now that is known. Of an account that was erased meanwhile, nothing is kept of what the server said.
+        let sql = "UPDATE mails SET state = 'bounced', changed_at = $1, detail = CASE WHEN recipient = '' THEN '' ELSE $2 END, \
                    sent_at = CASE WHEN sent_at = 0 THEN $1 ELSE sent_at END WHERE id = $3 AND state IN ('sent', 'unknown', 'sending')";
         let query = sqlx::query(sql).bind(change.at).bind(shortened(why)).bind(id.to_owned());
         let is_changed = query.execute(&mut *connection).await?.rows_affected() > 0;
         let mail = look::find(connection, id).await?;
         if let Some(mail) = mail.as_ref().filter(|_| is_changed) {
-            let act = Act::of("mail.bounced", change).on(&mail.account).with("mail", id).with_personal("why", shortened(why));
+            let act = Act::of("mail.bounced", change).on(&mail.account).with("mail", id);
+            let act = if mail.recipient.is_empty() { act } else { act.with_personal("why", shortened(why)) };
             audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
         }
         transaction.commit().await?;

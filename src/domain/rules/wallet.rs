@@ -1,7 +1,7 @@
 //! What an operator does: open, change, fund, limit, convert, suspend and close an account.
 
 use super::{Decided, Fingerprint, LoadedState, StepClock, Transition, both};
-use crate::account::{Account, Mode, Profile, Status};
+use crate::account::{Account, ERASED_NAME, Mode, Profile, Status};
 use crate::command::{Action, Command, Create, LimitChange, TemporaryChange, Until};
 use crate::entry::{EntryData, Limits};
 use crate::money::DecimalAmount;
@@ -100,20 +100,27 @@ pub(super) fn convert(mut transition: Transition<'_>, mode: Mode, writes: &Limit
     Ok(transition.accept(decision))
 }
 
-/// Changes the name, the low-credit threshold, the billing of charges other than usage.
+/// Changes the name, the low-credit threshold, the billing of charges other than usage. Of a closed account, the name is all that can be
+/// changed, and only to be erased.
 pub(super) fn update(mut transition: Transition<'_>) -> Result<Decided, Refusal> {
-    let Action::Update { name, low_credit_threshold, .. } = &transition.command.action else {
-        return Err(Refusal::AccountNotFound);
+    let (name, threshold) = match &transition.command.action {
+        Action::Update { name, low_credit_threshold, .. } => {
+            let threshold = match low_credit_threshold {
+                Some(Some(threshold)) => Some(Some(transition.units(*threshold)?)),
+                Some(None) => Some(None),
+                None => None,
+            };
+            transition.refuse_closed()?;
+            (name.clone(), threshold)
+        }
+        _ => {
+            transition.refuse_not_closed()?;
+            (Some(ERASED_NAME.to_owned()), None)
+        }
     };
-    let threshold = match low_credit_threshold {
-        Some(Some(threshold)) => Some(Some(transition.units(*threshold)?)),
-        Some(None) => Some(None),
-        None => None,
-    };
-    transition.refuse_closed()?;
     let Some(before) = transition.loaded.profile else { return Err(Refusal::AccountNotFound) };
     let profile = Profile {
-        name: name.clone().unwrap_or_else(|| before.name.clone()),
+        name: name.unwrap_or_else(|| before.name.clone()),
         low_credit_threshold: threshold.unwrap_or(before.low_credit_threshold),
         created_at: before.created_at,
     };
@@ -205,9 +212,7 @@ pub(super) fn close(mut transition: Transition<'_>) -> Result<Decided, Refusal> 
 
 /// Lets a closed account be used again.
 pub(super) fn reopen(transition: Transition<'_>) -> Result<Decided, Refusal> {
-    if transition.account.status != Status::Closed {
-        return Err(Refusal::AccountNotClosed);
-    }
+    transition.refuse_not_closed()?;
     set_status(transition, Status::Active, EntryData::Reopened)
 }
 

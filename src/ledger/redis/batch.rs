@@ -17,7 +17,7 @@ use crate::codec::journal::{put_account, put_ending};
 use crate::codec::records::{BatchHeader, StoredCommand};
 use crate::model::StepTime;
 use crate::{IdempotencyKey, NamePlace, PreparedCommand, fold_name};
-use domain::account::Category;
+use domain::account::{Category, ERASED_NAME};
 use domain::command::{
     Action, Debit, ExcessPolicy, Kind, LimitChange, OriginalEntry, RemainderPolicy, Reserve, Reversal, TemporaryChange, Until,
 };
@@ -143,7 +143,7 @@ pub fn encode(
         match &command.action {
             Action::Authorize(_) => with_reservation.push(request),
             Action::Debit(_) | Action::Release { .. } if original > 0 => with_reservation.push(original),
-            Action::Update { .. } => with_profile.push(account),
+            Action::Update { .. } | Action::EraseName => with_profile.push(account),
             _ => {}
         }
         let (amount, option) = amount_and_option(&command.action);
@@ -285,6 +285,16 @@ fn put_detail(packed: &mut Packed, prepared: &PreparedCommand) -> bool {
             packed.number(non_usage_billing.map_or(0, |billing| billing as i64));
             packed.bytes(name.as_ref().map_or_else(String::new, |name| place(name, &prepared.command.account)).as_bytes());
             packed.bytes(name.as_deref().unwrap_or_default().as_bytes());
+        }
+        // The detail of an update, and that the account must be closed.
+        Action::EraseName => {
+            packed.array(7);
+            packed.number(0);
+            packed.decimal(None);
+            packed.number(0);
+            packed.bytes(place(ERASED_NAME, &prepared.command.account).as_bytes());
+            packed.bytes(ERASED_NAME.as_bytes());
+            packed.number(1);
         }
         _ => return false,
     }

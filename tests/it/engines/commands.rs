@@ -108,6 +108,7 @@ pub enum What {
     },
     Close,
     Reopen,
+    EraseName,
 }
 
 #[derive(Clone, Debug)]
@@ -232,6 +233,7 @@ fn what() -> impl Strategy<Value = What> {
         4 => any::<bool>().prop_map(|keep_fraction| What::Empty { keep_fraction }),
         2 => Just(What::Close),
         2 => Just(What::Reopen),
+        2 => Just(What::EraseName),
     ]
 }
 

@@ -520,6 +520,7 @@ impl Reference {
             }
             What::Close => Action::Close,
             What::Reopen => Action::Reopen,
+            What::EraseName => Action::EraseName,
         };
         let has_request_id = action.has_request_id();
         let command = Command {

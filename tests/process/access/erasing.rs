@@ -220,6 +220,8 @@ async fn erases(arguments: &[&str], billing: &str, ledger: impl Fn() -> Vec<Stri
     let entries = call(&service, "AccountService/ListEntries", &json!({ "accountId": "acme", "pageSize": 100 })).unwrap();
     let usage = entries["entries"].as_array().unwrap().iter().find(|entry| entry["requestId"] == "usage").unwrap().clone();
     assert!(usage.to_string().contains("11.90") && !usage.to_string().contains("Trillian"), "{usage}");
+    // It was never open meanwhile: nobody could charge it.
+    assert!(!entries.to_string().contains("ENTRY_KIND_REOPENED"), "{entries}");
     let records = call(&service, "AuditService/ListAuditRecords", &json!({ "action": "account.erased" })).unwrap();
     assert_eq!(records["records"].as_array().map(Vec::len), Some(1), "{records}");
     assert!(records.to_string().contains("on request"), "{records}");

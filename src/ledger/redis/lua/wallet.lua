@@ -87,7 +87,11 @@ handlers[UPDATE] = function(account, n)
     threshold, refused = units(extra[2], extra[3], account[DECIMALS])
     if refused then return refused end
   end
-  if account[STATUS] == CLOSED then return ACCOUNT_CLOSED end
+  if extra[7] then
+    if account[STATUS] ~= CLOSED then return ACCOUNT_NOT_CLOSED end
+  elseif account[STATUS] == CLOSED then
+    return ACCOUNT_CLOSED
+  end
   local profile = profiles[n]
   if not profile then return STORE_CORRUPT end
   if extra[1] == 1 then profile[1] = -1 elseif extra[1] == 2 then profile[1] = threshold end
