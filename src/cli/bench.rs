@@ -148,7 +148,7 @@ impl Run<'_> {
         let count = self.shared.options.trials.get();
         let measures =
             (1..=count).map(|number| self.trial(format!("trial {number} of {count}"), rate)).collect::<anyhow::Result<Vec<_>>>()?;
-        Ok(Summary::of(&measures))
+        Summary::of(&measures)
     }
 
     /// A trial at each of several rates; the rates are given, or follow from what a closed loop reaches.
@@ -156,7 +156,7 @@ impl Run<'_> {
         let mut rates = self.shared.options.rates.clone();
         let mut peak = None;
         if rates.is_empty() {
-            let summary = Summary::of(&[self.trial("closed loop, for the highest rate".to_owned(), None)?]);
+            let summary = Summary::of(&[self.trial("closed loop, for the highest rate".to_owned(), None)?])?;
             let highest = summary.rate.median;
             rates = (1..=STEPS).map(|step| highest * f64::from(step) / f64::from(STEPS)).collect();
             peak = Some(summary);
@@ -164,7 +164,7 @@ impl Run<'_> {
         let mut rungs = Vec::new();
         for rate in rates {
             let measure = self.trial(format!("{rate:.0} a second"), Some(rate))?;
-            rungs.push(RateStep { sent_rate: rate, summary: Summary::of(&[measure]) });
+            rungs.push(RateStep { sent_rate: rate, summary: Summary::of(&[measure])? });
         }
         Ok((peak, rungs))
     }

@@ -11,7 +11,9 @@ use tollgate::config::{CreateOptions, MetricsListen, NetworkOptions, Purpose, Se
 use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
 use tollgate::grpc::v1::{DebitRequest, Money};
 
-const MIX: &str = "debit=80,authorize=10,decline=5,convert=5";
+/// All commands; and all that is only read, which a stream does not take.
+const COMMANDS: &str = "debit=57,authorize=8,session=8,release=6,reserve=5,refund=6,decline=5,convert=5";
+const READING: &str = ",credit=5,account=5";
 
 fn start(folder: &tempfile::TempDir) -> App {
     let listen: SocketAddr = "127.0.0.1:0".parse().unwrap();
@@ -46,14 +48,30 @@ async fn after_every_kind_of_load_the_books_agree() {
         &["--stream", "--batch", "8", "--rate", "800", "--duration", "1s"],
     ];
     for load in loads {
-        let output = bench(&app, &[load, &["--accounts", "20", "--mix", MIX]].concat()).output().unwrap();
+        let is_streamed = load.contains(&"--stream");
+        let mix = format!("{COMMANDS}{}", if is_streamed { "" } else { READING });
+        let output = bench(&app, &[load, &["--accounts", "20", "--mix", &mix]].concat()).output().unwrap();
         let result = told(&output);
         assert_eq!(result["books"]["mismatches"], Value::Array(vec![]), "{load:?}");
         assert_eq!(result["result"]["errors"].as_object().unwrap().len(), 0, "{load:?}: {result}");
         assert_eq!(result["books"]["accounts"], 20);
         assert!(result["books"]["entries"].as_u64().unwrap() > 0, "{load:?}: {result}");
         assert!(output.status.success(), "{load:?}");
+        let operations = result["result"]["operations"].as_object().unwrap();
+        let mut expected = vec!["authorize", "convert", "debit", "decline", "refund", "release", "report", "reserve", "settle"];
+        expected.extend(["credit", "account"].iter().filter(|_| !is_streamed));
+        expected.sort_unstable();
+        let mut found: Vec<_> = operations.keys().map(String::as_str).collect();
+        found.sort_unstable();
+        assert_eq!(found, expected, "{load:?}");
+        for (name, operation) in operations {
+            let [p50, p95] = ["p50", "p95"].map(|quantile| operation["latency_us"][quantile]["median"].as_f64().unwrap());
+            assert!(0.0 < p50 && p50 <= p95 && operation["count"].as_u64().unwrap() > 0, "{load:?}: {name}: {operation}");
+        }
     }
+    let refused = bench(&app, &["--stream", "--mix", "credit=1"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("no commands of a --stream"), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,9 @@ use tonic_types::{RpcStatusExt, StatusExt};
 
 use super::checked::{Amount, Told};
 use super::mix::Kind;
-use crate::grpc::v1::{AuthorizeResponse, ConvertResponse, DebitResponse, Money, authorize_response, debit_response};
+use crate::grpc::v1::{
+    AuthorizeResponse, ConvertResponse, DebitResponse, Money, RefundResponse, ReleaseResponse, authorize_response, debit_response,
+};
 
 /// Millionths: what amounts are added up in.
 pub type Units = i64;
@@ -16,14 +18,22 @@ pub type Units = i64;
 pub enum Outcome {
     /// So much was charged.
     Charged(Units),
+    /// So much was charged of a reservation, and so much reserved anew.
+    Reported(Units, Units),
     /// So much was reserved.
     Reserved(Units),
+    /// A reservation was given back.
+    Released,
+    /// So much of a charge was given back.
+    Refunded(Units),
     /// The mode was changed.
     Converted,
     /// The mode was that already.
     Unchanged,
     /// There was not enough credit.
     Declined,
+    /// It was read.
+    Read,
 }
 
 impl Outcome {
@@ -31,11 +41,20 @@ impl Outcome {
     pub fn name(self) -> &'static str {
         match self {
             Self::Charged(_) => "charged",
+            Self::Reported(..) => "reported",
             Self::Reserved(_) => "reserved",
+            Self::Released => "released",
+            Self::Refunded(_) => "refunded",
             Self::Converted => "converted",
             Self::Unchanged => "unchanged",
             Self::Declined => "declined",
+            Self::Read => "read",
         }
+    }
+
+    /// Whether what follows of a sequence has something to go on.
+    pub fn goes_on(self) -> bool {
+        !matches!(self, Self::Declined)
     }
 }
 
@@ -76,10 +95,13 @@ fn leaves_unknown(code: Code) -> bool {
     matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown | Code::Internal | Code::DataLoss)
 }
 
-/// The outcome of a debit.
-pub fn debit(answer: &DebitResponse) -> Result<Outcome, Failure> {
+/// The outcome of a debit of that kind.
+pub fn debit(kind: Kind, answer: &DebitResponse) -> Result<Outcome, Failure> {
     match &answer.outcome {
-        Some(debit_response::Outcome::Charged(charged)) => Ok(Outcome::Charged(units(charged.amount.as_ref())?)),
+        Some(debit_response::Outcome::Charged(charged)) => {
+            let reserved = charged.reservation.as_ref().map(|reservation| units(reservation.amount.as_ref())).transpose()?;
+            Ok(charge(kind, units(charged.amount.as_ref())?, reserved))
+        }
         Some(debit_response::Outcome::Declined(_)) => Ok(Outcome::Declined),
         None => Err(Failure::nonsense()),
     }
@@ -94,6 +116,24 @@ pub fn authorize(answer: &AuthorizeResponse) -> Result<Outcome, Failure> {
     }
 }
 
+/// What was charged, and what is reserved then.
+fn charge(kind: Kind, charged: Units, reserved: Option<Units>) -> Outcome {
+    match kind {
+        Kind::Report => Outcome::Reported(charged, reserved.unwrap_or_default()),
+        _ => Outcome::Charged(charged),
+    }
+}
+
+/// The outcome of a release.
+pub fn release(_: &ReleaseResponse) -> Outcome {
+    Outcome::Released
+}
+
+/// The outcome of a refund.
+pub fn refund(answer: &RefundResponse) -> Result<Outcome, Failure> {
+    Ok(Outcome::Refunded(units(answer.credited.as_ref())?))
+}
+
 /// The outcome of a convert.
 pub fn convert(answer: &ConvertResponse) -> Outcome {
     if answer.converted { Outcome::Converted } else { Outcome::Unchanged }
@@ -103,8 +143,12 @@ pub fn convert(answer: &ConvertResponse) -> Outcome {
 pub fn streamed(kind: Kind, told: Option<&Told>) -> Result<Outcome, Failure> {
     let amount = |amount: &Option<Amount>| units_of(amount.as_ref().map_or("", |amount| &amount.amount)).ok_or_else(Failure::nonsense);
     match (kind, told) {
-        (Kind::Debit | Kind::Settle | Kind::Decline, Some(Told::Debit(answer))) => match (&answer.charged, &answer.declined) {
-            (Some(charged), None) => Ok(Outcome::Charged(amount(&charged.amount)?)),
+        (Kind::Debit | Kind::Report | Kind::Settle | Kind::Decline, Some(Told::Debit(answer))) => match (&answer.charged, &answer.declined)
+        {
+            (Some(charged), None) => {
+                let reserved = charged.reservation.as_ref().map(|reservation| amount(&reservation.amount)).transpose()?;
+                Ok(charge(kind, amount(&charged.amount)?, reserved))
+            }
             (None, Some(_)) => Ok(Outcome::Declined),
             _ => Err(Failure::nonsense()),
         },
@@ -113,6 +157,8 @@ pub fn streamed(kind: Kind, told: Option<&Told>) -> Result<Outcome, Failure> {
             (None, Some(_)) => Ok(Outcome::Declined),
             _ => Err(Failure::nonsense()),
         },
+        (Kind::Release, Some(Told::Release(_))) => Ok(Outcome::Released),
+        (Kind::Refund, Some(Told::Refund(answer))) => Ok(Outcome::Refunded(amount(&answer.credited)?)),
         (Kind::Convert, Some(Told::Convert(answer))) => Ok(if answer.converted { Outcome::Converted } else { Outcome::Unchanged }),
         (_, Some(Told::Error(status))) => {
             Err(Failure::of(Code::from_i32(status.code), status.get_details_error_info().map(|info| info.reason)))

@@ -1,10 +1,11 @@
 //! After the load: do the accounts and the journal hold what the clients were told, no more and no less?
 //!
 //! Each checked account: its current balance fell by the sum of the charges told; what is reserved is what was reserved and not settled;
-//! as many entries moved money as charges were told (a conversion may cut a bill, which moves some more). Of some accounts also the
+//! as many entries moved money as charges and refunds were told (a conversion may cut a bill, which moves some more). Of some accounts also the
 //! journal: read from the newest entry back to where the run began, without a gap, each entry beginning where the one before it ended,
 //! the charges as many, and of the same sum, as were told.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -93,25 +94,28 @@ fn state(account: &Account) -> anyhow::Result<State> {
     })
 }
 
-/// Repeats, under their request ids, the operations whose outcome is unknown. Final debits come last, behind their reservations.
+/// Repeats, under their request ids, the operations whose outcome is unknown: of a sequence, the first ones first.
 pub async fn find_out(clients: &Clients, shared: &Shared, books: &mut Books) -> anyhow::Result<usize> {
     let unknown = books.take_unknown();
     let count = unknown.len();
-    let (settlements, others): (Vec<_>, Vec<_>) = unknown.into_iter().partition(|operation| operation.reservation > 0);
+    let mut stages: BTreeMap<Reverse<usize>, Vec<_>> = BTreeMap::new();
+    for operation in unknown {
+        stages.entry(Reverse(operation.rest.len())).or_default().push(operation);
+    }
     let asked = AtomicU64::new(0);
-    for operations in [others, settlements] {
+    for operations in stages.into_values() {
         let mut answers = stream::iter(operations)
             .map(|operation| {
                 let number = asked.fetch_add(1, Ordering::Relaxed) as usize;
                 async move {
-                    let mut client = clients.for_call(number)?.charging;
-                    let mut answer = unary::send(&mut client, &shared.writer, &operation, shared.options.timeout).await;
+                    let mut caller = unary::Caller::from(clients.for_call(number)?);
+                    let mut answer = unary::send(&mut caller, &shared.writer, &operation, shared.options.timeout).await;
                     for _ in 1..ATTEMPTS {
                         if !answer.as_ref().is_err_and(|failure| failure.is_unknown) {
                             break;
                         }
                         tokio::time::sleep(PAUSE).await;
-                        answer = unary::send(&mut client, &shared.writer, &operation, shared.options.timeout).await;
+                        answer = unary::send(&mut caller, &shared.writer, &operation, shared.options.timeout).await;
                     }
                     anyhow::Ok((operation, answer))
                 }
@@ -154,8 +158,8 @@ pub async fn check(clients: &Clients, shared: &Shared, before: &States, books: &
 fn compare(before: &State, after: &State, told: &Told) -> Vec<String> {
     let mut mismatches = Vec::new();
     let charged = before.current_balance - after.current_balance;
-    if charged != told.charged {
-        mismatches.push(format!("charges of {} were told, and {} is gone", decimal(told.charged), decimal(charged)));
+    if charged != told.charged - told.refunded {
+        mismatches.push(format!("charges of {} were told, and {} is gone", decimal(told.charged - told.refunded), decimal(charged)));
     }
     if after.reserved - before.reserved != told.reserved {
         mismatches.push(format!(
@@ -165,8 +169,9 @@ fn compare(before: &State, after: &State, told: &Told) -> Vec<String> {
         ));
     }
     let entries = after.sequence.saturating_sub(before.sequence);
-    if !(told.charges..=told.charges + told.conversions * ENTRIES_OF_A_CONVERSION).contains(&entries) {
-        mismatches.push(format!("{} charges were told, and {entries} entries were made", told.charges));
+    let moves = told.charges + told.refunds;
+    if !(moves..=moves + told.conversions * ENTRIES_OF_A_CONVERSION).contains(&entries) {
+        mismatches.push(format!("{moves} charges and refunds were told, and {entries} entries were made"));
     }
     mismatches
 }
@@ -179,8 +184,8 @@ mod tests {
 
     #[test]
     fn what_agrees_is_no_mismatch() {
-        let told = Told { charged: 500_000, charges: 2, reserved: 1_500_000, conversions: 1 };
-        let after = State { current_balance: -1_500_000, reserved: 1_500_000, sequence: 6 };
+        let told = Told { charged: 700_000, charges: 2, refunded: 200_000, refunds: 1, reserved: 1_500_000, conversions: 1 };
+        let after = State { current_balance: -1_500_000, reserved: 1_500_000, sequence: 7 };
         assert_eq!(compare(&BEFORE, &after, &told), Vec::<String>::new());
     }
 
@@ -190,7 +195,7 @@ mod tests {
         let after = State { current_balance: -1_510_000, reserved: 0, sequence: 6 };
         assert_eq!(
             compare(&BEFORE, &after, &told),
-            ["charges of 0.5 were told, and 0.51 is gone", "2 charges were told, and 3 entries were made"]
+            ["charges of 0.5 were told, and 0.51 is gone", "2 charges and refunds were told, and 3 entries were made"]
         );
     }
 

@@ -9,7 +9,8 @@ use super::answer::{Failure, Outcome, Units};
 use super::mix::Kind;
 use super::operation::{Operation, RESERVED_CENTS};
 
-const UNITS_PER_CENT: Units = 10_000;
+/// What each reservation is of.
+const RESERVED: Units = RESERVED_CENTS as Units * 10_000;
 
 /// What the clients were told of one account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +19,10 @@ pub struct Told {
     pub charged: Units,
     /// Their number.
     pub charges: u64,
+    /// The sum of what was given back of them.
+    pub refunded: Units,
+    /// How often.
+    pub refunds: u64,
     /// The sum of reservations that were made and not settled.
     pub reserved: Units,
     /// How often the mode was changed.
@@ -31,18 +36,30 @@ impl Told {
                 self.charged += units;
                 self.charges += 1;
                 if kind == Kind::Settle {
-                    self.reserved -= Units::from(RESERVED_CENTS) * UNITS_PER_CENT;
+                    self.reserved -= RESERVED;
                 }
             }
+            Outcome::Reported(units, reserved) => {
+                self.charged += units;
+                self.charges += 1;
+                self.reserved += reserved - RESERVED;
+            }
             Outcome::Reserved(units) => self.reserved += units,
+            Outcome::Released => self.reserved -= RESERVED,
+            Outcome::Refunded(units) => {
+                self.refunded += units;
+                self.refunds += 1;
+            }
             Outcome::Converted => self.conversions += 1,
-            Outcome::Unchanged | Outcome::Declined => {}
+            Outcome::Unchanged | Outcome::Declined | Outcome::Read => {}
         }
     }
 
     fn merge(&mut self, other: &Self) {
         self.charged += other.charged;
         self.charges += other.charges;
+        self.refunded += other.refunded;
+        self.refunds += other.refunds;
         self.reserved += other.reserved;
         self.conversions += other.conversions;
     }
@@ -103,7 +120,7 @@ mod tests {
     use super::*;
 
     fn operation(kind: Kind, account: u32) -> Operation {
-        Operation { kind, account, number: 1, cents: 20, reservation: 0, to_postpaid: false }
+        Operation { kind, account, number: 1, cents: 20, first: 1, to_postpaid: false, rest: &[] }
     }
 
     #[test]
@@ -113,11 +130,13 @@ mod tests {
         books.enter(&operation(Kind::Authorize, 0), &Ok(Outcome::Reserved(1_500_000)));
         books.enter(&operation(Kind::Decline, 0), &Ok(Outcome::Declined));
         let mut others = Books::new(&BTreeSet::from([0, 1]));
+        others.enter(&operation(Kind::Report, 0), &Ok(Outcome::Reported(100_000, 1_500_000)));
+        others.enter(&operation(Kind::Refund, 0), &Ok(Outcome::Refunded(200_000)));
         others.enter(&operation(Kind::Settle, 0), &Ok(Outcome::Charged(300_000)));
         others.enter(&operation(Kind::Convert, 1), &Ok(Outcome::Converted));
         others.enter(&operation(Kind::Debit, 2), &Ok(Outcome::Charged(1)));
         books.merge(others);
-        assert_eq!(books.told(0), Told { charged: 500_000, charges: 2, reserved: 0, conversions: 0 });
+        assert_eq!(books.told(0), Told { charged: 600_000, charges: 3, refunded: 200_000, refunds: 1, reserved: 0, conversions: 0 });
         assert_eq!(books.told(1), Told { conversions: 1, ..Told::default() });
         assert_eq!(books.told(2), Told::default());
     }

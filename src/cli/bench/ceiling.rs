@@ -60,6 +60,6 @@ pub fn run(ceiling: &Ceiling) -> anyhow::Result<ExitCode> {
         Ceiling::Evalsha(options) => super::block_on(evalsha::run(options))?,
         Ceiling::Sqlite(options) => sqlite::run(options)?,
     };
-    println!("{:#}", json!({ "result": Summary::of(&[measure]) }));
+    println!("{:#}", json!({ "result": Summary::of(&[measure])? }));
     Ok(ExitCode::SUCCESS)
 }

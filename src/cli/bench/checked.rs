@@ -21,7 +21,7 @@ pub struct Answers {
 /// Of a `ChargeOutcome`.
 #[derive(Clone, PartialEq, Message)]
 pub struct Outcome {
-    #[prost(oneof = "Told", tags = "1, 2, 5, 7")]
+    #[prost(oneof = "Told", tags = "1, 2, 3, 4, 5, 7")]
     pub told: Option<Told>,
 }
 
@@ -31,6 +31,10 @@ pub enum Told {
     Authorize(Authorized),
     #[prost(message, tag = "2")]
     Debit(Debited),
+    #[prost(message, tag = "3")]
+    Release(Nothing),
+    #[prost(message, tag = "4")]
+    Refund(Refunded),
     #[prost(message, tag = "5")]
     Convert(Converted),
     #[prost(message, tag = "7")]
@@ -67,6 +71,15 @@ pub struct Debited {
 pub struct Charged {
     #[prost(message, optional, tag = "1")]
     pub amount: Option<Amount>,
+    #[prost(message, optional, tag = "3")]
+    pub reservation: Option<Reservation>,
+}
+
+/// Of a `RefundResponse`.
+#[derive(Clone, PartialEq, Message)]
+pub struct Refunded {
+    #[prost(message, optional, tag = "7")]
+    pub credited: Option<Amount>,
 }
 
 /// Of a `ConvertResponse`.
@@ -109,6 +122,7 @@ mod tests {
         let credit = Some(v1::Credit { balance: "99.58".into(), ..Default::default() });
         let charged = v1::Charged { amount: money("0.42"), overdraft: money("0.00"), ..Default::default() };
         let granted = v1::Reservation { reservation_id: "r1".into(), amount: money("5.00"), ..Default::default() };
+        let reported = v1::Charged { amount: money("0.43"), reservation: Some(Box::new(granted.clone())), ..Default::default() };
         let declined = v1::Decline { usable: money("1.00"), ..Default::default() };
         let told = [
             charge_outcome::Outcome::Debit(v1::DebitResponse {
@@ -131,20 +145,34 @@ mod tests {
             }),
             charge_outcome::Outcome::Convert(v1::ConvertResponse { converted: true, usable_after: money("7.00"), ..Default::default() }),
             charge_outcome::Outcome::Error(tonic_types::Status { code: 5, message: "no".into(), details: Vec::new() }),
-            charge_outcome::Outcome::Release(v1::ReleaseResponse::default()),
+            charge_outcome::Outcome::Release(v1::ReleaseResponse { released: money("2.00"), ..Default::default() }),
+            charge_outcome::Outcome::Refund(v1::RefundResponse {
+                refunded: money("0.425"),
+                credited: money("0.42"),
+                ..Default::default()
+            }),
+            charge_outcome::Outcome::Debit(v1::DebitResponse {
+                outcome: Some(debit_response::Outcome::Charged(reported)),
+                ..Default::default()
+            }),
         ];
         let outcomes = told.into_iter().map(|told| v1::ChargeOutcome { outcome: Some(told) }).collect();
         let read = Answers::decode(v1::ChargeResponse { outcomes }.encode_to_vec().as_slice()).unwrap();
         let amount = |amount: &str| Some(Amount { amount: amount.into() });
         let nothing = Some(Nothing {});
         let expected = [
-            Some(Told::Debit(Debited { charged: Some(Charged { amount: amount("0.42") }), declined: None })),
+            Some(Told::Debit(Debited { charged: Some(Charged { amount: amount("0.42"), reservation: None }), declined: None })),
             Some(Told::Debit(Debited { charged: None, declined: nothing })),
             Some(Told::Authorize(Authorized { granted: Some(Reservation { amount: amount("5.00") }), declined: None })),
             Some(Told::Authorize(Authorized { granted: None, declined: nothing })),
             Some(Told::Convert(Converted { converted: true })),
             Some(Told::Error(tonic_types::Status { code: 5, message: "no".into(), details: Vec::new() })),
-            None,
+            Some(Told::Release(Nothing {})),
+            Some(Told::Refund(Refunded { credited: amount("0.42") })),
+            Some(Told::Debit(Debited {
+                charged: Some(Charged { amount: amount("0.43"), reservation: Some(Reservation { amount: amount("5.00") }) }),
+                declined: None,
+            })),
         ];
         assert_eq!(read.outcomes.into_iter().map(|outcome| outcome.told).collect::<Vec<_>>(), expected);
     }

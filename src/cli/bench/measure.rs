@@ -1,4 +1,4 @@
-//! What is measured of a trial: latencies, and how often what came out.
+//! What is measured of a trial: latencies, of all and by kind, and how often what came out.
 //!
 //! Latencies are those of calls that began (or, in the open loop, should have begun) within the measured time; the rate is that of calls
 //! that ended within it.
@@ -33,11 +33,28 @@ impl Window {
 /// How often each kind had each outcome, by their names.
 pub type Outcomes = BTreeMap<(Kind, &'static str), u64>;
 
+/// Some latencies.
+#[derive(Clone, Debug)]
+pub struct Latencies(Histogram<u64>);
+
+impl Latencies {
+    /// How many they are.
+    pub fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// The latency that this part of them, 0 to 1, did not exceed.
+    pub fn at(&self, quantile: f64) -> Duration {
+        Duration::from_nanos(self.0.value_at_quantile(quantile))
+    }
+}
+
 /// The measurements of one thread, or of all.
 #[derive(Clone, Debug)]
 pub struct Measure {
     window: Window,
-    latencies: Histogram<u64>,
+    latencies: BTreeMap<Kind, Histogram<u64>>,
+    empty: Histogram<u64>,
     finished: u64,
     last_finished: Instant,
     /// How often what came out, the warm-up included.
@@ -53,7 +70,8 @@ impl Measure {
     pub fn new(window: Window) -> anyhow::Result<Self> {
         Ok(Self {
             window,
-            latencies: Histogram::new_with_bounds(1, LONGEST, 3).context("cannot make a histogram")?,
+            latencies: BTreeMap::new(),
+            empty: Histogram::new_with_bounds(1, LONGEST, 3).context("cannot make a histogram")?,
             finished: 0,
             last_finished: window.begin,
             outcomes: BTreeMap::new(),
@@ -62,12 +80,12 @@ impl Measure {
         })
     }
 
-    /// `count` operations that began together were answered together. Failures have no part in this: they would make the service look
-    /// fast.
-    pub fn time(&mut self, began: Instant, ended: Instant, count: u64) {
+    /// `count` operations of a kind that began together were answered together. Failures have no part in this: they would make the service
+    /// look fast.
+    pub fn time(&mut self, kind: Kind, began: Instant, ended: Instant, count: u64) {
         if self.window.holds(began) {
             let nanos = u64::try_from(ended.saturating_duration_since(began).as_nanos()).unwrap_or(u64::MAX);
-            self.latencies.saturating_record_n(nanos, count);
+            self.latencies.entry(kind).or_insert_with(|| self.empty.clone()).saturating_record_n(nanos, count);
         }
         if self.window.holds(ended) {
             self.finished += count;
@@ -95,7 +113,9 @@ impl Measure {
 
     /// Adds another thread's.
     pub fn merge(&mut self, other: &Self) -> anyhow::Result<()> {
-        self.latencies.add(&other.latencies).context("histograms differ")?;
+        for (kind, latencies) in &other.latencies {
+            self.latencies.entry(*kind).or_insert_with(|| self.empty.clone()).add(latencies).context("histograms differ")?;
+        }
         self.finished += other.finished;
         self.last_finished = self.last_finished.max(other.last_finished);
         self.not_sent += other.not_sent;
@@ -125,9 +145,16 @@ impl Measure {
         if seconds > 0.0 { self.finished as f64 / seconds } else { 0.0 }
     }
 
-    /// The latency that this part of all, 0 to 1, did not exceed.
-    pub fn latency(&self, quantile: f64) -> Duration {
-        Duration::from_nanos(self.latencies.value_at_quantile(quantile))
+    /// The latencies of all kinds together.
+    pub fn latencies(&self) -> anyhow::Result<Latencies> {
+        let mut all = self.empty.clone();
+        self.latencies.values().try_for_each(|latencies| all.add(latencies)).context("histograms differ")?;
+        Ok(Latencies(all))
+    }
+
+    /// The latencies by kind; of a kind that was not answered, none.
+    pub fn by_kind(&self) -> BTreeMap<Kind, Latencies> {
+        self.latencies.iter().map(|(kind, latencies)| (*kind, Latencies(latencies.clone()))).collect()
     }
 }
 
@@ -140,23 +167,25 @@ mod tests {
         let begin = Instant::now() + Duration::from_secs(10);
         let at = |millis: u64| begin + Duration::from_millis(millis);
         let mut measure = Measure::new(Window { begin, end: Some(at(1000)) }).unwrap();
-        measure.time(begin - Duration::from_secs(1), begin - Duration::from_millis(1), 5);
-        measure.time(begin - Duration::from_millis(1), at(1), 1);
-        (0..98).for_each(|call| measure.time(at(call), at(call + 1), 1));
+        measure.time(Kind::Debit, begin - Duration::from_secs(1), begin - Duration::from_millis(1), 5);
+        measure.time(Kind::Debit, begin - Duration::from_millis(1), at(1), 1);
+        (0..98).for_each(|call| measure.time(Kind::Debit, at(call), at(call + 1), 1));
         // Due within the time, answered long after: it has no part in the rate, and all of its latency.
-        measure.time(at(999), at(4999), 2);
+        measure.time(Kind::Refund, at(999), at(4999), 2);
         assert_eq!(measure.finished(), 99);
         assert!((measure.rate() - 99.0).abs() < 1e-9);
-        assert_eq!(measure.latency(0.5).as_millis(), 1);
-        assert_eq!(measure.latency(0.99).as_millis() / 10, 400);
-        assert_eq!(measure.latency(1.0).as_millis() / 10, 400);
+        let all = measure.latencies().unwrap();
+        assert_eq!((all.count(), all.at(0.5).as_millis(), all.at(0.99).as_millis() / 10, all.at(1.0).as_millis() / 10), (100, 1, 400, 400));
+        let by_kind: Vec<_> =
+            measure.by_kind().into_iter().map(|(kind, latencies)| (kind, latencies.count(), latencies.at(0.95).as_millis() / 10)).collect();
+        assert_eq!(by_kind, [(Kind::Debit, 98, 0), (Kind::Refund, 2, 400)]);
     }
 
     #[test]
     fn without_an_end_the_last_answer_is_the_end() {
         let begin = Instant::now();
         let mut measure = Measure::new(Window { begin, end: None }).unwrap();
-        measure.time(begin, begin + Duration::from_secs(2), 64);
+        measure.time(Kind::Debit, begin, begin + Duration::from_secs(2), 64);
         assert!((measure.rate() - 32.0).abs() < 1e-9);
     }
 }

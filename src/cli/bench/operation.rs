@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
-use super::mix::Kind;
+use super::mix::{Kind, Sequence};
 use crate::grpc::v1::charge_command::Command;
+use crate::grpc::v1::debit_request::Remainder;
 use crate::grpc::v1::{
-    AuthorizeRequest, ChargeCommand, ConvertRequest, CreateAccountRequest, CreditLimitChange, DebitRequest, Money, PaymentMode, Reserve,
-    Usage,
+    AuthorizeRequest, ChargeCommand, ConvertRequest, CreateAccountRequest, CreditLimitChange, DebitRequest, Money, PaymentMode,
+    RefundRequest, ReleaseRequest, Reserve, Usage,
 };
 
 /// How far an account may go: more than any run can charge.
@@ -32,16 +33,19 @@ pub struct Operation {
     pub number: u64,
     /// How much; of a conversion, nothing.
     pub cents: u32,
-    /// The number of the reservation that it settles.
-    pub reservation: u64,
+    /// The number of the command that its sequence began with: of the reservation, or of the charge that is given back.
+    pub first: u64,
     /// The mode that it converts to.
     pub to_postpaid: bool,
+    /// What follows it on the same account.
+    pub rest: Sequence,
 }
 
 impl Operation {
-    /// The final debit on the reservation that this authorizes.
-    pub fn settlement(self, number: u64) -> Self {
-        Self { kind: Kind::Settle, number, reservation: self.number, ..self }
+    /// The next one of its sequence, if there is one.
+    pub fn then(self, number: impl FnOnce() -> u64) -> Option<Self> {
+        let (kind, rest) = self.rest.split_first()?;
+        Some(Self { kind: *kind, number: number(), rest, ..self })
     }
 }
 
@@ -67,15 +71,16 @@ impl Writer {
         named(&self.run, number)
     }
 
-    /// A direct debit, one that is declined, or a final one.
+    /// A direct debit, one that is declined, or one on a reservation.
     pub fn debit(&self, operation: &Operation) -> DebitRequest {
-        let reservation_id = if operation.kind == Kind::Settle { self.request_id(operation.reservation) } else { String::new() };
+        let is_report = matches!(operation.kind, Kind::Report | Kind::Settle);
         let amount = if operation.kind == Kind::Decline { plain(TOO_MUCH) } else { money(operation.cents) };
         DebitRequest {
             account_id: self.account_id(operation.account),
             request_id: self.request_id(operation.number),
             amount: Some(amount),
-            reservation_id,
+            reservation_id: if is_report { self.request_id(operation.first) } else { String::new() },
+            remainder: (operation.kind == Kind::Report).then(|| Remainder::Reserve(Box::new(reserve()))),
             usage: Some(usage()),
             ..Default::default()
         }
@@ -86,8 +91,28 @@ impl Writer {
         AuthorizeRequest {
             account_id: self.account_id(operation.account),
             request_id: self.request_id(operation.number),
-            reserve: Some(Reserve { amount: Some(money(RESERVED_CENTS)), ..Default::default() }),
+            reserve: Some(reserve()),
             usage: Some(usage()),
+            ..Default::default()
+        }
+    }
+
+    /// A reservation is given back.
+    pub fn release(&self, operation: &Operation) -> ReleaseRequest {
+        ReleaseRequest {
+            account_id: self.account_id(operation.account),
+            request_id: self.request_id(operation.number),
+            reservation_id: self.request_id(operation.first),
+            ..Default::default()
+        }
+    }
+
+    /// A charge is given back, whole.
+    pub fn refund(&self, operation: &Operation) -> RefundRequest {
+        RefundRequest {
+            account_id: self.account_id(operation.account),
+            request_id: self.request_id(operation.number),
+            charge_id: self.request_id(operation.first),
             ..Default::default()
         }
     }
@@ -103,14 +128,17 @@ impl Writer {
         }
     }
 
-    /// Any of them, for a stream.
+    /// Any of them, for a stream; what only reads is no command.
     pub fn command(&self, operation: &Operation) -> ChargeCommand {
         let command = match operation.kind {
-            Kind::Debit | Kind::Settle | Kind::Decline => Command::Debit(self.debit(operation)),
-            Kind::Authorize | Kind::Reserve => Command::Authorize(self.authorize(operation)),
-            Kind::Convert => Command::Convert(self.convert(operation)),
+            Kind::Debit | Kind::Report | Kind::Settle | Kind::Decline => Some(Command::Debit(self.debit(operation))),
+            Kind::Authorize | Kind::Reserve => Some(Command::Authorize(self.authorize(operation))),
+            Kind::Release => Some(Command::Release(self.release(operation))),
+            Kind::Refund => Some(Command::Refund(self.refund(operation))),
+            Kind::Convert => Some(Command::Convert(self.convert(operation))),
+            Kind::Credit | Kind::Account => None,
         };
-        ChargeCommand { command: Some(command) }
+        ChargeCommand { command }
     }
 
     /// A new account. The same for the same account in every run, so that it may be asked for again.
@@ -129,6 +157,10 @@ impl Writer {
 
 fn plain(amount: &str) -> Money {
     Money { amount: amount.to_owned(), currency_code: String::new() }
+}
+
+fn reserve() -> Reserve {
+    Reserve { amount: Some(money(RESERVED_CENTS)), ..Default::default() }
 }
 
 fn usage() -> Usage {
@@ -173,10 +205,17 @@ mod tests {
     #[test]
     fn an_operation_is_written_the_same_again() {
         let writer = Writer::new("acc", "run");
-        let authorize = Operation { kind: Kind::Authorize, account: 7, number: 8, cents: 42, reservation: 0, to_postpaid: false };
-        let settle = writer.debit(&authorize.settlement(9));
-        assert_eq!(settle, writer.debit(&authorize.settlement(9)));
-        assert_eq!((settle.account_id.as_str(), settle.request_id.as_str(), settle.reservation_id.as_str()), ("acc-7", "run-9", "run-8"));
-        assert_eq!(writer.authorize(&authorize).request_id, settle.reservation_id);
+        let rest = &[Kind::Report, Kind::Settle];
+        let authorize = Operation { kind: Kind::Authorize, account: 7, number: 8, cents: 42, first: 8, to_postpaid: false, rest };
+        let report = authorize.then(|| 9).unwrap();
+        let settle = report.then(|| 10).unwrap();
+        assert_eq!(settle.then(|| 11), None);
+        for (operation, id, reserves) in [(report, "run-9", true), (settle, "run-10", false)] {
+            let debit = writer.debit(&operation);
+            assert_eq!(debit, writer.debit(&operation));
+            assert_eq!((debit.account_id.as_str(), debit.request_id.as_str(), debit.reservation_id.as_str()), ("acc-7", id, "run-8"));
+            assert_eq!(debit.remainder.is_some(), reserves);
+        }
+        assert_eq!(writer.authorize(&authorize).request_id, "run-8");
     }
 }

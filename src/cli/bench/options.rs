@@ -25,7 +25,8 @@ pub struct LoadOptions {
     /// Calls under way at a time, each next one sent when one is answered (closed loop). Without meaning with --rate or --stream.
     #[arg(long, default_value = "64", value_name = "COUNT", help_heading = "Load")]
     pub concurrency: NonZeroUsize,
-    /// Commands sent a second, whatever the answers do (open loop); latency counts from when each should have been sent.
+    /// Sequences of --mix begun a second, whatever the answers do (open loop); latency counts from when each should have been sent, and of
+    /// what follows in a sequence from when it was sent.
     #[arg(long, value_parser = positive, value_name = "PER_SECOND", help_heading = "Load")]
     pub rate: Option<f64>,
     /// Connections, dealt to the threads in turn.
@@ -43,7 +44,8 @@ pub struct LoadOptions {
     /// Batches under way at a time in each stream.
     #[arg(long, default_value = "4", value_name = "COUNT", help_heading = "Load")]
     pub in_flight: NonZeroUsize,
-    /// Shares of debit, authorize (each followed by its final debit), reserve (left open), decline and convert.
+    /// Shares of debit, authorize (each followed by its final debit), session (also by a report that reserves anew), release (a reservation
+    /// that is given back), reserve (left open), decline, refund (of a debit before it), convert, and of reading: credit, account.
     #[arg(long, default_value = "debit=100", value_name = "KIND=SHARE,…", help_heading = "Load")]
     pub mix: Mix,
     /// How long each trial is measured.
@@ -122,6 +124,7 @@ impl LoadOptions {
     pub fn validate(&self) -> anyhow::Result<()> {
         anyhow::ensure!(self.connections >= self.threads, "--threads: each needs a connection of its own, so at most --connections");
         anyhow::ensure!(!self.duration.is_zero(), "--duration must be above zero");
+        anyhow::ensure!(!(self.stream && self.mix.reads()), "--mix: credit and account are no commands of a --stream");
         Ok(())
     }
 

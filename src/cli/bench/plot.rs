@@ -70,6 +70,7 @@ mod tests {
 
     use super::*;
     use crate::cli::bench::measure::{Measure, Window};
+    use crate::cli::bench::mix::Kind;
     use crate::cli::bench::report::Summary;
 
     #[test]
@@ -78,8 +79,8 @@ mod tests {
         let rungs: Vec<RateStep> = (1..=3_u64)
             .map(|step| {
                 let mut measure = Measure::new(Window { begin, end: Some(begin + Duration::from_secs(9)) }).unwrap();
-                (1..=100).for_each(|call| measure.time(begin, begin + Duration::from_micros(80 * step * call), 1));
-                RateStep { sent_rate: 1000.0 * step as f64, summary: Summary::of(&[measure]) }
+                (1..=100).for_each(|call| measure.time(Kind::Debit, begin, begin + Duration::from_micros(80 * step * call), 1));
+                RateStep { sent_rate: 1000.0 * step as f64, summary: Summary::of(&[measure]).unwrap() }
             })
             .collect();
         let folder = tempfile::tempdir().unwrap();

@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::audit::Audit;
-use super::measure::{Measure, Outcomes};
+use super::measure::{Latencies, Measure, Outcomes};
+use super::mix::Kind;
 use super::options::{LoadOptions, Output};
 use crate::cli::table::table;
 
@@ -16,7 +17,7 @@ use crate::cli::table::table;
 const SHOWN_MISMATCHES: usize = 20;
 
 /// The latencies that are reported, by their names.
-const QUANTILES: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
+const QUANTILES: [(&str, f64); 6] = [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
 
 /// The median of several trials, and how far they were apart.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -40,13 +41,44 @@ impl Spread {
     }
 }
 
+/// Latencies in microseconds, by the names of [`QUANTILES`].
+type Quantiles = BTreeMap<&'static str, Spread>;
+
+fn quantiles(trials: &[Latencies]) -> Quantiles {
+    let micros = |quantile| Spread::of(trials.iter().map(|trial| trial.at(quantile).as_secs_f64() * 1e6));
+    QUANTILES.into_iter().map(|(name, quantile)| (name, micros(quantile))).collect()
+}
+
+/// One kind of command over all trials.
+#[derive(Clone, Debug, Serialize)]
+pub struct OfAnOperation {
+    /// How many were sent within the measured time, and answered.
+    pub count: u64,
+    /// Latencies in microseconds, of the trials that have any.
+    pub latency_us: Quantiles,
+}
+
+impl OfAnOperation {
+    fn all_of(trials: &[Measure]) -> BTreeMap<Kind, Self> {
+        let mut by_kind: BTreeMap<Kind, Vec<Latencies>> = BTreeMap::new();
+        for (kind, latencies) in trials.iter().flat_map(Measure::by_kind) {
+            by_kind.entry(kind).or_default().push(latencies);
+        }
+        let summed = |trials: Vec<Latencies>| Self { count: trials.iter().map(Latencies::count).sum(), latency_us: quantiles(&trials) };
+        by_kind.into_iter().map(|(kind, trials)| (kind, summed(trials))).collect()
+    }
+}
+
 /// What all trials of a load came to.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
     /// Operations answered a second.
     pub rate: Spread,
     /// Latencies in microseconds.
-    pub latency_us: BTreeMap<&'static str, Spread>,
+    pub latency_us: Quantiles,
+    /// The same by operation: of a reservation, its authorize and its final debit apart.
+    #[serde(serialize_with = "by_name")]
+    pub operations: BTreeMap<Kind, OfAnOperation>,
     /// Operations answered within the measured time, over all trials.
     pub measured: u64,
     /// Operations of the open loop that were due and never sent.
@@ -59,21 +91,22 @@ pub struct Summary {
 
 impl Summary {
     /// Of the trials of one load.
-    pub fn of(trials: &[Measure]) -> Self {
-        let micros = |quantile| Spread::of(trials.iter().map(|trial| trial.latency(quantile).as_secs_f64() * 1e6));
+    pub fn of(trials: &[Measure]) -> anyhow::Result<Self> {
+        let latencies = trials.iter().map(Measure::latencies).collect::<anyhow::Result<Vec<_>>>()?;
         let (mut outcomes, mut errors) = (Outcomes::new(), BTreeMap::new());
         for trial in trials {
             trial.outcomes.iter().for_each(|(key, count)| *outcomes.entry(*key).or_default() += count);
             trial.errors.iter().for_each(|(kind, count)| *errors.entry(kind.clone()).or_default() += count);
         }
-        Self {
+        Ok(Self {
             rate: Spread::of(trials.iter().map(Measure::rate)),
-            latency_us: QUANTILES.into_iter().map(|(name, quantile)| (name, micros(quantile))).collect(),
+            latency_us: quantiles(&latencies),
+            operations: OfAnOperation::all_of(trials),
             measured: trials.iter().map(Measure::finished).sum(),
             not_sent: trials.iter().map(|trial| trial.not_sent).sum(),
             errors,
             outcomes,
-        }
+        })
     }
 
     /// How many failed, the warm-ups included.
@@ -102,6 +135,17 @@ impl Summary {
         table
     }
 
+    /// Latencies by operation, medians over the trials; none, if there was only one.
+    fn by_operation(&self) -> Option<Listing> {
+        let mut table = table(["latency of", "count", "p50", "p95", "p99"], 1);
+        for (kind, operation) in &self.operations {
+            let latency = |name| operation.latency_us.get(name).map_or_else(String::new, |spread| micros(spread.median));
+            let name = kind.name().to_owned();
+            table.add_row([name, thousands(operation.count as f64), latency("p50"), latency("p95"), latency("p99")]);
+        }
+        (self.operations.len() > 1).then_some(table)
+    }
+
     fn counts(&self) -> Listing {
         let mut table = table(["with warm-up", "outcome", "count"], 2);
         for ((kind, outcome), count) in &self.outcomes {
@@ -115,6 +159,10 @@ impl Summary {
         }
         table
     }
+}
+
+fn by_name<S: serde::Serializer>(operations: &BTreeMap<Kind, OfAnOperation>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(operations.iter().map(|(kind, operation)| (kind.name(), operation)))
 }
 
 /// One step of a ladder of rates.
@@ -167,7 +215,9 @@ impl Report<'_> {
     fn print_tables(&self) {
         println!("{}", self.options.describe());
         if let Some(summary) = &self.summary {
-            println!("{}\n{}", summary.speeds(), summary.counts());
+            println!("{}", summary.speeds());
+            summary.by_operation().into_iter().for_each(|table| println!("{table}"));
+            println!("{}", summary.counts());
         }
         if !self.rungs.is_empty() {
             println!("{}", ladder(&self.rungs));

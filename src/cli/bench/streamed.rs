@@ -1,8 +1,8 @@
 //! Batches over Charge streams, one stream for each connection: a fixed number of batches under way (closed loop), or of commands a
 //! second (open loop).
 //!
-//! The latency of a command is that of its batch. A reservation's final debit comes right behind it, in the same batch or the next: the
-//! commands of a stream on one account keep their order.
+//! The latency of a command is that of its batch. The commands of a sequence come right behind each other, in the same batch or the next:
+//! the commands of a stream on one account keep their order.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,7 +17,6 @@ use tonic::Streaming;
 use super::super::client::Connection;
 use super::answer::{Failure, streamed};
 use super::checked::{Answers, charge};
-use super::mix::Kind;
 use super::operation::Operation;
 use super::schedule::{Schedule, Timer};
 use super::worker::Worker;
@@ -39,7 +38,7 @@ struct Stream {
     schedule: Option<Schedule>,
     timer: Timer,
     under_way: VecDeque<(Instant, Vec<Operation>)>,
-    /// A final debit that had no place in its reservation's batch.
+    /// The next of a sequence that had no place in the batch.
     left_over: Option<Operation>,
     is_over: bool,
     breaks: u32,
@@ -155,14 +154,10 @@ impl Stream {
             return None;
         }
         let mut operations = Vec::with_capacity(count);
-        operations.extend(self.left_over.take());
         while operations.len() < count {
-            let operation = worker.next();
+            let operation = self.left_over.take().unwrap_or_else(|| worker.next());
             operations.push(operation);
-            if operation.kind == Kind::Authorize {
-                let settlement = operation.settlement(worker.number());
-                if operations.len() < count { operations.push(settlement) } else { self.left_over = Some(settlement) }
-            }
+            self.left_over = operation.then(|| worker.number());
         }
         let commands = operations.iter().map(|operation| worker.shared.writer.command(operation)).collect();
         self.under_way.push_back((began, operations));
@@ -177,11 +172,13 @@ impl Stream {
         let mut failed = 0;
         for (place, operation) in operations.iter().enumerate() {
             let outcome = streamed(operation.kind, answer.outcomes.get(place).and_then(|outcome| outcome.told.as_ref()));
-            failed += u64::from(outcome.is_err());
+            match outcome {
+                Ok(_) => notes.measure.time(operation.kind, began, ended, 1),
+                Err(_) => failed += 1,
+            }
             notes.enter(operation, &outcome);
         }
         let count = operations.len() as u64;
-        notes.measure.time(began, ended, count - failed);
         self.worker.progress(count, failed);
     }
 

@@ -15,7 +15,7 @@ use super::accounts::Picker;
 use super::answer::{Failure, Outcome};
 use super::books::Books;
 use super::measure::{Measure, Window};
-use super::mix::{Kind, Mix};
+use super::mix::{Kind, Mix, Sequence};
 use super::operation::{Operation, Writer};
 use super::options::LoadOptions;
 use super::schedule::Schedule;
@@ -130,7 +130,7 @@ impl Worker {
     pub fn next(&self) -> Operation {
         let mut notes = self.notes();
         let notes = &mut *notes;
-        let kind = notes.mix.pick(&mut notes.random);
+        let (kind, rest) = notes.mix.pick(&mut notes.random).split_first().map_or((Kind::Debit, Sequence::default()), |(kind, rest)| (*kind, rest));
         let account = self.shared.picker.pick(&mut notes.random);
         let to_postpaid = kind == Kind::Convert && {
             let is_postpaid = notes.is_postpaid.entry(account).or_default();
@@ -138,7 +138,8 @@ impl Worker {
             *is_postpaid
         };
         let cents = notes.random.random_range(1..100);
-        Operation { kind, account, number: self.number(), cents, reservation: 0, to_postpaid }
+        let number = self.number();
+        Operation { kind, account, number, cents, first: number, to_postpaid, rest }
     }
 
     /// A number that no other request has.
@@ -150,7 +151,7 @@ impl Worker {
     pub fn note(&self, operation: &Operation, began: Instant, answer: &Result<Outcome, Failure>) {
         let mut notes = self.notes();
         if answer.is_ok() {
-            notes.measure.time(began, Instant::now(), 1);
+            notes.measure.time(operation.kind, began, Instant::now(), 1);
         }
         notes.enter(operation, answer);
         self.progress(1, u64::from(answer.is_err()));

@@ -17,6 +17,7 @@ use super::Common;
 use crate::cli::bench::accounts::Picker;
 use crate::cli::bench::answer::Failure;
 use crate::cli::bench::measure::Measure;
+use crate::cli::bench::mix::Kind;
 use crate::cli::bench::schedule::{Schedule, Timer};
 
 /// The whole of it, as lean as it can be: a dearer one would make the service look better. Amounts are cents; an account that is not there
@@ -126,7 +127,7 @@ async fn closed_loop(load: Arc<Load>, mut connection: MultiplexedConnection, cou
         let mut pipeline = Pipeline::with_capacity(count);
         (0..count).for_each(|_| load.put(&mut pipeline));
         let _: Vec<i64> = pipeline.query_async(&mut connection).await?;
-        load.measure().time(began, Instant::now(), count as u64);
+        load.measure().time(Kind::Debit, began, Instant::now(), count as u64);
     }
 }
 
@@ -151,7 +152,7 @@ async fn open_loop(load: &Arc<Load>, connections: &[MultiplexedConnection], rate
             load.put(&mut pipeline);
             let answer: Result<Vec<i64>, _> = pipeline.query_async(&mut connection).await;
             match answer {
-                Ok(_) => load.measure().time(due, Instant::now(), 1),
+                Ok(_) => load.measure().time(Kind::Debit, due, Instant::now(), 1),
                 Err(error) => load.measure().fail(&Failure { kind: error.to_string(), is_unknown: false }),
             }
             drop((load, permit));

@@ -9,6 +9,7 @@ use rusqlite::{Connection, params};
 
 use super::Common;
 use crate::cli::bench::measure::Measure;
+use crate::cli::bench::mix::Kind;
 
 const SCHEMA: &str = "
     PRAGMA journal_mode = WAL;
@@ -59,7 +60,7 @@ pub fn run(options: &SqliteOptions) -> anyhow::Result<Measure> {
             }
         }
         transaction.commit()?;
-        measure.time(began, Instant::now(), options.batch);
+        measure.time(Kind::Debit, began, Instant::now(), options.batch);
     }
 }
 
