@@ -21,6 +21,7 @@ pub mod declines;
 pub mod demo;
 pub mod export;
 pub mod failure;
+pub mod health;
 pub mod init;
 pub mod invoice;
 pub mod issuer;
@@ -130,6 +131,8 @@ enum Role {
     User(Box<user::UserOptions>),
     /// Take a backup of ledger and billing store from a running service.
     Backup(backup::BackupOptions),
+    /// Ask a process whether it serves, by its exit code, too.
+    Health(health::HealthOptions),
     /// Show how far the billing store has followed the ledger.
     Aggregation(aggregation::AggregationOptions),
     /// Call any RPC, its messages in JSON.
@@ -209,6 +212,7 @@ impl CommandLine {
                 block_on(user::run(*options))
             }
             Role::Backup(options) => block_on(backup::run(options)),
+            Role::Health(options) => block_on(health::run(options)),
             Role::Aggregation(options) => block_on(aggregation::run(options)),
             Role::Verify(options) => {
                 refuse_usage(options.stores.validate());

@@ -5,9 +5,10 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::watch;
 use tokio::time::{interval, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::aggregation::{aggregator_options, billing};
-use super::listeners::{follow_tls, serve_metrics};
+use super::listeners::{follow_tls, serve_health, serve_metrics};
 use super::sending::Sending;
 use super::store::Store;
 use super::supervisor::{self, Watchdog};
@@ -16,6 +17,7 @@ use crate::billing::aggregator::Aggregator;
 use crate::billing::status::Status;
 use crate::clock::Clock;
 use crate::config::{AggregateOptions, MetricsListen};
+use crate::grpc::Health;
 use crate::ledger::{Ledger, Opening};
 use crate::telemetry::endpoint::Serving;
 use crate::telemetry::metrics;
@@ -41,6 +43,7 @@ pub async fn aggregate<Shown: Future<Output = ()>>(
     };
     let tls = Tls::load(&options.tls)?;
     let listener = options.metrics_listen.0.map(|address| listen(address, "--metrics-listen")).transpose()?;
+    let health_listener = options.health_listen.map(|address| listen(address, "--health-listen")).transpose()?;
     let metrics_address = listener.as_ref().map(std::net::TcpListener::local_addr).transpose().context("the listener has no address")?;
     let store = Store::open(&options.store, Opening::Existing, clock.clone()).await?;
     let ledger = Ledger::start(store.engine().await?, store.watchers.clone(), clock.clone());
@@ -49,13 +52,20 @@ pub async fn aggregate<Shown: Future<Output = ()>>(
     let sending = Sending::start(&options.smtp, billing.clone(), clock, options.billing.aggregation_lease)?;
     let aggregator = Aggregator::new(ledger.clone(), billing.clone(), aggregator_options(&options.billing));
     let status = aggregator.status();
-    let serving = Serving::default();
+    let (serving, health) = (Serving::default(), Health::new());
     tracing::info!(metrics = %MetricsListen(metrics_address), "aggregating");
+    if let Some(address) = health_listener.as_ref().map(std::net::TcpListener::local_addr).transpose().context("the listener has no address")? {
+        tracing::info!(%address, "serving health");
+    }
     supervisor::ready();
     let ended = tokio::select! {
         result = aggregator.run(stopped) => result.context("the aggregation failed"),
         () = billing.store().probe() => Ok(()),
-        () = look_after(options, &ledger, &status, sending.as_ref(), &serving) => Ok(()),
+        () = look_after(options, &ledger, &status, sending.as_ref(), &serving, &health) => Ok(()),
+        () = async {
+            serve_health(health_listener, health.clone(), serving.clone(), CancellationToken::new()).await;
+            std::future::pending().await
+        } => Ok(()),
         result = serve_metrics(listener, tls.clone(), serving.clone(), None) => result,
         () = follow_tls(tls.as_deref()) => Ok(()),
         () = async {
@@ -69,7 +79,14 @@ pub async fn aggregate<Shown: Future<Output = ()>>(
 }
 
 /// Keeps the ledger's time, and tells health whether all goes on, for ever.
-async fn look_after(options: &AggregateOptions, ledger: &Ledger, status: &Status, sending: Option<&Sending>, serving: &Serving) {
+async fn look_after(
+    options: &AggregateOptions,
+    ledger: &Ledger,
+    status: &Status,
+    sending: Option<&Sending>,
+    serving: &Serving,
+    health: &Health,
+) {
     let mut ticks = interval(TICK);
     let mut watchdog = Watchdog::of_unit();
     loop {
@@ -84,6 +101,8 @@ async fn look_after(options: &AggregateOptions, ledger: &Ledger, status: &Status
         let mut warnings = status.warnings();
         warnings.extend(sending.iter().flat_map(|sending| sending.status.warnings()));
         metrics().aggregation.set_up(aggregating.is_ok());
-        serving.set(ledger_state.and(aggregating), &warnings);
+        let state = ledger_state.and(aggregating);
+        health.set_aggregator(state.is_ok()).await;
+        serving.set(state, &warnings);
     }
 }

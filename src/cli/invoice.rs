@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::client::{Client, ServerOptions};
 use super::mail::{self, SendOptions};
-use super::output::{Output, to_message};
+use super::output::{Output, parse_instant, to_message};
 use super::pages::fetch;
 use super::paper::{self, PaperOptions};
 use super::receivables::position_text;
@@ -76,17 +76,17 @@ struct ListOptions {
     /// Only what is not yet paid in full.
     #[arg(long)]
     unpaid: bool,
-    /// Only what was cut at or after this instant, such as 2026-11-01T00:00:00Z.
-    #[arg(long, value_name = "INSTANT")]
+    /// Only what was cut at or after this instant, such as 2026-11-01T00:00:00Z, or this day (UTC).
+    #[arg(long, value_name = "INSTANT|DAY", value_parser = parse_instant)]
     from: Option<Timestamp>,
     /// Only what was cut before this instant.
-    #[arg(long, value_name = "INSTANT")]
+    #[arg(long, value_name = "INSTANT|DAY", value_parser = parse_instant)]
     to: Option<Timestamp>,
     /// Only what is due at or after this instant; what is due first in front.
-    #[arg(long, value_name = "INSTANT")]
+    #[arg(long, value_name = "INSTANT|DAY", value_parser = parse_instant)]
     due_from: Option<Timestamp>,
     /// Only what is due before this instant.
-    #[arg(long, value_name = "INSTANT")]
+    #[arg(long, value_name = "INSTANT|DAY", value_parser = parse_instant)]
     due_to: Option<Timestamp>,
     /// Only what is due by now, and not yet paid in full.
     #[arg(long)]

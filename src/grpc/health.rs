@@ -70,6 +70,12 @@ impl Health {
         }
     }
 
+    /// Says whether an aggregator that is a process of its own does its work; it serves no calls.
+    pub async fn set_aggregator(&self, is_good: bool) {
+        self.set("", is_good).await;
+        self.set_aggregating(is_good).await;
+    }
+
     /// Says whether the aggregation in this process goes on everywhere.
     pub async fn set_aggregating(&self, is_aggregating: bool) {
         self.set(AGGREGATION, is_aggregating).await;

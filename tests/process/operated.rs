@@ -1,8 +1,10 @@
 //! What operators are given: dashboards and alerts that say something, by the real Prometheus; the runbook and the table of metrics.
 
+mod commands;
 mod declines;
 mod files;
 mod helm;
+mod image;
 mod installed;
 mod metrics;
 mod package;

@@ -10,7 +10,7 @@ use super::show::show_change;
 use crate::cli::client::Client;
 use crate::cli::credit::mode_name;
 use crate::cli::operator::{ByHand, ByHandWithReason};
-use crate::cli::output::{Output, to_message};
+use crate::cli::output::{Output, parse_instant, to_message};
 use crate::grpc::v1::credit_limit_change::Temporary;
 use crate::grpc::v1::temporary_credit_limit::End;
 use crate::grpc::v1::{
@@ -30,8 +30,8 @@ pub struct LimitArguments {
     /// The temporary limit ends after this many days of 24 hours.
     #[arg(long, value_name = "NUMBER", visible_alias = "temporary-increase-days", group = "end", requires = "temporary")]
     days: Option<i32>,
-    /// The temporary limit ends at this instant, such as 2027-01-31T00:00:00Z.
-    #[arg(long, value_name = "INSTANT", group = "end", requires = "temporary")]
+    /// The temporary limit ends at this instant, such as 2027-01-31T00:00:00Z, or when this day begins (UTC).
+    #[arg(long, value_name = "INSTANT|DAY", value_parser = parse_instant, group = "end", requires = "temporary")]
     until: Option<Timestamp>,
     /// The temporary limit ends now.
     #[arg(long, conflicts_with = "temporary")]

@@ -6,7 +6,7 @@ use super::Kind;
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::operator::ByHand;
-use crate::cli::output::{Output, to_message};
+use crate::cli::output::{Output, parse_instant, to_message};
 use crate::cli::pages::fetch;
 use crate::cli::table::table;
 use crate::grpc::v1::{ApproveInvoicesRequest, ApproveInvoicesResponse, DraftFilter, InvoiceKind, RetryHeldInvoicesRequest};
@@ -26,8 +26,8 @@ pub struct ApproveOptions {
     /// Only of this kind.
     #[arg(long, value_enum, requires = "all")]
     kind: Option<Kind>,
-    /// Only of bills that were cut before this, such as 2026-08-01T00:00:00Z.
-    #[arg(long, value_name = "TIME", requires = "all")]
+    /// Only of bills that were cut before this instant, such as 2026-08-01T00:00:00Z, or this day (UTC).
+    #[arg(long, value_name = "INSTANT|DAY", value_parser = parse_instant, requires = "all")]
     cut_before: Option<jiff::Timestamp>,
     #[command(flatten)]
     by_hand: ByHand,

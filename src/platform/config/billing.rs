@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -116,6 +117,9 @@ pub struct AggregateOptions {
     /// Where to serve /metrics and /healthz over HTTP; "off": nowhere.
     #[arg(long, env = "TOLLGATE_AGGREGATE_METRICS_LISTEN", default_value = "127.0.0.1:7602", value_name = "ADDRESS|off")]
     pub metrics_listen: MetricsListen,
+    /// Serve health alone here, over gRPC and HTTP (/healthz, /livez), without TLS or credentials: for a kubelet [default: nowhere]
+    #[arg(long, env = "TOLLGATE_AGGREGATE_HEALTH_LISTEN", value_name = "ADDRESS")]
+    pub health_listen: Option<SocketAddr>,
     /// Serve metrics beyond this machine.
     #[arg(long, env = "TOLLGATE_INSECURE")]
     pub insecure: bool,

@@ -7,7 +7,7 @@ mod full;
 mod idle;
 mod kills;
 mod load;
-mod process;
+pub mod process;
 mod receivables;
 mod recovery;
 mod stops;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::{alerts, path, read};
-use crate::service::{Service, binary};
+use crate::service::Service;
 use crate::support::temporary_folder;
 
 #[test]
@@ -31,41 +31,6 @@ fn the_runbook_has_a_paragraph_on_each_alert_and_on_no_other() {
     for alert in alerts {
         assert!(rules.contains(&format!("\"deploy/RUNBOOK.md#{}\"", alert.to_lowercase())), "{alert}");
     }
-}
-
-/// What is between backticks.
-fn quoted(text: &str) -> impl Iterator<Item = &str> {
-    text.split("```").step_by(2).flat_map(|text| text.split('`').skip(1).step_by(2))
-}
-
-fn help(words: &[&str]) -> String {
-    let output = Command::new(binary()).args(words).arg("--help").output().unwrap();
-    assert!(output.status.success(), "there is no `tollgate {}`", words.join(" "));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-#[test]
-fn each_command_that_the_runbook_names_exists_and_takes_the_flags_that_it_names() {
-    let runbook = read("RUNBOOK.md").replace('\n', " ");
-    let settings = ["serve", "aggregate", "credit"].map(|command| help(&[command])).concat();
-    let mut commands = 0;
-    for quoted in quoted(&runbook) {
-        let words: Vec<_> = quoted.split(' ').collect();
-        let flags = words.iter().filter(|word| word.starts_with("--"));
-        let known = match words.as_slice() {
-            ["tollgate", rest @ ..] => {
-                commands += 1;
-                let is_name = |word: &&&str| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-') && !word.starts_with('-');
-                help(&rest.iter().take_while(is_name).copied().collect::<Vec<_>>())
-            }
-            [flag, ..] if flag.starts_with("--") => settings.clone(),
-            _ => continue,
-        };
-        for flag in flags {
-            assert!(known.contains(&format!("{flag} ")) || known.contains(&format!("{flag}\n")), "`{quoted}`: there is no {flag}");
-        }
-    }
-    assert!(commands > 15, "{commands}");
 }
 
 /// The name of a metric as its samples have it.

@@ -1,5 +1,5 @@
-//! The chart and the image, as far as a machine without Helm and Docker can check them: rendered by Go's template engine with sprig, validated against the
-//! schemas of Kubernetes; the Dockerfile by hadolint.
+//! The chart, as far as a machine without Helm can check it: rendered by Go's template engine with sprig, validated against the schemas of
+//! Kubernetes.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,14 +7,14 @@ use std::process::Command;
 use super::path;
 use crate::service::binary;
 
-fn run(command: &mut Command) -> String {
+pub(super) fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; tests/run installs it"));
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{command:?}: {shown}{}", String::from_utf8_lossy(&output.stderr));
     shown
 }
 
-fn tests(name: &str) -> std::path::PathBuf {
+pub(super) fn tests(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
 }
 
@@ -33,9 +33,4 @@ fn the_chart_renders_to_what_kubernetes_takes_and_each_value_changes_something()
         let name = variable.strip_suffix("_FILE").filter(|name| !name.ends_with("_ACCESS")).unwrap_or(variable);
         assert!(help.iter().any(|help| help.contains(name)), "{variable} is no setting");
     }
-}
-
-#[test]
-fn hadolint_finds_nothing_wrong_with_the_dockerfile() {
-    run(Command::new(tests(".venv/bin/hadolint")).arg(path("Dockerfile")));
 }
