@@ -10,7 +10,17 @@ use super::document::Party;
 use super::record::narrow;
 use super::{Billing, BillingError, search};
 use domain::account::ERASED_NAME;
-use domain::entry::EntryKind;
+use domain::entry::{Entry, EntryKind};
+use domain::metadata::Metadata;
+
+/// Whether a stored entry is that of the journal, perhaps without what was erased of it since.
+pub fn is_same(stored: &Entry, journal: &Entry) -> bool {
+    let is_left = || {
+        let metadata = Metadata { description: String::new(), attributes: Vec::new(), reason: String::new(), ..journal.metadata.clone() };
+        *stored == Entry { metadata, ..journal.clone() }
+    };
+    stored == journal || is_left()
+}
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

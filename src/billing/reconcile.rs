@@ -19,6 +19,7 @@ use super::partitions::{self, Partition};
 use super::position::Position;
 use super::position::hex;
 use super::record::{COLUMNS, Record, behind, number};
+use super::erase::is_same;
 use super::{Billing, BillingError};
 use domain::account::Millis;
 use domain::origin::Origin;
@@ -194,7 +195,7 @@ impl Billing {
         let query = sqlx::query(AssertSqlSafe(sql)).bind(i64::from(partition)).bind(number(block.first_sequence)).bind(number(block.end()));
         let rows = query.fetch_all(self.store().pool()).await?;
         let stored = rows.iter().map(Record::from_row).collect::<Result<Vec<_>, _>>()?;
-        Ok(stored.iter().map(|record| &record.entry).eq(&block.entries))
+        Ok(stored.len() == block.entries.len() && stored.iter().zip(&block.entries).all(|(record, entry)| is_same(&record.entry, entry)))
     }
 
     /// The first entries that only SQL has.

@@ -19,6 +19,15 @@ pub fn end_with_the_reader() {
     }));
 }
 
+/// As `println!`, for a command that acts while it prints: it finishes what it has begun, whether or not anybody reads on.
+macro_rules! say {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($words)*);
+    }};
+}
+pub(crate) use say;
+
 /// The standard output of a command that writes much.
 pub struct Output(Stdout);
 

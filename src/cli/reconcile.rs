@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::failure::{REFUSED, stores_failure};
+use super::pipe::say;
 use super::table::table;
 use crate::app::Stores;
 use crate::billing::reconcile::numbering::NextNumber;
@@ -93,11 +94,11 @@ async fn show_torn(ledger: &Ledger, options: &ReconcileOptions) -> anyhow::Resul
     for partition in partitions(ledger, options) {
         if let Some(block) = ledger.engine().torn_step(partition).await? {
             is_any = true;
-            println!("partition {partition}: a step was torn: {} are in the journal, and not in the accounts", entries_of(&block));
+            say!("partition {partition}: a step was torn: {} are in the journal, and not in the accounts", entries_of(&block));
         }
     }
     if is_any {
-        println!("nothing is decided there until --finish writes what is missing, by the journal");
+        say!("nothing is decided there until --finish writes what is missing, by the journal");
     }
     Ok(is_any)
 }
@@ -109,11 +110,11 @@ async fn finish(ledger: &Ledger, billing: Option<&Billing>, options: &ReconcileO
     for partition in partitions(ledger, options) {
         if let Some(block) = finish_step(ledger, billing, partition, &decision).await? {
             count += 1;
-            println!("partition {partition}: the torn step is finished, with {}; it goes on", entries_of(&block));
+            say!("partition {partition}: the torn step is finished, with {}; it goes on", entries_of(&block));
         }
     }
     if count == 0 {
-        println!("no step was torn");
+        say!("no step was torn");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -130,7 +131,7 @@ async fn reconcile_with(billing: &Billing, ledger: &Ledger, options: &ReconcileO
         let decision = decision(options, ledger);
         for next in &options.next_number {
             billing.go_on_with(next, &decision).await?;
-            println!("series {}: the next number is {}", next.prefix, next.place);
+            say!("series {}: the next number is {}", next.prefix, next.place);
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -145,21 +146,21 @@ async fn reconcile_with(billing: &Billing, ledger: &Ledger, options: &ReconcileO
         return accept_gaps(billing, ledger, &gaps, &decision(options, ledger)).await;
     }
     if differences.is_empty() && !options.reapply {
-        println!("nothing differs");
+        say!("nothing differs");
         return Ok(ExitCode::SUCCESS);
     }
     if !options.reapply && !options.accept_loss && !options.resume {
         if differences.iter().any(Difference::is_mended) {
-            println!("to go on where the cause is gone, and nothing differs any more: --resume");
+            say!("to go on where the cause is gone, and nothing differs any more: --resume");
         }
         if !gaps.is_empty() {
-            println!(
+            say!(
                 "to go on behind the gap: a backup of the billing store that is newer, or a journal from before; else --accept-gap gives up what \
                  neither has, and believes the ledger"
             );
             return Ok(ExitCode::from(REFUSED));
         }
-        println!(
+        say!(
             "to go on: --reapply asks the ledger again for what only the billing store has; --accept-loss takes it out of the billing store"
         );
         return Ok(ExitCode::from(REFUSED));
@@ -186,7 +187,7 @@ async fn gaps(billing: &Billing, ledger: &Ledger, differences: &[Difference]) ->
     let mut gaps = Vec::new();
     for difference in differences {
         if let Some(missing) = billing.gap(ledger, difference).await? {
-            println!("partition {}: {missing} entries are neither in the journal nor in the billing store", difference.partition);
+            say!("partition {}: {missing} entries are neither in the journal nor in the billing store", difference.partition);
             gaps.push(difference.clone());
         }
     }
@@ -196,10 +197,10 @@ async fn gaps(billing: &Billing, ledger: &Ledger, differences: &[Difference]) ->
 async fn accept_gaps(billing: &Billing, ledger: &Ledger, gaps: &[Difference], decision: &Decision) -> anyhow::Result<ExitCode> {
     for gap in gaps {
         let accounts = billing.accept_gap(ledger, gap, decision).await?;
-        println!("partition {}: {accounts} accounts have amounts that are not itemized; it goes on", gap.partition);
+        say!("partition {}: {accounts} accounts have amounts that are not itemized; it goes on", gap.partition);
     }
     if gaps.is_empty() {
-        println!("there is no gap");
+        say!("there is no gap");
         return Ok(ExitCode::from(REFUSED));
     }
     show_held(billing).await?;
@@ -208,7 +209,7 @@ async fn accept_gaps(billing: &Billing, ledger: &Ledger, gaps: &[Difference], de
 
 async fn show_held(billing: &Billing) -> anyhow::Result<()> {
     for NextNumber { prefix, place } in billing.held_series().await? {
-        println!(
+        say!(
             "series {prefix}: the last number known is {place}, others may have been given; nothing is issued in it until --next-number \
              {prefix}=NUMBER, or another prefix is used"
         );
@@ -222,9 +223,9 @@ async fn resume(billing: &Billing, differences: &[Difference], decision: &Decisi
     for difference in differences {
         if difference.is_mended() {
             billing.accept(difference, decision).await?;
-            println!("partition {}: it goes on", difference.partition);
+            say!("partition {}: it goes on", difference.partition);
         } else {
-            println!("partition {}: it stays as it is, because ledger and billing store still differ", difference.partition);
+            say!("partition {}: it stays as it is, because ledger and billing store still differ", difference.partition);
             code = ExitCode::from(REFUSED);
         }
     }
@@ -234,9 +235,9 @@ async fn resume(billing: &Billing, differences: &[Difference], decision: &Decisi
 async fn reconcile(billing: &Billing, ledger: &Ledger, differences: &[Difference], decision: &Decision) -> anyhow::Result<()> {
     for difference in differences {
         let TakenOut { entries, by_hand } = billing.accept(difference, decision).await?;
-        println!("partition {}: {entries} entries were taken out of the billing store; it goes on", difference.partition);
+        say!("partition {}: {entries} entries were taken out of the billing store; it goes on", difference.partition);
         if by_hand > 0 {
-            println!("with them, {by_hand} acts of operators are undone that allocated payments by hand since then: ask for them again");
+            say!("with them, {by_hand} acts of operators are undone that allocated payments by hand since then: ask for them again");
         }
     }
     if decision.reapply {
@@ -244,7 +245,7 @@ async fn reconcile(billing: &Billing, ledger: &Ledger, differences: &[Difference
         for reapplied in reapply(billing, ledger).await? {
             done.add_row([reapplied.id, reapplied.account, words(&reapplied.kind), reapplied.outcome]);
         }
-        println!("{done}");
+        say!("{done}");
     }
     Ok(())
 }
@@ -260,7 +261,7 @@ fn show(differences: &[Difference]) {
             difference.stopped.clone().unwrap_or_default(),
         ]);
     }
-    println!("{shown}");
+    say!("{shown}");
 }
 
 /// Shows what only the billing store has, with amounts in the account's smallest units.
@@ -273,7 +274,7 @@ async fn show_entries(billing: &Billing, differences: &[Difference]) -> anyhow::
         }
     }
     if !shown.is_empty() {
-        println!("{shown}");
+        say!("{shown}");
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use tonic::{Code, Status};
 
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, message_json};
+use crate::cli::pipe::say;
 use crate::cli::table::{self, table_of};
 use crate::grpc::v1::BatchConvertResponse;
 use crate::grpc::v1::batch_convert_response::Outcome;
@@ -87,7 +88,7 @@ impl Report {
         match self.output {
             Output::Json => {
                 let line = message_json(answer)?;
-                self.progress.suspend(|| println!("{line}"));
+                self.progress.suspend(|| say!("{line}"));
             }
             Output::Table if self.shown < MOST_ROWS => {
                 self.rows.add_row(row);
@@ -112,12 +113,12 @@ impl Report {
     pub fn finish(self) -> u64 {
         self.progress.finish_and_clear();
         if self.output == Output::Table {
-            println!("{}", self.rows);
+            say!("{}", self.rows);
             if self.shown > MOST_ROWS {
-                println!("{} more are not shown; --output json shows all.", self.shown - MOST_ROWS);
+                say!("{} more are not shown; --output json shows all.", self.shown - MOST_ROWS);
             }
             let done = if self.is_dry_run { "would be converted, or get their limit" } else { "converted, or got their limit" };
-            println!("{} {done}; {} stay as they are; {} refused.", self.converted, self.unchanged, self.refused);
+            say!("{} {done}; {} stay as they are; {} refused.", self.converted, self.unchanged, self.refused);
         }
         self.refused
     }

@@ -229,6 +229,8 @@ async fn erases(arguments: &[&str], billing: &str, ledger: impl Fn() -> Vec<Stri
     let verified = Operator::nowhere().run_words(&[&["verify"], arguments].concat());
     assert!(verified.status.success() && verified.output.contains("all agree"), "{verified:?}");
     assert!(verified.output.contains("audit records, names, addresses and reasons were erased"), "{verified:?}");
+    let reconciled = Operator::nowhere().run_words(&[&["reconcile"], arguments].concat());
+    assert!(reconciled.status.success() && reconciled.output.contains("nothing differs"), "{reconciled:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
