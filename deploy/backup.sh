@@ -3,11 +3,13 @@
 #
 #   BILLING=postgres://user@host/database deploy/backup.sh FOLDER [what redis-cli is to be given, such as -h HOST]
 #
-# It leaves billing.sql and dump.rdb in the folder. The billing store's copy has to be the older one, because what it lacks is still in the
+# It makes the folder, and leaves billing.sql and dump.rdb in it, for their owner's eyes. The billing store's copy has to be the older one, because what it lacks is still in the
 # journal of the ledger's copy, and older by as little as possible, because the journal goes back only so far. A dump may take hours, so what
 # it shows is fixed first (one transaction's snapshot), then Redis is copied, and then the dump is written.
 # A password belongs into ~/.pgpass and REDISCLI_AUTH.
 set -eu
+umask 077
+mkdir -p "$1"
 cd "$1"
 shift
 rm -f billing.sql dump.rdb

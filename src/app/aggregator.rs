@@ -54,7 +54,9 @@ pub async fn aggregate<Shown: Future<Output = ()>>(
     let status = aggregator.status();
     let (serving, health) = (Serving::default(), Health::new());
     tracing::info!(metrics = %MetricsListen(metrics_address), "aggregating");
-    if let Some(address) = health_listener.as_ref().map(std::net::TcpListener::local_addr).transpose().context("the listener has no address")? {
+    if let Some(address) =
+        health_listener.as_ref().map(std::net::TcpListener::local_addr).transpose().context("the listener has no address")?
+    {
         tracing::info!(%address, "serving health");
     }
     supervisor::ready();

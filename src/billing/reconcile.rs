@@ -14,12 +14,12 @@ mod undo;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::audit::{self, Act};
+use super::erase::is_same;
 use super::lookup::LookUpError;
 use super::partitions::{self, Partition};
 use super::position::Position;
 use super::position::hex;
 use super::record::{COLUMNS, Record, behind, number};
-use super::erase::is_same;
 use super::{Billing, BillingError};
 use domain::account::Millis;
 use domain::origin::Origin;

@@ -247,15 +247,23 @@ impl Store {
         let deadline = Instant::now() + TABLES_PATIENCE;
         while !self.is_ready.load(Ordering::Relaxed) {
             // The connection is not kept while it waits: the process that makes the tables needs one.
-            let found = version(&mut *self.pool.acquire().await?).await;
-            match found {
+            match self.tables_version().await {
                 Ok(version) if version == MIGRATIONS.len() => self.is_ready.store(true, Ordering::Relaxed),
                 Ok(_) | Err(BillingError::Unavailable(_)) if Instant::now() < deadline => sleep(TABLES_PAUSE).await,
-                Ok(_) => return Err(BillingError::unavailable("no aggregator has brought its tables up to date yet")),
+                Ok(_) => {
+                    let what = "no aggregator has brought its tables up to date yet: `tollgate aggregate`, or `serve --aggregate`, does";
+                    return Err(BillingError::unavailable(what));
+                }
                 Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// How many migrations the tables have seen; 0 where there are none yet.
+    async fn tables_version(&self) -> Result<usize, BillingError> {
+        let mut connection = self.pool.acquire().await?;
+        if has_migrations(&mut connection, self.dialect).await? { version(&mut connection).await } else { Ok(0) }
     }
 }
 
@@ -363,7 +371,8 @@ mod tests {
     async fn a_caller_that_waits_for_tables_in_vain_gets_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::connect_lazily(&sqlite_url(&folder.path().join("empty.db"))).unwrap();
-        assert!(matches!(store.ready().await, Err(BillingError::Unavailable(_))));
+        let told = store.ready().await.unwrap_err().to_string();
+        assert!(told.contains("no aggregator") && told.contains("tollgate aggregate"), "{told}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 """Charges without an end, by clients with the usual retries of gRPC, balanced over two processes: rolling.py ADDRESS ADDRESS ACCOUNT.
 
-Prints how many charges were done; at a line of input it ends, with what failed.
+What one process has reserved or charged, the other reports on or gives back, since each call goes to the next. Prints how much was charged in
+all; at a line of input it ends, with what failed.
 """
 
 import itertools
@@ -9,8 +10,8 @@ import sys
 import threading
 
 import grpc
-from helper import debit
-from tollgate.v1 import charging_pb2_grpc
+from helper import debit, money
+from tollgate.v1 import charging_pb2, charging_pb2_grpc, common_pb2
 
 *addresses, account = sys.argv[1:]
 CONFIG = {
@@ -23,6 +24,27 @@ CONFIG = {
 }
 failures, done, is_over, lock = [], itertools.count(1), threading.Event(), threading.Lock()
 counted = 0
+
+
+def done_by(stub, name, place):
+    """What one turn charges in all: a debit of 1, a session of 2, or nothing, because it is given back."""
+    def call(method, request):
+        answer = method(request, timeout=20)
+        is_decision = "outcome" in answer.DESCRIPTOR.oneofs_by_name
+        assert not (is_decision and answer.WhichOneof("outcome") == "declined"), answer
+
+    if place % 4 == 1:
+        reserve = common_pb2.Reserve(amount=money("2"))
+        call(stub.Authorize, charging_pb2.AuthorizeRequest(account_id=account, request_id=name, reserve=reserve))
+        part = charging_pb2.DebitRequest(account_id=account, request_id=f"{name}-part", amount=money("1"), reservation_id=name, reserve=reserve)
+        call(stub.Debit, part)
+        call(stub.Debit, charging_pb2.DebitRequest(account_id=account, request_id=f"{name}-end", amount=money("1"), reservation_id=name))
+        return 2
+    call(stub.Debit, debit(account, "1", name))
+    if place % 4 == 3:
+        call(stub.Refund, charging_pb2.RefundRequest(account_id=account, request_id=f"{name}-back", charge_id=name))
+        return 0
+    return 1
 
 
 def charge(number):
@@ -38,15 +60,13 @@ def charge(number):
         if is_over.is_set():
             return
         try:
-            answer = stub.Debit(debit(account, "1", f"c-{number}-{place}"), timeout=20)
-            assert answer.WhichOneof("outcome") == "charged", answer
-        except grpc.RpcError as error:
-            failures.append(f"{error.code()}: {error.details()}")
+            charged = done_by(stub, f"c-{number}-{place}", place)
+        except (grpc.RpcError, AssertionError) as error:
+            failures.append(f"{error.code()}: {error.details()}" if isinstance(error, grpc.RpcError) else f"declined: {error}")
             continue
         with lock:
-            counted += 1
-            if counted % 20 == 0:
-                print(f"done {counted}", flush=True)
+            counted += charged
+            print(f"done {counted}", flush=True)
 
 
 threads = [threading.Thread(target=charge, args=[number]) for number in range(4)]

@@ -146,11 +146,7 @@ mod tests {
             charge_outcome::Outcome::Convert(v1::ConvertResponse { converted: true, usable_after: money("7.00"), ..Default::default() }),
             charge_outcome::Outcome::Error(tonic_types::Status { code: 5, message: "no".into(), details: Vec::new() }),
             charge_outcome::Outcome::Release(v1::ReleaseResponse { released: money("2.00"), ..Default::default() }),
-            charge_outcome::Outcome::Refund(v1::RefundResponse {
-                refunded: money("0.425"),
-                credited: money("0.42"),
-                ..Default::default()
-            }),
+            charge_outcome::Outcome::Refund(v1::RefundResponse { refunded: money("0.425"), credited: money("0.42"), ..Default::default() }),
             charge_outcome::Outcome::Debit(v1::DebitResponse {
                 outcome: Some(debit_response::Outcome::Charged(reported)),
                 ..Default::default()

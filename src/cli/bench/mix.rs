@@ -124,7 +124,8 @@ impl FromStr for Mix {
         for part in text.split(',') {
             let (name, share) = part.split_once('=').context("takes shares such as debit=80,authorize=20")?;
             let found = SEQUENCES.into_iter().find(|(known, _)| *known == name.trim());
-            let (name, sequence) = found.with_context(|| format!("{name:?} is none of {}", SEQUENCES.map(|(known, _)| known).join(", ")))?;
+            let (name, sequence) =
+                found.with_context(|| format!("{name:?} is none of {}", SEQUENCES.map(|(known, _)| known).join(", ")))?;
             let share: u16 = share.trim().parse().context("a share is a whole number up to 65535")?;
             ensure!(shares.iter().all(|other: &Share| other.name != name), "{name} is there twice");
             if share > 0 {

@@ -130,7 +130,8 @@ impl Worker {
     pub fn next(&self) -> Operation {
         let mut notes = self.notes();
         let notes = &mut *notes;
-        let (kind, rest) = notes.mix.pick(&mut notes.random).split_first().map_or((Kind::Debit, Sequence::default()), |(kind, rest)| (*kind, rest));
+        let (kind, rest) =
+            notes.mix.pick(&mut notes.random).split_first().map_or((Kind::Debit, Sequence::default()), |(kind, rest)| (*kind, rest));
         let account = self.shared.picker.pick(&mut notes.random);
         let to_postpaid = kind == Kind::Convert && {
             let is_postpaid = notes.is_postpaid.entry(account).or_default();

@@ -2,7 +2,8 @@
 //!
 //! Where one server has all, the ledger's clock follows its. In a cluster each server has a clock of its own, and this machine's rules.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -26,10 +27,11 @@ impl RedisEngine {
         let looks = self.routes.by_connection().into_iter().map(|(connection, partitions)| async move {
             let looked = timeout(PATIENCE, self.look_at(&connection, &partitions)).await;
             let looked = looked.unwrap_or_else(|_| Err(format!("Redis at {} does not answer", connection.address())));
-            metrics().redis.set_up(&connection.address().to_string(), connection.problem().is_none());
-            (partitions, looked)
+            (connection, partitions, looked)
         });
-        for (partitions, looked) in join_all(looks).await {
+        let looked = join_all(looks).await;
+        self.show_servers(looked.iter().map(|(connection, ..)| connection));
+        for (_, partitions, looked) in looked {
             for (number, partition) in partitions.into_iter().enumerate() {
                 if let Some(place) = found.get_mut(usize::from(partition)) {
                     *place = match &looked {
@@ -40,6 +42,19 @@ impl RedisEngine {
             }
         }
         found
+    }
+
+    /// Has metrics show these servers, and none that has lost its partitions. One with several connections is up if all of them are.
+    fn show_servers<'a>(&self, connections: impl Iterator<Item = &'a Arc<Connection>>) {
+        let mut servers = BTreeMap::new();
+        for connection in connections {
+            *servers.entry(connection.address().to_string()).or_insert(true) &= connection.problem().is_none();
+        }
+        servers.iter().for_each(|(server, is_up)| metrics().redis.set_up(server, *is_up));
+        let servers: BTreeSet<_> = servers.into_keys().collect();
+        let mut shown = self.servers_shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.difference(&servers).for_each(|server| metrics().redis.forget(server));
+        *shown = servers;
     }
 
     /// Looks at what is at one server. One result for each of its partitions, or one for all.

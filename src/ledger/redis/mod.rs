@@ -34,6 +34,7 @@ mod step;
 mod stored;
 pub mod topology;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -158,6 +159,7 @@ impl RedisLedger {
             is_silent,
             refund_cursors,
             figures_looked_at: Mutex::default(),
+            servers_shown: Mutex::default(),
         })
     }
 
@@ -211,6 +213,8 @@ pub struct RedisEngine {
     refund_cursors: Vec<AtomicU64>,
     /// When Redis was last asked for the figures that metrics show.
     figures_looked_at: Mutex<Option<Instant>>,
+    /// The servers that metrics show because of this engine.
+    servers_shown: Mutex<BTreeSet<String>>,
 }
 
 impl std::fmt::Debug for RedisEngine {

@@ -29,6 +29,14 @@ impl Export {
         if endpoints.iter().all(Option::is_none) {
             return Ok(None);
         }
+        for (signal, _) in ["TRACES", "METRICS"].into_iter().zip(&endpoints).filter(|(_, endpoint)| endpoint.is_some()) {
+            if let Some((name, protocol)) = resource::other_protocol(signal) {
+                tracing::warn!(
+                    signal,
+                    "{name} is {protocol:?}: OTLP is exported by gRPC, to an endpoint that takes it (port 4317, mostly)"
+                );
+            }
+        }
         let runtime = runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("otlp")

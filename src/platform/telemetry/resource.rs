@@ -22,6 +22,13 @@ pub fn has_timeout(signal: &str) -> bool {
     names.into_iter().any(|name| opentelemetry(name).is_some())
 }
 
+/// The variable that asks for another protocol than gRPC, and what it asks for.
+pub fn other_protocol(signal: &str) -> Option<(String, String)> {
+    let names = [format!("OTEL_EXPORTER_OTLP_{signal}_PROTOCOL"), "OTEL_EXPORTER_OTLP_PROTOCOL".to_owned()];
+    let (name, protocol) = names.into_iter().find_map(|name| opentelemetry(&name).map(|protocol| (name, protocol)))?;
+    (protocol != "grpc").then_some((name, protocol))
+}
+
 /// This process.
 pub fn of_process() -> Resource {
     let from_environment = Resource::builder().build();

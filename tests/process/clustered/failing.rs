@@ -5,18 +5,13 @@ use std::time::{Duration, Instant};
 
 use tonic_types::StatusExt;
 
-use super::{IMPATIENCE, PARTITIONS, accounts, assert_charged, charge, serve_impatient, slot};
+use super::{IMPATIENCE, PARTITIONS, accounts, assert_charged, charge, metric, serve_impatient, slot};
 use crate::cluster::Cluster;
-use crate::identity::http;
-use crate::service::{Client, PATIENCE, Service, debit, until};
+use crate::service::{Client, PATIENCE, debit, until};
 
 /// The partitions of a node, and all others.
 fn shares(cluster: &Cluster, node: usize) -> (Vec<u16>, Vec<u16>) {
     (0..PARTITIONS).partition(|partition| cluster.owner(slot(*partition)) == node)
-}
-
-async fn metric(service: &Service, line: &str) -> bool {
-    http(service.metrics, "/metrics").await.lines().any(|found| found == line)
 }
 
 /// Charges accounts in turn for so long; each must be charged at once.

@@ -15,6 +15,7 @@ use tonic_types::StatusExt;
 
 use crate::cluster::Cluster;
 use crate::command::Operator;
+use crate::identity::http;
 use crate::service::{Client, PATIENCE, Service, debit};
 
 /// How many partitions the tests' stores have.
@@ -58,6 +59,11 @@ pub async fn accounts(client: &mut Client) -> BTreeMap<u16, String> {
 /// The slot of a partition.
 pub fn slot(partition: u16) -> u16 {
     tollgate::ledger::redis::keys::PartitionKeys::new("tollgate", partition, PARTITIONS).slot
+}
+
+/// Whether a service's metrics have this line.
+pub async fn metric(service: &Service, line: &str) -> bool {
+    http(service.metrics, "/metrics").await.lines().any(|found| found == line)
 }
 
 /// Charges 1, and repeats it with the same id until it is done; returns how often that was needed.

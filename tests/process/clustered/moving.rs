@@ -7,9 +7,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tollgate::grpc::v1::WatchUsableCreditRequest;
 
-use super::{PARTITIONS, accounts, assert_charged, charge, serve, slot};
+use super::{PARTITIONS, accounts, assert_charged, charge, metric, serve, slot};
 use crate::cluster::Cluster;
-use crate::service::{Client, Service};
+use crate::service::{Client, Service, until};
 
 /// A client that charges an account of a partition all the time.
 struct Charging {
@@ -53,10 +53,11 @@ async fn a_failover_in_good_order_is_seen_by_nobody() {
     let mut client = service.client().await;
     let account = accounts(&mut client).await.remove(&0).unwrap();
     let charging = Charging::of(&service, &account).await;
-    let moved = blocking(&cluster, |cluster| {
-        let replica = cluster.replicas_of(cluster.owner(slot(0)))[0];
+    let (left, moved) = blocking(&cluster, |cluster| {
+        let primary = cluster.owner(slot(0));
+        let replica = cluster.replicas_of(primary)[0];
         cluster.fail_over_to(replica);
-        replica
+        (primary, replica)
     })
     .await;
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -64,6 +65,14 @@ async fn a_failover_in_good_order_is_seen_by_nobody() {
     assert_eq!(repeated, 0);
     assert_charged(&mut client, &account, charges).await;
     assert_eq!(blocking(&cluster, |cluster| cluster.owner(slot(0))).await, moved);
+    // The server that has lost its partitions is not one that is down.
+    let [left, moved] =
+        [left, moved].map(|number| format!("tollgate_redis_up{{node=\"{}\"}}", cluster.url_of(number).trim_start_matches("redis://")));
+    until("metrics show the servers that have partitions", async || {
+        let is_left_shown = metric(&service, &format!("{left} 0")).await || metric(&service, &format!("{left} 1")).await;
+        (metric(&service, &format!("{moved} 1")).await && !is_left_shown).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

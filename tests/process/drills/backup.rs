@@ -89,7 +89,9 @@ async fn a_backup_of_redis_and_postgresql_restores_all_that_was_acknowledged_bef
     let load = open(&service).await;
     load.goes_on(200).await;
     let before = load.acknowledged();
-    let (url, into) = (billing.clone(), elsewhere.path().to_owned());
+    // A folder that is not there yet.
+    let backup = elsewhere.path().join("today");
+    let (url, into) = (billing.clone(), backup.clone());
     let redis = tokio::task::spawn_blocking(move || {
         backed_up(&url, &redis, &into);
         redis
@@ -104,8 +106,8 @@ async fn a_backup_of_redis_and_postgresql_restores_all_that_was_acknowledged_bef
     let (_, name) = billing.split_once('?').map_or(billing.as_str(), |(url, _)| url).rsplit_once('/').unwrap();
     postgres.run(&format!("DROP DATABASE {name} WITH (FORCE)"));
 
-    let (redis, billing) = (RedisServer::holding(&elsewhere.path().join("dump.rdb")), postgres.database());
-    loaded(&billing, &elsewhere.path().join("billing.sql"));
+    let (redis, billing) = (RedisServer::holding(&backup.join("dump.rdb")), postgres.database());
+    loaded(&billing, &backup.join("billing.sql"));
     let url = redis.url();
     let stores = ["--redis", url.as_str(), "--billing", billing.as_str()];
     let restored = Service::open(&[&stores[..], &options].concat(), &[]);

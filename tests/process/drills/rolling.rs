@@ -9,12 +9,12 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tollgate::grpc::v1::PaymentMode;
+use tollgate::grpc::v1::{self, PaymentMode};
 
 use crate::clients::script;
 use crate::command::Operator;
 use crate::postgres::PostgresServer;
-use crate::service::{Service, binary, until};
+use crate::service::{Service, binary, debit, money, until};
 use crate::support::RedisServer;
 
 /// The binary of the version that is replaced.
@@ -78,6 +78,36 @@ impl Clients {
     }
 }
 
+/// Each reports on what the other has reserved, gives back what the other has charged, and reads the same of all of it.
+async fn both_read_what_either_writes(services: &[Option<Service>; 2], round: &str) {
+    let mut clients = Vec::new();
+    for service in services.iter().flatten() {
+        clients.push(service.client().await);
+    }
+    for (one, other) in [(0, 1), (1, 0)] {
+        let name = |what: &str| format!("{what}-{round}-{one}");
+        let (account_id, reserve) = ("quiet".to_owned(), Some(v1::Reserve { amount: money("5"), ..Default::default() }));
+        let authorize = v1::AuthorizeRequest { account_id: account_id.clone(), request_id: name("session"), reserve, ..Default::default() };
+        clients[one].charging.authorize(authorize).await.unwrap();
+        let report = v1::DebitRequest { reservation_id: name("session"), ..debit("quiet", &name("report"), "3.21") };
+        clients[other].charging.debit(report).await.unwrap();
+        let back = v1::RefundRequest { account_id, request_id: name("back"), charge_id: name("report"), ..Default::default() };
+        let refunded = clients[one].charging.refund(back).await.unwrap().into_inner();
+        assert_eq!(refunded.refunded, v1::Money { amount: "3.21".into(), currency_code: "EUR".into() }.into());
+    }
+    let mut journals = Vec::new();
+    for client in &mut clients {
+        // What both versions know of an entry.
+        let known = |entry: v1::Entry| {
+            (entry.request_id, entry.kind, entry.amount, entry.unbilled_after, entry.account_sequence, entry.accepted_at)
+        };
+        journals.push(client.journal("quiet").await.into_iter().map(known).collect::<Vec<_>>());
+        let credit = client.credit("quiet").await;
+        assert_eq!([credit.unbilled, credit.reserved, credit.usable], ["0.00", "0.00", "1000.00"], "{round}");
+    }
+    assert_eq!(journals[0], journals[1], "{round}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_call_fails_during_a_rolling_restart_that_a_client_with_retries_would_notice() {
     let (old, new) = (old_binary(), binary());
@@ -97,24 +127,27 @@ async fn no_call_fails_during_a_rolling_restart_that_a_client_with_retries_would
     let mut services = addresses.map(|address| Some(start(&old, address)));
     let mut client = services[0].as_ref().unwrap().client().await;
     client.open("acme", PaymentMode::Postpaid, "1000000", "0").await;
+    client.open("quiet", PaymentMode::Postpaid, "1000", "0").await;
     drop(client);
 
     let clients = Clients::start(&addresses);
     clients.go_on(200).await;
+    both_read_what_either_writes(&services, "before").await;
     // An older version would not be started on tables that a newer one has changed.
     let rounds = if old == new { 3 } else { 1 };
-    for binary in std::iter::repeat_n(&new, rounds) {
-        for (service, address) in services.iter_mut().zip(addresses) {
-            assert!(service.take().unwrap().stopped().await.success());
-            *service = Some(start(binary, address));
+    for round in 0..rounds {
+        for place in 0..services.len() {
+            assert!(services[place].take().unwrap().stopped().await.success());
+            services[place] = Some(start(&new, addresses[place]));
             clients.go_on(200).await;
+            both_read_what_either_writes(&services, &format!("{round}-{place}")).await;
         }
     }
     let (count, failed) = tokio::task::spawn_blocking(|| clients.end()).await.unwrap();
-    assert_eq!(failed, "", "{count} charges were done");
+    assert_eq!(failed, "", "{count} was charged");
 
     let mut client = services[0].as_ref().unwrap().client().await;
-    assert_eq!(client.credit("acme").await.unbilled, format!("{count}.00"), "each charge once");
+    assert_eq!(client.credit("acme").await.unbilled, format!("{count}.00"), "each charge once, and each refund");
     until("the stores are verified", async || {
         let words: Vec<&str> = ["verify"].into_iter().chain(stores).collect();
         Operator::nowhere().run_words(&words).status.success().then_some(())

@@ -32,7 +32,11 @@ impl Known {
             let line = page.lines().skip_while(|line| !line.starts_with(".SH SYNOPSIS")).nth(1).unwrap();
             let name = line.trim_start_matches("\\fB").split("\\fR").next().unwrap().replace("\\-", "-");
             let words = name.strip_prefix("tollgate").unwrap().trim().to_owned();
-            if page.contains(".SH SUBCOMMANDS") { groups.insert(words) } else { commands.insert(words) };
+            if page.contains(".SH SUBCOMMANDS") {
+                groups.insert(words)
+            } else {
+                commands.insert(words)
+            };
             options += &page.replace("\\-", "-");
         }
         Self { commands, groups, options }
@@ -119,7 +123,8 @@ impl Helps {
 }
 
 fn has_option(text: &str, option: &str) -> bool {
-    text.match_indices(option).any(|(at, _)| !text[at + option.len()..].starts_with(|next: char| next.is_ascii_alphanumeric() || next == '-'))
+    text.match_indices(option)
+        .any(|(at, _)| !text[at + option.len()..].starts_with(|next: char| next.is_ascii_alphanumeric() || next == '-'))
 }
 
 /// The option that a word is, without its value.
@@ -160,9 +165,11 @@ fn each_command_and_option_that_documents_name_is_there() {
             }
         }
     }
-    for option in ["deploy/README.md", "deploy/RUNBOOK.md"].map(read).iter().flat_map(|text| {
-        quoted(text).filter_map(|quoted| option_in(quoted.split(' ').next()?)).map(str::to_owned).collect::<Vec<_>>()
-    }) {
+    for option in ["deploy/README.md", "deploy/RUNBOOK.md"]
+        .map(read)
+        .iter()
+        .flat_map(|text| quoted(text).filter_map(|quoted| option_in(quoted.split(' ').next()?)).map(str::to_owned).collect::<Vec<_>>())
+    {
         // Of other programs, and of commands' other names for options.
         let is_other = ["--enable-feature", "--rdb", "--appendonly", "--temporary-increase-days"].contains(&option.as_str());
         if !is_other && !has_option(&known.options, &option) {
@@ -175,8 +182,11 @@ fn each_command_and_option_that_documents_name_is_there() {
 #[test]
 fn each_command_of_the_binary_is_documented_for_operators() {
     let known = Known::new();
-    let told: BTreeSet<_> =
-        named(&known).iter().filter(|named| named.document == "deploy/README.md").filter_map(|named| known.command_of(&named.words)).collect();
+    let told: BTreeSet<_> = named(&known)
+        .iter()
+        .filter(|named| named.document == "deploy/README.md")
+        .filter_map(|named| known.command_of(&named.words))
+        .collect();
     let untold: Vec<_> = known.commands.iter().filter(|command| !told.contains(*command)).collect();
     assert!(untold.is_empty(), "not in deploy/README.md: {untold:?}");
 }

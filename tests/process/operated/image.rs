@@ -77,7 +77,10 @@ fn containers_run_by_settings_and_command_lines_that_the_binary_takes() {
     let help = ["serve", "aggregate"].map(|role| run(Command::new(binary()).args([role, "--help"])));
     for (name, container) in found.containers() {
         for variable in container.environment.keys().filter(|name| name.starts_with("TOLLGATE_")) {
-            assert!(help.iter().any(|help| [']', '='].iter().any(|end| help.contains(&format!("[env: {variable}{end}")))), "{name}: {variable} is no setting");
+            assert!(
+                help.iter().any(|help| [']', '='].iter().any(|end| help.contains(&format!("[env: {variable}{end}")))),
+                "{name}: {variable} is no setting"
+            );
         }
         let words: Vec<&str> = container.command.iter().map(String::as_str).collect();
         let line = tollgate(&[&words[..], &["--help"]].concat(), &container.environment);

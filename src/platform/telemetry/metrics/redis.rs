@@ -110,6 +110,11 @@ impl RedisMetrics {
         self.up.get_or_create(&Server { node: server.to_owned() }).set(i64::from(is_up));
     }
 
+    /// Shows a server no more: it has no partitions.
+    pub fn forget(&self, server: &str) {
+        self.up.remove(&Server { node: server.to_owned() });
+    }
+
     /// Counts a reply by which a server refused to run something.
     pub fn count_not_run(&self, reply: &str) {
         self.not_run.get_or_create(&Reply { reply: reply.to_owned() }).inc();
