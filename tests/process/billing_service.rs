@@ -301,7 +301,7 @@ async fn without_a_billing_store_charging_payments_and_conversions_go_on() {
         };
         let asked = Instant::now();
         let converted = client.charging.convert(convert).await.unwrap().into_inner();
-        assert!(converted.converted && asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+        assert!(converted.converted && asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
         assert!(converted.advice.iter().any(|advice| advice.topic() == v1::AdviceTopic::Timing));
         assert!(converted.advice.iter().all(|advice| advice.topic() != v1::AdviceTopic::EstimatedLimit));
         let status = client.billing.list_invoices(v1::ListInvoicesRequest::default()).await.unwrap_err();
