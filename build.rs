@@ -12,6 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "tollgate/v1/account.proto",
         "tollgate/v1/billing.proto",
         "tollgate/v1/admin.proto",
+        "tollgate/v1/approvals.proto",
         "tollgate/v1/audit.proto",
     ];
     let descriptors = protox::compile(files, [&protos])?;

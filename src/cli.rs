@@ -7,6 +7,7 @@ pub mod access;
 pub mod account;
 pub mod aggregate;
 pub mod aggregation;
+pub mod approvals;
 pub mod audit;
 pub mod backup;
 pub mod bench;
@@ -125,6 +126,8 @@ enum Role {
     ReleaseJournal(release_journal::ReleaseJournalOptions),
     /// Say who may call, in the access file on this machine.
     Access(Box<access::AccessOptions>),
+    /// List, approve and reject acts that need a second person; set from which figures on they do.
+    Approvals(Box<approvals::ApprovalsOptions>),
     /// List who did what.
     Audit(audit::AuditOptions),
     /// Say who may sign in to the web console, in the billing store on this machine.
@@ -206,6 +209,7 @@ impl CommandLine {
                 block_on(export::run(*options))
             }
             Role::ConvertAll(options) => block_on(convert_all::run(*options)),
+            Role::Approvals(options) => block_on(approvals::run(*options)),
             Role::Audit(options) => block_on(audit::run(options)),
             Role::User(options) => {
                 refuse_usage(options.stores.validate());

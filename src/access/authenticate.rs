@@ -17,8 +17,12 @@ use super::file::{AccessFile, GrantEntry, Key, Registry};
 use super::jwt::Issuers;
 use super::key::{self, KeyDigest};
 use super::principal::{Credential, Grant, Principal};
+use super::remembered::{Known, Remembered};
 use super::share::{Bounds, Shares};
 use super::stored::StoredCallers;
+use domain::account::Currency;
+use domain::approval::GuardedAct;
+use domain::money::DecimalAmount;
 use platform::clock::system_now;
 use platform::files::Stamp;
 use platform::tls::Certificate;
@@ -235,6 +239,38 @@ impl Access {
     /// What a user of the web console may do. The file may define its roles.
     pub fn user(&self, name: &str, entry: &GrantEntry) -> anyhow::Result<Principal> {
         self.current.load().file.user(name, entry, &self.shares)
+    }
+
+    /// What the billing store says of acts that need a second person; `None` while that is not known.
+    #[must_use]
+    pub fn guards(&self, act: GuardedAct) -> Option<bool> {
+        let current = self.current.load();
+        let stored = current.stored.as_ref()?;
+        Some(stored.approval_above.get(act.name()).is_some_and(|figures| !figures.is_empty()))
+    }
+
+    /// From which figure on an act in a currency needs a second person; `None`: it never does.
+    #[must_use]
+    pub fn approval_above(&self, act: GuardedAct, currency: Currency) -> Option<DecimalAmount> {
+        self.current.load().stored.as_ref()?.approval_above(act, currency)
+    }
+
+    /// A caller that is not there, with what it may do now; `None`: it is no longer let in. What the holder of a token may do, nobody knows
+    /// but the identity provider: it is what the token said. `user` says what a user of the web console may do.
+    #[must_use]
+    pub fn recall(&self, caller: &Remembered, user: Option<&GrantEntry>) -> Option<Arc<Principal>> {
+        let current = self.current.load();
+        let Remembered { name, .. } = caller;
+        match caller.kind {
+            Known::Local => current.is_open().then(|| Arc::clone(&current.local)),
+            Known::Key => {
+                let is_meant = |key: &&Key| key.principal.name == *name && key.ends.is_none_or(|ends| system_now() < ends);
+                current.registry.keys.values().find(is_meant).map(|key| Arc::clone(&key.principal))
+            }
+            Known::Certificate => current.registry.certificates.get(name).cloned(),
+            Known::User => current.file.user(name, user?, &self.shares).ok().map(Arc::new),
+            Known::Token => caller.principal().map(Arc::new),
+        }
     }
 
     /// Finds who calls.

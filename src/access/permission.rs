@@ -73,6 +73,8 @@ permissions! {
     SetSettings = "set_settings",
     /// Approve drafts, and work out held documents again.
     ApproveInvoices = "approve_invoices",
+    /// Approve, or reject, acts that wait for a second person.
+    ApproveActs = "approve_acts",
     /// Send documents by hand, and decide what becomes of mail.
     SendMail = "send_mail",
     /// Export usage records.

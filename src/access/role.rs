@@ -1,8 +1,8 @@
 //! Roles: groups of permissions that come up together. Own roles are defined in the access file.
 
 use super::permission::Permission::{
-    Adjust, ApproveInvoices, Charge, Close, Convert, CreateAccounts, ExportUsage, ReadAccess, ReadAccounts, ReadAggregation, ReadAudit,
-    ReadBillingDetails, ReadCredit, ReadDocuments, ReadSettings, RecordPayments, Reflect, Refund, ReversePayments, SendMail,
+    Adjust, ApproveActs, ApproveInvoices, Charge, Close, Convert, CreateAccounts, ExportUsage, ReadAccess, ReadAccounts, ReadAggregation,
+    ReadAudit, ReadBillingDetails, ReadCredit, ReadDocuments, ReadSettings, RecordPayments, Reflect, Refund, ReversePayments, SendMail,
     SetBillingDetails, SetCreditLimit, SetSettings, Suspend, TopUp, UpdateAccounts, Withdraw, WriteOff,
 };
 use super::permission::Permissions;
@@ -45,6 +45,7 @@ pub const BUILT_IN: [(&str, Permissions); 6] = [
             SetBillingDetails,
             SetSettings,
             ApproveInvoices,
+            ApproveActs,
             SendMail,
             ExportUsage,
         ])),

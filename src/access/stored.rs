@@ -1,5 +1,6 @@
 //! Callers of the billing store, as the ledger's store has a copy of them: who may call is known, then, without SQL.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -7,6 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::file::{AccessFile, CertificateEntry, KeyEntry, Registry};
 use super::share::Shares;
+use domain::account::Currency;
+use domain::approval::GuardedAct;
+use domain::money::DecimalAmount;
+
+/// Figures, as decimals: by act, then by currency.
+pub type FigureEntries = BTreeMap<String, BTreeMap<String, String>>;
 
 /// The copy: those who are let in now.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -15,6 +22,9 @@ pub struct StoredCallers {
     pub keys: Vec<KeyEntry>,
     /// Client certificates.
     pub certificates: Vec<CertificateEntry>,
+    /// From which figures on an act needs a second person.
+    #[serde(default, skip_serializing_if = "FigureEntries::is_empty")]
+    pub approval_above: FigureEntries,
     /// Whether nobody was ever named there, so that everybody is let in, unless an access file names somebody.
     pub is_open: bool,
 }
@@ -24,6 +34,12 @@ impl StoredCallers {
     #[must_use]
     pub fn nobody() -> Self {
         Self { is_open: true, ..Self::default() }
+    }
+
+    /// From which figure on an act in a currency needs a second person; `None`: it never does. One that cannot be read is 0.
+    pub(crate) fn approval_above(&self, act: GuardedAct, currency: Currency) -> Option<DecimalAmount> {
+        let figure = self.approval_above.get(act.name())?.get(currency.code())?;
+        Some(DecimalAmount::parse(figure).unwrap_or(DecimalAmount::ZERO))
     }
 
     /// Adds them to whom a file names. What the file says of a caller goes before. One whose role is not known here is not let in.

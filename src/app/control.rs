@@ -22,6 +22,7 @@ use super::{callers, test_clock, until};
 use crate::lanes::{self, Lane, Places};
 use crate::ledger::{Ledger, LedgerError, Sizes};
 use crate::service::context::Protocol as Via;
+use crate::service::{UseCases, approvals};
 use crate::telemetry::{endpoint, metrics};
 use platform::tls::Protocol;
 
@@ -106,6 +107,7 @@ impl Control {
     async fn work(&mut self, listeners: Listeners, serving: endpoint::Serving) -> anyhow::Result<()> {
         let Listeners { calls, http, console, metrics, health: _, tls, access, is_insecure } = listeners;
         let ledger = self.plan.ledger().await?;
+        let use_cases = self.plan.use_cases().await?;
         let guarded = self.plan.are_metrics_guarded.then(|| self.plan.access(Via::Http));
         let places = Places::new(self.plan.max_connections);
         let calls = Listeners::deal(Some(calls), tls.clone(), Protocol::Http2, lanes::dealt_to(&self.lanes), &places);
@@ -123,6 +125,7 @@ impl Control {
             () = follow_access(&access, is_insecure, &self.plan.trail) => Ok(()),
             () = follow_key_sets(&access) => Ok(()),
             () = callers::keep(&access, &ledger, self.plan.billing.as_ref()) => Ok(()),
+            () = sweep_approvals(&self.plan, &use_cases) => Ok(()),
             () = tick(&self.plan, &ledger, &serving, self.test_clock.as_ref(), self.aggregation.as_ref(), self.sending.as_ref()) => Ok(()),
             () = watch_journal(&self.plan, &ledger, self.aggregation.as_ref()) => Ok(()),
             () = count_sizes(&ledger) => Ok(()),
@@ -197,6 +200,19 @@ async fn watch_journal(plan: &LaneContext, ledger: &Ledger, aggregation: Option<
         } else if plan.gate.bounds().unread_tail.is_some() {
             plan.health.set_aggregating(false).await;
         }
+    }
+}
+
+/// Looks after acts that wait for a second person, for ever.
+async fn sweep_approvals(plan: &LaneContext, use_cases: &UseCases) {
+    if plan.billing.is_none() {
+        return std::future::pending().await;
+    }
+    let mut sweeps = interval(approvals::SWEEP);
+    sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        sweeps.tick().await;
+        use_cases.sweep_approvals().await;
     }
 }
 

@@ -196,7 +196,7 @@ impl LaneContext {
     }
 
     /// The use cases, on a ledger of the current thread.
-    async fn use_cases(&self) -> anyhow::Result<UseCases> {
+    pub async fn use_cases(&self) -> anyhow::Result<UseCases> {
         let (billing, offload) = (self.billing.clone(), self.offload.clone());
         let use_cases = UseCases::new(self.ledger().await?, billing, offload, self.limits, self.draining.clone(), Arc::clone(&self.access));
         Ok(use_cases.recorded_by(self.trail.clone()).noting_declines_in(self.declines.clone()))

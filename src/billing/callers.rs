@@ -4,6 +4,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
+use super::approvals::figures::{self, Figure};
 use super::audit::{self, Act, json_of};
 use super::change::{Applied, Change};
 use super::store::Dialect;
@@ -85,6 +86,8 @@ pub struct LetIn {
     pub callers: Vec<StoredCaller>,
     /// Whether there is, or was, anybody.
     pub is_anybody_known: bool,
+    /// From which figures on an act needs a second person.
+    pub figures: Vec<Figure>,
 }
 
 mod recovered;
@@ -174,7 +177,8 @@ impl Billing {
         let all = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&mut *connection).await?;
         let all = all.iter().map(caller).collect::<Result<Vec<_>, _>>()?;
         let is_anybody_known = !all.is_empty();
-        Ok(LetIn { version, callers: all.into_iter().filter(|caller| caller.is_let_in(now)).collect(), is_anybody_known })
+        let figures = figures::known(&mut connection, self.store().dialect()).await?;
+        Ok(LetIn { version, callers: all.into_iter().filter(|caller| caller.is_let_in(now)).collect(), is_anybody_known, figures })
     }
 
     /// Notes that keys were used, by their public part.
@@ -220,7 +224,7 @@ async fn forget_ended(connection: &mut AnyConnection, now: Millis) -> Result<(),
     Ok(())
 }
 
-async fn count_change(connection: &mut AnyConnection) -> Result<(), BillingError> {
+pub(super) async fn count_change(connection: &mut AnyConnection) -> Result<(), BillingError> {
     sqlx::query("UPDATE callers_version SET version = version + 1 WHERE id = 1").execute(connection).await?;
     Ok(())
 }

@@ -44,7 +44,7 @@ const UNSETTLED: [&str; 5] = [
 ];
 
 /// What is erased of an account, but for names within settings and audit records.
-const ERASE: [&str; 16] = [
+const ERASE: [&str; 17] = [
     "UPDATE entries SET description = '', attributes = '', reason = '' WHERE account = $1",
     "UPDATE lost_entries SET description = '', attributes = '', reason = '' WHERE account = $1",
     "UPDATE totals SET description = '' WHERE account = $1",
@@ -58,6 +58,8 @@ const ERASE: [&str; 16] = [
     "UPDATE setting_changes SET reason = '' WHERE subject IN (SELECT 'mail of ' || issued.number FROM issued \
      JOIN documents ON documents.id = issued.document WHERE documents.account = $1)",
     "UPDATE mails SET recipient = '', detail = '' WHERE account = $1",
+    // What waits for approval can no longer be done: the account is closed.
+    "DELETE FROM approvals WHERE account = $1",
     "UPDATE accounts SET name = 'erased' WHERE account = $1",
     "DELETE FROM account_sending WHERE account = $1",
     "DELETE FROM exemptions WHERE account = $1",

@@ -8,6 +8,7 @@ mod account_history;
 pub mod account_statement;
 pub mod aggregate;
 pub mod aggregator;
+pub mod approvals;
 pub mod audit;
 pub mod backlog;
 pub mod bank;

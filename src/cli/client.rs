@@ -16,6 +16,7 @@ use tonic::{Request, Status};
 use super::failure::Failure;
 use crate::grpc::v1::account_service_client::AccountServiceClient;
 use crate::grpc::v1::admin_service_client::AdminServiceClient;
+use crate::grpc::v1::approval_service_client::ApprovalServiceClient;
 use crate::grpc::v1::audit_service_client::AuditServiceClient;
 use crate::grpc::v1::billing_service_client::BillingServiceClient;
 use crate::grpc::v1::charging_service_client::ChargingServiceClient;
@@ -124,6 +125,8 @@ pub struct Client {
     pub billing: BillingServiceClient<Connection>,
     /// Who did what.
     pub audit: AuditServiceClient<Connection>,
+    /// Acts that need a second person.
+    pub approvals: ApprovalServiceClient<Connection>,
     /// Care for the stores.
     pub admin: AdminServiceClient<Connection>,
 }
@@ -137,6 +140,7 @@ impl Client {
             accounts: AccountServiceClient::new(channel.clone()),
             billing: BillingServiceClient::new(channel.clone()),
             audit: AuditServiceClient::new(channel.clone()),
+            approvals: ApprovalServiceClient::new(channel.clone()),
             admin: AdminServiceClient::new(channel),
         })
     }

@@ -4,8 +4,8 @@ use tonic::{Response, Status};
 
 use super::failure::explain;
 use crate::grpc::v1::{
-    GetInvoiceResponse, ListAccountsResponse, ListAuditRecordsResponse, ListCallersResponse, ListEntriesResponse, ListInvoicesResponse,
-    ListItemsResponse, ListMailsResponse, ListPaymentsResponse, ListReceivablesResponse, ListReservationsResponse,
+    GetInvoiceResponse, ListAccountsResponse, ListApprovalsResponse, ListAuditRecordsResponse, ListCallersResponse, ListEntriesResponse,
+    ListInvoicesResponse, ListItemsResponse, ListMailsResponse, ListPaymentsResponse, ListReceivablesResponse, ListReservationsResponse,
     RetryHeldInvoicesResponse, SearchAccountsResponse,
 };
 
@@ -69,6 +69,7 @@ macro_rules! pages {
 pages! {
     ListAccountsResponse: accounts,
     SearchAccountsResponse: accounts,
+    ListApprovalsResponse: approvals,
     ListAuditRecordsResponse: records,
     ListEntriesResponse: entries,
     ListReservationsResponse: reservations,

@@ -5,9 +5,11 @@
 //!
 //! Order of reading: [`money`] (what an amount is), [`account`] (what is kept of an account and what follows from it), [`metadata`] (what
 //! a caller sends along), [`entry`] (what is recorded), [`fold`] (what an account becomes by it), [`command`] (what can be asked),
-//! [`outcome`] (what can be answered), [`rules`] (what happens). Each knows only those before it.
+//! [`outcome`] (what can be answered), [`rules`] (what happens). Each knows only those before it. [`approval`] says what of a command may
+//! need a second person.
 
 pub mod account;
+pub mod approval;
 pub mod command;
 pub mod entry;
 pub mod fold;

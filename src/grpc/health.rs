@@ -15,24 +15,27 @@ use tower::ServiceExt;
 use super::MAX_MESSAGE_BYTES;
 use super::accounts::Accounts;
 use super::admin::Admin;
+use super::approvals::Approvals;
 use super::audit::Audit;
 use super::billing::Bills;
 use super::charging::Charging;
 use super::foreign::Foreign;
 use super::v1::account_service_server::AccountServiceServer;
 use super::v1::admin_service_server::AdminServiceServer;
+use super::v1::approval_service_server::ApprovalServiceServer;
 use super::v1::audit_service_server::AuditServiceServer;
 use super::v1::billing_service_server::BillingServiceServer;
 use super::v1::charging_service_server::ChargingServiceServer;
 
 /// What health covers: the process as a whole, and each service.
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 7] = [
     <AdminServiceServer<Admin>>::NAME,
     "",
     <ChargingServiceServer<Charging>>::NAME,
     <AccountServiceServer<Accounts>>::NAME,
     <BillingServiceServer<Bills>>::NAME,
     <AuditServiceServer<Audit>>::NAME,
+    <ApprovalServiceServer<Approvals>>::NAME,
 ];
 
 /// The name under which health tells of the aggregation in this process.

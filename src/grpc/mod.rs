@@ -7,6 +7,7 @@
 pub mod access;
 pub mod accounts;
 pub mod admin;
+pub mod approvals;
 pub mod audit;
 pub mod billing;
 pub mod call;
@@ -42,6 +43,7 @@ use crate::service::UseCases;
 pub use access::AccessLayer;
 use accounts::Accounts;
 use admin::Admin;
+use approvals::Approvals;
 use audit::Audit;
 use billing::Bills;
 use charging::Charging;
@@ -50,6 +52,7 @@ use foreign::Foreign;
 pub use health::Health;
 use v1::account_service_server::AccountServiceServer;
 use v1::admin_service_server::AdminServiceServer;
+use v1::approval_service_server::ApprovalServiceServer;
 use v1::audit_service_server::AuditServiceServer;
 use v1::billing_service_server::BillingServiceServer;
 use v1::charging_service_server::ChargingServiceServer;
@@ -72,9 +75,10 @@ pub fn services(
     let accounts = AccountServiceServer::new(Accounts::new(use_cases.clone())).max_decoding_message_size(most).accept_compressed(Gzip);
     let bills = BillingServiceServer::new(Bills::new(use_cases.clone())).max_decoding_message_size(most).accept_compressed(Gzip);
     let audit = AuditServiceServer::new(Audit::new(use_cases.clone())).max_decoding_message_size(most).accept_compressed(Gzip);
+    let approvals = ApprovalServiceServer::new(Approvals::new(use_cases.clone())).max_decoding_message_size(most).accept_compressed(Gzip);
     let admin = AdminServiceServer::new(Admin::new(use_cases)).max_decoding_message_size(most).accept_compressed(Gzip);
     let health = health.service().max_decoding_message_size(most).accept_compressed(Gzip);
-    let mut others = Routes::new(accounts).add_service(bills).add_service(audit).add_service(admin);
+    let mut others = Routes::new(accounts).add_service(bills).add_service(audit).add_service(approvals).add_service(admin);
     others = others.add_service(Foreign::new(health, stopping.clone(), most));
     match reflection().build_v1() {
         Ok(service) => others = others.add_service(Foreign::new(service, stopping.clone(), most)),

@@ -38,7 +38,7 @@ const SHORT: [&str; 5] = ["RecordPayment", "WriteOff", "ReverseWriteOff", "GetBi
 pub fn is_long(path: &str) -> bool {
     match path.strip_prefix("/tollgate.v1.").and_then(|path| path.split_once('/')) {
         Some(("BillingService", method)) => !SHORT.contains(&method),
-        Some(("AuditService", _)) => true,
+        Some(("AuditService" | "ApprovalService", _)) => true,
         Some(("AccountService", method)) => method.starts_with("List") || method == "SearchAccounts",
         _ => false,
     }

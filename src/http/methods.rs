@@ -7,7 +7,7 @@ use prost_reflect::MethodDescriptor;
 use crate::grpc::dynamic::descriptors;
 
 /// The services that are offered: those that client programs call.
-const SERVICES: [&str; 4] = ["ChargingService", "AccountService", "BillingService", "AuditService"];
+const SERVICES: [&str; 5] = ["ChargingService", "AccountService", "BillingService", "AuditService", "ApprovalService"];
 
 /// All methods, by path.
 pub struct Methods(BTreeMap<String, MethodDescriptor>);

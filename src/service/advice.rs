@@ -112,9 +112,9 @@ impl UseCases {
     /// What converting an account would lead to, with its advice: decided by the rules, and written nowhere. It is of the instant: a charge
     /// may come before the conversion itself.
     pub async fn preview_conversion(&self, context: &RequestContext, mut command: Command) -> Result<Advised, Error> {
-        self.admit(context, &mut command).await?;
+        self.permit(context, &mut command).await?;
         let seen = self.look_at(&command.account).await?;
-        let (outcome, entries) = self.would_lead_to(&seen.account, seen.now, &command)?;
+        let (outcome, entries) = self.would_lead_to(Some(&seen.account), seen.now, &command)?;
         let decided = Decided::of(Arc::new(command), Ok(outcome))?;
         let mut known = self.ask_around(context, &decided).await;
         known.final_bill = final_bill_of(entries.iter());

@@ -1,5 +1,5 @@
-//! Who may call, beside the access files: keys and client certificates in the billing store. Those who are let in are copied into the
-//! ledger's store, which each process looks at every second, so that charging needs no SQL.
+//! Who may call, beside the access files: keys and client certificates in the billing store. Those who are let in are copied, with the
+//! figures of approval, into the ledger's store, which each process looks at every second, so that charging needs no SQL.
 
 use jiff::Timestamp;
 
@@ -10,9 +10,12 @@ use access::file::{CertificateEntry, GrantEntry, KeyEntry};
 use access::key::NewKey;
 use access::{Access, Permission, StoredCallers};
 use billing::Billing;
+use billing::approvals::figures::Figure;
 use billing::callers::{CallerKind, LetIn, MOST, Made, StoredCaller};
 use billing::change::{Applied, Change};
-use domain::account::Millis;
+use domain::account::{Currency, Millis};
+use domain::approval::GuardedAct;
+use domain::money::DecimalAmount;
 use ledger::{CopiedCallers, Ledger, LedgerError};
 use platform::clock::system_now;
 
@@ -174,7 +177,7 @@ impl UseCases {
     }
 
     /// Copies a change at once. If that fails, the next look of any process does it.
-    async fn pass_on(&self, billing: &Billing) {
+    pub(super) async fn pass_on(&self, billing: &Billing) {
         if let Err(error) = copy(billing, &self.ledger).await {
             tracing::warn!("who may call is copied into the ledger's store later: {error:#}");
         }
@@ -195,7 +198,7 @@ pub async fn copy(billing: &Billing, ledger: &Ledger) -> anyhow::Result<()> {
     match engine.callers(Some(version)).await? {
         Some(later) if later.version > version => {
             // No copy is of a state that was not committed: the version is read again, since that may have come in between.
-            if !billing.recover_callers(later.version, &of_copy(&later)?, system_now()).await? {
+            if !billing.recover_callers(later.version, &of_copy(&later)?, &figures_of(&later)?, system_now()).await? {
                 return Ok(());
             }
             tracing::warn!(version = later.version, "the billing store is of an earlier state: who may call is what was copied last");
@@ -205,8 +208,11 @@ pub async fn copy(billing: &Billing, ledger: &Ledger) -> anyhow::Result<()> {
         None if engine.callers(None).await?.is_some() => return Ok(()),
         None => {}
     }
-    let LetIn { version, callers, is_anybody_known } = billing.let_in(system_now()).await?;
+    let LetIn { version, callers, is_anybody_known, figures } = billing.let_in(system_now()).await?;
     let mut copy = StoredCallers { is_open: !is_anybody_known, ..StoredCallers::default() };
+    for Figure { act, currency, above } in figures {
+        copy.approval_above.entry(act.name().to_owned()).or_default().insert(currency.code().to_owned(), above.to_string());
+    }
     for caller in callers {
         let (grant, name) = (serde_json::from_str(&caller.access)?, caller.name);
         match caller.kind {
@@ -227,6 +233,17 @@ pub async fn follow(access: &Access, ledger: &Ledger, known: &mut Option<i64>) -
     access.take_stored(version, serde_json::from_str(&content)?)?;
     *known = Some(version);
     Ok(true)
+}
+
+/// The figures of approval by a copy.
+fn figures_of(copied: &CopiedCallers) -> anyhow::Result<Vec<Figure>> {
+    let StoredCallers { approval_above, .. } = serde_json::from_str(&copied.content)?;
+    let figure = |act: &str, currency: &str, above: &str| {
+        Some(Figure { act: GuardedAct::named(act)?, currency: Currency::parse(currency)?, above: DecimalAmount::parse(above).ok()? })
+    };
+    let figures =
+        approval_above.iter().flat_map(|(act, of_act)| of_act.iter().filter_map(|(currency, above)| figure(act, currency, above)));
+    Ok(figures.collect())
 }
 
 /// Who is let in by a copy, as the billing store keeps it.

@@ -234,7 +234,13 @@ impl UseCases {
             action,
             metadata: plan.metadata.clone(),
         };
-        self.admit(context, &mut command).await?;
+        match plan.is_dry_run {
+            true => {
+                self.permit(context, &mut command).await?;
+                self.refuse_above_figures(&command).await?;
+            }
+            false => self.admit(context, &mut command).await?,
+        }
         let usable_before = account.usable_credit(now);
         let (outcome, verdict) = match plan.is_dry_run {
             true => self.would_be(&account, now, &command)?,
@@ -256,16 +262,16 @@ impl UseCases {
 
     /// What a command would lead to: decided by the rules, and written nowhere.
     fn would_be(&self, account: &Account, now: Millis, command: &Command) -> Result<(Outcome, Verdict), Error> {
-        let (outcome, _) = self.would_lead_to(account, now, command)?;
+        let (outcome, _) = self.would_lead_to(Some(account), now, command)?;
         let verdict = outcome.decision.map_or(Verdict::Unchanged, |decision| decision.verdict);
         Ok((outcome, verdict))
     }
 
     /// The same, with the entries that it would write.
-    pub(super) fn would_lead_to(&self, account: &Account, now: Millis, command: &Command) -> Result<(Outcome, Vec<Entry>), Error> {
+    pub(super) fn would_lead_to(&self, account: Option<&Account>, now: Millis, command: &Command) -> Result<(Outcome, Vec<Entry>), Error> {
         let [period_end, _] = self.clock().period_ends(now);
         let step_clock = StepClock { now, period_end, window: 0 };
-        let loaded = LoadedState { account: Some(*account), next_sequence: 1, ..LoadedState::default() };
+        let loaded = LoadedState { account: account.copied(), next_sequence: 1, ..LoadedState::default() };
         let step = rules::decide(&loaded, command, &[0; 8], &step_clock);
         let outcome = step.answer.map_err(|refusal| Error::refused(refusal, command))?;
         Ok((Outcome { now, replayed: false, ..outcome }, step.writes.map(|writes| writes.entries).unwrap_or_default()))

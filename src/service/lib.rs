@@ -6,6 +6,7 @@ pub mod accounts;
 pub mod admission;
 pub mod advice;
 pub mod aggregation;
+pub mod approvals;
 pub mod audit;
 pub mod backup;
 pub mod bank;

@@ -104,19 +104,43 @@ impl RequestContext {
 }
 
 impl UseCases {
-    /// Lets a command through that its caller may give, and has it say who gave it.
+    /// Lets a command through that its caller may give, and has it say who gave it. One that needs a second person is kept until there is
+    /// one.
     pub(super) async fn admit(&self, context: &RequestContext, command: &mut Command) -> Result<(), Error> {
+        self.permit(context, command).await?;
+        if self.may_need_approval(command)? {
+            Box::pin(self.hold(context, command)).await?;
+        }
+        Ok(())
+    }
+
+    /// The same where nothing is to be done, and so nothing is kept.
+    pub(super) async fn permit(&self, context: &RequestContext, command: &mut Command) -> Result<(), Error> {
         let permission = permission_for(&command.action);
         let span = if context.is_traced() { Span::child("permission", SpanKind::Internal) } else { None };
         if let Some(span) = &span {
             span.set("tollgate.permission", permission.name());
         }
         context.require(permission, &command.account)?;
-        let limit = limit_of(&command.action);
-        if limit.is_some() {
+        if limit_of(&command.action).is_some() {
             context.require(Permission::SetCreditLimit, &command.account)?;
         }
         context.sign(command)?;
+        self.keep_within_bounds(context, command).await
+    }
+
+    /// Refuses a command that its caller may not give, whoever calls now.
+    pub(super) async fn permit_absent(&self, context: &RequestContext, command: &Command) -> Result<(), Error> {
+        context.require(permission_for(&command.action), &command.account)?;
+        if limit_of(&command.action).is_some() {
+            context.require(Permission::SetCreditLimit, &command.account)?;
+        }
+        self.keep_within_bounds(context, command).await
+    }
+
+    /// Refuses more at once than the caller may.
+    async fn keep_within_bounds(&self, context: &RequestContext, command: &Command) -> Result<(), Error> {
+        let (permission, limit) = (permission_for(&command.action), limit_of(&command.action));
         for (permission, amounts) in [(permission, amounts_of(&command.action)), (Permission::SetCreditLimit, limit.into())] {
             if amounts != Amounts::None && context.caller.is_bounded(permission, &command.account) {
                 Box::pin(self.keep_within(context, permission, command, amounts)).await?;
@@ -125,7 +149,7 @@ impl UseCases {
         Ok(())
     }
 
-    /// Refuses more at once than the caller may.
+    /// Refuses these amounts, or lets them through.
     async fn keep_within(
         &self,
         context: &RequestContext,
@@ -265,7 +289,7 @@ impl Error {
         Self::denied("PERMISSION_DENIED", text)
     }
 
-    fn amount_not_permitted(permission: Permission, account: &str, currency: Currency, most: Option<DecimalAmount>) -> Self {
+    pub(super) fn amount_not_permitted(permission: Permission, account: &str, currency: Currency, most: Option<DecimalAmount>) -> Self {
         let most = format!("{} {}", most.unwrap_or(DecimalAmount::ZERO), currency.code());
         let text = format!("this caller is permitted to {permission} at most {most} at once, and has to say how much");
         let error = Self::denied("AMOUNT_NOT_PERMITTED", text);

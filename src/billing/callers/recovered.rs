@@ -1,15 +1,17 @@
 //! A billing store that was restored to an earlier state: what the copy of the callers in the ledger's store knows since is taken over.
 
 use super::{COLUMNS, StoredCaller, caller, put};
+use crate::approvals::figures::{self, Figure};
 use crate::audit::{self, Act};
 use crate::{Billing, BillingError};
 use domain::account::Millis;
 use domain::origin::Origin;
 
 impl Billing {
-    /// Takes over who is let in from a copy of a later state than this store's: who was made since is let in, who was revoked since is not.
+    /// Takes over who is let in from a copy of a later state than this store's: who was made since is let in, who was revoked since is not, and the
+    /// figures of approval are those of then.
     /// Returns whether the copy is of a later state.
-    pub async fn recover_callers(&self, copied: i64, let_in: &[StoredCaller], now: Millis) -> Result<bool, BillingError> {
+    pub async fn recover_callers(&self, copied: i64, let_in: &[StoredCaller], above: &[Figure], now: Millis) -> Result<bool, BillingError> {
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
         let later = "UPDATE callers_version SET version = $1 WHERE id = 1 AND version < $2";
@@ -33,6 +35,7 @@ impl Billing {
             put(connection, &StoredCaller { created_at, ..new.clone() }).await?;
             made.push(format!("{} {}", new.kind.name(), new.name));
         }
+        figures::recover(connection, above).await?;
         let act = Act { at: now, action: "access.recovered".to_owned(), origin: Origin::local(), ..Act::default() };
         let act = act.with("version", copied).with("made", made).with("revoked", revoked);
         audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;

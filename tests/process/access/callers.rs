@@ -23,6 +23,7 @@ pub struct House {
     url: String,
     pub channel: Channel,
     file: AccessFile,
+    arguments: Vec<String>,
 }
 
 impl House {
@@ -46,11 +47,26 @@ impl House {
         }
         file.write(&folder.path().join("access.toml")).unwrap();
         let [store, access] = ["ledger.db", "access.toml"].map(|name| folder.path().join(name).display().to_string());
-        let arguments = ["--store", &store, "--access-file", &access, "--http-listen", "127.0.0.1:0"];
-        let service = Service::open(&[&arguments, settings].concat(), &[]);
+        let mut arguments = vec!["--access-file", &access, "--http-listen", "127.0.0.1:0"];
+        // Settings may name another store.
+        arguments.extend(if settings.contains(&"--redis") { vec!["--create"] } else { vec!["--store", &store] });
+        let arguments: Vec<String> = arguments.into_iter().chain(settings.iter().copied()).map(str::to_owned).collect();
+        (Self::open(folder, file, arguments).await, made)
+    }
+
+    async fn open(folder: tempfile::TempDir, file: AccessFile, arguments: Vec<String>) -> Self {
+        let service = Service::open(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
         let url = url_of(&service);
         let channel = Endpoint::from_shared(format!("http://{}", service.address)).unwrap().connect().await.unwrap();
-        (Self { service, folder, url, channel, file }, made)
+        Self { service, folder, url, channel, file, arguments }
+    }
+
+    /// Kills the service, and starts it again after something else has happened.
+    pub async fn killed(self, meanwhile: impl FnOnce(&Path)) -> Self {
+        let Self { service, folder, file, arguments, .. } = self;
+        service.kill();
+        meanwhile(folder.path());
+        Self::open(folder, file, arguments).await
     }
 
     /// Where its billing store is.

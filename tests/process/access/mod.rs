@@ -1,6 +1,7 @@
 //! Who may do what, on the running binary.
 
 mod actors;
+mod approvals;
 pub mod callers;
 mod clients;
 mod erasing;

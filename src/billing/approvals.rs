@@ -1,0 +1,331 @@
+//! Acts that wait for a second person, what was decided on each, and what came of it. Rows, and no rules: who may decide is not known here.
+//!
+//! An act that is approved is done by the ledger, under its own name and with the time of its approval as that of its sending: however often
+//! that is tried, it is done once, and never when the ledger has forgotten the name. It is noted here afterwards.
+
+pub mod figures;
+mod listed;
+pub mod stored;
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
+
+use super::audit::{self, Act};
+use super::change::Change;
+use super::{Billing, BillingError};
+use domain::account::{Currency, Millis};
+use domain::approval::GuardedAct;
+use domain::command::{Action, Command, Metadata};
+use domain::money::DecimalAmount;
+use domain::origin::Origin;
+pub use listed::ApprovalFilter;
+
+/// How long an act waits.
+pub const VALIDITY: Millis = 7 * 24 * 3_600_000;
+
+/// How many acts wait at most.
+pub const MOST: i64 = 10_000;
+
+/// How many acts of one account wait at most.
+pub const MOST_OF_ACCOUNT: i64 = 10;
+
+/// How long it is kept what became of an act. The audit records know it for longer.
+pub const KEPT: Millis = 90 * 24 * 3_600_000;
+
+/// How many acts that have ended are noted so in one transaction.
+const ENDED_AT_ONCE: i64 = 100;
+
+/// What has become of an act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It waits for a second person.
+    Waiting,
+    /// It was approved, and is about to be done.
+    Approved,
+    /// It was done.
+    Done,
+    /// It was approved, and could not be done.
+    Failed,
+    /// Somebody has rejected it.
+    Rejected,
+    /// Nobody has decided in time.
+    Expired,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Waiting, Self::Approved, Self::Done, Self::Failed, Self::Rejected, Self::Expired];
+
+    /// Its name, as it is stored.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Approved => "approved",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// Who asked, or decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Party {
+    /// The caller.
+    pub name: String,
+    /// For whom; empty if for nobody else.
+    pub on_behalf_of: String,
+    /// Why.
+    pub reason: String,
+    /// When; 0: nobody has yet.
+    pub at: Millis,
+}
+
+/// An act that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// Its number.
+    pub id: i64,
+    /// On which account.
+    pub account: String,
+    /// The name under which it is done.
+    pub request_id: String,
+    /// What kind of act it is.
+    pub act: GuardedAct,
+    /// In which currency.
+    pub currency: Currency,
+    /// How much of it; `None`: all that there is.
+    pub amount: Option<DecimalAmount>,
+    /// What is to be done, as [`stored`] writes it.
+    pub command: String,
+    /// The caller that asked, as whoever looks it up needs it.
+    pub asker: String,
+    /// Who asked.
+    pub asked: Party,
+    /// How the request came.
+    pub origin: String,
+    /// From when on it can no longer be approved.
+    pub ends_at: Millis,
+    /// What has become of it.
+    pub state: State,
+    /// Who decided.
+    pub decided: Party,
+    /// The name of the request that decided.
+    pub decided_request_id: String,
+    /// Why it could not be done: a reason of the API.
+    pub failure: String,
+}
+
+/// What came of an act that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// It waits.
+    Waits(Approval),
+    /// It was asked for before.
+    Known(Approval),
+    /// As many wait as may: of the account, or of all.
+    TooMany(i64),
+}
+
+const COLUMNS: &str = "id, account, request_id, act, currency, amount, command, asker, asked_by, asked_for, reason, asked_at, origin, ends_at, \
+                       state, decided_by, decided_for, decided_reason, decided_at, decided_request_id, failure";
+
+impl Approval {
+    /// What is to be done.
+    pub fn action(&self) -> Result<Action, BillingError> {
+        Ok(stored::read(&self.command)?.1)
+    }
+
+    /// The command that does it, as the one who asked has sent it, as of its approval.
+    pub fn to_command(&self) -> Result<Command, BillingError> {
+        let (currency, action) = stored::read(&self.command)?;
+        let Party { name, on_behalf_of, reason, at: _ } = self.asked.clone();
+        let metadata = Metadata { actor: name, on_behalf_of, reason, origin: self.origin.clone(), ..Metadata::default() };
+        let (account, request_id) = (self.account.clone(), self.request_id.clone());
+        Ok(Command { account, request_id, first_sent_at: Some(self.decided.at), currency, action, metadata })
+    }
+
+    /// Whether it waits, at an instant.
+    #[must_use]
+    pub fn is_waiting(&self, now: Millis) -> bool {
+        self.state == State::Waiting && now < self.ends_at
+    }
+
+    /// What is recorded of it.
+    fn recorded(&self, act: Act) -> Act {
+        let amount = self.amount.map_or_else(|| "all".to_owned(), |amount| amount.to_string());
+        let act = act.on(&self.account).with("approval", self.id.to_string()).with("act", self.act.name());
+        act.with("amount", amount).with("currency", self.currency.code()).with("for_request", self.request_id.as_str())
+    }
+
+    /// The same with who has asked for it.
+    fn recorded_with_asker(&self, act: Act) -> Act {
+        let asked_for = (!self.asked.on_behalf_of.is_empty()).then(|| self.asked.on_behalf_of.clone());
+        self.recorded(act).with("asked_by", self.asked.name.as_str()).with("asked_for", asked_for)
+    }
+}
+
+impl Billing {
+    /// Keeps an act that is to wait, unless it is known already. Its number is given here.
+    pub async fn ask_approval(&self, approval: &Approval) -> Result<Asked, BillingError> {
+        let (account, request_id, now) = (&approval.account, &approval.request_id, approval.asked.at);
+        let mut transaction = self.store().begin().await?;
+        let connection = &mut *transaction;
+        sqlx::query("UPDATE approvals_counter SET last = last + 1 WHERE id = 1").execute(&mut *connection).await?;
+        if let Some(known) = find(connection, "account = $1 AND request_id = $2", account, request_id).await? {
+            return Ok(Asked::Known(known));
+        }
+        let waiting = "SELECT CAST(COUNT(*) AS BIGINT), CAST(COALESCE(SUM(CASE WHEN account = $2 THEN 1 ELSE 0 END), 0) AS BIGINT) \
+                       FROM approvals WHERE state = 'waiting' AND ends_at > $1";
+        let waiting = sqlx::query(waiting).bind(now).bind(account.clone()).fetch_one(&mut *connection).await?;
+        for (place, most) in [(1, MOST_OF_ACCOUNT), (0, MOST)] {
+            if waiting.try_get::<i64, _>(place)? >= most {
+                return Ok(Asked::TooMany(most));
+            }
+        }
+        let forget = "DELETE FROM approvals WHERE asked_at < $1 AND state NOT IN ('waiting', 'approved')";
+        sqlx::query(forget).bind(now - VALIDITY - KEPT).execute(&mut *connection).await?;
+        let counter = sqlx::query("SELECT last FROM approvals_counter WHERE id = 1").fetch_one(&mut *connection).await?;
+        let kept = Approval { id: counter.try_get(0)?, ..approval.clone() };
+        insert(connection, &kept).await?;
+        let act = Act {
+            at: now,
+            actor: kept.asked.name.clone(),
+            on_behalf_of: kept.asked.on_behalf_of.clone(),
+            action: "approval.asked".to_owned(),
+            request_id: request_id.clone(),
+            origin: Origin::read(&kept.origin),
+            ..Act::default()
+        };
+        let act = kept.recorded(act).with_reason(&kept.asked.reason);
+        audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
+        transaction.commit().await?;
+        Ok(Asked::Waits(kept))
+    }
+
+    /// The act of a number.
+    pub async fn approval(&self, id: i64) -> Result<Option<Approval>, BillingError> {
+        let sql = AssertSqlSafe(format!("SELECT {COLUMNS} FROM approvals WHERE id = $1"));
+        sqlx::query(sql).bind(id).fetch_optional(self.store().pool()).await?.as_ref().map(read).transpose()
+    }
+
+    /// The act that is done under a name.
+    pub async fn approval_of(&self, account: &str, request_id: &str) -> Result<Option<Approval>, BillingError> {
+        find(&mut *self.store().pool().acquire().await?, "account = $1 AND request_id = $2", account, request_id).await
+    }
+
+    /// Decides on an act that waits; returns whether it did still.
+    pub async fn decide_approval(&self, approval: &Approval, state: State, change: &Change) -> Result<bool, BillingError> {
+        let mut transaction = self.store().begin().await?;
+        let connection = &mut *transaction;
+        let sql = "UPDATE approvals SET state = $2, decided_by = $3, decided_for = $4, decided_reason = $5, decided_request_id = $6, \
+                   decided_at = $7 WHERE id = $1 AND state = 'waiting' AND ends_at > $8";
+        let query = sqlx::query(sql).bind(approval.id).bind(state.name()).bind(change.actor.clone()).bind(change.on_behalf_of.clone());
+        let query = query.bind(change.reason.clone()).bind(change.request_id.clone()).bind(change.at).bind(change.at);
+        if query.execute(&mut *connection).await?.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let act = approval.recorded_with_asker(Act::of(&format!("approval.{}", state.name()), change));
+        audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Notes that an act was done.
+    pub async fn note_done(&self, id: i64) -> Result<(), BillingError> {
+        // That it failed may have been noted meanwhile, by who looked before it was done.
+        let sql = "UPDATE approvals SET state = 'done', failure = '' WHERE id = $1 AND state IN ('approved', 'failed')";
+        sqlx::query(sql).bind(id).execute(self.store().pool()).await?;
+        Ok(())
+    }
+
+    /// Notes that an act could not be done, and why.
+    pub async fn note_failed(&self, approval: &Approval, reason: &str, now: Millis) -> Result<(), BillingError> {
+        let act = Act { at: now, action: "approval.failed".to_owned(), outcome: audit::Outcome::Failed, ..Act::default() };
+        let act = approval.recorded_with_asker(act).with("failure", reason);
+        let sql = "UPDATE approvals SET state = 'failed', failure = $2 WHERE id = $1 AND state = 'approved'";
+        self.end(sqlx::query(sql).bind(approval.id).bind(reason.to_owned()), act).await
+    }
+
+    /// Notes which acts nobody has decided on in time, some at once; returns whether there may be more.
+    pub async fn expire_approvals(&self, now: Millis) -> Result<bool, BillingError> {
+        let due = "state = 'waiting' AND ends_at <= $1 ORDER BY id LIMIT $2";
+        let due = select(&mut *self.store().pool().acquire().await?, due, now).await?;
+        for approval in &due {
+            let act = Act { at: approval.ends_at, action: "approval.expired".to_owned(), ..Act::default() };
+            let sql = "UPDATE approvals SET state = 'expired' WHERE id = $1 AND state = 'waiting'";
+            self.end(sqlx::query(sql).bind(approval.id), approval.recorded_with_asker(act)).await?;
+        }
+        Ok(i64::try_from(due.len()).is_ok_and(|count| count == ENDED_AT_ONCE))
+    }
+
+    /// Acts that were approved before an instant, and of which it is not noted what came of them.
+    pub async fn approved_before(&self, at: Millis) -> Result<Vec<Approval>, BillingError> {
+        select(&mut *self.store().pool().acquire().await?, "state = 'approved' AND decided_at < $1 ORDER BY id LIMIT $2", at).await
+    }
+
+    /// Whether the journal has an entry of that request, as far as it was taken in.
+    pub async fn has_entry_of(&self, account: &str, request_id: &str) -> Result<bool, BillingError> {
+        let sql = "SELECT sequence FROM entries WHERE account = $1 AND request_id = $2 LIMIT 1";
+        let query = sqlx::query(sql).bind(account.to_owned()).bind(request_id.to_owned());
+        Ok(query.fetch_optional(self.store().pool()).await?.is_some())
+    }
+
+    async fn end(&self, update: sqlx::query::Query<'_, sqlx::Any, sqlx::any::AnyArguments>, act: Act) -> Result<(), BillingError> {
+        let mut transaction = self.store().begin().await?;
+        let connection = &mut *transaction;
+        if update.execute(&mut *connection).await?.rows_affected() > 0 {
+            audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
+            transaction.commit().await?;
+        }
+        Ok(())
+    }
+}
+
+async fn find(connection: &mut AnyConnection, condition: &str, one: &str, two: &str) -> Result<Option<Approval>, BillingError> {
+    let sql = AssertSqlSafe(format!("SELECT {COLUMNS} FROM approvals WHERE {condition}"));
+    sqlx::query(sql).bind(one.to_owned()).bind(two.to_owned()).fetch_optional(connection).await?.as_ref().map(read).transpose()
+}
+
+async fn select(connection: &mut AnyConnection, condition: &str, at: Millis) -> Result<Vec<Approval>, BillingError> {
+    let sql = AssertSqlSafe(format!("SELECT {COLUMNS} FROM approvals WHERE {condition}"));
+    sqlx::query(sql).bind(at).bind(ENDED_AT_ONCE).fetch_all(connection).await?.iter().map(read).collect()
+}
+
+async fn insert(connection: &mut AnyConnection, approval: &Approval) -> Result<(), BillingError> {
+    let sql = "INSERT INTO approvals (id, account, request_id, act, currency, amount, command, asker, asked_by, asked_for, reason, \
+               asked_at, origin, ends_at, state) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'waiting')";
+    let Approval { id, account, request_id, act, currency, amount, command, asker, asked, origin, ends_at, .. } = approval.clone();
+    let query = sqlx::query(sql).bind(id).bind(account).bind(request_id).bind(act.name()).bind(currency.code().to_owned());
+    let query = query.bind(amount.map_or_else(String::new, |amount| amount.to_string())).bind(command).bind(asker).bind(asked.name);
+    query.bind(asked.on_behalf_of).bind(asked.reason).bind(asked.at).bind(origin).bind(ends_at).execute(connection).await?;
+    Ok(())
+}
+
+fn read(row: &AnyRow) -> Result<Approval, BillingError> {
+    let text = |column| row.try_get::<String, _>(column);
+    let (id, act, currency, amount, state) = (row.try_get("id")?, text("act")?, text("currency")?, text("amount")?, text("state")?);
+    let wrong = || BillingError::corrupt(format!("the act {id} that waits for approval"));
+    let party = |name, on_behalf_of, reason, at| {
+        Ok::<_, BillingError>(Party { name: text(name)?, on_behalf_of: text(on_behalf_of)?, reason: text(reason)?, at: row.try_get(at)? })
+    };
+    Ok(Approval {
+        id,
+        account: text("account")?,
+        request_id: text("request_id")?,
+        act: GuardedAct::named(&act).ok_or_else(wrong)?,
+        currency: Currency::parse(&currency).ok_or_else(wrong)?,
+        amount: if amount.is_empty() { None } else { Some(DecimalAmount::parse(&amount).map_err(|_| wrong())?) },
+        command: text("command")?,
+        asker: text("asker")?,
+        asked: party("asked_by", "asked_for", "reason", "asked_at")?,
+        origin: text("origin")?,
+        ends_at: row.try_get("ends_at")?,
+        state: State::ALL.into_iter().find(|one| one.name() == state).ok_or_else(wrong)?,
+        decided: party("decided_by", "decided_for", "decided_reason", "decided_at")?,
+        decided_request_id: text("decided_request_id")?,
+        failure: text("failure")?,
+    })
+}

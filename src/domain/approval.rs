@@ -1,0 +1,179 @@
+//! Acts that may need a second person: what of a command counts, and how much of it. From which figure on is a setting.
+
+use super::account::{Account, Millis};
+use super::command::{Action, LimitChange, TemporaryChange, Until};
+use super::money::DecimalAmount;
+
+/// An act that may need a second person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum GuardedAct {
+    /// A debt is given up.
+    WriteOff,
+    /// A balance is corrected, up or down.
+    Adjust,
+    /// A credit limit is raised: by itself, with a conversion, or of a new account.
+    RaiseLimit,
+}
+
+/// How much of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// This amount, which is not negative.
+    Amount(DecimalAmount),
+    /// All that there is, which is not known before the step.
+    AllThereIs,
+}
+
+impl GuardedAct {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::WriteOff, Self::Adjust, Self::RaiseLimit];
+
+    /// Its name, as it is stored and shown.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WriteOff => "write_off",
+            Self::Adjust => "adjust",
+            Self::RaiseLimit => "raise_limit",
+        }
+    }
+
+    /// The act of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|act| act.name() == name)
+    }
+
+    /// The one that a command may be, as far as its action alone tells.
+    #[must_use]
+    pub fn of(action: &Action) -> Option<Self> {
+        match action {
+            Action::WriteOff { .. } => Some(Self::WriteOff),
+            Action::Adjust { .. } => Some(Self::Adjust),
+            _ => limit_of(action).filter(|limit| !limit.is_none()).map(|_| Self::RaiseLimit),
+        }
+    }
+}
+
+impl Extent {
+    /// How much of it a command is, on an account as it is now; `None`: it raises nothing. An account that is yet to be created has no limit.
+    ///
+    /// A limit counts as a whole, not by how much it grows: else many small steps would lead anywhere. A temporary limit is a raise unless
+    /// it only lowers or shortens the one that runs.
+    #[must_use]
+    pub fn of(action: &Action, account: Option<&Account>, now: Millis) -> Option<Self> {
+        match action {
+            Action::WriteOff { amount } => Some(amount.map_or(Self::AllThereIs, Self::Amount)),
+            Action::Adjust { amount } => Some(Self::Amount(DecimalAmount::new(amount.mantissa().saturating_abs(), amount.scale()))),
+            _ => raised_to(limit_of(action)?, account, now).map(Self::Amount),
+        }
+    }
+
+    /// Whether it is above a figure. All that there is always is.
+    #[must_use]
+    pub fn exceeds(self, figure: DecimalAmount) -> bool {
+        match self {
+            Self::Amount(amount) => amount.exceeds(figure),
+            Self::AllThereIs => true,
+        }
+    }
+
+    /// The amount; `None`: all that there is.
+    #[must_use]
+    pub fn amount(self) -> Option<DecimalAmount> {
+        match self {
+            Self::Amount(amount) => Some(amount),
+            Self::AllThereIs => None,
+        }
+    }
+}
+
+/// The change of the limit in a command.
+fn limit_of(action: &Action) -> Option<&LimitChange> {
+    match action {
+        Action::SetCreditLimit { limit, .. } | Action::Convert { limit, .. } => Some(limit),
+        Action::Create(create) => Some(&create.limit),
+        _ => None,
+    }
+}
+
+/// The highest limit that is set above the one that there is.
+fn raised_to(limit: &LimitChange, account: Option<&Account>, now: Millis) -> Option<DecimalAmount> {
+    let held = |units, account: &Account| DecimalAmount::new(units, account.decimals);
+    let permanent = limit.permanent.filter(|amount| match account {
+        Some(account) => amount.exceeds(held(account.permanent_limit, account)),
+        None => amount.exceeds(DecimalAmount::ZERO),
+    });
+    let temporary = match limit.temporary {
+        TemporaryChange::Keep | TemporaryChange::Remove => None,
+        TemporaryChange::Set { amount, until } => {
+            let ends = match until {
+                Until::Instant(at) => at,
+                Until::After(span) => now.saturating_add(span),
+            };
+            let is_lower = account.is_some_and(|account| {
+                account.temporary_until > now && ends <= account.temporary_until && !amount.exceeds(held(account.temporary_limit, account))
+            });
+            Some(amount).filter(|_| !is_lower)
+        }
+    };
+    [permanent, temporary].into_iter().flatten().reduce(|most, other| if other.exceeds(most) { other } else { most })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::{Currency, Mode, NonUsageBilling};
+
+    fn amount(text: &str) -> DecimalAmount {
+        DecimalAmount::parse(text).unwrap()
+    }
+
+    fn account(permanent: i64, temporary: i64, until: Millis) -> Account {
+        let opened = Account::opened(Mode::Prepaid, NonUsageBilling::Consolidated, (Currency(*b"EUR"), 2, 2));
+        Account { permanent_limit: permanent, temporary_limit: temporary, temporary_until: until, ..opened }
+    }
+
+    fn limit(permanent: Option<&str>, temporary: Option<(&str, Until)>) -> Action {
+        let temporary = temporary.map_or(TemporaryChange::Keep, |(text, until)| TemporaryChange::Set { amount: amount(text), until });
+        Action::SetCreditLimit { limit: LimitChange { permanent: permanent.map(amount), temporary }, allow_unusable: false }
+    }
+
+    fn of(action: &Action, account: &Account) -> Option<Extent> {
+        Extent::of(action, Some(account), 1_000)
+    }
+
+    #[test]
+    fn a_limit_counts_as_a_whole_and_only_if_it_is_raised() {
+        let held = account(600_000, 0, 0);
+        assert_eq!(of(&limit(Some("6000.01"), None), &held), Some(Extent::Amount(amount("6000.01"))));
+        for text in ["6000", "0"] {
+            assert_eq!(of(&limit(Some(text), None), &held), None, "{text}");
+        }
+        assert_eq!(Extent::of(&limit(Some("0.01"), None), None, 0), Some(Extent::Amount(amount("0.01"))));
+    }
+
+    #[test]
+    fn a_temporary_limit_is_raised_unless_it_lowers_or_shortens_the_one_that_runs() {
+        let held = account(0, 600_000, 5_000);
+        for lower in [("6000", Until::Instant(5_000)), ("5999.99", Until::After(4_000)), ("0", Until::Instant(2_000))] {
+            assert_eq!(of(&limit(None, Some(lower)), &held), None, "{lower:?}");
+        }
+        for higher in [("6000.01", Until::Instant(5_000)), ("6000", Until::Instant(5_001)), ("6000", Until::After(4_001))] {
+            assert_eq!(of(&limit(None, Some(higher)), &held), Some(Extent::Amount(amount(higher.0))), "{higher:?}");
+        }
+        // One that has ended is none.
+        let ended = account(0, 600_000, 1_000);
+        assert_eq!(of(&limit(None, Some(("1", Until::Instant(900)))), &ended), Some(Extent::Amount(amount("1"))));
+    }
+
+    #[test]
+    fn adjustments_count_either_way_and_a_write_off_that_says_no_amount_is_above_any_figure() {
+        let held = account(0, 0, 0);
+        assert_eq!(of(&Action::Adjust { amount: amount("-7.5") }, &held), Some(Extent::Amount(amount("7.5"))));
+        let all = of(&Action::WriteOff { amount: None }, &held);
+        assert!(all.is_some_and(|all| all.exceeds(amount("1000000"))));
+        assert_eq!(GuardedAct::of(&Action::Suspend), None);
+        assert_eq!(GuardedAct::of(&limit(None, None)), None);
+    }
+}

@@ -1,0 +1,156 @@
+//! What needs a second person is kept until there is one.
+
+use jiff::Timestamp;
+
+use super::super::UseCases;
+use super::super::context::RequestContext;
+use super::super::error::{Error, Kind as ErrorKind};
+use super::super::permissions::not_ahead;
+use super::{about, callers_unknown, ended, too_many};
+use access::Kind;
+use billing::approvals::{Approval, Asked, Party, State, VALIDITY, stored};
+use domain::account::{Account, Currency, Millis};
+use domain::approval::{Extent, GuardedAct};
+use domain::command::{Action, Command};
+use domain::outcome::{Outcome, Refusal};
+
+/// A command above its figure.
+struct Above {
+    act: GuardedAct,
+    currency: Currency,
+    extent: Extent,
+    /// Its account; `None`: it is to be created.
+    account: Option<Account>,
+    now: Millis,
+}
+
+impl UseCases {
+    /// Whether a command may be above a figure, as far as its action alone tells.
+    pub(in super::super) fn may_need_approval(&self, command: &Command) -> Result<bool, Error> {
+        match GuardedAct::of(&command.action) {
+            None => Ok(false),
+            Some(act) => self.access.guards(act).ok_or_else(figures_unknown),
+        }
+    }
+
+    /// Keeps a command that is above its figure, and says so; what was kept already is told again. One that was done passes: the ledger says
+    /// what came of it.
+    pub(in super::super) async fn hold(&self, context: &RequestContext, command: &Command) -> Result<(), Error> {
+        let Some(above) = self.above_figure(command).await? else { return Ok(()) };
+        if self.ledger.is_remembered(&command.account, &command.request_id).await? {
+            return Ok(());
+        }
+        let billing = self.billing(context).await?;
+        if let Some(known) = billing.approval_of(&command.account, &command.request_id).await? {
+            return self.told_again(command, &known).await;
+        }
+        if context.caller.kind == Kind::Local {
+            return Err(callers_unknown());
+        }
+        self.refuse_in_vain(command, &above)?;
+        match billing.ask_approval(&asked_for(context, command, &above)?).await? {
+            Asked::Waits(approval) => Err(needed(&approval)),
+            Asked::Known(known) => self.told_again(command, &known).await,
+            Asked::TooMany(most) => Err(too_many(most, &command.account)),
+        }
+    }
+
+    /// Refuses a command that is above its figure, where nothing is to be done, and so nothing is kept.
+    pub(in super::super) async fn refuse_above_figures(&self, command: &Command) -> Result<(), Error> {
+        if !self.may_need_approval(command)? || self.above_figure(command).await?.is_none() {
+            return Ok(());
+        }
+        let text = "this needs the approval of a second person, and would be kept until then";
+        let error = Error::precondition("APPROVAL_NEEDED", format!("accounts/{}", command.account), text);
+        Err(error.with("account_id", &command.account))
+    }
+
+    /// Whether a command is above the figure of its act in its currency.
+    async fn above_figure(&self, command: &Command) -> Result<Option<Above>, Error> {
+        let Some(act) = GuardedAct::of(&command.action) else { return Ok(None) };
+        let (account, currency, now) = match &command.action {
+            Action::Create(create) => {
+                let found = self.ledger.observe(&command.account, false).await?.ok();
+                (found.map(|found| found.account), create.currency, self.clock().now())
+            }
+            _ => {
+                let Outcome { account, now, .. } = self.look_at(&command.account).await?;
+                (Some(account), account.currency, now)
+            }
+        };
+        let Some(figure) = self.access.approval_above(act, currency) else { return Ok(None) };
+        let extent = Extent::of(&command.action, account.as_ref(), now).filter(|extent| extent.exceeds(figure));
+        Ok(extent.map(|extent| Above { act, currency, extent, account, now }))
+    }
+
+    /// Refuses at once what would be refused when it is approved, as things are.
+    fn refuse_in_vain(&self, command: &Command, above: &Above) -> Result<(), Error> {
+        not_ahead(command.first_sent_at, above.now, &command.request_id)?;
+        let fresh = Command { first_sent_at: None, ..command.clone() };
+        let tried = self.would_lead_to(above.account.as_ref(), above.now, &fresh);
+        tried.map(drop).map_err(|error| match &above.account {
+            Some(account) => error.explained_by(account),
+            None => error,
+        })
+    }
+
+    /// The answer to a command that is known.
+    async fn told_again(&self, command: &Command, known: &Approval) -> Result<(), Error> {
+        if stored::written(command).as_ref() != Some(&known.command) {
+            return Err(Error::refused(Refusal::RequestIdReused, command));
+        }
+        let now = self.clock().now();
+        let known = &super::as_of(known.clone(), now);
+        match known.state {
+            State::Waiting => Err(needed(known)),
+            State::Approved => self.do_approved(known).await,
+            // It may have been done since the ledger was asked whether it remembers.
+            State::Done if self.ledger.is_remembered(&command.account, &command.request_id).await? => Ok(()),
+            State::Done => Err(Error::refused(Refusal::RequestTooOld, command)),
+            State::Failed | State::Rejected | State::Expired => Err(ended(known)),
+        }
+    }
+}
+
+/// What is kept of a command. Its number is given when it is.
+fn asked_for(context: &RequestContext, command: &Command, above: &Above) -> Result<Approval, Error> {
+    let unwritten = || Error::new(ErrorKind::Internal, "STORE_CORRUPT", "an act that needs approval cannot be kept");
+    let metadata = &command.metadata;
+    let asked =
+        Party { name: metadata.actor.clone(), on_behalf_of: metadata.on_behalf_of.clone(), reason: metadata.reason.clone(), at: above.now };
+    Ok(Approval {
+        id: 0,
+        account: command.account.clone(),
+        request_id: command.request_id.clone(),
+        act: above.act,
+        currency: above.currency,
+        amount: above.extent.amount(),
+        command: stored::written(command).ok_or_else(unwritten)?,
+        asker: serde_json::to_string(&context.caller.remembered()).map_err(|_| unwritten())?,
+        asked,
+        origin: metadata.origin.clone(),
+        ends_at: above.now + VALIDITY,
+        state: State::Waiting,
+        decided: Party::default(),
+        decided_request_id: String::new(),
+        failure: String::new(),
+    })
+}
+
+/// It waits for a second person.
+fn needed(approval: &Approval) -> Error {
+    let ends_at = Timestamp::from_millisecond(approval.ends_at).map(|at| at.to_string()).unwrap_or_default();
+    let text = format!(
+        "this needs the approval of a second person, and waits for it until {ends_at} as number {}: nothing was done; the same request, \
+         repeated, says what has become of it",
+        approval.id
+    );
+    let error = about(Error::precondition("APPROVAL_NEEDED", format!("approvals/{}", approval.id), text), approval);
+    error.with("ends_at", ends_at)
+}
+
+/// A process that could not ask yet from which figures on acts need a second person does not guess.
+fn figures_unknown() -> Error {
+    let text = "it is not known yet which acts need the approval of a second person; charging goes on, and repeating the request is safe";
+    Error::unavailable("BILLING_UNAVAILABLE", text, std::time::Duration::from_millis(500))
+}
