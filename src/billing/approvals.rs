@@ -46,7 +46,7 @@ pub enum State {
     Done,
     /// It was approved, and could not be done.
     Failed,
-    /// Somebody has rejected it.
+    /// It was rejected.
     Rejected,
     /// Nobody has decided in time.
     Expired,
@@ -100,7 +100,7 @@ pub struct Approval {
     pub amount: Option<DecimalAmount>,
     /// What is to be done, as [`stored`] writes it.
     pub command: String,
-    /// The caller that asked, as whoever looks it up needs it.
+    /// The caller that asked, in the JSON by which it is looked up later.
     pub asker: String,
     /// Who asked.
     pub asked: Party,

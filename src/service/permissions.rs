@@ -129,7 +129,7 @@ impl UseCases {
         self.keep_within_bounds(context, command).await
     }
 
-    /// Refuses a command that its caller may not give, whoever calls now.
+    /// Refuses a command that its caller, who is not there, may not give any more.
     pub(super) async fn permit_absent(&self, context: &RequestContext, command: &Command) -> Result<(), Error> {
         context.require(permission_for(&command.action), &command.account)?;
         if limit_of(&command.action).is_some() {

@@ -1,5 +1,5 @@
 //! What was approved is done: by the ledger, under its own request id, with the instant of its approval as that of its sending. So it is done
-//! once, whoever tries it again after a crash, and never once the ledger has forgotten the id.
+//! once, however often it is tried after a crash, and not at all once the ledger has forgotten the id.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ impl UseCases {
         let billing = self.billing(&context).await?;
         let is_done = self.ledger.is_remembered(&approval.account, &approval.request_id).await?;
         let asker = match is_done {
-            // What came of it, the ledger says to whoever repeats it.
+            // The ledger repeats its decision, and asks for no permission.
             true => Ok(context),
             false => self.asker_may(&context, approval).await,
         };

@@ -33,8 +33,8 @@ impl UseCases {
         }
     }
 
-    /// Keeps a command that is above its figure, and says so; what was kept already is told again. One that was done passes: the ledger says
-    /// what came of it.
+    /// Keeps a command that is above its figure, and says so; what was kept already gets the same answer. One that was done passes: the ledger
+    /// repeats its decision.
     pub(in super::super) async fn hold(&self, context: &RequestContext, command: &Command) -> Result<(), Error> {
         let Some(above) = self.above_figure(command).await? else { return Ok(()) };
         if self.ledger.is_remembered(&command.account, &command.request_id).await? {

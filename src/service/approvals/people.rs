@@ -91,7 +91,7 @@ fn is_same_name(one: &str, other: &str) -> bool {
 
 /// The caller has asked for it.
 fn second_person_needed() -> Error {
-    Error::denied("SECOND_PERSON_NEEDED", "whoever has asked for an act cannot approve it: another person has to")
+    Error::denied("SECOND_PERSON_NEEDED", "the caller has asked for this act, and cannot approve it: another person has to")
 }
 
 /// Who asked may no longer do it.

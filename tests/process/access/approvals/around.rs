@@ -42,7 +42,11 @@ async fn whatever_way_a_limit_is_raised_it_waits_and_lowering_it_does_not() {
     let done = house.done(otto, "BillingService/BatchConvert", many).await;
     assert!(done.to_string().contains("APPROVAL_NEEDED"), "{done}");
     let account = office.account().await;
-    assert_eq!((&account["credit"]["mode"], &account["credit"]["creditLimit"]), (&json!("PAYMENT_MODE_PREPAID"), &json!("5000.00")), "{account}");
+    assert_eq!(
+        (&account["credit"]["mode"], &account["credit"]["creditLimit"]),
+        (&json!("PAYMENT_MODE_PREPAID"), &json!("5000.00")),
+        "{account}"
+    );
     assert_eq!(house.refused(root, "AccountService/GetAccount", json!({ "accountId": "new" })).await, "ACCOUNT_NOT_FOUND");
     assert_eq!(office.waiting().await[2..], waiting);
 

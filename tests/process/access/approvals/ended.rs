@@ -83,7 +83,7 @@ async fn an_act_that_was_approved_is_done_once_wherever_the_service_is_killed() 
     assert_eq!(again["replayed"], json!(true));
     assert_eq!(office.balance().await, "200.00");
 
-    // Whoever asks again has it gone on with at once.
+    // The same request, repeated, goes on with it at once.
     let second = office.waits(&office.ada, "AccountService/AdjustBalance", &adjust("second", "300")).await;
     let far = "UPDATE approvals SET state = 'approved', decided_by = 'bob', decided_request_id = 'b', \
                decided_at = (CAST(strftime('%s', 'now') AS INTEGER) + 3) * 1000 WHERE state = 'waiting'";

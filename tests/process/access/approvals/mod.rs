@@ -115,7 +115,7 @@ async fn waits_and_is_done_once(settings: &[&str]) {
     let approved = office.approve(bob, &id).await;
     assert_eq!((&approved["state"], &approved["decided"]["actor"]), (&json!("APPROVAL_STATE_DONE"), &json!("bob")));
     assert_eq!(office.balance().await, "350.50");
-    // Whoever repeats something learns what came of it, and nothing is done twice.
+    // A repetition gets what came of it, and nothing is done twice.
     let again = house.done(bob, "ApprovalService/ApproveAct", decide(&id, &format!("approve-{id}"))).await;
     assert_eq!((&again["replayed"], &again["approval"]["state"]), (&json!(true), &json!("APPROVAL_STATE_DONE")));
     assert_eq!(house.refused(bob, "ApprovalService/ApproveAct", decide(&id, "b")).await, "APPROVAL_ENDED");
