@@ -212,7 +212,7 @@ async fn sweep_approvals(plan: &LaneContext, use_cases: &UseCases) {
     sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         sweeps.tick().await;
-        use_cases.sweep_approvals().await;
+        approvals::sweep(use_cases).await;
     }
 }
 

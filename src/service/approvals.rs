@@ -17,7 +17,7 @@ use access::Permission;
 use billing::approvals::figures::Figure;
 use billing::approvals::{Approval, ApprovalFilter, State};
 use billing::change::{Applied, Change};
-pub use doing::SWEEP;
+pub use doing::{SWEEP, sweep};
 use domain::account::{Currency, Millis};
 use domain::approval::GuardedAct;
 use domain::money::DecimalAmount;

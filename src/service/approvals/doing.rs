@@ -21,6 +21,15 @@ const LEFT_ALONE: Millis = 10_000;
 
 static UNSWEPT: Repeated = Repeated::new();
 
+/// Does what was approved and left, as by a crash, and ends what nobody has decided on in time. To be called again and again.
+pub async fn sweep(use_cases: &UseCases) {
+    if let Err(error) = use_cases.try_to_sweep().await
+        && let Some(times) = UNSWEPT.times()
+    {
+        tracing::warn!(times, "acts that wait for approval are looked after later: {error}");
+    }
+}
+
 impl UseCases {
     /// Does what was approved, and notes what came of it. What is left open stays approved, and is tried again.
     pub(super) async fn do_approved(&self, approval: &Approval) -> Result<(), Error> {
@@ -50,15 +59,6 @@ impl UseCases {
                 billing.note_failed(approval, error.reason, self.clock().now()).await?;
                 Err(error)
             }
-        }
-    }
-
-    /// Does what was approved and left, as by a crash, and ends what nobody has decided on in time. To be called again and again.
-    pub async fn sweep_approvals(&self) {
-        if let Err(error) = self.try_to_sweep().await
-            && let Some(times) = UNSWEPT.times()
-        {
-            tracing::warn!(times, "acts that wait for approval are looked after later: {error}");
         }
     }
 
