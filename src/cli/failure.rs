@@ -57,7 +57,11 @@ impl Failure {
         }
         text += &match reason {
             Some(reason) => format!(" ({reason})"),
-            None => format!(" ({})", code_name(status.code())),
+            // It comes from the connection, whose innermost error says why: that a certificate is required, for instance.
+            None => match innermost(status) {
+                Some(why) => format!(": {why} ({})", code_name(status.code())),
+                None => format!(" ({})", code_name(status.code())),
+            },
         };
         for violation in details.bad_request().into_iter().flat_map(|request| &request.field_violations) {
             text += &format!("\n  {} {}", violation.field, violation.description);
@@ -65,6 +69,15 @@ impl Failure {
         let exit_code = if is_no_answer(status.code(), reason) { UNAVAILABLE } else { REFUSED };
         Self { exit_code, text, problem: Some(Problem::of(status).into_body()) }
     }
+}
+
+/// What an error has come from.
+fn innermost(error: &dyn std::error::Error) -> Option<String> {
+    let mut source = error.source()?;
+    while let Some(further) = source.source() {
+        source = further;
+    }
+    Some(source.to_string())
 }
 
 /// Whether a status says that nothing was decided. The service gives each of its errors a reason; what has none comes from the

@@ -103,6 +103,11 @@ async fn with_an_authority_for_clients_only_its_certificates_are_let_in() {
     let listed =
         tollgate(&service, "https", &["account", "list", "--ca", &authority.path("ca.pem"), "--cert", &theirs, "--key", &their_key]);
     assert_eq!(listed.status.code(), Some(0), "{listed:?}");
+    // Who shows none learns why there is no answer, as far as the connection knows it.
+    let refused = tollgate(&service, "https", &["account", "list", "--ca", &authority.path("ca.pem")]);
+    assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(told.starts_with("tollgate: ") && !told.contains("transport error (") && told.contains(": "), "{told}");
 }
 
 #[test]
