@@ -54,7 +54,7 @@ use platform::tls::Tls;
 pub use reload::Reload;
 use sending::Sending;
 use store::Store;
-pub use stores::{Restored, Stores, restore, users};
+pub use stores::{Restored, Stores, restore, retention_outlook, users};
 
 /// A service that runs within this process. Dropped, it stops.
 pub struct App {
@@ -250,6 +250,11 @@ fn check_open(options: &ServeOptions, access: &Access) -> anyhow::Result<()> {
                  or pass --insecure if the network keeps others out"
             );
         }
+        anyhow::ensure!(
+            options.network.trusted_proxies.is_empty() || options.network.insecure,
+            "--trusted-proxies let others call, and --access-file names nobody: make a key by `tollgate access create-key`, or pass --insecure \
+             if the proxies keep others out"
+        );
         tracing::info!("nobody is named who may call: everybody who reaches a listener may do everything (--access-file)");
     }
     if access.is_awaiting_stored() {

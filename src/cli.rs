@@ -42,6 +42,7 @@ pub mod reconcile;
 pub mod release_journal;
 mod reload;
 pub mod restore;
+pub mod retention;
 pub mod sending;
 pub mod serve;
 pub mod suggest_limit;
@@ -122,6 +123,8 @@ enum Role {
     Reconcile(Box<reconcile::ReconcileOptions>),
     /// Make an empty ledger what the billing store says it was.
     Restore(Box<restore::RestoreOptions>),
+    /// Show what is older than it is to be kept.
+    Retention(Box<retention::ShowRetentionOptions>),
     /// Say that no billing store reads a ledger's journal any more, so that `serve --billing off` may delete it unread.
     ReleaseJournal(release_journal::ReleaseJournalOptions),
     /// Say who may call, in the access file on this machine.
@@ -229,6 +232,10 @@ impl CommandLine {
             Role::Restore(options) => {
                 refuse_usage(options.stores.validate());
                 block_on(restore::run(*options))
+            }
+            Role::Retention(options) => {
+                refuse_usage(options.stores.validate());
+                block_on(retention::run(*options))
             }
             Role::ReleaseJournal(options) => {
                 refuse_usage(options.validate());

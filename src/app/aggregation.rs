@@ -9,9 +9,10 @@ use tokio::sync::{oneshot, watch};
 use super::lane::LaneContext;
 use crate::billing::Billing;
 use crate::billing::aggregator::{Aggregator, AggregatorOptions};
+use crate::billing::retention::RetentionSettings;
 use crate::billing::settings::{BillingSettings, NumberPrefixes};
 use crate::billing::status::Status;
-use crate::config::{BillingOptions, DocumentOptions};
+use crate::config::{BillingOptions, DocumentOptions, RetentionOptions};
 use crate::lanes::start_thread;
 
 /// The billing store of these options, if there is to be one. It is not looked at: charging does not wait for it.
@@ -27,7 +28,13 @@ pub fn aggregator_options(options: &BillingOptions) -> AggregatorOptions {
         journal_tail: options.journal_tail,
         journal_keep: options.journal_keep,
         closes_per_second: options.closes_per_second.get(),
+        retention: retention(options.retention),
     }
+}
+
+/// How long audit records and documents are kept.
+pub fn retention(options: RetentionOptions) -> RetentionSettings {
+    RetentionSettings { audit_days: options.keep_audit_days, document_years: options.keep_documents_years }
 }
 
 /// What documents are like.

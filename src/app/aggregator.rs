@@ -18,6 +18,7 @@ use crate::billing::status::Status;
 use crate::clock::Clock;
 use crate::config::{AggregateOptions, MetricsListen};
 use crate::grpc::Health;
+use crate::lanes::proxies::TrustedProxies;
 use crate::ledger::{Ledger, Opening};
 use crate::telemetry::endpoint::Serving;
 use crate::telemetry::metrics;
@@ -68,7 +69,7 @@ pub async fn aggregate<Shown: Future<Output = ()>>(
             serve_health(health_listener, health.clone(), serving.clone(), CancellationToken::new()).await;
             std::future::pending().await
         } => Ok(()),
-        result = serve_metrics(listener, tls.clone(), serving.clone(), None) => result,
+        result = serve_metrics(listener, tls.clone(), serving.clone(), None, TrustedProxies::default()) => result,
         () = follow_tls(tls.as_deref()) => Ok(()),
         () = async {
             show(status.clone()).await;

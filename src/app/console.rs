@@ -2,7 +2,7 @@
 //!
 //! Users live in the billing store. Where there is none, they live in a file of this process, and end with it.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
@@ -53,6 +53,7 @@ pub struct Invitations {
 /// What the console works with.
 pub struct ConsolePlan {
     invitations: Invitations,
+    address: SocketAddr,
     has_billing: bool,
 }
 
@@ -70,7 +71,7 @@ impl ConsolePlan {
             }
         };
         let users = Users::new(UserTables::of(store), Arc::clone(access));
-        Ok(Self { invitations: Invitations { users, site, own }, has_billing: billing.is_some() })
+        Ok(Self { invitations: Invitations { users, site, own }, address, has_billing: billing.is_some() })
     }
 
     /// How people are invited to it.
@@ -81,7 +82,7 @@ impl ConsolePlan {
     /// Starts the thread that serves it.
     pub fn start(self, plan: &Arc<LaneContext>) -> anyhow::Result<(Lane, Receiver<()>)> {
         let (ready, is_ready) = channel();
-        let (plan, url) = (Arc::clone(plan), self.invitations.site.url("/"));
+        let (plan, url, address) = (Arc::clone(plan), self.invitations.site.url("/"), self.address);
         let lane = Lane::start("console".to_owned(), move |dealt| async move {
             let make = async |use_cases| {
                 let Invitations { users, site, own } = self.invitations;
@@ -92,7 +93,7 @@ impl ConsolePlan {
             };
             plan.serve_console(make, dealt, ready).await
         })?;
-        tracing::info!(url, "serving the web console");
+        tracing::info!(url, %address, "serving the web console");
         Ok((lane, is_ready))
     }
 }

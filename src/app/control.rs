@@ -113,7 +113,7 @@ impl Control {
         let calls = Listeners::deal(Some(calls), tls.clone(), Protocol::Http2, lanes::dealt_to(&self.lanes), &places);
         let http = Listeners::deal(http, tls.clone(), Protocol::Http1, lanes::dealt_to(self.http.as_slice()), &places);
         let console = Listeners::deal(console, tls.clone(), Protocol::Http1, lanes::dealt_to(self.console.as_slice()), &places);
-        let metrics = serve_metrics(metrics, tls.clone(), serving.clone(), guarded);
+        let metrics = serve_metrics(metrics, tls.clone(), serving.clone(), guarded, self.plan.proxies.clone());
         let mut stopped = self.stopped.clone();
         tokio::select! {
             () = until(&mut stopped) => Ok(()),

@@ -25,6 +25,7 @@ use crate::grpc::{self, AccessLayer, Health, MAX_MESSAGE_BYTES};
 use crate::http;
 use crate::lanes;
 use crate::lanes::offload::Offload;
+use crate::lanes::proxies::TrustedProxies;
 use crate::lanes::socket::Dealt;
 use crate::ledger::{Backpressure, JournalBounds, Ledger};
 use crate::service::UseCases;
@@ -92,6 +93,10 @@ pub struct LaneContext {
     pub are_metrics_guarded: bool,
     /// What is recorded of it.
     pub trail: Trail,
+    /// Which proxies are believed.
+    pub proxies: TrustedProxies,
+    /// By which URL HTTP/JSON is called, where that is not its address.
+    http_url: Option<String>,
     declines: Declines,
     limits: Limits,
     connection_age: ConnectionAge,
@@ -115,6 +120,7 @@ impl LaneContext {
         let (offload, grace) = (Offload::start()?, options.network.shutdown_grace);
         let max_connections = options.load.max_connections.get();
         let (serve_ahead, are_metrics_guarded) = (options.serve_ahead, options.network.metrics_credentials);
+        let (proxies, http_url) = (TrustedProxies::new(&options.network.trusted_proxies), options.network.http_url.clone());
         Ok(Self {
             store,
             health,
@@ -125,6 +131,8 @@ impl LaneContext {
             serve_ahead,
             access,
             trail,
+            proxies,
+            http_url,
             are_metrics_guarded,
             declines: Declines::default(),
             limits,
@@ -154,8 +162,9 @@ impl LaneContext {
 
     /// The same of HTTP/JSON, at an address.
     pub async fn serve_http(self: Arc<Self>, address: SocketAddr, dealt: mpsc::Receiver<Dealt>, ready: Sender<()>) -> anyhow::Result<()> {
-        let router = http::router(self.services().await?, self.access(Protocol::Http), address)?;
-        let serving = http::serve::serve(router, http::serve::Speaks::Http1, lanes::sockets(dealt), self.draining.clone());
+        let router = http::router(self.services().await?, self.access(Protocol::Http), address, self.http_url.as_deref())?;
+        let serving =
+            http::serve::serve(router, http::serve::Speaks::Http1, lanes::sockets(dealt), self.proxies.clone(), self.draining.clone());
         let _ = ready.send(());
         self.within_the_grace(async {
             serving.await;
@@ -166,7 +175,7 @@ impl LaneContext {
 
     /// The access layer in front of what a protocol reaches.
     pub fn access(&self, protocol: Protocol) -> AccessLayer {
-        AccessLayer::new(Arc::clone(&self.access)).recorded_by(self.trail.clone(), protocol)
+        AccessLayer::new(Arc::clone(&self.access)).recorded_by(self.trail.clone(), protocol).behind(self.proxies.clone())
     }
 
     /// All services of this process, on a ledger of the current thread.
@@ -186,7 +195,8 @@ impl LaneContext {
         ready: Sender<()>,
     ) -> anyhow::Result<()> {
         let router = console(self.use_cases().await?).await?;
-        let serving = http::serve::serve(router, http::serve::Speaks::Http1, lanes::sockets(dealt), self.draining.clone());
+        let serving =
+            http::serve::serve(router, http::serve::Speaks::Http1, lanes::sockets(dealt), self.proxies.clone(), self.draining.clone());
         let _ = ready.send(());
         self.within_the_grace(async {
             serving.await;

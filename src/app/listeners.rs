@@ -15,6 +15,7 @@ use super::recorded;
 use crate::grpc::{AccessLayer, Health};
 use crate::http::serve::{Speaks, serve};
 use crate::http::{access as http_access, probes};
+use crate::lanes::proxies::TrustedProxies;
 use crate::lanes::socket::Dealt;
 use crate::lanes::{self, Places, WAITING_SOCKETS, start_thread};
 use crate::service::audit::trail::Trail;
@@ -85,6 +86,7 @@ pub async fn serve_metrics(
     tls: Option<Arc<Tls>>,
     serving: Serving,
     guarded: Option<AccessLayer>,
+    proxies: TrustedProxies,
 ) -> anyhow::Result<()> {
     let (sockets, dealt) = channel(WAITING_SOCKETS);
     let places = Places::new(METRICS_CONNECTIONS);
@@ -94,7 +96,7 @@ pub async fn serve_metrics(
     }
     tokio::select! {
         result = Listeners::deal(listener, tls, Protocol::Http1, vec![sockets], &places) => result.context("the metrics endpoint failed"),
-        () = serve(router, Speaks::Http1, lanes::sockets(dealt), CancellationToken::new()) => Err(anyhow::anyhow!("the metrics endpoint ended")),
+        () = serve(router, Speaks::Http1, lanes::sockets(dealt), proxies, CancellationToken::new()) => Err(anyhow::anyhow!("the metrics endpoint ended")),
     }
 }
 
@@ -109,7 +111,7 @@ pub async fn serve_health(listener: Option<StdListener>, health: Health, serving
                 tracing::error!("health is not served: {error:#}");
             }
         }
-        () = serve(router, Speaks::Either, lanes::sockets(dealt), CancellationToken::new()) => {}
+        () = serve(router, Speaks::Either, lanes::sockets(dealt), TrustedProxies::default(), CancellationToken::new()) => {}
     }
 }
 

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use jiff::Timestamp;
 
-use super::aggregation::settings as document_settings;
+use super::aggregation::{retention, settings as document_settings};
 use super::store::{Store, redis_options, settings};
 use super::test_clock;
 use crate::billing::Billing;
 use crate::billing::audit::Act;
+use crate::billing::retention::Outlook;
 use crate::billing::users::UserTables;
 use crate::clock::Clock;
 use crate::config::StoresOptions;
@@ -144,6 +145,12 @@ async fn open_ledger(options: &StoresOptions, billing: Option<&Billing>) -> anyh
     let ledger = Ledger::start(store.engine().await?, store.watchers.clone(), clock);
     ledger.check().await.map_err(anyhow::Error::msg).context("the ledger's store cannot be used")?;
     Ok((ledger, store.settings().clone()))
+}
+
+/// What would go now that is older than it is to be kept.
+pub async fn retention_outlook(options: &StoresOptions) -> anyhow::Result<Vec<Outlook>> {
+    let (billing, clock) = (open_billing(options).await?, clock(options)?);
+    Ok(billing.retention_outlook(&retention(options.billing.retention), clock.now()).await?)
 }
 
 /// The users of the web console. Roles may be defined in an access file.

@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::document::DocumentKind;
 use super::partitions::{self, Claim};
+use super::retention::{RetentionSettings, keeper};
 use super::status::{PartitionStatus, Status};
 use super::{Billing, BillingError, bills};
 use domain::account::Millis;
@@ -36,7 +37,7 @@ const ISSUE_INTERVAL: Duration = Duration::from_secs(5);
 const OVERDUE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// After how many failures in a row something is reported to operators as a problem.
-const FAILURES_TOLD: usize = 3;
+pub(super) const FAILURES_TOLD: usize = 3;
 
 /// How the aggregator works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub struct AggregatorOptions {
     pub journal_keep: Duration,
     /// How many idle accounts a partition may have closed in a second.
     pub closes_per_second: u32,
+    /// How long audit records and documents are kept.
+    pub retention: RetentionSettings,
 }
 
 impl AggregatorOptions {
@@ -60,7 +63,8 @@ impl AggregatorOptions {
 
 impl Default for AggregatorOptions {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(10), journal_tail: 20_000, journal_keep: Duration::ZERO, closes_per_second: 500 }
+        let (lease, journal_keep) = (Duration::from_secs(10), Duration::ZERO);
+        Self { lease, journal_tail: 20_000, journal_keep, closes_per_second: 500, retention: RetentionSettings::default() }
     }
 }
 
@@ -107,7 +111,13 @@ impl Aggregator {
         let issuing = tokio::spawn(issue(Arc::clone(&self.shared), stopped.clone()));
         let result = loop {
             match self.prepare().await {
-                Ok(()) => break self.keep_claims(&mut works, &mut stopped).await,
+                Ok(()) => {
+                    // Only now: nothing is dropped from a store that is another ledger's.
+                    let keeping = tokio::spawn(keeper::keep(Arc::clone(&self.shared), stopped.clone()));
+                    let kept = self.keep_claims(&mut works, &mut stopped).await;
+                    keeping.abort();
+                    break kept;
+                }
                 Err(error) => match self.shared.billing.store().explain(error).await {
                     BillingError::Unavailable(reason) => self.shared.status.set_store(Err(reason.to_string())),
                     error => break Err(error),
@@ -301,7 +311,7 @@ async fn issue(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
 }
 
 /// Waits; answers whether it was told to stop.
-async fn pause(duration: Duration, stopped: &mut watch::Receiver<bool>) -> bool {
+pub(super) async fn pause(duration: Duration, stopped: &mut watch::Receiver<bool>) -> bool {
     tokio::select! {
         () = sleep(duration) => false,
         _ = stopped.wait_for(|is_stopped| *is_stopped) => true,

@@ -38,6 +38,7 @@ pub mod reconcile;
 pub mod record;
 pub mod rendering;
 pub mod restore;
+pub mod retention;
 pub mod review;
 pub mod scope;
 pub mod search;

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::client::{Client, ServerOptions};
-use super::output::Output;
+use super::output::{Output, day_text};
 use super::table::{self, table_of};
 use crate::cli::failure::explain;
-use crate::grpc::v1::{AggregationState, GetAggregationRequest, HeldSeries, PartitionAggregation};
+use crate::grpc::v1::{AggregationState, GetAggregationRequest, HeldSeries, PartitionAggregation, Retention};
 
 /// How to show it.
 #[derive(Args, Debug)]
@@ -30,7 +30,7 @@ pub async fn run(options: AggregationOptions) -> anyhow::Result<ExitCode> {
              `tollgate reconcile --next-number {prefix}=NUMBER`"
         );
     }
-    options.output.show(&answer, |answer| as_table(&answer.partitions).to_string())?;
+    options.output.show(&answer, |answer| format!("{}{}", as_table(&answer.partitions), retention(&answer.retention)))?;
     warnings(&answer.partitions);
     Ok(ExitCode::SUCCESS)
 }
@@ -46,6 +46,17 @@ fn warnings(found: &[PartitionAggregation]) {
     for of in found.iter().filter(|of| of.ahead_seconds >= 2) {
         eprintln!("warning: the time of partition {} is {} s ahead of the clock; it stands until then", of.partition, of.ahead_seconds);
     }
+}
+
+/// What is kept for a time, a line each; nothing where all is kept for ever.
+fn retention(found: &[Retention]) -> String {
+    let bounded = found.iter().filter(|of| !of.term.is_empty() || of.dropped > 0);
+    let line = |of: &Retention| {
+        let (what, term) = (of.what.replace('_', " "), if of.term.is_empty() { "ever" } else { &of.term });
+        let last = if of.dropped > 0 { format!(", the last on {}", day_text(of.last_dropped_at)) } else { String::new() };
+        format!("\n{what} are kept for {term}; {} have gone{last}", of.dropped)
+    };
+    bounded.map(line).collect()
 }
 
 fn as_table(found: &[PartitionAggregation]) -> crate::cli::table::Listing {

@@ -13,7 +13,7 @@ use platform::files::{private_file, read_bounded};
 use toml::{Spanned, Value};
 
 /// The commands that take settings from it.
-const COMMANDS: [&str; 8] = ["serve", "init", "aggregate", "verify", "reconcile", "restore", "release-journal", "user"];
+const COMMANDS: [&str; 9] = ["serve", "init", "aggregate", "verify", "reconcile", "restore", "retention", "release-journal", "user"];
 
 /// The largest file that is read, and the largest secret.
 const MAX_BYTES: u64 = 1024 * 1024;

@@ -117,6 +117,15 @@ fn show(findings: &Findings) {
     if findings.erased_acts > 0 {
         println!("of {} audit records, names, addresses and reasons were erased", findings.erased_acts);
     }
+    if findings.dropped_documents > 0 {
+        println!("{} documents are no longer kept: of them there are numbers, dates, sums and digests", findings.dropped_documents);
+    }
+    if findings.dropped_acts > 0 {
+        println!("{} audit records are no longer kept: the chains begin behind them", findings.dropped_acts);
+    }
+    for head in &findings.outlived {
+        println!("{} is no longer kept, so that {head} proves nothing any more", head.name());
+    }
     for gap in &findings.gaps {
         println!("{gap}");
     }

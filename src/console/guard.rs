@@ -11,11 +11,12 @@ use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, ORIGIN, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 
 use super::Console;
 use super::downloads::Paper;
 use super::routes::ROUTES;
+use platform::lanes::proxies::Scheme;
 
 /// The largest body of a request.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -58,7 +59,7 @@ pub async fn bound(request: Request, next: Next) -> Response {
 
 /// Lets a request through, or refuses it; and has the browser be careful with the answer.
 pub async fn check(State(console): State<Console>, request: Request, next: Next) -> Response {
-    let mut response = match refusal(&console, request.method(), request.headers()) {
+    let mut response = match refusal(&console, &request) {
         Some(text) => plain(StatusCode::FORBIDDEN, text),
         None => next.run(request).await,
     };
@@ -87,10 +88,15 @@ pub async fn check(State(console): State<Console>, request: Request, next: Next)
 }
 
 /// Why a request is refused, no matter who sends it.
-fn refusal(console: &Console, method: &Method, headers: &HeaderMap) -> Option<&'static str> {
+fn refusal(console: &Console, request: &Request) -> Option<&'static str> {
+    let (method, headers) = (request.method(), request.headers());
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("not text"));
     if !text(HOST).is_some_and(|host| console.site.knows(host)) {
         return Some("The console is not called by this name. See --console-url.");
+    }
+    // A browser would not keep the session's cookie, and what it sends can be read on the way.
+    if console.site.is_secure && request.extensions().get::<Scheme>() == Some(&Scheme::Http) {
+        return Some("The console is opened by https. See --console-url.");
     }
     if *method == Method::GET || *method == Method::HEAD {
         return None;

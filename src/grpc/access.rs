@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use access::{Access, Permission, Presented, Principal};
+use access::{Access, Denied, Kind, Permission, Presented, Principal};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either};
 use http::header::AUTHORIZATION;
@@ -21,6 +21,7 @@ use tower::{Layer, Service};
 
 use super::dynamic::descriptors;
 use super::status;
+use crate::lanes::proxies::{TrustedProxies, is_forwarded};
 use crate::lanes::socket::Peer;
 use crate::service::audit::trail::{Refused, Trail as AuditTrail};
 use crate::service::context::{Protocol, RequestContext, Trace};
@@ -81,19 +82,27 @@ pub struct AccessLayer {
     access: Arc<Access>,
     /// What records refusals, and by which protocol callers come.
     trail: Option<(AuditTrail, Protocol)>,
+    /// Which proxies are believed.
+    proxies: TrustedProxies,
 }
 
 impl AccessLayer {
     /// Lets in whom `access` knows.
     #[must_use]
     pub fn new(access: Arc<Access>) -> Self {
-        Self { access, trail: None }
+        Self { access, trail: None, proxies: TrustedProxies::default() }
     }
 
     /// Has refusals recorded.
     #[must_use]
     pub fn recorded_by(self, trail: AuditTrail, protocol: Protocol) -> Self {
         Self { trail: Some((trail, protocol)), ..self }
+    }
+
+    /// Believes proxies that say where a call comes from.
+    #[must_use]
+    pub fn behind(self, proxies: TrustedProxies) -> Self {
+        Self { proxies, ..self }
     }
 
     fn tell(&self, error: &Error, caller: &str, path: &str, headers: &HeaderMap, peer: Option<&Peer>) {
@@ -133,7 +142,14 @@ impl AccessLayer {
             certificate: peer.and_then(|peer| peer.certificate.as_deref()),
             address: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address.ip()),
         };
-        let known = self.access.authenticate(&presented).map_err(|denied| {
+        let known = match self.access.authenticate(&presented) {
+            // Who is not named is let in from this machine alone, and this has come from elsewhere.
+            Ok(caller) if caller.kind == Kind::Local && !peer.is_some_and(|peer| peer.is_proxied) && is_forwarded(headers) => {
+                Err(Denied::NothingPresented)
+            }
+            known => known,
+        };
+        let known = known.map_err(|denied| {
             tracing::debug!(address = %presented.address, reason = %denied, "a caller was not let in");
             if denied.lacks_credentials() {
                 return Error::credentials_required().into();
@@ -194,12 +210,25 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let (path, extensions) = (request.uri().path(), request.extensions());
+        let (path, extensions, mut through) = (request.uri().path(), request.extensions(), None);
         // HTTP has found who calls; no peer can send an extension.
         let entered = match extensions.get::<Arc<Principal>>() {
             Some(caller) => permit(caller, path).map(|()| None).map_err(Refusal::from),
-            None => self.access.enter(path, request.headers(), extensions.get::<Peer>()).map(Some),
+            None => {
+                let peer = extensions.get::<Peer>();
+                match peer.and_then(|peer| self.access.proxies.seen_through(peer, request.headers())) {
+                    Some(seen) => {
+                        let entered = self.access.enter(path, request.headers(), Some(&seen)).map(Some);
+                        through = Some(seen);
+                        entered
+                    }
+                    None => self.access.enter(path, request.headers(), peer).map(Some),
+                }
+            }
         };
+        if let Some(seen) = through {
+            request.extensions_mut().insert(seen);
+        }
         match entered {
             Ok(caller) => {
                 if let Some(caller) = caller {

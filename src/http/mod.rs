@@ -51,8 +51,8 @@ pub struct Api {
     access: AccessLayer,
 }
 
-/// The routes, in front of the gRPC services, at an address.
-pub fn router<S>(services: S, access: AccessLayer, address: SocketAddr) -> anyhow::Result<Router>
+/// The routes, in front of the gRPC services, at an address, and by a URL if they are called by another.
+pub fn router<S>(services: S, access: AccessLayer, address: SocketAddr, url: Option<&str>) -> anyhow::Result<Router>
 where
     S: Service<http::Request<Body>, Response = http::Response<RpcBody>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static,
 {
@@ -66,7 +66,7 @@ where
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(api.clone(), access::check))
-        .layer(middleware::from_fn_with_state(Guard::new(address), guard::check))
+        .layer(middleware::from_fn_with_state(Guard::new(address, url), guard::check))
         .with_state(api))
 }
 

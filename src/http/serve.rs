@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use axum::{Extension, Router};
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use futures_util::{Stream, StreamExt};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -11,7 +14,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
-use crate::lanes::socket::Socket;
+use crate::lanes::proxies::TrustedProxies;
+use crate::lanes::socket::{Peer, Socket};
 
 /// How long a peer may take to send the headers of a request.
 const HEADER_LIMIT: Duration = Duration::from_secs(10);
@@ -33,7 +37,13 @@ pub enum Speaks {
 }
 
 /// Serves connections until the service drains; those under way may then end their requests.
-pub async fn serve(router: Router, speaks: Speaks, sockets: impl Stream<Item = std::io::Result<Socket>>, draining: CancellationToken) {
+pub async fn serve(
+    router: Router,
+    speaks: Speaks,
+    sockets: impl Stream<Item = std::io::Result<Socket>>,
+    proxies: TrustedProxies,
+    draining: CancellationToken,
+) {
     let mut sockets = std::pin::pin!(sockets);
     let mut connections = JoinSet::new();
     loop {
@@ -43,7 +53,9 @@ pub async fn serve(router: Router, speaks: Speaks, sockets: impl Stream<Item = s
             socket = sockets.next() => socket,
         };
         match socket {
-            Some(Ok(socket)) => drop(connections.spawn(serve_connection(router.clone(), speaks, socket, draining.clone()))),
+            Some(Ok(socket)) => {
+                drop(connections.spawn(serve_connection(router.clone(), speaks, socket, proxies.clone(), draining.clone())))
+            }
             Some(Err(error)) => tracing::debug!(%error, "a connection was lost before it was served"),
             None => break,
         }
@@ -51,8 +63,15 @@ pub async fn serve(router: Router, speaks: Speaks, sockets: impl Stream<Item = s
     while connections.join_next().await.is_some() {}
 }
 
-async fn serve_connection(router: Router, speaks: Speaks, socket: Socket, draining: CancellationToken) {
-    let router = router.layer(Extension(socket.connect_info()));
+/// Says of a request where it comes from.
+async fn place(State((peer, proxies)): State<(Peer, TrustedProxies)>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    proxies.apply(&peer, &parts.headers, &mut parts.extensions);
+    next.run(Request::from_parts(parts, body)).await
+}
+
+async fn serve_connection(router: Router, speaks: Speaks, socket: Socket, proxies: TrustedProxies, draining: CancellationToken) {
+    let router = router.layer(from_fn_with_state((socket.connect_info(), proxies), place));
     let mut http = Builder::new(TokioExecutor::new());
     http.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT).max_buf_size(HEADER_BYTES);
     http.http2().timer(TokioTimer::new()).keep_alive_interval(KEEPALIVE_INTERVAL).max_concurrent_streams(STREAMS_PER_CONNECTION);

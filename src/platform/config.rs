@@ -9,6 +9,7 @@ mod callers;
 mod checks;
 mod console;
 mod listen;
+mod retention;
 mod smtp;
 mod store;
 mod telemetry;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::durability::Durability;
+use crate::lanes::proxies::Network;
 use clap::Args;
 use jiff::tz::TimeZone;
 
@@ -28,6 +30,7 @@ pub use billing::{AggregateOptions, BillingOptions, BillingUrl, DocumentOptions,
 pub use callers::CallerOptions;
 pub use console::ConsoleOptions;
 pub use listen::MetricsListen;
+pub use retention::RetentionOptions;
 pub use smtp::{SmtpOptions, SmtpPassword, SmtpServer, SmtpTls, SmtpUrl};
 pub use store::{CreateOptions, Purpose, RedisTlsOptions, RedisUrl};
 pub(crate) use telemetry::opentelemetry;
@@ -104,6 +107,13 @@ pub struct NetworkOptions {
     /// Serve HTTP/JSON here too, on loopback only: POST /v1/charging/debit, and /openapi.json [default: nowhere]
     #[arg(long, env = "TOLLGATE_HTTP_LISTEN", value_name = "ADDRESS")]
     pub http_listen: Option<SocketAddr>,
+    /// The URL that HTTP/JSON is called by, where it is not its address: that of a proxy. Other names are refused.
+    #[arg(long, env = "TOLLGATE_HTTP_URL", value_name = "URL")]
+    pub http_url: Option<String>,
+    /// Believe these proxies, by address or network, where calls come from (X-Forwarded-For) and whether they came over TLS
+    /// (X-Forwarded-Proto); may be given several times [default: nobody is believed]
+    #[arg(long, env = "TOLLGATE_TRUSTED_PROXIES", value_delimiter = ',', value_name = "ADDRESS|NETWORK")]
+    pub trusted_proxies: Vec<Network>,
     /// Serve health alone here, over gRPC and HTTP (/healthz, /livez), without TLS or credentials: for a kubelet [default: nowhere]
     #[arg(long, env = "TOLLGATE_HEALTH_LISTEN", value_name = "ADDRESS")]
     pub health_listen: Option<SocketAddr>,
@@ -210,6 +220,8 @@ impl Default for NetworkOptions {
             listen: DEFAULT_LISTEN,
             metrics_listen: MetricsListen::default(),
             http_listen: None,
+            http_url: None,
+            trusted_proxies: Vec::new(),
             health_listen: None,
             metrics_credentials: false,
             access_file: None,

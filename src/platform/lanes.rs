@@ -10,6 +10,7 @@
 pub mod fair;
 pub mod handshakes;
 pub mod offload;
+pub mod proxies;
 pub mod socket;
 pub mod source;
 pub mod watchdog;

@@ -90,9 +90,11 @@ impl Call {
         if let Some(trace) = &trace {
             trace.set("rpc.system.name", "grpc");
             trace.set("rpc.method", name);
-            if let Some(Peer { address, .. }) = peer {
+            if let Some(Peer { address, is_proxied, .. }) = peer {
                 trace.set("client.address", address.ip().to_canonical().to_string());
-                trace.set("client.port", i64::from(address.port()));
+                if !is_proxied {
+                    trace.set("client.port", i64::from(address.port()));
+                }
             }
         }
         metrics().calls.started(method);

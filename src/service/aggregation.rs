@@ -6,6 +6,7 @@ use super::error::Error;
 use access::Permission;
 use billing::partitions::Partition;
 use billing::reconcile::numbering::NextNumber;
+use billing::retention::RetentionStatus;
 use domain::account::Millis;
 
 /// A partition's journal without a reader.
@@ -45,8 +46,8 @@ pub struct FollowedJournal {
 pub enum Aggregation {
     /// There is no billing store.
     Unread(Vec<UnreadJournal>),
-    /// By the billing store; and the series of document numbers that are held, with the last number of each.
-    Followed(Vec<FollowedJournal>, Vec<NextNumber>),
+    /// By the billing store; the series of document numbers that are held, with the last number of each; and how long things are kept.
+    Followed(Vec<FollowedJournal>, Vec<NextNumber>, Vec<RetentionStatus>),
 }
 
 impl UseCases {
@@ -67,7 +68,7 @@ impl UseCases {
             let (lag, ahead) = (since.map_or(0, |since| now - since), span.now - now);
             journals.push(FollowedJournal { partition, lag_entries, lag, ahead, torn: span.torn() });
         }
-        Ok(Aggregation::Followed(journals, billing.held_series().await?))
+        Ok(Aggregation::Followed(journals, billing.held_series().await?, billing.retention().await?))
     }
 
     async fn unread_journals(&self) -> Result<Vec<UnreadJournal>, Error> {

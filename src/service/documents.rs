@@ -83,6 +83,7 @@ impl UseCases {
             Ok(stored) if !context.caller.may_on(Permission::ReadDocuments, &stored.document.account) => {
                 Err(BillingError::NotFound("document"))
             }
+            Ok(stored) if !stored.is_kept => return Err(Error::invoice_not_kept(&name.to_string())),
             Ok(stored) => billing.complete(stored, self.clock().now()).await,
             Err(error) => Err(error),
         };

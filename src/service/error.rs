@@ -257,6 +257,13 @@ impl Error {
         Self::not_found("INVOICE_NOT_FOUND", "invoice", number, "there is no such invoice").with("number", number)
     }
 
+    /// There was such a document, and its term is over.
+    #[must_use]
+    pub fn invoice_not_kept(number: &str) -> Self {
+        let text = "the invoice is no longer kept: its term is over (--keep-documents-years)";
+        Self::not_found("INVOICE_NOT_FOUND", "invoice", number, text).with("number", number)
+    }
+
     /// A document cannot be written in the form that was asked for.
     #[must_use]
     pub fn no_form(reason: &dyn fmt::Display) -> Self {

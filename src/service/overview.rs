@@ -66,7 +66,7 @@ impl UseCases {
                     stopped += usize::from(journal.torn.is_some());
                 }
             }
-            Aggregation::Followed(journals, _) => {
+            Aggregation::Followed(journals, ..) => {
                 let mut whole = (0, 0);
                 for journal in journals {
                     entries += journal.partition.position.next_sequence + journal.lag_entries;

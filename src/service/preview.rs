@@ -25,8 +25,19 @@ impl UseCases {
         let state = if held_reason.is_empty() { DocumentState::Draft } else { DocumentState::Held };
         let (id, open_amount, digest) = (0, 0, String::new());
         let (needs_approval, sending) = (false, None);
-        let document =
-            StoredDocument { id, state, held_reason, waits_for, needs_approval, document, open_amount, digest, missing_glyphs, sending };
+        let document = StoredDocument {
+            id,
+            state,
+            held_reason,
+            waits_for,
+            needs_approval,
+            document,
+            open_amount,
+            digest,
+            missing_glyphs,
+            is_kept: true,
+            sending,
+        };
         Ok(Preview { document: Some(document), position })
     }
 

@@ -125,6 +125,9 @@ impl UseCases {
         if !context.caller.may_on(Permission::SendMail, &stored.document.account) {
             return Err(Error::invoice_not_found(number));
         }
+        if !stored.is_kept {
+            return Err(Error::invoice_not_kept(number));
+        }
         match billing.send_document(number, recipients, *again, *kind, change).await? {
             MailAct::Done(applied, mails) => Ok((applied, mails)),
             refused => Err(Error::mail_refused(&refused, number)),

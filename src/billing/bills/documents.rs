@@ -44,6 +44,8 @@ pub struct StoredDocument {
     pub digest: String,
     /// Of one that is not issued, where its content was looked at: the letters that no font has.
     pub missing_glyphs: Vec<char>,
+    /// Whether it is kept; if not, its lines and its customer are gone.
+    pub is_kept: bool,
     /// How far its mail is, where that was looked at; `None`: it was never to be sent.
     pub sending: Option<DocumentSending>,
 }
@@ -52,7 +54,7 @@ pub struct StoredDocument {
 pub(super) const COLUMNS: &str = "documents.id, documents.held_reason, COALESCE(issued.number, '') AS number, COALESCE(issued.issued_at, 0) AS issued_at, \
      COALESCE(issued.due_at, 0) AS due_at, COALESCE(issued.tax_contained, 0) AS tax_contained, \
      COALESCE(issued.tax_on_deducted, 0) AS tax_on_deducted, COALESCE(issued.frozen, '') AS frozen, \
-     COALESCE(issued.customer, '') AS customer, COALESCE(issued.digest, '') AS digest, \
+     COALESCE(issued.customer, '') AS customer, COALESCE(issued.dropped_at, 0) AS dropped_at, COALESCE(issued.digest, '') AS digest, \
      COALESCE(payables.open_amount, 0) AS open_amount, COALESCE(drafts.waits_for, '') AS waits_for, \
      COALESCE(drafts.approved_at, 0) AS approved_at, documents.cut_at, \
      CASE WHEN documents.refers_to <> 0 AND original.document IS NULL THEN CAST(1 AS BIGINT) ELSE CAST(0 AS BIGINT) END AS lacks_original, \
@@ -131,6 +133,18 @@ pub(super) fn stored(row: &AnyRow) -> Result<StoredDocument, BillingError> {
     let review: String = row.try_get("review")?;
     let is_reviewed = Review::read(&review, row.try_get("grace_hours")?)? != Review::AtOnce;
     let needs_approval = state == DocumentState::Draft && is_reviewed && row.try_get::<i64, _>("approved_at")? == 0;
-    let (missing_glyphs, sending) = (Vec::new(), None);
-    Ok(StoredDocument { id, state, held_reason, waits_for, needs_approval, document, open_amount, digest, missing_glyphs, sending })
+    let (missing_glyphs, sending, is_kept) = (Vec::new(), None, row.try_get::<i64, _>("dropped_at")? == 0);
+    Ok(StoredDocument {
+        id,
+        state,
+        held_reason,
+        waits_for,
+        needs_approval,
+        document,
+        open_amount,
+        digest,
+        missing_glyphs,
+        is_kept,
+        sending,
+    })
 }

@@ -22,6 +22,10 @@ struct Stated {
     is_there: bool,
     since_sequence: i64,
     since_reconciliation: i64,
+    /// The place up to which no record is kept any more, the digest of the last of these, and the sum of what they had in common with entries.
+    dropped_to: i64,
+    dropped_digest: String,
+    dropped_sum: String,
 }
 
 /// The acts of which the entries tell, by partition.
@@ -66,7 +70,8 @@ pub(super) async fn compare(
     findings: &mut Findings,
 ) -> Result<(), VerifyError> {
     let mut all: BTreeMap<i64, Stated> = BTreeMap::new();
-    let sql = "SELECT chain, last_place, head, since_sequence, since_reconciliation FROM audit_chains";
+    let sql = "SELECT chain, last_place, head, since_sequence, since_reconciliation, dropped_to, dropped_digest, dropped_sum \
+               FROM audit_chains";
     for row in sqlx::query(sql).fetch_all(&mut *connection).await? {
         let stated = Stated {
             last_place: row.try_get("last_place")?,
@@ -74,6 +79,9 @@ pub(super) async fn compare(
             is_there: true,
             since_sequence: row.try_get("since_sequence")?,
             since_reconciliation: row.try_get("since_reconciliation")?,
+            dropped_to: row.try_get("dropped_to")?,
+            dropped_digest: row.try_get("dropped_digest")?,
+            dropped_sum: row.try_get("dropped_sum")?,
         };
         all.insert(row.try_get("chain")?, stated);
     }
@@ -117,7 +125,17 @@ async fn one(
     });
     let sql = format!("SELECT {COLUMNS} FROM audit WHERE chain = $1 ORDER BY place");
     let mut rows = sqlx::query(AssertSqlSafe(sql)).bind(chain).fetch(&mut *connection);
-    let (mut last, mut head, mut sum) = (0, String::new(), DigestSum::default());
+    let (mut last, mut head) = (stated.dropped_to, stated.dropped_digest.clone());
+    let mut sum = if last == 0 { DigestSum::default() } else { DigestSum::read(last, &stated.dropped_sum)? };
+    findings.dropped_acts += u64::try_from(last).unwrap_or(0);
+    let dropped = kept.extract_if(|place, _| stated.dropped_to > 0 && *place <= stated.dropped_to);
+    for (place, known) in dropped.flat_map(|(place, all)| all.into_iter().map(move |one| (place, one))) {
+        match (place == last, known.digest == head) {
+            (false, _) => findings.outlived.push(known.clone()),
+            (true, true) => findings.proved.push(known.clone()),
+            (true, false) => findings.add(Place::Audit, partition, format!("{series} {place}"), "is not the one whose digest was kept"),
+        }
+    }
     while let Some(row) = rows.try_next().await? {
         let stored = Stored::from_row(&row)?;
         findings.audit_records += 1;

@@ -74,10 +74,16 @@ pub struct Findings {
     pub audit_records: u64,
     /// Of these, records of which names, addresses and reasons were erased.
     pub erased_acts: u64,
+    /// Issued documents that are no longer kept: their numbers, dates, sums and digests are.
+    pub dropped_documents: u64,
+    /// Audit records that are no longer kept; the chains begin behind them.
+    pub dropped_acts: u64,
     /// The last document of each series, and the last record of each chain, to be kept elsewhere.
     pub heads: Vec<Head>,
     /// Of the heads that were kept, those that are as they were, and with them all before.
     pub proved: Vec<Head>,
+    /// Of the heads that were kept, those of audit records that no longer are: they prove nothing any more.
+    pub outlived: Vec<Head>,
     /// Accounts that moved so often that they could not be compared.
     pub moving: Vec<String>,
     /// Parts of the journal that nobody knows, and that an operator accepted as such: what is compared, is compared beside them.

@@ -188,12 +188,14 @@ impl BillingService for Bills {
         unary(&self.use_cases, request, async |use_cases, context, _| {
             Ok(match use_cases.aggregation(context).await? {
                 Aggregation::Unread(journals) => {
-                    v1::GetAggregationResponse { partitions: journals.into_iter().map(render::unread).collect(), held_series: Vec::new() }
+                    let partitions = journals.into_iter().map(render::unread).collect();
+                    v1::GetAggregationResponse { partitions, ..v1::GetAggregationResponse::default() }
                 }
-                Aggregation::Followed(journals, held) => {
+                Aggregation::Followed(journals, held, retention) => {
                     let held = held.into_iter().map(|series| v1::HeldSeries { prefix: series.prefix, last_number: series.place });
                     let partitions = journals.into_iter().map(render::partition).collect();
-                    v1::GetAggregationResponse { partitions, held_series: held.collect() }
+                    let retention = retention.into_iter().map(render::retention).collect();
+                    v1::GetAggregationResponse { partitions, held_series: held.collect(), retention }
                 }
             })
         })

@@ -3,6 +3,7 @@
 use super::{mails, settings};
 use crate::billing::document::{Adjustment, Cause, Document, DocumentKind, Item, OpenInvoice, Party, Wallet};
 use crate::billing::rendering;
+use crate::billing::retention::RetentionStatus;
 use crate::billing::suggestion::{Basis, Suggestion, of_category};
 use crate::billing::tax::TaxLine;
 use crate::billing::{AccountReceivables, DocumentState, MonthOfCharges, Reopened, StoredDocument, UsageRecord, name_of};
@@ -290,4 +291,11 @@ pub fn partition(journal: FollowedJournal) -> v1::PartitionAggregation {
         ahead_seconds: ahead.max(0) / 1000,
         torn_entry: torn.map_or(0, number),
     }
+}
+
+/// How long something is kept, and what has gone.
+#[must_use]
+pub fn retention(status: RetentionStatus) -> v1::Retention {
+    let RetentionStatus { what, term, before, dropped, last_dropped_at } = status;
+    v1::Retention { what, term, kept_since: before.map(instant), dropped, last_dropped_at: last_dropped_at.map(instant) }
 }

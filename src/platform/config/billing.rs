@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{MetricsListen, SmtpOptions, StoreOptions, TelemetryOptions, TlsOptions};
+use super::{MetricsListen, RetentionOptions, SmtpOptions, StoreOptions, TelemetryOptions, TlsOptions};
 
 /// How many committed entries stay in the journal of each partition, unless told otherwise.
 const DEFAULT_TAIL: u64 = 20_000;
@@ -45,6 +45,9 @@ pub struct BillingOptions {
     /// What documents are like.
     #[command(flatten)]
     pub documents: DocumentOptions,
+    /// How long audit records and documents are kept.
+    #[command(flatten)]
+    pub retention: RetentionOptions,
     /// What is no longer set here.
     #[command(flatten)]
     pub former: FormerOptions,
@@ -149,6 +152,7 @@ impl Default for BillingOptions {
             journal_keep: Duration::ZERO,
             closes_per_second: NonZeroU32::MIN.saturating_add(499),
             documents: DocumentOptions::default(),
+            retention: RetentionOptions::default(),
             former: FormerOptions::default(),
         }
     }
@@ -210,6 +214,10 @@ impl BillingOptions {
     pub(super) fn validate(&self) -> anyhow::Result<()> {
         if let Some(url) = &self.billing {
             url.validate()?;
+            anyhow::ensure!(
+                !url.is_off() || self.retention == RetentionOptions::default(),
+                "--keep-audit-days and --keep-documents-years are of the billing store, and --billing is off"
+            );
         }
         for folder in &self.documents.fonts {
             anyhow::ensure!(folder.is_dir(), "--fonts {} is no folder that can be read", folder.display());

@@ -57,6 +57,10 @@ impl ServeOptions {
         if let Some(address) = self.network.http_listen.filter(|address| !is_loopback(address)) {
             bail!("--http-listen {address} can be reached from other machines: listen on 127.0.0.1, behind a proxy that speaks TLS");
         }
+        ensure!(
+            self.network.http_url.as_deref().is_none_or(is_site),
+            "--http-url must be a scheme and a host, such as https://api.example.org"
+        );
         Ok(())
     }
 
@@ -92,6 +96,13 @@ impl ServeOptions {
         );
         Ok(())
     }
+}
+
+/// Whether a URL is a scheme and a host, and nothing more.
+pub(super) fn is_site(url: &str) -> bool {
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+    host.is_some_and(|host| !host.is_empty() && host.bytes().all(is_plain))
 }
 
 fn is_loopback(address: &SocketAddr) -> bool {

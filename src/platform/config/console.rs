@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use anyhow::ensure;
 use clap::Args;
 
+use super::checks::is_site;
 use super::{MetricsListen, ServeOptions};
 
 const DEFAULT_CONSOLE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7603);
@@ -34,14 +35,10 @@ impl ServeOptions {
 
     /// Says what of the console does not go together.
     pub(super) fn validate_console(&self) -> anyhow::Result<()> {
-        if let Some(url) = &self.console.console_url {
-            let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
-            ensure!(
-                host.is_some_and(|host| !host.is_empty() && host.bytes().all(is_plain)),
-                "--console-url must be a scheme and a host, such as https://console.example.org"
-            );
-        }
+        ensure!(
+            self.console.console_url.as_deref().is_none_or(is_site),
+            "--console-url must be a scheme and a host, such as https://console.example.org"
+        );
         let Some((address, _)) = self.console().filter(|(address, _)| !address.ip().to_canonical().is_loopback()) else { return Ok(()) };
         ensure!(
             self.network.insecure || self.tls.tls_cert.is_some(),

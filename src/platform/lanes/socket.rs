@@ -49,6 +49,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// The certificate that the peer has shown, and that an authority of clients has signed.
     pub certificate: Option<Arc<Certificate>>,
+    /// Whether it is behind a proxy that is believed, which has said where it comes from.
+    pub is_proxied: bool,
 }
 
 /// A connection.
@@ -88,7 +90,7 @@ impl Socket {
                 (Bytes::Tls(stream), certificate.map(Arc::new))
             }
         };
-        let peer = Peer { source: Source::new(), address, certificate };
+        let peer = Peer { source: Source::new(), address, certificate, is_proxied: false };
         Ok(Self { bytes, peer, preface: Some(preface), cut: None, linger: None, _place: place })
     }
 

@@ -16,6 +16,7 @@ pub(super) mod otlp;
 mod process;
 mod redis;
 mod registrar;
+mod retention;
 mod text;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,6 +42,7 @@ pub use mail::{MailCounts, MailMetrics};
 use process::ProcessMetrics;
 pub use redis::{RedisFigures, RedisMetrics};
 use registrar::{Described, Registrar};
+pub use retention::RetentionMetrics;
 pub use text::TextFormat;
 
 const SECONDS: [f64; 15] = [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
@@ -89,6 +91,8 @@ pub struct Metrics {
     failing_steps: Family<PartitionLabels, Gauge>,
     /// Of what waits on its way to paper.
     pub drafts: DraftMetrics,
+    /// What is no longer kept.
+    pub retention: RetentionMetrics,
     /// Of mail.
     pub mail: MailMetrics,
     discarded: Family<PartitionLabels, Counter>,
@@ -133,6 +137,7 @@ impl Metrics {
             held_series: Gauge::default(),
             failing_steps: Family::default(),
             drafts: DraftMetrics::default(),
+            retention: RetentionMetrics::default(),
             mail: MailMetrics::default(),
             discarded: Family::default(),
             ahead: Family::default(),
@@ -178,6 +183,7 @@ impl Metrics {
         let failing = "How often the step of a partition's aggregation has failed in a row";
         registry.register("tollgate_aggregation_failing_steps", failing, self.failing_steps.clone());
         self.drafts.register(registry);
+        self.retention.register(registry);
         self.mail.register(registry);
         registry.register("tollgate_discarded_entries", "Journal entries deleted unread", self.discarded.clone());
         let (ahead, serving_ahead) = (self.ahead.clone(), self.serving_ahead.clone());

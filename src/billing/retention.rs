@@ -1,0 +1,191 @@
+//! How long audit records and documents are kept. What is older goes, a slice at a time, with a record of each slice; chains of digests
+//! hold without it.
+//!
+//! [`audit`] cuts a chain of records off behind a place; [`documents`] takes lines and customer off a document. Neither drops what does not
+//! prove itself: that is for `verify` to show. [`keeper`] does it in the aggregator. Entries are kept for ever: accounts, totals and refunds
+//! are proved by them, and the ledger can be restored from nothing else.
+
+pub mod audit;
+pub mod documents;
+pub(crate) mod keeper;
+
+use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan};
+use sqlx::{AnyConnection, Row};
+
+use super::{Billing, BillingError};
+use domain::account::Millis;
+
+/// Who drops, in audit records.
+const ACTOR: &str = "tollgate";
+
+/// How long each is kept; `None` for ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RetentionSettings {
+    /// Audit records, in days.
+    pub audit_days: Option<u16>,
+    /// Issued documents, in years from the end of the calendar year of their issue.
+    pub document_years: Option<u16>,
+}
+
+/// What is kept for a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Audit records.
+    AuditRecords,
+    /// Issued documents.
+    Documents,
+}
+
+impl Kept {
+    /// All.
+    pub const ALL: [Self; 2] = [Self::AuditRecords, Self::Documents];
+
+    /// Its name, as it is stored.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AuditRecords => "audit_records",
+            Self::Documents => "documents",
+        }
+    }
+}
+
+/// What has come of it, as the aggregator noted it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetentionStatus {
+    /// Of what: the name of a [`Kept`].
+    pub what: String,
+    /// How long it is kept, for people; empty for ever.
+    pub term: String,
+    /// What was before this has gone; `None` where it is kept for ever.
+    pub before: Option<Millis>,
+    /// How many have gone, all in all.
+    pub dropped: i64,
+    /// When the last of them did; `None` if none has.
+    pub last_dropped_at: Option<Millis>,
+}
+
+/// What would go.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Outlook {
+    /// Of what.
+    pub what: &'static str,
+    /// How long it is kept, for people; empty for ever.
+    pub term: String,
+    /// What was before this would go; `None` where it is kept for ever.
+    pub before: Option<Millis>,
+    /// How many would go now.
+    pub due: i64,
+    /// How many are older, and stay: what is not paid, or whose mail is under way.
+    pub needed: i64,
+    /// How many there are.
+    pub kept: i64,
+    /// How many have gone.
+    pub dropped: i64,
+}
+
+impl RetentionSettings {
+    /// How long it is kept, for people; empty for ever.
+    #[must_use]
+    pub fn term(&self, what: Kept) -> String {
+        let (count, unit) = match what {
+            Kept::AuditRecords => (self.audit_days, "day"),
+            Kept::Documents => (self.document_years, "year"),
+        };
+        count.map(|count| format!("{count} {unit}{}", if count == 1 { "" } else { "s" })).unwrap_or_default()
+    }
+}
+
+impl Billing {
+    /// What was before this is older than it is to be kept: a day's or a year's beginning in the billing time zone. `None`: for ever.
+    pub fn kept_since(&self, settings: &RetentionSettings, what: Kept, now: Millis) -> Result<Option<Millis>, BillingError> {
+        let zone = self.settings().zone()?;
+        let begin = |day: &dyn Fn(Date) -> Result<Date, jiff::Error>| {
+            let today = Timestamp::from_millisecond(now)?.to_zoned(zone.clone()).date();
+            Ok::<_, jiff::Error>(day(today)?.to_zoned(zone.clone())?.timestamp().as_millisecond())
+        };
+        let since = match what {
+            Kept::AuditRecords => settings.audit_days.map(|days| begin(&|today| today.checked_sub(i64::from(days).days()))),
+            // A document of any day of a year is as old as one of its last.
+            Kept::Documents => {
+                settings.document_years.map(|years| begin(&|today| today.first_of_year().checked_sub(i64::from(years).years())))
+            }
+        };
+        since.transpose().map_err(BillingError::corrupt)
+    }
+
+    /// What would go now by these settings. Changes nothing.
+    pub async fn retention_outlook(&self, settings: &RetentionSettings, now: Millis) -> Result<Vec<Outlook>, BillingError> {
+        let mut outlooks = Vec::new();
+        for what in Kept::ALL {
+            let before = self.kept_since(settings, what, now)?;
+            let [due, needed, kept, dropped] = match what {
+                Kept::AuditRecords => audit::outlook(self.store(), before).await?,
+                Kept::Documents => documents::outlook(self.store(), before).await?,
+            };
+            outlooks.push(Outlook { what: what.name(), term: settings.term(what), before, due, needed, kept, dropped });
+        }
+        Ok(outlooks)
+    }
+
+    /// What has come of it.
+    pub async fn retention(&self) -> Result<Vec<RetentionStatus>, BillingError> {
+        let sql = "SELECT what, term, kept_since, dropped, last_dropped_at FROM retention ORDER BY what";
+        let rows = sqlx::query(sql).fetch_all(self.store().pool()).await?;
+        let read = |row: &sqlx::any::AnyRow| {
+            Ok(RetentionStatus {
+                what: row.try_get("what")?,
+                term: row.try_get("term")?,
+                before: Some(row.try_get("kept_since")?).filter(|before| *before != 0),
+                dropped: row.try_get("dropped")?,
+                last_dropped_at: Some(row.try_get("last_dropped_at")?).filter(|at| *at != 0),
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+}
+
+/// Notes how long something is kept.
+async fn note_term(billing: &Billing, what: Kept, term: &str, before: Option<Millis>) -> Result<(), BillingError> {
+    let sql = "INSERT INTO retention (what, term, kept_since, dropped, last_dropped_at) VALUES ($1, $2, $3, 0, 0) \
+               ON CONFLICT (what) DO UPDATE SET term = excluded.term, kept_since = excluded.kept_since";
+    let query = sqlx::query(sql).bind(what.name()).bind(term.to_owned()).bind(before.unwrap_or(0));
+    query.execute(billing.store().pool()).await?;
+    Ok(())
+}
+
+/// Notes what has gone, in the transaction in which it went.
+async fn note_dropped(connection: &mut AnyConnection, what: Kept, dropped: i64, now: Millis) -> Result<(), BillingError> {
+    let sql = "INSERT INTO retention (what, term, kept_since, dropped, last_dropped_at) VALUES ($1, '', 0, $2, $3) \
+               ON CONFLICT (what) DO UPDATE SET dropped = retention.dropped + excluded.dropped, last_dropped_at = excluded.last_dropped_at";
+    sqlx::query(sql).bind(what.name()).bind(dropped).bind(now).execute(connection).await?;
+    Ok(())
+}
+
+/// An instant in the content of an audit record.
+fn instant(at: Millis) -> String {
+    Timestamp::from_millisecond(at).map_or_else(|_| at.to_string(), |at| at.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::BillingSettings;
+
+    #[tokio::test]
+    async fn days_and_years_begin_in_the_billing_time_zone_and_a_document_is_as_old_as_its_year() {
+        let settings = BillingSettings { time_zone: "Europe/Berlin".to_owned(), ..BillingSettings::default() };
+        let billing = Billing::connect_lazily("sqlite:///nowhere/at-all.db", settings).unwrap();
+        let at = |text: &str| text.parse::<Timestamp>().unwrap().as_millisecond();
+        let retention = RetentionSettings { audit_days: Some(400), document_years: Some(8) };
+        let since = |what, now| billing.kept_since(&retention, what, at(now)).unwrap();
+        // In Berlin, 2035 has begun: what was issued before 2027 goes, and nothing of 2027.
+        assert_eq!(since(Kept::Documents, "2034-12-31T23:30:00Z"), Some(at("2026-12-31T23:00:00Z")));
+        assert_eq!(since(Kept::Documents, "2034-12-31T22:30:00Z"), Some(at("2025-12-31T23:00:00Z")));
+        // 400 days before 5 July 2026, in summer: 31 May 2025, in summer, too.
+        assert_eq!(since(Kept::AuditRecords, "2026-07-05T12:00:00Z"), Some(at("2025-05-30T22:00:00Z")));
+        assert_eq!(billing.kept_since(&RetentionSettings::default(), Kept::Documents, 0).unwrap(), None);
+        assert_eq!(retention.term(Kept::AuditRecords), "400 days");
+    }
+}

@@ -1,0 +1,220 @@
+//! What is older than it is to be kept goes, and no more: audit records, and lines and customers of documents. All is proved as before.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+use sqlx::Row;
+use tollgate::billing::{Billing, BillingSettings};
+
+use crate::command::{Ended, Operator};
+use crate::postgres::PostgresServer;
+use crate::service::{Service, binary, until};
+use crate::support::{RedisServer, temporary_folder};
+
+/// The terms of these tests.
+const TERMS: [&str; 4] = ["--keep-audit-days", "400", "--keep-documents-years", "8"];
+
+/// A service by a clock that stands, and its stores.
+struct House {
+    folder: tempfile::TempDir,
+    arguments: Vec<String>,
+    billing: String,
+}
+
+impl House {
+    fn new(ledger: Option<&RedisServer>, billing: Option<&PostgresServer>) -> Self {
+        let folder = temporary_folder();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let billing = billing.map_or_else(|| format!("sqlite://{}", path("billing.db")), PostgresServer::database);
+        let ledger = ledger.map_or_else(|| ["--store".to_owned(), path("ledger.db")], |redis| ["--redis".to_owned(), redis.url()]);
+        let others = ["--billing", &billing, "--test-clock", &path("clock")].map(str::to_owned);
+        let arguments = ledger.into_iter().chain(others).collect();
+        Self { folder, arguments, billing }
+    }
+
+    fn serve_at(&self, time: &str, more: &[&str]) -> Service {
+        self.go_to(time);
+        let arguments: Vec<_> = self.arguments.iter().map(String::as_str).chain(["--create", "--aggregate"]).collect();
+        Service::open(&[&arguments[..], more].concat(), &[])
+    }
+
+    fn go_to(&self, time: &str) {
+        std::fs::write(self.folder.path().join("clock"), time).unwrap();
+    }
+
+    /// Runs a command on the stores.
+    fn run(&self, words: &[&str], more: &[&str]) -> Ended {
+        let arguments: Vec<_> = self.arguments.iter().map(String::as_str).collect();
+        Operator::nowhere().run_words(&[words, &arguments, more].concat())
+    }
+
+    /// What would go: documents and audit records, each due, needed, kept and dropped.
+    fn outlook(&self, terms: &[&str]) -> [[i64; 4]; 2] {
+        let shown = self.run(&["retention", "show", "--output", "json"], terms);
+        let shown: Value = serde_json::from_str(&shown.output).unwrap_or_else(|error| panic!("{error}: {shown:?}"));
+        ["documents", "audit_records"].map(|what| {
+            let of = shown.as_array().unwrap().iter().find(|of| of["what"] == what).unwrap();
+            ["due", "needed", "kept", "dropped"].map(|count| of[count].as_i64().unwrap())
+        })
+    }
+
+    /// Whether the billing store's documents, or what they are found by, say something.
+    async fn documents_say(&self, word: &str) -> bool {
+        let store = Billing::connect_lazily(&self.billing, BillingSettings::default()).unwrap();
+        let sql = "SELECT documents.content || documents.summary || issued.frozen || issued.customer || issued.folded AS said \
+                   FROM documents JOIN issued ON issued.document = documents.id";
+        let rows = sqlx::query(sql).fetch_all(store.store().pool()).await.unwrap();
+        store.store().close().await;
+        rows.iter().any(|row| row.get::<String, _>("said").to_lowercase().contains(&word.to_lowercase()))
+    }
+
+    async fn change(&self, sql: &'static str) {
+        let store = Billing::connect_lazily(&self.billing, BillingSettings::default()).unwrap();
+        assert!(sqlx::query(sql).execute(store.store().pool()).await.unwrap().rows_affected() > 0, "{sql}");
+        store.store().close().await;
+    }
+}
+
+fn call(service: &Service, method: &str, request: &Value) -> Result<Value, String> {
+    let server = format!("http://{}", service.address);
+    let output = Command::new(binary()).args(["call", method, &request.to_string(), "--server", &server]).env_clear().output().unwrap();
+    match output.status.success() {
+        true => Ok(serde_json::from_slice(&output.stdout).unwrap()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+fn done(service: &Service, method: &str, request: Value) -> Value {
+    call(service, method, &request).unwrap_or_else(|error| panic!("{method} {request}: {error}"))
+}
+
+fn by() -> Value {
+    json!({ "actor": "eve", "reason": "a test" })
+}
+
+fn euros(amount: &str) -> Value {
+    json!({ "amount": amount, "currencyCode": "EUR" })
+}
+
+fn invoice(service: &Service, number: &str) -> Result<Value, String> {
+    call(service, "BillingService/GetInvoice", &json!({ "number": number })).map(|found| found["invoice"].clone())
+}
+
+/// Charges an account, and has it billed under a number.
+async fn billed(service: &Service, account: &str, number: &str) {
+    let credit = json!({ "permanent": euros("1000") });
+    let open = json!({ "accountId": account, "requestId": "create", "name": "Zaphod", "currencyCode": "EUR",
+        "mode": "PAYMENT_MODE_POSTPAID", "creditLimit": credit });
+    done(service, "AccountService/CreateAccount", open);
+    let details = json!({ "accountId": account, "requestId": "details", "customer": { "name": "Zaphod" }, "operator": by() });
+    done(service, "BillingService/SetBillingDetails", details);
+    let usage = json!({ "description": "to Trillian" });
+    done(service, "ChargingService/Debit", json!({ "accountId": account, "requestId": "usage", "amount": euros("11.90"), "usage": usage }));
+    let convert = json!({ "accountId": account, "requestId": "final", "mode": "PAYMENT_MODE_PREPAID", "operator": by() });
+    done(service, "ChargingService/Convert", convert);
+    until("the invoice has its number", async || invoice(service, number).ok()).await;
+}
+
+/// Two invoices of 2026, one of them paid.
+async fn two_thousand_twenty_six(house: &House) {
+    let service = house.serve_at("2026-06-10T12:00:00Z", &[]);
+    let issuer =
+        json!({ "requestId": "i", "issuer": { "name": "Nordlicht", "countryCode": "DE" }, "validFrom": "2020-01-01", "operator": by() });
+    done(&service, "BillingService/SetIssuer", issuer);
+    let rate = json!({ "requestId": "t", "rate": { "validFrom": "2020-01-01", "percent": "19" }, "operator": by() });
+    done(&service, "BillingService/SetTaxRate", rate);
+    billed(&service, "paid", "INV-000001").await;
+    billed(&service, "open", "INV-000002").await;
+    done(&service, "BillingService/RecordPayment", json!({ "accountId": "paid", "requestId": "pay", "amount": euros("11.90") }));
+    let is_paid = async || (invoice(&service, "INV-000001").unwrap()["openAmount"] == "0.00").then_some(());
+    until("the invoice is paid", is_paid).await;
+    assert!(service.stopped().await.success());
+}
+
+/// How many documents and audit records have gone, as the service says.
+fn gone(service: &Service) -> [i64; 2] {
+    let status = done(service, "BillingService/GetAggregation", json!({}));
+    ["documents", "audit_records"].map(|what| {
+        let of = status["retention"].as_array().into_iter().flatten().find(|of| of["what"] == what);
+        of.and_then(|of| of["dropped"].as_str()).map_or(0, |count| count.parse().unwrap())
+    })
+}
+
+async fn keeps_its_terms(house: &House) {
+    two_thousand_twenty_six(house).await;
+    let verified = house.run(&["verify", "--output", "json"], &[]);
+    let before: Value = serde_json::from_str(&verified.output).unwrap();
+    let head = |head: &Value| ["series", "number", "digest"].map(|field| head[field].as_str().unwrap().to_owned()).join(":");
+    let heads: Vec<String> = before["heads"].as_array().unwrap().iter().map(head).collect();
+    std::fs::write(house.folder.path().join("heads"), heads.join("\n")).unwrap();
+    let records = before["audit_records"].as_i64().unwrap();
+
+    // The eight years of an invoice of 2026 end with 2034. What is shown changes nothing.
+    house.go_to("2034-12-31T23:59:59Z");
+    assert_eq!(house.outlook(&TERMS), [[0, 0, 2, 0], [records, 0, records, 0]]);
+    house.go_to("2035-01-01T00:00:00Z");
+    assert_eq!(house.outlook(&TERMS), [[1, 1, 2, 0], [records, 0, records, 0]]);
+    assert_eq!(house.outlook(&[]), [[0, 0, 2, 0], [0, 0, records, 0]], "without a term, for ever");
+    assert!(house.documents_say("Zaphod").await);
+
+    let service = house.serve_at("2035-01-01T00:00:00Z", &TERMS);
+    until("what is too old has gone", async || (gone(&service) == [1, records]).then_some(())).await;
+    let refused = invoice(&service, "INV-000001").unwrap_err();
+    assert!(refused.contains("INVOICE_NOT_FOUND") && refused.contains("no longer kept"), "{refused}");
+    assert_eq!(invoice(&service, "INV-000002").unwrap()["customer"]["name"], "Zaphod", "what is not paid is needed");
+    let listed = done(&service, "BillingService/ListInvoices", json!({ "kind": "INVOICE_KIND_INVOICE" }));
+    assert!(!listed.to_string().contains("INV-000001") && listed.to_string().contains("INV-000002"), "{listed}");
+    let records = done(&service, "AuditService/ListAuditRecords", json!({ "pageSize": 100 }));
+    let records: Vec<_> = records["records"].as_array().unwrap().iter().collect();
+    assert!(records.iter().all(|record| record["at"].as_str().unwrap() >= "2035"), "{records:#?}");
+    let dropped = |action: &str| records.iter().find(|record| record["action"] == action).unwrap()["details"].as_str().unwrap().to_owned();
+    assert!(dropped("retention.documents_dropped").contains(r#""numbers":["INV-000001"]"#), "{records:#?}");
+    assert!(dropped("retention.records_dropped").contains(r#""before":"2033-11-27T00:00:00Z""#), "{records:#?}");
+    let shown = Operator::of(&service).run_words(&["aggregation"]);
+    assert!(shown.output.contains("documents are kept for 8 years; 1 have gone"), "{shown:?}");
+    let metrics = format!("http://{}/metrics", service.metrics);
+    let scraped = String::from_utf8(Command::new("curl").args(["-s", "-m", "10", &metrics]).output().unwrap().stdout).unwrap();
+    assert!(scraped.contains(r#"tollgate_retention_dropped_total{what="documents"} 1"#), "{scraped}");
+
+    // The taxes that a late credit note takes from are still known: of 1.19 refunded, 0.19.
+    done(
+        &service,
+        "ChargingService/Refund",
+        json!({ "accountId": "paid", "requestId": "r", "chargeId": "usage", "amount": euros("1.19") }),
+    );
+    let note = until("the credit note is issued", async || invoice(&service, "CRN-000001").ok()).await;
+    assert_eq!((&note["refersTo"], &note["taxContained"]), (&json!("INV-000001"), &json!("0.19")), "{note}");
+    assert!(service.stopped().await.success());
+
+    let heads = house.folder.path().join("heads").display().to_string();
+    let verified = house.run(&["verify"], &["--heads", &heads]);
+    assert!(verified.status.success() && verified.output.contains("all agree"), "{verified:?}");
+    for said in ["1 documents are no longer kept", "audit records are no longer kept", "INV-000002 and all before it are as they were"] {
+        assert!(verified.output.contains(said), "{said}: {verified:?}");
+    }
+    assert_eq!(house.outlook(&TERMS)[0], [0, 1, 2, 1]);
+}
+
+/// Where a chain begins is proved by the first record that is kept; and what does not prove itself is not dropped.
+async fn finds_what_was_changed(house: &House) {
+    house.change("UPDATE audit_chains SET dropped_sum = head WHERE chain = 0").await;
+    let verified = house.run(&["verify"], &[]);
+    assert!(!verified.status.success() && verified.output.contains("records are not what its entries tell"), "{verified:?}");
+    house.change("UPDATE audit SET actor = 'mallory' WHERE chain = -1").await;
+    let service = house.serve_at("2040-01-01T00:00:00Z", &TERMS);
+    let is_told = || service.log().iter().any(|line| line.contains("does not prove itself") && line.contains("of chain -1"));
+    until("what was changed stays", async || is_told().then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_and_audit_records_go_when_their_term_is_over_and_all_is_proved_as_before() {
+    let house = House::new(None, None);
+    keeps_its_terms(&house).await;
+    finds_what_was_changed(&house).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn they_go_from_postgresql_beside_redis_too() {
+    let (redis, postgres) = (RedisServer::redis(), PostgresServer::shared());
+    keeps_its_terms(&House::new(Some(&redis), Some(&postgres))).await;
+}
