@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use futures_util::future::select_all;
+use futures_util::future::{join_all, select_all};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -233,17 +233,11 @@ async fn count_sizes(ledger: &Ledger) {
 /// Whether the service is ready, and what an operator should know. A partition that is in trouble holds up no other.
 async fn look_after(ledger: &Ledger, partitions: &mut Partitions) -> Found {
     let checked = timeout(TICK_LIMIT, ledger.engine().check()).await;
-    let mut states = checked.unwrap_or_else(|_| vec![Err("it does not answer".to_owned()); usize::from(ledger.partitions())]);
-    let swept = partitions.next_to_sweep(&states, SWEPT_AT_ONCE);
-    let results = timeout(TICK_LIMIT, ledger.sweep(&swept, TICK)).await;
-    let results = results.unwrap_or_else(|_| vec![Err(LedgerError::not_done("it does not answer")); swept.len()]);
-    for (partition, result) in swept.into_iter().zip(results) {
-        // What is corrupt is found by the look at the partitions, too, and the rest of the partition may be of use.
-        if let (Some(state), Err(error)) = (states.get_mut(usize::from(partition)), result)
-            && !matches!(error, LedgerError::Corrupt(_))
-        {
-            *state = Err(error.to_string());
-        }
+    let checked = checked.unwrap_or_else(|_| vec![Err("it does not answer".to_owned()); usize::from(ledger.partitions())]);
+    let swept = partitions.next_to_sweep(&checked, SWEPT_AT_ONCE);
+    let sweeps = swept.iter().map(|partition| async { timeout(TICK_LIMIT, ledger.sweep(*partition, TICK)).await });
+    for (partition, result) in swept.iter().zip(join_all(sweeps).await) {
+        partitions.swept(*partition, &result.unwrap_or_else(|_| Err(LedgerError::not_done("it does not answer"))));
     }
-    partitions.look(ledger, &states, TICK_LIMIT).await
+    partitions.look(ledger, checked, TICK_LIMIT).await
 }

@@ -1,5 +1,6 @@
 //! What is known of each partition: whether it can be used, and, looked at once a second, whether its time is ahead of the clock, and
-//! whether a step of it was torn. Partitions fail alone: as long as one decides, its customers are served.
+//! whether a step of it was torn. Partitions fail alone: as long as one decides, its customers are served. What the last sweep of one has
+//! found stands until it is swept again: of many, some are swept at each look.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::ahead::Ahead;
 use super::found::Found;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError};
 use crate::telemetry::metrics;
 
 const LOOK: Duration = Duration::from_secs(1);
@@ -26,6 +27,8 @@ pub struct Partitions {
 /// What is known of a partition.
 #[derive(Clone, Debug, Default)]
 struct State {
+    /// Why it could not be swept the last time.
+    unswept: Option<String>,
     /// Whether it could be used; nobody knows before the first look.
     was_up: Option<bool>,
     /// The entry at which a step was torn, if one was.
@@ -50,13 +53,26 @@ impl Partitions {
         next.into_iter().filter_map(|number| u16::try_from(number).ok()).collect()
     }
 
+    /// Notes what came of a sweep.
+    pub fn swept(&mut self, partition: u16, result: &Result<bool, LedgerError>) {
+        let Some(known) = self.states.get_mut(usize::from(partition)) else { return };
+        known.unswept = match result {
+            // What is corrupt is found by the look at the partitions, too, and the rest of the partition may be of use.
+            Ok(_) | Err(LedgerError::Corrupt(_)) => None,
+            Err(error) => Some(error.to_string()),
+        };
+    }
+
     /// Looks, if it is time to. A partition that cannot be looked at is as it was. As long as one can be used, the service can.
-    pub async fn look(&mut self, ledger: &Ledger, states: &[Result<(), String>], patience: Duration) -> Found {
+    pub async fn look(&mut self, ledger: &Ledger, checked: Vec<Result<(), String>>, patience: Duration) -> Found {
+        let unswept = self.states.iter().map(|known| known.unswept.clone().map_or(Ok(()), Err));
+        let states: Vec<_> = checked.into_iter().zip(unswept).map(|(checked, swept)| checked.and(swept)).collect();
         let now = Instant::now();
         if now >= self.next_look {
             self.next_look = now + LOOK;
-            self.look_at_journals(ledger, states, patience).await;
+            self.look_at_journals(ledger, &states, patience).await;
         }
+        let has_one_clock = ledger.engine().has_one_clock();
         let mut found = Found::default();
         let mut first_problem = None;
         let mut is_any_of_use = false;
@@ -64,22 +80,27 @@ impl Partitions {
             let is_up = state.is_ok();
             metrics().set_partition_up(number, is_up);
             let was_up = known.was_up.replace(is_up);
-            match state {
+            match &state {
                 Ok(()) if was_up == Some(false) => tracing::info!(partition = number, "the partition is up again"),
                 Err(reason) if was_up != Some(false) => tracing::error!(partition = number, reason, "the partition is down"),
                 _ => {}
             }
-            if let Err(reason) = state {
-                first_problem.get_or_insert_with(|| reason.clone());
+            // What was found before it went down says nothing any more.
+            let problem = known.found.problem.as_ref().filter(|_| is_up);
+            if let Err(reason) = &state {
                 found.warnings.push(format!("partition {number} is down: {reason}"));
             }
             if let Some(entry) = known.torn {
                 found.is_any_torn = true;
                 found.warnings.push(torn(number, entry));
             }
-            found.problem = found.problem.or_else(|| known.found.problem.clone());
+            if has_one_clock {
+                // A clock that was wrong was so for all of them.
+                found.problem = found.problem.or_else(|| problem.cloned());
+            }
+            first_problem = first_problem.or_else(|| state.err().or_else(|| problem.cloned()));
             found.warnings.extend(known.found.warnings.iter().cloned());
-            is_any_of_use |= is_up && known.torn.is_none();
+            is_any_of_use |= is_up && problem.is_none() && known.torn.is_none();
         }
         if !is_any_of_use {
             let reason = first_problem.unwrap_or_else(|| "a step of every partition was torn: tollgate reconcile finishes it".to_owned());

@@ -144,6 +144,10 @@ pub trait Engine: Send + Sync + 'static {
     }
     /// Whether each partition can be reached, is the ledger's, and is where the clock agrees; else what is wrong, for people.
     fn check(&self) -> BoxFuture<'_, Vec<Result<(), String>>>;
+    /// Whether one clock rules all partitions. In a cluster, each server has its own.
+    fn has_one_clock(&self) -> bool {
+        true
+    }
     /// The file that holds everything, where there is one.
     fn file(&self) -> Option<&Path> {
         None

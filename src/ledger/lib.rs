@@ -32,7 +32,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{join_all, try_join, try_join_all};
+use futures_util::future::{try_join, try_join_all};
 
 pub use backpressure::{Backpressure, JournalBounds};
 pub use batcher::Pending;
@@ -398,18 +398,15 @@ impl Ledger {
         self.watchers.watch(account)
     }
 
-    /// Sweeps each of these partitions, in slices, for at most so long, all at the same time; returns of each whether there is more to sweep.
-    pub async fn sweep(&self, partitions: &[u16], patience: Duration) -> Vec<Result<bool, LedgerError>> {
+    /// Sweeps a partition, in slices, for at most so long; returns whether there is more to sweep.
+    pub async fn sweep(&self, partition: u16, patience: Duration) -> Result<bool, LedgerError> {
         let deadline = Instant::now() + patience;
-        let sweep = async |partition| {
-            loop {
-                match self.engine.sweep(partition).await {
-                    Ok(true) if Instant::now() < deadline => {}
-                    swept => return swept,
-                }
+        loop {
+            match self.engine.sweep(partition).await {
+                Ok(true) if Instant::now() < deadline => {}
+                swept => return swept,
             }
-        };
-        join_all(partitions.iter().map(|partition| sweep(*partition))).await
+        }
     }
 }
 

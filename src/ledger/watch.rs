@@ -5,7 +5,6 @@
 //! all the time are read in turn, one each [`TURN`]. So neither many watchers nor many changes cost others much.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,16 +36,18 @@ pub struct Watchers {
     is_any: Arc<watch::Sender<bool>>,
     /// When the next account may be read again.
     next_turn: Arc<Mutex<Option<Instant>>>,
-    others: Arc<Others>,
+    /// Of each partition that anything was announced of.
+    others: Arc<Mutex<HashMap<u16, Others>>>,
 }
 
-/// What is known of those who listen in other processes.
+/// What is known of those who listen to a partition in other processes. Each partition is its own case: it may be at a server that they
+/// cannot hear, while they hear all others.
 #[derive(Debug, Default)]
 struct Others {
     /// This process hears what it announces, too.
-    is_listening: AtomicBool,
+    is_listening: bool,
     /// There was nobody else; after this it is tried again.
-    unheard_until: Mutex<Option<Instant>>,
+    unheard_until: Option<Instant>,
 }
 
 /// An account that somebody watches.
@@ -126,23 +127,28 @@ impl Watchers {
         sleep_until(turn).await;
     }
 
-    /// Whether another process may be there to hear an announcement: to announce every change to nobody costs as much as to many.
+    /// Whether another process may be there to hear an announcement of a partition: to announce every change to nobody costs as much as to
+    /// many.
     #[must_use]
-    pub fn may_be_heard(&self) -> bool {
-        let unheard_until = self.others.unheard_until.lock().unwrap_or_else(PoisonError::into_inner);
-        unheard_until.is_none_or(|until| Instant::now() >= until)
+    pub fn may_be_heard(&self, partition: u16) -> bool {
+        self.others_of(partition, |others| others.unheard_until.is_none_or(|until| Instant::now() >= until))
     }
 
-    /// So many connections heard an announcement, that of this process among them.
-    pub fn heard_by(&self, receivers: i64) {
-        let is_unheard = receivers <= i64::from(self.others.is_listening.load(Ordering::Relaxed));
-        let unheard_until = is_unheard.then(|| Instant::now() + UNHEARD);
-        *self.others.unheard_until.lock().unwrap_or_else(PoisonError::into_inner) = unheard_until;
+    /// So many connections heard an announcement of a partition, that of this process among them.
+    pub fn heard_by(&self, partition: u16, receivers: i64) {
+        self.others_of(partition, |others| {
+            let is_unheard = receivers <= i64::from(others.is_listening);
+            others.unheard_until = is_unheard.then(|| Instant::now() + UNHEARD);
+        });
     }
 
-    /// Says whether this process hears announcements.
-    pub fn set_listening(&self, is_listening: bool) {
-        self.others.is_listening.store(is_listening, Ordering::Relaxed);
+    /// Says whether this process hears announcements of a partition.
+    pub fn set_listening(&self, partition: u16, is_listening: bool) {
+        self.others_of(partition, |others| others.is_listening = is_listening);
+    }
+
+    fn others_of<T>(&self, partition: u16, act: impl FnOnce(&mut Others) -> T) -> T {
+        act(self.others.lock().unwrap_or_else(PoisonError::into_inner).entry(partition).or_default())
     }
 
     /// Says that an account has changed.
@@ -233,16 +239,17 @@ mod tests {
     #[tokio::test]
     async fn what_nobody_else_hears_is_not_announced_for_a_moment() {
         let watchers = Watchers::default();
-        assert!(watchers.may_be_heard());
-        watchers.heard_by(1);
-        assert!(watchers.may_be_heard(), "it was somebody else");
-        watchers.set_listening(true);
-        watchers.heard_by(1);
-        assert!(!watchers.may_be_heard());
+        assert!(watchers.may_be_heard(1));
+        watchers.heard_by(1, 1);
+        assert!(watchers.may_be_heard(1), "it was somebody else");
+        watchers.set_listening(1, true);
+        watchers.heard_by(1, 1);
+        assert!(!watchers.may_be_heard(1));
+        assert!(watchers.may_be_heard(0) && watchers.may_be_heard(2), "others may be heard");
         tokio::time::sleep(UNHEARD).await;
-        assert!(watchers.may_be_heard());
-        watchers.heard_by(2);
-        assert!(watchers.may_be_heard());
+        assert!(watchers.may_be_heard(1));
+        watchers.heard_by(1, 2);
+        assert!(watchers.may_be_heard(1));
     }
 
     #[tokio::test]

@@ -120,6 +120,7 @@ impl UseCases {
         if above.is_some() && self.access.is_open() {
             return Err(callers_unknown());
         }
+        self.catch_up(billing).await?;
         let applied = billing.set_approval_figure(act, currency, above, change).await?;
         self.pass_on(billing).await;
         Ok(applied)

@@ -111,6 +111,7 @@ impl UseCases {
             last_used_at: 0,
         };
         let billing = self.billing(context).await?;
+        self.catch_up(billing).await?;
         match billing.make_caller(&caller, change).await? {
             Made::Applied(applied) => {
                 self.pass_on(billing).await;
@@ -144,6 +145,7 @@ impl UseCases {
         context.require_everywhere(Permission::ManageAccess)?;
         let change = &context.signed(change)?;
         let billing = self.billing(context).await?;
+        self.catch_up(billing).await?;
         let revoked = billing.revoke_caller(kind, name, system_now(), change).await?;
         let applied = revoked.ok_or_else(|| no_caller(kind, name))?;
         self.pass_on(billing).await;
@@ -176,6 +178,14 @@ impl UseCases {
         found.map(shown).ok_or_else(|| no_caller(kind, name))
     }
 
+    /// Has the billing store know of all that was copied before it is changed: changes of an earlier state would count up to the copy's
+    /// version, and pass for later ones.
+    pub(super) async fn catch_up(&self, billing: &Billing) -> Result<(), Error> {
+        let unknown = |error: anyhow::Error| Error::from(LedgerError::not_done(format!("it is not known who may call: {error:#}")));
+        let version = billing.callers_version().await?.unwrap_or_default();
+        recover(billing, &self.ledger, version).await.map(drop).map_err(unknown)
+    }
+
     /// Copies a change at once. If that fails, the next look of any process does it.
     pub(super) async fn pass_on(&self, billing: &Billing) {
         if let Err(error) = copy(billing, &self.ledger).await {
@@ -187,26 +197,46 @@ impl UseCases {
     }
 }
 
-/// Copies who is let in from the billing store into the ledger's, if the copy there is of an earlier state. A billing store that was
-/// restored to an earlier one takes over what the copy knows: else who was revoked since would be let in again, by the next change.
+/// What the ledger's copy is, beside a version of the billing store.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Copied {
+    /// There is none, or it is of an earlier version, or was of a later one and is recovered.
+    Earlier,
+    /// It is of this version.
+    Same,
+    /// It is of a later one, which the billing store has reached meanwhile.
+    Later,
+}
+
+/// Compares the copy with the billing store. One that was restored to an earlier state takes over what the copy knows: else who was revoked
+/// since would be let in again, by the next change.
+async fn recover(billing: &Billing, ledger: &Ledger, version: i64) -> anyhow::Result<Copied> {
+    let engine = ledger.engine();
+    match engine.callers(Some(version)).await? {
+        Some(later) if later.version > version => {
+            // No copy is of a state that was not committed: the version is read again, since that may have come in between.
+            if !billing.recover_callers(later.version, &of_copy(&later)?, &figures_of(&later)?, system_now()).await? {
+                return Ok(Copied::Later);
+            }
+            tracing::warn!(version = later.version, "the billing store is of an earlier state: who may call is what was copied last");
+            Ok(Copied::Earlier)
+        }
+        Some(_) => Ok(Copied::Earlier),
+        // There may be no copy, and none may be of another version.
+        None if engine.callers(None).await?.is_some() => Ok(Copied::Same),
+        None => Ok(Copied::Earlier),
+    }
+}
+
+/// Copies who is let in from the billing store into the ledger's, if the copy there is of an earlier state.
 pub async fn copy(billing: &Billing, ledger: &Ledger) -> anyhow::Result<()> {
     let engine = ledger.engine();
     let Some(version) = billing.callers_version().await? else {
         let nobody = serde_json::to_string(&StoredCallers::nobody())?;
         return Ok(engine.copy_callers(CopiedCallers { version: 0, content: nobody }).await?);
     };
-    match engine.callers(Some(version)).await? {
-        Some(later) if later.version > version => {
-            // No copy is of a state that was not committed: the version is read again, since that may have come in between.
-            if !billing.recover_callers(later.version, &of_copy(&later)?, &figures_of(&later)?, system_now()).await? {
-                return Ok(());
-            }
-            tracing::warn!(version = later.version, "the billing store is of an earlier state: who may call is what was copied last");
-        }
-        Some(_) => {}
-        // There may be no copy, and none may be of another version.
-        None if engine.callers(None).await?.is_some() => return Ok(()),
-        None => {}
+    if recover(billing, ledger, version).await? != Copied::Earlier {
+        return Ok(());
     }
     let LetIn { version, callers, is_anybody_known, figures } = billing.let_in(system_now()).await?;
     let mut copy = StoredCallers { is_open: !is_anybody_known, ..StoredCallers::default() };

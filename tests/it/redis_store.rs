@@ -285,7 +285,7 @@ async fn a_redis_that_hangs_is_unavailable_and_what_was_sent_happens_once() {
     server.signal("STOP");
     let started = Instant::now();
     assert!(matches!(ledger.submit(debit("acme", "d1", 30)).await, Err(LedgerError::Unknown(_))), "it was sent");
-    assert!(started.elapsed() < Duration::from_secs(30), "it is given up, not waited for");
+    assert!(started.elapsed() < Duration::from_secs(5), "it is given up, not waited for");
     server.signal("CONT");
     // It was sent, so Redis decides it when it wakes up; asking again tells what was decided, or decides it now: once.
     let outcome = until_answered(&ledger, debit("acme", "d1", 30)).await;
@@ -386,8 +386,7 @@ async fn due_reservations_are_expired_by_the_sweep_and_more_than_a_step_takes_ar
     assert!(ledger.reservations("acme", now, None, 10).await.unwrap().reservations.is_empty());
     let partition = ledger.partition_of("acme");
     assert_eq!(ledger.engine().reservations(partition, "acme".into(), None, 10_000).await.unwrap().len(), 2_500, "nobody has swept");
-    let swept = ledger.sweep(&[partition], Duration::from_secs(20)).await;
-    assert!(swept.into_iter().all(|swept| !swept.unwrap()));
+    assert!(!ledger.sweep(partition, Duration::from_secs(20)).await.unwrap());
     assert_eq!(ledger.engine().reservations(partition, "acme".into(), None, 10_000).await.unwrap(), []);
 }
 
@@ -410,8 +409,9 @@ async fn a_store_of_format_version_2_is_brought_to_this_one() {
     assert_eq!((prepaid.balance, prepaid.reserved), (100_851_480, 20_000_000));
     assert!(ledger.is_remembered("prepaid", "recent-top-up").await.unwrap());
     clock.set(clock.now() + 86_400_000);
-    let all: Vec<u16> = (0..ledger.partitions()).collect();
-    while ledger.sweep(&all, Duration::from_secs(5)).await.into_iter().any(Result::unwrap) {}
+    for partition in 0..ledger.partitions() {
+        while ledger.sweep(partition, Duration::from_secs(5)).await.unwrap() {}
+    }
     let prepaid = ledger.observe("prepaid", false).await.unwrap().unwrap().account;
     assert_eq!((prepaid.reserved, prepaid.open_reservations), (0, 0));
 }

@@ -299,7 +299,7 @@ async fn a_service_that_is_asked_to_stop_loses_nothing_and_waits_for_nobody_who_
     until("there is a load", async || (acknowledged.load(Ordering::Relaxed) > 100).then_some(())).await;
     let stopping = std::time::Instant::now();
     assert!(service.stopped().await.success());
-    assert!(stopping.elapsed() < Duration::from_secs(9), "it waited for its grace of 10 s to end");
+    assert!(stopping.elapsed() < Duration::from_secs(5), "it waited for its grace of 10 s to end");
     let sent: Vec<Sent> = tasks.join_all().await.into_iter().flatten().collect();
     let service = Service::embedded(folder.path());
     let mut client = service.client().await;

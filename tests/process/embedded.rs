@@ -130,7 +130,7 @@ async fn billing_goes_on_at_once_after_the_service_was_killed() {
     client.charging.debit(debit("acme", "second", "1")).await.unwrap();
     let started = Instant::now();
     until("the second charge is billed", async || (charges_in(&billing) == 2).then_some(())).await;
-    assert!(started.elapsed() < Duration::from_secs(60), "it took {:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(3), "it took {:?}", started.elapsed());
 }
 
 /// How many charges a billing store has.

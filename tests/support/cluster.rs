@@ -241,10 +241,13 @@ impl Cluster {
 
     /// Moves a slot key by key, as `redis-cli --cluster reshard` does.
     pub fn move_slot(&self, slot: u16, to: usize) {
-        let (from, slot_text) = (self.owner(slot), slot.to_string());
-        let (source, target) = (self.nodes[from].id.clone(), self.nodes[to].id.clone());
-        self.told(to, &["CLUSTER", "SETSLOT", &slot_text, "IMPORTING", &source]);
-        self.told(from, &["CLUSTER", "SETSLOT", &slot_text, "MIGRATING", &target]);
+        self.move_slot_slowly(slot, to, Duration::ZERO);
+    }
+
+    /// The same, with a pause after each key.
+    pub fn move_slot_slowly(&self, slot: u16, to: usize, pause: Duration) {
+        let from = self.begin_to_move(slot, to);
+        let slot_text = slot.to_string();
         let port = self.nodes[to].port.to_string();
         loop {
             let keys = self.command(from, &["CLUSTER", "GETKEYSINSLOT", &slot_text, "1"]);
@@ -254,10 +257,20 @@ impl Cluster {
             }
             let moved = self.command(from, &["MIGRATE", "127.0.0.1", &port, key, "0", "10000"]);
             assert!(["OK", "NOKEY"].contains(&moved.trim()), "{key}: {moved}");
+            std::thread::sleep(pause);
         }
+        let target = self.nodes[to].id.clone();
         self.told(to, &["CLUSTER", "SETSLOT", &slot_text, "NODE", &target]);
         self.told(from, &["CLUSTER", "SETSLOT", &slot_text, "NODE", &target]);
         self.wait_until_all_see(slot, to);
+    }
+
+    /// Has a slot be on its way, with all of its keys yet to come; returns where it was.
+    pub fn begin_to_move(&self, slot: u16, to: usize) -> usize {
+        let (from, slot_text) = (self.owner(slot), slot.to_string());
+        self.told(to, &["CLUSTER", "SETSLOT", &slot_text, "IMPORTING", &self.nodes[from].id]);
+        self.told(from, &["CLUSTER", "SETSLOT", &slot_text, "MIGRATING", &self.nodes[to].id]);
+        from
     }
 
     /// Moves a slot at once, which only newer servers can (Valkey 9).

@@ -29,6 +29,28 @@ struct Server {
 
 impl Watched {
     pub fn start(is_tls: bool) -> Self {
+        let mut watched = Self::unwatched(is_tls);
+        let primary = watched.servers[0].port;
+        for _ in 0..3 {
+            watched.add_sentinel(&format!(
+                "sentinel monitor main 127.0.0.1 {primary} 2\nsentinel down-after-milliseconds main {}\n\
+                 sentinel failover-timeout main 10000\n",
+                DOWN_AFTER.as_millis()
+            ));
+        }
+        for sentinel in &watched.sentinels {
+            wait("the sentinels know each other and the replica", || {
+                let known = command(&sentinel.folder, &["SENTINEL", "MASTER", "main"]);
+                let fields: Vec<&str> = known.lines().collect();
+                let field = |name: &str| fields.iter().position(|field| *field == name).and_then(|at| fields.get(at + 1)).copied();
+                field("num-other-sentinels") == Some("2") && field("num-slaves") == Some("1") && field("flags") == Some("master")
+            });
+        }
+        watched
+    }
+
+    /// A server and its replica, and no sentinel yet.
+    pub fn unwatched(is_tls: bool) -> Self {
         let folder = temporary_folder();
         let authority = is_tls.then(|| Authority::new(folder.path(), "ca"));
         let mut watched = Self { folder, authority, servers: Vec::new(), sentinels: Vec::new() };
@@ -44,33 +66,77 @@ impl Watched {
             });
             watched.servers.push(server);
         }
-        let primary = watched.servers[0].port;
-        for number in 0..3 {
-            let sentinel = watched.begin(&format!("sentinel-{number}"), |_| {
-                format!(
-                    "sentinel monitor main 127.0.0.1 {primary} 2\nsentinel down-after-milliseconds main {}\n\
-                     sentinel failover-timeout main 10000\n",
-                    DOWN_AFTER.as_millis()
-                )
-            });
-            watched.sentinels.push(sentinel);
-        }
-        for sentinel in &watched.sentinels {
-            wait("the sentinels know each other and the replica", || {
-                let known = command(&sentinel.folder, &["SENTINEL", "MASTER", "main"]);
-                let fields: Vec<&str> = known.lines().collect();
-                let field = |name: &str| fields.iter().position(|field| *field == name).and_then(|at| fields.get(at + 1)).copied();
-                field("num-other-sentinels") == Some("2") && field("num-slaves") == Some("1") && field("flags") == Some("master")
-            });
-        }
+        let replica = &watched.servers[1];
+        wait("the replica has a primary", || command(&replica.folder, &["INFO", "replication"]).contains("master_link_status:up"));
         watched
+    }
+
+    /// Starts a sentinel with these settings; returns its place.
+    pub fn add_sentinel(&mut self, settings: &str) -> usize {
+        let number = self.sentinels.len();
+        let sentinel = self.begin(&format!("sentinel-{number}"), |_| settings.to_owned());
+        self.sentinels.push(sentinel);
+        number
+    }
+
+    /// What a sentinel's settings say that knows a server as the primary, since that failover.
+    pub fn view_of(&self, primary: usize, failover: u64) -> String {
+        let port = self.servers[primary].port;
+        format!("sentinel monitor main 127.0.0.1 {port} 2\nsentinel config-epoch main {failover}\n")
+    }
+
+    pub fn stop_sentinel(&mut self, number: usize) {
+        let child = &mut self.sentinels[number].child;
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Starts a sentinel again, which knows only what these settings say.
+    pub fn start_sentinel(&mut self, number: usize, settings: &str) {
+        let listening = self.listening(&format!("sentinel-{number}"), self.sentinels[number].port);
+        let Server { folder, child, .. } = &mut self.sentinels[number];
+        let _ = std::fs::remove_file(folder.join("socket"));
+        write_settings(folder, &listening, settings);
+        *child = spawn(folder);
+        assert!(wait_until_it_answers(folder, child), "sentinel {number} does not start again");
+    }
+
+    /// Has a sentinel watch a server of which it knows no failover.
+    pub fn monitor(&self, sentinel: usize, primary: usize) {
+        let port = self.servers[primary].port.to_string();
+        let said = command(&self.sentinels[sentinel].folder, &["SENTINEL", "MONITOR", "main", "127.0.0.1", &port, "2"]);
+        assert_eq!(said.trim(), "OK");
+    }
+
+    /// Makes the replica a primary, while the old one stays one: as where a network has parted.
+    pub fn part(&self) {
+        assert_eq!(self.command(1, &["REPLICAOF", "NO", "ONE"]).trim(), "OK");
+        wait("the old one has lost its replica", || self.command(0, &["INFO", "replication"]).contains("connected_slaves:0"));
+    }
+
+    /// What a server answers to a command.
+    pub fn command(&self, number: usize, arguments: &[&str]) -> String {
+        command(&self.servers[number].folder, arguments)
     }
 
     /// Starts a server with these settings, and those that all have.
     fn begin(&self, name: &str, settings: impl Fn(u16) -> String) -> Server {
         let folder = self.folder.path().join(name);
         std::fs::create_dir(&folder).unwrap();
-        let listening = |port| match &self.authority {
+        // Another process may take a port before the server does.
+        (0..10)
+            .find_map(|_| {
+                let port = free_port();
+                write_settings(&folder, &self.listening(name, port), &settings(port));
+                let mut child = spawn(&folder);
+                wait_until_it_answers(&folder, &mut child).then(|| Server { port, folder: folder.clone(), child })
+            })
+            .unwrap_or_else(|| panic!("{name} does not start"))
+    }
+
+    /// The settings of a server by which it is reached.
+    fn listening(&self, name: &str, port: u16) -> String {
+        match &self.authority {
             None => format!("port {port}\n"),
             Some(authority) => {
                 let (certificate, key) = authority.sign(name, None);
@@ -80,18 +146,7 @@ impl Watched {
                      tls-replication yes\n"
                 )
             }
-        };
-        // Another process may take a port before the server does.
-        (0..10)
-            .find_map(|_| {
-                let port = free_port();
-                let [dir, socket] = [folder.display().to_string(), folder.join("socket").display().to_string()];
-                let all = format!("bind 127.0.0.1\ndir {dir}\nunixsocket {socket}\n{}{}", listening(port), settings(port));
-                std::fs::write(folder.join("redis.conf"), all).unwrap();
-                let mut child = spawn(&folder);
-                wait_until_it_answers(&folder, &mut child).then(|| Server { port, folder: folder.clone(), child })
-            })
-            .unwrap_or_else(|| panic!("{name} does not start"))
+        }
     }
 
     /// The sentinels, and before them one that is not there.
@@ -152,6 +207,12 @@ impl Drop for Watched {
 fn documented_rights() -> String {
     let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/README.md")).unwrap();
     document.lines().find_map(|line| line.strip_prefix("ACL SETUSER tollgate on >SECRET ")).unwrap().to_owned()
+}
+
+fn write_settings(folder: &Path, listening: &str, settings: &str) {
+    let [dir, socket] = [folder.display().to_string(), folder.join("socket").display().to_string()];
+    let all = format!("bind 127.0.0.1\ndir {dir}\nunixsocket {socket}\n{listening}{settings}");
+    std::fs::write(folder.join("redis.conf"), all).unwrap();
 }
 
 fn spawn(folder: &Path) -> Child {

@@ -4,8 +4,10 @@
 //! is; the newest copy that is found counts, and is written where an older one is.
 
 use futures_util::future::join_all;
+use redis::RedisError;
 
 use super::RedisEngine;
+use super::fate::{Fate, of_read};
 use super::keys::PartitionKeys;
 use crate::{CopiedCallers, LedgerError};
 
@@ -65,6 +67,11 @@ impl RedisEngine {
     async fn write_to(&self, keys: &PartitionKeys, CopiedCallers { version, content }: &CopiedCallers) -> Result<(), LedgerError> {
         let mut command = redis::cmd("EVAL");
         command.arg(COPY).arg(1).arg(keys.callers()).arg(version).arg(content);
-        self.read::<i64>(keys, &command).await.map(drop)
+        // Where a slot is on its way to, a key that is made is in the way of the one that is yet to come.
+        let where_it_is = |error: &RedisError| match of_read(error) {
+            Fate::Asked(_) => Fate::Told(LedgerError::not_done(error)),
+            fate => fate,
+        };
+        self.read_by::<i64>(keys, &command, where_it_is).await.map(drop)
     }
 }

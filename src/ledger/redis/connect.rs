@@ -1,5 +1,6 @@
 //! The one way to a Redis, for all who need a connection: over TCP, over TLS, or over a Unix socket.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -8,6 +9,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ConnectionAddr, RedisConnectionInfo};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::RedisOptions;
@@ -54,14 +56,40 @@ impl RedisOptions {
     }
 
     /// A connection that is driven by itself, and whose patience is a multiple of the usual.
-    pub(super) async fn connect_patiently(&self, address: &ConnectionAddr, patience: u32) -> anyhow::Result<MultiplexedConnection> {
+    pub(super) async fn connect_patiently(&self, address: &ConnectionAddr, patience: u32) -> anyhow::Result<DrivenConnection> {
         let patience = self.response_timeout * patience;
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(patience));
         let connected = timeout(patience, self.connect(address, config, |settings| settings)).await;
         let connected = connected.unwrap_or_else(|_| bail!("it does not answer"));
         let (connection, work) = connected.with_context(|| format!("cannot connect to Redis at {address}"))?;
-        tokio::spawn(work);
-        Ok(connection)
+        Ok(DrivenConnection { connection, driver: tokio::spawn(work).abort_handle() })
+    }
+}
+
+/// A connection that is driven by itself, and closed with this value, whatever the server still owes it.
+#[derive(Debug)]
+pub(super) struct DrivenConnection {
+    connection: MultiplexedConnection,
+    driver: AbortHandle,
+}
+
+impl Drop for DrivenConnection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Deref for DrivenConnection {
+    type Target = MultiplexedConnection;
+
+    fn deref(&self) -> &MultiplexedConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for DrivenConnection {
+    fn deref_mut(&mut self) -> &mut MultiplexedConnection {
+        &mut self.connection
     }
 }
 

@@ -320,6 +320,8 @@ impl Drop for Connection {
         if self.current().is_ok() {
             metrics().redis.disconnected(false);
         }
+        // Its work ends, and closes the socket, whatever the server still owes it.
+        self.given_up.notify_one();
     }
 }
 
@@ -360,5 +362,47 @@ async fn keep(link: Weak<Connection>, connected: Option<Work>) {
             (true, Some(link)) => tracing::debug!(server = %link.address, "connected to Redis"),
             (_, None) => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use platform::durability::Durability;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_nobody_needs_is_closed_though_its_server_takes_nothing_more() {
+        const LONG: Duration = Duration::from_secs(60);
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = server.local_addr().unwrap().port();
+        let options = RedisOptions {
+            url: format!("redis://127.0.0.1:{port}"),
+            tls: Default::default(),
+            store_name: "tollgate".into(),
+            response_timeout: LONG,
+            busy_poll: Duration::ZERO,
+            durability: Durability::Engine,
+            durability_timeout: LONG,
+        };
+        let address = ConnectionAddr::Tcp("127.0.0.1".into(), port);
+        let connection = Connection::new(options, address, Arc::default(), Arc::new(|_| ready(Ok(())).boxed()));
+        let working = tokio::spawn(connection.open().await.unwrap());
+        let (mut served, _) = server.accept().await.unwrap();
+        let asking = tokio::spawn({
+            let connection = Arc::clone(&connection);
+            // More than all buffers on the way take.
+            async move { connection.send(redis::cmd("ECHO").arg(vec![0; 32 << 20])).await }
+        });
+        served.read_exact(&mut [0; 4096]).await.unwrap();
+        asking.abort();
+        assert!(asking.await.unwrap_err().is_cancelled());
+        drop(connection);
+        timeout(LONG, working).await.expect("its work has ended").unwrap();
+        drop(served);
     }
 }

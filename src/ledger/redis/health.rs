@@ -11,6 +11,7 @@ use redis::FromRedisValue;
 use tokio::time::timeout;
 
 use super::connection::Connection;
+use super::fate::Fate;
 use super::preflight::Glance;
 use super::{MAX_CLOCK_DIFFERENCE, RedisEngine};
 use domain::account::Millis;
@@ -57,7 +58,8 @@ impl RedisEngine {
         *shown = servers;
     }
 
-    /// Looks at what is at one server. One result for each of its partitions, or one for all.
+    /// Looks at what is at one server. One result for each of its partitions, or one for all. A partition that the server cannot decide on now,
+    /// as in a cluster that is down, is not refused: it is tried, and told of.
     async fn look_at(&self, connection: &Arc<Connection>, partitions: &[u16]) -> Result<Vec<Result<(), String>>, String> {
         let has_head = self.routes.topology().primary_of(self.expected.head_slot()).as_ref() == Some(connection.address());
         let answers = connection.send_all(&self.expected.glance(has_head, partitions)).await.map_err(|failure| failure.to_string())?;
@@ -69,6 +71,7 @@ impl RedisEngine {
         for (partition, looked) in partitions.iter().zip(&mut found) {
             let Some(standing) = self.checks.standing.get(usize::from(*partition)) else { continue };
             match looked {
+                Ok(Glance::Elsewhere(Fate::Later(told))) => *looked = Err(told.to_string()),
                 Ok(Glance::Elsewhere(fate)) => {
                     self.routes.note(*partition, fate);
                 }

@@ -24,7 +24,7 @@ const NAMES: [&str; 10] = [
 ];
 
 /// The keys of one partition.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionKeys {
     /// The partition's number.
     pub number: u16,

@@ -24,6 +24,7 @@ pub mod notifications;
 pub mod opening;
 pub mod preflight;
 mod proof;
+mod read;
 mod reply;
 pub mod restore;
 pub mod routes;
@@ -42,9 +43,8 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending, try_join, try_join4};
-use redis::{FromRedisValue, Pipeline, Value};
+use redis::{FromRedisValue, Value};
 
-use super::codec::journal::decode_block;
 use super::codec::{decode_account, decode_idempotency_record, decode_profile};
 use super::watch::Watchers;
 use super::{
@@ -60,7 +60,7 @@ use platform::clock::Clock;
 use platform::durability::Durability;
 use platform::tls::Outgoing;
 use preflight::Expected;
-use routes::{PartitionsCheck, Routes, asking};
+use routes::{PartitionsCheck, Routes};
 use topology::Topology;
 
 /// How far ahead of Redis a step may be, and this machine's clock off.
@@ -232,44 +232,6 @@ impl RedisEngine {
     fn keys(&self, partition: u16) -> Result<&PartitionKeys, LedgerError> {
         self.partitions.get(usize::from(partition)).ok_or_else(|| LedgerError::corrupt("no such partition"))
     }
-
-    /// Reads from a partition. The store is looked at in the same round trip: in one that was lost, what is not found proves nothing.
-    async fn read<T: FromRedisValue>(&self, keys: &PartitionKeys, command: &redis::Cmd) -> Result<T, LedgerError> {
-        ensure(&self.checks.standing, keys.number)?;
-        let mut commands = Pipeline::with_capacity(2);
-        commands.add_command(command.clone()).cmd("GET").arg(&keys.settings);
-        let mut attempts = self.routes.attempts(keys.number);
-        let (found, copy) = loop {
-            let (connection, is_asking) = attempts.connection()?;
-            let answers = match is_asking {
-                true => connection.send_all(&asking(command, &keys.settings)).await,
-                false => connection.send_all(&commands).await,
-            };
-            let answers = answers.and_then(|answers| {
-                let answers = answers.into_iter().enumerate().filter(|(place, _)| !is_asking || place % 2 == 1);
-                let answers = answers.map(|(_, answer)| answer.extract_error()).collect::<Result<Vec<_>, _>>()?;
-                // The first says only that all of it is there.
-                Ok(answers.into_iter().skip(usize::from(is_asking)).collect::<Vec<_>>())
-            });
-            match answers {
-                Ok(answers) => match <[Value; 2]>::try_from(answers) {
-                    Ok([found, copy]) => break (found, copy),
-                    Err(_) => return Err(LedgerError::corrupt("Redis left a command without an answer")),
-                },
-                Err(failure) => attempts.again(&connection, failure, fate::of_read).await?,
-            }
-        };
-        let copy: Option<String> = FromRedisValue::from_redis_value(copy).map_err(LedgerError::corrupt)?;
-        self.expected.check_copy(&keys.settings, copy.as_deref()).map_err(LedgerError::not_done)?;
-        T::from_redis_value(found).map_err(LedgerError::corrupt)
-    }
-
-    /// The blocks that a command of streams finds.
-    async fn blocks(&self, keys: &PartitionKeys, command: &redis::Cmd) -> Result<Vec<Block>, LedgerError> {
-        let found: Vec<StreamEntry> = self.read(keys, command).await?;
-        let blocks = found.into_iter().map(|(_, parts)| parts.into_iter().flat_map(|(_, part)| part).collect::<Vec<_>>());
-        blocks.map(|stored| decode_block(&stored).map_err(LedgerError::corrupt)).collect()
-    }
 }
 
 impl Engine for RedisEngine {
@@ -422,6 +384,10 @@ impl Engine for RedisEngine {
         .boxed()
     }
 
+    fn has_one_clock(&self) -> bool {
+        !self.routes.topology().is_cluster()
+    }
+
     fn work(&self) -> BoxFuture<'static, ()> {
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner).take();
         work.unwrap_or_else(|| pending().boxed())
@@ -434,9 +400,6 @@ impl Engine for RedisEngine {
 
 /// What a field holds, if it is there.
 type Bytes = Option<Vec<u8>>;
-
-/// What a stream holds: an id, and fields. Those of the journal are the parts of a block, in their order.
-type StreamEntry = (String, Vec<(String, Vec<u8>)>);
 
 /// A bulk string of an answer, whatever its dress.
 pub(crate) fn bytes_of(value: &Value) -> Option<&[u8]> {

@@ -5,11 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
+use futures_util::future::join_all;
 use redis::{Cmd, ConnectionAddr, FromRedisValue, Pipeline, RedisError, Value};
 use tokio::time::sleep;
 
 use super::RedisOptions;
+use super::connect::DrivenConnection;
 use super::fate::{Fate, of_read};
 use super::keys::StoreKeys;
 use super::server_check::check_server;
@@ -26,12 +27,49 @@ pub(super) struct Nodes {
     store: StoreKeys,
     /// How many times as long as usual a server may take.
     patience: u32,
-    open: Vec<(ConnectionAddr, MultiplexedConnection)>,
+    open: Vec<(ConnectionAddr, DrivenConnection)>,
+    /// Those that could not be reached, and why: each is waited for once, and not for each of its partitions.
+    away: Vec<(ConnectionAddr, String)>,
 }
 
 impl Nodes {
     pub(super) fn new(options: &RedisOptions, topology: Arc<Topology>, store: &StoreKeys, patience: u32) -> Self {
-        Self { options: options.clone(), topology, store: store.clone(), patience, open: Vec::new() }
+        Self { options: options.clone(), topology, store: store.clone(), patience, open: Vec::new(), away: Vec::new() }
+    }
+
+    /// Connects to all servers that have partitions, at the same time. In a cluster, those that cannot be reached count as away from now on,
+    /// unless others have taken over from them.
+    pub(super) async fn reach_all(&mut self) {
+        if !self.is_cluster() {
+            return;
+        }
+        self.connect_to_unknown().await;
+        if !self.away.is_empty() {
+            let _ = self.topology.refresh().await;
+            self.connect_to_unknown().await;
+        }
+    }
+
+    async fn connect_to_unknown(&mut self) {
+        let mut unknown: Vec<ConnectionAddr> = Vec::new();
+        for slot in self.store.partitions.iter().map(|partition| partition.slot).chain([self.store.head_slot()]) {
+            let Some(address) = self.topology.primary_of(slot) else { continue };
+            let is_open = self.open.iter().any(|(open, _)| *open == address);
+            if !is_open && !unknown.contains(&address) && self.reason_away(&address).is_none() {
+                unknown.push(address);
+            }
+        }
+        let connected = join_all(unknown.iter().map(|address| self.connect(address))).await;
+        for (address, connected) in unknown.into_iter().zip(connected) {
+            match connected {
+                Ok(connection) => self.open.push((address, connection)),
+                Err(error) => self.away.push((address, format!("{error:#}"))),
+            }
+        }
+    }
+
+    fn reason_away(&self, address: &ConnectionAddr) -> Option<&str> {
+        self.away.iter().find(|(away, _)| away == address).map(|(_, reason)| reason.as_str())
     }
 
     pub(super) fn is_cluster(&self) -> bool {
@@ -53,6 +91,9 @@ impl Nodes {
             attempts += 1;
             let may_be_sent_again = attempts < ATTEMPTS && self.topology.may_change();
             let address = self.topology.primary_of(slot);
+            if let Some(reason) = address.as_ref().and_then(|address| self.reason_away(address)) {
+                anyhow::bail!("{reason}");
+            }
             let connection = match self.connection(address.as_ref()).await {
                 Err(error) if attempts < 3 && self.topology.may_change() => {
                     tracing::debug!("a server cannot be used: {error:#}");
@@ -90,9 +131,14 @@ impl Nodes {
         if let Some(known) = self.open.iter().position(|(open, _)| open == address) {
             return Ok(known);
         }
-        let mut connection = self.options.connect_patiently(address, self.patience).await?;
-        check_server(&mut connection, &self.store).await?;
+        let connection = self.connect(address).await?;
         self.open.push((address.clone(), connection));
         Ok(self.open.len() - 1)
+    }
+
+    async fn connect(&self, address: &ConnectionAddr) -> anyhow::Result<DrivenConnection> {
+        let mut connection = self.options.connect_patiently(address, self.patience).await?;
+        check_server(&mut connection, &self.store).await?;
+        Ok(connection)
     }
 }

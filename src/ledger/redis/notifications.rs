@@ -5,13 +5,13 @@
 //! that is half open says nothing of it by itself. What this process changes it announces itself, by [`changed`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ConnectionAddr, ProtocolVersion, PushInfo, PushKind};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::timeout;
 
 use super::keys::PartitionKeys;
@@ -32,48 +32,51 @@ const CONFIRMED: Duration = Duration::from_secs(2);
 
 /// Passes announcements on to the watchers of this process, for ever; while there are none, other processes need not announce anything.
 pub async fn listen(options: RedisOptions, topology: Arc<Topology>, partitions: u16, watchers: Watchers) {
+    let keys = PartitionKeys::of_store(&options.store_name, partitions);
     loop {
         watchers.begun().await;
         tokio::select! {
-            () = listen_everywhere(options.clone(), Arc::clone(&topology), partitions, watchers.clone()) => {}
+            () = listen_everywhere(&options, &topology, &keys, &watchers) => {}
             () = watchers.ended() => {}
         }
-        watchers.set_listening(false);
+        hear_nothing(&watchers, &keys);
     }
 }
 
+fn hear_nothing<'a>(watchers: &Watchers, partitions: impl IntoIterator<Item = &'a PartitionKeys>) {
+    partitions.into_iter().for_each(|keys| watchers.set_listening(keys.number, false));
+}
+
 /// There is a listener at each server that has partitions.
-async fn listen_everywhere(options: RedisOptions, topology: Arc<Topology>, partitions: u16, watchers: Watchers) {
-    let keys = PartitionKeys::of_store(&options.store_name, partitions);
+async fn listen_everywhere(options: &RedisOptions, topology: &Topology, keys: &[PartitionKeys], watchers: &Watchers) {
     let mut changes = topology.subscribe();
     loop {
-        let places = places(&topology, &keys);
-        let (all, heard) = (places.len(), AtomicUsize::new(0));
-        let listening = places.iter().map(|(address, channels)| {
-            let listener = Listener { options: &options, topology: &topology, address, channels, watchers: &watchers, all, heard: &heard };
+        let places = places(topology, keys);
+        let listening = places.iter().map(|(address, partitions)| {
+            let listener = Listener { options, topology, address, partitions, watchers };
             async move { listener.listen().await }
         });
-        let is_other = async { while changes.changed().await.is_ok() && self::places(&topology, &keys) == places {} };
+        let is_other = async { while changes.changed().await.is_ok() && self::places(topology, keys) == places {} };
         tokio::select! {
             _ = join_all(listening) => {}
             () = is_other => {}
         }
-        watchers.set_listening(false);
+        hear_nothing(watchers, keys);
         watchers.announce_all();
-        if all == 0 {
+        if places.is_empty() {
             tokio::time::sleep(PAUSE).await;
         }
     }
 }
 
-/// The servers that have partitions, and the channels of these.
-fn places(topology: &Topology, keys: &[PartitionKeys]) -> Vec<(ConnectionAddr, Vec<String>)> {
-    let mut places: Vec<(ConnectionAddr, Vec<String>)> = Vec::new();
+/// The servers that have partitions, and which.
+fn places<'a>(topology: &Topology, keys: &'a [PartitionKeys]) -> Vec<(ConnectionAddr, Vec<&'a PartitionKeys>)> {
+    let mut places: Vec<(ConnectionAddr, Vec<&PartitionKeys>)> = Vec::new();
     for keys in keys {
         let Some(address) = topology.primary_of(keys.slot) else { continue };
         match places.iter_mut().find(|(known, _)| *known == address) {
-            Some((_, channels)) => channels.push(keys.channel.clone()),
-            None => places.push((address, vec![keys.channel.clone()])),
+            Some((_, partitions)) => partitions.push(keys),
+            None => places.push((address, vec![keys])),
         }
     }
     places
@@ -84,11 +87,8 @@ struct Listener<'a> {
     options: &'a RedisOptions,
     topology: &'a Topology,
     address: &'a ConnectionAddr,
-    channels: &'a [String],
+    partitions: &'a [&'a PartitionKeys],
     watchers: &'a Watchers,
-    /// How many listeners there are, and how many of them hear everything.
-    all: usize,
-    heard: &'a AtomicUsize,
 }
 
 impl Listener<'_> {
@@ -97,6 +97,8 @@ impl Listener<'_> {
             if let Err(error) = self.listen_once().await {
                 tracing::debug!(server = %self.address, %error, "no announcements of changes");
             }
+            hear_nothing(self.watchers, self.partitions.iter().copied());
+            self.watchers.announce_all();
             tokio::time::sleep(PAUSE).await;
             // Listen to the servers that have the partitions now.
             let _ = self.topology.refresh().await;
@@ -104,29 +106,34 @@ impl Listener<'_> {
     }
 
     async fn listen_once(&self) -> anyhow::Result<()> {
-        let (sender, mut pushes) = mpsc::unbounded_channel();
+        let (sender, pushes) = mpsc::unbounded_channel();
         let config = AsyncConnectionConfig::new().set_push_sender(sender);
         let connecting = self.options.connect(self.address, config, |settings| settings.set_protocol(ProtocolVersion::RESP3));
-        let (mut connection, work) = timeout(self.options.response_timeout, connecting).await??;
-        tokio::spawn(work);
-        for channel in self.channels {
+        let (connection, work) = timeout(self.options.response_timeout, connecting).await??;
+        // The connection is closed with what drives it, whatever the server still owes it.
+        tokio::select! {
+            ended = self.listen_to(connection, pushes) => ended,
+            () = work => Ok(()),
+        }
+    }
+
+    async fn listen_to(&self, mut connection: MultiplexedConnection, mut pushes: UnboundedReceiver<PushInfo>) -> anyhow::Result<()> {
+        for keys in self.partitions {
             let mut subscribe = redis::cmd("SSUBSCRIBE");
-            subscribe.arg(channel).set_no_response(true);
+            subscribe.arg(&keys.channel).set_no_response(true);
             subscribe.exec_async(&mut connection).await?;
         }
         self.watchers.announce_all();
-        let is_confirmed = AtomicBool::new(false);
+        let are_confirmed = AtomicBool::new(false);
         let listening = async {
             let mut confirmed = 0;
             while let Some(PushInfo { kind, data }) = pushes.recv().await {
                 match kind {
                     PushKind::SSubscribe => {
                         confirmed += 1;
-                        if confirmed == self.channels.len() {
-                            is_confirmed.store(true, Ordering::Relaxed);
-                            if self.heard.fetch_add(1, Ordering::Relaxed) + 1 == self.all {
-                                self.watchers.set_listening(true);
-                            }
+                        if confirmed == self.partitions.len() {
+                            are_confirmed.store(true, Ordering::Relaxed);
+                            self.partitions.iter().for_each(|keys| self.watchers.set_listening(keys.number, true));
                             self.watchers.announce_all();
                         }
                     }
@@ -145,21 +152,15 @@ impl Listener<'_> {
             tokio::time::sleep(2 * UNHEARD).await;
             self.watchers.announce_all();
             tokio::time::sleep(CONFIRMED.saturating_sub(2 * UNHEARD)).await;
-            if is_confirmed.load(Ordering::Relaxed) || !self.topology.is_cluster() {
+            if are_confirmed.load(Ordering::Relaxed) || !self.topology.is_cluster() {
                 std::future::pending().await
             }
         };
-        let ended = tokio::select! {
+        tokio::select! {
             () = listening => Ok(()),
             () = noticed => Ok(()),
-            error = silent(connection) => Err(error),
-        };
-        if is_confirmed.into_inner() {
-            self.heard.fetch_sub(1, Ordering::Relaxed);
+            error = silent(connection.clone()) => Err(error),
         }
-        self.watchers.set_listening(false);
-        self.watchers.announce_all();
-        ended
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{Found, Identity, LedgerId, Opening, Purpose, StoreSettings};
 pub async fn find(options: &RedisOptions, partitions: u16) -> anyhow::Result<Option<Found>> {
     let store = StoreKeys::new(&options.store_name, partitions);
     let mut nodes = Nodes::new(options, Topology::find(options).await?, &store, 1);
+    nodes.reach_all().await;
     let stored = store.read(&mut nodes).await?;
     Ok(stored.filter(|stored| !stored.is_being_created).map(|stored| Found { id: stored.ledger, purpose: stored.purpose }))
 }
@@ -35,6 +36,7 @@ pub async fn open(
 ) -> anyhow::Result<Identity> {
     let store = StoreKeys::new(&options.store_name, settings.partitions);
     let mut nodes = Nodes::new(options, Arc::clone(topology), &store, 1);
+    nodes.reach_all().await;
     proof::check_all(&mut nodes, &store, options.durability).await?;
     let stored = match store.read(&mut nodes).await? {
         Some(stored) if !stored.is_being_created => stored,

@@ -11,7 +11,7 @@ use futures_util::future::{BoxFuture, OptionFuture, join_all};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use redis::aio::MultiplexedConnection;
-use redis::{Arg, Cmd, ConnectionAddr, Pipeline, RedisError, cmd};
+use redis::{ConnectionAddr, RedisError};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
@@ -315,17 +315,4 @@ async fn keep(routes: Weak<Routes>, mut works: FuturesUnordered<Work>, mut chang
         let Some(routes) = routes.upgrade() else { return };
         works.extend(std::mem::take(&mut routes.lock().new).iter().map(Connection::work));
     }
-}
-
-/// A read, and the settings, of a server that a slot is on its way to. Asked for one key, it says of one that is yet to come that there is
-/// none; asked for two, it says to try again.
-pub(super) fn asking(command: &Cmd, settings: &str) -> Pipeline {
-    let mut exist = cmd("EXISTS");
-    if let Some(Arg::Simple(key)) = command.args_iter().nth(1) {
-        exist.arg(key);
-    }
-    exist.arg(settings);
-    let mut commands = Pipeline::with_capacity(6);
-    commands.cmd("ASKING").add_command(exist).cmd("ASKING").add_command(command.clone()).cmd("ASKING").cmd("GET").arg(settings);
-    commands
 }

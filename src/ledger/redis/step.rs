@@ -33,7 +33,7 @@ impl RedisEngine {
             match reply::announced(&answer) {
                 Announced::Nothing => {}
                 Announced::Refused => self.note_silence(),
-                Announced::To(receivers) => self.watchers.heard_by(receivers),
+                Announced::To(receivers) => self.watchers.heard_by(partition, receivers),
             }
             reply::decode(answer, Arc::clone(&commands)).map_err(LedgerError::after_step)
         });
@@ -50,7 +50,7 @@ impl RedisEngine {
     /// Has a batch decided by a script. Each attempt is encoded anew: it has a time and a block of its own.
     async fn decided(&self, script: &Script, keys: &PartitionKeys, commands: &[PreparedCommand], wait: Wait) -> Result<Value, LedgerError> {
         ensure(&self.checks.standing, keys.number)?;
-        let channel = if self.watchers.may_be_heard() { keys.channel.as_bytes() } else { b"" };
+        let channel = if self.watchers.may_be_heard(keys.number) { keys.channel.as_bytes() } else { b"" };
         let mut attempts = self.routes.attempts(keys.number);
         loop {
             let time = StepTime::of(&self.clock, self.window);

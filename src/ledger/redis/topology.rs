@@ -2,14 +2,18 @@
 //!
 //! The map is asked for anew every few seconds, and whenever something says that it is out of date. What a server says by a redirection
 //! wins over the map until the next one: a server that was cut off from the others may still show an old one. Of several maps, the one of
-//! the latest epoch counts, and that of a server which sees no majority only if there is no other.
+//! the latest epoch counts, and that of a server which sees no majority only if there is no other. Sentinels are all asked: the latest
+//! failover that any of them knows counts, and after it none that was before.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use futures_util::FutureExt;
+use futures_util::future::{join_all, select_ok};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, ConnectionAddr, FromRedisValue, Pipeline, Value};
+use redis::{AsyncConnectionConfig, ConnectionAddr, FromRedisValue, Pipeline, Value};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -64,6 +68,7 @@ struct Map {
     shares: Vec<(u16, u16, ConnectionAddr)>,
     /// All servers, replicas too.
     servers: Vec<ConnectionAddr>,
+    /// Which failover it is of: each has a later one.
     epoch: u64,
     /// Whether the server sees a majority.
     is_sure: bool,
@@ -184,7 +189,9 @@ impl Topology {
         let (mut best, mut failed): (Option<Map>, _) = (None, None);
         for address in self.candidates() {
             match map_of(&self.options, &address).await {
-                Ok(map) if map.is_sure && map.epoch >= known => return Ok(map),
+                // It was cut off, and has not heard yet of who has taken over from whom.
+                Ok(map) if map.epoch < known => failed = Some(anyhow::anyhow!("{address}: its map is of an earlier epoch")),
+                Ok(map) if map.is_sure => return Ok(map),
                 Ok(map) if best.as_ref().is_none_or(|best| (best.is_sure, best.epoch) < (map.is_sure, map.epoch)) => best = Some(map),
                 Ok(_) => {}
                 Err(error) => failed = Some(error.context(address.to_string())),
@@ -197,14 +204,23 @@ impl Topology {
 
     async fn ask_sentinels(&self) -> anyhow::Result<Map> {
         let name = self.place.primary.as_deref().unwrap_or_default();
-        let mut failed = Vec::new();
-        for sentinel in self.candidates() {
-            match primary_by(&self.options, &sentinel, name).await {
-                Ok(address) => return Ok(Map { shares: vec![(0, u16::MAX, address)], ..Map::default() }),
+        let known = self.state.lock().unwrap_or_else(PoisonError::into_inner).map.clone();
+        let asked = self.candidates();
+        let answers = join_all(asked.iter().map(|sentinel| primary_by(&self.options, sentinel, name))).await;
+        let is_later = |map: &Map| (map.epoch, map.shares == known.shares);
+        let (mut latest, mut failed): (Option<Map>, _) = (None, Vec::new());
+        for (sentinel, answer) in asked.iter().zip(answers) {
+            match answer {
+                Ok(map) if map.epoch < known.epoch => {
+                    failed.push(format!("{sentinel}: it knows of failover {}, and there was {}", map.epoch, known.epoch));
+                }
+                // Of two that are of one failover, the one that is used stays.
+                Ok(map) if latest.as_ref().is_none_or(|latest| is_later(&map) > is_later(latest)) => latest = Some(map),
+                Ok(_) => {}
                 Err(error) => failed.push(format!("{sentinel}: {error:#}")),
             }
         }
-        bail!("no sentinel names the primary: {}", failed.join("; "))
+        latest.with_context(|| format!("no sentinel names the primary: {}", failed.join("; ")))
     }
 }
 
@@ -225,38 +241,24 @@ async fn ask(options: &RedisOptions, address: &ConnectionAddr, is_sentinel: bool
     timeout(PATIENCE.min(options.response_timeout), asked).await.unwrap_or_else(|_| bail!("it does not answer"))
 }
 
-async fn ask_for<T: FromRedisValue>(
-    options: &RedisOptions,
-    address: &ConnectionAddr,
-    is_sentinel: bool,
-    command: Cmd,
-) -> anyhow::Result<T> {
-    let mut commands = Pipeline::with_capacity(1);
-    commands.add_command(command);
-    let answer = ask(options, address, is_sentinel, &commands).await?.into_iter().next().context("it leaves out an answer")?;
-    Ok(T::from_redis_value(answer.extract_error()?)?)
-}
-
-/// Whether the servers are a cluster, as the first says that answers.
+/// Whether the servers are a cluster, as the first says that answers: none that is silent is waited for.
 async fn is_cluster(options: &RedisOptions, place: &RedisPlace) -> anyhow::Result<bool> {
-    let mut failed = None;
-    for address in &place.addresses {
-        let mut connection = match options.connect_patiently(address, 1).await {
-            Ok(connection) => connection,
-            Err(error) => {
-                failed = Some(error);
-                continue;
+    let asked = place.addresses.iter().map(|address| {
+        async move {
+            let mut connection = options.connect_patiently(address, 1).await?;
+            let info: Result<String, _> = redis::cmd("INFO").arg("cluster").query_async(&mut *connection).await;
+            match info {
+                Ok(info) => Ok(field(&info, "cluster_enabled") == Some("1")),
+                // The preflight says which rights are missing, and what is loading may still be used later.
+                Err(error) if !error.is_io_error() && !error.is_timeout() => Ok(false),
+                Err(error) => Err(error.into()),
             }
-        };
-        let info: Result<String, _> = redis::cmd("INFO").arg("cluster").query_async(&mut connection).await;
-        match info {
-            Ok(info) => return Ok(field(&info, "cluster_enabled") == Some("1")),
-            // The preflight says which rights are missing, and what is loading may still be used later.
-            Err(error) if !error.is_io_error() && !error.is_timeout() => return Ok(false),
-            Err(error) => failed = Some(error.into()),
         }
-    }
-    Err(failed.unwrap_or_else(|| anyhow::anyhow!("--redis names no server")))
+        .boxed()
+    });
+    let asked: Vec<_> = asked.collect();
+    ensure!(!asked.is_empty(), "--redis names no server");
+    select_ok(asked).await.map(|(is_cluster, _)| is_cluster)
 }
 
 async fn map_of(options: &RedisOptions, address: &ConnectionAddr) -> anyhow::Result<Map> {
@@ -296,9 +298,16 @@ fn address_in(server: &Value, asked: &ConnectionAddr) -> Option<ConnectionAddr> 
     Some(ConnectionAddr::Tcp(host, u16::try_from(*port).ok()?))
 }
 
-async fn primary_by(options: &RedisOptions, sentinel: &ConnectionAddr, name: &str) -> anyhow::Result<ConnectionAddr> {
-    let command = redis::cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(name).clone();
-    let found: Option<(String, u16)> = ask_for(options, sentinel, true, command).await?;
+/// The primary of that name, as a sentinel knows it.
+async fn primary_by(options: &RedisOptions, sentinel: &ConnectionAddr, name: &str) -> anyhow::Result<Map> {
+    let mut commands = Pipeline::with_capacity(2);
+    // In this order: amid a failover, the address is never of an earlier one than is said.
+    commands.cmd("SENTINEL").arg("MASTER").arg(name).cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(name);
+    let mut answers = ask(options, sentinel, true, &commands).await?.into_iter();
+    let (Some(about), Some(address)) = (answers.next(), answers.next()) else { bail!("it leaves out an answer") };
+    let found: Option<(String, u16)> = FromRedisValue::from_redis_value(address.extract_error()?)?;
     let (host, port) = found.with_context(|| format!("it knows no primary named {name:?}"))?;
-    Ok(ConnectionAddr::Tcp(host, port))
+    let about: HashMap<String, String> = FromRedisValue::from_redis_value(about.extract_error()?)?;
+    let epoch = about.get("config-epoch").and_then(|epoch| epoch.parse().ok()).context("it says no config-epoch")?;
+    Ok(Map { shares: vec![(0, u16::MAX, ConnectionAddr::Tcp(host, port))], epoch, ..Map::default() })
 }

@@ -86,6 +86,27 @@ async fn a_billing_store_that_was_restored_alone_lets_in_nobody_who_was_revoked_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn changes_right_after_an_older_billing_store_was_put_in_place_bring_back_nobody_who_was_revoked_since() {
+    let folder = temporary_folder();
+    let service = Service::embedded(folder.path());
+    let root = done(&service, None, "access --in-store create-key root --role admin");
+    let gone = done(&service, Some(&root), "access --in-store create-key gone --role read");
+    let file = rusqlite::Connection::open(folder.path().join("ledger.billing.db")).unwrap();
+    file.busy_timeout(crate::service::PATIENCE).unwrap();
+    let version: i64 = file.query_row("SELECT version FROM callers_version", [], |row| row.get(0)).unwrap();
+    done(&service, Some(&root), "access --in-store revoke-key gone");
+    assert!(!is_let_in(&service, Some(&gone)));
+    // As it was before.
+    let earlier = format!("BEGIN IMMEDIATE; UPDATE callers SET revoked_at = 0; UPDATE callers_version SET version = {version}; COMMIT");
+    file.execute_batch(&earlier).unwrap();
+    let keys = ["one", "two", "three"].map(|name| done(&service, Some(&root), &format!("access --in-store create-key {name} --role read")));
+    assert!(!is_let_in(&service, Some(&gone)));
+    assert!(keys.iter().all(|key| is_let_in(&service, Some(key))));
+    done(&service, Some(&root), "access --in-store revoke-key two");
+    assert_eq!(keys.map(|key| is_let_in(&service, Some(&key))), [true, false, true]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_was_revoked_takes_no_place_of_who_is_to_come() {
     let folder = temporary_folder();
     let service = Service::embedded(folder.path());

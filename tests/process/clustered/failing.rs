@@ -7,7 +7,8 @@ use tonic_types::StatusExt;
 
 use super::{IMPATIENCE, PARTITIONS, accounts, assert_charged, charge, metric, serve_impatient, slot};
 use crate::cluster::Cluster;
-use crate::service::{Client, PATIENCE, debit, until};
+use crate::identity::http;
+use crate::service::{Client, PATIENCE, Service, debit, until};
 
 /// The partitions of a node, and all others.
 fn shares(cluster: &Cluster, node: usize) -> (Vec<u16>, Vec<u16>) {
@@ -118,4 +119,29 @@ async fn a_service_starts_while_a_primary_is_away_and_serves_what_is_there() {
     }
     let refused = client.charging.debit(debit(&accounts[&lost[0]], "none", "1")).await.unwrap_err();
     assert_eq!(refused.get_details_error_info().unwrap().reason, "STORE_UNAVAILABLE");
+}
+
+#[tokio::test]
+async fn a_start_waits_for_a_silent_server_once_and_not_for_each_of_its_partitions() {
+    let cluster = tokio::task::spawn_blocking(|| {
+        let cluster = Cluster::valkey(3, 0);
+        // The server that has the first partitions has the store's own key, too.
+        cluster.migrate_slot(cluster.slot_of("tollgate:settings"), 0);
+        cluster
+    })
+    .await
+    .unwrap();
+    let url = cluster.url();
+    let start = || Service::start(&["--redis", &url, "--partitions", "64", "--redis-timeout", "2s"], &[]);
+    assert!(start().stopped().await.success());
+    cluster.signal(0, "STOP");
+    let service = start();
+    // Of 64 equal shares of the slots, 22 begin in the first third.
+    until("the others' partitions are up", async || {
+        let shown = http(service.metrics, "/metrics").await;
+        let up = shown.lines().filter(|line| line.starts_with("tollgate_partition_up{") && line.ends_with(" 1")).count();
+        (up >= 42).then_some(())
+    })
+    .await;
+    cluster.signal(0, "CONT");
 }

@@ -1,9 +1,11 @@
 //! The service on a Redis Cluster of real nodes: partitions are served where they are, move without a trace, and fail alone.
 
+mod announced;
 mod durable;
 mod failing;
 mod moving;
 mod sentinels;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use tollgate::grpc::v1::WatchUsableCreditRequest;
+use tollgate::grpc::v1::{GetAccountRequest, ListEntriesRequest, RefundRequest, WatchUsableCreditRequest};
+use tollgate::ledger::redis::keys::PartitionKeys;
+use tonic::Status;
 
-use super::{PARTITIONS, accounts, assert_charged, charge, metric, serve, slot};
+use super::{PARTITIONS, accounts, assert_charged, charge, is_to_be_repeated, metric, serve, serve_with, slot};
 use crate::cluster::Cluster;
-use crate::service::{Client, Service, until};
+use crate::command::Operator;
+use crate::service::{Client, PATIENCE, Service, until};
+use crate::support::temporary_folder;
 
 /// A client that charges an account of a partition all the time.
 struct Charging {
@@ -150,4 +154,75 @@ async fn one_redis_becomes_a_cluster_by_a_restart_and_its_slots_move_to_others()
     assert_charged(&mut client, &accounts[&0], 2).await;
     assert_charged(&mut client, &accounts[&(PARTITIONS - 1)], 1).await;
     drop(cluster);
+}
+
+/// Asks until there is an answer. That nothing was found is one, and is wrong.
+async fn answered<T>(mut ask: impl AsyncFnMut() -> Result<tonic::Response<T>, Status>) -> T {
+    let deadline = Instant::now() + 2 * PATIENCE;
+    loop {
+        match ask().await {
+            Ok(answer) => return answer.into_inner(),
+            Err(status) => assert!(is_to_be_repeated(&status) && Instant::now() < deadline, "{status:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_read_and_refunded_while_a_slot_moves_key_by_key_is_what_it_was_before() {
+    const CHARGES: usize = 12;
+    let cluster = Arc::new(tokio::task::spawn_blocking(|| Cluster::redis(2, 0)).await.unwrap());
+    let service = serve(&cluster.url());
+    let mut client = service.client().await;
+    let account_id = accounts(&mut client).await.remove(&0).unwrap();
+    for number in 0..CHARGES {
+        charge(&mut client, &account_id, &format!("charge-{number}")).await;
+    }
+    let is_moved = AtomicBool::new(false);
+    let reading = async {
+        // Once more after the move.
+        let mut is_last = false;
+        while !std::mem::replace(&mut is_last, is_moved.load(Ordering::Relaxed)) {
+            let request = GetAccountRequest { account_id: account_id.clone() };
+            let found = answered(async || client.accounts.clone().get_account(request.clone()).await).await;
+            assert_eq!(found.account.unwrap().name, format!("Customer {account_id}"));
+            let request = ListEntriesRequest { account_id: account_id.clone(), page_size: 1_000, ..Default::default() };
+            let listed = answered(async || client.accounts.clone().list_entries(request.clone()).await).await;
+            assert_eq!(listed.entries.iter().filter(|entry| entry.request_id.starts_with("charge-")).count(), CHARGES);
+        }
+    };
+    let refunding = async {
+        for number in 0..CHARGES {
+            let (request_id, charge_id) = (format!("refund-{number}"), format!("charge-{number}"));
+            let request = RefundRequest { account_id: account_id.clone(), request_id, charge_id, ..Default::default() };
+            let refunded = answered(async || client.charging.clone().refund(request.clone()).await).await;
+            assert!(refunded.refunded.unwrap().amount.starts_with("1"));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let moving = async {
+        blocking(&cluster, |cluster| cluster.move_slot_slowly(slot(0), 1 - cluster.owner(slot(0)), Duration::from_millis(100))).await;
+        is_moved.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(reading, refunding, moving);
+    assert_charged(&mut client, &account_id, 0).await;
+}
+
+#[tokio::test]
+async fn a_copy_of_who_may_call_is_not_put_in_the_way_of_a_slot_that_moves() {
+    let cluster = Arc::new(tokio::task::spawn_blocking(|| Cluster::redis(2, 0)).await.unwrap());
+    let folder = temporary_folder();
+    let billing = format!("sqlite://{}", folder.path().join("billing.db").display());
+    let service = serve_with(&cluster.url(), &["--billing", &billing, "--aggregate"]);
+    let key = PartitionKeys::new("tollgate", 0, PARTITIONS).callers();
+    let is_at = |node: usize, key: &str| cluster.command(node, &["EXISTS", key]).trim() == "1";
+    let from = cluster.owner(slot(0));
+    until("there is a copy", async || is_at(from, &key).then_some(())).await;
+    cluster.begin_to_move(slot(0), 1 - from);
+    cluster.command(from, &["DEL", &key]);
+    let make = || Operator::of(&service).run("access --in-store create-key root --role admin").status.success();
+    until("the billing store is there, and a key is made", async || make().then_some(())).await;
+    assert_eq!(cluster.command(1 - from, &["CLUSTER", "COUNTKEYSINSLOT", &slot(0).to_string()]).trim(), "0");
+    blocking(&cluster, move |cluster| cluster.move_slot(slot(0), 1 - from)).await;
+    until("the copy is beside the partition", async || is_at(1 - from, &key).then_some(())).await;
 }

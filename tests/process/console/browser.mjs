@@ -35,7 +35,7 @@ export function ok(is, what) {
 
 /** Waits until what is asked for is as expected. */
 export async function becomes(ask, expected) {
-  for (const deadline = Date.now() + 60_000; ; ) {
+  for (const deadline = Date.now() + 15_000; ; ) {
     const found = JSON.stringify(await ask());
     if (found === JSON.stringify(expected)) return;
     if (Date.now() > deadline) throw new Error(`${found} never becomes ${JSON.stringify(expected)}`);
@@ -49,7 +49,7 @@ async function context({ user, at = "main", ...options }) {
   if (user && !states.has(`${at} ${user}`)) states.set(`${at} ${user}`, signIn(user, at));
   if (user) own.storageState = await states.get(`${at} ${user}`);
   const made = await browser.newContext(own);
-  made.setDefaultTimeout(60_000);
+  made.setDefaultTimeout(15_000);
   made.on("request", (request) => visited.add(`${request.method()} ${new URL(request.url()).pathname}`));
   // Requests that no page makes count too.
   for (const [method, send] of [["get", made.request.get], ["post", made.request.post]]) {

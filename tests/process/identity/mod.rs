@@ -334,5 +334,5 @@ pub async fn http(address: std::net::SocketAddr, path: &str) -> String {
         socket.read_to_string(&mut answer).await.unwrap();
         answer
     };
-    tokio::time::timeout(Duration::from_secs(30), get).await.unwrap()
+    tokio::time::timeout(Duration::from_secs(5), get).await.unwrap()
 }

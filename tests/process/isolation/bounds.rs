@@ -57,7 +57,7 @@ async fn one_connection_more_than_there_may_be_is_closed_at_once_and_leaves_its_
     let client = service.client().await;
     let first = TcpStream::connect(service.address).await.unwrap();
     let mut one_more = TcpStream::connect(service.address).await.unwrap();
-    timeout(Duration::from_secs(30), closed(&mut one_more)).await.expect("one connection more was not closed");
+    timeout(Duration::from_secs(5), closed(&mut one_more)).await.expect("one connection more was not closed");
     drop(first);
     // Its place is free once the service has seen it go.
     until("there is a place again", async || {
@@ -195,7 +195,7 @@ async fn changes_are_not_announced_where_no_other_process_watches_anything() {
     let mut watch = other.client().await.charging.watch_usable_credit(request).await.unwrap().into_inner();
     watch.message().await.unwrap().unwrap();
     client.charging.debit(debit("watched", "d1", "1")).await.unwrap();
-    let message = timeout(Duration::from_secs(10), watch.message()).await.expect("the other process heard nothing").unwrap().unwrap();
+    let message = timeout(Duration::from_secs(3), watch.message()).await.expect("the other process heard nothing").unwrap().unwrap();
     assert_eq!(message.credit.unwrap().usable, "99.00");
 }
 

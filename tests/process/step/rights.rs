@@ -59,7 +59,7 @@ async fn does_everything_with_the_documented_rights(redis: RedisServer) {
     let mut watch = watch_acme(&mut other).await;
     client.charging.debit(debit("acme", "d1", "1")).await.unwrap();
     // Soon enough that it must have been announced: by themselves, watchers look every 15 s.
-    let heard = tokio::time::timeout(Duration::from_secs(10), watch.message()).await.expect("the change was not announced");
+    let heard = tokio::time::timeout(Duration::from_secs(5), watch.message()).await.expect("the change was not announced");
     assert_eq!(heard.unwrap().unwrap().credit.unwrap().balance, "99.00");
     let reserve = v1::Reserve { amount: crate::service::money("1"), ..Default::default() };
     for id in ["a1", "a2"] {
