@@ -69,21 +69,21 @@ impl RedisEngine {
             Err(error) => (partitions.iter().map(|_| Err(format!("{error:#}"))).collect(), true),
         };
         for (partition, looked) in partitions.iter().zip(&mut found) {
-            let Some(standing) = self.checks.standing.get(usize::from(*partition)) else { continue };
+            let Some(store) = self.checks.stores.get(usize::from(*partition)) else { continue };
             match looked {
                 Ok(Glance::Elsewhere(Fate::Later(told))) => *looked = Err(told.to_string()),
                 Ok(Glance::Elsewhere(fate)) => {
                     self.routes.note(*partition, fate);
                 }
-                Ok(Glance::Seen) if !standing.is_fine() && self.routes.topology().is_cluster() => {
+                Ok(Glance::Seen) if !store.is_fine() && self.routes.topology().is_cluster() => {
                     let checked = self.check_keys(connection, *partition).await;
-                    standing.set(&checked);
+                    store.set(&checked);
                     if let Err(reason) = checked {
                         *looked = Err(reason);
                     }
                 }
-                Ok(Glance::Seen) => standing.set(&Ok(())),
-                Err(reason) => standing.set(&Err(reason.clone())),
+                Ok(Glance::Seen) => store.set(&Ok(())),
+                Err(reason) => store.set(&Err(reason.clone())),
             }
         }
         let found: Vec<_> = found.into_iter().map(|looked| looked.map(|_| ())).collect();

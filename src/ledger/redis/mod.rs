@@ -16,8 +16,8 @@ mod damaged;
 pub mod fate;
 pub mod finish;
 mod health;
-mod identity_check;
 pub mod keys;
+mod last_check;
 mod listing;
 mod nodes;
 pub mod notifications;
@@ -54,8 +54,8 @@ use super::{
 use connection::Work;
 use domain::account::{Account, Millis, Profile, Reservation};
 use domain::rules::IdempotencyRecord;
-use identity_check::{Checks, ensure};
 use keys::PartitionKeys;
+use last_check::{Checks, ensure};
 use platform::clock::Clock;
 use platform::durability::Durability;
 use platform::tls::Outgoing;
@@ -177,8 +177,8 @@ impl RedisLedger {
                     return found.into_iter().collect();
                 }
                 for (partition, found) in partitions.into_iter().zip(found) {
-                    if let Some(standing) = checks.standing.get(usize::from(partition)) {
-                        standing.set(&found.map_err(|error| format!("{error:#}")));
+                    if let Some(store) = checks.stores.get(usize::from(partition)) {
+                        store.set(&found.map_err(|error| format!("{error:#}")));
                     }
                 }
                 if !clock.is_test_clock() {

@@ -4,8 +4,8 @@ use redis::{Arg, Cmd, FromRedisValue, Pipeline, RedisError, Value, cmd};
 
 use super::RedisEngine;
 use super::fate::{self, Fate};
-use super::identity_check::ensure;
 use super::keys::PartitionKeys;
+use super::last_check::ensure;
 use crate::codec::journal::decode_block;
 use crate::{Block, LedgerError};
 
@@ -25,7 +25,7 @@ impl RedisEngine {
         command: &Cmd,
         fate: impl Fn(&RedisError) -> Fate,
     ) -> Result<T, LedgerError> {
-        ensure(&self.checks.standing, keys.number)?;
+        ensure(&self.checks.stores, keys.number)?;
         let mut commands = Pipeline::with_capacity(2);
         commands.add_command(command.clone()).cmd("GET").arg(&keys.settings);
         let mut attempts = self.routes.attempts(keys.number);

@@ -49,7 +49,7 @@ impl RedisEngine {
 
     /// Has a batch decided by a script. Each attempt is encoded anew: it has a time and a block of its own.
     async fn decided(&self, script: &Script, keys: &PartitionKeys, commands: &[PreparedCommand], wait: Wait) -> Result<Value, LedgerError> {
-        ensure(&self.checks.standing, keys.number)?;
+        ensure(&self.checks.stores, keys.number)?;
         let channel = if self.watchers.may_be_heard(keys.number) { keys.channel.as_bytes() } else { b"" };
         let mut attempts = self.routes.attempts(keys.number);
         loop {
@@ -85,7 +85,7 @@ impl RedisEngine {
     }
 
     async fn run_proved(&self, script: &Script, keys: &PartitionKeys, arguments: &[&[u8]], wait: Wait) -> Result<Value, LedgerError> {
-        ensure(&self.checks.standing, keys.number)?;
+        ensure(&self.checks.stores, keys.number)?;
         let mut attempts = self.routes.attempts(keys.number);
         loop {
             let (connection, is_asking) = attempts.connection()?;

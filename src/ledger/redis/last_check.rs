@@ -1,4 +1,4 @@
-//! Whether the store is still the one that was opened. Each look tells it to all connections of the process: a Redis may be emptied,
+//! Whether a partition may be used: whether its store is still the one that was opened, and the clocks agree. Each look tells it to all connections of the process: a Redis may be emptied,
 //! and filled with another ledger, while they stay connected.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use crate::LedgerError;
 
 /// What the last look has found. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
-pub struct IdentityCheck(Arc<State>);
+pub struct LastCheck(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -17,8 +17,8 @@ struct State {
     reason: Mutex<Arc<str>>,
 }
 
-impl IdentityCheck {
-    /// Refuses to use a store that is not the one that was opened.
+impl LastCheck {
+    /// Refuses to use what the last look has refused.
     pub fn ensure(&self) -> Result<(), LedgerError> {
         if !self.0.is_lost.load(Ordering::Relaxed) {
             return Ok(());
@@ -43,18 +43,18 @@ impl IdentityCheck {
 /// What the last look has found of each partition: whether it is the ledger's, and whether the clocks agree where it is.
 #[derive(Clone, Debug)]
 pub(super) struct Checks {
-    pub(super) standing: Arc<[IdentityCheck]>,
-    pub(super) clocks: Arc<[IdentityCheck]>,
+    pub(super) stores: Arc<[LastCheck]>,
+    pub(super) clocks: Arc<[LastCheck]>,
 }
 
 impl Checks {
     pub(super) fn new(partitions: u16) -> Self {
-        let new = || (0..partitions).map(|_| IdentityCheck::default()).collect();
-        Self { standing: new(), clocks: new() }
+        let new = || (0..partitions).map(|_| LastCheck::default()).collect();
+        Self { stores: new(), clocks: new() }
     }
 }
 
 /// Refuses to use a partition that the last look has refused.
-pub(super) fn ensure(checks: &[IdentityCheck], partition: u16) -> Result<(), LedgerError> {
-    checks.get(usize::from(partition)).map_or(Ok(()), IdentityCheck::ensure)
+pub(super) fn ensure(checks: &[LastCheck], partition: u16) -> Result<(), LedgerError> {
+    checks.get(usize::from(partition)).map_or(Ok(()), LastCheck::ensure)
 }
