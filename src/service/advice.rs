@@ -1,7 +1,7 @@
 //! Conversions and refunds, and what to consider after one, in the order of importance.
 //!
-//! What the account's history and its bills say is asked of the billing store, but only for a moment: "unknown" is an answer, and a
-//! conversion never fails or waits for it.
+//! What the account's history and its bills say is asked of the billing store, but not for longer than a person likes to wait: "unknown" is
+//! an answer, and a conversion never fails for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,8 +21,11 @@ use domain::outcome::Verdict;
 use ledger::Ledger;
 use platform::clock::Clock;
 
-/// How long the billing store, and the journal, may take to answer. A person waits for what a conversion comes to, and no charge does.
+/// How long the billing store, and the journal, may take to answer about a conversion: a person waits for it.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The same about a refund, which programs make, and many at once.
+const PATIENCE_OF_REFUNDS: Duration = Duration::from_millis(100);
 
 /// A decision, and what to consider after it.
 #[derive(Clone, Debug)]
@@ -93,7 +96,7 @@ impl UseCases {
     pub async fn refund(&self, context: &RequestContext, command: Command) -> Result<Advised, Error> {
         let decided = self.decide(context, command).await?;
         let advice = match &self.billing {
-            Some(billing) => match context.addition(PATIENCE, billing.written_off(&decided.command.account)).await {
+            Some(billing) => match context.addition(PATIENCE_OF_REFUNDS, billing.written_off(&decided.command.account)).await {
                 Some(Ok(written_off @ 1..)) => {
                     let text = format!(
                         "{} of what the customer owed were written off. Reverse the write-off first, so that nobody is paid out what they \
