@@ -31,21 +31,18 @@ impl UseCases {
         let change = &context.signed(change)?;
         let billing = self.billing(context).await?;
         let command = erase_name(account, change);
-        let is_nameless = self.is_remembered(&command).await?;
-        if !is_nameless && self.look_at(account).await?.account.status != Status::Closed {
-            return Err(Error::refused(Refusal::AccountNotClosed, &command));
-        }
+        self.ensure_closed(account, &command).await?;
         let partition = self.ledger.partition_of(account);
         wait_for(billing, partition, self.ledger.engine().journal_span(partition).await?.next).await?;
         // Asked before anything is done: a document that is yet to be issued needs the name.
         if !billing.is_settled(account).await? {
             return Err(unsettled(account));
         }
-        if !is_nameless {
-            self.decide_admitted(context, command.into()).await?;
-        }
+        self.decide_admitted(context, command.clone().into()).await?;
         let end = self.ledger.engine().journal_span(partition).await?.next;
         wait_for(billing, partition, end).await?;
+        // Whoever has opened it again since has a customer again.
+        self.ensure_closed(account, &command).await?;
         let applied = match billing.erase_account(account, change).await? {
             Erased::Applied(applied) => applied,
             Erased::Unsettled => return Err(unsettled(account)),
@@ -74,9 +71,11 @@ impl UseCases {
         Ok(())
     }
 
-    async fn is_remembered(&self, command: &Command) -> Result<bool, Error> {
-        let key = IdempotencyKey::of(&command.account, &command.request_id);
-        Ok(self.ledger.engine().remembered(self.ledger.partition_of(&command.account), key).await?.is_some())
+    async fn ensure_closed(&self, account: &str, command: &Command) -> Result<(), Error> {
+        match self.look_at(account).await?.account.status {
+            Status::Closed => Ok(()),
+            Status::Active | Status::Suspended => Err(Error::refused(Refusal::AccountNotClosed, command)),
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use http::{Extensions, HeaderMap};
-use ipnet::IpNet;
+use http::{Extensions, HeaderMap, HeaderValue};
+use ipnet::{IpNet, Ipv4Net};
 
 use super::socket::Peer;
 
@@ -29,11 +29,21 @@ impl FromStr for Network {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
         let network = network.map_err(|_| "must be an address or a network, such as 10.1.2.3 or 10.0.0.0/8".to_owned())?;
+        let network = canonical(network);
         if network.prefix_len() == 0 {
             return Err("must not be all addresses: what anybody says would be believed".to_owned());
         }
         Ok(Self(network))
     }
+}
+
+/// Addresses of IPv4 are known as such, however they are written.
+fn canonical(network: IpNet) -> IpNet {
+    let of_ipv4 = match network.addr().to_canonical() {
+        IpAddr::V4(address) => network.prefix_len().checked_sub(96).and_then(|length| Ipv4Net::new(address, length).ok()),
+        IpAddr::V6(_) => None,
+    };
+    of_ipv4.map_or(network, IpNet::from)
 }
 
 impl std::fmt::Display for Network {
@@ -49,6 +59,17 @@ pub enum Scheme {
     Http,
     /// With it.
     Https,
+}
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Client {
+    /// From the peer itself.
+    Peer,
+    /// From there, by way of a proxy.
+    Address(IpAddr),
+    /// By way of a proxy, which does not say from where, or not so that it can be read.
+    Unknown,
 }
 
 /// The proxies that are believed. Cheap to clone.
@@ -67,16 +88,16 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.0.contains(&address))
     }
 
-    /// Where a request comes from, as a trusted proxy says it; `None` if its peer is none, or says nothing.
-    fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
-        if self.0.is_empty() || !self.trusts(peer) {
-            return None;
+    /// Where a request comes from, as a trusted proxy says it.
+    fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
+        if self.0.is_empty() || !self.trusts(peer) || !headers.contains_key(FOR) {
+            return Client::Peer;
         }
-        let mut client = None;
+        let mut client = Client::Unknown;
         // Each proxy has added the address of its peer at the end, so that the last that is no proxy's was seen, not claimed.
         for hop in from_the_last(headers, FOR).take(HOPS) {
-            let Some(address) = address(hop) else { break };
-            client = Some(address);
+            let Some(address) = hop.and_then(address) else { break };
+            client = Client::Address(address);
             if !self.trusts(address) {
                 break;
             }
@@ -84,11 +105,15 @@ impl TrustedProxies {
         client
     }
 
-    /// The peer as whom a request is to be treated: where it comes from, without the certificate of the proxy.
+    /// The peer as whom a request is to be treated: where it comes from, without the certificate of the proxy. It has none either, if the
+    /// proxy passes on a call, and nobody can read whose.
     #[must_use]
     pub fn seen_through(&self, peer: &Peer, headers: &HeaderMap) -> Option<Peer> {
-        let client = self.client(peer.address.ip(), headers)?;
-        let address = SocketAddr::new(client, 0);
+        let address = match self.client(peer.address.ip(), headers) {
+            Client::Peer => return None,
+            Client::Address(client) => SocketAddr::new(client, 0),
+            Client::Unknown => peer.address,
+        };
         Some(Peer { source: peer.source, address, certificate: None, is_proxied: true })
     }
 
@@ -98,7 +123,8 @@ impl TrustedProxies {
             && self.trusts(peer.address.ip())
             && let Some(scheme) = from_the_last(headers, SCHEME).next()
         {
-            extensions.insert(if scheme.eq_ignore_ascii_case("https") { Scheme::Https } else { Scheme::Http });
+            let is_https = scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+            extensions.insert(if is_https { Scheme::Https } else { Scheme::Http });
         }
         extensions.insert(self.seen_through(peer, headers).unwrap_or_else(|| peer.clone()));
     }
@@ -110,10 +136,12 @@ pub fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.contains_key(FOR) || headers.contains_key("forwarded")
 }
 
-/// The parts of all headers of a name, the last first.
-fn from_the_last<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
-    let values: Vec<&str> = headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default()).collect();
-    values.into_iter().rev().flat_map(|value| value.rsplit(',')).map(str::trim)
+/// The parts of all headers of a name, the last first; `None` for one that is no text. A client chooses what stands in front of what a proxy
+/// has added, so that one part must not spoil another.
+fn from_the_last<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = Option<&'a str>> {
+    let values: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    let parts = values.into_iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b','));
+    parts.map(|part| std::str::from_utf8(part).ok().map(str::trim))
 }
 
 /// An address as proxies write it: with a port or without, of IPv6 in brackets or not.
@@ -142,10 +170,10 @@ mod tests {
     #[test]
     fn the_last_address_that_is_no_proxys_is_believed_and_only_of_a_proxy() {
         let trusted = proxies(&["10.0.0.0/8", "fd00::1"]);
-        let seen = |peer: &str, values: &[&str]| trusted.client(peer.parse().unwrap(), &headers(values)).map(|found| found.to_string());
-        let found = |text: &str| Some(text.to_owned());
-        assert_eq!(seen("192.0.2.1", &["198.51.100.7"]), None, "anybody can say so");
-        assert_eq!(seen("10.0.0.1", &[]), None, "it calls for itself");
+        let seen = |peer: &str, values: &[&str]| trusted.client(peer.parse().unwrap(), &headers(values));
+        let found = |text: &str| Client::Address(text.parse().unwrap());
+        assert_eq!(seen("192.0.2.1", &["198.51.100.7"]), Client::Peer, "anybody can say so");
+        assert_eq!(seen("10.0.0.1", &[]), Client::Peer, "it calls for itself");
         assert_eq!(seen("10.0.0.1", &["198.51.100.7"]), found("198.51.100.7"));
         assert_eq!(seen("::ffff:10.0.0.1", &["198.51.100.7"]), found("198.51.100.7"));
         // What the client itself has claimed stands in front.
@@ -155,14 +183,31 @@ mod tests {
         assert_eq!(seen("10.0.0.1", &["10.1.1.1, 10.2.2.2"]), found("10.1.1.1"));
         assert_eq!(seen("fd00::1", &["[2001:db8::7]:4711"]), found("2001:db8::7"));
         assert_eq!(seen("fd00::1", &["198.51.100.7:80"]), found("198.51.100.7"));
-        assert_eq!(seen("fd00::2", &["198.51.100.7"]), None);
-        assert_eq!(TrustedProxies::default().client("127.0.0.1".parse().unwrap(), &headers(&["198.51.100.7"])), None);
+        assert_eq!(seen("fd00::2", &["198.51.100.7"]), Client::Peer);
+        let nobody = TrustedProxies::default();
+        assert_eq!(nobody.client("127.0.0.1".parse().unwrap(), &headers(&["198.51.100.7"])), Client::Peer);
+    }
+
+    #[test]
+    fn whoever_calls_by_way_of_a_proxy_is_never_taken_for_it() {
+        let trusted = proxies(&["10.0.0.0/8"]);
+        let seen = |value: &[u8]| {
+            let mut headers = HeaderMap::new();
+            headers.append(FOR, HeaderValue::from_bytes(value).unwrap());
+            trusted.client("10.0.0.1".parse().unwrap(), &headers)
+        };
+        // What the client has claimed is no text.
+        assert_eq!(seen(b"\xff, 198.51.100.7"), Client::Address("198.51.100.7".parse().unwrap()));
+        for unreadable in [b"198.51.100.7, \xff".as_slice(), b"unknown", b"_hidden", b"unix:", b""] {
+            assert_eq!(seen(unreadable), Client::Unknown, "{unreadable:?}");
+        }
     }
 
     #[test]
     fn networks_are_addresses_or_less_than_all() {
         assert_eq!("127.0.0.1".parse::<Network>().unwrap().to_string(), "127.0.0.1/32");
-        for wrong in ["0.0.0.0/0", "::/0", "localhost", "10.0.0.0/33", ""] {
+        assert_eq!("::ffff:10.0.0.0/104".parse::<Network>().unwrap().to_string(), "10.0.0.0/8");
+        for wrong in ["0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96", "localhost", "10.0.0.0/33", ""] {
             assert!(wrong.parse::<Network>().is_err(), "{wrong}");
         }
     }
