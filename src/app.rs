@@ -54,6 +54,7 @@ use platform::tls::Tls;
 pub use reload::Reload;
 use sending::Sending;
 use store::Store;
+pub use aggregation::retention;
 pub use stores::{Restored, Stores, restore, retention_outlook, users};
 
 /// A service that runs within this process. Dropped, it stops.

@@ -312,17 +312,22 @@ pub fn personal_digest(salt: &str, text: &str) -> String {
     Fields::of("tollgate audit, personal 1").text(salt).text(text).hex()
 }
 
+/// Locks a chain until the end of the transaction; returns whether there is one. Who needs more than one locks [`SERVICE`] first.
+pub(crate) async fn lock(connection: &mut AnyConnection, chain: i64) -> Result<bool, BillingError> {
+    let touch = "UPDATE audit_chains SET last_place = last_place WHERE chain = $1";
+    Ok(sqlx::query(touch).bind(chain).execute(connection).await?.rows_affected() > 0)
+}
+
 /// Records acts, at the end of a chain. It locks the chain until the end of the transaction, so that it comes last in it.
 pub(crate) async fn write(connection: &mut AnyConnection, dialect: Dialect, chain: i64, acts: &[Act]) -> Result<(), BillingError> {
     if acts.is_empty() {
         return Ok(());
     }
-    let touch = "UPDATE audit_chains SET last_place = last_place WHERE chain = $1";
-    if sqlx::query(touch).bind(chain).execute(&mut *connection).await?.rows_affected() == 0 {
+    if !lock(connection, chain).await? {
         let begin = "INSERT INTO audit_chains (chain, last_place, head, since_sequence, since_reconciliation) VALUES ($1, 0, '', 1, 0) \
                      ON CONFLICT (chain) DO NOTHING";
         sqlx::query(begin).bind(chain).execute(&mut *connection).await?;
-        sqlx::query(touch).bind(chain).execute(&mut *connection).await?;
+        lock(connection, chain).await?;
     }
     let row = sqlx::query("SELECT last_place, head FROM audit_chains WHERE chain = $1").bind(chain).fetch_one(&mut *connection).await?;
     let (mut place, mut head): (i64, String) = (row.try_get("last_place")?, row.try_get("head")?);

@@ -98,6 +98,8 @@ impl Billing {
         }
         search::write_names(connection, dialect, std::iter::once((account, ERASED_NAME))).await?;
         search::write_details(connection, dialect, account, &Party::default()).await?;
+        // Before its records, as who drops them does.
+        audit::lock(connection, audit::SERVICE).await?;
         let erase = "UPDATE audit SET personal = '', salt = '' WHERE account = $1 AND personal <> ''";
         let records = sqlx::query(erase).bind(account.to_owned()).execute(&mut *connection).await?.rows_affected();
         let act = Act::of("account.erased", change).on(account).with("audit_records", records);

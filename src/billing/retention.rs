@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod documents;
+pub(crate) mod evidence;
 pub(crate) mod keeper;
 
 use jiff::civil::Date;

@@ -7,6 +7,7 @@
 pub mod audit;
 mod differences;
 mod documents;
+mod dropped;
 mod findings;
 pub mod kept;
 mod payments;
@@ -17,6 +18,7 @@ use std::collections::{BTreeSet, HashSet};
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Row, Transaction};
 
 use audit::Acts;
+use dropped::Terms;
 pub use findings::{Difference, Findings, Place};
 use kept::AllocationHeads;
 use payments::Credited;
@@ -26,6 +28,7 @@ use super::projection::rows::{read_account, read_total};
 use super::projection::{Projection, Total, TotalKey, follow};
 use super::reconcile::gap;
 use super::record::{Record, behind};
+use super::retention::RetentionSettings;
 use super::series::{ALLOCATIONS, AUDIT, Head};
 use super::store::Dialect;
 use super::{Billing, BillingError, partitions, words};
@@ -68,9 +71,15 @@ pub enum Step {
     Documents,
 }
 
-/// Compares everything. `kept` are heads of series that somebody noted elsewhere; `seen` is called with how much of a step was gone through, of how
-/// much.
-pub async fn verify(billing: &Billing, ledger: &Ledger, kept: &[Head], seen: impl Fn(Step, u64, u64)) -> Result<Findings, VerifyError> {
+/// Compares everything. `kept` are heads of series that somebody noted elsewhere; without a term, nothing may have been dropped; `seen` is
+/// called with how much of a step was gone through, of how much.
+pub async fn verify(
+    billing: &Billing,
+    ledger: &Ledger,
+    kept: &[Head],
+    terms: &RetentionSettings,
+    seen: impl Fn(Step, u64, u64),
+) -> Result<Findings, VerifyError> {
     let mut findings = Findings::default();
     let positions = partitions::all(billing.store()).await?;
     let expected: u64 = positions.iter().map(|partition| partition.position.next_sequence - 1).sum();
@@ -114,8 +123,10 @@ pub async fn verify(billing: &Billing, ledger: &Ledger, kept: &[Head], seen: imp
     payments::compare(&mut snapshot, &credited, &mut heads, &mut findings).await?;
     let (of_allocations, others): (Vec<Head>, Vec<Head>) = kept.iter().cloned().partition(|head| head.series.starts_with(ALLOCATIONS));
     let (of_audit, of_series): (Vec<Head>, Vec<Head>) = others.into_iter().partition(|head| head.series.starts_with(AUDIT));
-    series::compare(&mut snapshot, &of_series, &seen, &mut findings).await?;
-    audit::compare(&mut snapshot, &of_audit, acts, &mut findings).await?;
+    let terms = Terms::of(billing, terms);
+    let left = series::compare(&mut snapshot, &of_series, terms, &seen, &mut findings).await?;
+    let evidence = audit::compare(&mut snapshot, &of_audit, acts, terms, &mut findings).await?;
+    terms.compare(left, &evidence, &mut findings);
     heads.compare(&of_allocations, &mut findings);
     Ok(findings)
 }

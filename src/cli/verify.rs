@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::failure::{Failure, REFUSED, stores_failure};
 use super::output::Output;
 use super::table::table;
-use crate::app::Stores;
+use crate::app::{Stores, retention};
 use crate::billing::series::Head;
 use crate::billing::verify::{Findings, Place, Step, verify};
 use crate::config::StoresOptions;
@@ -20,7 +20,7 @@ use crate::config::StoresOptions;
 /// What to compare.
 #[derive(Args, Debug)]
 pub struct VerifyOptions {
-    /// Where ledger and billing store are.
+    /// Where ledger and billing store are, and the shortest terms that ever were: without them, nothing may have been dropped.
     #[command(flatten)]
     pub stores: StoresOptions,
     /// How to show what was found.
@@ -40,7 +40,8 @@ pub async fn run(options: VerifyOptions) -> anyhow::Result<ExitCode> {
     let kept = kept_heads(&options)?;
     let stores = Stores::open(&options.stores).await.map_err(stores_failure)?;
     let bars = [progress("entries replayed"), progress("documents")];
-    let findings = verify(&stores.billing, &stores.ledger, &kept, |step, done, expected| {
+    let terms = retention(options.stores.billing.retention);
+    let findings = verify(&stores.billing, &stores.ledger, &kept, &terms, |step, done, expected| {
         let [entries, documents] = &bars;
         let bar = if step == Step::Entries { entries } else { documents };
         bar.set_length(expected);
@@ -99,8 +100,10 @@ fn show(findings: &Findings) {
         }
         println!("{differing}");
     }
+    let is_whole = findings.dropped_documents + findings.dropped_acts == 0;
+    let all = if is_whole { "all before it" } else { "all before it that is still kept" };
     for head in &findings.proved {
-        println!("{} and all before it are as they were when {head} was kept", head.name());
+        println!("{} and {all} are as they were when {head} was kept", head.name());
     }
     if !findings.heads.is_empty() {
         println!(
@@ -125,6 +128,9 @@ fn show(findings: &Findings) {
     }
     for head in &findings.outlived {
         println!("{} is no longer kept, so that {head} proves nothing any more", head.name());
+    }
+    for head in &findings.last_dropped {
+        println!("{} is no longer kept, nor is any before it: what follows goes on from {head}", head.name());
     }
     for gap in &findings.gaps {
         println!("{gap}");

@@ -2,8 +2,10 @@
 
 use std::process::Command;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use sqlx::Row;
+use tollgate::billing::audit::Act;
 use tollgate::billing::{Billing, BillingSettings};
 
 use crate::command::{Ended, Operator};
@@ -72,6 +74,34 @@ impl House {
         let store = Billing::connect_lazily(&self.billing, BillingSettings::default()).unwrap();
         assert!(sqlx::query(sql).execute(store.store().pool()).await.unwrap().rows_affected() > 0, "{sql}");
         store.store().close().await;
+    }
+
+    async fn text(&self, sql: &'static str) -> String {
+        let store = Billing::connect_lazily(&self.billing, BillingSettings::default()).unwrap();
+        let text = sqlx::query(sql).fetch_one(store.store().pool()).await.unwrap().get(0);
+        store.store().close().await;
+        text
+    }
+
+    /// More audit records than go in one transaction.
+    async fn has_much_on_record(&self) {
+        let store = Billing::connect_lazily(&self.billing, BillingSettings::default()).unwrap();
+        let at = "2026-06-11T00:00:00Z".parse::<Timestamp>().unwrap().as_millisecond();
+        let act = |place: i64| Act { at, actor: "eve".to_owned(), action: "test.done".to_owned(), ..Act::default() }.with("place", place);
+        store.audit(&(0..1_100).map(act).collect::<Vec<_>>()).await.unwrap();
+        store.store().close().await;
+    }
+
+    /// `verify` finds that something differs, and says what.
+    fn differs(&self, more: &[&str], said: &str) {
+        let verified = self.run(&["verify"], more);
+        assert!(verified.status.code() == Some(1) && verified.output.contains(said), "{said}: {verified:?}");
+    }
+
+    fn agrees(&self, more: &[&str]) -> String {
+        let verified = self.run(&["verify"], more);
+        assert!(verified.status.success() && verified.output.contains("all agree"), "{verified:?}");
+        verified.output
     }
 }
 
@@ -142,6 +172,7 @@ fn gone(service: &Service) -> [i64; 2] {
 
 async fn keeps_its_terms(house: &House) {
     two_thousand_twenty_six(house).await;
+    house.has_much_on_record().await;
     let verified = house.run(&["verify", "--output", "json"], &[]);
     let before: Value = serde_json::from_str(&verified.output).unwrap();
     let head = |head: &Value| ["series", "number", "digest"].map(|field| head[field].as_str().unwrap().to_owned()).join(":");
@@ -187,23 +218,114 @@ async fn keeps_its_terms(house: &House) {
     assert!(service.stopped().await.success());
 
     let heads = house.folder.path().join("heads").display().to_string();
-    let verified = house.run(&["verify"], &["--heads", &heads]);
-    assert!(verified.status.success() && verified.output.contains("all agree"), "{verified:?}");
-    for said in ["1 documents are no longer kept", "audit records are no longer kept", "INV-000002 and all before it are as they were"] {
-        assert!(verified.output.contains(said), "{said}: {verified:?}");
+    let verified = house.agrees(&[&TERMS[..], &["--heads", &heads]].concat());
+    let said = [
+        "1 documents are no longer kept",
+        "audit records are no longer kept",
+        "INV-000002 and all before it that is still kept are as they were",
+        "of audit/service is no longer kept, nor is any before it",
+    ];
+    for said in said {
+        assert!(verified.contains(said), "{said}: {verified}");
     }
+    house.differs(&["--heads", &heads], "is the place of a kept head, and is not there");
     assert_eq!(house.outlook(&TERMS)[0], [0, 1, 2, 1]);
 }
 
-/// Where a chain begins is proved by the first record that is kept; and what does not prove itself is not dropped.
+/// What is said to be dropped is believed by a term that is given, as far as it was recorded.
 async fn finds_what_was_changed(house: &House) {
-    house.change("UPDATE audit_chains SET dropped_sum = head WHERE chain = 0").await;
-    let verified = house.run(&["verify"], &[]);
-    assert!(!verified.status.success() && verified.output.contains("records are not what its entries tell"), "{verified:?}");
-    house.change("UPDATE audit SET actor = 'mallory' WHERE chain = -1").await;
+    house.differs(&[], "if they were dropped on purpose, give their term, --keep-audit-days");
+    house.differs(&[], "if they were dropped on purpose, give their term, --keep-documents-years");
+    house.differs(&["--keep-documents-years", "8", "--keep-audit-days", "5000"], "when they were to be kept");
+    house.differs(&["--keep-documents-years", "10", "--keep-audit-days", "400"], "is said to be dropped on 2035-01-01T00:00:00Z");
+    let changes = [
+        (
+            "UPDATE audit_chains SET dropped_sum = 'x' || dropped_sum WHERE chain = 0",
+            "UPDATE audit_chains SET dropped_sum = SUBSTR(dropped_sum, 2) WHERE chain = 0",
+            "the sum of digests",
+        ),
+        (
+            "UPDATE audit_chains SET dropped_sum = 'f0' || dropped_sum WHERE chain = 0",
+            "UPDATE audit_chains SET dropped_sum = SUBSTR(dropped_sum, 3) WHERE chain = 0",
+            "records are not what its entries tell",
+        ),
+        (
+            "UPDATE audit_chains SET dropped_sum = dropped_sum || 'x' WHERE chain = -1",
+            "UPDATE audit_chains SET dropped_sum = SUBSTR(dropped_sum, 1, 64) WHERE chain = -1",
+            "says otherwise",
+        ),
+        (
+            "UPDATE issued SET tax_contained = tax_contained + 1 WHERE dropped_at <> 0",
+            "UPDATE issued SET tax_contained = tax_contained - 1 WHERE dropped_at <> 0",
+            "what is left of one was changed",
+        ),
+        (
+            "UPDATE documents SET total = total + 1 WHERE id = (SELECT document FROM issued WHERE dropped_at <> 0)",
+            "UPDATE documents SET total = total - 1 WHERE id = (SELECT document FROM issued WHERE dropped_at <> 0)",
+            "has the total",
+        ),
+        (
+            "UPDATE issued SET dropped_at = issued_at + 1 WHERE number = 'CRN-000001'",
+            "UPDATE issued SET dropped_at = 0 WHERE number = 'CRN-000001'",
+            "2 are said to be dropped; 1 are recorded as such",
+        ),
+        (
+            "UPDATE issued SET dropped_at = 9000000000000000000 WHERE number = 'CRN-000001'",
+            "UPDATE issued SET dropped_at = 0 WHERE number = 'CRN-000001'",
+            "when it was to be kept",
+        ),
+    ];
+    for (change, undo, said) in changes {
+        house.change(change).await;
+        house.differs(&TERMS, said);
+        house.change(undo).await;
+    }
+    house.agrees(&TERMS);
+}
+
+/// What was recorded of dropping is itself dropped, and counts as before.
+async fn goes_on_dropping(house: &House) {
+    house.go_to("2037-06-01T00:00:00Z");
+    let [due, _, _, dropped] = house.outlook(&TERMS)[1];
+    assert!(due > 0);
+    let service = house.serve_at("2037-06-01T00:00:00Z", &TERMS);
+    let open = json!({ "accountId": "later", "requestId": "create", "name": "Ford", "currencyCode": "EUR", "mode": "PAYMENT_MODE_PREPAID" });
+    done(&service, "AccountService/CreateAccount", open);
+    until("the records of dropping have gone", async || (gone(&service)[1] >= dropped + due).then_some(())).await;
+    let records = done(&service, "AuditService/ListAuditRecords", json!({ "pageSize": 100 })).to_string();
+    assert!(records.contains("dropped_at") && records.contains("2035-01-01T00:00:00Z"), "{records}");
+    assert!(service.stopped().await.success());
+    house.agrees(&TERMS);
+    finds_what_was_changed(house).await;
+}
+
+/// Somebody with access to SQL cuts off the beginning of a chain, as if it had been dropped.
+async fn finds_what_was_cut_off(house: &House) {
+    two_thousand_twenty_six(house).await;
+    house.agrees(&[]);
+    house
+        .change(
+            "UPDATE audit_chains SET dropped_to = 2, dropped_sum = '0000000000000000000000000000000000000000000000000000000000000000', \
+             dropped_digest = (SELECT digest FROM audit WHERE chain = -1 AND place = 2) WHERE chain = -1",
+        )
+        .await;
+    house.change("DELETE FROM audit WHERE chain = -1 AND place <= 2").await;
+    let digest = house.text("SELECT dropped_digest FROM audit_chains WHERE chain = -1").await;
+    for (place, digest) in [(1, "0".repeat(64)), (2, digest)] {
+        let head = format!("audit/service:{place}:{digest}");
+        for terms in [&TERMS[..], &[]] {
+            house.differs(terms, "there is no record of dropping them");
+            house.differs(&[terms, &["--head", &head]].concat(), "is the place of a kept head, and is not there");
+        }
+    }
+    // More is not dropped either, which would cover it up.
     let service = house.serve_at("2040-01-01T00:00:00Z", &TERMS);
-    let is_told = || service.log().iter().any(|line| line.contains("does not prove itself") && line.contains("of chain -1"));
-    until("what was changed stays", async || is_told().then_some(())).await;
+    let open = json!({ "accountId": "later", "requestId": "create", "name": "Ford", "currencyCode": "EUR", "mode": "PAYMENT_MODE_PREPAID" });
+    done(&service, "AccountService/CreateAccount", open);
+    let is_told = || service.log().iter().any(|line| line.contains("does not prove itself") && line.contains("record 2 of chain -1"));
+    until("what was cut off is told", async || is_told().then_some(())).await;
+    assert!(service.stopped().await.success());
+    house.differs(&TERMS, "there is no record of dropping them");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -211,10 +333,21 @@ async fn documents_and_audit_records_go_when_their_term_is_over_and_all_is_prove
     let house = House::new(None, None);
     keeps_its_terms(&house).await;
     finds_what_was_changed(&house).await;
+    goes_on_dropping(&house).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn they_go_from_postgresql_beside_redis_too() {
     let (redis, postgres) = (RedisServer::redis(), PostgresServer::shared());
-    keeps_its_terms(&House::new(Some(&redis), Some(&postgres))).await;
+    let house = House::new(Some(&redis), Some(&postgres));
+    keeps_its_terms(&house).await;
+    finds_what_was_changed(&house).await;
+    goes_on_dropping(&house).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_whose_beginning_was_cut_off_by_hand_is_found_and_nothing_more_is_dropped_of_it() {
+    finds_what_was_cut_off(&House::new(None, None)).await;
+    let (redis, postgres) = (RedisServer::redis(), PostgresServer::shared());
+    finds_what_was_cut_off(&House::new(Some(&redis), Some(&postgres))).await;
 }

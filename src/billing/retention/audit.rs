@@ -1,15 +1,15 @@
 //! Cuts chains of audit records off behind a place. The chain's row keeps the digest of the last record that went, which the next one covers,
 //! and the sum of what those that went had in common with the journal's entries: so `verify` proves the rest as before.
 
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use super::{ACTOR, Kept, instant, note_dropped};
+use super::evidence::{self, DroppedRecords, Evidence};
+use super::{Kept, note_dropped};
 use crate::BillingError;
-use crate::audit::{Act, COLUMNS, SERVICE, Stored, of_entries, personal_digest, write};
+use crate::audit::{COLUMNS, SERVICE, Stored, lock, of_entries, personal_digest, write};
 use crate::digest::DigestSum;
 use crate::store::Store;
 use domain::account::Millis;
-use domain::origin::Origin;
 
 /// How many records go in one transaction, which holds up what else writes to their chain.
 const SLICE: i64 = 1_000;
@@ -21,7 +21,7 @@ pub enum Slice {
     Dropped(u64),
     /// There is nothing that is old enough.
     Done,
-    /// The record at this place does not prove itself, or is not there: nothing goes from there on.
+    /// The record at this place does not prove itself, or is not there, or (the last one that went) was not dropped on record: nothing goes from there on.
     Broken(i64),
 }
 
@@ -35,27 +35,41 @@ pub async fn chains(store: &Store) -> Result<Vec<i64>, BillingError> {
 pub async fn drop_slice(store: &Store, chain: i64, before: Millis, now: Millis) -> Result<Slice, BillingError> {
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
-    // Against who writes to the chain, and who else drops.
-    let touch = "UPDATE audit_chains SET last_place = last_place WHERE chain = $1";
-    sqlx::query(touch).bind(chain).execute(&mut *connection).await?;
+    // Against who writes to the chain, who else drops, and who erases what is personal, which also locks the service's first.
+    for chain in [SERVICE, chain] {
+        lock(connection, chain).await?;
+    }
     let sql = "SELECT dropped_to, dropped_digest, dropped_sum FROM audit_chains WHERE chain = $1";
     let row = sqlx::query(sql).bind(chain).fetch_one(&mut *connection).await?;
-    let (from, mut head, sum): (i64, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-    let mut sum = if sum.is_empty() { DigestSum::default() } else { DigestSum::read(from, &sum)? };
+    let (from, mut head, stated): (i64, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    let mut sum = DigestSum::default();
+    if from != 0 {
+        let Ok(read) = DigestSum::read(from, &stated) else { return Ok(Slice::Broken(from)) };
+        // What somebody else has cut off is not covered up by cutting off more.
+        if !evidence::is_recorded(connection, chain, (from, &head, &stated)).await? {
+            return Ok(Slice::Broken(from));
+        }
+        sum = read;
+    }
+    let last_entry = last_entry(connection, chain).await?;
     let sql = format!("SELECT {COLUMNS} FROM audit WHERE chain = $1 AND place > $2 ORDER BY place LIMIT $3");
     let query = sqlx::query(AssertSqlSafe(sql)).bind(chain).bind(from).bind(SLICE);
-    let (mut to, mut broken) = (from, None);
+    let (mut to, mut broken, mut evidence) = (from, None, Evidence::default());
     for row in query.fetch_all(&mut *connection).await? {
         let stored = Stored::from_row(&row)?;
         if stored.place != to + 1 || !proves_itself(&stored, &head) {
             broken = Some(to + 1);
             break;
         }
-        if stored.at >= before {
+        // One whose entry was taken out, and is not read again yet, is not held against it either.
+        if stored.at >= before || last_entry.is_some_and(|last| stored.sequence > last) {
             break;
         }
         let texts = [stored.account.as_str(), &stored.request_id, &stored.actor, &stored.on_behalf_of, &stored.origin];
         sum.add(of_entries::in_common(stored.sequence, stored.at, &stored.action, texts));
+        if chain == SERVICE {
+            evidence.take(&stored);
+        }
         (to, head) = (stored.place, stored.digest);
     }
     if to == from {
@@ -64,13 +78,19 @@ pub async fn drop_slice(store: &Store, chain: i64, before: Millis, now: Millis) 
     sqlx::query("DELETE FROM audit WHERE chain = $1 AND place <= $2").bind(chain).bind(to).execute(&mut *connection).await?;
     let keep = "UPDATE audit_chains SET dropped_to = $1, dropped_digest = $2, dropped_sum = $3 WHERE chain = $4";
     sqlx::query(keep).bind(to).bind(head.clone()).bind(sum.hex()).bind(chain).execute(&mut *connection).await?;
-    let act =
-        Act { at: now, actor: ACTOR.to_owned(), action: "retention.records_dropped".to_owned(), origin: Origin::local(), ..Act::default() };
-    let act = act.with("chain", chain).with("from", from + 1).with("to", to).with("before", instant(before)).with("digest", head);
+    let mut acts = evidence.carried_over(connection, to, now).await?;
+    acts.push(DroppedRecords { chain, to, digest: head, sum: sum.hex(), before, at: now }.act(now).with("from", from + 1));
     note_dropped(connection, Kept::AuditRecords, to - from, now).await?;
-    write(connection, store.dialect(), SERVICE, &[act]).await?;
+    write(connection, store.dialect(), SERVICE, &acts).await?;
     transaction.commit().await?;
     Ok(Slice::Dropped(u64::try_from(to - from).unwrap_or(0)))
+}
+
+/// The last entry of a partition that is here; `None` for the chain of what no journal tells.
+async fn last_entry(connection: &mut AnyConnection, chain: i64) -> Result<Option<i64>, BillingError> {
+    let query = sqlx::query("SELECT next_sequence FROM partitions WHERE partition = $1").bind(chain);
+    let row = query.fetch_optional(connection).await?;
+    Ok(row.map(|row| row.try_get::<i64, _>(0)).transpose()?.map(|next| next - 1))
 }
 
 /// Whether a record is what its digests say, behind the one before it.

@@ -4,16 +4,16 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use super::{ACTOR, Kept, instant, note_dropped};
+use super::evidence::{self, DroppedDocuments};
+use super::{Kept, instant, note_dropped};
 use crate::BillingError;
-use crate::audit::{Act, SERVICE, write};
+use crate::audit::{SERVICE, lock, write};
 use crate::document::Document;
 use crate::frozen::Frozen;
 use crate::search::documents::folded;
 use crate::series::digest::{Covered, customer_digest};
 use crate::store::Store;
 use domain::account::Millis;
-use domain::origin::Origin;
 
 /// How many documents go in one transaction.
 const SLICE: i64 = 100;
@@ -53,12 +53,15 @@ pub async fn drop_slice(store: &Store, before: Millis, after: Place, now: Millis
         Covered::COLUMNS
     );
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(before).bind(after.0).bind(after.1).bind(SLICE).fetch_all(&mut *connection).await?;
-    let (mut slice, mut numbers) = (Slice::default(), Vec::new());
+    let (mut slice, mut numbers, mut rests) = (Slice::default(), Vec::new(), Vec::new());
     for row in &rows {
         let Some(covered) = Covered::from_row(row)? else { continue };
         slice.next = Some((covered.issued_at, covered.document));
         if proves_itself(row, &covered)? {
-            numbers.extend(drop_one(connection, &covered, now).await?.then_some(covered.number));
+            if let Some(rest) = drop_one(connection, &covered, now).await? {
+                numbers.push(covered.number.clone());
+                rests.push(rest.digest_of_rest(&row.try_get::<String, _>("digest")?, now));
+            }
         } else {
             slice.broken.push(covered.number);
         }
@@ -66,14 +69,10 @@ pub async fn drop_slice(store: &Store, before: Millis, after: Place, now: Millis
     slice.dropped = numbers.len() as u64;
     if !numbers.is_empty() {
         note_dropped(connection, Kept::Documents, i64::try_from(numbers.len()).unwrap_or(i64::MAX), now).await?;
-        let act = Act {
-            at: now,
-            actor: ACTOR.to_owned(),
-            action: "retention.documents_dropped".to_owned(),
-            origin: Origin::local(),
-            ..Act::default()
-        };
-        let act = act.with("count", numbers.len()).with("before", instant(before)).with("numbers", numbers);
+        lock(connection, SERVICE).await?;
+        let mut dropped = DroppedDocuments { at: now, ..evidence::of_documents(connection).await? };
+        rests.into_iter().for_each(|rest| dropped.left.add(rest));
+        let act = dropped.act(now).with("count", numbers.len()).with("before", instant(before)).with("numbers", numbers);
         write(connection, store.dialect(), SERVICE, &[act]).await?;
     }
     transaction.commit().await?;
@@ -88,8 +87,8 @@ fn proves_itself(row: &AnyRow, covered: &Covered) -> Result<bool, BillingError> 
     Ok(covered.digest(&previous) == digest && (is_erased || customer_digest(&salt, &customer) == covered.customer_digest))
 }
 
-/// Returns whether it went: another process may have been faster.
-async fn drop_one(connection: &mut AnyConnection, covered: &Covered, now: Millis) -> Result<bool, BillingError> {
+/// Returns what is left of it; `None` if another process was faster.
+async fn drop_one(connection: &mut AnyConnection, covered: &Covered, now: Millis) -> Result<Option<Covered>, BillingError> {
     let mut document: Document = serde_json::from_str(&covered.content).map_err(BillingError::corrupt)?;
     let mut frozen = Frozen::read(&covered.frozen)?;
     // The tax of documents from before rates had days is worked out from their lines.
@@ -103,16 +102,16 @@ async fn drop_one(connection: &mut AnyConnection, covered: &Covered, now: Millis
     let [folded_name, folded] = folded(&covered.number, "");
     let sql = "UPDATE issued SET dropped_at = $1, frozen = $2, customer = '', customer_salt = '', folded_name = $3, folded = $4 \
                WHERE document = $5 AND dropped_at = 0";
-    let query = sqlx::query(sql).bind(now).bind(frozen).bind(folded_name).bind(folded).bind(covered.document);
+    let query = sqlx::query(sql).bind(now).bind(frozen.clone()).bind(folded_name).bind(folded).bind(covered.document);
     if query.execute(&mut *connection).await?.rows_affected() == 0 {
-        return Ok(false);
+        return Ok(None);
     }
     document.drop_lines();
     let content = serde_json::to_string(&document).map_err(BillingError::corrupt)?;
     let sql = "UPDATE documents SET content = $1, summary = $1 WHERE id = $2";
-    sqlx::query(sql).bind(content).bind(covered.document).execute(&mut *connection).await?;
+    sqlx::query(sql).bind(content.clone()).bind(covered.document).execute(&mut *connection).await?;
     sqlx::query("UPDATE mails SET recipient = '', detail = '' WHERE document = $1").bind(covered.document).execute(connection).await?;
-    Ok(true)
+    Ok(Some(Covered { content, frozen, ..covered.clone() }))
 }
 
 /// How many would go, how many are as old and needed, how many there are, and how many have gone.

@@ -79,6 +79,12 @@ impl Covered {
         fields.text(&self.frozen).text(&self.customer_digest).text(previous);
         fields.hex()
     }
+
+    /// The digest of what is left of a document that was dropped at an instant, and of the digest that it had before.
+    #[must_use]
+    pub fn digest_of_rest(&self, digest: &str, dropped_at: i64) -> [u8; 32] {
+        Fields::of("tollgate dropped document 1").text(&self.digest(digest)).number(dropped_at).bytes()
+    }
 }
 
 /// Whom a document is for, and what its digest is made with.

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use futures_util::TryStreamExt;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
+use super::dropped::Terms;
 use super::{Findings, Place, VerifyError};
 use crate::audit::{COLUMNS, SERVICE, Stored, of_entries, personal_digest};
 use crate::digest::DigestSum;
 use crate::record::{self, Record, number};
+use crate::retention::evidence::Evidence;
 use crate::series::{AUDIT, Head};
 
 /// The chain of what no journal tells.
@@ -16,16 +18,16 @@ const OF_SERVICE: &str = "service";
 
 /// What a chain's row says.
 #[derive(Debug, Default)]
-struct Stated {
+pub(super) struct Stated {
     last_place: i64,
     head: String,
     is_there: bool,
     since_sequence: i64,
     since_reconciliation: i64,
     /// The place up to which no record is kept any more, the digest of the last of these, and the sum of what they had in common with entries.
-    dropped_to: i64,
-    dropped_digest: String,
-    dropped_sum: String,
+    pub dropped_to: i64,
+    pub dropped_digest: String,
+    pub dropped_sum: String,
 }
 
 /// The acts of which the entries tell, by partition.
@@ -62,13 +64,14 @@ impl Acts {
     }
 }
 
-/// Goes through all chains. `kept` are heads that somebody noted elsewhere.
+/// Goes through all chains. `kept` are heads that somebody noted elsewhere. Returns what the records say of what was dropped.
 pub(super) async fn compare(
     connection: &mut AnyConnection,
     kept: &[Head],
     mut acts: Acts,
+    terms: Terms<'_>,
     findings: &mut Findings,
-) -> Result<(), VerifyError> {
+) -> Result<Evidence, VerifyError> {
     let mut all: BTreeMap<i64, Stated> = BTreeMap::new();
     let sql = "SELECT chain, last_place, head, since_sequence, since_reconciliation, dropped_to, dropped_digest, dropped_sum \
                FROM audit_chains";
@@ -94,9 +97,11 @@ pub(super) async fn compare(
     for head in kept.iter().filter(|head| !all.keys().any(|chain| name_of(*chain) == head.series)) {
         findings.add(Place::Audit, None, head.series.as_str(), "is a kept head of a chain that is not there");
     }
+    // That of the service is the first, and says what was dropped of the others.
+    let mut evidence = Evidence::default();
     for (chain, stated) in all {
         let of = u16::try_from(chain).ok().and_then(|partition| acts.of_partitions.remove(&partition));
-        let recorded = one(connection, chain, &stated, kept, of.as_ref(), findings).await?;
+        let recorded = one(connection, (chain, &stated), kept, of.as_ref(), (terms, &mut evidence), findings).await?;
         if let (Some(mut of), Some(recorded)) = (of, recorded) {
             lost(connection, chain, &stated, &mut of).await?;
             if of.sum != recorded {
@@ -106,16 +111,16 @@ pub(super) async fn compare(
             }
         }
     }
-    Ok(())
+    Ok(evidence)
 }
 
 /// One chain, from its first place to its last. Returns the sum of those of its records that must have an entry.
 async fn one(
     connection: &mut AnyConnection,
-    chain: i64,
-    stated: &Stated,
+    (chain, stated): (i64, &Stated),
     kept: &[Head],
     of: Option<&OfPartition>,
+    (terms, evidence): (Terms<'_>, &mut Evidence),
     findings: &mut Findings,
 ) -> Result<Option<DigestSum>, VerifyError> {
     let (series, partition) = (name_of(chain), u16::try_from(chain).ok());
@@ -126,16 +131,14 @@ async fn one(
     let sql = format!("SELECT {COLUMNS} FROM audit WHERE chain = $1 ORDER BY place");
     let mut rows = sqlx::query(AssertSqlSafe(sql)).bind(chain).fetch(&mut *connection);
     let (mut last, mut head) = (stated.dropped_to, stated.dropped_digest.clone());
-    let mut sum = if last == 0 { DigestSum::default() } else { DigestSum::read(last, &stated.dropped_sum)? };
-    findings.dropped_acts += u64::try_from(last).unwrap_or(0);
-    let dropped = kept.extract_if(|place, _| stated.dropped_to > 0 && *place <= stated.dropped_to);
-    for (place, known) in dropped.flat_map(|(place, all)| all.into_iter().map(move |one| (place, one))) {
-        match (place == last, known.digest == head) {
-            (false, _) => findings.outlived.push(known.clone()),
-            (true, true) => findings.proved.push(known.clone()),
-            (true, false) => findings.add(Place::Audit, partition, format!("{series} {place}"), "is not the one whose digest was kept"),
+    let read = DigestSum::read(last, &stated.dropped_sum).inspect_err(|error| {
+        if last != 0 {
+            findings.add(Place::Audit, partition, series.as_str(), format!("has no records up to place {last}, and {error}"));
         }
-    }
+    });
+    let mut sum = if last == 0 { Some(DigestSum::default()) } else { read.ok() };
+    findings.dropped_acts += u64::try_from(last).unwrap_or(0);
+    let dropped: Vec<&Head> = kept.extract_if(|place, _| last != 0 && *place <= last).flat_map(|(_, all)| all).collect();
     while let Some(row) = rows.try_next().await? {
         let stored = Stored::from_row(&row)?;
         findings.audit_records += 1;
@@ -145,6 +148,8 @@ async fn one(
         if stored.covered(&head) != stored.digest {
             let what = "is not what its digest says: it was changed, or is not behind the record that it was written behind";
             findings.add(Place::Audit, partition, subject(last), what);
+        } else if chain == SERVICE {
+            evidence.take(&stored);
         }
         if stored.is_erased() {
             findings.erased_acts += 1;
@@ -161,7 +166,7 @@ async fn one(
                 findings.add(Place::Audit, partition, subject(last), what);
             }
         }
-        if of.is_some_and(|of| stored.sequence <= of.up_to) {
+        if let Some(sum) = sum.as_mut().filter(|_| of.is_some_and(|of| stored.sequence <= of.up_to)) {
             let texts = [stored.account.as_str(), &stored.request_id, &stored.actor, &stored.on_behalf_of, &stored.origin];
             sum.add(of_entries::in_common(stored.sequence, stored.at, &stored.action, texts));
         }
@@ -169,6 +174,8 @@ async fn one(
         head = stored.digest;
     }
     drop(rows);
+    let problem = (stated.dropped_to != 0).then(|| terms.problem(stated, evidence.of_chains.get(&chain))).flatten();
+    of_dropped(&series, partition, stated, problem, &dropped, findings);
     missing(&series, partition, last + 1, stated.last_place, findings);
     for known in kept.into_values().flatten() {
         findings.add(Place::Audit, partition, format!("{series} {}", known.number), "is the place of a kept head, and is not there");
@@ -185,7 +192,32 @@ async fn one(
     if last > 0 {
         findings.heads.push(Head { series, number: last.to_string(), digest: head });
     }
-    Ok(of.map(|_| sum))
+    Ok(sum.filter(|_| of.is_some()))
+}
+
+/// The heads that were kept of records that are dropped, and why these should be there.
+fn of_dropped(
+    series: &str,
+    partition: Option<u16>,
+    stated: &Stated,
+    problem: Option<String>,
+    kept: &[&Head],
+    findings: &mut Findings,
+) {
+    for known in kept {
+        let is_last = known.number == stated.dropped_to.to_string();
+        match &problem {
+            _ if is_last && known.digest != stated.dropped_digest => {
+                findings.add(Place::Audit, partition, format!("{series} {}", known.number), "is not the one whose digest was kept");
+            }
+            Some(_) => findings.add(Place::Audit, partition, format!("{series} {}", known.number), "is the place of a kept head, and is not there"),
+            None if is_last => findings.last_dropped.push((*known).clone()),
+            None => findings.outlived.push((*known).clone()),
+        }
+    }
+    if let Some(what) = problem {
+        findings.add(Place::Audit, partition, series, what);
+    }
 }
 
 /// The acts of entries that were recorded, and that an operator then had taken out of SQL.

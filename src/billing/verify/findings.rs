@@ -80,10 +80,12 @@ pub struct Findings {
     pub dropped_acts: u64,
     /// The last document of each series, and the last record of each chain, to be kept elsewhere.
     pub heads: Vec<Head>,
-    /// Of the heads that were kept, those that are as they were, and with them all before.
+    /// Of the heads that were kept, those that are as they were, and with them all before that is still kept.
     pub proved: Vec<Head>,
     /// Of the heads that were kept, those of audit records that no longer are: they prove nothing any more.
     pub outlived: Vec<Head>,
+    /// Of the heads that were kept, those of the last audit record that was dropped: what follows goes on from it, and nothing is before it.
+    pub last_dropped: Vec<Head>,
     /// Accounts that moved so often that they could not be compared.
     pub moving: Vec<String>,
     /// Parts of the journal that nobody knows, and that an operator accepted as such: what is compared, is compared beside them.

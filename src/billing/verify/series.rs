@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::TryStreamExt;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
+use super::dropped::Terms;
 use super::{Findings, Place, Step, VerifyError};
 use crate::BillingError;
+use crate::digest::DigestSum;
 use crate::document::Document;
 use crate::series::digest::{Covered, customer_digest};
 use crate::series::{Head, number, place_of};
@@ -19,13 +21,14 @@ struct Stated {
     is_there: bool,
 }
 
-/// Goes through all series. `kept` are heads that somebody noted elsewhere.
+/// Goes through all series. `kept` are heads that somebody noted elsewhere. Returns what is left of the documents that were dropped.
 pub(super) async fn compare(
     connection: &mut AnyConnection,
     kept: &[Head],
+    terms: Terms<'_>,
     seen: &impl Fn(Step, u64, u64),
     findings: &mut Findings,
-) -> Result<(), VerifyError> {
+) -> Result<DigestSum, VerifyError> {
     let count = sqlx::query("SELECT CAST(COUNT(*) AS BIGINT) FROM issued").fetch_one(&mut *connection).await?;
     let expected = u64::try_from(count.try_get::<i64, _>(0)?).unwrap_or(0);
     unchained(connection, findings).await?;
@@ -40,10 +43,11 @@ pub(super) async fn compare(
     for head in kept.iter().filter(|head| !all.contains_key(&head.series)) {
         findings.add(Place::Documents, None, head.number.as_str(), "is a kept head of a series that is not there");
     }
+    let mut left = DigestSum::default();
     for (prefix, stated) in all {
-        one(connection, &prefix, &stated, kept, (seen, expected), findings).await?;
+        one(connection, (&prefix, &stated), kept, (terms, &mut left), (seen, expected), findings).await?;
     }
-    Ok(())
+    Ok(left)
 }
 
 /// What has no place: it was put here by hand, or its digest was taken away.
@@ -58,9 +62,9 @@ async fn unchained(connection: &mut AnyConnection, findings: &mut Findings) -> R
 /// One series, from its first place to its last.
 async fn one(
     connection: &mut AnyConnection,
-    prefix: &str,
-    stated: &Stated,
+    (prefix, stated): (&str, &Stated),
     kept: &[Head],
+    (terms, left): (Terms<'_>, &mut DigestSum),
     (seen, expected): (&impl Fn(Step, u64, u64), u64),
     findings: &mut Findings,
 ) -> Result<(), VerifyError> {
@@ -91,21 +95,25 @@ async fn one(
         }
         match Covered::from_row(&row)? {
             None => findings.add(Place::Documents, None, expected_number.as_str(), "has lost its content"),
-            // Its digest stands, and the next one's covers it.
-            Some(_) if row.try_get::<i64, _>("dropped_at")? != 0 => findings.dropped_documents += 1,
             Some(covered) => {
-                if covered.digest(&head) != stored {
-                    let what = "is not what its digest says: it was changed, or is not behind the document that it was issued behind";
-                    findings.add(Place::Documents, None, expected_number.as_str(), what);
-                }
-                if let Some(what) = differs_from_its_columns(&covered)? {
+                let dropped_at: i64 = row.try_get("dropped_at")?;
+                let problem = if dropped_at == 0 {
+                    differs_from_its_digest(&covered, &head, &stored)
+                } else {
+                    // Its digest stands, and the next one's covers it.
+                    findings.dropped_documents += 1;
+                    left.add(covered.digest_of_rest(&stored, dropped_at));
+                    terms.problem_of_document(covered.issued_at, dropped_at)
+                };
+                for what in problem.into_iter().chain(differs_from_its_columns(&covered)?) {
                     findings.add(Place::Documents, None, expected_number.as_str(), what);
                 }
                 let (text, salt): (String, String) = (row.try_get("customer")?, row.try_get("customer_salt")?);
-                if text.is_empty() && salt.is_empty() {
-                    findings.erased += 1;
-                } else if customer_digest(&salt, &text) != covered.customer_digest {
-                    findings.add(Place::Documents, None, expected_number.as_str(), "is for somebody else than it was issued for");
+                match text.is_empty() && salt.is_empty() {
+                    _ if dropped_at != 0 => {}
+                    true => findings.erased += 1,
+                    false if customer_digest(&salt, &text) == covered.customer_digest => {}
+                    false => findings.add(Place::Documents, None, expected_number.as_str(), "is for somebody else than it was issued for"),
                 }
             }
         }
@@ -165,6 +173,12 @@ fn missing(prefix: &str, from: i64, to: i64, skipped: &BTreeSet<(i64, i64)>, fin
         next = next.max(last + 1);
     }
     tell(next, to);
+}
+
+/// Whether a document is another than that of its digest, behind the one before it.
+fn differs_from_its_digest(covered: &Covered, previous: &str, digest: &str) -> Option<String> {
+    let what = "is not what its digest says: it was changed, or is not behind the document that it was issued behind";
+    (covered.digest(previous) != digest).then(|| what.to_owned())
 }
 
 /// What a document's columns, by which it is found, say otherwise than its content.

@@ -5,6 +5,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use tollgate::billing::DocumentState;
+use tollgate::billing::retention::RetentionSettings;
 use tollgate::billing::verify::verify;
 use tollgate::domain::account::{Category, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy, Reversal};
@@ -133,7 +134,7 @@ async fn live(stage: Stage) {
         }
     }
     assert!(notes > 10, "{notes} credit notes are too few to tell");
-    let findings = verify(&life.stage.billing, &life.stage.ledger, &[], |_, _, _| {}).await.unwrap();
+    let findings = verify(&life.stage.billing, &life.stage.ledger, &[], &RetentionSettings::default(), |_, _, _| {}).await.unwrap();
     assert_eq!(findings.differences, [], "verify agrees");
     life.stage.end().await;
 }

@@ -11,6 +11,7 @@ use tollgate::billing::document::{DocumentKind, Issuer};
 use tollgate::billing::issuer::{CategoryRate, MAIN};
 use tollgate::billing::projection::rows::{read_account, read_total};
 use tollgate::billing::record::{COLUMNS, Record};
+use tollgate::billing::retention::RetentionSettings;
 use tollgate::billing::verify::verify;
 use tollgate::billing::{Billing, DocumentFilter, DocumentState, StoredDocument};
 use tollgate::domain::entry::EntryKind;
@@ -67,7 +68,7 @@ pub async fn everything_agrees(billing: &Billing, ledger: &Ledger) -> usize {
     each_charge_is_on_one_line(billing, &records).await;
     let instants = crate::paper_support::is_sound_at_every_instant(billing).await;
     println!("{instants} instants with something open");
-    let findings = verify(billing, ledger, &[], |_, _, _| {}).await.unwrap();
+    let findings = verify(billing, ledger, &[], &RetentionSettings::default(), |_, _, _| {}).await.unwrap();
     assert_eq!(findings.differences, [], "verify agrees");
     records.len()
 }

@@ -11,6 +11,7 @@ use tollgate::billing::aggregate::commit;
 use tollgate::billing::partitions::{Claim, claim, initialize};
 use tollgate::billing::position::Position;
 use tollgate::billing::projection::follow;
+use tollgate::billing::retention::RetentionSettings;
 use tollgate::billing::store::sqlite_url;
 use tollgate::billing::verify::verify;
 use tollgate::billing::{Act, Billing, BillingSettings, ByHand, Record};
@@ -158,7 +159,7 @@ async fn receivables_tie(billing: Billing, load: &Load, random: &mut StdRng) {
     let owing = reader.accounts.values().filter(|(mode, balance)| *mode == Mode::Postpaid && *balance < 0).count();
     statements_tie(&reader, random, load.ledger.clock().now() + 1).await;
     all_is_issued(&reader.billing).await;
-    let findings = verify(&reader.billing, &load.ledger, &[], |_, _, _| {}).await.unwrap();
+    let findings = verify(&reader.billing, &load.ledger, &[], &RetentionSettings::default(), |_, _, _| {}).await.unwrap();
     assert_eq!(findings.differences, [], "verify agrees");
     println!("{checked} positions, {acts} acts by hand, {owing} of {} accounts owe in the end", reader.accounts.len());
     assert!(checked > 50 && owing > 0 && acts > 10);
