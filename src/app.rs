@@ -41,6 +41,7 @@ use crate::lanes::{Lane, start_thread};
 use crate::ledger::JournalBounds;
 use ::access::{Access, Bounds, StoredCallers};
 use aggregation::Aggregation;
+pub use aggregation::retention;
 pub use aggregator::aggregate;
 pub use console::site as console_site;
 use console::{ConsolePlan, Invitations};
@@ -54,7 +55,6 @@ use platform::tls::Tls;
 pub use reload::Reload;
 use sending::Sending;
 use store::Store;
-pub use aggregation::retention;
 pub use stores::{Restored, Stores, restore, retention_outlook, users};
 
 /// A service that runs within this process. Dropped, it stops.

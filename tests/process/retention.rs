@@ -289,7 +289,8 @@ async fn goes_on_dropping(house: &House) {
     let [due, _, _, dropped] = house.outlook(&TERMS)[1];
     assert!(due > 0);
     let service = house.serve_at("2037-06-01T00:00:00Z", &TERMS);
-    let open = json!({ "accountId": "later", "requestId": "create", "name": "Ford", "currencyCode": "EUR", "mode": "PAYMENT_MODE_PREPAID" });
+    let open =
+        json!({ "accountId": "later", "requestId": "create", "name": "Ford", "currencyCode": "EUR", "mode": "PAYMENT_MODE_PREPAID" });
     done(&service, "AccountService/CreateAccount", open);
     until("the records of dropping have gone", async || (gone(&service)[1] >= dropped + due).then_some(())).await;
     let records = done(&service, "AuditService/ListAuditRecords", json!({ "pageSize": 100 })).to_string();
@@ -320,7 +321,8 @@ async fn finds_what_was_cut_off(house: &House) {
     }
     // More is not dropped either, which would cover it up.
     let service = house.serve_at("2040-01-01T00:00:00Z", &TERMS);
-    let open = json!({ "accountId": "later", "requestId": "create", "name": "Ford", "currencyCode": "EUR", "mode": "PAYMENT_MODE_PREPAID" });
+    let open =
+        json!({ "accountId": "later", "requestId": "create", "name": "Ford", "currencyCode": "EUR", "mode": "PAYMENT_MODE_PREPAID" });
     done(&service, "AccountService/CreateAccount", open);
     let is_told = || service.log().iter().any(|line| line.contains("does not prove itself") && line.contains("record 2 of chain -1"));
     until("what was cut off is told", async || is_told().then_some(())).await;

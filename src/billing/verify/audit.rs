@@ -196,21 +196,16 @@ async fn one(
 }
 
 /// The heads that were kept of records that are dropped, and why these should be there.
-fn of_dropped(
-    series: &str,
-    partition: Option<u16>,
-    stated: &Stated,
-    problem: Option<String>,
-    kept: &[&Head],
-    findings: &mut Findings,
-) {
+fn of_dropped(series: &str, partition: Option<u16>, stated: &Stated, problem: Option<String>, kept: &[&Head], findings: &mut Findings) {
     for known in kept {
         let is_last = known.number == stated.dropped_to.to_string();
         match &problem {
             _ if is_last && known.digest != stated.dropped_digest => {
                 findings.add(Place::Audit, partition, format!("{series} {}", known.number), "is not the one whose digest was kept");
             }
-            Some(_) => findings.add(Place::Audit, partition, format!("{series} {}", known.number), "is the place of a kept head, and is not there"),
+            Some(_) => {
+                findings.add(Place::Audit, partition, format!("{series} {}", known.number), "is the place of a kept head, and is not there")
+            }
             None if is_last => findings.last_dropped.push((*known).clone()),
             None => findings.outlived.push((*known).clone()),
         }

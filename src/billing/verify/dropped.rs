@@ -3,10 +3,10 @@
 
 use super::audit::Stated;
 use super::{Findings, Place};
+use crate::Billing;
 use crate::digest::DigestSum;
 use crate::retention::evidence::{DroppedRecords, Evidence};
 use crate::retention::{Kept, RetentionSettings};
-use crate::Billing;
 use domain::account::Millis;
 use jiff::Timestamp;
 
