@@ -32,9 +32,13 @@ pub fn aggregator_options(options: &BillingOptions) -> AggregatorOptions {
     }
 }
 
-/// How long audit records and documents are kept.
+/// How long audit records, documents and details of entries are kept.
 pub fn retention(options: RetentionOptions) -> RetentionSettings {
-    RetentionSettings { audit_days: options.keep_audit_days, document_years: options.keep_documents_years }
+    RetentionSettings {
+        audit_days: options.keep_audit_days,
+        document_years: options.keep_documents_years,
+        entry_detail_days: options.keep_entry_details_days,
+    }
 }
 
 /// What documents are like.

@@ -1,12 +1,13 @@
-//! How long audit records and documents are kept. What is older goes, a slice at a time, with a record of each slice; chains of digests
+//! How long audit records, documents and details of entries are kept. What is older goes, a slice at a time, with a record of each slice; chains of digests
 //! hold without it.
 //!
 //! [`audit`] cuts a chain of records off behind a place; [`documents`] takes lines and customer off a document. Neither drops what does not
-//! prove itself: that is for `verify` to show. [`keeper`] does it in the aggregator. Entries are kept for ever: accounts, totals and refunds
-//! are proved by them, and the ledger can be restored from nothing else.
+//! prove itself: that is for `verify` to show. [`entries`] empties what callers sent along. [`keeper`] does it in the aggregator. Entries as
+//! such are kept for ever: accounts, totals and refunds are proved by them, and the ledger can be restored from nothing else.
 
 pub mod audit;
 pub mod documents;
+pub mod entries;
 pub(crate) mod evidence;
 pub(crate) mod keeper;
 
@@ -27,6 +28,8 @@ pub struct RetentionSettings {
     pub audit_days: Option<u16>,
     /// Issued documents, in years from the end of the calendar year of their issue.
     pub document_years: Option<u16>,
+    /// Details of entries, in days.
+    pub entry_detail_days: Option<u16>,
 }
 
 /// What is kept for a time.
@@ -36,11 +39,13 @@ pub enum Kept {
     AuditRecords,
     /// Issued documents.
     Documents,
+    /// What callers sent along in entries.
+    EntryDetails,
 }
 
 impl Kept {
     /// All.
-    pub const ALL: [Self; 2] = [Self::AuditRecords, Self::Documents];
+    pub const ALL: [Self; 3] = [Self::AuditRecords, Self::Documents, Self::EntryDetails];
 
     /// Its name, as it is stored.
     #[must_use]
@@ -48,6 +53,7 @@ impl Kept {
         match self {
             Self::AuditRecords => "audit_records",
             Self::Documents => "documents",
+            Self::EntryDetails => "entry_details",
         }
     }
 }
@@ -78,7 +84,7 @@ pub struct Outlook {
     pub before: Option<Millis>,
     /// How many would go now.
     pub due: i64,
-    /// How many are older, and stay: what is not paid, or whose mail is under way.
+    /// How many are older, and stay: what is not paid, whose mail is under way, or whose document is yet to be issued.
     pub needed: i64,
     /// How many there are.
     pub kept: i64,
@@ -93,6 +99,7 @@ impl RetentionSettings {
         let (count, unit) = match what {
             Kept::AuditRecords => (self.audit_days, "day"),
             Kept::Documents => (self.document_years, "year"),
+            Kept::EntryDetails => (self.entry_detail_days, "day"),
         };
         count.map(|count| format!("{count} {unit}{}", if count == 1 { "" } else { "s" })).unwrap_or_default()
     }
@@ -106,8 +113,10 @@ impl Billing {
             let today = Timestamp::from_millisecond(now)?.to_zoned(zone.clone()).date();
             Ok::<_, jiff::Error>(day(today)?.to_zoned(zone.clone())?.timestamp().as_millisecond())
         };
+        let days_ago = |days: u16| begin(&|today| today.checked_sub(i64::from(days).days()));
         let since = match what {
-            Kept::AuditRecords => settings.audit_days.map(|days| begin(&|today| today.checked_sub(i64::from(days).days()))),
+            Kept::AuditRecords => settings.audit_days.map(days_ago),
+            Kept::EntryDetails => settings.entry_detail_days.map(days_ago),
             // A document of any day of a year is as old as one of its last.
             Kept::Documents => {
                 settings.document_years.map(|years| begin(&|today| today.first_of_year().checked_sub(i64::from(years).years())))
@@ -124,6 +133,7 @@ impl Billing {
             let [due, needed, kept, dropped] = match what {
                 Kept::AuditRecords => audit::outlook(self.store(), before).await?,
                 Kept::Documents => documents::outlook(self.store(), before).await?,
+                Kept::EntryDetails => entries::outlook(self.store(), before).await?,
             };
             outlooks.push(Outlook { what: what.name(), term: settings.term(what), before, due, needed, kept, dropped });
         }
@@ -179,7 +189,7 @@ mod tests {
         let settings = BillingSettings { time_zone: "Europe/Berlin".to_owned(), ..BillingSettings::default() };
         let billing = Billing::connect_lazily("sqlite:///nowhere/at-all.db", settings).unwrap();
         let at = |text: &str| text.parse::<Timestamp>().unwrap().as_millisecond();
-        let retention = RetentionSettings { audit_days: Some(400), document_years: Some(8) };
+        let retention = RetentionSettings { audit_days: Some(400), document_years: Some(8), entry_detail_days: None };
         let since = |what, now| billing.kept_since(&retention, what, at(now)).unwrap();
         // In Berlin, 2035 has begun: what was issued before 2027 goes, and nothing of 2027.
         assert_eq!(since(Kept::Documents, "2034-12-31T23:30:00Z"), Some(at("2026-12-31T23:00:00Z")));

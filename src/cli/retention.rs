@@ -1,4 +1,4 @@
-//! `tollgate retention show`: what would go of audit records and documents that are older than they are to be kept. Changes nothing.
+//! `tollgate retention show`: what would go of audit records, documents and details of entries that are older than they are to be kept. Changes nothing.
 
 use std::process::ExitCode;
 
@@ -29,7 +29,7 @@ pub struct ShowRetentionOptions {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Act {
-    /// Show how many audit records and documents would go now by the terms that are given, and how many have gone. Changes nothing.
+    /// Show how many audit records, documents and details of entries would go now by the terms that are given, and how many have gone. Changes nothing.
     Show,
 }
 

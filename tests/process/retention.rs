@@ -1,4 +1,5 @@
-//! What is older than it is to be kept goes, and no more: audit records, and lines and customers of documents. All is proved as before.
+//! What is older than it is to be kept goes, and no more: audit records, lines and customers of documents, and what callers sent along in
+//! entries. All is proved as before.
 
 use std::process::Command;
 
@@ -70,6 +71,16 @@ impl House {
         rows.iter().any(|row| row.get::<String, _>("said").to_lowercase().contains(&word.to_lowercase()))
     }
 
+    /// Whether entries, or what is made of them, say something.
+    async fn entries_say(&self, word: &str) -> bool {
+        let store = Billing::connect_lazily(&self.billing, BillingSettings::default()).unwrap();
+        let sql = "SELECT description || attributes || reason AS said FROM entries UNION ALL SELECT description FROM totals \
+                   UNION ALL SELECT reference || remark || reason FROM credits";
+        let rows = sqlx::query(sql).fetch_all(store.store().pool()).await.unwrap();
+        store.store().close().await;
+        rows.iter().any(|row| row.get::<String, _>("said").contains(word))
+    }
+
     async fn change(&self, sql: &'static str) {
         let store = Billing::connect_lazily(&self.billing, BillingSettings::default()).unwrap();
         assert!(sqlx::query(sql).execute(store.store().pool()).await.unwrap().rows_affected() > 0, "{sql}");
@@ -132,6 +143,12 @@ fn invoice(service: &Service, number: &str) -> Result<Value, String> {
 
 /// Charges an account, and has it billed under a number.
 async fn billed(service: &Service, account: &str, number: &str) {
+    charged(service, account);
+    until("the invoice has its number", async || invoice(service, number).ok()).await;
+}
+
+/// Charges an account, and ends its bill.
+fn charged(service: &Service, account: &str) {
     let credit = json!({ "permanent": euros("1000") });
     let open = json!({ "accountId": account, "requestId": "create", "name": "Zaphod", "currencyCode": "EUR",
         "mode": "PAYMENT_MODE_POSTPAID", "creditLimit": credit });
@@ -142,17 +159,21 @@ async fn billed(service: &Service, account: &str, number: &str) {
     done(service, "ChargingService/Debit", json!({ "accountId": account, "requestId": "usage", "amount": euros("11.90"), "usage": usage }));
     let convert = json!({ "accountId": account, "requestId": "final", "mode": "PAYMENT_MODE_PREPAID", "operator": by() });
     done(service, "ChargingService/Convert", convert);
-    until("the invoice has its number", async || invoice(service, number).ok()).await;
+}
+
+/// Says who issues documents, with which tax.
+fn issues(service: &Service) {
+    let issuer =
+        json!({ "requestId": "i", "issuer": { "name": "Nordlicht", "countryCode": "DE" }, "validFrom": "2020-01-01", "operator": by() });
+    done(service, "BillingService/SetIssuer", issuer);
+    let rate = json!({ "requestId": "t", "rate": { "validFrom": "2020-01-01", "percent": "19" }, "operator": by() });
+    done(service, "BillingService/SetTaxRate", rate);
 }
 
 /// Two invoices of 2026, one of them paid.
 async fn two_thousand_twenty_six(house: &House) {
     let service = house.serve_at("2026-06-10T12:00:00Z", &[]);
-    let issuer =
-        json!({ "requestId": "i", "issuer": { "name": "Nordlicht", "countryCode": "DE" }, "validFrom": "2020-01-01", "operator": by() });
-    done(&service, "BillingService/SetIssuer", issuer);
-    let rate = json!({ "requestId": "t", "rate": { "validFrom": "2020-01-01", "percent": "19" }, "operator": by() });
-    done(&service, "BillingService/SetTaxRate", rate);
+    issues(&service);
     billed(&service, "paid", "INV-000001").await;
     billed(&service, "open", "INV-000002").await;
     done(&service, "BillingService/RecordPayment", json!({ "accountId": "paid", "requestId": "pay", "amount": euros("11.90") }));
@@ -328,6 +349,63 @@ async fn finds_what_was_cut_off(house: &House) {
     until("what was cut off is told", async || is_told().then_some(())).await;
     assert!(service.stopped().await.success());
     house.differs(&TERMS, "there is no record of dropping them");
+}
+
+/// What was sent along is printed first, and goes then. What was charged can still be refunded.
+async fn empties_details(house: &House) {
+    let terms = ["--keep-entry-details-days", "90"];
+    let details = || {
+        let shown = house.run(&["retention", "show", "--output", "json"], &terms);
+        let shown: Value = serde_json::from_str(&shown.output).unwrap_or_else(|error| panic!("{error}: {shown:?}"));
+        shown.as_array().unwrap().iter().find(|of| of["what"] == "entry_details").unwrap().clone()
+    };
+    let service = house.serve_at("2026-06-10T12:00:00Z", &[]);
+    charged(&service, "account");
+    let has_draft = async || done(&service, "BillingService/ListInvoices", json!({})).to_string().contains("11.90").then_some(());
+    until("there is a draft", has_draft).await;
+    assert!(service.stopped().await.success());
+    house.go_to("2026-09-08T23:59:59Z");
+    assert_eq!((&details()["due"], &details()["needed"]), (&json!(0), &json!(0)), "{}", details());
+
+    // The invoice waits for its issuer: its lines are yet to be printed.
+    let service = house.serve_at("2026-09-09T00:00:00Z", &terms);
+    let is_through = async || {
+        let status = done(&service, "BillingService/GetAggregation", json!({}));
+        let of = status["retention"].as_array().into_iter().flatten().find(|of| of["what"] == "entry_details").cloned();
+        of.filter(|of| of["term"] == "90 days")
+    };
+    until("entries were looked through", is_through).await;
+    assert!(house.entries_say("to Trillian").await, "what is on no document yet is needed");
+    assert!(details()["needed"].as_i64().unwrap() > 0, "{}", details());
+    issues(&service);
+    until("the invoice has its number", async || invoice(&service, "INV-000001").ok()).await;
+    assert!(service.stopped().await.success());
+    assert!(details()["due"].as_i64().unwrap() > 0, "{}", details());
+
+    let service = house.serve_at("2026-09-10T00:00:00Z", &terms);
+    until("it has gone", async || (!house.entries_say("to Trillian").await).then_some(())).await;
+    assert_eq!(details()["due"], 0, "{}", details());
+    assert!(invoice(&service, "INV-000001").unwrap().to_string().contains("to Trillian"), "a document is as it was issued");
+    let refund = json!({ "accountId": "account", "requestId": "r", "chargeId": "usage", "amount": euros("1.19") });
+    done(&service, "ChargingService/Refund", refund);
+    let note = until("the credit note is issued", async || invoice(&service, "CRN-000001").ok()).await;
+    assert_eq!((&note["refersTo"], &note["taxContained"]), (&json!("INV-000001"), &json!("0.19")), "{note}");
+    let records = done(&service, "AuditService/ListAuditRecords", json!({ "pageSize": 100 }));
+    assert!(records.to_string().contains("retention.entry_details_dropped"), "{records}");
+    assert!(service.stopped().await.success());
+    let verified = house.run(&["verify"], &[]);
+    assert!(verified.status.success() && verified.output.contains("all agree"), "{verified:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_callers_sent_along_goes_once_it_is_printed_and_charges_can_still_be_refunded() {
+    empties_details(&House::new(None, None)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_callers_sent_along_goes_from_postgresql_beside_redis_too() {
+    let (redis, postgres) = (RedisServer::redis(), PostgresServer::shared());
+    empties_details(&House::new(Some(&redis), Some(&postgres))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

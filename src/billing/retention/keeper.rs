@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::audit::{self, Slice};
-use super::{Kept, documents, note_term};
+use super::{Kept, documents, entries, note_term};
 use crate::aggregator::{FAILURES_TOLD, Shared, pause};
 use crate::{Billing, BillingError};
 use domain::account::Millis;
@@ -22,7 +22,7 @@ const AGAIN: Duration = Duration::from_hours(1);
 const REST: Duration = Duration::from_millis(100);
 
 /// A look at all: when it was, and since when each is kept.
-type Look = (Instant, [Option<Millis>; 2]);
+type Look = (Instant, [Option<Millis>; Kept::ALL.len()]);
 
 /// Does so for ever.
 pub(crate) async fn keep(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
@@ -49,13 +49,13 @@ pub(crate) async fn keep(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>
 /// One look at all, unless it was done lately.
 async fn pass(shared: &Shared, done: Option<Look>) -> Result<Look, BillingError> {
     let (billing, now) = (&shared.billing, shared.ledger.clock().now());
-    let mut since = [None; 2];
+    let mut since = [None; Kept::ALL.len()];
     for (since, what) in since.iter_mut().zip(Kept::ALL) {
         *since = billing.kept_since(&shared.options.retention, what, now)?;
     }
     if let Some((at, before)) = done
         && before == since
-        && (at.elapsed() < AGAIN || since == [None; 2])
+        && (at.elapsed() < AGAIN || since == [None; Kept::ALL.len()])
     {
         return Ok((at, before));
     }
@@ -102,6 +102,30 @@ async fn drop_all(billing: &Billing, what: Kept, before: Millis, now: Millis) ->
                 broken.extend(slice.broken);
                 let Some(next) = slice.next else { break };
                 after = next;
+                tokio::time::sleep(REST).await;
+            }
+        }
+        Kept::EntryDetails => {
+            let mut after = (String::new(), 0, 0);
+            loop {
+                let (dropped, next) = entries::drop_no_longer_needed(store, before, &after, now).await?;
+                count(dropped);
+                let Some(next) = next else { break };
+                after = next;
+                tokio::time::sleep(REST).await;
+            }
+            for partition in entries::partitions(store).await? {
+                while let Some(dropped) = entries::drop_slice(store, partition, before, now).await? {
+                    count(dropped);
+                    tokio::time::sleep(REST).await;
+                }
+            }
+            loop {
+                let dropped = entries::drop_others(store, before, now).await?;
+                count(dropped);
+                if dropped == 0 {
+                    break;
+                }
                 tokio::time::sleep(REST).await;
             }
         }

@@ -216,7 +216,7 @@ impl BillingOptions {
             url.validate()?;
             anyhow::ensure!(
                 !url.is_off() || self.retention == RetentionOptions::default(),
-                "--keep-audit-days and --keep-documents-years are of the billing store, and --billing is off"
+                "--keep-audit-days, --keep-documents-years and --keep-entry-details-days are of the billing store, and --billing is off"
             );
         }
         for folder in &self.documents.fonts {

@@ -21,7 +21,7 @@ pub struct RetentionMetrics {
 
 impl RetentionMetrics {
     pub(super) fn register(&self, registry: &mut Registrar) {
-        let help = "Audit records and documents that this process has dropped, because their term was over";
+        let help = "Audit records, documents and details of entries that this process has dropped, because their term was over";
         registry.register("tollgate_retention_dropped", help, self.dropped.clone());
         registry.register("tollgate_retention_fails", "Whether they cannot be dropped, again and again", self.fails.clone());
     }
