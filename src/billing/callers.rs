@@ -6,6 +6,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::approvals::figures::{self, Figure};
 use super::audit::{self, Act, json_of};
+use super::callers_version::{count_change, version};
 use super::change::{Applied, Change};
 use super::store::Dialect;
 use super::store::rows::{Table, Type};
@@ -222,15 +223,6 @@ async fn forget_ended(connection: &mut AnyConnection, now: Millis) -> Result<(),
     );
     sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).execute(connection).await?;
     Ok(())
-}
-
-pub(super) async fn count_change(connection: &mut AnyConnection) -> Result<(), BillingError> {
-    sqlx::query("UPDATE callers_version SET version = version + 1 WHERE id = 1").execute(connection).await?;
-    Ok(())
-}
-
-async fn version(connection: &mut AnyConnection) -> Result<i64, BillingError> {
-    Ok(sqlx::query("SELECT version FROM callers_version WHERE id = 1").fetch_one(connection).await?.try_get(0)?)
 }
 
 async fn find(connection: &mut AnyConnection, kind: CallerKind, name: &str) -> Result<Option<StoredCaller>, BillingError> {

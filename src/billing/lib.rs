@@ -14,6 +14,7 @@ pub mod backlog;
 pub mod bank;
 pub mod bills;
 pub mod callers;
+mod callers_version;
 pub mod change;
 pub mod denomination;
 pub mod digest;

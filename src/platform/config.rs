@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::durability::Durability;
-use crate::lanes::proxies::Network;
+use crate::network::Network;
 use clap::Args;
 use jiff::tz::TimeZone;
 

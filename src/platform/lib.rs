@@ -5,6 +5,7 @@ pub mod config;
 pub mod durability;
 pub mod files;
 pub mod lanes;
+pub mod network;
 pub mod redis_place;
 pub mod rpc;
 pub mod telemetry;

@@ -3,7 +3,7 @@
 use sqlx::{AnyConnection, Row};
 
 use crate::audit::{self, Act};
-use crate::callers::count_change;
+use crate::callers_version::count_change;
 use crate::change::{Applied, Change};
 use crate::store::Dialect;
 use crate::{Billing, BillingError};
