@@ -12,6 +12,8 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::audit::{self, Act};
 use super::change::Change;
+use super::kinds::GUARDED;
+use super::record::request_key;
 use super::{Billing, BillingError};
 use domain::account::{Currency, Millis};
 use domain::approval::GuardedAct;
@@ -266,11 +268,15 @@ impl Billing {
         select(&mut *self.store().pool().acquire().await?, "state = 'approved' AND decided_at < $1 ORDER BY id LIMIT $2", at).await
     }
 
-    /// Whether the journal has an entry of that request, as far as it was taken in.
-    pub async fn has_entry_of(&self, account: &str, request_id: &str) -> Result<bool, BillingError> {
-        let sql = "SELECT sequence FROM entries WHERE account = $1 AND request_id = $2 LIMIT 1";
-        let query = sqlx::query(sql).bind(account.to_owned()).bind(request_id.to_owned());
-        Ok(query.fetch_optional(self.store().pool()).await?.is_some())
+    /// Whether the journal says that an act was done after an instant, as far as it was taken in.
+    pub async fn has_entry_of(&self, approval: &Approval, after: Millis) -> Result<bool, BillingError> {
+        let Approval { account, request_id, .. } = approval;
+        let sql = format!(
+            "SELECT sequence FROM entries WHERE request_key = $1 AND account = $2 AND request_id = $3 AND time >= $4 \
+             AND kind IN ({GUARDED}) LIMIT 1"
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(request_key(account, request_id)).bind(account.clone());
+        Ok(query.bind(request_id.clone()).bind(after).fetch_optional(self.store().pool()).await?.is_some())
     }
 
     async fn end(&self, update: sqlx::query::Query<'_, sqlx::Any, sqlx::any::AnyArguments>, act: Act) -> Result<(), BillingError> {

@@ -56,6 +56,9 @@ pub const WRITTEN_OFF: Kinds = Kinds(&[WrittenOff]);
 /// Debts that were given up, and those of them that were taken back.
 pub const WRITE_OFFS: Kinds = Kinds(&[WrittenOff, WriteOffReversed]);
 
+/// What acts that may need a second person leave: the condition of the index `entries_of_guarded_acts`.
+pub const GUARDED: Kinds = Kinds(&[Created, Adjusted, LimitSet, Converted, WrittenOff]);
+
 /// The cut of a bill with all its items.
 pub const CUTS: Kinds = Kinds(&[PeriodClosed, FinalBilled]);
 
@@ -75,6 +78,7 @@ mod tests {
             include_str!("migrations/0001_entries.sql"),
             include_str!("migrations/0007_refunds.sql"),
             include_str!("migrations/0012_payments.sql"),
+            include_str!("migrations/0032_approved_entries.sql"),
         ];
         let text = migrations.concat();
         let (_, made) = text.rsplit_once(&format!("CREATE INDEX {index} ON ")).unwrap();
@@ -87,6 +91,7 @@ mod tests {
     fn lists_of_indexes_are_those_of_the_migrations() {
         assert_eq!(condition("entries_by_request"), format!("kind IN ({ORIGINALS})"));
         assert_eq!(condition("entries_that_give_back"), format!("kind IN ({GIVING_BACK})"));
+        assert_eq!(condition("entries_of_guarded_acts"), format!("kind IN ({GUARDED})"));
         assert_eq!(condition("entries_that_credit"), format!("kind = {REFUNDED_BALANCE}"));
         for index in ["payments_by_day", "payments_of_account", "payments_by_method", "payments_unallocated"] {
             assert_eq!(condition(index), format!("kind IN ({PAYMENTS})"));

@@ -27,6 +27,14 @@ pub struct Command {
     pub metadata: Metadata,
 }
 
+impl Command {
+    /// Has it repeat what is remembered under its request id, and never be done anew: if the id is forgotten before it is decided, it is
+    /// too old.
+    pub fn only_repeat(&mut self) {
+        self.first_sent_at = Some(1);
+    }
+}
+
 /// What to do with the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -358,5 +366,31 @@ impl Action {
             Self::Refund(reversal) | Self::ReversePayment(reversal) | Self::ReverseWriteOff(reversal) => Some(&reversal.original),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::Account;
+    use crate::outcome::Refusal;
+    use crate::rules::{IdempotencyRecord, LoadedState, ReservationEnd, StepClock, decide};
+
+    #[test]
+    fn what_only_repeats_is_never_done_anew() {
+        let account = Account::opened(Mode::Prepaid, NonUsageBilling::Consolidated, (Currency(*b"EUR"), 2, 2));
+        let loaded = LoadedState { account: Some(account), next_sequence: 1, ..LoadedState::default() };
+        let action = Action::Adjust { amount: DecimalAmount::new(1_000, 0) };
+        let (account, request_id) = ("acme".to_owned(), "r".to_owned());
+        let mut command = Command { account, request_id, first_sent_at: None, currency: None, action, metadata: Metadata::default() };
+        let step_clock = StepClock { now: 2_000_000, period_end: 3_000_000, window: 1_000_000 };
+        let done = decide(&loaded, &command, &[7; 8], &step_clock);
+        let decision = done.answer.unwrap().decision.unwrap();
+
+        command.only_repeat();
+        let remembered = IdempotencyRecord { fingerprint: [7; 8], decision, ended: ReservationEnd::Not };
+        let repeated = decide(&LoadedState { request: Some(&remembered), ..loaded }, &command, &[7; 8], &step_clock);
+        assert!(repeated.answer.unwrap().replayed);
+        assert_eq!(decide(&loaded, &command, &[7; 8], &step_clock).answer, Err(Refusal::RequestTooOld));
     }
 }

@@ -74,6 +74,7 @@ pub struct EmbeddedEngine {
     path: PathBuf,
     /// Whether the journal is held.
     is_held: Arc<AtomicBool>,
+    window: Millis,
 }
 
 impl EmbeddedEngine {
@@ -94,8 +95,8 @@ impl EmbeddedEngine {
             watchers,
         };
         let thread = thread::Builder::new().name("ledger".into()).spawn(move || engine_thread.work(store, &inbox))?;
-        let (path, is_held) = (path.to_owned(), Arc::default());
-        Ok(Self { identity, jobs, thread: Mutex::new(Some(thread)), path, is_held })
+        let (path, is_held, window) = (path.to_owned(), Arc::default(), settings.window);
+        Ok(Self { identity, jobs, thread: Mutex::new(Some(thread)), path, is_held, window })
     }
 
     fn read<T: Send + 'static>(
@@ -353,6 +354,10 @@ impl Engine for EmbeddedEngine {
         }
         let (caller, pending) = oneshot::channel();
         self.ask(Job::Trim(below, caller), pending)
+    }
+
+    fn window(&self) -> Millis {
+        self.window
     }
 
     fn journal_span(&self, _partition: u16) -> Answering<'_, JournalSpan> {

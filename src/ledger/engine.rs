@@ -118,6 +118,8 @@ pub trait Engine: Send + Sync + 'static {
     fn note_reader(&self, _partition: u16, _is_read: bool) -> Answering<'_, ()> {
         ready(Ok(())).boxed()
     }
+    /// For how long request ids are remembered at least.
+    fn window(&self) -> Millis;
     /// Which part of the journal there still is.
     fn journal_span(&self, partition: u16) -> Answering<'_, JournalSpan>;
     /// How much a partition holds.

@@ -358,6 +358,12 @@ impl Ledger {
         Ok((span.next - next, blocks.first().map(|block| block.time)))
     }
 
+    /// For how long request ids are remembered at least.
+    #[must_use]
+    pub fn window(&self) -> Millis {
+        self.engine.window()
+    }
+
     /// Whether a request id was used.
     pub async fn is_remembered(&self, account: &str, request_id: &str) -> Result<bool, LedgerError> {
         let remembered = self.engine.remembered(self.partition_of(account), IdempotencyKey::of(account, request_id)).await?;

@@ -270,7 +270,7 @@ impl UseCases {
     /// The same, with the entries that it would write.
     pub(super) fn would_lead_to(&self, account: Option<&Account>, now: Millis, command: &Command) -> Result<(Outcome, Vec<Entry>), Error> {
         let [period_end, _] = self.clock().period_ends(now);
-        let step_clock = StepClock { now, period_end, window: 0 };
+        let step_clock = StepClock { now, period_end, window: self.ledger.window() };
         let loaded = LoadedState { account: account.copied(), next_sequence: 1, ..LoadedState::default() };
         let step = rules::decide(&loaded, command, &[0; 8], &step_clock);
         let outcome = step.answer.map_err(|refusal| Error::refused(refusal, command))?;

@@ -114,6 +114,10 @@ impl Engine for StandIn {
         self.fail()
     }
 
+    fn window(&self) -> Millis {
+        86_400_000
+    }
+
     fn journal_span(&self, _: u16) -> BoxFuture<'_, Result<JournalSpan, LedgerError>> {
         self.fail()
     }

@@ -38,6 +38,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0029_approvals.sql"),
     include_str!("../migrations/0030_retention.sql"),
     include_str!("../migrations/0031_entry_details.sql"),
+    include_str!("../migrations/0032_approved_entries.sql"),
 ];
 
 /// Those of which SQLite has a form of its own, by number.

@@ -101,6 +101,10 @@ impl Engine for ModelEngine {
         futures_util::future::ready(Ok(cursor.is_some())).boxed()
     }
 
+    fn window(&self) -> Millis {
+        self.window
+    }
+
     fn journal_span(&self, _partition: u16) -> Answering<'_, JournalSpan> {
         let inner = self.inner();
         let next = inner.0.next_sequence();

@@ -327,6 +327,10 @@ impl Engine for RedisEngine {
         self.set_reader(partition, is_read).boxed()
     }
 
+    fn window(&self) -> Millis {
+        self.window
+    }
+
     fn journal_span(&self, partition: u16) -> Answering<'_, JournalSpan> {
         async move {
             let keys = self.keys(partition)?;

@@ -9,8 +9,10 @@ use super::super::context::{Protocol, RequestContext};
 use super::super::error::Error;
 use access::Principal;
 use billing::approvals::Approval;
+use billing::{Billing, BillingError};
 use domain::account::Millis;
 use domain::outcome::Refusal;
+use domain::rules::MAX_SENT_AHEAD;
 use platform::telemetry::logs::Repeated;
 
 /// How often acts are looked for that were approved and not done, and that nobody has decided on in time.
@@ -48,11 +50,8 @@ impl UseCases {
         match decided {
             Ok(()) => Ok(billing.note_done(approval.id).await?),
             Err(error) if error.leaves_open() => Err(error),
-            // It was to be done so long ago that the ledger has forgotten whether it was.
-            Err(error)
-                if error.reason == Refusal::RequestTooOld.reason()
-                    && billing.has_entry_of(&approval.account, &approval.request_id).await? =>
-            {
+            Err(error) if error.reason != Refusal::RequestIdReused.reason() && self.was_done(billing, approval).await? => {
+                tracing::info!(approval = approval.id, reason = error.reason, "an act was done before, and then forgotten");
                 Ok(billing.note_done(approval.id).await?)
             }
             Err(error) => {
@@ -60,6 +59,21 @@ impl UseCases {
                 Err(error)
             }
         }
+    }
+
+    /// Whether an act was done that the ledger does not remember. The journal says so, once all of it is taken in: until then nobody knows.
+    async fn was_done(&self, billing: &Billing, approval: &Approval) -> Result<bool, Error> {
+        let partition = self.ledger.partition_of(&approval.account);
+        let span = self.ledger.engine().journal_span(partition).await?;
+        // The clocks of two processes differ by so much at most.
+        let from = approval.decided.at - MAX_SENT_AHEAD;
+        if self.clock().now().max(span.now) < from + self.ledger.window() {
+            return Ok(false);
+        }
+        if billing.next_sequence(partition).await? < span.next {
+            return Err(BillingError::unavailable("an act may have been done by an entry of the journal that is not taken in yet").into());
+        }
+        Ok(billing.has_entry_of(approval, from).await?)
     }
 
     async fn try_to_sweep(&self) -> Result<(), Error> {

@@ -1,18 +1,24 @@
 //! What needs a second person is kept until there is one.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
+use tokio::time::timeout;
 
 use super::super::UseCases;
 use super::super::context::RequestContext;
 use super::super::error::{Error, Kind as ErrorKind};
-use super::super::permissions::not_ahead;
 use super::{about, callers_unknown, ended, too_many};
 use access::Kind;
+use billing::BillingError;
 use billing::approvals::{Approval, Asked, Party, State, VALIDITY, stored};
 use domain::account::{Account, Currency, Millis};
 use domain::approval::{Extent, GuardedAct};
 use domain::command::{Action, Command};
 use domain::outcome::{Outcome, Refusal};
+
+/// How long the billing store may take to keep an act.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A command above its figure.
 struct Above {
@@ -33,13 +39,20 @@ impl UseCases {
         }
     }
 
-    /// Keeps a command that is above its figure, and says so; what was kept already gets the same answer. One that was done passes: the ledger
-    /// repeats its decision.
-    pub(in super::super) async fn hold(&self, context: &RequestContext, command: &Command) -> Result<(), Error> {
+    /// Keeps a command that is above its figure, and says so; what was kept already gets the same answer. One that was done passes, but only
+    /// for the ledger to repeat its decision: by then it may have forgotten it.
+    pub(in super::super) async fn hold(&self, context: &RequestContext, command: &mut Command) -> Result<(), Error> {
         let Some(above) = self.above_figure(command).await? else { return Ok(()) };
-        if self.ledger.is_remembered(&command.account, &command.request_id).await? {
-            return Ok(());
+        if !self.ledger.is_remembered(&command.account, &command.request_id).await? {
+            let (use_cases, context, command) = (self.clone(), context.clone(), command.clone());
+            in_time(async move { use_cases.keep(&context, &command, &above).await }).await?;
         }
+        command.only_repeat();
+        Ok(())
+    }
+
+    /// Keeps a command that is above its figure, and says so; unless it was kept already, and was done.
+    async fn keep(&self, context: &RequestContext, command: &Command, above: &Above) -> Result<(), Error> {
         let billing = self.billing(context).await?;
         if let Some(known) = billing.approval_of(&command.account, &command.request_id).await? {
             return self.told_again(command, &known).await;
@@ -47,8 +60,8 @@ impl UseCases {
         if context.caller.kind == Kind::Local {
             return Err(callers_unknown());
         }
-        self.refuse_in_vain(command, &above)?;
-        match billing.ask_approval(&asked_for(context, command, &above)?).await? {
+        self.refuse_in_vain(command, above)?;
+        match billing.ask_approval(&asked_for(context, command, above)?).await? {
             Asked::Waits(approval) => Err(needed(&approval)),
             Asked::Known(known) => self.told_again(command, &known).await,
             Asked::TooMany(most) => Err(too_many(most, &command.account)),
@@ -85,9 +98,7 @@ impl UseCases {
 
     /// Refuses at once what would be refused when it is approved, as things are.
     fn refuse_in_vain(&self, command: &Command, above: &Above) -> Result<(), Error> {
-        not_ahead(command.first_sent_at, above.now, &command.request_id)?;
-        let fresh = Command { first_sent_at: None, ..command.clone() };
-        let tried = self.would_lead_to(above.account.as_ref(), above.now, &fresh);
+        let tried = self.would_lead_to(above.account.as_ref(), above.now, command);
         tried.map(drop).map_err(|error| match &above.account {
             Some(account) => error.explained_by(account),
             None => error,
@@ -104,11 +115,20 @@ impl UseCases {
         match known.state {
             State::Waiting => Err(needed(known)),
             State::Approved => self.do_approved(known).await,
-            // It may have been done since the ledger was asked whether it remembers.
-            State::Done if self.ledger.is_remembered(&command.account, &command.request_id).await? => Ok(()),
-            State::Done => Err(Error::refused(Refusal::RequestTooOld, command)),
+            State::Done => Ok(()),
             State::Failed | State::Rejected | State::Expired => Err(ended(known)),
         }
+    }
+}
+
+/// Waits for work with the billing store for a while, since charges may wait behind it. It goes on if nobody waits any more: what was kept
+/// by then is told to who repeats the request.
+async fn in_time(work: impl Future<Output = Result<(), Error>> + Send + 'static) -> Result<(), Error> {
+    let unavailable = |why: &str| BillingError::unavailable(format!("what needs approval could not be kept: {why}"));
+    match timeout(PATIENCE, tokio::spawn(work)).await {
+        Ok(Ok(done)) => done,
+        Ok(Err(ended)) => Err(unavailable(&ended.to_string()).into()),
+        Err(late) => Err(unavailable(&late.to_string()).into()),
     }
 }
 
@@ -152,5 +172,5 @@ fn needed(approval: &Approval) -> Error {
 /// A process that could not ask yet from which figures on acts need a second person does not guess.
 fn figures_unknown() -> Error {
     let text = "it is not known yet which acts need the approval of a second person; charging goes on, and repeating the request is safe";
-    Error::unavailable("BILLING_UNAVAILABLE", text, std::time::Duration::from_millis(500))
+    Error::unavailable("BILLING_UNAVAILABLE", text, Duration::from_millis(500))
 }

@@ -69,6 +69,11 @@ impl House {
         Self::open(folder, file, arguments).await
     }
 
+    /// Where its stores are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Where its billing store is.
     pub fn billing(&self) -> String {
         format!("sqlite://{}", self.folder.path().join("ledger.billing.db").display())

@@ -2,6 +2,7 @@
 
 use access::file::GrantEntry;
 use serde_json::json;
+use tollgate::billing::{Billing, BillingSettings};
 
 use super::{Office, adjust, by, decide};
 use crate::access::callers::{House, amount};
@@ -193,4 +194,24 @@ async fn a_figure_needs_callers_that_are_known_and_a_store_and_is_set_by_those_w
         assert_eq!(bare.refused(&keys[0], "ApprovalService/GetApproval", json!({ "approvalId": id })).await, "INVALID_REQUEST", "{id}");
         assert_eq!(bare.refused(&keys[0], "ApprovalService/ApproveAct", decide(id, "r")).await, "INVALID_REQUEST", "{id}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_needs_approval_does_not_wait_for_a_billing_store_that_is_slow() {
+    let (redis, postgres) = (crate::support::RedisServer::redis(), crate::postgres::PostgresServer::shared());
+    let (url, store) = (redis.url(), postgres.database());
+    let office = Office::open(&["--redis", &url, "--billing", &store, "--aggregate"]).await;
+    let billing = Billing::open(&store, BillingSettings::default()).await.unwrap();
+    let mut step = billing.store().begin().await.unwrap();
+    sqlx::query("UPDATE approvals_counter SET last = last WHERE id = 1").execute(&mut *step).await.unwrap();
+    // Without a limit it would wait for as long as the other holds it.
+    let request = adjust("slow", "200");
+    let asking = office.house.call(Some(&office.ada), "AccountService/AdjustBalance", &request);
+    let answered = tokio::time::timeout(std::time::Duration::from_secs(60), asking).await.expect("an answer");
+    assert_eq!(tonic_types::StatusExt::get_details_error_info(&answered.unwrap_err()).unwrap().reason, "BILLING_UNAVAILABLE");
+    step.rollback().await.unwrap();
+    // What was begun may have been kept meanwhile: it is one act.
+    until("it is kept", async || office.waiting().await.pop()).await;
+    office.waits(&office.ada, "AccountService/AdjustBalance", &adjust("slow", "200")).await;
+    assert_eq!(office.waiting().await.len(), 1);
 }

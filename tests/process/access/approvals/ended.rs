@@ -9,7 +9,7 @@ use crate::service::until;
 
 impl Office {
     /// Kills the service, changes what the billing store says of acts, and starts it again.
-    async fn killed(self, sql: &str) -> Self {
+    pub async fn killed(self, sql: &str) -> Self {
         let house = self.house.killed(|folder| {
             let file = Connection::open(folder.join("ledger.billing.db")).unwrap();
             assert_eq!(file.execute(sql, []).unwrap(), 1, "{sql}");
@@ -17,7 +17,7 @@ impl Office {
         Self { house: house.await, ..self }
     }
 
-    async fn becomes(&self, id: &str, state: &str) {
+    pub async fn becomes(&self, id: &str, state: &str) {
         let is_it = async || (self.approval(id).await["state"] == state).then_some(());
         until("it is noted what came of it", is_it).await;
     }

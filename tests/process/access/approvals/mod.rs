@@ -2,6 +2,7 @@
 
 mod around;
 mod ended;
+mod forgotten;
 mod office;
 
 use serde_json::{Value, json};

@@ -1,0 +1,92 @@
+//! What the ledger has forgotten is not done again, nor kept as if it were new.
+
+use rusqlite::Connection;
+use serde_json::json;
+
+use super::{Office, adjust};
+use crate::service::until;
+
+/// Two days, more than the window of request ids.
+const LONG_AGO: i64 = 172_800_000;
+
+impl Office {
+    fn sql(&self, file: &str, sql: &str) -> usize {
+        let file = Connection::open(self.house.folder().join(file)).unwrap();
+        file.busy_timeout(std::time::Duration::from_secs(60)).unwrap();
+        file.execute(sql, []).unwrap()
+    }
+
+    /// Waits until the billing store has an entry of that request.
+    async fn has_entry(&self, request_id: &str) {
+        let path = self.house.folder().join("ledger.billing.db");
+        let sql = format!("SELECT COUNT(*) FROM entries WHERE request_id = '{request_id}'");
+        until("the journal is taken in", async || {
+            let found = Connection::open(&path).unwrap().query_row(&sql, [], |row| row.get::<_, i64>(0));
+            found.is_ok_and(|count| count > 0).then_some(())
+        })
+        .await;
+    }
+
+    /// The same after the ledger has forgotten all request ids.
+    async fn forgetful(self) -> Self {
+        let house = self.house.killed(|folder| {
+            let file = Connection::open(folder.join("ledger.db")).unwrap();
+            assert!(file.execute("DELETE FROM requests", []).unwrap() > 0);
+        });
+        Self { house: house.await, ..self }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_done_and_forgotten_is_not_done_again_by_who_asks_again() {
+    let office = Office::open(&[]).await;
+    let id = office.waits(&office.ada, "AccountService/AdjustBalance", &adjust("once", "200")).await;
+    assert_eq!(office.approve(&office.bob, &id).await["state"], "APPROVAL_STATE_DONE");
+    office.has_entry("once").await;
+    let office = office.forgetful().await;
+    // It was not noted that it was done, as after a crash; who asked is the first to ask.
+    office.sql("ledger.billing.db", &format!("UPDATE approvals SET state = 'approved', decided_at = decided_at - {LONG_AGO}"));
+    assert_eq!(office.house.refused(&office.ada, "AccountService/AdjustBalance", adjust("once", "200")).await, "REQUEST_TOO_OLD");
+    office.becomes(&id, "APPROVAL_STATE_DONE").await;
+    assert_eq!(office.house.refused(&office.ada, "AccountService/AdjustBalance", adjust("once", "200")).await, "REQUEST_TOO_OLD");
+    assert_eq!(office.balance().await, "200.00");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_first_sent_before_the_window_is_not_kept() {
+    let office = Office::open(&[]).await;
+    let mut late = adjust("late", "200");
+    late["firstSentAt"] = json!((jiff::Timestamp::now() - jiff::SignedDuration::from_hours(48)).to_string());
+    assert_eq!(office.house.refused(&office.ada, "AccountService/AdjustBalance", late).await, "REQUEST_TOO_OLD");
+    assert!(office.waiting().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_act_that_was_done_is_not_failed_because_who_asked_may_no_longer_do_it() {
+    let office = Office::open(&[]).await;
+    let id = office.waits(&office.ada, "AccountService/AdjustBalance", &adjust("once", "200")).await;
+    assert_eq!(office.approve(&office.bob, &id).await["state"], "APPROVAL_STATE_DONE");
+    office.has_entry("once").await;
+    let mut office = office;
+    office.house.change(|file| file.keys.retain(|key| key.name != "ada"));
+    let office = office.killed(&format!("UPDATE approvals SET state = 'approved', decided_at = decided_at - {LONG_AGO}")).await;
+    let office = office.forgetful().await;
+    office.becomes(&id, "APPROVAL_STATE_DONE").await;
+    assert_eq!(office.balance().await, "200.00");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_an_act_was_done_is_not_noted_before_the_journal_is_taken_in() {
+    let office = Office::open(&[]).await;
+    office.has_entry("c").await;
+    let office = office.killed("UPDATE partitions SET state = 'STOPPED', reason = 'by a test'").await;
+    let id = office.waits(&office.ada, "AccountService/AdjustBalance", &adjust("once", "200")).await;
+    assert_eq!(office.approve(&office.bob, &id).await["state"], "APPROVAL_STATE_DONE");
+    let office = office.killed(&format!("UPDATE approvals SET state = 'approved', decided_at = decided_at - {LONG_AGO}")).await;
+    let office = office.forgetful().await;
+    let asked = office.house.refused(&office.ada, "AccountService/AdjustBalance", adjust("once", "200")).await;
+    assert_eq!((asked.as_str(), &office.approval(&id).await["state"]), ("BILLING_UNAVAILABLE", &json!("APPROVAL_STATE_APPROVED")));
+    let office = office.killed("UPDATE partitions SET state = 'RUNNING', reason = ''").await;
+    office.becomes(&id, "APPROVAL_STATE_DONE").await;
+    assert_eq!(office.balance().await, "200.00");
+}
