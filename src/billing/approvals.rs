@@ -31,10 +31,13 @@ pub const MOST: i64 = 10_000;
 /// How many acts of one account wait at most.
 pub const MOST_OF_ACCOUNT: i64 = 10;
 
+/// How many acts wait at most that one caller has asked for: it leaves room for others.
+pub const MOST_OF_CALLER: i64 = 1_000;
+
 /// How long it is kept what became of an act. The audit records know it for longer.
 pub const KEPT: Millis = 90 * 24 * 3_600_000;
 
-/// How many acts that have ended are noted so in one transaction.
+/// How many acts that have ended are noted so, or forgotten, at once.
 const ENDED_AT_ONCE: i64 = 100;
 
 /// What has become of an act.
@@ -127,7 +130,7 @@ pub enum Asked {
     Waits(Approval),
     /// It was asked for before.
     Known(Approval),
-    /// As many wait as may: of the account, or of all.
+    /// As many wait as may: of the account, of the caller, or of all.
     TooMany(i64),
 }
 
@@ -179,16 +182,16 @@ impl Billing {
         if let Some(known) = find(connection, "account = $1 AND request_id = $2", account, request_id).await? {
             return Ok(Asked::Known(known));
         }
-        let waiting = "SELECT CAST(COUNT(*) AS BIGINT), CAST(COALESCE(SUM(CASE WHEN account = $2 THEN 1 ELSE 0 END), 0) AS BIGINT) \
+        let waiting = "SELECT CAST(COUNT(*) AS BIGINT), CAST(COALESCE(SUM(CASE WHEN account = $2 THEN 1 ELSE 0 END), 0) AS BIGINT), \
+                       CAST(COALESCE(SUM(CASE WHEN asked_by = $3 THEN 1 ELSE 0 END), 0) AS BIGINT) \
                        FROM approvals WHERE state = 'waiting' AND ends_at > $1";
-        let waiting = sqlx::query(waiting).bind(now).bind(account.clone()).fetch_one(&mut *connection).await?;
-        for (place, most) in [(1, MOST_OF_ACCOUNT), (0, MOST)] {
+        let waiting = sqlx::query(waiting).bind(now).bind(account.clone()).bind(approval.asked.name.clone());
+        let waiting = waiting.fetch_one(&mut *connection).await?;
+        for (place, most) in [(1, MOST_OF_ACCOUNT), (2, MOST_OF_CALLER), (0, MOST)] {
             if waiting.try_get::<i64, _>(place)? >= most {
                 return Ok(Asked::TooMany(most));
             }
         }
-        let forget = "DELETE FROM approvals WHERE asked_at < $1 AND state NOT IN ('waiting', 'approved')";
-        sqlx::query(forget).bind(now - VALIDITY - KEPT).execute(&mut *connection).await?;
         let counter = sqlx::query("SELECT last FROM approvals_counter WHERE id = 1").fetch_one(&mut *connection).await?;
         let kept = Approval { id: counter.try_get(0)?, ..approval.clone() };
         insert(connection, &kept).await?;
@@ -263,9 +266,18 @@ impl Billing {
         Ok(i64::try_from(due.len()).is_ok_and(|count| count == ENDED_AT_ONCE))
     }
 
-    /// Acts that were approved before an instant, and of which it is not noted what came of them.
-    pub async fn approved_before(&self, at: Millis) -> Result<Vec<Approval>, BillingError> {
-        select(&mut *self.store().pool().acquire().await?, "state = 'approved' AND decided_at < $1 ORDER BY id LIMIT $2", at).await
+    /// Forgets acts that have ended long ago, some at once; returns whether there may be more.
+    pub async fn forget_approvals(&self, now: Millis) -> Result<bool, BillingError> {
+        let forget = "DELETE FROM approvals WHERE id IN (SELECT id FROM approvals WHERE asked_at < $1 \
+                      AND state NOT IN ('waiting', 'approved') ORDER BY asked_at LIMIT $2)";
+        let forgotten = sqlx::query(forget).bind(now - VALIDITY - KEPT).bind(ENDED_AT_ONCE).execute(self.store().pool()).await?;
+        Ok(i64::try_from(forgotten.rows_affected()).is_ok_and(|count| count == ENDED_AT_ONCE))
+    }
+
+    /// Some of the acts that were approved before an instant, and of which it is not noted what came of them, after a number.
+    pub async fn approved_before(&self, at: Millis, after: i64) -> Result<Vec<Approval>, BillingError> {
+        let condition = format!("state = 'approved' AND decided_at < $1 AND id > {after} ORDER BY id LIMIT $2");
+        select(&mut *self.store().pool().acquire().await?, &condition, at).await
     }
 
     /// Whether the journal says that an act was done after an instant, as far as it was taken in.

@@ -97,7 +97,7 @@ fn limit_of(action: &Action) -> Option<&LimitChange> {
     }
 }
 
-/// The highest limit that is set above the one that there is.
+/// The highest limit that is set, if any is set above the one that there is: what raises nothing now may do so when it is approved.
 fn raised_to(limit: &LimitChange, account: Option<&Account>, now: Millis) -> Option<DecimalAmount> {
     let held = |units, account: &Account| DecimalAmount::new(units, account.decimals);
     let permanent = limit.permanent.filter(|amount| match account {
@@ -117,7 +117,12 @@ fn raised_to(limit: &LimitChange, account: Option<&Account>, now: Millis) -> Opt
             Some(amount).filter(|_| !is_lower)
         }
     };
-    [permanent, temporary].into_iter().flatten().reduce(|most, other| if other.exceeds(most) { other } else { most })
+    permanent.or(temporary)?;
+    let set = match limit.temporary {
+        TemporaryChange::Set { amount, .. } => Some(amount),
+        TemporaryChange::Keep | TemporaryChange::Remove => None,
+    };
+    [limit.permanent, set].into_iter().flatten().reduce(|most, other| if other.exceeds(most) { other } else { most })
 }
 
 #[cfg(test)]
@@ -165,6 +170,18 @@ mod tests {
         // One that has ended is none.
         let ended = account(0, 600_000, 1_000);
         assert_eq!(of(&limit(None, Some(("1", Until::Instant(900)))), &ended), Some(Extent::Amount(amount("1"))));
+    }
+
+    #[test]
+    fn once_any_limit_is_raised_the_highest_that_is_set_counts() {
+        // By the time that it is approved, the temporary one may last longer than the one that runs.
+        let held = account(500_000, 1_000_000, 30_000);
+        let both = limit(Some("5000.01"), Some(("10000", Until::After(28_000))));
+        assert_eq!(of(&both, &held), Some(Extent::Amount(amount("10000"))));
+        let lower = limit(Some("5000"), Some(("10000", Until::After(28_000))));
+        assert_eq!(of(&lower, &held), None);
+        let permanent = limit(Some("10000"), Some(("5000.01", Until::After(30_000))));
+        assert_eq!(of(&permanent, &account(1_000_000, 0, 0)), Some(Extent::Amount(amount("10000"))));
     }
 
     #[test]

@@ -22,6 +22,9 @@ use domain::account::{Currency, Millis};
 use domain::approval::GuardedAct;
 use domain::money::DecimalAmount;
 
+/// The reason of an act for which there is no room.
+pub(super) const TOO_MANY: &str = "TOO_MANY_APPROVALS";
+
 /// A page of acts that were asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApprovalPage {
@@ -175,6 +178,6 @@ fn about(error: Error, approval: &Approval) -> Error {
 }
 
 fn too_many(most: i64, account: &str) -> Error {
-    let text = format!("{most} acts wait for approval already, which is the most of one account, or of all");
-    Error::new(Kind::Exhausted, "TOO_MANY_APPROVALS", text).with("most", most.to_string()).with("account_id", account)
+    let text = format!("{most} acts wait for approval already, which is the most of one account, of one caller, or of all");
+    Error::new(Kind::Exhausted, TOO_MANY, text).with("most", most.to_string()).with("account_id", account)
 }

@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::UseCases;
 use super::admission::StreamPermit;
+use super::approvals::TOO_MANY;
 use super::context::RequestContext;
-use super::error::{Error, Kind};
+use super::error::Error;
 use access::Permission;
 use domain::account::{Account, Currency, Millis, Mode};
 use domain::command::{Action, Command, LimitChange, Metadata, TemporaryChange};
@@ -190,7 +191,7 @@ impl UseCases {
     async fn convert_one(&self, context: &RequestContext, plan: &Plan, target: Target) -> Result<ConvertedAccount, Error> {
         let conversion = match self.treat(context, plan, &target, true).await {
             Ok(conversion) => conversion,
-            Err(error) if matches!(error.kind, Kind::Unavailable | Kind::Exhausted | Kind::Internal) => return Err(error),
+            Err(error) if error.leaves_open() && error.reason != TOO_MANY => return Err(error),
             Err(error) => {
                 self.tell_of_refusal(context, &error);
                 Conversion::Refused(error)

@@ -81,13 +81,22 @@ impl UseCases {
         billing.ready().await?;
         let now = self.clock().now();
         while billing.expire_approvals(now).await? {}
-        for approval in billing.approved_before(now - LEFT_ALONE).await? {
-            match self.do_approved(&approval).await {
-                Err(error) if error.leaves_open() => return Err(error),
-                // What was refused is noted.
-                _ => tracing::info!(approval = approval.id, "an act that was approved and left was gone on with"),
+        while billing.forget_approvals(now).await? {}
+        let (mut last, mut left_open) = (0, None);
+        loop {
+            let approved = billing.approved_before(now - LEFT_ALONE, last).await?;
+            for approval in &approved {
+                match self.do_approved(approval).await {
+                    // One that is held up, as by a partition that is away, holds up no other.
+                    Err(error) if error.leaves_open() => left_open = Some(error),
+                    // What was refused is noted.
+                    _ => tracing::info!(approval = approval.id, "an act that was approved and left was gone on with"),
+                }
+            }
+            match approved.last() {
+                Some(approval) => last = approval.id,
+                None => return left_open.map_or(Ok(()), Err),
             }
         }
-        Ok(())
     }
 }

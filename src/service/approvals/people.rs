@@ -14,6 +14,10 @@ use billing::callers::CallerKind;
 use billing::change::Change;
 use billing::users::UserTables;
 use domain::money::DecimalAmount;
+use platform::clock::system_now;
+
+/// How many callers that have made one another are looked at.
+const MOST_MAKERS: usize = 10;
 
 impl UseCases {
     /// Refuses an approval that the caller may not give, or whose act may no longer be asked for.
@@ -25,7 +29,7 @@ impl UseCases {
             return Err(callers_unknown());
         }
         let decider = Party { name: change.actor.clone(), on_behalf_of: change.on_behalf_of.clone(), ..Party::default() };
-        if !is_other_person(&approval.asked, &decider) || self.has_made_key_of(context, &approval.asked, &decider).await? {
+        if !is_other_person(&approval.asked, &decider) || self.may_be_of(context, &approval.asked).await? {
             return Err(about(second_person_needed(), approval));
         }
         let amount = approval.amount.unwrap_or(DecimalAmount::new(i64::MAX, 0));
@@ -59,13 +63,32 @@ impl UseCases {
         Ok(user.and_then(|user| serde_json::from_str(&user.access).ok()))
     }
 
-    /// Whether the key of the one who decides was made by the one who asked, who has seen it then.
-    async fn has_made_key_of(&self, context: &RequestContext, asked: &Party, decider: &Party) -> Result<bool, Error> {
-        if context.caller.kind != Kind::Key {
-            return Ok(false);
+    /// Whether the one who asked may have made the caller of the billing store that decides, and have seen its key then: it was made
+    /// afterwards, in whatever name, or by them, or by a caller that they have made.
+    async fn may_be_of(&self, context: &RequestContext, asked: &Party) -> Result<bool, Error> {
+        let kind = match context.caller.kind {
+            Kind::Key => CallerKind::Key,
+            Kind::Certificate => CallerKind::Certificate,
+            Kind::Local | Kind::Token | Kind::User => return Ok(false),
+        };
+        let billing = self.billing(context).await?;
+        // One of the access file may have the name of one that was revoked.
+        let caller = billing.caller(kind, &context.caller.name).await?.filter(|caller| caller.is_let_in(system_now()));
+        let Some(caller) = caller else { return Ok(false) };
+        if caller.created_at > asked.at {
+            return Ok(true);
         }
-        let key = self.billing(context).await?.caller(CallerKind::Key, &decider.name).await?;
-        Ok(key.is_some_and(|key| [person(asked), &asked.name].iter().any(|one| is_same_name(one, &key.created_by))))
+        let mut maker = caller.created_by;
+        for _ in 0..MOST_MAKERS {
+            if [person(asked), &asked.name].iter().any(|one| is_same_name(one, &maker)) {
+                return Ok(true);
+            }
+            let key = billing.caller(CallerKind::Key, &maker).await?;
+            let made = if key.is_some() { key } else { billing.caller(CallerKind::Certificate, &maker).await? };
+            let Some(made) = made else { return Ok(false) };
+            maker = made.created_by;
+        }
+        Ok(true)
     }
 }
 

@@ -2,15 +2,16 @@
 
 use rusqlite::Connection;
 use serde_json::json;
+use tonic_types::StatusExt;
 
-use super::{Office, adjust};
+use super::{Office, adjust, decide};
 use crate::service::until;
 
 /// Two days, more than the window of request ids.
 const LONG_AGO: i64 = 172_800_000;
 
 impl Office {
-    fn sql(&self, file: &str, sql: &str) -> usize {
+    pub fn sql(&self, file: &str, sql: &str) -> usize {
         let file = Connection::open(self.house.folder().join(file)).unwrap();
         file.busy_timeout(std::time::Duration::from_secs(60)).unwrap();
         file.execute(sql, []).unwrap()
@@ -89,4 +90,39 @@ async fn whether_an_act_was_done_is_not_noted_before_the_journal_is_taken_in() {
     let office = office.killed("UPDATE partitions SET state = 'RUNNING', reason = ''").await;
     office.becomes(&id, "APPROVAL_STATE_DONE").await;
     assert_eq!(office.balance().await, "200.00");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_act_that_is_held_up_holds_up_no_other() {
+    let office = Office::open(&[]).await;
+    office.has_entry("c").await;
+    let office = office.killed("UPDATE partitions SET state = 'STOPPED', reason = 'by a test'").await;
+    let held_up = office.waits(&office.ada, "AccountService/AdjustBalance", &adjust("first", "200")).await;
+    let other = office.waits(&office.ada, "AccountService/AdjustBalance", &adjust("second", "300")).await;
+    // Whether the first was done is known to the journal, which nobody takes in.
+    office.house.done(&office.ada, "AccountService/AdjustBalance", adjust("small", "50")).await;
+    let approve = format!(
+        "UPDATE approvals SET state = 'approved', decided_by = 'bob', decided_request_id = 'a', \
+         decided_at = CAST(strftime('%s', 'now') AS INTEGER) * 1000 - CASE request_id WHEN 'first' THEN {LONG_AGO} ELSE 20000 END"
+    );
+    assert_eq!(office.sql("ledger.billing.db", &approve), 2);
+    office.becomes(&other, "APPROVAL_STATE_DONE").await;
+    assert_eq!(office.approval(&held_up).await["state"], "APPROVAL_STATE_APPROVED");
+    assert_eq!(office.balance().await, "350.00");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_became_of_an_act_is_forgotten_after_90_days_though_nobody_asks() {
+    let folder = crate::temporary_folder();
+    let clock = folder.path().join("clock").display().to_string();
+    std::fs::write(&clock, "2026-03-02T12:00:00Z").unwrap();
+    let office = Office::open(&["--test-clock", &clock]).await;
+    let id = office.waits(&office.ada, "AccountService/AdjustBalance", &adjust("no", "200")).await;
+    office.house.done(&office.bob, "ApprovalService/RejectAct", decide(&id, "r")).await;
+    std::fs::write(&clock, "2026-06-07T12:00:01Z").unwrap();
+    until("it is forgotten", async || {
+        let asked = office.house.call(Some(&office.root), "ApprovalService/GetApproval", &json!({ "approvalId": id })).await;
+        (asked.err()?.get_details_error_info()?.reason == "APPROVAL_NOT_FOUND").then_some(())
+    })
+    .await;
 }

@@ -1,5 +1,6 @@
 //! Acts above a figure wait for a second person.
 
+mod apart;
 mod around;
 mod ended;
 mod forgotten;
