@@ -114,7 +114,7 @@ impl Engine for StandIn {
         self.fail()
     }
 
-    fn window(&self) -> Millis {
+    fn window(&self) -> i64 {
         86_400_000
     }
 
