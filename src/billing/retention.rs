@@ -2,14 +2,16 @@
 //! hold without it.
 //!
 //! [`audit`] cuts a chain of records off behind a place; [`documents`] takes lines and customer off a document. Neither drops what does not
-//! prove itself: that is for `verify` to show. [`entries`] empties what callers sent along. [`keeper`] does it in the aggregator. Entries as
-//! such are kept for ever: accounts, totals and refunds are proved by them, and the ledger can be restored from nothing else.
+//! prove itself: that is for `verify` to show. [`entries`] empties what callers sent along. [`keeper`] does it in the aggregator, by the
+//! [`term`] in force. Entries as such are kept for ever: accounts, totals and refunds are proved by them, and the ledger can be restored
+//! from nothing else.
 
 pub mod audit;
 pub mod documents;
 pub mod entries;
 pub(crate) mod evidence;
 pub(crate) mod keeper;
+mod term;
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
@@ -21,7 +23,7 @@ use domain::account::Millis;
 /// Who drops, in audit records.
 const ACTOR: &str = "tollgate";
 
-/// How long each is kept; `None` for ever.
+/// How long each is kept; `None` where nothing was said, 0 for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RetentionSettings {
     /// Audit records, in days.
@@ -96,12 +98,21 @@ impl RetentionSettings {
     /// How long it is kept, for people; empty for ever.
     #[must_use]
     pub fn term(&self, what: Kept) -> String {
+        self.given(what).unwrap_or_default()
+    }
+
+    /// The same; `None` where nothing was said.
+    fn given(&self, what: Kept) -> Option<String> {
         let (count, unit) = match what {
             Kept::AuditRecords => (self.audit_days, "day"),
             Kept::Documents => (self.document_years, "year"),
             Kept::EntryDetails => (self.entry_detail_days, "day"),
         };
-        count.map(|count| format!("{count} {unit}{}", if count == 1 { "" } else { "s" })).unwrap_or_default()
+        count.map(|count| match count {
+            0 => String::new(),
+            1 => format!("1 {unit}"),
+            count => format!("{count} {unit}s"),
+        })
     }
 }
 
@@ -115,11 +126,12 @@ impl Billing {
         };
         let days_ago = |days: u16| begin(&|today| today.checked_sub(i64::from(days).days()));
         let since = match what {
-            Kept::AuditRecords => settings.audit_days.map(days_ago),
-            Kept::EntryDetails => settings.entry_detail_days.map(days_ago),
+            Kept::AuditRecords => settings.audit_days.filter(|days| *days > 0).map(days_ago),
+            Kept::EntryDetails => settings.entry_detail_days.filter(|days| *days > 0).map(days_ago),
             // A document of any day of a year is as old as one of its last.
             Kept::Documents => {
-                settings.document_years.map(|years| begin(&|today| today.first_of_year().checked_sub(i64::from(years).years())))
+                let years = settings.document_years.filter(|years| *years > 0);
+                years.map(|years| begin(&|today| today.first_of_year().checked_sub(i64::from(years).years())))
             }
         };
         since.transpose().map_err(BillingError::corrupt)
@@ -157,12 +169,10 @@ impl Billing {
     }
 }
 
-/// Notes how long something is kept.
-async fn note_term(billing: &Billing, what: Kept, term: &str, before: Option<Millis>) -> Result<(), BillingError> {
-    let sql = "INSERT INTO retention (what, term, kept_since, dropped, last_dropped_at) VALUES ($1, $2, $3, 0, 0) \
-               ON CONFLICT (what) DO UPDATE SET term = excluded.term, kept_since = excluded.kept_since";
-    let query = sqlx::query(sql).bind(what.name()).bind(term.to_owned()).bind(before.unwrap_or(0));
-    query.execute(billing.store().pool()).await?;
+/// Notes that what was before an instant has gone.
+async fn note_kept_since(billing: &Billing, what: Kept, before: Millis) -> Result<(), BillingError> {
+    let sql = "UPDATE retention SET kept_since = $1 WHERE what = $2";
+    sqlx::query(sql).bind(before).bind(what.name()).execute(billing.store().pool()).await?;
     Ok(())
 }
 

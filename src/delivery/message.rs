@@ -56,6 +56,10 @@ pub async fn write(billing: &Billing, mail: &Mail, clock: &Clock) -> Result<Writ
     let content = match mail.kind {
         MailKind::Document | MailKind::Reminder => {
             let mut stored = billing.document_of_id(mail.document).await?;
+            // Its lines may have gone while the mail was on its way: nobody gets an empty paper.
+            if !stored.is_kept {
+                return Err(WriteError::Impossible("the document is no longer kept: its term is over".to_owned()));
+            }
             billing.load_logo(&mut stored.document.issuer).await?;
             let is_reminder = mail.kind == MailKind::Reminder;
             let (document, open, limit) = (stored.document, stored.open_amount, settings.attachment_limit);

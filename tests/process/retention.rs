@@ -1,6 +1,9 @@
 //! What is older than it is to be kept goes, and no more: audit records, lines and customers of documents, and what callers sent along in
 //! entries. All is proved as before.
 
+mod terms;
+
+use std::cell::Cell;
 use std::process::Command;
 
 use jiff::Timestamp;
@@ -43,6 +46,46 @@ impl House {
 
     fn go_to(&self, time: &str) {
         std::fs::write(self.folder.path().join("clock"), time).unwrap();
+    }
+
+    /// A service with terms at a time by which they have been known for a day, and which is charged by that time.
+    async fn serve_with_terms(&self, day_before: &str, time: &str) -> Service {
+        self.serve_with(&TERMS, day_before, time).await
+    }
+
+    /// The same with other terms.
+    async fn serve_with(&self, terms: &[&str], day_before: &str, time: &str) -> Service {
+        let service = self.serve_at(day_before, terms);
+        self.until_looked_at(day_before).await;
+        self.move_on(&service, time).await;
+        service
+    }
+
+    /// Waits until the terms were looked at by a time.
+    async fn until_looked_at(&self, time: &str) {
+        let looked = async || (self.number("SELECT MIN(seen_at) FROM retention").await? == millis(time)).then_some(());
+        until("the terms were looked at", looked).await;
+    }
+
+    /// Lets a running service's clock come to a time, by which then something is on record.
+    async fn move_on(&self, service: &Service, time: &str) {
+        self.go_to(time);
+        let count = Cell::new(0);
+        let charged = async || {
+            let open = json!({ "accountId": format!("of-{time}-{}", count.get()).replace(':', "."), "requestId": "create", "name": "Ford", "currencyCode": "EUR",
+                "mode": "PAYMENT_MODE_PREPAID" });
+            done(service, "AccountService/CreateAccount", open);
+            count.set(count.get() + 1);
+            (self.number("SELECT MAX(last_time) FROM partitions").await? >= millis(time)).then_some(())
+        };
+        until("something is on record by the new time", charged).await;
+    }
+
+    async fn number(&self, sql: &'static str) -> Option<i64> {
+        let store = Billing::connect_lazily(&self.billing, BillingSettings::default()).unwrap();
+        let row = sqlx::query(sql).fetch_one(store.store().pool()).await.unwrap();
+        store.store().close().await;
+        row.get(0)
     }
 
     /// Runs a command on the stores.
@@ -129,6 +172,10 @@ fn done(service: &Service, method: &str, request: Value) -> Value {
     call(service, method, &request).unwrap_or_else(|error| panic!("{method} {request}: {error}"))
 }
 
+fn millis(time: &str) -> i64 {
+    time.parse::<Timestamp>().unwrap().as_millisecond()
+}
+
 fn by() -> Value {
     json!({ "actor": "eve", "reason": "a test" })
 }
@@ -170,13 +217,19 @@ fn issues(service: &Service) {
     done(service, "BillingService/SetTaxRate", rate);
 }
 
-/// Two invoices of 2026, one of them paid.
+/// Two invoices of 2026, one of them paid, and a credit note on each.
 async fn two_thousand_twenty_six(house: &House) {
     let service = house.serve_at("2026-06-10T12:00:00Z", &[]);
     issues(&service);
     billed(&service, "paid", "INV-000001").await;
     billed(&service, "open", "INV-000002").await;
     done(&service, "BillingService/RecordPayment", json!({ "accountId": "paid", "requestId": "pay", "amount": euros("11.90") }));
+    for (account, note) in [("open", "CRN-000001"), ("paid", "CRN-000002")] {
+        let refund =
+            json!({ "accountId": account, "requestId": "r26", "chargeId": "usage", "amount": euros("1.19"), "reason": "Trillian was ill" });
+        done(&service, "ChargingService/Refund", refund);
+        until("the credit note is issued", async || invoice(&service, note).ok()).await;
+    }
     let is_paid = async || (invoice(&service, "INV-000001").unwrap()["openAmount"] == "0.00").then_some(());
     until("the invoice is paid", is_paid).await;
     assert!(service.stopped().await.success());
@@ -203,14 +256,18 @@ async fn keeps_its_terms(house: &House) {
 
     // The eight years of an invoice of 2026 end with 2034. What is shown changes nothing.
     house.go_to("2034-12-31T23:59:59Z");
-    assert_eq!(house.outlook(&TERMS), [[0, 0, 2, 0], [records, 0, records, 0]]);
+    assert_eq!(house.outlook(&TERMS), [[0, 0, 4, 0], [records, 0, records, 0]]);
     house.go_to("2035-01-01T00:00:00Z");
-    assert_eq!(house.outlook(&TERMS), [[1, 1, 2, 0], [records, 0, records, 0]]);
-    assert_eq!(house.outlook(&[]), [[0, 0, 2, 0], [0, 0, records, 0]], "without a term, for ever");
+    assert_eq!(house.outlook(&TERMS), [[2, 2, 4, 0], [records, 0, records, 0]]);
+    assert_eq!(house.outlook(&[]), [[0, 0, 4, 0], [0, 0, records, 0]], "without a term, for ever");
     assert!(house.documents_say("Zaphod").await);
 
-    let service = house.serve_at("2035-01-01T00:00:00Z", &TERMS);
-    until("what is too old has gone", async || (gone(&service) == [1, records]).then_some(())).await;
+    let service = house.serve_with_terms("2034-12-30T12:00:00Z", "2034-12-31T12:30:00Z").await;
+    until("records that are too old have gone", async || (gone(&service) == [0, records]).then_some(())).await;
+    house.move_on(&service, "2035-01-01T00:00:00Z").await;
+    until("documents that are too old have gone", async || (gone(&service) == [2, records]).then_some(())).await;
+    assert_eq!(invoice(&service, "CRN-000001").unwrap()["reason"], "Trillian was ill", "it is of an account that has not paid");
+    assert!(invoice(&service, "CRN-000002").unwrap_err().contains("no longer kept"));
     let refused = invoice(&service, "INV-000001").unwrap_err();
     assert!(refused.contains("INVOICE_NOT_FOUND") && refused.contains("no longer kept"), "{refused}");
     assert_eq!(invoice(&service, "INV-000002").unwrap()["customer"]["name"], "Zaphod", "what is not paid is needed");
@@ -218,15 +275,15 @@ async fn keeps_its_terms(house: &House) {
     assert!(!listed.to_string().contains("INV-000001") && listed.to_string().contains("INV-000002"), "{listed}");
     let records = done(&service, "AuditService/ListAuditRecords", json!({ "pageSize": 100 }));
     let records: Vec<_> = records["records"].as_array().unwrap().iter().collect();
-    assert!(records.iter().all(|record| record["at"].as_str().unwrap() >= "2035"), "{records:#?}");
+    assert!(records.iter().all(|record| record["at"].as_str().unwrap() >= "2034-12-30"), "{records:#?}");
     let dropped = |action: &str| records.iter().find(|record| record["action"] == action).unwrap()["details"].as_str().unwrap().to_owned();
-    assert!(dropped("retention.documents_dropped").contains(r#""numbers":["INV-000001"]"#), "{records:#?}");
-    assert!(dropped("retention.records_dropped").contains(r#""before":"2033-11-27T00:00:00Z""#), "{records:#?}");
+    assert!(dropped("retention.documents_dropped").contains(r#""numbers":["INV-000001","CRN-000002"]"#), "{records:#?}");
+    assert!(dropped("retention.records_dropped").contains(r#""before":"2033-11-26T00:00:00Z""#), "{records:#?}");
     let shown = Operator::of(&service).run_words(&["aggregation"]);
-    assert!(shown.output.contains("documents are kept for 8 years; 1 have gone"), "{shown:?}");
+    assert!(shown.output.contains("documents are kept for 8 years; 2 have gone"), "{shown:?}");
     let metrics = format!("http://{}/metrics", service.metrics);
     let scraped = String::from_utf8(Command::new("curl").args(["-s", "-m", "10", &metrics]).output().unwrap().stdout).unwrap();
-    assert!(scraped.contains(r#"tollgate_retention_dropped_total{what="documents"} 1"#), "{scraped}");
+    assert!(scraped.contains(r#"tollgate_retention_dropped_total{what="documents"} 2"#), "{scraped}");
 
     // The taxes that a late credit note takes from are still known: of 1.19 refunded, 0.19.
     done(
@@ -234,14 +291,14 @@ async fn keeps_its_terms(house: &House) {
         "ChargingService/Refund",
         json!({ "accountId": "paid", "requestId": "r", "chargeId": "usage", "amount": euros("1.19") }),
     );
-    let note = until("the credit note is issued", async || invoice(&service, "CRN-000001").ok()).await;
+    let note = until("the credit note is issued", async || invoice(&service, "CRN-000003").ok()).await;
     assert_eq!((&note["refersTo"], &note["taxContained"]), (&json!("INV-000001"), &json!("0.19")), "{note}");
     assert!(service.stopped().await.success());
 
     let heads = house.folder.path().join("heads").display().to_string();
     let verified = house.agrees(&[&TERMS[..], &["--heads", &heads]].concat());
     let said = [
-        "1 documents are no longer kept",
+        "2 documents are no longer kept",
         "audit records are no longer kept",
         "INV-000002 and all before it that is still kept are as they were",
         "of audit/service is no longer kept, nor is any before it",
@@ -250,7 +307,7 @@ async fn keeps_its_terms(house: &House) {
         assert!(verified.contains(said), "{said}: {verified}");
     }
     house.differs(&["--heads", &heads], "is the place of a kept head, and is not there");
-    assert_eq!(house.outlook(&TERMS)[0], [0, 1, 2, 1]);
+    assert_eq!(house.outlook(&TERMS)[0], [0, 2, 3, 2]);
 }
 
 /// What is said to be dropped is believed by a term that is given, as far as it was recorded.
@@ -281,18 +338,18 @@ async fn finds_what_was_changed(house: &House) {
             "what is left of one was changed",
         ),
         (
-            "UPDATE documents SET total = total + 1 WHERE id = (SELECT document FROM issued WHERE dropped_at <> 0)",
-            "UPDATE documents SET total = total - 1 WHERE id = (SELECT document FROM issued WHERE dropped_at <> 0)",
+            "UPDATE documents SET total = total + 1 WHERE id = (SELECT document FROM issued WHERE number = 'INV-000001')",
+            "UPDATE documents SET total = total - 1 WHERE id = (SELECT document FROM issued WHERE number = 'INV-000001')",
             "has the total",
         ),
         (
-            "UPDATE issued SET dropped_at = issued_at + 1 WHERE number = 'CRN-000001'",
-            "UPDATE issued SET dropped_at = 0 WHERE number = 'CRN-000001'",
-            "2 are said to be dropped; 1 are recorded as such",
+            "UPDATE issued SET dropped_at = issued_at + 1 WHERE number = 'CRN-000003'",
+            "UPDATE issued SET dropped_at = 0 WHERE number = 'CRN-000003'",
+            "3 are said to be dropped; 2 are recorded as such",
         ),
         (
-            "UPDATE issued SET dropped_at = 9000000000000000000 WHERE number = 'CRN-000001'",
-            "UPDATE issued SET dropped_at = 0 WHERE number = 'CRN-000001'",
+            "UPDATE issued SET dropped_at = 9000000000000000000 WHERE number = 'CRN-000003'",
+            "UPDATE issued SET dropped_at = 0 WHERE number = 'CRN-000003'",
             "when it was to be kept",
         ),
     ];
@@ -309,7 +366,7 @@ async fn goes_on_dropping(house: &House) {
     house.go_to("2037-06-01T00:00:00Z");
     let [due, _, _, dropped] = house.outlook(&TERMS)[1];
     assert!(due > 0);
-    let service = house.serve_at("2037-06-01T00:00:00Z", &TERMS);
+    let service = house.serve_with_terms("2037-05-30T23:50:00Z", "2037-06-01T00:00:00Z").await;
     let open =
         json!({ "accountId": "later", "requestId": "create", "name": "Ford", "currencyCode": "EUR", "mode": "PAYMENT_MODE_PREPAID" });
     done(&service, "AccountService/CreateAccount", open);
@@ -341,7 +398,7 @@ async fn finds_what_was_cut_off(house: &House) {
         }
     }
     // More is not dropped either, which would cover it up.
-    let service = house.serve_at("2040-01-01T00:00:00Z", &TERMS);
+    let service = house.serve_with_terms("2040-01-01T00:00:00Z", "2040-01-02T00:30:00Z").await;
     let open =
         json!({ "accountId": "later", "requestId": "create", "name": "Ford", "currencyCode": "EUR", "mode": "PAYMENT_MODE_PREPAID" });
     done(&service, "AccountService/CreateAccount", open);
@@ -368,11 +425,11 @@ async fn empties_details(house: &House) {
     assert_eq!((&details()["due"], &details()["needed"]), (&json!(0), &json!(0)), "{}", details());
 
     // The invoice waits for its issuer: its lines are yet to be printed.
-    let service = house.serve_at("2026-09-09T00:00:00Z", &terms);
+    let service = house.serve_with(&terms, "2026-09-07T23:00:00Z", "2026-09-09T00:00:00Z").await;
     let is_through = async || {
         let status = done(&service, "BillingService/GetAggregation", json!({}));
         let of = status["retention"].as_array().into_iter().flatten().find(|of| of["what"] == "entry_details").cloned();
-        of.filter(|of| of["term"] == "90 days")
+        of.filter(|of| of["term"] == "90 days" && of.get("keptSince").is_some())
     };
     until("entries were looked through", is_through).await;
     assert!(house.entries_say("to Trillian").await, "what is on no document yet is needed");

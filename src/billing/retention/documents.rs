@@ -1,5 +1,6 @@
 //! Takes lines, customer and names off issued documents. Number, dates, sums, taxes and digest stay: series have no gap, what paid what
-//! still adds up, and a late credit note finds its taxes. What is not paid, or is being mailed, is kept.
+//! still adds up, and a late credit note finds its taxes. What an account has that does not pay,
+//! and what is being mailed, is kept.
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
@@ -22,7 +23,10 @@ const SLICE: i64 = 100;
 const IS_OLD: &str = "issued.dropped_at = 0 AND issued.issued_at < $1 AND issued.digest <> ''";
 
 /// What nothing needs any more.
-const IS_SETTLED: &str = "NOT EXISTS (SELECT 1 FROM payables WHERE payables.document = issued.document AND payables.open_amount > 0) \
+///
+/// As long as an account has not paid an invoice, all its documents are: one that is not paid refers to others, and they to it.
+const IS_SETTLED: &str = "NOT EXISTS (SELECT 1 FROM payables JOIN documents AS own ON own.account = payables.account \
+                          WHERE own.id = issued.document AND payables.open_amount > 0) \
                           AND NOT EXISTS (SELECT 1 FROM mails WHERE mails.document = issued.document \
                           AND mails.state IN ('waiting', 'sending', 'deferred'))";
 
@@ -107,6 +111,8 @@ async fn drop_one(connection: &mut AnyConnection, covered: &Covered, now: Millis
         return Ok(None);
     }
     document.drop_lines();
+    // Somebody wrote it, and of whom it speaks nobody knows.
+    document.reason.clear();
     let content = serde_json::to_string(&document).map_err(BillingError::corrupt)?;
     let sql = "UPDATE documents SET content = $1, summary = $1 WHERE id = $2";
     sqlx::query(sql).bind(content.clone()).bind(covered.document).execute(&mut *connection).await?;

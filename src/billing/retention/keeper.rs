@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sqlx::Row;
 use tokio::sync::watch;
 
 use super::audit::{self, Slice};
-use super::{Kept, documents, entries, note_term};
+use super::term::{self, Verdict};
+use super::{Kept, documents, entries, note_kept_since};
 use crate::aggregator::{FAILURES_TOLD, Shared, pause};
 use crate::{Billing, BillingError};
 use domain::account::Millis;
@@ -21,18 +23,34 @@ const AGAIN: Duration = Duration::from_hours(1);
 /// The rest after each slice.
 const REST: Duration = Duration::from_millis(100);
 
-/// A look at all: when it was, and since when each is kept.
-type Look = (Instant, [Option<Millis>; Kept::ALL.len()]);
+/// How far this machine's clock and the database's may differ.
+const MAX_CLOCK_DIFFERENCE: Millis = 60_000;
+
+/// How much later it may be than the newest entry that the store has: a clock that is wrong before anything is charged by it deletes nothing.
+const BEHIND_ENTRIES: Millis = 24 * 3_600_000;
+
+/// What the looks have come to.
+#[derive(Default)]
+struct Looks {
+    /// The last one that found nothing to wait for: when it was, and since when each is kept.
+    done: Option<(Instant, [Option<Millis>; Kept::ALL.len()])>,
+    /// Whether this process has set its term of each.
+    has_set: [bool; Kept::ALL.len()],
+    /// What was said last: why nothing goes.
+    said: String,
+    /// Whether something is wrong.
+    is_wrong: bool,
+}
 
 /// Does so for ever.
 pub(crate) async fn keep(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
     for what in Kept::ALL {
         metrics().retention.count_dropped(what.name(), 0);
     }
-    let (mut failures, mut done): (usize, Option<Look>) = (0, None);
+    let (mut failures, mut looks): (usize, Looks) = (0, Looks::default());
     while !pause(LOOK_EVERY, &mut stopped).await {
-        match pass(&shared, done).await {
-            Ok(passed) => (failures, done) = (0, Some(passed)),
+        match pass(&shared, &mut looks).await {
+            Ok(()) => failures = 0,
             Err(error) => {
                 failures += 1;
                 match error {
@@ -42,46 +60,99 @@ pub(crate) async fn keep(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>
                 }
             }
         }
-        metrics().retention.set_fails(failures >= FAILURES_TOLD);
+        metrics().retention.set_fails(failures >= FAILURES_TOLD || looks.is_wrong);
     }
 }
 
 /// One look at all, unless it was done lately.
-async fn pass(shared: &Shared, done: Option<Look>) -> Result<Look, BillingError> {
-    let (billing, now) = (&shared.billing, shared.ledger.clock().now());
+async fn pass(shared: &Shared, looks: &mut Looks) -> Result<(), BillingError> {
+    let (billing, settings, now) = (&shared.billing, &shared.options.retention, shared.ledger.clock().now());
     let mut since = [None; Kept::ALL.len()];
     for (since, what) in since.iter_mut().zip(Kept::ALL) {
-        *since = billing.kept_since(&shared.options.retention, what, now)?;
+        *since = billing.kept_since(settings, what, now)?;
     }
-    if let Some((at, before)) = done
-        && before == since
-        && (at.elapsed() < AGAIN || since == [None; Kept::ALL.len()])
-    {
-        return Ok((at, before));
+    if looks.done.is_some_and(|(at, before)| before == since && at.elapsed() < AGAIN) {
+        return Ok(());
     }
     billing.store().ready().await?;
-    for (what, before) in Kept::ALL.into_iter().zip(since) {
-        if let Some(before) = before {
-            let broken = drop_all(billing, what, before, now).await?;
-            if !broken.is_empty() {
-                let (what, broken) = (what.name(), broken.join(", "));
-                tracing::error!(what, broken, "does not prove itself, and is kept until `tollgate verify` shows why");
-            }
+    let (mut waits, mut result) = (Vec::new(), Ok(()));
+    for (what, has_set) in Kept::ALL.into_iter().zip(&mut looks.has_set) {
+        let given = settings.given(what);
+        let given = given.as_deref();
+        if given.is_none() && term::in_force(billing.store(), what).await?.term.is_empty() {
+            continue;
         }
-        note_term(billing, what, &shared.options.retention.term(what), before).await?;
+        if let Some(doubt) = doubt(shared, now).await? {
+            waits.push((format!("{}: {doubt}", what.name()), true));
+            continue;
+        }
+        let verdict = term::judge(billing.store(), what, given, !*has_set, now).await?;
+        *has_set = true;
+        match verdict {
+            Verdict::Goes => {
+                // What cannot be dropped of one keeps none of the other.
+                let dropped = drop_old(shared, what, given, now).await;
+                result = result.and(dropped);
+            }
+            Verdict::Stays => {}
+            Verdict::Waits(why, is_wrong) => waits.push((why, is_wrong)),
+        }
     }
-    Ok((Instant::now(), since))
+    looks.done = (waits.is_empty() && result.is_ok()).then(|| (Instant::now(), since));
+    looks.say(&waits);
+    result
 }
 
-/// Drops all that is old enough. Returns what does not prove itself.
-async fn drop_all(billing: &Billing, what: Kept, before: Millis, now: Millis) -> Result<Vec<String>, BillingError> {
+impl Looks {
+    /// Says why nothing goes, once.
+    fn say(&mut self, waits: &[(String, bool)]) {
+        self.is_wrong = waits.iter().any(|(_, is_wrong)| *is_wrong);
+        let said = waits.iter().map(|(why, _)| why.as_str()).collect::<Vec<_>>().join("; ");
+        if said != self.said && !said.is_empty() {
+            match self.is_wrong {
+                true => tracing::error!("nothing is dropped, though a term is set: {said}"),
+                false => tracing::warn!("nothing is dropped yet: {said}"),
+            }
+        }
+        self.said = said;
+    }
+}
+
+/// Why the clock is not to be believed; `None` if it is.
+async fn doubt(shared: &Shared, now: Millis) -> Result<Option<String>, BillingError> {
+    if let Err(reason) = shared.ledger.check().await {
+        return Ok(Some(format!("the ledger cannot be used, and its clock is not believed: {reason}")));
+    }
+    // A test clock agrees with none.
+    let difference = if shared.ledger.clock().is_test_clock() { 0 } else { now - shared.billing.store().now().await? };
+    let is_wrong = difference.abs() > MAX_CLOCK_DIFFERENCE;
+    Ok(is_wrong.then(|| format!("the ledger's clock and the billing store's differ by {difference} ms")))
+}
+
+/// Drops what is older than its term.
+async fn drop_old(shared: &Shared, what: Kept, given: Option<&str>, now: Millis) -> Result<(), BillingError> {
+    let billing = &shared.billing;
+    let sql = "SELECT CAST(COALESCE(MAX(last_time), 0) AS BIGINT) FROM partitions";
+    let newest: Millis = sqlx::query(sql).fetch_one(billing.store().pool()).await?.try_get(0)?;
+    let known = now.min(newest + BEHIND_ENTRIES);
+    let Some(before) = billing.kept_since(&shared.options.retention, what, known)? else { return Ok(()) };
+    let broken = drop_all(billing, what, given, before, now).await?;
+    if !broken.is_empty() {
+        let (what, broken) = (what.name(), broken.join(", "));
+        tracing::error!(what, broken, "does not prove itself, and is kept until `tollgate verify` shows why");
+    }
+    note_kept_since(billing, what, before).await
+}
+
+/// Drops all that is old enough, as long as its term holds. Returns what does not prove itself.
+async fn drop_all(billing: &Billing, what: Kept, given: Option<&str>, before: Millis, now: Millis) -> Result<Vec<String>, BillingError> {
     let store = billing.store();
     let mut broken = Vec::new();
     let count = |dropped: u64| metrics().retention.count_dropped(what.name(), dropped);
     match what {
         Kept::AuditRecords => {
             for chain in audit::chains(store).await? {
-                loop {
+                while term::still_holds(store, what, given, now).await? {
                     match audit::drop_slice(store, chain, before, now).await? {
                         Slice::Dropped(dropped) => count(dropped),
                         Slice::Done => break,
@@ -96,7 +167,7 @@ async fn drop_all(billing: &Billing, what: Kept, before: Millis, now: Millis) ->
         }
         Kept::Documents => {
             let mut after = (Millis::MIN, 0);
-            loop {
+            while term::still_holds(store, what, given, now).await? {
                 let slice = documents::drop_slice(store, before, after, now).await?;
                 count(slice.dropped);
                 broken.extend(slice.broken);
@@ -107,7 +178,7 @@ async fn drop_all(billing: &Billing, what: Kept, before: Millis, now: Millis) ->
         }
         Kept::EntryDetails => {
             let mut after = (String::new(), 0, 0);
-            loop {
+            while term::still_holds(store, what, given, now).await? {
                 let (dropped, next) = entries::drop_no_longer_needed(store, before, &after, now).await?;
                 count(dropped);
                 let Some(next) = next else { break };
@@ -115,12 +186,13 @@ async fn drop_all(billing: &Billing, what: Kept, before: Millis, now: Millis) ->
                 tokio::time::sleep(REST).await;
             }
             for partition in entries::partitions(store).await? {
-                while let Some(dropped) = entries::drop_slice(store, partition, before, now).await? {
+                while term::still_holds(store, what, given, now).await? {
+                    let Some(dropped) = entries::drop_slice(store, partition, before, now).await? else { break };
                     count(dropped);
                     tokio::time::sleep(REST).await;
                 }
             }
-            loop {
+            while term::still_holds(store, what, given, now).await? {
                 let dropped = entries::drop_others(store, before, now).await?;
                 count(dropped);
                 if dropped == 0 {

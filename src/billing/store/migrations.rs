@@ -39,6 +39,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0030_retention.sql"),
     include_str!("../migrations/0031_entry_details.sql"),
     include_str!("../migrations/0032_approved_entries.sql"),
+    include_str!("../migrations/0033_retention_terms.sql"),
 ];
 
 /// Those of which SQLite has a form of its own, by number.
