@@ -4,6 +4,7 @@
 //! too many gives one back, one that has too few takes what is free; what a dead one held is free when its lease is over. A partition
 //! whose journal does not go on as it must is stopped for everybody, and the others go on.
 
+mod keeper;
 mod period_close;
 mod worker;
 
@@ -17,7 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use super::document::DocumentKind;
 use super::partitions::{self, Claim};
-use super::retention::{RetentionSettings, keeper};
+use super::retention::RetentionSettings;
 use super::status::{PartitionStatus, Status};
 use super::{Billing, BillingError, bills};
 use domain::account::Millis;

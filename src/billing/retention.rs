@@ -1,17 +1,15 @@
-//! How long audit records, documents and details of entries are kept. What is older goes, a slice at a time, with a record of each slice; chains of digests
-//! hold without it.
+//! How long audit records, documents and details of entries are kept. What is older goes, a slice at a time, with a record of each slice;
+//! chains of digests hold without it.
 //!
 //! [`audit`] cuts a chain of records off behind a place; [`documents`] takes lines and customer off a document. Neither drops what does not
-//! prove itself: that is for `verify` to show. [`entries`] empties what callers sent along. [`keeper`] does it in the aggregator, by the
-//! [`term`] in force. Entries as such are kept for ever: accounts, totals and refunds are proved by them, and the ledger can be restored
-//! from nothing else.
+//! prove itself: that is for `verify` to show. [`entries`] empties what callers sent along. The aggregator does it, by the [`term`] in force.
+//! Entries as such are kept for ever: accounts, totals and refunds are proved by them, and the ledger can be restored from nothing else.
 
 pub mod audit;
 pub mod documents;
 pub mod entries;
 pub(crate) mod evidence;
-pub(crate) mod keeper;
-mod term;
+pub(crate) mod term;
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
@@ -102,7 +100,7 @@ impl RetentionSettings {
     }
 
     /// The same; `None` where nothing was said.
-    fn given(&self, what: Kept) -> Option<String> {
+    pub(crate) fn given(&self, what: Kept) -> Option<String> {
         let (count, unit) = match what {
             Kept::AuditRecords => (self.audit_days, "day"),
             Kept::Documents => (self.document_years, "year"),
@@ -170,7 +168,7 @@ impl Billing {
 }
 
 /// Notes that what was before an instant has gone.
-async fn note_kept_since(billing: &Billing, what: Kept, before: Millis) -> Result<(), BillingError> {
+pub(crate) async fn note_kept_since(billing: &Billing, what: Kept, before: Millis) -> Result<(), BillingError> {
     let sql = "UPDATE retention SET kept_since = $1 WHERE what = $2";
     sqlx::query(sql).bind(before).bind(what.name()).execute(billing.store().pool()).await?;
     Ok(())

@@ -31,7 +31,7 @@ const DISPUTED: &str = "disputed";
 
 /// The term of something, as the store has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct InForce {
+pub(crate) struct InForce {
     /// For people: '730 days'; empty for ever.
     pub term: String,
     /// The time by the clock of who looked last.
@@ -44,7 +44,7 @@ pub(super) struct InForce {
 
 /// Whether something may go by a term.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It may.
     Goes,
     /// All is kept for ever.
@@ -54,7 +54,7 @@ pub(super) enum Verdict {
 }
 
 /// The term of something.
-pub(super) async fn in_force(store: &Store, what: Kept) -> Result<InForce, BillingError> {
+pub(crate) async fn in_force(store: &Store, what: Kept) -> Result<InForce, BillingError> {
     let sql = "SELECT term, seen_at, waits_until, waits_for FROM retention WHERE what = $1";
     let row = sqlx::query(sql).bind(what.name()).fetch_optional(store.pool()).await?;
     row.map_or_else(
@@ -64,7 +64,7 @@ pub(super) async fn in_force(store: &Store, what: Kept) -> Result<InForce, Billi
 }
 
 /// Whether something may go by the term that a process was started with, which it sets where it may: at its start.
-pub(super) async fn judge(store: &Store, what: Kept, given: Option<&str>, may_set: bool, now: Millis) -> Result<Verdict, BillingError> {
+pub(crate) async fn judge(store: &Store, what: Kept, given: Option<&str>, may_set: bool, now: Millis) -> Result<Verdict, BillingError> {
     let before = in_force(store, what).await?;
     let after = before.seen(given, may_set, now);
     if after != before {
@@ -74,7 +74,7 @@ pub(super) async fn judge(store: &Store, what: Kept, given: Option<&str>, may_se
 }
 
 /// Whether a term that something goes by still holds.
-pub(super) async fn still_holds(store: &Store, what: Kept, given: Option<&str>, now: Millis) -> Result<bool, BillingError> {
+pub(crate) async fn still_holds(store: &Store, what: Kept, given: Option<&str>, now: Millis) -> Result<bool, BillingError> {
     Ok(in_force(store, what).await?.verdict(what, given, now) == Verdict::Goes)
 }
 

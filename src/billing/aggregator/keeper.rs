@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use sqlx::Row;
 use tokio::sync::watch;
 
-use super::audit::{self, Slice};
-use super::term::{self, Verdict};
-use super::{Kept, documents, entries, note_kept_since};
-use crate::aggregator::{FAILURES_TOLD, Shared, pause};
+use super::{FAILURES_TOLD, Shared, pause};
+use crate::retention::audit::{self, Slice};
+use crate::retention::term::{self, Verdict};
+use crate::retention::{Kept, documents, entries, note_kept_since};
 use crate::{Billing, BillingError};
 use domain::account::Millis;
 use platform::telemetry::metrics;
