@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use futures_util::TryStreamExt;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use super::dropped::Terms;
+use super::dropped::{StatedChain, Terms};
 use super::{Findings, Place, VerifyError};
 use crate::audit::{COLUMNS, SERVICE, Stored, of_entries, personal_digest};
 use crate::digest::DigestSum;
@@ -15,20 +15,6 @@ use crate::series::{AUDIT, Head};
 
 /// The chain of what no journal tells.
 const OF_SERVICE: &str = "service";
-
-/// What a chain's row says.
-#[derive(Debug, Default)]
-pub(super) struct Stated {
-    last_place: i64,
-    head: String,
-    is_there: bool,
-    since_sequence: i64,
-    since_reconciliation: i64,
-    /// The place up to which no record is kept any more, the digest of the last of these, and the sum of what they had in common with entries.
-    pub dropped_to: i64,
-    pub dropped_digest: String,
-    pub dropped_sum: String,
-}
 
 /// The acts of which the entries tell, by partition.
 #[derive(Debug, Default)]
@@ -72,11 +58,11 @@ pub(super) async fn compare(
     terms: Terms<'_>,
     findings: &mut Findings,
 ) -> Result<Evidence, VerifyError> {
-    let mut all: BTreeMap<i64, Stated> = BTreeMap::new();
+    let mut all: BTreeMap<i64, StatedChain> = BTreeMap::new();
     let sql = "SELECT chain, last_place, head, since_sequence, since_reconciliation, dropped_to, dropped_digest, dropped_sum \
                FROM audit_chains";
     for row in sqlx::query(sql).fetch_all(&mut *connection).await? {
-        let stated = Stated {
+        let stated = StatedChain {
             last_place: row.try_get("last_place")?,
             head: row.try_get("head")?,
             is_there: true,
@@ -117,7 +103,7 @@ pub(super) async fn compare(
 /// One chain, from its first place to its last. Returns the sum of those of its records that must have an entry.
 async fn one(
     connection: &mut AnyConnection,
-    (chain, stated): (i64, &Stated),
+    (chain, stated): (i64, &StatedChain),
     kept: &[Head],
     of: Option<&OfPartition>,
     (terms, evidence): (Terms<'_>, &mut Evidence),
@@ -196,7 +182,14 @@ async fn one(
 }
 
 /// The heads that were kept of records that are dropped, and why these should be there.
-fn of_dropped(series: &str, partition: Option<u16>, stated: &Stated, problem: Option<String>, kept: &[&Head], findings: &mut Findings) {
+fn of_dropped(
+    series: &str,
+    partition: Option<u16>,
+    stated: &StatedChain,
+    problem: Option<String>,
+    kept: &[&Head],
+    findings: &mut Findings,
+) {
     for known in kept {
         let is_last = known.number == stated.dropped_to.to_string();
         match &problem {
@@ -216,7 +209,7 @@ fn of_dropped(series: &str, partition: Option<u16>, stated: &Stated, problem: Op
 }
 
 /// The acts of entries that were recorded, and that an operator then had taken out of SQL.
-async fn lost(connection: &mut AnyConnection, chain: i64, stated: &Stated, of: &mut OfPartition) -> Result<(), VerifyError> {
+async fn lost(connection: &mut AnyConnection, chain: i64, stated: &StatedChain, of: &mut OfPartition) -> Result<(), VerifyError> {
     let columns = record::COLUMNS;
     let sql = format!("SELECT {columns} FROM lost_entries WHERE partition = $1 AND reconciliation >= $2 AND sequence >= $3");
     let query = sqlx::query(AssertSqlSafe(sql)).bind(chain).bind(stated.since_reconciliation).bind(stated.since_sequence);

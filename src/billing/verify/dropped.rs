@@ -1,7 +1,6 @@
 //! Whether what is said to be no longer kept was dropped because its term was over: by the terms that whoever verifies gives, and by the
 //! audit's own records of dropping. Who can write to SQL can also say of anything that it is no longer kept.
 
-use super::audit::Stated;
 use super::{Findings, Place};
 use crate::Billing;
 use crate::digest::DigestSum;
@@ -12,6 +11,20 @@ use jiff::Timestamp;
 
 /// By how much a day may begin otherwise since: the billing time zone can be changed.
 const SLACK: Millis = 24 * 60 * 60 * 1_000;
+
+/// What a chain's row says.
+#[derive(Debug, Default)]
+pub(super) struct StatedChain {
+    pub last_place: i64,
+    pub head: String,
+    pub is_there: bool,
+    pub since_sequence: i64,
+    pub since_reconciliation: i64,
+    /// The place up to which no record is kept any more, the digest of the last of these, and the sum of what they had in common with entries.
+    pub dropped_to: i64,
+    pub dropped_digest: String,
+    pub dropped_sum: String,
+}
 
 /// The shortest terms that ever were.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +45,7 @@ impl<'a> Terms<'a> {
     }
 
     /// Why the records of a chain that are said to be dropped should be there; `None` if they were dropped by the term.
-    pub fn problem(self, stated: &Stated, evidence: Option<&DroppedRecords>) -> Option<String> {
+    pub fn problem(self, stated: &StatedChain, evidence: Option<&DroppedRecords>) -> Option<String> {
         let to = stated.dropped_to;
         let Some(evidence) = evidence else {
             return Some(format!("has no records up to place {to}, and there is no record of dropping them"));
