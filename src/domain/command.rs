@@ -74,7 +74,7 @@ pub enum Action {
         /// How charges other than usage are billed.
         non_usage_billing: Option<NonUsageBilling>,
     },
-    /// Replace the name of a closed account by [`ERASED_NAME`](crate::account::ERASED_NAME): nothing else of a closed one can be changed.
+    /// Replace the name of a closed account by [`ERASED_NAME`]: nothing else of a closed one can be changed.
     EraseName,
     /// Add money that the customer paid.
     TopUp {

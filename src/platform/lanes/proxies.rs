@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_address_that_is_no_proxys_is_believed_and_only_of_a_proxy() {
+    fn the_last_address_that_no_proxy_has_is_believed_and_only_of_a_proxy() {
         let trusted = proxies(&["10.0.0.0/8", "fd00::1"]);
         let seen = |peer: &str, values: &[&str]| trusted.client(peer.parse().unwrap(), &headers(values));
         let found = |text: &str| Client::Address(text.parse().unwrap());
