@@ -16,7 +16,9 @@ pub(super) async fn all_is_aggregated(client: &Client) {
     until("all is aggregated", async || {
         let mut billing = client.billing.clone();
         let answer = billing.get_aggregation(v1::GetAggregationRequest {}).await.ok()?.into_inner();
-        answer.partitions.iter().all(|partition| partition.lag_entries == 0).then_some(())
+        let is_there =
+            |partition: &v1::PartitionAggregation| partition.lag_entries == 0 && partition.state() == v1::AggregationState::Running;
+        (!answer.partitions.is_empty() && answer.partitions.iter().all(is_there)).then_some(())
     })
     .await;
 }
