@@ -41,7 +41,7 @@ impl UseCases {
         self.decide_admitted(context, command.clone().into()).await?;
         let end = self.ledger.engine().journal_span(partition).await?.next;
         wait_for(billing, partition, end).await?;
-        // Whoever has opened it again since has a customer again.
+        // If it was reopened in the meantime, it has a customer again.
         self.ensure_closed(account, &command).await?;
         let applied = match billing.erase_account(account, change).await? {
             Erased::Applied(applied) => applied,

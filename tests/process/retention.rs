@@ -12,9 +12,9 @@ use sqlx::Row;
 use tollgate::billing::audit::Act;
 use tollgate::billing::{Billing, BillingSettings};
 
-use crate::command::{Ended, Operator};
+use crate::command::{Ended, Operator, call};
 use crate::postgres::PostgresServer;
-use crate::service::{Service, binary, until};
+use crate::service::{Service, until};
 use crate::support::{RedisServer, temporary_folder};
 
 /// The terms of these tests.
@@ -156,15 +156,6 @@ impl House {
         let verified = self.run(&["verify"], more);
         assert!(verified.status.success() && verified.output.contains("all agree"), "{verified:?}");
         verified.output
-    }
-}
-
-fn call(service: &Service, method: &str, request: &Value) -> Result<Value, String> {
-    let server = format!("http://{}", service.address);
-    let output = Command::new(binary()).args(["call", method, &request.to_string(), "--server", &server]).env_clear().output().unwrap();
-    match output.status.success() {
-        true => Ok(serde_json::from_slice(&output.stdout).unwrap()),
-        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
     }
 }
 

@@ -3,11 +3,23 @@
 
 use std::process::{Command, ExitStatus};
 
+use serde_json::Value;
+
 use crate::service::{Service, binary};
 
 /// Someone at a terminal, or a script.
 pub struct Operator {
     server: String,
+}
+
+/// Makes a call by `tollgate call`; an error is what it printed.
+pub fn call(service: &Service, method: &str, request: &Value) -> Result<Value, String> {
+    let server = format!("http://{}", service.address);
+    let output = Command::new(binary()).args(["call", method, &request.to_string(), "--server", &server]).env_clear().output().unwrap();
+    match output.status.success() {
+        true => Ok(serde_json::from_slice(&output.stdout).unwrap()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
 }
 
 /// What a command left behind.

@@ -61,7 +61,7 @@ pub async fn drop_slice(store: &Store, chain: i64, before: Millis, now: Millis) 
             broken = Some(to + 1);
             break;
         }
-        // One whose entry was taken out, and is not read again yet, is not held against it either.
+        // Nor is a record whose entry was removed and has not been read again yet compared with it.
         if stored.at >= before || last_entry.is_some_and(|last| stored.sequence > last) {
             break;
         }

@@ -1,5 +1,5 @@
-//! Whether what is said to be no longer kept was dropped because its term was over: by the terms that whoever verifies gives, and by the
-//! audit's own records of dropping. Who can write to SQL can also say of anything that it is no longer kept.
+//! Whether what is marked as dropped was dropped because its term had ended: checked against the terms given to `verify` and against the
+//! audit's own records of dropping. Anyone who can write to SQL can mark anything as dropped.
 
 use super::{Findings, Place};
 use crate::Billing;

@@ -11,7 +11,7 @@ record! {
         sequence: Long,
         /// The time of the last step.
         now: Long,
-        /// When the clock was last held against Redis's.
+        /// When the clock was last compared with Redis's.
         checked_at: Long,
         /// When the first reservation expires.
         next_expiry: Long,

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_calls_by_way_of_a_proxy_is_never_taken_for_it() {
+    fn a_client_behind_a_proxy_is_never_mistaken_for_the_proxy() {
         let trusted = proxies(&["10.0.0.0/8"]);
         let seen = |value: &[u8]| {
             let mut headers = HeaderMap::new();

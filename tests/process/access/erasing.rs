@@ -1,29 +1,18 @@
 //! What is personal of an account is erased on request: from the ledger, the journal and the billing store, but for issued documents; and all
 //! is proved as before.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 use sqlx::Row;
 use tollgate::billing::{Billing, BillingSettings};
 
-use crate::command::Operator;
+use crate::command::{Operator, call};
 use crate::postgres::PostgresServer;
-use crate::service::{Service, binary, until};
+use crate::service::{Service, until};
 use crate::support::{RedisServer, temporary_folder};
 
 /// What was known of the customer.
 const PERSONAL: [&str; 9] =
     ["Zaphod", "zaphod", "Beeblebrox", "beeblebrox", "Betelgeuse", "ZZ424242", "zz424242", "heart.example", "Trillian"];
-
-fn call(service: &Service, method: &str, request: &Value) -> Result<Value, String> {
-    let server = format!("http://{}", service.address);
-    let output = Command::new(binary()).args(["call", method, &request.to_string(), "--server", &server]).env_clear().output().unwrap();
-    match output.status.success() {
-        true => Ok(serde_json::from_slice(&output.stdout).unwrap()),
-        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-    }
-}
 
 /// Does so on the account of the customer.
 fn done(service: &Service, method: &str, request_id: &str, more: Value) -> Value {
