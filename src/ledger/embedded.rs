@@ -216,9 +216,7 @@ impl EngineThread {
 
     fn sweep(&mut self, store: &Store) -> Result<bool, LedgerError> {
         let (is_more, changes) = self.partition_state.sweep(&StepTime::of(&self.clock, self.window));
-        let expired = changes.reservations.len();
         self.keep(store, vec![changes])?;
-        metrics().ledger.count_expired(0, expired as u64);
         Ok(is_more)
     }
 
@@ -253,6 +251,7 @@ impl EngineThread {
                 return Err(error);
             }
         }
+        metrics().ledger.count_expired(0, all_changes.iter().map(|changes| changes.expired).sum());
         if !self.watchers.is_empty() {
             for account in all_changes.iter().flat_map(|changes| &changes.accounts) {
                 self.watchers.announce(account);

@@ -97,6 +97,8 @@ pub struct Changes {
     pub is_rotated: bool,
     /// Sums of what was given back, to write again, or to remove.
     pub refunds: Vec<RefundKey>,
+    /// How many reservations expired.
+    pub expired: u64,
     /// The block to append.
     pub block: Option<Block>,
     /// What was replaced, in the order in which it was.
@@ -216,6 +218,7 @@ impl PartitionState {
             changes.accounts.push(reservation.account.clone());
             changes.before.push(Before::Reservation(key, Some(reservation)));
             changes.reservations.push(key);
+            changes.expired += 1;
         }
     }
 

@@ -107,6 +107,15 @@ async fn reservations_that_are_open_and_that_nobody_reported_are_counted_and_so_
         }
         let consumed = DebitRequest { excess_policy: ExcessPolicy::AlreadyConsumed.into(), ..debit("acme", "over", "20") };
         client.charging.debit(consumed).await.unwrap();
+        // The account is never left alone, so that a command takes off what has expired more often than the sweep does.
+        let busy = tokio::spawn({
+            let mut charging = client.charging.clone();
+            async move {
+                for call in 0.. {
+                    charging.debit(debit("acme", &format!("declined-{call}"), "1")).await.unwrap();
+                }
+            }
+        });
         until("what expired is counted", async || {
             let wanted = [
                 "tollgate_reservations_expired_total{partition=\"0\"} 1",
@@ -117,6 +126,7 @@ async fn reservations_that_are_open_and_that_nobody_reported_are_counted_and_so_
             wanted.iter().all(|line| is_shown(&service, line)).then_some(())
         })
         .await;
+        busy.abort();
         assert!(service.stopped().await.success());
     }
 }
