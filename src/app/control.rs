@@ -168,7 +168,7 @@ async fn tick(
         }
         warnings.extend(sending.iter().flat_map(|sending| sending.status.warnings()));
         serving.set(state.clone(), &warnings);
-        plan.health.set_deciding(is_up && !found.is_any_torn).await;
+        plan.health.set_deciding(is_up && !found.is_any_torn && !found.is_any_lost).await;
         if was_up.replace(is_up) != Some(is_up) {
             match state {
                 Ok(()) => tracing::info!("the store is up"),

@@ -9,4 +9,6 @@ pub struct Found {
     pub warnings: Vec<String>,
     /// Whether a step of some partition was torn, so that nothing is decided there.
     pub is_any_torn: bool,
+    /// Whether some partition has lost what was acknowledged, and nobody has decided on it.
+    pub is_any_lost: bool,
 }

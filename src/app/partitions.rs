@@ -90,6 +90,10 @@ impl Partitions {
             if let Err(reason) = &state {
                 found.warnings.push(format!("partition {number} is down: {reason}"));
             }
+            if let Some(loss) = ledger.engine().loss(number) {
+                found.is_any_lost = true;
+                found.warnings.push(loss);
+            }
             if let Some(entry) = known.torn {
                 found.is_any_torn = true;
                 found.warnings.push(torn(number, entry));

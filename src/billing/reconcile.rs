@@ -6,6 +6,7 @@
 //! Each is recorded, with who did it and why.
 
 pub mod gap;
+pub mod lost;
 pub mod numbering;
 pub mod reapply;
 pub mod torn;

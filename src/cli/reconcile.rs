@@ -1,4 +1,4 @@
-//! `tollgate reconcile`: shows where ledger and billing store differ, and, if told to, has them go on together.
+//! `tollgate reconcile`: shows where ledger and billing store differ, and what the ledger has lost, and, if told to, has them go on together.
 //!
 //! Exit codes: 0, nothing differs, or it was reconciled; 1, something differs, or cannot be reconciled so; 3, a store did not answer.
 
@@ -10,8 +10,9 @@ use super::failure::{REFUSED, stores_failure};
 use super::pipe::say;
 use super::table::table;
 use crate::app::Stores;
+use crate::billing::reconcile::lost::{accept_loss, reapply_lost};
 use crate::billing::reconcile::numbering::NextNumber;
-use crate::billing::reconcile::reapply::reapply;
+use crate::billing::reconcile::reapply::{Reapplied, reapply};
 use crate::billing::reconcile::torn::finish_step;
 use crate::billing::reconcile::{Decision, Difference, TakenOut};
 use crate::billing::words::words;
@@ -32,10 +33,11 @@ pub struct ReconcileOptions {
     /// aggregated for a while. Nothing is changed but that.
     #[arg(long, conflicts_with_all = ["reapply", "accept_loss"], requires = "actor", requires = "reason")]
     pub resume: bool,
-    /// Ask the ledger again for what only the billing store has, by the same request ids, and go on.
+    /// Ask the ledger again for what it has lost, by the same request ids, and go on: for what only the billing store has, and for what was
+    /// acknowledged. Where only the latter is meant, services may go on meanwhile, and there need be no billing store.
     #[arg(long, conflicts_with = "accept_loss", requires = "actor", requires = "reason")]
     pub reapply: bool,
-    /// Take what only the billing store has out of it, and go on.
+    /// Give up what the ledger has lost, and go on: what only the billing store has is taken out of it.
     #[arg(long, requires = "actor", requires = "reason")]
     pub accept_loss: bool,
     /// Finish a step of the ledger that was torn: its entries are in the journal, and what else it had to write is written behind them.
@@ -61,9 +63,9 @@ pub struct ReconcileOptions {
 const MOST_SHOWN: usize = 50;
 
 impl ReconcileOptions {
-    /// Says what does not go together, before anything is opened: without a billing store, only torn steps are looked for.
+    /// Says what does not go together, before anything is opened: without a billing store, only torn steps, and what was lost, are looked for.
     pub fn validate(&self) -> anyhow::Result<()> {
-        let needs_billing = self.resume || self.reapply || self.accept_loss || self.accept_gap || !self.next_number.is_empty();
+        let needs_billing = self.resume || self.accept_gap || !self.next_number.is_empty();
         if needs_billing { self.stores.validate() } else { self.stores.validate_some() }
     }
 }
@@ -75,11 +77,70 @@ pub async fn run(options: ReconcileOptions) -> anyhow::Result<ExitCode> {
         return finish(&ledger, billing.as_ref(), &options).await;
     }
     let is_any_torn = show_torn(&ledger, &options).await?;
-    let code = match billing {
-        Some(billing) => reconcile_with(&billing, &ledger, &options).await?,
+    let lost = show_lost(&ledger, &options).await?;
+    let code = match &billing {
+        Some(billing) => reconcile_with(billing, &ledger, &options).await?,
         None => ExitCode::SUCCESS,
     };
-    Ok(if is_any_torn { ExitCode::from(REFUSED) } else { code })
+    let is_decided = options.reapply || options.accept_loss;
+    if is_decided {
+        decide_on_lost(&ledger, billing.as_ref(), &lost, &options).await?;
+    } else if !lost.is_empty() {
+        say!("of what was lost: --reapply asks the ledger again, by the same request ids; --accept-loss gives it up");
+    }
+    Ok(if is_any_torn || !lost.is_empty() && !is_decided { ExitCode::from(REFUSED) } else { code })
+}
+
+/// Shows what was acknowledged, and is lost; returns it by partition.
+async fn show_lost(ledger: &Ledger, options: &ReconcileOptions) -> anyhow::Result<Vec<(u16, Vec<Block>)>> {
+    let mut lost = Vec::new();
+    let mut shown = table(["lost", "account", "what", "units", "request id"], 3);
+    for partition in partitions(ledger, options) {
+        let blocks = ledger.engine().lost_blocks(partition).await?;
+        let (Some(first), Some(end)) = (blocks.first(), blocks.iter().map(Block::end).max()) else { continue };
+        let count: usize = blocks.iter().map(|block| block.entries.len()).sum();
+        say!(
+            "partition {partition}: {count} entries were acknowledged, and the ledger has lost them: from {} to {}",
+            first.first_sequence,
+            end - 1
+        );
+        for (sequence, entry) in blocks.iter().flat_map(|block| (block.first_sequence..).zip(&block.entries)).take(MOST_SHOWN) {
+            let (what, amount) = (words(&entry.kind()), entry.amount().to_string());
+            shown.add_row([format!("{partition}-{sequence}"), entry.account.clone(), what, amount, entry.request_id.clone()]);
+        }
+        lost.push((partition, blocks));
+    }
+    if !shown.is_empty() {
+        say!("{shown}");
+    }
+    Ok(lost)
+}
+
+/// Applies what was lost again, or gives it up.
+async fn decide_on_lost(
+    ledger: &Ledger,
+    billing: Option<&Billing>,
+    lost: &[(u16, Vec<Block>)],
+    options: &ReconcileOptions,
+) -> anyhow::Result<()> {
+    let decision = decision(options, ledger);
+    for (partition, blocks) in lost {
+        if options.reapply {
+            show_reapplied(reapply_lost(billing, ledger, *partition, blocks, &decision).await?);
+        } else {
+            accept_loss(billing, ledger, *partition, blocks, &decision).await?;
+            say!("partition {partition}: what was lost is given up");
+        }
+    }
+    Ok(())
+}
+
+fn show_reapplied(reapplied: Vec<Reapplied>) {
+    let mut done = table(["entry", "account", "what", "outcome"], 4);
+    for Reapplied { id, account, kind, outcome } in reapplied {
+        done.add_row([id, account, words(&kind), outcome]);
+    }
+    say!("{done}");
 }
 
 /// The partitions that are looked at.
@@ -241,11 +302,7 @@ async fn reconcile(billing: &Billing, ledger: &Ledger, differences: &[Difference
         }
     }
     if decision.reapply {
-        let mut done = table(["entry", "account", "what", "outcome"], 4);
-        for reapplied in reapply(billing, ledger).await? {
-            done.add_row([reapplied.id, reapplied.account, words(&reapplied.kind), reapplied.outcome]);
-        }
-        say!("{done}");
+        show_reapplied(reapply(billing, ledger).await?);
     }
     Ok(())
 }

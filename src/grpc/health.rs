@@ -84,7 +84,7 @@ impl Health {
         self.set(AGGREGATION, is_aggregating).await;
     }
 
-    /// Says whether commands are decided in all partitions.
+    /// Says whether commands are decided in all partitions, and none has lost what was acknowledged.
     pub async fn set_deciding(&self, is_deciding: bool) {
         self.set(PARTITIONS, is_deciding).await;
     }

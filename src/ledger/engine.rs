@@ -136,6 +136,18 @@ pub trait Engine: Send + Sync + 'static {
     fn finish_step(&self, _partition: u16) -> Answering<'_, Option<Block>> {
         ready(Ok(None)).boxed()
     }
+    /// What an operator should know of a partition that has lost what was acknowledged, until somebody has decided on it.
+    fn loss(&self, _partition: u16) -> Option<String> {
+        None
+    }
+    /// Blocks that were acknowledged, and that the partition has lost: they are kept aside until somebody decides on them.
+    fn lost_blocks(&self, _partition: u16) -> Answering<'_, Vec<Block>> {
+        ready(Ok(Vec::new())).boxed()
+    }
+    /// Keeps such a block aside no more.
+    fn forget_lost<'a>(&'a self, _partition: u16, _block: &'a Block) -> Answering<'a, ()> {
+        ready(Ok(())).boxed()
+    }
     /// Who may call, as the billing store has copied it here, unless it is the version that is known. `None`: nothing else is there.
     fn callers(&self, _known: Option<i64>) -> Answering<'_, Option<CopiedCallers>> {
         ready(Ok(None)).boxed()

@@ -39,7 +39,7 @@ pub use batcher::Pending;
 pub use callers::CopiedCallers;
 use domain::account::{Account, Millis, Profile, Reservation};
 use domain::command::{Action, Command, Metadata};
-use domain::entry::Entry;
+use domain::entry::{Entry, Fingerprint};
 use domain::outcome::{Answer, Outcome, Refusal};
 pub use engine::{Answering, Answers, BatchAnswer, Engine, Sizes, StoredAccount};
 pub use error::LedgerError;
@@ -205,6 +205,12 @@ impl Ledger {
     /// Decides on a command.
     pub async fn submit(&self, command: impl Into<Arc<Command>>) -> Result<Answer, LedgerError> {
         self.enqueue(command)?.await
+    }
+
+    /// Decides on a command that does again what was done, and lost; see [`PreparedCommand::again`].
+    pub async fn submit_again(&self, command: Command, fingerprint: Fingerprint) -> Result<Answer, LedgerError> {
+        let partition = self.partition_of(&command.account);
+        self.batcher.enqueue(partition, PreparedCommand::again(command, fingerprint))?.await
     }
 
     /// Looks at an account's credit, due events applied.

@@ -29,11 +29,21 @@ impl PreparedCommand {
     /// Digests a command.
     #[must_use]
     pub fn new(command: impl Into<Arc<Command>>) -> Self {
-        let command = command.into();
+        Self::prepare(command.into(), None)
+    }
+
+    /// A command that does again what was done and lost. It has the fingerprint of what was asked first, which may have been put otherwise:
+    /// so a repetition of that is known as one.
+    #[must_use]
+    pub fn again(command: Command, fingerprint: Fingerprint) -> Self {
+        Self::prepare(command.into(), Some(fingerprint).filter(|fingerprint| *fingerprint != Fingerprint::default()))
+    }
+
+    fn prepare(command: Arc<Command>, asked_first: Option<Fingerprint>) -> Self {
         let key = IdempotencyKey::of(&command.account, &command.request_id);
         let original = command.action.refers_to().map(|id| IdempotencyKey::of(&command.account, id));
         let mut rest = encode_asked(&command);
-        let fingerprint = fingerprint(&command, &command.action, &rest);
+        let fingerprint = asked_first.unwrap_or_else(|| fingerprint(&command, &command.action, &rest));
         put_context(&mut rest, &command.metadata);
         put_fingerprint(&mut rest, &fingerprint);
         Self { command, key, fingerprint, original, rest }

@@ -71,8 +71,12 @@ impl Cluster {
 
     /// Debian's Redis alone, and no cluster yet.
     pub fn alone() -> Self {
-        let (binary, arguments) = (PathBuf::from("redis-server"), Vec::new());
-        let mut cluster = Self { binary, arguments, folder: temporary_folder(), nodes: Vec::new() };
+        Self::alone_on(Path::new("redis-server"))
+    }
+
+    /// The same of a binary.
+    pub fn alone_on(binary: &Path) -> Self {
+        let mut cluster = Self { binary: binary.to_owned(), arguments: Vec::new(), folder: temporary_folder(), nodes: Vec::new() };
         cluster.add_as(false);
         cluster
     }
@@ -198,6 +202,15 @@ impl Cluster {
     pub fn replicas_of(&self, primary: usize) -> Vec<usize> {
         let port = format!("master_port:{}\r", self.nodes[primary].port);
         (0..self.nodes.len()).filter(|number| self.command(*number, &["INFO", "replication"]).contains(&port)).collect()
+    }
+
+    /// Waits until the replica of a primary has all that the primary has.
+    pub fn wait_until_replicated(&self, primary: usize) {
+        wait("the replica has all", || {
+            let info = self.command(primary, &["INFO", "replication"]);
+            let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).unwrap_or_default();
+            field("slave0:").contains(&format!("offset={},", field("master_repl_offset:")))
+        });
     }
 
     /// Makes a replica the primary of its shard, in good order, and waits until it is.

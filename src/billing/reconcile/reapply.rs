@@ -1,20 +1,21 @@
 //! Asks the ledger again for what only SQL had: the same changes, by the same request ids, as far as an entry tells what was asked.
 //!
 //! Each is done at most once, however often it is tried: the ledger remembers the request ids. What cannot be asked for again is said:
-//! reservations (they have expired, or will be made again), and closes of periods (the ledger writes them by itself).
+//! reservations (they have expired, or will be made again), and closes of periods (the ledger writes them by itself). A client that repeats
+//! its request afterwards gets the decision: the ledger remembers the fingerprint of what was asked first.
 
 use sqlx::{AssertSqlSafe, Row};
 
 use super::ReconcileError;
 use crate::lookup::{LookedUp, look_up};
-use crate::record::{COLUMNS, Record, narrow, number};
-use crate::{Billing, BillingError};
+use crate::Billing;
+use crate::record::{COLUMNS, Record, number};
 use domain::account::Millis;
 use domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, RemainderPolicy, Reversal, TemporaryChange, Until};
-use domain::entry::{Entry, EntryData, EntryKind, Limits, Settings};
+use domain::entry::{Entry, EntryData, EntryKind, Fingerprint, Limits, Settings};
 use domain::money::DecimalAmount;
 use domain::outcome::{Answer, Refusal};
-use ledger::Ledger;
+use ledger::{Ledger, LedgerError};
 
 /// What became of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,17 +43,8 @@ pub async fn reapply(billing: &Billing, ledger: &Ledger) -> Result<Vec<Reapplied
     let mut done = Vec::new();
     let mut waiting = waiting.iter().peekable();
     while let Some((reconciliation, record)) = waiting.next() {
-        // A conversion that set a limit has left two entries, and is one command.
-        let limit = waiting.next_if(|(_, next)| is_limit_of(record, next)).map(|(_, next)| next);
-        let decimals = decimals(billing, &record.entry).await?;
-        let outcome = match command(&record.entry, limit.map(|next| &next.entry), decimals) {
-            Err(reason) => reason.to_owned(),
-            Ok(command) => match decide(billing, ledger, command).await? {
-                Ok(outcome) if outcome.replayed => "applied already".to_owned(),
-                Ok(_) => "applied".to_owned(),
-                Err(refusal) => format!("refused: {}", refusal.reason()),
-            },
-        };
+        let limit = waiting.next_if(|(_, next)| is_limit_of(&record.entry, &next.entry)).map(|(_, next)| next);
+        let outcome = apply(Some(billing), ledger, &record.entry, limit.map(|next| &next.entry)).await?;
         let sql = "UPDATE lost_entries SET outcome = $1 WHERE reconciliation = $2 AND partition = $3 AND sequence BETWEEN $4 AND $5";
         sqlx::query(sql)
             .bind(outcome.clone())
@@ -70,40 +62,55 @@ pub async fn reapply(billing: &Billing, ledger: &Ledger) -> Result<Vec<Reapplied
     Ok(done)
 }
 
+/// Applies an entry again, with the limit that a conversion set besides. Returns what came of it, for people.
+pub(super) async fn apply(
+    billing: Option<&Billing>,
+    ledger: &Ledger,
+    entry: &Entry,
+    limit: Option<&Entry>,
+) -> Result<String, ReconcileError> {
+    let Some(decimals) = decimals(ledger, entry).await? else { return Ok(format!("refused: {}", Refusal::AccountNotFound.reason())) };
+    let command = match command(entry, limit, decimals) {
+        Err(reason) => return Ok(reason.to_owned()),
+        Ok(command) => command,
+    };
+    Ok(match decide(billing, ledger, command, entry.fingerprint).await? {
+        Ok(outcome) if outcome.replayed => "applied already".to_owned(),
+        Ok(_) => "applied".to_owned(),
+        Err(refusal) => format!("refused: {}", refusal.reason()),
+    })
+}
+
 /// Has a command decided, with what the step asks for.
-async fn decide(billing: &Billing, ledger: &Ledger, mut command: Command) -> Result<Answer, ReconcileError> {
+async fn decide(
+    billing: Option<&Billing>,
+    ledger: &Ledger,
+    mut command: Command,
+    fingerprint: Fingerprint,
+) -> Result<Answer, ReconcileError> {
     loop {
-        let answer = ledger.submit(command.clone()).await?;
+        let answer = ledger.submit_again(command.clone(), fingerprint).await?;
         let Err(needed @ (Refusal::OriginalNeeded | Refusal::BillNeeded)) = answer else { return Ok(answer) };
-        command = match look_up(ledger, Some(billing), command, needed).await? {
+        command = match look_up(ledger, billing, command, needed).await? {
             LookedUp::Completed(command) => *command,
             LookedUp::NeverWas | LookedUp::NoLongerKnown => return Ok(Err(Refusal::ChargeNotFound)),
         };
     }
 }
 
-/// Whether an entry is the limit that came with a conversion.
-fn is_limit_of(conversion: &Record, next: &Record) -> bool {
-    let (entry, limit) = (&conversion.entry, &next.entry);
+/// Whether an entry is the limit that came with a conversion: one command, which has left two entries.
+pub(super) fn is_limit_of(entry: &Entry, limit: &Entry) -> bool {
     (entry.kind(), limit.kind()) == (EntryKind::Converted, EntryKind::LimitSet)
         && (&entry.account, &entry.request_id) == (&limit.account, &limit.request_id)
 }
 
-/// How many decimals the account's amounts have: if nothing is left of it, its creation was lost, too, and says so.
-async fn decimals(billing: &Billing, entry: &Entry) -> Result<u8, BillingError> {
+/// How many decimals the account's amounts have; `None` if the ledger does not have the account. Its creation says so itself.
+async fn decimals(ledger: &Ledger, entry: &Entry) -> Result<Option<u8>, LedgerError> {
     if let Some((_, decimals, _)) = entry.data.settings().and_then(|settings| settings.denomination) {
-        return Ok(decimals);
+        return Ok(Some(decimals));
     }
-    let sql = "SELECT decimals FROM accounts WHERE account = $1";
-    if let Some(row) = sqlx::query(sql).bind(entry.account.clone()).fetch_optional(billing.store().pool()).await? {
-        return narrow(&row, "decimals");
-    }
-    let sql = format!("SELECT {COLUMNS} FROM lost_entries WHERE account = $1 AND kind = $2 ORDER BY reconciliation DESC LIMIT 1");
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(entry.account.clone()).bind(EntryKind::Created as i64);
-    let created = query.fetch_optional(billing.store().pool()).await?.as_ref().map(Record::from_row).transpose()?;
-    let denomination = created.and_then(|created| created.entry.data.settings()?.denomination);
-    let (_, decimals, _) = denomination.ok_or_else(|| BillingError::corrupt(format!("account {} was never created", entry.account)))?;
-    Ok(decimals)
+    let found = ledger.engine().load(ledger.partition_of(&entry.account), vec![entry.account.clone()]).await?;
+    Ok(found.into_iter().next().flatten().map(|(account, _)| account.decimals))
 }
 
 /// The command that asks for what an entry records, and the limit that it set besides; else why there is none.

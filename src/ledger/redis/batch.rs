@@ -103,6 +103,8 @@ impl Packed {
 pub struct PackedBatch {
     /// What it asks.
     pub commands: Vec<u8>,
+    /// How many accounts it touches.
+    pub accounts: u16,
     /// The ids of the accounts.
     pub ids: Vec<u8>,
     /// What the entries end with.
@@ -175,6 +177,7 @@ pub fn encode(
     let lists = [with_reservation, with_profile];
     let count = |length: usize| u16::try_from(length).unwrap_or(u16::MAX);
     let [reservations, profiles] = lists.each_ref().map(|list| count(list.len()));
+    let accounts = count(account_places.places.len());
     let header = BatchHeader {
         now: time.now,
         max_ahead,
@@ -183,7 +186,7 @@ pub fn encode(
         window: time.window,
         block,
         ledger,
-        accounts: count(account_places.places.len()),
+        accounts,
         requests: count(request_places.places.len()),
         commands: count(commands.len()),
         reservations,
@@ -194,7 +197,7 @@ pub fn encode(
     lists.iter().flatten().for_each(|place| batch.put_u16_le(*place));
     batch.append(&mut columns);
     let legacy_fingerprints = if has_legacy { commands.iter().flat_map(PreparedCommand::legacy_fingerprint).collect() } else { Vec::new() };
-    PackedBatch { commands: batch, ids, endings, legacy_fingerprints }
+    PackedBatch { commands: batch, accounts, ids, endings, legacy_fingerprints }
 }
 
 /// The amount that most commands have one of, and a number for what they have to choose.

@@ -124,6 +124,12 @@ impl PartitionKeys {
         format!("{}callers", self.accounts().strip_suffix("accounts").unwrap_or_default())
     }
 
+    /// The hash of blocks that were acknowledged, and lost. The script does not know it, and it is there only after a loss.
+    #[must_use]
+    pub fn lost(&self) -> String {
+        format!("{}lost", self.accounts().strip_suffix("accounts").unwrap_or_default())
+    }
+
     /// The sorted set of names.
     #[must_use]
     pub fn names(&self) -> &str {

@@ -8,6 +8,7 @@
 //! A batch is run once: it is sent again only if it provably did not run ([`fate`]). If its answer does not come, its callers get an error
 //! that says so, and repeat it with their request ids if they want to.
 
+mod acknowledged;
 pub mod batch;
 mod callers;
 mod connect;
@@ -19,6 +20,7 @@ mod health;
 pub mod keys;
 mod last_check;
 mod listing;
+mod losses;
 mod nodes;
 pub mod notifications;
 pub mod opening;
@@ -51,11 +53,13 @@ use super::{
     Answering, BatchAnswer, Block, CopiedCallers, DuePage, Engine, IdempotencyKey, Identity, JournalSpan, LedgerError, NamePlace, Opening,
     PreparedCommand, ReservationPlace, Sizes, StoreSettings, Trimmer,
 };
+use acknowledged::Acknowledged;
 use connection::Work;
 use domain::account::{Account, Millis, Profile, Reservation};
 use domain::rules::IdempotencyRecord;
 use keys::PartitionKeys;
 use last_check::{Checks, ensure};
+use losses::Losses;
 use platform::clock::Clock;
 use platform::durability::Durability;
 use platform::tls::Outgoing;
@@ -100,6 +104,7 @@ pub struct RedisLedger {
     topology: Arc<Topology>,
     expected: Arc<Expected>,
     checks: Checks,
+    losses: Losses,
     watchers: Watchers,
 }
 
@@ -109,8 +114,8 @@ impl RedisLedger {
         let topology = Topology::find(&options).await?;
         let identity = opening::open(&options, &topology, &settings, opening).await?;
         let expected = Arc::new(Expected::new(&options.store_name, &settings, identity));
-        let checks = Checks::new(settings.partitions);
-        Ok(Self { options, settings, topology, expected, checks, watchers: Watchers::default() })
+        let (checks, losses) = (Checks::new(settings.partitions), Losses::new(settings.partitions));
+        Ok(Self { options, settings, topology, expected, checks, losses, watchers: Watchers::default() })
     }
 
     /// The same ledger, which announces to these watchers what its engines change.
@@ -138,11 +143,12 @@ impl RedisLedger {
 
     /// Connects, and refuses a store that is not as it should be.
     pub async fn connect(&self, clock: Clock) -> anyhow::Result<RedisEngine> {
-        let Self { options, settings, topology, expected, checks, watchers } = self.clone();
+        let Self { options, settings, topology, expected, checks, losses, watchers } = self.clone();
         let partitions = PartitionKeys::of_store(&options.store_name, settings.partitions);
         let (busy_poll, proof) = (options.busy_poll, options.proof());
         let refund_cursors = partitions.iter().map(|_| AtomicU64::new(0)).collect();
-        let check = self.preflight(&clock);
+        let acknowledged = Arc::new(Acknowledged::new(partitions.len()));
+        let check = self.preflight(&clock, &acknowledged);
         let (routes, work) = Routes::open(topology, options, &partitions, proof.is_some(), check).await?;
         let (work, window, is_silent) = (Mutex::new(Some(work)), settings.window, AtomicBool::new(false));
         Ok(RedisEngine {
@@ -151,6 +157,8 @@ impl RedisLedger {
             partitions,
             expected,
             checks,
+            losses,
+            acknowledged,
             watchers,
             clock,
             window,
@@ -164,18 +172,23 @@ impl RedisLedger {
     }
 
     /// What each new connection must pass. In a cluster, a partition that does not is refused alone.
-    fn preflight(&self, clock: &Clock) -> PartitionsCheck {
-        let Self { topology, expected, checks, options, .. } = self.clone();
-        let (clock, durability) = (clock.clone(), options.durability);
+    fn preflight(&self, clock: &Clock, acknowledged: &Arc<Acknowledged>) -> PartitionsCheck {
+        let Self { topology, expected, checks, losses, options, .. } = self.clone();
+        let (clock, durability, acknowledged) = (clock.clone(), options.durability, Arc::clone(acknowledged));
         Arc::new(move |mut connection, address, partitions| {
             let (topology, expected, checks, clock) = (Arc::clone(&topology), Arc::clone(&expected), checks.clone(), clock.clone());
+            let (acknowledged, losses) = (Arc::clone(&acknowledged), losses.clone());
             async move {
                 let has_head = topology.primary_of(expected.head_slot()).as_ref() == Some(&address);
                 proof::check_new(&mut connection, durability).await?;
                 let found = preflight::check(connection.clone(), expected, has_head, partitions.clone()).await?;
                 if !topology.is_cluster() {
-                    return found.into_iter().collect();
+                    found.into_iter().collect::<anyhow::Result<()>>()?;
+                    return Ok(acknowledged.look_for(&mut connection, expected.keys(), &partitions, &losses).await?);
                 }
+                let there: Vec<u16> =
+                    partitions.iter().zip(&found).filter(|(_, found)| found.is_ok()).map(|(partition, _)| *partition).collect();
+                acknowledged.look_for(&mut connection, expected.keys(), &there, &losses).await?;
                 for (partition, found) in partitions.into_iter().zip(found) {
                     if let Some(store) = checks.stores.get(usize::from(partition)) {
                         store.set(&found.map_err(|error| format!("{error:#}")));
@@ -201,6 +214,8 @@ pub struct RedisEngine {
     partitions: Vec<PartitionKeys>,
     expected: Arc<Expected>,
     checks: Checks,
+    losses: Losses,
+    acknowledged: Arc<Acknowledged>,
     watchers: Watchers,
     clock: Clock,
     window: Millis,
@@ -371,6 +386,18 @@ impl Engine for RedisEngine {
         self.finish(partition).boxed()
     }
 
+    fn loss(&self, partition: u16) -> Option<String> {
+        self.losses.problem(partition)
+    }
+
+    fn lost_blocks(&self, partition: u16) -> Answering<'_, Vec<Block>> {
+        self.read_lost(partition).boxed()
+    }
+
+    fn forget_lost<'a>(&'a self, partition: u16, block: &'a Block) -> Answering<'a, ()> {
+        self.delete_lost(partition, block).boxed()
+    }
+
     fn callers(&self, known: Option<i64>) -> Answering<'_, Option<CopiedCallers>> {
         self.read_callers(known).boxed()
     }
@@ -382,6 +409,7 @@ impl Engine for RedisEngine {
     fn check(&self) -> BoxFuture<'_, Vec<Result<(), String>>> {
         async move {
             let found = self.look().await;
+            self.look_at_losses().await;
             self.look_at_figures().await;
             found
         }

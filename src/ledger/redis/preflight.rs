@@ -45,6 +45,12 @@ impl Expected {
         &self.identity
     }
 
+    /// The keys of each partition.
+    #[must_use]
+    pub fn keys(&self) -> &[PartitionKeys] {
+        &self.keys.partitions
+    }
+
     /// Until when ids may be remembered with fingerprints of format version 2.
     #[must_use]
     pub fn legacy_until(&self) -> Millis {

@@ -54,14 +54,35 @@ pub fn announced(value: &Value) -> Announced {
     }
 }
 
+/// What a step wrote to the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written<'a> {
+    /// When.
+    pub time: Millis,
+    /// The sequence of its first entry.
+    pub first_sequence: u64,
+    /// How many entries it has.
+    pub count: u32,
+    /// The entries, as they are stored.
+    pub entries: &'a [u8],
+}
+
+/// What the script says that it wrote to the journal, if it wrote anything.
+pub fn written(value: &Value) -> Option<Written<'_>> {
+    let Value::Array(values) = value else { return None };
+    let [_, Value::Int(time), Value::Int(first), Value::Int(last), Value::BulkString(entries), ..] = values.as_slice() else { return None };
+    let count = u32::try_from(last - first + 1).ok().filter(|count| *count > 0)?;
+    Some(Written { time: *time, first_sequence: u64::try_from(*first).ok()?, count, entries })
+}
+
 fn strange() -> LedgerError {
     LedgerError::corrupt("the script's answer has other values than expected")
 }
 
 fn read_answers(values: Vec<Value>, commands: &[PreparedCommand]) -> Result<Vec<Answer>, LedgerError> {
     let mut values = values.into_iter().skip(1);
-    let (Some(Value::Int(now)), Some(Value::Int(first_sequence)), Some(Value::BulkString(entries)), Some(Value::BulkString(runs))) =
-        (values.next(), values.next(), values.next(), values.next())
+    let (Some(Value::Int(now)), Some(Value::Int(first_sequence)), Some(_), Some(Value::BulkString(entries)), Some(Value::BulkString(runs))) =
+        (values.next(), values.next(), values.next(), values.next(), values.next())
     else {
         return Err(strange());
     };

@@ -61,7 +61,13 @@ impl RedisEngine {
             let arguments: [&[u8]; 6] = [&packed.commands, &packed.ids, &packed.endings, channel, &packed.legacy_fingerprints, proved];
             let (connection, is_asking) = attempts.connection()?;
             match connection.run(script, &keys.all, &arguments, Manner { is_asking, wait }).await {
-                Ok(ran) => return self.proved(ran, wait),
+                Ok(ran) => {
+                    let answer = self.proved(ran, wait)?;
+                    if let Some(written) = reply::written(&answer) {
+                        self.acknowledged.note(keys.number, block_id, packed, commands.len(), &written);
+                    }
+                    return Ok(answer);
+                }
                 Err(failure) => attempts.again(&connection, failure, |error| fate::of_script(error, script)).await?,
             }
         }

@@ -3,6 +3,7 @@
 mod announced;
 mod durable;
 mod failing;
+mod lost;
 mod moving;
 mod sentinels;
 mod told;

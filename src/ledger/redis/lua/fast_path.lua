@@ -13,7 +13,7 @@ local head, charged
 -- Deciding is all but asking for credit.
 local form, n, first_half, second_half, step, note_requests, write_held
 local is_deciding = false
-local o = 5
+local o = 6
 for command = 1, command_count do
   form, n, request, first_half, second_half, mantissa, batch_at = unpack_struct(COMMAND_FORMAT, batch, batch_at)
   local is_decided = false

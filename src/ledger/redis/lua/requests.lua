@@ -5,7 +5,7 @@ local requests, request_keys
 local entries, entry_count, idle = {}, 0, nil
 local request_writes, request_write_count = {}, 0
 local runs, run_lengths, run_count = {}, {}, 0
-local out = { has_deferred and 2 or 0, now, first_sequence, '', '' }
+local out = { has_deferred and 2 or 0, now, first_sequence, sequence, '', '' }
 
 if request_count > 0 then
   request_keys = { unpack_struct(rep('c16', request_count), batch, keys_at) }

@@ -33,7 +33,8 @@ if entry_count > 0 then
   elseif added.err then
     return added
   end
-  if run_count > 0 then out[4], out[5] = packed, pack(rep('<I2', run_count), unpack(run_lengths)) .. concat(runs) end
+  out[4], out[5] = sequence, packed
+  if run_count > 0 then out[6] = pack(rep('<I2', run_count), unpack(run_lengths)) .. concat(runs) end
   last_block = block_id
 end
 

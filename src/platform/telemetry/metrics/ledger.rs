@@ -14,6 +14,8 @@ pub struct LedgerMetrics {
     reservations: Family<PartitionLabels, Gauge>,
     request_ids: Family<PartitionLabels, Gauge>,
     expired: Family<PartitionLabels, Counter>,
+    lost: Family<PartitionLabels, Gauge>,
+    lost_entries: Family<PartitionLabels, Counter>,
 }
 
 impl LedgerMetrics {
@@ -23,6 +25,10 @@ impl LedgerMetrics {
         registry.register("tollgate_request_ids", "Remembered request ids of a partition", self.request_ids.clone());
         let help = "Reservations that were never reported, and that this process has swept away after they expired";
         registry.register("tollgate_reservations_expired", help, self.expired.clone());
+        let help = "Whether entries that were acknowledged, and lost, wait for an operator's decision";
+        registry.register("tollgate_partition_lost", help, self.lost.clone());
+        let help = "Entries that this process had acknowledged, and that the store has lost";
+        registry.register("tollgate_acknowledged_lost_entries", help, self.lost_entries.clone());
     }
 
     /// Sets how many accounts, open reservations and remembered request ids a partition has.
@@ -33,6 +39,16 @@ impl LedgerMetrics {
         self.request_ids.get_or_create_owned(&labels).set(gauge_of(request_ids));
         // Shown at 0, so that the first one is an increase.
         self.expired.get_or_create_owned(&labels);
+    }
+
+    /// Whether a partition has lost entries that were acknowledged, and nobody has decided on them.
+    pub fn set_lost(&self, partition: u16, is_lost: bool) {
+        self.lost.get_or_create_owned(&PartitionLabels { partition }).set(i64::from(is_lost));
+    }
+
+    /// Counts entries that were acknowledged and are lost.
+    pub fn count_lost(&self, partition: u16, entries: u64) {
+        self.lost_entries.get_or_create_owned(&PartitionLabels { partition }).inc_by(entries);
     }
 
     /// Counts reservations that expired without a report.

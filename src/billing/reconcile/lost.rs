@@ -1,0 +1,71 @@
+//! What was acknowledged and lost: the ledger keeps it aside (see [`Engine::lost_blocks`]), to be applied again, or to be given up.
+//!
+//! Nobody else may have it: the billing store has only what an aggregator had read.
+
+use super::reapply::{Reapplied, apply, is_limit_of};
+use super::{Decision, ReconcileError, insert};
+use crate::{Billing, audit};
+#[cfg(doc)]
+use ledger::Engine;
+use ledger::{Block, Ledger};
+
+/// What such blocks are called where a reason is asked for.
+const LOST: &str = "acknowledged entries were lost";
+
+/// Applies blocks of a partition again, each once, whatever is interrupted or repeated: the ledger remembers the request ids.
+pub async fn reapply_lost(
+    billing: Option<&Billing>,
+    ledger: &Ledger,
+    partition: u16,
+    blocks: &[Block],
+    decision: &Decision,
+) -> Result<Vec<Reapplied>, ReconcileError> {
+    put_on_record(billing, partition, blocks, "REAPPLIED", decision).await?;
+    let mut done = Vec::new();
+    for block in blocks {
+        let mut entries = (block.first_sequence..).zip(&block.entries).peekable();
+        while let Some((sequence, entry)) = entries.next() {
+            let limit = entries.next_if(|(_, next)| is_limit_of(entry, next)).map(|(_, next)| next);
+            let outcome = apply(billing, ledger, entry, limit).await?;
+            for (sequence, entry) in (sequence..).zip([Some(entry), limit].into_iter().flatten()) {
+                let (id, account) = (format!("{partition}-{sequence}"), entry.account.clone());
+                done.push(Reapplied { id, account, kind: entry.kind(), outcome: outcome.clone() });
+            }
+        }
+        ledger.engine().forget_lost(partition, block).await?;
+    }
+    Ok(done)
+}
+
+/// Gives blocks of a partition up.
+pub async fn accept_loss(
+    billing: Option<&Billing>,
+    ledger: &Ledger,
+    partition: u16,
+    blocks: &[Block],
+    decision: &Decision,
+) -> Result<(), ReconcileError> {
+    put_on_record(billing, partition, blocks, "LOSS_ACCEPTED", decision).await?;
+    for block in blocks {
+        ledger.engine().forget_lost(partition, block).await?;
+    }
+    Ok(())
+}
+
+async fn put_on_record(
+    billing: Option<&Billing>,
+    partition: u16,
+    blocks: &[Block],
+    action: &'static str,
+    decision: &Decision,
+) -> Result<(), ReconcileError> {
+    let (Some(billing), Some(first), Some(last)) = (billing, blocks.first(), blocks.iter().map(Block::end).max()) else { return Ok(()) };
+    let entries: usize = blocks.iter().map(|block| block.entries.len()).sum();
+    let mut transaction = billing.store().begin().await?;
+    insert(&mut transaction, (partition, LOST), action, (first.first_sequence - 1, last - 1), decision).await?;
+    let act = decision.act(action, Some(partition)).with("first_entry", first.first_sequence).with("last_entry", last - 1);
+    let act = act.with("entries_lost", entries);
+    audit::write(&mut transaction, billing.store().dialect(), audit::SERVICE, &[act]).await?;
+    transaction.commit().await?;
+    Ok(())
+}

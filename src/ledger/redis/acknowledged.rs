@@ -1,0 +1,311 @@
+//! The blocks that callers were told of last, and the search for them on each new connection.
+//!
+//! A failover to a replica that was behind, or a server that returns with an older file, loses the end of a journal, and says nothing of
+//! it. So each thread keeps the last blocks of each partition that it had acknowledged, and looks for them wherever it connects. What is
+//! not there any more is said, counted, and kept aside beside the partition ([`Losses`]), until an operator has it applied again or lets it
+//! go. Meanwhile the partition goes on: what a caller repeats is done once, whether the operator or the caller is first.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use redis::aio::MultiplexedConnection;
+use redis::{FromRedisValue, RedisError, Value};
+
+use super::batch::PackedBatch;
+use super::fate::{Fate, of_read};
+use super::keys::PartitionKeys;
+use super::losses::Losses;
+use super::reply::Written;
+use crate::codec::records::{BlockHeader, StepState};
+
+/// How much a thread keeps of the contents of the blocks of all partitions, in bytes.
+const CONTENTS: usize = 32 << 20;
+
+/// Of how many blocks of a partition a thread knows at least that they were acknowledged.
+const BLOCKS: usize = 16_384;
+
+/// How many blocks are kept aside by one command.
+const AT_ONCE: usize = 64;
+
+/// What one thread has acknowledged.
+pub(super) struct Acknowledged {
+    /// Of each partition. Nobody waits for these: they are of one thread.
+    partitions: Box<[Mutex<Tail>]>,
+}
+
+/// The last blocks of a partition, oldest first.
+#[derive(Default)]
+struct Tail {
+    blocks: VecDeque<Kept>,
+    /// How many of the oldest have no content any more.
+    emptied: usize,
+    bytes: usize,
+}
+
+/// A block that was acknowledged.
+struct Kept {
+    header: BlockHeader,
+    /// The ids of the accounts, the endings, and the entries; empty once there is no room.
+    content: [Vec<u8>; 3],
+}
+
+impl Kept {
+    fn bytes(&self) -> usize {
+        self.content.iter().map(Vec::len).sum()
+    }
+
+    fn end(&self) -> u64 {
+        self.header.first_sequence + u64::from(self.header.count)
+    }
+}
+
+/// Blocks that were acknowledged, and are not in the store.
+#[derive(Debug, Default)]
+struct Lost {
+    /// The first entry and the last.
+    range: (u64, u64),
+    /// How many entries this thread had acknowledged of them.
+    entries: u64,
+    /// The blocks that can be kept aside: a field for each, and its bytes.
+    blocks: Vec<(String, Vec<u8>)>,
+}
+
+impl Acknowledged {
+    /// Of so many partitions, and nothing yet.
+    pub(super) fn new(partitions: usize) -> Self {
+        Self { partitions: (0..partitions).map(|_| Mutex::default()).collect() }
+    }
+
+    fn tail(&self, partition: u16) -> Option<MutexGuard<'_, Tail>> {
+        Some(self.partitions.get(usize::from(partition))?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes what a step wrote that is acknowledged now.
+    pub(super) fn note(&self, partition: u16, id: [u8; 16], packed: PackedBatch, commands: usize, written: &Written<'_>) {
+        let room = CONTENTS / self.partitions.len().max(1);
+        let header = BlockHeader {
+            first_sequence: written.first_sequence,
+            count: written.count,
+            time: written.time,
+            id,
+            // Others may have written the one before.
+            previous: [0; 16],
+            accounts: packed.accounts,
+            endings: u16::try_from(commands).unwrap_or(u16::MAX),
+        };
+        if let Some(mut tail) = self.tail(partition) {
+            tail.keep(Kept { header, content: [packed.ids, packed.endings, written.entries.to_vec()] }, room);
+        }
+    }
+
+    /// Looks for the last acknowledged blocks of partitions at a server that has been connected to. What cannot be asked now is looked for at
+    /// the next connection.
+    pub(super) async fn look_for(
+        &self,
+        connection: &mut MultiplexedConnection,
+        keys: &[PartitionKeys],
+        partitions: &[u16],
+        losses: &Losses,
+    ) -> Result<(), RedisError> {
+        let asked: Vec<_> = partitions.iter().filter_map(|number| keys.get(usize::from(*number))).collect();
+        let mut commands = redis::Pipeline::with_capacity(2 * asked.len());
+        for keys in &asked {
+            commands.cmd("HGET").arg(keys.accounts()).arg("").cmd("HLEN").arg(keys.lost());
+        }
+        let answers = match commands.is_empty() {
+            true => Vec::new(),
+            false => connection.send_packed_commands(&commands, 0, commands.len()).await?,
+        };
+        for (keys, answers) in asked.into_iter().zip(answers.chunks(2)) {
+            let [state, aside] = answers else { continue };
+            if let Ok(aside) = u64::from_redis_value_ref(aside) {
+                losses.found_aside(keys.number, aside);
+            }
+            let Value::BulkString(state) = state else { continue };
+            let Some(state) = StepState::get(&mut state.as_slice()) else { continue };
+            if let Err(error) = self.look_for_tail(connection, keys, state, losses).await {
+                match of_read(&error) {
+                    // It is elsewhere, or on its way there.
+                    Fate::Moved(_) | Fate::Asked(_) | Fate::Later(_) => {}
+                    _ => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn look_for_tail(
+        &self,
+        connection: &mut MultiplexedConnection,
+        keys: &PartitionKeys,
+        state: StepState,
+        losses: &Losses,
+    ) -> Result<(), RedisError> {
+        let known: Vec<BlockHeader> = match self.tail(keys.number) {
+            Some(tail) => tail.blocks.iter().map(|kept| kept.header).collect(),
+            None => return Ok(()),
+        };
+        let Some(last) = known.last() else { return Ok(()) };
+        let sequence = u64::try_from(state.sequence).unwrap_or(0);
+        if last.id == state.last_block || is_there(connection, keys, sequence, last).await? {
+            return Ok(());
+        }
+        // Whatever comes before a block that is there is there, too.
+        let (mut there, mut end) = (0, known.len() - 1);
+        while there < end {
+            let middle = usize::midpoint(there, end);
+            match known.get(middle) {
+                Some(block) if is_there(connection, keys, sequence, block).await? => there = middle + 1,
+                _ => end = middle,
+            }
+        }
+        let lost = match (self.tail(keys.number), known.get(there)) {
+            (Some(tail), Some(first)) => tail.from(first.id, sequence),
+            _ => return Ok(()),
+        };
+        for blocks in lost.blocks.chunks(AT_ONCE) {
+            let mut command = redis::cmd("HSET");
+            command.arg(keys.lost());
+            blocks.iter().for_each(|(field, block)| {
+                command.arg(field).arg(block.as_slice());
+            });
+            match command.query_async::<Value>(connection).await {
+                Err(error) if !error.is_io_error() && !error.is_timeout() => {
+                    tracing::error!(partition = keys.number, %error, "what was lost cannot be kept aside: it can be applied again only by its callers");
+                    break;
+                }
+                written => drop(written?),
+            }
+        }
+        losses.found(keys.number, lost.range, lost.entries);
+        if let (Some(mut tail), Some(first)) = (self.tail(keys.number), known.get(there)) {
+            tail.forget_from(first.id);
+        }
+        Ok(())
+    }
+}
+
+impl Tail {
+    fn keep(&mut self, kept: Kept, room: usize) {
+        self.bytes += kept.bytes();
+        self.blocks.push_back(kept);
+        while self.bytes > room
+            && let Some(oldest) = self.blocks.get_mut(self.emptied)
+        {
+            self.bytes -= oldest.bytes();
+            oldest.content = Default::default();
+            self.emptied += 1;
+        }
+        if self.blocks.len() > BLOCKS
+            && let Some(oldest) = self.blocks.pop_front()
+        {
+            self.bytes -= oldest.bytes();
+            self.emptied = self.emptied.saturating_sub(1);
+        }
+    }
+
+    fn place(&self, id: [u8; 16]) -> usize {
+        self.blocks.iter().rposition(|kept| kept.header.id == id).unwrap_or(self.blocks.len())
+    }
+
+    /// What is lost, if the block of this id and all behind it are, and the store goes up to that entry.
+    fn from(&self, id: [u8; 16], sequence: u64) -> Lost {
+        let place = self.place(id);
+        let mut lost = Lost::default();
+        for kept in self.blocks.iter().skip(place) {
+            if lost.entries == 0 {
+                // Of what came before the oldest that is known, nobody knows better than the store.
+                let first = if place == 0 { kept.header.first_sequence.min(sequence + 1) } else { kept.header.first_sequence };
+                lost.range.0 = first;
+            }
+            lost.range.1 = kept.end() - 1;
+            lost.entries += u64::from(kept.header.count);
+            if kept.bytes() > 0 {
+                let mut bytes = Vec::with_capacity(BlockHeader::BYTES + kept.bytes());
+                kept.header.put(&mut bytes);
+                kept.content.iter().for_each(|part| bytes.extend_from_slice(part));
+                lost.blocks.push((field(&kept.header), bytes));
+            }
+        }
+        lost
+    }
+
+    fn forget_from(&mut self, id: [u8; 16]) {
+        let place = self.place(id);
+        let forgotten: usize = self.blocks.iter().skip(place).map(Kept::bytes).sum();
+        self.blocks.truncate(place);
+        self.bytes -= forgotten;
+        self.emptied = self.emptied.min(place);
+    }
+}
+
+/// The field of a block among those that are kept aside: of two losses, there may be two with the same first entry.
+fn field(header: &BlockHeader) -> String {
+    field_of(header.first_sequence, header.id)
+}
+
+/// The same, of a block that is named so.
+pub(super) fn field_of(first_sequence: u64, id: [u8; 16]) -> String {
+    format!("{first_sequence}-{:032x}", u128::from_be_bytes(id))
+}
+
+/// Whether a block is in a partition's journal, which goes up to that entry, or was: a reader has had dropped what it took in.
+async fn is_there(
+    connection: &mut MultiplexedConnection,
+    keys: &PartitionKeys,
+    sequence: u64,
+    block: &BlockHeader,
+) -> Result<bool, RedisError> {
+    type Found = Vec<(String, Vec<(String, Vec<u8>)>)>;
+    let place = format!("{}-0", block.first_sequence);
+    let found: Found = redis::cmd("XRANGE").arg(keys.journal()).arg(&place).arg(&place).query_async(connection).await?;
+    if let Some((_, parts)) = found.first() {
+        let header = parts.first().and_then(|(_, header)| BlockHeader::get(&mut header.as_slice()));
+        return Ok(header.is_some_and(|header| header.id == block.id));
+    }
+    if sequence + 1 < block.first_sequence + u64::from(block.count) {
+        return Ok(false);
+    }
+    let oldest: Found = redis::cmd("XRANGE").arg(keys.journal()).arg("1-0").arg("+").arg("COUNT").arg(1).query_async(connection).await?;
+    let first = oldest.first().and_then(|(id, _)| id.split_once('-')?.0.parse::<u64>().ok());
+    Ok(first.is_none_or(|first| first > block.first_sequence))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(first_sequence: u64, count: u32, bytes: usize) -> Kept {
+        let id = u128::from(first_sequence).to_be_bytes();
+        let header = BlockHeader { first_sequence, count, time: 0, id, previous: [0; 16], accounts: 1, endings: 1 };
+        Kept { header, content: [vec![0; bytes], Vec::new(), Vec::new()] }
+    }
+
+    fn id(first_sequence: u64) -> [u8; 16] {
+        u128::from(first_sequence).to_be_bytes()
+    }
+
+    #[test]
+    fn what_has_no_room_is_still_counted() {
+        let mut tail = Tail::default();
+        for number in 0..10 {
+            tail.keep(kept(1 + 2 * number, 2, 100), 350);
+        }
+        assert_eq!((tail.emptied, tail.bytes), (7, 300));
+        let lost = tail.from(id(3), 2);
+        assert_eq!((lost.range, lost.entries, lost.blocks.len()), ((3, 20), 18, 3));
+        // The store goes less far back than what is known.
+        assert_eq!(tail.from(id(1), 0).range, (1, 20));
+        tail.forget_from(id(17));
+        assert_eq!((tail.blocks.len(), tail.emptied, tail.bytes), (8, 7, 100));
+        tail.forget_from(id(3));
+        assert_eq!((tail.blocks.len(), tail.emptied, tail.bytes), (1, 1, 0));
+    }
+
+    #[test]
+    fn the_number_of_blocks_is_bounded() {
+        let mut tail = Tail::default();
+        (0..BLOCKS as u64 + 5).for_each(|number| tail.keep(kept(1 + number, 1, 1), 1));
+        assert_eq!((tail.blocks.len(), tail.emptied, tail.bytes), (BLOCKS, BLOCKS - 1, 1));
+    }
+}

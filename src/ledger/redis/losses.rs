@@ -1,0 +1,121 @@
+//! What each partition has lost of what was acknowledged, until somebody decides on it: blocks, kept aside in a hash beside its keys.
+//!
+//! No step needs that hash, and it is there only after a loss. All connections of a process know of it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use redis::cmd;
+
+use super::RedisEngine;
+use super::acknowledged::field_of;
+use crate::codec::journal::decode_block;
+use crate::{Block, LedgerError};
+use platform::telemetry::metrics;
+
+/// How many blocks are read at once.
+const AT_ONCE: usize = 100;
+
+/// What is known of losses. Cheap to clone; all clones are one.
+#[derive(Clone, Debug)]
+pub(super) struct Losses(Arc<[Loss]>);
+
+#[derive(Debug, Default)]
+struct Loss {
+    is_any: AtomicBool,
+    /// The first entry and the last that this process had acknowledged; nobody knows of what others found.
+    range: Mutex<Option<(u64, u64)>>,
+}
+
+impl Losses {
+    pub(super) fn new(partitions: u16) -> Self {
+        Self((0..partitions).map(|_| Loss::default()).collect())
+    }
+
+    fn of(&self, partition: u16) -> Option<&Loss> {
+        self.0.get(usize::from(partition))
+    }
+
+    /// Notes how many blocks of a partition are kept aside.
+    pub(super) fn found_aside(&self, partition: u16, blocks: u64) {
+        let Some(loss) = self.of(partition) else { return };
+        metrics().ledger.set_lost(partition, blocks > 0);
+        // Shown at 0, so that the first loss is an increase.
+        metrics().ledger.count_lost(partition, 0);
+        if loss.is_any.swap(blocks > 0, Ordering::Relaxed) && blocks == 0 {
+            *loss.range.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            tracing::info!(partition, "nothing that the partition had lost is kept aside any more");
+        }
+    }
+
+    /// Notes a loss: the entries of that range were acknowledged, so many of them by one thread of this process.
+    pub(super) fn found(&self, partition: u16, (first, last): (u64, u64), entries: u64) {
+        let Some(loss) = self.of(partition) else { return };
+        {
+            let mut range = loss.range.lock().unwrap_or_else(PoisonError::into_inner);
+            *range = Some(range.map_or((first, last), |(from, to)| (from.min(first), to.max(last))));
+        }
+        loss.is_any.store(true, Ordering::Relaxed);
+        metrics().ledger.set_lost(partition, true);
+        metrics().ledger.count_lost(partition, entries);
+        tracing::error!(
+            partition,
+            first,
+            last,
+            entries,
+            "the store has lost entries that were acknowledged: tollgate reconcile shows them, and has them applied again"
+        );
+    }
+
+    /// What an operator should know of a partition, if it has lost something.
+    pub(super) fn problem(&self, partition: u16) -> Option<String> {
+        let loss = self.of(partition).filter(|loss| loss.is_any.load(Ordering::Relaxed))?;
+        let what = match *loss.range.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((first, last)) if first == last => format!("entry {first}, which was acknowledged"),
+            Some((first, last)) => format!("entries {first} to {last}, of which some were acknowledged"),
+            None => "entries that were acknowledged".to_owned(),
+        };
+        Some(format!("partition {partition} has lost {what}: tollgate reconcile shows them, and has them applied again"))
+    }
+}
+
+impl RedisEngine {
+    /// Looks whether what partitions had lost still waits for a decision. While none has lost anything, nothing is asked.
+    pub(super) async fn look_at_losses(&self) {
+        for keys in &self.partitions {
+            if self.losses.problem(keys.number).is_some()
+                && let Ok(blocks) = self.read(keys, cmd("HLEN").arg(keys.lost())).await
+            {
+                self.losses.found_aside(keys.number, blocks);
+            }
+        }
+    }
+
+    /// See [`crate::Engine::lost_blocks`].
+    pub(super) async fn read_lost(&self, partition: u16) -> Result<Vec<Block>, LedgerError> {
+        let keys = self.keys(partition)?;
+        let (mut cursor, mut blocks) = ("0".to_owned(), Vec::new());
+        loop {
+            let command = cmd("HSCAN").arg(keys.lost()).arg(&cursor).arg("COUNT").arg(AT_ONCE).clone();
+            let (next, found): (String, Vec<(String, Vec<u8>)>) = self.read(keys, &command).await?;
+            for (_, block) in found {
+                blocks.push(decode_block(&block).map_err(LedgerError::corrupt)?);
+            }
+            if next == "0" {
+                break;
+            }
+            cursor = next;
+        }
+        // A scan may show one twice.
+        blocks.sort_by_key(|block| (block.first_sequence, block.id));
+        blocks.dedup_by_key(|block| block.id);
+        Ok(blocks)
+    }
+
+    /// See [`crate::Engine::forget_lost`].
+    pub(super) async fn delete_lost(&self, partition: u16, block: &Block) -> Result<(), LedgerError> {
+        let keys = self.keys(partition)?;
+        let field = field_of(block.first_sequence, block.id);
+        self.read::<u64>(keys, cmd("HDEL").arg(keys.lost()).arg(field)).await.map(drop)
+    }
+}

@@ -1,0 +1,181 @@
+//! A failover, or a server that returns with an older file, loses what was acknowledged: that is found, counted, and applied again once.
+
+use std::path::Path;
+
+use tollgate::grpc::v1::DebitRequest;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+
+use super::{PARTITIONS, accounts, assert_charged, charge, metric, serve_with, slot};
+use crate::cluster::Cluster;
+use crate::command::{Ended, Operator};
+use crate::identity::http;
+use crate::service::{Client, Service, debit, until};
+use crate::support::valkey;
+
+/// How many charges are lost.
+const LOST: usize = 20;
+
+/// How many of them their client repeats before an operator does.
+const REPEATED: usize = 5;
+
+fn lost(number: usize) -> String {
+    format!("lost-{number}")
+}
+
+/// Looks at the ledger alone: there is no billing store that could know of anything.
+fn reconcile(url: &str, words: &[&str]) -> Ended {
+    let partitions = PARTITIONS.to_string();
+    Operator::nowhere()
+        .run_words(&[&["reconcile", "--redis", url, "--partitions", &partitions, "--billing", "off"], words].concat())
+}
+
+/// Whether commands are decided in all partitions, and nothing is lost.
+async fn are_partitions_well(service: &Service) -> bool {
+    let channel = tonic::transport::Channel::from_shared(format!("http://{}", service.address)).unwrap().connect().await.unwrap();
+    let request = HealthCheckRequest { service: "tollgate.partitions".into() };
+    HealthClient::new(channel).check(request).await.unwrap().into_inner().status == 1
+}
+
+async fn get_credit(client: &Client, account: &str) -> Result<(), tonic::Status> {
+    let request = tollgate::grpc::v1::GetUsableCreditRequest { account_id: account.into() };
+    client.charging.clone().get_usable_credit(request).await.map(drop)
+}
+
+async fn replayed(client: &mut Client, request: DebitRequest) -> bool {
+    client.charging.debit(request).await.unwrap().into_inner().replayed
+}
+
+/// What must follow once the store has lost [`LOST`] charges of an account of partition 0, which had one charge before.
+async fn assert_found_and_applied_again(service: &Service, url: &str, client: &mut Client, account: &str) {
+    let counted = format!("tollgate_acknowledged_lost_entries_total{{partition=\"0\"}} {LOST}");
+    until("the loss is counted", async || metric(service, &counted).await.then_some(())).await;
+    assert!(metric(service, "tollgate_partition_lost{partition=\"0\"} 1").await);
+    let told = service.log().iter().filter(|line| line.contains("the store has lost entries that were acknowledged")).count();
+    assert_eq!(told, 1, "{:#?}", service.log());
+    let warning = "partition 0 has lost entries ";
+    until("health tells of it", async || http(service.metrics, "/healthz").await.contains(warning).then_some(())).await;
+    until("a partition is not well", async || (!are_partitions_well(service).await).then_some(())).await;
+    until("it is connected again", async || get_credit(client, account).await.is_ok().then_some(())).await;
+    assert_charged(client, account, 1).await;
+
+    // Charging goes on; a client that repeats what is lost is charged, once.
+    for number in 0..REPEATED {
+        let repeated = until("it is charged", async || client.charging.clone().debit(debit(account, &lost(number), "1")).await.ok()).await;
+        assert!(!repeated.into_inner().replayed);
+    }
+    // Others learn of it, too.
+    let other = serve_with(url, &[]);
+    until("another process tells of it", async || http(other.metrics, "/healthz").await.contains("partition 0 has lost").then_some(())).await;
+
+    let shown = reconcile(url, &[]);
+    let text = format!("partition 0: {LOST} entries were acknowledged, and the ledger has lost them");
+    assert!(shown.status.code() == Some(1) && shown.output.contains(&text) && shown.output.contains(&lost(0)), "{shown:?}");
+    let done = reconcile(url, &["--reapply", "--actor", "eve", "--reason", "failover"]);
+    assert!(done.status.success(), "{done:?}");
+    let lines = |outcome: &str| done.output.lines().filter(|line| line.trim_end().ends_with(outcome)).count();
+    assert_eq!((lines("applied already"), lines("applied")), (REPEATED, LOST - REPEATED), "{done:?}");
+    assert_charged(client, account, 1 + LOST).await;
+    // A repetition that comes later is known as one.
+    for number in 0..LOST {
+        assert!(replayed(client, debit(account, &lost(number), "1")).await, "{number}");
+    }
+    assert_charged(client, account, 1 + LOST).await;
+    until("all is well again", async || {
+        let is_well = are_partitions_well(service).await && are_partitions_well(&other).await;
+        (is_well && metric(service, "tollgate_partition_lost{partition=\"0\"} 0").await).then_some(())
+    })
+    .await;
+    let again = reconcile(url, &[]);
+    assert!(again.status.success() && !again.output.contains("lost"), "{again:?}");
+}
+
+async fn assert_failover_found(start: fn(usize, usize) -> Cluster) {
+    let mut cluster = tokio::task::spawn_blocking(move || start(3, 1)).await.unwrap();
+    let url = cluster.url();
+    let service = serve_with(&url, &["--redis-timeout", "5s"]);
+    let mut client = service.client().await;
+    let account = accounts(&mut client).await.remove(&0).unwrap();
+    charge(&mut client, &account, "kept").await;
+    let primary = cluster.owner(slot(0));
+    let replica = cluster.replicas_of(primary)[0];
+    cluster.wait_until_replicated(primary);
+    // What is written from now on stays with the primary.
+    cluster.signal(replica, "STOP");
+    cluster.command(primary, &["CLIENT", "KILL", "TYPE", "replica"]);
+    for number in 0..LOST {
+        assert_eq!(charge(&mut client, &account, &lost(number)).await, 0);
+    }
+    assert_charged(&mut client, &account, 1 + LOST).await;
+    cluster.kill(primary);
+    cluster.signal(replica, "CONT");
+    until("the replica has taken over", async || cluster.is_primary(replica).then_some(())).await;
+    assert_found_and_applied_again(&service, &url, &mut client, &account).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_failover_of_redis_has_lost_is_found_counted_and_applied_again_once() {
+    assert_failover_found(Cluster::redis).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_failover_of_valkey_has_lost_is_found_counted_and_applied_again_once() {
+    assert_failover_found(Cluster::valkey).await;
+}
+
+async fn assert_older_file_found(binary: &Path) {
+    let binary = binary.to_owned();
+    let mut server = tokio::task::spawn_blocking(move || Cluster::alone_on(&binary)).await.unwrap();
+    let url = server.url_of(0);
+    let service = serve_with(&url, &["--redis-timeout", "5s"]);
+    let mut client = service.client().await;
+    let account = accounts(&mut client).await.remove(&0).unwrap();
+    charge(&mut client, &account, "kept").await;
+    server.command(0, &["SAVE"]);
+    for number in 0..LOST {
+        assert_eq!(charge(&mut client, &account, &lost(number)).await, 0);
+    }
+    server.kill(0);
+    server.start_again(0);
+    assert_found_and_applied_again(&service, &url, &mut client, &account).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_redis_has_lost_that_returns_with_an_older_file_is_found_counted_and_applied_again_once() {
+    assert_older_file_found(Path::new("redis-server")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_valkey_has_lost_that_returns_with_an_older_file_is_found_counted_and_applied_again_once() {
+    assert_older_file_found(&valkey()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_returns_with_all_has_lost_nothing_and_what_is_given_up_is_shown_no_more() {
+    let mut server = tokio::task::spawn_blocking(|| Cluster::alone_on(Path::new("redis-server"))).await.unwrap();
+    let url = server.url_of(0);
+    let service = serve_with(&url, &["--redis-timeout", "5s"]);
+    let mut client = service.client().await;
+    let account = accounts(&mut client).await.remove(&0).unwrap();
+    charge(&mut client, &account, "kept").await;
+    // Another process has written behind it, too.
+    let other = serve_with(&url, &["--redis-timeout", "5s"]);
+    charge(&mut other.client().await, &account, "other").await;
+    server.command(0, &["SAVE"]);
+    server.kill(0);
+    server.start_again(0);
+    charge(&mut client, &account, "behind").await;
+    assert!(metric(&service, "tollgate_acknowledged_lost_entries_total{partition=\"0\"} 0").await);
+    assert!(reconcile(&url, &[]).status.success());
+
+    server.kill(0);
+    server.start_again(0);
+    until("the loss is counted", async || {
+        metric(&service, "tollgate_acknowledged_lost_entries_total{partition=\"0\"} 1").await.then_some(())
+    })
+    .await;
+    let done = reconcile(&url, &["--accept-loss", "--actor", "eve", "--reason", "refunded"]);
+    assert!(done.status.success() && done.output.contains("partition 0: what was lost is given up"), "{done:?}");
+    assert!(reconcile(&url, &[]).status.success());
+    assert_charged(&mut client, &account, 2).await;
+}
