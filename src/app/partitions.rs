@@ -2,6 +2,7 @@
 //! whether a step of it was torn. Partitions fail alone: as long as one decides, its customers are served. What the last sweep of one has
 //! found stands until it is swept again: of many, some are swept at each look.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -74,6 +75,7 @@ impl Partitions {
         }
         let has_one_clock = ledger.engine().has_one_clock();
         let mut found = Found::default();
+        let mut changes = Changes::default();
         let mut first_problem = None;
         let mut is_any_of_use = false;
         for (number, (known, state)) in (0..).zip(self.states.iter_mut().zip(states)) {
@@ -81,8 +83,8 @@ impl Partitions {
             metrics().set_partition_up(number, is_up);
             let was_up = known.was_up.replace(is_up);
             match &state {
-                Ok(()) if was_up == Some(false) => tracing::info!(partition = number, "the partition is up again"),
-                Err(reason) if was_up != Some(false) => tracing::error!(partition = number, reason, "the partition is down"),
+                Ok(()) if was_up == Some(false) => changes.up.push(number),
+                Err(reason) if was_up != Some(false) => changes.down.entry(reason.clone()).or_default().push(number),
                 _ => {}
             }
             // What was found before it went down says nothing any more.
@@ -106,6 +108,7 @@ impl Partitions {
             found.warnings.extend(known.found.warnings.iter().cloned());
             is_any_of_use |= is_up && problem.is_none() && known.torn.is_none();
         }
+        changes.tell();
         if !is_any_of_use {
             let reason = first_problem.unwrap_or_else(|| "a step of every partition was torn: tollgate reconcile finishes it".to_owned());
             found.problem.get_or_insert(reason);
@@ -129,6 +132,26 @@ impl Partitions {
                     false => tracing::info!(partition = number, "the step that was torn is finished"),
                 }
             }
+        }
+    }
+}
+
+/// Which partitions have gone down or come up at a look. What has one cause is told by one line.
+#[derive(Default)]
+struct Changes {
+    up: Vec<u16>,
+    /// By the reason.
+    down: BTreeMap<String, Vec<u16>>,
+}
+
+impl Changes {
+    fn tell(&self) {
+        let listed = |partitions: &[u16]| partitions.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+        if !self.up.is_empty() {
+            tracing::info!(partitions = listed(&self.up), "partitions are up again");
+        }
+        for (reason, partitions) in &self.down {
+            tracing::error!(partitions = listed(partitions), reason, "partitions are down");
         }
     }
 }

@@ -45,11 +45,11 @@ pub(super) const FAILURES_TOLD: usize = 3;
 pub struct AggregatorOptions {
     /// For how long a claim holds without a sign of life.
     pub lease: Duration,
-    /// How many committed entries stay in the journal of each partition.
+    /// How many committed entries stay in the journal: of each partition an equal share.
     pub journal_tail: u64,
     /// For how long committed entries stay in it besides.
     pub journal_keep: Duration,
-    /// How many idle accounts a partition may have closed in a second.
+    /// How many idle accounts may be closed in a second: of each partition an equal share.
     pub closes_per_second: u32,
     /// How long audit records and documents are kept.
     pub retention: RetentionSettings,
@@ -65,7 +65,7 @@ impl AggregatorOptions {
 impl Default for AggregatorOptions {
     fn default() -> Self {
         let (lease, journal_keep) = (Duration::from_secs(10), Duration::ZERO);
-        Self { lease, journal_tail: 20_000, journal_keep, closes_per_second: 500, retention: RetentionSettings::default() }
+        Self { lease, journal_tail: 80_000, journal_keep, closes_per_second: 2_000, retention: RetentionSettings::default() }
     }
 }
 

@@ -154,7 +154,7 @@ impl Ledger {
         &self.engine
     }
 
-    /// How much the journal of a partition may hold.
+    /// How much the journal may hold.
     #[must_use]
     pub fn journal_bounds(&self) -> JournalBounds {
         self.gate.bounds()

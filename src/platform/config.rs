@@ -163,8 +163,9 @@ pub struct StoreOptions {
     #[arg(long, env = "TOLLGATE_REDIS_TIMEOUT", value_parser = humantime::parse_duration, default_value = "1s", value_name = "DURATION")]
     pub redis_timeout: Duration,
     /// What an acknowledgement proves: that the store has it (engine), that it is on the store's disk (disk; of a Redis, `appendfsync
-    /// always`), or that N replicas have it, too (`replicas:N`). Servers that cannot prove it are refused.
-    #[arg(long, env = "TOLLGATE_DURABILITY", default_value_t, value_name = "engine|disk|replicas:N")]
+    /// always`), that N replicas have it, too (`replicas:N`), or that it is on the disks of the store and of N replicas (`replicas-disk:N`;
+    /// Redis 7.2 or newer, or Valkey). Servers that cannot prove it are refused.
+    #[arg(long, env = "TOLLGATE_DURABILITY", default_value_t, value_name = "engine|disk|replicas:N|replicas-disk:N")]
     pub durability: Durability,
     /// How long replicas may take; what they do not have then is answered by UNAVAILABLE, DURABILITY_UNKNOWN.
     #[arg(long, env = "TOLLGATE_DURABILITY_TIMEOUT", value_parser = humantime::parse_duration, default_value = "300ms", value_name = "DURATION")]

@@ -13,6 +13,8 @@ pub enum Durability {
     Disk,
     /// That this many replicas have it, too.
     Replicas(u32),
+    /// That it is on the disks of the store and of this many replicas.
+    ReplicasDisk(u32),
 }
 
 impl Durability {
@@ -21,8 +23,14 @@ impl Durability {
     pub fn replicas(self) -> Option<u32> {
         match self {
             Self::Engine | Self::Disk => None,
-            Self::Replicas(count) => Some(count),
+            Self::Replicas(count) | Self::ReplicasDisk(count) => Some(count),
         }
+    }
+
+    /// Whether it must be on disk wherever it must be.
+    #[must_use]
+    pub fn is_on_disk(self) -> bool {
+        matches!(self, Self::Disk | Self::ReplicasDisk(_))
     }
 }
 
@@ -30,12 +38,15 @@ impl FromStr for Durability {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let replicas = || text.strip_prefix("replicas:")?.parse().ok().filter(|count| (1..=9).contains(count));
-        match text {
-            "engine" => Ok(Self::Engine),
-            "disk" => Ok(Self::Disk),
-            _ => replicas().map(Self::Replicas).ok_or_else(|| "engine, disk, or replicas:N with 1 to 9 replicas".to_owned()),
-        }
+        let count = |count: &str| count.parse().ok().filter(|count| (1..=9).contains(count));
+        let found = match text.split_once(':') {
+            None if text == "engine" => Some(Self::Engine),
+            None if text == "disk" => Some(Self::Disk),
+            Some(("replicas", replicas)) => count(replicas).map(Self::Replicas),
+            Some(("replicas-disk", replicas)) => count(replicas).map(Self::ReplicasDisk),
+            _ => None,
+        };
+        found.ok_or_else(|| "engine, disk, replicas:N, or replicas-disk:N with 1 to 9 replicas".to_owned())
     }
 }
 
@@ -45,6 +56,7 @@ impl fmt::Display for Durability {
             Self::Engine => formatter.write_str("engine"),
             Self::Disk => formatter.write_str("disk"),
             Self::Replicas(count) => write!(formatter, "replicas:{count}"),
+            Self::ReplicasDisk(count) => write!(formatter, "replicas-disk:{count}"),
         }
     }
 }
@@ -55,10 +67,10 @@ mod tests {
 
     #[test]
     fn what_is_shown_is_read_again() {
-        for durability in [Durability::Engine, Durability::Disk, Durability::Replicas(2)] {
+        for durability in [Durability::Engine, Durability::Disk, Durability::Replicas(2), Durability::ReplicasDisk(9)] {
             assert_eq!(durability.to_string().parse(), Ok(durability));
         }
-        for text in ["", "replicas", "replicas:", "replicas:0", "replicas:10", "replicas:-1", "Disk"] {
+        for text in ["", "replicas", "replicas:", "replicas:0", "replicas:10", "replicas:-1", "Disk", "replicas-disk", "replicas-disk:0", "disk:1"] {
             assert!(text.parse::<Durability>().is_err(), "{text}");
         }
     }

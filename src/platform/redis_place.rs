@@ -13,13 +13,16 @@ pub struct RedisPlace {
     pub login: RedisConnectionInfo,
     /// The name by which sentinels know the primary, if these are sentinels.
     pub primary: Option<String>,
+    /// Who logs in to sentinels: they know no user of the servers.
+    pub sentinel_login: RedisConnectionInfo,
     /// Whether they are reached over TLS.
     pub is_tls: bool,
 }
 
 impl RedisPlace {
     /// Reads `redis://[user:password@]host[:port][,host[:port]…][/database]`, the same with `rediss://`, `redis+unix:///path`, or
-    /// `redis+sentinel://[user:password@]host[:port][,…]/primary[/database]`, the same with `rediss+sentinel://`. `None`: it is none of these.
+    /// `redis+sentinel://[user:password@]host[:port][,…]/primary[/database][?sentinel-user=…&sentinel-password=…]`, the same with
+    /// `rediss+sentinel://`. `None`: it is none of these.
     #[must_use]
     pub fn parse(url: &str) -> Option<Self> {
         let (scheme, rest) = url.split_once("://")?;
@@ -31,8 +34,11 @@ impl RedisPlace {
         }
         let (login, rest) = rest.rsplit_once('@').map_or(("", rest), |(login, rest)| (login, rest));
         let (hosts, mut path) = rest.split_once('/').unwrap_or((rest, ""));
-        let mut primary = None;
+        let (mut primary, mut sentinel_login) = (None, RedisConnectionInfo::default());
         if is_sentinel {
+            let (before, query) = path.split_once('?').unwrap_or((path, ""));
+            sentinel_login = login_of(query)?;
+            path = before;
             let (name, database) = path.split_once('/').unwrap_or((path, ""));
             if name.is_empty() {
                 return None;
@@ -47,13 +53,32 @@ impl RedisPlace {
             // TLS is made elsewhere; the client only speaks over what it is given.
             has_name.then(|| format!("redis://{login}{host}{port}/{path}").as_str().into_connection_info().ok()).flatten()
         });
-        Self::of(servers.collect::<Option<_>>()?, primary, scheme.starts_with("rediss"))
+        let place = Self::of(servers.collect::<Option<_>>()?, primary, scheme.starts_with("rediss"))?;
+        Some(Self { sentinel_login, ..place })
     }
 
     fn of(servers: Vec<ConnectionInfo>, primary: Option<String>, is_tls: bool) -> Option<Self> {
         let login = servers.first()?.redis_settings().clone();
-        Some(Self { addresses: servers.iter().map(|server| server.addr().clone()).collect(), login, primary, is_tls })
+        let (addresses, sentinel_login) = (servers.iter().map(|server| server.addr().clone()).collect(), RedisConnectionInfo::default());
+        Some(Self { addresses, login, primary, sentinel_login, is_tls })
     }
+}
+
+/// Who logs in to sentinels, by the part of the URL behind the question mark. `None`: it says something else.
+fn login_of(query: &str) -> Option<RedisConnectionInfo> {
+    let (mut user, mut password) = ("", "");
+    for part in query.split('&').filter(|part| !part.is_empty()) {
+        match part.split_once('=')? {
+            ("sentinel-user", text) => user = text,
+            ("sentinel-password", text) => password = text,
+            _ => return None,
+        }
+    }
+    if user.is_empty() && password.is_empty() {
+        return Some(RedisConnectionInfo::default());
+    }
+    // Escaped as in the login of a URL.
+    Some(format!("redis://{user}:{password}@sentinel").as_str().into_connection_info().ok()?.redis_settings().clone())
 }
 
 /// Whether a host names its port: an address of IPv6 has brackets.
@@ -91,6 +116,23 @@ mod tests {
         for url in ["http://host", "redis://a:1,,b:2", "redis://", "redis+sentinel://a:1", "redis+sentinel://a:1/", "redis://a:x", "a:1"] {
             assert_eq!(shown(url), None, "{url}");
         }
+    }
+
+    #[test]
+    fn who_logs_in_to_sentinels_is_said_apart() {
+        let login = |url: &str| {
+            let place = RedisPlace::parse(url)?;
+            let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+            let (servers, sentinels) = (&place.login, &place.sentinel_login);
+            Some([servers.username(), servers.password(), sentinels.username(), sentinels.password()].map(text))
+        };
+        let url = "redis+sentinel://user:p@a,b/main";
+        let said = |texts: [&str; 4]| Some(texts.map(str::to_owned));
+        assert_eq!(login(url), said(["user", "p", "", ""]));
+        assert_eq!(login(&format!("{url}?sentinel-password=s%26s")), said(["user", "p", "", "s&s"]));
+        assert_eq!(login(&format!("{url}/2?sentinel-user=w&sentinel-password=s")), said(["user", "p", "w", "s"]));
+        assert_eq!(login(&format!("{url}?sentinel-pasword=s")), None);
+        assert!(!RedisPlace::parse(&format!("{url}?sentinel-password=quiet")).unwrap().to_string().contains("quiet"));
     }
 
     #[test]

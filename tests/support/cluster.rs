@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::authority::Authority;
 use crate::support::{temporary_folder, valkey};
 
 /// For how long a node is not heard before its peers count it as failed. Less gives false alarms on a busy machine.
@@ -23,6 +24,8 @@ pub struct Cluster {
     binary: PathBuf,
     arguments: Vec<String>,
     folder: tempfile::TempDir,
+    /// Of clusters that speak TLS only.
+    authority: Option<Authority>,
     nodes: Vec<Node>,
 }
 
@@ -48,10 +51,28 @@ impl Cluster {
         Self::start(&valkey(), primaries, replicas, &[])
     }
 
+    /// Of Debian's Redis, which speaks TLS only, also among its nodes, and has a user `tollgate` with the password `hush` and these rights.
+    pub fn over_tls(primaries: usize, replicas: usize, rights: &str) -> Self {
+        let folder = temporary_folder();
+        let authority = Authority::new(folder.path(), "ca");
+        let (certificate, key) = authority.sign("node", None);
+        let ca = authority.path("ca.pem");
+        let tls = ["--tls-cluster", "yes", "--tls-replication", "yes", "--tls-auth-clients", "no", "--tls-ca-cert-file", &ca];
+        let files = ["--tls-cert-file", &certificate, "--tls-key-file", &key];
+        let everybody = ["--user", "default", "on", "nopass", "~*", "&*", "+@all", "--user", "tollgate", "on", ">hush"];
+        let arguments: Vec<_> = tls.into_iter().chain(files).chain(everybody).chain(rights.split_whitespace()).map(str::to_owned).collect();
+        let binary = PathBuf::from("redis-server");
+        Self { binary, arguments, folder, authority: Some(authority), nodes: Vec::new() }.with(primaries, replicas)
+    }
+
     /// Starts primaries that share the slots evenly, with as many replicas each, and waits until all of them are in order.
     pub fn start(binary: &Path, primaries: usize, replicas: usize, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(ToString::to_string).collect();
-        let mut cluster = Self { binary: binary.to_owned(), arguments, folder: temporary_folder(), nodes: Vec::new() };
+        Self { binary: binary.to_owned(), arguments, folder: temporary_folder(), authority: None, nodes: Vec::new() }.with(primaries, replicas)
+    }
+
+    fn with(self, primaries: usize, replicas: usize) -> Self {
+        let mut cluster = self;
         for _ in 0..primaries * (1 + replicas) {
             cluster.add();
         }
@@ -76,7 +97,8 @@ impl Cluster {
 
     /// The same of a binary.
     pub fn alone_on(binary: &Path) -> Self {
-        let mut cluster = Self { binary: binary.to_owned(), arguments: Vec::new(), folder: temporary_folder(), nodes: Vec::new() };
+        let mut cluster =
+            Self { binary: binary.to_owned(), arguments: Vec::new(), folder: temporary_folder(), authority: None, nodes: Vec::new() };
         cluster.add_as(false);
         cluster
     }
@@ -151,7 +173,15 @@ impl Cluster {
     /// All nodes as seeds.
     pub fn url(&self) -> String {
         let seeds: Vec<_> = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
-        format!("redis://{}", seeds.join(","))
+        match &self.authority {
+            Some(_) => format!("rediss://tollgate:hush@{}", seeds.join(",")),
+            None => format!("redis://{}", seeds.join(",")),
+        }
+    }
+
+    /// Whom a client of nodes that speak TLS must trust.
+    pub fn ca(&self) -> String {
+        self.authority.as_ref().map_or_else(String::new, |authority| authority.path("ca.pem"))
     }
 
     /// One node as the only seed.
@@ -350,9 +380,12 @@ pub fn free_port() -> u16 {
 }
 
 fn spawn(binary: &Path, folder: &Path, [port, bus_port]: [u16; 2], is_cluster: bool, arguments: &[String]) -> Child {
-    let timeout = NODE_TIMEOUT.as_millis().to_string();
+    let (timeout, port) = (NODE_TIMEOUT.as_millis().to_string(), port.to_string());
+    let is_tls = arguments.iter().any(|argument| argument == "--tls-cluster");
+    let ports = if is_tls { ["--port", "0", "--tls-port", &port] } else { ["--port", &port, "--protected-mode", "yes"] };
     Command::new(binary)
-        .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--cluster-port", &bus_port.to_string()])
+        .args(["--bind", "127.0.0.1", "--cluster-port", &bus_port.to_string()])
+        .args(ports)
         .args([
             "--cluster-enabled",
             if is_cluster { "yes" } else { "no" },

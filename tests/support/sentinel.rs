@@ -10,6 +10,9 @@ use crate::authority::Authority;
 use crate::cluster::{command, free_port, wait, wait_until_it_answers};
 use crate::support::temporary_folder;
 
+/// What sentinels over TLS give nobody the primary's place without.
+const SENTINEL_LOGIN: &str = "sentinel-user=watcher&sentinel-password=quiet";
+
 /// For how long a server is silent before sentinels count it as down.
 const DOWN_AFTER: Duration = Duration::from_secs(3);
 
@@ -34,8 +37,13 @@ impl Watched {
         for _ in 0..3 {
             watched.add_sentinel(&format!(
                 "sentinel monitor main 127.0.0.1 {primary} 2\nsentinel down-after-milliseconds main {}\n\
-                 sentinel failover-timeout main 10000\n",
-                DOWN_AFTER.as_millis()
+                 sentinel failover-timeout main 10000\n{}",
+                DOWN_AFTER.as_millis(),
+                if is_tls {
+                    "user default on nopass ~* &* +@all -sentinel|get-master-addr-by-name\nuser watcher on >quiet ~* &* +@all\n"
+                } else {
+                    ""
+                }
             ));
         }
         for sentinel in &watched.sentinels {
@@ -151,9 +159,12 @@ impl Watched {
 
     /// The sentinels, and before them one that is not there.
     pub fn url(&self) -> String {
-        let scheme = if self.authority.is_some() { "rediss+sentinel" } else { "redis+sentinel" };
+        let (scheme, login) = match &self.authority {
+            Some(_) => ("rediss+sentinel", format!("?{SENTINEL_LOGIN}")),
+            None => ("redis+sentinel", String::new()),
+        };
         let sentinels: Vec<_> = self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port)).collect();
-        format!("{scheme}://tollgate:hush@127.0.0.1:1,{}/main", sentinels.join(","))
+        format!("{scheme}://tollgate:hush@127.0.0.1:1,{}/main{login}", sentinels.join(","))
     }
 
     /// What a client needs to trust them.

@@ -84,7 +84,9 @@ async fn scan(shared: &Shared, claim: &Claim) -> Result<usize, LedgerError> {
             return Ok(closed);
         }
         // Looking is cheap, closing is what is paced; but nobody scans a million accounts in one go either.
-        sleep(Duration::from_millis(2) + Duration::from_secs_f64(count as f64 / f64::from(options.closes_per_second.max(1)))).await;
+        // All partitions may be scanned at the same time.
+        let share = f64::from(options.closes_per_second.max(1)) / f64::from(ledger.partitions().max(1));
+        sleep(Duration::from_millis(2) + Duration::from_secs_f64(count as f64 / share)).await;
     }
 }
 

@@ -40,8 +40,8 @@ const TOLD_LIMIT: Duration = Duration::from_secs(2);
 /// How often the end of the journal is compared with what was committed.
 const ANCHOR_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The most entries that are kept because of their age. It is below the bound of a journal, which they must not fill.
-const MOST_KEPT: u64 = 1_000_000;
+/// The most entries of all partitions that are kept because of their age. It is below the bound of the journal, which they must not fill.
+const MOST_KEPT: u64 = 4_000_000;
 
 /// How often the journal is trimmed at most.
 const TRIM_INTERVAL: Duration = Duration::from_secs(1);
@@ -327,7 +327,8 @@ impl<'a> Worker<'a> {
     async fn kept_from(&self) -> Result<u64, LedgerError> {
         let Shared { ledger, options, .. } = self.shared;
         let next = self.claim.position.next_sequence;
-        let below = next.saturating_sub(options.journal_tail);
+        let share = |entries: u64| entries.div_ceil(u64::from(ledger.partitions().max(1)));
+        let below = next.saturating_sub(share(options.journal_tail));
         if options.journal_keep.is_zero() || below <= 1 {
             return Ok(below);
         }
@@ -335,7 +336,7 @@ impl<'a> Worker<'a> {
         let since = ledger.clock().now() - Millis::try_from(options.journal_keep.as_millis()).unwrap_or(Millis::MAX);
         let first = engine.journal_span(self.claim.partition).await?.first;
         // Below `old` all is too old, from `young` on nothing is.
-        let (mut old, mut young) = (first.max(next.saturating_sub(MOST_KEPT)), below);
+        let (mut old, mut young) = (first.max(next.saturating_sub(share(MOST_KEPT))), below);
         while old < young {
             let middle = old + (young - old) / 2;
             match engine.blocks_after(self.claim.partition, middle - 1, 1).await?.first() {

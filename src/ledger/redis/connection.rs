@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::RedisOptions;
 use super::script::Script;
+use super::told::Told;
 use platform::telemetry::metrics;
 use platform::telemetry::traces::{Span, SpanKind};
 
@@ -35,15 +36,26 @@ pub type Work = BoxFuture<'static, ()>;
 /// What a new connection must pass before anybody gets it.
 pub type Check = Arc<dyn Fn(MultiplexedConnection) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
 
-/// How many replicas must have what was written, and how long they may take.
-pub type Wait = Option<(u32, Duration)>;
+/// What replicas must have of what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// How many of them must have it.
+    pub replicas: u32,
+    /// Whether it must be on their disks.
+    pub is_on_disk: bool,
+    /// How long they may take.
+    pub time: Duration,
+}
+
+/// What is to be proved, if anything is.
+pub type Wait = Option<Proof>;
 
 /// How a script is sent.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Manner {
     /// The slot is on its way to this server, and this is its part.
     pub is_asking: bool,
-    /// How many replicas must have what was written, and how long they may take.
+    /// What replicas must have of what was written.
     pub wait: Wait,
 }
 
@@ -65,6 +77,7 @@ pub struct Connection {
     tried: Notify,
     /// Told of what may be a sign that others have the partitions now.
     trouble: Arc<Notify>,
+    told: Arc<Told>,
     address: ConnectionAddr,
     check: Check,
     options: RedisOptions,
@@ -87,10 +100,10 @@ impl std::fmt::Debug for Connection {
 
 impl Connection {
     /// A connection to be made.
-    pub fn new(options: RedisOptions, address: ConnectionAddr, trouble: Arc<Notify>, check: Check) -> Arc<Self> {
+    pub fn new(options: RedisOptions, address: ConnectionAddr, trouble: Arc<Notify>, told: Arc<Told>, check: Check) -> Arc<Self> {
         let last_error = format!("not connected to Redis at {address} yet").into();
         let state = Mutex::new(State { connection: None, generation: 0, is_tried: false, last_error });
-        Arc::new(Self { state, given_up: Arc::default(), tried: Notify::new(), trouble, address, check, options })
+        Arc::new(Self { state, given_up: Arc::default(), tried: Notify::new(), trouble, told, address, check, options })
     }
 
     /// Connects once. Returns its work: while it is polled, answers come, and a connection that failed is replaced.
@@ -182,7 +195,9 @@ impl Connection {
         let is_lost = is_it(&state) && state.connection.take().is_some();
         if is_lost {
             metrics().redis.disconnected(true);
-            tracing::warn!(error = %reason, server = %self.address, "lost the connection to Redis");
+            if self.told.lost(&self.address) {
+                tracing::warn!(error = %reason, server = %self.address, "lost the connection to Redis");
+            }
             state.last_error = reason.to_string().into();
             self.trouble.notify_one();
         }
@@ -267,16 +282,22 @@ async fn send_so(connection: &mut MultiplexedConnection, command: Cmd, manner: M
         commands.cmd("ASKING");
     }
     commands.add_command(command);
-    if let Some((replicas, time)) = wait {
-        commands.cmd("WAIT").arg(replicas).arg(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    if let Some(Proof { replicas, is_on_disk, time }) = wait {
+        let command = if is_on_disk { commands.cmd("WAITAOF").arg(0) } else { commands.cmd("WAIT") };
+        command.arg(replicas).arg(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
     }
     let answers = connection.send_packed_commands(&commands, 0, commands.len()).await?;
     let mut answers = answers.into_iter().skip(usize::from(is_asking));
     let answer = answers.next().unwrap_or_default().extract_error()?;
     // A server that refuses to wait has proved nothing.
-    let replicas = wait.is_some().then(|| match answers.next() {
-        Some(Value::Int(replicas)) => u64::try_from(replicas).unwrap_or(0),
-        _ => 0,
+    let replicas = wait.is_some().then(|| {
+        let found = match answers.next() {
+            Some(Value::Int(replicas)) => replicas,
+            // Of WAITAOF: whether the server's own disk has it, and how many replicas' have.
+            Some(Value::Array(found)) => found.get(1).map_or(0, |replicas| if let Value::Int(replicas) = replicas { *replicas } else { 0 }),
+            _ => 0,
+        };
+        u64::try_from(found).unwrap_or(0)
     });
     Ok(Ran { answer, replicas })
 }
@@ -358,8 +379,8 @@ async fn keep(link: Weak<Connection>, connected: Option<Work>) {
         };
         driver = Some(connected);
         match (is_first, link.upgrade()) {
-            (false, Some(link)) => tracing::info!(server = %link.address, "connected to Redis again"),
-            (true, Some(link)) => tracing::debug!(server = %link.address, "connected to Redis"),
+            (false, Some(link)) if link.told.found(&link.address) => tracing::info!(server = %link.address, "connected to Redis again"),
+            (_, Some(link)) => tracing::debug!(server = %link.address, "connected to Redis"),
             (_, None) => return,
         }
     }
@@ -390,7 +411,7 @@ mod tests {
             durability_timeout: LONG,
         };
         let address = ConnectionAddr::Tcp("127.0.0.1".into(), port);
-        let connection = Connection::new(options, address, Arc::default(), Arc::new(|_| ready(Ok(())).boxed()));
+        let connection = Connection::new(options, address, Arc::default(), Arc::default(), Arc::new(|_| ready(Ok(())).boxed()));
         let working = tokio::spawn(connection.open().await.unwrap());
         let (mut served, _) = server.accept().await.unwrap();
         let asking = tokio::spawn({

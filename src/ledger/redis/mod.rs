@@ -35,6 +35,7 @@ mod server_check;
 mod server_stats;
 mod step;
 mod stored;
+mod told;
 pub mod topology;
 
 use std::collections::BTreeSet;
@@ -54,7 +55,7 @@ use super::{
     PreparedCommand, ReservationPlace, Sizes, StoreSettings, Trimmer,
 };
 use acknowledged::Acknowledged;
-use connection::Work;
+use connection::{Wait, Work};
 use domain::account::{Account, Millis, Profile, Reservation};
 use domain::rules::IdempotencyRecord;
 use keys::PartitionKeys;
@@ -220,8 +221,8 @@ pub struct RedisEngine {
     clock: Clock,
     window: Millis,
     busy_poll: Duration,
-    /// How many replicas must have what is acknowledged, and how long they may take.
-    proof: Option<(u32, Duration)>,
+    /// What replicas must have of what is acknowledged.
+    proof: Wait,
     /// It was said that changes cannot be announced.
     is_silent: AtomicBool,
     /// Where the next slice of each partition's sums begins that were given back.

@@ -184,7 +184,7 @@ impl Routes {
                 only.map_or_else(|| routes.upgrade().map_or_else(Vec::new, |routes| routes.partitions_at(&at)), |only| vec![only]);
             check(connection, at.clone(), partitions)
         });
-        Connection::new(self.options.clone(), address, Arc::clone(&self.trouble), check)
+        Connection::new(self.options.clone(), address, Arc::clone(&self.trouble), Arc::clone(&self.topology.told), check)
     }
 
     fn partitions_at(&self, address: &ConnectionAddr) -> Vec<u16> {

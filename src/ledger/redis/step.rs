@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use redis::{FromRedisValue, Value};
 
-use super::connection::{Manner, Ran, Wait};
+use super::connection::{Manner, Proof, Ran, Wait};
 use super::keys::PartitionKeys;
 use super::reply::{self, Announced};
 use super::script::Script;
@@ -76,10 +76,11 @@ impl RedisEngine {
     /// The answer of a script, once as many replicas have what it wrote as must.
     fn proved(&self, Ran { answer, replicas }: Ran, wait: Wait) -> Result<Value, LedgerError> {
         match (wait, replicas.unwrap_or(0)) {
-            (Some((needed, _)), found) if found < u64::from(needed) => {
+            (Some(Proof { replicas: needed, is_on_disk, .. }), found) if found < u64::from(needed) => {
                 metrics().redis.count_short();
                 self.routes.suspect();
-                Err(LedgerError::NotDurable(format!("{found} of {needed} replicas have it").into()))
+                let place = if is_on_disk { " on disk" } else { "" };
+                Err(LedgerError::NotDurable(format!("{found} of {needed} replicas have it{place}").into()))
             }
             _ => Ok(answer),
         }

@@ -19,6 +19,7 @@ use tokio::time::{sleep, timeout};
 
 use super::RedisOptions;
 use super::server_check::field;
+use super::told::Told;
 use platform::redis_place::RedisPlace;
 use platform::telemetry::metrics;
 
@@ -42,6 +43,8 @@ pub struct Topology {
     asking: tokio::sync::Mutex<()>,
     /// Counts changes.
     version: watch::Sender<u64>,
+    /// What the log was told of the servers.
+    pub(super) told: Arc<Told>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +93,7 @@ impl Topology {
             }
         };
         let (state, asking, version) = (Mutex::default(), tokio::sync::Mutex::default(), watch::Sender::new(0));
-        let topology = Self { options: options.clone(), place, kind, state, asking, version };
+        let topology = Self { options: options.clone(), place, kind, state, asking, version, told: Arc::default() };
         match topology.place.addresses.first() {
             Some(address) if kind == Kind::One => topology.set(Map { shares: vec![(0, u16::MAX, address.clone())], ..Map::default() }),
             _ => topology.refresh().await.with_context(|| format!("cannot use {}", options.place()))?,
@@ -227,8 +230,7 @@ impl Topology {
 /// Asks a server something over a connection that is made for it, within [`PATIENCE`].
 async fn ask(options: &RedisOptions, address: &ConnectionAddr, is_sentinel: bool, commands: &Pipeline) -> anyhow::Result<Vec<Value>> {
     let settings = |login: redis::RedisConnectionInfo| match is_sentinel {
-        // Sentinels have no databases, and as a rule no users.
-        true => redis::RedisConnectionInfo::default().set_skip_set_lib_name(),
+        true => options.servers().map_or(login, |place| place.sentinel_login).set_skip_set_lib_name(),
         false => login,
     };
     let asked = async {

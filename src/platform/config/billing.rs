@@ -12,11 +12,14 @@ use clap::Args;
 
 use super::{MetricsListen, RetentionOptions, SmtpOptions, StoreOptions, TelemetryOptions, TlsOptions};
 
-/// How many committed entries stay in the journal of each partition, unless told otherwise.
-const DEFAULT_TAIL: u64 = 20_000;
+/// How many committed entries stay in the journal, unless told otherwise.
+const DEFAULT_TAIL: u64 = 80_000;
 
-/// How many entries the journal of a partition may hold, unless told otherwise.
-const DEFAULT_HIGH_WATER: u64 = 2_500_000;
+/// How many entries the journal may hold, unless told otherwise.
+const DEFAULT_HIGH_WATER: u64 = 10_000_000;
+
+/// How many idle accounts may be closed in a second, unless told otherwise.
+const DEFAULT_CLOSES: NonZeroU32 = NonZeroU32::MIN.saturating_add(1_999);
 
 const LEASES: std::ops::RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_mins(10);
 
@@ -32,15 +35,16 @@ pub struct BillingOptions {
     /// For how long a partition stays claimed by an aggregator that gives no sign of life, 500ms to 10m.
     #[arg(long, env = "TOLLGATE_AGGREGATION_LEASE", default_value = "10s", value_parser = parse_lease, value_name = "DURATION")]
     pub aggregation_lease: Duration,
-    /// How many committed entries stay in the journal of each partition; on Redis with --billing off: how many there are at all.
+    /// How many committed entries stay in the journal of the store, of each partition an equal share; on Redis with --billing off: how many
+    /// there are at all.
     #[arg(long, env = "TOLLGATE_JOURNAL_TAIL", default_value_t = DEFAULT_TAIL, value_name = "COUNT")]
     pub journal_tail: u64,
-    /// For how long committed entries stay in the journal of each partition besides, so that a backup of the billing store may be so old:
-    /// at most a million entries of each.
+    /// For how long committed entries stay in the journal besides, so that a backup of the billing store may be so old: at most 4 million
+    /// entries, of each partition an equal share.
     #[arg(long, env = "TOLLGATE_JOURNAL_KEEP", value_parser = humantime::parse_duration, default_value = "0s", value_name = "DURATION")]
     pub journal_keep: Duration,
-    /// How many idle accounts a partition may have closed in a second, after the end of a month.
-    #[arg(long, env = "TOLLGATE_CLOSES_PER_SECOND", default_value = "500", value_name = "COUNT")]
+    /// How many idle accounts of the store may be closed in a second, after the end of a month: of each partition an equal share.
+    #[arg(long, env = "TOLLGATE_CLOSES_PER_SECOND", default_value_t = DEFAULT_CLOSES, value_name = "COUNT")]
     pub closes_per_second: NonZeroU32,
     /// What documents are like.
     #[command(flatten)]
@@ -97,8 +101,8 @@ pub struct JournalOptions {
     /// With --redis: aggregate the journal in this process, too. The embedded engine's is aggregated wherever there is a billing store.
     #[arg(long, env = "TOLLGATE_AGGREGATE")]
     pub aggregate: bool,
-    /// How many entries the journal of a partition may hold, before new authorizations and direct debits are refused (JOURNAL_FULL); "off":
-    /// any number.
+    /// How many entries the journal of the store may hold, before new authorizations and direct debits are refused (JOURNAL_FULL), in those
+    /// partitions that have more than an equal share of it; "off": any number.
     #[arg(long, env = "TOLLGATE_JOURNAL_HIGH_WATER", default_value_t = HighWater::default(), value_name = "COUNT|off")]
     pub journal_high_water: HighWater,
 }
@@ -150,7 +154,7 @@ impl Default for BillingOptions {
             aggregation_lease: Duration::from_secs(10),
             journal_tail: DEFAULT_TAIL,
             journal_keep: Duration::ZERO,
-            closes_per_second: NonZeroU32::MIN.saturating_add(499),
+            closes_per_second: DEFAULT_CLOSES,
             documents: DocumentOptions::default(),
             retention: RetentionOptions::default(),
             former: FormerOptions::default(),
@@ -269,7 +273,7 @@ impl AggregateOptions {
     }
 }
 
-/// How many entries the journal of a partition may hold before new charges are refused; none: any number.
+/// How many entries the journal may hold before new charges are refused; none: any number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HighWater(pub Option<u64>);
 

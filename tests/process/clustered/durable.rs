@@ -7,6 +7,7 @@ use crate::cluster::Cluster;
 use crate::command::Operator;
 use crate::identity::http;
 use crate::service::{Client, Service, debit, until};
+use crate::support::valkey;
 
 const PROVED: [&str; 6] = ["--durability", "replicas:1", "--durability-timeout", "1s", "--redis-timeout", "5s"];
 
@@ -85,6 +86,73 @@ async fn what_was_acknowledged_survives_a_primary_that_dies_with_what_its_replic
     drop(cluster);
 }
 
+/// Each promises what is on the disks of the primary and of one replica, which WAITAOF says of the replica's.
+const ON_DISK: [&str; 6] = ["--durability", "replicas-disk:1", "--durability-timeout", "3s", "--redis-timeout", "10s"];
+
+fn valkey_on_disk(primaries: usize) -> Cluster {
+    Cluster::start(&valkey(), primaries, 1, &["--appendonly", "yes", "--appendfsync", "always"])
+}
+
+#[tokio::test]
+async fn what_is_not_on_the_disk_of_a_replica_is_not_acknowledged_however_often_it_is_repeated() {
+    let cluster = tokio::task::spawn_blocking(|| valkey_on_disk(1)).await.unwrap();
+    let service = serve_with(&cluster.url(), &ON_DISK);
+    let mut client = service.client().await;
+    let account = accounts(&mut client).await.remove(&0).unwrap();
+    charge(&mut client, &account, "proved").await;
+    // The replica has all, and syncs nothing.
+    cluster.command(1, &["CONFIG", "SET", "appendfsync", "no"]);
+    assert_eq!(refusal(&client, &account, "short").await, "DURABILITY_UNKNOWN");
+    cluster.wait_until_replicated(0);
+    assert_eq!(refusal(&client, &account, "short").await, "DURABILITY_UNKNOWN");
+    assert_eq!(refusal(&client, &account, "proved").await, "DURABILITY_UNKNOWN");
+    cluster.command(0, &["CLIENT", "KILL", "TYPE", "normal"]);
+    until("a new connection does not prove it either", async || {
+        let reason = refusal(&client, &account, "short").await;
+        assert!(["DURABILITY_UNKNOWN", "STORE_UNAVAILABLE", "OUTCOME_UNKNOWN"].contains(&reason.as_str()), "{reason:?}");
+        (reason == "DURABILITY_UNKNOWN").then_some(())
+    })
+    .await;
+    assert_charged(&mut client, &account, 2).await;
+    cluster.command(1, &["CONFIG", "SET", "appendfsync", "always"]);
+    charge(&mut client, &account, "short").await;
+    assert_charged(&mut client, &account, 2).await;
+    // The primary's own disk is looked at on each new connection.
+    cluster.command(0, &["CONFIG", "SET", "appendfsync", "everysec"]);
+    cluster.command(0, &["CLIENT", "KILL", "TYPE", "normal"]);
+    until("it is refused", async || (refusal(&client, &account, "late").await == "STORE_UNAVAILABLE").then_some(())).await;
+    cluster.command(0, &["CONFIG", "SET", "appendfsync", "always"]);
+    charge(&mut client, &account, "late").await;
+    assert_charged(&mut client, &account, 3).await;
+}
+
+#[tokio::test]
+async fn what_is_on_the_disks_of_a_primary_and_its_replica_survives_that_both_are_killed() {
+    let mut cluster = tokio::task::spawn_blocking(|| valkey_on_disk(1)).await.unwrap();
+    let service = serve_with(&cluster.url(), &ON_DISK);
+    let mut client = service.client().await;
+    let account = accounts(&mut client).await.remove(&0).unwrap();
+    for number in 0..20 {
+        charge(&mut client, &account, &format!("kept-{number}")).await;
+    }
+    cluster.kill(0);
+    cluster.kill(1);
+    let cluster = tokio::task::spawn_blocking(move || {
+        cluster.start_again(0);
+        cluster.start_again(1);
+        cluster
+    })
+    .await
+    .unwrap();
+    // Each repetition is answered by what was decided, and proved anew.
+    for number in 0..20 {
+        charge(&mut client, &account, &format!("kept-{number}")).await;
+    }
+    charge(&mut client, &account, "after").await;
+    assert_charged(&mut client, &account, 21).await;
+    drop(cluster);
+}
+
 #[tokio::test]
 async fn servers_that_cannot_prove_what_is_to_be_promised_are_refused() {
     let server = tokio::task::spawn_blocking(Cluster::alone).await.unwrap();
@@ -102,7 +170,17 @@ async fn servers_that_cannot_prove_what_is_to_be_promised_are_refused() {
     assert!(said.contains("the embedded engine has no replicas"), "{said}");
     let said = refused(&format!("--redis {url} --durability replicas:1 --durability-timeout 1s"));
     assert!(said.contains("--durability-timeout must be below --redis-timeout"), "{said}");
+    let said = refused(&format!("--redis {url} --durability replicas-disk:1"));
+    assert!(said.contains("--durability replicas-disk:1 cannot be proved: the server does not know WAITAOF"), "{said}");
     assert_eq!(server.command(0, &["EXISTS", "tollgate:settings"]).trim(), "0");
+    let newer = tokio::task::spawn_blocking(|| Cluster::alone_on(&valkey())).await.unwrap();
+    let newer_url = newer.url_of(0);
+    let said = refused(&format!("--redis {newer_url} --durability replicas-disk:1"));
+    assert!(said.contains("Redis has appendonly no and appendfsync everysec"), "{said}");
+    newer.command(0, &["CONFIG", "SET", "appendonly", "yes", "appendfsync", "always"]);
+    let said = refused(&format!("--redis {newer_url} --durability replicas-disk:1"));
+    assert!(said.contains("--durability replicas-disk:1 cannot be proved: the server has 0 replicas"), "{said}");
+    assert_eq!(newer.command(0, &["EXISTS", "tollgate:settings"]).trim(), "0");
 
     server.command(0, &["CONFIG", "SET", "appendonly", "yes", "appendfsync", "always"]);
     let service = Service::start(&["--redis", &url, "--durability", "disk"], &[]);

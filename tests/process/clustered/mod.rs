@@ -6,6 +6,7 @@ mod failing;
 mod lost;
 mod moving;
 mod sentinels;
+mod tls;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -40,7 +40,7 @@ async fn assert_followed(watched: Watched) {
     charge(&mut client, &account, "later").await;
     let again = Service::start(&arguments, &[]);
     assert_charged(&mut again.client().await, &account, 3).await;
-    assert!(service.log().iter().all(|line| !line.contains("hush")));
+    assert!(service.log().iter().all(|line| !line.contains("hush") && !line.contains("quiet")));
 }
 
 #[tokio::test]
@@ -50,7 +50,16 @@ async fn a_failover_by_sentinels_is_followed_and_charges_go_on_at_the_new_primar
 
 #[tokio::test]
 async fn sentinels_and_servers_are_reached_over_tls_by_a_user_of_few_rights() {
-    assert_followed(tokio::task::spawn_blocking(|| Watched::start(true)).await.unwrap()).await;
+    let watched = tokio::task::spawn_blocking(|| Watched::start(true)).await.unwrap();
+    let (url, tls) = (watched.url(), watched.tls().join(" "));
+    // Whoever has not logged in to the sentinels is told nothing.
+    let without = url.split_once('?').unwrap().0;
+    for (url, reason) in [(without.to_owned(), "NOPERM"), (url.replace("quiet", "guess"), "authentication failed")] {
+        let ended = Operator::nowhere().run(&format!("serve --listen 127.0.0.1:0 --billing off --create {tls} --redis {url}"));
+        assert!(!ended.status.success() && ended.error.contains(reason), "{ended:?}");
+        assert!(!ended.error.contains("hush") && !ended.error.contains("guess"), "{ended:?}");
+    }
+    assert_followed(watched).await;
 }
 
 #[tokio::test]

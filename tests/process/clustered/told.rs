@@ -40,9 +40,9 @@ async fn assert_down(service: &Service) {
     assert_eq!(said_up(service), said_before);
 }
 
-/// How often the log says that a partition is up again.
+/// How often the log says that partitions are up again.
 fn said_up(service: &Service) -> usize {
-    service.log().iter().filter(|line| line.contains("the partition is up again")).count()
+    service.log().iter().filter(|line| line.contains("partitions are up again")).count()
 }
 
 #[tokio::test]

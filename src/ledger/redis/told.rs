@@ -1,0 +1,55 @@
+//! What the log says of connections: one line for each server that is lost, and one when it is back, however many connections lead there.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use redis::ConnectionAddr;
+
+/// Connections that are lost within this time are lost for one reason.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// What was told of servers. Shared by all connections of a process.
+#[derive(Debug, Default)]
+pub struct Told(Mutex<BTreeMap<String, Server>>);
+
+#[derive(Debug, Default)]
+struct Server {
+    is_lost: bool,
+    /// When that was told the last time.
+    told_at: Option<Instant>,
+}
+
+impl Told {
+    /// Notes that a connection is lost. Whether that is to be told.
+    pub fn lost(&self, server: &ConnectionAddr) -> bool {
+        let mut servers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = servers.entry(server.to_string()).or_default();
+        let is_new = !known.is_lost && known.told_at.is_none_or(|at| at.elapsed() >= AT_ONCE);
+        if is_new {
+            *known = Server { is_lost: true, told_at: Some(Instant::now()) };
+        }
+        is_new
+    }
+
+    /// Notes that a connection was made anew. Whether that is to be told: that it was lost, was.
+    pub fn found(&self, server: &ConnectionAddr) -> bool {
+        let mut servers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        servers.get_mut(&server.to_string()).is_some_and(|known| std::mem::take(&mut known.is_lost))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_connections_to_one_server_that_are_lost_together_one_is_told() {
+        let told = Told::default();
+        let [one, other] = [1, 2].map(|port| ConnectionAddr::Tcp("host".into(), port));
+        assert!(told.lost(&one) && !told.lost(&one) && told.lost(&other));
+        assert!(told.found(&one) && !told.found(&one));
+        // The third was lost with them, and only noticed later.
+        assert!(!told.lost(&one) && !told.found(&one));
+    }
+}
