@@ -116,7 +116,7 @@ impl LaneContext {
         draining: CancellationToken,
     ) -> anyhow::Result<Self> {
         let limits = limits(options);
-        let gate = Backpressure::new(options.store.partitions(), journal_bounds(options));
+        let gate = Backpressure::new(store.settings().partitions, journal_bounds(options));
         let (offload, grace) = (Offload::start()?, options.network.shutdown_grace);
         let max_connections = options.load.max_connections.get();
         let (serve_ahead, are_metrics_guarded) = (options.serve_ahead, options.network.metrics_credentials);

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use access::StoredCallers;
 
 use super::aggregation::{billing, settings};
-use super::store::{Store, redis_options};
+use super::store::{Store, redis_options, settings as store_settings};
 use crate::billing::{Billing, BillingError};
 use crate::clock::Clock;
 use crate::config::{BillingOptions, CreateOptions, Purpose, ServeOptions, StoreOptions, StoresOptions};
@@ -172,10 +172,11 @@ pub async fn create(options: &StoresOptions, purpose: Purpose) -> anyhow::Result
 
 async fn is_there(store: &StoreOptions) -> anyhow::Result<bool> {
     match &store.redis {
-        Some(url) => Ok(opening::find(&redis_options(store, url), store.partitions())
-            .await
-            .with_context(|| format!("cannot use the store in the {url}"))?
-            .is_some()),
+        Some(url) => {
+            let partitions = store_settings(store).await?.partitions;
+            let found = opening::find(&redis_options(store, url), partitions).await;
+            Ok(found.with_context(|| format!("cannot use the store in the {url}"))?.is_some())
+        }
         None => Ok(store.path().exists()),
     }
 }

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::config::{RedisUrl, StoreOptions};
 use crate::domain::account::Millis;
 use crate::ledger::embedded::EmbeddedEngine;
-use crate::ledger::redis::{RedisLedger, RedisOptions};
+use crate::ledger::redis::{RedisLedger, RedisOptions, opening};
 use crate::ledger::watch::Watchers;
 use crate::ledger::{Engine, Identity, Opening, StoreSettings};
 use platform::tls::Outgoing;
@@ -32,7 +32,7 @@ impl Store {
     /// Opens the store, and creates it only if `opening` says so. On Redis, each worker opens a connection of its own.
     pub async fn open(options: &StoreOptions, opening: Opening, clock: Clock) -> anyhow::Result<Self> {
         let watchers = Watchers::default();
-        let settings = settings(options);
+        let settings = settings(options).await?;
         let kind = match &options.redis {
             Some(url) => {
                 let ledger = RedisLedger::open(redis_options(options, url), settings.clone(), opening)
@@ -102,10 +102,19 @@ pub(super) fn redis_options(options: &StoreOptions, url: &RedisUrl) -> RedisOpti
     }
 }
 
-pub(super) fn settings(options: &StoreOptions) -> StoreSettings {
-    StoreSettings {
-        partitions: options.partitions(),
+/// How the store is to be set up, and is if it is there: with as many partitions as it has, unless told otherwise.
+pub(super) async fn settings(options: &StoreOptions) -> anyhow::Result<StoreSettings> {
+    let partitions = match (&options.redis, options.partitions) {
+        (None, _) => 1,
+        (Some(_), Some(partitions)) => partitions,
+        (Some(url), None) => {
+            let found = opening::partitions(&redis_options(options, url)).await;
+            found.with_context(|| format!("cannot use the store in the {url}"))?
+        }
+    };
+    Ok(StoreSettings {
+        partitions,
         billing_time_zone: options.billing_time_zone_name().to_owned(),
         window: Millis::try_from(options.request_window.as_millis()).unwrap_or(Millis::MAX),
-    }
+    })
 }

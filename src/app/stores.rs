@@ -81,7 +81,7 @@ pub async fn restore(
     actor: &str,
     seen: impl Fn(u16, u64),
 ) -> anyhow::Result<Vec<Restored>> {
-    let (clock, billing, settings) = (clock(options)?, open_billing(options).await?, settings(&options.store));
+    let (clock, billing, settings) = (clock(options)?, open_billing(options).await?, settings(&options.store).await?);
     billing.check_restorable(settings.partitions).await?;
     billing.check_time_zone().await?;
     // The same ledger as before. One of an earlier version gets an id here.

@@ -40,9 +40,6 @@ pub use tls::{ClientAuth, TlsOptions};
 /// Where the embedded engine keeps its store, unless told otherwise.
 pub const DEFAULT_STORE: &str = "tollgate.db";
 
-/// How many partitions a store in Redis has, unless told otherwise.
-pub const DEFAULT_PARTITIONS: u16 = 4;
-
 const MAX_PARTITIONS: u16 = 1024;
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7600);
 const DEFAULT_METRICS_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7601);
@@ -150,7 +147,7 @@ pub struct StoreOptions {
     /// What the store's keys in Redis begin with.
     #[arg(long, env = "TOLLGATE_STORE_NAME", default_value = "tollgate", value_name = "NAME")]
     pub store_name: String,
-    /// How many partitions the store in Redis has; fixed when it is initialized [default: 4]
+    /// How many partitions the store in Redis has; fixed when it is initialized [default: as many as it has; a new one 4, or 8 in a cluster]
     #[arg(long, env = "TOLLGATE_PARTITIONS", value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_PARTITIONS)))]
     pub partitions: Option<u16>,
     /// The IANA time zone whose calendar months are the billing periods; fixed when the store is initialized.
@@ -290,12 +287,6 @@ impl StoreOptions {
     #[must_use]
     pub fn embedded_path(&self) -> Option<PathBuf> {
         self.redis.is_none().then(|| self.path())
-    }
-
-    /// The store's number of partitions.
-    #[must_use]
-    pub fn partitions(&self) -> u16 {
-        if self.redis.is_some() { self.partitions.unwrap_or(DEFAULT_PARTITIONS) } else { 1 }
     }
 
     /// The file of the embedded engine.

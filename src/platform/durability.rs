@@ -70,7 +70,9 @@ mod tests {
         for durability in [Durability::Engine, Durability::Disk, Durability::Replicas(2), Durability::ReplicasDisk(9)] {
             assert_eq!(durability.to_string().parse(), Ok(durability));
         }
-        for text in ["", "replicas", "replicas:", "replicas:0", "replicas:10", "replicas:-1", "Disk", "replicas-disk", "replicas-disk:0", "disk:1"] {
+        for text in
+            ["", "replicas", "replicas:", "replicas:0", "replicas:10", "replicas:-1", "Disk", "replicas-disk", "replicas-disk:0", "disk:1"]
+        {
             assert!(text.parse::<Durability>().is_err(), "{text}");
         }
     }

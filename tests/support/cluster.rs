@@ -68,7 +68,8 @@ impl Cluster {
     /// Starts primaries that share the slots evenly, with as many replicas each, and waits until all of them are in order.
     pub fn start(binary: &Path, primaries: usize, replicas: usize, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(ToString::to_string).collect();
-        Self { binary: binary.to_owned(), arguments, folder: temporary_folder(), authority: None, nodes: Vec::new() }.with(primaries, replicas)
+        Self { binary: binary.to_owned(), arguments, folder: temporary_folder(), authority: None, nodes: Vec::new() }
+            .with(primaries, replicas)
     }
 
     fn with(self, primaries: usize, replicas: usize) -> Self {

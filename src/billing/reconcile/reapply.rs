@@ -7,8 +7,8 @@
 use sqlx::{AssertSqlSafe, Row};
 
 use super::ReconcileError;
-use crate::lookup::{LookedUp, look_up};
 use crate::Billing;
+use crate::lookup::{LookedUp, look_up};
 use crate::record::{COLUMNS, Record, number};
 use domain::account::Millis;
 use domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, RemainderPolicy, Reversal, TemporaryChange, Until};

@@ -17,6 +17,34 @@ use super::stored::Stored;
 use super::topology::Topology;
 use crate::{Found, Identity, LedgerId, Opening, Purpose, StoreSettings};
 
+/// How many partitions a new store on one server has, unless told otherwise: each takes a batch of its own, so that more of them cost more.
+const ON_ONE_SERVER: u16 = 4;
+
+/// How many one in a cluster has: as many primaries can share it, and slots that are moved are smaller.
+const IN_CLUSTER: u16 = 8;
+
+/// How many partitions the store has; where there is none, how many a new one has.
+pub async fn partitions(options: &RedisOptions) -> anyhow::Result<u16> {
+    let topology = Topology::find(options).await?;
+    let new = if topology.is_cluster() { IN_CLUSTER } else { ON_ONE_SERVER };
+    let mut failed = None;
+    // While the server of the store's own key is away, a copy says it, whose place depends on the number.
+    for count in [new, ON_ONE_SERVER] {
+        let store = StoreKeys::new(&options.store_name, count);
+        let mut nodes = Nodes::new(options, Arc::clone(&topology), &store, 1);
+        nodes.reach_all().await;
+        match store.read(&mut nodes).await {
+            Ok(stored) => return Ok(stored.map_or(new, |stored| stored.settings.partitions)),
+            Err(error) => failed = Some(error),
+        }
+        if !topology.is_cluster() {
+            break;
+        }
+    }
+    let unknown = "it is not known how many partitions the store has: --partitions says it";
+    failed.map_or(Ok(new), |error| Err(error.context(unknown)))
+}
+
 /// The ledger that a Redis holds under the store's name, whatever its settings; `None` if the store is empty. One that is being created is
 /// none yet.
 pub async fn find(options: &RedisOptions, partitions: u16) -> anyhow::Result<Option<Found>> {

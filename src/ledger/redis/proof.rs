@@ -97,7 +97,10 @@ pub(super) async fn check_all(nodes: &mut Nodes, store: &StoreKeys, durability: 
             let answer = nodes.query::<Value>(partition.slot, &question.command()).await;
             let is_away = matches!(&answer, Err(error) if nodes.is_cluster() && !is_unknown(error));
             if !is_away {
-                answer.and_then(|answer| question.check(answer)).map_err(|error| question.refused(error)).with_context(|| unproved(durability))?;
+                answer
+                    .and_then(|answer| question.check(answer))
+                    .map_err(|error| question.refused(error))
+                    .with_context(|| unproved(durability))?;
             }
         }
     }

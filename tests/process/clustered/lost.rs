@@ -26,8 +26,7 @@ fn lost(number: usize) -> String {
 /// Looks at the ledger alone: there is no billing store that could know of anything.
 fn reconcile(url: &str, words: &[&str]) -> Ended {
     let partitions = PARTITIONS.to_string();
-    Operator::nowhere()
-        .run_words(&[&["reconcile", "--redis", url, "--partitions", &partitions, "--billing", "off"], words].concat())
+    Operator::nowhere().run_words(&[&["reconcile", "--redis", url, "--partitions", &partitions, "--billing", "off"], words].concat())
 }
 
 /// Whether commands are decided in all partitions, and nothing is lost.
@@ -66,7 +65,8 @@ async fn assert_found_and_applied_again(service: &Service, url: &str, client: &m
     }
     // Others learn of it, too.
     let other = serve_with(url, &[]);
-    until("another process tells of it", async || http(other.metrics, "/healthz").await.contains("partition 0 has lost").then_some(())).await;
+    until("another process tells of it", async || http(other.metrics, "/healthz").await.contains("partition 0 has lost").then_some(()))
+        .await;
 
     let shown = reconcile(url, &[]);
     let text = format!("partition 0: {LOST} entries were acknowledged, and the ledger has lost them");

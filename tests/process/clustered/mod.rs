@@ -20,7 +20,7 @@ use tonic_types::StatusExt;
 use crate::cluster::Cluster;
 use crate::command::Operator;
 use crate::identity::http;
-use crate::service::{Client, PATIENCE, Service, debit};
+use crate::service::{Client, PATIENCE, Service, debit, until};
 
 /// How many partitions the tests' stores have.
 pub const PARTITIONS: u16 = 8;
@@ -121,4 +121,32 @@ fn a_cluster_has_no_other_database() {
     let cluster = Cluster::redis(1, 0);
     let ended = Operator::nowhere().run(&format!("serve --listen 127.0.0.1:0 --billing off --create --redis {}/1", cluster.url_of(0)));
     assert!(!ended.status.success() && ended.error.contains("cluster mode"), "{ended:?}");
+}
+
+/// How many partitions a service says that it has.
+async fn count(service: &Service) -> usize {
+    let shown = until("it says so", async || {
+        let shown = http(service.metrics, "/metrics").await;
+        shown.contains("tollgate_partition_up{").then_some(shown)
+    });
+    shown.await.lines().filter(|line| line.starts_with("tollgate_partition_up{")).count()
+}
+
+#[tokio::test]
+async fn a_new_store_in_a_cluster_has_eight_partitions_and_one_that_is_there_keeps_its_own() {
+    let cluster = tokio::task::spawn_blocking(|| Cluster::redis(1, 0)).await.unwrap();
+    let url = cluster.url();
+    let new = Service::start(&["--redis", &url], &[]);
+    assert_eq!(count(&new).await, 8);
+    new.client().await.open("acme", PaymentMode::Prepaid, "0", "10").await;
+    let old = Service::start(&["--redis", &url, "--store-name", "old", "--partitions", "4"], &[]);
+    assert_eq!(count(&old).await, 4);
+    assert!(old.stopped().await.success());
+    let again = Service::start(&["--redis", &url, "--store-name", "old"], &[]);
+    assert_eq!(count(&again).await, 4);
+    // So does every command.
+    for (name, partitions) in [("tollgate", 8), ("old", 4)] {
+        let given = Operator::nowhere().run(&format!("reconcile --redis {url} --store-name {name} --billing off"));
+        assert!(given.status.success(), "{name}, {partitions}: {given:?}");
+    }
 }
