@@ -14,7 +14,7 @@ use super::aggregation::Aggregation;
 use super::found::Found;
 use super::lane::LaneContext;
 use super::listeners::{Listeners, follow_access, follow_key_sets, follow_tls, serve_health, serve_metrics};
-use super::partitions::Partitions;
+use super::partitions::{Partitions, Spans};
 use super::recorded::Writer;
 use super::sending::Sending;
 use super::supervisor::{self, Watchdog};
@@ -114,7 +114,7 @@ impl Control {
         let http = Listeners::deal(http, tls.clone(), Protocol::Http1, lanes::dealt_to(self.http.as_slice()), &places);
         let console = Listeners::deal(console, tls.clone(), Protocol::Http1, lanes::dealt_to(self.console.as_slice()), &places);
         let metrics = serve_metrics(metrics, tls.clone(), serving.clone(), guarded, self.plan.proxies.clone());
-        let mut stopped = self.stopped.clone();
+        let (mut stopped, spans) = (self.stopped.clone(), Spans::default());
         tokio::select! {
             () = until(&mut stopped) => Ok(()),
             result = calls => result,
@@ -126,8 +126,8 @@ impl Control {
             () = follow_key_sets(&access) => Ok(()),
             () = callers::keep(&access, &ledger, self.plan.billing.as_ref()) => Ok(()),
             () = sweep_approvals(&self.plan, &use_cases) => Ok(()),
-            () = tick(&self.plan, &ledger, &serving, self.test_clock.as_ref(), self.aggregation.as_ref(), self.sending.as_ref()) => Ok(()),
-            () = watch_journal(&self.plan, &ledger, self.aggregation.as_ref()) => Ok(()),
+            () = tick(&self.plan, &ledger, &spans, &serving, self.test_clock.as_ref(), self.aggregation.as_ref(), self.sending.as_ref()) => Ok(()),
+            () = watch_journal(&self.plan, &ledger, &spans, self.aggregation.as_ref()) => Ok(()),
             () = count_sizes(&ledger) => Ok(()),
             () = probe_billing(&self.plan) => Ok(()),
             () = self.plan.store.listen() => Ok(()),
@@ -140,6 +140,7 @@ impl Control {
 async fn tick(
     plan: &LaneContext,
     ledger: &Ledger,
+    spans: &Spans,
     serving: &endpoint::Serving,
     test_clock: Option<&PathBuf>,
     aggregation: Option<&Aggregation>,
@@ -157,7 +158,7 @@ async fn tick(
             // Watchers wait by the machine's clock, which knows nothing of it.
             plan.store.watchers.announce_all();
         }
-        let found = look_after(ledger, &mut partitions).await;
+        let found = look_after(ledger, spans, &mut partitions).await;
         let (state, mut warnings) = (found.problem.map_or(Ok(()), Err), found.warnings);
         let is_up = state.is_ok();
         if let Some(Aggregation { status, .. }) = aggregation {
@@ -189,12 +190,12 @@ async fn probe_billing(plan: &LaneContext) {
 }
 
 /// Looks how full the journals are, and whether they are aggregated, for ever.
-async fn watch_journal(plan: &LaneContext, ledger: &Ledger, aggregation: Option<&Aggregation>) {
+async fn watch_journal(plan: &LaneContext, ledger: &Ledger, spans: &Spans, aggregation: Option<&Aggregation>) {
     let mut looks = interval(JOURNAL_LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
-        plan.gate.look(ledger.engine().as_ref()).await;
+        plan.gate.look(ledger.engine().as_ref(), |partition, span| spans.see(partition, span)).await;
         if let Some(aggregation) = aggregation {
             plan.health.set_aggregating(aggregation.status.problem().is_none()).await;
         } else if plan.gate.bounds().unread_tail.is_some() {
@@ -231,13 +232,14 @@ async fn count_sizes(ledger: &Ledger) {
 }
 
 /// Whether the service is ready, and what an operator should know. A partition that is in trouble holds up no other.
-async fn look_after(ledger: &Ledger, partitions: &mut Partitions) -> Found {
+async fn look_after(ledger: &Ledger, spans: &Spans, partitions: &mut Partitions) -> Found {
     let checked = timeout(TICK_LIMIT, ledger.engine().check()).await;
     let checked = checked.unwrap_or_else(|_| vec![Err("it does not answer".to_owned()); usize::from(ledger.partitions())]);
-    let swept = partitions.next_to_sweep(&checked, SWEPT_AT_ONCE);
+    partitions.take_in(ledger, spans);
+    let swept = partitions.next_to_sweep(&checked, SWEPT_AT_ONCE, ledger.clock().now());
     let sweeps = swept.iter().map(|partition| async { timeout(TICK_LIMIT, ledger.sweep(*partition, TICK)).await });
     for (partition, result) in swept.iter().zip(join_all(sweeps).await) {
         partitions.swept(*partition, &result.unwrap_or_else(|_| Err(LedgerError::not_done("it does not answer"))));
     }
-    partitions.look(ledger, checked, TICK_LIMIT).await
+    partitions.look(ledger, checked)
 }

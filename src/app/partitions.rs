@@ -1,26 +1,42 @@
-//! What is known of each partition: whether it can be used, and, looked at once a second, whether its time is ahead of the clock, and
-//! whether a step of it was torn. Partitions fail alone: as long as one decides, its customers are served. What the last sweep of one has
+//! What is known of each partition: whether it can be used, and, looked at once a second, whether its time is ahead of the clock, whether a
+//! step of it was torn, and when a sweep has something to do. Partitions fail alone: as long as one decides, its customers are served. What the last sweep of one has
 //! found stands until it is swept again: of many, some are swept at each look.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::ahead::Ahead;
 use super::found::Found;
-use crate::ledger::{Ledger, LedgerError};
+use crate::domain::account::Millis;
+use crate::ledger::{JournalSpan, Ledger, LedgerError};
 use crate::telemetry::metrics;
 
-const LOOK: Duration = Duration::from_secs(1);
+/// How often a partition is swept where nothing is due: a store may answer, and write nothing.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// What the looks at the journals have found, until it is taken in.
+#[derive(Debug, Default)]
+pub struct Spans(Mutex<BTreeMap<u16, JournalSpan>>);
+
+impl Spans {
+    /// Notes what a look has found.
+    pub fn see(&self, partition: u16, span: JournalSpan) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, span);
+    }
+
+    fn take(&self) -> BTreeMap<u16, JournalSpan> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
 
 /// What is known of the partitions.
 pub struct Partitions {
     ahead: Ahead,
     /// What the last looks have found of each.
     states: Vec<State>,
-    next_look: Instant,
     /// Which partition is swept next.
     turn: usize,
 }
@@ -32,6 +48,9 @@ struct State {
     unswept: Option<String>,
     /// Whether it could be used; nobody knows before the first look.
     was_up: Option<bool>,
+    /// When it was swept last, and from when on a sweep has something to do.
+    swept_at: Option<Instant>,
+    due_from: Millis,
     /// The entry at which a step was torn, if one was.
     torn: Option<u64>,
     /// Which else it was found to be in.
@@ -42,15 +61,19 @@ impl Partitions {
     /// Has not looked yet.
     pub fn new(count: u16, is_ahead_served: bool) -> Self {
         let ahead = Ahead::new(count, is_ahead_served);
-        Self { ahead, states: vec![State::default(); usize::from(count)], next_look: Instant::now(), turn: 0 }
+        Self { ahead, states: vec![State::default(); usize::from(count)], turn: 0 }
     }
 
-    /// Which partitions are to be swept now: so many of those that can be used, in turn.
-    pub fn next_to_sweep(&mut self, states: &[Result<(), String>], most: usize) -> Vec<u16> {
+    /// Which partitions are to be swept now: so many of those that can be used, in turn, where something is due, the last sweep failed, or
+    /// none was for long.
+    pub fn next_to_sweep(&mut self, states: &[Result<(), String>], most: usize, now: Millis) -> Vec<u16> {
         let count = states.len();
         let turns = (0..count).map(|step| (self.turn + step) % count.max(1));
-        let next: Vec<_> = turns.filter(|number| states.get(*number).is_some_and(Result::is_ok)).take(most).collect();
-        self.turn = next.last().map_or(0, |last| last + 1);
+        let is_wanted = |number: &usize| {
+            states.get(*number).is_some_and(Result::is_ok) && self.states.get(*number).is_some_and(|known| known.wants_sweep(now))
+        };
+        let next: Vec<_> = turns.filter(is_wanted).take(most).collect();
+        self.turn = next.last().map_or(self.turn, |last| last + 1);
         next.into_iter().filter_map(|number| u16::try_from(number).ok()).collect()
     }
 
@@ -62,17 +85,17 @@ impl Partitions {
             Ok(_) | Err(LedgerError::Corrupt(_)) => None,
             Err(error) => Some(error.to_string()),
         };
+        known.swept_at = Some(Instant::now());
+        if matches!(result, Ok(false)) {
+            // Until the next look at its journal says otherwise.
+            known.due_from = Millis::MAX;
+        }
     }
 
-    /// Looks, if it is time to. A partition that cannot be looked at is as it was. As long as one can be used, the service can.
-    pub async fn look(&mut self, ledger: &Ledger, checked: Vec<Result<(), String>>, patience: Duration) -> Found {
+    /// What is to be said of the partitions. As long as one can be used, the service can.
+    pub fn look(&mut self, ledger: &Ledger, checked: Vec<Result<(), String>>) -> Found {
         let unswept = self.states.iter().map(|known| known.unswept.clone().map_or(Ok(()), Err));
         let states: Vec<_> = checked.into_iter().zip(unswept).map(|(checked, swept)| checked.and(swept)).collect();
-        let now = Instant::now();
-        if now >= self.next_look {
-            self.next_look = now + LOOK;
-            self.look_at_journals(ledger, &states, patience).await;
-        }
         let has_one_clock = ledger.engine().has_one_clock();
         let mut found = Found::default();
         let mut changes = Changes::default();
@@ -116,12 +139,12 @@ impl Partitions {
         found
     }
 
-    async fn look_at_journals(&mut self, ledger: &Ledger, states: &[Result<(), String>], patience: Duration) {
-        let up = (0..).zip(states).filter(|(_, state)| state.is_ok()).map(|(number, _)| number);
-        let looks = up.map(|number: u16| async move { (number, timeout(patience, ledger.engine().journal_span(number)).await) });
+    /// Takes in what the looks at the journals have found since. A partition that could not be looked at is as it was.
+    pub fn take_in(&mut self, ledger: &Ledger, spans: &Spans) {
         let now = Instant::now();
-        for (number, span) in join_all(looks).await {
-            let (Ok(Ok(span)), Some(known)) = (span, self.states.get_mut(usize::from(number))) else { continue };
+        for (number, span) in spans.take() {
+            let Some(known) = self.states.get_mut(usize::from(number)) else { continue };
+            known.due_from = span.due_from;
             known.found = Found::default();
             self.ahead.see(number, span.now - ledger.clock().now(), now, &mut known.found);
             metrics().set_torn(number, span.is_torn);
@@ -153,6 +176,12 @@ impl Changes {
         for (reason, partitions) in &self.down {
             tracing::error!(partitions = listed(partitions), reason, "partitions are down");
         }
+    }
+}
+
+impl State {
+    fn wants_sweep(&self, now: Millis) -> bool {
+        self.unswept.is_some() || self.due_from <= now || self.swept_at.is_none_or(|at| at.elapsed() >= SWEEP)
     }
 }
 

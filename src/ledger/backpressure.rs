@@ -8,15 +8,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::time::timeout;
 
-use super::{Engine, Trimmer};
+use super::{Engine, JournalSpan, Trimmer};
 use domain::command::{Action, Command, RemainderPolicy};
 use platform::telemetry::metrics;
 
 /// From this part of the bound on, the log warns.
 const WARN_PERCENT: u64 = 70;
+
+/// How long a look at one journal may take: the next one of all others waits for it.
+const LOOK_LIMIT: Duration = Duration::from_secs(3);
 
 /// How many entries are trimmed in one step.
 const TRIMMED_AT_ONCE: u64 = 50_000;
@@ -72,10 +77,12 @@ impl Backpressure {
         self.0.bounds
     }
 
-    /// Looks at the journals, all at the same time, and trims those that nobody reads. One that cannot be looked at stays as it was.
-    pub async fn look(&self, engine: &dyn Engine) {
+    /// Looks at the journals, all at the same time, and trims those that nobody reads. One that cannot be looked at stays as it was. What is
+    /// found of others is shown to `seen`.
+    pub async fn look(&self, engine: &dyn Engine, seen: impl Fn(u16, JournalSpan)) {
+        let seen = &seen;
         let looks = (0..).zip(&self.0.partitions).map(|(number, journal)| async move {
-            let Some(entries) = self.look_at(engine, number).await else { return };
+            let Ok(Some(entries)) = timeout(LOOK_LIMIT, self.look_at(engine, number, seen)).await else { return };
             metrics().set_journal_entries(number, entries);
             journal.entries.store(entries, Ordering::Relaxed);
             // None waits for another, which may not answer.
@@ -103,8 +110,9 @@ impl Backpressure {
     }
 
     /// How many entries the journal of a partition holds, once it is trimmed.
-    async fn look_at(&self, engine: &dyn Engine, partition: u16) -> Option<u64> {
+    async fn look_at(&self, engine: &dyn Engine, partition: u16, seen: &impl Fn(u16, JournalSpan)) -> Option<u64> {
         let mut span = engine.journal_span(partition).await.ok()?;
+        seen(partition, span);
         let Some(tail) = self.0.bounds.unread_tail else { return Some(span.next.saturating_sub(span.first)) };
         let tail = tail.div_ceil(u64::try_from(self.0.partitions.len()).unwrap_or(1).max(1));
         loop {

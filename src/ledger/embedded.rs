@@ -363,7 +363,14 @@ impl Engine for EmbeddedEngine {
         self.read(move |partition_state, store| {
             let next = partition_state.next_sequence();
             let first = store.first_sequence().map_err(LedgerError::not_done)?;
-            Ok(JournalSpan { first: first.unwrap_or(next), next, now: partition_state.state.now, is_read: false, is_torn: false })
+            Ok(JournalSpan {
+                first: first.unwrap_or(next),
+                next,
+                now: partition_state.state.now,
+                is_read: false,
+                is_torn: false,
+                due_from: 0,
+            })
         })
     }
 

@@ -40,6 +40,8 @@ pub struct JournalSpan {
     pub now: Millis,
     /// Whether a billing store reads it, as far as the store knows.
     pub is_read: bool,
+    /// From when on a sweep has something to do; 0 where that is not known beforehand.
+    pub due_from: Millis,
     /// Whether the step of the next entry was torn: its block is in the journal, and not all else that it had to write is there.
     pub is_torn: bool,
 }

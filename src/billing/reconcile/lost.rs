@@ -60,7 +60,7 @@ async fn put_on_record(
     decision: &Decision,
 ) -> Result<(), ReconcileError> {
     let (Some(billing), Some(first), Some(last)) = (billing, blocks.first(), blocks.iter().map(Block::end).max()) else { return Ok(()) };
-    let entries: usize = blocks.iter().map(|block| block.entries.len()).sum();
+    let entries: u64 = blocks.iter().map(|block| block.end() - block.first_sequence).sum();
     let mut transaction = billing.store().begin().await?;
     insert(&mut transaction, (partition, LOST), action, (first.first_sequence - 1, last - 1), decision).await?;
     let act = decision.act(action, Some(partition)).with("first_entry", first.first_sequence).with("last_entry", last - 1);

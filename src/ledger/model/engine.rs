@@ -109,7 +109,8 @@ impl Engine for ModelEngine {
         let inner = self.inner();
         let next = inner.0.next_sequence();
         let first = inner.1.first().map_or(next, |block| block.first_sequence);
-        futures_util::future::ready(Ok(JournalSpan { first, next, now: inner.0.state.now, is_read: false, is_torn: false })).boxed()
+        futures_util::future::ready(Ok(JournalSpan { first, next, now: inner.0.state.now, is_read: false, is_torn: false, due_from: 0 }))
+            .boxed()
     }
 
     fn sizes(&self, _partition: u16) -> Answering<'_, Sizes> {

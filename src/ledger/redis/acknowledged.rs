@@ -14,7 +14,7 @@ use redis::{FromRedisValue, RedisError, Value};
 use super::batch::PackedBatch;
 use super::fate::{Fate, of_read};
 use super::keys::PartitionKeys;
-use super::losses::Losses;
+use super::losses::{Losses, field};
 use super::reply::Written;
 use crate::codec::records::{BlockHeader, StepState};
 
@@ -154,9 +154,14 @@ impl Acknowledged {
         let (mut there, mut end) = (0, known.len() - 1);
         while there < end {
             let middle = usize::midpoint(there, end);
-            match known.get(middle) {
-                Some(block) if is_there(connection, keys, sequence, block).await? => there = middle + 1,
-                _ => end = middle,
+            let is_found = match known.get(middle) {
+                Some(block) => is_there(connection, keys, sequence, block).await?,
+                None => false,
+            };
+            if is_found {
+                there = middle + 1;
+            } else {
+                end = middle;
             }
         }
         let lost = match (self.tail(keys.number), known.get(there)) {
@@ -224,7 +229,7 @@ impl Tail {
                 let mut bytes = Vec::with_capacity(BlockHeader::BYTES + kept.bytes());
                 kept.header.put(&mut bytes);
                 kept.content.iter().for_each(|part| bytes.extend_from_slice(part));
-                lost.blocks.push((field(&kept.header), bytes));
+                lost.blocks.push((field(kept.header.first_sequence, kept.header.id), bytes));
             }
         }
         lost
@@ -237,16 +242,6 @@ impl Tail {
         self.bytes -= forgotten;
         self.emptied = self.emptied.min(place);
     }
-}
-
-/// The field of a block among those that are kept aside: of two losses, there may be two with the same first entry.
-fn field(header: &BlockHeader) -> String {
-    field_of(header.first_sequence, header.id)
-}
-
-/// The same, of a block that is named so.
-pub(super) fn field_of(first_sequence: u64, id: [u8; 16]) -> String {
-    format!("{first_sequence}-{:032x}", u128::from_be_bytes(id))
 }
 
 /// Whether a block is in a partition's journal, which goes up to that entry, or was: a reader has had dropped what it took in.

@@ -12,37 +12,77 @@ use tokio::time::timeout;
 
 use super::connection::Connection;
 use super::fate::Fate;
+use super::last_check::LastCheck;
 use super::preflight::Glance;
 use super::{MAX_CLOCK_DIFFERENCE, RedisEngine};
 use domain::account::Millis;
 use platform::clock::system_now;
 use platform::telemetry::metrics;
 
+/// At how many partitions a look looks; at more, in turn.
+const AT_ONCE: usize = 16;
+
+/// What a look has found, if nothing is wrong.
+type Seen = Result<(), String>;
+
+/// What the last looks have found of the partitions.
+#[derive(Debug, Default)]
+pub(super) struct Looked {
+    results: Vec<Seen>,
+    /// Whose turn is next.
+    turn: usize,
+}
+
 /// How long a look at one server may take.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl RedisEngine {
-    /// Looks at all partitions, server by server at the same time. One result for each.
-    pub(super) async fn look(&self) -> Vec<Result<(), String>> {
-        let mut found = vec![Err("no server is known that has the partition".to_owned()); self.partitions.len()];
-        let looks = self.routes.by_connection().into_iter().map(|(connection, partitions)| async move {
-            let looked = timeout(PATIENCE, self.look_at(&connection, &partitions)).await;
-            let looked = looked.unwrap_or_else(|_| Err(format!("Redis at {} does not answer", connection.address())));
-            (connection, partitions, looked)
+    /// Looks at all servers at the same time, and there at the partitions whose turn it is. One result for each partition.
+    pub(super) async fn look(&self) -> Vec<Seen> {
+        let is_asked = self.next_to_look_at();
+        let looks = self.routes.by_connection().into_iter().map(|(connection, partitions)| {
+            let is_asked = |partition: &&u16| is_asked.get(usize::from(**partition)).is_none_or(|is_asked| *is_asked);
+            let asked: Vec<u16> = partitions.iter().filter(is_asked).copied().collect();
+            async move {
+                let looked = timeout(PATIENCE, self.look_at(&connection, &partitions, &asked)).await;
+                let looked = looked.unwrap_or_else(|_| Err(format!("Redis at {} does not answer", connection.address())));
+                (connection, partitions, asked, looked)
+            }
         });
         let looked = join_all(looks).await;
         self.show_servers(looked.iter().map(|(connection, ..)| connection));
-        for (_, partitions, looked) in looked {
-            for (number, partition) in partitions.into_iter().enumerate() {
-                if let Some(place) = found.get_mut(usize::from(partition)) {
-                    *place = match &looked {
-                        Ok(looked) => looked.get(number).cloned().unwrap_or(Ok(())),
-                        Err(reason) => Err(reason.clone()),
-                    };
+        let mut found = vec![Err("no server is known that has the partition".to_owned()); self.partitions.len()];
+        let mut stores = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, partitions, asked, looked) in looked {
+            let (of_server, of_asked) = match looked {
+                Ok((of_server, of_asked)) => (of_server, of_asked),
+                Err(reason) => (Err(reason), Vec::new()),
+            };
+            for (partition, looked) in asked.iter().zip(of_asked) {
+                if let Some(store) = stores.results.get_mut(usize::from(*partition)) {
+                    *store = looked;
+                }
+            }
+            for partition in partitions {
+                let number = usize::from(partition);
+                if let (Some(place), Some(store)) = (found.get_mut(number), stores.results.get(number)) {
+                    *place = of_server.clone().and(store.clone());
                 }
             }
         }
         found
+    }
+
+    /// Whether each partition is looked at now: some in turn, and those that nobody has seen, or that something is wrong with.
+    fn next_to_look_at(&self) -> Vec<bool> {
+        let mut stores = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = self.partitions.len();
+        stores.results.resize(count, Err("nobody has looked at it yet".to_owned()));
+        let turn = stores.turn;
+        stores.turn = (turn + AT_ONCE) % count.max(1);
+        let has_turn = |number: usize| (number + count - turn % count.max(1)) % count.max(1) < AT_ONCE;
+        let is_fine = |number: usize| self.checks.stores.get(number).is_none_or(LastCheck::is_fine);
+        stores.results.iter().enumerate().map(|(number, known)| known.is_err() || !is_fine(number) || has_turn(number)).collect()
     }
 
     /// Has metrics show these servers, and none that has lost its partitions. One with several connections is up if all of them are.
@@ -58,17 +98,26 @@ impl RedisEngine {
         *shown = servers;
     }
 
-    /// Looks at what is at one server. One result for each of its partitions, or one for all. A partition that the server cannot decide on now,
-    /// as in a cluster that is down, is not refused: it is tried, and told of.
-    async fn look_at(&self, connection: &Arc<Connection>, partitions: &[u16]) -> Result<Vec<Result<(), String>>, String> {
+    /// Looks at one server, and at some of its partitions: one result for all, and one for each that is asked for. A partition that the server
+    /// cannot decide on now, as in a cluster that is down, is not refused: it is tried, and told of.
+    async fn look_at(&self, connection: &Arc<Connection>, partitions: &[u16], asked: &[u16]) -> Result<(Seen, Vec<Seen>), String> {
         let has_head = self.routes.topology().primary_of(self.expected.head_slot()).as_ref() == Some(connection.address());
-        let answers = connection.send_all(&self.expected.glance(has_head, partitions)).await.map_err(|failure| failure.to_string())?;
-        let looked = self.expected.check_glance(has_head, partitions, answers);
-        let (mut found, is_all_refused) = match looked {
-            Ok(looked) => (looked.into_iter().map(|looked| looked.map_err(|error| format!("{error:#}"))).collect::<Vec<_>>(), false),
-            Err(error) => (partitions.iter().map(|_| Err(format!("{error:#}"))).collect(), true),
+        let glance = self.expected.glance(has_head, asked);
+        let answers = match glance.is_empty() {
+            true => Vec::new(),
+            false => connection.send_all(&glance).await.map_err(|failure| failure.to_string())?,
         };
-        for (partition, looked) in partitions.iter().zip(&mut found) {
+        let (mut found, refused) = match self.expected.check_glance(has_head, asked, answers) {
+            Ok(looked) => (looked.into_iter().map(|looked| looked.map_err(|error| format!("{error:#}"))).collect::<Vec<_>>(), None),
+            Err(error) => (Vec::new(), Some(format!("{error:#}"))),
+        };
+        if let Some(reason) = refused {
+            let refused = Err(reason);
+            partitions.iter().filter_map(|partition| self.checks.stores.get(usize::from(*partition))).for_each(|store| store.set(&refused));
+            // None of them is looked at in turn before it was seen again.
+            return Ok((refused.clone(), asked.iter().map(|_| refused.clone()).collect()));
+        }
+        for (partition, looked) in asked.iter().zip(&mut found) {
             let Some(store) = self.checks.stores.get(usize::from(*partition)) else { continue };
             match looked {
                 Ok(Glance::Elsewhere(Fate::Later(told))) => *looked = Err(told.to_string()),
@@ -86,17 +135,13 @@ impl RedisEngine {
                 Err(reason) => store.set(&Err(reason.clone())),
             }
         }
-        let found: Vec<_> = found.into_iter().map(|looked| looked.map(|_| ())).collect();
-        if is_all_refused {
-            return Ok(found);
-        }
         let agreed = self.synchronize(connection).await?;
         for partition in partitions {
             if let Some(clocks) = self.checks.clocks.get(usize::from(*partition)) {
                 clocks.set(&agreed);
             }
         }
-        Ok(found.into_iter().map(|looked| looked.and_then(|()| agreed.clone())).collect())
+        Ok((agreed, found.into_iter().map(|looked| looked.map(|_| ())).collect()))
     }
 
     /// Whether a partition that was refused has all its keys now.

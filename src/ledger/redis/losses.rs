@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use redis::cmd;
 
 use super::RedisEngine;
-use super::acknowledged::field_of;
 use crate::codec::journal::decode_block;
 use crate::{Block, LedgerError};
 use platform::telemetry::metrics;
@@ -79,6 +78,11 @@ impl Losses {
     }
 }
 
+/// The field of a block among those that are kept aside: of two losses, there may be two with the same first entry.
+pub(super) fn field(first_sequence: u64, id: [u8; 16]) -> String {
+    format!("{first_sequence}-{:032x}", u128::from_be_bytes(id))
+}
+
 impl RedisEngine {
     /// Looks whether what partitions had lost still waits for a decision. While none has lost anything, nothing is asked.
     pub(super) async fn look_at_losses(&self) {
@@ -115,7 +119,7 @@ impl RedisEngine {
     /// See [`crate::Engine::forget_lost`].
     pub(super) async fn delete_lost(&self, partition: u16, block: &Block) -> Result<(), LedgerError> {
         let keys = self.keys(partition)?;
-        let field = field_of(block.first_sequence, block.id);
-        self.read::<u64>(keys, cmd("HDEL").arg(keys.lost()).arg(field)).await.map(drop)
+        let command = cmd("HDEL").arg(keys.lost()).arg(field(block.first_sequence, block.id)).clone();
+        self.read::<u64>(keys, &command).await.map(drop)
     }
 }

@@ -168,6 +168,7 @@ impl RedisLedger {
             is_silent,
             refund_cursors,
             figures_looked_at: Mutex::default(),
+            looked: Mutex::default(),
             servers_shown: Mutex::default(),
         })
     }
@@ -182,7 +183,7 @@ impl RedisLedger {
             async move {
                 let has_head = topology.primary_of(expected.head_slot()).as_ref() == Some(&address);
                 proof::check_new(&mut connection, durability).await?;
-                let found = preflight::check(connection.clone(), expected, has_head, partitions.clone()).await?;
+                let found = preflight::check(connection.clone(), Arc::clone(&expected), has_head, partitions.clone()).await?;
                 if !topology.is_cluster() {
                     found.into_iter().collect::<anyhow::Result<()>>()?;
                     return Ok(acknowledged.look_for(&mut connection, expected.keys(), &partitions, &losses).await?);
@@ -229,6 +230,7 @@ pub struct RedisEngine {
     refund_cursors: Vec<AtomicU64>,
     /// When Redis was last asked for the figures that metrics show.
     figures_looked_at: Mutex<Option<Instant>>,
+    looked: Mutex<health::Looked>,
     /// The servers that metrics show because of this engine.
     servers_shown: Mutex<BTreeSet<String>>,
 }
@@ -351,11 +353,12 @@ impl Engine for RedisEngine {
         async move {
             let keys = self.keys(partition)?;
             let span = self.run(&script::SPAN, keys, &[&self.mark()]).await.map_err(LedgerError::of_read)?;
-            let (first, next, now, is_read, is_torn): (_, _, _, i64, i64) =
+            let (first, next, now, is_read, is_torn, expires, rotated): (_, _, _, i64, i64, Millis, Millis) =
                 FromRedisValue::from_redis_value(span).map_err(LedgerError::corrupt)?;
             // An aggregator that took another ledger's journal for this one would stop its partition.
             self.read::<bool>(keys, redis::cmd("EXISTS").arg(keys.journal())).await?;
-            Ok(JournalSpan { first, next, now, is_read: is_read != 0, is_torn: is_torn != 0 })
+            let due_from = expires.min(rotated.saturating_add(self.window));
+            Ok(JournalSpan { first, next, now, is_read: is_read != 0, is_torn: is_torn != 0, due_from })
         }
         .boxed()
     }

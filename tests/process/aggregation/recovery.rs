@@ -148,11 +148,17 @@ async fn what_only_sql_has_is_taken_out_or_applied_again_and_all_agrees_afterwar
         let by = [how, "--actor", "eve", "--reason", "failover"];
         let done = command("reconcile", &redis, &billing, load.clock_file(), &by).stdout(writer).output().unwrap();
         assert!(done.status.success(), "{}", text(&done));
+        if reapply {
+            // What its callers repeat is known as that, whatever it was.
+            assert_eq!(money(&load.ledger).await, after);
+            change_accounts(&load.ledger).await;
+        }
         assert_eq!(money(&load.ledger).await, if reapply { after } else { before });
         until_caught_up(&store, &load.ledger).await;
         assert_all_agrees(&redis, &billing, load.clock_file());
         let rows = sqlx::query("SELECT actor, reason, action FROM reconciliations").fetch_all(store.store().pool()).await.unwrap();
-        assert_eq!(rows.len(), usize::from(PARTITIONS));
+        // The ledger that this process had open before may have found what was lost, too: then that is on record besides.
+        assert!(rows.len() >= usize::from(PARTITIONS), "{}", rows.len());
         for row in rows {
             let found: [String; 3] = [row.get(0), row.get(1), row.get(2)];
             assert_eq!(found, ["eve", "failover", if reapply { "REAPPLIED" } else { "LOSS_ACCEPTED" }]);

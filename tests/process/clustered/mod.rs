@@ -3,6 +3,7 @@
 mod announced;
 mod durable;
 mod failing;
+mod idle;
 mod lost;
 mod moving;
 mod sentinels;

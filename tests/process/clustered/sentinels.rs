@@ -54,7 +54,7 @@ async fn sentinels_and_servers_are_reached_over_tls_by_a_user_of_few_rights() {
     let (url, tls) = (watched.url(), watched.tls().join(" "));
     // Whoever has not logged in to the sentinels is told nothing.
     let without = url.split_once('?').unwrap().0;
-    for (url, reason) in [(without.to_owned(), "NOPERM"), (url.replace("quiet", "guess"), "authentication failed")] {
+    for (url, reason) in [(without.to_owned(), "no permissions"), (url.replace("quiet", "guess"), "authentication failed")] {
         let ended = Operator::nowhere().run(&format!("serve --listen 127.0.0.1:0 --billing off --create {tls} --redis {url}"));
         assert!(!ended.status.success() && ended.error.contains(reason), "{ended:?}");
         assert!(!ended.error.contains("hush") && !ended.error.contains("guess"), "{ended:?}");
