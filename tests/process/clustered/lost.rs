@@ -50,8 +50,9 @@ async fn assert_found_and_applied_again(service: &Service, url: &str, client: &m
     let counted = format!("tollgate_acknowledged_lost_entries_total{{partition=\"0\"}} {LOST}");
     until("the loss is counted", async || metric(service, &counted).await.then_some(())).await;
     assert!(metric(service, "tollgate_partition_lost{partition=\"0\"} 1").await);
-    let told = service.log().iter().filter(|line| line.contains("the store has lost entries that were acknowledged")).count();
-    assert_eq!(told, 1, "{:#?}", service.log());
+    let told = || service.log().iter().filter(|line| line.contains("the store has lost entries that were acknowledged")).count();
+    until("the log tells of it", async || (told() > 0).then_some(())).await;
+    assert_eq!(told(), 1, "{:#?}", service.log());
     let warning = "partition 0 has lost entries ";
     until("health tells of it", async || http(service.metrics, "/healthz").await.contains(warning).then_some(())).await;
     until("a partition is not well", async || (!are_partitions_well(service).await).then_some(())).await;
