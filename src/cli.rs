@@ -259,10 +259,15 @@ fn file_of(command: &Command) -> Option<PathBuf> {
 /// Refuses a secret on the command line: everybody on this machine can read that.
 fn refuse_visible_secrets(matches: &ArgMatches) {
     let Some((_, command)) = matches.subcommand() else { return };
-    let is_known = command.ids().any(|id| id == "smtp_password");
-    if is_known && command.value_source("smtp_password") == Some(ValueSource::CommandLine) {
-        let text = "--smtp-password can be read by everybody on this machine: put it into TOLLGATE_SMTP_PASSWORD, or a file by TOLLGATE_SMTP_PASSWORD_FILE";
-        CommandLine::command().error(ErrorKind::ArgumentConflict, text).exit();
+    for (id, option, variable) in [
+        ("smtp_password", "--smtp-password", "TOLLGATE_SMTP_PASSWORD"),
+        ("oidc_client_secret", "--oidc-client-secret", "TOLLGATE_OIDC_CLIENT_SECRET"),
+    ] {
+        let is_known = command.ids().any(|known| known == id);
+        if is_known && command.value_source(id) == Some(ValueSource::CommandLine) {
+            let text = format!("{option} can be read by everybody on this machine: put it into {variable}, or a file by {variable}_FILE");
+            CommandLine::command().error(ErrorKind::ArgumentConflict, text).exit();
+        }
     }
 }
 

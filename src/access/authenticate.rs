@@ -1,6 +1,6 @@
 //! Finds who calls by what a caller presents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use arc_swap::ArcSwap;
+use serde_json::Value;
 use tokio::sync::watch;
 
 use super::denied::Denied;
@@ -237,8 +238,14 @@ impl Access {
     }
 
     /// What a user of the web console may do. The file may define its roles.
-    pub fn user(&self, name: &str, entry: &GrantEntry) -> anyhow::Result<Principal> {
-        self.current.load().file.user(name, entry, &self.shares)
+    pub fn user(&self, name: &str, entries: &[GrantEntry]) -> anyhow::Result<Principal> {
+        self.current.load().file.user(name, entries, &self.shares)
+    }
+
+    /// What a person may do of whom the web console's identity provider says this.
+    #[must_use]
+    pub fn provided(&self, claims: &HashMap<String, Value>) -> Vec<GrantEntry> {
+        self.current.load().file.provided(claims)
     }
 
     /// What the billing store says of acts that need a second person; `None` while that is not known.
@@ -258,7 +265,7 @@ impl Access {
     /// A caller that is not there, with what it may do now; `None`: it is no longer let in. What the holder of a token may do, nobody knows
     /// but the identity provider: it is what the token said. `user` says what a user of the web console may do.
     #[must_use]
-    pub fn recall(&self, caller: &Remembered, user: Option<&GrantEntry>) -> Option<Arc<Principal>> {
+    pub fn recall(&self, caller: &Remembered, user: Option<&[GrantEntry]>) -> Option<Arc<Principal>> {
         let current = self.current.load();
         let Remembered { name, .. } = caller;
         match caller.kind {
@@ -307,8 +314,8 @@ impl Access {
             Credential::Certificate(name) => current.registry.certificates.get(name).cloned().ok_or(Denied::UnknownCertificate),
             Credential::Token(token) => current.issuers.principal(token, &self.shares),
             // Whether the session still holds, the console looks itself.
-            Credential::User(entry) => {
-                current.file.user(&caller.name, entry, &self.shares).map(Arc::new).map_err(|_| Denied::NothingPresented)
+            Credential::User(entries) => {
+                current.file.user(&caller.name, entries, &self.shares).map(Arc::new).map_err(|_| Denied::NothingPresented)
             }
         }
     }

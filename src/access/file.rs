@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, bail, ensure};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub use super::grant_entry::GrantEntry;
 use super::key::KeyDigest;
@@ -41,6 +42,9 @@ pub struct AccessFile {
     /// Identity providers whose tokens are taken.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub issuers: Vec<IssuerEntry>,
+    /// What people may do in the web console who sign in at its identity provider (`--oidc-issuer`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<ProvidedEntry>,
     /// Keys of the billing store, by their public part, that are refused whatever that says: it may be away when one has to be revoked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub revoked: Vec<String>,
@@ -87,7 +91,19 @@ pub struct CertificateEntry {
     pub grant: GrantEntry,
 }
 
-/// An identity provider.
+/// What an identity provider lets people do in the web console.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProvidedEntry {
+    /// The claim that holds a list of what a person is.
+    #[serde(default = "default_claim")]
+    pub claim: String,
+    /// What each value of that claim lets a person do.
+    #[serde(default)]
+    pub grants: BTreeMap<String, GrantEntry>,
+}
+
+/// An identity provider whose tokens are taken.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IssuerEntry {
@@ -199,21 +215,33 @@ impl AccessFile {
             ensure!(!issuer.issuer.is_empty() && !issuer.audience.is_empty(), "{} needs an issuer and an audience", at());
             registry.issuers.push((issuer.clone(), grants));
         }
+        for (value, entry) in self.oidc.iter().flat_map(|oidc| &oidc.grants) {
+            grant(entry, &roles).with_context(|| format!("oidc.grants.{value}"))?;
+        }
         Ok(registry)
     }
 
     /// What a user of the web console may do, by the roles that are always there and those of this file.
-    pub fn user(&self, name: &str, entry: &GrantEntry, shares: &Shares) -> anyhow::Result<Principal> {
-        let grant = grant(entry, &self.roles()?)?;
+    pub fn user(&self, name: &str, entries: &[GrantEntry], shares: &Shares) -> anyhow::Result<Principal> {
+        let roles = self.roles()?;
+        let grants: Vec<Grant> = entries.iter().map(|entry| grant(entry, &roles)).collect::<anyhow::Result<_>>()?;
+        let bounds = grants.iter().map(|grant| grant.bounds).fold(Bounds::default(), Bounds::or_more);
         Ok(Principal {
             name: name.to_owned(),
             kind: Kind::User,
-            acts_for_others: entry.acts_for_others,
-            share: shares.of(format!("user {name}"), grant.bounds),
-            grants: vec![grant],
+            acts_for_others: entries.iter().any(|entry| entry.acts_for_others),
+            share: shares.of(format!("user {name}"), bounds),
+            grants,
             ends: None,
-            credential: Credential::User(Box::new(entry.clone())),
+            credential: Credential::User(entries.into()),
         })
+    }
+
+    /// What a person may do of whom the web console's identity provider says this.
+    #[must_use]
+    pub fn provided(&self, claims: &HashMap<String, Value>) -> Vec<GrantEntry> {
+        let Some(ProvidedEntry { claim, grants }) = &self.oidc else { return Vec::new() };
+        values(claims.get(claim)).into_iter().filter_map(|value| grants.get(value).cloned()).collect()
     }
 
     /// Whether it lets anybody in.
@@ -268,6 +296,15 @@ impl CertificateEntry {
             ends: None,
             credential: Credential::Certificate(self.name.clone()),
         }))
+    }
+}
+
+/// The values of a claim: a list, or words with blanks between them.
+pub(crate) fn values(claim: Option<&Value>) -> Vec<&str> {
+    match claim {
+        Some(Value::Array(values)) => values.iter().filter_map(Value::as_str).collect(),
+        Some(Value::String(values)) => values.split(' ').collect(),
+        _ => Vec::new(),
     }
 }
 

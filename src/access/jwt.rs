@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::denied::Denied;
-use super::file::{ClaimGrants, IssuerEntry};
+use super::file::{ClaimGrants, IssuerEntry, values};
 use super::key_set::{KeySet, MAX_BYTES};
 use super::principal::{Credential, Grant, Kind, Principal};
 use super::remote_keys::RemoteKeys;
@@ -23,7 +24,7 @@ use platform::files::read_bounded;
 use platform::tls::Outgoing;
 
 /// The longest subject, in characters: as long as an actor may be.
-const LONGEST_SUBJECT: usize = 128;
+pub const LONGEST_SUBJECT: usize = 128;
 
 /// By how many seconds the clocks of a provider and of this machine may differ.
 const LEEWAY: u64 = 30;
@@ -141,11 +142,7 @@ impl Issuers {
         let found = self.issuers.iter().enumerate().find(|(_, issuer)| issuer.name == iss);
         let (place, issuer) = found.ok_or(Denied::InvalidToken("its issuer is not known"))?;
         let keys = issuer.keys.known();
-        let key = match &header.kid {
-            Some(kid) => keys.of_id(kid),
-            None => keys.only(),
-        };
-        let Some(key) = key else {
+        let Some(key) = key_of(&keys, &header) else {
             if let Source::Remote(keys) = &issuer.keys {
                 keys.want();
             }
@@ -154,20 +151,7 @@ impl Issuers {
         if !issuer.algorithms.contains(&header.alg) {
             return Err(Denied::InvalidToken("its algorithm is not taken"));
         }
-        // Of several algorithms, the library would demand that the key be fit for each.
-        let validation = Validation { algorithms: vec![header.alg], ..issuer.validation.clone() };
-        let claims = decode::<Claims>(token, key, &validation).map_err(|error| {
-            Denied::InvalidToken(match error.kind() {
-                ErrorKind::ExpiredSignature => "it has expired",
-                ErrorKind::ImmatureSignature => "it does not hold yet",
-                ErrorKind::InvalidAudience => "it is for another audience",
-                ErrorKind::InvalidIssuer => "its issuer is not known",
-                ErrorKind::InvalidAlgorithm => "its algorithm is not taken",
-                ErrorKind::InvalidSignature => "its signature is wrong",
-                _ => "it is malformed",
-            })
-        })?;
-        let Claims { sub, exp, nbf, others } = claims.claims;
+        let Claims { sub, exp, nbf, others } = checked(token, header.alg, key, &issuer.validation)?;
         // It stands in the journal as who acted.
         if sub.is_empty() || sub.chars().count() > LONGEST_SUBJECT || sub.chars().any(char::is_control) {
             return Err(Denied::InvalidToken("its subject is no name"));
@@ -179,6 +163,51 @@ impl Issuers {
         principal.credential = Credential::Token(token.into());
         Ok(Known { principal: Arc::new(principal), issuer: place, keys, from: nbf.saturating_sub(leeway), until })
     }
+}
+
+/// What a token must say, whatever it is signed by.
+pub fn validation(issuer: &str, audience: &str) -> Validation {
+    let mut validation = Validation::new(Algorithm::RS256);
+    validation.leeway = LEEWAY;
+    validation.validate_nbf = true;
+    validation.set_audience(&[audience]);
+    validation.set_issuer(&[issuer]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    validation
+}
+
+/// What a token says, if it is signed by one of these keys, and says what it must.
+pub fn decoded<T: DeserializeOwned>(token: &str, keys: &KeySet, validation: &Validation) -> Result<T, Denied> {
+    let header = decode_header(token).map_err(|_| Denied::Malformed)?;
+    if !TAKEN.contains(&header.alg) {
+        return Err(Denied::InvalidToken("its algorithm is not taken"));
+    }
+    let key = key_of(keys, &header).ok_or(Denied::InvalidToken("its key is not known"))?;
+    checked(token, header.alg, key, validation)
+}
+
+fn key_of<'a>(keys: &'a KeySet, header: &Header) -> Option<&'a DecodingKey> {
+    match &header.kid {
+        Some(kid) => keys.of_id(kid),
+        None => keys.only(),
+    }
+}
+
+fn checked<T: DeserializeOwned>(token: &str, algorithm: Algorithm, key: &DecodingKey, validation: &Validation) -> Result<T, Denied> {
+    // Of several algorithms, the library would demand that the key be fit for each.
+    let validation = Validation { algorithms: vec![algorithm], ..validation.clone() };
+    let claims = decode::<T>(token, key, &validation).map_err(|error| {
+        Denied::InvalidToken(match error.kind() {
+            ErrorKind::ExpiredSignature => "it has expired",
+            ErrorKind::ImmatureSignature => "it does not hold yet",
+            ErrorKind::InvalidAudience => "it is for another audience",
+            ErrorKind::InvalidIssuer => "its issuer is not known",
+            ErrorKind::InvalidAlgorithm => "its algorithm is not taken",
+            ErrorKind::InvalidSignature => "its signature is wrong",
+            _ => "it is malformed",
+        })
+    })?;
+    Ok(claims.claims)
 }
 
 impl Source {
@@ -221,25 +250,15 @@ impl Issuer {
             let taken = Algorithm::from_str(name).ok().filter(|algorithm| TAKEN.contains(algorithm));
             algorithms.push(taken.with_context(|| format!("the algorithm {name:?} is not taken: one of RS256, ES256 and EdDSA is"))?);
         }
-        let first = *algorithms.first().context("algorithms is empty")?;
-        let mut validation = Validation::new(first);
-        validation.leeway = LEEWAY;
-        validation.validate_nbf = true;
-        validation.set_audience(&[&entry.audience]);
-        validation.set_issuer(&[&entry.issuer]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        ensure!(!algorithms.is_empty(), "algorithms is empty");
+        let validation = validation(&entry.issuer, &entry.audience);
         let keys = Source::read(entry, folder, before)?;
         Ok(Self { keys, algorithms, validation, name: entry.issuer.clone(), claim: entry.claim.clone(), grants: grants.clone() })
     }
 
     /// The holder of a token: it may do what any value of its claim grants. One whose claim grants nothing is known, and may do nothing.
     fn principal(&self, subject: String, claim: Option<&Value>, shares: &Shares) -> Principal {
-        let values: Vec<&str> = match claim {
-            Some(Value::Array(values)) => values.iter().filter_map(Value::as_str).collect(),
-            Some(Value::String(values)) => values.split(' ').collect(),
-            _ => Vec::new(),
-        };
-        let granted = values.iter().filter_map(|value| self.grants.get(*value));
+        let granted = values(claim).into_iter().filter_map(|value| self.grants.get(value));
         let (grants, acts): (Vec<Grant>, Vec<bool>) = granted.cloned().unzip();
         let bounds = grants.iter().map(|grant| grant.bounds).fold(Bounds::default(), Bounds::or_more);
         let share = shares.of(format!("token {} {subject}", self.name), bounds);

@@ -31,11 +31,8 @@ pub struct NewKey {
 impl NewKey {
     /// Makes one: 256 bits of randomness from the operating system.
     pub fn generate() -> anyhow::Result<Self> {
-        let (mut id, mut secret) = ([0; ID_BYTES], [0; SECRET_BYTES]);
-        SysRng.try_fill_bytes(&mut id)?;
-        SysRng.try_fill_bytes(&mut secret)?;
-        let id = URL_SAFE_NO_PAD.encode(id);
-        Ok(Self { text: format!("{PREFIX}{id}_{}", URL_SAFE_NO_PAD.encode(secret)), id })
+        let id = URL_SAFE_NO_PAD.encode(random::<ID_BYTES>()?);
+        Ok(Self { text: format!("{PREFIX}{id}_{}", secret()?), id })
     }
 
     /// What is kept of it.
@@ -47,9 +44,14 @@ impl NewKey {
 
 /// 256 bits of randomness from the operating system, as text that a URL and a cookie can hold.
 pub fn secret() -> anyhow::Result<String> {
-    let mut secret = [0; SECRET_BYTES];
-    SysRng.try_fill_bytes(&mut secret)?;
-    Ok(URL_SAFE_NO_PAD.encode(secret))
+    Ok(URL_SAFE_NO_PAD.encode(random::<SECRET_BYTES>()?))
+}
+
+/// Randomness from the operating system.
+pub fn random<const BYTES: usize>() -> anyhow::Result<[u8; BYTES]> {
+    let mut bytes = [0; BYTES];
+    SysRng.try_fill_bytes(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The public part of what looks like a key; `None` if it does not.

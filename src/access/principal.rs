@@ -44,7 +44,7 @@ pub(crate) enum Credential {
     /// Its token.
     Token(Arc<str>),
     /// A session of the web console; what its user may do.
-    User(Box<GrantEntry>),
+    User(Box<[GrantEntry]>),
 }
 
 impl fmt::Debug for Credential {

@@ -5,17 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use arc_swap::ArcSwap;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::Bytes;
-use hyper::header::{ACCEPT, HOST};
-use hyper::http::uri::{Scheme, Uri};
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use hyper::http::uri::Uri;
 
+use super::https;
 use super::key_set::{KeySet, MAX_BYTES};
 use platform::tls::Outgoing;
 
@@ -27,9 +21,6 @@ const AFTER_FAILURE: Duration = Duration::from_secs(10);
 
 /// How often tokens with a key that is not known may have them fetched: anybody can send such.
 const WANTED_EVERY: Duration = Duration::from_mins(1);
-
-/// How long fetching may take.
-const LIMIT: Duration = Duration::from_secs(5);
 
 /// The keys of one provider.
 pub struct RemoteKeys {
@@ -52,8 +43,7 @@ impl RemoteKeys {
     /// Those at a URL, of which none are known yet.
     pub fn at(url: &str, tls: Outgoing) -> anyhow::Result<Self> {
         let text = url.to_owned();
-        let url: Uri = url.parse().with_context(|| format!("jwks_url {url:?} is not a URL"))?;
-        ensure!(url.scheme() == Some(&Scheme::HTTPS) && url.host().is_some(), "jwks_url {url} must begin with https://");
+        let url = https::url("jwks_url", url)?;
         Ok(Self { text, url, tls, keys: ArcSwap::default(), is_wanted: AtomicBool::default(), times: Mutex::default() })
     }
 
@@ -77,7 +67,7 @@ impl RemoteKeys {
         if !self.take_turn(Instant::now()) {
             return Ok(false);
         }
-        let fetched = timeout(LIMIT, self.fetch()).await.context("it took too long").and_then(|fetched| fetched);
+        let fetched = self.fetch().await;
         let rest = if fetched.is_ok() { EVERY } else { AFTER_FAILURE };
         self.times.lock().unwrap_or_else(PoisonError::into_inner).next = Some(Instant::now() + rest);
         // Who asked meanwhile is served by it, too.
@@ -106,29 +96,7 @@ impl RemoteKeys {
     }
 
     async fn fetch(&self) -> anyhow::Result<KeySet> {
-        let host = self.url.host().unwrap_or_default();
-        let place = (host.trim_start_matches('[').trim_end_matches(']'), self.url.port_u16().unwrap_or(443));
-        let stream = TcpStream::connect(place).await.context("there is no connection")?;
-        let stream = TokioIo::new(self.tls.connect(host, stream).await?);
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
-        let path = self.url.path_and_query().map_or("/", |path| path.as_str());
-        let authority = self.url.authority().map_or(host, |authority| authority.as_str());
-        let request = Request::get(path).header(HOST, authority).header(ACCEPT, "application/json").body(Empty::<Bytes>::new())?;
-        let asked = async {
-            let response = sender.send_request(request).await?;
-            ensure!(response.status() == StatusCode::OK, "its status is {}, not 200", response.status());
-            let body = Limited::new(response.into_body(), MAX_BYTES).collect().await.map_err(|error| anyhow::anyhow!("{error}"))?;
-            KeySet::read(&body.to_bytes())
-        };
-        tokio::pin!(asked);
-        // The connection does the work, and ends with the answer or before it.
-        tokio::select! {
-            answered = &mut asked => answered,
-            ended = connection => {
-                ended?;
-                asked.await
-            }
-        }
+        KeySet::read(&https::get(&self.url, &self.tls, MAX_BYTES).await?)
     }
 }
 

@@ -14,12 +14,14 @@ use super::listen;
 use crate::billing::Billing;
 use crate::billing::store::Store as BillingStore;
 use crate::billing::users::UserTables;
-use crate::config::{ConsoleOptions, ServeOptions};
+use crate::config::{ConsoleOptions, ServeOptions, SignInOptions};
 use crate::lanes::Lane;
 use crate::service::users::Users;
 use access::Access;
+use access::provider::{Provider, ProviderSettings};
 use console::site::Site;
-use console::{Console, router};
+use console::{Console, SigningIn, router};
+use platform::tls::Outgoing;
 
 /// The console's listener, if there is to be one. Where nobody asked for it, its port may be taken.
 pub fn listener(options: &ServeOptions) -> anyhow::Result<Option<TcpListener>> {
@@ -41,11 +43,30 @@ pub fn site(options: &ConsoleOptions) -> anyhow::Result<Site> {
     Ok(Site::new(address, false, options.console_url.as_deref()))
 }
 
+/// What signing in to a console takes.
+fn signing_in(options: &SignInOptions, site: &Site) -> anyhow::Result<SigningIn> {
+    let settings = options.oidc_issuer.as_ref().zip(options.oidc_client_id.as_ref()).map(|(issuer, client_id)| ProviderSettings {
+        issuer: issuer.clone(),
+        client_id: client_id.clone(),
+        client_secret: options.oidc_client_secret.as_ref().map(|secret| secret.reveal().to_owned()),
+        scopes: options.oidc_scopes.clone(),
+        tls: Outgoing { authorities: options.oidc_ca.clone(), ..Outgoing::default() },
+        redirect_url: site.url("/sign-in/provider/callback"),
+    });
+    Ok(SigningIn {
+        requires_second_factor: options.require_second_factor,
+        provider: settings.map(|settings| Provider::new(settings).map(Arc::new)).transpose()?,
+        name_claim: options.oidc_name_claim.clone(),
+        only_provider: options.oidc_only,
+    })
+}
+
 /// How people are invited to sign in.
 #[derive(Clone)]
 pub struct Invitations {
     users: Users,
     site: Site,
+    takes_passwords: bool,
     /// Where the users are, if there is no billing store.
     own: Option<(BillingStore, Arc<TempDir>)>,
 }
@@ -55,6 +76,7 @@ pub struct ConsolePlan {
     invitations: Invitations,
     address: SocketAddr,
     has_billing: bool,
+    signing_in: SigningIn,
 }
 
 impl ConsolePlan {
@@ -71,7 +93,13 @@ impl ConsolePlan {
             }
         };
         let users = Users::new(UserTables::of(store), Arc::clone(access));
-        Ok(Self { invitations: Invitations { users, site, own }, address, has_billing: billing.is_some() })
+        let signing_in = signing_in(&options.sign_in, &site)?;
+        Ok(Self {
+            invitations: Invitations { users, site, takes_passwords: !signing_in.only_provider, own },
+            address,
+            has_billing: billing.is_some(),
+            signing_in,
+        })
     }
 
     /// How people are invited to it.
@@ -85,11 +113,11 @@ impl ConsolePlan {
         let (plan, url, address) = (Arc::clone(plan), self.invitations.site.url("/"), self.address);
         let lane = Lane::start("console".to_owned(), move |dealt| async move {
             let make = async |use_cases| {
-                let Invitations { users, site, own } = self.invitations;
+                let Invitations { users, site, own, .. } = self.invitations;
                 if let Some((store, _)) = &own {
                     store.migrate().await?;
                 }
-                Ok(router(Console::new(use_cases, users, site, self.has_billing)))
+                Ok(router(Console::new(use_cases, users, site, self.has_billing, self.signing_in)))
             };
             plan.serve_console(make, dealt, ready).await
         })?;
@@ -99,8 +127,11 @@ impl ConsolePlan {
 }
 
 impl Invitations {
-    /// A URL that signs in once, as long as nobody can by a password.
+    /// A URL that signs in once, as long as nobody can by a password, and somebody may.
     pub async fn invite(&self) -> anyhow::Result<Option<String>> {
+        if !self.takes_passwords {
+            return Ok(None);
+        }
         Ok(self.users.invite_first().await?.map(|secret| self.site.sign_in_url(&secret)))
     }
 }

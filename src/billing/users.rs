@@ -1,6 +1,8 @@
-//! The users of the web console, their sessions, and the links that sign in once: rows, and no rules.
+//! The users of the web console, their sessions, the links that sign in once, and their second factors: rows, and no rules.
 //!
 //! What lets somebody in (the content of a cookie, of a link) is kept as a digest. Times are those of the system.
+
+pub mod second_factors;
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
@@ -14,7 +16,7 @@ use domain::account::Millis;
 pub struct StoredUser {
     /// The name: the actor in the journal.
     pub name: String,
-    /// Roles, accounts and bounds, in JSON.
+    /// Roles, accounts and bounds, in JSON; of a user of a provider an array of them.
     pub access: String,
     /// The password's hash; empty if there is none.
     pub password: String,
@@ -22,6 +24,10 @@ pub struct StoredUser {
     pub is_disabled: bool,
     /// Since when there is this user.
     pub created_at: Millis,
+    /// Whether a code is asked for when the user signs in.
+    pub has_second_factor: bool,
+    /// The identity provider where the user signs in; empty for none.
+    pub issuer: String,
 }
 
 /// A session, as kept, with its user.
@@ -33,6 +39,19 @@ pub struct StoredSession {
     pub language: String,
     /// When it was last used, to the minute or so.
     pub seen_at: Millis,
+    /// How it began.
+    pub way: String,
+}
+
+/// What begins: whose it is, how it began, and what the browser keeps, as a digest.
+#[derive(Clone, Copy, Debug)]
+pub struct SignIn<'a> {
+    /// Of what the browser keeps.
+    pub digest: &'a str,
+    /// Whose it is.
+    pub user: &'a str,
+    /// How it began.
+    pub way: &'a str,
 }
 
 /// How old a session may become.
@@ -48,7 +67,8 @@ pub struct SessionAge {
 #[derive(Clone, Debug)]
 pub struct UserTables(Store);
 
-const COLUMNS: &str = "users.name, users.access, users.password, users.is_disabled, users.created_at";
+const COLUMNS: &str = "users.name, users.access, users.password, users.is_disabled, users.created_at, users.issuer, \
+    (SELECT COUNT(*) FROM second_factors WHERE second_factors.user_name = users.name AND second_factors.confirmed_at > 0) AS factors";
 
 impl UserTables {
     /// Those of a store.
@@ -71,14 +91,35 @@ impl UserTables {
 
     /// Finds a user.
     pub async fn find(&self, name: &str) -> Result<Option<StoredUser>, BillingError> {
-        let sql = "SELECT name, access, password, is_disabled, created_at FROM users WHERE name = $1";
-        sqlx::query(sql).bind(name.to_owned()).fetch_optional(self.0.pool()).await?.as_ref().map(user).transpose()
+        let sql = format!("SELECT {COLUMNS} FROM users WHERE name = $1");
+        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(name.to_owned()).fetch_optional(self.0.pool()).await?.as_ref().map(user).transpose()
+    }
+
+    /// Creates a user whom an identity provider means by a subject, and returns whether there was none of that name, nor of that subject.
+    pub async fn create_of_provider(
+        &self,
+        name: &str,
+        access: &str,
+        issuer: &str,
+        subject: &str,
+        at: Millis,
+    ) -> Result<bool, BillingError> {
+        let sql = "INSERT INTO users (name, access, issuer, subject, created_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+        let query = sqlx::query(sql).bind(name.to_owned()).bind(access.to_owned()).bind(issuer.to_owned());
+        Ok(query.bind(subject.to_owned()).bind(at).execute(self.0.pool()).await?.rows_affected() > 0)
+    }
+
+    /// Finds the user whom an identity provider means by a subject.
+    pub async fn find_of_provider(&self, issuer: &str, subject: &str) -> Result<Option<StoredUser>, BillingError> {
+        let sql = format!("SELECT {COLUMNS} FROM users WHERE issuer = $1 AND subject = $2 AND issuer <> ''");
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(issuer.to_owned()).bind(subject.to_owned());
+        query.fetch_optional(self.0.pool()).await?.as_ref().map(user).transpose()
     }
 
     /// All users by name, at most as many as asked for.
     pub async fn list(&self, count: usize) -> Result<Vec<StoredUser>, BillingError> {
-        let sql = "SELECT name, access, password, is_disabled, created_at FROM users ORDER BY name LIMIT $1";
-        let rows = sqlx::query(sql).bind(i64::try_from(count).unwrap_or(i64::MAX)).fetch_all(self.0.pool()).await?;
+        let sql = format!("SELECT {COLUMNS} FROM users ORDER BY name LIMIT $1");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(i64::try_from(count).unwrap_or(i64::MAX)).fetch_all(self.0.pool()).await?;
         rows.iter().map(user).collect()
     }
 
@@ -93,7 +134,7 @@ impl UserTables {
         let mut transaction = self.0.begin().await?;
         let query = sqlx::query("UPDATE users SET password = $2 WHERE name = $1").bind(name.to_owned());
         query.bind(password.to_owned()).execute(&mut *transaction).await?;
-        end_all(&mut transaction, name).await?;
+        end_all(&mut transaction, name, NONE).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -110,7 +151,7 @@ impl UserTables {
         let mut transaction = self.0.begin().await?;
         let query = sqlx::query("UPDATE users SET is_disabled = $2 WHERE name = $1").bind(name.to_owned());
         let found = query.bind(i64::from(is_disabled)).execute(&mut *transaction).await?.rows_affected() > 0;
-        end_all(&mut transaction, name).await?;
+        end_all(&mut transaction, name, NONE).await?;
         transaction.commit().await?;
         Ok(found)
     }
@@ -138,23 +179,26 @@ impl UserTables {
     }
 
     /// Begins a session, and forgets those that are too old.
-    pub async fn begin_session(&self, digest: &str, name: &str, now: Millis, age: SessionAge) -> Result<(), BillingError> {
+    pub async fn begin_session(&self, sign_in: SignIn<'_>, now: Millis, age: SessionAge) -> Result<(), BillingError> {
         let sql = "DELETE FROM sessions WHERE created_at <= $1 OR seen_at <= $2";
         sqlx::query(sql).bind(now - age.whole).bind(now - age.idle).execute(self.0.pool()).await?;
-        let sql = "INSERT INTO sessions (digest, user_name, created_at, seen_at) VALUES ($1, $2, $3, $3)";
-        sqlx::query(sql).bind(digest.to_owned()).bind(name.to_owned()).bind(now).execute(self.0.pool()).await?;
+        let SignIn { digest, user, way } = sign_in;
+        let sql = "INSERT INTO sessions (digest, user_name, way, created_at, seen_at) VALUES ($1, $2, $3, $4, $4)";
+        let query = sqlx::query(sql).bind(digest.to_owned()).bind(user.to_owned()).bind(way.to_owned());
+        query.bind(now).execute(self.0.pool()).await?;
         Ok(())
     }
 
     /// The session of a digest, if it is not too old and its user may still sign in.
     pub async fn session(&self, digest: &str, now: Millis, age: SessionAge) -> Result<Option<StoredSession>, BillingError> {
         let sql = format!(
-            "SELECT {COLUMNS}, sessions.language, sessions.seen_at FROM sessions JOIN users ON users.name = sessions.user_name \
+            "SELECT {COLUMNS}, sessions.language, sessions.seen_at, sessions.way FROM sessions JOIN users ON users.name = sessions.user_name \
              WHERE sessions.digest = $1 AND sessions.created_at > $2 AND sessions.seen_at > $3 AND users.is_disabled = 0"
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(digest.to_owned()).bind(now - age.whole).bind(now - age.idle);
         let Some(row) = query.fetch_optional(self.0.pool()).await? else { return Ok(None) };
-        Ok(Some(StoredSession { user: user(&row)?, language: row.try_get("language")?, seen_at: row.try_get("seen_at")? }))
+        let (language, seen_at, way) = (row.try_get("language")?, row.try_get("seen_at")?, row.try_get("way")?);
+        Ok(Some(StoredSession { user: user(&row)?, language, seen_at, way }))
     }
 
     /// Notes that a session was used.
@@ -180,16 +224,20 @@ impl UserTables {
     /// Ends all sessions and links of a user.
     pub async fn end_sessions(&self, name: &str) -> Result<(), BillingError> {
         let mut transaction = self.0.begin().await?;
-        end_all(&mut transaction, name).await?;
+        end_all(&mut transaction, name, NONE).await?;
         transaction.commit().await?;
         Ok(())
     }
 }
 
-/// Ends the sessions of a user, and the links by which it could begin one.
-async fn end_all(connection: &mut AnyConnection, name: &str) -> Result<(), BillingError> {
-    for sql in ["DELETE FROM sessions WHERE user_name = $1", "DELETE FROM sign_in_links WHERE user_name = $1"] {
-        sqlx::query(sql).bind(name.to_owned()).execute(&mut *connection).await?;
+/// The digest of no session.
+const NONE: &str = "";
+
+/// Ends the sessions of a user but one, the links by which it could begin one, and what awaits its code.
+async fn end_all(connection: &mut AnyConnection, name: &str, but: &str) -> Result<(), BillingError> {
+    for table in ["sessions", "sign_in_links", "unfinished_sign_ins"] {
+        let sql = format!("DELETE FROM {table} WHERE user_name = $1 AND digest <> $2");
+        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(name.to_owned()).bind(but.to_owned()).execute(&mut *connection).await?;
     }
     Ok(())
 }
@@ -201,5 +249,7 @@ fn user(row: &AnyRow) -> Result<StoredUser, BillingError> {
         password: row.try_get("password")?,
         is_disabled: row.try_get::<i64, _>("is_disabled")? != 0,
         created_at: row.try_get("created_at")?,
+        has_second_factor: row.try_get::<i64, _>("factors")? > 0,
+        issuer: row.try_get("issuer")?,
     })
 }

@@ -54,6 +54,8 @@ enum Act {
     Disable,
     /// Let a user sign in again.
     Enable,
+    /// Forget a user's second factor, and end its sessions: for somebody whose authenticator and recovery codes are lost.
+    ResetSecondFactor,
     /// Print a link that signs a user in once, within 15 minutes.
     Link,
 }
@@ -75,6 +77,7 @@ pub async fn run(options: UserOptions) -> anyhow::Result<ExitCode> {
         Act::Link => print_link(&options, &users.invite(&name).await?)?,
         Act::Disable => users.set_disabled(&name, true).await?,
         Act::Enable => users.set_disabled(&name, false).await?,
+        Act::ResetSecondFactor => ensure!(users.forget_second_factor(&name, None).await?, "{name:?} has no second factor"),
         Act::List => {}
     }
     Ok(ExitCode::SUCCESS)
@@ -89,24 +92,46 @@ fn print_link(options: &UserOptions, secret: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A grant; of a user of a provider a list.
+fn access_of(user: &crate::service::users::User) -> anyhow::Result<serde_json::Value> {
+    Ok(match user.access.as_slice() {
+        [one] if user.issuer.is_empty() => serde_json::to_value(one)?,
+        several => serde_json::to_value(several)?,
+    })
+}
+
 fn list(users: &[crate::service::users::User], shown: Output) -> anyhow::Result<ExitCode> {
     let since = |user: &crate::service::users::User| Timestamp::from_millisecond(user.created_at).map(|at| at.to_string());
     if shown == Output::Json {
         for user in users {
-            let (access, created_at) = (serde_json::to_value(&user.access)?, since(user)?);
+            let (access, created_at) = (access_of(user)?, since(user)?);
             let (name, has_password, is_disabled) = (&user.name, user.has_password, user.is_disabled);
-            let line =
-                json!({ "name": name, "access": access, "hasPassword": has_password, "isDisabled": is_disabled, "createdAt": created_at });
+            let line = json!({ "name": name, "access": access, "hasPassword": has_password, "isDisabled": is_disabled, "hasSecondFactor": user.has_second_factor, "issuer": user.issuer, "createdAt": created_at });
             writeln!(output(), "{line}")?;
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let mut listing = table_of(&["name", "roles", "accounts", "password", "state", "since"], 6..6);
+    let mut listing = table_of(&["name", "roles", "accounts", "password", "second factor", "state", "since"], 7..7);
     for user in users {
-        let accounts = user.access.accounts.as_ref().map_or_else(|| "all".to_owned(), |ids| ids.join(" "));
-        let password = if user.has_password { "set" } else { "none" };
+        let accounts: Option<Vec<String>> = user.access.iter().map(|grant| grant.accounts.as_ref().map(|ids| ids.join(" "))).collect();
+        let accounts = accounts.map_or_else(|| "all".to_owned(), |ids| ids.join(" "));
+        let password = match (user.has_password, user.issuer.as_str()) {
+            (true, _) => "set",
+            (false, "") => "none",
+            (false, issuer) => issuer,
+        };
+        let roles: Vec<String> = user.access.iter().flat_map(|grant| grant.roles.clone()).collect();
+        let factor = if user.has_second_factor { "on" } else { "off" };
         let state = if user.is_disabled { "disabled" } else { "may sign in" };
-        listing.add_row([user.name.clone(), user.access.roles.join(" "), accounts, password.to_owned(), state.to_owned(), since(user)?]);
+        listing.add_row([
+            user.name.clone(),
+            roles.join(" "),
+            accounts,
+            password.to_owned(),
+            factor.to_owned(),
+            state.to_owned(),
+            since(user)?,
+        ]);
     }
     println!("{listing}");
     Ok(ExitCode::SUCCESS)

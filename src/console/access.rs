@@ -15,6 +15,7 @@ use super::failure::Failure;
 use super::fields::{Fields, MOST, MOST_WITH_FILE};
 use super::guard::{MAX_BODY_BYTES, most_bytes};
 use super::locale::Locale;
+use super::navigation::SECOND_FACTOR;
 use super::needs::Needs;
 use super::page::{self, Sent};
 use super::routes::find;
@@ -24,6 +25,7 @@ use super::{Console, session};
 use platform::lanes::socket::Peer;
 use service::bank::text_of;
 use service::error::Error;
+use service::users::Way;
 
 /// How long a page may take to be made.
 const PAGE_LIMIT: Duration = Duration::from_secs(25);
@@ -48,6 +50,7 @@ pub async fn enter(State(console): State<Console>, mut request: Request, next: N
     let response = match let_in {
         Ok(()) => timeout(PAGE_LIMIT, next.run(request)).await.unwrap_or_else(|_| Failure::too_slow().into_response()),
         Err(failure) if failure.is_not_signed_in() => return to_sign_in(&request),
+        Err(failure) if failure.is_without_second_factor() => return led_to(&request, SECOND_FACTOR.to_owned()),
         Err(failure) => failure.into_response(),
     };
     // A page that failed says why within the frame of all pages.
@@ -67,7 +70,9 @@ async fn visitor(console: &Console, headers: &HeaderMap, uri: &Uri, accepted: La
     let language = Language::named(&found.language).unwrap_or(accepted);
     let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let locale = Locale::new(language, console.use_cases.clock().zone());
-    Ok(Some(Visitor { principal: found.principal, locale, path, has_billing: console.has_billing, address: None, secret }))
+    let lacks_second_factor = console.signing_in.requires_second_factor && !found.has_second_factor && found.way != Way::Provider;
+    let (principal, way, has_billing) = (found.principal, found.way, console.has_billing);
+    Ok(Some(Visitor { principal, way, lacks_second_factor, locale, path, has_billing, address: None, secret }))
 }
 
 /// Checks what the route needs; what was found is given to the page.
@@ -81,6 +86,9 @@ async fn let_in(console: &Console, request: &mut Request, visitor: Option<&Visit
         (Needs::Nothing, _) => {}
         (_, None) => return Err(Failure::not_signed_in()),
         (needs, Some(visitor)) => {
+            if needs != Needs::Session && visitor.lacks_second_factor {
+                return Err(Failure::without_second_factor());
+            }
             if let Some(permission) = needs.permission()
                 && !needs.is_met_by(visitor)
             {
@@ -141,8 +149,12 @@ fn to_sign_in(request: &Request) -> Response {
     } else {
         "/sign-in".to_owned()
     };
+    led_to(request, to)
+}
+
+fn led_to(request: &Request, to: String) -> Response {
     if request.headers().contains_key("hx-request") {
-        // htmx would put the page to sign in into the one that asks.
+        // htmx would put the page into the one that asks.
         return [("hx-redirect", to)].into_response();
     }
     Redirect::to(&to).into_response()

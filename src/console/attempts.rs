@@ -69,6 +69,16 @@ impl Attempts {
         }
     }
 
+    /// Takes an attempt back that did not fail, and has not succeeded yet.
+    pub fn take_back(&self, user: &str, address: IpAddr) {
+        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in keys(user, address) {
+            if let Some(one) = failures.get_mut(&key) {
+                one.count = one.count.saturating_sub(1);
+            }
+        }
+    }
+
     /// Forgets the failures of a user that has signed in; of its address, only this attempt.
     pub fn forgive(&self, user: &str, address: IpAddr) {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -132,6 +142,13 @@ mod tests {
         assert_eq!(attempts.wait("alice", there), None);
         attempts.forgive("alice", here);
         assert_eq!(attempts.wait("alice", here), None);
+        // A password that is right makes nothing good of codes that were wrong.
+        for _ in 0..8 {
+            attempts.note("bob", there);
+            attempts.note("bob", there);
+            attempts.take_back("bob", there);
+        }
+        assert!(attempts.wait("bob", there).is_some());
         // An address that tries many users waits with each of them.
         for number in 0..25 {
             attempts.note(&format!("user-{number}"), here);

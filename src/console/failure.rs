@@ -41,6 +41,24 @@ impl Failure {
         self.status == StatusCode::UNAUTHORIZED
     }
 
+    /// A second factor is required, and the user has none.
+    #[must_use]
+    pub fn without_second_factor() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "second-factor", "second-factor-required")
+    }
+
+    /// Whether it is that.
+    #[must_use]
+    pub fn is_without_second_factor(&self) -> bool {
+        self.text == "second-factor-required"
+    }
+
+    /// Nobody signs in by a password here.
+    #[must_use]
+    pub fn without_passwords() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "sign-in", "sign-in-no-passwords")
+    }
+
     /// The form is not of the session: the user has signed in anew since, or another site has made it.
     #[must_use]
     pub fn of_other_session() -> Self {

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 
+use ::access::provider::Provider;
 use attempts::Attempts;
 use batches::Batches;
 use passwords::Passwords;
@@ -59,6 +60,21 @@ pub struct Parts {
     pub batches: Batches,
     /// Whether there is a billing store: without it, some pages are not there, and others say so.
     pub has_billing: bool,
+    /// What signing in takes.
+    pub signing_in: SigningIn,
+}
+
+/// What signing in takes.
+#[derive(Clone, Debug, Default)]
+pub struct SigningIn {
+    /// Whether everybody must have a second factor.
+    pub requires_second_factor: bool,
+    /// The identity provider where people can sign in.
+    pub provider: Option<Arc<Provider>>,
+    /// The claim that names its users.
+    pub name_claim: String,
+    /// Whether nobody signs in by a password.
+    pub only_provider: bool,
 }
 
 impl std::ops::Deref for Console {
@@ -72,9 +88,9 @@ impl std::ops::Deref for Console {
 impl Console {
     /// A console at a site.
     #[must_use]
-    pub fn new(use_cases: UseCases, users: Users, site: Site, has_billing: bool) -> Self {
+    pub fn new(use_cases: UseCases, users: Users, site: Site, has_billing: bool, signing_in: SigningIn) -> Self {
         let (passwords, attempts, batches) = (Passwords::default(), Attempts::default(), Batches::default());
-        Self(Arc::new(Parts { use_cases, users, site, passwords, attempts, batches, has_billing }))
+        Self(Arc::new(Parts { use_cases, users, site, passwords, attempts, batches, has_billing, signing_in }))
     }
 
     /// The request id of a form that is made now.

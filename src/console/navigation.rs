@@ -62,6 +62,9 @@ pub const SENDING: &str = "/settings/sending";
 pub const USERS: &str = "/settings/users";
 pub const KEYS: &str = "/settings/keys";
 
+/// The visitor's own second factor.
+pub const SECOND_FACTOR: &str = "/you/second-factor";
+
 /// Mail to customers.
 pub const MAILS: &str = "/invoices/mails";
 

@@ -8,6 +8,8 @@ use access::Permission;
 pub enum Needs {
     /// Nothing: it is there before anybody has signed in.
     Nothing,
+    /// That somebody has signed in, even if a second factor is required that is still to be set up.
+    Session,
     /// That somebody has signed in.
     SignIn,
     /// That somebody has signed in who may do this on some account at least. The use case asks again, on the account itself.
@@ -21,7 +23,7 @@ impl Needs {
     #[must_use]
     pub fn is_met_by(self, visitor: &Visitor) -> bool {
         match self {
-            Self::Nothing | Self::SignIn => true,
+            Self::Nothing | Self::Session | Self::SignIn => true,
             Self::Permission(permission) => visitor.may(permission),
             Self::Everywhere(permission) => visitor.may_everywhere(permission),
         }
@@ -31,7 +33,7 @@ impl Needs {
     #[must_use]
     pub fn permission(self) -> Option<Permission> {
         match self {
-            Self::Nothing | Self::SignIn => None,
+            Self::Nothing | Self::Session | Self::SignIn => None,
             Self::Permission(permission) | Self::Everywhere(permission) => Some(permission),
         }
     }

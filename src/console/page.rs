@@ -36,7 +36,7 @@ impl Page {
     /// A page with a heading, of a section.
     #[must_use]
     pub fn new(visitor: &Visitor, section: &'static str, title: impl Into<String>) -> Self {
-        let is_shown = |section: &&Section| section.is_open_to(visitor);
+        let is_shown = |section: &&Section| section.is_open_to(visitor) && !visitor.lacks_second_factor;
         Self {
             title: title.into(),
             section,

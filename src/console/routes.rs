@@ -7,9 +7,10 @@ use http::Method;
 
 use super::acts::Act;
 use super::navigation::{
-    AUDIT, CONVERSIONS, INVOICES, ISSUER, ISSUING, ITEMS, KEYS, MAILS, ORGANIZATIONS, OVERVIEW, PAYMENTS, RECEIVABLES, SENDING, TAX, USERS,
+    AUDIT, CONVERSIONS, INVOICES, ISSUER, ISSUING, ITEMS, KEYS, MAILS, ORGANIZATIONS, OVERVIEW, PAYMENTS, RECEIVABLES, SECOND_FACTOR,
+    SENDING, TAX, USERS,
 };
-use super::needs::Needs::{self, Everywhere, Nothing, Permission as Needed, SignIn};
+use super::needs::Needs::{self, Everywhere, Nothing, Permission as Needed, Session, SignIn};
 use super::payment_act::PaymentAct;
 use super::{Console, assets, pages};
 use access::Permission;
@@ -48,11 +49,17 @@ pub const ROUTES: &[Route] = &[
     form("/sign-in", Nothing, || post(pages::sign_in::by_password)),
     page("/sign-in/link/{secret}", Nothing, || get(pages::sign_in::show_link)),
     form("/sign-in/link/{secret}", Nothing, || post(pages::sign_in::by_link)),
-    form("/sign-out", SignIn, || post(pages::you::sign_out)),
-    form("/sign-out-everywhere", SignIn, || post(pages::you::sign_out_everywhere)),
+    page("/sign-in/provider", Nothing, || get(pages::provider::begin)),
+    page("/sign-in/provider/callback", Nothing, || get(pages::provider::back)),
+    page("/sign-in/code", Nothing, || get(pages::code::show)),
+    form("/sign-in/code", Nothing, || post(pages::code::take)),
+    form("/sign-out", Session, || post(pages::you::sign_out)),
+    form("/sign-out-everywhere", Session, || post(pages::you::sign_out_everywhere)),
     page("/you", SignIn, || get(pages::you::show)),
     form("/you/password", SignIn, || post(pages::you::set_password)),
-    form("/language", SignIn, || post(pages::you::set_language)),
+    page(SECOND_FACTOR, Session, || get(pages::second_factor::show)),
+    form("/you/second-factor/{what}", Session, || post(pages::second_factor::change)),
+    form("/language", Session, || post(pages::you::set_language)),
     page("/", SignIn, || get(pages::home)),
     page(OVERVIEW, Needed(Permission::ReadAggregation), || get(pages::overview::show)),
     page("/overview/live", Needed(Permission::ReadAggregation), || get(pages::overview::live)),

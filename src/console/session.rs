@@ -14,13 +14,33 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::site::Site;
 use service::users::SESSION_WHOLE;
 
-/// The longest value that is looked at.
-const MAX_SECRET: usize = 128;
+/// The longest value that is looked at, and the longest path that is come back to from a provider.
+const MAX_SECRET: usize = 1024;
+const MAX_PATH: usize = 512;
 
-/// What the browser of a request keeps.
+/// How long somebody may be away at an identity provider.
+const AWAY_SECONDS: u64 = 600;
+
+/// How long a browser keeps what is between a password or a link and the code.
+const AWAITING_SECONDS: u64 = 300;
+
+/// What the browser of a request keeps of a session.
 #[must_use]
 pub fn secret(site: &Site, headers: &HeaderMap) -> Option<String> {
-    let name = site.cookie();
+    value(&site.cookie(), headers)
+}
+
+/// What it keeps while a code is still to come.
+#[must_use]
+pub fn awaiting(site: &Site, headers: &HeaderMap) -> Option<String> {
+    value(&awaiting_cookie(site), headers)
+}
+
+fn awaiting_cookie(site: &Site) -> String {
+    format!("{}-code", site.cookie())
+}
+
+fn value(name: &str, headers: &HeaderMap) -> Option<String> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
     let mut own = cookies.filter_map(|cookie| cookie.trim().split_once('=')).filter(|(found, _)| *found == name);
     own.next().map(|(_, value)| value.to_owned()).filter(|value| value.len() <= MAX_SECRET)
@@ -29,18 +49,56 @@ pub fn secret(site: &Site, headers: &HeaderMap) -> Option<String> {
 /// Has the browser keep a session.
 #[must_use]
 pub fn kept(site: &Site, secret: &str) -> Option<HeaderValue> {
-    cookie(site, secret, SESSION_WHOLE.as_secs())
+    cookie(site, &site.cookie(), secret, SESSION_WHOLE.as_secs())
+}
+
+/// Has the browser keep what is between a password or a link and the code.
+#[must_use]
+pub fn kept_awaiting(site: &Site, secret: &str) -> Option<HeaderValue> {
+    cookie(site, &awaiting_cookie(site), secret, AWAITING_SECONDS)
+}
+
+/// Has the browser forget that.
+#[must_use]
+pub fn forgotten_awaiting(site: &Site) -> Option<HeaderValue> {
+    cookie(site, &awaiting_cookie(site), "", 0)
+}
+
+/// Has the browser keep, while it is away at the identity provider, what is known of it when it comes back: a secret, and where to go.
+#[must_use]
+pub fn kept_away(site: &Site, secret: &str, to: &str) -> Option<HeaderValue> {
+    let to = if to.len() > MAX_PATH { "/" } else { to };
+    cookie(site, &away_cookie(site), &format!("{secret}~{}", URL_SAFE_NO_PAD.encode(to)), AWAY_SECONDS)
+}
+
+/// What a browser has kept that comes back.
+#[must_use]
+pub fn away(site: &Site, headers: &HeaderMap) -> Option<(String, String)> {
+    let kept = value(&away_cookie(site), headers)?;
+    let (secret, to) = kept.split_once('~')?;
+    let to = URL_SAFE_NO_PAD.decode(to).ok().and_then(|to| String::from_utf8(to).ok())?;
+    Some((secret.to_owned(), to)).filter(|(secret, _)| !secret.is_empty())
+}
+
+/// Has the browser forget that.
+#[must_use]
+pub fn forgotten_away(site: &Site) -> Option<HeaderValue> {
+    cookie(site, &away_cookie(site), "", 0)
+}
+
+fn away_cookie(site: &Site) -> String {
+    format!("{}-provider", site.cookie())
 }
 
 /// Has the browser forget it.
 #[must_use]
 pub fn forgotten(site: &Site) -> Option<HeaderValue> {
-    cookie(site, "", 0)
+    cookie(site, &site.cookie(), "", 0)
 }
 
-fn cookie(site: &Site, value: &str, seconds: u64) -> Option<HeaderValue> {
+fn cookie(site: &Site, name: &str, value: &str, seconds: u64) -> Option<HeaderValue> {
     let secure = if site.is_secure { "; Secure" } else { "" };
-    HeaderValue::from_str(&format!("{}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}", site.cookie())).ok()
+    HeaderValue::from_str(&format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}")).ok()
 }
 
 /// The token that each form of a session holds. A page of another site cannot know it.

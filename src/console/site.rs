@@ -57,6 +57,13 @@ impl Site {
         origin.strip_prefix(scheme).is_some_and(|host| self.knows(host))
     }
 
+    /// The name of its host, without a port.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let host = self.url.split_once("://").map_or(self.url.as_str(), |(_, host)| host);
+        host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit())).map_or(host, |(host, _)| host)
+    }
+
     /// What the cookie of a session is called. Cookies know no ports, so that the name does: several consoles may run on one machine.
     #[must_use]
     pub fn cookie(&self) -> String {
@@ -78,6 +85,7 @@ mod tests {
         let public = Site::new("0.0.0.0:443".parse().unwrap(), true, Some("https://console.example.org"));
         assert!(public.knows("console.example.org") && public.is_secure && public.cookie().starts_with("__Host-"));
         assert!(public.is_own_origin("https://console.example.org") && !public.is_own_origin("https://example.org"));
+        assert_eq!((local.host(), public.host()), ("127.0.0.1", "console.example.org"));
         assert_eq!(public.sign_in_url("s"), "https://console.example.org/sign-in/link/s");
     }
 }

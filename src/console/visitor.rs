@@ -1,6 +1,6 @@
 //! Who looks at a page: the user of the session, in which language, and what may be done.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use domain::money::DecimalAmount;
 use service::context::{Protocol, RequestContext};
 use service::deadline::Deadline;
 use service::error::Error;
+use service::users::Way;
 
 /// How long people wait for a page.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,6 +27,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Visitor {
     /// Who has signed in.
     pub principal: Arc<Principal>,
+    /// By what.
+    pub way: Way,
+    /// Whether a second factor is required that the visitor has not set up.
+    pub lacks_second_factor: bool,
     /// How texts, amounts and dates are written.
     pub locale: Locale,
     /// The path of the page, with its query: where a form comes back to.
@@ -50,6 +55,12 @@ impl Visitor {
     #[must_use]
     pub fn lasting_context(&self) -> RequestContext {
         RequestContext::new(Protocol::Console, Arc::clone(&self.principal), None, None).from_address(self.address)
+    }
+
+    /// Where failures of the visitor are counted.
+    #[must_use]
+    pub fn at(&self) -> IpAddr {
+        self.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
     }
 
     /// Whether the session still holds.

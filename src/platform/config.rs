@@ -10,6 +10,8 @@ mod checks;
 mod console;
 mod listen;
 mod retention;
+mod secret;
+mod sign_in;
 mod smtp;
 mod store;
 mod telemetry;
@@ -31,7 +33,9 @@ pub use callers::CallerOptions;
 pub use console::ConsoleOptions;
 pub use listen::MetricsListen;
 pub use retention::RetentionOptions;
-pub use smtp::{SmtpOptions, SmtpPassword, SmtpServer, SmtpTls, SmtpUrl};
+pub use secret::Secret;
+pub use sign_in::SignInOptions;
+pub use smtp::{SmtpOptions, SmtpServer, SmtpTls, SmtpUrl};
 pub use store::{CreateOptions, Purpose, RedisTlsOptions, RedisUrl};
 pub(crate) use telemetry::opentelemetry;
 pub use telemetry::{LogAccountIds, LogFormat, TelemetryOptions};
@@ -55,6 +59,9 @@ pub struct ServeOptions {
     /// The web console.
     #[command(flatten)]
     pub console: ConsoleOptions,
+    /// What signing in to it takes.
+    #[command(flatten)]
+    pub sign_in: SignInOptions,
     /// What the listeners show, and ask for.
     #[command(flatten)]
     pub tls: TlsOptions,

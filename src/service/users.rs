@@ -3,6 +3,8 @@
 //! in does with users is in [`managing`].
 
 mod managing;
+pub mod provided;
+pub mod second_factor;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +14,7 @@ use anyhow::{bail, ensure};
 use access::file::GrantEntry;
 use access::key::{KeyDigest, secret};
 use access::{Access, Principal};
-use billing::users::{SessionAge, StoredUser, UserTables};
+use billing::users::{SessionAge, SignIn, StoredUser, UserTables};
 use domain::account::Millis;
 use platform::clock::system_now;
 
@@ -22,6 +24,9 @@ pub const LINK_VALIDITY: Duration = Duration::from_mins(15);
 /// After how much idleness a session ends, and after how long in any case.
 pub const SESSION_IDLE: Duration = Duration::from_hours(1);
 pub const SESSION_WHOLE: Duration = Duration::from_hours(12);
+
+/// How long somebody who has shown a password or a link may take to show a code.
+const CODE_PATIENCE: Duration = Duration::from_mins(5);
 
 /// How long until it is noted again that a session was used.
 const NOTED_EVERY: Millis = 60_000;
@@ -43,14 +48,54 @@ pub const MAX_LISTED: usize = 1_000;
 pub struct User {
     /// The name: the actor in the journal.
     pub name: String,
-    /// Roles, accounts and bounds.
-    pub access: GrantEntry,
+    /// Roles, accounts and bounds: one grant, or of a user of a provider one for each value of the claim.
+    pub access: Vec<GrantEntry>,
     /// Whether there is a password.
     pub has_password: bool,
     /// Whether the user may not sign in.
     pub is_disabled: bool,
     /// Since when there is this user.
     pub created_at: Millis,
+    /// Whether a code is asked for when the user signs in.
+    pub has_second_factor: bool,
+    /// The identity provider where the user signs in; empty for none.
+    pub issuer: String,
+}
+
+/// By what somebody signs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// A password.
+    Password,
+    /// A link.
+    Link,
+    /// An identity provider.
+    Provider,
+}
+
+impl Way {
+    /// Its name, in the store and in audit records.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Link => "link",
+            Self::Provider => "provider",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        [Self::Password, Self::Link, Self::Provider].into_iter().find(|way| way.name() == name)
+    }
+}
+
+/// What has begun, and what the browser has to keep of it.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Begun {
+    /// A session.
+    Session(String),
+    /// A code of the second factor is still to come.
+    AwaitsCode(String),
 }
 
 /// A session that was found.
@@ -60,6 +105,10 @@ pub struct Session {
     pub principal: Arc<Principal>,
     /// The language that the user chose; empty for none.
     pub language: String,
+    /// By what the user has signed in.
+    pub way: Way,
+    /// Whether a code was asked for, or would be the next time.
+    pub has_second_factor: bool,
 }
 
 /// The users. Cheap to clone.
@@ -79,7 +128,7 @@ impl Users {
     /// Creates a user, who has no password yet.
     pub async fn create(&self, name: &str, entry: &GrantEntry) -> anyhow::Result<()> {
         ensure!(is_name(name), "a user's name {NAME_RULE}");
-        self.access.user(name, entry)?;
+        self.access.user(name, std::slice::from_ref(entry))?;
         self.tables.ready().await?;
         ensure!(self.tables.create(name, &serde_json::to_string(entry)?, system_now()).await?, "there is a user called {name:?} already");
         Ok(())
@@ -103,7 +152,10 @@ impl Users {
         self.tables.ready().await?;
         match self.tables.find(name).await? {
             None => bail!("there is no user called {name:?}"),
-            Some(user) => ensure!(!user.is_disabled, "the user {name:?} is disabled"),
+            Some(user) => {
+                ensure!(!user.is_disabled, "the user {name:?} is disabled");
+                ensure!(user.issuer.is_empty(), "the user {name:?} signs in at {}, and by no link", user.issuer);
+            }
         }
         let (secret, now) = (secret()?, system_now());
         self.tables.add_link(&digest(&secret), name, now, now + millis(LINK_VALIDITY)).await?;
@@ -118,7 +170,7 @@ impl Users {
         }
         let entry = GrantEntry { roles: vec!["admin".to_owned()], ..GrantEntry::default() };
         self.tables.create(FIRST, &serde_json::to_string(&entry)?, system_now()).await?;
-        if self.tables.find(FIRST).await?.is_none_or(|first| first.is_disabled) {
+        if self.tables.find(FIRST).await?.is_none_or(|first| first.is_disabled || !first.issuer.is_empty()) {
             return Ok(None);
         }
         self.invite(FIRST).await.map(Some)
@@ -130,22 +182,34 @@ impl Users {
         Ok(self.tables.link(&digest(secret), system_now()).await?)
     }
 
-    /// Signs in by what a link holds; returns the user's name, and what the browser has to keep.
-    pub async fn sign_in_by_link(&self, secret: &str) -> anyhow::Result<Option<(String, String)>> {
+    /// Signs in by what a link holds; returns the user's name, and what has begun.
+    pub async fn sign_in_by_link(&self, secret: &str) -> anyhow::Result<Option<(String, Begun)>> {
         self.tables.ready().await?;
         match self.tables.take_link(&digest(secret), system_now()).await? {
             Some(name) => {
-                let secret = self.begin(&name).await?;
-                Ok(Some((name, secret)))
+                let begun = self.begin(&name, Way::Link).await?;
+                Ok(Some((name, begun)))
             }
             None => Ok(None),
         }
     }
 
-    /// Begins a session of a user who has proved who it is; returns what the browser has to keep.
-    pub async fn begin(&self, name: &str) -> anyhow::Result<String> {
+    /// Signs in who has shown a password or a link, or asks for a code first.
+    pub async fn begin(&self, name: &str, way: Way) -> anyhow::Result<Begun> {
+        if way == Way::Provider || self.tables.find(name).await?.is_none_or(|user| !user.has_second_factor) {
+            return self.begin_session(name, way).await.map(Begun::Session);
+        }
+        let (secret, now) = (secret()?, system_now());
+        let sign_in = SignIn { digest: &digest(&secret), user: name, way: way.name() };
+        self.tables.begin_unfinished(sign_in, now, now + millis(CODE_PATIENCE)).await?;
+        Ok(Begun::AwaitsCode(secret))
+    }
+
+    /// Begins a session of a user who has proved who it is in all that is asked for; returns what the browser has to keep.
+    pub async fn begin_session(&self, name: &str, way: Way) -> anyhow::Result<String> {
         let secret = secret()?;
-        self.tables.begin_session(&digest(&secret), name, system_now(), age()).await?;
+        let sign_in = SignIn { digest: &digest(&secret), user: name, way: way.name() };
+        self.tables.begin_session(sign_in, system_now(), age()).await?;
         Ok(secret)
     }
 
@@ -169,7 +233,8 @@ impl Users {
         if now - found.seen_at > NOTED_EVERY {
             self.tables.touch(&digest, now).await?;
         }
-        let user = understood(found.user)?;
+        let (user, way) = (understood(found.user)?, Way::named(&found.way));
+        let Some(way) = way else { return Ok(None) };
         // A role that is gone lets nobody in, and keeps nobody from signing in as somebody else.
         let principal = match self.access.user(&user.name, &user.access) {
             Ok(principal) => Arc::new(principal),
@@ -178,7 +243,7 @@ impl Users {
                 return Ok(None);
             }
         };
-        Ok(Some(Session { principal, language: found.language }))
+        Ok(Some(Session { principal, language: found.language, way, has_second_factor: user.has_second_factor }))
     }
 
     /// Notes the language that the user of a session chose.
@@ -204,12 +269,19 @@ fn is_name(name: &str) -> bool {
 
 fn understood(stored: StoredUser) -> anyhow::Result<User> {
     Ok(User {
-        access: serde_json::from_str(&stored.access)?,
+        access: grants_of(&stored.access)?,
+        issuer: stored.issuer,
         has_password: !stored.password.is_empty(),
         name: stored.name,
         is_disabled: stored.is_disabled,
         created_at: stored.created_at,
+        has_second_factor: stored.has_second_factor,
     })
+}
+
+/// What a user may do, as it is kept.
+pub(crate) fn grants_of(access: &str) -> serde_json::Result<Vec<GrantEntry>> {
+    if access.starts_with('[') { serde_json::from_str(access) } else { Ok(vec![serde_json::from_str(access)?]) }
 }
 
 fn age() -> SessionAge {

@@ -1,7 +1,10 @@
 //! The web console in a real browser: Playwright drives headless Chromium through `console/*.mjs`. One browser runs all tests, because
 //! starting one takes longer than most of them; each has a context of its own.
 
+mod kept;
 mod office;
+mod provided;
+mod strict;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,12 +24,14 @@ const BEFORE: &str = "2026-10-12T10:00:00Z";
 const NOW: &str = "2026-11-05T10:00:00Z";
 
 /// The users, and what they may do.
-const USERS: [(&str, &[&str]); 7] = [
+const USERS: [(&str, &[&str]); 9] = [
     ("helper", &["--role", "operate"]),
     ("admin", &["--role", "admin"]),
     ("erika", &["--role", "admin"]),
     ("alice", &["--role", "read"]),
     ("reader", &["--role", "read"]),
+    ("dora", &["--role", "read"]),
+    ("dieter", &["--role", "read"]),
     ("clerk", &["--role", "charge"]),
     ("partner", &["--role", "read", "--account", "partner-7/"]),
 ];
@@ -115,9 +120,24 @@ async fn console_url(service: &Service) -> String {
     .to_owned()
 }
 
+/// Waits until users can be kept.
+async fn until_users_are_kept(service: &Service) {
+    let is_made = async || service.log().iter().any(|line| line.contains("the billing store's tables were made")).then_some(());
+    until("the billing store is there", is_made).await;
+}
+
 /// Makes a user on the machine, and returns the link that it is given.
 fn link(store: &str, url: &str, name: &str, access: &[&str]) -> String {
-    let arguments = ["user", "create", name, "--store", store, "--console-url", url];
+    printed_link("create", store, url, name, access)
+}
+
+/// Another link of a user.
+fn link_again(store: &str, url: &str, name: &str) -> String {
+    printed_link("link", store, url, name, &[])
+}
+
+fn printed_link(act: &str, store: &str, url: &str, name: &str, access: &[&str]) -> String {
+    let arguments = ["user", act, name, "--store", store, "--console-url", url];
     let output = Command::new(binary()).args(arguments).args(access).env_clear().output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -199,12 +219,18 @@ async fn people_do_their_work_in_a_browser() {
         quiet_links[&name] = json!(link(&quiet_store, &quiet_url, &name, &["--role", role]));
     }
     let office = office::Office::open(folder.path()).await;
+    let strict = strict::Strict::open(folder.path()).await;
+    let provided = provided::Provided::open(folder.path()).await;
     let permitted = console::routes::ROUTES.iter().filter(|route| route.needs.permission().is_some());
     let stage = json!({
         "routes": permitted.map(|route| format!("{} {}", route.method, route.path)).collect::<Vec<_>>(),
-        "urls": { "main": url, "unbilled": console_url(&other).await, "office": office.url, "quiet": quiet_url },
+        "urls": {
+            "main": url, "unbilled": console_url(&other).await, "office": office.url, "quiet": quiet_url, "strict": strict.url,
+            "provided": provided.url, "away": provided.away,
+        },
         "files": { "quiet": folder.path().join("quiet.billing.db") },
-        "links": { "main": links, "unbilled": { "admin": first }, "office": office.links, "quiet": quiet_links },
+        "links": { "main": links, "unbilled": { "admin": first }, "office": office.links, "quiet": quiet_links, "strict": strict.links },
+        "spare": { "erika": link_again(store, &url, "erika") },
     });
     let report = browse(&stage).await;
     let failed = report["failed"].as_array().unwrap();

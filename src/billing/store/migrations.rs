@@ -40,6 +40,8 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0031_entry_details.sql"),
     include_str!("../migrations/0032_approved_entries.sql"),
     include_str!("../migrations/0033_retention_terms.sql"),
+    include_str!("../migrations/0034_second_factors.sql"),
+    include_str!("../migrations/0035_users_of_providers.sql"),
 ];
 
 /// Those of which SQLite has a form of its own, by number.

@@ -11,16 +11,18 @@ use http::StatusCode;
 use http::header::{RETRY_AFTER, SET_COOKIE};
 use serde::Deserialize;
 
+use super::code;
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::locale::Locale;
 use crate::page::{Page, render};
 use crate::passwords::LONGEST;
 use crate::visitor::Visitor;
-use crate::{Console, session};
+use crate::{Console, SigningIn, session};
 use access::Principal;
 use platform::lanes::socket::Peer;
 use service::context::{Protocol, RequestContext};
+use service::users::{Begun, Way};
 
 /// The page.
 #[derive(Template)]
@@ -30,31 +32,71 @@ struct SignIn {
     name: String,
     /// Where to go afterwards.
     to: String,
-    /// Why it did not work, as the key of a text; empty if nothing was tried.
-    problem: &'static str,
+    /// Why it did not work; empty if nothing was tried.
+    problem: String,
+    /// The identity provider, by its host; empty for none.
+    provider: String,
+    /// Where to go there.
+    provider_href: String,
+    /// Where to sign out at the provider, too; empty if that is not asked for.
+    provider_sign_out: String,
+    takes_passwords: bool,
 }
 
 /// Where to go afterwards.
 #[derive(Deserialize)]
 pub struct To {
+    /// From where somebody has just signed out who is still signed in at the provider.
     #[serde(default)]
-    to: String,
+    pub left: String,
+    /// Its path.
+    #[serde(default)]
+    pub to: String,
 }
 
 /// Shows the form.
 pub async fn show(
+    State(console): State<Console>,
     Extension(locale): Extension<Locale>,
     visitor: Option<Extension<Visitor>>,
-    Query(To { to }): Query<To>,
+    Query(To { to, left }): Query<To>,
 ) -> Result<Response, Failure> {
     if visitor.is_some() {
         return Ok(Redirect::to(own_path(&to)).into_response());
     }
-    form(&locale, String::new(), to, "")
+    let mut form = SignIn::new(&console, &locale, String::new(), to);
+    if let Some(provider) = console.signing_in.provider.as_ref().filter(|_| left == "provider") {
+        form.provider_sign_out = provider.end_session_url(&console.site.url("/sign-in")).await.unwrap_or_default();
+    }
+    render(&form)
 }
 
-fn form(locale: &Locale, name: String, to: String, problem: &'static str) -> Result<Response, Failure> {
-    render(&SignIn { page: Page::outside(locale, locale.text("sign-in")), name, to, problem })
+impl SignIn {
+    fn new(console: &Console, locale: &Locale, name: String, to: String) -> Self {
+        let SigningIn { provider, only_provider, .. } = &console.signing_in;
+        let query =
+            if matches!(own_path(&to), "/") { String::new() } else { serde_urlencoded::to_string([("to", &to)]).unwrap_or_default() };
+        Self {
+            page: Page::outside(locale, locale.text("sign-in")),
+            name,
+            to,
+            problem: String::new(),
+            provider: provider.as_ref().map(|provider| provider.host()).unwrap_or_default(),
+            provider_href: if query.is_empty() { "/sign-in/provider".to_owned() } else { format!("/sign-in/provider?{query}") },
+            provider_sign_out: String::new(),
+            takes_passwords: !only_provider,
+        }
+    }
+}
+
+fn form(console: &Console, locale: &Locale, name: String, to: String, problem: &str) -> Result<Response, Failure> {
+    render(&SignIn { problem: locale.text(problem), ..SignIn::new(console, locale, name, to) })
+}
+
+/// The page with why signing in at the provider did not work.
+pub(super) fn problem_page(console: &Console, locale: &Locale, status: StatusCode, problem: String, to: &str) -> Result<Response, Failure> {
+    let page = render(&SignIn { problem, ..SignIn::new(console, locale, String::new(), to.to_owned()) })?;
+    Ok((status, page).into_response())
 }
 
 /// Takes the form.
@@ -65,8 +107,11 @@ pub async fn by_password(
     fields: Fields,
 ) -> Result<Response, Failure> {
     let (name, password, to) = (fields.get("name").to_owned(), fields.get("password").to_owned(), fields.get("to").to_owned());
-    let address = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(peer)| peer.address.ip());
-    let refused = |status: StatusCode, problem| Ok((status, form(&locale, name.clone(), to.clone(), problem)?).into_response());
+    if console.signing_in.only_provider {
+        return Err(Failure::without_passwords());
+    }
+    let address = address_of(peer);
+    let refused = |status: StatusCode, problem| Ok((status, form(&console, &locale, name.clone(), to.clone(), problem)?).into_response());
     if let Some(wait) = console.attempts.wait(&name, address) {
         let seconds = wait.as_secs().max(1).to_string();
         return Ok(([(RETRY_AFTER, seconds)], refused(StatusCode::TOO_MANY_REQUESTS, "sign-in-wait")?).into_response());
@@ -77,18 +122,32 @@ pub async fn by_password(
     match is_right {
         None => refused(StatusCode::SERVICE_UNAVAILABLE, "sign-in-busy"),
         Some(false) => {
-            tracing::warn!(user = name.escape_debug().to_string(), %address, "signing in to the console failed");
-            console.use_cases.tell_of_failed_sign_in(&of_nobody(Some(address)), hash.is_some().then_some(name.as_str()), "password");
+            // What is typed for a name may be a password: it is told only if there is such a user.
+            let known = hash.is_some().then_some(name.as_str());
+            tracing::warn!(user = known, %address, "signing in to the console failed");
+            console.use_cases.tell_of_failed_sign_in(&of_nobody(Some(address)), known, "password");
             refused(StatusCode::FORBIDDEN, "sign-in-wrong")
         }
         Some(true) => {
+            let secret = match console.users.begin(&name, Way::Password).await.map_err(Failure::of_users)? {
+                Begun::Session(secret) => secret,
+                // The failures stay: who knows the password must not be able to guess codes.
+                Begun::AwaitsCode(secret) => {
+                    console.attempts.take_back(&name, address);
+                    return Ok(code::ask(&console, &secret, &to));
+                }
+            };
             console.attempts.forgive(&name, address);
-            let secret = console.users.begin(&name).await.map_err(Failure::of_users)?;
             tracing::info!(user = name, %address, "signed in to the console");
-            console.use_cases.tell_of_session(&of_nobody(Some(address)), &name, "signed_in", "password");
+            console.use_cases.tell_of_session(&of_nobody(Some(address)), &name, "signed_in", Way::Password.name());
             Ok(signed_in(&console, &secret, &to))
         }
     }
+}
+
+/// Where failures are counted.
+pub(super) fn address_of(peer: Option<Extension<Peer>>) -> IpAddr {
+    peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(peer)| peer.address.ip())
 }
 
 /// The page of a link: a button signs in, and not the link itself, which mail scanners open and other sites can have opened.
@@ -108,7 +167,7 @@ pub async fn show_link(
 ) -> Result<Response, Failure> {
     match console.users.invited(&secret).await.map_err(Failure::of_users)? {
         Some(name) => render(&ByLink { page: Page::outside(&locale, locale.text("sign-in")), secret, name }),
-        None => link_used(&locale),
+        None => link_used(&console, &locale),
     }
 }
 
@@ -121,27 +180,28 @@ pub async fn by_link(
 ) -> Result<Response, Failure> {
     let address = peer.map(|Extension(peer)| peer.address.ip());
     match console.users.sign_in_by_link(&secret).await.map_err(Failure::of_users)? {
-        Some((name, secret)) => {
-            console.use_cases.tell_of_session(&of_nobody(address), &name, "signed_in", "link");
+        Some((_, Begun::AwaitsCode(secret))) => Ok(code::ask(&console, &secret, "/")),
+        Some((name, Begun::Session(secret))) => {
+            console.use_cases.tell_of_session(&of_nobody(address), &name, "signed_in", Way::Link.name());
             Ok(signed_in(&console, &secret, "/"))
         }
         None => {
             console.use_cases.tell_of_failed_sign_in(&of_nobody(address), None, "link");
-            link_used(&locale)
+            link_used(&console, &locale)
         }
     }
 }
 
-fn link_used(locale: &Locale) -> Result<Response, Failure> {
-    Ok((StatusCode::FORBIDDEN, form(locale, String::new(), String::new(), "sign-in-link-used")?).into_response())
+fn link_used(console: &Console, locale: &Locale) -> Result<Response, Failure> {
+    Ok((StatusCode::FORBIDDEN, form(console, locale, String::new(), String::new(), "sign-in-link-used")?).into_response())
 }
 
 /// The context of somebody who has not signed in yet.
-fn of_nobody(address: Option<IpAddr>) -> RequestContext {
+pub(super) fn of_nobody(address: Option<IpAddr>) -> RequestContext {
     RequestContext::new(Protocol::Console, Arc::new(Principal::nobody()), None, None).from_address(address)
 }
 
-fn signed_in(console: &Console, secret: &str, to: &str) -> Response {
+pub(super) fn signed_in(console: &Console, secret: &str, to: &str) -> Response {
     let mut response = Redirect::to(own_path(to)).into_response();
     if let Some(cookie) = session::kept(&console.site, secret) {
         response.headers_mut().insert(SET_COOKIE, cookie);

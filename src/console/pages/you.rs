@@ -1,7 +1,5 @@
 //! The visitor's own page: password, language, signing out.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -16,8 +14,10 @@ use crate::page::{Page, render};
 use crate::passwords::{LONGEST, SHORTEST};
 use crate::texts::Language;
 use crate::visitor::Visitor;
-use crate::{Console, session};
+use crate::{Console, SigningIn, session};
 use access::Accounts;
+use service::users::Way;
+use service::users::second_factor::SecondFactor;
 
 /// The page.
 #[derive(Template)]
@@ -25,6 +25,10 @@ use access::Accounts;
 struct You {
     page: Page,
     has_password: bool,
+    has_second_factor: bool,
+    /// The identity provider where the visitor has signed in; empty for none. It looks after the password, and after what else is asked for.
+    provider: String,
+    takes_passwords: bool,
     /// What the visitor may do, and on which accounts; empty for all.
     grants: Vec<(String, String)>,
     shortest: usize,
@@ -47,6 +51,11 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Query(Done {
 async fn page(console: &Console, visitor: &Visitor, done: &str, wrong: Vec<Wrong>) -> Result<Response, Failure> {
     let name = &visitor.principal.name;
     let has_password = console.users.password_of(name).await.map_err(Failure::of_users)?.is_some();
+    let factor = console.users.second_factor(name).await.map_err(Failure::of_users)?;
+    let has_second_factor = matches!(factor, SecondFactor::On { .. });
+    let SigningIn { provider, only_provider, .. } = &console.signing_in;
+    let provider = provider.as_ref().filter(|_| visitor.way == Way::Provider).map(|provider| provider.host()).unwrap_or_default();
+    let takes_passwords = provider.is_empty() && !only_provider;
     let grants = visitor.principal.grants.iter().map(|grant| {
         let accounts = match &grant.accounts {
             Accounts::All => String::new(),
@@ -55,31 +64,40 @@ async fn page(console: &Console, visitor: &Visitor, done: &str, wrong: Vec<Wrong
         (grant.permissions.to_string(), accounts)
     });
     let (grants, page) = (grants.collect(), Page::new(visitor, "/you", name.as_str()).after(done));
-    render(&You { page, has_password, grants, shortest: SHORTEST, wrong })
+    render(&You { page, has_password, has_second_factor, provider, takes_passwords, grants, shortest: SHORTEST, wrong })
+}
+
+/// Refuses a password that is not the visitor's, if there is one.
+pub async fn check_password(console: &Console, visitor: &Visitor, reader: &mut Reader<'_>, old: &str) -> Result<(), Failure> {
+    let name = &visitor.principal.name;
+    let Some(hash) = console.users.password_of(name).await.map_err(Failure::of_users)? else { return Ok(()) };
+    // A session that was stolen must not be able to guess the password.
+    let address = visitor.at();
+    let may_try = console.attempts.wait(name, address).is_none() && old.len() <= LONGEST;
+    let is_right = match may_try {
+        true => {
+            console.attempts.note(name, address);
+            console.passwords.is(old, Some(&hash)).await
+        }
+        false => Some(false),
+    };
+    match is_right {
+        Some(true) => console.attempts.forgive(name, address),
+        Some(false) => reader.refuse("old", "wrong-old-password"),
+        None => reader.refuse("old", "sign-in-busy"),
+    }
+    Ok(())
 }
 
 /// Sets the password. All sessions of the user end but a new one, which is this browser's.
 pub async fn set_password(State(console): State<Console>, visitor: Visitor, fields: Fields) -> Result<Response, Failure> {
     let name = &visitor.principal.name;
-    let mut reader = Reader::new(&fields, &visitor.locale);
-    let (old, new) = (fields.get("old"), fields.get("new"));
-    let address = visitor.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    if let Some(hash) = console.users.password_of(name).await.map_err(Failure::of_users)? {
-        // A session that was stolen must not be able to guess the password.
-        let may_try = console.attempts.wait(name, address).is_none() && old.len() <= LONGEST;
-        let is_right = match may_try {
-            true => {
-                console.attempts.note(name, address);
-                console.passwords.is(old, Some(&hash)).await
-            }
-            false => Some(false),
-        };
-        match is_right {
-            Some(true) => console.attempts.forgive(name, address),
-            Some(false) => reader.refuse("old", "wrong-old-password"),
-            None => reader.refuse("old", "sign-in-busy"),
-        }
+    if visitor.way == Way::Provider || console.signing_in.only_provider {
+        return Err(Failure::without_passwords());
     }
+    let mut reader = Reader::new(&fields, &visitor.locale);
+    check_password(&console, &visitor, &mut reader, fields.get("old")).await?;
+    let new = fields.get("new");
     if new.chars().count() < SHORTEST || new.len() > LONGEST {
         reader.refuse("new", "wrong-password");
     }
@@ -95,7 +113,7 @@ pub async fn set_password(State(console): State<Console>, visitor: Visitor, fiel
     };
     console.users.set_password(name, &hash).await.map_err(Failure::of_users)?;
     console.use_cases.tell_of_session(&visitor.context(), name, "password_set", "password");
-    let secret = console.users.begin(name).await.map_err(Failure::of_users)?;
+    let secret = console.users.begin_session(name, visitor.way).await.map_err(Failure::of_users)?;
     let mut response = Redirect::to("/you?done=password").into_response();
     response.headers_mut().extend(session::kept(&console.site, &secret).map(|cookie| (SET_COOKIE, cookie)));
     Ok(response)
@@ -113,18 +131,20 @@ pub async fn set_language(State(console): State<Console>, visitor: Visitor, fiel
 pub async fn sign_out(State(console): State<Console>, visitor: Visitor) -> Result<Response, Failure> {
     console.users.sign_out(&visitor.secret).await.map_err(Failure::of_users)?;
     console.use_cases.tell_of_session(&visitor.context(), &visitor.principal.name, "signed_out", "session");
-    Ok(signed_out(&console))
+    Ok(signed_out(&console, visitor.way))
 }
 
 /// Ends all sessions of the user.
 pub async fn sign_out_everywhere(State(console): State<Console>, visitor: Visitor) -> Result<Response, Failure> {
     console.users.sign_out_everywhere(&visitor.principal.name).await.map_err(Failure::of_users)?;
     console.use_cases.tell_of_session(&visitor.context(), &visitor.principal.name, "signed_out", "all sessions");
-    Ok(signed_out(&console))
+    Ok(signed_out(&console, visitor.way))
 }
 
-fn signed_out(console: &Console) -> Response {
-    let mut response = Redirect::to("/sign-in").into_response();
+fn signed_out(console: &Console, way: Way) -> Response {
+    // A form's answer must not lead to another site; the page offers the link.
+    let to = if way == Way::Provider { "/sign-in?left=provider" } else { "/sign-in" };
+    let mut response = Redirect::to(to).into_response();
     response.headers_mut().extend(session::forgotten(&console.site).map(|cookie| (SET_COOKIE, cookie)));
     response
 }

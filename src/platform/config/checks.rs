@@ -25,6 +25,7 @@ impl ServeOptions {
             self.check_http(),
             self.check_ports(),
             self.validate_console(),
+            self.check_sign_in(),
             self.store.validate(),
             self.billing.check_is_said(&self.store),
             self.billing.validate(),

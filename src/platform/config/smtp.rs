@@ -12,6 +12,8 @@ use clap::Args;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use super::Secret;
+
 /// The mail server. Without one, mail waits.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Mail")]
@@ -23,7 +25,7 @@ pub struct SmtpOptions {
     /// The user's password: from the environment, or from a file by TOLLGATE_SMTP_PASSWORD_FILE. It is refused on the command line, which
     /// everybody on this machine can read.
     #[arg(long, env = "TOLLGATE_SMTP_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
-    pub smtp_password: Option<SmtpPassword>,
+    pub smtp_password: Option<Secret>,
     /// Accept a certificate of the mail server that these authorities have signed, in a PEM file, besides those that this machine trusts.
     #[arg(long, env = "TOLLGATE_SMTP_CA", value_name = "FILE")]
     pub smtp_ca: Option<PathBuf>,
@@ -100,7 +102,7 @@ impl SmtpOptions {
                 server.tls != SmtpTls::None || is_loopback(&server.host),
                 "--smtp-url {url} would send the password for everybody to read: tls must not be none"
             );
-            server.login = Some((user, password.0));
+            server.login = Some((user, password.reveal().to_owned()));
         }
         Ok(Some(server))
     }
@@ -117,24 +119,6 @@ impl SmtpOptions {
 
 fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// The password of the mail server's user: never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SmtpPassword(String);
-
-impl FromStr for SmtpPassword {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl fmt::Debug for SmtpPassword {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("SmtpPassword")
-    }
 }
 
 /// The URL of a mail server.
@@ -229,7 +213,7 @@ mod tests {
     fn a_password_goes_over_no_open_way() {
         let options = |url: &str| SmtpOptions {
             smtp_url: Some(SmtpUrl(url.to_owned())),
-            smtp_password: Some(SmtpPassword("hunter2".to_owned())),
+            smtp_password: Some("hunter2".parse().unwrap()),
             ..SmtpOptions::default()
         };
         assert!(!format!("{:?}", options("smtp://a@mail.example")).contains("hunter2"));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::super::UseCases;
 use super::super::context::{Protocol, RequestContext};
 use super::super::error::Error;
+use super::super::users::grants_of;
 use super::{about, callers_unknown, ended};
 use access::file::GrantEntry;
 use access::remembered::Known;
@@ -45,7 +46,7 @@ impl UseCases {
         let refused = || about(asker_not_permitted(&approval.asked.name), approval);
         let remembered: Remembered = serde_json::from_str(&approval.asker).map_err(|_| refused())?;
         let user = if remembered.kind == Known::User { self.user_entry(context, &remembered.name).await? } else { None };
-        let caller = self.access.recall(&remembered, user.as_ref()).ok_or_else(refused)?;
+        let caller = self.access.recall(&remembered, user.as_deref()).ok_or_else(refused)?;
         if !approval.asked.on_behalf_of.is_empty() && !caller.acts_for_others {
             return Err(refused());
         }
@@ -57,10 +58,10 @@ impl UseCases {
     }
 
     /// What a user of the web console may do; `None`: there is none, or not any more.
-    async fn user_entry(&self, context: &RequestContext, name: &str) -> Result<Option<GrantEntry>, Error> {
+    async fn user_entry(&self, context: &RequestContext, name: &str) -> Result<Option<Vec<GrantEntry>>, Error> {
         let users = UserTables::of(self.billing(context).await?.store().clone());
         let user = users.find(name).await?.filter(|user| !user.is_disabled);
-        Ok(user.and_then(|user| serde_json::from_str(&user.access).ok()))
+        Ok(user.and_then(|user| grants_of(&user.access).ok()))
     }
 
     /// Whether the one who asked may have made the caller of the billing store that decides, and have seen its key then: it was made

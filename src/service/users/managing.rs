@@ -1,6 +1,7 @@
 //! Users, managed by somebody who has signed in: each act needs its permission, is refused where it would give what the caller has not, and
 //! is on record.
 
+use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::{MAX_LISTED, NAME_RULE, User, Users, is_name, understood};
@@ -72,6 +73,17 @@ impl UseCases {
         self.link_for(users, name, change).await
     }
 
+    /// Records that a user of an identity provider is new here, or may do something else than the last time.
+    pub fn tell_of_provided_user(&self, context: &RequestContext, name: &str, before: Option<&[GrantEntry]>, after: &[GrantEntry]) {
+        if before == Some(after) {
+            return;
+        }
+        let action = if before.is_some() { "user.access_set" } else { "user.created" };
+        let act = Act { actor: name.to_owned(), action: action.to_owned(), origin: context.origin(), ..Act::default() };
+        let act = act.with("name", name).with("by", "provider").with("before", before.map(json_of)).with("after", json_of(after));
+        self.trail.record(act);
+    }
+
     /// Sets what a user may do, from its next page on.
     pub async fn set_user_access(
         &self,
@@ -82,10 +94,11 @@ impl UseCases {
         change: &Change,
     ) -> Result<(), Error> {
         let (user, change) = self.managed(context, users, name, change).await?;
+        is_not_of_provider(&user)?;
         self.may_give(context, grant)?;
         let access = written(grant)?;
         users.tables.set_access(name, &access).await?;
-        let act = of_user("access_set", name, &change).with("before", json_of(&user.access));
+        let act = of_user("access_set", name, &change).with("before", user.access.first().map(json_of));
         self.trail.record(act.with("after", json_of(grant)));
         Ok(())
     }
@@ -93,6 +106,7 @@ impl UseCases {
     /// Makes what a link has to hold to sign a user in once.
     pub async fn invite_user(&self, context: &RequestContext, users: &Users, name: &str, change: &Change) -> Result<String, Error> {
         let (user, change) = self.managed(context, users, name, change).await?;
+        is_not_of_provider(&user)?;
         if user.is_disabled {
             return Err(Error::precondition("USER_DISABLED", format!("users/{name}"), "the user may not sign in: let it sign in first"));
         }
@@ -114,6 +128,17 @@ impl UseCases {
         Ok(())
     }
 
+    /// Forgets the second factor of a user who has lost it, and ends the user's sessions.
+    pub async fn reset_second_factor(&self, context: &RequestContext, users: &Users, name: &str, change: &Change) -> Result<(), Error> {
+        let (_, change) = self.managed(context, users, name, change).await?;
+        if !users.tables.forget_second_factor(name, "").await? {
+            let text = "the user has no second factor: there is nothing to reset";
+            return Err(Error::precondition("NO_SECOND_FACTOR", format!("users/{name}"), text));
+        }
+        self.trail.record(of_user("second_factor_reset", name, &change));
+        Ok(())
+    }
+
     /// A user whom the caller may manage: who could sign in as somebody with more permissions would have them, too. Nobody manages
     /// themselves, so that there is always somebody left who can.
     async fn managed(&self, context: &RequestContext, users: &Users, name: &str, change: &Change) -> Result<(User, Change), Error> {
@@ -125,8 +150,8 @@ impl UseCases {
             return Err(Error::precondition("OWN_USER", format!("users/{name}"), text));
         }
         // Of a role that is gone nothing can be had.
-        if self.access.granted(&user.access).is_ok() {
-            self.may_give(context, &user.access)?;
+        for grant in user.access.iter().filter(|grant| self.access.granted(grant).is_ok()) {
+            self.may_give(context, grant)?;
         }
         Ok((user, change))
     }
@@ -157,6 +182,15 @@ fn of_user(what: &str, name: &str, change: &Change) -> Act {
     Act::of(&format!("user.{what}"), change).with("name", name)
 }
 
-fn json_of(grant: &GrantEntry) -> Json {
-    serde_json::to_value(grant).unwrap_or_default()
+/// A grant, or several.
+fn json_of<T: Serialize + ?Sized>(grants: &T) -> Json {
+    serde_json::to_value(grants).unwrap_or_default()
+}
+
+fn is_not_of_provider(user: &User) -> Result<(), Error> {
+    if user.issuer.is_empty() {
+        return Ok(());
+    }
+    let text = format!("the user signs in at {}, which says what the user may do: change it there", user.issuer);
+    Err(Error::precondition("USER_OF_PROVIDER", format!("users/{}", user.name), text))
 }

@@ -1,4 +1,4 @@
-import { test, equal, looked, ok, stage } from "./browser.mjs";
+import { test, equal, looked, ok, recorded, stage } from "./browser.mjs";
 
 async function open(page, tab) {
   await page.goto("/");
@@ -63,12 +63,8 @@ test("a user is created, signs in by the link, is given another role, and is dis
   await page.getByRole("button", { name: "Let it sign in again" }).click();
   await page.getByText("The user was changed").waitFor();
 
-  await page.goto("/settings/audit?action=user.access_set");
-  await page.getByText("she has learned").waitFor();
-  for (const action of ["user.created", "user.invited", "user.disabled", "user.enabled"]) {
-    await page.goto(`/settings/audit?action=${action}`);
-    await page.getByText("name: carla").first().waitFor();
-  }
+  await recorded(page, "user.access_set", "she has learned");
+  for (const action of ["user.created", "user.invited", "user.disabled", "user.enabled"]) await recorded(page, action, "name: carla");
 });
 
 test("nobody changes what they may do themselves", { user: "admin", at: "quiet" }, async (page, context) => {

@@ -1,6 +1,8 @@
 // Runs all tests of the console in one browser.
 import { run } from "./browser.mjs";
 import "./signing_in.mjs";
+import "./second_factor.mjs";
+import "./oidc.mjs";
 import "./organizations.mjs";
 import "./invoices.mjs";
 import "./receivables.mjs";

@@ -35,12 +35,20 @@ export function ok(is, what) {
 
 /** Waits until what is asked for is as expected. */
 export async function becomes(ask, expected) {
-  for (const deadline = Date.now() + 15_000; ; ) {
+  for (const deadline = Date.now() + 60_000; ; ) {
     const found = JSON.stringify(await ask());
     if (found === JSON.stringify(expected)) return;
     if (Date.now() > deadline) throw new Error(`${found} never becomes ${JSON.stringify(expected)}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+}
+
+/** Waits until an act is on record, which is written behind its page. */
+export async function recorded(page, action, text) {
+  await becomes(async () => {
+    await page.goto(`/settings/audit?action=${action}`);
+    return (await page.getByText(text).count()) > 0;
+  }, true);
 }
 
 /** A context, in which a user has signed in if one is named. */
@@ -49,7 +57,7 @@ async function context({ user, at = "main", ...options }) {
   if (user && !states.has(`${at} ${user}`)) states.set(`${at} ${user}`, signIn(user, at));
   if (user) own.storageState = await states.get(`${at} ${user}`);
   const made = await browser.newContext(own);
-  made.setDefaultTimeout(15_000);
+  made.setDefaultTimeout(60_000);
   made.on("request", (request) => visited.add(`${request.method()} ${new URL(request.url()).pathname}`));
   // Requests that no page makes count too.
   for (const [method, send] of [["get", made.request.get], ["post", made.request.post]]) {

@@ -35,6 +35,8 @@ test("a link signs in once, a password is set, and signs in again", {}, async (p
   await page.getByText("The password has been set").waitFor();
   await page.getByRole("button", { name: "Sign out", exact: true }).click();
   await page.getByRole("heading", { name: "Sign in" }).waitFor();
+  await page.goBack();
+  await page.getByRole("heading", { name: "Sign in" }).waitFor();
   equal((await page.goto("/you")).url(), `${stage.urls.main}/sign-in?to=%2Fyou`);
   await page.getByLabel("Name").fill("alice");
   await page.getByLabel("Password").fill("a sentence of mine");

@@ -54,8 +54,9 @@ pub fn read(reader: &mut Reader, fields: &Fields, before: GrantEntry) -> GrantEn
 
 /// The accounts of a list's row; empty for all.
 #[must_use]
-pub fn accounts(grant: &GrantEntry) -> String {
-    grant.accounts.as_ref().map(|ids| ids.join(" ")).unwrap_or_default()
+pub fn accounts<'a>(grants: impl IntoIterator<Item = &'a GrantEntry>) -> String {
+    let bound: Option<Vec<String>> = grants.into_iter().map(|grant| grant.accounts.as_ref().map(|ids| ids.join(" "))).collect();
+    bound.map(|ids| ids.join(" ")).unwrap_or_default()
 }
 
 /// The most that somebody may do at once: a permission and the amounts each.

@@ -113,7 +113,7 @@ impl Row {
             revoke: format!("{path}/revoke"),
             begins,
             roles: grant.roles.join(", "),
-            accounts: grants::accounts(grant),
+            accounts: grants::accounts([grant]),
             state,
             colour,
             last_used: instant(visitor, stored.last_used_at),

@@ -62,6 +62,20 @@ struct Row {
     state: &'static str,
     colour: &'static str,
     since: String,
+    has_second_factor: bool,
+    /// The identity provider where the user signs in; empty for none.
+    provider: String,
+}
+
+/// The roles of all grants, each once.
+fn roles_of(user: &User) -> String {
+    let mut roles: Vec<&str> = Vec::new();
+    for role in user.access.iter().flat_map(|grant| &grant.roles) {
+        if !roles.contains(&role.as_str()) {
+            roles.push(role);
+        }
+    }
+    roles.join(", ")
 }
 
 fn path_of(name: &str) -> String {
@@ -70,7 +84,7 @@ fn path_of(name: &str) -> String {
 
 impl Row {
     fn new(visitor: &Visitor, user: &User) -> Self {
-        let (state, colour) = match (user.is_disabled, user.has_password) {
+        let (state, colour) = match (user.is_disabled, user.has_password || !user.issuer.is_empty()) {
             (true, _) => ("user-disabled", "bad"),
             (false, true) => ("user-active", "good"),
             (false, false) => ("user-without-password", "warn"),
@@ -78,11 +92,13 @@ impl Row {
         Self {
             name: user.name.clone(),
             href: path_of(&user.name),
-            roles: user.access.roles.join(", "),
+            roles: roles_of(user),
             accounts: grants::accounts(&user.access),
+            provider: user.issuer.clone(),
             state,
             colour,
             since: visitor.locale.day(user.created_at),
+            has_second_factor: user.has_second_factor,
         }
     }
 }
@@ -145,7 +161,7 @@ pub async fn one(
 async fn user(console: &Console, visitor: &Visitor, name: &str, done: &str, form: Form, is_new: bool) -> Result<Response, Failure> {
     let (context, use_cases) = (visitor.context(), &console.use_cases);
     let found = use_cases.handle(&context, use_cases.user(&context, &console.users, name)).await?;
-    let form = if is_new { Form { fields: grants::filled(form.fields, &found.access), ..form } } else { form };
+    let form = if is_new { Form { fields: grants::filled(form.fields, &entry_of(&found)), ..form } } else { form };
     let is_own = found.name == visitor.principal.name;
     let status = form.status();
     let page = render(&OneUser {
@@ -154,7 +170,7 @@ async fn user(console: &Console, visitor: &Visitor, name: &str, done: &str, form
         may_manage: visitor.may_everywhere(Permission::ManageAccess) && !is_own,
         is_own,
         roles: grants::roles(&visitor.locale, use_cases.roles(&context)?, &form.fields),
-        bounds: grants::bounds(&visitor.locale, &found.access),
+        bounds: found.access.iter().flat_map(|grant| grants::bounds(&visitor.locale, grant)).collect(),
         form,
     })?;
     Ok(Form::shown(status, page))
@@ -171,7 +187,7 @@ pub async fn change_one(
     let (context, use_cases, users) = (visitor.context(), &console.use_cases, &console.users);
     let mut reader = Reader::new(&fields, &visitor.locale);
     let asked = change(console, visitor, &mut reader);
-    let before = use_cases.handle(&context, use_cases.user(&context, users, name)).await?.access;
+    let before = entry_of(&use_cases.handle(&context, use_cases.user(&context, users, name)).await?);
     let grant = if what == "access" { grants::read(&mut reader, &fields, before.clone()) } else { before };
     if let Err(wrong) = reader.finish() {
         return user(console, visitor, name, "", Form { wrong, ..Form::of(grants_kept(fields, &grant, what)) }, false).await;
@@ -179,6 +195,7 @@ pub async fn change_one(
     let result = match what {
         "access" => use_cases.handle(&context, use_cases.set_user_access(&context, users, name, &grant, &asked)).await.map(|()| None),
         "link" => use_cases.handle(&context, use_cases.invite_user(&context, users, name, &asked)).await.map(Some),
+        "second-factor" => use_cases.handle(&context, use_cases.reset_second_factor(&context, users, name, &asked)).await.map(|()| None),
         "disable" | "enable" => {
             let setting = use_cases.set_user_disabled(&context, users, name, what == "disable", &asked);
             use_cases.handle(&context, setting).await.map(|()| None)
@@ -190,6 +207,11 @@ pub async fn change_one(
         Ok(None) => Ok(Redirect::to(&format!("{}?done=user", path_of(name))).into_response()),
         Err(form) => user(console, visitor, name, "", form, false).await,
     }
+}
+
+/// What the form of a user holds. Of a user of a provider there is none.
+fn entry_of(user: &User) -> GrantEntry {
+    user.access.first().cloned().unwrap_or_default()
 }
 
 /// The fields of the page's form: another form of the page does not have what the user may do.
