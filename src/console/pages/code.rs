@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, StatusCode};
 
-use super::sign_in::{To, address_of, of_nobody, own_path, signed_in};
+use super::arrival::{To, address_of, of_nobody, own_path, signed_in};
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::locale::Locale;

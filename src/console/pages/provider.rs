@@ -6,7 +6,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, StatusCode};
 
-use super::sign_in::{To, address_of, of_nobody, own_path, problem_page, signed_in};
+use super::arrival::{To, address_of, of_nobody, own_path, signed_in};
+use super::sign_in::problem_page;
 use crate::failure::Failure;
 use crate::locale::Locale;
 use crate::{Console, session};

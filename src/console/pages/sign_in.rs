@@ -1,16 +1,13 @@
 //! Signing in: by a password, or by a link that does so once.
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
-
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
-use http::header::{RETRY_AFTER, SET_COOKIE};
-use serde::Deserialize;
+use http::header::RETRY_AFTER;
 
+use super::arrival::{To, address_of, of_nobody, own_path, signed_in};
 use super::code;
 use crate::failure::Failure;
 use crate::fields::Fields;
@@ -18,10 +15,8 @@ use crate::locale::Locale;
 use crate::page::{Page, render};
 use crate::passwords::LONGEST;
 use crate::visitor::Visitor;
-use crate::{Console, SigningIn, session};
-use access::Principal;
+use crate::{Console, SigningIn};
 use platform::lanes::socket::Peer;
-use service::context::{Protocol, RequestContext};
 use service::users::{Begun, Way};
 
 /// The page.
@@ -41,17 +36,6 @@ struct SignIn {
     /// Where to sign out at the provider, too; empty if that is not asked for.
     provider_sign_out: String,
     takes_passwords: bool,
-}
-
-/// Where to go afterwards.
-#[derive(Deserialize)]
-pub struct To {
-    /// From where somebody has just signed out who is still signed in at the provider.
-    #[serde(default)]
-    pub left: String,
-    /// Its path.
-    #[serde(default)]
-    pub to: String,
 }
 
 /// Shows the form.
@@ -145,11 +129,6 @@ pub async fn by_password(
     }
 }
 
-/// Where failures are counted.
-pub(super) fn address_of(peer: Option<Extension<Peer>>) -> IpAddr {
-    peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(peer)| peer.address.ip())
-}
-
 /// The page of a link: a button signs in, and not the link itself, which mail scanners open and other sites can have opened.
 #[derive(Template)]
 #[template(path = "sign_in_link.html")]
@@ -194,37 +173,4 @@ pub async fn by_link(
 
 fn link_used(console: &Console, locale: &Locale) -> Result<Response, Failure> {
     Ok((StatusCode::FORBIDDEN, form(console, locale, String::new(), String::new(), "sign-in-link-used")?).into_response())
-}
-
-/// The context of somebody who has not signed in yet.
-pub(super) fn of_nobody(address: Option<IpAddr>) -> RequestContext {
-    RequestContext::new(Protocol::Console, Arc::new(Principal::nobody()), None, None).from_address(address)
-}
-
-pub(super) fn signed_in(console: &Console, secret: &str, to: &str) -> Response {
-    let mut response = Redirect::to(own_path(to)).into_response();
-    if let Some(cookie) = session::kept(&console.site, secret) {
-        response.headers_mut().insert(SET_COOKIE, cookie);
-    }
-    response
-}
-
-/// The path if it is one of this console: a link to sign in must not lead elsewhere afterwards.
-#[must_use]
-pub fn own_path(to: &str) -> &str {
-    let is_own = to.starts_with('/') && !to.starts_with("//") && to.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    if is_own { to } else { "/" }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_link_to_sign_in_leads_nowhere_else() {
-        assert_eq!(own_path("/finance/organizations?q=a%20b"), "/finance/organizations?q=a%20b");
-        for elsewhere in ["//evil.example", "https://evil.example", "/\\evil.example", "", "evil", "/a\r\nset-cookie: x"] {
-            assert_eq!(own_path(elsewhere), "/", "{elsewhere}");
-        }
-    }
 }

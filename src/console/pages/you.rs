@@ -7,7 +7,7 @@ use http::StatusCode;
 use http::header::SET_COOKIE;
 use serde::Deserialize;
 
-use super::sign_in::own_path;
+use super::arrival::own_path;
 use crate::failure::Failure;
 use crate::fields::{Fields, Reader, Wrong};
 use crate::page::{Page, render};
