@@ -15,7 +15,7 @@ use access::StoredCallers;
 
 use super::aggregation::{billing, settings};
 use super::store::{Store, redis_options, settings as store_settings};
-use crate::billing::{Billing, BillingError};
+use crate::billing::{Billing, BillingError, partitions};
 use crate::clock::Clock;
 use crate::config::{BillingOptions, CreateOptions, Purpose, ServeOptions, StoreOptions, StoresOptions};
 use crate::ledger::redis::opening;
@@ -78,7 +78,8 @@ pub async fn open(options: &ServeOptions, clock: Clock) -> anyhow::Result<Store>
     if let Some(billing) = billing(url.filter(|_| missing.is_none()), &options.billing, options.store.billing_time_zone_name())? {
         let check = async {
             billing.store().check_new().await?;
-            billing.check_ledger(store.identity()).await
+            billing.check_ledger(store.identity()).await?;
+            partitions::check_number(billing.store(), store.settings().partitions).await
         };
         let checked = timeout(PATIENCE, check).await;
         billing.store().close().await;

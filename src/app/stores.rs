@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use super::aggregation::{retention, settings as document_settings};
 use super::store::{Store, redis_options, settings};
 use super::test_clock;
-use crate::billing::Billing;
 use crate::billing::audit::Act;
 use crate::billing::retention::Outlook;
 use crate::billing::users::UserTables;
+use crate::billing::{Billing, partitions};
 use crate::clock::Clock;
 use crate::config::StoresOptions;
 use crate::domain::account::Millis;
@@ -81,9 +81,11 @@ pub async fn restore(
     actor: &str,
     seen: impl Fn(u16, u64),
 ) -> anyhow::Result<Vec<Restored>> {
-    let (clock, billing, settings) = (clock(options)?, open_billing(options).await?, settings(&options.store).await?);
-    billing.check_restorable(settings.partitions).await?;
+    let (clock, billing, mut settings) = (clock(options)?, open_billing(options).await?, settings(&options.store).await?);
     billing.check_time_zone().await?;
+    let wanted = if options.store.redis.is_some() { options.store.partitions } else { Some(1) };
+    let plan = billing.plan_restoration(wanted, settings.partitions).await?;
+    settings.partitions = plan.partitions;
     // The same ledger as before. One of an earlier version gets an id here.
     let id = billing.ledger_id().await?.unwrap_or_else(LedgerId::random);
     let mut target = match &options.store.redis {
@@ -92,7 +94,7 @@ pub async fn restore(
     };
     let (mut restored, mut chains) = (Vec::new(), Vec::new());
     for partition in 0..settings.partitions {
-        let rebuilt = billing.rebuild(partition, &clock, settings.window, |entries| seen(partition, entries)).await?;
+        let rebuilt = billing.rebuild(&plan, partition, &clock, settings.window, |entries| seen(partition, entries)).await?;
         if let Some(first) = rebuilt.contradictions.first() {
             bail!("the billing store contradicts itself, so nothing can be restored from it: {first} (tollgate verify tells more)");
         }
@@ -110,10 +112,10 @@ pub async fn restore(
         }
         let Sizes { accounts, reservations, request_ids } = rebuilt.partition_state.sizes();
         restored.push(Restored { partition, entries: rebuilt.entries, accounts, reservations, request_ids });
-        chains.push((partition, rebuilt.entries, rebuilt.chain));
+        chains.push(rebuilt.chain);
     }
     let (actor, action, origin) = (actor.to_owned(), "ledger.restored".to_owned(), Origin::local());
-    billing.begin_chains(id, &chains, Act { at: clock.now(), actor, action, origin, ..Act::default() }).await?;
+    billing.begin_chains(&plan, id, &chains, Act { at: clock.now(), actor, action, origin, ..Act::default() }).await?;
     if let Target::Redis(installation) = target {
         installation.finish().await?;
     }
@@ -141,6 +143,7 @@ async fn open_ledger(options: &StoresOptions, billing: Option<&Billing>) -> anyh
     let store = Store::open(&options.store, Opening::Existing, clock.clone()).await?;
     if let Some(billing) = billing {
         billing.check_ledger(store.identity()).await?;
+        partitions::check_number(billing.store(), store.settings().partitions).await?;
     }
     let ledger = Ledger::start(store.engine().await?, store.watchers.clone(), clock);
     ledger.check().await.map_err(anyhow::Error::msg).context("the ledger's store cannot be used")?;

@@ -1,10 +1,14 @@
 //! The entries of one account: each names the account's entry before it, so they are read backwards, from the last one on.
 //!
 //! An index of accounts would serve as well, and cost a quarter of all that it costs to take an entry in.
+//!
+//! Where the ledger was restored with another number of partitions since, the chain goes on in the partition that the account was in before.
 
-use sqlx::{Any, AnyConnection, AssertSqlSafe, Executor, Row};
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::BillingError;
+use super::layouts::{Home, Layouts};
 use super::record::{COLUMNS, Record, narrow, number};
 use super::store::Dialect;
 use super::store::rows::{Table, Type};
@@ -14,117 +18,134 @@ use domain::entry::EntryKind;
 const PLACES: Table = Table { name: "entries", columns: &[("partition", Type::Number), ("sequence", Type::Number)], on_conflict: "" };
 
 /// How many entries are walked past at once.
-pub(super) const WALK: i64 = 10_000;
+pub(super) const WALK: usize = 10_000;
 
-/// The partition of an account, and the sequence of its last entry. `None` for nothing is known of it.
-pub(super) async fn end(executor: impl Executor<'_, Database = Any>, account: &str) -> Result<Option<(u16, i64)>, BillingError> {
-    let sql = "SELECT partition, last_sequence FROM accounts WHERE account = $1";
-    let row = sqlx::query(sql).bind(account.to_owned()).fetch_optional(executor).await?;
-    row.map(|row| Ok((narrow(&row, "partition")?, row.try_get("last_sequence")?))).transpose()
-}
-
-/// The account's entry before one of its entries; 0 if it is its first. `None` if that is no entry of the account.
-pub(super) async fn previous(
-    executor: impl Executor<'_, Database = Any>,
-    account: &str,
+/// Where the entries of an account are.
+#[derive(Clone, Debug)]
+pub(super) struct Chain {
+    account: String,
     partition: u16,
-    sequence: i64,
-) -> Result<Option<i64>, BillingError> {
-    let sql = "SELECT previous FROM entries WHERE partition = $1 AND sequence = $2 AND account = $3";
-    let query = sqlx::query(sql).bind(i64::from(partition)).bind(sequence).bind(account.to_owned());
-    Ok(query.fetch_optional(executor).await?.map(|row| row.try_get(0)).transpose()?)
+    layouts: Layouts,
+    /// The sequence of its last entry.
+    pub last: i64,
 }
 
-/// A statement for the entries from sequence $2 of partition $1 on, backwards, $3 of them at most.
-pub(super) fn walk(columns: &str) -> String {
-    format!(
-        "WITH RECURSIVE chain AS (SELECT entries.*, CAST(1 AS BIGINT) AS depth FROM entries WHERE partition = $1 AND sequence = $2 \
-         UNION ALL SELECT earlier.*, depth + 1 FROM chain JOIN entries AS earlier \
-         ON earlier.partition = $1 AND earlier.sequence = chain.previous WHERE depth < $3) \
-         SELECT {columns} FROM chain ORDER BY sequence DESC"
-    )
-}
+impl Chain {
+    /// That of an account. `None` if nothing is known of it.
+    pub async fn of(connection: &mut AnyConnection, account: &str) -> Result<Option<Self>, BillingError> {
+        let sql = "SELECT partition, last_sequence FROM accounts WHERE account = $1";
+        let Some(row) = sqlx::query(sql).bind(account.to_owned()).fetch_optional(&mut *connection).await? else { return Ok(None) };
+        Ok(Some(Self::behind(connection, account, narrow(&row, "partition")?, row.try_get("last_sequence")?).await?))
+    }
 
-/// An account's entries from one of them on, newest first.
-pub(super) async fn back(
-    executor: impl Executor<'_, Database = Any>,
-    partition: u16,
-    from: i64,
-    count: usize,
-) -> Result<Vec<Record>, BillingError> {
-    let count = i64::try_from(count).unwrap_or(i64::MAX);
-    let query = sqlx::query(AssertSqlSafe(walk(COLUMNS))).bind(i64::from(partition)).bind(from).bind(count);
-    query.fetch_all(executor).await?.iter().map(Record::from_row).collect()
-}
+    /// That of an account of a partition, from a sequence on.
+    pub async fn behind(connection: &mut AnyConnection, account: &str, partition: u16, last: i64) -> Result<Self, BillingError> {
+        let layouts = Layouts::read(connection).await?;
+        Ok(Self { account: account.to_owned(), partition, layouts, last })
+    }
 
-/// The sequences of an account's entries from one of them on that were accepted in `since..until` and are of certain kinds: oldest first.
-pub(super) async fn sequences(
-    connection: &mut AnyConnection,
-    partition: u16,
-    mut from: i64,
-    (since, until): (Millis, Millis),
-    is_wanted: impl Fn(EntryKind) -> bool,
-) -> Result<Vec<i64>, BillingError> {
-    let (sql, mut found) = (walk("sequence, previous, time, kind"), Vec::new());
-    while from > 0 {
-        let query = sqlx::query(AssertSqlSafe(sql.clone())).bind(i64::from(partition)).bind(from).bind(WALK);
-        from = 0;
-        for row in query.fetch_all(&mut *connection).await? {
-            let time: Millis = row.try_get("time")?;
-            if time < since {
-                // What an account did before is older still.
-                from = 0;
-                break;
+    fn home(&self, sequence: i64) -> Home {
+        self.layouts.home(&self.account, u64::try_from(sequence).unwrap_or(0), self.partition)
+    }
+
+    /// Where the account's entry of that sequence is.
+    pub fn place(&self, sequence: i64) -> (u16, i64) {
+        (self.home(sequence).partition, sequence)
+    }
+
+    /// The account's entry before one of its entries; 0 if it is its first. `None` if that is no entry of the account.
+    async fn previous(&self, connection: &mut AnyConnection, sequence: i64) -> Result<Option<i64>, BillingError> {
+        let sql = "SELECT previous FROM entries WHERE partition = $1 AND sequence = $2 AND account = $3";
+        let query = sqlx::query(sql).bind(i64::from(self.home(sequence).partition)).bind(sequence).bind(self.account.clone());
+        Ok(query.fetch_optional(connection).await?.map(|row| row.try_get(0)).transpose()?)
+    }
+
+    /// Columns of the entries from a sequence on, backwards, newest first: at most so many, and none of a partition that the account was in
+    /// before. What comes next is the last one's `previous`, which is one of the columns.
+    pub async fn walk(&self, connection: &mut AnyConnection, columns: &str, from: i64, count: usize) -> Result<Vec<AnyRow>, BillingError> {
+        let Home { partition, behind } = self.home(from);
+        let sql = format!(
+            "WITH RECURSIVE chain AS (SELECT entries.*, CAST(1 AS BIGINT) AS depth FROM entries WHERE partition = $1 AND sequence = $2 \
+             UNION ALL SELECT earlier.*, depth + 1 FROM chain JOIN entries AS earlier ON earlier.partition = $1 \
+             AND earlier.sequence = chain.previous WHERE depth < $3 AND chain.previous > $4) \
+             SELECT {columns} FROM chain ORDER BY sequence DESC"
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(i64::from(partition)).bind(from);
+        let query = query.bind(i64::try_from(count).unwrap_or(i64::MAX)).bind(number(behind));
+        Ok(query.fetch_all(connection).await?)
+    }
+
+    /// The account's entries from one of them on, newest first.
+    pub async fn back(&self, connection: &mut AnyConnection, mut from: i64, count: usize) -> Result<Vec<Record>, BillingError> {
+        let mut found: Vec<Record> = Vec::new();
+        while from > 0 && found.len() < count {
+            let rows = self.walk(connection, COLUMNS, from, count - found.len()).await?;
+            for row in &rows {
+                found.push(Record::from_row(row)?);
             }
-            from = row.try_get("previous")?;
-            let kind = EntryKind::from_number(narrow(&row, "kind")?);
-            if time < until && kind.is_some_and(&is_wanted) {
-                found.push(row.try_get("sequence")?);
+            from = if rows.is_empty() { 0 } else { number(found.last().and_then(|record| record.previous).unwrap_or(0)) };
+        }
+        Ok(found)
+    }
+
+    /// The sequences of the account's entries that were accepted in `since..until` and are of certain kinds: oldest first.
+    pub async fn sequences(
+        &self,
+        connection: &mut AnyConnection,
+        (since, until): (Millis, Millis),
+        is_wanted: impl Fn(EntryKind) -> bool,
+    ) -> Result<Vec<i64>, BillingError> {
+        let (mut found, mut from) = (Vec::new(), self.last);
+        while from > 0 {
+            let rows = self.walk(connection, "sequence, previous, time, kind", from, WALK).await?;
+            from = 0;
+            for row in rows {
+                let time: Millis = row.try_get("time")?;
+                if time < since {
+                    // What an account did before is older still.
+                    from = 0;
+                    break;
+                }
+                from = row.try_get("previous")?;
+                let kind = EntryKind::from_number(narrow(&row, "kind")?);
+                if time < until && kind.is_some_and(&is_wanted) {
+                    found.push(row.try_get("sequence")?);
+                }
             }
         }
+        found.reverse();
+        Ok(found)
     }
-    found.reverse();
-    Ok(found)
+
+    /// The account's last entry below a sequence; 0 if there is none.
+    pub async fn below(&self, connection: &mut AnyConnection, sequence: u64) -> Result<i64, BillingError> {
+        let sequence = number(sequence);
+        if self.last < sequence {
+            return Ok(self.last);
+        }
+        if let Some(previous) = self.previous(connection, sequence).await? {
+            return Ok(previous);
+        }
+        let mut from = self.last;
+        while from >= sequence {
+            let rows = self.walk(connection, "previous", from, WALK).await?;
+            from = 0;
+            for row in rows {
+                from = row.try_get("previous")?;
+                if from < sequence {
+                    break;
+                }
+            }
+        }
+        Ok(from)
+    }
 }
 
-/// The records at some places of a partition, in their order.
-pub(super) async fn at(
-    connection: &mut AnyConnection,
-    dialect: Dialect,
-    partition: u16,
-    sequences: &[i64],
-) -> Result<Vec<Record>, BillingError> {
-    let keys: Vec<_> = sequences.iter().map(|sequence| vec![i64::from(partition).into(), (*sequence).into()]).collect();
+/// The records at some places, in the order of their sequences.
+pub(super) async fn at(connection: &mut AnyConnection, dialect: Dialect, places: &[(u16, i64)]) -> Result<Vec<Record>, BillingError> {
+    let keys: Vec<_> = places.iter().map(|(partition, sequence)| vec![i64::from(*partition).into(), (*sequence).into()]).collect();
     let rows = PLACES.find(connection, dialect, COLUMNS, &keys).await?;
     let mut records = rows.iter().map(Record::from_row).collect::<Result<Vec<_>, _>>()?;
     records.sort_unstable_by_key(|record| record.sequence);
     Ok(records)
-}
-
-/// The account's last entry below a sequence; 0 if there is none.
-pub(super) async fn below(
-    connection: &mut AnyConnection,
-    account: &str,
-    (partition, last): (u16, i64),
-    sequence: u64,
-) -> Result<i64, BillingError> {
-    let sequence = number(sequence);
-    if last < sequence {
-        return Ok(last);
-    }
-    if let Some(previous) = previous(&mut *connection, account, partition, sequence).await? {
-        return Ok(previous);
-    }
-    let (sql, mut from) = (walk("previous"), last);
-    while from >= sequence {
-        let query = sqlx::query(AssertSqlSafe(sql.clone())).bind(i64::from(partition)).bind(from).bind(WALK);
-        from = 0;
-        for row in query.fetch_all(&mut *connection).await? {
-            from = row.try_get("previous")?;
-            if from < sequence {
-                break;
-            }
-        }
-    }
-    Ok(from)
 }

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use sqlx::{AnyConnection, Row};
 
-use super::account_history::{self, WALK, walk};
+use super::account_history::{self, Chain, WALK};
 use super::position::{JournalPosition, position};
 use super::record::{narrow, number};
 use super::store::rows::{Table, Type};
@@ -163,7 +163,7 @@ impl Billing {
         let walked = walked(connection, account, [from, to]).await?;
         let mut records = Vec::with_capacity(walked.places.len());
         for places in walked.places.chunks(5_000) {
-            records.extend(account_history::at(connection, self.store().dialect(), walked.partition, places).await?);
+            records.extend(account_history::at(connection, self.store().dialect(), places).await?);
         }
         let known = self.known(connection, account, &records).await?;
         let mut lines = Lines { zone: self.settings().zone()?, lines: Vec::new(), charges: None };
@@ -242,9 +242,8 @@ fn place(record: &Record) -> i64 {
 /// What was found along an account's chain.
 #[derive(Default)]
 struct Walked {
-    partition: u16,
-    /// The sequences of entries that have lines of their own, oldest first.
-    places: Vec<i64>,
+    /// The entries that have lines of their own, oldest first.
+    places: Vec<(u16, i64)>,
     /// Charges of a prepaid balance, oldest first: sequence, time, amount.
     charges: Vec<(i64, Millis, i64)>,
     opening: i64,
@@ -252,13 +251,12 @@ struct Walked {
 }
 
 async fn walked(connection: &mut AnyConnection, account: &str, [from, to]: [Millis; 2]) -> Result<Walked, BillingError> {
-    let Some((partition, last)) = account_history::end(&mut *connection, account).await? else { return Ok(Walked::default()) };
-    let mut walked = Walked { partition, ..Walked::default() };
-    let (sql, mut next, mut closing) = (walk("sequence, previous, time, kind, amount, balance"), last, None);
+    let Some(chain) = Chain::of(connection, account).await? else { return Ok(Walked::default()) };
+    let (mut walked, mut next, mut closing) = (Walked::default(), chain.last, None);
     'chain: while next > 0 {
-        let query = sqlx::query(AssertSqlSafe(sql.clone())).bind(i64::from(partition)).bind(next).bind(WALK);
+        let rows = chain.walk(connection, "sequence, previous, time, kind, amount, balance", next, WALK).await?;
         next = 0;
-        for row in query.fetch_all(&mut *connection).await? {
+        for row in rows {
             let (time, balance): (Millis, i64) = (row.try_get("time")?, row.try_get("balance")?);
             next = row.try_get("previous")?;
             if time < to {
@@ -271,7 +269,7 @@ async fn walked(connection: &mut AnyConnection, account: &str, [from, to]: [Mill
             let kind = EntryKind::from_number(narrow(&row, "kind")?);
             match kind.filter(|_| time < to) {
                 Some(EntryKind::ChargedBalance) => walked.charges.push((row.try_get("sequence")?, time, row.try_get("amount")?)),
-                Some(kind) if may_move(kind) => walked.places.push(row.try_get("sequence")?),
+                Some(kind) if may_move(kind) => walked.places.push(chain.place(row.try_get("sequence")?)),
                 _ => {}
             }
         }

@@ -186,6 +186,7 @@ impl Aggregator {
         let Shared { billing, options, .. } = &*self.shared;
         let store = billing.store();
         let lease = options.lease_millis();
+        partitions::check_number(store, self.shared.ledger.partitions()).await?;
         let workers = partitions::be_alive(store, &self.owner, lease).await?;
         let own = partitions::renew(store, &self.owner, lease).await?;
         works.retain(|partition, work| {
@@ -203,7 +204,7 @@ impl Aggregator {
         }
         let share = share(&workers, &self.owner, usize::from(self.shared.ledger.partitions()));
         while works.len() < share {
-            let Some(claim) = partitions::claim(store, &self.owner, lease).await? else { break };
+            let Some(claim) = partitions::claim(store, &self.owner, lease, self.shared.ledger.partitions()).await? else { break };
             works.insert(claim.partition, self.start(claim));
         }
         if works.len() > share

@@ -3,6 +3,7 @@
 use sqlx::{AssertSqlSafe, Row};
 
 use super::kinds::{self, CUTS, GIVING_BACK, ORIGINALS, REFUNDED_BALANCE};
+use super::layouts::Layouts;
 use super::record::{coded, narrow, request_key};
 use super::{Billing, BillingError};
 use domain::command::{OriginalBill, OriginalEntry};
@@ -43,7 +44,7 @@ impl Billing {
     ) -> Result<Option<OriginalEntry>, BillingError> {
         // The kinds of the indexes stand beside those that are wanted: SQLite uses an index only if its condition is repeated.
         let sql = format!(
-            "SELECT sequence, kind, amount, bill, COALESCE((SELECT later.detail_1 FROM entries AS later \
+            "SELECT partition, sequence, kind, amount, bill, COALESCE((SELECT later.detail_1 FROM entries AS later \
              WHERE later.account = $2 AND later.refers_to = $3 AND later.kind IN ({GIVING_BACK}) AND later.kind IN ({given_back}) \
              AND later.sequence > entries.sequence ORDER BY later.sequence DESC LIMIT 1), 0) AS given_back, \
              COALESCE((SELECT MAX(later.sequence) FROM entries AS later \
@@ -64,8 +65,9 @@ impl Billing {
         let Some(row) = query.fetch_optional(self.store().pool()).await? else { return Ok(None) };
         // Each entry that gives something back says how much it was in all. What was given back within a gap is known if another followed.
         let known_until = self.known_behind(partition, row.try_get("last_told")?, known_until).await?;
+        let layouts = Layouts::read(self.store().pool()).await?;
         Ok(Some(OriginalEntry {
-            sequence: narrow(&row, "sequence")?,
+            sequence: layouts.number(narrow(&row, "partition")?, narrow(&row, "sequence")?),
             kind: coded(&row, "kind", EntryKind::from_number)?,
             amount: row.try_get("amount")?,
             bill: narrow(&row, "bill")?,

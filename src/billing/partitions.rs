@@ -72,11 +72,27 @@ pub async fn initialize(store: &Store, partitions: u16) -> Result<(), BillingErr
     let rows = sqlx::query("SELECT CAST(COUNT(*) AS BIGINT) FROM partitions").fetch_one(&mut *transaction).await?;
     let found: i64 = rows.try_get(0)?;
     if found != i64::from(partitions) {
-        let problem = format!("was filled from a ledger of {found} partitions, and this one has {partitions}: it is another ledger's");
-        return Err(BillingError::Invalid { field: "--billing", problem });
+        return Err(other_number(found, partitions));
     }
     transaction.commit().await?;
     Ok(())
+}
+
+/// Refuses a ledger of another number of partitions than the billing store has: it is not this store's, or from before it was restored.
+pub async fn check_number(store: &Store, partitions: u16) -> Result<(), BillingError> {
+    let row = sqlx::query("SELECT CAST(COUNT(*) AS BIGINT) FROM partitions").fetch_one(store.pool()).await?;
+    match row.try_get(0)? {
+        found if found == 0 || found == i64::from(partitions) => Ok(()),
+        found => Err(other_number(found, partitions)),
+    }
+}
+
+fn other_number(found: i64, partitions: u16) -> BillingError {
+    let problem = format!(
+        "was filled from a ledger of {found} partitions, and this one has {partitions}: it is another ledger's, or this is the ledger as it \
+         was before it was restored with --partitions {found}"
+    );
+    BillingError::Invalid { field: "--billing", problem }
 }
 
 /// All partitions.
@@ -179,10 +195,12 @@ pub async fn renew(store: &Store, owner: &str, lease: Millis) -> Result<Vec<(u16
     rows.iter().map(|row| Ok((narrow(row, "partition")?, row.try_get("fence")?))).collect()
 }
 
-/// Claims a partition that is nobody's any more, and not stopped; `None` if there is none, or others were faster.
-pub async fn claim(store: &Store, owner: &str, lease: Millis) -> Result<Option<Claim>, BillingError> {
+/// Claims a partition that is nobody's any more, and not stopped; `None` if there is none, others were faster, or the ledger has another
+/// number of partitions by now: the process reads one from before.
+pub async fn claim(store: &Store, owner: &str, lease: Millis, partitions: u16) -> Result<Option<Claim>, BillingError> {
     let now = store.now_sql();
-    let free = format!("state = 'RUNNING' AND (owner = '' OR lease_until < {now})");
+    let count = "(SELECT COUNT(*) FROM partitions)";
+    let free = format!("state = 'RUNNING' AND (owner = '' OR lease_until < {now}) AND {count} = {partitions}");
     let first = unlocked(store, &free, 1);
     let sql = format!(
         "UPDATE partitions SET fence = fence + 1, owner = $1, lease_until = {now} + $2 \

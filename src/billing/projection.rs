@@ -322,6 +322,11 @@ impl Projection {
         Ok(changed)
     }
 
+    /// Says in which partition all of the accounts are now: their first entries may be from another.
+    pub fn place_all(&mut self, partition: u16) {
+        self.accounts.values_mut().for_each(|account| account.partition = partition);
+    }
+
     /// The account of a record, which may create it.
     fn account_of(&mut self, record: &Record) -> Result<&mut AccountState, String> {
         let id = &record.entry.account;

@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 
 use sqlx::{AssertSqlSafe, Row};
 
-use super::account_history;
+use super::account_history::{self, Chain};
 use super::partitions::{self, Partition};
 use super::record::{COLUMNS, Record, narrow, number, request_key};
 use super::{Billing, BillingError};
@@ -27,20 +27,20 @@ impl Billing {
     /// Where the charges and refunds of one account are that were accepted in `from..to`, in journal order.
     pub async fn usage_of(&self, account: &str, from: Millis, to: Millis) -> Result<Places, BillingError> {
         let mut connection = self.store.pool().acquire().await?;
-        let Some((partition, last)) = account_history::end(&mut *connection, account).await? else { return Ok(Places::default()) };
+        let Some(chain) = Chain::of(&mut connection, account).await? else { return Ok(Places::default()) };
         let is_usage = |kind: EntryKind| kind.is_charge() || kind.is_refund();
-        let sequences = account_history::sequences(&mut connection, partition, last, (from, to), is_usage).await?;
-        Ok(Places { partition, sequences: sequences.into() })
+        let sequences = chain.sequences(&mut connection, (from, to), is_usage).await?;
+        Ok(Places(sequences.into_iter().map(|sequence| chain.place(sequence)).collect()))
     }
 
     /// Where the refunds are that a credit note stands for, in journal order: the one that it was drafted for is the last.
     pub async fn refunds_of_note(&self, note: i64) -> Result<Places, BillingError> {
         let sql = "SELECT place FROM uncredited_refunds WHERE note = $1 AND note <> 0 ORDER BY sequence";
         let rows = sqlx::query(sql).bind(note).fetch_all(self.store.pool()).await?;
-        let earlier = rows.iter().map(|row| Ok(row.try_get::<i64, _>(0)? >> 16)).collect::<Result<VecDeque<_>, sqlx::Error>>()?;
-        // An account's entries are all in one partition.
-        let partition = u16::try_from(note & 0xffff).unwrap_or_default();
-        Ok(Places { partition, sequences: earlier.into_iter().chain([note >> 16]).collect() })
+        let place = |id: i64| (u16::try_from(id & 0xffff).unwrap_or_default(), id >> 16);
+        let mut places = rows.iter().map(|row| Ok(place(row.try_get(0)?))).collect::<Result<VecDeque<_>, sqlx::Error>>()?;
+        places.push_back(place(note));
+        Ok(Places(places))
     }
 
     /// The refunds within a bill whose charges an earlier document billed, by the account's numbers of them: they stand on credit notes.
@@ -55,9 +55,9 @@ impl Billing {
 
     /// The records at the next places.
     pub async fn records(&self, places: &mut Places, count: usize) -> Result<Vec<Record>, BillingError> {
-        let next: Vec<i64> = places.take(count).collect();
+        let next: Vec<_> = places.take(count).collect();
         let mut connection = self.store.pool().acquire().await?;
-        account_history::at(&mut connection, self.store.dialect(), places.partition, &next).await
+        account_history::at(&mut connection, self.store.dialect(), &next).await
     }
 
     /// The charge or payment of that request id, however long ago it was: what a late refund or reversal refers to.
@@ -75,37 +75,28 @@ impl Billing {
     /// An account's entries below a sequence, newest first.
     pub async fn entries(&self, account: &str, before: Option<u64>, count: usize) -> Result<Vec<Record>, BillingError> {
         let mut connection = self.store.pool().acquire().await?;
-        let Some(end) = account_history::end(&mut *connection, account).await? else { return Ok(Vec::new()) };
+        let Some(chain) = Chain::of(&mut connection, account).await? else { return Ok(Vec::new()) };
         let from = match before {
-            None => end.1,
-            Some(before) => account_history::below(&mut connection, account, end, before).await?,
+            None => chain.last,
+            Some(before) => chain.below(&mut connection, before).await?,
         };
-        account_history::back(&mut *connection, end.0, from, count).await
+        chain.back(&mut connection, from, count).await
     }
 }
 
-/// Places in the journal of one account's records, in their order.
+/// Places in the journal of one account's records: partition and sequence, in the order of their sequences.
 #[derive(Clone, Debug, Default)]
-pub struct Places {
-    partition: u16,
-    sequences: VecDeque<i64>,
-}
+pub struct Places(VecDeque<(u16, i64)>);
 
 impl Places {
-    /// The partition of all of them.
-    #[must_use]
-    pub fn partition(&self) -> u16 {
-        self.partition
-    }
-
     /// Takes the first ones off.
-    pub fn take(&mut self, count: usize) -> impl Iterator<Item = i64> {
-        self.sequences.drain(..count.min(self.sequences.len()))
+    pub fn take(&mut self, count: usize) -> impl Iterator<Item = (u16, i64)> {
+        self.0.drain(..count.min(self.0.len()))
     }
 
-    /// Leaves out what is not after a place.
-    pub fn skip_to(&mut self, (partition, sequence): (u16, u64)) {
-        let behind = self.sequences.partition_point(|place| (self.partition, *place) <= (partition, number(sequence)));
-        self.sequences.drain(..behind);
+    /// Leaves out what is not after a place. What an account does has ever higher sequences, whatever partition it is in.
+    pub fn skip_to(&mut self, (_, sequence): (u16, u64)) {
+        let behind = self.0.partition_point(|(_, place)| *place <= number(sequence));
+        self.0.drain(..behind);
     }
 }

@@ -8,6 +8,7 @@ use futures_util::TryStreamExt;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
+use super::layouts::Layouts;
 use super::partitions::Partition;
 use super::record::number;
 use super::store::rows::{Table, Type};
@@ -107,6 +108,11 @@ fn first_of_part() -> String {
 }
 
 impl Span {
+    /// All entries of a partition behind a sequence, up to another.
+    fn all(partition: u16, behind: u64, last: u64) -> Self {
+        Self { partition, after: number(behind), before: number(last) + 1 }
+    }
+
     /// Takes the first sequences off, at most `count`. `None` if none are left.
     pub fn take(&mut self, count: i64) -> Option<Self> {
         let page = Self { before: self.before.min(self.after.saturating_add(count + 1)), ..*self };
@@ -116,36 +122,39 @@ impl Span {
 }
 
 impl Billing {
-    /// Where the entries are that were accepted in `from..to`, by partition.
+    /// Where the entries are that were accepted in `from..to`, by partition, those of one in the order of their sequences.
     pub async fn spans(&self, from: Millis, to: Millis) -> Result<Vec<Span>, BillingError> {
-        let mut spans = Vec::new();
-        for partition in self.partitions().await? {
-            let after = self.first_since(&partition, from).await?.map_or(i64::MAX, |sequence| sequence - 1);
-            let before = self.first_since(&partition, to).await?.unwrap_or(number(partition.position.next_sequence));
-            spans.push(Span { partition: partition.partition, after, before });
+        let (partitions, layouts) = (self.partitions().await?, Layouts::read(self.store.pool()).await?);
+        let mut all = Vec::new();
+        for layout in layouts.former() {
+            let last = (0..).zip(&layout.last);
+            all.extend(last.map(|(partition, last)| (Span::all(partition, layout.behind, *last), Millis::MAX)));
         }
+        for Partition { partition, position, .. } in partitions {
+            all.push((Span::all(partition, layouts.behind(), position.next_sequence - 1), position.last_time));
+        }
+        let mut spans = Vec::new();
+        for (all, last_time) in all.into_iter().filter(|(all, _)| all.after + 1 < all.before) {
+            let first = if from > last_time { all.before } else { self.first_since(&all, from).await? };
+            let before = if first == all.before || to > last_time { all.before } else { self.first_since(&all, to).await? };
+            spans.push(Span { after: first - 1, before, ..all });
+        }
+        spans.sort_by_key(|span| (span.partition, span.after));
         Ok(spans)
     }
 
-    /// A sequence behind all entries that were accepted before an instant, and not behind any other; `None` if all were.
-    async fn first_since(&self, partition: &Partition, time: Millis) -> Result<Option<i64>, BillingError> {
-        let end = number(partition.position.next_sequence);
-        let (mut old, mut young) = (1, end);
-        if time <= 0 {
-            return Ok(Some(old));
-        }
-        if time > partition.position.last_time {
-            return Ok(None);
-        }
-        while old < young {
+    /// A sequence behind all entries of a span that were accepted before an instant, and not behind any other; if all were, the span's end.
+    async fn first_since(&self, span: &Span, time: Millis) -> Result<i64, BillingError> {
+        let (mut old, mut young) = (span.after + 1, span.before);
+        while old < young && time > 0 {
             let middle = old + (young - old) / 2;
-            let query = sqlx::query(AssertSqlSafe(first_of_part())).bind(i64::from(partition.partition)).bind(middle).bind(young);
+            let query = sqlx::query(AssertSqlSafe(first_of_part())).bind(i64::from(span.partition)).bind(middle).bind(young);
             match query.fetch_optional(self.store.pool()).await? {
                 Some(row) if row.try_get::<Millis, _>("time")? < time => old = row.try_get::<i64, _>("sequence")? + 1,
                 _ => young = middle,
             }
         }
-        Ok(Some(young).filter(|sequence| *sequence < end))
+        Ok(if time > 0 { young } else { old })
     }
 
     /// The records of a span that were accepted in `from..to`.
@@ -162,8 +171,8 @@ impl Billing {
 
     /// The records at the next places.
     pub async fn usage_at(&self, places: &mut Places, count: usize) -> Result<Vec<UsageRecord>, BillingError> {
-        let partition = i64::from(places.partition());
-        let keys: Vec<_> = places.take(count).map(|sequence| vec![partition.into(), sequence.into()]).collect();
+        let key = |(partition, sequence): (u16, i64)| vec![i64::from(partition).into(), sequence.into()];
+        let keys: Vec<_> = places.take(count).map(key).collect();
         let mut connection = self.store.pool().acquire().await?;
         let rows = ENTRIES.find(&mut connection, self.store.dialect(), COLUMNS, &keys).await?;
         let mut records = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;

@@ -23,6 +23,8 @@ pub use findings::{Difference, Findings, Place};
 use kept::AllocationHeads;
 use payments::Credited;
 
+use super::former_entries::{FormerEntries, FormerEntry, Placed};
+use super::layouts::Layouts;
 use super::position::Position;
 use super::projection::rows::{read_account, read_total};
 use super::projection::{Projection, Total, TotalKey, follow};
@@ -33,7 +35,8 @@ use super::series::{ALLOCATIONS, AUDIT, Head};
 use super::store::Dialect;
 use super::{Billing, BillingError, partitions, words};
 use domain::account::{Account, Profile, Reservation};
-use ledger::rebuild::Rebuild;
+use ledger::prepared_command::partition_of;
+use ledger::rebuild::{Inconsistency, Rebuild};
 use ledger::{IdempotencyKey, Ledger, LedgerError};
 
 /// How many rows are read at once.
@@ -84,21 +87,39 @@ pub async fn verify(
     let positions = partitions::all(billing.store()).await?;
     let expected: u64 = positions.iter().map(|partition| partition.position.next_sequence - 1).sum();
     let (mut credited, mut heads, mut acts) = (Credited::default(), AllocationHeads::default(), Acts::default());
+    let layouts = Layouts::read(billing.store().pool()).await?;
+    let now: Vec<_> = positions.iter().map(|of| (of.partition, of.position.next_sequence - 1)).collect();
+    for (partition, last) in layouts.last_of_all(&now) {
+        heads.begin(partition, last, kept);
+        acts.begin(&mut *billing.store().pool().acquire().await?, partition, last).await?;
+    }
+    let mut former_entries = 0;
     for partition in 0..ledger.partitions() {
         let mut check = Check { ledger, partition, findings: &mut findings };
         let mut rebuild = Rebuild::for_comparison(ledger.clock().clone());
         let position = {
             let mut snapshot = snapshot(billing).await?;
             let position = position(&mut snapshot, partition).await?;
-            heads.begin(partition, position.next_sequence - 1, kept);
-            acts.begin(&mut snapshot, partition, position.next_sequence - 1).await?;
             let (mut projection, mut contradicted) = (Projection::default(), HashSet::new());
-            let mut after = 0;
+            let mut former = FormerEntries::of(&layouts, Placed::Now, partition);
+            let (mut after, mut is_former) = (layouts.behind(), true);
             loop {
-                let mut records = behind(&mut *snapshot, partition, after, PAGE).await?;
-                let Some(last) = records.last() else { break };
-                after = last.sequence;
-                check.replay(&mut rebuild, &records);
+                let read = former.next(&mut snapshot).await?;
+                let mut records = if read.is_empty() {
+                    if std::mem::take(&mut is_former) {
+                        rebuild.begin_behind(after);
+                        projection.place_all(partition);
+                    }
+                    let records = behind(&mut *snapshot, partition, after, PAGE).await?;
+                    let Some(last) = records.last() else { break };
+                    after = last.sequence;
+                    check.replay(&mut rebuild, &records);
+                    records
+                } else {
+                    former_entries += read.len() as u64;
+                    check.replay_former(&mut rebuild, &read);
+                    read.into_iter().map(|one| one.record).collect()
+                };
                 for record in &records {
                     credited.take(&record.entry);
                     heads.take(record);
@@ -117,10 +138,14 @@ pub async fn verify(
         };
         check.ledger(rebuild, position).await?;
     }
+    if former_entries != layouts.entries() {
+        let what = format!("there are {former_entries} entries of accounts, and there should be {}", layouts.entries());
+        findings.add(Place::Journal, None, "before the ledger had its partitions", what);
+    }
     findings.gaps = gap::accepted(billing.store()).await?;
     let mut snapshot = snapshot(billing).await?;
     documents::compare(&mut snapshot, &mut findings).await?;
-    payments::compare(&mut snapshot, &credited, &mut heads, &mut findings).await?;
+    payments::compare(&mut snapshot, &credited, &mut heads, &layouts, &mut findings).await?;
     let (of_allocations, others): (Vec<Head>, Vec<Head>) = kept.iter().cloned().partition(|head| head.series.starts_with(ALLOCATIONS));
     let (of_audit, of_series): (Vec<Head>, Vec<Head>) = others.into_iter().partition(|head| head.series.starts_with(AUDIT));
     let terms = Terms::of(billing, terms);
@@ -172,10 +197,20 @@ impl Check<'_> {
 
     fn replay(&mut self, rebuild: &mut Rebuild, records: &[Record]) {
         for record in records {
-            self.findings.entries += 1;
-            for contradiction in rebuild.replay(record.sequence, &record.entry) {
-                self.add(Place::Journal, record.id(), format!("account {}: {}", contradiction.account, contradiction.what));
-            }
+            self.contradicted(record, rebuild.replay(record.sequence, &record.entry));
+        }
+    }
+
+    fn replay_former(&mut self, rebuild: &mut Rebuild, entries: &[FormerEntry]) {
+        for FormerEntry { record, renumbering } in entries {
+            self.contradicted(record, rebuild.replay_former(record.sequence, &record.entry, *renumbering));
+        }
+    }
+
+    fn contradicted(&mut self, record: &Record, contradictions: Vec<Inconsistency>) {
+        self.findings.entries += 1;
+        for Inconsistency { account, what, .. } in contradictions {
+            self.add(Place::Journal, record.id(), format!("account {account}: {what}"));
         }
     }
 
@@ -193,6 +228,10 @@ impl Check<'_> {
                 let id: String = row.try_get("account")?;
                 seen += 1;
                 self.findings.accounts_in_sql += 1;
+                let place = partition_of(&id, self.ledger.partitions());
+                if place != self.partition {
+                    self.add(Place::Accounts, id.clone(), format!("is in partition {}, and should be in {place}", self.partition));
+                }
                 match projection.accounts.get(&id) {
                     None => self.add(Place::Accounts, id, "no entry creates it"),
                     Some(expected) if *expected != read_account(row)? => {

@@ -25,7 +25,7 @@ pub struct RestoreOptions {
 }
 
 /// Restores, and verifies.
-pub async fn run(options: RestoreOptions) -> anyhow::Result<ExitCode> {
+pub async fn run(mut options: RestoreOptions) -> anyhow::Result<ExitCode> {
     let bar = progress("entries read");
     let (current, before) = (Cell::new((0, 0)), Cell::new(0));
     let restored = app::restore(&options.stores, options.accept_repeats, &user(), |partition, entries| {
@@ -45,5 +45,9 @@ pub async fn run(options: RestoreOptions) -> anyhow::Result<ExitCode> {
         shown.add_row(cells.map(|cell| cell.to_string()));
     }
     println!("{shown}");
+    if options.stores.store.redis.is_some() {
+        // Unless told otherwise, it has as many as it had.
+        options.stores.store.partitions = u16::try_from(restored.len()).ok();
+    }
     verify::run(VerifyOptions { stores: options.stores, output: Output::Table, head: Vec::new(), heads: None }).await
 }

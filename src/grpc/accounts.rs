@@ -197,9 +197,9 @@ impl AccountService for Accounts {
                 let filter = filter::entries(reader, &kinds, accepted_from, accepted_to);
                 (filter, reader.page_size(page_size), page_token::read(reader, "page_token", &query, &page_token))
             })?;
-            let AccountEntries { account, partition, page } = use_cases.list_entries(context, &id, &filter, before, count).await?;
-            let sequences: Vec<_> = page.entries.iter().map(|(sequence, _)| *sequence).collect();
-            let entries = page.entries.into_iter().map(|(sequence, entry)| listing::entry(&account, partition, sequence, entry));
+            let AccountEntries { account, page } = use_cases.list_entries(context, &id, &filter, before, count).await?;
+            let sequences: Vec<_> = page.entries.iter().map(|(place, _)| place.sequence).collect();
+            let entries = page.entries.into_iter().map(|(place, entry)| listing::entry(&account, place, entry));
             let (entries, next) = pages::page(entries.collect(), &sequences, page.next_before);
             let next_page_token = next.map(|next| page_token::encode(&query, &next)).unwrap_or_default();
             Ok(v1::ListEntriesResponse { entries, next_page_token })

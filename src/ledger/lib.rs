@@ -108,14 +108,23 @@ pub struct ReservationPage {
 /// A page of an account's journal.
 #[derive(Clone, Debug, Default)]
 pub struct EntryPage {
-    /// Partition sequence and entry, newest first.
-    pub entries: Vec<(u64, Entry)>,
+    /// Each entry with its place, newest first.
+    pub entries: Vec<(EntryPlace, Entry)>,
     /// Go on below this sequence; `None` if there are no more.
     pub next_before: Option<u64>,
     /// All entries from this sequence on, below the one asked for, were looked at; `None` if there was none.
     pub searched_to: Option<u64>,
     /// Nothing before it is asked for.
     pub is_over: bool,
+}
+
+/// Where an entry is: its id is made of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryPlace {
+    /// The partition that its account was in.
+    pub partition: u16,
+    /// Its sequence there. Those of an account grow, whatever partitions it was in.
+    pub sequence: u64,
 }
 
 /// The ledger, as the service talks to it. Cheap to clone.
@@ -327,6 +336,7 @@ impl Ledger {
         before: Option<u64>,
         count: usize,
     ) -> Result<EntryPage, LedgerError> {
+        let partition = self.partition_of(account);
         let mut page = EntryPage { searched_to: before, ..EntryPage::default() };
         let mut is_reached = false;
         let is_exhausted = self
@@ -342,7 +352,7 @@ impl Ledger {
                 if entry.account == account {
                     page.is_over = filter.is_over(&entry);
                     if filter.accepts(&entry) {
-                        page.entries.push((sequence, entry));
+                        page.entries.push((EntryPlace { partition, sequence }, entry));
                     }
                 }
                 !page.is_over

@@ -22,6 +22,23 @@ use domain::outcome::{Charged, Decision, Grant, ReserveVerdict, Verdict};
 use domain::rules::{IdempotencyRecord, RefundKey, Refunded, ReservationChange, ReservationEnd};
 use platform::clock::Clock;
 
+/// What makes numbers, by which a ledger knows entries, of the sequences of a partition that it had before it had another number of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Renumbering {
+    /// What is not above it is a number already.
+    pub behind: u64,
+    /// By how much the others are raised.
+    pub by: u64,
+}
+
+impl Renumbering {
+    /// The number of an entry.
+    #[must_use]
+    pub fn of(self, sequence: u64) -> u64 {
+        if sequence > self.behind { sequence + self.by } else { sequence }
+    }
+}
+
 /// A partition that is being rebuilt.
 #[derive(Debug)]
 pub struct Rebuild {
@@ -39,6 +56,8 @@ pub struct Rebuild {
     /// Whether it is only compared with accounts and reservations: then no request ids and no sums that were given back are kept, which
     /// would take most of the memory.
     is_for_comparison: bool,
+    /// Of the entry that is being read.
+    renumbering: Renumbering,
 }
 
 impl Rebuild {
@@ -54,6 +73,7 @@ impl Rebuild {
             gap_ended_at: None,
             is_step: false,
             is_for_comparison: false,
+            renumbering: Renumbering::default(),
         }
     }
 
@@ -80,6 +100,22 @@ impl Rebuild {
             return mismatches.found;
         }
         mismatches.unless_equal("the sequence", self.partition_state.state.sequence + 1, sequence);
+        self.renumbering = Renumbering::default();
+        self.take(sequence, entry, mismatches)
+    }
+
+    /// Takes an entry of one of the partition's accounts from when the ledger had another number of partitions.
+    pub fn replay_former(&mut self, sequence: u64, entry: &Entry, renumbering: Renumbering) -> Vec<Inconsistency> {
+        self.renumbering = renumbering;
+        self.take(renumbering.of(sequence), entry, Mismatches { sequence, account: &entry.account, found: Vec::new() })
+    }
+
+    /// Says that the partition's own entries lie behind a sequence.
+    pub fn begin_behind(&mut self, sequence: u64) {
+        self.partition_state.state.sequence = sequence;
+    }
+
+    fn take(&mut self, sequence: u64, entry: &Entry, mut mismatches: Mismatches<'_>) -> Vec<Inconsistency> {
         self.partition_state.state.sequence = sequence;
         // A close bears the time of its boundary, which may lie before what was written already.
         let is_of_boundary = entry.request_id.is_empty();
@@ -247,8 +283,8 @@ impl Rebuild {
         if self.is_for_comparison {
             return;
         }
-        let Some(original) = original else {
-            self.partition_state.state.refunds_dropped_until = sequence;
+        let Some(original) = original.map(|sequence| self.renumbering.of(sequence)) else {
+            self.partition_state.state.refunds_dropped_until = self.partition_state.state.refunds_dropped_until.max(sequence);
             return;
         };
         let of_bill = of_bill.map(|sum| (RefundKey::Bill(entry.account.clone(), bill), sum));

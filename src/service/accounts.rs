@@ -12,7 +12,8 @@ use domain::account::Account;
 use domain::command::Command;
 use domain::outcome::Outcome;
 use ledger::{
-    AccountFilter, AccountPage, EntryFilter, EntryPage, Identity, LedgerError, ListedAccount, NamePlace, ReservationPage, ReservationPlace,
+    AccountFilter, AccountPage, EntryFilter, EntryPage, EntryPlace, Identity, LedgerError, ListedAccount, NamePlace, ReservationPage,
+    ReservationPlace,
 };
 
 /// How long the billing store may take to say how far it has come, before the journal is searched instead.
@@ -26,8 +27,6 @@ const FILTERED_ENTRIES: usize = 2_000;
 pub struct AccountEntries {
     /// The account as it is now.
     pub account: Account,
-    /// The partition whose journal has the entries.
-    pub partition: u16,
     /// The entries, newest first.
     pub page: EntryPage,
 }
@@ -97,9 +96,8 @@ impl UseCases {
     ) -> Result<AccountEntries, Error> {
         context.require(Permission::ReadAccounts, id)?;
         let account = self.look_at(id).await?.account;
-        let partition = self.ledger.partition_of(id);
         let page = self.entries(context, id, filter, before, count).await?;
-        Ok(AccountEntries { account, partition, page })
+        Ok(AccountEntries { account, page })
     }
 
     async fn entries(
@@ -137,7 +135,7 @@ impl UseCases {
             }
             page.next_before = Some(record.sequence);
             if filter.accepts(&record.entry) {
-                page.entries.push((record.sequence, record.entry));
+                page.entries.push((EntryPlace { partition: record.partition, sequence: record.sequence }, record.entry));
             }
         }
         page.next_before = page.next_before.filter(|_| !is_last);

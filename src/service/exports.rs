@@ -112,8 +112,8 @@ impl UsagePages {
                 let (partition, sequence) = after.unwrap_or_default();
                 let mut spans: VecDeque<_> = billing.spans(from, to).await?.into();
                 spans.retain(|span| span.partition >= partition);
-                if let Some(first) = spans.front_mut().filter(|span| span.partition == partition) {
-                    first.after = first.after.max(i64::try_from(sequence).unwrap_or(i64::MAX));
+                for span in spans.iter_mut().filter(|span| span.partition == partition) {
+                    span.after = span.after.max(i64::try_from(sequence).unwrap_or(i64::MAX));
                 }
                 Rest::Spans(spans)
             }

@@ -1,7 +1,9 @@
-//! What operators do, done under load: connections that age, a rolling restart, and a backup that everything is restored from.
+//! What operators do, done under load: connections that age, a rolling restart, a backup that everything is restored from, and another number
+//! of partitions.
 
 mod backup;
 mod connection_age;
+mod growing;
 mod rolling;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,12 +24,18 @@ struct Load {
 impl Load {
     /// Charges this account 1 each time. A service that is gone ends it.
     fn on(client: &Client, account: &'static str) -> Self {
+        Self::on_with(client, account, "load")
+    }
+
+    /// The same, by request ids that begin so.
+    fn on_with(client: &Client, account: &'static str, prefix: &str) -> Self {
         let (acknowledged, is_stopped) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let tasks = (0..4).map(|task| {
             let (mut client, acknowledged, is_stopped) = (client.clone(), Arc::clone(&acknowledged), Arc::clone(&is_stopped));
+            let prefix = prefix.to_owned();
             tokio::spawn(async move {
                 for number in 0.. {
-                    let id = format!("load-{task}-{number}");
+                    let id = format!("{prefix}-{task}-{number}");
                     match client.charging.debit(debit(account, &id, "1")).await {
                         Ok(answer) => {
                             assert!(matches!(answer.into_inner().outcome, Some(Outcome::Charged(_))));

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::ReconcileError;
+use crate::account_history::{self, Chain};
 use crate::projection::Projection;
 use crate::projection::rows;
 use crate::record::{COLUMNS, behind, number};
 use crate::store::Dialect;
-use crate::{BillingError, account_history, bills, search};
+use crate::{BillingError, bills, search};
 use domain::account::Millis;
 
 /// How many entries are read at once.
@@ -72,12 +73,15 @@ async fn fold_again(
         sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).execute(&mut *connection).await?;
     }
     let (mut projection, mut ends) = (Projection::default(), Vec::new());
-    let left = account_history::sequences(connection, partition, last, (Millis::MIN, Millis::MAX), |_| true).await?;
+    let chain = Chain::behind(connection, account, partition, last).await?;
+    let left = chain.sequences(connection, (Millis::MIN, Millis::MAX), |_| true).await?;
     for page in left.chunks(PAGE) {
-        let mut records = account_history::at(connection, dialect, partition, page).await?;
+        let places: Vec<_> = page.iter().map(|sequence| chain.place(*sequence)).collect();
+        let mut records = account_history::at(connection, dialect, &places).await?;
         projection.take(&mut records).map_err(|broken| BillingError::corrupt(broken.to_string()))?;
         ends.extend(records.into_iter().map(|record| record.entry).filter(|entry| bills::is_of_end(entry.kind())));
     }
+    projection.place_all(partition);
     bills::end_again(connection, account, &ends).await?;
     rows::write(connection, dialect, &projection).await?;
     bills::due_again(connection, account).await?;

@@ -94,9 +94,11 @@ impl Detailed {
 /// Behind which entry the next slice of those begins that were needed: its account, bill and sequence.
 pub type Place = (String, i64, i64);
 
-/// The partitions.
+/// All partitions that there ever were.
 pub async fn partitions(store: &Store) -> Result<Vec<i64>, BillingError> {
-    let rows = sqlx::query("SELECT partition FROM partitions ORDER BY partition").fetch_all(store.pool()).await?;
+    let rows = sqlx::query("SELECT partition FROM partitions UNION SELECT partition FROM former_partitions ORDER BY partition")
+        .fetch_all(store.pool())
+        .await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 

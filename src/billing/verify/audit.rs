@@ -42,7 +42,7 @@ impl Acts {
     /// Takes an entry in.
     pub fn take(&mut self, record: &Record) {
         let Some(of) = self.of_partitions.get_mut(&record.partition) else { return };
-        if number(record.sequence) >= of.since
+        if (of.since..=of.up_to).contains(&number(record.sequence))
             && let Some(digest) = of_entries::of_entry(record)
         {
             of.sum.add(digest);

@@ -65,11 +65,12 @@ impl AllocationHeads {
         }
     }
 
-    /// Takes an allocation in; one by hand was done after an entry of the partition.
+    /// Takes an allocation in; one by hand was done after an entry of the partition that the account was in then. Others are those of all
+    /// partitions that it was ever in, each as far as it came there.
     pub fn add(&mut self, partition: u16, allocation: &AllocationRow, after_entry: u64) {
-        for sum in self.sums.get_mut(&partition).into_iter().flatten() {
+        for sum in self.sums.values_mut().flatten() {
             let is_in = match allocation.sequence {
-                ..0 => after_entry < sum.up_to,
+                ..0 => sum.partition == partition && after_entry < sum.up_to,
                 sequence => sum.last.get(&allocation.account).is_some_and(|last| sequence <= *last),
             };
             if is_in {

@@ -9,6 +9,7 @@ use super::kept::AllocationHeads;
 use super::{Findings, Place, VerifyError};
 use crate::bills::allocations::{AllocationRow, is_credit};
 use crate::digest::{DigestSum, Fields};
+use crate::layouts::Layouts;
 use crate::record::{narrow, number};
 use domain::account::Mode;
 use domain::entry::Entry;
@@ -18,6 +19,7 @@ pub(super) async fn compare(
     connection: &mut AnyConnection,
     credited: &Credited,
     heads: &mut AllocationHeads,
+    layouts: &Layouts,
     findings: &mut Findings,
 ) -> Result<(), VerifyError> {
     paid_is_what_was_allocated(connection, findings).await?;
@@ -26,7 +28,7 @@ pub(super) async fn compare(
     credits_are_what_came_in(connection, credited, findings).await?;
     set_aside_is_what_was_changed(connection, findings).await?;
     receivables_tie_to_the_ledger(connection, findings).await?;
-    nothing_was_changed_by_hand(connection, heads, findings).await
+    nothing_was_changed_by_hand(connection, heads, layouts, findings).await
 }
 
 async fn paid_is_what_was_allocated(connection: &mut AnyConnection, findings: &mut Findings) -> Result<(), VerifyError> {
@@ -170,6 +172,7 @@ async fn credits_are_what_came_in(connection: &mut AnyConnection, credited: &Cre
 async fn nothing_was_changed_by_hand(
     connection: &mut AnyConnection,
     heads: &mut AllocationHeads,
+    layouts: &Layouts,
     findings: &mut Findings,
 ) -> Result<(), VerifyError> {
     let sql = "SELECT COALESCE(allocations.account, allocation_sums.account) AS of_account, allocations.*, \
@@ -190,7 +193,9 @@ async fn nothing_was_changed_by_hand(
         if let Some((_, sum, ..)) = &mut of {
             sum.add(allocation.digest());
         }
-        heads.add(narrow(&row, "partition")?, &allocation, narrow(&row, "after_entry")?);
+        let after_entry: u64 = narrow(&row, "after_entry")?;
+        let home = layouts.home(&allocation.account, after_entry + 1, narrow(&row, "partition")?);
+        heads.add(home.partition, &allocation, after_entry);
     }
     drop(rows);
     tell(of, findings);

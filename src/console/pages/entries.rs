@@ -16,7 +16,7 @@ use crate::navigation::ORGANIZATIONS;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
 use access::Permission;
-use ledger::EntryFilter;
+use ledger::{EntryFilter, EntryPlace};
 use service::credit::Unit;
 
 /// How many rows a page has, and a file at most.
@@ -104,7 +104,7 @@ impl Wanted {
 
 /// Entries as rows.
 #[must_use]
-pub fn rows(locale: &Locale, unit: Unit, entries: Vec<(u64, Entry)>) -> Vec<Row> {
+pub fn rows(locale: &Locale, unit: Unit, entries: Vec<(EntryPlace, Entry)>) -> Vec<Row> {
     entries.into_iter().map(|(_, entry)| row(locale, unit, entry)).collect()
 }
 

@@ -4,7 +4,7 @@ use super::render::{credit, instant, mode, money};
 use crate::domain::account::{Account, Category, NonUsageBilling, Reservation};
 use crate::domain::entry::{Entry, EntryKind};
 use crate::grpc::v1;
-use crate::ledger::ListedAccount;
+use crate::ledger::{EntryPlace, ListedAccount};
 use crate::service::decisions::AccountDeclines;
 use crate::service::search::Way;
 
@@ -69,9 +69,9 @@ pub fn reservation(account: &Account, reservation: &Reservation) -> v1::Reservat
     }
 }
 
-/// A journal entry of a partition.
+/// A journal entry.
 #[must_use]
-pub fn entry(account: &Account, partition: u16, sequence: u64, entry: Entry) -> v1::Entry {
+pub fn entry(account: &Account, place: EntryPlace, entry: Entry) -> v1::Entry {
     let (recorded, amount, moved) = (entry.kind(), entry.amount(), entry.data.movement());
     let money = |units| Some(money(account, units));
     let is_by_hand = !entry.metadata.actor.is_empty() || !entry.metadata.reason.is_empty();
@@ -79,7 +79,7 @@ pub fn entry(account: &Account, partition: u16, sequence: u64, entry: Entry) -> 
     let taken_off = entry.kind().is_refund().then(|| money(entry.data.taken_off())).flatten();
     let metadata = entry.metadata;
     v1::Entry {
-        entry_id: format!("{partition}-{sequence}"),
+        entry_id: format!("{}-{}", place.partition, place.sequence),
         kind: kind(recorded).into(),
         request_id: entry.request_id,
         account_sequence: i64::try_from(entry.account_sequence).unwrap_or(i64::MAX),

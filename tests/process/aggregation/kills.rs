@@ -81,7 +81,7 @@ async fn a_lease_is_renewed_while_a_step_is_under_way_and_nobody_else_gets_its_p
     partitions::initialize(store, 2).await.unwrap();
     let mut fences = Vec::new();
     for _ in 0..2 {
-        let claim = partitions::claim(store, "one", 60_000).await.unwrap().unwrap();
+        let claim = partitions::claim(store, "one", 60_000, 2).await.unwrap().unwrap();
         fences.push((claim.partition, claim.fence));
     }
     // The first statement of a step locks its partition's row, until the step ends.
@@ -89,7 +89,7 @@ async fn a_lease_is_renewed_while_a_step_is_under_way_and_nobody_else_gets_its_p
     sqlx::query("UPDATE partitions SET next_sequence = next_sequence WHERE partition = 0").execute(&mut *step).await.unwrap();
     let renewed = timeout(Duration::from_secs(10), partitions::renew(store, "one", 60_000)).await.expect("it waits for the step");
     assert_eq!(renewed.unwrap(), fences, "both are still its own");
-    let other = timeout(Duration::from_secs(10), partitions::claim(store, "two", 60_000)).await.expect("it waits for the step");
+    let other = timeout(Duration::from_secs(10), partitions::claim(store, "two", 60_000, 2)).await.expect("it waits for the step");
     assert!(other.unwrap().is_none());
     step.commit().await.unwrap();
 }

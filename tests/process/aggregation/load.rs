@@ -36,6 +36,11 @@ pub struct Load {
 
 /// A ledger on a Redis, by a clock that stands until it is moved.
 pub async fn ledger(url: &str) -> Ledger {
+    ledger_of(url, PARTITIONS).await
+}
+
+/// The same, with another number of partitions.
+pub async fn ledger_of(url: &str, partitions: u16) -> Ledger {
     let options = RedisOptions {
         url: url.to_owned(),
         tls: Default::default(),
@@ -45,7 +50,7 @@ pub async fn ledger(url: &str) -> Ledger {
         durability: platform::durability::Durability::Engine,
         durability_timeout: Duration::from_millis(300),
     };
-    let settings = StoreSettings { partitions: PARTITIONS, billing_time_zone: "UTC".into(), window: 86_400_000 };
+    let settings = StoreSettings { partitions, billing_time_zone: "UTC".into(), window: 86_400_000 };
     let clock = Clock::standing(START, TimeZone::UTC);
     let engine = crate::support::connect(options, settings, clock.clone()).await.unwrap();
     Ledger::start(Arc::new(engine), Watchers::default(), clock)
@@ -83,6 +88,11 @@ impl Load {
             load.ledger.submit(command).await.unwrap().unwrap();
         }
         load
+    }
+
+    /// What was charged: accounts and request ids.
+    pub fn charges(&self) -> &[(String, String)] {
+        &self.charges
     }
 
     /// The file that the aggregator reads the time from.

@@ -10,4 +10,5 @@ mod load;
 pub mod process;
 mod receivables;
 mod recovery;
+mod repartitioned;
 mod stops;

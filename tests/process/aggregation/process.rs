@@ -46,6 +46,11 @@ impl Aggregator {
         self.child.wait().unwrap()
     }
 
+    /// Waits until it ends by itself.
+    pub fn ended(mut self) -> std::process::ExitStatus {
+        self.child.wait().unwrap()
+    }
+
     pub fn signal(&self, signal: &str) {
         assert!(Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status().unwrap().success());
     }

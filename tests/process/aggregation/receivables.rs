@@ -39,7 +39,7 @@ impl Reader {
         initialize(billing.store(), PARTITIONS).await.unwrap();
         let (mut claims, mut blocks) = (Vec::new(), Vec::new());
         for partition in 0..PARTITIONS {
-            claims.push(claim(billing.store(), "test", 600_000).await.unwrap().unwrap());
+            claims.push(claim(billing.store(), "test", 600_000, PARTITIONS).await.unwrap().unwrap());
             blocks.push(load.ledger.engine().blocks_after(partition, 0, 10_000_000).await.unwrap().into());
         }
         let positions = vec![Position::BEGINNING; usize::from(PARTITIONS)];

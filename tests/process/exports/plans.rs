@@ -32,7 +32,7 @@ const PAGE: usize = 50;
 const MOST_ROWS: i64 = 40 * 50;
 
 /// Tables that may be read as a whole: they are small whatever there is.
-const SMALL: [&str; 6] = ["partitions", "issuers", "migrations", "ledger", "drafts", "issuing"];
+const SMALL: [&str; 7] = ["partitions", "former_partitions", "issuers", "migrations", "ledger", "drafts", "issuing"];
 
 /// Tables that grow with the months.
 const LARGE: [&str; 10] =

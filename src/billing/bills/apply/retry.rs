@@ -9,6 +9,7 @@ use sqlx::{AnyConnection, Row};
 use super::super::draft::{CutBill, Draft, SingleCharge, Total};
 use super::super::unissue::{End, is_of_end};
 use super::{LoadedBills, Rounding, Wanted, load, subject_of};
+use crate::account_history::Chain;
 use crate::audit::{self, Act};
 use crate::change::Change;
 use crate::denomination::Denomination;
@@ -18,7 +19,7 @@ use crate::projection::TotalKey;
 use crate::projection::rows::write_totals;
 use crate::record::{Record, behind};
 use crate::store::Dialect;
-use crate::{Billing, BillingError, account_history, name_of};
+use crate::{Billing, BillingError, name_of};
 use domain::entry::{Entry, EntryKind};
 use domain::money::format_units;
 
@@ -112,9 +113,10 @@ impl Folded {
         let own = records.iter().take_while(|record| record.entry.account == *account && record.entry.bill == bill);
         own.for_each(|record| folded.add(&record.entry, bill));
         let mut from = cut.previous.unwrap_or(0);
+        let chain = Chain::behind(connection, account, cut.partition, 0).await?;
         while from > 0 {
             let sequence = i64::try_from(from).map_err(BillingError::corrupt)?;
-            let page = account_history::back(&mut *connection, cut.partition, sequence, PAGE).await?;
+            let page = chain.back(connection, sequence, PAGE).await?;
             from = page.last().and_then(|record| record.previous).unwrap_or(0);
             for Record { entry, .. } in &page {
                 folded.add(entry, bill);
