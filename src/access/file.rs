@@ -16,6 +16,7 @@ use super::permission::{Permission, Permissions};
 use super::principal::{Accounts, Credential, Grant, Kind, Principal};
 use super::role::BUILT_IN;
 use super::share::{Bounds, Shares};
+use domain::account::Currency;
 use domain::money::DecimalAmount;
 use platform::files::read_bounded;
 
@@ -335,12 +336,13 @@ fn grant(entry: &GrantEntry, roles: &BTreeMap<&str, Permissions>) -> anyhow::Res
     for (permission, amounts) in &entry.most {
         let permission: Permission = permission.parse().context("most")?;
         for (currency, amount) in amounts {
-            let letters = currency.as_bytes().try_into().ok().filter(|code: &[u8; 3]| code.iter().all(u8::is_ascii_uppercase));
-            let Some(letters) = letters else { bail!("most.{permission} has {currency:?}, which is not a currency's code such as EUR") };
+            let Some(code) = Currency::parse(currency) else {
+                bail!("most.{permission} has {currency:?}, which is not a currency's code such as EUR")
+            };
             let amount =
                 DecimalAmount::parse(amount).map_err(anyhow::Error::from).with_context(|| format!("most.{permission}.{currency}"))?;
             ensure!(!amount.is_negative(), "most.{permission}.{currency} is below zero");
-            most.insert((permission, letters), amount);
+            most.insert((permission, code), amount);
         }
     }
     let bounds = Bounds { requests_per_second: entry.requests_per_second, concurrent_calls: entry.concurrent_calls };
@@ -374,7 +376,7 @@ mod tests {
         for other in ["partner-70/a", "partner-7", "acme2", "acm", ""] {
             assert!(!principal.may_on(Permission::Charge, other), "{other}");
         }
-        let euros = domain::account::Currency(*b"EUR");
+        let euros = domain::account::Currency::parse("EUR").unwrap();
         let within = |amount| principal.may_with(Permission::TopUp, "acme", euros, DecimalAmount::parse(amount).unwrap());
         assert!(within("100.00") && !within("100.01"));
         assert!(!principal.may_everywhere(Permission::Charge) && principal.is_bounded(Permission::TopUp, "acme"));

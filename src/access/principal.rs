@@ -84,7 +84,7 @@ pub struct Grant {
     /// On which accounts.
     pub accounts: Accounts,
     /// The most in one act, by permission and currency; what is not named has no bound.
-    pub most: BTreeMap<(Permission, [u8; 3]), DecimalAmount>,
+    pub most: BTreeMap<(Permission, Currency), DecimalAmount>,
     /// How much of the service, where it says so.
     pub bounds: Bounds,
 }
@@ -178,7 +178,7 @@ impl Principal {
             let is_within = |most: &DecimalAmount| !amount.exceeds(*most);
             grant.permissions.contain(permission)
                 && grant.accounts.contain(account)
-                && grant.most.get(&(permission, currency.0)).is_none_or(is_within)
+                && grant.most.get(&(permission, currency)).is_none_or(is_within)
         })
     }
 
@@ -186,7 +186,7 @@ impl Principal {
     #[must_use]
     pub fn most(&self, permission: Permission, account: &str, currency: Currency) -> Option<DecimalAmount> {
         let grants = self.grants.iter().filter(|grant| grant.permissions.contain(permission) && grant.accounts.contain(account));
-        let bounds = grants.filter_map(|grant| grant.most.get(&(permission, currency.0)).copied());
+        let bounds = grants.filter_map(|grant| grant.most.get(&(permission, currency)).copied());
         bounds.reduce(|most, other| if other.exceeds(most) { other } else { most })
     }
 

@@ -84,9 +84,10 @@ impl RememberedGrant {
             Accounts::All => None,
             Accounts::These(ids) => Some(ids.clone()),
         };
-        let most = grant.most.iter().map(|((permission, currency), amount)| {
-            (permission.name().to_owned(), Currency(*currency).code().to_owned(), amount.to_string())
-        });
+        let most = grant
+            .most
+            .iter()
+            .map(|((permission, currency), amount)| (permission.name().to_owned(), currency.code().to_owned(), amount.to_string()));
         Self { permissions: grant.permissions.each().map(|one| one.name().to_owned()).collect(), accounts, most: most.collect() }
     }
 
@@ -94,7 +95,7 @@ impl RememberedGrant {
         let permissions = self.permissions.iter().map(|name| name.parse().ok()).collect::<Option<Vec<Permission>>>()?;
         let mut most = BTreeMap::new();
         for (permission, currency, amount) in &self.most {
-            most.insert((permission.parse().ok()?, Currency::parse(currency)?.0), DecimalAmount::parse(amount).ok()?);
+            most.insert((permission.parse().ok()?, Currency::parse(currency)?), DecimalAmount::parse(amount).ok()?);
         }
         let accounts = self.accounts.clone().map_or(Accounts::All, Accounts::These);
         Some(Grant { permissions: Permissions::of(&permissions), accounts, most, bounds: Bounds::default() })

@@ -278,10 +278,7 @@ fn read_settings(text: &str) -> Option<Settings> {
         },
         denomination: match object.get("currency") {
             None => None,
-            Some(currency) => {
-                let code: [u8; 3] = currency.as_str()?.as_bytes().try_into().ok()?;
-                Some((Currency(code), small("decimals")?, small("minor_digits")?))
-            }
+            Some(currency) => Some((Currency::parse(currency.as_str()?)?, small("decimals")?, small("minor_digits")?)),
         },
     })
 }
@@ -303,7 +300,7 @@ pub(crate) fn sample_record() -> Record {
                     name: Some("Acme".into()),
                     low_credit_threshold: Some(Some(DecimalAmount::new(15, 1))),
                     non_usage_billing: Some(NonUsageBilling::OneByOne),
-                    denomination: Some((Currency(*b"EUR"), 6, 2)),
+                    denomination: Currency::parse("EUR").map(|euros| (euros, 6, 2)),
                 },
             },
             account: "acme/7".into(),

@@ -54,37 +54,42 @@ pub enum Category {
     Service = 4,
 }
 
-/// An ISO 4217 alphabetic code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Currency(pub [u8; 3]);
+/// An ISO 4217 alphabetic code: three capital letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Currency([u8; 3]);
 
 impl Currency {
-    /// No currency, as ISO 4217 writes it. No account has it: it stands in a request that is refused, and for a damaged record.
+    /// No currency, as ISO 4217 writes it. No account has it: it stands in a request that is refused.
     pub const NONE: Self = Self(*b"XXX");
 
-    /// Reads a code: three capital letters.
+    /// Reads a code.
     #[must_use]
     pub fn parse(code: &str) -> Option<Self> {
-        <[u8; 3]>::try_from(code.as_bytes()).ok().filter(|letters| letters.iter().all(u8::is_ascii_uppercase)).map(Self)
+        code.as_bytes().try_into().ok().and_then(Self::of_letters)
+    }
+
+    fn of_letters(letters: [u8; 3]) -> Option<Self> {
+        letters.iter().all(u8::is_ascii_uppercase).then_some(Self(letters))
     }
 
     /// The three letters.
     #[must_use]
     pub fn code(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or("XXX")
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
     /// The letters as one number, for stores that keep numbers.
     #[must_use]
     pub fn to_number(self) -> u32 {
-        u32::from_be_bytes([0, self.0[0], self.0[1], self.0[2]])
+        let [a, b, c] = self.0;
+        u32::from_be_bytes([0, a, b, c])
     }
 
-    /// The inverse of [`Currency::to_number`].
+    /// The inverse of [`Currency::to_number`]; `None`: it is the number of no code.
     #[must_use]
-    pub fn from_number(number: u32) -> Self {
-        let [_, a, b, c] = number.to_be_bytes();
-        Self([a, b, c])
+    pub fn from_number(number: u32) -> Option<Self> {
+        let [0, a, b, c] = number.to_be_bytes() else { return None };
+        Self::of_letters([a, b, c])
     }
 }
 
@@ -257,7 +262,7 @@ mod tests {
     use super::*;
 
     fn sample_account(mode: Mode) -> Account {
-        Account::opened(mode, NonUsageBilling::Consolidated, (Currency(*b"USD"), 6, 2))
+        Account::opened(mode, NonUsageBilling::Consolidated, (Currency::parse("USD").unwrap(), 6, 2))
     }
 
     const UNIT: i64 = 1_000_000;

@@ -135,7 +135,7 @@ mod tests {
     }
 
     fn account(permanent: i64, temporary: i64, until: Millis) -> Account {
-        let opened = Account::opened(Mode::Prepaid, NonUsageBilling::Consolidated, (Currency(*b"EUR"), 2, 2));
+        let opened = Account::opened(Mode::Prepaid, NonUsageBilling::Consolidated, (Currency::parse("EUR").unwrap(), 2, 2));
         Account { permanent_limit: permanent, temporary_limit: temporary, temporary_until: until, ..opened }
     }
 

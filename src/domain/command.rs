@@ -378,7 +378,7 @@ mod tests {
 
     #[test]
     fn what_only_repeats_is_never_done_anew() {
-        let account = Account::opened(Mode::Prepaid, NonUsageBilling::Consolidated, (Currency(*b"EUR"), 2, 2));
+        let account = Account::opened(Mode::Prepaid, NonUsageBilling::Consolidated, (Currency::parse("EUR").unwrap(), 2, 2));
         let loaded = LoadedState { account: Some(account), next_sequence: 1, ..LoadedState::default() };
         let action = Action::Adjust { amount: DecimalAmount::new(1_000, 0) };
         let (account, request_id) = ("acme".to_owned(), "r".to_owned());

@@ -106,7 +106,7 @@ pub(crate) fn read_tail(bytes: &mut &[u8], moving: Moving) -> Option<Account> {
         decimals: decimals(terms.decimals)?,
         non_usage_billing: non_usage_billing(rare.non_usage_billing)?,
         minor_digits: decimals(rare.minor_digits)?,
-        currency: Currency::from_number(rare.currency),
+        currency: Currency::from_number(rare.currency)?,
         temporary_limit: rare.temporary_limit,
         last_bill: rare.last_bill,
         open_reservations: rare.open_reservations,

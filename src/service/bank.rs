@@ -168,7 +168,7 @@ mod tests {
         Line {
             day: day.parse().unwrap(),
             amount: DecimalAmount::parse(amount).unwrap(),
-            currency: Currency(*b"EUR"),
+            currency: Currency::parse("EUR").unwrap(),
             payer: "Hafen".to_owned(),
             text: text.to_owned(),
             reference: String::new(),

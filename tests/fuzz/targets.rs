@@ -273,7 +273,7 @@ fn seed_requests() -> Vec<Vec<u8>> {
 
 /// Records as the ledger writes them.
 fn stored(target: &str) -> Vec<Vec<u8>> {
-    let opened = Account::opened(Mode::Postpaid, NonUsageBilling::Consolidated, (Currency(*b"USD"), 6, 2));
+    let opened = Account::opened(Mode::Postpaid, NonUsageBilling::Consolidated, (Currency::parse("USD").unwrap(), 6, 2));
     let account = Account { balance: -5, unbilled: 7, sequence: 7, temporary_until: 1 << 41, ..opened };
     match target {
         "accounts" => vec![codec::encode_account(&account), codec::encode_account(&Account { mode: Mode::Prepaid, ..account })],

@@ -45,7 +45,7 @@ fn command(account: &str, request_id: &str, action: Action) -> Command {
 fn create(account: &str) -> Command {
     let create = Create {
         name: format!("Customer {account}"),
-        currency: Currency(*b"EUR"),
+        currency: Currency::parse("EUR").unwrap(),
         minor_digits: 2,
         decimals: 6,
         mode: Mode::Prepaid,

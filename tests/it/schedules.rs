@@ -103,7 +103,7 @@ fn command(account: &str, request_id: String, action: Action) -> Command {
 fn create(account: &str) -> Command {
     let create = Create {
         name: account.into(),
-        currency: Currency(*b"EUR"),
+        currency: Currency::parse("EUR").unwrap(),
         minor_digits: 2,
         decimals: 4,
         mode: Mode::Postpaid,

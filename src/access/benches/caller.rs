@@ -3,6 +3,7 @@
 
 use std::hint::black_box;
 
+use anyhow::Context;
 use domain::account::{Account, Category, Currency, Mode, NonUsageBilling};
 use domain::command::{Action, Command, Debit, ExcessPolicy, Metadata, RemainderPolicy};
 use domain::money::DecimalAmount;
@@ -14,9 +15,9 @@ use tollgate_access::{Access, Permission, Presented};
 const ROUNDS: usize = 9;
 const TIMES: u32 = 100_000;
 const ACCOUNT: &str = "partner-7/customer-42";
-const EURO: Currency = Currency(*b"EUR");
 
 fn main() -> anyhow::Result<()> {
+    let euro = Currency::parse("EUR").context("a code")?;
     let debit = decided();
     println!("{:<93}{debit:>7} ns", "the decision of a debit");
     let of = |what: &str, cost: u64| println!("{what:<93}{cost:>7} ns {:>6.1} % of it", cost as f64 * 100.0 / debit as f64);
@@ -44,7 +45,7 @@ fn main() -> anyhow::Result<()> {
         let changes = access.changes();
         let may = |caller: &tollgate_access::Principal| {
             caller.may_on(Permission::Charge, ACCOUNT)
-                && (!caller.is_bounded(Permission::Charge, ACCOUNT) || caller.may_with(Permission::Charge, ACCOUNT, EURO, amount))
+                && (!caller.is_bounded(Permission::Charge, ACCOUNT) || caller.may_with(Permission::Charge, ACCOUNT, euro, amount))
                 && caller.share.take_request().is_ok()
         };
         assert!(may(&caller));

@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn what_is_to_be_done_is_read_as_it_was_written() {
-        let euros = Currency(*b"EUR");
+        let euros = Currency::parse("EUR").unwrap();
         let amount = |text| DecimalAmount::parse(text).unwrap();
         let limits = [
             LimitChange { permanent: Some(amount("5000.5")), temporary: TemporaryChange::Keep },

@@ -222,12 +222,11 @@ fn account_row<'a>(id: &'a str, state: &'a AccountState) -> Vec<Value<'a>> {
 /// Reads a row of all columns of the accounts.
 pub fn read_account(row: &AnyRow) -> Result<AccountState, BillingError> {
     let currency: String = row.try_get("currency")?;
-    let code: [u8; 3] = currency.as_bytes().try_into().map_err(|_| BillingError::corrupt(format!("currency {currency:?}")))?;
     let threshold: i64 = row.try_get("low_credit_threshold")?;
     Ok(AccountState {
         partition: narrow(row, "partition")?,
         account: Account {
-            currency: Currency(code),
+            currency: Currency::parse(&currency).ok_or_else(|| BillingError::corrupt(format!("currency {currency:?}")))?,
             decimals: narrow(row, "decimals")?,
             minor_digits: narrow(row, "minor_digits")?,
             mode: coded(row, "mode", codec::mode)?,

@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn only_what_differs_is_said_with_amounts_as_decimals() {
-        let expected = Account::opened(Mode::Prepaid, NonUsageBilling::Consolidated, (Currency(*b"EUR"), 4, 2));
+        let expected = Account::opened(Mode::Prepaid, NonUsageBilling::Consolidated, (Currency::parse("EUR").unwrap(), 4, 2));
         let found = Account { balance: -15_050, mode: Mode::Postpaid, ..expected };
         assert_eq!(of_account(&found, &expected), "mode is postpaid, and should be prepaid; balance is -1.505, and should be 0.00");
     }

@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_bar_shows_what_usable_credit_is_made_of() {
-        let opened = |mode| Account::opened(mode, NonUsageBilling::Consolidated, (Currency(*b"EUR"), 2, 2));
+        let opened = |mode| Account::opened(mode, NonUsageBilling::Consolidated, (Currency::parse("EUR").unwrap(), 2, 2));
         let prepaid = Account { balance: 60, permanent_limit: 100, reserved: 40, ..opened(Mode::Prepaid) };
         assert_eq!(bar(prepaid), [("own-money", 125), ("credit-limit", 625), ("reserved", 250)]);
         // The customer lives on the limit.

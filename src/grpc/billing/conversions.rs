@@ -129,11 +129,11 @@ fn read_currency(reader: &mut Reader, field: &str, code: &str) -> Option<Currenc
     if code.is_empty() {
         return None;
     }
-    let letters = <[u8; 3]>::try_from(code.as_bytes()).ok().filter(|letters| letters.iter().all(u8::is_ascii_uppercase));
-    if letters.is_none() {
+    let currency = Currency::parse(code);
+    if currency.is_none() {
         reader.refuse(field, "must be an ISO 4217 code: three capital letters");
     }
-    letters.map(Currency)
+    currency
 }
 
 /// An amount with a currency of its own: accounts of a list may differ in theirs.

@@ -32,11 +32,11 @@ pub fn accounts(reader: &mut Reader, mode: i32, status: i32, currency_code: &str
         Some(v1::AccountStatus::Closed) => Some(Status::Closed),
         Some(v1::AccountStatus::Unspecified) | None => None,
     };
-    let letters = <[u8; 3]>::try_from(currency_code.as_bytes()).ok().filter(|letters| letters.iter().all(u8::is_ascii_uppercase));
-    if letters.is_none() && !currency_code.is_empty() {
+    let currency = Currency::parse(currency_code);
+    if currency.is_none() && !currency_code.is_empty() {
         reader.refuse("currency_code", "must be empty, or an ISO 4217 code such as EUR");
     }
-    AccountFilter { mode, status, currency: letters.map(Currency) }
+    AccountFilter { mode, status, currency }
 }
 
 /// Which entries are listed.

@@ -229,10 +229,10 @@ impl Reader {
     /// The currency of a new account, and the digits of its minor unit.
     pub fn new_currency(&mut self, code: &str) -> (Currency, u8) {
         let known = iso_currency::Currency::from_code(code).and_then(|known| u8::try_from(known.exponent()?).ok());
-        match (known, <[u8; 3]>::try_from(code.as_bytes())) {
-            (Some(minor_digits), Ok(letters)) => {
-                self.currency = Some(Currency(letters));
-                (Currency(letters), minor_digits)
+        match (known, Currency::parse(code)) {
+            (Some(minor_digits), Some(currency)) => {
+                self.currency = Some(currency);
+                (currency, minor_digits)
             }
             _ => {
                 self.refuse("currency_code", "must be the ISO 4217 code of a currency that has a minor unit");

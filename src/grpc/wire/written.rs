@@ -113,7 +113,7 @@ mod tests {
             Account {
                 balance, unbilled, reserved, permanent_limit, temporary_limit, temporary_until, decimals, mode, status,
                 minor_digits: minor_digits.min(decimals), sequence: 7, period_end: 0, open_bill: 1, last_bill: 1, open_reservations: 0,
-                non_usage_billing: NonUsageBilling::Consolidated, currency: Currency::from_number(u32::from_be_bytes(*b"\0EUR")),
+                non_usage_billing: NonUsageBilling::Consolidated, currency: Currency::parse("EUR").unwrap(),
             }
         }
     }

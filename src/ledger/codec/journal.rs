@@ -224,7 +224,7 @@ fn restore_settings(stored: StoredSettings) -> Option<Settings> {
         },
         denomination: match stored.currency {
             0 => None,
-            number => Some((Currency::from_number(number), u8::try_from(stored.decimals).ok()?, u8::try_from(stored.minor_digits).ok()?)),
+            number => Some((Currency::from_number(number)?, u8::try_from(stored.decimals).ok()?, u8::try_from(stored.minor_digits).ok()?)),
         },
     })
 }

@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 fn what_was_stored_comes_back() {
-    let opened = Account::opened(Mode::Postpaid, NonUsageBilling::Consolidated, (Currency(*b"USD"), 6, 2));
+    let opened = Account::opened(Mode::Postpaid, NonUsageBilling::Consolidated, (Currency::parse("USD").unwrap(), 6, 2));
     let account = Account { balance: -5, sequence: 7, temporary_until: 1 << 41, ..opened };
     assert_eq!(decode_account(&encode_account(&account)), Ok(account));
     let reservation = Reservation { account: "a/b".into(), request_id: "r-1".into(), amount: 3, report_by: 4, expires_at: 5 };
@@ -41,6 +41,18 @@ fn what_was_stored_comes_back() {
         };
         let remembered = IdempotencyRecord { fingerprint: *b"12345678", decision, ended: ReservationEnd::Settled };
         assert_eq!(decode_idempotency_record(&encode_idempotency_record(&remembered)), Ok(remembered));
+    }
+}
+
+#[test]
+fn a_record_whose_currency_is_no_code_is_damaged() {
+    let opened = Account::opened(Mode::Postpaid, NonUsageBilling::Consolidated, (Currency::parse("USD").unwrap(), 6, 2));
+    let bytes = encode_account(&opened);
+    let place = bytes.windows(4).position(|window| window == b"DSU\0").unwrap();
+    for number in [*b"dsu\0", *b"D\0U\0", *b"DSU\x01", [0xff; 4], [0; 4]] {
+        let mut damaged = bytes.clone();
+        damaged[place..place + 4].copy_from_slice(&number);
+        assert_eq!(decode_account(&damaged), Err(Undecodable("account")), "{number:?}");
     }
 }
 

@@ -117,7 +117,7 @@ mod tests {
     fn a_step_that_is_undone_leaves_nothing_whatever_it_did() {
         let create = Action::Create(Create {
             name: "Acme".into(),
-            currency: Currency(*b"EUR"),
+            currency: Currency::parse("EUR").unwrap(),
             minor_digits: 2,
             decimals: 4,
             mode: Mode::Prepaid,

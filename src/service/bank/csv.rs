@@ -128,7 +128,7 @@ mod tests {
         let statement = read(text).unwrap();
         assert_eq!((statement.lines.len(), statement.others), (1, 1));
         let line = &statement.lines[0];
-        assert_eq!((line.text.as_str(), line.payer.as_str(), line.currency), ("INV-1; danke", "Hafen", Currency(*b"EUR")));
+        assert_eq!((line.text.as_str(), line.payer.as_str(), line.currency), ("INV-1; danke", "Hafen", Currency::parse("EUR").unwrap()));
         let problem = |text: &str| read(text).unwrap_err();
         assert_eq!(problem("date,amount,text\n"), Unreadable { problem: Problem::Missing("currency"), place: 1 });
         assert_eq!(problem("date,amount,currency,text\n2026-11-03,1.234,EUR,x"), Unreadable { problem: Problem::Amount, place: 2 });

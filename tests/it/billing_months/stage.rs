@@ -165,7 +165,7 @@ impl Stage {
     pub async fn open(&self, account: &str, mode: Mode, limit: &str, non_usage_billing: NonUsageBilling) {
         let create = Create {
             name: format!("Customer {account}"),
-            currency: Currency(*b"EUR"),
+            currency: Currency::parse("EUR").unwrap(),
             minor_digits: 2,
             decimals: DECIMALS,
             mode,

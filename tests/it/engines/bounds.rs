@@ -57,7 +57,7 @@ async fn ask(engine: &dyn Engine, commands: Vec<PreparedCommand>) -> Vec<Answer>
 fn create() -> Action {
     Action::Create(Create {
         name: "Alpha".into(),
-        currency: Currency(*b"EUR"),
+        currency: Currency::parse("EUR").unwrap(),
         minor_digits: 2,
         decimals: 4,
         mode: Mode::Prepaid,

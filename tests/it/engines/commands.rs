@@ -240,8 +240,8 @@ fn what() -> impl Strategy<Value = What> {
 fn ask() -> impl Strategy<Value = Ask> {
     let currency = prop_oneof![
         20 => Just(None),
-        2 => Just(Some(Currency(*b"USD"))),
-        1 => Just(Some(Currency(*b"JPY"))),
+        2 => Just(Some(Currency::parse("USD").unwrap())),
+        1 => Just(Some(Currency::parse("JPY").unwrap())),
     ];
     let sent = prop_oneof![
         20 => Just(None),

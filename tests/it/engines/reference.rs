@@ -26,7 +26,7 @@ use super::invariants;
 pub const ACCOUNTS: [&str; 4] = ["alpha", "beta", "partner/1", "partner/2"];
 
 /// Currency, minor digits, decimals.
-const DENOMINATIONS: [(&[u8; 3], u8, u8); 4] = [(b"USD", 2, 6), (b"JPY", 0, 4), (b"USD", 2, 2), (b"KWD", 3, 6)];
+const DENOMINATIONS: [(&str, u8, u8); 4] = [("USD", 2, 6), ("JPY", 0, 4), ("USD", 2, 2), ("KWD", 3, 6)];
 
 /// What was asked at one instant, and what the rules answered.
 pub struct Instant {
@@ -475,7 +475,7 @@ impl Reference {
                 let (currency, minor_digits, decimals) = DENOMINATIONS[*denomination];
                 Action::Create(Create {
                     name: format!("Customer {denomination}"),
-                    currency: Currency(*currency),
+                    currency: Currency::parse(currency).unwrap(),
                     minor_digits,
                     decimals,
                     mode: *mode,

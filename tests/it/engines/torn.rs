@@ -42,7 +42,7 @@ pub fn prepared(account: &str, request_id: &str, action: Action) -> PreparedComm
 pub fn create(account: &str, mode: Mode, non_usage_billing: NonUsageBilling) -> PreparedCommand {
     let create = Create {
         name: format!("Customer {account}"),
-        currency: Currency(*b"EUR"),
+        currency: Currency::parse("EUR").unwrap(),
         minor_digits: 2,
         decimals: 4,
         mode,

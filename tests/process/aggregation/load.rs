@@ -75,7 +75,7 @@ impl Load {
         for (number, id) in load.accounts.clone().into_iter().enumerate() {
             let create = Create {
                 name: format!("Customer {number} \"{{,\\"),
-                currency: Currency(*b"EUR"),
+                currency: Currency::parse("EUR").unwrap(),
                 minor_digits: 2,
                 decimals: 4,
                 mode: if number % 2 == 0 { Mode::Prepaid } else { Mode::Postpaid },

@@ -70,7 +70,7 @@ async fn open_accounts(ledger: &Ledger) {
     for number in 0..ACCOUNTS {
         let create = Create {
             name: format!("Customer {number}"),
-            currency: Currency(*b"EUR"),
+            currency: Currency::parse("EUR").unwrap(),
             minor_digits: 2,
             decimals: 4,
             mode: if number % 2 == 0 { Mode::Prepaid } else { Mode::Postpaid },
@@ -228,7 +228,7 @@ async fn an_empty_redis_is_made_whole_and_the_one_from_before_is_refused() {
 async fn open_accounts_late(ledger: &Ledger) {
     let create = Create {
         name: "Late".into(),
-        currency: Currency(*b"EUR"),
+        currency: Currency::parse("EUR").unwrap(),
         minor_digits: 2,
         decimals: 4,
         mode: Mode::Prepaid,

@@ -13,7 +13,7 @@ fn a_block_comes_back_as_it_was_stored() {
                 name: Some("Acme".into()),
                 low_credit_threshold: Some(Some(DecimalAmount::new(15, 1))),
                 non_usage_billing: Some(NonUsageBilling::OneByOne),
-                denomination: Some((Currency(*b"EUR"), 6, 2)),
+                denomination: Some((Currency::parse("EUR").unwrap(), 6, 2)),
             },
         },
         account: "acme/7".into(),

@@ -16,7 +16,7 @@ pub fn decimal(text: &str) -> DecimalAmount {
 }
 
 pub fn currency(code: &str) -> Currency {
-    Currency(code.as_bytes().try_into().unwrap())
+    Currency::parse(code).unwrap()
 }
 
 fn mode(is_postpaid: bool) -> Mode {
