@@ -58,7 +58,7 @@ impl UseCases {
         Ok((page, has_more))
     }
 
-    /// What the accounts of documents are called now. A document that is not issued yet does not say whom it is for.
+    /// What the accounts of documents are called now. A document that is not issued yet, or no longer kept, does not say whom it is for.
     pub async fn names_of_accounts(
         &self,
         context: &RequestContext,
@@ -83,7 +83,7 @@ impl UseCases {
             Ok(stored) if !context.caller.may_on(Permission::ReadDocuments, &stored.document.account) => {
                 Err(BillingError::NotFound("document"))
             }
-            Ok(stored) if !stored.is_kept => return Err(Error::invoice_not_kept(&name.to_string())),
+            Ok(stored) if !stored.is_shown() => return Err(Error::invoice_not_kept(&name.to_string())),
             Ok(stored) => billing.complete(stored, self.clock().now()).await,
             Err(error) => Err(error),
         };
@@ -108,6 +108,9 @@ impl UseCases {
         is_for_spreadsheets: bool,
     ) -> Result<File, Error> {
         let stored = self.document(context, name).await?;
+        if !stored.is_kept {
+            return Err(Error::invoice_not_kept(&name.to_string()));
+        }
         let document = &stored.document;
         let content = match form {
             Form::Json => rendering::json(document).map(String::into_bytes),

@@ -1,6 +1,8 @@
 //! What is older than it is to be kept goes, and no more: audit records, lines and customers of documents, and what callers sent along in
 //! entries. All is proved as before.
 
+mod erasing;
+mod owed_again;
 mod terms;
 
 use std::cell::Cell;

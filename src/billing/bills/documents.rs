@@ -44,10 +44,18 @@ pub struct StoredDocument {
     pub digest: String,
     /// Of one that is not issued, where its content was looked at: the letters that no font has.
     pub missing_glyphs: Vec<char>,
-    /// Whether it is kept; if not, its lines and its customer are gone.
+    /// Whether it is kept; if not, its lines and its customer are gone, and it is shown only while it is owed again.
     pub is_kept: bool,
     /// How far its mail is, where that was looked at; `None`: it was never to be sent.
     pub sending: Option<DocumentSending>,
+}
+
+impl StoredDocument {
+    /// Whether it is shown. One that is no longer kept is, while something of it is owed, as after a payment that was reversed.
+    #[must_use]
+    pub fn is_shown(&self) -> bool {
+        self.is_kept || self.open_amount > 0
+    }
 }
 
 /// What is read of a document beside its content.

@@ -211,7 +211,7 @@ impl Billing {
         let (time, id, is_ascending) = driver.order();
         statement.conditions.push(driver.condition().to_owned());
         // Not COALESCE: PostgreSQL would take it for a condition that hardly any row meets, and plan by that.
-        statement.conditions.push("(issued.dropped_at IS NULL OR issued.dropped_at = 0)".to_owned());
+        statement.conditions.push("(issued.dropped_at IS NULL OR issued.dropped_at = 0 OR payables.open_amount > 0)".to_owned());
         if let Some(scope) = &filter.scope {
             let condition = scope.condition("documents.account", |account| statement.place(Value::Text(account)));
             statement.conditions.push(condition);

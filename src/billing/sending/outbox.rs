@@ -196,7 +196,7 @@ pub(crate) async fn forget_receipts(connection: &mut AnyConnection, account: &st
 }
 
 /// Puts reminders into the outbox whose day has come: of invoices that are not paid, and that were issued while invoices were sent. A
-/// reminder whose day was missed by more than two is not made up for.
+/// reminder whose day was missed by more than two is not made up for. One that is no longer kept cannot be sent along.
 pub(super) async fn put_reminders(connection: &mut AnyConnection, store: &Store, now: Millis) -> Result<u64, BillingError> {
     const DAY: Millis = 86_400_000;
     const MOST: i64 = 200;
@@ -211,7 +211,7 @@ pub(super) async fn put_reminders(connection: &mut AnyConnection, store: &Store,
         let due = now - Millis::from(*day) * DAY;
         let sql = "SELECT payables.document, payables.account, issued.digest FROM payables \
                    JOIN issued ON issued.document = payables.document \
-                   WHERE payables.open_amount > 0 AND payables.due_at > $1 AND payables.due_at <= $2 AND issued.issued_at < payables.due_at \
+                   WHERE payables.open_amount > 0 AND issued.dropped_at = 0 AND payables.due_at > $1 AND payables.due_at <= $2 AND issued.issued_at < payables.due_at \
                    AND EXISTS (SELECT 1 FROM mails WHERE mails.document = payables.document AND mails.kind = 'document' \
                                AND mails.state IN ('sent', 'bounced', 'unknown')) \
                    AND NOT EXISTS (SELECT 1 FROM mails WHERE mails.document = payables.document AND mails.kind = 'reminder' \

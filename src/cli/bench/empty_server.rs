@@ -64,7 +64,7 @@ async fn serve(dealt: mpsc::Receiver<Dealt>, is_measured: bool) -> anyhow::Resul
     let routes = Routes::new(ChargingServiceServer::new(Empty::new())).prepare();
     let sockets = lanes::sockets(dealt);
     let served = if is_measured {
-        grpc_server().serve_with_incoming(RpcLayer.layer(routes), sockets).await
+        grpc_server().serve_with_incoming(RpcLayer::default().layer(routes), sockets).await
     } else {
         grpc_server().serve_with_incoming(routes, sockets).await
     };

@@ -40,6 +40,9 @@ pub fn in_full(invoice: &Invoice) -> String {
     if !invoice.waits_for.is_empty() {
         text += &format!("\nwaits to be issued: {}", invoice.waits_for);
     }
+    if invoice.no_longer_kept {
+        text += "\nno longer kept: lines and customer are gone; it is shown because it is owed again";
+    }
     if !invoice.missing_glyphs.is_empty() {
         text += &format!("\nno font has these characters, so the PDF prints their codes: {}", invoice.missing_glyphs.join(" "));
     }

@@ -47,6 +47,7 @@ struct Invoice {
     particulars: Vec<(&'static str, String)>,
     held_reason: String,
     waits_for: String,
+    is_kept: bool,
     missing_glyphs: String,
     /// The document that it corrects, or its credit notes: number, address, amount.
     notes: Vec<(String, String, String)>,
@@ -107,6 +108,7 @@ pub async fn show(
         particulars,
         held_reason: stored.held_reason.clone(),
         waits_for: stored.waits_for.clone(),
+        is_kept: stored.is_kept,
         missing_glyphs: stored.missing_glyphs.iter().collect(),
         notes: if is_issued { notes(&console, &visitor, &stored).await? } else { Vec::new() },
         refers_to: document.refers_to.clone(),
@@ -115,8 +117,8 @@ pub async fn show(
         can_retry: may_approve && stored.state == DocumentState::Held,
         request: console.new_request(),
         mails: if is_issued { mails(&console, &visitor, stored.id).await } else { Vec::new() },
-        can_send: may_send && is_issued,
-        can_remind: may_send && is_issued && stored.open_amount > 0,
+        can_send: may_send && is_issued && stored.is_kept,
+        can_remind: may_send && is_issued && stored.is_kept && stored.open_amount > 0,
     })
 }
 

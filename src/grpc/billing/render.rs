@@ -22,7 +22,7 @@ fn number(number: u64) -> i64 {
 /// A document.
 #[must_use]
 pub fn invoice(stored: StoredDocument) -> v1::Invoice {
-    let StoredDocument { id, state, held_reason, waits_for, document, open_amount, digest, missing_glyphs, sending, .. } = stored;
+    let StoredDocument { id, state, held_reason, waits_for, document, open_amount, digest, missing_glyphs, sending, is_kept, .. } = stored;
     let (decimals, minor_digits) = (document.decimals, document.minor_digits);
     let amount = |units: i64| format_units(units, decimals, minor_digits);
     let lines = |items: &[Item]| items.iter().map(|line| item(line, decimals, minor_digits)).collect();
@@ -85,6 +85,7 @@ pub fn invoice(stored: StoredDocument) -> v1::Invoice {
         digest,
         missing_glyphs: missing_glyphs.into_iter().map(rendering::code_point).collect(),
         sending: mails::sending(sending).into(),
+        no_longer_kept: !is_kept,
     }
 }
 
@@ -296,6 +297,6 @@ pub fn partition(journal: FollowedJournal) -> v1::PartitionAggregation {
 /// How long something is kept, and what has gone.
 #[must_use]
 pub fn retention(status: RetentionStatus) -> v1::Retention {
-    let RetentionStatus { what, term, before, dropped, last_dropped_at } = status;
+    let RetentionStatus { what, term, before, dropped, last_dropped_at, .. } = status;
     v1::Retention { what, term, kept_since: before.map(instant), dropped, last_dropped_at: last_dropped_at.map(instant) }
 }

@@ -168,6 +168,7 @@ missing-glyphs = Keine Schrift hat diese Zeichen, die als Kästchen gedruckt wer
 digest = Prüfsumme von Inhalt und Nummernkreis
 as-the-customer-sees-it = Wie der Kunde ihn sieht
 open-to-print = Zum Drucken öffnen
+no-longer-kept = Die Aufbewahrungsfrist dieses Dokuments ist vorbei: Posten und Kunde sind gelöscht. Es wird noch gezeigt, weil es wieder geschuldet wird, etwa nach einer Rückbuchung.
 usage-csv = Verbrauch als CSV
 field-document = Belege:
 wrong-none-chosen = Bitte mindestens einen auswählen.

@@ -168,6 +168,7 @@ missing-glyphs = No font has these letters, which are printed as boxes: { $value
 digest = Digest of content and series
 as-the-customer-sees-it = As the customer sees it
 open-to-print = Open to print
+no-longer-kept = This document is no longer kept: its lines and its customer are gone. It is shown because it is owed again, as after a payment was reversed.
 usage-csv = Usage as CSV
 field-document = Documents:
 wrong-none-chosen = Please choose at least one.
