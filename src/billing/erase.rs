@@ -8,6 +8,7 @@ use super::audit::{self, Act};
 use super::change::{Applied, Change};
 use super::document::Party;
 use super::record::narrow;
+use super::retention::{self, Kept};
 use super::{Billing, BillingError, search};
 use domain::account::ERASED_NAME;
 use domain::entry::{Entry, EntryKind};
@@ -84,6 +85,9 @@ impl Billing {
         let dialect = self.store().dialect();
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
+        for what in Kept::ALL {
+            retention::lock(connection, what).await?;
+        }
         if Self::note(connection, &format!("erasing {account}"), &change.asked(&["erase"]), change).await? == Applied::Before {
             return Ok(Erased::Applied(Applied::Before));
         }

@@ -71,6 +71,10 @@ pub struct RetentionStatus {
     pub dropped: i64,
     /// When the last of them did; `None` if none has.
     pub last_dropped_at: Option<Millis>,
+    /// Until then, nothing goes.
+    pub waits_until: Millis,
+    /// Because the term was "changed", is "disputed", or because of the "clock"; empty if nothing was amiss.
+    pub waits_for: String,
 }
 
 /// What would go.
@@ -152,7 +156,7 @@ impl Billing {
 
     /// What has come of it.
     pub async fn retention(&self) -> Result<Vec<RetentionStatus>, BillingError> {
-        let sql = "SELECT what, term, kept_since, dropped, last_dropped_at FROM retention ORDER BY what";
+        let sql = "SELECT what, term, kept_since, dropped, last_dropped_at, waits_until, waits_for FROM retention ORDER BY what";
         let rows = sqlx::query(sql).fetch_all(self.store().pool()).await?;
         let read = |row: &sqlx::any::AnyRow| {
             Ok(RetentionStatus {
@@ -161,6 +165,8 @@ impl Billing {
                 before: Some(row.try_get("kept_since")?).filter(|before| *before != 0),
                 dropped: row.try_get("dropped")?,
                 last_dropped_at: Some(row.try_get("last_dropped_at")?).filter(|at| *at != 0),
+                waits_until: row.try_get("waits_until")?,
+                waits_for: row.try_get("waits_for")?,
             })
         };
         rows.iter().map(read).collect()
@@ -171,6 +177,14 @@ impl Billing {
 pub(crate) async fn note_kept_since(billing: &Billing, what: Kept, before: Millis) -> Result<(), BillingError> {
     let sql = "UPDATE retention SET kept_since = $1 WHERE what = $2";
     sqlx::query(sql).bind(before).bind(what.name()).execute(billing.store().pool()).await?;
+    Ok(())
+}
+
+/// Keeps others from dropping the same, and from erasing, until the end of the transaction. To be called first in it: what both empty they
+/// lock in orders of their own, which in PostgreSQL would make each wait for the other.
+pub(crate) async fn lock(connection: &mut AnyConnection, what: Kept) -> Result<(), BillingError> {
+    let sql = "UPDATE retention SET dropped = dropped WHERE what = $1";
+    sqlx::query(sql).bind(what.name()).execute(connection).await?;
     Ok(())
 }
 

@@ -33,14 +33,16 @@ impl UseCases {
         let command = erase_name(account, change);
         self.ensure_closed(account, &command).await?;
         let partition = self.ledger.partition_of(account);
-        wait_for(billing, partition, self.ledger.engine().journal_span(partition).await?.next).await?;
+        let begun = self.ledger.engine().journal_span(partition).await?.next;
+        wait_for(billing, partition, begun, "nothing is erased before the aggregation has come so far: repeat the request").await?;
         // Asked before anything is done: a document that is yet to be issued needs the name.
         if !billing.is_settled(account).await? {
             return Err(unsettled(account));
         }
         self.decide_admitted(context, command.clone().into()).await?;
         let end = self.ledger.engine().journal_span(partition).await?.next;
-        wait_for(billing, partition, end).await?;
+        let late = "the account has no name any more; the rest is erased when the aggregation has come so far: repeat the request";
+        wait_for(billing, partition, end, late).await?;
         // If it was reopened in the meantime, it has a customer again.
         self.ensure_closed(account, &command).await?;
         let applied = match billing.erase_account(account, change).await? {
@@ -110,12 +112,11 @@ fn request_of_ledger(request_id: &str) -> String {
 }
 
 /// Waits until the billing store has all entries below one.
-async fn wait_for(billing: &Billing, partition: u16, end: u64) -> Result<(), Error> {
+async fn wait_for(billing: &Billing, partition: u16, end: u64, late: &str) -> Result<(), Error> {
     let deadline = Instant::now() + PATIENCE;
     while billing.next_sequence(partition).await? < end {
         if Instant::now() >= deadline {
-            let text = "the account has no name any more; the rest is erased when the aggregation has come so far: repeat the request";
-            return Err(BillingError::unavailable(text).into());
+            return Err(BillingError::unavailable(late).into());
         }
         sleep(PAUSE).await;
     }

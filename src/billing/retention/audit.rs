@@ -35,6 +35,7 @@ pub async fn chains(store: &Store) -> Result<Vec<i64>, BillingError> {
 pub async fn drop_slice(store: &Store, chain: i64, before: Millis, now: Millis) -> Result<Slice, BillingError> {
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
+    super::lock(connection, Kept::AuditRecords).await?;
     // Against who writes to the chain, who else drops, and who erases what is personal, which also locks the service's first.
     for chain in [SERVICE, chain] {
         lock(connection, chain).await?;

@@ -48,6 +48,7 @@ pub struct Slice {
 pub async fn drop_slice(store: &Store, before: Millis, after: Place, now: Millis) -> Result<Slice, BillingError> {
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
+    super::lock(connection, Kept::Documents).await?;
     let sql = format!(
         "SELECT {}, COALESCE((SELECT earlier.digest FROM issued AS earlier WHERE earlier.prefix = issued.prefix \
          AND earlier.place < issued.place AND earlier.digest <> '' ORDER BY earlier.place DESC LIMIT 1), '') AS previous \

@@ -6,7 +6,7 @@
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use super::{ACTOR, Kept, instant, note_dropped};
+use super::{ACTOR, Kept, instant, lock, note_dropped};
 use crate::BillingError;
 use crate::audit::{Act, SERVICE, write};
 use crate::store::Store;
@@ -106,7 +106,7 @@ pub async fn partitions(store: &Store) -> Result<Vec<i64>, BillingError> {
 pub async fn drop_slice(store: &Store, partition: i64, before: Millis, now: Millis) -> Result<Option<u64>, BillingError> {
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
-    // Against another process that drops.
+    lock(connection, Kept::EntryDetails).await?;
     let touch = "INSERT INTO entry_details (partition, position) VALUES ($1, 0) \
                  ON CONFLICT (partition) DO UPDATE SET position = entry_details.position";
     sqlx::query(touch).bind(partition).execute(&mut *connection).await?;
@@ -147,6 +147,7 @@ pub async fn drop_no_longer_needed(
 ) -> Result<(u64, Option<Place>), BillingError> {
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
+    lock(connection, Kept::EntryDetails).await?;
     let query = sqlx::query(AssertSqlSafe(no_longer_needed_sql())).bind(after.0.clone()).bind(after.1).bind(after.2).bind(SLICE);
     let mut due = Vec::new();
     for row in query.fetch_all(&mut *connection).await? {
@@ -168,6 +169,7 @@ pub async fn drop_no_longer_needed(
 pub async fn drop_others(store: &Store, before: Millis, now: Millis) -> Result<u64, BillingError> {
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
+    lock(connection, Kept::EntryDetails).await?;
     let mut dropped = 0;
     for row in sqlx::query(AssertSqlSafe(lost_sql())).bind(before).bind(SLICE).fetch_all(&mut *connection).await? {
         let (reconciliation, partition, sequence): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
