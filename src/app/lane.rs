@@ -175,7 +175,7 @@ impl LaneContext {
 
     /// The access layer in front of what a protocol reaches.
     pub fn access(&self, protocol: Protocol) -> AccessLayer {
-        AccessLayer::new(Arc::clone(&self.access)).recorded_by(self.trail.clone(), protocol).behind(self.proxies.clone())
+        AccessLayer::new(Arc::clone(&self.access)).recorded_by(self.trail.clone(), protocol)
     }
 
     /// All services of this process, on a ledger of the current thread.
@@ -184,7 +184,8 @@ impl LaneContext {
     ) -> anyhow::Result<
         impl Service<Request<Body>, Response = Response<RpcBody>, Error = Infallible, Future: Send> + Clone + Send + Sync + use<>,
     > {
-        Ok(RpcLayer.layer(grpc::services(self.use_cases().await?, self.health.clone(), MAX_MESSAGE_BYTES, self.access(Protocol::Grpc))))
+        let services = grpc::services(self.use_cases().await?, self.health.clone(), MAX_MESSAGE_BYTES, self.access(Protocol::Grpc));
+        Ok(RpcLayer::behind(self.proxies.clone()).layer(services))
     }
 
     /// Serves the web console, which `console` makes of the use cases.

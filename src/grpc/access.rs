@@ -21,7 +21,7 @@ use tower::{Layer, Service};
 
 use super::dynamic::descriptors;
 use super::status;
-use crate::lanes::proxies::{TrustedProxies, is_forwarded};
+use crate::lanes::proxies::is_forwarded;
 use crate::lanes::socket::Peer;
 use crate::service::audit::trail::{Refused, Trail as AuditTrail};
 use crate::service::context::{Protocol, RequestContext, Trace};
@@ -82,27 +82,19 @@ pub struct AccessLayer {
     access: Arc<Access>,
     /// What records refusals, and by which protocol callers come.
     trail: Option<(AuditTrail, Protocol)>,
-    /// Which proxies are believed.
-    proxies: TrustedProxies,
 }
 
 impl AccessLayer {
     /// Lets in whom `access` knows.
     #[must_use]
     pub fn new(access: Arc<Access>) -> Self {
-        Self { access, trail: None, proxies: TrustedProxies::default() }
+        Self { access, trail: None }
     }
 
     /// Has refusals recorded.
     #[must_use]
     pub fn recorded_by(self, trail: AuditTrail, protocol: Protocol) -> Self {
-        Self { trail: Some((trail, protocol)), ..self }
-    }
-
-    /// Believes proxies that say where a call comes from.
-    #[must_use]
-    pub fn behind(self, proxies: TrustedProxies) -> Self {
-        Self { proxies, ..self }
+        Self { trail: Some((trail, protocol)), access: self.access }
     }
 
     fn tell(&self, error: &Error, caller: &str, path: &str, headers: &HeaderMap, peer: Option<&Peer>) {
@@ -210,25 +202,12 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let (path, extensions, mut through) = (request.uri().path(), request.extensions(), None);
+        let (path, extensions) = (request.uri().path(), request.extensions());
         // HTTP has found who calls; no peer can send an extension.
         let entered = match extensions.get::<Arc<Principal>>() {
             Some(caller) => permit(caller, path).map(|()| None).map_err(Refusal::from),
-            None => {
-                let peer = extensions.get::<Peer>();
-                match peer.and_then(|peer| self.access.proxies.seen_through(peer, request.headers())) {
-                    Some(seen) => {
-                        let entered = self.access.enter(path, request.headers(), Some(&seen)).map(Some);
-                        through = Some(seen);
-                        entered
-                    }
-                    None => self.access.enter(path, request.headers(), peer).map(Some),
-                }
-            }
+            None => self.access.enter(path, request.headers(), extensions.get::<Peer>()).map(Some),
         };
-        if let Some(seen) = through {
-            request.extensions_mut().insert(seen);
-        }
         match entered {
             Ok(caller) => {
                 if let Some(caller) = caller {

@@ -190,7 +190,7 @@ mod tests {
         let headers = [("grpc-timeout", "5S"), ("traceparent", trace)];
         let headers = headers.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
         let request = with_metadata(DynamicMessage::new(method.input()), &headers.into_iter().collect(), None, None);
-        let called = unary(BoxCloneSyncService::new(RpcLayer.layer(service)), method, request).await;
+        let called = unary(BoxCloneSyncService::new(RpcLayer::default().layer(service)), method, request).await;
         assert_eq!(called.unwrap_err().code(), tonic::Code::Aborted);
         let seen = seen.lock().unwrap().take().unwrap();
         assert_eq!((seen.protocol, seen.trace.unwrap().parent_id), (Protocol::Http, 0x00f0_67aa_0ba9_02b7));

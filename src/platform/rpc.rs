@@ -20,19 +20,30 @@ use tracing::{Instrument, Span};
 use super::telemetry::method::{Method, Shape};
 use super::telemetry::metrics::{code_name, metrics};
 use super::telemetry::traces;
+use crate::lanes::proxies::TrustedProxies;
 use crate::lanes::socket::Peer;
 use crate::lanes::source::Source;
 use crate::lanes::watchdog::watched;
 
-/// Measures the calls of the service below it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RpcLayer;
+/// Measures the calls of the service below it. From here on, a call by way of a proxy that is believed comes from the client.
+#[derive(Clone, Debug, Default)]
+pub struct RpcLayer {
+    proxies: TrustedProxies,
+}
+
+impl RpcLayer {
+    /// Believes proxies that say where a call comes from.
+    #[must_use]
+    pub fn behind(proxies: TrustedProxies) -> Self {
+        Self { proxies }
+    }
+}
 
 impl<S> Layer<S> for RpcLayer {
     type Service = RpcService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RpcService { inner }
+        RpcService { inner, proxies: self.proxies.clone() }
     }
 }
 
@@ -40,6 +51,7 @@ impl<S> Layer<S> for RpcLayer {
 #[derive(Clone, Debug)]
 pub struct RpcService<S> {
     inner: S,
+    proxies: TrustedProxies,
 }
 
 impl<S> Service<Request<Body>> for RpcService<S>
@@ -55,6 +67,10 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let peer = request.extensions().get::<Peer>();
+        if let Some(client) = peer.and_then(|peer| self.proxies.seen_through(peer, request.headers())) {
+            request.extensions_mut().insert(client);
+        }
         let call = Call::start(Method::of_path(request.uri().path()), &request);
         if let Some(trace) = &call.trace {
             request.extensions_mut().insert(trace.place());

@@ -280,14 +280,24 @@ fn calls_and_decisions_are_counted() {
 }
 
 #[test]
-fn a_callers_trace_goes_on_in_the_service() {
+fn a_callers_trace_goes_on_in_the_service_with_the_address_that_a_trusted_proxy_says() {
     let folder = temporary_folder();
     let mut collector = script("trace.py", &[]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut port = String::new();
     BufReader::new(collector.stdout.take().unwrap()).read_line(&mut port).unwrap();
     let endpoint = format!("http://127.0.0.1:{}", port.trim());
     let store = folder.path().join("ledger.db");
-    let arguments = ["--store", store.to_str().unwrap(), "--otlp-endpoint", &endpoint, "--trace-ratio", "0"];
+    let arguments = [
+        "--store",
+        store.to_str().unwrap(),
+        "--otlp-endpoint",
+        &endpoint,
+        "--trace-ratio",
+        "0",
+        "--trusted-proxies",
+        "127.0.0.1",
+        "--insecure",
+    ];
     let service = Service::start(&arguments, &[("OTEL_BSP_SCHEDULE_DELAY", "100")]);
     writeln!(collector.stdin.take().unwrap(), "{}", service.address).unwrap();
     let output = collector.wait_with_output().unwrap();

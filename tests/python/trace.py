@@ -33,11 +33,11 @@ trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 client = Client(address)
 for header in [f"00-{trace}-{parent}-01", "not a trace", "00-zz-zz-01"]:
     try:
-        client.charging.Debit(debit("nobody", "1"), metadata=[("traceparent", header)], timeout=30)
+        client.charging.Debit(debit("nobody", "1"), metadata=[("traceparent", header), ("x-forwarded-for", "203.0.113.9")], timeout=30)
     except grpc.RpcError as error:
         assert error.code() == grpc.StatusCode.NOT_FOUND, error
 # The spans of a trace may come in several exports.
 seen = b""
-while not all(part in seen for part in (bytes.fromhex(trace), bytes.fromhex(parent), b"tollgate.v1.ChargingService/Debit")):
+while not all(part in seen for part in (bytes.fromhex(trace), bytes.fromhex(parent), b"tollgate.v1.ChargingService/Debit", b"203.0.113.9")):
     seen += exports.get(timeout=30)
 server.stop(None)

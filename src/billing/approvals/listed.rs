@@ -55,6 +55,14 @@ impl Billing {
         query.fetch_all(self.store().pool()).await?.iter().map(read).collect()
     }
 
+    /// How many acts wait on all accounts, and since when the oldest does.
+    pub async fn approvals_waiting_since(&self, now: Millis) -> Result<(i64, Option<Millis>), BillingError> {
+        let sql = "SELECT CAST(COUNT(*) AS BIGINT), CAST(COALESCE(MIN(asked_at), 0) AS BIGINT) FROM approvals \
+                   WHERE state = 'waiting' AND ends_at > $1";
+        let row = sqlx::query(sql).bind(now).fetch_one(self.store().pool()).await?;
+        Ok((row.try_get(0)?, Some(row.try_get(1)?).filter(|since| *since != 0)))
+    }
+
     /// How many acts wait.
     pub async fn waiting_approvals(&self, filter: &ApprovalFilter, now: Millis) -> Result<i64, BillingError> {
         let (condition, values) = ApprovalFilter { is_waiting: true, ..filter.clone() }.condition(now);

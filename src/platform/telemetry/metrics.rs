@@ -4,6 +4,7 @@
 //! are from closed sets, so no caller can make series grow.
 
 mod aggregation;
+mod approvals;
 mod callers;
 mod calls;
 mod connections;
@@ -32,6 +33,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Unit;
 
 pub use aggregation::AggregationMetrics;
+pub use approvals::ApprovalMetrics;
 pub use callers::CallerMetrics;
 pub use calls::{CallMetrics, code_name};
 pub use connections::ConnectionMetrics;
@@ -91,6 +93,8 @@ pub struct Metrics {
     failing_steps: Family<PartitionLabels, Gauge>,
     /// Of what waits on its way to paper.
     pub drafts: DraftMetrics,
+    /// Acts that wait for a second person.
+    pub approvals: ApprovalMetrics,
     /// What is no longer kept.
     pub retention: RetentionMetrics,
     /// Of mail.
@@ -137,6 +141,7 @@ impl Metrics {
             held_series: Gauge::default(),
             failing_steps: Family::default(),
             drafts: DraftMetrics::default(),
+            approvals: ApprovalMetrics::default(),
             retention: RetentionMetrics::default(),
             mail: MailMetrics::default(),
             discarded: Family::default(),
@@ -183,6 +188,7 @@ impl Metrics {
         let failing = "How often the step of a partition's aggregation has failed in a row";
         registry.register("tollgate_aggregation_failing_steps", failing, self.failing_steps.clone());
         self.drafts.register(registry);
+        self.approvals.register(registry);
         self.retention.register(registry);
         self.mail.register(registry);
         registry.register("tollgate_discarded_entries", "Journal entries deleted unread", self.discarded.clone());
