@@ -25,6 +25,7 @@ pub mod session;
 pub mod site;
 pub mod texts;
 pub mod visitor;
+mod waiting;
 
 use std::sync::Arc;
 

@@ -2,6 +2,7 @@
 
 use super::needs::Needs;
 use super::visitor::Visitor;
+pub use super::waiting::APPROVALS;
 use access::Permission;
 
 /// An entry of the navigation.
@@ -23,6 +24,7 @@ pub const NAVIGATION: &[Section] = &[
     Section { group: "app-finance", name: "bulk-convert", path: CONVERSIONS, needs: Needs::Permission(Permission::Convert) },
     Section { group: "app-finance", name: "receivables", path: RECEIVABLES, needs: Needs::Permission(Permission::ReadDocuments) },
     Section { group: "app-finance", name: "payments-title", path: PAYMENTS, needs: Needs::Permission(Permission::ReadDocuments) },
+    Section { group: "app-finance", name: "approvals", path: APPROVALS, needs: Needs::Permission(Permission::ReadAccounts) },
     Section { group: "app-invoice", name: "invoices", path: INVOICES, needs: Needs::Permission(Permission::ReadDocuments) },
     Section { group: "app-invoice", name: "mails", path: MAILS, needs: Needs::Permission(Permission::ReadDocuments) },
     Section { group: "app-settings", name: "service-settings", path: ISSUER, needs: Needs::Everywhere(Permission::ReadSettings) },
@@ -57,6 +59,10 @@ pub const TAX: &str = "/settings/tax";
 pub const ITEMS: &str = "/settings/items";
 pub const ISSUING: &str = "/settings/issuing";
 pub const SENDING: &str = "/settings/sending";
+
+/// From which figures on acts need a second person, and how long things are kept.
+pub const APPROVAL_FIGURES: &str = "/settings/approvals";
+pub const RETENTION: &str = "/settings/retention";
 
 /// Who may sign in, and who may call.
 pub const USERS: &str = "/settings/users";

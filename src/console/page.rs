@@ -12,6 +12,7 @@ use super::navigation::{NAVIGATION, Section};
 use super::payment_act::PaymentAct;
 use super::texts::Language;
 use super::visitor::Visitor;
+use super::waiting::path_of_waiting;
 
 /// What every page has.
 pub struct Page {
@@ -188,6 +189,8 @@ struct FailurePage<'a> {
     /// What the use case said, and its reason, for support.
     said: String,
     reason: &'static str,
+    /// Where the act is that was asked for, if that is why; empty if not.
+    waits: String,
     /// The form that was sent, to be sent again under the same request id.
     again: Option<&'a Sent>,
 }
@@ -209,7 +212,8 @@ pub fn of_failure(failure: &Failure, visitor: Option<&Visitor>, locale: &Locale,
         None => Page::outside(locale, title),
     };
     let (said, reason) = failure.error.as_ref().map(|error| (locale.refusal(error), error.reason)).unwrap_or_default();
-    match render(&FailurePage { page, failure, said, reason, again: sent.filter(|_| failure.leaves_open()) }) {
+    let waits = failure.error.as_ref().map(path_of_waiting).unwrap_or_default();
+    match render(&FailurePage { page, failure, said, reason, waits, again: sent.filter(|_| failure.leaves_open()) }) {
         Ok(response) => (failure.status, response).into_response(),
         Err(_) => failure.status.into_response(),
     }

@@ -2,6 +2,7 @@
 
 pub mod account_sending;
 pub mod acts;
+pub mod approvals;
 pub mod arrival;
 pub mod audit;
 pub mod bank;

@@ -7,8 +7,8 @@ use http::Method;
 
 use super::acts::Act;
 use super::navigation::{
-    AUDIT, CONVERSIONS, INVOICES, ISSUER, ISSUING, ITEMS, KEYS, MAILS, ORGANIZATIONS, OVERVIEW, PAYMENTS, RECEIVABLES, SECOND_FACTOR,
-    SENDING, TAX, USERS,
+    APPROVAL_FIGURES, APPROVALS, AUDIT, CONVERSIONS, INVOICES, ISSUER, ISSUING, ITEMS, KEYS, MAILS, ORGANIZATIONS, OVERVIEW, PAYMENTS,
+    RECEIVABLES, RETENTION, SECOND_FACTOR, SENDING, TAX, USERS,
 };
 use super::needs::Needs::{self, Everywhere, Nothing, Permission as Needed, Session, SignIn};
 use super::payment_act::PaymentAct;
@@ -76,6 +76,9 @@ pub const ROUTES: &[Route] = &[
     page(SENDING, Everywhere(Permission::ReadSettings), || get(pages::settings::sending::show)),
     form(SENDING, Everywhere(Permission::SetSettings), || post(pages::settings::sending::set)),
     form("/settings/sending/go-on", Everywhere(Permission::SendMail), || post(pages::settings::sending::go_on)),
+    page(APPROVAL_FIGURES, Everywhere(Permission::ReadSettings), || get(pages::settings::approvals::show)),
+    form(APPROVAL_FIGURES, Everywhere(Permission::ManageAccess), || post(pages::settings::approvals::set)),
+    page(RETENTION, Everywhere(Permission::ReadSettings), || get(pages::settings::retention::show)),
     page(USERS, Everywhere(Permission::ReadAccess), || get(pages::settings::users::show)),
     form(USERS, Everywhere(Permission::ManageAccess), || post(pages::settings::users::create)),
     page("/settings/users/{name}", Everywhere(Permission::ReadAccess), || get(pages::settings::users::one)),
@@ -103,6 +106,10 @@ pub const ROUTES: &[Route] = &[
     form("/finance/payments/{account}/{payment}/reverse", pays(PaymentAct::Reverse), || payment_form(PaymentAct::Reverse)),
     page("/finance/payments/{account}/{payment}", Needed(Permission::ReadDocuments), || get(pages::payments::one)),
     page("/finance/payments/{account}/{payment}/{form}", Needed(Permission::ReadDocuments), || get(pages::payments::receipt)),
+    page(APPROVALS, Needed(Permission::ReadAccounts), || get(pages::approvals::show)),
+    page("/finance/approvals/{id}", Needed(Permission::ReadAccounts), || get(pages::approvals::one)),
+    form("/finance/approvals/{id}/approve", Needed(Permission::ApproveActs), || post(pages::approvals::approve)),
+    form("/finance/approvals/{id}/reject", Needed(Permission::ApproveActs), || post(pages::approvals::reject)),
     page(INVOICES, Needed(Permission::ReadDocuments), || get(pages::invoices::show)),
     page("/invoices.csv", Needed(Permission::ReadDocuments), || get(pages::invoices::download)),
     form("/invoices/approve", Needed(Permission::ApproveInvoices), || post(pages::invoices::approve)),

@@ -29,6 +29,7 @@ macro_rules! catalogue {
             include_str!(concat!("texts/", $language, "/money.ftl")),
             include_str!(concat!("texts/", $language, "/settings.ftl")),
             include_str!(concat!("texts/", $language, "/signing_in.ftl")),
+            include_str!(concat!("texts/", $language, "/approvals.ftl")),
         ]
     };
 }

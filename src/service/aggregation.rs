@@ -71,6 +71,12 @@ impl UseCases {
         Ok(Aggregation::Followed(journals, billing.held_series().await?, billing.retention().await?))
     }
 
+    /// How long things are kept, and what has gone.
+    pub async fn retention(&self, context: &RequestContext) -> Result<Vec<RetentionStatus>, Error> {
+        context.require_everywhere(Permission::ReadSettings)?;
+        Ok(self.billing(context).await?.retention().await?)
+    }
+
     async fn unread_journals(&self) -> Result<Vec<UnreadJournal>, Error> {
         let ledger = &self.ledger;
         let fate = match ledger.journal_bounds().unread_tail {

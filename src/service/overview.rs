@@ -52,6 +52,8 @@ pub struct Waiting {
     pub unknown_mails: i64,
     /// Mails that failed or came back.
     pub failed_mails: i64,
+    /// Acts above a figure, on accounts that the caller may look at.
+    pub approvals: i64,
 }
 
 impl UseCases {
@@ -91,12 +93,14 @@ impl UseCases {
         let billing = self.billing(context).await?;
         let (backlog, tally) = (billing.backlog(now).await?, billing.mail_tally().await?);
         let waits = |of| backlog.queue(of).count;
+        let approvals = if context.caller.may(Permission::ReadAccounts) { self.waiting_approvals(context).await? } else { 0 };
         Ok(Waiting {
             to_approve: waits(WaitsFor::Approval),
             without_settings: waits(WaitsFor::Issuer) + waits(WaitsFor::TaxRate),
             held: backlog.held.count,
             unknown_mails: tally.count(MailState::Unknown),
             failed_mails: tally.count(MailState::Failed) + tally.count(MailState::Bounced),
+            approvals,
         })
     }
 }

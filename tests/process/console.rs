@@ -1,6 +1,7 @@
 //! The web console in a real browser: Playwright drives headless Chromium through `console/*.mjs`. One browser runs all tests, because
 //! starting one takes longer than most of them; each has a context of its own.
 
+mod guarded;
 mod kept;
 mod office;
 mod provided;
@@ -219,6 +220,7 @@ async fn people_do_their_work_in_a_browser() {
         quiet_links[&name] = json!(link(&quiet_store, &quiet_url, &name, &["--role", role]));
     }
     let office = office::Office::open(folder.path()).await;
+    let guarded = guarded::Guarded::open(folder.path()).await;
     let strict = strict::Strict::open(folder.path()).await;
     let provided = provided::Provided::open(folder.path()).await;
     let permitted = console::routes::ROUTES.iter().filter(|route| route.needs.permission().is_some());
@@ -226,10 +228,13 @@ async fn people_do_their_work_in_a_browser() {
         "routes": permitted.map(|route| format!("{} {}", route.method, route.path)).collect::<Vec<_>>(),
         "urls": {
             "main": url, "unbilled": console_url(&other).await, "office": office.url, "quiet": quiet_url, "strict": strict.url,
-            "provided": provided.url, "away": provided.away,
+            "provided": provided.url, "away": provided.away, "guarded": guarded.url,
         },
         "files": { "quiet": folder.path().join("quiet.billing.db") },
-        "links": { "main": links, "unbilled": { "admin": first }, "office": office.links, "quiet": quiet_links, "strict": strict.links },
+        "links": {
+            "main": links, "unbilled": { "admin": first }, "office": office.links, "quiet": quiet_links, "strict": strict.links,
+            "guarded": guarded.links,
+        },
         "spare": { "erika": link_again(store, &url, "erika") },
     });
     let report = browse(&stage).await;

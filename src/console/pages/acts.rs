@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 use serde::Deserialize;
 
+use super::approvals::waits;
 use super::organizations::path_of;
 use super::wallet::Wallet;
 use crate::Console;
@@ -194,6 +195,11 @@ pub async fn act(
         Act::Refund => use_cases.handle(&context, use_cases.refund(&context, command)).await.map(|refunded| refunded.decided),
         _ => use_cases.handle(&context, use_cases.decide(&context, command)).await,
     };
+    if let Err(error) = &decided
+        && let Some(waiting) = waits(error)
+    {
+        return Ok(waiting);
+    }
     let (status, refused) = match decided {
         Ok(decided) => match decided.decision.verdict {
             Verdict::Done => return Ok(done(&id, act)),

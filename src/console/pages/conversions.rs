@@ -18,6 +18,7 @@ use crate::locale::Locale;
 use crate::navigation::CONVERSIONS;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
+use crate::waiting::path_of_waiting;
 use domain::account::{Currency, Mode};
 use domain::money::DecimalAmount;
 use service::conversions::{Conversion, ConvertedAccount, Limit};
@@ -73,6 +74,8 @@ struct Row {
     after: String,
     is_less: bool,
     text: String,
+    /// Where it waits for a second person; empty if it does not.
+    waits: String,
 }
 
 impl Row {
@@ -86,6 +89,7 @@ impl Row {
             after: String::new(),
             is_less: false,
             text: String::new(),
+            waits: String::new(),
         };
         match &converted.conversion {
             Conversion::Done { usable_before, after, now, .. } => {
@@ -95,7 +99,9 @@ impl Row {
                 (row.is_less, row.colour) = (usable < *usable_before, "good");
             }
             Conversion::Unchanged { account, now } => row.after = locale.money(Unit::of(account), account.usable_credit(*now)),
-            Conversion::Refused(error) => (row.text, row.colour) = (locale.refusal(error), "bad"),
+            Conversion::Refused(error) => {
+                (row.text, row.colour, row.waits) = (locale.refusal(error), "bad", path_of_waiting(error));
+            }
         }
         row
     }
@@ -175,17 +181,16 @@ pub async fn begin(State(console): State<Console>, visitor: Visitor, fields: Fie
 fn chosen(fields: &Fields, reader: &mut Reader) -> Chosen {
     let listed = [fields.whole("file"), fields.whole("list")].into_iter().find(|text| !text.trim().is_empty());
     let Some(listed) = listed else {
-        let currency = fields.get("currency").to_uppercase();
-        let letters: Option<[u8; 3]> =
-            currency.as_bytes().try_into().ok().filter(|_| currency.bytes().all(|byte| byte.is_ascii_uppercase()));
-        if letters.is_none() && !currency.is_empty() {
+        let code = fields.get("currency").to_uppercase();
+        let currency = Currency::parse(&code);
+        if currency.is_none() && !code.is_empty() {
             reader.refuse("currency", "bank-currency");
         }
         let prefix = fields.get("prefix");
         if prefix.is_empty() {
             reader.refuse("list", "wrong-none-chosen");
         }
-        return Chosen::Filter(prefix.to_owned(), letters.map(Currency));
+        return Chosen::Filter(prefix.to_owned(), currency);
     };
     let mut list = Vec::new();
     for line in listed.lines().map(str::trim).filter(|line| !line.is_empty()) {

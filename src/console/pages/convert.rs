@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
 use super::acts::{Suggested, is_about_the_form, worked_out};
+use super::approvals::waits;
 use super::organizations::path_of;
 use super::wallet::Wallet;
 use crate::Console;
@@ -201,7 +202,13 @@ pub async fn submit(State(console): State<Console>, visitor: Visitor, Path(id): 
     }
     let (context, use_cases, locale) = (visitor.context(), &console.use_cases, &visitor.locale);
     let command = command(&id, request, mode, limit, allow_unusable, reason);
-    let advised = match use_cases.handle(&context, use_cases.convert(&context, command)).await {
+    let converted = use_cases.handle(&context, use_cases.convert(&context, command)).await;
+    if let Err(error) = &converted
+        && let Some(waiting) = waits(error)
+    {
+        return Ok(waiting);
+    }
+    let advised = match converted {
         Ok(advised) => advised,
         Err(error) if is_about_the_form(&error) => {
             error.log();

@@ -70,6 +70,7 @@ impl Figures {
         let (lag, age) = overview.lag.unwrap_or_default();
         let waiting = overview.waiting.unwrap_or_default();
         let all = [
+            ("waits-approvals", waiting.approvals, "/finance/approvals"),
             ("waits-to-approve", waiting.to_approve, "/invoices?state=to-approve"),
             ("waits-without-settings", waiting.without_settings, "/invoices?state=draft"),
             ("waits-held", waiting.held, "/invoices?state=held"),

@@ -1,10 +1,12 @@
 //! The settings of the service, by topic, and what their pages have in common: the tabs, and a form that is shown again with what is wrong.
 
+pub mod approvals;
 pub mod grants;
 pub mod issuer;
 pub mod issuing;
 pub mod items;
 pub mod keys;
+pub mod retention;
 pub mod sending;
 pub mod tax;
 pub mod users;
@@ -17,7 +19,7 @@ use super::invoices::change_of;
 use crate::Console;
 use crate::failure::Failure;
 use crate::fields::{Fields, Reader, Wrong};
-use crate::navigation::{ISSUER, ISSUING, ITEMS, KEYS, SENDING, TAX, USERS};
+use crate::navigation::{APPROVAL_FIGURES, ISSUER, ISSUING, ITEMS, KEYS, RETENTION, SENDING, TAX, USERS};
 use crate::visitor::Visitor;
 use billing::change::Change;
 use service::error::{Error, Kind};
@@ -35,7 +37,15 @@ pub struct Form {
 /// A page beside others: the key of its name, its path, whether it is the one that is shown.
 pub type Tab = (&'static str, &'static str, bool);
 
-const OF_SERVICE: [(&str, &str); 5] = [("issuer", ISSUER), ("tax", TAX), ("item-names", ITEMS), ("issuing", ISSUING), ("sending", SENDING)];
+const OF_SERVICE: [(&str, &str); 7] = [
+    ("issuer", ISSUER),
+    ("tax", TAX),
+    ("item-names", ITEMS),
+    ("issuing", ISSUING),
+    ("sending", SENDING),
+    ("approval-figures", APPROVAL_FIGURES),
+    ("retention", RETENTION),
+];
 const OF_ACCESS: [(&str, &str); 2] = [("users", USERS), ("callers", KEYS)];
 
 /// The settings of documents and mail. Who may read one may read all.

@@ -15,6 +15,7 @@ import "./bank.mjs";
 import "./overview.mjs";
 import "./conversions.mjs";
 import "./settings.mjs";
+import "./approvals.mjs";
 import "./access.mjs";
 import "./matrix.mjs";
 
