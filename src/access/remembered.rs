@@ -111,7 +111,7 @@ mod tests {
         let grant = Grant {
             permissions: Permissions::of(&[Permission::WriteOff, Permission::Adjust]),
             accounts: Accounts::These(vec!["partner-7/".to_owned()]),
-            most: BTreeMap::from([((Permission::Adjust, *b"EUR"), DecimalAmount::new(5, 1))]),
+            most: BTreeMap::from([((Permission::Adjust, Currency::parse("EUR").unwrap()), DecimalAmount::new(5, 1))]),
             bounds: Bounds::default(),
         };
         let credential = Credential::Token("secret".into());

@@ -57,8 +57,10 @@ pub struct StoredCaller {
     pub access: String,
     /// Since when there is this caller.
     pub created_at: Millis,
-    /// Who has made it.
+    /// Who has made it; empty: nobody knows.
     pub created_by: String,
+    /// On whose behalf; empty if for nobody else.
+    pub created_for: String,
     /// From when on it is refused.
     pub expires_at: Millis,
     /// Since when it is revoked.
@@ -93,7 +95,7 @@ pub struct LetIn {
 
 mod recovered;
 
-const COLUMNS: &str = "kind, name, id, digest, access, created_at, created_by, expires_at, revoked_at, last_used_at";
+const COLUMNS: &str = "kind, name, id, digest, access, created_at, created_by, created_for, expires_at, revoked_at, last_used_at";
 
 const USED: Table = Table { name: "callers", columns: &[("id", Type::Text), ("last_used_at", Type::Number)], on_conflict: "" };
 
@@ -117,7 +119,7 @@ impl Billing {
         if sqlx::query(count).bind(*created_at).fetch_one(&mut *connection).await?.try_get::<i64, _>(0)? >= MOST {
             return Ok(Made::TooMany);
         }
-        let caller = StoredCaller { created_by: change.actor.clone(), ..caller.clone() };
+        let caller = StoredCaller { created_by: change.actor.clone(), created_for: change.on_behalf_of.clone(), ..caller.clone() };
         put(connection, &caller).await?;
         forget_ended(connection, *created_at).await?;
         let act = Act::of(&format!("access.{}_made", kind.name()), change).with("name", name.as_str()).with("id", id.as_str());
@@ -204,13 +206,13 @@ impl StoredCaller {
 
 /// Writes a caller, in the place of one of the same name.
 async fn put(connection: &mut AnyConnection, caller: &StoredCaller) -> Result<(), BillingError> {
-    let StoredCaller { kind, name, id, digest, access, created_at, created_by, expires_at, .. } = caller.clone();
-    let sql = "INSERT INTO callers (kind, name, id, digest, access, created_at, created_by, expires_at, revoked_at, last_used_at) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0) ON CONFLICT (kind, name) DO UPDATE SET id = excluded.id, \
+    let StoredCaller { kind, name, id, digest, access, created_at, created_by, created_for, expires_at, .. } = caller.clone();
+    let sql = "INSERT INTO callers (kind, name, id, digest, access, created_at, created_by, created_for, expires_at, revoked_at, last_used_at) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0) ON CONFLICT (kind, name) DO UPDATE SET id = excluded.id, \
                digest = excluded.digest, access = excluded.access, created_at = excluded.created_at, created_by = excluded.created_by, \
-               expires_at = excluded.expires_at, revoked_at = 0, last_used_at = 0";
+               created_for = excluded.created_for, expires_at = excluded.expires_at, revoked_at = 0, last_used_at = 0";
     let query = sqlx::query(sql).bind(kind.name()).bind(name).bind(id).bind(digest).bind(access);
-    query.bind(created_at).bind(created_by).bind(expires_at).execute(connection).await?;
+    query.bind(created_at).bind(created_by).bind(created_for).bind(expires_at).execute(connection).await?;
     Ok(())
 }
 
@@ -241,6 +243,7 @@ fn caller(row: &AnyRow) -> Result<StoredCaller, BillingError> {
         access: row.try_get("access")?,
         created_at: row.try_get("created_at")?,
         created_by: row.try_get("created_by")?,
+        created_for: row.try_get("created_for")?,
         expires_at: row.try_get("expires_at")?,
         revoked_at: row.try_get("revoked_at")?,
         last_used_at: row.try_get("last_used_at")?,

@@ -24,6 +24,12 @@ impl Billing {
         query.fetch_optional(self.store.pool()).await?.map_or(Ok(1), |row| narrow(&row, "next_sequence"))
     }
 
+    /// When the last entry of a partition that is here was accepted; 0: none is.
+    pub async fn last_time(&self, partition: u16) -> Result<Millis, BillingError> {
+        let query = sqlx::query("SELECT last_time FROM partitions WHERE partition = $1").bind(i64::from(partition));
+        Ok(query.fetch_optional(self.store.pool()).await?.map_or(Ok(0), |row| row.try_get(0))?)
+    }
+
     /// Where the charges and refunds of one account are that were accepted in `from..to`, in journal order.
     pub async fn usage_of(&self, account: &str, from: Millis, to: Millis) -> Result<Places, BillingError> {
         let mut connection = self.store.pool().acquire().await?;

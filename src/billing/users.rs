@@ -28,6 +28,19 @@ pub struct StoredUser {
     pub has_second_factor: bool,
     /// The identity provider where the user signs in; empty for none.
     pub issuer: String,
+    /// The last link that signs in as this user.
+    pub invited: Invited,
+}
+
+/// Who has made a link that signs in, and when.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Invited {
+    /// When.
+    pub at: Millis,
+    /// The caller; empty: nobody knows.
+    pub by: String,
+    /// On whose behalf; empty if for nobody else.
+    pub on_behalf_of: String,
 }
 
 /// A session, as kept, with its user.
@@ -67,7 +80,8 @@ pub struct SessionAge {
 #[derive(Clone, Debug)]
 pub struct UserTables(Store);
 
-const COLUMNS: &str = "users.name, users.access, users.password, users.is_disabled, users.created_at, users.issuer, \
+const COLUMNS: &str = "users.name, users.access, users.password, users.is_disabled, users.created_at, users.issuer, users.invited_at, \
+    users.invited_by, users.invited_for, \
     (SELECT COUNT(*) FROM second_factors WHERE second_factors.user_name = users.name AND second_factors.confirmed_at > 0) AS factors";
 
 impl UserTables {
@@ -156,11 +170,17 @@ impl UserTables {
         Ok(found)
     }
 
-    /// Keeps a link, and forgets those that have expired.
-    pub async fn add_link(&self, digest: &str, name: &str, now: Millis, expires_at: Millis) -> Result<(), BillingError> {
-        sqlx::query("DELETE FROM sign_in_links WHERE expires_at <= $1").bind(now).execute(self.0.pool()).await?;
+    /// Keeps a link with who has made it, and forgets those that have expired.
+    pub async fn add_link(&self, digest: &str, name: &str, made: &Invited, expires_at: Millis) -> Result<(), BillingError> {
+        let mut transaction = self.0.begin().await?;
+        let connection = &mut *transaction;
+        sqlx::query("DELETE FROM sign_in_links WHERE expires_at <= $1").bind(made.at).execute(&mut *connection).await?;
         let query = sqlx::query("INSERT INTO sign_in_links (digest, user_name, expires_at) VALUES ($1, $2, $3)");
-        query.bind(digest.to_owned()).bind(name.to_owned()).bind(expires_at).execute(self.0.pool()).await?;
+        query.bind(digest.to_owned()).bind(name.to_owned()).bind(expires_at).execute(&mut *connection).await?;
+        let query = sqlx::query("UPDATE users SET invited_at = $2, invited_by = $3, invited_for = $4 WHERE name = $1");
+        let query = query.bind(name.to_owned()).bind(made.at).bind(made.by.clone()).bind(made.on_behalf_of.clone());
+        query.execute(&mut *connection).await?;
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -251,5 +271,6 @@ fn user(row: &AnyRow) -> Result<StoredUser, BillingError> {
         created_at: row.try_get("created_at")?,
         has_second_factor: row.try_get::<i64, _>("factors")? > 0,
         issuer: row.try_get("issuer")?,
+        invited: Invited { at: row.try_get("invited_at")?, by: row.try_get("invited_by")?, on_behalf_of: row.try_get("invited_for")? },
     })
 }

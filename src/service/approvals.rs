@@ -84,7 +84,7 @@ impl UseCases {
         }
         let approved = self.approval_for(context, Permission::ApproveActs, id).await?;
         if approved.state == State::Approved {
-            self.do_approved(&approved).await?;
+            self.do_approved(&approved, false).await?;
         }
         Ok((self.approval_for(context, Permission::ApproveActs, id).await?, is_repetition))
     }

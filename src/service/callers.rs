@@ -8,7 +8,7 @@ use super::context::RequestContext;
 use super::error::{Error, Kind, Subject};
 use access::file::{CertificateEntry, GrantEntry, KeyEntry};
 use access::key::NewKey;
-use access::{Access, Permission, StoredCallers};
+use access::{Access, Accounts, Kind as Known, Permission, StoredCallers};
 use billing::Billing;
 use billing::approvals::figures::Figure;
 use billing::callers::{CallerKind, LetIn, MOST, Made, StoredCaller};
@@ -98,6 +98,7 @@ impl UseCases {
             return Err(Error::invalid_field("expires_at", "must be in the future"));
         }
         self.may_give(context, grant)?;
+        self.ensure_somebody_manages(context, new)?;
         let caller = StoredCaller {
             kind,
             name: name.clone(),
@@ -106,6 +107,7 @@ impl UseCases {
             access: serde_json::to_string(grant).map_err(|error| Error::invalid_field("grant", error.to_string()))?,
             created_at: now,
             created_by: change.actor.clone(),
+            created_for: change.on_behalf_of.clone(),
             expires_at: expires_at.unwrap_or_default(),
             revoked_at: 0,
             last_used_at: 0,
@@ -125,6 +127,19 @@ impl UseCases {
                 let text = format!("there are {MOST} callers, which is the most");
                 Err(Error::new(Kind::Exhausted, "TOO_MANY_CALLERS", text))
             }
+        }
+    }
+
+    /// Refuses to shut out everybody: from the first caller on, who has no credentials is not let in any more.
+    fn ensure_somebody_manages(&self, context: &RequestContext, new: &NewCaller) -> Result<(), Error> {
+        if context.caller.kind != Known::Local || !self.access.is_open() {
+            return Ok(());
+        }
+        let granted = self.access.granted(&new.grant).map_err(|error| Error::invalid_field("grant", format!("{error:#}")))?;
+        let manages = granted.permissions.contain(Permission::ManageAccess) && granted.accounts == Accounts::All;
+        match manages && new.expires_at.is_none() {
+            true => Ok(()),
+            false => Err(first_caller()),
         }
     }
 
@@ -195,6 +210,12 @@ impl UseCases {
             tracing::warn!("who may call is looked up later: {error:#}");
         }
     }
+}
+
+fn first_caller() -> Error {
+    let text = "this is the first caller, and from then on nobody is let in without credentials: it must be able to let in others (the role \
+                admin, on all accounts, for ever), or nobody could. Make that one first";
+    Error::precondition("FIRST_CALLER", "access", text)
 }
 
 /// What the ledger's copy is, beside a version of the billing store.
@@ -289,6 +310,7 @@ fn of_copy(copied: &CopiedCallers) -> anyhow::Result<Vec<StoredCaller>> {
             access: serde_json::to_string(grant)?,
             created_at: 0,
             created_by: String::new(),
+            created_for: String::new(),
             expires_at: 0,
             revoked_at: 0,
             last_used_at: 0,

@@ -98,6 +98,10 @@ impl UseCases {
         let billing = self.billing(context).await?;
         if !number.is_empty() {
             let stored = billing.document(&number).await.map_err(|error| no_document(error, &number))?;
+            // One that is not for the caller's eyes is none.
+            if !context.caller.may_on(Permission::ReadDocuments, &stored.document.account) {
+                return Err(Error::invoice_not_found(&number));
+            }
             filter.document = Some(stored.id);
         }
         let mut mails = billing.mails(&filter, after, count + 1).await?;

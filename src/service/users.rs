@@ -14,7 +14,7 @@ use anyhow::{bail, ensure};
 use access::file::GrantEntry;
 use access::key::{KeyDigest, secret};
 use access::{Access, Principal};
-use billing::users::{SessionAge, SignIn, StoredUser, UserTables};
+use billing::users::{Invited, SessionAge, SignIn, StoredUser, UserTables};
 use domain::account::Millis;
 use platform::clock::system_now;
 
@@ -147,8 +147,12 @@ impl Users {
         Ok(())
     }
 
-    /// Makes what a link has to hold to sign a user in, once.
+    /// Makes what a link has to hold to sign a user in, once. To be called on the machine itself.
     pub async fn invite(&self, name: &str) -> anyhow::Result<String> {
+        self.invite_by(name, &Principal::local().name, "").await
+    }
+
+    async fn invite_by(&self, name: &str, by: &str, on_behalf_of: &str) -> anyhow::Result<String> {
         self.tables.ready().await?;
         match self.tables.find(name).await? {
             None => bail!("there is no user called {name:?}"),
@@ -158,7 +162,8 @@ impl Users {
             }
         }
         let (secret, now) = (secret()?, system_now());
-        self.tables.add_link(&digest(&secret), name, now, now + millis(LINK_VALIDITY)).await?;
+        let made = Invited { at: now, by: by.to_owned(), on_behalf_of: on_behalf_of.to_owned() };
+        self.tables.add_link(&digest(&secret), name, &made, now + millis(LINK_VALIDITY)).await?;
         Ok(secret)
     }
 

@@ -22,7 +22,7 @@ const NOW: i64 = 1_764_288_000_000;
 const ENTRIES: usize = 64;
 
 fn account() -> Account {
-    let opened = Account::opened(Mode::Prepaid, NonUsageBilling::Consolidated, (Currency::parse("EUR").unwrap(), 5, 2));
+    let opened = Account::opened(Mode::Prepaid, NonUsageBilling::Consolidated, (Currency::parse("EUR").unwrap_or(Currency::NONE), 5, 2));
     Account { balance: 100_000_000, period_end: NOW + 86_400_000, ..opened }
 }
 

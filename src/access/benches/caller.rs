@@ -18,7 +18,7 @@ const ACCOUNT: &str = "partner-7/customer-42";
 
 fn main() -> anyhow::Result<()> {
     let euro = Currency::parse("EUR").context("a code")?;
-    let debit = decided();
+    let debit = decided(euro);
     println!("{:<93}{debit:>7} ns", "the decision of a debit");
     let of = |what: &str, cost: u64| println!("{what:<93}{cost:>7} ns {:>6.1} % of it", cost as f64 * 100.0 / debit as f64);
     let amount = DecimalAmount::new(135, 4);
@@ -70,9 +70,9 @@ fn presented<'a>(authorization: &'a [&'a str]) -> Presented<'a> {
 }
 
 /// What the rules alone take for a plain debit: what the check stands beside in a call, and the least of it.
-fn decided() -> u64 {
+fn decided(euro: Currency) -> u64 {
     const NOW: i64 = 1_764_288_000_000;
-    let opened = Account::opened(Mode::Prepaid, NonUsageBilling::Consolidated, (EURO, 5, 2));
+    let opened = Account::opened(Mode::Prepaid, NonUsageBilling::Consolidated, (euro, 5, 2));
     let account = Account { balance: 100_000_000, period_end: NOW + 86_400_000, ..opened };
     let loaded = LoadedState { account: Some(account), next_sequence: 7, ..LoadedState::default() };
     let (amount, category) = (DecimalAmount::new(135, 4), Category::Usage);

@@ -43,6 +43,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0034_second_factors.sql"),
     include_str!("../migrations/0035_users_of_providers.sql"),
     include_str!("../migrations/0036_former_partitions.sql"),
+    include_str!("../migrations/0037_makers.sql"),
 ];
 
 /// Those of which SQLite has a form of its own, by number.

@@ -171,13 +171,18 @@ fn state(state: Standing) -> (&'static str, &'static str) {
     }
 }
 
-/// An amount as it was asked for: how many decimals its currency has is not known here.
 fn money(locale: &Locale, amount: DecimalAmount, currency: Currency) -> String {
+    format!("{}\u{a0}{}", plain(locale, amount), currency.code())
+}
+
+/// An amount as it was said: how many decimals its currency has is not known here.
+#[must_use]
+pub fn plain(locale: &Locale, amount: DecimalAmount) -> String {
     let mut text = amount.to_string();
     if text.split_once('.').is_some_and(|(_, fraction)| fraction.len() == 1) {
         text.push('0');
     }
-    format!("{}\u{a0}{}", locale.decimal(&text), currency.code())
+    locale.decimal(&text)
 }
 
 fn who(locale: &Locale, party: &Party) -> String {

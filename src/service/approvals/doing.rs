@@ -14,6 +14,7 @@ use domain::account::Millis;
 use domain::outcome::Refusal;
 use domain::rules::MAX_SENT_AHEAD;
 use platform::telemetry::logs::Repeated;
+use platform::telemetry::metrics::metrics;
 
 /// How often acts are looked for that were approved and not done, and that nobody has decided on in time.
 pub const SWEEP: Duration = Duration::from_secs(5);
@@ -33,32 +34,51 @@ pub async fn sweep(use_cases: &UseCases) {
 }
 
 impl UseCases {
-    /// Does what was approved, and notes what came of it. What is left open stays approved, and is tried again.
-    pub(super) async fn do_approved(&self, approval: &Approval) -> Result<(), Error> {
-        let context = RequestContext::new(Protocol::Grpc, Arc::new(Principal::nobody()), None, None);
-        let billing = self.billing(&context).await?;
-        let is_done = self.ledger.is_remembered(&approval.account, &approval.request_id).await?;
-        let asker = match is_done {
-            // The ledger repeats its decision, and asks for no permission.
-            true => Ok(context),
-            false => self.asker_may(&context, approval).await,
+    /// Does what was approved, and notes what came of it. What is left open stays approved, and is tried again. Of what was left for a while,
+    /// as by a crash, it is looked at once more whether who asked may do it; of what was approved just now it was.
+    pub(super) async fn do_approved(&self, approval: &Approval, was_left: bool) -> Result<(), Error> {
+        let nobody = RequestContext::new(Protocol::Grpc, Arc::new(Principal::nobody()), None, None);
+        let billing = self.billing(&nobody).await?;
+        // The ledger repeats its decision, and asks for no permission.
+        let is_remembered = self.ledger.is_remembered(&approval.account, &approval.request_id).await?;
+        if !is_remembered && self.was_done_before(billing, approval).await? {
+            return note_forgotten(billing, approval).await;
+        }
+        let permitted = match was_left && !is_remembered {
+            true => self.asker_may(&nobody, approval).await.map(drop),
+            false => Ok(()),
         };
-        let decided = match asker {
-            Ok(asker) => self.decide_admitted(&asker, Arc::new(approval.to_command()?)).await.map(drop),
+        let decided = match permitted {
+            Ok(()) => self.decide_admitted(&nobody, Arc::new(approval.to_command()?)).await.map(drop),
             Err(error) => Err(error),
         };
         match decided {
             Ok(()) => Ok(billing.note_done(approval.id).await?),
-            Err(error) if error.leaves_open() => Err(error),
+            // A clock that differs from the ledger's is right again later.
+            Err(error) if error.leaves_open() || error.reason == Refusal::SentInFuture.reason() => Err(error),
             Err(error) if error.reason != Refusal::RequestIdReused.reason() && self.was_done(billing, approval).await? => {
-                tracing::info!(approval = approval.id, reason = error.reason, "an act was done before, and then forgotten");
-                Ok(billing.note_done(approval.id).await?)
+                note_forgotten(billing, approval).await
             }
             Err(error) => {
                 billing.note_failed(approval, error.reason, self.clock().now()).await?;
                 Err(error)
             }
         }
+    }
+
+    /// Whether an act that the ledger does not remember was done since it was asked for, and not by this approval: in a later state of the
+    /// billing store than the one that was restored. The journal says so: what may be forgotten by now has to be taken in.
+    async fn was_done_before(&self, billing: &Billing, approval: &Approval) -> Result<bool, Error> {
+        let (partition, from) = (self.ledger.partition_of(&approval.account), approval.asked.at - MAX_SENT_AHEAD);
+        let span = self.ledger.engine().journal_span(partition).await?;
+        let forgotten_until = self.clock().now().max(span.now) - self.ledger.window();
+        if forgotten_until >= from
+            && billing.next_sequence(partition).await? < span.next
+            && billing.last_time(partition).await? <= forgotten_until
+        {
+            return Err(not_taken_in());
+        }
+        Ok(billing.has_entry_of(approval, from).await?)
     }
 
     /// Whether an act was done that the ledger does not remember. The journal says so, once all of it is taken in: until then nobody knows.
@@ -71,7 +91,7 @@ impl UseCases {
             return Ok(false);
         }
         if billing.next_sequence(partition).await? < span.next {
-            return Err(BillingError::unavailable("an act may have been done by an entry of the journal that is not taken in yet").into());
+            return Err(not_taken_in());
         }
         Ok(billing.has_entry_of(approval, from).await?)
     }
@@ -82,11 +102,13 @@ impl UseCases {
         let now = self.clock().now();
         while billing.expire_approvals(now).await? {}
         while billing.forget_approvals(now).await? {}
+        let (waiting, since) = billing.approvals_waiting_since(now).await?;
+        metrics().approvals.set(waiting, since.map_or(0, |since| (now - since).max(0)));
         let (mut last, mut left_open) = (0, None);
         loop {
             let approved = billing.approved_before(now - LEFT_ALONE, last).await?;
             for approval in &approved {
-                match self.do_approved(approval).await {
+                match self.do_approved(approval, true).await {
                     // One that is held up, as by a partition that is away, holds up no other.
                     Err(error) if error.leaves_open() => left_open = Some(error),
                     // What was refused is noted.
@@ -99,4 +121,13 @@ impl UseCases {
             }
         }
     }
+}
+
+async fn note_forgotten(billing: &Billing, approval: &Approval) -> Result<(), Error> {
+    tracing::info!(approval = approval.id, "an act was done before, and then forgotten");
+    Ok(billing.note_done(approval.id).await?)
+}
+
+fn not_taken_in() -> Error {
+    BillingError::unavailable("an act may have been done by an entry of the journal that is not taken in yet").into()
 }

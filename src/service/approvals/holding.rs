@@ -114,7 +114,7 @@ impl UseCases {
         let known = &super::as_of(known.clone(), now);
         match known.state {
             State::Waiting => Err(needed(known)),
-            State::Approved => self.do_approved(known).await,
+            State::Approved => self.do_approved(known, false).await,
             State::Done => Ok(()),
             State::Failed | State::Rejected | State::Expired => Err(ended(known)),
         }

@@ -1,5 +1,9 @@
 //! Who may approve: another person than has asked. Both permissions are looked at again when it is approved.
+//!
+//! Who has made a key has seen it, and who has made a link may have signed in by it. So one of two callers that has made the other is no
+//! second person beside it, nor is one that was let in after the request; and where it is not known who has made one, nobody knows.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::UseCases;
@@ -11,14 +15,14 @@ use access::file::GrantEntry;
 use access::remembered::Known;
 use access::{Kind, Permission, Principal, Remembered};
 use billing::approvals::{Approval, Party, State};
-use billing::callers::CallerKind;
+use billing::callers::{CallerKind, StoredCaller};
 use billing::change::Change;
-use billing::users::UserTables;
+use billing::users::{Invited, StoredUser, UserTables};
 use domain::money::DecimalAmount;
 use platform::clock::system_now;
 
 /// How many callers that have made one another are looked at.
-const MOST_MAKERS: usize = 10;
+const MOST_MAKERS: usize = 20;
 
 impl UseCases {
     /// Refuses an approval that the caller may not give, or whose act may no longer be asked for.
@@ -30,9 +34,10 @@ impl UseCases {
             return Err(callers_unknown());
         }
         let decider = Party { name: change.actor.clone(), on_behalf_of: change.on_behalf_of.clone(), ..Party::default() };
-        if !is_other_person(&approval.asked, &decider) || self.may_be_of(context, &approval.asked).await? {
+        if !is_other_person(&approval.asked, &decider) {
             return Err(about(second_person_needed(), approval));
         }
+        self.ensure_apart(context, approval, &decider).await?;
         let amount = approval.amount.unwrap_or(DecimalAmount::new(i64::MAX, 0));
         let (permission, account, currency) = (Permission::ApproveActs, approval.account.as_str(), approval.currency);
         if !context.caller.may_with(permission, account, currency, amount) {
@@ -64,33 +69,71 @@ impl UseCases {
         Ok(user.and_then(|user| grants_of(&user.access).ok()))
     }
 
-    /// Whether the one who asked may have made the caller of the billing store that decides, and have seen its key then: it was made
-    /// afterwards, in whatever name, or by them, or by a caller that they have made.
-    async fn may_be_of(&self, context: &RequestContext, asked: &Party) -> Result<bool, Error> {
-        let kind = match context.caller.kind {
-            Kind::Key => CallerKind::Key,
-            Kind::Certificate => CallerKind::Certificate,
-            Kind::Local | Kind::Token | Kind::User => return Ok(false),
+    /// Refuses a decision of somebody who may be the one who asked, as far as it is known who has let in whom.
+    async fn ensure_apart(&self, context: &RequestContext, approval: &Approval, decider: &Party) -> Result<(), Error> {
+        let asker: Option<Remembered> = serde_json::from_str(&approval.asker).ok();
+        let asker = match asker.map(|asker| asker.kind) {
+            Some(known) => self.invitation(context, known, &approval.asked.name).await?,
+            None => None,
         };
-        let billing = self.billing(context).await?;
-        // One of the access file may have the name of one that was revoked.
-        let caller = billing.caller(kind, &context.caller.name).await?.filter(|caller| caller.is_let_in(system_now()));
-        let Some(caller) = caller else { return Ok(false) };
-        if caller.created_at > asked.at {
-            return Ok(true);
+        let deciding = self.invitation(context, context.caller.remembered().kind, &context.caller.name).await?;
+        if deciding.as_ref().is_some_and(|caller| caller.at > approval.asked.at) {
+            return Err(about(second_person_needed(), approval));
         }
-        let mut maker = caller.created_by;
-        for _ in 0..MOST_MAKERS {
-            if [person(asked), &asked.name].iter().any(|one| is_same_name(one, &maker)) {
-                return Ok(true);
+        for (caller, name, other) in [(deciding, &context.caller.name, &approval.asked), (asker, &approval.asked.name, decider)] {
+            let Some(caller) = caller else { continue };
+            match self.may_have_made(context, caller, other).await? {
+                Some(true) => return Err(about(second_person_needed(), approval)),
+                Some(false) => {}
+                None => return Err(about(maker_unknown(name), approval)),
             }
-            let key = billing.caller(CallerKind::Key, &maker).await?;
-            let made = if key.is_some() { key } else { billing.caller(CallerKind::Certificate, &maker).await? };
-            let Some(made) = made else { return Ok(false) };
-            maker = made.created_by;
         }
-        Ok(true)
+        Ok(())
     }
+
+    /// How a caller was let in, if the billing store says so: not of one of the access file, even if it has the name of one that was
+    /// revoked, nor of a token, for which its issuer vouches.
+    async fn invitation(&self, context: &RequestContext, known: Known, name: &str) -> Result<Option<Invited>, Error> {
+        let billing = self.billing(context).await?;
+        let kind = match known {
+            Known::Local | Known::Token => return Ok(None),
+            Known::User => return Ok(UserTables::of(billing.store().clone()).find(name).await?.and_then(invited)),
+            Known::Key => CallerKind::Key,
+            Known::Certificate => CallerKind::Certificate,
+        };
+        Ok(billing.caller(kind, name).await?.filter(|caller| caller.is_let_in(system_now())).map(made))
+    }
+
+    /// Whether a caller was let in by another, or by one that this one has let in; `None`: nobody knows.
+    async fn may_have_made(&self, context: &RequestContext, caller: Invited, other: &Party) -> Result<Option<bool>, Error> {
+        let billing = self.billing(context).await?;
+        let users = UserTables::of(billing.store().clone());
+        let (mut next, mut seen, mut is_known) = (vec![caller], BTreeSet::new(), true);
+        while let Some(Invited { by, on_behalf_of, .. }) = next.pop() {
+            is_known &= !by.is_empty();
+            for maker in [by, on_behalf_of].into_iter().filter(|name| !name.is_empty()) {
+                if [person(other), &other.name].iter().any(|one| is_same_name(one, &maker)) || seen.len() == MOST_MAKERS {
+                    return Ok(Some(true));
+                }
+                if seen.insert(maker.clone()) {
+                    for kind in [CallerKind::Key, CallerKind::Certificate] {
+                        next.extend(billing.caller(kind, &maker).await?.map(made));
+                    }
+                    next.extend(users.find(&maker).await?.and_then(invited));
+                }
+            }
+        }
+        Ok(is_known.then_some(false))
+    }
+}
+
+/// Who has let in a user; `None`: an identity provider vouches for them.
+fn invited(user: StoredUser) -> Option<Invited> {
+    user.issuer.is_empty().then_some(user.invited)
+}
+
+fn made(caller: StoredCaller) -> Invited {
+    Invited { at: caller.created_at, by: caller.created_by, on_behalf_of: caller.created_for }
 }
 
 fn as_caller(caller: Arc<Principal>) -> RequestContext {
@@ -113,9 +156,21 @@ fn is_same_name(one: &str, other: &str) -> bool {
     one.to_lowercase() == other.to_lowercase()
 }
 
-/// The caller has asked for it.
+/// The caller has asked for it, or may have.
 fn second_person_needed() -> Error {
-    Error::denied("SECOND_PERSON_NEEDED", "the caller has asked for this act, and cannot approve it: another person has to")
+    let text = "the caller has asked for this act, was let in since or by the one who asked, or has let them in, and cannot approve it: \
+                another person has to";
+    Error::denied("SECOND_PERSON_NEEDED", text)
+}
+
+/// One of the two may have made the other.
+fn maker_unknown(name: &str) -> Error {
+    let text = format!(
+        "it is not known who has let in {name:?}, or who has let in that one, as after a restoration of the billing store: so it may be one \
+         person that asks and approves. Somebody else has to approve it; or have the key made anew, or the user invited anew, and the act \
+         asked for again"
+    );
+    Error::denied("MAKER_UNKNOWN", text).with("caller", name)
 }
 
 /// Who asked may no longer do it.

@@ -157,7 +157,7 @@ impl UseCases {
     }
 
     async fn link_for(&self, users: &Users, name: &str, change: &Change) -> Result<String, Error> {
-        let secret = users.invite(name).await.map_err(LedgerError::not_done)?;
+        let secret = users.invite_by(name, &change.actor, &change.on_behalf_of).await.map_err(LedgerError::not_done)?;
         self.trail.record(of_user("invited", name, change));
         Ok(secret)
     }

@@ -11,7 +11,7 @@ mod lasting;
 mod personal;
 mod rotation;
 mod shares;
-mod stored;
+pub mod stored;
 mod tenants;
 
 use callers::{House, http_path, methods, name_of};

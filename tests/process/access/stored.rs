@@ -43,6 +43,12 @@ async fn a_key_of_the_billing_store_is_known_to_all_processes_without_sql_and_re
     let services = [Service::open(&[&arguments[..], &["--aggregate"]].concat(), &[]), Service::open(&arguments, &[])];
     done(&services[0], None, "account create acme --name Acme --currency EUR --mode prepaid");
     // While no caller is named, every caller on this machine is an admin, and may name the first.
+    // One that could let in nobody would shut out everybody.
+    for first in ["--role charge", "--role admin --account acme", "--role admin --expires 2999-01-01"] {
+        let refused = tollgate(&services[0], None, &format!("access --in-store create-key first {first}"));
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(said.contains("FIRST_CALLER") && is_let_in(&services[1], None), "{first}: {said}");
+    }
     let root = done(&services[0], None, "access --in-store create-key root --role admin");
     assert!(!is_let_in(&services[0], None), "from the first key on, credentials are needed");
     until("the other process has closed, too", async || (!is_let_in(&services[1], None)).then_some(())).await;

@@ -309,3 +309,79 @@ async fn a_tenant_sees_its_own_and_nothing_of_others() {
         }
     }
 }
+
+/// Requests of which one names something of another, and one something that nobody has, get the same answer.
+async fn tells_no_more(tenants: &Tenants, method: &str, field: &str, [other, nobodys]: [&str; 2], more: Value) {
+    let mut answers = Vec::new();
+    for name in [other, nobodys] {
+        let mut request = more.clone();
+        request[field] = name.into();
+        let status = tenants.ask(method, request).await.expect_err(method);
+        answers.push(told(&status).replace(&format!("\"{name}\""), "NAME"));
+    }
+    assert_eq!(answers[0], answers[1], "{method}");
+    assert!(answers[0].starts_with("NotFound"), "{method}: {answers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_by_mails_acts_that_wait_audit_records_and_write_offs() {
+    let tenants = Tenants::start().await;
+    let (house, root) = (&tenants.house, tenants.root.as_str());
+    let (by, other_number) = (json!({ "reason": "a test" }), tenants.numbers[1].as_str());
+
+    // 16: mails, by documents of others and by themselves.
+    tells_no_more(&tenants, "BillingService/ListMails", "number", [other_number, "INV-999"], json!({})).await;
+    let sending = json!({ "requestId": "s", "settings": { "enabled": true, "from": "a@b.example" }, "operator": by });
+    house.done(root, "BillingService/SetSending", sending).await;
+    let send =
+        |number: &str, request: &str, to: &str| json!({ "number": number, "requestId": request, "recipients": [to], "operator": by });
+    house.done(root, "BillingService/SendInvoice", send(other_number, "other", "octava@others.example")).await;
+    house.done(root, "BillingService/SendInvoice", send(&tenants.numbers[0], "ours", "septima@ours.example")).await;
+    let others = house.done(root, "BillingService/ListMails", json!({ "number": other_number })).await;
+    let mail = others["mails"][0]["mailId"].as_str().unwrap();
+    assert_eq!(tenants.listed("BillingService/ListMails", "mails", json!({})).await.len(), 1);
+    tells_no_more(&tenants, "BillingService/GetMail", "mailId", [mail, "1-1"], json!({})).await;
+    let drop = json!({ "requestId": "d", "decision": "MAIL_DECISION_DROP", "operator": by });
+    tells_no_more(&tenants, "BillingService/DecideMail", "mailId", [mail, "1-1"], drop).await;
+    let again = json!({ "requestId": "a", "again": true, "operator": by });
+    tells_no_more(&tenants, "BillingService/SendInvoice", "number", [other_number, "INV-999"], again).await;
+
+    // 17: acts that wait for a second person, page by page and by their numbers.
+    let figure = json!({ "requestId": "f", "act": "GUARDED_ACT_ADJUST", "currencyCode": "EUR", "above": "100", "operator": by });
+    house.done(root, "ApprovalService/SetApprovalFigure", figure).await;
+    let mut numbers = Vec::new();
+    for id in ["partner-8/a", OURS, "partner-70/a"] {
+        let adjust = json!({ "accountId": id, "requestId": "large", "amount": amount("200"), "operator": by });
+        let waits = house.call(Some(root), "AccountService/AdjustBalance", &adjust).await.unwrap_err();
+        numbers.push(waits.get_details_error_info().unwrap().metadata["approval_id"].clone());
+    }
+    let shown = tenants.listed("ApprovalService/ListApprovals", "approvals", json!({ "includeEnded": true })).await;
+    assert_eq!((shown.len(), &shown[0]["approvalId"]), (1, &json!(numbers[1])), "{shown:?}");
+    tenants.tells_nothing("ApprovalService/ListApprovals", |id| json!({ "accountId": id })).await;
+    tells_no_more(&tenants, "ApprovalService/GetApproval", "approvalId", [&numbers[0], "999999"], json!({})).await;
+    for method in ["ApprovalService/ApproveAct", "ApprovalService/RejectAct"] {
+        tells_no_more(&tenants, method, "approvalId", [&numbers[0], "999999"], json!({ "requestId": "a", "operator": by })).await;
+    }
+
+    // 18: audit records.
+    let records = tenants.listed("AuditService/ListAuditRecords", "records", json!({})).await;
+    assert!(!records.is_empty() && records.iter().all(|record| record["accountId"] == OURS), "{records:?}");
+    tenants.tells_nothing("AuditService/ListAuditRecords", |id| json!({ "accountId": id })).await;
+
+    // 19: what is given up, and what is sent to whom.
+    for (method, more) in [
+        ("BillingService/WriteOff", json!({ "requestId": "w", "operator": by })),
+        ("BillingService/ReverseWriteOff", json!({ "requestId": "w", "writeOffId": "large", "operator": by })),
+        ("AccountService/AdjustBalance", json!({ "requestId": "large", "amount": amount("200"), "operator": by })),
+        ("AccountService/SetCreditLimit", json!({ "requestId": "l", "creditLimit": { "permanent": amount("1") }, "operator": by })),
+        ("BillingService/GetAccountSending", json!({})),
+        ("BillingService/SetAccountSending", json!({ "requestId": "s", "sending": { "off": true }, "operator": by })),
+    ] {
+        let request = |id: &str| {
+            let mut request = more.clone();
+            request["accountId"] = id.into();
+            request
+        };
+        tenants.tells_nothing(method, request).await;
+    }
+}

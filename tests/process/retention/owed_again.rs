@@ -23,14 +23,15 @@ async fn is_owed_again(house: &House) {
 
     let reverse = json!({ "accountId": "paid", "requestId": "back", "paymentId": "pay", "operator": by() });
     done(&service, "AccountService/ReversePayment", reverse);
+    // What was refunded has paid a part of it.
     let owed = until("the invoice is owed again", async || invoice(&service, "INV-000001").ok()).await;
     let known = ["number", "accountId", "total", "openAmount", "taxContained", "noLongerKept"].map(|field| owed[field].clone());
-    assert_eq!(json!(known), json!(["INV-000001", "paid", "11.90", "11.90", "1.90", true]), "{owed}");
+    assert_eq!(json!(known), json!(["INV-000001", "paid", "11.90", "10.71", "1.90", true]), "{owed}");
     assert!(owed.get("items").is_none() && owed["customer"].get("name").is_none(), "{owed}");
     let listed = unpaid(&service);
     assert!(listed.contains("INV-000001") && listed.contains(r#""noLongerKept":true"#), "{listed}");
     let receivables = done(&service, "BillingService/ListReceivables", json!({ "accountId": "paid" }));
-    assert!(receivables.to_string().contains("11.90"), "{receivables}");
+    assert!(receivables.to_string().contains("10.71"), "{receivables}");
     for form in ["INVOICE_FORM_PDF", "INVOICE_FORM_JSON"] {
         let refused = call(&service, "BillingService/GetInvoiceFile", &json!({ "number": "INV-000001", "form": form })).unwrap_err();
         assert!(refused.contains("no longer kept"), "{refused}");
@@ -38,7 +39,7 @@ async fn is_owed_again(house: &House) {
     let shown = Operator::of(&service).run_words(&["invoice", "show", "INV-000001"]);
     assert!(shown.status.success() && shown.output.contains("no longer kept"), "{shown:?}");
 
-    let pay = json!({ "accountId": "paid", "requestId": "again", "amount": euros("10.71"), "invoiceNumbers": ["INV-000001"] });
+    let pay = json!({ "accountId": "paid", "requestId": "again", "amount": euros("9.52"), "invoiceNumbers": ["INV-000001"] });
     done(&service, "BillingService/RecordPayment", pay);
     until("it is paid in part", async || (open_amount(&service).ok()? == "1.19").then_some(())).await;
     done(&service, "BillingService/RecordPayment", json!({ "accountId": "paid", "requestId": "rest", "amount": euros("1.19") }));

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::super::approvals::act_key;
+use super::super::approvals::{act_key, plain};
 use super::super::you::Done;
 use super::{Form, Tab, change, tabs_of_service, taken};
 use crate::Console;
@@ -39,8 +39,7 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Query(Done {
 async fn page(console: &Console, visitor: &Visitor, done: &str, form: Form) -> Result<Response, Failure> {
     let (context, use_cases, locale) = (visitor.context(), &console.use_cases, &visitor.locale);
     let figures = use_cases.handle(&context, use_cases.approval_figures(&context)).await?;
-    let shown =
-        figures.iter().map(|figure| (act_key(figure.act), figure.currency.code().to_owned(), locale.decimal(&figure.above.to_string())));
+    let shown = figures.iter().map(|figure| (act_key(figure.act), figure.currency.code().to_owned(), plain(locale, figure.above)));
     let (status, chosen) = (form.status(), form.fields.get("act").to_owned());
     let page = render(&Figures {
         page: Page::new(visitor, super::ISSUER, locale.text("approval-figures")).after(done),

@@ -64,6 +64,41 @@ async fn a_key_that_was_made_after_the_request_or_by_a_key_of_the_one_who_asked_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_key_has_asked_for_is_not_approved_by_who_has_made_the_key() {
+    let office = Office::open(&[]).await;
+    let Office { house, root, bob, .. } = &office;
+    let helper = office.made(root, "helper", "admin").await;
+    let inner = office.made(&helper, "inner", "finance").await;
+    for (key, request) in [(&helper, "by-helper"), (&inner, "by-inner")] {
+        let id = office.waits(key, "AccountService/AdjustBalance", &adjust(request, "200")).await;
+        assert_eq!(house.refused(root, "ApprovalService/ApproveAct", decide(&id, "r")).await, "SECOND_PERSON_NEEDED", "{request}");
+        assert_eq!(office.approve(bob, &id).await["state"], "APPROVAL_STATE_DONE");
+    }
+    assert_eq!(office.balance().await, "400.00");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_which_nobody_knows_who_has_made_it_is_no_second_person_nor_has_one() {
+    let office = Office::open(&[]).await;
+    let Office { house, root, ada, bob, .. } = &office;
+    let restored = office.made(root, "restored", "admin").await;
+    let inner = office.made(&restored, "inner", "finance").await;
+    // As a billing store has it that took the key over from the ledger's copy.
+    assert_eq!(office.sql("ledger.billing.db", "UPDATE callers SET created_by = '' WHERE name = 'restored'"), 1);
+    let id = office.waits(ada, "AccountService/AdjustBalance", &adjust("of-ada", "200")).await;
+    for key in [&restored, &inner] {
+        let refused = house.call(Some(key), "ApprovalService/ApproveAct", &decide(&id, "k")).await.unwrap_err();
+        let info = refused.get_details_error_info().unwrap();
+        assert_eq!(info.reason, "MAKER_UNKNOWN");
+        assert!(refused.message().contains("made anew"), "{refused:?}");
+        let own = office.waits(key, "AccountService/AdjustBalance", &adjust(&format!("own-{}", &key[3..11]), "300")).await;
+        assert_eq!(house.refused(bob, "ApprovalService/ApproveAct", decide(&own, "b")).await, "MAKER_UNKNOWN");
+    }
+    assert_eq!(office.approve(bob, &id).await["state"], "APPROVAL_STATE_DONE");
+    assert_eq!(office.balance().await, "200.00");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_approves_a_raised_limit_is_held_to_the_highest_that_is_set() {
     let office = Office::open(&[]).await;
     let Office { root, otto, bob, .. } = &office;

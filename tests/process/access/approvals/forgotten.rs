@@ -126,3 +126,33 @@ async fn what_became_of_an_act_is_forgotten_after_90_days_though_nobody_asks() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_done_before_the_billing_store_was_restored_is_not_done_again_when_it_is_approved_again() {
+    let office = Office::open(&[]).await;
+    let id = office.waits(&office.ada, "AccountService/AdjustBalance", &adjust("once", "200")).await;
+    assert_eq!(office.approve(&office.bob, &id).await["state"], "APPROVAL_STATE_DONE");
+    office.has_entry("once").await;
+    let office = office.forgetful().await;
+    // The state of the billing store is one from before it was approved; the journal was taken in again since.
+    let restored = "UPDATE approvals SET state = 'waiting', decided_by = '', decided_request_id = '', decided_reason = '', decided_at = 0";
+    assert_eq!(office.sql("ledger.billing.db", restored), 1);
+    let again = office.house.done(&office.bob, "ApprovalService/ApproveAct", decide(&id, "again")).await;
+    assert_eq!((&again["approval"]["state"], office.balance().await.as_str()), (&json!("APPROVAL_STATE_DONE"), "200.00"), "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_approved_by_a_clock_that_was_ahead_is_done_once_that_time_has_come() {
+    let office = Office::open(&[]).await;
+    let id = office.waits(&office.ada, "AccountService/AdjustBalance", &adjust("early", "200")).await;
+    let approved = |at: jiff::Timestamp| {
+        let sql = format!("UPDATE approvals SET state = 'approved', decided_by = 'bob', decided_at = {}", at.as_millisecond());
+        assert_eq!(office.sql("ledger.billing.db", &sql), 1);
+    };
+    approved(jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1));
+    assert_eq!(office.house.refused(&office.ada, "AccountService/AdjustBalance", adjust("early", "200")).await, "SENT_IN_FUTURE");
+    assert_eq!(office.approval(&id).await["state"], "APPROVAL_STATE_APPROVED", "it has not failed");
+    approved(jiff::Timestamp::now() - jiff::SignedDuration::from_secs(20));
+    office.becomes(&id, "APPROVAL_STATE_DONE").await;
+    assert_eq!(office.balance().await, "200.00");
+}
