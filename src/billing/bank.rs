@@ -144,6 +144,14 @@ impl Billing {
         Ok(claim)
     }
 
+    /// Frees a line of a claim that has come to nothing, unless it is claimed anew by now.
+    pub async fn free_claim(&self, digest: &str, claimed: &BookedLine) -> Result<(), BillingError> {
+        let sql = "DELETE FROM bank_lines WHERE digest = $1 AND account = $2 AND begun_at = $3";
+        let query = sqlx::query(sql).bind(digest.to_owned()).bind(claimed.account.clone()).bind(claimed.at);
+        query.execute(self.store().pool()).await?;
+        Ok(())
+    }
+
     /// Frees a line whose try was refused, unless it was tried again meanwhile.
     pub async fn free_line(&self, digest: &str, tried: &Try) -> Result<(), BillingError> {
         let sql = "DELETE FROM bank_lines WHERE digest = $1 AND attempts = $2";

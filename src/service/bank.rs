@@ -9,6 +9,7 @@ pub mod booking;
 pub mod camt;
 pub mod csv;
 pub mod matching;
+mod settling;
 
 use std::collections::HashMap;
 

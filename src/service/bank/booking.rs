@@ -1,7 +1,10 @@
 //! The lines that a person has confirmed are booked, each once.
 //!
 //! A line is claimed for its account first, with the invoice that it pays. If nobody knows what became of its payment, the claim stays, and
-//! a repetition asks for the same payment again. If the payment was refused, so that nothing is booked, the line is free again.
+//! a repetition asks for the same payment again. If the payment was refused, so that nothing is booked, the line is free again; and so it
+//! is once its claim is so old that the ledger takes no try of it any more ([`settling`](super::settling)), and no payment came of it.
+
+use std::time::Duration;
 
 use super::{Line, movement_of, request_id_of, shown_to};
 use crate::UseCases;
@@ -24,8 +27,11 @@ const MOST_REMARK: usize = 200;
 /// What a payment is said to be made by.
 const METHOD: &str = "bank";
 
+/// How long the billing store may take to have what came of an old claim.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// After this time an attempt is over, whatever its outcome.
-const TRY_ENDS_AFTER: Millis = 5 * 60 * 1000;
+pub(super) const TRY_ENDS_AFTER: Millis = 5 * 60 * 1000;
 
 /// Which invoice or account a person says that a line is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,9 +80,18 @@ impl UseCases {
         // Nothing is claimed for an account that is not there.
         self.look_at(&target.account).await?;
         let now = self.clock().now();
+        let billing = self.billing(context).await?;
         let claimed = BookedLine { account: target.account.clone(), invoice: target.invoice.clone(), at: now };
-        let claim = self.billing(context).await?.claim_line(&line.digest, &movement_of(line), &claimed, &context.caller.name).await?;
-        let tried = match claim {
+        let movement = movement_of(line);
+        let claim = || billing.claim_line(&line.digest, &movement, &claimed, &context.caller.name);
+        let mut claim_found = claim().await?;
+        let (Claim::Tried(Try { line: found, .. }) | Claim::Elsewhere(found)) = &claim_found;
+        // Asked in this order: what is over by now has all that came of it in the billing store.
+        if self.is_over(billing, found, PATIENCE).await? && !self.is_booked(context, line, &found.account).await? {
+            billing.free_claim(&line.digest, found).await?;
+            claim_found = claim().await?;
+        }
+        let tried = match claim_found {
             Claim::Tried(tried) => tried,
             Claim::Elsewhere(found) => {
                 let is_recorded = self.is_booked(context, line, &found.account).await?;

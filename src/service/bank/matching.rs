@@ -1,6 +1,7 @@
 //! What the lines of a statement are taken for: looked up for all of them at once, a few queries for however many there are.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use super::{Line, movement_of, request_id_of, shown_to};
 use crate::UseCases;
@@ -57,19 +58,34 @@ impl UseCases {
     /// What each line is taken for.
     pub async fn propose_bookings(&self, context: &RequestContext, lines: &[Line]) -> Result<Vec<Proposal>, Error> {
         context.require_at_all(Permission::RecordPayments)?;
-        let known = Known::of(self.billing(context).await?, lines).await?;
+        let known = self.known_of(self.billing(context).await?, lines).await?;
         // An invoice is proposed for one line only.
         let mut taken = HashSet::new();
         Ok(lines.iter().map(|line| known.proposal(context, line, &mut taken)).collect())
     }
 }
 
-impl Known {
-    async fn of(billing: &Billing, lines: &[Line]) -> Result<Self, Error> {
+impl UseCases {
+    async fn known_of(&self, billing: &Billing, lines: &[Line]) -> Result<Known, Error> {
         let digests: HashSet<&str> = lines.iter().map(|line| line.digest.as_str()).collect();
-        let booked = billing.booked_lines(&listed(&digests)).await?;
+        let mut booked = billing.booked_lines(&listed(&digests)).await?;
         let payments: Vec<_> = booked.iter().map(|(digest, found)| (found.account.clone(), request_id_of(digest))).collect();
         let payments: Vec<_> = payments.iter().map(|(account, id)| (account.as_str(), id.as_str())).collect();
+        let mut recorded = billing.recorded(&payments).await?;
+        let is_recorded = |recorded: &HashSet<_>, digest: &String, claimed: &BookedLine| {
+            recorded.contains(&(claimed.account.clone(), request_id_of(digest)))
+        };
+        let mut over = HashSet::new();
+        for (digest, claimed) in booked.iter().filter(|(digest, claimed)| !is_recorded(&recorded, digest, claimed)) {
+            if self.is_over(billing, claimed, Duration::ZERO).await? {
+                over.insert(digest.clone());
+            }
+        }
+        if !over.is_empty() {
+            // What was begun, is over, and came to nothing is as if it had not been begun: looked up once more, since it is over.
+            recorded = billing.recorded(&payments).await?;
+            booked.retain(|digest, claimed| !over.contains(digest) || is_recorded(&recorded, digest, claimed));
+        }
         let open = || lines.iter().filter(|line| !booked.contains_key(&line.digest));
         let movements: HashSet<String> = open().map(movement_of).collect();
         let mut elsewhere = HashMap::new();
@@ -79,9 +95,11 @@ impl Known {
         }
         let numbers: HashSet<String> = open().flat_map(numbers_in).collect();
         let invoices = billing.open_invoices(&listed(&numbers)).await?;
-        Ok(Self { recorded: billing.recorded(&payments).await?, booked, elsewhere, invoices })
+        Ok(Known { recorded, booked, elsewhere, invoices })
     }
+}
 
+impl Known {
     fn proposal(&self, context: &RequestContext, line: &Line, taken: &mut HashSet<String>) -> Proposal {
         if let Some(found) = self.booked.get(&line.digest) {
             let is_recorded = self.recorded.contains(&(found.account.clone(), request_id_of(&line.digest)));

@@ -28,6 +28,7 @@ impl Desk {
             stage.open(account, Mode::Postpaid, "100", NonUsageBilling::Consolidated).await;
             stage.charge(account, "c1", amount, "call", "1", None).await;
         }
+        stage.open("gamma", Mode::Prepaid, "0", NonUsageBilling::Consolidated).await;
         stage.month_ends("2026-02-01T00:10:00Z", &["acme", "beta"]).await;
         let (ledger, billing, offload) = (stage.ledger.clone(), stage.billing.clone(), Offload::start().unwrap());
         let use_cases =
@@ -125,7 +126,35 @@ async fn a_line_is_booked_once(stage: Stage) {
     assert!(matches!(desk.book(&lines[3], "acme").await, Booked::Refused(_)));
     assert_eq!(words(&desk.proposed(&lines).await[3]), ["unknown", "", ""]);
     assert_eq!(desk.book(&lines[3], "beta").await, Booked::Done);
+    desk.stage.caught_up().await;
+    a_line_that_was_begun_long_ago_is_settled(&desk).await;
     desk.stage.end().await;
+}
+
+/// The ledger forgets request ids after a day. Tries of before are over then, and the journal tells what came of them.
+async fn a_line_that_was_begun_long_ago_is_settled(desk: &Desk) {
+    let lines = desk.lines(&[
+        ["2026-02-02", "2.00", "begun and done", ""],
+        ["2026-02-02", "2.50", "begun for another", ""],
+        ["2026-02-02", "2.75", "begun here", ""],
+    ]);
+    assert_eq!(desk.book(&lines[0], "beta").await, Booked::Done);
+    for line in &lines[1..] {
+        desk.was_begun(line, "beta", "", "2026-02-01T00:15:00Z").await;
+    }
+    desk.stage.caught_up().await;
+    let kinds = async || desk.proposed(&lines).await.iter().map(words).map(|[kind, ..]| kind.to_owned()).collect::<Vec<_>>();
+    desk.stage.at("2026-02-02T00:20:00Z");
+    assert_eq!(kinds().await, ["booked", "begun", "begun"]);
+    assert!(matches!(desk.book(&lines[1], "gamma").await, Booked::Begun(_)));
+    desk.stage.at("2026-02-02T00:20:01Z");
+    assert_eq!(kinds().await, ["booked", "unknown", "unknown"]);
+    assert!(matches!(desk.book(&lines[0], "gamma").await, Booked::Before(found) if found.account == "beta"));
+    assert_eq!(desk.book(&lines[1], "gamma").await, Booked::Done);
+    assert_eq!(desk.book(&lines[2], "beta").await, Booked::Done);
+    assert!(matches!(desk.book(&lines[2], "beta").await, Booked::Before(_)));
+    desk.stage.caught_up().await;
+    assert_eq!(kinds().await, ["booked", "booked", "booked"]);
 }
 
 #[tokio::test]
