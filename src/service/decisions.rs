@@ -30,6 +30,9 @@ pub const MOST_OF_ACCOUNT: usize = 100;
 /// What a filter of the log names these lines by. It is no module of tollgate, so that traces, which name no account, do not take them.
 const TARGET: &str = "decisions";
 
+/// How many notes are counted while commands wait to leave theirs.
+const COUNTED_AT_ONCE: usize = 512;
+
 /// How many notes a new one drops at most, so that it never waits for all that is too old by now.
 const DROPPED_AT_ONCE: usize = 4;
 
@@ -58,6 +61,9 @@ pub struct Declined {
 /// What was declined in this process. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
 pub struct Declines(Arc<Mutex<Notes>>, Arc<Mutex<Option<Counted>>>);
+
+/// What is counted of a note: its reason, and its account if that lacked credit.
+type Counting = (&'static str, Option<Arc<str>>);
 
 /// A summary, and when it was made.
 type Counted = (Instant, Arc<Summary>);
@@ -127,17 +133,39 @@ impl Declines {
         {
             return Arc::clone(summary);
         }
-        let summary = {
-            let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let since = || notes.by_number.values().rev().take_while(|(_, declined)| declined.at >= from);
-            let lacking = since().filter(|(_, declined)| declined.credit.is_some());
-            Arc::new(Summary {
-                by_reason: most_frequent(since().map(|(_, declined)| declined.reason)),
-                without_credit: most_frequent(lacking.map(|(account, _)| Arc::clone(account))),
-            })
-        };
+        let (mut by_reason, mut without_credit) = (HashMap::new(), HashMap::new());
+        let mut below = u64::MAX;
+        loop {
+            let (seen, is_over) = self.since(from, &mut below);
+            for (reason, lacking) in seen {
+                *by_reason.entry(reason).or_default() += 1;
+                if let Some(account) = lacking {
+                    *without_credit.entry(account).or_default() += 1;
+                }
+            }
+            if is_over {
+                break;
+            }
+        }
+        let summary = Arc::new(Summary { by_reason: most_frequent(by_reason), without_credit: most_frequent(without_credit) });
         *kept = Some((Instant::now(), Arc::clone(&summary)));
         summary
+    }
+
+    /// The next notes below a number, newest first, and whether these are all that were made from an instant on: of each, the reason, and
+    /// the account if it lacked credit. A few at a time, so that no command waits for long to leave its note.
+    fn since(&self, from: Millis, below: &mut u64) -> (Vec<Counting>, bool) {
+        let mut seen = Vec::with_capacity(COUNTED_AT_ONCE);
+        let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (number, (account, declined)) in notes.by_number.range(..*below).rev().take(COUNTED_AT_ONCE) {
+            if declined.at < from {
+                return (seen, true);
+            }
+            *below = *number;
+            seen.push((declined.reason, declined.credit.map(|_| Arc::clone(account))));
+        }
+        let is_over = seen.len() < COUNTED_AT_ONCE;
+        (seen, is_over)
     }
 
     /// What was declined of an account within a day before `now`, newest first; and since when nothing was dropped because there was no room.
@@ -152,11 +180,7 @@ impl Declines {
 }
 
 /// How often each comes, the most frequent first.
-fn most_frequent<T: Ord + std::hash::Hash>(all: impl Iterator<Item = T>) -> Vec<(T, usize)> {
-    let mut counts: HashMap<T, usize> = HashMap::new();
-    for one in all {
-        *counts.entry(one).or_default() += 1;
-    }
+fn most_frequent<T: Ord>(counts: HashMap<T, usize>) -> Vec<(T, usize)> {
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     counts
@@ -318,6 +342,27 @@ mod tests {
         assert_eq!(ids(&declines, "acme", 2 * DAY + 1), Vec::<String>::new());
         declines.note("acme", declined(2 * DAY + 1, "b"));
         assert_eq!(declines.0.lock().unwrap().by_number.len(), MOST_OF_ACCOUNT + 1);
+    }
+
+    #[test]
+    fn declines_are_counted_a_few_at_a_time_and_all_of_them() {
+        let declines = Declines::default();
+        declines.note("old", declined(DAY - 1, "a"));
+        for number in 0..2 * COUNTED_AT_ONCE + 7 {
+            declines.note(&format!("account-{}", number % 60), declined(DAY, &number.to_string()));
+        }
+        declines.note("account-0", Declined { reason: "ACCOUNT_SUSPENDED", credit: None, ..declined(DAY, "b") });
+        let mut below = u64::MAX;
+        let (seen, is_over) = declines.since(DAY, &mut below);
+        assert_eq!((seen.len(), is_over), (COUNTED_AT_ONCE, false));
+        // A note that is left meanwhile is of the next count.
+        declines.note("account-1", declined(DAY, "c"));
+        let (seen, is_over) = declines.since(DAY, &mut below);
+        assert_eq!((seen.len(), is_over), (COUNTED_AT_ONCE, false));
+        let summary = declines.summary(DAY);
+        assert_eq!(summary.by_reason, [("INSUFFICIENT_CREDIT", 2 * COUNTED_AT_ONCE + 8), ("ACCOUNT_SUSPENDED", 1)]);
+        assert_eq!(summary.without_credit.iter().map(|(_, count)| count).sum::<usize>(), 2 * COUNTED_AT_ONCE + 8);
+        assert_eq!(summary.without_credit[0], ("account-1".into(), 19));
     }
 
     #[test]
