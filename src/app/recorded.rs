@@ -84,9 +84,13 @@ fn described((file, key_sets): &Said) -> BTreeMap<String, Value> {
     let keys = file.keys.iter().map(|key| entry("key", &key.name, serde_json::to_value(key)));
     let certificates = file.certificates.iter().map(|one| entry("certificate", &one.name, serde_json::to_value(one)));
     let issuers = file.issuers.iter().map(|issuer| entry("issuer", &issuer.issuer, serde_json::to_value(issuer)));
+    // Of the console's provider, value by value: what is given by a group is to be seen alone.
+    let claim = file.oidc.iter().map(|oidc| ("oidc claim".to_owned(), json!(oidc.claim)));
+    let provided = file.oidc.iter().flat_map(|oidc| &oidc.grants);
+    let provided = provided.map(|(value, grant)| (format!("oidc grant {value}"), serde_json::to_value(grant).unwrap_or(json!(null))));
     let revoked = file.revoked.iter().map(|id| (format!("revoked key {id}"), json!(true)));
     let key_sets = key_sets.iter().map(|(issuer, keys)| (format!("keys of issuer {issuer}"), json!(keys)));
-    roles.chain(keys).chain(certificates).chain(issuers).chain(revoked).chain(key_sets).collect()
+    roles.chain(keys).chain(certificates).chain(issuers).chain(claim).chain(provided).chain(revoked).chain(key_sets).collect()
 }
 
 /// The thread that writes what the trail holds, to files and to the billing store: neither is waited for by who records.
@@ -151,4 +155,19 @@ async fn flush(trail: &Trail, billing: Option<&Billing>) -> anyhow::Result<()> {
         billing.ready().await?;
     }
     Ok(trail.flush(billing).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_of_a_provider_may_do_is_recorded_value_by_value() {
+        let said = |text: &str| -> Said { (toml::from_str(text).unwrap(), BTreeMap::new()) };
+        let before = said("[oidc]\ngrants.support = { roles = ['read'] }\ngrants.same = { roles = ['read'] }\n");
+        let after = said("[oidc]\nclaim = 'groups'\ngrants.support = { roles = ['admin'] }\ngrants.same = { roles = ['read'] }\n");
+        let act = access_changed(&before, &after);
+        assert_eq!(act.content["before"], json!({ "oidc claim": "roles", "oidc grant support": { "roles": ["read"] } }));
+        assert_eq!(act.content["after"], json!({ "oidc claim": "groups", "oidc grant support": { "roles": ["admin"] } }));
+    }
 }
