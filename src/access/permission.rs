@@ -63,6 +63,10 @@ permissions! {
     RecordPayments = "record_payments",
     /// Give up debts, and take that back.
     WriteOff = "write_off",
+    /// Look at what operators have noted on accounts.
+    ReadNotes = "read_notes",
+    /// Note something on accounts, and remove notes.
+    WriteNotes = "write_notes",
     /// Look at the names and addresses that documents are made out to.
     ReadBillingDetails = "read_billing_details",
     /// Change them.

@@ -2,13 +2,13 @@
 
 use super::permission::Permission::{
     Adjust, ApproveActs, ApproveInvoices, Charge, Close, Convert, CreateAccounts, ExportUsage, ReadAccess, ReadAccounts, ReadAggregation,
-    ReadAudit, ReadBillingDetails, ReadCredit, ReadDocuments, ReadSettings, RecordPayments, Reflect, Refund, ReversePayments, SendMail,
-    SetBillingDetails, SetCreditLimit, SetSettings, Suspend, TopUp, UpdateAccounts, Withdraw, WriteOff,
+    ReadAudit, ReadBillingDetails, ReadCredit, ReadDocuments, ReadNotes, ReadSettings, RecordPayments, Reflect, Refund, ReversePayments,
+    SendMail, SetBillingDetails, SetCreditLimit, SetSettings, Suspend, TopUp, UpdateAccounts, Withdraw, WriteNotes, WriteOff,
 };
 use super::permission::Permissions;
 
 const READ: Permissions =
-    Permissions::of(&[ReadCredit, ReadAccounts, ReadDocuments, ReadBillingDetails, ReadSettings, ReadAggregation, Reflect]);
+    Permissions::of(&[ReadCredit, ReadAccounts, ReadDocuments, ReadNotes, ReadBillingDetails, ReadSettings, ReadAggregation, Reflect]);
 
 /// The roles that are always there, by name.
 pub const BUILT_IN: [(&str, Permissions); 6] = [
@@ -27,6 +27,7 @@ pub const BUILT_IN: [(&str, Permissions); 6] = [
             Convert,
             Suspend,
             Close,
+            WriteNotes,
             SetBillingDetails,
             SendMail,
         ])),
@@ -42,6 +43,7 @@ pub const BUILT_IN: [(&str, Permissions); 6] = [
             Adjust,
             RecordPayments,
             WriteOff,
+            WriteNotes,
             SetBillingDetails,
             SetSettings,
             ApproveInvoices,

@@ -45,7 +45,7 @@ const UNSETTLED: [&str; 5] = [
 ];
 
 /// What is erased of an account, but for names within settings and audit records.
-const ERASE: [&str; 17] = [
+const ERASE: [&str; 19] = [
     "UPDATE entries SET description = '', attributes = '', reason = '' WHERE account = $1",
     "UPDATE lost_entries SET description = '', attributes = '', reason = '' WHERE account = $1",
     "UPDATE totals SET description = '' WHERE account = $1",
@@ -55,6 +55,7 @@ const ERASE: [&str; 17] = [
     "UPDATE credits SET reference = '', remark = '', reason = '' WHERE account = $1",
     "UPDATE allocations_by_hand SET reason = '' WHERE account = $1",
     "UPDATE setting_changes SET reason = '' WHERE subject = 'account ' || $1",
+    "UPDATE setting_changes SET reason = '' WHERE subject = 'notes of ' || $1",
     "UPDATE setting_changes SET reason = '' WHERE subject IN (SELECT 'mail ' || id FROM mails WHERE account = $1)",
     "UPDATE setting_changes SET reason = '' WHERE subject IN (SELECT 'mail of ' || issued.number FROM issued \
      JOIN documents ON documents.id = issued.document WHERE documents.account = $1)",
@@ -62,6 +63,7 @@ const ERASE: [&str; 17] = [
     // What waits for approval can no longer be done: the account is closed.
     "DELETE FROM approvals WHERE account = $1",
     "UPDATE accounts SET name = 'erased' WHERE account = $1",
+    "DELETE FROM account_notes WHERE account = $1",
     "DELETE FROM account_sending WHERE account = $1",
     "DELETE FROM exemptions WHERE account = $1",
     "DELETE FROM customers WHERE account = $1",

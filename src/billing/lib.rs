@@ -31,6 +31,7 @@ pub mod kinds;
 pub mod layouts;
 pub mod logos;
 pub mod lookup;
+pub mod notes;
 mod originals;
 pub mod partitions;
 pub mod payments;

@@ -5,6 +5,7 @@
 //! [`documents`] finds documents in the same way.
 
 pub mod documents;
+pub mod filtered;
 pub mod fold;
 mod index;
 pub mod prepare;
@@ -19,7 +20,6 @@ use super::store::Dialect;
 use super::store::rows::{Table, Type, Value};
 use super::{Billing, BillingError, JournalPosition};
 use fold::{fold, fold_tax_id};
-use ledger::NamePlace;
 
 /// The fewest characters of a part that the index knows: trigrams.
 const INDEXED_CHARACTERS: usize = 3;
@@ -51,11 +51,29 @@ pub enum Comparison {
     Beginning,
 }
 
-/// What was found: places in the order of names and ids, as far as asked for.
+/// What accounts are ordered by: of one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// Its folded name.
+    Name(String),
+    /// An amount, in thousandths of its currency's unit.
+    Amount(i64),
+}
+
+/// Where an account is in an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// What it is ordered by.
+    pub key: Key,
+    /// Its id.
+    pub account: String,
+}
+
+/// What was found: places in their order, as far as asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The accounts.
-    pub places: Vec<NamePlace>,
+    pub places: Vec<Place>,
     /// How they were compared.
     pub comparison: Comparison,
     /// What the store had taken in of the journal.
@@ -96,12 +114,12 @@ impl Billing {
 
     /// Accounts behind a place, in the order of their names and ids. Where no word is as long as what the index knows, they are compared
     /// by how they begin.
-    pub async fn search(
+    async fn search(
         &self,
         text: &str,
         comparison: Comparison,
         scope: Option<&Scope>,
-        after: Option<&NamePlace>,
+        after: Option<&Place>,
         count: usize,
     ) -> Result<Found, BillingError> {
         let dialect = self.store().dialect();
@@ -119,7 +137,7 @@ impl Billing {
         }
         statement.page(after, count);
         let rows = statement.rows(connection).await?;
-        let place = |row: &AnyRow| Ok(NamePlace { folded_name: row.try_get("name")?, account: row.try_get("account")? });
+        let place = |row: &AnyRow| Ok(Place { key: Key::Name(row.try_get("name")?), account: row.try_get("account")? });
         let places = rows.iter().map(place).collect::<Result<_, BillingError>>()?;
         Ok(Found { places, comparison: wanted.comparison(), position })
     }
@@ -153,20 +171,12 @@ impl Wanted {
     /// Finds accounts by an index.
     fn statement(&self, dialect: Dialect) -> Statement {
         let mut statement = Statement::new("SELECT account_search.account, account_search.name FROM ");
-        match (self, dialect) {
-            (Self::Parts(long, short), Dialect::Postgres) => {
+        match dialect {
+            Dialect::Postgres => {
                 statement.sql += "account_search WHERE TRUE";
-                for word in long.iter().chain(short) {
-                    let place = statement.text(like(word));
-                    statement.sql += &format!(" AND folded LIKE {place}");
-                }
+                self.condition(dialect, &mut statement);
             }
-            (Self::Beginning(text), Dialect::Postgres) => {
-                statement.sql += "account_search WHERE (";
-                statement.beginnings(text, "", " OR ");
-                statement.sql += ")";
-            }
-            (_, Dialect::Sqlite) => {
+            Dialect::Sqlite => {
                 self.matching(&mut statement, "UNION");
                 // CROSS: what was found leads, and not the order.
                 statement.sql += " AS matching CROSS JOIN account_search ON account_search.number = matching.number WHERE TRUE";
@@ -176,6 +186,28 @@ impl Wanted {
             }
         }
         statement
+    }
+
+    /// The condition that a row is found. PostgreSQL may find rows by it; SQLite only checks those that it has.
+    fn condition(&self, dialect: Dialect, statement: &mut Statement) {
+        match (self, dialect) {
+            (Self::Parts(long, short), Dialect::Postgres) => {
+                for word in long.iter().chain(short) {
+                    let place = statement.text(like(word));
+                    statement.sql += &format!(" AND folded LIKE {place}");
+                }
+            }
+            (Self::Parts(long, short), Dialect::Sqlite) => {
+                statement.parts(long);
+                statement.parts(short);
+            }
+            (Self::Beginning(text), _) => {
+                statement.sql += " AND (";
+                // Of what has a sign before it, SQLite uses no index.
+                statement.beginnings(text, if dialect == Dialect::Sqlite { "+" } else { "" }, " OR ");
+                statement.sql += ")";
+            }
+        }
     }
 
     /// For SQLite: what the index finds, in no order.
@@ -210,18 +242,7 @@ impl Wanted {
     fn walking(&self) -> Statement {
         let from = "SELECT account_search.account, account_search.name FROM account_search INDEXED BY account_search_by_name WHERE TRUE";
         let mut statement = Statement::new(from);
-        match self {
-            Self::Parts(long, short) => {
-                statement.parts(long);
-                statement.parts(short);
-            }
-            Self::Beginning(text) => {
-                statement.sql += " AND (";
-                // Of what has a sign before it, SQLite uses no index.
-                statement.beginnings(text, "+", " OR ");
-                statement.sql += ")";
-            }
-        }
+        self.condition(Dialect::Sqlite, &mut statement);
         statement
     }
 }
@@ -253,8 +274,8 @@ impl Statement {
     /// What begins with a text, of each column.
     fn beginnings(&mut self, text: &str, sign: &str, between: &str) {
         let [from, to] = range(text).map(|text| self.text(text));
-        let columns = ["name", "folded_id", "billing_name"];
-        self.sql += &columns.map(|column| format!("({sign}{column} >= {from} AND {sign}{column} < {to})")).join(between);
+        let columns = ["name", "folded_id", "billing_name"].map(|column| format!("{sign}account_search.{column}"));
+        self.sql += &columns.map(|column| format!("({column} >= {from} AND {column} < {to})")).join(between);
     }
 
     /// For SQLite: what holds each of these parts.
@@ -265,9 +286,9 @@ impl Statement {
         }
     }
 
-    fn page(&mut self, after: Option<&NamePlace>, count: usize) {
-        if let Some(NamePlace { folded_name, account }) = after {
-            let (name, account) = (self.text(folded_name.clone()), self.text(account.clone()));
+    fn page(&mut self, after: Option<&Place>, count: usize) {
+        if let Some(Place { key: Key::Name(name), account }) = after {
+            let (name, account) = (self.text(name.clone()), self.text(account.clone()));
             self.sql += &format!(" AND (account_search.name, account_search.account) > ({name}, {account})");
         }
         let place = self.number(i64::try_from(count).unwrap_or(i64::MAX));

@@ -6,6 +6,7 @@ mod details;
 mod history;
 pub mod limit;
 pub mod list;
+mod notes;
 pub mod show;
 mod statement;
 
@@ -58,6 +59,12 @@ enum AccountCommand {
     Statement(statement::StatementOptions),
     /// Show whom documents are for, or change it.
     Details(details::DetailsOptions),
+    /// Note something on an account, for other operators.
+    Note(notes::AddOptions),
+    /// List the notes on an account, newest first.
+    Notes(history::HistoryOptions),
+    /// Remove a note.
+    RemoveNote(notes::RemoveOptions),
     /// Refuse new authorizations, direct debits and withdrawals from now on.
     Suspend(change::StateOptions),
     /// Let them happen again.
@@ -89,6 +96,9 @@ pub async fn run(options: AccountOptions) -> anyhow::Result<ExitCode> {
         AccountCommand::Convert(options) => limit::convert(&mut client, options, output).await,
         AccountCommand::Details(options) => details::run(&mut client, options, output).await,
         AccountCommand::Statement(options) => statement::run(&mut client, options, output).await,
+        AccountCommand::Note(options) => notes::add(&mut client, options, output).await,
+        AccountCommand::Notes(options) => notes::list(&mut client, options, output).await,
+        AccountCommand::RemoveNote(options) => notes::remove(&mut client, options, output).await,
         AccountCommand::Suspend(options) => change::suspend(&mut client, options, output).await,
         AccountCommand::Resume(options) => change::resume(&mut client, options, output).await,
         AccountCommand::Close(options) => change::close(&mut client, options, output).await,

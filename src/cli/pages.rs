@@ -5,8 +5,8 @@ use tonic::{Response, Status};
 use super::failure::explain;
 use crate::grpc::v1::{
     GetInvoiceResponse, ListAccountsResponse, ListApprovalsResponse, ListAuditRecordsResponse, ListCallersResponse, ListEntriesResponse,
-    ListInvoicesResponse, ListItemsResponse, ListMailsResponse, ListPaymentsResponse, ListReceivablesResponse, ListReservationsResponse,
-    RetryHeldInvoicesResponse, SearchAccountsResponse,
+    ListInvoicesResponse, ListItemsResponse, ListMailsResponse, ListNotesResponse, ListPaymentsResponse, ListReceivablesResponse,
+    ListReservationsResponse, RetryHeldInvoicesResponse, SearchAccountsResponse,
 };
 
 /// How many of a list are asked for at once.
@@ -72,6 +72,7 @@ pages! {
     ListApprovalsResponse: approvals,
     ListAuditRecordsResponse: records,
     ListEntriesResponse: entries,
+    ListNotesResponse: notes,
     ListReservationsResponse: reservations,
     ListInvoicesResponse: invoices,
     ListPaymentsResponse: payments,

@@ -8,7 +8,7 @@ use super::call::{command, read as taken, unary};
 use super::v1::account_service_server::AccountService;
 use super::wire::reader::Reader;
 use super::wire::{accounts as read, filter, listing, render};
-use super::{page_token, pages, v1};
+use super::{notes, page_token, pages, v1};
 use crate::billing::change::Applied;
 use crate::ledger::Purpose;
 use crate::service::UseCases;
@@ -84,13 +84,14 @@ impl AccountService for Accounts {
 
     async fn search_accounts(&self, request: Request<v1::SearchAccountsRequest>) -> Result<Response<v1::SearchAccountsResponse>, Status> {
         unary(&self.use_cases, request, async |use_cases, context, request| {
-            let v1::SearchAccountsRequest { query: text, page_size, page_token } = request;
-            let query = ["search", text.as_str()];
-            let (count, after) = taken(use_cases, (), |reader, ()| {
-                reader.text("query", text.clone(), 1..=200);
-                (reader.page_size(page_size), page_token::read(reader, "page_token", &query, &page_token))
+            let v1::SearchAccountsRequest { page_size, ref page_token, .. } = request;
+            let limits = format!("{} {} {} {} {}", request.mode, request.status, request.currency_code, request.low_credit, request.owing);
+            let query = ["search", request.query.as_str(), limits.as_str(), request.order_by.as_str()];
+            let (search, count, after) = taken(use_cases, (), |reader, ()| {
+                let search = filter::account_search(reader, &request);
+                (search, reader.page_size(page_size), page_token::read(reader, "page_token", &query, page_token))
             })?;
-            let page = use_cases.search_accounts(context, &text, after, count).await?;
+            let page = use_cases.search_accounts(context, &search, after, count).await?;
             Ok(v1::SearchAccountsResponse {
                 accounts: page.accounts.into_iter().map(listing::account).collect(),
                 next_page_token: page.next.map(|next| page_token::encode(&query, &next)).unwrap_or_default(),
@@ -156,6 +157,18 @@ impl AccountService for Accounts {
             Ok(v1::EraseAccountResponse { replayed: applied == Applied::Before })
         })
         .await
+    }
+
+    async fn add_note(&self, request: Request<v1::AddNoteRequest>) -> Result<Response<v1::AddNoteResponse>, Status> {
+        unary(&self.use_cases, request, notes::add).await
+    }
+
+    async fn remove_note(&self, request: Request<v1::RemoveNoteRequest>) -> Result<Response<v1::RemoveNoteResponse>, Status> {
+        unary(&self.use_cases, request, notes::remove).await
+    }
+
+    async fn list_notes(&self, request: Request<v1::ListNotesRequest>) -> Result<Response<v1::ListNotesResponse>, Status> {
+        unary(&self.use_cases, request, notes::list).await
     }
 
     async fn list_reservations(

@@ -19,6 +19,7 @@ pub mod dynamic;
 pub mod fast_debit;
 pub mod foreign;
 pub mod health;
+mod notes;
 pub mod offloaded;
 pub mod page_token;
 pub mod pages;

@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use super::wire::reader::Reader;
+use crate::billing::search::{Key, Place};
 use crate::ledger::{IdempotencyKey, NamePlace, ReservationPlace};
 use crate::service::search::{self, Way};
 
@@ -142,6 +143,29 @@ impl<C: Cursor> Cursor for (u64, C) {
     }
 }
 
+impl Cursor for Place {
+    fn to_bytes(&self) -> Vec<u8> {
+        let (kind, key) = match &self.key {
+            Key::Name(name) => (1, name.as_bytes().to_vec()),
+            Key::Amount(amount) => (2, amount.to_be_bytes().to_vec()),
+        };
+        // An account id holds no zero byte.
+        [&[kind], self.account.as_bytes(), &[0], &key].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (kind, rest) = bytes.split_first()?;
+        let end = rest.iter().position(|byte| *byte == 0)?;
+        let (account, key) = (rest.get(..end)?, rest.get(end + 1..)?);
+        let key = match kind {
+            1 => Key::Name(String::from_utf8(key.to_vec()).ok()?),
+            2 => Key::Amount(i64::from_be_bytes(key.try_into().ok()?)),
+            _ => return None,
+        };
+        Some(Self { key, account: String::from_utf8(account.to_vec()).ok()? })
+    }
+}
+
 impl Cursor for search::Cursor {
     fn to_bytes(&self) -> Vec<u8> {
         let way = match self.way {
@@ -160,7 +184,7 @@ impl Cursor for search::Cursor {
             3 => Way::Ledger,
             _ => return None,
         };
-        Some(Self { way, after: NamePlace::from_bytes(after)? })
+        Some(Self { way, after: Place::from_bytes(after)? })
     }
 }
 
@@ -189,14 +213,19 @@ mod tests {
             let valid_head = encode(&["names"], &0_u64).chars().take(18).collect::<String>();
             let _ = decode::<NamePlace>(&["names"], &format!("{valid_head}{tail}"));
             let _ = decode::<IdempotencyKey>(&["names"], &format!("{valid_head}{tail}{text}"));
+            let _ = decode::<search::Cursor>(&["names"], &format!("{valid_head}{tail}"));
         }
 
         #[test]
         fn every_place_comes_back(sequence: u64, key: [u8; 16], name in "[^\0]*", account in "[a-z/]+") {
             prop_assert_eq!(decode(&["a"], &encode(&["a"], &sequence)), Some(sequence));
             prop_assert_eq!(decode(&["a"], &encode(&["a"], &IdempotencyKey(key))), Some(IdempotencyKey(key)));
-            let place = NamePlace { folded_name: name, account };
+            let place = NamePlace { folded_name: name.clone(), account: account.clone() };
             prop_assert_eq!(decode(&["a"], &encode(&["a"], &place)), Some(place));
+            for key in [Key::Name(name), Key::Amount(sequence.cast_signed())] {
+                let place = search::Cursor { way: Way::Parts, after: Place { key, account: account.clone() } };
+                prop_assert_eq!(decode(&["a"], &encode(&["a"], &place)), Some(place));
+            }
         }
     }
 }

@@ -62,6 +62,14 @@ impl Credit {
     }
 }
 
+impl Credit {
+    /// Whether it is low: nothing is usable, or less than the account's threshold. A closed account needs none.
+    #[must_use]
+    pub fn is_low(&self, threshold: Option<i64>) -> bool {
+        self.status != Status::Closed && (self.usable <= 0 || threshold.is_some_and(|threshold| self.usable < threshold))
+    }
+}
+
 impl Unit {
     /// What an account counts in.
     #[must_use]

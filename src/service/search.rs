@@ -10,11 +10,12 @@ use tokio::time::timeout;
 
 use super::UseCases;
 use super::context::RequestContext;
+use super::credit::Credit;
 use super::error::Error;
 use access::Permission;
-use billing::scope::Scope;
-use billing::search::Comparison;
+use billing::search::filtered::{Filter, Order, Query};
 use billing::search::fold::fold;
+use billing::search::{Comparison, Key, Place};
 use billing::{Billing, BillingError, JournalPosition};
 use ledger::{AccountFilter, Ledger, ListedAccount, NamePlace};
 
@@ -41,13 +42,24 @@ pub struct Cursor {
     /// How it was found so far.
     pub way: Way,
     /// Behind which account.
-    pub after: NamePlace,
+    pub after: Place,
+}
+
+/// Which accounts are searched for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountSearch {
+    /// What people know of them; empty: anything.
+    pub text: String,
+    /// What they are.
+    pub filter: Filter,
+    /// In which order they come.
+    pub order: Order,
 }
 
 /// A page of accounts.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// The accounts as they are now, in the order of their names.
+    /// The accounts as they are now, in the order that was asked for.
     pub accounts: Vec<ListedAccount>,
     /// How they were found.
     pub way: Way,
@@ -57,47 +69,74 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
-impl UseCases {
-    /// The accounts of a caller that is bound to some, by name.
-    pub async fn own_accounts(&self, context: &RequestContext, after: Option<Cursor>, count: usize) -> Result<Page, Error> {
-        let scope = context.scope(Permission::ReadAccounts, None)?;
-        if scope.is_none() {
-            return Err(Error::invalid_field("query", "must be given by a caller that may read all accounts"));
-        }
-        let billing = self.billing(context).await?;
-        searchable(billing).await?;
-        in_store(&self.ledger, billing, "", Comparison::Beginning, scope.as_ref(), after.map(|cursor| cursor.after), count).await
+impl AccountSearch {
+    /// Whether only the billing store knows which these are, and where each comes.
+    fn needs_billing(&self) -> bool {
+        self.filter.is_low || self.filter.is_owing || self.order != Order::default()
     }
 
-    /// The accounts that a text finds.
-    pub async fn search_accounts(&self, context: &RequestContext, text: &str, after: Option<Cursor>, count: usize) -> Result<Page, Error> {
+    /// Whether an account is one of these, as it is now.
+    fn includes(&self, listed: &ListedAccount) -> bool {
+        let Filter { mode, status, currency, is_low, is_owing } = self.filter;
+        let account = &listed.account;
+        mode.is_none_or(|mode| mode == account.mode)
+            && status.is_none_or(|status| status == account.status)
+            && currency.is_none_or(|currency| currency == account.currency)
+            && (!is_low || Credit::at(account, listed.now).is_low(listed.profile.low_credit_threshold))
+            && (!is_owing || account.balance < 0)
+    }
+}
+
+impl UseCases {
+    /// The accounts that are searched for. A caller that is bound to some finds those alone, and may ask for all of them.
+    pub async fn search_accounts(
+        &self,
+        context: &RequestContext,
+        search: &AccountSearch,
+        after: Option<Cursor>,
+        count: usize,
+    ) -> Result<Page, Error> {
         let scope = context.scope(Permission::ReadAccounts, None)?;
-        let folded = fold(text);
-        if folded.is_empty() || folded.split(' ').count() > MAX_WORDS {
-            return Err(Error::invalid_field("query", format!("must be 1 to {MAX_WORDS} words")));
+        let folded = fold(&search.text);
+        if folded.split(' ').count() > MAX_WORDS {
+            return Err(Error::invalid_field("query", format!("must have at most {MAX_WORDS} words")));
+        }
+        if folded.is_empty() && scope.is_none() && *search == (AccountSearch { text: search.text.clone(), ..AccountSearch::default() }) {
+            return Err(Error::invalid_field("query", format!("must be 1 to {MAX_WORDS} words, where no filter and no order is given")));
+        }
+        if after.as_ref().is_some_and(|cursor| !search.order.has(&cursor.after.key)) {
+            return Err(Error::invalid_field("page_token", "must be of this search"));
         }
         let ledger = &self.ledger;
         let scope = scope.as_ref();
-        match (&self.billing, after) {
-            // The ledger finds by names, of any account.
-            (None, _) | (_, Some(Cursor { way: Way::Ledger, .. })) if scope.is_some() => {
-                Err(Error::not_permitted(Permission::ReadAccounts))
-            }
-            (_, Some(Cursor { way: Way::Ledger, after })) => in_ledger(ledger, text, Some(after), count).await,
-            (Some(billing), after) => {
-                let Cursor { way, after } = match (after, searchable(billing).await) {
-                    (None, Ok(comparison)) => return in_store(ledger, billing, text, comparison, scope, None, count).await,
-                    (None, Err(error)) if scope.is_some() => return Err(error.into()),
-                    (None, Err(_)) => return in_ledger(ledger, text, None, count).await,
-                    (Some(_), Err(error)) => return Err(error.into()),
-                    (Some(cursor), Ok(_)) => cursor,
-                };
-                let comparison = if way == Way::Parts { Comparison::Parts } else { Comparison::Beginning };
-                in_store(ledger, billing, text, comparison, scope, Some(after), count).await
-            }
-            (None, Some(_)) => Err(BillingError::unavailable("this service runs without the billing store that began the search").into()),
-            (None, None) => in_ledger(ledger, text, None, count).await,
+        // The ledger finds by names, of any account.
+        let falls_back = scope.is_none() && !search.needs_billing();
+        if let Some(Cursor { way: Way::Ledger, after: Place { key, account } }) = after {
+            return match key {
+                Key::Name(folded_name) if falls_back => in_ledger(ledger, search, Some(NamePlace { folded_name, account }), count).await,
+                _ => Err(Error::not_permitted(Permission::ReadAccounts)),
+            };
         }
+        let Some(billing) = &self.billing else {
+            return match after {
+                Some(_) => Err(BillingError::unavailable("this service runs without the billing store that began the search").into()),
+                None if falls_back => in_ledger(ledger, search, None, count).await,
+                None if search.needs_billing() => {
+                    Err(BillingError::unavailable("this service runs without a billing store, which alone finds and orders so").into())
+                }
+                None => Err(Error::not_permitted(Permission::ReadAccounts)),
+            };
+        };
+        let comparison = match (after.as_ref(), searchable(billing).await) {
+            (None, Ok(comparison)) => comparison,
+            (None, Err(_)) if falls_back => return in_ledger(ledger, search, None, count).await,
+            (_, Err(error)) => return Err(error.into()),
+            (Some(Cursor { way: Way::Parts, .. }), Ok(_)) => Comparison::Parts,
+            (Some(_), Ok(_)) => Comparison::Beginning,
+        };
+        let now = self.clock().now();
+        let query = Query { text: &search.text, comparison, filter: search.filter, order: search.order, scope, now };
+        in_store(ledger, billing, search, &query, after.map(|cursor| cursor.after), count).await
     }
 }
 
@@ -118,13 +157,12 @@ async fn searchable(billing: &Billing) -> Result<Comparison, BillingError> {
 async fn in_store(
     ledger: &Ledger,
     billing: &Billing,
-    text: &str,
-    comparison: Comparison,
-    scope: Option<&Scope>,
-    after: Option<NamePlace>,
+    search: &AccountSearch,
+    query: &Query<'_>,
+    after: Option<Place>,
     count: usize,
 ) -> Result<Page, Error> {
-    let found = billing.search(text, comparison, scope, after.as_ref(), count + 1).await?;
+    let found = billing.find_accounts(query, after.as_ref(), count + 1).await?;
     let way = match found.comparison {
         Comparison::Parts => Way::Parts,
         Comparison::Beginning => Way::Beginning,
@@ -133,14 +171,17 @@ async fn in_store(
     let has_more = places.len() > count;
     places.truncate(count);
     let ids = places.iter().map(|place| place.account.clone()).collect();
-    // What the ledger does not have (it may have lost it) is not shown.
-    let accounts = ledger.listed(ids).await?;
+    // What the ledger does not have (it may have lost it) is not shown, nor what is different by now.
+    let mut accounts = ledger.listed(ids).await?;
+    accounts.retain(|account| search.includes(account));
     let next = places.pop().filter(|_| has_more).map(|after| Cursor { way, after });
     Ok(Page { accounts, way, position: found.position, next })
 }
 
-async fn in_ledger(ledger: &Ledger, text: &str, after: Option<NamePlace>, count: usize) -> Result<Page, Error> {
-    let page = ledger.accounts(text.trim(), &AccountFilter::default(), after, count).await?;
-    let next = page.next.map(|after| Cursor { way: Way::Ledger, after });
+async fn in_ledger(ledger: &Ledger, search: &AccountSearch, after: Option<NamePlace>, count: usize) -> Result<Page, Error> {
+    let Filter { mode, status, currency, .. } = search.filter;
+    let page = ledger.accounts(search.text.trim(), &AccountFilter { mode, status, currency }, after, count).await?;
+    let place = |NamePlace { folded_name, account }| Place { key: Key::Name(folded_name), account };
+    let next = page.next.map(|after| Cursor { way: Way::Ledger, after: place(after) });
     Ok(Page { accounts: page.accounts, way: Way::Ledger, position: JournalPosition::new(), next })
 }

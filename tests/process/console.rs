@@ -156,7 +156,7 @@ fn unbilled(folder: &Path) -> (Service, String) {
 }
 
 /// A service that tests may disturb, with two open invoices; and its store.
-async fn quiet(folder: &Path) -> (Service, String) {
+async fn quiet(folder: &Path) -> (Service, String, String) {
     let (store, clock) = (folder.join("quiet.db").display().to_string(), folder.join("quiet.clock"));
     std::fs::write(&clock, BEFORE).unwrap();
     let service = Service::start(&["--store", &store, "--test-clock", clock.to_str().unwrap(), "--console", "127.0.0.1:0"], &[]);
@@ -174,9 +174,16 @@ async fn quiet(folder: &Path) -> (Service, String) {
         rename(&mut client, id, name).await;
         client.charging.debit(debit(id, "october", used)).await.unwrap();
     }
+    // Its invoice is credited.
+    client.open("umbrella", PaymentMode::Postpaid, "1000", "0").await;
+    for (id, used) in [("october-1", "20"), ("october-2", "23.80")] {
+        client.charging.debit(debit("umbrella", id, used)).await.unwrap();
+    }
     std::fs::write(&clock, NOW).unwrap();
-    until("two invoices are issued", async || (Operator::of(&service).list("invoice list --state issued").len() == 2).then_some(())).await;
-    (service, store)
+    until("three invoices are issued", async || (Operator::of(&service).list("invoice list --state issued").len() == 3).then_some(()))
+        .await;
+    let of_umbrella = Operator::of(&service).list("invoice list --account umbrella").remove(0);
+    (service, store, of_umbrella["number"].as_str().unwrap().to_owned())
 }
 
 #[tokio::test]
@@ -211,7 +218,7 @@ async fn people_do_their_work_in_a_browser() {
         text.lines().find(|line| line.contains("/sign-in/link/")).map(|line| line.trim().to_owned())
     })
     .await;
-    let (quiet, quiet_store) = quiet(folder.path()).await;
+    let (quiet, quiet_store, credited) = quiet(folder.path()).await;
     let quiet_url = console_url(&quiet).await;
     let quiet_link = |name: &str| link(&quiet_store, &quiet_url, name, &["--role", "admin"]);
     let mut quiet_links = json!({ "admin": quiet_link("first"), "boss": quiet_link("boss") });
@@ -230,6 +237,7 @@ async fn people_do_their_work_in_a_browser() {
             "main": url, "unbilled": console_url(&other).await, "office": office.url, "quiet": quiet_url, "strict": strict.url,
             "provided": provided.url, "away": provided.away, "guarded": guarded.url,
         },
+        "credited": credited,
         "files": { "quiet": folder.path().join("quiet.billing.db") },
         "links": {
             "main": links, "unbilled": { "admin": first }, "office": office.links, "quiet": quiet_links, "strict": strict.links,

@@ -47,6 +47,7 @@ mod http;
 mod identity;
 mod isolation;
 mod issuing;
+mod listing;
 mod money;
 mod on_paper;
 mod operated;

@@ -39,7 +39,7 @@ async fn details(client: &mut Client, id: &str, name: &str, tax_id: &str) {
 }
 
 async fn page(client: &mut Client, query: &str, page_size: i32, page_token: &str) -> v1::SearchAccountsResponse {
-    let request = v1::SearchAccountsRequest { query: query.into(), page_size, page_token: page_token.into() };
+    let request = v1::SearchAccountsRequest { query: query.into(), page_size, page_token: page_token.into(), ..Default::default() };
     client.accounts.search_accounts(request).await.unwrap().into_inner()
 }
 
@@ -227,12 +227,18 @@ async fn while_the_billing_store_is_away_a_new_search_asks_the_ledger_and_a_begu
     server.kill();
     let found = page(&mut client, "acme", 2, "").await;
     assert_eq!((found.r#match(), ids(&found)), (AccountMatch::BeginningOfName, vec!["a-0", "a-1"]));
-    let request = v1::SearchAccountsRequest { query: "acme".into(), page_size: 1, page_token: begun.next_page_token.clone() };
+    let request =
+        v1::SearchAccountsRequest { query: "acme".into(), page_size: 1, page_token: begun.next_page_token.clone(), ..Default::default() };
     let refused = client.accounts.search_accounts(request).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
     server.start_again();
     let rest = until("the begun search goes on", async || {
-        let request = v1::SearchAccountsRequest { query: "acme".into(), page_size: 9, page_token: begun.next_page_token.clone() };
+        let request = v1::SearchAccountsRequest {
+            query: "acme".into(),
+            page_size: 9,
+            page_token: begun.next_page_token.clone(),
+            ..Default::default()
+        };
         client.clone().accounts.search_accounts(request).await.ok()
     })
     .await

@@ -9,7 +9,7 @@ use crate::store::sqlite_url;
 
 #[path = "../../../tests/support/postgres.rs"]
 mod postgres;
-use postgres::PostgresServer;
+pub(super) use postgres::PostgresServer;
 
 fn temporary_folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
@@ -26,7 +26,7 @@ const ROWS: &str = "INSERT INTO account_search (account, folded_id, name, billin
         CASE n WHEN 166666 THEN 'zeta holding' ELSE '' END, 'de' || n FROM numbers";
 
 async fn plan(billing: &Billing, sign: &str, mut statement: Statement) -> String {
-    let place = NamePlace { folded_name: "a".into(), account: "a".into() };
+    let place = Place { key: Key::Name("a".into()), account: "a".into() };
     statement.page(Some(&place), 51);
     statement.sql = format!("{sign} {}", statement.sql);
     let rows = statement.rows(&mut billing.store().pool().acquire().await.unwrap()).await.unwrap();

@@ -44,11 +44,16 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0035_users_of_providers.sql"),
     include_str!("../migrations/0036_former_partitions.sql"),
     include_str!("../migrations/0037_makers.sql"),
+    include_str!("../migrations/0038_account_order.sql"),
+    include_str!("../migrations/0039_account_notes.sql"),
 ];
 
 /// Those of which SQLite has a form of its own, by number.
-const OF_SQLITE: &[(i64, &str)] =
-    &[(15, include_str!("../migrations/0015_search.sqlite.sql")), (16, include_str!("../migrations/0016_document_search.sqlite.sql"))];
+const OF_SQLITE: &[(i64, &str)] = &[
+    (15, include_str!("../migrations/0015_search.sqlite.sql")),
+    (16, include_str!("../migrations/0016_document_search.sqlite.sql")),
+    (38, include_str!("../migrations/0038_account_order.sqlite.sql")),
+];
 
 /// What PostgreSQL knows the migrations' lock by.
 const MIGRATION_LOCK: i64 = 0x746f_6c6c_6761_7465;

@@ -15,10 +15,10 @@ use crate::grpc::v1::{EntryKind, ListEntriesRequest, ListEntriesResponse, ListRe
 #[derive(Args, Debug)]
 pub struct HistoryOptions {
     /// The account's id.
-    account: String,
+    pub account: String,
     /// At most this many.
     #[arg(long, value_name = "NUMBER", default_value_t = 50)]
-    count: usize,
+    pub count: usize,
 }
 
 /// Of which account, and what of it.

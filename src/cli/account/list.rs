@@ -35,7 +35,7 @@ pub struct ListOptions {
     name: String,
     /// Only accounts that have all these words somewhere in their name, in the name on documents, in the id or the tax id, whatever
     /// accents and case.
-    #[arg(long, value_name = "TEXT", conflicts_with_all = ["name", "mode", "status", "currency"])]
+    #[arg(long, value_name = "TEXT", conflicts_with = "name")]
     search: Option<String>,
     /// Only accounts of this mode.
     #[arg(long, value_enum)]
@@ -46,6 +46,15 @@ pub struct ListOptions {
     /// Only accounts in this currency.
     #[arg(long, value_name = "CODE")]
     currency: Option<String>,
+    /// Only accounts whose credit is low.
+    #[arg(long, conflicts_with = "name")]
+    low_credit: bool,
+    /// Only accounts that owe something: their balance is below zero.
+    #[arg(long, conflicts_with = "name")]
+    owing: bool,
+    /// What they are ordered by: name, usable_credit, balance or amount_due; with " desc" behind it, the last first [default: name]
+    #[arg(long, value_name = "ORDER", conflicts_with = "name")]
+    order_by: Option<String>,
     /// The maximum number to list [default: all]
     #[arg(long, value_name = "NUMBER")]
     count: Option<usize>,
@@ -108,15 +117,12 @@ pub async fn show(client: &mut Client, options: ShowOptions, output: Output) -> 
 
 /// Lists accounts.
 pub async fn list(client: &mut Client, options: ListOptions, output: Output) -> anyhow::Result<ExitCode> {
-    match &options.search {
-        Some(text) => {
-            let found = by_search(client, text, options.count).await?;
-            output.show(&found, |found| accounts_table(&found.accounts).to_string())?;
-        }
-        None => {
-            let found = by_name(client, &options).await?;
-            output.show(&found, |found| accounts_table(&found.accounts).to_string())?;
-        }
+    if options.search.is_some() || options.low_credit || options.owing || options.order_by.is_some() {
+        let found = by_search(client, &options).await?;
+        output.show(&found, |found| accounts_table(&found.accounts).to_string())?;
+    } else {
+        let found = by_name(client, &options).await?;
+        output.show(&found, |found| accounts_table(&found.accounts).to_string())?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -133,20 +139,32 @@ async fn by_id(client: &mut Client, id: &str) -> anyhow::Result<Option<Account>>
 /// All whose names begin so, then what else a search finds.
 async fn by_text(client: &mut Client, text: &str) -> anyhow::Result<Vec<Account>> {
     let mut found = by_name(client, &ListOptions { name: text.to_owned(), ..ListOptions::default() }).await?.accounts;
-    let others = by_search(client, text, Some(MOST_SHOWN)).await?.accounts;
+    let search = ListOptions { search: Some(text.to_owned()), count: Some(MOST_SHOWN), ..ListOptions::default() };
+    let others = by_search(client, &search).await?.accounts;
     let known: BTreeSet<_> = found.iter().map(|account| account.account_id.clone()).collect();
     found.extend(others.into_iter().filter(|account| !known.contains(&account.account_id)));
     Ok(found)
 }
 
-/// What a text finds; says on stderr how accounts were found, if they may not be all.
-async fn by_search(client: &mut Client, text: &str, count: Option<usize>) -> anyhow::Result<SearchAccountsResponse> {
-    let found = fetch(count, async |page_size, page_token| {
-        client.accounts.search_accounts(SearchAccountsRequest { query: text.to_owned(), page_size, page_token }).await
+/// What a search finds; says on stderr how accounts were found, if they may not be all.
+async fn by_search(client: &mut Client, options: &ListOptions) -> anyhow::Result<SearchAccountsResponse> {
+    let wanted = SearchAccountsRequest {
+        query: options.search.clone().unwrap_or_default(),
+        mode: options.mode.map_or(PaymentMode::Unspecified, PaymentMode::from).into(),
+        status: options.status.map_or(AccountStatus::Unspecified, AccountStatus::from).into(),
+        currency_code: options.currency.clone().unwrap_or_default(),
+        low_credit: options.low_credit,
+        owing: options.owing,
+        order_by: options.order_by.clone().unwrap_or_default(),
+        ..Default::default()
+    };
+    let found = fetch(options.count, async |page_size, page_token| {
+        client.accounts.search_accounts(SearchAccountsRequest { page_size, page_token, ..wanted.clone() }).await
     });
     let found = found.await?;
     match found.r#match() {
         AccountMatch::Parts | AccountMatch::Unspecified => {}
+        AccountMatch::Beginning if wanted.query.is_empty() => {}
         AccountMatch::Beginning => {
             eprintln!("found only by how ids and names begin: it takes a word of 3 characters, and in PostgreSQL pg_trgm")
         }

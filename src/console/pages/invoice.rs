@@ -58,6 +58,7 @@ struct Invoice {
     request: String,
     /// What was sent of it, if it is issued.
     mails: Vec<MailRow>,
+    can_credit: bool,
     can_send: bool,
     can_remind: bool,
 }
@@ -117,6 +118,10 @@ pub async fn show(
         can_retry: may_approve && stored.state == DocumentState::Held,
         request: console.new_request(),
         mails: if is_issued { mails(&console, &visitor, stored.id).await } else { Vec::new() },
+        can_credit: is_issued
+            && stored.is_kept
+            && document.kind == DocumentKind::Invoice
+            && visitor.may_on(Permission::Refund, &document.account),
         can_send: may_send && is_issued && stored.is_kept,
         can_remind: may_send && is_issued && stored.is_kept && stored.open_amount > 0,
     })

@@ -4,9 +4,11 @@ use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 
+use super::chart::Chart;
 use super::entries::{Row as EntryRow, rows};
 use super::invoices::path_of_document;
 use super::mails::{Row as MailRow, few};
+use super::notes::{self, Row as NoteRow};
 use super::organizations::path_of;
 use super::wallet::Wallet;
 use super::you::Done;
@@ -30,6 +32,7 @@ use service::sending::MailQuery;
 
 /// How many of each are shown.
 const FEW: usize = 10;
+const FEW_NOTES: usize = 3;
 
 /// The page.
 #[derive(Template)]
@@ -55,6 +58,10 @@ struct Organization {
     may_read_audit: bool,
     /// What was sent to it.
     mails: Vec<MailRow>,
+    /// How its credit went; `None`: nobody here knows, or it is too new.
+    chart: Option<Chart>,
+    /// The latest notes; `None`: they are not for the visitor, or the billing store is away.
+    notes: Option<Vec<NoteRow>>,
     /// To whom mail goes, or that none does; empty if nobody here knows.
     sending: String,
 }
@@ -138,9 +145,25 @@ pub async fn show(
         may_read_audit: console.has_billing && visitor.may_on(Permission::ReadAudit, &id),
         mails: if console.has_billing { mails(&console, &visitor, &id).await } else { Vec::new() },
         sending: if may_read_details { sending(&console, &visitor, &id).await } else { String::new() },
+        chart: if console.has_billing { chart(&console, &visitor, &id).await } else { None },
+        notes: if console.has_billing { noted(&console, &visitor, &id).await } else { None },
         may_set_details: visitor.may_on(Permission::SetBillingDetails, &id),
         id,
     })
+}
+
+/// How its credit went. While the billing store is away, the rest of the page is shown all the same.
+async fn chart(console: &Console, visitor: &Visitor, id: &str) -> Option<Chart> {
+    let history = console.use_cases.credit_history(&visitor.context(), id).await.ok()?;
+    Chart::new(&visitor.locale, &history)
+}
+
+async fn noted(console: &Console, visitor: &Visitor, id: &str) -> Option<Vec<NoteRow>> {
+    if !visitor.may_on(Permission::ReadNotes, id) {
+        return None;
+    }
+    let (found, _) = console.use_cases.list_notes(&visitor.context(), id, None, FEW_NOTES).await.ok()?;
+    Some(notes::rows(console, &visitor.locale, found))
 }
 
 async fn mails(console: &Console, visitor: &Visitor, id: &str) -> Vec<MailRow> {

@@ -5,7 +5,7 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use super::wallet::{is_low, mode_key, status_key};
+use super::wallet::{mode_key, status_key};
 use crate::Console;
 use crate::downloads::csv_file;
 use crate::failure::Failure;
@@ -14,18 +14,31 @@ use crate::navigation::ORGANIZATIONS;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
 use access::Permission;
+use billing::search::filtered::{Filter, Order, OrderBy};
+use billing::search::{Key, Place};
 use domain::account::{Mode, Status};
 use ledger::{AccountFilter, ListedAccount, NamePlace};
 use service::credit::Credit;
 use service::error::Error;
-use service::search::{Cursor, Way};
+use service::search::{AccountSearch, Cursor, Way};
 
 /// How many rows a page has, and a file at most.
 const ROWS: usize = 50;
 const MOST_IN_FILE: usize = 10_000;
 
-/// How many accounts a page with a filter looks at, before it says that there may be more.
+/// How many accounts the page asks for until it is full: those that are different by now are left out.
 const LOOKED_AT: usize = 2_000;
+
+/// The orders that the page offers, as its address says them.
+const ORDERS: [(&str, Order); 7] = [
+    ("name", Order { by: OrderBy::Name, is_descending: false }),
+    ("name-desc", Order { by: OrderBy::Name, is_descending: true }),
+    ("usable", Order { by: OrderBy::UsableCredit, is_descending: false }),
+    ("usable-desc", Order { by: OrderBy::UsableCredit, is_descending: true }),
+    ("balance", Order { by: OrderBy::Balance, is_descending: false }),
+    ("balance-desc", Order { by: OrderBy::Balance, is_descending: true }),
+    ("due-desc", Order { by: OrderBy::AmountDue, is_descending: true }),
+];
 
 /// What is looked for, as the address says it.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -36,11 +49,17 @@ pub struct Wanted {
     mode: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     status: String,
-    /// Behind which account the page begins: how it was found, its folded name, its id.
+    /// Which credit: low, owing, or whatever.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    credit: String,
+    /// In which order.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    sort: String,
+    /// Behind which account the page begins: how it was found, what it is ordered by, its id.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     way: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    name: String,
+    key: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     after: String,
 }
@@ -59,6 +78,23 @@ struct Organizations {
     /// Whether names are only found by their beginnings.
     finds_beginnings: bool,
     has_billing: bool,
+    /// The orders to choose from, and which it is.
+    orders: Vec<(&'static str, String, bool)>,
+    /// The columns that one can sort by.
+    columns: Vec<Column>,
+    /// Up to which position of the journal the billing store knew the accounts: for each partition; empty if it was not asked.
+    position: String,
+}
+
+/// The head of a column.
+struct Column {
+    name: &'static str,
+    is_figure: bool,
+    is_wide: bool,
+    /// The page in the order of this column; empty: there is none.
+    href: String,
+    /// How the page is ordered by it now: as ARIA says it; empty: it is not.
+    sort: &'static str,
 }
 
 /// A row.
@@ -83,10 +119,11 @@ struct Found {
     accounts: Vec<ListedAccount>,
     way: Way,
     next: Option<Cursor>,
+    position: String,
 }
 
 impl Wanted {
-    fn filter(&self) -> AccountFilter {
+    fn search(&self) -> AccountSearch {
         let mode = match self.mode.as_str() {
             "prepaid" => Some(Mode::Prepaid),
             "postpaid" => Some(Mode::Postpaid),
@@ -98,7 +135,12 @@ impl Wanted {
             "closed" => Some(Status::Closed),
             _ => None,
         };
-        AccountFilter { mode, status, currency: None }
+        let filter = Filter { mode, status, currency: None, is_low: self.credit == "low", is_owing: self.credit == "owing" };
+        AccountSearch { text: self.q.clone(), filter, order: self.order().1 }
+    }
+
+    fn order(&self) -> (&'static str, Order) {
+        ORDERS.into_iter().find(|(key, _)| *key == self.sort).unwrap_or(ORDERS[0])
     }
 
     fn cursor(&self) -> Option<Cursor> {
@@ -108,7 +150,11 @@ impl Wanted {
             "ledger" => Way::Ledger,
             _ => return None,
         };
-        Some(Cursor { way, after: NamePlace { folded_name: self.name.clone(), account: self.after.clone() } })
+        let key = match self.order().1.by {
+            OrderBy::Name => Key::Name(self.key.clone()),
+            _ => Key::Amount(self.key.parse().ok()?),
+        };
+        Some(Cursor { way, after: Place { key, account: self.after.clone() } })
     }
 
     fn behind(&self, cursor: &Cursor) -> Self {
@@ -117,17 +163,41 @@ impl Wanted {
             Way::Beginning => "beginning",
             Way::Ledger => "ledger",
         };
-        let NamePlace { folded_name, account } = cursor.after.clone();
-        Self { way: way.to_owned(), name: folded_name, after: account, ..self.clone() }
+        let key = match &cursor.after.key {
+            Key::Name(name) => name.clone(),
+            Key::Amount(amount) => amount.to_string(),
+        };
+        Self { way: way.to_owned(), key, after: cursor.after.account.clone(), ..self.clone() }
+    }
+
+    fn at_start(&self) -> Self {
+        Self { way: String::new(), key: String::new(), after: String::new(), ..self.clone() }
     }
 
     fn query(&self) -> String {
         serde_urlencoded::to_string(self).unwrap_or_default()
     }
 
+    /// The head of a column; a click on it sorts by it, and a second one the other way round. `orders` has the first of these first.
+    fn column(&self, name: &'static str, is_figure: bool, is_wide: bool, orders: [&'static str; 2]) -> Column {
+        let shown = self.order().0;
+        let next = if shown == orders[0] { orders[1] } else { orders[0] };
+        let href = if next.is_empty() { String::new() } else { self.at_start().sorted(next) };
+        let sort = match (orders.contains(&shown), self.order().1.is_descending) {
+            (false, _) => "",
+            (true, false) => "ascending",
+            (true, true) => "descending",
+        };
+        Column { name, is_figure, is_wide, href, sort }
+    }
+
+    fn sorted(self, sort: &str) -> String {
+        format!("{ORGANIZATIONS}?{}", Self { sort: sort.to_owned(), ..self }.query())
+    }
+
     /// Whether anything is left out.
     pub fn is_narrow(&self) -> bool {
-        !self.q.trim().is_empty() || !self.mode.is_empty() || !self.status.is_empty()
+        [&self.q, &self.mode, &self.status, &self.credit].iter().any(|chosen| !chosen.trim().is_empty())
     }
 }
 
@@ -135,52 +205,67 @@ impl Wanted {
 pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
     let found = find(&console, &visitor, &wanted, wanted.cursor(), ROWS).await?;
     let next = found.next.as_ref().map(|cursor| format!("{ORGANIZATIONS}?{}", wanted.behind(cursor).query())).unwrap_or_default();
-    let from_start = Wanted { way: String::new(), name: String::new(), after: String::new(), ..wanted.clone() };
+    let no_order = ["", ""];
+    let orders = |orders| if console.has_billing { orders } else { no_order };
     render(&Organizations {
         page: Page::new(&visitor, ORGANIZATIONS, visitor.locale.text("organizations")),
         rows: found.accounts.into_iter().map(|account| Row::new(&visitor.locale, account)).collect(),
         next,
-        file: format!("{ORGANIZATIONS}.csv?{}", from_start.query()),
+        file: format!("{ORGANIZATIONS}.csv?{}", wanted.at_start().query()),
         finds_beginnings: found.way != Way::Parts && !wanted.q.trim().is_empty(),
         has_billing: console.has_billing,
+        orders: ORDERS.iter().map(|(key, _)| (*key, visitor.locale.text(&format!("sort-{key}")), *key == wanted.order().0)).collect(),
+        columns: vec![
+            wanted.column("organization", false, false, orders(["name", "name-desc"])),
+            wanted.column("payment-mode", false, false, no_order),
+            wanted.column("balance", true, true, orders(["balance", "balance-desc"])),
+            wanted.column("credit-limit", true, true, no_order),
+            wanted.column("unbilled", true, true, no_order),
+            wanted.column("amount-due", true, true, orders(["due-desc", "due-desc"])),
+            wanted.column("usable-credit", true, false, orders(["usable", "usable-desc"])),
+        ],
+        position: found.position,
         wanted,
     })
 }
 
 /// Finds accounts, a page of them.
 async fn find(console: &Console, visitor: &Visitor, wanted: &Wanted, mut after: Option<Cursor>, count: usize) -> Result<Found, Failure> {
-    let (context, filter) = (visitor.context(), wanted.filter());
+    let (context, search) = (visitor.context(), wanted.search());
     let use_cases = &console.use_cases;
     use_cases
         .handle(&context, async {
             let is_bound = !visitor.principal.may_everywhere(Permission::ReadAccounts);
-            let is_searched = !wanted.q.trim().is_empty();
-            if !is_searched && !is_bound {
-                let page = use_cases.list_accounts(&context, "", &filter, after.map(|cursor| cursor.after), count).await?;
-                let next = page.next.map(|after| Cursor { way: Way::Ledger, after });
-                return Ok(Found { accounts: page.accounts, way: Way::Ledger, next });
+            let whatever = AccountSearch::default();
+            // Where nobody asks for more, the ledger lists them: it is never behind.
+            let is_listed = AccountSearch { text: search.text.trim().to_owned(), ..search.clone() } == whatever
+                || (!console.has_billing && search.text.trim().is_empty() && search.order == whatever.order && wanted.credit.is_empty());
+            if is_listed && !is_bound {
+                let Filter { mode, status, .. } = search.filter;
+                let behind = after.map(|Cursor { after: Place { key, account }, .. }| {
+                    let folded_name = if let Key::Name(name) = key { name } else { String::new() };
+                    NamePlace { folded_name, account }
+                });
+                let page = use_cases.list_accounts(&context, "", &AccountFilter { mode, status, currency: None }, behind, count).await?;
+                let place = |NamePlace { folded_name, account }| Place { key: Key::Name(folded_name), account };
+                let next = page.next.map(|after| Cursor { way: Way::Ledger, after: place(after) });
+                return Ok(Found { accounts: page.accounts, way: Way::Ledger, next, position: String::new() });
             }
             let (mut accounts, mut looked_at) = (Vec::new(), 0);
             loop {
                 let rest = count - accounts.len();
-                let page = match is_searched {
-                    true => use_cases.search_accounts(&context, &wanted.q, after, rest).await?,
-                    false => use_cases.own_accounts(&context, after, rest).await?,
-                };
-                looked_at += page.accounts.len();
-                accounts.extend(page.accounts.into_iter().filter(|one| is_match(&filter, one)));
-                if accounts.len() >= count || page.next.is_none() || looked_at >= LOOKED_AT {
-                    return Ok(Found { accounts, way: page.way, next: page.next });
+                let page = use_cases.search_accounts(&context, &search, after, rest).await?;
+                looked_at += rest;
+                accounts.extend(page.accounts);
+                if accounts.len() >= count || page.next.is_none() || looked_at >= LOOKED_AT.max(count) {
+                    let position: Vec<_> = page.position.iter().map(|(_, sequence)| sequence.to_string()).collect();
+                    return Ok(Found { accounts, way: page.way, next: page.next, position: position.join(", ") });
                 }
                 after = page.next;
             }
         })
         .await
         .map_err(|error: Error| error.into())
-}
-
-fn is_match(filter: &AccountFilter, one: &ListedAccount) -> bool {
-    filter.mode.is_none_or(|mode| mode == one.account.mode) && filter.status.is_none_or(|status| status == one.account.status)
 }
 
 impl Row {
@@ -199,7 +284,7 @@ impl Row {
             usable: locale.money(credit.unit, credit.usable),
             unbilled: amount(credit.unbilled),
             due: amount(credit.amount_due),
-            is_low: is_low(&credit, listed.profile.low_credit_threshold),
+            is_low: credit.is_low(listed.profile.low_credit_threshold),
             credit,
         }
     }

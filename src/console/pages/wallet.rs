@@ -72,7 +72,7 @@ impl Wallet {
             is_due: credit.amount_due > 0,
             is_postpaid,
             is_negative: credit.balance < 0,
-            is_low: is_low(&credit, listed.profile.low_credit_threshold),
+            is_low: credit.is_low(listed.profile.low_credit_threshold),
             parts: parts(&credit, money),
         }
     }
@@ -103,12 +103,6 @@ fn parts(credit: &Credit, money: impl Fn(i64) -> String) -> Vec<Part> {
         from += width;
     }
     parts
-}
-
-/// Whether an operator should look at it: nothing is usable, or less than the organization's threshold.
-#[must_use]
-pub fn is_low(credit: &Credit, threshold: Option<i64>) -> bool {
-    credit.usable <= 0 || threshold.is_some_and(|threshold| credit.usable < threshold)
 }
 
 /// The key of a mode's name.

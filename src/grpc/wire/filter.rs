@@ -7,10 +7,12 @@ use prost_types::Timestamp;
 
 use super::listing;
 use super::reader::Reader;
+use crate::billing::search::filtered::{Filter, Order, OrderBy};
 use crate::domain::account::{Currency, Mode, Status};
 use crate::domain::entry::EntryKind;
 use crate::grpc::v1;
 use crate::ledger::{AccountFilter, EntryFilter};
+use crate::service::search::AccountSearch;
 
 /// How many kinds may be named.
 const MOST_KINDS: usize = 30;
@@ -37,6 +39,35 @@ pub fn accounts(reader: &mut Reader, mode: i32, status: i32, currency_code: &str
         reader.refuse("currency_code", "must be empty, or an ISO 4217 code such as EUR");
     }
     AccountFilter { mode, status, currency }
+}
+
+/// Which accounts are searched for, and in which order.
+pub fn account_search(reader: &mut Reader, request: &v1::SearchAccountsRequest) -> AccountSearch {
+    let v1::SearchAccountsRequest { query, mode, status, currency_code, low_credit, owing, order_by, .. } = request;
+    reader.text("query", query.clone(), 0..=200);
+    let AccountFilter { mode, status, currency } = accounts(reader, *mode, *status, currency_code);
+    let filter = Filter { mode, status, currency, is_low: *low_credit, is_owing: *owing };
+    AccountSearch { text: query.clone(), filter, order: account_order(reader, order_by) }
+}
+
+/// What accounts are ordered by, as AIP-132 writes it.
+fn account_order(reader: &mut Reader, order_by: &str) -> Order {
+    let mut words = order_by.split_ascii_whitespace();
+    let by = match words.next() {
+        None | Some("name") => Some(OrderBy::Name),
+        Some("usable_credit") => Some(OrderBy::UsableCredit),
+        Some("balance") => Some(OrderBy::Balance),
+        Some("amount_due") => Some(OrderBy::AmountDue),
+        Some(_) => None,
+    };
+    let is_descending = words.next().map_or(Some(false), |word| (word == "desc").then_some(true));
+    match (by, is_descending, words.next()) {
+        (Some(by), Some(is_descending), None) => Order { by, is_descending },
+        _ => {
+            reader.refuse("order_by", "must be empty, or one of name, usable_credit, balance and amount_due, with \" desc\" or without");
+            Order::default()
+        }
+    }
 }
 
 /// Which entries are listed.

@@ -50,6 +50,7 @@ async fn live(service: &Service) {
     done(service, "AccountService/AdjustBalance", "up", json!({ "amount": euros("3"), "operator": by("Zaphod was angry") }));
     done(service, "AccountService/AdjustBalance", "down", json!({ "amount": euros("-3"), "operator": by("Zaphod was wrong") }));
     done(service, "AccountService/UpdateAccount", "name", json!({ "name": "Zaphod B. Beeblebrox", "operator": by("as Zaphod asked") }));
+    done(service, "AccountService/AddNote", "note", json!({ "text": "Zaphod has two heads", "operator": by("Zaphod rang") }));
     done(service, "ChargingService/Convert", "final", json!({ "mode": "PAYMENT_MODE_PREPAID", "operator": by("Zaphod ends it") }));
     until("the invoice has its number", async || invoice(service).ok()).await;
     let details = json!({ "reference": "Zaphod 42", "remark": "from Betelgeuse" });

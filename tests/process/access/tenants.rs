@@ -224,6 +224,8 @@ async fn a_tenant_sees_its_own_and_nothing_of_others() {
         ("BillingService/GetBillingDetails", json!({})),
         ("BillingService/SetBillingDetails", json!({ "customer": { "name": "X" } })),
         ("BillingService/ListTaxTreatments", json!({})),
+        ("AccountService/ListNotes", json!({})),
+        ("AccountService/AddNote", json!({ "requestId": "x", "text": "X", "operator": by })),
         ("BillingService/SuggestCreditLimit", json!({})),
     ] {
         let request = |id: &str| {

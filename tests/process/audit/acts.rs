@@ -65,6 +65,8 @@ fn steps() -> Vec<Step> {
         Step("AccountService/SetCreditLimit", with("limit", json!({ "creditLimit": { "permanent": amount("900") } })), "account.limit_set"),
         Step("AccountService/SuspendAccount", with("suspend", json!({})), "account.suspended"),
         Step("AccountService/ResumeAccount", with("resume", json!({})), "account.resumed"),
+        Step("AccountService/AddNote", with("note", json!({ "text": "pays late" })), "note.added"),
+        Step("AccountService/RemoveNote", with("no-note", json!({ "noteId": "note" })), "note.removed"),
         Step("BillingService/RetryHeldInvoices", json!({}), "invoice.retried"),
         Step(
             "BillingService/SetIssuer",

@@ -49,7 +49,7 @@ test("a bank statement is matched, confirmed and booked, and no line of it twice
   await page.getByRole("button", { name: "Book the chosen lines" }).click();
   await page.getByText("1 line was booked").waitFor();
   // 119.00 and 20.00 of 59.50 are paid; what the camt file says is 59.50 at once, more than what is open.
-  await becomes(async () => { await page.goto("/invoices?state=paid"); return page.locator("tbody tr").count(); }, 1);
+  await becomes(async () => { await page.goto("/invoices?state=paid"); return page.locator("tbody tr").filter({ hasNotText: "umbrella" }).count(); }, 1);
   // Its last line names no payer, and gives the bank's reference, so that it is another line by its digest; the money may be the same.
   await read(page, "z.xml", camt);
   equal(await pills(page), ["Booked before", "Differs", "Perhaps booked"]);

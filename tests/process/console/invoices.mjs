@@ -149,6 +149,38 @@ test("invoices speak German, and need no script", office("erika", { locale: "de-
   await page.frameLocator("iframe").getByText("Leuchtturm Telekom GmbH").first().waitFor();
 });
 
+test("charges of an invoice are credited, in part and whole, and both documents lead to each other", { user: "boss", at: "quiet" }, async (page) => {
+  const invoice = stage.credited;
+  await page.goto(`/invoices/${invoice}`);
+  await page.getByRole("link", { name: "Credit", exact: true }).click();
+  await page.getByRole("heading", { name: `Credit charges of ${invoice}` }).waitFor();
+  await looked(page, "credit");
+  await page.getByLabel("Reason").fill("the line was down");
+  await page.getByRole("button", { name: "Make credit notes" }).click();
+  await page.getByRole("alert").getByText("at least one").waitFor();
+  await looked(page, "credit-wrong");
+  await page.getByLabel("Credit the charge october-2", { exact: true }).check();
+  await page.getByLabel("Amount to credit of october-2").fill("10");
+  await page.getByLabel("Reason").fill("the line was down");
+  await page.getByRole("button", { name: "Make credit notes" }).click();
+  await page.getByText("1 charge was credited").waitFor();
+  await looked(page, "credit-done");
+  // The note is there as soon as the billing store has read of it.
+  const notes = page.locator("dl.particulars div", { hasText: "Credit note" });
+  await becomes(async () => { await page.goto(`/invoices/${invoice}`); return notes.count(); }, 1);
+  ok(/10\.00/.test(await notes.innerText()), await notes.innerText());
+  await notes.getByRole("link").click();
+  await page.getByRole("link", { name: invoice }).first().waitFor();
+  // What is left of the charge is credited whole, and then there is nothing left to choose.
+  await page.goto(`/invoices/${invoice}/credit`);
+  await page.getByRole("cell", { name: "13.80", exact: true }).waitFor();
+  for (const charge of ["october-1", "october-2"]) await page.getByLabel(`Credit the charge ${charge}`, { exact: true }).check();
+  await page.getByLabel("Reason").fill("the whole of it");
+  await page.getByRole("button", { name: "Make credit notes" }).click();
+  await page.getByText("2 charges were credited").waitFor();
+  await becomes(async () => { await page.goto(`/invoices/${invoice}/credit`); return page.getByRole("checkbox").count(); }, 0);
+});
+
 test("without a billing store there are no invoices, and the page says so", { user: "admin", at: "unbilled" }, async (page) => {
   equal((await page.goto("/invoices")).status(), 409);
   await page.getByText("without a billing store").waitFor();

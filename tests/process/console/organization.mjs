@@ -29,6 +29,59 @@ test("an organization is looked at, with all that belongs to it", { user: "admin
   await looked(page, "organization-empty");
 });
 
+test("how credit went is drawn, and said in words and as a table", { user: "admin" }, async (page) => {
+  await page.goto(at("nordwind"));
+  const chart = page.getByRole("img", { name: /Current balance from 12 Oct 2026 to 5 Nov 2026/ });
+  await chart.waitFor();
+  ok(/319.60.*at the end/.test(await chart.getAttribute("aria-label")), await chart.getAttribute("aria-label"));
+  ok(/^M0 /.test(await chart.locator("path").last().getAttribute("d")), "a line");
+  await page.getByText("As a table").click();
+  await page.getByRole("row", { name: "12 Oct 2026 319.60" }).waitFor();
+  await looked(page, "organization-chart");
+  // What is of one day has no course.
+  await page.goto(at("bare"));
+  await page.getByRole("heading", { name: "Customer bare", level: 1 }).waitFor();
+  equal(await page.getByRole("heading", { name: "Credit over time" }).count(), 0);
+});
+
+for (const javaScriptEnabled of [true, false]) {
+  test(`notes are added, shown, downloaded and removed, JavaScript ${javaScriptEnabled}`, { user: "helper", javaScriptEnabled }, async (page, context) => {
+    const id = javaScriptEnabled ? "org-20" : "org-21";
+    await page.goto(at(id));
+    await page.getByRole("link", { name: "All notes, and new ones" }).click();
+    await page.getByText("Nothing has been noted").waitFor();
+    if (javaScriptEnabled) await looked(page, "notes-empty");
+    await page.getByLabel("New note").fill("Pays late, but pays.\nAsk for <Ann>.");
+    await page.getByRole("button", { name: "Add note" }).click();
+    await done(page, "The note was added");
+    const note = page.getByRole("listitem").filter({ hasText: "Pays late" });
+    equal(await note.locator(".note").innerText(), "Pays late, but pays.\nAsk for <Ann>.");
+    ok(/5 Nov 2026, 10:00 · helper/.test(await note.innerText()), await note.innerText());
+    if (javaScriptEnabled) await looked(page, "notes");
+    await page.goto(at(id));
+    await page.getByText("Pays late, but pays.").waitFor();
+    const file = await (await context.request.get(at(id, "/notes.csv"))).text();
+    ok(file.startsWith("added_at,actor,on_behalf_of,text,id\r\n2026-11-05T10:00:00Z,helper,,"), file);
+    await page.goto(at(id, "/notes"));
+    await page.getByRole("button", { name: /^Remove/ }).click();
+    await done(page, "The note was removed");
+    await page.getByText("Nothing has been noted").waitFor();
+  });
+}
+
+test("a note without words is refused, and who may only read adds none", { user: "helper" }, async (page, context) => {
+  await page.goto(at("org-22", "/notes"));
+  const token = await page.locator("[name=token]").first().inputValue();
+  const request = await page.locator("[name=request]").first().inputValue();
+  const form = { token, request, text: " " };
+  const refused = await context.request.post(at("org-22", "/notes"), { form, headers: { origin: stage.urls.main } });
+  equal(refused.status(), 422);
+  await page.getByLabel("New note").evaluate((field) => field.removeAttribute("required"));
+  await page.getByRole("button", { name: "Add note" }).click();
+  await page.getByRole("alert").getByText("Note: ").waitFor();
+  await looked(page, "notes-wrong");
+});
+
 test("transactions are filtered and downloaded", { user: "reader" }, async (page, context) => {
   await page.goto(at("acts"));
   await page.getByRole("link", { name: "All transactions" }).click();

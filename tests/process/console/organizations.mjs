@@ -27,6 +27,46 @@ test("organizations are found as one types, and filtered", { user: "admin" }, as
   await looked(page, "organizations-none");
 });
 
+test("organizations are filtered by credit, and sorted", { user: "admin" }, async (page, context) => {
+  await page.goto(path);
+  await page.locator("select[name=credit]").selectOption("owing");
+  await becomes(async () => (await names(page)).includes("Müller Logistik GmbH"), false);
+  ok((await names(page)).includes("Billed AG"), "who owes");
+  ok((await page.locator("tbody td:nth-child(3)").allInnerTexts()).every((balance) => balance.startsWith("−")), "all of them owe");
+  await page.getByText("Found by the billing store at position").waitFor();
+  await looked(page, "organizations-owing");
+  await page.locator("select[name=credit]").selectOption("low");
+  await page.getByRole("link", { name: "Customer bare" }).waitFor();
+  ok((await page.locator("tbody td:last-child").allInnerTexts()).every((text) => text.endsWith("low")), "all of them are low");
+  await page.locator("select[name=credit]").selectOption("");
+  await page.getByLabel("Sort by").selectOption("balance-desc");
+  await page.getByRole("link", { name: "Customer org-64" }).waitFor();
+  equal((await names(page)).slice(0, 2), ["Customer org-64", "Customer org-63"]);
+  // Pages go on behind the last row, in the same order.
+  const last = (await names(page)).at(-1);
+  await page.getByRole("link", { name: "Next page" }).click();
+  await page.getByText("on this page").waitFor();
+  const second = await names(page);
+  ok(second.length > 10 && !second.includes(last), second.join());
+  // A click on a column's head sorts by it, and a second one the other way round.
+  await page.getByRole("link", { name: "Usable credit", exact: true }).click();
+  equal(await page.getByRole("columnheader", { name: "Usable credit" }).getAttribute("aria-sort"), "ascending");
+  await page.getByRole("link", { name: "Usable credit", exact: true }).click();
+  equal(await page.getByRole("columnheader", { name: "Usable credit" }).getAttribute("aria-sort"), "descending");
+  equal((await names(page))[0], "Customer org-64");
+  const file = await page.getByRole("link", { name: "Download CSV" }).getAttribute("href");
+  const lines = (await (await context.request.get(file)).text()).trim().split("\r\n");
+  ok(lines[1].startsWith("org-64,"), lines[1]);
+});
+
+test("filters and orders work without JavaScript", { user: "reader", javaScriptEnabled: false }, async (page) => {
+  await page.goto(path);
+  await page.locator("select[name=credit]").selectOption("owing");
+  await page.getByLabel("Sort by").selectOption("due-desc");
+  await page.getByRole("button", { name: "Show" }).click();
+  equal((await names(page))[0], "Billed AG");
+});
+
 test("the list works without JavaScript, and can be downloaded", { user: "admin", javaScriptEnabled: false }, async (page, context) => {
   await page.goto(path);
   await page.getByLabel("Search").fill("acme-p");

@@ -180,6 +180,21 @@ test("who is bound to accounts sees no settings of the service", { user: "partne
   for (const path of ["issuer", "tax", "items", "issuing", "sending", "users", "keys"]) equal((await page.goto(`/settings/${path}`)).status(), 403, path);
 });
 
+test("the lists of settings can be downloaded", { user: "admin", at: "quiet" }, async (page, context) => {
+  for (const [list, header, row] of [
+    ["tax", "category,valid_from,percent", /^,2020-01-01,19$/],
+    ["items", "item,language,name", null],
+    ["users", "name,roles,accounts,disabled,has_password,created_at", /^boss,admin,,false,/],
+    ["keys", "name,kind,roles,accounts,created_at,expires_at,revoked_at,last_used_at", null],
+  ]) {
+    await page.goto(`/settings/${list}`);
+    const file = await page.getByRole("link", { name: "Download CSV" }).getAttribute("href");
+    const lines = (await (await context.request.get(file)).text()).trim().split("\r\n");
+    equal(lines[0], header);
+    ok(!row || lines.some((line) => row.test(line)), lines.join("\n"));
+  }
+});
+
 test("without a billing store there are no such settings, and the page says so", { user: "admin", at: "unbilled" }, async (page) => {
   const answer = await page.goto("/settings/issuer");
   ok(answer.status() >= 400, `${answer.status()}`);

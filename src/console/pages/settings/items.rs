@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Form, Tab, change, tabs_of_service, taken};
 use crate::Console;
+use crate::downloads::csv_file;
 use crate::failure::Failure;
 use crate::fields::{Fields, Reader};
 use crate::navigation::ITEMS;
@@ -17,8 +18,9 @@ use billing::document::LANGUAGES;
 use billing::issuer::MAIN;
 use billing::items::ItemName;
 
-/// How many rows a page has.
+/// How many rows a page has, and a file at most.
 const ROWS: usize = 50;
+const MOST_IN_FILE: usize = 10_000;
 
 /// The longest code of an item, and the longest name.
 const LONGEST_ITEM: usize = 64;
@@ -90,6 +92,14 @@ async fn page(console: &Console, visitor: &Visitor, wanted: &Wanted, form: Form)
         form,
     })?;
     Ok(Form::shown(status, page))
+}
+
+/// Sends the names as CSV.
+pub async fn download(State(console): State<Console>, visitor: Visitor) -> Result<Response, Failure> {
+    let (context, use_cases) = (visitor.context(), &console.use_cases);
+    let (names, _) = use_cases.handle(&context, use_cases.list_items(&context, MAIN, None, MOST_IN_FILE)).await?;
+    let rows = names.into_iter().map(|ItemName { item, language, name }| vec![item, language, name]);
+    Ok(csv_file("items.csv", &["item", "language", "name"], rows))
 }
 
 /// Takes the form: what an item is called, or that it is called nothing any more.

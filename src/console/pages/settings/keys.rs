@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::grants::{self, Role};
 use super::{Form, Tab, change, tabs_of_access, taken};
 use crate::Console;
+use crate::downloads::csv_file;
 use crate::failure::Failure;
 use crate::fields::{Fields, Reader};
 use crate::navigation::{KEYS, USERS};
@@ -21,8 +22,9 @@ use domain::account::Millis;
 use platform::clock::system_now;
 use service::callers::{Caller, MadeKey, NewCaller};
 
-/// How many rows a page has.
+/// How many rows a page has, and a file at most.
 const ROWS: usize = 50;
+const MOST_IN_FILE: usize = 10_000;
 
 /// What is asked for, as the address says it.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -149,6 +151,21 @@ async fn page(console: &Console, visitor: &Visitor, wanted: &Wanted, form: Form)
         form,
     })?;
     Ok(Form::shown(status, page))
+}
+
+/// Sends who may call as CSV.
+pub async fn download(State(console): State<Console>, visitor: Visitor) -> Result<Response, Failure> {
+    let (context, use_cases) = (visitor.context(), &console.use_cases);
+    let listed = use_cases.handle(&context, use_cases.list_callers(&context, None, MOST_IN_FILE)).await?;
+    let machine = |at: Millis| if at > 0 { visitor.locale.machine(at) } else { String::new() };
+    let rows = listed.callers.into_iter().map(|Caller { stored, grant }| {
+        let (roles, accounts, kind) = (grant.roles.join(" "), grants::accounts([&grant]), stored.kind.name().to_owned());
+        let [created_at, expires_at, revoked_at, last_used_at] =
+            [stored.created_at, stored.expires_at, stored.revoked_at, stored.last_used_at].map(machine);
+        vec![stored.name, kind, roles, accounts, created_at, expires_at, revoked_at, last_used_at]
+    });
+    let header = ["name", "kind", "roles", "accounts", "created_at", "expires_at", "revoked_at", "last_used_at"];
+    Ok(csv_file("callers.csv", &header, rows))
 }
 
 /// Makes a key, which is shown once, or lets a certificate in.

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::super::you::Done;
 use super::{Form, Tab, change, tabs_of_service, taken};
 use crate::Console;
+use crate::downloads::csv_file;
 use crate::failure::Failure;
 use crate::fields::{Fields, Reader};
 use crate::navigation::TAX;
@@ -81,6 +82,17 @@ async fn page(console: &Console, visitor: &Visitor, done: &str, form: Form) -> R
         form,
     })?;
     Ok(Form::shown(status, page))
+}
+
+/// Sends the rates as CSV.
+pub async fn download(State(console): State<Console>, visitor: Visitor) -> Result<Response, Failure> {
+    let (context, use_cases) = (visitor.context(), &console.use_cases);
+    let rates = use_cases.handle(&context, use_cases.tax_rates(&context, MAIN)).await?;
+    let rows = rates.into_iter().map(|Dated { valid_from, value: CategoryRate { category, rate } }| {
+        let of = CATEGORIES.iter().find(|(.., one)| *one == category).map_or("", |(value, ..)| *value);
+        vec![of.to_owned(), valid_from.to_string(), rate.to_string()]
+    });
+    Ok(csv_file("tax-rates.csv", &["category", "valid_from", "percent"], rows))
 }
 
 /// Takes the form.

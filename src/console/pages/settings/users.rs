@@ -8,6 +8,7 @@ use super::super::you::Done;
 use super::grants::{self, Role};
 use super::{Form, Tab, change, tabs_of_access, taken};
 use crate::Console;
+use crate::downloads::csv_file;
 use crate::failure::Failure;
 use crate::fields::{Fields, Reader};
 use crate::navigation::USERS;
@@ -122,6 +123,18 @@ async fn page(console: &Console, visitor: &Visitor, done: &str, form: Form) -> R
         form,
     })?;
     Ok(Form::shown(status, page))
+}
+
+/// Sends who may sign in as CSV.
+pub async fn download(State(console): State<Console>, visitor: Visitor) -> Result<Response, Failure> {
+    let (context, use_cases) = (visitor.context(), &console.use_cases);
+    let users = use_cases.handle(&context, use_cases.users(&context, &console.users)).await?;
+    let rows = users.into_iter().map(|user| {
+        let (created_at, has_password) = (visitor.locale.machine(user.created_at), user.has_password.to_string());
+        let (roles, accounts) = (roles_of(&user), grants::accounts(&user.access));
+        vec![user.name, roles, accounts, user.is_disabled.to_string(), has_password, created_at]
+    });
+    Ok(csv_file("users.csv", &["name", "roles", "accounts", "disabled", "has_password", "created_at"], rows))
 }
 
 /// Creates a user, and shows the link that signs it in.

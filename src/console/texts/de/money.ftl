@@ -61,3 +61,22 @@ done-allocate = Zugeordnet.
 done-take-off = Abgezogen.
 done-set-free = Freigegeben.
 done-reverse = Zurückgebucht.
+credit-make = Gutschreiben
+credit-title = Belastungen von { $value } gutschreiben
+credit-help = Wählen Sie, was der Kunde zurückbekommt. Jede gutgeschriebene Belastung hat ihre eigene Gutschrift, die diese Rechnung berichtigt; das Gutgeschriebene bezahlt zuerst, was von ihr offen ist. Ohne Betrag wird gutgeschrieben, was von einer Belastung übrig ist.
+credit-more = Nur die ersten { $value } Belastungen der Rechnung werden gezeigt. Andere werden aus den Vorgängen erstattet:
+credit-nothing = Diese Rechnung hat keine Belastungen, die gutgeschrieben werden können.
+credit-left = Noch gutzuschreiben
+credit-amount = Gutzuschreibender Betrag
+credit-amount-of = Gutzuschreibender Betrag von { $value }
+credit-this = Belastung { $value } gutschreiben
+credit-submit = Gutschriften erstellen
+credit-done = { $value ->
+    [0] Nichts wurde gutgeschrieben.
+    [one] { $value } Belastung wurde gutgeschrieben. Die Gutschrift ist gleich da.
+   *[other] { $value } Belastungen wurden gutgeschrieben. Die Gutschriften sind gleich da.
+}
+credited = Gutgeschrieben
+charge = Belastung
+field-charge = Belastung:
+wrong-credit-amount = { $value }: Der Betrag ist nicht lesbar oder nicht größer als null.

@@ -61,3 +61,22 @@ done-allocate = Allocated.
 done-take-off = Taken off.
 done-set-free = Set free.
 done-reverse = Reversed.
+credit-make = Credit
+credit-title = Credit charges of { $value }
+credit-help = Choose what the customer gets back. Each charge that is credited has a credit note of its own, which corrects this invoice; what is credited pays what is open of it first. Without an amount, all that is left of a charge is credited.
+credit-more = Only the first { $value } charges of the invoice are shown. Others are refunded from the transactions:
+credit-nothing = This invoice has no charges that can be credited.
+credit-left = Left to credit
+credit-amount = Amount to credit
+credit-amount-of = Amount to credit of { $value }
+credit-this = Credit the charge { $value }
+credit-submit = Make credit notes
+credit-done = { $value ->
+    [0] Nothing was credited.
+    [one] { $value } charge was credited. Its credit note is there within moments.
+   *[other] { $value } charges were credited. Their credit notes are there within moments.
+}
+credited = Credited
+charge = Charge
+field-charge = Charge:
+wrong-credit-amount = { $value }: the amount cannot be read, or is not above zero.

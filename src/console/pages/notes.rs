@@ -1,0 +1,166 @@
+//! What operators have noted on an organization: seen by operators alone, on no document.
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::invoices::change_of;
+use super::organizations::path_of;
+use crate::Console;
+use crate::downloads::csv_file;
+use crate::failure::Failure;
+use crate::fields::{Fields, Reader, Wrong};
+use crate::locale::Locale;
+use crate::navigation::ORGANIZATIONS;
+use crate::page::{Page, render};
+use crate::visitor::Visitor;
+use access::Permission;
+use billing::notes::{Note, NotePlace};
+use service::error::Error;
+use service::notes::LONGEST_NOTE;
+
+/// How many a page has. A file has all: an account may have no more.
+const ROWS: usize = 50;
+const ALL: usize = 1_000;
+
+/// What the address says: where the page begins, and what was done.
+#[derive(Debug, Default, Deserialize)]
+pub struct Wanted {
+    #[serde(default)]
+    done: String,
+    #[serde(default)]
+    at: Option<i64>,
+    #[serde(default)]
+    after: String,
+}
+
+/// A note, as it is shown.
+pub struct Row {
+    /// Its id.
+    pub id: String,
+    /// When it was added.
+    pub at: String,
+    /// The same for machines.
+    pub machine: String,
+    /// Who added it.
+    pub actor: String,
+    /// Its lines.
+    pub lines: Vec<String>,
+    /// The request of a form that removes it.
+    pub request: String,
+}
+
+#[derive(Template)]
+#[template(path = "notes.html")]
+struct Notes {
+    page: Page,
+    href: String,
+    name: String,
+    rows: Vec<Row>,
+    next: String,
+    may_write: bool,
+    fields: Fields,
+    wrong: Vec<Wrong>,
+    longest: usize,
+}
+
+/// Notes as rows.
+#[must_use]
+pub fn rows(console: &Console, locale: &Locale, notes: Vec<Note>) -> Vec<Row> {
+    let row = |note: Note| Row {
+        at: locale.instant(note.added_at),
+        machine: locale.machine(note.added_at),
+        actor: note.actor,
+        lines: note.text.lines().map(str::to_owned).collect(),
+        request: console.new_request(),
+        id: note.id,
+    };
+    notes.into_iter().map(row).collect()
+}
+
+/// Shows them.
+pub async fn show(
+    State(console): State<Console>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, Failure> {
+    let fields = Fields::default().with("request", console.new_request());
+    page(&console, &visitor, &id, &wanted, fields, Vec::new()).await
+}
+
+async fn page(
+    console: &Console,
+    visitor: &Visitor,
+    id: &str,
+    wanted: &Wanted,
+    fields: Fields,
+    wrong: Vec<Wrong>,
+) -> Result<Response, Failure> {
+    let (context, use_cases) = (visitor.context(), &console.use_cases);
+    let after: Option<NotePlace> = wanted.at.map(|at| (at, wanted.after.clone()));
+    let read = async {
+        let listed = use_cases.account(&context, id.to_owned()).await?;
+        let found = use_cases.list_notes(&context, id, after.as_ref(), ROWS).await?;
+        Ok::<_, Error>((listed, found))
+    };
+    let (listed, (notes, next)) = use_cases.handle(&context, read).await?;
+    let href = path_of(id);
+    let query = |(at, after): NotePlace| serde_urlencoded::to_string([("at", at.to_string()), ("after", after)]).unwrap_or_default();
+    render(&Notes {
+        page: Page::new(visitor, ORGANIZATIONS, visitor.locale.text("notes")).after(&wanted.done),
+        name: listed.profile.name,
+        rows: rows(console, &visitor.locale, notes),
+        next: next.map(|place| format!("{href}/notes?{}", query(place))).unwrap_or_default(),
+        may_write: visitor.may_on(Permission::WriteNotes, id),
+        href,
+        fields,
+        wrong,
+        longest: LONGEST_NOTE,
+    })
+}
+
+/// Adds one.
+pub async fn add(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>, fields: Fields) -> Result<Response, Failure> {
+    let mut reader = Reader::new(&fields, &visitor.locale);
+    let request = reader.request();
+    // Browsers end lines in two characters.
+    let text = fields.get("text").replace("\r\n", "\n");
+    if text.trim().is_empty() {
+        reader.refuse("text", "wrong-missing");
+    } else if text.chars().count() > LONGEST_NOTE || text.chars().any(|letter| letter.is_control() && letter != '\n' && letter != '\t') {
+        reader.refuse_with("text", "wrong-note", &[("value", &LONGEST_NOTE.to_string())]);
+    }
+    if let Err(wrong) = reader.finish() {
+        let page = page(&console, &visitor, &id, &Wanted::default(), fields.clone(), wrong).await?;
+        return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
+    }
+    let (context, use_cases) = (visitor.context(), &console.use_cases);
+    let change = change_of(&console, &visitor, request, String::new());
+    use_cases.handle(&context, use_cases.add_note(&context, &id, &text, &change)).await?;
+    Ok(Redirect::to(&format!("{}/notes?done=note-added", path_of(&id))).into_response())
+}
+
+/// Removes one.
+pub async fn remove(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>, fields: Fields) -> Result<Response, Failure> {
+    let mut reader = Reader::new(&fields, &visitor.locale);
+    let (request, note) = (reader.request(), reader.id("note"));
+    if let Err(wrong) = reader.finish() {
+        let page = page(&console, &visitor, &id, &Wanted::default(), fields.clone(), wrong).await?;
+        return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
+    }
+    let (context, use_cases) = (visitor.context(), &console.use_cases);
+    let change = change_of(&console, &visitor, request, String::new());
+    use_cases.handle(&context, use_cases.remove_note(&context, &id, &note, &change)).await?;
+    Ok(Redirect::to(&format!("{}/notes?done=note-removed", path_of(&id))).into_response())
+}
+
+/// Sends them as CSV.
+pub async fn download(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>) -> Result<Response, Failure> {
+    let (context, use_cases) = (visitor.context(), &console.use_cases);
+    let (notes, _) = use_cases.handle(&context, use_cases.list_notes(&context, &id, None, ALL)).await?;
+    let row = |note: Note| vec![visitor.locale.machine(note.added_at), note.actor, note.on_behalf_of, note.text, note.id];
+    Ok(csv_file("notes.csv", &["added_at", "actor", "on_behalf_of", "text", "id"], notes.into_iter().map(row)))
+}
