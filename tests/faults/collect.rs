@@ -17,6 +17,9 @@ use crate::wire::{credit_of, decimal, operator};
 /// How long it may take until everything is in the billing store, issued and sent, when all is whole.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How often an account is read again of which something has just expired.
+const TRIES: usize = 20;
+
 /// All services, over one connection.
 pub struct Reader {
     accounts: AccountServiceClient<Channel>,
@@ -171,14 +174,30 @@ impl Reader {
         }
     }
 
+    /// An account as it is at one instant: what expires while it is read has it read again.
     async fn account(&mut self, account: &str) -> AccountAtEnd {
+        for _ in 0..TRIES {
+            let (found, ends) = self.read(account).await;
+            let open: Decimal = found.reservations.values().copied().sum();
+            if open == found.credit.reserved && ends.is_none_or(|ends| ends > found.read_at) {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        self.read(account).await.0
+    }
+
+    /// Reads an account; also says when the first of its reservations ends.
+    async fn read(&mut self, account: &str) -> (AccountAtEnd, Option<i64>) {
         let request = v1::GetUsableCreditRequest { account_id: account.into() };
         let credit = self.charging.get_usable_credit(request).await.unwrap().into_inner().credit.unwrap();
         let mut request = v1::ListReservationsRequest { account_id: account.into(), page_size: 1000, ..Default::default() };
-        let mut reservations = BTreeMap::new();
+        let (mut reservations, mut ends) = (BTreeMap::new(), None::<i64>);
         loop {
             let page = self.accounts.list_reservations(request.clone()).await.unwrap().into_inner();
             for found in page.reservations {
+                let end = found.expires_at.as_ref().map(|end| end.seconds * 1_000 + i64::from(end.nanos) / 1_000_000);
+                ends = ends.into_iter().chain(end).min();
                 reservations.insert(found.reservation_id, amount(found.amount.as_ref()));
             }
             request.page_token = page.next_page_token;
@@ -187,7 +206,7 @@ impl Reader {
             }
         }
         let read_at = jiff::Timestamp::now().as_millisecond();
-        AccountAtEnd { credit: credit_of(&credit), read_at, reservations }
+        (AccountAtEnd { credit: credit_of(&credit), read_at, reservations }, ends)
     }
 
     async fn exported(&mut self) -> Vec<String> {

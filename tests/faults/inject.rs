@@ -2,11 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use crate::script::{Event, Kind};
+use crate::cluster_faults;
+use crate::script::{Event, Kind, Part};
 use crate::world::{World, certify_redis};
 
 /// Begins a fault. What is over at once has nothing to mend.
 pub fn begin(world: &mut World, event: &Event) {
+    if event.kind.part() == Part::Cluster {
+        return cluster_faults::begin(world, event);
+    }
     let server = &mut world.servers[event.server];
     let offset = i64::try_from(event.measure).unwrap();
     match event.kind {
@@ -45,9 +49,9 @@ pub fn begin(world: &mut World, event: &Event) {
         Kind::StopPostgres => world.postgres.signal("STOP"),
         Kind::KillMail => world.mail.kill(),
         Kind::CutMail => world.mail_link.cut(),
-        Kind::KillRedis => world.redis.kill(),
-        Kind::StopRedis => world.redis.signal("STOP"),
-        Kind::EndRedis => world.redis.shut_down(),
+        Kind::KillRedis => world.redis_mut().kill(),
+        Kind::StopRedis => world.redis().signal("STOP"),
+        Kind::EndRedis => world.redis_mut().shut_down(),
         Kind::RedisClockAhead => world.redis_clock.set(offset),
         Kind::RedisClockBehind => world.redis_clock.set(-offset),
         Kind::RedisCertificates => {
@@ -55,30 +59,34 @@ pub fn begin(world: &mut World, event: &Event) {
             let path = |name: &str| world.folder.path().join(name).display().to_string();
             let (certificate, key, ca) = (path("redis.crt"), path("redis.key"), path("redis-ca.pem"));
             let said =
-                world.redis.command(&["CONFIG", "SET", "tls-cert-file", &certificate, "tls-key-file", &key, "tls-ca-cert-file", &ca]);
+                world.redis().command(&["CONFIG", "SET", "tls-cert-file", &certificate, "tls-key-file", &key, "tls-ca-cert-file", &ca]);
             assert_eq!(said.trim(), "OK");
             disconnect(world);
         }
-        Kind::ScriptFlush => drop(world.redis.command(&["SCRIPT", "FLUSH"])),
+        Kind::ScriptFlush => drop(world.redis().command(&["SCRIPT", "FLUSH"])),
         Kind::FlushAll => lose_everything(world),
         Kind::AclOff => {
-            world.redis.command(&["ACL", "SETUSER", "tollgate", "off"]);
-            world.redis.command(&["CLIENT", "KILL", "USER", "tollgate"]);
+            world.redis().command(&["ACL", "SETUSER", "tollgate", "off"]);
+            world.redis().command(&["CLIENT", "KILL", "USER", "tollgate"]);
         }
         Kind::EvictionPolicy => {
-            world.redis.command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+            world.redis().command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
             disconnect(world);
         }
         Kind::ClientKill => disconnect(world),
-        Kind::ClientPause => drop(world.redis.command(&["CLIENT", "PAUSE", &event.lasts.to_string(), "ALL"])),
-        Kind::RewriteAppendOnlyFile => drop(world.redis.command(&["BGREWRITEAOF"])),
-        Kind::MaxMemory => drop(world.redis.command(&["CONFIG", "SET", "maxmemory", "1000000"])),
+        Kind::ClientPause => drop(world.redis().command(&["CLIENT", "PAUSE", &event.lasts.to_string(), "ALL"])),
+        Kind::RewriteAppendOnlyFile => drop(world.redis().command(&["BGREWRITEAOF"])),
+        Kind::MaxMemory => drop(world.redis().command(&["CONFIG", "SET", "maxmemory", "1000000"])),
         Kind::FullDisk => world.fill_disk(true),
+        _ => unreachable!("those of a cluster have a file of their own"),
     }
 }
 
 /// Ends a fault: all is as it was.
 pub fn end(world: &mut World, event: &Event) {
+    if event.kind.part() == Part::Cluster {
+        return cluster_faults::end(world, event.kind);
+    }
     let server = &mut world.servers[event.server];
     match event.kind {
         Kind::KillServer => server.supervised.is_wanted = true,
@@ -114,17 +122,17 @@ pub fn end(world: &mut World, event: &Event) {
             world.mail.start_again();
             world.mail_link.lead_to(Some(world.mail.address));
         }
-        Kind::KillRedis | Kind::EndRedis => world.redis.start_again(),
-        Kind::StopRedis => world.redis.signal("CONT"),
+        Kind::KillRedis | Kind::EndRedis => world.redis_mut().start_again(),
+        Kind::StopRedis => world.redis().signal("CONT"),
         Kind::RedisClockAhead | Kind::RedisClockBehind => world.redis_clock.set(0),
-        Kind::AclOff => drop(world.redis.command(&["ACL", "SETUSER", "tollgate", "on"])),
-        Kind::EvictionPolicy => drop(world.redis.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"])),
-        Kind::MaxMemory => drop(world.redis.command(&["CONFIG", "SET", "maxmemory", "0"])),
+        Kind::AclOff => drop(world.redis().command(&["ACL", "SETUSER", "tollgate", "on"])),
+        Kind::EvictionPolicy => drop(world.redis().command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"])),
+        Kind::MaxMemory => drop(world.redis().command(&["CONFIG", "SET", "maxmemory", "0"])),
         Kind::FullDisk => {
             world.fill_disk(false);
             // With appendfsync always it ends rather than answer what it could not keep.
-            if world.redis.has_ended() {
-                world.redis.start_again();
+            if world.redis_mut().has_ended() {
+                world.redis_mut().start_again();
             }
         }
         _ => {}
@@ -133,17 +141,17 @@ pub fn end(world: &mut World, event: &Event) {
 
 fn disconnect(world: &World) {
     for clients in ["normal", "pubsub"] {
-        world.redis.command(&["CLIENT", "KILL", "TYPE", clients, "SKIPME", "yes"]);
+        world.redis().command(&["CLIENT", "KILL", "TYPE", clients, "SKIPME", "yes"]);
     }
 }
 
 /// Somebody flushes Redis, which then loses its disk, too; the ledger is restored from the billing store. It is called when nobody asks for
 /// anything and everything is in the billing store, so that nothing may be lost.
 fn lose_everything(world: &mut World) {
-    world.redis.command(&["FLUSHALL"]);
-    world.redis.kill();
+    world.redis().command(&["FLUSHALL"]);
+    world.redis_mut().kill();
     world.empty_disk();
-    world.redis.start_again();
+    world.redis_mut().start_again();
     world.aggregator.is_wanted = false;
     world.aggregator.kill();
     let deadline = Instant::now() + Duration::from_secs(30);

@@ -1,6 +1,8 @@
 //! Everything is broken on purpose, and nothing may be lost or done twice: servers, an aggregator, Redis, PostgreSQL and a mail server as
 //! real processes, callers that keep a record, a checker that decides from records and stores.
 //!
+//! `TOLLGATE_FAULTS_MINUTES` has primaries with two replicas each die one after another, for so long.
+//!
 //! A seed decides what goes wrong and when; it is printed, with the script that was made from it. `TOLLGATE_FAULTS_SEED` repeats one,
 //! `TOLLGATE_FAULTS_SCRIPT` names a file with a script to run, `TOLLGATE_FAULTS_SECONDS` makes it last so long, run after run, with new seeds,
 //! and `TOLLGATE_FAULTS_SHRINK=1` has a script that fails made shorter.
@@ -8,6 +10,8 @@
 
 #[path = "../support/authority.rs"]
 mod authority;
+#[path = "../support/cluster.rs"]
+mod cluster;
 #[path = "../support/postgres.rs"]
 mod postgres;
 #[path = "../support/service.rs"]
@@ -17,9 +21,11 @@ mod support;
 
 mod checker;
 mod client;
+mod cluster_faults;
 mod collect;
 mod inject;
 mod load;
+mod network;
 mod process;
 mod proxy;
 mod run;
@@ -43,6 +49,11 @@ fn given(name: &str) -> Option<String> {
 
 fn number(name: &str) -> Option<u64> {
     given(name).map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+/// For how long primaries of a cluster die one after another, in minutes.
+fn minutes() -> Option<u64> {
+    number("TOLLGATE_FAULTS_MINUTES")
 }
 
 /// Runs a script; if it fails, says so, and makes it shorter if that is wanted.
@@ -69,6 +80,16 @@ async fn whatever_breaks_each_acknowledged_effect_is_there_once_on_valkey() {
     everything_breaks(Store::Valkey).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whatever_breaks_of_a_cluster_each_acknowledged_effect_is_there_once() {
+    everything_breaks(Store::RedisCluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whatever_breaks_of_a_cluster_of_valkey_each_acknowledged_effect_is_there_once() {
+    everything_breaks(Store::ValkeyCluster).await;
+}
+
 async fn everything_breaks(store: Store) {
     if let Some(path) = given("TOLLGATE_FAULTS_SCRIPT") {
         let script = std::fs::read_to_string(path).unwrap().parse().unwrap();
@@ -77,6 +98,13 @@ async fn everything_breaks(store: Store) {
         return;
     }
     let seed = number("TOLLGATE_FAULTS_SEED").unwrap_or_else(|| u64::from(rand::random::<u32>()));
+    if let Some(minutes) = minutes() {
+        assert!(store.is_cluster(), "TOLLGATE_FAULTS_MINUTES is for a cluster: say which tests are to run");
+        let report = run_and_shrink(store, &Script::primaries_die(seed, minutes)).await;
+        assert!(report.findings.is_empty(), "seed {seed}: {report}");
+        assert!(report.elsewhere.is_empty(), "callers of partitions that were elsewhere were told: {:?}", report.elsewhere);
+        return;
+    }
     let Some(seconds) = number("TOLLGATE_FAULTS_SECONDS") else {
         // The short form: each kind once, and some more.
         let script = Script::each_kind_once(seed, &store.kinds());

@@ -1,6 +1,6 @@
 //! One run: callers ask while the script breaks things; then all is mended, everything gets its answer, and is checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::RwLock;
 use tokio::task::{JoinSet, block_in_place};
 
+use tollgate::ledger::prepared_command::partition_of;
+
 use crate::checker::evidence::{Answer, Evidence, What};
 use crate::checker::{Findings, check};
 use crate::client::Way;
 use crate::collect::Reader;
 use crate::inject;
 use crate::load::{Caller, Stage};
-use crate::script::{Event, Kind, Script};
+use crate::script::{Event, Kind, PARTITIONS, Script};
 use crate::world::{Store, World};
 
 const CALLERS: u64 = 8;
@@ -34,6 +36,8 @@ pub struct Report {
     pub unclear: usize,
     /// What attempts that were not done were told.
     pub errors: BTreeMap<String, usize>,
+    /// What callers of partitions were told that lost no primary, while others did.
+    pub elsewhere: BTreeMap<String, usize>,
     pub entries: usize,
     pub documents: usize,
     pub mails: usize,
@@ -47,6 +51,9 @@ impl Report {
         for (error, count) in other.errors {
             *self.errors.entry(error).or_default() += count;
         }
+        for (error, count) in other.elsewhere {
+            *self.elsewhere.entry(error).or_default() += count;
+        }
         self.findings.extend(other.findings);
         self.requests += other.requests;
         self.attempts += other.attempts;
@@ -57,6 +64,21 @@ impl Report {
         self.entries += other.entries;
         self.documents += other.documents;
         self.mails += other.mails;
+    }
+
+    /// Counts what the store's failure had attempts be told that had nothing to do with it.
+    fn count_elsewhere(&mut self, evidence: &Evidence, deaths: &[Death]) {
+        for ask in &evidence.asks {
+            let partition = partition_of(&ask.account, PARTITIONS);
+            for attempt in &ask.attempts {
+                let (Answer::NotDone(said) | Answer::Unclear(said)) = &attempt.answer else { continue };
+                let is_of_store = ["STORE_UNAVAILABLE", "OUTCOME_UNKNOWN", "DURABILITY_UNKNOWN"].iter().any(|reason| said.contains(reason));
+                let mut deaths = deaths.iter().filter(|death| death.from <= attempt.told && attempt.sent <= death.until);
+                if is_of_store && deaths.all(|death| !death.partitions.contains(&partition)) {
+                    *self.elsewhere.entry(said.chars().take(40).collect()).or_default() += 1;
+                }
+            }
+        }
     }
 
     fn count(&mut self, evidence: &Evidence) {
@@ -96,10 +118,18 @@ impl fmt::Display for Report {
             self.requests, self.attempts, self.unclear, self.acknowledged, self.declined, self.refused
         )?;
         writeln!(formatter, "errors: {:?}", self.errors)?;
+        writeln!(formatter, "errors of partitions that lost no primary while others did: {:?}", self.elsewhere)?;
         writeln!(formatter, "entries: {}; documents: {}; mails: {}", self.entries, self.documents, self.mails)?;
         writeln!(formatter, "violations: {}", self.findings.len())?;
         self.findings.iter().take(20).try_for_each(|finding| writeln!(formatter, "  {finding}"))
     }
+}
+
+/// A primary that was away, with its partitions.
+struct Death {
+    from: u64,
+    until: u64,
+    partitions: BTreeSet<u16>,
 }
 
 /// Runs a script.
@@ -127,7 +157,7 @@ pub async fn run(store: Store, script: &Script) -> Report {
         let caller = Caller::new(format!("k{number}"), &stage, script.seed.wrapping_mul(31).wrapping_add(number));
         callers.spawn(caller.run());
     }
-    let restored = break_things(&mut world, &stage, &script.events, &mut report, &mut reader).await;
+    let (restored, deaths) = break_things(&mut world, &stage, &script.events, &mut report, &mut reader).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     stage.is_over.store(true, Ordering::SeqCst);
     let mut asks = opened;
@@ -146,6 +176,7 @@ pub async fn run(store: Store, script: &Script) -> Report {
             evidence.asks = asks;
             evidence.restored = restored;
             report.count(&evidence);
+            report.count_elsewhere(&evidence, &deaths);
             let Findings(findings) = check(&evidence);
             report.findings.extend(findings.iter().map(|finding| format!("{:?}: {}", finding.fault, finding.what)));
         }
@@ -171,16 +202,26 @@ async fn until_there(world: &mut World, reader: &mut Reader) {
     }
 }
 
-/// Begins and ends faults at their time. Returns when the ledger was restored.
-async fn break_things(world: &mut World, stage: &Stage, events: &[Event], report: &mut Report, reader: &mut Reader) -> Vec<u64> {
+/// Begins and ends faults at their time. Returns when the ledger was restored, and which primaries were away.
+async fn break_things(
+    world: &mut World,
+    stage: &Stage,
+    events: &[Event],
+    report: &mut Report,
+    reader: &mut Reader,
+) -> (Vec<u64>, Vec<Death>) {
     let began = Instant::now();
     let (mut waiting, mut lasting, mut restored): (Vec<Event>, Vec<Event>, Vec<u64>) = (events.to_vec(), Vec::new(), Vec::new());
+    let mut deaths: Vec<Death> = Vec::new();
     waiting.reverse();
     while !(waiting.is_empty() && lasting.is_empty()) {
         let now = u64::try_from(began.elapsed().as_millis()).unwrap();
         let over: Vec<Event> = lasting.extract_if(.., |event| event.at + event.lasts <= now).collect();
         for event in over {
             block_in_place(|| inject::end(world, &event));
+            if let Some(death) = deaths.last_mut().filter(|_| event.kind == Kind::KillPrimary) {
+                death.until = stage.now();
+            }
         }
         if let Some(event) = waiting.pop_if(|event| event.at <= now) {
             if event.kind == Kind::FlushAll {
@@ -198,7 +239,11 @@ async fn break_things(world: &mut World, stage: &Stage, events: &[Event], report
                 block_in_place(|| inject::begin(world, &event));
                 restored.push(stage.now());
             } else {
+                let from = stage.now();
                 block_in_place(|| inject::begin(world, &event));
+                if let Some((_, partitions)) = world.befallen.clone().filter(|_| event.kind == Kind::KillPrimary) {
+                    deaths.push(Death { from, until: u64::MAX, partitions });
+                }
             }
             *report.injected.entry(event.kind).or_default() += 1;
             lasting.push(event);
@@ -206,5 +251,5 @@ async fn break_things(world: &mut World, stage: &Stage, events: &[Event], report
         block_in_place(|| world.tend());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    restored
+    (restored, deaths)
 }

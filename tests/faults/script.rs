@@ -72,6 +72,18 @@ kinds! {
     RewriteAppendOnlyFile: Redis,
     MaxMemory: Redis,
     FullDisk: Redis,
+    KillPrimary: Cluster,
+    StopPrimary: Cluster,
+    FailOver: Cluster,
+    PauseReplica: Cluster,
+    MoveSlot: Cluster,
+    FlushScriptsOfNode: Cluster,
+    SplitBrain: Cluster,
+}
+
+impl Kind {
+    /// What also breaks while a cluster does.
+    pub const BESIDE_A_CLUSTER: [Self; 4] = [Self::KillServer, Self::CutCalls, Self::KillAggregator, Self::StopPostgres];
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,7 +93,12 @@ pub enum Part {
     Postgres,
     Mail,
     Redis,
+    /// One of its nodes.
+    Cluster,
 }
+
+/// How many partitions the store has.
+pub const PARTITIONS: u16 = 8;
 
 /// How many servers there are.
 pub const SERVERS: usize = 3;
@@ -151,6 +168,19 @@ impl Script {
         Self::of_rounds(seed, kinds, 1, u64::MAX)
     }
 
+    /// A primary dies every 20 s, for some minutes, and comes back after a replica has taken over.
+    pub fn primaries_die(seed: u64, minutes: u64) -> Self {
+        let mut random = StdRng::seed_from_u64(seed);
+        let die = |number: u64| Event {
+            at: 1_000 + number * 20_000,
+            kind: Kind::KillPrimary,
+            server: 0,
+            lasts: lasts(Kind::KillPrimary, &mut random),
+            measure: measure(Kind::KillPrimary, &mut random),
+        };
+        Self { seed, events: (0..minutes * 3).map(die).collect() }
+    }
+
     fn of_rounds(seed: u64, kinds: &[Kind], rounds: usize, milliseconds: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let mut script = Self { seed, events: Vec::new() };
@@ -193,6 +223,9 @@ fn lasts(kind: Kind, random: &mut StdRng) -> u64 {
         Kind::KillPostgres | Kind::StopPostgres | Kind::KillAggregator | Kind::StopAggregator => random.random_range(100..3_000),
         Kind::MaxMemory | Kind::FullDisk | Kind::AclOff | Kind::EvictionPolicy => random.random_range(200..1_500),
         Kind::CutCallsWithinRequest | Kind::CutCallsWithinAnswer | Kind::CutStoreWithinRequest | Kind::CutStoreWithinAnswer => 500,
+        // Longer than a failover takes: the time after which a node counts as failed, and the election.
+        Kind::KillPrimary | Kind::StopPrimary | Kind::SplitBrain => random.random_range(9_000..12_000),
+        Kind::PauseReplica => random.random_range(500..2_500),
         _ => random.random_range(0..800),
     }
 }
@@ -207,6 +240,8 @@ fn measure(kind: Kind, random: &mut StdRng) -> u64 {
         Kind::ServerClockAhead | Kind::ServerClockBehind | Kind::RedisClockAhead | Kind::RedisClockBehind => {
             random.random_range(500..8_000)
         }
+        // Which partition's.
+        _ if kind.part() == Part::Cluster => random.random_range(0..u64::from(PARTITIONS)),
         _ => 0,
     }
 }

@@ -1,5 +1,6 @@
 //! Everything that runs: servers, an aggregator, Redis, PostgreSQL, a mail server, and the links between them.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -9,10 +10,13 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::authority::Authority;
+use crate::cluster::Cluster;
+use crate::minutes;
+use crate::network::Network;
 use crate::postgres::PostgresServer;
 use crate::process::{Process, WallClock};
 use crate::proxy::Link;
-use crate::script::{Kind, SERVERS};
+use crate::script::{Kind, PARTITIONS, Part, SERVERS};
 use crate::support::{RedisServer, temporary_folder, valkey};
 
 /// How large Redis's disk is, in bytes.
@@ -91,7 +95,9 @@ pub struct Server {
 
 pub struct World {
     pub folder: tempfile::TempDir,
-    pub redis: RedisServer,
+    ledger: Ledger,
+    /// The node of the cluster that something has befallen, and the partitions that were there.
+    pub befallen: Option<(usize, BTreeSet<u16>)>,
     pub redis_clock: WallClock,
     pub postgres: PostgresServer,
     pub billing: String,
@@ -102,7 +108,7 @@ pub struct World {
     pub authority: Authority,
     /// The arguments of operators' commands that reach Redis.
     pub redis_arguments: Vec<String>,
-    disk: PathBuf,
+    disk: Option<PathBuf>,
 }
 
 /// What a run is made on.
@@ -111,12 +117,47 @@ pub enum Store {
     /// Debian's Redis, over TLS.
     Redis,
     Valkey,
+    /// Three primaries of it, with a replica each, which an acknowledgement waits for.
+    RedisCluster,
+    ValkeyCluster,
+}
+
+/// What is there of it.
+enum Ledger {
+    One(RedisServer),
+    Many(Cluster, Network),
+}
+
+/// How many primaries a cluster has.
+const PRIMARIES: usize = 3;
+
+/// How many replicas each of them has: two where one after another dies.
+fn replicas() -> usize {
+    if minutes().is_some() { 2 } else { 1 }
 }
 
 impl Store {
     /// The kinds of fault that can befall it.
     pub fn kinds(self) -> Vec<Kind> {
-        Kind::ALL.iter().copied().filter(|kind| self == Self::Redis || *kind != Kind::RedisCertificates).collect()
+        let is_of = |kind: &Kind| match kind.part() {
+            Part::Cluster => self.is_cluster(),
+            Part::Redis => !self.is_cluster() && (self == Self::Redis || *kind != Kind::RedisCertificates),
+            // A cluster's nodes are reached without a link that could be cut: they say themselves where they are.
+            _ if self.is_cluster() => Kind::BESIDE_A_CLUSTER.contains(kind),
+            _ => true,
+        };
+        Kind::ALL.iter().copied().filter(is_of).collect()
+    }
+
+    pub fn is_cluster(self) -> bool {
+        matches!(self, Self::RedisCluster | Self::ValkeyCluster)
+    }
+
+    fn program(self) -> PathBuf {
+        match self {
+            Self::Redis | Self::RedisCluster => PathBuf::from("redis-server"),
+            Self::Valkey | Self::ValkeyCluster => valkey(),
+        }
     }
 }
 
@@ -129,38 +170,10 @@ impl World {
         certify_redis(folder.path());
 
         let redis_clock = WallClock::new(folder.path(), "redis");
-        let program = match store {
-            Store::Redis => PathBuf::from("redis-server"),
-            Store::Valkey => valkey(),
+        let (ledger, disk, seeds) = match store.is_cluster() {
+            true => many(store).await,
+            false => one(store, folder.path(), &redis_clock),
         };
-        let program = redis_clock.wrap(folder.path(), &program);
-        let disk = temporary_folder();
-        let mounted = disk.path().to_owned();
-        mount(&mounted);
-        // An address of its own: nothing else takes its port while it is away.
-        let process = std::process::id();
-        let ip = format!("127.77.{}.{}", process >> 8 & 255, process & 255);
-        let port = TcpListener::bind((&*ip, 0)).unwrap().local_addr().unwrap().port();
-        let mut arguments: Vec<String> = ["--appendonly", "yes", "--appendfsync", "always", "--bind", &ip].map(str::to_owned).to_vec();
-        // The Valkey that PyPI has speaks no TLS.
-        let is_tls = store == Store::Redis;
-        arguments.extend([if is_tls { "--tls-port" } else { "--port" }.to_owned(), port.to_string()]);
-        if is_tls {
-            for (option, value) in [
-                ("--tls-cert-file", path("redis.crt")),
-                ("--tls-key-file", path("redis.key")),
-                ("--tls-ca-cert-file", path("redis-ca.pem")),
-                ("--tls-auth-clients", "yes".into()),
-            ] {
-                arguments.extend([option.to_owned(), value]);
-            }
-        }
-        arguments.push("--user".into());
-        arguments.extend(["tollgate", "on", ">hush"].map(str::to_owned));
-        arguments.extend(documented_rights().split_whitespace().map(str::to_owned));
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let redis = RedisServer::start_in(disk, &program, &arguments);
-        let redis_address: SocketAddr = format!("{ip}:{port}").parse().unwrap();
 
         let postgres = PostgresServer::start();
         let billing = postgres.database();
@@ -168,10 +181,19 @@ impl World {
         let mail_link = Link::open().await;
         mail_link.lead_to(Some(mail.address));
 
-        let of_redis = |link: &Link| {
-            let scheme = if is_tls { "rediss" } else { "redis" };
-            let mut arguments = vec!["--redis".to_owned(), format!("{scheme}://tollgate:hush@{}", link.address)];
-            if is_tls {
+        let of_store = |link: &Link| -> Vec<String> {
+            let mut arguments: Vec<String> = match store.is_cluster() {
+                true => ["--redis", &seeds, "--durability", "replicas:1", "--durability-timeout", "1s", "--redis-timeout", "3s"]
+                    .map(str::to_owned)
+                    .to_vec(),
+                false => {
+                    link.lead_to(seeds.parse().ok());
+                    let scheme = if store == Store::Redis { "rediss" } else { "redis" };
+                    vec!["--redis".to_owned(), format!("{scheme}://tollgate:hush@{}", link.address)]
+                }
+            };
+            arguments.extend(["--partitions".to_owned(), PARTITIONS.to_string()]);
+            if store == Store::Redis {
                 for (option, file) in [("--redis-ca", "redis-ca.pem"), ("--redis-cert", "tollgate.crt"), ("--redis-key", "tollgate.key")] {
                     arguments.extend([option.to_owned(), path(file)]);
                 }
@@ -181,32 +203,31 @@ impl World {
         let common = vec![("TOLLGATE_BILLING".to_owned(), billing.clone())];
         let mut servers = Vec::new();
         for number in 0..SERVERS {
-            let (front, store) = (Link::open().await, Link::open().await);
-            store.lead_to(Some(redis_address));
+            let (front, link) = (Link::open().await, Link::open().await);
             let mut arguments: Vec<String> =
                 ["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "off", "--create", "--lanes", "1"].map(str::to_owned).to_vec();
             arguments.extend(["--tls-cert".into(), path("server.crt"), "--tls-key".into(), path("server.key")]);
-            arguments.extend(of_redis(&store));
+            arguments.extend(of_store(&link));
             let clock = WallClock::new(folder.path(), &format!("server-{number}"));
             let environment = [common.clone(), clock.environment()].concat();
             let supervised = Supervised::new(&format!("server {number}"), arguments, environment, Some(Arc::clone(&front)));
-            servers.push(Server { supervised, front, store, clock });
+            servers.push(Server { supervised, front, store: link, clock });
         }
-        let store = Link::open().await;
-        store.lead_to(Some(redis_address));
+        let link = Link::open().await;
         let mut arguments: Vec<String> =
             ["aggregate", "--metrics-listen", "off", "--aggregation-lease", "500ms"].map(str::to_owned).to_vec();
-        arguments.extend(of_redis(&store));
+        arguments.extend(of_store(&link));
         let smtp = format!("smtp://{}?tls=none", mail_link.address);
         for (option, value) in [("--smtp-url", &*smtp), ("--smtp-rate", "1000"), ("--smtp-retry", "100ms")] {
             arguments.extend([option.to_owned(), value.to_owned()]);
         }
         let aggregator = Supervised::new("the aggregator", arguments, common, None);
-        let redis_arguments = of_redis(&store);
+        let redis_arguments = of_store(&link);
         // The operators' commands take the aggregator's way.
         Self {
             folder,
-            redis,
+            ledger,
+            befallen: None,
             redis_clock,
             postgres,
             billing,
@@ -216,7 +237,30 @@ impl World {
             aggregator,
             authority,
             redis_arguments,
-            disk: mounted,
+            disk,
+        }
+    }
+
+    /// The one server of the ledger.
+    pub fn redis(&self) -> &RedisServer {
+        match &self.ledger {
+            Ledger::One(redis) => redis,
+            Ledger::Many(..) => unreachable!("a fault of one server, on a cluster"),
+        }
+    }
+
+    pub fn redis_mut(&mut self) -> &mut RedisServer {
+        match &mut self.ledger {
+            Ledger::One(redis) => redis,
+            Ledger::Many(..) => unreachable!("a fault of one server, on a cluster"),
+        }
+    }
+
+    /// Its cluster, and the network of that.
+    pub fn cluster(&mut self) -> (&mut Cluster, &Network) {
+        match &mut self.ledger {
+            Ledger::Many(cluster, network) => (cluster, network),
+            Ledger::One(_) => unreachable!("a fault of a cluster, on one server"),
         }
     }
 
@@ -244,7 +288,8 @@ impl World {
 
     /// Fills Redis's disk to the last byte, or makes room again.
     pub fn fill_disk(&self, is_full: bool) {
-        let file = self.disk.join("filler");
+        let Some(disk) = &self.disk else { return };
+        let file = disk.join("filler");
         if is_full {
             // It ends with an error when nothing more is left.
             let _ =
@@ -261,7 +306,8 @@ impl World {
 
     /// Deletes all that Redis keeps on its disk.
     pub fn empty_disk(&self) {
-        for entry in std::fs::read_dir(&self.disk).unwrap().map(Result::unwrap) {
+        let Some(disk) = &self.disk else { return };
+        for entry in std::fs::read_dir(disk).unwrap().map(Result::unwrap) {
             let _ = std::fs::remove_dir_all(entry.path());
             let _ = std::fs::remove_file(entry.path());
         }
@@ -276,9 +322,56 @@ impl Drop for World {
             }
             eprintln!("the aggregator: {:#?}", self.aggregator.process.as_ref().map(Process::log));
         }
-        self.redis.signal("KILL");
-        let _ = Command::new("umount").arg("--lazy").arg(&self.disk).status();
+        if let (Ledger::One(redis), Some(disk)) = (&self.ledger, &self.disk) {
+            redis.signal("KILL");
+            let _ = Command::new("umount").arg("--lazy").arg(disk).status();
+        }
     }
+}
+
+/// One server, with a disk of its own; also says where it is.
+fn one(store: Store, folder: &Path, clock: &WallClock) -> (Ledger, Option<PathBuf>, String) {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let program = clock.wrap(folder, &store.program());
+    let disk = temporary_folder();
+    let mounted = disk.path().to_owned();
+    mount(&mounted);
+    // An address of its own: nothing else takes its port while it is away.
+    let process = std::process::id();
+    let ip = format!("127.77.{}.{}", process >> 8 & 255, process & 255);
+    let port = TcpListener::bind((&*ip, 0)).unwrap().local_addr().unwrap().port();
+    let mut arguments: Vec<String> = ["--appendonly", "yes", "--appendfsync", "always", "--bind", &ip].map(str::to_owned).to_vec();
+    // The Valkey that PyPI has speaks no TLS.
+    let is_tls = store == Store::Redis;
+    arguments.extend([if is_tls { "--tls-port" } else { "--port" }.to_owned(), port.to_string()]);
+    if is_tls {
+        for (option, value) in [
+            ("--tls-cert-file", path("redis.crt")),
+            ("--tls-key-file", path("redis.key")),
+            ("--tls-ca-cert-file", path("redis-ca.pem")),
+            ("--tls-auth-clients", "yes".into()),
+        ] {
+            arguments.extend([option.to_owned(), value]);
+        }
+    }
+    arguments.push("--user".into());
+    arguments.extend(["tollgate", "on", ">hush"].map(str::to_owned));
+    arguments.extend(documented_rights().split_whitespace().map(str::to_owned));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    (Ledger::One(RedisServer::start_in(disk, &program, &arguments)), Some(mounted), format!("{ip}:{port}"))
+}
+
+/// A cluster in a network of its own; also names its nodes. A node that comes back has what it had: else it would be an empty primary.
+async fn many(store: Store) -> (Ledger, Option<PathBuf>, String) {
+    let started = tokio::task::spawn_blocking(move || {
+        let replicas = replicas();
+        let network = Network::of(PRIMARIES * (1 + replicas));
+        let cluster = Cluster::start_on(network.hosts(), &store.program(), PRIMARIES, replicas, &["--appendonly", "yes"]);
+        (cluster, network)
+    });
+    let (cluster, network) = started.await.unwrap();
+    let seeds = cluster.url();
+    (Ledger::Many(cluster, network), None, seeds)
 }
 
 /// A new authority for Redis, and what it has signed: Redis's own certificate, and that of its callers.

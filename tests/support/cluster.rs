@@ -3,13 +3,17 @@
 //! Nodes are known by their place, from 0 on: first the primaries, then their replicas in turn. Failovers change who is primary, not places.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support; each test uses a part")]
 
-use std::net::TcpListener;
+mod node;
+
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use crate::authority::Authority;
 use crate::support::{temporary_folder, valkey};
+use node::spawn;
+pub use node::{Host, free_port};
+pub(crate) use node::{command, wait, wait_until_it_answers};
 
 /// For how long a node is not heard before its peers count it as failed. Less gives false alarms on a busy machine.
 pub const NODE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,6 +27,8 @@ const SLOTS: usize = 16_384;
 pub struct Cluster {
     binary: PathBuf,
     arguments: Vec<String>,
+    /// Of the nodes, by their places; the rest run here.
+    hosts: Vec<Host>,
     folder: tempfile::TempDir,
     /// Of clusters that speak TLS only.
     authority: Option<Authority>,
@@ -31,6 +37,7 @@ pub struct Cluster {
 
 /// One of them.
 pub struct Node {
+    pub host: Host,
     pub port: u16,
     bus_port: u16,
     folder: PathBuf,
@@ -62,13 +69,18 @@ impl Cluster {
         let everybody = ["--user", "default", "on", "nopass", "~*", "&*", "+@all", "--user", "tollgate", "on", ">hush"];
         let arguments: Vec<_> = tls.into_iter().chain(files).chain(everybody).chain(rights.split_whitespace()).map(str::to_owned).collect();
         let binary = PathBuf::from("redis-server");
-        Self { binary, arguments, folder, authority: Some(authority), nodes: Vec::new() }.with(primaries, replicas)
+        Self { binary, arguments, hosts: Vec::new(), folder, authority: Some(authority), nodes: Vec::new() }.with(primaries, replicas)
     }
 
     /// Starts primaries that share the slots evenly, with as many replicas each, and waits until all of them are in order.
     pub fn start(binary: &Path, primaries: usize, replicas: usize, arguments: &[&str]) -> Self {
+        Self::start_on(Vec::new(), binary, primaries, replicas, arguments)
+    }
+
+    /// The same, on hosts of one's own.
+    pub fn start_on(hosts: Vec<Host>, binary: &Path, primaries: usize, replicas: usize, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(ToString::to_string).collect();
-        Self { binary: binary.to_owned(), arguments, folder: temporary_folder(), authority: None, nodes: Vec::new() }
+        Self { binary: binary.to_owned(), arguments, hosts, folder: temporary_folder(), authority: None, nodes: Vec::new() }
             .with(primaries, replicas)
     }
 
@@ -98,8 +110,14 @@ impl Cluster {
 
     /// The same of a binary.
     pub fn alone_on(binary: &Path) -> Self {
-        let mut cluster =
-            Self { binary: binary.to_owned(), arguments: Vec::new(), folder: temporary_folder(), authority: None, nodes: Vec::new() };
+        let mut cluster = Self {
+            binary: binary.to_owned(),
+            arguments: Vec::new(),
+            hosts: Vec::new(),
+            folder: temporary_folder(),
+            authority: None,
+            nodes: Vec::new(),
+        };
         cluster.add_as(false);
         cluster
     }
@@ -134,11 +152,12 @@ impl Cluster {
         let folder = self.folder.path().join(place.to_string());
         std::fs::create_dir(&folder).unwrap();
         // Another process may take a port before the node does.
+        let host = self.hosts.get(place).cloned().unwrap_or_default();
         let node = (0..10).find_map(|_| {
             let [port, bus_port] = [free_port(), free_port()];
-            let mut child = spawn(&self.binary, &folder, [port, bus_port], is_cluster, &self.arguments);
+            let mut child = spawn(&self.binary, &host, &folder, [port, bus_port], is_cluster, &self.arguments);
             let is_up = wait_until_it_answers(&folder, &mut child);
-            is_up.then(|| Node { port, bus_port, folder: folder.clone(), child, is_cluster, id: String::new() })
+            is_up.then(|| Node { host: host.clone(), port, bus_port, folder: folder.clone(), child, is_cluster, id: String::new() })
         });
         self.nodes.push(node.unwrap_or_else(|| panic!("{} does not start in {}", self.binary.display(), folder.display())));
         let id = self.command(place, &["CLUSTER", "MYID"]).trim().to_owned();
@@ -148,8 +167,8 @@ impl Cluster {
 
     /// Introduces a node to the first.
     pub fn meet(&self, number: usize) {
-        let Node { port, bus_port, .. } = &self.nodes[0];
-        self.told(number, &["CLUSTER", "MEET", "127.0.0.1", &port.to_string(), &bus_port.to_string()]);
+        let Node { host, port, bus_port, .. } = &self.nodes[0];
+        self.told(number, &["CLUSTER", "MEET", &host.address, &port.to_string(), &bus_port.to_string()]);
     }
 
     /// Starts one more primary, without slots, which all others know; returns its place.
@@ -173,7 +192,7 @@ impl Cluster {
 
     /// All nodes as seeds.
     pub fn url(&self) -> String {
-        let seeds: Vec<_> = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        let seeds: Vec<_> = self.nodes.iter().map(|node| format!("{}:{}", node.host.address, node.port)).collect();
         match &self.authority {
             Some(_) => format!("rediss://tollgate:hush@{}", seeds.join(",")),
             None => format!("redis://{}", seeds.join(",")),
@@ -187,7 +206,7 @@ impl Cluster {
 
     /// One node as the only seed.
     pub fn url_of(&self, number: usize) -> String {
-        format!("redis://127.0.0.1:{}", self.nodes[number].port)
+        format!("redis://{}:{}", self.nodes[number].host.address, self.nodes[number].port)
     }
 
     /// The nodes, by their places.
@@ -271,9 +290,9 @@ impl Cluster {
 
     /// Starts a node again, on what it had kept.
     pub fn start_again(&mut self, number: usize) {
-        let Node { port, bus_port, folder, child, is_cluster, .. } = &mut self.nodes[number];
+        let Node { host, port, bus_port, folder, child, is_cluster, .. } = &mut self.nodes[number];
         let _ = std::fs::remove_file(folder.join("socket"));
-        *child = spawn(&self.binary, folder, [*port, *bus_port], *is_cluster, &self.arguments);
+        *child = spawn(&self.binary, host, folder, [*port, *bus_port], *is_cluster, &self.arguments);
         assert!(wait_until_it_answers(folder, child), "node {number} does not start again");
     }
 
@@ -292,14 +311,14 @@ impl Cluster {
     pub fn move_slot_slowly(&self, slot: u16, to: usize, pause: Duration) {
         let from = self.begin_to_move(slot, to);
         let slot_text = slot.to_string();
-        let port = self.nodes[to].port.to_string();
+        let (address, port) = (self.nodes[to].host.address.clone(), self.nodes[to].port.to_string());
         loop {
             let keys = self.command(from, &["CLUSTER", "GETKEYSINSLOT", &slot_text, "1"]);
             let key = keys.trim();
             if key.is_empty() {
                 break;
             }
-            let moved = self.command(from, &["MIGRATE", "127.0.0.1", &port, key, "0", "10000"]);
+            let moved = self.command(from, &["MIGRATE", &address, &port, key, "0", "10000"]);
             assert!(["OK", "NOKEY"].contains(&moved.trim()), "{key}: {moved}");
             std::thread::sleep(pause);
         }
@@ -370,67 +389,4 @@ impl Drop for Cluster {
 fn share(text: &str) -> Option<(usize, usize)> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     Some((first.parse().ok()?, last.parse().ok()?))
-}
-
-/// A port that is free now, below those that connections are made from.
-pub fn free_port() -> u16 {
-    (0..1_000)
-        .map(|_| rand::random_range(10_000..30_000))
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .expect("no port is free")
-}
-
-fn spawn(binary: &Path, folder: &Path, [port, bus_port]: [u16; 2], is_cluster: bool, arguments: &[String]) -> Child {
-    let (timeout, port) = (NODE_TIMEOUT.as_millis().to_string(), port.to_string());
-    let is_tls = arguments.iter().any(|argument| argument == "--tls-cluster");
-    let ports = if is_tls { ["--port", "0", "--tls-port", &port] } else { ["--port", &port, "--protected-mode", "yes"] };
-    Command::new(binary)
-        .args(["--bind", "127.0.0.1", "--cluster-port", &bus_port.to_string()])
-        .args(ports)
-        .args([
-            "--cluster-enabled",
-            if is_cluster { "yes" } else { "no" },
-            "--cluster-config-file",
-            "nodes.conf",
-            "--cluster-node-timeout",
-            &timeout,
-        ])
-        .args(["--cluster-require-full-coverage", "no", "--cluster-allow-replica-migration", "no"])
-        .args(["--repl-diskless-sync-delay", "0", "--save", "", "--appendonly", "no", "--enable-debug-command", "yes"])
-        .arg("--unixsocket")
-        .arg(folder.join("socket"))
-        .arg("--dir")
-        .arg(folder)
-        .args(arguments)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap_or_else(|error| panic!("cannot start {}: {error}; tests/run installs it", binary.display()))
-}
-
-/// Waits until a node answers; false: it has ended instead.
-pub(crate) fn wait_until_it_answers(folder: &Path, child: &mut Child) -> bool {
-    let deadline = Instant::now() + PATIENCE;
-    while command(folder, &["PING"]).trim() != "PONG" {
-        if child.try_wait().unwrap().is_some() {
-            return false;
-        }
-        assert!(Instant::now() < deadline, "a node in {} does not answer", folder.display());
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    true
-}
-
-pub(crate) fn command(folder: &Path, arguments: &[&str]) -> String {
-    // A node that stands still does not answer.
-    let output = Command::new("timeout").args(["5", "redis-cli", "-s"]).arg(folder.join("socket")).args(arguments).output();
-    String::from_utf8_lossy(&output.expect("redis-cli").stdout).into_owned()
-}
-
-pub(crate) fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
