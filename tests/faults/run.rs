@@ -75,7 +75,7 @@ impl Report {
                 let is_of_store = ["STORE_UNAVAILABLE", "OUTCOME_UNKNOWN", "DURABILITY_UNKNOWN"].iter().any(|reason| said.contains(reason));
                 let mut deaths = deaths.iter().filter(|death| death.from <= attempt.told && attempt.sent <= death.until);
                 if is_of_store && deaths.all(|death| !death.partitions.contains(&partition)) {
-                    *self.elsewhere.entry(said.chars().take(40).collect()).or_default() += 1;
+                    *self.elsewhere.entry(said.chars().take(200).collect()).or_default() += 1;
                 }
             }
         }

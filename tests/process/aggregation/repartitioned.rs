@@ -138,7 +138,8 @@ async fn submit_refund(ledger: &Ledger, billing: &Billing, account: &str, charge
         let Err(needed @ (Refusal::OriginalNeeded | Refusal::BillNeeded)) = answer else { return answer };
         match look_up(ledger, Some(billing), asked, needed).await.unwrap() {
             LookedUp::Completed(completed) => asked = *completed,
-            other => panic!("{account} {charge}: {other:?}"),
+            LookedUp::NeverWas => return Err(Refusal::ChargeNotFound),
+            LookedUp::NoLongerKnown => panic!("{account} {charge}: nobody knows it any more"),
         }
     }
 }
