@@ -175,6 +175,7 @@ pub async fn run(store: Store, script: &Script) -> Report {
         Ok(mut evidence) => {
             evidence.asks = asks;
             evidence.restored = restored;
+            evidence.shows_unproved = store.is_cluster();
             report.count(&evidence);
             report.count_elsewhere(&evidence, &deaths);
             let Findings(findings) = check(&evidence);
