@@ -9,6 +9,7 @@ pub mod gap;
 pub mod lost;
 pub mod numbering;
 pub mod reapply;
+mod since;
 pub mod torn;
 mod undo;
 

@@ -12,7 +12,7 @@ use super::table::table;
 use crate::app::Stores;
 use crate::billing::reconcile::lost::{accept_loss, reapply_lost};
 use crate::billing::reconcile::numbering::NextNumber;
-use crate::billing::reconcile::reapply::{Reapplied, reapply};
+use crate::billing::reconcile::reapply::{Again, Applied, Reapplied, reapply};
 use crate::billing::reconcile::torn::finish_step;
 use crate::billing::reconcile::{Decision, Difference, TakenOut};
 use crate::billing::words::words;
@@ -37,6 +37,10 @@ pub struct ReconcileOptions {
     /// acknowledged. Where only the latter is meant, services may go on meanwhile, and there need be no billing store.
     #[arg(long, conflicts_with = "accept_loss", requires = "actor", requires = "reason")]
     pub reapply: bool,
+    /// With --reapply: also what was asked longer ago than request ids are remembered. What was repeated since is then done twice, unless
+    /// the journal still shows it.
+    #[arg(long, requires = "reapply")]
+    pub accept_repeats: bool,
     /// Give up what the ledger has lost, and go on: what only the billing store has is taken out of it.
     #[arg(long, requires = "actor", requires = "reason")]
     pub accept_loss: bool,
@@ -82,13 +86,15 @@ pub async fn run(options: ReconcileOptions) -> anyhow::Result<ExitCode> {
         Some(billing) => reconcile_with(billing, &ledger, &options).await?,
         None => ExitCode::SUCCESS,
     };
-    let is_decided = options.reapply || options.accept_loss;
-    if is_decided {
-        decide_on_lost(&ledger, billing.as_ref(), &lost, &options).await?;
+    let mut is_left = false;
+    if options.reapply || options.accept_loss {
+        is_left = !decide_on_lost(&ledger, billing.as_ref(), &lost, &options).await?;
     } else if !lost.is_empty() {
+        // What was asked for besides is done.
+        is_left = !(options.resume || options.accept_gap || !options.next_number.is_empty());
         say!("of what was lost: --reapply asks the ledger again, by the same request ids; --accept-loss gives it up");
     }
-    Ok(if is_any_torn || !lost.is_empty() && !is_decided { ExitCode::from(REFUSED) } else { code })
+    Ok(if is_any_torn || is_left { ExitCode::from(REFUSED) } else { code })
 }
 
 /// Shows what was acknowledged, and is lost; returns it by partition.
@@ -116,31 +122,47 @@ async fn show_lost(ledger: &Ledger, options: &ReconcileOptions) -> anyhow::Resul
     Ok(lost)
 }
 
-/// Applies what was lost again, or gives it up.
+/// Applies what was lost again, or gives it up. Returns whether nothing of it waits any more.
 async fn decide_on_lost(
     ledger: &Ledger,
     billing: Option<&Billing>,
     lost: &[(u16, Vec<Block>)],
     options: &ReconcileOptions,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let decision = decision(options, ledger);
+    let again = Again { billing, ledger, accept_repeats: options.accept_repeats };
+    let mut is_settled = true;
     for (partition, blocks) in lost {
         if options.reapply {
-            show_reapplied(reapply_lost(billing, ledger, *partition, blocks, &decision).await?);
+            let is_done = show_reapplied(reapply_lost(&again, *partition, blocks, &decision).await?);
+            if !is_done {
+                say!("partition {partition}: what was not done stays kept aside, until it is applied or --accept-loss gives it up");
+            }
+            is_settled &= is_done;
         } else {
             accept_loss(billing, ledger, *partition, blocks, &decision).await?;
             say!("partition {partition}: what was lost is given up");
         }
     }
-    Ok(())
+    Ok(is_settled)
 }
 
-fn show_reapplied(reapplied: Vec<Reapplied>) {
+/// Shows what came of each entry; returns whether nothing of them waits any more.
+fn show_reapplied(reapplied: Vec<Reapplied>) -> bool {
     let mut done = table(["entry", "account", "what", "outcome"], 4);
-    for Reapplied { id, account, kind, outcome } in reapplied {
-        done.add_row([id, account, words(&kind), outcome]);
+    let is_settled = reapplied.iter().all(|reapplied| reapplied.outcome.is_settled);
+    let is_any_too_old = reapplied.iter().any(|reapplied| reapplied.outcome.is_too_old());
+    for Reapplied { id, account, kind, outcome: Applied { text, .. } } in reapplied {
+        done.add_row([id, account, words(&kind), text]);
     }
     say!("{done}");
+    if is_any_too_old {
+        say!(
+            "REQUEST_TOO_OLD: its request id is no longer remembered, so nobody knows whether its client has repeated it. Ask the client, and \
+             then --reapply --accept-repeats, or --accept-loss"
+        );
+    }
+    is_settled
 }
 
 /// The partitions that are looked at.
@@ -230,8 +252,7 @@ async fn reconcile_with(billing: &Billing, ledger: &Ledger, options: &ReconcileO
     if options.resume {
         return resume(billing, &differences, &decision).await;
     }
-    reconcile(billing, ledger, &differences, &decision).await?;
-    Ok(ExitCode::SUCCESS)
+    reconcile(billing, ledger, &differences, &decision, options).await
 }
 
 fn decision(options: &ReconcileOptions, ledger: &Ledger) -> Decision {
@@ -293,7 +314,13 @@ async fn resume(billing: &Billing, differences: &[Difference], decision: &Decisi
     Ok(code)
 }
 
-async fn reconcile(billing: &Billing, ledger: &Ledger, differences: &[Difference], decision: &Decision) -> anyhow::Result<()> {
+async fn reconcile(
+    billing: &Billing,
+    ledger: &Ledger,
+    differences: &[Difference],
+    decision: &Decision,
+    options: &ReconcileOptions,
+) -> anyhow::Result<ExitCode> {
     for difference in differences {
         let TakenOut { entries, by_hand } = billing.accept(difference, decision).await?;
         say!("partition {}: {entries} entries were taken out of the billing store; it goes on", difference.partition);
@@ -301,10 +328,8 @@ async fn reconcile(billing: &Billing, ledger: &Ledger, differences: &[Difference
             say!("with them, {by_hand} acts of operators are undone that allocated payments by hand since then: ask for them again");
         }
     }
-    if decision.reapply {
-        show_reapplied(reapply(billing, ledger).await?);
-    }
-    Ok(())
+    let is_settled = !decision.reapply || show_reapplied(reapply(billing, ledger, options.accept_repeats).await?);
+    Ok(if is_settled { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
 }
 
 fn show(differences: &[Difference]) {

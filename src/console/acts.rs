@@ -164,7 +164,7 @@ impl Act {
             Self::RecordPayment => {
                 Action::RecordPayment { amount: reader.amount("amount", Sign::Positive), invoices: reader.chosen("invoice") }
             }
-            Self::Withdraw => Action::Withdraw { amount: reader.amount("amount", Sign::Positive) },
+            Self::Withdraw => Action::Withdraw { amount: reader.amount("amount", Sign::Positive), is_paid_out: false },
             Self::Adjust => Action::Adjust { amount: reader.amount("amount", Sign::NotZero) },
             Self::WriteOff => Action::WriteOff { amount: reader.optional_amount("amount", Sign::Positive) },
             Self::SetLimit => {

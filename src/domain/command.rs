@@ -101,6 +101,8 @@ pub enum Action {
     Withdraw {
         /// How much.
         amount: DecimalAmount,
+        /// It was paid out already, so that nobody asks whether the account may have it.
+        is_paid_out: bool,
     },
     /// Correct the balance, up or down.
     Adjust {

@@ -178,7 +178,7 @@ fn try_decide(loaded: &LoadedState<'_>, command: &Command, fingerprint: &Fingerp
         Action::ReverseWriteOff(_) => {
             reversal::reverse(transition, |amount, given_back| EntryData::WriteOffReversed { amount, given_back })
         }
-        Action::Withdraw { amount } => wallet::withdraw(transition, *amount),
+        Action::Withdraw { amount, is_paid_out } => wallet::withdraw(transition, *amount, *is_paid_out),
         Action::Adjust { amount } => wallet::adjust(transition, *amount),
         Action::SetCreditLimit { limit, allow_unusable } => wallet::set_credit_limit(transition, limit, *allow_unusable),
         Action::Suspend => wallet::suspend(transition),

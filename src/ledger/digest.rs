@@ -124,9 +124,10 @@ impl Digest {
             // Told from a rename to the same name.
             Action::EraseName => self.number(1),
             // The invoices that a payment names are in the ending.
-            Action::TopUp { amount } | Action::RecordPayment { amount, .. } | Action::Withdraw { amount } | Action::Adjust { amount } => {
-                self.decimal(*amount)
-            }
+            Action::TopUp { amount }
+            | Action::RecordPayment { amount, .. }
+            | Action::Withdraw { amount, .. }
+            | Action::Adjust { amount } => self.decimal(*amount),
             Action::SetCreditLimit { limit, allow_unusable } => {
                 self.limit(limit);
                 self.number(i64::from(*allow_unusable));

@@ -117,7 +117,7 @@ fn act_of(command: &Command, at: Millis) -> Act {
         ..Act::default()
     };
     let amounts = match action {
-        Action::TopUp { amount } | Action::RecordPayment { amount, .. } | Action::Withdraw { amount } | Action::Adjust { amount } => {
+        Action::TopUp { amount } | Action::RecordPayment { amount, .. } | Action::Withdraw { amount, .. } | Action::Adjust { amount } => {
             Some(amount.to_string())
         }
         Action::Refund(reversal) | Action::ReversePayment(reversal) | Action::ReverseWriteOff(reversal) => {

@@ -22,7 +22,7 @@ pub fn amounts(action: &Action) -> Vec<Amount> {
             amounts.extend(undo.amount.map(|amount| ("amount.amount", amount)));
         }
         Action::WriteOff { amount } => amounts.extend(amount.map(|amount| ("amount.amount", amount))),
-        Action::TopUp { amount } | Action::RecordPayment { amount, .. } | Action::Withdraw { amount } | Action::Adjust { amount } => {
+        Action::TopUp { amount } | Action::RecordPayment { amount, .. } | Action::Withdraw { amount, .. } | Action::Adjust { amount } => {
             amounts.push(("amount.amount", *amount));
         }
         Action::Convert { limit, .. } | Action::SetCreditLimit { limit, .. } => add_limit(&mut amounts, limit),

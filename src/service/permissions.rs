@@ -239,7 +239,7 @@ fn amounts_of(action: &Action) -> Amounts {
         | Action::ReversePayment(Reversal { amount, .. })
         | Action::ReverseWriteOff(Reversal { amount, .. })
         | Action::WriteOff { amount } => amount.map_or(Amounts::AllThereIs, |amount| Amounts::These([Some(amount), None])),
-        Action::TopUp { amount } | Action::RecordPayment { amount, .. } | Action::Withdraw { amount } | Action::Adjust { amount } => {
+        Action::TopUp { amount } | Action::RecordPayment { amount, .. } | Action::Withdraw { amount, .. } | Action::Adjust { amount } => {
             Amounts::These([Some(*amount), None])
         }
         _ => Amounts::None,

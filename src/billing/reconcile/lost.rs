@@ -1,10 +1,12 @@
 //! What was acknowledged and lost: the ledger keeps it aside (see [`Engine::lost_blocks`]), to be applied again, or to be given up.
 //!
-//! Nobody else may have it: the billing store has only what an aggregator had read.
+//! Nobody else may have it: the billing store has only what an aggregator had read. So a block is forgotten only once nothing of it waits.
 
-use super::reapply::{Reapplied, apply, is_limit_of};
+use super::reapply::{Again, Reapplied, is_limit_of};
+use super::since::Since;
 use super::{Decision, ReconcileError, insert};
 use crate::{Billing, audit};
+use domain::entry::Entry;
 #[cfg(doc)]
 use ledger::Engine;
 use ledger::{Block, Ledger};
@@ -12,27 +14,35 @@ use ledger::{Block, Ledger};
 /// What such blocks are called where a reason is asked for.
 const LOST: &str = "acknowledged entries were lost";
 
-/// Applies blocks of a partition again, each once, whatever is interrupted or repeated: the ledger remembers the request ids.
+/// Applies blocks of a partition again, each once, whatever is interrupted or repeated: the ledger remembers the request ids. A block of
+/// which something was not done stays, until it is applied or given up.
 pub async fn reapply_lost(
-    billing: Option<&Billing>,
-    ledger: &Ledger,
+    again: &Again<'_>,
     partition: u16,
     blocks: &[Block],
     decision: &Decision,
 ) -> Result<Vec<Reapplied>, ReconcileError> {
-    put_on_record(billing, partition, blocks, "REAPPLIED", decision).await?;
-    let mut done = Vec::new();
+    put_on_record(again.billing, partition, blocks, "REAPPLIED", decision).await?;
+    let lost: Vec<(u64, &Entry)> = blocks.iter().flat_map(|block| (block.first_sequence..).zip(&block.entries)).collect();
+    let mut since = Since::read(again.ledger, partition, &lost).await?;
+    let (mut done, mut settled) = (Vec::new(), Vec::new());
     for block in blocks {
+        let mut is_settled = true;
         let mut entries = (block.first_sequence..).zip(&block.entries).peekable();
         while let Some((sequence, entry)) = entries.next() {
             let limit = entries.next_if(|(_, next)| is_limit_of(entry, next)).map(|(_, next)| next);
-            let outcome = apply(billing, ledger, entry, limit).await?;
+            let outcome = again.apply(entry, limit, &mut since).await?;
+            is_settled &= outcome.is_settled;
             for (sequence, entry) in (sequence..).zip([Some(entry), limit].into_iter().flatten()) {
                 let (id, account) = (format!("{partition}-{sequence}"), entry.account.clone());
                 done.push(Reapplied { id, account, kind: entry.kind(), outcome: outcome.clone() });
             }
         }
-        ledger.engine().forget_lost(partition, block).await?;
+        settled.extend(is_settled.then_some(block));
+    }
+    // Not before all are done: what was applied first would contradict the rest, were this interrupted.
+    for block in settled {
+        again.ledger.engine().forget_lost(partition, block).await?;
     }
     Ok(done)
 }

@@ -7,6 +7,7 @@
 use sqlx::{AssertSqlSafe, Row};
 
 use super::ReconcileError;
+use super::since::Since;
 use crate::Billing;
 use crate::lookup::{LookedUp, look_up};
 use crate::record::{COLUMNS, Record, number};
@@ -14,7 +15,7 @@ use domain::account::Millis;
 use domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, RemainderPolicy, Reversal, TemporaryChange, Until};
 use domain::entry::{Entry, EntryData, EntryKind, Fingerprint, Limits, Settings};
 use domain::money::DecimalAmount;
-use domain::outcome::{Answer, Refusal};
+use domain::outcome::{Answer, Refusal, Verdict};
 use ledger::{Ledger, LedgerError};
 
 /// What became of an entry.
@@ -26,75 +27,136 @@ pub struct Reapplied {
     pub account: String,
     /// What it was.
     pub kind: EntryKind,
-    /// What came of it, for people.
-    pub outcome: String,
+    /// What came of it.
+    pub outcome: Applied,
+}
+
+/// What came of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// For people.
+    pub text: String,
+    /// Whether nothing of it is left to be decided.
+    pub is_settled: bool,
+}
+
+impl Applied {
+    fn settled(text: impl Into<String>) -> Self {
+        Self { text: text.into(), is_settled: true }
+    }
+
+    fn left(text: impl Into<String>) -> Self {
+        Self { text: text.into(), is_settled: false }
+    }
+
+    fn refused(refusal: Refusal) -> Self {
+        Self::left(format!("refused: {}", refusal.reason()))
+    }
+
+    /// Whether it was asked so long ago that a repetition of it may be forgotten.
+    #[must_use]
+    pub fn is_too_old(&self) -> bool {
+        *self == Self::refused(Refusal::RequestTooOld)
+    }
+}
+
+/// What is applied again, and where.
+#[derive(Clone, Copy)]
+pub struct Again<'a> {
+    /// Looks up what refunds need, if it is there.
+    pub billing: Option<&'a Billing>,
+    /// Is asked.
+    pub ledger: &'a Ledger,
+    /// Also what was asked before the window in which request ids are remembered: what was repeated since is done twice, unless the
+    /// journal still shows it.
+    pub accept_repeats: bool,
+}
+
+impl std::fmt::Debug for Again<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Again").field("accept_repeats", &self.accept_repeats).finish_non_exhaustive()
+    }
 }
 
 /// Applies again what waits for it. Stopped in the middle, it goes on where it was.
-pub async fn reapply(billing: &Billing, ledger: &Ledger) -> Result<Vec<Reapplied>, ReconcileError> {
+pub async fn reapply(billing: &Billing, ledger: &Ledger, accept_repeats: bool) -> Result<Vec<Reapplied>, ReconcileError> {
+    let again = Again { billing: Some(billing), ledger, accept_repeats };
     let sql = format!(
-        "SELECT reconciliation, {COLUMNS} FROM lost_entries WHERE outcome = 'WAITING' ORDER BY reconciliation, partition, sequence"
+        "SELECT reconciliation, {COLUMNS} FROM lost_entries WHERE outcome = 'WAITING' OR outcome = $1 ORDER BY reconciliation, partition, \
+         sequence"
     );
-    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(billing.store().pool()).await?;
+    let also = if accept_repeats { Applied::refused(Refusal::RequestTooOld).text } else { "WAITING".to_owned() };
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(also).fetch_all(billing.store().pool()).await?;
     let mut waiting = Vec::with_capacity(rows.len());
     for row in &rows {
         waiting.push((row.try_get::<i64, _>("reconciliation")?, Record::from_row(row)?));
     }
     let mut done = Vec::new();
-    let mut waiting = waiting.iter().peekable();
-    while let Some((reconciliation, record)) = waiting.next() {
-        let limit = waiting.next_if(|(_, next)| is_limit_of(&record.entry, &next.entry)).map(|(_, next)| next);
-        let outcome = apply(Some(billing), ledger, &record.entry, limit.map(|next| &next.entry)).await?;
-        let sql = "UPDATE lost_entries SET outcome = $1 WHERE reconciliation = $2 AND partition = $3 AND sequence BETWEEN $4 AND $5";
-        sqlx::query(sql)
-            .bind(outcome.clone())
-            .bind(*reconciliation)
-            .bind(i64::from(record.partition))
-            .bind(number(record.sequence))
-            .bind(number(limit.unwrap_or(record).sequence))
-            .execute(billing.store().pool())
-            .await?;
-        for record in [Some(record), limit].into_iter().flatten() {
-            let (account, kind) = (record.entry.account.clone(), record.entry.kind());
-            done.push(Reapplied { id: record.id(), account, kind, outcome: outcome.clone() });
+    for waiting in waiting.chunk_by(|(id, one), (next_id, next)| (id, one.partition) == (next_id, next.partition)) {
+        let Some((_, Record { partition, .. })) = waiting.first() else { continue };
+        let lost: Vec<_> = waiting.iter().map(|(_, record)| (record.sequence, &record.entry)).collect();
+        let mut since = Since::read(ledger, *partition, &lost).await?;
+        let mut waiting = waiting.iter().peekable();
+        while let Some((reconciliation, record)) = waiting.next() {
+            let limit = waiting.next_if(|(_, next)| is_limit_of(&record.entry, &next.entry)).map(|(_, next)| next);
+            let outcome = again.apply(&record.entry, limit.map(|next| &next.entry), &mut since).await?;
+            let sql = "UPDATE lost_entries SET outcome = $1 WHERE reconciliation = $2 AND partition = $3 AND sequence BETWEEN $4 AND $5";
+            sqlx::query(sql)
+                .bind(outcome.text.clone())
+                .bind(*reconciliation)
+                .bind(i64::from(record.partition))
+                .bind(number(record.sequence))
+                .bind(number(limit.unwrap_or(record).sequence))
+                .execute(billing.store().pool())
+                .await?;
+            for record in [Some(record), limit].into_iter().flatten() {
+                let (account, kind) = (record.entry.account.clone(), record.entry.kind());
+                done.push(Reapplied { id: record.id(), account, kind, outcome: outcome.clone() });
+            }
         }
     }
     Ok(done)
 }
 
-/// Applies an entry again, with the limit that a conversion set besides. Returns what came of it, for people.
-pub(super) async fn apply(
-    billing: Option<&Billing>,
-    ledger: &Ledger,
-    entry: &Entry,
-    limit: Option<&Entry>,
-) -> Result<String, ReconcileError> {
-    let Some(decimals) = decimals(ledger, entry).await? else { return Ok(format!("refused: {}", Refusal::AccountNotFound.reason())) };
-    let command = match command(entry, limit, decimals) {
-        Err(reason) => return Ok(reason.to_owned()),
-        Ok(command) => command,
-    };
-    Ok(match decide(billing, ledger, command, entry.fingerprint).await? {
-        Ok(outcome) if outcome.replayed => "applied already".to_owned(),
-        Ok(_) => "applied".to_owned(),
-        Err(refusal) => format!("refused: {}", refusal.reason()),
-    })
-}
-
-/// Has a command decided, with what the step asks for.
-async fn decide(
-    billing: Option<&Billing>,
-    ledger: &Ledger,
-    mut command: Command,
-    fingerprint: Fingerprint,
-) -> Result<Answer, ReconcileError> {
-    loop {
-        let answer = ledger.submit_again(command.clone(), fingerprint).await?;
-        let Err(needed @ (Refusal::OriginalNeeded | Refusal::BillNeeded)) = answer else { return Ok(answer) };
-        command = match look_up(ledger, billing, command, needed).await? {
-            LookedUp::Completed(command) => *command,
-            LookedUp::NeverWas | LookedUp::NoLongerKnown => return Ok(Err(Refusal::ChargeNotFound)),
+impl Again<'_> {
+    /// Applies an entry again, with the limit that a conversion set besides.
+    pub(super) async fn apply(&self, entry: &Entry, limit: Option<&Entry>, since: &mut Since) -> Result<Applied, ReconcileError> {
+        let Some(decimals) = decimals(self.ledger, entry).await? else { return Ok(Applied::refused(Refusal::AccountNotFound)) };
+        let mut command = match command(entry, limit, decimals) {
+            Err(reason) => return Ok(Applied::settled(reason)),
+            Ok(command) => command,
         };
+        if let Some(objection) = since.objection(entry) {
+            return Ok(Applied::left(objection));
+        }
+        // What was repeated since may be forgotten by now, but for what the journal shows.
+        if self.accept_repeats && !since.has(entry) {
+            command.first_sent_at = None;
+        }
+        Ok(match self.decide(command, entry.fingerprint).await? {
+            Ok(outcome) => match outcome.decision.map(|decision| decision.verdict) {
+                Some(Verdict::Declined) if outcome.replayed => Applied::left("not applied: it was declined meanwhile"),
+                Some(Verdict::Declined) => Applied::left("not applied: it is declined"),
+                Some(Verdict::Unchanged) => Applied::settled("not applied: it is so already"),
+                _ if outcome.replayed => Applied::settled("applied already"),
+                _ => Applied::settled("applied"),
+            },
+            // It is in the journal, and no longer among the remembered ids.
+            Err(Refusal::RequestTooOld) if since.has(entry) => Applied::settled("applied already"),
+            Err(refusal) => Applied::refused(refusal),
+        })
+    }
+
+    /// Has a command decided, with what the step asks for.
+    async fn decide(&self, mut command: Command, fingerprint: Fingerprint) -> Result<Answer, ReconcileError> {
+        loop {
+            let answer = self.ledger.submit_again(command.clone(), fingerprint).await?;
+            let Err(needed @ (Refusal::OriginalNeeded | Refusal::BillNeeded)) = answer else { return Ok(answer) };
+            command = match look_up(self.ledger, self.billing, command, needed).await? {
+                LookedUp::Completed(command) => *command,
+                LookedUp::NeverWas | LookedUp::NoLongerKnown => return Ok(Err(Refusal::ChargeNotFound)),
+            };
+        }
     }
 }
 
@@ -132,8 +194,7 @@ fn command(entry: &Entry, set_limit: Option<&Entry>, decimals: u8) -> Result<Com
         EntryData::PaymentRecorded { amount } => {
             Action::RecordPayment { amount: decimal(*amount), invoices: entry.metadata.invoices.clone() }
         }
-        // The money was paid out: whether the customer still has so much is not asked again.
-        EntryData::Withdrawn { amount } => Action::Adjust { amount: decimal(-amount) },
+        EntryData::Withdrawn { amount } => Action::Withdraw { amount: decimal(*amount), is_paid_out: true },
         EntryData::Adjusted { amount } => Action::Adjust { amount: decimal(*amount) },
         data @ EntryData::Refunded { .. } => Action::Refund(undo(data.taken_off())),
         EntryData::PaymentReversed { amount, .. } => Action::ReversePayment(undo(*amount)),
@@ -167,7 +228,8 @@ fn command(entry: &Entry, set_limit: Option<&Entry>, decimals: u8) -> Result<Com
     let mut metadata = entry.metadata.clone();
     metadata.invoices = Vec::new();
     let (account, request_id) = (entry.account.clone(), entry.request_id.clone());
-    Ok(Command { account, request_id, first_sent_at: None, currency: None, action, metadata })
+    // A repetition of it may be forgotten as soon as it may be itself.
+    Ok(Command { account, request_id, first_sent_at: Some(entry.time), currency: None, action, metadata })
 }
 
 fn limit(limits: &Limits, time: Millis, decimals: u8) -> LimitChange {

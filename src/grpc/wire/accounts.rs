@@ -121,7 +121,14 @@ pub fn reverse_payment(reader: &mut Reader, request: v1::ReversePaymentRequest) 
 /// Reads a WithdrawRequest.
 pub fn withdraw(reader: &mut Reader, request: v1::WithdrawRequest) -> Command {
     let amount = reader.amount("amount", request.amount, Sign::Positive);
-    by_hand(reader, request.account_id, request.request_id, request.operator, request.first_sent_at, Action::Withdraw { amount })
+    by_hand(
+        reader,
+        request.account_id,
+        request.request_id,
+        request.operator,
+        request.first_sent_at,
+        Action::Withdraw { amount, is_paid_out: false },
+    )
 }
 
 /// Reads an AdjustBalanceRequest.

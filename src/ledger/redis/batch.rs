@@ -204,9 +204,8 @@ pub fn encode(
 fn amount_and_option(action: &Action) -> (Option<DecimalAmount>, u16) {
     match action {
         Action::Observe { watch } => (None, u16::from(*watch)),
-        Action::TopUp { amount } | Action::RecordPayment { amount, .. } | Action::Withdraw { amount } | Action::Adjust { amount } => {
-            (Some(*amount), 0)
-        }
+        Action::TopUp { amount } | Action::RecordPayment { amount, .. } | Action::Adjust { amount } => (Some(*amount), 0),
+        Action::Withdraw { amount, is_paid_out } => (Some(*amount), u16::from(*is_paid_out)),
         Action::Debit(debit) => {
             let afterwards = match debit.then {
                 RemainderPolicy::Settle => 0,

@@ -59,7 +59,7 @@ async fn january(stage: &Stage) {
     assert_eq!(stage.usable("prepaid").await, units("2086.10148"));
     stage.charge("prepaid", "c2", "9.99", "plan", "1", None).await;
     stage.refund("prepaid", "r1", "c1", "1").await;
-    stage.act("prepaid", "w1", Action::Withdraw { amount: decimal("10") }, Metadata::default()).await;
+    stage.act("prepaid", "w1", Action::Withdraw { amount: decimal("10"), is_paid_out: false }, Metadata::default()).await;
 
     // Published: overpaid by 424, limit 2400: 2824 to use; 500 used: 2324.
     stage.pay("postpaid", "p1", "424", &[]).await;

@@ -69,7 +69,7 @@ impl Life {
                 let signed = if self.random.random() { amount } else { DecimalAmount::new(-amount.mantissa(), amount.scale()) };
                 (Action::Adjust { amount: signed }, None)
             }
-            35 => (Action::Withdraw { amount: self.cents() }, None),
+            35 => (Action::Withdraw { amount: self.cents(), is_paid_out: false }, None),
             36 => (Action::WriteOff { amount: self.random.random_bool(0.5).then(|| self.cents()) }, Some(2)),
             37 => (Action::ReverseWriteOff(Reversal::of(self.earlier(2, account), None)), None),
             _ if converts => {

@@ -496,7 +496,7 @@ impl Reference {
                 invoices: (0..*invoices).map(|number| format!("INV-{number}")).collect(),
             },
             What::ClosePeriod => Action::ClosePeriod,
-            What::Withdraw(amount) => Action::Withdraw { amount: self.positive(id, amount) },
+            What::Withdraw(amount) => Action::Withdraw { amount: self.positive(id, amount), is_paid_out: false },
             What::Adjust { amount, down } => {
                 let amount = self.positive(id, amount);
                 Action::Adjust { amount: if *down { DecimalAmount::new(-amount.mantissa(), amount.scale()) } else { amount } }

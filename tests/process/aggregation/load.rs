@@ -191,7 +191,7 @@ impl Load {
             22 => self.command(&account, Action::WriteOff { amount: None }, by_hand),
             23 => {
                 let amount = DecimalAmount::new(self.random.random_range(1..300), 2);
-                self.command(&account, Action::Withdraw { amount }, by_hand)
+                self.command(&account, Action::Withdraw { amount, is_paid_out: false }, by_hand)
             }
             _ => {
                 let name = Some(format!("Renamed {}", self.sent));

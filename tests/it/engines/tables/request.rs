@@ -92,7 +92,7 @@ pub fn action(what: &What, now: i64) -> Option<Action> {
         What::ReverseWriteOff { write_off, amount } => Action::ReverseWriteOff(Reversal::of((*write_off).to_owned(), amount.map(decimal))),
         What::TopUp(amount) => Action::TopUp { amount: decimal(amount) },
         What::RecordPayment(amount) => Action::RecordPayment { amount: decimal(amount), invoices: Vec::new() },
-        What::Withdraw(amount) => Action::Withdraw { amount: decimal(amount) },
+        What::Withdraw(amount) => Action::Withdraw { amount: decimal(amount), is_paid_out: false },
         What::Adjust(amount) => Action::Adjust { amount: decimal(amount) },
         What::WriteOff(amount) => Action::WriteOff { amount: amount.map(decimal) },
         What::SetLimit { limit: change, allow_unusable } => {
