@@ -4,7 +4,7 @@
 //! keeps a process from writing that has lost its claim without knowing.
 
 use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{Any, AssertSqlSafe, Executor, Row};
 
 use super::BillingError;
 use super::position::Position;
@@ -56,21 +56,23 @@ pub struct Claim {
     pub closed_until: Millis,
 }
 
-/// Makes the rows of the partitions, where there are none.
+/// Makes the rows of the partitions, if there are none at all.
 pub async fn initialize(store: &Store, partitions: u16) -> Result<(), BillingError> {
     let mut transaction = store.begin().await?;
-    for partition in 0..partitions {
-        sqlx::query(
-            "INSERT INTO partitions (partition, fence, next_sequence, last_block, last_time, state, reason, stopped_at, owner, \
-             lease_until, closed_until) VALUES ($1, 0, 1, $2, 0, 'RUNNING', '', 0, '', 0, 0) ON CONFLICT (partition) DO NOTHING",
-        )
-        .bind(i64::from(partition))
-        .bind(hex(&[0; 16]))
-        .execute(&mut *transaction)
-        .await?;
+    // Looked at before anything is written: what the ledger had before it was restored with fewer must not come back.
+    if count(&mut *transaction).await? == 0 {
+        for partition in 0..partitions {
+            sqlx::query(
+                "INSERT INTO partitions (partition, fence, next_sequence, last_block, last_time, state, reason, stopped_at, owner, \
+                 lease_until, closed_until) VALUES ($1, 0, 1, $2, 0, 'RUNNING', '', 0, '', 0, 0) ON CONFLICT (partition) DO NOTHING",
+            )
+            .bind(i64::from(partition))
+            .bind(hex(&[0; 16]))
+            .execute(&mut *transaction)
+            .await?;
+        }
     }
-    let rows = sqlx::query("SELECT CAST(COUNT(*) AS BIGINT) FROM partitions").fetch_one(&mut *transaction).await?;
-    let found: i64 = rows.try_get(0)?;
+    let found = count(&mut *transaction).await?;
     if found != i64::from(partitions) {
         return Err(other_number(found, partitions));
     }
@@ -78,10 +80,14 @@ pub async fn initialize(store: &Store, partitions: u16) -> Result<(), BillingErr
     Ok(())
 }
 
+async fn count(executor: impl Executor<'_, Database = Any>) -> Result<i64, BillingError> {
+    let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM partitions";
+    Ok(sqlx::query(sql).fetch_one(executor).await?.try_get(0)?)
+}
+
 /// Refuses a ledger of another number of partitions than the billing store has: it is not this store's, or from before it was restored.
 pub async fn check_number(store: &Store, partitions: u16) -> Result<(), BillingError> {
-    let row = sqlx::query("SELECT CAST(COUNT(*) AS BIGINT) FROM partitions").fetch_one(store.pool()).await?;
-    match row.try_get(0)? {
+    match count(store.pool()).await? {
         found if found == 0 || found == i64::from(partitions) => Ok(()),
         found => Err(other_number(found, partitions)),
     }
@@ -253,4 +259,23 @@ pub async fn set_closed_until(store: &Store, claim: &Claim, boundary: Millis) ->
     let sql = "UPDATE partitions SET closed_until = $1 WHERE partition = $2 AND fence = $3";
     sqlx::query(sql).bind(boundary).bind(i64::from(claim.partition)).bind(claim.fence).execute(store.pool()).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::store::sqlite_url;
+    use super::*;
+
+    #[tokio::test]
+    async fn who_has_more_partitions_than_there_are_is_refused_and_adds_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&sqlite_url(&folder.path().join("billing.db"))).await.unwrap();
+        initialize(&store, 8).await.unwrap();
+        for other in [16, 4] {
+            let refused = initialize(&store, other).await.unwrap_err().to_string();
+            assert!(refused.contains("a ledger of 8 partitions") && refused.contains(&format!("has {other}")), "{refused}");
+            assert_eq!(all(&store).await.unwrap().len(), 8);
+        }
+        initialize(&store, 8).await.unwrap();
+    }
 }

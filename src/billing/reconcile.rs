@@ -17,6 +17,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::audit::{self, Act};
 use super::erase::is_same;
+use super::layouts::Layouts;
 use super::lookup::LookUpError;
 use super::partitions::{self, Partition};
 use super::position::Position;
@@ -161,6 +162,7 @@ impl Billing {
             goes_on: goes_on(ledger, partition, position).await?,
         };
         let beginning = Common { sequence: 0, block: [0; 16], time: 0 };
+        let former_end = Layouts::read(self.store().pool()).await?.behind();
         let (mut before, mut oldest) = (Some(position.next_sequence), None);
         loop {
             let blocks = engine.blocks_before(partition, before, BLOCKS).await?;
@@ -168,6 +170,10 @@ impl Billing {
                 break;
             }
             for block in blocks {
+                // What lies behind is of accounts that may be in other partitions now.
+                if block.end() - 1 < former_end {
+                    return Ok(difference);
+                }
                 if block.end() <= position.next_sequence && self.has(partition, &block).await? {
                     difference.common = Some(Common { sequence: block.end() - 1, block: block.id, time: block.time });
                     return Ok(difference);
@@ -178,11 +184,11 @@ impl Billing {
         }
         // A journal that is there from its first block on differs from the first on; one that was restored has no block yet.
         difference.common = match oldest {
-            Some(first) if first.first_sequence == 1 => Some(beginning),
+            Some(first) if first.first_sequence == 1 && former_end == 0 => Some(beginning),
             Some(first) if first.first_sequence == position.next_sequence && first.previous == position.last_block => {
                 Some(Common { sequence: position.next_sequence - 1, block: position.last_block, time: position.last_time })
             }
-            None if span.next == 1 => Some(beginning),
+            None if span.next == 1 && former_end == 0 => Some(beginning),
             None if span.next == position.next_sequence => {
                 Some(Common { sequence: span.next - 1, block: position.last_block, time: position.last_time })
             }

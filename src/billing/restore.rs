@@ -195,7 +195,9 @@ impl Billing {
             }
         }
         let act = act.with("ledger", ledger.to_string()).with("partitions", plan.partitions).with("had_partitions", plan.had);
-        let act = act.with("entries", chains.iter().map(|chain| chain.sequence).sum::<u64>());
+        let behind = plan.layouts.behind();
+        let of_now: u64 = chains.iter().map(|chain| chain.sequence.saturating_sub(behind)).sum();
+        let act = act.with("entries", plan.layouts.entries() + of_now);
         audit::write(&mut transaction, self.store().dialect(), audit::SERVICE, &[act]).await?;
         transaction.commit().await?;
         Ok(())
