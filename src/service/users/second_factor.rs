@@ -198,7 +198,7 @@ mod tests {
             assert_eq!(totp.check(code, time + 30), Some(time / 30), "one step later");
             assert_eq!(totp.check(code, time + 60), None, "two steps later");
         }
-        let url = "otpauth://totp/tollgate%20console%2Eexample%2Eorg:alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=";
+        let url = "otpauth://totp/tollgate%20console.example.org:alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=";
         assert!(totp.to_url().unwrap().starts_with(url), "{}", totp.to_url().unwrap());
     }
 

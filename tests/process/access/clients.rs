@@ -9,6 +9,7 @@ use tollgate::grpc::v1::PaymentMode;
 
 use crate::authority::Authority;
 use crate::clients;
+use crate::http;
 use crate::service::Service;
 
 fn node(arguments: &[&str]) -> Output {
@@ -20,6 +21,12 @@ fn node(arguments: &[&str]) -> Output {
 
 fn python(arguments: &[&str]) -> Output {
     clients::script("credentials.py", arguments).output().unwrap()
+}
+
+/// By HTTP/JSON: Debian's gRPC for Java speaks no TLS that a server of gRPC takes, because its Netty lacks ALPN.
+fn java(arguments: &[&str]) -> Output {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/java/Credentials.java");
+    Command::new("java").arg(source).args(arguments).output().unwrap()
 }
 
 /// Generates the Go client, and builds it into a folder. Debian's packages of Go are no modules.
@@ -41,7 +48,7 @@ fn build_go(folder: &Path) -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn python_node_and_go_call_with_a_token_and_with_a_client_certificate() {
+async fn python_node_go_and_java_call_with_a_token_and_with_a_client_certificate() {
     let folder = crate::temporary_folder();
     let (authority, of_clients) = (Authority::new(folder.path(), "ca"), Authority::new(folder.path(), "clients"));
     let (certificate, key) = authority.sign("server", None);
@@ -63,18 +70,26 @@ async fn python_node_and_go_call_with_a_token_and_with_a_client_certificate() {
     AccessFile { keys: vec![entry], certificates, ..AccessFile::default() }.write(&file).unwrap();
     let (of_clients, ca) = (of_clients.path("clients.pem"), authority.path("ca.pem"));
     let tls = ["--tls-cert", &certificate, "--tls-key", &key, "--tls-client-ca", &of_clients, "--tls-client-auth", "optional"];
-    let service = Service::open(&[&["--store", &store, "--access-file", file.to_str().unwrap()], &tls[..]].concat(), &[]);
+    let http = ["--http-listen", "127.0.0.1:0"];
+    let service = Service::open(&[&["--store", &store, "--access-file", file.to_str().unwrap()], &tls[..], &http].concat(), &[]);
     let address = format!("localhost:{}", service.address.port());
+    let http_address = format!("localhost:{}", http::url_of(&service).rsplit_once(':').unwrap().1);
     let built = build_go(folder.path());
     let go = |arguments: &[&str]| Command::new(&built).args(arguments).output().unwrap();
-    for (language, call) in [("Python", &python as &dyn Fn(&[&str]) -> Output), ("Node", &node), ("Go", &go)] {
+    // UNAUTHENTICATED, and what it is in HTTP.
+    let clients: [(_, &dyn Fn(&[&str]) -> Output, _, _); 4] = [
+        ("Python", &python, &address, "16"),
+        ("Node", &node, &address, "16"),
+        ("Go", &go, &address, "16"),
+        ("Java", &java, &http_address, "401"),
+    ];
+    for (language, call, address, refused) in clients {
         let says = |shown: &[&str], expected: &str| {
             let output = call(&[&[address.as_str(), &ca], shown].concat());
             assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), expected, "{language} {output:?}");
         };
         says(&[&new.text], "10.00");
         says(&[&shown, &its_key], "10.00");
-        // UNAUTHENTICATED.
-        says(&[&new.text[..50]], "16");
+        says(&[&new.text[..50]], refused);
     }
 }
