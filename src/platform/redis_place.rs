@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(login(url), said(["user", "p", "", ""]));
         assert_eq!(login(&format!("{url}?sentinel-password=s%26s")), said(["user", "p", "", "s&s"]));
         assert_eq!(login(&format!("{url}/2?sentinel-user=w&sentinel-password=s")), said(["user", "p", "w", "s"]));
-        assert_eq!(login(&format!("{url}?sentinel-pasword=s")), None);
+        assert_eq!(login(&format!("{url}?sentinel-passphrase=s")), None);
         assert!(!RedisPlace::parse(&format!("{url}?sentinel-password=quiet")).unwrap().to_string().contains("quiet"));
     }
 

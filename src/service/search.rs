@@ -121,9 +121,8 @@ impl UseCases {
             return match after {
                 Some(_) => Err(BillingError::unavailable("this service runs without the billing store that began the search").into()),
                 None if falls_back => in_ledger(ledger, search, None, count).await,
-                None if search.needs_billing() => {
-                    Err(BillingError::unavailable("this service runs without a billing store, which alone finds and orders so").into())
-                }
+                // Which alone finds and orders so.
+                None if search.needs_billing() => Err(Error::billing_not_configured()),
                 None => Err(Error::not_permitted(Permission::ReadAccounts)),
             };
         };

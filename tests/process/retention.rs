@@ -14,7 +14,7 @@ use sqlx::Row;
 use tollgate::billing::audit::Act;
 use tollgate::billing::{Billing, BillingSettings};
 
-use crate::command::{Ended, Operator, call};
+use crate::command::{self, Ended, Operator, call};
 use crate::postgres::PostgresServer;
 use crate::service::{Service, until};
 use crate::support::{RedisServer, temporary_folder};
@@ -162,7 +162,7 @@ impl House {
 }
 
 fn done(service: &Service, method: &str, request: Value) -> Value {
-    call(service, method, &request).unwrap_or_else(|error| panic!("{method} {request}: {error}"))
+    command::done(service, method, &request)
 }
 
 fn millis(time: &str) -> i64 {

@@ -2,10 +2,14 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support; each test uses a part")]
 
 use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::service::{Service, binary};
+use crate::service::{PATIENCE, Service, binary};
+
+/// From one attempt to the next.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Someone at a terminal, or a script.
 pub struct Operator {
@@ -19,6 +23,18 @@ pub fn call(service: &Service, method: &str, request: &Value) -> Result<Value, S
     match output.status.success() {
         true => Ok(serde_json::from_slice(&output.stdout).unwrap()),
         false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+/// Makes a call that succeeds, as a client does: it is repeated while the billing store's tables are being made.
+pub fn done(service: &Service, method: &str, request: &Value) -> Value {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match call(service, method, request) {
+            Ok(answer) => return answer,
+            Err(error) if error.contains("BILLING_UNAVAILABLE") && Instant::now() < deadline => std::thread::sleep(PAUSE),
+            Err(error) => panic!("{method} {request}: {error}"),
+        }
     }
 }
 

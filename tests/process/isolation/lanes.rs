@@ -96,7 +96,7 @@ async fn longest_poll_beside_nasty_requests() -> f64 {
     for form in [InvoiceForm::Pdf, InvoiceForm::Html, InvoiceForm::Csv, InvoiceForm::Json] {
         let charged_before = charged.load(Ordering::Relaxed);
         let request = v1::GetInvoiceFileRequest { number: number.clone(), form: form.into(), ..Default::default() };
-        let mut file = timeout(4 * PATIENCE, client.billing.get_invoice_file(request)).await.unwrap().unwrap().into_inner();
+        let mut file = timeout(20 * PATIENCE, client.billing.get_invoice_file(request)).await.unwrap().unwrap().into_inner();
         let charged_meanwhile = charged.load(Ordering::Relaxed) - charged_before;
         while file.message().await.unwrap().is_some() {}
         if form == InvoiceForm::Pdf {
