@@ -20,6 +20,7 @@ pub struct SignInOptions {
     pub require_second_factor: bool,
     /// Let people sign in to the console at this identity provider (OpenID Connect). What they may do is in the access file, under [oidc]
     /// [default: none]
+    #[allow(rustdoc::broken_intra_doc_links, reason = "it is shown as help, and names a table of the access file")]
     #[arg(long, env = "TOLLGATE_OIDC_ISSUER", value_name = "URL")]
     pub oidc_issuer: Option<String>,
     /// What the console is called there. Its redirect URL is the console's URL with /sign-in/provider/callback.
