@@ -77,8 +77,8 @@ async fn python_node_go_and_java_call_with_a_token_and_with_a_client_certificate
     let built = build_go(folder.path());
     let go = |arguments: &[&str]| Command::new(&built).args(arguments).output().unwrap();
     // UNAUTHENTICATED, and what it is in HTTP.
-    let clients: [(_, &dyn Fn(&[&str]) -> Output, _, _); 4] = [
-        ("Python", &python, &address, "16"),
+    let clients = [
+        ("Python", &python as &dyn Fn(&[&str]) -> Output, &address, "16"),
         ("Node", &node, &address, "16"),
         ("Go", &go, &address, "16"),
         ("Java", &java, &http_address, "401"),
