@@ -48,8 +48,9 @@ struct State {
     unswept: Option<String>,
     /// Whether it could be used; nobody knows before the first look.
     was_up: Option<bool>,
-    /// When it was swept last, and from when on a sweep has something to do.
+    /// When it was swept last, and what the clock said that was asked which to sweep; and from when on a sweep has something to do.
     swept_at: Option<Instant>,
+    swept_by: Millis,
     due_from: Millis,
     /// The entry at which a step was torn, if one was.
     torn: Option<u64>,
@@ -73,6 +74,11 @@ impl Partitions {
             states.get(*number).is_some_and(Result::is_ok) && self.states.get(*number).is_some_and(|known| known.wants_sweep(now))
         };
         let next: Vec<_> = turns.filter(is_wanted).take(most).collect();
+        for number in &next {
+            if let Some(known) = self.states.get_mut(*number) {
+                known.swept_by = now;
+            }
+        }
         self.turn = next.last().map_or(self.turn, |last| last + 1);
         next.into_iter().filter_map(|number| u16::try_from(number).ok()).collect()
     }
@@ -181,8 +187,16 @@ impl Changes {
 
 impl State {
     fn wants_sweep(&self, now: Millis) -> bool {
-        self.unswept.is_some() || self.due_from <= now || self.swept_at.is_none_or(|at| at.elapsed() >= SWEEP)
+        self.unswept.is_some()
+            || self.due_from <= now
+            || self.swept_at.is_none_or(|at| at.elapsed() >= SWEEP)
+            || has_jumped(self.swept_by, now)
     }
+}
+
+/// Whether the clock was set: what is due by it is not known from before.
+fn has_jumped(from: Millis, to: Millis) -> bool {
+    u128::from(to.abs_diff(from)) >= 2 * SWEEP.as_millis()
 }
 
 fn torn(partition: u16, entry: u64) -> String {
