@@ -51,7 +51,7 @@ pub struct ProviderSettings {
     pub client_id: String,
     /// What this service shows there; `None`: it is a public client, which PKCE protects.
     pub client_secret: Option<String>,
-    /// What is asked for.
+    /// The scopes that are requested.
     pub scopes: String,
     /// Whom to trust, beside what this machine trusts.
     pub tls: Outgoing,
@@ -69,7 +69,7 @@ pub struct Provider {
 /// What the provider says of itself, or why it is away, and since when that is known.
 type Kept = (Instant, Result<Arc<Discovered>, String>);
 
-/// Who has signed in at the provider.
+/// A user who has signed in at the provider.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// Of which provider.
@@ -217,7 +217,7 @@ impl Provider {
         Some(with_query(endpoint, &query))
     }
 
-    /// Finds who has come back from the provider, with a browser that keeps this secret.
+    /// Identifies the user whom the provider sent back, in the browser that holds this secret.
     pub async fn identify(&self, secret: &str, returned: &Returned) -> Result<Identity, ProviderError> {
         if !bool::from(derived("state", secret).as_bytes().ct_eq(returned.state.as_bytes())) {
             return Err(ProviderError::NotBegun);
@@ -325,7 +325,7 @@ impl Provider {
     }
 }
 
-/// What is derived from the secret that the browser keeps. It gives nothing of that away.
+/// A value derived from the secret that the browser holds. It does not reveal the secret.
 fn derived(what: &str, secret: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(format!("{what} of {secret}")))
 }

@@ -65,8 +65,8 @@ impl Partitions {
         Self { ahead, states: vec![State::default(); usize::from(count)], turn: 0 }
     }
 
-    /// Which partitions are to be swept now: so many of those that can be used, in turn, where something is due, the last sweep failed, or
-    /// none was for long.
+    /// Returns the partitions to sweep now: up to `most` usable ones, in turn, where something is due, the last sweep failed, or
+    /// the last sweep was long ago.
     pub fn next_to_sweep(&mut self, states: &[Result<(), String>], most: usize, now: Millis) -> Vec<u16> {
         let count = states.len();
         let turns = (0..count).map(|step| (self.turn + step) % count.max(1));
@@ -98,7 +98,7 @@ impl Partitions {
         }
     }
 
-    /// What is to be said of the partitions. As long as one can be used, the service can.
+    /// The health of the partitions. The service is usable as long as one partition is.
     pub fn look(&mut self, ledger: &Ledger, checked: Vec<Result<(), String>>) -> Found {
         let unswept = self.states.iter().map(|known| known.unswept.clone().map_or(Ok(()), Err));
         let states: Vec<_> = checked.into_iter().zip(unswept).map(|(checked, swept)| checked.and(swept)).collect();
@@ -165,7 +165,7 @@ impl Partitions {
     }
 }
 
-/// Which partitions have gone down or come up at a look. What has one cause is told by one line.
+/// The partitions that went down or came up since the last look. Those with the same cause share one log line.
 #[derive(Default)]
 struct Changes {
     up: Vec<u16>,
@@ -194,7 +194,7 @@ impl State {
     }
 }
 
-/// Whether the clock was set: what is due by it is not known from before.
+/// Whether the clock was set, so that what was known to be due no longer holds.
 fn has_jumped(from: Millis, to: Millis) -> bool {
     u128::from(to.abs_diff(from)) >= 2 * SWEEP.as_millis()
 }

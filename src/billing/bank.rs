@@ -144,7 +144,7 @@ impl Billing {
         Ok(claim)
     }
 
-    /// Frees a line of a claim that has come to nothing, unless it is claimed anew by now.
+    /// Releases a line whose claim led to no payment, unless it has been claimed again since.
     pub async fn free_claim(&self, digest: &str, claimed: &BookedLine) -> Result<(), BillingError> {
         let sql = "DELETE FROM bank_lines WHERE digest = $1 AND account = $2 AND begun_at = $3";
         let query = sqlx::query(sql).bind(digest.to_owned()).bind(claimed.account.clone()).bind(claimed.at);

@@ -57,7 +57,7 @@ pub struct StoredCaller {
     pub access: String,
     /// Since when there is this caller.
     pub created_at: Millis,
-    /// Who has made it; empty: nobody knows.
+    /// Who created it; empty if unknown.
     pub created_by: String,
     /// On whose behalf; empty if for nobody else.
     pub created_for: String,

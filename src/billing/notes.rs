@@ -35,7 +35,7 @@ impl Billing {
     pub async fn add_note(&self, account: &str, text: &str, change: &Change) -> Result<Applied, BillingError> {
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
-        // What it says is personal: what is asked for is known by its digest.
+        // A note is personal data, so its request is identified by a digest.
         let asked = Fields::of("note").text(&change.request_id).text(text).hex();
         if Self::note(connection, &format!("notes of {account}"), &change.asked(&["note", &asked]), change).await? == Applied::Before {
             return Ok(Applied::Before);

@@ -100,7 +100,7 @@ impl Places {
         self.0.drain(..count.min(self.0.len()))
     }
 
-    /// Leaves out what is not after a place. What an account does has ever higher sequences, whatever partition it is in.
+    /// Leaves out entries up to a place. The sequences of an account's entries only grow, whatever partition it is in.
     pub fn skip_to(&mut self, (_, sequence): (u16, u64)) {
         let behind = self.0.partition_point(|(_, place)| *place <= number(sequence));
         self.0.drain(..behind);

@@ -32,7 +32,7 @@ pub struct RetentionSettings {
     pub entry_detail_days: Option<u16>,
 }
 
-/// What is kept for a time.
+/// A kind of data that is kept for a limited time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
     /// Audit records.

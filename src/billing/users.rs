@@ -32,12 +32,12 @@ pub struct StoredUser {
     pub invited: Invited,
 }
 
-/// Who has made a link that signs in, and when.
+/// Who created a sign-in link, and when.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Invited {
     /// When.
     pub at: Millis,
-    /// The caller; empty: nobody knows.
+    /// The caller; empty if unknown.
     pub by: String,
     /// On whose behalf; empty if for nobody else.
     pub on_behalf_of: String,
@@ -148,7 +148,7 @@ impl UserTables {
         let mut transaction = self.0.begin().await?;
         let query = sqlx::query("UPDATE users SET password = $2 WHERE name = $1").bind(name.to_owned());
         query.bind(password.to_owned()).execute(&mut *transaction).await?;
-        end_all(&mut transaction, name, NONE).await?;
+        end_all(&mut transaction, name, NO_SESSION).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -165,12 +165,12 @@ impl UserTables {
         let mut transaction = self.0.begin().await?;
         let query = sqlx::query("UPDATE users SET is_disabled = $2 WHERE name = $1").bind(name.to_owned());
         let found = query.bind(i64::from(is_disabled)).execute(&mut *transaction).await?.rows_affected() > 0;
-        end_all(&mut transaction, name, NONE).await?;
+        end_all(&mut transaction, name, NO_SESSION).await?;
         transaction.commit().await?;
         Ok(found)
     }
 
-    /// Keeps a link with who has made it, and forgets those that have expired.
+    /// Stores a link with its creator, and deletes expired links.
     pub async fn add_link(&self, digest: &str, name: &str, made: &Invited, expires_at: Millis) -> Result<(), BillingError> {
         let mut transaction = self.0.begin().await?;
         let connection = &mut *transaction;
@@ -244,14 +244,14 @@ impl UserTables {
     /// Ends all sessions and links of a user.
     pub async fn end_sessions(&self, name: &str) -> Result<(), BillingError> {
         let mut transaction = self.0.begin().await?;
-        end_all(&mut transaction, name, NONE).await?;
+        end_all(&mut transaction, name, NO_SESSION).await?;
         transaction.commit().await?;
         Ok(())
     }
 }
 
 /// The digest of no session.
-const NONE: &str = "";
+const NO_SESSION: &str = "";
 
 /// Ends the sessions of a user but one, the links by which it could begin one, and what awaits its code.
 async fn end_all(connection: &mut AnyConnection, name: &str, but: &str) -> Result<(), BillingError> {

@@ -21,7 +21,7 @@ const MAX_PATH: usize = 512;
 /// How long somebody may be away at an identity provider.
 const AWAY_SECONDS: u64 = 600;
 
-/// How long a browser keeps what is between a password or a link and the code.
+/// How long a browser keeps the cookie between a password or a link and the code.
 const AWAITING_SECONDS: u64 = 300;
 
 /// What the browser of a request keeps of a session.
@@ -52,7 +52,7 @@ pub fn kept(site: &Site, secret: &str) -> Option<HeaderValue> {
     cookie(site, &site.cookie(), secret, SESSION_WHOLE.as_secs())
 }
 
-/// Has the browser keep what is between a password or a link and the code.
+/// Sets the cookie that lasts from the password or the link until the code.
 #[must_use]
 pub fn kept_awaiting(site: &Site, secret: &str) -> Option<HeaderValue> {
     cookie(site, &awaiting_cookie(site), secret, AWAITING_SECONDS)

@@ -130,7 +130,7 @@ impl UseCases {
         }
     }
 
-    /// Refuses to shut out everybody: from the first caller on, who has no credentials is not let in any more.
+    /// Refuses to lock everybody out: once there is a first caller, credentials are required.
     fn ensure_somebody_manages(&self, context: &RequestContext, new: &NewCaller) -> Result<(), Error> {
         if context.caller.kind != Known::Local || !self.access.is_open() {
             return Ok(());

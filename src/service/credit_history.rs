@@ -34,7 +34,7 @@ impl UseCases {
         let mut days: Vec<(Date, i64)> = Vec::new();
         for record in self.billing(context).await?.entries(id, None, ENTRIES).await? {
             let day = clock.day_of(record.entry.time);
-            // Newest first: what is met first of a day is how it ended.
+            // Newest first, so the first entry of a day that is met is its last.
             if days.last().is_some_and(|(last, _)| *last <= day) {
                 continue;
             }

@@ -62,7 +62,7 @@ pub struct Declined {
 #[derive(Clone, Debug, Default)]
 pub struct Declines(Arc<Mutex<Notes>>, Arc<Mutex<Option<Counted>>>);
 
-/// What is counted of a note: its reason, and its account if that lacked credit.
+/// The part of a note that is counted: its reason, and its account if it lacked credit.
 type Counting = (&'static str, Option<Arc<str>>);
 
 /// A summary, and when it was made.

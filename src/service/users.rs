@@ -25,7 +25,7 @@ pub const LINK_VALIDITY: Duration = Duration::from_mins(15);
 pub const SESSION_IDLE: Duration = Duration::from_hours(1);
 pub const SESSION_WHOLE: Duration = Duration::from_hours(12);
 
-/// How long somebody who has shown a password or a link may take to show a code.
+/// How long a user may take between the password or the link and the code.
 const CODE_PATIENCE: Duration = Duration::from_mins(5);
 
 /// How long until it is noted again that a session was used.
@@ -199,7 +199,7 @@ impl Users {
         }
     }
 
-    /// Signs in who has shown a password or a link, or asks for a code first.
+    /// Signs in a user who has shown a password or a link, or asks for a code first.
     pub async fn begin(&self, name: &str, way: Way) -> anyhow::Result<Begun> {
         if way == Way::Provider || self.tables.find(name).await?.is_none_or(|user| !user.has_second_factor) {
             return self.begin_session(name, way).await.map(Begun::Session);
@@ -210,7 +210,7 @@ impl Users {
         Ok(Begun::AwaitsCode(secret))
     }
 
-    /// Begins a session of a user who has proved who it is in all that is asked for; returns what the browser has to keep.
+    /// Begins a session for a fully authenticated user; returns the secret that the browser keeps.
     pub async fn begin_session(&self, name: &str, way: Way) -> anyhow::Result<String> {
         let secret = secret()?;
         let sign_in = SignIn { digest: &digest(&secret), user: name, way: way.name() };

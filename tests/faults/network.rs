@@ -14,7 +14,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// A network of so many hosts, which this machine reaches, too.
+    /// A network of `hosts`, which this machine reaches, too.
     pub fn of(hosts: usize) -> Self {
         let (process, made) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         // Names of interfaces have 15 characters at most.

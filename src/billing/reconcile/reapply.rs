@@ -60,7 +60,7 @@ impl Applied {
     }
 }
 
-/// What is applied again, and where.
+/// The commands to re-apply, and to which partition.
 #[derive(Clone, Copy)]
 pub struct Again<'a> {
     /// Looks up what refunds need, if it is there.

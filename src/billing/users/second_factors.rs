@@ -18,7 +18,7 @@ pub struct StoredFactor {
     pub recovery_codes: u64,
 }
 
-/// Who has shown a password or a link, and not yet a code.
+/// A user who has shown a password or a link, but no code yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfinished {
     /// The name of the user.
@@ -101,7 +101,7 @@ impl UserTables {
         Ok(row.map(|row| row.try_get::<i64, _>(0)).transpose()?.is_some_and(|confirmed_at| confirmed_at > 0))
     }
 
-    /// Notes who has still to show a code, and forgets those whose time is over.
+    /// Stores a sign-in that still awaits a code, and deletes those that took too long.
     pub async fn begin_unfinished(&self, sign_in: SignIn<'_>, now: Millis, expires_at: Millis) -> Result<(), BillingError> {
         sqlx::query("DELETE FROM unfinished_sign_ins WHERE expires_at <= $1").bind(now).execute(self.0.pool()).await?;
         let SignIn { digest, user, way } = sign_in;
@@ -111,7 +111,7 @@ impl UserTables {
         Ok(())
     }
 
-    /// Who has still to show a code.
+    /// The user whose sign-in still awaits a code.
     pub async fn unfinished(&self, digest: &str, now: Millis) -> Result<Option<Unfinished>, BillingError> {
         let sql = "SELECT user_name, way FROM unfinished_sign_ins JOIN users ON users.name = user_name \
                    WHERE digest = $1 AND expires_at > $2 AND users.is_disabled = 0";
@@ -119,7 +119,7 @@ impl UserTables {
         row.map(|row| Ok(Unfinished { user: row.try_get(0)?, way: row.try_get(1)? })).transpose()
     }
 
-    /// Forgets who has still to show a code, and returns whether it was there. Of several that try at once, one succeeds.
+    /// Deletes a sign-in that awaits a code, and returns whether it was there. If several callers try at once, one succeeds.
     pub async fn end_unfinished(&self, digest: &str) -> Result<bool, BillingError> {
         let query = sqlx::query("DELETE FROM unfinished_sign_ins WHERE digest = $1").bind(digest.to_owned());
         Ok(query.execute(self.0.pool()).await?.rows_affected() > 0)

@@ -29,7 +29,7 @@ pub fn address_of(peer: Option<Extension<Peer>>) -> IpAddr {
     peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(peer)| peer.address.ip())
 }
 
-/// The context of somebody who has not signed in yet.
+/// The context of a visitor who has not signed in yet.
 pub fn of_nobody(address: Option<IpAddr>) -> RequestContext {
     RequestContext::new(Protocol::Console, Arc::new(Principal::nobody()), None, None).from_address(address)
 }

@@ -97,7 +97,7 @@ fn form(locale: &Locale, name: String, to: String, problem: &'static str) -> Res
     render(&AsksForCode { page: Page::outside(locale, locale.text("sign-in")), name, to, problem })
 }
 
-/// Begins anew, since it took too long; if it was just finished, that leads on.
+/// Starts over because it took too long; if it has just been finished, goes on from there.
 fn again(to: &str) -> Response {
     Redirect::to(&format!("/sign-in{}", query(own_path(to)))).into_response()
 }

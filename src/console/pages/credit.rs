@@ -46,7 +46,7 @@ struct Row {
     at: String,
     text: String,
     amount: String,
-    /// What is left of it; empty: nothing.
+    /// The amount that is left of it; empty if nothing is.
     left: String,
     typed: String,
     is_ticked: bool,
@@ -175,7 +175,7 @@ pub async fn credit(
         };
         match use_cases.handle(&context, use_cases.refund(&context, command)).await {
             Ok(_) => became.push((id, Became::Credited)),
-            // Nobody knows what became of it: the same form may be sent again.
+            // The outcome is unknown: the same form may be sent again.
             Err(error) if error.leaves_open() => return Err(error.into()),
             Err(error) => became.push((id, Became::Refused(refused(&visitor.locale, &error)))),
         }

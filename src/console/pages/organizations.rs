@@ -26,7 +26,7 @@ use service::search::{AccountSearch, Cursor, Way};
 const ROWS: usize = 50;
 const MOST_IN_FILE: usize = 10_000;
 
-/// How many accounts the page asks for until it is full: those that are different by now are left out.
+/// How many accounts are read to fill a page: those that no longer match are left out.
 const LOOKED_AT: usize = 2_000;
 
 /// The orders that the page offers, as its address says them.

@@ -71,7 +71,7 @@ struct Lost {
 }
 
 impl Acknowledged {
-    /// Of so many partitions, and nothing yet.
+    /// Starts with nothing acknowledged in any of `partitions`.
     pub(super) fn new(partitions: usize) -> Self {
         Self { partitions: (0..partitions).map(|_| Mutex::default()).collect() }
     }

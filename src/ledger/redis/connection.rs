@@ -47,7 +47,7 @@ pub struct Proof {
     pub time: Duration,
 }
 
-/// What is to be proved, if anything is.
+/// What must be proved, if anything.
 pub type Wait = Option<Proof>;
 
 /// How a script is sent.

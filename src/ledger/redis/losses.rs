@@ -15,14 +15,14 @@ use platform::telemetry::metrics;
 /// How many blocks are read at once.
 const AT_ONCE: usize = 100;
 
-/// What is known of losses. Cheap to clone; all clones are one.
+/// The losses that are known. Cheap to clone; clones share their state.
 #[derive(Clone, Debug)]
 pub(super) struct Losses(Arc<[Loss]>);
 
 #[derive(Debug, Default)]
 struct Loss {
     is_any: AtomicBool,
-    /// The first entry and the last that this process had acknowledged; nobody knows of what others found.
+    /// The first and last entry that this process had acknowledged; `None` for a loss that another process found.
     range: Mutex<Option<(u64, u64)>>,
 }
 
@@ -47,7 +47,7 @@ impl Losses {
         }
     }
 
-    /// Notes a loss: the entries of that range were acknowledged, so many of them by one thread of this process.
+    /// Records a loss: the entries of this range were acknowledged, `entries` of them by one thread of this process.
     pub(super) fn found(&self, partition: u16, (first, last): (u64, u64), entries: u64) {
         let Some(loss) = self.of(partition) else { return };
         {

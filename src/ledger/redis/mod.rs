@@ -222,7 +222,7 @@ pub struct RedisEngine {
     clock: Clock,
     window: Millis,
     busy_poll: Duration,
-    /// What replicas must have of what is acknowledged.
+    /// What replicas must have before a write is acknowledged.
     proof: Wait,
     /// It was said that changes cannot be announced.
     is_silent: AtomicBool,

@@ -19,7 +19,7 @@ use super::server_check::field;
 use platform::durability::Durability;
 
 impl RedisOptions {
-    /// What replicas must have of what is acknowledged.
+    /// What replicas must have before a write is acknowledged.
     pub(super) fn proof(&self) -> Wait {
         let is_on_disk = self.durability.is_on_disk();
         self.durability.replicas().map(|replicas| Proof { replicas, is_on_disk, time: self.durability_timeout })
@@ -33,7 +33,7 @@ enum Question {
     Disk,
     /// How many replicas it has.
     Replicas(u32),
-    /// Whether it can say what is on their disks.
+    /// Whether the server can tell what is on its replicas' disks.
     ReplicasDisk,
 }
 

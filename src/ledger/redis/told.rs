@@ -32,7 +32,7 @@ impl Told {
         is_new
     }
 
-    /// Notes that a connection was made anew. Whether that is to be told: that it was lost, was.
+    /// Records that a connection was reopened. Returns whether to log it, which is so if its loss was logged.
     pub fn found(&self, server: &ConnectionAddr) -> bool {
         let mut servers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         servers.get_mut(&server.to_string()).is_some_and(|known| std::mem::take(&mut known.is_lost))

@@ -273,7 +273,7 @@ impl AggregateOptions {
     }
 }
 
-/// How many entries the journal may hold before new charges are refused; none: any number.
+/// How many entries the journal may hold before new charges are refused; `None` means no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HighWater(pub Option<u64>);
 

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{Secret, ServeOptions};
 
-/// The claim by which users of a provider are named, and what is asked for, unless told otherwise.
+/// The default claim that names a provider's users, and the default scopes.
 const DEFAULT_NAME_CLAIM: &str = "preferred_username";
 const DEFAULT_SCOPES: &str = "openid profile";
 

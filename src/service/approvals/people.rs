@@ -69,7 +69,7 @@ impl UseCases {
         Ok(user.and_then(|user| grants_of(&user.access).ok()))
     }
 
-    /// Refuses a decision of somebody who may be the one who asked, as far as it is known who has let in whom.
+    /// Refuses a decision by a caller who may be the requester, as far as it is known who created whom.
     async fn ensure_apart(&self, context: &RequestContext, approval: &Approval, decider: &Party) -> Result<(), Error> {
         let asker: Option<Remembered> = serde_json::from_str(&approval.asker).ok();
         let asker = match asker.map(|asker| asker.kind) {
@@ -104,7 +104,7 @@ impl UseCases {
         Ok(billing.caller(kind, name).await?.filter(|caller| caller.is_let_in(system_now())).map(made))
     }
 
-    /// Whether a caller was let in by another, or by one that this one has let in; `None`: nobody knows.
+    /// Whether a caller was created by another, directly or through callers in between; `None` if unknown.
     async fn may_have_made(&self, context: &RequestContext, caller: Invited, other: &Party) -> Result<Option<bool>, Error> {
         let billing = self.billing(context).await?;
         let users = UserTables::of(billing.store().clone());
@@ -127,7 +127,7 @@ impl UseCases {
     }
 }
 
-/// Who has let in a user; `None`: an identity provider vouches for them.
+/// Who invited a user; `None` for users of an identity provider, which vouches for them.
 fn invited(user: StoredUser) -> Option<Invited> {
     user.issuer.is_empty().then_some(user.invited)
 }

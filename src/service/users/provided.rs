@@ -9,7 +9,7 @@ use access::provider::Identity;
 use billing::users::StoredUser;
 use platform::clock::system_now;
 
-/// What became of somebody who has signed in at the provider.
+/// The outcome of signing in at the provider.
 pub enum Provided {
     /// A session.
     SignedIn {
@@ -31,7 +31,7 @@ pub enum Provided {
 }
 
 impl Users {
-    /// Lets in who has signed in at the provider, under the name of a claim at the first time.
+    /// Signs in a user of the provider, named by a claim the first time.
     pub async fn sign_in_by_provider(&self, identity: &Identity, name_claim: &str) -> anyhow::Result<Provided> {
         self.tables.ready().await?;
         let grants = self.access.provided(&identity.claims);

@@ -1,5 +1,5 @@
 //! The second factor of users: codes of an authenticator (TOTP, RFC 6238: SHA-1, 6 digits, 30 seconds, which every authenticator knows),
-//! and recovery codes for who has lost theirs. A code is taken once, and from one step before or after.
+//! and recovery codes for users who have lost theirs. A code is taken once, and from one step before or after.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ impl Proof {
     }
 }
 
-/// Who has signed in by a second factor.
+/// A sign-in that a second factor has completed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Finished {
     /// By what it began.
@@ -138,7 +138,7 @@ impl Users {
         Ok(self.tables.unfinished(&digest(secret), system_now()).await?.map(|unfinished| unfinished.user))
     }
 
-    /// Signs in who has shown a password or a link before, by a code; `None`: that is wrong, or it took too long.
+    /// Completes a sign-in with a code; `None` if the code is wrong or it took too long.
     pub async fn finish_by_code(&self, secret: &str, typed: &str) -> anyhow::Result<Option<Finished>> {
         let Some(unfinished) = self.tables.unfinished(&digest(secret), system_now()).await? else { return Ok(None) };
         let Some(way) = Way::named(&unfinished.way) else { return Ok(None) };
@@ -165,7 +165,7 @@ fn step_of(secret: &str, name: &str, typed: &str) -> anyhow::Result<Option<i64>>
     Ok(totp(secret, name, "")?.check(&typed, now).and_then(|step| i64::try_from(step).ok()))
 }
 
-/// Recovery codes as they are shown, and what is kept of them.
+/// Recovery codes as they are shown, and their digests as they are stored.
 fn recovery_codes(name: &str) -> anyhow::Result<(Vec<String>, Vec<String>)> {
     let mut codes = Vec::new();
     for _ in 0..RECOVERY_CODES {

@@ -20,7 +20,7 @@ pub struct Evidence {
     pub mails: BTreeMap<String, (MailEnd, usize)>,
     /// When remembered declines were forgotten, because the ledger was restored from the billing store.
     pub restored: Vec<Instant>,
-    /// Whether who only looks may be shown what is decided and not proved yet, and then lost by a failover: nobody was told that it was done.
+    /// Whether a reader may see a decision that is not proved yet and that a failover then loses: no caller was told that it was done.
     pub shows_unproved: bool,
 }
 

@@ -52,7 +52,7 @@ async fn a_failover_by_sentinels_is_followed_and_charges_go_on_at_the_new_primar
 async fn sentinels_and_servers_are_reached_over_tls_by_a_user_of_few_rights() {
     let watched = tokio::task::spawn_blocking(|| Watched::start(true)).await.unwrap();
     let (url, tls) = (watched.url(), watched.tls().join(" "));
-    // Whoever has not logged in to the sentinels is told nothing.
+    // The sentinels tell nothing to a client that has not authenticated.
     let without = url.split_once('?').unwrap().0;
     for (url, reason) in [(without.to_owned(), "no permissions"), (url.replace("quiet", "guess"), "authentication failed")] {
         let ended = Operator::nowhere().run(&format!("serve --listen 127.0.0.1:0 --billing off --create {tls} --redis {url}"));

@@ -23,7 +23,7 @@ struct Retention {
     rows: Vec<Row>,
 }
 
-/// What is kept for a time.
+/// A kind of data that is kept for a limited time, as a row.
 struct Row {
     what: &'static str,
     option: &'static str,
