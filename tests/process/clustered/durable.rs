@@ -17,6 +17,19 @@ async fn refusal(client: &Client, account: &str, id: &str) -> String {
     charged.map_or_else(|status| status.get_details_error_info().unwrap().reason, |_| String::new())
 }
 
+/// What was decided and not proved: a repetition proves nothing new, on this connection or on a new one.
+async fn assert_repetitions_prove_nothing(cluster: &Cluster, client: &Client, account: &str) {
+    assert_eq!(refusal(client, account, "short").await, "DURABILITY_UNKNOWN");
+    assert_eq!(refusal(client, account, "proved").await, "DURABILITY_UNKNOWN");
+    cluster.command(0, &["CLIENT", "KILL", "TYPE", "normal"]);
+    until("a new connection does not prove it either", async || {
+        let reason = refusal(client, account, "short").await;
+        assert!(["DURABILITY_UNKNOWN", "STORE_UNAVAILABLE", "OUTCOME_UNKNOWN"].contains(&reason.as_str()), "{reason:?}");
+        (reason == "DURABILITY_UNKNOWN").then_some(())
+    })
+    .await;
+}
+
 async fn assert_proved(start: fn(usize, usize) -> Cluster) {
     let cluster = tokio::task::spawn_blocking(move || start(1, 1)).await.unwrap();
     let service = serve_with(&cluster.url(), &PROVED);
@@ -25,17 +38,8 @@ async fn assert_proved(start: fn(usize, usize) -> Cluster) {
     charge(&mut client, &account, "proved").await;
     cluster.signal(1, "STOP");
     assert_eq!(refusal(&client, &account, "short").await, "DURABILITY_UNKNOWN");
-    // It was decided; a repetition proves nothing new, on this connection or on a new one.
-    assert_eq!(refusal(&client, &account, "short").await, "DURABILITY_UNKNOWN");
-    assert_eq!(refusal(&client, &account, "proved").await, "DURABILITY_UNKNOWN");
-    cluster.command(0, &["CLIENT", "KILL", "TYPE", "normal"]);
-    until("a new connection does not prove it either", async || {
-        let reason = refusal(&client, &account, "short").await;
-        assert!(["DURABILITY_UNKNOWN", "STORE_UNAVAILABLE", "OUTCOME_UNKNOWN"].contains(&reason.as_str()), "{reason:?}");
-        (reason == "DURABILITY_UNKNOWN").then_some(())
-    })
-    .await;
-    // Who only asks is told what is there.
+    assert_repetitions_prove_nothing(&cluster, &client, &account).await;
+    // A reader is shown what is there.
     assert_charged(&mut client, &account, 2).await;
     let shown = http(service.metrics, "/metrics").await;
     let short: f64 = shown.lines().find_map(|line| line.strip_prefix("tollgate_durability_short_total ")).unwrap().parse().unwrap();
@@ -104,15 +108,7 @@ async fn what_is_not_on_the_disk_of_a_replica_is_not_acknowledged_however_often_
     cluster.command(1, &["CONFIG", "SET", "appendfsync", "no"]);
     assert_eq!(refusal(&client, &account, "short").await, "DURABILITY_UNKNOWN");
     cluster.wait_until_replicated(0);
-    assert_eq!(refusal(&client, &account, "short").await, "DURABILITY_UNKNOWN");
-    assert_eq!(refusal(&client, &account, "proved").await, "DURABILITY_UNKNOWN");
-    cluster.command(0, &["CLIENT", "KILL", "TYPE", "normal"]);
-    until("a new connection does not prove it either", async || {
-        let reason = refusal(&client, &account, "short").await;
-        assert!(["DURABILITY_UNKNOWN", "STORE_UNAVAILABLE", "OUTCOME_UNKNOWN"].contains(&reason.as_str()), "{reason:?}");
-        (reason == "DURABILITY_UNKNOWN").then_some(())
-    })
-    .await;
+    assert_repetitions_prove_nothing(&cluster, &client, &account).await;
     assert_charged(&mut client, &account, 2).await;
     cluster.command(1, &["CONFIG", "SET", "appendfsync", "always"]);
     charge(&mut client, &account, "short").await;
