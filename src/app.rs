@@ -74,7 +74,7 @@ impl App {
     pub fn start(options: ServeOptions) -> anyhow::Result<Self> {
         let zone = options.store.billing_time_zone.clone();
         let clock = match &options.store.test_clock {
-            Some(path) => Clock::standing(test_clock::read(path)?, zone),
+            Some(path) => Clock::manual(test_clock::read(path)?, zone),
             None => Clock::running(zone),
         };
         Self::start_at(options, clock)

@@ -18,6 +18,7 @@ use super::role::BUILT_IN;
 use super::share::{Bounds, Shares};
 use domain::account::Currency;
 use domain::money::DecimalAmount;
+use domain::time::UnixMillis;
 use platform::files::read_bounded;
 
 /// The largest file that is read.
@@ -145,8 +146,8 @@ fn default_claim() -> String {
 pub struct Key {
     /// What its text must come to.
     pub digest: KeyDigest,
-    /// From when on it is refused, in milliseconds since the Unix epoch.
-    pub ends: Option<i64>,
+    /// From when on it is refused.
+    pub ends: Option<UnixMillis>,
     /// Its holder.
     pub principal: Arc<Principal>,
     /// Whether it was used lately, where that is to be known.
@@ -271,7 +272,7 @@ impl AccessFile {
 impl KeyEntry {
     pub(crate) fn understand(&self, roles: &BTreeMap<&str, Permissions>, shares: &Shares) -> anyhow::Result<Key> {
         let (digest, grant) = (self.digest.parse()?, grant(&self.grant, roles)?);
-        let ends = [self.expires, self.revoked].into_iter().flatten().min().map(Timestamp::as_millisecond);
+        let ends = [self.expires, self.revoked].into_iter().flatten().min().map(|end| UnixMillis::new(end.as_millisecond()));
         let principal = Principal {
             name: self.name.clone(),
             kind: Kind::Key,

@@ -19,6 +19,7 @@ use super::key_set::{KeySet, MAX_BYTES};
 use super::principal::{Credential, Grant, Kind, Principal};
 use super::remote_keys::RemoteKeys;
 use super::share::{Bounds, Shares};
+use domain::time::UnixMillis;
 use platform::clock::system_now;
 use platform::files::read_bounded;
 use platform::tls::Outgoing;
@@ -114,7 +115,7 @@ impl Issuers {
 
     /// Finds whose token it is.
     pub fn principal(&self, token: &str, shares: &Shares) -> Result<Arc<Principal>, Denied> {
-        let (digest, now) = (<[u8; 32]>::from(Sha256::digest(token)), system_now() / 1000);
+        let (digest, now) = (<[u8; 32]>::from(Sha256::digest(token)), system_now().get() / 1000);
         let is_current = |known: &Known| self.issuers.get(known.issuer).is_some_and(|issuer| issuer.keys.are(&known.keys));
         let known = |known: &Known| ((known.from..known.until).contains(&now) && is_current(known)).then(|| Arc::clone(&known.principal));
         let mut tokens = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -159,7 +160,7 @@ impl Issuers {
         let leeway = i64::try_from(LEEWAY).unwrap_or_default();
         let until = exp.saturating_add(leeway);
         let mut principal = issuer.principal(sub, others.get(&issuer.claim), shares);
-        principal.ends = Some(until.saturating_mul(1000));
+        principal.ends = Some(UnixMillis::new(until.saturating_mul(1000)));
         principal.credential = Credential::Token(token.into());
         Ok(Known { principal: Arc::new(principal), issuer: place, keys, from: nbf.saturating_sub(leeway), until })
     }

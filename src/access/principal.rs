@@ -10,6 +10,7 @@ use super::permission::{Permission, Permissions};
 use super::share::{Bounds, Share};
 use domain::account::Currency;
 use domain::money::DecimalAmount;
+use domain::time::UnixMillis;
 
 /// A known caller.
 #[derive(Clone, Debug)]
@@ -24,8 +25,8 @@ pub struct Principal {
     pub acts_for_others: bool,
     /// How much of the service it may have.
     pub share: Arc<Share>,
-    /// From when on its credential is refused, in milliseconds since the Unix epoch.
-    pub ends: Option<i64>,
+    /// From when on its credential is refused.
+    pub ends: Option<UnixMillis>,
     /// By what it is found again.
     pub(crate) credential: Credential,
 }

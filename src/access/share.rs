@@ -1,5 +1,6 @@
 //! The share of a caller: how many requests a second and how many calls at once it may have, so that others keep theirs.
 
+use domain::time::Millis;
 use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU32;
@@ -16,7 +17,7 @@ use platform::clock::system_now;
 const KEPT: usize = 10_000;
 
 /// For how long a caller counts as over its share after it was refused, in milliseconds.
-const OVER_FOR: i64 = 10_000;
+const OVER_FOR: Millis = 10_000;
 
 /// What a caller may have; what is not there has no bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,7 +115,7 @@ impl Share {
     }
 
     fn refused(&self, reached: Reached) -> Reached {
-        self.refused_at.store(system_now(), Ordering::Relaxed);
+        self.refused_at.store(system_now().get(), Ordering::Relaxed);
         reached
     }
 }
@@ -162,7 +163,7 @@ impl Shares {
     /// How many callers were refused something lately, because they had their share.
     #[must_use]
     pub fn callers_over(&self) -> usize {
-        let since = system_now() - OVER_FOR;
+        let since = (system_now() - OVER_FOR).get();
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.values().filter(|share| share.refused_at.load(Ordering::Relaxed) >= since).count()
     }

@@ -39,7 +39,7 @@ pub async fn aggregate<Shown: Future<Output = ()>>(
     options.validate()?;
     let zone = options.store.billing_time_zone.clone();
     let clock = match &options.store.test_clock {
-        Some(path) => Clock::standing(test_clock::read(path)?, zone),
+        Some(path) => Clock::manual(test_clock::read(path)?, zone),
         None => Clock::running(zone),
     };
     let tls = Tls::load(&options.tls)?;

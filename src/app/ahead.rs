@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::found::Found;
-use crate::domain::account::Millis;
+use crate::domain::time::Millis;
 use crate::telemetry::metrics;
 
 /// What is not worth a word: clocks are set by a little now and then.

@@ -7,7 +7,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::billing::Billing;
 use crate::clock::system_now;
-use crate::domain::account::Millis;
+use crate::domain::time::{Millis, UnixMillis};
 use crate::ledger::Ledger;
 use crate::service::callers::{copy, follow};
 use crate::telemetry::logs::Repeated;
@@ -73,7 +73,7 @@ async fn apart(work: impl Future<Output = ()> + Send + 'static) {
     let _ = timeout(LIMIT, tokio::spawn(work)).await;
 }
 
-async fn note_used(access: &Access, billing: &Billing, noted: &mut HashMap<String, Millis>) {
+async fn note_used(access: &Access, billing: &Billing, noted: &mut HashMap<String, UnixMillis>) {
     let now = system_now();
     noted.retain(|_, at| now - *at < NOTED_EVERY);
     let used: Vec<String> = access.take_used().into_iter().filter(|id| !noted.contains_key(id)).collect();

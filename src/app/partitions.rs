@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::ahead::Ahead;
 use super::found::Found;
-use crate::domain::account::Millis;
+use crate::domain::time::UnixMillis;
 use crate::ledger::{JournalSpan, Ledger, LedgerError};
 use crate::telemetry::metrics;
 
@@ -50,8 +50,8 @@ struct State {
     was_up: Option<bool>,
     /// When it was swept last, and what the clock said that was asked which to sweep; and from when on a sweep has something to do.
     swept_at: Option<Instant>,
-    swept_by: Millis,
-    due_from: Millis,
+    swept_by: UnixMillis,
+    due_from: UnixMillis,
     /// The entry at which a step was torn, if one was.
     torn: Option<u64>,
     /// Which else it was found to be in.
@@ -67,7 +67,7 @@ impl Partitions {
 
     /// Returns the partitions to sweep now: up to `most` usable ones, in turn, where something is due, the last sweep failed, or
     /// the last sweep was long ago.
-    pub fn next_to_sweep(&mut self, states: &[Result<(), String>], most: usize, now: Millis) -> Vec<u16> {
+    pub fn next_to_sweep(&mut self, states: &[Result<(), String>], most: usize, now: UnixMillis) -> Vec<u16> {
         let count = states.len();
         let turns = (0..count).map(|step| (self.turn + step) % count.max(1));
         let is_wanted = |number: &usize| {
@@ -94,7 +94,7 @@ impl Partitions {
         known.swept_at = Some(Instant::now());
         if matches!(result, Ok(false)) {
             // Until the next look at its journal says otherwise.
-            known.due_from = Millis::MAX;
+            known.due_from = UnixMillis::MAX;
         }
     }
 
@@ -186,7 +186,7 @@ impl Changes {
 }
 
 impl State {
-    fn wants_sweep(&self, now: Millis) -> bool {
+    fn wants_sweep(&self, now: UnixMillis) -> bool {
         self.unswept.is_some()
             || self.due_from <= now
             || self.swept_at.is_none_or(|at| at.elapsed() >= SWEEP)
@@ -195,8 +195,8 @@ impl State {
 }
 
 /// Whether the clock was set, so that what was known to be due no longer holds.
-fn has_jumped(from: Millis, to: Millis) -> bool {
-    u128::from(to.abs_diff(from)) >= 2 * SWEEP.as_millis()
+fn has_jumped(from: UnixMillis, to: UnixMillis) -> bool {
+    u128::from(to.since(from).unsigned_abs()) >= 2 * SWEEP.as_millis()
 }
 
 fn torn(partition: u16, entry: u64) -> String {

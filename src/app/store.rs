@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use crate::clock::Clock;
 use crate::config::{RedisUrl, StoreOptions};
-use crate::domain::account::Millis;
+use crate::domain::time::Millis;
 use crate::ledger::embedded::EmbeddedEngine;
 use crate::ledger::redis::{RedisLedger, RedisOptions, opening};
 use crate::ledger::watch::Watchers;

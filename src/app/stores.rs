@@ -15,8 +15,8 @@ use crate::billing::users::UserTables;
 use crate::billing::{Billing, partitions};
 use crate::clock::Clock;
 use crate::config::StoresOptions;
-use crate::domain::account::Millis;
 use crate::domain::origin::Origin;
+use crate::domain::time::Millis;
 use crate::ledger::redis::restore::Installation;
 use crate::ledger::{Ledger, LedgerId, Opening, Sizes, StoreSettings, embedded};
 use crate::service::users::Users;
@@ -103,7 +103,7 @@ pub async fn restore(
             bail!(
                 "partition {partition} has a gap that ended less than a request window ago, and no request id of it is known: what was \
                  asked then and is asked again would be charged twice. Restore after {}, or say --accept-repeats",
-                Timestamp::from_millisecond(until).map_or_else(|_| until.to_string(), |until| until.to_string())
+                Timestamp::from_millisecond(until.get()).map_or_else(|_| until.get().to_string(), |until| until.to_string())
             );
         }
         match &mut target {
@@ -132,7 +132,7 @@ enum Target {
 fn clock(options: &StoresOptions) -> anyhow::Result<Clock> {
     let zone = options.store.billing_time_zone.clone();
     Ok(match &options.store.test_clock {
-        Some(path) => Clock::standing(test_clock::read(path)?, zone),
+        Some(path) => Clock::manual(test_clock::read(path)?, zone),
         None => Clock::running(zone),
     })
 }

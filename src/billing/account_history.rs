@@ -12,8 +12,9 @@ use super::layouts::{Home, Layouts};
 use super::record::{COLUMNS, Record, narrow, number};
 use super::store::Dialect;
 use super::store::rows::{Table, Type};
-use domain::account::Millis;
+use crate::store::Columns;
 use domain::entry::EntryKind;
+use domain::time::UnixMillis;
 
 const PLACES: Table = Table { name: "entries", columns: &[("partition", Type::Number), ("sequence", Type::Number)], on_conflict: "" };
 
@@ -92,7 +93,7 @@ impl Chain {
     pub async fn sequences(
         &self,
         connection: &mut AnyConnection,
-        (since, until): (Millis, Millis),
+        (since, until): (UnixMillis, UnixMillis),
         is_wanted: impl Fn(EntryKind) -> bool,
     ) -> Result<Vec<i64>, BillingError> {
         let (mut found, mut from) = (Vec::new(), self.last);
@@ -100,7 +101,7 @@ impl Chain {
             let rows = self.walk(connection, "sequence, previous, time, kind", from, WALK).await?;
             from = 0;
             for row in rows {
-                let time: Millis = row.try_get("time")?;
+                let time = row.instant("time")?;
                 if time < since {
                     // What an account did before is older still.
                     from = 0;

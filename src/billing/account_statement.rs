@@ -14,8 +14,9 @@ use super::position::{JournalPosition, position};
 use super::record::{narrow, number};
 use super::store::rows::{Table, Type};
 use super::{Billing, BillingError, Record};
-use domain::account::Millis;
+use crate::store::Columns;
 use domain::entry::{Entry, EntryKind};
+use domain::time::UnixMillis;
 
 /// The most lines of a statement.
 pub const MOST_LINES: usize = 5_000;
@@ -66,7 +67,7 @@ pub struct StatementLine {
     /// What it is.
     pub kind: LineKind,
     /// When.
-    pub at: Millis,
+    pub at: UnixMillis,
     /// The number of the document, or the request id; empty if there is none.
     pub reference: String,
     /// Whether the reference is the number of a document.
@@ -93,7 +94,7 @@ pub struct AccountStatement {
     /// Digits behind the point of the currency's minor unit.
     pub minor_digits: u8,
     /// The first instant of the span, and the first after it.
-    pub span: [Millis; 2],
+    pub span: [UnixMillis; 2],
     /// The balance before it.
     pub opening: i64,
     /// What moved it, in order.
@@ -150,7 +151,12 @@ struct Known {
 
 impl Billing {
     /// What moved an account's balance within a span; of None, from its creation on.
-    pub async fn account_statement(&self, account: &str, from: Option<Millis>, to: Millis) -> Result<AccountStatement, BillingError> {
+    pub async fn account_statement(
+        &self,
+        account: &str,
+        from: Option<UnixMillis>,
+        to: UnixMillis,
+    ) -> Result<AccountStatement, BillingError> {
         let mut transaction = self.store().begin_reading().await?;
         let connection = &mut *transaction;
         let sql = "SELECT currency, decimals, minor_digits, created_at FROM accounts WHERE account = $1";
@@ -158,7 +164,7 @@ impl Billing {
         let row = query.fetch_optional(&mut *connection).await?.ok_or(BillingError::NotFound("account"))?;
         let from = match from {
             Some(from) => from,
-            None => row.try_get("created_at")?,
+            None => row.instant("created_at")?,
         };
         let walked = walked(connection, account, [from, to]).await?;
         let mut records = Vec::with_capacity(walked.places.len());
@@ -245,19 +251,19 @@ struct Walked {
     /// The entries that have lines of their own, oldest first.
     places: Vec<(u16, i64)>,
     /// Charges of a prepaid balance, oldest first: sequence, time, amount.
-    charges: Vec<(i64, Millis, i64)>,
+    charges: Vec<(i64, UnixMillis, i64)>,
     opening: i64,
     closing: i64,
 }
 
-async fn walked(connection: &mut AnyConnection, account: &str, [from, to]: [Millis; 2]) -> Result<Walked, BillingError> {
+async fn walked(connection: &mut AnyConnection, account: &str, [from, to]: [UnixMillis; 2]) -> Result<Walked, BillingError> {
     let Some(chain) = Chain::of(connection, account).await? else { return Ok(Walked::default()) };
     let (mut walked, mut next, mut closing) = (Walked::default(), chain.last, None);
     'chain: while next > 0 {
         let rows = chain.walk(connection, "sequence, previous, time, kind, amount, balance", next, WALK).await?;
         next = 0;
         for row in rows {
-            let (time, balance): (Millis, i64) = (row.try_get("time")?, row.try_get("balance")?);
+            let (time, balance): (UnixMillis, i64) = (row.instant("time")?, row.try_get("balance")?);
             next = row.try_get("previous")?;
             if time < to {
                 closing.get_or_insert(balance);
@@ -293,11 +299,11 @@ fn may_move(kind: EntryKind) -> bool {
 }
 
 /// What was open of an account's invoices before an instant.
-async fn open_at(connection: &mut AnyConnection, account: &str, to: Millis) -> Result<i64, BillingError> {
+async fn open_at(connection: &mut AnyConnection, account: &str, to: UnixMillis) -> Result<i64, BillingError> {
     let sql = "SELECT CAST(COALESCE((SELECT SUM(payables.total) FROM documents JOIN payables ON payables.document = documents.id \
                WHERE documents.account = $1 AND documents.cut_at < $2), 0) \
                - COALESCE((SELECT SUM(amount) FROM allocations WHERE account = $1 AND time < $2), 0) AS BIGINT)";
-    Ok(sqlx::query(sql).bind(account.to_owned()).bind(to).fetch_one(connection).await?.try_get(0)?)
+    Ok(sqlx::query(sql).bind(account.to_owned()).bind(to.get()).fetch_one(connection).await?.try_get(0)?)
 }
 
 /// Lines as they come to be.
@@ -309,8 +315,8 @@ struct Lines {
 }
 
 impl Lines {
-    fn day(&self, at: Millis) -> Date {
-        Timestamp::from_millisecond(at).unwrap_or_default().to_zoned(self.zone.clone()).date()
+    fn day(&self, at: UnixMillis) -> Date {
+        Timestamp::from_millisecond(at.get()).unwrap_or_default().to_zoned(self.zone.clone()).date()
     }
 
     fn take(&mut self, record: &Record, known: &Known) {
@@ -371,7 +377,7 @@ impl Lines {
     }
 
     /// A charge of a prepaid balance, or a refund of one.
-    fn charge(&mut self, at: Millis, amount: i64) {
+    fn charge(&mut self, at: UnixMillis, amount: i64) {
         self.close_day(Some(at));
         let day = self.day(at);
         let blank = || StatementLine {
@@ -389,7 +395,7 @@ impl Lines {
     }
 
     /// Ends the day of the charges, if another one begins.
-    fn close_day(&mut self, at: Option<Millis>) {
+    fn close_day(&mut self, at: Option<UnixMillis>) {
         if let Some((day, line)) = self.charges.take() {
             if at.is_some_and(|at| self.day(at) == day) {
                 self.charges = Some((day, line));

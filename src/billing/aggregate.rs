@@ -15,7 +15,7 @@ use crate::projection::{JournalFault, Projection, TotalKey};
 use crate::record::{ENTRIES, Record, number};
 use crate::store::{Dialect, Store};
 use crate::{BillingError, bills, search, traces};
-use domain::account::Millis;
+use domain::time::Millis;
 use platform::telemetry::traces::{Span, SpanKind};
 
 /// Why a step was not done.
@@ -100,7 +100,7 @@ async fn advance(connection: &mut AnyConnection, partition: u16, fence: i64, fro
     )
     .bind(number(to.next_sequence))
     .bind(hex(&to.last_block))
-    .bind(to.last_time)
+    .bind(to.last_time.get())
     .bind(i64::from(partition))
     .bind(fence)
     .bind(number(from.next_sequence))

@@ -21,7 +21,7 @@ use super::partitions::{self, Claim};
 use super::retention::RetentionSettings;
 use super::status::{PartitionStatus, Status};
 use super::{Billing, BillingError, bills};
-use domain::account::Millis;
+use domain::time::Millis;
 use ledger::Ledger;
 use platform::telemetry::metrics;
 

@@ -15,11 +15,13 @@ use super::change::Change;
 use super::kinds::GUARDED;
 use super::record::request_key;
 use super::{Billing, BillingError};
-use domain::account::{Currency, Millis};
+use crate::store::Columns;
+use domain::account::Currency;
 use domain::approval::GuardedAct;
 use domain::command::{Action, Command, Metadata};
 use domain::money::DecimalAmount;
 use domain::origin::Origin;
+use domain::time::{Millis, UnixMillis};
 pub use listed::ApprovalFilter;
 
 /// How long an act waits.
@@ -85,7 +87,7 @@ pub struct Party {
     /// Why.
     pub reason: String,
     /// When; 0: nobody has yet.
-    pub at: Millis,
+    pub at: UnixMillis,
 }
 
 /// An act that was asked for.
@@ -112,7 +114,7 @@ pub struct Approval {
     /// How the request came.
     pub origin: String,
     /// From when on it can no longer be approved.
-    pub ends_at: Millis,
+    pub ends_at: UnixMillis,
     /// What has become of it.
     pub state: State,
     /// Who decided.
@@ -154,7 +156,7 @@ impl Approval {
 
     /// Whether it waits, at an instant.
     #[must_use]
-    pub fn is_waiting(&self, now: Millis) -> bool {
+    pub fn is_waiting(&self, now: UnixMillis) -> bool {
         self.state == State::Waiting && now < self.ends_at
     }
 
@@ -185,7 +187,7 @@ impl Billing {
         let waiting = "SELECT CAST(COUNT(*) AS BIGINT), CAST(COALESCE(SUM(CASE WHEN account = $2 THEN 1 ELSE 0 END), 0) AS BIGINT), \
                        CAST(COALESCE(SUM(CASE WHEN asked_by = $3 THEN 1 ELSE 0 END), 0) AS BIGINT) \
                        FROM approvals WHERE state = 'waiting' AND ends_at > $1";
-        let waiting = sqlx::query(waiting).bind(now).bind(account.clone()).bind(approval.asked.name.clone());
+        let waiting = sqlx::query(waiting).bind(now.get()).bind(account.clone()).bind(approval.asked.name.clone());
         let waiting = waiting.fetch_one(&mut *connection).await?;
         for (place, most) in [(1, MOST_OF_ACCOUNT), (2, MOST_OF_CALLER), (0, MOST)] {
             if waiting.try_get::<i64, _>(place)? >= most {
@@ -228,7 +230,7 @@ impl Billing {
         let sql = "UPDATE approvals SET state = $2, decided_by = $3, decided_for = $4, decided_reason = $5, decided_request_id = $6, \
                    decided_at = $7 WHERE id = $1 AND state = 'waiting' AND ends_at > $8";
         let query = sqlx::query(sql).bind(approval.id).bind(state.name()).bind(change.actor.clone()).bind(change.on_behalf_of.clone());
-        let query = query.bind(change.reason.clone()).bind(change.request_id.clone()).bind(change.at).bind(change.at);
+        let query = query.bind(change.reason.clone()).bind(change.request_id.clone()).bind(change.at.get()).bind(change.at.get());
         if query.execute(&mut *connection).await?.rows_affected() == 0 {
             return Ok(false);
         }
@@ -247,7 +249,7 @@ impl Billing {
     }
 
     /// Notes that an act could not be done, and why.
-    pub async fn note_failed(&self, approval: &Approval, reason: &str, now: Millis) -> Result<(), BillingError> {
+    pub async fn note_failed(&self, approval: &Approval, reason: &str, now: UnixMillis) -> Result<(), BillingError> {
         let act = Act { at: now, action: "approval.failed".to_owned(), outcome: audit::Outcome::Failed, ..Act::default() };
         let act = approval.recorded_with_asker(act).with("failure", reason);
         let sql = "UPDATE approvals SET state = 'failed', failure = $2 WHERE id = $1 AND state = 'approved'";
@@ -255,7 +257,7 @@ impl Billing {
     }
 
     /// Notes which acts nobody has decided on in time, some at once; returns whether there may be more.
-    pub async fn expire_approvals(&self, now: Millis) -> Result<bool, BillingError> {
+    pub async fn expire_approvals(&self, now: UnixMillis) -> Result<bool, BillingError> {
         let due = "state = 'waiting' AND ends_at <= $1 ORDER BY id LIMIT $2";
         let due = select(&mut *self.store().pool().acquire().await?, due, now).await?;
         for approval in &due {
@@ -267,28 +269,28 @@ impl Billing {
     }
 
     /// Forgets acts that have ended long ago, some at once; returns whether there may be more.
-    pub async fn forget_approvals(&self, now: Millis) -> Result<bool, BillingError> {
+    pub async fn forget_approvals(&self, now: UnixMillis) -> Result<bool, BillingError> {
         let forget = "DELETE FROM approvals WHERE id IN (SELECT id FROM approvals WHERE asked_at < $1 \
                       AND state NOT IN ('waiting', 'approved') ORDER BY asked_at LIMIT $2)";
-        let forgotten = sqlx::query(forget).bind(now - VALIDITY - KEPT).bind(ENDED_AT_ONCE).execute(self.store().pool()).await?;
+        let forgotten = sqlx::query(forget).bind((now - VALIDITY - KEPT).get()).bind(ENDED_AT_ONCE).execute(self.store().pool()).await?;
         Ok(i64::try_from(forgotten.rows_affected()).is_ok_and(|count| count == ENDED_AT_ONCE))
     }
 
     /// Some of the acts that were approved before an instant, and of which it is not noted what came of them, after a number.
-    pub async fn approved_before(&self, at: Millis, after: i64) -> Result<Vec<Approval>, BillingError> {
+    pub async fn approved_before(&self, at: UnixMillis, after: i64) -> Result<Vec<Approval>, BillingError> {
         let condition = format!("state = 'approved' AND decided_at < $1 AND id > {after} ORDER BY id LIMIT $2");
         select(&mut *self.store().pool().acquire().await?, &condition, at).await
     }
 
     /// Whether the journal says that an act was done after an instant, as far as it was taken in.
-    pub async fn has_entry_of(&self, approval: &Approval, after: Millis) -> Result<bool, BillingError> {
+    pub async fn has_entry_of(&self, approval: &Approval, after: UnixMillis) -> Result<bool, BillingError> {
         let Approval { account, request_id, .. } = approval;
         let sql = format!(
             "SELECT sequence FROM entries WHERE request_key = $1 AND account = $2 AND request_id = $3 AND time >= $4 \
              AND kind IN ({GUARDED}) LIMIT 1"
         );
         let query = sqlx::query(AssertSqlSafe(sql)).bind(request_key(account, request_id)).bind(account.clone());
-        Ok(query.bind(request_id.clone()).bind(after).fetch_optional(self.store().pool()).await?.is_some())
+        Ok(query.bind(request_id.clone()).bind(after.get()).fetch_optional(self.store().pool()).await?.is_some())
     }
 
     async fn end(&self, update: sqlx::query::Query<'_, sqlx::Any, sqlx::any::AnyArguments>, act: Act) -> Result<(), BillingError> {
@@ -307,9 +309,9 @@ async fn find(connection: &mut AnyConnection, condition: &str, one: &str, two: &
     sqlx::query(sql).bind(one.to_owned()).bind(two.to_owned()).fetch_optional(connection).await?.as_ref().map(read).transpose()
 }
 
-async fn select(connection: &mut AnyConnection, condition: &str, at: Millis) -> Result<Vec<Approval>, BillingError> {
+async fn select(connection: &mut AnyConnection, condition: &str, at: UnixMillis) -> Result<Vec<Approval>, BillingError> {
     let sql = AssertSqlSafe(format!("SELECT {COLUMNS} FROM approvals WHERE {condition}"));
-    sqlx::query(sql).bind(at).bind(ENDED_AT_ONCE).fetch_all(connection).await?.iter().map(read).collect()
+    sqlx::query(sql).bind(at.get()).bind(ENDED_AT_ONCE).fetch_all(connection).await?.iter().map(read).collect()
 }
 
 async fn insert(connection: &mut AnyConnection, approval: &Approval) -> Result<(), BillingError> {
@@ -318,7 +320,7 @@ async fn insert(connection: &mut AnyConnection, approval: &Approval) -> Result<(
     let Approval { id, account, request_id, act, currency, amount, command, asker, asked, origin, ends_at, .. } = approval.clone();
     let query = sqlx::query(sql).bind(id).bind(account).bind(request_id).bind(act.name()).bind(currency.code().to_owned());
     let query = query.bind(amount.map_or_else(String::new, |amount| amount.to_string())).bind(command).bind(asker).bind(asked.name);
-    query.bind(asked.on_behalf_of).bind(asked.reason).bind(asked.at).bind(origin).bind(ends_at).execute(connection).await?;
+    query.bind(asked.on_behalf_of).bind(asked.reason).bind(asked.at.get()).bind(origin).bind(ends_at.get()).execute(connection).await?;
     Ok(())
 }
 
@@ -327,7 +329,7 @@ fn read(row: &AnyRow) -> Result<Approval, BillingError> {
     let (id, act, currency, amount, state) = (row.try_get("id")?, text("act")?, text("currency")?, text("amount")?, text("state")?);
     let wrong = || BillingError::corrupt(format!("the act {id} that waits for approval"));
     let party = |name, on_behalf_of, reason, at| {
-        Ok::<_, BillingError>(Party { name: text(name)?, on_behalf_of: text(on_behalf_of)?, reason: text(reason)?, at: row.try_get(at)? })
+        Ok::<_, BillingError>(Party { name: text(name)?, on_behalf_of: text(on_behalf_of)?, reason: text(reason)?, at: row.instant(at)? })
     };
     Ok(Approval {
         id,
@@ -340,7 +342,7 @@ fn read(row: &AnyRow) -> Result<Approval, BillingError> {
         asker: text("asker")?,
         asked: party("asked_by", "asked_for", "reason", "asked_at")?,
         origin: text("origin")?,
-        ends_at: row.try_get("ends_at")?,
+        ends_at: row.instant("ends_at")?,
         state: State::ALL.into_iter().find(|one| one.name() == state).ok_or_else(wrong)?,
         decided: party("decided_by", "decided_for", "decided_reason", "decided_at")?,
         decided_request_id: text("decided_request_id")?,

@@ -18,8 +18,9 @@ use super::digest::{Fields, to_hex};
 use super::store::Dialect;
 use super::store::rows::{Table, Type, Value};
 use super::{Billing, BillingError};
-use domain::account::Millis;
+use crate::store::Columns;
 use domain::origin::Origin;
+use domain::time::UnixMillis;
 
 /// The chain of what no journal tells. Those of partitions have their numbers.
 pub const SERVICE: i64 = -1;
@@ -61,7 +62,7 @@ impl Outcome {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Act {
     /// When.
-    pub at: Millis,
+    pub at: UnixMillis,
     /// Who.
     pub actor: String,
     /// For whom; empty if for nobody else.
@@ -152,7 +153,7 @@ pub struct AuditRecord {
 pub(crate) struct Stored {
     pub chain: i64,
     pub place: i64,
-    pub at: Millis,
+    pub at: UnixMillis,
     pub actor: String,
     pub on_behalf_of: String,
     pub action: String,
@@ -225,7 +226,7 @@ impl Stored {
     /// The digest, behind that of the record before it in its chain; empty if it is the first.
     pub(crate) fn covered(&self, previous: &str) -> String {
         let mut fields = Fields::of("tollgate audit 1");
-        fields.number(self.chain).number(self.place).number(self.at).text(&self.actor).text(&self.on_behalf_of).text(&self.action);
+        fields.number(self.chain).number(self.place).number(self.at.get()).text(&self.actor).text(&self.on_behalf_of).text(&self.action);
         fields.text(&self.account).text(&self.outcome).text(&self.request_id).number(self.sequence).text(&self.origin);
         fields.text(&self.content).text(&self.personal_digest).text(previous);
         fields.hex()
@@ -261,7 +262,7 @@ impl Stored {
         Ok(Self {
             chain: row.try_get("chain")?,
             place: row.try_get("place")?,
-            at: row.try_get("at")?,
+            at: row.instant("at")?,
             actor: row.try_get("actor")?,
             on_behalf_of: row.try_get("on_behalf_of")?,
             action: row.try_get("action")?,
@@ -378,7 +379,7 @@ mod tests {
         let changes: [fn(&mut Stored); 13] = [
             |row| row.chain = 0,
             |row| row.place = 8,
-            |row| row.at = 1,
+            |row| row.at = UnixMillis::new(1),
             |row| row.actor.push('a'),
             |row| row.on_behalf_of.push('a'),
             |row| row.action.push('a'),

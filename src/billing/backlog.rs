@@ -6,7 +6,9 @@ use sqlx::Row;
 use super::issuer::{MAIN, in_force};
 use super::review::Review;
 use super::{Billing, BillingError};
-use domain::account::Millis;
+use crate::store::Columns;
+use domain::time::Millis;
+use domain::time::UnixMillis;
 
 /// Why drafts wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,7 +64,7 @@ pub struct Queue {
     /// How many.
     pub count: i64,
     /// When the bill of the oldest was cut; 0 if there is none.
-    pub since: Millis,
+    pub since: UnixMillis,
 }
 
 /// What stands still.
@@ -79,7 +81,7 @@ pub struct Backlog {
 impl Queue {
     /// How old the oldest is.
     #[must_use]
-    pub fn age(self, now: Millis) -> Millis {
+    pub fn age(self, now: UnixMillis) -> Millis {
         if self.count == 0 { 0 } else { (now - self.since).max(0) }
     }
 }
@@ -100,7 +102,8 @@ impl Backlog {
     /// What an operator should do something about.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let day = |at: Millis| jiff::Timestamp::from_millisecond(at).map(|at| at.strftime("%Y-%m-%d").to_string()).unwrap_or_default();
+        let day =
+            |at: UnixMillis| jiff::Timestamp::from_millisecond(at.get()).map(|at| at.strftime("%Y-%m-%d").to_string()).unwrap_or_default();
         let mut warnings = Vec::new();
         if self.held.count > 0 {
             let Queue { count, since } = self.held;
@@ -124,13 +127,13 @@ impl Backlog {
 
 impl Billing {
     /// How many invoices are overdue now.
-    pub async fn overdue_invoices(&self, now: Millis) -> Result<i64, BillingError> {
+    pub async fn overdue_invoices(&self, now: UnixMillis) -> Result<i64, BillingError> {
         let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM payables WHERE open_amount > 0 AND due_at > 0 AND due_at < $1";
-        Ok(sqlx::query(sql).bind(now).fetch_one(self.store().pool()).await?.try_get(0)?)
+        Ok(sqlx::query(sql).bind(now.get()).fetch_one(self.store().pool()).await?.try_get(0)?)
     }
 
     /// What stands still now.
-    pub async fn backlog(&self, now: Millis) -> Result<Backlog, BillingError> {
+    pub async fn backlog(&self, now: UnixMillis) -> Result<Backlog, BillingError> {
         let pool = self.store().pool();
         let has_issuer = in_force(&self.issuers(MAIN).await?, self.day_of(now)?).is_some();
         let review = self.review(MAIN).await?;
@@ -155,7 +158,7 @@ impl Billing {
                 (_, 3, Review::AfterHours(_)) => WaitsFor::Grace,
                 _ => WaitsFor::Turn,
             };
-            let queue = Queue { count: row.try_get("count")?, since: row.try_get("since")? };
+            let queue = Queue { count: row.try_get("count")?, since: row.instant("since")? };
             match drafts.iter_mut().find(|(known, _)| *known == waits_for) {
                 Some((_, known)) => *known = Queue { count: known.count + queue.count, since: known.since.min(queue.since) },
                 None => drafts.push((waits_for, queue)),
@@ -164,7 +167,7 @@ impl Billing {
         drafts.sort_unstable_by_key(|(waits_for, _)| *waits_for);
         let sql = "SELECT CAST(COUNT(*) AS BIGINT), CAST(COALESCE(MIN(cut_at), 0) AS BIGINT) FROM documents WHERE held_reason <> ''";
         let row = sqlx::query(sql).fetch_one(pool).await?;
-        let held = Queue { count: row.try_get(0)?, since: row.try_get(1)? };
+        let held = Queue { count: row.try_get(0)?, since: row.instant(1)? };
         Ok(Backlog { drafts, held, database: self.store().encoding_problem().await?.unwrap_or_default() })
     }
 }

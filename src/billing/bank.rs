@@ -10,7 +10,8 @@ use super::document::Party;
 use super::record::narrow;
 use super::store::rows::{Table, Type};
 use super::{Billing, BillingError};
-use domain::account::Millis;
+use crate::store::Columns;
+use domain::time::UnixMillis;
 
 /// A line that is booked, or about to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub struct BookedLine {
     /// Which invoice it was said to pay; empty for the oldest ones.
     pub invoice: String,
     /// When that began.
-    pub at: Millis,
+    pub at: UnixMillis,
 }
 
 /// What a claim comes to.
@@ -40,7 +41,7 @@ pub struct Try {
     /// How many tries there were, with this one.
     pub number: i64,
     /// When the last one before was; 0 for none.
-    pub last_at: Millis,
+    pub last_at: UnixMillis,
 }
 
 /// An invoice of which something is open.
@@ -122,7 +123,7 @@ impl Billing {
             .bind(movement.to_owned())
             .bind(line.account.clone())
             .bind(line.invoice.clone())
-            .bind(line.at)
+            .bind(line.at.get())
             .bind(actor.to_owned())
             .execute(&mut *connection)
             .await?;
@@ -132,8 +133,8 @@ impl Billing {
         let claim = match query.fetch_optional(&mut *connection).await? {
             Some(row) => {
                 let sql = "UPDATE bank_lines SET tried_at = $1 WHERE digest = $2";
-                sqlx::query(sql).bind(line.at).bind(digest.to_owned()).execute(&mut *connection).await?;
-                Claim::Tried(Try { line: read(&row)?, number: row.try_get("attempts")?, last_at: row.try_get("tried_at")? })
+                sqlx::query(sql).bind(line.at.get()).bind(digest.to_owned()).execute(&mut *connection).await?;
+                Claim::Tried(Try { line: read(&row)?, number: row.try_get("attempts")?, last_at: row.instant("tried_at")? })
             }
             None => {
                 let query = sqlx::query("SELECT * FROM bank_lines WHERE digest = $1").bind(digest.to_owned());
@@ -147,7 +148,7 @@ impl Billing {
     /// Releases a line whose claim led to no payment, unless it has been claimed again since.
     pub async fn free_claim(&self, digest: &str, claimed: &BookedLine) -> Result<(), BillingError> {
         let sql = "DELETE FROM bank_lines WHERE digest = $1 AND account = $2 AND begun_at = $3";
-        let query = sqlx::query(sql).bind(digest.to_owned()).bind(claimed.account.clone()).bind(claimed.at);
+        let query = sqlx::query(sql).bind(digest.to_owned()).bind(claimed.account.clone()).bind(claimed.at.get());
         query.execute(self.store().pool()).await?;
         Ok(())
     }
@@ -161,7 +162,7 @@ impl Billing {
 }
 
 fn read(row: &AnyRow) -> Result<BookedLine, BillingError> {
-    Ok(BookedLine { account: row.try_get("account")?, invoice: row.try_get("invoice")?, at: row.try_get("begun_at")? })
+    Ok(BookedLine { account: row.try_get("account")?, invoice: row.try_get("invoice")?, at: row.instant("begun_at")? })
 }
 
 fn open_invoice(row: &AnyRow) -> Result<OpenInvoice, BillingError> {

@@ -11,7 +11,8 @@ use super::change::{Applied, Change};
 use super::store::Dialect;
 use super::store::rows::{Table, Type};
 use super::{Billing, BillingError};
-use domain::account::Millis;
+use crate::store::Columns;
+use domain::time::UnixMillis;
 
 /// The most callers that there are at once.
 pub const MOST: i64 = 10_000;
@@ -56,17 +57,17 @@ pub struct StoredCaller {
     /// Roles, accounts and bounds, in JSON.
     pub access: String,
     /// Since when there is this caller.
-    pub created_at: Millis,
+    pub created_at: UnixMillis,
     /// Who created it; empty if unknown.
     pub created_by: String,
     /// On whose behalf; empty if for nobody else.
     pub created_for: String,
     /// From when on it is refused.
-    pub expires_at: Millis,
+    pub expires_at: UnixMillis,
     /// Since when it is revoked.
-    pub revoked_at: Millis,
+    pub revoked_at: UnixMillis,
     /// When it was last used, to the minute.
-    pub last_used_at: Millis,
+    pub last_used_at: UnixMillis,
 }
 
 /// What came of a caller that was to be made.
@@ -107,7 +108,7 @@ impl Billing {
         let connection = &mut *transaction;
         // The first to change anything: of two at once, one waits for the other.
         count_change(connection).await?;
-        let asked = change.asked(&["make", kind.name(), name, access, &expires_at.to_string()]);
+        let asked = change.asked(&["make", kind.name(), name, access, &expires_at.get().to_string()]);
         if Self::note(connection, "access", &asked, change).await? == Applied::Before {
             return Ok(Made::Applied(Applied::Before));
         }
@@ -116,21 +117,27 @@ impl Billing {
             _ => {}
         }
         let count = "SELECT CAST(COUNT(*) AS BIGINT) FROM callers WHERE revoked_at = 0 AND (expires_at = 0 OR expires_at > $1)";
-        if sqlx::query(count).bind(*created_at).fetch_one(&mut *connection).await?.try_get::<i64, _>(0)? >= MOST {
+        if sqlx::query(count).bind(created_at.get()).fetch_one(&mut *connection).await?.try_get::<i64, _>(0)? >= MOST {
             return Ok(Made::TooMany);
         }
         let caller = StoredCaller { created_by: change.actor.clone(), created_for: change.on_behalf_of.clone(), ..caller.clone() };
         put(connection, &caller).await?;
         forget_ended(connection, *created_at).await?;
         let act = Act::of(&format!("access.{}_made", kind.name()), change).with("name", name.as_str()).with("id", id.as_str());
-        let act = act.with("after", json_of(access)).with("expires_at", (*expires_at > 0).then_some(*expires_at));
+        let act = act.with("after", json_of(access)).with("expires_at", expires_at.known().map(UnixMillis::get));
         audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
         transaction.commit().await?;
         Ok(Made::Applied(Applied::Now))
     }
 
     /// Revokes a caller, once for each request; `None`: there is none of that name.
-    pub async fn revoke_caller(&self, kind: CallerKind, name: &str, at: Millis, change: &Change) -> Result<Option<Applied>, BillingError> {
+    pub async fn revoke_caller(
+        &self,
+        kind: CallerKind,
+        name: &str,
+        at: UnixMillis,
+        change: &Change,
+    ) -> Result<Option<Applied>, BillingError> {
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
         count_change(connection).await?;
@@ -139,7 +146,7 @@ impl Billing {
             return Ok(Some(Applied::Before));
         }
         let sql = "UPDATE callers SET revoked_at = $3 WHERE kind = $1 AND name = $2 AND revoked_at = 0";
-        sqlx::query(sql).bind(kind.name()).bind(name.to_owned()).bind(at).execute(&mut *connection).await?;
+        sqlx::query(sql).bind(kind.name()).bind(name.to_owned()).bind(at.get()).execute(&mut *connection).await?;
         let act = Act::of(&format!("access.{}_revoked", kind.name()), change).with("name", name).with("id", found.id);
         audit::write(connection, self.store().dialect(), audit::SERVICE, &[act.with("before", json_of(&found.access))]).await?;
         transaction.commit().await?;
@@ -173,7 +180,7 @@ impl Billing {
     }
 
     /// Those who are let in. The version is read first: what comes in between is seen again under its own.
-    pub async fn let_in(&self, now: Millis) -> Result<LetIn, BillingError> {
+    pub async fn let_in(&self, now: UnixMillis) -> Result<LetIn, BillingError> {
         let mut connection = self.store().pool().acquire().await?;
         let version = version(&mut connection).await?;
         let sql = format!("SELECT {COLUMNS} FROM callers ORDER BY kind, name");
@@ -185,7 +192,7 @@ impl Billing {
     }
 
     /// Notes that keys were used, by their public part.
-    pub async fn note_used(&self, ids: &[String], now: Millis) -> Result<(), BillingError> {
+    pub async fn note_used(&self, ids: &[String], now: UnixMillis) -> Result<(), BillingError> {
         if ids.is_empty() {
             return Ok(());
         }
@@ -199,8 +206,8 @@ impl Billing {
 impl StoredCaller {
     /// Whether it is neither revoked nor expired.
     #[must_use]
-    pub fn is_let_in(&self, now: Millis) -> bool {
-        self.revoked_at == 0 && (self.expires_at == 0 || self.expires_at > now)
+    pub fn is_let_in(&self, now: UnixMillis) -> bool {
+        self.revoked_at.is_none() && (self.expires_at.is_none() || self.expires_at > now)
     }
 }
 
@@ -212,18 +219,18 @@ async fn put(connection: &mut AnyConnection, caller: &StoredCaller) -> Result<()
                digest = excluded.digest, access = excluded.access, created_at = excluded.created_at, created_by = excluded.created_by, \
                created_for = excluded.created_for, expires_at = excluded.expires_at, revoked_at = 0, last_used_at = 0";
     let query = sqlx::query(sql).bind(kind.name()).bind(name).bind(id).bind(digest).bind(access);
-    query.bind(created_at).bind(created_by).bind(created_for).bind(expires_at).execute(connection).await?;
+    query.bind(created_at.get()).bind(created_by).bind(created_for).bind(expires_at.get()).execute(connection).await?;
     Ok(())
 }
 
 /// Of those that were revoked or have expired, only the newest stay: as many as there may be callers. The audit records know them all.
-async fn forget_ended(connection: &mut AnyConnection, now: Millis) -> Result<(), BillingError> {
+async fn forget_ended(connection: &mut AnyConnection, now: UnixMillis) -> Result<(), BillingError> {
     let ended = "revoked_at > 0 OR (expires_at > 0 AND expires_at <= $1)";
     let sql = format!(
         "DELETE FROM callers WHERE ({ended}) AND created_at < \
          (SELECT created_at FROM callers WHERE {ended} ORDER BY created_at DESC LIMIT 1 OFFSET {MOST})"
     );
-    sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).execute(connection).await?;
+    sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now.get()).execute(connection).await?;
     Ok(())
 }
 
@@ -241,11 +248,11 @@ fn caller(row: &AnyRow) -> Result<StoredCaller, BillingError> {
         id: row.try_get("id")?,
         digest: row.try_get("digest")?,
         access: row.try_get("access")?,
-        created_at: row.try_get("created_at")?,
+        created_at: row.instant("created_at")?,
         created_by: row.try_get("created_by")?,
         created_for: row.try_get("created_for")?,
-        expires_at: row.try_get("expires_at")?,
-        revoked_at: row.try_get("revoked_at")?,
-        last_used_at: row.try_get("last_used_at")?,
+        expires_at: row.instant("expires_at")?,
+        revoked_at: row.instant("revoked_at")?,
+        last_used_at: row.instant("last_used_at")?,
     })
 }

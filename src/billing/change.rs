@@ -2,8 +2,8 @@
 
 use jiff::civil::Date;
 
-use domain::account::Millis;
 use domain::origin::Origin;
+use domain::time::UnixMillis;
 
 /// Who asks for a change, and under which name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,11 +17,11 @@ pub struct Change {
     /// Why.
     pub reason: String,
     /// When it came.
-    pub at: Millis,
+    pub at: UnixMillis,
     /// How it came.
     pub origin: Origin,
     /// When the caller first sent it, if it said so.
-    pub first_sent_at: Option<Millis>,
+    pub first_sent_at: Option<UnixMillis>,
     /// From which day on it holds; `None` means from the one on which it came.
     pub valid_from: Option<Date>,
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::denomination::Denomination;
 use super::tax::TaxLine;
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 /// The languages that documents are written in. The first is that of who has said none.
 pub const LANGUAGES: [&str; 2] = ["en", "de"];
@@ -183,9 +183,9 @@ pub struct Item {
     /// What it costs; negative: given back.
     pub amount: i64,
     /// When the first of them was accepted.
-    pub first_use: Millis,
+    pub first_use: UnixMillis,
     /// When the last of them was accepted.
-    pub last_use: Millis,
+    pub last_use: UnixMillis,
 }
 
 /// What moved the balance from one bill's end to the next. `opening + all the others = closing`.
@@ -223,7 +223,7 @@ pub struct Wallet {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adjustment {
     /// When.
-    pub time: Millis,
+    pub time: UnixMillis,
     /// What it added to the balance; signed.
     pub amount: i64,
     /// Why.
@@ -236,7 +236,7 @@ pub struct OpenInvoice {
     /// Its number.
     pub number: String,
     /// By when it is to be paid; 0 if it was issued when not every invoice had such a day.
-    pub due_at: Millis,
+    pub due_at: UnixMillis,
     /// What was open of it.
     pub open: i64,
 }
@@ -275,13 +275,13 @@ pub struct Document {
     /// The IANA name of the time zone in which dates are shown.
     pub time_zone: String,
     /// The beginning of what the document covers; of a draft: when the bill's first entry was accepted.
-    pub period_from: Millis,
+    pub period_from: UnixMillis,
     /// When the bill was cut.
-    pub period_to: Millis,
+    pub period_to: UnixMillis,
     /// When the document was issued; 0 if not yet.
-    pub issued_at: Millis,
+    pub issued_at: UnixMillis,
     /// The due date; `None` if this is not an invoice.
-    pub due_at: Option<Millis>,
+    pub due_at: Option<UnixMillis>,
     /// What there is to buy (of a credit note: what is given back), by item.
     pub items: Vec<Item>,
     /// What was already deducted from a prepaid balance, by item; information.
@@ -389,7 +389,7 @@ impl Document {
 
 impl Denomination {
     /// A document of an account, with nothing in it.
-    pub fn blank(&self, kind: DocumentKind, cause: Cause, account: &str, bill: u32, period: [Millis; 2]) -> Document {
+    pub fn blank(&self, kind: DocumentKind, cause: Cause, account: &str, bill: u32, period: [UnixMillis; 2]) -> Document {
         Document {
             kind,
             number: String::new(),
@@ -404,7 +404,7 @@ impl Denomination {
             time_zone: String::new(),
             period_from: period[0],
             period_to: period[1],
-            issued_at: 0,
+            issued_at: UnixMillis::NONE,
             due_at: None,
             items: Vec::new(),
             deducted: Vec::new(),

@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 use super::BillingError;
 use super::layouts::Layouts;
 use super::record::{COLUMNS, Record, number};
-use domain::account::Millis;
+use domain::time::UnixMillis;
 use ledger::rebuild::Renumbering;
 
 /// How many entries are in memory at once.
@@ -58,7 +58,7 @@ struct Stream {
     at_once: usize,
     read: VecDeque<Record>,
     /// The latest time so far: a close bears that of its boundary.
-    time: Millis,
+    time: UnixMillis,
 }
 
 impl FormerEntries {
@@ -74,7 +74,7 @@ impl FormerEntries {
             let at_once = (PAGE / layout.last.len().max(1)).max(LEAST);
             let stream = |(partition, last): (u16, &u64)| {
                 let renumbering = layout.renumbering(partition);
-                Stream { partition, after: layout.behind, last: *last, renumbering, at_once, read: VecDeque::new(), time: Millis::MIN }
+                Stream { partition, after: layout.behind, last: *last, renumbering, at_once, read: VecDeque::new(), time: UnixMillis::MIN }
             };
             (0..).zip(&layout.last).map(stream).collect()
         };
@@ -119,8 +119,8 @@ impl Stream {
         Ok(())
     }
 
-    fn next_time(&self) -> Millis {
-        self.read.front().map_or(Millis::MAX, |record| record.entry.time.max(self.time))
+    fn next_time(&self) -> UnixMillis {
+        self.read.front().map_or(UnixMillis::MAX, |record| record.entry.time.max(self.time))
     }
 
     fn take(&mut self) -> Option<Record> {

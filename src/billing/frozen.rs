@@ -8,7 +8,7 @@ use crate::BillingError;
 use crate::document::{Document, DocumentKind, Exemption, Issuer, OpenInvoice, Party};
 use crate::tax::TaxLine;
 use crate::tax::TaxRate;
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 /// What is frozen in words.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub(crate) struct Frozen {
     pub exemption: Option<Exemption>,
     /// The start of the period covered; `None` for documents issued when that was the time of the first entry.
     #[serde(default)]
-    pub period_from: Option<Millis>,
+    pub period_from: Option<UnixMillis>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open_invoices: Vec<OpenInvoice>,
     /// What the issuer's list of items calls them.

@@ -23,7 +23,8 @@ use super::store::rows::{Table, Type};
 use super::tax::TaxRate;
 use super::words::words;
 use super::{Billing, BillingError};
-use domain::account::{Category, Millis};
+use domain::account::Category;
+use domain::time::UnixMillis;
 use ledger::codec;
 
 /// The one issuer that there is today. All that follows from an issuer is kept by its id.
@@ -170,7 +171,7 @@ impl Billing {
     }
 
     /// How many drafts are not issued yet, and what for the first of them waits, if for anything but its turn.
-    pub async fn waiting_drafts(&self, now: Millis) -> Result<(i64, String), BillingError> {
+    pub async fn waiting_drafts(&self, now: UnixMillis) -> Result<(i64, String), BillingError> {
         let pool = self.store().pool();
         let count = sqlx::query("SELECT CAST(COUNT(*) AS BIGINT) FROM drafts").fetch_one(pool).await?.try_get(0)?;
         let waits_for = match in_force(&self.issuers(MAIN).await?, self.day_of(now)?) {
@@ -184,8 +185,8 @@ impl Billing {
     }
 
     /// The day of an instant, in the billing time zone.
-    pub(super) fn day_of(&self, at: Millis) -> Result<Date, BillingError> {
-        let at = Timestamp::from_millisecond(at).map_err(BillingError::corrupt)?;
+    pub(super) fn day_of(&self, at: UnixMillis) -> Result<Date, BillingError> {
+        let at = Timestamp::from_millisecond(at.get()).map_err(BillingError::corrupt)?;
         Ok(at.to_zoned(self.settings().zone()?).date())
     }
 
@@ -226,7 +227,7 @@ impl Billing {
         .bind(subject.to_owned())
         .bind(change.request_id.clone())
         .bind(content.to_owned())
-        .bind(change.at)
+        .bind(change.at.get())
         .bind(change.actor.clone())
         .bind(change.reason.clone())
         .bind(change.on_behalf_of.clone())

@@ -7,7 +7,8 @@ use super::audit::{self, Act};
 use super::change::{Applied, Change};
 use super::digest::Fields;
 use super::{Billing, BillingError};
-use domain::account::Millis;
+use crate::store::Columns;
+use domain::time::UnixMillis;
 
 /// The most notes that an account has at once.
 const MOST: i64 = 1_000;
@@ -18,7 +19,7 @@ pub struct Note {
     /// The id of the request that added it.
     pub id: String,
     /// When that was.
-    pub added_at: Millis,
+    pub added_at: UnixMillis,
     /// Who added it.
     pub actor: String,
     /// For whom; empty if for nobody else.
@@ -28,7 +29,7 @@ pub struct Note {
 }
 
 /// Where a list of notes goes on: behind this one.
-pub type NotePlace = (Millis, String);
+pub type NotePlace = (UnixMillis, String);
 
 impl Billing {
     /// Notes something on an account, once for each request.
@@ -46,7 +47,7 @@ impl Billing {
             return Err(BillingError::Invalid { field: "text", problem });
         }
         let sql = "INSERT INTO account_notes (account, note, added_at, actor, on_behalf_of, text) VALUES ($1, $2, $3, $4, $5, $6)";
-        let query = sqlx::query(sql).bind(account.to_owned()).bind(change.request_id.clone()).bind(change.at);
+        let query = sqlx::query(sql).bind(account.to_owned()).bind(change.request_id.clone()).bind(change.at.get());
         let query = query.bind(change.actor.clone()).bind(change.on_behalf_of.clone()).bind(text.to_owned());
         query.execute(&mut *connection).await?;
         let act = Act::of("note.added", change).on(account).with_personal("text", text);
@@ -77,12 +78,12 @@ impl Billing {
     pub async fn notes(&self, account: &str, after: Option<&NotePlace>, count: usize) -> Result<Vec<Note>, BillingError> {
         let sql = "SELECT note, added_at, actor, on_behalf_of, text FROM account_notes \
                    WHERE account = $1 AND (added_at, note) < ($2, $3) ORDER BY added_at DESC, note DESC LIMIT $4";
-        let (at, id) = after.cloned().unwrap_or((i64::MAX, String::new()));
-        let query = sqlx::query(sql).bind(account.to_owned()).bind(at).bind(id).bind(i64::try_from(count).unwrap_or(i64::MAX));
+        let (at, id) = after.cloned().unwrap_or((UnixMillis::MAX, String::new()));
+        let query = sqlx::query(sql).bind(account.to_owned()).bind(at.get()).bind(id).bind(i64::try_from(count).unwrap_or(i64::MAX));
         let read = |row: &AnyRow| {
             Ok(Note {
                 id: row.try_get("note")?,
-                added_at: row.try_get("added_at")?,
+                added_at: row.instant("added_at")?,
                 actor: row.try_get("actor")?,
                 on_behalf_of: row.try_get("on_behalf_of")?,
                 text: row.try_get("text")?,

@@ -11,7 +11,8 @@ use super::position::Position;
 use super::position::{hex, unhex};
 use super::record::{narrow, number};
 use super::store::{Dialect, Store};
-use domain::account::Millis;
+use crate::store::Columns;
+use domain::time::{Millis, UnixMillis};
 
 /// A partition as the store has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub struct Partition {
     /// Whether the owner's lease runs.
     pub is_leased: bool,
     /// Up to this end of a billing period, closes of idle accounts were asked for.
-    pub closed_until: Millis,
+    pub closed_until: UnixMillis,
 }
 
 /// Why a partition's aggregation stands still.
@@ -40,7 +41,7 @@ pub struct Stopped {
     /// What differs.
     pub reason: String,
     /// Since when.
-    pub at: Millis,
+    pub at: UnixMillis,
 }
 
 /// A claimed partition: the fence to write under, and where to go on.
@@ -53,7 +54,7 @@ pub struct Claim {
     /// Where to go on.
     pub position: Position,
     /// See [`Partition::closed_until`].
-    pub closed_until: Millis,
+    pub closed_until: UnixMillis,
 }
 
 /// Makes the rows of the partitions, if there are none at all.
@@ -109,18 +110,18 @@ pub async fn all(store: &Store) -> Result<Vec<Partition>, BillingError> {
 }
 
 /// Writes down why a partition's step fails again and again; empty if it does not any more.
-pub async fn set_failing(store: &Store, partition: u16, reason: &str, now: Millis) -> Result<(), BillingError> {
+pub async fn set_failing(store: &Store, partition: u16, reason: &str, now: UnixMillis) -> Result<(), BillingError> {
     // One that stays like that has no version written each time.
     let sql = "UPDATE partitions SET failing_because = $1, failing_since = $2 WHERE partition = $3 AND failing_because <> $1";
-    let at = if reason.is_empty() { 0 } else { now };
-    let query = sqlx::query(sql).bind(reason.to_owned()).bind(at).bind(i64::from(partition));
+    let at = if reason.is_empty() { UnixMillis::NONE } else { now };
+    let query = sqlx::query(sql).bind(reason.to_owned()).bind(at.get()).bind(i64::from(partition));
     query.execute(store.pool()).await?;
     Ok(())
 }
 
 fn read(row: &AnyRow) -> Result<Partition, BillingError> {
     let state: String = row.try_get("state")?;
-    let (lease_until, now): (Millis, Millis) = (row.try_get("lease_until")?, row.try_get("now")?);
+    let (lease_until, now): (UnixMillis, UnixMillis) = (row.instant("lease_until")?, row.instant("now")?);
     let owner: String = row.try_get("owner")?;
     Ok(Partition {
         partition: narrow(row, "partition")?,
@@ -128,15 +129,15 @@ fn read(row: &AnyRow) -> Result<Partition, BillingError> {
         position: read_position(row)?,
         stopped: match state.as_str() {
             "RUNNING" => None,
-            _ => Some(Stopped { reason: row.try_get("reason")?, at: row.try_get("stopped_at")? }),
+            _ => Some(Stopped { reason: row.try_get("reason")?, at: row.instant("stopped_at")? }),
         },
         failing: match row.try_get::<String, _>("failing_because")? {
             reason if reason.is_empty() => None,
-            reason => Some(Stopped { reason, at: row.try_get("failing_since")? }),
+            reason => Some(Stopped { reason, at: row.instant("failing_since")? }),
         },
         is_leased: !owner.is_empty() && lease_until > now,
         owner,
-        closed_until: row.try_get("closed_until")?,
+        closed_until: row.instant("closed_until")?,
     })
 }
 
@@ -145,7 +146,7 @@ pub(super) fn read_position(row: &AnyRow) -> Result<Position, BillingError> {
     Ok(Position {
         next_sequence: narrow(row, "next_sequence")?,
         last_block: unhex(&last_block).ok_or_else(|| BillingError::corrupt(format!("last_block {last_block:?}")))?,
-        last_time: row.try_get("last_time")?,
+        last_time: row.instant("last_time")?,
     })
 }
 
@@ -219,7 +220,7 @@ pub async fn claim(store: &Store, owner: &str, lease: Millis, partitions: u16) -
             partition: narrow(row, "partition")?,
             fence: row.try_get("fence")?,
             position: read_position(row)?,
-            closed_until: row.try_get("closed_until")?,
+            closed_until: row.instant("closed_until")?,
         })
     };
     row.as_ref().map(claim).transpose()
@@ -240,12 +241,12 @@ pub async fn position(store: &Store, claim: &Claim) -> Result<Option<Position>, 
 }
 
 /// Stops a partition, for all processes, until an operator resumes it. Returns whether it was the claimant's to stop.
-pub async fn stop(store: &Store, claim: &Claim, reason: &str, now: Millis) -> Result<bool, BillingError> {
+pub async fn stop(store: &Store, claim: &Claim, reason: &str, now: UnixMillis) -> Result<bool, BillingError> {
     let done = sqlx::query(
         "UPDATE partitions SET state = 'STOPPED', reason = $1, stopped_at = $2 WHERE partition = $3 AND fence = $4 AND next_sequence = $5",
     )
     .bind(reason)
-    .bind(now)
+    .bind(now.get())
     .bind(i64::from(claim.partition))
     .bind(claim.fence)
     .bind(number(claim.position.next_sequence))
@@ -255,9 +256,9 @@ pub async fn stop(store: &Store, claim: &Claim, reason: &str, now: Millis) -> Re
 }
 
 /// Remembers that the closes up to the end of a billing period were asked for.
-pub async fn set_closed_until(store: &Store, claim: &Claim, boundary: Millis) -> Result<(), BillingError> {
+pub async fn set_closed_until(store: &Store, claim: &Claim, boundary: UnixMillis) -> Result<(), BillingError> {
     let sql = "UPDATE partitions SET closed_until = $1 WHERE partition = $2 AND fence = $3";
-    sqlx::query(sql).bind(boundary).bind(i64::from(claim.partition)).bind(claim.fence).execute(store.pool()).await?;
+    sqlx::query(sql).bind(boundary.get()).bind(i64::from(claim.partition)).bind(claim.fence).execute(store.pool()).await?;
     Ok(())
 }
 

@@ -7,9 +7,10 @@ use super::record::{coded, narrow};
 use super::scope::Scope;
 use super::{Billing, BillingError};
 use crate::kinds::{GIVING_BACK, PAYMENTS, REVERSED_PAYMENTS};
-use domain::account::Millis;
+use crate::store::Columns;
 use domain::entry::EntryKind;
 use domain::payment::PaymentDetails;
+use domain::time::UnixMillis;
 
 /// How many allocations, and how many reversals, are shown of a payment: an answer with both is within what clients take.
 const MOST_PARTS: i64 = 500;
@@ -20,9 +21,9 @@ pub struct PaymentFilter {
     /// Of this account; `None` for all.
     pub account: Option<String>,
     /// Received at or after this.
-    pub received_from: Option<Millis>,
+    pub received_from: Option<UnixMillis>,
     /// Received before this.
-    pub received_to: Option<Millis>,
+    pub received_to: Option<UnixMillis>,
     /// Paid in this way; `None` for any.
     pub method: Option<String>,
     /// Only what does not pay invoices as a whole.
@@ -32,7 +33,7 @@ pub struct PaymentFilter {
 }
 
 /// Where a list of payments goes on: when the last one was received, and its place in the journal.
-pub type PaymentPlace = (Millis, i64);
+pub type PaymentPlace = (UnixMillis, i64);
 
 /// A payment, or a top-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,9 +55,9 @@ pub struct Payment {
     /// The request id under which it was recorded.
     pub request_id: String,
     /// When it was recorded.
-    pub accepted_at: Millis,
+    pub accepted_at: UnixMillis,
     /// When the money was received.
-    pub received_at: Millis,
+    pub received_at: UnixMillis,
     /// What is said of it.
     pub details: PaymentDetails,
     /// Who recorded it, and why; empty if not said.
@@ -79,7 +80,7 @@ pub struct PaymentPart {
     /// The invoice's number; empty if it has none yet.
     pub invoice: String,
     /// When.
-    pub at: Millis,
+    pub at: UnixMillis,
     /// How much; below zero: it no longer pays it.
     pub amount: i64,
     /// Who allocated it by hand, and why; empty if nobody did.
@@ -94,7 +95,7 @@ pub struct PaymentReversal {
     /// Its request id.
     pub request_id: String,
     /// When.
-    pub at: Millis,
+    pub at: UnixMillis,
     /// How much.
     pub amount: i64,
     /// Who, and why.
@@ -139,7 +140,7 @@ impl Billing {
     /// Payments, those received last first, behind a place.
     pub async fn payments(&self, filter: &PaymentFilter, after: Option<PaymentPlace>, count: usize) -> Result<Vec<Payment>, BillingError> {
         let mut sql = select();
-        let (received_at, entry) = after.unwrap_or((Millis::MAX, i64::MAX));
+        let (received_at, entry) = after.unwrap_or((UnixMillis::MAX, i64::MAX));
         sql += " AND (credits.received_at, credits.entry) < ($1, $2) AND credits.received_at >= $3 AND credits.received_at < $4";
         let mut texts = Vec::new();
         for (column, text) in [("account", &filter.account), ("method", &filter.method)] {
@@ -159,8 +160,9 @@ impl Billing {
             sql += " AND credits.amount > credits.allocated + credits.reversed";
         }
         sql += " ORDER BY credits.received_at DESC, credits.entry DESC LIMIT $5";
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(received_at).bind(entry);
-        let query = query.bind(filter.received_from.unwrap_or(Millis::MIN)).bind(filter.received_to.unwrap_or(Millis::MAX));
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(received_at.get()).bind(entry);
+        let query =
+            query.bind(filter.received_from.unwrap_or(UnixMillis::MIN).get()).bind(filter.received_to.unwrap_or(UnixMillis::MAX).get());
         let mut query = query.bind(i64::try_from(count).unwrap_or(i64::MAX));
         for text in texts {
             query = query.bind(text);
@@ -207,7 +209,7 @@ impl Billing {
         let part = |row: &AnyRow| {
             Ok(PaymentPart {
                 invoice: row.try_get("invoice")?,
-                at: row.try_get("at")?,
+                at: row.instant("at")?,
                 amount: row.try_get("amount")?,
                 actor: row.try_get("actor")?,
                 reason: row.try_get("reason")?,
@@ -216,7 +218,7 @@ impl Billing {
         let reversal = |row: &AnyRow| {
             Ok(PaymentReversal {
                 request_id: row.try_get("request_id")?,
-                at: row.try_get("at")?,
+                at: row.instant("at")?,
                 amount: row.try_get("amount")?,
                 actor: row.try_get("actor")?,
                 reason: row.try_get("reason")?,
@@ -231,7 +233,7 @@ impl Billing {
 }
 
 fn read(row: &AnyRow) -> Result<Payment, BillingError> {
-    let received_at = row.try_get("received_at")?;
+    let received_at = row.instant("received_at")?;
     Ok(Payment {
         account: row.try_get("account")?,
         currency: row.try_get("currency")?,
@@ -241,7 +243,7 @@ fn read(row: &AnyRow) -> Result<Payment, BillingError> {
         entry: row.try_get("entry")?,
         kind: coded(row, "kind", EntryKind::from_number)?,
         request_id: row.try_get("request_id")?,
-        accepted_at: row.try_get("time")?,
+        accepted_at: row.instant("time")?,
         received_at,
         details: PaymentDetails {
             received_at: Some(received_at),

@@ -4,7 +4,7 @@ use sqlx::AnyConnection;
 
 use super::BillingError;
 use super::record::narrow;
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 /// Up to where a partition's journal was committed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,12 +14,12 @@ pub struct Position {
     /// The id of the block before it.
     pub last_block: [u8; 16],
     /// When that was written.
-    pub last_time: Millis,
+    pub last_time: UnixMillis,
 }
 
 impl Position {
     /// The beginning of a journal.
-    pub const BEGINNING: Position = Position { next_sequence: 1, last_block: [0; 16], last_time: 0 };
+    pub const BEGINNING: Position = Position { next_sequence: 1, last_block: [0; 16], last_time: UnixMillis::NONE };
 }
 
 /// The position of the journal that an answer is of: up to which entry of each partition was taken in.

@@ -11,10 +11,11 @@ use rust_decimal::Decimal;
 
 use super::position::Position;
 use super::record::Record;
-use domain::account::{Account, Millis, NonUsageBilling};
+use domain::account::{Account, NonUsageBilling};
 use domain::command::Metadata;
 use domain::entry::{Entry, EntryKind};
 use domain::fold::EntryContext;
+use domain::time::UnixMillis;
 use ledger::Block;
 use ledger::snapshot::Snapshot;
 
@@ -118,7 +119,7 @@ pub struct AccountState {
     pub account: Account,
     pub name: String,
     pub low_credit_threshold: Option<i64>,
-    pub created_at: Millis,
+    pub created_at: UnixMillis,
     /// The partition's sequence of its last entry.
     pub last_sequence: u64,
 }
@@ -164,7 +165,7 @@ impl AccountState {
         } else if entry.kind().moves_money() && entry.account_sequence != sequence {
             return Err(format!("the account's entry {sequence} was to come, and {} came", entry.account_sequence));
         }
-        self.account = Account { mode: entry.mode, reserved: entry.reserved, open_reservations: 0, period_end: 0, ..after };
+        self.account = Account { mode: entry.mode, reserved: entry.reserved, open_reservations: 0, period_end: UnixMillis::NONE, ..after };
         self.last_sequence = record.sequence;
         let Some(settings) = entry.data.settings() else { return Ok(()) };
         if let Some(name) = &settings.name {
@@ -216,9 +217,9 @@ pub struct Total {
     /// How many entries.
     pub count: i64,
     /// When the first was accepted.
-    pub first_at: Millis,
+    pub first_at: UnixMillis,
     /// When the last was accepted.
-    pub last_at: Millis,
+    pub last_at: UnixMillis,
     /// What the last of them that had a description said; empty if none had.
     pub description: String,
     /// What each of them costs for a unit of quantity (without quantities: each of them), if that is the same for all.

@@ -9,8 +9,9 @@ use super::partitions::{self, Partition};
 use super::record::{COLUMNS, Record, narrow, number, request_key};
 use super::{Billing, BillingError};
 use crate::kinds::{CHARGES_TO_PAY, ORIGINALS, REFUNDED_BALANCE};
-use domain::account::Millis;
+use crate::store::Columns;
 use domain::entry::EntryKind;
+use domain::time::UnixMillis;
 
 impl Billing {
     /// How far the aggregation of each partition has come, and who works on it.
@@ -24,14 +25,14 @@ impl Billing {
         query.fetch_optional(self.store.pool()).await?.map_or(Ok(1), |row| narrow(&row, "next_sequence"))
     }
 
-    /// When the last entry of a partition that is here was accepted; 0: none is.
-    pub async fn last_time(&self, partition: u16) -> Result<Millis, BillingError> {
+    /// When the last entry of a partition that is here was accepted; [`UnixMillis::NONE`] if none is.
+    pub async fn last_time(&self, partition: u16) -> Result<UnixMillis, BillingError> {
         let query = sqlx::query("SELECT last_time FROM partitions WHERE partition = $1").bind(i64::from(partition));
-        Ok(query.fetch_optional(self.store.pool()).await?.map_or(Ok(0), |row| row.try_get(0))?)
+        Ok(query.fetch_optional(self.store.pool()).await?.map_or(Ok(UnixMillis::NONE), |row| row.instant(0))?)
     }
 
     /// Where the charges and refunds of one account are that were accepted in `from..to`, in journal order.
-    pub async fn usage_of(&self, account: &str, from: Millis, to: Millis) -> Result<Places, BillingError> {
+    pub async fn usage_of(&self, account: &str, from: UnixMillis, to: UnixMillis) -> Result<Places, BillingError> {
         let mut connection = self.store.pool().acquire().await?;
         let Some(chain) = Chain::of(&mut connection, account).await? else { return Ok(Places::default()) };
         let is_usage = |kind: EntryKind| kind.is_charge() || kind.is_refund();

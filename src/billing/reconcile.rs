@@ -24,8 +24,8 @@ use super::position::Position;
 use super::position::hex;
 use super::record::{COLUMNS, Record, behind, number};
 use super::{Billing, BillingError};
-use domain::account::Millis;
 use domain::origin::Origin;
+use domain::time::UnixMillis;
 use ledger::{Block, Ledger, LedgerError};
 
 /// How many blocks are compared at once.
@@ -58,7 +58,7 @@ pub struct Common {
     /// The block that it ends.
     pub block: [u8; 16],
     /// When that was written.
-    pub time: Millis,
+    pub time: UnixMillis,
 }
 
 impl Difference {
@@ -89,7 +89,7 @@ pub struct Decision {
     /// Why.
     pub reason: String,
     /// When.
-    pub at: Millis,
+    pub at: UnixMillis,
     /// Whether what only SQL has is to be applied again.
     pub reapply: bool,
 }
@@ -161,7 +161,7 @@ impl Billing {
             common: None,
             goes_on: goes_on(ledger, partition, position).await?,
         };
-        let beginning = Common { sequence: 0, block: [0; 16], time: 0 };
+        let beginning = Common { sequence: 0, block: [0; 16], time: UnixMillis::NONE };
         let former_end = Layouts::read(self.store().pool()).await?.behind();
         let (mut before, mut oldest) = (Some(position.next_sequence), None);
         loop {
@@ -227,7 +227,7 @@ impl Billing {
         )
         .bind(number(common.sequence + 1))
         .bind(hex(&common.block))
-        .bind(common.time)
+        .bind(common.time.get())
         .bind(i64::from(partition))
         .bind(difference.fence)
         .bind(number(difference.next_in_sql))
@@ -320,7 +320,7 @@ async fn insert(
     sqlx::query("INSERT INTO reconciliations VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
         .bind(id)
         .bind(i64::from(partition))
-        .bind(decision.at)
+        .bind(decision.at.get())
         .bind(decision.actor.clone())
         .bind(decision.reason.clone())
         .bind(stopped.to_owned())

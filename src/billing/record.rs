@@ -6,10 +6,12 @@ use sqlx::any::AnyRow;
 
 use super::BillingError;
 use super::store::rows::{Table, Type, Value};
+use crate::store::Columns;
 use domain::account::{Currency, NonUsageBilling};
 use domain::command::Metadata;
 use domain::entry::{Entry, EntryKind, Settings};
 use domain::money::DecimalAmount;
+use domain::time::UnixMillis;
 use ledger::codec::entry::EntryNumbers;
 use ledger::{IdempotencyKey, codec};
 
@@ -137,7 +139,7 @@ impl Record {
             metadata.description.as_str().into(),
             metadata.quantity.as_str().into(),
             metadata.unit.as_str().into(),
-            Value::Optional(metadata.occurred_at),
+            Value::Optional(metadata.occurred_at.map(UnixMillis::get)),
             json_text(&metadata.attributes, metadata.attributes.is_empty()).into(),
             entry.request_id.as_str().into(),
             request_key(&entry.account, &entry.request_id).into(),
@@ -173,7 +175,7 @@ impl Record {
                 request_id: row.try_get("request_id")?,
                 fingerprint: row.try_get::<i64, _>("fingerprint")?.to_le_bytes(),
                 account_sequence: narrow(row, "account_sequence")?,
-                time: row.try_get("time")?,
+                time: row.instant("time")?,
                 mode,
                 bill: narrow(row, "bill")?,
                 balance: row.try_get("balance")?,
@@ -188,7 +190,7 @@ impl Record {
                     description: row.try_get("description")?,
                     quantity: row.try_get("quantity")?,
                     unit: row.try_get("unit")?,
-                    occurred_at: row.try_get("occurred_at")?,
+                    occurred_at: row.try_get::<Option<i64>, _>("occurred_at")?.map(UnixMillis::new),
                     attributes: from_json(row, "attributes")?,
                     actor: row.try_get("actor")?,
                     on_behalf_of: row.try_get("on_behalf_of")?,
@@ -295,7 +297,7 @@ pub(crate) fn sample_record() -> Record {
         previous: Some(5),
         entry: Entry {
             data: EntryData::Created {
-                limits: Limits { permanent: -12, temporary: -1, temporary_until: 7 },
+                limits: Limits { permanent: -12, temporary: -1, temporary_until: UnixMillis::new(7) },
                 settings: Settings {
                     name: Some("Acme".into()),
                     low_credit_threshold: Some(Some(DecimalAmount::new(15, 1))),
@@ -307,7 +309,7 @@ pub(crate) fn sample_record() -> Record {
             request_id: "r-1".into(),
             fingerprint: [0xff, 1, 2, 3, 4, 5, 6, 0xfe],
             account_sequence: 3,
-            time: 1_700_000_000_000,
+            time: UnixMillis::new(1_700_000_000_000),
             mode: Mode::Postpaid,
             bill: 9,
             balance: -(1 << 51),
@@ -319,7 +321,7 @@ pub(crate) fn sample_record() -> Record {
                 description: "Grüße \"an\" {alle}, \\ NULL".into(),
                 quantity: "1.5".into(),
                 unit: "message".into(),
-                occurred_at: Some(-1),
+                occurred_at: Some(UnixMillis::new(-1)),
                 attributes: vec![("b".into(), "1".into()), ("a".into(), "\"".into())],
                 actor: "eve".into(),
                 on_behalf_of: "alice".into(),

@@ -15,7 +15,7 @@ use super::partitions::Partition;
 use super::position::hex;
 use super::record::{behind, number};
 use super::{Billing, BillingError, partitions};
-use domain::account::Millis;
+use domain::time::{Millis, UnixMillis};
 use ledger::LedgerId;
 use ledger::model::PartitionState;
 use ledger::rebuild::{Inconsistency, Rebuild};
@@ -64,7 +64,7 @@ pub struct Rebuilt {
     /// What its entries contradict; if there is anything, it must not be used.
     pub contradictions: Vec<Inconsistency>,
     /// When the last gap in its entries ended; `None` if there is none.
-    pub gap_ended_at: Option<Millis>,
+    pub gap_ended_at: Option<UnixMillis>,
 }
 
 /// Where a rebuilt partition goes on.
@@ -130,7 +130,7 @@ impl Billing {
         rebuild.begin_behind(plan.layouts.behind());
         if plan.had.is_some() {
             // A partition's time never goes back, and it may go on with the number of one whose time was ahead.
-            rebuild.advance(plan.known.iter().map(|partition| partition.position.last_time).max().unwrap_or(0));
+            rebuild.advance(plan.known.iter().map(|partition| partition.position.last_time).max().unwrap_or_default());
         } else {
             loop {
                 let records = behind(&mut *connection, partition, rebuild.sequence(), PAGE).await?;

@@ -16,7 +16,8 @@ use jiff::{Timestamp, ToSpan};
 use sqlx::{AnyConnection, Row};
 
 use super::{Billing, BillingError};
-use domain::account::Millis;
+use crate::store::Columns;
+use domain::time::UnixMillis;
 
 /// Who drops, in audit records.
 const ACTOR: &str = "tollgate";
@@ -66,13 +67,13 @@ pub struct RetentionStatus {
     /// How long it is kept, for people; empty for ever.
     pub term: String,
     /// What was before this has gone; `None` where it is kept for ever.
-    pub before: Option<Millis>,
+    pub before: Option<UnixMillis>,
     /// How many have gone, all in all.
     pub dropped: i64,
     /// When the last of them did; `None` if none has.
-    pub last_dropped_at: Option<Millis>,
+    pub last_dropped_at: Option<UnixMillis>,
     /// Until then, nothing goes.
-    pub waits_until: Millis,
+    pub waits_until: UnixMillis,
     /// Because the term was "changed", is "disputed", or because of the "clock"; empty if nothing was amiss.
     pub waits_for: String,
 }
@@ -85,7 +86,7 @@ pub struct Outlook {
     /// How long it is kept, for people; empty for ever.
     pub term: String,
     /// What was before this would go; `None` where it is kept for ever.
-    pub before: Option<Millis>,
+    pub before: Option<UnixMillis>,
     /// How many would go now.
     pub due: i64,
     /// How many are older, and stay: what is not paid, whose mail is under way, or whose document is yet to be issued.
@@ -120,11 +121,11 @@ impl RetentionSettings {
 
 impl Billing {
     /// What was before this is older than it is to be kept: a day's or a year's beginning in the billing time zone. `None`: for ever.
-    pub fn kept_since(&self, settings: &RetentionSettings, what: Kept, now: Millis) -> Result<Option<Millis>, BillingError> {
+    pub fn kept_since(&self, settings: &RetentionSettings, what: Kept, now: UnixMillis) -> Result<Option<UnixMillis>, BillingError> {
         let zone = self.settings().zone()?;
         let begin = |day: &dyn Fn(Date) -> Result<Date, jiff::Error>| {
-            let today = Timestamp::from_millisecond(now)?.to_zoned(zone.clone()).date();
-            Ok::<_, jiff::Error>(day(today)?.to_zoned(zone.clone())?.timestamp().as_millisecond())
+            let today = Timestamp::from_millisecond(now.get())?.to_zoned(zone.clone()).date();
+            Ok::<_, jiff::Error>(UnixMillis::new(day(today)?.to_zoned(zone.clone())?.timestamp().as_millisecond()))
         };
         let days_ago = |days: u16| begin(&|today| today.checked_sub(i64::from(days).days()));
         let since = match what {
@@ -140,7 +141,7 @@ impl Billing {
     }
 
     /// What would go now by these settings. Changes nothing.
-    pub async fn retention_outlook(&self, settings: &RetentionSettings, now: Millis) -> Result<Vec<Outlook>, BillingError> {
+    pub async fn retention_outlook(&self, settings: &RetentionSettings, now: UnixMillis) -> Result<Vec<Outlook>, BillingError> {
         let mut outlooks = Vec::new();
         for what in Kept::ALL {
             let before = self.kept_since(settings, what, now)?;
@@ -162,10 +163,10 @@ impl Billing {
             Ok(RetentionStatus {
                 what: row.try_get("what")?,
                 term: row.try_get("term")?,
-                before: Some(row.try_get("kept_since")?).filter(|before| *before != 0),
+                before: row.instant("kept_since")?.known(),
                 dropped: row.try_get("dropped")?,
-                last_dropped_at: Some(row.try_get("last_dropped_at")?).filter(|at| *at != 0),
-                waits_until: row.try_get("waits_until")?,
+                last_dropped_at: row.instant("last_dropped_at")?.known(),
+                waits_until: row.instant("waits_until")?,
                 waits_for: row.try_get("waits_for")?,
             })
         };
@@ -174,9 +175,9 @@ impl Billing {
 }
 
 /// Notes that what was before an instant has gone.
-pub(crate) async fn note_kept_since(billing: &Billing, what: Kept, before: Millis) -> Result<(), BillingError> {
+pub(crate) async fn note_kept_since(billing: &Billing, what: Kept, before: UnixMillis) -> Result<(), BillingError> {
     let sql = "UPDATE retention SET kept_since = $1 WHERE what = $2";
-    sqlx::query(sql).bind(before).bind(what.name()).execute(billing.store().pool()).await?;
+    sqlx::query(sql).bind(before.get()).bind(what.name()).execute(billing.store().pool()).await?;
     Ok(())
 }
 
@@ -189,16 +190,16 @@ pub(crate) async fn lock(connection: &mut AnyConnection, what: Kept) -> Result<(
 }
 
 /// Notes what has gone, in the transaction in which it went.
-async fn note_dropped(connection: &mut AnyConnection, what: Kept, dropped: i64, now: Millis) -> Result<(), BillingError> {
+async fn note_dropped(connection: &mut AnyConnection, what: Kept, dropped: i64, now: UnixMillis) -> Result<(), BillingError> {
     let sql = "INSERT INTO retention (what, term, kept_since, dropped, last_dropped_at) VALUES ($1, '', 0, $2, $3) \
                ON CONFLICT (what) DO UPDATE SET dropped = retention.dropped + excluded.dropped, last_dropped_at = excluded.last_dropped_at";
-    sqlx::query(sql).bind(what.name()).bind(dropped).bind(now).execute(connection).await?;
+    sqlx::query(sql).bind(what.name()).bind(dropped).bind(now.get()).execute(connection).await?;
     Ok(())
 }
 
 /// An instant in the content of an audit record.
-fn instant(at: Millis) -> String {
-    Timestamp::from_millisecond(at).map_or_else(|_| at.to_string(), |at| at.to_string())
+fn instant(at: UnixMillis) -> String {
+    Timestamp::from_millisecond(at.get()).map_or_else(|_| at.get().to_string(), |at| at.to_string())
 }
 
 #[cfg(test)]
@@ -210,7 +211,7 @@ mod tests {
     async fn days_and_years_begin_in_the_billing_time_zone_and_a_document_is_as_old_as_its_year() {
         let settings = BillingSettings { time_zone: "Europe/Berlin".to_owned(), ..BillingSettings::default() };
         let billing = Billing::connect_lazily("sqlite:///nowhere/at-all.db", settings).unwrap();
-        let at = |text: &str| text.parse::<Timestamp>().unwrap().as_millisecond();
+        let at = |text: &str| UnixMillis::new(text.parse::<Timestamp>().unwrap().as_millisecond());
         let retention = RetentionSettings { audit_days: Some(400), document_years: Some(8), entry_detail_days: None };
         let since = |what, now| billing.kept_since(&retention, what, at(now)).unwrap();
         // In Berlin, 2035 has begun: what was issued before 2027 goes, and nothing of 2027.
@@ -218,7 +219,7 @@ mod tests {
         assert_eq!(since(Kept::Documents, "2034-12-31T22:30:00Z"), Some(at("2025-12-31T23:00:00Z")));
         // 400 days before 5 July 2026, in summer: 31 May 2025, in summer, too.
         assert_eq!(since(Kept::AuditRecords, "2026-07-05T12:00:00Z"), Some(at("2025-05-30T22:00:00Z")));
-        assert_eq!(billing.kept_since(&RetentionSettings::default(), Kept::Documents, 0).unwrap(), None);
+        assert_eq!(billing.kept_since(&RetentionSettings::default(), Kept::Documents, UnixMillis::NONE).unwrap(), None);
         assert_eq!(retention.term(Kept::AuditRecords), "400 days");
     }
 }

@@ -10,7 +10,7 @@ use super::document::DocumentKind;
 use super::issuer::{MAIN, Setting};
 use super::store::rows::{Table, Type};
 use super::{Billing, BillingError, name_of};
-use domain::account::Millis;
+use domain::time::{Millis, UnixMillis};
 
 /// The longest grace, in hours: a month and a half.
 pub const MOST_HOURS: u16 = 1_080;
@@ -53,22 +53,22 @@ impl Review {
     }
 
     /// The condition in SQL under which a row of `drafts` may be issued now.
-    pub(super) fn allows(self, now: Millis) -> String {
+    pub(super) fn allows(self, now: UnixMillis) -> String {
         match self {
             Self::AtOnce => "1 = 1".to_owned(),
             Self::AfterHours(hours) => {
-                format!("(drafts.approved_at > 0 OR drafts.cut_at <= {})", now - Millis::from(hours) * HOUR)
+                format!("(drafts.approved_at > 0 OR drafts.cut_at <= {})", (now - Millis::from(hours) * HOUR).get())
             }
             Self::OnApproval => "drafts.approved_at > 0".to_owned(),
         }
     }
 
     /// What a draft waits for that was cut then and that nobody has approved; empty if for nothing.
-    pub(super) fn waits_for(self, id: &str, cut_at: Millis) -> String {
+    pub(super) fn waits_for(self, id: &str, cut_at: UnixMillis) -> String {
         match self {
             Self::AtOnce => String::new(),
             Self::AfterHours(hours) => {
-                let until = jiff::Timestamp::from_millisecond(cut_at + Millis::from(hours) * HOUR);
+                let until = jiff::Timestamp::from_millisecond((cut_at + Millis::from(hours) * HOUR).get());
                 let until = until.map(|until| until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default();
                 format!("review, until {until}: tollgate invoice approve {id}")
             }
@@ -103,7 +103,7 @@ pub struct DraftFilter {
     /// Of this kind; `None` for all.
     pub kind: Option<DocumentKind>,
     /// Cut before this; `None` for whenever.
-    pub cut_before: Option<Millis>,
+    pub cut_before: Option<UnixMillis>,
 }
 
 /// When drafts of an issuer are issued.
@@ -145,7 +145,7 @@ impl Billing {
         if Self::note(connection, &format!("issuer {MAIN}"), &asked, change).await? == Applied::Before {
             return Ok((Applied::Before, 0));
         }
-        let at = change.at.max(1);
+        let at = change.at.max(UnixMillis::new(1));
         let count = match approved {
             Approved::Named(documents) => {
                 let rows = documents.iter().map(|document| vec![(*document).into(), at.into()]);
@@ -158,7 +158,7 @@ impl Billing {
             Approved::Named(documents) => act.with("documents", documents.iter().map(|id| name_of(*id)).collect::<Vec<_>>()),
             Approved::Matching(DraftFilter { account, kind, cut_before }) => {
                 let act = act.on(account.as_deref().unwrap_or_default()).with("kind", kind.map(DocumentKind::name));
-                act.with("cut_before", *cut_before)
+                act.with("cut_before", cut_before.map(UnixMillis::get))
             }
         };
         audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
@@ -168,19 +168,19 @@ impl Billing {
 }
 
 impl DraftFilter {
-    async fn approve(&self, connection: &mut AnyConnection, at: Millis) -> Result<u64, BillingError> {
+    async fn approve(&self, connection: &mut AnyConnection, at: UnixMillis) -> Result<u64, BillingError> {
         let mut conditions = vec!["approved_at = 0".to_owned()];
         if let Some(kind) = self.kind {
             conditions.push(format!("kind = '{}'", kind.name()));
         }
         if let Some(before) = self.cut_before {
-            conditions.push(format!("cut_at < {before}"));
+            conditions.push(format!("cut_at < {}", before.get()));
         }
         if self.account.is_some() {
             conditions.push("EXISTS (SELECT 1 FROM documents WHERE documents.id = drafts.document AND documents.account = $2)".to_owned());
         }
         let sql = format!("UPDATE drafts SET approved_at = $1 WHERE {}", conditions.join(" AND "));
-        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(at);
+        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(at.get());
         if let Some(account) = &self.account {
             query = query.bind(account.clone());
         }

@@ -15,7 +15,8 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use crate::BillingError;
-use domain::account::Millis;
+use crate::store::Columns;
+use domain::time::UnixMillis;
 
 macro_rules! named {
     ($(#[doc = $what:literal])+ $name:ident, $called:literal: $($(#[doc = $doc:literal])+ $case:ident = $text:literal,)+) => {
@@ -106,13 +107,13 @@ pub struct Mail {
     /// How often it was tried.
     pub attempts: i64,
     /// When it is tried next, by the database's time; 0 if at once, or not at all.
-    pub next_at: Millis,
+    pub next_at: UnixMillis,
     /// When it was to be sent first.
-    pub created_at: Millis,
+    pub created_at: UnixMillis,
     /// When that became of it.
-    pub changed_at: Millis,
+    pub changed_at: UnixMillis,
     /// When the server took it; 0 if it has not.
-    pub sent_at: Millis,
+    pub sent_at: UnixMillis,
     /// The server's last reply, or why it is as it is.
     pub detail: String,
     /// The fence of the last claim.
@@ -142,10 +143,10 @@ impl Mail {
             occasion: row.try_get("occasion")?,
             state,
             attempts: row.try_get("attempts")?,
-            next_at: if state == MailState::Deferred { row.try_get("next_at")? } else { 0 },
-            created_at: row.try_get("created_at")?,
-            changed_at: row.try_get("changed_at")?,
-            sent_at: row.try_get("sent_at")?,
+            next_at: if state == MailState::Deferred { row.instant("next_at")? } else { UnixMillis::NONE },
+            created_at: row.instant("created_at")?,
+            changed_at: row.instant("changed_at")?,
+            sent_at: row.instant("sent_at")?,
             detail: row.try_get("detail")?,
             fence: row.try_get("fence")?,
         })

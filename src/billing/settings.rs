@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::BillingError;
 use super::document::DocumentKind;
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 /// The settings of the billing. They hold for documents issued from now on; what was issued does not change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,12 +28,12 @@ impl BillingSettings {
 
 impl BillingSettings {
     /// The last instant of a day of the billing time zone, a number of days after the one of an instant.
-    pub fn end_of_day(&self, at: Millis, days: u16) -> Result<Millis, BillingError> {
+    pub fn end_of_day(&self, at: UnixMillis, days: u16) -> Result<UnixMillis, BillingError> {
         let zone = self.zone()?;
         let end = || {
-            let day = Timestamp::from_millisecond(at)?.to_zoned(zone.clone()).date();
+            let day = Timestamp::from_millisecond(at.get())?.to_zoned(zone.clone()).date();
             let after = day.checked_add(jiff::Span::new().days(i64::from(days) + 1))?;
-            Ok::<_, jiff::Error>(after.to_zoned(zone)?.timestamp().as_millisecond() - 1)
+            Ok::<_, jiff::Error>(UnixMillis::new(after.to_zoned(zone)?.timestamp().as_millisecond()) - 1)
         };
         end().map_err(BillingError::corrupt)
     }
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn an_invoice_is_due_at_the_end_of_a_day_of_the_zone() {
         let settings = BillingSettings { time_zone: "Europe/Berlin".to_owned(), ..BillingSettings::default() };
-        let at = |text: &str| text.parse::<Timestamp>().unwrap().as_millisecond();
+        let at = |text: &str| UnixMillis::new(text.parse::<Timestamp>().unwrap().as_millisecond());
         // Issued in Berlin on 18 October, in summer; due to the end of 1 November, in winter.
         assert_eq!(settings.end_of_day(at("2026-10-17T22:30:00Z"), 14).unwrap(), at("2026-11-01T22:59:59.999Z"));
         let same_day = BillingSettings::default().end_of_day(at("2026-10-17T00:00:00Z"), 0).unwrap();

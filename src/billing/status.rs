@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::backlog::{Backlog, WaitsFor};
-use domain::account::Millis;
+use domain::time::{Millis, UnixMillis};
 use platform::telemetry::metrics;
 
 /// What is known of one partition.
@@ -106,7 +106,7 @@ impl Status {
     }
 
     /// What waits on its way to paper.
-    pub(super) fn set_backlog(&self, backlog: Backlog, now: Millis) {
+    pub(super) fn set_backlog(&self, backlog: Backlog, now: UnixMillis) {
         for waits_for in WaitsFor::ALL {
             let queue = backlog.queue(waits_for);
             metrics().drafts.set_waiting(waits_for.name(), queue.count, queue.age(now));

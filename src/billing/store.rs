@@ -3,10 +3,13 @@
 //! All goes through sqlx's `Any`, within what both understand alike: BIGINT and TEXT, parameters numbered by hand, casts around SUM, no
 //! FOR UPDATE. [`rows`] writes and looks up many rows at once.
 
+mod columns;
 mod foreign;
 mod migrations;
 mod probe;
 pub mod rows;
+
+pub use columns::Columns;
 
 use std::fmt;
 use std::future::ready;
@@ -22,7 +25,7 @@ use tokio::time::{Instant, sleep, timeout};
 use self::migrations::{MIGRATIONS, has_migrations, version};
 use super::BillingError;
 use super::error::NO_CONNECTION;
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 /// The place that a backup says it is at: nowhere.
 pub(crate) const COPY: &str = "a copy";
@@ -189,9 +192,9 @@ impl Store {
     }
 
     /// The database's own time.
-    pub async fn now(&self) -> Result<Millis, BillingError> {
+    pub async fn now(&self) -> Result<UnixMillis, BillingError> {
         let sql = format!("SELECT {}", self.now_sql());
-        Ok(sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_one(&self.pool).await?.try_get(0)?)
+        Ok(sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_one(&self.pool).await?.instant(0)?)
     }
 
     /// Writes a copy of an SQLite store, as it is at one instant, into a new file. Nobody waits for it.

@@ -76,9 +76,10 @@ fn round_up(units: i64, decimals: u8) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::time::UnixMillis;
 
     fn month(from: i64, by_category: [i64; 4]) -> MonthOfCharges {
-        MonthOfCharges { from, to: from + 1, by_category }
+        MonthOfCharges { from: UnixMillis::new(from), to: UnixMillis::new(from + 1), by_category }
     }
 
     #[test]
@@ -88,7 +89,7 @@ mod tests {
         let all = suggest(history.clone(), NonUsageBilling::Consolidated, 2);
         assert_eq!((all.limit, all.basis), (Some(12_600), Basis::AllTransactions));
         assert_eq!(
-            all.months.iter().map(|(month, counted)| (month.from, *counted)).collect::<Vec<_>>(),
+            all.months.iter().map(|(month, counted)| (month.from.get(), *counted)).collect::<Vec<_>>(),
             [(4, 12_501), (3, 0), (2, 11_000)]
         );
         let usage = suggest(history, NonUsageBilling::OneByOne, 2);

@@ -14,8 +14,10 @@ use super::record::number;
 use super::store::rows::{Table, Type};
 use super::{Billing, BillingError, Places};
 use crate::kinds::{DATED_BACK, USAGE};
-use domain::account::{Category, Millis, Mode};
+use crate::store::Columns;
+use domain::account::{Category, Mode};
 use domain::entry::EntryKind;
+use domain::time::UnixMillis;
 use ledger::codec;
 
 /// A charge or a refund, with what its account's amounts are written by.
@@ -30,7 +32,7 @@ pub struct UsageRecord {
     /// A charge or a refund, and of what kind.
     pub kind: EntryKind,
     /// When it was accepted.
-    pub time: Millis,
+    pub time: UnixMillis,
     /// The mode that it was accepted in.
     pub mode: Mode,
     /// The bill that it falls into.
@@ -50,7 +52,7 @@ pub struct UsageRecord {
     /// In what it is measured.
     pub unit: String,
     /// When it was used.
-    pub occurred_at: Option<Millis>,
+    pub occurred_at: Option<UnixMillis>,
     /// What else the caller sent.
     pub attributes: Vec<(String, String)>,
     /// The command's name.
@@ -123,12 +125,12 @@ impl Span {
 
 impl Billing {
     /// Where the entries are that were accepted in `from..to`, by partition, those of one in the order of their sequences.
-    pub async fn spans(&self, from: Millis, to: Millis) -> Result<Vec<Span>, BillingError> {
+    pub async fn spans(&self, from: UnixMillis, to: UnixMillis) -> Result<Vec<Span>, BillingError> {
         let (partitions, layouts) = (self.partitions().await?, Layouts::read(self.store.pool()).await?);
         let mut all = Vec::new();
         for layout in layouts.former() {
             let last = (0..).zip(&layout.last);
-            all.extend(last.map(|(partition, last)| (Span::all(partition, layout.behind, *last), Millis::MAX)));
+            all.extend(last.map(|(partition, last)| (Span::all(partition, layout.behind, *last), UnixMillis::MAX)));
         }
         for Partition { partition, position, .. } in partitions {
             all.push((Span::all(partition, layouts.behind(), position.next_sequence - 1), position.last_time));
@@ -144,24 +146,24 @@ impl Billing {
     }
 
     /// A sequence behind all entries of a span that were accepted before an instant, and not behind any other; if all were, the span's end.
-    async fn first_since(&self, span: &Span, time: Millis) -> Result<i64, BillingError> {
+    async fn first_since(&self, span: &Span, time: UnixMillis) -> Result<i64, BillingError> {
         let (mut old, mut young) = (span.after + 1, span.before);
-        while old < young && time > 0 {
+        while old < young && time > UnixMillis::NONE {
             let middle = old + (young - old) / 2;
             let query = sqlx::query(AssertSqlSafe(first_of_part())).bind(i64::from(span.partition)).bind(middle).bind(young);
             match query.fetch_optional(self.store.pool()).await? {
-                Some(row) if row.try_get::<Millis, _>("time")? < time => old = row.try_get::<i64, _>("sequence")? + 1,
+                Some(row) if row.instant("time")? < time => old = row.try_get::<i64, _>("sequence")? + 1,
                 _ => young = middle,
             }
         }
-        Ok(if time > 0 { young } else { old })
+        Ok(if time > UnixMillis::NONE { young } else { old })
     }
 
     /// The records of a span that were accepted in `from..to`.
-    pub async fn usage(&self, span: Span, (from, to): (Millis, Millis)) -> Result<Vec<UsageRecord>, BillingError> {
+    pub async fn usage(&self, span: Span, (from, to): (UnixMillis, UnixMillis)) -> Result<Vec<UsageRecord>, BillingError> {
         let query = sqlx::query(AssertSqlSafe(of_span())).bind(i64::from(span.partition)).bind(span.after).bind(span.before);
         // A row is many times as large as its record: all rows of a page at once would not stay in the processor's cache.
-        let mut rows = query.bind(from).bind(to).fetch(self.store.pool());
+        let mut rows = query.bind(from.get()).bind(to.get()).fetch(self.store.pool());
         let mut records = Vec::new();
         while let Some(row) = rows.try_next().await? {
             records.push(read(&row)?);
@@ -189,7 +191,7 @@ fn read(row: &AnyRow) -> Result<UsageRecord, BillingError> {
         sequence: narrow(row, 1)?,
         account: row.try_get(2)?,
         kind: coded(row, 3, EntryKind::from_number)?,
-        time: row.try_get(4)?,
+        time: row.instant(4)?,
         mode: coded(row, 5, codec::mode)?,
         bill: narrow(row, 6)?,
         amount: row.try_get(7)?,
@@ -198,7 +200,7 @@ fn read(row: &AnyRow) -> Result<UsageRecord, BillingError> {
         description: row.try_get(10)?,
         quantity: row.try_get(11)?,
         unit: row.try_get(12)?,
-        occurred_at: row.try_get(13)?,
+        occurred_at: row.try_get::<Option<i64>, _>(13)?.map(UnixMillis::new),
         attributes: match attributes.as_str() {
             "" => Vec::new(),
             text => serde_json::from_str(text).map_err(|_| BillingError::corrupt(format!("attributes {text:?}")))?,

@@ -9,7 +9,8 @@ use sqlx::{AnyConnection, Row};
 
 use super::BillingError;
 use super::store::Store;
-use domain::account::Millis;
+use crate::store::Columns;
+use domain::time::{Millis, UnixMillis};
 
 /// A user, as kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub struct StoredUser {
     /// Whether the user may not sign in.
     pub is_disabled: bool,
     /// Since when there is this user.
-    pub created_at: Millis,
+    pub created_at: UnixMillis,
     /// Whether a code is asked for when the user signs in.
     pub has_second_factor: bool,
     /// The identity provider where the user signs in; empty for none.
@@ -36,7 +37,7 @@ pub struct StoredUser {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Invited {
     /// When.
-    pub at: Millis,
+    pub at: UnixMillis,
     /// The caller; empty if unknown.
     pub by: String,
     /// On whose behalf; empty if for nobody else.
@@ -51,7 +52,7 @@ pub struct StoredSession {
     /// The language that the user chose; empty for none.
     pub language: String,
     /// When it was last used, to the minute or so.
-    pub seen_at: Millis,
+    pub seen_at: UnixMillis,
     /// How it began.
     pub way: String,
 }
@@ -97,9 +98,9 @@ impl UserTables {
     }
 
     /// Creates a user, and returns whether there was none of that name.
-    pub async fn create(&self, name: &str, access: &str, at: Millis) -> Result<bool, BillingError> {
+    pub async fn create(&self, name: &str, access: &str, at: UnixMillis) -> Result<bool, BillingError> {
         let sql = "INSERT INTO users (name, access, created_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING";
-        let query = sqlx::query(sql).bind(name.to_owned()).bind(access.to_owned()).bind(at);
+        let query = sqlx::query(sql).bind(name.to_owned()).bind(access.to_owned()).bind(at.get());
         Ok(query.execute(self.0.pool()).await?.rows_affected() > 0)
     }
 
@@ -116,11 +117,11 @@ impl UserTables {
         access: &str,
         issuer: &str,
         subject: &str,
-        at: Millis,
+        at: UnixMillis,
     ) -> Result<bool, BillingError> {
         let sql = "INSERT INTO users (name, access, issuer, subject, created_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
         let query = sqlx::query(sql).bind(name.to_owned()).bind(access.to_owned()).bind(issuer.to_owned());
-        Ok(query.bind(subject.to_owned()).bind(at).execute(self.0.pool()).await?.rows_affected() > 0)
+        Ok(query.bind(subject.to_owned()).bind(at.get()).execute(self.0.pool()).await?.rows_affected() > 0)
     }
 
     /// Finds the user whom an identity provider means by a subject.
@@ -171,60 +172,61 @@ impl UserTables {
     }
 
     /// Stores a link with its creator, and deletes expired links.
-    pub async fn add_link(&self, digest: &str, name: &str, made: &Invited, expires_at: Millis) -> Result<(), BillingError> {
+    pub async fn add_link(&self, digest: &str, name: &str, made: &Invited, expires_at: UnixMillis) -> Result<(), BillingError> {
         let mut transaction = self.0.begin().await?;
         let connection = &mut *transaction;
-        sqlx::query("DELETE FROM sign_in_links WHERE expires_at <= $1").bind(made.at).execute(&mut *connection).await?;
+        sqlx::query("DELETE FROM sign_in_links WHERE expires_at <= $1").bind(made.at.get()).execute(&mut *connection).await?;
         let query = sqlx::query("INSERT INTO sign_in_links (digest, user_name, expires_at) VALUES ($1, $2, $3)");
-        query.bind(digest.to_owned()).bind(name.to_owned()).bind(expires_at).execute(&mut *connection).await?;
+        query.bind(digest.to_owned()).bind(name.to_owned()).bind(expires_at.get()).execute(&mut *connection).await?;
         let query = sqlx::query("UPDATE users SET invited_at = $2, invited_by = $3, invited_for = $4 WHERE name = $1");
-        let query = query.bind(name.to_owned()).bind(made.at).bind(made.by.clone()).bind(made.on_behalf_of.clone());
+        let query = query.bind(name.to_owned()).bind(made.at.get()).bind(made.by.clone()).bind(made.on_behalf_of.clone());
         query.execute(&mut *connection).await?;
         transaction.commit().await?;
         Ok(())
     }
 
     /// Whose a link is.
-    pub async fn link(&self, digest: &str, now: Millis) -> Result<Option<String>, BillingError> {
+    pub async fn link(&self, digest: &str, now: UnixMillis) -> Result<Option<String>, BillingError> {
         let query = sqlx::query("SELECT user_name FROM sign_in_links WHERE digest = $1 AND expires_at > $2");
-        let row = query.bind(digest.to_owned()).bind(now).fetch_optional(self.0.pool()).await?;
+        let row = query.bind(digest.to_owned()).bind(now.get()).fetch_optional(self.0.pool()).await?;
         row.map(|row| Ok(row.try_get(0)?)).transpose()
     }
 
     /// Takes a link away, and returns whose it was. Of several that try at once, one succeeds.
-    pub async fn take_link(&self, digest: &str, now: Millis) -> Result<Option<String>, BillingError> {
+    pub async fn take_link(&self, digest: &str, now: UnixMillis) -> Result<Option<String>, BillingError> {
         let query = sqlx::query("DELETE FROM sign_in_links WHERE digest = $1 AND expires_at > $2 RETURNING user_name");
-        let row = query.bind(digest.to_owned()).bind(now).fetch_optional(self.0.pool()).await?;
+        let row = query.bind(digest.to_owned()).bind(now.get()).fetch_optional(self.0.pool()).await?;
         row.map(|row| Ok(row.try_get(0)?)).transpose()
     }
 
     /// Begins a session, and forgets those that are too old.
-    pub async fn begin_session(&self, sign_in: SignIn<'_>, now: Millis, age: SessionAge) -> Result<(), BillingError> {
+    pub async fn begin_session(&self, sign_in: SignIn<'_>, now: UnixMillis, age: SessionAge) -> Result<(), BillingError> {
         let sql = "DELETE FROM sessions WHERE created_at <= $1 OR seen_at <= $2";
-        sqlx::query(sql).bind(now - age.whole).bind(now - age.idle).execute(self.0.pool()).await?;
+        sqlx::query(sql).bind((now - age.whole).get()).bind((now - age.idle).get()).execute(self.0.pool()).await?;
         let SignIn { digest, user, way } = sign_in;
         let sql = "INSERT INTO sessions (digest, user_name, way, created_at, seen_at) VALUES ($1, $2, $3, $4, $4)";
         let query = sqlx::query(sql).bind(digest.to_owned()).bind(user.to_owned()).bind(way.to_owned());
-        query.bind(now).execute(self.0.pool()).await?;
+        query.bind(now.get()).execute(self.0.pool()).await?;
         Ok(())
     }
 
     /// The session of a digest, if it is not too old and its user may still sign in.
-    pub async fn session(&self, digest: &str, now: Millis, age: SessionAge) -> Result<Option<StoredSession>, BillingError> {
+    pub async fn session(&self, digest: &str, now: UnixMillis, age: SessionAge) -> Result<Option<StoredSession>, BillingError> {
         let sql = format!(
             "SELECT {COLUMNS}, sessions.language, sessions.seen_at, sessions.way FROM sessions JOIN users ON users.name = sessions.user_name \
              WHERE sessions.digest = $1 AND sessions.created_at > $2 AND sessions.seen_at > $3 AND users.is_disabled = 0"
         );
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(digest.to_owned()).bind(now - age.whole).bind(now - age.idle);
+        let query =
+            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(digest.to_owned()).bind((now - age.whole).get()).bind((now - age.idle).get());
         let Some(row) = query.fetch_optional(self.0.pool()).await? else { return Ok(None) };
-        let (language, seen_at, way) = (row.try_get("language")?, row.try_get("seen_at")?, row.try_get("way")?);
+        let (language, seen_at, way) = (row.try_get("language")?, row.instant("seen_at")?, row.try_get("way")?);
         Ok(Some(StoredSession { user: user(&row)?, language, seen_at, way }))
     }
 
     /// Notes that a session was used.
-    pub async fn touch(&self, digest: &str, now: Millis) -> Result<(), BillingError> {
+    pub async fn touch(&self, digest: &str, now: UnixMillis) -> Result<(), BillingError> {
         let query = sqlx::query("UPDATE sessions SET seen_at = $2 WHERE digest = $1");
-        query.bind(digest.to_owned()).bind(now).execute(self.0.pool()).await?;
+        query.bind(digest.to_owned()).bind(now.get()).execute(self.0.pool()).await?;
         Ok(())
     }
 
@@ -268,9 +270,9 @@ fn user(row: &AnyRow) -> Result<StoredUser, BillingError> {
         access: row.try_get("access")?,
         password: row.try_get("password")?,
         is_disabled: row.try_get::<i64, _>("is_disabled")? != 0,
-        created_at: row.try_get("created_at")?,
+        created_at: row.instant("created_at")?,
         has_second_factor: row.try_get::<i64, _>("factors")? > 0,
         issuer: row.try_get("issuer")?,
-        invited: Invited { at: row.try_get("invited_at")?, by: row.try_get("invited_by")?, on_behalf_of: row.try_get("invited_for")? },
+        invited: Invited { at: row.instant("invited_at")?, by: row.try_get("invited_by")?, on_behalf_of: row.try_get("invited_for")? },
     })
 }

@@ -89,7 +89,7 @@ pub fn run(mut options: DemoOptions) -> anyhow::Result<ExitCode> {
     let serve_options = options.serve_options(store);
     let telemetry = telemetry::start(&serve_options.telemetry)?;
     let result = block_on(async {
-        let clock = Clock::standing(system_now(), TimeZone::UTC);
+        let clock = Clock::manual(system_now(), TimeZone::UTC);
         check_ledger(&options)?;
         let app = App::start_at(serve_options, clock.clone())?;
         play(app, clock, &options).await
@@ -184,7 +184,7 @@ async fn invite(stage: &Stage, app: &App) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Lets a standing clock run, for ever.
+/// Lets a manual clock run, for ever.
 async fn run_on(clock: Clock) {
     let (from, started) = (clock.now(), Instant::now());
     let mut ticks = tokio::time::interval(CLOCK_STEP);

@@ -45,7 +45,7 @@ pub async fn run(options: ShowRetentionOptions) -> anyhow::Result<ExitCode> {
 }
 
 fn day(outlook: &Outlook) -> Option<String> {
-    outlook.before.and_then(|before| Timestamp::from_millisecond(before).ok()).map(|before| before.to_string())
+    outlook.before.and_then(|before| Timestamp::from_millisecond(before.get()).ok()).map(|before| before.to_string())
 }
 
 fn as_json(outlook: &Outlook) -> serde_json::Value {

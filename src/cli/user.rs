@@ -101,7 +101,7 @@ fn access_of(user: &crate::service::users::User) -> anyhow::Result<serde_json::V
 }
 
 fn list(users: &[crate::service::users::User], shown: Output) -> anyhow::Result<ExitCode> {
-    let since = |user: &crate::service::users::User| Timestamp::from_millisecond(user.created_at).map(|at| at.to_string());
+    let since = |user: &crate::service::users::User| Timestamp::from_millisecond(user.created_at.get()).map(|at| at.to_string());
     if shown == Output::Json {
         for user in users {
             let (access, created_at) = (access_of(user)?, since(user)?);

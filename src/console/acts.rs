@@ -4,9 +4,10 @@ use super::fields::{Fields, Reader, Sign, Wrong};
 use super::locale::Locale;
 use super::visitor::Visitor;
 use access::Permission;
-use domain::account::{Millis, Status};
+use domain::account::Status;
 use domain::command::{Action, Command, LimitChange, Metadata, Reversal, TemporaryChange, Until};
 use domain::payment::PaymentDetails;
+use domain::time::Millis;
 
 const DAY: Millis = 24 * 60 * 60 * 1000;
 

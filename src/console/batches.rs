@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Console;
 use crate::visitor::Visitor;
-use domain::account::{Currency, Millis, Mode};
+use domain::account::{Currency, Mode};
 use domain::command::Metadata;
+use domain::time::UnixMillis;
 use service::conversions::{ConvertedAccount, Cursor, Limit, Plan, Selection};
 use service::error::Error;
 
@@ -54,7 +55,7 @@ pub struct Batch {
     /// Who began it: nobody else sees it.
     pub user: String,
     /// When.
-    pub began_at: Millis,
+    pub began_at: UnixMillis,
     /// What is to be done.
     pub wish: Wish,
     progress: Mutex<Progress>,
@@ -118,7 +119,7 @@ impl Batches {
 impl Batch {
     /// One that has not begun.
     #[must_use]
-    pub fn new(id: String, user: String, began_at: Millis, wish: Wish) -> Self {
+    pub fn new(id: String, user: String, began_at: UnixMillis, wish: Wish) -> Self {
         Self { id, user, began_at, wish, progress: Mutex::default() }
     }
 

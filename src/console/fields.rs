@@ -9,8 +9,8 @@ use uuid::{Builder, Uuid};
 
 use super::failure::Failure;
 use super::locale::Locale;
-use domain::account::Millis;
 use domain::money::DecimalAmount;
+use domain::time::UnixMillis;
 
 /// The most fields of one form, and of one that comes with a file, whose lines have fields of their own.
 pub const MOST: usize = 200;
@@ -45,15 +45,15 @@ pub struct FormRequest {
     /// The id.
     pub id: String,
     /// When the form was made: nothing of it was sent before.
-    pub first_sent_at: Option<Millis>,
+    pub first_sent_at: Option<UnixMillis>,
 }
 
 /// The id of a form that is made now: a UUID of version 7, which says when.
 #[must_use]
-pub fn new_request(now: Millis) -> String {
+pub fn new_request(now: UnixMillis) -> String {
     let random = Uuid::new_v4();
     let random = random.as_bytes().first_chunk().unwrap_or(&[0; 10]);
-    Builder::from_unix_timestamp_millis(u64::try_from(now).unwrap_or_default(), random).into_uuid().to_string()
+    Builder::from_unix_timestamp_millis(u64::try_from(now.get()).unwrap_or_default(), random).into_uuid().to_string()
 }
 
 /// Which amounts a field takes.
@@ -185,7 +185,8 @@ impl<'a> Reader<'a> {
         let made = Uuid::parse_str(&id).ok().filter(|id| id.get_version_num() == 7).and_then(|id| id.get_timestamp());
         let first_sent_at = made.and_then(|made| {
             let (seconds, nanos) = made.to_unix();
-            Millis::try_from(seconds).ok()?.checked_mul(1_000)?.checked_add(Millis::from(nanos / 1_000_000))
+            let millis = i64::try_from(seconds).ok()?.checked_mul(1_000)?.checked_add(i64::from(nanos / 1_000_000))?;
+            Some(UnixMillis::new(millis))
         });
         if first_sent_at.is_none() && !id.is_empty() {
             self.refuse("request", "wrong-id");
@@ -324,8 +325,8 @@ mod tests {
             let request = reader.request();
             (request.first_sent_at, reader.finish().is_ok())
         };
-        assert_eq!(read(new_request(1_793_000_000_123)), (Some(1_793_000_000_123), true));
-        assert_ne!(new_request(1), new_request(1));
+        assert_eq!(read(new_request(UnixMillis::new(1_793_000_000_123))), (Some(UnixMillis::new(1_793_000_000_123)), true));
+        assert_ne!(new_request(UnixMillis::new(1)), new_request(UnixMillis::new(1)));
         for other in [Uuid::new_v4().to_string(), "forged".to_owned(), String::new()] {
             assert_eq!(read(other), (None, false));
         }

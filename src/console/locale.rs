@@ -5,8 +5,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::texts::Language;
-use domain::account::Millis;
 use domain::money::{DecimalAmount, format_units};
+use domain::time::UnixMillis;
 use service::credit::Unit;
 use service::error::Error;
 
@@ -116,14 +116,14 @@ impl Locale {
 
     /// The day of an instant in the billing time zone, as machines write it.
     #[must_use]
-    pub fn machine_day(&self, at: Millis) -> String {
-        Timestamp::from_millisecond(at).map_or_else(|_| String::new(), |at| at.to_zoned(self.zone.clone()).date().to_string())
+    pub fn machine_day(&self, at: UnixMillis) -> String {
+        Timestamp::from_millisecond(at.get()).map_or_else(|_| String::new(), |at| at.to_zoned(self.zone.clone()).date().to_string())
     }
 
     /// The day of an instant.
     #[must_use]
-    pub fn day(&self, at: Millis) -> String {
-        Timestamp::from_millisecond(at).map_or_else(|_| String::new(), |at| self.date(at.to_zoned(self.zone.clone()).date()))
+    pub fn day(&self, at: UnixMillis) -> String {
+        Timestamp::from_millisecond(at.get()).map_or_else(|_| String::new(), |at| self.date(at.to_zoned(self.zone.clone()).date()))
     }
 
     /// A day.
@@ -148,16 +148,16 @@ impl Locale {
 
     /// An instant, to the minute.
     #[must_use]
-    pub fn instant(&self, at: Millis) -> String {
-        let Ok(at) = Timestamp::from_millisecond(at) else { return String::new() };
+    pub fn instant(&self, at: UnixMillis) -> String {
+        let Ok(at) = Timestamp::from_millisecond(at.get()) else { return String::new() };
         let zoned = at.to_zoned(self.zone.clone());
         format!("{}, {}", self.date(zoned.date()), zoned.strftime("%H:%M"))
     }
 
     /// An instant for machines, as the attribute `datetime` has it.
     #[must_use]
-    pub fn machine(&self, at: Millis) -> String {
-        Timestamp::from_millisecond(at).map_or_else(|_| String::new(), |at| at.to_string())
+    pub fn machine(&self, at: UnixMillis) -> String {
+        Timestamp::from_millisecond(at.get()).map_or_else(|_| String::new(), |at| at.to_string())
     }
 
     /// What stands between thousands, and before the fraction.
@@ -195,7 +195,7 @@ mod tests {
         {
             assert_eq!(locale.read_amount(text), None, "{text}");
         }
-        assert_eq!(english.instant(1_793_000_000_000), "26 Oct 2026, 07:33");
-        assert_eq!(german.day(1_793_000_000_000), "26.10.2026");
+        assert_eq!(english.instant(UnixMillis::new(1_793_000_000_000)), "26 Oct 2026, 07:33");
+        assert_eq!(german.day(UnixMillis::new(1_793_000_000_000)), "26.10.2026");
     }
 }

@@ -14,7 +14,7 @@ use billing::rendering::{self, Denomination, FormError, Imprint};
 use billing::sending::settings::{SendingSettings, address_of};
 use billing::sending::{Mail, MailKind, domain_of};
 use billing::{Billing, BillingError};
-use domain::account::Millis;
+use domain::time::UnixMillis;
 use platform::clock::Clock;
 
 /// A mail that can be given to a server.
@@ -83,7 +83,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, FormError>
     }
 }
 
-fn of_document(document: &Document, reminder: Option<(i64, Millis)>, limit: u32) -> Result<Content, FormError> {
+fn of_document(document: &Document, reminder: Option<(i64, UnixMillis)>, limit: u32) -> Result<Content, FormError> {
     let pdf = rendering::pdf(document)?;
     let is_attached = pdf.len() <= usize::try_from(limit).unwrap_or(usize::MAX);
     let enclosure = if is_attached { Enclosure::Attached } else { Enclosure::TooLarge };
@@ -100,7 +100,13 @@ fn of_receipt(imprint: &Imprint, payment: &PaymentInFull) -> Result<Content, For
     Ok(Content { letter: Letter::of_receipt(imprint, payment)?, file: Some((name, pdf)) })
 }
 
-async fn imprint(billing: &Billing, account: &str, payment: &PaymentInFull, clock: &Clock, at: Millis) -> Result<Imprint, BillingError> {
+async fn imprint(
+    billing: &Billing,
+    account: &str,
+    payment: &PaymentInFull,
+    clock: &Clock,
+    at: UnixMillis,
+) -> Result<Imprint, BillingError> {
     let issuers = billing.issuers(MAIN).await?;
     let mut issuer = in_force(&issuers, clock.day_of(at)).cloned().unwrap_or_default();
     billing.load_logo(&mut issuer).await?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use billing::sending::MailState;
 use billing::sending::queue::Tally;
-use domain::account::Millis;
+use domain::time::UnixMillis;
 use platform::telemetry::metrics;
 use platform::telemetry::metrics::MailCounts;
 
@@ -73,7 +73,7 @@ impl Status {
         self.state().is_held = is_held;
     }
 
-    pub(crate) fn set_tally(&self, tally: &Tally, now: Millis) {
+    pub(crate) fn set_tally(&self, tally: &Tally, now: UnixMillis) {
         let waiting = [MailState::Waiting, MailState::Sending, MailState::Deferred].map(|state| tally.count(state)).iter().sum();
         let (unknown, failed) = (tally.count(MailState::Unknown), tally.count(MailState::Failed));
         let oldest_millis = if waiting > 0 { (now - tally.oldest()).max(0) } else { 0 };

@@ -18,7 +18,7 @@ use super::status::Status;
 use billing::sending::queue::Tried;
 use billing::sending::{Mail, domain_of};
 use billing::{Billing, BillingError};
-use domain::account::Millis;
+use domain::time::Millis;
 use platform::clock::Clock;
 use platform::config::SmtpOptions;
 use platform::telemetry::metrics;
@@ -181,7 +181,7 @@ impl Postman {
         self.billing.ready().await?;
         let now = self.clock.now();
         let is_enabled = self.billing.sending().await?.is_enabled;
-        let is_held = self.billing.check_sending_place(now).await? > 0;
+        let is_held = self.billing.check_sending_place(now).await?.is_some();
         self.status.set_held(is_held && is_enabled);
         self.billing.free_mails(now).await?;
         if is_enabled && !is_held {

@@ -1,9 +1,7 @@
 //! What is kept of an account, and what follows from it: the formulas of usable credit.
 
 use super::money::{MAX_COMMANDED_UNITS, minor_unit};
-
-/// A point in time: milliseconds since the Unix epoch, of the ledger's one clock.
-pub type Millis = i64;
+use super::time::UnixMillis;
 
 /// What an account is called whose name was erased.
 pub const ERASED_NAME: &str = "erased";
@@ -118,16 +116,16 @@ pub struct Account {
     pub permanent_limit: i64,
     /// The temporary credit limit; counts while `temporary_until` lies ahead.
     pub temporary_limit: i64,
-    /// From this instant on the temporary limit counts for nothing; 0 if there is none.
-    pub temporary_until: Millis,
+    /// From this instant on the temporary limit counts for nothing; [`UnixMillis::NONE`] if there is none.
+    pub temporary_until: UnixMillis,
     /// The number of the last money entry.
     pub sequence: u64,
     /// The number of the bill that is open now.
     pub open_bill: u32,
     /// The highest number given to a bill, open or cut.
     pub last_bill: u32,
-    /// When the open bill is to be closed; 0 if it has no money entries, so nothing is to be closed.
-    pub period_end: Millis,
+    /// When the open bill is to be closed; [`UnixMillis::NONE`] if it has no money entries, so nothing is to be closed.
+    pub period_end: UnixMillis,
     /// How many reservations are open.
     pub open_reservations: u32,
 }
@@ -149,18 +147,18 @@ impl Account {
             reserved: 0,
             permanent_limit: 0,
             temporary_limit: 0,
-            temporary_until: 0,
+            temporary_until: UnixMillis::NONE,
             sequence: 0,
             open_bill: 1,
             last_bill: 1,
-            period_end: 0,
+            period_end: UnixMillis::NONE,
             open_reservations: 0,
         }
     }
 
     /// How far the account may borrow at `now`: the larger of the permanent limit and the temporary one while it runs.
     #[must_use]
-    pub fn credit_limit(&self, now: Millis) -> i64 {
+    pub fn credit_limit(&self, now: UnixMillis) -> i64 {
         if now < self.temporary_until { self.permanent_limit.max(self.temporary_limit) } else { self.permanent_limit }
     }
 
@@ -169,7 +167,7 @@ impl Account {
     /// Prepaid: `balance + limit - reserved`. Postpaid: `limit + max(0, balance) - unbilled - reserved`, so that an unpaid invoice
     /// (a balance below zero) never reduces it.
     #[must_use]
-    pub fn usable_credit(&self, now: Millis) -> i64 {
+    pub fn usable_credit(&self, now: UnixMillis) -> i64 {
         match self.mode {
             Mode::Prepaid => self.balance.saturating_add(self.credit_limit(now)).saturating_sub(self.reserved),
             Mode::Postpaid => {
@@ -213,7 +211,7 @@ impl Account {
 
     /// Whether a postpaid account could make no transaction at all: no limit and no overpayment.
     #[must_use]
-    pub fn is_unusable_postpaid(&self, now: Millis) -> bool {
+    pub fn is_unusable_postpaid(&self, now: UnixMillis) -> bool {
         self.mode == Mode::Postpaid && self.credit_limit(now) == 0 && self.balance <= 0
     }
 
@@ -239,7 +237,7 @@ pub struct Profile {
     /// Below this usable credit, watchers are warned that credit is low; units. `None` for never.
     pub low_credit_threshold: Option<i64>,
     /// When the account was created.
-    pub created_at: Millis,
+    pub created_at: UnixMillis,
 }
 
 /// An amount set aside for a transaction under way.
@@ -252,9 +250,9 @@ pub struct Reservation {
     /// What is left of it, in units.
     pub amount: i64,
     /// When the client must report.
-    pub report_by: Millis,
+    pub report_by: UnixMillis,
     /// From this instant on it is gone.
-    pub expires_at: Millis,
+    pub expires_at: UnixMillis,
 }
 
 #[cfg(test)]
@@ -270,41 +268,43 @@ mod tests {
     #[test]
     fn a_prepaid_customer_can_use_balance_and_limit() {
         let account = Account { balance: 86_101_480, permanent_limit: 2000 * UNIT, ..sample_account(Mode::Prepaid) };
-        assert_eq!(account.usable_credit(0), 2_086_101_480);
+        assert_eq!(account.usable_credit(UnixMillis::NONE), 2_086_101_480);
     }
 
     #[test]
     fn a_prepaid_customer_below_zero_lives_on_the_limit() {
         let account = Account { balance: -8_670_000, permanent_limit: 100 * UNIT, ..sample_account(Mode::Prepaid) };
-        assert_eq!(account.usable_credit(0), 91_330_000);
+        assert_eq!(account.usable_credit(UnixMillis::NONE), 91_330_000);
     }
 
     #[test]
     fn an_unpaid_invoice_costs_a_postpaid_customer_nothing() {
         let account = Account { balance: -1200 * UNIT, permanent_limit: 1000 * UNIT, ..sample_account(Mode::Postpaid) };
-        assert_eq!((account.usable_credit(0), account.amount_due()), (1000 * UNIT, 1200 * UNIT));
+        assert_eq!((account.usable_credit(UnixMillis::NONE), account.amount_due()), (1000 * UNIT, 1200 * UNIT));
     }
 
     #[test]
     fn an_overpayment_raises_usable_credit() {
         let account = Account { balance: 424 * UNIT, permanent_limit: 2400 * UNIT, ..sample_account(Mode::Postpaid) };
-        assert_eq!(account.usable_credit(0), 2824 * UNIT);
+        assert_eq!(account.usable_credit(UnixMillis::NONE), 2824 * UNIT);
         let used = Account { unbilled: 500 * UNIT, ..account };
-        assert_eq!(used.usable_credit(0), 2324 * UNIT);
+        assert_eq!(used.usable_credit(UnixMillis::NONE), 2324 * UNIT);
         let closed = Account { balance: -76 * UNIT, unbilled: 0, ..account };
-        assert_eq!((closed.usable_credit(0), closed.amount_due()), (2400 * UNIT, 76 * UNIT));
+        assert_eq!((closed.usable_credit(UnixMillis::NONE), closed.amount_due()), (2400 * UNIT, 76 * UNIT));
     }
 
     #[test]
     fn a_temporary_limit_counts_for_nothing_from_its_end_on() {
-        let account = Account { permanent_limit: 10, temporary_limit: 30, temporary_until: 1000, ..sample_account(Mode::Prepaid) };
-        assert_eq!(account.credit_limit(999), 30);
-        assert_eq!(account.credit_limit(1000), 10);
+        let account =
+            Account { permanent_limit: 10, temporary_limit: 30, temporary_until: UnixMillis::new(1000), ..sample_account(Mode::Prepaid) };
+        assert_eq!(account.credit_limit(UnixMillis::new(999)), 30);
+        assert_eq!(account.credit_limit(UnixMillis::new(1000)), 10);
     }
 
     #[test]
     fn a_temporary_limit_below_the_permanent_one_takes_nothing_away() {
-        let account = Account { permanent_limit: 50, temporary_limit: 30, temporary_until: 1000, ..sample_account(Mode::Prepaid) };
-        assert_eq!(account.credit_limit(0), 50);
+        let account =
+            Account { permanent_limit: 50, temporary_limit: 30, temporary_until: UnixMillis::new(1000), ..sample_account(Mode::Prepaid) };
+        assert_eq!(account.credit_limit(UnixMillis::NONE), 50);
     }
 }

@@ -1,8 +1,9 @@
 //! Acts that may need a second person: what of a command counts, and how much of it. From which figure on is a setting.
 
-use super::account::{Account, Millis};
+use super::account::Account;
 use super::command::{Action, LimitChange, TemporaryChange, Until};
 use super::money::DecimalAmount;
+use super::time::UnixMillis;
 
 /// An act that may need a second person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -61,7 +62,7 @@ impl Extent {
     /// A limit counts as a whole, not by how much it grows: else many small steps would lead anywhere. A temporary limit is a raise unless
     /// it only lowers or shortens the one that runs.
     #[must_use]
-    pub fn of(action: &Action, account: Option<&Account>, now: Millis) -> Option<Self> {
+    pub fn of(action: &Action, account: Option<&Account>, now: UnixMillis) -> Option<Self> {
         match action {
             Action::WriteOff { amount } => Some(amount.map_or(Self::AllThereIs, Self::Amount)),
             Action::Adjust { amount } => Some(Self::Amount(DecimalAmount::new(amount.mantissa().saturating_abs(), amount.scale()))),
@@ -98,7 +99,7 @@ fn limit_of(action: &Action) -> Option<&LimitChange> {
 }
 
 /// The highest limit that is set, if any is set above the one that there is: what raises nothing now may do so when it is approved.
-fn raised_to(limit: &LimitChange, account: Option<&Account>, now: Millis) -> Option<DecimalAmount> {
+fn raised_to(limit: &LimitChange, account: Option<&Account>, now: UnixMillis) -> Option<DecimalAmount> {
     let held = |units, account: &Account| DecimalAmount::new(units, account.decimals);
     let permanent = limit.permanent.filter(|amount| match account {
         Some(account) => amount.exceeds(held(account.permanent_limit, account)),
@@ -134,7 +135,7 @@ mod tests {
         DecimalAmount::parse(text).unwrap()
     }
 
-    fn account(permanent: i64, temporary: i64, until: Millis) -> Account {
+    fn account(permanent: i64, temporary: i64, until: UnixMillis) -> Account {
         let opened = Account::opened(Mode::Prepaid, NonUsageBilling::Consolidated, (Currency::parse("EUR").unwrap(), 2, 2));
         Account { permanent_limit: permanent, temporary_limit: temporary, temporary_until: until, ..opened }
     }
@@ -145,48 +146,56 @@ mod tests {
     }
 
     fn of(action: &Action, account: &Account) -> Option<Extent> {
-        Extent::of(action, Some(account), 1_000)
+        Extent::of(action, Some(account), UnixMillis::new(1_000))
     }
 
     #[test]
     fn a_limit_counts_as_a_whole_and_only_if_it_is_raised() {
-        let held = account(600_000, 0, 0);
+        let held = account(600_000, 0, UnixMillis::NONE);
         assert_eq!(of(&limit(Some("6000.01"), None), &held), Some(Extent::Amount(amount("6000.01"))));
         for text in ["6000", "0"] {
             assert_eq!(of(&limit(Some(text), None), &held), None, "{text}");
         }
-        assert_eq!(Extent::of(&limit(Some("0.01"), None), None, 0), Some(Extent::Amount(amount("0.01"))));
+        assert_eq!(Extent::of(&limit(Some("0.01"), None), None, UnixMillis::NONE), Some(Extent::Amount(amount("0.01"))));
     }
 
     #[test]
     fn a_temporary_limit_is_raised_unless_it_lowers_or_shortens_the_one_that_runs() {
-        let held = account(0, 600_000, 5_000);
-        for lower in [("6000", Until::Instant(5_000)), ("5999.99", Until::After(4_000)), ("0", Until::Instant(2_000))] {
+        let held = account(0, 600_000, UnixMillis::new(5_000));
+        for lower in [
+            ("6000", Until::Instant(UnixMillis::new(5_000))),
+            ("5999.99", Until::After(4_000)),
+            ("0", Until::Instant(UnixMillis::new(2_000))),
+        ] {
             assert_eq!(of(&limit(None, Some(lower)), &held), None, "{lower:?}");
         }
-        for higher in [("6000.01", Until::Instant(5_000)), ("6000", Until::Instant(5_001)), ("6000", Until::After(4_001))] {
+        for higher in [
+            ("6000.01", Until::Instant(UnixMillis::new(5_000))),
+            ("6000", Until::Instant(UnixMillis::new(5_001))),
+            ("6000", Until::After(4_001)),
+        ] {
             assert_eq!(of(&limit(None, Some(higher)), &held), Some(Extent::Amount(amount(higher.0))), "{higher:?}");
         }
         // One that has ended is none.
-        let ended = account(0, 600_000, 1_000);
-        assert_eq!(of(&limit(None, Some(("1", Until::Instant(900)))), &ended), Some(Extent::Amount(amount("1"))));
+        let ended = account(0, 600_000, UnixMillis::new(1_000));
+        assert_eq!(of(&limit(None, Some(("1", Until::Instant(UnixMillis::new(900))))), &ended), Some(Extent::Amount(amount("1"))));
     }
 
     #[test]
     fn once_any_limit_is_raised_the_highest_that_is_set_counts() {
         // By the time that it is approved, the temporary one may last longer than the one that runs.
-        let held = account(500_000, 1_000_000, 30_000);
+        let held = account(500_000, 1_000_000, UnixMillis::new(30_000));
         let both = limit(Some("5000.01"), Some(("10000", Until::After(28_000))));
         assert_eq!(of(&both, &held), Some(Extent::Amount(amount("10000"))));
         let lower = limit(Some("5000"), Some(("10000", Until::After(28_000))));
         assert_eq!(of(&lower, &held), None);
         let permanent = limit(Some("10000"), Some(("5000.01", Until::After(30_000))));
-        assert_eq!(of(&permanent, &account(1_000_000, 0, 0)), Some(Extent::Amount(amount("10000"))));
+        assert_eq!(of(&permanent, &account(1_000_000, 0, UnixMillis::NONE)), Some(Extent::Amount(amount("10000"))));
     }
 
     #[test]
     fn adjustments_count_either_way_and_a_write_off_that_says_no_amount_is_above_any_figure() {
-        let held = account(0, 0, 0);
+        let held = account(0, 0, UnixMillis::NONE);
         assert_eq!(of(&Action::Adjust { amount: amount("-7.5") }, &held), Some(Extent::Amount(amount("7.5"))));
         let all = of(&Action::WriteOff { amount: None }, &held);
         assert!(all.is_some_and(|all| all.exceeds(amount("1000000"))));

@@ -4,10 +4,11 @@
 
 mod kind;
 
-use super::account::{Category, Currency, ERASED_NAME, Millis, Mode, NonUsageBilling};
+use super::account::{Category, Currency, ERASED_NAME, Mode, NonUsageBilling};
 use super::entry::{EntryKind, Settings};
 pub use super::metadata::Metadata;
 use super::money::DecimalAmount;
+use super::time::{Millis, UnixMillis};
 pub use kind::Kind;
 
 /// A command, as the ledger takes it.
@@ -18,7 +19,7 @@ pub struct Command {
     /// The caller's name for this mutation; empty for a read.
     pub request_id: String,
     /// When the caller first sent it, if it said so: a guard against retries that come after the id was forgotten.
-    pub first_sent_at: Option<Millis>,
+    pub first_sent_at: Option<UnixMillis>,
     /// The currency that the caller believes the account to have, if it said so.
     pub currency: Option<Currency>,
     /// What to do.
@@ -31,7 +32,7 @@ impl Command {
     /// Has it repeat what is remembered under its request id, and never be done anew: if the id is forgotten before it is decided, it is
     /// too old.
     pub fn only_repeat(&mut self) {
-        self.first_sent_at = Some(1);
+        self.first_sent_at = Some(UnixMillis::new(1));
     }
 }
 
@@ -289,7 +290,7 @@ pub enum TemporaryChange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
     /// At an instant.
-    Instant(Millis),
+    Instant(UnixMillis),
     /// So long after the step that accepts it.
     After(Millis),
 }
@@ -376,7 +377,7 @@ mod tests {
     use super::*;
     use crate::account::Account;
     use crate::outcome::Refusal;
-    use crate::rules::{IdempotencyRecord, LoadedState, ReservationEnd, StepClock, decide};
+    use crate::rules::{IdempotencyRecord, LoadedState, ReservationEnd, StepTime, decide};
 
     #[test]
     fn what_only_repeats_is_never_done_anew() {
@@ -385,14 +386,14 @@ mod tests {
         let action = Action::Adjust { amount: DecimalAmount::new(1_000, 0) };
         let (account, request_id) = ("acme".to_owned(), "r".to_owned());
         let mut command = Command { account, request_id, first_sent_at: None, currency: None, action, metadata: Metadata::default() };
-        let step_clock = StepClock { now: 2_000_000, period_end: 3_000_000, window: 1_000_000 };
-        let done = decide(&loaded, &command, &[7; 8], &step_clock);
+        let step_time = StepTime { now: UnixMillis::new(2_000_000), period_end: UnixMillis::new(3_000_000), window: 1_000_000 };
+        let done = decide(&loaded, &command, &[7; 8], &step_time);
         let decision = done.answer.unwrap().decision.unwrap();
 
         command.only_repeat();
         let remembered = IdempotencyRecord { fingerprint: [7; 8], decision, ended: ReservationEnd::Not };
-        let repeated = decide(&LoadedState { request: Some(&remembered), ..loaded }, &command, &[7; 8], &step_clock);
+        let repeated = decide(&LoadedState { request: Some(&remembered), ..loaded }, &command, &[7; 8], &step_time);
         assert!(repeated.answer.unwrap().replayed);
-        assert_eq!(decide(&loaded, &command, &[7; 8], &step_clock).answer, Err(Refusal::RequestTooOld));
+        assert_eq!(decide(&loaded, &command, &[7; 8], &step_time).answer, Err(Refusal::RequestTooOld));
     }
 }

@@ -2,9 +2,10 @@
 
 mod kind;
 
-use super::account::{Currency, Millis, Mode, NonUsageBilling};
+use super::account::{Currency, Mode, NonUsageBilling};
 use super::metadata::Metadata;
 use super::money::DecimalAmount;
+use super::time::UnixMillis;
 
 pub use kind::EntryKind;
 
@@ -26,7 +27,7 @@ pub struct Entry {
     /// The account's own number of this entry. Entries that move no money have none: 0.
     pub account_sequence: u64,
     /// When the ledger accepted it; of a period close: the boundary.
-    pub time: Millis,
+    pub time: UnixMillis,
     /// The mode that it was accepted in; of a conversion: the new one.
     pub mode: Mode,
     /// The bill that it falls into; of a close: the bill that it cuts.
@@ -82,9 +83,9 @@ pub enum EntryData {
     /// The account was closed.
     Closed,
     /// An amount was reserved.
-    Reserved { amount: i64, report_by: Millis, expires_at: Millis },
+    Reserved { amount: i64, report_by: UnixMillis, expires_at: UnixMillis },
     /// A reservation was replaced by a new amount under the same name.
-    ReservationExtended { amount: i64, report_by: Millis, expires_at: Millis },
+    ReservationExtended { amount: i64, report_by: UnixMillis, expires_at: UnixMillis },
     /// A reservation was released: what was given back of it.
     Released { amount: i64 },
     /// A payment of invoices, added to the balance.
@@ -131,8 +132,8 @@ pub struct Limits {
     pub permanent: i64,
     /// The temporary credit limit.
     pub temporary: i64,
-    /// When that ends; 0 if there is none.
-    pub temporary_until: Millis,
+    /// When that ends; [`UnixMillis::NONE`] if there is none.
+    pub temporary_until: UnixMillis,
 }
 
 /// What a refund or a reversal says of what it gives back.

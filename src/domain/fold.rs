@@ -3,8 +3,9 @@
 //! The rules record an entry and apply it here in one step. Rebuilding a ledger, aggregating and verifying apply the same entries again, so
 //! they cannot come to other amounts.
 
-use super::account::{Account, Millis, Status};
+use super::account::{Account, Status};
 use super::entry::{ChargedFrom, EntryData, Limits, Movement};
+use super::time::UnixMillis;
 
 /// What an account's own record does not tell of an entry that is applied to it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,7 +15,7 @@ pub struct EntryContext {
     /// What was left of the open reservation that the entry refers to. `None` if it refers to none, or to one that is not open any more.
     pub reservation: Option<i64>,
     /// The end of the billing period of the entry's time, in case that it is the first of a bill.
-    pub period_end: Millis,
+    pub period_end: UnixMillis,
 }
 
 impl Account {
@@ -25,7 +26,7 @@ impl Account {
         self.unbilled = self.unbilled.saturating_add(unbilled);
         if data.kind().moves_money() {
             self.sequence += 1;
-            if self.period_end == 0 && self.joins_open_bill(data, context.bill) {
+            if self.period_end.is_none() && self.joins_open_bill(data, context.bill) {
                 self.period_end = context.period_end;
             }
         }
@@ -53,7 +54,7 @@ impl Account {
             EntryData::PeriodClosed { .. } | EntryData::FinalBilled { .. } => {
                 self.last_bill += 1;
                 self.open_bill = self.last_bill;
-                self.period_end = 0;
+                self.period_end = UnixMillis::NONE;
             }
             EntryData::Suspended => self.status = Status::Suspended,
             EntryData::Resumed | EntryData::Reopened => self.status = Status::Active,

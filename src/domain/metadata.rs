@@ -1,6 +1,7 @@
 //! What is kept of a command beside what the rules look at.
 
-use super::account::{Category, Millis};
+use super::account::Category;
+use super::time::UnixMillis;
 
 /// What a bill, a fraud desk or an auditor needs to know of a change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub struct Metadata {
     /// Of what (second, byte, message); empty if not said.
     pub unit: String,
     /// When it happened; information only.
-    pub occurred_at: Option<Millis>,
+    pub occurred_at: Option<UnixMillis>,
     /// Anything else, in the caller's order.
     pub attributes: Vec<(String, String)>,
     /// Who changed it: the caller, where that is known; else whom an operator's command names.

@@ -1,8 +1,9 @@
 //! What can be answered: a decision that is remembered, or a refusal that is not.
 
-use super::account::{Account, Millis};
+use super::account::Account;
 use super::command::Kind;
 use super::entry::EntryKind;
+use super::time::UnixMillis;
 
 /// A decision on a command: remembered under its request id, and returned again when it is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,9 +56,9 @@ pub struct Grant {
     /// What is reserved.
     pub amount: i64,
     /// When the client must report.
-    pub report_by: Millis,
+    pub report_by: UnixMillis,
     /// From this instant on it is gone.
-    pub expires_at: Millis,
+    pub expires_at: UnixMillis,
     /// Whether it is all that there was: less than what was asked for.
     pub is_final_unit: bool,
 }
@@ -243,7 +244,7 @@ pub struct Outcome {
     /// The account as it stands after the command (of a replay: now), due events applied.
     pub account: Account,
     /// The instant by which it was decided: the account is to be shown as it is then, whatever clocks say meanwhile.
-    pub now: Millis,
+    pub now: UnixMillis,
 }
 
 /// What the ledger answers to a command.

@@ -1,7 +1,7 @@
 //! What is said of a payment besides its amount. The ledger keeps it as it came, in the note of the entry; the rules never look into it.
 
-use super::account::Millis;
 use super::metadata::Metadata;
+use super::time::UnixMillis;
 
 /// The names of what has no field of its own in a note.
 const METHOD: &str = "method";
@@ -11,7 +11,7 @@ const REFERENCE: &str = "reference";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PaymentDetails {
     /// When the money was received; `None` for when the payment was recorded.
-    pub received_at: Option<Millis>,
+    pub received_at: Option<UnixMillis>,
     /// How it was paid: "sepa", "card", "cash"; empty if not said.
     pub method: String,
     /// What the payer or the bank calls it; empty if not said.
@@ -44,7 +44,12 @@ mod tests {
 
     #[test]
     fn a_note_keeps_what_is_said_of_a_payment() {
-        let said = PaymentDetails { received_at: Some(7), method: "sepa".into(), reference: "RF18".into(), remark: "for May".into() };
+        let said = PaymentDetails {
+            received_at: Some(UnixMillis::new(7)),
+            method: "sepa".into(),
+            reference: "RF18".into(),
+            remark: "for May".into(),
+        };
         for details in [said, PaymentDetails::default()] {
             let mut metadata = Metadata::default();
             details.clone().write_to(&mut metadata);

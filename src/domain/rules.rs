@@ -11,13 +11,14 @@ mod cut;
 mod reversal;
 mod wallet;
 
-use super::account::{Account, Millis, Profile, Reservation, Status};
+use super::account::{Account, Profile, Reservation, Status};
 use super::command::{Action, Command, Metadata};
 pub use super::entry::Fingerprint;
 use super::entry::{Entry, EntryData};
 use super::fold::EntryContext;
 use super::money::DecimalAmount;
 use super::outcome::{Answer, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
+use super::time::{Millis, UnixMillis};
 
 use amounts::{both, units};
 pub use cut::Cut;
@@ -29,13 +30,13 @@ pub const MAX_OPEN_RESERVATIONS: u32 = 10_000;
 /// How far `first_sent_at` may be ahead of the ledger's time: clocks differ.
 pub const MAX_SENT_AHEAD: Millis = 5_000;
 
-/// When, and what the calendar says of it.
+/// When a step is, and what the calendar says of it.
 #[derive(Clone, Copy, Debug)]
-pub struct StepClock {
+pub struct StepTime {
     /// The time of the step.
-    pub now: Millis,
+    pub now: UnixMillis,
     /// The end of the billing period that `now` lies in.
-    pub period_end: Millis,
+    pub period_end: UnixMillis,
     /// How long request ids are remembered at least.
     pub window: Millis,
 }
@@ -125,44 +126,44 @@ pub enum ReservationChange {
 
 /// Decides on a command.
 #[must_use]
-pub fn decide(loaded: &LoadedState<'_>, command: &Command, fingerprint: &Fingerprint, step_clock: &StepClock) -> Decided {
-    match try_decide(loaded, command, fingerprint, step_clock) {
+pub fn decide(loaded: &LoadedState<'_>, command: &Command, fingerprint: &Fingerprint, step_time: &StepTime) -> Decided {
+    match try_decide(loaded, command, fingerprint, step_time) {
         Ok(step) => step,
         Err(refusal) => Decided { answer: Err(refusal), writes: None },
     }
 }
 
-fn try_decide(loaded: &LoadedState<'_>, command: &Command, fingerprint: &Fingerprint, step_clock: &StepClock) -> Result<Decided, Refusal> {
+fn try_decide(loaded: &LoadedState<'_>, command: &Command, fingerprint: &Fingerprint, step_time: &StepTime) -> Result<Decided, Refusal> {
     if let Some(remembered) = loaded.request
         && command.action.has_request_id()
     {
         if remembered.fingerprint != *fingerprint {
             return Err(Refusal::RequestIdReused);
         }
-        let transition = Transition::open(loaded.account.ok_or(Refusal::AccountNotFound)?, loaded, command, fingerprint, step_clock);
+        let transition = Transition::open(loaded.account.ok_or(Refusal::AccountNotFound)?, loaded, command, fingerprint, step_time);
         return Ok(transition.tell(Some(remembered.decision), true));
     }
     if matches!(command.action, Action::Authorize(_)) && loaded.reservation.is_some() {
         return Err(Refusal::RequestIdReused);
     }
-    if command.first_sent_at.is_some_and(|sent| step_clock.now.saturating_sub(sent) > step_clock.window) {
+    if command.first_sent_at.is_some_and(|sent| step_time.now.since(sent) > step_time.window) {
         return Err(Refusal::RequestTooOld);
     }
-    if command.first_sent_at.is_some_and(|sent| sent.saturating_sub(step_clock.now) > MAX_SENT_AHEAD) {
+    if command.first_sent_at.is_some_and(|sent| sent.since(step_time.now) > MAX_SENT_AHEAD) {
         return Err(Refusal::SentInFuture);
     }
     if let Action::Create(create) = &command.action {
         return if loaded.account.is_some() {
             Err(Refusal::AccountExists)
         } else {
-            wallet::create(create, loaded, command, fingerprint, step_clock)
+            wallet::create(create, loaded, command, fingerprint, step_time)
         };
     }
     let account = loaded.account.ok_or(Refusal::AccountNotFound)?;
     if command.currency.is_some_and(|currency| currency != account.currency) {
         return Err(Refusal::CurrencyMismatch);
     }
-    let transition = Transition::open(account, loaded, command, fingerprint, step_clock);
+    let transition = Transition::open(account, loaded, command, fingerprint, step_time);
     match &command.action {
         Action::Observe { .. } => Ok(transition.tell(None, false)),
         Action::Authorize(reserve) => charging::authorize(transition, reserve),
@@ -192,7 +193,7 @@ fn try_decide(loaded: &LoadedState<'_>, command: &Command, fingerprint: &Fingerp
 
 /// Closes the bill if its period is over. For a look at a stored account without a command.
 #[must_use]
-pub fn apply_due_close(mut account: Account, now: Millis) -> Account {
+pub fn apply_due_close(mut account: Account, now: UnixMillis) -> Account {
     if is_close_due(&account, now) {
         let cut = Cut::of(&account);
         let context = EntryContext { bill: cut.bill, ..EntryContext::default() };
@@ -203,8 +204,8 @@ pub fn apply_due_close(mut account: Account, now: Millis) -> Account {
 
 /// Whether the account's period is over, and its close not written yet.
 #[must_use]
-pub fn is_close_due(account: &Account, now: Millis) -> bool {
-    account.period_end != 0 && account.period_end <= now
+pub fn is_close_due(account: &Account, now: UnixMillis) -> bool {
+    account.period_end.is_some() && account.period_end <= now
 }
 
 /// Where one command is worked on: the account as it is becoming, and what is recorded of it. The account changes by [`Account::apply`]
@@ -213,7 +214,7 @@ struct Transition<'a> {
     loaded: &'a LoadedState<'a>,
     command: &'a Command,
     fingerprint: &'a Fingerprint,
-    step_clock: &'a StepClock,
+    step_time: &'a StepTime,
     account: Account,
     entries: Vec<Entry>,
     /// The bill that was closed because it was due.
@@ -229,22 +230,22 @@ impl<'a> Transition<'a> {
         loaded: &'a LoadedState<'a>,
         command: &'a Command,
         fingerprint: &'a Fingerprint,
-        step_clock: &'a StepClock,
+        step_time: &'a StepTime,
     ) -> Self {
-        let mut transition = Self { loaded, command, fingerprint, step_clock, account, entries: Vec::new(), closed: None, sequence: 0 };
-        if is_close_due(&account, step_clock.now) {
+        let mut transition = Self { loaded, command, fingerprint, step_time, account, entries: Vec::new(), closed: None, sequence: 0 };
+        if is_close_due(&account, step_time.now) {
             transition.close_period();
         }
         transition.sequence = loaded.next_sequence + transition.entries.len() as u64;
         transition
     }
 
-    fn now(&self) -> Millis {
-        self.step_clock.now
+    fn now(&self) -> UnixMillis {
+        self.step_time.now
     }
 
     fn usable(&self) -> i64 {
-        self.account.usable_credit(self.step_clock.now)
+        self.account.usable_credit(self.step_time.now)
     }
 
     fn units(&self, decimal: DecimalAmount) -> Result<i64, Refusal> {
@@ -285,7 +286,7 @@ impl<'a> Transition<'a> {
 
     /// Records an entry of the command in a bill.
     fn record_in(&mut self, bill: u32, reservation: Option<i64>, data: EntryData) {
-        let entry = self.apply(self.step_clock.now, bill, reservation, data);
+        let entry = self.apply(self.step_time.now, bill, reservation, data);
         let action = &self.command.action;
         self.entries.push(Entry {
             request_id: self.command.request_id.clone(),
@@ -297,8 +298,8 @@ impl<'a> Transition<'a> {
     }
 
     /// Applies an entry to the account; returns the entry, as one that no command caused.
-    fn apply(&mut self, time: Millis, bill: u32, reservation: Option<i64>, data: EntryData) -> Entry {
-        self.account.apply(&data, &EntryContext { bill, reservation, period_end: self.step_clock.period_end });
+    fn apply(&mut self, time: UnixMillis, bill: u32, reservation: Option<i64>, data: EntryData) -> Entry {
+        self.account.apply(&data, &EntryContext { bill, reservation, period_end: self.step_time.period_end });
         let Account { mode, balance, unbilled, reserved, sequence, .. } = self.account;
         Entry {
             account: self.command.account.clone(),
@@ -335,7 +336,7 @@ impl<'a> Transition<'a> {
 
     /// Returns the decision, and writes nothing.
     fn tell(self, decision: Option<Decision>, replayed: bool) -> Decided {
-        let outcome = Outcome { decision, replayed, account: self.account, now: self.step_clock.now };
+        let outcome = Outcome { decision, replayed, account: self.account, now: self.step_time.now };
         Decided { answer: Ok(outcome), writes: None }
     }
 
@@ -379,7 +380,7 @@ impl<'a> Transition<'a> {
     }
 
     fn write(self, decision: Option<Decision>) -> Decided {
-        let outcome = Outcome { decision, replayed: false, account: self.account, now: self.step_clock.now };
+        let outcome = Outcome { decision, replayed: false, account: self.account, now: self.step_time.now };
         let writes = Writes {
             decision,
             account: Some(self.account),

@@ -10,6 +10,7 @@ use super::wire::render::instant;
 use super::{page_token, pages, v1};
 use crate::billing::audit::list::{AuditFilter, AuditPlace};
 use crate::billing::audit::{AuditRecord, Outcome, SERVICE};
+use crate::domain::time::UnixMillis;
 use crate::service::UseCases;
 use crate::service::audit::AuditPage;
 
@@ -37,7 +38,7 @@ impl AuditService for Audit {
             let Listing { filter, count, after, query } = taken(use_cases, request, listing)?;
             let AuditPage { records, next } = use_cases.list_audit_records(context, &filter, after, count).await?;
             let token = |(at, chain, place): AuditPlace| {
-                let place = (at.cast_unsigned(), (chain.cast_unsigned(), place.cast_unsigned()));
+                let place = (at.get().cast_unsigned(), (chain.cast_unsigned(), place.cast_unsigned()));
                 page_token::encode(&query.each_ref().map(String::as_str), &place)
             };
             let places: Vec<AuditPlace> = records.iter().map(|found| (found.act.at, found.chain, found.place)).collect();
@@ -71,7 +72,7 @@ fn listing(reader: &mut Reader, request: v1::ListAuditRecordsRequest) -> Listing
         to: reader.instant("to", to),
         scope: None,
     };
-    let after = after.map(|(at, (chain, place))| (at.cast_signed(), chain.cast_signed(), place.cast_signed()));
+    let after = after.map(|(at, (chain, place))| (UnixMillis::new(at.cast_signed()), chain.cast_signed(), place.cast_signed()));
     Listing { filter, count: reader.page_size(page_size), after, query }
 }
 

@@ -10,8 +10,8 @@ use super::wire::render::instant;
 use super::{page_token, pages, v1};
 use crate::billing::callers::CallerKind;
 use crate::billing::change::Applied;
-use crate::domain::account::Millis;
 use crate::domain::money::DecimalAmount;
+use crate::domain::time::UnixMillis;
 use crate::service::UseCases;
 use crate::service::callers::{Caller, CallerPage, MadeKey, NewCaller};
 use crate::service::context::RequestContext;
@@ -130,7 +130,7 @@ fn read_grant(reader: &mut Reader, grant: Option<v1::Grant>) -> GrantEntry {
 }
 
 fn rendered(Caller { stored, grant }: Caller) -> v1::Caller {
-    let at = |at: Millis| (at > 0).then(|| instant(at));
+    let at = |at: UnixMillis| at.known().map(instant);
     let (kind, key_prefix) = match stored.kind {
         CallerKind::Key => (v1::CallerKind::Key, format!("tg_{}", stored.id)),
         CallerKind::Certificate => (v1::CallerKind::Certificate, String::new()),

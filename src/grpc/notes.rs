@@ -7,6 +7,7 @@ use super::wire::render::instant;
 use super::{page_token, v1};
 use crate::billing::change::Applied;
 use crate::billing::notes::Note;
+use crate::domain::time::UnixMillis;
 use crate::service::UseCases;
 use crate::service::context::RequestContext;
 use crate::service::error::Error;
@@ -44,9 +45,9 @@ pub async fn list(use_cases: &UseCases, context: &RequestContext, request: v1::L
         reader.account_id(account_id.clone());
         (reader.page_size(page_size), page_token::read::<(u64, String)>(reader, "page_token", &query, &page_token))
     })?;
-    let after = after.map(|(at, id)| (at.cast_signed(), id));
+    let after = after.map(|(at, id)| (UnixMillis::new(at.cast_signed()), id));
     let (notes, next) = use_cases.list_notes(context, &account_id, after.as_ref(), count).await?;
-    let next_page_token = next.map(|(at, id)| page_token::encode(&query, &(at.cast_unsigned(), id))).unwrap_or_default();
+    let next_page_token = next.map(|(at, id)| page_token::encode(&query, &(at.get().cast_unsigned(), id))).unwrap_or_default();
     Ok(v1::ListNotesResponse { notes: notes.into_iter().map(note).collect(), next_page_token })
 }
 

@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use super::wire::reader::Reader;
 use crate::billing::search::{Key, Place};
+use crate::domain::time::UnixMillis;
 use crate::ledger::{IdempotencyKey, NamePlace, ReservationPlace};
 use crate::service::search::{self, Way};
 
@@ -102,12 +103,12 @@ impl Cursor for IdempotencyKey {
 
 impl Cursor for ReservationPlace {
     fn to_bytes(&self) -> Vec<u8> {
-        [&self.expires_at.to_be_bytes()[..], &self.key.0].concat()
+        [&self.expires_at.get().to_be_bytes()[..], &self.key.0].concat()
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (expires_at, key) = bytes.split_first_chunk()?;
-        Some(Self { expires_at: i64::from_be_bytes(*expires_at), key: IdempotencyKey(key.try_into().ok()?) })
+        Some(Self { expires_at: UnixMillis::new(i64::from_be_bytes(*expires_at)), key: IdempotencyKey(key.try_into().ok()?) })
     }
 }
 

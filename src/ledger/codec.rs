@@ -9,7 +9,7 @@ pub mod record;
 pub mod records;
 
 use bytes::{Buf, BufMut};
-use record::{Number, Stored};
+use record::{Number, Stored, Time};
 use records::{Expiry, Moving, RareTerms, Remembered, RememberedCharge, StoredProfile, StoredRefund, StoredReservation, Terms};
 
 use super::{IdempotencyKey, NamePlace, ReservationPlace};
@@ -18,6 +18,7 @@ use domain::command::Kind;
 use domain::entry::EntryKind;
 use domain::outcome::{Charged, Decision, Grant, ReserveVerdict, Verdict};
 use domain::rules::{IdempotencyRecord, RefundKey, Refunded, ReservationEnd};
+use domain::time::UnixMillis;
 
 /// Bytes that are not a record of the kind that was looked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -162,7 +163,7 @@ pub fn encode_reservation_place(account: &str, place: &ReservationPlace) -> Vec<
     let mut bytes = Vec::with_capacity(account.len() + 24);
     bytes.put_slice(account.as_bytes());
     bytes.put_u8(0);
-    bytes.put_int(place.expires_at, Number::BYTES);
+    bytes.put_int(place.expires_at.get(), Time::BYTES);
     bytes.put_slice(&place.key.0);
     bytes
 }
@@ -171,7 +172,7 @@ pub fn encode_reservation_place(account: &str, place: &ReservationPlace) -> Vec<
 pub fn decode_reservation_place(account: &str, bytes: &[u8]) -> Result<ReservationPlace, Undecodable> {
     let place = || {
         let mut bytes = bytes.get(account.len() + 1..)?;
-        let expires_at = bytes.try_get_int(Number::BYTES).ok()?;
+        let expires_at = UnixMillis::new(bytes.try_get_int(Time::BYTES).ok()?);
         Some(ReservationPlace { expires_at, key: IdempotencyKey(bytes.try_into().ok()?) })
     };
     place().ok_or(Undecodable("place of a reservation"))
@@ -220,7 +221,9 @@ pub fn encode_idempotency_record(remembered: &IdempotencyRecord) -> Vec<u8> {
         (Some(Grant { amount, report_by, expires_at, .. }), _) => {
             Some(StoredReservation { amount: *amount, report_by: *report_by, expires_at: *expires_at })
         }
-        (None, ReserveVerdict::Declined { shortfall }) => Some(StoredReservation { amount: shortfall, report_by: 0, expires_at: 0 }),
+        (None, ReserveVerdict::Declined { shortfall }) => {
+            Some(StoredReservation { amount: shortfall, report_by: UnixMillis::NONE, expires_at: UnixMillis::NONE })
+        }
         (None, _) => None,
     };
     if let Some(reserved) = reserved {
@@ -247,7 +250,7 @@ fn read_remembered(mut bytes: &[u8]) -> Option<IdempotencyRecord> {
     let reserved = if has(flag::RESERVATION | flag::RESERVE_DECLINED) {
         StoredReservation::get(&mut bytes)?
     } else {
-        StoredReservation { amount: 0, report_by: 0, expires_at: 0 }
+        StoredReservation { amount: 0, report_by: UnixMillis::NONE, expires_at: UnixMillis::NONE }
     };
     let known = [ReservationEnd::Not, ReservationEnd::Settled, ReservationEnd::Released];
     let ended = known.into_iter().find(|known| *known as u8 == head.ended)?;

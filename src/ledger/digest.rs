@@ -70,7 +70,7 @@ impl Digest {
             TemporaryChange::Remove => self.number(1),
             TemporaryChange::Set { amount, until } => {
                 match until {
-                    Until::Instant(instant) => (self.number(2), self.number(instant)),
+                    Until::Instant(instant) => (self.number(2), self.number(instant.get())),
                     Until::After(duration) => (self.number(3), self.number(duration)),
                 };
                 self.decimal(amount);

@@ -25,15 +25,16 @@ use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use super::codec::journal::decode_block;
-use super::model::{Changes, PartitionState, StepTime};
+use super::model::{BatchTime, Changes, PartitionState};
 use super::watch::Watchers;
 use super::{
     Answering, BatchAnswer, Block, CopiedCallers, DuePage, Engine, Found, IdempotencyKey, Identity, JournalHold, JournalSpan, LedgerError,
     LedgerId, NamePlace, Opening, PreparedCommand, Purpose, ReservationPlace, Sizes, StoreSettings, Trimmer,
 };
 use copy::Copy;
-use domain::account::{Account, Millis, Profile, Reservation};
+use domain::account::{Account, Profile, Reservation};
 use domain::rules::{IdempotencyRecord, RefundKey};
+use domain::time::{Millis, UnixMillis};
 use platform::clock::Clock;
 use platform::telemetry::metrics;
 use platform::telemetry::traces::{Span, SpanKind};
@@ -215,7 +216,7 @@ impl EngineThread {
     }
 
     fn sweep(&mut self, store: &Store) -> Result<bool, LedgerError> {
-        let (is_more, changes) = self.partition_state.sweep(&StepTime::of(&self.clock, self.window));
+        let (is_more, changes) = self.partition_state.sweep(&BatchTime::of(&self.clock, self.window));
         self.keep(store, vec![changes])?;
         Ok(is_more)
     }
@@ -230,7 +231,7 @@ impl EngineThread {
     fn decide(&mut self, store: &Store, batches: &[Batch]) -> Result<Vec<BatchAnswer>, LedgerError> {
         let mut answers = Vec::with_capacity(batches.len());
         let mut all_changes = Vec::with_capacity(batches.len());
-        let time = StepTime::of(&self.clock, self.window);
+        let time = BatchTime::of(&self.clock, self.window);
         for Batch { commands, .. } in batches {
             let (answer, changes) = self.partition_state.apply(commands, &time, rand::random());
             answers.push(answer);
@@ -369,7 +370,7 @@ impl Engine for EmbeddedEngine {
                 now: partition_state.state.now,
                 is_read: false,
                 is_torn: false,
-                due_from: 0,
+                due_from: UnixMillis::NONE,
             })
         })
     }
@@ -378,7 +379,7 @@ impl Engine for EmbeddedEngine {
         self.read(|partition_state, _| Ok(partition_state.sizes()))
     }
 
-    fn due_accounts(&self, _partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage> {
+    fn due_accounts(&self, _partition: u16, cursor: Option<String>, count: usize, now: UnixMillis) -> Answering<'_, DuePage> {
         self.read(move |partition_state, _| Ok(partition_state.due_page(cursor.as_deref(), count, now)))
     }
 

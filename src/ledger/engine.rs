@@ -14,11 +14,12 @@ use super::{
 };
 #[cfg(doc)]
 use super::{Ledger, MAX_BATCH};
-use domain::account::{Account, Millis, Profile, Reservation};
+use domain::account::{Account, Profile, Reservation};
 use domain::outcome::Answer;
 #[cfg(doc)]
 use domain::outcome::Refusal;
 use domain::rules::IdempotencyRecord;
+use domain::time::{Millis, UnixMillis};
 
 /// What an engine answers to a batch.
 #[derive(Debug)]
@@ -126,7 +127,7 @@ pub trait Engine: Send + Sync + 'static {
     fn sizes(&self, partition: u16) -> Answering<'_, Sizes>;
     /// Looks through about `limit` accounts for those whose billing period is over at `now`. Every account that is due from the first page
     /// to the last is on one of them.
-    fn due_accounts(&self, partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage>;
+    fn due_accounts(&self, partition: u16, cursor: Option<String>, count: usize, now: UnixMillis) -> Answering<'_, DuePage>;
     /// The block of a step that was torn: it is in the journal, and not all else that the step had to write is there. Until it is finished,
     /// nothing is decided in the partition.
     fn torn_step(&self, _partition: u16) -> Answering<'_, Option<Block>> {

@@ -1,7 +1,8 @@
 //! Which accounts, and which entries, a list is to hold.
 
-use domain::account::{Account, Currency, Millis, Mode, Status};
+use domain::account::{Account, Currency, Mode, Status};
 use domain::entry::{Entry, EntryKind};
+use domain::time::UnixMillis;
 
 /// Which accounts. By default all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,9 +37,9 @@ pub struct EntryFilter {
     /// Only of these kinds; empty for all.
     pub kinds: Vec<EntryKind>,
     /// Only what was accepted at or after this.
-    pub from: Option<Millis>,
+    pub from: Option<UnixMillis>,
     /// Only what was accepted before this.
-    pub to: Option<Millis>,
+    pub to: Option<UnixMillis>,
 }
 
 impl EntryFilter {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use domain::account::Millis;
 use domain::entry::Entry;
+use domain::time::UnixMillis;
 
 /// A block of journal entries: what one step wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Block {
     /// The id of the block before it.
     pub previous: [u8; 16],
     /// When it was written.
-    pub time: Millis,
+    pub time: UnixMillis,
     /// The entries.
     pub entries: Vec<Entry>,
 }
@@ -37,11 +37,11 @@ pub struct JournalSpan {
     /// The sequence that the next entry will have.
     pub next: u64,
     /// The partition's time: that of its latest step that changed something.
-    pub now: Millis,
+    pub now: UnixMillis,
     /// Whether a billing store reads it, as far as the store knows.
     pub is_read: bool,
     /// From when on a sweep has something to do; 0 where that is not known beforehand.
-    pub due_from: Millis,
+    pub due_from: UnixMillis,
     /// Whether the step of the next entry was torn: its block is in the journal, and not all else that it had to write is there.
     pub is_torn: bool,
 }

@@ -37,10 +37,11 @@ use futures_util::future::{try_join, try_join_all};
 pub use backpressure::{Backpressure, JournalBounds};
 pub use batcher::Pending;
 pub use callers::CopiedCallers;
-use domain::account::{Account, Millis, Profile, Reservation};
+use domain::account::{Account, Profile, Reservation};
 use domain::command::{Action, Command, Metadata};
 use domain::entry::{Entry, Fingerprint};
 use domain::outcome::{Answer, Outcome, Refusal};
+use domain::time::{Millis, UnixMillis};
 pub use engine::{Answering, Answers, BatchAnswer, Engine, Sizes, StoredAccount};
 pub use error::LedgerError;
 pub use filter::{AccountFilter, EntryFilter};
@@ -84,7 +85,7 @@ pub struct ListedAccount {
     /// Its name and settings.
     pub profile: Profile,
     /// The instant that it is shown as of: its partition's time may be ahead of the clock.
-    pub now: Millis,
+    pub now: UnixMillis,
 }
 
 /// A page of accounts.
@@ -243,7 +244,7 @@ impl Ledger {
     }
 
     /// The time by which a partition decides: its own, where that is ahead of the clock.
-    async fn now_in(&self, partition: u16) -> Result<Millis, LedgerError> {
+    async fn now_in(&self, partition: u16) -> Result<UnixMillis, LedgerError> {
         Ok(self.engine.journal_span(partition).await?.now.max(self.clock.now()))
     }
 
@@ -314,7 +315,7 @@ impl Ledger {
     pub async fn reservations(
         &self,
         account: &str,
-        now: Millis,
+        now: UnixMillis,
         after: Option<ReservationPlace>,
         count: usize,
     ) -> Result<ReservationPage, LedgerError> {
@@ -365,7 +366,7 @@ impl Ledger {
     }
 
     /// How much of a partition's journal comes at or after a sequence: how many entries, and when the first of them was written.
-    pub async fn journal_after(&self, partition: u16, next: u64) -> Result<(u64, Option<Millis>), LedgerError> {
+    pub async fn journal_after(&self, partition: u16, next: u64) -> Result<(u64, Option<UnixMillis>), LedgerError> {
         let span = self.engine.journal_span(partition).await?;
         if span.next <= next {
             return Ok((0, None));

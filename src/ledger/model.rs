@@ -18,13 +18,14 @@ use undo::Before;
 use super::Engine;
 use super::codec::{decode_place, encode_place};
 use super::{BatchAnswer, Block, DuePage, IdempotencyKey, NamePlace, PreparedCommand, ReservationPlace, Sizes, fold_name};
-use domain::account::{Account, Millis, Profile, Reservation};
+use domain::account::{Account, Profile, Reservation};
 use domain::command::Action;
 use domain::outcome::Refusal;
 use domain::rules::{
-    Fingerprint, IdempotencyRecord, LoadedState, RefundKey, Refunded, ReservationChange, ReservationEnd, StepClock, decide, is_close_due,
+    Fingerprint, IdempotencyRecord, LoadedState, RefundKey, Refunded, ReservationChange, ReservationEnd, StepTime, decide, is_close_due,
     refund_keys,
 };
+use domain::time::{Millis, UnixMillis};
 use platform::clock::Clock;
 
 /// The most reservations that one slice of the sweep expires.
@@ -39,7 +40,7 @@ pub struct PartitionState {
     pub(super) accounts: HashMap<String, Account>,
     pub(super) profiles: HashMap<String, Profile>,
     pub(super) reservations: HashMap<IdempotencyKey, Reservation>,
-    pub(super) expiries: BTreeSet<(Millis, IdempotencyKey)>,
+    pub(super) expiries: BTreeSet<(UnixMillis, IdempotencyKey)>,
     pub(super) by_account: BTreeSet<(String, ReservationPlace)>,
     pub(super) requests: HashMap<IdempotencyKey, IdempotencyRecord>,
     pub(super) older_requests: HashMap<IdempotencyKey, IdempotencyRecord>,
@@ -56,27 +57,27 @@ pub struct State {
     /// The id of the last block.
     pub last_block: [u8; 16],
     /// The latest time at which something was written.
-    pub now: Millis,
+    pub now: UnixMillis,
     /// When the request ids were rotated last.
-    pub rotated_at: Millis,
+    pub rotated_at: UnixMillis,
     /// Sums that were given back may have been dropped if their last entry has at most this sequence.
     pub refunds_dropped_until: u64,
     /// Until then, ids may be remembered with the fingerprint of format version 2; 0 if there are none.
-    pub legacy_until: Millis,
+    pub legacy_until: UnixMillis,
     /// The latest expiry of a reservation that a younger id is needed for.
-    pub reserved_until: Millis,
+    pub reserved_until: UnixMillis,
     /// The latest expiry of a reservation that an older id is needed for.
-    pub older_reserved_until: Millis,
+    pub older_reserved_until: UnixMillis,
 }
 
 impl State {
     /// When the older ids may be forgotten: what was consumed of a reservation is charged until a window after it has expired.
-    pub(super) fn rotation_due(&self, window: Millis) -> Millis {
+    pub(super) fn rotation_due(&self, window: Millis) -> UnixMillis {
         self.rotated_at.max(self.older_reserved_until) + window
     }
 
     /// The younger ids become the older ones.
-    pub(super) fn rotate(&mut self, now: Millis) {
+    pub(super) fn rotate(&mut self, now: UnixMillis) {
         self.rotated_at = now;
         self.older_reserved_until = std::mem::take(&mut self.reserved_until);
     }
@@ -115,16 +116,16 @@ impl Changes {
 
 /// When a step happens.
 #[derive(Clone, Copy, Debug)]
-pub struct StepTime {
+pub struct BatchTime {
     /// The clock's time.
-    pub now: Millis,
+    pub now: UnixMillis,
     /// The next two ends of billing periods after it.
-    pub period_ends: [Millis; 2],
+    pub period_ends: [UnixMillis; 2],
     /// How long request ids are remembered at least.
     pub window: Millis,
 }
 
-impl StepTime {
+impl BatchTime {
     /// The time that a clock tells.
     #[must_use]
     pub fn of(clock: &Clock, window: Millis) -> Self {
@@ -135,16 +136,16 @@ impl StepTime {
 
 impl PartitionState {
     /// Decides on a batch.
-    pub fn apply(&mut self, commands: &[PreparedCommand], time: &StepTime, block_id: [u8; 16]) -> (BatchAnswer, Changes) {
+    pub fn apply(&mut self, commands: &[PreparedCommand], time: &BatchTime, block_id: [u8; 16]) -> (BatchAnswer, Changes) {
         let now = time.now.max(self.state.now);
         let [this_end, next_end] = time.period_ends;
-        let step_clock = StepClock { now, period_end: if this_end > now { this_end } else { next_end }, window: time.window };
+        let step_time = StepTime { now, period_end: if this_end > now { this_end } else { next_end }, window: time.window };
         let mut changes = Changes { before: vec![Before::State(self.state)], ..Changes::default() };
         let deferred = if self.is_any_due(now) { self.expire_of_all(commands, now, &mut changes) } else { HashSet::new() };
         let mut entries = Vec::with_capacity(commands.len());
         let decide = |prepared: &PreparedCommand| match deferred.contains(prepared.command.account.as_str()) {
             true => Err(Refusal::Deferred),
-            false => self.decide(prepared, &step_clock, &mut entries, &mut changes),
+            false => self.decide(prepared, &step_time, &mut entries, &mut changes),
         };
         let answers: Vec<_> = commands.iter().map(decide).collect();
         if !changes.is_empty() {
@@ -161,7 +162,7 @@ impl PartitionState {
     }
 
     /// A slice of what is due by itself, and whether there is more.
-    pub fn sweep(&mut self, time: &StepTime) -> (bool, Changes) {
+    pub fn sweep(&mut self, time: &BatchTime) -> (bool, Changes) {
         let now = time.now.max(self.state.now);
         let mut changes = Changes { before: vec![Before::State(self.state)], ..Changes::default() };
         if now >= self.state.rotation_due(time.window) {
@@ -177,22 +178,22 @@ impl PartitionState {
         (is_more, changes)
     }
 
-    fn is_any_due(&self, now: Millis) -> bool {
+    fn is_any_due(&self, now: UnixMillis) -> bool {
         self.expiries.first().is_some_and(|(at, _)| *at <= now)
     }
 
     /// Takes off a slice of what has expired; returns whether there is more.
-    pub(super) fn expire(&mut self, now: Millis, changes: &mut Changes) -> bool {
+    pub(super) fn expire(&mut self, now: UnixMillis, changes: &mut Changes) -> bool {
         let due: Vec<_> = self.expiries.iter().take_while(|(at, _)| *at <= now).take(MAX_EXPIRIES).map(|(_, key)| *key).collect();
         due.into_iter().for_each(|key| self.expire_one(key, changes));
         self.is_any_due(now)
     }
 
     /// Takes off all that the accounts of a step have due. Of accounts with much of it, few have their turn; returns the others.
-    fn expire_of_all<'a>(&mut self, commands: &'a [PreparedCommand], now: Millis, changes: &mut Changes) -> HashSet<&'a str> {
+    fn expire_of_all<'a>(&mut self, commands: &'a [PreparedCommand], now: UnixMillis, changes: &mut Changes) -> HashSet<&'a str> {
         let (mut deferred, mut count) = (HashSet::new(), 0);
         let [first, last] =
-            [ReservationPlace { expires_at: Millis::MIN, key: IdempotencyKey([0; 16]) }, ReservationPlace::behind_expired(now)];
+            [ReservationPlace { expires_at: UnixMillis::MIN, key: IdempotencyKey([0; 16]) }, ReservationPlace::behind_expired(now)];
         for account in commands.iter().map(|prepared| prepared.command.account.as_str()) {
             let mut due = self.by_account.range((account.to_owned(), first)..=(account.to_owned(), last)).map(|(_, place)| place.key);
             if count >= MAX_STEP_EXPIRIES {
@@ -225,7 +226,7 @@ impl PartitionState {
     fn decide(
         &mut self,
         prepared: &PreparedCommand,
-        step_clock: &StepClock,
+        step_time: &StepTime,
         entries: &mut Vec<domain::entry::Entry>,
         changes: &mut Changes,
     ) -> domain::outcome::Answer {
@@ -245,8 +246,8 @@ impl PartitionState {
             refunds_dropped_until: self.state.refunds_dropped_until,
             next_sequence: self.state.sequence + entries.len() as u64 + 1,
         };
-        let fingerprint = self.fingerprint_of(prepared, loaded.request, step_clock.now);
-        let step = decide(&loaded, &prepared.command, &fingerprint, step_clock);
+        let fingerprint = self.fingerprint_of(prepared, loaded.request, step_time.now);
+        let step = decide(&loaded, &prepared.command, &fingerprint, step_time);
         let Some(change) = step.writes else { return step.answer };
         if let Some(account) = change.account {
             let before = match self.accounts.get_mut(id) {
@@ -279,7 +280,7 @@ impl PartitionState {
     }
 
     /// The fingerprint to compare with what is remembered: after a migration, for a while, what version 2 made of the same command.
-    fn fingerprint_of(&self, prepared: &PreparedCommand, remembered: Option<&IdempotencyRecord>, now: Millis) -> Fingerprint {
+    fn fingerprint_of(&self, prepared: &PreparedCommand, remembered: Option<&IdempotencyRecord>, now: UnixMillis) -> Fingerprint {
         match remembered {
             Some(remembered) if remembered.fingerprint != prepared.fingerprint && now < self.state.legacy_until => {
                 let legacy = prepared.legacy_fingerprint();
@@ -351,7 +352,7 @@ impl PartitionState {
 
     /// The latest time at which something was written: no later step happens before it.
     #[must_use]
-    pub fn last_written_at(&self) -> Millis {
+    pub fn last_written_at(&self) -> UnixMillis {
         self.state.now
     }
 
@@ -405,7 +406,7 @@ impl PartitionState {
     ///
     /// An account that is renamed meanwhile changes its place; but then the command that renamed it has written the close.
     #[must_use]
-    pub fn due_page(&self, cursor: Option<&str>, count: usize, now: Millis) -> DuePage {
+    pub fn due_page(&self, cursor: Option<&str>, count: usize, now: UnixMillis) -> DuePage {
         let after = cursor.and_then(|cursor| decode_place(cursor.as_bytes()).ok());
         let places = self.names("", after.as_ref(), count);
         let next = if places.len() < count { None } else { places.last().map(encode_place) };
@@ -422,7 +423,7 @@ impl PartitionState {
     /// Open reservations of an account; see [`Engine::reservations`].
     #[must_use]
     pub fn reservations(&self, account: &str, after: Option<ReservationPlace>, count: usize) -> Vec<(IdempotencyKey, Reservation)> {
-        let start = after.unwrap_or(ReservationPlace { expires_at: Millis::MIN, key: IdempotencyKey([0; 16]) });
+        let start = after.unwrap_or(ReservationPlace { expires_at: UnixMillis::MIN, key: IdempotencyKey([0; 16]) });
         self.by_account
             .range((account.to_owned(), start)..)
             .take_while(|(owner, _)| owner == account)

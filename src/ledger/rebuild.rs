@@ -14,12 +14,13 @@ use mismatches::Mismatches;
 use crate::IdempotencyKey;
 use crate::model::{Changes, PartitionState};
 use crate::snapshot::Snapshot;
-use domain::account::{Account, Millis, Profile, Reservation};
+use domain::account::{Account, Profile, Reservation};
 use domain::command::Kind;
 use domain::entry::{ChargedFrom, Entry, EntryData, EntryKind, GivenBack, Settings};
 use domain::fold::EntryContext;
 use domain::outcome::{Charged, Decision, Grant, ReserveVerdict, Verdict};
 use domain::rules::{IdempotencyRecord, RefundKey, Refunded, ReservationChange, ReservationEnd};
+use domain::time::{Millis, UnixMillis};
 use platform::clock::Clock;
 
 /// What makes numbers, by which a ledger knows entries, of the sequences of a partition that it had before it had another number of them.
@@ -50,7 +51,7 @@ pub struct Rebuild {
     /// Whether a part of the journal is not known: which reservations are open, and what is reserved, is not known then either.
     has_gap: bool,
     /// When the last such part ended; `None` if there is none.
-    gap_ended_at: Option<Millis>,
+    gap_ended_at: Option<UnixMillis>,
     /// Whether it is one step: within it, nothing is due by itself.
     is_step: bool,
     /// Whether it is only compared with accounts and reservations: then no request ids and no sums that were given back are kept, which
@@ -85,7 +86,7 @@ impl Rebuild {
 
     /// Goes on from a partition with the entries of one step at that time, before which what was due has happened. What the step has
     /// changed of reservations may be in the partition already.
-    pub(super) fn of_step(mut partition_state: PartitionState, time: Millis, clock: Clock, window: Millis) -> Self {
+    pub(super) fn of_step(mut partition_state: PartitionState, time: UnixMillis, clock: Clock, window: Millis) -> Self {
         partition_state.state.now = partition_state.state.now.max(time);
         Self { partition_state, is_step: true, ..Self::new(clock, window) }
     }
@@ -182,13 +183,13 @@ impl Rebuild {
 
     /// When the last part of the journal ended that is not known: of what was asked until then, no request id is remembered.
     #[must_use]
-    pub fn gap_ended_at(&self) -> Option<Millis> {
+    pub fn gap_ended_at(&self) -> Option<UnixMillis> {
         self.gap_ended_at
     }
 
     /// The rebuilt partition at a time: what had expired by then is gone, and so are request ids whose window is over.
     #[must_use]
-    pub fn finish(mut self, now: Millis, last_block: [u8; 16]) -> PartitionState {
+    pub fn finish(mut self, now: UnixMillis, last_block: [u8; 16]) -> PartitionState {
         let written_at = self.partition_state.state.now;
         self.advance(now);
         self.partition_state.state.now = written_at;
@@ -215,7 +216,7 @@ impl Rebuild {
     }
 
     /// Lets happen what is due at a time: request ids are forgotten, reservations expire.
-    pub fn advance(&mut self, time: Millis) {
+    pub fn advance(&mut self, time: UnixMillis) {
         if self.is_step {
             return;
         }
@@ -239,7 +240,8 @@ impl Rebuild {
     fn follow(&mut self, mut account: Account, entry: &Entry) -> Account {
         let open = self.open(entry);
         // The calendar is asked for the first entry of a bill only.
-        let period_end = if account.period_end == 0 { self.clock.period_ends(self.partition_state.state.now)[0] } else { 0 };
+        let period_end =
+            if account.period_end.is_none() { self.clock.period_ends(self.partition_state.state.now)[0] } else { UnixMillis::NONE };
         let reservation = open.as_ref().map(|open| open.amount);
         account.apply(&entry.data, &EntryContext { bill: entry.bill, reservation, period_end });
         match &entry.data {
@@ -251,10 +253,10 @@ impl Rebuild {
                 }
             }
             EntryData::Reserved { amount, report_by, expires_at } => {
-                self.reserve(entry, &entry.request_id, [*amount, *report_by, *expires_at]);
+                self.reserve(entry, &entry.request_id, *amount, [*report_by, *expires_at]);
             }
             EntryData::ReservationExtended { amount, report_by, expires_at } => {
-                self.reserve(entry, &entry.refers_to, [*amount, *report_by, *expires_at]);
+                self.reserve(entry, &entry.refers_to, *amount, [*report_by, *expires_at]);
             }
             EntryData::Released { .. } => self.end(entry, open, ReservationEnd::Released),
             data => data.given_back().into_iter().for_each(|given_back| self.give_back(entry, given_back)),
@@ -294,7 +296,7 @@ impl Rebuild {
         }
     }
 
-    fn reserve(&mut self, entry: &Entry, name: &str, [amount, report_by, expires_at]: [i64; 3]) {
+    fn reserve(&mut self, entry: &Entry, name: &str, amount: i64, [report_by, expires_at]: [UnixMillis; 2]) {
         let (account, request_id) = (entry.account.clone(), name.to_owned());
         self.put(name, Reservation { account, request_id, amount, report_by, expires_at });
     }

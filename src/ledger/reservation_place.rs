@@ -1,6 +1,7 @@
 //! Where a page of reservations ends.
 
-use domain::account::{Millis, Reservation};
+use domain::account::Reservation;
+use domain::time::UnixMillis;
 
 use crate::idempotency_key::IdempotencyKey;
 
@@ -8,7 +9,7 @@ use crate::idempotency_key::IdempotencyKey;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReservationPlace {
     /// When it expires.
-    pub expires_at: Millis,
+    pub expires_at: UnixMillis,
     /// The key of the request that made it.
     pub key: IdempotencyKey,
 }
@@ -22,7 +23,7 @@ impl ReservationPlace {
 
     /// Behind all that have expired at `now`.
     #[must_use]
-    pub fn behind_expired(now: Millis) -> Self {
+    pub fn behind_expired(now: UnixMillis) -> Self {
         Self { expires_at: now, key: IdempotencyKey([u8::MAX; 16]) }
     }
 }

@@ -3,8 +3,9 @@
 //! The billing store makes such entries, never the ledger. They are kept among the attributes, so that they need no columns of their own.
 
 use super::codec;
-use domain::account::{Account, Millis, Status};
+use domain::account::{Account, Status};
 use domain::entry::Entry;
+use domain::time::UnixMillis;
 
 /// What the entries of the gap would have told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,13 +17,13 @@ pub struct Snapshot {
     /// The temporary credit limit.
     pub temporary_limit: i64,
     /// When that ends; 0 if there is none.
-    pub temporary_until: Millis,
+    pub temporary_until: UnixMillis,
     /// The highest number given to a bill.
     pub last_bill: u32,
     /// When the open bill is to be closed; 0 if it has no money entries.
-    pub period_end: Millis,
+    pub period_end: UnixMillis,
     /// When the account was created.
-    pub created_at: Millis,
+    pub created_at: UnixMillis,
 }
 
 impl Snapshot {
@@ -33,10 +34,10 @@ impl Snapshot {
             ("status", self.status as i64),
             ("permanent_limit", self.permanent_limit),
             ("temporary_limit", self.temporary_limit),
-            ("temporary_until", self.temporary_until),
+            ("temporary_until", self.temporary_until.get()),
             ("last_bill", i64::from(self.last_bill)),
-            ("period_end", self.period_end),
-            ("created_at", self.created_at),
+            ("period_end", self.period_end.get()),
+            ("created_at", self.created_at.get()),
         ];
         numbers.into_iter().map(|(name, number)| (name.to_owned(), number.to_string())).collect()
     }
@@ -49,10 +50,10 @@ impl Snapshot {
             status: codec::status(u8::try_from(number("status")?).ok()?)?,
             permanent_limit: number("permanent_limit")?,
             temporary_limit: number("temporary_limit")?,
-            temporary_until: number("temporary_until")?,
+            temporary_until: UnixMillis::new(number("temporary_until")?),
             last_bill: u32::try_from(number("last_bill")?).ok()?,
-            period_end: number("period_end")?,
-            created_at: number("created_at")?,
+            period_end: UnixMillis::new(number("period_end")?),
+            created_at: UnixMillis::new(number("created_at")?),
         })
     }
     /// The account as it was behind the gap; `None` if the entry says too little. What was reserved then is not known.

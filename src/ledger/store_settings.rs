@@ -1,7 +1,7 @@
 //! How a store was set up: fixed when it is initialized, and checked at each start.
 
 use anyhow::ensure;
-use domain::account::Millis;
+use domain::time::Millis;
 
 /// How the store was set up.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -13,8 +13,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{Ledger, LedgerError};
-use domain::account::{Account, Millis};
+use domain::account::Account;
 use domain::outcome::Refusal;
+use domain::time::UnixMillis;
 
 /// How long an account that was read is not read again, however often it changes.
 pub const PAUSE: Duration = Duration::from_millis(20);
@@ -66,7 +67,7 @@ pub struct Look {
     /// Below which usable credit counts as low.
     pub low_credit_threshold: Option<i64>,
     /// The instant that it is shown as of: the ledger's.
-    pub now: Millis,
+    pub now: UnixMillis,
     /// When the reading began.
     pub at: Instant,
     /// How many changes had been announced by then.

@@ -1,7 +1,7 @@
 //! The ledger's one clock, and the calendar of billing periods.
 //!
 //! The time is the store's: a monotonic clock of this process, set again and again by what the store says (Redis, or the system's clock). Everything that needs the time is handed a
-//! [`Clock`]; nothing else reads the system's. A test clock stands still until it is moved.
+//! [`Clock`]; nothing else reads the system's. A manual clock stands still until it is set: tests and the demonstration move it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -10,7 +10,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use domain::account::Millis;
+use domain::time::{Millis, UnixMillis};
 
 /// A clock, cheap to clone; all clones tell the same time.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ enum Source {
     /// The monotonic clock, and what to add to it.
     Running { started: Instant, epoch_at_start: AtomicI64 },
     /// What it was last set to.
-    Standing(AtomicI64),
+    Manual(AtomicI64),
 }
 
 /// A time zone whose calendar months are the billing periods.
@@ -40,14 +40,14 @@ impl Clock {
     /// The running clock of this machine, until [`Clock::set`] says otherwise.
     #[must_use]
     pub fn running(zone: TimeZone) -> Self {
-        let source = Source::Running { started: Instant::now(), epoch_at_start: AtomicI64::new(system_now()) };
+        let source = Source::Running { started: Instant::now(), epoch_at_start: AtomicI64::new(system_now().get()) };
         Self { source: Arc::new(source), calendar: Arc::new(Calendar::new(zone)) }
     }
 
-    /// A clock that stands at `now` until it is set.
+    /// A clock that is moved by hand: it stands at `now` until it is set.
     #[must_use]
-    pub fn standing(now: Millis, zone: TimeZone) -> Self {
-        Self { source: Arc::new(Source::Standing(AtomicI64::new(now))), calendar: Arc::new(Calendar::new(zone)) }
+    pub fn manual(now: UnixMillis, zone: TimeZone) -> Self {
+        Self { source: Arc::new(Source::Manual(AtomicI64::new(now.get()))), calendar: Arc::new(Calendar::new(zone)) }
     }
 
     /// The billing time zone.
@@ -58,31 +58,31 @@ impl Clock {
 
     /// Which day of its month an instant is, in the billing time zone: from 1 on.
     #[must_use]
-    pub fn day_of_month(&self, at: Millis) -> i8 {
-        Timestamp::from_millisecond(at).map_or(1, |at| at.to_zoned(self.calendar.zone.clone()).day())
+    pub fn day_of_month(&self, at: UnixMillis) -> i8 {
+        Timestamp::from_millisecond(at.get()).map_or(1, |at| at.to_zoned(self.calendar.zone.clone()).day())
     }
 
     /// The time.
     #[must_use]
-    pub fn now(&self) -> Millis {
-        match &*self.source {
+    pub fn now(&self) -> UnixMillis {
+        UnixMillis::new(match &*self.source {
             Source::Running { started, epoch_at_start } => epoch_at_start.load(Ordering::Relaxed) + elapsed_millis(*started),
-            Source::Standing(now) => now.load(Ordering::Relaxed),
-        }
+            Source::Manual(now) => now.load(Ordering::Relaxed),
+        })
     }
 
     /// Says what time it is.
-    pub fn set(&self, now: Millis) {
+    pub fn set(&self, now: UnixMillis) {
         match &*self.source {
-            Source::Running { started, epoch_at_start } => epoch_at_start.store(now - elapsed_millis(*started), Ordering::Relaxed),
-            Source::Standing(standing) => standing.store(now, Ordering::Relaxed),
+            Source::Running { started, epoch_at_start } => epoch_at_start.store(now.get() - elapsed_millis(*started), Ordering::Relaxed),
+            Source::Manual(manual) => manual.store(now.get(), Ordering::Relaxed),
         }
     }
 
     /// Sets a running clock by the system's, which may have been set, or have gone on while the machine slept; returns by how much that
     /// moved it. It may go back: what must not, keeps its own latest instant, as each partition does.
     pub fn follow_system(&self) -> Millis {
-        if self.is_test_clock() {
+        if self.is_manual() {
             return 0;
         }
         let (now, system) = (self.now(), system_now());
@@ -90,34 +90,34 @@ impl Clock {
         system - now
     }
 
-    /// Whether it stands until it is set: a test clock.
+    /// Whether it stands until it is set.
     #[must_use]
-    pub fn is_test_clock(&self) -> bool {
-        matches!(&*self.source, Source::Standing(_))
+    pub fn is_manual(&self) -> bool {
+        matches!(&*self.source, Source::Manual(_))
     }
 
     /// The first instant of a day of the billing time zone; `None` if the calendar does not have it.
     #[must_use]
-    pub fn start_of_day(&self, day: jiff::civil::Date) -> Option<Millis> {
-        day.to_zoned(self.calendar.zone.clone()).ok().map(|at| at.timestamp().as_millisecond())
+    pub fn start_of_day(&self, day: jiff::civil::Date) -> Option<UnixMillis> {
+        day.to_zoned(self.calendar.zone.clone()).ok().map(|at| UnixMillis::new(at.timestamp().as_millisecond()))
     }
 
     /// The day of an instant, in the billing time zone.
     #[must_use]
-    pub fn day_of(&self, at: Millis) -> jiff::civil::Date {
-        let at = Timestamp::from_millisecond(at).unwrap_or_default();
+    pub fn day_of(&self, at: UnixMillis) -> jiff::civil::Date {
+        let at = Timestamp::from_millisecond(at.get()).unwrap_or_default();
         at.to_zoned(self.calendar.zone.clone()).date()
     }
 
     /// The begin of the billing period that `now` lies in, which is the end of the one before.
     #[must_use]
-    pub fn period_start(&self, now: Millis) -> Millis {
+    pub fn period_start(&self, now: UnixMillis) -> UnixMillis {
         self.calendar.this_month(now)
     }
 
     /// The next two ends of billing periods after `now`.
     #[must_use]
-    pub fn period_ends(&self, now: Millis) -> [Millis; 2] {
+    pub fn period_ends(&self, now: UnixMillis) -> [UnixMillis; 2] {
         self.calendar.ends(now)
     }
 }
@@ -125,8 +125,9 @@ impl Clock {
 /// The system's clock: only to start from, and to hold against the store's.
 #[must_use]
 #[allow(clippy::disallowed_methods, reason = "the one place that reads it")]
-pub fn system_now() -> Millis {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+pub fn system_now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).map_or(UnixMillis::MAX, UnixMillis::new)
 }
 
 fn elapsed_millis(started: Instant) -> Millis {
@@ -138,38 +139,38 @@ impl Calendar {
         Self { zone, from: AtomicI64::new(i64::MAX), ends: [AtomicI64::new(0), AtomicI64::new(0)] }
     }
 
-    fn ends(&self, now: Millis) -> [Millis; 2] {
+    fn ends(&self, now: UnixMillis) -> [UnixMillis; 2] {
         // A racing writer may mix two answers, but only ones of neighbouring months, and each is checked against `now`.
-        let [first, second] = [self.ends[0].load(Ordering::Relaxed), self.ends[1].load(Ordering::Relaxed)];
-        if self.from.load(Ordering::Acquire) <= now && now < first && first < second {
+        let [first, second] = [&self.ends[0], &self.ends[1]].map(|end| UnixMillis::new(end.load(Ordering::Relaxed)));
+        if self.from.load(Ordering::Acquire) <= now.get() && now < first && first < second {
             return [first, second];
         }
         let first = self.next_month(now);
         let second = self.next_month(first);
         self.from.store(i64::MAX, Ordering::Release);
-        self.ends[0].store(first, Ordering::Relaxed);
-        self.ends[1].store(second, Ordering::Relaxed);
-        self.from.store(now, Ordering::Release);
+        self.ends[0].store(first.get(), Ordering::Relaxed);
+        self.ends[1].store(second.get(), Ordering::Relaxed);
+        self.from.store(now.get(), Ordering::Release);
         [first, second]
     }
 
     /// The first instant of the calendar month that `now` lies in.
-    fn this_month(&self, now: Millis) -> Millis {
+    fn this_month(&self, now: UnixMillis) -> UnixMillis {
         let first = || {
-            let date = Timestamp::from_millisecond(now).ok()?.to_zoned(self.zone.clone()).date().first_of_month();
-            Some(date.to_zoned(self.zone.clone()).ok()?.timestamp().as_millisecond())
+            let date = Timestamp::from_millisecond(now.get()).ok()?.to_zoned(self.zone.clone()).date().first_of_month();
+            Some(UnixMillis::new(date.to_zoned(self.zone.clone()).ok()?.timestamp().as_millisecond()))
         };
-        first().unwrap_or(0)
+        first().unwrap_or(UnixMillis::NONE)
     }
 
     /// The first instant of the calendar month after the one that `now` lies in.
-    fn next_month(&self, now: Millis) -> Millis {
+    fn next_month(&self, now: UnixMillis) -> UnixMillis {
         let next = || {
-            let date = Timestamp::from_millisecond(now).ok()?.to_zoned(self.zone.clone()).date();
+            let date = Timestamp::from_millisecond(now.get()).ok()?.to_zoned(self.zone.clone()).date();
             let first = date.first_of_month().checked_add(jiff::Span::new().months(1)).ok()?;
-            Some(first.to_zoned(self.zone.clone()).ok()?.timestamp().as_millisecond())
+            Some(UnixMillis::new(first.to_zoned(self.zone.clone()).ok()?.timestamp().as_millisecond()))
         };
-        next().unwrap_or(i64::MAX)
+        next().unwrap_or(UnixMillis::MAX)
     }
 }
 
@@ -177,16 +178,16 @@ impl Calendar {
 mod tests {
     use super::*;
 
-    fn millis(text: &str) -> Millis {
-        text.parse::<Timestamp>().unwrap().as_millisecond()
+    fn millis(text: &str) -> UnixMillis {
+        UnixMillis::new(text.parse::<Timestamp>().unwrap().as_millisecond())
     }
 
     #[test]
     fn a_billing_period_is_a_calendar_month_of_the_zone() {
-        let clock = Clock::standing(millis("2026-10-31T23:30:00Z"), TimeZone::get("Europe/Berlin").unwrap());
+        let clock = Clock::manual(millis("2026-10-31T23:30:00Z"), TimeZone::get("Europe/Berlin").unwrap());
         // In Berlin it is November already.
         assert_eq!(clock.period_ends(clock.now()), [millis("2026-11-30T23:00:00Z"), millis("2026-12-31T23:00:00Z")]);
-        let utc = Clock::standing(0, TimeZone::UTC);
+        let utc = Clock::manual(UnixMillis::NONE, TimeZone::UTC);
         assert_eq!(utc.period_ends(millis("2026-10-31T23:59:59.999Z"))[0], millis("2026-11-01T00:00:00Z"));
         assert_eq!(utc.period_ends(millis("2026-11-01T00:00:00Z"))[0], millis("2026-12-01T00:00:00Z"));
         assert_eq!(utc.period_ends(millis("2026-10-01T00:00:00Z"))[0], millis("2026-11-01T00:00:00Z"));

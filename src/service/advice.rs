@@ -14,10 +14,11 @@ use super::error::Error;
 use billing::sending::look::DocumentSending;
 use billing::suggestion::{Suggestion, suggest};
 use billing::{Billing, MonthBill};
-use domain::account::{Account, Millis, Mode};
+use domain::account::{Account, Mode};
 use domain::command::{Action, Command};
 use domain::entry::{Entry, EntryKind};
 use domain::outcome::Verdict;
+use domain::time::UnixMillis;
 use ledger::Ledger;
 use platform::clock::Clock;
 
@@ -152,7 +153,7 @@ impl UseCases {
 
 impl AdviceContext {
     /// What is known without asking anyone, at an instant.
-    fn of_day(clock: &Clock, now: Millis) -> Self {
+    fn of_day(clock: &Clock, now: UnixMillis) -> Self {
         Self { day: clock.day_of_month(now), ..Self::default() }
     }
 }
@@ -164,7 +165,7 @@ pub(super) fn unasked(clock: &Clock, decided: Decided) -> Advised {
     Advised { decided, advice, known }
 }
 
-async fn ask(billing: Billing, id: String, account: Account, now: Millis) -> (Option<MonthBill>, Option<Suggestion>, String) {
+async fn ask(billing: Billing, id: String, account: Account, now: UnixMillis) -> (Option<MonthBill>, Option<Suggestion>, String) {
     let (month, history, sending) =
         futures_util::future::join3(billing.last_month(&id, now), billing.history(&id), billing.sending()).await;
     let suggestion = history.ok().map(|history| suggest(history, account.non_usage_billing, account.decimals));

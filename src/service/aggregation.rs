@@ -7,7 +7,7 @@ use access::Permission;
 use billing::partitions::Partition;
 use billing::reconcile::numbering::NextNumber;
 use billing::retention::RetentionStatus;
-use domain::account::Millis;
+use domain::time::Millis;
 
 /// A partition's journal without a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

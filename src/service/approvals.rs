@@ -18,9 +18,10 @@ use billing::approvals::figures::Figure;
 use billing::approvals::{Approval, ApprovalFilter, State};
 use billing::change::{Applied, Change};
 pub use doing::{SWEEP, sweep};
-use domain::account::{Currency, Millis};
+use domain::account::Currency;
 use domain::approval::GuardedAct;
 use domain::money::DecimalAmount;
+use domain::time::UnixMillis;
 
 /// The reason of an act for which there is no room.
 pub(super) const TOO_MANY: &str = "TOO_MANY_APPROVALS";
@@ -131,7 +132,7 @@ impl UseCases {
 }
 
 /// An act as it is at an instant: that its time is over may not be noted yet.
-fn as_of(approval: Approval, now: Millis) -> Approval {
+fn as_of(approval: Approval, now: UnixMillis) -> Approval {
     match approval.state {
         State::Waiting if !approval.is_waiting(now) => Approval { state: State::Expired, ..approval },
         _ => approval,
@@ -141,7 +142,7 @@ fn as_of(approval: Approval, now: Millis) -> Approval {
 /// Whether it was this request that decided.
 fn is_same_request(approval: &Approval, change: &Change) -> bool {
     let decided = &approval.decided;
-    decided.at > 0
+    decided.at.is_some()
         && (&approval.decided_request_id, &decided.name, &decided.on_behalf_of) == (&change.request_id, &change.actor, &change.on_behalf_of)
 }
 

@@ -11,10 +11,10 @@ use access::Permission;
 use billing::audit::list::{AuditFilter, AuditPlace};
 use billing::audit::{Act, AuditRecord};
 
-use domain::account::Millis;
 use domain::command::{Action, Command};
 use domain::origin::Origin;
 use domain::outcome::Verdict;
+use domain::time::UnixMillis;
 use trail::{Refused, Trail};
 
 /// A page of audit records.
@@ -104,7 +104,7 @@ impl UseCases {
 }
 
 /// An act on the ledger, as far as its command tells.
-fn act_of(command: &Command, at: Millis) -> Act {
+fn act_of(command: &Command, at: UnixMillis) -> Act {
     let Command { account, request_id, action, metadata, .. } = command;
     let act = Act {
         at,

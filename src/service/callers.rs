@@ -13,9 +13,10 @@ use billing::Billing;
 use billing::approvals::figures::Figure;
 use billing::callers::{CallerKind, LetIn, MOST, Made, StoredCaller};
 use billing::change::{Applied, Change};
-use domain::account::{Currency, Millis};
+use domain::account::Currency;
 use domain::approval::GuardedAct;
 use domain::money::DecimalAmount;
+use domain::time::UnixMillis;
 use ledger::{CopiedCallers, Ledger, LedgerError};
 use platform::clock::system_now;
 
@@ -30,7 +31,7 @@ pub struct NewCaller {
     /// What it may do.
     pub grant: GrantEntry,
     /// From when on it is refused; `None` is never.
-    pub expires_at: Option<Millis>,
+    pub expires_at: Option<UnixMillis>,
 }
 
 /// A caller, as it is shown.
@@ -109,8 +110,8 @@ impl UseCases {
             created_by: change.actor.clone(),
             created_for: change.on_behalf_of.clone(),
             expires_at: expires_at.unwrap_or_default(),
-            revoked_at: 0,
-            last_used_at: 0,
+            revoked_at: UnixMillis::NONE,
+            last_used_at: UnixMillis::NONE,
         };
         let billing = self.billing(context).await?;
         self.catch_up(billing).await?;
@@ -300,7 +301,7 @@ fn figures_of(copied: &CopiedCallers) -> anyhow::Result<Vec<Figure>> {
 /// Who is let in by a copy, as the billing store keeps it.
 fn of_copy(copied: &CopiedCallers) -> anyhow::Result<Vec<StoredCaller>> {
     let StoredCallers { keys, certificates, .. } = serde_json::from_str(&copied.content)?;
-    let millis = |at: Option<Timestamp>| at.map_or(0, Timestamp::as_millisecond);
+    let instant = |at: Option<Timestamp>| at.map_or(UnixMillis::NONE, |at| UnixMillis::new(at.as_millisecond()));
     let stored = |kind, name, id, digest, grant: &GrantEntry| {
         anyhow::Ok(StoredCaller {
             kind,
@@ -308,17 +309,17 @@ fn of_copy(copied: &CopiedCallers) -> anyhow::Result<Vec<StoredCaller>> {
             id,
             digest,
             access: serde_json::to_string(grant)?,
-            created_at: 0,
+            created_at: UnixMillis::NONE,
             created_by: String::new(),
             created_for: String::new(),
-            expires_at: 0,
-            revoked_at: 0,
-            last_used_at: 0,
+            expires_at: UnixMillis::NONE,
+            revoked_at: UnixMillis::NONE,
+            last_used_at: UnixMillis::NONE,
         })
     };
     let keys = keys.into_iter().map(|KeyEntry { name, id, digest, created, expires, grant, .. }| {
         let caller = stored(CallerKind::Key, name, id, digest, &grant)?;
-        Ok(StoredCaller { created_at: millis(created), expires_at: millis(expires), ..caller })
+        Ok(StoredCaller { created_at: instant(created), expires_at: instant(expires), ..caller })
     });
     let certificates = certificates
         .into_iter()
@@ -326,8 +327,8 @@ fn of_copy(copied: &CopiedCallers) -> anyhow::Result<Vec<StoredCaller>> {
     keys.chain(certificates).collect()
 }
 
-fn instant(at: Millis) -> Option<Timestamp> {
-    (at > 0).then(|| Timestamp::from_millisecond(at).ok()).flatten()
+fn instant(at: UnixMillis) -> Option<Timestamp> {
+    Timestamp::from_millisecond(at.known()?.get()).ok()
 }
 
 fn shown(stored: StoredCaller) -> Caller {

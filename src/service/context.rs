@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicU8;
 use super::deadline::Deadline;
 use access::{Kind, Principal};
 use domain::origin::Origin;
+use domain::time::UnixMillis;
 
 /// The context of one request.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub struct RequestContext {
     /// Where the caller is, if that is known.
     pub address: Option<IpAddr>,
     /// From when on the client certificate of its connection no longer holds, if there is one: in milliseconds since the Unix epoch.
-    pub certificate_ends: Option<i64>,
+    pub certificate_ends: Option<UnixMillis>,
     /// How far the request has come, as [`super::deadline`] numbers it.
     pub(super) stage: AtomicU8,
 }
@@ -69,13 +70,13 @@ impl RequestContext {
 
     /// The same, over a connection whose client certificate holds until then.
     #[must_use]
-    pub fn certified_until(self, certificate_ends: Option<i64>) -> Self {
+    pub fn certified_until(self, certificate_ends: Option<UnixMillis>) -> Self {
         Self { certificate_ends, ..self }
     }
 
-    /// From when on its caller is no longer let in by what it has presented, in milliseconds since the Unix epoch.
+    /// From when on its caller is no longer let in by what it has presented.
     #[must_use]
-    pub fn ends(&self) -> Option<i64> {
+    pub fn ends(&self) -> Option<UnixMillis> {
         let of_certificate = self.certificate_ends.filter(|_| self.caller.kind == Kind::Certificate);
         [self.caller.ends, of_certificate].into_iter().flatten().min()
     }

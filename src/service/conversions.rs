@@ -15,12 +15,13 @@ use super::approvals::TOO_MANY;
 use super::context::RequestContext;
 use super::error::Error;
 use access::Permission;
-use domain::account::{Account, Currency, Millis, Mode};
+use domain::account::{Account, Currency, Mode};
 use domain::command::{Action, Command, LimitChange, Metadata, TemporaryChange};
 use domain::entry::Entry;
 use domain::money::DecimalAmount;
 use domain::outcome::{Outcome, Verdict};
-use domain::rules::{self, LoadedState, StepClock};
+use domain::rules::{self, LoadedState, StepTime};
+use domain::time::UnixMillis;
 use ledger::{AccountFilter, ListedAccount, NamePlace};
 
 /// How many accounts are under way at once.
@@ -109,7 +110,7 @@ pub enum Conversion {
         /// The account afterwards.
         after: Account,
         /// The time by which it was decided.
-        now: Millis,
+        now: UnixMillis,
         /// Whether it was done before.
         replayed: bool,
     },
@@ -118,7 +119,7 @@ pub enum Conversion {
         /// The account.
         account: Account,
         /// The time as of which it is shown.
-        now: Millis,
+        now: UnixMillis,
     },
     /// It was refused.
     Refused(Error),
@@ -262,18 +263,23 @@ impl UseCases {
     }
 
     /// What a command would lead to: decided by the rules, and written nowhere.
-    fn would_be(&self, account: &Account, now: Millis, command: &Command) -> Result<(Outcome, Verdict), Error> {
+    fn would_be(&self, account: &Account, now: UnixMillis, command: &Command) -> Result<(Outcome, Verdict), Error> {
         let (outcome, _) = self.would_lead_to(Some(account), now, command)?;
         let verdict = outcome.decision.map_or(Verdict::Unchanged, |decision| decision.verdict);
         Ok((outcome, verdict))
     }
 
     /// The same, with the entries that it would write.
-    pub(super) fn would_lead_to(&self, account: Option<&Account>, now: Millis, command: &Command) -> Result<(Outcome, Vec<Entry>), Error> {
+    pub(super) fn would_lead_to(
+        &self,
+        account: Option<&Account>,
+        now: UnixMillis,
+        command: &Command,
+    ) -> Result<(Outcome, Vec<Entry>), Error> {
         let [period_end, _] = self.clock().period_ends(now);
-        let step_clock = StepClock { now, period_end, window: self.ledger.window() };
+        let step_time = StepTime { now, period_end, window: self.ledger.window() };
         let loaded = LoadedState { account: account.copied(), next_sequence: 1, ..LoadedState::default() };
-        let step = rules::decide(&loaded, command, &[0; 8], &step_clock);
+        let step = rules::decide(&loaded, command, &[0; 8], &step_time);
         let outcome = step.answer.map_err(|refusal| Error::refused(refusal, command))?;
         Ok((Outcome { now, replayed: false, ..outcome }, step.writes.map(|writes| writes.entries).unwrap_or_default()))
     }

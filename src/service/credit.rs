@@ -1,7 +1,8 @@
 //! An account's credit at an instant, as every protocol shows it.
 
-use domain::account::{Account, Currency, Millis, Mode, Status};
+use domain::account::{Account, Currency, Mode, Status};
 use domain::money::format_units;
+use domain::time::UnixMillis;
 
 /// An account's credit at an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub struct Credit {
     /// How far the account may borrow.
     pub limit: i64,
     /// When a temporary limit ends, if it is what counts.
-    pub limit_expires_at: Option<Millis>,
+    pub limit_expires_at: Option<UnixMillis>,
     /// What the next transaction may cost at most.
     pub usable: i64,
     /// The net position with the provider.
@@ -44,7 +45,7 @@ pub struct Unit {
 impl Credit {
     /// The credit of an account.
     #[must_use]
-    pub fn at(account: &Account, now: Millis) -> Self {
+    pub fn at(account: &Account, now: UnixMillis) -> Self {
         let is_temporary = now < account.temporary_until && account.temporary_limit > account.permanent_limit;
         Self {
             mode: account.mode,

@@ -8,7 +8,7 @@ use super::error::Error;
 use access::Permission;
 use billing::document::DocumentKind;
 use billing::{BillingError, DocumentState, StoredDocument};
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 /// How many charges are shown of an invoice at most, and read at once to find them.
 pub const MOST_CHARGES: usize = 100;
@@ -20,7 +20,7 @@ pub struct BilledCharge {
     /// Its id: that of the request that made it.
     pub id: String,
     /// When it was accepted.
-    pub at: Millis,
+    pub at: UnixMillis,
     /// What it was for.
     pub text: String,
     /// How much it was, in units of the account.

@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use access::{Permission, Principal};
-use domain::account::{Account, Millis};
+use domain::account::Account;
 use domain::command::{Action, Command};
 use domain::money::format_units;
 use domain::outcome::{Answer, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
+use domain::time::{Millis, UnixMillis};
 use ledger::LedgerError;
 use platform::clock::Clock;
 use platform::telemetry::personal::LoggedAccount;
@@ -43,7 +44,7 @@ const DAY: Millis = 24 * 3_600_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Declined {
     /// When.
-    pub at: Millis,
+    pub at: UnixMillis,
     /// What was asked for: "debit".
     pub command: &'static str,
     /// Its request id.
@@ -86,7 +87,7 @@ struct Notes {
     by_number: BTreeMap<u64, (Arc<str>, Declined)>,
     by_account: HashMap<Arc<str>, VecDeque<u64>>,
     /// Before this, notes were dropped because there was no room.
-    dropped_until: Millis,
+    dropped_until: UnixMillis,
 }
 
 impl Declines {
@@ -126,7 +127,7 @@ impl Declines {
     }
 
     /// What was declined from an instant on, as of a second ago at most. Who asks meanwhile waits for the one who counts.
-    pub(super) fn summary(&self, from: Millis) -> Arc<Summary> {
+    pub(super) fn summary(&self, from: UnixMillis) -> Arc<Summary> {
         let mut kept = self.1.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((counted_at, summary)) = &*kept
             && counted_at.elapsed() < SUMMARY_HOLDS
@@ -154,7 +155,7 @@ impl Declines {
 
     /// The next notes below a number, newest first, and whether these are all that were made from an instant on: of each, the reason, and
     /// the account if it lacked credit. A few at a time, so that no command waits for long to leave its note.
-    fn since(&self, from: Millis, below: &mut u64) -> (Vec<Counting>, bool) {
+    fn since(&self, from: UnixMillis, below: &mut u64) -> (Vec<Counting>, bool) {
         let mut seen = Vec::with_capacity(COUNTED_AT_ONCE);
         let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (number, (account, declined)) in notes.by_number.range(..*below).rev().take(COUNTED_AT_ONCE) {
@@ -169,11 +170,11 @@ impl Declines {
     }
 
     /// What was declined of an account within a day before `now`, newest first; and since when nothing was dropped because there was no room.
-    fn list(&self, account: &str, now: Millis) -> (Vec<Declined>, Millis) {
+    fn list(&self, account: &str, now: UnixMillis) -> (Vec<Declined>, UnixMillis) {
         let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let numbers = notes.by_account.get(account).into_iter().flatten().rev();
         let found: Vec<_> = numbers.filter_map(|number| Some(notes.by_number.get(number)?.1.clone())).collect();
-        let oldest_of_full = found.last().filter(|_| found.len() >= MOST_OF_ACCOUNT).map_or(0, |declined| declined.at);
+        let oldest_of_full = found.last().filter(|_| found.len() >= MOST_OF_ACCOUNT).map_or(UnixMillis::NONE, |declined| declined.at);
         let found = found.into_iter().filter(|declined| declined.at >= now - DAY).collect();
         (found, notes.dropped_until.max(oldest_of_full).max(now - DAY))
     }
@@ -194,7 +195,7 @@ pub struct AccountDeclines {
     /// Newest first.
     pub declines: Vec<Declined>,
     /// Since when all are there that this process has declined.
-    pub kept_since: Millis,
+    pub kept_since: UnixMillis,
 }
 
 impl UseCases {
@@ -320,46 +321,46 @@ fn why(command: &Command, answer: Option<&Answer>) -> Option<(&'static str, i64)
 mod tests {
     use super::*;
 
-    fn declined(at: Millis, request_id: &str) -> Declined {
+    fn declined(at: UnixMillis, request_id: &str) -> Declined {
         let (command, reason, credit, caller) = ("debit", "INSUFFICIENT_CREDIT", Some((0, 1)), "switch-1".into());
         Declined { at, command, request_id: request_id.into(), reason, credit, caller, trace_id: None }
     }
 
-    fn ids(declines: &Declines, account: &str, now: Millis) -> Vec<String> {
+    fn ids(declines: &Declines, account: &str, now: UnixMillis) -> Vec<String> {
         declines.list(account, now).0.into_iter().map(|declined| declined.request_id.into()).collect()
     }
 
     #[test]
     fn an_account_that_is_always_declined_takes_no_place_of_others_and_a_day_ends() {
         let declines = Declines::default();
-        declines.note("acme", declined(DAY, "a"));
+        declines.note("acme", declined(UnixMillis::new(DAY), "a"));
         for number in 0..MOST {
-            declines.note("loop", declined(DAY + 1, &number.to_string()));
+            declines.note("loop", declined(UnixMillis::new(DAY + 1), &number.to_string()));
         }
-        assert_eq!(ids(&declines, "loop", DAY + 1).len(), MOST_OF_ACCOUNT);
-        assert_eq!(ids(&declines, "loop", DAY + 1)[0], (MOST - 1).to_string());
-        assert_eq!(ids(&declines, "acme", DAY + 1), ["a"]);
-        assert_eq!(ids(&declines, "acme", 2 * DAY + 1), Vec::<String>::new());
-        declines.note("acme", declined(2 * DAY + 1, "b"));
+        assert_eq!(ids(&declines, "loop", UnixMillis::new(DAY + 1)).len(), MOST_OF_ACCOUNT);
+        assert_eq!(ids(&declines, "loop", UnixMillis::new(DAY + 1))[0], (MOST - 1).to_string());
+        assert_eq!(ids(&declines, "acme", UnixMillis::new(DAY + 1)), ["a"]);
+        assert_eq!(ids(&declines, "acme", UnixMillis::new(2 * DAY + 1)), Vec::<String>::new());
+        declines.note("acme", declined(UnixMillis::new(2 * DAY + 1), "b"));
         assert_eq!(declines.0.lock().unwrap().by_number.len(), MOST_OF_ACCOUNT + 1);
     }
 
     #[test]
     fn declines_are_counted_a_few_at_a_time_and_all_of_them() {
         let declines = Declines::default();
-        declines.note("old", declined(DAY - 1, "a"));
+        declines.note("old", declined(UnixMillis::new(DAY - 1), "a"));
         for number in 0..2 * COUNTED_AT_ONCE + 7 {
-            declines.note(&format!("account-{}", number % 60), declined(DAY, &number.to_string()));
+            declines.note(&format!("account-{}", number % 60), declined(UnixMillis::new(DAY), &number.to_string()));
         }
-        declines.note("account-0", Declined { reason: "ACCOUNT_SUSPENDED", credit: None, ..declined(DAY, "b") });
+        declines.note("account-0", Declined { reason: "ACCOUNT_SUSPENDED", credit: None, ..declined(UnixMillis::new(DAY), "b") });
         let mut below = u64::MAX;
-        let (seen, is_over) = declines.since(DAY, &mut below);
+        let (seen, is_over) = declines.since(UnixMillis::new(DAY), &mut below);
         assert_eq!((seen.len(), is_over), (COUNTED_AT_ONCE, false));
         // A note that is left meanwhile is of the next count.
-        declines.note("account-1", declined(DAY, "c"));
-        let (seen, is_over) = declines.since(DAY, &mut below);
+        declines.note("account-1", declined(UnixMillis::new(DAY), "c"));
+        let (seen, is_over) = declines.since(UnixMillis::new(DAY), &mut below);
         assert_eq!((seen.len(), is_over), (COUNTED_AT_ONCE, false));
-        let summary = declines.summary(DAY);
+        let summary = declines.summary(UnixMillis::new(DAY));
         assert_eq!(summary.by_reason, [("INSUFFICIENT_CREDIT", 2 * COUNTED_AT_ONCE + 8), ("ACCOUNT_SUSPENDED", 1)]);
         assert_eq!(summary.without_credit.iter().map(|(_, count)| count).sum::<usize>(), 2 * COUNTED_AT_ONCE + 8);
         assert_eq!(summary.without_credit[0], ("account-1".into(), 19));
@@ -369,10 +370,10 @@ mod tests {
     fn what_was_dropped_for_want_of_room_is_said() {
         let declines = Declines::default();
         for number in 0..=MOST {
-            declines.note(&format!("account-{number}"), declined(DAY + Millis::try_from(number).unwrap(), "a"));
+            declines.note(&format!("account-{number}"), declined(UnixMillis::new(DAY + Millis::try_from(number).unwrap()), "a"));
         }
-        assert_eq!(ids(&declines, "account-0", DAY), Vec::<String>::new());
-        assert_eq!(declines.list("account-1", DAY).1, DAY);
+        assert_eq!(ids(&declines, "account-0", UnixMillis::new(DAY)), Vec::<String>::new());
+        assert_eq!(declines.list("account-1", UnixMillis::new(DAY)).1, UnixMillis::new(DAY));
         let notes = declines.0.lock().unwrap();
         assert_eq!((notes.by_number.len(), notes.by_account.len()), (MOST, MOST));
     }

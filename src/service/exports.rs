@@ -13,7 +13,7 @@ use super::stream_access::StreamAccess;
 use access::Permission;
 use billing::usage::Span;
 use billing::{Billing, BillingError, Places, UsageRecord};
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 /// How many records a page has at most, of one account; and of how many entries, of all. Two pages are what an export holds in memory.
 const PAGE: usize = 2_000;
@@ -25,9 +25,9 @@ pub struct Wanted {
     /// Of this account; `None`: of all.
     pub account: Option<String>,
     /// Accepted at or after this.
-    pub from: Millis,
+    pub from: UnixMillis,
     /// Accepted before this.
-    pub to: Millis,
+    pub to: UnixMillis,
     /// What is behind this place: partition and sequence.
     pub after: Option<(u16, u64)>,
 }
@@ -56,7 +56,7 @@ pub struct UsagePages {
 #[derive(Debug)]
 struct Reading {
     billing: Billing,
-    accepted: (Millis, Millis),
+    accepted: (UnixMillis, UnixMillis),
     rest: Rest,
 }
 

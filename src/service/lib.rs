@@ -54,7 +54,7 @@ use billing::Billing;
 use context::RequestContext;
 use deadline::Stage;
 use decisions::Declines;
-use domain::account::Millis;
+use domain::time::UnixMillis;
 use error::Error;
 use ledger::Ledger;
 use platform::clock::Clock;
@@ -73,7 +73,7 @@ pub struct UseCases {
     access: Arc<Access>,
     trail: Trail,
     declines: Declines,
-    started_at: Millis,
+    started_at: UnixMillis,
 }
 
 impl UseCases {

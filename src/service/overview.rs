@@ -10,7 +10,7 @@ use super::error::Error;
 use access::Permission;
 use billing::backlog::WaitsFor;
 use billing::sending::MailState;
-use domain::account::Millis;
+use domain::time::{Millis, UnixMillis};
 
 /// How far back declines are counted.
 pub const DECLINES: Millis = 3_600_000;
@@ -22,7 +22,7 @@ const NAMED: usize = 5;
 #[derive(Clone, Debug)]
 pub struct Overview {
     /// When.
-    pub now: Millis,
+    pub now: UnixMillis,
     /// How many entries the journal has had so far: what is charged, paid, reserved and set.
     pub entries: u64,
     /// How many of them the billing store lacks, and for how long the first of these has been waiting; `None`: there is none.
@@ -30,7 +30,7 @@ pub struct Overview {
     /// How many partitions do not go on.
     pub stopped: usize,
     /// When the month ends.
-    pub month_ends: Millis,
+    pub month_ends: UnixMillis,
     /// What this process declined or refused within the last hour, by reason, the most frequent first.
     pub declines: Vec<(&'static str, usize)>,
     /// The organizations that were declined most often because their credit did not suffice, and how often.
@@ -89,7 +89,7 @@ impl UseCases {
         Ok(Overview { now, entries, lag, stopped, month_ends, declines, without_credit, waiting })
     }
 
-    async fn waiting(&self, context: &RequestContext, now: Millis) -> Result<Waiting, Error> {
+    async fn waiting(&self, context: &RequestContext, now: UnixMillis) -> Result<Waiting, Error> {
         let billing = self.billing(context).await?;
         let (backlog, tally) = (billing.backlog(now).await?, billing.mail_tally().await?);
         let waits = |of| backlog.queue(of).count;

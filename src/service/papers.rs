@@ -13,7 +13,7 @@ use billing::document::Document;
 use billing::issuer::{MAIN, in_force};
 use billing::rendering::{self, Denomination, FormError, Imprint, UsageWriter};
 use billing::{Billing, Record};
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 /// How many usage records are read at once.
 const RECORDS: usize = 1_000;
@@ -144,7 +144,7 @@ impl UseCases {
 
     /// Whose a paper is: by the settings of now.
     async fn imprint(&self, billing: &Billing, account: &str, money: Denomination) -> Result<Imprint, Error> {
-        let at: Millis = self.clock().now();
+        let at: UnixMillis = self.clock().now();
         let issuers = billing.issuers(MAIN).await?;
         let mut issuer = in_force(&issuers, self.clock().day_of(at)).cloned().unwrap_or_default();
         billing.load_logo(&mut issuer).await?;

@@ -17,10 +17,11 @@ use billing::bills::allocate::by_hand::NotAllocated;
 use billing::document::DocumentKind;
 use billing::payments::{Payment, PaymentFilter, PaymentInFull, PaymentPlace};
 use billing::{Act, Billing, BillingError, ByHand, DocumentState, Handled};
-use domain::account::{Account, Currency, Millis};
+use domain::account::{Account, Currency};
 use domain::command::Command;
 use domain::money::DecimalAmount;
 use domain::outcome::Refusal;
+use domain::time::UnixMillis;
 
 /// How long to wait for the billing store to have a payment.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -59,7 +60,7 @@ pub struct AllocateByHand {
     /// The currency that the caller believes the account to have, if it said so.
     pub currency: Option<Currency>,
     /// When the caller first sent it, if it said so.
-    pub first_sent_at: Option<Millis>,
+    pub first_sent_at: Option<UnixMillis>,
 }
 
 /// What came of it.

@@ -8,11 +8,12 @@ use super::error::Error;
 use access::{Kind, Permission};
 use billing::change::Change;
 use billing::scope::Scope;
-use domain::account::{Currency, Millis};
+use domain::account::Currency;
 use domain::command::{Action, Command, LimitChange, Reversal, TemporaryChange};
 use domain::money::DecimalAmount;
 use domain::outcome::Refusal;
 use domain::rules::MAX_SENT_AHEAD;
+use domain::time::UnixMillis;
 use platform::telemetry::traces::{Span, SpanKind};
 
 impl RequestContext {
@@ -75,7 +76,7 @@ impl RequestContext {
     }
 
     /// A change for which nobody is named but the caller.
-    pub(super) fn change_at(&self, at: Millis) -> Change {
+    pub(super) fn change_at(&self, at: UnixMillis) -> Change {
         let (actor, origin) = (self.caller.name.clone(), self.origin());
         let (request_id, on_behalf_of, reason) = Default::default();
         Change { request_id, actor, on_behalf_of, reason, at, origin, first_sent_at: None, valid_from: None }
@@ -184,8 +185,8 @@ pub(super) fn is_act(action: &Action) -> bool {
 }
 
 /// Refuses what says that it was first sent further in the future than clocks differ.
-pub(super) fn not_ahead(first_sent_at: Option<Millis>, now: Millis, request_id: &str) -> Result<(), Error> {
-    if first_sent_at.is_none_or(|sent| sent.saturating_sub(now) <= MAX_SENT_AHEAD) {
+pub(super) fn not_ahead(first_sent_at: Option<UnixMillis>, now: UnixMillis, request_id: &str) -> Result<(), Error> {
+    if first_sent_at.is_none_or(|sent| sent.since(now) <= MAX_SENT_AHEAD) {
         return Ok(());
     }
     let command = Command { request_id: request_id.to_owned(), ..observation(String::new()) };

@@ -5,7 +5,8 @@ use super::context::RequestContext;
 use super::error::Error;
 use super::taken_in::once_taken_in;
 use access::Permission;
-use billing::{ComingDocument, DocumentState, JournalPosition, StoredDocument, rendering};
+use billing::{ComingDocument, JournalPosition, StoredDocument, rendering};
+use domain::time::UnixMillis;
 
 /// The coming document of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,22 +23,7 @@ impl UseCases {
         let ComingDocument { document, held_reason, waits_for, position, .. } = self.coming_document(context, account).await?;
         let Some(document) = document else { return Ok(Preview { document: None, position }) };
         let missing_glyphs = rendering::missing_glyphs(&document).map_err(|error| Error::no_form(&error))?;
-        let state = if held_reason.is_empty() { DocumentState::Draft } else { DocumentState::Held };
-        let (id, open_amount, digest) = (0, 0, String::new());
-        let (needs_approval, sending) = (false, None);
-        let document = StoredDocument {
-            id,
-            state,
-            held_reason,
-            waits_for,
-            needs_approval,
-            document,
-            open_amount,
-            digest,
-            missing_glyphs,
-            is_kept: true,
-            sending,
-        };
+        let document = StoredDocument { waits_for, missing_glyphs, ..StoredDocument::draft(document, held_reason) };
         Ok(Preview { document: Some(document), position })
     }
 
@@ -54,7 +40,7 @@ impl UseCases {
         let clock = self.clock();
         let now = clock.now();
         // A month that is over may not be closed yet: what was accepted in it is billed for it.
-        let cut_at = |begun_at| clock.period_ends(if begun_at == 0 { now } else { begun_at })[0];
+        let cut_at = |begun_at: UnixMillis| clock.period_ends(if begun_at.is_none() { now } else { begun_at })[0];
         let billing = self.billing(context).await?;
         once_taken_in(|| billing.coming_document(account, now, cut_at)).await
     }

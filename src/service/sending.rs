@@ -13,7 +13,7 @@ use billing::sending::queue::Tally;
 use billing::sending::settings::{AccountSending, SendingSettings};
 use billing::sending::{Mail, MailKind, MailState};
 use delivery::bounce;
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 /// How mail is sent, and what waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct SendingView {
     /// The settings.
     pub settings: SendingSettings,
     /// Since when nothing is sent because the billing store may be a copy; 0 if it goes on.
-    pub held_since: Millis,
+    pub held_since: UnixMillis,
     /// What waits, and what went wrong.
     pub tally: Tally,
 }

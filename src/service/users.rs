@@ -15,7 +15,7 @@ use access::file::GrantEntry;
 use access::key::{KeyDigest, secret};
 use access::{Access, Principal};
 use billing::users::{Invited, SessionAge, SignIn, StoredUser, UserTables};
-use domain::account::Millis;
+use domain::time::{Millis, UnixMillis};
 use platform::clock::system_now;
 
 /// How long a link signs in.
@@ -55,7 +55,7 @@ pub struct User {
     /// Whether the user may not sign in.
     pub is_disabled: bool,
     /// Since when there is this user.
-    pub created_at: Millis,
+    pub created_at: UnixMillis,
     /// Whether a code is asked for when the user signs in.
     pub has_second_factor: bool,
     /// The identity provider where the user signs in; empty for none.

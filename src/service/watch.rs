@@ -16,7 +16,8 @@ use super::context::RequestContext;
 use super::credit::Credit;
 use super::error::Error;
 use access::Permission;
-use domain::account::{Account, Millis};
+use domain::account::Account;
+use domain::time::UnixMillis;
 use ledger::watch::Watch;
 
 /// How long nothing is read at most.
@@ -124,7 +125,7 @@ impl Crossing {
 }
 
 /// How long the credit holds: until it changes by itself, at most until the next renewal.
-fn holds_for(account: &Account, now: Millis) -> Duration {
+fn holds_for(account: &Account, now: UnixMillis) -> Duration {
     [account.temporary_until, account.period_end]
         .into_iter()
         .filter(|end| *end > now)

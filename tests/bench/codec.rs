@@ -9,7 +9,8 @@ use tollgate::domain::account::{Account, Category, Currency, Mode, NonUsageBilli
 use tollgate::domain::command::{Action, Command, Debit, ExcessPolicy, Metadata, RemainderPolicy};
 use tollgate::domain::entry::Entry;
 use tollgate::domain::money::DecimalAmount;
-use tollgate::domain::rules::{LoadedState, StepClock, decide};
+use tollgate::domain::rules::{LoadedState, StepTime, decide};
+use tollgate::domain::time::UnixMillis;
 use tollgate::ledger::codec::journal::{decode_block, encode_block};
 use tollgate::ledger::codec::{decode_account, encode_account};
 use tollgate::ledger::{Block, PreparedCommand};
@@ -18,7 +19,7 @@ fn main() {
     divan::main();
 }
 
-const NOW: i64 = 1_764_288_000_000;
+const NOW: UnixMillis = UnixMillis::new(1_764_288_000_000);
 const ENTRIES: usize = 64;
 
 fn account() -> Account {
@@ -36,7 +37,7 @@ fn debit(number: usize) -> Command {
 
 /// A block of charges, as a full step writes it.
 fn block() -> Block {
-    let clock = StepClock { now: NOW, period_end: NOW + 86_400_000, window: 86_400_000 };
+    let clock = StepTime { now: NOW, period_end: NOW + 86_400_000, window: 86_400_000 };
     let loaded = LoadedState { account: Some(account()), next_sequence: 7, ..LoadedState::default() };
     let entries = |number| decide(&loaded, &debit(number), &[7; 8], &clock).writes.map(|writes| writes.entries).unwrap_or_default();
     let entries: Vec<Entry> = (0..ENTRIES).flat_map(entries).collect();

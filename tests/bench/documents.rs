@@ -7,7 +7,7 @@ use divan::Bencher;
 use tollgate::billing::document::{Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, OpenInvoice, Party, Relief, Wallet};
 use tollgate::billing::rendering;
 use tollgate::billing::tax::TaxLine;
-use tollgate::domain::account::Millis;
+use tollgate::domain::time::UnixMillis;
 
 #[allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "samples of the tests")]
 #[path = "../support/documents.rs"]

@@ -7,13 +7,14 @@ use divan::Bencher;
 use tollgate::domain::account::{Account, Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Command, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy, Reserve};
 use tollgate::domain::money::DecimalAmount;
-use tollgate::domain::rules::{LoadedState, StepClock, decide};
+use tollgate::domain::rules::{LoadedState, StepTime, decide};
+use tollgate::domain::time::UnixMillis;
 
 fn main() {
     divan::main();
 }
 
-const NOW: i64 = 1_764_288_000_000;
+const NOW: UnixMillis = UnixMillis::new(1_764_288_000_000);
 
 fn account() -> Account {
     let opened = Account::opened(Mode::Prepaid, NonUsageBilling::Consolidated, (Currency::parse("EUR").unwrap_or(Currency::NONE), 5, 2));
@@ -26,7 +27,7 @@ fn command(action: Action) -> Command {
 }
 
 fn decided(bencher: Bencher<'_, '_>, action: Action) {
-    let (command, clock) = (command(action), StepClock { now: NOW, period_end: NOW + 86_400_000, window: 86_400_000 });
+    let (command, clock) = (command(action), StepTime { now: NOW, period_end: NOW + 86_400_000, window: 86_400_000 });
     let loaded = LoadedState { account: Some(account()), next_sequence: 7, ..LoadedState::default() };
     bencher.bench_local(|| decide(black_box(&loaded), black_box(&command), &[7; 8], &clock));
 }

@@ -7,6 +7,7 @@ use tollgate::domain::entry::{ChargedFrom, Entry, EntryData, EntryKind, GivenBac
 use tollgate::domain::money::{DecimalAmount, format_units};
 use tollgate::domain::outcome::{Charged, Decision, Grant, ReserveVerdict, Verdict};
 use tollgate::domain::rules::{IdempotencyRecord, Refunded, ReservationEnd};
+use tollgate::domain::time::UnixMillis;
 use tollgate::grpc::page_token;
 use tollgate::grpc::v1;
 use tollgate::grpc::wire::reader::{Reader, Sign};
@@ -29,7 +30,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("bounces", bounces),
 ];
 
-const NOW: i64 = 1_768_435_200_000;
+const NOW: UnixMillis = UnixMillis::new(1_768_435_200_000);
 const QUERY: [&str; 2] = ["accounts", "acme"];
 
 /// A request of a kind that its first byte says: read by the API's rules, packed for the journal.
@@ -274,15 +275,21 @@ fn seed_requests() -> Vec<Vec<u8>> {
 /// Records as the ledger writes them.
 fn stored(target: &str) -> Vec<Vec<u8>> {
     let opened = Account::opened(Mode::Postpaid, NonUsageBilling::Consolidated, (Currency::parse("USD").unwrap(), 6, 2));
-    let account = Account { balance: -5, unbilled: 7, sequence: 7, temporary_until: 1 << 41, ..opened };
+    let account = Account { balance: -5, unbilled: 7, sequence: 7, temporary_until: UnixMillis::new(1 << 41), ..opened };
     match target {
         "accounts" => vec![codec::encode_account(&account), codec::encode_account(&Account { mode: Mode::Prepaid, ..account })],
         "reservations" => {
-            let reservation = Reservation { account: "a/b".into(), request_id: "r-1".into(), amount: 3, report_by: 4, expires_at: 5 };
+            let reservation = Reservation {
+                account: "a/b".into(),
+                request_id: "r-1".into(),
+                amount: 3,
+                report_by: UnixMillis::new(4),
+                expires_at: UnixMillis::new(5),
+            };
             vec![codec::encode_reservation(&reservation)]
         }
         "requests_remembered" => {
-            let grant = Grant { amount: 1, report_by: 2, expires_at: 3, is_final_unit: true };
+            let grant = Grant { amount: 1, report_by: UnixMillis::new(2), expires_at: UnixMillis::new(3), is_final_unit: true };
             let decision = |reserve, reservation| Decision {
                 kind: command::Kind::Debit,
                 verdict: Verdict::Done,
@@ -298,9 +305,14 @@ fn stored(target: &str) -> Vec<Vec<u8>> {
             let record = |decision| IdempotencyRecord { fingerprint: *b"12345678", decision, ended: ReservationEnd::Settled };
             decisions.map(|decision| codec::encode_idempotency_record(&record(decision))).to_vec()
         }
-        "refunds" => [None, Some(9)].map(|billed| codec::encode_refunded(&Refunded { sum: 3, billed, sequence: 4, time: 5 })).to_vec(),
+        "refunds" => [None, Some(9)]
+            .map(|billed| codec::encode_refunded(&Refunded { sum: 3, billed, sequence: 4, time: UnixMillis::new(5) }))
+            .to_vec(),
         "profiles" => {
-            vec![codec::encode_profile("a", &Profile { name: "Ärzte GmbH".into(), low_credit_threshold: Some(5), created_at: 9 })]
+            vec![codec::encode_profile(
+                "a",
+                &Profile { name: "Ärzte GmbH".into(), low_credit_threshold: Some(5), created_at: UnixMillis::new(9) },
+            )]
         }
         _ => vec![journal::encode_block(&block())],
     }

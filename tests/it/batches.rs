@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use tollgate::clock::Clock;
 use tollgate::domain::command::{Action, Command, Metadata};
 use tollgate::domain::outcome::{Answer, Refusal};
+use tollgate::domain::time::UnixMillis;
 use tollgate::lanes::source::Source;
 use tollgate::ledger::batcher::QUEUE_COMMANDS;
 use tollgate::ledger::batcher::pace::{LEAST_SHARE, SHARED_BATCH};
@@ -41,7 +42,7 @@ fn held(partitions: u16) -> Held {
         .boxed()
     });
     let looks = Arc::clone(&engine.looks);
-    let ledger = Ledger::start(Arc::new(engine), Watchers::default(), Clock::standing(0, TimeZone::UTC));
+    let ledger = Ledger::start(Arc::new(engine), Watchers::default(), Clock::manual(UnixMillis::NONE, TimeZone::UTC));
     Held { ledger, may_return, events, looks }
 }
 
@@ -238,7 +239,7 @@ async fn what_a_step_leaves_for_a_later_one_goes_out_with_the_next_before_all_th
         }
         .boxed()
     });
-    let ledger = Ledger::start(Arc::new(engine), Watchers::default(), Clock::standing(0, TimeZone::UTC));
+    let ledger = Ledger::start(Arc::new(engine), Watchers::default(), Clock::manual(UnixMillis::NONE, TimeZone::UTC));
     let ask = |account: &str, request_id: &str| {
         let (account, request_id, action) = (account.to_owned(), request_id.to_owned(), Action::Observe { watch: false });
         ledger.enqueue(Command { account, request_id, first_sent_at: None, currency: None, action, metadata: Metadata::default() }).unwrap()

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use prost::Message;
 use tokio_util::sync::CancellationToken;
 use tollgate::clock::Clock;
+use tollgate::domain::time::UnixMillis;
 use tollgate::grpc::v1::{self, PaymentMode};
 use tollgate::grpc::{AccessLayer, Health, services};
 use tollgate::lanes::offload::Offload;
@@ -30,7 +31,7 @@ type Answered = (u16, HeaderMap, Bytes, Option<HeaderMap>, String);
 
 /// A call of a service, in frames, with headers.
 async fn call(path: &str, frames: &[Bytes], headers: &[(&'static str, &str)], limits: Limits) -> Answered {
-    let clock = Clock::standing(1_800_000_000_000, TimeZone::UTC);
+    let clock = Clock::manual(UnixMillis::new(1_800_000_000_000), TimeZone::UTC);
     let watchers = Watchers::default();
     let engine = Arc::new(ModelEngine::new(clock.clone(), 86_400_000, watchers.clone()));
     let ledger = Ledger::start(engine, watchers, clock);

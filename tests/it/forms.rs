@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tollgate::billing::document::{Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, OpenInvoice, Party, Relief, Wallet};
 use tollgate::billing::rendering;
 use tollgate::billing::tax::TaxLine;
-use tollgate::domain::account::Millis;
+use tollgate::domain::time::UnixMillis;
 
 #[test]
 fn every_sample_has_every_form_and_the_same_one_each_time() {

@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tollgate::clock::Clock;
+use tollgate::domain::time::UnixMillis;
 use tollgate::grpc::v1::account_service_client::AccountServiceClient;
 use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
 use tollgate::grpc::v1::{self, AdviceTopic, DeclineReason, PaymentMode, ThresholdCrossing};
@@ -37,8 +38,8 @@ async fn service() -> Service {
 }
 
 async fn service_within(limits: Limits, max_message_bytes: usize) -> Service {
-    let start = "2026-11-20T12:00:00Z".parse::<jiff::Timestamp>().unwrap().as_millisecond();
-    let clock = Clock::standing(start, TimeZone::UTC);
+    let start = UnixMillis::new("2026-11-20T12:00:00Z".parse::<jiff::Timestamp>().unwrap().as_millisecond());
+    let clock = Clock::manual(start, TimeZone::UTC);
     let watchers = Watchers::default();
     let engine = Arc::new(ModelEngine::new(clock.clone(), DAY, watchers.clone()));
     let health = Health::new();

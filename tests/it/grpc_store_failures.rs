@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tollgate::clock::Clock;
+use tollgate::domain::time::UnixMillis;
 use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
 use tollgate::grpc::{AccessLayer, Health, MAX_MESSAGE_BYTES, services, v1};
 use tollgate::lanes::offload::Offload;
@@ -21,7 +22,7 @@ use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
 async fn client(error: Option<LedgerError>) -> ChargingServiceClient<Channel> {
-    let clock = Clock::standing(0, TimeZone::UTC);
+    let clock = Clock::manual(UnixMillis::NONE, TimeZone::UTC);
     let ledger = Ledger::start(Arc::new(StandIn::failing(error)), Watchers::default(), clock);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tollgate::clock::Clock;
 use tollgate::domain::command::{Action, Command, Metadata};
 use tollgate::domain::outcome::Refusal;
+use tollgate::domain::time::UnixMillis;
 use tollgate::lanes::source::Source;
 use tollgate::ledger::watch::Watchers;
 use tollgate::ledger::{BatchAnswer, Ledger};
@@ -45,7 +46,7 @@ fn ledger(time: &Time, costs: Costs) -> Ledger {
         .boxed()
     });
     let engine = engine.in_time(move || of_engine.began + of_engine.now());
-    Ledger::start(Arc::new(engine), Watchers::default(), Clock::standing(0, TimeZone::UTC))
+    Ledger::start(Arc::new(engine), Watchers::default(), Clock::manual(UnixMillis::NONE, TimeZone::UTC))
 }
 
 fn look(account: String) -> Command {

@@ -11,6 +11,7 @@ use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy};
 use tollgate::domain::money::DecimalAmount;
 use tollgate::domain::outcome::{Outcome, Verdict};
+use tollgate::domain::time::UnixMillis;
 use tollgate::ledger::redis::{RedisLedger, RedisOptions};
 use tollgate::ledger::watch::Watchers;
 use tollgate::ledger::{Engine, Ledger, LedgerError, Opening, PreparedCommand, Purpose, StoreSettings};
@@ -366,7 +367,7 @@ async fn accounts_of_all_partitions_are_listed_by_name() {
 async fn due_reservations_are_expired_by_the_sweep_and_more_than_a_step_takes_are_all_gone() {
     use tollgate::domain::command::Reserve;
     let server = RedisServer::redis();
-    let clock = Clock::standing(1_769_731_200_000, TimeZone::UTC);
+    let clock = Clock::manual(UnixMillis::new(1_769_731_200_000), TimeZone::UTC);
     let engine = crate::support::connect(options(&server), settings(), clock.clone()).await.unwrap();
     let ledger = Ledger::start(Arc::new(engine), Watchers::default(), clock.clone());
     ledger.submit(create("acme")).await.unwrap().unwrap();
@@ -399,7 +400,7 @@ async fn a_store_of_format_version_2_is_brought_to_this_one() {
     let folder = crate::support::temporary_folder();
     std::fs::copy(kept("dump.rdb"), folder.path().join("dump.rdb")).unwrap();
     let server = RedisServer::start(Path::new("redis-server"), &["--dir", folder.path().to_str().unwrap(), "--dbfilename", "dump.rdb"]);
-    let clock = Clock::standing(1_796_083_080_000, TimeZone::UTC);
+    let clock = Clock::manual(UnixMillis::new(1_796_083_080_000), TimeZone::UTC);
     let options = RedisOptions { store_name: "tollgate".into(), ..options(&server) };
     let ledger = RedisLedger::open(options, settings(), Opening::Serving).await.unwrap();
     let engine = ledger.connect(clock.clone()).await.unwrap();

@@ -14,6 +14,7 @@ use tollgate::clock::Clock;
 use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy};
 use tollgate::domain::money::DecimalAmount;
+use tollgate::domain::time::UnixMillis;
 use tollgate::lanes::source::Source;
 use tollgate::ledger::model::ModelEngine;
 use tollgate::ledger::watch::Watchers;
@@ -24,7 +25,7 @@ use crate::stand_in::StandIn;
 
 const PARTITIONS: u16 = 3;
 const ACCOUNTS: usize = 6;
-const START: i64 = 1_768_435_200_000;
+const START: UnixMillis = UnixMillis::new(1_768_435_200_000);
 
 /// What the link does with a step.
 #[derive(Clone, Copy, Debug)]
@@ -149,7 +150,7 @@ async fn insist(ledger: Ledger, source: Source, time: Time, mut random: StdRng, 
 async fn schedule(seed: u64) -> Vec<String> {
     let mut random = StdRng::seed_from_u64(seed);
     let time = Time::new();
-    let clock = Clock::standing(START, TimeZone::UTC);
+    let clock = Clock::manual(START, TimeZone::UTC);
     let partitions = (0..PARTITIONS).map(|_| Arc::new(ModelEngine::new(clock.clone(), 86_400_000, Watchers::default()))).collect();
     let store = Arc::new(Store { partitions, ..Store::default() });
     let trouble = random.random_range(0..60);

@@ -463,12 +463,12 @@ async fn a_watcher_is_told_of_the_end_of_a_limit_by_the_running_clock() {
     let service = Service::redis(&redis.url());
     let mut client = service.client().await;
     client.open("acme", PaymentMode::Prepaid, "50", "0").await;
-    let end = jiff::Timestamp::from_millisecond(tollgate::clock::system_now() + 1500).unwrap();
+    let end = jiff::Timestamp::from_millisecond((tollgate::clock::system_now() + 1500).get()).unwrap();
     client.accounts.set_credit_limit(temporary_limit(end)).await.unwrap();
     let request = v1::WatchUsableCreditRequest { account_id: "acme".into() };
     let mut watch = client.charging.watch_usable_credit(request).await.unwrap().into_inner();
     assert_eq!(next(&mut watch).await.credit.unwrap().usable, "80.00");
     assert_eq!(next(&mut watch).await.credit.unwrap().usable, "50.00");
     // The service's clock is Redis's, to a few milliseconds.
-    assert!(tollgate::clock::system_now() + 50 >= end.as_millisecond(), "told too early");
+    assert!((tollgate::clock::system_now() + 50).get() >= end.as_millisecond(), "told too early");
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use sqlx::Row;
 use tollgate::billing::audit::Act;
 use tollgate::billing::{Billing, BillingSettings};
+use tollgate::domain::time::UnixMillis;
 
 use crate::command::{self, Ended, Operator, call};
 use crate::postgres::PostgresServer;
@@ -142,7 +143,7 @@ impl House {
     /// More audit records than go in one transaction.
     async fn has_much_on_record(&self) {
         let store = Billing::connect_lazily(&self.billing, BillingSettings::default()).unwrap();
-        let at = "2026-06-11T00:00:00Z".parse::<Timestamp>().unwrap().as_millisecond();
+        let at = UnixMillis::new("2026-06-11T00:00:00Z".parse::<Timestamp>().unwrap().as_millisecond());
         let act = |place: i64| Act { at, actor: "eve".to_owned(), action: "test.done".to_owned(), ..Act::default() }.with("place", place);
         store.audit(&(0..1_100).map(act).collect::<Vec<_>>()).await.unwrap();
         store.store().close().await;

@@ -8,7 +8,7 @@ use tollgate::billing::document::{Adjustment, Cause, Document, DocumentKind, Exe
 use tollgate::billing::rendering;
 use tollgate::billing::tax::TaxLine;
 use tollgate::cli::CommandLine;
-use tollgate::domain::account::Millis;
+use tollgate::domain::time::UnixMillis;
 
 use crate::command::Operator;
 use crate::commands::{lead_a_month, start};

@@ -1,10 +1,10 @@
 //! Sample documents of every kind, whose figures add up.
 
-use super::{Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, Millis, OpenInvoice, Party, Relief, TaxLine, Wallet};
+use super::{Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, OpenInvoice, Party, Relief, TaxLine, UnixMillis, Wallet};
 
 /// The instant of an RFC 3339 text.
-pub fn at(text: &str) -> Millis {
-    text.parse::<jiff::Timestamp>().unwrap().as_millisecond()
+pub fn at(text: &str) -> UnixMillis {
+    UnixMillis::new(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
 }
 
 /// Amounts of the samples have five decimals: "86.10148".
@@ -232,7 +232,7 @@ pub fn credit_note() -> Document {
 pub fn draft() -> Document {
     let taxes = Vec::new();
     let (issuer, customer) = (Issuer::default(), Party::default());
-    Document { number: String::new(), issued_at: 0, due_at: None, issuer, customer, taxes, ..invoice() }
+    Document { number: String::new(), issued_at: UnixMillis::NONE, due_at: None, issuer, customer, taxes, ..invoice() }
 }
 
 /// In German, with all that an invoice can have.

@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending, ready};
 use tollgate::domain::account::{Account, Profile, Reservation};
 use tollgate::domain::rules::IdempotencyRecord;
+use tollgate::domain::time::UnixMillis;
 use tollgate::ledger::{
     BatchAnswer, Block, DuePage, Engine, IdempotencyKey, JournalSpan, LedgerError, NamePlace, PreparedCommand, ReservationPlace, Sizes,
     Trimmer,
@@ -126,7 +127,7 @@ impl Engine for StandIn {
         self.fail()
     }
 
-    fn due_accounts(&self, _: u16, _: Option<String>, _: usize, _: i64) -> BoxFuture<'_, Result<DuePage, LedgerError>> {
+    fn due_accounts(&self, _: u16, _: Option<String>, _: usize, _: UnixMillis) -> BoxFuture<'_, Result<DuePage, LedgerError>> {
         self.fail()
     }
 

@@ -54,7 +54,7 @@ impl House {
     }
 
     fn token(&self, key: &EncodingKey, kid: Option<&str>, change: impl FnOnce(&mut serde_json::Value)) -> String {
-        let now = system_now() / 1000;
+        let now = system_now().get() / 1000;
         let mut claims =
             json!({ "sub": "alice", "iss": "https://id.example", "aud": "tollgate", "exp": now + 300, "roles": ["desk", "cafeteria"] });
         change(&mut claims);

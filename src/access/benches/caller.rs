@@ -7,7 +7,8 @@ use anyhow::Context;
 use domain::account::{Account, Category, Currency, Mode, NonUsageBilling};
 use domain::command::{Action, Command, Debit, ExcessPolicy, Metadata, RemainderPolicy};
 use domain::money::DecimalAmount;
-use domain::rules::{LoadedState, StepClock, decide};
+use domain::rules::{LoadedState, StepTime, decide};
+use domain::time::UnixMillis;
 use rustix::time::{ClockId, clock_gettime};
 use tollgate_access::key::NewKey;
 use tollgate_access::{Access, Permission, Presented};
@@ -71,7 +72,7 @@ fn presented<'a>(authorization: &'a [&'a str]) -> Presented<'a> {
 
 /// What the rules alone take for a plain debit: what the check stands beside in a call, and the least of it.
 fn decided(euro: Currency) -> u64 {
-    const NOW: i64 = 1_764_288_000_000;
+    const NOW: UnixMillis = 1_764_288_000_000;
     let opened = Account::opened(Mode::Prepaid, NonUsageBilling::Consolidated, (euro, 5, 2));
     let account = Account { balance: 100_000_000, period_end: NOW + 86_400_000, ..opened };
     let loaded = LoadedState { account: Some(account), next_sequence: 7, ..LoadedState::default() };
@@ -80,7 +81,7 @@ fn decided(euro: Currency) -> u64 {
     let action = Action::Debit(Debit { amount, category, reservation: None, then, excess });
     let (account, request_id) = (ACCOUNT.to_owned(), "f81d4fae-7dec-11d0-a765-00a0c91e6bf6".to_owned());
     let command = Command { account, request_id, first_sent_at: None, currency: None, action, metadata: Metadata::default() };
-    let clock = StepClock { now: NOW, period_end: NOW + 86_400_000, window: 86_400_000 };
+    let clock = StepTime { now: NOW, period_end: NOW + 86_400_000, window: 86_400_000 };
     processor_time(|| drop(black_box(decide(black_box(&loaded), black_box(&command), &[7; 8], &clock))))
 }
 

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx::Row;
 use tokio::sync::watch;
 
 use super::{FAILURES_TOLD, Shared, pause};
 use crate::retention::audit::{self, Slice};
 use crate::retention::term::{self, Verdict};
 use crate::retention::{Kept, documents, entries, note_kept_since};
+use crate::store::Columns;
 use crate::{Billing, BillingError};
-use domain::account::Millis;
+use domain::time::{Millis, UnixMillis};
 use platform::telemetry::metrics;
 
 /// How often it is looked whether a new day or year has begun.
@@ -33,7 +33,7 @@ const BEHIND_ENTRIES: Millis = 24 * 3_600_000;
 #[derive(Default)]
 struct Looks {
     /// The last one that found nothing to wait for: when it was, and since when each is kept.
-    done: Option<(Instant, [Option<Millis>; Kept::ALL.len()])>,
+    done: Option<(Instant, [Option<UnixMillis>; Kept::ALL.len()])>,
     /// Whether this process has set its term of each.
     has_set: [bool; Kept::ALL.len()],
     /// What was said last: why nothing goes.
@@ -119,21 +119,21 @@ impl Looks {
 }
 
 /// Why the clock is not to be believed; `None` if it is.
-async fn doubt(shared: &Shared, now: Millis) -> Result<Option<String>, BillingError> {
+async fn doubt(shared: &Shared, now: UnixMillis) -> Result<Option<String>, BillingError> {
     if let Err(reason) = shared.ledger.check().await {
         return Ok(Some(format!("the ledger cannot be used, and its clock is not believed: {reason}")));
     }
     // A test clock agrees with none.
-    let difference = if shared.ledger.clock().is_test_clock() { 0 } else { now - shared.billing.store().now().await? };
+    let difference = if shared.ledger.clock().is_manual() { 0 } else { now - shared.billing.store().now().await? };
     let is_wrong = difference.abs() > MAX_CLOCK_DIFFERENCE;
     Ok(is_wrong.then(|| format!("the ledger's clock and the billing store's differ by {difference} ms")))
 }
 
 /// Drops what is older than its term.
-async fn drop_old(shared: &Shared, what: Kept, given: Option<&str>, now: Millis) -> Result<(), BillingError> {
+async fn drop_old(shared: &Shared, what: Kept, given: Option<&str>, now: UnixMillis) -> Result<(), BillingError> {
     let billing = &shared.billing;
     let sql = "SELECT CAST(COALESCE(MAX(last_time), 0) AS BIGINT) FROM partitions";
-    let newest: Millis = sqlx::query(sql).fetch_one(billing.store().pool()).await?.try_get(0)?;
+    let newest: UnixMillis = sqlx::query(sql).fetch_one(billing.store().pool()).await?.instant(0)?;
     let known = now.min(newest + BEHIND_ENTRIES);
     let Some(before) = billing.kept_since(&shared.options.retention, what, known)? else { return Ok(()) };
     let broken = drop_all(billing, what, given, before, now).await?;
@@ -145,7 +145,13 @@ async fn drop_old(shared: &Shared, what: Kept, given: Option<&str>, now: Millis)
 }
 
 /// Drops all that is old enough, as long as its term holds. Returns what does not prove itself.
-async fn drop_all(billing: &Billing, what: Kept, given: Option<&str>, before: Millis, now: Millis) -> Result<Vec<String>, BillingError> {
+async fn drop_all(
+    billing: &Billing,
+    what: Kept,
+    given: Option<&str>,
+    before: UnixMillis,
+    now: UnixMillis,
+) -> Result<Vec<String>, BillingError> {
     let store = billing.store();
     let mut broken = Vec::new();
     let count = |dropped: u64| metrics().retention.count_dropped(what.name(), dropped);
@@ -166,7 +172,7 @@ async fn drop_all(billing: &Billing, what: Kept, given: Option<&str>, before: Mi
             }
         }
         Kept::Documents => {
-            let mut after = (Millis::MIN, 0);
+            let mut after = (UnixMillis::MIN, 0);
             while term::still_holds(store, what, given, now).await? {
                 let slice = documents::drop_slice(store, before, after, now).await?;
                 count(slice.dropped);

@@ -10,8 +10,8 @@ use tokio::time::sleep;
 
 use super::Shared;
 use crate::partitions::{self, Claim};
-use domain::account::Millis;
 use domain::command::{Action, Command, Metadata};
+use domain::time::UnixMillis;
 use ledger::LedgerError;
 use ledger::redis::MAX_CLOCK_DIFFERENCE;
 use platform::telemetry::metrics;
@@ -55,9 +55,9 @@ pub(super) async fn run(shared: &Shared, mut claim: Claim) {
 }
 
 /// The last end of a billing period that is so long ago that no process's clock is still before it.
-fn due_boundary(shared: &Shared) -> Millis {
+fn due_boundary(shared: &Shared) -> UnixMillis {
     let clock = shared.ledger.clock();
-    let grace = if clock.is_test_clock() { 0 } else { 2 * MAX_CLOCK_DIFFERENCE };
+    let grace = if clock.is_manual() { 0 } else { 2 * MAX_CLOCK_DIFFERENCE };
     clock.period_start(clock.now() - grace)
 }
 

@@ -13,7 +13,7 @@ use crate::aggregate::{StepError, commit};
 use crate::partitions::{self, Claim};
 use crate::projection::{JournalFault, follow};
 use crate::{BillingError, traces};
-use domain::account::Millis;
+use domain::time::Millis;
 use ledger::{Block, LedgerError, Trimmer};
 use platform::telemetry::metrics;
 use platform::telemetry::traces::within;

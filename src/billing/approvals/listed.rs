@@ -4,8 +4,9 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::{Approval, COLUMNS, read};
 use crate::scope::Scope;
+use crate::store::Columns;
 use crate::{Billing, BillingError};
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 /// Which acts to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,14 +21,14 @@ pub struct ApprovalFilter {
 
 impl ApprovalFilter {
     /// The condition in SQL, with its values. An act whose time is over waits no longer, whether that is noted yet or not.
-    fn condition(&self, now: Millis) -> (String, Vec<String>) {
+    fn condition(&self, now: UnixMillis) -> (String, Vec<String>) {
         let (mut conditions, mut values) = (Vec::new(), Vec::new());
         let mut place = |value: String| {
             values.push(value);
             format!("${}", values.len())
         };
         if self.is_waiting {
-            conditions.push(format!("state = 'waiting' AND ends_at > {now}"));
+            conditions.push(format!("state = 'waiting' AND ends_at > {}", now.get()));
         }
         if let Some(account) = &self.account {
             conditions.push(format!("account = {}", place(account.clone())));
@@ -46,7 +47,7 @@ impl Billing {
         filter: &ApprovalFilter,
         before: Option<i64>,
         count: usize,
-        now: Millis,
+        now: UnixMillis,
     ) -> Result<Vec<Approval>, BillingError> {
         let (condition, values) = filter.condition(now);
         let (before, count) = (before.unwrap_or(i64::MAX), i64::try_from(count).unwrap_or(i64::MAX));
@@ -56,15 +57,15 @@ impl Billing {
     }
 
     /// How many acts wait on all accounts, and since when the oldest does.
-    pub async fn approvals_waiting_since(&self, now: Millis) -> Result<(i64, Option<Millis>), BillingError> {
+    pub async fn approvals_waiting_since(&self, now: UnixMillis) -> Result<(i64, Option<UnixMillis>), BillingError> {
         let sql = "SELECT CAST(COUNT(*) AS BIGINT), CAST(COALESCE(MIN(asked_at), 0) AS BIGINT) FROM approvals \
                    WHERE state = 'waiting' AND ends_at > $1";
-        let row = sqlx::query(sql).bind(now).fetch_one(self.store().pool()).await?;
-        Ok((row.try_get(0)?, Some(row.try_get(1)?).filter(|since| *since != 0)))
+        let row = sqlx::query(sql).bind(now.get()).fetch_one(self.store().pool()).await?;
+        Ok((row.try_get(0)?, row.instant(1)?.known()))
     }
 
     /// How many acts wait.
-    pub async fn waiting_approvals(&self, filter: &ApprovalFilter, now: Millis) -> Result<i64, BillingError> {
+    pub async fn waiting_approvals(&self, filter: &ApprovalFilter, now: UnixMillis) -> Result<i64, BillingError> {
         let (condition, values) = ApprovalFilter { is_waiting: true, ..filter.clone() }.condition(now);
         let sql = format!("SELECT CAST(COUNT(*) AS BIGINT) FROM approvals WHERE {condition}");
         let query = values.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), sqlx::query::Query::bind);

@@ -6,6 +6,7 @@ use crate::BillingError;
 use domain::account::{Currency, Mode, NonUsageBilling};
 use domain::command::{Action, Command, Create, LimitChange, TemporaryChange, Until};
 use domain::money::DecimalAmount;
+use domain::time::UnixMillis;
 
 /// A command, but for its account, its name, and who asks.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -115,7 +116,7 @@ impl StoredLimit {
         let temporary = match limit.temporary {
             TemporaryChange::Keep => StoredTemporary::Keep,
             TemporaryChange::Remove => StoredTemporary::Remove,
-            TemporaryChange::Set { amount, until: Until::Instant(at) } => StoredTemporary::Until(text(amount), at),
+            TemporaryChange::Set { amount, until: Until::Instant(at) } => StoredTemporary::Until(text(amount), at.get()),
             TemporaryChange::Set { amount, until: Until::After(span) } => StoredTemporary::For(text(amount), span),
         };
         Self { permanent: limit.permanent.map(text), temporary }
@@ -125,7 +126,9 @@ impl StoredLimit {
         let temporary = match self.temporary {
             StoredTemporary::Keep => TemporaryChange::Keep,
             StoredTemporary::Remove => TemporaryChange::Remove,
-            StoredTemporary::Until(amount, at) => TemporaryChange::Set { amount: amount_of(&amount)?, until: Until::Instant(at) },
+            StoredTemporary::Until(amount, at) => {
+                TemporaryChange::Set { amount: amount_of(&amount)?, until: Until::Instant(UnixMillis::new(at)) }
+            }
             StoredTemporary::For(amount, span) => TemporaryChange::Set { amount: amount_of(&amount)?, until: Until::After(span) },
         };
         Ok(LimitChange { permanent: self.permanent.as_deref().map(amount_of).transpose()?, temporary })
@@ -174,7 +177,10 @@ mod tests {
         let limits = [
             LimitChange { permanent: Some(amount("5000.5")), temporary: TemporaryChange::Keep },
             LimitChange { permanent: None, temporary: TemporaryChange::Remove },
-            LimitChange { permanent: None, temporary: TemporaryChange::Set { amount: amount("7"), until: Until::Instant(12) } },
+            LimitChange {
+                permanent: None,
+                temporary: TemporaryChange::Set { amount: amount("7"), until: Until::Instant(UnixMillis::new(12)) },
+            },
             LimitChange { permanent: None, temporary: TemporaryChange::Set { amount: amount("7"), until: Until::After(12) } },
         ];
         let create = Create {

@@ -5,7 +5,7 @@ use sqlx::AssertSqlSafe;
 use super::{AuditRecord, COLUMNS, Outcome, Stored};
 use crate::scope::Scope;
 use crate::{Billing, BillingError};
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 /// Which records to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,15 +19,15 @@ pub struct AuditFilter {
     /// With this outcome; `None` for any.
     pub outcome: Option<Outcome>,
     /// At or after this.
-    pub from: Option<Millis>,
+    pub from: Option<UnixMillis>,
     /// Before this.
-    pub to: Option<Millis>,
+    pub to: Option<UnixMillis>,
     /// Only accounts in this scope; `None` for all, and what is about no account.
     pub scope: Option<Scope>,
 }
 
 /// Where a list goes on: the time, the chain and the place of its last record.
-pub type AuditPlace = (Millis, i64, i64);
+pub type AuditPlace = (UnixMillis, i64, i64);
 
 /// A value of a statement.
 enum Value {
@@ -61,16 +61,16 @@ impl Billing {
             }
         }
         if let Some(from) = filter.from {
-            conditions.push(format!("at >= {}", place(Value::Number(from))));
+            conditions.push(format!("at >= {}", place(Value::Number(from.get()))));
         }
         if let Some(to) = filter.to {
-            conditions.push(format!("at < {}", place(Value::Number(to))));
+            conditions.push(format!("at < {}", place(Value::Number(to.get()))));
         }
         if let Some(scope) = &filter.scope {
             conditions.push(scope.condition("account", |account| place(Value::Text(account))));
         }
         if let Some((at, chain, number)) = after {
-            let places = [at, chain, number].map(|number| place(Value::Number(number)));
+            let places = [at.get(), chain, number].map(|number| place(Value::Number(number)));
             conditions.push(format!("(at, chain, place) < ({})", places.join(", ")));
         }
         let limit = place(Value::Number(i64::try_from(count).unwrap_or(i64::MAX)));

@@ -7,10 +7,11 @@ use crate::digest::Fields;
 use crate::projection::AccountState;
 use crate::record::{Record, number};
 use crate::words::words;
-use domain::account::{Account, Millis, NonUsageBilling};
+use domain::account::{Account, NonUsageBilling};
 use domain::entry::EntryKind;
 use domain::money::format_units;
 use domain::origin::Origin;
+use domain::time::UnixMillis;
 
 /// Whether an entry is an act. Charges are not, nor what follows by itself: cuts and roundings.
 #[must_use]
@@ -100,7 +101,7 @@ pub fn act(record: &Record, before: Option<&AccountState>, after: &AccountState)
 }
 
 /// What operators set of an account, but for its name.
-fn settings(state: &AccountState, at: Millis) -> Map<String, Json> {
+fn settings(state: &AccountState, at: UnixMillis) -> Map<String, Json> {
     let Account { currency, decimals, minor_digits, mode, status, non_usage_billing, .. } = state.account;
     let amount = |units| format_units(units, decimals, minor_digits);
     let temporary = (state.account.temporary_until > at).then_some(state.account.temporary_until);
@@ -115,7 +116,7 @@ fn settings(state: &AccountState, at: Millis) -> Map<String, Json> {
         "non_usage_billing": billing,
         "permanent_limit": amount(state.account.permanent_limit),
         "temporary_limit": temporary.map(|_| amount(state.account.temporary_limit)),
-        "temporary_limit_until": temporary.and_then(|until| jiff::Timestamp::from_millisecond(until).ok()).map(|until| until.to_string()),
+        "temporary_limit_until": temporary.and_then(|until| jiff::Timestamp::from_millisecond(until.get()).ok()).map(|until| until.to_string()),
         "low_credit_threshold": state.low_credit_threshold.map(amount),
     });
     if let Json::Object(settings) = settings { settings } else { Map::new() }
@@ -123,9 +124,9 @@ fn settings(state: &AccountState, at: Millis) -> Map<String, Json> {
 
 /// The digest of what an act and its entry must have in common.
 #[must_use]
-pub fn in_common(sequence: i64, at: Millis, action: &str, texts: [&str; 5]) -> [u8; 32] {
+pub fn in_common(sequence: i64, at: UnixMillis, action: &str, texts: [&str; 5]) -> [u8; 32] {
     let mut fields = Fields::of("act");
-    fields.number(sequence).number(at).text(action);
+    fields.number(sequence).number(at.get()).text(action);
     for text in texts {
         fields.text(text);
     }

@@ -9,7 +9,7 @@ pub mod by_hand;
 
 use std::collections::BTreeMap;
 
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 /// A credit that stands for what was paid in before anything was known of credits.
 pub const UNKNOWN_CREDIT: i64 = 0;
@@ -22,7 +22,7 @@ pub struct Payable {
     /// Its number, if it has one by now.
     pub number: String,
     /// When its bill was cut: older ones are paid first.
-    pub cut_at: Millis,
+    pub cut_at: UnixMillis,
     /// What there was to pay.
     pub total: i64,
     /// What is not paid yet.
@@ -39,7 +39,7 @@ pub struct Credit {
     /// Its request id.
     pub request_id: String,
     /// When it was accepted.
-    pub time: Millis,
+    pub time: UnixMillis,
     /// How much it is.
     pub amount: i64,
     /// What of it has paid invoices.
@@ -180,7 +180,7 @@ impl Receivables {
 
     /// Takes in an invoice. Of its total, `credit_applied` is paid by the newest credits that have something left: older ones may be
     /// spent, in prepaid, which nobody keeps track of.
-    pub fn invoice(&mut self, document: i64, cut_at: Millis, total: i64, credit_applied: i64) -> Vec<Allocation> {
+    pub fn invoice(&mut self, document: i64, cut_at: UnixMillis, total: i64, credit_applied: i64) -> Vec<Allocation> {
         self.invoices.push(Payable { document, number: String::new(), cut_at, total, open: total, stored: None });
         self.pay_by_rests(self.invoices.len() - 1, credit_applied)
     }
@@ -250,7 +250,7 @@ impl Receivables {
     }
 
     fn oldest_first(&self) -> Vec<usize> {
-        let mut order: Vec<(Millis, i64, usize)> =
+        let mut order: Vec<(UnixMillis, i64, usize)> =
             self.invoices.iter().enumerate().map(|(place, invoice)| (invoice.cut_at, invoice.document, place)).collect();
         order.sort_unstable();
         order.into_iter().map(|(_, _, place)| place).collect()

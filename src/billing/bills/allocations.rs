@@ -11,10 +11,11 @@ use sqlx::{AnyConnection, Row};
 use super::allocate::Allocation;
 use crate::BillingError;
 use crate::digest::{DigestSum, Fields};
+use crate::store::Columns;
 use crate::store::rows::{Table, Type};
 use crate::store::{Dialect, Store};
-use domain::account::Millis;
 use domain::entry::{Entry, EntryKind};
+use domain::time::UnixMillis;
 
 const ALLOCATIONS: Table = Table {
     name: "allocations",
@@ -50,7 +51,7 @@ pub struct AllocationRow {
     /// The account's number of the entry that led to it.
     pub sequence: i64,
     /// When.
-    pub time: Millis,
+    pub time: UnixMillis,
     /// What pays what.
     pub allocation: Allocation,
 }
@@ -59,7 +60,7 @@ impl AllocationRow {
     /// Reads a row of all columns.
     pub fn from_row(row: &AnyRow) -> Result<Self, BillingError> {
         let allocation = Allocation { credit: row.try_get("credit")?, document: row.try_get("document")?, amount: row.try_get("amount")? };
-        Ok(Self { account: row.try_get("account")?, sequence: row.try_get("sequence")?, time: row.try_get("time")?, allocation })
+        Ok(Self { account: row.try_get("account")?, sequence: row.try_get("sequence")?, time: row.instant("time")?, allocation })
     }
 
     /// What its account's sum has of it.
@@ -67,7 +68,7 @@ impl AllocationRow {
     pub fn digest(&self) -> [u8; 32] {
         let Allocation { credit, document, amount } = self.allocation;
         let mut fields = Fields::of("tollgate allocation 1");
-        fields.text(&self.account).number(self.sequence).number(credit).number(document).number(self.time).number(amount);
+        fields.text(&self.account).number(self.sequence).number(credit).number(document).number(self.time.get()).number(amount);
         fields.bytes()
     }
 }

@@ -26,9 +26,10 @@ use crate::document::{Adjustment, Cause, DocumentKind};
 use crate::document_id::document_id;
 use crate::record::{Record, number};
 use crate::store::Dialect;
-use domain::account::{Millis, Mode};
+use domain::account::Mode;
 use domain::entry::{Entry, EntryKind};
 use domain::payment::PaymentDetails;
+use domain::time::UnixMillis;
 
 /// Takes in records, in journal order, after their entries, totals and accounts were written in the same transaction. The records of
 /// one command must come together: a cut and the rounding that belongs to it.
@@ -129,7 +130,7 @@ struct Uncredited {
 struct MadeAllocation {
     account: String,
     sequence: i64,
-    time: Millis,
+    time: UnixMillis,
     allocation: Allocation,
 }
 
@@ -149,9 +150,9 @@ struct Credited {
     /// The place of its entry in the journal.
     entry: i64,
     details: PaymentDetails,
-    received_at: Millis,
+    received_at: UnixMillis,
     /// When it was accepted.
-    time: Millis,
+    time: UnixMillis,
     actor: String,
     reason: String,
 }

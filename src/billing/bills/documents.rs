@@ -10,6 +10,7 @@ use crate::issuer::NO_ISSUER;
 use crate::record::narrow;
 use crate::review::Review;
 use crate::sending::look::DocumentSending;
+use crate::store::Columns;
 use crate::{Billing, BillingError};
 
 /// Where a document stands.
@@ -58,6 +59,26 @@ impl StoredDocument {
     }
 }
 
+impl StoredDocument {
+    /// One that is not issued, for its turn to come: a draft, or held back if there is a reason.
+    #[must_use]
+    pub fn draft(document: Document, held_reason: String) -> Self {
+        Self {
+            id: 0,
+            state: if held_reason.is_empty() { DocumentState::Draft } else { DocumentState::Held },
+            held_reason,
+            waits_for: String::new(),
+            needs_approval: false,
+            document,
+            open_amount: 0,
+            digest: String::new(),
+            missing_glyphs: Vec::new(),
+            is_kept: true,
+            sending: None,
+        }
+    }
+}
+
 /// What is read of a document beside its content.
 pub(super) const COLUMNS: &str = "documents.id, documents.held_reason, COALESCE(issued.number, '') AS number, COALESCE(issued.issued_at, 0) AS issued_at, \
      COALESCE(issued.due_at, 0) AS due_at, COALESCE(issued.tax_contained, 0) AS tax_contained, \
@@ -95,7 +116,7 @@ fn waits_for(row: &AnyRow, id: i64) -> Result<String, BillingError> {
     if row.try_get::<i64, _>("approved_at")? > 0 {
         return Ok(String::new());
     }
-    Ok(Review::read(&review, row.try_get("grace_hours")?)?.waits_for(&name_of(id), row.try_get("cut_at")?))
+    Ok(Review::read(&review, row.try_get("grace_hours")?)?.waits_for(&name_of(id), row.instant("cut_at")?))
 }
 
 impl Billing {
@@ -125,34 +146,24 @@ pub(super) fn stored(row: &AnyRow) -> Result<StoredDocument, BillingError> {
     let is_issued = !frozen.is_empty();
     if is_issued {
         document.number = row.try_get("number")?;
-        document.issued_at = row.try_get("issued_at")?;
-        document.due_at = Some(row.try_get("due_at")?).filter(|due_at| *due_at != 0);
+        document.issued_at = row.instant("issued_at")?;
+        document.due_at = row.instant("due_at")?.known();
         let customer: String = row.try_get("customer")?;
         Frozen::read(&frozen)?.thaw(&mut document, row.try_get("tax_contained")?, row.try_get("tax_on_deducted")?, &customer)?;
     }
-    let state = match (is_issued, held_reason.is_empty()) {
-        (true, _) => DocumentState::Issued,
-        (false, true) => DocumentState::Draft,
-        (false, false) => DocumentState::Held,
-    };
-    let id: i64 = row.try_get("id")?;
-    let waits_for = if state == DocumentState::Draft { waits_for(row, id)? } else { String::new() };
-    let (open_amount, digest) = (row.try_get("open_amount")?, row.try_get("digest")?);
-    let review: String = row.try_get("review")?;
-    let is_reviewed = Review::read(&review, row.try_get("grace_hours")?)? != Review::AtOnce;
-    let needs_approval = state == DocumentState::Draft && is_reviewed && row.try_get::<i64, _>("approved_at")? == 0;
-    let (missing_glyphs, sending, is_kept) = (Vec::new(), None, row.try_get::<i64, _>("dropped_at")? == 0);
-    Ok(StoredDocument {
-        id,
-        state,
-        held_reason,
-        waits_for,
-        needs_approval,
-        document,
-        open_amount,
-        digest,
-        missing_glyphs,
-        is_kept,
-        sending,
-    })
+    let mut stored = StoredDocument::draft(document, held_reason);
+    stored.id = row.try_get("id")?;
+    if is_issued {
+        stored.state = DocumentState::Issued;
+    }
+    if stored.state == DocumentState::Draft {
+        let review: String = row.try_get("review")?;
+        let is_reviewed = Review::read(&review, row.try_get("grace_hours")?)? != Review::AtOnce;
+        stored.waits_for = waits_for(row, stored.id)?;
+        stored.needs_approval = is_reviewed && row.try_get::<i64, _>("approved_at")? == 0;
+    }
+    stored.open_amount = row.try_get("open_amount")?;
+    stored.digest = row.try_get("digest")?;
+    stored.is_kept = row.try_get::<i64, _>("dropped_at")? == 0;
+    Ok(stored)
 }

@@ -12,8 +12,9 @@ use rust_decimal::Decimal;
 use crate::denomination::Denomination;
 use crate::document::{Adjustment, Cause, Document, DocumentKind, Item, Wallet};
 use crate::projection;
-use domain::account::{Category, Millis, Mode};
+use domain::account::{Category, Mode};
 use domain::entry::EntryKind;
+use domain::time::UnixMillis;
 
 /// A running total of a bill: all its entries of one kind and one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +30,9 @@ pub struct Total {
     /// What each costs for a unit, if that is the same, in units of the account; `None` if it is not.
     pub unit_price: Option<Decimal>,
     /// When the first was accepted.
-    pub first_at: Millis,
+    pub first_at: UnixMillis,
     /// When the last was accepted.
-    pub last_at: Millis,
+    pub last_at: UnixMillis,
 }
 
 /// What is charged or refunded.
@@ -61,7 +62,7 @@ pub struct Refund {
     /// How much is given back.
     pub amount: i64,
     /// When.
-    pub time: Millis,
+    pub time: UnixMillis,
 }
 
 /// A bill that a period's end or a conversion has cut.
@@ -78,7 +79,7 @@ pub struct CutBill {
     /// The mode that it was cut in.
     pub mode: Mode,
     /// When.
-    pub cut_at: Millis,
+    pub cut_at: UnixMillis,
     /// What moved from unbilled to the balance: what there is to buy.
     pub closed: i64,
     /// What rounding to the minor unit adds to the total; the balance moves the other way.
@@ -237,7 +238,7 @@ pub struct SingleCharge {
     /// The bill's number.
     pub bill: u32,
     /// When it was charged.
-    pub time: Millis,
+    pub time: UnixMillis,
     /// What was charged.
     pub subject: Subject,
     /// How much.

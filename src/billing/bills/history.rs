@@ -8,17 +8,18 @@ use sqlx::{AssertSqlSafe, Row};
 use crate::kinds::{CHARGED_BALANCE, ITEMS, REFUNDED_BALANCE, WRITE_OFFS, WRITTEN_OFF};
 use crate::record::{coded, narrow};
 use crate::sending::look::DocumentSending;
+use crate::store::Columns;
 use crate::{Billing, BillingError};
-use domain::account::Millis;
 use domain::entry::EntryKind;
+use domain::time::UnixMillis;
 
 /// The charges of a calendar month, refunds within their bills deducted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MonthOfCharges {
     /// Its first instant.
-    pub from: Millis,
+    pub from: UnixMillis,
     /// Its end.
-    pub to: Millis,
+    pub to: UnixMillis,
     /// Usage, subscriptions, hardware, services, in units of the account.
     pub by_category: [i64; 4],
 }
@@ -47,7 +48,7 @@ impl Billing {
     pub async fn history(&self, account: &str) -> Result<Vec<MonthOfCharges>, BillingError> {
         let zone = self.settings().zone()?;
         let mut months = Vec::new();
-        let mut before = Millis::MAX;
+        let mut before = UnixMillis::MAX;
         while months.len() < MONTHS {
             let newest = sqlx::query(
                 "SELECT documents.cut_at, documents.cause, partitions.last_time FROM documents \
@@ -57,11 +58,11 @@ impl Billing {
                  ORDER BY documents.cut_at DESC, documents.id DESC LIMIT 1",
             )
             .bind(account.to_owned())
-            .bind(before)
+            .bind(before.get())
             .fetch_optional(self.store().pool())
             .await?;
             let Some(row) = newest else { break };
-            let (cut_at, last_time): (Millis, Millis) = (row.try_get("cut_at")?, row.try_get("last_time")?);
+            let (cut_at, last_time): (UnixMillis, UnixMillis) = (row.instant("cut_at")?, row.instant("last_time")?);
             let is_period = row.try_get::<String, _>("cause")? == "period_end";
             let (from, to) = month_of(if is_period { cut_at - 1 } else { cut_at }, &zone)?;
             before = from;
@@ -73,7 +74,7 @@ impl Billing {
     }
 
     /// The charges of a month, without what was given back within their bills, or of prepaid charges.
-    async fn month(&self, account: &str, from: Millis, to: Millis) -> Result<MonthOfCharges, BillingError> {
+    async fn month(&self, account: &str, from: UnixMillis, to: UnixMillis) -> Result<MonthOfCharges, BillingError> {
         let totals = format!(
             "SELECT totals.kind, totals.category, CAST(SUM(totals.amount) AS BIGINT) AS amount FROM documents \
              JOIN totals ON totals.account = documents.account AND totals.bill = documents.bill \
@@ -86,7 +87,8 @@ impl Billing {
         );
         let mut month = MonthOfCharges { from, to, by_category: [0; 4] };
         for sql in [totals, refunds] {
-            let rows = sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).bind(from).bind(to).fetch_all(self.store().pool());
+            let rows =
+                sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).bind(from.get()).bind(to.get()).fetch_all(self.store().pool());
             for row in rows.await? {
                 let category: usize = narrow(&row, "category")?;
                 let kind: EntryKind = coded(&row, "kind", EntryKind::from_number)?;
@@ -111,7 +113,7 @@ impl Billing {
     }
 
     /// How far the document of the month before `now` is.
-    pub async fn last_month(&self, account: &str, now: Millis) -> Result<MonthBill, BillingError> {
+    pub async fn last_month(&self, account: &str, now: UnixMillis) -> Result<MonthBill, BillingError> {
         let (boundary, _) = month_of(now, &self.settings().zone()?)?;
         let billed = sqlx::query(
             "SELECT documents.id, CASE WHEN issued.document IS NULL THEN 0 ELSE 1 END AS is_issued FROM documents \
@@ -119,7 +121,7 @@ impl Billing {
              WHERE documents.account = $1 AND documents.cut_at = $2 AND documents.cause = 'period_end'",
         )
         .bind(account.to_owned())
-        .bind(boundary)
+        .bind(boundary.get())
         .fetch_optional(self.store().pool())
         .await?;
         if let Some(row) = billed {
@@ -135,7 +137,7 @@ impl Billing {
              WHERE accounts.account = $1 AND totals.first_at < $2 LIMIT 1",
         )
         .bind(account.to_owned())
-        .bind(boundary)
+        .bind(boundary.get())
         .fetch_optional(self.store().pool())
         .await?;
         Ok(open.map_or(MonthBill::NothingToBill, |_| MonthBill::NotYetGenerated))
@@ -143,11 +145,11 @@ impl Billing {
 }
 
 /// The calendar month that an instant lies in.
-fn month_of(at: Millis, zone: &TimeZone) -> Result<(Millis, Millis), BillingError> {
+fn month_of(at: UnixMillis, zone: &TimeZone) -> Result<(UnixMillis, UnixMillis), BillingError> {
     let month = || {
-        let first = Timestamp::from_millisecond(at)?.to_zoned(zone.clone()).date().first_of_month();
+        let first = Timestamp::from_millisecond(at.get())?.to_zoned(zone.clone()).date().first_of_month();
         let next = first.checked_add(jiff::Span::new().months(1))?;
-        let start = |date: Date| Ok::<_, jiff::Error>(date.to_zoned(zone.clone())?.timestamp().as_millisecond());
+        let start = |date: Date| Ok::<_, jiff::Error>(UnixMillis::new(date.to_zoned(zone.clone())?.timestamp().as_millisecond()));
         Ok::<_, jiff::Error>((start(first)?, start(next)?))
     };
     month().map_err(BillingError::corrupt)
@@ -159,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_month_is_one_of_the_calendar_of_the_zone() {
-        let at = |text: &str| text.parse::<Timestamp>().unwrap().as_millisecond();
+        let at = |text: &str| UnixMillis::new(text.parse::<Timestamp>().unwrap().as_millisecond());
         let berlin = TimeZone::get("Europe/Berlin").unwrap();
         let march = (at("2026-02-28T23:00:00Z"), at("2026-03-31T22:00:00Z"));
         assert_eq!(month_of(at("2026-02-28T23:00:00Z"), &berlin).unwrap(), march);

@@ -21,12 +21,13 @@ use crate::sending::outbox::{self, IssuedDocument};
 use crate::series::digest::{Covered, SealedCustomer};
 use crate::series::{Series, earlier};
 use crate::settings::BillingSettings;
+use crate::store::Columns;
 use crate::store::Store;
 use crate::store::rows::{Table, Type, Value};
 use crate::tax::TaxLine;
 use crate::traces::IssuedSpans;
 use crate::{Billing, BillingError, issuer};
-use domain::account::Millis;
+use domain::time::UnixMillis;
 use platform::telemetry::metrics;
 
 const ISSUED: Table = Table {
@@ -55,7 +56,7 @@ const DUE: Table = Table { name: "payables", columns: &[("document", Type::Numbe
 
 /// Numbers all drafts that are good, each series in the order in which its bills were cut; answers how many it issued. Without an issuer
 /// all of them wait; where a rate of tax is missing, those that need it do.
-pub async fn issue(store: &Store, settings: &BillingSettings, now: Millis) -> Result<usize, BillingError> {
+pub async fn issue(store: &Store, settings: &BillingSettings, now: UnixMillis) -> Result<usize, BillingError> {
     // What another version has issued meanwhile.
     earlier::chain(store).await?;
     documents::fill(store).await?;
@@ -77,7 +78,7 @@ pub async fn issue(store: &Store, settings: &BillingSettings, now: Millis) -> Re
 }
 
 /// Whether there is anything to do: asked first, since a look locks nothing.
-async fn is_any_ready(store: &Store, kind: DocumentKind, review: Review, now: Millis) -> Result<bool, BillingError> {
+async fn is_any_ready(store: &Store, kind: DocumentKind, review: Review, now: UnixMillis) -> Result<bool, BillingError> {
     let sql = format!("SELECT document FROM drafts WHERE kind = $1 AND waits_for = '' AND {} LIMIT 1", review.allows(now));
     Ok(sqlx::query(AssertSqlSafe(sql)).bind(kind.name()).fetch_optional(store.pool()).await?.is_some())
 }
@@ -88,7 +89,7 @@ async fn issue_batch(
     settings: &BillingSettings,
     kind: DocumentKind,
     review: Review,
-    now: Millis,
+    now: UnixMillis,
 ) -> Result<[usize; 2], BillingError> {
     let prefix = settings.prefixes.of(kind);
     let mut transaction = store.begin().await?;
@@ -117,7 +118,7 @@ async fn issue_batch(
             Err(waits_for) => {
                 waiting += 1;
                 let mark = "UPDATE drafts SET waits_for = $1 WHERE kind = $2 AND cut_at = $3 AND document = $4";
-                let mark = sqlx::query(mark).bind(waits_for).bind(kind.name()).bind(draft.cut_at).bind(draft.id);
+                let mark = sqlx::query(mark).bind(waits_for).bind(kind.name()).bind(draft.cut_at.get()).bind(draft.id);
                 mark.execute(&mut *connection).await?;
             }
         }
@@ -140,7 +141,7 @@ async fn issue_batch(
          AND EXISTS (SELECT 1 FROM issued WHERE issued.document = drafts.document)",
     )
     .bind(kind.name())
-    .bind(cut_at)
+    .bind(cut_at.get())
     .bind(document)
     .execute(&mut *connection)
     .await?;
@@ -172,7 +173,7 @@ async fn taxes_of(
 
 impl Billing {
     /// Adds to a document that is not issued yet what it would be issued with now, but for number and dates. Its amounts are those of the cut.
-    pub async fn complete(&self, mut stored: StoredDocument, now: Millis) -> Result<StoredDocument, BillingError> {
+    pub async fn complete(&self, mut stored: StoredDocument, now: UnixMillis) -> Result<StoredDocument, BillingError> {
         if stored.state == DocumentState::Issued {
             return Ok(stored);
         }
@@ -181,7 +182,7 @@ impl Billing {
         Ok(stored)
     }
 
-    async fn complete_draft(&self, stored: &mut StoredDocument, now: Millis) -> Result<(), BillingError> {
+    async fn complete_draft(&self, stored: &mut StoredDocument, now: UnixMillis) -> Result<(), BillingError> {
         let connection = &mut *self.store().pool().acquire().await?;
         let ready = ready::one(connection, stored.id).await?;
         let drafts = std::slice::from_ref(&ready);
@@ -273,7 +274,7 @@ async fn open(connection: &mut AnyConnection, store: &Store, drafts: &[Ready]) -
     let keys: Vec<_> = accounts.into_iter().map(|account| vec![account.into()]).collect();
     let mut open: HashMap<String, Vec<OpenInvoice>> = HashMap::new();
     for row in OPEN.find(connection, store.dialect(), "*", &keys).await? {
-        let invoice = OpenInvoice { number: row.try_get("number")?, due_at: row.try_get("due_at")?, open: row.try_get("open_amount")? };
+        let invoice = OpenInvoice { number: row.try_get("number")?, due_at: row.instant("due_at")?, open: row.try_get("open_amount")? };
         open.entry(row.try_get("account")?).or_default().push(invoice);
     }
     for invoices in open.values_mut() {
@@ -315,7 +316,7 @@ fn issued_row<'a>(
     settings: &BillingSettings,
     frozen: &Frozen,
     series: &mut Series,
-    now: Millis,
+    now: UnixMillis,
 ) -> Result<Vec<Value<'a>>, BillingError> {
     // No document is issued before its bill was cut, though clocks may differ by a little.
     let issued_at = now.max(draft.cut_at);
@@ -327,7 +328,11 @@ fn issued_row<'a>(
         place,
         number,
         issued_at,
-        due_at: if draft.document.kind == DocumentKind::Invoice { settings.end_of_day(issued_at, settings.due_days)? } else { 0 },
+        due_at: if draft.document.kind == DocumentKind::Invoice {
+            settings.end_of_day(issued_at, settings.due_days)?
+        } else {
+            UnixMillis::NONE
+        },
         tax_contained: sum(&frozen.taxes),
         tax_on_deducted: sum(&frozen.deducted_taxes),
         frozen: serde_json::to_string(frozen).map_err(BillingError::corrupt)?,

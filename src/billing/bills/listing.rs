@@ -10,9 +10,10 @@ use super::documents::{COLUMNS, DocumentState, NEEDS_APPROVAL, StoredDocument, s
 use crate::document::DocumentKind;
 use crate::scope::Scope;
 use crate::search::documents::Wanted;
+use crate::store::Columns;
 use crate::store::rows::{Table, Type};
 use crate::{Billing, BillingError};
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 const ACCOUNTS: Table = Table { name: "accounts", columns: &[("account", Type::Text)], on_conflict: "" };
 
@@ -32,9 +33,9 @@ pub struct DocumentFilter {
     /// Only drafts that wait for somebody to approve them.
     pub to_approve_only: bool,
     /// Only what was cut at or after this, and before that.
-    pub cut: Option<(Millis, Millis)>,
+    pub cut: Option<(UnixMillis, UnixMillis)>,
     /// Only what is due at or after this, and before that. The list is then in the order of due dates.
-    pub due: Option<(Millis, Millis)>,
+    pub due: Option<(UnixMillis, UnixMillis)>,
     /// Only issued ones that hold each word of this in their number or the customer's name.
     pub text: Option<String>,
     /// Only accounts in this scope; `None` for all accounts.
@@ -168,8 +169,8 @@ impl Statement {
         format!("${}", self.values.len())
     }
 
-    fn within(&mut self, column: &str, (from, to): (Millis, Millis)) {
-        let (from, to) = (self.place(Value::Number(from)), self.place(Value::Number(to)));
+    fn within(&mut self, column: &str, (from, to): (UnixMillis, UnixMillis)) {
+        let (from, to) = (self.place(Value::Number(from.get())), self.place(Value::Number(to.get())));
         self.conditions.push(format!("{column} >= {from} AND {column} < {to}"));
     }
 }
@@ -250,7 +251,7 @@ impl Billing {
         }
         if let Some(after) = after {
             let Some(last) = self.time_of(after, is_ascending, filter.scope.as_ref()).await? else { return Ok(page) };
-            let (last, after) = (statement.place(Value::Number(last)), statement.place(Value::Number(after)));
+            let (last, after) = (statement.place(Value::Number(last.get())), statement.place(Value::Number(after)));
             let relation = if is_ascending { ">" } else { "<" };
             statement.conditions.push(format!("({time}, {id}) {relation} ({last}, {after})"));
         }
@@ -282,7 +283,7 @@ impl Billing {
     }
 
     /// Where in its list a document stands: when it was cut, or is due. `None` if there is no such document in the scope.
-    async fn time_of(&self, document: i64, is_due: bool, scope: Option<&Scope>) -> Result<Option<Millis>, BillingError> {
+    async fn time_of(&self, document: i64, is_due: bool, scope: Option<&Scope>) -> Result<Option<UnixMillis>, BillingError> {
         let mut sql = match is_due {
             true => "SELECT due_at FROM issued JOIN documents ON documents.id = issued.document WHERE issued.document = $1",
             false => "SELECT cut_at FROM documents WHERE id = $1",
@@ -298,7 +299,7 @@ impl Billing {
         }
         let query = accounts.into_iter().fold(sqlx::query(AssertSqlSafe(sql)).bind(document), |query, account| query.bind(account));
         let row = query.fetch_optional(self.store().pool()).await?;
-        Ok(row.map(|row| row.try_get(0)).transpose()?)
+        Ok(row.map(|row| row.instant(0)).transpose()?)
     }
 
     /// Which of these are not numbers of issued invoices of an account.

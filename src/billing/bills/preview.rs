@@ -9,8 +9,9 @@ use super::taxes::Terms;
 use crate::document::{Document, DocumentKind, OpenInvoice};
 use crate::issuer::NO_ISSUER;
 use crate::position::{JournalPosition, position};
+use crate::store::Columns;
 use crate::{Billing, BillingError, issuer, items};
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 /// The coming document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +32,8 @@ impl Billing {
     pub async fn coming_document(
         &self,
         account: &str,
-        now: Millis,
-        cut_at: impl Fn(Millis) -> Millis,
+        now: UnixMillis,
+        cut_at: impl Fn(UnixMillis) -> UnixMillis,
     ) -> Result<ComingDocument, BillingError> {
         let mut transaction = self.store().begin_reading().await?;
         let connection = &mut *transaction;
@@ -58,8 +59,8 @@ impl Billing {
         &self,
         connection: &mut AnyConnection,
         document: &mut Document,
-        created_at: Millis,
-        now: Millis,
+        created_at: UnixMillis,
+        now: UnixMillis,
     ) -> Result<String, BillingError> {
         document.time_zone.clone_from(&self.settings().time_zone);
         let codes = document.all_items().map(|item| item.item.as_str()).filter(|item| !item.is_empty()).collect();
@@ -87,10 +88,10 @@ impl Billing {
 }
 
 /// When the last final bill before a document was cut; 0 if there is none.
-async fn final_bill_before(connection: &mut AnyConnection, document: &Document) -> Result<Millis, BillingError> {
+async fn final_bill_before(connection: &mut AnyConnection, document: &Document) -> Result<UnixMillis, BillingError> {
     let sql = "SELECT CAST(COALESCE(MAX(cut_at), 0) AS BIGINT) FROM documents WHERE account = $1 AND cause = 'conversion' AND cut_at < $2";
-    let query = sqlx::query(sql).bind(document.account.clone()).bind(document.period_to);
-    Ok(query.fetch_one(connection).await?.try_get(0)?)
+    let query = sqlx::query(sql).bind(document.account.clone()).bind(document.period_to.get());
+    Ok(query.fetch_one(connection).await?.instant(0)?)
 }
 
 /// What is open of an account's issued invoices, what is due first in front.
@@ -99,7 +100,7 @@ async fn open_invoices(connection: &mut AnyConnection, account: &str) -> Result<
                JOIN issued ON issued.document = payables.document WHERE payables.account = $1 AND payables.open_amount > 0";
     let rows = sqlx::query(sql).bind(account.to_owned()).fetch_all(connection).await?;
     let read = |row: &sqlx::any::AnyRow| {
-        Ok(OpenInvoice { number: row.try_get("number")?, due_at: row.try_get("due_at")?, open: row.try_get("open_amount")? })
+        Ok(OpenInvoice { number: row.try_get("number")?, due_at: row.instant("due_at")?, open: row.try_get("open_amount")? })
     };
     let mut open = rows.iter().map(read).collect::<Result<Vec<_>, BillingError>>()?;
     open.sort_by(|left, right| left.due_at.cmp(&right.due_at).then_with(|| -> Ordering { left.number.cmp(&right.number) }));

@@ -7,7 +7,8 @@ use super::customers;
 use crate::BillingError;
 use crate::document::{Document, DocumentKind, Party};
 use crate::series::digest::Covered;
-use domain::account::Millis;
+use crate::store::Columns;
+use domain::time::UnixMillis;
 
 /// How many documents one transaction issues.
 const BATCH: i64 = 200;
@@ -15,7 +16,7 @@ const BATCH: i64 = 200;
 /// A draft that can be issued.
 pub(super) struct Ready {
     pub id: i64,
-    pub cut_at: Millis,
+    pub cut_at: UnixMillis,
     pub document: Document,
     /// As it is stored, beside what tells it from others.
     pub covered: Covered,
@@ -24,7 +25,7 @@ pub(super) struct Ready {
     /// The document that a credit note corrects; 0 if it is none.
     pub corrects: i64,
     /// When the account was created, or its final bill before this one was cut.
-    pub begun_at: Millis,
+    pub begun_at: UnixMillis,
 }
 
 const COLUMNS: &str = "documents.id, documents.cut_at, documents.account, documents.bill, documents.kind, documents.cause, documents.total, \
@@ -72,7 +73,7 @@ fn ready(row: &AnyRow) -> Result<Ready, BillingError> {
         bill: row.try_get("bill")?,
         kind: row.try_get("kind")?,
         cause: row.try_get("cause")?,
-        cut_at: row.try_get("cut_at")?,
+        cut_at: row.instant("cut_at")?,
         total: row.try_get("total")?,
         amount_to_pay: row.try_get("amount_to_pay")?,
         refers_to: row.try_get("corrects")?,
@@ -87,6 +88,6 @@ fn ready(row: &AnyRow) -> Result<Ready, BillingError> {
         customer,
         refers_to: row.try_get("refers_to")?,
         corrects: row.try_get("corrects")?,
-        begun_at: row.try_get::<Millis, _>("created_at")?.max(row.try_get("final_at")?),
+        begun_at: row.instant("created_at")?.max(row.instant("final_at")?),
     })
 }

@@ -11,9 +11,10 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use crate::position::{JournalPosition, position};
 use crate::record::narrow;
 use crate::scope::Scope;
+use crate::store::Columns;
 use crate::store::rows::{Table, Type};
 use crate::{Billing, BillingError};
-use domain::account::Millis;
+use domain::time::{Millis, UnixMillis};
 
 const DAY: Millis = 86_400_000;
 
@@ -77,9 +78,9 @@ pub struct Reopened {
     /// The invoice's number; empty if it has none yet.
     pub invoice: String,
     /// When what had paid it was taken back.
-    pub reopened_at: Millis,
+    pub reopened_at: UnixMillis,
     /// By when it is to be paid: the invoice's day, or that of the reversal, if later.
-    pub due_at: Millis,
+    pub due_at: UnixMillis,
     /// How much of it is open.
     pub open: i64,
 }
@@ -91,7 +92,7 @@ impl AccountReceivables {
         self.buckets.iter().sum::<i64>() + self.not_invoiced - self.unallocated
     }
 
-    fn bucket(&mut self, due_at: Millis, now: Millis) -> Option<&mut i64> {
+    fn bucket(&mut self, due_at: UnixMillis, now: UnixMillis) -> Option<&mut i64> {
         let overdue = (now - due_at).max(0);
         // Up to 30 days, up to 60, up to 90, each end included; a moment more is a day more.
         let place = if overdue == 0 { 0 } else { 1 + usize::try_from((overdue - 1) / (30 * DAY)).unwrap_or(3).min(3) };
@@ -109,7 +110,7 @@ pub struct Allocation {
     /// The invoice's id.
     pub document: i64,
     /// When it was allocated, or taken back.
-    pub time: Millis,
+    pub time: UnixMillis,
     /// How much; negative: it no longer pays it, since it bounced.
     pub amount: i64,
 }
@@ -119,7 +120,7 @@ impl Billing {
     /// in a scope. And the position of the journal that it is of.
     pub async fn receivables(
         &self,
-        now: Millis,
+        now: UnixMillis,
         account: Option<&str>,
         after: Option<&str>,
         count: usize,
@@ -152,9 +153,9 @@ impl Billing {
             found.insert(account, of);
         }
         for row in OPEN.find(connection, dialect, "*", &keys).await? {
-            let due_at: Millis = row.try_get("due_at")?;
+            let due_at: UnixMillis = row.instant("due_at")?;
             // One that is not issued yet is not due.
-            let due_at = if due_at == 0 { now } else { due_at };
+            let due_at = if due_at.is_none() { now } else { due_at };
             if let Some(bucket) = found.get_mut(&row.try_get::<String, _>("account")?).and_then(|of| of.bucket(due_at, now)) {
                 *bucket += row.try_get::<i64, _>("open_amount")?;
             }
@@ -179,16 +180,16 @@ impl Billing {
 
     /// Moves the parts that are due again to where they belong. What pays an invoice pays what was due first; so what was reopened last is
     /// open for longest.
-    async fn reopen(&self, connection: &mut AnyConnection, found: &mut [AccountReceivables], now: Millis) -> Result<(), BillingError> {
+    async fn reopen(&self, connection: &mut AnyConnection, found: &mut [AccountReceivables], now: UnixMillis) -> Result<(), BillingError> {
         let keys: Vec<_> = found.iter().map(|one| vec![one.account.as_str().into()]).collect();
         let rows = REOPENED.find(connection, self.store().dialect(), "*", &keys).await?;
         drop(keys);
         // By what took it back, the last first, and by invoice: where that is more than it paid at once, it reopened it.
-        let mut sums: BTreeMap<(Reverse<i64>, i64), (Millis, i64, &AnyRow)> = BTreeMap::new();
+        let mut sums: BTreeMap<(Reverse<i64>, i64), (UnixMillis, i64, &AnyRow)> = BTreeMap::new();
         for row in &rows {
             let place = (Reverse(row.try_get("sequence")?), row.try_get("document")?);
-            let (time, sum, _) = sums.entry(place).or_insert((0, 0, row));
-            *time = (*time).max(row.try_get("time")?);
+            let (time, sum, _) = sums.entry(place).or_insert((UnixMillis::NONE, 0, row));
+            *time = (*time).max(row.instant("time")?);
             *sum += row.try_get::<i64, _>("amount")?;
         }
         let mut left: HashMap<i64, i64> = HashMap::new();
@@ -198,9 +199,9 @@ impl Billing {
             let open = left.entry(document).or_insert(row.try_get("open_amount")?);
             let part = (-sum).min(*open);
             *open -= part;
-            let due_at: Millis = row.try_get("due_at")?;
+            let due_at: UnixMillis = row.instant("due_at")?;
             // One that is not issued yet is not due.
-            let due_at = if due_at == 0 { now } else { due_at };
+            let due_at = if due_at.is_none() { now } else { due_at };
             let again = due_at.max(self.settings().end_of_day(reopened_at, 0)?);
             if part > 0 {
                 for (due_at, change) in [(due_at, -part), (again, part)] {
@@ -232,7 +233,7 @@ impl Billing {
                 credit: row.try_get("credit")?,
                 invoice: row.try_get("invoice")?,
                 document: row.try_get("document")?,
-                time: row.try_get("time")?,
+                time: row.instant("time")?,
                 amount: row.try_get("amount")?,
             })
         };

@@ -16,7 +16,8 @@ use crate::settings::BillingSettings;
 use crate::store::Store;
 use crate::tax::TaxLine;
 use crate::tax::{self, Digits, Part, TaxRate};
-use domain::account::{Category, Millis};
+use domain::account::Category;
+use domain::time::UnixMillis;
 
 /// What documents are issued under.
 pub(super) struct Terms<'a> {
@@ -40,7 +41,11 @@ pub(super) struct Taxes {
 
 impl<'a> Terms<'a> {
     /// Loads the terms in force now; `None` if no issuer has been set yet.
-    pub async fn load(connection: &mut AnyConnection, settings: &'a BillingSettings, now: Millis) -> Result<Option<Self>, BillingError> {
+    pub async fn load(
+        connection: &mut AnyConnection,
+        settings: &'a BillingSettings,
+        now: UnixMillis,
+    ) -> Result<Option<Self>, BillingError> {
         let zone = settings.zone()?;
         let issuers = issuer::issuers(connection, issuer::MAIN).await?;
         let Some(issuer) = in_force(&issuers, day_of(now, &zone)?).cloned() else { return Ok(None) };
@@ -48,11 +53,11 @@ impl<'a> Terms<'a> {
     }
 
     /// Where the period of a document begins: with the calendar month, or what began within it. A charge and a refund have their instant.
-    pub fn period_from(&self, document: &Document, begun_at: Millis) -> Result<Millis, BillingError> {
+    pub fn period_from(&self, document: &Document, begun_at: UnixMillis) -> Result<UnixMillis, BillingError> {
         match document.cause {
             Cause::PeriodEnd | Cause::Conversion => {
                 let month = day_of(last_instant(document), &self.zone)?.first_of_month().to_zoned(self.zone.clone());
-                Ok(month.map_err(BillingError::corrupt)?.timestamp().as_millisecond().max(begun_at))
+                Ok(UnixMillis::new(month.map_err(BillingError::corrupt)?.timestamp().as_millisecond()).max(begun_at))
             }
             Cause::SingleCharge | Cause::Refund => Ok(document.period_from),
         }
@@ -138,7 +143,7 @@ impl Taxes {
 }
 
 /// The last instant of what a document covers.
-fn last_instant(document: &Document) -> Millis {
+fn last_instant(document: &Document) -> UnixMillis {
     match document.cause {
         // A period ends where the next one begins.
         Cause::PeriodEnd => document.period_to - 1,
@@ -146,8 +151,8 @@ fn last_instant(document: &Document) -> Millis {
     }
 }
 
-fn day_of(at: Millis, zone: &TimeZone) -> Result<Date, BillingError> {
-    Ok(Timestamp::from_millisecond(at).map_err(BillingError::corrupt)?.to_zoned(zone.clone()).date())
+fn day_of(at: UnixMillis, zone: &TimeZone) -> Result<Date, BillingError> {
+    Ok(Timestamp::from_millisecond(at.get()).map_err(BillingError::corrupt)?.to_zoned(zone.clone()).date())
 }
 
 fn category(name: &str) -> Category {

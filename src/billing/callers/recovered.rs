@@ -4,14 +4,20 @@ use super::{COLUMNS, StoredCaller, caller, put};
 use crate::approvals::figures::{self, Figure};
 use crate::audit::{self, Act};
 use crate::{Billing, BillingError};
-use domain::account::Millis;
 use domain::origin::Origin;
+use domain::time::UnixMillis;
 
 impl Billing {
     /// Takes over who is let in from a copy of a later state than this store's: who was made since is let in, who was revoked since is not, and the
     /// figures of approval are those of then.
     /// Returns whether the copy is of a later state.
-    pub async fn recover_callers(&self, copied: i64, let_in: &[StoredCaller], above: &[Figure], now: Millis) -> Result<bool, BillingError> {
+    pub async fn recover_callers(
+        &self,
+        copied: i64,
+        let_in: &[StoredCaller],
+        above: &[Figure],
+        now: UnixMillis,
+    ) -> Result<bool, BillingError> {
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
         let later = "UPDATE callers_version SET version = $1 WHERE id = 1 AND version < $2";
@@ -26,12 +32,12 @@ impl Billing {
         let (mut made, mut revoked) = (Vec::new(), Vec::new());
         for gone in known.iter().filter(|known| !let_in.iter().any(|caller| is_same(known, caller))) {
             let sql = "UPDATE callers SET revoked_at = $3 WHERE kind = $1 AND name = $2";
-            sqlx::query(sql).bind(gone.kind.name()).bind(gone.name.clone()).bind(now).execute(&mut *connection).await?;
+            sqlx::query(sql).bind(gone.kind.name()).bind(gone.name.clone()).bind(now.get()).execute(&mut *connection).await?;
             revoked.push(format!("{} {}", gone.kind.name(), gone.name));
         }
         let is_let_in = |caller: &&StoredCaller| caller.is_let_in(now);
         for new in let_in.iter().filter(is_let_in).filter(|caller| !known.iter().any(|known| is_same(known, caller))) {
-            let created_at = if new.created_at > 0 { new.created_at } else { now };
+            let created_at = if new.created_at.is_some() { new.created_at } else { now };
             put(connection, &StoredCaller { created_at, ..new.clone() }).await?;
             made.push(format!("{} {}", new.kind.name(), new.name));
         }

@@ -9,10 +9,12 @@ use sqlx::{AnyConnection, Row};
 use super::{AccountState, Projection, Total, TotalKey, touched};
 use crate::BillingError;
 use crate::record::{Record, coded, narrow, number};
+use crate::store::Columns;
 use crate::store::Dialect;
 use crate::store::rows::{Table, Type, Value};
 use domain::account::{Account, Currency};
 use domain::entry::EntryKind;
+use domain::time::UnixMillis;
 use ledger::codec;
 
 /// All accounts of a partition.
@@ -149,8 +151,8 @@ pub fn read_total(row: &AnyRow) -> Result<(TotalKey, Total), BillingError> {
         amount: row.try_get("amount")?,
         quantity: decimal("quantity")?,
         count: row.try_get("count")?,
-        first_at: row.try_get("first_at")?,
-        last_at: row.try_get("last_at")?,
+        first_at: row.instant("first_at")?,
+        last_at: row.instant("last_at")?,
         description: row.try_get("description")?,
         unit_price: decimal("unit_price")?,
     };
@@ -234,19 +236,19 @@ pub fn read_account(row: &AnyRow) -> Result<AccountState, BillingError> {
             non_usage_billing: coded(row, "non_usage_billing", codec::non_usage_billing)?,
             permanent_limit: row.try_get("permanent_limit")?,
             temporary_limit: row.try_get("temporary_limit")?,
-            temporary_until: row.try_get("temporary_until")?,
+            temporary_until: row.instant("temporary_until")?,
             balance: row.try_get("balance")?,
             unbilled: row.try_get("unbilled")?,
             reserved: row.try_get("reserved")?,
             sequence: narrow(row, "account_sequence")?,
             open_bill: narrow(row, "bill")?,
             last_bill: narrow(row, "last_bill")?,
-            period_end: 0,
+            period_end: UnixMillis::NONE,
             open_reservations: 0,
         },
         name: row.try_get("name")?,
         low_credit_threshold: (threshold >= 0).then_some(threshold),
-        created_at: row.try_get("created_at")?,
+        created_at: row.instant("created_at")?,
         last_sequence: narrow(row, "last_sequence")?,
     })
 }

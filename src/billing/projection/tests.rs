@@ -10,14 +10,14 @@ use domain::entry::{EntryData, Limits};
 
 fn block(first_sequence: u64, id: u8, previous: u8, count: usize) -> Block {
     let entries = vec![sample_record().entry; count];
-    Block { first_sequence, id: [id; 16], previous: [previous; 16], time: 7, entries }
+    Block { first_sequence, id: [id; 16], previous: [previous; 16], time: UnixMillis::new(7), entries }
 }
 
 #[test]
 fn a_chain_is_followed_to_its_end() {
     let (records, position) = follow(2, Position::BEGINNING, vec![block(1, 1, 0, 3), block(4, 2, 1, 2)]).unwrap();
     assert_eq!(records.iter().map(|record| record.sequence).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
-    assert_eq!(position, Position { next_sequence: 6, last_block: [2; 16], last_time: 7 });
+    assert_eq!(position, Position { next_sequence: 6, last_block: [2; 16], last_time: UnixMillis::new(7) });
 }
 
 #[test]

@@ -21,6 +21,7 @@ use domain::account::{Account, Mode, Profile, Status};
 use domain::command::Metadata;
 use domain::entry::{Entry, EntryData, EntryKind, Settings};
 use domain::money::DecimalAmount;
+use domain::time::UnixMillis;
 use ledger::snapshot::Snapshot;
 use ledger::{Block, Ledger, LedgerError};
 
@@ -61,7 +62,7 @@ impl Billing {
         )
         .bind(number(to.next_sequence))
         .bind(hex(&to.last_block))
-        .bind(to.last_time)
+        .bind(to.last_time.get())
         .bind(i64::from(partition))
         .bind(difference.fence)
         .bind(number(difference.next_in_sql))
@@ -161,7 +162,7 @@ fn unknown(seen: &Seen, known: &BTreeMap<String, AccountState>, decision: &Decis
     for entry in seen.tail.iter().flat_map(|block| &block.entries) {
         tails.entry(&entry.account).or_default().push(entry);
     }
-    let time = seen.tail.first().map_or(0, |block| block.time);
+    let time = seen.tail.first().map_or(UnixMillis::NONE, |block| block.time);
     let mut entries = Vec::new();
     for (id, (account, profile)) in &seen.accounts {
         let tail = tails.get(id.as_str()).map_or(&[][..], Vec::as_slice);
@@ -295,7 +296,7 @@ impl Before<'_> {
     }
 
     /// What is to be said of it: what became of its balance, and of its open bill.
-    fn entries(&self, id: &str, time: i64, decision: &Decision) -> Vec<Entry> {
+    fn entries(&self, id: &str, time: UnixMillis, decision: &Decision) -> Vec<Entry> {
         if self.is_known() {
             return Vec::new();
         }
@@ -316,7 +317,7 @@ impl Before<'_> {
     }
 
     /// The entry that says how the account is behind the gap.
-    fn entry(&self, id: &str, time: i64, decision: &Decision, data: EntryData) -> Entry {
+    fn entry(&self, id: &str, time: UnixMillis, decision: &Decision, data: EntryData) -> Entry {
         let ((balance, unbilled), (bill, _)) = (self.amounts(), self.bills());
         Entry {
             data,

@@ -52,7 +52,7 @@ impl Billing {
                 .bind(next.prefix.clone())
                 .bind(last + 1)
                 .bind(next.place - 1)
-                .bind(decision.at)
+                .bind(decision.at.get())
                 .bind(decision.actor.clone())
                 .bind(decision.reason.clone())
                 .execute(&mut *connection)

@@ -11,11 +11,11 @@ use super::since::Since;
 use crate::Billing;
 use crate::lookup::{LookedUp, look_up};
 use crate::record::{COLUMNS, Record, number};
-use domain::account::Millis;
 use domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, RemainderPolicy, Reversal, TemporaryChange, Until};
 use domain::entry::{Entry, EntryData, EntryKind, Fingerprint, Limits, Settings};
 use domain::money::DecimalAmount;
 use domain::outcome::{Answer, Refusal, Verdict};
+use domain::time::UnixMillis;
 use ledger::{Ledger, LedgerError};
 
 /// What became of an entry.
@@ -232,7 +232,7 @@ fn command(entry: &Entry, set_limit: Option<&Entry>, decimals: u8) -> Result<Com
     Ok(Command { account, request_id, first_sent_at: Some(entry.time), currency: None, action, metadata })
 }
 
-fn limit(limits: &Limits, time: Millis, decimals: u8) -> LimitChange {
+fn limit(limits: &Limits, time: UnixMillis, decimals: u8) -> LimitChange {
     let Limits { permanent, temporary, temporary_until } = *limits;
     LimitChange {
         permanent: Some(DecimalAmount::new(permanent, decimals)),

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use domain::account::Millis;
 use domain::entry::{Entry, EntryData};
+use domain::time::UnixMillis;
 use ledger::{Ledger, LedgerError};
 
 /// How many blocks are read at once.
@@ -26,7 +26,7 @@ impl Since {
     pub async fn read(ledger: &Ledger, partition: u16, lost: &[(u64, &Entry)]) -> Result<Self, LedgerError> {
         let accounts: HashSet<&str> = lost.iter().map(|(_, entry)| entry.account.as_str()).collect();
         let first = lost.iter().map(|(sequence, _)| *sequence).min().unwrap_or(u64::MAX);
-        let time = lost.iter().map(|(_, entry)| entry.time).min().unwrap_or(Millis::MAX);
+        let time = lost.iter().map(|(_, entry)| entry.time).min().unwrap_or(UnixMillis::MAX);
         let mut since = Self { requests: HashMap::new(), settings: HashMap::new(), is_whole: false, seen: HashSet::new() };
         let mut before = None;
         loop {

@@ -11,7 +11,7 @@ use crate::projection::rows;
 use crate::record::{COLUMNS, behind, number};
 use crate::store::Dialect;
 use crate::{BillingError, bills, search};
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 /// How many entries are read at once.
 const PAGE: usize = 5_000;
@@ -74,7 +74,7 @@ async fn fold_again(
     }
     let (mut projection, mut ends) = (Projection::default(), Vec::new());
     let chain = Chain::behind(connection, account, partition, last).await?;
-    let left = chain.sequences(connection, (Millis::MIN, Millis::MAX), |_| true).await?;
+    let left = chain.sequences(connection, (UnixMillis::MIN, UnixMillis::MAX), |_| true).await?;
     for page in left.chunks(PAGE) {
         let places: Vec<_> = page.iter().map(|sequence| chain.place(*sequence)).collect();
         let mut records = account_history::at(connection, dialect, &places).await?;

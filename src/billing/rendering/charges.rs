@@ -7,6 +7,7 @@ use super::texts::Texts;
 use super::texts::clean;
 use crate::document::{Adjustment, Document, DocumentKind, Item, OpenInvoice, Wallet};
 use crate::tax::TaxLine;
+use domain::time::UnixMillis;
 
 /// How a line describes what no entry is known of.
 const NOT_ITEMIZED: &str = "not itemized";
@@ -165,7 +166,7 @@ impl Charges<'_> {
         let total = open.iter().fold(0_i64, |sum, invoice| sum.saturating_add(invoice.open));
         let column = self.money.digits_for(open.iter().map(|invoice| invoice.open).chain([total]));
         let label = |invoice: &OpenInvoice| match invoice.due_at {
-            0 => self.texts.with("open-invoice", &[("number", &clean(&invoice.number))]),
+            UnixMillis::NONE => self.texts.with("open-invoice", &[("number", &clean(&invoice.number))]),
             due_at => {
                 let day = self.dates.day(due_at);
                 self.texts.with("open-invoice-due", &[("number", &clean(&invoice.number)), ("day", &day)])

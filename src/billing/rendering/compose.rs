@@ -122,7 +122,7 @@ fn facts(document: &Document, dates: &Dates<'_>, texts: &Texts) -> Vec<Fact> {
     let mut facts = Vec::new();
     let mut fact = |label, value: String| facts.push(Fact { label: texts.text(label), value });
     fact("number", if document.number.is_empty() { texts.text("not-issued-yet") } else { clean(&document.number) });
-    if document.issued_at != 0 {
+    if document.issued_at.is_some() {
         fact("issue-date", dates.day(document.issued_at));
     }
     match document.cause {

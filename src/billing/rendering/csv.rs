@@ -144,6 +144,7 @@ mod tests {
     use domain::account::Mode;
     use domain::command::Metadata;
     use domain::entry::{ChargedFrom, EntryData, GivenBack, RefundedTo};
+    use domain::time::UnixMillis;
 
     fn charge() -> Entry {
         Entry {
@@ -151,7 +152,7 @@ mod tests {
             account: "acme/berlin".to_owned(),
             request_id: "call-1".to_owned(),
             account_sequence: 4,
-            time: 1_793_692_800_125,
+            time: UnixMillis::new(1_793_692_800_125),
             mode: Mode::Postpaid,
             bill: 7,
             balance: 0,
@@ -164,7 +165,7 @@ mod tests {
                 description: "=1+1".to_owned(),
                 quantity: "2.5".to_owned(),
                 unit: "minute".to_owned(),
-                occurred_at: Some(1_793_663_999_000),
+                occurred_at: Some(UnixMillis::new(1_793_663_999_000)),
                 attributes: vec![("to".to_owned(), "+49 30".to_owned()), ("cell".to_owned(), "a\"b".to_owned())],
                 ..Metadata::default()
             },

@@ -5,7 +5,7 @@ use jiff::{Timestamp, Zoned};
 
 use super::FormError;
 use super::texts::Texts;
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 /// The calendar of a document.
 pub(super) struct Dates<'a> {
@@ -14,8 +14,8 @@ pub(super) struct Dates<'a> {
 }
 
 /// The instant; what lies outside of the calendar is moved to its end.
-pub(super) fn timestamp(at: Millis) -> Timestamp {
-    Timestamp::from_millisecond(at).unwrap_or(if at < 0 { Timestamp::MIN } else { Timestamp::MAX })
+pub(super) fn timestamp(at: UnixMillis) -> Timestamp {
+    Timestamp::from_millisecond(at.get()).unwrap_or(if at < UnixMillis::NONE { Timestamp::MIN } else { Timestamp::MAX })
 }
 
 impl<'a> Dates<'a> {
@@ -25,19 +25,19 @@ impl<'a> Dates<'a> {
         Ok(Self { zone, texts })
     }
 
-    fn zoned(&self, at: Millis) -> Zoned {
+    fn zoned(&self, at: UnixMillis) -> Zoned {
         timestamp(at).to_zoned(self.zone.clone())
     }
 
     /// "30 November 2026".
-    pub(super) fn day(&self, at: Millis) -> String {
+    pub(super) fn day(&self, at: UnixMillis) -> String {
         let at = self.zoned(at);
         let (day, month) = (at.day().to_string(), self.texts.text(&format!("month-{}", at.month())));
         self.texts.with("day", &[("day", &day), ("month", &month), ("year", &at.year().to_string())])
     }
 
     /// From the first instant to the last one before `end`: "3 November 2026 to 30 November 2026"; a whole month is "November 2026".
-    pub(super) fn period(&self, from: Millis, end: Millis) -> String {
+    pub(super) fn period(&self, from: UnixMillis, end: UnixMillis) -> String {
         let [begin, next] = [from, end].map(|at| self.zoned(at));
         let month_after = begin.date().saturating_add(jiff::Span::new().months(1));
         let is_midnight = [&begin, &next].iter().all(|at| at.start_of_day().is_ok_and(|start| start == **at));
@@ -50,12 +50,12 @@ impl<'a> Dates<'a> {
     }
 
     /// Whether the period from one instant to another is of one year, so that its days need no year.
-    pub(super) fn is_of_one_year(&self, from: Millis, end: Millis) -> bool {
+    pub(super) fn is_of_one_year(&self, from: UnixMillis, end: UnixMillis) -> bool {
         self.zoned(from).year() == self.zoned(last_instant(from, end)).year()
     }
 
     /// From the first to the last use: "03 Nov – 28 Nov".
-    pub(super) fn uses(&self, first: Millis, last: Millis, with_year: bool) -> String {
+    pub(super) fn uses(&self, first: UnixMillis, last: UnixMillis, with_year: bool) -> String {
         let shown = |at| {
             let at = self.zoned(at);
             let (day, month) = (format!("{:02}", at.day()), self.texts.text(&format!("month-short-{}", at.month())));
@@ -69,7 +69,7 @@ impl<'a> Dates<'a> {
 }
 
 /// The last instant of a period: its end is the first one that is not part of it.
-fn last_instant(from: Millis, end: Millis) -> Millis {
+fn last_instant(from: UnixMillis, end: UnixMillis) -> UnixMillis {
     end.saturating_sub(1).max(from)
 }
 
@@ -77,8 +77,8 @@ fn last_instant(from: Millis, end: Millis) -> Millis {
 mod tests {
     use super::*;
 
-    fn at(text: &str) -> Millis {
-        text.parse::<Timestamp>().unwrap().as_millisecond()
+    fn at(text: &str) -> UnixMillis {
+        UnixMillis::new(text.parse::<Timestamp>().unwrap().as_millisecond())
     }
 
     #[test]
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn an_instant_outside_of_the_calendar_is_its_end() {
-        assert_eq!(timestamp(i64::MAX), Timestamp::MAX);
-        assert_eq!(timestamp(i64::MIN), Timestamp::MIN);
+        assert_eq!(timestamp(UnixMillis::MAX), Timestamp::MAX);
+        assert_eq!(timestamp(UnixMillis::MIN), Timestamp::MIN);
     }
 }

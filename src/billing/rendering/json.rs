@@ -9,7 +9,7 @@ use super::dates::timestamp;
 use super::{Denomination, FormError};
 use crate::document::{Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, OpenInvoice, Party, Relief, Wallet};
 use crate::tax::TaxLine;
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 /// The name of this layout.
 const FORMAT: &str = "tollgate.document/2";
@@ -201,7 +201,7 @@ fn document_form(document: &Document) -> DocumentForm<'_> {
         time_zone: &document.time_zone,
         period_from: instant(document.period_from),
         period_to: instant(document.period_to),
-        issued_at: (document.issued_at != 0).then(|| instant(document.issued_at)),
+        issued_at: document.issued_at.known().map(instant),
         due_at: document.due_at.map(instant),
         items: document.items.iter().map(|item| item_form(item, &money)).collect(),
         deducted: document.deducted.iter().map(|item| item_form(item, &money)).collect(),
@@ -288,7 +288,7 @@ fn adjustment_form<'a>(adjustment: &'a Adjustment, money: &Denomination) -> Adju
 }
 
 fn open_form<'a>(invoice: &'a OpenInvoice, money: &Denomination) -> OpenInvoiceForm<'a> {
-    let due_at = (invoice.due_at != 0).then(|| instant(invoice.due_at));
+    let due_at = invoice.due_at.known().map(instant);
     OpenInvoiceForm { number: &invoice.number, due_at, open_amount: money.plain(invoice.open) }
 }
 
@@ -308,7 +308,7 @@ fn wallet_form(wallet: &Wallet, money: &Denomination) -> WalletForm {
     }
 }
 
-fn instant(at: Millis) -> String {
+fn instant(at: UnixMillis) -> String {
     timestamp(at).to_string()
 }
 

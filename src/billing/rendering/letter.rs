@@ -10,7 +10,7 @@ use super::texts::clean;
 use super::{Denomination, FormError, Imprint, receipt};
 use crate::document::{Document, DocumentKind, Issuer};
 use crate::payments::PaymentInFull;
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 /// Where the paper itself is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Letter {
     ///
     /// # Errors
     /// If the document's time zone is not known.
-    pub fn reminder(document: &Document, open: i64, now: Millis, enclosure: &Enclosure) -> Result<Self, FormError> {
+    pub fn reminder(document: &Document, open: i64, now: UnixMillis, enclosure: &Enclosure) -> Result<Self, FormError> {
         let texts = Texts::of(&document.customer.language);
         let sheet = Sheet::of(document)?;
         let mut letter = Self::about(&sheet, &document.issuer, &texts);

@@ -26,7 +26,7 @@ pub use self::csv::{UsageWriter, for_spreadsheet};
 pub use self::fonts::{Fonts, code_point};
 
 use super::document::{Cause, Document, DocumentKind, Issuer, Logo, Party};
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 /// Whose a paper about an account is, when it was drawn up, and in what its amounts are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct Imprint {
     /// The IANA name of the time zone of its dates.
     pub time_zone: String,
     /// When it was drawn up.
-    pub at: Millis,
+    pub at: UnixMillis,
 }
 
 impl Imprint {

@@ -4,7 +4,7 @@ use super::page_model::{Sheet, Sum, Weight};
 use super::*;
 use crate::document::{Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, OpenInvoice, Party, Relief, Wallet};
 use crate::tax::TaxLine;
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 #[path = "../../../tests/support/documents.rs"]
 pub(super) mod documents;

@@ -53,9 +53,9 @@ pub(super) async fn lay_out(connection: &mut AnyConnection, plan: &Plan, chains:
     sqlx::query("DELETE FROM partitions").execute(&mut *connection).await?;
     // Above all that were given, so that a process that still works by one of them writes nothing.
     let fence = plan.known.iter().map(|partition| partition.fence).max().unwrap_or(0) + 2;
-    let last_time = plan.known.iter().map(|partition| partition.position.last_time).max().unwrap_or(0);
+    let last_time = plan.known.iter().map(|partition| partition.position.last_time).max().unwrap_or_default();
     // To ask once more for a close that was asked for closes nothing twice.
-    let closed_until = plan.known.iter().map(|partition| partition.closed_until).min().unwrap_or(0);
+    let closed_until = plan.known.iter().map(|partition| partition.closed_until).min().unwrap_or_default();
     for Chain { partition, sequence, id } in chains {
         sqlx::query(
             "INSERT INTO partitions (partition, fence, next_sequence, last_block, last_time, state, reason, stopped_at, owner, \
@@ -65,8 +65,8 @@ pub(super) async fn lay_out(connection: &mut AnyConnection, plan: &Plan, chains:
         .bind(fence)
         .bind(number(sequence + 1))
         .bind(hex(id))
-        .bind(last_time)
-        .bind(closed_until)
+        .bind(last_time.get())
+        .bind(closed_until.get())
         .execute(&mut *connection)
         .await?;
     }

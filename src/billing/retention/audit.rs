@@ -9,7 +9,7 @@ use crate::BillingError;
 use crate::audit::{COLUMNS, SERVICE, Stored, lock, of_entries, personal_digest, write};
 use crate::digest::DigestSum;
 use crate::store::Store;
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 /// How many records go in one transaction, which holds up what else writes to their chain.
 const SLICE: i64 = 1_000;
@@ -32,7 +32,7 @@ pub async fn chains(store: &Store) -> Result<Vec<i64>, BillingError> {
 }
 
 /// Drops the oldest records of a chain that were written before an instant.
-pub async fn drop_slice(store: &Store, chain: i64, before: Millis, now: Millis) -> Result<Slice, BillingError> {
+pub async fn drop_slice(store: &Store, chain: i64, before: UnixMillis, now: UnixMillis) -> Result<Slice, BillingError> {
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
     super::lock(connection, Kept::AuditRecords).await?;
@@ -101,14 +101,14 @@ fn proves_itself(stored: &Stored, head: &str) -> bool {
 }
 
 /// How many would go, how many of these are needed (none ever is), how many there are, and how many have gone.
-pub(super) async fn outlook(store: &Store, before: Option<Millis>) -> Result<[i64; 4], BillingError> {
+pub(super) async fn outlook(store: &Store, before: Option<UnixMillis>) -> Result<[i64; 4], BillingError> {
     let mut due = 0;
     for chain in chains(store).await? {
         let Some(before) = before else { break };
         // A chain is cut off in front of its first record that is to be kept.
         let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM audit WHERE chain = $1 AND place < \
                    COALESCE((SELECT MIN(place) FROM audit WHERE chain = $1 AND at >= $2), $3)";
-        let row = sqlx::query(sql).bind(chain).bind(before).bind(i64::MAX).fetch_one(store.pool()).await?;
+        let row = sqlx::query(sql).bind(chain).bind(before.get()).bind(i64::MAX).fetch_one(store.pool()).await?;
         due += row.try_get::<i64, _>(0)?;
     }
     let kept = sqlx::query("SELECT CAST(COUNT(*) AS BIGINT) FROM audit").fetch_one(store.pool()).await?.try_get(0)?;

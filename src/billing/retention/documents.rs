@@ -14,7 +14,7 @@ use crate::frozen::Frozen;
 use crate::search::documents::folded;
 use crate::series::digest::{Covered, customer_digest};
 use crate::store::Store;
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 /// How many documents go in one transaction.
 const SLICE: i64 = 100;
@@ -31,7 +31,7 @@ const IS_SETTLED: &str = "NOT EXISTS (SELECT 1 FROM payables JOIN documents AS o
                           AND mails.state IN ('waiting', 'sending', 'deferred'))";
 
 /// Behind which document the next slice begins: when it was issued, and its id.
-pub type Place = (Millis, i64);
+pub type Place = (UnixMillis, i64);
 
 /// What came of a slice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub struct Slice {
 }
 
 /// Drops the oldest documents behind a place that were issued before an instant.
-pub async fn drop_slice(store: &Store, before: Millis, after: Place, now: Millis) -> Result<Slice, BillingError> {
+pub async fn drop_slice(store: &Store, before: UnixMillis, after: Place, now: UnixMillis) -> Result<Slice, BillingError> {
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
     super::lock(connection, Kept::Documents).await?;
@@ -57,7 +57,13 @@ pub async fn drop_slice(store: &Store, before: Millis, after: Place, now: Millis
          ORDER BY issued.issued_at, issued.document LIMIT $4",
         Covered::COLUMNS
     );
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(before).bind(after.0).bind(after.1).bind(SLICE).fetch_all(&mut *connection).await?;
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(before.get())
+        .bind(after.0.get())
+        .bind(after.1)
+        .bind(SLICE)
+        .fetch_all(&mut *connection)
+        .await?;
     let (mut slice, mut numbers, mut rests) = (Slice::default(), Vec::new(), Vec::new());
     for row in &rows {
         let Some(covered) = Covered::from_row(row)? else { continue };
@@ -93,7 +99,7 @@ fn proves_itself(row: &AnyRow, covered: &Covered) -> Result<bool, BillingError> 
 }
 
 /// Returns what is left of it; `None` if another process was faster.
-async fn drop_one(connection: &mut AnyConnection, covered: &Covered, now: Millis) -> Result<Option<Covered>, BillingError> {
+async fn drop_one(connection: &mut AnyConnection, covered: &Covered, now: UnixMillis) -> Result<Option<Covered>, BillingError> {
     let mut document: Document = serde_json::from_str(&covered.content).map_err(BillingError::corrupt)?;
     let mut frozen = Frozen::read(&covered.frozen)?;
     // The tax of documents from before rates had days is worked out from their lines.
@@ -107,7 +113,7 @@ async fn drop_one(connection: &mut AnyConnection, covered: &Covered, now: Millis
     let [folded_name, folded] = folded(&covered.number, "");
     let sql = "UPDATE issued SET dropped_at = $1, frozen = $2, customer = '', customer_salt = '', folded_name = $3, folded = $4 \
                WHERE document = $5 AND dropped_at = 0";
-    let query = sqlx::query(sql).bind(now).bind(frozen.clone()).bind(folded_name).bind(folded).bind(covered.document);
+    let query = sqlx::query(sql).bind(now.get()).bind(frozen.clone()).bind(folded_name).bind(folded).bind(covered.document);
     if query.execute(&mut *connection).await?.rows_affected() == 0 {
         return Ok(None);
     }
@@ -122,10 +128,10 @@ async fn drop_one(connection: &mut AnyConnection, covered: &Covered, now: Millis
 }
 
 /// How many would go, how many are as old and needed, how many there are, and how many have gone.
-pub(super) async fn outlook(store: &Store, before: Option<Millis>) -> Result<[i64; 4], BillingError> {
-    let before = before.unwrap_or(Millis::MIN);
+pub(super) async fn outlook(store: &Store, before: Option<UnixMillis>) -> Result<[i64; 4], BillingError> {
+    let before = before.unwrap_or(UnixMillis::MIN);
     let count = async |sql: String| -> Result<i64, BillingError> {
-        Ok(sqlx::query(AssertSqlSafe(sql)).bind(before).fetch_one(store.pool()).await?.try_get(0)?)
+        Ok(sqlx::query(AssertSqlSafe(sql)).bind(before.get()).fetch_one(store.pool()).await?.try_get(0)?)
     };
     let due = count(format!("SELECT CAST(COUNT(*) AS BIGINT) FROM issued WHERE {IS_OLD} AND {IS_SETTLED}")).await?;
     let needed = count(format!("SELECT CAST(COUNT(*) AS BIGINT) FROM issued WHERE {IS_OLD} AND NOT ({IS_SETTLED})")).await?;

@@ -9,9 +9,10 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use super::{ACTOR, Kept, instant, lock, note_dropped};
 use crate::BillingError;
 use crate::audit::{Act, SERVICE, write};
+use crate::store::Columns;
 use crate::store::Store;
-use domain::account::Millis;
 use domain::origin::Origin;
+use domain::time::UnixMillis;
 
 /// How many entries are looked at in one transaction.
 const SLICE: i64 = 200;
@@ -103,7 +104,7 @@ pub async fn partitions(store: &Store) -> Result<Vec<i64>, BillingError> {
 }
 
 /// Goes on through a partition's entries up to an instant. Returns how many were emptied, `None` if there is no entry that is old enough.
-pub async fn drop_slice(store: &Store, partition: i64, before: Millis, now: Millis) -> Result<Option<u64>, BillingError> {
+pub async fn drop_slice(store: &Store, partition: i64, before: UnixMillis, now: UnixMillis) -> Result<Option<u64>, BillingError> {
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
     lock(connection, Kept::EntryDetails).await?;
@@ -115,7 +116,7 @@ pub async fn drop_slice(store: &Store, partition: i64, before: Millis, now: Mill
     let (mut to, mut due) = (from, Vec::new());
     let query = sqlx::query(AssertSqlSafe(next_sql())).bind(partition).bind(from).bind(SLICE);
     for row in query.fetch_all(&mut *connection).await? {
-        if row.try_get::<Millis, _>("time")? >= before {
+        if row.instant("time")? >= before {
             break;
         }
         let entry = Detailed::from_row(&row, partition)?;
@@ -141,9 +142,9 @@ pub async fn drop_slice(store: &Store, partition: i64, before: Millis, now: Mill
 /// Empties entries that were needed, and are no more. Returns how many, and where it goes on; `None` if there is no more.
 pub async fn drop_no_longer_needed(
     store: &Store,
-    before: Millis,
+    before: UnixMillis,
     after: &Place,
-    now: Millis,
+    now: UnixMillis,
 ) -> Result<(u64, Option<Place>), BillingError> {
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
@@ -166,19 +167,19 @@ pub async fn drop_no_longer_needed(
 }
 
 /// Empties what is old enough of entries that were lost, and of allocations by hand. Returns how many.
-pub async fn drop_others(store: &Store, before: Millis, now: Millis) -> Result<u64, BillingError> {
+pub async fn drop_others(store: &Store, before: UnixMillis, now: UnixMillis) -> Result<u64, BillingError> {
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
     lock(connection, Kept::EntryDetails).await?;
     let mut dropped = 0;
-    for row in sqlx::query(AssertSqlSafe(lost_sql())).bind(before).bind(SLICE).fetch_all(&mut *connection).await? {
+    for row in sqlx::query(AssertSqlSafe(lost_sql())).bind(before.get()).bind(SLICE).fetch_all(&mut *connection).await? {
         let (reconciliation, partition, sequence): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         let sql = "UPDATE lost_entries SET description = '', attributes = '', reason = '' \
                    WHERE reconciliation = $1 AND partition = $2 AND sequence = $3";
         sqlx::query(sql).bind(reconciliation).bind(partition).bind(sequence).execute(&mut *connection).await?;
         dropped += 1;
     }
-    for row in sqlx::query(BY_HAND).bind(before).bind(SLICE).fetch_all(&mut *connection).await? {
+    for row in sqlx::query(BY_HAND).bind(before.get()).bind(SLICE).fetch_all(&mut *connection).await? {
         let (account, number): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
         let sql = "UPDATE allocations_by_hand SET reason = '' WHERE account = $1 AND number = $2";
         sqlx::query(sql).bind(account).bind(number).execute(&mut *connection).await?;
@@ -197,7 +198,7 @@ async fn need(connection: &mut AnyConnection, entry: &Detailed) -> Result<(), Bi
     Ok(())
 }
 
-async fn empty(connection: &mut AnyConnection, entries: &[Detailed], before: Millis) -> Result<(), BillingError> {
+async fn empty(connection: &mut AnyConnection, entries: &[Detailed], before: UnixMillis) -> Result<(), BillingError> {
     for entry in entries {
         sqlx::query(ENTRY).bind(entry.partition).bind(entry.sequence).execute(&mut *connection).await?;
         sqlx::query(CREDIT).bind(entry.account.clone()).bind(entry.account_sequence).execute(&mut *connection).await?;
@@ -207,14 +208,20 @@ async fn empty(connection: &mut AnyConnection, entries: &[Detailed], before: Mil
     bills.dedup();
     for (account, bill) in bills {
         for sql in OF_BILL {
-            sqlx::query(sql).bind(account.to_owned()).bind(bill).bind(before).execute(&mut *connection).await?;
+            sqlx::query(sql).bind(account.to_owned()).bind(bill).bind(before.get()).execute(&mut *connection).await?;
         }
     }
     Ok(())
 }
 
 /// Notes how many were emptied, on record.
-async fn note(store: &Store, connection: &mut AnyConnection, dropped: usize, before: Millis, now: Millis) -> Result<(), BillingError> {
+async fn note(
+    store: &Store,
+    connection: &mut AnyConnection,
+    dropped: usize,
+    before: UnixMillis,
+    now: UnixMillis,
+) -> Result<(), BillingError> {
     if dropped == 0 {
         return Ok(());
     }
@@ -225,14 +232,14 @@ async fn note(store: &Store, connection: &mut AnyConnection, dropped: usize, bef
 }
 
 /// How many would be emptied, how many are as old and needed, how many have details, and how many were emptied.
-pub(super) async fn outlook(store: &Store, before: Option<Millis>) -> Result<[i64; 4], BillingError> {
-    let (before, settled) = (before.unwrap_or(Millis::MIN), is_settled("entries"));
+pub(super) async fn outlook(store: &Store, before: Option<UnixMillis>) -> Result<[i64; 4], BillingError> {
+    let (before, settled) = (before.unwrap_or(UnixMillis::MIN), is_settled("entries"));
     let sql = format!(
         "SELECT CAST(COALESCE(SUM(CASE WHEN time >= $1 THEN 0 WHEN {settled} THEN 1 ELSE 0 END), 0) AS BIGINT), \
          CAST(COALESCE(SUM(CASE WHEN time >= $1 THEN 0 WHEN {settled} THEN 0 ELSE 1 END), 0) AS BIGINT), CAST(COUNT(*) AS BIGINT) \
          FROM entries WHERE {HAS_DETAILS} OR {HAS_PAYMENT_DETAILS}"
     );
-    let row = sqlx::query(AssertSqlSafe(sql)).bind(before).fetch_one(store.pool()).await?;
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(before.get()).fetch_one(store.pool()).await?;
     let sql = "SELECT CAST(COALESCE(SUM(dropped), 0) AS BIGINT) FROM retention WHERE what = $1";
     let dropped = sqlx::query(sql).bind(Kept::EntryDetails.name()).fetch_one(store.pool()).await?.try_get(0)?;
     Ok([row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, dropped])

@@ -12,8 +12,8 @@ use super::{ACTOR, instant};
 use crate::BillingError;
 use crate::audit::{Act, COLUMNS, SERVICE, Stored};
 use crate::digest::DigestSum;
-use domain::account::Millis;
 use domain::origin::Origin;
+use domain::time::UnixMillis;
 
 const RECORDS: &str = "retention.records_dropped";
 const DOCUMENTS: &str = "retention.documents_dropped";
@@ -26,9 +26,9 @@ pub(crate) struct DroppedRecords {
     pub to: i64,
     pub digest: String,
     pub sum: String,
-    pub before: Millis,
+    pub before: UnixMillis,
     /// When.
-    pub at: Millis,
+    pub at: UnixMillis,
 }
 
 /// All documents that are no longer kept.
@@ -37,12 +37,12 @@ pub(crate) struct DroppedDocuments {
     /// How many, and the sum of the digests of what is left of each.
     pub left: DigestSum,
     /// When the last of them went.
-    pub at: Millis,
+    pub at: UnixMillis,
 }
 
 impl DroppedRecords {
     /// The record of it.
-    pub fn act(&self, now: Millis) -> Act {
+    pub fn act(&self, now: UnixMillis) -> Act {
         let act = act(RECORDS, self.at, now).with("chain", self.chain).with("to", self.to).with("before", instant(self.before));
         act.with("digest", self.digest.as_str()).with("sum", self.sum.as_str())
     }
@@ -64,7 +64,7 @@ impl DroppedRecords {
 
 impl DroppedDocuments {
     /// The record of it.
-    pub fn act(&self, now: Millis) -> Act {
+    pub fn act(&self, now: UnixMillis) -> Act {
         act(DOCUMENTS, self.at, now).with("total", self.left.count).with("left", self.left.hex())
     }
 
@@ -92,7 +92,7 @@ impl Evidence {
     }
 
     /// The records to write again when those that were taken in are dropped, which end at a place: of what no later one says.
-    pub async fn carried_over(self, connection: &mut AnyConnection, to: i64, now: Millis) -> Result<Vec<Act>, BillingError> {
+    pub async fn carried_over(self, connection: &mut AnyConnection, to: i64, now: UnixMillis) -> Result<Vec<Act>, BillingError> {
         let mut acts = Vec::new();
         for of in self.of_chains.into_values().filter(|of| of.chain != SERVICE) {
             let row = sqlx::query("SELECT dropped_to FROM audit_chains WHERE chain = $1").bind(of.chain);
@@ -138,7 +138,7 @@ pub(super) async fn of_documents(connection: &mut AnyConnection) -> Result<Dropp
     DroppedDocuments::read(&stored).ok_or_else(broken)
 }
 
-fn act(action: &str, at: Millis, now: Millis) -> Act {
+fn act(action: &str, at: UnixMillis, now: UnixMillis) -> Act {
     let act = Act { at: now, actor: ACTOR.to_owned(), action: action.to_owned(), origin: Origin::local(), ..Act::default() };
     if at == now { act } else { act.with("dropped_at", instant(at)) }
 }
@@ -148,10 +148,10 @@ fn content(stored: &Stored, action: &str) -> Option<Map<String, Json>> {
 }
 
 /// When it was dropped: when the record was written, unless it was carried over.
-fn at(content: &Map<String, Json>, stored: &Stored) -> Option<Millis> {
+fn at(content: &Map<String, Json>, stored: &Stored) -> Option<UnixMillis> {
     content.get("dropped_at").map_or(Some(stored.at), millis)
 }
 
-fn millis(instant: &Json) -> Option<Millis> {
-    Some(instant.as_str()?.parse::<Timestamp>().ok()?.as_millisecond())
+fn millis(instant: &Json) -> Option<UnixMillis> {
+    Some(UnixMillis::new(instant.as_str()?.parse::<Timestamp>().ok()?.as_millisecond()))
 }

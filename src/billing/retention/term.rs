@@ -6,9 +6,10 @@ use sqlx::Row;
 use super::{ACTOR, Kept, instant};
 use crate::BillingError;
 use crate::audit::{Act, SERVICE, write};
+use crate::store::Columns;
 use crate::store::Store;
-use domain::account::Millis;
 use domain::origin::Origin;
+use domain::time::{Millis, UnixMillis};
 
 const HOUR: Millis = 3_600_000;
 
@@ -35,9 +36,9 @@ pub(crate) struct InForce {
     /// For people: '730 days'; empty for ever.
     pub term: String,
     /// The time by the clock of who looked last.
-    seen_at: Millis,
+    seen_at: UnixMillis,
     /// Until then, nothing goes.
-    waits_until: Millis,
+    waits_until: UnixMillis,
     /// Because of this.
     waits_for: String,
 }
@@ -59,12 +60,12 @@ pub(crate) async fn in_force(store: &Store, what: Kept) -> Result<InForce, Billi
     let row = sqlx::query(sql).bind(what.name()).fetch_optional(store.pool()).await?;
     row.map_or_else(
         || Ok(InForce::default()),
-        |row| Ok(InForce { term: row.try_get(0)?, seen_at: row.try_get(1)?, waits_until: row.try_get(2)?, waits_for: row.try_get(3)? }),
+        |row| Ok(InForce { term: row.try_get(0)?, seen_at: row.instant(1)?, waits_until: row.instant(2)?, waits_for: row.try_get(3)? }),
     )
 }
 
 /// Whether something may go by the term that a process was started with, which it sets where it may: at its start.
-pub(crate) async fn judge(store: &Store, what: Kept, given: Option<&str>, may_set: bool, now: Millis) -> Result<Verdict, BillingError> {
+pub(crate) async fn judge(store: &Store, what: Kept, given: Option<&str>, may_set: bool, now: UnixMillis) -> Result<Verdict, BillingError> {
     let before = in_force(store, what).await?;
     let after = before.seen(given, may_set, now);
     if after != before {
@@ -74,13 +75,13 @@ pub(crate) async fn judge(store: &Store, what: Kept, given: Option<&str>, may_se
 }
 
 /// Whether a term that something goes by still holds.
-pub(crate) async fn still_holds(store: &Store, what: Kept, given: Option<&str>, now: Millis) -> Result<bool, BillingError> {
+pub(crate) async fn still_holds(store: &Store, what: Kept, given: Option<&str>, now: UnixMillis) -> Result<bool, BillingError> {
     Ok(in_force(store, what).await?.verdict(what, given, now) == Verdict::Goes)
 }
 
 impl InForce {
     /// What it is after a look.
-    fn seen(&self, given: Option<&str>, may_set: bool, now: Millis) -> Self {
+    fn seen(&self, given: Option<&str>, may_set: bool, now: UnixMillis) -> Self {
         let waiting = |term: &str, waits_for: &str| Self {
             term: term.to_owned(),
             seen_at: now,
@@ -101,7 +102,7 @@ impl InForce {
         }
     }
 
-    fn verdict(&self, what: Kept, given: Option<&str>, now: Millis) -> Verdict {
+    fn verdict(&self, what: Kept, given: Option<&str>, now: UnixMillis) -> Verdict {
         if self.term.is_empty() && given.is_none_or(str::is_empty) {
             return Verdict::Stays;
         }
@@ -127,7 +128,7 @@ fn for_people(term: &str) -> &str {
 }
 
 /// Keeps what a look came to, with a record where the term changed. What another process wrote meanwhile stands: the next look takes it in.
-async fn keep(store: &Store, what: Kept, before: &InForce, after: &InForce, now: Millis) -> Result<(), BillingError> {
+async fn keep(store: &Store, what: Kept, before: &InForce, after: &InForce, now: UnixMillis) -> Result<(), BillingError> {
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
     let sql =
@@ -136,8 +137,9 @@ async fn keep(store: &Store, what: Kept, before: &InForce, after: &InForce, now:
     let sql = "UPDATE retention SET term = $1, seen_at = $2, waits_until = $3, waits_for = $4, \
                kept_since = CASE WHEN term = $1 THEN kept_since ELSE 0 END \
                WHERE what = $5 AND term = $6 AND seen_at = $7 AND waits_until = $8";
-    let query = sqlx::query(sql).bind(after.term.clone()).bind(after.seen_at).bind(after.waits_until).bind(after.waits_for.clone());
-    let query = query.bind(what.name()).bind(before.term.clone()).bind(before.seen_at).bind(before.waits_until);
+    let query =
+        sqlx::query(sql).bind(after.term.clone()).bind(after.seen_at.get()).bind(after.waits_until.get()).bind(after.waits_for.clone());
+    let query = query.bind(what.name()).bind(before.term.clone()).bind(before.seen_at.get()).bind(before.waits_until.get());
     if query.execute(&mut *connection).await?.rows_affected() == 0 {
         return Err(BillingError::unavailable("another process noted a term at the same time"));
     }
@@ -161,44 +163,59 @@ mod tests {
 
     /// A term that has been in force since the day before.
     fn old(term: &str) -> InForce {
-        InForce::default().seen(Some(term), true, YEAR - DAY).seen(Some(term), true, YEAR)
+        InForce::default().seen(Some(term), true, UnixMillis::new(YEAR - DAY)).seen(Some(term), true, UnixMillis::new(YEAR))
     }
 
-    fn goes(state: &InForce, given: &str, now: Millis) -> bool {
+    fn goes(state: &InForce, given: &str, now: UnixMillis) -> bool {
         state.verdict(Kept::Documents, Some(given), now) == Verdict::Goes
     }
 
     #[test]
     fn a_term_is_in_force_a_day_after_it_was_noted_and_so_is_one_that_is_changed() {
-        let new = InForce::default().seen(Some("10 years"), true, YEAR);
-        assert!(!goes(&new, "10 years", YEAR + DAY - 1) && goes(&new, "10 years", YEAR + DAY));
-        let shorter = new.seen(Some("5 years"), true, YEAR + 2 * DAY);
-        assert!(!goes(&shorter, "5 years", YEAR + 3 * DAY - 1) && goes(&shorter, "5 years", YEAR + 3 * DAY));
-        assert!(!goes(&shorter, "10 years", YEAR + 4 * DAY), "who was started before drops nothing");
-        let taken_back = shorter.seen(Some(""), true, YEAR + 2 * DAY);
-        assert_eq!(taken_back.verdict(Kept::Documents, Some(""), YEAR + 9 * DAY), Verdict::Stays);
+        let new = InForce::default().seen(Some("10 years"), true, UnixMillis::new(YEAR));
+        assert!(!goes(&new, "10 years", UnixMillis::new(YEAR + DAY - 1)) && goes(&new, "10 years", UnixMillis::new(YEAR + DAY)));
+        let shorter = new.seen(Some("5 years"), true, UnixMillis::new(YEAR + 2 * DAY));
+        assert!(
+            !goes(&shorter, "5 years", UnixMillis::new(YEAR + 3 * DAY - 1)) && goes(&shorter, "5 years", UnixMillis::new(YEAR + 3 * DAY))
+        );
+        assert!(!goes(&shorter, "10 years", UnixMillis::new(YEAR + 4 * DAY)), "who was started before drops nothing");
+        let taken_back = shorter.seen(Some(""), true, UnixMillis::new(YEAR + 2 * DAY));
+        assert_eq!(taken_back.verdict(Kept::Documents, Some(""), UnixMillis::new(YEAR + 9 * DAY)), Verdict::Stays);
     }
 
     #[test]
     fn nothing_goes_while_processes_disagree_and_only_one_that_starts_sets_a_term() {
         for other in [Some("8 years"), None] {
-            let disputed = old("10 years").seen(other, false, YEAR + HOUR);
+            let disputed = old("10 years").seen(other, false, UnixMillis::new(YEAR + HOUR));
             assert_eq!(disputed.term, "10 years");
-            assert!(matches!(disputed.verdict(Kept::Documents, other, YEAR + 9 * DAY), Verdict::Waits(_, true)));
-            assert!(!goes(&disputed, "10 years", YEAR + HOUR + DAY - 1) && goes(&disputed, "10 years", YEAR + HOUR + DAY));
+            assert!(matches!(disputed.verdict(Kept::Documents, other, UnixMillis::new(YEAR + 9 * DAY)), Verdict::Waits(_, true)));
+            assert!(
+                !goes(&disputed, "10 years", UnixMillis::new(YEAR + HOUR + DAY - 1))
+                    && goes(&disputed, "10 years", UnixMillis::new(YEAR + HOUR + DAY))
+            );
         }
-        assert_eq!(old("10 years").seen(None, true, YEAR + HOUR).term, "10 years", "one without a term does not take it back");
+        assert_eq!(
+            old("10 years").seen(None, true, UnixMillis::new(YEAR + HOUR)).term,
+            "10 years",
+            "one without a term does not take it back"
+        );
     }
 
     #[test]
     fn nothing_goes_for_a_day_after_a_clock_has_leapt() {
         let state = old("10 years");
-        assert!(goes(&state, "10 years", YEAR) && goes(&state.seen(Some("10 years"), false, YEAR + LEAP), "10 years", YEAR + LEAP));
+        assert!(
+            goes(&state, "10 years", UnixMillis::new(YEAR))
+                && goes(&state.seen(Some("10 years"), false, UnixMillis::new(YEAR + LEAP)), "10 years", UnixMillis::new(YEAR + LEAP))
+        );
         for leapt in [YEAR + LEAP + 1, 30 * YEAR, YEAR - STEP_BACK - 1] {
-            let seen = state.seen(Some("10 years"), true, leapt);
-            assert!(!goes(&seen, "10 years", leapt + DAY - 1) && goes(&seen, "10 years", leapt + DAY), "{leapt}");
-            let back = seen.seen(Some("10 years"), true, YEAR - 2 * STEP_BACK);
-            assert!(!goes(&back, "10 years", YEAR), "{leapt}, and back");
+            let seen = state.seen(Some("10 years"), true, UnixMillis::new(leapt));
+            assert!(
+                !goes(&seen, "10 years", UnixMillis::new(leapt + DAY - 1)) && goes(&seen, "10 years", UnixMillis::new(leapt + DAY)),
+                "{leapt}"
+            );
+            let back = seen.seen(Some("10 years"), true, UnixMillis::new(YEAR - 2 * STEP_BACK));
+            assert!(!goes(&back, "10 years", UnixMillis::new(YEAR)), "{leapt}, and back");
         }
     }
 }

@@ -11,7 +11,8 @@ use crate::position::position;
 use crate::scope::Scope;
 use crate::store::Dialect;
 use crate::{Billing, BillingError};
-use domain::account::{Currency, Millis, Mode, Status};
+use domain::account::{Currency, Mode, Status};
+use domain::time::UnixMillis;
 
 /// A set of more accounts than this is not sorted: it is met soon enough along the order.
 const SMALL: i64 = 20_000;
@@ -68,7 +69,7 @@ pub struct Query<'a> {
     /// Only these.
     pub scope: Option<&'a Scope>,
     /// Credit is that of this instant.
-    pub now: Millis,
+    pub now: UnixMillis,
 }
 
 /// A set that accounts are asked to be in.
@@ -171,7 +172,7 @@ impl Query<'_> {
             page.write(dialect, &mut statement, &key);
             return statement;
         }
-        let now = self.now;
+        let now = self.now.get();
         let index = |name: &str| if dialect == Dialect::Sqlite { format!(" INDEXED BY {name}") } else { String::new() };
         let Filter { is_low, is_owing, .. } = self.filter;
         let walk = |statement: &mut Statement, key: &str, along: &str, more: &str| {
@@ -220,7 +221,7 @@ impl Query<'_> {
         match self.order.by {
             OrderBy::Name => "account_search.name".to_owned(),
             OrderBy::UsableCredit => {
-                let now = statement.number(self.now);
+                let now = statement.number(self.now.get());
                 format!("CASE WHEN temporary_until > {now} THEN raised_order ELSE usable_order END")
             }
             OrderBy::Balance => "balance_order".to_owned(),

@@ -11,6 +11,7 @@ use crate::change::Applied;
 use crate::change::Change;
 use crate::digest::Fields;
 use crate::{Billing, BillingError};
+use domain::time::UnixMillis;
 
 /// What an operator says of a mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,11 +135,11 @@ impl Billing {
             return Ok(MailAct::Impossible(mail.state));
         }
         let detail = shortened(&format!("decided by {}: {}", change.actor, change.reason));
-        let sent_at = if to == MailState::Sent { change.at } else { 0 };
+        let sent_at = if to == MailState::Sent { change.at } else { UnixMillis::NONE };
         // The fence, so that a process that is late with what it knows does not change what was decided.
         let sql = "UPDATE mails SET state = $1, next_at = 0, phase = 0, fence = fence + 1, attempts = 0, changed_at = $2, sent_at = $3, \
                    detail = $4 WHERE id = $5 AND state = $6 AND fence = $7";
-        let query = sqlx::query(sql).bind(to.name()).bind(change.at).bind(sent_at).bind(detail).bind(id.to_owned());
+        let query = sqlx::query(sql).bind(to.name()).bind(change.at.get()).bind(sent_at.get()).bind(detail).bind(id.to_owned());
         let decided = query.bind(mail.state.name()).bind(mail.fence).execute(&mut *connection).await?.rows_affected();
         if decided == 0 {
             // Somebody else decided, or the server's word came, since it was looked at.
@@ -160,7 +161,7 @@ impl Billing {
         // It was taken, or nobody knew: now that is known. Of an account that was erased meanwhile, nothing is kept of what the server said.
         let sql = "UPDATE mails SET state = 'bounced', changed_at = $1, detail = CASE WHEN recipient = '' THEN '' ELSE $2 END, \
                    sent_at = CASE WHEN sent_at = 0 THEN $1 ELSE sent_at END WHERE id = $3 AND state IN ('sent', 'unknown', 'sending')";
-        let query = sqlx::query(sql).bind(change.at).bind(shortened(why)).bind(id.to_owned());
+        let query = sqlx::query(sql).bind(change.at.get()).bind(shortened(why)).bind(id.to_owned());
         let is_changed = query.execute(&mut *connection).await?.rows_affected() > 0;
         let mail = look::find(connection, id).await?;
         if let Some(mail) = mail.as_ref().filter(|_| is_changed) {

@@ -6,9 +6,10 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::{COLUMNS, Mail, MailKind, MailState};
 use crate::scope::Scope;
+use crate::store::Columns;
 use crate::store::rows::{Table, Type};
 use crate::{Billing, BillingError};
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 /// Which mails to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub struct MailFilter {
 }
 
 /// Where a list of mails goes on: when the last was to be sent first, and its id.
-pub type MailPlace = (Millis, String);
+pub type MailPlace = (UnixMillis, String);
 
 /// How far the mail of a document is: of its recipients', what most needs a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,7 +77,7 @@ const OF_DOCUMENTS: Table = Table { name: "mails", columns: &[("document", Type:
 impl Billing {
     /// Mails, the newest first, behind a place.
     pub async fn mails(&self, filter: &MailFilter, after: Option<&MailPlace>, count: usize) -> Result<Vec<Mail>, BillingError> {
-        let (created_at, id) = after.cloned().unwrap_or((Millis::MAX, String::new()));
+        let (created_at, id) = after.cloned().unwrap_or((UnixMillis::MAX, String::new()));
         let mut sql = format!("SELECT {COLUMNS} FROM mails WHERE (mails.created_at, mails.id) < ($1, $2)");
         let mut texts = Vec::new();
         let mut place = |text: String| {
@@ -99,7 +100,7 @@ impl Billing {
             sql += &format!(" AND {}", scope.condition("mails.account", &mut place));
         }
         sql += " ORDER BY mails.created_at DESC, mails.id DESC LIMIT $3";
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(created_at).bind(id).bind(i64::try_from(count).unwrap_or(i64::MAX));
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(created_at.get()).bind(id).bind(i64::try_from(count).unwrap_or(i64::MAX));
         let query = texts.into_iter().fold(query, sqlx::query::Query::bind);
         query.fetch_all(self.store().pool()).await?.iter().map(Mail::read).collect()
     }
@@ -116,13 +117,13 @@ impl Billing {
         let columns = "document, recipient, state, created_at, id, kind";
         let rows = OF_DOCUMENTS.find(&mut connection, self.store().dialect(), columns, &keys).await?;
         // Of each recipient the last counts: what failed once may have been sent again.
-        let mut last: HashMap<(i64, String), (Millis, String, MailState)> = HashMap::new();
+        let mut last: HashMap<(i64, String), (UnixMillis, String, MailState)> = HashMap::new();
         for row in rows {
             if row.try_get::<String, _>("kind")? != MailKind::Document.name() {
                 continue;
             }
             let state = MailState::read(&row.try_get::<String, _>("state")?)?;
-            let this: (Millis, String, MailState) = (row.try_get("created_at")?, row.try_get("id")?, state);
+            let this: (UnixMillis, String, MailState) = (row.instant("created_at")?, row.try_get("id")?, state);
             let of = last.entry((row.try_get("document")?, row.try_get("recipient")?)).or_insert_with(|| this.clone());
             if (this.0, &this.1) > (of.0, &of.1) {
                 *of = this;

@@ -11,7 +11,7 @@ use crate::BillingError;
 use crate::document::DocumentKind;
 use crate::store::rows::{Table, Type, Value};
 use crate::store::{Dialect, Store};
-use domain::account::Millis;
+use domain::time::{Millis, UnixMillis};
 
 /// That a mail is there already is no error: it is the same one.
 pub(super) const MAILS: Table = Table {
@@ -78,7 +78,7 @@ impl Subject<'_> {
     }
 
     /// A row of it.
-    pub fn row<'r>(&self, recipient: &str, state: MailState, detail: &str, now: Millis) -> Vec<Value<'r>> {
+    pub fn row<'r>(&self, recipient: &str, state: MailState, detail: &str, now: UnixMillis) -> Vec<Value<'r>> {
         vec![
             self.id(recipient).into(),
             self.kind.name().into(),
@@ -101,7 +101,7 @@ impl Subject<'_> {
     }
 
     /// The rows of it: one for each recipient, or one that says why there is none.
-    fn rows<'r>(&self, switch: &str, sending: &AccountSending, email: &str, now: Millis) -> Vec<Vec<Value<'r>>> {
+    fn rows<'r>(&self, switch: &str, sending: &AccountSending, email: &str, now: UnixMillis) -> Vec<Vec<Value<'r>>> {
         if sending.is_off(switch) {
             return vec![self.row("", MailState::Off, "switched off for the account", now)];
         }
@@ -119,7 +119,7 @@ pub(crate) async fn put_documents(
     connection: &mut AnyConnection,
     store: &Store,
     issued: &[IssuedDocument<'_>],
-    now: Millis,
+    now: UnixMillis,
 ) -> Result<(), BillingError> {
     let settings = settings::settings(&mut *connection).await?;
     if !settings.is_enabled || issued.is_empty() {
@@ -150,7 +150,7 @@ pub(crate) struct TakenPayment<'a> {
     /// The place of its entry in the journal.
     pub entry: i64,
     /// When it was accepted.
-    pub at: Millis,
+    pub at: UnixMillis,
 }
 
 /// Puts the receipts of payments that were just taken in into the outbox, if receipts are sent.
@@ -197,7 +197,7 @@ pub(crate) async fn forget_receipts(connection: &mut AnyConnection, account: &st
 
 /// Puts reminders into the outbox whose day has come: of invoices that are not paid, and that were issued while invoices were sent. A
 /// reminder whose day was missed by more than two is not made up for. One that is no longer kept cannot be sent along.
-pub(super) async fn put_reminders(connection: &mut AnyConnection, store: &Store, now: Millis) -> Result<u64, BillingError> {
+pub(super) async fn put_reminders(connection: &mut AnyConnection, store: &Store, now: UnixMillis) -> Result<u64, BillingError> {
     const DAY: Millis = 86_400_000;
     const MOST: i64 = 200;
     let settings = settings::settings(&mut *connection).await?;
@@ -216,7 +216,7 @@ pub(super) async fn put_reminders(connection: &mut AnyConnection, store: &Store,
                                AND mails.state IN ('sent', 'bounced', 'unknown')) \
                    AND NOT EXISTS (SELECT 1 FROM mails WHERE mails.document = payables.document AND mails.kind = 'reminder' \
                                    AND mails.occasion = $3) ORDER BY payables.due_at LIMIT $4";
-        let query = sqlx::query(sql).bind(due - 2 * DAY).bind(due).bind(occasion.clone()).bind(MOST);
+        let query = sqlx::query(sql).bind((due - 2 * DAY).get()).bind(due.get()).bind(occasion.clone()).bind(MOST);
         let found = query.fetch_all(&mut *connection).await?;
         let mut rows = Vec::new();
         for row in &found {

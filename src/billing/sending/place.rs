@@ -9,13 +9,14 @@ use crate::audit::{self, Act};
 use crate::change::Applied;
 use crate::change::Change;
 use crate::issuer::MAIN;
+use crate::store::Columns;
 use crate::store::{Dialect, Store};
 use crate::{Billing, BillingError};
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 impl Billing {
     /// Looks whether mail may be sent from here: since when it may not, or 0.
-    pub async fn check_sending_place(&self, now: Millis) -> Result<Millis, BillingError> {
+    pub async fn check_sending_place(&self, now: UnixMillis) -> Result<UnixMillis, BillingError> {
         let place = place(self.store()).await?;
         let sql = "INSERT INTO sending_place (issuer, place, held_since) VALUES ($1, $2, 0) ON CONFLICT (issuer) DO NOTHING";
         sqlx::query(sql).bind(MAIN).bind(place.clone()).execute(self.store().pool()).await?;
@@ -25,10 +26,10 @@ impl Billing {
             "UPDATE sending_place SET place = $1, held_since = CASE WHEN {is_of_concern} THEN $2 ELSE held_since END \
              WHERE issuer = $3 AND place <> $1"
         );
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(place).bind(now.max(1)).bind(MAIN);
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(place).bind(now.max(UnixMillis::new(1)).get()).bind(MAIN);
         let moved = query.execute(self.store().pool()).await?.rows_affected() > 0;
         let held_since = self.sending_held_since().await?;
-        if moved && held_since > 0 {
+        if moved && held_since.is_some() {
             tracing::error!(
                 "the billing store may be a copy of one that has sent more: no mail is sent until `tollgate sending go-on` says how"
             );
@@ -37,10 +38,10 @@ impl Billing {
     }
 
     /// Since when nothing is sent because the store may be a copy; 0 if it goes on.
-    pub async fn sending_held_since(&self) -> Result<Millis, BillingError> {
+    pub async fn sending_held_since(&self) -> Result<UnixMillis, BillingError> {
         let sql = "SELECT held_since FROM sending_place WHERE issuer = $1";
         let row = sqlx::query(sql).bind(MAIN).fetch_optional(self.store().pool()).await?;
-        row.map_or(Ok(0), |row| Ok(row.try_get(0)?))
+        row.map_or(Ok(UnixMillis::NONE), |row| Ok(row.instant(0)?))
     }
 
     /// Has mail sent again from a store that may be a copy: with what waits, or without. Returns how many are not sent.
@@ -56,10 +57,10 @@ impl Billing {
             let sql = "UPDATE mails SET state = 'off', changed_at = $1, \
                        detail = 'not sent: the billing store may be a copy of one that has sent it' \
                        WHERE state IN ('waiting', 'deferred') OR state = 'sending' AND phase = 0";
-            skipped = sqlx::query(sql).bind(change.at).execute(&mut *connection).await?.rows_affected();
+            skipped = sqlx::query(sql).bind(change.at.get()).execute(&mut *connection).await?.rows_affected();
             let sql = "UPDATE mails SET state = 'unknown', changed_at = $1, \
                        detail = 'the billing store may be a copy, and the server may have taken it' WHERE state = 'sending'";
-            sqlx::query(sql).bind(change.at).execute(&mut *connection).await?;
+            sqlx::query(sql).bind(change.at.get()).execute(&mut *connection).await?;
         }
         let sql = "UPDATE sending_place SET held_since = 0 WHERE issuer = $1";
         sqlx::query(sql).bind(MAIN).execute(&mut *connection).await?;

@@ -8,8 +8,9 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use super::settings::SendingSettings;
 use super::{Mail, MailKind, MailState, look, outbox, settings, shortened};
 use crate::issuer::MAIN;
+use crate::store::Columns;
 use crate::{Billing, BillingError};
-use domain::account::Millis;
+use domain::time::{Millis, UnixMillis};
 
 /// What came of a try.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub enum Tried {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// How many mails are in each state of which there may be something to do, and when the oldest was to be sent first.
-    pub states: Vec<(MailState, i64, Millis)>,
+    pub states: Vec<(MailState, i64, UnixMillis)>,
 }
 
 impl Tally {
@@ -40,9 +41,9 @@ impl Tally {
 
     /// When the oldest that is to be sent was to be sent first; 0 if there is none.
     #[must_use]
-    pub fn oldest(&self) -> Millis {
+    pub fn oldest(&self) -> UnixMillis {
         let of = [MailState::Waiting, MailState::Sending, MailState::Deferred];
-        self.states.iter().filter(|(state, ..)| of.contains(state)).map(|(.., oldest)| *oldest).min().unwrap_or(0)
+        self.states.iter().filter(|(state, ..)| of.contains(state)).map(|(.., oldest)| *oldest).min().unwrap_or_default()
     }
 }
 
@@ -58,7 +59,7 @@ impl Billing {
     }
 
     /// Claims a mail for so long. `None`: others were faster, it is not to be sent any more, or nothing is.
-    pub async fn claim_mail(&self, id: &str, lease: Millis, now: Millis) -> Result<Option<Mail>, BillingError> {
+    pub async fn claim_mail(&self, id: &str, lease: Millis, now: UnixMillis) -> Result<Option<Mail>, BillingError> {
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
         let database_now = self.store().now_sql();
@@ -68,7 +69,7 @@ impl Billing {
              AND EXISTS (SELECT 1 FROM sending WHERE issuer = $4 AND is_enabled = 1) \
              AND NOT EXISTS (SELECT 1 FROM sending_place WHERE issuer = $4 AND held_since > 0)"
         );
-        let query = sqlx::query(AssertSqlSafe(claim)).bind(lease).bind(now).bind(id.to_owned()).bind(MAIN);
+        let query = sqlx::query(AssertSqlSafe(claim)).bind(lease).bind(now.get()).bind(id.to_owned()).bind(MAIN);
         if query.execute(&mut *connection).await?.rows_affected() == 0 {
             return Ok(None);
         }
@@ -105,7 +106,7 @@ impl Billing {
     }
 
     /// Writes down what came of a claimed mail. That the server took it is written even where it was thought to be unknown meanwhile.
-    pub async fn end_mail(&self, mail: &Mail, tried: &Tried, detail: &str, now: Millis) -> Result<(), BillingError> {
+    pub async fn end_mail(&self, mail: &Mail, tried: &Tried, detail: &str, now: UnixMillis) -> Result<(), BillingError> {
         let SendingSettings { resend_unknown, .. } = self.sending().await?;
         let (state, wait) = match tried {
             Tried::Sent => (MailState::Sent, 0),
@@ -120,14 +121,15 @@ impl Billing {
              WHERE id = $6 AND fence = $7 AND {from}",
             self.store().now_sql()
         );
-        let sent_at = if state == MailState::Sent { now } else { 0 };
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(state.name()).bind(wait).bind(now).bind(sent_at).bind(shortened(detail));
+        let sent_at = if state == MailState::Sent { now } else { UnixMillis::NONE };
+        let query =
+            sqlx::query(AssertSqlSafe(sql)).bind(state.name()).bind(wait).bind(now.get()).bind(sent_at.get()).bind(shortened(detail));
         query.bind(mail.id.clone()).bind(mail.fence).execute(self.store().pool()).await?;
         Ok(())
     }
 
     /// Takes mails from processes whose lease is over. Returns how many are unknown by that.
-    pub async fn free_mails(&self, now: Millis) -> Result<u64, BillingError> {
+    pub async fn free_mails(&self, now: UnixMillis) -> Result<u64, BillingError> {
         let SendingSettings { resend_unknown, .. } = self.sending().await?;
         let database_now = self.store().now_sql();
         let over = format!("state = 'sending' AND lease_until < {database_now}");
@@ -136,16 +138,16 @@ impl Billing {
             "UPDATE mails SET state = 'deferred', next_at = {database_now}, changed_at = $1, \
              detail = 'the process that was sending it is gone' WHERE {over} AND {again}"
         );
-        sqlx::query(AssertSqlSafe(sql)).bind(now).execute(self.store().pool()).await?;
+        sqlx::query(AssertSqlSafe(sql)).bind(now.get()).execute(self.store().pool()).await?;
         let sql = format!(
             "UPDATE mails SET state = 'unknown', changed_at = $1, \
              detail = 'the process that was sending it is gone, and the server may have taken it' WHERE {over} AND phase = 1"
         );
-        Ok(sqlx::query(AssertSqlSafe(sql)).bind(now).execute(self.store().pool()).await?.rows_affected())
+        Ok(sqlx::query(AssertSqlSafe(sql)).bind(now.get()).execute(self.store().pool()).await?.rows_affected())
     }
 
     /// Puts reminders into the outbox whose day has come. Returns how many.
-    pub async fn put_reminders(&self, now: Millis) -> Result<u64, BillingError> {
+    pub async fn put_reminders(&self, now: UnixMillis) -> Result<u64, BillingError> {
         if self.sending().await?.reminders.is_empty() {
             return Ok(0);
         }
@@ -161,7 +163,7 @@ impl Billing {
                    WHERE state IN ('waiting', 'sending', 'deferred', 'failed', 'bounced', 'unknown') GROUP BY state";
         let rows = sqlx::query(sql).fetch_all(self.store().pool()).await?;
         let read = |row: &sqlx::any::AnyRow| {
-            Ok((MailState::read(&row.try_get::<String, _>("state")?)?, row.try_get("count")?, row.try_get("oldest")?))
+            Ok((MailState::read(&row.try_get::<String, _>("state")?)?, row.try_get("count")?, row.instant("oldest")?))
         };
         Ok(Tally { states: rows.iter().map(read).collect::<Result<_, BillingError>>()? })
     }

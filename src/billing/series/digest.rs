@@ -9,6 +9,8 @@ use sqlx::any::AnyRow;
 
 use crate::BillingError;
 use crate::digest::{Fields, to_hex};
+use crate::store::Columns;
+use domain::time::UnixMillis;
 
 /// All that the digest of an issued document covers, but for the digest before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,13 +23,13 @@ pub struct Covered {
     pub bill: i64,
     pub kind: String,
     pub cause: String,
-    pub cut_at: i64,
+    pub cut_at: UnixMillis,
     pub total: i64,
     pub amount_to_pay: i64,
     pub refers_to: i64,
     pub content: String,
-    pub issued_at: i64,
-    pub due_at: i64,
+    pub issued_at: UnixMillis,
+    pub due_at: UnixMillis,
     pub tax_contained: i64,
     pub tax_on_deducted: i64,
     pub frozen: String,
@@ -54,13 +56,13 @@ impl Covered {
             bill: row.try_get("bill")?,
             kind: row.try_get("kind")?,
             cause: row.try_get("cause")?,
-            cut_at: row.try_get("cut_at")?,
+            cut_at: row.instant("cut_at")?,
             total: row.try_get("total")?,
             amount_to_pay: row.try_get("amount_to_pay")?,
             refers_to: row.try_get("refers_to")?,
             content,
-            issued_at: row.try_get("issued_at")?,
-            due_at: row.try_get("due_at")?,
+            issued_at: row.instant("issued_at")?,
+            due_at: row.instant("due_at")?,
             tax_contained: row.try_get("tax_contained")?,
             tax_on_deducted: row.try_get("tax_on_deducted")?,
             frozen: row.try_get("frozen")?,
@@ -73,17 +75,17 @@ impl Covered {
     pub fn digest(&self, previous: &str) -> String {
         let mut fields = Fields::of("tollgate document 1");
         fields.text(&self.prefix).number(self.place).text(&self.number).number(self.document);
-        fields.text(&self.account).number(self.bill).text(&self.kind).text(&self.cause).number(self.cut_at);
+        fields.text(&self.account).number(self.bill).text(&self.kind).text(&self.cause).number(self.cut_at.get());
         fields.number(self.total).number(self.amount_to_pay).number(self.refers_to).text(&self.content);
-        fields.number(self.issued_at).number(self.due_at).number(self.tax_contained).number(self.tax_on_deducted);
+        fields.number(self.issued_at.get()).number(self.due_at.get()).number(self.tax_contained).number(self.tax_on_deducted);
         fields.text(&self.frozen).text(&self.customer_digest).text(previous);
         fields.hex()
     }
 
     /// The digest of what is left of a document that was dropped at an instant, and of the digest that it had before.
     #[must_use]
-    pub fn digest_of_rest(&self, digest: &str, dropped_at: i64) -> [u8; 32] {
-        Fields::of("tollgate dropped document 1").text(&self.digest(digest)).number(dropped_at).bytes()
+    pub fn digest_of_rest(&self, digest: &str, dropped_at: UnixMillis) -> [u8; 32] {
+        Fields::of("tollgate dropped document 1").text(&self.digest(digest)).number(dropped_at.get()).bytes()
     }
 }
 
@@ -129,8 +131,8 @@ mod tests {
         let document = Covered { prefix: "INV-".into(), number: "INV-000001".into(), place: 1, ..Covered::default() };
         let digest = document.digest("");
         let changed = [
-            Covered { due_at: 1, ..document.clone() },
-            Covered { issued_at: 1, ..document.clone() },
+            Covered { due_at: UnixMillis::new(1), ..document.clone() },
+            Covered { issued_at: UnixMillis::new(1), ..document.clone() },
             Covered { tax_contained: 1, ..document.clone() },
             Covered { content: "1".into(), ..document.clone() },
             Covered { frozen: "1".into(), ..document.clone() },

@@ -13,6 +13,7 @@ use sqlx::{Any, AnyConnection, AssertSqlSafe};
 
 use super::Dialect;
 use crate::BillingError;
+use domain::time::UnixMillis;
 
 /// The most rows in one statement to PostgreSQL.
 const POSTGRES_ROWS: usize = 4_096;
@@ -53,6 +54,12 @@ impl Value<'_> {
 impl From<i64> for Value<'_> {
     fn from(number: i64) -> Self {
         Self::Number(number)
+    }
+}
+
+impl From<UnixMillis> for Value<'_> {
+    fn from(at: UnixMillis) -> Self {
+        Self::Number(at.get())
     }
 }
 

@@ -2,7 +2,9 @@
 
 use sqlx::Row;
 
-use super::{BillingError, Millis, SignIn, UserTables, end_all};
+use super::{BillingError, SignIn, UserTables, end_all};
+use domain::time::Millis;
+use domain::time::UnixMillis;
 
 /// For how long the same code confirms once more: a form may be sent twice, and the last page is the one that is seen.
 const CONFIRMED_AGAIN: Millis = 60_000;
@@ -53,14 +55,15 @@ impl UserTables {
         name: &str,
         secret: &str,
         step: i64,
-        now: Millis,
+        now: UnixMillis,
         recovery_codes: &[String],
         but: &str,
     ) -> Result<bool, BillingError> {
         let mut transaction = self.0.begin().await?;
         let sql = "UPDATE second_factors SET confirmed_at = $3, last_step = $4 WHERE user_name = $1 AND secret = $2 \
                    AND (confirmed_at = 0 OR (confirmed_at > $5 AND last_step = $4))";
-        let query = sqlx::query(sql).bind(name.to_owned()).bind(secret.to_owned()).bind(now).bind(step).bind(now - CONFIRMED_AGAIN);
+        let query =
+            sqlx::query(sql).bind(name.to_owned()).bind(secret.to_owned()).bind(now.get()).bind(step).bind((now - CONFIRMED_AGAIN).get());
         if query.execute(&mut *transaction).await?.rows_affected() == 0 {
             return Ok(false);
         }
@@ -102,20 +105,20 @@ impl UserTables {
     }
 
     /// Stores a sign-in that still awaits a code, and deletes those that took too long.
-    pub async fn begin_unfinished(&self, sign_in: SignIn<'_>, now: Millis, expires_at: Millis) -> Result<(), BillingError> {
-        sqlx::query("DELETE FROM unfinished_sign_ins WHERE expires_at <= $1").bind(now).execute(self.0.pool()).await?;
+    pub async fn begin_unfinished(&self, sign_in: SignIn<'_>, now: UnixMillis, expires_at: UnixMillis) -> Result<(), BillingError> {
+        sqlx::query("DELETE FROM unfinished_sign_ins WHERE expires_at <= $1").bind(now.get()).execute(self.0.pool()).await?;
         let SignIn { digest, user, way } = sign_in;
         let query = sqlx::query("INSERT INTO unfinished_sign_ins (digest, user_name, way, expires_at) VALUES ($1, $2, $3, $4)");
-        let query = query.bind(digest.to_owned()).bind(user.to_owned()).bind(way.to_owned()).bind(expires_at);
+        let query = query.bind(digest.to_owned()).bind(user.to_owned()).bind(way.to_owned()).bind(expires_at.get());
         query.execute(self.0.pool()).await?;
         Ok(())
     }
 
     /// The user whose sign-in still awaits a code.
-    pub async fn unfinished(&self, digest: &str, now: Millis) -> Result<Option<Unfinished>, BillingError> {
+    pub async fn unfinished(&self, digest: &str, now: UnixMillis) -> Result<Option<Unfinished>, BillingError> {
         let sql = "SELECT user_name, way FROM unfinished_sign_ins JOIN users ON users.name = user_name \
                    WHERE digest = $1 AND expires_at > $2 AND users.is_disabled = 0";
-        let row = sqlx::query(sql).bind(digest.to_owned()).bind(now).fetch_optional(self.0.pool()).await?;
+        let row = sqlx::query(sql).bind(digest.to_owned()).bind(now.get()).fetch_optional(self.0.pool()).await?;
         row.map(|row| Ok(Unfinished { user: row.try_get(0)?, way: row.try_get(1)? })).transpose()
     }
 

@@ -2,6 +2,7 @@
 
 use domain::account::{Account, Profile, Reservation};
 use domain::money::format_units;
+use domain::time::UnixMillis;
 
 use crate::projection::{AccountState, Total};
 use crate::words::words;
@@ -19,6 +20,11 @@ macro_rules! differing {
     }};
 }
 
+/// An instant, in milliseconds since the Unix epoch.
+fn instant(at: &UnixMillis) -> String {
+    at.get().to_string()
+}
+
 /// How one account differs from another.
 pub(super) fn of_account(found: &Account, expected: &Account) -> String {
     let amount = |units: &i64| format_units(*units, expected.decimals, expected.minor_digits);
@@ -27,8 +33,8 @@ pub(super) fn of_account(found: &Account, expected: &Account) -> String {
         status: words, mode: words, non_usage_billing: words, decimals: ToString::to_string, minor_digits: ToString::to_string,
         currency: |currency: &domain::account::Currency| currency.code().to_owned(),
         balance: amount, unbilled: amount, reserved: amount, permanent_limit: amount, temporary_limit: amount,
-        temporary_until: ToString::to_string, sequence: ToString::to_string, open_bill: ToString::to_string,
-        last_bill: ToString::to_string, period_end: ToString::to_string, open_reservations: ToString::to_string,
+        temporary_until: instant, sequence: ToString::to_string, open_bill: ToString::to_string,
+        last_bill: ToString::to_string, period_end: instant, open_reservations: ToString::to_string,
     )
 }
 
@@ -41,7 +47,7 @@ pub(super) fn of_state(found: &AccountState, expected: &AccountState) -> String 
     let others = differing!(
         AccountState, found, expected,
         partition: ToString::to_string, name: |name: &String| format!("{name:?}"),
-        low_credit_threshold: threshold, created_at: ToString::to_string, last_sequence: ToString::to_string; apart: account
+        low_credit_threshold: threshold, created_at: instant, last_sequence: ToString::to_string; apart: account
     );
     [of_account, others].into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join("; ")
 }
@@ -51,7 +57,7 @@ pub(super) fn of_profile(found: &Profile, expected: &Profile) -> String {
     let threshold = |units: &Option<i64>| units.map_or_else(|| "none".to_owned(), |units| format!("{units} units"));
     differing!(
         Profile, found, expected,
-        name: |name: &String| format!("{name:?}"), low_credit_threshold: threshold, created_at: ToString::to_string,
+        name: |name: &String| format!("{name:?}"), low_credit_threshold: threshold, created_at: instant,
     )
 }
 
@@ -60,8 +66,8 @@ pub(super) fn of_total(found: &Total, expected: &Total) -> String {
     let optional = |value: &Option<rust_decimal::Decimal>| value.map_or_else(|| "none".to_owned(), |value| value.to_string());
     differing!(
         Total, found, expected,
-        amount: |units: &i64| format!("{units} units"), quantity: optional, count: ToString::to_string, first_at: ToString::to_string,
-        last_at: ToString::to_string, description: |text: &String| format!("{text:?}"), unit_price: optional,
+        amount: |units: &i64| format!("{units} units"), quantity: optional, count: ToString::to_string, first_at: instant,
+        last_at: instant, description: |text: &String| format!("{text:?}"), unit_price: optional,
     )
 }
 

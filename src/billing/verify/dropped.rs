@@ -6,7 +6,7 @@ use crate::Billing;
 use crate::digest::DigestSum;
 use crate::retention::evidence::{DroppedRecords, Evidence};
 use crate::retention::{Kept, RetentionSettings};
-use domain::account::Millis;
+use domain::time::{Millis, UnixMillis};
 use jiff::Timestamp;
 
 /// By how much a day may begin otherwise since: the billing time zone can be changed.
@@ -39,9 +39,9 @@ impl<'a> Terms<'a> {
     }
 
     /// What was before this was old enough at an instant; `None` means that it is kept for ever.
-    fn kept_since(self, what: Kept, at: Millis) -> Option<Millis> {
+    fn kept_since(self, what: Kept, at: UnixMillis) -> Option<UnixMillis> {
         // Before what is no instant, nothing is old enough.
-        self.billing.kept_since(self.settings, what, at.saturating_add(SLACK)).unwrap_or(Some(Millis::MIN))
+        self.billing.kept_since(self.settings, what, at.saturating_add(SLACK)).unwrap_or(Some(UnixMillis::MIN))
     }
 
     /// Why the records of a chain that are said to be dropped should be there; `None` if they were dropped by the term.
@@ -65,7 +65,7 @@ impl<'a> Terms<'a> {
     }
 
     /// Why a document should be there that is said to be dropped; `None` if it was old enough. That there is no term at all is said once.
-    pub fn problem_of_document(self, issued_at: Millis, dropped_at: Millis) -> Option<String> {
+    pub fn problem_of_document(self, issued_at: UnixMillis, dropped_at: UnixMillis) -> Option<String> {
         let since = self.kept_since(Kept::Documents, dropped_at).filter(|since| issued_at >= *since);
         since.map(|_| format!("is said to be dropped on {}, when it was to be kept", instant(dropped_at)))
     }
@@ -85,6 +85,6 @@ impl<'a> Terms<'a> {
     }
 }
 
-fn instant(at: Millis) -> String {
-    Timestamp::from_millisecond(at).map_or_else(|_| at.to_string(), |at| at.to_string())
+fn instant(at: UnixMillis) -> String {
+    Timestamp::from_millisecond(at.get()).map_or_else(|_| at.get().to_string(), |at| at.to_string())
 }

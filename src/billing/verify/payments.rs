@@ -11,8 +11,10 @@ use crate::bills::allocations::{AllocationRow, is_credit};
 use crate::digest::{DigestSum, Fields};
 use crate::layouts::Layouts;
 use crate::record::{narrow, number};
+use crate::store::Columns;
 use domain::account::Mode;
 use domain::entry::Entry;
+use domain::time::UnixMillis;
 
 /// Compares all allocations.
 pub(super) async fn compare(
@@ -119,8 +121,8 @@ impl Credited {
     }
 }
 
-fn credit_digest(sequence: i64, request_id: &str, time: i64, amount: i64) -> [u8; 32] {
-    Fields::of("credit").number(sequence).text(request_id).number(time).number(amount).bytes()
+fn credit_digest(sequence: i64, request_id: &str, time: UnixMillis, amount: i64) -> [u8; 32] {
+    Fields::of("credit").number(sequence).text(request_id).number(time.get()).number(amount).bytes()
 }
 
 /// What is summed up for each account is what is open of its invoices.
@@ -158,7 +160,7 @@ async fn credits_are_what_came_in(connection: &mut AnyConnection, credited: &Cre
         }
         let request_id: String = row.try_get("request_id")?;
         if let Some((_, sum)) = &mut of {
-            sum.add(credit_digest(row.try_get("sequence")?, &request_id, row.try_get("time")?, row.try_get("amount")?));
+            sum.add(credit_digest(row.try_get("sequence")?, &request_id, row.instant("time")?, row.try_get("amount")?));
         }
     }
     tell(of);

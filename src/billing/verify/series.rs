@@ -12,6 +12,7 @@ use crate::digest::DigestSum;
 use crate::document::Document;
 use crate::series::digest::{Covered, customer_digest};
 use crate::series::{Head, number, place_of};
+use crate::store::Columns;
 
 /// What a series' row says.
 #[derive(Debug, Default)]
@@ -96,8 +97,8 @@ async fn one(
         match Covered::from_row(&row)? {
             None => findings.add(Place::Documents, None, expected_number.as_str(), "has lost its content"),
             Some(covered) => {
-                let dropped_at: i64 = row.try_get("dropped_at")?;
-                let problem = if dropped_at == 0 {
+                let dropped_at = row.instant("dropped_at")?;
+                let problem = if dropped_at.is_none() {
                     differs_from_its_digest(&covered, &head, &stored)
                 } else {
                     // Its digest stands, and the next one's covers it.
@@ -110,7 +111,7 @@ async fn one(
                 }
                 let (text, salt): (String, String) = (row.try_get("customer")?, row.try_get("customer_salt")?);
                 match text.is_empty() && salt.is_empty() {
-                    _ if dropped_at != 0 => {}
+                    _ if dropped_at.is_some() => {}
                     true => findings.erased += 1,
                     false if customer_digest(&salt, &text) == covered.customer_digest => {}
                     false => findings.add(Place::Documents, None, expected_number.as_str(), "is for somebody else than it was issued for"),
@@ -192,7 +193,7 @@ fn differs_from_its_columns(covered: &Covered) -> Result<Option<String>, Billing
         ("bill", document.bill.to_string(), covered.bill.to_string()),
         ("kind", document.kind.name().to_owned(), covered.kind.clone()),
         ("cause", document.cause.name().to_owned(), covered.cause.clone()),
-        ("cut_at", document.period_to.to_string(), covered.cut_at.to_string()),
+        ("cut_at", document.period_to.get().to_string(), covered.cut_at.get().to_string()),
         ("total", document.total.to_string(), covered.total.to_string()),
         ("amount_to_pay", document.amount_to_pay.to_string(), covered.amount_to_pay.to_string()),
     ];

@@ -12,6 +12,7 @@ use super::customer::{CallLog, Customer};
 use super::tally::decimal;
 use crate::cli::client::Client;
 use crate::clock::Clock;
+use crate::domain::time::UnixMillis;
 use crate::grpc::v1::{Credit, PaymentMode};
 
 /// One line of what happened.
@@ -99,7 +100,7 @@ impl Stage {
 
     /// The demo's time.
     pub fn now(&self) -> anyhow::Result<Timestamp> {
-        Timestamp::from_millisecond(self.clock.now()).context("the clock is out of range")
+        Timestamp::from_millisecond(self.clock.now().get()).context("the clock is out of range")
     }
 
     /// Notes what happened to a customer, and answers what they can use now.
@@ -124,7 +125,7 @@ impl Stage {
     }
 
     fn set(&mut self, now: Timestamp) {
-        self.clock.set(now.as_millisecond());
+        self.clock.set(UnixMillis::new(now.as_millisecond()));
     }
 }
 

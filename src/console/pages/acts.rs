@@ -21,8 +21,9 @@ use crate::visitor::Visitor;
 use access::Permission;
 use billing::DocumentFilter;
 use billing::document::DocumentKind;
-use domain::account::{Account, Millis};
+use domain::account::Account;
 use domain::outcome::Verdict;
+use domain::time::UnixMillis;
 use ledger::ListedAccount;
 use service::commands::Decided;
 use service::credit::Unit;
@@ -159,7 +160,7 @@ async fn open_invoices(console: &Console, visitor: &Visitor, listed: &ListedAcco
     let filter = DocumentFilter { account, kind: Some(DocumentKind::Invoice), unpaid_only: true, ..DocumentFilter::default() };
     let Ok((page, _)) = console.use_cases.list_documents(&visitor.context(), filter, None, INVOICES).await else { return Vec::new() };
     let (locale, unit) = (&visitor.locale, Unit::of(&listed.account));
-    let due = |at: Option<Millis>| at.map(|at| locale.day(at)).unwrap_or_default();
+    let due = |at: Option<UnixMillis>| at.map(|at| locale.day(at)).unwrap_or_default();
     let shown = page.documents.into_iter().filter(|stored| !stored.document.number.is_empty()).map(|stored| {
         let open = locale.money(unit, stored.open_amount);
         let args = [("open", open.as_str()), ("due", &due(stored.document.due_at))];

@@ -250,7 +250,7 @@ async fn page(
         request_id: approval.request_id.clone(),
         to_do: to_do(locale, &action, approval.currency),
         asked: said(&approval.asked),
-        decided: (approval.decided.at > 0).then(|| said(&approval.decided)),
+        decided: (approval.decided.at.is_some()).then(|| said(&approval.decided)),
         failure: failure.unwrap_or_default(),
         can_reject: may_decide,
         can_approve: may_decide && !is_own,

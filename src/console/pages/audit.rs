@@ -15,6 +15,7 @@ use crate::page::{Page, render};
 use crate::visitor::Visitor;
 use billing::audit::list::{AuditFilter, AuditPlace};
 use billing::audit::{AuditRecord, Outcome};
+use domain::time::UnixMillis;
 use jiff::civil::Date;
 
 /// How many rows a page has, and a file at most.
@@ -38,7 +39,7 @@ pub struct Wanted {
     to: String,
     /// Behind which record the page begins: its time, chain and place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    at: Option<i64>,
+    at: Option<UnixMillis>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     chain: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -24,8 +24,8 @@ use billing::change::Change;
 use billing::document::DocumentKind;
 use billing::review::{Approved, DraftFilter};
 use billing::{DocumentFilter, DocumentPage, DocumentState, StoredDocument, id_of, name_of};
-use domain::account::Millis;
 use domain::money::format_units;
+use domain::time::UnixMillis;
 
 /// How many rows a page has, and a file at most.
 const ROWS: usize = 50;
@@ -84,7 +84,7 @@ struct Invoices {
     /// The request id of the form.
     request: String,
     /// When the page was made.
-    now: Millis,
+    now: UnixMillis,
     wrong: Vec<Wrong>,
 }
 
@@ -114,7 +114,7 @@ pub struct Standing(pub &'static str);
 impl Standing {
     /// That of a document.
     #[must_use]
-    pub fn of(stored: &StoredDocument, now: Millis) -> Self {
+    pub fn of(stored: &StoredDocument, now: UnixMillis) -> Self {
         let is_invoice = stored.document.kind == DocumentKind::Invoice;
         Self(match stored.state {
             DocumentState::Held => "held",
@@ -216,14 +216,14 @@ impl Wanted {
             "held" => filter.state = Some(DocumentState::Held),
             "paid" => filter.paid_only = true,
             "open" => (filter.unpaid_only, filter.state) = (true, Some(DocumentState::Issued)),
-            "overdue" => (filter.unpaid_only, filter.due) = (true, Some((1, console.use_cases.clock().now()))),
+            "overdue" => (filter.unpaid_only, filter.due) = (true, Some((UnixMillis::new(1), console.use_cases.clock().now()))),
             _ => {}
         }
         filter
     }
 
     /// From when to when the bills of the month were cut: the last one at the very end of it.
-    fn span(&self, console: &Console) -> Option<(Millis, Millis)> {
+    fn span(&self, console: &Console) -> Option<(UnixMillis, UnixMillis)> {
         let first = first_of(&self.month)?;
         let clock = console.use_cases.clock();
         let next = first.last_of_month().tomorrow().ok()?;
@@ -316,7 +316,7 @@ fn customer_of(stored: &StoredDocument, names: &HashMap<String, String>) -> Stri
 }
 
 impl Row {
-    fn new(locale: &Locale, stored: &StoredDocument, names: &HashMap<String, String>, now: Millis) -> Self {
+    fn new(locale: &Locale, stored: &StoredDocument, names: &HashMap<String, String>, now: UnixMillis) -> Self {
         let document = &stored.document;
         let amount = |units| locale.units(units, document.decimals, document.minor_digits);
         let standing = Standing::of(stored, now);
@@ -334,7 +334,7 @@ impl Row {
             customer: customer_of(stored, names),
             organization: path_of(&document.account),
             cut: locale.day(document.period_to - 1),
-            due: document.due_at.filter(|_| document.issued_at > 0).map(|at| locale.day(at)).unwrap_or_default(),
+            due: document.due_at.filter(|_| document.issued_at.is_some()).map(|at| locale.day(at)).unwrap_or_default(),
             standing,
             total: format!("{}\u{a0}{}", amount(document.total), document.currency),
             open: if stored.open_amount == 0 { String::new() } else { amount(stored.open_amount) },
@@ -378,7 +378,7 @@ pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wa
         let state = Standing::of(&stored, now).0.to_owned();
         let document = &stored.document;
         let amount = |units| format_units(units, document.decimals, document.minor_digits);
-        let instant = |at: Millis| if at > 0 { visitor.locale.machine(at) } else { String::new() };
+        let instant = |at: UnixMillis| if at.is_some() { visitor.locale.machine(at) } else { String::new() };
         let (total, open, tax) = (amount(document.total), amount(stored.open_amount), amount(document.tax_contained()));
         let (from, to) = (instant(document.period_from), instant(document.period_to));
         let (issued, due) = (instant(document.issued_at), document.due_at.map(instant).unwrap_or_default());
@@ -399,7 +399,7 @@ pub async fn approve(State(console): State<Console>, visitor: Visitor, fields: F
     let approved = if fields.is_ticked("all") {
         let DocumentFilter { account, kind, .. } = wanted.filter(&console);
         // Only what there was when the page was shown.
-        let cut_before = fields.get("before").parse().ok();
+        let cut_before = fields.get("before").parse().ok().map(UnixMillis::new);
         if cut_before.is_none() {
             reader.refuse("document", "wrong-none-chosen");
         }

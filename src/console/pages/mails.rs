@@ -22,6 +22,7 @@ use access::Permission;
 use billing::sending::by_hand::Decision;
 use billing::sending::look::{MailFilter, MailPlace};
 use billing::sending::{Mail, MailKind, MailState};
+use domain::time::UnixMillis;
 use service::sending::MailQuery;
 
 /// How many rows a page has, and a file at most.
@@ -39,7 +40,7 @@ pub struct Wanted {
     account: String,
     /// Behind which mail the page begins: when it was made, and its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    made: Option<i64>,
+    made: Option<UnixMillis>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     after: String,
 }
@@ -205,7 +206,7 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted
 async fn stopped(console: &Console, visitor: &Visitor) -> &'static str {
     match console.use_cases.sending(&visitor.context()).await {
         Ok(view) if !view.settings.is_enabled => "mails-switched-off",
-        Ok(view) if view.held_since > 0 => "mails-held",
+        Ok(view) if view.held_since.is_some() => "mails-held",
         _ => "",
     }
 }
@@ -223,7 +224,7 @@ pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wa
         }
     }
     let header = ["id", "kind", "number", "account", "recipient", "state", "attempts", "created_at", "changed_at", "sent_at", "detail"];
-    let instant = |at: i64| if at > 0 { visitor.locale.machine(at) } else { String::new() };
+    let instant = |at: UnixMillis| if at.is_some() { visitor.locale.machine(at) } else { String::new() };
     let rows = mails.into_iter().map(|mail| {
         let (created, changed, sent) = (instant(mail.created_at), instant(mail.changed_at), instant(mail.sent_at));
         let (kind, state) = (mail.kind.name().to_owned(), mail.state.name().to_owned());
@@ -267,7 +268,7 @@ async fn mail(
     let (context, locale) = (visitor.context(), &visitor.locale);
     let mail = console.use_cases.handle(&context, console.use_cases.mail(&context, id)).await?;
     let row = Row::new(locale, &mail);
-    let instant = |at: i64| if at > 0 { locale.instant(at) } else { String::new() };
+    let instant = |at: UnixMillis| if at.is_some() { locale.instant(at) } else { String::new() };
     let particulars = [
         ("mail-recipient", mail.recipient.clone()),
         ("mail-made", instant(mail.created_at)),

@@ -18,6 +18,7 @@ use crate::page::{Page, render};
 use crate::visitor::Visitor;
 use access::Permission;
 use billing::notes::{Note, NotePlace};
+use domain::time::UnixMillis;
 use service::error::Error;
 use service::notes::LONGEST_NOTE;
 
@@ -100,7 +101,7 @@ async fn page(
     wrong: Vec<Wrong>,
 ) -> Result<Response, Failure> {
     let (context, use_cases) = (visitor.context(), &console.use_cases);
-    let after: Option<NotePlace> = wanted.at.map(|at| (at, wanted.after.clone()));
+    let after: Option<NotePlace> = wanted.at.map(|at| (UnixMillis::new(at), wanted.after.clone()));
     let read = async {
         let listed = use_cases.account(&context, id.to_owned()).await?;
         let found = use_cases.list_notes(&context, id, after.as_ref(), ROWS).await?;
@@ -108,7 +109,7 @@ async fn page(
     };
     let (listed, (notes, next)) = use_cases.handle(&context, read).await?;
     let href = path_of(id);
-    let query = |(at, after): NotePlace| serde_urlencoded::to_string([("at", at.to_string()), ("after", after)]).unwrap_or_default();
+    let query = |(at, after): NotePlace| serde_urlencoded::to_string([("at", at.get().to_string()), ("after", after)]).unwrap_or_default();
     render(&Notes {
         page: Page::new(visitor, ORGANIZATIONS, visitor.locale.text("notes")).after(&wanted.done),
         name: listed.profile.name,

@@ -20,9 +20,9 @@ use crate::payment_act::{PaymentAct, path_of_payment};
 use crate::visitor::Visitor;
 use access::Permission;
 use billing::payments::{Payment, PaymentFilter, PaymentInFull, PaymentPlace};
-use domain::account::Millis;
 use domain::entry::EntryKind;
 use domain::money::format_units;
+use domain::time::UnixMillis;
 use service::papers::{Form, Paper};
 use service::payments::PaymentPage;
 
@@ -47,7 +47,7 @@ pub struct Wanted {
     unallocated: String,
     /// Behind which payment the page begins: when it was received, and its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    received: Option<i64>,
+    received: Option<UnixMillis>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     place: Option<i64>,
 }
@@ -201,7 +201,7 @@ pub async fn one(
     let PaymentInFull { payment, parts, reversals } = found;
     let amount = |units| locale.units(units, payment.decimals, payment.minor_digits);
     let who = |actor: &str, reason: &str| [actor, reason].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ");
-    let part = |what: &str, at: Millis, units: i64, who: String| Part {
+    let part = |what: &str, at: UnixMillis, units: i64, who: String| Part {
         what: what.to_owned(),
         at: locale.instant(at),
         amount: amount(units),

@@ -128,9 +128,10 @@ pub fn status_key(status: Status) -> &'static str {
 mod tests {
     use super::*;
     use domain::account::{Account, Currency, NonUsageBilling};
+    use domain::time::UnixMillis;
 
     fn bar(account: Account) -> Vec<(&'static str, i64)> {
-        parts(&Credit::at(&account, 0), |_| String::new()).into_iter().map(|part| (part.name, part.width)).collect()
+        parts(&Credit::at(&account, UnixMillis::NONE), |_| String::new()).into_iter().map(|part| (part.name, part.width)).collect()
     }
 
     #[test]

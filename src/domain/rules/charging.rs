@@ -6,13 +6,14 @@ use crate::command::{Debit, ExcessPolicy, Kind, RemainderPolicy, Reserve};
 use crate::entry::{ChargedFrom, EntryData, EntryKind};
 use crate::money::round_half_up;
 use crate::outcome::{Charged, Grant, Refusal, ReserveVerdict, Verdict};
+use crate::time::{Millis, UnixMillis};
 
 /// An amount to reserve, in units.
 struct Wanted {
     amount: i64,
     minimum: Option<i64>,
-    report_after: i64,
-    expires_after: i64,
+    report_after: Millis,
+    expires_after: Millis,
 }
 
 impl Wanted {
@@ -23,7 +24,7 @@ impl Wanted {
     }
 
     /// All of it, or what there is down to the minimum; else what is missing.
-    fn grant(&self, usable: i64, now: i64) -> Result<Grant, i64> {
+    fn grant(&self, usable: i64, now: UnixMillis) -> Result<Grant, i64> {
         let amount = match self.minimum {
             _ if usable >= self.amount => self.amount,
             Some(minimum) if usable >= minimum => usable,

@@ -1,8 +1,9 @@
 //! The cut of a bill: at the end of its period, or by a conversion to prepaid.
 
-use crate::account::{Account, Millis, Mode};
+use crate::account::{Account, Mode};
 use crate::entry::EntryData;
 use crate::money::round_half_up;
+use crate::time::UnixMillis;
 
 /// The cut of a bill: what is unbilled moves to the balance. Its sum is rounded to the minor unit, and then, of a postpaid account, what is
 /// due: money that is to be paid exists in minor units only. Each rounding has an entry of its own.
@@ -11,7 +12,7 @@ pub struct Cut {
     /// The bill.
     pub bill: u32,
     /// The end of its period.
-    pub boundary: Millis,
+    pub boundary: UnixMillis,
     /// What moves from the unbilled amount to the balance.
     pub billed: i64,
     /// The rounding of the bill's sum, added to the balance.

@@ -5,11 +5,11 @@
 //! sequence that the step knows; who looks the original up then looks up this sum, too, and says up to which entry it is known.
 
 use super::{Decided, IdempotencyRecord, Transition, Writes};
-use crate::account::Millis;
 use crate::command::{Action, Command, Kind, OriginalEntry, Reversal};
 use crate::entry::{EntryData, EntryKind, GivenBack, RefundedTo};
 use crate::money::round_half_up;
 use crate::outcome::{Refusal, Verdict};
+use crate::time::UnixMillis;
 
 /// Of what a sum is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,7 +30,7 @@ pub struct Refunded {
     /// The partition's sequence of the last entry that gave something back.
     pub sequence: u64,
     /// When that was.
-    pub time: Millis,
+    pub time: UnixMillis,
 }
 
 /// Whether an entry of a kind is meant.

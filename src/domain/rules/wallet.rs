@@ -1,11 +1,12 @@
 //! What an operator does: open, change, fund, limit, convert, suspend and close an account.
 
-use super::{Decided, Fingerprint, LoadedState, StepClock, Transition, both};
+use super::{Decided, Fingerprint, LoadedState, StepTime, Transition, both};
 use crate::account::{Account, ERASED_NAME, Mode, Profile, Status};
 use crate::command::{Action, Command, Create, LimitChange, TemporaryChange, Until};
 use crate::entry::{EntryData, Limits};
 use crate::money::DecimalAmount;
 use crate::outcome::{Refusal, Verdict};
+use crate::time::UnixMillis;
 
 /// Opens an account, empty.
 pub(super) fn create(
@@ -13,10 +14,10 @@ pub(super) fn create(
     loaded: &LoadedState<'_>,
     command: &Command,
     fingerprint: &Fingerprint,
-    step_clock: &StepClock,
+    step_time: &StepTime,
 ) -> Result<Decided, Refusal> {
     let blank = Account::opened(create.mode, create.non_usage_billing, (create.currency, create.decimals, create.minor_digits));
-    let mut transition = Transition::open(blank, loaded, command, fingerprint, step_clock);
+    let mut transition = Transition::open(blank, loaded, command, fingerprint, step_time);
     let threshold = create.low_credit_threshold.map(|threshold| transition.units(threshold)).transpose();
     let (limit, low_credit_threshold) = both(Limit::of(&create.limit, &transition), threshold)?;
     let limits = limit.applied(&transition)?;
@@ -52,7 +53,7 @@ impl Limit {
         if let Some((temporary, until)) = self.temporary {
             limits.temporary = temporary;
             limits.temporary_until = match until {
-                None => 0,
+                None => UnixMillis::NONE,
                 Some(Until::Instant(instant)) if instant <= transition.now() => return Err(Refusal::LimitEndsInPast),
                 Some(Until::Instant(instant)) => instant,
                 Some(Until::After(duration)) => transition.now() + duration,
@@ -87,7 +88,7 @@ pub(super) fn convert(mut transition: Transition<'_>, mode: Mode, writes: &Limit
     if transition.account.mode == mode {
         return Ok(transition.leave(Verdict::Unchanged, usable_before));
     }
-    if mode == Mode::Prepaid && transition.account.period_end != 0 {
+    if mode == Mode::Prepaid && transition.account.period_end.is_some() {
         transition.cut_final_bill();
     }
     transition.record(EntryData::Converted { mode });

@@ -1,10 +1,11 @@
 //! Acts that need a second person, as answers show them.
 
 use crate::billing::approvals::{Approval, Party, State};
-use crate::domain::account::{Currency, Millis};
+use crate::domain::account::Currency;
 use crate::domain::approval::GuardedAct;
 use crate::domain::command::{Action, LimitChange, TemporaryChange, Until};
 use crate::domain::money::DecimalAmount;
+use crate::domain::time::Millis;
 use crate::grpc::v1;
 use crate::grpc::wire::render::{instant, mode};
 use crate::service::error::Error;
@@ -38,7 +39,7 @@ pub fn approval(found: &Approval) -> Result<v1::Approval, Error> {
         asked: Some(party(&found.asked)),
         ends_at: Some(instant(found.ends_at)),
         state: state.into(),
-        decided: (found.decided.at > 0).then(|| party(&found.decided)),
+        decided: found.decided.at.is_some().then(|| party(&found.decided)),
         failure: found.failure.clone(),
     })
 }

@@ -8,7 +8,7 @@ use super::super::call::read as taken;
 use super::read::optional_account;
 use super::render;
 use crate::billing::UsageRecord;
-use crate::domain::account::Millis;
+use crate::domain::time::UnixMillis;
 use crate::grpc::{page_token, status, v1};
 use crate::service::UseCases;
 use crate::service::context::RequestContext;
@@ -28,8 +28,8 @@ pub async fn usage(
     request: v1::ExportUsageRequest,
 ) -> Result<impl Stream<Item = Result<v1::ExportUsageResponse, Status>> + Send + use<>, Error> {
     let wanted = taken(use_cases, request, |reader, request| {
-        let from = reader.instant("from", request.from).unwrap_or(0);
-        let to = reader.instant("to", request.to).unwrap_or(Millis::MAX);
+        let from = reader.instant("from", request.from).unwrap_or_default();
+        let to = reader.instant("to", request.to).unwrap_or(UnixMillis::MAX);
         if from > to {
             reader.refuse("to", "must not lie before from");
         }

@@ -8,6 +8,7 @@ use crate::billing::sending::by_hand::Decision;
 use crate::billing::sending::look::{DocumentSending, MailFilter, MailPlace};
 use crate::billing::sending::settings::{AccountSending, SendingSettings};
 use crate::billing::sending::{Mail, MailKind, MailState};
+use crate::domain::time::UnixMillis;
 use crate::grpc::wire::reader::Reader;
 use crate::grpc::wire::render::instant;
 use crate::grpc::{page_token, pages, v1};
@@ -27,7 +28,8 @@ pub async fn get_sending(
 ) -> Result<v1::GetSendingResponse, Error> {
     taken(use_cases, request.issuer_id, issuer_id)?;
     let SendingView { settings, held_since, tally } = use_cases.sending(context).await?;
-    let count = |(of, count, since): (MailState, i64, i64)| v1::MailCount { state: state(of).into(), count, since: Some(instant(since)) };
+    let count =
+        |(of, count, since): (MailState, i64, UnixMillis)| v1::MailCount { state: state(of).into(), count, since: Some(instant(since)) };
     Ok(v1::GetSendingResponse {
         settings: Some(v1::SendingSettings {
             enabled: settings.is_enabled,
@@ -40,7 +42,7 @@ pub async fn get_sending(
             resend_unknown: settings.resend_unknown,
             reminder_days: settings.reminders.into_iter().map(i32::from).collect(),
         }),
-        held_since: (held_since > 0).then(|| instant(held_since)),
+        held_since: held_since.known().map(instant),
         counts: tally.states.into_iter().map(count).collect(),
     })
 }
@@ -136,13 +138,14 @@ pub async fn list(use_cases: &UseCases, context: &RequestContext, request: v1::L
             ..MailFilter::default()
         };
         let number = reader.text("number", request.number, 0..=64);
-        let after: Option<MailPlace> = after.map(|(created_at, id)| (created_at.cast_signed(), id));
+        let after: Option<MailPlace> = after.map(|(created_at, id)| (UnixMillis::new(created_at.cast_signed()), id));
         (MailQuery { filter, number }, after, reader.page_size(request.page_size))
     })?;
     let (mails, next) = use_cases.mails(context, query, after.as_ref(), count).await?;
     let places: Vec<MailPlace> = mails.iter().map(|found| (found.created_at, found.id.clone())).collect();
     let (mails, next) = pages::page(mails.into_iter().map(mail).collect(), &places, next);
-    let next_page_token = next.map(|(created_at, id)| page_token::encode(&words, &(created_at.cast_unsigned(), id))).unwrap_or_default();
+    let next_page_token =
+        next.map(|(created_at, id)| page_token::encode(&words, &(created_at.get().cast_unsigned(), id))).unwrap_or_default();
     Ok(v1::ListMailsResponse { mails, next_page_token })
 }
 
@@ -226,7 +229,7 @@ pub async fn go_on(
 
 /// A mail.
 fn mail(mail: Mail) -> v1::Mail {
-    let at = |millis: i64| (millis > 0).then(|| instant(millis));
+    let at = |at: UnixMillis| at.known().map(instant);
     v1::Mail {
         kind: match mail.kind {
             MailKind::Document => v1::MailKind::Document,

@@ -11,6 +11,7 @@ use crate::domain::command::{Action, Command, Metadata};
 use crate::domain::entry::EntryKind;
 use crate::domain::money::format_units;
 use crate::domain::origin::Origin;
+use crate::domain::time::UnixMillis;
 use crate::grpc::wire::reader::{Reader, Sign};
 use crate::grpc::wire::render::{instant, money};
 use crate::grpc::{page_token, pages, v1};
@@ -37,7 +38,8 @@ pub async fn list(
     let listing = taken(use_cases, request, read_list)?;
     let page = use_cases.list_payments(context, &listing.filter, listing.after, listing.count).await?;
     let query: Vec<_> = listing.query.iter().map(String::as_str).collect();
-    let token = |(received_at, entry): PaymentPlace| page_token::encode(&query, &(received_at.cast_unsigned(), entry.cast_unsigned()));
+    let token =
+        |(received_at, entry): PaymentPlace| page_token::encode(&query, &(received_at.get().cast_unsigned(), entry.cast_unsigned()));
     let clock = use_cases.clock();
     let places: Vec<PaymentPlace> = page.payments.iter().map(|found| (found.received_at, found.entry)).collect();
     let payments = page.payments.into_iter().map(|found| payment(found, clock)).collect();
@@ -61,7 +63,7 @@ fn read_list(reader: &mut Reader, request: v1::ListPaymentsRequest) -> Listing {
         unallocated_only,
         scope: None,
     };
-    let after = after.map(|(received_at, entry)| (received_at.cast_signed(), entry.cast_signed()));
+    let after = after.map(|(received_at, entry)| (UnixMillis::new(received_at.cast_signed()), entry.cast_signed()));
     Listing { filter, count: reader.page_size(page_size), after, query }
 }
 

@@ -7,8 +7,8 @@ use prost_types::Timestamp;
 use crate::billing::document::LANGUAGES;
 use crate::billing::document::{DocumentKind, Party};
 use crate::billing::{DocumentFilter, DocumentState, id_of};
-use crate::domain::account::Millis;
 use crate::domain::command::{Action, Command, Metadata, Reversal};
+use crate::domain::time::UnixMillis;
 use crate::grpc::wire::accounts::{by_hand, payment_details};
 use crate::grpc::wire::reader::{MAX_ID_CHARACTERS, Reader, Sign};
 use crate::grpc::{page_token, v1};
@@ -36,11 +36,11 @@ pub fn invoices(reader: &mut Reader, request: v1::ListInvoicesRequest) -> Listin
     let mut query = vec!["invoices".to_owned(), account_id.clone(), kind.to_string(), state.to_string(), unpaid_only.to_string()];
     let mut span = |reader: &mut Reader, names: [&str; 2], from: Option<Timestamp>, to: Option<Timestamp>| {
         let is_asked = from.is_some() || to.is_some();
-        let (from, to) = (reader.instant(names[0], from).unwrap_or(0), reader.instant(names[1], to).unwrap_or(Millis::MAX));
+        let (from, to) = (reader.instant(names[0], from).unwrap_or_default(), reader.instant(names[1], to).unwrap_or(UnixMillis::MAX));
         if from > to {
             reader.refuse(names[1], format!("must not lie before {}", names[0]));
         }
-        query.push(format!("{from} {to}"));
+        query.push(format!("{} {}", from.get(), to.get()));
         is_asked.then_some((from, to))
     };
     let cut = span(reader, ["cut_from", "cut_to"], request.cut_from, request.cut_to);
@@ -49,7 +49,7 @@ pub fn invoices(reader: &mut Reader, request: v1::ListInvoicesRequest) -> Listin
     let text = reader.text("text", request.text, 0..=200);
     query.push(text.clone());
     if request.overdue_only {
-        let (from, to) = due.unwrap_or((0, Millis::MAX));
+        let (from, to) = due.unwrap_or((UnixMillis::NONE, UnixMillis::MAX));
         due = Some((from, to.min(reader.now())));
     }
     let words: Vec<_> = query.iter().map(String::as_str).collect();

@@ -7,8 +7,9 @@ use crate::billing::retention::RetentionStatus;
 use crate::billing::suggestion::{Basis, Suggestion, of_category};
 use crate::billing::tax::TaxLine;
 use crate::billing::{AccountReceivables, DocumentState, MonthOfCharges, Reopened, StoredDocument, UsageRecord, name_of};
-use crate::domain::account::{Account, Category, Millis};
+use crate::domain::account::{Account, Category};
 use crate::domain::money::format_units;
+use crate::domain::time::UnixMillis;
 use crate::grpc::v1;
 use crate::grpc::wire::listing;
 use crate::grpc::wire::render::{instant, mode, money};
@@ -52,7 +53,7 @@ pub fn invoice(stored: StoredDocument) -> v1::Invoice {
         bill_number: i32::try_from(document.bill).unwrap_or(i32::MAX),
         period_from: Some(instant(document.period_from)),
         period_to: Some(instant(document.period_to)),
-        issued_at: (document.issued_at != 0).then(|| instant(document.issued_at)),
+        issued_at: document.issued_at.known().map(instant),
         due_at: document.due_at.map(instant),
         items: lines(&document.items),
         deducted: lines(&document.deducted),
@@ -107,7 +108,7 @@ fn adjustment(adjustment: &Adjustment, decimals: u8, minor_digits: u8) -> v1::In
 }
 
 fn open_invoice(invoice: &OpenInvoice, decimals: u8, minor_digits: u8) -> v1::OpenInvoice {
-    let due_at = (invoice.due_at != 0).then(|| instant(invoice.due_at));
+    let due_at = invoice.due_at.known().map(instant);
     v1::OpenInvoice { number: invoice.number.clone(), due_at, open_amount: format_units(invoice.open, decimals, minor_digits) }
 }
 
@@ -196,7 +197,7 @@ pub fn positions(position: &[(u16, u64)]) -> Vec<v1::JournalPosition> {
 
 /// An estimated limit.
 #[must_use]
-pub fn suggestion(suggestion: &Suggestion, account: &Account, now: Millis) -> v1::SuggestCreditLimitResponse {
+pub fn suggestion(suggestion: &Suggestion, account: &Account, now: UnixMillis) -> v1::SuggestCreditLimitResponse {
     let basis = match suggestion.basis {
         Basis::Usage => v1::SuggestionBasis::Usage,
         Basis::AllTransactions => v1::SuggestionBasis::AllTransactions,

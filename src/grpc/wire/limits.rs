@@ -1,8 +1,8 @@
 //! Reads changes of the credit limit, which three requests carry.
 
 use super::reader::{Reader, Sign};
-use crate::domain::account::Millis;
 use crate::domain::command::{LimitChange, TemporaryChange, Until};
+use crate::domain::time::Millis;
 use crate::grpc::v1::credit_limit_change::Temporary;
 use crate::grpc::v1::temporary_credit_limit::End;
 use crate::grpc::v1::{CreditLimitChange, TemporaryCreditLimit};
@@ -43,7 +43,7 @@ fn set_temporary(reader: &mut Reader, limit: TemporaryCreditLimit) -> TemporaryC
             Until::After(i64::from(days) * DAY)
         }
         Some(End::Until(instant)) => {
-            let instant = reader.instant("until", Some(instant)).unwrap_or(0);
+            let instant = reader.instant("until", Some(instant)).unwrap_or_default();
             if instant > reader.now() + i64::from(MAX_DAYS) * DAY {
                 reader.refuse("until", format!("must lie at most {MAX_DAYS} days ahead"));
             }

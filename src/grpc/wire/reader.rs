@@ -9,9 +9,10 @@ use jiff::civil::Date;
 use prost_types::{Duration, Timestamp};
 
 use crate::clock::Clock;
-use crate::domain::account::{Currency, Millis};
+use crate::domain::account::Currency;
 use crate::domain::command::{Action, Command, Metadata};
 use crate::domain::money::DecimalAmount;
+use crate::domain::time::{Millis, UnixMillis};
 use crate::grpc::v1;
 use crate::service::error::Violation;
 
@@ -41,7 +42,7 @@ pub enum Sign {
 /// Reads the fields of one request.
 #[derive(Debug)]
 pub struct Reader {
-    now: Millis,
+    now: UnixMillis,
     path: Vec<&'static str>,
     violations: Vec<Violation>,
     currency: Option<Currency>,
@@ -51,7 +52,7 @@ pub struct Reader {
 impl Reader {
     /// Reads a request that came at `now`.
     #[must_use]
-    pub fn new(now: Millis) -> Self {
+    pub fn new(now: UnixMillis) -> Self {
         Self { now, path: Vec::new(), violations: Vec::new(), currency: None, calendar: None }
     }
 
@@ -63,7 +64,7 @@ impl Reader {
 
     /// The time.
     #[must_use]
-    pub fn now(&self) -> Millis {
+    pub fn now(&self) -> UnixMillis {
         self.now
     }
 
@@ -146,13 +147,13 @@ impl Reader {
     }
 
     /// A point in time, to the millisecond.
-    pub fn instant(&mut self, field: &str, instant: Option<Timestamp>) -> Option<Millis> {
+    pub fn instant(&mut self, field: &str, instant: Option<Timestamp>) -> Option<UnixMillis> {
         let Timestamp { seconds, nanos } = instant?;
         if !(0..=LAST_SECOND).contains(&seconds) || !(0..=999_999_999).contains(&nanos) {
             self.refuse(field, "must lie within the years 1970 to 9999, with 0 to 999999999 nanos");
             return None;
         }
-        Some(seconds * 1000 + i64::from(nanos / 1_000_000))
+        Some(UnixMillis::new(seconds * 1000 + i64::from(nanos / 1_000_000)))
     }
 
     /// A day such as "2026-11-03"; empty for none is named.
@@ -167,7 +168,7 @@ impl Reader {
 
     /// The first instant of a day, in the billing time zone.
     #[must_use]
-    pub fn start_of_day(&self, day: Date) -> Millis {
+    pub fn start_of_day(&self, day: Date) -> UnixMillis {
         self.calendar.as_ref().and_then(|calendar| calendar.start_of_day(day)).unwrap_or_default()
     }
 

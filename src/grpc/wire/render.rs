@@ -2,10 +2,11 @@
 
 use prost_types::Timestamp;
 
-use crate::domain::account::{Account, Millis, Mode, Status};
+use crate::domain::account::{Account, Mode, Status};
 use crate::domain::command::{Action, RemainderPolicy};
 use crate::domain::money::format_units;
 use crate::domain::outcome::{Grant, Outcome, ReserveVerdict, Verdict};
+use crate::domain::time::UnixMillis;
 use crate::grpc::v1;
 use crate::service::advice::{Advice, Advised, Topic};
 use crate::service::commands::Decided;
@@ -15,8 +16,9 @@ use crate::service::watch::{CreditChange, Crossing};
 
 /// An instant.
 #[must_use]
-pub fn instant(at: Millis) -> Timestamp {
-    Timestamp { seconds: at.div_euclid(1000), nanos: i32::try_from(at.rem_euclid(1000)).unwrap_or(0) * 1_000_000 }
+pub fn instant(at: UnixMillis) -> Timestamp {
+    let millis = at.get();
+    Timestamp { seconds: millis.div_euclid(1000), nanos: i32::try_from(millis.rem_euclid(1000)).unwrap_or(0) * 1_000_000 }
 }
 
 /// An amount, as text.
@@ -52,7 +54,7 @@ pub fn status(status: Status) -> v1::AccountStatus {
 
 /// An account's credit at `now`.
 #[must_use]
-pub fn credit(account: &Account, now: Millis) -> v1::Credit {
+pub fn credit(account: &Account, now: UnixMillis) -> v1::Credit {
     credit_of(&Credit::at(account, now))
 }
 

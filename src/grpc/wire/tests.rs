@@ -7,13 +7,14 @@ use super::reader::{MAX_VIOLATIONS, Reader};
 use super::{accounts, charging};
 use crate::domain::command::{Action, Command, Reserve};
 use crate::domain::money::DecimalAmount;
+use crate::domain::time::UnixMillis;
 use crate::grpc::v1;
 use crate::grpc::v1::credit_limit_change::Temporary;
 use crate::grpc::v1::debit_request::Remainder;
 use crate::grpc::v1::temporary_credit_limit::End;
 use crate::grpc::v1::update_account_request::LowCredit;
 
-const NOW: i64 = 1_800_000_000_000;
+const NOW: UnixMillis = UnixMillis::new(1_800_000_000_000);
 
 fn read<Q>(request: Q, read: fn(&mut Reader, Q) -> Command) -> Result<Command, Vec<String>> {
     let mut reader = Reader::new(NOW);
@@ -195,7 +196,7 @@ fn a_new_account_is_held_to_its_bounds() {
         (v1::CreateAccountRequest { credit_limit: limit(temporary(Some(End::Days(3651)))), ..create() }, "credit_limit.set_temporary.days"),
         (
             v1::CreateAccountRequest {
-                credit_limit: limit(temporary(Some(End::Until(Timestamp { seconds: NOW / 1000 + 3651 * 86_400, nanos: 0 })))),
+                credit_limit: limit(temporary(Some(End::Until(Timestamp { seconds: NOW.get() / 1000 + 3651 * 86_400, nanos: 0 })))),
                 ..create()
             },
             "credit_limit.set_temporary.until",

@@ -97,6 +97,7 @@ mod tests {
     use crate::domain::command::{Command, Debit, ExcessPolicy, Kind, Metadata, Reserve};
     use crate::domain::money::DecimalAmount;
     use crate::domain::outcome::{Decision, Grant, Outcome, ReserveVerdict};
+    use crate::domain::time::UnixMillis;
 
     const MOST: std::ops::Range<i64> = -(1 << 53)..1 << 53;
 
@@ -111,8 +112,8 @@ mod tests {
             let (balance, unbilled, reserved, permanent_limit) = moving;
             let (temporary_limit, temporary_until) = temporary;
             Account {
-                balance, unbilled, reserved, permanent_limit, temporary_limit, temporary_until, decimals, mode, status,
-                minor_digits: minor_digits.min(decimals), sequence: 7, period_end: 0, open_bill: 1, last_bill: 1, open_reservations: 0,
+                balance, unbilled, reserved, permanent_limit, temporary_limit, temporary_until: UnixMillis::new(temporary_until), decimals, mode, status,
+                minor_digits: minor_digits.min(decimals), sequence: 7, period_end: UnixMillis::NONE, open_bill: 1, last_bill: 1, open_reservations: 0,
                 non_usage_billing: NonUsageBilling::Consolidated, currency: Currency::parse("EUR").unwrap(),
             }
         }
@@ -135,7 +136,7 @@ mod tests {
             then,
             excess: ExcessPolicy::WithinUsableCredit,
         };
-        let grant = Grant { amount: 5, report_by: 1_000, expires_at: 2_000, is_final_unit: true };
+        let grant = Grant { amount: 5, report_by: UnixMillis::new(1_000), expires_at: UnixMillis::new(2_000), is_final_unit: true };
         let decision = Decision {
             kind: Kind::Debit,
             verdict,
@@ -155,7 +156,11 @@ mod tests {
             action: Action::Debit(debit),
             metadata: Metadata::default(),
         };
-        Decided { command: command.into(), outcome: Outcome { decision: Some(decision), replayed, account, now: 10 }, decision }
+        Decided {
+            command: command.into(),
+            outcome: Outcome { decision: Some(decision), replayed, account, now: UnixMillis::new(10) },
+            decision,
+        }
     }
 
     proptest! {

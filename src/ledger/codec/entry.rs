@@ -6,6 +6,7 @@
 use super::Undecodable;
 use domain::account::Mode;
 use domain::entry::{ChargedFrom, EntryData, EntryKind, GivenBack, Limits, RefundedTo, Settings};
+use domain::time::UnixMillis;
 
 /// An entry's data, as stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +25,12 @@ impl EntryNumbers {
     /// Packs an entry's data.
     #[must_use]
     pub fn of(data: &EntryData) -> Self {
-        let of_limits = |limits: &Limits| [limits.temporary, limits.temporary_until];
+        let of_limits = |limits: &Limits| [limits.temporary, limits.temporary_until.get()];
         let details = match data {
             EntryData::Created { limits, .. } | EntryData::LimitSet { limits } => of_limits(limits),
             EntryData::Charged { reservation, overdraft, .. } => [reservation.map_or(0, |left| left.saturating_add(1)), *overdraft],
             EntryData::Reserved { report_by, expires_at, .. } | EntryData::ReservationExtended { report_by, expires_at, .. } => {
-                [*report_by, *expires_at]
+                [report_by.get(), expires_at.get()]
             }
             EntryData::NotItemized { to_unbilled, was_cut, .. } | EntryData::NotItemizedUnbilled { to_unbilled, was_cut, .. } => {
                 [*to_unbilled, i64::from(*was_cut)]
@@ -54,11 +55,12 @@ impl EntryNumbers {
 
     fn read(self, mode: Mode, settings: Settings) -> Option<EntryData> {
         let Self { kind, amount, details: [first, second], given_back: [original, rounding, of_bill] } = self;
-        let limits = Limits { permanent: amount, temporary: first, temporary_until: second };
+        let limits = Limits { permanent: amount, temporary: first, temporary_until: UnixMillis::new(second) };
         let charged = |from| {
             let reservation = if first == 0 { None } else { Some(first.checked_sub(1)?) };
             Some(EntryData::Charged { from, amount, reservation, overdraft: second })
         };
+        let (report_by, expires_at) = (UnixMillis::new(first), UnixMillis::new(second));
         let given_back = || {
             Some(GivenBack {
                 original: Some(u64::try_from(original).ok()?).filter(|sequence| *sequence != 0),
@@ -88,8 +90,8 @@ impl EntryNumbers {
             EntryKind::Suspended => EntryData::Suspended,
             EntryKind::Resumed => EntryData::Resumed,
             EntryKind::Closed => EntryData::Closed,
-            EntryKind::Reserved => EntryData::Reserved { amount, report_by: first, expires_at: second },
-            EntryKind::ReservationExtended => EntryData::ReservationExtended { amount, report_by: first, expires_at: second },
+            EntryKind::Reserved => EntryData::Reserved { amount, report_by, expires_at },
+            EntryKind::ReservationExtended => EntryData::ReservationExtended { amount, report_by, expires_at },
             EntryKind::Released => EntryData::Released { amount },
             EntryKind::PaymentRecorded => EntryData::PaymentRecorded { amount },
             EntryKind::WrittenOff => EntryData::WrittenOff { amount },

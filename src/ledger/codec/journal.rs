@@ -9,6 +9,7 @@ use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, fixed64, int64, uint32};
 
 use super::entry::EntryNumbers;
+use super::record::{Stored, Time};
 use super::records::{BlockHeader, EndingHeader, Moving, StoredEntry};
 use super::{Undecodable, category, get_number, mode, non_usage_billing, put_number};
 use crate::Block;
@@ -17,6 +18,7 @@ use domain::command::{Command, Metadata};
 use domain::entry::{Entry, EntryKind, Settings};
 use domain::money::DecimalAmount;
 use domain::rules::Fingerprint;
+use domain::time::UnixMillis;
 
 /// Flags in the byte of an entry's kind. The script uses the same.
 pub(crate) mod entry_flag {
@@ -159,7 +161,7 @@ fn put_asked(
     put_string(bytes, 5, &metadata.quantity);
     put_string(bytes, 6, &metadata.unit);
     if let Some(occurred_at) = metadata.occurred_at {
-        int64::encode(7, &occurred_at, bytes);
+        int64::encode(7, &occurred_at.get(), bytes);
     }
     for (key, value) in &metadata.attributes {
         let attribute_bytes = string_bytes(key) + string_bytes(value);
@@ -267,7 +269,7 @@ pub fn encode_block(block: &Block) -> Vec<u8> {
     bytes
 }
 
-fn put_entry(bytes: &mut Vec<u8>, entry: &Entry, ending: u16, block_time: i64) {
+fn put_entry(bytes: &mut Vec<u8>, entry: &Entry, ending: u16, block_time: UnixMillis) {
     let EntryNumbers { kind, amount, details, given_back } = EntryNumbers::of(&entry.data);
     let has_own_time = entry.time != block_time;
     let has_details = details != [0; 2];
@@ -277,7 +279,7 @@ fn put_entry(bytes: &mut Vec<u8>, entry: &Entry, ending: u16, block_time: i64) {
     let (kind, mode) = (kind as u8 | flags, entry.mode as u8 | if gives_back { entry_flag::GIVEN_BACK } else { 0 });
     StoredEntry { kind, mode, ending, bill, amount, balance, unbilled, reserved, account_sequence }.put(bytes);
     if has_own_time {
-        put_number(bytes, entry.time);
+        Time::put(entry.time, bytes);
     }
     if has_details {
         details.iter().for_each(|detail| put_number(bytes, *detail));
@@ -346,7 +348,7 @@ pub(crate) struct PackedEntry {
     /// The bill that it falls into.
     pub bill: u32,
     mode: Mode,
-    own_time: Option<i64>,
+    own_time: Option<UnixMillis>,
 }
 
 impl PackedEntry {
@@ -357,14 +359,14 @@ impl PackedEntry {
         let kind = EntryKind::from_number(kind & !(entry_flag::OWN_TIME | entry_flag::DETAILS))?;
         let mode = mode(flagged_mode & !entry_flag::GIVEN_BACK)?;
         let moving = Moving { balance, unbilled, reserved, sequence: account_sequence };
-        let own_time = if has(entry_flag::OWN_TIME) { Some(get_number(bytes)?) } else { None };
+        let own_time = if has(entry_flag::OWN_TIME) { Some(Time::get(bytes)?) } else { None };
         let details = if has(entry_flag::DETAILS) { [get_number(bytes)?, get_number(bytes)?] } else { [0; 2] };
         let given_back =
             if flagged_mode & entry_flag::GIVEN_BACK == 0 { [0; 3] } else { [get_number(bytes)?, get_number(bytes)?, get_number(bytes)?] };
         Some(Self { ending, numbers: EntryNumbers { kind, amount, details, given_back }, moving, bill, mode, own_time })
     }
 
-    fn with(self, ending: &Ending<'_>, block_time: i64) -> Option<Entry> {
+    fn with(self, ending: &Ending<'_>, block_time: UnixMillis) -> Option<Entry> {
         let rest = Rest::decode(if self.ending & ACCOUNT_ONLY == 0 { ending.rest } else { &[] }).ok()?;
         let Moving { balance, unbilled, reserved, sequence: account_sequence } = self.moving;
         let settings = rest.settings.map_or(Some(Settings::default()), restore_settings)?;
@@ -389,7 +391,7 @@ impl PackedEntry {
                 description: rest.description,
                 quantity: rest.quantity,
                 unit: rest.unit,
-                occurred_at: rest.occurred_at,
+                occurred_at: rest.occurred_at.map(UnixMillis::new),
                 attributes: rest.attributes.into_iter().map(|attribute| (attribute.key, attribute.value)).collect(),
                 actor: rest.actor,
                 on_behalf_of: rest.on_behalf_of,

@@ -5,6 +5,7 @@
 //! script, which copies records byte by byte.
 
 use bytes::{Buf, BufMut};
+use domain::time::UnixMillis;
 
 /// A field of a record, as the script knows it.
 #[derive(Clone, Copy, Debug)]
@@ -59,16 +60,28 @@ macro_rules! stored {
 }
 
 stored!(
-    /// An amount, or a time.
+    /// An amount, or another number.
     Number: i64, "i7", 7, |bytes: &mut Vec<u8>, value| bytes.put_int_le(value, 7), |bytes: &mut &[u8]| bytes.try_get_int_le(7).ok()
+);
+stored!(
+    /// A time.
+    Time: UnixMillis, "i7", 7, |bytes: &mut Vec<u8>, at: UnixMillis| bytes.put_int_le(at.get(), 7), |bytes: &mut &[u8]| {
+        bytes.try_get_int_le(7).ok().map(UnixMillis::new)
+    }
 );
 stored!(
     /// The sequence of an entry in its account's or its partition's journal.
     Sequence: u64, "i7", 7, |bytes: &mut Vec<u8>, value| bytes.put_uint_le(value, 7), |bytes: &mut &[u8]| bytes.try_get_uint_le(7).ok()
 );
 stored!(
-    /// A number, or a time, of the machine's own size.
+    /// A number of the machine's own size.
     Long: i64, "i8", 8, |bytes: &mut Vec<u8>, value| bytes.put_i64_le(value), |bytes: &mut &[u8]| bytes.try_get_i64_le().ok()
+);
+stored!(
+    /// A time, of the machine's own size.
+    LongTime: UnixMillis, "i8", 8, |bytes: &mut Vec<u8>, at: UnixMillis| bytes.put_i64_le(at.get()), |bytes: &mut &[u8]| {
+        bytes.try_get_i64_le().ok().map(UnixMillis::new)
+    }
 );
 stored!(
     /// A sequence of the machine's own size.

@@ -1,6 +1,6 @@
 //! The records that Redis stores, and what goes to the script: declared once, here, for [`crate::codec`] and the script.
 
-use super::record::{Byte, Bytes8, Bytes16, Count, Field, Long, LongSequence, Number, Sequence, Short, Stored, record};
+use super::record::{Byte, Bytes8, Bytes16, Count, Field, Long, LongSequence, LongTime, Number, Sequence, Short, Stored, Time, record};
 
 record! {
     /// What every step looks at of the state of a partition.
@@ -8,19 +8,19 @@ record! {
         /// The version of keys and records.
         version: Count,
         /// The sequence of the last entry.
-        sequence: Long,
+        sequence: LongSequence,
         /// The time of the last step.
-        now: Long,
+        now: LongTime,
         /// When the clock was last compared with Redis's.
-        checked_at: Long,
+        checked_at: LongTime,
         /// When the first reservation expires.
-        next_expiry: Long,
+        next_expiry: LongTime,
         /// When the generations of request ids changed their roles.
-        rotated_at: Long,
+        rotated_at: LongTime,
         /// Whether there are ids of an older generation.
         has_older: Byte,
         /// Until when changes are announced.
-        watched_until: Long,
+        watched_until: LongTime,
         /// The id of the last block.
         last_block: Bytes16,
         /// How often the generations changed their roles.
@@ -32,13 +32,13 @@ record! {
     /// The rest of it.
     struct RareState {
         /// Until when fingerprints of format version 2 are known.
-        legacy_until: Long,
+        legacy_until: LongTime,
         /// Up to which entry nothing is known of what was given back.
-        refunds_dropped_until: Long,
+        refunds_dropped_until: LongSequence,
         /// Until when a reservation that the younger generation remembers can be charged for.
-        reserved_until: Long,
+        reserved_until: LongTime,
         /// The same of the older one.
-        older_reserved_until: Long,
+        older_reserved_until: LongTime,
         /// The ledger that it is of.
         ledger: Bytes8,
         /// Whether a billing store reads the journal.
@@ -66,9 +66,9 @@ record! {
         /// The permanent credit limit.
         permanent_limit: Number,
         /// The end of the temporary one.
-        temporary_until: Number,
+        temporary_until: Time,
         /// The end of the billing period.
-        period_end: Number,
+        period_end: Time,
         /// The number of the open bill.
         open_bill: Count,
         /// Whether it is active.
@@ -102,7 +102,7 @@ record! {
     /// What only the script keeps of an account.
     struct Expiry {
         /// From when on its reservations are counted in what is reserved. It may be earlier than that, for instance 0.
-        next_expiry: Number,
+        next_expiry: Time,
     }
 }
 
@@ -112,9 +112,9 @@ record! {
         /// What it holds.
         amount: Number,
         /// By when what was consumed is to be reported.
-        report_by: Number,
+        report_by: Time,
         /// When it expires.
-        expires_at: Number,
+        expires_at: Time,
     }
 }
 
@@ -158,7 +158,7 @@ record! {
         /// The sequence of the last entry that gave back.
         sequence: Sequence,
         /// Its time.
-        time: Number,
+        time: Time,
     }
 }
 
@@ -168,7 +168,7 @@ record! {
         /// From which usable credit on an alarm is raised; -1: there is none.
         low_credit_threshold: Long,
         /// When the account was created.
-        created_at: Long,
+        created_at: LongTime,
     }
 }
 
@@ -180,7 +180,7 @@ record! {
         /// How many entries it has.
         count: Count,
         /// Their time.
-        time: Long,
+        time: LongTime,
         /// Its id.
         id: Bytes16,
         /// The id of the block before.
@@ -231,13 +231,13 @@ record! {
     /// The start of a batch on its way to the script; see `src/ledger/redis/batch.rs` for what follows.
     struct BatchHeader {
         /// The sender's time.
-        now: Long,
+        now: LongTime,
         /// How far ahead of Redis's it may be; negative: it is not looked at.
         max_ahead: Long,
         /// The end of the billing period that it is in.
-        this_period_end: Long,
+        this_period_end: LongTime,
         /// The end of the next.
-        next_period_end: Long,
+        next_period_end: LongTime,
         /// For how long request ids are remembered.
         window: Long,
         /// The id that its block will have.

@@ -7,17 +7,23 @@ use super::*;
 #[test]
 fn what_was_stored_comes_back() {
     let opened = Account::opened(Mode::Postpaid, NonUsageBilling::Consolidated, (Currency::parse("USD").unwrap(), 6, 2));
-    let account = Account { balance: -5, sequence: 7, temporary_until: 1 << 41, ..opened };
+    let account = Account { balance: -5, sequence: 7, temporary_until: UnixMillis::new(1 << 41), ..opened };
     assert_eq!(decode_account(&encode_account(&account)), Ok(account));
-    let reservation = Reservation { account: "a/b".into(), request_id: "r-1".into(), amount: 3, report_by: 4, expires_at: 5 };
+    let reservation = Reservation {
+        account: "a/b".into(),
+        request_id: "r-1".into(),
+        amount: 3,
+        report_by: UnixMillis::new(4),
+        expires_at: UnixMillis::new(5),
+    };
     assert_eq!(decode_reservation(&encode_reservation(&reservation)), Ok(reservation));
-    let profile = Profile { name: "Ärzte GmbH".into(), low_credit_threshold: None, created_at: 9 };
+    let profile = Profile { name: "Ärzte GmbH".into(), low_credit_threshold: None, created_at: UnixMillis::new(9) };
     assert_eq!(decode_profile(&encode_profile("a", &profile)), Ok(profile));
     for key in [RefundKey::Original(1 << 40), RefundKey::Bill("a/b".into(), 7)] {
         assert_eq!(decode_refund_key(&encode_refund_key(&key)), Ok(key));
     }
     for billed in [None, Some(0), Some(9)] {
-        let refunded = Refunded { sum: 3, billed, sequence: 4, time: 5 };
+        let refunded = Refunded { sum: 3, billed, sequence: 4, time: UnixMillis::new(5) };
         assert_eq!(decode_refunded(&encode_refunded(&refunded)), Ok(refunded));
     }
     for reserve in [
@@ -27,7 +33,7 @@ fn what_was_stored_comes_back() {
         ReserveVerdict::Suspended,
         ReserveVerdict::TooMany,
     ] {
-        let grant = Grant { amount: 1, report_by: 2, expires_at: 3, is_final_unit: true };
+        let grant = Grant { amount: 1, report_by: UnixMillis::new(2), expires_at: UnixMillis::new(3), is_final_unit: true };
         let decision = Decision {
             kind: Kind::Debit,
             verdict: Verdict::Done,

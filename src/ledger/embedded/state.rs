@@ -3,6 +3,7 @@
 use rusqlite::{Connection, params};
 
 use crate::model::State;
+use domain::time::UnixMillis;
 
 const LOAD: &str = "
     SELECT sequence, last_block, now, rotated_at, legacy_until, refunds_dropped_until, reserved_until, older_reserved_until FROM state";
@@ -16,18 +17,20 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<State> {
         Ok(State {
             sequence: row.get(0)?,
             last_block: row.get(1)?,
-            now: row.get(2)?,
-            rotated_at: row.get(3)?,
-            legacy_until: row.get(4)?,
+            now: UnixMillis::new(row.get(2)?),
+            rotated_at: UnixMillis::new(row.get(3)?),
+            legacy_until: UnixMillis::new(row.get(4)?),
             refunds_dropped_until: row.get(5)?,
-            reserved_until: row.get(6)?,
-            older_reserved_until: row.get(7)?,
+            reserved_until: UnixMillis::new(row.get(6)?),
+            older_reserved_until: UnixMillis::new(row.get(7)?),
         })
     })
 }
 
 pub(super) fn write(connection: &Connection, state: &State) -> rusqlite::Result<()> {
     let State { sequence, last_block, now, rotated_at, legacy_until, refunds_dropped_until, reserved_until, older_reserved_until } = state;
+    let [now, rotated_at, legacy_until, reserved_until, older_reserved_until] =
+        [now, rotated_at, legacy_until, reserved_until, older_reserved_until].map(|at| at.get());
     let row = params![sequence, last_block, now, rotated_at, legacy_until, refunds_dropped_until, reserved_until, older_reserved_until];
     connection.prepare_cached(WRITE)?.execute(row)?;
     Ok(())

@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{PartitionState, StepTime};
+use super::{BatchTime, PartitionState};
 use crate::watch::Watchers;
 use crate::{
     Answering, BatchAnswer, Block, DuePage, Engine, IdempotencyKey, JournalSpan, NamePlace, PreparedCommand, ReservationPlace, Sizes,
     Trimmer,
 };
-use domain::account::{Account, Millis, Profile, Reservation};
+use domain::account::{Account, Profile, Reservation};
 use domain::rules::{IdempotencyRecord, RefundKey};
+use domain::time::{Millis, UnixMillis};
 use platform::clock::Clock;
 
 /// The model as an engine: one partition, in memory only.
@@ -45,14 +46,14 @@ impl Engine for ModelEngine {
     fn apply(&self, _partition: u16, commands: Arc<[PreparedCommand]>) -> Answering<'_, BatchAnswer> {
         let mut inner = self.inner();
         let (partition_state, journal) = &mut *inner;
-        let (answer, changes) = partition_state.apply(&commands, &StepTime::of(&self.clock, self.window), rand::random());
+        let (answer, changes) = partition_state.apply(&commands, &BatchTime::of(&self.clock, self.window), rand::random());
         changes.accounts.iter().for_each(|account| self.watchers.announce(account));
         journal.extend(changes.block);
         futures_util::future::ready(Ok(answer)).boxed()
     }
 
     fn sweep(&self, _partition: u16) -> Answering<'_, bool> {
-        let (is_more, changes) = self.inner().0.sweep(&StepTime::of(&self.clock, self.window));
+        let (is_more, changes) = self.inner().0.sweep(&BatchTime::of(&self.clock, self.window));
         changes.accounts.iter().for_each(|account| self.watchers.announce(account));
         futures_util::future::ready(Ok(is_more)).boxed()
     }
@@ -109,15 +110,22 @@ impl Engine for ModelEngine {
         let inner = self.inner();
         let next = inner.0.next_sequence();
         let first = inner.1.first().map_or(next, |block| block.first_sequence);
-        futures_util::future::ready(Ok(JournalSpan { first, next, now: inner.0.state.now, is_read: false, is_torn: false, due_from: 0 }))
-            .boxed()
+        futures_util::future::ready(Ok(JournalSpan {
+            first,
+            next,
+            now: inner.0.state.now,
+            is_read: false,
+            is_torn: false,
+            due_from: UnixMillis::NONE,
+        }))
+        .boxed()
     }
 
     fn sizes(&self, _partition: u16) -> Answering<'_, Sizes> {
         futures_util::future::ready(Ok(self.inner().0.sizes())).boxed()
     }
 
-    fn due_accounts(&self, _partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage> {
+    fn due_accounts(&self, _partition: u16, cursor: Option<String>, count: usize, now: UnixMillis) -> Answering<'_, DuePage> {
         futures_util::future::ready(Ok(self.inner().0.due_page(cursor.as_deref(), count, now))).boxed()
     }
 

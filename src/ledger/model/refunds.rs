@@ -6,11 +6,11 @@ use std::ops::Bound;
 
 use super::undo::Before;
 use super::{Changes, PartitionState};
-use domain::account::Millis;
 use domain::rules::{RefundKey, Refunded};
+use domain::time::Millis;
 
 /// For how many windows a sum that was given back is kept at least: for as long as an id may be remembered.
-pub const REFUND_WINDOWS: Millis = 2;
+pub const REFUND_WINDOWS: i64 = 2;
 
 /// How many sums that were given back are looked at in one slice.
 pub const REFUND_SLICE: usize = 500;

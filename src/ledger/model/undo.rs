@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use super::{Changes, IdempotencyKey, NamePlace, PartitionState, ReservationPlace, State, fold_name};
 use domain::account::{Account, Profile, Reservation};
 use domain::rules::{IdempotencyRecord, RefundKey, Refunded};
+use domain::time::UnixMillis;
 
 /// What a change replaced; `None` if there was nothing.
 #[derive(Clone, Debug)]
@@ -50,7 +51,7 @@ impl PartitionState {
     }
 
     /// Says when an account was created.
-    pub(crate) fn set_created_at(&mut self, id: &str, created_at: domain::account::Millis) {
+    pub(crate) fn set_created_at(&mut self, id: &str, created_at: UnixMillis) {
         if let Some(profile) = self.profiles.get_mut(id) {
             profile.created_at = created_at;
         }
@@ -90,7 +91,7 @@ mod tests {
 
     use super::*;
     use crate::PreparedCommand;
-    use crate::model::{MAX_EXPIRIES, StepTime};
+    use crate::model::{BatchTime, MAX_EXPIRIES};
     use domain::account::{Category, Currency, Mode, NonUsageBilling};
     use domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy, Reserve, Reversal};
     use domain::money::DecimalAmount;
@@ -155,7 +156,7 @@ mod tests {
         let mut has_changed = 0;
         for (now, commands) in steps {
             let before = partition_state.clone();
-            let time = StepTime { now: now + 1, period_ends: [1 << 40, 1 << 41], window: 60_000 };
+            let time = BatchTime { now: UnixMillis::new(now + 1), period_ends: [1 << 40, 1 << 41].map(UnixMillis::new), window: 60_000 };
             let changes =
                 if commands.is_empty() { partition_state.sweep(&time).1 } else { partition_state.apply(&commands, &time, [7; 16]).1 };
             let after = partition_state.clone();

@@ -15,13 +15,15 @@ use rmp::encode::{write_array_len, write_sint, write_str_len};
 use crate::codec::encode_place;
 use crate::codec::journal::{put_account, put_ending};
 use crate::codec::records::{BatchHeader, StoredCommand};
-use crate::model::StepTime;
+use crate::model::BatchTime;
 use crate::{IdempotencyKey, NamePlace, PreparedCommand, fold_name};
 use domain::account::{Category, ERASED_NAME};
 use domain::command::{
     Action, Debit, ExcessPolicy, Kind, LimitChange, OriginalEntry, RemainderPolicy, Reserve, Reversal, TemporaryChange, Until,
 };
 use domain::money::DecimalAmount;
+use domain::time::Millis;
+use domain::time::UnixMillis;
 
 /// How long the announcements of changes go on after somebody has said that they watch.
 pub const WATCH_LEASE_MILLIS: i64 = 60_000;
@@ -117,8 +119,8 @@ pub struct PackedBatch {
 #[must_use]
 pub fn encode(
     commands: &[PreparedCommand],
-    time: &StepTime,
-    max_ahead: i64,
+    time: &BatchTime,
+    max_ahead: Millis,
     (block, ledger): ([u8; 16], [u8; 8]),
     has_legacy: bool,
 ) -> PackedBatch {
@@ -247,7 +249,7 @@ fn extra(prepared: &PreparedCommand, original: u16) -> Vec<u8> {
     let mut extra = Packed::default();
     extra.array(if has_detail { 4 } else { 3 });
     extra.number(i64::from(original));
-    extra.number(command.first_sent_at.unwrap_or(0));
+    extra.number(command.first_sent_at.map_or(0, UnixMillis::get));
     extra.number(command.currency.map_or(0, |currency| i64::from(currency.to_number())));
     extra.0.append(&mut packed.0);
     extra.0
@@ -344,7 +346,7 @@ fn put_limit(packed: &mut Packed, limit: &LimitChange) {
     let (change, amount, end) = match limit.temporary {
         TemporaryChange::Keep => (0, None, 0),
         TemporaryChange::Remove => (1, None, 0),
-        TemporaryChange::Set { amount, until: Until::Instant(instant) } => (2, Some(amount), instant),
+        TemporaryChange::Set { amount, until: Until::Instant(instant) } => (2, Some(amount), instant.get()),
         TemporaryChange::Set { amount, until: Until::After(duration) } => (3, Some(amount), duration),
     };
     packed.array(6);

@@ -15,7 +15,7 @@ use super::fate::Fate;
 use super::last_check::LastCheck;
 use super::preflight::Glance;
 use super::{MAX_CLOCK_DIFFERENCE, RedisEngine};
-use domain::account::Millis;
+use domain::time::UnixMillis;
 use platform::clock::system_now;
 use platform::telemetry::metrics;
 
@@ -157,13 +157,13 @@ impl RedisEngine {
         let (asked, sent_at) = (Instant::now(), self.clock.now());
         let time = connection.send(&redis::cmd("TIME")).await.map_err(|failure| failure.to_string())?;
         let time: (i64, i64) = FromRedisValue::from_redis_value(time).map_err(|error| error.to_string())?;
-        if self.clock.is_test_clock() {
+        if self.clock.is_manual() {
             return Ok(Ok(()));
         }
         let received_at = self.clock.now();
-        metrics().redis.told_time(asked.elapsed(), system_now() - millis(time));
+        metrics().redis.told_time(asked.elapsed(), system_now() - instant(time));
         let agreement = agreement(time);
-        let difference = millis(time) - (sent_at + received_at) / 2;
+        let difference = instant(time) - (sent_at + (received_at - sent_at) / 2);
         // Less than the journey may have taken says nothing.
         if agreement.is_ok() && !self.routes.topology().is_cluster() && difference.abs() > 5 + (received_at - sent_at) {
             self.clock.set(self.clock.now() + difference);
@@ -184,13 +184,13 @@ impl RedisEngine {
     }
 }
 
-fn millis((seconds, micros): (i64, i64)) -> Millis {
-    seconds * 1000 + micros / 1000
+fn instant((seconds, micros): (i64, i64)) -> UnixMillis {
+    UnixMillis::new(seconds * 1000 + micros / 1000)
 }
 
 /// Whether this machine's clock agrees with what a server says.
 pub(super) fn agreement(time: (i64, i64)) -> Result<(), String> {
-    let difference = system_now() - millis(time);
+    let difference = system_now() - instant(time);
     match difference.abs() > MAX_CLOCK_DIFFERENCE {
         true => Err(format!("this machine's clock and Redis's differ by {difference} ms")),
         false => Ok(()),

@@ -4,8 +4,9 @@ use super::damaged::readable;
 use super::{Bytes, RedisEngine};
 use crate::codec::{decode_account, decode_place, decode_reservation, decode_reservation_place, encode_place, encode_reservation_place};
 use crate::{DuePage, IdempotencyKey, LedgerError, NamePlace, ReservationPlace};
-use domain::account::{Millis, Reservation};
+use domain::account::Reservation;
 use domain::rules::is_close_due;
+use domain::time::UnixMillis;
 
 impl RedisEngine {
     pub(super) async fn list_names(
@@ -80,7 +81,13 @@ impl RedisEngine {
         Ok(found)
     }
 
-    pub(super) async fn list_due(&self, partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Result<DuePage, LedgerError> {
+    pub(super) async fn list_due(
+        &self,
+        partition: u16,
+        cursor: Option<String>,
+        count: usize,
+        now: UnixMillis,
+    ) -> Result<DuePage, LedgerError> {
         let keys = self.keys(partition)?;
         let mut command = redis::cmd("HSCAN");
         command.arg(keys.accounts()).arg(cursor.as_deref().unwrap_or("0")).arg("COUNT").arg(count);

@@ -56,8 +56,9 @@ use super::{
 };
 use acknowledged::Acknowledged;
 use connection::{Wait, Work};
-use domain::account::{Account, Millis, Profile, Reservation};
+use domain::account::{Account, Profile, Reservation};
 use domain::rules::IdempotencyRecord;
+use domain::time::{Millis, UnixMillis};
 use keys::PartitionKeys;
 use last_check::{Checks, ensure};
 use losses::Losses;
@@ -196,7 +197,7 @@ impl RedisLedger {
                         store.set(&found.map_err(|error| format!("{error:#}")));
                     }
                 }
-                if !clock.is_test_clock() {
+                if !clock.is_manual() {
                     let time = redis::cmd("TIME").query_async(&mut connection).await?;
                     if let Err(reason) = health::agreement(time) {
                         bail!("{reason}");
@@ -353,12 +354,12 @@ impl Engine for RedisEngine {
         async move {
             let keys = self.keys(partition)?;
             let span = self.run(&script::SPAN, keys, &[&self.mark()]).await.map_err(LedgerError::of_read)?;
-            let (first, next, now, is_read, is_torn, expires, rotated): (_, _, _, i64, i64, Millis, Millis) =
+            let (first, next, now, is_read, is_torn, expires, rotated): (_, _, i64, i64, i64, i64, i64) =
                 FromRedisValue::from_redis_value(span).map_err(LedgerError::corrupt)?;
             // An aggregator that took another ledger's journal for this one would stop its partition.
             self.read::<bool>(keys, redis::cmd("EXISTS").arg(keys.journal())).await?;
-            let due_from = expires.min(rotated.saturating_add(self.window));
-            Ok(JournalSpan { first, next, now, is_read: is_read != 0, is_torn: is_torn != 0, due_from })
+            let due_from = UnixMillis::new(expires.min(rotated.saturating_add(self.window)));
+            Ok(JournalSpan { first, next, now: UnixMillis::new(now), is_read: is_read != 0, is_torn: is_torn != 0, due_from })
         }
         .boxed()
     }
@@ -378,7 +379,7 @@ impl Engine for RedisEngine {
         .boxed()
     }
 
-    fn due_accounts(&self, partition: u16, cursor: Option<String>, count: usize, now: Millis) -> Answering<'_, DuePage> {
+    fn due_accounts(&self, partition: u16, cursor: Option<String>, count: usize, now: UnixMillis) -> Answering<'_, DuePage> {
         self.list_due(partition, cursor, count, now).boxed()
     }
 

@@ -16,6 +16,7 @@ use super::script::{FORMAT_VERSION, INITIALIZE, MIGRATE, OWN};
 use super::stored::Stored;
 use super::topology::Topology;
 use crate::{Found, Identity, LedgerId, Opening, Purpose, StoreSettings};
+use domain::time::UnixMillis;
 
 /// How many partitions a new store on one server has, unless told otherwise: each takes a batch of its own, so that more of them cost more.
 const ON_ONE_SERVER: u16 = 4;
@@ -123,8 +124,8 @@ async fn migrate(nodes: &mut Nodes, store: &StoreKeys, stored: Stored) -> anyhow
     };
     // A ledger whose time stands ahead of the clock goes by its own.
     let ledger_now = state.get(12..20).and_then(|bytes| bytes.try_into().ok()).map_or(0, i64::from_le_bytes);
-    let now = ledger_now.max(seconds * 1000);
-    let legacy_until = if stored.legacy_until > 0 { stored.legacy_until } else { now + 2 * stored.settings.window };
+    let now = UnixMillis::new(ledger_now.max(seconds * 1000));
+    let legacy_until = if stored.legacy_until.is_some() { stored.legacy_until } else { now + 2 * stored.settings.window };
     let beginning = Stored { format_version: FORMAT_VERSION, is_being_migrated: true, legacy_until, ..stored };
     store.write_head(nodes, &beginning).await?;
     for partition in &store.partitions {
@@ -132,7 +133,7 @@ async fn migrate(nodes: &mut Nodes, store: &StoreKeys, stored: Stored) -> anyhow
         let (mut phase, mut cursor) = ("keys".to_owned(), "0".to_owned());
         while phase != "done" {
             let mut command = redis::cmd("EVAL");
-            command.arg(&MIGRATE.text).arg(keys.len()).arg(&keys).arg(&phase).arg(&cursor).arg(legacy_until);
+            command.arg(&MIGRATE.text).arg(keys.len()).arg(&keys).arg(&phase).arg(&cursor).arg(legacy_until.get());
             (phase, cursor) = nodes.query(partition.slot, &command).await.context("cannot bring the store to this version")?;
         }
     }

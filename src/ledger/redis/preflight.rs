@@ -15,7 +15,7 @@ use super::script::KEY_TYPES;
 use super::server_check::check_server;
 use super::stored::Stored;
 use crate::{Identity, LedgerId, StoreSettings};
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 /// What a store must hold.
 #[derive(Debug)]
@@ -53,8 +53,8 @@ impl Expected {
 
     /// Until when ids may be remembered with fingerprints of format version 2.
     #[must_use]
-    pub fn legacy_until(&self) -> Millis {
-        self.legacy_until.load(Ordering::Relaxed)
+    pub fn legacy_until(&self) -> UnixMillis {
+        UnixMillis::new(self.legacy_until.load(Ordering::Relaxed))
     }
 
     /// The commands whose answers [`Self::check_glance`] reads, for these partitions, and for the store's own key if it is there.
@@ -108,7 +108,7 @@ impl Expected {
         let Some(head) = head else { bail!("the store is empty: there is no {} in {}", self.keys.head, self.identity.place) };
         let stored = Stored::parse(&self.keys.head, head)?;
         stored.check(&self.settings)?;
-        self.legacy_until.store(stored.legacy_until, Ordering::Relaxed);
+        self.legacy_until.store(stored.legacy_until.get(), Ordering::Relaxed);
         self.check_id(&self.keys.head, stored.ledger)
     }
 

@@ -13,9 +13,10 @@ use crate::codec::journal::PackedEntry;
 use crate::codec::records::{Expiry, Moving, RareTerms, Terms};
 use crate::codec::{decode_account, decode_idempotency_record, read_tail};
 use crate::{Answers, BatchAnswer, LedgerError, PreparedCommand};
-use domain::account::{Account, Millis};
+use domain::account::Account;
 use domain::command::Kind;
 use domain::outcome::{Answer, Charged, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
+use domain::time::UnixMillis;
 
 /// How many bytes of an account's record charges do not move.
 const TAIL_BYTES: usize = Terms::BYTES + RareTerms::BYTES + Expiry::BYTES;
@@ -58,7 +59,7 @@ pub fn announced(value: &Value) -> Announced {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written<'a> {
     /// When.
-    pub time: Millis,
+    pub time: UnixMillis,
     /// The sequence of its first entry.
     pub first_sequence: u64,
     /// How many entries it has.
@@ -72,7 +73,7 @@ pub fn written(value: &Value) -> Option<Written<'_>> {
     let Value::Array(values) = value else { return None };
     let [_, Value::Int(time), Value::Int(first), Value::Int(last), Value::BulkString(entries), ..] = values.as_slice() else { return None };
     let count = u32::try_from(last - first + 1).ok().filter(|count| *count > 0)?;
-    Some(Written { time: *time, first_sequence: u64::try_from(*first).ok()?, count, entries })
+    Some(Written { time: UnixMillis::new(*time), first_sequence: u64::try_from(*first).ok()?, count, entries })
 }
 
 fn strange() -> LedgerError {
@@ -88,8 +89,16 @@ fn read_answers(values: Vec<Value>, commands: &[PreparedCommand]) -> Result<Vec<
     };
     let first_sequence = u64::try_from(first_sequence).map_err(|_| strange())?;
     let (run_counts, tails) = runs.split_at_checked(runs.len() / (2 + TAIL_BYTES) * 2).ok_or_else(strange)?;
-    let mut fast_path =
-        FastPath { now, entries: &entries, next_sequence: first_sequence, run_counts, tails, runs_left: 0, tail: None, run: None };
+    let mut fast_path = FastPath {
+        now: UnixMillis::new(now),
+        entries: &entries,
+        next_sequence: first_sequence,
+        run_counts,
+        tails,
+        runs_left: 0,
+        tail: None,
+        run: None,
+    };
     let mut answers = Vec::with_capacity(commands.len());
     while let Some(place) = values.next() {
         let (Value::Int(place), Some(Value::Int(code)), Some(Value::BulkString(remembered)), Some(Value::BulkString(account))) =
@@ -99,7 +108,7 @@ fn read_answers(values: Vec<Value>, commands: &[PreparedCommand]) -> Result<Vec<
         };
         let place = usize::try_from(place).map_err(|_| strange())?;
         fast_path.answer_until(place, commands, &mut answers).ok_or_else(strange)?;
-        answers.push(answer(code, &remembered, &account, now)?);
+        answers.push(answer(code, &remembered, &account, UnixMillis::new(now))?);
         fast_path.run = None;
     }
     fast_path.answer_until(commands.len(), commands, &mut answers).ok_or_else(strange)?;
@@ -109,7 +118,7 @@ fn read_answers(values: Vec<Value>, commands: &[PreparedCommand]) -> Result<Vec<
 /// What took the fast path, and was not answered one by one: the journal entries of the batch, and the rest of the account's record
 /// for each run of commands on one account.
 struct FastPath<'a> {
-    now: Millis,
+    now: UnixMillis,
     entries: &'a [u8],
     next_sequence: u64,
     run_counts: &'a [u8],
@@ -173,7 +182,7 @@ impl<'a> FastPath<'a> {
 }
 
 /// What was stored and cannot be read has its own command refused: what the script has made can be.
-fn answer(code: i64, remembered: &[u8], account: &[u8], now: Millis) -> Result<Answer, LedgerError> {
+fn answer(code: i64, remembered: &[u8], account: &[u8], now: UnixMillis) -> Result<Answer, LedgerError> {
     if code > 1 {
         let refusal = u16::try_from(code).ok().and_then(Refusal::from_number);
         return refusal.map(Err).ok_or_else(|| LedgerError::corrupt("the script's answer has an unknown code"));

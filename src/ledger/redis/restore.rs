@@ -12,7 +12,7 @@ use super::nodes::Nodes;
 use super::script::{FORMAT_VERSION, INITIALIZE, NEVER};
 use super::stored::Stored;
 use super::topology::Topology;
-use crate::codec::records::Expiry;
+use crate::codec::records::{Expiry, RareState, StepState};
 use crate::codec::{
     encode_account, encode_idempotency_record, encode_place, encode_profile, encode_refund_key, encode_refunded, encode_reservation,
     encode_reservation_place,
@@ -20,6 +20,7 @@ use crate::codec::{
 use crate::model::{PartitionState, State};
 use crate::{LedgerId, Purpose, ReservationPlace, StoreSettings};
 use domain::account::Account;
+use domain::time::UnixMillis;
 
 /// How many records go to Redis at once.
 const AT_ONCE: usize = 1_000;
@@ -78,7 +79,7 @@ impl Installation {
         }
         self.put(keys.refunds(), partition_state.refunds.iter().map(|(key, refunded)| (encode_refund_key(key), encode_refunded(refunded))))
             .await?;
-        self.rank(keys.expiries(), partition_state.expiries.iter().map(|(at, key)| (*at, key.0.to_vec()))).await?;
+        self.rank(keys.expiries(), partition_state.expiries.iter().map(|(at, key)| (at.get(), key.0.to_vec()))).await?;
         let by_account = partition_state.reservations.iter().map(|(key, reservation)| {
             let place = ReservationPlace::of(*key, reservation);
             (0, encode_reservation_place(&reservation.account, &place))
@@ -130,26 +131,21 @@ impl Installation {
 fn encode_state(partition_state: &PartitionState, ledger: [u8; 8]) -> Vec<u8> {
     let State { sequence, last_block, now, rotated_at, refunds_dropped_until, legacy_until, reserved_until, older_reserved_until } =
         partition_state.state;
-    let next_expiry = partition_state.expiries.first().map_or(NEVER, |(at, _)| *at);
-    let mut bytes = FORMAT_VERSION.to_le_bytes().to_vec();
-    bytes.extend(sequence.to_le_bytes());
-    let never_checked = 0_i64;
-    for number in [now, never_checked, next_expiry, rotated_at] {
-        bytes.extend(number.to_le_bytes());
-    }
-    bytes.push(u8::from(!partition_state.older_requests.is_empty()));
-    let watched_until = 0_i64;
-    bytes.extend(watched_until.to_le_bytes());
-    bytes.extend(last_block);
-    let generation = 0_u32;
-    bytes.extend(generation.to_le_bytes());
-    bytes.extend(legacy_until.to_le_bytes());
-    bytes.extend(refunds_dropped_until.to_le_bytes());
-    for number in [reserved_until, older_reserved_until] {
-        bytes.extend(number.to_le_bytes());
-    }
-    bytes.extend(ledger);
-    let is_read = 1;
-    bytes.push(is_read);
+    let step = StepState {
+        version: FORMAT_VERSION,
+        sequence,
+        now,
+        checked_at: UnixMillis::NONE,
+        next_expiry: partition_state.expiries.first().map_or(NEVER, |(at, _)| *at),
+        rotated_at,
+        has_older: u8::from(!partition_state.older_requests.is_empty()),
+        watched_until: UnixMillis::NONE,
+        last_block,
+        generation: 0,
+    };
+    let rare = RareState { legacy_until, refunds_dropped_until, reserved_until, older_reserved_until, ledger, is_read: 1 };
+    let mut bytes = Vec::with_capacity(StepState::BYTES + RareState::BYTES);
+    step.put(&mut bytes);
+    rare.put(&mut bytes);
     bytes
 }

@@ -21,12 +21,13 @@ use domain::entry::EntryKind;
 use domain::money::{MAX_COMMANDED_UNITS, MAX_UNITS};
 use domain::outcome::{Refusal, Verdict};
 use domain::rules::{MAX_OPEN_RESERVATIONS, MAX_SENT_AHEAD, ReservationEnd};
+use domain::time::UnixMillis;
 
 /// The version of keys and records. A store of another version is refused.
 pub const FORMAT_VERSION: u32 = 3;
 
 /// The score of the sentinel among the expiries: later than any.
-pub const NEVER: i64 = (1 << 53) - 1;
+pub const NEVER: UnixMillis = UnixMillis::new((1 << 53) - 1);
 
 /// The parts of the batch script, in their order.
 const BATCH_FILES: &str = concat!(
@@ -185,7 +186,7 @@ const TORN_BEFORE: &str = "BADSTORE a step was torn: the journal has entry %.0f 
 fn numbers() -> Vec<(&'static str, i64)> {
     let mut numbers = vec![
         ("FORMAT_VERSION", i64::from(FORMAT_VERSION)),
-        ("NEVER", NEVER),
+        ("NEVER", NEVER.get()),
         ("MAX_UNITS", MAX_UNITS),
         ("MAX_COMMANDED_UNITS", MAX_COMMANDED_UNITS),
         ("MAX_EXPIRIES", MAX_EXPIRIES as i64),

@@ -10,10 +10,10 @@ use super::keys::PartitionKeys;
 use super::reply::{self, Announced};
 use super::script::Script;
 use super::{MAX_CLOCK_DIFFERENCE, RedisEngine, batch, ensure, fate, notifications, script};
-use crate::model::{REFUND_SLICE, REFUND_WINDOWS, StepTime};
+use crate::model::{BatchTime, REFUND_SLICE, REFUND_WINDOWS};
 use crate::{Answers, BatchAnswer, Block, LedgerError, PreparedCommand, Trimmer};
-use domain::account::Millis;
 use domain::command::Action;
+use domain::time::Millis;
 use platform::telemetry::metrics;
 
 impl RedisEngine {
@@ -53,7 +53,7 @@ impl RedisEngine {
         let channel = if self.watchers.may_be_heard(keys.number) { keys.channel.as_bytes() } else { b"" };
         let mut attempts = self.routes.attempts(keys.number);
         loop {
-            let time = StepTime::of(&self.clock, self.window);
+            let time = BatchTime::of(&self.clock, self.window);
             let has_legacy = time.now < self.expected.legacy_until();
             let block_id: [u8; 16] = rand::random();
             let packed = batch::encode(commands, &time, self.max_ahead(), (block_id, self.mark()), has_legacy);
@@ -121,7 +121,7 @@ impl RedisEngine {
     pub(super) async fn sweep_slice(&self, partition: u16) -> Result<bool, LedgerError> {
         let keys = self.keys(partition)?;
         ensure(&self.checks.clocks, partition)?;
-        let times = [self.clock.now(), self.max_ahead(), self.window].map(i64::to_le_bytes).concat();
+        let times = [self.clock.now().get(), self.max_ahead(), self.window].map(i64::to_le_bytes).concat();
         let times = [times, self.mark().to_vec()].concat();
         let answer = self.run(&script::SWEEP, keys, &[&times, keys.channel.as_bytes()]).await?;
         let (is_more, is_unannounced, expired) = FromRedisValue::from_redis_value(answer).map_err(LedgerError::corrupt)?;
@@ -160,7 +160,7 @@ impl RedisEngine {
     }
 
     fn max_ahead(&self) -> Millis {
-        if self.clock.is_test_clock() { -1 } else { MAX_CLOCK_DIFFERENCE }
+        if self.clock.is_manual() { -1 } else { MAX_CLOCK_DIFFERENCE }
     }
 
     /// Says once that changes cannot be announced: watchers in other processes then learn of them when they look by themselves.

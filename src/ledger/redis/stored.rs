@@ -9,7 +9,7 @@ use super::keys::StoreKeys;
 use super::nodes::Nodes;
 use super::script::FORMAT_VERSION;
 use crate::{LedgerId, Purpose, StoreSettings};
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 /// What the store says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub(super) struct Stored {
     pub(super) is_being_migrated: bool,
     /// Until then, request ids may be remembered with fingerprints of format version 2; 0 if there are none.
     #[serde(default)]
-    pub(super) legacy_until: Millis,
+    pub(super) legacy_until: UnixMillis,
     /// The ledger's id; `None` if the store is of an earlier version.
     #[serde(default)]
     pub(super) ledger: Option<LedgerId>,
@@ -44,7 +44,7 @@ impl Stored {
             is_being_created: false,
             is_being_restored: false,
             is_being_migrated: false,
-            legacy_until: 0,
+            legacy_until: UnixMillis::NONE,
             ledger: Some(ledger),
             purpose,
             settings: settings.clone(),

@@ -11,6 +11,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::clock::system_now;
 use crate::config::TlsOptions;
 use crate::files::{private_file, read_bounded};
+use domain::time::UnixMillis;
 
 /// The largest file that is read.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -83,15 +84,15 @@ impl Certificate {
         Ok(Self { name: uri.or_else(dns).or_else(common), validity: (validity.not_before.timestamp(), validity.not_after.timestamp()) })
     }
 
-    /// From when on it no longer holds, in milliseconds since the Unix epoch.
+    /// From when on it no longer holds.
     #[must_use]
-    pub fn ends(&self) -> i64 {
-        self.validity.1.saturating_add(1).saturating_mul(1000)
+    pub fn ends(&self) -> UnixMillis {
+        UnixMillis::new(self.validity.1.saturating_add(1).saturating_mul(1000))
     }
 
     /// Refuses a certificate that does not hold now.
     pub fn in_force(&self) -> anyhow::Result<()> {
-        let (now, (from, until)) = (system_now() / 1000, self.validity);
+        let (now, (from, until)) = (system_now().get() / 1000, self.validity);
         let at = |seconds| jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |instant| instant.to_string());
         ensure!(now >= from, "holds only from {} on", at(from));
         ensure!(now <= until, "has expired at {}", at(until));

@@ -10,9 +10,9 @@ use super::super::error::Error;
 use access::Principal;
 use billing::approvals::Approval;
 use billing::{Billing, BillingError};
-use domain::account::Millis;
 use domain::outcome::Refusal;
 use domain::rules::MAX_SENT_AHEAD;
+use domain::time::Millis;
 use platform::telemetry::logs::Repeated;
 use platform::telemetry::metrics::metrics;
 

@@ -12,10 +12,11 @@ use super::{about, callers_unknown, ended, too_many};
 use access::Kind;
 use billing::BillingError;
 use billing::approvals::{Approval, Asked, Party, State, VALIDITY, stored};
-use domain::account::{Account, Currency, Millis};
+use domain::account::{Account, Currency};
 use domain::approval::{Extent, GuardedAct};
 use domain::command::{Action, Command};
 use domain::outcome::{Outcome, Refusal};
+use domain::time::UnixMillis;
 
 /// How long the billing store may take to keep an act.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -27,7 +28,7 @@ struct Above {
     extent: Extent,
     /// Its account; `None`: it is to be created.
     account: Option<Account>,
-    now: Millis,
+    now: UnixMillis,
 }
 
 impl UseCases {
@@ -159,7 +160,7 @@ fn asked_for(context: &RequestContext, command: &Command, above: &Above) -> Resu
 
 /// It waits for a second person.
 fn needed(approval: &Approval) -> Error {
-    let ends_at = Timestamp::from_millisecond(approval.ends_at).map(|at| at.to_string()).unwrap_or_default();
+    let ends_at = Timestamp::from_millisecond(approval.ends_at.get()).map(|at| at.to_string()).unwrap_or_default();
     let text = format!(
         "this needs the approval of a second person, and waits for it until {ends_at} as number {}: nothing was done; the same request, \
          repeated, says what has become of it",

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use billing::audit::{Act, Outcome};
 use billing::{Billing, BillingError};
-use domain::account::Millis;
 use domain::origin::Origin;
+use domain::time::{Millis, UnixMillis};
 use platform::clock::Clock;
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
@@ -136,7 +136,7 @@ impl Trail {
 
     /// Records an act. One without a time is of now.
     pub fn record(&self, act: Act) {
-        let at = if act.at == 0 { self.0.clock.now() } else { act.at };
+        let at = if act.at.is_none() { self.0.clock.now() } else { act.at };
         self.state().push(Act { at, ..act });
         if self.0.lines.is_some() {
             self.0.written_soon.notify_one();
@@ -220,8 +220,8 @@ impl State {
     }
 
     /// Once a minute is over, what it had more of each kind is recorded as a count.
-    fn end_minute(&mut self, now: Millis) {
-        let minute = now.div_euclid(MINUTE);
+    fn end_minute(&mut self, now: UnixMillis) {
+        let minute = now.get().div_euclid(MINUTE);
         if minute == self.minute {
             return;
         }
@@ -229,7 +229,7 @@ impl State {
         let others = std::mem::take(&mut self.others);
         for (_, Repeated { first, more }) in std::mem::take(&mut self.refusals) {
             if more > 0 {
-                let at = minute * MINUTE - 1;
+                let at = UnixMillis::new(minute * MINUTE - 1);
                 self.push(
                     Act {
                         at: at.max(first.at),
@@ -249,7 +249,7 @@ impl State {
     /// The first of what waits.
     fn next(&mut self) -> Vec<Act> {
         if self.dropped > 0 && self.waiting.len() < MAX_WAITING {
-            let at = self.waiting.back().map_or(0, |last| last.at);
+            let at = self.waiting.back().map_or(UnixMillis::NONE, |last| last.at);
             let act = Act { at, action: "audit.dropped".to_owned(), outcome: Outcome::Failed, ..Act::default() };
             let dropped = std::mem::take(&mut self.dropped);
             self.push(act.with("count", dropped));
@@ -260,7 +260,7 @@ impl State {
 
 /// An act as a line of JSON. What is not said is left out.
 fn line(act: &Act) -> String {
-    let at = jiff::Timestamp::from_millisecond(act.at).map_or_else(|_| act.at.to_string(), |at| at.to_string());
+    let at = jiff::Timestamp::from_millisecond(act.at.get()).map_or_else(|_| act.at.get().to_string(), |at| at.to_string());
     let mut line = Map::new();
     let texts = [
         ("at", at.as_str()),
@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn the_first_refusal_of_a_kind_is_told_in_full_and_the_rest_of_the_minute_as_a_count() {
-        let clock = Clock::standing(1_000, TimeZone::UTC);
+        let clock = Clock::manual(UnixMillis::new(1_000), TimeZone::UTC);
         let trail = Trail::new(clock.clone(), false);
         for _ in 0..5 {
             trail.refused(refused("eve", "192.0.2.1"));
@@ -329,14 +329,14 @@ mod tests {
             std::mem::take(&mut trail.state().waiting).iter().map(|act| act.content.get("more").cloned()).collect::<Vec<_>>()
         };
         assert_eq!(told(&trail), [None, None]);
-        clock.set(61_000);
-        trail.state().end_minute(61_000);
+        clock.set(UnixMillis::new(61_000));
+        trail.state().end_minute(UnixMillis::new(61_000));
         assert_eq!(told(&trail), [Some(json!(4))]);
     }
 
     #[test]
     fn however_many_callers_and_addresses_there_are_memory_is_bounded() {
-        let trail = Trail::new(Clock::standing(1_000, TimeZone::UTC), false);
+        let trail = Trail::new(Clock::manual(UnixMillis::new(1_000), TimeZone::UTC), false);
         for number in 0..20_000_u32 {
             trail.refused(Refused { address: Some(IpAddr::from(number.to_be_bytes())), ..refused("", "") });
         }

@@ -14,9 +14,9 @@ use access::Permission;
 use billing::bank::{BookedLine, Claim, Try};
 use billing::document::DocumentKind;
 use billing::{BillingError, DocumentState};
-use domain::account::Millis;
 use domain::command::{Action, Command, Metadata};
 use domain::payment::PaymentDetails;
+use domain::time::{Millis, UnixMillis};
 
 /// How long what the payer or the bank calls a payment may be.
 const MOST_REFERENCE: usize = 140;
@@ -140,7 +140,7 @@ impl UseCases {
 }
 
 /// Whether a refusal says that the line is not booked, and will not be by a try of before: one whose id is taken, or no longer known, may be.
-fn is_settled(tried: &Try, error: &Error, now: Millis) -> bool {
+fn is_settled(tried: &Try, error: &Error, now: UnixMillis) -> bool {
     let is_about_the_id = matches!(error.reason, "REQUEST_ID_REUSED" | "REQUEST_TOO_OLD");
     !is_about_the_id && (tried.number == 1 || now - tried.last_at >= TRY_ENDS_AFTER)
 }
@@ -153,13 +153,13 @@ mod tests {
     #[test]
     fn a_line_is_free_again_once_no_try_of_before_can_book_it_any_more() {
         let refused = |reason| Error::new(Kind::Precondition, reason, "no");
-        let line = BookedLine { account: "acme".into(), invoice: String::new(), at: 0 };
+        let line = BookedLine { account: "acme".into(), invoice: String::new(), at: UnixMillis::NONE };
         let tried = |number, last_at| Try { line: line.clone(), number, last_at };
-        let now = 10 * TRY_ENDS_AFTER;
-        assert!(is_settled(&tried(1, 0), &refused("ACCOUNT_CLOSED"), now));
+        let now = UnixMillis::new(10 * TRY_ENDS_AFTER);
+        assert!(is_settled(&tried(1, UnixMillis::NONE), &refused("ACCOUNT_CLOSED"), now));
         assert!(!is_settled(&tried(2, now - TRY_ENDS_AFTER + 1), &refused("ACCOUNT_CLOSED"), now));
         assert!(is_settled(&tried(2, now - TRY_ENDS_AFTER), &refused("ACCOUNT_CLOSED"), now));
-        assert!(!is_settled(&tried(1, 0), &refused("REQUEST_ID_REUSED"), now));
-        assert!(!is_settled(&tried(2, 0), &refused("REQUEST_TOO_OLD"), now));
+        assert!(!is_settled(&tried(1, UnixMillis::NONE), &refused("REQUEST_ID_REUSED"), now));
+        assert!(!is_settled(&tried(2, UnixMillis::NONE), &refused("REQUEST_TOO_OLD"), now));
     }
 }

@@ -160,7 +160,7 @@ fn totp(secret: &str, name: &str, host: &str) -> anyhow::Result<Totp> {
 
 /// The step of time that a code is of: this one, the one before or the one after.
 fn step_of(secret: &str, name: &str, typed: &str) -> anyhow::Result<Option<i64>> {
-    let now = Duration::from_millis(u64::try_from(system_now()).unwrap_or_default()).as_secs();
+    let now = Duration::from_millis(u64::try_from(system_now().get()).unwrap_or_default()).as_secs();
     let typed: String = typed.chars().take(LONGEST).filter(|character| !character.is_whitespace()).collect();
     Ok(totp(secret, name, "")?.check(&typed, now).and_then(|step| i64::try_from(step).ok()))
 }

@@ -8,6 +8,7 @@ use tollgate::billing::ComingDocument;
 use tollgate::domain::account::{Category, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Command, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy, Reversal};
 use tollgate::domain::money::DecimalAmount;
+use tollgate::domain::time::UnixMillis;
 use tollgate::lanes::offload::Offload;
 use tollgate::service::UseCases;
 use tollgate::service::admission::Limits;
@@ -109,7 +110,7 @@ async fn the_preview_at_the_last_instant_of_a_month_is_the_document_of_its_end()
             };
             let [expected] = issued.as_slice() else { panic!("{account}: {issued:?}") };
             let mut document = document.clone();
-            assert!(document.number.is_empty() && document.issued_at == 0 && coming.waits_for.is_empty(), "{account}");
+            assert!(document.number.is_empty() && document.issued_at == UnixMillis::NONE && coming.waits_for.is_empty(), "{account}");
             (document.number, document.issued_at, document.due_at) = (expected.number.clone(), expected.issued_at, expected.due_at);
             assert_eq!(document, *expected, "{account}");
             compared += 1;

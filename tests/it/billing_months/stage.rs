@@ -20,6 +20,7 @@ use tollgate::domain::account::{Account, Category, Currency, Mode, NonUsageBilli
 use tollgate::domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy, Reserve, Reversal};
 use tollgate::domain::money::DecimalAmount;
 use tollgate::domain::outcome::{Answer, Outcome, Refusal, Verdict};
+use tollgate::domain::time::UnixMillis;
 use tollgate::ledger::embedded::EmbeddedEngine;
 use tollgate::ledger::redis::RedisOptions;
 use tollgate::ledger::watch::Watchers;
@@ -42,8 +43,8 @@ pub struct Stage {
     _servers: Box<dyn std::any::Any>,
 }
 
-pub fn millis(text: &str) -> i64 {
-    text.parse::<Timestamp>().unwrap().as_millisecond()
+pub fn millis(text: &str) -> UnixMillis {
+    UnixMillis::new(text.parse::<Timestamp>().unwrap().as_millisecond())
 }
 
 /// An amount as the accounts here keep it.
@@ -64,7 +65,7 @@ async fn with_issuer(billing: Billing) -> Billing {
         origin: Default::default(),
         first_sent_at: None,
         reason: "it begins".into(),
-        at: 0,
+        at: UnixMillis::NONE,
         valid_from: Some("2000-01-01".parse().unwrap()),
     };
     let issuer = Issuer { name: "Tollgate Ltd".into(), tax_id: "DE1".into(), country: "DE".into(), ..Issuer::default() };
@@ -81,7 +82,7 @@ fn store_settings(partitions: u16) -> StoreSettings {
 impl Stage {
     pub async fn embedded(start: &str) -> Self {
         let folder = temporary_folder();
-        let clock = Clock::standing(millis(start), TimeZone::UTC);
+        let clock = Clock::manual(millis(start), TimeZone::UTC);
         let path = folder.path().join("ledger.db");
         let engine =
             EmbeddedEngine::open(&path, &store_settings(1), Opening::Creating(Purpose::Charging), clock.clone(), Watchers::default())
@@ -92,7 +93,7 @@ impl Stage {
 
     pub async fn redis_and_postgres(start: &str) -> Self {
         let (redis, postgres) = (RedisServer::redis(), PostgresServer::shared());
-        let clock = Clock::standing(millis(start), TimeZone::UTC);
+        let clock = Clock::manual(millis(start), TimeZone::UTC);
         let options = RedisOptions {
             url: redis.url(),
             tls: Default::default(),
@@ -120,7 +121,7 @@ impl Stage {
         self.running.await.unwrap().unwrap();
     }
 
-    pub fn clock_at(&self, time: i64) {
+    pub fn clock_at(&self, time: UnixMillis) {
         self.clock.set(time);
     }
 

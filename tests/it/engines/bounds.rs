@@ -148,7 +148,7 @@ async fn a_step_takes_off_what_few_accounts_have_due_and_leaves_the_others_for_a
 }
 
 async fn on_every_engine(test: impl AsyncFn(&dyn Engine, &Clock, &str)) {
-    let clock = || Clock::standing(START, TimeZone::UTC);
+    let clock = || Clock::manual(START, TimeZone::UTC);
     let standing = clock();
     test(&ModelEngine::new(standing.clone(), WINDOW, Watchers::default()), &standing, "rules").await;
 

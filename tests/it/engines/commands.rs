@@ -4,9 +4,10 @@ use proptest::prelude::*;
 use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::money::{MAX_COMMANDED_UNITS, MAX_UNITS};
 use tollgate::domain::rules::MAX_SENT_AHEAD;
+use tollgate::domain::time::UnixMillis;
 
 /// 2026-01-30T00:00:00Z: two days before the end of a billing period.
-pub const START: i64 = 1_769_731_200_000;
+pub const START: UnixMillis = UnixMillis::new(1_769_731_200_000);
 
 /// What happens in a sequence.
 #[derive(Clone, Debug)]

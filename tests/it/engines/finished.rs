@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use tollgate::domain::account::Account;
 use tollgate::domain::command::Action;
 use tollgate::domain::outcome::Verdict;
+use tollgate::domain::time::UnixMillis;
 use tollgate::ledger::codec::{decode_account, encode_account};
 use tollgate::ledger::redis::script::{BATCH, FINISH};
 use tollgate::ledger::{Block, Engine};
@@ -46,7 +47,7 @@ async fn contents(stage: &Stage) -> Contents {
         let account = decode_account(record).unwrap();
         let mut hint = record.split_off(record.len() - HINT);
         hint.push(0);
-        let next_expiry = i64::from_le_bytes(hint.try_into().unwrap());
+        let next_expiry = UnixMillis::new(i64::from_le_bytes(hint.try_into().unwrap()));
         let listed = stage.engine.reservations(0, String::from_utf8(id.clone()).unwrap(), None, 10_000).await.unwrap();
         let counted: Vec<_> = listed.iter().filter(|(_, reservation)| reservation.expires_at >= next_expiry).collect();
         assert_eq!(counted.iter().map(|(_, reservation)| reservation.amount).sum::<i64>(), account.reserved, "{id:?}: {account:?}");

@@ -6,19 +6,20 @@ use tollgate::domain::account::{Account, Mode, Status};
 use tollgate::domain::command::{Action, ExcessPolicy};
 use tollgate::domain::entry::{Entry, EntryKind};
 use tollgate::domain::outcome::{Answer, Verdict};
+use tollgate::domain::time::UnixMillis;
 use tollgate::ledger::PreparedCommand;
-use tollgate::ledger::model::{PartitionState, StepTime};
+use tollgate::ledger::model::{BatchTime, PartitionState};
 
 /// What was so before a step, with everything due applied.
 pub struct Before {
-    now: i64,
+    now: UnixMillis,
     stored: Option<Account>,
     account: Option<Account>,
 }
 
 impl Before {
     /// Looks at a copy.
-    pub fn of(partition_state: &PartitionState, prepared: &PreparedCommand, time: &StepTime) -> Self {
+    pub fn of(partition_state: &PartitionState, prepared: &PreparedCommand, time: &BatchTime) -> Self {
         let mut copy = partition_state.clone();
         // All that is due taken off. Engines do it in the command's own step, as far as its account has it.
         while copy.sweep(time).0 {}
@@ -173,7 +174,7 @@ fn account_of(partition_state: &PartitionState, id: &str) -> Option<Account> {
 }
 
 /// 2. `reserved` equals the sum of open reservations; none outlives its expiry.
-fn reserved_is_the_sum_of_open_reservations(partition_state: &PartitionState, id: &str, account: &Account, now: i64) {
+fn reserved_is_the_sum_of_open_reservations(partition_state: &PartitionState, id: &str, account: &Account, now: UnixMillis) {
     let open = partition_state.reservations(id, None, usize::MAX);
     assert_eq!(account.reserved, open.iter().map(|(_, reservation)| reservation.amount).sum::<i64>());
     assert_eq!(account.open_reservations as usize, open.len());

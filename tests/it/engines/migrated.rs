@@ -8,6 +8,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
+use tollgate::domain::time::UnixMillis;
 use tollgate::ledger::redis::keys::PartitionKeys;
 use tollgate::ledger::redis::script::MIGRATE;
 use tollgate::ledger::redis::{RedisLedger, RedisOptions};
@@ -67,7 +68,7 @@ impl Kept {
     /// Opens it as a service does.
     async fn open(&self) -> Contents {
         let ledger = RedisLedger::open(options(&self.server.socket()), settings(), Opening::Serving).await.unwrap();
-        ledger.connect(tollgate::clock::Clock::standing(0, jiff::tz::TimeZone::UTC)).await.unwrap();
+        ledger.connect(tollgate::clock::Clock::manual(UnixMillis::NONE, jiff::tz::TimeZone::UTC)).await.unwrap();
         let mut connection = self.connection.clone();
         let names: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
         let mut contents = Contents::new();

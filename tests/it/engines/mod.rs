@@ -84,7 +84,7 @@ fn run_everywhere(server: &RedisServer, name: &str, events: &[Event], sizes: &[u
         if reference.is_empty() {
             return;
         }
-        let clock = || Clock::standing(START, TimeZone::UTC);
+        let clock = || Clock::manual(START, TimeZone::UTC);
 
         let folder = temporary_folder();
         let (path, embedded_clock) = (folder.path().join("ledger.db"), clock());

@@ -15,7 +15,8 @@ use tollgate::domain::entry::{Entry, EntryKind};
 use tollgate::domain::money::DecimalAmount;
 use tollgate::domain::outcome::{Answer, Refusal, ReserveVerdict, Verdict};
 use tollgate::domain::rules::{IdempotencyRecord, RefundKey, Refunded, ReservationEnd, is_close_due, originals_of};
-use tollgate::ledger::model::{PartitionState, StepTime};
+use tollgate::domain::time::UnixMillis;
+use tollgate::ledger::model::{BatchTime, PartitionState};
 use tollgate::ledger::rebuild::Rebuild;
 use tollgate::ledger::{Block, Engine, IdempotencyKey, PreparedCommand};
 
@@ -30,7 +31,7 @@ const DENOMINATIONS: [(&str, u8, u8); 4] = [("USD", 2, 6), ("JPY", 0, 4), ("USD"
 
 /// What was asked at one instant, and what the rules answered.
 pub struct Instant {
-    pub now: i64,
+    pub now: UnixMillis,
     /// Whether what was due by itself happened before anything was asked.
     pub is_swept: bool,
     /// Below which entry the journal was trimmed before anything was asked.
@@ -42,7 +43,7 @@ pub struct Instant {
 }
 
 impl Instant {
-    fn at(now: i64) -> Self {
+    fn at(now: UnixMillis) -> Self {
         Self { now, is_swept: false, trimmed_below: None, commands: Vec::new(), answers: Vec::new(), snapshot: None }
     }
 }
@@ -200,7 +201,7 @@ impl Reference {
         let mut reference = Self {
             partition_state: PartitionState::default(),
             entries: Vec::new(),
-            clock: Clock::standing(START, TimeZone::UTC),
+            clock: Clock::manual(START, TimeZone::UTC),
             last_sent: VecDeque::new(),
             history: Vec::new(),
         };
@@ -210,8 +211,8 @@ impl Reference {
                 Event::Move(step) => {
                     let now = reference.clock.now();
                     let next = match step {
-                        Step::By(difference) => now + difference,
-                        Step::MonthEnd(after) => reference.clock.period_ends(now)[0] + after,
+                        Step::By(difference) => now + *difference,
+                        Step::MonthEnd(after) => reference.clock.period_ends(now)[0] + *after,
                     };
                     reference.clock.set(next);
                     instants.push(Instant::at(next));
@@ -247,8 +248,8 @@ impl Reference {
         instants
     }
 
-    fn time(&self) -> StepTime {
-        StepTime::of(&self.clock, WINDOW)
+    fn time(&self) -> BatchTime {
+        BatchTime::of(&self.clock, WINDOW)
     }
 
     fn sweep(&mut self) {
@@ -369,7 +370,7 @@ impl Reference {
                 Some(None) => TemporaryChange::Remove,
                 Some(Some((amount, end, is_instant))) => TemporaryChange::Set {
                     amount: self.decimal(id, amount),
-                    until: if *is_instant { Until::Instant(self.clock.now() + end) } else { Until::After((*end).max(1)) },
+                    until: if *is_instant { Until::Instant(self.clock.now() + *end) } else { Until::After((*end).max(1)) },
                 },
             },
         }

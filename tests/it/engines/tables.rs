@@ -44,7 +44,7 @@ async fn run(engine: Arc<dyn Engine>, clock: &Clock, name: &str, table: &Table) 
 }
 
 async fn on_redis(server: RedisServer, name: &str, table: &Table) -> Vec<String> {
-    let clock = Clock::standing(START, TimeZone::UTC);
+    let clock = Clock::manual(START, TimeZone::UTC);
     let options = RedisOptions {
         url: server.url(),
         tls: Default::default(),
@@ -60,7 +60,7 @@ async fn on_redis(server: RedisServer, name: &str, table: &Table) -> Vec<String>
 
 async fn holds_everywhere(name: &str) {
     let table = &Table::named(name);
-    let clock = || Clock::standing(START, TimeZone::UTC);
+    let clock = || Clock::manual(START, TimeZone::UTC);
     let rules = async {
         let clock = clock();
         run(Arc::new(ModelEngine::new(clock.clone(), WINDOW, Watchers::default())), &clock, "rules", table).await

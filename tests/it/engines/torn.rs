@@ -17,7 +17,8 @@ use tollgate::domain::command::{
 };
 use tollgate::domain::money::DecimalAmount;
 use tollgate::domain::outcome::{Answer, Verdict};
-use tollgate::ledger::model::StepTime;
+use tollgate::domain::time::UnixMillis;
+use tollgate::ledger::model::BatchTime;
 use tollgate::ledger::redis::keys::PartitionKeys;
 use tollgate::ledger::redis::script::{BATCH, SWEEP, Script};
 use tollgate::ledger::redis::{RedisEngine, RedisOptions, batch};
@@ -27,7 +28,7 @@ use super::{WINDOW, settings};
 use crate::support::{RedisServer, connect, unique_name};
 
 /// Ten minutes before the end of a month, one window and some minutes earlier.
-const START: i64 = 1_769_903_400_000 - WINDOW - 60_000;
+const START: UnixMillis = UnixMillis::new(1_769_903_400_000 - WINDOW - 60_000);
 
 const MINUTE: i64 = 60_000;
 
@@ -130,10 +131,10 @@ pub struct Stage {
 
 impl Stage {
     /// An empty store, at that time.
-    pub async fn empty(now: i64) -> Self {
+    pub async fn empty(now: UnixMillis) -> Self {
         // Small hashes are kept in the order of their making; in large ones, Redis moves records even when they are read.
         let packed = ["--hash-max-listpack-value", "4096", "--hash-max-listpack-entries", "4096"];
-        let (server, clock) = (RedisServer::start(Path::new("redis-server"), &packed), Clock::standing(now, TimeZone::UTC));
+        let (server, clock) = (RedisServer::start(Path::new("redis-server"), &packed), Clock::manual(now, TimeZone::UTC));
         let options = RedisOptions {
             url: server.url(),
             tls: Default::default(),
@@ -251,7 +252,7 @@ impl Stage {
     }
 
     pub fn packed(&self, commands: &[PreparedCommand]) -> [Vec<u8>; 5] {
-        let packed = batch::encode(commands, &StepTime::of(&self.clock, WINDOW), -1, ([7; 16], self.engine.identity().id.mark()), false);
+        let packed = batch::encode(commands, &BatchTime::of(&self.clock, WINDOW), -1, ([7; 16], self.engine.identity().id.mark()), false);
         [packed.commands, packed.ids, packed.endings, self.keys.channel.clone().into_bytes(), packed.legacy_fingerprints]
     }
 
@@ -345,7 +346,7 @@ async fn a_sweep_that_fails_at_any_call_is_made_whole_by_the_next() {
     stage.engine.sweep(0).await.unwrap();
     let whole = stage.contents().await;
     let script = counted(&SWEEP);
-    let times = [stage.clock.now(), -1, WINDOW].map(i64::to_le_bytes).concat();
+    let times = [stage.clock.now().get(), -1, WINDOW].map(i64::to_le_bytes).concat();
     let times = [times, stage.engine.identity().id.mark().to_vec()].concat();
     let (mut failed, mut is_written) = (Vec::new(), false);
     for number in 1.. {

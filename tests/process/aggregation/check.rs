@@ -15,17 +15,18 @@ use tollgate::billing::retention::RetentionSettings;
 use tollgate::billing::verify::verify;
 use tollgate::billing::{Billing, DocumentFilter, DocumentState, StoredDocument};
 use tollgate::domain::entry::EntryKind;
+use tollgate::domain::time::UnixMillis;
 use tollgate::ledger::Ledger;
 
 /// When the documents that nobody has issued yet are: 2100-01-01.
-const LATER: i64 = 4_102_444_800_000;
+const LATER: UnixMillis = UnixMillis::new(4_102_444_800_000);
 
 /// Waits until the closes of idle accounts have been written, and everything that is journaled is committed.
 pub async fn until_caught_up(billing: &Billing, ledger: &Ledger) {
     let deadline = Instant::now() + Duration::from_secs(60);
     let month = ledger.clock().period_start(ledger.clock().now());
     loop {
-        let closed = sqlx::query("SELECT CAST(COUNT(*) AS BIGINT) FROM partitions WHERE closed_until >= $1").bind(month);
+        let closed = sqlx::query("SELECT CAST(COUNT(*) AS BIGINT) FROM partitions WHERE closed_until >= $1").bind(month.get());
         let closed = closed.fetch_one(billing.store().pool()).await.map_or(0, |row| row.try_get::<i64, _>(0).unwrap_or(0));
         let mut left = 0;
         for partition in 0..ledger.partitions() {

@@ -24,7 +24,7 @@ use crate::{seed, temporary_folder};
 #[tokio::test]
 async fn idle_accounts_are_closed_after_the_end_of_each_month_and_the_journal_is_trimmed_behind() {
     let folder = temporary_folder();
-    let clock = Clock::standing(START, TimeZone::UTC);
+    let clock = Clock::manual(START, TimeZone::UTC);
     let engine = ModelEngine::new(clock.clone(), 86_400_000, Watchers::default());
     let ledger = Ledger::start(Arc::new(engine), Watchers::default(), clock.clone());
     let billing = Billing::open(&sqlite_url(&folder.path().join("billing.db")), BillingSettings::default()).await.unwrap();

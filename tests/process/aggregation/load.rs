@@ -13,12 +13,13 @@ use tollgate::clock::Clock;
 use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy, Reserve, Reversal};
 use tollgate::domain::money::DecimalAmount;
+use tollgate::domain::time::UnixMillis;
 use tollgate::ledger::redis::RedisOptions;
 use tollgate::ledger::watch::Watchers;
 use tollgate::ledger::{Ledger, StoreSettings};
 
 /// 2026-01-15T00:00:00Z.
-pub const START: i64 = 1_768_435_200_000;
+pub const START: UnixMillis = UnixMillis::new(1_768_435_200_000);
 
 pub const PARTITIONS: u16 = 4;
 
@@ -51,7 +52,7 @@ pub async fn ledger_of(url: &str, partitions: u16) -> Ledger {
         durability_timeout: Duration::from_millis(300),
     };
     let settings = StoreSettings { partitions, billing_time_zone: "UTC".into(), window: 86_400_000 };
-    let clock = Clock::standing(START, TimeZone::UTC);
+    let clock = Clock::manual(START, TimeZone::UTC);
     let engine = crate::support::connect(options, settings, clock.clone()).await.unwrap();
     Ledger::start(Arc::new(engine), Watchers::default(), clock)
 }
@@ -100,10 +101,10 @@ impl Load {
         self.clock_file.to_str().unwrap()
     }
 
-    pub fn set_clock(&self, now: i64) {
+    pub fn set_clock(&self, now: UnixMillis) {
         self.ledger.clock().set(now);
         let new = self.clock_file.with_extension("new");
-        std::fs::write(&new, Timestamp::from_millisecond(now).unwrap().to_string()).unwrap();
+        std::fs::write(&new, Timestamp::from_millisecond(now.get()).unwrap().to_string()).unwrap();
         std::fs::rename(new, &self.clock_file).unwrap();
     }
 

@@ -16,6 +16,7 @@ use tollgate::billing::store::sqlite_url;
 use tollgate::billing::verify::verify;
 use tollgate::billing::{Act, Billing, BillingSettings, ByHand, Record};
 use tollgate::domain::account::Mode;
+use tollgate::domain::time::UnixMillis;
 use tollgate::ledger::Block;
 
 use crate::aggregation::check::all_is_issued;
@@ -122,9 +123,9 @@ async fn by_hand(billing: &Billing, random: &mut StdRng, number: usize) -> bool 
 }
 
 /// Statements of account of two spans add up to that of both, and their closing is the ledger's balance.
-async fn statements_tie(reader: &Reader, random: &mut StdRng, until: i64) {
+async fn statements_tie(reader: &Reader, random: &mut StdRng, until: UnixMillis) {
     for (account, (_, balance)) in &reader.accounts {
-        let between = random.random_range(crate::aggregation::load::START..until);
+        let between = crate::aggregation::load::START + random.random_range(0..until - crate::aggregation::load::START);
         let whole = reader.billing.account_statement(account, None, until).await.unwrap();
         let first = reader.billing.account_statement(account, None, between).await.unwrap();
         let second = reader.billing.account_statement(account, Some(between), until).await.unwrap();

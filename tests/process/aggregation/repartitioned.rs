@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
+use tollgate::domain::time::UnixMillis;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -86,7 +87,7 @@ async fn see(billing: &Billing, ledger: &Ledger) -> BTreeMap<String, Seen> {
         let outcome = ledger.observe(&id, false).await.unwrap().unwrap();
         let profile = ledger.engine().load(ledger.partition_of(&id), vec![id.clone()]).await.unwrap().pop().flatten().unwrap().1;
         let open = ledger.reservations(&id, outcome.now, None, 1_000).await.unwrap();
-        let mut places = billing.usage_of(&id, 0, i64::MAX).await.unwrap();
+        let mut places = billing.usage_of(&id, UnixMillis::NONE, UnixMillis::new(i64::MAX)).await.unwrap();
         let seen = Seen {
             account: outcome.account,
             profile,
@@ -102,9 +103,9 @@ async fn see(billing: &Billing, ledger: &Ledger) -> BTreeMap<String, Seen> {
 /// All usage records, as they are exported.
 async fn exported(billing: &Billing) -> Vec<UsageRecord> {
     let mut all = Vec::new();
-    for mut span in billing.spans(0, i64::MAX).await.unwrap() {
+    for mut span in billing.spans(UnixMillis::NONE, UnixMillis::new(i64::MAX)).await.unwrap() {
         while let Some(page) = span.take(100) {
-            all.extend(billing.usage(page, (0, i64::MAX)).await.unwrap());
+            all.extend(billing.usage(page, (UnixMillis::NONE, UnixMillis::new(i64::MAX))).await.unwrap());
         }
     }
     all

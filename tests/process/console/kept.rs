@@ -2,6 +2,7 @@
 
 use tollgate::billing::store::Store;
 use tollgate::billing::users::{SessionAge, SignIn, UserTables};
+use tollgate::domain::time::UnixMillis;
 
 use crate::postgres::PostgresServer;
 use crate::support::temporary_folder;
@@ -12,12 +13,12 @@ async fn tables(url: &str) -> UserTables {
     let store = Store::connect_lazily(url).unwrap();
     store.migrate().await.unwrap();
     let tables = UserTables::of(store);
-    assert!(tables.create("alice", r#"{"roles":["read"]}"#, 1).await.unwrap());
+    assert!(tables.create("alice", r#"{"roles":["read"]}"#, UnixMillis::new(1)).await.unwrap());
     tables
 }
 
 async fn sign_in(tables: &UserTables, digest: &str) {
-    tables.begin_session(SignIn { digest, user: "alice", way: "password" }, 100, AGE).await.unwrap();
+    tables.begin_session(SignIn { digest, user: "alice", way: "password" }, UnixMillis::new(100), AGE).await.unwrap();
 }
 
 async fn a_code_and_a_recovery_code_are_taken_once(tables: &UserTables) {
@@ -29,12 +30,14 @@ async fn a_code_and_a_recovery_code_are_taken_once(tables: &UserTables) {
     for digest in ["mine", "other"] {
         sign_in(tables, digest).await;
     }
-    let confirm = async |secret: &str, step: i64, now: i64| tables.confirm_second_factor("alice", secret, step, now, &codes, "mine").await;
+    let confirm = async |secret: &str, step: i64, now: i64| {
+        tables.confirm_second_factor("alice", secret, step, UnixMillis::new(now), &codes, "mine").await
+    };
     assert!(!confirm("FIRST", 7, 200).await.unwrap(), "the one that was replaced");
     assert!(!tables.take_step("alice", 7).await.unwrap(), "nothing is confirmed yet");
     assert!(confirm("SECOND", 7, 200).await.unwrap());
-    assert!(tables.session("mine", 200, AGE).await.unwrap().is_some_and(|session| session.user.has_second_factor));
-    assert!(tables.session("other", 200, AGE).await.unwrap().is_none(), "what began without it has ended");
+    assert!(tables.session("mine", UnixMillis::new(200), AGE).await.unwrap().is_some_and(|session| session.user.has_second_factor));
+    assert!(tables.session("other", UnixMillis::new(200), AGE).await.unwrap().is_none(), "what began without it has ended");
     assert!(confirm("SECOND", 7, 300).await.unwrap(), "the same form, sent twice");
     assert!(!confirm("SECOND", 8, 300).await.unwrap() && !confirm("SECOND", 7, 200_000).await.unwrap());
     tables.offer_second_factor("alice", "THIRD").await.unwrap();
@@ -55,23 +58,25 @@ async fn a_code_and_a_recovery_code_are_taken_once(tables: &UserTables) {
 
 async fn who_has_still_to_show_a_code_has_not_signed_in(tables: &UserTables) {
     let unfinished = SignIn { digest: "half", user: "alice", way: "link" };
-    tables.begin_unfinished(unfinished, 100, 400).await.unwrap();
-    assert!(tables.session("half", 100, AGE).await.unwrap().is_none());
-    assert_eq!(tables.unfinished("half", 399).await.unwrap().unwrap().way, "link");
-    assert!(tables.unfinished("half", 400).await.unwrap().is_none(), "it took too long");
+    tables.begin_unfinished(unfinished, UnixMillis::new(100), UnixMillis::new(400)).await.unwrap();
+    assert!(tables.session("half", UnixMillis::new(100), AGE).await.unwrap().is_none());
+    assert_eq!(tables.unfinished("half", UnixMillis::new(399)).await.unwrap().unwrap().way, "link");
+    assert!(tables.unfinished("half", UnixMillis::new(400)).await.unwrap().is_none(), "it took too long");
     assert!(tables.end_unfinished("half").await.unwrap() && !tables.end_unfinished("half").await.unwrap());
-    tables.begin_unfinished(unfinished, 100, 400).await.unwrap();
+    tables.begin_unfinished(unfinished, UnixMillis::new(100), UnixMillis::new(400)).await.unwrap();
     tables.set_disabled("alice", true).await.unwrap();
     tables.set_disabled("alice", false).await.unwrap();
-    assert!(tables.unfinished("half", 200).await.unwrap().is_none(), "it ended with all sessions");
+    assert!(tables.unfinished("half", UnixMillis::new(200)).await.unwrap().is_none(), "it ended with all sessions");
     sign_in(tables, "mine").await;
     assert!(tables.forget_second_factor("alice", "mine").await.unwrap() && !tables.forget_second_factor("alice", "mine").await.unwrap());
-    assert!(tables.session("mine", 200, AGE).await.unwrap().is_some());
+    assert!(tables.session("mine", UnixMillis::new(200), AGE).await.unwrap().is_some());
 }
 
 async fn a_user_of_a_provider_is_known_by_the_subject(tables: &UserTables) {
     let (here, there) = ("https://id.example", "https://other.example");
-    let create = async |name: &str, issuer: &str, subject: &str| tables.create_of_provider(name, "[]", issuer, subject, 1).await.unwrap();
+    let create = async |name: &str, issuer: &str, subject: &str| {
+        tables.create_of_provider(name, "[]", issuer, subject, UnixMillis::new(1)).await.unwrap()
+    };
     assert!(!create("alice", here, "1").await, "there is another of this name");
     assert!(create("carol", here, "1").await);
     assert!(!create("caroline", here, "1").await && !create("carol", here, "2").await);

@@ -16,6 +16,7 @@ use tollgate::billing::document::DocumentKind;
 use tollgate::billing::payments::PaymentFilter;
 use tollgate::billing::store::sqlite_url;
 use tollgate::billing::{Billing, BillingSettings, DocumentFilter, DocumentState};
+use tollgate::domain::time::UnixMillis;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
@@ -74,7 +75,14 @@ fn lists() -> Vec<(&'static str, Call)> {
     vec![
         ("all payments", |billing| payments(billing, PaymentFilter::default())),
         ("payments of some days", |billing| {
-            payments(billing, PaymentFilter { received_from: Some(50_000_000), received_to: Some(60_000_000), ..PaymentFilter::default() })
+            payments(
+                billing,
+                PaymentFilter {
+                    received_from: Some(UnixMillis::new(50_000_000)),
+                    received_to: Some(UnixMillis::new(60_000_000)),
+                    ..PaymentFilter::default()
+                },
+            )
         }),
         ("payments by a method", |billing| payments(billing, PaymentFilter { method: Some("cheque".into()), ..PaymentFilter::default() })),
         ("payments that pay no invoice as a whole", |billing| {
@@ -85,7 +93,8 @@ fn lists() -> Vec<(&'static str, Call)> {
             async move { billing.payments(&filter, None, PAGE).await.unwrap().len() }.boxed()
         }),
         ("receivables of an account", |billing| {
-            async move { billing.receivables(90_000_000, Some("account-22"), None, PAGE, None).await.unwrap().0.len() }.boxed()
+            async move { billing.receivables(UnixMillis::new(90_000_000), Some("account-22"), None, PAGE, None).await.unwrap().0.len() }
+                .boxed()
         }),
         ("all documents", |billing| documents(billing, DocumentFilter::default(), false)),
         ("all documents, the next page", |billing| documents(billing, DocumentFilter::default(), true)),
@@ -105,13 +114,29 @@ fn lists() -> Vec<(&'static str, Call)> {
         }),
         ("unpaid invoices", |billing| documents(billing, DocumentFilter { unpaid_only: true, ..DocumentFilter::default() }, true)),
         ("documents of some days", |billing| {
-            documents(billing, DocumentFilter { cut: Some((50_000_000, 60_000_000)), ..DocumentFilter::default() }, true)
+            documents(
+                billing,
+                DocumentFilter { cut: Some((UnixMillis::new(50_000_000), UnixMillis::new(60_000_000))), ..DocumentFilter::default() },
+                true,
+            )
         }),
         ("invoices due in some days", |billing| {
-            documents(billing, DocumentFilter { due: Some((50_000_000, 60_000_000)), ..DocumentFilter::default() }, true)
+            documents(
+                billing,
+                DocumentFilter { due: Some((UnixMillis::new(50_000_000), UnixMillis::new(60_000_000))), ..DocumentFilter::default() },
+                true,
+            )
         }),
         ("overdue invoices", |billing| {
-            documents(billing, DocumentFilter { due: Some((0, 90_000_000)), unpaid_only: true, ..DocumentFilter::default() }, true)
+            documents(
+                billing,
+                DocumentFilter {
+                    due: Some((UnixMillis::NONE, UnixMillis::new(90_000_000))),
+                    unpaid_only: true,
+                    ..DocumentFilter::default()
+                },
+                true,
+            )
         }),
         ("documents with a part of a number", |billing| documents(billing, with_text("54321"), false)),
         ("documents with a part of a rare name", |billing| documents(billing, with_text("acme compan"), false)),
@@ -123,7 +148,11 @@ fn lists() -> Vec<(&'static str, Call)> {
             documents(billing, DocumentFilter { unpaid_only: true, ..with_text("customer") }, false)
         }),
         ("overdue invoices with a common word in the name", |billing| {
-            documents(billing, DocumentFilter { due: Some((0, 90_000_000)), unpaid_only: true, ..with_text("customer") }, true)
+            documents(
+                billing,
+                DocumentFilter { due: Some((UnixMillis::NONE, UnixMillis::new(90_000_000))), unpaid_only: true, ..with_text("customer") },
+                true,
+            )
         }),
         ("the open invoices that a bank statement may name", |billing| {
             let numbers: Vec<String> =
@@ -140,11 +169,17 @@ fn lists() -> Vec<(&'static str, Call)> {
         }),
         ("refusals", |billing| audited(billing, AuditFilter { outcome: Some(Outcome::Refused), ..AuditFilter::default() })),
         ("audit records of some days", |billing| {
-            audited(billing, AuditFilter { from: Some(50_000_000), to: Some(60_000_000), ..AuditFilter::default() })
+            audited(
+                billing,
+                AuditFilter { from: Some(UnixMillis::new(50_000_000)), to: Some(UnixMillis::new(60_000_000)), ..AuditFilter::default() },
+            )
         }),
-        ("receivables", |billing| async move { billing.receivables(90_000_000, None, None, PAGE, None).await.unwrap().0.len() }.boxed()),
+        ("receivables", |billing| {
+            async move { billing.receivables(UnixMillis::new(90_000_000), None, None, PAGE, None).await.unwrap().0.len() }.boxed()
+        }),
         ("receivables, the next page", |billing| {
-            async move { billing.receivables(90_000_000, None, Some("account-5"), PAGE, None).await.unwrap().0.len() }.boxed()
+            async move { billing.receivables(UnixMillis::new(90_000_000), None, Some("account-5"), PAGE, None).await.unwrap().0.len() }
+                .boxed()
         }),
     ]
 }

@@ -4,6 +4,7 @@ use sqlx::{AssertSqlSafe, Executor};
 use tollgate::billing::store::{Dialect, sqlite_url};
 use tollgate::billing::usage::Span;
 use tollgate::billing::{Billing, BillingSettings};
+use tollgate::domain::time::UnixMillis;
 use tollgate::service::exports::{UsagePages, Wanted};
 
 use crate::postgres::PostgresServer;
@@ -29,14 +30,17 @@ async fn fill(billing: &Billing) {
 }
 
 async fn exported(billing: &Billing, from: i64, to: i64, after: Option<(u16, u64)>) -> Vec<(u16, u64, i64)> {
-    let mut export = UsagePages::begin(billing.clone(), Wanted { account: None, from, to, after }).await.unwrap();
+    let mut export =
+        UsagePages::begin(billing.clone(), Wanted { account: None, from: UnixMillis::new(from), to: UnixMillis::new(to), after })
+            .await
+            .unwrap();
     let mut found = Vec::new();
     loop {
         let page = export.next().await.unwrap();
         if page.is_empty() {
             return found;
         }
-        found.extend(page.iter().map(|record| (record.partition, record.sequence, record.time)));
+        found.extend(page.iter().map(|record| (record.partition, record.sequence, record.time.get())));
     }
 }
 
@@ -45,7 +49,7 @@ async fn a_span_of_time_is_a_span_of_the_journal(url: &str) {
     fill(&billing).await;
     // The second day is 8,640 entries from the 8,640th on; those that were dated back into it do not move its ends.
     let (from, to) = (DAY, 2 * DAY);
-    let spans = billing.spans(from, to).await.unwrap();
+    let spans = billing.spans(UnixMillis::new(from), UnixMillis::new(to)).await.unwrap();
     for (span, partition) in spans.iter().zip(0..) {
         assert_eq!(span.partition, partition);
         // An end may lie anywhere among closes: they are not exported.
@@ -62,7 +66,7 @@ async fn a_span_of_time_is_a_span_of_the_journal(url: &str) {
     assert_eq!(exported(&billing, from, to, Some((half.0, half.1))).await, expected[expected.len() / 3 + 1..]);
     // The ends of all that there is.
     let open = |partition| Span { partition, after: 0, before: 40_001 };
-    assert_eq!(billing.spans(0, i64::MAX).await.unwrap(), [open(0), open(1)]);
+    assert_eq!(billing.spans(UnixMillis::NONE, UnixMillis::MAX).await.unwrap(), [open(0), open(1)]);
     assert_eq!(exported(&billing, 0, i64::MAX, None).await.len(), 2 * 40_000 / 30 * 9 + 2 * 3);
     assert!(exported(&billing, 400_000_001, i64::MAX, None).await.is_empty());
     assert!(exported(&billing, 0, 10_000, None).await.is_empty());

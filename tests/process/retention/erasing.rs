@@ -7,6 +7,7 @@ use tollgate::billing::erase::Erased;
 use tollgate::billing::retention::entries::drop_slice;
 use tollgate::billing::{Billing, BillingSettings};
 use tollgate::domain::origin::Origin;
+use tollgate::domain::time::UnixMillis;
 
 use super::{House, billed, done, euros, issues, millis};
 use crate::postgres::PostgresServer;
@@ -57,14 +58,14 @@ async fn erasing_an_account_and_dropping_what_is_old_wait_for_one_another_in_one
     let known = "INSERT INTO retention (what, term, kept_since, dropped, last_dropped_at) VALUES ('entry_details', '1 day', 0, 0, 0)";
     sqlx::raw_sql(known).execute(billing.store().pool()).await.unwrap();
     let (dropping, erasing) = (billing.clone(), billing.clone());
-    let dropped = tokio::spawn(async move { drop_slice(dropping.store(), partition, now, now).await });
+    let dropped = tokio::spawn(async move { drop_slice(dropping.store(), partition, UnixMillis::new(now), UnixMillis::new(now)).await });
     waiting(&billing, 1).await;
     let change = Change {
         request_id: "erase".to_owned(),
         actor: "eve".to_owned(),
         on_behalf_of: String::new(),
         reason: "asked for".to_owned(),
-        at: now,
+        at: UnixMillis::new(now),
         origin: Origin::local(),
         first_sent_at: None,
         valid_from: None,

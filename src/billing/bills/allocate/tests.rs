@@ -13,8 +13,8 @@ fn credit(sequence: i64, amount: i64) -> Credit {
 /// Two open invoices: 1 of 100, 2 of 50, numbered "A" and "B".
 fn two_invoices() -> Receivables {
     let mut receivables = Receivables::default();
-    assert!(receivables.invoice(1, 10, 100, 0).is_empty());
-    assert!(receivables.invoice(2, 20, 50, 0).is_empty());
+    assert!(receivables.invoice(1, UnixMillis::new(10), 100, 0).is_empty());
+    assert!(receivables.invoice(2, UnixMillis::new(20), 50, 0).is_empty());
     receivables.invoices[0].number = "A".to_owned();
     receivables.invoices[1].number = "B".to_owned();
     receivables
@@ -51,7 +51,7 @@ fn an_overpayment_pays_the_next_invoice() {
     let mut receivables = two_invoices();
     receivables.credit(credit(1, 574), None, &[]);
     assert_eq!((receivables.open(), receivables.credits[0].rest()), (0, 424));
-    assert_eq!(receivables.invoice(3, 30, 500, 424), [allocation(1, 3, 424)]);
+    assert_eq!(receivables.invoice(3, UnixMillis::new(30), 500, 424), [allocation(1, 3, 424)]);
     assert_eq!(receivables.open(), 76);
 }
 
@@ -80,7 +80,7 @@ fn what_another_payment_left_over_pays_what_was_reopened() {
 #[test]
 fn credits_pay_and_reversals_reopen_whole_minor_units() {
     let mut receivables = Receivables { minor_unit: 10, ..Receivables::default() };
-    receivables.invoice(1, 10, 100, 0);
+    receivables.invoice(1, UnixMillis::new(10), 100, 0);
     assert_eq!(receivables.credit(credit(1, 38), None, &[]), [allocation(1, 1, 30)]);
     assert_eq!((receivables.open(), receivables.credits[0].rest()), (70, 8));
     assert_eq!(receivables.reverse("p1", 19, -81), [allocation(1, 1, -20)]);
@@ -89,7 +89,7 @@ fn credits_pay_and_reversals_reopen_whole_minor_units() {
     let mut receivables = Receivables { minor_unit: 10, ..Receivables::default() };
     receivables.credit(credit(1, 15), None, &[]);
     receivables.credit(credit(2, 15), None, &[]);
-    assert_eq!(receivables.invoice(1, 10, 30, 30), [allocation(2, 1, 15), allocation(1, 1, 15)]);
+    assert_eq!(receivables.invoice(1, UnixMillis::new(10), 30, 30), [allocation(2, 1, 15), allocation(1, 1, 15)]);
     assert_eq!(receivables.reverse("p2", 15, -15), [allocation(2, 1, -15), allocation(UNKNOWN_CREDIT, 1, -5)]);
     assert_eq!(receivables.open(), 20);
 }
@@ -104,7 +104,7 @@ fn what_is_taken_off_an_invoice_is_set_aside_until_an_operator_allocates_or_free
     // Another credit pays what is open; what is set aside pays nothing, neither now nor of the next invoice.
     assert_eq!(receivables.credit(credit(2, 100), None, &[]), [allocation(2, 1, 60), allocation(2, 2, 30)]);
     assert_eq!((receivables.open(), receivables.free(70)), (0, 10));
-    assert_eq!(receivables.invoice(3, 30, 50, 10), [allocation(2, 3, 10)]);
+    assert_eq!(receivables.invoice(3, UnixMillis::new(30), 50, 10), [allocation(2, 3, 10)]);
     let [balance, open] = [20, 40];
     assert_eq!((receivables.open(), receivables.free(balance)), (open, 0));
     assert_eq!(receivables.allocate(1, 3, Some(41), balance), Err(NotAllocated::ExceedsOpen { open: 40 }));
@@ -118,7 +118,7 @@ fn what_is_taken_off_an_invoice_is_set_aside_until_an_operator_allocates_or_free
 #[test]
 fn by_hand_whole_minor_units_are_allocated_and_never_what_charges_have_used_up() {
     let mut receivables = Receivables { minor_unit: 10, ..Receivables::default() };
-    receivables.invoice(1, 10, 100, 0);
+    receivables.invoice(1, UnixMillis::new(10), 100, 0);
     receivables.credit(credit(1, 38), None, &[]);
     assert_eq!(receivables.take_off(1, 1, Some(5), -62), Err(NotAllocated::NotInMinorUnits));
     assert_eq!(receivables.take_off(1, 1, None, -62), Ok(vec![allocation(1, 1, -30)]));
@@ -159,7 +159,7 @@ fn what_is_freed_pays_invoices_before_a_debt_that_none_holds() {
 #[test]
 fn what_a_reversal_opens_again_and_the_rest_of_the_same_credit_pays_is_one_allocation() {
     let mut receivables = Receivables { minor_unit: 10, ..Receivables::default() };
-    receivables.invoice(1, 10, 100, 0);
+    receivables.invoice(1, UnixMillis::new(10), 100, 0);
     assert_eq!(receivables.credit(credit(1, 38), None, &[]), [allocation(1, 1, 30)]);
     assert_eq!(receivables.credit(credit(2, 6), None, &[]), []);
     // 8 of the 9 had paid nothing; 10 are opened again. 9 and 6 are left: they pay 10 of it, 6 and 4.
@@ -172,7 +172,7 @@ fn no_reversal_opens_more_than_the_invoice_though_another_took_a_part_with_it() 
     let mut receivables = Receivables { minor_unit: 10, ..Receivables::default() };
     receivables.credits = vec![credit(1, 26), credit(2, 4)];
     // 4 of the second and 6 of the first pay one minor unit together; when the second is reversed, the first pays all of it.
-    assert_eq!(receivables.invoice(1, 10, 10, 10), [allocation(2, 1, 4), allocation(1, 1, 6)]);
+    assert_eq!(receivables.invoice(1, UnixMillis::new(10), 10, 10), [allocation(2, 1, 4), allocation(1, 1, 6)]);
     receivables.reverse("p2", 4, 16);
     assert_eq!(receivables.open(), 0);
     receivables.reverse("p1", 26, -10);
@@ -235,7 +235,7 @@ proptest! {
                     let applied = unallocated.clamp(0, total);
                     balance -= amount;
                     unallocated = unallocated_before + brought_forward;
-                    let made = receivables.invoice(number, number, total, applied);
+                    let made = receivables.invoice(number, UnixMillis::new(number), total, applied);
                     receivables.invoices.last_mut().unwrap().number = format!("N{number}");
                     prop_assert_eq!(made.iter().map(|one| one.amount).sum::<i64>(), applied);
                     prop_assert_eq!(receivables.set_aside(), set_aside, "no automatic allocation uses what is set aside");

@@ -11,9 +11,9 @@ use crate::bills::allocate::Allocation;
 use crate::bills::allocate::by_hand::NotAllocated;
 use crate::record::narrow;
 use crate::{Billing, BillingError};
-use domain::account::Millis;
 use domain::money::format_units;
 use domain::origin::Origin;
+use domain::time::UnixMillis;
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub struct ByHand {
     /// Why.
     pub reason: String,
     /// When it came.
-    pub at: Millis,
+    pub at: UnixMillis,
     /// How it came.
     pub origin: Origin,
 }
@@ -143,7 +143,7 @@ impl Billing {
         .bind(credit)
         .bind(document)
         .bind(signed)
-        .bind(asked.at)
+        .bind(asked.at.get())
         .bind(asked.actor.clone())
         .bind(asked.reason.clone())
         .bind(asked.on_behalf_of.clone())

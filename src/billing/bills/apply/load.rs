@@ -19,6 +19,7 @@ use crate::projection;
 use crate::projection::TotalKey;
 use crate::projection::rows::totals_of;
 use crate::record::{coded, narrow, request_key};
+use crate::store::Columns;
 use crate::store::Dialect;
 use crate::store::rows::{Table, Type, Value};
 use domain::account::Category;
@@ -201,7 +202,7 @@ fn credit(row: &AnyRow) -> Result<Credit, BillingError> {
     Ok(Credit {
         sequence: row.try_get("sequence")?,
         request_id: row.try_get("request_id")?,
-        time: row.try_get("time")?,
+        time: row.instant("time")?,
         amount: row.try_get("amount")?,
         allocated: row.try_get("allocated")?,
         reversed: row.try_get("reversed")?,
@@ -216,7 +217,7 @@ async fn load_adjustments(connection: &mut AnyConnection, dialect: Dialect, load
     let keys: Vec<Vec<Value<'_>>> = adjusted.map(|((account, bill), _)| vec![account.clone().into(), i64::from(*bill).into()]).collect();
     for row in ADJUSTMENTS.find(connection, dialect, "*", &keys).await? {
         let key = (row.try_get("account")?, narrow(&row, "bill")?);
-        let adjustment = Adjustment { time: row.try_get("time")?, amount: row.try_get("amount")?, reason: row.try_get("reason")? };
+        let adjustment = Adjustment { time: row.instant("time")?, amount: row.try_get("amount")?, reason: row.try_get("reason")? };
         loaded_bills.adjustments.entry(key).or_default().push(adjustment);
     }
     for adjustments in loaded_bills.adjustments.values_mut() {
@@ -280,7 +281,7 @@ fn uncredited(row: &AnyRow) -> Result<Uncredited, BillingError> {
         charge: None,
         subject: subject(row)?,
         amount: row.try_get("amount")?,
-        time: row.try_get("time")?,
+        time: row.instant("time")?,
     };
     let (account, bill) = (row.try_get("account")?, narrow(row, "bill")?);
     Ok(Uncredited { account, bill, sequence: row.try_get("sequence")?, place: row.try_get("place")?, refund, note: 0, is_changed: false })
@@ -297,7 +298,7 @@ fn refund(row: &AnyRow) -> Result<Refund, BillingError> {
         charge: EntryKind::from_number(charge),
         subject: subject(row)?,
         amount: row.try_get("amount")?,
-        time: row.try_get("time")?,
+        time: row.instant("time")?,
     })
 }
 

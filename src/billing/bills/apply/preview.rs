@@ -10,18 +10,18 @@ use crate::bills::draft::{Draft, Subject, Total};
 use crate::projection::rows::read_account;
 use crate::record::Record;
 use crate::store::Dialect;
-use domain::account::Millis;
 use domain::command::Metadata;
 use domain::entry::{Entry, EntryData, EntryKind};
 use domain::rules::Cut;
+use domain::time::UnixMillis;
 
 /// An account's open bill, as it would be drafted.
 #[derive(Debug)]
 pub struct Preview {
     /// When the first money entry of the bill was accepted; `None` if it has none, so that nothing will be billed.
-    pub begun_at: Option<Millis>,
+    pub begun_at: Option<UnixMillis>,
     /// When the account was created.
-    pub created_at: Millis,
+    pub created_at: UnixMillis,
     /// The draft; `None` if there would be no document.
     pub draft: Option<Draft>,
 }
@@ -31,14 +31,14 @@ pub async fn preview(
     connection: &mut AnyConnection,
     dialect: Dialect,
     account: &str,
-    cut_at: impl Fn(Millis) -> Millis,
+    cut_at: impl Fn(UnixMillis) -> UnixMillis,
 ) -> Result<Preview, BillingError> {
     let query = sqlx::query("SELECT * FROM accounts WHERE account = $1").bind(account.to_owned());
     let row = query.fetch_optional(&mut *connection).await?.ok_or(BillingError::NotFound("account"))?;
     let state = read_account(&row)?;
     let begun = "SELECT MIN(first_at) FROM totals WHERE account = $1 AND bill = $2";
     let query = sqlx::query(begun).bind(account.to_owned()).bind(i64::from(state.account.open_bill));
-    let begun_at: Option<Millis> = query.fetch_one(&mut *connection).await?.try_get(0)?;
+    let begun_at: Option<UnixMillis> = query.fetch_one(&mut *connection).await?.try_get::<Option<i64>, _>(0)?.map(UnixMillis::new);
     let mut wanted = Wanted::default();
     wanted.accounts.insert(account);
     wanted.payers.insert(account);

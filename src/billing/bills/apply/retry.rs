@@ -91,7 +91,7 @@ impl Billing {
         sqlx::query(write).bind(content).bind(draft.held_reason.clone()).bind(id).execute(&mut *connection).await?;
         if draft.held_reason.is_empty() {
             let queue = "INSERT INTO drafts (kind, cut_at, document) VALUES ($1, $2, $3)";
-            let query = sqlx::query(queue).bind(draft.document.kind.name()).bind(draft.document.period_to).bind(id);
+            let query = sqlx::query(queue).bind(draft.document.kind.name()).bind(draft.document.period_to.get()).bind(id);
             query.execute(&mut *connection).await?;
         }
         let still = (!draft.held_reason.is_empty()).then(|| draft.held_reason.clone());

@@ -14,7 +14,7 @@ fn bill(mode: Mode) -> CutBill {
         bill: 3,
         cause: Cause::PeriodEnd,
         mode,
-        cut_at: 1_000,
+        cut_at: UnixMillis::new(1_000),
         closed: 0,
         rounding: 0,
         due_rounding: 0,
@@ -34,11 +34,19 @@ fn subject(category: Category, item: &str, quantity: &str) -> Subject {
 }
 
 fn total(kind: EntryKind, item: &str, amount: i64) -> Total {
-    Total { kind, subject: subject(Category::Usage, item, "2"), amount, count: 2, unit_price: None, first_at: 10, last_at: 20 }
+    Total {
+        kind,
+        subject: subject(Category::Usage, item, "2"),
+        amount,
+        count: 2,
+        unit_price: None,
+        first_at: UnixMillis::new(10),
+        last_at: UnixMillis::new(20),
+    }
 }
 
 fn refund(kind: EntryKind, charge: EntryKind, item: &str, amount: i64) -> Refund {
-    Refund { kind, charge: Some(charge), subject: subject(Category::Usage, item, "1"), amount, time: 30 }
+    Refund { kind, charge: Some(charge), subject: subject(Category::Usage, item, "1"), amount, time: UnixMillis::new(30) }
 }
 
 #[test]
@@ -52,7 +60,10 @@ fn an_overpayment_has_already_paid_a_part_of_the_invoice() {
         (document.kind, document.total, document.credit_applied, document.amount_to_pay),
         (DocumentKind::Invoice, 50_000, 42_400, 7_600)
     );
-    assert_eq!((document.wallet, document.brought_forward, document.period_from, document.period_to), (None, 0, 10, 1_000));
+    assert_eq!(
+        (document.wallet, document.brought_forward, document.period_from, document.period_to),
+        (None, 0, UnixMillis::new(10), UnixMillis::new(1_000))
+    );
 }
 
 #[test]
@@ -168,7 +179,7 @@ fn a_single_charge_is_an_invoice_of_one_line() {
         account: "acme".to_owned(),
         denomination: denomination(),
         bill: 4,
-        time: 50,
+        time: UnixMillis::new(50),
         subject: subject(Category::Hardware, "router", "1"),
         amount: 9_900,
         rounding: 0,

@@ -73,7 +73,7 @@ fn report_missing(letters: &[char], document: &Document) {
 
 /// Of the document alone, so that the same document always gives the same bytes.
 fn metadata(sheet: &Sheet, document: &Document) -> Metadata {
-    let at = if document.issued_at == 0 { document.period_to } else { document.issued_at };
+    let at = if document.issued_at.is_none() { document.period_to } else { document.issued_at };
     let at = timestamp(at).to_zoned(TimeZone::UTC);
     let part = |value: i8| u8::try_from(value).unwrap_or_default();
     let date = DateTime::new(u16::try_from(at.year()).unwrap_or_default())

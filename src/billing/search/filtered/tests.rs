@@ -12,7 +12,7 @@ use crate::store::sqlite_url;
 use domain::account::Account;
 
 /// The instant of the queries: temporary limits have ended at 1, or run until 3.
-const NOW: Millis = 2;
+const NOW: UnixMillis = UnixMillis::new(2);
 
 /// How many accounts there are; a million by hand, to measure.
 fn count() -> usize {
@@ -87,7 +87,7 @@ async fn accounts(billing: &Billing) -> Vec<(String, String, Account, Option<i64
 fn expected(accounts: &[(String, String, Account, Option<i64>)], query: &Query<'_>) -> Vec<String> {
     let Filter { mode, status, currency, is_low, is_owing } = query.filter;
     let is_wanted = |account: &Account, threshold: Option<i64>| {
-        let without = Account { temporary_until: 0, ..*account }.usable_credit(NOW);
+        let without = Account { temporary_until: UnixMillis::NONE, ..*account }.usable_credit(NOW);
         mode.is_none_or(|mode| mode == account.mode)
             && status.is_none_or(|status| status == account.status)
             && currency.is_none_or(|currency| currency == account.currency)

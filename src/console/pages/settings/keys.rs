@@ -18,7 +18,7 @@ use crate::visitor::Visitor;
 use access::Permission;
 use access::file::GrantEntry;
 use billing::callers::CallerKind;
-use domain::account::Millis;
+use domain::time::UnixMillis;
 use platform::clock::system_now;
 use service::callers::{Caller, MadeKey, NewCaller};
 
@@ -97,7 +97,7 @@ struct Row {
 
 impl Row {
     fn new(visitor: &Visitor, Caller { stored, grant }: &Caller) -> Self {
-        let (state, colour) = match (stored.revoked_at > 0, stored.expires_at > 0 && stored.expires_at <= system_now()) {
+        let (state, colour) = match (stored.revoked_at.is_some(), stored.expires_at.is_some() && stored.expires_at <= system_now()) {
             (true, _) => ("caller-revoked", "bad"),
             (false, true) => ("caller-expired", "bad"),
             (false, false) => ("caller-active", "good"),
@@ -124,8 +124,8 @@ impl Row {
     }
 }
 
-fn instant(visitor: &Visitor, at: Millis) -> String {
-    if at > 0 { visitor.locale.instant(at) } else { String::new() }
+fn instant(visitor: &Visitor, at: UnixMillis) -> String {
+    if at.is_some() { visitor.locale.instant(at) } else { String::new() }
 }
 
 /// Shows who may call.
@@ -157,7 +157,7 @@ async fn page(console: &Console, visitor: &Visitor, wanted: &Wanted, form: Form)
 pub async fn download(State(console): State<Console>, visitor: Visitor) -> Result<Response, Failure> {
     let (context, use_cases) = (visitor.context(), &console.use_cases);
     let listed = use_cases.handle(&context, use_cases.list_callers(&context, None, MOST_IN_FILE)).await?;
-    let machine = |at: Millis| if at > 0 { visitor.locale.machine(at) } else { String::new() };
+    let machine = |at: UnixMillis| at.known().map_or_else(String::new, |at| visitor.locale.machine(at));
     let rows = listed.callers.into_iter().map(|Caller { stored, grant }| {
         let (roles, accounts, kind) = (grant.roles.join(" "), grants::accounts([&grant]), stored.kind.name().to_owned());
         let [created_at, expires_at, revoked_at, last_used_at] =
@@ -210,9 +210,9 @@ pub async fn create(State(console): State<Console>, visitor: Visitor, fields: Fi
 }
 
 /// The end of a day in the billing time zone.
-fn end_of(console: &Console, day: Date) -> Option<Millis> {
+fn end_of(console: &Console, day: Date) -> Option<UnixMillis> {
     let next = day.tomorrow().ok()?.to_zoned(console.use_cases.clock().zone()).ok()?;
-    Some(next.timestamp().as_millisecond())
+    Some(UnixMillis::new(next.timestamp().as_millisecond()))
 }
 
 /// Shows a caller.

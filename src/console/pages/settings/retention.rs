@@ -13,7 +13,7 @@ use crate::navigation::RETENTION;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
 use billing::retention::{Kept, RetentionStatus};
-use domain::account::Millis;
+use domain::time::UnixMillis;
 
 #[derive(Template)]
 #[template(path = "settings/retention.html")]
@@ -50,7 +50,7 @@ pub async fn show(State(console): State<Console>, visitor: Visitor) -> Result<Re
 }
 
 impl Row {
-    fn new(locale: &Locale, what: Kept, status: Option<&RetentionStatus>, now: Millis) -> Self {
+    fn new(locale: &Locale, what: Kept, status: Option<&RetentionStatus>, now: UnixMillis) -> Self {
         let (what, option) = match what {
             Kept::AuditRecords => ("retention-audit-records", "--keep-audit-days"),
             Kept::Documents => ("retention-documents", "--keep-documents-years"),

@@ -55,7 +55,7 @@ async fn page(console: &Console, visitor: &Visitor, done: &str, form: Form, is_n
         tabs: tabs_of_service(SENDING),
         may_set: may(Permission::SetSettings),
         may_go_on: may(Permission::SendMail),
-        held_since: if held_since > 0 { locale.instant(held_since) } else { String::new() },
+        held_since: if held_since.is_some() { locale.instant(held_since) } else { String::new() },
         waiting: locale.decimal(&waiting.to_string()),
         most_attached: locale.decimal(&(MOST_ATTACHED / KILOBYTE).to_string()),
         form,

@@ -8,7 +8,7 @@ use domain::entry::{EntryData, GivenBack, Limits, RefundedTo};
 fn a_block_comes_back_as_it_was_stored() {
     let entry = Entry {
         data: EntryData::Created {
-            limits: Limits { permanent: -12, temporary: -1, temporary_until: 7 },
+            limits: Limits { permanent: -12, temporary: -1, temporary_until: UnixMillis::new(7) },
             settings: Settings {
                 name: Some("Acme".into()),
                 low_credit_threshold: Some(Some(DecimalAmount::new(15, 1))),
@@ -19,7 +19,7 @@ fn a_block_comes_back_as_it_was_stored() {
         account: "acme/7".into(),
         request_id: "r-1".into(),
         account_sequence: 3,
-        time: 1_700_000_000_000,
+        time: UnixMillis::new(1_700_000_000_000),
         mode: Mode::Postpaid,
         bill: 9,
         balance: -(1 << 51),
@@ -32,7 +32,7 @@ fn a_block_comes_back_as_it_was_stored() {
             description: "Grüße".into(),
             quantity: "1.5".into(),
             unit: "message".into(),
-            occurred_at: Some(-1),
+            occurred_at: Some(UnixMillis::new(-1)),
             attributes: vec![("a".into(), "b".into()), ("long".into(), "x".repeat(300))],
             actor: "eve".into(),
             on_behalf_of: "alice".into(),
@@ -49,8 +49,13 @@ fn a_block_comes_back_as_it_was_stored() {
     };
     let given_back = GivenBack { original: Some(1 << 40), total: 4, rounding: -3, bill: 2, of_bill: Some(8) };
     let refunded = Entry { data: EntryData::Refunded { to: RefundedTo::Balance, amount: -12, given_back }, ..entry.clone() };
-    let block =
-        Block { first_sequence: 5, id: [1; 16], previous: [2; 16], time: 1_700_000_000_001, entries: vec![entry, removed, refunded] };
+    let block = Block {
+        first_sequence: 5,
+        id: [1; 16],
+        previous: [2; 16],
+        time: UnixMillis::new(1_700_000_000_001),
+        entries: vec![entry, removed, refunded],
+    };
     assert_eq!(decode_block(&encode_block(&block)), Ok(block));
 }
 
@@ -66,7 +71,7 @@ fn fields_that_this_version_does_not_know_are_skipped() {
             account: "acme".into(),
             request_id: String::new(),
             account_sequence: 1,
-            time: 7,
+            time: UnixMillis::new(7),
             mode: Mode::Prepaid,
             bill: 1,
             balance: 5,
@@ -76,7 +81,7 @@ fn fields_that_this_version_does_not_know_are_skipped() {
             metadata: Metadata::default(),
             refers_to: String::new(),
         };
-        put_entry(&mut entries, &entry, 0, 7);
+        put_entry(&mut entries, &entry, 0, UnixMillis::new(7));
         let mut bytes = 5_u64.to_le_bytes().to_vec();
         bytes.extend(1_u32.to_le_bytes());
         bytes.extend(7_i64.to_le_bytes());

@@ -11,8 +11,9 @@ use crate::model::PartitionState;
 use crate::redis::keys::PartitionKeys;
 use crate::redis::script::NEVER;
 use crate::{LedgerError, NamePlace, ReservationPlace, fold_name};
-use domain::account::{Account, Millis};
+use domain::account::Account;
 use domain::entry::{Entry, EntryData};
+use domain::time::UnixMillis;
 
 /// What is left to write.
 pub(super) struct Writes<'a> {
@@ -49,7 +50,7 @@ impl<'a> Writes<'a> {
             let open_reservations = u32::try_from(open.len()).unwrap_or(u32::MAX);
             let next_expiry = open.iter().map(|place| place.expires_at).min().unwrap_or(NEVER);
             let mut record = encode_account(&Account { reserved, open_reservations, ..*account });
-            record.extend(next_expiry.to_le_bytes().into_iter().take(Expiry::BYTES));
+            Expiry { next_expiry }.put(&mut record);
             records.push((id.clone(), record));
         }
         Ok(records)
@@ -81,7 +82,7 @@ impl<'a> Writes<'a> {
             match (after, place) {
                 (Some(reservation), Some(place)) => {
                     put.push((name.clone(), encode_reservation(reservation)));
-                    expiries.push((reservation.expires_at.to_string().into_bytes(), name));
+                    expiries.push((reservation.expires_at.get().to_string().into_bytes(), name));
                     places.push((b"0".to_vec(), encode_reservation_place(account, &place)));
                 }
                 _ => {
@@ -143,10 +144,10 @@ impl<'a> Writes<'a> {
             EntryData::Reserved { expires_at, .. } | EntryData::ReservationExtended { expires_at, .. } => Some(expires_at),
             _ => None,
         };
-        let last_expiry = block.entries.iter().filter_map(expiry).max().unwrap_or(0);
+        let last_expiry = block.entries.iter().filter_map(expiry).max().unwrap_or(UnixMillis::NONE);
         let first_expiry =
             self.stored.held.iter().filter_map(|(_, key)| Some(self.partition_state.reservations.get(key)?.expires_at)).min();
-        let number = |number: Millis| number.to_le_bytes().to_vec();
+        let number = |at: UnixMillis| at.get().to_le_bytes().to_vec();
         let state = [
             self.torn.sequence.to_le_bytes().to_vec(),
             self.torn.last_block.to_vec(),

@@ -25,7 +25,7 @@ pub struct ProcessMetrics {
 impl Default for ProcessMetrics {
     fn default() -> Self {
         let started = Gauge::<f64, AtomicU64>::default();
-        started.set(system_now() as f64 / 1000.0);
+        started.set(system_now().get() as f64 / 1000.0);
         Self {
             cpu: Counter::default(),
             resident: Gauge::default(),

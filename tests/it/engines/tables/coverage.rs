@@ -6,6 +6,7 @@ use std::path::Path;
 use tollgate::domain::command::Kind;
 use tollgate::domain::entry::EntryKind;
 use tollgate::domain::outcome::{Refusal, ReserveVerdict, Verdict};
+use tollgate::domain::time::UnixMillis;
 
 use super::RULES;
 use super::outcome::kind_words;
@@ -134,7 +135,7 @@ fn every_kind_of_command_and_of_entry_has_an_example() {
 }
 
 fn kind(step: &Step) -> Option<Kind> {
-    Some(action(&step.request.what, 0)?.kind())
+    Some(action(&step.request.what, UnixMillis::NONE)?.kind())
 }
 
 /// The place of a reason in the order of precedence.

@@ -5,6 +5,7 @@ use tollgate::domain::command::{
     Action, Create, Debit, ExcessPolicy, LimitChange, RemainderPolicy, Reserve, Reversal, TemporaryChange, Until,
 };
 use tollgate::domain::money::DecimalAmount;
+use tollgate::domain::time::UnixMillis;
 
 use crate::table::{Limit, Next, Opening, Temporary, Wanted, What};
 
@@ -27,7 +28,7 @@ fn billing(is_one_by_one: bool) -> NonUsageBilling {
     if is_one_by_one { NonUsageBilling::OneByOne } else { NonUsageBilling::Consolidated }
 }
 
-fn limit(limit: &Limit, now: i64) -> LimitChange {
+fn limit(limit: &Limit, now: UnixMillis) -> LimitChange {
     let temporary = match limit.temporary {
         None => TemporaryChange::Keep,
         Some(Temporary::Removed) => TemporaryChange::Remove,
@@ -43,7 +44,7 @@ fn reserve(wanted: &Wanted) -> Reserve {
     Reserve { amount, minimum, validity, grace: wanted.grace.unwrap_or(validity) }
 }
 
-fn create(opening: &Opening, now: i64) -> Action {
+fn create(opening: &Opening, now: UnixMillis) -> Action {
     Action::Create(Create {
         name: "Alpha".into(),
         currency: currency(opening.currency),
@@ -66,7 +67,7 @@ fn update(name: Option<&str>, low_credit_threshold: Option<Option<DecimalAmount>
 }
 
 /// What is asked of the ledger; `None` for nothing, as time is only let pass.
-pub fn action(what: &What, now: i64) -> Option<Action> {
+pub fn action(what: &What, now: UnixMillis) -> Option<Action> {
     Some(match what {
         What::Given { opening, .. } | What::Create(opening) => create(opening, now),
         What::Reserve(wanted) => Action::Authorize(reserve(wanted)),

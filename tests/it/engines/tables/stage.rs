@@ -10,6 +10,7 @@ use tollgate::domain::command::{Action, Command, Metadata};
 use tollgate::domain::entry::{Entry, EntryKind};
 use tollgate::domain::outcome::{Outcome, Refusal};
 use tollgate::domain::rules::MAX_OPEN_RESERVATIONS;
+use tollgate::domain::time::UnixMillis;
 use tollgate::ledger::watch::Watchers;
 use tollgate::ledger::{Engine, Ledger};
 use tollgate::service::error::{Error, Missing};
@@ -123,14 +124,14 @@ impl Stage {
         let names: Vec<_> = (open..MAX_OPEN_RESERVATIONS).map(|number| format!("line-{line}-{number}")).collect();
         for names in names.chunks(AT_ONCE) {
             let wanted = crate::table::Wanted { amount: "0.01", minimum: None, validity: None, grace: None };
-            let authorize = action(&What::Reserve(wanted), 0).unwrap();
+            let authorize = action(&What::Reserve(wanted), UnixMillis::NONE).unwrap();
             let answers = join_all(names.iter().map(|name| self.send(account, name, authorize.clone()))).await;
             assert!(answers.iter().all(|answered| answered.outcome.is_ok()));
         }
     }
 
     /// Lets time pass, and what is due by itself happen.
-    async fn go_to(&self, now: i64) {
+    async fn go_to(&self, now: UnixMillis) {
         self.clock.set(now);
         while self.ledger.engine().sweep(0).await.unwrap() {}
     }
@@ -168,7 +169,7 @@ impl Stage {
     }
 }
 
-fn figure(which: Amount, account: &Account, now: i64, new: &[Entry]) -> i64 {
+fn figure(which: Amount, account: &Account, now: UnixMillis, new: &[Entry]) -> i64 {
     let rounded = |kind| new.iter().filter(|entry| entry.kind() == kind).map(|entry| entry.amount()).sum();
     let refund = || new.iter().find(|entry| entry.kind().is_refund()).expect("a refund");
     match which {

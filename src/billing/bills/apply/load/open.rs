@@ -12,8 +12,10 @@ use super::super::{LoadedBills, Wanted};
 use super::{named, names};
 use crate::BillingError;
 use crate::bills::allocate::Payable;
+use crate::store::Columns;
 use crate::store::Dialect;
 use crate::store::rows::{Table, Type};
+use domain::time::UnixMillis;
 
 /// Up to this many of an account are loaded at once; of more, this many at a time.
 const FEW: i64 = if cfg!(test) { 4 } else { 256 };
@@ -81,12 +83,12 @@ async fn oldest(connection: &mut AnyConnection, account: &str, amount: i64, load
                LEFT JOIN issued ON issued.document = payables.document \
                WHERE payables.account = $1 AND open_amount > 0 AND (payables.cut_at, payables.document) > ($2, $3) \
                ORDER BY payables.cut_at, payables.document LIMIT $4";
-    let (mut after, mut left) = ((i64::MIN, i64::MIN), amount);
+    let (mut after, mut left) = ((UnixMillis::MIN, i64::MIN), amount);
     while left > 0 {
-        let query = sqlx::query(sql).bind(account.to_owned()).bind(after.0).bind(after.1).bind(FEW);
+        let query = sqlx::query(sql).bind(account.to_owned()).bind(after.0.get()).bind(after.1).bind(FEW);
         let rows = query.fetch_all(&mut *connection).await?;
         let Some(last) = rows.last() else { break };
-        after = (last.try_get("cut_at")?, last.try_get("document")?);
+        after = (last.instant("cut_at")?, last.try_get("document")?);
         for row in &rows {
             left -= row.try_get::<i64, _>("open_amount")?;
             take(row, loaded_bills)?;
@@ -126,7 +128,7 @@ fn take(row: &AnyRow, loaded_bills: &mut LoadedBills) -> Result<(), BillingError
         ledger.open_elsewhere -= 1;
         ledger.receivables.open_elsewhere -= open;
     }
-    let (number, cut_at, total) = (row.try_get("number")?, row.try_get("cut_at")?, row.try_get("total")?);
+    let (number, cut_at, total) = (row.try_get("number")?, row.instant("cut_at")?, row.try_get("total")?);
     ledger.receivables.invoices.push(Payable { document, number, cut_at, total, open, stored: Some(open) });
     Ok(())
 }

@@ -13,6 +13,7 @@ use crate::store::{Store, sqlite_url};
 use domain::account::Mode;
 use domain::command::Metadata;
 use domain::entry::{ChargedFrom, Entry, EntryData};
+use domain::time::UnixMillis;
 
 const CENT: i64 = 10_000;
 
@@ -44,7 +45,7 @@ fn record(data: EntryData, sequence: u64, invoices: &[&str]) -> Record {
         account: "acme".to_owned(),
         request_id: format!("r-{sequence}"),
         account_sequence: sequence,
-        time: 1_000_000,
+        time: UnixMillis::new(1_000_000),
         mode: Mode::Postpaid,
         bill: u32::try_from(sequence).unwrap(),
         // Deep in debt: no credit is left over.

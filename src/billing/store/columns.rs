@@ -1,0 +1,18 @@
+//! Columns as what they mean: SQL keeps plain numbers and texts.
+
+use sqlx::any::AnyRow;
+use sqlx::{ColumnIndex, Row};
+
+use domain::time::UnixMillis;
+
+/// Reads a column as what it means.
+pub trait Columns {
+    /// An instant.
+    fn instant(&self, column: impl ColumnIndex<AnyRow>) -> Result<UnixMillis, sqlx::Error>;
+}
+
+impl Columns for AnyRow {
+    fn instant(&self, column: impl ColumnIndex<AnyRow>) -> Result<UnixMillis, sqlx::Error> {
+        self.try_get(column).map(UnixMillis::new)
+    }
+}
