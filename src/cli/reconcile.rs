@@ -108,8 +108,13 @@ async fn show_lost(ledger: &Ledger, options: &ReconcileOptions) -> anyhow::Resul
         say!(
             "partition {partition}: {count} entries were acknowledged, and the ledger has lost them: from {} to {}",
             first.first_sequence,
-            end - 1
+            end.max(first.first_sequence + 1) - 1
         );
+        if blocks.iter().any(|block| block.entries.is_empty()) {
+            say!(
+                "partition {partition}: of others, nobody has kept what they were; only their callers can repeat them, and --accept-loss goes on"
+            );
+        }
         for (sequence, entry) in blocks.iter().flat_map(|block| (block.first_sequence..).zip(&block.entries)).take(MOST_SHOWN) {
             let (what, amount) = (words(&entry.kind()), entry.amount().to_string());
             shown.add_row([format!("{partition}-{sequence}"), entry.account.clone(), what, amount, entry.request_id.clone()]);
@@ -134,7 +139,8 @@ async fn decide_on_lost(
     let mut is_settled = true;
     for (partition, blocks) in lost {
         if options.reapply {
-            let is_done = show_reapplied(reapply_lost(&again, *partition, blocks, &decision).await?);
+            let is_all_known = blocks.iter().all(|block| !block.entries.is_empty());
+            let is_done = show_reapplied(reapply_lost(&again, *partition, blocks, &decision).await?) && is_all_known;
             if !is_done {
                 say!("partition {partition}: what was not done stays kept aside, until it is applied or --accept-loss gives it up");
             }

@@ -72,7 +72,7 @@ fn presented<'a>(authorization: &'a [&'a str]) -> Presented<'a> {
 
 /// What the rules alone take for a plain debit: what the check stands beside in a call, and the least of it.
 fn decided(euro: Currency) -> u64 {
-    const NOW: UnixMillis = 1_764_288_000_000;
+    const NOW: UnixMillis = UnixMillis::new(1_764_288_000_000);
     let opened = Account::opened(Mode::Prepaid, NonUsageBilling::Consolidated, (euro, 5, 2));
     let account = Account { balance: 100_000_000, period_end: NOW + 86_400_000, ..opened };
     let loaded = LoadedState { account: Some(account), next_sequence: 7, ..LoadedState::default() };

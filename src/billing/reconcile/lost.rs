@@ -27,7 +27,8 @@ pub async fn reapply_lost(
     let mut since = Since::read(again.ledger, partition, &lost).await?;
     let (mut done, mut settled) = (Vec::new(), Vec::new());
     for block in blocks {
-        let mut is_settled = true;
+        // One without entries stands for those of which nobody knows what they were.
+        let mut is_settled = !block.entries.is_empty();
         let mut entries = (block.first_sequence..).zip(&block.entries).peekable();
         while let Some((sequence, entry)) = entries.next() {
             let limit = entries.next_if(|(_, next)| is_limit_of(entry, next)).map(|(_, next)| next);

@@ -40,6 +40,8 @@ struct Tail {
     /// How many of the oldest have no content any more.
     emptied: usize,
     bytes: usize,
+    /// How many of the latest were told to be lost, and could not be kept aside yet.
+    waiting: usize,
 }
 
 /// A block that was acknowledged.
@@ -64,9 +66,10 @@ impl Kept {
 struct Lost {
     /// The first entry and the last.
     range: (u64, u64),
-    /// How many entries this thread had acknowledged of them.
+    /// How many entries this thread had acknowledged of them, in how many blocks.
     entries: u64,
-    /// The blocks that can be kept aside: a field for each, and its bytes.
+    count: usize,
+    /// What can be kept aside: a field for each block, and its bytes. One without entries stands for all that have no content any more.
     blocks: Vec<(String, Vec<u8>)>,
 }
 
@@ -98,8 +101,8 @@ impl Acknowledged {
         }
     }
 
-    /// Looks for the last acknowledged blocks of partitions at a server that has been connected to. What cannot be asked now is looked for at
-    /// the next connection.
+    /// Looks for the last acknowledged blocks of partitions at a server that has been connected to. An error: the server cannot be asked now,
+    /// or refuses to keep aside what it has lost, and is to be connected to again; nothing is forgotten until then.
     pub(super) async fn look_for(
         &self,
         connection: &mut MultiplexedConnection,
@@ -116,17 +119,31 @@ impl Acknowledged {
             true => Vec::new(),
             false => connection.send_packed_commands(&commands, 0, commands.len()).await?,
         };
+        // What says of all of them that it cannot tell now, as a node does that has just returned, is asked again before anybody gets it.
+        let later = |answers: &[Value]| {
+            let error = answers.first()?.clone().extract_error().err()?;
+            matches!(of_read(&error), Fate::Later(_)).then_some(error)
+        };
+        let is_any_known = partitions.iter().any(|number| self.tail(*number).is_some_and(|tail| !tail.blocks.is_empty()));
+        if is_any_known
+            && answers.chunks(2).all(|answers| later(answers).is_some())
+            && let Some(error) = later(&answers)
+        {
+            return Err(error);
+        }
         for (keys, answers) in asked.into_iter().zip(answers.chunks(2)) {
             let [state, aside] = answers else { continue };
-            if let Ok(aside) = u64::from_redis_value_ref(aside) {
-                losses.found_aside(keys.number, aside);
+            // Another connection may just be keeping something aside: that there is nothing yet does not say that nothing is lost.
+            match u64::from_redis_value_ref(aside) {
+                Ok(aside @ 1..) => losses.found_aside(keys.number, aside),
+                _ => losses.show(keys.number),
             }
             let Value::BulkString(state) = state else { continue };
             let Some(state) = StepState::get(&mut state.as_slice()) else { continue };
             if let Err(error) = self.look_for_tail(connection, keys, state, losses).await {
                 match of_read(&error) {
                     // It is elsewhere, or on its way there.
-                    Fate::Moved(_) | Fate::Asked(_) | Fate::Later(_) => {}
+                    Fate::Moved(_) | Fate::Asked(_) => {}
                     _ => return Err(error),
                 }
             }
@@ -146,7 +163,7 @@ impl Acknowledged {
             None => return Ok(()),
         };
         let Some(last) = known.last() else { return Ok(()) };
-        let sequence = u64::try_from(state.sequence).unwrap_or(0);
+        let sequence = state.sequence;
         if last.id == state.last_block || is_there(connection, keys, sequence, last).await? {
             return Ok(());
         }
@@ -168,23 +185,26 @@ impl Acknowledged {
             (Some(tail), Some(first)) => tail.from(first.id, sequence),
             _ => return Ok(()),
         };
+        // An alarm first, which stays on though nothing can be kept aside.
+        if let Some(mut tail) = self.tail(keys.number)
+            && tail.waiting == 0
+        {
+            tail.waiting = lost.count;
+            losses.found(keys.number, lost.range, lost.entries);
+        }
         for blocks in lost.blocks.chunks(AT_ONCE) {
             let mut command = redis::cmd("HSET");
             command.arg(keys.lost());
             blocks.iter().for_each(|(field, block)| {
                 command.arg(field).arg(block.as_slice());
             });
-            match command.query_async::<Value>(connection).await {
-                Err(error) if !error.is_io_error() && !error.is_timeout() => {
-                    tracing::error!(partition = keys.number, %error, "what was lost cannot be kept aside: it can be applied again only by its callers");
-                    break;
-                }
-                written => drop(written?),
-            }
+            command.query_async::<Value>(connection).await.inspect_err(|error| {
+                tracing::warn!(partition = keys.number, %error, "what was lost cannot be kept aside yet");
+            })?;
         }
-        losses.found(keys.number, lost.range, lost.entries);
         if let (Some(mut tail), Some(first)) = (self.tail(keys.number), known.get(there)) {
             tail.forget_from(first.id);
+            losses.kept_aside(keys.number);
         }
         Ok(())
     }
@@ -225,7 +245,12 @@ impl Tail {
             }
             lost.range.1 = kept.end() - 1;
             lost.entries += u64::from(kept.header.count);
-            if kept.bytes() > 0 {
+            lost.count += 1;
+            if kept.bytes() == 0 && lost.blocks.is_empty() {
+                let mut bytes = Vec::with_capacity(BlockHeader::BYTES);
+                BlockHeader { count: 0, accounts: 0, endings: 0, ..kept.header }.put(&mut bytes);
+                lost.blocks.push((field(kept.header.first_sequence, kept.header.id), bytes));
+            } else if kept.bytes() > 0 {
                 let mut bytes = Vec::with_capacity(BlockHeader::BYTES + kept.bytes());
                 kept.header.put(&mut bytes);
                 kept.content.iter().for_each(|part| bytes.extend_from_slice(part));
@@ -241,6 +266,7 @@ impl Tail {
         self.blocks.truncate(place);
         self.bytes -= forgotten;
         self.emptied = self.emptied.min(place);
+        self.waiting = 0;
     }
 }
 
@@ -289,7 +315,8 @@ mod tests {
         }
         assert_eq!((tail.emptied, tail.bytes), (7, 300));
         let lost = tail.from(id(3), 2);
-        assert_eq!((lost.range, lost.entries, lost.blocks.len()), ((3, 20), 18, 3));
+        // One stands for what has no content any more.
+        assert_eq!((lost.range, lost.entries, lost.blocks.len(), lost.count), ((3, 20), 18, 4, 9));
         // The store goes less far back than what is known.
         assert_eq!(tail.from(id(1), 0).range, (1, 20));
         tail.forget_from(id(17));

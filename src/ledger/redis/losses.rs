@@ -2,18 +2,25 @@
 //!
 //! No step needs that hash, and it is there only after a loss. All connections of a process know of it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use redis::cmd;
+use tokio::time::timeout;
 
 use super::RedisEngine;
+use super::keys::PartitionKeys;
 use crate::codec::journal::decode_block;
 use crate::{Block, LedgerError};
 use platform::telemetry::metrics;
 
 /// How many blocks are read at once.
 const AT_ONCE: usize = 100;
+
+/// How long a partition may take to say whether something is still kept aside.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The losses that are known. Cheap to clone; clones share their state.
 #[derive(Clone, Debug)]
@@ -22,6 +29,8 @@ pub(super) struct Losses(Arc<[Loss]>);
 #[derive(Debug, Default)]
 struct Loss {
     is_any: AtomicBool,
+    /// How many threads have found a loss that could not be kept aside yet.
+    waiting: AtomicUsize,
     /// The first and last entry that this process had acknowledged; `None` for a loss that another process found.
     range: Mutex<Option<(u64, u64)>>,
 }
@@ -37,7 +46,7 @@ impl Losses {
 
     /// Notes how many blocks of a partition are kept aside.
     pub(super) fn found_aside(&self, partition: u16, blocks: u64) {
-        let Some(loss) = self.of(partition) else { return };
+        let Some(loss) = self.of(partition).filter(|loss| blocks > 0 || loss.waiting.load(Ordering::Relaxed) == 0) else { return };
         metrics().ledger.set_lost(partition, blocks > 0);
         // Shown at 0, so that the first loss is an increase.
         metrics().ledger.count_lost(partition, 0);
@@ -47,13 +56,22 @@ impl Losses {
         }
     }
 
-    /// Records a loss: the entries of this range were acknowledged, `entries` of them by one thread of this process.
+    /// Shows a partition in the metrics, whatever is known of it.
+    pub(super) fn show(&self, partition: u16) {
+        let Some(loss) = self.of(partition) else { return };
+        metrics().ledger.set_lost(partition, loss.is_any.load(Ordering::Relaxed));
+        metrics().ledger.count_lost(partition, 0);
+    }
+
+    /// Records a loss: the entries of this range were acknowledged, `entries` of them by one thread of this process. They are about to be
+    /// kept aside: see [`Self::kept_aside`].
     pub(super) fn found(&self, partition: u16, (first, last): (u64, u64), entries: u64) {
         let Some(loss) = self.of(partition) else { return };
         {
             let mut range = loss.range.lock().unwrap_or_else(PoisonError::into_inner);
             *range = Some(range.map_or((first, last), |(from, to)| (from.min(first), to.max(last))));
         }
+        loss.waiting.fetch_add(1, Ordering::Relaxed);
         loss.is_any.store(true, Ordering::Relaxed);
         metrics().ledger.set_lost(partition, true);
         metrics().ledger.count_lost(partition, entries);
@@ -64,6 +82,13 @@ impl Losses {
             entries,
             "the store has lost entries that were acknowledged: tollgate reconcile shows them, and has them applied again"
         );
+    }
+
+    /// Notes that a loss was kept aside.
+    pub(super) fn kept_aside(&self, partition: u16) {
+        if let Some(loss) = self.of(partition) {
+            loss.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// What an operator should know of a partition, if it has lost something.
@@ -86,13 +111,14 @@ pub(super) fn field(first_sequence: u64, id: [u8; 16]) -> String {
 impl RedisEngine {
     /// Looks whether what partitions had lost still waits for a decision. While none has lost anything, nothing is asked.
     pub(super) async fn look_at_losses(&self) {
-        for keys in &self.partitions {
-            if self.losses.problem(keys.number).is_some()
-                && let Ok(blocks) = self.read(keys, cmd("HLEN").arg(keys.lost())).await
-            {
+        let is_lost = |keys: &&PartitionKeys| self.losses.problem(keys.number).is_some();
+        join_all(self.partitions.iter().filter(is_lost).map(|keys| async move {
+            let command = cmd("HLEN").arg(keys.lost()).clone();
+            if let Ok(Ok(blocks)) = timeout(PATIENCE, self.read(keys, &command)).await {
                 self.losses.found_aside(keys.number, blocks);
             }
-        }
+        }))
+        .await;
     }
 
     /// See [`crate::Engine::lost_blocks`].

@@ -91,26 +91,70 @@ async fn assert_found_and_applied_again(service: &Service, url: &str, client: &m
     assert!(again.status.success() && !again.output.contains("lost"), "{again:?}");
 }
 
+/// Has a primary lose [`LOST`] charges by a failover to its replica, which is what that takes over with.
+async fn fail_over(cluster: &mut Cluster, client: &mut Client, account: &str, settings: &[&str]) -> usize {
+    charge(client, account, "kept").await;
+    let primary = cluster.owner(slot(0));
+    let replica = cluster.replicas_of(primary)[0];
+    if !settings.is_empty() {
+        cluster.command(replica, &[&["CONFIG", "SET"], settings].concat());
+    }
+    cluster.wait_until_replicated(primary);
+    // What is written from now on stays with the primary.
+    cluster.signal(replica, "STOP");
+    cluster.command(primary, &["CLIENT", "KILL", "TYPE", "replica"]);
+    for number in 0..LOST {
+        assert_eq!(charge(client, account, &lost(number)).await, 0);
+    }
+    assert_charged(client, account, 1 + LOST).await;
+    cluster.kill(primary);
+    cluster.signal(replica, "CONT");
+    until("the replica has taken over", async || cluster.is_primary(replica).then_some(())).await;
+    replica
+}
+
 async fn assert_failover_found(start: fn(usize, usize) -> Cluster) {
     let mut cluster = tokio::task::spawn_blocking(move || start(3, 1)).await.unwrap();
     let url = cluster.url();
     let service = serve_with(&url, &["--redis-timeout", "5s"]);
     let mut client = service.client().await;
     let account = accounts(&mut client).await.remove(&0).unwrap();
+    fail_over(&mut cluster, &mut client, &account, &[]).await;
+    assert_found_and_applied_again(&service, &url, &mut client, &account).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_new_primary_without_replicas_refuses_to_keep_aside_is_told_and_kept_once_it_writes_again() {
+    let mut cluster = tokio::task::spawn_blocking(|| Cluster::redis(3, 1)).await.unwrap();
+    let url = cluster.url();
+    let service = serve_with(&url, &["--redis-timeout", "5s"]);
+    let mut client = service.client().await;
+    let account = accounts(&mut client).await.remove(&0).unwrap();
+    let primary = fail_over(&mut cluster, &mut client, &account, &["min-replicas-to-write", "1"]).await;
+    let refused = || service.log().iter().any(|line| line.contains("what was lost cannot be kept aside yet"));
+    until("it is refused", async || refused().then_some(())).await;
+    let counted = format!("tollgate_acknowledged_lost_entries_total{{partition=\"0\"}} {LOST}");
+    until("the loss is counted", async || metric(&service, &counted).await.then_some(())).await;
+    assert!(metric(&service, "tollgate_partition_lost{partition=\"0\"} 1").await);
+    cluster.command(primary, &["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    assert_found_and_applied_again(&service, &url, &mut client, &account).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_of_a_cluster_has_lost_that_returns_with_an_older_file_is_found_counted_and_applied_again_once() {
+    let mut cluster = tokio::task::spawn_blocking(|| Cluster::redis(3, 0)).await.unwrap();
+    let url = cluster.url();
+    let service = serve_with(&url, &["--redis-timeout", "5s"]);
+    let mut client = service.client().await;
+    let account = accounts(&mut client).await.remove(&0).unwrap();
     charge(&mut client, &account, "kept").await;
     let primary = cluster.owner(slot(0));
-    let replica = cluster.replicas_of(primary)[0];
-    cluster.wait_until_replicated(primary);
-    // What is written from now on stays with the primary.
-    cluster.signal(replica, "STOP");
-    cluster.command(primary, &["CLIENT", "KILL", "TYPE", "replica"]);
+    cluster.command(primary, &["SAVE"]);
     for number in 0..LOST {
         assert_eq!(charge(&mut client, &account, &lost(number)).await, 0);
     }
-    assert_charged(&mut client, &account, 1 + LOST).await;
     cluster.kill(primary);
-    cluster.signal(replica, "CONT");
-    until("the replica has taken over", async || cluster.is_primary(replica).then_some(())).await;
+    cluster.start_again(primary);
     assert_found_and_applied_again(&service, &url, &mut client, &account).await;
 }
 
