@@ -65,7 +65,7 @@ impl Billing {
         let Some(row) = query.fetch_optional(self.store().pool()).await? else { return Ok(None) };
         // Each entry that gives something back says how much it was in all. What was given back within a gap is known if another followed.
         let known_until = self.known_behind(partition, row.try_get("last_told")?, known_until).await?;
-        let layouts = Layouts::read(self.store().pool()).await?;
+        let layouts = self.layouts().await?;
         Ok(Some(OriginalEntry {
             sequence: layouts.number(narrow(&row, "partition")?, narrow(&row, "sequence")?),
             kind: coded(&row, "kind", EntryKind::from_number)?,
@@ -74,6 +74,11 @@ impl Billing {
             given_back: row.try_get("given_back")?,
             known_until,
         }))
+    }
+
+    /// How the partitions were laid out before: by this, the number of an entry is found.
+    pub async fn layouts(&self) -> Result<Layouts, BillingError> {
+        Layouts::read(self.store().pool()).await
     }
 
     /// The sums of a bill; `None` if it is not cut, as far as is known here.

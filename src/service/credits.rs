@@ -7,11 +7,11 @@ use super::documents::DocumentName;
 use super::error::Error;
 use access::Permission;
 use billing::document::DocumentKind;
-use billing::{BillingError, DocumentState, StoredDocument};
+use billing::{BillingError, DocumentState, Record, StoredDocument};
 use domain::time::UnixMillis;
 
 /// How many charges are shown of an invoice at most, and read at once to find them.
-pub const MOST_CHARGES: usize = 100;
+pub const MOST_CHARGES: usize = 90;
 const RECORDS: usize = 1_000;
 
 /// A charge that an invoice billed.
@@ -25,8 +25,8 @@ pub struct BilledCharge {
     pub text: String,
     /// How much it was, in units of the account.
     pub amount: i64,
-    /// What was given back of it so far.
-    pub given_back: i64,
+    /// What is left to give back of it; `None`: its id was used again, so that a refund would be of another charge.
+    pub left: Option<i64>,
 }
 
 /// What an invoice billed.
@@ -41,7 +41,7 @@ pub struct BilledCharges {
 }
 
 impl UseCases {
-    /// The charges of an issued invoice, with what was given back of each.
+    /// The charges of an issued invoice, with what is left to give back of each.
     pub async fn billed_charges(&self, context: &RequestContext, name: &DocumentName) -> Result<BilledCharges, Error> {
         context.require_at_all(Permission::ReadDocuments)?;
         let invoice = self.document(context, name).await?;
@@ -52,13 +52,14 @@ impl UseCases {
         let partition = self.ledger.partition_of(&document.account);
         let known_until = billing.known_until(partition).await?;
         let mut places = billing.usage_of(&document.account, document.period_from, document.period_to + 1).await?;
+        let layouts = billing.layouts().await?;
         let mut charges: Vec<BilledCharge> = Vec::new();
         loop {
             let records = billing.records(&mut places, RECORDS).await?;
             if records.is_empty() {
                 return Ok(BilledCharges { invoice, charges, has_more: false });
             }
-            for entry in records.into_iter().map(|record| record.entry) {
+            for Record { partition: was_in, sequence, entry, .. } in records {
                 if entry.bill != document.bill || !entry.kind().is_charge() || entry.amount() <= 0 {
                     continue;
                 }
@@ -70,7 +71,8 @@ impl UseCases {
                 let texts = [entry.metadata.item.as_str(), entry.metadata.description.as_str()];
                 let text = texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" · ");
                 let (at, amount) = (entry.time, entry.amount());
-                charges.push(BilledCharge { id: entry.request_id, at, text, amount, given_back: found.given_back });
+                let left = (found.sequence == layouts.number(was_in, sequence)).then_some(amount - found.given_back);
+                charges.push(BilledCharge { id: entry.request_id, at, text, amount, left });
             }
         }
     }

@@ -176,12 +176,14 @@ async fn quiet(folder: &Path) -> (Service, String, String) {
     }
     // Its invoice is credited.
     client.open("umbrella", PaymentMode::Postpaid, "1000", "0").await;
-    for (id, used) in [("october-1", "20"), ("october-2", "23.80")] {
+    for (id, used) in [("october-1", "20"), ("october-2", "23.80"), ("again", "5")] {
         client.charging.debit(debit("umbrella", id, used)).await.unwrap();
     }
     std::fs::write(&clock, NOW).unwrap();
     until("three invoices are issued", async || (Operator::of(&service).list("invoice list --state issued").len() == 3).then_some(()))
         .await;
+    // The id is forgotten by now, so that it is another charge's.
+    client.charging.debit(debit("umbrella", "again", "7")).await.unwrap();
     let of_umbrella = Operator::of(&service).list("invoice list --account umbrella").remove(0);
     (service, store, of_umbrella["number"].as_str().unwrap().to_owned())
 }

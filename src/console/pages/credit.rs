@@ -1,5 +1,7 @@
 //! Credits what an invoice billed: whole charges, or a part of one. Each is a refund, of which the billing store makes a credit note.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -48,6 +50,8 @@ struct Row {
     amount: String,
     /// The amount that is left of it; empty if nothing is.
     left: String,
+    /// Whether its id was used again: it cannot be credited here.
+    is_reused: bool,
     typed: String,
     is_ticked: bool,
     /// What became of it: the key of a text, and why it was refused.
@@ -84,7 +88,7 @@ fn page(
 ) -> Result<Response, Failure> {
     let (locale, document) = (&visitor.locale, &found.invoice.document);
     let is_done = !became.is_empty();
-    let shown = found.charges.iter().filter(|charge| !is_done || became.iter().any(|(id, _)| *id == charge.id));
+    let shown = found.charges.iter().filter(|charge| !is_done || became.iter().any(|(id, _)| is_of(charge, id)));
     let rows = shown.map(|charge| Row::of(locale, found, charge, &fields, became)).collect();
     render(&Credit {
         page: Page::new(visitor, INVOICES, locale.text_with("credit-title", &[("value", &title_of(locale, &found.invoice))])),
@@ -106,8 +110,7 @@ impl Row {
     fn of(locale: &Locale, found: &BilledCharges, charge: &BilledCharge, fields: &Fields, became: &[(String, Became)]) -> Self {
         let document = &found.invoice.document;
         let money = |units| locale.units(units, document.decimals, document.minor_digits);
-        let left = charge.amount - charge.given_back;
-        let (state, refused) = match became.iter().find(|(id, _)| *id == charge.id) {
+        let (state, refused) = match became.iter().find(|(id, _)| is_of(charge, id)) {
             Some((_, Became::Credited)) => ("credited", String::new()),
             Some((_, Became::Refused(why))) => ("bank-refused", why.clone()),
             None => ("", String::new()),
@@ -116,14 +119,20 @@ impl Row {
             at: locale.instant(charge.at),
             text: charge.text.clone(),
             amount: money(charge.amount),
-            left: if left > 0 { money(left) } else { String::new() },
+            left: charge.left.filter(|left| *left > 0).map(money).unwrap_or_default(),
+            is_reused: charge.left.is_none(),
             typed: fields.get(&amount_field(&charge.id)).to_owned(),
-            is_ticked: fields.all("charge").any(|id| id == charge.id),
+            is_ticked: fields.all("charge").any(|id| is_of(charge, id)),
             became: state,
             refused,
             id: charge.id.clone(),
         }
     }
+}
+
+/// Whether this id means the charge. Of several charges that had it one after another, it means the last.
+fn is_of(charge: &BilledCharge, id: &str) -> bool {
+    charge.id == id && charge.left.is_some()
 }
 
 fn amount_field(charge: &str) -> String {
@@ -140,13 +149,13 @@ pub async fn credit(
     let found = charges(&console, &visitor, &name).await?;
     let mut reader = Reader::new(&fields, &visitor.locale);
     let (request, reason) = (reader.request(), reader.text("reason"));
-    let chosen: Vec<String> = fields.all("charge").map(str::to_owned).collect();
+    let chosen: BTreeSet<String> = fields.all("charge").map(str::to_owned).collect();
     if chosen.is_empty() {
         reader.refuse("charge", "wrong-none-chosen");
     }
     let mut wanted: Vec<(String, Option<DecimalAmount>)> = Vec::new();
     for id in chosen {
-        if !found.charges.iter().any(|charge| charge.id == id) {
+        if !found.charges.iter().any(|charge| is_of(charge, &id)) {
             reader.refuse("charge", "wrong-id");
             break;
         }
@@ -193,4 +202,17 @@ fn request_of(form: &str, charge: &str) -> String {
     let IdempotencyKey(digest) = IdempotencyKey::of(form, charge);
     let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     format!("credit:{digest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::MOST;
+
+    #[test]
+    fn a_form_is_taken_whose_charges_are_all_chosen() {
+        let charges = (0..MOST_CHARGES).map(|number| format!("&charge=call-{number}&amount-call-{number}="));
+        let body = format!("token=t&request=r&reason=why{}", charges.collect::<String>());
+        assert!(Fields::parse(body.as_bytes(), MOST).is_some());
+    }
 }

@@ -66,6 +66,7 @@ credit-title = Belastungen von { $value } gutschreiben
 credit-help = Wählen Sie, was der Kunde zurückbekommt. Jede gutgeschriebene Belastung hat ihre eigene Gutschrift, die diese Rechnung berichtigt; das Gutgeschriebene bezahlt zuerst, was von ihr offen ist. Ohne Betrag wird gutgeschrieben, was von einer Belastung übrig ist.
 credit-more = Nur die ersten { $value } Belastungen der Rechnung werden gezeigt. Andere werden aus den Vorgängen erstattet:
 credit-nothing = Diese Rechnung hat keine Belastungen, die gutgeschrieben werden können.
+credit-reused = Ihre Kennung wurde wieder verwendet: Diese hier lässt sich nicht gutschreiben.
 credit-left = Noch gutzuschreiben
 credit-amount = Gutzuschreibender Betrag
 credit-amount-of = Gutzuschreibender Betrag von { $value }

@@ -66,6 +66,7 @@ credit-title = Credit charges of { $value }
 credit-help = Choose what the customer gets back. Each charge that is credited has a credit note of its own, which corrects this invoice; what is credited pays what is open of it first. Without an amount, all that is left of a charge is credited.
 credit-more = Only the first { $value } charges of the invoice are shown. Others are refunded from the transactions:
 credit-nothing = This invoice has no charges that can be credited.
+credit-reused = Its id was used again: this one cannot be credited here.
 credit-left = Left to credit
 credit-amount = Amount to credit
 credit-amount-of = Amount to credit of { $value }
