@@ -8,12 +8,13 @@ use super::permission::Permission::{
 use super::permission::Permissions;
 
 const READ: Permissions =
-    Permissions::of(&[ReadCredit, ReadAccounts, ReadDocuments, ReadNotes, ReadBillingDetails, ReadSettings, ReadAggregation, Reflect]);
+    Permissions::of(&[ReadCredit, ReadAccounts, ReadDocuments, ReadBillingDetails, ReadSettings, ReadAggregation, Reflect]);
 
 /// The roles that are always there, by name.
 pub const BUILT_IN: [(&str, Permissions); 6] = [
     // What a backend needs that lets transactions through.
     ("charge", Permissions::of(&[Charge, Refund, ReadCredit])),
+    // Tenants have it, too, on their accounts: what operators note for each other is not in it.
     ("read", READ),
     // Who looks after customers.
     (
@@ -27,6 +28,7 @@ pub const BUILT_IN: [(&str, Permissions); 6] = [
             Convert,
             Suspend,
             Close,
+            ReadNotes,
             WriteNotes,
             SetBillingDetails,
             SendMail,
@@ -43,6 +45,7 @@ pub const BUILT_IN: [(&str, Permissions); 6] = [
             Adjust,
             RecordPayments,
             WriteOff,
+            ReadNotes,
             WriteNotes,
             SetBillingDetails,
             SetSettings,
@@ -52,7 +55,7 @@ pub const BUILT_IN: [(&str, Permissions); 6] = [
             ExportUsage,
         ])),
     ),
-    ("audit", READ.and(Permissions::of(&[ExportUsage, ReadAudit, ReadAccess]))),
+    ("audit", READ.and(Permissions::of(&[ReadNotes, ExportUsage, ReadAudit, ReadAccess]))),
     ("admin", Permissions::ALL),
 ];
 
