@@ -58,7 +58,12 @@ pub async fn back(
                     tracing::info!(user = name, "signed in to the console at the identity provider");
                     return Ok(over(&console, signed_in(&console, &secret, &to)));
                 }
-                Provided::WithoutRole(name) => (name, "sign-in-without-role", String::new()),
+                Provided::WithoutRole(known) => {
+                    if let Some((name, before)) = &known {
+                        console.use_cases.tell_of_provided_user(&context, name, Some(before), &[]);
+                    }
+                    (known.map(|(name, _)| name), "sign-in-without-role", String::new())
+                }
                 Provided::Disabled(name) => (Some(name), "sign-in-disabled", String::new()),
                 Provided::NameTaken(name) => (None, "sign-in-name-taken", name),
                 Provided::NoName(name) => (None, "sign-in-no-name", name),

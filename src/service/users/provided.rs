@@ -20,8 +20,8 @@ pub enum Provided {
         /// What the user may do, and could do before; `None`: there was no such user.
         grants: (Option<Vec<GrantEntry>>, Vec<GrantEntry>),
     },
-    /// The provider gives the user no role here. One who had one before has none any more.
-    WithoutRole(Option<String>),
+    /// The provider gives the user no role here. One who is known has none any more: the name, and what the user could do before.
+    WithoutRole(Option<(String, Vec<GrantEntry>)>),
     /// The user may not sign in.
     Disabled(String),
     /// There is another user of this name.
@@ -48,7 +48,7 @@ impl Users {
         }
         if grants.is_empty() {
             self.tables.end_sessions(&name).await?;
-            return Ok(Provided::WithoutRole(Some(name)));
+            return Ok(Provided::WithoutRole(Some((name, grants_of(&before)?))));
         }
         let secret = self.begin_session(&name, Way::Provider).await?;
         Ok(Provided::SignedIn { name, secret, grants: (Some(grants_of(&before)?), grants) })

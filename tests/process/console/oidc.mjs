@@ -1,4 +1,4 @@
-import { test, equal, looked, recorded, stage } from "./browser.mjs";
+import { test, becomes, equal, looked, recorded, stage } from "./browser.mjs";
 
 const options = { at: "provided", ignoreHTTPSErrors: true };
 
@@ -65,6 +65,13 @@ test("what a provider takes away counts at the next sign-in, and nobody is joine
   await last.getByRole("alert").getByText("gives you no role").waitFor();
   await looked(last, "sign-in-without-role");
   await third.close();
+  const ours = await elsewhere(context);
+  const auditor = await ours.newPage();
+  await logIn(auditor, "aude+admins");
+  await auditor.getByRole("link", { name: "Users and keys" }).waitFor();
+  const told = async () => (await (await ours.request.get("/settings/audit.csv?action=user.access_set")).text()).split("\n").find((line) => /dave/.test(line) && /after[^\]]*\[\]/.test(line));
+  await becomes(async () => Boolean(await told()), true);
+  await ours.close();
   await page.goto("/you");
   await page.getByRole("heading", { name: "Sign in" }).waitFor();
   const fourth = await elsewhere(context);
