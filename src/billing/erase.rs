@@ -9,6 +9,7 @@ use super::change::{Applied, Change};
 use super::document::Party;
 use super::record::narrow;
 use super::retention::{self, Kept};
+use super::store::Dialect;
 use super::{Billing, BillingError, search};
 use domain::account::ERASED_NAME;
 use domain::entry::{Entry, EntryKind};
@@ -54,6 +55,8 @@ const ERASE: [&str; 19] = [
     "UPDATE adjustments SET reason = '' WHERE account = $1",
     "UPDATE credits SET reference = '', remark = '', reason = '' WHERE account = $1",
     "UPDATE allocations_by_hand SET reason = '' WHERE account = $1",
+    // Waits for who notes something on the account or sets its billing details, before what these write is erased.
+    "UPDATE accounts SET name = 'erased' WHERE account = $1",
     "UPDATE setting_changes SET reason = '' WHERE subject = 'account ' || $1",
     "UPDATE setting_changes SET reason = '' WHERE subject = 'notes of ' || $1",
     "UPDATE setting_changes SET reason = '' WHERE subject IN (SELECT 'mail ' || id FROM mails WHERE account = $1)",
@@ -62,12 +65,21 @@ const ERASE: [&str; 19] = [
     "UPDATE mails SET recipient = '', detail = '' WHERE account = $1",
     // What waits for approval can no longer be done: the account is closed.
     "DELETE FROM approvals WHERE account = $1",
-    "UPDATE accounts SET name = 'erased' WHERE account = $1",
     "DELETE FROM account_notes WHERE account = $1",
     "DELETE FROM account_sending WHERE account = $1",
     "DELETE FROM exemptions WHERE account = $1",
     "DELETE FROM customers WHERE account = $1",
 ];
+
+/// Has erasing the account wait until what this transaction writes of it is there to erase; and waits for an erasure under way.
+pub(crate) async fn wait_for_erasing(connection: &mut AnyConnection, dialect: Dialect, account: &str) -> Result<(), BillingError> {
+    // SQLite has one writer at a time.
+    if dialect == Dialect::Postgres {
+        let sql = "SELECT 1 FROM accounts WHERE account = $1 FOR UPDATE";
+        sqlx::query(sql).bind(account.to_owned()).fetch_optional(connection).await?;
+    }
+    Ok(())
+}
 
 impl Billing {
     /// Whether nothing needs to know any more whom the account is of.

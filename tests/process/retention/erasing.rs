@@ -1,8 +1,10 @@
-//! Who erases an account and who drops what is old never wait for each other in PostgreSQL, though both empty the same rows.
+//! Who erases an account and who drops what is old never wait for each other in PostgreSQL, though both empty the same rows; and what is
+//! written of the account meanwhile is erased with it.
 
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Row};
 use tollgate::billing::change::Change;
+use tollgate::billing::document::Party;
 use tollgate::billing::erase::Erased;
 use tollgate::billing::retention::entries::drop_slice;
 use tollgate::billing::{Billing, BillingSettings};
@@ -34,6 +36,19 @@ async fn settled(house: &House) -> Billing {
     billing
 }
 
+fn change(request_id: &str, at: i64) -> Change {
+    Change {
+        request_id: request_id.to_owned(),
+        actor: "eve".to_owned(),
+        on_behalf_of: String::new(),
+        reason: "asked for".to_owned(),
+        at: UnixMillis::new(at),
+        origin: Origin::local(),
+        first_sent_at: None,
+        valid_from: None,
+    }
+}
+
 /// Waits until this many sessions wait for a lock.
 async fn waiting(billing: &Billing, count: i64) {
     let sql = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
@@ -60,16 +75,7 @@ async fn erasing_an_account_and_dropping_what_is_old_wait_for_one_another_in_one
     let (dropping, erasing) = (billing.clone(), billing.clone());
     let dropped = tokio::spawn(async move { drop_slice(dropping.store(), partition, UnixMillis::new(now), UnixMillis::new(now)).await });
     waiting(&billing, 1).await;
-    let change = Change {
-        request_id: "erase".to_owned(),
-        actor: "eve".to_owned(),
-        on_behalf_of: String::new(),
-        reason: "asked for".to_owned(),
-        at: UnixMillis::new(now),
-        origin: Origin::local(),
-        first_sent_at: None,
-        valid_from: None,
-    };
+    let change = change("erase", now);
     let erased = tokio::spawn(async move { erasing.erase_account("gone", &change).await });
     waiting(&billing, 2).await;
     sqlx::raw_sql("DO $$ BEGIN PERFORM pg_advisory_unlock(42); END $$").execute(&mut *holding).await.unwrap();
@@ -78,5 +84,46 @@ async fn erasing_an_account_and_dropping_what_is_old_wait_for_one_another_in_one
     assert!(matches!(erased, Ok(Erased::Applied(_))), "{erased:?}");
     assert!(!house.entries_say("to Trillian").await && !house.entries_say("a test").await);
     drop(holding);
+    billing.store().close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_of_an_account_while_it_is_erased_is_erased_with_it() {
+    let (redis, postgres) = (RedisServer::redis(), PostgresServer::shared());
+    let house = House::new(Some(&redis), Some(&postgres));
+    let billing = settled(&house).await;
+    for sql in [
+        "DROP TRIGGER waits ON entries",
+        "CREATE TRIGGER waits AFTER INSERT ON account_notes FOR EACH ROW EXECUTE FUNCTION wait()",
+        "CREATE TRIGGER waits AFTER INSERT ON customers FOR EACH ROW EXECUTE FUNCTION wait()",
+    ] {
+        sqlx::raw_sql(sql).execute(billing.store().pool()).await.unwrap();
+    }
+    let now = millis("2027-06-10T12:00:00Z");
+    for what in ["note", "details"] {
+        let mut holding = billing.store().pool().acquire().await.unwrap();
+        sqlx::raw_sql("DO $$ BEGIN PERFORM pg_advisory_lock(42); END $$").execute(&mut *holding).await.unwrap();
+        let (writing, erasing) = (billing.clone(), billing.clone());
+        let written = tokio::spawn(async move {
+            let customer = Party { name: "Trillian".to_owned(), ..Party::default() };
+            match what {
+                "note" => writing.add_note("gone", "Trillian rang", &change(what, now)).await,
+                _ => writing.set_customer("gone", customer, &change(what, now)).await,
+            }
+        });
+        waiting(&billing, 1).await;
+        let erased = tokio::spawn(async move { erasing.erase_account("gone", &change(&format!("erase-{what}"), now)).await });
+        waiting(&billing, 2).await;
+        sqlx::raw_sql("DO $$ BEGIN PERFORM pg_advisory_unlock(42); END $$").execute(&mut *holding).await.unwrap();
+        let (written, erased) = (written.await.unwrap(), erased.await.unwrap());
+        assert!(written.is_ok() && matches!(erased, Ok(Erased::Applied(_))), "{written:?} {erased:?}");
+    }
+    for sql in [
+        "SELECT COUNT(*) FROM account_notes",
+        "SELECT COUNT(*) FROM customers",
+        "SELECT COUNT(*) FROM audit WHERE personal LIKE '%Trillian%'",
+    ] {
+        assert_eq!(house.number(sql).await, Some(0), "{sql}");
+    }
     billing.store().close().await;
 }
