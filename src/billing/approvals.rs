@@ -14,7 +14,7 @@ use super::audit::{self, Act};
 use super::change::Change;
 use super::kinds::GUARDED;
 use super::record::request_key;
-use super::{Billing, BillingError};
+use super::{Billing, BillingError, account_lock};
 use crate::store::Columns;
 use domain::account::Currency;
 use domain::approval::GuardedAct;
@@ -180,6 +180,7 @@ impl Billing {
         let (account, request_id, now) = (&approval.account, &approval.request_id, approval.asked.at);
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
+        account_lock::lock(connection, self.store().dialect(), account).await?;
         sqlx::query("UPDATE approvals_counter SET last = last + 1 WHERE id = 1").execute(&mut *connection).await?;
         if let Some(known) = find(connection, "account = $1 AND request_id = $2", account, request_id).await? {
             return Ok(Asked::Known(known));

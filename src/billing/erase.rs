@@ -9,7 +9,6 @@ use super::change::{Applied, Change};
 use super::document::Party;
 use super::record::narrow;
 use super::retention::{self, Kept};
-use super::store::Dialect;
 use super::{Billing, BillingError, search};
 use domain::account::ERASED_NAME;
 use domain::entry::{Entry, EntryKind};
@@ -55,7 +54,7 @@ const ERASE: [&str; 19] = [
     "UPDATE adjustments SET reason = '' WHERE account = $1",
     "UPDATE credits SET reference = '', remark = '', reason = '' WHERE account = $1",
     "UPDATE allocations_by_hand SET reason = '' WHERE account = $1",
-    // Waits for who notes something on the account or sets its billing details, before what these write is erased.
+    // Waits for who writes of the account (`account_lock`), before what these write is erased.
     "UPDATE accounts SET name = 'erased' WHERE account = $1",
     "UPDATE setting_changes SET reason = '' WHERE subject = 'account ' || $1",
     "UPDATE setting_changes SET reason = '' WHERE subject = 'notes of ' || $1",
@@ -70,16 +69,6 @@ const ERASE: [&str; 19] = [
     "DELETE FROM exemptions WHERE account = $1",
     "DELETE FROM customers WHERE account = $1",
 ];
-
-/// Has erasing the account wait until what this transaction writes of it is there to erase; and waits for an erasure under way.
-pub(crate) async fn wait_for_erasing(connection: &mut AnyConnection, dialect: Dialect, account: &str) -> Result<(), BillingError> {
-    // SQLite has one writer at a time.
-    if dialect == Dialect::Postgres {
-        let sql = "SELECT 1 FROM accounts WHERE account = $1 FOR UPDATE";
-        sqlx::query(sql).bind(account.to_owned()).fetch_optional(connection).await?;
-    }
-    Ok(())
-}
 
 impl Billing {
     /// Whether nothing needs to know any more whom the account is of.

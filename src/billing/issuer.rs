@@ -22,7 +22,7 @@ use super::store::Store;
 use super::store::rows::{Table, Type};
 use super::tax::TaxRate;
 use super::words::words;
-use super::{Billing, BillingError};
+use super::{Billing, BillingError, account_lock};
 use domain::account::Category;
 use domain::time::UnixMillis;
 use ledger::codec;
@@ -63,8 +63,8 @@ pub(super) struct Setting<'a> {
     pub before: Statement<'a>,
     /// What was in force if nothing was set; null if nothing.
     pub default: Json,
-    /// Whether the setting says something of a person: it is erased with the account.
-    pub is_personal: bool,
+    /// The account that the setting is of: it says something of a person then, and is erased with the account.
+    pub account: Option<&'a str>,
 }
 
 const EXEMPTIONS: Table = Table { name: "exemptions", columns: &[("account", Type::Text)], on_conflict: "" };
@@ -106,7 +106,7 @@ impl Billing {
             act: Act::of("issuer.set", change).with("valid_from", day.clone()).with("after", json_of(&content)),
             before: sqlx::query(before).bind(id.to_owned()).bind(day),
             default: Json::Null,
-            is_personal: false,
+            account: None,
         };
         self.change(setting, change, query).await
     }
@@ -131,7 +131,7 @@ impl Billing {
             act: Act::of("tax_rate.set", change).with("valid_from", day.clone()).with("category", of).with("after", percent),
             before: sqlx::query(before).bind(id.to_owned()).bind(category).bind(day),
             default: Json::Null,
-            is_personal: false,
+            account: None,
         };
         self.change(setting, change, query).await
     }
@@ -158,7 +158,7 @@ impl Billing {
             act: Act::of("tax_treatment.set", change).on(account).with("valid_from", day.clone()).with_personal("after", after),
             before: sqlx::query(before).bind(account.to_owned()).bind(day),
             default: Json::Null,
-            is_personal: true,
+            account: Some(account),
         };
         self.change(setting, change, query).await
     }
@@ -198,7 +198,10 @@ impl Billing {
     pub(super) async fn change(&self, setting: Setting<'_>, change: &Change, write: Statement<'_>) -> Result<Applied, BillingError> {
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
-        let Setting { subject, asked, act, before, default, is_personal } = setting;
+        let Setting { subject, asked, act, before, default, account } = setting;
+        if let Some(account) = account {
+            account_lock::lock(connection, self.store().dialect(), account).await?;
+        }
         if Self::note(connection, &subject, &asked, change).await? == Applied::Before {
             return Ok(Applied::Before);
         }
@@ -206,7 +209,7 @@ impl Billing {
         write.execute(&mut *connection).await?;
         sqlx::query("UPDATE drafts SET waits_for = '' WHERE waits_for <> ''").execute(&mut *connection).await?;
         let before = before.as_deref().map_or(default, json_of);
-        let act = if is_personal { act.with_personal("before", before) } else { act.with("before", before) };
+        let act = if account.is_some() { act.with_personal("before", before) } else { act.with("before", before) };
         audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
         transaction.commit().await?;
         Ok(Applied::Now)

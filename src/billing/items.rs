@@ -55,7 +55,7 @@ impl Billing {
             act: of_item("item.set", &name.item, &name.language, change).with("after", name.name.clone()),
             before: called(issuer, &name.item, &name.language),
             default: serde_json::Value::Null,
-            is_personal: false,
+            account: None,
         };
         self.change(setting, change, query.bind(name.name.clone())).await
     }
@@ -70,7 +70,7 @@ impl Billing {
             act: of_item("item.deleted", item, language, change),
             before: called(issuer, item, language),
             default: serde_json::Value::Null,
-            is_personal: false,
+            account: None,
         };
         self.change(setting, change, query).await
     }

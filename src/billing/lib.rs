@@ -5,6 +5,7 @@
 //! is what the services and commands talk to.
 
 mod account_history;
+mod account_lock;
 pub mod account_statement;
 pub mod aggregate;
 pub mod aggregator;

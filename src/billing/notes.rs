@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 use super::audit::{self, Act};
 use super::change::{Applied, Change};
 use super::digest::Fields;
-use super::{Billing, BillingError, erase};
+use super::{Billing, BillingError, account_lock};
 use crate::store::Columns;
 use domain::time::UnixMillis;
 
@@ -36,7 +36,7 @@ impl Billing {
     pub async fn add_note(&self, account: &str, text: &str, change: &Change) -> Result<Applied, BillingError> {
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
-        erase::wait_for_erasing(connection, self.store().dialect(), account).await?;
+        account_lock::lock(connection, self.store().dialect(), account).await?;
         // A note is personal data, so its request is identified by a digest.
         let asked = Fields::of("note").text(&change.request_id).text(text).hex();
         if Self::note(connection, &format!("notes of {account}"), &change.asked(&["note", &asked]), change).await? == Applied::Before {

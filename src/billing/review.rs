@@ -131,7 +131,7 @@ impl Billing {
             act: Act::of("issuing.set", change).with("after", review.words()),
             before: sqlx::query(before).bind(issuer.to_owned()),
             default: Review::default().words().into(),
-            is_personal: false,
+            account: None,
         };
         self.change(setting, change, query).await
     }

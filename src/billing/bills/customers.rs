@@ -9,7 +9,7 @@ use crate::change::Change;
 use crate::digest::Fields;
 use crate::document::LANGUAGES;
 use crate::document::Party;
-use crate::{Billing, BillingError, erase, search};
+use crate::{Billing, BillingError, account_lock, search};
 
 /// The longest detail that is kept, in bytes, and the most lines of an address.
 const MAX_BYTES: usize = 200;
@@ -40,7 +40,7 @@ impl Billing {
         let after = serde_json::to_value(&customer).map_err(BillingError::corrupt)?;
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
-        erase::wait_for_erasing(connection, self.store().dialect(), account).await?;
+        account_lock::lock(connection, self.store().dialect(), account).await?;
         if !change.request_id.is_empty() {
             // What is personal is not kept with the request, but its digest is.
             let asked = Fields::of("billing details").text(&change.request_id).text(&after.to_string()).hex();

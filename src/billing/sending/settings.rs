@@ -10,7 +10,7 @@ use crate::digest::Fields;
 use crate::issuer::{MAIN, Setting};
 use crate::store::Store;
 use crate::store::rows::{Table, Type};
-use crate::{Billing, BillingError};
+use crate::{Billing, BillingError, account_lock};
 
 /// The most addresses of an account.
 pub const MOST_RECIPIENTS: usize = 10;
@@ -151,7 +151,7 @@ impl Billing {
             asked: change.asked(&["sending", &content]),
             act: Act::of("sending.set", change).with("after", json_of(&content)),
             default: json_of(&serde_json::to_string(&SendingSettings::default()).map_err(BillingError::corrupt)?),
-            is_personal: false,
+            account: None,
             before: sqlx::query("SELECT content FROM sending WHERE issuer = $1").bind(MAIN),
         };
         self.change(setting, change, query).await
@@ -169,6 +169,7 @@ impl Billing {
         let content = serde_json::to_string(sending).map_err(BillingError::corrupt)?;
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
+        account_lock::lock(connection, self.store().dialect(), account).await?;
         // Addresses are personal: what is asked for is known by its digest.
         let asked = Fields::of("account sending").text(&change.request_id).text(&content).hex();
         let noted = Self::note(connection, &format!("account {account}"), &change.asked(&["sending", &asked]), change).await?;

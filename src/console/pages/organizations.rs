@@ -320,3 +320,31 @@ pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wa
     });
     Ok(csv_file("organizations.csv", &header, rows))
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::texts::Language;
+
+    #[test]
+    fn a_page_on_which_nothing_matches_any_more_leads_to_the_next() {
+        let locale = Locale::new(Language::English, TimeZone::UTC);
+        let page = Organizations {
+            page: Page { user: "alice".to_owned(), ..Page::outside(&locale, "") },
+            wanted: Wanted { credit: "owing".to_owned(), ..Wanted::default() },
+            rows: Vec::new(),
+            next: "/next".to_owned(),
+            file: String::new(),
+            finds_beginnings: false,
+            has_billing: true,
+            orders: Vec::new(),
+            columns: Vec::new(),
+            position: String::new(),
+        };
+        let html = page.render().unwrap();
+        assert!(html.contains("href=\"/next\" rel=\"next\""), "{html}");
+        assert!(!html.contains(&locale.text("no-organization-found")), "{html}");
+    }
+}
