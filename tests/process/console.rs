@@ -23,6 +23,7 @@ use crate::support::temporary_folder;
 /// When the tests play: in the first week of a month, after one with charges.
 const BEFORE: &str = "2026-10-12T10:00:00Z";
 const NOW: &str = "2026-11-05T10:00:00Z";
+const DAY_BEFORE: &str = "2026-11-04T09:00:00Z";
 
 /// The users, and what they may do.
 const USERS: [(&str, &[&str]); 9] = [
@@ -179,11 +180,12 @@ async fn quiet(folder: &Path) -> (Service, String, String) {
     for (id, used) in [("october-1", "20"), ("october-2", "23.80"), ("again", "5")] {
         client.charging.debit(debit("umbrella", id, used)).await.unwrap();
     }
-    std::fs::write(&clock, NOW).unwrap();
+    std::fs::write(&clock, DAY_BEFORE).unwrap();
     until("three invoices are issued", async || (Operator::of(&service).list("invoice list --state issued").len() == 3).then_some(()))
         .await;
-    // The id is forgotten by now, so that it is another charge's.
-    client.charging.debit(debit("umbrella", "again", "7")).await.unwrap();
+    std::fs::write(&clock, NOW).unwrap();
+    // Its id is forgotten by now, so that it becomes another charge's.
+    until("an id is used again", async || client.clone().charging.debit(debit("umbrella", "again", "7")).await.ok().map(|_| ())).await;
     let of_umbrella = Operator::of(&service).list("invoice list --account umbrella").remove(0);
     (service, store, of_umbrella["number"].as_str().unwrap().to_owned())
 }
