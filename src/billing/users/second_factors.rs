@@ -99,7 +99,8 @@ impl UserTables {
         replace_recovery_codes(&mut transaction, name, &[]).await?;
         let query = sqlx::query("DELETE FROM second_factors WHERE user_name = $1 RETURNING confirmed_at").bind(name.to_owned());
         let row = query.fetch_optional(&mut *transaction).await?;
-        if !row.map(|row| row.try_get::<i64, _>(0)).transpose()?.is_some_and(|confirmed_at| confirmed_at > 0) {
+        let confirmed_at: i64 = row.map_or(Ok(0), |row| row.try_get(0))?;
+        if confirmed_at == 0 {
             return Ok(false);
         }
         end_all(&mut transaction, name, but).await?;
