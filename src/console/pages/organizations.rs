@@ -331,8 +331,10 @@ mod tests {
     #[test]
     fn a_page_on_which_nothing_matches_any_more_leads_to_the_next() {
         let locale = Locale::new(Language::English, TimeZone::UTC);
+        let mut frame = Page::outside(&locale, "");
+        frame.user = "alice".to_owned();
         let page = Organizations {
-            page: Page { user: "alice".to_owned(), ..Page::outside(&locale, "") },
+            page: frame,
             wanted: Wanted { credit: "owing".to_owned(), ..Wanted::default() },
             rows: Vec::new(),
             next: "/next".to_owned(),
