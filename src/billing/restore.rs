@@ -5,6 +5,7 @@ mod moving;
 
 use std::time::Duration;
 
+use sqlx::Row;
 use tokio::time::{Instant, sleep};
 
 use super::audit::{self, Act};
@@ -76,6 +77,8 @@ pub struct Chain {
     pub sequence: u64,
     /// The id that its next block goes on from. No ledger but this one knows it.
     pub id: [u8; 16],
+    /// The time that it stands at.
+    pub time: UnixMillis,
 }
 
 impl Billing {
@@ -129,8 +132,7 @@ impl Billing {
         }
         rebuild.begin_behind(plan.layouts.behind());
         if plan.had.is_some() {
-            // A partition's time never goes back, and it may go on with the number of one whose time was ahead.
-            rebuild.advance(plan.known.iter().map(|partition| partition.position.last_time).max().unwrap_or_default());
+            rebuild.advance(self.time_of_number(plan, partition).await?);
         } else {
             loop {
                 let records = behind(&mut *connection, partition, rebuild.sequence(), PAGE).await?;
@@ -145,9 +147,20 @@ impl Billing {
                 seen(entries);
             }
         }
-        let chain = Chain { partition, sequence: rebuild.sequence(), id: rand::random() };
+        let chain = Chain { partition, sequence: rebuild.sequence(), id: rand::random(), time: rebuild.time() };
         let gap_ended_at = rebuild.gap_ended_at();
         Ok(Rebuilt { partition, partition_state: rebuild.finish(clock.now(), chain.id), entries, chain, contradictions, gap_ended_at })
+    }
+
+    /// The time of the partitions that had a number so far: a time that is known by that number never goes back. Those that were ahead of the
+    /// clock take no others along.
+    async fn time_of_number(&self, plan: &Plan, partition: u16) -> Result<UnixMillis, BillingError> {
+        if let Some(known) = plan.known.get(usize::from(partition)) {
+            return Ok(known.position.last_time);
+        }
+        let sql = "SELECT CAST(COALESCE(MAX(time), 0) AS BIGINT) FROM entries WHERE partition = $1";
+        let row = sqlx::query(sql).bind(i64::from(partition)).fetch_one(self.store().pool()).await?;
+        Ok(UnixMillis::new(row.try_get(0)?))
     }
 
     /// Refuses a second ledger beside one that is in use.
@@ -174,9 +187,9 @@ impl Billing {
         let mut transaction = self.store().begin().await?;
         write_id(&mut *transaction, ledger).await?;
         if plan.had.is_some() {
-            moving::lay_out(&mut transaction, plan, chains).await?;
+            moving::lay_out(&mut transaction, plan, chains, act.at).await?;
         } else {
-            for Chain { partition, sequence, id } in chains {
+            for Chain { partition, sequence, id, .. } in chains {
                 let done = sqlx::query(
                     "UPDATE partitions SET fence = fence + 1, last_block = $1, state = 'RUNNING', reason = '', stopped_at = 0, owner = '', \
                      lease_until = 0 WHERE partition = $2 AND next_sequence = $3",

@@ -215,6 +215,12 @@ impl Rebuild {
         self.partition_state.state.sequence
     }
 
+    /// The time that it stands at.
+    #[must_use]
+    pub fn time(&self) -> UnixMillis {
+        self.partition_state.state.now
+    }
+
     /// Lets happen what is due at a time: request ids are forgotten, reservations expire.
     pub fn advance(&mut self, time: UnixMillis) {
         if self.is_step {

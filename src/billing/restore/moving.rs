@@ -7,6 +7,7 @@ use crate::position::hex;
 use crate::record::number;
 use crate::store::rows::{Table, Type};
 use crate::{Billing, BillingError};
+use domain::time::UnixMillis;
 use ledger::prepared_command::partition_of;
 
 /// How many accounts are placed at once.
@@ -35,7 +36,7 @@ impl Billing {
 }
 
 /// Puts the new partitions in the place of those that the ledger had, and moves the accounts.
-pub(super) async fn lay_out(connection: &mut AnyConnection, plan: &Plan, chains: &[Chain]) -> Result<(), BillingError> {
+pub(super) async fn lay_out(connection: &mut AnyConnection, plan: &Plan, chains: &[Chain], now: UnixMillis) -> Result<(), BillingError> {
     let Some(before) = plan.layouts.former().last() else { return Ok(()) };
     let number_of_layout = i64::try_from(plan.layouts.former().len()).map_err(BillingError::corrupt)?;
     for (known, last) in plan.known.iter().zip(&before.last) {
@@ -53,10 +54,11 @@ pub(super) async fn lay_out(connection: &mut AnyConnection, plan: &Plan, chains:
     sqlx::query("DELETE FROM partitions").execute(&mut *connection).await?;
     // Above all that were given, so that a process that still works by one of them writes nothing.
     let fence = plan.known.iter().map(|partition| partition.fence).max().unwrap_or(0) + 2;
-    let last_time = plan.known.iter().map(|partition| partition.position.last_time).max().unwrap_or_default();
+    // Up to then all is known, of all of them. One whose time was ahead of the clock says nothing of the others.
+    let all_known = plan.known.iter().map(|partition| partition.position.last_time).max().unwrap_or_default().min(now);
     // To ask once more for a close that was asked for closes nothing twice.
     let closed_until = plan.known.iter().map(|partition| partition.closed_until).min().unwrap_or_default();
-    for Chain { partition, sequence, id } in chains {
+    for Chain { partition, sequence, id, time } in chains {
         sqlx::query(
             "INSERT INTO partitions (partition, fence, next_sequence, last_block, last_time, state, reason, stopped_at, owner, \
              lease_until, closed_until) VALUES ($1, $2, $3, $4, $5, 'RUNNING', '', 0, '', 0, $6)",
@@ -65,7 +67,7 @@ pub(super) async fn lay_out(connection: &mut AnyConnection, plan: &Plan, chains:
         .bind(fence)
         .bind(number(sequence + 1))
         .bind(hex(id))
-        .bind(last_time.get())
+        .bind(all_known.max(*time).get())
         .bind(closed_until.get())
         .execute(&mut *connection)
         .await?;

@@ -127,6 +127,13 @@ impl Load {
         }
     }
 
+    /// Has somebody pay for an account.
+    pub async fn top_up(&mut self, account: &str) {
+        let by_hand = Metadata { actor: "eve".into(), reason: "goodwill".into(), ..Metadata::default() };
+        let command = self.command(account, Action::TopUp { amount: DecimalAmount::new(10, 0) }, by_hand);
+        self.ledger.submit(command).await.unwrap().unwrap();
+    }
+
     fn command(&mut self, account: &str, action: Action, metadata: Metadata) -> Command {
         self.sent += 1;
         let request_id = format!("request-{}", self.sent);

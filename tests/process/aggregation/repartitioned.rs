@@ -16,6 +16,7 @@ use tollgate::domain::command::{Action, Command as Asked, Metadata, Reversal};
 use tollgate::domain::entry::EntryKind;
 use tollgate::domain::outcome::{Answer, Refusal};
 use tollgate::ledger::Ledger;
+use tollgate::ledger::prepared_command::partition_of;
 
 use super::check::{each_charge_is_on_one_line, records, until_caught_up};
 use super::load::{Load, ledger, ledger_of};
@@ -213,6 +214,37 @@ async fn a_ledger_grows_from_four_to_eight_partitions_and_shrinks_to_four_and_on
 async fn it_does_so_with_a_billing_store_in_sqlite() {
     let folder = temporary_folder();
     grows_and_shrinks(format!("sqlite://{}", folder.path().join("billing.db").display()), &[1, 16, 8]).await;
+}
+
+#[tokio::test]
+async fn a_partition_whose_time_is_ahead_takes_only_its_own_accounts_along() {
+    const AHEAD: i64 = 3 * 86_400_000;
+    let folder = temporary_folder();
+    let billing = format!("sqlite://{}", folder.path().join("billing.db").display());
+    let mut stores = Stores { redis: RedisServer::redis(), billing, partitions: 4 };
+    let mut load = Load::open(ledger(&stores.redis.url()).await, ACCOUNTS, 7, folder.path()).await;
+    let store = Billing::open(&stores.billing, BillingSettings::default()).await.unwrap();
+    // A clock was fast for a while, and only one partition was asked for something then.
+    let now = load.ledger.clock().now();
+    let [ahead, behind] = [1, 2]
+        .map(|partition| (0..ACCOUNTS).map(|number| format!("account-{number}")).find(|id| partition_of(id, 4) == partition).unwrap());
+    load.ledger.clock().set(now + AHEAD);
+    load.top_up(&ahead).await;
+    load.set_clock(now + 1_000);
+    load.top_up(&behind).await;
+    stores.aggregate(&store, &load).await;
+
+    stores.restore(8, load.clock_file());
+
+    let restored = ledger_of(&stores.redis.url(), 8).await;
+    restored.clock().set(now + 2_000);
+    for partition in 0..8 {
+        let time = restored.engine().journal_span(partition).await.unwrap().now;
+        let has_ahead = partition == partition_of(&ahead, 8) || partition == 1;
+        assert_eq!(time >= now + AHEAD, has_ahead, "partition {partition} stands at {time:?}");
+        let (is_ahead, known) = (has_ahead, store.last_time(partition).await.unwrap());
+        assert_eq!(known >= now + AHEAD, is_ahead, "partition {partition} is known up to {known:?}");
+    }
 }
 
 fn kill(mut child: Child) {
